@@ -1,0 +1,164 @@
+//! What can be typed. Texts stay texts here; what they mean is decided by whoever uses them (`settings`, the commands),
+//! so that a bad name or endpoint is told in one way wherever it comes from.
+
+mod variables;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
+
+use crate::{command::Command, exit::Exit};
+
+/// Plans that exactly one orchestrator owns at a time, and tasks that are updated exactly once, on etcd.
+///
+/// With no endpoint given, everything happens on a server of your own, which is started on first use.
+#[derive(Debug, Parser)]
+#[command(
+    name = "planlease",
+    version,
+    max_term_width = 110,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    after_help = EXAMPLES,
+    after_long_help = after_long_help(),
+)]
+pub(crate) struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  planlease plan import docs/release.md        make a plan of a checklist
+  planlease run release --jobs 4               own it and run its tasks
+  planlease status release                     look how far it is
+  planlease hold release -- ./my-agent         own it while a program of yours runs
+  planlease --endpoints etcd-1:2379,etcd-2:2379 status";
+
+fn after_long_help() -> String {
+    format!(
+        "{EXAMPLES}\n\n{}\n\nEvery flag can be given as a variable: --expect-revision as PLANLEASE_EXPECT_REVISION. A flag beats \
+         a variable, a variable the context of the configuration file, that the default.",
+        Exit::table()
+    )
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct GlobalArgs {
+    /// Say more on standard error; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(crate) color: Color,
+    /// Where etcd is, and how to talk to it. Last, since its heading would go on over what follows.
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// The settings of a connection as typed; see `settings` for what they mean and where else they can come from.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectionArgs {
+    /// The configuration file [default: planlease/config.toml below ~/.config]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
+    pub(crate) config: Option<String>,
+    /// A context of the configuration file; `local` for the local server
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// The servers of one etcd cluster, separated by commas [default: a local server]
+    #[arg(long, global = true, value_name = "URLS")]
+    pub(crate) endpoints: Option<String>,
+    /// The certificate authorities to trust, PEM [default: the system's]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
+    pub(crate) cacert: Option<String>,
+    /// This side's certificate, PEM
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
+    pub(crate) cert: Option<String>,
+    /// The private key of --cert, PEM
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
+    pub(crate) key: Option<String>,
+    /// The name that the server's certificate must have, if not the endpoint's
+    #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
+    pub(crate) server_name: Option<String>,
+    /// The user of etcd
+    #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// The file that holds the user's password
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
+    pub(crate) password_file: Option<String>,
+    /// The team's own room: nothing is read or written across namespaces [default: default]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// The key below which everything is kept [default: /planlease]
+    #[arg(long, global = true, hide_short_help = true, value_name = "KEY")]
+    pub(crate) root: Option<String>,
+    /// How long one operation is tried before it is given up [default: 15s]
+    #[arg(long, global = true, hide_short_help = true, value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
+    /// The time to live of a session: how long after a crash its plans are free [default: 15s]
+    #[arg(long, global = true, hide_short_help = true, value_name = "DURATION")]
+    pub(crate) ttl: Option<String>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Color {
+    /// Makes it so for everything that is printed from now on.
+    pub(crate) fn apply(self) {
+        let choice = match self {
+            Self::Auto => return,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+/// The command line's definition, with a variable for every flag.
+pub(crate) fn definition() -> clap::Command {
+    variables::with_variables(Cli::command().color(ColorChoice::Auto))
+}
+
+/// Reads the command line. What is wrong with it, or the help that was asked for, is printed here.
+///
+/// # Errors
+/// The status to end with.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
+    let parsed = definition().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| {
+        // Nobody reads it: nothing to be done about that.
+        drop(error.print());
+        if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn the_help_tells_the_exit_statuses() {
+        let help = definition().render_long_help().to_string();
+        assert!(help.contains("102  no server answers"), "{help}");
+    }
+}

@@ -1,0 +1,110 @@
+//! The commands: a file each, with its flags beside what it does.
+//!
+//! A command is a struct of flags with `async fn run(self, invocation: &Invocation) -> Result<Exit, Failure>`. It reads
+//! and writes through the library, shows a [`crate::output::Document`], and returns the status to end with.
+
+mod audit;
+mod completions;
+mod context;
+mod demo;
+mod dev;
+mod doctor;
+mod hold;
+mod orchestrator;
+mod owner;
+mod plan;
+pub(crate) mod plumbing;
+mod run;
+mod status;
+mod task;
+mod watch;
+
+use clap::Subcommand;
+use planlease::core::{PlanName, TaskId};
+
+use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log};
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Import, check, list, show and delete plans
+    #[command(subcommand)]
+    Plan(plan::PlanCommand),
+    /// Show planlease at work: a fleet, a crash, a takeover, and the audit of it
+    Demo(demo::DemoArgs),
+    /// Own plans and run a command per ready task
+    Run(run::RunArgs),
+    /// Own a plan while a program of yours runs
+    Hold(hold::HoldArgs),
+    /// Show how far plans are, and who owns them
+    Status(status::StatusArgs),
+    /// Stream every change, as it happens or from a revision on
+    Watch(watch::WatchArgs),
+    /// List, show and change tasks
+    #[command(subcommand)]
+    Task(task::TaskCommand),
+    /// Show who owns a plan and who did before, or end an ownership by force
+    #[command(subcommand)]
+    Owner(owner::OwnerCommand),
+    /// See which orchestrators are alive
+    #[command(subcommand)]
+    Orchestrator(orchestrator::OrchestratorCommand),
+    /// Check the whole history against the protocol's promises
+    Audit(audit::AuditArgs),
+    /// Look whether everything is as it should be, and say what to do if not
+    Doctor(doctor::DoctorArgs),
+    /// Run a server of your own, or look after the local one
+    Dev(dev::DevArgs),
+    /// Choose between several clusters
+    #[command(subcommand)]
+    Context(context::ContextCommand),
+    /// Print the completions for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+impl Command {
+    /// Where this command's log goes.
+    pub(crate) fn logs_to(&self) -> Log {
+        match self {
+            Self::Dev(args) => args.logs_to(),
+            _ => Log::StandardError,
+        }
+    }
+
+    /// What has to be done while this process has one thread and nothing open but the standard streams.
+    pub(crate) fn before_threads(&self) {
+        if let Self::Dev(args) = self {
+            args.before_threads();
+        }
+    }
+}
+
+/// Does it.
+pub(crate) async fn run(command: Command, invocation: &Invocation) -> Result<Exit, Failure> {
+    match command {
+        Command::Plan(command) => command.run(invocation).await,
+        Command::Demo(args) => args.run(invocation).await,
+        Command::Run(args) => args.run(invocation).await,
+        Command::Hold(args) => args.run(invocation).await,
+        Command::Status(args) => args.run(invocation).await,
+        Command::Watch(args) => args.run(invocation).await,
+        Command::Task(command) => command.run(invocation).await,
+        Command::Owner(command) => command.run(invocation).await,
+        Command::Orchestrator(command) => command.run(invocation).await,
+        Command::Audit(args) => args.run(invocation).await,
+        Command::Doctor(args) => args.run(invocation).await,
+        Command::Dev(args) => args.run(invocation).await,
+        Command::Context(command) => command.run(invocation),
+        Command::Completions(args) => args.run(),
+    }
+}
+
+/// A plan's name as typed.
+pub(crate) fn plan_name(text: &str) -> Result<PlanName, Failure> {
+    Ok(PlanName::new(text)?)
+}
+
+/// A task's id as typed.
+pub(crate) fn task_id(text: &str) -> Result<TaskId, Failure> {
+    Ok(TaskId::new(text)?)
+}

@@ -1,0 +1,26 @@
+//! `completions`: for the shell's own completion.
+
+use clap::Args;
+use clap_complete::Shell;
+
+use crate::{args, exit::Exit, failure::Failure, output};
+
+/// Prints a script that completes commands and flags; load it from the shell's start-up file.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  planlease completions bash > ~/.local/share/bash-completion/completions/planlease\n  planlease completions zsh > ~/.zfunc/_planlease"
+)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+impl CompletionsArgs {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        // Into memory first: written straight to a pipe that nobody reads, the generator would panic.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut args::definition(), "planlease", &mut script);
+        output::print(&String::from_utf8_lossy(&script))?;
+        Ok(Exit::Done)
+    }
+}

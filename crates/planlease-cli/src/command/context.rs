@@ -1,0 +1,125 @@
+//! `context`: several clusters in one configuration file.
+
+use std::{io, path::Path};
+
+use clap::{Args, Subcommand};
+
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    invocation::Invocation,
+    output::{self, ContextList, OutputArgs, SettingsShown},
+    settings::{ConfigFile, LOCAL, Origin, config_path, with_current},
+};
+
+const EXAMPLE: &str = r#"The configuration file (planlease/config.toml below ~/.config):
+  current = "prod"
+
+  [contexts.prod]
+  endpoints = ["https://etcd-1:2379", "https://etcd-2:2379"]
+  cacert = "/etc/planlease/ca.pem"          # also: cert, key, server_name
+  user = "planlease"
+  password_file = "/etc/planlease/password"
+  namespace = "ops"                         # also: root, timeout, ttl
+
+The context `local` is always there: your own local server."#;
+
+/// What to do with contexts.
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLE)]
+pub(crate) enum ContextCommand {
+    /// List the contexts of the configuration file
+    List(ListArgs),
+    /// Make a context the current one
+    Use(UseArgs),
+    /// Show the settings in use, and where each comes from
+    Show(ShowArgs),
+}
+
+/// `context list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// `context use`.
+#[derive(Debug, Args)]
+pub(crate) struct UseArgs {
+    /// The context; `local` for the local server
+    name: String,
+}
+
+/// `context show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl ContextCommand {
+    pub(crate) fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        match self {
+            Self::Show(args) => {
+                let settings = invocation.settings()?;
+                invocation.show(args.output.format, &SettingsShown::from(&settings))?;
+            }
+            Self::List(args) => {
+                let file = match config_path(invocation.connection(), invocation.environment()) {
+                    Some(path) => ConfigFile::read(&path.value, path.origin != Origin::Default)?,
+                    None => None,
+                };
+                invocation.show(args.output.format, &ContextList::new(file.as_ref()))?;
+            }
+            Self::Use(args) => choose(invocation, &args.name)?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Writes the current context into the file, which otherwise stays as it is.
+fn choose(invocation: &Invocation, name: &str) -> Result<(), Failure> {
+    let path = config_path(invocation.connection(), invocation.environment())
+        .ok_or_else(|| {
+            Failure::usage("there is no place for a configuration file").remedy("Say --config FILE.")
+        })?
+        .value;
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            return Err(Failure::new(
+                Exit::UnreadableFile,
+                format!("cannot read {}: {error}", path.display()),
+            ));
+        }
+    };
+    let file = ConfigFile::parse(&path, &text)?;
+    if name != LOCAL && !file.contexts.contains_key(name) {
+        let known = file.contexts.keys().map(String::as_str).chain([LOCAL]).collect::<Vec<_>>().join(", ");
+        return Err(Failure::usage(format!("{} has no context {name:?}", path.display()))
+            .meaning("Nothing was changed.")
+            .remedy(format!("There are: {known}.")));
+    }
+    let changed = with_current(&text, name);
+    ConfigFile::parse(&path, &changed)?; // What we write, we can read.
+    replace(&path, &changed)
+        .map_err(|error| Failure::system(&format!("cannot write {}", path.display()), &error))?;
+    output::tell(&format!("{name} is the current context now ({})", path.display()));
+    Ok(())
+}
+
+/// Puts a new file in the place of the old one: a reader sees the one or the other.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned()); // A link stays a link.
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    io::Write::write_all(&mut file, text.as_bytes())?;
+    if let Ok(about) = std::fs::metadata(&path) {
+        file.as_file().set_permissions(about.permissions())?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(&path)?;
+    Ok(())
+}

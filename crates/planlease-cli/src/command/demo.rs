@@ -1,0 +1,190 @@
+//! `demo`: the whole of planlease at work on this machine: a server, real plans, a fleet of orchestrator processes, a crash,
+//! a takeover, and the audit of everything that happened.
+
+mod fleet;
+mod picture;
+mod stage;
+mod story;
+
+use std::time::Duration;
+
+use clap::Args;
+use planlease::{
+    Coordinator,
+    core::{PlanName, spec::PlanSpec},
+};
+use planlease_watcher::{Delivery, Filter, Subscription, Watcher};
+use tokio::time::Instant;
+
+use self::{fleet::Fleet, picture::Picture, stage::Stage, story::Story};
+use crate::{exit::Exit, failure::Failure, invocation::Invocation, output::AuditReport, signals::Signals};
+
+/// Show planlease at work: a fleet of orchestrators, a crash, a takeover, and the audit of all that happened.
+///
+/// Starts a server inside this process, imports plans, starts several orchestrator processes that compete for them and run
+/// a command per task, kills the owner of the first plan with SIGKILL in the middle of its work, shows who takes over and
+/// how long that took, and at the end replays the whole history to see whether anything went wrong.
+///
+/// With --endpoints it does the same on that etcd, in a namespace of its own, which is emptied afterwards.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct DemoArgs {
+    /// A plan file to execute instead of the ones that planlease ships; several times for several plans
+    #[arg(long, value_name = "FILE")]
+    plan: Vec<String>,
+    /// How many orchestrator processes to start
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=16))]
+    orchestrators: u8,
+    /// How many tasks each of them runs at once
+    #[arg(short, long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
+    /// What a task runs if its plan does not say so
+    #[arg(long, default_value = "sleep 0.4", value_name = "COMMAND")]
+    exec: String,
+    /// Kill nobody
+    #[arg(long)]
+    no_crash: bool,
+    /// How long the whole may take
+    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = crate::duration::parse)]
+    within: Duration,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  planlease demo
+  planlease demo --plan docs/my-plan.md --orchestrators 5
+  planlease --endpoints 127.0.0.1:2379 demo";
+
+/// The time to live of the orchestrators' sessions: short, so that nobody has to wait long for the takeover.
+const TTL: Duration = Duration::from_secs(4);
+
+/// How much of the first plan is done when its owner is killed.
+const CRASH_AT: f64 = 0.4;
+
+/// How long the orchestrators may take to end after the last task has.
+const LEAVE: Duration = Duration::from_secs(20);
+
+impl DemoArgs {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let plans = self.plans()?;
+        let mut signals = Signals::take()?;
+        let stage = Stage::set(invocation).await?;
+        let shown = tokio::select! {
+            biased; // A signal ends it; everything is taken down below.
+            () = signals.next() => Err(Failure::new(Exit::Stopped, "stopped by a signal")),
+            shown = self.show(invocation, &stage, &plans) => shown,
+        };
+        let keep = !matches!(shown, Ok(Exit::Done));
+        stage.strike(keep).await;
+        shown
+    }
+
+    /// The plans to execute: those that were given, or the ones that come with planlease.
+    fn plans(&self) -> Result<Vec<(PlanName, PlanSpec)>, Failure> {
+        if self.plan.is_empty() {
+            return stage::shipped_plans();
+        }
+        let read = |path: &String| {
+            let spec = super::plan::file::read(path)?.spec;
+            let name = planlease_formats::plan_name(path)
+                .map_err(|error| Failure::new(Exit::BadName, format!("{error}: {}", error.reason)))?;
+            Ok((name, spec))
+        };
+        self.plan.iter().map(read).collect()
+    }
+
+    async fn show(
+        &self,
+        invocation: &Invocation,
+        stage: &Stage,
+        plans: &[(PlanName, PlanSpec)],
+    ) -> Result<Exit, Failure> {
+        let coordinator = Coordinator::connect(stage.config().clone()).await?;
+        let mut picture = Picture::new();
+        picture.say(&format!("server     {}", stage.describe()));
+        for (name, spec) in plans {
+            coordinator.import(name, spec, |_| {}).await?;
+            picture.say(&format!(
+                "plan       {name}: {} tasks in {} phases",
+                spec.tasks.len(),
+                spec.phases.len()
+            ));
+        }
+        let watcher = Watcher::start(coordinator.clone());
+        let news = watcher.subscribe(Filter::default(), None).await.map_err(|error| failed(&error))?;
+        let mut fleet = Fleet::start(stage, self, plans)?;
+        picture.say(&format!("fleet      {}", fleet.describe()));
+        let names: Vec<PlanName> = plans.iter().map(|(name, _)| name.clone()).collect();
+        let mut story = Story::new(names, Instant::now());
+        let followed =
+            tokio::time::timeout(self.within, self.follow(&mut story, &mut fleet, &mut picture, news)).await;
+        picture.end();
+        match followed {
+            Ok(followed) => followed?,
+            Err(_) => return Err(stage.gave_up(&format!("not done within {:?}", self.within))),
+        }
+        fleet.leave(LEAVE).await.map_err(|left| stage.gave_up(&format!("{left} did not end")))?;
+        drop(watcher.close().await);
+        self.judge(invocation, &coordinator, &story, &mut picture).await
+    }
+
+    /// Shows what happens until every task has ended, and kills the first plan's owner in the middle.
+    async fn follow(
+        &self,
+        story: &mut Story,
+        fleet: &mut Fleet,
+        picture: &mut Picture,
+        mut news: Subscription,
+    ) -> Result<(), Failure> {
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
+        while !story.is_over() {
+            tokio::select! {
+                biased; // What happened before how it looks.
+                delivery = news.next() => match delivery {
+                    Some(Delivery::Snapshot(snapshot, _)) => story.begin(snapshot),
+                    Some(Delivery::Changes(set)) => {
+                        for line in story.tell(&set) {
+                            picture.say(&line);
+                        }
+                    }
+                    None => return Err(Failure::new(Exit::Unexpected, "the watcher ended")),
+                },
+                _ = tick.tick() => {
+                    if let Some(dead) = fleet.died_by_itself() {
+                        return Err(Failure::new(Exit::Unexpected, dead));
+                    }
+                    picture.draw(&story.scene(fleet));
+                }
+            }
+            if !self.no_crash
+                && let Some(victim) = story.victim(CRASH_AT)
+                && fleet.kill(&victim)
+            {
+                picture.say(&story.crash(&victim));
+            }
+        }
+        picture.draw(&story.scene(fleet));
+        Ok(())
+    }
+
+    async fn judge(
+        &self,
+        invocation: &Invocation,
+        coordinator: &Coordinator,
+        story: &Story,
+        picture: &mut Picture,
+    ) -> Result<Exit, Failure> {
+        for line in story.epilogue() {
+            picture.say(&line);
+        }
+        let audited = coordinator.audit(|_| {}).await?;
+        picture.say("");
+        invocation.show(crate::output::Format::Table, &AuditReport::new(&audited))?;
+        let clean = audited.report.violations_found == 0;
+        Ok(if clean && story.all_tasks_ended() { Exit::Done } else { Exit::FoundProblems })
+    }
+}
+
+fn failed(error: &planlease_watcher::Error) -> Failure {
+    Failure::new(Exit::Unexpected, error.to_string())
+}

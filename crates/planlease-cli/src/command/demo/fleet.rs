@@ -1,0 +1,136 @@
+//! The orchestrator processes of the demo: this very program, started several times as `planlease run`.
+
+use std::{
+    fs::File,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use planlease::core::{OrchestratorId, PlanName, spec::PlanSpec};
+use tokio::time::Instant;
+
+use super::{DemoArgs, stage::Stage};
+use crate::failure::Failure;
+
+/// See the module. Whoever is left is killed when it is dropped.
+pub(super) struct Fleet {
+    members: Vec<Member>,
+}
+
+/// One of the processes.
+struct Member {
+    id: OrchestratorId,
+    process: Child,
+    state: State,
+}
+
+/// What is known of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It runs.
+    Running,
+    /// It was killed by the demo.
+    Killed,
+    /// It has ended.
+    Ended,
+}
+
+impl Fleet {
+    /// Starts the processes. What they say goes to files of the stage's folder.
+    pub(super) fn start(
+        stage: &Stage,
+        args: &DemoArgs,
+        plans: &[(PlanName, PlanSpec)],
+    ) -> Result<Self, Failure> {
+        let system = |error: &std::io::Error| Failure::system("cannot start an orchestrator", error);
+        let mut members = Vec::new();
+        for n in 1..=args.orchestrators {
+            let id = OrchestratorId::new(format!("orchestrator-{n}"))?;
+            let log =
+                File::create(stage.folder().join(format!("{id}.log"))).map_err(|error| system(&error))?;
+            let errors = log.try_clone().map_err(|error| system(&error))?;
+            let program = std::env::current_exe().map_err(|error| system(&error))?;
+            let process = Command::new(program)
+                .arg("run")
+                .args(plans.iter().map(|(name, _)| name.as_str()))
+                .args(["--id", id.as_str(), "--max-plans", "1", "--jobs", &args.jobs.to_string()])
+                .args(["--exec", &args.exec])
+                .envs(stage.settings().variables())
+                .stdin(Stdio::null())
+                .stdout(log)
+                .stderr(errors)
+                .spawn()
+                .map_err(|error| system(&error))?;
+            members.push(Member { id, process, state: State::Running });
+        }
+        Ok(Self { members })
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let each =
+            self.members.iter().map(|member| format!("{} (process {})", member.id, member.process.id()));
+        each.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The processes by name, with what is known of them.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&OrchestratorId, u32, State)> {
+        self.members.iter().map(|member| (&member.id, member.process.id(), member.state))
+    }
+
+    /// Kills a process with SIGKILL: it has no chance to say or release anything. Whether it was there.
+    pub(super) fn kill(&mut self, id: &OrchestratorId) -> bool {
+        let Some(member) = self.members.iter_mut().find(|member| member.id == *id) else { return false };
+        let running = member.state == State::Running;
+        if running {
+            // A process that has just ended cannot be killed, and need not be.
+            drop(member.process.kill());
+            drop(member.process.wait());
+            member.state = State::Killed;
+        }
+        running
+    }
+
+    /// A process that ended although nobody wanted it to, and failed.
+    pub(super) fn died_by_itself(&mut self) -> Option<String> {
+        for member in self.members.iter_mut().filter(|member| member.state == State::Running) {
+            if let Ok(Some(status)) = member.process.try_wait() {
+                member.state = State::Ended;
+                // Some task may have failed: the audit and the story tell. Anything else is a failure of ours.
+                if !status.success()
+                    && status.code() != Some(i32::from(crate::exit::Exit::TasksFailed.code()))
+                {
+                    return Some(format!("{} ended with {status}", member.id));
+                }
+            }
+        }
+        None
+    }
+
+    /// Waits until all have ended by themselves; the first one that has not after that time, if any.
+    pub(super) async fn leave(&mut self, within: Duration) -> Result<(), OrchestratorId> {
+        let deadline = Instant::now() + within;
+        for member in &mut self.members {
+            while member.state == State::Running {
+                if matches!(member.process.try_wait(), Ok(Some(_))) {
+                    member.state = State::Ended;
+                } else if Instant::now() >= deadline {
+                    return Err(member.id.clone());
+                } else {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for member in &mut self.members {
+            if member.state == State::Running {
+                drop(member.process.kill());
+                drop(member.process.wait());
+            }
+        }
+    }
+}

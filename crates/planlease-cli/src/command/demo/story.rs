@@ -1,0 +1,232 @@
+//! What happens in the demo, in words: from the watcher's changes to lines, and to the scene that is drawn.
+
+use std::collections::BTreeMap;
+
+use anstyle::{AnsiColor, Style};
+use planlease::core::{OrchestratorId, PlanName, TermNumber, transition::TaskStatus};
+use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanState, Snapshot};
+use tokio::time::Instant;
+
+use super::{
+    TTL,
+    fleet::{Fleet, State},
+    picture::{Row, Scene},
+};
+
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const NAME: Style = AnsiColor::Cyan.on_default();
+
+/// See the module.
+pub(super) struct Story {
+    plans: Vec<PlanName>,
+    began: Instant,
+    now: Option<Snapshot>,
+    crash: Option<Crash>,
+    /// Tasks that were taken back from a lost claimant, by plan.
+    recovered: BTreeMap<PlanName, usize>,
+}
+
+/// The crash, and what came of it.
+struct Crash {
+    plan: PlanName,
+    victim: OrchestratorId,
+    term: Option<TermNumber>,
+    at: Instant,
+    successor: Option<(OrchestratorId, std::time::Duration)>,
+}
+
+impl Story {
+    pub(super) fn new(plans: Vec<PlanName>, began: Instant) -> Self {
+        Self { plans, began, now: None, crash: None, recovered: BTreeMap::new() }
+    }
+
+    /// Everything as it is.
+    pub(super) fn begin(&mut self, snapshot: Snapshot) {
+        self.now = Some(snapshot);
+    }
+
+    /// Takes in what changed; the lines that tell of it.
+    pub(super) fn tell(&mut self, set: &ChangeSet) -> Vec<String> {
+        if let Some(now) = &mut self.now {
+            now.apply(set);
+        }
+        let lines: Vec<String> = set.changes.iter().filter_map(|change| self.line(change)).collect();
+        lines
+            .into_iter()
+            .map(|line| format!("{:>6.1}s    {line}", self.began.elapsed().as_secs_f64()))
+            .collect()
+    }
+
+    fn line(&mut self, change: &Change) -> Option<String> {
+        match change {
+            Change::Ownership { plan, what, .. } => self.ownership(plan, what),
+            Change::Task { plan, task, before } => {
+                let lost = task.record.lost > before.as_ref().map_or(0, |before| before.record.lost);
+                if lost {
+                    *self.recovered.entry(plan.clone()).or_default() += 1;
+                    return Some(format!(
+                        "{NAME}{plan}{NAME:#} {} was in progress: back to {}",
+                        task.id, task.record.status
+                    ));
+                }
+                let error = task.record.error.as_deref().unwrap_or_default();
+                (task.record.status == TaskStatus::Failed)
+                    .then(|| format!("{NAME}{plan}{NAME:#} {} {BAD}failed{BAD:#}: {error}", task.id))
+            }
+            _ => None,
+        }
+    }
+
+    fn ownership(&mut self, plan: &PlanName, what: &OwnershipChange) -> Option<String> {
+        match what {
+            OwnershipChange::Acquired { owner, token } => {
+                let mut line = format!("{NAME}{plan}{NAME:#} acquired by {owner}, token {token}");
+                if let Some(crash) = &mut self.crash
+                    && crash.plan == *plan
+                    && crash.successor.is_none()
+                    && crash.victim != *owner
+                {
+                    let took = crash.at.elapsed();
+                    crash.successor = Some((owner.clone(), took));
+                    line += &format!(": {GOOD}takeover {:.2} s after the crash{GOOD:#}", took.as_secs_f64());
+                }
+                Some(line)
+            }
+            OwnershipChange::Released { owner, .. } => {
+                Some(format!("{NAME}{plan}{NAME:#} released by {owner}"))
+            }
+            OwnershipChange::Expired { owner, .. } => {
+                Some(format!("{NAME}{plan}{NAME:#} the session of {owner} expired"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The owner of the first plan, once it is in the middle of its work. Nobody after the crash.
+    pub(super) fn victim(&self, done: f64) -> Option<OrchestratorId> {
+        let plan = self.plan(self.plans.first()?)?;
+        let summary = plan.summary();
+        let (owner, _) = plan.line().owner()?;
+        #[expect(clippy::cast_precision_loss, reason = "a share of some tasks")]
+        let middle = summary.ended() as f64 >= done * summary.total as f64;
+        let busy = summary.in_progress > 0 && !summary.is_finished();
+        let id = owner.record.as_ref().map(|record| record.orchestrator.clone());
+        id.filter(|_| middle && busy && self.crash.is_none())
+    }
+
+    /// The victim was killed just now.
+    pub(super) fn crash(&mut self, victim: &OrchestratorId) -> String {
+        let Some(plan) = self.plans.first().cloned() else { return String::new() };
+        let state = self.plan(&plan);
+        let running = state.map_or(0, |state| state.summary().in_progress);
+        let term = state.and_then(|state| state.line().owner().map(|(_, term)| term.number));
+        let at = self.began.elapsed().as_secs_f64();
+        let line = format!(
+            "{at:>6.1}s    {BAD}SIGKILL{BAD:#} to {victim}, owner of {NAME}{plan}{NAME:#} with {} in progress",
+            tasks(running)
+        );
+        self.crash = Some(Crash { plan, victim: victim.clone(), term, at: Instant::now(), successor: None });
+        line
+    }
+
+    /// Whether every plan has come to its end: all tasks ended, and nobody owns it any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.now.is_some() && self.plans.iter().all(|name| self.plan(name).is_some_and(is_over))
+    }
+
+    pub(super) fn all_tasks_ended(&self) -> bool {
+        self.plans.iter().all(|name| self.plan(name).is_some_and(|plan| plan.summary().is_finished()))
+    }
+
+    /// What came of it all.
+    pub(super) fn epilogue(&self) -> Vec<String> {
+        let mut lines = vec![String::new()];
+        for name in &self.plans {
+            let Some(plan) = self.plan(name) else { continue };
+            let summary = plan.summary();
+            let failed =
+                if summary.failed > 0 { format!(", {} failed", summary.failed) } else { String::new() };
+            lines.push(format!(
+                "{NAME}{name}{NAME:#}: {} of {} tasks completed{failed}",
+                summary.completed, summary.total
+            ));
+        }
+        if let Some(crash) = &self.crash {
+            let recovered = self.recovered.get(&crash.plan).copied().unwrap_or(0);
+            let took = crash.successor.as_ref().map_or_else(
+                || "nobody had to take over".to_owned(),
+                |(successor, took)| {
+                    let term = crash
+                        .term
+                        .map_or_else(String::new, |term| format!(", whose term {term} counts as unclean"));
+                    format!(
+                        "{successor} took over from {}{term}, after {:.2} s (TTL {TTL:?})",
+                        crash.victim,
+                        took.as_secs_f64()
+                    )
+                },
+            );
+            lines.push(format!("{took}; {} recovered", tasks(recovered)));
+        }
+        lines
+    }
+
+    /// What is to be drawn.
+    pub(super) fn scene(&self, fleet: &Fleet) -> Scene {
+        let rows = self.plans.iter().filter_map(|name| self.plan(name).map(row));
+        let fleet = fleet.members().map(|(id, _, state)| {
+            let what = match state {
+                State::Killed => format!("{BAD}killed{BAD:#}"),
+                State::Ended => "done".to_owned(),
+                State::Running => self.doing(id),
+            };
+            format!("{id}: {what}")
+        });
+        Scene { rows: rows.collect(), fleet: fleet.collect() }
+    }
+
+    fn doing(&self, id: &OrchestratorId) -> String {
+        let mut waits = false;
+        for plan in self.plans.iter().filter_map(|name| self.plan(name)) {
+            for (n, candidate) in plan.line().candidates().iter().enumerate() {
+                if candidate.record.as_ref().is_some_and(|record| record.orchestrator == *id) {
+                    if n == 0 {
+                        return format!("owns {NAME}{}{NAME:#}", plan.name());
+                    }
+                    waits = true;
+                }
+            }
+        }
+        if waits { "waits in line".to_owned() } else { "-".to_owned() }
+    }
+
+    fn plan(&self, name: &PlanName) -> Option<&PlanState> {
+        self.now.as_ref()?.plan(name).map(AsRef::as_ref)
+    }
+}
+
+fn tasks(n: usize) -> String {
+    if n == 1 { "1 task".to_owned() } else { format!("{n} tasks") }
+}
+
+fn is_over(plan: &PlanState) -> bool {
+    let summary = plan.summary();
+    let nothing_left = summary.is_finished() || (summary.in_progress == 0 && plan.ready().next().is_none());
+    nothing_left && plan.line().candidates().is_empty()
+}
+
+fn row(plan: &PlanState) -> Row {
+    let summary = plan.summary();
+    let owner =
+        plan.line().owner().map(|(candidate, term)| format!("{}, token {}", candidate.name(), term.token()));
+    let running = plan.tasks().filter(|task| task.record.status == TaskStatus::InProgress);
+    Row {
+        name: plan.name().to_string(),
+        done: summary.ended(),
+        total: summary.total,
+        owner: owner
+            .unwrap_or_else(|| if summary.is_finished() { "finished".into() } else { "nobody".into() }),
+        running: running.map(|task| task.id.to_string()).collect(),
+    }
+}

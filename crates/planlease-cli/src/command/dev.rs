@@ -1,0 +1,106 @@
+//! `dev`: servers of one's own. In the foreground for trying things, and the local one that commands use by default.
+
+mod foreground;
+mod listener;
+mod serve;
+mod status;
+mod stop;
+
+use clap::{Args, Subcommand};
+use planlease_embedded::{ListenError, OpenError};
+
+use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log};
+
+/// Runs a server in the foreground until it is asked to end: a small etcd for one machine. Every planlease, every client
+/// of etcd and `etcdctl` can talk to it. It has no authentication, so it listens where only this machine can connect.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  planlease dev                        in memory, on port 2379
+  planlease dev --data-dir ./data --listen 127.0.0.1:0
+  planlease dev status                 the server that commands start by themselves
+  planlease dev stop"
+)]
+pub(crate) struct DevArgs {
+    #[command(flatten)]
+    foreground: foreground::ForegroundArgs,
+    #[command(subcommand)]
+    command: Option<DevCommand>,
+}
+
+/// What to do with the local server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DevCommand {
+    /// Be the local server; started by commands, not by people
+    #[command(hide = true)]
+    Serve(serve::ServeArgs),
+    /// Show whether the local server runs, where it is, and how large its data are
+    Status(status::StatusArgs),
+    /// Stop the local server; its data stay
+    Stop(stop::StopArgs),
+}
+
+impl DevArgs {
+    /// Where the log goes: the local server's into its file.
+    pub(crate) fn logs_to(&self) -> Log {
+        match &self.command {
+            Some(DevCommand::Serve(_)) => Log::File,
+            _ => Log::StandardError,
+        }
+    }
+
+    /// What has to be done while this process has one thread.
+    pub(crate) fn before_threads(&self) {
+        if matches!(self.command, Some(DevCommand::Serve(_))) {
+            serve::close_inherited();
+        }
+    }
+
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        match self.command {
+            None => self.foreground.run().await,
+            Some(DevCommand::Serve(args)) => args.run().await,
+            Some(DevCommand::Status(args)) => args.run(invocation).await,
+            Some(DevCommand::Stop(args)) => args.run().await,
+        }
+    }
+}
+
+/// A seed for a new server: from it come the ids by which one server is told from another.
+fn seed() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let failure = Self::new(Exit::CannotServe, with_causes(&error));
+        match error {
+            OpenError::InUse { .. } => failure.remedy("Stop that server, or choose another folder."),
+            _ => failure,
+        }
+    }
+}
+
+impl From<ListenError> for Failure {
+    fn from(error: ListenError) -> Self {
+        let failure = Self::new(Exit::CannotServe, with_causes(&error));
+        match error {
+            ListenError::NotLoopback { .. } => failure.remedy("--allow-remote allows it."),
+            ListenError::InUse { .. } => {
+                failure.remedy("Choose another address with --listen; port 0 takes a free one.")
+            }
+            _ => failure,
+        }
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

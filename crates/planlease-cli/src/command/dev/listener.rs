@@ -1,0 +1,38 @@
+//! Who listens on a unix socket: asked from the kernel, so that no file with a process id can be wrong about it.
+
+use std::{io, os::unix::net::UnixStream, path::Path};
+
+use nix::{
+    sys::socket::{getsockopt, sockopt::PeerCredentials},
+    unistd::Pid,
+};
+
+/// The process that listens on the socket; `None` if nobody does.
+pub(super) fn of(socket: &Path) -> io::Result<Option<Pid>> {
+    let stream = match UnixStream::connect(socket) {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Some(Pid::from_raw(getsockopt(&stream, PeerCredentials)?.pid())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn the_listener_is_found_and_its_leftover_file_is_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        assert_eq!(of(&path).unwrap(), None);
+        let listener = UnixListener::bind(&path).unwrap();
+        assert_eq!(of(&path).unwrap(), Some(Pid::this()));
+        drop(listener);
+        assert_eq!(of(&path).unwrap(), None);
+    }
+}

@@ -1,0 +1,102 @@
+//! `doctor`: looks at everything that planlease stands on, and says what to do about what is not well.
+
+mod endpoints;
+mod session;
+mod versions;
+
+use clap::Args;
+use planlease::{Config, Coordinator, Error, core::Generation};
+
+use crate::{
+    exit::Exit,
+    failure::{Failure, with_cause},
+    invocation::Invocation,
+    output::{self, Diagnosis, Finding, OutputArgs},
+    settings::Settings,
+};
+
+/// Looks at the settings, every endpoint, the store, the clock, and tries out a session. Ends with status 0 only if all
+/// is well. Changes nothing but for a session that it opens and closes.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  planlease doctor\n  planlease --context prod doctor -o json\n  planlease doctor --adopt-store     after a restore of etcd, see docs/operations.md"
+)]
+pub(crate) struct DoctorArgs {
+    /// Adopt a store that was written on another cluster: raises its generation, so that every fencing token from now on
+    /// is greater than all before. Only when nobody works on the other cluster any more
+    #[arg(long)]
+    adopt_store: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl DoctorArgs {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let settings = invocation.settings()?;
+        let config = invocation.config()?;
+        if self.adopt_store {
+            let Generation(generation) = Coordinator::adopt_store(config.clone()).await?;
+            output::tell(&format!("the store belongs to this cluster; its generation is {generation}"));
+        }
+        let mut diagnosis = Diagnosis::default();
+        diagnosis.findings.extend(settings_in_use(&settings));
+        diagnosis.findings.push(clock(&config));
+        // First, since it starts the local server where that is used.
+        let connected = Coordinator::connect(config.clone()).await;
+        diagnosis.findings.extend(endpoints::look(&config).await?);
+        diagnosis.findings.push(store(&connected));
+        if let Ok(coordinator) = connected {
+            diagnosis.findings.extend(session::look(&coordinator).await);
+        }
+        invocation.show(self.output.format, &diagnosis)?;
+        Ok(if diagnosis.is_well() { Exit::Done } else { Exit::FoundProblems })
+    }
+}
+
+fn settings_in_use(settings: &Settings) -> Vec<Finding> {
+    let endpoints = match &settings.endpoints.value {
+        Some(endpoints) => endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        None => "your own local server".to_owned(),
+    };
+    let finding = |what: &str, value: String, origin| Finding::ok(what, format!("{value} (from {origin})"));
+    vec![
+        finding("endpoints", endpoints, settings.endpoints.origin.to_string()),
+        finding("namespace", settings.namespace.value.to_string(), settings.namespace.origin.to_string()),
+        finding("ttl", format!("{:?}", settings.ttl.value), settings.ttl.origin.to_string()),
+    ]
+}
+
+/// Deadlines must count the time that a machine sleeps.
+fn clock(config: &Config) -> Finding {
+    let since_boot = config.clock.boot().as_duration();
+    if cfg!(target_os = "linux") {
+        Finding::ok(
+            "clock",
+            format!("CLOCK_BOOTTIME, which counts time spent suspended; up for {since_boot:.0?}"),
+        )
+    } else {
+        Finding::warning(
+            "clock",
+            "the system's monotonic clock, which may stand still while the machine sleeps",
+            "Do not let machines sleep that own plans.",
+        )
+    }
+}
+
+fn store(connected: &Result<Coordinator, Error>) -> Finding {
+    match connected {
+        Ok(coordinator) => {
+            let Generation(generation) = coordinator.generation();
+            Finding::ok("store", format!("belongs to this cluster; generation {generation}"))
+        }
+        Err(error @ Error::StoreMoved { .. }) => Finding::problem(
+            "store",
+            error.to_string(),
+            "Make sure that nobody works on the other cluster, then: planlease doctor --adopt-store",
+        ),
+        Err(error) => {
+            let failure = with_cause(error);
+            Finding::problem("store", failure, "Mend what is said about the endpoints first.")
+        }
+    }
+}

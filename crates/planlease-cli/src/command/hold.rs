@@ -1,0 +1,196 @@
+//! `hold`: own a plan while a program of the caller's runs.
+
+mod child;
+mod line;
+
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
+
+use clap::Args;
+use planlease::{Error, Loss, Ownership, Session, core::session::Status};
+use planlease_orchestrator::Attachment;
+
+use self::{
+    child::{End, Ended},
+    line::{Patience, Turn},
+};
+use crate::{
+    exit::Exit,
+    failure::{Failure, with_cause},
+    invocation::Invocation,
+    output,
+    signals::Signals,
+};
+
+/// How long a session that is lost is given to be revoked: only to spare the next one the rest of its TTL.
+const REVOKE_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long an explanation of a loss is waited for.
+const EXPLAIN_WITHIN: Duration = Duration::from_secs(2);
+
+/// Owns a plan while a command runs; waits in line for it first if somebody else owns it. When the command ends, the plan is
+/// released, the next one in line takes over at once, and the command's exit status is passed on.
+///
+/// If the ownership is lost, the command and all that it started are killed before anybody else can own the plan, also if
+/// this process is paused or killed.
+///
+/// The command finds `PLANLEASE_PLAN` and `PLANLEASE_FENCING_TOKEN` in its environment; `planlease task …` inside of it
+/// reaches the same etcd and changes tasks by the right of the owner.
+///
+/// A signal while waiting leaves the line. While the command runs, Ctrl-C on a terminal is the command's alone; otherwise
+/// the first SIGINT or SIGTERM asks it to end (SIGTERM, and SIGKILL after the grace), the second one kills it.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct HoldArgs {
+    /// The plan
+    plan: String,
+    /// Do not wait if somebody else owns it: say who does, and end with status 100
+    #[arg(long, conflicts_with = "wait")]
+    no_wait: bool,
+    /// How long to wait in line; then status 118 [default: as long as it takes]
+    #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
+    wait: Option<Duration>,
+    /// How long to wait when the one before crashed: for what it may have left running elsewhere [default: the plan's]
+    #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
+    lock_delay: Option<Duration>,
+    /// How long the command has between SIGTERM and SIGKILL
+    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = crate::duration::parse)]
+    grace: Duration,
+    /// Leave the tasks alone that the last owner left in progress
+    #[arg(long)]
+    no_recover: bool,
+    /// The command and its arguments; no shell is involved
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  planlease hold release -- ./my-agent --once
+  planlease hold release --no-wait -- ./nightly.sh || echo 'somebody else is at it'
+  planlease hold release --wait 10m --ttl 5s -- sh -c 'planlease task start release 1.1 && make'";
+
+impl HoldArgs {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let plan = super::plan_name(&self.plan)?;
+        let variables = invocation.settings()?.variables();
+        let mut signals = Signals::take()?;
+        let coordinator = tokio::select! {
+            biased; // A connection is of use even if it is to be closed at once.
+            connected = invocation.connect() => connected?,
+            asked = signals.which() => return Ok(Exit::Child(asked.status())),
+        };
+        let lock_delay = match self.lock_delay {
+            Some(delay) => delay,
+            None => Duration::from_secs(coordinator.plan(&plan).await?.spec.policy.lock_delay_s),
+        };
+        let patience = Patience::new(self.no_wait, self.wait, lock_delay);
+        let ownership = match line::acquire(&coordinator, &plan, patience, &mut signals).await? {
+            Turn::Ours(ownership) => *ownership,
+            Turn::Asked(asked) => return Ok(Exit::Child(asked.status())),
+        };
+        output::tell(&format!("holding {plan}, token {}", ownership.token()));
+        let ended = match self.prepare(&ownership).await {
+            Ok(()) => {
+                let terminal = io::stdin().is_terminal();
+                let attachment = if terminal { Attachment::Terminal } else { Attachment::Inherited };
+                match child::spec(&self.command, &variables, &ownership, self.grace, attachment) {
+                    Ok(spec) => child::run(&spec, &ownership, &mut signals).await,
+                    Err(failure) => Err(failure),
+                }
+            }
+            Err(failure) => Err(failure),
+        };
+        conclude(ownership, ended, &mut signals).await
+    }
+
+    async fn prepare(&self, ownership: &Ownership) -> Result<(), Failure> {
+        if self.no_recover {
+            return Ok(());
+        }
+        match ownership.recover().await?.0.len() {
+            0 => {}
+            1 => output::tell("recovered 1 task of a lost claimant"),
+            n => output::tell(&format!("recovered {n} tasks of lost claimants")),
+        }
+        Ok(())
+    }
+}
+
+/// Gives up what is held, and says how it went.
+async fn conclude(
+    ownership: Ownership,
+    ended: Result<Ended, Failure>,
+    signals: &mut Signals,
+) -> Result<Exit, Failure> {
+    let session = ownership.session().clone();
+    let plan = ownership.plan().clone();
+    let result = match ended {
+        Ok(Ended { end: End::Lost(loss), command }) => {
+            let failure = lost(&ownership, &loss, &command).await;
+            match loss {
+                Loss::Session(_) => drop(ownership), // There is nothing to release: it is gone with the session.
+                _ => drop(ownership.release().await), // Refused, as is to be expected.
+            }
+            Err(failure)
+        }
+        ended => {
+            let result = ended.and_then(child::exit);
+            let released = tokio::select! {
+                biased; // Released well is better than left at a signal.
+                released = ownership.release() => released,
+                () = signals.next() => Ok(()), // It ends with the session.
+            };
+            match released {
+                Ok(()) => result,
+                Err(Error::OwnershipLost(_) | Error::SessionLost(_)) => Err(Failure::new(
+                    Exit::RightGone,
+                    format!("the ownership of {plan} was over when the command ended"),
+                )
+                .meaning("The command may have gone on for a moment while somebody else owned the plan.")
+                .remedy(format!("`planlease owner history {plan}` tells how each ownership ended."))),
+                Err(error) => {
+                    output::tell(&format!(
+                        "could not release {plan}: {}; it ends with the session",
+                        with_cause(&error)
+                    ));
+                    result
+                }
+            }
+        }
+    };
+    close(session, signals).await;
+    result
+}
+
+async fn lost(ownership: &Ownership, loss: &Loss, command: &str) -> Failure {
+    let plan = ownership.plan();
+    let explained = tokio::time::timeout(EXPLAIN_WITHIN, ownership.explain_loss()).await;
+    let explained = match explained {
+        Ok(Ok(why)) => format!(" In the plan's history: {}.", output::plain(&why)),
+        Ok(Err(_)) | Err(_) => String::new(),
+    };
+    Failure::new(Exit::RightGone, format!("the ownership of {plan} is over: {loss}"))
+        .meaning(format!("{command}{explained}"))
+        .remedy(format!("`planlease owner show {plan}` tells who owns it now."))
+}
+
+/// Ends the session, so that nobody waits for it to expire.
+async fn close(session: Session, signals: &mut Signals) {
+    let within = match session.status() {
+        Status::Live { .. } => Duration::MAX, // Bounded by the time limit of an operation.
+        Status::Lost(_) => REVOKE_WITHIN,
+    };
+    tokio::select! {
+        biased; // Closed well is better than left at a signal.
+        closed = tokio::time::timeout(within, session.close()) => {
+            if let Ok(Err(error)) = closed {
+                tracing::info!(%error, "the session was not closed; it expires");
+            }
+        }
+        () = signals.next() => {}
+    }
+}

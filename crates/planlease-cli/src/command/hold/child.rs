@@ -1,0 +1,251 @@
+//! The command under its guard: started with the owner's right, prolonged with the session, killed at a loss, asked to end
+//! by signals.
+
+use std::{ffi::OsString, time::Duration};
+
+use planlease::{
+    Loss, Ownership,
+    core::session::{LossReason, Status as SessionStatus},
+};
+use planlease_orchestrator::{
+    Attachment, Cause, CommandSpec, EntryPoint, Finished, GuardedChild, Guards, Status, env,
+};
+
+use crate::{
+    command::plumbing,
+    exit::Exit,
+    failure::{Failure, with_cause},
+    output,
+    signals::{Asked, Signals},
+};
+
+/// How long before the session's deadline the command is killed: what killing a process group may take on a busy host.
+const KILL_ALLOWANCE: Duration = Duration::from_millis(100);
+
+/// The status if no guard could be started, and if the command could not, as shells have them.
+const NO_GUARD: u8 = 126;
+const NOT_STARTED: u8 = 127;
+
+/// What became of the command, and of the right to run it.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) end: End,
+    /// What became of the command, as a sentence.
+    pub(super) command: String,
+}
+
+/// How it came to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By itself, or because it was asked to.
+    Ended(Cause, Status),
+    /// With the ownership.
+    Lost(Loss),
+}
+
+/// The command with everything that it is told. What a task of a plan would be told, and was told to us, is taken away.
+pub(super) fn spec(
+    command: &[OsString],
+    settings: &[(OsString, OsString)],
+    ownership: &Ownership,
+    grace: Duration,
+    attachment: Attachment,
+) -> Result<CommandSpec, Failure> {
+    let [program, args @ ..] = command else { return Err(Failure::usage("no command is given")) };
+    let right = serde_json::to_string(&ownership.delegate()).map_err(|error| Failure::json(&error))?;
+    let own = [
+        (env::PLAN, Some(ownership.plan().to_string())),
+        (env::FENCING_TOKEN, Some(ownership.token().to_string())),
+        (env::OWNERSHIP, Some(right)),
+        (env::TASK, None),
+        (env::DESCRIPTION, None),
+        (env::ATTEMPT, None),
+    ];
+    let settings = settings.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+    let own = own.into_iter().map(|(name, value)| (OsString::from(name), value.map(OsString::from)));
+    Ok(CommandSpec {
+        args: args.to_vec(),
+        env: settings.chain(own).collect(),
+        grace,
+        attachment,
+        ..CommandSpec::new(program)
+    })
+}
+
+/// Runs it to its end.
+pub(super) async fn run(
+    spec: &CommandSpec,
+    ownership: &Ownership,
+    signals: &mut Signals,
+) -> Result<Ended, Failure> {
+    let guards = Guards::new(EntryPoint::of_this_program(plumbing::GUARD));
+    let session = ownership.session();
+    let mut status = session.watch_status();
+    extend(&guards, *status.borrow_and_update());
+    let mut child = guards.spawn(spec).await.map_err(|error| {
+        Failure::new(Exit::Child(NO_GUARD), with_cause(&error)).meaning("The command was not started.")
+    })?;
+    let mut passing_on = PassingOn::new(spec.attachment);
+    let mut loss = None;
+    let finished = loop {
+        tokio::select! {
+            // Renewals first, so that the command is not killed for want of a message; then an end that is there; and the
+            // loss before what anybody wants.
+            biased;
+            Ok(()) = status.changed() => extend(&guards, *status.borrow_and_update()),
+            finished = child.wait() => break finished.clone(),
+            over = ownership.lost(), if loss.is_none() => {
+                child.kill();
+                loss = Some(over);
+            }
+            asked = signals.which() => passing_on.pass(asked, &child),
+        }
+    };
+    if finished.survivors {
+        output::tell("warning: processes that the command had started could not be killed");
+    }
+    let loss = loss.or_else(|| behind(finished.cause, &finished.status, session.status()));
+    let command = describe(&finished);
+    Ok(Ended { end: loss.map_or(End::Ended(finished.cause, finished.status), End::Lost), command })
+}
+
+fn extend(guards: &Guards, status: SessionStatus) {
+    if let SessionStatus::Live { deadline } = status {
+        guards.extend(deadline.minus(KILL_ALLOWANCE));
+    }
+}
+
+/// The loss that a guard has seen before we did: it acts a moment earlier, and whatever happens to us. A guard that was
+/// killed itself is none.
+fn behind(cause: Cause, status: &Status, session: SessionStatus) -> Option<Loss> {
+    match (cause, status, session) {
+        (Cause::Deadline, _, SessionStatus::Lost(reason)) => Some(Loss::Session(reason)),
+        (Cause::Deadline, status, SessionStatus::Live { .. }) if *status != Status::Unknown => {
+            Some(Loss::Session(LossReason::DeadlinePassed))
+        }
+        _ => None,
+    }
+}
+
+fn describe(finished: &Finished) -> String {
+    match (finished.cause, &finished.status) {
+        (_, Status::NotStarted(_)) => "The command was not started.".to_owned(),
+        (Cause::Itself, status) => format!("The command {status} at about the same time."),
+        (Cause::Asked | Cause::Deadline, _) => {
+            "The command and all that it had started were killed.".to_owned()
+        }
+    }
+}
+
+/// The status to end with, for a command that ended while the plan was ours.
+pub(super) fn exit(ended: Ended) -> Result<Exit, Failure> {
+    let End::Ended(cause, status) = ended.end else {
+        return Err(Failure::new(Exit::RightGone, ended.command)); // Told in more detail by whoever has the ownership.
+    };
+    match (cause, status) {
+        (_, Status::Exited(code)) => Ok(Exit::Child(u8::try_from(code).unwrap_or(u8::MAX))),
+        (_, Status::Signalled(signal)) => Ok(Exit::Child(u8::try_from(128 + signal).unwrap_or(u8::MAX))),
+        (Cause::Asked, Status::NotStarted(_)) => Ok(Exit::Child(Asked::Terminate.status())),
+        (_, Status::NotStarted(why)) => {
+            Err(Failure::new(Exit::Child(NOT_STARTED), why).meaning("The command was not started."))
+        }
+        (_, _) => Err(Failure::new(
+            Exit::OutcomeUnknown,
+            "the guard of the command was killed, and the command with it",
+        )
+        .meaning("Nobody knows how far the command came.")),
+    }
+}
+
+/// What is done about signals.
+#[derive(Debug)]
+struct PassingOn {
+    attachment: Attachment,
+    asked: bool,
+}
+
+/// What a signal makes of the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Nothing,
+    Terminate,
+    Kill,
+}
+
+impl PassingOn {
+    fn new(attachment: Attachment) -> Self {
+        Self { attachment, asked: false }
+    }
+
+    fn pass(&mut self, asked: Asked, child: &GuardedChild) {
+        match self.wish(asked) {
+            Wish::Nothing => {}
+            Wish::Terminate => {
+                output::tell("asked the command to end; once more to kill it");
+                child.terminate();
+            }
+            Wish::Kill => child.kill(),
+        }
+    }
+
+    /// On a terminal Ctrl-C reaches the command anyway, which may use it for something else than to end.
+    fn wish(&mut self, asked: Asked) -> Wish {
+        match (asked, self.attachment, self.asked) {
+            (Asked::Interrupt, Attachment::Terminal, _) => Wish::Nothing,
+            (_, _, false) => {
+                self.asked = true;
+                Wish::Terminate
+            }
+            (_, _, true) => Wish::Kill,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(cause: Cause, status: Status) -> Result<u8, (u8, String)> {
+        let ended = Ended { end: End::Ended(cause, status), command: String::new() };
+        exit(ended).map(Exit::code).map_err(|failure| (failure.exit().code(), failure.lines().collect()))
+    }
+
+    #[test]
+    fn the_status_of_the_command_is_passed_on() {
+        assert_eq!(ended(Cause::Itself, Status::Exited(0)), Ok(0));
+        assert_eq!(ended(Cause::Itself, Status::Exited(3)), Ok(3));
+        assert_eq!(ended(Cause::Asked, Status::Signalled(15)), Ok(143));
+        assert_eq!(ended(Cause::Asked, Status::NotStarted("late".into())), Ok(143));
+        let (code, said) = ended(Cause::Itself, Status::NotStarted("cannot run `x`".into())).unwrap_err();
+        assert_eq!((code, said.as_str()), (127, "cannot run `x`The command was not started."));
+        assert_eq!(ended(Cause::Deadline, Status::Unknown).unwrap_err().0, 103);
+    }
+
+    #[test]
+    fn the_first_signal_asks_and_the_second_one_kills_but_ctrl_c_is_the_commands() {
+        let wishes = |attachment, signals: [Asked; 3]| {
+            let mut passing_on = PassingOn::new(attachment);
+            signals.map(|asked| passing_on.wish(asked))
+        };
+        let (int, term) = (Asked::Interrupt, Asked::Terminate);
+        let inherited = wishes(Attachment::Inherited, [int, term, int]);
+        assert_eq!(inherited, [Wish::Terminate, Wish::Kill, Wish::Kill]);
+        let terminal = wishes(Attachment::Terminal, [int, term, term]);
+        assert_eq!(terminal, [Wish::Nothing, Wish::Terminate, Wish::Kill]);
+    }
+
+    #[test]
+    fn a_deadline_is_a_loss_and_a_guard_that_was_killed_is_none() {
+        let live =
+            SessionStatus::Live { deadline: planlease::core::BootTime::since_boot(Duration::from_secs(9)) };
+        let gone = SessionStatus::Lost(LossReason::LeaseGone);
+        let deadline = Some(Loss::Session(LossReason::DeadlinePassed));
+        assert_eq!(behind(Cause::Deadline, &Status::Signalled(9), live), deadline);
+        assert_eq!(
+            behind(Cause::Deadline, &Status::Signalled(9), gone),
+            Some(Loss::Session(LossReason::LeaseGone))
+        );
+        assert_eq!(behind(Cause::Deadline, &Status::Unknown, live), None);
+        assert_eq!(behind(Cause::Itself, &Status::Exited(0), gone), None);
+    }
+}

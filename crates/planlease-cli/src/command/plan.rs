@@ -1,0 +1,67 @@
+//! `plan`: making plans of files, looking at them, deleting them.
+
+mod check;
+mod delete;
+pub(super) mod file;
+mod import;
+
+use clap::{Args, Subcommand};
+
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    invocation::Invocation,
+    output::{OutputArgs, PlanList, PlanShown},
+};
+
+/// What to do with plans.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlanCommand {
+    /// Make plans of plan files; what is there already from the same file stays as it is
+    Import(import::ImportArgs),
+    /// Say what a plan file means and what is wrong with it; needs no server
+    Check(check::CheckArgs),
+    /// List all plans with their counts and owners
+    List(ListArgs),
+    /// Show what a plan is made of
+    Show(ShowArgs),
+    /// Delete a plan that nobody owns, with all that belongs to it
+    Delete(delete::DeleteArgs),
+}
+
+/// `plan list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// `plan show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The plan
+    plan: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl PlanCommand {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        match self {
+            Self::Import(args) => args.run(invocation).await,
+            Self::Check(args) => args.run(invocation),
+            Self::List(args) => {
+                let plans = invocation.connect().await?.plans().await?;
+                invocation.show(args.output.format, &PlanList::new(&plans))?;
+                Ok(Exit::Done)
+            }
+            Self::Show(args) => {
+                let plan = super::plan_name(&args.plan)?;
+                let view = invocation.connect().await?.plan(&plan).await?;
+                invocation.show(args.output.format, &PlanShown::new(&view))?;
+                Ok(Exit::Done)
+            }
+            Self::Delete(args) => args.run(invocation).await,
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! `plan check`: what a plan file means, without any server.
+
+use clap::Args;
+
+use super::file;
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    invocation::Invocation,
+    output::{OutputArgs, PlanFile},
+};
+
+/// Reads a plan file and shows what was understood. Problems are told as file:line:column on standard error.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  planlease plan check docs/release.md\n  planlease plan check docs/release.md -o json"
+)]
+pub(crate) struct CheckArgs {
+    /// The plan file: .md, .markdown or .toml
+    file: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl CheckArgs {
+    pub(crate) fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let parsed = file::read(&self.file)?;
+        invocation.show(self.output.format, &PlanFile::from(&parsed.spec))?;
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,43 @@
+//! `plan delete`: asks first, since nothing brings a plan back.
+
+use clap::Args;
+
+use crate::{
+    confirm::ConfirmArgs,
+    exit::Exit,
+    failure::Failure,
+    invocation::Invocation,
+    output::{OutputArgs, PlanDeleted},
+};
+
+/// Deletes a plan with its tasks, findings and history of owners. Refused while somebody owns it or waits for it. A later
+/// plan of the same name goes on with the number of its last term, so that its fencing tokens are greater still.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  planlease plan delete release\n  planlease plan delete release --yes")]
+pub(crate) struct DeleteArgs {
+    /// The plan
+    plan: String,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl DeleteArgs {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let plan = crate::command::plan_name(&self.plan)?;
+        let coordinator = invocation.connect().await?;
+        if !self.confirm.yes {
+            let summary = coordinator.plan(&plan).await?.summary();
+            let what = format!(
+                "this deletes {plan} with its {} tasks, {} of them ended",
+                summary.total,
+                summary.ended()
+            );
+            self.confirm.by_name(plan.as_str(), &what)?;
+        }
+        coordinator.delete_plan(&plan).await?;
+        invocation.show(self.output.format, &PlanDeleted { deleted: plan })?;
+        Ok(Exit::Done)
+    }
+}

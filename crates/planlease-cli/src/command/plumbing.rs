@@ -1,0 +1,45 @@
+//! Helper processes that this program starts of itself. They begin before anything else does, since they must not have
+//! a second thread, and take their arguments from `planlease-orchestrator`, not from people.
+
+use std::{ffi::OsString, process::ExitCode};
+
+use planlease_orchestrator::{
+    EntryPoint,
+    exec::{self, ExecError},
+    guard,
+};
+
+/// The hidden subcommand that keeps watch over one command of a plan.
+pub(crate) const GUARD: &str = "guard";
+
+/// The hidden subcommand that becomes the command.
+pub(crate) const EXEC: &str = "exec";
+
+/// Runs the helper that these arguments (the program's name first) ask for; `None` if they are a person's.
+pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let mut args = args.into_iter().skip(1);
+    let first = args.next()?;
+    if first == GUARD {
+        let code =
+            guard::run(args, &EntryPoint::of_this_program(EXEC)).unwrap_or_else(|error| failed(&error));
+        return Some(code.into());
+    }
+    if first == EXEC {
+        let Err(error) = exec::run(args);
+        return Some(match error {
+            // The guard was told, and its orchestrator tells it: once is enough.
+            ExecError::Command { .. } => NOT_STARTED.into(),
+            error => failed(&error).into(),
+        });
+    }
+    None
+}
+
+/// The status of a command that could not be started, as shells have it.
+const NOT_STARTED: u8 = 127;
+
+fn failed(error: &dyn std::error::Error) -> u8 {
+    // The orchestrator learns the reason through its own connection; this is for whoever starts it by hand.
+    crate::output::tell(&format!("error: {error}"));
+    NOT_STARTED
+}

@@ -1,0 +1,140 @@
+//! `run`: own plans and run a command per ready task.
+
+mod follow;
+
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+
+use clap::Args;
+use planlease::{Identity, core::OrchestratorId};
+use planlease_orchestrator::{EntryPoint, Options, Orchestrator, Plans, Stop, TaskCommand};
+use tokio::sync::watch;
+
+use crate::{
+    command::plumbing, exit::Exit, failure::Failure, invocation::Invocation, output::OutputArgs,
+    signals::Signals,
+};
+
+/// Own plans and run a command per ready task.
+///
+/// Each plan is owned by one orchestrator at a time; where somebody else is first, this one waits in line and takes over
+/// when the other one ends or dies. Tasks run without a shell, in process groups of their own, which are killed before
+/// the ownership can pass on to somebody else, whatever happens to this process.
+///
+/// A task runs its own command if its plan gives it one, else that of --exec. It finds what it is to do in
+/// `PLANLEASE_PLAN`, `PLANLEASE_TASK`, `PLANLEASE_TASK_DESCRIPTION`, `PLANLEASE_ATTEMPT` and `PLANLEASE_FENCING_TOKEN`.
+///
+/// The first Ctrl-C (or SIGTERM) lets what runs come to its end, the second one stops it.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct RunArgs {
+    /// The plans to execute
+    #[arg(required_unless_present = "all")]
+    plans: Vec<String>,
+    /// Execute all plans that are there and not finished
+    #[arg(long, conflicts_with = "plans")]
+    all: bool,
+    /// How many tasks run at once, over all plans
+    #[arg(short, long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: u16,
+    /// How many plans are owned at once [default: all that can be had]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    max_plans: Option<u16>,
+    /// What a task runs if its plan does not say so: program and arguments, quoted as in a shell
+    #[arg(long, value_name = "COMMAND")]
+    exec: Option<String>,
+    /// Give --exec to `sh -c` instead
+    #[arg(long, requires = "exec")]
+    shell: bool,
+    /// Where tasks run
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+    /// How long a task has between SIGTERM and SIGKILL
+    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = crate::duration::parse)]
+    grace: std::time::Duration,
+    /// The name of this orchestrator; each process needs its own [default: host, process, and a random part]
+    #[arg(long, value_name = "NAME")]
+    id: Option<String>,
+    /// What to say about this orchestrator to those who list it
+    #[arg(long, value_name = "NAME=VALUE")]
+    label: Vec<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  planlease run release --jobs 4                     the tasks bring their commands along
+  planlease run release --exec './agent --once'      one command for all tasks
+  planlease run release --shell --exec 'echo \"$PLANLEASE_TASK\" >> done.txt'
+  planlease run --all --max-plans 1                  one of a fleet: take what is free";
+
+impl RunArgs {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let format = self.output.format;
+        let options = self.options(invocation)?;
+        let mut signals = Signals::take()?;
+        let coordinator = invocation.connect().await?;
+        let (stop, stopping) = watch::channel(Stop::Run);
+        let orchestrator = Orchestrator::new(coordinator, options, follow::reporter(format), stopping);
+        let mut running = std::pin::pin!(orchestrator.run());
+        let summary = loop {
+            tokio::select! {
+                biased; // The end first; a signal after it changes nothing.
+                ended = &mut running => break ended?,
+                () = signals.next() => {
+                    let next = if *stop.borrow() == Stop::Run { Stop::Drain } else { Stop::Abort };
+                    follow::stopping(next);
+                    stop.send_replace(next);
+                }
+            }
+        };
+        Ok(if summary.is_success() {
+            Exit::Done
+        } else if !summary.unfinished.is_empty() {
+            Exit::Stopped
+        } else {
+            Exit::TasksFailed
+        })
+    }
+
+    fn options(&self, invocation: &Invocation) -> Result<Options, Failure> {
+        let plans = if self.all {
+            Plans::All
+        } else {
+            Plans::Named(self.plans.iter().map(|name| super::plan_name(name)).collect::<Result<_, _>>()?)
+        };
+        Ok(Options {
+            plans,
+            jobs: self.jobs.into(),
+            max_plans: self.max_plans.map_or(usize::MAX, usize::from),
+            command: self.command()?,
+            env: invocation.settings()?.variables(),
+            dir: self.dir.clone(),
+            grace: self.grace,
+            guard: EntryPoint::of_this_program(plumbing::GUARD),
+            identity: self.identity()?,
+        })
+    }
+
+    fn command(&self) -> Result<Option<TaskCommand>, Failure> {
+        let Some(exec) = &self.exec else { return Ok(None) };
+        if self.shell {
+            return Ok(Some(TaskCommand::Shell(OsString::from(exec))));
+        }
+        let words = shlex::split(exec).filter(|words| !words.is_empty());
+        let words = words.ok_or_else(|| {
+            Failure::usage(format!("--exec {exec:?} is no command: a quote is not closed, or it is empty"))
+        })?;
+        Ok(Some(TaskCommand::Program(words.into_iter().map(OsString::from).collect())))
+    }
+
+    fn identity(&self) -> Result<Identity, Failure> {
+        let label = |text: &String| match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+            _ => Err(Failure::usage(format!("--label {text:?} is no label; write NAME=VALUE"))),
+        };
+        let labels: BTreeMap<String, String> = self.label.iter().map(label).collect::<Result<_, _>>()?;
+        let id = self.id.as_ref().map(OrchestratorId::new).transpose()?;
+        Ok(Identity { id, labels, ..Identity::of_process() })
+    }
+}

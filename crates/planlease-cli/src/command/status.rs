@@ -1,0 +1,37 @@
+//! `status`: how far plans are.
+
+use clap::Args;
+
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    invocation::Invocation,
+    output::{OutputArgs, PlanList, PlanStatus},
+};
+
+/// Without a plan: all of them, with their counts, owners, and how many wait. With one: its phases, what is in
+/// progress, what failed and why, its owner and the line. One request to etcd for a plan of up to 500 tasks.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  planlease status\n  planlease status release\n  planlease status release -o json | jq .summary"
+)]
+pub(crate) struct StatusArgs {
+    /// The plan [default: all]
+    plan: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl StatusArgs {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let plan = self.plan.as_deref().map(super::plan_name).transpose()?;
+        let coordinator = invocation.connect().await?;
+        match plan {
+            Some(plan) => {
+                invocation.show(self.output.format, &PlanStatus::new(&coordinator.plan(&plan).await?))?
+            }
+            None => invocation.show(self.output.format, &PlanList::new(&coordinator.plans().await?))?,
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,161 @@
+//! `task`: looking at tasks, and changing them by hand or from a command that a plan runs.
+
+mod right;
+mod update;
+
+use clap::{Args, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser as _};
+use planlease::core::transition::{Change, TaskStatus};
+
+use self::update::UpdateArgs;
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    invocation::Invocation,
+    output::{OutputArgs, TaskList, TaskShown},
+};
+
+const UPDATE_HELP: &str = "\
+By what right: inside a command that `run` or `hold` started, by that of the plan's owner; else as an operator, who can \
+change whatever nobody works on at the moment.
+
+Examples:
+  planlease task complete release 2.3 --notes 'tagged v1.4'
+  planlease task retry release 2.4 --expect-revision 1042";
+
+/// What to do with tasks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TaskCommand {
+    /// List the tasks of a plan
+    List(ListArgs),
+    /// Show a task with its record, its last transitions, and its output
+    Show(ShowArgs),
+    /// Claim a task and begin its next attempt; all that it depends on has to be done
+    #[command(after_help = UPDATE_HELP)]
+    Start(StartArgs),
+    /// End a task well
+    #[command(after_help = UPDATE_HELP)]
+    Complete(CompleteArgs),
+    /// End a task badly
+    #[command(after_help = UPDATE_HELP)]
+    Fail(FailArgs),
+    /// Leave a task out; what depends on it may start all the same
+    #[command(after_help = UPDATE_HELP)]
+    Skip(SkipArgs),
+    /// Put a failed, skipped or completed task back to pending
+    #[command(after_help = UPDATE_HELP)]
+    Retry(RetryArgs),
+}
+
+/// `task list`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  planlease task list release\n  planlease task list release --status failed -o jsonl"
+)]
+pub(crate) struct ListArgs {
+    /// The plan
+    plan: String,
+    /// Only those in this status
+    #[arg(long, value_parser = PossibleValuesParser::new(TaskStatus::ALL.map(TaskStatus::as_str)).try_map(status))]
+    status: Option<TaskStatus>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+fn status(word: String) -> Result<TaskStatus, String> {
+    TaskStatus::ALL.into_iter().find(|status| status.as_str() == word).ok_or(word)
+}
+
+/// `task show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The plan
+    plan: String,
+    /// The task
+    task: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// `task start`.
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    #[command(flatten)]
+    update: UpdateArgs,
+}
+
+/// `task complete`.
+#[derive(Debug, Args)]
+pub(crate) struct CompleteArgs {
+    #[command(flatten)]
+    update: UpdateArgs,
+    /// What there is to say about it
+    #[arg(long, value_name = "TEXT")]
+    notes: Option<String>,
+}
+
+/// `task fail`.
+#[derive(Debug, Args)]
+pub(crate) struct FailArgs {
+    #[command(flatten)]
+    update: UpdateArgs,
+    /// What went wrong
+    #[arg(long, value_name = "TEXT")]
+    error: String,
+}
+
+/// `task skip`.
+#[derive(Debug, Args)]
+pub(crate) struct SkipArgs {
+    #[command(flatten)]
+    update: UpdateArgs,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+/// `task retry`.
+#[derive(Debug, Args)]
+pub(crate) struct RetryArgs {
+    #[command(flatten)]
+    update: UpdateArgs,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "asked for on the command line")]
+    reason: String,
+}
+
+impl TaskCommand {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        match self {
+            Self::List(args) => args.run(invocation).await,
+            Self::Show(args) => args.run(invocation).await,
+            Self::Start(args) => args.update.run(invocation, Change::Start).await,
+            Self::Complete(args) => args.update.run(invocation, Change::Complete(args.notes)).await,
+            Self::Fail(args) => args.update.run(invocation, Change::Fail(args.error)).await,
+            Self::Skip(args) => args.update.run(invocation, Change::Skip(args.reason)).await,
+            Self::Retry(args) => args.update.run(invocation, Change::Retry(args.reason)).await,
+        }
+    }
+}
+
+impl ListArgs {
+    async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let plan = super::plan_name(&self.plan)?;
+        let view = invocation.connect().await?.plan(&plan).await?;
+        invocation.show(self.output.format, &TaskList::new(&view, self.status))?;
+        Ok(Exit::Done)
+    }
+}
+
+impl ShowArgs {
+    async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let (plan, task) = (super::plan_name(&self.plan)?, super::task_id(&self.task)?);
+        let coordinator = invocation.connect().await?;
+        let view = coordinator.plan(&plan).await?;
+        let Some(seen) = view.tasks.get(&task) else {
+            return Err(planlease::Error::TaskNotFound { plan, task }.into());
+        };
+        let findings = coordinator.findings(&plan, &task).await?;
+        invocation.show(self.output.format, &TaskShown::new(&view, seen, findings))?;
+        Ok(Exit::Done)
+    }
+}

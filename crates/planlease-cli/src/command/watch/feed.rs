@@ -1,0 +1,163 @@
+//! The changes for one reader, at its own pace.
+//!
+//! A watcher with many subscribers drops what a slow one does not read in time. Here there is one, and nobody whom it could
+//! hold up: etcd is read no faster than the changes are printed, so nothing is ever dropped.
+
+use std::{collections::VecDeque, time::Duration};
+
+use planlease::{Changes, Coordinator, Error, Feed as RawFeed};
+use planlease_core::{Revision, change::RawChangeSet};
+use planlease_watcher::{ChangeSet, Snapshot, Store};
+
+use crate::{
+    exit::Exit,
+    failure::{Failure, with_cause},
+    output,
+};
+
+/// How long to wait before a list that failed is tried again.
+const LIST_AGAIN: Duration = Duration::from_secs(1);
+
+/// What there is to tell.
+#[derive(Debug)]
+pub(super) enum News {
+    /// Something changed.
+    Changes(ChangeSet),
+    /// The connection broke, and why. Told once, however long that lasts.
+    Broken(String),
+    /// There is a connection again.
+    Mended,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Feed {
+    coordinator: Coordinator,
+    store: Store,
+    changes: Changes,
+    /// What was read and is not told yet.
+    ahead: VecDeque<RawChangeSet>,
+    broken: bool,
+}
+
+impl Feed {
+    /// Begins with everything as it was at this revision, or as it is now.
+    pub(super) async fn open(coordinator: Coordinator, from: Option<Revision>) -> Result<Self, Failure> {
+        let everything = coordinator.layout().everything();
+        let list = match from {
+            None => coordinator.snapshot(&everything).await?,
+            Some(from) => {
+                // Any read tells the present revision; this one is small.
+                let present = coordinator.snapshot(&coordinator.layout().orchestrators()).await?.revision;
+                if from > present {
+                    return Err(future(from, present));
+                }
+                coordinator.snapshot_at(&everything, from).await.map_err(|error| match error {
+                    Error::Compacted => compacted(from, present),
+                    error => error.into(),
+                })?
+            }
+        };
+        let store = Store::load(&list);
+        let changes = coordinator.changes(everything, list.revision.next());
+        Ok(Self { coordinator, store, changes, ahead: VecDeque::new(), broken: false })
+    }
+
+    /// Everything as of what was told last.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        self.store.snapshot()
+    }
+
+    /// Waits for what comes next.
+    pub(super) async fn next(&mut self) -> Result<News, Failure> {
+        loop {
+            while let Some(raw) = self.ahead.pop_front() {
+                if let Some(set) = self.store.apply(&raw) {
+                    return Ok(News::Changes(set));
+                }
+            }
+            match self.changes.next().await? {
+                RawFeed::Changes(sets) => self.ahead.extend(sets),
+                RawFeed::Connected | RawFeed::Alive(_) if self.broken => {
+                    self.broken = false;
+                    return Ok(News::Mended);
+                }
+                RawFeed::Alive(revision) if revision < self.store.snapshot().revision() => {
+                    return Err(went_back(self.store.snapshot().revision(), revision));
+                }
+                RawFeed::Connected | RawFeed::Alive(_) => {}
+                RawFeed::Compacted(_) => return Ok(News::Changes(self.resync().await?)),
+                RawFeed::Broken(_) if self.broken => {}
+                RawFeed::Broken(why) => {
+                    self.broken = true;
+                    return Ok(News::Broken(why));
+                }
+            }
+        }
+    }
+
+    /// Lists anew, since the history from where it was is gone.
+    async fn resync(&mut self) -> Result<ChangeSet, Failure> {
+        let everything = self.coordinator.layout().everything();
+        let list = loop {
+            match self.coordinator.snapshot(&everything).await {
+                Ok(list) => break list,
+                Err(error @ (Error::Unreachable(_) | Error::OutcomeUnknown(_))) => {
+                    output::tell(&format!("cannot read: {}; trying again", with_cause(&error)));
+                    tokio::time::sleep(LIST_AGAIN).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let held = self.store.snapshot().revision();
+        if list.revision < held {
+            return Err(went_back(held, list.revision));
+        }
+        self.changes = self.coordinator.changes(everything, list.revision.next());
+        Ok(self.store.resync(&list))
+    }
+}
+
+fn future(from: Revision, present: Revision) -> Failure {
+    Failure::usage(format!("revision {from} is in the future: the store is at {present}"))
+        .meaning("It may be of another store, or of this one before it was restored.")
+        .remedy("Begin without --from-revision, or check --endpoints and --namespace.")
+}
+
+fn compacted(from: Revision, present: Revision) -> Failure {
+    Failure::new(
+        Exit::HistoryGone,
+        format!("the history after revision {from} is compacted; the store is at {present}"),
+    )
+    .meaning("What happened since then cannot be told change by change any more.")
+    .remedy("Begin anew with --snapshot: it shows everything as it is, and the changes that follow.")
+}
+
+fn went_back(held: Revision, found: Revision) -> Failure {
+    Failure::new(Exit::StoreMoved, format!("the store went back from revision {held} to {found}"))
+        .meaning("etcd was restored from an older snapshot, or another one answers.")
+        .remedy("`planlease doctor` tells more.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revision_that_cannot_be_gone_on_from_is_told_with_the_present_one() {
+        let revision = |n| Revision::from_wire(n).unwrap();
+        let text = |failure: &Failure| failure.lines().collect::<Vec<_>>().join("\n");
+        let (future, compacted) = (future(revision(9), revision(7)), compacted(revision(2), revision(7)));
+        assert_eq!((future.exit(), compacted.exit()), (Exit::Usage, Exit::HistoryGone));
+        insta::assert_snapshot!(text(&future), @r"
+        revision 9 is in the future: the store is at 7
+        It may be of another store, or of this one before it was restored.
+        Begin without --from-revision, or check --endpoints and --namespace.
+        ");
+        insta::assert_snapshot!(text(&compacted), @r"
+        the history after revision 2 is compacted; the store is at 7
+        What happened since then cannot be told change by change any more.
+        Begin anew with --snapshot: it shows everything as it is, and the changes that follow.
+        ");
+    }
+}

@@ -1,0 +1,44 @@
+//! Asks before something cannot be undone: on a terminal by typing the name of what is at stake, for scripts by `--yes`.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use clap::Args;
+
+use crate::failure::Failure;
+
+/// How to answer beforehand.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct ConfirmArgs {
+    /// Do not ask
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+}
+
+impl ConfirmArgs {
+    /// Lets the person type `name` after saying what would happen.
+    ///
+    /// # Errors
+    /// If something else is typed, or nobody is there to ask.
+    pub(crate) fn by_name(self, name: &str, what: &str) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
+        }
+        let stdin = io::stdin();
+        if !stdin.is_terminal() {
+            return Err(Failure::usage(format!("{what}; this has to be confirmed"))
+                .meaning("Nothing was changed; there is no terminal to ask on.")
+                .remedy("Say --yes."));
+        }
+        let mut stderr = anstream::stderr();
+        let mut typed = String::new();
+        let asked =
+            write!(stderr, "{what}.\nType the name to go on ({name}): ").and_then(|()| stderr.flush());
+        asked
+            .and_then(|()| stdin.read_line(&mut typed))
+            .map_err(|error| Failure::system("cannot ask", &error))?;
+        if typed.trim() == name {
+            return Ok(());
+        }
+        Err(Failure::usage("that is not the name").meaning("Nothing was changed."))
+    }
+}

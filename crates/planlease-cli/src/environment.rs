@@ -1,0 +1,71 @@
+//! The process's environment as a value, so that what depends on it can be tested.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
+
+/// Holds the delegated right ([`planlease::Delegation`] as JSON) of a command that `run` or `hold` started.
+pub(crate) const OWNERSHIP: &str = planlease_orchestrator::env::OWNERSHIP;
+
+/// Holds a filter for the log, as `planlease=debug`.
+pub(crate) const LOG: &str = "PLANLEASE_LOG";
+
+/// Variables that are set for commands, and so are not read as flags.
+pub(crate) const SET_FOR_COMMANDS: [&str; 6] = {
+    use planlease_orchestrator::env;
+    [env::OWNERSHIP, env::PLAN, env::TASK, env::DESCRIPTION, env::ATTEMPT, env::FENCING_TOKEN]
+};
+
+/// Variables by name. Empty ones count as not set; those whose name is no text are none of ours.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment(BTreeMap<String, OsString>);
+
+impl Environment {
+    /// That of this process.
+    pub(crate) fn of_process() -> Self {
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
+    }
+
+    /// The value of a variable.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// The value of a variable as text; what is no text is replaced by marks, so that it will not go unnoticed.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    /// A folder of the XDG base directories: that of the variable if it is absolute, else one below the home.
+    pub(crate) fn xdg(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
+        let named = self.get(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        named.or_else(|| self.get("HOME").map(|home| PathBuf::from(home).join(below_home)))
+    }
+}
+
+impl<N: Into<String>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_is_none() {
+        let environment = Environment::from_iter([("A", ""), ("B", "b")]);
+        assert_eq!((environment.get("A"), environment.text("B")), (None, Some("b".to_owned())));
+    }
+
+    #[test]
+    fn a_relative_xdg_folder_is_not_used() {
+        let environment = Environment::from_iter([("XDG_CONFIG_HOME", "here"), ("HOME", "/home/me")]);
+        assert_eq!(environment.xdg("XDG_CONFIG_HOME", ".config"), Some("/home/me/.config".into()));
+        let environment = Environment::from_iter([("XDG_CONFIG_HOME", "/etc/x"), ("HOME", "/home/me")]);
+        assert_eq!(environment.xdg("XDG_CONFIG_HOME", ".config"), Some("/etc/x".into()));
+    }
+}

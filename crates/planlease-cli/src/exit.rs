@@ -1,0 +1,207 @@
+//! The exit statuses: every one that this program has, with its meaning. Documented by `planlease --help`.
+//!
+//! What can happen while a command of the user runs below `run` or `hold` is 100 or more, so that the command's own
+//! status can be passed on and still be told apart. 125 and above are left to shells and signals (126, 127, 128 + n).
+
+use std::fmt::Write as _;
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// What was asked for was done.
+    Done,
+    /// Something that has no status of its own: the system, or a bug.
+    Unexpected,
+    /// The command line or the settings.
+    Usage,
+    /// A plan file has problems; they were listed.
+    BadPlanFile,
+    /// A file cannot be read, or is too large.
+    UnreadableFile,
+    /// `audit` found violations, or `doctor` something that needs a hand.
+    FoundProblems,
+    /// `dev` cannot serve: the data folder or the address is in use, or others could connect.
+    CannotServe,
+    /// The history that was asked for is compacted.
+    HistoryGone,
+    /// Nobody owns the plan.
+    NotOwned,
+    /// The plan exists already, with other contents.
+    PlanExists,
+    /// `run` did what can be done, but tasks have failed, or wait for ones that have.
+    TasksFailed,
+    /// `run` was asked to stop before everything was done.
+    Stopped,
+    /// A status that the user's own command ended with; passed on.
+    Child(u8),
+    /// Somebody else owns the plan, or is expected not to and does.
+    OwnedByOther,
+    /// The ownership, the session, or the right to write is over.
+    RightGone,
+    /// No server answers; nothing was changed.
+    Unreachable,
+    /// A request was sent and no answer came: it may or may not have been carried out.
+    OutcomeUnknown,
+    /// There is no such plan.
+    NoSuchPlan,
+    /// The plan has no such task.
+    NoSuchTask,
+    /// The task's status does not allow the change.
+    WrongTransition,
+    /// Somebody else has claimed the task.
+    Claimed,
+    /// The task was changed since it was looked at (`--expect-revision`, or an attempt that is over).
+    Stale,
+    /// The task depends on tasks that are not done.
+    Blocked,
+    /// A name breaks the rules for names.
+    BadName,
+    /// etcd's database is full.
+    NoSpace,
+    /// No encrypted connection: certificates do not fit, or cannot be read.
+    Tls,
+    /// etcd does not accept the user and password, or wants some.
+    Unauthenticated,
+    /// etcd does not permit this to the user.
+    NotPermitted,
+    /// etcd is too old.
+    ServerTooOld,
+    /// The store belongs to another cluster: etcd was restored or copied.
+    StoreMoved,
+    /// The TTL cannot be used, or is not granted.
+    BadTtl,
+    /// The time that the caller gave is up.
+    TimedOut,
+    /// The name of the orchestrator is taken.
+    NameTaken,
+    /// A record cannot be read or stored: too large, or written by a newer version.
+    BadRecord,
+}
+
+impl Exit {
+    /// Every status but those of children.
+    pub(crate) const ALL: [Self; 33] = [
+        Self::Done,
+        Self::Unexpected,
+        Self::Usage,
+        Self::BadPlanFile,
+        Self::UnreadableFile,
+        Self::FoundProblems,
+        Self::CannotServe,
+        Self::HistoryGone,
+        Self::NotOwned,
+        Self::PlanExists,
+        Self::TasksFailed,
+        Self::Stopped,
+        Self::OwnedByOther,
+        Self::RightGone,
+        Self::Unreachable,
+        Self::OutcomeUnknown,
+        Self::NoSuchPlan,
+        Self::NoSuchTask,
+        Self::WrongTransition,
+        Self::Claimed,
+        Self::Stale,
+        Self::Blocked,
+        Self::BadName,
+        Self::NoSpace,
+        Self::Tls,
+        Self::Unauthenticated,
+        Self::NotPermitted,
+        Self::ServerTooOld,
+        Self::StoreMoved,
+        Self::BadTtl,
+        Self::TimedOut,
+        Self::NameTaken,
+        Self::BadRecord,
+    ];
+
+    /// The number. Stable: scripts rely on it.
+    pub(crate) const fn code(self) -> u8 {
+        self.entry().0
+    }
+
+    /// What it means, as the help says it.
+    pub(crate) const fn meaning(self) -> &'static str {
+        self.entry().1
+    }
+
+    const fn entry(self) -> (u8, &'static str) {
+        match self {
+            Self::Done => (0, "done"),
+            Self::Unexpected => (1, "unexpected error"),
+            Self::Usage => (2, "wrong usage or settings"),
+            Self::BadPlanFile => (3, "a plan file has problems (they are listed)"),
+            Self::UnreadableFile => (4, "a file cannot be read, or is too large"),
+            Self::FoundProblems => (5, "`audit` found violations, or `doctor` something to mend"),
+            Self::CannotServe => (6, "`dev` cannot serve: folder or address in use, or not allowed"),
+            Self::HistoryGone => (7, "the history that was asked for is compacted"),
+            Self::NotOwned => (8, "nobody owns the plan"),
+            Self::PlanExists => (9, "the plan exists already, or is being imported"),
+            Self::TasksFailed => (10, "tasks have failed, or wait for ones that have"),
+            Self::Stopped => (11, "asked to stop before everything was done"),
+            Self::Child(code) => (code, "the status of the command that was run"),
+            Self::OwnedByOther => (100, "the plan is owned by somebody else"),
+            Self::RightGone => (101, "the ownership, session or right to write is over"),
+            Self::Unreachable => (102, "no server answers; nothing was changed"),
+            Self::OutcomeUnknown => (103, "no answer came; it may or may not have been carried out"),
+            Self::NoSuchPlan => (104, "no such plan"),
+            Self::NoSuchTask => (105, "no such task"),
+            Self::WrongTransition => (106, "the task's status does not allow that"),
+            Self::Claimed => (107, "the task is claimed by somebody else"),
+            Self::Stale => (108, "the task was changed since it was looked at"),
+            Self::Blocked => (109, "the task depends on tasks that are not done"),
+            Self::BadName => (110, "a name breaks the rules for names"),
+            Self::NoSpace => (111, "etcd's database is full"),
+            Self::Tls => (112, "no encrypted connection: certificates do not fit"),
+            Self::Unauthenticated => (113, "etcd does not accept the user and password"),
+            Self::NotPermitted => (114, "etcd does not permit that to the user"),
+            Self::ServerTooOld => (115, "etcd is too old"),
+            Self::StoreMoved => (116, "the store belongs to another etcd cluster"),
+            Self::BadTtl => (117, "the TTL cannot be used, or is not granted"),
+            Self::TimedOut => (118, "the given time is up"),
+            Self::NameTaken => (119, "the orchestrator's name is taken"),
+            Self::BadRecord => (120, "a record cannot be read or stored"),
+        }
+    }
+
+    /// The table of all statuses, for the help.
+    pub(crate) fn table() -> String {
+        let mut table = String::from("Exit status:\n");
+        for exit in Self::ALL {
+            writeln!(table, "  {:>3}  {}", exit.code(), exit.meaning())
+                .expect("a text can always be written to");
+        }
+        table.push_str(
+            "`hold` passes on the status of what it runs; 126 and 127 mean that it could not start.",
+        );
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_exit_status_is_distinct() {
+        let codes: BTreeSet<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
+        assert_eq!(codes.len(), Exit::ALL.len());
+        let kinds: BTreeSet<Exit> = Exit::ALL.into_iter().collect();
+        assert_eq!(kinds.len(), Exit::ALL.len());
+    }
+
+    #[test]
+    fn what_can_happen_around_a_command_is_100_or_more_and_below_those_of_shells() {
+        for exit in Exit::ALL.iter().filter(|exit| **exit > Exit::Child(u8::MAX)) {
+            assert!((100..125).contains(&exit.code()), "{exit:?}");
+        }
+    }
+
+    #[test]
+    fn the_statuses_never_change() {
+        insta::assert_snapshot!(Exit::table());
+    }
+}

@@ -1,0 +1,84 @@
+//! What is said when something cannot be done: what happened, what it means, what to do. Three lines at most.
+
+mod library;
+
+use std::io::{self, Write as _};
+
+use anstyle::{AnsiColor, Style};
+
+pub(crate) use self::library::{remedy, with_cause};
+use crate::exit::Exit;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+
+/// Why the program does not end with [`Exit::Done`], for a person.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Failure {
+    exit: Exit,
+    /// `None`: everything is said already.
+    what: Option<String>,
+    meaning: Option<String>,
+    remedy: Option<String>,
+}
+
+impl Failure {
+    /// What happened, as a sentence without a full stop.
+    pub(crate) fn new(exit: Exit, what: impl Into<String>) -> Self {
+        Self { exit, what: Some(what.into()), meaning: None, remedy: None }
+    }
+
+    /// What that means: what was changed, who is affected.
+    pub(crate) fn meaning(self, meaning: impl Into<String>) -> Self {
+        Self { meaning: Some(meaning.into()), ..self }
+    }
+
+    /// What to do.
+    pub(crate) fn remedy(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: Some(remedy.into()), ..self }
+    }
+
+    /// A failure about which everything is said already.
+    pub(crate) fn said(exit: Exit) -> Self {
+        Self { exit, what: None, meaning: None, remedy: None }
+    }
+
+    /// The operating system refused something that has no status of its own.
+    pub(crate) fn system(what: &str, error: &io::Error) -> Self {
+        Self::new(Exit::Unexpected, format!("{what}: {error}"))
+    }
+
+    /// The command line or the settings are wrong.
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, what)
+    }
+
+    /// A value cannot be turned into JSON. Our own types all can.
+    pub(crate) fn json(error: &serde_json::Error) -> Self {
+        Self::new(Exit::Unexpected, format!("cannot write JSON: {error}"))
+    }
+
+    /// The status to end with.
+    #[cfg(test)]
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The lines, without colours.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
+        [&self.what, &self.meaning, &self.remedy].into_iter().filter_map(Option::as_deref)
+    }
+
+    /// Says it on standard error. Nobody listening there is no reason to fail otherwise.
+    pub(crate) fn report(&self) -> Exit {
+        let mut stderr = anstream::stderr().lock();
+        for (n, line) in self.lines().enumerate() {
+            let written = match n {
+                0 => writeln!(stderr, "{ERROR}error:{ERROR:#} {line}"),
+                _ => writeln!(stderr, "  {line}"),
+            };
+            drop(written);
+        }
+        self.exit
+    }
+}

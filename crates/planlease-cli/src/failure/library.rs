@@ -1,0 +1,197 @@
+//! What the library's errors mean to a person, and which status each has.
+
+use planlease::{ConfigError, Error, core::InvalidName};
+
+use super::Failure;
+use crate::exit::Exit;
+
+impl From<InvalidName> for Failure {
+    fn from(error: InvalidName) -> Self {
+        Self::new(Exit::BadName, error.to_string())
+            .remedy("Names have no `/`, no control characters, and do not begin with `-` or a blank.")
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let exit = match error {
+            ConfigError::Timing(_) => Exit::BadTtl,
+            ConfigError::Tls { .. } | ConfigError::TlsUnused => Exit::Tls,
+            _ => Exit::Usage,
+        };
+        Self::new(exit, error.to_string())
+            .remedy("`planlease context show` tells where each setting comes from.")
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let what = with_cause(&error);
+        match error {
+            Error::Config(error) => error.into(),
+            Error::Name(error) => error.into(),
+            error => {
+                let (exit, meaning, remedy) = explain(&error);
+                let mut failure = Self::new(exit, what);
+                if !meaning.is_empty() {
+                    failure = failure.meaning(meaning);
+                }
+                if !remedy.is_empty() {
+                    failure = failure.remedy(remedy);
+                }
+                failure
+            }
+        }
+    }
+}
+
+/// The error with what lay below it, in one line.
+pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+/// What to do about it.
+pub(crate) fn remedy(error: &Error) -> &'static str {
+    match explain(error).2 {
+        "" => "Run it once more with -vv, which tells more.",
+        remedy => remedy,
+    }
+}
+
+/// Status, meaning, remedy.
+fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
+    const UNCHANGED: &str = "Nothing was changed.";
+    match error {
+        Error::Config(_) | Error::Name(_) => (Exit::Usage, "", ""),
+        Error::Unreachable(_) => (
+            Exit::Unreachable,
+            UNCHANGED,
+            "Look whether etcd runs there; `planlease doctor` tests each endpoint.",
+        ),
+        Error::OutcomeUnknown(_) => (
+            Exit::OutcomeUnknown,
+            "It may still be carried out.",
+            "Look (`planlease status`) before doing it again.",
+        ),
+        Error::Tls(_) => {
+            (Exit::Tls, UNCHANGED, "Check --cacert, --cert, --key, and that the endpoint speaks TLS.")
+        }
+        Error::Unauthenticated(_) => (Exit::Unauthenticated, UNCHANGED, "Check --user and --password-file."),
+        Error::PermissionDenied(_) => (
+            Exit::NotPermitted,
+            "Nothing was changed; this user may perhaps only read.",
+            "Grant it reading and writing of the prefix (--root), or use another user.",
+        ),
+        Error::NoSpace(_) => (
+            Exit::NoSpace,
+            "Nothing can be written until there is room; reading and releasing still work.",
+            "Then: etcdctl compact REVISION; etcdctl defrag; etcdctl alarm disarm.",
+        ),
+        Error::TtlNotGranted { .. } => (
+            Exit::BadTtl,
+            "A plan would be free later after a crash than you asked for; nothing was changed.",
+            "Ask for that --ttl or more.",
+        ),
+        Error::ServerTooOld { .. } => {
+            (Exit::ServerTooOld, UNCHANGED, "Upgrade etcd; 3.5.30 or 3.6.11 and newer are recommended.")
+        }
+        Error::StoreMoved { .. } => {
+            (Exit::StoreMoved, UNCHANGED, "`planlease doctor --adopt-store` adopts it.")
+        }
+        Error::PlanNotFound(_) => {
+            (Exit::NoSuchPlan, "", "`planlease plan list` shows all plans of the namespace.")
+        }
+        Error::PlanExists(_) => (
+            Exit::PlanExists,
+            "It was imported from another file, or from another version of it; nothing was changed.",
+            "Choose another --name, or delete it first: planlease plan delete PLAN.",
+        ),
+        Error::ImportUnderWay { .. } => (
+            Exit::PlanExists,
+            UNCHANGED,
+            "Wait for it; if that process is dead, its mark is gone within a TTL.",
+        ),
+        Error::PlanOwned { .. } | Error::OtherOwner { .. } => {
+            (Exit::OwnedByOther, UNCHANGED, "`planlease owner show PLAN` shows the owner and the line.")
+        }
+        Error::NotOwned(_) => (Exit::NotOwned, UNCHANGED, ""),
+        Error::TaskNotFound { .. } => (Exit::NoSuchTask, "", "`planlease task list PLAN` shows its tasks."),
+        Error::IdentityTaken(_) => (Exit::NameTaken, UNCHANGED, "Give the process another name."),
+        Error::HeldLocally(_) => (Exit::OwnedByOther, UNCHANGED, ""),
+        Error::SessionLost(_) | Error::OwnershipLost(_) => {
+            (Exit::RightGone, "Nothing more is written under it; somebody else may own the plan by now.", "")
+        }
+        Error::HandOver(_) => (Exit::NotOwned, UNCHANGED, ""),
+        Error::Unsound(_) => (Exit::BadPlanFile, UNCHANGED, ""),
+        Error::Codec(_) => (Exit::BadRecord, UNCHANGED, ""),
+        Error::Compacted => (
+            Exit::HistoryGone,
+            "etcd keeps its history until compaction only.",
+            "Begin with a later revision.",
+        ),
+        Error::TimedOut(_) => (Exit::TimedOut, UNCHANGED, ""),
+        _ => (Exit::Unexpected, "", ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use planlease::core::{
+        OrchestratorId, PlanName, TaskId,
+        session::{LossReason, Timing},
+    };
+
+    use super::*;
+
+    #[test]
+    fn what_a_script_must_tell_apart_has_a_status_of_its_own() {
+        let plan = || PlanName::new("p").unwrap();
+        let id = || OrchestratorId::new("o").unwrap();
+        let task = TaskId::new("1").unwrap();
+        let short = Timing { ttl: Duration::from_secs(1), margin: Duration::from_millis(100) };
+        let by = || "somebody".to_owned();
+        let errors = [
+            (Error::PlanNotFound(plan()), Exit::NoSuchPlan),
+            (Error::TaskNotFound { plan: plan(), task }, Exit::NoSuchTask),
+            (Error::PlanExists(plan()), Exit::PlanExists),
+            (Error::ImportUnderWay { plan: plan(), by: by() }, Exit::PlanExists),
+            (Error::PlanOwned { plan: plan(), by: by() }, Exit::OwnedByOther),
+            (Error::OtherOwner { plan: plan(), by: by(), expected: id() }, Exit::OwnedByOther),
+            (Error::NotOwned(plan()), Exit::NotOwned),
+            (Error::IdentityTaken(id()), Exit::NameTaken),
+            (Error::OwnershipLost(plan()), Exit::RightGone),
+            (Error::SessionLost(LossReason::DeadlinePassed), Exit::RightGone),
+            (Error::Unsound(Vec::new()), Exit::BadPlanFile),
+            (Error::Compacted, Exit::HistoryGone),
+            (Error::TimedOut("waiting"), Exit::TimedOut),
+            (Error::ServerTooOld { version: "3.3.0".into(), needed: "3.4.0" }, Exit::ServerTooOld),
+            (Error::StoreMoved { recorded: "a".into(), found: "b".into() }, Exit::StoreMoved),
+            (Error::Config(short.validate().unwrap_err().into()), Exit::BadTtl),
+            (Error::Config(ConfigError::TlsUnused), Exit::Tls),
+            (Error::Config(ConfigError::NoEndpoint), Exit::Usage),
+            (PlanName::new("a/b").unwrap_err().into(), Exit::BadName),
+        ];
+        for (error, exit) in errors {
+            let told = error.to_string();
+            let failure = Failure::from(error);
+            assert_eq!(failure.exit(), exit, "{told}");
+            assert!((1..=3).contains(&failure.lines().count()), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_failure_has_three_short_lines_at_most() {
+        let failure = Failure::from(Error::PlanNotFound(PlanName::new("p").unwrap()));
+        assert_eq!(failure.exit(), Exit::NoSuchPlan);
+        let lines: Vec<&str> = failure.lines().collect();
+        assert_eq!(lines, ["there is no plan p", "`planlease plan list` shows all plans of the namespace."]);
+        let failure = Failure::from(PlanName::new("a/b").unwrap_err());
+        assert_eq!(failure.exit(), Exit::BadName);
+        assert_eq!(failure.lines().count(), 2);
+    }
+}

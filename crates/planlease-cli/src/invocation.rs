@@ -1,0 +1,167 @@
+//! What every command is given: the settings, the way to etcd, the ways to say something.
+
+use std::{
+    convert::Infallible,
+    path::{Path, PathBuf},
+    sync::Once,
+    time::Duration,
+};
+
+use planlease::{
+    Config, Coordinator, Endpoint, Error,
+    clock::{Clock as _, SystemClock},
+    core::WallTime,
+    local::{Launch, LocalServer},
+};
+
+use crate::{
+    args::ConnectionArgs,
+    environment::Environment,
+    exit::Exit,
+    failure::Failure,
+    output::{Document, Format},
+    progress::Progress,
+    settings::Settings,
+};
+
+/// How long the program is silent when nobody answers.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// One run of the program.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    connection: ConnectionArgs,
+    environment: Environment,
+}
+
+impl Invocation {
+    /// With what was typed and what is in the environment.
+    pub(crate) fn new(connection: ConnectionArgs, environment: Environment) -> Self {
+        Self { connection, environment }
+    }
+
+    /// The environment.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The flags of the connection, as typed.
+    pub(crate) fn connection(&self) -> &ConnectionArgs {
+        &self.connection
+    }
+
+    /// The settings, from flags, variables, the configuration file and defaults. Read when they are needed: a command
+    /// that needs none works with a broken file.
+    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        Settings::read(&self.connection, &self.environment)
+    }
+
+    /// The coordinator's configuration. With no endpoint given it is that of the local server, which is started if it
+    /// does not run.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        self.settings()?.config(&local_server())
+    }
+
+    /// Connects to etcd, or to the local server.
+    pub(crate) async fn connect(&self) -> Result<Coordinator, Failure> {
+        let settings = self.settings()?;
+        let config = settings.config(&local_server())?;
+        let connecting = Coordinator::connect(config);
+        let connected = tokio::select! {
+            biased; // A connection is better than a word about it.
+            connected = connecting => connected,
+            never = keep_company(&settings) => match never {},
+        };
+        connected.map_err(|error| match error {
+            // To connect is to read: whether the question arrived does not matter to anybody.
+            Error::Unreachable(cause) | Error::OutcomeUnknown(cause) => {
+                unreachable(&settings, &cause.to_string())
+            }
+            error => error.into(),
+        })
+    }
+
+    /// Shows what was read, on standard output.
+    pub(crate) fn show<D: Document>(&self, format: Format, document: &D) -> Result<(), Failure> {
+        crate::output::show(format, document, self.now())
+    }
+
+    /// The time that people read.
+    #[expect(clippy::unused_self, reason = "the one place from which commands get the time")]
+    pub(crate) fn now(&self) -> WallTime {
+        SystemClock.wall()
+    }
+
+    /// Who the person at the keyboard is: `user@host`.
+    pub(crate) fn operator(&self) -> String {
+        let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+        let user = user.or_else(|| self.environment.text("USER")).unwrap_or_else(|| "somebody".to_owned());
+        format!("{user}@{}", planlease::Identity::of_process().host)
+    }
+}
+
+/// The user's own server, started by this very program, which says so.
+pub(crate) fn local_server() -> LocalServer {
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("planlease"));
+    LocalServer::of_user().launched_by(Launch { program, announce })
+}
+
+/// A process that goes on living is not started in silence. Said once, however often the start is tried.
+fn announce(folder: &Path) {
+    static SAID: Once = Once::new();
+    let line = format!("starting the local server in {} (`planlease dev stop` stops it)", folder.display());
+    SAID.call_once(|| crate::output::tell(&line));
+}
+
+/// What the local server last said: if it cannot start, that is why.
+fn last_words(server: &LocalServer) -> String {
+    let log = std::fs::read_to_string(server.log()).unwrap_or_default();
+    match log.lines().rev().find(|line| line.contains("error: ")) {
+        Some(line) => format!("Nothing was changed. It last said: {line}"),
+        None => "Nothing was changed.".to_owned(),
+    }
+}
+
+/// Tells a person that waits, what for.
+async fn keep_company(settings: &Settings) -> Infallible {
+    tokio::time::sleep(SILENCE).await;
+    let mut progress = Progress::new();
+    progress.say(|| match &settings.endpoints.value {
+        Some(_) => format!("etcd does not answer yet; trying for {:?} …", settings.timeout.value),
+        None => "waiting for the local server …".to_owned(),
+    });
+    std::future::pending().await
+}
+
+/// Nobody answers: one line that names what was tried, and what to do.
+fn unreachable(settings: &Settings, cause: &str) -> Failure {
+    match &settings.endpoints.value {
+        Some(endpoints) => {
+            let cause = match endpoints.as_slice() {
+                [only] => cause.strip_prefix(&format!("{only}: ")).unwrap_or(cause), // It is named already.
+                _ => cause,
+            };
+            let tried = endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let https = endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Https(_)));
+            if https && ["fatal alert", "connection closed"].iter().any(|sign| cause.contains(sign)) {
+                // With TLS 1.3 a client learns only after its own handshake that its certificate is refused: by an alert,
+                // or, if that is overtaken, by the end of the connection.
+                return Failure::new(
+                    Exit::Tls,
+                    format!("the server at {tried} closes encrypted connections: {cause}"),
+                )
+                .meaning("Nothing was changed. It may want a certificate, or not accept the one it is shown.")
+                .remedy("Check --cert and --key.");
+            }
+            Failure::new(Exit::Unreachable, format!("etcd cannot be reached at {tried}: {cause}"))
+                .meaning(format!(
+                    "Nothing was changed. The endpoints come from {}.",
+                    settings.endpoints.origin
+                ))
+                .remedy("Check that etcd runs there; without endpoints a local server is used.")
+        }
+        None => Failure::new(Exit::Unreachable, format!("the local server does not answer: {cause}"))
+            .meaning(last_words(&local_server()))
+            .remedy(format!("Its log is {}.", local_server().log().display())),
+    }
+}

@@ -1,0 +1,39 @@
+//! The log: to standard error, and only what needs a look unless more is asked for.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::environment::{Environment, LOG};
+
+/// Where the log goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Log {
+    /// To a person's standard error.
+    StandardError,
+    /// To a server's log file, which is its standard output, with times.
+    File,
+}
+
+/// Starts logging: warnings; with `-v` what happens to sessions and ownerships, with `-vv` everything of ours. The
+/// variable `PLANLEASE_LOG` says it in detail. A filter that cannot be read is told and not used.
+pub(crate) fn start(verbose: u8, environment: &Environment, log: Log) {
+    let usual = match (verbose, log) {
+        (0, Log::StandardError) => "warn",
+        (0, Log::File) | (1, _) => "warn,planlease=info",
+        (2, _) => "info,planlease=debug",
+        _ => "debug,planlease=trace",
+    };
+    let wanted = environment.text(LOG);
+    let filter = EnvFilter::try_new(wanted.as_deref().unwrap_or(usual));
+    let refused = filter.as_ref().err().map(ToString::to_string);
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new(usual));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+    match log {
+        Log::StandardError => {
+            subscriber.without_time().with_target(false).with_writer(std::io::stderr).init()
+        }
+        Log::File => subscriber.with_writer(std::io::stdout).init(),
+    }
+    if let Some(refused) = refused {
+        tracing::warn!("{LOG} is not used: {refused}");
+    }
+}

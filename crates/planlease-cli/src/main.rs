@@ -1,0 +1,45 @@
+//! The binary `planlease`. The only part of the project that reads the environment, prints, and ends the process.
+
+mod args;
+mod command;
+mod confirm;
+mod duration;
+mod environment;
+mod exit;
+mod failure;
+mod invocation;
+mod logging;
+mod output;
+mod progress;
+mod settings;
+mod signals;
+
+use std::process::ExitCode;
+
+use crate::{environment::Environment, exit::Exit, invocation::Invocation};
+
+fn main() -> ExitCode {
+    if let Some(code) = command::plumbing::run(std::env::args_os()) {
+        return code; // A helper process of our own: no runtime, no thread, nothing else.
+    }
+    let cli = match args::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    cli.command.before_threads();
+    let environment = Environment::of_process();
+    cli.global.color.apply();
+    logging::start(cli.global.verbose, &environment, cli.command.logs_to());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.expect("the system gives a process its threads");
+    let invocation = Invocation::new(cli.global.connection, environment);
+    let ended = runtime.block_on(command::run(cli.command, &invocation));
+    runtime.shutdown_background(); // Nothing is waited for here: whoever has a task has waited for it.
+    ended.unwrap_or_else(|failure| failure.report()).into()
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}

@@ -1,0 +1,126 @@
+//! A plan in the middle of its life, of fixed values, for tests of how things are shown.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use planlease::{PlanView, TaskView};
+use planlease_core::{
+    Generation, LeaseId, OrchestratorId, PlanName, Revision, TaskId, WallTime,
+    codec::FormatVersion,
+    graph::Graph,
+    record::{CandidateRecord, Guard, Role, TaskRecord, Writer},
+    spec::{OnLost, PhaseSpec, PlanSpec, Source, TaskSpec},
+    term::{Candidate, Line, Successor, succeed},
+    transition::{Change, Write, apply},
+};
+use uuid::Uuid;
+
+/// The moment at which it is looked at.
+pub(super) const NOW: WallTime = WallTime(1_764_000_000_000);
+
+/// So many seconds before [`NOW`].
+fn ago(seconds: i64) -> WallTime {
+    WallTime(NOW.0 - seconds * 1000)
+}
+
+fn revision(n: i64) -> Revision {
+    Revision::from_wire(n).unwrap()
+}
+
+fn lease(n: i64) -> LeaseId {
+    LeaseId::from_wire(n).unwrap()
+}
+
+fn candidate(n: i64, name: &str, since: WallTime) -> Candidate {
+    let record = CandidateRecord {
+        v: FormatVersion::default(),
+        orchestrator: OrchestratorId::new(name).unwrap(),
+        host: "host-1".into(),
+        pid: 42,
+        since,
+    };
+    Candidate { lease: lease(n), joined: revision(n), record: Some(record) }
+}
+
+/// An owner in its second term, one of ours in line, and a stranger.
+pub(super) fn line() -> Line {
+    let owner = candidate(20, "ci-1", ago(200));
+    let waiting = candidate(21, "ci-2", ago(90));
+    let stranger = Candidate { lease: lease(22), joined: revision(22), record: None };
+    let first = successor(&candidate(10, "ci-0", ago(900)));
+    let first = succeed(None, Generation(1), &first, ago(900)).term;
+    let term = succeed(Some(&first), Generation(1), &successor(&owner), ago(200)).term;
+    Line::new(vec![owner, waiting, stranger], Some((revision(23), term)))
+}
+
+fn successor(candidate: &Candidate) -> Successor {
+    Successor {
+        record: candidate.record.clone().unwrap(),
+        lease: candidate.lease,
+        guard: Some(candidate.joined),
+    }
+}
+
+fn write(seconds_ago: i64) -> Write {
+    let guard = Guard::Owner { lease: lease(20), revision: revision(20) };
+    let term = line().term.map(|(_, term)| term.number);
+    let writer = Writer { who: "ci-1".into(), role: Role::Owner, term, guard };
+    Write { writer, attempt: None, at: ago(seconds_ago), op_id: Uuid::nil() }
+}
+
+fn task(id: &str, changes: &[(i64, Change)]) -> (TaskId, TaskView) {
+    let id = TaskId::new(id).unwrap();
+    let mut record = TaskRecord::new(write(900).writer, Uuid::nil());
+    for (seconds, change) in changes {
+        record = apply(&record, change, &write(*seconds)).unwrap();
+    }
+    let changes = i64::try_from(changes.len()).unwrap();
+    (id.clone(), TaskView { id, revision: revision(30 + changes), record })
+}
+
+fn spec() -> PlanSpec {
+    let phase = |number: &str, name: &str| PhaseSpec {
+        number: number.into(),
+        name: name.into(),
+        verification: Vec::new(),
+        extra: serde_json::Map::new(),
+    };
+    let task = |id: &str, phase: &str, depends_on: &[&str]| TaskSpec {
+        phase: Some(phase.into()),
+        depends_on: depends_on.iter().map(|id| TaskId::new(id).unwrap()).collect(),
+        ..TaskSpec::new(TaskId::new(id).unwrap(), format!("Do {id}"))
+    };
+    PlanSpec {
+        title: "Release 1.4".into(),
+        source: Some(Source { path: "release.md".into(), sha256: "ab".repeat(32) }),
+        phases: vec![phase("1", "Build"), phase("2b", "Ship")],
+        tasks: vec![
+            task("1.1", "1", &[]),
+            task("1.2", "1", &["1.1"]),
+            task("1.10", "1", &["1.1"]),
+            task("2.1", "2b", &["1.2", "1.10"]),
+            task("2.2", "2b", &[]),
+        ],
+        ..PlanSpec::default()
+    }
+}
+
+/// The plan: one task of each kind.
+pub(super) fn plan() -> PlanView {
+    let tasks: BTreeMap<TaskId, TaskView> = [
+        task("1.1", &[(190, Change::Start), (180, Change::Complete(Some("tagged".into())))]),
+        task("1.2", &[(170, Change::Start), (60, Change::Progress("half of\nit".into()))]),
+        task("1.10", &[(170, Change::Start), (120, Change::Lose(OnLost::Ask, "ci-0 is gone".into()))]),
+        task("2.1", &[]),
+        task("2.2", &[(100, Change::Skip("not needed".into()))]),
+    ]
+    .into();
+    let spec = spec();
+    PlanView {
+        name: PlanName::new("release").unwrap(),
+        revision: revision(40),
+        graph: Arc::new(Graph::new(&spec)),
+        spec: Arc::new(spec),
+        tasks,
+        line: line(),
+    }
+}

@@ -1,0 +1,182 @@
+//! How to reach etcd: from flags, variables, a context of the configuration file, and defaults, in this order. What was
+//! typed is text; what it means is a [`Settings`], in which each value knows where it came from.
+
+mod file;
+mod inherit;
+mod resolve;
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use planlease::{Config, Credentials, Endpoint, Tls, core::Namespace, local::LocalServer};
+
+pub(crate) use self::file::{ConfigFile, LOCAL, path as config_path, with_current};
+use self::resolve::Layers;
+use crate::{args::ConnectionArgs, environment::Environment, exit::Exit, failure::Failure};
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The command line.
+    Flag(&'static str),
+    /// The environment.
+    Variable(String),
+    /// A context of the configuration file.
+    Context {
+        /// The context.
+        name: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// The configuration file itself.
+    File(PathBuf),
+    /// Nobody said anything.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => write!(f, "--{flag}"),
+            Self::Variable(name) => f.write_str(name),
+            Self::Context { name, file } => write!(f, "context {name} in {}", file.display()),
+            Self::File(file) => write!(f, "{}", file.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value, and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sourced<T> {
+    /// The value.
+    pub(crate) value: T,
+    /// Its origin.
+    pub(crate) origin: Origin,
+}
+
+/// What the settings mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// The context in use, if any.
+    pub(crate) context: Sourced<Option<String>>,
+    /// The servers; `None` for the local one.
+    pub(crate) endpoints: Sourced<Option<Vec<Endpoint>>>,
+    /// The authorities to trust.
+    pub(crate) cacert: Sourced<Option<PathBuf>>,
+    /// Our certificate.
+    pub(crate) cert: Sourced<Option<PathBuf>>,
+    /// Its key.
+    pub(crate) key: Sourced<Option<PathBuf>>,
+    /// The name in the server's certificate.
+    pub(crate) server_name: Sourced<Option<String>>,
+    /// The user.
+    pub(crate) user: Sourced<Option<String>>,
+    /// The file with the user's password.
+    pub(crate) password_file: Sourced<Option<PathBuf>>,
+    /// The namespace.
+    pub(crate) namespace: Sourced<Namespace>,
+    /// The key below which everything is.
+    pub(crate) root: Sourced<String>,
+    /// How long one operation is tried.
+    pub(crate) timeout: Sourced<Duration>,
+    /// The TTL of sessions.
+    pub(crate) ttl: Sourced<Duration>,
+}
+
+/// Whether this flag is one of the settings that this module puts together.
+pub(crate) fn is_setting(flag: &str) -> bool {
+    matches!(flag, "config" | "context") || resolve::NAMES.contains(&flag)
+}
+
+impl Settings {
+    /// Puts the settings together.
+    pub(crate) fn read(flags: &ConnectionArgs, environment: &Environment) -> Result<Self, Failure> {
+        let path = config_path(flags, environment);
+        let file =
+            path.map(|path| ConfigFile::read(&path.value, path.origin != Origin::Default)).transpose()?;
+        Self::resolve(flags, environment, file.flatten().as_ref())
+    }
+
+    /// As [`Settings::read`], from a file that was read already.
+    pub(crate) fn resolve(
+        flags: &ConnectionArgs,
+        environment: &Environment,
+        file: Option<&ConfigFile>,
+    ) -> Result<Self, Failure> {
+        let layers = Layers::new(flags, environment, file)?;
+        Ok(Self {
+            context: layers.context(),
+            endpoints: layers.optional("endpoints", resolve::endpoints)?,
+            cacert: layers.optional("cacert", resolve::path)?,
+            cert: layers.optional("cert", resolve::path)?,
+            key: layers.optional("key", resolve::path)?,
+            server_name: layers.optional("server-name", resolve::text)?,
+            user: layers.optional("user", resolve::text)?,
+            password_file: layers.optional("password-file", resolve::path)?,
+            namespace: layers.or("namespace", Namespace::default(), |text| {
+                Namespace::new(text).map_err(|error| error.to_string())
+            })?,
+            root: layers.or("root", "/planlease".to_owned(), resolve::text)?,
+            timeout: layers.or("timeout", Duration::from_secs(15), crate::duration::parse)?,
+            ttl: layers.or("ttl", Duration::from_secs(15), crate::duration::parse)?,
+        })
+    }
+
+    /// The coordinator's configuration; `local` is used if no endpoint is given.
+    pub(crate) fn config(&self, local: &LocalServer) -> Result<Config, Failure> {
+        let config = match &self.endpoints.value {
+            Some(endpoints) => Config::with_endpoints(endpoints.clone()),
+            None => Config::local(local.clone()),
+        };
+        let timeout = self.timeout.value;
+        let config = Config {
+            tls: self.tls()?,
+            credentials: self.credentials()?,
+            root: self.root.value.clone(),
+            namespace: self.namespace.value.clone(),
+            connect_timeout: config.connect_timeout.min(timeout),
+            request_timeout: config.request_timeout.min(timeout),
+            operation_timeout: timeout,
+            ttl: self.ttl.value,
+            ..config
+        };
+        Ok(config.validate()?)
+    }
+
+    fn tls(&self) -> Result<Option<Tls>, Failure> {
+        let read = |setting: &Sourced<Option<PathBuf>>| match &setting.value {
+            None => Ok(None),
+            Some(path) => std::fs::read(path).map(Some).map_err(|error| {
+                Failure::new(
+                    Exit::Tls,
+                    format!("cannot read {} ({}): {error}", path.display(), setting.origin),
+                )
+            }),
+        };
+        let identity = match (read(&self.cert)?, read(&self.key)?) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            (Some(_), None) => return Err(Failure::usage("--cert is given without --key")),
+            (None, Some(_)) => return Err(Failure::usage("--key is given without --cert")),
+        };
+        let tls = Tls { ca: read(&self.cacert)?, identity, server_name: self.server_name.value.clone() };
+        Ok((tls.ca.is_some() || tls.identity.is_some() || tls.server_name.is_some()).then_some(tls))
+    }
+
+    fn credentials(&self) -> Result<Option<Credentials>, Failure> {
+        match (&self.user.value, &self.password_file.value) {
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Failure::usage("--user is given without --password-file")
+                .remedy("Write the password to a file that only you can read; it is never taken from the command line.")),
+            (None, Some(_)) => Err(Failure::usage("--password-file is given without --user")),
+            (Some(user), Some(path)) => {
+                let password = std::fs::read_to_string(path).map_err(|error| {
+                    let path = path.display();
+                    Failure::new(Exit::Unauthenticated, format!("cannot read the password in {path}: {error}"))
+                })?;
+                let password = password.trim_end_matches(['\r', '\n']).to_owned();
+                Ok(Some(Credentials { user: user.clone(), password }))
+            }
+        }
+    }
+}

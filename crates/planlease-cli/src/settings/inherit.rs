@@ -1,0 +1,36 @@
+//! The settings as variables, for the commands that `run` and `hold` start: a `planlease` inside reaches the same store.
+
+use std::ffi::OsString;
+
+use super::Settings;
+
+impl Settings {
+    /// The variables. Everything is said, so that neither the caller's variables nor a configuration file change it; what
+    /// is not set is empty, which counts as not given.
+    pub(crate) fn variables(&self) -> Vec<(OsString, OsString)> {
+        let path = |path: &Option<std::path::PathBuf>| path.clone().unwrap_or_default().into_os_string();
+        let text = |text: &Option<String>| OsString::from(text.clone().unwrap_or_default());
+        let endpoints = self
+            .endpoints
+            .value
+            .as_ref()
+            .map(|endpoints| endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+        let millis = |duration: std::time::Duration| OsString::from(format!("{}ms", duration.as_millis()));
+        [
+            ("PLANLEASE_CONTEXT", if endpoints.is_some() { OsString::new() } else { super::LOCAL.into() }),
+            ("PLANLEASE_ENDPOINTS", text(&endpoints)),
+            ("PLANLEASE_CACERT", path(&self.cacert.value)),
+            ("PLANLEASE_CERT", path(&self.cert.value)),
+            ("PLANLEASE_KEY", path(&self.key.value)),
+            ("PLANLEASE_SERVER_NAME", text(&self.server_name.value)),
+            ("PLANLEASE_USER", text(&self.user.value)),
+            ("PLANLEASE_PASSWORD_FILE", path(&self.password_file.value)),
+            ("PLANLEASE_NAMESPACE", self.namespace.value.as_str().into()),
+            ("PLANLEASE_ROOT", self.root.value.as_str().into()),
+            ("PLANLEASE_TIMEOUT", millis(self.timeout.value)),
+            ("PLANLEASE_TTL", millis(self.ttl.value)),
+        ]
+        .map(|(name, value)| (name.into(), value))
+        .into()
+    }
+}

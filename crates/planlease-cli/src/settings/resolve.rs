@@ -1,0 +1,233 @@
+//! The order of precedence: flag, variable, context, default. Pure: what it reads is given to it.
+
+use std::path::PathBuf;
+
+use planlease::Endpoint;
+
+use super::{ConfigFile, LOCAL, Origin, Sourced, file::Context};
+use crate::{args::ConnectionArgs, environment::Environment, failure::Failure};
+
+/// The names of the settings: as flags, and with `_` for `-` in the file and (in capitals) as variables.
+pub(super) const NAMES: [&str; 11] = [
+    "endpoints",
+    "cacert",
+    "cert",
+    "key",
+    "server-name",
+    "user",
+    "password-file",
+    "namespace",
+    "root",
+    "timeout",
+    "ttl",
+];
+
+/// Everything that settings come from.
+pub(super) struct Layers<'a> {
+    flags: &'a ConnectionArgs,
+    environment: &'a Environment,
+    context: Sourced<Option<String>>,
+    in_context: Option<(&'a Context, Origin)>,
+}
+
+impl<'a> Layers<'a> {
+    /// Finds the context.
+    ///
+    /// Endpoints on the command line or in the environment are another cluster than that of the current context, so its
+    /// certificates and password are not for them: then only a context that is asked for just as expressly is used.
+    pub(super) fn new(
+        flags: &'a ConnectionArgs,
+        environment: &'a Environment,
+        file: Option<&'a ConfigFile>,
+    ) -> Result<Self, Failure> {
+        let mut layers = Self {
+            flags,
+            environment,
+            context: Sourced { value: None, origin: Origin::Default },
+            in_context: None,
+        };
+        let expressly = layers.said("context");
+        let current = file.and_then(|file| {
+            let name = file.current.clone()?;
+            Some(Sourced { value: name, origin: Origin::File(file.path.clone()) })
+        });
+        let other_cluster = layers.said("endpoints").is_some();
+        let Some(chosen) = expressly.or(if other_cluster { None } else { current }) else {
+            return Ok(layers);
+        };
+        layers.context = Sourced { value: Some(chosen.value.clone()), origin: chosen.origin.clone() };
+        if chosen.value == LOCAL {
+            return Ok(layers);
+        }
+        let found = file.and_then(|file| Some((file, file.contexts.get(&chosen.value)?)));
+        let (file, context) = found.ok_or_else(|| {
+            Failure::usage(format!("there is no context {:?} (asked for by {})", chosen.value, chosen.origin))
+                .remedy("`planlease context list` shows those that there are.")
+        })?;
+        let origin = Origin::Context { name: chosen.value, file: file.path.clone() };
+        layers.in_context = Some((context, origin));
+        Ok(layers)
+    }
+
+    /// The context in use.
+    pub(super) fn context(&self) -> Sourced<Option<String>> {
+        self.context.clone()
+    }
+
+    /// A setting that may be absent.
+    pub(super) fn optional<T>(
+        &self,
+        name: &'static str,
+        meaning: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Sourced<Option<T>>, Failure> {
+        let Some(text) = self.text(name) else { return Ok(Sourced { value: None, origin: Origin::Default }) };
+        let value = meaning(&text.value)
+            .map_err(|reason| Failure::usage(format!("{name} (from {}): {reason}", text.origin)))?;
+        Ok(Sourced { value: Some(value), origin: text.origin })
+    }
+
+    /// A setting with a default.
+    pub(super) fn or<T>(
+        &self,
+        name: &'static str,
+        default: T,
+        meaning: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Sourced<T>, Failure> {
+        let Sourced { value, origin } = self.optional(name, meaning)?;
+        Ok(Sourced { value: value.unwrap_or(default), origin })
+    }
+
+    fn text(&self, name: &'static str) -> Option<Sourced<String>> {
+        self.said(name).or_else(|| {
+            let (context, origin) = self.in_context.as_ref()?;
+            Some(Sourced { value: context.get(name)?, origin: origin.clone() })
+        })
+    }
+
+    /// By flag or variable.
+    fn said(&self, name: &'static str) -> Option<Sourced<String>> {
+        if let Some(value) = flag(self.flags, name) {
+            return Some(Sourced { value: value.to_owned(), origin: Origin::Flag(name) });
+        }
+        let variable = format!("PLANLEASE_{}", name.replace('-', "_").to_uppercase());
+        let value = self.environment.text(&variable)?;
+        Some(Sourced { value, origin: Origin::Variable(variable) })
+    }
+}
+
+fn flag<'a>(flags: &'a ConnectionArgs, name: &str) -> Option<&'a str> {
+    let value = match name {
+        "context" => &flags.context,
+        "endpoints" => &flags.endpoints,
+        "cacert" => &flags.cacert,
+        "cert" => &flags.cert,
+        "key" => &flags.key,
+        "server-name" => &flags.server_name,
+        "user" => &flags.user,
+        "password-file" => &flags.password_file,
+        "namespace" => &flags.namespace,
+        "root" => &flags.root,
+        "timeout" => &flags.timeout,
+        "ttl" => &flags.ttl,
+        _ => &None,
+    };
+    value.as_deref()
+}
+
+/// Endpoints, separated by commas.
+pub(super) fn endpoints(text: &str) -> Result<Vec<Endpoint>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let endpoints: Vec<Endpoint> =
+        parts.map(|part| part.parse().map_err(|error| format!("{error}"))).collect::<Result<_, String>>()?;
+    if endpoints.is_empty() { Err("no endpoint is given".to_owned()) } else { Ok(endpoints) }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "has the form of the other meanings")]
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "has the form of the other meanings")]
+pub(super) fn text(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{exit::Exit, settings::Settings};
+
+    fn file() -> ConfigFile {
+        let text = r#"
+            current = "prod"
+            [contexts.prod]
+            endpoints = ["https://a:2379", "https://b:2379"]
+            cacert = "/etc/ca.pem"
+            namespace = "ops"
+            timeout = "30s"
+            [contexts.test]
+            endpoints = "c:2379"
+        "#;
+        ConfigFile::parse("/cfg.toml".as_ref(), text).unwrap()
+    }
+
+    fn resolve(flags: &ConnectionArgs, variables: &[(&str, &str)]) -> Result<Settings, Failure> {
+        Settings::resolve(flags, &variables.iter().copied().collect(), Some(&file()))
+    }
+
+    fn namespace(flags: &ConnectionArgs, variables: &[(&str, &str)]) -> (String, String) {
+        let namespace = resolve(flags, variables).unwrap().namespace;
+        (namespace.value.to_string(), namespace.origin.to_string())
+    }
+
+    #[test]
+    fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
+        let typed = ConnectionArgs { namespace: Some("flag".into()), ..ConnectionArgs::default() };
+        let none = ConnectionArgs::default();
+        let variable = [("PLANLEASE_NAMESPACE", "variable")];
+        let test = [("PLANLEASE_CONTEXT", "test")];
+        let pair = |value: &str, origin: &str| (value.to_owned(), origin.to_owned());
+        assert_eq!(namespace(&typed, &variable), pair("flag", "--namespace"));
+        assert_eq!(namespace(&none, &variable), pair("variable", "PLANLEASE_NAMESPACE"));
+        assert_eq!(namespace(&none, &[]), pair("ops", "context prod in /cfg.toml"));
+        assert_eq!(namespace(&none, &test), pair("default", "default"));
+    }
+
+    #[test]
+    fn endpoints_given_by_hand_do_not_get_the_password_of_the_current_context() {
+        let flags = ConnectionArgs { endpoints: Some("x:1".into()), ..ConnectionArgs::default() };
+        let settings = resolve(&flags, &[]).unwrap();
+        assert_eq!((settings.cacert.value, settings.context.value), (None, None));
+        let flags = ConnectionArgs { context: Some("prod".into()), ..flags };
+        let settings = resolve(&flags, &[]).unwrap();
+        assert_eq!(settings.cacert.value, Some("/etc/ca.pem".into()));
+        assert_eq!(settings.endpoints.origin, Origin::Flag("endpoints"));
+    }
+
+    #[test]
+    fn local_is_a_context_that_is_always_there() {
+        let settings = resolve(&ConnectionArgs::default(), &[("PLANLEASE_CONTEXT", "local")]).unwrap();
+        assert_eq!((settings.endpoints.value, settings.timeout.value), (None, Duration::from_secs(15)));
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_told_with_its_origin() {
+        for (variable, value, told) in [
+            ("PLANLEASE_TIMEOUT", "soon", "timeout (from PLANLEASE_TIMEOUT): \"soon\" is not a duration"),
+            (
+                "PLANLEASE_ENDPOINTS",
+                "etcd",
+                "endpoints (from PLANLEASE_ENDPOINTS): \"etcd\" is not an endpoint",
+            ),
+            ("PLANLEASE_NAMESPACE", "a/b", "namespace (from PLANLEASE_NAMESPACE)"),
+            ("PLANLEASE_CONTEXT", "nope", "there is no context \"nope\" (asked for by PLANLEASE_CONTEXT)"),
+        ] {
+            let failure = resolve(&ConnectionArgs::default(), &[(variable, value)]).unwrap_err();
+            let line = failure.lines().next().unwrap_or_default().to_owned();
+            assert!(line.starts_with(told), "{line}");
+            assert_eq!(failure.exit(), Exit::Usage);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Histories with one thing wrong each: the audit has to find exactly that.
+
+use super::*;
+use crate::{
+    WallTime,
+    codec::FormatVersion,
+    record::{CandidateRecord, Role, Writer},
+    spec::TaskSpec,
+    term::{self, Successor},
+    transition::{Change, Write, apply},
+};
+
+/// What is put, and the lease that it lives on.
+type Value = (Vec<u8>, Option<LeaseId>);
+
+/// Builds a history change set by change set, correctly unless told otherwise.
+struct History {
+    audit: Audit,
+    revision: i64,
+    tasks: BTreeMap<TaskId, TaskRecord>,
+    term: Option<TermRecord>,
+}
+
+fn plan() -> PlanName {
+    PlanName::new("p").unwrap()
+}
+
+fn id(text: &str) -> TaskId {
+    TaskId::new(text).unwrap()
+}
+
+fn lease(n: i64) -> LeaseId {
+    LeaseId::from_wire(n).unwrap()
+}
+
+fn revision(n: i64) -> Revision {
+    Revision::from_wire(n).unwrap()
+}
+
+fn writer(guard: Guard) -> Writer {
+    let role = match guard {
+        Guard::Worker { .. } => Role::Worker,
+        Guard::Unowned => Role::Operator,
+        Guard::Owner { .. } | Guard::Import => Role::Owner,
+    };
+    Writer { who: "o".into(), role, term: None, guard }
+}
+
+impl History {
+    /// A plan of tasks `1` and `2`, the second depending on the first.
+    fn new() -> Self {
+        let mut history = Self { audit: Audit::new(), revision: 1, tasks: BTreeMap::new(), term: None };
+        let spec = history.spec();
+        let mut changes = vec![(PlanKey::Spec, Some((codec::encode_spec(&spec).unwrap().0, None)))];
+        for task in &spec.tasks {
+            let record = TaskRecord::new(writer(Guard::Import), Uuid::nil());
+            changes.push((PlanKey::Task(task.id.clone()), Some((codec::encode(&record).unwrap(), None))));
+            history.tasks.insert(task.id.clone(), record);
+        }
+        history.commit(changes);
+        history
+    }
+
+    fn spec(&self) -> PlanSpec {
+        let mut second = TaskSpec::new(id("2"), "second");
+        second.depends_on.push(id("1"));
+        PlanSpec { tasks: vec![TaskSpec::new(id("1"), "first"), second], ..PlanSpec::default() }
+    }
+
+    /// Commits values (with the lease, and the create revision if not this one) in one revision; returns it.
+    fn commit(&mut self, changes: Vec<(PlanKey, Option<Value>)>) -> Revision {
+        self.revision += 1;
+        let now = revision(self.revision);
+        let changes = changes
+            .into_iter()
+            .map(|(key, value)| KeyChange {
+                key: Key::Plan(plan(), key),
+                entry: value.map(|(value, lease)| Entry {
+                    value,
+                    modified: now,
+                    created: now,
+                    version: 1,
+                    lease,
+                }),
+            })
+            .collect();
+        self.audit.apply(&RawChangeSet { revision: now, changes });
+        now
+    }
+
+    /// Acquires for the session `n`, as one transaction; returns the guard.
+    fn acquire(&mut self, n: i64) -> Guard {
+        let owner = CandidateRecord {
+            v: FormatVersion::default(),
+            orchestrator: OrchestratorId::new(format!("o{n}")).unwrap(),
+            host: "h".into(),
+            pid: 1,
+            since: WallTime(0),
+        };
+        let successor = Successor { record: owner, lease: lease(n), guard: None };
+        let next = term::succeed(self.term.as_ref(), Generation(1), &successor, WallTime(0)).term;
+        self.term = Some(next.clone());
+        let at = self.commit(vec![
+            (PlanKey::Owner(lease(n)), Some((b"{}".to_vec(), Some(lease(n))))),
+            (PlanKey::Term, Some((codec::encode(&next).unwrap(), None))),
+        ]);
+        Guard::Owner { lease: lease(n), revision: at }
+    }
+
+    fn expire(&mut self, n: i64) {
+        self.commit(vec![(PlanKey::Owner(lease(n)), None)]);
+    }
+
+    fn release(&mut self, n: i64) {
+        let ended = term::end(self.term.as_ref().unwrap(), Ending::Clean, WallTime(0));
+        self.term = Some(ended.clone());
+        self.commit(vec![
+            (PlanKey::Owner(lease(n)), None),
+            (PlanKey::Term, Some((codec::encode(&ended).unwrap(), None))),
+        ]);
+    }
+
+    fn change(&mut self, task: &str, change: &Change, guard: &Guard) {
+        let op_id = Uuid::from_u128(u128::try_from(self.revision).unwrap() + 1);
+        self.change_as(task, change, guard, op_id);
+    }
+
+    fn change_as(&mut self, task: &str, change: &Change, guard: &Guard, op_id: Uuid) {
+        let write = Write { writer: writer(guard.clone()), attempt: None, at: WallTime(0), op_id };
+        let next = apply(&self.tasks[&id(task)], change, &write).unwrap();
+        self.put(task, next);
+    }
+
+    fn put(&mut self, task: &str, record: TaskRecord) {
+        self.commit(vec![(PlanKey::Task(id(task)), Some((codec::encode(&record).unwrap(), None)))]);
+        self.tasks.insert(id(task), record);
+    }
+
+    #[track_caller]
+    fn check(&self, expected: &[(Rule, &str)]) {
+        let found = self.audit.report().violations;
+        let is_expected = found.len() == expected.len()
+            && found.iter().zip(expected).all(|(v, (rule, text))| v.rule == *rule && v.text.contains(text));
+        assert!(is_expected, "{found:#?}");
+    }
+}
+
+#[test]
+fn a_history_as_it_should_be_has_no_violations_and_says_what_was_checked() {
+    let mut history = History::new();
+    let first = history.acquire(7);
+    history.change("1", &Change::Start, &first);
+    history.change("1", &Change::Complete(None), &first);
+    history.release(7);
+    let second = history.acquire(8);
+    history.change("2", &Change::Start, &second);
+    history.expire(8);
+    let third = history.acquire(9);
+    history.change("2", &Change::Lose(crate::spec::OnLost::Retry, "gone".into()), &third);
+    history.check(&[]);
+    let report = history.audit.report();
+    assert_eq!((report.terms, report.unclean, report.updates, report.plans), (3, 1, 6, 1));
+    for rule in [Rule::OneOwner, Rule::Guarded, Rule::Path, Rule::Dependencies, Rule::WholePlan, Rule::Leased]
+    {
+        assert!(report.checks[&rule] > 0, "{rule:?} was never checked");
+    }
+}
+
+#[test]
+fn a_write_of_a_former_owner_is_found() {
+    let mut history = History::new();
+    let first = history.acquire(7);
+    history.change("1", &Change::Start, &first);
+    history.expire(7);
+    history.change("1", &Change::Complete(None), &first);
+    history.check(&[(Rule::Guarded, "by a right that did not exist")]);
+}
+
+#[test]
+fn a_write_without_an_owner_while_there_is_one_is_found() {
+    let mut history = History::new();
+    history.acquire(7);
+    history.change("1", &Change::Skip("x".into()), &Guard::Unowned);
+    history.check(&[(Rule::Guarded, "by a right that did not exist")]);
+}
+
+#[test]
+fn a_second_owner_is_found() {
+    let mut history = History::new();
+    history.acquire(7);
+    history.acquire(8);
+    history.check(&[(Rule::OneOwner, "while somebody else owned the plan")]);
+}
+
+#[test]
+fn a_term_number_that_is_used_again_is_found() {
+    let mut history = History::new();
+    history.acquire(7);
+    history.release(7);
+    history.term = None;
+    history.acquire(8);
+    history.check(&[(Rule::OneOwner, "term 1 follows term 1")]);
+}
+
+#[test]
+fn a_write_that_was_applied_twice_is_found() {
+    let mut history = History::new();
+    let owner = history.acquire(7);
+    let op_id = Uuid::from_u128(42);
+    history.change_as("1", &Change::Start, &owner, op_id);
+    history.change_as("1", &Change::Progress("again".into()), &owner, op_id);
+    history.check(&[(Rule::OnceOnly, "applied at revision")]);
+    assert!(history.audit.find_write(op_id).is_some());
+}
+
+#[test]
+fn a_lost_update_is_found() {
+    let mut history = History::new();
+    let owner = history.acquire(7);
+    let stale = history.tasks[&id("1")].clone();
+    history.change("1", &Change::Start, &owner);
+    history.change("1", &Change::Complete(None), &owner);
+    history.tasks.insert(id("1"), stale); // Somebody who read before writes as if nothing had happened.
+    history.change("1", &Change::Start, &owner);
+    history.check(&[(Rule::Path, "from completed to in_progress")]);
+}
+
+#[test]
+fn a_start_before_its_dependency_is_found() {
+    let mut history = History::new();
+    let owner = history.acquire(7);
+    history.change("2", &Change::Start, &owner);
+    history.check(&[(Rule::Dependencies, "task 2 was started before 1")]);
+}
+
+#[test]
+fn a_key_that_would_outlive_its_owner_is_found() {
+    let mut history = History::new();
+    history.commit(vec![(PlanKey::Owner(lease(7)), Some((b"{}".to_vec(), None)))]);
+    history.check(&[(Rule::Leased, "outlive")]);
+}
+
+#[test]
+fn half_a_plan_is_found() {
+    let mut history = History::new();
+    history.commit(vec![(PlanKey::Spec, None), (PlanKey::Task(id("1")), None)]);
+    history.check(&[(Rule::WholePlan, "1 of its tasks were left")]);
+}
+
+#[test]
+fn a_value_that_is_not_what_its_key_says_is_found() {
+    let mut history = History::new();
+    history.commit(vec![(PlanKey::Task(id("1")), Some((b"{".to_vec(), None)))]);
+    let report = history.audit.report();
+    assert_eq!(report.violations[0].rule, Rule::Readable);
+}

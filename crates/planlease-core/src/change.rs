@@ -1,0 +1,36 @@
+//! Changes as etcd tells them: what was put or deleted, all of one revision together.
+
+use crate::{LeaseId, Revision, keys::Key};
+
+/// A stored value with what etcd knows about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The bytes; see [`crate::codec`].
+    pub value: Vec<u8>,
+    /// The revision that wrote it.
+    pub modified: Revision,
+    /// The revision that made the key.
+    pub created: Revision,
+    /// How often it was written since then; 1 for the first time.
+    pub version: u64,
+    /// The lease that it lives on, if any.
+    pub lease: Option<LeaseId>,
+}
+
+/// One key of a change set. Keys that are not of planlease's layout do not appear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyChange {
+    /// Which key.
+    pub key: Key,
+    /// What it holds now; `None` if it was deleted.
+    pub entry: Option<Entry>,
+}
+
+/// All changes of one revision: what one transaction did, never half of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawChangeSet {
+    /// The revision.
+    pub revision: Revision,
+    /// Its changes, in the order in which etcd tells them.
+    pub changes: Vec<KeyChange>,
+}

@@ -1,0 +1,243 @@
+//! The stored bytes: JSON with a format version, bounded in size. The only place that knows.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::spec::{PlanSpec, TaskSpec};
+
+/// The largest value that is stored, in bytes. Far below etcd's limit for one request (1.5 MiB), so that a page of
+/// 500 records stays within what a client decodes.
+pub const MAX_VALUE: usize = 64 * 1024;
+
+/// The largest output of a task that is kept, in bytes.
+pub const MAX_FINDINGS: usize = 48 * 1024;
+
+/// The largest part of a plan's definition that is stored under one key, in bytes.
+pub const MAX_SPEC_PART: usize = 512 * 1024;
+
+/// The format that this version writes, and the newest that it reads.
+const FORMAT: u8 = 1;
+
+/// The version of a record's format. Raised only for a change that an older reader must not ignore; new fields alone
+/// do not raise it, since unknown fields are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormatVersion(u8);
+
+impl Default for FormatVersion {
+    fn default() -> Self {
+        Self(FORMAT)
+    }
+}
+
+impl Serialize for FormatVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for FormatVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let version = u8::deserialize(deserializer)?;
+        if version <= FORMAT {
+            Ok(Self(version))
+        } else {
+            Err(serde::de::Error::custom(format!(
+                "format {version} is newer than format {FORMAT}, which this planlease reads; use a newer planlease"
+            )))
+        }
+    }
+}
+
+/// Why stored bytes cannot be read, or a value cannot be stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// The bytes are not what their key says they are.
+    #[error("the stored value is not a valid {kind}: {reason}")]
+    Unreadable {
+        /// The type that was expected.
+        kind: &'static str,
+        /// What is wrong, with the position.
+        reason: String,
+    },
+    /// The value would be larger than is allowed; nothing was written.
+    #[error("the {kind} would have {bytes} bytes; at most {max} are stored")]
+    TooLarge {
+        /// The type.
+        kind: &'static str,
+        /// How large it would be.
+        bytes: usize,
+        /// How large it may be.
+        max: usize,
+    },
+}
+
+/// The name of a type without its path, for messages.
+fn kind<T>() -> &'static str {
+    let name = std::any::type_name::<T>();
+    name.rsplit("::").next().unwrap_or(name)
+}
+
+/// Turns a record into the bytes that are stored.
+///
+/// # Errors
+/// [`CodecError::TooLarge`] above [`MAX_VALUE`].
+pub fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, CodecError> {
+    encode_within(record, MAX_VALUE)
+}
+
+/// As [`encode`], with a bound of its own.
+///
+/// # Errors
+/// [`CodecError::TooLarge`] above `max`.
+///
+/// # Panics
+/// Never: the records' maps have text keys and their numbers are finite, which is all that JSON can refuse.
+pub fn encode_within<T: Serialize>(record: &T, max: usize) -> Result<Vec<u8>, CodecError> {
+    let bytes = serde_json::to_vec(record).expect("records are plain data with text keys");
+    if bytes.len() > max {
+        return Err(CodecError::TooLarge { kind: kind::<T>(), bytes: bytes.len(), max });
+    }
+    Ok(bytes)
+}
+
+/// Reads a record from its stored bytes.
+///
+/// # Errors
+/// [`CodecError::Unreadable`] if they are not JSON of that type, or of a newer format.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| CodecError::Unreadable { kind: kind::<T>(), reason: error.to_string() })
+}
+
+/// The field of a stored definition that says over how many further keys its tasks are spread.
+const PARTS: &str = "parts";
+
+/// The stored bytes of a definition: the value of `spec`, and those of `spec/{1..}` if it is too large for one key.
+///
+/// # Errors
+/// [`CodecError::TooLarge`] if a single task is larger than a part may be.
+pub fn encode_spec(spec: &PlanSpec) -> Result<(Vec<u8>, Vec<Vec<u8>>), CodecError> {
+    if let Ok(whole) = encode_within(spec, MAX_SPEC_PART) {
+        return Ok((whole, Vec::new()));
+    }
+    let mut parts: Vec<Vec<u8>> = Vec::new();
+    let mut part: Vec<u8> = Vec::new();
+    for task in &spec.tasks {
+        let bytes = encode_within(task, MAX_SPEC_PART - 2)?;
+        if !part.is_empty() && part.len() + bytes.len() + 2 > MAX_SPEC_PART {
+            parts.push(close(std::mem::take(&mut part)));
+        }
+        part.push(if part.is_empty() { b'[' } else { b',' });
+        part.extend_from_slice(&bytes);
+    }
+    if !part.is_empty() {
+        parts.push(close(part));
+    }
+    let mut head = PlanSpec { tasks: Vec::new(), ..spec.clone() };
+    head.extra.insert(PARTS.to_owned(), Value::from(parts.len()));
+    Ok((encode_within(&head, MAX_SPEC_PART)?, parts))
+}
+
+fn close(mut part: Vec<u8>) -> Vec<u8> {
+    part.push(b']');
+    part
+}
+
+/// Reads a definition from the value of `spec` and those of its further parts, in the order of their keys.
+///
+/// # Errors
+/// [`CodecError::Unreadable`] if a part is missing, or not what it should be.
+pub fn decode_spec<'a>(
+    head: &[u8],
+    parts: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<PlanSpec, CodecError> {
+    let mut spec: PlanSpec = decode(head)?;
+    let expected = spec.extra.remove(PARTS).and_then(|parts| parts.as_u64()).unwrap_or(0);
+    let mut found = 0;
+    for part in parts {
+        found += 1;
+        spec.tasks.extend(decode::<Vec<TaskSpec>>(part)?);
+    }
+    if found == expected {
+        Ok(spec)
+    } else {
+        let reason = format!("{found} of its {expected} further parts are there");
+        Err(CodecError::Unreadable { kind: "PlanSpec", reason })
+    }
+}
+
+/// Cuts a text to at most `max` bytes by leaving out its middle: the beginning and the end tell the most.
+#[must_use]
+pub fn shorten(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let note = format!("\n[… {} bytes left out …]\n", text.len().saturating_sub(max));
+    let room = max.saturating_sub(note.len());
+    let head = text.floor_char_boundary(room / 2);
+    let tail = text.ceil_char_boundary(text.len() - (room - room / 2));
+    format!("{}{note}{}", &text[..head], &text[tail..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Guard, Role, TaskRecord, Writer};
+    use uuid::Uuid;
+
+    fn record() -> TaskRecord {
+        let writer = Writer { who: "w".into(), role: Role::Owner, term: None, guard: Guard::Unowned };
+        TaskRecord::new(writer, Uuid::nil())
+    }
+
+    #[test]
+    fn a_record_of_a_newer_version_keeps_its_unknown_fields() {
+        let mut value = serde_json::to_value(record()).unwrap();
+        value["shiny"] = serde_json::json!({"deep": [1, 2]});
+        let read: TaskRecord = decode(&serde_json::to_vec(&value).unwrap()).unwrap();
+        let written: Value = serde_json::from_slice(&encode(&read).unwrap()).unwrap();
+        assert_eq!(written, value);
+    }
+
+    #[test]
+    fn a_format_that_must_not_be_ignored_is_refused_with_the_remedy() {
+        let mut value = serde_json::to_value(record()).unwrap();
+        value["v"] = 2.into();
+        let error = decode::<TaskRecord>(&serde_json::to_vec(&value).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("TaskRecord") && error.contains("use a newer planlease"), "{error}");
+    }
+
+    #[test]
+    fn a_large_definition_is_spread_over_parts_and_read_back() {
+        let tasks = (0..20_000).map(|i| {
+            TaskSpec::new(
+                crate::TaskId::new(i.to_string()).unwrap(),
+                format!("do thing number {i}, with care"),
+            )
+        });
+        let spec = PlanSpec { title: "large".into(), tasks: tasks.collect(), ..PlanSpec::default() };
+        let (head, parts) = encode_spec(&spec).unwrap();
+        assert!(parts.len() > 1 && parts.iter().all(|part| part.len() <= MAX_SPEC_PART));
+        let slices = || parts.iter().map(Vec::as_slice);
+        assert_eq!(decode_spec(&head, slices()).unwrap(), spec);
+        let error = decode_spec(&head, slices().skip(1)).unwrap_err().to_string();
+        assert!(error.contains("further parts are there"), "{error}");
+    }
+
+    #[test]
+    fn a_value_above_the_bound_is_refused_before_it_is_sent() {
+        let mut record = record();
+        record.notes = Some("x".repeat(MAX_VALUE));
+        assert!(matches!(encode(&record), Err(CodecError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_long_text_keeps_its_beginning_and_its_end() {
+        let text = format!("begin{}end", "ü".repeat(5000));
+        let short = shorten(&text, 200);
+        assert!(short.len() <= 200, "{}", short.len());
+        assert!(short.starts_with("begin") && short.ends_with("end"), "{short}");
+        assert_eq!(shorten("short", 200), "short");
+    }
+}

@@ -1,0 +1,38 @@
+//! The values and decisions of planlease, and nothing that acts.
+//!
+//! Everything here is a pure function of its arguments: no I/O, no clock, no randomness, no runtime. The drivers
+//! (`planlease`, `planlease-watcher`, `planlease-orchestrator`) read the world, ask this crate what to do, and do
+//! it. So each rule of the protocol stands once, can be tested as a table, and can run in a simulation.
+//!
+//! | question | answered by |
+//! | --- | --- |
+//! | which names are allowed, how do they sort | [`PlanName`], [`TaskId`], [`OrchestratorId`] |
+//! | where does a value live in etcd | [`keys`] |
+//! | what are the stored bytes, how do changes of them look | [`codec`], [`record`], [`change`] |
+//! | what is a plan made of, is it sound | [`spec`], [`graph`] |
+//! | which status may follow which, by whom | [`transition`] |
+//! | who owns, who is next, which term comes now | [`term`] |
+//! | is the session still trusted, when to renew | [`session`] |
+//! | what becomes of a task whose claimant is gone | [`orphan`] |
+//! | did the history obey the invariants | [`audit`] |
+
+pub mod audit;
+pub mod change;
+pub mod codec;
+pub mod graph;
+mod id;
+pub mod keys;
+pub mod orphan;
+pub mod record;
+mod revision;
+pub mod session;
+pub mod spec;
+mod summary;
+pub mod term;
+mod time;
+pub mod transition;
+
+pub use id::{InvalidName, LeaseId, Namespace, OrchestratorId, PlanName, TaskId};
+pub use revision::{FencingToken, Generation, Revision, TermNumber};
+pub use summary::Summary;
+pub use time::{BootTime, WallTime};

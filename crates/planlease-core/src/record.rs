@@ -1,0 +1,341 @@
+//! What is stored: one type per kind of key. All are JSON; see [`crate::codec`] for the bytes.
+//!
+//! A reader keeps what it does not know (`extra`) and writes it back, so that an older process does not drop the
+//! fields of a newer one. A change that an older reader must not ignore raises the format version.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{
+    FencingToken, Generation, LeaseId, OrchestratorId, Revision, TermNumber, WallTime, codec::FormatVersion,
+    transition::TaskStatus,
+};
+
+/// How many of a task's last transitions its record remembers. The full history is etcd's own, until compaction.
+pub const TRANSITIONS_KEPT: usize = 16;
+
+/// The state of one task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// See [`FormatVersion`].
+    #[serde(default)]
+    pub v: FormatVersion,
+    /// Where the task stands.
+    pub status: TaskStatus,
+    /// How often it was started, lost attempts included; 0 before the first start.
+    #[serde(default)]
+    pub attempt: u32,
+    /// How many attempts ended in failure since the last retry by a person.
+    #[serde(default)]
+    pub failures: u32,
+    /// How many attempts were lost with their claimant.
+    #[serde(default)]
+    pub lost: u32,
+    /// Who works on it; there exactly while the task is in progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+    /// What the present attempt last said about itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// What was said at its completion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// Why it failed, last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Why it was left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip_reason: Option<String>,
+    /// Set if the task waits for a person's decision, with what to decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<String>,
+    /// When the present attempt, or the last one, started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<WallTime>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<WallTime>,
+    /// Who wrote this record, and by what right.
+    pub writer: Writer,
+    /// Identifies the write: the proof that it happened when its answer got lost.
+    pub op_id: Uuid,
+    /// The last changes of status, oldest first; at most [`TRANSITIONS_KEPT`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transitions: Vec<TransitionRecord>,
+    /// What a newer version said beyond that; kept as it is.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl TaskRecord {
+    /// A task that nobody has touched yet, as an import writes it.
+    #[must_use]
+    pub fn new(writer: Writer, op_id: Uuid) -> Self {
+        Self {
+            v: FormatVersion::default(),
+            status: TaskStatus::Pending,
+            attempt: 0,
+            failures: 0,
+            lost: 0,
+            claim: None,
+            progress: None,
+            notes: None,
+            error: None,
+            skip_reason: None,
+            parked: None,
+            started_at: None,
+            ended_at: None,
+            writer,
+            op_id,
+            transitions: Vec::new(),
+            extra: Map::new(),
+        }
+    }
+}
+
+/// One change of a task's status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransitionRecord {
+    /// When, on the writer's wall clock.
+    pub at: WallTime,
+    /// From which status.
+    pub from: TaskStatus,
+    /// To which.
+    pub to: TaskStatus,
+    /// Of which attempt.
+    pub attempt: u32,
+    /// By whom.
+    pub by: String,
+    /// Under which ownership, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<TermNumber>,
+    /// Why, if there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Who works on a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The orchestrator, worker or person.
+    pub by: String,
+    /// What must exist for the claim to stand. `None` for a claim by a person: it stands until somebody ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
+    /// Under which ownership it was made, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<TermNumber>,
+    /// Since when.
+    pub since: WallTime,
+}
+
+/// What a transaction compares besides the record itself: the right by which it writes.
+///
+/// Compared in the same transaction as the write, so that whoever lost the right can believe what it likes and still
+/// writes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    /// The owner's key (`owner/{lease}`) still has this create revision.
+    Owner {
+        /// The owner's session.
+        lease: LeaseId,
+        /// Create revision of its key.
+        revision: Revision,
+    },
+    /// The worker's registration still has this create revision.
+    Worker {
+        /// The worker.
+        orchestrator: OrchestratorId,
+        /// Create revision of its registration.
+        revision: Revision,
+    },
+    /// Nobody owns the plan or waits for it.
+    Unowned,
+    /// The record was made together with its plan; only imports write so.
+    Import,
+}
+
+/// Who wrote a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writer {
+    /// The orchestrator's, worker's or person's name.
+    pub who: String,
+    /// In what part.
+    pub role: Role,
+    /// Under which ownership, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<TermNumber>,
+    /// By what right.
+    pub guard: Guard,
+}
+
+/// In what part somebody writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The plan's owner, or a process that it delegated to.
+    Owner,
+    /// A worker that claims tasks of plans which it does not own.
+    Worker,
+    /// A person, by the command line.
+    Operator,
+}
+
+/// The value of a key in the queue for a plan (`owner/{lease}`). Written by nobody but candidates of ours; a foreign
+/// candidate (`etcdctl elect`) has whatever value it likes and is seen as one without a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CandidateRecord {
+    /// See [`FormatVersion`].
+    #[serde(default)]
+    pub v: FormatVersion,
+    /// Who.
+    pub orchestrator: OrchestratorId,
+    /// On which host.
+    pub host: String,
+    /// As which process, for people.
+    pub pid: u32,
+    /// In line since.
+    pub since: WallTime,
+}
+
+/// The present ownership of a plan, or the last one (`term`), and one of its past ones (`terms/{n}`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TermRecord {
+    /// See [`FormatVersion`].
+    #[serde(default)]
+    pub v: FormatVersion,
+    /// Which ownership of the plan.
+    pub number: TermNumber,
+    /// The store's life in which it began.
+    pub generation: Generation,
+    /// Who owns.
+    pub owner: CandidateRecord,
+    /// The owner's session.
+    pub lease: LeaseId,
+    /// Create revision of the owner's key; `None` if the key was made by the same transaction as this record, and so
+    /// has this record's revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Revision>,
+    /// Since when.
+    pub since: WallTime,
+    /// How it ended; `None` while nobody has said so (the owner may be gone all the same: its key tells).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<TermEnd>,
+    /// What a newer version said beyond that; kept as it is.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl TermRecord {
+    /// The token that resources outside etcd are shown during this term.
+    #[must_use]
+    pub fn token(&self) -> FencingToken {
+        FencingToken { generation: self.generation, term: self.number }
+    }
+}
+
+/// How a term came to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TermEnd {
+    /// When, on the wall clock of who wrote it.
+    pub at: WallTime,
+    /// How.
+    #[serde(flatten)]
+    pub how: Ending,
+}
+
+/// How an ownership ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "snake_case")]
+pub enum Ending {
+    /// The owner let go.
+    Clean,
+    /// The owner let go in favour of the named one, who was in line.
+    HandedOver {
+        /// The successor.
+        to: OrchestratorId,
+    },
+    /// The owner's session ended without a release; said by the successor.
+    Unclean,
+    /// An operator ended it.
+    Forced {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Who a process is: lives as long as its session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Registration {
+    /// See [`FormatVersion`].
+    #[serde(default)]
+    pub v: FormatVersion,
+    /// On which host.
+    pub host: String,
+    /// As which process, for people: nothing is decided by it.
+    pub pid: u32,
+    /// Which boot of the host, if it could be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
+    /// Of which planlease.
+    pub version: String,
+    /// What its user says about it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Where it can be reached, if it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Its session.
+    pub lease: LeaseId,
+    /// Since when.
+    pub started_at: WallTime,
+    /// What a newer version said beyond that; kept as it is.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Which store this is (`store`): written once, by whoever comes first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreRecord {
+    /// See [`FormatVersion`].
+    #[serde(default)]
+    pub v: FormatVersion,
+    /// The store's life.
+    pub generation: Generation,
+    /// The etcd cluster that the store belongs to, in hex. A difference means: restored or copied.
+    pub cluster_id: String,
+    /// Since when.
+    pub created_at: WallTime,
+}
+
+/// Marks a plan whose import is under way; lives on the importer's session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportRecord {
+    /// See [`FormatVersion`].
+    #[serde(default)]
+    pub v: FormatVersion,
+    /// Who imports.
+    pub by: String,
+    /// Since when.
+    pub since: WallTime,
+}
+
+/// The output of a task (`findings/{task}`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingsRecord {
+    /// See [`FormatVersion`].
+    #[serde(default)]
+    pub v: FormatVersion,
+    /// Of which attempt.
+    pub attempt: u32,
+    /// The text; cut in the middle if it was larger than [`crate::codec::MAX_FINDINGS`].
+    pub text: String,
+    /// How long it was before it was cut, in bytes.
+    pub bytes: u64,
+}

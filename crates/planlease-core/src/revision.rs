@@ -1,0 +1,152 @@
+//! Revisions, terms and tokens: the numbers by which the order of things is decided.
+
+use std::{fmt, num::NonZeroU64, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A revision of etcd's store: every transaction that changes anything raises it by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(NonZeroU64);
+
+impl Revision {
+    /// Reads a revision as etcd sends it; `None` for zero and below, which etcd uses for "absent".
+    #[must_use]
+    pub fn from_wire(value: i64) -> Option<Self> {
+        u64::try_from(value).ok().and_then(NonZeroU64::new).map(Self)
+    }
+
+    /// The revision as etcd wants it.
+    ///
+    /// # Panics
+    /// Never: a revision is only made from a positive `i64`, or from one by [`Revision::next`].
+    #[must_use]
+    pub fn to_wire(self) -> i64 {
+        i64::try_from(self.0.get()).expect("a revision comes from an i64")
+    }
+
+    /// The number itself.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The revision that follows.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl FromStr for Revision {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse::<i64>()
+            .ok()
+            .and_then(Self::from_wire)
+            .ok_or_else(|| format!("{text:?} is not a revision: a positive whole number"))
+    }
+}
+
+/// Counts the ownerships of one plan: 1 for the first, one more for each that follows, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TermNumber(pub u64);
+
+impl TermNumber {
+    /// The number of the term that follows.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for TermNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Counts the lives of a store: raised by an operator who restored etcd from an older snapshot, so that tokens
+/// given out after the restore are greater than those given out before it, whatever the term numbers say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// What user code hands to a resource outside etcd so that the resource can refuse a former owner.
+///
+/// Strictly greater for each later ownership of the same plan, also when all keys were deleted in between or etcd
+/// was restored (with the generation raised). Shown as `generation.term`, as `1.7`. The resource has to keep the
+/// greatest token it has seen and to refuse anything below; a lease alone can never exclude a paused process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FencingToken {
+    /// The store's life in which the term was.
+    pub generation: Generation,
+    /// The ownership.
+    pub term: TermNumber,
+}
+
+impl fmt::Display for FencingToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.generation, self.term)
+    }
+}
+
+impl FromStr for FencingToken {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('.').and_then(|(generation, term)| {
+            Some((generation.parse::<u64>().ok()?, term.parse::<u64>().ok()?))
+        });
+        parts
+            .map(|(generation, term)| Self { generation: Generation(generation), term: TermNumber(term) })
+            .ok_or_else(|| format!("{text:?} is not a fencing token: two numbers with a dot between, as 1.7"))
+    }
+}
+
+impl TryFrom<String> for FencingToken {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<FencingToken> for String {
+    fn from(token: FencingToken) -> Self {
+        token.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_on_the_wire_is_no_revision() {
+        assert_eq!(Revision::from_wire(0), None);
+        assert_eq!(Revision::from_wire(-1), None);
+        assert_eq!(Revision::from_wire(7).map(Revision::to_wire), Some(7));
+    }
+
+    #[test]
+    fn a_later_generation_beats_any_term() {
+        let token = |text: &str| text.parse::<FencingToken>().unwrap();
+        assert!(token("1.9") < token("1.10"));
+        assert!(token("1.999") < token("2.1"));
+        assert_eq!(token("2.1").to_string(), "2.1");
+        assert!("7".parse::<FencingToken>().is_err());
+    }
+}

@@ -1,0 +1,403 @@
+//! The state machine of a session: when to renew, until when to trust, when it is over.
+//!
+//! A session is an etcd lease that somebody keeps alive. This machine decides; the driver (`planlease`'s session task)
+//! owns the connection and the timer and does what the [`Command`]s say.
+//!
+//! ```text
+//!            Woke/Renewed/StreamFailed, in time
+//!              ┌──────┐
+//!   open ─────►│ live │── deadline passed, lease gone, closed ──► lost (for good)
+//!              └──────┘
+//! ```
+//!
+//! The law of lease timing: the holder's deadline has to come before the granter's. The server restarts its clock when it
+//! handles a renewal, some time after the holder *sent* it; so the deadline is counted from the sending, minus a margin
+//! for clocks that run at different rates and for the time it takes to stop. Counting from the answer, as etcd's
+//! own client does, lets a holder believe in a lease that the server has dropped.
+
+use std::{fmt, time::Duration};
+
+use crate::BootTime;
+
+/// How a session is timed. All relations are checked by [`Timing::validate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// The lease's time to live, as the *server* granted it.
+    pub ttl: Duration,
+    /// How long before the server can drop the lease the holder stops believing in it.
+    pub margin: Duration,
+}
+
+/// Why a session cannot be timed so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimingError {
+    /// Below it, ordinary pauses look like crashes, and many servers raise it anyway.
+    #[error(
+        "the ttl ({ttl:?}) is below the least that is allowed ({min:?}): an ordinary pause would look like a crash"
+    )]
+    TtlTooShort {
+        /// The TTL that was asked for.
+        ttl: Duration,
+        /// The least that is allowed.
+        min: Duration,
+    },
+    /// A renewal that fails once would already cost the session.
+    #[error(
+        "two renewals ({renewals:?}) and the margin ({margin:?}) do not fit into the ttl ({ttl:?}); lower the margin or raise the ttl"
+    )]
+    NoRoomToRetry {
+        /// The time until the second renewal is sent.
+        renewals: Duration,
+        /// The margin.
+        margin: Duration,
+        /// The TTL.
+        ttl: Duration,
+    },
+}
+
+/// The shortest TTL that is allowed.
+pub const MIN_TTL: Duration = Duration::from_secs(2);
+
+/// The margin that is used when none is asked for: a tenth of the TTL, at least half a second, at most 5 s.
+#[must_use]
+pub fn default_margin(ttl: Duration) -> Duration {
+    (ttl / 10).clamp(Duration::from_millis(500), Duration::from_secs(5))
+}
+
+impl Timing {
+    /// Checks that the session can survive one failed renewal.
+    ///
+    /// # Errors
+    /// [`TimingError`], with the numbers.
+    pub fn validate(self) -> Result<Self, TimingError> {
+        if self.ttl < MIN_TTL {
+            return Err(TimingError::TtlTooShort { ttl: self.ttl, min: MIN_TTL });
+        }
+        let renewals = self.renew_every() * 2;
+        if renewals + self.margin >= self.ttl {
+            return Err(TimingError::NoRoomToRetry { renewals, margin: self.margin, ttl: self.ttl });
+        }
+        Ok(self)
+    }
+
+    /// How often the lease is renewed: three times per TTL.
+    #[must_use]
+    pub fn renew_every(self) -> Duration {
+        self.ttl / 3
+    }
+
+    /// How long an answer may take before the stream counts as dead: half of the time between two renewals, so that
+    /// another endpoint gets its chance within the TTL.
+    #[must_use]
+    pub fn patience(self) -> Duration {
+        self.renew_every() / 2
+    }
+}
+
+/// Why a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LossReason {
+    /// No renewal was answered in time. The server may drop the lease any moment, or keep it for a while.
+    DeadlinePassed,
+    /// The work under the session made no progress, so it was not renewed any more.
+    NoProgress,
+    /// The server says that the lease does not exist: expired, or revoked by somebody.
+    LeaseGone,
+    /// The session was closed by its own process.
+    Closed,
+}
+
+impl fmt::Display for LossReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DeadlinePassed => "no renewal was answered before the deadline",
+            Self::NoProgress => "the work under it made no progress, so it was not renewed",
+            Self::LeaseGone => "etcd says that the lease does not exist (expired or revoked)",
+            Self::Closed => "the session was closed",
+        })
+    }
+}
+
+/// Whether the session can be relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It can, until the deadline (which moves with each renewal).
+    Live {
+        /// When to stop believing in it.
+        deadline: BootTime,
+    },
+    /// It cannot, and never will again.
+    Lost(LossReason),
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The time asked for has come, or the driver woke up for another reason.
+    Woke,
+    /// The renewal that was sent last was answered; the lease has this long to live from then on.
+    Renewed {
+        /// The TTL that the server tells.
+        ttl: Duration,
+    },
+    /// The server answered that there is no such lease.
+    LeaseGone,
+    /// The stream of renewals broke; try again after this long.
+    StreamFailed {
+        /// How long to wait, as the driver's backoff says.
+        retry_after: Duration,
+    },
+    /// The renewal that was to be sent was held back, since the work under the session makes no progress.
+    HeldBack {
+        /// When to look again whether it does.
+        retry_after: Duration,
+    },
+    /// The process wants to end the session.
+    CloseRequested,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Send a renewal now; on a new stream, to another endpoint if there is one, if `reconnect`.
+    Renew {
+        /// Whether the present stream is to be given up.
+        reconnect: bool,
+    },
+    /// Send [`Event::Woke`] at this time; replaces the time said before.
+    WakeAt(BootTime),
+    /// Tell everybody.
+    Publish(Status),
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    timing: Timing,
+    status: Status,
+    /// When the renewal that is under way was sent.
+    sent: Option<BootTime>,
+    /// When the next renewal is due, if none is under way.
+    due: BootTime,
+    /// Whether the next renewal needs a new stream.
+    reconnect: bool,
+    /// Whether the last renewal was held back.
+    held_back: bool,
+}
+
+impl Machine {
+    /// A session whose lease was asked for at `sent` and granted.
+    #[must_use]
+    pub fn open(timing: Timing, sent: BootTime) -> Self {
+        let deadline = sent.plus(timing.ttl).minus(timing.margin);
+        Self {
+            timing,
+            status: Status::Live { deadline },
+            sent: None,
+            due: sent.plus(timing.renew_every()),
+            reconnect: true,
+            held_back: false,
+        }
+    }
+
+    /// Whether the session can be relied on.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// How the session is timed; the TTL is the one that the server told last.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// What follows from an event. After the loss: nothing, whatever comes.
+    #[must_use = "the commands are what keeps the session alive"]
+    pub fn handle(&mut self, now: BootTime, event: Event) -> Vec<Command> {
+        let Status::Live { deadline } = self.status else {
+            return Vec::new(); // A late answer revives nothing.
+        };
+        match event {
+            Event::CloseRequested => return self.lose(LossReason::Closed),
+            Event::LeaseGone => return self.lose(LossReason::LeaseGone),
+            _ if deadline <= now && self.held_back => return self.lose(LossReason::NoProgress),
+            _ if deadline <= now => return self.lose(LossReason::DeadlinePassed),
+            _ => {}
+        }
+        let mut commands = Vec::new();
+        match event {
+            Event::Renewed { ttl } => {
+                self.timing.ttl = ttl;
+                if let Some(sent) = self.sent.take() {
+                    self.held_back = false;
+                    let renewed = sent.plus(ttl).minus(self.timing.margin).max(deadline);
+                    self.status = Status::Live { deadline: renewed };
+                    self.due = sent.plus(self.timing.renew_every());
+                    commands.push(Command::Publish(self.status));
+                }
+            }
+            Event::StreamFailed { retry_after } => {
+                self.sent = None;
+                self.reconnect = true;
+                self.due = now.plus(retry_after);
+            }
+            Event::HeldBack { retry_after } => {
+                self.sent = None;
+                self.held_back = true;
+                self.due = now.plus(retry_after);
+            }
+            Event::Woke | Event::CloseRequested | Event::LeaseGone => {}
+        }
+        let late = self.sent.is_some_and(|sent| sent.plus(self.timing.patience()) <= now);
+        if late {
+            self.sent = None;
+            self.reconnect = true;
+            self.due = now;
+        }
+        if self.sent.is_none() && self.due <= now {
+            self.sent = Some(now);
+            commands.push(Command::Renew { reconnect: std::mem::take(&mut self.reconnect) });
+        }
+        commands.push(Command::WakeAt(self.wake_at()));
+        commands
+    }
+
+    /// The first moment at which something is to be decided: no wait may be longer than until then.
+    #[must_use]
+    pub fn wake_at(&self) -> BootTime {
+        let next = self.sent.map_or(self.due, |sent| sent.plus(self.timing.patience()));
+        match self.status {
+            Status::Live { deadline } => next.min(deadline),
+            Status::Lost(_) => next,
+        }
+    }
+
+    fn lose(&mut self, reason: LossReason) -> Vec<Command> {
+        self.status = Status::Lost(reason);
+        vec![Command::Publish(self.status)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> BootTime {
+        BootTime::since_boot(Duration::from_millis(millis))
+    }
+
+    const TIMING: Timing = Timing { ttl: Duration::from_secs(9), margin: Duration::from_secs(1) };
+
+    /// Runs events (milliseconds, event) through a session opened at 0 and writes down what it wants.
+    fn transcript(events: &[(u64, Event)]) -> String {
+        let mut machine = Machine::open(TIMING, at(0));
+        let mut lines = format!("open -> {:?}\n", machine.status());
+        for (millis, event) in events {
+            let commands = machine.handle(at(*millis), *event);
+            lines += &format!("{millis} {event:?} -> {commands:?}\n");
+        }
+        lines.replace("BootTime(", "(")
+    }
+
+    const RENEWED: Event = Event::Renewed { ttl: Duration::from_secs(9) };
+
+    #[test]
+    fn the_deadline_is_counted_from_the_sending() {
+        insta::assert_snapshot!(transcript(&[(0, Event::Woke), (3000, Event::Woke), (4200, RENEWED)]), @r"
+        open -> Live { deadline: (8s) }
+        0 Woke -> [WakeAt((3s))]
+        3000 Woke -> [Renew { reconnect: true }, WakeAt((4.5s))]
+        4200 Renewed { ttl: 9s } -> [Publish(Live { deadline: (11s) }), WakeAt((6s))]
+        ");
+    }
+
+    #[test]
+    fn a_silent_stream_is_given_up_while_there_is_time_for_another() {
+        insta::assert_snapshot!(transcript(&[
+            (3000, Event::Woke),
+            (4500, Event::Woke),
+            (5000, RENEWED),
+        ]), @r"
+        open -> Live { deadline: (8s) }
+        3000 Woke -> [Renew { reconnect: true }, WakeAt((4.5s))]
+        4500 Woke -> [Renew { reconnect: true }, WakeAt((6s))]
+        5000 Renewed { ttl: 9s } -> [Publish(Live { deadline: (12.5s) }), WakeAt((7.5s))]
+        ");
+    }
+
+    #[test]
+    fn a_broken_stream_is_tried_again_after_the_backoff() {
+        insta::assert_snapshot!(transcript(&[
+            (3000, Event::Woke),
+            (3100, Event::StreamFailed { retry_after: Duration::from_millis(200) }),
+            (3300, Event::Woke),
+            (3400, RENEWED),
+            (6300, Event::Woke),
+        ]), @r"
+        open -> Live { deadline: (8s) }
+        3000 Woke -> [Renew { reconnect: true }, WakeAt((4.5s))]
+        3100 StreamFailed { retry_after: 200ms } -> [WakeAt((3.3s))]
+        3300 Woke -> [Renew { reconnect: true }, WakeAt((4.8s))]
+        3400 Renewed { ttl: 9s } -> [Publish(Live { deadline: (11.3s) }), WakeAt((6.3s))]
+        6300 Woke -> [Renew { reconnect: false }, WakeAt((7.8s))]
+        ");
+    }
+
+    #[test]
+    fn a_session_whose_work_stands_still_ends_for_that_reason() {
+        let held_back = Event::HeldBack { retry_after: Duration::from_secs(2) };
+        insta::assert_snapshot!(transcript(&[
+            (3000, Event::Woke),
+            (3000, held_back),
+            (5000, Event::Woke),
+            (5000, held_back),
+            (8000, Event::Woke),
+        ]), @r"
+        open -> Live { deadline: (8s) }
+        3000 Woke -> [Renew { reconnect: true }, WakeAt((4.5s))]
+        3000 HeldBack { retry_after: 2s } -> [WakeAt((5s))]
+        5000 Woke -> [Renew { reconnect: false }, WakeAt((6.5s))]
+        5000 HeldBack { retry_after: 2s } -> [WakeAt((7s))]
+        8000 Woke -> [Publish(Lost(NoProgress))]
+        ");
+    }
+
+    #[test]
+    fn a_late_answer_revives_nothing() {
+        insta::assert_snapshot!(transcript(&[
+            (3000, Event::Woke),
+            (8000, RENEWED),
+            (8100, RENEWED),
+            (8200, Event::Woke),
+        ]), @r"
+        open -> Live { deadline: (8s) }
+        3000 Woke -> [Renew { reconnect: true }, WakeAt((4.5s))]
+        8000 Renewed { ttl: 9s } -> [Publish(Lost(DeadlinePassed))]
+        8100 Renewed { ttl: 9s } -> []
+        8200 Woke -> []
+        ");
+    }
+
+    #[test]
+    fn a_lease_that_is_gone_ends_the_session_at_once() {
+        insta::assert_snapshot!(transcript(&[(3000, Event::Woke), (3010, Event::LeaseGone)]), @r"
+        open -> Live { deadline: (8s) }
+        3000 Woke -> [Renew { reconnect: true }, WakeAt((4.5s))]
+        3010 LeaseGone -> [Publish(Lost(LeaseGone))]
+        ");
+    }
+
+    #[test]
+    fn timings_that_leave_no_second_chance_are_refused_with_the_numbers() {
+        assert!(TIMING.validate().is_ok());
+        assert!(Timing { ttl: Duration::from_secs(1), ..TIMING }.validate().is_err());
+        let error = Timing { margin: Duration::from_secs(3), ..TIMING }.validate().unwrap_err().to_string();
+        assert!(error.contains("6s") && error.contains("3s") && error.contains("9s"), "{error}");
+        for seconds in 2..600 {
+            let ttl = Duration::from_secs(seconds);
+            Timing { ttl, margin: default_margin(ttl) }.validate().unwrap();
+        }
+    }
+}

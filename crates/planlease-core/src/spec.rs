@@ -1,0 +1,280 @@
+//! What a plan is made of: its immutable definition, and the checks that make it sound.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    TaskId,
+    graph::{self, GraphError},
+};
+
+/// The most tasks a plan may have. Bounds the memory of whoever reads it, and the time of its graph algorithms.
+pub const MAX_TASKS: usize = 100_000;
+
+/// The most tasks that one task may depend on: all of them are compared in the transaction that starts it, and etcd
+/// allows 128 compares. A task that joins more can wait for tasks that join some of them each.
+pub const MAX_DEPENDENCIES: usize = 100;
+
+/// The longest text of one field (title, description, step), in bytes.
+pub const MAX_TEXT: usize = 16 * 1024;
+
+/// The definition of a plan. It does not change while the plan runs; what changes are the task records.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlanSpec {
+    /// What the plan is called by people.
+    pub title: String,
+    /// Where it came from, if from a file: for telling whether a file on disk is still the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// The phases, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<PhaseSpec>,
+    /// The tasks, in the order of the file.
+    pub tasks: Vec<TaskSpec>,
+    /// How its tasks are treated.
+    #[serde(default)]
+    pub policy: Policy,
+    /// What a newer version, or the file, said beyond that; kept as it is.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// The file that a plan was imported from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The path as given at the import.
+    pub path: String,
+    /// SHA-256 of its bytes, in hex.
+    pub sha256: String,
+}
+
+/// A group of tasks with a name. Phases order the ready tasks; they block nothing unless they say so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseSpec {
+    /// The phase's number as the file has it; not always a number (`2b`).
+    pub number: String,
+    /// What it is called.
+    pub name: String,
+    /// What has to hold at its end, as the file says it. Kept and shown, not scheduled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verification: Vec<String>,
+    /// What a newer version, or the file, said beyond that; kept as it is.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A task: the unit whose status changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// Its id, unique in the plan.
+    pub id: TaskId,
+    /// The number of its phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// What is to be done.
+    pub description: String,
+    /// The tasks that must be completed or skipped before it may start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<TaskId>,
+    /// The lines below it in the file: details and steps. Kept and shown, not scheduled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
+    /// The command that does it, program first, if the plan says so; else the orchestrator's own is run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// Where the task differs from the plan's policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<TaskPolicy>,
+    /// What a newer version, or the file, said beyond that; kept as it is.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl TaskSpec {
+    /// A task with nothing but an id and a description.
+    #[must_use]
+    pub fn new(id: TaskId, description: impl Into<String>) -> Self {
+        Self {
+            id,
+            phase: None,
+            description: description.into(),
+            depends_on: Vec::new(),
+            steps: Vec::new(),
+            command: None,
+            policy: None,
+            extra: Map::new(),
+        }
+    }
+}
+
+/// What becomes of a task whose claimant is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLost {
+    /// Back to pending; the attempt counts as lost, not as failed.
+    #[default]
+    Retry,
+    /// Failed: for work that must never run twice.
+    Fail,
+    /// Failed and parked for a person: running an agent's job with side effects again can be the worse choice.
+    Ask,
+}
+
+impl fmt::Display for OnLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Retry => "retry",
+            Self::Fail => "fail",
+            Self::Ask => "ask",
+        })
+    }
+}
+
+/// How the tasks of a plan are treated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Policy {
+    /// How often a task that *failed* is started again; lost attempts do not count.
+    pub max_retries: u32,
+    /// How long one attempt may take, in seconds; 0 for as long as it likes.
+    pub attempt_deadline_s: u64,
+    /// What becomes of a task whose claimant is gone.
+    pub on_lost: OnLost,
+    /// How long a successor waits after an *unclean* end before it takes over, in seconds: time for side effects
+    /// outside etcd to die down. None after a clean release.
+    pub lock_delay_s: u64,
+    /// What a newer version said beyond that; kept as it is.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Default for Policy {
+    /// Two retries, 30 minutes for an attempt: the rules that users of plan files know.
+    fn default() -> Self {
+        Self {
+            max_retries: 2,
+            attempt_deadline_s: 30 * 60,
+            on_lost: OnLost::default(),
+            lock_delay_s: 0,
+            extra: Map::new(),
+        }
+    }
+}
+
+/// Where one task differs from its plan's [`Policy`]; what is not said is the plan's.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskPolicy {
+    /// See [`Policy::max_retries`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<u32>,
+    /// See [`Policy::attempt_deadline_s`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt_deadline_s: Option<u64>,
+    /// See [`Policy::on_lost`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_lost: Option<OnLost>,
+}
+
+impl PlanSpec {
+    /// The task of this id. Linear; for many look-ups build a [`graph::Graph`].
+    #[must_use]
+    pub fn task(&self, id: &TaskId) -> Option<&TaskSpec> {
+        self.tasks.iter().find(|task| task.id == *id)
+    }
+
+    /// How this task is treated: the plan's policy with what the task says differently.
+    #[must_use]
+    pub fn policy_of(&self, task: &TaskSpec) -> Policy {
+        let own = task.policy.clone().unwrap_or_default();
+        Policy {
+            max_retries: own.max_retries.unwrap_or(self.policy.max_retries),
+            attempt_deadline_s: own.attempt_deadline_s.unwrap_or(self.policy.attempt_deadline_s),
+            on_lost: own.on_lost.unwrap_or(self.policy.on_lost),
+            ..self.policy.clone()
+        }
+    }
+
+    /// Says everything that is wrong with the definition; empty if it is sound.
+    #[must_use]
+    pub fn problems(&self) -> Vec<SpecError> {
+        let mut problems = Vec::new();
+        if self.tasks.is_empty() {
+            problems.push(SpecError::NoTasks);
+        }
+        if self.tasks.len() > MAX_TASKS {
+            problems.push(SpecError::TooManyTasks { tasks: self.tasks.len() });
+            return problems;
+        }
+        let mut ids = BTreeSet::new();
+        for task in &self.tasks {
+            if !ids.insert(&task.id) {
+                problems.push(SpecError::DuplicateTask { task: task.id.clone() });
+            }
+            let longest = task.steps.iter().map(String::len).max().unwrap_or(0).max(task.description.len());
+            if longest > MAX_TEXT {
+                problems.push(SpecError::TextTooLong { task: task.id.clone(), bytes: longest });
+            }
+            if task.depends_on.len() > MAX_DEPENDENCIES {
+                problems.push(SpecError::TooManyDependencies {
+                    task: task.id.clone(),
+                    dependencies: task.depends_on.len(),
+                });
+            }
+            if task.command.as_ref().is_some_and(Vec::is_empty) {
+                problems.push(SpecError::EmptyCommand { task: task.id.clone() });
+            }
+        }
+        problems.extend(graph::problems(&self.tasks).into_iter().map(SpecError::Graph));
+        problems
+    }
+}
+
+/// One thing that is wrong with a plan's definition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// There is nothing to do.
+    #[error("the plan has no tasks")]
+    NoTasks,
+    /// See [`MAX_TASKS`].
+    #[error("the plan has {tasks} tasks; at most {MAX_TASKS} are allowed")]
+    TooManyTasks {
+        /// How many it has.
+        tasks: usize,
+    },
+    /// Two tasks of one id.
+    #[error("task {task} is defined more than once")]
+    DuplicateTask {
+        /// Their id.
+        task: TaskId,
+    },
+    /// See [`MAX_TEXT`].
+    #[error("a text of task {task} has {bytes} bytes; at most {MAX_TEXT} are allowed")]
+    TextTooLong {
+        /// The task.
+        task: TaskId,
+        /// The length of its longest text.
+        bytes: usize,
+    },
+    /// See [`MAX_DEPENDENCIES`].
+    #[error(
+        "task {task} depends on {dependencies} tasks; at most {MAX_DEPENDENCIES} are allowed: let it wait for tasks that join some each"
+    )]
+    TooManyDependencies {
+        /// The task.
+        task: TaskId,
+        /// How many it depends on.
+        dependencies: usize,
+    },
+    /// A command without a program.
+    #[error("the command of task {task} is empty")]
+    EmptyCommand {
+        /// The task.
+        task: TaskId,
+    },
+    /// The dependencies make no sense.
+    #[error(transparent)]
+    Graph(GraphError),
+}

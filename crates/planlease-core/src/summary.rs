@@ -1,0 +1,57 @@
+//! The counts of a plan's tasks: always derived from the tasks at hand, never stored, so that they cannot drift.
+
+use serde::Serialize;
+
+use crate::{record::TaskRecord, transition::TaskStatus};
+
+/// How many tasks have which status. The sum of the parts is `total`, by construction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// All tasks.
+    pub total: usize,
+    /// Waiting for a dependency or for somebody to start them.
+    pub pending: usize,
+    /// Being worked on.
+    pub in_progress: usize,
+    /// Done.
+    pub completed: usize,
+    /// Given up, or waiting for a retry.
+    pub failed: usize,
+    /// Left out on purpose.
+    pub skipped: usize,
+}
+
+impl Summary {
+    /// Counts the given tasks.
+    pub fn of<'a>(tasks: impl IntoIterator<Item = &'a TaskRecord>) -> Self {
+        let mut summary = Self::default();
+        for task in tasks {
+            summary.add(task.status);
+        }
+        summary
+    }
+
+    /// Counts one more task of this status.
+    pub fn add(&mut self, status: TaskStatus) {
+        self.total += 1;
+        *match status {
+            TaskStatus::Pending => &mut self.pending,
+            TaskStatus::InProgress => &mut self.in_progress,
+            TaskStatus::Completed => &mut self.completed,
+            TaskStatus::Failed => &mut self.failed,
+            TaskStatus::Skipped => &mut self.skipped,
+        } += 1;
+    }
+
+    /// Tasks that have come to an end, whichever.
+    #[must_use]
+    pub fn ended(&self) -> usize {
+        self.completed + self.failed + self.skipped
+    }
+
+    /// Whether every task has come to an end.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.ended() == self.total
+    }
+}

@@ -1,0 +1,296 @@
+//! Ownership, decided: who is first in line, which term comes next, how the last one is closed.
+//!
+//! The line is etcd's own Election recipe: first is the key with the lowest create revision. What the recipe lacks is
+//! kept in the term: a number that grows for ever, and how the last ownership ended.
+
+use crate::{
+    Generation, LeaseId, OrchestratorId, Revision, TermNumber, WallTime,
+    codec::FormatVersion,
+    record::{CandidateRecord, Ending, Guard, TermEnd, TermRecord},
+};
+
+/// How many past terms of a plan are kept.
+pub const TERMS_KEPT: u64 = 100;
+
+/// Somebody in line for a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its session.
+    pub lease: LeaseId,
+    /// When it joined: the create revision of its key.
+    pub joined: Revision,
+    /// Who it is; `None` for a stranger (`etcdctl elect`), who waits like everybody and is waited for.
+    pub record: Option<CandidateRecord>,
+}
+
+impl Candidate {
+    /// A name for people.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.record.as_ref().map_or_else(
+            || format!("a stranger to planlease (lease {})", self.lease),
+            |record| record.orchestrator.to_string(),
+        )
+    }
+}
+
+/// The line for one plan, and its term, as seen at one revision.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Line {
+    /// In the order of arrival.
+    candidates: Vec<Candidate>,
+    /// The present term or the last one, and the revision of its record.
+    pub term: Option<(Revision, TermRecord)>,
+}
+
+/// Where a candidate stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// First: it may take over.
+    First,
+    /// Behind this one, which is the only one to watch: no herd wakes up when the first one leaves.
+    Behind(Candidate),
+    /// Not in line: its key is gone, because its session is, or because somebody removed it.
+    Absent,
+}
+
+impl Line {
+    /// The line of these candidates, in whichever order they come.
+    #[must_use]
+    pub fn new(mut candidates: Vec<Candidate>, term: Option<(Revision, TermRecord)>) -> Self {
+        candidates.sort_by_key(|candidate| candidate.joined);
+        Self { candidates, term }
+    }
+
+    /// Everybody in line, the first one first.
+    #[must_use]
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// Where the candidate of this session stands.
+    #[must_use]
+    pub fn standing(&self, lease: LeaseId) -> Standing {
+        match self.candidates.iter().position(|candidate| candidate.lease == lease) {
+            None => Standing::Absent,
+            Some(0) => Standing::First,
+            Some(n) => Standing::Behind(self.candidates[n - 1].clone()),
+        }
+    }
+
+    /// The effective owner: first in line, *and* the term says so. Somebody who is first but has not taken over yet
+    /// owns nothing.
+    #[must_use]
+    pub fn owner(&self) -> Option<(&Candidate, &TermRecord)> {
+        let first = self.candidates.first()?;
+        let (revision, term) = self.term.as_ref()?;
+        let guard = term.guard.unwrap_or(*revision);
+        let effective = term.ended.is_none() && term.lease == first.lease && guard == first.joined;
+        effective.then_some((first, term))
+    }
+
+    /// The guard of the effective owner; else what a write without an owner compares, if nobody is in line.
+    #[must_use]
+    pub fn guard(&self) -> Option<Guard> {
+        match (self.candidates.is_empty(), self.owner()) {
+            (true, _) => Some(Guard::Unowned),
+            (false, Some((candidate, _))) => {
+                Some(Guard::Owner { lease: candidate.lease, revision: candidate.joined })
+            }
+            (false, None) => None,
+        }
+    }
+}
+
+/// The terms that one takeover writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Succession {
+    /// The new present term.
+    pub term: TermRecord,
+    /// The previous one, if the successor has to say how it ended, because nobody else did.
+    pub closed: Option<TermRecord>,
+    /// A past term that is forgotten, to bound the history.
+    pub forgotten: Option<TermNumber>,
+}
+
+/// Who takes over, from what.
+#[derive(Clone, Debug)]
+pub struct Successor {
+    /// Who.
+    pub record: CandidateRecord,
+    /// Its session.
+    pub lease: LeaseId,
+    /// Create revision of its key in the line; `None` if the same transaction makes the key.
+    pub guard: Option<Revision>,
+}
+
+/// What a takeover writes, given the last term that anybody had.
+///
+/// A previous term that nobody has ended was ended by its session's expiry: unclean.
+#[must_use]
+pub fn succeed(
+    previous: Option<&TermRecord>,
+    generation: Generation,
+    successor: &Successor,
+    now: WallTime,
+) -> Succession {
+    let number = previous.map_or(TermNumber(1), |term| term.number.next());
+    let closed = previous.filter(|term| term.ended.is_none()).map(|term| end(term, Ending::Unclean, now));
+    Succession {
+        term: TermRecord {
+            v: FormatVersion::default(),
+            number,
+            generation,
+            owner: successor.record.clone(),
+            lease: successor.lease,
+            guard: successor.guard,
+            since: now,
+            ended: None,
+            extra: serde_json::Map::new(),
+        },
+        closed,
+        forgotten: number.0.checked_sub(TERMS_KEPT + 1).filter(|n| *n > 0).map(TermNumber),
+    }
+}
+
+/// The term with its end.
+#[must_use]
+pub fn end(term: &TermRecord, how: Ending, now: WallTime) -> TermRecord {
+    TermRecord { ended: Some(TermEnd { at: now, how }), ..term.clone() }
+}
+
+/// Who has to leave the line so that `to` comes right after the first.
+///
+/// A hand-over deletes the keys of those in between, in the transaction that ends the term; they join again at the
+/// end. A stranger among them would not notice that it was removed, so then there is no hand-over.
+///
+/// # Errors
+/// [`HandOverError`].
+pub fn hand_over<'a>(line: &'a Line, to: &OrchestratorId) -> Result<Vec<&'a Candidate>, HandOverError> {
+    let waiting = line.candidates.get(1..).unwrap_or_default();
+    let is_named =
+        |candidate: &Candidate| candidate.record.as_ref().is_some_and(|record| record.orchestrator == *to);
+    let n = waiting.iter().position(is_named).ok_or_else(|| HandOverError::NotInLine { to: to.clone() })?;
+    let between = &waiting[..n];
+    match between.iter().find(|candidate| candidate.record.is_none()) {
+        Some(stranger) => Err(HandOverError::StrangerAhead { lease: stranger.lease }),
+        None => Ok(between.iter().collect()),
+    }
+}
+
+/// Why an ownership cannot be handed over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandOverError {
+    /// The successor has to be waiting.
+    #[error("{to} is not in line for the plan; it has to wait for the ownership before it can be given it")]
+    NotInLine {
+        /// Who was named.
+        to: OrchestratorId,
+    },
+    /// Somebody who is not of planlease waits ahead of the successor.
+    #[error("a stranger to planlease (lease {lease}) is ahead in line and cannot be asked to step back")]
+    StrangerAhead {
+        /// Its lease.
+        lease: LeaseId,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: &str) -> CandidateRecord {
+        CandidateRecord {
+            v: FormatVersion::default(),
+            orchestrator: OrchestratorId::new(name).unwrap(),
+            host: "h".into(),
+            pid: 1,
+            since: WallTime(0),
+        }
+    }
+
+    fn candidate(n: i64, name: Option<&str>) -> Candidate {
+        Candidate {
+            lease: LeaseId::from_wire(n).unwrap(),
+            joined: Revision::from_wire(n).unwrap(),
+            record: name.map(record),
+        }
+    }
+
+    fn first_term(by: i64) -> TermRecord {
+        let successor = Successor {
+            record: record("a"),
+            lease: LeaseId::from_wire(by).unwrap(),
+            guard: Revision::from_wire(by),
+        };
+        succeed(None, Generation(1), &successor, WallTime(0)).term
+    }
+
+    fn with_term(candidates: Vec<Candidate>, term: TermRecord) -> Line {
+        Line::new(candidates, Some((Revision::from_wire(99).unwrap(), term)))
+    }
+
+    #[test]
+    fn each_waits_for_the_one_before_it() {
+        let line =
+            Line::new(vec![candidate(5, Some("b")), candidate(3, None), candidate(9, Some("c"))], None);
+        assert_eq!(line.standing(LeaseId::from_wire(3).unwrap()), Standing::First);
+        assert_eq!(line.standing(LeaseId::from_wire(9).unwrap()), Standing::Behind(candidate(5, Some("b"))));
+        assert_eq!(line.standing(LeaseId::from_wire(4).unwrap()), Standing::Absent);
+    }
+
+    #[test]
+    fn there_is_no_owner_without_a_term() {
+        let first = || vec![candidate(3, Some("a"))];
+        assert!(Line::new(first(), None).owner().is_none());
+        assert!(with_term(first(), first_term(3)).owner().is_some());
+        assert!(with_term(first(), first_term(2)).owner().is_none(), "a term of somebody before");
+        let ended = end(&first_term(3), Ending::Clean, WallTime(0));
+        assert!(with_term(first(), ended).owner().is_none());
+    }
+
+    #[test]
+    fn a_write_without_an_owner_needs_an_empty_line() {
+        assert_eq!(Line::default().guard(), Some(Guard::Unowned));
+        assert_eq!(Line::new(vec![candidate(3, None)], None).guard(), None);
+        assert!(matches!(
+            with_term(vec![candidate(3, Some("a"))], first_term(3)).guard(),
+            Some(Guard::Owner { .. })
+        ));
+    }
+
+    #[test]
+    fn the_successor_closes_what_nobody_closed() {
+        let successor = Successor { record: record("b"), lease: LeaseId::from_wire(8).unwrap(), guard: None };
+        let next = succeed(Some(&first_term(3)), Generation(1), &successor, WallTime(5));
+        assert_eq!(next.term.number, TermNumber(2));
+        assert_eq!(next.closed.unwrap().ended.unwrap().how, Ending::Unclean);
+
+        let ended = end(&first_term(3), Ending::Clean, WallTime(4));
+        assert_eq!(succeed(Some(&ended), Generation(1), &successor, WallTime(5)).closed, None);
+    }
+
+    #[test]
+    fn the_history_of_terms_is_bounded() {
+        let successor = Successor { record: record("b"), lease: LeaseId::from_wire(8).unwrap(), guard: None };
+        let previous = TermRecord { number: TermNumber(TERMS_KEPT + 1), ..first_term(3) };
+        let next = succeed(Some(&previous), Generation(1), &successor, WallTime(5));
+        assert_eq!(next.forgotten, Some(TermNumber(1)));
+        assert_eq!(succeed(Some(&first_term(3)), Generation(1), &successor, WallTime(5)).forgotten, None);
+    }
+
+    #[test]
+    fn a_hand_over_moves_those_in_between_and_never_a_stranger() {
+        let named = |name| OrchestratorId::new(name).unwrap();
+        let line =
+            Line::new(vec![candidate(1, Some("a")), candidate(2, Some("b")), candidate(3, Some("c"))], None);
+        assert_eq!(hand_over(&line, &named("b")).unwrap(), Vec::<&Candidate>::new());
+        assert_eq!(hand_over(&line, &named("c")).unwrap(), [&candidate(2, Some("b"))]);
+        assert!(matches!(hand_over(&line, &named("x")), Err(HandOverError::NotInLine { .. })));
+        assert!(matches!(hand_over(&line, &named("a")), Err(HandOverError::NotInLine { .. })));
+        let line =
+            Line::new(vec![candidate(1, Some("a")), candidate(2, None), candidate(3, Some("c"))], None);
+        assert!(matches!(hand_over(&line, &named("c")), Err(HandOverError::StrangerAhead { .. })));
+    }
+}

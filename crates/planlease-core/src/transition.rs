@@ -1,0 +1,531 @@
+//! Which status of a task may follow which, by whom, and what the record looks like afterwards.
+//!
+//! The only place where that is decided. Everybody who writes a task record gets it from [`apply`], and the audit
+//! replays histories through [`is_allowed`].
+//!
+//! ```text
+//!              start                 complete
+//!   pending ──────────► in progress ──────────► completed ─┐
+//!    ▲ │ ▲                │ │ │                            │ reopen
+//!    │ │ └─ return, lost ─┘ │ └──────► failed ─┐ retry     │
+//!    │ │ skip               │ skip       │     │           │
+//!    │ └────────► skipped ◄─┴────────────┘     │           │
+//!    └──────────────┴──────────────────────────┴───────────┘
+//! ```
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    WallTime,
+    record::{Claim, Guard, Role, TRANSITIONS_KEPT, TaskRecord, TransitionRecord, Writer},
+    spec::OnLost,
+};
+
+/// Where a task stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskStatus {
+    /// Not started, or to be started again.
+    Pending,
+    /// Somebody works on it.
+    InProgress,
+    /// Done.
+    Completed,
+    /// Its last attempt failed.
+    Failed,
+    /// Left out on purpose; its dependents may start all the same.
+    Skipped,
+}
+
+impl TaskStatus {
+    /// Every status, in the order of a task's life.
+    pub const ALL: [Self; 5] =
+        [Self::Pending, Self::InProgress, Self::Completed, Self::Failed, Self::Skipped];
+
+    /// The word that is stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl fmt::Display for TaskStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What somebody wants to happen to a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Begin the next attempt: the writer claims the task.
+    Start,
+    /// Say how the present attempt is doing.
+    Progress(String),
+    /// End it well, with notes if there is something to say.
+    Complete(Option<String>),
+    /// End it badly.
+    Fail(String),
+    /// Leave it out.
+    Skip(String),
+    /// Back to pending: a failed or skipped task is tried again, a completed one reopened (operators only).
+    Retry(String),
+    /// Back to pending: the claimant gives the task back unharmed, the attempt does not count as failed.
+    Return(String),
+    /// The claimant is gone; what happens is the task's policy. Only the owner may say so, and it has checked.
+    Lose(OnLost, String),
+}
+
+impl Change {
+    /// The verb, for messages.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Progress(_) => "report progress of",
+            Self::Complete(_) => "complete",
+            Self::Fail(_) => "fail",
+            Self::Skip(_) => "skip",
+            Self::Retry(_) => "retry",
+            Self::Return(_) => "return",
+            Self::Lose(..) => "recover",
+        }
+    }
+}
+
+/// Everything about a write but the change itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Who writes, by what right.
+    pub writer: Writer,
+    /// The attempt that the writer speaks for; `None` if for whichever is present. A result of an attempt that is not
+    /// the present one is refused.
+    pub attempt: Option<u32>,
+    /// The writer's wall clock, for people.
+    pub at: WallTime,
+    /// Identifies the write.
+    pub op_id: Uuid,
+}
+
+/// Why a change is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The status does not allow it.
+    #[error("cannot {verb} a task that is {status}")]
+    WrongStatus {
+        /// What was wanted.
+        verb: &'static str,
+        /// Where the task stands.
+        status: TaskStatus,
+    },
+    /// Somebody else has claimed the task.
+    #[error("the task is claimed by {by}")]
+    ClaimedBy {
+        /// Who.
+        by: String,
+    },
+    /// The result belongs to an attempt that is over.
+    #[error("this is about attempt {given}; the present attempt is {present}")]
+    StaleAttempt {
+        /// Which attempt it is about.
+        given: u32,
+        /// Which attempt it is now.
+        present: u32,
+    },
+    /// Only somebody in another part may do that.
+    #[error("{} may not {verb} a task that is {status}", role_name(*.role))]
+    NotAllowed {
+        /// The writer's part.
+        role: Role,
+        /// What was wanted.
+        verb: &'static str,
+        /// Where the task stands.
+        status: TaskStatus,
+    },
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "the owner",
+        Role::Worker => "a worker",
+        Role::Operator => "an operator",
+    }
+}
+
+/// The record after the change.
+///
+/// # Errors
+/// [`Refusal`], if the transition table does not allow the change to this writer now; the record stays as it is.
+pub fn apply(record: &TaskRecord, change: &Change, write: &Write) -> Result<TaskRecord, Refusal> {
+    let to = target(record, change, write)?;
+    let mut next = record.clone();
+    next.writer = write.writer.clone();
+    next.op_id = write.op_id;
+    match change {
+        Change::Start => start(&mut next, write),
+        Change::Progress(text) => next.progress = Some(text.clone()),
+        Change::Complete(notes) => {
+            next.notes.clone_from(notes);
+            next.error = None;
+        }
+        Change::Fail(error) => {
+            next.failures += 1;
+            next.error = Some(error.clone());
+        }
+        Change::Skip(reason) => next.skip_reason = Some(reason.clone()),
+        Change::Retry(_) => retry(&mut next, write.writer.role),
+        Change::Return(_) => {}
+        Change::Lose(on_lost, why) => lose(&mut next, *on_lost, why),
+    }
+    if to != record.status {
+        note(&mut next, record.status, to, change, write);
+    }
+    Ok(next)
+}
+
+fn start(next: &mut TaskRecord, write: &Write) {
+    next.attempt += 1;
+    next.progress = None;
+    next.notes = None;
+    next.skip_reason = None;
+    next.parked = None;
+    next.started_at = Some(write.at);
+    next.ended_at = None;
+    let manual = write.writer.role == Role::Operator;
+    next.claim = Some(Claim {
+        by: write.writer.who.clone(),
+        guard: (!manual).then(|| write.writer.guard.clone()),
+        term: write.writer.term,
+        since: write.at,
+    });
+}
+
+fn retry(next: &mut TaskRecord, role: Role) {
+    if role == Role::Operator {
+        next.failures = 0; // A person has looked: the count of automatic retries starts anew.
+    }
+    next.parked = None;
+    next.skip_reason = None;
+}
+
+fn lose(next: &mut TaskRecord, on_lost: OnLost, why: &str) {
+    next.lost += 1;
+    match on_lost {
+        OnLost::Retry => {}
+        OnLost::Fail => next.error = Some(why.to_owned()),
+        OnLost::Ask => {
+            next.error = Some(why.to_owned());
+            next.parked = Some(format!("{why}; look at what it has done, then retry or skip it"));
+        }
+    }
+}
+
+/// Enters the new status, with what every change of status brings along.
+fn note(next: &mut TaskRecord, from: TaskStatus, to: TaskStatus, change: &Change, write: &Write) {
+    next.status = to;
+    if to != TaskStatus::InProgress {
+        next.claim = None;
+    }
+    if matches!(to, TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Skipped) {
+        next.ended_at = Some(write.at);
+    }
+    let why = match change {
+        Change::Start | Change::Complete(_) | Change::Progress(_) => None,
+        Change::Fail(why)
+        | Change::Skip(why)
+        | Change::Retry(why)
+        | Change::Return(why)
+        | Change::Lose(_, why) => Some(crate::codec::shorten(why, 200)),
+    };
+    next.transitions.push(TransitionRecord {
+        at: write.at,
+        from,
+        to,
+        attempt: next.attempt,
+        by: write.writer.who.clone(),
+        term: write.writer.term,
+        why,
+    });
+    let excess = next.transitions.len().saturating_sub(TRANSITIONS_KEPT);
+    next.transitions.drain(..excess);
+}
+
+/// The status to which the change leads, if it is allowed.
+fn target(record: &TaskRecord, change: &Change, write: &Write) -> Result<TaskStatus, Refusal> {
+    use TaskStatus::{Completed, Failed, InProgress, Pending, Skipped};
+    let role = write.writer.role;
+    if let Some(given) = write.attempt
+        && given != record.attempt
+    {
+        return Err(Refusal::StaleAttempt { given, present: record.attempt });
+    }
+    let wrong = || Refusal::WrongStatus { verb: change.verb(), status: record.status };
+    let not_allowed = || Refusal::NotAllowed { role, verb: change.verb(), status: record.status };
+    match (record.status, change) {
+        (Pending, Change::Start) => Ok(InProgress),
+        (InProgress, Change::Start) => Err(Refusal::ClaimedBy { by: claimant(record) }),
+        (InProgress, Change::Lose(on_lost, _)) => match role {
+            Role::Owner => Ok(if *on_lost == OnLost::Retry { Pending } else { Failed }),
+            Role::Worker | Role::Operator => Err(not_allowed()),
+        },
+        (InProgress, Change::Progress(_)) => held(record, write).map(|()| InProgress),
+        (InProgress, Change::Complete(_)) => held(record, write).map(|()| Completed),
+        (InProgress, Change::Return(_)) => held(record, write).map(|()| Pending),
+        (InProgress, Change::Fail(_)) if role == Role::Owner => Ok(Failed), // An attempt past its deadline.
+        (InProgress, Change::Fail(_)) => held(record, write).map(|()| Failed),
+        (InProgress, Change::Skip(_)) if role == Role::Owner => Ok(Skipped),
+        (InProgress, Change::Skip(_)) => held(record, write).map(|()| Skipped),
+        (InProgress, Change::Retry(_)) if role == Role::Operator => held(record, write).map(|()| Pending),
+        (Pending | Failed, Change::Skip(_)) | (Failed | Skipped, Change::Retry(_))
+            if role == Role::Worker =>
+        {
+            Err(not_allowed())
+        }
+        (Pending | Failed, Change::Skip(_)) => Ok(Skipped),
+        (Failed | Skipped, Change::Retry(_)) => Ok(Pending),
+        (Completed, Change::Retry(_)) if role == Role::Operator => Ok(Pending),
+        (Completed, Change::Retry(_)) => Err(not_allowed()),
+        _ => Err(wrong()),
+    }
+}
+
+fn claimant(record: &TaskRecord) -> String {
+    record.claim.as_ref().map_or_else(|| "nobody".to_owned(), |claim| claim.by.clone())
+}
+
+/// Whether the writer speaks for the present claim.
+///
+/// The claimant does, by the same guard. An operator does for a claim by a person, and for one whose owner is gone:
+/// an operator's write that compares "nobody owns the plan" proves that an owner's claim is an orphan.
+fn held(record: &TaskRecord, write: &Write) -> Result<(), Refusal> {
+    let writer = &write.writer;
+    let holds = record.claim.as_ref().is_some_and(|claim| match (&claim.guard, writer.role) {
+        (None, Role::Operator | Role::Owner) => true,
+        (None, Role::Worker) => false,
+        (Some(Guard::Owner { .. }), Role::Operator) => writer.guard == Guard::Unowned,
+        (Some(guard), _) => *guard == writer.guard,
+    });
+    if holds { Ok(()) } else { Err(Refusal::ClaimedBy { by: claimant(record) }) }
+}
+
+/// Whether `after` can follow `before` in a task's history; else what is wrong with it. For the audit: it knows the
+/// records, not the changes.
+///
+/// # Errors
+/// A sentence that names what cannot be.
+pub fn is_allowed(before: &TaskRecord, after: &TaskRecord) -> Result<(), String> {
+    use TaskStatus::{Completed, Failed, InProgress, Pending, Skipped};
+    let (from, to) = (before.status, after.status);
+    let role = after.writer.role;
+    let path = match (from, to) {
+        (Pending, InProgress | Skipped)
+        | (InProgress, _)
+        | (Failed | Skipped, Pending)
+        | (Failed, Skipped) => true,
+        (Completed, Pending) => role == Role::Operator,
+        _ => false,
+    };
+    if !path {
+        return Err(format!("{} ({role:?}) took it from {from} to {to}", after.writer.who));
+    }
+    let started = from != InProgress && to == InProgress;
+    let attempt = before.attempt + u32::from(started);
+    if after.attempt != attempt {
+        return Err(format!("attempt {} follows attempt {} ({from} to {to})", after.attempt, before.attempt));
+    }
+    if after.claim.is_some() != (to == InProgress) {
+        return Err(format!(
+            "it is {to}, and {} a claim",
+            if after.claim.is_some() { "has" } else { "lacks" }
+        ));
+    }
+    if from == InProgress && to == InProgress && before.claim != after.claim {
+        return Err(format!(
+            "the claim went from {} to {} without a start",
+            claimant(before),
+            claimant(after)
+        ));
+    }
+    if from == InProgress && to == Completed {
+        let write =
+            Write { writer: after.writer.clone(), attempt: None, at: WallTime(0), op_id: after.op_id };
+        held(before, &write)
+            .map_err(|refusal| format!("{} completed it, but {refusal}", after.writer.who))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LeaseId, OrchestratorId, Revision, TermNumber};
+    use proptest::prelude::*;
+
+    fn writer(role: Role, n: i64) -> Writer {
+        let revision = Revision::from_wire(n).unwrap();
+        let guard = match role {
+            Role::Owner => Guard::Owner { lease: LeaseId::from_wire(n).unwrap(), revision },
+            Role::Worker => {
+                Guard::Worker { orchestrator: OrchestratorId::new(format!("w{n}")).unwrap(), revision }
+            }
+            Role::Operator => Guard::Unowned,
+        };
+        Writer { who: format!("{role:?}{n}"), role, term: Some(TermNumber(n.unsigned_abs())), guard }
+    }
+
+    fn write(role: Role, n: i64) -> Write {
+        Write {
+            writer: writer(role, n),
+            attempt: None,
+            at: WallTime(n),
+            op_id: Uuid::from_u128(n.unsigned_abs().into()),
+        }
+    }
+
+    fn fresh() -> TaskRecord {
+        TaskRecord::new(writer(Role::Owner, 1), Uuid::nil())
+    }
+
+    fn changes() -> Vec<Change> {
+        vec![
+            Change::Start,
+            Change::Progress("p".into()),
+            Change::Complete(None),
+            Change::Fail("f".into()),
+            Change::Skip("s".into()),
+            Change::Retry("r".into()),
+            Change::Return("b".into()),
+            Change::Lose(OnLost::Retry, "l".into()),
+            Change::Lose(OnLost::Fail, "l".into()),
+            Change::Lose(OnLost::Ask, "l".into()),
+        ]
+    }
+
+    /// A record in the given status whose claim, if any, is that of owner 1.
+    fn in_status(status: TaskStatus) -> TaskRecord {
+        let by_owner = write(Role::Owner, 1);
+        let started = apply(&fresh(), &Change::Start, &by_owner).unwrap();
+        let change = match status {
+            TaskStatus::Pending => return fresh(),
+            TaskStatus::InProgress => return started,
+            TaskStatus::Completed => Change::Complete(None),
+            TaskStatus::Failed => Change::Fail("f".into()),
+            TaskStatus::Skipped => Change::Skip("s".into()),
+        };
+        apply(&started, &change, &by_owner).unwrap()
+    }
+
+    #[test]
+    fn the_whole_table() {
+        let mut table = String::new();
+        for (name, write) in [
+            ("claimant", write(Role::Owner, 1)),
+            ("later owner", write(Role::Owner, 2)),
+            ("worker", write(Role::Worker, 3)),
+            ("operator", write(Role::Operator, 4)),
+        ] {
+            for status in TaskStatus::ALL {
+                let allowed: Vec<String> = changes()
+                    .iter()
+                    .filter_map(|change| {
+                        let next = apply(&in_status(status), change, &write).ok()?;
+                        Some(format!("{} → {}", change.verb(), next.status))
+                    })
+                    .collect();
+                table += &format!("{name}, {status}: {}\n", allowed.join(", "));
+            }
+        }
+        insta::assert_snapshot!(table, @r"
+        claimant, pending: start → in_progress, skip → skipped
+        claimant, in_progress: report progress of → in_progress, complete → completed, fail → failed, skip → skipped, return → pending, recover → pending, recover → failed, recover → failed
+        claimant, completed: 
+        claimant, failed: skip → skipped, retry → pending
+        claimant, skipped: retry → pending
+        later owner, pending: start → in_progress, skip → skipped
+        later owner, in_progress: fail → failed, skip → skipped, recover → pending, recover → failed, recover → failed
+        later owner, completed: 
+        later owner, failed: skip → skipped, retry → pending
+        later owner, skipped: retry → pending
+        worker, pending: start → in_progress
+        worker, in_progress: 
+        worker, completed: 
+        worker, failed: 
+        worker, skipped: 
+        operator, pending: start → in_progress, skip → skipped
+        operator, in_progress: report progress of → in_progress, complete → completed, fail → failed, skip → skipped, retry → pending, return → pending
+        operator, completed: retry → pending
+        operator, failed: skip → skipped, retry → pending
+        operator, skipped: retry → pending
+        ");
+    }
+
+    #[test]
+    fn a_late_result_of_an_attempt_that_is_over_is_refused() {
+        let mut late = write(Role::Owner, 1);
+        late.attempt = Some(1);
+        let first = in_status(TaskStatus::InProgress);
+        let returned = apply(&first, &Change::Return("x".into()), &late).unwrap();
+        let second = apply(&returned, &Change::Start, &write(Role::Owner, 1)).unwrap();
+        assert_eq!(
+            apply(&second, &Change::Complete(None), &late),
+            Err(Refusal::StaleAttempt { given: 1, present: 2 })
+        );
+    }
+
+    #[test]
+    fn a_lost_attempt_is_not_a_failed_one() {
+        let lost = apply(
+            &in_status(TaskStatus::InProgress),
+            &Change::Lose(OnLost::Retry, "host gone".into()),
+            &write(Role::Owner, 2),
+        )
+        .unwrap();
+        assert_eq!((lost.status, lost.lost, lost.failures, lost.attempt), (TaskStatus::Pending, 1, 0, 1));
+        let asked = apply(
+            &in_status(TaskStatus::InProgress),
+            &Change::Lose(OnLost::Ask, "host gone".into()),
+            &write(Role::Owner, 2),
+        )
+        .unwrap();
+        assert!(asked.parked.is_some() && asked.failures == 0);
+    }
+
+    #[test]
+    fn the_record_remembers_a_bounded_number_of_transitions() {
+        let mut record = fresh();
+        for _ in 0..TRANSITIONS_KEPT {
+            record = apply(&record, &Change::Start, &write(Role::Owner, 1)).unwrap();
+            record = apply(&record, &Change::Return("again".into()), &write(Role::Owner, 1)).unwrap();
+        }
+        assert_eq!(record.transitions.len(), TRANSITIONS_KEPT);
+        assert_eq!(record.transitions.last().map(|t| t.to), Some(TaskStatus::Pending));
+    }
+
+    proptest! {
+        /// What the table allows, the audit allows: they cannot disagree about a history.
+        #[test]
+        fn the_audit_accepts_every_path_through_the_table(
+            steps in proptest::collection::vec((0usize..10, 0usize..4), 1..60)
+        ) {
+            let writes =
+                [write(Role::Owner, 1), write(Role::Owner, 2), write(Role::Worker, 3), write(Role::Operator, 4)];
+            let mut record = fresh();
+            for (change, by) in steps {
+                if let Ok(next) = apply(&record, &changes()[change], &writes[by]) {
+                    prop_assert_eq!(is_allowed(&record, &next), Ok(()));
+                    record = next;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A single-node server of etcd's v3 API in one process; knows nothing of plans.
+//!
+//! It is a small etcd, not a mock of one: what passes here must pass on etcd. It serves KV, Watch, Lease,
+//! Maintenance and Cluster, with etcd's own error codes and texts, to any client of etcd and to stock
+//! `etcdctl`, over sockets or within the process. There is no Auth service and no raft.
+//!
+//! # Durability
+//!
+//! With a data folder, a write is answered when it is on the disk. Writes are applied one after another, and
+//! while one batch is being written the next one gathers (group commit). Nothing can be read or watched before
+//! it is durable, so a crash takes back nothing that anybody has seen. Leases survive, and start their TTL anew.
+//!
+//! # Memory
+//!
+//! Everything is in memory, with the whole history since the last compaction: about the bytes of all keys and
+//! values plus 200 bytes per version. As in etcd, it is for its users to compact.
+//!
+//! # Time, connections, randomness
+//!
+//! All three come from outside: time is tokio's, so it can be paused or simulated; [`Server::serve`] takes any
+//! stream of connections; ids come from the seed in [`Options`].
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use planlease_embedded::{Options, Server};
+//!
+//! let server = Server::open(Options::in_memory(1)).await?;
+//! let mut client = server.client().await;
+//! client.put("greeting", "hello", None).await?;
+//! let got = client.get("greeting", None).await?;
+//! assert_eq!(got.kvs()[0].value(), b"hello");
+//! server.close().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod background;
+mod engine;
+mod hash;
+mod ids;
+mod key_range;
+mod lessor;
+mod limits;
+mod listen;
+mod mvcc;
+mod options;
+mod range;
+mod serve;
+mod server;
+mod service;
+mod shared;
+mod status;
+mod storage;
+mod txn;
+mod watch_hub;
+
+pub use crate::limits::Limits;
+pub use crate::listen::{Bound, Connection, Listen, ListenError, is_loopback};
+pub use crate::options::Options;
+pub use crate::serve::ServeError;
+pub use crate::server::Server;
+pub use crate::shared::Activity;
+pub use crate::storage::OpenError;
+
+/// The version in answers to a status request: that of the etcd whose behaviour is followed, marked as ours in
+/// the way semantic versions provide for.
+pub const VERSION: &str = "3.5.30+embedded";

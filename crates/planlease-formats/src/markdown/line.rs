@@ -1,0 +1,262 @@
+//! What one line of a Markdown plan is, by itself. Pure recognisers; the [reader](super) knows the context.
+
+/// One line that is neither blank nor code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line<'a> {
+    /// `## text`.
+    Heading {
+        /// From 1 to 6.
+        level: usize,
+        text: &'a str,
+    },
+    /// An item of a checklist at the left margin: `- [ ] text`.
+    Check { done: bool, text: &'a str },
+    /// Another list item at the left margin: `- text`.
+    Item(&'a str),
+    /// Anything that does not begin at the left margin.
+    Indented(&'a str),
+    /// Anything else.
+    Text(&'a str),
+}
+
+const BLANK: [char; 2] = [' ', '\t'];
+
+/// Says what a line is; `None` for a blank one.
+pub(super) fn classify(line: &str) -> Option<Line<'_>> {
+    let line = line.trim_end();
+    if line.is_empty() {
+        return None;
+    }
+    if line.starts_with(BLANK) {
+        return Some(Line::Indented(line));
+    }
+    let classified = heading(line).or_else(|| {
+        let text = item(line)?;
+        Some(check(text).map_or(Line::Item(text), |(done, text)| Line::Check { done, text }))
+    });
+    Some(classified.unwrap_or(Line::Text(line)))
+}
+
+fn heading(line: &str) -> Option<Line<'_>> {
+    let text = line.trim_start_matches('#');
+    let level = line.len() - text.len();
+    if !(1..=6).contains(&level) || !(text.is_empty() || text.starts_with(BLANK)) {
+        return None;
+    }
+    let text = text.trim();
+    let open = text.trim_end_matches('#');
+    let text = if open.is_empty() || open.ends_with(BLANK) { open.trim_end() } else { text }; // `## text ##`
+    Some(Line::Heading { level, text })
+}
+
+/// The text of a list item, bulleted or numbered.
+pub(super) fn item(line: &str) -> Option<&str> {
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = match digits {
+        0 => line.strip_prefix(['-', '*', '+']),
+        1..=9 => line[digits..].strip_prefix(['.', ')']),
+        _ => None,
+    }?;
+    rest.starts_with(BLANK).then(|| rest.trim_start_matches(BLANK))
+}
+
+/// Whether an item of a checklist is done, and its text.
+pub(super) fn check(item: &str) -> Option<(bool, &str)> {
+    let (mark, rest) = item.strip_prefix('[')?.split_once(']')?;
+    let done = match mark {
+        " " => false,
+        "x" | "X" => true,
+        _ => return None,
+    };
+    (rest.is_empty() || rest.starts_with(BLANK)).then(|| (done, rest.trim_matches(BLANK)))
+}
+
+/// `2.3 text` or `2.3.1 text`, the number also bold or followed by a colon or a dot.
+pub(super) fn task(text: &str) -> Option<(&str, String)> {
+    let (bold, rest) = match text.strip_prefix("**") {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (number, rest) = number(rest)?;
+    let after_colon = |rest| str::strip_prefix(rest, [':', '.']).unwrap_or(rest);
+    let rest = after_colon(rest);
+    let (closed, rest) = match rest.strip_prefix("**") {
+        Some(rest) if bold => (true, after_colon(rest)),
+        _ => (false, rest),
+    };
+    if !(rest.is_empty() || rest.starts_with(BLANK)) {
+        return None; // `3.5x faster` begins with no number of a task.
+    }
+    let text = rest.trim_matches(BLANK);
+    // `**2.3 text** more`: the number goes, and with it the beginning of the bold text.
+    Some((number, if bold && !closed { text.replacen("**", "", 1) } else { text.to_owned() }))
+}
+
+/// Splits off `N.M` or `N.M.K`.
+fn number(text: &str) -> Option<(&str, &str)> {
+    let end = text.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+    let number = text[..end].strip_suffix('.').unwrap_or(&text[..end]);
+    is_number(number).then(|| text.split_at(number.len()))
+}
+
+fn is_number(text: &str) -> bool {
+    let parts = text.split('.').count();
+    (2..=3).contains(&parts) && text.split('.').all(|part| !part.is_empty())
+}
+
+/// Whether a line would be a task if it stood in the right place, or were written a little differently.
+pub(super) fn resembles_task(line: &str) -> bool {
+    let Some(rest) = item(line.trim_start()).and_then(|item| item.strip_prefix('[')) else { return false };
+    let Some((mark, rest)) = rest.split_once(']') else { return false };
+    mark.chars().count() <= 1 && task(rest.trim_start()).is_some()
+}
+
+/// `Phase 2: Name` gives `2` and `Name`.
+pub(super) fn phase(heading: &str) -> Option<(&str, &str)> {
+    let (bold, heading) = match heading.strip_prefix("**") {
+        Some(heading) => ("**", heading),
+        None => ("", heading),
+    };
+    let rest = after_word(heading, "phase")?;
+    let end =
+        rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '_' | '-'))).unwrap_or(rest.len());
+    let number = rest[..end].trim_end_matches(['.', '-']);
+    // A letter or a Roman number will do as well, but not any word: `Phase Overview: …` is no phase.
+    let is_number = number.chars().any(|c| c.is_ascii_digit())
+        || (1..=4).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_uppercase());
+    if !is_number || number.len() > 16 {
+        return None;
+    }
+    let rest = rest[number.len()..].trim_start_matches(bold).trim_start();
+    let separators = [":", "- ", "– ", "— "];
+    let name = separators.iter().find_map(|separator| rest.strip_prefix(separator)).or_else(|| {
+        let ends_here = rest.is_empty() || rest.starts_with('(');
+        ends_here.then_some(rest)
+    })?;
+    Some((number, name.trim_start_matches(bold).trim_end_matches(bold).trim()))
+}
+
+/// The rest after a word and blanks, whatever the case of the word.
+fn after_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    let (first, rest) = text.split_at_checked(word.len())?;
+    (first.eq_ignore_ascii_case(word) && rest.starts_with(BLANK)).then(|| rest.trim_start_matches(BLANK))
+}
+
+/// `**Label:** text` gives `Label` and `text`; the colon may stand behind the stars.
+pub(super) fn label(text: &str) -> Option<(&str, &str)> {
+    let (label, rest) = text.strip_prefix("**")?.split_once("**")?;
+    let (label, rest) = match label.trim_end().strip_suffix(':') {
+        Some(label) => (label, rest),
+        None => (label, rest.strip_prefix(':').unwrap_or(rest)),
+    };
+    Some((label.trim(), rest.trim()))
+}
+
+/// Whether a label says that criteria follow: `VERIFY`, `VERIFY 3`, `VERIFY Phase 3`.
+pub(super) fn is_verify(label: &str) -> bool {
+    let mut words = label.split_whitespace();
+    words.next().is_some_and(|word| word.eq_ignore_ascii_case("verify"))
+        && words.all(|word| word.eq_ignore_ascii_case("phase") || word.contains(|c: char| c.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_what_they_begin_with() {
+        for (line, expected) in [
+            ("  \t ", None),
+            ("## A b ##", Some(Line::Heading { level: 2, text: "A b" })),
+            ("# C#", Some(Line::Heading { level: 1, text: "C#" })),
+            ("#", Some(Line::Heading { level: 1, text: "" })),
+            ("####### A", Some(Line::Text("####### A"))),
+            ("#A", Some(Line::Text("#A"))),
+            ("- [ ] a ", Some(Line::Check { done: false, text: "a" })),
+            ("*\t[x]\ta", Some(Line::Check { done: true, text: "a" })),
+            ("1. [X] a", Some(Line::Check { done: true, text: "a" })),
+            ("- [ ]", Some(Line::Check { done: false, text: "" })),
+            ("- [link](x)", Some(Line::Item("[link](x)"))),
+            ("- [x](y)", Some(Line::Item("[x](y)"))),
+            ("+ a", Some(Line::Item("a"))),
+            ("-a", Some(Line::Text("-a"))),
+            ("---", Some(Line::Text("---"))),
+            ("\ta", Some(Line::Indented("\ta"))),
+        ] {
+            assert_eq!(classify(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_task_begins_with_a_number_of_two_or_three_parts() {
+        for (text, expected) in [
+            ("2.3 Do it", Some(("2.3", "Do it"))),
+            ("10.20.30\tDo", Some(("10.20.30", "Do"))),
+            ("2.3: Do", Some(("2.3", "Do"))),
+            ("2.3. Do", Some(("2.3", "Do"))),
+            ("**2.3** Do", Some(("2.3", "Do"))),
+            ("**2.3:** Do", Some(("2.3", "Do"))),
+            ("**2.3**: Do", Some(("2.3", "Do"))),
+            ("**2.3 Do** it **now**", Some(("2.3", "Do it **now**"))),
+            ("2.3", Some(("2.3", ""))),
+            ("2 Do", None),
+            ("2.3.4.5 Do", None),
+            ("2..3 Do", None),
+            (".3 Do", None),
+            ("2.3x faster", None),
+            ("750+ lines", None),
+            ("`2.3` Do", None),
+            ("Do 2.3", None),
+        ] {
+            let expected = expected.map(|(number, text)| (number, text.to_owned()));
+            assert_eq!(task(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_phase_has_a_number_and_a_name() {
+        for (heading, expected) in [
+            ("Phase 1: Build", Some(("1", "Build"))),
+            ("phase 2b:Build", Some(("2b", "Build"))),
+            ("Phase 0 - Build - test", Some(("0", "Build - test"))),
+            ("Phase 1.5 — Build", Some(("1.5", "Build"))),
+            ("Phase A: Build", Some(("A", "Build"))),
+            ("**Phase 1:** Build", Some(("1", "Build"))),
+            ("**Phase 1: Build**", Some(("1", "Build"))),
+            ("Phase 1: Build **it**", Some(("1", "Build **it**"))),
+            ("Phase 3", Some(("3", ""))),
+            ("Phase 3:", Some(("3", ""))),
+            ("Phase Overview: all", None),
+            ("Phase 1 plan", None),
+            ("Phases 1: a", None),
+            ("Running Phase 1: a", None),
+            ("Phäse 1: a", None),
+        ] {
+            assert_eq!(phase(heading), expected, "{heading:?}");
+        }
+    }
+
+    #[test]
+    fn labels_are_bold_and_end_with_a_colon_or_not() {
+        for (text, expected) in [
+            ("**VERIFY Phase 1:**", Some(("VERIFY Phase 1", ""))),
+            ("**VERIFY 1**: all **good**", Some(("VERIFY 1", "all **good**"))),
+            ("**Note** this", Some(("Note", "this"))),
+            ("** open", None),
+        ] {
+            assert_eq!(label(text), expected, "{text:?}");
+        }
+        assert!(["VERIFY", "verify 3.1", "VERIFY Phase 2b"].iter().all(|label| is_verify(label)));
+        assert!(!["VERIFY that", "VERIFYING", ""].iter().any(|label| is_verify(label)));
+    }
+
+    #[test]
+    fn near_misses_of_a_task_are_recognised() {
+        for line in [" - [ ] 1.1 a", "- [] 1.1 a", "- [~] 1.1 a", "- [ ]1.1 a", "\t* [x] **1.1** a"] {
+            assert!(resembles_task(line), "{line:?}");
+        }
+        for line in ["- 1.1 a", "- [see](1.1) a", "1.1 a", "- [ ] a", "- [abc] 1.1 a"] {
+            assert!(!resembles_task(line), "{line:?}");
+        }
+    }
+}

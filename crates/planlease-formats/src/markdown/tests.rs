@@ -1,0 +1,410 @@
+//! Tests of the Markdown plans: each construct, each message.
+
+use crate::tests::{read, refuse};
+
+fn check(text: &str) -> String {
+    read("plan.md", text)
+}
+
+/// The body of a plan of one phase.
+fn in_phase(body: &str) -> String {
+    check(&format!("# T\n## Phase 1: P\n{body}"))
+}
+
+#[test]
+fn phases_tasks_steps_and_dependencies_are_read() {
+    insta::assert_snapshot!(check("\
+# Implementation Plan: Tea for two
+
+## Overview
+
+- **Goal:** tea
+- [ ] not a task
+
+---
+
+## Phase 1: Kitchen
+
+**Objective:** Hot water.
+
+**Tasks:**
+- [ ] 1.1 Boil `water`
+  - [ ] fill the kettle
+  - [x] 1.1.1 switch it on
+
+- [x] 1.2 Warm the pot (depends: 1.1)
+\ta detail
+\t  and more
+
+### 1.3 A section
+
+- [ ] 1.3.1 Brew (depends: 1.2, 1.1)
+
+**VERIFY Phase 1:**
+- [ ] It is hot
+- [ ] 1.4 It tastes (depends: 1.3.1)
+
+## Phase 2b: Table
+- [ ] 2.1 Serve (depends: 1.4)
+- [ ] **VERIFY 2b**: Nothing is left
+
+## Success Criteria
+- [ ] Everybody is happy
+"), @r#"
+    Implementation Plan: Tea for two
+    phase 1: Kitchen
+      verify "It is hot"
+    phase 2b: Table
+      verify "Nothing is left"
+    task 1.1 in 1: Boil `water`
+      step "- [ ] fill the kettle"
+      step "- [x] 1.1.1 switch it on"
+    task 1.2 in 1: Warm the pot (depends: 1.1) {"checked":true}
+      after 1.1
+      step "a detail"
+      step "  and more"
+    task 1.3.1 in 1: Brew (depends: 1.2, 1.1)
+      after 1.2
+      after 1.1
+    task 1.4 in 1: It tastes (depends: 1.3.1)
+      after 1.3.1
+    task 2.1 in 2b: Serve (depends: 1.4)
+      after 1.4
+    "#);
+}
+
+#[test]
+fn the_title_is_the_heading_that_calls_itself_a_plan_or_the_first_one() {
+    let title = |headings: &str| {
+        let text = format!("{headings}\n## Phase 1: P\n- [ ] 1.1 D\n# Appendix: Plan: B\n");
+        crate::parse("docs/tea.md", text.as_bytes()).unwrap().spec.title
+    };
+    assert_eq!(title("# Implementation Plan: Tea"), "Implementation Plan: Tea");
+    assert_eq!(title("# READ THIS FIRST!\n\n# Analysis Plan: Tea"), "Analysis Plan: Tea");
+    assert_eq!(title("# Tea\n\n# More"), "Tea");
+    assert_eq!(title("```\n# code\n```\n# Tea `x` #"), "Tea `x`");
+    assert_eq!(title("Tea"), "tea.md");
+}
+
+#[test]
+fn phases_may_be_headings_of_another_level() {
+    let nested = "# T\n## Phases\n### Phase 1: P\n#### Tasks\n- [ ] 1.1 D\n### Risks\n- [ ] none\n";
+    insta::assert_snapshot!(check(nested), @r"
+    T
+    phase 1: P
+    task 1.1 in 1: D
+    ");
+    let mixed = "# T\n## Phase 1: P\n- [ ] 1.1 D\n## Effort\n### Phase 1: 2 days\n- [ ] estimate\n";
+    insta::assert_snapshot!(check(mixed), @r"
+    T
+    phase 1: P
+    task 1.1 in 1: D
+    ");
+    let first = "# Phase 1: P\n- [ ] 1.1 D\n## Notes\n- [ ] 1.2 D\n# Notes\n- [ ] n\n";
+    insta::assert_snapshot!(check(first), @r"
+    plan.md
+    phase 1: P
+    task 1.1 in 1: D
+    task 1.2 in 1: D
+    ");
+}
+
+#[test]
+fn what_is_code_or_commented_out_is_no_task_and_no_dependency() {
+    insta::assert_snapshot!(check("\
+# T
+```text
+## Phase 9: fenced
+- [ ] 9.1 fenced
+```
+## Phase 1: P
+- [ ] 1.1 Explain `(depends: 9.9)` <!-- (depends: 8.8) -->
+~~~
+- [ ] 1.2 fenced
+~~~
+<!--
+- [ ] 1.3 commented out
+-->
+
+    - [ ] 1.4 indented code
+`- [ ] 1.5 inline code`
+- [ ] 1.6 D (depends: 1.1)
+  ```sh
+  - [ ] 1.7 (depends: 1.8)
+  ```
+"), @r#"
+    T
+    phase 1: P
+    task 1.1 in 1: Explain `(depends: 9.9)` <!-- (depends: 8.8) -->
+    task 1.6 in 1: D (depends: 1.1)
+      after 1.1
+      step "```sh"
+      step "- [ ] 1.7 (depends: 1.8)"
+      step "```"
+    "#);
+}
+
+#[test]
+fn verification_criteria_come_in_several_forms() {
+    insta::assert_snapshot!(in_phase("\
+- [ ] 1.1 D
+  - a detail
+**VERIFY Phase 1:**
+- [ ] box
+- bullet
+  with a detail
+
+**Tasks:**
+- bullet of no interest
+
+**VERIFY 1:** text that
+goes on
+---
+no criterion
+
+**VERIFY 1.1:** (non-blocking)
+on the next line
+- [ ] 1.2 a task
+
+**VERIFY:**
+  - [ ] indented
+  - twice
+
+- [ ] **VERIFY 1:** in a box (non-blocking)
+"), @r#"
+    T
+    phase 1: P {"verification_non_blocking":true}
+      verify "box"
+      verify "bullet\nwith a detail"
+      verify "text that\ngoes on"
+      verify "on the next line"
+      verify "- [ ] indented\n- twice"
+      verify "in a box"
+    task 1.1 in 1: D
+      step "- a detail"
+    task 1.2 in 1: a task
+    "#);
+}
+
+#[test]
+fn a_stray_backtick_takes_nothing_away_from_the_lines_below() {
+    insta::assert_snapshot!(in_phase("\
+- [ ] 1.1 D
+  - a stray ` here
+**VERIFY Phase 1:** and ` there
+- [ ] 1.2 one ` more (depends: 1.1)
+- [ ] 1.3 the ` last
+"), @r#"
+    T
+    phase 1: P
+      verify "and ` there"
+    task 1.1 in 1: D
+      step "- a stray ` here"
+    task 1.2 in 1: one ` more (depends: 1.1)
+      after 1.1
+    task 1.3 in 1: the ` last
+    "#);
+}
+
+#[test]
+fn notes_about_the_order_are_kept_in_a_form_that_programs_read() {
+    insta::assert_snapshot!(check("\
+# T
+**Execution Note:** Phases 1-2 are [PARALLEL] - nothing in common
+## Phase 1: P
+> **Execution Note:** Tasks 1.1-1.3 are [SEQUENTIAL] - one file
+- [ ] 1.1 D
+- [ ] 1.2 D
+- [ ] 1.3 D
+**Execution Note:** best run at night
+## Phase 2: Q (pipeline-start: when 1.2 completes)
+**Execution Note:** Tasks 2.1 and 1.1 are [PARALLEL]
+- [ ] 2.1 D
+## Phase 3: R
+**pipeline-start:** when 2.1 completes
+"), @r#"
+    T
+     {"parallel":[{"phases":["1","2"],"reason":"nothing in common"}]}
+    phase 1: P {"sequential":[{"reason":"one file","tasks":["1.1","1.2","1.3"]}]}
+    phase 2: Q {"parallel":[{"tasks":["2.1","1.1"]}],"pipeline_start":{"after":"1.2"}}
+    phase 3: R {"pipeline_start":{"after":"2.1"}}
+    task 1.1 in 1: D
+    task 1.2 in 1: D
+    task 1.3 in 1: D
+    task 2.1 in 2: D
+    "#);
+}
+
+#[test]
+fn notes_that_name_nothing_are_warned_of() {
+    insta::assert_snapshot!(in_phase("\
+- [ ] 1.1 D
+**Execution Note:** Tasks 1.1-1.9 are [SEQUENTIAL]
+**Execution Note:** All of it is [PARALLEL]
+**pipeline-start:** soon
+"), @r"
+    T
+    phase 1: P
+    task 1.1 in 1: D
+    plan.md:4:1: warning: this note is about task 1.9, which the plan does not have
+      help: Write it as `Tasks 2.1-2.6 are [SEQUENTIAL] - reason`, or with `Phases` or `[PARALLEL]`; it is kept and shown, and does not change what is scheduled.
+    plan.md:5:1: warning: this note does not say which tasks or phases it means
+      help: Write it as `Tasks 2.1-2.6 are [SEQUENTIAL] - reason`, or with `Phases` or `[PARALLEL]`; it is kept and shown, and does not change what is scheduled.
+    plan.md:6:1: warning: this pipeline-start is not understood
+      help: It stands in a phase and names a task of the plan, as `when 1.3 completes`.
+    ");
+}
+
+#[test]
+fn line_endings_tabs_byte_order_marks_and_a_missing_last_newline_change_nothing() {
+    let plan = "# T\n## Phase 1: P\n- [ ] 1.1 D\n  - s\n- [ ] 1.2 E (depends: 1.1)";
+    let expected = check(plan);
+    for variant in [
+        plan.replace('\n', "\r\n"),
+        format!("\u{feff}{plan}"),
+        format!("{plan}\n\n"),
+        plan.replace("- [ ] 1", "-\t[ ]\t1"),
+        plan.replace("- [ ]", "* [ ]"),
+        plan.replace("  - s", "\t- s"),
+    ] {
+        assert_eq!(check(&variant), expected, "{variant:?}");
+    }
+}
+
+#[test]
+fn what_looks_like_a_task_and_is_none_is_warned_of() {
+    insta::assert_snapshot!(check("\
+# T
+- [ ] 0.1 above all phases
+## Phase 1: P
+ - [ ] 1.0 indented, below nothing
+- [ ] 1.1 D
+ - [ ] 1.2 indented by one
+- [~] 1.3 odd box
+- [ ] no number
+- [ ] nor here
+<div>
+- [ ] 1.4 in HTML
+</div>
+
+## Notes
+- [ ] 1.5 in another section
+"), @r#"
+    T
+    phase 1: P {"unnumbered":["no number","nor here"]}
+    task 1.1 in 1: D
+      step "- [ ] 1.2 indented by one"
+    plan.md:2:1: warning: this item has a number, but it is no task
+      help: It is in no phase: tasks stand below a heading `## Phase 1: Name`, up to the next heading of that level.
+    plan.md:4:2: warning: this looks like a task, but it is indented
+      help: A task begins at the left margin; what is indented belongs to the task above it.
+    plan.md:6:2: warning: this looks like a task, but it is indented by one blank
+      help: It is a detail of the task above: move it to the left margin to make a task of it.
+    plan.md:7:1: warning: this looks like a task, but its box is none
+      help: The box has to be `[ ]` or `[x]`, with blanks around it.
+    plan.md:8:1: warning: phase 1 has a checklist without numbers: its items are no tasks
+      help: They are kept and shown, not scheduled. To make tasks of them, begin each with a number, as `- [ ] 1.1 What to do`.
+    plan.md:11:1: warning: this task is part of a block of HTML, so it is none
+      help: HTML goes on up to the next blank line: put one above the checklist.
+    plan.md:15:1: warning: this item has a number, but it is no task
+      help: It is in no phase: tasks stand below a heading `## Phase 1: Name`, up to the next heading of that level.
+    "#);
+}
+
+#[test]
+fn what_looks_like_a_dependency_and_is_none_is_warned_of() {
+    insta::assert_snapshot!(in_phase("\
+- [ ] 1.1 D
+- [ ] 1.2 D (depends on 1.1)
+- [ ] 1.3 D
+  (depends: 1.1) as said in `(depends: 9.9)`
+"), @r#"
+    T
+    phase 1: P
+    task 1.1 in 1: D
+    task 1.2 in 1: D (depends on 1.1)
+    task 1.3 in 1: D
+      step "(depends: 1.1) as said in `(depends: 9.9)`"
+    plan.md:4:14: warning: this is not read as a dependency
+      help: Only `(depends: 1.1, 1.2)` is: write it so, or put the words into backticks if they are none.
+    plan.md:6:13: warning: this dependency is in the details of a task, so it is none
+      help: Dependencies are read from the first line of a task: move it there.
+    "#);
+}
+
+#[test]
+fn other_oddities_are_warned_of() {
+    insta::assert_snapshot!(check("\
+# T
+## Phase 1: P
+- [ ] 1.1
+## Phase 1: P again
+- [ ] 1.2 D
+## Notes
+```
+never closed
+## Phase 2: Q
+"), @r"
+    T
+    phase 1: P
+    task 1.1 in 1: 
+    task 1.2 in 1: D
+    plan.md:3:1: warning: task 1.1 has no description
+      help: Say what is to be done, on the same line.
+    plan.md:4:1: warning: there is a phase 1 already
+      help: The tasks below are added to it: give this phase a number of its own if it is another one.
+    plan.md:7:1: warning: this block of code has no end
+      help: Everything below it counts as code, up to the end of the file or list: close it.
+    ");
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once_with_its_place() {
+    insta::assert_snapshot!(refuse("plan.md", "\
+# T
+## Phase 1: P
+- [ ] 1.1 Ä (depends: 1.2)
+- [ ] 1.2 D (depends: 1.3, 1.9)
+- [ ] 1.3 D (depends: 1.1)
+- [ ] 1.6 D
+- [ ] 1.6 E
+- [ ] 1.4 D (depends: 1.4)
+- [ ] 1.5 D (depends: 1, 1.1-1.3, -x)
+"), @r#"
+    plan.md:3:23: error: the dependencies form a cycle: 1.1 → 1.2 → 1.3 → 1.1
+      help: Each waits for the next, so that none of them could ever start: take one of these dependencies out.
+    plan.md:4:28: error: task 1.2 depends on 1.9, which the plan does not have
+      help: It could never start. Correct the id, or take the dependency out.
+    plan.md:7:7: error: task 1.6 is defined more than once
+      help: Give each task an id of its own.
+    plan.md:8:23: error: the dependencies form a cycle: 1.4 → 1.4
+      help: Each waits for the next, so that none of them could ever start: take one of these dependencies out.
+    plan.md:9:23: error: task 1.5 depends on 1, which the plan does not have
+      help: 1 is a phase, and only tasks can be waited for: name its tasks one by one.
+    plan.md:9:26: error: task 1.5 depends on 1.1-1.3, which the plan does not have
+      help: Name the tasks one by one, with commas between them.
+    plan.md:9:35: error: task id "-x" begins with `-`, which would read as a flag
+      help: Name the tasks by their numbers, with commas between them.
+    "#);
+}
+
+#[test]
+fn a_plan_without_tasks_is_told_how_to_have_some() {
+    insta::assert_snapshot!(refuse("plan.md", "# T\n\nSome prose.\n"), @r"
+    plan.md:1:1: error: the plan has no tasks
+      help: There would be nothing to do. A task is a line `- [ ] 1.1 What to do` at the left margin, below a heading `## Phase 1: Name`.
+    ");
+}
+
+#[test]
+fn texts_that_are_too_long_are_refused() {
+    let long = "x".repeat(20_000);
+    let text = format!("# {long}\n## Phase 1: {long}\n- [ ] 1.1 {long}\n- [ ] **VERIFY 1**: {long}\n");
+    let messages: Vec<String> = refuse("plan.md", text).lines().step_by(2).map(str::to_owned).collect();
+    insta::assert_snapshot!(messages.join("\n"), @r"
+    plan.md:1:1: error: the title has 20000 bytes; at most 16384 are allowed
+    plan.md:2:1: error: the name of the phase has 20000 bytes; at most 16384 are allowed
+    plan.md:2:1: error: the verification of the phase has 20000 bytes; at most 16384 are allowed
+    plan.md:3:7: error: a text of task 1.1 has 20000 bytes; at most 16384 are allowed
+    ");
+}

@@ -1,0 +1,61 @@
+//! The name that a plan gets if nobody gives it one: that of its file.
+
+use planlease_core::{InvalidName, PlanName};
+
+use crate::format::file_name;
+
+/// Why a file's name cannot name its plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the file name {path:?} does not give a plan name; rename the file or name the plan explicitly")]
+pub struct UnusableFileName {
+    /// The path as given.
+    pub path: String,
+    /// The rule that the name breaks.
+    #[source]
+    pub reason: InvalidName,
+}
+
+/// The name of the plan in this file: the file's name without folders and without its last extension.
+///
+/// # Errors
+/// The rule of plan names that it breaks; then the user has to say a name.
+pub fn plan_name(path: &str) -> Result<PlanName, UnusableFileName> {
+    let file = file_name(path);
+    let stem = match file.rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => stem,
+        _ => file, // `.md` is a name without extension.
+    };
+    PlanName::new(stem).map_err(|reason| UnusableFileName { path: path.to_owned(), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn a_plan_is_named_after_its_file() {
+        for (path, name) in [
+            ("docs/plans/critical-fixes.md", "critical-fixes"),
+            ("release 1.4.toml", "release 1.4"),
+            (r"c:\plans\größe.md", "größe"),
+            ("plan", "plan"),
+            (".md", ".md"),
+        ] {
+            assert_eq!(plan_name(path).unwrap().as_str(), name, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_name_that_cannot_name_a_plan_says_why() {
+        for (path, rule) in [("-x.md", "flag"), ("plans/", "is empty"), ("a\tb.md", "control character")] {
+            let error = plan_name(path).unwrap_err();
+            assert!(error.source().unwrap().to_string().contains(rule), "{path:?}: {error:?}");
+        }
+        insta::assert_snapshot!(
+            plan_name("-x.md").unwrap_err(),
+            @r#"the file name "-x.md" does not give a plan name; rename the file or name the plan explicitly"#
+        );
+    }
+}

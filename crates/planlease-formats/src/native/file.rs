@@ -1,0 +1,160 @@
+//! What a native plan file contains: its types, from which its schema is made.
+//!
+//! Their doc comments are the descriptions in the published schema, written for the authors of plans.
+
+use planlease_core::spec::{OnLost, Policy, TaskPolicy};
+use schemars::{JsonSchema, Schema, generate::SchemaSettings};
+use serde::{Deserialize, Serialize}; // The schema states defaults as they serialise.
+use toml::Spanned;
+
+/// Where the schema is published.
+const ID: &str = "https://github.com/planlease/planlease/raw/main/docs/schema/plan.schema.json";
+
+/// A plan of planlease: tasks that depend on each other, executed by orchestrators.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "planlease plan file", rename = "Plan", extend("$id" = ID))]
+pub(super) struct PlanFile {
+    /// What the plan is called by people.
+    pub(super) title: String,
+    /// How its tasks are treated.
+    #[serde(default)]
+    pub(super) policy: PolicyFile,
+    /// The phases, in their order. Ready tasks of an earlier phase are started first; phases block nothing.
+    #[serde(default, rename = "phase")]
+    #[expect(dead_code, reason = "part of the schema; each phase is read by itself")]
+    phases: Vec<PhaseFile>,
+    /// The tasks.
+    #[serde(default, rename = "task")]
+    #[expect(dead_code, reason = "part of the schema; each task is read by itself")]
+    tasks: Vec<TaskFile>,
+}
+
+/// A group of tasks with a name.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Phase")]
+pub(super) struct PhaseFile {
+    /// By which tasks name their phase; need not be a number ("2b").
+    pub(super) number: String,
+    /// What the phase is called.
+    pub(super) name: String,
+    /// What has to hold at its end. Shown, not scheduled.
+    #[serde(default)]
+    pub(super) verification: Vec<String>,
+}
+
+/// A task: the unit whose status changes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Task")]
+pub(super) struct TaskFile {
+    /// Its id, unique in the plan, up to 64 bytes: "1.1", "build".
+    #[schemars(with = "String", length(min = 1, max = 64))]
+    pub(super) id: Spanned<String>,
+    /// The number of its phase.
+    #[schemars(with = "Option<String>")]
+    pub(super) phase: Option<Spanned<String>>,
+    /// What is to be done.
+    #[schemars(with = "String")]
+    pub(super) description: Spanned<String>,
+    /// The ids of the tasks that must be completed or skipped before it may start.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(super) depends_on: Vec<Spanned<String>>,
+    /// Details and steps. Shown, not scheduled.
+    #[serde(default)]
+    pub(super) steps: Vec<String>,
+    /// Program and arguments, run without a shell. Without a command that of the orchestrator is run.
+    #[schemars(with = "Option<Vec<String>>", length(min = 1))]
+    pub(super) command: Option<Spanned<Vec<String>>>,
+    /// Where the task differs from the plan's policy.
+    pub(super) policy: Option<TaskPolicyFile>,
+}
+
+/// How the tasks of a plan are treated.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Policy")]
+pub(super) struct PolicyFile {
+    /// How often a task that failed is started again. Attempts that were lost in a crash do not count.
+    max_retries: u32,
+    /// How long one attempt may take, in seconds; 0 for as long as it likes.
+    attempt_deadline_s: u64,
+    /// What becomes of a task in progress whose orchestrator is gone.
+    on_lost: OnLostFile,
+    /// How long a successor waits after an owner crashed, in seconds: time for its side effects to die down.
+    lock_delay_s: u64,
+}
+
+/// Where one task differs from the policy of its plan.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "TaskPolicy")]
+pub(super) struct TaskPolicyFile {
+    /// How often it is started again when it failed.
+    max_retries: Option<u32>,
+    /// How long one attempt may take, in seconds; 0 for as long as it likes.
+    attempt_deadline_s: Option<u64>,
+    /// What becomes of it when its orchestrator is gone.
+    on_lost: Option<OnLostFile>,
+}
+
+/// What becomes of a task in progress whose orchestrator is gone.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "OnLost")]
+enum OnLostFile {
+    /// It is started again; the attempt counts as lost, not as failed.
+    Retry,
+    /// It has failed: for work that must never run twice.
+    Fail,
+    /// It has failed and waits for a person to decide.
+    Ask,
+}
+
+impl Default for PolicyFile {
+    fn default() -> Self {
+        let Policy { max_retries, attempt_deadline_s, on_lost, lock_delay_s, .. } = Policy::default();
+        Self { max_retries, attempt_deadline_s, on_lost: on_lost.into(), lock_delay_s }
+    }
+}
+
+impl From<PolicyFile> for Policy {
+    fn from(file: PolicyFile) -> Self {
+        let PolicyFile { max_retries, attempt_deadline_s, on_lost, lock_delay_s } = file;
+        Self { max_retries, attempt_deadline_s, on_lost: on_lost.into(), lock_delay_s, ..Self::default() }
+    }
+}
+
+impl From<TaskPolicyFile> for TaskPolicy {
+    fn from(file: TaskPolicyFile) -> Self {
+        let TaskPolicyFile { max_retries, attempt_deadline_s, on_lost } = file;
+        Self { max_retries, attempt_deadline_s, on_lost: on_lost.map(Into::into) }
+    }
+}
+
+impl From<OnLostFile> for OnLost {
+    fn from(file: OnLostFile) -> Self {
+        match file {
+            OnLostFile::Retry => Self::Retry,
+            OnLostFile::Fail => Self::Fail,
+            OnLostFile::Ask => Self::Ask,
+        }
+    }
+}
+
+impl From<OnLost> for OnLostFile {
+    fn from(core: OnLost) -> Self {
+        match core {
+            OnLost::Retry => Self::Retry,
+            OnLost::Fail => Self::Fail,
+            OnLost::Ask => Self::Ask,
+        }
+    }
+}
+
+/// The JSON schema of a plan file.
+pub(super) fn schema() -> Schema {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<PlanFile>()
+}

@@ -1,0 +1,228 @@
+//! Tests of the native plans: each key, each message.
+
+use planlease_core::spec::OnLost;
+
+use crate::tests::{read, refuse};
+
+const PLAN: &str = r#"
+title = "Release 1.4"
+
+[policy]
+max_retries = 5
+on_lost = "ask"
+lock_delay_s = 10
+
+[[phase]]
+number = "1"
+name = "Build"
+verification = ["all green"]
+
+[[task]]
+id = "1.1"
+phase = "1"
+description = "Compile"
+command = ["cargo", "build"]
+steps = ["fetch", "compile"]
+policy = { attempt_deadline_s = 60 }
+
+[[task]]
+id = "test"
+description = "Test"
+depends_on = ["1.1", "1.1"]
+"#;
+
+#[test]
+fn everything_can_be_said() {
+    insta::assert_snapshot!(read("plan.toml", PLAN), @r#"
+    Release 1.4
+    phase 1: Build
+      verify "all green"
+    task 1.1 in 1: Compile
+      step "fetch"
+      step "compile"
+    task test in none: Test
+      after 1.1
+    "#);
+    let spec = crate::parse("plan.toml", PLAN.as_bytes()).unwrap().spec;
+    let policy = &spec.policy;
+    assert_eq!((policy.max_retries, policy.attempt_deadline_s, policy.lock_delay_s), (5, 1800, 10));
+    assert_eq!(policy.on_lost, OnLost::Ask);
+    assert_eq!(spec.tasks[0].command.as_deref().unwrap(), ["cargo", "build"]);
+    let own = spec.policy_of(&spec.tasks[0]);
+    assert_eq!((own.max_retries, own.attempt_deadline_s), (5, 60));
+}
+
+#[test]
+fn unknown_keys_are_refused_with_their_place_and_what_was_meant() {
+    insta::assert_snapshot!(refuse("plan.toml", r#"
+titel = "T"
+title = "T"
+[policy]
+max_retry = 1
+[[phase]]
+number = "1"
+name = "P"
+colour = "red"
+[[tasks]]
+[[task]]
+id = "1"
+descripton = "D"
+description = "D"
+policy = { deadline = 3 }
+"#), @r"
+    plan.toml:2:1: error: a plan has no key `titel`
+      help: Did you mean `title`?
+    plan.toml:5:1: error: a policy has no key `max_retry`
+      help: Did you mean `max_retries`?
+    plan.toml:9:1: error: a phase has no key `colour`
+      help: Known are `name`, `number`, `verification`.
+    plan.toml:10:3: error: a plan has no key `tasks`
+      help: Did you mean `task`?
+    plan.toml:13:1: error: a task has no key `descripton`
+      help: Did you mean `description`?
+    plan.toml:15:12: error: a policy has no key `deadline`
+      help: Known are `attempt_deadline_s`, `max_retries`, `on_lost`.
+    ");
+}
+
+#[test]
+fn what_has_the_wrong_type_is_refused_in_each_task() {
+    insta::assert_snapshot!(refuse("plan.toml", r#"
+title = "T"
+[policy]
+max_retries = -1
+[[phase]]
+number = 1
+name = "P"
+[[task]]
+id = 1.10
+description = "D"
+[[task]]
+id = "2"
+description = "D"
+command = "cargo build"
+[[task]]
+id = "3"
+depends_on = ["2"]
+[[task]]
+id = " 4"
+description = "D"
+[[task]]
+id = "5"
+description = "D"
+policy = { on_lost = "forget" }
+"#), @r#"
+    plan.toml:4:15: error: invalid value: integer `-1`, expected u32
+      help: docs/plan-file.md says what is allowed here.
+    plan.toml:6:10: error: invalid type: integer `1`, expected a string
+      help: Put it in quotes: without them 1.10 would be the same as 1.1.
+    plan.toml:9:6: error: invalid type: floating point `1.1`, expected a string
+      help: Put it in quotes: without them 1.10 would be the same as 1.1.
+    plan.toml:14:11: error: invalid type: string "cargo build", expected a sequence
+      help: Write a list, as ["cargo", "build"]. A command is a program and its arguments; no shell is used.
+    plan.toml:15:1: error: missing field `description`
+      help: A plan needs a `title`; a phase a `number` and a `name`; a task an `id` and a `description`.
+    plan.toml:19:6: error: task id " 4" begins or ends with a blank
+      help: Use a short id without blanks, such as "1.1" or "build".
+    plan.toml:24:22: error: unknown variant `forget`, expected one of `retry`, `fail`, `ask`
+      help: docs/plan-file.md says what is allowed here.
+    "#);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_its_place() {
+    insta::assert_snapshot!(refuse("plan.toml", r#"
+title = "T"
+[[phase]]
+number = "1"
+name = "P"
+[[phase]]
+number = "1"
+name = "Q"
+[[phase]]
+number = ""
+name = "R"
+[[task]]
+id = "a"
+description = "D"
+phase = "2"
+depends_on = [
+  "b",
+  "c",
+]
+command = []
+[[task]]
+id = "b"
+description = "D"
+depends_on = ["a", "x y", "/"]
+[[task]]
+id = "a"
+description = "D"
+"#), @r#"
+    plan.toml:6:1: error: phase 1 is defined more than once
+      help: Give each phase a number of its own.
+    plan.toml:9:1: error: the number of the phase is empty
+      help: Give it one, such as "1" or "2b".
+    plan.toml:15:9: error: task a is in phase "2", which the plan does not have
+      help: Define the phase, or put the task into one that is defined.
+    plan.toml:18:3: error: task a depends on c, which the plan does not have
+      help: It could never start. Correct the id, or take the dependency out.
+    plan.toml:20:11: error: the command of task a is empty
+      help: Name the program and its arguments, or leave the command out for that of the orchestrator.
+    plan.toml:24:20: error: task b depends on x y, which the plan does not have
+      help: Name the tasks one by one, with commas between them.
+    plan.toml:24:27: error: task id "/" contains a `/`, which is kept for separating a plan from a task
+      help: Name the tasks by their ids.
+    plan.toml:26:6: error: task a is defined more than once
+      help: Give each task an id of its own.
+    "#);
+}
+
+#[test]
+fn what_is_not_toml_is_refused_with_all_its_mistakes() {
+    insta::assert_snapshot!(refuse("plan.toml", "title = Release\n[policy\nmax_retries = 1\n[[task]\n"), @r"
+    plan.toml:1:9: error: string values must be quoted, expected literal string
+      help: The file is not valid TOML: see https://toml.io. Texts stand in quotes, tables in brackets.
+    plan.toml:2:8: error: unclosed table, expected `]`
+      help: The file is not valid TOML: see https://toml.io. Texts stand in quotes, tables in brackets.
+    plan.toml:4:8: error: unclosed array table, expected `]`
+      help: The file is not valid TOML: see https://toml.io. Texts stand in quotes, tables in brackets.
+    ");
+}
+
+#[test]
+fn what_is_no_list_of_tables_is_refused() {
+    insta::assert_snapshot!(refuse("plan.toml", "title = 'T'\ntask = 1\nphase = {}\n"), @r"
+    plan.toml:2:8: error: `task` has to be a list of tables, and is of type integer
+      help: Begin each task with a line [[task]], in double brackets.
+    plan.toml:3:9: error: `phase` has to be a list of tables, and is of type table
+      help: Begin each phase with a line [[phase]], in double brackets.
+    ");
+    insta::assert_snapshot!(refuse("plan.toml", "title = 'T'\n"), @r"
+    plan.toml:1:1: error: the plan has no tasks
+      help: There would be nothing to do. A task is a table `[[task]]` with an `id` and a `description`.
+    ");
+}
+
+#[test]
+fn what_refers_to_something_that_could_not_be_read_is_not_complained_about() {
+    insta::assert_snapshot!(refuse("plan.toml", r#"
+title = "T"
+[[phase]]
+number = "1"
+[[task]]
+id = "a"
+[[task]]
+id = "b"
+description = "D"
+phase = "1"
+depends_on = ["a", "c"]
+"#), @r"
+    plan.toml:3:1: error: missing field `name`
+      help: A plan needs a `title`; a phase a `number` and a `name`; a task an `id` and a `description`.
+    plan.toml:5:1: error: missing field `description`
+      help: A plan needs a `title`; a phase a `number` and a `name`; a task an `id` and a `description`.
+    plan.toml:11:20: error: task b depends on c, which the plan does not have
+      help: It could never start. Correct the id, or take the dependency out.
+    ");
+}

@@ -1,0 +1,330 @@
+//! The orchestrator's side of guarded commands: starting them, prolonging their deadline, hearing how they ended.
+
+use std::{
+    io,
+    os::unix::net::UnixListener as StdListener,
+    path::PathBuf,
+    process::Stdio,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use nix::unistd::{self, Pid};
+use planlease_core::{BootTime, codec::MAX_FINDINGS};
+use tokio::{
+    net::{UnixListener, UnixStream, unix::pipe},
+    process::{Child, Command},
+    sync::watch,
+    task::JoinHandle,
+    time::timeout,
+};
+
+use crate::{
+    command::{Attachment, CommandSpec},
+    control::{Assignment, Cause, Group, Status, address},
+    driver::{Ask, Driver},
+    entry::EntryPoint,
+    output::Output,
+};
+
+/// How long a guard may take to connect: milliseconds usually, but the machine may be busy.
+const CONTACT: Duration = Duration::from_secs(20);
+
+/// Tells the sockets of one process apart.
+static NEXT_SOCKET: AtomicU64 = AtomicU64::new(0);
+
+/// Why a command could not be given to a guard. It was not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// A socket or a pipe could not be made.
+    #[error("cannot prepare a guard")]
+    Prepare(#[source] io::Error),
+    /// The program of the guard, or the command's working directory, cannot be used.
+    #[error("cannot start the guard `{}`{}", program.display(), in_dir(dir.as_ref()))]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// The working directory that was asked for.
+        dir: Option<PathBuf>,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The guard was started but did not connect; it has ended, or will when it finds nobody.
+    #[error("the guard `{}` did not report: {why}", program.display())]
+    NoContact {
+        /// The program.
+        program: PathBuf,
+        /// What is known.
+        why: String,
+    },
+}
+
+fn in_dir(dir: Option<&PathBuf>) -> String {
+    dir.map_or_else(String::new, |dir| format!(" in `{}`", dir.display()))
+}
+
+/// Starts guarded commands, and tells all guards how long their commands may live.
+///
+/// Clones share the deadline. There is one set of guards per session: its deadline is the moment up to which the
+/// session is trusted, less what killing may take.
+#[derive(Clone, Debug)]
+pub struct Guards {
+    entry: EntryPoint,
+    deadline: watch::Sender<Option<BootTime>>,
+}
+
+impl Guards {
+    /// Guards that are started by the given entry point, which leads to [`crate::guard::run`].
+    ///
+    /// No command runs before [`Guards::extend`] was called for the first time.
+    #[must_use]
+    pub fn new(entry: EntryPoint) -> Self {
+        Self { entry, deadline: watch::Sender::new(None) }
+    }
+
+    /// Lets all commands, those that run and those to come, live until `deadline`, on the clock that counts suspend
+    /// (`CLOCK_BOOTTIME`). An earlier deadline than the last one changes nothing: what was promised was promised on the
+    /// word of the server. To stop a command early, kill it.
+    pub fn extend(&self, deadline: BootTime) {
+        self.deadline.send_if_modified(|known| {
+            let later = known.is_none_or(|known| known < deadline);
+            if later {
+                *known = Some(deadline);
+            }
+            later
+        });
+    }
+
+    /// Starts a guard and gives it the command, which begins as soon as there is a deadline to come.
+    ///
+    /// That the command cannot be run is told by [`GuardedChild::wait`], not here.
+    ///
+    /// # Errors
+    /// [`SpawnError`], if there is no guard; the command was not started.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the guard finds nobody to work for and ends without having started the command.
+    pub async fn spawn(&self, spec: &CommandSpec) -> Result<GuardedChild, SpawnError> {
+        let (listener, socket) = listen().map_err(SpawnError::Prepare)?;
+        let assignment = Assignment {
+            socket,
+            orchestrator: Pid::this(),
+            group: match spec.attachment {
+                Attachment::Captured | Attachment::Inherited => Group::Own,
+                Attachment::Terminal => Group::Of(unistd::getpgrp()),
+            },
+            grace: spec.grace,
+            program: spec.program.clone(),
+            args: spec.args.clone(),
+        };
+        let group = assignment.group;
+        let (mut guard, mut output) = self.start(spec, assignment)?;
+        let control = match accept(&listener, &mut guard).await {
+            Ok(control) => control,
+            Err(mut why) => {
+                let _ = guard.start_kill();
+                output.drain().await;
+                let said = output.into_text();
+                if !said.is_empty() {
+                    why = format!("{why}; it said: {}", said.trim_end());
+                }
+                return Err(SpawnError::NoContact { program: self.entry.program.clone(), why });
+            }
+        };
+        let id = guard.id();
+        let (ask, asked) = watch::channel(Ask::Nothing);
+        let driver = Driver::new(guard, control, self.deadline.subscribe(), asked, output, group, spec.grace);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the handle owns the task: it stops it and waits for it"
+        )]
+        let task = tokio::spawn(driver.run());
+        Ok(GuardedChild { guard: id, ask, task, finished: None })
+    }
+
+    /// Starts the process. The ends of the pipe that are the command's are closed here when this returns.
+    fn start(&self, spec: &CommandSpec, assignment: Assignment) -> Result<(Child, Output), SpawnError> {
+        let mut command = Command::new(&self.entry.program);
+        command.args(&self.entry.args).args(assignment.into_args()).process_group(0);
+        for (name, value) in &spec.env {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Some(dir) = &spec.dir {
+            command.current_dir(dir);
+        }
+        let output = if spec.attachment == Attachment::Captured {
+            // One pipe for both, so that what is read is in the order in which it was written.
+            let pipe = || {
+                let (reader, writer) = io::pipe()?;
+                Ok((pipe::Receiver::from_owned_fd(reader.into())?, writer.try_clone()?, writer))
+            };
+            let (reader, stdout, stderr) = pipe().map_err(SpawnError::Prepare)?;
+            command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+            Output::captured(reader, MAX_FINDINGS)
+        } else {
+            Output::not_captured()
+        };
+        let guard = command.spawn().map_err(|source| SpawnError::Start {
+            program: self.entry.program.clone(),
+            dir: spec.dir.clone(),
+            source,
+        })?;
+        Ok((guard, output))
+    }
+}
+
+/// A command under its guard.
+///
+/// Dropping it kills the command and all that it started, at once; nobody waits for that. To know that they are gone,
+/// [`GuardedChild::kill`] it and [`GuardedChild::wait`].
+#[derive(Debug)]
+#[must_use = "a command that is dropped is killed"]
+pub struct GuardedChild {
+    guard: Option<u32>,
+    ask: watch::Sender<Ask>,
+    task: JoinHandle<Finished>,
+    finished: Option<Finished>,
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finished {
+    /// Why it ended.
+    pub cause: Cause,
+    /// How it ended.
+    pub status: Status,
+    /// Whether processes that it had started could not be killed: other users', or stuck in the kernel.
+    pub survivors: bool,
+    /// What it wrote, to standard output and standard error as it came; at most [`MAX_FINDINGS`] bytes, the middle
+    /// left out. Empty if it was not captured.
+    pub output: String,
+}
+
+impl GuardedChild {
+    /// The guard's process id, for logs.
+    #[must_use]
+    pub fn guard_id(&self) -> Option<u32> {
+        self.guard
+    }
+
+    /// Asks the command to end: SIGTERM to its process group, and SIGKILL after the grace.
+    pub fn terminate(&self) {
+        self.ask.send_if_modified(|ask| ask.raise(Ask::Terminate));
+    }
+
+    /// Kills the command and all that it started.
+    pub fn kill(&self) {
+        self.ask.send_if_modified(|ask| ask.raise(Ask::Kill));
+    }
+
+    /// Waits until the command has ended and what it left behind was killed. Later calls return the same.
+    ///
+    /// # Panics
+    /// If the task that watches over the guard panicked.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the command goes on, and can be waited for again.
+    pub async fn wait(&mut self) -> &Finished {
+        if self.finished.is_none() {
+            let finished = match (&mut self.task).await {
+                Ok(finished) => finished,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            };
+            self.finished = Some(finished);
+        }
+        self.finished.as_ref().expect("it was filled above")
+    }
+}
+
+impl Drop for GuardedChild {
+    fn drop(&mut self) {
+        // Closes the connection; its end makes the guard kill.
+        self.task.abort();
+    }
+}
+
+/// A listener with a name that nobody else uses.
+fn listen() -> io::Result<(UnixListener, String)> {
+    loop {
+        let number = NEXT_SOCKET.fetch_add(1, Ordering::Relaxed);
+        let name = format!("planlease-guard-{}-{number}", Pid::this());
+        match StdListener::bind_addr(&address(&name)?) {
+            Ok(listener) => {
+                listener.set_nonblocking(true)?;
+                return Ok((UnixListener::from_std(listener)?, name));
+            }
+            // Another container in the same network has our process id.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Waits for the guard's connection, or says why there is none.
+async fn accept(listener: &UnixListener, guard: &mut Child) -> Result<UnixStream, String> {
+    let id = guard.id().and_then(|id| i32::try_from(id).ok());
+    let contact = timeout(CONTACT, async {
+        tokio::select! {
+            biased; // A guard that has connected is one, whatever happens to it afterwards.
+            control = accept_from(listener, id) => control.map_err(|error| error.to_string()),
+            status = guard.wait() => Err(match status {
+                Ok(status) => format!("it ended early ({status})"),
+                Err(error) => error.to_string(),
+            }),
+        }
+    });
+    contact.await.unwrap_or_else(|_| Err(format!("nothing was heard of it for {CONTACT:?}")))
+}
+
+/// Accepts the connection of this process, and hangs up on all others.
+async fn accept_from(listener: &UnixListener, process: Option<i32>) -> io::Result<UnixStream> {
+    loop {
+        let (control, _) = listener.accept().await?;
+        if process.is_some() && control.peer_cred()?.pid() == process {
+            return Ok(control);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stranger_is_not_taken_for_the_guard() {
+        let (listener, name) = listen().unwrap();
+        let connect = || std::os::unix::net::UnixStream::connect_addr(&address(&name).unwrap()).unwrap();
+        let mut stranger = connect();
+        let short = Duration::from_millis(100);
+        assert!(timeout(short, accept_from(&listener, Some(1))).await.is_err());
+        assert!(timeout(short, accept_from(&listener, None)).await.is_err());
+        // Hung up on: a read ends.
+        assert_eq!(io::Read::read(&mut stranger, &mut [0]).unwrap(), 0);
+        let _guard = connect();
+        accept_from(&listener, Some(Pid::this().as_raw())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_guard_that_cannot_start_or_ends_early_is_told() {
+        let guards = |program: &str| Guards::new(EntryPoint { program: program.into(), args: Vec::new() });
+        let missing = guards("/no/such/guard").spawn(&CommandSpec::new("true")).await.unwrap_err();
+        assert!(matches!(missing, SpawnError::Start { .. }), "{missing}");
+        let error = guards("ls").spawn(&CommandSpec::new("true")).await.unwrap_err().to_string();
+        assert!(error.contains("ended early") && error.contains("it said: ls: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_deadline_only_grows() {
+        let guards = Guards::new(EntryPoint::of_this_program("guard"));
+        let at = |seconds| BootTime::since_boot(Duration::from_secs(seconds));
+        for (told, known) in [(5, 5), (7, 7), (6, 7)] {
+            guards.extend(at(told));
+            assert_eq!(*guards.deadline.borrow(), Some(at(known)));
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! What an orchestrator and a guard say to each other: the guard's arguments, then lines over a unix socket.
+//!
+//! Both sides are the same program, so there is no version in it. The socket has an abstract name, one per guard,
+//! bound before the guard is started; each side checks by the kernel's credentials that the other one is the process
+//! that it should be, so there is no secret that could leak.
+
+use std::{
+    ffi::OsString,
+    fmt, io,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::{ffi::OsStringExt as _, net::SocketAddr},
+    },
+    str::FromStr,
+    time::Duration,
+};
+
+use nix::unistd::Pid;
+use planlease_core::BootTime;
+
+/// The longest line; a longer one is not from our program.
+pub(crate) const MAX_LINE: usize = 4096;
+
+/// The address with this abstract name.
+pub(crate) fn address(name: &str) -> io::Result<SocketAddr> {
+    SocketAddr::from_abstract_name(name)
+}
+
+/// The process group of the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// One of its own, whose number is the command's.
+    Own,
+    /// That of the orchestrator, which is not ours to kill.
+    Of(Pid),
+}
+
+/// The guard's arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    /// The abstract name of the orchestrator's socket.
+    pub(crate) socket: String,
+    /// The process that must be listening there.
+    pub(crate) orchestrator: Pid,
+    pub(crate) group: Group,
+    /// Between SIGTERM and SIGKILL.
+    pub(crate) grace: Duration,
+    pub(crate) program: OsString,
+    pub(crate) args: Vec<OsString>,
+}
+
+impl Assignment {
+    pub(crate) fn into_args(self) -> impl Iterator<Item = OsString> {
+        let group = match self.group {
+            Group::Own => "own".to_owned(),
+            Group::Of(group) => group.to_string(),
+        };
+        let grace = self.grace.as_millis().to_string();
+        let first = [self.socket, self.orchestrator.to_string(), group, grace].map(OsString::from);
+        first.into_iter().chain([self.program]).chain(self.args)
+    }
+
+    /// Reads the arguments that [`Self::into_args`] made, or says which one is wrong.
+    pub(crate) fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, &'static str> {
+        let mut args = args.into_iter();
+        let socket = text(args.next()).ok_or("the name of the socket")?;
+        let orchestrator = number(args.next()).map(Pid::from_raw).ok_or("the orchestrator's process id")?;
+        let group = match text(args.next()).as_deref() {
+            Some("own") => Group::Own,
+            Some(group) => Group::Of(Pid::from_raw(group.parse().map_err(|_| "the process group")?)),
+            None => return Err("the process group"),
+        };
+        let grace = number(args.next()).map(Duration::from_millis).ok_or("the grace")?;
+        let program = args.next().ok_or("the program")?;
+        Ok(Self { socket, orchestrator, group, grace, program, args: args.collect() })
+    }
+}
+
+pub(crate) fn text(arg: Option<OsString>) -> Option<String> {
+    String::from_utf8(arg?.into_vec()).ok()
+}
+
+pub(crate) fn number<N: FromStr>(arg: Option<OsString>) -> Option<N> {
+    text(arg)?.parse().ok()
+}
+
+/// From the orchestrator to the guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The command may run until then.
+    Deadline(BootTime),
+    /// SIGTERM, and after the grace SIGKILL.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deadline(deadline) => writeln!(f, "deadline {}", deadline.as_duration().as_nanos()),
+            Self::Terminate => writeln!(f, "terminate"),
+            Self::Kill => writeln!(f, "kill"),
+        }
+    }
+}
+
+impl FromStr for Order {
+    type Err = Garbled;
+
+    fn from_str(line: &str) -> Result<Self, Garbled> {
+        match line.split_once(' ') {
+            Some(("deadline", nanos)) => {
+                let nanos = nanos.parse().map_err(|_| Garbled)?;
+                Ok(Self::Deadline(BootTime::since_boot(Duration::from_nanos(nanos))))
+            }
+            None if line == "terminate" => Ok(Self::Terminate),
+            None if line == "kill" => Ok(Self::Kill),
+            _ => Err(Garbled),
+        }
+    }
+}
+
+/// From the guard to the orchestrator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// The command is about to run as this process.
+    Started(Pid),
+    /// The last report: the command has ended, and what it left behind was killed.
+    Ended {
+        cause: Cause,
+        status: Status,
+        /// Whether processes are left that could not be killed: other users', or stuck in the kernel.
+        survivors: bool,
+    },
+}
+
+/// Why a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// By itself, or by a signal that was not ours.
+    Itself,
+    /// It was asked to, with [`crate::GuardedChild::terminate`] or [`crate::GuardedChild::kill`].
+    Asked,
+    /// Its deadline had passed, or its guard was gone.
+    Deadline,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// With this exit code.
+    Exited(i32),
+    /// By this signal.
+    Signalled(i32),
+    /// It never ran, and this is why.
+    NotStarted(String),
+    /// Nobody knows: its guard was killed, or the command cannot be. It may have done all, a part, or nothing.
+    Unknown,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "exited with code {code}"),
+            Self::Signalled(signal) => write!(f, "ended by signal {signal}"),
+            Self::NotStarted(why) => write!(f, "did not start: {why}"),
+            Self::Unknown => write!(f, "ended in an unknown way"),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (cause, status, survivors) = match self {
+            Self::Started(command) => return writeln!(f, "started {command}"),
+            Self::Ended { cause, status, survivors } => (cause, status, survivors),
+        };
+        let cause = match cause {
+            Cause::Itself => "itself",
+            Cause::Asked => "asked",
+            Cause::Deadline => "deadline",
+        };
+        write!(f, "ended {cause} {} ", if *survivors { "survivors" } else { "all" })?;
+        match status {
+            Status::Exited(code) => writeln!(f, "exited {code}"),
+            Status::Signalled(signal) => writeln!(f, "signalled {signal}"),
+            Status::NotStarted(why) => {
+                let end = why.floor_char_boundary(MAX_LINE / 2);
+                writeln!(f, "not-started {}", why[..end].replace('\n', " "))
+            }
+            Status::Unknown => writeln!(f, "unknown -"),
+        }
+    }
+}
+
+impl FromStr for Report {
+    type Err = Garbled;
+
+    fn from_str(line: &str) -> Result<Self, Garbled> {
+        if let Some(command) = line.strip_prefix("started ") {
+            return Ok(Self::Started(Pid::from_raw(parse(command)?)));
+        }
+        let mut words = line.strip_prefix("ended ").ok_or(Garbled)?.splitn(4, ' ');
+        let mut word = || words.next().ok_or(Garbled);
+        let cause = match word()? {
+            "itself" => Cause::Itself,
+            "asked" => Cause::Asked,
+            "deadline" => Cause::Deadline,
+            _ => return Err(Garbled),
+        };
+        let survivors = word()? == "survivors";
+        let status = match (word()?, word()?) {
+            ("exited", code) => Status::Exited(parse(code)?),
+            ("signalled", signal) => Status::Signalled(parse(signal)?),
+            ("not-started", why) => Status::NotStarted(why.to_owned()),
+            ("unknown", _) => Status::Unknown,
+            _ => return Err(Garbled),
+        };
+        Ok(Self::Ended { cause, status, survivors })
+    }
+}
+
+fn parse(number: &str) -> Result<i32, Garbled> {
+    number.parse().map_err(|_| Garbled)
+}
+
+/// The other side does not speak our language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a line of the control socket")]
+pub(crate) struct Garbled;
+
+/// Cuts a stream of bytes into lines. Holds less than [`MAX_LINE`] and one read.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    bytes: Vec<u8>,
+}
+
+impl Lines {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next whole line, understood; `None` if it is not there yet.
+    pub(crate) fn next<L: FromStr<Err = Garbled>>(&mut self) -> Result<Option<L>, Garbled> {
+        let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') else {
+            return if self.bytes.len() < MAX_LINE { Ok(None) } else { Err(Garbled) };
+        };
+        let line = self.bytes.drain(..=end).collect::<Vec<u8>>();
+        let line = str::from_utf8(&line[..end]).map_err(|_| Garbled)?;
+        line.parse().map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_read_as_they_were_written() {
+        let assignment = Assignment {
+            socket: "planlease-1-2".into(),
+            orchestrator: Pid::from_raw(77),
+            group: Group::Own,
+            grace: Duration::from_millis(1500),
+            program: "sh".into(),
+            args: vec!["-c".into(), OsString::from_vec(vec![0xff, b'\n'])],
+        };
+        assert_eq!(Assignment::from_args(assignment.clone().into_args()), Ok(assignment.clone()));
+        let joined = Assignment { group: Group::Of(Pid::from_raw(5)), ..assignment };
+        assert_eq!(Assignment::from_args(joined.clone().into_args()), Ok(joined.clone()));
+        assert_eq!(Assignment::from_args(joined.into_args().take(4)), Err("the program"));
+    }
+
+    #[test]
+    fn lines_are_read_as_they_were_written_however_they_are_cut() {
+        let ended = |cause, status, survivors| Report::Ended { cause, status, survivors };
+        let reports = [
+            Report::Started(Pid::from_raw(12)),
+            ended(Cause::Itself, Status::Exited(3), false),
+            ended(Cause::Asked, Status::Signalled(9), true),
+            ended(Cause::Deadline, Status::Unknown, true),
+            ended(Cause::Itself, Status::NotStarted("cannot run `x y`: no such file".into()), false),
+        ];
+        let bytes: String = reports.iter().map(ToString::to_string).collect();
+        let (mut lines, mut read) = (Lines::default(), Vec::new());
+        for byte in bytes.into_bytes() {
+            lines.push(&[byte]);
+            read.extend(lines.next::<Report>().unwrap());
+        }
+        assert_eq!(read, reports);
+        let deadline = BootTime::since_boot(Duration::from_nanos(1_234_567_890_123));
+        let mut lines = Lines::default();
+        for order in [Order::Deadline(deadline), Order::Terminate, Order::Kill] {
+            lines.push(order.to_string().as_bytes());
+            assert_eq!(lines.next(), Ok(Some(order)));
+        }
+    }
+
+    #[test]
+    fn what_is_no_line_of_ours_is_refused() {
+        for line in ["", "deadline", "deadline x", "kill now", "Terminate", "deadline -1"] {
+            let mut lines = Lines::default();
+            lines.push(format!("{line}\n").as_bytes());
+            assert_eq!(lines.next::<Order>(), Err(Garbled), "{line}");
+        }
+        let mut endless = Lines::default();
+        endless.push(&[b'x'; MAX_LINE]);
+        assert_eq!(endless.next::<Order>(), Err(Garbled));
+    }
+
+    #[test]
+    fn a_long_reason_stays_one_line() {
+        let why = format!("{}\nüüü", "ü".repeat(MAX_LINE));
+        let report =
+            Report::Ended { cause: Cause::Itself, status: Status::NotStarted(why), survivors: false };
+        let mut lines = Lines::default();
+        lines.push(report.to_string().as_bytes());
+        assert!(matches!(lines.next::<Report>(), Ok(Some(Report::Ended { .. }))));
+        assert_eq!(lines.next::<Report>(), Ok(None));
+    }
+}

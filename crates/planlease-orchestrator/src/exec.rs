@@ -1,0 +1,106 @@
+//! The exec stage: a process that ties its life to its guard's, and then becomes the command.
+//!
+//! The tie (`PR_SET_PDEATHSIG`) is kept across `execve`, but not by a program that is set-uid or has capabilities of
+//! its own. The kernel sends the signal when the *thread* that started us ends: the guard has one thread only.
+
+use std::{
+    convert::Infallible,
+    ffi::OsString,
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::{fd::RawFd, unix::process::CommandExt as _},
+    process::Command,
+};
+
+use nix::{
+    sys::{
+        prctl,
+        signal::{SigSet, Signal},
+    },
+    unistd::{self, Pid},
+};
+
+use crate::control::number;
+
+/// Written when all is prepared; what follows it is why the command could not be run.
+const READY: u8 = b'.';
+
+/// Why the exec stage ended without becoming the command.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecError {
+    /// The arguments are not those that a guard gives.
+    #[error("the exec stage is started by a guard only: {0} is missing or wrong")]
+    Usage(&'static str),
+    /// The guard ended, or withdrew the command.
+    #[error("the guard is gone; the command was not started")]
+    NoGuard,
+    /// A system call failed; the command was not started.
+    #[error("cannot prepare the command")]
+    System(#[from] io::Error),
+    /// The program cannot be run; the guard has been told.
+    #[error("cannot run `{}`", program.display())]
+    Command {
+        /// The program.
+        program: OsString,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl From<nix::Error> for ExecError {
+    fn from(error: nix::Error) -> Self {
+        Self::System(error.into())
+    }
+}
+
+/// Becomes the command; returns only if that failed. To be called by the main thread of a process that a guard
+/// started, before there is any other thread; the process must then end with a status other than 0.
+///
+/// # Errors
+/// Whatever kept it from becoming the command.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Infallible, ExecError> {
+    let mut args = args.into_iter();
+    let guard = number(args.next()).map(Pid::from_raw).ok_or(ExecError::Usage("the guard's process id"))?;
+    let go: RawFd = number(args.next()).ok_or(ExecError::Usage("the pipe to wait for"))?;
+    let fate: RawFd = number(args.next()).ok_or(ExecError::Usage("the pipe to report to"))?;
+    let program = args.next().ok_or(ExecError::Usage("the program"))?;
+
+    // First the tie, then the look: a guard that died before the tie is not our parent any more.
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if unistd::getppid() != guard {
+        return Err(ExecError::NoGuard);
+    }
+    let mut go = adopt(go, OpenOptions::new().read(true))?;
+    let mut fate = adopt(fate, OpenOptions::new().write(true))?;
+    // The guard blocks signals for itself; the command shall not find them blocked.
+    SigSet::empty().thread_set_mask()?;
+    if go.read(&mut [0])? == 0 {
+        return Err(ExecError::NoGuard);
+    }
+    fate.write_all(&[READY])?;
+    let source = Command::new(&program).args(args).exec();
+    write!(fate, "cannot run `{}`: {source}", program.display())?;
+    Err(ExecError::Command { program, source })
+}
+
+/// Reads from the other end of the pipe whether the command was started; `Err` says why not. To be called when the
+/// process has ended: what it became does not have the pipe, so there is an end to read to.
+pub(crate) fn fate(mut pipe: impl io::Read) -> Result<(), String> {
+    let mut told = Vec::new();
+    match pipe.read_to_end(&mut told).map(|_| told.split_first()) {
+        Ok(Some((&READY, []))) => Ok(()),
+        Ok(Some((&READY, failure))) => Err(String::from_utf8_lossy(failure).into_owned()),
+        Ok(_) => Err("the exec stage ended before it could run the command".to_owned()),
+        Err(error) => Err(format!("the exec stage cannot be asked: {error}")),
+    }
+}
+
+/// Takes over one end of a pipe that the guard left open for us, so that the command does not inherit it.
+///
+/// `/proc` gives us a second, close-on-exec descriptor of the same pipe; the first one is closed.
+fn adopt(fd: RawFd, mode: &OpenOptions) -> io::Result<File> {
+    let file = mode.open(format!("/proc/self/fd/{fd}"))?;
+    unistd::close(fd)?;
+    Ok(file)
+}

@@ -1,0 +1,47 @@
+//! A ready-made orchestrator: owns plans and runs a command per ready task.
+//!
+//! A command must not outlive the ownership it works under, not even if the orchestrator is killed or paused. So it
+//! runs under a *guard*, a small process with a deadline of its own:
+//!
+//! ```text
+//!   orchestrator ──► guard ──► exec stage, becomes the command ──► whatever the command starts
+//!    (Guards)      (guard::run)      (exec::run)
+//! ```
+//!
+//! | what happens | who kills the command and its process group |
+//! | --- | --- |
+//! | the orchestrator asks for it | the guard, at once or after a grace |
+//! | the orchestrator is paused, or cannot renew its session | the guard, at its deadline |
+//! | the orchestrator dies | the guard, which sees its connection end |
+//! | the guard dies | the kernel kills the command, the orchestrator its group |
+//! | the guard is paused | the orchestrator, shortly after the deadline |
+//! | both are killed at once | the kernel kills the command; its own children are out of reach |
+//!
+//! The program that embeds this crate has two hidden subcommands that call [`guard::run`] and [`exec::run`], and
+//! names them with [`EntryPoint`]s.
+
+mod attempt;
+mod child;
+mod clock;
+mod command;
+mod control;
+mod driver;
+mod entry;
+pub mod exec;
+pub mod guard;
+mod leash;
+mod options;
+mod orchestrator;
+mod output;
+mod processes;
+mod report;
+mod runner;
+
+pub use child::{Finished, GuardedChild, Guards, SpawnError};
+pub use command::{Attachment, CommandSpec};
+pub use control::{Cause, Status};
+pub use entry::EntryPoint;
+pub use options::{Options, Plans, TaskCommand, env};
+pub use orchestrator::{Orchestrator, Summary};
+pub use report::{Report, Reporter};
+pub use runner::Stop;

@@ -1,0 +1,313 @@
+//! The orchestrator: opens a session, stands in line for the plans, executes those that it gets, and begins anew when the
+//! session is lost.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use planlease::{AcquireOptions, Coordinator, Error, Ownership, PlanView, Session, TryAcquire};
+use planlease_core::{PlanName, session::Status};
+use tokio::sync::{Semaphore, watch};
+
+use crate::{
+    attempt::chain,
+    child::Guards,
+    options::{Options, Plans},
+    report::{Report, Reporter},
+    runner::{Ended, Runner, Shared, Stop},
+};
+
+/// How long before the session's deadline commands are killed: what killing a process group may take on a busy host.
+const KILL_ALLOWANCE: Duration = Duration::from_millis(100);
+
+/// How long to wait before a new session is tried after one was lost or could not be opened.
+const SESSION_AGAIN: Duration = Duration::from_secs(1);
+
+/// How an orchestrator came to its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The plans in which nothing is left to be done, with whether all of their tasks were completed or skipped.
+    pub finished: Vec<(PlanName, bool)>,
+    /// The plans that were not finished, since the orchestrator was stopped.
+    pub unfinished: Vec<PlanName>,
+}
+
+impl Summary {
+    /// Whether every task of every plan was completed or skipped.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.unfinished.is_empty() && self.finished.iter().all(|(_, success)| *success)
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Orchestrator {
+    coordinator: Coordinator,
+    options: Arc<Options>,
+    reporter: Reporter,
+    stop: watch::Receiver<Stop>,
+    jobs: Arc<Semaphore>,
+    /// The plans that are still to be executed, with their lock delays.
+    open: BTreeMap<PlanName, Duration>,
+    summary: Summary,
+}
+
+type Runners = FuturesUnordered<Pin<Box<dyn Future<Output = (PlanName, Ended)> + Send>>>;
+
+impl Orchestrator {
+    /// An orchestrator that tells `reporter` what it does, and stops as `stop` says.
+    #[must_use]
+    pub fn new(
+        coordinator: Coordinator,
+        options: Options,
+        reporter: Reporter,
+        stop: watch::Receiver<Stop>,
+    ) -> Self {
+        let jobs = Arc::new(Semaphore::new(options.jobs.max(1)));
+        Self {
+            coordinator,
+            options: Arc::new(options),
+            reporter,
+            stop,
+            jobs,
+            open: BTreeMap::new(),
+            summary: Summary::default(),
+        }
+    }
+
+    /// Executes the plans until nothing is left to be done in any of them, by us or by somebody else, or until it is told
+    /// to stop. A lost session is replaced by a new one.
+    ///
+    /// # Errors
+    /// [`Error::PlanNotFound`] for a named plan that is not there, and what trying again cannot mend: a wrong
+    /// configuration, missing permissions.
+    ///
+    /// # Cancel safety
+    /// Dropping the future kills what runs; its ownerships are released by the session's task or expire.
+    pub async fn run(mut self) -> Result<Summary, Error> {
+        self.open = self.plans_to_execute().await?;
+        while !self.open.is_empty() && *self.stop.borrow() == Stop::Run {
+            let session = match self.coordinator.open_session(self.options.identity.clone()).await {
+                Ok(session) => session,
+                Err(error @ (Error::Unreachable(_) | Error::OutcomeUnknown(_) | Error::NoSpace(_))) => {
+                    self.reporter.tell(&Report::Trouble(chain(&error)));
+                    self.pause().await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            self.reporter.tell(&Report::SessionOpened(session.id().clone()));
+            let lost = self.work(&session).await?;
+            if let Err(error) = session.close().await {
+                self.reporter.tell(&Report::Trouble(chain(&error)));
+            }
+            if lost {
+                self.pause().await;
+            }
+        }
+        self.summary.unfinished = self.open.into_keys().collect();
+        Ok(self.summary)
+    }
+
+    async fn plans_to_execute(&self) -> Result<BTreeMap<PlanName, Duration>, Error> {
+        let delay = |plan: &PlanView| Duration::from_secs(plan.spec.policy.lock_delay_s);
+        match &self.options.plans {
+            Plans::All => {
+                let plans = self.coordinator.plans().await?;
+                Ok(plans
+                    .into_iter()
+                    .filter(|plan| !plan.summary().is_finished())
+                    .map(|plan| (plan.name.clone(), delay(&plan)))
+                    .collect())
+            }
+            Plans::Named(names) => {
+                let mut plans = BTreeMap::new();
+                for name in names {
+                    let plan = self.coordinator.plan(name).await?;
+                    plans.insert(name.clone(), delay(&plan));
+                }
+                Ok(plans)
+            }
+        }
+    }
+
+    async fn pause(&mut self) {
+        tokio::select! {
+            biased; // A wish to stop ends the pause.
+            _ = self.stop.changed() => {}
+            () = tokio::time::sleep(SESSION_AGAIN) => {}
+        }
+    }
+
+    /// Works as long as the session lives. Whether it was lost.
+    async fn work(&mut self, session: &Session) -> Result<bool, Error> {
+        let guards = Guards::new(self.options.guard.clone());
+        let shared = Shared {
+            options: Arc::clone(&self.options),
+            guards: guards.clone(),
+            jobs: Arc::clone(&self.jobs),
+            reporter: self.reporter.clone(),
+            stop: self.stop.clone(),
+        };
+        let mut status = session.watch_status();
+        extend(&guards, *status.borrow_and_update());
+        // Each renewal comes by here. If this loop is stuck, nothing is noted, and the plans go to somebody else.
+        let progress = session.require_progress(session.timing().ttl);
+        let mut runners = Runners::new();
+        let mut owned: BTreeSet<PlanName> = BTreeSet::new();
+        let mut told: BTreeSet<PlanName> = BTreeSet::new();
+        let reporter = self.reporter.clone();
+        loop {
+            let stopping = *self.stop.borrow() != Stop::Run;
+            if runners.is_empty() && (stopping || self.open.is_empty()) {
+                return Ok(false);
+            }
+            let wanted = if stopping || owned.len() >= self.options.max_plans.max(1) {
+                Vec::new()
+            } else {
+                let wanted = self.open.iter().filter(|(plan, _)| !owned.contains(*plan));
+                wanted.map(|(plan, delay)| (plan.clone(), *delay)).collect()
+            };
+            let mut next = std::pin::pin!(contend(session, wanted, &reporter, &mut told));
+            // Standing in line goes on while sessions are renewed; only something that changes what is wanted ends it.
+            loop {
+                progress.note();
+                tokio::select! {
+                    biased; // Renewals first, so that no command is killed for want of a message.
+                    changed = status.changed() => match (changed, *status.borrow_and_update()) {
+                        (Ok(()), live @ Status::Live { .. }) => extend(&guards, live),
+                        (Ok(()), Status::Lost(_)) | (Err(_), _) => {
+                            while let Some((plan, ended)) = runners.next().await {
+                                self.ended(&plan, &ended);
+                            }
+                            return Ok(true);
+                        }
+                    },
+                    _ = self.stop.changed() => break,
+                    Some((plan, ended)) = runners.next() => {
+                        owned.remove(&plan);
+                        self.ended(&plan, &ended);
+                        break;
+                    }
+                    won = &mut next => {
+                        match won? {
+                            Won::Plan(ownership) => {
+                                owned.insert(ownership.plan().clone());
+                                runners.push(Box::pin(Runner::run(shared.clone(), *ownership)));
+                            }
+                            Won::Nothing => {}
+                            Won::Gone(plan) => drop(self.open.remove(&plan)),
+                            Won::Done(plan, success) => {
+                                self.open.remove(&plan);
+                                self.summary.finished.push((plan, success));
+                            }
+                        }
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, plan: &PlanName, ended: &Ended) {
+        if let Ended::Finished(summary) = ended {
+            self.open.remove(plan);
+            let success = summary.completed + summary.skipped == summary.total;
+            self.summary.finished.push((plan.clone(), success));
+        }
+    }
+}
+
+fn extend(guards: &Guards, status: Status) {
+    if let Status::Live { deadline } = status {
+        guards.extend(deadline.minus(KILL_ALLOWANCE));
+    }
+}
+
+/// What standing in line came to.
+enum Won {
+    /// The plan is ours.
+    Plan(Box<Ownership>),
+    /// Somebody else has finished the plan; whether well.
+    Done(PlanName, bool),
+    /// The plan was deleted.
+    Gone(PlanName),
+    /// Something went wrong that trying again may mend.
+    Nothing,
+}
+
+/// Stands in line for all of these plans at once; the first one that comes ends it, and leaves the other lines. Never
+/// returns if there are none.
+async fn contend(
+    session: &Session,
+    plans: Vec<(PlanName, Duration)>,
+    reporter: &Reporter,
+    told: &mut BTreeSet<PlanName>,
+) -> Result<Won, Error> {
+    // Whatever is free is taken first, so that standing in many lines does not take what somebody else could have.
+    for (plan, lock_delay) in &plans {
+        if !lock_delay.is_zero() {
+            continue; // Whether it is free at once is found out in line.
+        }
+        match session.try_acquire(plan).await {
+            Ok(TryAcquire::Acquired(ownership)) => return settle(session, *ownership).await,
+            Ok(TryAcquire::HeldBy(_)) => {
+                if told.insert(plan.clone()) {
+                    reporter.tell(&Report::Waiting(plan.clone()));
+                }
+            }
+            Err(Error::PlanNotFound(plan)) => return Ok(Won::Gone(plan)),
+            Err(error) => return trouble(error, reporter).await,
+        }
+    }
+    let mut lines: FuturesUnordered<_> = plans
+        .into_iter()
+        .map(|(plan, lock_delay)| async move {
+            let acquired = session.acquire(&plan, AcquireOptions { wait: None, lock_delay }).await;
+            (plan, acquired)
+        })
+        .collect();
+    match lines.next().await {
+        Some((_, Ok(ownership))) => settle(session, ownership).await,
+        Some((plan, Err(Error::PlanNotFound(_)))) => Ok(Won::Gone(plan)),
+        Some((_, Err(error))) => trouble(error, reporter).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A plan that came to us by standing in line may have nothing left to do.
+async fn settle(session: &Session, ownership: Ownership) -> Result<Won, Error> {
+    let Ok(view) = session.coordinator().plan(ownership.plan()).await else {
+        return Ok(Won::Plan(Box::new(ownership))); // Looked at again by the runner.
+    };
+    let summary = view.summary();
+    if !summary.is_finished() {
+        return Ok(Won::Plan(Box::new(ownership)));
+    }
+    let plan = ownership.plan().clone();
+    let success = summary.completed + summary.skipped == summary.total;
+    // Released by the session's task if this fails.
+    let _ = ownership.release().await;
+    Ok(Won::Done(plan, success))
+}
+
+/// What trying again can mend is waited out: the session's end, if it comes to that, is seen elsewhere.
+async fn trouble(error: Error, reporter: &Reporter) -> Result<Won, Error> {
+    match error {
+        Error::Unreachable(_)
+        | Error::OutcomeUnknown(_)
+        | Error::SessionLost(_)
+        | Error::OwnershipLost(_)
+        | Error::NoSpace(_) => {
+            reporter.tell(&Report::Trouble(chain(&error)));
+            tokio::time::sleep(SESSION_AGAIN).await;
+            Ok(Won::Nothing)
+        }
+        error => Err(error),
+    }
+}

@@ -1,0 +1,97 @@
+//! What an orchestrator tells about itself, for whoever shows it to people.
+
+use std::{sync::Arc, time::Duration};
+
+use planlease_core::{FencingToken, OrchestratorId, PlanName, Summary, TaskId, transition::TaskStatus};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Report {
+    /// A session was opened: this is who we are from now on.
+    SessionOpened(OrchestratorId),
+    /// Somebody else owns the plan; we are in line for it.
+    Waiting(PlanName),
+    /// The plan is ours.
+    Acquired {
+        /// Which plan.
+        plan: PlanName,
+        /// The token of this ownership.
+        token: FencingToken,
+        /// How many tasks of a lost claimant were recovered.
+        recovered: usize,
+    },
+    /// A task was started.
+    Started {
+        /// Of which plan.
+        plan: PlanName,
+        /// Which task.
+        task: TaskId,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// An attempt ended, and that is recorded.
+    Ended {
+        /// Of which plan.
+        plan: PlanName,
+        /// Which task.
+        task: TaskId,
+        /// Which attempt.
+        attempt: u32,
+        /// Where the task stands now: pending again, if it is to be retried.
+        status: TaskStatus,
+        /// How long it ran.
+        took: Duration,
+        /// Why it failed, if it did.
+        error: Option<String>,
+    },
+    /// What an attempt came to could not be recorded, for this reason.
+    NotRecorded {
+        /// Of which plan.
+        plan: PlanName,
+        /// Which task.
+        task: TaskId,
+        /// Why.
+        why: String,
+    },
+    /// The plan is not ours any more, for this reason; what ran for it was killed.
+    Lost {
+        /// Which plan.
+        plan: PlanName,
+        /// Why.
+        why: String,
+    },
+    /// Nothing is left to be done in the plan, and it was released.
+    Finished {
+        /// Which plan.
+        plan: PlanName,
+        /// Its counts.
+        summary: Summary,
+    },
+    /// The plan was released before it was finished, since the orchestrator stops.
+    Released(PlanName),
+    /// Something did not work and is tried again.
+    Trouble(String),
+}
+
+/// Who is told. Called from the orchestrator's own task, so it must not block.
+#[derive(Clone)]
+pub struct Reporter(Arc<dyn Fn(&Report) + Send + Sync>);
+
+impl Reporter {
+    /// Tells this function.
+    pub fn new(tell: impl Fn(&Report) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    pub(crate) fn tell(&self, report: &Report) {
+        tracing::debug!(?report, "orchestrator");
+        (self.0)(report);
+    }
+}
+
+impl std::fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reporter")
+    }
+}

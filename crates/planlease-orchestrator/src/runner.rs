@@ -1,0 +1,512 @@
+//! The execution of one plan during one ownership: keeps ready tasks running, records what comes of them, and stops
+//! everything when the ownership ends.
+//!
+//! It holds no task of its own: whoever polls it drives it. The plan's state is kept from the answers of its own writes and
+//! from one watch on the plan's tasks, since operators and workers may change them too.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use planlease::{Authority, Changes, Error, Feed, Outcome, Ownership, PlanView, Refused, TaskView};
+use planlease_core::{
+    PlanName, Summary, TaskId,
+    keys::{Key, PlanKey},
+    spec::TaskSpec,
+    transition::{Change, TaskStatus},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
+use uuid::Uuid;
+
+use crate::{
+    attempt::{self, Ask, End, chain},
+    child::Guards,
+    options::Options,
+    report::{Report, Reporter},
+};
+
+/// How long to leave etcd alone after it did not do what was asked.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often a write is tried on a fresh record at once before the others get their turn.
+const MAX_CONFLICTS: usize = 16;
+
+/// What all runners of an orchestrator share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: Arc<Options>,
+    pub(crate) guards: Guards,
+    pub(crate) jobs: Arc<Semaphore>,
+    pub(crate) reporter: Reporter,
+    pub(crate) stop: watch::Receiver<Stop>,
+}
+
+/// Whether the orchestrator is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// It is not.
+    Run,
+    /// Start nothing new, let what runs come to its end, release.
+    Drain,
+    /// Stop what runs, give its tasks back, release.
+    Abort,
+}
+
+/// How the execution of a plan came to its end.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// Nothing is left to be done.
+    Finished(Summary),
+    /// The orchestrator stops.
+    Stopped,
+    /// The ownership is over.
+    Lost,
+}
+
+type Running =
+    FuturesUnordered<Pin<Box<dyn Future<Output = (attempt::Result, OwnedSemaphorePermit)> + Send>>>;
+
+/// See the module.
+pub(crate) struct Runner {
+    shared: Shared,
+    ownership: Ownership,
+    authority: Authority,
+    view: PlanView,
+    running: Running,
+    /// The tasks whose attempts run here.
+    busy: BTreeSet<TaskId>,
+    /// Attempts that have ended, and whose ends are still to be recorded.
+    ended: VecDeque<Unrecorded>,
+    /// When etcd did not do what was asked: not to be asked again before this.
+    not_before: Option<Instant>,
+    /// The trouble that was told last, so that it is told once.
+    trouble: String,
+    /// Starts whose answer got lost: they are found in the record if they happened, now or later.
+    unsure: Vec<(TaskId, Uuid)>,
+    ask: watch::Sender<Ask>,
+}
+
+impl Runner {
+    /// Executes the plan until nothing is left to be done, the orchestrator stops, or the ownership is lost.
+    pub(crate) async fn run(shared: Shared, ownership: Ownership) -> (PlanName, Ended) {
+        let plan = ownership.plan().clone();
+        let reporter = shared.reporter.clone();
+        let (recovered, view) = match ownership.recover().await {
+            Ok(recovered) => recovered,
+            Err(error) => {
+                reporter.tell(&Report::Lost { plan: plan.clone(), why: chain(&error) });
+                return (plan, Ended::Lost);
+            }
+        };
+        let (token, recovered) = (ownership.token(), recovered.len());
+        reporter.tell(&Report::Acquired { plan: plan.clone(), token, recovered });
+        let authority = ownership.authority();
+        let (ask, _) = watch::channel(Ask::Run);
+        let runner = Self {
+            shared,
+            ownership,
+            authority,
+            view,
+            running: Running::new(),
+            busy: BTreeSet::new(),
+            ended: VecDeque::new(),
+            not_before: None,
+            trouble: String::new(),
+            unsure: Vec::new(),
+            ask,
+        };
+        (plan, runner.execute().await)
+    }
+
+    async fn execute(mut self) -> Ended {
+        let coordinator = self.ownership.session().coordinator().clone();
+        let tasks = coordinator.layout().tasks(self.ownership.plan());
+        let mut changes = coordinator.changes(tasks, self.view.revision.next());
+        loop {
+            let stop = *self.shared.stop.borrow();
+            if stop == Stop::Abort {
+                self.ask.send_replace(Ask::Terminate);
+            }
+            if let Err(why) = self.work(stop).await {
+                return self.lose(why).await;
+            }
+            let recorded = self.ended.is_empty() || (stop == Stop::Abort && self.not_before.is_some());
+            if self.running.is_empty() && recorded && (stop != Stop::Run || !self.has_ready()) {
+                return self.finish(stop).await;
+            }
+            if let Err(why) = self.step(&mut changes).await {
+                return self.lose(why).await;
+            }
+        }
+    }
+
+    /// Records what has ended and starts what is ready, unless etcd is in trouble. `Err` if the ownership is lost.
+    async fn work(&mut self, stop: Stop) -> Result<(), String> {
+        if self.not_before.is_some_and(|moment| Instant::now() < moment) {
+            return Ok(());
+        }
+        self.not_before = None;
+        self.record_ended().await?;
+        if stop == Stop::Run && self.not_before.is_none() {
+            self.start_ready().await?;
+        }
+        Ok(())
+    }
+
+    /// etcd did not do what was asked, but may do it later. Told once; asked again after a while, as long as the session
+    /// lives, which is the bound.
+    fn wait_for_better(&mut self, why: String) {
+        if self.trouble != why {
+            self.shared.reporter.tell(&Report::Trouble(why.clone()));
+            self.trouble = why;
+        }
+        self.not_before = Some(Instant::now() + ASK_AGAIN);
+    }
+
+    /// Waits for the next thing to happen, and deals with it. `Err` if the ownership is lost.
+    async fn step(&mut self, changes: &mut Changes) -> Result<(), String> {
+        let wants_more =
+            *self.shared.stop.borrow() == Stop::Run && self.not_before.is_none() && self.has_ready();
+        let better = self.not_before;
+        let jobs = Arc::clone(&self.shared.jobs);
+        tokio::select! {
+            biased; // The loss first: what runs has to die. Then the wish to stop, then what has ended.
+            _ = self.ownership.lost() => Err(explain(&self.ownership).await),
+            changed = self.shared.stop.changed() => {
+                if changed.is_err() {
+                    self.ask.send_replace(Ask::Terminate); // Nobody is left who could want more.
+                }
+                Ok(())
+            }
+            Some((result, permit)) = self.running.next() => {
+                drop(permit);
+                self.busy.remove(&result.started.id);
+                self.ended.push_back(Unrecorded::new(result));
+                Ok(())
+            }
+            () = until(better) => Ok(()),
+            permit = jobs.acquire_owned(), if wants_more => {
+                drop(permit); // There is room: the next round of the loop takes it.
+                Ok(())
+            }
+            feed = changes.next() => self.take_in(feed).await,
+        }
+    }
+
+    /// Starts ready tasks as long as there is room. `Err` if the ownership is lost.
+    async fn start_ready(&mut self) -> Result<(), String> {
+        self.launch_unsure();
+        while let Some(task) = self.next_ready() {
+            let Ok(permit) = Arc::clone(&self.shared.jobs).try_acquire_owned() else { return Ok(()) };
+            match self.authority.start(&self.view, &task).await {
+                Ok(Outcome::Committed(started)) => self.launch(started, permit),
+                Ok(Outcome::Refused(Refused::RightGone)) => return Err(explain(&self.ownership).await),
+                Ok(Outcome::Unknown { op_id, reason }) => {
+                    self.unsure.push((task, op_id));
+                    self.wait_for_better(reason);
+                    self.reread().await?;
+                    self.launch_unsure();
+                    return Ok(());
+                }
+                Ok(outcome) => self.look_again(&outcome).await?,
+                Err(Error::SessionLost(reason)) => return Err(reason.to_string()),
+                Err(error) => {
+                    self.wait_for_better(chain(&error));
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Launches the attempts whose start turns out to have happened.
+    fn launch_unsure(&mut self) {
+        let happened = |(task, op_id): &(TaskId, Uuid)| {
+            self.view.tasks.get(task).filter(|task| task.record.op_id == *op_id).cloned()
+        };
+        let started: Vec<TaskView> = self.unsure.iter().filter_map(happened).collect();
+        for task in started {
+            let Ok(permit) = Arc::clone(&self.shared.jobs).try_acquire_owned() else { return };
+            self.unsure.retain(|(unsure, _)| *unsure != task.id);
+            self.launch(task, permit);
+        }
+    }
+
+    fn next_ready(&self) -> Option<TaskId> {
+        self.view.ready().find(|task| !self.busy.contains(*task)).cloned()
+    }
+
+    fn has_ready(&self) -> bool {
+        self.next_ready().is_some()
+    }
+
+    fn launch(&mut self, started: TaskView, permit: OwnedSemaphorePermit) {
+        let plan = self.ownership.plan().clone();
+        let (task, attempt) = (started.id.clone(), started.record.attempt);
+        self.shared.reporter.tell(&Report::Started { plan, task: task.clone(), attempt });
+        let spec = self.view.spec.task(&task).cloned().unwrap_or_else(|| TaskSpec::new(task.clone(), ""));
+        let deadline = Duration::from_secs(self.view.spec.policy_of(&spec).attempt_deadline_s);
+        let command = attempt::command(&self.shared.options, &self.ownership, &spec, &started);
+        let run = attempt::run(
+            self.shared.guards.clone(),
+            command,
+            started.clone(),
+            deadline,
+            self.ask.subscribe(),
+        );
+        self.view.take_in(started);
+        self.busy.insert(task);
+        self.running.push(Box::pin(async move { (run.await, permit) }));
+    }
+
+    /// Records what came of the attempts that have ended, one after the other, until etcd gets into trouble. `Err` if the
+    /// ownership is lost.
+    async fn record_ended(&mut self) -> Result<(), String> {
+        while let Some(mut ended) = self.ended.pop_front() {
+            match self.record(&mut ended).await? {
+                Recorded::Done => self.trouble.clear(),
+                Recorded::Later(why) => {
+                    self.ended.push_front(ended);
+                    self.wait_for_better(why);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records one; goes on where it left off when it is called again.
+    async fn record(&mut self, ended: &mut Unrecorded) -> Result<Recorded, String> {
+        let attempt = ended.result.started.record.attempt;
+        let task = ended.result.started.id.clone();
+        if !std::mem::replace(&mut ended.output_kept, true) && !ended.result.output.trim().is_empty() {
+            let written = self.authority.write_findings(&task, attempt, &ended.result.output).await;
+            if let Err(error) = written {
+                let why = format!("the output of {task} is not kept: {}", chain(&error));
+                self.shared.reporter.tell(&Report::Trouble(why));
+            }
+        }
+        if !ended.recorded {
+            let change = match &ended.result.end {
+                End::Completed => Change::Complete(None),
+                End::Failed(why) => Change::Fail(why.clone()),
+                End::Stopped => Change::Return("the orchestrator stops".to_owned()),
+            };
+            match self.write(ended, attempt, &change).await? {
+                Written::Done => ended.recorded = true,
+                Written::Refused(why) => {
+                    self.not_recorded(&task, why);
+                    return Ok(Recorded::Done);
+                }
+                Written::Later(why) => return Ok(Recorded::Later(why)),
+            }
+        }
+        if let Some(retry) = self.retry(&ended.seen)
+            && let Written::Later(why) = self.write(ended, attempt, &retry).await?
+        {
+            return Ok(Recorded::Later(why));
+        }
+        let error = if let End::Failed(why) = &ended.result.end { Some(why.clone()) } else { None };
+        let (plan, status, took) =
+            (self.ownership.plan().clone(), ended.seen.record.status, ended.result.took);
+        self.shared.reporter.tell(&Report::Ended { plan, task, attempt, status, took, error });
+        Ok(Recorded::Done)
+    }
+
+    /// Puts a failed task back, if its policy allows another attempt.
+    fn retry(&self, seen: &TaskView) -> Option<Change> {
+        let spec = self.view.spec.task(&seen.id);
+        let retries = spec.map_or(0, |spec| self.view.spec.policy_of(spec).max_retries);
+        let failures = seen.record.failures;
+        let again =
+            seen.record.status == TaskStatus::Failed && seen.record.parked.is_none() && failures <= retries;
+        again.then(|| Change::Retry(format!("automatic retry {failures} of {retries}")))
+    }
+
+    /// Writes a change of a task of ours, on whatever its record is now. `Err` if the ownership is lost.
+    async fn write(
+        &mut self,
+        ended: &mut Unrecorded,
+        attempt: u32,
+        change: &Change,
+    ) -> Result<Written, String> {
+        if let Some(op_id) = ended.unsure {
+            let coordinator = self.ownership.session().coordinator().clone();
+            match coordinator.task(self.ownership.plan(), &ended.seen.id).await {
+                Ok(Some(present)) => ended.seen = present,
+                Ok(None) => return Ok(Written::Refused("the task is gone".to_owned())),
+                Err(error) => return Ok(Written::Later(chain(&error))),
+            }
+            ended.unsure = None;
+            self.view.take_in(ended.seen.clone());
+            if ended.seen.record.op_id == op_id {
+                return Ok(Written::Done); // The answer got lost, the write did not.
+            }
+        }
+        for _ in 0..MAX_CONFLICTS {
+            match self.authority.update(&ended.seen, Some(attempt), change).await {
+                Ok(Outcome::Committed(task)) => {
+                    self.view.take_in(task.clone());
+                    ended.seen = task;
+                    return Ok(Written::Done);
+                }
+                Ok(Outcome::Refused(Refused::Conflict(present))) => {
+                    self.view.take_in((*present).clone());
+                    ended.seen = *present; // A note by the task itself, say: the same attempt still counts.
+                }
+                Ok(Outcome::Refused(Refused::RightGone)) | Err(Error::SessionLost(_)) => {
+                    let why = explain(&self.ownership).await;
+                    self.not_recorded(&ended.seen.id, format!("refused: {why}"));
+                    return Err(why);
+                }
+                Ok(Outcome::Refused(Refused::NotAllowed(refusal, _))) => {
+                    return Ok(Written::Refused(refusal.to_string()));
+                }
+                Ok(Outcome::Refused(_)) => return Ok(Written::Refused("the task is gone".to_owned())),
+                Ok(Outcome::Unknown { op_id, reason }) => {
+                    ended.unsure = Some(op_id);
+                    return Ok(Written::Later(reason));
+                }
+                Err(error @ Error::Codec(_)) => return Ok(Written::Refused(chain(&error))),
+                Err(error) => return Ok(Written::Later(chain(&error))),
+            }
+        }
+        Ok(Written::Later("the task keeps changing".to_owned()))
+    }
+
+    fn not_recorded(&self, task: &TaskId, why: String) {
+        let (plan, task) = (self.ownership.plan().clone(), task.clone());
+        self.shared.reporter.tell(&Report::NotRecorded { plan, task, why });
+    }
+
+    async fn look_again(&mut self, outcome: &Outcome) -> Result<(), String> {
+        if let Outcome::Refused(Refused::Conflict(present) | Refused::NotAllowed(_, present)) = outcome {
+            self.view.take_in((**present).clone());
+        }
+        self.reread().await
+    }
+
+    async fn reread(&mut self) -> Result<(), String> {
+        match self.ownership.session().coordinator().plan(self.ownership.plan()).await {
+            Ok(view) => {
+                self.view = view;
+                Ok(())
+            }
+            Err(Error::PlanNotFound(_)) => Err("the plan was deleted".to_owned()),
+            Err(error) => {
+                self.shared.reporter.tell(&Report::Trouble(chain(&error)));
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes in what others did to the tasks.
+    async fn take_in(&mut self, feed: Result<Feed, Error>) -> Result<(), String> {
+        match feed {
+            Ok(Feed::Changes(sets)) => {
+                for change in sets.into_iter().flat_map(|set| set.changes) {
+                    if let (Key::Plan(_, PlanKey::Task(id)), Some(entry)) = (change.key, change.entry)
+                        && let Ok(record) = planlease_core::codec::decode(&entry.value)
+                    {
+                        self.view.take_in(TaskView { id, revision: entry.modified, record });
+                    }
+                }
+                Ok(())
+            }
+            Ok(Feed::Compacted(_)) => self.reread().await,
+            Ok(Feed::Connected | Feed::Alive(_) | Feed::Broken(_)) => Ok(()),
+            Err(error) => {
+                self.wait_for_better(chain(&error));
+                tokio::time::sleep(ASK_AGAIN).await; // The watch itself does not wait.
+                Ok(())
+            }
+        }
+    }
+
+    async fn finish(self, stop: Stop) -> Ended {
+        for unrecorded in &self.ended {
+            self.not_recorded(&unrecorded.result.started.id, self.trouble.clone());
+        }
+        let plan = self.ownership.plan().clone();
+        let summary = self.view.summary();
+        let reporter = self.shared.reporter.clone();
+        if let Err(error) = self.ownership.release().await {
+            reporter.tell(&Report::Trouble(format!("{plan} ends with the session: {}", chain(&error))));
+        }
+        if stop == Stop::Run || summary.is_finished() {
+            reporter.tell(&Report::Finished { plan, summary });
+            Ended::Finished(summary)
+        } else {
+            reporter.tell(&Report::Released(plan));
+            Ended::Stopped
+        }
+    }
+
+    /// The ownership is over: everything that ran by its right is killed before anything else is done.
+    async fn lose(mut self, why: String) -> Ended {
+        self.ask.send_replace(Ask::Kill);
+        for unrecorded in &self.ended {
+            self.not_recorded(&unrecorded.result.started.id, format!("the ownership is over: {why}"));
+        }
+        while let Some((result, _permit)) = self.running.next().await {
+            self.not_recorded(&result.started.id, format!("the ownership is over: {why}"));
+        }
+        self.shared.reporter.tell(&Report::Lost { plan: self.ownership.plan().clone(), why });
+        Ended::Lost
+    }
+}
+
+/// An attempt that has ended, and how far its end is recorded.
+struct Unrecorded {
+    result: attempt::Result,
+    /// The record of its task, as it was seen last.
+    seen: TaskView,
+    output_kept: bool,
+    recorded: bool,
+    /// The write whose answer got lost: it may be in the record.
+    unsure: Option<Uuid>,
+}
+
+impl Unrecorded {
+    fn new(result: attempt::Result) -> Self {
+        Self { seen: result.started.clone(), result, output_kept: false, recorded: false, unsure: None }
+    }
+}
+
+/// What recording came to.
+enum Recorded {
+    Done,
+    /// etcd is in trouble, for this reason.
+    Later(String),
+}
+
+/// What one write came to.
+enum Written {
+    Done,
+    Refused(String),
+    /// etcd is in trouble, for this reason.
+    Later(String),
+}
+
+/// Waits until the moment; for ever if there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Why the ownership is over, as far as it can be told.
+async fn explain(ownership: &Ownership) -> String {
+    match ownership.explain_loss().await {
+        Ok(why) => why,
+        Err(error) => chain(&error),
+    }
+}

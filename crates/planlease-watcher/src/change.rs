@@ -1,0 +1,155 @@
+//! What subscribers are told: typed changes, all of one revision together.
+
+use std::sync::Arc;
+
+use planlease::{Registered, TaskView};
+use planlease_core::{
+    FencingToken, OrchestratorId, PlanName, Revision, TaskId,
+    keys::Key,
+    term::{Candidate, Line},
+};
+
+use crate::plan::PlanState;
+
+/// Everything that changed at one revision, or, if `resynced`, between two of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangeSet {
+    /// The store's revision after it.
+    pub revision: Revision,
+    /// Whether the history was not to be had: then these are the differences between what was held before and what is
+    /// there now, each once, whatever happened in between. Ownership is an exception: its terms are told one by one.
+    /// A set of no changes says that nothing differs.
+    pub resynced: bool,
+    /// The changes. Their order within one set means nothing, but for those of one plan's ownership, which are told in the
+    /// order in which they happened, and for a plan that went and came again.
+    pub changes: Vec<Change>,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Change {
+    /// A plan is there, whole, with all its tasks.
+    PlanAppeared(Arc<PlanState>),
+    /// A plan is gone, with everything that belonged to it.
+    PlanGone {
+        /// The plan.
+        plan: PlanName,
+    },
+    /// A task's record was written.
+    Task {
+        /// The plan.
+        plan: PlanName,
+        /// The task as it is now.
+        task: Arc<TaskView>,
+        /// As it was before, if it was there.
+        before: Option<Arc<TaskView>>,
+    },
+    /// A task's record was deleted, or cannot be read any more, while its plan stays. Only done by hand.
+    TaskGone {
+        /// The plan.
+        plan: PlanName,
+        /// The task as it was.
+        before: Arc<TaskView>,
+    },
+    /// The output of a task was written or deleted. The text is not held; [`planlease::Coordinator::findings`] reads it.
+    Findings {
+        /// The plan.
+        plan: PlanName,
+        /// The task.
+        task: TaskId,
+        /// The revision that wrote it; `None` if it was deleted.
+        revision: Option<Revision>,
+    },
+    /// Somebody came to own a plan, ceased to, or joined or left the line for it.
+    Ownership {
+        /// The plan.
+        plan: PlanName,
+        /// What happened.
+        what: OwnershipChange,
+        /// The line as it is after the whole set.
+        line: Arc<Line>,
+    },
+    /// An orchestrator's session began, or it says something else about itself than before.
+    OrchestratorAppeared(Arc<Registered>),
+    /// An orchestrator's session is over.
+    OrchestratorGone(Arc<Registered>),
+    /// A stored value cannot be read, being of a newer planlease or damaged: what it holds is left out of the snapshot. To
+    /// be told rather than guessed.
+    Unreadable {
+        /// Where it is.
+        key: Key,
+        /// Why; `None` once it is gone or readable again.
+        reason: Option<String>,
+    },
+}
+
+/// What happened to the ownership of a plan. Never coalesced: each term is told with its beginning and its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OwnershipChange {
+    /// Somebody owns the plan now.
+    Acquired {
+        /// Who.
+        owner: OrchestratorId,
+        /// The term's token.
+        token: FencingToken,
+    },
+    /// The owner let go.
+    Released {
+        /// Who owned it.
+        owner: OrchestratorId,
+        /// The term's token.
+        token: FencingToken,
+    },
+    /// The owner let go in favour of somebody who waited, and who takes over next.
+    HandedOver {
+        /// Who owned it.
+        owner: OrchestratorId,
+        /// The term's token.
+        token: FencingToken,
+        /// The successor.
+        to: OrchestratorId,
+    },
+    /// The owner's session ended without a release: it crashed, or was cut off.
+    Expired {
+        /// Who owned it.
+        owner: OrchestratorId,
+        /// The term's token.
+        token: FencingToken,
+    },
+    /// An operator ended the ownership.
+    Forced {
+        /// Who owned it.
+        owner: OrchestratorId,
+        /// The term's token.
+        token: FencingToken,
+        /// The operator.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody waits in line.
+    Waiting(Candidate),
+    /// Somebody who waited does not any more, without having owned the plan.
+    Left(Candidate),
+    /// A record of the line was written anew; nobody came, went or took over.
+    Amended,
+}
+
+impl Change {
+    /// The plan that it belongs to, if it belongs to one.
+    #[must_use]
+    pub fn plan(&self) -> Option<&PlanName> {
+        match self {
+            Self::PlanAppeared(state) => Some(state.name()),
+            Self::PlanGone { plan }
+            | Self::Task { plan, .. }
+            | Self::TaskGone { plan, .. }
+            | Self::Findings { plan, .. }
+            | Self::Ownership { plan, .. } => Some(plan),
+            Self::Unreadable { key: Key::Plan(plan, _), .. } => Some(plan),
+            Self::Unreadable { .. } | Self::OrchestratorAppeared(_) | Self::OrchestratorGone(_) => None,
+        }
+    }
+}

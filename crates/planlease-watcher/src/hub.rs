@@ -1,0 +1,225 @@
+//! Where the one task that reads and the many that subscribe meet. It is locked for moments only, never across an await.
+//!
+//! The task owns the [`Publisher`]; when it ends, however it ends, the publisher is dropped, and everybody learns of it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use planlease_core::{BootTime, Revision};
+use tokio::sync::watch;
+
+use crate::{change::ChangeSet, error::Error, ring::Ring, snapshot::Snapshot};
+
+/// What is shared.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    limit: usize,
+    /// The present snapshot and the changes that led to it; `None` before the first list.
+    present: Option<(Snapshot, Ring)>,
+    failure: Option<Error>,
+    health: Health,
+}
+
+/// How a watcher does: for health checks and metrics. Counts begin with its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// The revision up to which everything is known, as far as etcd says; `None` before the first list. May be above the
+    /// snapshot's, since other namespaces raise it too.
+    pub revision: Option<Revision>,
+    /// When etcd was last heard of. It is asked after some seconds of silence: if this is older than ten, etcd is not
+    /// to be reached, and what is known grows stale.
+    pub heard_at: Option<BootTime>,
+    /// Whether the watch stands, as far as is known.
+    pub connected: bool,
+    /// Present subscribers.
+    pub subscribers: usize,
+    /// Change sets told.
+    pub change_sets: u64,
+    /// Changes told.
+    pub changes: u64,
+    /// How often the history was not to be had and the list was read again.
+    pub resyncs: u64,
+    /// How often the connection broke.
+    pub breaks: u64,
+    /// How often a subscriber fell behind and was given a snapshot instead.
+    pub lagged: u64,
+}
+
+/// What there is at a subscriber's position.
+pub(crate) enum Read {
+    /// The next set, and the position after it.
+    Set(Arc<ChangeSet>, u64),
+    /// The position is gone, or there was none; the present, and the position after it.
+    Present(Snapshot, u64),
+    /// Nothing yet.
+    Nothing,
+}
+
+impl Hub {
+    /// A hub that keeps `limit` changes for subscribers, and the side of it that tells.
+    pub(crate) fn new(limit: usize) -> (Arc<Self>, Publisher) {
+        let state = State { limit, present: None, failure: None, health: Health::default() };
+        let hub = Arc::new(Self { state: Mutex::new(state) });
+        let publisher =
+            Publisher { hub: hub.clone(), revision: watch::Sender::new(None), news: watch::Sender::new(0) };
+        (hub, publisher)
+    }
+
+    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+        self.state().present.as_ref().map(|(snapshot, _)| snapshot.clone())
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.state().health
+    }
+
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.state().failure.clone()
+    }
+
+    /// What there is at a position; `None` stands for the beginning, which is a snapshot.
+    pub(crate) fn read(&self, position: Option<u64>) -> Read {
+        let mut state = self.state();
+        let Some((snapshot, ring)) = &state.present else { return Read::Nothing };
+        let end = ring.end();
+        match position.map(|position| (position, ring.at(position))) {
+            Some((position, Ok(Some(set)))) => Read::Set(set.clone(), position + 1),
+            Some((_, Ok(None))) => Read::Nothing,
+            None => Read::Present(snapshot.clone(), end),
+            Some((_, Err(_))) => {
+                let snapshot = snapshot.clone();
+                state.health.lagged += 1;
+                Read::Present(snapshot, end)
+            }
+        }
+    }
+
+    /// Where somebody goes on who has seen everything up to `from`; `None` if it needs a snapshot first.
+    pub(crate) fn resume(&self, from: Revision) -> Result<Option<u64>, Error> {
+        let state = self.state();
+        let (Some((snapshot, ring)), Some(at)) = (&state.present, state.health.revision) else {
+            return Ok(None);
+        };
+        if from > at {
+            return Err(Error::Future { from, at });
+        }
+        // Above the snapshot's revision etcd says that there is nothing of ours. It may err; a snapshot does not.
+        Ok(ring.position_after(from).ok().filter(|_| from <= snapshot.revision))
+    }
+
+    /// Counts a subscriber for as long as the returned value lives.
+    pub(crate) fn enter(self: &Arc<Self>) -> Subscribed {
+        self.state().health.subscribers += 1;
+        Subscribed(self.clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A subscriber that counts.
+#[derive(Debug)]
+pub(crate) struct Subscribed(Arc<Hub>);
+
+impl Subscribed {
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0
+    }
+}
+
+impl Drop for Subscribed {
+    fn drop(&mut self) {
+        self.0.state().health.subscribers -= 1;
+    }
+}
+
+/// The side that tells. Its end is the end of the stream for everybody.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    hub: Arc<Hub>,
+    /// The revision that is reached.
+    revision: watch::Sender<Option<Revision>>,
+    /// Wakes the subscribers.
+    news: watch::Sender<u64>,
+}
+
+impl Publisher {
+    pub(crate) fn revisions(&self) -> watch::Receiver<Option<Revision>> {
+        self.revision.subscribe()
+    }
+
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// Tells the present state of things, and the change set that led to it, if any.
+    pub(crate) fn publish(&self, snapshot: Snapshot, set: Option<ChangeSet>) {
+        let revision = snapshot.revision;
+        let mut told = None;
+        {
+            let mut state = self.hub.state();
+            let limit = state.limit;
+            let first = state.present.is_none();
+            let (present, ring) =
+                state.present.get_or_insert_with(|| (snapshot.clone(), Ring::new(limit, revision)));
+            let after = present.revision;
+            *present = snapshot;
+            if let Some(set) = set {
+                let (resynced, changes) = (set.resynced, set.changes.len());
+                ring.push(after, Arc::new(set));
+                told = Some(ring.end());
+                state.health.change_sets += 1;
+                state.health.changes += u64::try_from(changes).unwrap_or(u64::MAX);
+                state.health.resyncs += u64::from(resynced);
+            } else if first {
+                told = Some(ring.end());
+            }
+        }
+        self.reached(revision);
+        if let Some(end) = told {
+            self.news.send_replace(end);
+        }
+    }
+
+    /// etcd says that it has told everything up to this revision.
+    pub(crate) fn reached(&self, revision: Revision) {
+        {
+            let mut state = self.hub.state();
+            state.health.revision = state.health.revision.max(Some(revision));
+        }
+        self.revision.send_if_modified(|reached| {
+            let further = *reached < Some(revision);
+            *reached = (*reached).max(Some(revision));
+            further
+        });
+    }
+
+    /// etcd was heard of.
+    pub(crate) fn heard(&self, at: BootTime) {
+        self.hub.state().health.heard_at = Some(at);
+    }
+
+    /// The watch stands, or does not.
+    pub(crate) fn connected(&self, connected: bool) {
+        self.hub.state().health.connected = connected;
+    }
+
+    /// The connection broke.
+    pub(crate) fn broken(&self) {
+        let mut state = self.hub.state();
+        state.health.connected = false;
+        state.health.breaks += 1;
+    }
+
+    /// The end, with its reason if it was not wanted.
+    pub(crate) fn end(self, result: Result<(), Error>) {
+        let mut state = self.hub.state();
+        state.health.connected = false;
+        state.failure = result.err();
+    }
+}

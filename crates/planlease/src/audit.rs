@@ -1,0 +1,138 @@
+//! The audit of a live store: reads its whole history from etcd and replays it against the invariants.
+
+use std::collections::BTreeMap;
+
+use planlease_core::{
+    Revision,
+    audit::{Audit, Report},
+    change::{Entry, RawChangeSet},
+    keys::Key,
+};
+
+use crate::{
+    coordinator::Coordinator,
+    error::Error,
+    feed::{self, Feed},
+};
+
+/// How often an audit begins anew because the history was compacted while it was read.
+const MAX_RESTARTS: usize = 5;
+
+/// What an audit came to.
+#[derive(Clone, Debug)]
+pub struct Audited {
+    /// What was found.
+    pub report: Report,
+    /// Whether the history was there from the first revision on. If not, it began with a snapshot: the compacted past is
+    /// taken as it is.
+    pub complete: bool,
+    /// Up to which revision it was read.
+    pub until: Revision,
+    /// The audit itself, for further questions.
+    pub audit: Audit,
+}
+
+impl Coordinator {
+    /// Reads the history of the namespace up to the present revision and replays it. Takes as long as the history is;
+    /// `progress` is told up to which revision it was read. Changes nothing.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn audit(&self, mut progress: impl FnMut(u64)) -> Result<Audited, Error> {
+        let present = self.snapshot(&self.layout().everything()).await?;
+        let until = present.revision;
+        let present = present.entries.into_iter().map(|(key, entry)| (key, entry.modified)).collect();
+        let first = Revision::from_wire(1).unwrap_or(until);
+        let mut replay = Replay::new(present, until);
+        let Some(mut compacted) = self.replay(&mut replay, first, &mut progress).await? else {
+            return Ok(replay.finish(true));
+        };
+        for _ in 0..MAX_RESTARTS {
+            replay = Replay::new(replay.present, until);
+            match feed::snapshot(self.etcd(), self.layout(), &self.layout().everything(), Some(compacted))
+                .await
+            {
+                Ok(snapshot) => replay.seed(snapshot.entries),
+                Err(Error::Compacted) => {}
+                Err(error) => return Err(error),
+            }
+            match self.replay(&mut replay, compacted.next(), &mut progress).await? {
+                None => return Ok(replay.finish(false)),
+                Some(further) => compacted = further, // Compacted while it was read: again from there.
+            }
+        }
+        Err(Error::Compacted)
+    }
+
+    /// Replays the history from `from` on. `Some` if it is compacted up to a later revision than that.
+    async fn replay(
+        &self,
+        replay: &mut Replay,
+        from: Revision,
+        progress: &mut impl FnMut(u64),
+    ) -> Result<Option<Revision>, Error> {
+        let mut changes = self.changes(self.layout().everything(), from).in_a_hurry();
+        while !replay.is_complete() {
+            match changes.next().await? {
+                Feed::Compacted(at) => return Ok(Some(at)),
+                Feed::Broken(reason) => tracing::debug!(reason, "the history is read on"),
+                Feed::Alive(revision) => replay.told = replay.told.max(Some(revision)),
+                Feed::Connected => {}
+                Feed::Changes(sets) => {
+                    sets.iter().for_each(|set| replay.apply(set));
+                    progress(sets.last().map_or(0, |set| set.revision.get()));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A history being replayed until it arrives at the present.
+///
+/// When everything has been told cannot be known from the watch alone: some versions of etcd say so before it is true. So
+/// the replayed state is compared with the present one: if every key was last written at the same revision, nothing is
+/// missing.
+struct Replay {
+    audit: Audit,
+    /// Every key with the revision that wrote it last, as replayed so far.
+    replayed: BTreeMap<Key, Revision>,
+    /// The same as etcd shows it at `until`.
+    present: BTreeMap<Key, Revision>,
+    until: Revision,
+    /// Up to which revision etcd claims to have told everything.
+    told: Option<Revision>,
+}
+
+impl Replay {
+    fn new(present: BTreeMap<Key, Revision>, until: Revision) -> Self {
+        Self { audit: Audit::new(), replayed: BTreeMap::new(), present, until, told: None }
+    }
+
+    fn seed(&mut self, entries: Vec<(Key, Entry)>) {
+        self.replayed = entries.iter().map(|(key, entry)| (key.clone(), entry.modified)).collect();
+        self.audit.seed(entries);
+    }
+
+    fn apply(&mut self, set: &RawChangeSet) {
+        self.told = self.told.max(Some(set.revision));
+        if set.revision > self.until {
+            return;
+        }
+        for change in &set.changes {
+            match &change.entry {
+                Some(entry) => self.replayed.insert(change.key.clone(), entry.modified),
+                None => self.replayed.remove(&change.key),
+            };
+        }
+        self.audit.apply(set);
+    }
+
+    fn is_complete(&self) -> bool {
+        self.told >= Some(self.until) && self.replayed == self.present
+    }
+
+    fn finish(self, complete: bool) -> Audited {
+        Audited { report: self.audit.report(), complete, until: self.until, audit: self.audit }
+    }
+}

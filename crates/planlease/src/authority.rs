@@ -1,0 +1,529 @@
+//! The right to write the tasks of one plan, and the writes.
+//!
+//! Every write names its right (a guard) and the revision that it saw, and etcd compares both in the transaction that
+//! writes. There is no way to write a task record without an [`Authority`], and no way to make one without a guard.
+
+use planlease_core::{
+    FencingToken, LeaseId, OrchestratorId, PlanName, Revision, TaskId, TermNumber,
+    change::Entry,
+    codec::{self, FormatVersion},
+    keys::{Key, PlanKey},
+    record::{FindingsRecord, Guard, Role, TaskRecord, Writer},
+    transition::{self, Change, Write},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    coordinator::Coordinator,
+    error::Error,
+    etcd::{Branch, Compare, MAX_BYTES, Op, Reply, Transaction},
+    plan::PlanView,
+    session::Session,
+};
+
+/// How often a decision is taken anew on a fresh record before it is given up as a conflict.
+const MAX_CONFLICTS: usize = 32;
+
+/// How many updates travel in one transaction. etcd allows 126 nested ones with its default limits; dependencies of a
+/// task that starts are compared too.
+const MAX_BATCH: usize = 100;
+
+/// A task as it was at a revision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskView {
+    /// Which task.
+    pub id: TaskId,
+    /// The revision that wrote this record: what an update compares.
+    pub revision: Revision,
+    /// The record.
+    pub record: TaskRecord,
+}
+
+impl TaskView {
+    pub(crate) fn read(id: TaskId, entry: &Entry) -> Result<Self, Error> {
+        Ok(Self { id, revision: entry.modified, record: codec::decode(&entry.value)? })
+    }
+}
+
+/// What became of an update. One of three; "probably" is not among them.
+#[derive(Clone, Debug)]
+#[must_use = "an update may have been refused"]
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
+pub enum Outcome {
+    /// It was carried out, exactly once; this is the record now.
+    Committed(TaskView),
+    /// It was not carried out and never will be.
+    Refused(Refused),
+    /// etcd did not answer in time: it was carried out, or will be, or never. The record's `op_id` tells later.
+    Unknown {
+        /// Identifies the write in the record and in the history.
+        op_id: Uuid,
+        /// What happened to the request.
+        reason: String,
+    },
+}
+
+/// Why an update was not carried out.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The record was changed since it was seen; this is it now.
+    Conflict(Box<TaskView>),
+    /// The transition table does not allow it; this is the record.
+    NotAllowed(transition::Refusal, Box<TaskView>),
+    /// The right is gone: the ownership, the registration, or the absence of an owner.
+    RightGone,
+    /// A task that it depends on was changed since it was seen, or is not done.
+    Dependency,
+    /// The plan has no such task, or is gone.
+    NoSuchTask,
+}
+
+/// The right to write the tasks of one plan. See [`crate::Ownership::authority`], [`Delegation`],
+/// [`Coordinator::worker`] and [`Coordinator::operator`].
+#[derive(Clone, Debug)]
+pub struct Authority {
+    coordinator: Coordinator,
+    plan: PlanName,
+    writer: Writer,
+    /// The session that the right hangs on, if it is one of this process: looked at before anything is sent.
+    session: Option<Session>,
+}
+
+/// An ownership's right as plain data, for another process of the same owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delegation {
+    /// The plan.
+    pub plan: PlanName,
+    /// Who owns it.
+    pub owner: OrchestratorId,
+    /// The term.
+    pub term: TermNumber,
+    /// Its token.
+    pub token: FencingToken,
+    /// What every write under it compares.
+    pub guard: Guard,
+}
+
+impl Coordinator {
+    /// The right that somebody else's ownership delegated to this process.
+    #[must_use]
+    pub fn delegated(&self, delegation: &Delegation) -> Authority {
+        let writer = Writer {
+            who: delegation.owner.to_string(),
+            role: Role::Owner,
+            term: Some(delegation.term),
+            guard: delegation.guard.clone(),
+        };
+        Authority::new(self.clone(), delegation.plan.clone(), writer, None)
+    }
+
+    /// The right of a worker: it claims tasks of a plan that somebody else owns, fenced by its registration.
+    ///
+    /// # Errors
+    /// [`Error::SessionLost`] if the session is not registered or not alive.
+    pub fn worker(&self, session: &Session, plan: &PlanName) -> Result<Authority, Error> {
+        session.ensure_live()?;
+        let registered = session.registered();
+        let revision = registered.ok_or(Error::SessionLost(planlease_core::session::LossReason::Closed))?;
+        let guard = Guard::Worker { orchestrator: session.id().clone(), revision };
+        let writer = Writer { who: session.id().to_string(), role: Role::Worker, term: None, guard };
+        Ok(Authority::new(self.clone(), plan.clone(), writer, Some(session.clone())))
+    }
+
+    /// The right of a person: to change what nobody works on, as long as the ownership of the plan stays as seen (by
+    /// somebody, or by nobody).
+    ///
+    /// # Errors
+    /// [`Error::PlanOwned`] while somebody is about to take over: try again.
+    pub fn operator(&self, plan: &PlanView, who: &str) -> Result<Authority, Error> {
+        let guard = plan.line.guard().ok_or_else(|| Error::PlanOwned {
+            plan: plan.name.clone(),
+            by: plan
+                .line
+                .candidates()
+                .first()
+                .map_or_else(String::new, planlease_core::term::Candidate::name),
+        })?;
+        let term = plan.line.owner().map(|(_, term)| term.number);
+        let writer = Writer { who: who.to_owned(), role: Role::Operator, term, guard };
+        Ok(Authority::new(self.clone(), plan.name.clone(), writer, None))
+    }
+}
+
+impl Authority {
+    pub(crate) fn new(
+        coordinator: Coordinator,
+        plan: PlanName,
+        writer: Writer,
+        session: Option<Session>,
+    ) -> Self {
+        Self { coordinator, plan, writer, session }
+    }
+
+    /// The plan that it is good for.
+    #[must_use]
+    pub fn plan(&self) -> &PlanName {
+        &self.plan
+    }
+
+    /// Who writes by it.
+    #[must_use]
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Changes a task if its record is still the one that was seen. One transaction. `attempt`: the attempt that the
+    /// change is about; `None` for whichever is present.
+    ///
+    /// # Errors
+    /// [`Error::SessionLost`] if the session under the right is over (nothing is sent then), and what proves that nothing
+    /// was done: [`Error::Unreachable`], [`Error::PermissionDenied`], …. A lost answer is not an error but
+    /// [`Outcome::Unknown`].
+    ///
+    /// # Cancel safety
+    /// A dropped future leaves the outcome unknown.
+    pub async fn update(
+        &self,
+        seen: &TaskView,
+        attempt: Option<u32>,
+        change: &Change,
+    ) -> Result<Outcome, Error> {
+        self.update_with(seen, attempt, change, &[]).await
+    }
+
+    /// Starts a task: claims it for the writer, if it and all that it depends on are as the plan was seen, and done.
+    /// One transaction.
+    ///
+    /// # Errors
+    /// As [`Authority::update`].
+    pub async fn start(&self, plan: &PlanView, task: &TaskId) -> Result<Outcome, Error> {
+        let Some(seen) = plan.tasks.get(task) else { return Ok(Outcome::Refused(Refused::NoSuchTask)) };
+        if plan.blockers(task).next().is_some() {
+            return Ok(Outcome::Refused(Refused::Dependency));
+        }
+        self.update_with(seen, None, &Change::Start, &plan.dependency_revisions(task)).await
+    }
+
+    /// Reads the task, decides, and writes; decides anew on the fresh record whenever somebody else was faster. `None`
+    /// leaves the task as it is, which is told as committed. At most 32 tries.
+    ///
+    /// # Errors
+    /// As [`Authority::update`].
+    pub async fn modify(
+        &self,
+        task: &TaskId,
+        mut decide: impl FnMut(&TaskRecord) -> Option<Change>,
+    ) -> Result<Outcome, Error> {
+        let Some(mut seen) = self.coordinator.task(&self.plan, task).await? else {
+            return Ok(Outcome::Refused(Refused::NoSuchTask));
+        };
+        for _ in 0..MAX_CONFLICTS {
+            let Some(change) = decide(&seen.record) else { return Ok(Outcome::Committed(seen)) };
+            match self.update(&seen, None, &change).await? {
+                Outcome::Refused(Refused::Conflict(present)) => seen = *present,
+                outcome => return Ok(outcome),
+            }
+        }
+        Ok(Outcome::Refused(Refused::Conflict(Box::new(seen))))
+    }
+
+    /// Many updates of different tasks, as few transactions as possible; each succeeds or fails by itself.
+    ///
+    /// # Errors
+    /// As [`Authority::update`]; what was done before the error stays done.
+    pub async fn update_all(&self, updates: &[(TaskView, Change)]) -> Result<Vec<Outcome>, Error> {
+        let mut outcomes = Vec::with_capacity(updates.len());
+        let mut rest = updates;
+        while !rest.is_empty() {
+            let planned = self.plan_batch(rest)?;
+            let (batch, after) = rest.split_at(planned.len());
+            rest = after;
+            outcomes.extend(self.send_batch(batch, planned).await?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Stores the output of a task, cut to the size that is kept. One transaction.
+    ///
+    /// # Errors
+    /// [`Error::OwnershipLost`] if the right is gone, [`Error::TaskNotFound`], and as for any request.
+    pub async fn write_findings(&self, task: &TaskId, attempt: u32, text: &str) -> Result<(), Error> {
+        self.ensure_live()?;
+        let layout = self.coordinator.layout();
+        let findings = FindingsRecord {
+            v: FormatVersion::default(),
+            attempt,
+            text: codec::shorten(text, codec::MAX_FINDINGS),
+            bytes: u64::try_from(text.len()).unwrap_or(u64::MAX),
+        };
+        let key = layout.of(&self.plan, &PlanKey::Findings(task.clone()));
+        let record = layout.of(&self.plan, &PlanKey::Task(task.clone()));
+        let txn =
+            Transaction::when([Compare::Exists(record.clone())].into_iter().chain(self.guard_compare()))
+                .then([Op::Put(key, codec::encode_within(&findings, 2 * codec::MAX_VALUE)?)])
+                .otherwise([Op::Find(record)]);
+        let mut reply = self.coordinator.etcd().settle(&txn).await?;
+        match (reply.branch, reply.row()) {
+            (Branch::Then, _) => Ok(()),
+            (Branch::Otherwise, Some(_)) => Err(Error::OwnershipLost(self.plan.clone())),
+            (Branch::Otherwise, None) => {
+                Err(Error::TaskNotFound { plan: self.plan.clone(), task: task.clone() })
+            }
+        }
+    }
+
+    /// As many updates from the front as fit into one transaction, at least one.
+    fn plan_batch(&self, updates: &[(TaskView, Change)]) -> Result<Vec<Planned>, Error> {
+        let mut planned = Vec::new();
+        let mut bytes = 0;
+        for (seen, change) in updates.iter().take(MAX_BATCH) {
+            let next = self.plan_update(seen, None, change, &[])?;
+            bytes += next.bytes();
+            if bytes > MAX_BYTES - 64 * 1024 && !planned.is_empty() {
+                break;
+            }
+            planned.push(next);
+        }
+        Ok(planned)
+    }
+
+    async fn send_batch(
+        &self,
+        batch: &[(TaskView, Change)],
+        planned: Vec<Planned>,
+    ) -> Result<Vec<Outcome>, Error> {
+        self.ensure_live()?;
+        let nested = planned.iter().filter_map(|planned| match planned {
+            Planned::Send { inner, .. } => Some(Op::Nested(inner.clone())),
+            Planned::Refused(_) => None,
+        });
+        let txn = Transaction::when(self.guard_compare()).then(nested);
+        let reply = if txn.then.is_empty() { None } else { Some(self.coordinator.etcd().settle(&txn).await) };
+        let mut reply = match reply {
+            Some(Err(fault)) if !fault.not_executed => return Ok(unknown(&planned, &fault.to_string())),
+            Some(Err(fault)) => return Err(fault.into()),
+            Some(Ok(reply)) => Some(reply),
+            None => None,
+        };
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for ((seen, _), planned) in batch.iter().zip(planned) {
+            let outcome = match (planned, &mut reply) {
+                (Planned::Refused(refused), _) => Outcome::Refused(refused),
+                (Planned::Send { next, .. }, Some(reply)) if reply.branch == Branch::Then => {
+                    let mut inner = reply.nested_reply();
+                    match &mut inner {
+                        Some(inner) if inner.branch == Branch::Then => committed(seen, inner.revision, *next),
+                        Some(inner) => {
+                            let entry = inner.row();
+                            self.judge(seen, &next, entry, true, reply.uncertain).await?
+                        }
+                        None => Outcome::Unknown { op_id: next.op_id, reason: "an incomplete answer".into() },
+                    }
+                }
+                (Planned::Send { next, .. }, Some(reply)) => {
+                    let entry = self.coordinator.task_entry(&self.plan, &seen.id).await?;
+                    self.judge(seen, &next, entry, false, reply.uncertain).await?
+                }
+                (Planned::Send { next, .. }, None) => {
+                    Outcome::Unknown { op_id: next.op_id, reason: "nothing was sent".into() }
+                }
+            };
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+
+    async fn update_with(
+        &self,
+        seen: &TaskView,
+        attempt: Option<u32>,
+        change: &Change,
+        requires: &[(TaskId, Revision)],
+    ) -> Result<Outcome, Error> {
+        self.ensure_live()?;
+        let (next, inner) = match self.plan_update(seen, attempt, change, requires)? {
+            Planned::Refused(refused) => return Ok(Outcome::Refused(refused)),
+            Planned::Send { next, inner } => (next, inner),
+        };
+        let op_id = next.op_id;
+        let mut txn = inner.otherwise([self.guard_read()]);
+        txn.when.extend(self.guard_compare());
+        let mut reply = match self.coordinator.etcd().settle(&txn).await {
+            Ok(reply) => reply,
+            Err(fault) if fault.not_executed => return Err(fault.into()),
+            Err(fault) => return Ok(Outcome::Unknown { op_id, reason: fault.to_string() }),
+        };
+        if reply.branch == Branch::Then {
+            return Ok(committed(seen, reply.revision, *next));
+        }
+        let entry = reply.row();
+        let right = self.guard_holds(&mut reply);
+        self.judge(seen, &next, entry, right, reply.uncertain).await
+    }
+
+    /// The update as a transaction without the guard, which is added once for all that travel together.
+    fn plan_update(
+        &self,
+        seen: &TaskView,
+        attempt: Option<u32>,
+        change: &Change,
+        requires: &[(TaskId, Revision)],
+    ) -> Result<Planned, Error> {
+        let layout = self.coordinator.layout();
+        let write = Write {
+            writer: self.writer.clone(),
+            attempt,
+            at: self.coordinator.clock().wall(),
+            op_id: self.coordinator.etcd().random().uuid(),
+        };
+        let next = match transition::apply(&seen.record, change, &write) {
+            Ok(next) => next,
+            Err(refusal) => {
+                return Ok(Planned::Refused(Refused::NotAllowed(refusal, Box::new(seen.clone()))));
+            }
+        };
+        let key = layout.of(&self.plan, &PlanKey::Task(seen.id.clone()));
+        let requires = requires.iter().map(|(task, revision)| {
+            Compare::Modified(layout.of(&self.plan, &PlanKey::Task(task.clone())), Some(*revision))
+        });
+        let inner = Transaction::when(
+            [Compare::Modified(key.clone(), Some(seen.revision))].into_iter().chain(requires),
+        )
+        .then([Op::Put(key.clone(), codec::encode(&next)?)])
+        .otherwise([Op::Get(key)]);
+        Ok(Planned::Send { next: Box::new(next), inner })
+    }
+
+    /// What a refusal by etcd means, given the present record.
+    async fn judge(
+        &self,
+        seen: &TaskView,
+        next: &TaskRecord,
+        entry: Option<Entry>,
+        right: bool,
+        uncertain: bool,
+    ) -> Result<Outcome, Error> {
+        let Some(entry) = entry else { return Ok(Outcome::Refused(Refused::NoSuchTask)) };
+        let present = TaskView::read(seen.id.clone(), &entry)?;
+        if present.record.op_id == next.op_id {
+            return Ok(Outcome::Committed(present)); // By an earlier try whose answer got lost.
+        }
+        if uncertain && present.revision != seen.revision {
+            match self.trace(seen, next.op_id, &entry).await {
+                Ok(Some(view)) => return Ok(Outcome::Committed(view)),
+                Ok(None) => {}
+                Err(error) => {
+                    return Ok(Outcome::Unknown { op_id: next.op_id, reason: error.to_string() });
+                }
+            }
+        }
+        Ok(Outcome::Refused(if !right {
+            Refused::RightGone
+        } else if present.revision == seen.revision {
+            Refused::Dependency
+        } else {
+            Refused::Conflict(Box::new(present))
+        }))
+    }
+
+    /// Looks in the history whether a write was carried out and written over since: walks back from the present record to
+    /// the one that was seen.
+    async fn trace(&self, seen: &TaskView, op_id: Uuid, present: &Entry) -> Result<Option<TaskView>, Error> {
+        let mut at = present.modified;
+        while let Some(before) =
+            Revision::from_wire(at.to_wire() - 1).filter(|before| *before > seen.revision)
+        {
+            let Some(entry) = self.coordinator.task_entry_at(&self.plan, &seen.id, before).await? else {
+                break;
+            };
+            let view = TaskView::read(seen.id.clone(), &entry)?;
+            if view.record.op_id == op_id {
+                return Ok(Some(view));
+            }
+            if view.revision <= seen.revision {
+                break;
+            }
+            at = view.revision;
+        }
+        Ok(None)
+    }
+
+    fn guard_compare(&self) -> Option<Compare> {
+        let layout = self.coordinator.layout();
+        match &self.writer.guard {
+            Guard::Owner { revision, .. } | Guard::Worker { revision, .. } => {
+                self.guard_key().map(|key| Compare::Created(key, Some(*revision)))
+            }
+            Guard::Unowned => Some(Compare::Empty(layout.queue(&self.plan))),
+            Guard::Import => None, // Not made outside this crate; imports guard themselves.
+        }
+    }
+
+    fn guard_key(&self) -> Option<Vec<u8>> {
+        let layout = self.coordinator.layout();
+        match &self.writer.guard {
+            Guard::Owner { lease, .. } => Some(layout.of(&self.plan, &PlanKey::Owner(*lease))),
+            Guard::Worker { orchestrator, .. } => Some(layout.key(&Key::Orchestrator(orchestrator.clone()))),
+            Guard::Unowned | Guard::Import => None,
+        }
+    }
+
+    fn guard_read(&self) -> Op {
+        match self.guard_key() {
+            Some(key) => Op::Find(key),
+            None => Op::Range(self.coordinator.layout().queue(&self.plan), 1),
+        }
+    }
+
+    fn guard_holds(&self, reply: &mut Reply) -> bool {
+        let row = reply.row();
+        match &self.writer.guard {
+            Guard::Owner { revision, .. } | Guard::Worker { revision, .. } => {
+                row.is_some_and(|entry| entry.created == *revision)
+            }
+            Guard::Unowned | Guard::Import => row.is_none(),
+        }
+    }
+
+    fn ensure_live(&self) -> Result<(), Error> {
+        self.session.as_ref().map_or(Ok(()), Session::ensure_live)
+    }
+
+    /// The lease under the right, if it is an owner's.
+    #[must_use]
+    pub fn lease(&self) -> Option<LeaseId> {
+        match self.writer.guard {
+            Guard::Owner { lease, .. } => Some(lease),
+            Guard::Worker { .. } | Guard::Unowned | Guard::Import => None,
+        }
+    }
+}
+
+/// An update, thought through before it is sent.
+enum Planned {
+    Send { next: Box<TaskRecord>, inner: Transaction },
+    Refused(Refused),
+}
+
+impl Planned {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Send { inner, .. } => inner.bytes(),
+            Self::Refused(_) => 0,
+        }
+    }
+}
+
+fn committed(seen: &TaskView, revision: Revision, record: TaskRecord) -> Outcome {
+    Outcome::Committed(TaskView { id: seen.id.clone(), revision, record })
+}
+
+fn unknown(planned: &[Planned], reason: &str) -> Vec<Outcome> {
+    let outcome = |planned: &Planned| match planned {
+        Planned::Send { next, .. } => Outcome::Unknown { op_id: next.op_id, reason: reason.to_owned() },
+        Planned::Refused(refused) => Outcome::Refused(refused.clone()),
+    };
+    planned.iter().map(outcome).collect()
+}

@@ -1,0 +1,295 @@
+//! What a coordinator is told: plain data, checked once.
+
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+
+use planlease_core::{
+    Namespace,
+    session::{Timing, TimingError, default_margin},
+};
+
+use crate::{
+    clock::{Clock, SystemClock},
+    connect::{Connector, SocketConnector},
+    local::LocalServer,
+};
+
+/// Where etcd is and how to talk to it.
+///
+/// The default is the user's own local server (see [`LocalServer`]); [`Config::with_endpoints`] names an etcd.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The servers: members of one cluster, in the order of preference. One is used at a time.
+    pub endpoints: Vec<Endpoint>,
+    /// How `https` endpoints are verified, and by what this side is known. `None`: the system's roots, no certificate.
+    pub tls: Option<Tls>,
+    /// The user and password, if etcd asks for them.
+    pub credentials: Option<Credentials>,
+    /// The key below which everything is kept. Default: `/planlease`.
+    pub root: String,
+    /// The team's own room below it. Default: `default`.
+    pub namespace: Namespace,
+    /// How long a connection may take to be made. Default: 3 s.
+    pub connect_timeout: Duration,
+    /// How long one request may take before another endpoint is tried. Default: 3 s.
+    pub request_timeout: Duration,
+    /// How long an operation is tried again in all before it is given up. Default: 15 s.
+    pub operation_timeout: Duration,
+    /// The time to live of sessions: how long after a crash its plans are free. Default: 15 s.
+    pub ttl: Duration,
+    /// How long before the server can drop a session its holder stops. Default: a tenth of the TTL, at least 0.5 s.
+    pub margin: Option<Duration>,
+    /// Seeds every id and every jitter; `None`: by the operating system. Give a number to make a run repeatable.
+    pub seed: Option<u64>,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where connections come from.
+    pub connector: Arc<dyn Connector>,
+}
+
+impl Default for Config {
+    /// The user's own local server, started on first use if the program `planlease` is on the path.
+    fn default() -> Self {
+        Self::local(LocalServer::of_user())
+    }
+}
+
+impl Config {
+    /// A local server.
+    #[must_use]
+    pub fn local(server: LocalServer) -> Self {
+        let endpoint = Endpoint::Unix(server.socket());
+        Self { connector: Arc::new(server), ..Self::with_endpoints(vec![endpoint]) }
+    }
+
+    /// An etcd that runs elsewhere. Nothing is ever started.
+    #[must_use]
+    pub fn with_endpoints(endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            endpoints,
+            tls: None,
+            credentials: None,
+            root: "/planlease".to_owned(),
+            namespace: Namespace::default(),
+            connect_timeout: Duration::from_secs(3),
+            request_timeout: Duration::from_secs(3),
+            operation_timeout: Duration::from_secs(15),
+            ttl: Duration::from_secs(15),
+            margin: None,
+            seed: None,
+            clock: Arc::new(SystemClock),
+            connector: Arc::new(SocketConnector),
+        }
+    }
+
+    /// How sessions are timed if the server grants the TTL that is asked for.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        Timing { ttl: self.ttl, margin: self.margin.unwrap_or_else(|| default_margin(self.ttl)) }
+    }
+
+    /// Checks what has to hold between the settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with the numbers.
+    pub fn validate(self) -> Result<Self, ConfigError> {
+        if self.endpoints.is_empty() {
+            return Err(ConfigError::NoEndpoint);
+        }
+        if self.root.trim_end_matches('/').is_empty() || !self.root.starts_with('/') {
+            return Err(ConfigError::Root { root: self.root });
+        }
+        self.timing().validate()?;
+        if self.request_timeout > self.operation_timeout {
+            return Err(ConfigError::Timeouts {
+                request: self.request_timeout,
+                operation: self.operation_timeout,
+            });
+        }
+        let secure = self.endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Https(_)));
+        if self.tls.is_some() && !secure {
+            return Err(ConfigError::TlsUnused);
+        }
+        Ok(self)
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is nothing to connect to.
+    #[error("no endpoint is given")]
+    NoEndpoint,
+    /// Not an address.
+    #[error(
+        "{text:?} is not an endpoint: {reason}; write http://HOST:PORT, https://HOST:PORT, HOST:PORT or unix:PATH"
+    )]
+    Endpoint {
+        /// The text as given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Keys have to begin with something of our own.
+    #[error("the root {root:?} must begin with `/` and be more than that")]
+    Root {
+        /// The root as given.
+        root: String,
+    },
+    /// The session cannot be timed so.
+    #[error(transparent)]
+    Timing(#[from] TimingError),
+    /// One request could use up more than the whole operation has.
+    #[error("the request timeout ({request:?}) is longer than the operation timeout ({operation:?})")]
+    Timeouts {
+        /// The request timeout.
+        request: Duration,
+        /// The operation timeout.
+        operation: Duration,
+    },
+    /// Certificates are given, but nothing is encrypted.
+    #[error("TLS files are given, but no endpoint begins with https://")]
+    TlsUnused,
+    /// A TLS file cannot be used.
+    #[error("cannot use the TLS files: {reason}")]
+    Tls {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// The address of one server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Endpoint {
+    /// `http://host:port`, not encrypted.
+    Http(String),
+    /// `https://host:port`.
+    Https(String),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl FromStr for Endpoint {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let invalid =
+            |reason: &str| ConfigError::Endpoint { text: text.to_owned(), reason: reason.to_owned() };
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return if path.is_empty() {
+                Err(invalid("the path is empty"))
+            } else {
+                Ok(Self::Unix(path.into()))
+            };
+        }
+        let (make, rest): (fn(String) -> Self, &str) = match text.split_once("://") {
+            Some(("http", rest)) => (Self::Http, rest),
+            Some(("https", rest)) => (Self::Https, rest),
+            Some((scheme, _)) => return Err(invalid(&format!("{scheme}:// is not spoken here"))),
+            None => (Self::Http, text),
+        };
+        let authority: http::uri::Authority =
+            rest.trim_end_matches('/').parse().map_err(|error| invalid(&format!("{error}")))?;
+        if authority.port_u16().is_none() {
+            return Err(invalid("the port is missing"));
+        }
+        Ok(make(authority.to_string()))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(authority) => write!(f, "http://{authority}"),
+            Self::Https(authority) => write!(f, "https://{authority}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// How servers are verified, and by what this side is known. PEM.
+#[derive(Clone, Default)]
+pub struct Tls {
+    /// The certificate authorities that are trusted, instead of the system's.
+    pub ca: Option<Vec<u8>>,
+    /// This side's certificate and its private key.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+    /// The name that the server's certificate must have, if not the endpoint's.
+    pub server_name: Option<String>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("ca", &self.ca.is_some())
+            .field("identity", &self.identity.is_some())
+            .field("server_name", &self.server_name)
+            .finish()
+    }
+}
+
+/// A user of etcd. The password is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_read_as_people_write_them() {
+        for (text, shown) in [
+            ("127.0.0.1:2379", "http://127.0.0.1:2379"),
+            ("http://etcd:2379/", "http://etcd:2379"),
+            ("https://[::1]:2379", "https://[::1]:2379"),
+            ("unix:/run/x.sock", "unix:/run/x.sock"),
+            ("unix:///run/x.sock", "unix:/run/x.sock"),
+        ] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("etcd", "the port is missing"),
+            ("ftp://etcd:1", "ftp:// is not spoken here"),
+            ("unix:", "the path is empty"),
+            ("http://a b:1", "invalid"),
+        ] {
+            let error = text.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn relations_between_settings_are_checked_with_the_numbers() {
+        let config = || Config::with_endpoints(vec!["a:1".parse().unwrap()]);
+        assert!(config().validate().is_ok());
+        let short = Config { ttl: Duration::from_secs(1), ..config() };
+        assert!(short.validate().unwrap_err().to_string().contains("1s"));
+        let bare = Config { root: "/".into(), ..config() };
+        assert!(matches!(bare.validate(), Err(ConfigError::Root { .. })));
+        let unused = Config { tls: Some(Tls::default()), ..config() };
+        assert_eq!(unused.validate().unwrap_err(), ConfigError::TlsUnused);
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let credentials = Credentials { user: "u".into(), password: "hunter2".into() };
+        let tls = Tls { identity: Some((b"cert".to_vec(), b"hunter2".to_vec())), ..Tls::default() };
+        assert!(!format!("{credentials:?} {tls:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,402 @@
+//! The entry: one store on one etcd, and what can be asked of it without owning anything.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use planlease_core::{
+    Generation, LeaseId, OrchestratorId, PlanName, Revision, TermNumber,
+    change::Entry,
+    codec::{self, FormatVersion},
+    keys::{Key, KeyRange, Layout, PlanKey},
+    record::{Registration, StoreRecord, TermRecord},
+    term::{Candidate, Line},
+};
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    error::Error,
+    etcd::{Branch, Compare, Etcd, FaultKind, MemberStatus, Op, Reply, Row, Transaction},
+    feed::{self, Changes, RawSnapshot},
+    session::{Identity, Session},
+};
+
+/// The oldest etcd that has what the protocol needs (nested transactions, range compares, leases that can be listed).
+const OLDEST: &str = "3.4.0";
+
+/// How many plans' terms are remembered between two acquisitions. Beyond it, one more read is needed.
+const TERMS_REMEMBERED: usize = 10_000;
+
+/// One store: a root and a namespace on one etcd. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Coordinator {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    etcd: Etcd,
+    layout: Layout,
+    generation: Generation,
+    terms: Mutex<BTreeMap<PlanName, Option<(Revision, TermRecord)>>>,
+}
+
+/// A registered process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registered {
+    /// Its name.
+    pub id: OrchestratorId,
+    /// What it says about itself.
+    pub record: Registration,
+    /// Create revision of the registration.
+    pub revision: Revision,
+}
+
+/// What one endpoint says about itself.
+#[derive(Clone, Debug)]
+pub struct EndpointHealth {
+    /// Its address.
+    pub endpoint: String,
+    /// What it says, or why it says nothing.
+    pub status: Result<EndpointStatus, String>,
+}
+
+/// What a server says about itself.
+#[derive(Clone, Debug)]
+pub struct EndpointStatus {
+    /// Its version.
+    pub version: String,
+    /// The size of its database in bytes.
+    pub db_size: u64,
+    /// Whether it only learns, and cannot answer.
+    pub is_learner: bool,
+    /// Whether it knows a leader.
+    pub has_leader: bool,
+    /// Active alarms and other errors.
+    pub alarms: Vec<String>,
+    /// The store's revision as this server knows it.
+    pub revision: u64,
+    /// The cluster, in hex.
+    pub cluster_id: String,
+}
+
+impl Coordinator {
+    /// Connects, checks that the server has what is needed, and that the store belongs to this cluster.
+    ///
+    /// # Errors
+    /// [`Error::Config`], [`Error::Unreachable`], [`Error::Tls`], [`Error::Unauthenticated`], [`Error::ServerTooOld`],
+    /// [`Error::StoreMoved`], and as for any request.
+    pub async fn connect(config: Config) -> Result<Self, Error> {
+        let config = config.validate()?;
+        let layout = Layout::new(&config.root, &config.namespace);
+        let etcd = Etcd::new(config);
+        match etcd.status().await {
+            Ok(status) => check_version(&status)?,
+            // Where etcd asks for users, recent versions show their status to root only. What this user may do with the
+            // store is told by the next request.
+            Err(fault) if fault.kind == FaultKind::PermissionDenied => {}
+            Err(fault) => return Err(fault.into()),
+        }
+        let store = identify_store(&etcd, &layout).await?;
+        let terms = Mutex::new(BTreeMap::new());
+        Ok(Self { inner: Arc::new(Inner { etcd, layout, generation: store.generation, terms }) })
+    }
+
+    /// Asks each configured endpoint what it says about itself. Never fails as a whole.
+    ///
+    /// # Errors
+    /// [`Error::Config`] only.
+    pub async fn diagnose(config: Config) -> Result<Vec<EndpointHealth>, Error> {
+        let etcd = Etcd::new(config.validate()?);
+        let all = etcd.status_of_each().await.into_iter().map(|(endpoint, status)| EndpointHealth {
+            endpoint,
+            status: status.map(EndpointStatus::from).map_err(|fault| fault.message),
+        });
+        Ok(all.collect())
+    }
+
+    /// Takes over a store that was written on another cluster: raises its generation, so that every token given out from
+    /// now on is greater than all before. For an operator who has restored etcd and knows that nobody works on the other
+    /// copy. Does nothing if the store belongs to this cluster already. Returns the generation.
+    ///
+    /// # Errors
+    /// As for any request.
+    pub async fn adopt_store(config: Config) -> Result<Generation, Error> {
+        let config = config.validate()?;
+        let layout = Layout::new(&config.root, &config.namespace);
+        let etcd = Etcd::new(config);
+        match identify_store(&etcd, &layout).await {
+            Ok(store) => Ok(store.generation),
+            Err(Error::StoreMoved { .. }) => adopt(&etcd, &layout).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a session: a lease that is kept alive, shown to others as an orchestrator.
+    ///
+    /// # Errors
+    /// [`Error::IdentityTaken`], [`Error::TtlNotGranted`], and as for any request.
+    pub async fn open_session(&self, identity: Identity) -> Result<Session, Error> {
+        Session::open(self, identity, true).await
+    }
+
+    /// As [`Coordinator::open_session`], without a registration: for a short job.
+    ///
+    /// # Errors
+    /// As [`Coordinator::open_session`].
+    pub async fn open_unregistered_session(&self, identity: Identity) -> Result<Session, Error> {
+        Session::open(self, identity, false).await
+    }
+
+    /// The line of candidates for a plan, and its term. One transaction.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn line(&self, plan: &PlanName) -> Result<Line, Error> {
+        let term = self.layout().of(plan, &PlanKey::Term);
+        let txn = Transaction::default().then([Op::Range(self.layout().queue(plan), 0), Op::Get(term)]);
+        let mut reply = self.etcd().settle(&txn).await?;
+        self.read_line(plan, &mut reply)
+    }
+
+    /// A past term of a plan, if it is kept.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn past_term(&self, plan: &PlanName, number: TermNumber) -> Result<Option<TermRecord>, Error> {
+        let key = self.layout().of(plan, &PlanKey::PastTerm(number));
+        let mut reply = self.etcd().settle(&Transaction::default().then([Op::Get(key)])).await?;
+        reply.row().map(|entry| codec::decode(&entry.value)).transpose().map_err(Error::from)
+    }
+
+    /// The past terms of a plan that are kept, the oldest first. The present one is in [`Coordinator::line`].
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn past_terms(&self, plan: &PlanName) -> Result<Vec<TermRecord>, Error> {
+        let page = self.etcd().scan(&self.layout().past_terms(plan), None).await?;
+        page.rows.iter().map(|(_, entry)| codec::decode(&entry.value).map_err(Error::from)).collect()
+    }
+
+    /// Everybody who is registered, which is everybody whose session is alive.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn orchestrators(&self) -> Result<Vec<Registered>, Error> {
+        let snapshot = self.snapshot(&self.layout().orchestrators()).await?;
+        let registered = snapshot.entries.into_iter().filter_map(|(key, entry)| match key {
+            Key::Orchestrator(id) => Some(
+                codec::decode(&entry.value)
+                    .map(|record| Registered { id, record, revision: entry.created })
+                    .map_err(Error::from),
+            ),
+            Key::Store | Key::Plan(..) => None,
+        });
+        registered.collect()
+    }
+
+    /// Reads a range of keys as of one revision. For watchers and audits.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn snapshot(&self, range: &KeyRange) -> Result<RawSnapshot, Error> {
+        feed::snapshot(self.etcd(), self.layout(), range, None).await
+    }
+
+    /// As [`Coordinator::snapshot`], as of an earlier revision: for whoever goes on from there.
+    ///
+    /// # Errors
+    /// [`Error::Compacted`] if etcd's history does not reach back so far; [`Error::Refused`] for a revision of the future;
+    /// and as for any read.
+    pub async fn snapshot_at(&self, range: &KeyRange, revision: Revision) -> Result<RawSnapshot, Error> {
+        feed::snapshot(self.etcd(), self.layout(), range, Some(revision)).await
+    }
+
+    /// The changes of a range of keys, beginning with revision `from`. For watchers and audits.
+    #[must_use]
+    pub fn changes(&self, range: KeyRange, from: Revision) -> Changes {
+        Changes::new(self.etcd().clone(), self.layout().clone(), range, from)
+    }
+
+    /// Where the keys are.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.inner.layout
+    }
+
+    /// The store's life; part of every fencing token.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.inner.generation
+    }
+
+    /// The clock that everything here is timed by.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        self.inner.etcd.config().clock.as_ref()
+    }
+
+    /// What it was told.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        self.inner.etcd.config()
+    }
+
+    /// How many requests went to etcd so far, by method; messages on streams after the first as `… message`.
+    #[must_use]
+    pub fn traffic(&self) -> BTreeMap<String, u64> {
+        self.inner.etcd.traffic()
+    }
+
+    pub(crate) fn etcd(&self) -> &Etcd {
+        &self.inner.etcd
+    }
+
+    /// Reads the next two results of a reply, a whole line and a term, and remembers the term.
+    pub(crate) fn read_line(&self, plan: &PlanName, reply: &mut Reply) -> Result<Line, Error> {
+        let (rows, _) = reply.rows();
+        let line = line_of(self.layout(), rows, reply.row())?;
+        self.remember_term(plan, line.term.clone());
+        Ok(line)
+    }
+
+    /// The term as it was last seen; `None` if it was not looked at yet.
+    #[expect(clippy::option_option, reason = "not looked at yet, and looked at but not there, are different")]
+    pub(crate) fn known_term(&self, plan: &PlanName) -> Option<Option<(Revision, TermRecord)>> {
+        self.inner.terms.lock().unwrap_or_else(PoisonError::into_inner).get(plan).cloned()
+    }
+
+    pub(crate) fn remember_term(&self, plan: &PlanName, term: Option<(Revision, TermRecord)>) {
+        let mut terms = self.inner.terms.lock().unwrap_or_else(PoisonError::into_inner);
+        if terms.len() >= TERMS_REMEMBERED && !terms.contains_key(plan) {
+            terms.clear();
+        }
+        terms.insert(plan.clone(), term);
+    }
+}
+
+/// Puts a line together from the keys of the queue and the record of the term.
+pub(crate) fn line_of(layout: &Layout, queue: Vec<Row>, term: Option<Entry>) -> Result<Line, Error> {
+    let candidates = queue.into_iter().filter_map(|(key, entry)| match layout.parse(&key)? {
+        Key::Plan(_, PlanKey::Owner(lease)) => Some(Candidate {
+            lease,
+            joined: entry.created,
+            record: codec::decode(&entry.value).ok(), // A stranger's value is whatever it likes.
+        }),
+        _ => None,
+    });
+    let candidates = candidates.collect();
+    let term = match term {
+        Some(entry) => Some((entry.modified, codec::decode(&entry.value)?)),
+        None => None,
+    };
+    Ok(Line::new(candidates, term))
+}
+
+impl From<MemberStatus> for EndpointStatus {
+    fn from(status: MemberStatus) -> Self {
+        Self {
+            version: status.version,
+            db_size: u64::try_from(status.db_size).unwrap_or(0),
+            is_learner: status.is_learner,
+            has_leader: status.has_leader,
+            alarms: status.alarms,
+            revision: u64::try_from(status.revision).unwrap_or(0),
+            cluster_id: format!("{:x}", status.cluster_id),
+        }
+    }
+}
+
+/// The numbers of a version, for comparing; unreadable parts count as 0.
+#[must_use]
+pub fn version_numbers(version: &str) -> [u32; 3] {
+    let mut numbers =
+        version.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0)).chain(std::iter::repeat(0));
+    std::array::from_fn(|_| numbers.next().unwrap_or(0))
+}
+
+fn check_version(status: &MemberStatus) -> Result<(), Error> {
+    if version_numbers(&status.version) < version_numbers(OLDEST) {
+        return Err(Error::ServerTooOld { version: status.version.clone(), needed: OLDEST });
+    }
+    Ok(())
+}
+
+/// Reads which store this is, or says so if nobody has yet.
+async fn identify_store(etcd: &Etcd, layout: &Layout) -> Result<StoreRecord, Error> {
+    let key = layout.key(&Key::Store);
+    let mut reply = etcd.settle(&Transaction::default().then([Op::Get(key.clone())])).await?;
+    etcd.pin(reply.cluster_id, key.clone());
+    let found = format!("{:x}", reply.cluster_id);
+    if let Some(entry) = reply.row() {
+        return checked(&entry, &found);
+    }
+    let store = StoreRecord {
+        v: FormatVersion::default(),
+        generation: Generation(1),
+        cluster_id: found.clone(),
+        created_at: etcd.config().clock.wall(),
+    };
+    let txn = Transaction::when([Compare::Created(key.clone(), None)])
+        .then([Op::Put(key.clone(), codec::encode(&store)?)])
+        .otherwise([Op::Get(key)]);
+    let mut reply = etcd.settle(&txn).await?;
+    match (reply.branch, reply.row()) {
+        (Branch::Otherwise, Some(entry)) => checked(&entry, &found),
+        _ => Ok(store),
+    }
+}
+
+fn checked(entry: &Entry, found: &str) -> Result<StoreRecord, Error> {
+    let store: StoreRecord = codec::decode(&entry.value)?;
+    if store.cluster_id == found {
+        Ok(store)
+    } else {
+        Err(Error::StoreMoved { recorded: store.cluster_id, found: found.to_owned() })
+    }
+}
+
+async fn adopt(etcd: &Etcd, layout: &Layout) -> Result<Generation, Error> {
+    let key = layout.key(&Key::Store);
+    loop {
+        let mut reply = etcd.settle(&Transaction::default().then([Op::Get(key.clone())])).await?;
+        let found = format!("{:x}", reply.cluster_id);
+        let Some(entry) = reply.row() else { return Ok(identify_store(etcd, layout).await?.generation) };
+        let store: StoreRecord = codec::decode(&entry.value)?;
+        if store.cluster_id == found {
+            return Ok(store.generation);
+        }
+        let adopted =
+            StoreRecord { generation: Generation(store.generation.0 + 1), cluster_id: found, ..store };
+        let txn = Transaction::when([Compare::Modified(key.clone(), Some(entry.modified))])
+            .then([Op::Put(key.clone(), codec::encode(&adopted)?)]);
+        if etcd.settle(&txn).await?.branch == Branch::Then {
+            return Ok(adopted.generation);
+        }
+        // Somebody else adopts it at this moment: look again.
+    }
+}
+
+impl Registered {
+    /// The lease of its session.
+    #[must_use]
+    pub fn lease(&self) -> LeaseId {
+        self.record.lease
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_their_numbers() {
+        assert!(version_numbers("3.4.0") <= version_numbers("3.4.23"));
+        assert!(version_numbers("3.10.1") > version_numbers("3.9.9"));
+        assert!(version_numbers("3.3.27") < version_numbers(OLDEST));
+        assert_eq!(version_numbers("3.6.0-rc.1"), [3, 6, 0]);
+        assert_eq!(version_numbers("nonsense"), [0, 0, 0]);
+    }
+}

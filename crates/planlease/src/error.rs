@@ -1,0 +1,184 @@
+//! The one error type of the crate: variants by what the caller can do.
+
+use std::time::Duration;
+
+use planlease_core::{
+    InvalidName, OrchestratorId, PlanName, TaskId, codec::CodecError, session::LossReason, spec::SpecError,
+    term::HandOverError,
+};
+
+use crate::{
+    config::ConfigError,
+    etcd::{Fault, FaultKind},
+};
+
+/// Why something could not be done. Being refused because somebody else was first is not an error; see
+/// [`crate::TryAcquire`] and [`crate::Outcome`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The settings cannot be used: mend them.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No server answers, and it is proven that nothing was changed. Look whether etcd runs, and where.
+    #[error("etcd cannot be reached")]
+    Unreachable(#[source] Cause),
+    /// The request may or may not have been carried out, or may still be. Look before doing it again.
+    #[error("etcd did not answer: the request may or may not have been carried out")]
+    OutcomeUnknown(#[source] Cause),
+    /// The certificates do not fit. Nothing was changed.
+    #[error("no encrypted connection could be made")]
+    Tls(#[source] Cause),
+    /// User or password are wrong, or missing. Nothing was changed.
+    #[error("etcd does not accept the user and password")]
+    Unauthenticated(#[source] Cause),
+    /// The user may not do that. Nothing was changed.
+    #[error("etcd does not permit that to this user")]
+    PermissionDenied(#[source] Cause),
+    /// etcd's database is full. Compact, defragment, and disarm the alarm; reading and releasing still work.
+    #[error("etcd's database is full (alarm NOSPACE); compact and defragment it, then disarm the alarm")]
+    NoSpace(#[source] Cause),
+    /// etcd refuses for another reason.
+    #[error("etcd refused the request")]
+    Refused(#[source] Cause),
+    /// The server does not grant so short a TTL. The lease was given back; ask for what it grants, or more.
+    #[error(
+        "a ttl of {asked:?} was asked for, but etcd grants {granted:?} at least (1.5 times its election timeout)"
+    )]
+    TtlNotGranted {
+        /// What was asked for.
+        asked: Duration,
+        /// What was granted.
+        granted: Duration,
+    },
+    /// The server lacks what the protocol needs.
+    #[error("etcd {version} is too old; {needed} or newer is needed")]
+    ServerTooOld {
+        /// The version it tells.
+        version: String,
+        /// The oldest that works.
+        needed: &'static str,
+    },
+    /// The keys were written on another cluster: etcd was restored or copied. Old tokens could come again, so nothing
+    /// goes on until an operator has looked and raised the generation.
+    #[error(
+        "this store belongs to etcd cluster {recorded}, but cluster {found} answers: restored or copied? \
+         check that nobody works on the other one, then adopt the store"
+    )]
+    StoreMoved {
+        /// The cluster that the store was made on.
+        recorded: String,
+        /// The cluster that answers.
+        found: String,
+    },
+    /// There is no such plan.
+    #[error("there is no plan {0}")]
+    PlanNotFound(PlanName),
+    /// There is a plan of this name already; nothing was changed.
+    #[error("there is a plan {0} already")]
+    PlanExists(PlanName),
+    /// Somebody imports a plan of this name at this moment; nothing was changed.
+    #[error("plan {plan} is being imported by {by}")]
+    ImportUnderWay {
+        /// The plan.
+        plan: PlanName,
+        /// By whom.
+        by: String,
+    },
+    /// The plan is owned, or somebody waits for it; nothing was changed.
+    #[error("plan {plan} is owned by {by}")]
+    PlanOwned {
+        /// The plan.
+        plan: PlanName,
+        /// By whom.
+        by: String,
+    },
+    /// Nobody owns the plan; nothing was changed.
+    #[error("nobody owns plan {0}")]
+    NotOwned(PlanName),
+    /// The owner is not the one that was expected; nothing was changed.
+    #[error("plan {plan} is owned by {by}, not by {expected}")]
+    OtherOwner {
+        /// The plan.
+        plan: PlanName,
+        /// Who owns it.
+        by: String,
+        /// Who was expected.
+        expected: OrchestratorId,
+    },
+    /// The plan has no such task.
+    #[error("plan {plan} has no task {task}")]
+    TaskNotFound {
+        /// The plan.
+        plan: PlanName,
+        /// The task.
+        task: TaskId,
+    },
+    /// Another process runs under this name; a new process needs a new one.
+    #[error("an orchestrator {0} is registered already")]
+    IdentityTaken(OrchestratorId),
+    /// A name cannot be used.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// This process owns the plan already; two parts of it cannot own it both.
+    #[error("this process owns plan {0} already")]
+    HeldLocally(PlanName),
+    /// The session has as many plans as it may; nothing was changed. Open another session.
+    #[error("the session owns or waits for {max} plans already, which is the most")]
+    TooManyHeld {
+        /// The most.
+        max: usize,
+    },
+    /// The session is over, and with it everything that hung on it. Open a new one.
+    #[error("the session is over: {0}")]
+    SessionLost(LossReason),
+    /// The ownership is over.
+    #[error("the ownership of plan {0} is over")]
+    OwnershipLost(PlanName),
+    /// The plan cannot be handed over so; nothing was changed.
+    #[error(transparent)]
+    HandOver(#[from] HandOverError),
+    /// The definition is not sound; nothing was changed.
+    #[error("the plan is not sound: {}", list(.0))]
+    Unsound(Vec<SpecError>),
+    /// Something stored cannot be read, or is too large to be stored; nothing was changed.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// The history from that revision on is gone.
+    #[error("the history before that revision is compacted")]
+    Compacted,
+    /// No answer within the time that the caller gave.
+    #[error("the time was up: {0}")]
+    TimedOut(&'static str),
+}
+
+fn list(problems: &[SpecError]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// What lay below an [`Error`]: endpoint and message, for people.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Cause(String);
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        let cause = Cause(fault.to_string());
+        match fault.kind {
+            FaultKind::Tls | FaultKind::Config => Self::Tls(cause), // What cannot be used are the TLS files.
+            FaultKind::Unauthenticated | FaultKind::BadCredentials => Self::Unauthenticated(cause),
+            FaultKind::PermissionDenied => Self::PermissionDenied(cause),
+            FaultKind::NoSpace => Self::NoSpace(cause),
+            FaultKind::Compacted => Self::Compacted,
+            FaultKind::LeaseNotFound => Self::SessionLost(LossReason::LeaseGone),
+            FaultKind::Unreachable | FaultKind::TimedOut | FaultKind::Unavailable if fault.not_executed => {
+                Self::Unreachable(cause)
+            }
+            FaultKind::Unreachable | FaultKind::TimedOut | FaultKind::Unavailable => {
+                Self::OutcomeUnknown(cause)
+            }
+
+            FaultKind::LeaseExists | FaultKind::TooLarge | FaultKind::Other => Self::Refused(cause),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! etcd as the rest of the crate sees it: transactions, ranges, leases and watches that fail over, time out, are bounded
+//! and say what is known about their outcome. No type of `etcd-client` leaves this module.
+
+mod channel;
+mod fault;
+mod lane;
+mod lease;
+mod txn;
+mod watch;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use etcd_client::{Client, GetOptions, SortOrder, SortTarget};
+use planlease_core::{LeaseId, Revision, change::Entry, keys::KeyRange};
+
+use self::lane::{Lane, Pin};
+pub(crate) use self::{
+    channel::Traffic,
+    fault::{Fault, FaultKind},
+    lease::KeepAlive,
+    txn::{Branch, Compare, MAX_BYTES, Op, Reply, Transaction},
+    watch::{QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
+};
+use crate::{clock::Random, config::Config, retry::Backoff};
+
+/// How many keys one range may bring. Values are bounded too, so a page stays far below what is decoded.
+pub(crate) const PAGE: i64 = 500;
+
+/// The largest message that is decoded: a page of the largest values, with room to spare.
+const MAX_DECODED: usize = 64 * 1024 * 1024;
+
+/// The first and the longest wait before a request is tried again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// A key with what etcd keeps under it.
+pub(crate) type Row = (Vec<u8>, Entry);
+
+/// Some rows, as of one revision.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) rows: Vec<Row>,
+    /// Whether the range has more.
+    pub(crate) more: bool,
+    /// The store's revision when it was read.
+    pub(crate) revision: Revision,
+}
+
+/// What a member says about itself.
+#[derive(Clone, Debug)]
+pub(crate) struct MemberStatus {
+    pub(crate) version: String,
+    pub(crate) db_size: i64,
+    pub(crate) is_learner: bool,
+    pub(crate) has_leader: bool,
+    pub(crate) alarms: Vec<String>,
+    pub(crate) revision: i64,
+    pub(crate) cluster_id: u64,
+}
+
+/// The connections to one etcd. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Etcd {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// Requests with one answer.
+    unary: Lane,
+    /// Renewals alone, so that no large answer delays them.
+    renewals: Lane,
+    /// Watches alone.
+    watches: Lane,
+    config: Config,
+    random: Random,
+    traffic: Traffic,
+    pin: Arc<OnceLock<Pin>>,
+    /// The newest revision that any answer was of.
+    newest: AtomicU64,
+}
+
+impl Etcd {
+    pub(crate) fn new(config: Config) -> Self {
+        let traffic = Traffic::default();
+        let pin = Arc::new(OnceLock::new());
+        let lane = |require_leader| Lane::new(&config, require_leader, traffic.clone(), Arc::clone(&pin));
+        let (unary, renewals, watches) = (lane(false), lane(true), lane(true));
+        let random = Random::new(config.seed);
+        Self {
+            inner: Arc::new(Inner {
+                unary,
+                renewals,
+                watches,
+                random,
+                traffic,
+                pin,
+                newest: AtomicU64::new(0),
+                config,
+            }),
+        }
+    }
+
+    /// From now on every new connection has to lead to this cluster; `key` is one that may be read.
+    pub(crate) fn pin(&self, cluster_id: u64, key: Vec<u8>) {
+        // Whoever was first has found the same cluster: all requests go over one connection until then.
+        let _ = self.inner.pin.set(Pin { cluster_id, key });
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    pub(crate) fn random(&self) -> &Random {
+        &self.inner.random
+    }
+
+    pub(crate) fn traffic(&self) -> BTreeMap<String, u64> {
+        self.inner.traffic.counts()
+    }
+
+    /// Sends a transaction until it is answered, or the operation's time is up.
+    ///
+    /// After a lost answer the *same* transaction is sent again: so it has to be one whose repetition does no harm and
+    /// whose refusal shows whether it had been carried out (a create revision, a term, an `op_id`).
+    pub(crate) async fn settle(&self, txn: &Transaction) -> Result<Reply, Fault> {
+        txn.check_limits()?;
+        let (mut reply, uncertain) = self
+            .repeat(self.inner.config.operation_timeout, |client| async move {
+                let mut kv = client.kv_client().max_decoding_message_size(MAX_DECODED);
+                let before = self.inner.newest.load(Ordering::Relaxed);
+                let answer = kv.txn(txn.to_wire()).await.map_err(Fault::of)?;
+                let reply = Reply::from_wire(answer.0)?;
+                self.check_newest(before, reply.revision)?;
+                Ok(reply)
+            })
+            .await?;
+        reply.uncertain = uncertain;
+        Ok(reply)
+    }
+
+    /// Reads a range once, at `at` if given.
+    pub(crate) async fn page(
+        &self,
+        range: &KeyRange,
+        limit: i64,
+        at: Option<Revision>,
+    ) -> Result<Page, Fault> {
+        let options = GetOptions::new()
+            .with_range(range.end.clone())
+            .with_limit(limit)
+            .with_sort(SortTarget::Key, SortOrder::Ascend)
+            .with_revision(at.map_or(0, Revision::to_wire));
+        let options = &options;
+        self.retry(|client| async move {
+            let mut kv = client.kv_client().max_decoding_message_size(MAX_DECODED);
+            let before = self.inner.newest.load(Ordering::Relaxed);
+            let answer = kv.get(range.start.clone(), Some(options.clone())).await.map_err(Fault::of)?;
+            let page = txn::page(answer.0)?;
+            self.check_newest(before, page.revision)?;
+            Ok(page)
+        })
+        .await
+    }
+
+    /// Refuses an answer that is older than what was known when it was asked for: some versions of etcd give stale ones
+    /// after a member was paused. Another endpoint is asked then.
+    fn check_newest(&self, before: u64, answered: Revision) -> Result<(), Fault> {
+        if answered.get() < before {
+            return Err(Fault::stale(answered.get(), before));
+        }
+        self.inner.newest.fetch_max(answered.get(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Reads a whole range in pages that all show the same revision: `at` if given, else the present one.
+    pub(crate) async fn scan(&self, range: &KeyRange, at: Option<Revision>) -> Result<Page, Fault> {
+        let mut whole = self.page(range, PAGE, at).await?;
+        let at = at.unwrap_or(whole.revision);
+        while whole.more {
+            let Some((last, _)) = whole.rows.last() else { break };
+            let mut start = last.clone();
+            start.push(0);
+            let rest = KeyRange { start, end: range.end.clone() };
+            let next = self.page(&rest, PAGE, Some(at)).await?;
+            whole.rows.extend(next.rows);
+            whole.more = next.more;
+        }
+        Ok(whole)
+    }
+
+    /// Asks for a lease of this id and TTL; returns the TTL that the server granted. The id is chosen by the caller, so
+    /// that a grant whose answer was lost is recognised when it is asked for again.
+    pub(crate) async fn grant(&self, id: LeaseId, ttl: Duration) -> Result<Duration, Fault> {
+        let whole = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
+        let seconds = i64::try_from(whole).unwrap_or(i64::MAX);
+        let granted = self
+            .retry(|mut client| async move {
+                let options = etcd_client::LeaseGrantOptions::new().with_id(id.to_wire());
+                match client.lease_grant(seconds, Some(options)).await.map_err(Fault::of) {
+                    Ok(answer) => Ok(answer.ttl()),
+                    Err(fault) if fault.kind == FaultKind::LeaseExists => {
+                        let answer =
+                            client.lease_time_to_live(id.to_wire(), None).await.map_err(Fault::of)?;
+                        Ok(answer.granted_ttl())
+                    }
+                    Err(fault) => Err(fault),
+                }
+            })
+            .await?;
+        Ok(Duration::from_secs(u64::try_from(granted).unwrap_or(0)))
+    }
+
+    /// Ends a lease; one that is gone already is fine.
+    pub(crate) async fn revoke(&self, id: LeaseId) -> Result<(), Fault> {
+        let revoked = self
+            .retry(|mut client| async move {
+                client.lease_revoke(id.to_wire()).await.map_err(Fault::of).map(drop)
+            })
+            .await;
+        match revoked {
+            Err(fault) if fault.kind != FaultKind::LeaseNotFound => Err(fault),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens a stream of renewals with its first renewal.
+    pub(crate) async fn keep_alive(&self, id: LeaseId) -> Result<KeepAlive, Fault> {
+        KeepAlive::open(&self.inner.renewals, id).await
+    }
+
+    /// Opens a stream of watches with its first watch.
+    pub(crate) async fn watch(&self, first: &WatchSpec) -> Result<Watch, Fault> {
+        Watch::open(&self.inner.watches, first).await
+    }
+
+    /// What the present member says about itself. The first request of a coordinator: tried for the time of a connection
+    /// only, so that nobody waits long for a server that is not there.
+    pub(crate) async fn status(&self) -> Result<MemberStatus, Fault> {
+        let budget = self.inner.config.connect_timeout.min(self.inner.config.operation_timeout);
+        self.repeat(budget, |mut client| async move { member_status(&mut client).await })
+            .await
+            .map(|(status, _)| status)
+    }
+
+    /// What each configured endpoint says about itself, asked one by one.
+    pub(crate) async fn status_of_each(&self) -> Vec<(String, Result<MemberStatus, Fault>)> {
+        let mut all = Vec::new();
+        for endpoint in &self.inner.config.endpoints {
+            let config = Config { endpoints: vec![endpoint.clone()], ..self.inner.config.clone() };
+            let lane = Lane::new(&config, false, self.inner.traffic.clone(), Arc::default());
+            let status = lane.call(|mut client| async move { member_status(&mut client).await }).await;
+            all.push((endpoint.to_string(), status));
+        }
+        all
+    }
+
+    async fn retry<T, F>(&self, call: impl Fn(Client) -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        self.repeat(self.inner.config.operation_timeout, call).await.map(|(answer, _)| answer)
+    }
+
+    /// Calls until there is an answer, on one endpoint after the other, with growing delays. Says whether a try before
+    /// the answered one may have been carried out too.
+    async fn repeat<T, F>(&self, budget: Duration, call: impl Fn(Client) -> F) -> Result<(T, bool), Fault>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let mut backoff = Backoff::new(RETRY.0, RETRY.1, Some(budget));
+        let mut uncertain = false;
+        loop {
+            let mut fault = match self.inner.unary.call(&call).await {
+                Ok(answer) => return Ok((answer, uncertain)),
+                Err(fault) => fault,
+            };
+            uncertain |= !fault.not_executed;
+            fault.not_executed = !uncertain; // One try that may have happened makes the whole uncertain.
+            if !fault.is_worth_repeating() {
+                return Err(fault);
+            }
+            let Some(delay) = backoff.next(&self.inner.random) else { return Err(fault) };
+            tracing::debug!(%fault, ?delay, "trying again");
+            tokio::time::sleep(delay).await;
+        }
+    }
+}
+
+async fn member_status(client: &mut Client) -> Result<MemberStatus, Fault> {
+    let status = client.status().await.map_err(Fault::of)?;
+    Ok(MemberStatus {
+        version: status.version().to_owned(),
+        db_size: status.db_size(),
+        is_learner: status.is_learner(),
+        has_leader: status.leader() != 0,
+        alarms: status.errors().to_vec(),
+        revision: status.header().map_or(0, etcd_client::ResponseHeader::revision),
+        cluster_id: status.header().map_or(0, etcd_client::ResponseHeader::cluster_id),
+    })
+}

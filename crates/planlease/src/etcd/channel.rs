@@ -1,0 +1,159 @@
+//! One connection to one endpoint as a channel, and the count of what goes over it.
+//!
+//! The channel is planlease's own, not `etcd-client`'s: that one balances between endpoints, and with one of two dead
+//! about half of the calls fail. Here a channel has one endpoint, and [`super::lane`] moves on when it fails.
+
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use etcd_client::{Channel, Client, ConnectOptions};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper_util::rt::TokioIo;
+use tonic::{
+    body::Body,
+    transport::{Certificate, ClientTlsConfig, Endpoint as Address, Identity, Uri},
+};
+use tower::{ServiceExt as _, service_fn, util::BoxCloneSyncService};
+
+use super::fault::Fault;
+use crate::config::{Config, ConfigError, Endpoint, Tls};
+
+/// How often an idle connection is tested. etcd's servers cut those that do it more often than every 5 s.
+const PING_EVERY: Duration = Duration::from_secs(10);
+
+/// How long the answer to such a test may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Counts requests by their method, and the messages of request streams: what a user's etcd has to bear.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Traffic(Arc<Mutex<BTreeMap<String, u64>>>);
+
+impl Traffic {
+    fn count(&self, what: &str) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(what.to_owned()).or_default() += 1;
+    }
+
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Connects to one endpoint, authenticates if there are credentials, and hands out a client on that connection.
+pub(super) async fn connect(
+    config: &Config,
+    endpoint: &Endpoint,
+    require_leader: bool,
+    traffic: Traffic,
+) -> Result<Client, Fault> {
+    let address = address(config, endpoint).map_err(|error| Fault::config(&error))?;
+    let connector = Arc::clone(&config.connector);
+    let to = endpoint.clone();
+    let connect = address.connect_with_connector(service_fn(move |_: Uri| {
+        let connecting = connector.connect(&to);
+        async move { connecting.await.map(TokioIo::new) }
+    }));
+    let timeout = config.connector.connect_timeout(config.connect_timeout);
+    let channel = match tokio::time::timeout(timeout, connect).await {
+        Ok(connected) => connected.map_err(|error| Fault::connect(&error))?,
+        Err(_) => return Err(Fault::connect_timeout(timeout)),
+    };
+    let counted = channel.map_request(move |request: http::Request<Body>| {
+        let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        traffic.count(&method);
+        let traffic = traffic.clone();
+        request.map(|body| Body::new(Counted { body, traffic, method, messages: 0 }))
+    });
+    let channel = BoxCloneSyncService::new(counted.map_err(Into::into));
+    let mut options = ConnectOptions::new().with_require_leader(require_leader);
+    if let Some(credentials) = &config.credentials {
+        // Tokens expire; etcd refuses a request with an old one before it does anything, so sending it again is safe.
+        options = options.with_user(&credentials.user, &credentials.password).with_auto_token_refresh(true);
+    }
+    let authenticate = Client::from_channel(Channel::Custom(channel), Some(options));
+    match tokio::time::timeout(config.request_timeout, authenticate).await {
+        Ok(client) => client.map_err(|error| Fault::of(error).never_sent()),
+        Err(_) => Err(Fault::timeout(config.request_timeout).never_sent()),
+    }
+}
+
+/// Where the endpoint is, how the connection is kept, and whether it is encrypted.
+fn address(config: &Config, endpoint: &Endpoint) -> Result<Address, ConfigError> {
+    let uri = match endpoint {
+        Endpoint::Unix(_) => "http://localhost".to_owned(),
+        other => other.to_string(),
+    };
+    let invalid = |error: tonic::transport::Error| ConfigError::Endpoint {
+        text: endpoint.to_string(),
+        reason: error.to_string(),
+    };
+    let address = Address::from_shared(uri)
+        .map_err(invalid)?
+        .http2_keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_while_idle(true);
+    match endpoint {
+        Endpoint::Https(_) => {
+            let tls = tls(config.tls.as_ref());
+            address.tls_config(tls).map_err(|error| ConfigError::Tls { reason: super::fault::chain(&error) })
+        }
+        Endpoint::Http(_) | Endpoint::Unix(_) => Ok(address),
+    }
+}
+
+fn tls(tls: Option<&Tls>) -> ClientTlsConfig {
+    let mut config = ClientTlsConfig::new();
+    let Some(tls) = tls else { return config.with_enabled_roots() };
+    config = match &tls.ca {
+        Some(ca) => config.ca_certificate(Certificate::from_pem(ca)),
+        None => config.with_enabled_roots(),
+    };
+    if let Some((certificate, key)) = &tls.identity {
+        config = config.identity(Identity::from_pem(certificate, key));
+    }
+    if let Some(name) = &tls.server_name {
+        config = config.domain_name(name);
+    }
+    config
+}
+
+/// A request body that counts its messages. The first one is the request itself; further ones are those of a stream.
+struct Counted {
+    body: Body,
+    traffic: Traffic,
+    method: String,
+    messages: u64,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
+            self.messages += 1;
+            if self.messages > 1 {
+                self.traffic.count(&format!("{} message", self.method));
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

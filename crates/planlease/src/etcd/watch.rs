@@ -1,0 +1,179 @@
+//! One stream of watches, kept honest: what was cancelled is said before anything else, and silence is a fault.
+//!
+//! A watch that etcd cancelled (compaction, a token that expired) leaves its stream open and silent; a member that was
+//! stopped says nothing either. So each message is looked at for `canceled` first, and a stream that has been quiet is
+//! asked for its progress; if that is not answered either, it counts as dead.
+
+use std::time::Duration;
+
+use etcd_client::{EventType, WatchFilterType, WatchOptions, WatchRequestSender, WatchResponseStream};
+use planlease_core::{Revision, change::Entry, keys::KeyRange};
+use tokio::time::Instant;
+
+use super::{
+    MAX_DECODED, Row,
+    fault::{Fault, FaultKind},
+    lane::{Connected, Lane},
+    txn,
+};
+
+/// After how much silence a stream is asked whether it is alive, where nobody is in a hurry.
+pub(crate) const QUIET: Duration = Duration::from_secs(4);
+
+/// After how much silence it counts as dead.
+const DEAD: Duration = Duration::from_secs(9);
+
+/// What to watch.
+#[derive(Clone, Debug)]
+pub(crate) struct WatchSpec {
+    /// Told with each message; chosen by the caller, positive, unique on the stream.
+    pub(crate) id: i64,
+    pub(crate) range: KeyRange,
+    /// The first revision of interest.
+    pub(crate) from: Revision,
+    /// After how much silence the stream is asked whether it has told everything. Of the first watch of a stream.
+    pub(crate) quiet: Duration,
+}
+
+/// What a watch said.
+#[derive(Debug)]
+pub(crate) struct WatchMessage {
+    /// Which watch; -1 for all of the stream.
+    pub(crate) id: i64,
+    /// The store's revision when it was said.
+    pub(crate) revision: Option<Revision>,
+    pub(crate) event: WatchEvent,
+}
+
+#[derive(Debug)]
+pub(crate) enum WatchEvent {
+    /// Whole revisions, in order: each key with what it holds now, or with the revision that deleted it.
+    Changes(Vec<(Revision, Vec<u8>, Option<Entry>)>),
+    /// The watch stands. Says nothing about what it will tell.
+    Created,
+    /// The watch is alive and has told everything up to the message's revision.
+    Alive,
+    /// The history from where it was to begin is gone, up to this revision.
+    Compacted(Revision),
+    /// The watch is over: because we ended it, or for another reason, which is a fault.
+    Cancelled(Fault),
+}
+
+/// An open stream. Dropping it ends all its watches.
+pub(crate) struct Watch {
+    sender: WatchRequestSender,
+    stream: WatchResponseStream,
+    connected: Connected,
+    heard: Instant,
+    /// When it was last asked whether it is alive, since then.
+    asked: Option<Instant>,
+    quiet: Duration,
+}
+
+impl Watch {
+    pub(super) async fn open(lane: &Lane, first: &WatchSpec) -> Result<Self, Fault> {
+        let connected = lane.connected().await?;
+        let timeout = lane.config().request_timeout;
+        let mut client = connected.client.watch_client().max_decoding_message_size(MAX_DECODED);
+        let opening = client.watch(first.range.start.clone(), Some(options(first)));
+        let opened = match tokio::time::timeout(timeout, opening).await {
+            Ok(opened) => opened.map_err(Fault::of),
+            Err(_) => Err(Fault::timeout(timeout)),
+        };
+        match opened {
+            Ok(stream) => {
+                let (sender, stream) = stream.split();
+                Ok(Self { sender, stream, connected, heard: Instant::now(), asked: None, quiet: first.quiet })
+            }
+            Err(fault) => {
+                if fault.is_endpoints() {
+                    lane.give_up(&connected);
+                }
+                Err(fault.at(&connected.endpoint))
+            }
+        }
+    }
+
+    /// Puts another watch on the stream.
+    pub(crate) async fn add(&mut self, spec: &WatchSpec) -> Result<(), Fault> {
+        let added = self.sender.watch(spec.range.start.clone(), Some(options(spec))).await;
+        added.map_err(|error| Fault::of(error).at(&self.connected.endpoint))
+    }
+
+    /// Ends one watch of the stream.
+    pub(crate) async fn remove(&mut self, id: i64) -> Result<(), Fault> {
+        self.sender.cancel(id).await.map_err(|error| Fault::of(error).at(&self.connected.endpoint))
+    }
+
+    /// Waits for the next message. Cancel safe: nothing that was received is lost.
+    pub(crate) async fn next(&mut self) -> Result<WatchMessage, Fault> {
+        loop {
+            let look_again = self.asked.unwrap_or(self.heard) + self.quiet;
+            let answer = tokio::select! {
+                biased; // What has arrived counts before the silence does.
+                answer = self.stream.message() => answer,
+                () = tokio::time::sleep_until(look_again.min(self.heard + DEAD)) => {
+                    if self.heard.elapsed() >= DEAD {
+                        let silence = format!("the watch said nothing for {DEAD:?}");
+                        return Err(Fault::stream(silence).at(&self.connected.endpoint));
+                    }
+                    self.asked = Some(Instant::now());
+                    let asking = self.sender.request_progress().await;
+                    asking.map_err(|error| Fault::of(error).at(&self.connected.endpoint))?;
+                    continue;
+                }
+            };
+            let answer = answer.map_err(|error| Fault::of(error).at(&self.connected.endpoint))?;
+            let answer =
+                answer.ok_or_else(|| Fault::stream("the watch ended").at(&self.connected.endpoint))?;
+            self.heard = Instant::now();
+            self.asked = None;
+            return read(answer).map_err(|fault| fault.at(&self.connected.endpoint));
+        }
+    }
+
+    /// Gives up the connection, so that the next stream goes to another endpoint.
+    pub(crate) fn give_up(self, etcd: &super::Etcd) {
+        etcd.inner.watches.give_up(&self.connected);
+    }
+}
+
+fn options(spec: &WatchSpec) -> WatchOptions {
+    let options = WatchOptions::new()
+        .with_watch_id(spec.id)
+        .with_start_revision(spec.from.to_wire())
+        .with_filters(Vec::<WatchFilterType>::new());
+    if spec.range.end.is_empty() { options } else { options.with_range(spec.range.end.clone()) }
+}
+
+fn read(answer: etcd_client::WatchResponse) -> Result<WatchMessage, Fault> {
+    let wire = answer.0;
+    let id = wire.watch_id;
+    let revision = wire.header.as_ref().and_then(|header| Revision::from_wire(header.revision));
+    let event = if let Some(at) = Revision::from_wire(wire.compact_revision) {
+        WatchEvent::Compacted(at)
+    } else if wire.canceled {
+        let reason = wire.cancel_reason;
+        let auth = reason.to_lowercase().contains("auth") || reason.contains("token");
+        let fault = Fault::stream(format!("etcd cancelled the watch: {reason}"));
+        WatchEvent::Cancelled(if auth { Fault { kind: FaultKind::Unauthenticated, ..fault } } else { fault })
+    } else if wire.created {
+        WatchEvent::Created
+    } else if wire.events.is_empty() {
+        WatchEvent::Alive
+    } else {
+        let mut changes = Vec::with_capacity(wire.events.len());
+        for event in wire.events {
+            let kv = event.kv.ok_or_else(|| Fault::nonsense("an event without a key"))?;
+            if event.r#type == EventType::Delete as i32 {
+                let at = Revision::from_wire(kv.mod_revision);
+                changes.push((at.ok_or_else(|| Fault::nonsense("a key without revisions"))?, kv.key, None));
+            } else {
+                let (key, entry): Row = txn::row(kv)?;
+                changes.push((entry.modified, key, Some(entry)));
+            }
+        }
+        WatchEvent::Changes(changes)
+    };
+    Ok(WatchMessage { id, revision, event })
+}

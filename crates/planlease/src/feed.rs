@@ -1,0 +1,161 @@
+//! Snapshots and changes as etcd tells them: the raw material of watchers and audits.
+
+use std::time::Duration;
+
+use planlease_core::{
+    Revision,
+    change::{Entry, KeyChange, RawChangeSet},
+    keys::{Key, KeyRange, Layout},
+};
+
+use crate::{
+    error::Error,
+    etcd::{Etcd, Fault, FaultKind, QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
+    retry::Backoff,
+};
+
+/// The only watch on the stream.
+const WATCH: i64 = 1;
+
+/// Everything of a range as of one revision.
+#[derive(Clone, Debug)]
+pub struct RawSnapshot {
+    /// The revision.
+    pub revision: Revision,
+    /// What was there, in the order of the keys; strangers' keys are left out.
+    pub entries: Vec<(Key, Entry)>,
+}
+
+/// Changes of a range from a revision on: every revision once, whole, in order, over any number of broken connections.
+///
+/// It owns no task: whoever polls it drives it, and dropping it ends the watch.
+#[derive(Debug)]
+pub struct Changes {
+    etcd: Etcd,
+    layout: Layout,
+    range: KeyRange,
+    /// The first revision that has not been delivered.
+    from: Revision,
+    watch: Option<Watch>,
+    quiet: Duration,
+    backoff: Backoff,
+}
+
+/// What [`Changes::next`] brings.
+#[derive(Debug)]
+pub enum Feed {
+    /// Revisions with changes, in order.
+    Changes(Vec<RawChangeSet>),
+    /// The watch stands. Nothing is said yet about what has changed.
+    Connected,
+    /// Everything up to this revision has been delivered: the stream is alive.
+    Alive(Revision),
+    /// The history from where it was to go on is compacted up to this revision: read a new snapshot, and go on from there.
+    Compacted(Revision),
+    /// The connection broke, for this reason; the next call connects anew. Nothing is lost.
+    Broken(String),
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
+/// Reads a whole range, at one revision: `at` if given, else the present one.
+pub(crate) async fn snapshot(
+    etcd: &Etcd,
+    layout: &Layout,
+    range: &KeyRange,
+    at: Option<Revision>,
+) -> Result<RawSnapshot, Error> {
+    let page = etcd.scan(range, at).await?;
+    let entries =
+        page.rows.into_iter().filter_map(|(key, entry)| Some((layout.parse(&key)?, entry))).collect();
+    Ok(RawSnapshot { revision: at.unwrap_or(page.revision), entries })
+}
+
+impl Changes {
+    pub(crate) fn new(etcd: Etcd, layout: Layout, range: KeyRange, from: Revision) -> Self {
+        let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2), None);
+        Self { etcd, layout, range, from, watch: None, quiet: QUIET, backoff }
+    }
+
+    /// Has etcd asked soon after it falls silent, instead of after some seconds, whether it has told everything: for a
+    /// reader that wants to know when it has arrived.
+    pub(crate) fn in_a_hurry(self) -> Self {
+        Self { quiet: Duration::from_millis(100), ..self }
+    }
+
+    /// Waits for what comes next.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped: the next call goes on where it left off.
+    ///
+    /// # Errors
+    /// Only what trying again cannot mend: [`Error::PermissionDenied`], [`Error::Unauthenticated`], [`Error::Tls`]. A token
+    /// that expired is replaced by a new one.
+    pub async fn next(&mut self) -> Result<Feed, Error> {
+        if self.watch.is_none() {
+            let spec = WatchSpec { id: WATCH, range: self.range.clone(), from: self.from, quiet: self.quiet };
+            match self.etcd.watch(&spec).await {
+                Ok(watch) => self.watch = Some(watch),
+                Err(fault) => return self.broken(fault).await,
+            }
+        }
+        let Some(watch) = self.watch.as_mut() else { return Ok(Feed::Broken("not connected".to_owned())) };
+        let message = match watch.next().await {
+            Ok(WatchMessage { event: WatchEvent::Cancelled(fault), .. }) | Err(fault) => {
+                if let Some(watch) = self.watch.take() {
+                    watch.give_up(&self.etcd);
+                }
+                return self.broken(fault).await;
+            }
+            Ok(message) => message,
+        };
+        self.backoff.reset();
+        match message.event {
+            WatchEvent::Compacted(at) => {
+                self.watch = None;
+                Ok(Feed::Compacted(at))
+            }
+            WatchEvent::Created | WatchEvent::Cancelled(_) => Ok(Feed::Connected),
+            WatchEvent::Alive => Ok(Feed::Alive(message.revision.unwrap_or(self.from))),
+            WatchEvent::Changes(changes) => Ok(Feed::Changes(self.sets(changes))),
+        }
+    }
+
+    /// Groups changes by revision. What was delivered before is dropped: some versions of etcd tell things twice after
+    /// a reconnection.
+    fn sets(&mut self, changes: Vec<(Revision, Vec<u8>, Option<Entry>)>) -> Vec<RawChangeSet> {
+        let mut sets: Vec<RawChangeSet> = Vec::new();
+        for (revision, key, entry) in changes {
+            if revision < self.from {
+                tracing::warn!(%revision, "etcd told a change again");
+                continue;
+            }
+            let Some(key) = self.layout.parse(&key) else { continue };
+            let change = KeyChange { key, entry };
+            match sets.last_mut() {
+                Some(set) if set.revision == revision => set.changes.push(change),
+                _ => sets.push(RawChangeSet { revision, changes: vec![change] }),
+            }
+        }
+        if let Some(last) = sets.last() {
+            self.from = last.revision.next();
+        }
+        sets
+    }
+
+    async fn broken(&mut self, fault: Fault) -> Result<Feed, Error> {
+        if matches!(
+            fault.kind,
+            FaultKind::PermissionDenied | FaultKind::BadCredentials | FaultKind::Tls | FaultKind::Config
+        ) {
+            return Err(fault.into());
+        }
+        let delay = self.backoff.next(self.etcd.random()).unwrap_or_default();
+        tokio::time::sleep(delay).await;
+        Ok(Feed::Broken(fault.to_string()))
+    }
+}

@@ -1,0 +1,165 @@
+//! The user's own local server: where it is, and how it comes to be running.
+//!
+//! The one place of the library that looks at the environment, since the state folder is a matter of the user's
+//! (`XDG_STATE_HOME`, `HOME`). The server itself is a process of its own, `planlease dev serve`: started by whoever
+//! needs it first, it survives its starter and stops by itself after some time without connections and sessions.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use etcetera::BaseStrategy as _;
+use tokio::time::Instant;
+
+use crate::{
+    config::Endpoint,
+    connect::{Connecting, Connection, Connector, SocketConnector},
+};
+
+/// How long a first use waits for the server to come up. It takes some tens of milliseconds; a large history longer.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How often the socket is tried meanwhile.
+const TRY_EVERY: Duration = Duration::from_millis(20);
+
+/// After how long another start is tried: the first one may have met a server that was just stopping.
+const START_AGAIN: Duration = Duration::from_secs(1);
+
+/// A server on this machine, for this user alone.
+#[derive(Clone, Debug)]
+pub struct LocalServer {
+    folder: PathBuf,
+    launch: Option<Launch>,
+}
+
+/// How the server is started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The program; `planlease`, wherever it is.
+    pub program: PathBuf,
+    /// Called with the server's folder when a server is started, to say so.
+    pub announce: fn(&Path),
+}
+
+impl LocalServer {
+    /// The server of this user: its folder is `planlease` below the XDG state folder (`~/.local/state`), and it is
+    /// started by `planlease` from the path.
+    #[must_use]
+    pub fn of_user() -> Self {
+        let launch = Launch {
+            program: PathBuf::from("planlease"),
+            announce: |folder| tracing::info!(folder = %folder.display(), "started a local server"),
+        };
+        Self { folder: state_folder(), launch: Some(launch) }
+    }
+
+    /// A server in this folder, which is not started by anybody here.
+    #[must_use]
+    pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), launch: None }
+    }
+
+    /// The same server, started in this way if it is not running.
+    #[must_use]
+    pub fn launched_by(self, launch: Launch) -> Self {
+        Self { launch: Some(launch), ..self }
+    }
+
+    /// Where its data and its socket are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its socket, which only the user can open.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("etcd.sock")
+    }
+
+    /// The file that says what the server did.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("server.log")
+    }
+
+    /// Starts a server process, detached. If one is running already, or being started by somebody else at this moment,
+    /// the new one notices and ends at once: the data folder has one owner.
+    fn start(&self, launch: &Launch) -> io::Result<()> {
+        create_private_folder(&self.folder)?;
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
+        let mut command = std::process::Command::new(&launch.program);
+        command
+            .args(["dev", "serve", "--folder"])
+            .arg(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        std::os::unix::process::CommandExt::process_group(&mut command, 0); // A Ctrl-C here is not meant for it.
+        let mut child = command.spawn().map_err(|error| {
+            let program = launch.program.display();
+            io::Error::new(
+                error.kind(),
+                format!("cannot start the local server with `{program}`: {error}; put planlease on the path"),
+            )
+        })?;
+        // Waited for by a thread of its own, so that a server that ends first leaves no zombie behind.
+        std::thread::spawn(move || drop(child.wait()));
+        (launch.announce)(&self.folder);
+        Ok(())
+    }
+}
+
+impl Connector for LocalServer {
+    fn connect_timeout(&self, configured: Duration) -> Duration {
+        configured.max(START_TIMEOUT + START_AGAIN)
+    }
+
+    fn connect(&self, endpoint: &Endpoint) -> Connecting {
+        let server = self.clone();
+        let endpoint = endpoint.clone();
+        Box::pin(async move {
+            let give_up = Instant::now() + START_TIMEOUT;
+            let mut start_again = Instant::now();
+            loop {
+                let error = match SocketConnector.connect(&endpoint).await {
+                    Ok(connection) => return Ok(connection),
+                    Err(error) => error,
+                };
+                let down = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+                let Some(launch) = server.launch.as_ref().filter(|_| down && Instant::now() < give_up) else {
+                    return Err::<Box<dyn Connection>, _>(error);
+                };
+                if Instant::now() >= start_again {
+                    server.start(launch)?;
+                    start_again = Instant::now() + START_AGAIN;
+                }
+                tokio::time::sleep(TRY_EVERY).await;
+            }
+        })
+    }
+}
+
+/// Makes a folder that only its owner can enter; one that is there is left as it is.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn create_private_folder(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if folder.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// `$XDG_STATE_HOME/planlease`, or `~/.local/state/planlease`; below the temporary folder for a user without a home.
+fn state_folder() -> PathBuf {
+    etcetera::base_strategy::Xdg::new()
+        .ok()
+        .and_then(|xdg| xdg.state_dir())
+        .unwrap_or_else(|| std::env::temp_dir().join(format!("planlease-{}", nix::unistd::getuid())))
+        .join("planlease")
+}

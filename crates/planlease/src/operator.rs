@@ -1,0 +1,65 @@
+//! What an operator can do to somebody else's ownership.
+
+use planlease_core::{OrchestratorId, PlanName, TermNumber, record::Ending};
+
+use crate::{
+    coordinator::Coordinator,
+    error::Error,
+    etcd::{Branch, Compare, Op, Transaction},
+    ownership::{Ticket, end_term},
+};
+
+/// What was ended by force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// Who owned the plan, or was first in line.
+    pub by: String,
+    /// The term that was ended; `None` if it had not begun.
+    pub term: Option<TermNumber>,
+}
+
+impl Coordinator {
+    /// Ends the present ownership of a plan. Its holder is told, every write it still sends is refused, and the next one
+    /// in line takes over at once: whatever the holder does *outside* etcd is not stopped by this, so look before.
+    ///
+    /// `expected` protects against ending somebody else's ownership than the one that was looked at.
+    ///
+    /// # Errors
+    /// [`Error::NotOwned`], [`Error::OtherOwner`], [`Error::OwnershipLost`] if it ended at this very moment, and as for any
+    /// request.
+    pub async fn force_release(
+        &self,
+        plan: &PlanName,
+        expected: Option<&OrchestratorId>,
+        by: &str,
+        reason: &str,
+    ) -> Result<Released, Error> {
+        let line = self.line(plan).await?;
+        let first = line.candidates().first().ok_or_else(|| Error::NotOwned(plan.clone()))?;
+        let name = first.record.as_ref().map(|record| &record.orchestrator);
+        if let Some(expected) = expected
+            && name != Some(expected)
+        {
+            return Err(Error::OtherOwner {
+                plan: plan.clone(),
+                by: first.name(),
+                expected: expected.clone(),
+            });
+        }
+        let Some((owner, term)) = line.owner() else {
+            // First in line without a term: a stranger, or somebody about to take over. There is nothing but its key.
+            let key = self.layout().of(plan, &planlease_core::keys::PlanKey::Owner(first.lease));
+            let txn = Transaction::when([Compare::Created(key.clone(), Some(first.joined))])
+                .then([Op::Delete(key)]);
+            return match self.etcd().settle(&txn).await?.branch {
+                Branch::Then => Ok(Released { by: first.name(), term: None }),
+                Branch::Otherwise => Err(Error::OwnershipLost(plan.clone())),
+            };
+        };
+        let ticket =
+            Ticket { plan: plan.clone(), lease: owner.lease, revision: owner.joined, term: term.clone() };
+        let ending = Ending::Forced { by: by.to_owned(), reason: reason.to_owned() };
+        end_term(self, &ticket, ending, &[]).await?;
+        Ok(Released { by: owner.name(), term: Some(term.number) })
+    }
+}

@@ -1,0 +1,453 @@
+//! Plans as a whole: importing, reading, listing and deleting them.
+//!
+//! A plan is there exactly if its `spec` key is. So an import of any size is atomic to every reader: the task records and
+//! the parts of a large definition are written first, under the mark of the importer, and the `spec` key last.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use planlease_core::{
+    LeaseId, PlanName, Revision, Summary, TaskId,
+    change::Entry,
+    codec::{self, FormatVersion},
+    graph::Graph,
+    keys::{Key, KeyRange, PlanKey},
+    record::{FindingsRecord, Guard, ImportRecord, Role, TaskRecord, Writer},
+    spec::PlanSpec,
+    term::Line,
+    transition::TaskStatus,
+};
+
+use crate::{
+    authority::TaskView,
+    coordinator::{Coordinator, line_of},
+    error::Error,
+    etcd::{Branch, Compare, MAX_BYTES, Op, PAGE, Row, Transaction},
+    session::{Identity, Session},
+};
+
+/// The most keys that one transaction of an import writes.
+const CHUNK_OPS: usize = 100;
+
+/// The most bytes that one transaction of an import holds.
+const CHUNK_BYTES: usize = MAX_BYTES * 3 / 4;
+
+/// A plan as it was at one revision.
+#[derive(Clone, Debug)]
+pub struct PlanView {
+    /// Its name.
+    pub name: PlanName,
+    /// The store's revision.
+    pub revision: Revision,
+    /// Its definition.
+    pub spec: Arc<PlanSpec>,
+    /// Its dependencies.
+    pub graph: Arc<Graph>,
+    /// Its tasks, number by number.
+    pub tasks: BTreeMap<TaskId, TaskView>,
+    /// Who owns it, and who waits.
+    pub line: Line,
+}
+
+impl PlanView {
+    /// The counts, of these very tasks.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary::of(self.tasks.values().map(|task| &task.record))
+    }
+
+    /// Where a task stands; `None` if there is no such task.
+    #[must_use]
+    pub fn status(&self, task: &TaskId) -> Option<TaskStatus> {
+        self.tasks.get(task).map(|task| task.record.status)
+    }
+
+    /// The tasks that may start now, in the order in which they are handed out.
+    pub fn ready(&self) -> impl Iterator<Item = &TaskId> {
+        self.graph.ready(|task| self.status(task))
+    }
+
+    /// Takes in a newer record of a task, as a write answered it or a watch told it; an older one changes nothing.
+    pub fn take_in(&mut self, task: TaskView) {
+        if self.tasks.get(&task.id).is_none_or(|known| known.revision < task.revision) {
+            self.revision = self.revision.max(task.revision);
+            self.tasks.insert(task.id.clone(), task);
+        }
+    }
+
+    /// What a task still waits for.
+    pub fn blockers(&self, task: &TaskId) -> impl Iterator<Item = &TaskId> {
+        self.graph.blockers(task, |task| self.status(task))
+    }
+
+    /// The revisions of all that a task depends on, as seen.
+    pub(crate) fn dependency_revisions(&self, task: &TaskId) -> Vec<(TaskId, Revision)> {
+        let dependencies = self.graph.dependencies(task).iter();
+        dependencies.filter_map(|id| self.tasks.get(id).map(|task| (id.clone(), task.revision))).collect()
+    }
+}
+
+/// What an import did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// The plan is there now, since this revision.
+    Created(Revision),
+    /// It was there already, imported from a source of the same digest; nothing was changed.
+    Unchanged,
+}
+
+impl Coordinator {
+    /// Makes a plan. However many do it at once, and wherever one of them dies, the plan appears once and whole, or not
+    /// at all. A plan of up to about 100 tasks takes one transaction; `progress` is told how many tasks of a larger one
+    /// are written.
+    ///
+    /// # Errors
+    /// [`Error::Unsound`] with everything that is wrong, [`Error::PlanExists`], [`Error::ImportUnderWay`], and as for any
+    /// request.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves no plan, or the whole plan; what was written of half a plan is invisible, and is cleared
+    /// away by the next import of that name.
+    pub async fn import(
+        &self,
+        plan: &PlanName,
+        spec: &PlanSpec,
+        progress: impl FnMut(usize),
+    ) -> Result<Imported, Error> {
+        let problems = spec.problems();
+        if !problems.is_empty() {
+            return Err(Error::Unsound(problems));
+        }
+        let import = Import::new(self, plan, spec)?;
+        if import.puts.len() < CHUNK_OPS && import.bytes() < CHUNK_BYTES {
+            return import.at_once().await;
+        }
+        let session = self.open_unregistered_session(Identity::of_process()).await?;
+        let imported = import.in_chunks(&session, progress).await;
+        let closed = session.close().await; // Takes the mark away, however it went.
+        let imported = imported?;
+        closed?;
+        Ok(imported)
+    }
+
+    /// Reads a plan, at one revision. One transaction for up to 500 tasks, one more page for each further 500.
+    ///
+    /// # Errors
+    /// [`Error::PlanNotFound`], and as for any read.
+    pub async fn plan(&self, plan: &PlanName) -> Result<PlanView, Error> {
+        let layout = self.layout();
+        let tasks = layout.tasks(plan);
+        let txn = Transaction::default().then([
+            Op::Range(layout.spec(plan), 0),
+            Op::Range(layout.queue(plan), 0),
+            Op::Get(layout.of(plan, &PlanKey::Term)),
+            Op::Range(tasks.clone(), PAGE),
+        ]);
+        let mut reply = self.etcd().settle(&txn).await?;
+        let revision = reply.revision;
+        let (spec, _) = reply.rows();
+        let line = self.read_line(plan, &mut reply)?;
+        let (mut rows, more) = reply.rows();
+        let spec = read_spec(&spec).ok_or_else(|| Error::PlanNotFound(plan.clone()))??;
+        if more && let Some((last, _)) = rows.last() {
+            let mut start = last.clone();
+            start.push(0);
+            let mut rest = KeyRange { start, end: tasks.end };
+            loop {
+                let page = self.etcd().page(&rest, PAGE, Some(revision)).await?;
+                if let Some((last, _)) = page.rows.last() {
+                    rest.start.clone_from(last);
+                    rest.start.push(0);
+                }
+                rows.extend(page.rows);
+                if !page.more {
+                    break;
+                }
+            }
+        }
+        let tasks = rows.iter().filter_map(|(key, entry)| self.read_task(key, entry));
+        let tasks =
+            tasks.map(|view| view.map(|view| (view.id.clone(), view))).collect::<Result<_, Error>>()?;
+        let graph = Arc::new(Graph::new(&spec));
+        Ok(PlanView { name: plan.clone(), revision, spec: Arc::new(spec), graph, tasks, line })
+    }
+
+    /// Reads all plans, at one revision.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn plans(&self) -> Result<Vec<PlanView>, Error> {
+        let page = self.etcd().scan(&self.layout().plans(), None).await?;
+        let mut parts: BTreeMap<PlanName, Parts> = BTreeMap::new();
+        for (key, entry) in page.rows {
+            let Some(Key::Plan(plan, part)) = self.layout().parse(&key) else { continue };
+            let parts = parts.entry(plan).or_default();
+            match part {
+                PlanKey::Spec | PlanKey::SpecPart(_) => parts.spec.push((key, entry)),
+                PlanKey::Owner(_) => parts.queue.push((key, entry)),
+                PlanKey::Term => parts.term = Some(entry),
+                PlanKey::Task(id) => {
+                    let view = TaskView::read(id.clone(), &entry)?;
+                    parts.tasks.insert(id, view);
+                }
+                PlanKey::Import | PlanKey::PastTerm(_) | PlanKey::Findings(_) => {}
+            }
+        }
+        let mut plans = Vec::new();
+        for (name, parts) in parts {
+            let Some(spec) = read_spec(&parts.spec) else { continue }; // Not there, or not yet.
+            let spec = Arc::new(spec?);
+            let line = line_of(self.layout(), parts.queue, parts.term)?;
+            let graph = Arc::new(Graph::new(&spec));
+            plans.push(PlanView { name, revision: page.revision, spec, graph, tasks: parts.tasks, line });
+        }
+        Ok(plans)
+    }
+
+    /// Reads one task; `None` if the plan has no such task, or is not there.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn task(&self, plan: &PlanName, task: &TaskId) -> Result<Option<TaskView>, Error> {
+        let entry = self.task_entry(plan, task).await?;
+        entry.map(|entry| TaskView::read(task.clone(), &entry)).transpose()
+    }
+
+    /// Deletes a plan with everything that belongs to it, in one transaction; but for its term, so that the tokens of a
+    /// later plan of that name are greater still.
+    ///
+    /// # Errors
+    /// [`Error::PlanNotFound`]; [`Error::PlanOwned`] if somebody owns it or waits for it; and as for any request.
+    pub async fn delete_plan(&self, plan: &PlanName) -> Result<(), Error> {
+        let layout = self.layout();
+        let spec = layout.of(plan, &PlanKey::Spec);
+        let queue = layout.queue(plan);
+        let delete = [layout.spec(plan), layout.tasks(plan), layout.findings(plan), layout.past_terms(plan)];
+        let txn = Transaction::when([Compare::Exists(spec.clone()), Compare::Empty(queue.clone())])
+            .then(delete.map(Op::DeleteRange))
+            .otherwise([Op::Range(queue, 0), Op::Get(layout.of(plan, &PlanKey::Term))]);
+        let mut reply = self.etcd().settle(&txn).await?;
+        if reply.branch == Branch::Then {
+            return Ok(());
+        }
+        let line = self.read_line(plan, &mut reply)?;
+        match line.candidates().first() {
+            Some(first) => Err(Error::PlanOwned { plan: plan.clone(), by: first.name() }),
+            None if reply.uncertain => Ok(()), // An earlier try, whose answer got lost, did it.
+            None => Err(Error::PlanNotFound(plan.clone())),
+        }
+    }
+
+    /// Reads the output of a task, if there is any.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn findings(&self, plan: &PlanName, task: &TaskId) -> Result<Option<FindingsRecord>, Error> {
+        let key = self.layout().of(plan, &PlanKey::Findings(task.clone()));
+        let mut reply = self.etcd().settle(&Transaction::default().then([Op::Get(key)])).await?;
+        reply.row().map(|entry| codec::decode(&entry.value)).transpose().map_err(Error::from)
+    }
+
+    pub(crate) async fn task_entry(&self, plan: &PlanName, task: &TaskId) -> Result<Option<Entry>, Error> {
+        let key = self.layout().of(plan, &PlanKey::Task(task.clone()));
+        let mut reply = self.etcd().settle(&Transaction::default().then([Op::Get(key)])).await?;
+        Ok(reply.row())
+    }
+
+    pub(crate) async fn task_entry_at(
+        &self,
+        plan: &PlanName,
+        task: &TaskId,
+        at: Revision,
+    ) -> Result<Option<Entry>, Error> {
+        let start = self.layout().of(plan, &PlanKey::Task(task.clone()));
+        let mut end = start.clone();
+        end.push(0);
+        let page = self.etcd().page(&KeyRange { start, end }, 1, Some(at)).await?;
+        Ok(page.rows.into_iter().next().map(|(_, entry)| entry))
+    }
+
+    fn read_task(&self, key: &[u8], entry: &Entry) -> Option<Result<TaskView, Error>> {
+        match self.layout().parse(key)? {
+            Key::Plan(_, PlanKey::Task(id)) => Some(TaskView::read(id, entry)),
+            _ => None,
+        }
+    }
+}
+
+/// What the keys of one plan hold.
+#[derive(Default)]
+struct Parts {
+    spec: Vec<Row>,
+    queue: Vec<Row>,
+    term: Option<Entry>,
+    tasks: BTreeMap<TaskId, TaskView>,
+}
+
+/// The definition from the rows of its range; `None` if the plan is not there (parts alone do not make one).
+fn read_spec(rows: &[Row]) -> Option<Result<PlanSpec, Error>> {
+    let (head, parts) = rows.split_first()?;
+    if !head.0.ends_with(b"/spec") {
+        return None;
+    }
+    let parts = parts.iter().map(|(_, entry)| entry.value.as_slice());
+    Some(codec::decode_spec(&head.1.value, parts).map_err(Error::from))
+}
+
+/// An import, ready to be written.
+struct Import<'a> {
+    coordinator: &'a Coordinator,
+    plan: &'a PlanName,
+    spec: &'a PlanSpec,
+    /// The value of the key that makes the plan appear. Tells this import from others by an id.
+    head: Vec<u8>,
+    /// Everything else.
+    puts: Vec<Op>,
+}
+
+/// The field of a definition that tells one import from another, so that one whose answer got lost is recognised.
+const IMPORT_ID: &str = "import_id";
+
+impl<'a> Import<'a> {
+    fn new(coordinator: &'a Coordinator, plan: &'a PlanName, spec: &'a PlanSpec) -> Result<Self, Error> {
+        let layout = coordinator.layout();
+        let random = coordinator.etcd().random();
+        let mut marked = spec.clone();
+        marked.extra.insert(IMPORT_ID.to_owned(), random.uuid().to_string().into());
+        let (head, parts) = codec::encode_spec(&marked)?;
+        let mut puts = Vec::with_capacity(parts.len() + spec.tasks.len());
+        for (n, part) in (1u32..).zip(parts) {
+            puts.push(Op::Put(layout.of(plan, &PlanKey::SpecPart(n)), part));
+        }
+        let writer = Writer { who: importer(), role: Role::Operator, term: None, guard: Guard::Import };
+        for task in &spec.tasks {
+            let record = TaskRecord::new(writer.clone(), random.uuid());
+            puts.push(Op::Put(layout.of(plan, &PlanKey::Task(task.id.clone())), codec::encode(&record)?));
+        }
+        Ok(Self { coordinator, plan, spec, head, puts })
+    }
+
+    fn bytes(&self) -> usize {
+        self.head.len() + self.puts.iter().map(Op::bytes).sum::<usize>()
+    }
+
+    fn key(&self, key: &PlanKey) -> Vec<u8> {
+        self.coordinator.layout().of(self.plan, key)
+    }
+
+    /// A small plan: one transaction.
+    async fn at_once(self) -> Result<Imported, Error> {
+        let (spec, mark) = (self.key(&PlanKey::Spec), self.key(&PlanKey::Import));
+        // Leftovers of a larger import that died would become tasks of this plan, so they have to be absent.
+        let tasks = Compare::Empty(self.coordinator.layout().tasks(self.plan));
+        let txn = Transaction::when([
+            Compare::Created(spec.clone(), None),
+            Compare::Created(mark.clone(), None),
+            tasks,
+        ])
+        .then(self.puts.iter().cloned())
+        .then([Op::Put(spec.clone(), self.head.clone())])
+        .otherwise([Op::Get(spec), Op::Get(mark)]);
+        let mut reply = self.coordinator.etcd().settle(&txn).await?;
+        if reply.branch == Branch::Then {
+            return Ok(Imported::Created(reply.revision));
+        }
+        let (spec, mark) = (reply.row(), reply.row());
+        if spec.is_none() && mark.is_none() {
+            let session = self.coordinator.open_unregistered_session(Identity::of_process()).await?;
+            let imported = self.in_chunks(&session, |_| {}).await;
+            session.close().await?;
+            return imported;
+        }
+        self.refused(spec, mark)
+    }
+
+    /// A large plan: the mark, then the tasks, then the key that makes it appear.
+    async fn in_chunks(self, session: &Session, mut progress: impl FnMut(usize)) -> Result<Imported, Error> {
+        let mark = self.mark(session.lease()).await?;
+        let marked = || Compare::Created(self.key(&PlanKey::Import), Some(mark));
+        let parts = self.puts.len() - self.spec.tasks.len();
+        let mut written = 0;
+        while written < self.puts.len() {
+            let chunk = chunk(&self.puts[written..]);
+            let txn = Transaction::when([marked()]).then(chunk.iter().cloned());
+            if self.coordinator.etcd().settle(&txn).await?.branch == Branch::Otherwise {
+                return Err(Error::SessionLost(session.lost().await));
+            }
+            written += chunk.len();
+            progress(written.saturating_sub(parts));
+        }
+        let spec = self.key(&PlanKey::Spec);
+        let txn = Transaction::when([marked(), Compare::Created(spec.clone(), None)])
+            .then([Op::Put(spec.clone(), self.head.clone()), Op::Delete(self.key(&PlanKey::Import))])
+            .otherwise([Op::Get(spec), Op::Get(self.key(&PlanKey::Import))]);
+        let mut reply = self.coordinator.etcd().settle(&txn).await?;
+        match reply.branch {
+            Branch::Then => Ok(Imported::Created(reply.revision)),
+            Branch::Otherwise => self.refused(reply.row(), reply.row()),
+        }
+    }
+
+    /// Puts the mark of this import, which lives on the session, and clears away what a dead one left behind. Returns
+    /// its create revision: what every further write compares.
+    async fn mark(&self, lease: LeaseId) -> Result<Revision, Error> {
+        let layout = self.coordinator.layout();
+        let (spec, mark) = (self.key(&PlanKey::Spec), self.key(&PlanKey::Import));
+        let record = ImportRecord {
+            v: FormatVersion::default(),
+            by: importer(),
+            since: self.coordinator.clock().wall(),
+        };
+        let txn =
+            Transaction::when([Compare::Created(spec.clone(), None), Compare::Created(mark.clone(), None)])
+                .then([
+                    Op::DeleteRange(layout.spec(self.plan)),
+                    Op::DeleteRange(layout.tasks(self.plan)),
+                    Op::DeleteRange(layout.findings(self.plan)),
+                    Op::PutLeased(mark.clone(), codec::encode(&record)?, lease),
+                ])
+                .otherwise([Op::Get(spec), Op::Get(mark)]);
+        let mut reply = self.coordinator.etcd().settle(&txn).await?;
+        if reply.branch == Branch::Then {
+            return Ok(reply.revision);
+        }
+        let (spec, mark) = (reply.row(), reply.row());
+        match &mark {
+            Some(entry) if entry.lease == Some(lease) => Ok(entry.created), // The answer got lost.
+            _ => Err(self.refused(spec, mark).err().unwrap_or_else(|| Error::PlanExists(self.plan.clone()))),
+        }
+    }
+
+    /// What is in the way.
+    fn refused(&self, spec: Option<Entry>, mark: Option<Entry>) -> Result<Imported, Error> {
+        if let Some(entry) = spec {
+            if entry.value == self.head {
+                return Ok(Imported::Created(entry.created)); // The answer got lost.
+            }
+            let present: PlanSpec = codec::decode(&entry.value)?;
+            let digest = |spec: &PlanSpec| spec.source.as_ref().map(|source| source.sha256.clone());
+            let same = digest(&present).is_some() && digest(&present) == digest(self.spec);
+            return if same { Ok(Imported::Unchanged) } else { Err(Error::PlanExists(self.plan.clone())) };
+        }
+        let by = mark.and_then(|entry| codec::decode::<ImportRecord>(&entry.value).ok()).map(|mark| mark.by);
+        Err(Error::ImportUnderWay {
+            plan: self.plan.clone(),
+            by: by.unwrap_or_else(|| "somebody".to_owned()),
+        })
+    }
+}
+
+/// As many writes from the front as fit into one transaction.
+fn chunk(puts: &[Op]) -> &[Op] {
+    let mut bytes = 0;
+    let fitting = puts.iter().take(CHUNK_OPS).take_while(|op| {
+        bytes += op.bytes();
+        bytes <= CHUNK_BYTES
+    });
+    &puts[..fitting.count().max(1)]
+}
+
+/// Who imports, for people.
+fn importer() -> String {
+    let identity = Identity::of_process();
+    format!("{} (process {})", identity.host, identity.pid)
+}

@@ -1,0 +1,86 @@
+//! `cargo xtask`: set-up, checks and fixes of this repository, on a machine with nothing but a Rust toolchain.
+//!
+//! It reads files and runs `cargo` and `apt-get`; it depends on no crate of planlease, so that it works while
+//! they do not compile.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
+
+mod apt;
+mod checks;
+mod etcd;
+mod run;
+mod summary;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Set-up, checks and fixes of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = r#"Examples:
+  cargo xtask test                      every test, on the embedded server and on a real etcd
+  cargo xtask test on_embedded          the tests whose name contains `on_embedded`
+  cargo xtask test --no-etcd-download   with an etcd that is here already, else without
+  eval "$(cargo xtask etcd)"            so that a plain `cargo test` finds the servers too
+  cargo xtask ci                        what must pass before a change is merged
+  cargo xtask fix                       format, and apply clippy's own suggestions
+
+Environment:
+  PLANLEASE_TEST_ETCD      path of an etcd 3.5.13 or later to test on, instead of one found or downloaded
+  PLANLEASE_TEST_ETCD_3_4  path of an etcd 3.4 to test on as well
+  CI=true                  a test that could not be run is a failure"#;
+
+/// One subcommand each.
+#[derive(Subcommand)]
+enum Command {
+    /// Run all tests; get an etcd to run them on first, if there is none.
+    Test(test::Options),
+    /// Get the servers to test on, and print the variables by which single tests find them.
+    Etcd,
+    /// Everything that must pass before a change is merged: format, clippy, rustdoc, tidy, test.
+    Ci,
+    /// The structural checks: the arrows between crates, what is absent from which crate, house style.
+    Tidy,
+    /// The first four checks of `ci`: all but the tests.
+    Check,
+    /// Format the code and apply clippy's own suggestions.
+    Fix,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Test(options) => test::test(&options),
+        Command::Etcd => etcd_variables(),
+        Command::Ci => checks::check().and_then(|()| test::test(&test::Options::default())),
+        Command::Tidy => checks::tidy(),
+        Command::Check => checks::check(),
+        Command::Fix => checks::fix(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let Some(message) = failure.message() {
+                eprintln!("xtask: {message}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints lines for a shell to evaluate; everything else goes to standard error.
+fn etcd_variables() -> run::Result {
+    let current = etcd::current(true)?;
+    println!("export {}={:?}", etcd::VARIABLE, current.path);
+    match etcd::version_3_4(true) {
+        Ok(old) => println!("export {}={:?}", etcd::VARIABLE_3_4, old.path),
+        Err(failure) => eprintln!("xtask: no etcd 3.4: {}", failure.message().unwrap_or_default()),
+    }
+    Ok(())
+}

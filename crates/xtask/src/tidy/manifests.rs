@@ -1,0 +1,167 @@
+//! Checks on the manifests: the arrows between crates, one place for versions, one place for lints.
+
+use toml::{Table, Value};
+
+use super::Finding;
+
+/// The diagram of `ARCHITECTURE.md`: which crates of ours each crate may depend on. `*` means all.
+///
+/// An arrow points down in this list; nothing points up. `planlease-embedded` is missing on the right-hand
+/// side on purpose: it stands for etcd, and the coordinator must not be able to tell the difference.
+const ARROWS: [(&str, &[&str]); 10] = [
+    ("planlease-core", &[]),
+    ("planlease-embedded", &[]),
+    ("xtask", &[]),
+    ("planlease-formats", &["planlease-core"]),
+    ("planlease", &["planlease-core"]),
+    ("planlease-watcher", &["planlease", "planlease-core"]),
+    ("planlease-orchestrator", &["planlease", "planlease-core"]),
+    ("planlease-sidecar", &["planlease-watcher", "planlease", "planlease-core"]),
+    ("planlease-cli", &["*"]),
+    ("planlease-tests", &["*"]),
+];
+
+/// Crates that must stay pure, and what they must therefore not depend on.
+const PURE: [&str; 2] = ["planlease-core", "planlease-formats"];
+const IMPURE: [&str; 8] = ["etcd-client", "nix", "rand", "redb", "tokio", "tonic", "tokio-util", "jiff"];
+
+/// Dependencies whose version stands in the member: they carry the `protoc` binary of one platform each,
+/// and a workspace dependency cannot be limited to a platform.
+const OWN_VERSION: &str = "protoc-bin-vendored-";
+
+/// Findings on the manifest of a member.
+pub(super) fn check(name: &str, text: &str) -> Vec<Finding> {
+    let manifest: Table = match toml::from_str(text) {
+        Ok(manifest) => manifest,
+        Err(error) => return vec![Finding::new(name, 1, format!("is not TOML: {}", error.message()))],
+    };
+    let mut findings = Vec::new();
+    let package = manifest.get("package").and_then(|package| package.get("name")).and_then(Value::as_str);
+    let Some(package) = package else {
+        return vec![Finding::new(name, 1, "has no package name; every member is a package")];
+    };
+    let inherits_lints = manifest.get("lints").and_then(|lints| lints.get("workspace"));
+    if inherits_lints.and_then(Value::as_bool) != Some(true) {
+        findings.push(Finding::new(name, 1, "the lints are the workspace's; add `[lints] workspace = true`"));
+    }
+    let allowed = ARROWS.iter().find(|(from, _)| *from == package).map(|(_, to)| *to);
+    if allowed.is_none() {
+        let message =
+            format!("`{package}` is not in the diagram; add it to ARROWS in xtask and to ARCHITECTURE.md");
+        findings.push(Finding::new(name, 1, message));
+    }
+    for (dependency, value) in dependencies(&manifest) {
+        let line = line_of_dependency(text, dependency);
+        if is_ours(dependency) && !allowed.unwrap_or(&["*"]).iter().any(|to| *to == "*" || *to == dependency)
+        {
+            findings.push(Finding::new(
+                name,
+                line,
+                format!("`{package}` must not depend on `{dependency}`: the arrow is not in the diagram; move what is needed to a lower crate"),
+            ));
+        }
+        if PURE.contains(&package) && IMPURE.contains(&dependency) {
+            findings.push(Finding::new(
+                name,
+                line,
+                format!("`{package}` is pure and must not depend on `{dependency}`; do it in the caller"),
+            ));
+        }
+        let inherited = value.get("workspace").and_then(Value::as_bool) == Some(true);
+        if !inherited && !dependency.starts_with(OWN_VERSION) {
+            findings.push(Finding::new(
+                name,
+                line,
+                format!("`{dependency}` has a version of its own; versions stand in the root: `{dependency}.workspace = true`"),
+            ));
+        }
+    }
+    findings
+}
+
+fn is_ours(dependency: &str) -> bool {
+    dependency == "xtask" || dependency == "planlease" || dependency.starts_with("planlease-")
+}
+
+/// All dependencies of a manifest: normal, for tests and for build scripts, for all platforms.
+fn dependencies(manifest: &Table) -> Vec<(&str, &Value)> {
+    const TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let targets = manifest.get("target").and_then(Value::as_table);
+    let platforms = targets.into_iter().flat_map(Table::values).filter_map(Value::as_table);
+    std::iter::once(manifest)
+        .chain(platforms)
+        .flat_map(|table| TABLES.iter().filter_map(|name| table.get(*name).and_then(Value::as_table)))
+        .flat_map(|table| table.iter().map(|(name, value)| (name.as_str(), value)))
+        .collect()
+}
+
+fn line_of_dependency(text: &str, dependency: &str) -> usize {
+    let at = text.lines().position(|line| {
+        line.trim_start()
+            .strip_prefix(dependency)
+            .is_some_and(|rest| rest.trim_start().starts_with(['.', '=']))
+            || line.contains(&format!("dependencies.{dependency}]"))
+    });
+    at.map_or(1, |index| index + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(package: &str, rest: &str) -> String {
+        format!("[package]\nname = \"{package}\"\n[lints]\nworkspace = true\n{rest}")
+    }
+
+    fn only(package: &str, rest: &str) -> String {
+        let findings = check("Cargo.toml", &manifest(package, rest));
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        findings[0].to_string()
+    }
+
+    #[test]
+    fn an_arrow_that_points_up_is_found_with_its_line() {
+        let message = only("planlease-core", "[dependencies]\nplanlease.workspace = true\n");
+        assert!(
+            message.starts_with("Cargo.toml:6: `planlease-core` must not depend on `planlease`"),
+            "{message}"
+        );
+        only("planlease", "[dev-dependencies]\nplanlease-embedded.workspace = true\n");
+        only("planlease-embedded", "[dependencies.planlease-core]\nworkspace = true\n");
+        only("xtask", "[target.'cfg(unix)'.dependencies]\nplanlease-core = { workspace = true }\n");
+    }
+
+    #[test]
+    fn arrows_of_the_diagram_are_fine() {
+        let rest = "[dependencies]\nplanlease.workspace = true\nplanlease-core.workspace = true\n";
+        assert_eq!(check("Cargo.toml", &manifest("planlease-watcher", rest)), []);
+        let rest = "[dependencies]\nplanlease-embedded.workspace = true\n";
+        assert_eq!(check("Cargo.toml", &manifest("planlease-cli", rest)), []);
+    }
+
+    #[test]
+    fn a_crate_without_a_place_in_the_diagram_is_found() {
+        assert!(only("planlease-utils", "").contains("not in the diagram"));
+    }
+
+    #[test]
+    fn a_runtime_in_a_pure_crate_is_found() {
+        assert!(only("planlease-formats", "[dependencies]\ntokio.workspace = true\n").contains("pure"));
+    }
+
+    #[test]
+    fn versions_and_lints_come_from_the_workspace() {
+        assert!(only("planlease", "[dependencies]\nserde = \"1\"\n").contains("a version of its own"));
+        only("planlease", "[dependencies]\nserde = { version = \"1\", features = [\"rc\"] }\n");
+        let carrier = "[target.'cfg(unix)'.build-dependencies]\nprotoc-bin-vendored-linux-x86_64 = \"3\"\n";
+        assert_eq!(check("Cargo.toml", &manifest("planlease", carrier)), []);
+        let findings = check("Cargo.toml", "[package]\nname = \"planlease\"\n");
+        assert!(findings[0].message.contains("lints"), "{findings:?}");
+    }
+
+    #[test]
+    fn what_is_no_manifest_is_said_to_be_none() {
+        assert!(check("Cargo.toml", "][")[0].message.contains("not TOML"));
+        assert!(check("Cargo.toml", "[lints]\nworkspace = true\n")[0].message.contains("no package name"));
+    }
+}

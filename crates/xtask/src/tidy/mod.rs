@@ -1,0 +1,112 @@
+//! The structural checks: what no compiler checks, and what is deliberately absent.
+//!
+//! Each check is a function from text to findings and has a test on an input that breaks it. This file walks
+//! the repository and hands every file to the checks that concern it.
+
+mod manifests;
+mod mask;
+mod sources;
+mod text;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// One place that breaks one rule: what, why, and what to do.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Finding {
+    file: String,
+    line: usize,
+    message: String,
+}
+
+impl Finding {
+    fn new(file: &str, line: usize, message: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), line, message: message.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.message)
+    }
+}
+
+/// Folders that hold nothing of ours.
+const SKIPPED: [&str; 3] = [".git", "target", "node_modules"];
+
+/// All findings of all checks on the repository, in the order of the files.
+pub(crate) fn findings(root: &Path) -> io::Result<Vec<Finding>> {
+    let mut files = Vec::new();
+    walk(root, &mut files)?;
+    files.sort();
+    let mut findings = Vec::new();
+    for path in files {
+        let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+        // What isn't text (a picture, say) is nobody's concern here.
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        findings.extend(text::check(&name, &text, &root.to_string_lossy()));
+        if name.ends_with(".rs") {
+            findings.extend(sources::check(&name, &text));
+        }
+        if name.ends_with("Cargo.toml") && name != "Cargo.toml" {
+            findings.extend(manifests::check(&name, &text));
+        }
+    }
+    findings.sort();
+    Ok(findings)
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            if !SKIPPED.iter().any(|skipped| entry.file_name() == *skipped) {
+                walk(&entry.path(), files)?;
+            }
+        } else if kind.is_file() {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// The line in which the byte at `offset` stands, from 1.
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_repository_is_tidy() {
+        let findings = findings(&crate::run::root()).unwrap();
+        let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        assert!(lines.is_empty(), "{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn every_file_of_a_tree_is_looked_at_except_what_is_built() {
+        let tree = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = tree.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        put("crates/planlease-core/src/a.rs", "\nfn a() { std::fs::read(\"x\"); }\n");
+        put(
+            "crates/planlease-core/Cargo.toml",
+            "[package]\nname = \"planlease-core\"\n[lints]\nworkspace = true\n",
+        );
+        put("target/debug/a.rs", "no header\n");
+        let found = findings(tree.path()).unwrap();
+        let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].starts_with("crates/planlease-core/src/a.rs:1: does not open"), "{lines:?}");
+        assert!(lines[1].contains("std::fs"), "{lines:?}");
+    }
+}

@@ -1,0 +1,27 @@
+//! The harness: real servers, real processes, real signals.
+//!
+//! | module | what it gives a test |
+//! | --- | --- |
+//! | [`backend`] | a server to run on, whichever it is: embedded, one etcd, three members, an etcd 3.4 |
+//! | [`dev`] | the embedded server as a process of its own, `planlease dev` |
+//! | [`embedded`] | the embedded server on a port of its own |
+//! | [`etcd`] | real etcd processes, to be killed, paused and started again |
+//! | [`program`] | processes of the program `planlease`, to be run, killed and paused |
+//! | [`suite`] | a test written once becomes one test per backend, `on_etcd::name` |
+//! | [`wait`] | waiting for a condition with a deadline, never for a guessed time |
+//!
+//! Servers that a suite shares are started when the first test asks and stopped when the last one has ended.
+//! The harness reads `PLANLEASE_TEST_ETCD` and `PLANLEASE_TEST_ETCD_3_4`, the paths of the servers, which
+//! `cargo xtask test` sets; without them it looks into `target/etcd`, where that command leaves them. The program is
+//! looked for beside the test binary, where `cargo build -p planlease-cli` leaves it, or where `PLANLEASE_TEST_PROGRAM`
+//! says.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a harness talks to its terminal")]
+
+pub mod backend;
+pub mod dev;
+pub mod embedded;
+pub mod etcd;
+mod guard;
+pub mod program;
+pub mod suite;
+pub mod wait;

@@ -1,0 +1,224 @@
+//! A test written once becomes one test per backend: `on_etcd::put::an_empty_value_is_a_value`.
+//!
+//! A suite is a test binary without cargo's own harness. Its `main` lists the tests and runs them:
+//!
+//! ```no_run
+//! use planlease_tests::cases;
+//! use planlease_tests::suite::{Fixture, Suite};
+//!
+//! async fn a_key_can_be_read_back(mut fixture: Fixture) {
+//!     let key = fixture.key("a");
+//!     fixture.client.put(key.as_str(), "1", None).await.unwrap();
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     Suite::new("example").shared(cases![a_key_can_be_read_back]).run()
+//! }
+//! ```
+//!
+//! *Shared* tests use one server per backend, each below a prefix of its own; tests that compact, or count
+//! revisions, or stop the server, run *alone*, on a server of their own.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use etcd_client::Client;
+use libtest_mimic::{Arguments, Trial};
+use tokio::runtime::Runtime;
+
+use crate::backend::{Backend, Server};
+
+/// No single test takes longer than this; one that does hangs.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What a test gets: a server, a connection of its own to it, and keys that nobody else uses.
+#[derive(Clone)]
+pub struct Fixture {
+    /// The server.
+    pub server: Arc<Server>,
+    /// A client with a connection of its own.
+    pub client: Client,
+    prefix: String,
+}
+
+impl Fixture {
+    /// A key that no other test uses; `key("")` is the prefix of all keys of this test.
+    #[must_use]
+    pub fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+}
+
+/// The future of a test.
+pub type Running = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A test and its name.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// Its path, `conformance::put::an_empty_value_is_a_value`.
+    pub name: &'static str,
+    /// The test itself.
+    pub run: fn(Fixture) -> Running,
+}
+
+/// A test that looks after its servers itself. If it needs a real etcd its name says so, by beginning with
+/// `on_etcd::` or `on_etcd_3_4::`.
+pub type PlainCase = (&'static str, fn());
+
+/// Lists tests, functions `async fn(Fixture)`, by their paths.
+#[macro_export]
+macro_rules! cases {
+    ($($($path:ident)::+),* $(,)?) => {
+        vec![$($crate::suite::Case {
+            name: concat!(module_path!(), "::", stringify!($($path)::+)),
+            run: |fixture| Box::pin($($path)::+(fixture)),
+        }),*]
+    };
+}
+
+/// The tests of one binary, and what they run on.
+#[must_use = "nothing runs before `run`"]
+pub struct Suite {
+    name: &'static str,
+    backends: Vec<Backend>,
+    shared: Vec<Case>,
+    alone: Vec<Case>,
+    plain: Vec<Trial>,
+    one_at_a_time: bool,
+}
+
+impl Suite {
+    /// A suite without tests, on all backends.
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            backends: Backend::all(),
+            shared: Vec::new(),
+            alone: Vec::new(),
+            plain: Vec::new(),
+            one_at_a_time: false,
+        }
+    }
+
+    /// Runs the suite on these only.
+    pub fn on(mut self, backends: impl IntoIterator<Item = Backend>) -> Self {
+        self.backends = backends.into_iter().collect();
+        self
+    }
+
+    /// Runs one test after the other, whatever the command line says: for tests that measure, or need all cores.
+    pub fn one_at_a_time(mut self) -> Self {
+        self.one_at_a_time = true;
+        self
+    }
+
+    /// Adds tests that share a server.
+    pub fn shared(mut self, cases: Vec<Case>) -> Self {
+        self.shared.extend(cases);
+        self
+    }
+
+    /// Adds tests that need a server each.
+    pub fn alone(mut self, cases: Vec<Case>) -> Self {
+        self.alone.extend(cases);
+        self
+    }
+
+    /// Adds tests that look after their servers themselves.
+    pub fn plain(mut self, cases: Vec<PlainCase>) -> Self {
+        self.plain.extend(cases.into_iter().map(|(name, test)| {
+            Trial::test(name, move || {
+                test();
+                Ok(())
+            })
+        }));
+        self
+    }
+
+    /// Runs the tests that the command line asks for, and says what they ran on.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let mut arguments = Arguments::from_args();
+        if self.one_at_a_time {
+            arguments.test_threads = Some(1);
+        }
+        let servers = Arc::new(Servers::default());
+        let mut trials = self.plain;
+        for backend in self.backends {
+            for (cases, alone) in [(&self.shared, false), (&self.alone, true)] {
+                trials.extend(cases.iter().map(|case| trial(backend, *case, alone, Arc::clone(&servers))));
+            }
+        }
+        let conclusion = libtest_mimic::run(&arguments, trials);
+        if !arguments.list {
+            servers.tell(self.name);
+        }
+        conclusion.exit_code()
+    }
+}
+
+fn trial(backend: Backend, case: Case, alone: bool, servers: Arc<Servers>) -> Trial {
+    // The binary's own name goes without saying, and `stringify!` puts blanks into a path.
+    let path = case.name.split_once("::").map_or(case.name, |(_, path)| path).replace(' ', "");
+    let name = format!("{}::{path}", backend.module());
+    let prefix = format!("{name}/");
+    Trial::test(name, move || {
+        let server = if alone { servers.start(backend) } else { servers.shared(backend) };
+        let kept = Arc::clone(&server);
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            runtime().block_on(async move {
+                let client = server.client().await;
+                let test = (case.run)(Fixture { server, client, prefix });
+                tokio::time::timeout(LIMIT, test)
+                    .await
+                    .unwrap_or_else(|_| panic!("not done within {LIMIT:?}"));
+            });
+        }));
+        outcome.map_err(|panic| {
+            kept.keep_data();
+            resume_unwind(panic)
+        })
+    })
+}
+
+/// A runtime for one test: everything of a test happens on its own thread.
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads and files are at hand")
+}
+
+/// The servers of a test binary: those that are shared, and what all of them said they are.
+#[derive(Default)]
+struct Servers {
+    shared: Mutex<BTreeMap<Backend, Arc<OnceLock<Arc<Server>>>>>,
+    seen: Mutex<BTreeMap<Backend, String>>,
+}
+
+impl Servers {
+    fn start(&self, backend: Backend) -> Arc<Server> {
+        let server = runtime().block_on(backend.start());
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(backend, server.to_string());
+        Arc::new(server)
+    }
+
+    /// The server that the tests on this backend share; the first one starts it, the others wait.
+    fn shared(&self, backend: Backend) -> Arc<Server> {
+        let cell = {
+            let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(shared.entry(backend).or_default())
+        };
+        Arc::clone(cell.get_or_init(|| self.start(backend)))
+    }
+
+    fn tell(&self, suite: &str) {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let names: Vec<&str> = seen.values().map(String::as_str).collect();
+        if !names.is_empty() {
+            println!("{suite} ran on: {}\n", names.join(", "));
+        }
+    }
+}

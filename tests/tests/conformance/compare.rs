@@ -1,0 +1,134 @@
+//! Compares: every target with every operator, of keys that are missing, and of whole ranges.
+
+use etcd_client::{Compare, CompareOp, PutOptions};
+use planlease_tests::cases;
+use planlease_tests::suite::{Case, Fixture};
+
+use crate::probe::{put, put_op, txn};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![
+        every_operator_works_on_every_target,
+        a_missing_key_has_zero_everywhere_and_no_value,
+        a_compare_of_a_range_holds_if_it_holds_for_every_key,
+        a_compare_of_an_empty_range_says_that_it_is_empty,
+        first_in_line_is_who_finds_no_lower_create_revision,
+        a_compare_of_values_is_a_compare_of_bytes,
+    ]
+}
+
+async fn holds(fixture: &mut Fixture, compare: Compare) -> bool {
+    fixture.client.txn(txn([compare], [], [])).await.unwrap().succeeded()
+}
+
+async fn every_operator_works_on_every_target(mut fixture: Fixture) {
+    let a = fixture.key("a");
+    let lease = fixture.client.lease_grant(60, None).await.unwrap().id();
+    let created = put(&fixture.client, &a, "x").await;
+    let options = PutOptions::new().with_lease(lease);
+    let answer = fixture.client.put(a.as_str(), "m", Some(options)).await.unwrap();
+    let modified = answer.header().unwrap().revision();
+    type Target = fn(&str, CompareOp, i64) -> Compare;
+    let targets: [(&str, Target, i64); 4] = [
+        ("version", |key, op, number| Compare::version(key, op, number), 2),
+        ("created", |key, op, number| Compare::create_revision(key, op, number), created),
+        ("modified", |key, op, number| Compare::mod_revision(key, op, number), modified),
+        ("lease", |key, op, number| Compare::lease(key, op, number), lease),
+    ];
+    for (name, target, actual) in targets {
+        // Whether the actual number is less than, equal to, greater than, not equal to the given one.
+        for (given, expected) in [
+            (actual - 1, [false, false, true, true]),
+            (actual, [false, true, false, false]),
+            (actual + 1, [true, false, false, true]),
+        ] {
+            let operators = [CompareOp::Less, CompareOp::Equal, CompareOp::Greater, CompareOp::NotEqual];
+            for (operator, expected) in operators.into_iter().zip(expected) {
+                let held = holds(&mut fixture, target(&a, operator, given)).await;
+                assert_eq!(held, expected, "{name}: {actual} {operator:?} {given}");
+            }
+        }
+    }
+}
+
+async fn a_missing_key_has_zero_everywhere_and_no_value(mut fixture: Fixture) {
+    let a = fixture.key("a");
+    assert!(holds(&mut fixture, Compare::version(&*a, CompareOp::Equal, 0)).await);
+    assert!(holds(&mut fixture, Compare::create_revision(&*a, CompareOp::Less, 1)).await);
+    assert!(holds(&mut fixture, Compare::mod_revision(&*a, CompareOp::Greater, -1)).await);
+    assert!(holds(&mut fixture, Compare::lease(&*a, CompareOp::Equal, 0)).await);
+    // No compare of a value holds, not even with the empty one, nor that it is another.
+    for operator in [CompareOp::Equal, CompareOp::NotEqual, CompareOp::Less, CompareOp::Greater] {
+        assert!(!holds(&mut fixture, Compare::value(&*a, operator, "")).await, "{operator:?}");
+        assert!(!holds(&mut fixture, Compare::value(&*a, operator, "x")).await, "{operator:?}");
+    }
+}
+
+async fn a_compare_of_a_range_holds_if_it_holds_for_every_key(mut fixture: Fixture) {
+    let (a, b) = (fixture.key("r/a"), fixture.key("r/b"));
+    let range = |operator, number| Compare::version(fixture.key("r/"), operator, number).with_prefix();
+    let (one, two) = (range(CompareOp::Equal, 1), range(CompareOp::Equal, 2));
+    let more = range(CompareOp::Greater, 0);
+    put(&fixture.client, &a, "1").await;
+    put(&fixture.client, &b, "1").await;
+    assert!(holds(&mut fixture, one.clone()).await);
+    put(&fixture.client, &b, "2").await;
+    assert!(!holds(&mut fixture, one).await);
+    assert!(!holds(&mut fixture, two).await);
+    assert!(holds(&mut fixture, more).await);
+}
+
+async fn a_compare_of_an_empty_range_says_that_it_is_empty(mut fixture: Fixture) {
+    let range =
+        |operator, number| Compare::create_revision(fixture.key("r/"), operator, number).with_prefix();
+    let (empty, taken) = (range(CompareOp::Equal, 0), range(CompareOp::Greater, 0));
+    let value = Compare::value(fixture.key("r/"), CompareOp::NotEqual, "x").with_prefix();
+    assert!(holds(&mut fixture, empty.clone()).await);
+    assert!(!holds(&mut fixture, taken.clone()).await);
+    assert!(!holds(&mut fixture, value).await);
+    let key = fixture.key("r/a");
+    put(&fixture.client, &key, "1").await;
+    assert!(!holds(&mut fixture, empty).await);
+    assert!(holds(&mut fixture, taken).await);
+}
+
+/// How planlease acquires and takes over: both are one compare of a range.
+async fn first_in_line_is_who_finds_no_lower_create_revision(mut fixture: Fixture) {
+    let prefix = fixture.key("owner/");
+    let empty = || Compare::create_revision(&*prefix, CompareOp::Equal, 0).with_prefix();
+    let first = fixture.key("owner/9");
+    let second = fixture.key("owner/1");
+    assert!(fixture.client.txn(txn([empty()], [put_op(&*first, "")], [])).await.unwrap().succeeded());
+    assert!(!fixture.client.txn(txn([empty()], [put_op(&*second, "")], [])).await.unwrap().succeeded());
+    let waiting = put(&fixture.client, &second, "").await;
+    let next = || {
+        [
+            Compare::create_revision(&*second, CompareOp::Equal, waiting),
+            Compare::create_revision(&*prefix, CompareOp::Greater, waiting - 1).with_prefix(),
+        ]
+    };
+    assert!(!fixture.client.txn(txn(next(), [], [])).await.unwrap().succeeded());
+    fixture.client.delete(first.as_str(), None).await.unwrap();
+    assert!(fixture.client.txn(txn(next(), [], [])).await.unwrap().succeeded());
+}
+
+async fn a_compare_of_values_is_a_compare_of_bytes(mut fixture: Fixture) {
+    let a = fixture.key("a");
+    put(&fixture.client, &a, "b").await;
+    for (operator, given, expected) in [
+        (CompareOp::Equal, "b", true),
+        (CompareOp::Equal, "", false),
+        (CompareOp::Less, "ba", true),
+        (CompareOp::Less, "c", true),
+        (CompareOp::Greater, "ab", true),
+        (CompareOp::Greater, "", true),
+        (CompareOp::NotEqual, "b", false),
+        (CompareOp::NotEqual, "B", true),
+    ] {
+        assert_eq!(
+            holds(&mut fixture, Compare::value(&*a, operator, given)).await,
+            expected,
+            "b {operator:?} {given}"
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! The local default: a server of the user's own, which commands start by themselves.
+
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, getpgid, getsid},
+};
+use planlease_tests::{
+    program::{Process, Program, arguments, is_alive, with_variable},
+    suite::PlainCase,
+    wait::{SOON, until},
+};
+use tempfile::TempDir;
+
+use crate::room::path_text;
+
+pub(crate) fn plain_cases() -> Vec<PlainCase> {
+    vec![
+        ("on_embedded::local::many_commands_at_once_start_one_server", || block_on(many_commands_at_once())),
+        ("on_embedded::local::the_server_comes_back_with_all_data", || block_on(comes_back_with_all_data())),
+        ("on_embedded::local::with_endpoints_nothing_is_started", || {
+            block_on(with_endpoints_nothing_is_started())
+        }),
+    ]
+}
+
+const COMMANDS: usize = 20;
+
+/// The documented exit statuses.
+const DONE: i32 = 0;
+const UNREACHABLE: i32 = 102;
+
+/// The machine of a user: a home with nothing in it. What runs there ends with it.
+struct Machine {
+    program: Program,
+    home: TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let home = tempfile::Builder::new().prefix("planlease-home-").tempdir().unwrap();
+        let program = Program::planlease(home.path())
+            .variable("XDG_STATE_HOME", home.path().join("state"))
+            .variable("MACHINE", home.path());
+        Self { program, home }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.home.path().join("state/planlease")
+    }
+
+    /// The servers of this user, by the arguments with which they are started.
+    fn servers(&self) -> Vec<i32> {
+        let is_server = |pid: &i32| {
+            let words = arguments(*pid);
+            words.iter().any(|word| word == "dev") && words.iter().any(|word| word == "serve")
+        };
+        self.processes().into_iter().filter(is_server).collect()
+    }
+
+    fn processes(&self) -> Vec<i32> {
+        with_variable("MACHINE", path_text(self.home.path()))
+    }
+
+    /// The one server, once those that were superfluous have ended.
+    async fn server(&self) -> i32 {
+        until("exactly one server", SOON, async || match self.servers()[..] {
+            [server] => Ok(server),
+            ref others => Err(others.len()),
+        })
+        .await
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        for pid in self.processes() {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
+async fn many_commands_at_once() {
+    let machine = Machine::new();
+    let start = |n: usize| {
+        let output = machine.home.path().join(format!("command-{n}"));
+        Process::start(machine.program.gated(["plan", "list", "-o", "json"]), &output)
+    };
+    let mut commands: Vec<Process> = (0..COMMANDS).map(start).collect();
+    commands.iter_mut().for_each(|command| command.say("go"));
+    for command in &mut commands {
+        assert_eq!(command.until_ended(SOON).await, Some(DONE), "{}", command.said());
+    }
+    let told = commands.iter().filter(|command| command.said().contains("starting the local server")).count();
+    assert!(told >= 1, "who starts a server says so");
+    drop(commands);
+
+    let server = machine.server().await;
+    let status = machine.program.run_to(DONE, ["dev", "status", "-o", "json"]).await;
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(status["pid"], server, "the one that listens is the one that runs");
+    assert!(is_alive(server), "it survives those who started it");
+    let pid = Pid::from_raw(server);
+    assert_ne!(getsid(Some(pid)).unwrap(), getsid(None).unwrap(), "it is in a session of its own");
+    assert_ne!(getpgid(Some(pid)).unwrap(), getpgid(None).unwrap());
+    assert_eq!(mode(&machine.folder()), 0o700, "nobody else can reach its socket");
+
+    machine.program.run_to(DONE, ["dev", "stop"]).await;
+    assert!(!is_alive(server), "it has ended when `dev stop` says so");
+    machine.program.run_to(UNREACHABLE, ["dev", "status"]).await;
+    assert_eq!(machine.servers(), [] as [i32; 0], "`dev status` starts nothing");
+}
+
+async fn comes_back_with_all_data() {
+    let machine = Machine::new();
+    let file = machine.home.path().join("release.toml");
+    let text = "title = \"Release\"\n[[task]]\nid = \"1\"\ndescription = \"tag\"\ncommand = [\"true\"]\n";
+    std::fs::write(&file, text).unwrap();
+    machine.program.run_to(DONE, ["plan", "import", path_text(&file)]).await;
+    machine.program.run_to(DONE, ["run", "release"]).await;
+    let before = machine.program.run_to(DONE, ["task", "show", "release", "1", "-o", "json"]).await.stdout;
+    assert!(before.contains("\"completed\""), "{before}");
+    let server = machine.server().await;
+    for how in [Signal::SIGKILL, Signal::SIGTERM] {
+        let server = if how == Signal::SIGKILL { server } else { machine.server().await };
+        kill(Pid::from_raw(server), how).unwrap();
+        until("end of the server", SOON, async || if is_alive(server) { Err("it runs") } else { Ok(()) })
+            .await;
+        let again = machine.program.run_to(DONE, ["task", "show", "release", "1", "-o", "json"]).await;
+        assert_eq!(again.stdout, before);
+        assert!(
+            again.stderr.contains("starting the local server"),
+            "a command that starts a server says so: {}",
+            again.stderr
+        );
+        assert_ne!(machine.server().await, server);
+    }
+    machine.program.run_to(DONE, ["audit"]).await;
+    machine.program.run_to(DONE, ["dev", "stop"]).await;
+}
+
+async fn with_endpoints_nothing_is_started() {
+    let machine = Machine::new();
+    let nobody = "127.0.0.1:1";
+    let refused =
+        machine.program.run_to(UNREACHABLE, ["plan", "list", "--endpoints", nobody, "--timeout", "3s"]).await;
+    assert!(refused.stderr.contains(nobody), "what was tried is named: {}", refused.stderr);
+    assert!((1..=3).contains(&refused.stderr.lines().count()), "{}", refused.stderr);
+    assert_eq!(machine.processes(), [] as [i32; 0]);
+    assert!(!machine.folder().exists(), "not even a folder was made");
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn block_on(test: impl Future<Output = ()>) {
+    const LIMIT: Duration = Duration::from_secs(120);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(LIMIT, test).await.unwrap() });
+}

@@ -1,0 +1,46 @@
+//! The product as a fleet has it: real processes of the program, that are killed, paused and started many at once, on
+//! a server that is a process too.
+//!
+//! What they measure is printed in lines that begin with `measured:`. One test runs at a time, since some of them
+//! measure, and most of them need all cores.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
+#![expect(clippy::print_stdout, reason = "what is measured is told")]
+
+mod crash;
+mod durable;
+mod election;
+mod handover;
+mod local;
+mod mayhem;
+mod measure;
+mod pause;
+mod refusals;
+mod room;
+mod rush;
+mod writer;
+mod writers;
+
+use planlease_tests::{backend::Backend, suite::Suite};
+
+fn main() -> std::process::ExitCode {
+    // This binary is also the writer that the tests start as processes of their own.
+    if let Some(orders) = std::env::var_os(writer::ORDERS) {
+        return writer::run(&orders);
+    }
+    Suite::new("fleet")
+        .on([Backend::Dev, Backend::Etcd])
+        .one_at_a_time()
+        .shared(crash::cases())
+        .shared(handover::cases())
+        .shared(rush::cases())
+        .shared(election::cases())
+        .shared(pause::cases())
+        .shared(writers::cases())
+        .alone(mayhem::cases())
+        .alone(durable::cases())
+        .alone(refusals::cases())
+        .plain(refusals::plain_cases())
+        .plain(local::plain_cases())
+        .run()
+}

@@ -1,0 +1,333 @@
+//! What cannot be done: a message of its own, an exit status of its own, and nothing changed.
+
+use std::{collections::BTreeMap, fs::File, path::PathBuf, process::Command, time::Duration};
+
+use etcd_client::{Client, Permission, PermissionType};
+use planlease_tests::{
+    cases,
+    etcd::Etcd,
+    program::{Ended, Program},
+    suite::{Case, Fixture, PlainCase},
+    wait::SOON,
+};
+use tempfile::TempDir;
+
+use crate::{
+    election::etcdctl,
+    room::{Room, in_line, path_text, plan},
+};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![each_has_its_message_and_its_status_and_changes_nothing]
+}
+
+pub(crate) fn plain_cases() -> Vec<PlainCase> {
+    vec![
+        ("on_etcd::refusals::a_full_etcd_is_told_as_such", || block_on(a_full_etcd())),
+        ("on_etcd::refusals::who_may_not_write_is_told_so", || block_on(users_and_passwords())),
+    ]
+}
+
+const TTL: Duration = Duration::from_secs(15);
+
+/// The documented exit status of a file that has problems, which are listed above the message.
+const BAD_PLAN_FILE: i32 = 3;
+
+/// The most characters in a line of a message: long paths and addresses have room.
+const LONGEST: usize = 400;
+
+/// Two tasks, the second of which waits for the first.
+const PLAN: &str = r#"
+title = "Release"
+
+[[task]]
+id = "1"
+description = "tag"
+
+[[task]]
+id = "2"
+description = "publish"
+depends_on = ["1"]
+"#;
+
+const OTHER: &str = "title = \"Other\"\n[[task]]\nid = \"1\"\ndescription = \"something else\"\n";
+
+const CYCLE: &str = r#"
+title = "Cycle"
+
+[[task]]
+id = "1"
+description = "hen"
+depends_on = ["2"]
+
+[[task]]
+id = "2"
+description = "egg"
+depends_on = ["1"]
+"#;
+
+/// A command, the exit status that is documented for what is wrong with it, and words of which its message has to have
+/// each: what happened, and what to do.
+struct Wrong<'a> {
+    args: Vec<&'a str>,
+    status: i32,
+    says: &'a [&'a str],
+}
+
+fn wrong<'a>(command: &'a str, status: i32, says: &'a [&'a str]) -> Wrong<'a> {
+    Wrong { args: command.split(' ').collect(), status, says }
+}
+
+async fn each_has_its_message_and_its_status_and_changes_nothing(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let files = Files::new(&room);
+    let program = room.program();
+    program.run_to(0, ["plan", "import", path_text(&files.plan)]).await;
+    // Odd characters are no reason to refuse a name.
+    program.run_to(0, ["plan", "import", path_text(&files.plan), "--name", "ü % \"*? (1)"]).await;
+    program.run_to(0, ["task", "start", "ü % \"*? (1)", "1"]).await;
+    program.run_to(0, ["plan", "import", path_text(&files.plan), "--name", "held"]).await;
+    let mut holder = room.start(&["hold", "held", "--", "cat"], "holder");
+    let coordinator = room.coordinator().await;
+    in_line(&coordinator, &plan("held"), 1).await;
+    let owner = coordinator.line(&plan("held")).await.unwrap().owner().unwrap().0.name();
+    let (owned, not_deleted) = ([owner.as_str()], [owner.as_str(), "Nothing was changed"]);
+
+    let plain = room.fixture.server.endpoints()[0].replace("http://", "https://");
+    let tls = format!("plan list --timeout 3s --endpoints {plain}");
+    let long = format!("plan show {}", "x".repeat(4000));
+    let mut all = vec![
+        wrong("plan show nothing", 104, &["nothing", "planlease plan list"]),
+        wrong("task start release 9", 105, &["release", "9", "planlease task list"]),
+        wrong("task complete release 1", 106, &["pending", "Nothing was changed"]),
+        wrong("task start release 1 --expect-revision 1", 108, &["changed since", "Nothing was changed"]),
+        wrong("task start release 2", 109, &["waits for 1", "Nothing was changed"]),
+        wrong("owner release release --reason test", 8, &["nobody owns", "release"]),
+        wrong("hold held --no-wait -- true", 100, &owned),
+        wrong("plan delete held --yes", 100, &not_deleted),
+        wrong("plan show a/b", 110, &["a/b", "`/`"]),
+        wrong("plan show \u{1b}[31m", 110, &["control character"]),
+        wrong(&long, 110, &["bytes"]),
+        wrong("plan list --ttl 1s", 117, &["1s", "2s"]),
+        wrong("plan list --endpoints ftp://a", 2, &["ftp://a", "HOST:PORT"]),
+        wrong(
+            "plan list --timeout 2s --endpoints 127.0.0.1:1",
+            102,
+            &["127.0.0.1:1", "Nothing was changed", "Check that etcd runs"],
+        ),
+        wrong(&tls, 112, &["encrypted", "--cacert"]),
+    ];
+    for (status, file, says) in files.wrong() {
+        let mut args: Vec<&str> = vec!["plan", "import", path_text(file)];
+        if status == 9 {
+            args.extend(["--name", "release"]);
+        }
+        all.push(Wrong { args, status, says });
+    }
+
+    let (mut messages, mut faults) = (BTreeMap::new(), Vec::new());
+    for wrong in all {
+        let told = wrong.args.join(" ");
+        let before = revision(&room).await;
+        match check(&wrong, program.run(&wrong.args).await) {
+            Ok(message) => {
+                if let Some(same) = messages.insert(message, told.clone()) {
+                    faults.push(format!("`{same}` and `{told}` are told in the same words"));
+                }
+            }
+            Err(fault) => faults.push(fault),
+        }
+        // Who wants to own a plan is registered while it runs: it comes, and goes.
+        let registered = if wrong.args[0] == "hold" { 2 } else { 0 };
+        if revision(&room).await != before + registered {
+            faults.push(format!("`{told}` changed something"));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    holder.close_input();
+    assert_eq!(holder.until_ended(SOON).await, Some(0), "{}", holder.said());
+    room.audit().await;
+}
+
+/// Plan files, and what is wrong with them.
+struct Files {
+    plan: PathBuf,
+    other: PathBuf,
+    cycle: PathBuf,
+    huge: PathBuf,
+    missing: PathBuf,
+    folder: PathBuf,
+    binary: PathBuf,
+}
+
+impl Files {
+    fn new(room: &Room) -> Self {
+        let write = |name: &str, contents: &[u8]| {
+            std::fs::write(room.path(name), contents).unwrap();
+            room.path(name)
+        };
+        let files = Self {
+            plan: write("release.toml", PLAN.as_bytes()),
+            other: write("other.toml", OTHER.as_bytes()),
+            cycle: write("cycle.toml", CYCLE.as_bytes()),
+            huge: write("huge.md", b""),
+            missing: room.path("missing.toml"),
+            folder: room.path("folder.toml"),
+            binary: write("binary.md", &[0xff, 0xfe, 0x00, 0x80]),
+        };
+        File::options().write(true).open(&files.huge).unwrap().set_len(1 << 34).unwrap(); // 16 GiB of nothing.
+        std::fs::create_dir(&files.folder).unwrap();
+        files
+    }
+
+    fn wrong(&self) -> [(i32, &PathBuf, &'static [&'static str]); 6] {
+        [
+            (9, &self.other, &["release", "already", "--name"]),
+            (3, &self.cycle, &["cycle.toml", "nothing was changed"]),
+            (3, &self.binary, &["binary.md"]),
+            (4, &self.huge, &["huge.md", "MiB", "Split"]),
+            (4, &self.missing, &["missing.toml", "No such file"]),
+            (4, &self.folder, &["folder.toml", "it is a folder"]),
+        ]
+    }
+}
+
+/// Checks status and message; the message, or what is wrong with it. The problems of a plan file are listed above it.
+fn check(wrong: &Wrong<'_>, ended: Ended) -> Result<String, String> {
+    let told = wrong.args.join(" ");
+    let Ended { code, stderr, .. } = ended;
+    let begin = stderr.match_indices("error: ").find(|(at, _)| *at == 0 || stderr[..*at].ends_with('\n'));
+    let (above, message) = stderr.split_at(begin.map_or(stderr.len(), |(at, _)| at));
+    let missing: Vec<&str> = wrong.says.iter().filter(|words| !message.contains(**words)).copied().collect();
+    let fault = if code != Some(wrong.status) {
+        format!("ends with {code:?}, not with {}", wrong.status)
+    } else if !(1..=3).contains(&message.lines().count()) {
+        "has a message of more or fewer lines than one to three".to_owned()
+    } else if !missing.is_empty() {
+        format!("does not say {missing:?}")
+    } else if !above.is_empty() && wrong.status != BAD_PLAN_FILE {
+        "says more than its message".to_owned()
+    } else if message.lines().any(|line| line.chars().count() > LONGEST) {
+        "has a long line".to_owned()
+    } else if message.chars().any(|c| c.is_control() && c != '\n') {
+        "lets odd characters through".to_owned()
+    } else {
+        return Ok(message.to_owned());
+    };
+    Err(format!("`{}` {fault}; it says: {stderr:?}", told.chars().take(100).collect::<String>()))
+}
+
+/// The revision of the whole server.
+async fn revision(room: &Room) -> i64 {
+    room.fixture.client.clone().get("x", None).await.unwrap().header().unwrap().revision()
+}
+
+/// A server of its own, and the program led to it.
+struct Site {
+    etcd: Etcd,
+    home: TempDir,
+    file: PathBuf,
+}
+
+impl Site {
+    async fn new(argument: Option<&str>) -> Self {
+        let builder = Etcd::builder();
+        let etcd = match argument {
+            Some(argument) => builder.argument(argument),
+            None => builder,
+        };
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("release.toml");
+        std::fs::write(&file, PLAN).unwrap();
+        Self { etcd: etcd.start().await, home, file }
+    }
+
+    fn program(&self) -> Program {
+        Program::planlease(self.home.path()).variable("PLANLEASE_ENDPOINTS", self.etcd.endpoints().join(","))
+    }
+
+    /// Runs the stock client, which must succeed.
+    fn etcdctl(&self, args: &[&str]) {
+        let mut command = Command::new(etcdctl());
+        command.env("ETCDCTL_API", "3").arg("--endpoints").arg(self.etcd.endpoints().join(",")).args(args);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+async fn a_full_etcd() {
+    let site = Site::new(Some("--quota-backend-bytes=2097152")).await;
+    let program = site.program();
+    program.run_to(0, ["plan", "import", path_text(&site.file)]).await;
+    let mut client = Client::connect(site.etcd.endpoints(), None).await.unwrap();
+    let filled = async {
+        for n in 0_u32.. {
+            let put = client.put(format!("filler/{n}"), vec![0; 256 * 1024], None).await;
+            if let Err(error) = put {
+                assert!(error.to_string().contains("space exceeded"), "{error}");
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, filled).await.expect("a quota of two megabytes is used up soon");
+
+    let ended = program.run(["task", "start", "release", "1"]).await;
+    let start = wrong("task start release 1", 111, &["full", "compact", "alarm disarm"]);
+    check(&start, ended).unwrap();
+    let task = program.run_to(0, ["task", "show", "release", "1", "-o", "json"]).await;
+    assert!(task.stdout.contains("\"pending\""), "reading goes on, and nothing was changed: {}", task.stdout);
+}
+
+async fn users_and_passwords() {
+    let site = Site::new(None).await;
+    let (program, file) = (site.program(), path_text(&site.file).to_owned());
+    program.run_to(0, ["plan", "import", &file]).await;
+    site.etcdctl(&["user", "add", "root:secret"]);
+    site.etcdctl(&["user", "grant-role", "root", "root"]);
+    site.etcdctl(&["user", "add", "reader:look"]);
+    let mut client = Client::connect(site.etcd.endpoints(), None).await.unwrap();
+    client.role_add("readers").await.unwrap();
+    let ours = Permission::new(PermissionType::Read, "/planlease/").with_prefix();
+    client.role_grant_permission("readers", ours).await.unwrap();
+    client.user_grant_role("reader", "readers").await.unwrap();
+    site.etcdctl(&["user", "add", "worker:work"]);
+    client.role_add("workers").await.unwrap();
+    let ours = Permission::new(PermissionType::Readwrite, "/planlease/").with_prefix();
+    client.role_grant_permission("workers", ours).await.unwrap();
+    client.user_grant_role("worker", "workers").await.unwrap();
+    site.etcdctl(&["auth", "enable"]);
+
+    for (name, password) in [("good", "secret"), ("bad", "guess"), ("look", "look"), ("work", "work")] {
+        std::fs::write(site.home.path().join(name), password).unwrap();
+    }
+    let password = |name: &str| path_text(&site.home.path().join(name)).to_owned();
+    let with = |user: &str, file: &str| {
+        program.clone().variable("PLANLEASE_USER", user).variable("PLANLEASE_PASSWORD_FILE", password(file))
+    };
+    let start = ["task", "start", "release", "1"];
+    let told = "task start release 1";
+    let ended = program.run(start).await;
+    check(&wrong(told, 113, &["user", "--password-file"]), ended).unwrap();
+    let ended = with("root", "bad").run(start).await;
+    check(&wrong(told, 113, &["user and password", "--password-file"]), ended).unwrap();
+    let ended = with("reader", "look").run(start).await;
+    check(&wrong(told, 114, &["not permit", "Grant"]), ended).unwrap();
+    let task = with("reader", "look").run_to(0, ["task", "show", "release", "1", "-o", "json"]).await;
+    assert!(
+        task.stdout.contains("\"pending\""),
+        "who may read can read, and nothing was changed: {}",
+        task.stdout
+    );
+    with("root", "good").run_to(0, start).await;
+    // The prefix is all that a user needs.
+    let worker = with("worker", "work");
+    worker.run_to(0, ["task", "complete", "release", "1"]).await;
+    worker.run_to(0, ["run", "release", "--exec", "true"]).await;
+    worker.run_to(0, ["audit"]).await;
+}
+
+fn block_on(test: impl Future<Output = ()>) {
+    const LIMIT: Duration = Duration::from_secs(120);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(LIMIT, test).await.unwrap() });
+}

@@ -1,0 +1,118 @@
+//! Many processes that start the same plan at once.
+
+use std::time::Duration;
+
+use planlease::Coordinator;
+use planlease_core::PlanName;
+use planlease_tests::{
+    cases,
+    program::Process,
+    suite::{Case, Fixture},
+    wait::{SOON, until},
+};
+
+use crate::room::{Room, in_line, plan, spec};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![
+        of_fifty_at_once_one_owns_and_the_others_are_told_who,
+        of_fifty_at_once_one_owns_and_the_others_wait_in_line
+    ]
+}
+
+const TTL: Duration = Duration::from_secs(15);
+const PROCESSES: usize = 50;
+const ROUNDS: u64 = 10;
+
+/// The documented exit status.
+const OWNED_BY_OTHER: i32 = 100;
+
+/// Every entry and every exit in one file, whose lines are written whole: they must alternate.
+const WORK: &str = "echo begin >> \"$ROOM/log\"; cat > /dev/null; echo end >> \"$ROOM/log\"";
+
+async fn of_fifty_at_once_one_owns_and_the_others_are_told_who(fixture: Fixture) {
+    let (room, coordinator, plan) = prepared(fixture).await;
+    for round in 1..=ROUNDS {
+        let mut processes = rush(&room, &["hold", plan.as_str(), "--no-wait", "--", "sh", "-c", WORK]);
+        let told = until("end of all but one", SOON, async || {
+            let ended = processes.iter_mut().filter_map(Process::ended).count();
+            if ended >= PROCESSES - 1 { Ok(ended) } else { Err(ended) }
+        })
+        .await;
+        assert_eq!(told, PROCESSES - 1, "one of them owns the plan and runs");
+        let line = coordinator.line(&plan).await.unwrap();
+        let (owner, term) = line.owner().expect("one of them owns the plan");
+        assert_eq!((line.candidates().len(), term.number.0), (1, round));
+        let name = owner.name();
+        for process in &mut processes {
+            if let Some(status) = process.ended() {
+                let said = process.said();
+                assert_eq!(status.code(), Some(OWNED_BY_OTHER), "{said}");
+                assert!(said.contains(&name), "who owns it, {name}, is told: {said}");
+            }
+        }
+        let mut owner =
+            processes.into_iter().find_map(|mut process| process.ended().is_none().then_some(process));
+        let owner = owner.as_mut().unwrap();
+        owner.close_input();
+        assert_eq!(owner.until_ended(SOON).await, Some(0), "{}", owner.said());
+        in_nobodys_hands(&coordinator, &plan).await;
+    }
+    finished(&room, usize::try_from(ROUNDS).unwrap()).await;
+}
+
+async fn of_fifty_at_once_one_owns_and_the_others_wait_in_line(fixture: Fixture) {
+    let (room, coordinator, plan) = prepared(fixture).await;
+    let each = u64::try_from(PROCESSES).unwrap();
+    for round in 0..ROUNDS {
+        let mut processes = rush(&room, &["hold", plan.as_str(), "--", "sh", "-c", WORK]);
+        in_line(&coordinator, &plan, PROCESSES).await;
+        let line = coordinator.line(&plan).await.unwrap();
+        assert_eq!(line.owner().unwrap().1.number.0, round * each + 1, "one of them owns the plan");
+        processes.iter_mut().for_each(Process::close_input); // Each ends as soon as it has had the plan.
+        for process in &mut processes {
+            assert_eq!(process.until_ended(SOON).await, Some(0), "{}", process.said());
+        }
+        in_nobodys_hands(&coordinator, &plan).await;
+        let line = coordinator.line(&plan).await.unwrap();
+        assert_eq!(line.term.unwrap().1.number.0, (round + 1) * each, "each of them has had it once");
+    }
+    finished(&room, PROCESSES * usize::try_from(ROUNDS).unwrap()).await;
+}
+
+async fn prepared(fixture: Fixture) -> (Room, Coordinator, PlanName) {
+    let room = Room::new(fixture, TTL);
+    let (coordinator, plan) = (room.coordinator().await, plan("wanted"));
+    coordinator.import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
+    (room, coordinator, plan)
+}
+
+/// Starts them, waiting before a gate each, and opens all gates.
+fn rush(room: &Room, args: &[&str]) -> Vec<Process> {
+    let start = |n: usize| {
+        let output = room.path(&format!("process-{n}"));
+        let _ = std::fs::remove_file(&output); // What one of an earlier round said.
+        Process::start(room.program().gated(args), &output)
+    };
+    let mut processes: Vec<Process> = (0..PROCESSES).map(start).collect();
+    for process in &mut processes {
+        process.say("go");
+    }
+    processes
+}
+
+async fn in_nobodys_hands(coordinator: &Coordinator, plan: &PlanName) {
+    until("empty line", SOON, async || {
+        let left = coordinator.line(plan).await.unwrap().candidates().len();
+        if left == 0 { Ok(()) } else { Err(left) }
+    })
+    .await;
+}
+
+/// The commands ran one after the other, this many of them.
+async fn finished(room: &Room, runs: usize) {
+    let log = std::fs::read_to_string(room.path("log")).unwrap();
+    assert_eq!(log, "begin\nend\n".repeat(runs), "two ran at once");
+    room.until_empty().await;
+    room.audit().await;
+}

@@ -1,0 +1,121 @@
+//! The other half of this binary: a process that changes tasks as fast as it can, by a right that was delegated to it,
+//! and notes down every change that was acknowledged.
+
+use std::{
+    cell::Cell,
+    ffi::OsStr,
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::Duration,
+};
+
+use planlease::{Authority, Config, Coordinator, Delegation, Outcome, Refused};
+use planlease_core::{Revision, TaskId, transition::Change};
+use planlease_tests::program::Process;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::room::{Room, path_text};
+
+/// The variable by which a process of this binary learns that it is a writer.
+pub(crate) const ORDERS: &str = "FLEET_WRITER_ORDERS";
+
+/// The pause after a change whose outcome is not known.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What a writer is told.
+#[derive(Serialize, Deserialize)]
+struct Orders {
+    endpoints: Vec<String>,
+    root: String,
+    right: Delegation,
+    /// Each is written by a loop of its own, all at the same time.
+    tasks: Vec<TaskId>,
+    seconds: u64,
+    /// Where acknowledged changes are noted down, one a line.
+    notes: PathBuf,
+}
+
+/// A change that was acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acknowledged {
+    pub(crate) op_id: Uuid,
+    pub(crate) revision: Revision,
+}
+
+/// Starts a writer that works for this long.
+pub(crate) fn start(room: &Room, name: &str, right: &Delegation, tasks: &[&str], seconds: u64) -> Process {
+    let orders = Orders {
+        endpoints: room.fixture.server.endpoints(),
+        root: room.config.root.clone(),
+        right: right.clone(),
+        tasks: tasks.iter().map(|task| TaskId::new(task).unwrap()).collect(),
+        seconds,
+        notes: room.path(&format!("{name}.notes")),
+    };
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env(ORDERS, serde_json::to_string(&orders).unwrap()).env("ROOM", path_text(room.folder()));
+    Process::start(command, &room.path(name))
+}
+
+/// What a writer has noted down. A last line that is not whole was not acknowledged to anybody.
+pub(crate) fn notes(room: &Room, name: &str) -> Vec<Acknowledged> {
+    read(&room.path(&format!("{name}.notes")))
+}
+
+fn read(path: &Path) -> Vec<Acknowledged> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let parse = |line: &str| {
+        let (op_id, revision) = line.split_once(' ').unwrap();
+        Acknowledged { op_id: op_id.parse().unwrap(), revision: revision.parse().unwrap() }
+    };
+    whole.lines().map(parse).collect()
+}
+
+/// Is the writer.
+pub(crate) fn run(orders: &OsStr) -> ExitCode {
+    let orders: Orders = serde_json::from_str(orders.to_str().unwrap()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(write_all(&orders));
+    ExitCode::SUCCESS
+}
+
+async fn write_all(orders: &Orders) {
+    let endpoints = orders.endpoints.iter().map(|endpoint| endpoint.parse().unwrap()).collect();
+    let config = Config { root: orders.root.clone(), ..Config::with_endpoints(endpoints) };
+    let authority = Coordinator::connect(config).await.unwrap().delegated(&orders.right);
+    let notes = File::options().create(true).append(true).open(&orders.notes).unwrap();
+    let until = Instant::now() + Duration::from_secs(orders.seconds);
+    let number = Cell::new(0);
+    let loops = orders.tasks.iter().map(|task| write(&authority, task, until, &notes, &number));
+    futures_util::future::join_all(loops).await;
+    println!("done after {} changes", number.get());
+}
+
+async fn write(authority: &Authority, task: &TaskId, until: Instant, mut notes: &File, number: &Cell<u64>) {
+    while Instant::now() < until {
+        number.set(number.get() + 1);
+        let change = Change::Progress(format!("{} {}", std::process::id(), number.get()));
+        match authority.modify(task, |_| Some(change.clone())).await {
+            Ok(Outcome::Committed(written)) => {
+                // In one write, so that a line is whole whoever kills us.
+                let line = format!("{} {}\n", written.record.op_id, written.revision);
+                notes.write_all(line.as_bytes()).unwrap();
+            }
+            Ok(Outcome::Refused(Refused::Conflict(_))) => {} // Others were faster, many times in a row.
+            Ok(Outcome::Refused(other)) => panic!("refused: {other:?}"),
+            Ok(Outcome::Unknown { reason, .. }) => {
+                println!("unknown: {reason}");
+                sleep(PAUSE).await;
+            }
+            Err(error) => {
+                println!("{error}");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! One endpoint at a time, and another one when it fails: members that die, or fall silent, while work goes on.
+//!
+//! Only with three real members. The etcd library's own several-endpoints mode would lose about half of the calls here.
+
+use std::time::Duration;
+
+use planlease::{Config, Coordinator, Error, Identity, TryAcquire};
+use planlease_core::{session::Status, transition::Change};
+use planlease_tests::{etcd::Etcd, suite::PlainCase};
+use tokio::time::Instant;
+
+use crate::fleet::{committed, id, plan, spec};
+
+pub(crate) fn cases() -> Vec<PlainCase> {
+    vec![
+        ("on_three_members::failover::a_member_that_dies_costs_nothing", || block_on(a_fault(Fault::Killed))),
+        ("on_three_members::failover::a_member_that_falls_silent_costs_nothing", || {
+            block_on(a_fault(Fault::Silent));
+        }),
+        ("on_etcd::failover::an_endpoint_of_another_cluster_is_never_used", || {
+            block_on(an_endpoint_of_another_cluster_is_never_used());
+        }),
+    ]
+}
+
+/// Somebody lists servers of two clusters, which have the same plan: after a fail-over there would be a second owner.
+async fn an_endpoint_of_another_cluster_is_never_used() {
+    let (ours, other) = (Etcd::builder().start().await, Etcd::builder().start().await);
+    let at = |etcd: &Etcd| etcd.endpoints()[0].parse().unwrap();
+    let alone = Coordinator::connect(Config::with_endpoints(vec![at(&other)])).await.unwrap();
+    alone.import(&plan(), &spec(), |_| {}).await.unwrap();
+    let config = Config {
+        request_timeout: Duration::from_millis(500),
+        operation_timeout: Duration::from_secs(2),
+        ..Config::with_endpoints(vec![at(&ours), at(&other)])
+    };
+    let coordinator = Coordinator::connect(config).await.unwrap();
+    coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
+    let session = coordinator.open_session(Identity::of_process()).await.unwrap();
+    ours.members()[0].kill();
+    let read = coordinator.plan(&plan()).await;
+    assert!(matches!(read, Err(Error::Unreachable(_) | Error::OutcomeUnknown(_))), "{read:?}");
+    let acquired = session.try_acquire(&plan()).await;
+    assert!(acquired.is_err(), "{acquired:?}");
+    assert!(alone.line(&plan()).await.unwrap().term.is_none(), "nobody came over to the other cluster");
+}
+
+/// What happens to a member.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Killed,
+    Silent,
+}
+
+/// Runs a test on a runtime of its own, as the shared tests do.
+fn block_on(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(90), test).await.expect("not done in time")
+    });
+}
+
+/// The first endpoint fails while a plan is owned and updated through it; everything goes on through another one.
+async fn a_fault(fault: Fault) {
+    let etcd = Etcd::builder().members(3).start().await;
+    let endpoints = etcd.endpoints().iter().map(|endpoint| endpoint.parse().unwrap()).collect();
+    let config = Config {
+        ttl: Duration::from_secs(12),
+        request_timeout: Duration::from_secs(1),
+        ..Config::with_endpoints(endpoints)
+    };
+    let coordinator = Coordinator::connect(config).await.unwrap();
+    coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
+    let session = coordinator.open_session(Identity::of_process()).await.unwrap();
+    let TryAcquire::Acquired(owner) = session.try_acquire(&plan()).await.unwrap() else { panic!("taken") };
+    let view = coordinator.plan(&plan()).await.unwrap();
+    let mut task = committed(owner.authority().start(&view, &id("1")).await.unwrap());
+
+    let first = &etcd.members()[0];
+    match fault {
+        Fault::Killed => first.kill(),
+        Fault::Silent => first.pause(),
+    }
+    let began = Instant::now();
+    let mut slowest = Duration::ZERO;
+    let mut updates = 0u32;
+    // Longer than the TTL: the session has to be renewed through another member, too.
+    while began.elapsed() < Duration::from_secs(15) {
+        let sent = Instant::now();
+        let note = Change::Progress(format!("{updates}"));
+        task = committed(owner.authority().update(&task, Some(1), &note).await.unwrap());
+        slowest = slowest.max(sent.elapsed());
+        updates += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(matches!(session.status(), Status::Live { .. }), "the ownership was lost");
+    println!("measured: {fault:?}: {updates} updates, the slowest took {slowest:?}");
+    owner.release().await.unwrap();
+    if let Fault::Silent = fault {
+        first.resume();
+    }
+    let audited = coordinator.audit(|_| {}).await.unwrap();
+    assert_eq!(audited.report.violations, []);
+    assert_eq!(audited.audit.find_write(task.record.op_id), Some(task.revision));
+}

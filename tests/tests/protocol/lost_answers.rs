@@ -1,0 +1,295 @@
+//! Answers that get lost *after* the request went through: every operation finds out what became of it, and nothing happens
+//! twice.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use planlease::{
+    AcquireOptions, Config, Coordinator, Endpoint, Identity, Imported, TryAcquire,
+    connect::{Connecting, Connection, Connector, SocketConnector},
+};
+use planlease_core::{OrchestratorId, TermNumber, transition::Change};
+use planlease_tests::{
+    cases,
+    suite::{Case, Fixture},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::fleet::{audit, background, committed, config, id, imported, in_line, plan, session, spec};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![
+        an_acquisition_whose_answer_is_lost_is_one_ownership,
+        a_takeover_whose_answer_is_lost_is_one_ownership,
+        an_update_whose_answer_is_lost_is_committed_once,
+        an_update_whose_answer_is_lost_and_that_was_written_over_is_found_in_the_history,
+        a_release_whose_answer_is_lost_has_released,
+        an_import_whose_answer_is_lost_has_imported,
+        a_large_import_goes_on_after_lost_answers,
+        a_session_whose_grant_is_not_answered_is_opened_once,
+    ]
+}
+
+/// Loses the answer to the next request after [`Loss::arm`]: the request arrives, the connection breaks before the answer
+/// does.
+///
+/// Only connections for requests with one answer are meant, not those of watches and renewals: they are the first one that
+/// a coordinator makes, and the one that it makes when that one broke.
+#[derive(Clone, Debug)]
+struct Loss {
+    armed: Arc<AtomicBool>,
+    lost: Arc<AtomicBool>,
+    next_is_unary: Arc<AtomicBool>,
+}
+
+impl Loss {
+    fn new() -> Self {
+        Self { armed: Arc::default(), lost: Arc::default(), next_is_unary: Arc::new(AtomicBool::new(true)) }
+    }
+
+    fn arm(&self) {
+        self.lost.store(false, Ordering::SeqCst);
+        self.armed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether an answer was lost since; a test in which none was has tested nothing.
+    #[track_caller]
+    fn check(&self) {
+        assert!(self.lost.load(Ordering::SeqCst), "no answer was lost");
+    }
+}
+
+impl Connector for Loss {
+    fn connect(&self, endpoint: &Endpoint) -> Connecting {
+        let connecting = SocketConnector.connect(endpoint);
+        let loss = self.clone();
+        Box::pin(async move {
+            let inner = connecting.await?;
+            let unary = loss.next_is_unary.swap(false, Ordering::SeqCst);
+            let lossy = Lossy { inner, loss, unary, victim: false, cut: false };
+            let connection: Box<dyn Connection> = Box::new(lossy);
+            Ok(connection)
+        })
+    }
+}
+
+struct Lossy {
+    inner: Box<dyn Connection>,
+    loss: Loss,
+    unary: bool,
+    /// It sent the request whose answer is to be lost.
+    victim: bool,
+    cut: bool,
+}
+
+impl AsyncRead for Lossy {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.cut {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if self.victim && read.is_ready() && has_answer(&buf.filled()[before..]) {
+            buf.set_filled(before);
+            self.cut = true;
+            self.loss.next_is_unary.store(true, Ordering::SeqCst);
+            self.loss.lost.store(true, Ordering::SeqCst);
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        read
+    }
+}
+
+/// Whether these bytes, which begin with a frame of HTTP/2, hold a part of an answer: headers or data, and not just what
+/// the protocol says for itself (acknowledgements, windows, pings).
+fn has_answer(mut frames: &[u8]) -> bool {
+    while let [a, b, c, kind, ..] = *frames {
+        if kind <= 1 {
+            return true;
+        }
+        let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        frames = frames.get(9 + length..).unwrap_or_default();
+    }
+    false
+}
+
+impl AsyncWrite for Lossy {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.unary && self.loss.armed.swap(false, Ordering::SeqCst) {
+            self.victim = true;
+        }
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// A coordinator whose answers can be lost. Its sessions are renewed so seldom that a renewal never gets in the way.
+async fn lossy(fixture: &Fixture) -> (Coordinator, Loss) {
+    let loss = Loss::new();
+    let ttl = Duration::from_secs(600);
+    let config = Config { ttl, connector: Arc::new(loss.clone()), ..config(fixture) };
+    (Coordinator::connect(config).await.unwrap(), loss)
+}
+
+async fn lossy_session(coordinator: &Coordinator, name: &str) -> planlease::Session {
+    let identity = Identity { id: Some(OrchestratorId::new(name).unwrap()), ..Identity::of_process() };
+    coordinator.open_session(identity).await.unwrap()
+}
+
+async fn an_acquisition_whose_answer_is_lost_is_one_ownership(fixture: Fixture) {
+    imported(&fixture).await;
+    let (coordinator, loss) = lossy(&fixture).await;
+    let session = lossy_session(&coordinator, "one").await;
+    coordinator.plan(&plan()).await.unwrap(); // The term is known: the next request is the one that acquires.
+    loss.arm();
+    let TryAcquire::Acquired(owner) = session.try_acquire(&plan()).await.unwrap() else {
+        panic!("held by whom?")
+    };
+    loss.check();
+    assert_eq!(owner.term().number, TermNumber(1), "one term, not two");
+    owner.release().await.unwrap();
+    session.close().await.unwrap();
+    audit(&fixture).await;
+}
+
+async fn a_takeover_whose_answer_is_lost_is_one_ownership(fixture: Fixture) {
+    let observer = imported(&fixture).await;
+    let first = session(&fixture, "first").await;
+    let TryAcquire::Acquired(owner) = first.try_acquire(&plan()).await.unwrap() else { panic!("taken") };
+    let (coordinator, loss) = lossy(&fixture).await;
+    let second = lossy_session(&coordinator, "second").await;
+    let waiting = background({
+        let second = second.clone();
+        async move { second.acquire(&plan(), AcquireOptions::default()).await.unwrap() }
+    });
+    in_line(&observer, 2).await;
+    loss.arm();
+    owner.release().await.unwrap();
+    let next = waiting.await.unwrap();
+    loss.check();
+    assert_eq!(next.term().number, TermNumber(2));
+    next.release().await.unwrap();
+    audit(&fixture).await;
+}
+
+async fn an_update_whose_answer_is_lost_is_committed_once(fixture: Fixture) {
+    imported(&fixture).await;
+    let (coordinator, loss) = lossy(&fixture).await;
+    let session = lossy_session(&coordinator, "one").await;
+    let TryAcquire::Acquired(owner) = session.try_acquire(&plan()).await.unwrap() else { panic!("taken") };
+    let view = coordinator.plan(&plan()).await.unwrap();
+    loss.arm();
+    let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
+    loss.check();
+    assert_eq!(started.record.attempt, 1);
+    loss.arm();
+    let batch = [(started, Change::Complete(None))];
+    let outcome = owner.authority().update_all(&batch).await.unwrap().remove(0);
+    loss.check();
+    let done = committed(outcome);
+    let audited = audit(&fixture).await;
+    assert_eq!(audited.audit.find_write(done.record.op_id), Some(done.revision));
+    assert_eq!(audited.report.updates, 5, "three at the import, and these two once each");
+}
+
+/// The hard case: by the time the writer asks again, somebody else has written over its record.
+async fn an_update_whose_answer_is_lost_and_that_was_written_over_is_found_in_the_history(fixture: Fixture) {
+    imported(&fixture).await;
+    let (coordinator, loss) = lossy(&fixture).await;
+    let session = lossy_session(&coordinator, "one").await;
+    let TryAcquire::Acquired(owner) = session.try_acquire(&plan()).await.unwrap() else { panic!("taken") };
+    let view = coordinator.plan(&plan()).await.unwrap();
+    let task = committed(owner.authority().start(&view, &id("1")).await.unwrap());
+    let delegated = crate::fleet::coordinator(&fixture).await.delegated(&owner.delegate());
+    // Writes over whatever comes, as soon as it comes.
+    let over = background(async move {
+        let task = id("1");
+        loop {
+            let present = delegated.modify(&task, |record| {
+                (record.progress.as_deref() == Some("mine")).then(|| Change::Progress("yours".into()))
+            });
+            let written = committed(present.await.unwrap());
+            if written.record.progress.as_deref() == Some("yours") {
+                return written;
+            }
+        }
+    });
+    loss.arm();
+    let mine = owner.authority().update(&task, Some(1), &Change::Progress("mine".into())).await.unwrap();
+    let mine = committed(mine);
+    loss.check();
+    let yours = over.await.unwrap();
+    assert!(mine.revision < yours.revision);
+    let audited = audit(&fixture).await;
+    assert_eq!(audited.audit.find_write(mine.record.op_id), Some(mine.revision));
+    assert_eq!(audited.audit.find_write(yours.record.op_id), Some(yours.revision));
+}
+
+async fn a_release_whose_answer_is_lost_has_released(fixture: Fixture) {
+    imported(&fixture).await;
+    let (coordinator, loss) = lossy(&fixture).await;
+    let session = lossy_session(&coordinator, "one").await;
+    let TryAcquire::Acquired(owner) = session.try_acquire(&plan()).await.unwrap() else { panic!("taken") };
+    loss.arm();
+    owner.release().await.unwrap();
+    loss.check();
+    assert!(coordinator.line(&plan()).await.unwrap().candidates().is_empty());
+    audit(&fixture).await;
+}
+
+async fn an_import_whose_answer_is_lost_has_imported(fixture: Fixture) {
+    let (coordinator, loss) = lossy(&fixture).await;
+    loss.arm();
+    let imported = coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
+    loss.check();
+    assert!(matches!(imported, Imported::Created(_)), "{imported:?}");
+    loss.arm();
+    coordinator.delete_plan(&plan()).await.unwrap();
+    loss.check();
+    audit(&fixture).await;
+}
+
+async fn a_large_import_goes_on_after_lost_answers(fixture: Fixture) {
+    let (coordinator, loss) = lossy(&fixture).await;
+    let mut large = spec();
+    let task = |n| planlease_core::spec::TaskSpec::new(id(&format!("9.{n}")), "x".repeat(200));
+    large.tasks.extend((0..600).map(task));
+    let imported = coordinator.import(&plan(), &large, |_| loss.arm()).await.unwrap();
+    loss.check();
+    assert!(matches!(imported, Imported::Created(_)), "{imported:?}");
+    assert_eq!(coordinator.plan(&plan()).await.unwrap().tasks.len(), 603);
+    audit(&fixture).await;
+}
+
+async fn a_session_whose_grant_is_not_answered_is_opened_once(mut fixture: Fixture) {
+    let (coordinator, loss) = lossy(&fixture).await;
+    loss.arm();
+    let session = lossy_session(&coordinator, "one").await;
+    loss.check();
+    let lease = session.lease();
+    let keys = fixture.client.lease_time_to_live(lease.to_wire(), None).await.unwrap();
+    assert!(keys.ttl() > 0, "the lease is there");
+    assert_eq!(crate::fleet::coordinator(&fixture).await.orchestrators().await.unwrap().len(), 1);
+    session.close().await.unwrap();
+    let gone = fixture.client.lease_time_to_live(lease.to_wire(), None).await.unwrap();
+    assert_eq!(gone.ttl(), -1, "and it does not outlive the session");
+}

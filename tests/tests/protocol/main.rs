@@ -1,0 +1,28 @@
+//! The coordinator's protocol on every server alike: ownership, guarded updates, imports, recovery, and the audit of it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
+#![expect(clippy::print_stdout, reason = "what was measured is told")]
+
+mod failover;
+mod fleet;
+mod import;
+mod lost_answers;
+mod ownership;
+mod requests;
+mod update;
+mod watching;
+
+use planlease_tests::suite::Suite;
+
+fn main() -> std::process::ExitCode {
+    Suite::new("protocol")
+        .shared(ownership::cases())
+        .shared(update::cases())
+        .shared(import::cases())
+        .shared(requests::cases())
+        .shared(watching::cases())
+        .shared(lost_answers::cases())
+        .plain(ownership::plain_cases())
+        .plain(failover::cases())
+        .run()
+}

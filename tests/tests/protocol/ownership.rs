@@ -1,0 +1,478 @@
+//! Acquire, wait in line, take over, release, hand over, force: one owner at a time, whatever happens.
+
+use std::time::Duration;
+
+use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
+use planlease::{AcquireOptions, Coordinator, Error, Identity, Loss, TryAcquire};
+use planlease_core::{OrchestratorId, PlanName, TermNumber, record::Ending, session::LossReason};
+use planlease_tests::{
+    cases,
+    suite::{Case, Fixture},
+    wait::{SOON, until},
+};
+
+use crate::fleet::{
+    TTL, audit, background, config, coordinator, execute, imported, in_line, plan, session, try_acquire,
+};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![
+        the_first_one_owns_and_the_second_is_told_who,
+        a_term_that_is_remembered_from_earlier_is_not_used_again,
+        a_release_passes_the_plan_on_in_the_order_of_arrival,
+        a_dropped_ownership_is_released,
+        a_dropped_wait_leaves_the_line,
+        what_was_dropped_does_not_take_away_what_is_acquired_after_it,
+        a_candidate_that_leaves_lets_nobody_past_the_owner,
+        a_session_that_ends_frees_its_plans_and_the_term_says_unclean,
+        a_session_that_is_not_renewed_frees_its_plans_within_the_bound,
+        a_lock_delay_is_kept_after_an_unclean_end_and_only_then,
+        work_that_stands_still_loses_its_plans_and_work_that_goes_on_does_not,
+        one_process_does_not_own_a_plan_twice,
+        a_plan_that_is_not_there_cannot_be_acquired,
+        a_forced_release_tells_the_holder_and_refuses_its_writes,
+        a_forced_release_of_somebody_else_than_expected_is_refused,
+        a_hand_over_goes_to_the_named_one,
+        a_stranger_waits_in_the_same_line_and_is_waited_for,
+        tokens_grow_even_over_a_deletion,
+        many_at_once_and_exactly_one_owns,
+        an_identity_is_used_once,
+    ]
+}
+
+async fn the_first_one_owns_and_the_second_is_told_who(fixture: Fixture) {
+    imported(&fixture).await;
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let ownership = try_acquire(&first).await.unwrap();
+    assert_eq!(ownership.token().to_string(), "1.1");
+    let TryAcquire::HeldBy(holder) = second.try_acquire(&plan()).await.unwrap() else { panic!("two owners") };
+    assert_eq!(holder.candidate.name(), "first");
+    assert_eq!(holder.term.unwrap().number, TermNumber(1));
+    assert_eq!(holder.waiting, 0);
+    ownership.release().await.unwrap();
+    assert!(try_acquire(&second).await.is_some());
+    audit(&fixture).await;
+}
+
+async fn a_term_that_is_remembered_from_earlier_is_not_used_again(fixture: Fixture) {
+    imported(&fixture).await;
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    for (number, session) in [(1, &first), (2, &second), (3, &first)] {
+        let ownership = try_acquire(session).await.unwrap();
+        assert_eq!(ownership.term().number, TermNumber(number));
+        ownership.release().await.unwrap();
+    }
+    audit(&fixture).await;
+}
+
+async fn a_release_passes_the_plan_on_in_the_order_of_arrival(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let first = session(&fixture, "first").await;
+    let mut owner = try_acquire(&first).await.unwrap();
+    let mut waiting = Vec::new();
+    for n in 0..3 {
+        let session = session(&fixture, &format!("waiting-{n}")).await;
+        waiting.push(background(async move {
+            let name = plan();
+            let ownership = session.acquire(&name, AcquireOptions::default()).await.unwrap();
+            (session, ownership)
+        }));
+        in_line(&coordinator, n + 2).await;
+    }
+    for (n, waiting) in waiting.into_iter().enumerate() {
+        owner.release().await.unwrap();
+        let (session, ownership) = waiting.await.unwrap();
+        assert_eq!(session.id().as_str(), format!("waiting-{n}"));
+        assert_eq!(ownership.term().number, TermNumber(n as u64 + 2));
+        *owner = ownership;
+    }
+    owner.release().await.unwrap();
+    let ends = coordinator.past_terms(&plan()).await.unwrap();
+    assert_eq!(ends.len(), 4);
+    assert!(ends.iter().all(|term| term.ended.as_ref().unwrap().how == Ending::Clean));
+    audit(&fixture).await;
+}
+
+async fn a_dropped_ownership_is_released(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let first = session(&fixture, "first").await;
+    drop(try_acquire(&first).await.unwrap());
+    in_line(&coordinator, 0).await;
+    assert!(try_acquire(&first).await.is_some(), "and the same process can acquire it again");
+    audit(&fixture).await;
+}
+
+async fn a_dropped_wait_leaves_the_line(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let _owner = try_acquire(&first).await.unwrap();
+    let options = AcquireOptions { wait: Some(Duration::from_millis(300)), ..AcquireOptions::default() };
+    let refused = second.acquire(&plan(), options).await;
+    assert!(matches!(refused, Err(Error::TimedOut(_))), "{refused:?}");
+    in_line(&coordinator, 1).await;
+    audit(&fixture).await;
+}
+
+/// The one behind it is woken, and has to find out that somebody is still ahead.
+async fn a_candidate_that_leaves_lets_nobody_past_the_owner(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let first = session(&fixture, "first").await;
+    let owner = try_acquire(&first).await.unwrap();
+    let second = session(&fixture, "second").await;
+    let leaving =
+        background(async move { second.acquire(&plan(), AcquireOptions::default()).await.map(drop) });
+    in_line(&coordinator, 2).await;
+    let third = session(&fixture, "third").await;
+    let before = third.coordinator().traffic();
+    let waiting = background({
+        let third = third.clone();
+        async move { third.acquire(&plan(), AcquireOptions::default()).await.unwrap() }
+    });
+    in_line(&coordinator, 3).await;
+    leaving.abort();
+    in_line(&coordinator, 2).await;
+    // It has been woken when it has asked once more than it took to join.
+    let asked = |traffic: &std::collections::BTreeMap<String, u64>| traffic.get("Txn").copied().unwrap_or(0);
+    let joined = asked(&before) + 2;
+    until("look at the line", SOON, async || {
+        let now = asked(&third.coordinator().traffic());
+        if now > joined { Ok(()) } else { Err(now) }
+    })
+    .await;
+    let line = coordinator.line(&plan()).await.unwrap();
+    assert_eq!(line.owner().map(|(owner, _)| owner.name()), Some("first".to_owned()), "passed over");
+    assert!(owner.deadline().is_some());
+    owner.release().await.unwrap();
+    waiting.await.unwrap().release().await.unwrap();
+    audit(&fixture).await;
+}
+
+/// Both hang on the same key of the same lease, and what was dropped is cleaned up in the background.
+async fn what_was_dropped_does_not_take_away_what_is_acquired_after_it(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    drop(try_acquire(&first).await.unwrap());
+    let owner = try_acquire(&first).await.expect("a release of our own is waited for");
+    let name = plan();
+    let mut waiting = Box::pin(second.acquire(&name, AcquireOptions::default()));
+    tokio::select! {
+        biased; // The line first, which is what is waited for.
+        () = in_line(&coordinator, 2) => {}
+        acquired = &mut waiting => panic!("two owners: {acquired:?}"),
+    }
+    owner.release().await.unwrap();
+    drop(waiting); // It may be the owner by now, or still in line.
+    let next = second.acquire(&plan(), AcquireOptions::default()).await.unwrap();
+    let (recovered, view) = next.recover().await.unwrap();
+    assert_eq!(recovered, []);
+    for task in ["1", "2", "3"] {
+        let view = if task == "1" { view.clone() } else { coordinator.plan(&plan()).await.unwrap() };
+        execute(&next.authority(), &view, task).await;
+    }
+    next.release().await.unwrap();
+    audit(&fixture).await;
+}
+
+async fn a_session_that_ends_frees_its_plans_and_the_term_says_unclean(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let ownership = try_acquire(&first).await.unwrap();
+    first.clone().close().await.unwrap();
+    assert_eq!(ownership.lost().await, Loss::Session(LossReason::Closed));
+    let next = second.acquire(&plan(), AcquireOptions::default()).await.unwrap();
+    assert_eq!(next.term().number, TermNumber(2));
+    let past = coordinator.past_term(&plan(), TermNumber(1)).await.unwrap().unwrap();
+    assert_eq!(past.ended.unwrap().how, Ending::Unclean);
+    let refused =
+        ownership.authority().start(&coordinator.plan(&plan()).await.unwrap(), &crate::fleet::id("1")).await;
+    assert!(matches!(refused, Err(Error::SessionLost(_))), "{refused:?}");
+    audit(&fixture).await;
+}
+
+/// The lease of a process that is cut off from etcd expires; the next one in line takes over.
+async fn a_session_that_is_not_renewed_frees_its_plans_within_the_bound(fixture: Fixture) {
+    imported(&fixture).await;
+    // A session on a runtime of its own that is stopped dead: nothing renews, nothing is released.
+    let owner_config = config(&fixture);
+    let dead = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let ownership = runtime.block_on(async {
+            let coordinator = Coordinator::connect(owner_config).await.unwrap();
+            let session = coordinator.open_session(Identity::of_process()).await.unwrap();
+            try_acquire(&session).await.unwrap()
+        });
+        runtime.shutdown_background();
+        std::mem::forget(ownership);
+        tokio::time::Instant::now()
+    });
+    let died_at = tokio::task::spawn_blocking(|| dead.join().unwrap()).await.unwrap();
+    let second = session(&fixture, "second").await;
+    let next = second.acquire(&plan(), AcquireOptions::default()).await.unwrap();
+    let took = died_at.elapsed();
+    assert!(took <= TTL + Duration::from_secs(1), "the takeover took {took:?}");
+    assert!(took >= TTL - Duration::from_secs(1), "an early loss, after {took:?}");
+    assert_eq!(next.term().number, TermNumber(2));
+    audit(&fixture).await;
+}
+
+async fn a_lock_delay_is_kept_after_an_unclean_end_and_only_then(fixture: Fixture) {
+    imported(&fixture).await;
+    let delay = Duration::from_secs(1);
+    let options = AcquireOptions { lock_delay: delay, ..AcquireOptions::default() };
+    let first = session(&fixture, "first").await;
+    drop(first.acquire(&plan(), options).await.unwrap());
+    let begun = tokio::time::Instant::now();
+    let second = session(&fixture, "second").await;
+    let owner = second.acquire(&plan(), options).await.unwrap();
+    assert!(begun.elapsed() < delay, "a clean end needs no delay");
+
+    second.clone().close().await.unwrap(); // As a crash does: nobody says how the term ended.
+    drop(owner);
+    let begun = tokio::time::Instant::now();
+    let third = session(&fixture, "third").await;
+    let owner = third.acquire(&plan(), options).await.unwrap();
+    assert!(begun.elapsed() >= delay, "nobody was in line, and still it waits");
+    assert_eq!(owner.term().number, TermNumber(3));
+    owner.release().await.unwrap();
+    audit(&fixture).await;
+}
+
+async fn work_that_stands_still_loses_its_plans_and_work_that_goes_on_does_not(fixture: Fixture) {
+    imported(&fixture).await;
+    let first = session(&fixture, "first").await;
+    let owner = try_acquire(&first).await.unwrap();
+    let progress = first.require_progress(Duration::from_secs(1));
+    let begun = tokio::time::Instant::now();
+    while begun.elapsed() < TTL * 2 {
+        progress.note();
+        assert!(owner.deadline().is_some(), "lost although there was progress");
+        tokio::time::sleep(Duration::from_millis(200)).await; // The work.
+    }
+    let lost = tokio::time::timeout(TTL * 2, owner.lost()).await.expect("a stuck owner loses its plan");
+    assert_eq!(lost, Loss::Session(LossReason::NoProgress));
+    let second = session(&fixture, "second").await;
+    let next = second.acquire(&plan(), AcquireOptions::default()).await.unwrap();
+    assert_eq!(next.term().number, TermNumber(2));
+    next.release().await.unwrap();
+    audit(&fixture).await;
+}
+
+async fn one_process_does_not_own_a_plan_twice(fixture: Fixture) {
+    imported(&fixture).await;
+    let first = session(&fixture, "first").await;
+    let owner = try_acquire(&first).await.unwrap();
+    assert!(matches!(first.try_acquire(&plan()).await, Err(Error::HeldLocally(_))));
+    owner.release().await.unwrap();
+    assert!(try_acquire(&first).await.is_some());
+    audit(&fixture).await;
+}
+
+async fn a_plan_that_is_not_there_cannot_be_acquired(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let first = session(&fixture, "first").await;
+    let missing = PlanName::new("missing").unwrap();
+    assert!(matches!(first.try_acquire(&missing).await, Err(Error::PlanNotFound(_))));
+    let waiting = first.acquire(&missing, AcquireOptions::default()).await;
+    assert!(matches!(waiting, Err(Error::PlanNotFound(_))));
+    assert!(coordinator.line(&missing).await.unwrap().candidates().is_empty(), "nobody queues for nothing");
+}
+
+async fn a_forced_release_tells_the_holder_and_refuses_its_writes(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let first = session(&fixture, "first").await;
+    let owner = try_acquire(&first).await.unwrap();
+    let view = coordinator.plan(&plan()).await.unwrap();
+    let authority = owner.authority();
+    let released = coordinator.force_release(&plan(), Some(first.id()), "me@here", "stuck").await.unwrap();
+    assert_eq!(released.term, Some(TermNumber(1)));
+    let lost = tokio::time::timeout(Duration::from_secs(2), owner.lost()).await.expect("the holder is told");
+    assert_eq!(lost, Loss::KeyGone);
+    assert_eq!(owner.explain_loss().await.unwrap(), "me@here ended it: stuck");
+    let outcome = authority.start(&view, &crate::fleet::id("1")).await.unwrap();
+    assert!(matches!(outcome, planlease::Outcome::Refused(planlease::Refused::RightGone)), "{outcome:?}");
+    assert!(matches!(owner.release().await, Err(Error::OwnershipLost(_))));
+    audit(&fixture).await;
+}
+
+async fn a_forced_release_of_somebody_else_than_expected_is_refused(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let nobody = coordinator.force_release(&plan(), None, "me", "x").await;
+    assert!(matches!(nobody, Err(Error::NotOwned(_))));
+    let first = session(&fixture, "first").await;
+    let owner = try_acquire(&first).await.unwrap();
+    let other = OrchestratorId::new("other").unwrap();
+    let refused = coordinator.force_release(&plan(), Some(&other), "me", "x").await;
+    assert!(matches!(refused, Err(Error::OtherOwner { .. })), "{refused:?}");
+    owner.release().await.unwrap();
+}
+
+async fn a_hand_over_goes_to_the_named_one(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let first = session(&fixture, "first").await;
+    let owner = try_acquire(&first).await.unwrap();
+    let mut waiting = Vec::new();
+    for (n, name) in ["second", "third", "fourth"].iter().enumerate() {
+        let session = session(&fixture, name).await;
+        waiting.push(background(async move {
+            session.acquire(&plan(), AcquireOptions::default()).await.map(|ownership| (session, ownership))
+        }));
+        in_line(&coordinator, n + 2).await;
+    }
+    let absent = OrchestratorId::new("absent").unwrap();
+    let Err((owner, Error::HandOver(_))) = owner.hand_over(&absent).await else {
+        panic!("handed over to nobody")
+    };
+    owner.hand_over(&OrchestratorId::new("fourth").unwrap()).await.unwrap();
+    let (_session, ownership) = waiting.pop().unwrap().await.unwrap().unwrap();
+    assert_eq!(ownership.session().id().as_str(), "fourth");
+    let past = coordinator.past_term(&plan(), TermNumber(1)).await.unwrap().unwrap();
+    assert!(matches!(past.ended.unwrap().how, Ending::HandedOver { .. }));
+    // The others have joined again.
+    in_line(&coordinator, 3).await;
+    ownership.release().await.unwrap();
+    let mut waiting: futures_util::stream::FuturesUnordered<_> = waiting.into_iter().collect();
+    while let Some(waiting) = futures_util::StreamExt::next(&mut waiting).await {
+        let (_session, ownership) = waiting.unwrap().unwrap();
+        ownership.release().await.unwrap();
+    }
+    audit(&fixture).await;
+}
+
+/// Joins the line as `etcdctl elect` and Go's `concurrency.Election` do.
+async fn a_stranger_waits_in_the_same_line_and_is_waited_for(mut fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let election = coordinator.layout().election(&plan());
+    let lease = fixture.client.lease_grant(60, None).await.unwrap().id();
+    let key = format!("{election}/{lease:x}");
+    let put = TxnOp::put(key.as_str(), "stranger", Some(PutOptions::new().with_lease(lease)));
+    let campaign =
+        Txn::new().when([Compare::create_revision(key.as_str(), CompareOp::Equal, 0)]).and_then([put]);
+    fixture.client.txn(campaign).await.unwrap();
+
+    let first = session(&fixture, "first").await;
+    let TryAcquire::HeldBy(holder) = first.try_acquire(&plan()).await.unwrap() else { panic!("two owners") };
+    assert!(holder.candidate.name().contains("stranger"), "{}", holder.candidate.name());
+    let waiting = background(async move {
+        let ownership = first.acquire(&plan(), AcquireOptions::default()).await.unwrap();
+        (first, ownership)
+    });
+    in_line(&coordinator, 2).await;
+    fixture.client.lease_revoke(lease).await.unwrap();
+    let (_session, ownership) = waiting.await.unwrap();
+    assert_eq!(ownership.term().number, TermNumber(1), "the stranger had no term");
+    ownership.release().await.unwrap();
+    audit(&fixture).await;
+}
+
+async fn tokens_grow_even_over_a_deletion(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let first = session(&fixture, "first").await;
+    let owner = try_acquire(&first).await.unwrap();
+    let before = owner.token();
+    assert!(matches!(coordinator.delete_plan(&plan()).await, Err(Error::PlanOwned { .. })));
+    owner.release().await.unwrap();
+    coordinator.delete_plan(&plan()).await.unwrap();
+    assert!(matches!(coordinator.plan(&plan()).await, Err(Error::PlanNotFound(_))));
+    coordinator.import(&plan(), &crate::fleet::spec(), |_| {}).await.unwrap();
+    let owner = try_acquire(&first).await.unwrap();
+    assert!(owner.token() > before, "{} after {before}", owner.token());
+    owner.release().await.unwrap();
+    audit(&fixture).await;
+}
+
+async fn many_at_once_and_exactly_one_owns(fixture: Fixture) {
+    imported(&fixture).await;
+    let mut sessions = Vec::new();
+    for n in 0..12 {
+        sessions.push(session(&fixture, &format!("s{n}")).await);
+    }
+    for round in 0..5 {
+        let tries = sessions.iter().map(|session| async { try_acquire(session).await });
+        let owned: Vec<_> = futures_util::future::join_all(tries).await.into_iter().flatten().collect();
+        assert_eq!(owned.len(), 1, "in round {round}");
+        for ownership in owned {
+            let view = coordinator(&fixture).await.plan(&plan()).await.unwrap();
+            if round == 0 {
+                execute(&ownership.authority(), &view, "1").await;
+            }
+            ownership.release().await.unwrap();
+        }
+    }
+    audit(&fixture).await;
+}
+
+async fn an_identity_is_used_once(fixture: Fixture) {
+    let first = session(&fixture, "one").await;
+    let identity = Identity { id: Some(first.id().clone()), ..Identity::of_process() };
+    let second = coordinator(&fixture).await.open_session(identity).await;
+    assert!(matches!(second, Err(Error::IdentityTaken(_))), "{second:?}");
+    let listed = coordinator(&fixture).await.orchestrators().await.unwrap();
+    assert_eq!(listed.len(), 1);
+    first.close().await.unwrap();
+    assert!(coordinator(&fixture).await.orchestrators().await.unwrap().is_empty());
+}
+
+/// Tests that need an etcd with settings of its own.
+pub(crate) fn plain_cases() -> Vec<planlease_tests::suite::PlainCase> {
+    vec![
+        ("on_etcd::ownership::a_ttl_that_the_server_does_not_grant_is_refused", || {
+            block_on(a_ttl_that_the_server_does_not_grant_is_refused());
+        }),
+        ("on_etcd::ownership::a_token_that_expires_costs_nothing", || {
+            block_on(a_token_that_expires_costs_nothing());
+        }),
+    ]
+}
+
+fn block_on(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+/// etcd forgets a token that is not used for some seconds; requests, watches and renewals get a new one.
+async fn a_token_that_expires_costs_nothing() {
+    const TOKEN_TTL: Duration = Duration::from_secs(2);
+    let etcd = planlease_tests::etcd::Etcd::builder().argument("--auth-token-ttl=2").start().await;
+    let mut admin = etcd_client::Client::connect(etcd.endpoints(), None).await.unwrap();
+    admin.user_add("root", "secret", None).await.unwrap();
+    admin.user_grant_role("root", "root").await.unwrap();
+    admin.auth_enable().await.unwrap();
+    let config = |password: &str| planlease::Config {
+        credentials: Some(planlease::Credentials { user: "root".into(), password: password.into() }),
+        ttl: Duration::from_secs(9),
+        ..planlease::Config::with_endpoints(etcd.endpoints().iter().map(|at| at.parse().unwrap()).collect())
+    };
+    let wrong = Coordinator::connect(config("wrong")).await;
+    assert!(matches!(wrong, Err(Error::Unauthenticated(_))), "{wrong:?}");
+    let coordinator = Coordinator::connect(config("secret")).await.unwrap();
+    coordinator.import(&plan(), &crate::fleet::spec(), |_| {}).await.unwrap();
+    let first = coordinator.open_session(Identity::of_process()).await.unwrap();
+    let owner = try_acquire(&first).await.unwrap();
+    for task in ["1", "2"] {
+        tokio::time::sleep(TOKEN_TTL * 2).await; // What etcd needs to forget the token.
+        let view = coordinator.plan(&plan()).await.unwrap();
+        execute(&owner.authority(), &view, task).await;
+    }
+    assert!(owner.deadline().is_some(), "the session was renewed with new tokens");
+    coordinator.force_release(&plan(), None, "me", "to see whether the watch still stands").await.unwrap();
+    let lost = tokio::time::timeout(Duration::from_secs(5), owner.lost()).await;
+    assert_eq!(lost, Ok(Loss::KeyGone));
+}
+
+async fn a_ttl_that_the_server_does_not_grant_is_refused() {
+    let slow = ["--election-timeout=4000", "--heartbeat-interval=400"];
+    let etcd =
+        slow.into_iter().fold(planlease_tests::etcd::Etcd::builder(), |etcd, flag| etcd.argument(flag));
+    let etcd = etcd.start().await;
+    let endpoints = || etcd.endpoints().iter().map(|endpoint| endpoint.parse().unwrap()).collect();
+    let config = |seconds| planlease::Config {
+        ttl: Duration::from_secs(seconds),
+        ..planlease::Config::with_endpoints(endpoints())
+    };
+    let coordinator = Coordinator::connect(config(3)).await.unwrap();
+    let refused = coordinator.open_session(Identity::of_process()).await;
+    let Err(Error::TtlNotGranted { asked, granted }) = refused else { panic!("{refused:?}") };
+    assert_eq!((asked, granted), (Duration::from_secs(3), Duration::from_secs(6)));
+    assert!(coordinator.orchestrators().await.unwrap().is_empty(), "nothing is left behind");
+    let coordinator = Coordinator::connect(config(6)).await.unwrap();
+    coordinator.open_session(Identity::of_process()).await.unwrap().close().await.unwrap();
+}

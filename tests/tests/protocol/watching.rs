@@ -1,0 +1,156 @@
+//! The watcher on real servers: every change once, in order, whole revisions at a time, with the reasons; and what it costs.
+
+use std::time::Duration;
+
+use planlease::{AcquireOptions, Coordinator};
+use planlease_core::{Revision, TaskId, transition::TaskStatus};
+use planlease_tests::{
+    cases,
+    suite::{Case, Fixture},
+};
+use planlease_watcher::{Change, ChangeSet, Delivery, Filter, OwnershipChange, Subscription, Watcher};
+
+use crate::fleet::{audit, coordinator, execute, imported, plan, session, spec, try_acquire};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![
+        a_subscriber_sees_every_change_once_in_order_and_nothing_more_is_asked_of_etcd,
+        a_subscriber_is_told_why_an_ownership_ended,
+        an_import_in_parts_is_told_as_one_plan,
+        what_was_written_can_be_waited_for,
+    ]
+}
+
+/// The next change set; a test that waits for one that does not come has failed.
+async fn next(subscription: &mut Subscription) -> std::sync::Arc<ChangeSet> {
+    let delivery =
+        tokio::time::timeout(Duration::from_secs(20), subscription.next()).await.expect("a change");
+    match delivery.expect("the watcher goes on") {
+        Delivery::Changes(set) => set,
+        Delivery::Snapshot(..) => panic!("it was sent back to the beginning"),
+    }
+}
+
+async fn begun(coordinator: &Coordinator) -> (Watcher, Subscription) {
+    let watcher = Watcher::start(coordinator.clone());
+    let mut subscription = watcher.subscribe(Filter::default(), None).await.unwrap();
+    let first = tokio::time::timeout(Duration::from_secs(20), subscription.next()).await.expect("a snapshot");
+    assert!(matches!(first, Some(Delivery::Snapshot(..))));
+    (watcher, subscription)
+}
+
+fn reads(coordinator: &Coordinator) -> u64 {
+    let traffic = coordinator.traffic();
+    ["Range", "Txn"].iter().filter_map(|method| traffic.get(*method)).sum()
+}
+
+async fn a_subscriber_sees_every_change_once_in_order_and_nothing_more_is_asked_of_etcd(fixture: Fixture) {
+    let watching = imported(&fixture).await;
+    let (watcher, mut subscription) = begun(&watching).await;
+    let asked = reads(&watching);
+    let mut many = Vec::new();
+    for _ in 0..50 {
+        many.push(watcher.subscribe(Filter::default(), None).await.unwrap());
+    }
+
+    let first = session(&fixture, "first").await;
+    let owner = try_acquire(&first).await.unwrap();
+    for task in ["1", "2", "3"] {
+        let view = first.coordinator().plan(&plan()).await.unwrap();
+        execute(&owner.authority(), &view, task).await;
+    }
+    owner.release().await.unwrap();
+
+    let mut last: Option<Revision> = None;
+    let mut seen: Vec<(TaskId, TaskStatus)> = Vec::new();
+    let mut released = false;
+    while !released {
+        let set = next(&mut subscription).await;
+        assert!(last < Some(set.revision), "{} after {last:?}", set.revision);
+        last = Some(set.revision);
+        for change in &set.changes {
+            match change {
+                Change::Task { task, .. } => seen.push((task.id.clone(), task.record.status)),
+                Change::Ownership { what: OwnershipChange::Released { .. }, .. } => released = true,
+                _ => {}
+            }
+        }
+    }
+    let expected: Vec<(TaskId, TaskStatus)> = ["1", "2", "3"]
+        .iter()
+        .flat_map(|task| {
+            [TaskStatus::InProgress, TaskStatus::Completed].map(|status| (crate::fleet::id(task), status))
+        })
+        .collect();
+    assert_eq!(seen, expected);
+    assert_eq!(reads(&watching), asked, "requests after the list");
+    assert_eq!(watching.traffic().get("Watch"), Some(&1), "one watch for all subscribers");
+    watcher.close().await.unwrap();
+    audit(&fixture).await;
+}
+
+async fn a_subscriber_is_told_why_an_ownership_ended(fixture: Fixture) {
+    let watching = imported(&fixture).await;
+    let (watcher, mut subscription) = begun(&watching).await;
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let owner = try_acquire(&first).await.unwrap();
+    watching.force_release(&plan(), None, "me", "stuck").await.unwrap();
+    let next_owner = second.acquire(&plan(), AcquireOptions::default()).await.unwrap();
+    second.clone().close().await.unwrap();
+    drop((owner, next_owner));
+
+    let mut told = Vec::new();
+    while told.len() < 4 {
+        for change in &next(&mut subscription).await.changes {
+            if let Change::Ownership { what, .. } = change {
+                match what {
+                    OwnershipChange::Acquired { owner, token } => {
+                        told.push(format!("{owner} acquired {token}"))
+                    }
+                    OwnershipChange::Forced { owner, by, reason, .. } => {
+                        told.push(format!("{owner} forced by {by}: {reason}"))
+                    }
+                    OwnershipChange::Expired { owner, .. } => told.push(format!("{owner} expired")),
+                    _ => {}
+                }
+            }
+        }
+    }
+    assert_eq!(
+        told,
+        ["first acquired 1.1", "first forced by me: stuck", "second acquired 1.2", "second expired"]
+    );
+    watcher.close().await.unwrap();
+    audit(&fixture).await;
+}
+
+async fn an_import_in_parts_is_told_as_one_plan(fixture: Fixture) {
+    let watching = coordinator(&fixture).await;
+    let (watcher, mut subscription) = begun(&watching).await;
+    let importer = coordinator(&fixture).await;
+    let mut large = spec();
+    let task = |n| planlease_core::spec::TaskSpec::new(crate::fleet::id(&format!("9.{n}")), "x".repeat(200));
+    large.tasks.extend((0..1500).map(task));
+    importer.import(&plan(), &large, |_| {}).await.unwrap();
+    let set = next(&mut subscription).await;
+    let [Change::PlanAppeared(appeared)] = set.changes.as_slice() else { panic!("{:?}", set.changes.len()) };
+    assert_eq!(appeared.summary().total, 1503);
+    watcher.close().await.unwrap();
+    audit(&fixture).await;
+}
+
+async fn what_was_written_can_be_waited_for(fixture: Fixture) {
+    let watching = imported(&fixture).await;
+    let (watcher, _subscription) = begun(&watching).await;
+    let first = session(&fixture, "first").await;
+    let owner = try_acquire(&first).await.unwrap();
+    for task in ["1", "2", "3"] {
+        let view = first.coordinator().plan(&plan()).await.unwrap();
+        let done = execute(&owner.authority(), &view, task).await;
+        let snapshot = watcher.wait_for(done.revision, Duration::from_secs(20)).await.unwrap();
+        assert_eq!(snapshot.plan(&plan()).unwrap().status(&done.id), Some(TaskStatus::Completed));
+    }
+    owner.release().await.unwrap();
+    watcher.close().await.unwrap();
+    audit(&fixture).await;
+}
