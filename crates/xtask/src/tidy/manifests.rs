@@ -8,7 +8,7 @@ use super::Finding;
 ///
 /// An arrow points down in this list; nothing points up. `planlease-embedded` is missing on the right-hand
 /// side on purpose: it stands for etcd, and the coordinator must not be able to tell the difference.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("planlease-core", &[]),
     ("planlease-embedded", &[]),
     ("xtask", &[]),
@@ -18,6 +18,10 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("planlease-orchestrator", &["planlease", "planlease-core"]),
     ("planlease-sidecar", &["planlease-watcher", "planlease", "planlease-core"]),
     ("planlease-cli", &["*"]),
+    ("planlease-model", &["planlease-core"]),
+    ("planlease-oracle", &["planlease", "planlease-core"]),
+    ("planlease-fuzz", &["*"]),
+    ("planlease-simulation", &["*"]),
     ("planlease-tests", &["*"]),
 ];
 

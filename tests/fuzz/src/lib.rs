@@ -1,0 +1,1 @@
+//! Foreign bytes, thrown at everything that reads them.
