@@ -1,7 +1,13 @@
-//! Real etcd processes on loopback: one member or several, to be killed, paused and started again.
+//! Real etcd processes on loopback: one member or several, to be killed, paused and started again; with a proxy in front
+//! of each if the network between them, or between them and their clients, is to fail.
 //!
 //! Data and logs lie in a folder of their own that is removed at the end, unless the test panics: then it is
 //! kept and its path printed. No process outlives the test process.
+
+mod backup;
+mod members;
+mod network;
+mod upkeep;
 
 use std::fs::File;
 use std::io;
@@ -9,14 +15,16 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
+pub use self::backup::Restore;
 use crate::guard::Guarded;
+use crate::proxy::Proxy;
 use crate::wait::until;
 
 /// How long a cluster may take to elect its first leader on a busy machine.
@@ -58,7 +66,9 @@ pub struct Builder {
     line: Line,
     members: usize,
     durable: bool,
+    proxied: bool,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Builder {
@@ -72,6 +82,24 @@ impl Builder {
     /// data survives the crash of a *process* either way.
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
+        self
+    }
+
+    /// Whether a proxy stands before each member's client port and before its peer port; default no.
+    /// [`Etcd::endpoints`] still lead past the proxies, [`Etcd::proxied_endpoints`] through them.
+    pub fn proxied(mut self, proxied: bool) -> Self {
+        self.proxied = proxied;
+        self
+    }
+
+    /// How large the database may become before etcd raises the alarm NOSPACE; default 2 GiB.
+    pub fn quota(self, bytes: u64) -> Self {
+        self.argument(format!("--quota-backend-bytes={bytes}"))
+    }
+
+    /// A variable in the environment of every member, which is empty else: `LD_PRELOAD`, say.
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.push((name.into(), value.into()));
         self
     }
 
@@ -112,6 +140,7 @@ impl Builder {
 #[derive(Debug)]
 pub struct Etcd {
     members: Vec<Member>,
+    builder: Builder,
     version: String,
     keep: AtomicBool,
     // `None` once it has been given up, to be kept. Dropped after the members, which write into it.
@@ -121,7 +150,14 @@ pub struct Etcd {
 impl Etcd {
     /// One member of the current line, not synced to disk.
     pub fn builder() -> Builder {
-        Builder { line: Line::Current, members: 1, durable: false, arguments: Vec::new() }
+        Builder {
+            line: Line::Current,
+            members: 1,
+            durable: false,
+            proxied: false,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+        }
     }
 
     /// The same, of the given line.
@@ -129,7 +165,7 @@ impl Etcd {
         Builder { line, ..Self::builder() }
     }
 
-    /// The client URLs of all members, in the order of their numbers.
+    /// The client URLs of all members, in the order of their numbers; past their proxies, if they have any.
     #[must_use]
     pub fn endpoints(&self) -> Vec<String> {
         self.members.iter().map(Member::endpoint).collect()
@@ -173,43 +209,22 @@ impl Etcd {
 
     fn launch(builder: &Builder, binary: &Path) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("planlease-etcd-").tempdir()?;
-        let ports: Vec<(u16, u16)> = (0..builder.members).map(|_| (free_port(), free_port())).collect();
-        let peers: Vec<String> = ports
-            .iter()
-            .enumerate()
-            .map(|(number, (_, peer))| format!("m{number}=http://127.0.0.1:{peer}"))
-            .collect();
+        let places: Vec<Place> =
+            (0..builder.members).map(|number| Place::new(number, builder, folder.path())).collect();
+        let cluster = places.iter().map(Place::as_peer).collect::<Vec<_>>().join(",");
         let mut members = Vec::new();
-        for (number, (client, peer)) in ports.into_iter().enumerate() {
-            let data = folder.path().join(format!("m{number}"));
-            let mut arguments = vec![
-                format!("--name=m{number}"),
-                format!("--data-dir={}", data.display()),
-                format!("--listen-client-urls=http://127.0.0.1:{client}"),
-                format!("--advertise-client-urls=http://127.0.0.1:{client}"),
-                format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
-                format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"),
-                format!("--initial-cluster={}", peers.join(",")),
-                "--initial-cluster-state=new".to_owned(),
-                "--logger=zap".to_owned(),
-                "--log-outputs=stderr".to_owned(),
-            ];
-            if !builder.durable && builder.line == Line::Current {
-                arguments.push("--unsafe-no-fsync".to_owned());
-            }
-            arguments.extend(builder.arguments.iter().cloned());
-            let log = folder.path().join(format!("m{number}.log"));
-            let member = Member {
-                port: client,
-                binary: binary.to_path_buf(),
-                arguments,
-                log,
-                process: Mutex::new(None),
-            };
+        for place in places {
+            let member = Member::new(place, builder, binary, &cluster, "new");
             member.start()?;
             members.push(member);
         }
-        Ok(Self { members, version: String::new(), keep: AtomicBool::new(false), folder: Some(folder) })
+        Ok(Self {
+            members,
+            builder: builder.clone(),
+            version: String::new(),
+            keep: AtomicBool::new(false),
+            folder: Some(folder),
+        })
     }
 
     /// Waits until every member knows the same leader; an error if a process ends meanwhile.
@@ -243,13 +258,58 @@ impl Drop for Etcd {
     }
 }
 
+/// Where a member is: fixed for its life, which begins before its process does.
+#[derive(Debug)]
+struct Place {
+    name: String,
+    client_port: u16,
+    peer_port: u16,
+    /// What the other members are told: the proxy's, if there is one.
+    advertised_port: u16,
+    data: PathBuf,
+    log: PathBuf,
+    wire: Option<Wire>,
+}
+
+/// The proxies before a member.
+#[derive(Debug)]
+struct Wire {
+    client: Proxy,
+    peer: Proxy,
+}
+
+impl Place {
+    fn new(number: usize, builder: &Builder, folder: &Path) -> Self {
+        let (client_port, peer_port) = (free_port(), free_port());
+        let wire = builder.proxied.then(|| Wire {
+            client: Proxy::before((Ipv4Addr::LOCALHOST, client_port).into()),
+            peer: Proxy::before_member((Ipv4Addr::LOCALHOST, peer_port).into()),
+        });
+        let advertised_port = wire.as_ref().map_or(peer_port, |wire| wire.peer.address().port());
+        let name = format!("m{number}");
+        let (data, log) = (folder.join(&name), folder.join(format!("{name}.log")));
+        Self { name, client_port, peer_port, advertised_port, data, log, wire }
+    }
+
+    fn peer_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.advertised_port)
+    }
+
+    /// As it stands in `--initial-cluster`.
+    fn as_peer(&self) -> String {
+        format!("{}={}", self.name, self.peer_url())
+    }
+}
+
 /// One member: an etcd process that can be killed, paused and started again on the same data and ports.
 #[derive(Debug)]
 pub struct Member {
-    port: u16,
+    place: Place,
     binary: PathBuf,
     arguments: Vec<String>,
-    log: PathBuf,
+    environment: Vec<(String, String)>,
+    /// Its id in the cluster, once it has told it.
+    id: OnceLock<u64>,
     process: Mutex<Option<Guarded>>,
 }
 
@@ -261,10 +321,65 @@ struct Status {
 }
 
 impl Member {
+    fn new(place: Place, builder: &Builder, binary: &Path, cluster: &str, state: &str) -> Self {
+        let client = format!("http://127.0.0.1:{}", place.client_port);
+        let mut arguments = vec![
+            format!("--name={}", place.name),
+            format!("--data-dir={}", place.data.display()),
+            format!("--listen-client-urls={client}"),
+            format!("--advertise-client-urls={client}"),
+            format!("--listen-peer-urls=http://127.0.0.1:{}", place.peer_port),
+            format!("--initial-advertise-peer-urls={}", place.peer_url()),
+            format!("--initial-cluster={cluster}"),
+            format!("--initial-cluster-state={state}"),
+            "--logger=zap".to_owned(),
+            "--log-outputs=stderr".to_owned(),
+        ];
+        if !builder.durable && builder.line == Line::Current {
+            arguments.push("--unsafe-no-fsync".to_owned());
+        }
+        arguments.extend(builder.arguments.iter().cloned());
+        Self {
+            place,
+            binary: binary.to_path_buf(),
+            arguments,
+            environment: builder.environment.clone(),
+            id: OnceLock::new(),
+            process: Mutex::new(None),
+        }
+    }
+
     /// Its client URL.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.place.client_port)
+    }
+
+    /// The proxy before its client port.
+    ///
+    /// # Panics
+    ///
+    /// If the cluster was not started with [`Builder::proxied`].
+    #[must_use]
+    pub fn proxy(&self) -> &Proxy {
+        &self.wire().client
+    }
+
+    /// What it has written to its log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.place.log).unwrap_or_default()
+    }
+
+    /// Its id in the cluster; `None` before it has told it.
+    #[must_use]
+    pub fn id(&self) -> Option<u64> {
+        self.id.get().copied()
+    }
+
+    /// The id of the leader that it knows, if it answers and knows one.
+    pub async fn leader(&self) -> Option<u64> {
+        self.status().await.ok()?.leads.map(|(leader, _)| leader)
     }
 
     /// Kills it as a power cut would (SIGKILL), and waits until it is gone.
@@ -303,11 +418,26 @@ impl Member {
         .await;
     }
 
+    /// Starts it again after [`Member::kill`], and waits until it listens: for a cluster that does not tell everybody how it
+    /// does.
+    ///
+    /// # Panics
+    ///
+    /// As [`Member::restart`].
+    pub async fn restart_unseen(&self) {
+        self.start().expect("it could be started before");
+        until("port that is listened on", START_LIMIT, async || {
+            tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.place.client_port)).await
+        })
+        .await;
+    }
+
     fn start(&self) -> io::Result<()> {
-        let log = File::options().create(true).append(true).open(&self.log)?;
+        let log = File::options().create(true).append(true).open(&self.place.log)?;
         let mut command = Command::new(&self.binary);
         // The environment must not reconfigure it: etcd reads ETCD_* for every flag.
-        command.env_clear().args(&self.arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command.env_clear().envs(self.environment.iter().cloned()).args(&self.arguments);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         *self.process() = Some(Guarded::spawn(&mut command)?);
         Ok(())
     }
@@ -315,7 +445,7 @@ impl Member {
     /// If the process has ended by itself: how, and its last words.
     fn ended(&self) -> Option<String> {
         let status = self.process().as_mut()?.ended()?;
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let log = self.log();
         let last = log.lines().next_back().unwrap_or_default();
         Some(format!("{status}: {last}"))
     }
@@ -328,6 +458,7 @@ impl Member {
         let status = client.status().await.map_err(|error| error.to_string())?;
         let own = status.header().map_or(0, etcd_client::ResponseHeader::member_id);
         let leads = (status.leader() != 0).then_some((status.leader(), own));
+        self.id.get_or_init(|| own);
         Ok(Status { version: status.version().to_owned(), leads })
     }
 
@@ -338,7 +469,7 @@ impl Member {
 
 /// A port that nobody listens on now: below the range from which the kernel takes ports for outgoing
 /// connections, so that none of those occupies it while a member is restarted.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 12_000;
     const LAST: u16 = 32_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

@@ -7,6 +7,7 @@
 //! | [`embedded`] | the embedded server on a port of its own |
 //! | [`etcd`] | real etcd processes, to be killed, paused and started again |
 //! | [`program`] | processes of the program `planlease`, to be run, killed and paused |
+//! | [`proxy`] | a wire that can be cut, slowed down, silenced, or lose the answer to one request |
 //! | [`suite`] | a test written once becomes one test per backend, `on_etcd::name` |
 //! | [`wait`] | waiting for a condition with a deadline, never for a guessed time |
 //!
@@ -23,5 +24,6 @@ pub mod embedded;
 pub mod etcd;
 mod guard;
 pub mod program;
+pub mod proxy;
 pub mod suite;
 pub mod wait;

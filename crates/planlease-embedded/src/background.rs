@@ -77,25 +77,35 @@ async fn commit(shared: Arc<Shared>, mut storage: Storage, stop: CancellationTok
                 () = stop.cancelled() => break,
             }
         };
-        // On a thread of its own: an fsync may take as long as the disk likes.
-        let written = tokio::task::spawn_blocking(move || {
-            let result = storage.commit(&batch);
-            (storage, result)
-        });
-        let (returned, result) = match written.await {
-            Ok(written) => written,
-            Err(panic) => {
-                tracing::error!(%panic, "writing to the data folder panicked");
-                return shared.end(End::Failed("the storage engine panicked".into()));
+        let result = if storage.blocks() {
+            // On a thread of its own: an fsync may take as long as the disk likes.
+            let written = tokio::task::spawn_blocking(move || {
+                let result = storage.commit(&batch);
+                (storage, result)
+            });
+            match written.await {
+                Ok((returned, result)) => {
+                    storage = returned;
+                    result
+                }
+                Err(panic) => {
+                    tracing::error!(%panic, "writing to the data folder panicked");
+                    return shared.end(End::Failed("the storage engine panicked".into()));
+                }
             }
+        } else {
+            storage.commit(&batch)
         };
-        storage = returned;
         if let Err(error) = result {
             tracing::error!(%error, "cannot write to the data folder");
             return shared.end(End::Failed(error.to_string().into()));
         }
         shared.with(|engine, _| engine.publish(mark));
     }
-    drop(tokio::task::spawn_blocking(move || drop(storage)).await);
+    if storage.blocks() {
+        drop(tokio::task::spawn_blocking(move || drop(storage)).await);
+    } else {
+        drop(storage);
+    }
     shared.end(End::Stopped);
 }

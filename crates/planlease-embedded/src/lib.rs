@@ -62,6 +62,7 @@ pub use crate::serve::ServeError;
 pub use crate::server::Server;
 pub use crate::shared::Activity;
 pub use crate::storage::OpenError;
+pub use redb::StorageBackend;
 
 /// The version in answers to a status request: that of the etcd whose behaviour is followed, marked as ours in
 /// the way semantic versions provide for.

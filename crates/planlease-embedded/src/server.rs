@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{Channel, Client};
+use redb::StorageBackend;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_stream::Stream;
@@ -64,6 +65,20 @@ impl Server {
             None => (None, Contents::empty(seed)),
         };
         Ok(Self::start(storage, contents, options))
+    }
+
+    /// As [`Server::open`], with the data on something else than a file: a disk of a simulation, say, that loses what was
+    /// not synced. It is written to on the server's own task, so it must never block. The folder in the options is not
+    /// looked at.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time.
+    pub fn open_on(backend: impl StorageBackend, options: Options) -> Result<Self, OpenError> {
+        let (storage, contents) = Storage::on(backend, options.seed)?;
+        Ok(Self::start(Some(storage), contents, options))
     }
 
     fn start(storage: Option<Storage>, contents: Contents, options: Options) -> Self {
@@ -222,7 +237,6 @@ mod tests {
     use std::sync::{Condvar, Mutex};
 
     use etcd_client::LeaseGrantOptions;
-    use redb::StorageBackend;
     use redb::backends::InMemoryBackend;
 
     use super::*;
@@ -319,7 +333,7 @@ mod tests {
 
     async fn on_disk() -> (Server, Client, Disk) {
         let disk = Disk::default();
-        let (storage, contents) = Storage::on(disk.clone(), 1).unwrap();
+        let (storage, contents) = Storage::on_blocking(disk.clone(), 1).unwrap();
         let server = Server::start(Some(storage), contents, Options::in_memory(1));
         let client = server.client().await;
         (server, client, disk)

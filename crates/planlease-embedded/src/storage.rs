@@ -85,6 +85,7 @@ impl<E: Into<redb::Error>> From<E> for WriteError {
 #[derive(Debug)]
 pub(crate) struct Storage {
     database: Database,
+    blocks: bool,
 }
 
 /// What an open data folder holds.
@@ -115,19 +116,38 @@ impl Storage {
             }
             other => classify(path, other.into()),
         })?;
-        let storage = Self { database };
+        let storage = Self { database, blocks: true };
         let contents = storage.load(path, seed)?;
         secure(path).map_err(io)?;
         Ok((storage, contents))
     }
 
-    /// Opens a database on something else than a file.
-    #[cfg(test)]
+    /// Opens a database on something else than a file, which never blocks.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
     pub(crate) fn on(backend: impl redb::StorageBackend, seed: u64) -> Result<(Self, Contents), OpenError> {
-        let database = Database::builder().create_with_backend(backend).expect("a new database");
-        let storage = Self { database };
-        let contents = storage.load(Path::new("test"), seed)?;
+        let place = Path::new("a backend");
+        let database = Database::builder().create_with_backend(backend);
+        let database = database.map_err(|error| classify(place, error.into()))?;
+        let storage = Self { database, blocks: false };
+        let contents = storage.load(place, seed)?;
         Ok((storage, contents))
+    }
+
+    /// As [`Storage::on`], for a backend that blocks as a file does.
+    #[cfg(test)]
+    pub(crate) fn on_blocking(
+        backend: impl redb::StorageBackend,
+        seed: u64,
+    ) -> Result<(Self, Contents), OpenError> {
+        let (storage, contents) = Self::on(backend, seed)?;
+        Ok((Self { blocks: true, ..storage }, contents))
+    }
+
+    /// Whether [`Storage::commit`] and closing may take as long as the disk likes.
+    pub(crate) fn blocks(&self) -> bool {
+        self.blocks
     }
 
     /// Writes a batch and waits until it is on the disk. Blocks.

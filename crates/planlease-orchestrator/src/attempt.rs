@@ -1,15 +1,16 @@
 //! One attempt at one task: its command, and what came of it.
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, sync::Arc, time::Duration};
 
 use planlease::{Ownership, TaskView};
 use planlease_core::{TaskId, spec::TaskSpec};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    child::{Finished, Guards},
+    child::Finished,
     command::CommandSpec,
     control::{Cause, Status},
+    executor::{Commands, Running},
     options::{Options, TaskCommand, env},
 };
 
@@ -81,7 +82,7 @@ fn program(mut words: impl Iterator<Item = OsString>) -> Option<CommandSpec> {
 
 /// Runs the command of an attempt to its end. `deadline`: how long it may take; zero for as long as it likes.
 pub(crate) async fn run(
-    guards: Guards,
+    commands: Arc<dyn Commands>,
     command: Option<CommandSpec>,
     started: TaskView,
     deadline: Duration,
@@ -91,7 +92,7 @@ pub(crate) async fn run(
     let fail = |why: String| (End::Failed(why), String::new());
     let (end, output) = match command {
         None => fail(no_command(&started.id)),
-        Some(command) => match guards.spawn(&command).await {
+        Some(command) => match commands.spawn(&command).await {
             Ok(child) => follow(child, deadline, &mut ask).await,
             Err(error) => fail(chain(&error)),
         },
@@ -106,7 +107,7 @@ fn no_command(task: &TaskId) -> String {
 }
 
 async fn follow(
-    mut child: crate::child::GuardedChild,
+    mut child: Box<dyn Running>,
     deadline: Duration,
     ask: &mut watch::Receiver<Ask>,
 ) -> (End, String) {

@@ -205,6 +205,14 @@ pub struct Finished {
     pub output: String,
 }
 
+impl Finished {
+    /// An end without survivors.
+    #[must_use]
+    pub fn new(cause: Cause, status: Status, output: String) -> Self {
+        Self { cause, status, survivors: false, output }
+    }
+}
+
 impl GuardedChild {
     /// The guard's process id, for logs.
     #[must_use]

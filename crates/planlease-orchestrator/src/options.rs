@@ -1,11 +1,11 @@
 //! What an orchestrator is told: plain data.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use planlease::Identity;
 use planlease_core::PlanName;
 
-use crate::entry::EntryPoint;
+use crate::executor::Executor;
 
 /// How to orchestrate.
 #[derive(Clone, Debug)]
@@ -24,8 +24,8 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// How long a task has between SIGTERM and SIGKILL.
     pub grace: Duration,
-    /// How to start a guard.
-    pub guard: EntryPoint,
+    /// Where commands run; usually the [`EntryPoint`](crate::EntryPoint) of the guards.
+    pub executor: Arc<dyn Executor>,
     /// Who this process is. Each session gets a name of its own if it has none.
     pub identity: Identity,
 }

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::{
     attempt::chain,
-    child::Guards,
+    executor::Commands,
     options::{Options, Plans},
     report::{Report, Reporter},
     runner::{Ended, Runner, Shared, Stop},
@@ -146,16 +146,16 @@ impl Orchestrator {
 
     /// Works as long as the session lives. Whether it was lost.
     async fn work(&mut self, session: &Session) -> Result<bool, Error> {
-        let guards = Guards::new(self.options.guard.clone());
+        let commands = self.options.executor.for_session();
         let shared = Shared {
             options: Arc::clone(&self.options),
-            guards: guards.clone(),
+            commands: Arc::clone(&commands),
             jobs: Arc::clone(&self.jobs),
             reporter: self.reporter.clone(),
             stop: self.stop.clone(),
         };
         let mut status = session.watch_status();
-        extend(&guards, *status.borrow_and_update());
+        extend(commands.as_ref(), *status.borrow_and_update());
         // Each renewal comes by here. If this loop is stuck, nothing is noted, and the plans go to somebody else.
         let progress = session.require_progress(session.timing().ttl);
         let mut runners = Runners::new();
@@ -180,7 +180,7 @@ impl Orchestrator {
                 tokio::select! {
                     biased; // Renewals first, so that no command is killed for want of a message.
                     changed = status.changed() => match (changed, *status.borrow_and_update()) {
-                        (Ok(()), live @ Status::Live { .. }) => extend(&guards, live),
+                        (Ok(()), live @ Status::Live { .. }) => extend(commands.as_ref(), live),
                         (Ok(()), Status::Lost(_)) | (Err(_), _) => {
                             while let Some((plan, ended)) = runners.next().await {
                                 self.ended(&plan, &ended);
@@ -223,9 +223,9 @@ impl Orchestrator {
     }
 }
 
-fn extend(guards: &Guards, status: Status) {
+fn extend(commands: &dyn Commands, status: Status) {
     if let Status::Live { deadline } = status {
-        guards.extend(deadline.minus(KILL_ALLOWANCE));
+        commands.extend(deadline.minus(KILL_ALLOWANCE));
     }
 }
 

@@ -30,6 +30,15 @@ pub enum Report {
         /// Which attempt.
         attempt: u32,
     },
+    /// Nothing else is to be done, but a worker or a person has a task in progress: its end, or its loss, is waited for.
+    ClaimedBy {
+        /// Of which plan.
+        plan: PlanName,
+        /// Which task.
+        task: TaskId,
+        /// Who has it.
+        by: String,
+    },
     /// An attempt ended, and that is recorded.
     Ended {
         /// Of which plan.

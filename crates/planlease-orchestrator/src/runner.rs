@@ -12,7 +12,9 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use planlease::{Authority, Changes, Error, Feed, Outcome, Ownership, PlanView, Refused, TaskView};
+use planlease::{
+    Authority, Changes, Claimants, Error, Feed, Outcome, Ownership, PlanView, Refused, TaskView,
+};
 use planlease_core::{
     PlanName, Summary, TaskId,
     keys::{Key, PlanKey},
@@ -27,7 +29,7 @@ use uuid::Uuid;
 
 use crate::{
     attempt::{self, Ask, End, chain},
-    child::Guards,
+    executor::Commands,
     options::Options,
     report::{Report, Reporter},
 };
@@ -42,7 +44,7 @@ const MAX_CONFLICTS: usize = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) options: Arc<Options>,
-    pub(crate) guards: Guards,
+    pub(crate) commands: Arc<dyn Commands>,
     pub(crate) jobs: Arc<Semaphore>,
     pub(crate) reporter: Reporter,
     pub(crate) stop: watch::Receiver<Stop>,
@@ -91,6 +93,12 @@ pub(crate) struct Runner {
     /// Starts whose answer got lost: they are found in the record if they happened, now or later.
     unsure: Vec<(TaskId, Uuid)>,
     ask: watch::Sender<Ask>,
+    /// The workers that have claimed tasks of the plan.
+    claimants: Claimants,
+    /// Whether one of them is gone, and what it left behind is still to be recovered.
+    claimant_gone: bool,
+    /// The tasks at which somebody else was told to be at work.
+    told_others: BTreeSet<TaskId>,
 }
 
 impl Runner {
@@ -109,6 +117,7 @@ impl Runner {
         reporter.tell(&Report::Acquired { plan: plan.clone(), token, recovered });
         let authority = ownership.authority();
         let (ask, _) = watch::channel(Ask::Run);
+        let claimants = ownership.claimants();
         let runner = Self {
             shared,
             ownership,
@@ -121,6 +130,9 @@ impl Runner {
             trouble: String::new(),
             unsure: Vec::new(),
             ask,
+            claimants,
+            claimant_gone: false,
+            told_others: BTreeSet::new(),
         };
         (plan, runner.execute().await)
     }
@@ -138,9 +150,11 @@ impl Runner {
                 return self.lose(why).await;
             }
             let recorded = self.ended.is_empty() || (stop == Stop::Abort && self.not_before.is_some());
-            if self.running.is_empty() && recorded && (stop != Stop::Run || !self.has_ready()) {
+            let nothing_to_come = stop != Stop::Run || !(self.has_ready() || self.others_at_work());
+            if self.running.is_empty() && recorded && nothing_to_come {
                 return self.finish(stop).await;
             }
+            self.claimants.follow(&self.view).await;
             if let Err(why) = self.step(&mut changes).await {
                 return self.lose(why).await;
             }
@@ -154,10 +168,51 @@ impl Runner {
         }
         self.not_before = None;
         self.record_ended().await?;
+        if self.claimant_gone && self.not_before.is_none() {
+            self.recover().await?;
+        }
         if stop == Stop::Run && self.not_before.is_none() {
             self.start_ready().await?;
         }
         Ok(())
+    }
+
+    /// Recovers what lost workers left in progress. `Err` if the ownership is lost.
+    async fn recover(&mut self) -> Result<(), String> {
+        match self.ownership.recover().await {
+            Ok((_, view)) => {
+                self.claimant_gone = false;
+                self.view = view;
+                Ok(())
+            }
+            Err(Error::OwnershipLost(_) | Error::SessionLost(_)) => Err(explain(&self.ownership).await),
+            Err(error) => {
+                self.wait_for_better(chain(&error));
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a worker or a person has a task in progress: what depends on it may become ready, and if the worker is lost,
+    /// somebody has to recover the task. What was claimed by our own right, but does not run here, is not waited for: that
+    /// right lasts as long as we do, so only its end makes an orphan of it.
+    fn others_at_work(&mut self) -> bool {
+        let own = self.ownership.guard();
+        let others = self.view.tasks.values().filter(|task| {
+            let claim = task.record.claim.as_ref();
+            claim.is_some_and(|claim| claim.guard.as_ref() != Some(&own)) && !self.busy.contains(&task.id)
+        });
+        let others: Vec<_> = others
+            .map(|task| (task.id.clone(), task.record.claim.as_ref().map(|claim| claim.by.clone())))
+            .collect();
+        for (task, by) in &others {
+            if self.told_others.insert(task.clone()) {
+                let plan = self.ownership.plan().clone();
+                let by = by.clone().unwrap_or_default();
+                self.shared.reporter.tell(&Report::ClaimedBy { plan, task: task.clone(), by });
+            }
+        }
+        !others.is_empty()
     }
 
     /// etcd did not do what was asked, but may do it later. Told once; asked again after a while, as long as the session
@@ -194,6 +249,10 @@ impl Runner {
             () = until(better) => Ok(()),
             permit = jobs.acquire_owned(), if wants_more => {
                 drop(permit); // There is room: the next round of the loop takes it.
+                Ok(())
+            }
+            () = self.claimants.gone() => {
+                self.claimant_gone = true;
                 Ok(())
             }
             feed = changes.next() => self.take_in(feed).await,
@@ -255,7 +314,7 @@ impl Runner {
         let deadline = Duration::from_secs(self.view.spec.policy_of(&spec).attempt_deadline_s);
         let command = attempt::command(&self.shared.options, &self.ownership, &spec, &started);
         let run = attempt::run(
-            self.shared.guards.clone(),
+            Arc::clone(&self.shared.commands),
             command,
             started.clone(),
             deadline,

@@ -25,9 +25,9 @@ use crate::{
 /// How often a decision is taken anew on a fresh record before it is given up as a conflict.
 const MAX_CONFLICTS: usize = 32;
 
-/// How many updates travel in one transaction. etcd allows 126 nested ones with its default limits; dependencies of a
-/// task that starts are compared too.
-const MAX_BATCH: usize = 100;
+/// How many updates travel in one transaction, and the most compares that one of them has, together: etcd counts both
+/// against one limit, 128 by default, of which the guard takes its share.
+const MAX_BATCH: usize = 120;
 
 /// A task as it was at a revision.
 #[derive(Clone, Debug, PartialEq)]
@@ -175,7 +175,8 @@ impl Authority {
     }
 
     /// Changes a task if its record is still the one that was seen. One transaction. `attempt`: the attempt that the
-    /// change is about; `None` for whichever is present.
+    /// change is about; `None` for whichever is present. To start a task, the plan is read first: what it depends on has to be
+    /// done. [`Authority::start`] saves that to whoever has the plan.
     ///
     /// # Errors
     /// [`Error::SessionLost`] if the session under the right is over (nothing is sent then), and what proves that nothing
@@ -190,7 +191,21 @@ impl Authority {
         attempt: Option<u32>,
         change: &Change,
     ) -> Result<Outcome, Error> {
+        if *change == Change::Start {
+            return self.start_seen(seen).await;
+        }
         self.update_with(seen, attempt, change, &[]).await
+    }
+
+    /// Starts a task whose record is still the one that was seen.
+    async fn start_seen(&self, seen: &TaskView) -> Result<Outcome, Error> {
+        let plan = self.coordinator.plan(&self.plan).await?;
+        match plan.tasks.get(&seen.id) {
+            Some(present) if present.revision != seen.revision => {
+                Ok(Outcome::Refused(Refused::Conflict(Box::new(present.clone()))))
+            }
+            _ => self.start(&plan, &seen.id).await,
+        }
     }
 
     /// Starts a task: claims it for the writer, if it and all that it depends on are as the plan was seen, and done.
@@ -229,15 +244,18 @@ impl Authority {
         Ok(Outcome::Refused(Refused::Conflict(Box::new(seen))))
     }
 
-    /// Many updates of different tasks, as few transactions as possible; each succeeds or fails by itself.
+    /// Many updates of different tasks, as few transactions as possible; each succeeds or fails by itself. If tasks are to be
+    /// started, the plan is read first, as in [`Authority::update`].
     ///
     /// # Errors
     /// As [`Authority::update`]; what was done before the error stays done.
     pub async fn update_all(&self, updates: &[(TaskView, Change)]) -> Result<Vec<Outcome>, Error> {
+        let starts = updates.iter().any(|(_, change)| *change == Change::Start);
+        let plan = if starts { Some(self.coordinator.plan(&self.plan).await?) } else { None };
         let mut outcomes = Vec::with_capacity(updates.len());
         let mut rest = updates;
         while !rest.is_empty() {
-            let planned = self.plan_batch(rest)?;
+            let planned = self.plan_batch(rest, plan.as_ref())?;
             let (batch, after) = rest.split_at(planned.len());
             rest = after;
             outcomes.extend(self.send_batch(batch, planned).await?);
@@ -274,14 +292,26 @@ impl Authority {
         }
     }
 
-    /// As many updates from the front as fit into one transaction, at least one.
-    fn plan_batch(&self, updates: &[(TaskView, Change)]) -> Result<Vec<Planned>, Error> {
+    /// As many updates from the front as fit into one transaction, at least one. `plan`: given if tasks are to be started.
+    fn plan_batch(
+        &self,
+        updates: &[(TaskView, Change)],
+        plan: Option<&PlanView>,
+    ) -> Result<Vec<Planned>, Error> {
         let mut planned = Vec::new();
-        let mut bytes = 0;
-        for (seen, change) in updates.iter().take(MAX_BATCH) {
-            let next = self.plan_update(seen, None, change, &[])?;
+        let (mut bytes, mut widest) = (0, 0);
+        for (seen, change) in updates {
+            let next = match plan.filter(|_| *change == Change::Start) {
+                Some(plan) if plan.blockers(&seen.id).next().is_some() => {
+                    Planned::Refused(Refused::Dependency)
+                }
+                Some(plan) => self.plan_update(seen, None, change, &plan.dependency_revisions(&seen.id))?,
+                None => self.plan_update(seen, None, change, &[])?,
+            };
             bytes += next.bytes();
-            if bytes > MAX_BYTES - 64 * 1024 && !planned.is_empty() {
+            widest = widest.max(next.compares());
+            let full = planned.len() + widest > MAX_BATCH || bytes > MAX_BYTES - 64 * 1024;
+            if full && !planned.is_empty() {
                 break;
             }
             planned.push(next);
@@ -405,7 +435,15 @@ impl Authority {
         right: bool,
         uncertain: bool,
     ) -> Result<Outcome, Error> {
-        let Some(entry) = entry else { return Ok(Outcome::Refused(Refused::NoSuchTask)) };
+        let unknown = |reason: &str| Outcome::Unknown { op_id: next.op_id, reason: reason.to_owned() };
+        let Some(entry) = entry else {
+            // An earlier try may have been carried out before the plan was deleted.
+            return Ok(if uncertain {
+                unknown("the plan was deleted meanwhile")
+            } else {
+                Outcome::Refused(Refused::NoSuchTask)
+            });
+        };
         let present = TaskView::read(seen.id.clone(), &entry)?;
         if present.record.op_id == next.op_id {
             return Ok(Outcome::Committed(present)); // By an earlier try whose answer got lost.
@@ -414,10 +452,13 @@ impl Authority {
             match self.trace(seen, next.op_id, &entry).await {
                 Ok(Some(view)) => return Ok(Outcome::Committed(view)),
                 Ok(None) => {}
-                Err(error) => {
-                    return Ok(Outcome::Unknown { op_id: next.op_id, reason: error.to_string() });
-                }
+                Err(error) => return Ok(unknown(&error.to_string())),
             }
+        }
+        if uncertain && !right && self.writer.guard == Guard::Unowned && present.revision == seen.revision {
+            // Any other right is gone for good when it is gone. This one comes back when the line empties, and then an
+            // earlier try that is still under way can be carried out after all.
+            return Ok(unknown("somebody came to own the plan meanwhile"));
         }
         Ok(Outcome::Refused(if !right {
             Refused::RightGone
@@ -511,6 +552,13 @@ impl Planned {
     fn bytes(&self) -> usize {
         match self {
             Self::Send { inner, .. } => inner.bytes(),
+            Self::Refused(_) => 0,
+        }
+    }
+
+    fn compares(&self) -> usize {
+        match self {
+            Self::Send { inner, .. } => inner.when.len(),
             Self::Refused(_) => 0,
         }
     }

@@ -1,14 +1,27 @@
 //! What the next owner does about the tasks that the last one left in progress.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    task::Poll,
+};
 
-use planlease_core::orphan::{self, Alive};
+use planlease_core::{
+    OrchestratorId, Revision,
+    keys::Key,
+    orphan::{self, Alive},
+    record::Guard,
+    transition::TaskStatus,
+};
+use tokio::sync::watch;
 
 use crate::{
     authority::{Outcome, Refused, TaskView},
     error::Error,
     ownership::Ownership,
     plan::PlanView,
+    session::Session,
+    vigil::{Gone, gone},
 };
 
 /// How often the plan is read again when tasks change while they are being recovered (workers come to their end).
@@ -53,5 +66,62 @@ impl Ownership {
             }
         }
         Err(Error::TimedOut("the tasks kept changing while the orphans among them were being recovered"))
+    }
+}
+
+/// The workers that have claimed tasks of a plan: its owner keeps watch over their registrations, so that what they leave
+/// behind is recovered while the ownership lasts, and not by the next owner only.
+#[derive(Debug)]
+pub struct Claimants {
+    session: Session,
+    watched: BTreeMap<(OrchestratorId, Revision), watch::Receiver<Gone>>,
+}
+
+impl Ownership {
+    /// Nobody's yet; see [`Claimants::follow`].
+    #[must_use]
+    pub fn claimants(&self) -> Claimants {
+        Claimants { session: self.session().clone(), watched: BTreeMap::new() }
+    }
+}
+
+impl Claimants {
+    /// From now on keeps watch over exactly the workers that have claimed tasks of the plan as it is seen here. One message
+    /// for each that is new, on the session's own stream; none while nothing changes.
+    pub async fn follow(&mut self, plan: &PlanView) {
+        let claims = plan.tasks.values().filter(|task| task.record.status == TaskStatus::InProgress);
+        let guards = claims.filter_map(|task| task.record.claim.as_ref()?.guard.as_ref());
+        let workers: BTreeSet<(OrchestratorId, Revision)> = guards
+            .filter_map(|guard| match guard {
+                Guard::Worker { orchestrator, revision } => Some((orchestrator.clone(), *revision)),
+                Guard::Owner { .. } | Guard::Unowned | Guard::Import => None,
+            })
+            .collect();
+        self.watched.retain(|worker, _| workers.contains(worker));
+        for (worker, revision) in workers {
+            if !self.watched.contains_key(&(worker.clone(), revision)) {
+                let key = self.session.coordinator().layout().key(&Key::Orchestrator(worker.clone()));
+                // It was there when it was made; whether it still is, is what the watch tells.
+                let gone = self.session.vigil(key, revision, revision).await;
+                self.watched.insert((worker, revision), gone);
+            }
+        }
+    }
+
+    /// Waits until one of them is gone: what it had in progress are orphans then, and [`Ownership::recover`] finds them. Waits for
+    /// ever if there is none. It is told once. Cancel safe.
+    pub async fn gone(&mut self) {
+        let watched = &mut self.watched;
+        let worker = std::future::poll_fn(|context| {
+            for (worker, receiver) in &mut *watched {
+                // An error says that the session is over, which is told elsewhere.
+                if let Poll::Ready(Ok(_)) = pin!(gone(receiver)).poll(context) {
+                    return Poll::Ready(worker.clone());
+                }
+            }
+            Poll::Pending
+        });
+        let worker = worker.await;
+        self.watched.remove(&worker);
     }
 }

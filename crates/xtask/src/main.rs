@@ -8,6 +8,7 @@ mod apt;
 mod checks;
 mod etcd;
 mod run;
+mod simulation;
 mod summary;
 mod test;
 mod tidy;
@@ -29,6 +30,9 @@ const EXAMPLES: &str = r#"Examples:
   cargo xtask test on_embedded          the tests whose name contains `on_embedded`
   cargo xtask test --no-etcd-download   with an etcd that is here already, else without
   eval "$(cargo xtask etcd)"            so that a plain `cargo test` finds the servers too
+  cargo xtask simulate --seed 17        one seed of the simulation
+  cargo xtask bugs guard                puts deliberate bugs into the code, and has them found
+  cargo xtask soak --minutes 60         faults on a real cluster, and further seeds, for an hour
   cargo xtask ci                        what must pass before a change is merged
   cargo xtask fix                       format, and apply clippy's own suggestions
 
@@ -42,6 +46,12 @@ Environment:
 enum Command {
     /// Run all tests; get an etcd to run them on first, if there is none.
     Test(test::Options),
+    /// Run the simulation: the real code on a simulated network, one run per seed.
+    Simulate(simulation::Simulate),
+    /// Put deliberate bugs into a copy of the code, one by one, and see that the simulation finds each.
+    Bugs(simulation::Bugs),
+    /// Faults on a real cluster, and further seeds of the simulation, for a long time.
+    Soak(simulation::Soak),
     /// Get the servers to test on, and print the variables by which single tests find them.
     Etcd,
     /// Everything that must pass before a change is merged: format, clippy, rustdoc, tidy, test.
@@ -57,6 +67,9 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Test(options) => test::test(&options),
+        Command::Simulate(options) => simulation::simulate(&options),
+        Command::Bugs(options) => simulation::bugs(&options),
+        Command::Soak(options) => simulation::soak(&options),
         Command::Etcd => etcd_variables(),
         Command::Ci => checks::check().and_then(|()| test::test(&test::Options::default())),
         Command::Tidy => checks::tidy(),

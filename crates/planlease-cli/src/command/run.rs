@@ -2,7 +2,7 @@
 
 mod follow;
 
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use planlease::{Identity, core::OrchestratorId};
@@ -111,7 +111,7 @@ impl RunArgs {
             env: invocation.settings()?.variables(),
             dir: self.dir.clone(),
             grace: self.grace,
-            guard: EntryPoint::of_this_program(plumbing::GUARD),
+            executor: Arc::new(EntryPoint::of_this_program(plumbing::GUARD)),
             identity: self.identity()?,
         })
     }

@@ -50,6 +50,9 @@ fn line(report: &Report) -> String {
             let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
             format!("{PLAN}{plan}{PLAN:#} {task} started{again}")
         }
+        Report::ClaimedBy { plan, task, by } => {
+            format!("{PLAN}{plan}{PLAN:#} waits for task {task}, which {by} has in progress")
+        }
         Report::Ended { plan, task, status, took, error, .. } => {
             ended(plan.as_str(), task.as_str(), *status, *took, error.as_deref())
         }
@@ -103,6 +106,9 @@ fn event(report: &Report) -> Value {
         }
         Report::Started { plan, task, attempt } => {
             json!({"schema": schema, "event": "started", "plan": plan, "task": task, "attempt": attempt})
+        }
+        Report::ClaimedBy { plan, task, by } => {
+            json!({"schema": schema, "event": "claimed_by", "plan": plan, "task": task, "by": by})
         }
         Report::Ended { plan, task, attempt, status, took, error } => {
             let seconds = took.as_secs_f64();

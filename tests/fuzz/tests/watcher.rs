@@ -1,0 +1,69 @@
+//! The watcher's map, kept from change sets that nobody of ours has made: no panic, and whoever follows the changes that
+//! it tells holds the same as it does.
+
+use bolero::check;
+use planlease::RawSnapshot;
+use planlease_core::Revision;
+use planlease_fuzz::{
+    deadline::{Deadline, EACH},
+    history::History,
+};
+use planlease_watcher::{ChangeSet, Snapshot, Store};
+
+/// Brings the follower up to date with what was told.
+fn follow(follower: &mut Snapshot, told: Option<ChangeSet>, store: &Store) {
+    let revision = store.snapshot().revision();
+    follower.apply(&told.unwrap_or(ChangeSet { revision, resynced: false, changes: Vec::new() }));
+}
+
+#[test]
+fn who_follows_the_changes_of_any_history_holds_what_the_watcher_holds() {
+    let deadline = Deadline::of(EACH);
+    check!().with_type::<(History, History)>().for_each(|(history, another)| {
+        deadline.within((history.clone(), another.clone()), || {
+            let (sets, other) = (history.play().0, another.straight().play().1);
+            let mut store = Store::load(&other);
+            let mut follower = store.snapshot().clone();
+            for set in &sets {
+                let before = store.snapshot().revision();
+                let told = store.apply(set);
+                assert!(before <= store.snapshot().revision(), "it went back");
+                assert!(told.as_ref().is_none_or(|told| !told.changes.is_empty()));
+                follow(&mut follower, told, &store);
+                if history.is_possible() {
+                    assert_eq!(&follower, store.snapshot());
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn a_list_is_taken_over_whatever_was_held_before() {
+    let deadline = Deadline::of(EACH);
+    check!().with_type::<(History, History)>().for_each(|(history, another)| {
+        deadline.within((history.clone(), another.clone()), || {
+            let mut store = Store::load(&another.play().1);
+            for set in another.play().0 {
+                drop(store.apply(&set));
+            }
+            let present = history.play().1;
+            let told = store.resync(&present);
+            assert!(told.resynced && told.revision == present.revision);
+            assert_eq!(store.snapshot(), Store::load(&present).snapshot());
+        });
+    });
+}
+
+#[test]
+fn following_a_history_of_our_own_leads_to_what_a_list_shows() {
+    check!().with_type::<History>().for_each(|history| {
+        let (sets, present) = history.straight().play();
+        let first = RawSnapshot { revision: Revision::from_wire(1).unwrap(), entries: Vec::new() };
+        let mut store = Store::load(&first);
+        for set in &sets {
+            drop(store.apply(set));
+        }
+        assert_eq!(store.snapshot(), Store::load(&present).snapshot());
+    });
+}

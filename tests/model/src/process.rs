@@ -1,0 +1,243 @@
+//! An orchestrator: what it believes, what it waits for, and what it does about an answer.
+//!
+//! It has no clock. It goes on whenever the checker lets it, however much later, and believes what it heard last: so every
+//! process is paused at every point of its life, for every length of time, without a word about it here.
+
+use planlease_core::term::Standing;
+
+use crate::{
+    bridge::{self, Term},
+    etcd::{Answer, Compare, Lease, OpId, Place, Rev, Store, Txn},
+    flaws::{Flaw, Protocol},
+    protocol::{self, SeenTerm},
+};
+
+/// What a process believes, and what it waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Process {
+    /// Its session.
+    pub lease: Lease,
+    /// How often it has wanted the plan.
+    pub acquisitions: u8,
+    /// Where it believes to be.
+    pub phase: Phase,
+    /// The request whose answer it waits for.
+    pub call: Option<Call>,
+}
+
+/// Where a process believes to be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Not in line.
+    Idle,
+    /// Has asked for the plan.
+    Seeking,
+    /// Waits for the one before to leave.
+    Behind(Waiting),
+    /// Owns the plan.
+    Owner(Tenure),
+    /// Was told that its session is over.
+    Lost,
+    /// Is no more. Its session is, until it expires.
+    Crashed,
+}
+
+/// A place in line, as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Waiting {
+    /// The own one.
+    pub own: Place,
+    /// The one before, which is watched.
+    pub before: Place,
+    /// Whether that was the owner.
+    pub was_owner: bool,
+    /// The term as it was seen.
+    pub term: SeenTerm,
+    /// When the one before left, as the watch told.
+    pub left_at: Option<Rev>,
+}
+
+/// An ownership, as its owner believes in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tenure {
+    /// Its key: what every write compares.
+    pub own: Place,
+    /// Its term.
+    pub term: Term,
+    /// Whether it has looked for orphans until there were none.
+    pub recovered: bool,
+}
+
+/// A request, and what is known about it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Call {
+    /// What for.
+    pub purpose: Purpose,
+    /// What was sent; the same whenever it is sent again.
+    pub txn: Txn,
+    /// Whether it is under way and its answer waited for.
+    pub awaited: bool,
+    /// Whether an earlier sending of it was not answered in time, and may have been or may be carried out.
+    pub uncertain: bool,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Acquire the plan, or join the line.
+    Acquire,
+    /// Take over.
+    TakeOver,
+    /// End a term: the own one, or somebody else's by force.
+    End(Term),
+    /// Take a key out of the line: the own one, or somebody else's by force.
+    Leave,
+    /// Write a task that was last written at the revision.
+    Write(u8, Rev, OpId),
+}
+
+/// What somebody was told of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Told {
+    /// Nothing yet, or nobody is there to be told.
+    Nothing,
+    /// Carried out.
+    Committed,
+    /// Carried out, by a sending whose answer got lost.
+    Proven,
+    /// Not carried out.
+    Refused,
+    /// Perhaps.
+    Unknown,
+}
+
+impl Call {
+    /// Sends a request for the first time.
+    #[must_use]
+    pub fn send(purpose: Purpose, txn: Txn) -> Self {
+        Self { purpose, txn, awaited: true, uncertain: false }
+    }
+}
+
+impl Process {
+    /// One that has not begun.
+    #[must_use]
+    pub fn new(lease: Lease) -> Self {
+        Self { lease, acquisitions: 0, phase: Phase::Idle, call: None }
+    }
+
+    /// The ownership that it believes in.
+    #[must_use]
+    pub fn tenure(&self) -> Option<Tenure> {
+        if let Phase::Owner(tenure) = self.phase { Some(tenure) } else { None }
+    }
+
+    /// Goes on after the answer to `call`, which came with the reads of `store`.
+    pub fn hear(&mut self, protocol: Protocol, call: &Call, answer: Answer, store: &Store) {
+        match call.purpose {
+            _ if answer == Answer::NoSuchLease => self.phase = Phase::Lost,
+            Purpose::Acquire | Purpose::TakeOver => self.look(protocol, store),
+            Purpose::End(_) | Purpose::Leave => self.phase = Phase::Idle,
+            Purpose::Write(..) => {
+                let gone = self.tenure().is_some_and(|tenure| !store.has(tenure.own));
+                if answer == Answer::Refused && gone {
+                    self.phase = Phase::Idle;
+                }
+            }
+        }
+    }
+
+    /// Goes on as the line, and the term, tell.
+    fn look(&mut self, protocol: Protocol, store: &Store) {
+        let line = bridge::line(store);
+        if let Some((owner, term)) = line.owner()
+            && bridge::place(owner).lease == self.lease
+        {
+            let recovered = protocol.has(Flaw::RecoveryLeftOut);
+            self.phase = Phase::Owner(Tenure { own: bridge::place(owner), term: Term::of(term), recovered });
+            return;
+        }
+        let own = store.place(self.lease);
+        match (line.standing(bridge::lease_id(self.lease)), own) {
+            (Standing::First, Some(own)) => {
+                self.call =
+                    Some(Call::send(Purpose::TakeOver, protocol::take_over(protocol, own, store.term, None)));
+                self.phase = Phase::Seeking;
+            }
+            (Standing::Behind(before), Some(own)) => {
+                let was_owner = line.owner().is_some_and(|(owner, _)| *owner == before);
+                let before = bridge::place(&before);
+                self.phase =
+                    Phase::Behind(Waiting { own, before, was_owner, term: store.term, left_at: None });
+            }
+            _ => self.ask(protocol, store),
+        }
+    }
+
+    /// Asks for the plan, with the term as it is now.
+    pub fn ask(&mut self, protocol: Protocol, store: &Store) {
+        let txn = protocol::acquire(protocol, self.lease, store.term);
+        self.call = Some(Call::send(Purpose::Acquire, txn));
+        self.phase = Phase::Seeking;
+    }
+
+    /// The watch tells that a key is gone.
+    pub fn see_leave(&mut self, store: &Store) {
+        if let Phase::Behind(waiting) = &mut self.phase
+            && waiting.left_at.is_none()
+            && !store.has(waiting.before)
+        {
+            waiting.left_at = Some(store.revision);
+        }
+    }
+
+    /// Takes over from the one before, which has left.
+    pub fn step_forward(&mut self, protocol: Protocol) {
+        if let Phase::Behind(waiting) = &self.phase {
+            let left_at = waiting.left_at.filter(|_| waiting.was_owner || protocol.has(Flaw::TermGuessed));
+            let txn = protocol::take_over(protocol, waiting.own, waiting.term, left_at);
+            self.call = Some(Call::send(Purpose::TakeOver, txn));
+            self.phase = Phase::Seeking;
+        }
+    }
+}
+
+/// What an answer tells of a write.
+#[must_use]
+pub fn outcome(
+    protocol: Protocol,
+    call: &Call,
+    (task, seen, op): (u8, Rev, OpId),
+    answer: Answer,
+    store: &Store,
+) -> Told {
+    let present = store.tasks[usize::from(task)];
+    let in_history = || store.history[usize::from(task)].contains(&op) && !protocol.has(Flaw::HistoryNotRead);
+    // A revision that is past never comes again, so a refusal for its sake is one for every sending. But that somebody is
+    // in line can change, and then an earlier sending finds all that it compares.
+    let may_hold_again = call.txn.when.contains(&Compare::Empty) && present.modified == seen;
+    match answer {
+        Answer::Done(_) => Told::Committed,
+        Answer::Refused | Answer::NoSuchLease if present.value.op == op => Told::Proven,
+        Answer::Refused | Answer::NoSuchLease if !call.uncertain => Told::Refused,
+        Answer::Refused | Answer::NoSuchLease => match () {
+            () if present.modified != seen && in_history() => Told::Proven,
+            () if may_hold_again && !protocol.has(Flaw::RefusalTrusted) => Told::Unknown,
+            () => Told::Refused,
+        },
+    }
+}
+
+/// Whether an answer tells that a term was ended as asked for.
+#[must_use]
+pub fn has_ended(call: &Call, ended: Term, answer: Answer, store: &Store) -> bool {
+    let says_so = |term: &Term| term.number == ended.number && term.ended == ended.ended;
+    let present = store.term.map(|term| term.value);
+    match answer {
+        Answer::Done(_) => true,
+        Answer::Refused | Answer::NoSuchLease if !call.uncertain => false,
+        Answer::Refused | Answer::NoSuchLease => {
+            present.is_some_and(|term| says_so(&term)) || store.past.iter().any(says_so)
+        }
+    }
+}

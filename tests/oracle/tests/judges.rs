@@ -1,0 +1,208 @@
+//! The judges, judged: each accepts what can have happened, and finds what cannot.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use planlease_core::{
+    PlanName, Revision, TaskId,
+    record::{Guard, Role, TaskRecord, Writer},
+};
+use planlease_oracle::{
+    Journal,
+    history::TaskWrite,
+    journal::{Told, What},
+    order, search,
+    settle::settle,
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+fn plan() -> PlanName {
+    PlanName::new("p").unwrap()
+}
+
+fn task(name: &str) -> TaskId {
+    TaskId::new(name).unwrap()
+}
+
+fn at(revision: u64) -> Revision {
+    Revision::from_wire(i64::try_from(revision).unwrap()).unwrap()
+}
+
+fn op(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+fn writer(name: &str) -> Writer {
+    Writer { who: name.to_owned(), role: Role::Owner, term: None, guard: Guard::Unowned }
+}
+
+/// A write of task `1` by `a`, as the history has it. Its `op_id` is the number of its revision.
+fn write(revision: u64, before: Option<u64>) -> TaskWrite {
+    let record = TaskRecord::new(writer("a"), op(u128::from(revision)));
+    TaskWrite { revision: at(revision), plan: plan(), task: task("1"), record, before: before.map(at) }
+}
+
+/// A journal whose clock the test sets.
+struct Teller {
+    journal: Journal,
+    now: Arc<AtomicU64>,
+}
+
+impl Teller {
+    fn new() -> Self {
+        let now: Arc<AtomicU64> = Arc::default();
+        let clock = Arc::clone(&now);
+        Self { journal: Journal::new(move || Duration::from_secs(clock.load(Ordering::Relaxed))), now }
+    }
+
+    /// A call between two moments, and its answer; none if it was never answered.
+    fn call(&self, what: What, began: u64, ended: u64, told: Option<Told>) {
+        self.now.store(began, Ordering::Relaxed);
+        let entered = self.journal.call("a", &plan(), what);
+        self.now.store(ended, Ordering::Relaxed);
+        if let Some(told) = told {
+            entered.told(told);
+        }
+    }
+
+    fn write(&self, seen: u64, began: u64, ended: u64, told: Option<Told>) {
+        let what = What::Write { task: task("1"), writer: writer("a"), seen: Some(at(seen)) };
+        self.call(what, began, ended, told);
+    }
+
+    fn read(&self, began: u64, ended: u64, revision: u64) {
+        self.call(What::Read(task("1")), began, ended, Some(Told::Record(Some(at(revision)))));
+    }
+}
+
+fn committed(revision: u64) -> Option<Told> {
+    Some(Told::Committed(op(u128::from(revision)), at(revision)))
+}
+
+fn history() -> Vec<TaskWrite> {
+    vec![write(2, None), write(5, Some(2)), write(7, Some(5))]
+}
+
+#[test]
+fn an_acknowledged_write_is_in_the_history_once_at_its_revision() {
+    let told = Teller::new();
+    told.write(2, 1, 2, committed(5));
+    told.write(5, 3, 4, committed(7));
+    let settlement = settle(&history()[1..], &told.journal.calls());
+    assert_eq!((settlement.committed, settlement.violations.len()), (2, 0), "{:?}", settlement.violations);
+    for broken in [
+        vec![write(5, Some(2))], // The second is lost.
+        vec![
+            write(5, Some(2)),
+            write(7, Some(5)),
+            TaskWrite { record: write(5, None).record, ..write(8, Some(7)) },
+        ], // The first happened twice.
+        vec![write(5, Some(2)), TaskWrite { record: write(7, None).record, ..write(6, Some(5)) }], // Elsewhere.
+    ] {
+        let settlement = settle(&broken, &told.journal.calls());
+        assert!(!settlement.violations.is_empty(), "{broken:?}");
+    }
+}
+
+#[test]
+fn a_refused_write_is_not_in_the_history() {
+    let told = Teller::new();
+    told.write(2, 1, 2, Some(Told::Refused("conflict".to_owned(), None)));
+    assert!(settle(&[], &told.journal.calls()).violations.is_empty());
+    let broken = settle(&[write(5, Some(2))], &told.journal.calls());
+    assert!(broken.violations[0].contains("nobody was told of write"), "{:?}", broken.violations);
+}
+
+#[test]
+fn an_unknown_outcome_is_settled_by_its_op_id() {
+    let told = Teller::new();
+    told.write(2, 1, 2, Some(Told::Unknown(op(5))));
+    told.write(5, 3, 4, Some(Told::Unknown(op(9))));
+    let settlement = settle(&[write(5, Some(2))], &told.journal.calls());
+    assert_eq!((settlement.unknown_carried_out, settlement.unknown_never), (1, 1));
+    assert!(settlement.violations.is_empty(), "{:?}", settlement.violations);
+    // Another write than the one that was named: it was sent again under another name.
+    let broken = settle(&[write(6, Some(2))], &told.journal.calls());
+    assert_eq!(broken.violations.len(), 1, "{:?}", broken.violations);
+}
+
+#[test]
+fn a_call_without_an_answer_explains_one_write_on_what_it_had_seen() {
+    let told = Teller::new();
+    told.write(2, 1, 2, None);
+    assert!(settle(&[write(5, Some(2))], &told.journal.calls()).violations.is_empty());
+    assert_eq!(settle(&[write(5, Some(3))], &told.journal.calls()).violations.len(), 1);
+    let theirs = TaskWrite { record: TaskRecord::new(writer("b"), op(5)), ..write(5, Some(3)) };
+    assert!(settle(&[theirs], &told.journal.calls()).violations.is_empty(), "somebody else's");
+}
+
+#[test]
+fn a_stale_read_after_an_answer_is_found() {
+    for (began, ended, revision, wrong) in [(3, 4, 5, 0), (3, 4, 2, 1), (1, 2, 2, 0), (3, 4, 7, 0)] {
+        let told = Teller::new();
+        told.write(2, 1, 2, committed(5));
+        told.read(began, ended, revision);
+        let found = order::check(&history(), &told.journal.calls());
+        assert_eq!(found.len(), wrong, "a read of {revision} at {began}: {found:?}");
+    }
+}
+
+#[test]
+fn a_record_that_nobody_wrote_is_found() {
+    let told = Teller::new();
+    told.read(1, 2, 3);
+    assert!(order::check(&history(), &told.journal.calls())[0].contains("did not write it"));
+}
+
+#[test]
+fn a_plan_that_mixes_two_moments_is_found() {
+    let mut writes = history();
+    writes.push(TaskWrite { task: task("2"), ..write(3, None) });
+    let read = |one, other| {
+        let told = Teller::new();
+        let records = [(task("1"), at(one)), (task("2"), at(other))].into();
+        told.call(What::ReadPlan, 1, 2, Some(Told::Plan(at(6), records)));
+        order::check(&writes, &told.journal.calls()).len()
+    };
+    assert_eq!((read(5, 3), read(7, 3), read(2, 3)), (0, 1, 1));
+}
+
+proptest! {
+    /// The check with a witness and the search without one: what the first accepts, the second can put in an order; and
+    /// histories that really happened are accepted by both.
+    #[test]
+    fn the_two_judges_of_order_agree(
+        steps in prop::collection::vec((any::<bool>(), 0..4_u64, 0..4_u64), 1..10),
+        twist in prop::option::of((0..10_usize, 1..12_u64)),
+    ) {
+        let told = Teller::new();
+        let mut writes = vec![write(1, None)];
+        // Each call takes effect at its own moment, and begins and ends somewhere around it.
+        for (index, (writes_it, before, after)) in steps.iter().enumerate() {
+            let moment = 10 + 3 * u64::try_from(index).unwrap();
+            let present = writes.last().unwrap().revision.get();
+            let shown = match twist {
+                Some((twisted, revision)) if twisted == index => revision,
+                _ => present,
+            };
+            if *writes_it {
+                writes.push(write(present + 1, Some(present)));
+                told.write(present, moment - before, moment + after, committed(present + 1));
+            } else {
+                told.read(moment - before, moment + after, shown);
+            }
+        }
+        let accepted = order::check(&writes, &told.journal.calls()).is_empty();
+        let ordered = search::check(&writes, &told.journal.calls(), &plan(), &task("1"));
+        prop_assert!(twist.is_some() || accepted, "it happened");
+        prop_assert!(!accepted || ordered == Some(true), "the witness is an order");
+    }
+}

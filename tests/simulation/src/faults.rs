@@ -1,0 +1,244 @@
+//! What goes wrong when: drawn before the run, carried out during it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rand::{RngExt, rngs::StdRng};
+use turmoil::Sim;
+
+use crate::{network::SERVER, world::World};
+
+/// One fault.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// Nothing passes between the host and the server, for that long.
+    Partition(String, Duration),
+    /// Nothing passes from the host to the server: requests get lost.
+    RequestsLost(String, Duration),
+    /// Nothing passes from the server to the host: requests are carried out, their answers get lost.
+    AnswersLost(String, Duration),
+    /// What is sent between the two arrives after that long, all of it late.
+    Held(String, Duration),
+    /// Messages between the two take up to that long, for a while.
+    Slow(String, Duration, Duration),
+    /// The host's processes are killed, and started again after that long.
+    Crash(String, Duration),
+    /// The server loses its power, and is started on what its disk kept, after that long.
+    ServerCrash(Duration),
+    /// The server's history is compacted, up to where it was recorded.
+    Compact,
+    /// The host was suspended for that long: its clock jumps ahead of its timers.
+    Suspended(String, Duration),
+    /// All leases of the host's sessions are revoked by somebody.
+    Revoked(String),
+}
+
+impl Fault {
+    /// What kind it is, for counting.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Partition(..) => "partition",
+            Self::RequestsLost(..) => "requests lost",
+            Self::AnswersLost(..) => "answers lost",
+            Self::Held(..) => "held back",
+            Self::Slow(..) => "slow",
+            Self::Crash(..) => "crash",
+            Self::ServerCrash(_) => "server crash",
+            Self::Compact => "compaction",
+            Self::Suspended(..) => "suspend",
+            Self::Revoked(_) => "lease revoked",
+        }
+    }
+}
+
+/// How often each kind happens: the mean number of faults in ten seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates([f64; KINDS]);
+
+/// How many kinds there are.
+const KINDS: usize = 10;
+
+impl Rates {
+    /// Draws them: some kinds do not happen at all in a run, so that what the others do is not drowned.
+    pub fn draw(rng: &mut StdRng) -> Self {
+        Self(std::array::from_fn(|_| if rng.random_bool(0.5) { rng.random_range(0.3..5.0) } else { 0.0 }))
+    }
+}
+
+/// All faults of a run, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Plan(Vec<(Duration, Fault)>);
+
+impl Plan {
+    /// A plan of one's own.
+    #[must_use]
+    pub fn of(mut faults: Vec<(Duration, Fault)>) -> Self {
+        faults.sort();
+        Self(faults)
+    }
+
+    /// Draws it.
+    pub fn draw(rng: &mut StdRng, rates: &Rates, hosts: &[String], within: Duration) -> Self {
+        let mut faults = Vec::new();
+        for (kind, rate) in rates.0.iter().enumerate() {
+            let mut at = Duration::ZERO;
+            while *rate > 0.0 {
+                // The time to the next event of a Poisson process.
+                let wait = -rng.random_range(f64::MIN_POSITIVE..1.0).ln() * 10.0 / rate;
+                at += Duration::from_secs_f64(wait.min(1000.0));
+                if at >= within {
+                    break;
+                }
+                let host = hosts[rng.random_range(0..hosts.len())].clone();
+                let short = Duration::from_millis(rng.random_range(10..2_000));
+                let long = Duration::from_millis(rng.random_range(100..8_000));
+                let either = if rng.random_bool(0.5) { short } else { long };
+                faults.push((
+                    at,
+                    match kind {
+                        0 => Fault::Partition(host, either),
+                        1 => Fault::RequestsLost(host, either),
+                        2 => Fault::AnswersLost(host, either),
+                        3 => Fault::Held(host, either),
+                        4 => Fault::Slow(host, short, long),
+                        5 => Fault::Crash(host, short),
+                        6 => Fault::ServerCrash(short),
+                        7 => Fault::Compact,
+                        8 => Fault::Suspended(host, long * 4),
+                        _ => Fault::Revoked(host),
+                    },
+                ));
+            }
+        }
+        Self::of(faults)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing goes wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are of each kind.
+    #[must_use]
+    pub fn kinds(&self) -> BTreeMap<&'static str, u64> {
+        let mut kinds = BTreeMap::new();
+        for (_, fault) in &self.0 {
+            *kinds.entry(fault.kind()).or_default() += 1;
+        }
+        kinds
+    }
+}
+
+/// Carries out a plan: begins each fault at its time, and ends it at its own.
+pub(crate) struct Nemesis {
+    due: std::iter::Peekable<std::vec::IntoIter<(Duration, Fault)>>,
+    ends: Vec<(Duration, Fault)>,
+    latency: Duration,
+}
+
+impl Nemesis {
+    pub(crate) fn new(plan: &Plan, latency: Duration) -> Self {
+        Self { due: plan.0.clone().into_iter().peekable(), ends: Vec::new(), latency }
+    }
+
+    /// Does what is due.
+    pub(crate) fn step(&mut self, sim: &mut Sim<'_>, world: &World) {
+        let now = sim.elapsed();
+        let (over, last): (Vec<_>, Vec<_>) = self.ends.drain(..).partition(|(end, _)| *end <= now);
+        self.ends = last;
+        for (_, fault) in over {
+            self.end(&fault, sim);
+        }
+        while let Some((_, fault)) = self.due.next_if(|(at, _)| *at <= now) {
+            if let Some(lasts) = self.begin(&fault, sim, world) {
+                self.ends.push((now + lasts, fault));
+            }
+        }
+    }
+
+    /// Ends everything that goes wrong now.
+    pub(crate) fn heal(&mut self, sim: &mut Sim<'_>) {
+        for (_, fault) in std::mem::take(&mut self.ends) {
+            self.end(&fault, sim);
+        }
+    }
+
+    /// Begins a fault; how long it lasts, if it does.
+    fn begin(&self, fault: &Fault, sim: &mut Sim<'_>, world: &World) -> Option<Duration> {
+        tracing::info!(?fault, "fault");
+        match fault {
+            Fault::Partition(host, lasts) => {
+                sim.partition(host.as_str(), SERVER);
+                Some(*lasts)
+            }
+            Fault::RequestsLost(host, lasts) => {
+                sim.partition_oneway(host.as_str(), SERVER);
+                Some(*lasts)
+            }
+            Fault::AnswersLost(host, lasts) => {
+                sim.partition_oneway(SERVER, host.as_str());
+                Some(*lasts)
+            }
+            Fault::Held(host, lasts) => {
+                sim.hold(host.as_str(), SERVER);
+                Some(*lasts)
+            }
+            Fault::Slow(host, latency, lasts) => {
+                sim.set_link_max_message_latency(host.as_str(), SERVER, *latency);
+                Some(*lasts)
+            }
+            Fault::Crash(host, lasts) => {
+                sim.crash(host.as_str());
+                Some(*lasts)
+            }
+            Fault::ServerCrash(lasts) => {
+                sim.crash(SERVER);
+                world.disk.crash();
+                Some(*lasts)
+            }
+            Fault::Compact => {
+                world.compact.notify_one();
+                None
+            }
+            Fault::Suspended(host, lasted) => {
+                world.clock(host).jump(*lasted);
+                None
+            }
+            Fault::Revoked(host) => {
+                world.revoke.lock().expect("nobody panics with it").push(host.clone());
+                world.compact.notify_one();
+                None
+            }
+        }
+    }
+
+    fn end(&self, fault: &Fault, sim: &mut Sim<'_>) {
+        match fault {
+            Fault::Partition(host, _) => sim.repair(host.as_str(), SERVER),
+            Fault::RequestsLost(host, _) => sim.repair_oneway(host.as_str(), SERVER),
+            Fault::AnswersLost(host, _) => sim.repair_oneway(SERVER, host.as_str()),
+            Fault::Held(host, _) => sim.release(host.as_str(), SERVER),
+            Fault::Slow(host, ..) => {
+                sim.set_link_max_message_latency(host.as_str(), SERVER, self.latency);
+            }
+            Fault::Crash(host, _) => {
+                if !sim.is_host_running(host.as_str()) {
+                    sim.bounce(host.as_str());
+                }
+            }
+            Fault::ServerCrash(_) => {
+                if !sim.is_host_running(SERVER) {
+                    sim.bounce(SERVER);
+                }
+            }
+            Fault::Compact | Fault::Suspended(..) | Fault::Revoked(_) => {}
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! An operator: imports plans, ends ownerships by force, changes tasks by hand, deletes a plan now and then; and when faults
+//! are over, decides what is left to be decided by a person, and says when everything is done.
+
+use std::{sync::Arc, time::Duration};
+
+use planlease::{
+    Coordinator, Error, PlanView,
+    core::{
+        PlanName, TaskId,
+        spec::{OnLost, PlanSpec, Policy, TaskPolicy, TaskSpec},
+        transition::{Change, TaskStatus},
+    },
+};
+use planlease_oracle::Client;
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom as _};
+
+use super::Ended;
+use crate::world::{AGAIN, Life, World, random};
+
+struct Operator {
+    world: Arc<World>,
+    life: Life,
+    client: Client,
+    rng: StdRng,
+}
+
+/// Runs until it is killed.
+///
+/// # Errors
+/// Never.
+pub async fn run(world: Arc<World>, host: String) -> Ended {
+    let life = world.start(&host);
+    let coordinator = world.connect(&life).await;
+    let client = world.client(&life);
+    let rng = StdRng::seed_from_u64(life.seed);
+    let mut operator = Operator { world, life, client, rng };
+    let mut wait = Duration::from_millis(20);
+    loop {
+        tokio::time::sleep(wait).await;
+        let done = if operator.world.is_healed() {
+            wait = AGAIN;
+            operator.bring_to_an_end(&coordinator).await
+        } else {
+            wait = operator.world.options.operator_every.mul_f64(operator.rng.random_range(0.1..2.0));
+            operator.step_in(&coordinator).await
+        };
+        if let Err(error) = done {
+            operator.world.expect(&operator.life.host, "step in", &error);
+        }
+    }
+}
+
+/// The definition of a plan: the same for the same number.
+#[must_use]
+pub fn definition(world: &World, number: usize) -> (PlanName, PlanSpec) {
+    let mut rng = random(&(world.options.seed, "plan", number));
+    let count = rng.random_range(1..=world.options.tasks_max);
+    let ids: Vec<TaskId> = (1..=count).map(|n| TaskId::new(format!("1.{n}")).expect("an id")).collect();
+    let tasks = ids.iter().enumerate().map(|(index, id)| {
+        let mut task = TaskSpec::new(id.clone(), format!("task {id}"));
+        task.depends_on = ids[..index].iter().filter(|_| rng.random_bool(0.3)).cloned().collect();
+        if rng.random_bool(0.2) {
+            task.policy = Some(TaskPolicy { on_lost: Some(any_policy(&mut rng)), ..TaskPolicy::default() });
+        }
+        task
+    });
+    let tasks = tasks.collect();
+    let policy = Policy {
+        max_retries: rng.random_range(0..4),
+        attempt_deadline_s: [0, 2, 60][rng.random_range(0..3)],
+        on_lost: any_policy(&mut rng),
+        lock_delay_s: [0, 0, 0, 1][rng.random_range(0..4)],
+        ..Policy::default()
+    };
+    let name = PlanName::new(format!("plan-{number}")).expect("a name");
+    (name, PlanSpec { title: format!("plan {number}"), tasks, policy, ..PlanSpec::default() })
+}
+
+fn any_policy(rng: &mut StdRng) -> OnLost {
+    [OnLost::Retry, OnLost::Retry, OnLost::Fail, OnLost::Ask][rng.random_range(0..4)]
+}
+
+impl Operator {
+    async fn step_in(&mut self, coordinator: &Coordinator) -> Result<(), Error> {
+        self.import_one(coordinator).await?;
+        let plans = coordinator.plans().await?;
+        let Some(plan) = plans.choose(&mut self.rng).cloned() else { return Ok(()) };
+        match self.rng.random_range(0..10) {
+            0..3 => {
+                coordinator.force_release(&plan.name, None, "the operator", "because").await?;
+                self.world.count("ended by force");
+            }
+            3..8 => self.decide(coordinator, &plan).await?,
+            8 => {
+                coordinator.delete_plan(&plan.name).await?;
+                self.world.count("plans deleted");
+            }
+            _ => drop(self.client.plan(coordinator, &plan.name).await?),
+        }
+        Ok(())
+    }
+
+    /// Imports one plan that is not there yet, if there is one.
+    async fn import_one(&mut self, coordinator: &Coordinator) -> Result<(), Error> {
+        let number = self.rng.random_range(0..self.world.options.plans);
+        let (name, spec) = definition(&self.world, number);
+        match coordinator.import(&name, &spec, |_| {}).await {
+            Ok(_) => {
+                self.world.count("plans imported");
+                Ok(())
+            }
+            Err(Error::PlanExists(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Does about one task what only a person may do.
+    async fn decide(&mut self, coordinator: &Coordinator, plan: &PlanView) -> Result<(), Error> {
+        let authority = coordinator.operator(plan, "the operator")?;
+        let tasks: Vec<_> = plan.tasks.values().cloned().collect();
+        let Some(task) = tasks.choose(&mut self.rng) else { return Ok(()) };
+        let change = match (task.record.status, self.rng.random_bool(0.5)) {
+            (TaskStatus::Pending, true) => Change::Start,
+            (TaskStatus::Pending, false) => Change::Skip("not needed".to_owned()),
+            (TaskStatus::InProgress, true) => Change::Complete(Some("by hand".to_owned())),
+            (TaskStatus::InProgress, false) => Change::Fail("by hand".to_owned()),
+            (TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Skipped, _) => {
+                Change::Retry("again".to_owned())
+            }
+        };
+        let _ = self.client.update(&authority, task, None, &change).await?;
+        Ok(())
+    }
+
+    /// Retries or leaves out what waits for a person, and ends what a person has begun. Everything is done when all plans
+    /// are there and have come to their end.
+    async fn bring_to_an_end(&mut self, coordinator: &Coordinator) -> Result<(), Error> {
+        for number in 0..self.world.options.plans {
+            let (name, spec) = definition(&self.world, number);
+            match coordinator.import(&name, &spec, |_| {}).await {
+                Ok(_) | Err(Error::PlanExists(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut open = 0;
+        for plan in coordinator.plans().await? {
+            let summary = plan.summary();
+            if summary.completed + summary.skipped == summary.total {
+                continue;
+            }
+            open += 1;
+            for task in plan.tasks.values() {
+                let record = &task.record;
+                let by_hand = record.claim.as_ref().is_some_and(|claim| claim.guard.is_none());
+                let change = match record.status {
+                    TaskStatus::Failed if record.failures > 3 => Change::Skip("it never works".to_owned()),
+                    TaskStatus::Failed => Change::Retry("once more".to_owned()),
+                    TaskStatus::InProgress if by_hand => Change::Complete(Some("at last".to_owned())),
+                    _ => continue,
+                };
+                let Ok(authority) = coordinator.operator(&plan, "the operator") else { break };
+                let _ = self.client.update(&authority, task, None, &change).await?;
+            }
+        }
+        if open == 0 {
+            self.world.finish();
+        }
+        Ok(())
+    }
+}

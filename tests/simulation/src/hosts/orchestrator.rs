@@ -1,0 +1,66 @@
+//! An orchestrator as users run it: takes whatever plans there are, and begins anew when it has finished them.
+
+use std::sync::Arc;
+
+use planlease_orchestrator::{Options, Orchestrator, Plans, Report, Reporter, Stop, TaskCommand};
+use tokio::sync::watch;
+
+use super::{Ended, work::Workshop};
+use crate::world::{AGAIN, World};
+
+/// Runs until it is killed.
+///
+/// # Errors
+/// Never.
+pub async fn run(world: Arc<World>, host: String) -> Ended {
+    let life = world.start(&host);
+    let coordinator = world.connect(&life).await;
+    let (_run, stop) = watch::channel(Stop::Run);
+    loop {
+        let options = Options {
+            plans: Plans::All,
+            jobs: 3,
+            max_plans: 2,
+            command: Some(TaskCommand::Program(vec!["work".into()])),
+            env: Vec::new(),
+            dir: None,
+            grace: AGAIN,
+            executor: Arc::new(Workshop::new(Arc::clone(&world), life.clone())),
+            identity: world.identity(&life),
+        };
+        let began = watch::Sender::new(false);
+        let reporter = Reporter::new({
+            let (world, began) = (Arc::clone(&world), began.clone());
+            move |report| {
+                began.send_replace(true);
+                if let Report::Finished { plan, summary } = report
+                    && summary.in_progress > 0
+                {
+                    world.problem(format!("{plan} was called finished with tasks in progress: {summary:?}"));
+                }
+                count(&world, report);
+            }
+        });
+        let ended = Orchestrator::new(coordinator.clone(), options, reporter, stop.clone()).run().await;
+        if let Err(error) = ended {
+            world.expect(&host, "orchestrate", &error);
+            if *began.borrow() {
+                world.problem(format!("{host} gave up what it had begun: {error}"));
+            }
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+fn count(world: &World, report: &Report) {
+    world.count(match report {
+        Report::Acquired { recovered: 0, .. } => "acquired by an orchestrator",
+        Report::Acquired { .. } => "acquired by an orchestrator, with orphans",
+        Report::Started { .. } => "attempts",
+        Report::Ended { .. } => "attempts recorded",
+        Report::NotRecorded { .. } => "attempts not recorded",
+        Report::Lost { .. } => "lost by an orchestrator",
+        Report::Trouble(_) => "trouble",
+        _ => return,
+    });
+}

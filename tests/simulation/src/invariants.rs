@@ -1,0 +1,36 @@
+//! What must hold: a file per invariant, each with its source. Safety is judged by everything that was recorded, liveness while
+//! the run is going on.
+
+pub mod answers;
+pub mod conduct;
+pub mod exclusive_work;
+pub mod history;
+pub mod liveness;
+pub mod order;
+pub mod watchers;
+
+use planlease_oracle::Verdict;
+
+use crate::world::World;
+
+/// What a judgement is made from.
+pub struct Evidence<'a> {
+    /// The world after the run.
+    pub world: &'a World,
+    /// What the oracle says of history and journal.
+    pub verdict: &'a Verdict,
+}
+
+/// An invariant: its name, and what breaks it.
+pub type Invariant = (&'static str, fn(&Evidence<'_>) -> Vec<String>);
+
+/// All of them.
+pub const ALL: [Invariant; 7] = [
+    ("history", history::check),
+    ("answers", answers::check),
+    ("order", order::check),
+    ("exclusive work", exclusive_work::check),
+    ("conduct", conduct::check),
+    ("watchers", watchers::check),
+    ("liveness", liveness::check),
+];

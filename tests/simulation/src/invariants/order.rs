@@ -1,0 +1,9 @@
+//! What clients were told is possible in the order in which they were told it: reads and writes are strictly serializable,
+//! and a plan that is read is the plan as it was at one revision.
+
+use super::Evidence;
+
+/// What cannot be put in order.
+pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
+    evidence.verdict.order.clone()
+}

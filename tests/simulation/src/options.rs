@@ -1,0 +1,99 @@
+//! Everything about a run that is drawn from its seed; printed before it begins.
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use crate::faults::{Plan, Rates};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The seed.
+    pub seed: u64,
+    /// The grain of the network: messages arrive at its multiples.
+    pub tick: Duration,
+    /// The longest time that a message takes.
+    pub latency_max: Duration,
+    /// How many orchestrators.
+    pub orchestrators: usize,
+    /// How many clients of the library that own plans and execute them by hand.
+    pub clients: usize,
+    /// How many workers that claim tasks of plans which others own.
+    pub workers: usize,
+    /// How many watchers.
+    pub watchers: usize,
+    /// How many plans, over the whole run.
+    pub plans: usize,
+    /// The most tasks of a plan.
+    pub tasks_max: usize,
+    /// The TTL of sessions.
+    pub ttl: Duration,
+    /// How long before the server can drop a session its holder stops.
+    pub margin: Duration,
+    /// The longest time that one task's work takes.
+    pub work_max: Duration,
+    /// How often work fails, in percent.
+    pub failures_percent: u32,
+    /// The coordinator's request timeout.
+    pub request_timeout: Duration,
+    /// The coordinator's operation timeout.
+    pub operation_timeout: Duration,
+    /// How far clocks go wrong, in parts per million.
+    pub drift_ppm: i64,
+    /// How often an operator steps in: the mean time between.
+    pub operator_every: Duration,
+    /// How many changes a watcher keeps for its subscribers.
+    pub changes_kept: usize,
+    /// How long faults come and go.
+    pub faulty_for: Duration,
+    /// What goes wrong when.
+    pub faults: Plan,
+}
+
+impl Options {
+    /// Draws them.
+    #[must_use]
+    pub fn draw(seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let millis = |rng: &mut StdRng, range: std::ops::RangeInclusive<u64>| {
+            Duration::from_millis(rng.random_range(range))
+        };
+        let ttl = Duration::from_secs(rng.random_range(2..=8));
+        let (orchestrators, clients) = (rng.random_range(1..=3), rng.random_range(1..=2));
+        let (workers, watchers) = (rng.random_range(0..=2), rng.random_range(1..=2));
+        let faulty_for = Duration::from_secs(rng.random_range(10..=30));
+        let rates = Rates::draw(&mut rng);
+        let mut people: Vec<String> = Vec::new();
+        for (kind, number) in
+            [("orchestrator", orchestrators), ("client", clients), ("worker", workers), ("watcher", watchers)]
+        {
+            people.extend((0..number).map(|n| format!("{kind}-{n}")));
+        }
+        people.push("operator".to_owned());
+        let faults = Plan::draw(&mut rng, &rates, &people, faulty_for);
+        let request_timeout = millis(&mut rng, 300..=2_500);
+        Self {
+            seed,
+            tick: millis(&mut rng, 10..=25),
+            latency_max: millis(&mut rng, 2..=100),
+            orchestrators,
+            clients,
+            workers,
+            watchers,
+            plans: rng.random_range(2..=6),
+            tasks_max: rng.random_range(2..=8),
+            ttl,
+            margin: millis(&mut rng, 150..=500),
+            work_max: millis(&mut rng, 50..=4_000),
+            failures_percent: rng.random_range(0..=30),
+            request_timeout,
+            operation_timeout: request_timeout * rng.random_range(1..=4),
+            drift_ppm: rng.random_range(0..=10_000),
+            operator_every: millis(&mut rng, 1_000..=8_000),
+            changes_kept: rng.random_range(4..=256),
+            faulty_for,
+            faults,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a simulation has found, kept: for each bug the run that shows it, spelled out, so that it stays the same run when what
+//! is drawn from seeds changes.
+
+use std::time::Duration;
+
+use crate::{
+    faults::{Fault, Plan},
+    options::Options,
+};
+
+/// A run, and what it found.
+pub struct Scenario {
+    /// What was wrong.
+    pub found: &'static str,
+    /// The run.
+    pub options: Options,
+}
+
+/// All of them.
+#[must_use]
+pub fn all() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            found: "a task that was started by hand, or in a batch, did not wait for what it depends on",
+            options: Options {
+                clients: 0,
+                plans: 6,
+                tasks_max: 8,
+                operator_every: Duration::from_millis(300),
+                faulty_for: Duration::from_secs(20),
+                ..calm(12)
+            },
+        },
+        Scenario {
+            found: "an orchestrator called a plan finished while a worker had a task in progress",
+            options: Options {
+                workers: 2,
+                operator_every: Duration::from_secs(2),
+                faulty_for: Duration::from_secs(20),
+                faults: Plan::of(
+                    (2..20)
+                        .step_by(3)
+                        .map(|second| {
+                            let worker = format!("worker-{}", second % 2);
+                            (Duration::from_secs(second), Fault::Crash(worker, Duration::from_millis(500)))
+                        })
+                        .collect(),
+                ),
+                ..calm(4)
+            },
+        },
+    ]
+}
+
+/// A small fleet on a good network.
+fn calm(seed: u64) -> Options {
+    Options {
+        seed,
+        tick: Duration::from_millis(10),
+        latency_max: Duration::from_millis(20),
+        orchestrators: 1,
+        clients: 1,
+        workers: 0,
+        watchers: 1,
+        plans: 3,
+        tasks_max: 5,
+        ttl: Duration::from_secs(3),
+        margin: Duration::from_millis(300),
+        work_max: Duration::from_secs(1),
+        failures_percent: 10,
+        request_timeout: Duration::from_secs(1),
+        operation_timeout: Duration::from_secs(3),
+        drift_ppm: 1_000,
+        operator_every: Duration::from_secs(4),
+        changes_kept: 64,
+        faulty_for: Duration::from_secs(10),
+        faults: Plan::default(),
+    }
+}

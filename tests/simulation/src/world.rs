@@ -1,0 +1,323 @@
+//! What stands outside the simulated hosts: the record of what happened, and the resource that the work is done on.
+//!
+//! Nothing of it is seen by the code under test.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hasher as _},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use planlease::{
+    Config, Coordinator, Error, Identity, Session,
+    core::{FencingToken, Namespace, PlanName, keys::Layout},
+};
+use planlease_oracle::{Client, History, Journal};
+use rand::{SeedableRng, rngs::StdRng};
+use tokio::sync::Notify;
+
+use crate::{clock::HostClock, disk::Disk, invariants::watchers::Delivered, network, options::Options};
+
+/// How long a host waits before it tries again what did not work.
+pub const AGAIN: Duration = Duration::from_millis(500);
+
+/// See the module.
+#[derive(Debug)]
+pub struct World {
+    /// What the run was told.
+    pub options: Options,
+    /// Everything that was written.
+    pub history: History,
+    /// What the clients were told.
+    pub journal: Journal,
+    /// The server's disk.
+    pub disk: Disk,
+    /// Where the work is done.
+    pub office: Office,
+    /// The server is to compact, and to revoke.
+    pub compact: Notify,
+    /// The leases that somebody revoked.
+    pub revoked: Mutex<BTreeSet<i64>>,
+    /// The hosts whose leases are to be revoked.
+    pub revoke: Mutex<Vec<String>>,
+    /// What each watcher's subscribers were told.
+    pub delivered: Mutex<BTreeMap<String, Vec<Delivered>>>,
+    clocks: BTreeMap<String, HostClock>,
+    starts: Mutex<BTreeMap<String, u64>>,
+    healed: AtomicBool,
+    finished: AtomicBool,
+    problems: Mutex<Vec<String>>,
+    counts: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// One start of a host: what distinguishes it from the one before.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// The host.
+    pub host: String,
+    /// Which start of it, from 1.
+    pub start: u64,
+    /// A seed of its own.
+    pub seed: u64,
+}
+
+impl World {
+    /// A new one, with these hosts.
+    #[must_use]
+    pub fn new(options: Options, hosts: &[String]) -> Self {
+        let clock = |(index, host): (usize, &String)| {
+            // Half of the clocks are too slow, half too fast, and no two wall clocks agree.
+            let sign = if index % 2 == 0 { -1 } else { 1 };
+            let off = i64::try_from(index).unwrap_or(0) * 3_600_000 * sign;
+            (host.clone(), HostClock::new(sign * options.drift_ppm, off))
+        };
+        Self {
+            history: History::new(Layout::new("/planlease", &Namespace::default())),
+            journal: Journal::new(|| turmoil::sim_elapsed().unwrap_or_default()),
+            disk: Disk::default(),
+            office: Office::default(),
+            compact: Notify::new(),
+            revoked: Mutex::default(),
+            revoke: Mutex::default(),
+            delivered: Mutex::default(),
+            clocks: hosts.iter().enumerate().map(clock).collect(),
+            starts: Mutex::default(),
+            healed: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
+            problems: Mutex::default(),
+            counts: Mutex::default(),
+            options,
+        }
+    }
+
+    /// A host starts.
+    #[must_use]
+    pub fn start(&self, host: &str) -> Life {
+        let mut starts = lock(&self.starts);
+        let start = starts.entry(host.to_owned()).or_default();
+        *start += 1;
+        let seed = hash(&(self.options.seed, host, *start));
+        Life { host: host.to_owned(), start: *start, seed }
+    }
+
+    /// The clock of a host.
+    ///
+    /// # Panics
+    /// If there is no such host.
+    #[must_use]
+    pub fn clock(&self, host: &str) -> &HostClock {
+        &self.clocks[host]
+    }
+
+    /// Connects as a user would, and tries until it succeeds.
+    pub async fn connect(&self, life: &Life) -> Coordinator {
+        loop {
+            match Coordinator::connect(self.config(life)).await {
+                Ok(coordinator) => return coordinator,
+                Err(error) => self.expect(&life.host, "connect", &error),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    fn config(&self, life: &Life) -> Config {
+        let options = &self.options;
+        Config {
+            ttl: options.ttl,
+            margin: Some(options.margin),
+            request_timeout: options.request_timeout,
+            connect_timeout: options.request_timeout,
+            operation_timeout: options.operation_timeout,
+            seed: Some(life.seed),
+            clock: Arc::new(self.clock(&life.host).clone()),
+            connector: Arc::new(network::SimulatedNetwork),
+            ..Config::with_endpoints(vec![network::endpoint()])
+        }
+    }
+
+    /// Opens a session, and tries until it succeeds.
+    pub async fn session(&self, coordinator: &Coordinator, life: &Life) -> Session {
+        loop {
+            match coordinator.open_session(self.identity(life)).await {
+                Ok(session) => return session,
+                Err(error) => self.expect(&life.host, "open a session", &error),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Who a host is.
+    #[must_use]
+    pub fn identity(&self, life: &Life) -> Identity {
+        let pid = u32::try_from(life.start).unwrap_or(u32::MAX);
+        Identity { host: life.host.clone(), pid, ..Identity::default() }
+    }
+
+    /// A client of the oracle for a host.
+    #[must_use]
+    pub fn client(&self, life: &Life) -> Client {
+        Client::new(format!("{}.{}", life.host, life.start), self.journal.clone())
+    }
+
+    /// From now on nothing goes wrong any more.
+    pub fn heal(&self) {
+        self.healed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether faults are over.
+    #[must_use]
+    pub fn is_healed(&self) -> bool {
+        self.healed.load(Ordering::Relaxed)
+    }
+
+    /// Every plan has come to its end.
+    pub fn finish(&self) {
+        self.finished.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether every plan has come to its end.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Relaxed)
+    }
+
+    /// An error that a user has to expect while things go wrong. Others are problems.
+    pub fn expect(&self, host: &str, doing: &str, error: &Error) {
+        self.count(match error {
+            Error::Unreachable(_) => "unreachable",
+            Error::OutcomeUnknown(_) => "outcome unknown",
+            Error::SessionLost(_) => "session lost",
+            Error::OwnershipLost(_) => "ownership lost",
+            Error::TimedOut(_) => "timed out",
+            Error::HeldLocally(_) => "held locally",
+            Error::PlanNotFound(_) => "plan not found",
+            Error::PlanOwned { .. } => "plan owned",
+            Error::NotOwned(_) | Error::OtherOwner { .. } => "not owned",
+            Error::HandOver(_) => "no hand-over",
+            Error::PlanExists(_) | Error::ImportUnderWay { .. } => "plan exists",
+            Error::Compacted => "compacted",
+            other => return self.problem(format!("{host} could not {doing}: {other} ({other:?})")),
+        });
+    }
+
+    /// Something that must not be.
+    pub fn problem(&self, text: String) {
+        let at = turmoil::sim_elapsed().unwrap_or_default();
+        lock(&self.problems).push(format!("at {at:?}: {text}"));
+    }
+
+    /// Everything that must not have been, so far.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        lock(&self.problems).clone()
+    }
+
+    /// Counts something.
+    pub fn count(&self, what: &'static str) {
+        *lock(&self.counts).entry(what).or_default() += 1;
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.counts).clone()
+    }
+}
+
+/// A number that depends on the value alone.
+#[must_use]
+pub fn hash(value: &impl std::hash::Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A generator that depends on the value alone.
+#[must_use]
+pub fn random(value: &impl std::hash::Hash) -> StdRng {
+    StdRng::seed_from_u64(hash(value))
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The resource outside etcd on which the work of plans is done: whatever must not be done by two at once. It has no fence;
+/// it only looks who is there, under which token.
+#[derive(Debug, Default)]
+pub struct Office {
+    /// Who met there.
+    pub met: Mutex<Vec<Meeting>>,
+    rooms: Mutex<BTreeMap<PlanName, Room>>,
+    next: Mutex<u64>,
+}
+
+/// Work under two tokens of one plan at the same time, or under an older one after a newer one had been seen.
+#[derive(Clone, Debug)]
+pub struct Meeting {
+    /// The plan.
+    pub plan: PlanName,
+    /// The older token.
+    pub older: FencingToken,
+    /// The newer one.
+    pub newer: FencingToken,
+    /// What was seen.
+    pub text: String,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    inside: BTreeMap<u64, (FencingToken, String)>,
+    highest: Option<FencingToken>,
+}
+
+/// Somebody at work. Dropping it ends the work.
+#[derive(Debug)]
+#[must_use = "work ends when it is dropped"]
+pub struct AtWork {
+    world: Arc<World>,
+    plan: PlanName,
+    number: u64,
+}
+
+impl Office {
+    /// Somebody begins to work on a plan by the right of this token.
+    pub fn enter(world: &Arc<World>, plan: &PlanName, token: FencingToken, who: &str) -> AtWork {
+        let office = &world.office;
+        let mut rooms = lock(&office.rooms);
+        let room = rooms.entry(plan.clone()).or_default();
+        let others: BTreeSet<_> = room.inside.values().filter(|(other, _)| *other != token).collect();
+        let at = turmoil::sim_elapsed().unwrap_or_default();
+        let mut met = lock(&office.met);
+        for (other, whose) in others {
+            let (older, newer) = (*other.min(&token), *other.max(&token));
+            let text = format!(
+                "at {at:?}: {who} works on {plan} under token {token}, while {whose} does under {other}"
+            );
+            met.push(Meeting { plan: plan.clone(), older, newer, text });
+        }
+        if let Some(highest) = room.highest.filter(|highest| *highest > token) {
+            let text = format!(
+                "at {at:?}: {who} began to work on {plan} under token {token}, after {highest} had been seen"
+            );
+            met.push(Meeting { plan: plan.clone(), older: token, newer: highest, text });
+        }
+        room.highest = room.highest.max(Some(token));
+        let mut next = lock(&office.next);
+        *next += 1;
+        room.inside.insert(*next, (token, who.to_owned()));
+        AtWork { world: Arc::clone(world), plan: plan.clone(), number: *next }
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        if let Some(room) = lock(&self.world.office.rooms).get_mut(&self.plan) {
+            room.inside.remove(&self.number);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Operators: people who meddle. They retry, skip, reopen, do tasks by hand, and end ownerships by force. What they began by
+//! hand they end: nobody else will.
+
+use planlease::{
+    Authority, Outcome, PlanView, TaskView,
+    core::{
+        TaskId,
+        transition::{Change, TaskStatus},
+    },
+};
+use planlease_oracle::Client;
+use rand::{RngExt as _, seq::IndexedRandom as _};
+
+use crate::{
+    clients::Member,
+    deeds::{Told, What},
+    work::words,
+    world::{Crew, Phase, World},
+};
+
+/// How many there are: they get into each other's way too.
+const OPERATORS: usize = 2;
+
+pub(crate) fn start(world: &World, crew: &mut Crew) {
+    for n in 0..OPERATORS {
+        crew.join("an operator", meddle(Member::new(world, "operator", n)));
+    }
+}
+
+async fn meddle(mut member: Member) {
+    let who = member.name();
+    let client = Client::new(&who, member.world.journal.clone());
+    while let Some(coordinator) = member.coordinator().await {
+        if let Some(plan) = member.unfinished(&coordinator).await
+            && let Ok(view) = client.plan(&coordinator, &plan.name).await
+        {
+            if member.world.phase() == Phase::Storm && member.random.random_bool(0.1) {
+                let reason = words(&who);
+                let entered = member.world.deeds.enter(&who, &view.name, What::Force(reason.clone()));
+                let forced = coordinator.force_release(&view.name, None, &who, &reason).await;
+                member.world.figures.answer("force a release", &forced);
+                entered.told(Told::of(&forced, |released| released.term));
+            } else if let Ok(authority) = coordinator.operator(&view, &who)
+                && let Some((kind, seen, change)) = decide(&mut member, &view, &who)
+            {
+                carry_out(&member, &client, &authority, (kind, &seen, &change), &view).await;
+            }
+        }
+        member.breathe(1000..4000).await;
+    }
+}
+
+async fn carry_out(
+    member: &Member,
+    client: &Client,
+    authority: &Authority,
+    (kind, seen, change): (&'static str, &TaskView, &Change),
+    view: &PlanView,
+) {
+    let answer = match change {
+        Change::Start => client.start(authority, view, &seen.id).await,
+        _ => client.update(authority, seen, None, change).await,
+    };
+    member.world.figures.update(kind, &answer);
+    if let (Ok(Outcome::Committed(started)), Change::Start) = (&answer, change) {
+        let done = Change::Complete(Some(words(&authority.writer().who)));
+        let answer = client.update(authority, started, Some(started.record.attempt), &done).await;
+        member.world.figures.update("by hand: complete", &answer);
+    }
+}
+
+/// What is to be done about a plan.
+fn decide(member: &mut Member, view: &PlanView, who: &str) -> Option<(&'static str, TaskView, Change)> {
+    let by_hand = |task: &&TaskView| task.record.claim.as_ref().is_some_and(|claim| claim.guard.is_none());
+    if let Some(task) = view.tasks.values().find(by_hand) {
+        return Some(("by hand: complete", task.clone(), Change::Complete(Some(words(who)))));
+    }
+    let failed = |task: &&TaskView| task.record.status == TaskStatus::Failed;
+    if member.world.phase() > Phase::Storm {
+        let task = view.tasks.values().find(failed)?;
+        return Some(("by hand: skip", task.clone(), Change::Skip(words(who))));
+    }
+    let all: Vec<&TaskView> = view.tasks.values().collect();
+    let task = *all.choose(&mut member.random)?;
+    let often = member.random.random_bool(0.5);
+    let rarely = member.random.random_bool(0.1);
+    let ready: Vec<&TaskId> = view.ready().collect();
+    let (kind, change) = match task.record.status {
+        TaskStatus::Failed if often => ("by hand: skip", Change::Skip(words(who))),
+        TaskStatus::Failed | TaskStatus::Skipped => ("by hand: retry", Change::Retry(words(who))),
+        TaskStatus::Completed if rarely => ("by hand: reopen", Change::Retry(words(who))),
+        TaskStatus::Pending if often && ready.contains(&&task.id) => ("by hand: start", Change::Start),
+        TaskStatus::Pending if rarely => ("by hand: skip", Change::Skip(words(who))),
+        // Allowed if its owner is gone; else it has to be refused.
+        TaskStatus::InProgress if often => ("by hand: return", Change::Return(words(who))),
+        _ => return None,
+    };
+    Some((kind, task.clone(), change))
+}

@@ -1,0 +1,251 @@
+//! Single requests and answers: lost before or after they were carried out, late, cut off by a server that goes away.
+
+use std::time::Duration;
+
+use planlease::{Config, Outcome};
+use planlease_core::{TermNumber, session::Status, transition::Change};
+use planlease_tests::{
+    etcd::Etcd,
+    proxy::{GoAway, Proxy, Trap},
+    suite::PlainCase,
+    wait::{SOON, until},
+};
+use planlease_watcher::{Filter, Watcher};
+
+use crate::fleet::{acquired, audit, background, committed, config, connected, exposed, id, observer, plan, session, spec};
+
+pub(crate) fn cases() -> Vec<PlainCase> {
+    crate::scenarios![
+        "on_etcd::answers": [
+            f08_an_acquisition_whose_answer_is_lost_is_one_ownership,
+            f09_a_grant_whose_answer_is_lost_leaks_no_lease,
+            f10_a_release_that_arrives_late_does_not_touch_the_next_ownership,
+            f11_an_update_that_arrives_after_it_was_sent_again_has_one_effect,
+            f11_an_update_that_arrives_after_it_was_given_up_is_found_by_its_id,
+            f12_every_kind_of_request_survives_the_loss_of_its_answer,
+            f12_every_kind_of_request_survives_its_own_loss,
+            f12_a_server_that_goes_away_politely_costs_nothing,
+            f12_a_server_that_hangs_up_for_too_many_pings_costs_nothing,
+        ],
+    ]
+}
+
+/// Sessions that are renewed so seldom that a renewal never gets in the way.
+async fn unhurried(etcd: &Etcd) -> planlease::Coordinator {
+    let ttl = Duration::from_secs(60);
+    connected(Config { ttl, ..config(&etcd.proxied_endpoints()) }).await
+}
+
+async fn f08_an_acquisition_whose_answer_is_lost_is_one_ownership() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let exposed = unhurried(&etcd).await;
+    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let owner = session(&exposed, "owner").await;
+    exposed.line(&plan()).await.unwrap(); // The term is known: the next transaction is the one that acquires.
+    let trap = etcd.members()[0].proxy().lose_answer("KV/Txn");
+    let ownership = acquired(&owner).await;
+    assert!(trap.has_sprung());
+    assert_eq!(ownership.term().number, TermNumber(1), "one term, not two");
+    assert_eq!(exposed.line(&plan()).await.unwrap().candidates().len(), 1);
+    ownership.release().await.unwrap();
+    owner.close().await.unwrap();
+    assert_eq!(audit(&etcd).await.report.terms, 1);
+}
+
+async fn f09_a_grant_whose_answer_is_lost_leaks_no_lease() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let exposed = unhurried(&etcd).await;
+    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let trap = etcd.members()[0].proxy().lose_answer("Lease/LeaseGrant");
+    let session = session(&exposed, "once").await;
+    assert!(trap.has_sprung());
+    let mut client = etcd.client(0).await;
+    let leases: Vec<i64> =
+        client.leases().await.unwrap().leases().iter().map(etcd_client::LeaseStatus::id).collect();
+    assert_eq!(leases, [session.lease().to_wire()]);
+    session.close().await.unwrap();
+    assert!(client.leases().await.unwrap().leases().is_empty());
+    audit(&etcd).await;
+}
+
+/// A release is under way for so long that its sender has sent it again, acquired anew, and works.
+async fn f10_a_release_that_arrives_late_does_not_touch_the_next_ownership() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let exposed = unhurried(&etcd).await;
+    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let session = session(&exposed, "owner").await;
+    let first = acquired(&session).await;
+    let trap = etcd.members()[0].proxy().hold_request("KV/Txn");
+    first.release().await.unwrap();
+    assert!(trap.has_sprung());
+    let second = acquired(&session).await;
+    assert_eq!(second.term().number, TermNumber(2));
+    let view = exposed.plan(&plan()).await.unwrap();
+    let started = committed(second.authority().start(&view, &id("1")).await.unwrap());
+
+    deliver_and_see(&etcd, &trap).await;
+    let line = exposed.line(&plan()).await.unwrap();
+    assert_eq!(line.owner().map(|(_, term)| term.number), Some(TermNumber(2)));
+    committed(second.authority().update(&started, Some(1), &Change::Complete(None)).await.unwrap());
+    second.release().await.unwrap();
+    let audited = audit(&etcd).await;
+    assert_eq!((audited.report.terms, audited.report.unclean), (2, 0));
+}
+
+/// Delivers a transaction that is expected to change nothing, and waits until the server has answered it.
+async fn deliver_and_see(etcd: &Etcd, trap: &Trap) {
+    let answered = requests(etcd).await;
+    trap.deliver();
+    until("answer to the late transaction", SOON, async || {
+        let now = requests(etcd).await;
+        if now > answered { Ok(()) } else { Err(now) }
+    })
+    .await;
+}
+
+/// How many transactions the server has handled, as its metrics tell.
+async fn requests(etcd: &Etcd) -> u64 {
+    let metrics = etcd.members()[0].metrics().await;
+    let method = r#"grpc_server_handled_total{grpc_code="OK",grpc_method="Txn","#;
+    let line = metrics.lines().find(|line| line.starts_with(method)).expect("transactions are counted");
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// The same transaction arrives twice, the first one last.
+async fn f11_an_update_that_arrives_after_it_was_sent_again_has_one_effect() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let exposed = unhurried(&etcd).await;
+    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let owner = acquired(&session(&exposed, "owner").await).await;
+    let view = exposed.plan(&plan()).await.unwrap();
+    let trap = etcd.members()[0].proxy().hold_request("KV/Txn");
+    let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
+    assert!(trap.has_sprung());
+    deliver_and_see(&etcd, &trap).await;
+    let task = exposed.task(&plan(), &id("1")).await.unwrap().unwrap();
+    assert_eq!(task, started, "the late one changed nothing");
+    owner.release().await.unwrap();
+    let audited = audit(&etcd).await;
+    assert_eq!(audited.audit.find_write(started.record.op_id), Some(started.revision));
+    assert_eq!(audited.report.updates, 2, "the import's and this one");
+}
+
+/// "Read back, and not there" proves nothing: the write comes later.
+async fn f11_an_update_that_arrives_after_it_was_given_up_is_found_by_its_id() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let observer = observer(&etcd).await;
+    let exposed = unhurried(&etcd).await;
+    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let owner = acquired(&session(&exposed, "owner").await).await;
+    let view = exposed.plan(&plan()).await.unwrap();
+    let proxy = etcd.members()[0].proxy();
+    let trap = proxy.hold_request("KV/Txn");
+    let authority = owner.authority();
+    let starting = background(async move { authority.start(&view, &id("1")).await.unwrap() });
+    trap.sprung().await;
+    proxy.cut_others(&trap);
+    let Outcome::Unknown { op_id, .. } = starting.await.unwrap() else { panic!("who told it?") };
+    let before = observer.task(&plan(), &id("1")).await.unwrap().unwrap();
+    assert_ne!(before.record.op_id, op_id, "not there yet");
+    assert_eq!(audit(&etcd).await.audit.find_write(op_id), None);
+    trap.deliver();
+    let after = until("late effect", SOON, async || {
+        let task = observer.task(&plan(), &id("1")).await.unwrap().unwrap();
+        if task.record.op_id == op_id { Ok(task) } else { Err(task.revision) }
+    })
+    .await;
+    let audited = audit(&etcd).await;
+    assert_eq!(audited.audit.find_write(op_id), Some(after.revision));
+    proxy.heal();
+    owner.release().await.unwrap();
+    audit(&etcd).await;
+}
+
+/// Every kind of request that the library sends for an ordinary life, once each with this fault.
+async fn one_life_with(fault: fn(&Proxy, &str) -> Trap) {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let proxy = etcd.members()[0].proxy();
+    let watcher_side = exposed(&etcd).await;
+    watcher_side.import(&plan(), &spec(2), |_| {}).await.unwrap();
+    let mut traps = vec![("status", fault(proxy, "Maintenance/Status"))];
+    let exposed = exposed(&etcd).await;
+    traps.push(("watch", fault(proxy, "Watch/Watch")));
+    let watcher = Watcher::start(watcher_side);
+    let mut changes = watcher.subscribe(Filter::default(), None).await.unwrap();
+    traps.push(("grant", fault(proxy, "Lease/LeaseGrant")));
+    traps.push(("renewal", fault(proxy, "Lease/LeaseKeepAlive")));
+    let session = session(&exposed, "owner").await;
+    traps.push(("acquisition", fault(proxy, "KV/Txn")));
+    let owner = acquired(&session).await;
+    traps.push(("read of a plan", fault(proxy, "KV/Txn")));
+    let view = exposed.plan(&plan()).await.unwrap();
+    traps.push(("start", fault(proxy, "KV/Txn")));
+    let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
+    traps.push(("update", fault(proxy, "KV/Txn")));
+    let done =
+        committed(owner.authority().update(&started, Some(1), &Change::Complete(None)).await.unwrap());
+    traps.push(("range", fault(proxy, "KV/Range")));
+    assert_eq!(exposed.orchestrators().await.unwrap().len(), 1);
+    let renewal = traps.iter().position(|(name, _)| *name == "renewal").unwrap();
+    traps[renewal].1.sprung().await;
+    until("change told", SOON, async || {
+        let snapshot = watcher.snapshot().ok_or("nothing yet")?;
+        if snapshot.revision() >= done.revision { Ok(()) } else { Err("not that far") }
+    })
+    .await;
+    assert!(changes.next().await.is_some());
+    assert!(matches!(session.status(), Status::Live { .. }), "{:?}", session.status());
+    traps.push(("release", fault(proxy, "KV/Txn")));
+    owner.release().await.unwrap();
+    traps.push(("revoke", fault(proxy, "Lease/LeaseRevoke")));
+    session.close().await.unwrap();
+    for (name, trap) in traps {
+        assert!(trap.has_sprung(), "nothing happened to the {name}");
+    }
+    watcher.close().await.unwrap();
+    let mut client = etcd.client(0).await;
+    assert!(client.leases().await.unwrap().leases().is_empty(), "no lease is left");
+    let audited = audit(&etcd).await;
+    assert_eq!(audited.report.updates, 4, "two at the import, and two once each");
+    assert_eq!((audited.report.terms, audited.report.unclean), (1, 0));
+}
+
+async fn f12_every_kind_of_request_survives_the_loss_of_its_answer() {
+    one_life_with(Proxy::lose_answer).await;
+}
+
+async fn f12_every_kind_of_request_survives_its_own_loss() {
+    one_life_with(Proxy::lose_request).await;
+}
+
+async fn f12_a_server_that_goes_away_politely_costs_nothing() {
+    a_server_that_goes_away(GoAway::Graceful).await;
+}
+
+async fn f12_a_server_that_hangs_up_for_too_many_pings_costs_nothing() {
+    a_server_that_goes_away(GoAway::TooManyPings).await;
+}
+
+/// While requests are under way: those are answered or were never taken, and the library finds out which.
+async fn a_server_that_goes_away(how: GoAway) {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let proxy = etcd.members()[0].proxy();
+    let exposed = exposed(&etcd).await;
+    let tasks = 40;
+    exposed.import(&plan(), &spec(tasks), |_| {}).await.unwrap();
+    let owner = acquired(&session(&exposed, "owner").await).await;
+    let view = exposed.plan(&plan()).await.unwrap();
+    for task in view.tasks.keys().cloned() {
+        let (authority, view) = (owner.authority(), view.clone());
+        let starting = background(async move { authority.start(&view, &task).await.unwrap() });
+        proxy.go_away(how);
+        let started = committed(starting.await.unwrap());
+        let done = Change::Complete(None);
+        committed(owner.authority().update(&started, Some(1), &done).await.unwrap());
+    }
+    assert!(proxy.accepted() > 10, "{} connections: nobody went away", proxy.accepted());
+    assert!(matches!(owner.session().status(), Status::Live { .. }));
+    owner.release().await.unwrap();
+    let audited = audit(&etcd).await;
+    assert_eq!(audited.report.updates, 3 * u64::try_from(tasks).unwrap());
+}

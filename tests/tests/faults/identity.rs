@@ -1,0 +1,158 @@
+//! Users, passwords, tokens, roles: changed while somebody works.
+
+use std::time::Duration;
+
+use etcd_client::{Client, Permission, PermissionType};
+use planlease::{Config, Coordinator, Credentials, Error};
+use planlease_core::{session::Status, transition::Change};
+use planlease_tests::{
+    etcd::Etcd,
+    suite::PlainCase,
+    wait::{SOON, until},
+};
+use planlease_watcher::{Filter, Watcher};
+
+use crate::fleet::{TTL, acquired, committed, config, connected, ends, id, plan, session, spec};
+
+pub(crate) fn cases() -> Vec<PlainCase> {
+    crate::scenarios![
+        "on_etcd::identity": [
+            f32_a_server_that_forgets_all_tokens_costs_nothing,
+            f32_a_password_that_was_changed_ends_the_owner_without_a_storm,
+            f34_a_role_that_is_revoked_stops_the_writes_without_a_storm,
+        ],
+    ]
+}
+
+/// A TTL that outlives a restart.
+const PATIENT: Duration = Duration::from_secs(12);
+
+/// Turns on authentication: `root`, and `worker` who may do what planlease needs.
+async fn guarded(etcd: &Etcd) -> Client {
+    let mut admin = etcd.client(0).await;
+    admin.user_add("root", "secret", None).await.unwrap();
+    admin.user_grant_role("root", "root").await.unwrap();
+    admin.user_add("worker", "work", None).await.unwrap();
+    admin.role_add("workers").await.unwrap();
+    let ours = Permission::new(PermissionType::Readwrite, "/planlease/").with_prefix();
+    admin.role_grant_permission("workers", ours).await.unwrap();
+    admin.user_grant_role("worker", "workers").await.unwrap();
+    admin.auth_enable().await.unwrap();
+    let options = etcd_client::ConnectOptions::new().with_user("root", "secret").with_auto_token_refresh(true);
+    Client::connect(etcd.endpoints(), Some(options)).await.unwrap()
+}
+
+fn credentials(user: &str, password: &str) -> Option<Credentials> {
+    Some(Credentials { user: user.to_owned(), password: password.to_owned() })
+}
+
+fn worker(etcd: &Etcd, ttl: Duration) -> Config {
+    Config { ttl, credentials: credentials("worker", "work"), ..config(&etcd.endpoints()) }
+}
+
+/// Asked by who may read everything.
+async fn audit(etcd: &Etcd) {
+    let root = Config { credentials: credentials("root", "secret"), ..config(&etcd.endpoints()) };
+    let audited = connected(root).await.audit(|_| {}).await.unwrap();
+    assert_eq!(audited.report.violations, []);
+    assert!(audited.report.updates > 0);
+}
+
+/// Simple tokens live in the server's memory.
+async fn f32_a_server_that_forgets_all_tokens_costs_nothing() {
+    let etcd = Etcd::builder().start().await;
+    drop(guarded(&etcd).await);
+    let coordinator = connected(worker(&etcd, PATIENT)).await;
+    coordinator.import(&plan(), &spec(2), |_| {}).await.unwrap();
+    let watcher = Watcher::start(coordinator.clone());
+    let _subscription = watcher.subscribe(Filter::default(), None).await.unwrap();
+    let owner = acquired(&session(&coordinator, "owner").await).await;
+    for task in ["1", "2"] {
+        let member = &etcd.members()[0];
+        member.kill();
+        member.restart_unseen().await;
+        let view = coordinator.plan(&plan()).await.unwrap();
+        let started = committed(owner.authority().start(&view, &id(task)).await.unwrap());
+        let done = Change::Complete(None);
+        let done = committed(owner.authority().update(&started, Some(1), &done).await.unwrap());
+        watcher.wait_for(done.revision, SOON).await.unwrap();
+    }
+    assert!(matches!(owner.session().status(), Status::Live { .. }), "{:?}", owner.session().status());
+    assert_eq!(watcher.health().resyncs, 0);
+    owner.release().await.unwrap();
+    watcher.close().await.unwrap();
+    audit(&etcd).await;
+}
+
+/// How often anything was asked of the server.
+fn requests(coordinator: &Coordinator) -> u64 {
+    coordinator.traffic().values().sum()
+}
+
+/// The old one is worth nothing as soon as the token is.
+async fn f32_a_password_that_was_changed_ends_the_owner_without_a_storm() {
+    let etcd = Etcd::builder().argument("--auth-token-ttl=1").start().await;
+    let mut admin = guarded(&etcd).await;
+    let coordinator = connected(worker(&etcd, TTL)).await;
+    coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let owner = acquired(&session(&coordinator, "owner").await).await;
+    let view = coordinator.plan(&plan()).await.unwrap();
+    let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
+    let authority = owner.authority();
+    admin.user_change_password("worker", "new").await.unwrap();
+    let ending = ends(owner);
+    let refused = until("refusal", SOON, async || {
+        match authority.update(&started, Some(1), &Change::Progress("still there".into())).await {
+            Err(Error::Unauthenticated(cause)) => Ok(cause),
+            Err(Error::SessionLost(reason)) => panic!("nothing was said before {reason}"),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    println!("measured: a changed password is told as: {refused}");
+    let before = requests(&coordinator);
+    let (loss, ..) = ending.await.unwrap();
+    assert!(matches!(loss, planlease::Loss::Session(_)), "{loss:?}");
+    let asked = requests(&coordinator) - before;
+    assert!(asked < 60, "a storm: {asked} requests within a TTL");
+    let again = Coordinator::connect(Config { credentials: credentials("worker", "new"), ..worker(&etcd, TTL) });
+    let again = again.await.unwrap();
+    let owner = session(&again, "again").await.acquire(&plan(), planlease::AcquireOptions::default()).await;
+    owner.unwrap().release().await.unwrap();
+    audit(&etcd).await;
+}
+
+async fn f34_a_role_that_is_revoked_stops_the_writes_without_a_storm() {
+    let etcd = Etcd::builder().start().await;
+    let mut admin = guarded(&etcd).await;
+    let coordinator = connected(worker(&etcd, TTL)).await;
+    coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let owner = acquired(&session(&coordinator, "owner").await).await;
+    let view = coordinator.plan(&plan()).await.unwrap();
+    let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
+    admin.user_revoke_role("worker", "workers").await.unwrap();
+    let before = requests(&coordinator);
+    let began = tokio::time::Instant::now();
+    while began.elapsed() < TTL * 2 {
+        let outcome = owner.authority().update(&started, Some(1), &Change::Complete(None)).await;
+        match outcome {
+            Err(Error::PermissionDenied(_)) => {}
+            Err(Error::SessionLost(_)) => break,
+            other => panic!("{other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    println!("measured: after the role was revoked: {:?}", owner.session().status());
+    let asked = requests(&coordinator) - before;
+    assert!(asked < 150, "a storm: {asked} requests");
+    admin.user_grant_role("worker", "workers").await.unwrap();
+    let lost = !matches!(owner.session().status(), Status::Live { .. });
+    drop(owner);
+    let next = connected(worker(&etcd, TTL)).await;
+    let owner = session(&next, "next").await.acquire(&plan(), planlease::AcquireOptions::default()).await.unwrap();
+    let (recovered, _) = owner.recover().await.unwrap();
+    assert_eq!(recovered.len(), 1, "nothing was written meanwhile");
+    println!("measured: the ownership was lost with the role: {lost}");
+    owner.release().await.unwrap();
+    audit(&etcd).await;
+}

@@ -1,0 +1,46 @@
+//! What the world does to a fleet, on real etcd clusters: networks that fall silent in one direction, members that stop,
+//! answers that get lost, full disks, history that is forgotten, users who may not any more, clocks that jump.
+//!
+//! Each test is one scenario of a numbered list, and injects its fault for real. It ends with the audit of the store,
+//! read past all proxies, and holds what clients were told against the history. Lines that begin with `measured:` say
+//! how long things took.
+//!
+//! | file | what fails |
+//! | --- | --- |
+//! | `network.rs` | the wire between a client and its server |
+//! | `answers.rs` | single requests and answers |
+//! | `process.rs` | the process itself: dead, stopped, suspended, blocked, ended by an operator |
+//! | `cluster.rs` | members, leaders, majorities |
+//! | `space.rs` | the room on etcd's disk |
+//! | `store.rs` | the store itself: stale, restored, copied |
+//! | `identity.rs` | users, passwords, tokens, roles |
+//! | `watch.rs` | watchers: history that is gone, members that are silent, subscribers that sleep |
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
+#![expect(clippy::print_stdout, reason = "what was measured is told")]
+
+mod answers;
+mod cluster;
+mod fleet;
+mod identity;
+mod network;
+mod process;
+mod space;
+mod store;
+mod watch;
+
+use planlease_tests::suite::Suite;
+
+fn main() -> std::process::ExitCode {
+    Suite::new("faults")
+        .on([])
+        .plain(network::cases())
+        .plain(answers::cases())
+        .plain(process::cases())
+        .plain(cluster::cases())
+        .plain(watch::cases())
+        .plain(space::cases())
+        .plain(store::cases())
+        .plain(identity::cases())
+        .run()
+}

@@ -1,0 +1,74 @@
+//! Orchestrators that start the same plan at the same moment.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use planlease_tests::{
+    program::Process,
+    suite::Fixture,
+    wait::{SOON, until},
+};
+
+use crate::{
+    history::History,
+    room::{OWNED_BY_OTHER, Room, go, plan_file},
+};
+
+const TTL: Duration = Duration::from_secs(15);
+
+/// How many orchestrators start a plan at once, round by round.
+const ROUNDS: [usize; 6] = [2, 2, 2, 2, 2, 50];
+
+const TASKS: usize = 3;
+
+/// What `run` gives who owns a plan, and who waits for it.
+const ACQUIRED: &str = r#""event":"acquired""#;
+const WAITING: &str = r#""event":"waiting""#;
+
+/// Leaves a line with the task and the ownership, and goes on once the test says so.
+const WORK: &str = r#"
+    echo "$PLANLEASE_TASK $PLANLEASE_FENCING_TOKEN" >> "$ROOM/$PLANLEASE_PLAN.log"
+    until [ -e "$ROOM/$PLANLEASE_PLAN.go" ]; do sleep 0.05; done
+"#;
+
+pub(crate) async fn r03_two_orchestrators_start_one_plan(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    for (round, orchestrators) in ROUNDS.into_iter().enumerate() {
+        let plan = format!("wanted-{round}");
+        room.import(&plan, &plan_file(TASKS, WORK)).await;
+        let start = |n| room.gated(&["run", &plan, "-o", "jsonl"], &format!("{plan}.{n}"));
+        let mut all: Vec<Process> = (0..orchestrators).map(start).collect();
+        go(&mut all);
+        let owners = until("word from all of them", SOON, async || {
+            let told = |what| all.iter().filter(|one: &&Process| one.said().contains(what)).count();
+            let (owners, waiting) = (told(ACQUIRED), told(WAITING));
+            if owners + waiting >= orchestrators { Ok(owners) } else { Err((owners, waiting)) }
+        })
+        .await;
+        assert_eq!(owners, 1, "exactly one of {orchestrators} owns {plan}");
+        let shown = room.json(&["owner", "show", &plan]).await;
+        assert_eq!(shown["owner"]["term"], 1, "{shown}");
+        assert_eq!(shown["waiting"].as_array().unwrap().len(), orchestrators - 1, "{shown}");
+        // Whoever does not want to wait is sent away.
+        room.program().run_to(OWNED_BY_OTHER, ["hold", &plan, "--no-wait", "--", "true"]).await;
+
+        std::fs::write(room.path(&format!("{plan}.go")), "").unwrap();
+        for one in &mut all {
+            assert_eq!(one.until_ended(SOON).await, Some(0), "{}", one.said());
+        }
+        each_task_ran_once_and_for_the_first_owner(&room, &plan);
+    }
+    // At every revision there was at most one owner: the audit replays that. This is who it was.
+    let report = room.audit().await;
+    assert!(report["terms"].as_u64() >= Some(ROUNDS.len() as u64), "{report}");
+    let history = History::read(&room).await;
+    let left = history.at(history.last()).into_values().filter(|plan| plan.owner().is_some()).count();
+    assert_eq!(left, 0, "every plan was given back");
+}
+
+fn each_task_ran_once_and_for_the_first_owner(room: &Room, plan: &str) {
+    let log = room.text(&format!("{plan}.log"));
+    let distinct: BTreeSet<&str> = log.lines().collect();
+    let expected: Vec<String> = (1..=TASKS).map(|n| format!("{n:03} 1.1")).collect();
+    assert_eq!(distinct, expected.iter().map(String::as_str).collect(), "in {plan}");
+    assert_eq!(log.lines().count(), TASKS, "in {plan}: {log}");
+}
