@@ -181,12 +181,7 @@ impl Orchestrator {
                     biased; // Renewals first, so that no command is killed for want of a message.
                     changed = status.changed() => match (changed, *status.borrow_and_update()) {
                         (Ok(()), live @ Status::Live { .. }) => extend(commands.as_ref(), live),
-                        (Ok(()), Status::Lost(_)) | (Err(_), _) => {
-                            while let Some((plan, ended)) = runners.next().await {
-                                self.ended(&plan, &ended);
-                            }
-                            return Ok(true);
-                        }
+                        (Ok(()), Status::Lost(_)) | (Err(_), _) => return Ok(self.lose(runners).await),
                     },
                     _ = self.stop.changed() => break,
                     Some((plan, ended)) = runners.next() => {
@@ -201,6 +196,8 @@ impl Orchestrator {
                                 runners.push(Box::pin(Runner::run(shared.clone(), *ownership)));
                             }
                             Won::Nothing => {}
+                            // Told before the session itself has found out: its keys are gone, and the runners hear of that.
+                            Won::SessionLost => return Ok(self.lose(runners).await),
                             Won::Gone(plan) => drop(self.open.remove(&plan)),
                             Won::Done(plan, success) => {
                                 self.open.remove(&plan);
@@ -212,6 +209,14 @@ impl Orchestrator {
                 }
             }
         }
+    }
+
+    /// The session is lost: waits until everything that ran under it has come to its end. Always true.
+    async fn lose(&mut self, mut runners: Runners) -> bool {
+        while let Some((plan, ended)) = runners.next().await {
+            self.ended(&plan, &ended);
+        }
+        true
     }
 
     fn ended(&mut self, plan: &PlanName, ended: &Ended) {
@@ -239,6 +244,8 @@ enum Won {
     Gone(PlanName),
     /// Something went wrong that trying again may mend.
     Nothing,
+    /// etcd says that there is no such session.
+    SessionLost,
 }
 
 /// Stands in line for all of these plans at once; the first one that comes ends it, and leaves the other lines. Never
@@ -299,14 +306,14 @@ async fn settle(session: &Session, ownership: Ownership) -> Result<Won, Error> {
 /// What trying again can mend is waited out: the session's end, if it comes to that, is seen elsewhere.
 async fn trouble(error: Error, reporter: &Reporter) -> Result<Won, Error> {
     match error {
-        Error::Unreachable(_)
-        | Error::OutcomeUnknown(_)
-        | Error::SessionLost(_)
-        | Error::OwnershipLost(_)
-        | Error::NoSpace(_) => {
+        Error::Unreachable(_) | Error::OutcomeUnknown(_) | Error::OwnershipLost(_) | Error::NoSpace(_) => {
             reporter.tell(&Report::Trouble(chain(&error)));
             tokio::time::sleep(SESSION_AGAIN).await;
             Ok(Won::Nothing)
+        }
+        Error::SessionLost(reason) => {
+            reporter.tell(&Report::Trouble(reason.to_string()));
+            Ok(Won::SessionLost)
         }
         error => Err(error),
     }

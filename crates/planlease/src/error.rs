@@ -161,6 +161,13 @@ fn list(problems: &[SpecError]) -> String {
 #[error("{0}")]
 pub struct Cause(String);
 
+impl Error {
+    /// What was sent may have been carried out by a try that was not answered, and what is there now does not tell.
+    pub(crate) fn outcome_unknown(why: &str) -> Self {
+        Self::OutcomeUnknown(Cause(why.to_owned()))
+    }
+}
+
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         let cause = Cause(fault.to_string());

@@ -51,9 +51,11 @@ impl Coordinator {
             let key = self.layout().of(plan, &planlease_core::keys::PlanKey::Owner(first.lease));
             let txn = Transaction::when([Compare::Created(key.clone(), Some(first.joined))])
                 .then([Op::Delete(key)]);
-            return match self.etcd().settle(&txn).await?.branch {
-                Branch::Then => Ok(Released { by: first.name(), term: None }),
-                Branch::Otherwise => Err(Error::OwnershipLost(plan.clone())),
+            let reply = self.etcd().settle(&txn).await?;
+            return match reply.branch {
+                Branch::Otherwise if !reply.uncertain => Err(Error::OwnershipLost(plan.clone())),
+                // Also by an earlier try, whose answer got lost: the key is gone.
+                Branch::Then | Branch::Otherwise => Ok(Released { by: first.name(), term: None }),
             };
         };
         let ticket =

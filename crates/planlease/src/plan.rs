@@ -358,12 +358,15 @@ impl<'a> Import<'a> {
             session.close().await?;
             return imported;
         }
-        self.refused(spec, mark)
+        self.refused(spec, mark, reply.uncertain)
     }
 
     /// A large plan: the mark, then the tasks, then the key that makes it appear.
     async fn in_chunks(self, session: &Session, mut progress: impl FnMut(usize)) -> Result<Imported, Error> {
-        let mark = self.mark(session.lease()).await?;
+        let mark = match self.mark(session.lease()).await? {
+            Marked::Ours(mark) => mark,
+            Marked::Done(imported) => return Ok(imported),
+        };
         let marked = || Compare::Created(self.key(&PlanKey::Import), Some(mark));
         let parts = self.puts.len() - self.spec.tasks.len();
         let mut written = 0;
@@ -383,13 +386,15 @@ impl<'a> Import<'a> {
         let mut reply = self.coordinator.etcd().settle(&txn).await?;
         match reply.branch {
             Branch::Then => Ok(Imported::Created(reply.revision)),
-            Branch::Otherwise => self.refused(reply.row(), reply.row()),
+            Branch::Otherwise => {
+                let (spec, mark) = (reply.row(), reply.row());
+                self.refused(spec, mark, reply.uncertain)
+            }
         }
     }
 
-    /// Puts the mark of this import, which lives on the session, and clears away what a dead one left behind. Returns
-    /// its create revision: what every further write compares.
-    async fn mark(&self, lease: LeaseId) -> Result<Revision, Error> {
+    /// Puts the mark of this import, which lives on the session, and clears away what a dead one left behind.
+    async fn mark(&self, lease: LeaseId) -> Result<Marked, Error> {
         let layout = self.coordinator.layout();
         let (spec, mark) = (self.key(&PlanKey::Spec), self.key(&PlanKey::Import));
         let record = ImportRecord {
@@ -408,21 +413,26 @@ impl<'a> Import<'a> {
                 .otherwise([Op::Get(spec), Op::Get(mark)]);
         let mut reply = self.coordinator.etcd().settle(&txn).await?;
         if reply.branch == Branch::Then {
-            return Ok(reply.revision);
+            return Ok(Marked::Ours(reply.revision));
         }
         let (spec, mark) = (reply.row(), reply.row());
         match &mark {
-            Some(entry) if entry.lease == Some(lease) => Ok(entry.created), // The answer got lost.
-            _ => Err(self.refused(spec, mark).err().unwrap_or_else(|| Error::PlanExists(self.plan.clone()))),
+            Some(entry) if entry.lease == Some(lease) => Ok(Marked::Ours(entry.created)), // The answer got lost.
+            // An earlier try may have put a mark and lost it again. Nothing hangs on it.
+            _ => self.refused(spec, mark, false).map(Marked::Done),
         }
     }
 
-    /// What is in the way.
-    fn refused(&self, spec: Option<Entry>, mark: Option<Entry>) -> Result<Imported, Error> {
+    /// What is in the way. `uncertain`: an earlier try of ours may have made the plan before whatever is there now.
+    fn refused(&self, spec: Option<Entry>, mark: Option<Entry>, uncertain: bool) -> Result<Imported, Error> {
+        let ours = spec.as_ref().filter(|entry| entry.value == self.head);
+        if let Some(entry) = ours {
+            return Ok(Imported::Created(entry.created)); // The answer got lost.
+        }
+        if uncertain {
+            return Err(Error::outcome_unknown("the plan may have been made, and deleted by somebody since"));
+        }
         if let Some(entry) = spec {
-            if entry.value == self.head {
-                return Ok(Imported::Created(entry.created)); // The answer got lost.
-            }
             let present: PlanSpec = codec::decode(&entry.value)?;
             let digest = |spec: &PlanSpec| spec.source.as_ref().map(|source| source.sha256.clone());
             let same = digest(&present).is_some() && digest(&present) == digest(self.spec);
@@ -434,6 +444,14 @@ impl<'a> Import<'a> {
             by: by.unwrap_or_else(|| "somebody".to_owned()),
         })
     }
+}
+
+/// What putting the mark of an import came to.
+enum Marked {
+    /// It is there; its create revision is what every further write compares.
+    Ours(Revision),
+    /// There is nothing to do: somebody has imported the same.
+    Done(Imported),
 }
 
 /// As many writes from the front as fit into one transaction.

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: gets the servers, runs every test, and says what was not run and why.
+//! `cargo xtask test`: gets the servers, runs every test, the short form of the simulation and its deliberate bugs, and says
+//! what was not run and why.
 
 use std::env;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -9,6 +10,7 @@ use clap::Args;
 
 use crate::etcd;
 use crate::run::{Failure, Result, cargo, run, shown, step};
+use crate::simulation;
 use crate::summary::Summary;
 
 /// Flags of `cargo xtask test`.
@@ -63,7 +65,11 @@ pub(crate) fn test(options: &Options) -> Result {
         command.args(["--skip", name]);
     }
     let (finished, summary) = run_and_count(&mut command)?;
-    report(finished, summary, &left_out)
+    let simulated = match options.filter {
+        Some(_) => Ok(()), // Whoever wants one test does not want two hundred seeds.
+        None => simulation::short().and_then(|()| simulation::bugs(&simulation::Bugs::default())),
+    };
+    report(finished, summary, &left_out).and(simulated)
 }
 
 /// Most tests wait for a server, not for a core.

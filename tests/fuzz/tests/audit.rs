@@ -13,6 +13,7 @@ use planlease_core::{
     transition::{self, TaskStatus, Write},
 };
 use planlease_fuzz::{
+    INPUT_BYTES,
     deadline::{Deadline, EACH},
     history::{History, changes},
     records::Kind,
@@ -26,7 +27,7 @@ const MAX_SENTENCE: usize = 1024;
 #[test]
 fn no_history_breaks_the_audit() {
     let deadline = Deadline::of(EACH);
-    check!().with_type::<(History, bool)>().for_each(|(history, seeded)| {
+    check!().with_max_len(INPUT_BYTES).with_type::<(History, bool)>().for_each(|(history, seeded)| {
         deadline.within(history.clone(), || {
             let (sets, present) = history.play();
             let mut audit = Audit::new();
@@ -47,7 +48,7 @@ fn no_history_breaks_the_audit() {
 
 #[test]
 fn a_history_of_our_own_breaks_no_rule() {
-    check!().with_type::<History>().for_each(|history| {
+    check!().with_max_len(INPUT_BYTES).with_type::<History>().for_each(|history| {
         let mut audit = Audit::new();
         history.straight().play().0.iter().for_each(|set| audit.apply(set));
         assert_eq!(audit.report().violations, []);
@@ -152,7 +153,7 @@ struct Deed {
 
 #[test]
 fn whatever_a_task_is_every_change_is_allowed_or_refused_and_the_audit_agrees() {
-    check!().with_type::<Deed>().for_each(|deed| {
+    check!().with_max_len(INPUT_BYTES).with_type::<Deed>().for_each(|deed| {
         let Some(record) = deed.record.read() else { return };
         let change = changes()[usize::from(deed.change) % changes().len()].clone();
         let writer = Writer {
@@ -174,16 +175,18 @@ fn whatever_a_task_is_every_change_is_allowed_or_refused_and_the_audit_agrees() 
 #[test]
 fn any_two_records_can_be_compared_and_any_orphan_recovered() {
     let spec: PlanSpec = codec::decode(Kind::Spec.example().to_string().as_bytes()).unwrap();
-    check!().with_type::<(Record, Record, u8, Edge)>().for_each(|(before, after, which, edge)| {
-        let (Some(before), Some(after)) = (before.read(), after.read()) else { return };
-        drop(transition::is_allowed(&before, &after));
-        let alive = Alive { owner: guard(*which, *edge), workers: [].into() };
-        if orphan::is_orphan(&after, &alive) {
-            for task in ["1.1", "1.2", "unknown"] {
-                drop(orphan::recovery(&spec, &TaskId::new(task).unwrap(), &after));
+    check!().with_max_len(INPUT_BYTES).with_type::<(Record, Record, u8, Edge)>().for_each(
+        |(before, after, which, edge)| {
+            let (Some(before), Some(after)) = (before.read(), after.read()) else { return };
+            drop(transition::is_allowed(&before, &after));
+            let alive = Alive { owner: guard(*which, *edge), workers: [].into() };
+            if orphan::is_orphan(&after, &alive) {
+                for task in ["1.1", "1.2", "unknown"] {
+                    drop(orphan::recovery(&spec, &TaskId::new(task).unwrap(), &after));
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 #[derive(Clone, Debug, TypeGenerator)]
@@ -196,38 +199,40 @@ struct InLine {
 #[test]
 fn whatever_the_line_is_a_decision_is_made() {
     let record: CandidateRecord = codec::decode(Kind::Candidate.example().to_string().as_bytes()).unwrap();
-    check!().with_type::<InLine>().for_each(|InLine { candidates, term, ended }| {
-        let candidates: Vec<Candidate> = candidates
-            .iter()
-            .map(|(lease, joined, ours)| Candidate {
-                lease: lease.lease(),
-                joined: joined.revision(),
-                record: ours.then(|| record.clone()),
-            })
-            .collect();
-        let term = term.as_ref().and_then(|(number, lease, revision)| {
-            let mut term = Kind::Term.example();
-            term["number"] = number.value();
-            term["generation"] = number.value();
-            term["lease"] = lease.lease().to_string().into();
-            if !ended {
-                term.as_object_mut().unwrap().remove("ended");
+    check!().with_max_len(INPUT_BYTES).with_type::<InLine>().for_each(
+        |InLine { candidates, term, ended }| {
+            let candidates: Vec<Candidate> = candidates
+                .iter()
+                .map(|(lease, joined, ours)| Candidate {
+                    lease: lease.lease(),
+                    joined: joined.revision(),
+                    record: ours.then(|| record.clone()),
+                })
+                .collect();
+            let term = term.as_ref().and_then(|(number, lease, revision)| {
+                let mut term = Kind::Term.example();
+                term["number"] = number.value();
+                term["generation"] = number.value();
+                term["lease"] = lease.lease().to_string().into();
+                if !ended {
+                    term.as_object_mut().unwrap().remove("ended");
+                }
+                let term: TermRecord = codec::decode(term.to_string().as_bytes()).ok()?;
+                Some((revision.revision(), term))
+            });
+            let line = Line::new(candidates, term);
+            assert!(line.candidates().is_sorted_by_key(|candidate| candidate.joined));
+            drop(line.guard());
+            for candidate in line.candidates() {
+                drop((line.standing(candidate.lease), candidate.name()));
             }
-            let term: TermRecord = codec::decode(term.to_string().as_bytes()).ok()?;
-            Some((revision.revision(), term))
-        });
-        let line = Line::new(candidates, term);
-        assert!(line.candidates().is_sorted_by_key(|candidate| candidate.joined));
-        drop(line.guard());
-        for candidate in line.candidates() {
-            drop((line.standing(candidate.lease), candidate.name()));
-        }
-        drop(term::hand_over(&line, &record.orchestrator));
-        let last = line.term.as_ref().map(|(_, term)| term);
-        let successor =
-            Successor { record: record.clone(), lease: LeaseId::from_wire(1).unwrap(), guard: None };
-        let next = term::succeed(last, Generation(1), &successor, WallTime(0));
-        assert!(last.is_none_or(|last| last.number <= next.term.number));
-        drop(term::end(&next.term, Ending::Clean, WallTime(i64::MIN)));
-    });
+            drop(term::hand_over(&line, &record.orchestrator));
+            let last = line.term.as_ref().map(|(_, term)| term);
+            let successor =
+                Successor { record: record.clone(), lease: LeaseId::from_wire(1).unwrap(), guard: None };
+            let next = term::succeed(last, Generation(1), &successor, WallTime(0));
+            assert!(last.is_none_or(|last| last.number <= next.term.number));
+            drop(term::end(&next.term, Ending::Clean, WallTime(i64::MIN)));
+        },
+    );
 }

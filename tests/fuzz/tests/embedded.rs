@@ -14,6 +14,7 @@ use etcd_client::{
 };
 use planlease_embedded::{Options, Server};
 use planlease_fuzz::{
+    INPUT_BYTES,
     deadline::{Deadline, EACH},
     grpc::{self, Answer, Frames, framed},
     panics,
@@ -151,7 +152,7 @@ async fn watched(channel: &Channel, from: i64, until: i64) -> Vec<(i64, Vec<PbEv
 #[test]
 fn arbitrary_bytes_as_requests_are_answered() {
     let deadline = Deadline::of(EACH);
-    check!().with_type::<Vec<(u8, Vec<u8>)>>().for_each(|requests| {
+    check!().with_max_len(INPUT_BYTES).with_type::<Vec<(u8, Vec<u8>)>>().for_each(|requests| {
         deadline.within(requests.clone(), || {
             run(async |channel| {
                 for (method, message) in requests.iter().take(24) {
@@ -166,7 +167,7 @@ fn arbitrary_bytes_as_requests_are_answered() {
 #[test]
 fn arbitrary_frames_as_requests_are_answered() {
     let deadline = Deadline::of(EACH);
-    check!().with_type::<Vec<(u8, Vec<u8>)>>().for_each(|requests| {
+    check!().with_max_len(INPUT_BYTES).with_type::<Vec<(u8, Vec<u8>)>>().for_each(|requests| {
         deadline.within(requests.clone(), || {
             run(async |channel| {
                 for (method, bytes) in requests.iter().take(24) {
@@ -198,24 +199,34 @@ impl Number {
         }
     }
 
+    /// Of a lease: mostly none or one that is there, since nothing else can be put.
+    fn lease(self) -> i64 {
+        match self {
+            Self::Small(n) => i64::from(n % 3),
+            Self::Any(_) => 0,
+            Self::Edge(_) => self.get(),
+        }
+    }
+
     fn code(self) -> i32 {
         i32::try_from(self.get()).unwrap_or(i32::MIN)
     }
 }
 
-/// One of few keys, so that they meet; or any.
+/// One of few keys, so that they meet; now and then any.
 #[derive(Clone, Debug, TypeGenerator)]
 enum Name {
     Few(u8),
+    Odd(u8),
+    Usual(u8),
     Any(Vec<u8>),
 }
 
 impl Name {
     fn get(&self) -> Vec<u8> {
         match self {
-            Self::Few(n) => {
-                [&b"a"[..], b"b", b"ba", b"c", b"\0", b"", b"\xff", b"d"][usize::from(n % 8)].to_vec()
-            }
+            Self::Few(n) | Self::Usual(n) => [&b"a"[..], b"b", b"ba", b"c"][usize::from(n % 4)].to_vec(),
+            Self::Odd(n) => [&b"\0"[..], b"", b"\xff", b"d"][usize::from(n % 4)].to_vec(),
             Self::Any(bytes) => bytes.clone(),
         }
     }
@@ -251,6 +262,41 @@ enum Ask {
     TimeToLive(Number),
     HashKv(Number),
     Watch(Vec<WatchAsk>),
+    /// What clients usually do: it nearly always does something.
+    Usual(Simple),
+    /// The same, several in one transaction.
+    Together(Vec<Simple>),
+}
+
+/// A key that is put, or some that are deleted.
+#[derive(Clone, Debug, TypeGenerator)]
+struct Simple {
+    key: u8,
+    /// Up to which key it deletes; a put if that is none.
+    until: u8,
+    value: u8,
+    lease: u8,
+}
+
+impl Simple {
+    fn op(&self) -> PbTxnOpRequest {
+        let key = Name::Usual(self.key).get();
+        match self.until % 12 {
+            n @ 0..4 => {
+                let (range_end, prev_kv) = (Name::Usual(n).get(), true);
+                PbTxnOpRequest::RequestDeleteRange(PbDeleteRequest { key, range_end, prev_kv })
+            }
+            _ => {
+                let (value, lease) = (vec![self.value], i64::from(self.lease % 3));
+                PbTxnOpRequest::RequestPut(PbPutRequest { key, value, lease, ..Default::default() })
+            }
+        }
+    }
+}
+
+fn together(all: &[Simple]) -> PbTxnRequest {
+    let ops = all.iter().take(4).map(|one| PbTxnRequestOp { request: Some(one.op()) });
+    PbTxnRequest { success: ops.collect(), ..Default::default() }
 }
 
 #[derive(Clone, Debug, TypeGenerator)]
@@ -303,7 +349,7 @@ fn put_request(ask: &Ask) -> Option<PbPutRequest> {
     Some(PbPutRequest {
         key: key.get(),
         value,
-        lease: lease.get(),
+        lease: lease.lease(),
         prev_kv: *prev_kv,
         ignore_value,
         ignore_lease,
@@ -380,6 +426,8 @@ async fn ask(channel: &Channel, ask: &Ask) {
         Ask::Put { .. } => ("KV/Put", put_request(ask).expect("it is one").encode_to_vec()),
         Ask::Delete { .. } => ("KV/DeleteRange", delete_request(ask).expect("it is one").encode_to_vec()),
         Ask::Txn(txn) => ("KV/Txn", txn_request(txn).encode_to_vec()),
+        Ask::Usual(one) => ("KV/Txn", together(std::slice::from_ref(one)).encode_to_vec()),
+        Ask::Together(all) => ("KV/Txn", together(all).encode_to_vec()),
         Ask::Compact(revision, physical) => (
             "KV/Compact",
             PbCompactionRequest { revision: revision.get(), physical: *physical }.encode_to_vec(),
@@ -416,9 +464,16 @@ async fn ask(channel: &Channel, ask: &Ask) {
 #[test]
 fn requests_with_anything_in_their_fields_are_answered_as_etcd_would() {
     let deadline = Deadline::of(EACH);
-    check!().with_type::<Vec<Ask>>().for_each(|asks| {
+    check!().with_max_len(INPUT_BYTES).with_type::<Vec<Ask>>().for_each(|asks| {
         deadline.within(asks.clone(), || {
             run(async |channel| {
+                for id in [1, 2] {
+                    let grant = PbLeaseGrantRequest { id, ttl: 600 };
+                    assert_eq!(
+                        call(channel, "Lease/LeaseGrant", &grant.encode_to_vec()).await.status.code(),
+                        Code::Ok
+                    );
+                }
                 for one in asks.iter().take(40) {
                     ask(channel, one).await;
                 }

@@ -6,6 +6,7 @@ use std::{io, time::Duration};
 use bolero::{TypeGenerator, check};
 use planlease_embedded::{Options, Server};
 use planlease_fuzz::{
+    INPUT_BYTES,
     deadline::{Deadline, EACH},
     grpc::framed,
     panics,
@@ -169,7 +170,7 @@ fn arbitrary_bytes_on_a_connection_do_no_harm() {
 #[test]
 fn arbitrary_frames_on_a_connection_do_no_harm() {
     let deadline = Deadline::of(EACH);
-    check!().with_type::<Vec<Piece>>().for_each(|pieces| {
+    check!().with_max_len(INPUT_BYTES).with_type::<Vec<Piece>>().for_each(|pieces| {
         deadline.within(pieces.clone(), || {
             let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
             let frames: Vec<u8> = pieces.iter().flat_map(Piece::bytes).collect();

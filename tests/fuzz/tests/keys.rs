@@ -5,7 +5,10 @@ use planlease_core::{
     LeaseId, Namespace, OrchestratorId, PlanName, TaskId, TermNumber,
     keys::{Key, Layout, PlanKey},
 };
-use planlease_fuzz::edit::{self, Edit};
+use planlease_fuzz::{
+    INPUT_BYTES,
+    edit::{self, Edit},
+};
 
 fn layout() -> Layout {
     Layout::new("/planlease", &Namespace::default())
@@ -76,26 +79,28 @@ fn keys(plan: &Name, other: &Name, number: u64) -> Vec<Key> {
 
 #[test]
 fn every_name_makes_a_key_that_reads_back_and_no_other_key_does() {
-    check!().with_type::<(Name, Name, u64, Vec<Edit>)>().for_each(|(plan, other, number, edits)| {
-        let layout = layout();
-        for key in keys(plan, other, *number) {
-            let mut bytes = layout.key(&key);
-            assert_eq!(layout.parse(&bytes), Some(key.clone()));
-            let range = layout.everything();
-            assert!(range.start <= bytes && bytes < range.end);
-            if let Key::Plan(plan, _) = &key {
-                let range = layout.plan(plan);
+    check!().with_max_len(INPUT_BYTES).with_type::<(Name, Name, u64, Vec<Edit>)>().for_each(
+        |(plan, other, number, edits)| {
+            let layout = layout();
+            for key in keys(plan, other, *number) {
+                let mut bytes = layout.key(&key);
+                assert_eq!(layout.parse(&bytes), Some(key.clone()));
+                let range = layout.everything();
                 assert!(range.start <= bytes && bytes < range.end);
+                if let Key::Plan(plan, _) = &key {
+                    let range = layout.plan(plan);
+                    assert!(range.start <= bytes && bytes < range.end);
+                }
+                edit::make(&mut bytes, &edits[..edits.len().min(2)], ODD);
+                check_key(&bytes);
             }
-            edit::make(&mut bytes, &edits[..edits.len().min(2)], ODD);
-            check_key(&bytes);
-        }
-    });
+        },
+    );
 }
 
 #[test]
 fn every_namespace_and_root_makes_keys_of_its_own() {
-    check!().with_type::<(Name, Name)>().for_each(|(one, other)| {
+    check!().with_max_len(INPUT_BYTES).with_type::<(Name, Name)>().for_each(|(one, other)| {
         let names = [one, other].map(|name| Namespace::new(name.text()));
         let [Ok(one), Ok(other)] = names else { return };
         let (here, there) = (Layout::new("/a", &one), Layout::new("/a", &other));

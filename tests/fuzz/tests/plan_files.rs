@@ -3,6 +3,7 @@
 use bolero::{TypeGenerator, check};
 use planlease_formats::{Format, MAX_FILE, parse_as};
 use planlease_fuzz::{
+    INPUT_BYTES,
     confine::{MIB, is_confined},
     deadline::{Deadline, EACH},
     edit::{self, Edit},
@@ -30,7 +31,7 @@ struct Edited {
 #[test]
 fn edited_files_are_read_or_refused() {
     let (deadline, real) = (Deadline::of(EACH), plans::real());
-    check!().with_type::<Edited>().for_each(|edited| {
+    check!().with_max_len(INPUT_BYTES).with_type::<Edited>().for_each(|edited| {
         deadline.within(edited.clone(), || {
             let (format, mut bytes) = real[usize::from(edited.file) % real.len()].clone();
             edit::make(&mut bytes, &edited.edits, WORDS);
@@ -43,7 +44,7 @@ fn edited_files_are_read_or_refused() {
 #[test]
 fn nearly_valid_files_are_read_or_refused() {
     let deadline = Deadline::of(EACH);
-    check!().with_type::<(Nearly, Vec<Edit>)>().for_each(|(nearly, edits)| {
+    check!().with_max_len(INPUT_BYTES).with_type::<(Nearly, Vec<Edit>)>().for_each(|(nearly, edits)| {
         deadline.within((nearly.clone(), edits.clone()), || {
             let texts = [nearly.markdown(), nearly.toml()];
             for ((format, name), text) in FORMATS.into_iter().zip(texts) {

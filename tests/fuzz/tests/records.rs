@@ -4,6 +4,7 @@
 use bolero::{TypeGenerator, check};
 use planlease_core::codec;
 use planlease_fuzz::{
+    INPUT_BYTES,
     confine::{MIB, is_confined},
     deadline::{Deadline, EACH},
     edit::{self, Edit},
@@ -32,7 +33,7 @@ struct Edited {
 #[test]
 fn edited_records_are_read_or_refused() {
     let deadline = Deadline::of(EACH);
-    check!().with_type::<Edited>().for_each(|Edited { kind, edits }| {
+    check!().with_max_len(INPUT_BYTES).with_type::<Edited>().for_each(|Edited { kind, edits }| {
         let kind = ALL[usize::from(*kind) % ALL.len()];
         let mut bytes = kind.example().to_string().into_bytes();
         edit::make(&mut bytes, edits, WORDS);
@@ -79,7 +80,7 @@ fn paths(value: &Value, here: &str, found: &mut Vec<String>) {
 #[test]
 fn records_with_other_values_in_them_are_read_or_refused() {
     let (deadline, values) = (Deadline::of(EACH), values());
-    check!().with_type::<Vec<Replaced>>().for_each(|replaced| {
+    check!().with_max_len(INPUT_BYTES).with_type::<Vec<Replaced>>().for_each(|replaced| {
         let Some(first) = replaced.first() else { return };
         let kind = ALL[usize::from(first.kind) % ALL.len()];
         let mut record = kind.example();
@@ -205,7 +206,7 @@ fn reading_takes_memory_in_proportion_to_the_value() {
 
 #[test]
 fn a_text_is_cut_to_the_size_that_is_asked_for() {
-    check!().with_type::<(String, u16)>().for_each(|(text, max)| {
+    check!().with_max_len(INPUT_BYTES).with_type::<(String, u16)>().for_each(|(text, max)| {
         let max = 64 + usize::from(*max) % 512;
         let short = codec::shorten(text, max);
         assert!(short.len() <= max, "{} of {max}", short.len());

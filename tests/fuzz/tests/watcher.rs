@@ -5,6 +5,7 @@ use bolero::check;
 use planlease::RawSnapshot;
 use planlease_core::Revision;
 use planlease_fuzz::{
+    INPUT_BYTES,
     deadline::{Deadline, EACH},
     history::History,
 };
@@ -19,7 +20,7 @@ fn follow(follower: &mut Snapshot, told: Option<ChangeSet>, store: &Store) {
 #[test]
 fn who_follows_the_changes_of_any_history_holds_what_the_watcher_holds() {
     let deadline = Deadline::of(EACH);
-    check!().with_type::<(History, History)>().for_each(|(history, another)| {
+    check!().with_max_len(INPUT_BYTES).with_type::<(History, History)>().for_each(|(history, another)| {
         deadline.within((history.clone(), another.clone()), || {
             let (sets, other) = (history.play().0, another.straight().play().1);
             let mut store = Store::load(&other);
@@ -41,7 +42,7 @@ fn who_follows_the_changes_of_any_history_holds_what_the_watcher_holds() {
 #[test]
 fn a_list_is_taken_over_whatever_was_held_before() {
     let deadline = Deadline::of(EACH);
-    check!().with_type::<(History, History)>().for_each(|(history, another)| {
+    check!().with_max_len(INPUT_BYTES).with_type::<(History, History)>().for_each(|(history, another)| {
         deadline.within((history.clone(), another.clone()), || {
             let mut store = Store::load(&another.play().1);
             for set in another.play().0 {
@@ -57,7 +58,7 @@ fn a_list_is_taken_over_whatever_was_held_before() {
 
 #[test]
 fn following_a_history_of_our_own_leads_to_what_a_list_shows() {
-    check!().with_type::<History>().for_each(|history| {
+    check!().with_max_len(INPUT_BYTES).with_type::<History>().for_each(|history| {
         let (sets, present) = history.straight().play();
         let first = RawSnapshot { revision: Revision::from_wire(1).unwrap(), entries: Vec::new() };
         let mut store = Store::load(&first);

@@ -228,7 +228,7 @@ pub fn alive(place: Place) -> Alive {
 
 /// The id of the lease, as etcd knows it.
 #[must_use]
-pub fn lease_id(lease: Lease) -> LeaseId {
+pub(crate) fn lease_id(lease: Lease) -> LeaseId {
     LeaseId::from_wire(lease_number(lease).into()).expect("none of them is 0")
 }
 

@@ -1,17 +1,20 @@
 //! What can be left out of the protocol, one thing at a time, to see what it is there for.
 
+use clap::ValueEnum;
+
 use crate::{
     bounds::{Bounds, SECONDS},
     check,
     model::Ownership,
-    time::Session,
+    properties,
+    time::{self, Session},
 };
 
 /// No counterexample is longer.
 const MOST_STEPS: usize = 20;
 
 /// One thing left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Flaw {
     /// A write compares the record, and not the writer's key.
     WriteUnguarded,
@@ -95,6 +98,27 @@ impl Flaw {
         }
     }
 
+    /// The property that it breaks.
+    #[must_use]
+    pub fn breaks(self) -> &'static str {
+        match self {
+            Self::WriteUnguarded => properties::GUARDED,
+            Self::ReleaseUnguarded | Self::RemovalBlind => properties::OWN_END,
+            Self::NoSecondLook => properties::ONE_OWNER,
+            Self::TermNotCompared | Self::TermGuessed | Self::TokenFromLease => properties::TOKENS,
+            Self::KeyUnleased => properties::LEASED,
+            Self::RecoveryTooEarly => properties::LIVING,
+            Self::RecoveryLeftOut => properties::NO_ORPHAN,
+            Self::RecordNotCompared
+            | Self::NewOpId
+            | Self::UnknownToldAsRefused
+            | Self::RefusalTrusted
+            | Self::HistoryNotRead => properties::TRUTH,
+            Self::PlaceForgotten => properties::NOT_IN_VAIN,
+            Self::DeadlineFromAnswer | Self::NoMargin | Self::AnswerMistaken => time::IN_TIME,
+        }
+    }
+
     /// The shortest run in which it breaks a property: which one, and the story.
     ///
     /// # Panics
@@ -108,6 +132,12 @@ impl Flaw {
             check::shortest(&Ownership { protocol, bounds: self.bounds() }, MOST_STEPS)
         };
         found.expect("every flaw breaks a property")
+    }
+
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     /// Whether it concerns the time of a session, rather than who owns and writes.

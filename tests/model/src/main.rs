@@ -4,7 +4,7 @@
 
 use std::{process::ExitCode, time::Instant};
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use planlease_model::{
     bounds::{Bounds, SCENARIOS, SECONDS},
     check::{self, Finding, Verdict},
@@ -36,8 +36,6 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Some(flaw) = args.flaw {
-        let name = flaw.to_possible_value().map(|value| value.get_name().to_owned());
-        println!("{}:\n", name.unwrap_or_default());
         print!("{}", flaw.counterexample().1);
         return ExitCode::SUCCESS;
     }
@@ -73,7 +71,7 @@ fn report(what: &str, check: impl FnOnce() -> Verdict) -> bool {
             Finding::Always => "always",
             Finding::Broken => "BROKEN",
             Finding::Sometimes => "sometimes",
-            Finding::Never => "never within these bounds",
+            Finding::Never => "never here",
         };
         println!("  {found:<12}{name}");
     }

@@ -390,7 +390,7 @@ impl Ownership {
                 state.told[usize::from(op.write)] = told;
             }
             Purpose::End(ended) if process::has_ended(&call, ended, answer, &state.store) => {
-                let truth = state.store.past.iter().any(|past| *past == ended);
+                let truth = state.store.past.contains(&ended);
                 state.broken.unless(truth, Rule::Released);
             }
             Purpose::End(_) | Purpose::Leave | Purpose::Acquire | Purpose::TakeOver => {}

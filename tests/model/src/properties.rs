@@ -38,10 +38,10 @@ pub const NO_ORPHAN: &str = "an owner that hands out work has left no orphan beh
 pub const NOT_IN_VAIN: &str = "at the end nobody waits for the plan";
 
 /// A property's condition.
-type Holds = fn(&Ownership, &State) -> bool;
+pub type Holds = fn(&Ownership, &State) -> bool;
 
 /// Holds in every state.
-const ALWAYS: [(&str, Holds); 11] = [
+pub const ALWAYS: [(&str, Holds); 11] = [
     (ONE_OWNER, |_, state| !state.broken.has(Rule::OneOwner)),
     (TOKENS, |_, state| !state.broken.has(Rule::Token)),
     (GUARDED, |_, state| !state.broken.has(Rule::Guarded)),
@@ -56,7 +56,7 @@ const ALWAYS: [(&str, Holds); 11] = [
 ];
 
 /// Holds in some state: without it a check would prove little, since what it is about never happened.
-const SOMETIMES: [(&str, Holds); 14] = [
+pub const SOMETIMES: [(&str, Holds); 14] = [
     ("a plan is taken over after a crash", |_, state| {
         let crashed = |lease| of(state, lease).phase == Phase::Crashed;
         has_past(&state.store, End::Unclean, crashed) && bridge::owner(&state.store).is_some()

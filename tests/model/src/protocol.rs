@@ -110,7 +110,7 @@ pub fn write(
 
 /// The first task that is an orphan for the owner with this key, and what becomes of it.
 #[must_use]
-pub fn orphan(store: &Store, own: Place) -> Option<(u8, Change)> {
+pub(crate) fn orphan(store: &Store, own: Place) -> Option<(u8, Change)> {
     let alive = bridge::alive(own);
     let records = (0u8..).zip(store.tasks.iter().map(|kept| kept.value.record()));
     let (task, record) = records.into_iter().find(|(_, record)| orphan::is_orphan(record, &alive))?;

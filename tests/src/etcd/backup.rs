@@ -45,7 +45,8 @@ impl Etcd {
     pub async fn restore(&self, snapshot: &Path, how: Restore<'_>) {
         self.members.iter().for_each(Member::kill);
         let original = how.posing_as.unwrap_or(self);
-        let cluster = original.members.iter().map(|member| member.place.as_peer()).collect::<Vec<_>>().join(",");
+        let cluster =
+            original.members.iter().map(|member| member.place.as_peer()).collect::<Vec<_>>().join(",");
         for (member, original) in self.members.iter().zip(&original.members) {
             let place = &member.place;
             std::fs::rename(&place.data, place.data.with_extension("before")).expect("data to set aside");

@@ -48,7 +48,8 @@ impl Etcd {
     /// If the others do not agree.
     pub async fn remove_member(&self, number: usize) {
         let id = *self.members[number].id.get().expect("it has told its id");
-        let through = (0..self.members.len()).find(|other| *other != number && self.members[*other].is_running());
+        let through =
+            (0..self.members.len()).find(|other| *other != number && self.members[*other].is_running());
         let mut client = self.client(through.expect("another member runs")).await;
         until("agreement on a removal", START_LIMIT, async || {
             client.member_remove(id).await.map_err(|error| error.to_string())

@@ -131,8 +131,7 @@ impl Client {
                     return Vec::new();
                 }
                 let rest = begun.split_off(PREFACE.len());
-                *self =
-                    Self::Http2 { frames: Frames::default(), headers: Decoder::new(), block: Vec::new() };
+                *self = Self::Http2 { frames: Frames::default(), headers: Decoder::new(), block: Vec::new() };
                 self.feed(&rest)
             }
             Self::Http2 { frames, headers, block } => {

@@ -1,3 +1,5 @@
+//! The proxy before a server that says everything back, and before one that speaks gRPC.
+
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions};

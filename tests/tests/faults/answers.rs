@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use planlease::{Config, Outcome};
 use planlease_core::{TermNumber, session::Status, transition::Change};
+use planlease_oracle::{History, Journal, judge};
 use planlease_tests::{
     etcd::Etcd,
     proxy::{GoAway, Proxy, Trap},
@@ -11,8 +12,11 @@ use planlease_tests::{
     wait::{SOON, until},
 };
 use planlease_watcher::{Filter, Watcher};
+use tokio::time::Instant;
 
-use crate::fleet::{acquired, audit, background, committed, config, connected, exposed, id, observer, plan, session, spec};
+use crate::fleet::{
+    acquired, audit, background, committed, config, connected, exposed, id, observer, plan, session, spec,
+};
 
 pub(crate) fn cases() -> Vec<PlainCase> {
     crate::scenarios![
@@ -24,6 +28,7 @@ pub(crate) fn cases() -> Vec<PlainCase> {
             f11_an_update_that_arrives_after_it_was_given_up_is_found_by_its_id,
             f12_every_kind_of_request_survives_the_loss_of_its_answer,
             f12_every_kind_of_request_survives_its_own_loss,
+            f12_clients_that_write_at_once_over_a_bad_wire_are_told_the_truth,
             f12_a_server_that_goes_away_politely_costs_nothing,
             f12_a_server_that_hangs_up_for_too_many_pings_costs_nothing,
         ],
@@ -182,8 +187,7 @@ async fn one_life_with(fault: fn(&Proxy, &str) -> Trap) {
     traps.push(("start", fault(proxy, "KV/Txn")));
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
     traps.push(("update", fault(proxy, "KV/Txn")));
-    let done =
-        committed(owner.authority().update(&started, Some(1), &Change::Complete(None)).await.unwrap());
+    let done = committed(owner.authority().update(&started, Some(1), &Change::Complete(None)).await.unwrap());
     traps.push(("range", fault(proxy, "KV/Range")));
     assert_eq!(exposed.orchestrators().await.unwrap().len(), 1);
     let renewal = traps.iter().position(|(name, _)| *name == "renewal").unwrap();
@@ -218,6 +222,77 @@ async fn f12_every_kind_of_request_survives_its_own_loss() {
     one_life_with(Proxy::lose_request).await;
 }
 
+/// Several write the same tasks as fast as they can, while answers, requests and connections are lost all the time. What
+/// each was told is held against the history by somebody who took no part in it.
+async fn f12_clients_that_write_at_once_over_a_bad_wire_are_told_the_truth() {
+    const WRITERS: usize = 4;
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let observer = observer(&etcd).await;
+    observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
+    let owner = acquired(&session(&observer, "owner").await).await;
+    let view = observer.plan(&plan()).await.unwrap();
+    let began = Instant::now();
+    let journal = Journal::new(move || began.elapsed());
+    let starter = planlease_oracle::Client::new("owner", journal.clone());
+    for task in view.tasks.keys() {
+        committed(starter.start(&owner.authority(), &view, task).await.unwrap());
+    }
+    let until_then = began + Duration::from_secs(10);
+    let mut writers = Vec::new();
+    for n in 0..WRITERS {
+        // An operation is given up soon, so that some outcomes stay unknown.
+        let settings =
+            Config { operation_timeout: Duration::from_millis(1500), ..config(&etcd.proxied_endpoints()) };
+        let authority = connected(settings).await.delegated(&owner.delegate());
+        let client = planlease_oracle::Client::new(format!("w{n}"), journal.clone());
+        writers.push(background(async move {
+            let (mut told, mut unknown) = (0, 0);
+            while Instant::now() < until_then {
+                let task = id(&format!("{}", told % 3 + 1));
+                let progress = format!("w{n} {told}");
+                match client.modify(&authority, &task, |_| Some(Change::Progress(progress.clone()))).await {
+                    Ok(Outcome::Unknown { .. }) | Err(_) => unknown += 1,
+                    Ok(_) => {}
+                }
+                told += 1;
+            }
+            (told, unknown)
+        }));
+    }
+    let proxy = etcd.members()[0].proxy();
+    for n in 0_u32.. {
+        if Instant::now() >= until_then {
+            break;
+        }
+        let trap = match n % 4 {
+            0 | 1 => proxy.lose_answer("KV/Txn"),
+            2 => proxy.lose_request("KV/Txn"),
+            _ => proxy.hold_request("KV/Txn"),
+        };
+        trap.sprung().await;
+        if n % 4 == 3 {
+            // Late, but not too late to do harm.
+            tokio::time::sleep(Duration::from_millis(u64::from(n % 5) * 400)).await;
+            trap.deliver();
+        }
+    }
+    proxy.heal();
+    let (mut calls, mut unknown) = (0, 0);
+    for writer in writers {
+        let told = writer.await.unwrap();
+        calls += told.0;
+        unknown += told.1;
+    }
+    owner.release().await.unwrap();
+    let history = History::new(observer.layout().clone());
+    history.complete(&etcd.client(0).await).await.unwrap();
+    let verdict = judge(&history, &journal);
+    assert_eq!(verdict.violations(), Vec::<String>::new());
+    println!("measured: {calls} calls over a bad wire, {unknown} of them of unknown outcome, all settled");
+    assert!(calls > 50, "{calls}");
+    audit(&etcd).await;
+}
+
 async fn f12_a_server_that_goes_away_politely_costs_nothing() {
     a_server_that_goes_away(GoAway::Graceful).await;
 }
@@ -235,8 +310,8 @@ async fn a_server_that_goes_away(how: GoAway) {
     exposed.import(&plan(), &spec(tasks), |_| {}).await.unwrap();
     let owner = acquired(&session(&exposed, "owner").await).await;
     let view = exposed.plan(&plan()).await.unwrap();
-    for task in view.tasks.keys().cloned() {
-        let (authority, view) = (owner.authority(), view.clone());
+    for task in view.tasks.keys() {
+        let (authority, view, task) = (owner.authority(), view.clone(), task.clone());
         let starting = background(async move { authority.start(&view, &task).await.unwrap() });
         proxy.go_away(how);
         let started = committed(starting.await.unwrap());

@@ -15,8 +15,8 @@ use planlease_tests::{
 use tokio::time::Instant;
 
 use crate::fleet::{
-    ELECTION, EXPIRY_LAG, Pair, TTL, acquired, audit, committed, config, connected, ends, finishes, id, in_line,
-    observer, plan, session, spec, tell_takeover, waits,
+    ELECTION, EXPIRY_LAG, Pair, TTL, acquired, audit, committed, config, connected, ends, finishes, id,
+    in_line, observer, plan, session, spec, tell_takeover, waits,
 };
 
 pub(crate) fn cases() -> Vec<PlainCase> {
@@ -116,15 +116,16 @@ async fn f13_a_leader_that_stops_and_comes_back_costs_no_write() {
     etcd.members()[leader].resume();
     let resumed = Instant::now();
     // It hears of the new leader at once; what it does in its old belief, it does until then.
-    let key = until("leader that is known to all", SOON, async || match etcd.members()[leader].leader().await {
-        Some(known) if Some(known) == etcd.leader().await.id() => observer
-            .line(&plan())
-            .await
-            .map(|line| line.owner().is_some())
-            .map_err(|error| error.to_string()),
-        other => Err(format!("{other:?}")),
-    })
-    .await;
+    let key =
+        until("leader that is known to all", SOON, async || match etcd.members()[leader].leader().await {
+            Some(known) if Some(known) == etcd.leader().await.id() => observer
+                .line(&plan())
+                .await
+                .map(|line| line.owner().is_some())
+                .map_err(|error| error.to_string()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
     if key {
         ending.abort();
         println!("measured: the stopped leader came back and revoked nothing");
@@ -228,9 +229,11 @@ async fn f15_without_a_majority_the_owner_stops_and_nobody_starts_twice() {
     assert_eq!(line.owner().unwrap().0.name(), "owner");
     let done = Change::Complete(None);
     assert!(late.update(&pair.started, Some(1), &done).await.is_err(), "it has to acquire anew");
-    let waiting = [session(&observer, "after").await, session(&observer, "behind").await].map(|s| waits(&s));
+    let after = waits(&session(&observer, "after").await);
+    in_line(&observer, 5).await;
+    let behind = waits(&session(&observer, "behind").await);
     let mut terms = Vec::new();
-    for next in waiting {
+    for next in [after, behind] {
         let (next, freed_at) = next.await.unwrap().unwrap();
         if terms.is_empty() {
             let took = freed_at - healed;

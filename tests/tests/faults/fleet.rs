@@ -8,8 +8,8 @@ use std::{
 };
 
 use planlease::{
-    AcquireOptions, Audited, Config, Coordinator, Error, Identity, Loss, Outcome, Ownership, Session, TaskView,
-    TryAcquire,
+    AcquireOptions, Audited, Config, Coordinator, Error, Identity, Loss, Outcome, Ownership, Session,
+    TaskView, TryAcquire,
 };
 use planlease_core::{
     OrchestratorId, PlanName, TaskId,

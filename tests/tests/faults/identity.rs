@@ -6,7 +6,7 @@ use etcd_client::{Client, Permission, PermissionType};
 use planlease::{Config, Coordinator, Credentials, Error};
 use planlease_core::{session::Status, transition::Change};
 use planlease_tests::{
-    etcd::Etcd,
+    etcd::{Builder, Etcd},
     suite::PlainCase,
     wait::{SOON, until},
 };
@@ -27,6 +27,11 @@ pub(crate) fn cases() -> Vec<PlainCase> {
 /// A TTL that outlives a restart.
 const PATIENT: Duration = Duration::from_secs(12);
 
+/// With passwords that are checked fast: the real cost would make every new token slow on a busy machine.
+fn quick_passwords() -> Builder {
+    Etcd::builder().argument("--bcrypt-cost=4")
+}
+
 /// Turns on authentication: `root`, and `worker` who may do what planlease needs.
 async fn guarded(etcd: &Etcd) -> Client {
     let mut admin = etcd.client(0).await;
@@ -38,7 +43,8 @@ async fn guarded(etcd: &Etcd) -> Client {
     admin.role_grant_permission("workers", ours).await.unwrap();
     admin.user_grant_role("worker", "workers").await.unwrap();
     admin.auth_enable().await.unwrap();
-    let options = etcd_client::ConnectOptions::new().with_user("root", "secret").with_auto_token_refresh(true);
+    let options =
+        etcd_client::ConnectOptions::new().with_user("root", "secret").with_auto_token_refresh(true);
     Client::connect(etcd.endpoints(), Some(options)).await.unwrap()
 }
 
@@ -60,7 +66,7 @@ async fn audit(etcd: &Etcd) {
 
 /// Simple tokens live in the server's memory.
 async fn f32_a_server_that_forgets_all_tokens_costs_nothing() {
-    let etcd = Etcd::builder().start().await;
+    let etcd = quick_passwords().start().await;
     drop(guarded(&etcd).await);
     let coordinator = connected(worker(&etcd, PATIENT)).await;
     coordinator.import(&plan(), &spec(2), |_| {}).await.unwrap();
@@ -91,7 +97,7 @@ fn requests(coordinator: &Coordinator) -> u64 {
 
 /// The old one is worth nothing as soon as the token is.
 async fn f32_a_password_that_was_changed_ends_the_owner_without_a_storm() {
-    let etcd = Etcd::builder().argument("--auth-token-ttl=1").start().await;
+    let etcd = quick_passwords().argument("--auth-token-ttl=1").start().await;
     let mut admin = guarded(&etcd).await;
     let coordinator = connected(worker(&etcd, TTL)).await;
     coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
@@ -115,7 +121,8 @@ async fn f32_a_password_that_was_changed_ends_the_owner_without_a_storm() {
     assert!(matches!(loss, planlease::Loss::Session(_)), "{loss:?}");
     let asked = requests(&coordinator) - before;
     assert!(asked < 60, "a storm: {asked} requests within a TTL");
-    let again = Coordinator::connect(Config { credentials: credentials("worker", "new"), ..worker(&etcd, TTL) });
+    let again =
+        Coordinator::connect(Config { credentials: credentials("worker", "new"), ..worker(&etcd, TTL) });
     let again = again.await.unwrap();
     let owner = session(&again, "again").await.acquire(&plan(), planlease::AcquireOptions::default()).await;
     owner.unwrap().release().await.unwrap();
@@ -123,7 +130,7 @@ async fn f32_a_password_that_was_changed_ends_the_owner_without_a_storm() {
 }
 
 async fn f34_a_role_that_is_revoked_stops_the_writes_without_a_storm() {
-    let etcd = Etcd::builder().start().await;
+    let etcd = quick_passwords().start().await;
     let mut admin = guarded(&etcd).await;
     let coordinator = connected(worker(&etcd, TTL)).await;
     coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
@@ -149,7 +156,8 @@ async fn f34_a_role_that_is_revoked_stops_the_writes_without_a_storm() {
     let lost = !matches!(owner.session().status(), Status::Live { .. });
     drop(owner);
     let next = connected(worker(&etcd, TTL)).await;
-    let owner = session(&next, "next").await.acquire(&plan(), planlease::AcquireOptions::default()).await.unwrap();
+    let owner =
+        session(&next, "next").await.acquire(&plan(), planlease::AcquireOptions::default()).await.unwrap();
     let (recovered, _) = owner.recover().await.unwrap();
     assert_eq!(recovered.len(), 1, "nothing was written meanwhile");
     println!("measured: the ownership was lost with the role: {lost}");

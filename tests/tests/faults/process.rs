@@ -29,8 +29,8 @@ use planlease_tests::{
 use tokio::time::Instant;
 
 use crate::fleet::{
-    EXPIRY_LAG, Pair, TTL, acquired, audit, background, committed, config, connected, ends, finishes, id, in_line,
-    observer, plan, session, spec, tell_takeover, waits,
+    EXPIRY_LAG, Pair, TTL, acquired, audit, background, committed, config, connected, ends, finishes, id,
+    in_line, observer, plan, session, spec, tell_takeover, waits,
 };
 
 pub(crate) fn cases() -> Vec<PlainCase> {
@@ -306,7 +306,7 @@ async fn at_any_transaction<F: Future<Output = bool>>(most: u32, dies_at: impl F
     .collect();
     let deaths = died.values().filter(|died| **died).count();
     assert!(died.values().take(deaths).all(|died| *died), "{died:?}");
-    assert!(deaths > 3 && died[&most] == false, "all requests are covered: {died:?}");
+    assert!(deaths > 3 && !died[&most], "all requests are covered: {died:?}");
     deaths
 }
 

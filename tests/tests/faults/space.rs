@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use etcd_client::DeleteOptions;
 use planlease::{Error, Outcome};
-use planlease_core::{session::Status, transition::Change};
+use planlease_core::{PlanName, session::Status, transition::Change};
 use planlease_tests::{etcd::Etcd, suite::PlainCase, wait::SOON};
 use tokio::time::Instant;
 
-use crate::fleet::{Pair, TTL, acquired, audit, committed, finishes, id, plan, session};
+use crate::fleet::{Pair, TTL, acquired, audit, committed, finishes, id, plan, session, spec};
 
 pub(crate) fn cases() -> Vec<PlainCase> {
     crate::scenarios![
@@ -54,7 +54,7 @@ async fn f35_a_full_disk_refuses_writes_and_nothing_else_and_all_goes_on_when_th
         Ok(Outcome::Unknown { op_id, ref reason }) if reason.contains("space exceeded") => op_id,
         other => panic!("{other:?}"),
     };
-    let imported = pair.observer.import(&planlease_core::PlanName::new("other").unwrap(), &plain(), |_| {}).await;
+    let imported = pair.observer.import(&PlanName::new("other").unwrap(), &spec(1), |_| {}).await;
     assert!(matches!(imported, Err(Error::NoSpace(_))), "{imported:?}");
     // Reading and renewing go on, for longer than the TTL.
     let began = Instant::now();
@@ -65,7 +65,8 @@ async fn f35_a_full_disk_refuses_writes_and_nothing_else_and_all_goes_on_when_th
     }
     assert!(matches!(pair.owner.session().status(), Status::Live { .. }));
     make_room(&etcd).await;
-    let task = committed(authority.update(&pair.started, Some(1), &Change::Progress("late".into())).await.unwrap());
+    let task =
+        committed(authority.update(&pair.started, Some(1), &Change::Progress("late".into())).await.unwrap());
     pair.owner.release().await.unwrap();
     finishes(pair.waiting.await.unwrap().unwrap().0).await;
     let audited = audit(&etcd).await;
@@ -86,8 +87,4 @@ async fn f35_with_a_full_disk_the_plan_still_changes_hands_when_a_session_ends()
     let again = acquired(&session(&pair.observer, "again").await).await;
     again.release().await.unwrap();
     audit(&etcd).await;
-}
-
-fn plain() -> planlease_core::spec::PlanSpec {
-    crate::fleet::spec(1)
 }

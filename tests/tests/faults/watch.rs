@@ -26,6 +26,8 @@ pub(crate) fn cases() -> Vec<PlainCase> {
         "on_etcd::watch": [
             f24_what_happened_in_forgotten_history_is_told_as_differences,
             f24_a_watcher_that_is_held_up_while_history_is_forgotten_tells_everything,
+            f24_an_audit_of_a_store_that_has_forgotten_everything_ends,
+            f26_a_server_that_has_nothing_to_tell_is_not_taken_for_a_dead_one,
             f31_a_list_that_fails_again_and_again_is_read_until_it_succeeds,
             f29_ten_thousand_changes_reach_a_thousand_subscribers_and_one_that_sleeps_holds_up_nobody,
             f30_lists_and_histories_beyond_all_default_limits_are_read,
@@ -137,11 +139,47 @@ async fn f24_a_watcher_that_is_held_up_while_history_is_forgotten_tells_everythi
     while told.len() < written.len() {
         let Delivery::Changes(set) = next(&mut subscription).await else { panic!("back to the beginning") };
         assert!(!set.resynced, "nothing was missed: {set:?}");
-        told.extend(set.changes.iter().any(|change| matches!(change, Change::Task { .. })).then_some(set.revision));
+        told.extend(
+            set.changes.iter().any(|change| matches!(change, Change::Task { .. })).then_some(set.revision),
+        );
     }
     assert_eq!(told, written);
     owner.release().await.unwrap();
     holds_the_truth(&watcher, &observer).await;
+    watcher.close().await.unwrap();
+    audit(&etcd).await;
+}
+
+/// There is nothing to replay, and nothing comes any more: that, too, is an end.
+async fn f24_an_audit_of_a_store_that_has_forgotten_everything_ends() {
+    let etcd = Etcd::builder().start().await;
+    let observer = observer(&etcd).await;
+    observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
+    etcd.compact().await;
+    let audited = tokio::time::timeout(SOON, observer.audit(|_| {})).await.expect("an end").unwrap();
+    assert_eq!(audited.report.violations, []);
+    assert!(!audited.complete);
+}
+
+/// Some servers, 3.5.30 among them, do not answer the question for progress while a watch waits for the very next revision.
+async fn f26_a_server_that_has_nothing_to_tell_is_not_taken_for_a_dead_one() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let observer = observer(&etcd).await;
+    observer.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let watching = exposed(&etcd).await;
+    let (watcher, _subscription) = begun(&watching, Options::default()).await;
+    let proxy = etcd.members()[0].proxy();
+    let (connections, began) = (proxy.accepted(), Instant::now());
+    // Twice as long as a watch may be silent.
+    while began.elapsed() < Duration::from_secs(20) {
+        assert_eq!(
+            (watcher.health().breaks, proxy.accepted()),
+            (0, connections),
+            "after {:?}",
+            began.elapsed()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     watcher.close().await.unwrap();
     audit(&etcd).await;
 }
@@ -152,7 +190,8 @@ async fn f31_a_list_that_fails_again_and_again_is_read_until_it_succeeds() {
     let observer = observer(&etcd).await;
     observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
     let watching =
-        connected(Config { operation_timeout: Duration::from_secs(1), ..config(&etcd.proxied_endpoints()) }).await;
+        connected(Config { operation_timeout: Duration::from_secs(1), ..config(&etcd.proxied_endpoints()) })
+            .await;
     let (watcher, mut subscription) = begun(&watching, Options::default()).await;
     let proxy = etcd.members()[0].proxy();
     proxy.cut();
@@ -166,6 +205,9 @@ async fn f31_a_list_that_fails_again_and_again_is_read_until_it_succeeds() {
     let Delivery::Changes(set) = next(&mut subscription).await else { panic!("sent back to the beginning") };
     assert!(set.resynced && matches!(set.changes[..], [Change::PlanGone { .. }]), "{set:?}");
     assert!(traps.iter().all(planlease_tests::proxy::Trap::has_sprung), "the list did not fail that often");
+    observer.import(&named("new"), &spec(1), |_| {}).await.unwrap();
+    let Delivery::Changes(set) = next(&mut subscription).await else { panic!("sent back to the beginning") };
+    assert!(!set.resynced && matches!(set.changes[..], [Change::PlanAppeared(_)]), "{set:?}");
     holds_the_truth(&watcher, &observer).await;
     watcher.close().await.unwrap();
     audit(&etcd).await;
@@ -190,7 +232,8 @@ async fn f29_ten_thousand_changes_reach_a_thousand_subscribers_and_one_that_slee
                     Delivery::Changes(set) => {
                         assert!(last < Some(set.revision), "{last:?}, then {}", set.revision);
                         last = Some(set.revision);
-                        told += set.changes.iter().filter(|change| matches!(change, Change::Task { .. })).count();
+                        told +=
+                            set.changes.iter().filter(|change| matches!(change, Change::Task { .. })).count();
                     }
                 }
             }
@@ -210,7 +253,11 @@ async fn f29_ten_thousand_changes_reach_a_thousand_subscribers_and_one_that_slee
     for reader in readers {
         assert_eq!(reader.await.unwrap(), Ok(last));
     }
-    println!("measured: {} changes written in {written:?}, told to 1000 in {:?}", TASKS * ROUNDS, began.elapsed());
+    println!(
+        "measured: {} changes written in {written:?}, told to 1000 in {:?}",
+        TASKS * ROUNDS,
+        began.elapsed()
+    );
     let Delivery::Snapshot(snapshot, Why::Lagged) = next(&mut asleep).await else { panic!("it lagged") };
     assert_eq!(Some(snapshot.revision()), last);
     assert_eq!(watcher.health().lagged, 1);
@@ -226,7 +273,8 @@ async fn f30_lists_and_histories_beyond_all_default_limits_are_read() {
     let observer = observer(&etcd).await;
     let text = "x".repeat(14 * 1024);
     let task = |n: usize| TaskSpec::new(id(&n.to_string()), text.clone());
-    let large = PlanSpec { title: "large".into(), tasks: (1..=TASKS).map(task).collect(), ..PlanSpec::default() };
+    let large =
+        PlanSpec { title: "large".into(), tasks: (1..=TASKS).map(task).collect(), ..PlanSpec::default() };
     observer.import(&plan(), &large, |_| {}).await.unwrap();
     let (watcher, _subscription) = begun(&observer, Options::default()).await;
     let owner = acquired(&session(&observer, "owner").await).await;

@@ -16,99 +16,64 @@ impl super::Told for Ownership {
     }
 
     fn step(&self, before: &State, action: &Action, after: &State) -> Option<String> {
+        let writes = |n: u8, what: String| {
+            format!("{} sends write {}: {what}{}", of(n), after.told.len(), sent(after, Actor::Process(n)))
+        };
+        let asks = |n: u8, what: &str| format!("{} {what}{}", of(n), sent(after, Actor::Process(n)));
         Some(match *action {
             Action::Acquire(n) => format!("{} asks for the plan", of(n)),
-            Action::StepForward(n) => {
-                format!(
-                    "{} hears that the one before it has left, and asks to take over{}",
-                    of(n),
-                    sent(after, n)
-                )
+            Action::StepForward(n) => asks(n, "hears that the one before it has left, and asks to take over"),
+            Action::Recover(n) if after.told.len() == before.told.len() => {
+                format!("{} finds no orphan, and begins to hand out work", of(n))
             }
-            Action::Recover(n) if after.told.len() > before.told.len() => {
-                let what = call(after, Actor::Process(n)).map(written).unwrap_or_default();
-                format!(
-                    "{} finds an orphan, and sends write {}: {what}{}",
-                    of(n),
-                    after.told.len(),
-                    sent(after, n)
-                )
-            }
-            Action::Recover(n) => format!("{} finds no orphan, and begins to hand out work", of(n)),
-            Action::Start(n, task) => {
-                format!(
-                    "{} sends write {}: start task {}{}",
-                    of(n),
-                    after.told.len(),
-                    task + 1,
-                    sent(after, n)
-                )
-            }
-            Action::Complete(n, task) => {
-                format!(
-                    "{} sends write {}: complete task {}{}",
-                    of(n),
-                    after.told.len(),
-                    task + 1,
-                    sent(after, n)
-                )
-            }
-            Action::Release(n) => format!("{} lets go{}", of(n), sent(after, n)),
-            Action::Leave(n) => format!("{} finds itself in line and leaves{}", of(n), sent(after, n)),
+            Action::Recover(n) => writes(n, call(after, Actor::Process(n)).map(recovery)?),
+            Action::Start(n, task) => writes(n, format!("start task {}", task + 1)),
+            Action::Complete(n, task) => writes(n, format!("complete task {}", task + 1)),
+            Action::Release(n) => asks(n, "lets go"),
+            Action::Leave(n) => asks(n, "finds itself in line and leaves"),
             Action::Crash(n) => format!("{} crashes", of(n)),
             Action::Force => {
-                let txn = after.operator.as_ref().map(|call| conditions(&call.txn)).unwrap_or_default();
-                format!(
-                    "the operator forces {} out{txn}",
-                    before.store.line.first().map_or("nobody", |p| bridge::name(p.lease))
-                )
+                let first = before.store.line.first().map(|place| bridge::name(place.lease))?;
+                format!("the operator forces {first} out{}", sent(after, Actor::Operator))
             }
             Action::Decide(task, decision) => {
-                let txn = after.operator.as_ref().map(|call| conditions(&call.txn)).unwrap_or_default();
                 let verb = if decision == Decision::Retry { "retry" } else { "skip" };
-                format!("the operator sends write {}: {verb} task {}{txn}", after.told.len(), task + 1)
+                let conditions = sent(after, Actor::Operator);
+                format!("the operator sends write {}: {verb} task {}{conditions}", after.told.len(), task + 1)
             }
             Action::Handle(actor) => {
                 let call = call(before, actor)?;
+                let answer = handled(before, after, &call.txn);
                 format!(
-                    "etcd, to {}: {}{}",
-                    request(actor, &call.txn),
-                    handled(before, after, &call.txn),
+                    "etcd, to {}'s {}: {answer}{}",
+                    who(actor),
+                    kind(&call.txn),
                     heard(after, actor, call)
                 )
             }
             Action::HandleLate(index) => {
                 let (actor, txn) = &before.late[usize::from(index)];
-                format!("etcd, to {} (late): {}", request(*actor, txn), handled(before, after, txn))
+                format!("etcd, to {}'s {} (late): {}", who(*actor), kind(txn), handled(before, after, txn))
             }
             Action::TimeOut(actor) => {
-                let txn = &call(before, actor)?.txn;
-                format!(
-                    "{} gets no answer to {} in time; it is still under way",
-                    who(actor),
-                    own_request(txn)
-                )
+                let kind = kind(&call(before, actor)?.txn);
+                format!("{} gets no answer to its {kind} in time; it is still under way", who(actor))
             }
             Action::SendAgain(actor) => {
-                let (old, new) = (call(before, actor)?, call(after, actor)?);
-                let id = if old.txn == new.txn { "" } else { ", with a new op id" };
-                format!("{} sends it again{id}", who(actor))
+                let is_same = call(before, actor)?.txn == call(after, actor)?.txn;
+                format!("{} sends it again{}", who(actor), if is_same { "" } else { ", with a new op id" })
             }
-            Action::GiveUp(actor) => {
-                let told = match call(before, actor)?.purpose {
-                    Purpose::Write(_, _, op) => format!(": {}", outcome(after.told[usize::from(op.write)])),
-                    _ => String::new(),
-                };
-                format!("{} does not send it again{told}", who(actor))
-            }
-            Action::Expire(n) => {
-                let effects = effects(&before.store, &after.store);
-                format!(
-                    "{}'s lease expires{}",
-                    of(n),
-                    if effects.is_empty() { effects } else { format!(": {effects}") }
-                )
-            }
+            Action::GiveUp(actor) => match call(before, actor)?.purpose {
+                Purpose::Write(_, _, op) => {
+                    let told = outcome(after.told[usize::from(op.write)]);
+                    format!("{} does not send it again, and takes it as {told}", who(actor))
+                }
+                _ => format!("{} does not send it again", who(actor)),
+            },
+            Action::Expire(n) => match effects(&before.store, &after.store) {
+                effects if effects.is_empty() => format!("{}'s lease expires", of(n)),
+                effects => format!("{}'s lease expires: {effects}", of(n)),
+            },
         })
     }
 
@@ -139,9 +104,9 @@ fn call(state: &State, actor: Actor) -> Option<&Call> {
     }
 }
 
-/// What the request of a process compares.
-fn sent(state: &State, n: u8) -> String {
-    call(state, Actor::Process(n)).map(|call| conditions(&call.txn)).unwrap_or_default()
+/// What somebody's request compares.
+fn sent(state: &State, actor: Actor) -> String {
+    call(state, actor).map(|call| conditions(&call.txn)).unwrap_or_default()
 }
 
 fn conditions(txn: &Txn) -> String {
@@ -165,14 +130,6 @@ fn condition(compare: Compare) -> String {
     }
 }
 
-fn request(actor: Actor, txn: &Txn) -> String {
-    format!("{}'s {}", who(actor), kind(txn))
-}
-
-fn own_request(txn: &Txn) -> String {
-    format!("its {}", kind(txn))
-}
-
 /// What a transaction is, by what it does.
 fn kind(txn: &Txn) -> String {
     let of_op = |op: &Op| match op {
@@ -186,9 +143,10 @@ fn kind(txn: &Txn) -> String {
     txn.then.iter().find_map(of_op).unwrap_or_else(|| "removal".to_owned())
 }
 
-fn written(call: &Call) -> String {
+/// What becomes of an orphan.
+fn recovery(call: &Call) -> String {
     let of_op = |op: &Op| match op {
-        Op::Task(task, value) => Some(format!("task {} back to {}", task + 1, words(value.status))),
+        Op::Task(task, value) => Some(format!("orphaned task {} back to {}", task + 1, words(value.status))),
         _ => None,
     };
     call.txn.then.iter().find_map(of_op).unwrap_or_default()

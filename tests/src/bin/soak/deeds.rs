@@ -119,6 +119,11 @@ impl Deeds {
         self.lock().beliefs.insert((plan.clone(), term), at);
     }
 
+    /// All deeds, for people.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lock().deeds.iter().map(|deed| format!("{:?} {deed:?}", deed.began)).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

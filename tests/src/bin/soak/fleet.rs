@@ -8,7 +8,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 use planlease::Coordinator;
-use planlease_tests::program::{Process, Program, with_variable};
+use planlease_tests::program::{Process, Program, arguments, with_variable};
 use tokio::time::Instant;
 
 use crate::world::{Crew, Phase, TTL, World};
@@ -189,4 +189,9 @@ fn occupy(world: &World, n: usize) {
 /// Everything that the fleet has started: guards and commands too.
 pub(crate) fn processes(world: &World) -> Vec<i32> {
     with_variable(MARK, &world.folder().to_string_lossy())
+}
+
+/// Whether it is one of the places' own processes, and not a guard or a command.
+pub(crate) fn is_orchestrator(pid: i32) -> bool {
+    arguments(pid).get(1).is_some_and(|argument| argument == "run")
 }

@@ -23,6 +23,7 @@ mod operator;
 mod owner;
 mod plans;
 mod recorder;
+mod repro;
 mod sabotage;
 mod verdict;
 mod watching;
@@ -77,6 +78,11 @@ fn members(text: &str) -> Result<usize, String> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if std::env::var_os("REPRO").is_some() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(repro::repro());
+        return ExitCode::SUCCESS;
+    }
     if !args.prepared {
         return prepare(&args);
     }

@@ -217,7 +217,7 @@ async fn hold_requests(world: &World, random: &mut StdRng) {
         pause(world, random, 50..1000).await;
     }
     pause(world, random, 1000..10_000).await;
-    for trap in traps {
+    for trap in traps.iter().filter(|trap| trap.has_sprung()) {
         trap.deliver();
     }
 }
@@ -252,12 +252,8 @@ async fn break_processes(world: World) {
 /// Guards and commands too; they are told apart from orchestrators, whose death has to be known of.
 fn kill_anybody(world: &World, random: &mut StdRng) -> bool {
     let chosen = fleet::processes(world).choose(random).copied();
-    let Some(pid) = chosen.filter(|pid| !is_orchestrator(*pid)) else { return false };
+    let Some(pid) = chosen.filter(|pid| !fleet::is_orchestrator(*pid)) else { return false };
     kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok() // It may have ended meanwhile.
-}
-
-fn is_orchestrator(pid: i32) -> bool {
-    planlease_tests::program::arguments(pid).get(1).is_some_and(|argument| argument == "run")
 }
 
 fn jump(world: &World, random: &mut StdRng) {

@@ -4,19 +4,23 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use etcd_client::{Client, PutOptions};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use planlease::{
     Coordinator, Identity, Outcome,
     core::{
         LeaseId, OrchestratorId, PlanName, TaskId, codec,
         keys::{Key, PlanKey},
-        record::{Guard, TaskRecord, TermRecord},
+        record::{Ending, Guard, TaskRecord, TermRecord},
     },
 };
 use planlease_oracle::journal::{Told, What};
 use uuid::Uuid;
 
 use crate::{
-    deeds,
+    deeds, fleet,
     world::{Phase, World},
 };
 
@@ -39,6 +43,10 @@ pub(crate) enum Sabotage {
     Copy,
     /// A command is said to have begun twice.
     Command,
+    /// An owner is said to have believed in a term that was over.
+    Belief,
+    /// A process of the fleet is killed, and nobody says so.
+    Process,
     /// A worker that lives on claims a task and never touches it again: its plan cannot come to its end.
     Stuck,
 }
@@ -83,6 +91,8 @@ impl Sabotage {
                     said.lines().find(|line| line.starts_with("begin")).expect("a command began by now");
                 std::fs::write(&log, format!("{said}{first}\n")).unwrap();
             }
+            Self::Belief => believe(world).await,
+            Self::Process => kill_in_secret(world).await,
             Self::Stuck => get_stuck(world).await,
         }
     }
@@ -122,6 +132,34 @@ async fn unleash(world: &World) {
     let owner = key(world, &plan, PlanKey::Owner(term.lease));
     let value = codec::encode(&term.owner).expect("it was encoded before");
     client(world).await.put(owner, value, Some(PutOptions::new())).await.unwrap();
+}
+
+async fn believe(world: &World) {
+    while world.phase() == Phase::Storm {
+        let sets = world.history.sets();
+        let over =
+            sets.iter().flat_map(|set| &set.changes).find_map(|change| match (&change.key, &change.entry) {
+                (Key::Plan(plan, PlanKey::PastTerm(number)), Some(entry)) => {
+                    let term = codec::decode::<TermRecord>(&entry.value).ok()?;
+                    (term.ended?.how == Ending::Unclean).then(|| (plan.clone(), *number))
+                }
+                _ => None,
+            });
+        if let Some((plan, number)) = over {
+            return world.deeds.believed(&plan, number, world.now());
+        }
+        world.pause(Duration::from_millis(200)).await;
+    }
+}
+
+async fn kill_in_secret(world: &World) {
+    while world.phase() == Phase::Storm {
+        let orchestrator = fleet::processes(world).into_iter().find(|pid| fleet::is_orchestrator(*pid));
+        if let Some(pid) = orchestrator {
+            return kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it is ours");
+        }
+        world.pause(Duration::from_millis(200)).await;
+    }
 }
 
 async fn get_stuck(world: &World) {

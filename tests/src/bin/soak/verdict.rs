@@ -4,7 +4,11 @@ mod commands;
 
 use std::{collections::BTreeMap, fmt};
 
-use planlease::core::{PlanName, TaskId, audit::Report};
+use planlease::core::{
+    PlanName, TaskId,
+    audit::Report,
+    change::{KeyChange, RawChangeSet},
+};
 use planlease_oracle::{
     history::TaskWrite,
     journal::{Call, What},
@@ -63,7 +67,10 @@ impl Verdict {
         violations.extend(misdeeds);
         let kept = (!violations.is_empty()).then(|| world.folder().display().to_string());
         match &kept {
-            Some(_) => world.cluster.keep_data(),
+            Some(_) => {
+                world.cluster.keep_data();
+                keep(world, &sets, &calls);
+            }
             None => world.forget(),
         }
         Self {
@@ -164,7 +171,27 @@ impl fmt::Display for Verdict {
         }
         match &self.kept {
             None => write!(f, "all is well: {}", self.command()),
-            Some(kept) => write!(f, "again: {}\nlogs of the processes: {kept}", self.command()),
+            Some(kept) => write!(f, "again: {}\nlogs, history, calls and deeds: {kept}", self.command()),
+        }
+    }
+}
+
+/// Everything that the verdict was reached from, for people to look at: a line for each change, call and deed.
+fn keep(world: &World, sets: &[RawChangeSet], calls: &[Call]) {
+    let change = |set: &RawChangeSet, change: &KeyChange| {
+        let value = change.entry.as_ref().map(|entry| String::from_utf8_lossy(&entry.value).into_owned());
+        format!("{} {:?} {}", set.revision, change.key, value.unwrap_or_else(|| "deleted".to_owned()))
+    };
+    let changes = sets.iter().flat_map(|set| set.changes.iter().map(move |one| change(set, one)));
+    let calls = calls.iter().map(|call| format!("{:?} {call:?}", call.began));
+    let files = [
+        ("history", changes.collect::<Vec<_>>()),
+        ("calls", calls.collect()),
+        ("deeds", world.deeds.lines()),
+    ];
+    for (name, lines) in files {
+        if let Err(error) = std::fs::write(world.path(name), lines.join("\n")) {
+            eprintln!("cannot keep {name}: {error}");
         }
     }
 }
