@@ -194,6 +194,15 @@ impl Audit {
                 (Key::Plan(plan, PlanKey::Task(task)), Some(_)) => {
                     self.check_task(set.revision, plan, task, &before[plan]);
                 }
+                (Key::Plan(plan, PlanKey::Task(task)), None) => {
+                    let with_its_plan = set.changes.iter().any(|change| {
+                        change.entry.is_none() && change.key == Key::Plan(plan.clone(), PlanKey::Spec)
+                    });
+                    let allowed = with_its_plan || !before[plan].exists;
+                    self.check(set.revision, Rule::WholePlan, Some(plan), allowed, || {
+                        format!("task {task} was deleted, and its plan was not")
+                    });
+                }
                 (Key::Plan(plan, PlanKey::Term), Some(_)) => {
                     self.check_term(set.revision, plan, &before[plan]);
                 }

@@ -94,7 +94,13 @@ impl Orchestrator {
         while !self.open.is_empty() && *self.stop.borrow() == Stop::Run {
             let session = match self.coordinator.open_session(self.options.identity.clone()).await {
                 Ok(session) => session,
-                Err(error @ (Error::Unreachable(_) | Error::OutcomeUnknown(_) | Error::NoSpace(_))) => {
+                // Also a lease that was gone again before the session stood: everything took too long.
+                Err(
+                    error @ (Error::Unreachable(_)
+                    | Error::OutcomeUnknown(_)
+                    | Error::NoSpace(_)
+                    | Error::SessionLost(_)),
+                ) => {
                     self.reporter.tell(&Report::Trouble(chain(&error)));
                     self.pause().await;
                     continue;

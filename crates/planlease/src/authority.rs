@@ -263,10 +263,12 @@ impl Authority {
         Ok(outcomes)
     }
 
-    /// Stores the output of a task, cut to the size that is kept. One transaction.
+    /// Stores the output of a task, cut to the size that is kept. One read and one transaction, which compares that no
+    /// other output was stored in between: one that arrives late does not take the place of a newer one.
     ///
     /// # Errors
-    /// [`Error::OwnershipLost`] if the right is gone, [`Error::TaskNotFound`], and as for any request.
+    /// [`Error::OwnershipLost`] if the right is gone, [`Error::TaskNotFound`], [`Error::TimedOut`] if others keep writing, and as
+    /// for any request.
     pub async fn write_findings(&self, task: &TaskId, attempt: u32, text: &str) -> Result<(), Error> {
         self.ensure_live()?;
         let layout = self.coordinator.layout();
@@ -276,20 +278,41 @@ impl Authority {
             text: codec::shorten(text, codec::MAX_FINDINGS),
             bytes: u64::try_from(text.len()).unwrap_or(u64::MAX),
         };
+        let value = codec::encode_within(&findings, 2 * codec::MAX_VALUE)?;
         let key = layout.of(&self.plan, &PlanKey::Findings(task.clone()));
         let record = layout.of(&self.plan, &PlanKey::Task(task.clone()));
-        let txn =
-            Transaction::when([Compare::Exists(record.clone())].into_iter().chain(self.guard_compare()))
-                .then([Op::Put(key, codec::encode_within(&findings, 2 * codec::MAX_VALUE)?)])
-                .otherwise([Op::Find(record)]);
-        let mut reply = self.coordinator.etcd().settle(&txn).await?;
-        match (reply.branch, reply.row()) {
-            (Branch::Then, _) => Ok(()),
-            (Branch::Otherwise, Some(_)) => Err(Error::OwnershipLost(self.plan.clone())),
-            (Branch::Otherwise, None) => {
-                Err(Error::TaskNotFound { plan: self.plan.clone(), task: task.clone() })
+        let mut seen = self.etcd_row(&key).await?;
+        for _ in 0..MAX_CONFLICTS {
+            let when = [
+                Compare::Exists(record.clone()),
+                Compare::Modified(key.clone(), seen.as_ref().map(|entry| entry.modified)),
+            ];
+            let txn = Transaction::when(when.into_iter().chain(self.guard_compare()))
+                .then([Op::Put(key.clone(), value.clone())])
+                .otherwise([Op::Find(record.clone()), Op::Get(key.clone()), self.guard_read()]);
+            let mut reply = self.coordinator.etcd().settle(&txn).await?;
+            if reply.branch == Branch::Then {
+                return Ok(());
             }
+            let (exists, present) = (reply.row().is_some(), reply.row());
+            let right = self.guard_holds(&mut reply);
+            if reply.uncertain && present.as_ref().is_some_and(|entry| entry.value == value) {
+                return Ok(()); // By an earlier try whose answer got lost.
+            }
+            if !exists {
+                return Err(Error::TaskNotFound { plan: self.plan.clone(), task: task.clone() });
+            }
+            if !right {
+                return Err(Error::OwnershipLost(self.plan.clone()));
+            }
+            seen = present;
         }
+        Err(Error::TimedOut("others keep writing the output of this task"))
+    }
+
+    async fn etcd_row(&self, key: &[u8]) -> Result<Option<Entry>, Error> {
+        let read = Transaction::default().then([Op::Get(key.to_vec())]);
+        Ok(self.coordinator.etcd().settle(&read).await?.row())
     }
 
     /// As many updates from the front as fit into one transaction, at least one. `plan`: given if tasks are to be started.

@@ -208,7 +208,8 @@ impl Etcd {
                     Err(fault) if fault.kind == FaultKind::LeaseExists => {
                         let answer =
                             client.lease_time_to_live(id.to_wire(), None).await.map_err(Fault::of)?;
-                        Ok(answer.granted_ttl())
+                        // It may have expired, or been revoked, since: then it says -1 and 0.
+                        if answer.ttl() > 0 { Ok(answer.granted_ttl()) } else { Err(Fault::lease_gone()) }
                     }
                     Err(fault) => Err(fault),
                 }

@@ -61,6 +61,6 @@ pub use feed::{Changes, Feed, RawSnapshot};
 pub use operator::Released;
 pub use ownership::{AcquireOptions, Holder, Loss, Ownership, TryAcquire};
 pub use plan::{Imported, PlanView};
-pub use recovery::Claimants;
 pub use planlease_core as core;
+pub use recovery::Claimants;
 pub use session::{Identity, MAX_HELD, Progress, Session};

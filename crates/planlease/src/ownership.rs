@@ -202,8 +202,12 @@ impl Session {
             (coordinator.layout().queue(plan), coordinator.layout().of(plan, &PlanKey::Term));
         let spec = coordinator.layout().of(plan, &PlanKey::Spec);
         let succession = self.succession(seen.as_ref().map(|(_, term)| term), None);
+        // A request that was given up must not put the key later, when all else holds again: see `Session::outdate`.
+        let written = self.written();
+        let not_outdated = written.clone().map(|(key, modified)| Compare::Modified(key, Some(modified)));
         let join = join.then(|| {
             let when = [Compare::Created(place.key.clone(), None), Compare::Exists(spec.clone())];
+            let when = when.into_iter().chain(not_outdated.clone());
             Op::Nested(Transaction::when(when).then([self.put_candidate(&place.key, &candidate)]))
         });
         let txn = Transaction::when(
@@ -213,17 +217,24 @@ impl Session {
                 Compare::Modified(term_key.clone(), seen.map(|(revision, _)| revision)),
             ]
             .into_iter()
-            .chain(not_at_once),
+            .chain(not_at_once)
+            .chain(not_outdated.clone()),
         )
         .then([self.put_candidate(&place.key, &candidate)])
         .then(term_writes(coordinator, plan, &succession)?)
         .otherwise(join)
-        .otherwise([Op::Range(queue, 0), Op::Get(term_key), Op::Find(spec)]);
+        .otherwise([Op::Range(queue, 0), Op::Get(term_key), Op::Find(spec)])
+        .otherwise(written.map(|(key, _)| Op::Get(key)));
         let mut reply = place.settle(&txn).await?;
         if reply.branch == Branch::Then {
             return Ok(self.owned(plan, reply.revision, reply.revision, succession.term));
         }
-        self.read_line(plan, &mut reply)
+        let attempt = self.read_line(plan, &mut reply)?;
+        if not_outdated.is_some() {
+            let registration = reply.row().ok_or(Error::SessionLost(LossReason::LeaseGone))?;
+            self.seen_written(registration.modified);
+        }
+        Ok(attempt)
     }
 
     /// One transaction that takes over if the own key is first. `left_at`: when the owner of the term that `line` shows
@@ -355,8 +366,8 @@ struct InLine {
     key: Vec<u8>,
     /// `None` once there is nothing to give up any more.
     held: Option<Held>,
-    /// Whether a transaction that may put the key is under way: if nobody waits for its answer any more, the key may appear
-    /// after one has looked for it.
+    /// Whether a transaction that may put the key may still be under way, its answer lost or not waited for: the key may
+    /// appear after one has looked for it.
     in_flight: AtomicBool,
 }
 
@@ -374,15 +385,22 @@ impl InLine {
 
     /// Sends a transaction of a candidate.
     async fn settle(&self, txn: &Transaction) -> Result<Reply, Fault> {
-        self.in_flight.store(true, Ordering::Relaxed);
+        let before = self.in_flight.swap(true, Ordering::Relaxed);
         let reply = self.session.coordinator().etcd().settle(txn).await;
-        let certain = reply.as_ref().map_or_else(|fault| fault.not_executed, |_| true);
-        self.in_flight.store(!certain, Ordering::Relaxed);
+        let certain = match &reply {
+            Ok(reply) => !reply.uncertain,
+            Err(fault) => fault.not_executed,
+        };
+        self.in_flight.store(before || !certain, Ordering::Relaxed);
         reply
     }
 
-    /// There is nothing to give up (any more).
+    /// There is nothing to give up (any more), unless something is still under way.
     fn leave(mut self) -> Option<Held> {
+        if self.in_flight.load(Ordering::Relaxed) {
+            let (session, plan) = (self.session.clone(), self.plan.clone());
+            self.session.abandon(Abandoned::Late { session, plan });
+        }
         self.held.take()
     }
 }
@@ -390,9 +408,8 @@ impl InLine {
 impl Drop for InLine {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
-            let (plan, lease) = (self.plan.clone(), self.session.lease());
-            let (held, in_flight) = (held.abandoned(), self.in_flight.load(Ordering::Relaxed));
-            self.session.abandon(Abandoned::Place { plan, lease, held, in_flight });
+            let (plan, in_flight) = (self.plan.clone(), self.in_flight.load(Ordering::Relaxed));
+            self.session.abandon(Abandoned::Place { plan, held: held.abandoned(), in_flight });
         }
     }
 }
@@ -505,12 +522,14 @@ impl Ownership {
     /// Lets go: the next one in line takes over at once. One transaction.
     ///
     /// # Errors
-    /// [`Error::OwnershipLost`] if it was over already; [`Error::OutcomeUnknown`] if etcd did not answer: the plan is
-    /// free then at the latest when the session ends.
+    /// [`Error::OwnershipLost`] if it was over already; [`Error::OutcomeUnknown`] or [`Error::Unreachable`] if etcd did not
+    /// answer: the session's task goes on trying then, and the plan is free at the latest when the session ends.
     pub async fn release(mut self) -> Result<(), Error> {
         let ticket = self.ticket();
         let released = end_term(self.session.coordinator(), &ticket, Ending::Clean, &[]).await;
-        drop(self.held.take());
+        if !released.as_ref().is_err_and(is_passing) {
+            drop(self.held.take()); // Else the session's task goes on trying.
+        }
         released
     }
 
@@ -554,7 +573,7 @@ impl Drop for Ownership {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
             let ticket = Box::new(self.ticket());
-            self.session.abandon(Abandoned::Ownership { ticket, held: held.abandoned() });
+            self.session.abandon(Abandoned::Ownership { ticket, _held: held.abandoned() });
         }
     }
 }
@@ -572,9 +591,11 @@ pub(crate) struct Ticket {
 #[derive(Debug)]
 pub(crate) enum Abandoned {
     /// An ownership whose handle was dropped.
-    Ownership { ticket: Box<Ticket>, held: Held },
+    Ownership { ticket: Box<Ticket>, _held: Held },
     /// A place in line whose future was dropped.
-    Place { plan: PlanName, lease: LeaseId, held: Held, in_flight: bool },
+    Place { plan: PlanName, held: Held, in_flight: bool },
+    /// A transaction that may put the key arrives late, if ever. It must not: nobody would know of that place.
+    Late { session: Session, plan: PlanName },
     /// Nothing: tells when everything before it is done.
     Flush(oneshot::Sender<()>),
 }
@@ -601,31 +622,44 @@ pub(crate) async fn release_abandoned(
             },
         };
         let live = matches!(*status.borrow(), Status::Live { .. });
-        let (released, _held) = match abandoned {
-            Abandoned::Flush(done) => {
-                let _ = done.send(());
-                continue;
+        if let Abandoned::Flush(done) = abandoned {
+            let _ = done.send(());
+        } else if live && let Err(error) = clean_up(&coordinator, &abandoned).await {
+            if is_passing(&error) {
+                tracing::debug!(%error, "cleaned up later");
+                again.push_back((Instant::now() + look_after, abandoned));
+            } else {
+                tracing::warn!(%error, "could not clean up; the end of the session will");
             }
-            // Everything is gone with the session.
-            Abandoned::Ownership { held, .. } | Abandoned::Place { held, .. } if !live => (Ok(()), held),
-            Abandoned::Ownership { ticket, held } => {
-                (end_term(&coordinator, &ticket, Ending::Clean, &[]).await, held)
+        }
+        // Else everything is gone with the session.
+    }
+}
+
+/// Whether trying again later may mend it.
+fn is_passing(error: &Error) -> bool {
+    matches!(error, Error::Unreachable(_) | Error::OutcomeUnknown(_) | Error::NoSpace(_))
+}
+
+/// Cleans up one thing. Can be done again.
+async fn clean_up(coordinator: &Coordinator, abandoned: &Abandoned) -> Result<(), Error> {
+    match abandoned {
+        Abandoned::Flush(_) => Ok(()),
+        Abandoned::Ownership { ticket, .. } => end_term(coordinator, ticket, Ending::Clean, &[]).await,
+        Abandoned::Place { plan, held, in_flight } => {
+            let session = held.session();
+            if *in_flight {
+                session.outdate().await?;
             }
-            Abandoned::Place { plan, lease, held, in_flight } => {
-                match leave_line(&coordinator, &plan, lease).await {
-                    Ok(Left::NotThere) if in_flight => {
-                        // Its transaction may still arrive: looked at once more, when it cannot any more.
-                        let place = Abandoned::Place { plan, lease, held, in_flight: false };
-                        again.push_back((Instant::now() + look_after, place));
-                        continue;
-                    }
-                    Ok(_) => (Ok(()), held),
-                    Err(error) => (Err(error), held),
-                }
+            leave_line(coordinator, plan, session.lease()).await
+        }
+        Abandoned::Late { session, plan } => {
+            session.outdate().await?;
+            // Whoever holds the plan now, or stands in its line, does so by the very key that may have come late.
+            match session.hold_if_free(plan) {
+                Some(_held) => leave_line(coordinator, plan, session.lease()).await,
+                None => Ok(()),
             }
-        };
-        if let Err(error) = released {
-            tracing::warn!(%error, "could not clean up; the end of the session will");
         }
     }
 }
@@ -637,19 +671,11 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// What leaving a line came to.
-enum Left {
-    /// The place was given up.
-    Place,
-    /// There was none.
-    NotThere,
-}
-
 /// Takes a candidate's key out of the line; if it has taken over meanwhile, releases the plan.
-async fn leave_line(coordinator: &Coordinator, plan: &PlanName, lease: LeaseId) -> Result<Left, Error> {
+async fn leave_line(coordinator: &Coordinator, plan: &PlanName, lease: LeaseId) -> Result<(), Error> {
     let line = coordinator.line(plan).await?;
     let Some(candidate) = line.candidates().iter().find(|candidate| candidate.lease == lease) else {
-        return Ok(Left::NotThere);
+        return Ok(());
     };
     match line.owner() {
         Some((owner, term)) if owner.lease == lease => {
@@ -663,7 +689,7 @@ async fn leave_line(coordinator: &Coordinator, plan: &PlanName, lease: LeaseId) 
             coordinator.etcd().settle(&txn).await?;
         }
     }
-    Ok(Left::Place)
+    Ok(())
 }
 
 /// Ends a term, whoever says so: deletes the owner's key, and the keys of those who lose their place with it, if the
@@ -702,7 +728,8 @@ pub(crate) async fn end_term(
             Ok(())
         }
         Some(present) if reply.uncertain && present.number > term.number => {
-            let past = coordinator.past_term(plan, term.number).await?;
+            let past = coordinator.past_term(plan, term.number).await;
+            let past = past.map_err(|_| Error::outcome_unknown("how the term ended cannot be read"))?;
             match past.filter(|past| past.ended == ended.ended) {
                 Some(_) => Ok(()),
                 None => Err(Error::OwnershipLost(plan.clone())),

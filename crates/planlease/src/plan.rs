@@ -13,7 +13,7 @@ use planlease_core::{
     keys::{Key, KeyRange, PlanKey},
     record::{FindingsRecord, Guard, ImportRecord, Role, TaskRecord, Writer},
     spec::PlanSpec,
-    term::Line,
+    term::{Candidate, Line},
     transition::TaskStatus,
 };
 
@@ -97,8 +97,8 @@ pub enum Imported {
 
 impl Coordinator {
     /// Makes a plan. However many do it at once, and wherever one of them dies, the plan appears once and whole, or not
-    /// at all. A plan of up to about 100 tasks takes one transaction; `progress` is told how many tasks of a larger one
-    /// are written.
+    /// at all. A plan of up to about 100 tasks takes one transaction, and a lease around it; `progress` is told how many tasks of
+    /// a larger one are written.
     ///
     /// # Errors
     /// [`Error::Unsound`] with everything that is wrong, [`Error::PlanExists`], [`Error::ImportUnderWay`], and as for any
@@ -118,15 +118,18 @@ impl Coordinator {
             return Err(Error::Unsound(problems));
         }
         let import = Import::new(self, plan, spec)?;
-        if import.puts.len() < CHUNK_OPS && import.bytes() < CHUNK_BYTES {
-            return import.at_once().await;
-        }
+        // All that an import writes first hangs on a session: a request that arrives after the import is over finds no
+        // lease, and is refused, whatever has become of the plan since.
         let session = self.open_unregistered_session(Identity::of_process()).await?;
-        let imported = import.in_chunks(&session, progress).await;
-        let closed = session.close().await; // Takes the mark away, however it went.
-        let imported = imported?;
-        closed?;
-        Ok(imported)
+        let imported = if import.puts.len() < CHUNK_OPS - 1 && import.bytes() < CHUNK_BYTES {
+            import.at_once(&session).await
+        } else {
+            import.in_chunks(&session, progress).await
+        };
+        if let Err(error) = session.close().await {
+            tracing::debug!(%error, "the import's session expires by itself");
+        }
+        imported
     }
 
     /// Reads a plan, at one revision. One transaction for up to 500 tasks, one more page for each further 500.
@@ -213,7 +216,8 @@ impl Coordinator {
     }
 
     /// Deletes a plan with everything that belongs to it, in one transaction; but for its term, so that the tokens of a
-    /// later plan of that name are greater still.
+    /// later plan of that name are greater still. One read before it: the deletion is of the plan that is there now, not of
+    /// one that is imported under its name while the request is under way.
     ///
     /// # Errors
     /// [`Error::PlanNotFound`]; [`Error::PlanOwned`] if somebody owns it or waits for it; and as for any request.
@@ -221,20 +225,25 @@ impl Coordinator {
         let layout = self.layout();
         let spec = layout.of(plan, &PlanKey::Spec);
         let queue = layout.queue(plan);
+        let mut seen = self.etcd().settle(&Transaction::default().then([Op::Find(spec.clone())])).await?;
+        let seen = seen.row().ok_or_else(|| Error::PlanNotFound(plan.clone()))?.created;
         let delete = [layout.spec(plan), layout.tasks(plan), layout.findings(plan), layout.past_terms(plan)];
-        let txn = Transaction::when([Compare::Exists(spec.clone()), Compare::Empty(queue.clone())])
+        let when = [Compare::Created(spec.clone(), Some(seen)), Compare::Empty(queue.clone())];
+        let txn = Transaction::when(when)
             .then(delete.map(Op::DeleteRange))
-            .otherwise([Op::Range(queue, 0), Op::Get(layout.of(plan, &PlanKey::Term))]);
+            .then([Op::Delete(layout.of(plan, &PlanKey::Import))])
+            .otherwise([Op::Range(queue, 0), Op::Get(layout.of(plan, &PlanKey::Term)), Op::Find(spec)]);
         let mut reply = self.etcd().settle(&txn).await?;
         if reply.branch == Branch::Then {
             return Ok(());
         }
         let line = self.read_line(plan, &mut reply)?;
-        match line.candidates().first() {
-            Some(first) => Err(Error::PlanOwned { plan: plan.clone(), by: first.name() }),
-            None if reply.uncertain => Ok(()), // An earlier try, whose answer got lost, did it.
-            None => Err(Error::PlanNotFound(plan.clone())),
+        if reply.row().is_none_or(|entry| entry.created != seen) {
+            // It is gone: by an earlier try whose answer got lost, or by somebody else.
+            return if reply.uncertain { Ok(()) } else { Err(Error::PlanNotFound(plan.clone())) };
         }
+        let by = line.candidates().first().map_or_else(|| "somebody".to_owned(), Candidate::name);
+        Err(Error::PlanOwned { plan: plan.clone(), by })
     }
 
     /// Reads the output of a task, if there is any.
@@ -335,7 +344,7 @@ impl<'a> Import<'a> {
     }
 
     /// A small plan: one transaction.
-    async fn at_once(self) -> Result<Imported, Error> {
+    async fn at_once(self, session: &Session) -> Result<Imported, Error> {
         let (spec, mark) = (self.key(&PlanKey::Spec), self.key(&PlanKey::Import));
         // Leftovers of a larger import that died would become tasks of this plan, so they have to be absent.
         let tasks = Compare::Empty(self.coordinator.layout().tasks(self.plan));
@@ -346,6 +355,7 @@ impl<'a> Import<'a> {
         ])
         .then(self.puts.iter().cloned())
         .then([Op::Put(spec.clone(), self.head.clone())])
+        .then([Op::PutLeased(mark.clone(), self.mark_record()?, session.lease())])
         .otherwise([Op::Get(spec), Op::Get(mark)]);
         let mut reply = self.coordinator.etcd().settle(&txn).await?;
         if reply.branch == Branch::Then {
@@ -353,10 +363,7 @@ impl<'a> Import<'a> {
         }
         let (spec, mark) = (reply.row(), reply.row());
         if spec.is_none() && mark.is_none() {
-            let session = self.coordinator.open_unregistered_session(Identity::of_process()).await?;
-            let imported = self.in_chunks(&session, |_| {}).await;
-            session.close().await?;
-            return imported;
+            return self.in_chunks(session, |_| {}).await;
         }
         self.refused(spec, mark, reply.uncertain)
     }
@@ -397,18 +404,13 @@ impl<'a> Import<'a> {
     async fn mark(&self, lease: LeaseId) -> Result<Marked, Error> {
         let layout = self.coordinator.layout();
         let (spec, mark) = (self.key(&PlanKey::Spec), self.key(&PlanKey::Import));
-        let record = ImportRecord {
-            v: FormatVersion::default(),
-            by: importer(),
-            since: self.coordinator.clock().wall(),
-        };
         let txn =
             Transaction::when([Compare::Created(spec.clone(), None), Compare::Created(mark.clone(), None)])
                 .then([
                     Op::DeleteRange(layout.spec(self.plan)),
                     Op::DeleteRange(layout.tasks(self.plan)),
                     Op::DeleteRange(layout.findings(self.plan)),
-                    Op::PutLeased(mark.clone(), codec::encode(&record)?, lease),
+                    Op::PutLeased(mark.clone(), self.mark_record()?, lease),
                 ])
                 .otherwise([Op::Get(spec), Op::Get(mark)]);
         let mut reply = self.coordinator.etcd().settle(&txn).await?;
@@ -421,6 +423,11 @@ impl<'a> Import<'a> {
             // An earlier try may have put a mark and lost it again. Nothing hangs on it.
             _ => self.refused(spec, mark, false).map(Marked::Done),
         }
+    }
+
+    fn mark_record(&self) -> Result<Vec<u8>, Error> {
+        let since = self.coordinator.clock().wall();
+        Ok(codec::encode(&ImportRecord { v: FormatVersion::default(), by: importer(), since })?)
     }
 
     /// What is in the way. `uncertain`: an earlier try of ours may have made the plan before whatever is there now.

@@ -81,8 +81,8 @@ struct Inner {
     identity: Identity,
     lease: LeaseId,
     timing: Timing,
-    /// Create revision of the registration; `None` for a session that is not shown to others.
-    registered: Option<Revision>,
+    /// The registration; `None` for a session that is not shown to others.
+    registered: Option<Registered>,
     status: watch::Receiver<Status>,
     cancel: CancellationToken,
     vigil: tokio::sync::Mutex<Vigil>,
@@ -91,6 +91,17 @@ struct Inner {
     abandoned: mpsc::UnboundedSender<Abandoned>,
     gate: watch::Sender<Gate>,
     tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// The registration of a session. It is written again, unchanged, to move its mod revision: see [`Session::outdate`].
+#[derive(Debug)]
+struct Registered {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    /// Its create revision.
+    created: Revision,
+    /// The revision that wrote it last, as far as is known.
+    modified: watch::Sender<Revision>,
 }
 
 impl Drop for Inner {
@@ -141,7 +152,7 @@ impl Session {
     fn start(
         coordinator: &Coordinator,
         (id, identity): (OrchestratorId, Identity),
-        (lease, timing, registered): (LeaseId, Timing, Option<Revision>),
+        (lease, timing, registered): (LeaseId, Timing, Option<Registered>),
         machine: Machine,
     ) -> Self {
         let etcd = coordinator.etcd().clone();
@@ -275,7 +286,41 @@ impl Session {
     }
 
     pub(crate) fn registered(&self) -> Option<Revision> {
-        self.inner.registered
+        self.inner.registered.as_ref().map(|registered| registered.created)
+    }
+
+    /// The key of the registration, with the revision that wrote it last: compared by every transaction that puts a key
+    /// into a line. `None` for a session that is not shown to others.
+    pub(crate) fn written(&self) -> Option<(Vec<u8>, Revision)> {
+        self.inner.registered.as_ref().map(|own| (own.key.clone(), *own.modified.borrow()))
+    }
+
+    /// The registration was seen, as written by this revision. What is under way compares an earlier one.
+    pub(crate) fn seen_written(&self, modified: Revision) {
+        if let Some(own) = &self.inner.registered {
+            own.modified.send_if_modified(|known| {
+                let newer = modified > *known;
+                *known = modified.max(*known);
+                newer
+            });
+        }
+    }
+
+    /// Makes sure that no transaction which was sent before can put a key into a line any more: a request that was given
+    /// up may still be under way, and arrive when its other compares hold again. The registration is written anew, and they
+    /// all compare its revision.
+    ///
+    /// # Errors
+    /// As for any request; it is to be done again then.
+    pub(crate) async fn outdate(&self) -> Result<(), Error> {
+        let Some(own) = &self.inner.registered else { return Ok(()) };
+        let txn = Transaction::when([Compare::Created(own.key.clone(), Some(own.created))])
+            .then([Op::PutLeased(own.key.clone(), own.value.clone(), self.inner.lease)]);
+        let reply = self.inner.coordinator.etcd().settle(&txn).await?;
+        if reply.branch == Branch::Then {
+            self.seen_written(reply.revision);
+        }
+        Ok(()) // If it is gone, so is the session, and nothing of it can be put.
     }
 
     /// Keeps watch over a key; see [`Vigil::over`].
@@ -313,6 +358,19 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// As [`Session::hold`], for cleaning up; `None` if the plan is held already.
+    pub(crate) fn hold_if_free(&self, plan: &PlanName) -> Option<Held> {
+        let mut free = false;
+        self.inner.held.send_if_modified(|held| {
+            free = !held.contains_key(plan);
+            if free {
+                held.insert(plan.clone(), Hold::Abandoned);
+            }
+            false
+        });
+        free.then(|| Held { session: self.clone(), plan: plan.clone() })
     }
 
     /// Has an ownership released by the session's task, since its handle was dropped.
@@ -364,6 +422,11 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Whose it is.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// The same mark, for what is to be cleaned up: it stays until that is done.
     pub(crate) fn abandoned(self) -> Self {
         self.session.inner.held.send_modify(|held| {
@@ -387,13 +450,13 @@ fn made_up_id(etcd: &Etcd, identity: &Identity) -> Result<OrchestratorId, Error>
     Ok(OrchestratorId::new(format!("{}-{}-{}", host.trim_start_matches('-'), identity.pid, &random[..8]))?)
 }
 
-/// Writes the registration; returns its create revision.
+/// Writes the registration.
 async fn announce(
     coordinator: &Coordinator,
     identity: &Identity,
     id: &OrchestratorId,
     lease: LeaseId,
-) -> Result<Revision, Error> {
+) -> Result<Registered, Error> {
     let record = Registration {
         v: FormatVersion::default(),
         host: identity.host.clone(),
@@ -407,18 +470,20 @@ async fn announce(
         extra: serde_json::Map::new(),
     };
     let key = coordinator.layout().key(&Key::Orchestrator(id.clone()));
+    let value = codec::encode(&record)?;
     let txn = Transaction::when([Compare::Created(key.clone(), None)])
-        .then([Op::PutLeased(key.clone(), codec::encode(&record)?, lease)])
-        .otherwise([Op::Get(key)]);
+        .then([Op::PutLeased(key.clone(), value.clone(), lease)])
+        .otherwise([Op::Get(key.clone())]);
     let mut reply = coordinator.etcd().settle(&txn).await?;
-    match reply.branch {
-        Branch::Then => Ok(reply.revision),
+    let created = match reply.branch {
+        Branch::Then => reply.revision,
         Branch::Otherwise => match reply.row() {
             // A lost answer: it was us.
-            Some(entry) if entry.lease == Some(lease) => Ok(entry.created),
-            _ => Err(Error::IdentityTaken(id.clone())),
+            Some(entry) if entry.lease == Some(lease) => entry.created,
+            _ => return Err(Error::IdentityTaken(id.clone())),
         },
-    }
+    };
+    Ok(Registered { key, value, created, modified: watch::Sender::new(created) })
 }
 
 /// The task that renews.

@@ -1,7 +1,7 @@
 //! A server that lies: a real one, with somebody in the middle who changes what it says.
 //!
-//! Connections are in memory and time is tokio's, so that a test can wait for hours of it. What was said to the client is
-//! kept, for whoever has to know what the client may conclude.
+//! Connections are in memory and time is tokio's, so that a test can wait for hours of it. What was said to the client
+//! is kept, for whoever has to know what the client may conclude.
 
 use std::{
     convert::Infallible,
@@ -147,8 +147,8 @@ impl Liar {
         self.said().requests
     }
 
-    /// Whether the client was told that the write of this id had happened: by the success of a transaction with it, or by
-    /// something that was read.
+    /// Whether the client was told that the write of this id had happened: by the success of a transaction with it, or
+    /// by something that was read.
     #[must_use]
     pub fn has_stated(&self, op_id: Uuid) -> bool {
         let text = op_id.to_string();

@@ -22,6 +22,10 @@ fn arbitrary_bytes_are_read_or_refused() {
     });
 }
 
+fn name_of(format: Format) -> &'static str {
+    FORMATS.iter().find(|(one, _)| *one == format).map_or("plan", |(_, name)| name)
+}
+
 #[derive(Clone, Debug, TypeGenerator)]
 struct Edited {
     file: u8,
@@ -35,8 +39,7 @@ fn edited_files_are_read_or_refused() {
         deadline.within(edited.clone(), || {
             let (format, mut bytes) = real[usize::from(edited.file) % real.len()].clone();
             edit::make(&mut bytes, &edited.edits, WORDS);
-            let name = if format == Format::Markdown { "plan.md" } else { "plan.toml" };
-            plans::check(format, name, &bytes);
+            plans::check(format, name_of(format), &bytes);
         });
     });
 }
@@ -58,9 +61,11 @@ fn nearly_valid_files_are_read_or_refused() {
 }
 
 #[test]
-fn real_files_are_read() {
+fn real_files_are_read_or_refused() {
+    let deadline = Deadline::of(EACH);
     for (format, bytes) in plans::real() {
-        parse_as(format, "plan", &bytes).unwrap_or_else(|problems| panic!("{problems:#}"));
+        let name = name_of(format);
+        deadline.within(String::from_utf8_lossy(&bytes).into_owned(), || plans::check(format, name, &bytes));
     }
 }
 

@@ -49,6 +49,32 @@ pub fn all() -> Vec<Scenario> {
                 ..calm(4)
             },
         },
+        Scenario {
+            found: "a session whose lease had expired by the time its grant was asked for again was a wrong configuration",
+            options: Options {
+                orchestrators: 2,
+                ttl: Duration::from_secs(2),
+                request_timeout: Duration::from_millis(2_400),
+                operation_timeout: Duration::from_secs(6),
+                faulty_for: Duration::from_secs(30),
+                faults: Plan::of(
+                    (0..12)
+                        .flat_map(|n| {
+                            let at = Duration::from_millis(20 + 2_500 * n);
+                            let host = format!("orchestrator-{}", n % 2);
+                            [
+                                (at, Fault::Crash(host.clone(), Duration::from_millis(10))),
+                                (
+                                    at + Duration::from_millis(40 + 10 * n),
+                                    Fault::AnswersLost(host, Duration::from_millis(1_500)),
+                                ),
+                            ]
+                        })
+                        .collect(),
+                ),
+                ..calm(7)
+            },
+        },
     ]
 }
 

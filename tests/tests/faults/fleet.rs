@@ -143,6 +143,13 @@ pub(crate) fn ends(ownership: Box<Ownership>) -> JoinHandle<(Loss, Instant, Box<
     })
 }
 
+/// Waits for the next renewal: from then on everything is counted from the last one, not from the beginning.
+pub(crate) async fn renewed(session: &Session) {
+    let mut status = session.watch_status();
+    status.mark_unchanged();
+    tokio::time::timeout(SOON, status.changed()).await.expect("a renewal").unwrap();
+}
+
 /// Waits until this many are in line for the plan.
 pub(crate) async fn in_line(observer: &Coordinator, candidates: usize) {
     until("line of that length", SOON, async || {

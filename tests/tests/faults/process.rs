@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 use crate::fleet::{
     EXPIRY_LAG, Pair, TTL, acquired, audit, background, committed, config, connected, ends, finishes, id,
-    in_line, observer, plan, session, spec, tell_takeover, waits,
+    in_line, observer, plan, renewed, session, spec, tell_takeover, waits,
 };
 
 pub(crate) fn cases() -> Vec<PlainCase> {
@@ -77,9 +77,7 @@ async fn f03_a_short_silence_costs_nothing() {
     let mut task = pair.started;
     for n in 0..3 {
         // From right after a renewal, so that the deadline is as far away as it can be.
-        let mut status = pair.owner.session().watch_status();
-        status.mark_unchanged();
-        tokio::time::timeout(SOON, status.changed()).await.expect("a renewal").unwrap();
+        renewed(pair.owner.session()).await;
         etcd.members()[0].proxy().silence();
         let healed = Instant::now() + TTL / 2;
         tokio::time::sleep_until(healed).await; // The length of the silence.

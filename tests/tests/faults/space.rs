@@ -8,13 +8,13 @@ use planlease_core::{PlanName, session::Status, transition::Change};
 use planlease_tests::{etcd::Etcd, suite::PlainCase, wait::SOON};
 use tokio::time::Instant;
 
-use crate::fleet::{Pair, TTL, acquired, audit, committed, finishes, id, plan, session, spec};
+use crate::fleet::{Pair, TTL, acquired, audit, committed, finishes, id, plan, spec};
 
 pub(crate) fn cases() -> Vec<PlainCase> {
     crate::scenarios![
         "on_etcd::space": [
             f35_a_full_disk_refuses_writes_and_nothing_else_and_all_goes_on_when_there_is_room,
-            f35_with_a_full_disk_the_plan_still_changes_hands_when_a_session_ends,
+            f35_with_a_full_disk_a_plan_can_be_let_go_and_is_taken_over_when_there_is_room,
         ],
     ]
 }
@@ -74,17 +74,17 @@ async fn f35_a_full_disk_refuses_writes_and_nothing_else_and_all_goes_on_when_th
     assert!(task.revision > pair.started.revision);
 }
 
-/// Whoever ends needs no room: what hangs on a session goes with it.
-async fn f35_with_a_full_disk_the_plan_still_changes_hands_when_a_session_ends() {
+/// Letting go needs no room, and hands nothing over: taking over does. So nobody is stuck behind somebody who is done.
+async fn f35_with_a_full_disk_a_plan_can_be_let_go_and_is_taken_over_when_there_is_room() {
     let etcd = Etcd::builder().proxied(true).quota(8 * 1024 * 1024).start().await;
     let pair = Pair::on(&etcd, TTL).await;
     fill(&etcd).await;
-    let session_of_owner = pair.owner.session().clone();
+    let owners_session = pair.owner.session().clone();
     pair.owner.release().await.expect("a release needs no room");
-    session_of_owner.close().await.unwrap();
+    let waited = pair.waiting.await.unwrap();
+    assert!(matches!(waited, Err(Error::NoSpace(_))), "{:?}", waited.map(|(ownership, _)| ownership));
+    owners_session.close().await.unwrap();
     make_room(&etcd).await;
-    finishes(pair.waiting.await.unwrap().unwrap().0).await;
-    let again = acquired(&session(&pair.observer, "again").await).await;
-    again.release().await.unwrap();
+    finishes(*acquired(&pair.next).await).await;
     audit(&etcd).await;
 }

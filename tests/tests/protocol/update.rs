@@ -8,19 +8,24 @@ use planlease_core::{
 use planlease_tests::{
     cases,
     suite::{Case, Fixture},
+    wait::SOON,
 };
 
-use crate::fleet::{audit, committed, coordinator, execute, id, imported, plan, session, spec, try_acquire};
+use crate::fleet::{
+    TTL, audit, committed, coordinator, execute, id, imported, plan, session, spec, try_acquire,
+};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
         a_plan_is_executed_and_every_update_is_in_the_history_once,
         an_update_of_a_stale_record_is_refused_with_the_present_one,
         a_start_before_its_dependencies_is_refused,
+        however_a_task_is_started_it_waits_for_what_it_depends_on,
         a_dependency_that_is_reopened_meanwhile_refuses_the_start,
         a_former_owner_writes_nothing,
         a_delegation_is_worth_what_the_ownership_is_worth,
         workers_claim_each_task_once_and_die_with_their_claims,
+        an_owner_hears_of_a_worker_that_is_lost,
         orphans_are_recovered_by_the_next_owner,
         a_batch_succeeds_and_fails_task_by_task,
         an_operator_does_not_write_past_an_owner_that_it_has_not_seen,
@@ -74,6 +79,28 @@ async fn a_start_before_its_dependencies_is_refused(fixture: Fixture) {
     assert!(matches!(outcome, Outcome::Refused(Refused::Dependency)), "{outcome:?}");
     let outcome = owner.authority().start(&view, &id("9")).await.unwrap();
     assert!(matches!(outcome, Outcome::Refused(Refused::NoSuchTask)), "{outcome:?}");
+}
+
+async fn however_a_task_is_started_it_waits_for_what_it_depends_on(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let first = session(&fixture, "first").await;
+    let owner = try_acquire(&first).await.unwrap();
+    let view = coordinator.plan(&plan()).await.unwrap();
+    let (authority, early) = (owner.authority(), view.tasks[&id("2")].clone());
+    let by_hand = coordinator.operator(&view, "me").unwrap();
+    let all: Vec<_> = view.tasks.values().map(|task| (task.clone(), Change::Start)).collect();
+    let mut outcomes = authority.update_all(&all).await.unwrap();
+    committed(outcomes.remove(0)); // Task 1 depends on nothing.
+    outcomes.push(authority.update(&early, None, &Change::Start).await.unwrap());
+    outcomes.push(authority.modify(&early.id, |_| Some(Change::Start)).await.unwrap());
+    outcomes.push(by_hand.update(&early, None, &Change::Start).await.unwrap());
+    for outcome in outcomes {
+        assert!(matches!(outcome, Outcome::Refused(Refused::Dependency)), "{outcome:?}");
+    }
+    let started = coordinator.task(&plan(), &id("1")).await.unwrap().unwrap();
+    committed(authority.update(&started, None, &Change::Complete(None)).await.unwrap());
+    committed(authority.update(&early, None, &Change::Start).await.unwrap());
+    audit(&fixture).await;
 }
 
 async fn a_dependency_that_is_reopened_meanwhile_refuses_the_start(fixture: Fixture) {
@@ -140,6 +167,28 @@ async fn workers_claim_each_task_once_and_die_with_their_claims(fixture: Fixture
     assert_eq!(recovered.len(), 1);
     assert_eq!(recovered[0].record.status, TaskStatus::Pending);
     assert_eq!((recovered[0].record.lost, recovered[0].record.failures), (1, 0));
+    audit(&fixture).await;
+}
+
+async fn an_owner_hears_of_a_worker_that_is_lost(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let first = session(&fixture, "first").await;
+    let owner = try_acquire(&first).await.unwrap();
+    let mut claimants = owner.claimants();
+    let worker = session(&fixture, "worker").await;
+    let view = coordinator.plan(&plan()).await.unwrap();
+    let claimed = coordinator.worker(&worker, &plan()).unwrap().start(&view, &id("1")).await.unwrap();
+    let claimed = committed(claimed);
+    let view = coordinator.plan(&plan()).await.unwrap();
+    claimants.follow(&view).await;
+    assert!(tokio::time::timeout(TTL / 2, claimants.gone()).await.is_err(), "it is there");
+    worker.close().await.unwrap();
+    tokio::time::timeout(SOON, claimants.gone()).await.expect("its registration is gone");
+    let (recovered, view) = owner.recover().await.unwrap();
+    assert_eq!((recovered.len(), recovered[0].id.clone()), (1, claimed.id));
+    // It is told once, and nobody is watched over who has nothing in progress.
+    claimants.follow(&view).await;
+    assert!(tokio::time::timeout(TTL / 2, claimants.gone()).await.is_err());
     audit(&fixture).await;
 }
 

@@ -159,6 +159,11 @@ impl Fault {
         Self::new(FaultKind::Unreachable, false, message)
     }
 
+    /// etcd knows of no such lease any more.
+    pub(super) fn lease_gone() -> Self {
+        Self::new(FaultKind::LeaseNotFound, true, "the lease does not exist")
+    }
+
     /// There is no watch to open a stream for.
     pub(crate) fn nothing_to_watch() -> Self {
         Self::new(FaultKind::Other, true, "nothing to watch")

@@ -9,7 +9,7 @@ use etcd_client::{LeaseKeepAliveStream, LeaseKeeper};
 use planlease_core::LeaseId;
 
 use super::{
-    fault::{Fault, FaultKind},
+    fault::Fault,
     lane::{Connected, Lane},
 };
 
@@ -53,7 +53,7 @@ impl KeepAlive {
         let ttl = answer.ok_or_else(|| Fault::stream("the stream of renewals ended"))?.ttl();
         match u64::try_from(ttl) {
             Ok(ttl) if ttl > 0 => Ok(Duration::from_secs(ttl)),
-            _ => Err(Fault { kind: FaultKind::LeaseNotFound, ..Fault::stream("the lease does not exist") }),
+            _ => Err(Fault::lease_gone()),
         }
     }
 

@@ -27,6 +27,18 @@ pub(crate) struct Crews {
     pub(crate) watchers: Crew,
 }
 
+impl Crews {
+    /// Waits until one of them ends badly, if ever, and says so.
+    pub(crate) async fn failure(&mut self) -> String {
+        tokio::select! {
+            biased; // One is as bad as the other.
+            problem = self.nemesis.failure() => problem,
+            problem = self.writers.failure() => problem,
+            problem = self.watchers.failure() => problem,
+        }
+    }
+}
+
 /// See the module.
 pub(crate) async fn finish(world: &World, crews: Crews) {
     world.enter(Phase::Calm);

@@ -23,7 +23,6 @@ mod operator;
 mod owner;
 mod plans;
 mod recorder;
-mod repro;
 mod sabotage;
 mod verdict;
 mod watching;
@@ -78,11 +77,6 @@ fn members(text: &str) -> Result<usize, String> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if std::env::var_os("REPRO").is_some() {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(repro::repro());
-        return ExitCode::SUCCESS;
-    }
     if !args.prepared {
         return prepare(&args);
     }
@@ -107,9 +101,13 @@ fn prepare(args: &Args) -> ExitCode {
     if args.seed.is_none() {
         again.arg(format!("--seed={}", uuid::Uuid::new_v4().as_u64_pair().0 >> 32));
     }
-    if std::env::var_os("PLANLEASE_TEST_PROGRAM").is_none() {
-        again.env("PLANLEASE_TEST_PROGRAM", own.with_file_name("planlease"));
+    let program = std::env::var_os("PLANLEASE_TEST_PROGRAM").map(PathBuf::from);
+    let program = program.unwrap_or_else(|| own.with_file_name("planlease"));
+    if !program.is_file() {
+        eprintln!("there is no {}: run `cargo build -p planlease-cli`", program.display());
+        return ExitCode::FAILURE;
     }
+    again.env("PLANLEASE_TEST_PROGRAM", program);
     if let Some(etcd) = &args.etcd {
         again.env("PLANLEASE_TEST_ETCD", etcd);
     }
@@ -130,12 +128,20 @@ async fn soak(args: &Args) -> Verdict {
     fleet::start(&world, &mut crews.writers);
     nemesis::start(&world, &mut crews.nemesis);
     let length = Duration::from_secs(args.minutes * 60);
-    if let Some(sabotage) = args.sabotage {
-        world.pause(length / 2).await;
-        sabotage.commit(&world).await;
-        world.pause(length / 2).await;
-    } else {
-        world.pause(length).await;
+    let storm = async {
+        match args.sabotage {
+            None => world.pause(length).await,
+            Some(sabotage) => {
+                world.pause(length / 2).await;
+                sabotage.commit(&world).await;
+                world.pause(length / 2).await;
+            }
+        }
+    };
+    tokio::select! {
+        biased; // Without one of them it is not the soak that was asked for.
+        problem = crews.failure() => world.figures.violation(problem),
+        () = storm => {}
     }
     finish(&world, crews).await;
     Verdict::of(&world, args)

@@ -13,7 +13,11 @@ use planlease::{
 use planlease_oracle::{History, Journal};
 use rand::{SeedableRng as _, rngs::StdRng};
 use tempfile::TempDir;
-use tokio::{sync::watch, task::JoinSet, time::Instant};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
 
 use crate::{
     Args, clock::JumpingClock, cluster::Cluster, deeds::Deeds, figures::Figures, fleet::Fleet,
@@ -209,6 +213,17 @@ impl Crew {
         });
     }
 
+    /// Waits until one ends badly, if ever, and says so.
+    pub(crate) async fn failure(&mut self) -> String {
+        loop {
+            match self.running.join_next().await {
+                Some(Ok(who)) => self.forget(who),
+                Some(Err(error)) => return self.badly(&error),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Waits until all have ended. One sentence for each that did not end in time, or not well.
     pub(crate) async fn ended(mut self, within: Duration) -> Vec<String> {
         let mut problems = Vec::new();
@@ -216,19 +231,23 @@ impl Crew {
         loop {
             match tokio::time::timeout_at(deadline, self.running.join_next()).await {
                 Ok(None) => return problems,
-                Ok(Some(Ok(who))) => {
-                    if let Some(at) = self.names.iter().position(|name| *name == who) {
-                        self.names.swap_remove(at);
-                    }
-                }
-                Ok(Some(Err(error))) => {
-                    problems.push(format!("one of {:?} ended badly: {error}", self.names))
-                }
+                Ok(Some(Ok(who))) => self.forget(who),
+                Ok(Some(Err(error))) => problems.push(self.badly(&error)),
                 Err(_) => {
                     problems.push(format!("{:?} did not end within {within:?}", self.names));
                     return problems;
                 }
             }
         }
+    }
+
+    fn forget(&mut self, who: &'static str) {
+        if let Some(at) = self.names.iter().position(|name| *name == who) {
+            self.names.swap_remove(at);
+        }
+    }
+
+    fn badly(&self, error: &JoinError) -> String {
+        format!("one of {:?} ended badly: {error}", self.names)
     }
 }
