@@ -273,7 +273,12 @@ impl Proxy {
     /// Holds the next request of this method, and everything that follows on its connection, until [`Trap::deliver`]. It
     /// arrives then even if the client has hung up meanwhile: a packet that took a long way round.
     pub fn hold_request(&self, method: &str) -> Trap {
-        self.lay(method, Kind::HoldRequest)
+        self.hold_nth_request(method, 1)
+    }
+
+    /// As [`Proxy::hold_request`], for the nth request (from 1).
+    pub fn hold_nth_request(&self, method: &str, nth: u32) -> Trap {
+        self.lay_for(method, Kind::HoldRequest, nth)
     }
 
     /// As [`Proxy::cut`], but for the connection on which a request is held.

@@ -28,7 +28,7 @@ use crate::{
     authority::{Authority, Delegation},
     coordinator::Coordinator,
     error::Error,
-    etcd::{Branch, Compare, Fault, Op, Reply, Transaction},
+    etcd::{Branch, Compare, Fault, FaultKind, Op, Reply, Transaction},
     session::{Held, Session},
     vigil::{Gone, gone},
 };
@@ -715,7 +715,23 @@ pub(crate) async fn end_term(
         ])
         .then(displaced)
         .otherwise([Op::Get(term_key)]);
-    let mut reply = coordinator.etcd().settle(&txn).await?;
+    let mut reply = match coordinator.etcd().settle(&txn).await {
+        // A full database takes no record of the end, but it lets go of the key. To the successor that is an expiry.
+        Err(fault) if fault.kind == FaultKind::NoSpace => {
+            let key = layout.of(plan, &PlanKey::Owner(*lease));
+            let bare =
+                Transaction::when([Compare::Created(key.clone(), Some(*revision))]).then([Op::Delete(key)]);
+            let reply = coordinator.etcd().settle(&bare).await?;
+            tracing::info!(%plan, token = %term.token(), "let go of, with a full database");
+            return match reply.branch {
+                Branch::Then => Ok(()),
+                Branch::Otherwise => Err(Error::outcome_unknown(
+                    "the ownership is over; whether the release was recorded is not known, since the database is full",
+                )),
+            };
+        }
+        reply => reply?,
+    };
     if reply.branch == Branch::Then {
         tracing::info!(%plan, token = %term.token(), ?how, "ended");
         coordinator.remember_term(plan, Some((reply.revision, ended)));

@@ -36,3 +36,17 @@ pub fn is_confined(test: &str, bytes: u64) -> bool {
     assert!(said.contains("1 passed"), "there is no test {test}:\n{said}");
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MIB, is_confined};
+
+    #[test]
+    #[should_panic(expected = "memory allocation of")]
+    fn what_takes_more_than_it_may_is_noticed() {
+        let name = "confine::tests::what_takes_more_than_it_may_is_noticed";
+        if is_confined(name, 300 * MIB) {
+            drop(std::hint::black_box(vec![0_u8; 600 * 1024 * 1024]));
+        }
+    }
+}

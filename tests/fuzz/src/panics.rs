@@ -30,3 +30,18 @@ pub fn none_in<T>(act: impl FnOnce() -> T) -> T {
     assert!(said.is_empty(), "a task panicked: {}", said.join("; "));
     done
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[should_panic(expected = "a task panicked: ")]
+    #[expect(clippy::disallowed_methods, reason = "a task that nobody waits for is the point")]
+    fn a_panic_that_the_runtime_swallows_is_noticed() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        super::none_in(|| {
+            runtime.block_on(async {
+                drop(tokio::spawn(async { panic!("of a task") }).await);
+            });
+        });
+    }
+}

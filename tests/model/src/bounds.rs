@@ -62,8 +62,8 @@ pub struct Scenario {
 pub const SCENARIOS: [Scenario; 6] = [
     Scenario {
         name: "a crash, a lost session, a late request",
-        bounds: Bounds { crashes: 1, losses: 1, timeouts: 1, ..Bounds::CALM },
-        states: 122_999,
+        bounds: Bounds { writes: 3, crashes: 1, losses: 1, timeouts: 1, ..Bounds::CALM },
+        states: 173_103,
     },
     Scenario {
         name: "an operator who forces",

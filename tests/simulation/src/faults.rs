@@ -7,6 +7,9 @@ use turmoil::Sim;
 
 use crate::{network::SERVER, world::World};
 
+/// The shortest time that a message takes.
+pub(crate) const LATENCY_MIN: Duration = Duration::from_millis(1);
+
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
@@ -20,6 +23,9 @@ pub enum Fault {
     Held(String, Duration),
     /// Messages between the two take up to that long, for a while.
     Slow(String, Duration, Duration),
+    /// Every message between the two takes that long, for a while; then nothing passes any more, for longer than any
+    /// session lives: a link that is about to die.
+    Dying(String, Duration, Duration),
     /// The host's processes are killed, and started again after that long.
     Crash(String, Duration),
     /// The server loses its power, and is started on what its disk kept, after that long.
@@ -42,6 +48,7 @@ impl Fault {
             Self::AnswersLost(..) => "answers lost",
             Self::Held(..) => "held back",
             Self::Slow(..) => "slow",
+            Self::Dying(..) => "dying link",
             Self::Crash(..) => "crash",
             Self::ServerCrash(_) => "server crash",
             Self::Compact => "compaction",
@@ -56,12 +63,21 @@ impl Fault {
 pub struct Rates([f64; KINDS]);
 
 /// How many kinds there are.
-const KINDS: usize = 10;
+const KINDS: usize = 12;
+
+/// The kind that lasts for an answer or two, and so can happen often.
+const BRIEF: usize = 11;
+
+/// Longer than any session lives.
+const DEAD: Duration = Duration::from_secs(12);
 
 impl Rates {
     /// Draws them: some kinds do not happen at all in a run, so that what the others do is not drowned.
     pub fn draw(rng: &mut StdRng) -> Self {
-        Self(std::array::from_fn(|_| if rng.random_bool(0.5) { rng.random_range(0.3..5.0) } else { 0.0 }))
+        Self(std::array::from_fn(|kind| {
+            let most = if kind == BRIEF { 30.0 } else { 5.0 };
+            if rng.random_bool(0.5) { rng.random_range(0.3..most) } else { 0.0 }
+        }))
     }
 }
 
@@ -78,7 +94,7 @@ impl Plan {
     }
 
     /// Draws it.
-    pub fn draw(rng: &mut StdRng, rates: &Rates, hosts: &[String], within: Duration) -> Self {
+    pub fn draw(rng: &mut StdRng, rates: &Rates, hosts: &[String], ttl: Duration, within: Duration) -> Self {
         let mut faults = Vec::new();
         for (kind, rate) in rates.0.iter().enumerate() {
             let mut at = Duration::ZERO;
@@ -105,7 +121,13 @@ impl Plan {
                         6 => Fault::ServerCrash(short),
                         7 => Fault::Compact,
                         8 => Fault::Suspended(host, long * 4),
-                        _ => Fault::Revoked(host),
+                        9 => Fault::Revoked(host),
+                        10 => {
+                            // A renewal is answered just before it would be given up, which is after a sixth of the TTL.
+                            let latency = ttl.mul_f64(rng.random_range(0.7..0.98) / 12.0);
+                            Fault::Dying(host, latency, Duration::from_secs(3) + short)
+                        }
+                        _ => Fault::AnswersLost(host, Duration::from_millis(rng.random_range(5..150))),
                     },
                 ));
             }
@@ -155,6 +177,10 @@ impl Nemesis {
         self.ends = last;
         for (_, fault) in over {
             self.end(&fault, sim);
+            if let Fault::Dying(host, ..) = fault {
+                sim.partition(host.as_str(), SERVER);
+                self.ends.push((now + DEAD, Fault::Partition(host, DEAD)));
+            }
         }
         while let Some((_, fault)) = self.due.next_if(|(at, _)| *at <= now) {
             if let Some(lasts) = self.begin(&fault, sim, world) {
@@ -191,7 +217,13 @@ impl Nemesis {
                 Some(*lasts)
             }
             Fault::Slow(host, latency, lasts) => {
+                // Both bounds, since another fault may have raised the lower one.
+                sim.set_link_latency(host.as_str(), SERVER, LATENCY_MIN);
                 sim.set_link_max_message_latency(host.as_str(), SERVER, *latency);
+                Some(*lasts)
+            }
+            Fault::Dying(host, latency, lasts) => {
+                sim.set_link_latency(host.as_str(), SERVER, *latency);
                 Some(*lasts)
             }
             Fault::Crash(host, lasts) => {
@@ -225,7 +257,8 @@ impl Nemesis {
             Fault::RequestsLost(host, _) => sim.repair_oneway(host.as_str(), SERVER),
             Fault::AnswersLost(host, _) => sim.repair_oneway(SERVER, host.as_str()),
             Fault::Held(host, _) => sim.release(host.as_str(), SERVER),
-            Fault::Slow(host, ..) => {
+            Fault::Slow(host, ..) | Fault::Dying(host, ..) => {
+                sim.set_link_latency(host.as_str(), SERVER, LATENCY_MIN);
                 sim.set_link_max_message_latency(host.as_str(), SERVER, self.latency);
             }
             Fault::Crash(host, _) => {

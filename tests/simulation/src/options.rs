@@ -71,8 +71,9 @@ impl Options {
             people.extend((0..number).map(|n| format!("{kind}-{n}")));
         }
         people.push("operator".to_owned());
-        let faults = Plan::draw(&mut rng, &rates, &people, faulty_for);
-        let request_timeout = millis(&mut rng, 300..=2_500);
+        let faults = Plan::draw(&mut rng, &rates, &people, ttl, faulty_for);
+        let drift_ppm: i32 = rng.random_range(0..=10_000);
+        let request_timeout = millis(&mut rng, 200..=2_500);
         Self {
             seed,
             tick: millis(&mut rng, 10..=25),
@@ -84,13 +85,14 @@ impl Options {
             plans: rng.random_range(2..=6),
             tasks_max: rng.random_range(2..=8),
             ttl,
-            margin: millis(&mut rng, 150..=500),
+            // What the clocks of both sides may lose in a TTL, and some for the grain of the network.
+            margin: ttl.mul_f64(f64::from(drift_ppm) * 2.0 / 1e6) + millis(&mut rng, 100..=300),
             work_max: millis(&mut rng, 50..=4_000),
             failures_percent: rng.random_range(0..=30),
             request_timeout,
             operation_timeout: request_timeout * rng.random_range(1..=4),
-            drift_ppm: rng.random_range(0..=10_000),
-            operator_every: millis(&mut rng, 1_000..=8_000),
+            drift_ppm: i64::from(drift_ppm),
+            operator_every: millis(&mut rng, 300..=6_000),
             changes_kept: rng.random_range(4..=256),
             faulty_for,
             faults,

@@ -11,7 +11,7 @@ use planlease_oracle::judge;
 use turmoil::{Builder, Sim};
 
 use crate::{
-    faults::Nemesis,
+    faults::{LATENCY_MIN, Nemesis},
     hosts,
     invariants::{ALL, Evidence, watchers},
     network::SERVER,
@@ -77,7 +77,7 @@ fn build(options: &Options, world: &Arc<World>) -> Sim<'static> {
     let mut sim = Builder::new()
         .rng_seed(options.seed)
         .tick_duration(options.tick)
-        .min_message_latency(Duration::from_millis(1))
+        .min_message_latency(LATENCY_MIN)
         .max_message_latency(options.latency_max)
         .simulation_duration(Duration::from_secs(24 * 3600))
         .tcp_capacity(16_384)

@@ -36,7 +36,7 @@ pub(crate) fn cases() -> Vec<PlainCase> {
 }
 
 /// Sessions that are renewed so seldom that a renewal never gets in the way.
-async fn unhurried(etcd: &Etcd) -> planlease::Coordinator {
+pub(crate) async fn unhurried(etcd: &Etcd) -> planlease::Coordinator {
     let ttl = Duration::from_secs(60);
     connected(Config { ttl, ..config(&etcd.proxied_endpoints()) }).await
 }
@@ -98,7 +98,7 @@ async fn f10_a_release_that_arrives_late_does_not_touch_the_next_ownership() {
 }
 
 /// Delivers a transaction that is expected to change nothing, and waits until the server has answered it.
-async fn deliver_and_see(etcd: &Etcd, trap: &Trap) {
+pub(crate) async fn deliver_and_see(etcd: &Etcd, trap: &Trap) {
     let answered = requests(etcd).await;
     trap.deliver();
     until("answer to the late transaction", SOON, async || {
@@ -111,9 +111,13 @@ async fn deliver_and_see(etcd: &Etcd, trap: &Trap) {
 /// How many transactions the server has handled, as its metrics tell.
 async fn requests(etcd: &Etcd) -> u64 {
     let metrics = etcd.members()[0].metrics().await;
-    let method = r#"grpc_server_handled_total{grpc_code="OK",grpc_method="Txn","#;
-    let line = metrics.lines().find(|line| line.starts_with(method)).expect("transactions are counted");
-    line.rsplit(' ').next().unwrap().parse().unwrap()
+    let handled = metrics.lines().filter(|line| {
+        line.starts_with("grpc_server_handled_total") && line.contains(r#"grpc_method="Txn""#)
+    });
+    let numbers = handled.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap());
+    let total: u64 = numbers.map(|number| format!("{number:.0}").parse::<u64>().unwrap()).sum();
+    assert!(total > 0, "transactions are counted");
+    total
 }
 
 /// The same transaction arrives twice, the first one last.

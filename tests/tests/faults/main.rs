@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `network.rs` | the wire between a client and its server |
 //! | `answers.rs` | single requests and answers |
+//! | `late.rs` | requests that arrive when what they compare holds again |
 //! | `process.rs` | the process itself: dead, stopped, suspended, blocked, ended by an operator |
 //! | `cluster.rs` | members, leaders, majorities |
 //! | `space.rs` | the room on etcd's disk |
@@ -23,6 +24,7 @@ mod answers;
 mod cluster;
 mod fleet;
 mod identity;
+mod late;
 mod network;
 mod process;
 mod space;
@@ -36,6 +38,7 @@ fn main() -> std::process::ExitCode {
         .on([])
         .plain(network::cases())
         .plain(answers::cases())
+        .plain(late::cases())
         .plain(process::cases())
         .plain(cluster::cases())
         .plain(watch::cases())

@@ -5,8 +5,12 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -55,9 +59,17 @@ pub(super) async fn connect(
     let address = address(config, endpoint).map_err(|error| Fault::config(&error))?;
     let connector = Arc::clone(&config.connector);
     let to = endpoint.clone();
+    // A channel connects anew by itself when its connection breaks, and nobody would look whether the same cluster answers.
+    // So it may do it once; then its lane makes the next channel, and looks.
+    let spent = Arc::new(AtomicBool::new(false));
     let connect = address.connect_with_connector(service_fn(move |_: Uri| {
-        let connecting = connector.connect(&to);
-        async move { connecting.await.map(TokioIo::new) }
+        let connecting = (!spent.swap(true, Ordering::Relaxed)).then(|| connector.connect(&to));
+        async move {
+            match connecting {
+                Some(connecting) => connecting.await.map(TokioIo::new),
+                None => Err(io::Error::new(io::ErrorKind::NotConnected, "the connection broke")),
+            }
+        }
     }));
     let timeout = config.connector.connect_timeout(config.connect_timeout);
     let channel = match tokio::time::timeout(timeout, connect).await {

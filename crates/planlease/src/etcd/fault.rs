@@ -130,7 +130,10 @@ impl Fault {
             Code::Unavailable | Code::Unknown | Code::Internal | Code::Aborted => {
                 Self::new(FaultKind::Unreachable, never_sent, message)
             }
-            code => Self::new(FaultKind::Other, is_refusal(code) || never_sent, message),
+            // What has a cause on this side was not said by a server: the connection was ended in the middle, with
+            // "enhance your calm", say.
+            _ if status.source().is_some() => Self::new(FaultKind::Unreachable, never_sent, message),
+            code => Self::new(FaultKind::Other, is_refusal(code), message),
         }
     }
 

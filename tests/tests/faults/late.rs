@@ -1,0 +1,126 @@
+//! Requests that arrive long after they were sent again and answered: when the world has moved on, and what they compare
+//! would hold once more. Each of them has to compare something that never comes back.
+
+use std::time::Duration;
+
+use planlease::{AcquireOptions, Imported};
+use planlease_core::{TermNumber, transition::Change};
+use planlease_tests::{
+    etcd::Etcd,
+    suite::PlainCase,
+    wait::{SOON, until},
+};
+
+use crate::{
+    answers::{deliver_and_see, unhurried},
+    fleet::{acquired, audit, committed, id, in_line, observer, plan, session, spec},
+};
+
+pub(crate) fn cases() -> Vec<PlainCase> {
+    crate::scenarios![
+        "on_etcd::late": [
+            f11_an_import_that_arrives_after_its_plan_was_deleted_makes_no_plan,
+            f11_a_deletion_that_arrives_late_spares_the_next_plan_of_that_name,
+            f11_an_output_that_arrives_late_does_not_take_the_place_of_a_newer_one,
+            f10_a_place_in_line_that_arrives_after_it_was_given_up_does_not_stay,
+            f10_a_place_in_line_that_arrives_after_the_release_does_not_stay,
+        ],
+    ]
+}
+
+async fn f11_an_import_that_arrives_after_its_plan_was_deleted_makes_no_plan() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
+    let trap = etcd.members()[0].proxy().hold_request("KV/Txn");
+    let imported = exposed.import(&plan(), &spec(2), |_| {}).await.unwrap();
+    assert!(trap.has_sprung() && matches!(imported, Imported::Created(_)), "{imported:?}");
+    observer.delete_plan(&plan()).await.unwrap();
+    deliver_and_see(&etcd, &trap).await;
+    assert!(observer.plans().await.unwrap().is_empty(), "what was deleted stays deleted");
+    audit(&etcd).await;
+}
+
+async fn f11_a_deletion_that_arrives_late_spares_the_next_plan_of_that_name() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
+    observer.import(&plan(), &spec(2), |_| {}).await.unwrap();
+    let trap = etcd.members()[0].proxy().hold_nth_request("KV/Txn", 2); // The first one looks what is there.
+    exposed.delete_plan(&plan()).await.unwrap();
+    assert!(trap.has_sprung());
+    observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
+    deliver_and_see(&etcd, &trap).await;
+    assert_eq!(observer.plan(&plan()).await.unwrap().tasks.len(), 3);
+    audit(&etcd).await;
+}
+
+async fn f11_an_output_that_arrives_late_does_not_take_the_place_of_a_newer_one() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let exposed = unhurried(&etcd).await;
+    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let owner = acquired(&session(&exposed, "owner").await).await;
+    let (authority, task) = (owner.authority(), id("1"));
+    let view = exposed.plan(&plan()).await.unwrap();
+    let started = committed(authority.start(&view, &task).await.unwrap());
+    let trap = etcd.members()[0].proxy().hold_nth_request("KV/Txn", 2); // The first one looks what is there.
+    authority.write_findings(&task, 1, "first").await.unwrap();
+    assert!(trap.has_sprung());
+    let given_back = Change::Return("once more".to_owned());
+    let given_back = committed(authority.update(&started, Some(1), &given_back).await.unwrap());
+    committed(authority.update(&given_back, None, &Change::Start).await.unwrap());
+    authority.write_findings(&task, 2, "second").await.unwrap();
+    deliver_and_see(&etcd, &trap).await;
+    let findings = exposed.findings(&plan(), &task).await.unwrap().unwrap();
+    assert_eq!((findings.attempt, findings.text.as_str()), (2, "second"));
+    audit(&etcd).await;
+}
+
+/// Somebody gives up waiting while its request to join the line is under way; then the request arrives.
+async fn f10_a_place_in_line_that_arrives_after_it_was_given_up_does_not_stay() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
+    observer.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let owner = acquired(&session(&observer, "owner").await).await;
+    let impatient = session(&exposed, "impatient").await;
+    exposed.line(&plan()).await.unwrap(); // The term is known: the next transaction is the one that joins.
+    let trap = etcd.members()[0].proxy().hold_request("KV/Txn");
+    let wait = Some(Duration::from_secs(3)); // The request is sent again after one.
+    let options = AcquireOptions { wait, ..AcquireOptions::default() };
+    impatient.acquire(&plan(), options).await.unwrap_err();
+    assert!(trap.has_sprung());
+    in_line(&observer, 1).await;
+    deliver_and_see(&etcd, &trap).await;
+    only_next_is_served(&etcd, *owner).await;
+    audit(&etcd).await;
+}
+
+/// The same after the plan was acquired by the second try, and released.
+async fn f10_a_place_in_line_that_arrives_after_the_release_does_not_stay() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
+    observer.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let first = session(&exposed, "first").await;
+    exposed.line(&plan()).await.unwrap();
+    let trap = etcd.members()[0].proxy().hold_request("KV/Txn");
+    let owner = first.acquire(&plan(), AcquireOptions::default()).await.unwrap();
+    assert!(trap.has_sprung());
+    owner.release().await.unwrap();
+    deliver_and_see(&etcd, &trap).await;
+    let again = first.acquire(&plan(), AcquireOptions::default()).await.unwrap();
+    assert_eq!(again.term().number, TermNumber(2), "and the session itself is as good as before");
+    only_next_is_served(&etcd, again).await;
+    audit(&etcd).await;
+}
+
+/// The owner lets go: who comes then gets the plan, and nobody stands in line who does not know it.
+async fn only_next_is_served(etcd: &Etcd, owner: planlease::Ownership) {
+    let observer = observer(etcd).await;
+    owner.release().await.unwrap();
+    let next = session(&observer, "next").await;
+    let next = tokio::time::timeout(SOON, next.acquire(&plan(), AcquireOptions::default())).await;
+    next.expect("nobody is in the way").unwrap().release().await.unwrap();
+    until("empty line", SOON, async || {
+        let line = observer.line(&plan()).await.unwrap();
+        if line.candidates().is_empty() { Ok(()) } else { Err(line.candidates().len()) }
+    })
+    .await;
+}
