@@ -103,8 +103,10 @@ fn check_all(test: impl AsyncFn(&Liar, &Coordinator) + std::panic::RefUnwindSafe
                 run(async |liar, honest| {
                     liar.begin(&case.lies);
                     let anew = if case.anew { ends("connect", connect(liar)).await.ok() } else { None };
-                    test(liar, anew.as_ref().unwrap_or(honest)).await;
-                    assert!(liar.requests() <= MOST_REQUESTS, "it asks again and again without a pause");
+                    let coordinator = anew.as_ref().unwrap_or(honest);
+                    test(liar, coordinator).await;
+                    let asked = coordinator.traffic();
+                    assert!(liar.requests() <= MOST_REQUESTS, "it asks without a pause: {asked:?}");
                 });
             });
         },
@@ -296,10 +298,7 @@ fn with_one_field_wrong(number: Number, test: impl AsyncFn(&Coordinator)) {
                 run(async |liar, coordinator| {
                     liar.begin(&lies);
                     test(coordinator).await;
-                    assert!(
-                        liar.requests() <= MOST_REQUESTS,
-                        "it asks again and again without a pause: {lies:?}"
-                    );
+                    assert!(liar.requests() <= MOST_REQUESTS, "it asks without a pause: {lies:?}");
                 });
             });
         }
@@ -320,6 +319,14 @@ fn a_server_that_always_says_yes_keeps_nobody_busy() {
         let watcher = Watcher::start(coordinator.clone());
         a_while(watcher.ended()).await;
         drop(ends("close", watcher.close()).await);
+        if let Ok(session) = ends("open", coordinator.open_session(identity("o"))).await {
+            if let Ok(TryAcquire::Acquired(ownership)) =
+                ends("acquire", session.try_acquire(&plan("p"))).await
+            {
+                a_while(ownership.lost()).await;
+            }
+            drop(ends("close", session.close()).await);
+        }
     });
 }
 
@@ -351,6 +358,6 @@ fn a_strangers_key_in_the_line_keeps_nobody_busy() {
         let session = coordinator.open_session(identity("o")).await.unwrap();
         drop(a_while(session.try_acquire(&plan("p"))).await);
         drop(a_while(session.acquire(&plan("p"), planlease::AcquireOptions::default())).await);
-        assert!(liar.requests() <= MOST_REQUESTS, "it asks again and again without a pause");
+        assert!(liar.requests() <= MOST_REQUESTS, "it asks without a pause");
     });
 }

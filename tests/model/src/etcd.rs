@@ -47,6 +47,8 @@ pub struct Store {
     pub revision: Rev,
     /// Which leases live.
     pub leases: Vec<bool>,
+    /// When each process's registration was last written.
+    pub registered: Vec<Rev>,
     /// The keys below `owner/`, in the order of their create revisions.
     pub line: Vec<Place>,
     /// The key `term`.
@@ -70,6 +72,8 @@ pub enum Compare {
     NoneBefore(Rev),
     /// The term was last written at this revision; `None`: it is not there.
     TermModified(Option<Rev>),
+    /// The registration of this lease's process was last written at this revision.
+    Registered(Lease, Rev),
     /// The task was last written at this revision.
     TaskModified(u8, Rev),
 }
@@ -119,6 +123,7 @@ impl Store {
         Self {
             revision: Rev(1),
             leases: vec![true; usize::from(processes)],
+            registered: vec![Rev(1); usize::from(processes)],
             line: Vec::new(),
             term: None,
             past: Vec::new(),
@@ -165,6 +170,14 @@ impl Store {
         }
     }
 
+    /// Writes a registration again, as it is, if it is still there.
+    pub fn register_again(&mut self, lease: Lease) {
+        if self.lives(lease) {
+            self.revision = self.next();
+            self.registered[usize::from(lease.0)] = self.revision;
+        }
+    }
+
     /// Whether the transaction can never do anything any more, since it compares a revision that is past for ever.
     #[must_use]
     pub fn is_spent(&self, txn: &Txn) -> bool {
@@ -175,9 +188,10 @@ impl Store {
     fn is_past(&self, compare: Compare) -> bool {
         match compare {
             // No revision comes twice, and the term is never deleted.
-            Compare::Created(_, Some(_)) | Compare::TermModified(_) | Compare::TaskModified(..) => {
-                !self.holds(compare)
-            }
+            Compare::Created(_, Some(_))
+            | Compare::TermModified(_)
+            | Compare::Registered(..)
+            | Compare::TaskModified(..) => !self.holds(compare),
             Compare::Created(_, None) | Compare::Empty | Compare::NoneBefore(_) => false,
         }
     }
@@ -190,6 +204,9 @@ impl Store {
             Compare::Empty => self.line.is_empty(),
             Compare::NoneBefore(at) => self.line.iter().all(|place| place.created >= at),
             Compare::TermModified(at) => self.term.map(|term| term.modified) == at,
+            Compare::Registered(lease, at) => {
+                self.lives(lease) && self.registered[usize::from(lease.0)] == at
+            }
             Compare::TaskModified(task, at) => self.tasks[usize::from(task)].modified == at,
         }
     }

@@ -48,6 +48,10 @@ pub enum Flaw {
     HistoryNotRead,
     /// A session does not look for a place in line that a late request took after it had left.
     PlaceForgotten,
+    /// A session looks for such a place while it holds the plan, and not again when it holds it no more.
+    LookTooEarly,
+    /// A request to join the line does not compare the registration, so nothing outdates it.
+    JoinNotOutdated,
     /// The session's deadline is counted from the arrival of the answer.
     DeadlineFromAnswer,
     /// The session's deadline has no margin.
@@ -85,9 +89,12 @@ impl Flaw {
             }
             Self::ReleaseUnguarded | Self::RemovalBlind => Bounds { losses: 1, forces: 1, ..calm },
             Self::RefusalTrusted => Bounds { losses: 1, timeouts: 1, operator_writes: 1, ..calm },
-            Self::RecordNotCompared | Self::NewOpId | Self::UnknownToldAsRefused | Self::PlaceForgotten => {
-                Bounds { timeouts: 1, ..calm }
-            }
+            Self::RecordNotCompared
+            | Self::NewOpId
+            | Self::UnknownToldAsRefused
+            | Self::PlaceForgotten
+            | Self::JoinNotOutdated => Bounds { timeouts: 1, ..calm },
+            Self::LookTooEarly => Bounds { timeouts: 1, forces: 1, ..calm },
             Self::HistoryNotRead => Bounds { losses: 1, timeouts: 1, ..calm },
             Self::WriteUnguarded
             | Self::TokenFromLease
@@ -114,7 +121,7 @@ impl Flaw {
             | Self::UnknownToldAsRefused
             | Self::RefusalTrusted
             | Self::HistoryNotRead => properties::TRUTH,
-            Self::PlaceForgotten => properties::NOT_IN_VAIN,
+            Self::PlaceForgotten | Self::LookTooEarly | Self::JoinNotOutdated => properties::NOT_IN_VAIN,
             Self::DeadlineFromAnswer | Self::NoMargin | Self::AnswerMistaken => time::IN_TIME,
         }
     }

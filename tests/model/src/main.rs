@@ -2,14 +2,15 @@
 
 #![expect(clippy::print_stdout, reason = "this is what it is for")]
 
-use std::{process::ExitCode, time::Instant};
+use std::{fmt::Debug, hash::Hash, process::ExitCode, time::Instant};
 
 use clap::Parser;
 use planlease_model::{
     bounds::{Bounds, SCENARIOS, SECONDS},
-    check::{self, Finding, Verdict},
+    check::{self, Finding},
     flaws::{Flaw, Protocol},
     model::Ownership,
+    story::Told,
     time::Session,
 };
 
@@ -40,25 +41,29 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let threads = usize::from(args.threads);
-    let ownership = |bounds: Bounds| Ownership { protocol: Protocol::SOUND, bounds };
+    let ownership =
+        |what: &str, bounds: Bounds| report(what, &Ownership { protocol: Protocol::SOUND, bounds }, threads);
     let sound = if args.scenarios {
-        let sound = SCENARIOS
-            .map(|scenario| report(scenario.name, || check::exhaust(ownership(scenario.bounds), threads)));
-        sound.into_iter().all(|sound| sound)
+        SCENARIOS.map(|scenario| ownership(scenario.name, scenario.bounds)).iter().all(|sound| *sound)
     } else {
         println!("{:?}", args.bounds);
-        report("ownership and writes", || check::exhaust(ownership(args.bounds), threads))
+        ownership("ownership and writes", args.bounds)
     };
     let session = Session { protocol: Protocol::SOUND, seconds: args.seconds };
-    let in_time = report("a session in time", || check::exhaust(session, threads));
+    let in_time = report("a session in time", &session, threads);
     if sound && in_time { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Prints what a check came to; whether nothing is broken.
-fn report(what: &str, check: impl FnOnce() -> Verdict) -> bool {
+/// Checks a model and prints what comes of it; whether nothing is broken.
+fn report<M>(what: &str, model: &M, threads: usize) -> bool
+where
+    M: Told + Clone + Send + Sync + 'static,
+    M::State: Hash + Send + Sync + Clone + PartialEq + Debug,
+    M::Action: Clone + PartialEq + Debug,
+{
     #[expect(clippy::disallowed_methods, reason = "how fast it is, is shown to people")]
     let begin = Instant::now();
-    let verdict = check();
+    let verdict = check::exhaust(model.clone(), threads);
     let seconds = begin.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate that is shown to people")]
     let rate = verdict.looked_at as f64 / seconds;
@@ -75,5 +80,11 @@ fn report(what: &str, check: impl FnOnce() -> Verdict) -> bool {
         };
         println!("  {found:<12}{name}");
     }
-    verdict.found(Finding::Broken).is_empty()
+    if verdict.found(Finding::Broken).is_empty() {
+        return true;
+    }
+    if let Some((_, story)) = check::shortest(model, verdict.depth) {
+        print!("\n{story}");
+    }
+    false
 }

@@ -12,7 +12,7 @@ use crate::{
     etcd::{Lease, OpId, Place, Store, Txn},
     flaws::{Flaw, Protocol},
     judge::{self, Broken, Rule},
-    process::{self, Call, Phase, Process, Purpose, Told},
+    process::{self, Call, Chore, Phase, Process, Purpose, Told},
     properties, protocol,
 };
 
@@ -81,8 +81,8 @@ pub enum Action {
     Complete(u8, u8),
     /// It lets go.
     Release(u8),
-    /// It finds itself in line, and does not want to be.
-    Leave(u8),
+    /// It does what is to be done about requests for a place that may arrive late.
+    Chore(u8),
     /// It is no more.
     Crash(u8),
     /// The operator ends the present ownership, or takes away the first in line.
@@ -162,14 +162,11 @@ impl Model for Ownership {
             Action::Start(n, task) => self.write_as_owner(&mut state, n, task, &Change::Start),
             Action::Complete(n, task) => self.write_as_owner(&mut state, n, task, &Change::Complete(None)),
             Action::Release(n) => self.release(&mut state, n),
-            Action::Leave(n) => {
-                let place = state.store.place(Lease(n))?;
-                self.dismiss(&mut state, Actor::Process(n), place, End::Clean);
-            }
+            Action::Chore(n) => self.do_chore(&mut state, n),
             Action::Crash(n) => {
                 state.spent.crashes += 1;
                 state.abandon(Actor::Process(n));
-                state.processes[usize::from(n)].phase = Phase::Crashed;
+                state.processes[usize::from(n)].end(Phase::Crashed);
             }
             Action::Force => {
                 state.spent.forces += 1;
@@ -223,9 +220,6 @@ impl Ownership {
                     if turn && process.acquisitions < self.bounds.acquisitions {
                         actions.push(Action::Acquire(n));
                     }
-                    if place.is_some() && !self.protocol.has(Flaw::PlaceForgotten) {
-                        actions.push(Action::Leave(n));
-                    }
                 }
                 Phase::Behind(waiting) => {
                     if waiting.left_at.is_some() {
@@ -257,6 +251,13 @@ impl Ownership {
                 }
                 Phase::Seeking | Phase::Crashed | Phase::Lost => {}
             }
+        }
+        // While the session holds the plan, or wants it, a place of its own need not be one that it does not know of.
+        let may_look = process.phase == Phase::Idle || self.protocol.has(Flaw::LookTooEarly);
+        if process.chore == Some(Chore::Outdate)
+            || (process.chore == Some(Chore::Look) && process.call.is_none() && may_look)
+        {
+            actions.push(Action::Chore(n));
         }
         if lives
             && (process.call.is_some() || process.phase != Phase::Idle)
@@ -303,8 +304,8 @@ impl Ownership {
                 }
             } else {
                 actions.push(Action::SendAgain(actor));
-                // Whoever asked for the plan goes on asking as long as its session lives.
-                if !matches!(call.purpose, Purpose::Acquire | Purpose::TakeOver) {
+                // A session goes on asking for a place, or giving one up, as long as it lives.
+                if matches!(call.purpose, Purpose::Write(..)) || actor == Actor::Operator {
                     actions.push(Action::GiveUp(actor));
                 }
             }
@@ -353,6 +354,23 @@ impl Ownership {
         if let Some(txn) = protocol::write(self.protocol, (task, seen), change, right, op) {
             state.told.push(Told::Nothing);
             *state.call(actor) = Some(Call::send(Purpose::Write(task, seen.modified, op), txn));
+        }
+    }
+
+    fn do_chore(&self, state: &mut State, n: u8) {
+        let process = &mut state.processes[usize::from(n)];
+        match process.chore.take() {
+            Some(Chore::Outdate) => {
+                state.store.register_again(process.lease);
+                process.registered = state.store.registered[usize::from(n)];
+                process.chore = Some(Chore::Look);
+            }
+            Some(Chore::Look) if process.phase == Phase::Idle => {
+                if let Some(place) = state.store.place(Lease(n)) {
+                    self.dismiss(state, Actor::Process(n), place, End::Clean);
+                }
+            }
+            Some(Chore::Look) | None => {}
         }
     }
 
@@ -415,13 +433,9 @@ impl Ownership {
 
     fn give_up(&self, state: &mut State, actor: Actor) {
         let Some(call) = state.call(actor).take() else { return };
-        match (call.purpose, actor) {
-            (Purpose::Write(_, _, op), _) => {
-                let refused = self.protocol.has(Flaw::UnknownToldAsRefused);
-                state.told[usize::from(op.write)] = if refused { Told::Refused } else { Told::Unknown };
-            }
-            (_, Actor::Process(n)) => state.processes[usize::from(n)].phase = Phase::Idle,
-            (_, Actor::Operator) => {}
+        if let Purpose::Write(_, _, op) = call.purpose {
+            let refused = self.protocol.has(Flaw::UnknownToldAsRefused);
+            state.told[usize::from(op.write)] = if refused { Told::Refused } else { Told::Unknown };
         }
     }
 }

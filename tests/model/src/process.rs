@@ -19,8 +19,14 @@ pub struct Process {
     pub lease: Lease,
     /// How often it has wanted the plan.
     pub acquisitions: u8,
+    /// When it last wrote its registration, as far as it knows.
+    pub registered: Rev,
     /// Where it believes to be.
     pub phase: Phase,
+    /// Whether a request for the place where it is may still be under way.
+    pub late: bool,
+    /// What is to be done about such requests of before.
+    pub chore: Option<Chore>,
     /// The request whose answer it waits for.
     pub call: Option<Call>,
 }
@@ -40,6 +46,15 @@ pub enum Phase {
     Lost,
     /// Is no more. Its session is, until it expires.
     Crashed,
+}
+
+/// What a session does so that no late request takes a place that nobody knows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Chore {
+    /// Writes its registration again: what was sent before compares that, and is outdated.
+    Outdate,
+    /// Looks whether such a place was taken before that.
+    Look,
 }
 
 /// A place in line, as it was seen.
@@ -123,7 +138,15 @@ impl Process {
     /// One that has not begun.
     #[must_use]
     pub fn new(lease: Lease) -> Self {
-        Self { lease, acquisitions: 0, phase: Phase::Idle, call: None }
+        Self {
+            lease,
+            acquisitions: 0,
+            registered: Rev(1),
+            phase: Phase::Idle,
+            late: false,
+            chore: None,
+            call: None,
+        }
     }
 
     /// The ownership that it believes in.
@@ -135,9 +158,17 @@ impl Process {
     /// Goes on after the answer to `call`, which came with the reads of `store`.
     pub fn hear(&mut self, protocol: Protocol, call: &Call, answer: Answer, store: &Store) {
         match call.purpose {
-            _ if answer == Answer::NoSuchLease => self.phase = Phase::Lost,
-            Purpose::Acquire | Purpose::TakeOver => self.look(protocol, store),
-            Purpose::End(_) | Purpose::Leave => self.phase = Phase::Idle,
+            _ if answer == Answer::NoSuchLease => self.end(Phase::Lost),
+            // Its registration is gone.
+            Purpose::Acquire | Purpose::TakeOver if !store.lives(self.lease) => self.end(Phase::Lost),
+            Purpose::Acquire | Purpose::TakeOver => {
+                self.late |= call.uncertain;
+                self.registered = store.registered[usize::from(self.lease.0)];
+                self.look(protocol, store);
+            }
+            Purpose::End(_) => self.phase = Phase::Idle,
+            Purpose::Leave if answer == Answer::Refused => self.chore = Some(Chore::Look),
+            Purpose::Leave => {}
             Purpose::Write(..) => {
                 let gone = self.tenure().is_some_and(|tenure| !store.has(tenure.own));
                 if answer == Answer::Refused && gone {
@@ -147,12 +178,22 @@ impl Process {
         }
     }
 
+    /// Is over, in this way.
+    pub fn end(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.chore = None;
+        self.late = false;
+    }
+
     /// Goes on as the line, and the term, tell.
     fn look(&mut self, protocol: Protocol, store: &Store) {
         let line = bridge::line(store);
         if let Some((owner, term)) = line.owner()
             && bridge::place(owner).lease == self.lease
         {
+            if std::mem::take(&mut self.late) && !protocol.has(Flaw::PlaceForgotten) {
+                self.chore = Some(Chore::Outdate);
+            }
             let recovered = protocol.has(Flaw::RecoveryLeftOut);
             self.phase = Phase::Owner(Tenure { own: bridge::place(owner), term: Term::of(term), recovered });
             return;
@@ -176,7 +217,7 @@ impl Process {
 
     /// Asks for the plan, with the term as it is now.
     pub fn ask(&mut self, protocol: Protocol, store: &Store) {
-        let txn = protocol::acquire(protocol, self.lease, store.term);
+        let txn = protocol::acquire(protocol, self.lease, store.term, self.registered);
         self.call = Some(Call::send(Purpose::Acquire, txn));
         self.phase = Phase::Seeking;
     }
@@ -216,15 +257,18 @@ pub fn outcome(
     // A revision that is past never comes again, so a refusal for its sake is one for every sending. But that somebody is
     // in line can change, and then an earlier sending finds all that it compares.
     let may_hold_again = call.txn.when.contains(&Compare::Empty) && present.modified == seen;
-    match answer {
-        Answer::Done(_) => Told::Committed,
-        Answer::Refused | Answer::NoSuchLease if present.value.op == op => Told::Proven,
-        Answer::Refused | Answer::NoSuchLease if !call.uncertain => Told::Refused,
-        Answer::Refused | Answer::NoSuchLease => match () {
-            () if present.modified != seen && in_history() => Told::Proven,
-            () if may_hold_again && !protocol.has(Flaw::RefusalTrusted) => Told::Unknown,
-            () => Told::Refused,
-        },
+    if let Answer::Done(_) = answer {
+        Told::Committed
+    } else if present.value.op == op {
+        Told::Proven
+    } else if !call.uncertain {
+        Told::Refused
+    } else if present.modified != seen && in_history() {
+        Told::Proven
+    } else if may_hold_again && !protocol.has(Flaw::RefusalTrusted) {
+        Told::Unknown
+    } else {
+        Told::Refused
     }
 }
 

@@ -17,15 +17,18 @@ use crate::{
 /// The term that somebody saw.
 pub type SeenTerm = Option<Kept<Term>>;
 
-/// Acquires the plan if nobody is in line, else joins the line.
+/// Acquires the plan if nobody is in line, else joins the line. `registered`: when the process last wrote its registration,
+/// as far as it knows. By writing it again it makes sure that nothing which was sent before puts the key.
 #[must_use]
-pub fn acquire(protocol: Protocol, lease: Lease, seen: SeenTerm) -> Txn {
+pub fn acquire(protocol: Protocol, lease: Lease, seen: SeenTerm, registered: Rev) -> Txn {
     let mut then = vec![Op::Join(lease)];
     then.extend(succession(protocol, lease, seen.map(|term| term.value), None));
+    let fresh = (!protocol.has(Flaw::JoinNotOutdated)).then_some(Compare::Registered(lease, registered));
+    let when = |compares: &[Compare]| compares.iter().copied().chain(fresh).collect();
     let join =
-        Txn { when: vec![Compare::Created(lease, None)], then: vec![Op::Join(lease)], otherwise: None };
+        Txn { when: when(&[Compare::Created(lease, None)]), then: vec![Op::Join(lease)], otherwise: None };
     Txn {
-        when: vec![Compare::Empty, Compare::TermModified(seen.map(|term| term.modified))],
+        when: when(&[Compare::Empty, Compare::TermModified(seen.map(|term| term.modified))]),
         then,
         otherwise: Some(Box::new(join)),
     }

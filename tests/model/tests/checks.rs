@@ -134,6 +134,16 @@ fn a_place_in_line_that_nobody_remembers_holds_up_all_others() {
 }
 
 #[test]
+fn a_place_that_is_looked_for_while_the_plan_is_held_may_be_overlooked() {
+    breaks(Flaw::LookTooEarly, properties::NOT_IN_VAIN);
+}
+
+#[test]
+fn a_place_that_a_late_request_takes_after_the_look_for_it_holds_up_all_others() {
+    breaks(Flaw::JoinNotOutdated, properties::NOT_IN_VAIN);
+}
+
+#[test]
 fn a_deadline_counted_from_the_answer_comes_too_late() {
     breaks(Flaw::DeadlineFromAnswer, time::IN_TIME);
 }

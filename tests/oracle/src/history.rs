@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use etcd_client::{Client, EventType, GetOptions, KeyValue, WatchOptions};
@@ -28,12 +29,15 @@ const PAGE: i64 = 1_000;
 #[derive(Clone, Debug)]
 pub struct History {
     layout: Layout,
+    now: fn() -> Duration,
     inner: Arc<Mutex<Inner>>,
 }
 
 #[derive(Debug)]
 struct Inner {
     sets: Vec<RawChangeSet>,
+    /// When each of them was told.
+    times: Vec<Duration>,
     /// Every key with the revision that wrote it last.
     present: BTreeMap<Vec<u8>, i64>,
     /// The first revision that was not told yet.
@@ -61,8 +65,20 @@ impl History {
     /// A history of the keys of this layout, of which nothing is known yet.
     #[must_use]
     pub fn new(layout: Layout) -> Self {
-        let inner = Inner { sets: Vec::new(), present: BTreeMap::new(), next: 1, problems: Vec::new() };
-        Self { layout, inner: Arc::new(Mutex::new(inner)) }
+        Self::timed(layout, || Duration::ZERO)
+    }
+
+    /// As [`History::new`], with the time at which each revision was told.
+    #[must_use]
+    pub fn timed(layout: Layout, now: fn() -> Duration) -> Self {
+        let inner = Inner {
+            sets: Vec::new(),
+            times: Vec::new(),
+            present: BTreeMap::new(),
+            next: 1,
+            problems: Vec::new(),
+        };
+        Self { layout, now, inner: Arc::new(Mutex::new(inner)) }
     }
 
     /// Where the keys are.
@@ -98,7 +114,8 @@ impl History {
                 return Err(format!("cancelled: {}", message.cancel_reason()));
             }
             let events = message.events().iter().filter_map(|event| Some((event.event_type(), event.kv()?)));
-            self.lock().take_in(&self.layout, events);
+            let now = (self.now)();
+            self.lock().take_in(&self.layout, now, events);
         }
         Ok(())
     }
@@ -111,7 +128,7 @@ impl History {
         let present = self.present(client).await?;
         let behind = async {
             while self.lock().present != present {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         tokio::select! {
@@ -147,6 +164,12 @@ impl History {
     #[must_use]
     pub fn sets(&self) -> Vec<RawChangeSet> {
         self.lock().sets.clone()
+    }
+
+    /// When each of [`History::sets`] was told, if the history was made with a clock.
+    #[must_use]
+    pub fn times(&self) -> Vec<Duration> {
+        self.lock().times.clone()
     }
 
     /// What the server's own watch did wrong: revisions out of order, or missing.
@@ -199,7 +222,12 @@ pub fn task_writes(sets: &[RawChangeSet]) -> Vec<TaskWrite> {
 
 impl Inner {
     /// Takes in the events of one message. What was told before is told again after a reconnection, and passed over.
-    fn take_in<'a>(&mut self, layout: &Layout, events: impl Iterator<Item = (EventType, &'a KeyValue)>) {
+    fn take_in<'a>(
+        &mut self,
+        layout: &Layout,
+        now: Duration,
+        events: impl Iterator<Item = (EventType, &'a KeyValue)>,
+    ) {
         let first = self.next;
         for (kind, kv) in events {
             let revision = kv.mod_revision();
@@ -223,7 +251,10 @@ impl Inner {
             let change = KeyChange { key, entry: if deleted { None } else { entry(kv) } };
             match self.sets.last_mut() {
                 Some(set) if set.revision == at => set.changes.push(change),
-                _ => self.sets.push(RawChangeSet { revision: at, changes: vec![change] }),
+                _ => {
+                    self.sets.push(RawChangeSet { revision: at, changes: vec![change] });
+                    self.times.push(now);
+                }
             }
         }
     }

@@ -65,6 +65,9 @@ pub struct Rates([f64; KINDS]);
 /// How many kinds there are.
 const KINDS: usize = 12;
 
+/// The number of links that die.
+const DYING: usize = 10;
+
 /// The kind that lasts for an answer or two, and so can happen often.
 const BRIEF: usize = 11;
 
@@ -78,6 +81,14 @@ impl Rates {
             let most = if kind == BRIEF { 30.0 } else { 5.0 };
             if rng.random_bool(0.5) { rng.random_range(0.3..most) } else { 0.0 }
         }))
+    }
+}
+
+impl Rates {
+    /// Links die, and nothing else happens.
+    #[must_use]
+    pub fn dying_links() -> Self {
+        Self(std::array::from_fn(|kind| if kind == DYING { 4.0 } else { 0.0 }))
     }
 }
 
@@ -97,8 +108,11 @@ impl Plan {
     pub fn draw(rng: &mut StdRng, rates: &Rates, hosts: &[String], ttl: Duration, within: Duration) -> Self {
         let mut faults = Vec::new();
         for (kind, rate) in rates.0.iter().enumerate() {
+            if *rate <= 0.0 {
+                continue;
+            }
             let mut at = Duration::ZERO;
-            while *rate > 0.0 {
+            loop {
                 // The time to the next event of a Poisson process.
                 let wait = -rng.random_range(f64::MIN_POSITIVE..1.0).ln() * 10.0 / rate;
                 at += Duration::from_secs_f64(wait.min(1000.0));
@@ -122,9 +136,9 @@ impl Plan {
                         7 => Fault::Compact,
                         8 => Fault::Suspended(host, long * 4),
                         9 => Fault::Revoked(host),
-                        10 => {
+                        DYING => {
                             // A renewal is answered just before it would be given up, which is after a sixth of the TTL.
-                            let latency = ttl.mul_f64(rng.random_range(0.7..0.98) / 12.0);
+                            let latency = ttl.mul_f64(rng.random_range(0.6..0.9) / 12.0);
                             Fault::Dying(host, latency, Duration::from_secs(3) + short)
                         }
                         _ => Fault::AnswersLost(host, Duration::from_millis(rng.random_range(5..150))),

@@ -76,8 +76,8 @@ impl World {
             (host.clone(), HostClock::new(sign * options.drift_ppm, off))
         };
         Self {
-            history: History::new(Layout::new("/planlease", &Namespace::default())),
-            journal: Journal::new(|| turmoil::sim_elapsed().unwrap_or_default()),
+            history: History::timed(Layout::new("/planlease", &Namespace::default()), now),
+            journal: Journal::new(now),
             disk: Disk::default(),
             office: Office::default(),
             compact: Notify::new(),
@@ -242,37 +242,36 @@ pub fn random(value: &impl std::hash::Hash) -> StdRng {
     StdRng::seed_from_u64(hash(value))
 }
 
+/// The time of the simulation.
+fn now() -> Duration {
+    turmoil::sim_elapsed().unwrap_or_default()
+}
+
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The resource outside etcd on which the work of plans is done: whatever must not be done by two at once. It has no fence;
-/// it only looks who is there, under which token.
+/// it only writes down who is there, under which token, from when to when.
 #[derive(Debug, Default)]
 pub struct Office {
-    /// Who met there.
-    pub met: Mutex<Vec<Meeting>>,
-    rooms: Mutex<BTreeMap<PlanName, Room>>,
-    next: Mutex<u64>,
+    /// Everybody who was ever there.
+    pub shifts: Mutex<Vec<Shift>>,
 }
 
-/// Work under two tokens of one plan at the same time, or under an older one after a newer one had been seen.
+/// Work on a plan by the right of one ownership.
 #[derive(Clone, Debug)]
-pub struct Meeting {
+pub struct Shift {
     /// The plan.
     pub plan: PlanName,
-    /// The older token.
-    pub older: FencingToken,
-    /// The newer one.
-    pub newer: FencingToken,
-    /// What was seen.
-    pub text: String,
-}
-
-#[derive(Debug, Default)]
-struct Room {
-    inside: BTreeMap<u64, (FencingToken, String)>,
-    highest: Option<FencingToken>,
+    /// The right.
+    pub token: FencingToken,
+    /// Who works.
+    pub who: String,
+    /// Since when.
+    pub began: Duration,
+    /// Until when; `None` if the worker was killed, or works still.
+    pub ended: Option<Duration>,
 }
 
 /// Somebody at work. Dropping it ends the work.
@@ -280,44 +279,24 @@ struct Room {
 #[must_use = "work ends when it is dropped"]
 pub struct AtWork {
     world: Arc<World>,
-    plan: PlanName,
-    number: u64,
+    index: usize,
 }
 
 impl Office {
     /// Somebody begins to work on a plan by the right of this token.
     pub fn enter(world: &Arc<World>, plan: &PlanName, token: FencingToken, who: &str) -> AtWork {
-        let office = &world.office;
-        let mut rooms = lock(&office.rooms);
-        let room = rooms.entry(plan.clone()).or_default();
-        let others: BTreeSet<_> = room.inside.values().filter(|(other, _)| *other != token).collect();
-        let at = turmoil::sim_elapsed().unwrap_or_default();
-        let mut met = lock(&office.met);
-        for (other, whose) in others {
-            let (older, newer) = (*other.min(&token), *other.max(&token));
-            let text = format!(
-                "at {at:?}: {who} works on {plan} under token {token}, while {whose} does under {other}"
-            );
-            met.push(Meeting { plan: plan.clone(), older, newer, text });
-        }
-        if let Some(highest) = room.highest.filter(|highest| *highest > token) {
-            let text = format!(
-                "at {at:?}: {who} began to work on {plan} under token {token}, after {highest} had been seen"
-            );
-            met.push(Meeting { plan: plan.clone(), older: token, newer: highest, text });
-        }
-        room.highest = room.highest.max(Some(token));
-        let mut next = lock(&office.next);
-        *next += 1;
-        room.inside.insert(*next, (token, who.to_owned()));
-        AtWork { world: Arc::clone(world), plan: plan.clone(), number: *next }
+        let mut shifts = lock(&world.office.shifts);
+        let began = now();
+        shifts.push(Shift { plan: plan.clone(), token, who: who.to_owned(), began, ended: None });
+        AtWork { world: Arc::clone(world), index: shifts.len() - 1 }
     }
 }
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        if let Some(room) = lock(&self.world.office.rooms).get_mut(&self.plan) {
-            room.inside.remove(&self.number);
+        // Outside the simulation's time: its host was killed.
+        if let Some(now) = turmoil::sim_elapsed() {
+            lock(&self.world.office.shifts)[self.index].ended = Some(now);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     bridge::{self, End, Term},
     etcd::{Answer, Compare, Lease, Op, Store, Txn},
     model::{Action, Actor, Decision, Ownership, State},
-    process::{Call, Phase, Process, Purpose, Told},
+    process::{Call, Chore, Phase, Process, Purpose, Told},
 };
 
 impl super::Told for Ownership {
@@ -30,7 +30,16 @@ impl super::Told for Ownership {
             Action::Start(n, task) => writes(n, format!("start task {}", task + 1)),
             Action::Complete(n, task) => writes(n, format!("complete task {}", task + 1)),
             Action::Release(n) => asks(n, "lets go"),
-            Action::Leave(n) => asks(n, "finds itself in line and leaves"),
+            Action::Chore(n) => match before.processes[usize::from(n)].chore? {
+                Chore::Outdate => format!(
+                    "{} writes its registration again, so that none of its requests takes a place late",
+                    of(n)
+                ),
+                Chore::Look if call(after, Actor::Process(n)) == call(before, Actor::Process(n)) => {
+                    format!("{} finds no place that it does not know of", of(n))
+                }
+                Chore::Look => asks(n, "finds a place that it does not know of, and leaves it"),
+            },
             Action::Crash(n) => format!("{} crashes", of(n)),
             Action::Force => {
                 let first = before.store.line.first().map(|place| bridge::name(place.lease))?;
@@ -126,6 +135,9 @@ fn condition(compare: Compare) -> String {
         Compare::NoneBefore(at) => format!("no key is older than revision {}", at.0),
         Compare::TermModified(Some(at)) => format!("the term is of revision {}", at.0),
         Compare::TermModified(None) => "there is no term".to_owned(),
+        Compare::Registered(lease, at) => {
+            format!("{}'s registration is of revision {}", bridge::name(lease), at.0)
+        }
         Compare::TaskModified(task, at) => format!("task {} is of revision {}", task + 1, at.0),
     }
 }

@@ -51,6 +51,9 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
 }
 
 /// The definition of a plan: the same for the same number.
+///
+/// # Panics
+/// Never: the names are good.
 #[must_use]
 pub fn definition(world: &World, number: usize) -> (PlanName, PlanSpec) {
     let mut rng = random(&(world.options.seed, "plan", number));

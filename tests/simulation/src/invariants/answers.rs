@@ -4,6 +4,7 @@
 use super::Evidence;
 
 /// What the settlement found.
+#[must_use]
 pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
     evidence.verdict.settlement.violations.clone()
 }

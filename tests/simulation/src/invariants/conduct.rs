@@ -6,6 +6,7 @@
 use super::Evidence;
 
 /// What the hosts complained about.
+#[must_use]
 pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
     evidence.world.problems()
 }

@@ -7,6 +7,7 @@
 use super::Evidence;
 
 /// What the audit found.
+#[must_use]
 pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
     let violation = |violation: &planlease::core::audit::Violation| {
         let plan = violation.plan.as_ref().map_or_else(String::new, |plan| format!("{plan}: "));

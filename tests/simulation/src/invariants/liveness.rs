@@ -4,6 +4,7 @@
 use super::Evidence;
 
 /// What did not come to its end.
+#[must_use]
 pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
     if evidence.world.is_finished() {
         return Vec::new();

@@ -4,6 +4,7 @@
 use super::Evidence;
 
 /// What cannot be put in order.
+#[must_use]
 pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
     evidence.verdict.order.clone()
 }

@@ -32,7 +32,9 @@ pub type Seen = Result<Tasks, String>;
 pub type Tasks = BTreeMap<PlanName, BTreeMap<TaskId, Revision>>;
 
 /// Looks at a copy of the store.
-#[must_use]
+///
+/// # Errors
+/// In what its counts and its tasks differ.
 pub fn look(copy: &Snapshot) -> Seen {
     let mut tasks = Tasks::new();
     for plan in copy.plans() {
@@ -51,6 +53,7 @@ pub fn look(copy: &Snapshot) -> Seen {
 }
 
 /// What subscribers were told wrongly.
+#[must_use]
 pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
     let delivered = lock(&evidence.world.delivered);
     let sets = evidence.world.history.sets();
