@@ -24,6 +24,9 @@ use crate::{
 /// The most violations that are kept; more are counted only.
 pub const VIOLATIONS_KEPT: usize = 1000;
 
+/// The longest sentence about a violation, in bytes: it may quote a record, which is anybody's.
+const MAX_SENTENCE: usize = 1000;
+
 /// What is checked. Each name is an invariant of the protocol; see `docs/protocol.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
@@ -386,7 +389,7 @@ impl Audit {
                 self.report.terms += 1;
                 let unclean = previous.is_some_and(|previous| previous.ended.is_none());
                 self.report.unclean += u64::from(unclean);
-                let expected = previous.map_or(1, |previous| previous.number.0 + 1);
+                let expected = previous.map_or(1, |previous| previous.number.next().0);
                 if term.number.0 != expected {
                     Some(format!("term {} follows term {}", term.number, expected - 1))
                 } else if previous.is_some_and(|previous| term.token() <= previous.token()) {
@@ -474,7 +477,12 @@ impl Audit {
         if !holds {
             self.report.violations_found += 1;
             if self.report.violations.len() < VIOLATIONS_KEPT {
-                self.report.violations.push(Violation { revision, rule, plan: plan.cloned(), text: text() });
+                self.report.violations.push(Violation {
+                    revision,
+                    rule,
+                    plan: plan.cloned(),
+                    text: codec::shorten(&text(), MAX_SENTENCE),
+                });
             }
         }
     }

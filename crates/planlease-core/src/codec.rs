@@ -15,6 +15,9 @@ pub const MAX_FINDINGS: usize = 48 * 1024;
 /// The largest part of a plan's definition that is stored under one key, in bytes.
 pub const MAX_SPEC_PART: usize = 512 * 1024;
 
+/// The longest reason why a value cannot be read, in bytes: it may quote the value, which is anybody's.
+const MAX_REASON: usize = 300;
+
 /// The format that this version writes, and the newest that it reads.
 const FORMAT: u8 = 1;
 
@@ -106,8 +109,10 @@ pub fn encode_within<T: Serialize>(record: &T, max: usize) -> Result<Vec<u8>, Co
 /// # Errors
 /// [`CodecError::Unreadable`] if they are not JSON of that type, or of a newer format.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| CodecError::Unreadable { kind: kind::<T>(), reason: error.to_string() })
+    serde_json::from_slice(bytes).map_err(|error| CodecError::Unreadable {
+        kind: kind::<T>(),
+        reason: shorten(&error.to_string(), MAX_REASON),
+    })
 }
 
 /// The field of a stored definition that says over how many further keys its tasks are spread.

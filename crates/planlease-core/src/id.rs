@@ -186,10 +186,11 @@ fn natural(a: &str, b: &str) -> Ordering {
 pub struct LeaseId(i64);
 
 impl LeaseId {
-    /// Wraps the id that etcd uses on the wire; `None` for 0, which etcd uses for "no lease".
+    /// Wraps the id that etcd uses on the wire; `None` for 0, which etcd uses for "no lease", and below, where etcd
+    /// makes none and its tools disagree on how to write one.
     #[must_use]
     pub fn from_wire(id: i64) -> Option<Self> {
-        (id != 0).then_some(Self(id))
+        (id > 0).then_some(Self(id))
     }
 
     /// The id as etcd uses it on the wire.

@@ -169,8 +169,8 @@ impl Layout {
 
     /// Reads a key; `None` if it is not one of this layout (another namespace, a newer version, a stranger's).
     #[must_use]
-    pub fn parse(&self, key: &[u8]) -> Option<Key> {
-        let rest = std::str::from_utf8(key).ok()?.strip_prefix(&self.prefix)?;
+    pub fn parse(&self, bytes: &[u8]) -> Option<Key> {
+        let rest = std::str::from_utf8(bytes).ok()?.strip_prefix(&self.prefix)?;
         let mut parts = rest.split('/');
         let key = match (parts.next()?, parts.next()) {
             ("store", None) => Key::Store,
@@ -192,7 +192,8 @@ impl Layout {
             }
             _ => return None,
         };
-        parts.next().is_none().then_some(key)
+        // In its only form: else two keys in etcd would be one here.
+        (parts.next().is_none() && self.key(&key) == bytes).then_some(key)
     }
 
     fn below(&self, plan: &PlanName, rest: &str) -> String {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A revision of etcd's store: every transaction that changes anything raises it by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "i64", into = "u64")]
 pub struct Revision(NonZeroU64);
 
 impl Revision {
@@ -34,7 +34,20 @@ impl Revision {
     /// The revision that follows.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
+        Self::from_wire(self.to_wire().saturating_add(1)).unwrap_or(self)
+    }
+}
+
+impl TryFrom<i64> for Revision {
+    type Error = String;
+    fn try_from(value: i64) -> Result<Self, String> {
+        Self::from_wire(value).ok_or_else(|| format!("{value} is not a revision: a positive whole number"))
+    }
+}
+
+impl From<Revision> for u64 {
+    fn from(revision: Revision) -> Self {
+        revision.get()
     }
 }
 
@@ -63,7 +76,7 @@ impl TermNumber {
     /// The number of the term that follows.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    TaskId,
+    TaskId, codec,
     graph::{self, GraphError},
 };
 
@@ -227,6 +227,11 @@ impl PlanSpec {
             }
         }
         problems.extend(graph::problems(&self.tasks).into_iter().map(SpecError::Graph));
+        if problems.is_empty()
+            && let Err(error) = codec::encode_spec(self)
+        {
+            problems.push(SpecError::TooLarge(error.to_string()));
+        }
         problems
     }
 }
@@ -274,6 +279,10 @@ pub enum SpecError {
         /// The task.
         task: TaskId,
     },
+    /// It could not be stored: a task, or the phases together, are too large. Texts are bounded one by one, their
+    /// number is not.
+    #[error("the plan is too large: {0}")]
+    TooLarge(String),
     /// The dependencies make no sense.
     #[error(transparent)]
     Graph(GraphError),

@@ -179,7 +179,7 @@ pub fn apply(record: &TaskRecord, change: &Change, write: &Write) -> Result<Task
             next.error = None;
         }
         Change::Fail(error) => {
-            next.failures += 1;
+            next.failures = next.failures.saturating_add(1);
             next.error = Some(error.clone());
         }
         Change::Skip(reason) => next.skip_reason = Some(reason.clone()),
@@ -194,7 +194,7 @@ pub fn apply(record: &TaskRecord, change: &Change, write: &Write) -> Result<Task
 }
 
 fn start(next: &mut TaskRecord, write: &Write) {
-    next.attempt += 1;
+    next.attempt = next.attempt.saturating_add(1);
     next.progress = None;
     next.notes = None;
     next.skip_reason = None;
@@ -219,7 +219,7 @@ fn retry(next: &mut TaskRecord, role: Role) {
 }
 
 fn lose(next: &mut TaskRecord, on_lost: OnLost, why: &str) {
-    next.lost += 1;
+    next.lost = next.lost.saturating_add(1);
     match on_lost {
         OnLost::Retry => {}
         OnLost::Fail => next.error = Some(why.to_owned()),
@@ -339,7 +339,7 @@ pub fn is_allowed(before: &TaskRecord, after: &TaskRecord) -> Result<(), String>
         return Err(format!("{} ({role:?}) took it from {from} to {to}", after.writer.who));
     }
     let started = from != InProgress && to == InProgress;
-    let attempt = before.attempt + u32::from(started);
+    let attempt = before.attempt.saturating_add(u32::from(started));
     if after.attempt != attempt {
         return Err(format!("attempt {} follows attempt {} ({from} to {to})", after.attempt, before.attempt));
     }

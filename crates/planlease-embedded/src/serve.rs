@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use futures_util::{StreamExt, stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::Server as Transport;
@@ -58,7 +59,7 @@ where
             () = shutdown => {}
         }
         end_streams.cancel();
-        tokio::time::sleep(limits.drain_max).await;
+        sleep(limits.drain_max).await;
     };
     tokio::select! {
         biased; // Served to the end is better than cut off.
@@ -76,7 +77,14 @@ struct Counted<IO> {
     io: IO,
     shared: Arc<Shared>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Until when the peer has to have said that it speaks HTTP/2; `None` once it has. Pings begin only then.
+    greeting: Option<Pin<Box<Sleep>>>,
+    /// Bytes of the greeting that are still to come.
+    missing: usize,
 }
+
+/// Bytes with which every HTTP/2 connection begins.
+const GREETING_BYTES: usize = 24;
 
 impl<IO> Counted<IO> {
     fn admit(shared: &Arc<Shared>, io: IO, cut: &CancellationToken) -> Option<Self> {
@@ -87,7 +95,13 @@ impl<IO> Counted<IO> {
             );
             return None;
         }
-        Some(Self { io, shared: Arc::clone(shared), cut: Box::pin(cut.clone().cancelled_owned()) })
+        Some(Self {
+            io,
+            shared: Arc::clone(shared),
+            cut: Box::pin(cut.clone().cancelled_owned()),
+            greeting: Some(Box::pin(sleep(shared.limits.ping_timeout))),
+            missing: GREETING_BYTES,
+        })
     }
 
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
@@ -119,7 +133,16 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Counted<IO> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check(context)?;
-        Pin::new(&mut self.io).poll_read(context, buffer)
+        if self.greeting.as_mut().is_some_and(|greeting| greeting.as_mut().poll(context).is_ready()) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(context, buffer);
+        self.missing = self.missing.saturating_sub(buffer.filled().len() - before);
+        if self.missing == 0 {
+            self.greeting = None;
+        }
+        read
     }
 }
 

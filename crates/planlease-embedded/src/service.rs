@@ -18,8 +18,8 @@ use tonic::{Response, Status};
 use crate::shared::Shared;
 
 /// Bytes of the largest message that is decoded at all; what is above a request's limit and below this is
-/// refused with etcd's own text.
-const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// refused with etcd's own text. No more, since decoding takes up to a hundred bytes for each byte.
+const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The answers of a streaming call.
 pub(crate) type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;

@@ -330,20 +330,31 @@ struct Touched {
     deletes: Deletes,
 }
 
-/// Ranges by their start, each with the furthest end.
+/// Ranges by their start, with their ends; no two of them meet, so that one look-up tells.
 #[derive(Default)]
 struct Deletes(BTreeMap<Vec<u8>, Vec<u8>>);
 
 impl Deletes {
-    fn insert(&mut self, start: Vec<u8>, end: Vec<u8>) {
-        let furthest = self.0.entry(start).or_default();
-        if *furthest < end {
-            *furthest = end;
+    fn insert(&mut self, mut start: Vec<u8>, mut end: Vec<u8>) {
+        if end <= start {
+            return; // Nothing lies between them.
         }
+        while let Some((from, to)) = self.before(&end).filter(|(_, to)| **to >= start) {
+            let (from, to) = (from.clone(), to.clone());
+            self.0.remove(&from);
+            start = start.min(from);
+            end = end.max(to);
+        }
+        self.0.insert(start, end);
+    }
+
+    /// The last range that begins at or before this key.
+    fn before(&self, key: &[u8]) -> Option<(&Vec<u8>, &Vec<u8>)> {
+        self.0.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back()
     }
 
     fn has(&self, key: &[u8]) -> bool {
-        self.0.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).any(|(_, end)| key < end.as_slice())
+        self.before(key).is_some_and(|(_, end)| key < end.as_slice())
     }
 }
 

@@ -287,23 +287,28 @@ impl Runner {
 
     /// Launches the attempts whose start turns out to have happened.
     fn launch_unsure(&mut self) {
-        let happened = |(task, op_id): &(TaskId, Uuid)| {
-            self.view.tasks.get(task).filter(|task| task.record.op_id == *op_id).cloned()
-        };
-        let started: Vec<TaskView> = self.unsure.iter().filter_map(happened).collect();
-        for task in started {
+        for task in self.happened() {
             let Ok(permit) = Arc::clone(&self.shared.jobs).try_acquire_owned() else { return };
             self.unsure.retain(|(unsure, _)| *unsure != task.id);
             self.launch(task, permit);
         }
     }
 
+    /// The starts that were not answered, but turn out to have happened.
+    fn happened(&self) -> Vec<TaskView> {
+        let happened = |(task, op_id): &(TaskId, Uuid)| {
+            self.view.tasks.get(task).filter(|task| task.record.op_id == *op_id).cloned()
+        };
+        self.unsure.iter().filter_map(happened).collect()
+    }
+
     fn next_ready(&self) -> Option<TaskId> {
         self.view.ready().find(|task| !self.busy.contains(*task)).cloned()
     }
 
+    /// Whether something is to be run as soon as there is room for it.
     fn has_ready(&self) -> bool {
-        self.next_ready().is_some()
+        self.next_ready().is_some() || !self.happened().is_empty()
     }
 
     fn launch(&mut self, started: TaskView, permit: OwnedSemaphorePermit) {

@@ -30,8 +30,12 @@ pub(crate) async fn follow(source: &impl Source, publisher: &Publisher) -> Resul
     publisher.publish(store.snapshot().clone(), None);
     loop {
         let tail = source.tail(store.snapshot().revision().next());
+        let begun = source.now();
         until_gap(source, tail, &mut store, publisher).await?;
         publisher.connected(false);
+        if begun.until(source.now()) < LIST_AGAIN {
+            tokio::time::sleep(LIST_AGAIN).await; // A gap right behind a list: the next one may come as soon.
+        }
         let list = list(source, Some(store.snapshot().revision())).await?;
         publisher.heard(source.now());
         let set = store.replace(load(list).await);

@@ -189,6 +189,10 @@ impl Etcd {
             start.push(0);
             let rest = KeyRange { start, end: range.end.clone() };
             let next = self.page(&rest, PAGE, Some(at)).await?;
+            // Else it would go on for ever.
+            if next.rows.first().is_none_or(|(key, _)| *key < rest.start) && next.more {
+                return Err(Fault::nonsense("a page that does not go on where the last one ended"));
+            }
             whole.rows.extend(next.rows);
             whole.more = next.more;
         }

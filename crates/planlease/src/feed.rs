@@ -130,7 +130,7 @@ impl Changes {
     fn sets(&mut self, changes: Vec<(Revision, Vec<u8>, Option<Entry>)>) -> Vec<RawChangeSet> {
         let mut sets: Vec<RawChangeSet> = Vec::new();
         for (revision, key, entry) in changes {
-            if revision < self.from {
+            if revision < sets.last().map_or(self.from, |set| set.revision) {
                 if revision.next() < self.from {
                     tracing::warn!(%revision, "etcd told a change again"); // The last one is asked for on purpose.
                 }

@@ -29,6 +29,7 @@ use crate::{
     coordinator::Coordinator,
     error::Error,
     etcd::{Branch, Compare, Fault, FaultKind, Op, Reply, Transaction},
+    retry::Backoff,
     session::{Held, Session},
     vigil::{Gone, gone},
 };
@@ -116,6 +117,7 @@ impl Session {
     /// A dropped future may leave the plan acquired; the session's task releases it then.
     pub async fn try_acquire(&self, plan: &PlanName) -> Result<TryAcquire, Error> {
         let place = InLine::new(self, plan, self.hold(plan).await?);
+        let mut pace = Pace::new(Some(self.coordinator().config().operation_timeout));
         loop {
             self.ensure_live()?;
             match self.attempt(&place, false, Duration::ZERO).await? {
@@ -128,7 +130,11 @@ impl Session {
                         drop(place.leave());
                         return Ok(TryAcquire::HeldBy(holder));
                     }
-                    // Nobody was in line, only the term was not as seen last: it is known now.
+                    // Nobody was in line, only the term was not as seen last: it is known now. Unless a key in the line is
+                    // no candidate's.
+                    if !pace.keep(self, line).await {
+                        return Err(Error::TimedOut("a key in the line for the plan is no candidate's"));
+                    }
                 }
             }
         }
@@ -156,12 +162,14 @@ impl Session {
     async fn wait_in_line(&self, plan: &PlanName, lock_delay: Duration) -> Result<Ownership, Error> {
         let place = InLine::new(self, plan, self.hold(plan).await?);
         let mut attempt = self.attempt(&place, true, lock_delay).await?;
+        let mut pace = Pace::new(None);
         loop {
             self.ensure_live()?;
             let line = match attempt {
                 Attempt::Owned { revision, term } => return Ok(self.own(place, revision, term).await),
                 Attempt::Line(line) => line,
             };
+            pace.keep(self, line.clone()).await;
             attempt = match line.standing(self.lease()) {
                 Standing::Absent => self.attempt(&place, true, lock_delay).await?,
                 Standing::First => {
@@ -350,6 +358,36 @@ impl Session {
     fn put_candidate(&self, key: &[u8], candidate: &CandidateRecord) -> Op {
         let value = codec::encode(candidate).unwrap_or_default(); // Two names and two numbers: never too large.
         Op::PutLeased(key.to_vec(), value, self.lease())
+    }
+}
+
+/// The pace of rounds after which the line is as it was before: each waits longer than the one before it. Without it
+/// whoever meets a key in the line that is no candidate's, or a server that errs, would ask again and again.
+struct Pace {
+    seen: Option<Line>,
+    backoff: Backoff,
+}
+
+impl Pace {
+    /// `budget`: after how long there is to be no further round; never, if not given.
+    fn new(budget: Option<Duration>) -> Self {
+        Self { seen: None, backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(2), budget) }
+    }
+
+    /// Waits, if the line did not move; `false` if there is to be no further round.
+    async fn keep(&mut self, session: &Session, line: Line) -> bool {
+        if self.seen.as_ref() != Some(&line) {
+            self.seen = Some(line);
+            self.backoff.reset();
+            return true;
+        }
+        match self.backoff.next(session.coordinator().etcd().random()) {
+            Some(delay) => {
+                tokio::time::sleep(delay).await;
+                true
+            }
+            None => false,
+        }
     }
 }
 

@@ -122,10 +122,12 @@ impl Keeper {
                 if let Some(stream) = self.stream.take() {
                     stream.give_up(&self.etcd);
                 }
+                // A stream that opens, and breaks at once, must not be opened again and again.
+                let delay = self.backoff.next(self.etcd.random()).unwrap_or_default();
                 tokio::select! {
                     biased; // The end first.
                     () = cancel.cancelled() => return,
-                    () = self.reopen() => {}
+                    () = async { tokio::time::sleep(delay).await; self.reopen().await } => {}
                 }
             }
         }
@@ -160,7 +162,9 @@ impl Keeper {
     }
 
     async fn hear(&mut self, message: WatchMessage) -> Result<(), Fault> {
-        self.backoff.reset();
+        if !matches!(message.event, WatchEvent::Created | WatchEvent::Cancelled(_)) {
+            self.backoff.reset();
+        }
         let Some(watched) = self.watched.get_mut(&message.id) else {
             // One that we ended says good-bye. A negative id is the stream's: etcd took a watch for nobody's.
             return match message.event {
