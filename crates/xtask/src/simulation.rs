@@ -13,6 +13,9 @@ use crate::run::{Failure, Result, cargo, output, root, run, shown, step};
 /// How it is built: see `Cargo.toml`.
 const PROFILE: [&str; 4] = ["--profile", "simulation", "--package", "planlease-simulation"];
 
+/// Without it tokio draws from a generator that no seed reaches.
+const FLAGS: (&str, &str) = ("RUSTFLAGS", "--cfg tokio_unstable");
+
 /// How many seeds belong to every run of all tests.
 pub(crate) const SEEDS: u64 = 200;
 
@@ -29,12 +32,16 @@ pub(crate) struct Simulate {
 
 /// Runs the simulation.
 pub(crate) fn simulate(options: &Simulate) -> Result {
-    run(cargo().arg("run").args(PROFILE).arg("--").args(&options.arguments))
+    run(cargo().env(FLAGS.0, FLAGS.1).arg("run").args(PROFILE).arg("--").args(&options.arguments))
 }
 
-/// Runs the seeds that belong to every run of all tests.
+/// Runs the seeds that belong to every run of all tests, and some of them twice.
 pub(crate) fn short() -> Result {
-    simulate(&Simulate { arguments: vec![format!("--seeds={SEEDS}")] })
+    let simulate = |arguments: &[&str]| {
+        simulate(&Simulate { arguments: arguments.iter().map(ToString::to_string).collect() })
+    };
+    simulate(&[&format!("--seeds={SEEDS}")])?;
+    simulate(&["--twice", "--seeds=5"])
 }
 
 /// Flags of `cargo xtask bugs`.
@@ -130,8 +137,8 @@ impl Bug {
     fn run(&self, tree: &Path) -> Result<Option<u64>> {
         let target = root().join(PLACE).join("target");
         let mut build = cargo();
-        build.current_dir(tree).env("CARGO_TARGET_DIR", &target).args(["build", "--quiet"]).args(PROFILE);
-        output(build.args(["--config", "build.warnings=\"allow\""]))?;
+        build.current_dir(tree).env("CARGO_TARGET_DIR", &target).env(FLAGS.0, FLAGS.1);
+        output(build.args(["build", "--quiet"]).args(PROFILE))?;
         let mut simulation = Command::new(target.join("simulation/planlease-simulation"));
         simulation.arg(format!("--seeds={}", self.seeds)).stderr(Stdio::null());
         let ran = simulation.output().map_err(|error| {
@@ -187,7 +194,7 @@ pub(crate) struct Soak {
 pub(crate) fn soak(options: &Soak) -> Result {
     let etcd = etcd::current(true)?;
     run(cargo().args(["build", "--workspace", "--bins"]))?;
-    run(cargo().arg("build").args(PROFILE))?;
+    run(cargo().env(FLAGS.0, FLAGS.1).arg("build").args(PROFILE))?;
     let Soak { minutes, seed } = options;
     let mut real = Command::new(root().join("target/debug/soak"));
     real.env(etcd::VARIABLE, etcd.path).args([format!("--minutes={minutes}"), format!("--seed={seed}")]);

@@ -18,6 +18,10 @@
 //! A run has two parts. First faults come and go, and *safety* is checked. Then everything heals, and *liveness* is: every
 //! plan comes to its end and every watcher to the present, and nothing is restarted for it.
 
+/// Whether the same seed is the same run. tokio draws from a generator of its own where the order of waking up does not matter
+/// to it, and that one is seeded only in builds with `--cfg tokio_unstable`, as `cargo xtask simulate` makes them.
+pub const REPEATABLE: bool = cfg!(tokio_unstable);
+
 pub mod clock;
 pub mod disk;
 pub mod faults;

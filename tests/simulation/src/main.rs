@@ -9,6 +9,7 @@ use std::{
 
 use clap::Parser;
 use planlease_simulation::{
+    REPEATABLE,
     options::Options,
     run::{Outcome, run},
 };
@@ -37,6 +38,9 @@ struct Arguments {
     /// Go on after a violation, and say at the end which seeds had one.
     #[arg(long)]
     keep_going: bool,
+    /// Run each seed twice, and fail if the two runs differ in anything.
+    #[arg(long)]
+    twice: bool,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -55,6 +59,11 @@ fn main() -> ExitCode {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
+    if !REPEATABLE {
+        eprintln!(
+            "built without `--cfg tokio_unstable`: a seed is not the same run each time; use `cargo xtask simulate`"
+        );
+    }
     if arguments.scenarios {
         return scenarios();
     }
@@ -71,7 +80,10 @@ fn main() -> ExitCode {
         if arguments.seed.is_some() {
             println!("{options:#?}");
         }
-        let outcome = run(&options);
+        let mut outcome = run(&options);
+        if arguments.twice && run(&options).digest != outcome.digest {
+            outcome.violations.push(("repeatable", "the second run of the seed was another one".to_owned()));
+        }
         ran += 1;
         simulated += outcome.simulated;
         for (name, number) in &outcome.figures {
@@ -124,5 +136,5 @@ fn tell(seed: u64, options: &Options, outcome: &Outcome) {
     for (invariant, violation) in outcome.violations.iter().take(20) {
         println!("  {invariant}: {violation}");
     }
-    println!("repeat it: cargo run --release -p planlease-simulation -- --seed {seed}");
+    println!("repeat it: cargo xtask simulate --seed {seed}");
 }
