@@ -49,8 +49,11 @@ impl Coordinator {
         let Some((owner, term)) = line.owner() else {
             // First in line without a term: a stranger, or somebody about to take over. There is nothing but its key.
             let key = self.layout().of(plan, &planlease_core::keys::PlanKey::Owner(first.lease));
-            let txn = Transaction::when([Compare::Created(key.clone(), Some(first.joined))])
-                .then([Op::Delete(key)]);
+            // As long as it has not taken over: the key of an owner goes with the end of its term only.
+            let term = self.layout().of(plan, &planlease_core::keys::PlanKey::Term);
+            let seen = line.term.as_ref().map(|(revision, _)| *revision);
+            let when = [Compare::Created(key.clone(), Some(first.joined)), Compare::Modified(term, seen)];
+            let txn = Transaction::when(when).then([Op::Delete(key)]);
             let reply = self.etcd().settle(&txn).await?;
             return match reply.branch {
                 Branch::Otherwise if !reply.uncertain => Err(Error::OwnershipLost(plan.clone())),

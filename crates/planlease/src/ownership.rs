@@ -391,6 +391,9 @@ impl Pace {
     }
 }
 
+/// How often leaving a line is tried at once while the line moves.
+const LEAVE_TRIES: usize = 8;
+
 /// What a transaction of a candidate came to.
 enum Attempt {
     Owned { revision: Revision, term: TermRecord },
@@ -437,7 +440,7 @@ impl InLine {
     fn leave(mut self) -> Option<Held> {
         if self.in_flight.load(Ordering::Relaxed) {
             let (session, plan) = (self.session.clone(), self.plan.clone());
-            self.session.abandon(Abandoned::Late { session, plan });
+            self.session.abandon(Abandoned::Late { session, plan, outdated: false });
         }
         self.held.take()
     }
@@ -633,7 +636,7 @@ pub(crate) enum Abandoned {
     /// A place in line whose future was dropped.
     Place { plan: PlanName, held: Held, in_flight: bool },
     /// A transaction that may put the key arrives late, if ever. It must not: nobody would know of that place.
-    Late { session: Session, plan: PlanName },
+    Late { session: Session, plan: PlanName, outdated: bool },
     /// Nothing: tells when everything before it is done.
     Flush(oneshot::Sender<()>),
 }
@@ -648,7 +651,7 @@ pub(crate) async fn release_abandoned(
     let mut again: VecDeque<(Instant, Abandoned)> = VecDeque::new();
     loop {
         let due = again.front().map(|(due, _)| *due);
-        let abandoned = tokio::select! {
+        let mut abandoned = tokio::select! {
             biased; // What was dropped just now first: somebody may wait for it.
             abandoned = inbox.recv() => match abandoned {
                 Some(abandoned) => abandoned,
@@ -662,7 +665,7 @@ pub(crate) async fn release_abandoned(
         let live = matches!(*status.borrow(), Status::Live { .. });
         if let Abandoned::Flush(done) = abandoned {
             let _ = done.send(());
-        } else if live && let Err(error) = clean_up(&coordinator, &abandoned).await {
+        } else if live && let Err(error) = clean_up(&coordinator, &mut abandoned).await {
             if is_passing(&error) {
                 tracing::debug!(%error, "cleaned up later");
                 again.push_back((Instant::now() + look_after, abandoned));
@@ -676,11 +679,14 @@ pub(crate) async fn release_abandoned(
 
 /// Whether trying again later may mend it.
 fn is_passing(error: &Error) -> bool {
-    matches!(error, Error::Unreachable(_) | Error::OutcomeUnknown(_) | Error::NoSpace(_))
+    matches!(
+        error,
+        Error::Unreachable(_) | Error::OutcomeUnknown(_) | Error::NoSpace(_) | Error::HeldLocally(_)
+    )
 }
 
 /// Cleans up one thing. Can be done again.
-async fn clean_up(coordinator: &Coordinator, abandoned: &Abandoned) -> Result<(), Error> {
+async fn clean_up(coordinator: &Coordinator, abandoned: &mut Abandoned) -> Result<(), Error> {
     match abandoned {
         Abandoned::Flush(_) => Ok(()),
         Abandoned::Ownership { ticket, .. } => end_term(coordinator, ticket, Ending::Clean, &[]).await,
@@ -691,12 +697,15 @@ async fn clean_up(coordinator: &Coordinator, abandoned: &Abandoned) -> Result<()
             }
             leave_line(coordinator, plan, session.lease()).await
         }
-        Abandoned::Late { session, plan } => {
-            session.outdate().await?;
-            // Whoever holds the plan now, or stands in its line, does so by the very key that may have come late.
+        Abandoned::Late { session, plan, outdated } => {
+            if !*outdated {
+                session.outdate().await?;
+                *outdated = true;
+            }
+            // Looked at when this process has the plan no more: only then is a key of ours in its line one too many.
             match session.hold_if_free(plan) {
                 Some(_held) => leave_line(coordinator, plan, session.lease()).await,
-                None => Ok(()),
+                None => Err(Error::HeldLocally(plan.clone())),
             }
         }
     }
@@ -711,23 +720,31 @@ async fn until(due: Option<Instant>) {
 
 /// Takes a candidate's key out of the line; if it has taken over meanwhile, releases the plan.
 async fn leave_line(coordinator: &Coordinator, plan: &PlanName, lease: LeaseId) -> Result<(), Error> {
-    let line = coordinator.line(plan).await?;
-    let Some(candidate) = line.candidates().iter().find(|candidate| candidate.lease == lease) else {
-        return Ok(());
-    };
-    match line.owner() {
-        Some((owner, term)) if owner.lease == lease => {
-            let ticket = Ticket { plan: plan.clone(), lease, revision: owner.joined, term: term.clone() };
-            end_term(coordinator, &ticket, Ending::Clean, &[]).await?;
-        }
-        _ => {
-            let key = coordinator.layout().of(plan, &PlanKey::Owner(lease));
-            let txn = Transaction::when([Compare::Created(key.clone(), Some(candidate.joined))])
-                .then([Op::Delete(key)]);
-            coordinator.etcd().settle(&txn).await?;
+    for _ in 0..LEAVE_TRIES {
+        let line = coordinator.line(plan).await?;
+        let Some(candidate) = line.candidates().iter().find(|candidate| candidate.lease == lease) else {
+            return Ok(());
+        };
+        match line.owner() {
+            Some((owner, term)) if owner.lease == lease => {
+                let ticket = Ticket { plan: plan.clone(), lease, revision: owner.joined, term: term.clone() };
+                return end_term(coordinator, &ticket, Ending::Clean, &[]).await;
+            }
+            _ => {
+                // The term as seen: else it could be the key of an owner by now, whose term would have no end.
+                let key = coordinator.layout().of(plan, &PlanKey::Owner(lease));
+                let term = coordinator.layout().of(plan, &PlanKey::Term);
+                let seen = line.term.as_ref().map(|(revision, _)| *revision);
+                let when =
+                    [Compare::Created(key.clone(), Some(candidate.joined)), Compare::Modified(term, seen)];
+                let txn = Transaction::when(when).then([Op::Delete(key)]);
+                if coordinator.etcd().settle(&txn).await?.branch == Branch::Then {
+                    return Ok(());
+                }
+            }
         }
     }
-    Ok(())
+    Err(Error::outcome_unknown("the line for the plan keeps moving"))
 }
 
 /// Ends a term, whoever says so: deletes the owner's key, and the keys of those who lose their place with it, if the

@@ -19,7 +19,7 @@ const FLAGS: (&str, &str) = ("RUSTFLAGS", "--cfg tokio_unstable");
 /// How many seeds belong to every run of all tests.
 pub(crate) const SEEDS: u64 = 200;
 
-/// Where broken code is built, below `target`.
+/// Where broken code lies.
 const PLACE: &str = "target/bugs";
 
 /// Flags of `cargo xtask simulate`.
@@ -135,7 +135,8 @@ impl Bug {
     }
 
     fn run(&self, tree: &Path) -> Result<Option<u64>> {
-        let target = root().join(PLACE).join("target");
+        // The same as for the simulation itself: what the code under test is made of is there already.
+        let target = root().join("target");
         let mut build = cargo();
         build.current_dir(tree).env("CARGO_TARGET_DIR", &target).env(FLAGS.0, FLAGS.1);
         output(build.args(["build", "--quiet"]).args(PROFILE))?;

@@ -59,8 +59,8 @@ impl Options {
         let millis = |rng: &mut StdRng, range: std::ops::RangeInclusive<u64>| {
             Duration::from_millis(rng.random_range(range))
         };
-        // In some runs clocks are perfect, the margin is as small as can be, and links die slowly: then nothing but the way in
-        // which deadlines are counted keeps an owner from working too long.
+        // In some runs clocks are perfect, the margin is as small as can be, links die slowly, and work takes longer than a
+        // session lives: then nothing but the way in which deadlines are counted keeps an owner from working too long.
         let tight = rng.random_bool(0.2);
         let ttl = Duration::from_secs(if tight { 8 } else { rng.random_range(2..=8) });
         let (orchestrators, clients) = (rng.random_range(1..=3), rng.random_range(1..=2));
@@ -85,13 +85,13 @@ impl Options {
             clients,
             workers,
             watchers,
-            plans: rng.random_range(2..=6),
-            tasks_max: rng.random_range(2..=8),
+            plans: rng.random_range(2..=if tight { 3 } else { 6 }),
+            tasks_max: rng.random_range(2..=if tight { 4 } else { 8 }),
             ttl,
             // What the clocks of both sides may lose in a TTL, and some for the grain of the network.
             margin: ttl.mul_f64(f64::from(drift_ppm) * 2.0 / 1e6)
                 + millis(&mut rng, if tight { 60..=100 } else { 100..=300 }),
-            work_max: millis(&mut rng, 50..=4_000),
+            work_max: millis(&mut rng, if tight { 8_000..=20_000 } else { 50..=4_000 }),
             failures_percent: rng.random_range(0..=30),
             request_timeout,
             operation_timeout: request_timeout * rng.random_range(1..=4),
