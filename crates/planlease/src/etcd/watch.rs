@@ -138,13 +138,10 @@ impl Watch {
     }
 }
 
-/// A watch begins one revision before the first one of interest. Where nothing has happened since, that one is of the
-/// future, and etcd (3.5.22 and later) does not answer questions for the progress of such a watch: an idle server would be
-/// taken for a dead one. What is told again is known to whoever asked.
 fn options(spec: &WatchSpec) -> WatchOptions {
     let options = WatchOptions::new()
         .with_watch_id(spec.id)
-        .with_start_revision((spec.from.to_wire() - 1).max(1))
+        .with_start_revision(spec.from.to_wire())
         .with_filters(Vec::<WatchFilterType>::new());
     if spec.range.end.is_empty() { options } else { options.with_range(spec.range.end.clone()) }
 }
