@@ -8,6 +8,7 @@
 //! | [`etcd`] | real etcd processes, to be killed, paused and started again |
 //! | [`program`] | processes of the program `planlease`, to be run, killed and paused |
 //! | [`proxy`] | a wire that can be cut, slowed down, silenced, or lose the answer to one request |
+//! | [`room`] | a store, a folder and the program, for one test alone |
 //! | [`suite`] | a test written once becomes one test per backend, `on_etcd::name` |
 //! | [`wait`] | waiting for a condition with a deadline, never for a guessed time |
 //!
@@ -25,5 +26,6 @@ pub mod etcd;
 mod guard;
 pub mod program;
 pub mod proxy;
+pub mod room;
 pub mod suite;
 pub mod wait;

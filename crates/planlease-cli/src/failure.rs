@@ -64,6 +64,11 @@ impl Failure {
         self.exit
     }
 
+    /// What happened, without what it means.
+    pub(crate) fn what(&self) -> &str {
+        self.what.as_deref().unwrap_or_default()
+    }
+
     /// The lines, without colours.
     pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
         [&self.what, &self.meaning, &self.remedy].into_iter().filter_map(Option::as_deref)

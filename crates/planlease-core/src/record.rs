@@ -1,7 +1,8 @@
 //! What is stored: one type per kind of key. All are JSON; see [`crate::codec`] for the bytes.
 //!
 //! A reader keeps what it does not know (`extra`) and writes it back, so that an older process does not drop the
-//! fields of a newer one. A change that an older reader must not ignore raises the format version.
+//! fields of a newer one. What is written once, or written whole by each writer ([`Writer`], [`TermEnd`], [`ImportRecord`]),
+//! needs no such place. A change that an older reader must not ignore raises the format version.
 
 use std::collections::BTreeMap;
 
@@ -115,6 +116,9 @@ pub struct TransitionRecord {
     /// Why, if there is something to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// What a newer version said beyond that; kept as it is.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 /// Who works on a task.
@@ -130,6 +134,17 @@ pub struct Claim {
     pub term: Option<TermNumber>,
     /// Since when.
     pub since: WallTime,
+    /// What a newer version said beyond that; kept as it is.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Claim {
+    /// A claim since now.
+    #[must_use]
+    pub fn new(by: String, guard: Option<Guard>, term: Option<TermNumber>, since: WallTime) -> Self {
+        Self { by, guard, term, since, extra: Map::new() }
+    }
 }
 
 /// What a transaction compares besides the record itself: the right by which it writes.
@@ -200,6 +215,18 @@ pub struct CandidateRecord {
     pub pid: u32,
     /// In line since.
     pub since: WallTime,
+    /// What a newer version said beyond that; kept as it is.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl CandidateRecord {
+    /// A candidate of this version.
+    #[must_use]
+    pub fn new(orchestrator: OrchestratorId, host: impl Into<String>, pid: u32, since: WallTime) -> Self {
+        let host = host.into();
+        Self { v: FormatVersion::default(), orchestrator, host, pid, since, extra: Map::new() }
+    }
 }
 
 /// The present ownership of a plan, or the last one (`term`), and one of its past ones (`terms/{n}`).
@@ -312,6 +339,9 @@ pub struct StoreRecord {
     pub cluster_id: String,
     /// Since when.
     pub created_at: WallTime,
+    /// What a newer version said beyond that; kept as it is.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 /// Marks a plan whose import is under way; lives on the importer's session.

@@ -201,13 +201,7 @@ mod tests {
     use super::*;
 
     fn record(name: &str) -> CandidateRecord {
-        CandidateRecord {
-            v: FormatVersion::default(),
-            orchestrator: OrchestratorId::new(name).unwrap(),
-            host: "h".into(),
-            pid: 1,
-            since: WallTime(0),
-        }
+        CandidateRecord::new(OrchestratorId::new(name).unwrap(), "h", 1, WallTime(0))
     }
 
     fn candidate(n: i64, name: Option<&str>) -> Candidate {

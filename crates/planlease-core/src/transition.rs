@@ -16,6 +16,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 use uuid::Uuid;
 
 use crate::{
@@ -202,12 +203,8 @@ fn start(next: &mut TaskRecord, write: &Write) {
     next.started_at = Some(write.at);
     next.ended_at = None;
     let manual = write.writer.role == Role::Operator;
-    next.claim = Some(Claim {
-        by: write.writer.who.clone(),
-        guard: (!manual).then(|| write.writer.guard.clone()),
-        term: write.writer.term,
-        since: write.at,
-    });
+    let guard = (!manual).then(|| write.writer.guard.clone());
+    next.claim = Some(Claim::new(write.writer.who.clone(), guard, write.writer.term, write.at));
 }
 
 fn retry(next: &mut TaskRecord, role: Role) {
@@ -255,6 +252,7 @@ fn note(next: &mut TaskRecord, from: TaskStatus, to: TaskStatus, change: &Change
         by: write.writer.who.clone(),
         term: write.writer.term,
         why,
+        extra: Map::new(),
     });
     let excess = next.transitions.len().saturating_sub(TRANSITIONS_KEPT);
     next.transitions.drain(..excess);
@@ -423,6 +421,22 @@ mod tests {
             TaskStatus::Skipped => Change::Skip("s".into()),
         };
         apply(&started, &change, &by_owner).unwrap()
+    }
+
+    /// An older process goes on with what a newer one has begun.
+    #[test]
+    fn what_a_newer_version_said_stays_through_a_change() {
+        let by_owner = write(Role::Owner, 1);
+        let mut newer = serde_json::to_value(in_status(TaskStatus::InProgress)).unwrap();
+        for place in ["", "/claim", "/transitions/0"] {
+            newer.pointer_mut(place).unwrap()["shade"] = "blue".into();
+        }
+        let newer: TaskRecord = serde_json::from_value(newer).unwrap();
+        let older = apply(&newer, &Change::Progress("half".into()), &by_owner).unwrap();
+        let kept = serde_json::to_value(&older).unwrap();
+        for place in ["/shade", "/claim/shade", "/transitions/0/shade"] {
+            assert_eq!(kept.pointer(place), Some(&"blue".into()), "{place}: {kept}");
+        }
     }
 
     #[test]

@@ -242,13 +242,7 @@ pub(crate) fn of(name: &str, key: PlanKey) -> Key {
 }
 
 fn candidate(name: &str) -> CandidateRecord {
-    CandidateRecord {
-        v: FormatVersion::default(),
-        orchestrator: who(name),
-        host: "h".into(),
-        pid: 1,
-        since: WallTime(0),
-    }
+    CandidateRecord::new(who(name), "h", 1, WallTime(0))
 }
 
 fn record(status: TaskStatus) -> TaskRecord {

@@ -13,6 +13,7 @@ use planlease_core::{
     record::{Registration, StoreRecord, TermRecord},
     term::{Candidate, Line},
 };
+use serde_json::Map;
 
 use crate::{
     clock::Clock,
@@ -338,6 +339,7 @@ async fn identify_store(etcd: &Etcd, layout: &Layout) -> Result<StoreRecord, Err
         generation: Generation(1),
         cluster_id: found.clone(),
         created_at: etcd.config().clock.wall(),
+        extra: Map::new(),
     };
     let txn = Transaction::when([Compare::Created(key.clone(), None)])
         .then([Op::Put(key.clone(), codec::encode(&store)?)])

@@ -7,7 +7,7 @@ use planlease::RawSnapshot;
 use planlease_core::{
     Generation, LeaseId, OrchestratorId, PlanName, Revision, TaskId, WallTime,
     change::{Entry, KeyChange, RawChangeSet},
-    codec::{self, FormatVersion},
+    codec,
     keys::{Key, PlanKey},
     record::{CandidateRecord, Ending, Guard, Role, TaskRecord, TermRecord, Writer},
     spec::{OnLost, PlanSpec, TaskSpec},
@@ -139,8 +139,7 @@ fn lease(n: u8) -> LeaseId {
 }
 
 fn candidate(n: u8) -> CandidateRecord {
-    let v = FormatVersion::default();
-    CandidateRecord { v, orchestrator: who(n), host: "h".into(), pid: 1, since: WallTime(0) }
+    CandidateRecord::new(who(n), "h", 1, WallTime(0))
 }
 
 fn stored<T: Serialize>(record: &T) -> Vec<u8> {

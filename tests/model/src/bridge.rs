@@ -92,12 +92,8 @@ impl Task {
     /// As the code has it.
     #[must_use]
     pub fn record(&self) -> TaskRecord {
-        let claim = self.claim.map(|place| Claim {
-            by: name(place.lease).to_owned(),
-            guard: Some(guard(place)),
-            term: None,
-            since: NOW,
-        });
+        let claim =
+            self.claim.map(|place| Claim::new(name(place.lease).to_owned(), Some(guard(place)), None, NOW));
         TaskRecord {
             status: self.status,
             attempt: self.attempt.into(),
@@ -255,13 +251,7 @@ fn guard(place: Place) -> Guard {
 }
 
 fn candidate(lease: Lease) -> CandidateRecord {
-    CandidateRecord {
-        v: FormatVersion::default(),
-        orchestrator: OrchestratorId::new(name(lease)).expect("a word is a name"),
-        host: String::new(),
-        pid: 0,
-        since: NOW,
-    }
+    CandidateRecord::new(OrchestratorId::new(name(lease)).expect("a word is a name"), String::new(), 0, NOW)
 }
 
 fn revision(rev: Rev) -> Revision {

@@ -2,7 +2,8 @@
 //!
 //! Strict serializability, given a witness: etcd's revisions are the order of all writes. So each call has a range of
 //! revisions at which it can have taken effect: a write its own; a read of a record all from the one that wrote it to the one
-//! before it was written over; a read of a plan the one that it names. It remains to be seen whether a point can be chosen
+//! before it was written over; a read of a plan the one that it names. What reads a revision comes after what wrote it, so
+//! each revision has two [points](Point). It remains to be seen whether a point can be chosen
 //! for each so that a call that began after another one had been answered does not come before it. As all ranges lie on one
 //! line, choosing the lowest point that is left, call by call in the order in which they began, finds a choice if there is
 //! one: polynomial, where the search without a witness ([`crate::search`]) is exponential.
@@ -16,14 +17,31 @@ use crate::{
     journal::{Call, Told, What},
 };
 
-/// A call with the revisions at which it can have taken effect, both inclusive.
+/// When a call can take effect: the writes of a revision, and after them what sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Point {
+    revision: u64,
+    seen: bool,
+}
+
+impl Point {
+    fn written(revision: Revision) -> Self {
+        Self { revision: revision.get(), seen: false }
+    }
+
+    fn seen(revision: Revision) -> Self {
+        Self { revision: revision.get(), seen: true }
+    }
+}
+
+/// A call with the points at which it can have taken effect, both inclusive.
 #[derive(Clone, Debug)]
 struct Span {
     what: String,
     began: Duration,
     ended: Duration,
-    low: u64,
-    high: u64,
+    low: Point,
+    high: Point,
 }
 
 /// Checks the order, and that what was read is what was there. One sentence per violation.
@@ -38,7 +56,7 @@ pub fn check(writes: &[TaskWrite], calls: &[Call]) -> Vec<String> {
         spans.iter().enumerate().map(|(index, span)| (span.ended, index)).collect();
     answers.sort_unstable();
     let mut answers = answers.into_iter().peekable();
-    let mut floor = (0, None);
+    let mut floor = (Point::default(), None);
     for index in 0..spans.len() {
         let began = spans[index].began;
         while let Some((_, earlier)) = answers.next_if(|(ended, _)| *ended < began) {
@@ -52,7 +70,7 @@ pub fn check(writes: &[TaskWrite], calls: &[Call]) -> Vec<String> {
             violations.push(format!(
                 "{} (called at {:?}) took effect at revision {} at the latest, but {earlier} was answered before, with \
                  revision {}",
-                span.what, span.began, span.high, floor.0
+                span.what, span.began, span.high.revision, floor.0.revision
             ));
         }
     }
@@ -61,12 +79,13 @@ pub fn check(writes: &[TaskWrite], calls: &[Call]) -> Vec<String> {
 
 fn span(call: &Call, tasks: &Tasks, violations: &mut Vec<String>) -> Option<Span> {
     let (ended, told) = call.told.as_ref()?;
-    let of =
-        |what: String, low: u64, high: u64| Some(Span { what, began: call.began, ended: *ended, low, high });
+    let of = |what: String, low: Point, high: Point| {
+        Some(Span { what, began: call.began, ended: *ended, low, high })
+    };
     let who = |verb: &str, task: &TaskId| format!("{} {verb} task {task} of {}", call.client, call.plan);
     match (&call.what, told) {
         (What::Write { task, .. }, Told::Committed(_, revision)) => {
-            of(who("writing", task), revision.get(), revision.get())
+            of(who("writing", task), Point::written(*revision), Point::written(*revision))
         }
         (What::Write { task, .. }, Told::Refused(_, Some(present)))
         | (What::Read(task) | What::Write { task, .. }, Told::Record(Some(present))) => {
@@ -75,7 +94,7 @@ fn span(call: &Call, tasks: &Tasks, violations: &mut Vec<String>) -> Option<Span
                 violations.push(format!("{what} was shown revision {present}, which did not write it"));
                 return None;
             };
-            of(what, present.get(), until)
+            of(what, Point::seen(*present), until)
         }
         (What::ReadPlan, Told::Plan(at, records)) => {
             let what = format!("{} reading {}", call.client, call.plan);
@@ -87,7 +106,7 @@ fn span(call: &Call, tasks: &Tasks, violations: &mut Vec<String>) -> Option<Span
                     ));
                 }
             }
-            of(what, at.get(), at.get())
+            of(what, Point::seen(*at), Point::seen(*at))
         }
         _ => None,
     }
@@ -110,11 +129,12 @@ impl Tasks {
         self.0.get(plan).and_then(|plan| plan.get(task)).map_or(&[], Vec::as_slice)
     }
 
-    /// The last revision at which the record of `written` was still there.
-    fn until(&self, plan: &PlanName, task: &TaskId, written: Revision) -> Option<u64> {
+    /// The last moment at which the record of `written` was still there.
+    fn until(&self, plan: &PlanName, task: &TaskId, written: Revision) -> Option<Point> {
         let revisions = self.revisions(plan, task);
         let index = revisions.iter().position(|revision| *revision == written)?;
-        Some(revisions.get(index + 1).map_or(u64::MAX, |next| next.get() - 1))
+        let next = revisions.get(index + 1).map_or(u64::MAX, |next| next.get());
+        Some(Point { revision: next - 1, seen: true })
     }
 
     /// The revision that had written the record at that time.

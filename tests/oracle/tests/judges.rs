@@ -155,6 +155,15 @@ fn a_stale_read_after_an_answer_is_found() {
     }
 }
 
+/// One revision is not one moment, as the property below has found.
+#[test]
+fn a_read_that_was_answered_before_the_write_began_is_found() {
+    let told = Teller::new();
+    told.read(1, 2, 5);
+    told.write(2, 3, 4, committed(5));
+    assert_eq!(order::check(&history(), &told.journal.calls()).len(), 1);
+}
+
 #[test]
 fn a_record_that_nobody_wrote_is_found() {
     let told = Teller::new();

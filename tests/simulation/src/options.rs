@@ -17,6 +17,8 @@ pub struct Options {
     pub latency_max: Duration,
     /// How many orchestrators.
     pub orchestrators: usize,
+    /// How many tasks each runs at once.
+    pub jobs: usize,
     /// How many clients of the library that own plans and execute them by hand.
     pub clients: usize,
     /// How many workers that claim tasks of plans which others own.
@@ -43,6 +45,8 @@ pub struct Options {
     pub drift_ppm: i64,
     /// How often an operator steps in: the mean time between.
     pub operator_every: Duration,
+    /// Whether it does more than import plans: ends ownerships, changes tasks, deletes plans.
+    pub operator_meddles: bool,
     /// How many changes a watcher keeps for its subscribers.
     pub changes_kept: usize,
     /// How long faults come and go.
@@ -59,8 +63,9 @@ impl Options {
         let millis = |rng: &mut StdRng, range: std::ops::RangeInclusive<u64>| {
             Duration::from_millis(rng.random_range(range))
         };
-        // In some runs clocks are perfect, the margin is as small as can be, links die slowly, and work takes longer than a
-        // session lives: then nothing but the way in which deadlines are counted keeps an owner from working too long.
+        // In some runs clocks are perfect, the margin is as small as can be, links die slowly, work takes longer than a
+        // session lives, and nobody ends an ownership by force: then nothing but the way in which deadlines are counted
+        // keeps an owner from working too long.
         let tight = rng.random_bool(0.2);
         let ttl = Duration::from_secs(if tight { 8 } else { rng.random_range(2..=8) });
         let (orchestrators, clients) = (rng.random_range(1..=3), rng.random_range(1..=2));
@@ -97,6 +102,8 @@ impl Options {
             operation_timeout: request_timeout * rng.random_range(1..=4),
             drift_ppm: i64::from(drift_ppm),
             operator_every: millis(&mut rng, 300..=6_000),
+            operator_meddles: !tight,
+            jobs: rng.random_range(1..=3),
             changes_kept: rng.random_range(4..=256),
             faulty_for,
             faults,

@@ -75,6 +75,31 @@ pub fn all() -> Vec<Scenario> {
                 ..calm(7)
             },
         },
+        Scenario {
+            found: "a start that was not answered, and turned out to have happened when there was no room, was never run",
+            options: Options {
+                jobs: 1,
+                clients: 0,
+                plans: 3,
+                tasks_max: 8,
+                work_max: Duration::from_millis(300),
+                failures_percent: 80,
+                request_timeout: Duration::from_millis(200),
+                operation_timeout: Duration::from_millis(200),
+                operator_meddles: false,
+                faulty_for: Duration::from_secs(20),
+                faults: Plan::of(
+                    (0..80)
+                        .map(|n| {
+                            let lost =
+                                Fault::AnswersLost("orchestrator-0".to_owned(), Duration::from_millis(60));
+                            (Duration::from_millis(500 + 240 * n), lost)
+                        })
+                        .collect(),
+                ),
+                ..calm(3)
+            },
+        },
     ]
 }
 
@@ -85,6 +110,7 @@ fn calm(seed: u64) -> Options {
         tick: Duration::from_millis(10),
         latency_max: Duration::from_millis(20),
         orchestrators: 1,
+        jobs: 3,
         clients: 1,
         workers: 0,
         watchers: 1,
@@ -98,6 +124,7 @@ fn calm(seed: u64) -> Options {
         operation_timeout: Duration::from_secs(3),
         drift_ppm: 1_000,
         operator_every: Duration::from_secs(4),
+        operator_meddles: true,
         changes_kept: 64,
         faulty_for: Duration::from_secs(10),
         faults: Plan::default(),

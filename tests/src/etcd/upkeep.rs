@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Etcd, Member};
+use crate::wait::SOON;
 
 impl Member {
     /// What it counts, in the text format of Prometheus.
@@ -68,6 +69,25 @@ impl Etcd {
         for member in 0..self.members.len() {
             self.client(member).await.defragment().await.expect("an answer");
         }
+    }
+
+    /// Writes strangers' keys, `filler/…`, until etcd raises its alarm about space. The quota has to be small.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come soon. Also see [`Etcd::revision`].
+    pub async fn fill(&self) {
+        let mut client = self.client(0).await;
+        let filled = async {
+            for n in 0_u32.. {
+                let put = client.put(format!("filler/{n}"), vec![0; 256 * 1024], None).await;
+                if let Err(error) = put {
+                    assert!(error.to_string().contains("space exceeded"), "{error}");
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(SOON, filled).await.expect("a small quota is used up soon");
     }
 
     /// Ends all alarms.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_client::DeleteOptions;
 use planlease::{Error, Outcome};
 use planlease_core::{PlanName, session::Status, transition::Change};
-use planlease_tests::{etcd::Etcd, suite::PlainCase, wait::SOON};
+use planlease_tests::{etcd::Etcd, suite::PlainCase};
 use tokio::time::Instant;
 
 use crate::fleet::{Pair, TTL, acquired, audit, committed, finishes, id, plan, spec};
@@ -17,21 +17,6 @@ pub(crate) fn cases() -> Vec<PlainCase> {
             f35_with_a_full_disk_a_plan_can_be_let_go_and_is_taken_over_when_there_is_room,
         ],
     ]
-}
-
-/// Writes strangers' keys until etcd raises its alarm.
-async fn fill(etcd: &Etcd) {
-    let mut client = etcd.client(0).await;
-    let filled = async {
-        for n in 0_u32.. {
-            let put = client.put(format!("filler/{n}"), vec![0; 256 * 1024], None).await;
-            if let Err(error) = put {
-                assert!(error.to_string().contains("space exceeded"), "{error}");
-                break;
-            }
-        }
-    };
-    tokio::time::timeout(SOON, filled).await.expect("a small quota is used up soon");
 }
 
 /// What an operator does then.
@@ -46,7 +31,7 @@ async fn make_room(etcd: &Etcd) {
 async fn f35_a_full_disk_refuses_writes_and_nothing_else_and_all_goes_on_when_there_is_room() {
     let etcd = Etcd::builder().proxied(true).quota(8 * 1024 * 1024).start().await;
     let pair = Pair::on(&etcd, TTL).await;
-    fill(&etcd).await;
+    etcd.fill().await;
     let authority = pair.owner.authority();
     let outcome = authority.update(&pair.started, Some(1), &Change::Progress("more".into())).await;
     // Refused or not, it may have been applied: etcd itself says so of this error.
@@ -78,7 +63,7 @@ async fn f35_a_full_disk_refuses_writes_and_nothing_else_and_all_goes_on_when_th
 async fn f35_with_a_full_disk_a_plan_can_be_let_go_and_is_taken_over_when_there_is_room() {
     let etcd = Etcd::builder().proxied(true).quota(8 * 1024 * 1024).start().await;
     let pair = Pair::on(&etcd, TTL).await;
-    fill(&etcd).await;
+    etcd.fill().await;
     let owners_session = pair.owner.session().clone();
     pair.owner.release().await.expect("a release needs no room");
     let waited = pair.waiting.await.unwrap();

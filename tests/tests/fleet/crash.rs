@@ -7,15 +7,13 @@ use planlease::AcquireOptions;
 use planlease_tests::{
     cases,
     program::{Process, is_alive},
+    room::{Room, background, in_line, plan_name},
     suite::{Case, Fixture},
     wait::{SOON, until},
 };
 use tokio::time::{Instant, sleep};
 
-use crate::{
-    measure,
-    room::{Room, background, in_line, plan, spec},
-};
+use crate::{measure, spec::spec};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![every_crash_passes_the_plan_on_within_the_bound]
@@ -33,12 +31,12 @@ async fn every_crash_passes_the_plan_on_within_the_bound(fixture: Fixture) {
     let coordinator = room.coordinator().await;
     let mut owners = Vec::new();
     for n in 0..CRASHES {
-        coordinator.import(&plan(&name(n)), &spec(1, WORK), |_| {}).await.unwrap();
+        coordinator.import(&plan_name(&name(n)), &spec(1, WORK), |_| {}).await.unwrap();
         owners.push(owner(&room, n));
     }
     let mut work = Vec::new();
     for n in 0..CRASHES {
-        in_line(&coordinator, &plan(&name(n)), 1).await;
+        in_line(&coordinator, &plan_name(&name(n)), 1).await;
         work.push(work_of(&room, n).await);
     }
     let next = room.session("next").await;
@@ -46,13 +44,13 @@ async fn every_crash_passes_the_plan_on_within_the_bound(fixture: Fixture) {
     for (n, work) in work.into_iter().enumerate() {
         let next = next.clone();
         takeovers.push(background(async move {
-            let ownership = next.acquire(&plan(&name(n)), AcquireOptions::default()).await.unwrap();
+            let ownership = next.acquire(&plan_name(&name(n)), AcquireOptions::default()).await.unwrap();
             assert!(!is_alive(work), "the work of the last owner of plan {n} outlived its ownership");
             (Instant::now(), ownership)
         }));
     }
     for n in 0..CRASHES {
-        in_line(&coordinator, &plan(&name(n)), 2).await;
+        in_line(&coordinator, &plan_name(&name(n)), 2).await;
     }
     let mut killed = Vec::new();
     for owner in &mut owners {

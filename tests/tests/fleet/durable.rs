@@ -6,16 +6,13 @@ use planlease::Outcome;
 use planlease_core::transition::Change;
 use planlease_tests::{
     cases,
+    room::{Room, acquired, plan_name},
     suite::{Case, Fixture},
     wait::until,
 };
 use tokio::time::sleep;
 
-use crate::{
-    room::{Room, acquired, plan, spec},
-    writer,
-    writers::all_are_in_the_history,
-};
+use crate::{spec::spec, writer, writers::all_are_in_the_history};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![after_a_crash_of_the_server_every_acknowledged_write_is_there]
@@ -29,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 async fn after_a_crash_of_the_server_every_acknowledged_write_is_there(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
-    let (coordinator, plan) = (room.coordinator().await, plan("kept"));
+    let (coordinator, plan) = (room.coordinator().await, plan_name("kept"));
     coordinator.import(&plan, &spec(5, "true"), |_| {}).await.unwrap();
     let owner = room.session("owner").await;
     let ownership = acquired(&owner, &plan).await;

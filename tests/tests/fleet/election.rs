@@ -8,11 +8,12 @@ use planlease_tests::{
     cases,
     etcd::Line,
     program::Process,
+    room::{Room, in_line, plan_name},
     suite::{Case, Fixture},
     wait::SOON,
 };
 
-use crate::room::{Room, in_line, plan, spec};
+use crate::spec::spec;
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![etcdctl_elect_waits_in_the_same_line_and_is_waited_for]
@@ -26,7 +27,7 @@ async fn etcdctl_elect_waits_in_the_same_line_and_is_waited_for(fixture: Fixture
         return;
     }
     let room = Room::new(fixture, TTL);
-    let (coordinator, plan) = (room.coordinator().await, plan("elected (ü)"));
+    let (coordinator, plan) = (room.coordinator().await, plan_name("elected (ü)"));
     coordinator.import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
     let election = coordinator.layout().election(&plan);
 

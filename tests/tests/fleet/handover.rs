@@ -5,15 +5,13 @@ use std::time::Duration;
 use planlease::{AcquireOptions, Session};
 use planlease_tests::{
     cases,
+    room::{Room, acquired, background, in_line, plan_name},
     suite::{Case, Fixture},
     wait::{SOON, until},
 };
 use tokio::time::Instant;
 
-use crate::{
-    measure,
-    room::{Room, acquired, background, in_line, plan, spec},
-};
+use crate::{measure, spec::spec};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![a_release_reaches_the_next_one_in_line_at_once]
@@ -31,7 +29,7 @@ const BATCHES: usize = 20;
 /// sent until the successor has its ownership: two transactions, and the event between them.
 async fn a_release_reaches_the_next_one_in_line_at_once(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
-    let (coordinator, plan) = (room.coordinator().await, plan("passed-on"));
+    let (coordinator, plan) = (room.coordinator().await, plan_name("passed-on"));
     coordinator.import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
     let sessions = [room.session("one").await, room.session("other").await];
     let mut owner = *acquired(&sessions[0], &plan).await;

@@ -12,12 +12,11 @@ use nix::{
 };
 use planlease_tests::{
     program::{Process, Program, arguments, is_alive, with_variable},
+    room::path_text,
     suite::PlainCase,
     wait::{SOON, until},
 };
 use tempfile::TempDir;
-
-use crate::room::path_text;
 
 pub(crate) fn plain_cases() -> Vec<PlainCase> {
     vec![

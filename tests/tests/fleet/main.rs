@@ -11,13 +11,14 @@ mod crash;
 mod durable;
 mod election;
 mod handover;
+mod hold;
 mod local;
 mod mayhem;
 mod measure;
 mod pause;
 mod refusals;
-mod room;
 mod rush;
+mod spec;
 mod writer;
 mod writers;
 
@@ -33,6 +34,7 @@ fn main() -> std::process::ExitCode {
         .one_at_a_time()
         .shared(crash::cases())
         .shared(handover::cases())
+        .shared(hold::cases())
         .shared(rush::cases())
         .shared(election::cases())
         .shared(pause::cases())

@@ -15,13 +15,14 @@ use planlease_core::{
 use planlease_tests::{
     cases,
     program::Process,
+    room::{Room, plan_name, task_id},
     suite::{Case, Fixture},
     wait::until,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 
-use crate::room::{Room, id, plan, spec};
+use crate::spec::spec;
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![a_plan_is_finished_whoever_is_killed_meanwhile]
@@ -48,7 +49,7 @@ async fn a_plan_is_finished_whoever_is_killed_meanwhile(fixture: Fixture) {
     println!("the seed is FLEET_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let room = Room::new(fixture, TTL);
-    let (coordinator, plan) = (room.coordinator().await, plan("beset"));
+    let (coordinator, plan) = (room.coordinator().await, plan_name("beset"));
     coordinator.import(&plan, &layers(), |_| {}).await.unwrap();
 
     let mut fleet: Vec<Process> = (0..ORCHESTRATORS).map(|n| orchestrator(&room, n)).collect();
@@ -91,7 +92,7 @@ async fn a_plan_is_finished_whoever_is_killed_meanwhile(fixture: Fixture) {
 fn layers() -> PlanSpec {
     let mut spec = spec(TASKS, WORK);
     for (n, task) in spec.tasks.iter_mut().enumerate().skip(10) {
-        task.depends_on = vec![id(&(n + 1 - 10).to_string())];
+        task.depends_on = vec![task_id(&(n + 1 - 10).to_string())];
     }
     PlanSpec { policy: Policy { max_retries: 1000, ..Policy::default() }, ..spec }
 }

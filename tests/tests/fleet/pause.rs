@@ -8,11 +8,12 @@ use planlease_core::transition::{Change, TaskStatus};
 use planlease_tests::{
     cases,
     program::Process,
+    room::{Room, in_line, plan_name, task_id},
     suite::{Case, Fixture},
     wait::{SOON, until},
 };
 
-use crate::room::{Room, id, in_line, plan, spec};
+use crate::spec::spec;
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![a_stopped_orchestrator_has_no_children_left_when_the_next_owner_starts]
@@ -54,7 +55,7 @@ async fn a_stopped_orchestrator_has_no_children_left_when_the_next_owner_starts(
     let names: Vec<String> = (0..PAUSES).map(|n| format!("paused-{n}")).collect();
     let mut first = Vec::new();
     for name in &names {
-        coordinator.import(&plan(name), &spec(TASKS, WORK), |_| {}).await.unwrap();
+        coordinator.import(&plan_name(name), &spec(TASKS, WORK), |_| {}).await.unwrap();
         first.push(room.start(&["run", name, "--jobs", "2", "-o", "jsonl"], &format!("{name}.first")));
     }
     for name in &names {
@@ -62,14 +63,14 @@ async fn a_stopped_orchestrator_has_no_children_left_when_the_next_owner_starts(
     }
     let mut seen = Vec::new();
     for name in &names {
-        seen.push(coordinator.plan(&plan(name)).await.unwrap().tasks[&id("1")].clone());
+        seen.push(coordinator.plan(&plan_name(name)).await.unwrap().tasks[&task_id("1")].clone());
     }
     let jobs = (PAUSES * TASKS).to_string();
     let mut args = vec!["run", "--id", "next", "--jobs", &jobs, "-o", "jsonl"];
     args.extend(names.iter().map(String::as_str));
     let mut next = room.start(&args, "next");
     for name in &names {
-        in_line(&coordinator, &plan(name), 2).await;
+        in_line(&coordinator, &plan_name(name), 2).await;
     }
 
     first.iter_mut().for_each(|first| first.signal(Signal::SIGSTOP));
@@ -82,7 +83,7 @@ async fn a_stopped_orchestrator_has_no_children_left_when_the_next_owner_starts(
             BTreeSet::from(["1", "2"]),
             "the second attempts looked"
         );
-        for task in coordinator.plan(&plan(name)).await.unwrap().tasks.into_values() {
+        for task in coordinator.plan(&plan_name(name)).await.unwrap().tasks.into_values() {
             let record = task.record;
             let found = (record.status, record.attempt, record.lost);
             assert_eq!(found, (TaskStatus::Completed, 2, 1), "task {} of {name}", task.id);

@@ -7,15 +7,13 @@ use planlease_tests::{
     cases,
     etcd::Etcd,
     program::{Ended, Program},
+    room::{Room, in_line, path_text, plan_name},
     suite::{Case, Fixture, PlainCase},
     wait::SOON,
 };
 use tempfile::TempDir;
 
-use crate::{
-    election::etcdctl,
-    room::{Room, in_line, path_text, plan},
-};
+use crate::election::etcdctl;
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![each_has_its_message_and_its_status_and_changes_nothing]
@@ -89,8 +87,8 @@ async fn each_has_its_message_and_its_status_and_changes_nothing(fixture: Fixtur
     program.run_to(0, ["plan", "import", path_text(&files.plan), "--name", "held"]).await;
     let mut holder = room.start(&["hold", "held", "--", "cat"], "holder");
     let coordinator = room.coordinator().await;
-    in_line(&coordinator, &plan("held"), 1).await;
-    let owner = coordinator.line(&plan("held")).await.unwrap().owner().unwrap().0.name();
+    in_line(&coordinator, &plan_name("held"), 1).await;
+    let owner = coordinator.line(&plan_name("held")).await.unwrap().owner().unwrap().0.name();
     let (owned, not_deleted) = ([owner.as_str()], [owner.as_str(), "Nothing was changed"]);
 
     let plain = room.fixture.server.endpoints()[0].replace("http://", "https://");
@@ -259,17 +257,7 @@ async fn a_full_etcd() {
     let site = Site::new(Some("--quota-backend-bytes=2097152")).await;
     let program = site.program();
     program.run_to(0, ["plan", "import", path_text(&site.file)]).await;
-    let mut client = Client::connect(site.etcd.endpoints(), None).await.unwrap();
-    let filled = async {
-        for n in 0_u32.. {
-            let put = client.put(format!("filler/{n}"), vec![0; 256 * 1024], None).await;
-            if let Err(error) = put {
-                assert!(error.to_string().contains("space exceeded"), "{error}");
-                break;
-            }
-        }
-    };
-    tokio::time::timeout(SOON, filled).await.expect("a quota of two megabytes is used up soon");
+    site.etcd.fill().await;
 
     let ended = program.run(["task", "start", "release", "1"]).await;
     let start = wrong("task start release 1", 111, &["full", "compact", "alarm disarm"]);

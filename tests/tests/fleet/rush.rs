@@ -7,11 +7,12 @@ use planlease_core::PlanName;
 use planlease_tests::{
     cases,
     program::Process,
+    room::{Room, in_line, plan_name},
     suite::{Case, Fixture},
     wait::{SOON, until},
 };
 
-use crate::room::{Room, in_line, plan, spec};
+use crate::spec::spec;
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
@@ -82,7 +83,7 @@ async fn of_fifty_at_once_one_owns_and_the_others_wait_in_line(fixture: Fixture)
 
 async fn prepared(fixture: Fixture) -> (Room, Coordinator, PlanName) {
     let room = Room::new(fixture, TTL);
-    let (coordinator, plan) = (room.coordinator().await, plan("wanted"));
+    let (coordinator, plan) = (room.coordinator().await, plan_name("wanted"));
     coordinator.import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
     (room, coordinator, plan)
 }

@@ -13,12 +13,13 @@ use std::{
 
 use planlease::{Authority, Config, Coordinator, Delegation, Outcome, Refused};
 use planlease_core::{Revision, TaskId, transition::Change};
-use planlease_tests::program::Process;
+use planlease_tests::{
+    program::Process,
+    room::{Room, path_text},
+};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
-
-use crate::room::{Room, path_text};
 
 /// The variable by which a process of this binary learns that it is a writer.
 pub(crate) const ORDERS: &str = "FLEET_WRITER_ORDERS";

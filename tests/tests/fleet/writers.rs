@@ -6,13 +6,14 @@ use planlease::{Audited, Delegation, Outcome};
 use planlease_core::transition::Change;
 use planlease_tests::{
     cases,
+    room::{Room, acquired, plan_name},
     suite::{Case, Fixture},
     wait::SOON,
 };
 use tokio::time::Instant;
 
 use crate::{
-    room::{Room, acquired, plan, spec},
+    spec::spec,
     writer::{self, Acknowledged},
 };
 
@@ -27,7 +28,7 @@ const SECONDS: u64 = 10;
 /// itself changes a seventh, a process per change.
 async fn two_processes_write_as_fast_as_they_can_and_nothing_is_lost(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
-    let (coordinator, plan) = (room.coordinator().await, plan("written"));
+    let (coordinator, plan) = (room.coordinator().await, plan_name("written"));
     coordinator.import(&plan, &spec(7, "true"), |_| {}).await.unwrap();
     let owner = room.session("owner").await;
     let ownership = acquired(&owner, &plan).await;

@@ -8,12 +8,13 @@ use planlease::{Identity, Outcome, Ownership, TaskView, TryAcquire};
 use planlease_core::transition::{Change, TaskStatus};
 use planlease_tests::{
     program::Process,
+    room::{Room, background, plan_name, task_id},
     wait::{SOON, until},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::room::{Room, background, plan_file, plan_name, task_id};
+use crate::processes::plan_file;
 
 /// How many tasks `wide` has: more than the 500 that a reader gets in one answer.
 const WIDE: usize = 520;

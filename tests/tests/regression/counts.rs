@@ -1,14 +1,14 @@
 //! Counts that are shown while what they count changes, and readers that must not write.
 
 use futures_util::future::join_all;
-use planlease_tests::suite::Fixture;
+use planlease_tests::{room::Room, suite::Fixture};
 use serde_json::Value;
 
 use crate::{
     answers::{self, Check},
     busy::{Busy, TTL},
     history::History,
-    room::Room,
+    processes::audit,
 };
 
 /// How many processes look at once, and how often each of them does.
@@ -38,7 +38,7 @@ pub(crate) async fn r08_counts_while_tasks_change(fixture: Fixture) {
     let history = History::read(&room).await;
     assert_eq!(history.last(), last, "readers changed something");
     check(&history, shown);
-    room.audit().await;
+    audit(&room).await;
 }
 
 /// What one reader is shown.

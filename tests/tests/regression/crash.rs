@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 use planlease_core::keys::{Key, PlanKey};
 use planlease_tests::{
     program::{Process, is_alive},
+    room::{Room, in_line, plan_name},
     suite::Fixture,
     wait::{SOON, until},
 };
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     history::{History, Set},
-    room::{Room, number_in, plan_file, plan_name},
+    processes::{audit, number_in, plan_file},
 };
 
 const TTL: Duration = Duration::from_secs(3);
@@ -34,7 +35,7 @@ pub(crate) async fn r02_a_killed_orchestrator_leaves_nothing_behind(fixture: Fix
     }
     let mut work = Vec::new();
     for n in 0..ORCHESTRATORS {
-        room.in_line(&coordinator, &name(n), 1).await;
+        in_line(&coordinator, &plan_name(&name(n)), 1).await;
         work.push(number_in(&room, &format!("work-{}", name(n))).await);
     }
     let last = History::read(&room).await.last();
@@ -70,7 +71,7 @@ pub(crate) async fn r02_a_killed_orchestrator_leaves_nothing_behind(fixture: Fix
             terms["terms"].as_array().unwrap().iter().map(|term| &term["ended"]["how"]).collect();
         assert_eq!(ended, ["unclean", "clean"], "{terms}");
     }
-    room.audit().await;
+    audit(&room).await;
 }
 
 fn name(n: usize) -> String {

@@ -9,11 +9,12 @@ use std::{
 
 use planlease_tests::{
     program::Process,
+    room::{Room, path_text},
     suite::Fixture,
     wait::{SOON, until},
 };
 
-use crate::room::{Room, path_text, plan_file};
+use crate::processes::{audit, plan_file};
 
 const TTL: Duration = Duration::from_secs(15);
 
@@ -95,7 +96,7 @@ pub(crate) async fn r05_nobody_changes_a_working_directory(fixture: Fixture) {
             case.plan
         );
     }
-    room.audit().await;
+    audit(&room).await;
 }
 
 /// A repository with a plan file in it, and a worktree for each case.

@@ -10,11 +10,10 @@ use planlease_core::{
     keys::{Key, Layout, PlanKey},
     record::{Guard, TaskRecord, TermRecord},
 };
+use planlease_tests::room::Room;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
-
-use crate::room::Room;
 
 /// How long etcd may take to tell a history.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -9,14 +9,15 @@ use planlease_core::{
 };
 use planlease_tests::{
     program::Process,
+    room::{Room, path_text},
     suite::Fixture,
     wait::{SOON, until},
 };
 use serde_json::Value;
 
 use crate::{
+    processes::{audit, go, plan_file},
     proxy::Proxy,
-    room::{Room, go, path_text, plan_file},
 };
 
 /// The mark of a dead importer stays that long.
@@ -71,7 +72,7 @@ pub(crate) async fn r06_an_import_is_killed_at_any_point(fixture: Fixture) {
     assert_eq!(shown["plans"].as_array().unwrap().len(), frames + 2, "the first one, and one for each place");
     all_are_whole(&room).await;
     appeared_once_and_whole(&room, &mut watcher).await;
-    room.audit().await;
+    audit(&room).await;
 }
 
 fn name(place: usize) -> String {

@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use planlease_core::keys::PlanKey;
-use planlease_tests::{program::Process, suite::Fixture, wait::SOON};
+use planlease_tests::{
+    program::Process,
+    room::{Room, in_line, plan_name},
+    suite::Fixture,
+    wait::SOON,
+};
 use serde_json::Value;
 
-use crate::room::{RIGHT_GONE, Room, number_in, plan_file, plan_name, until_dead};
+use crate::processes::{RIGHT_GONE, audit, number_in, plan_file, until_dead};
 
 /// Sessions outlive everything here but what is done to them. One that is gone is noticed at its next renewal at the
 /// latest, which is after a third of that.
@@ -39,7 +44,7 @@ pub(crate) async fn r07_the_lock_vanishes_while_others_wait_for_it(fixture: Fixt
     the_key_is_deleted(&room).await;
     the_lease_is_revoked(&room).await;
     the_server_is_away(&room).await;
-    room.audit().await;
+    audit(&room).await;
 }
 
 async fn the_key_is_deleted(room: &Room) {
@@ -110,9 +115,9 @@ impl Scene {
         let owner = start(owner, 1);
         let work = number_in(room, &format!("{plan}.work")).await;
         let next = start(&["hold", plan, "--", "sh", "-c", "echo mine; cat"], 2);
-        room.in_line(&coordinator, plan, 2).await;
+        in_line(&coordinator, &plan_name(plan), 2).await;
         let last = start(&["hold", plan, "--", "true"], 3);
-        room.in_line(&coordinator, plan, 3).await;
+        in_line(&coordinator, &plan_name(plan), 3).await;
         assert!(!next.said().contains("mine"), "it waits");
         Self { plan, owner, work, next, last }
     }

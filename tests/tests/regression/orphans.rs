@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use planlease_tests::{
+    room::{Room, in_line, plan_name},
     suite::Fixture,
     wait::{SOON, until},
 };
 use serde_json::{Value, json};
 
-use crate::room::{Room, plan_name};
+use crate::processes::audit;
 
 const TTL: Duration = Duration::from_secs(3);
 
@@ -76,7 +77,7 @@ pub(crate) async fn r10_tasks_in_progress_lose_their_orchestrator(fixture: Fixtu
     assert_eq!(task_now(&room, "never").await, lost("failed", 1, 1, false));
     assert_eq!(task_now(&room, "perhaps").await, lost("failed", 1, 1, true));
     let mut third = room.start(&RUN, "third");
-    room.in_line(&coordinator, "orphans", 2).await;
+    in_line(&coordinator, &plan_name("orphans"), 2).await;
 
     // Lost twice, and still not failed.
     second.signal(Signal::SIGKILL);
@@ -93,7 +94,7 @@ pub(crate) async fn r10_tasks_in_progress_lose_their_orchestrator(fixture: Fixtu
     room.program().run_to(0, RUN).await;
     assert_eq!(task_now(&room, "perhaps").await, lost("completed", 1, 2, false));
     attempts(&room, &[("again", "1\n2\n3\n"), ("never", "1\n"), ("perhaps", "1\n2\n")]).await;
-    let report = room.audit().await;
+    let report = audit(&room).await;
     assert_eq!((&report["terms"], &report["unclean"]), (&json!(4), &json!(2)), "{report}");
 }
 

@@ -15,7 +15,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use planlease_tests::program::Process;
+use planlease_tests::{program::Process, room::background};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy},
     net::{
@@ -25,8 +25,6 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
-
-use crate::room::background;
 
 /// What a client says before its first frame.
 const PREFACE: usize = 24;

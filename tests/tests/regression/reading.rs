@@ -1,14 +1,14 @@
 //! Processes that read while others write.
 
 use nix::sys::signal::Signal;
-use planlease_tests::{suite::Fixture, wait::SOON};
+use planlease_tests::{room::Room, suite::Fixture, wait::SOON};
 use serde_json::Value;
 
 use crate::{
     answers::{self, Check},
     busy::{Busy, TTL},
     history::History,
-    room::Room,
+    processes::audit,
 };
 
 /// How often each reader reads.
@@ -38,7 +38,7 @@ pub(crate) async fn r04_reading_while_others_write(fixture: Fixture) {
         assert!(revisions > READS / 2, "{args:?} read {revisions} revisions only while others wrote");
     }
     answers::check(&history, snapshots.into_iter().map(|answer| (answers::snapshot as Check, answer)));
-    room.audit().await;
+    audit(&room).await;
 }
 
 async fn read(room: &Room, args: &[&str]) -> Vec<Value> {

@@ -4,13 +4,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use planlease_tests::{
     program::Process,
+    room::Room,
     suite::Fixture,
     wait::{SOON, until},
 };
 
 use crate::{
     history::History,
-    room::{OWNED_BY_OTHER, Room, go, plan_file},
+    processes::{OWNED_BY_OTHER, audit, go, plan_file},
 };
 
 const TTL: Duration = Duration::from_secs(15);
@@ -58,7 +59,7 @@ pub(crate) async fn r03_two_orchestrators_start_one_plan(fixture: Fixture) {
         each_task_ran_once_and_for_the_first_owner(&room, &plan);
     }
     // At every revision there was at most one owner: the audit replays that. This is who it was.
-    let report = room.audit().await;
+    let report = audit(&room).await;
     assert!(report["terms"].as_u64() >= Some(ROUNDS.len() as u64), "{report}");
     let history = History::read(&room).await;
     let left = history.at(history.last()).into_values().filter(|plan| plan.owner().is_some()).count();

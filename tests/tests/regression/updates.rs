@@ -2,13 +2,13 @@
 
 use std::{process::Command, time::Duration};
 
-use planlease_tests::{program::Process, suite::Fixture, wait::SOON};
+use planlease_tests::{program::Process, room::Room, suite::Fixture, wait::SOON};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
     history::History,
-    room::{Room, STALE, go, plan_file},
+    processes::{STALE, audit, go, plan_file},
 };
 
 const TTL: Duration = Duration::from_secs(15);
@@ -67,7 +67,7 @@ pub(crate) async fn r01_two_processes_update_one_task(fixture: Fixture) {
     // Each is there once, at the revision that was told, and nothing else is.
     acknowledged.sort_unstable();
     assert_eq!(History::read(&room).await.updates().into_iter().collect::<Vec<_>>(), acknowledged);
-    room.audit().await;
+    audit(&room).await;
 }
 
 /// All have seen the same record, and all are told to change it: exactly one does, the others are told why not.

@@ -15,6 +15,7 @@ use planlease_core::{
 };
 use planlease_tests::{
     program::Process,
+    room::Room,
     suite::Fixture,
     wait::{SOON, until},
 };
@@ -24,7 +25,7 @@ use crate::{
     answers,
     busy::{Busy, TTL},
     history::{Entry, History, Plan, Set, Standing, State},
-    room::Room,
+    processes::audit,
 };
 
 /// How much a pipe holds: what a watcher can say while nobody reads.
@@ -77,7 +78,7 @@ pub(crate) async fn r09_watching_while_everything_changes(fixture: Fixture) {
         watcher.signal(Signal::SIGTERM);
         until("end of a watcher", SOON, async || watcher.ended().ok_or("it runs")).await;
     }
-    room.audit().await;
+    audit(&room).await;
 }
 
 /// The revision of the snapshot with which a watcher began.

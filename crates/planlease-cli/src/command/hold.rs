@@ -35,7 +35,7 @@ const EXPLAIN_WITHIN: Duration = Duration::from_secs(2);
 /// released, the next one in line takes over at once, and the command's exit status is passed on.
 ///
 /// If the ownership is lost, the command and all that it started are killed before anybody else can own the plan, also if
-/// this process is paused or killed.
+/// this process is paused or killed. If it is lost before the command was started, the line is joined again.
 ///
 /// The command finds `PLANLEASE_PLAN` and `PLANLEASE_FENCING_TOKEN` in its environment; `planlease task …` inside of it
 /// reaches the same etcd and changes tasks by the right of the owner.
@@ -87,36 +87,47 @@ impl HoldArgs {
             Some(delay) => delay,
             None => Duration::from_secs(coordinator.plan(&plan).await?.spec.policy.lock_delay_s),
         };
-        let patience = Patience::new(self.no_wait, self.wait, lock_delay);
-        let ownership = match line::acquire(&coordinator, &plan, patience, &mut signals).await? {
-            Turn::Ours(ownership) => *ownership,
-            Turn::Asked(asked) => return Ok(Exit::Child(asked.status())),
-        };
-        output::tell(&format!("holding {plan}, token {}", ownership.token()));
-        let ended = match self.prepare(&ownership).await {
-            Ok(()) => {
-                let terminal = io::stdin().is_terminal();
-                let attachment = if terminal { Attachment::Terminal } else { Attachment::Inherited };
-                match child::spec(&self.command, &variables, &ownership, self.grace, attachment) {
-                    Ok(spec) => child::run(&spec, &ownership, &mut signals).await,
-                    Err(failure) => Err(failure),
-                }
+        let mut patience = Patience::new(self.no_wait, self.wait, lock_delay);
+        loop {
+            let ownership = match line::acquire(&coordinator, &plan, &mut patience, &mut signals).await? {
+                Turn::Ours(ownership) => *ownership,
+                Turn::Asked(asked) => return Ok(Exit::Child(asked.status())),
+            };
+            output::tell(&format!("holding {plan}, token {}", ownership.token()));
+            let ended = self.work(&ownership, &variables, &mut signals).await;
+            let again = ended.as_ref().is_ok_and(Ended::is_before_the_start) && patience.lasts();
+            match conclude(ownership, ended, &mut signals).await {
+                Err(lost) if again => output::tell(&format!("{}; waiting in line again", lost.what())),
+                concluded => return concluded,
             }
-            Err(failure) => Err(failure),
-        };
-        conclude(ownership, ended, &mut signals).await
+        }
     }
 
-    async fn prepare(&self, ownership: &Ownership) -> Result<(), Failure> {
-        if self.no_recover {
-            return Ok(());
+    /// What is done with the plan while it is ours.
+    async fn work(
+        &self,
+        ownership: &Ownership,
+        variables: &[(OsString, OsString)],
+        signals: &mut Signals,
+    ) -> Result<Ended, Failure> {
+        if !self.no_recover {
+            let recovered = tokio::select! {
+                biased; // Whoever owns the plan no more has nothing to wait for.
+                loss = ownership.lost() => return Ok(Ended::lost_before_the_start(loss)),
+                recovered = ownership.recover() => recovered,
+            };
+            match recovered.map(|(recovered, _)| recovered.len()) {
+                Ok(0) => {}
+                Ok(1) => output::tell("recovered 1 task of a lost claimant"),
+                Ok(n) => output::tell(&format!("recovered {n} tasks of lost claimants")),
+                Err(error) if line::is_passing(&error) => return Ok(Ended::not_begun(error)),
+                Err(error) => return Err(error.into()),
+            }
         }
-        match ownership.recover().await?.0.len() {
-            0 => {}
-            1 => output::tell("recovered 1 task of a lost claimant"),
-            n => output::tell(&format!("recovered {n} tasks of lost claimants")),
-        }
-        Ok(())
+        let terminal = io::stdin().is_terminal();
+        let attachment = if terminal { Attachment::Terminal } else { Attachment::Inherited };
+        let spec = child::spec(&self.command, variables, ownership, self.grace, attachment)?;
+        child::run(&spec, ownership, signals).await
     }
 }
 
@@ -129,13 +140,17 @@ async fn conclude(
     let session = ownership.session().clone();
     let plan = ownership.plan().clone();
     let result = match ended {
-        Ok(Ended { end: End::Lost(loss), command }) => {
+        Ok(Ended { end: End::Lost(loss), command, .. }) => {
             let failure = lost(&ownership, &loss, &command).await;
             match loss {
                 Loss::Session(_) => drop(ownership), // There is nothing to release: it is gone with the session.
                 _ => drop(ownership.release().await), // Refused, as is to be expected.
             }
             Err(failure)
+        }
+        Ok(Ended { end: End::NotBegun(error), command, .. }) => {
+            drop(ownership.release().await); // What does not succeed here is done by the end of the session.
+            Err(Failure::from(error).meaning(command))
         }
         ended => {
             let result = ended.and_then(child::exit);

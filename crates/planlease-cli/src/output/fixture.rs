@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use planlease::{PlanView, TaskView};
 use planlease_core::{
     Generation, LeaseId, OrchestratorId, PlanName, Revision, TaskId, WallTime,
-    codec::FormatVersion,
     graph::Graph,
     record::{CandidateRecord, Guard, Role, TaskRecord, Writer},
     spec::{OnLost, PhaseSpec, PlanSpec, Source, TaskSpec},
@@ -31,13 +30,7 @@ fn lease(n: i64) -> LeaseId {
 }
 
 fn candidate(n: i64, name: &str, since: WallTime) -> Candidate {
-    let record = CandidateRecord {
-        v: FormatVersion::default(),
-        orchestrator: OrchestratorId::new(name).unwrap(),
-        host: "host-1".into(),
-        pid: 42,
-        since,
-    };
+    let record = CandidateRecord::new(OrchestratorId::new(name).unwrap(), "host-1", 42, since);
     Candidate { lease: lease(n), joined: revision(n), record: Some(record) }
 }
 

@@ -3,7 +3,6 @@
 use super::*;
 use crate::{
     WallTime,
-    codec::FormatVersion,
     record::{CandidateRecord, Role, Writer},
     spec::TaskSpec,
     term::{self, Successor},
@@ -90,13 +89,7 @@ impl History {
 
     /// Acquires for the session `n`, as one transaction; returns the guard.
     fn acquire(&mut self, n: i64) -> Guard {
-        let owner = CandidateRecord {
-            v: FormatVersion::default(),
-            orchestrator: OrchestratorId::new(format!("o{n}")).unwrap(),
-            host: "h".into(),
-            pid: 1,
-            since: WallTime(0),
-        };
+        let owner = CandidateRecord::new(OrchestratorId::new(format!("o{n}")).unwrap(), "h", 1, WallTime(0));
         let successor = Successor { record: owner, lease: lease(n), guard: None };
         let next = term::succeed(self.term.as_ref(), Generation(1), &successor, WallTime(0)).term;
         self.term = Some(next.clone());

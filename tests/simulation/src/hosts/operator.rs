@@ -86,6 +86,9 @@ fn any_policy(rng: &mut StdRng) -> OnLost {
 impl Operator {
     async fn step_in(&mut self, coordinator: &Coordinator) -> Result<(), Error> {
         self.import_one(coordinator).await?;
+        if !self.world.options.operator_meddles {
+            return Ok(());
+        }
         let plans = coordinator.plans().await?;
         let Some(plan) = plans.choose(&mut self.rng).cloned() else { return Ok(()) };
         match self.rng.random_range(0..10) {

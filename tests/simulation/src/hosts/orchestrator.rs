@@ -19,7 +19,7 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
     loop {
         let options = Options {
             plans: Plans::All,
-            jobs: 3,
+            jobs: world.options.jobs,
             max_plans: 2,
             command: Some(TaskCommand::Program(vec!["work".into()])),
             env: Vec::new(),

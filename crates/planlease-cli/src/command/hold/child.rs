@@ -4,7 +4,7 @@
 use std::{ffi::OsString, time::Duration};
 
 use planlease::{
-    Loss, Ownership,
+    Error, Loss, Ownership,
     core::session::{LossReason, Status as SessionStatus},
 };
 use planlease_orchestrator::{
@@ -26,21 +26,47 @@ const KILL_ALLOWANCE: Duration = Duration::from_millis(100);
 const NO_GUARD: u8 = 126;
 const NOT_STARTED: u8 = 127;
 
+const NOT_BEGUN: &str = "The command was not started.";
+
 /// What became of the command, and of the right to run it.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) end: End,
     /// What became of the command, as a sentence.
     pub(super) command: String,
+    started: bool,
+}
+
+impl Ended {
+    /// The plan could not be made ready for the command.
+    pub(super) fn not_begun(error: Error) -> Self {
+        Self { end: End::NotBegun(error), command: NOT_BEGUN.to_owned(), started: false }
+    }
+
+    /// The plan was lost while it was made ready.
+    pub(super) fn lost_before_the_start(loss: Loss) -> Self {
+        Self { end: End::Lost(loss), command: NOT_BEGUN.to_owned(), started: false }
+    }
+
+    /// Whether it came to an end before anything had been done that cannot be done another time.
+    pub(super) fn is_before_the_start(&self) -> bool {
+        match self.end {
+            End::NotBegun(_) => true,
+            End::Lost(Loss::Session(_)) => !self.started,
+            End::Lost(_) | End::Ended(..) => false,
+        }
+    }
 }
 
 /// How it came to its end.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum End {
     /// By itself, or because it was asked to.
     Ended(Cause, Status),
     /// With the ownership.
     Lost(Loss),
+    /// With what had to be asked of etcd first.
+    NotBegun(Error),
 }
 
 /// The command with everything that it is told. What a task of a plan would be told, and was told to us, is taken away.
@@ -82,9 +108,10 @@ pub(super) async fn run(
     let session = ownership.session();
     let mut status = session.watch_status();
     extend(&guards, *status.borrow_and_update());
-    let mut child = guards.spawn(spec).await.map_err(|error| {
-        Failure::new(Exit::Child(NO_GUARD), with_cause(&error)).meaning("The command was not started.")
-    })?;
+    let mut child = guards
+        .spawn(spec)
+        .await
+        .map_err(|error| Failure::new(Exit::Child(NO_GUARD), with_cause(&error)).meaning(NOT_BEGUN))?;
     let mut passing_on = PassingOn::new(spec.attachment);
     let mut loss = None;
     let finished = loop {
@@ -106,7 +133,9 @@ pub(super) async fn run(
     }
     let loss = loss.or_else(|| behind(finished.cause, &finished.status, session.status()));
     let command = describe(&finished);
-    Ok(Ended { end: loss.map_or(End::Ended(finished.cause, finished.status), End::Lost), command })
+    let started = !matches!(finished.status, Status::NotStarted(_));
+    let end = loss.map_or(End::Ended(finished.cause, finished.status), End::Lost);
+    Ok(Ended { end, command, started })
 }
 
 fn extend(guards: &Guards, status: SessionStatus) {
@@ -129,7 +158,7 @@ fn behind(cause: Cause, status: &Status, session: SessionStatus) -> Option<Loss>
 
 fn describe(finished: &Finished) -> String {
     match (finished.cause, &finished.status) {
-        (_, Status::NotStarted(_)) => "The command was not started.".to_owned(),
+        (_, Status::NotStarted(_)) => NOT_BEGUN.to_owned(),
         (Cause::Itself, status) => format!("The command {status} at about the same time."),
         (Cause::Asked | Cause::Deadline, _) => {
             "The command and all that it had started were killed.".to_owned()
@@ -146,9 +175,7 @@ pub(super) fn exit(ended: Ended) -> Result<Exit, Failure> {
         (_, Status::Exited(code)) => Ok(Exit::Child(u8::try_from(code).unwrap_or(u8::MAX))),
         (_, Status::Signalled(signal)) => Ok(Exit::Child(u8::try_from(128 + signal).unwrap_or(u8::MAX))),
         (Cause::Asked, Status::NotStarted(_)) => Ok(Exit::Child(Asked::Terminate.status())),
-        (_, Status::NotStarted(why)) => {
-            Err(Failure::new(Exit::Child(NOT_STARTED), why).meaning("The command was not started."))
-        }
+        (_, Status::NotStarted(why)) => Err(Failure::new(Exit::Child(NOT_STARTED), why).meaning(NOT_BEGUN)),
         (_, _) => Err(Failure::new(
             Exit::OutcomeUnknown,
             "the guard of the command was killed, and the command with it",
@@ -206,7 +233,7 @@ mod tests {
     use super::*;
 
     fn ended(cause: Cause, status: Status) -> Result<u8, (u8, String)> {
-        let ended = Ended { end: End::Ended(cause, status), command: String::new() };
+        let ended = Ended { end: End::Ended(cause, status), command: String::new(), started: true };
         exit(ended).map(Exit::code).map_err(|failure| (failure.exit().code(), failure.lines().collect()))
     }
 

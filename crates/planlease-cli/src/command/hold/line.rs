@@ -24,6 +24,8 @@ pub(super) struct Patience {
     wait: bool,
     until: Option<Instant>,
     lock_delay: Duration,
+    /// Whether the line was joined once. From then on etcd may be away for a while.
+    joined: bool,
 }
 
 impl Patience {
@@ -31,7 +33,7 @@ impl Patience {
     pub(super) fn new(no_wait: bool, wait: Option<Duration>, lock_delay: Duration) -> Self {
         // A time that no clock reaches is no bound.
         let until = wait.and_then(|wait| Instant::now().checked_add(wait));
-        Self { wait: !no_wait, until, lock_delay }
+        Self { wait: !no_wait, until, lock_delay, joined: false }
     }
 
     fn options(self) -> AcquireOptions {
@@ -39,8 +41,9 @@ impl Patience {
         AcquireOptions { wait, lock_delay: self.lock_delay }
     }
 
-    fn is_over(self) -> bool {
-        self.until.is_some_and(|until| until <= Instant::now())
+    /// Whether there is some left, for somebody who has lost what he had waited for.
+    pub(super) fn lasts(self) -> bool {
+        self.wait && self.until.is_none_or(|until| until > Instant::now())
     }
 }
 
@@ -65,10 +68,9 @@ enum Not {
 pub(super) async fn acquire(
     coordinator: &Coordinator,
     plan: &PlanName,
-    patience: Patience,
+    patience: &mut Patience,
     signals: &mut Signals,
 ) -> Result<Turn, Failure> {
-    let mut joined = false;
     loop {
         let opened = tokio::select! {
             biased; // A session that is open has to be closed, so it goes first.
@@ -80,7 +82,7 @@ pub(super) async fn acquire(
             Ok(session) => {
                 let acquired = tokio::select! {
                     biased; // Ours is ours; the signal is told to the command then.
-                    acquired = stand(&session, plan, patience, &mut joined) => acquired,
+                    acquired = stand(&session, plan, patience) => acquired,
                     asked = signals.which() => Err(Not::Asked(asked)),
                 };
                 match acquired {
@@ -96,7 +98,7 @@ pub(super) async fn acquire(
             Not::Asked(asked) => return Ok(Turn::Asked(asked)),
             Not::HeldBy(holder) => return Err(refused(plan, &holder)),
             Not::Failed(Error::TimedOut(_)) => return Err(still_owned(coordinator, plan).await),
-            Not::Failed(error) if joined && is_passing(&error) && !patience.is_over() => {
+            Not::Failed(error) if patience.joined && is_passing(&error) && patience.lasts() => {
                 output::tell(&format!("lost the place in line: {}; trying again", with_cause(&error)));
             }
             Not::Failed(error) => return Err(error.into()),
@@ -109,26 +111,24 @@ pub(super) async fn acquire(
     }
 }
 
-async fn stand(
-    session: &Session,
-    plan: &PlanName,
-    patience: Patience,
-    joined: &mut bool,
-) -> Result<Ownership, Not> {
+async fn stand(session: &Session, plan: &PlanName, patience: &mut Patience) -> Result<Ownership, Not> {
     let holder = match session.try_acquire(plan).await.map_err(Not::Failed)? {
-        TryAcquire::Acquired(ownership) => return Ok(*ownership),
+        TryAcquire::Acquired(ownership) => {
+            patience.joined = true;
+            return Ok(*ownership);
+        }
         TryAcquire::HeldBy(holder) => holder,
     };
     if !patience.wait {
         return Err(Not::HeldBy(Box::new(holder)));
     }
     output::tell(&format!("waiting for {plan}: it is {}", describe(&holder)));
-    *joined = true;
+    patience.joined = true;
     session.acquire(plan, patience.options()).await.map_err(Not::Failed)
 }
 
 /// Whether it is the connection's fault, and may be mended by itself.
-fn is_passing(error: &Error) -> bool {
+pub(super) fn is_passing(error: &Error) -> bool {
     matches!(
         error,
         Error::SessionLost(_) | Error::Unreachable(_) | Error::OutcomeUnknown(_) | Error::NoSpace(_)
@@ -182,7 +182,6 @@ async fn still_owned(coordinator: &Coordinator, plan: &PlanName) -> Failure {
 mod tests {
     use planlease::core::{Generation, LeaseId, OrchestratorId, Revision, WallTime};
     use planlease_core::{
-        codec::FormatVersion,
         record::CandidateRecord,
         term::{Candidate, Successor, succeed},
     };
@@ -190,13 +189,8 @@ mod tests {
     use super::*;
 
     fn holder(waiting: usize) -> Holder {
-        let record = CandidateRecord {
-            v: FormatVersion::default(),
-            orchestrator: OrchestratorId::new("ci-1").unwrap(),
-            host: "host\x1b[2J-1".into(),
-            pid: 42,
-            since: WallTime(0),
-        };
+        let record =
+            CandidateRecord::new(OrchestratorId::new("ci-1").unwrap(), "host\x1b[2J-1", 42, WallTime(0));
         let lease = LeaseId::from_wire(7).unwrap();
         let joined = Revision::from_wire(5).unwrap();
         let successor = Successor { record: record.clone(), lease, guard: Some(joined) };
@@ -224,7 +218,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(4)).await;
         assert_eq!(patience.options().wait, Some(Duration::from_secs(6)));
         tokio::time::advance(Duration::from_secs(7)).await;
-        assert!(patience.is_over());
+        assert!(!patience.lasts());
         let forever = Patience::new(false, Some(Duration::MAX), Duration::ZERO);
         assert_eq!(forever.options().wait, None);
     }

@@ -1,0 +1,386 @@
+//! Acquiring a plan: try, wait in line, take over.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use planlease_core::{
+    PlanName, Revision, WallTime, codec,
+    keys::PlanKey,
+    record::{CandidateRecord, Ending, TermRecord},
+    session::LossReason,
+    term::{self, Candidate, Line, Standing, Succession, Successor},
+};
+
+use super::{AcquireOptions, Holder, Ownership, TryAcquire, cleanup::Abandoned};
+use crate::{
+    coordinator::Coordinator,
+    error::Error,
+    etcd::{Branch, Compare, Fault, Op, Reply, Transaction},
+    retry::Backoff,
+    session::{Held, Session},
+    vigil::gone,
+};
+
+impl Session {
+    /// Acquires the plan if nobody is in line. One transaction; one read before it if the plan's term is not known yet.
+    ///
+    /// # Errors
+    /// [`Error::HeldLocally`] if this process has it, [`Error::PlanNotFound`], [`Error::SessionLost`], and as for any
+    /// request.
+    ///
+    /// # Cancel safety
+    /// A dropped future may leave the plan acquired; the session's task releases it then.
+    pub async fn try_acquire(&self, plan: &PlanName) -> Result<TryAcquire, Error> {
+        let place = InLine::new(self, plan, self.hold(plan).await?);
+        let mut pace = Pace::new(Some(self.coordinator().config().operation_timeout));
+        loop {
+            self.ensure_live()?;
+            match self.attempt(&place, false, Duration::ZERO).await? {
+                Attempt::Owned { revision, term } => {
+                    let ownership = self.own(place, revision, term).await;
+                    return Ok(TryAcquire::Acquired(Box::new(ownership)));
+                }
+                Attempt::Line(line) => {
+                    if let Some(holder) = Holder::of(&line) {
+                        drop(place.leave());
+                        return Ok(TryAcquire::HeldBy(holder));
+                    }
+                    // Nobody was in line, only the term was not as seen last: it is known now. Unless a key in the line is
+                    // no candidate's.
+                    if !pace.keep(self, line).await {
+                        return Err(Error::TimedOut("a key in the line for the plan is no candidate's"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Acquires the plan; waits in line for it if somebody is first. Uncontended as [`Session::try_acquire`]; a takeover
+    /// is one more transaction.
+    ///
+    /// # Errors
+    /// As [`Session::try_acquire`]; [`Error::TimedOut`] if the time to wait is up.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the line: the session's task takes the key away.
+    pub async fn acquire(&self, plan: &PlanName, options: AcquireOptions) -> Result<Ownership, Error> {
+        let waiting = self.wait_in_line(plan, options.lock_delay);
+        match options.wait {
+            None => waiting.await,
+            Some(wait) => match tokio::time::timeout(wait, waiting).await {
+                Ok(acquired) => acquired,
+                Err(_) => Err(Error::TimedOut("the plan is still owned by somebody else")),
+            },
+        }
+    }
+
+    async fn wait_in_line(&self, plan: &PlanName, lock_delay: Duration) -> Result<Ownership, Error> {
+        let place = InLine::new(self, plan, self.hold(plan).await?);
+        let mut attempt = self.attempt(&place, true, lock_delay).await?;
+        let mut pace = Pace::new(None);
+        loop {
+            self.ensure_live()?;
+            let line = match attempt {
+                Attempt::Owned { revision, term } => return Ok(self.own(place, revision, term).await),
+                Attempt::Line(line) => line,
+            };
+            pace.keep(self, line.clone()).await;
+            attempt = match line.standing(self.lease()) {
+                Standing::Absent => self.attempt(&place, true, lock_delay).await?,
+                Standing::First => {
+                    if !lock_delay.is_zero()
+                        && line.term.as_ref().is_some_and(|(_, term)| term.ended.is_none())
+                    {
+                        tokio::time::sleep(lock_delay).await;
+                    }
+                    self.take_over(&place, &line, None).await?
+                }
+                Standing::Behind(before) => {
+                    let left_at = self.wait_behind(plan, &line, &before).await?;
+                    let was_owner = line.owner().is_some_and(|(owner, _)| *owner == before);
+                    let left_at = left_at.filter(|_| was_owner);
+                    if lock_delay.is_zero() {
+                        self.take_over(&place, &line, left_at).await?
+                    } else {
+                        Attempt::Line(self.coordinator().line(plan).await?)
+                    }
+                }
+            };
+        }
+    }
+
+    /// One transaction that acquires if nobody is in line; else joins it, if wanted, and tells who is. With a lock delay a
+    /// term that nobody has ended is not followed at once: its successor joins the line, and waits there.
+    async fn attempt(&self, place: &InLine, join: bool, lock_delay: Duration) -> Result<Attempt, Error> {
+        let coordinator = self.coordinator();
+        let plan = &place.plan;
+        let seen = match coordinator.known_term(plan) {
+            Some(term) => term,
+            None => coordinator.line(plan).await?.term,
+        };
+        let unended = seen.as_ref().is_some_and(|(_, term)| term.ended.is_none());
+        let not_at_once = (!lock_delay.is_zero() && unended).then(|| Compare::Exists(place.key.clone()));
+        let candidate = self.candidate();
+        let (queue, term_key) =
+            (coordinator.layout().queue(plan), coordinator.layout().of(plan, &PlanKey::Term));
+        let spec = coordinator.layout().of(plan, &PlanKey::Spec);
+        let succession = self.succession(seen.as_ref().map(|(_, term)| term), None);
+        // A request that was given up must not put the key later, when all else holds again: see `Session::outdate`.
+        let written = self.written();
+        let not_outdated = written.clone().map(|(key, modified)| Compare::Modified(key, Some(modified)));
+        let join = join.then(|| {
+            let when = [Compare::Created(place.key.clone(), None), Compare::Exists(spec.clone())];
+            let when = when.into_iter().chain(not_outdated.clone());
+            Op::Nested(Transaction::when(when).then([self.put_candidate(&place.key, &candidate)]))
+        });
+        let txn = Transaction::when(
+            [
+                Compare::Exists(spec.clone()),
+                Compare::Empty(queue.clone()),
+                Compare::Modified(term_key.clone(), seen.map(|(revision, _)| revision)),
+            ]
+            .into_iter()
+            .chain(not_at_once)
+            .chain(not_outdated.clone()),
+        )
+        .then([self.put_candidate(&place.key, &candidate)])
+        .then(term_writes(coordinator, plan, &succession)?)
+        .otherwise(join)
+        .otherwise([Op::Range(queue, 0), Op::Get(term_key), Op::Find(spec)])
+        .otherwise(written.map(|(key, _)| Op::Get(key)));
+        let mut reply = place.settle(&txn).await?;
+        if reply.branch == Branch::Then {
+            return Ok(self.owned(plan, reply.revision, reply.revision, succession.term));
+        }
+        let attempt = self.read_line(plan, &mut reply)?;
+        if not_outdated.is_some() {
+            let registration = reply.row().ok_or(Error::SessionLost(LossReason::LeaseGone))?;
+            self.seen_written(registration.modified);
+        }
+        Ok(attempt)
+    }
+
+    /// One transaction that takes over if the own key is first. `left_at`: when the owner of the term that `line` shows
+    /// left, if that is known. A release has written the term at that very revision; an expiry has left it as it was.
+    async fn take_over(
+        &self,
+        place: &InLine,
+        line: &Line,
+        left_at: Option<Revision>,
+    ) -> Result<Attempt, Error> {
+        let coordinator = self.coordinator();
+        let plan = &place.plan;
+        let Some(own) = line.candidates().iter().find(|candidate| candidate.lease == self.lease()) else {
+            return self.attempt(place, true, Duration::ZERO).await; // It is at the end of the line anyway.
+        };
+        let joined = own.joined;
+        let (queue, term_key) =
+            (coordinator.layout().queue(plan), coordinator.layout().of(plan, &PlanKey::Term));
+        let spec = coordinator.layout().of(plan, &PlanKey::Spec);
+        let seen = line.term.as_ref();
+        let when = |term_at: Option<Revision>| {
+            [
+                Compare::Created(place.key.clone(), Some(joined)),
+                Compare::NoneBefore(queue.clone(), joined),
+                Compare::Modified(term_key.clone(), term_at),
+            ]
+        };
+        // The term as it was seen: ended already, or its owner's session expired.
+        let expired = self.succession(seen.map(|(_, term)| term), Some(joined));
+        let mut txn = Transaction::when(when(seen.map(|(revision, _)| *revision))).then(term_writes(
+            coordinator,
+            plan,
+            &expired,
+        )?);
+        // Else its owner has ended it when it left. That it is this very term is sure only if the one before in line *was*
+        // the owner: its key and its term can have changed at one revision in no other way.
+        if let Some(left_at) = left_at {
+            let ended = seen.map(|(_, term)| term::end(term, Ending::Clean, WallTime(0)));
+            let released = self.succession(ended.as_ref(), Some(joined));
+            let writes = term_writes(coordinator, plan, &released)?;
+            txn = txn.otherwise([Op::Nested(Transaction::when(when(Some(left_at))).then(writes))]);
+        }
+        let txn = txn.otherwise([Op::Range(queue, 0), Op::Get(term_key), Op::Find(spec)]);
+        let mut reply = place.settle(&txn).await?;
+        if reply.branch == Branch::Then {
+            return Ok(self.owned(plan, joined, reply.revision, expired.term));
+        }
+        self.read_line(plan, &mut reply)
+    }
+
+    /// Waits until the one before has left; when that was, if it is known.
+    async fn wait_behind(
+        &self,
+        plan: &PlanName,
+        line: &Line,
+        before: &Candidate,
+    ) -> Result<Option<Revision>, Error> {
+        tracing::debug!(%plan, behind = %before.name(), "waiting in line");
+        let key = self.coordinator().layout().of(plan, &PlanKey::Owner(before.lease));
+        let seen = line.candidates().last().map_or(before.joined, |last| last.joined);
+        let mut leaves = self.vigil(key, before.joined, seen).await;
+        tokio::select! {
+            biased; // Without a session there is no place in line.
+            reason = self.lost() => Err(Error::SessionLost(reason)),
+            left = gone(&mut leaves) => left.map_err(|_| Error::SessionLost(LossReason::Closed)),
+        }
+    }
+
+    /// The failure branch of both transactions: who is in line now, and whether we are its owner after all, because the
+    /// answer of an earlier try got lost.
+    fn read_line(&self, plan: &PlanName, reply: &mut Reply) -> Result<Attempt, Error> {
+        let line = self.coordinator().read_line(plan, reply)?;
+        if reply.row().is_none() {
+            return Err(Error::PlanNotFound(plan.clone()));
+        }
+        match line.owner() {
+            Some((candidate, term)) if candidate.lease == self.lease() => {
+                Ok(Attempt::Owned { revision: candidate.joined, term: term.clone() })
+            }
+            _ => Ok(Attempt::Line(line)),
+        }
+    }
+
+    fn owned(&self, plan: &PlanName, joined: Revision, at: Revision, term: TermRecord) -> Attempt {
+        self.coordinator().remember_term(plan, Some((at, term.clone())));
+        Attempt::Owned { revision: joined, term }
+    }
+
+    async fn own(&self, place: InLine, revision: Revision, term: TermRecord) -> Ownership {
+        let gone = self.vigil(place.key.clone(), revision, revision).await;
+        let plan = place.plan.clone();
+        let held = place.leave();
+        tracing::info!(%plan, token = %term.token(), "acquired");
+        Ownership { session: self.clone(), plan, revision, term, gone, held }
+    }
+
+    fn succession(&self, previous: Option<&TermRecord>, guard: Option<Revision>) -> Succession {
+        let successor = Successor { record: self.candidate(), lease: self.lease(), guard };
+        term::succeed(previous, self.coordinator().generation(), &successor, self.clock().wall())
+    }
+
+    fn candidate(&self) -> CandidateRecord {
+        CandidateRecord::new(
+            self.id().clone(),
+            self.identity().host.clone(),
+            self.identity().pid,
+            self.clock().wall(),
+        )
+    }
+
+    /// The only place that writes a key of the line: always with the lease, without which it would be immortal.
+    fn put_candidate(&self, key: &[u8], candidate: &CandidateRecord) -> Op {
+        let value = codec::encode(candidate).unwrap_or_default(); // Two names and two numbers: never too large.
+        Op::PutLeased(key.to_vec(), value, self.lease())
+    }
+}
+
+/// The pace of rounds after which the line is as it was before: each waits longer than the one before it. Without it
+/// whoever meets a key in the line that is no candidate's, or a server that errs, would ask again and again.
+struct Pace {
+    seen: Option<Line>,
+    backoff: Backoff,
+}
+
+impl Pace {
+    /// `budget`: after how long there is to be no further round; never, if not given.
+    fn new(budget: Option<Duration>) -> Self {
+        Self { seen: None, backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(2), budget) }
+    }
+
+    /// Waits, if the line did not move; `false` if there is to be no further round.
+    async fn keep(&mut self, session: &Session, line: Line) -> bool {
+        if self.seen.as_ref() != Some(&line) {
+            self.seen = Some(line);
+            self.backoff.reset();
+            return true;
+        }
+        match self.backoff.next(session.coordinator().etcd().random()) {
+            Some(delay) => {
+                tokio::time::sleep(delay).await;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// What a transaction of a candidate came to.
+enum Attempt {
+    Owned { revision: Revision, term: TermRecord },
+    Line(Line),
+}
+
+/// A place in line that is given up when dropped, unless it has become an ownership.
+struct InLine {
+    session: Session,
+    plan: PlanName,
+    key: Vec<u8>,
+    /// `None` once there is nothing to give up any more.
+    held: Option<Held>,
+    /// Whether a transaction that may put the key may still be under way, its answer lost or not waited for: the key may
+    /// appear after one has looked for it.
+    in_flight: AtomicBool,
+}
+
+impl InLine {
+    fn new(session: &Session, plan: &PlanName, held: Held) -> Self {
+        let key = session.coordinator().layout().of(plan, &PlanKey::Owner(session.lease()));
+        Self {
+            session: session.clone(),
+            plan: plan.clone(),
+            key,
+            held: Some(held),
+            in_flight: AtomicBool::new(false),
+        }
+    }
+
+    /// Sends a transaction of a candidate.
+    async fn settle(&self, txn: &Transaction) -> Result<Reply, Fault> {
+        let before = self.in_flight.swap(true, Ordering::Relaxed);
+        let reply = self.session.coordinator().etcd().settle(txn).await;
+        let certain = match &reply {
+            Ok(reply) => !reply.uncertain,
+            Err(fault) => fault.not_executed,
+        };
+        self.in_flight.store(before || !certain, Ordering::Relaxed);
+        reply
+    }
+
+    /// There is nothing to give up (any more), unless something is still under way.
+    fn leave(mut self) -> Option<Held> {
+        if self.in_flight.load(Ordering::Relaxed) {
+            let (session, plan) = (self.session.clone(), self.plan.clone());
+            self.session.abandon(Abandoned::Late { session, plan, outdated: false });
+        }
+        self.held.take()
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            let (plan, in_flight) = (self.plan.clone(), self.in_flight.load(Ordering::Relaxed));
+            self.session.abandon(Abandoned::Place { plan, held: held.abandoned(), in_flight });
+        }
+    }
+}
+
+/// The writes of a takeover besides the owner's key.
+fn term_writes(
+    coordinator: &Coordinator,
+    plan: &PlanName,
+    succession: &Succession,
+) -> Result<Vec<Op>, Error> {
+    let layout = coordinator.layout();
+    let mut ops = vec![Op::Put(layout.of(plan, &PlanKey::Term), codec::encode(&succession.term)?)];
+    if let Some(closed) = &succession.closed {
+        ops.push(Op::Put(layout.of(plan, &PlanKey::PastTerm(closed.number)), codec::encode(closed)?));
+    }
+    if let Some(forgotten) = succession.forgotten {
+        ops.push(Op::Delete(layout.of(plan, &PlanKey::PastTerm(forgotten))));
+    }
+    Ok(ops)
+}
