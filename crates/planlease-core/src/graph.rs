@@ -1,11 +1,12 @@
-//! The dependency graph of a plan: whether it is sound, which tasks are ready, what blocks the others.
+//! What the tasks of a plan wait for, as a graph: whether it is sound, which tasks are ready, what blocks the others.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use petgraph::{algo::tarjan_scc, graph::DiGraph};
 
 use crate::{
     TaskId,
+    order::{self, Wait},
     spec::{PlanSpec, TaskSpec},
     transition::TaskStatus,
 };
@@ -22,6 +23,12 @@ pub enum GraphError {
         /// What it waits for.
         unknown: TaskId,
     },
+    /// A note about the order of execution names something else.
+    #[error("the order of execution names {unknown}, which the plan does not have")]
+    UnknownInNote {
+        /// What it names: `task 9`, `phase 2b`.
+        unknown: String,
+    },
     /// It waits for itself, over the named path.
     #[error("the dependencies form a cycle: {}", path(.cycle))]
     Cycle {
@@ -30,38 +37,24 @@ pub enum GraphError {
     },
 }
 
-impl GraphError {
-    /// The task at which to point in a file.
-    #[must_use]
-    pub fn task(&self) -> &TaskId {
-        match self {
-            Self::UnknownDependency { task, .. } => task,
-            Self::Cycle { cycle } => &cycle[0], // A cycle has at least one task.
-        }
-    }
-}
-
 /// `1.1 → 1.2 → 1.1`
 fn path(cycle: &[TaskId]) -> String {
     let closed = cycle.iter().chain(cycle.first()).map(TaskId::as_str);
     closed.collect::<Vec<_>>().join(" → ")
 }
 
-/// Everything that is wrong with the dependencies; empty if they make sense.
-#[must_use]
-pub fn problems(tasks: &[TaskSpec]) -> Vec<GraphError> {
+/// Everything that is wrong with what the tasks wait for; empty if it makes sense.
+pub(crate) fn problems(tasks: &[TaskSpec], waits: &[Vec<Wait>]) -> Vec<GraphError> {
     let index: BTreeMap<&TaskId, usize> = tasks.iter().enumerate().map(|(i, task)| (&task.id, i)).collect();
     let mut problems = Vec::new();
     let mut graph = DiGraph::<usize, ()>::new();
     let nodes: Vec<_> = (0..tasks.len()).map(|i| graph.add_node(i)).collect();
-    for (i, task) in tasks.iter().enumerate() {
-        for dependency in &task.depends_on {
-            match index.get(dependency) {
+    for (i, (task, waits)) in tasks.iter().zip(waits).enumerate() {
+        for wait in waits {
+            match index.get(&wait.on) {
                 Some(&j) => drop(graph.add_edge(nodes[i], nodes[j], ())),
-                None => problems.push(GraphError::UnknownDependency {
-                    task: task.id.clone(),
-                    unknown: dependency.clone(),
-                }),
+                None => problems
+                    .push(GraphError::UnknownDependency { task: task.id.clone(), unknown: wait.on.clone() }),
             }
         }
     }
@@ -69,17 +62,29 @@ pub fn problems(tasks: &[TaskSpec]) -> Vec<GraphError> {
         let members: Vec<usize> = component.iter().map(|node| graph[*node]).collect();
         let is_cycle = members.len() > 1 || graph.contains_edge(component[0], component[0]);
         if is_cycle {
-            problems.push(GraphError::Cycle { cycle: one_cycle(tasks, &index, &members) });
+            problems.push(GraphError::Cycle { cycle: one_cycle(tasks, waits, &index, &members) });
         }
     }
     problems
+}
+
+/// Whether tasks of the plan wait for each other.
+#[must_use]
+pub fn has_cycle(spec: &PlanSpec) -> bool {
+    let (waits, _) = order::waits(spec);
+    problems(&spec.tasks, &waits).iter().any(|problem| matches!(problem, GraphError::Cycle { .. }))
 }
 
 /// One cycle inside a strongly connected component, as a path from its first task in the file.
 ///
 /// Walks to a dependency inside the component until a task comes up again: in a strongly connected component
 /// there always is one to walk to.
-fn one_cycle(tasks: &[TaskSpec], index: &BTreeMap<&TaskId, usize>, members: &[usize]) -> Vec<TaskId> {
+fn one_cycle(
+    tasks: &[TaskSpec],
+    waits: &[Vec<Wait>],
+    index: &BTreeMap<&TaskId, usize>,
+    members: &[usize],
+) -> Vec<TaskId> {
     let inside: std::collections::BTreeSet<usize> = members.iter().copied().collect();
     let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
     let mut walk: Vec<usize> = Vec::new();
@@ -90,15 +95,16 @@ fn one_cycle(tasks: &[TaskSpec], index: &BTreeMap<&TaskId, usize>, members: &[us
         }
         seen.insert(i, walk.len());
         walk.push(i);
-        at = tasks[i].depends_on.iter().filter_map(|id| index.get(id).copied()).find(|j| inside.contains(j));
+        at = waits[i].iter().filter_map(|wait| index.get(&wait.on).copied()).find(|j| inside.contains(j));
     }
     walk.iter().map(|&i| tasks[i].id.clone()).collect()
 }
 
-/// The dependencies of a sound plan, ready for questions.
+/// What the tasks of a sound plan wait for, ready for questions.
 #[derive(Clone, Debug)]
 pub struct Graph {
-    /// In the order in which ready tasks are handed out: by phase as the plan lists them, then by id.
+    /// In the order in which ready tasks are handed out: by priority, by phase as the plan lists them, by id. Phases that the
+    /// plan calls parallel take turns.
     tasks: Vec<Node>,
     index: BTreeMap<TaskId, usize>,
 }
@@ -106,24 +112,23 @@ pub struct Graph {
 #[derive(Clone, Debug)]
 struct Node {
     id: TaskId,
-    depends_on: Vec<TaskId>,
+    waits: Vec<Wait>,
 }
 
 impl Graph {
-    /// Reads the dependencies of a plan. What is unsound in them blocks its task for ever; see [`problems`].
+    /// Reads a plan. What is unsound in it blocks its task for ever; see [`PlanSpec::problems`].
     #[must_use]
     pub fn new(spec: &PlanSpec) -> Self {
-        let phases: BTreeMap<&str, usize> =
-            spec.phases.iter().enumerate().map(|(i, phase)| (phase.number.as_str(), i)).collect();
-        let rank = |task: &TaskSpec| {
-            task.phase.as_deref().and_then(|phase| phases.get(phase)).copied().unwrap_or(usize::MAX)
-        };
-        let mut sorted: Vec<&TaskSpec> = spec.tasks.iter().collect();
-        sorted.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.id.cmp(&b.id)));
-        let tasks: Vec<Node> = sorted
-            .into_iter()
-            .map(|task| Node { id: task.id.clone(), depends_on: task.depends_on.clone() })
-            .collect();
+        let (waits, _) = order::waits(spec);
+        let mut places: Vec<usize> = (0..spec.tasks.len()).collect();
+        let turns = Turns::of(spec);
+        places.sort_by_cached_key(|&i| {
+            (Reverse(spec.tasks[i].priority), turns.of_task(i), spec.tasks[i].id.clone())
+        });
+        let mut waits: Vec<Option<Vec<Wait>>> = waits.into_iter().map(Some).collect();
+        let node =
+            |i: usize| Node { id: spec.tasks[i].id.clone(), waits: waits[i].take().unwrap_or_default() };
+        let tasks: Vec<Node> = places.into_iter().map(node).collect();
         let index = tasks.iter().enumerate().map(|(i, node)| (node.id.clone(), i)).collect();
         Self { tasks, index }
     }
@@ -135,11 +140,11 @@ impl Graph {
 
     /// What a task waits for by definition; empty for an unknown task.
     #[must_use]
-    pub fn dependencies(&self, task: &TaskId) -> &[TaskId] {
-        self.index.get(task).map_or(&[], |&i| &self.tasks[i].depends_on)
+    pub fn waits(&self, task: &TaskId) -> &[Wait] {
+        self.index.get(task).map_or(&[], |&i| &self.tasks[i].waits)
     }
 
-    /// The tasks that may start now: pending, and all they depend on completed or skipped. In the order in which
+    /// The tasks that may start now: pending, and all they wait for completed or skipped. In the order in which
     /// they are handed out. `status` answers for each task of the plan; `None` counts as not done.
     pub fn ready<'a>(
         &'a self,
@@ -147,18 +152,59 @@ impl Graph {
     ) -> impl Iterator<Item = &'a TaskId> + 'a {
         self.tasks.iter().filter_map(move |node| {
             let ready = status(&node.id) == Some(TaskStatus::Pending)
-                && node.depends_on.iter().all(|id| satisfies(status(id)));
+                && node.waits.iter().all(|wait| satisfies(status(&wait.on)));
             ready.then_some(&node.id)
         })
     }
 
-    /// The dependencies of a task that are not done yet.
+    /// What a task still waits for.
     pub fn blockers<'a>(
         &'a self,
         task: &TaskId,
         status: impl Fn(&TaskId) -> Option<TaskStatus> + 'a,
-    ) -> impl Iterator<Item = &'a TaskId> + 'a {
-        self.dependencies(task).iter().filter(move |id| !satisfies(status(id)))
+    ) -> impl Iterator<Item = &'a Wait> + 'a {
+        self.waits(task).iter().filter(move |wait| !satisfies(status(&wait.on)))
+    }
+}
+
+/// When the tasks of each phase have their turn.
+struct Turns {
+    /// For each task of the plan: the turn of its phase; within a group of parallel phases, which task of its phase it is; the phase.
+    tasks: Vec<(usize, usize, usize)>,
+}
+
+impl Turns {
+    fn of(spec: &PlanSpec) -> Self {
+        let phases: BTreeMap<&str, usize> =
+            spec.phases.iter().enumerate().map(|(i, phase)| (phase.number.as_str(), i)).collect();
+        // Parallel phases have the turn of the first of them.
+        let mut turns: Vec<usize> = (0..spec.phases.len()).collect();
+        let mut takes_turns = vec![false; spec.phases.len()];
+        for group in spec.phases.iter().flat_map(|phase| &phase.parallel).chain(&spec.parallel) {
+            let together: Vec<usize> =
+                group.phases.iter().filter_map(|phase| phases.get(phase.as_str()).copied()).collect();
+            let Some(first) = together.iter().map(|&phase| turns[phase]).min() else { continue };
+            for phase in together {
+                turns[phase] = first;
+                takes_turns[phase] = true;
+            }
+        }
+        let phase_of = |task: &TaskSpec| task.phase.as_deref().and_then(|phase| phases.get(phase)).copied();
+        let mut by_id: Vec<usize> = (0..spec.tasks.len()).collect();
+        by_id.sort_by(|&a, &b| spec.tasks[a].id.cmp(&spec.tasks[b].id));
+        let mut counts = vec![0; spec.phases.len()];
+        let mut tasks = vec![(usize::MAX, 0, usize::MAX); spec.tasks.len()];
+        for i in by_id {
+            let Some(phase) = phase_of(&spec.tasks[i]) else { continue };
+            let nth = if takes_turns[phase] { counts[phase] } else { 0 };
+            counts[phase] += 1;
+            tasks[i] = (turns[phase], nth, phase);
+        }
+        Self { tasks }
+    }
+
+    fn of_task(&self, task: usize) -> (usize, usize, usize) {
+        self.tasks[task]
     }
 }
 
@@ -181,7 +227,9 @@ mod tests {
     }
 
     fn check(tasks: &[TaskSpec], expected: &[&str]) {
-        let found: Vec<String> = problems(tasks).iter().map(ToString::to_string).collect();
+        let spec = PlanSpec { tasks: tasks.to_vec(), ..PlanSpec::default() };
+        let found: Vec<String> =
+            problems(tasks, &order::waits(&spec).0).iter().map(ToString::to_string).collect();
         assert_eq!(found, expected);
     }
 
@@ -217,12 +265,7 @@ mod tests {
 
     #[test]
     fn ready_tasks_come_by_phase_and_then_by_number() {
-        let phase = |number: &str| PhaseSpec {
-            number: number.into(),
-            name: String::new(),
-            verification: Vec::new(),
-            extra: serde_json::Map::new(),
-        };
+        let phase = |number: &str| PhaseSpec { number: number.into(), ..PhaseSpec::default() };
         let in_phase = |id: &str, phase: &str, depends: &[&str]| TaskSpec {
             phase: Some(phase.into()),
             ..task(id, depends)
@@ -248,5 +291,27 @@ mod tests {
         assert_eq!(ready, ["1.9", "1.10", "1.11"]);
         let blocked = TaskId::new("1.11").unwrap();
         assert_eq!(graph.blockers(&blocked, all_pending).count(), 1);
+    }
+
+    #[test]
+    fn urgent_tasks_come_first_and_parallel_phases_take_turns() {
+        let phase = |number: &str| PhaseSpec { number: number.into(), ..PhaseSpec::default() };
+        let in_phase = |id: &str, priority: i32| TaskSpec {
+            phase: id.split('.').next().map(str::to_owned),
+            priority,
+            ..task(id, &[])
+        };
+        let mut spec = PlanSpec {
+            phases: ["1", "2", "3"].map(phase).to_vec(),
+            tasks: ["1.1", "1.2", "2.1", "2.2", "3.1"].map(|id| in_phase(id, 0)).to_vec(),
+            ..PlanSpec::default()
+        };
+        spec.tasks.push(in_phase("3.2", 5));
+        let order =
+            |spec: &PlanSpec| Graph::new(spec).tasks().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        assert_eq!(order(&spec), "3.2 1.1 1.2 2.1 2.2 3.1");
+        let phases = ["1", "2"].map(str::to_owned).to_vec();
+        spec.parallel.push(crate::spec::Group { phases, ..Default::default() });
+        assert_eq!(order(&spec), "3.2 1.1 2.1 1.2 2.2 3.1");
     }
 }

@@ -22,6 +22,7 @@ pub mod codec;
 pub mod graph;
 mod id;
 pub mod keys;
+pub mod order;
 pub mod orphan;
 pub mod record;
 mod revision;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::{
     TaskId, codec,
     graph::{self, GraphError},
+    order,
 };
 
 /// The most tasks a plan may have. Bounds the memory of whoever reads it, and the time of its graph algorithms.
@@ -31,6 +32,12 @@ pub struct PlanSpec {
     /// The phases, in the order of the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<PhaseSpec>,
+    /// What has to be done one after the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sequential: Vec<Group>,
+    /// What can be done side by side: ready tasks of these phases are handed out by turns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parallel: Vec<Group>,
     /// The tasks, in the order of the file.
     pub tasks: Vec<TaskSpec>,
     /// How its tasks are treated.
@@ -50,8 +57,32 @@ pub struct Source {
     pub sha256: String,
 }
 
+/// Tasks or phases about whose order a plan says something; see [`crate::order`] for what that means.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// The tasks, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskId>,
+    /// Or the numbers of the phases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<String>,
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What a newer version, or the file, said beyond that; kept as it is.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// What a phase waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineStart {
+    /// The task that has to be done.
+    pub after: TaskId,
+}
+
 /// A group of tasks with a name. Phases order the ready tasks; they block nothing unless they say so.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PhaseSpec {
     /// The phase's number as the file has it; not always a number (`2b`).
     pub number: String,
@@ -60,6 +91,18 @@ pub struct PhaseSpec {
     /// What has to hold at its end, as the file says it. Kept and shown, not scheduled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verification: Vec<String>,
+    /// Whether nobody has to wait for that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verification_non_blocking: bool,
+    /// What the phase waits for, if the plan says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline_start: Option<PipelineStart>,
+    /// What has to be done one after the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sequential: Vec<Group>,
+    /// What can be done side by side.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parallel: Vec<Group>,
     /// What a newer version, or the file, said beyond that; kept as it is.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -78,6 +121,12 @@ pub struct TaskSpec {
     /// The tasks that must be completed or skipped before it may start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<TaskId>,
+    /// Of ready tasks, those of a higher priority are handed out first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+    /// What it takes to do it: workers can ask for tasks with certain labels.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<String>,
     /// The lines below it in the file: details and steps. Kept and shown, not scheduled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<String>,
@@ -101,12 +150,19 @@ impl TaskSpec {
             phase: None,
             description: description.into(),
             depends_on: Vec::new(),
+            priority: 0,
+            labels: BTreeSet::new(),
             steps: Vec::new(),
             command: None,
             policy: None,
             extra: Map::new(),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(priority: &i32) -> bool {
+    *priority == 0
 }
 
 /// What becomes of a task whose claimant is gone.
@@ -216,17 +272,18 @@ impl PlanSpec {
             if longest > MAX_TEXT {
                 problems.push(SpecError::TextTooLong { task: task.id.clone(), bytes: longest });
             }
-            if task.depends_on.len() > MAX_DEPENDENCIES {
-                problems.push(SpecError::TooManyDependencies {
-                    task: task.id.clone(),
-                    dependencies: task.depends_on.len(),
-                });
-            }
             if task.command.as_ref().is_some_and(Vec::is_empty) {
                 problems.push(SpecError::EmptyCommand { task: task.id.clone() });
             }
         }
-        problems.extend(graph::problems(&self.tasks).into_iter().map(SpecError::Graph));
+        let (waits, unclear) = order::waits(self);
+        for (task, waits) in self.tasks.iter().zip(&waits).filter(|(_, waits)| waits.len() > MAX_DEPENDENCIES)
+        {
+            problems
+                .push(SpecError::TooManyDependencies { task: task.id.clone(), dependencies: waits.len() });
+        }
+        let graph = unclear.into_iter().chain(graph::problems(&self.tasks, &waits));
+        problems.extend(graph.map(SpecError::Graph));
         if problems.is_empty()
             && let Err(error) = codec::encode_spec(self)
         {
@@ -265,7 +322,7 @@ pub enum SpecError {
     },
     /// See [`MAX_DEPENDENCIES`].
     #[error(
-        "task {task} depends on {dependencies} tasks; at most {MAX_DEPENDENCIES} are allowed: let it wait for tasks that join some each"
+        "task {task} waits for {dependencies} tasks; at most {MAX_DEPENDENCIES} are allowed: let it wait for tasks that join some each"
     )]
     TooManyDependencies {
         /// The task.

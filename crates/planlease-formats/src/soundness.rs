@@ -84,7 +84,10 @@ fn help(problem: &SpecError, draft: &Draft) -> String {
         }
         SpecError::Graph(GraphError::UnknownDependency { unknown, .. }) => unknown_dependency(unknown, draft),
         SpecError::Graph(GraphError::Cycle { .. }) => {
-            "Each waits for the next, so that none of them could ever start: take one of these dependencies out.".into()
+            "Each waits for the next, so that none of them could ever start: take one of these dependencies out, or a note about the order.".into()
+        }
+        SpecError::Graph(GraphError::UnknownInNote { .. }) => {
+            "Name tasks by their ids, and phases by their numbers.".into()
         }
         _ => "See docs/plan-file.md.".into(),
     }

@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 
@@ -17,22 +18,27 @@ const GUIDE: &str = include_str!("../../../docs/plan-file.md");
 pub(crate) fn show(spec: &PlanSpec) -> String {
     let mut shown = format!("{}\n", spec.title);
     let mut line = |text: String| writeln!(shown, "{text}").unwrap();
-    let extra = |extra: &serde_json::Map<String, serde_json::Value>| match extra.is_empty() {
-        true => String::new(),
-        false => format!(" {}", serde_json::Value::from(extra.clone())),
+    // What has no line of its own.
+    let more = |of: serde_json::Value, shown: &[&str]| {
+        let serde_json::Value::Object(mut of) = of else { unreachable!("a definition is an object") };
+        of.retain(|key, _| !shown.contains(&key.as_str()));
+        if of.is_empty() { String::new() } else { format!(" {}", serde_json::Value::from(of)) }
     };
-    if !spec.extra.is_empty() {
-        line(extra(&spec.extra));
+    let of_plan = more(json!(spec), &["title", "source", "phases", "tasks", "policy"]);
+    if !of_plan.is_empty() {
+        line(of_plan);
     }
     for phase in &spec.phases {
-        line(format!("phase {}: {}{}", phase.number, phase.name, extra(&phase.extra)));
+        let more = more(json!(phase), &["number", "name", "verification"]);
+        line(format!("phase {}: {}{more}", phase.number, phase.name));
         for criterion in &phase.verification {
             line(format!("  verify {criterion:?}"));
         }
     }
     for task in &spec.tasks {
         let phase = task.phase.as_deref().unwrap_or("none");
-        line(format!("task {} in {phase}: {}{}", task.id, task.description, extra(&task.extra)));
+        let known = ["id", "phase", "description", "depends_on", "steps", "command", "policy"];
+        line(format!("task {} in {phase}: {}{}", task.id, task.description, more(json!(task), &known)));
         for id in &task.depends_on {
             line(format!("  after {id}"));
         }

@@ -9,6 +9,7 @@ use planlease_core::{
     codec::{self, CodecError},
     graph::Graph,
     keys::PlanKey,
+    order::Wait,
     spec::PlanSpec,
     term::{Candidate, Line},
     transition::TaskStatus,
@@ -113,7 +114,7 @@ impl PlanState {
     }
 
     /// What a task still waits for.
-    pub fn blockers(&self, task: &TaskId) -> impl Iterator<Item = &TaskId> {
+    pub fn blockers(&self, task: &TaskId) -> impl Iterator<Item = &Wait> {
         self.definition.graph.blockers(task, |task| self.status(task))
     }
 

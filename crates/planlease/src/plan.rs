@@ -11,6 +11,7 @@ use planlease_core::{
     codec::{self, FormatVersion},
     graph::Graph,
     keys::{Key, KeyRange, PlanKey},
+    order::Wait,
     record::{FindingsRecord, Guard, ImportRecord, Role, TaskRecord, Writer},
     spec::PlanSpec,
     term::{Candidate, Line},
@@ -75,14 +76,14 @@ impl PlanView {
     }
 
     /// What a task still waits for.
-    pub fn blockers(&self, task: &TaskId) -> impl Iterator<Item = &TaskId> {
+    pub fn blockers(&self, task: &TaskId) -> impl Iterator<Item = &Wait> {
         self.graph.blockers(task, |task| self.status(task))
     }
 
     /// The revisions of all that a task depends on, as seen.
     pub(crate) fn dependency_revisions(&self, task: &TaskId) -> Vec<(TaskId, Revision)> {
-        let dependencies = self.graph.dependencies(task).iter();
-        dependencies.filter_map(|id| self.tasks.get(id).map(|task| (id.clone(), task.revision))).collect()
+        let waits = self.graph.waits(task).iter();
+        waits.filter_map(|wait| Some((wait.on.clone(), self.tasks.get(&wait.on)?.revision))).collect()
     }
 }
 

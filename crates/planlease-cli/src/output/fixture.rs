@@ -74,8 +74,7 @@ fn spec() -> PlanSpec {
     let phase = |number: &str, name: &str| PhaseSpec {
         number: number.into(),
         name: name.into(),
-        verification: Vec::new(),
-        extra: serde_json::Map::new(),
+        ..PhaseSpec::default()
     };
     let task = |id: &str, phase: &str, depends_on: &[&str]| TaskSpec {
         phase: Some(phase.into()),

@@ -225,7 +225,7 @@ impl TaskShown {
             phase: spec.and_then(|spec| spec.phase.clone()),
             description: spec.map(|spec| spec.description.clone()).unwrap_or_default(),
             depends_on: spec.map(|spec| spec.depends_on.clone()).unwrap_or_default(),
-            blocked_by: view.blockers(&task.id).cloned().collect(),
+            blocked_by: view.blockers(&task.id).map(|wait| wait.on.clone()).collect(),
             steps: spec.map(|spec| spec.steps.clone()).unwrap_or_default(),
             command: spec.and_then(|spec| spec.command.clone()),
             record: Record::of(task),

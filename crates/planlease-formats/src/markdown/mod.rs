@@ -167,8 +167,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             self.draft.spec.phases.push(PhaseSpec {
                 number: number.to_owned(),
                 name: name.to_owned(),
-                verification: Vec::new(),
-                extra: Map::new(),
+                ..PhaseSpec::default()
             });
         } else {
             let message = format!("there is a phase {number} already");
@@ -256,7 +255,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
         let phase = &mut self.draft.spec.phases[phase];
         let text = match text.strip_suffix("(non-blocking)") {
             Some(rest) => {
-                phase.extra.insert("verification_non_blocking".into(), Value::Bool(true));
+                phase.verification_non_blocking = true;
                 rest.trim_end()
             }
             None => text,

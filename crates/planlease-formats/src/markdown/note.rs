@@ -1,24 +1,14 @@
 //! Notes about the order of execution, as plans state them in prose.
 //!
 //! `**Execution Note:** Tasks 2.1-2.6 are [SEQUENTIAL] - reason`, the same with `Phases` and `[PARALLEL]`, and
-//! `**pipeline-start:** when 1.3 completes`. They are read, checked and kept with the plan; nothing is scheduled
-//! by them.
+//! `**pipeline-start:** when 1.3 completes`. Here they are read; [`super::notes`] makes rules of
+//! them.
 
 /// What a note says of those it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     Sequential,
     Parallel,
-}
-
-impl Order {
-    /// The key under which it is kept.
-    pub(super) fn key(self) -> &'static str {
-        match self {
-            Self::Sequential => "sequential",
-            Self::Parallel => "parallel",
-        }
-    }
 }
 
 /// What a note is about.

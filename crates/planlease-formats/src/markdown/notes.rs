@@ -1,13 +1,8 @@
 //! Keeps the notes about the order of execution with the plan, once all its tasks and phases are known.
 //!
-//! They become extras, in a form that a program can read:
-//!
-//! | note | kept as |
-//! | --- | --- |
-//! | of tasks, in a phase | `sequential` or `parallel` of the phase: `[{"tasks": ["2.1", "2.2"], "reason": "…"}]` |
-//! | of tasks, elsewhere | the same of the plan |
-//! | of phases | `sequential` or `parallel` of the plan: `[{"phases": ["1", "2"], "reason": "…"}]` |
-//! | of a pipeline start | `pipeline_start` of the phase: `{"after": "1.3"}` |
+//! A note of tasks in a phase is kept with the phase, all others with the plan. What they come to is the core's
+//! (`planlease_core::order`). A note that contradicts the dependencies is kept as well, under `contradictory` among the
+//! extras, and orders nothing: a plan whose tasks wait for each other could never end.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -16,7 +11,8 @@ use std::{
 
 use planlease_core::{
     TaskId,
-    spec::{MAX_TASKS, PhaseSpec},
+    graph::has_cycle,
+    spec::{Group, MAX_TASKS, PhaseSpec, PipelineStart, PlanSpec},
 };
 use serde_json::{Value, json};
 
@@ -39,19 +35,23 @@ pub(super) enum Text<'a> {
     PipelineStart(&'a str),
 }
 
+/// How many contradictory notes are looked for one by one: each look goes over the whole plan.
+const LOOKS: usize = 64;
+
 /// Keeps all notes that make sense, and warns of the others.
 pub(super) fn keep(found: &[Found<'_>], draft: &mut Draft, report: &mut Report<'_>) {
     if found.is_empty() {
         return;
     }
     let names = Names::new(draft);
+    let mut kept = Vec::new();
     let mut room = MAX_TASKS; // Notes may name tasks again and again; together no more than a plan may have.
     for found in found {
         match found.text {
             Text::Execution(text) => match names.resolve(text, room) {
                 Ok(resolved) => {
                     room -= resolved.names.len();
-                    keep_order(&resolved, found.phase, draft);
+                    kept.push((found.at, resolved.rule(found.phase)));
                 }
                 Err(Unclear::NoOrder) => {} // A note for people.
                 Err(unclear) => {
@@ -62,11 +62,10 @@ pub(super) fn keep(found: &[Found<'_>], draft: &mut Draft, report: &mut Report<'
                 }
             },
             Text::PipelineStart(text) => {
-                let task = note::pipeline_start(text).filter(|task| names.has_task(task));
+                let task = note::pipeline_start(text).and_then(|task| names.task(task));
                 match (task, found.phase) {
-                    (Some(task), Some(phase)) => {
-                        let extra = &mut draft.spec.phases[phase].extra;
-                        extra.insert("pipeline_start".into(), json!({ "after": task }));
+                    (Some(after), Some(phase)) => {
+                        kept.push((found.at, Rule::Pipeline { phase, after }));
                     }
                     _ => report.warning(
                         found.at,
@@ -77,32 +76,103 @@ pub(super) fn keep(found: &[Found<'_>], draft: &mut Draft, report: &mut Report<'
             }
         }
     }
+    obey(kept, draft, report);
+}
+
+/// Puts the rules into the plan, but for those with which its tasks would wait for each other.
+fn obey(rules: Vec<(usize, Rule)>, draft: &mut Draft, report: &mut Report<'_>) {
+    let alone = draft.spec.clone();
+    if rules.iter().all(|(_, rule)| rule.only_allows()) || has_cycle(&alone) {
+        rules.into_iter().for_each(|(_, rule)| rule.obey(&mut draft.spec));
+        return; // A cycle that is there already is told, and is not the notes' fault.
+    }
+    rules.iter().for_each(|(_, rule)| rule.clone().obey(&mut draft.spec));
+    if !has_cycle(&draft.spec) {
+        return;
+    }
+    draft.spec = alone;
+    for (n, (at, rule)) in rules.into_iter().enumerate() {
+        let mut with = draft.spec.clone();
+        rule.clone().obey(&mut with);
+        if n < LOOKS && !has_cycle(&with) {
+            draft.spec = with;
+        } else {
+            report.warning(at, "this note contradicts the dependencies", CONTRADICTION);
+            super::push(&mut draft.spec.extra, "contradictory", rule.told());
+        }
+    }
+}
+
+const CONTRADICTION: &str =
+    "With it, tasks would wait for each other. It is kept and shown, and orders nothing.";
+
+/// What a note says about the order of execution.
+#[derive(Clone)]
+enum Rule {
+    Order { order: note::Order, phase: Option<usize>, group: Group },
+    Pipeline { phase: usize, after: TaskId },
+}
+
+impl Rule {
+    /// Whether nothing has to wait for it.
+    fn only_allows(&self) -> bool {
+        matches!(self, Self::Order { order: note::Order::Parallel, .. })
+    }
+
+    fn obey(self, spec: &mut PlanSpec) {
+        match self {
+            Self::Order { order, phase, group } => {
+                let lists = match phase {
+                    Some(phase) => {
+                        let phase = &mut spec.phases[phase];
+                        (&mut phase.sequential, &mut phase.parallel)
+                    }
+                    None => (&mut spec.sequential, &mut spec.parallel),
+                };
+                match order {
+                    note::Order::Sequential => lists.0.push(group),
+                    note::Order::Parallel => lists.1.push(group),
+                }
+            }
+            Self::Pipeline { phase, after } => {
+                spec.phases[phase].pipeline_start = Some(PipelineStart { after });
+            }
+        }
+    }
+
+    fn told(&self) -> Value {
+        match self {
+            Self::Order { group, .. } => {
+                json!({ "tasks": group.tasks, "phases": group.phases, "reason": group.reason })
+            }
+            Self::Pipeline { after, .. } => json!({ "after": after }),
+        }
+    }
 }
 
 const HOW_TO_WRITE_A_NOTE: &str = "Write it as `Tasks 2.1-2.6 are [SEQUENTIAL] - reason`, or with `Phases` or \
-                                   `[PARALLEL]`; it is kept and shown, and does not change what is scheduled.";
-
-fn keep_order(resolved: &Resolved<'_>, phase: Option<usize>, draft: &mut Draft) {
-    let Resolved { note, names } = resolved;
-    let key = match note.subject {
-        Subject::Tasks => "tasks",
-        Subject::Phases => "phases",
-    };
-    let mut value = json!({ key: names });
-    if let Some(reason) = note.reason {
-        value["reason"] = Value::from(reason);
-    }
-    let extra = match (note.subject, phase) {
-        (Subject::Tasks, Some(phase)) => &mut draft.spec.phases[phase].extra,
-        _ => &mut draft.spec.extra,
-    };
-    super::push(extra, note.order.key(), value);
-}
+                                   `[PARALLEL]`; as it is, it is a note for people.";
 
 /// A note whose names are those of the plan.
 struct Resolved<'a> {
     note: Note<'a>,
     names: Vec<String>,
+}
+
+impl Resolved<'_> {
+    /// `phase`: in which the note stands. Phases are ordered by the plan.
+    fn rule(self, phase: Option<usize>) -> Rule {
+        let Self { note, names } = self;
+        let reason = note.reason.map(str::to_owned);
+        let (phase, group) = match note.subject {
+            Subject::Tasks => {
+                let tasks = names.into_iter().filter_map(|name| TaskId::new(name).ok()).collect();
+                (phase, Group { tasks, reason, ..Group::default() })
+            }
+            Subject::Phases => (None, Group { phases: names, reason, ..Group::default() }),
+        };
+        Rule::Order { order: note.order, phase, group }
+    }
 }
 
 /// Why a note cannot be kept.
@@ -143,8 +213,8 @@ impl Names {
         }
     }
 
-    fn has_task(&self, text: &str) -> bool {
-        TaskId::new(text).is_ok_and(|id| self.tasks.contains(&id))
+    fn task(&self, text: &str) -> Option<TaskId> {
+        TaskId::new(text).ok().filter(|id| self.tasks.contains(id))
     }
 
     fn resolve<'a>(&self, text: &'a str, room: usize) -> Result<Resolved<'a>, Unclear> {

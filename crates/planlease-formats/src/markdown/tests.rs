@@ -247,12 +247,35 @@ fn notes_that_name_nothing_are_warned_of() {
     phase 1: P
     task 1.1 in 1: D
     plan.md:4:1: warning: this note is about task 1.9, which the plan does not have
-      help: Write it as `Tasks 2.1-2.6 are [SEQUENTIAL] - reason`, or with `Phases` or `[PARALLEL]`; it is kept and shown, and does not change what is scheduled.
+      help: Write it as `Tasks 2.1-2.6 are [SEQUENTIAL] - reason`, or with `Phases` or `[PARALLEL]`; as it is, it is a note for people.
     plan.md:5:1: warning: this note does not say which tasks or phases it means
-      help: Write it as `Tasks 2.1-2.6 are [SEQUENTIAL] - reason`, or with `Phases` or `[PARALLEL]`; it is kept and shown, and does not change what is scheduled.
+      help: Write it as `Tasks 2.1-2.6 are [SEQUENTIAL] - reason`, or with `Phases` or `[PARALLEL]`; as it is, it is a note for people.
     plan.md:6:1: warning: this pipeline-start is not understood
       help: It stands in a phase and names a task of the plan, as `when 1.3 completes`.
     ");
+}
+
+#[test]
+fn a_note_that_contradicts_the_dependencies_orders_nothing() {
+    insta::assert_snapshot!(check("\
+# T
+## Phase 1: P
+**Execution Note:** Tasks 1.1-1.2 are [SEQUENTIAL] - first things first
+- [ ] 1.1 D (depends: 1.2)
+- [ ] 1.2 D
+- [ ] 1.3 D
+**Execution Note:** Tasks 1.2-1.3 are [SEQUENTIAL]
+"), @r#"
+    T
+     {"contradictory":[{"phases":[],"reason":"first things first","tasks":["1.1","1.2"]}]}
+    phase 1: P {"sequential":[{"tasks":["1.2","1.3"]}]}
+    task 1.1 in 1: D (depends: 1.2)
+      after 1.2
+    task 1.2 in 1: D
+    task 1.3 in 1: D
+    plan.md:3:1: warning: this note contradicts the dependencies
+      help: With it, tasks would wait for each other. It is kept and shown, and orders nothing.
+    "#);
 }
 
 #[test]
@@ -372,13 +395,13 @@ fn everything_that_is_wrong_is_said_at_once_with_its_place() {
 - [ ] 1.5 D (depends: 1, 1.1-1.3, -x)
 "), @r#"
     plan.md:3:23: error: the dependencies form a cycle: 1.1 → 1.2 → 1.3 → 1.1
-      help: Each waits for the next, so that none of them could ever start: take one of these dependencies out.
+      help: Each waits for the next, so that none of them could ever start: take one of these dependencies out, or a note about the order.
     plan.md:4:28: error: task 1.2 depends on 1.9, which the plan does not have
       help: It could never start. Correct the id, or take the dependency out.
     plan.md:7:7: error: task 1.6 is defined more than once
       help: Give each task an id of its own.
     plan.md:8:23: error: the dependencies form a cycle: 1.4 → 1.4
-      help: Each waits for the next, so that none of them could ever start: take one of these dependencies out.
+      help: Each waits for the next, so that none of them could ever start: take one of these dependencies out, or a note about the order.
     plan.md:9:23: error: task 1.5 depends on 1, which the plan does not have
       help: 1 is a phase, and only tasks can be waited for: name its tasks one by one.
     plan.md:9:26: error: task 1.5 depends on 1.1-1.3, which the plan does not have

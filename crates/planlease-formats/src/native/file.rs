@@ -2,7 +2,12 @@
 //!
 //! Their doc comments are the descriptions in the published schema, written for the authors of plans.
 
-use planlease_core::spec::{OnLost, Policy, TaskPolicy};
+use std::collections::BTreeSet;
+
+use planlease_core::{
+    InvalidName, TaskId,
+    spec::{Group, OnLost, Policy, TaskPolicy},
+};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize}; // The schema states defaults as they serialise.
 use toml::Spanned;
@@ -24,6 +29,12 @@ pub(super) struct PlanFile {
     #[serde(default, rename = "phase")]
     #[expect(dead_code, reason = "part of the schema; each phase is read by itself")]
     phases: Vec<PhaseFile>,
+    /// What has to be done one after the other: tasks, or phases.
+    #[serde(default)]
+    pub(super) sequential: Vec<GroupFile>,
+    /// Phases that can be worked on side by side: their ready tasks are started by turns.
+    #[serde(default)]
+    pub(super) parallel: Vec<GroupFile>,
     /// The tasks.
     #[serde(default, rename = "task")]
     #[expect(dead_code, reason = "part of the schema; each task is read by itself")]
@@ -42,6 +53,32 @@ pub(super) struct PhaseFile {
     /// What has to hold at its end. Shown, not scheduled.
     #[serde(default)]
     pub(super) verification: Vec<String>,
+    /// The id of a task: the phase starts when that one is completed or skipped.
+    pub(super) pipeline_start: Option<String>,
+}
+
+/// Tasks or phases whose order is said something about.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Group")]
+pub(super) struct GroupFile {
+    /// The ids of the tasks, in order.
+    #[serde(default)]
+    tasks: Vec<String>,
+    /// Or the numbers of the phases.
+    #[serde(default)]
+    phases: Vec<String>,
+    /// Why, for people.
+    reason: Option<String>,
+}
+
+impl TryFrom<GroupFile> for Group {
+    type Error = InvalidName;
+
+    fn try_from(file: GroupFile) -> Result<Self, InvalidName> {
+        let tasks = file.tasks.into_iter().map(TaskId::new).collect::<Result<_, _>>()?;
+        Ok(Self { tasks, phases: file.phases, reason: file.reason, ..Self::default() })
+    }
 }
 
 /// A task: the unit whose status changes.
@@ -62,6 +99,12 @@ pub(super) struct TaskFile {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub(super) depends_on: Vec<Spanned<String>>,
+    /// Of ready tasks, those of a higher priority are started first.
+    #[serde(default)]
+    pub(super) priority: i32,
+    /// What it takes to do it: workers can claim tasks with certain labels.
+    #[serde(default)]
+    pub(super) labels: BTreeSet<String>,
     /// Details and steps. Shown, not scheduled.
     #[serde(default)]
     pub(super) steps: Vec<String>,

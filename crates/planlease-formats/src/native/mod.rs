@@ -11,17 +11,17 @@ use std::collections::HashSet;
 
 use planlease_core::{
     TaskId,
-    spec::{PhaseSpec, PlanSpec, TaskSpec},
+    spec::{Group, PhaseSpec, PipelineStart, PlanSpec, TaskSpec},
 };
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use toml::{
     Spanned,
     de::{DeTable, DeValue, ValueDeserializer},
 };
 
 use self::{
-    file::{PhaseFile, PlanFile, TaskFile},
+    file::{GroupFile, PhaseFile, PlanFile, TaskFile},
     keys::Keys,
 };
 use crate::{
@@ -57,15 +57,30 @@ pub(crate) fn read(text: &Text<'_>, report: &mut Report<'_>) -> Option<Draft> {
     let missing = Missing { nameless: tasks.is_none(), phases: phases.is_none(), ..Missing::default() };
     let mut draft = Draft { title, missing, how_to_write_a_task: HOW_TO_WRITE_A_TASK, ..Draft::default() };
     let plan = Spanned::new(span, DeValue::Table(table.into_inner()));
-    if let Some(PlanFile { title, policy, .. }) = shape(plan, report) {
-        draft.spec = PlanSpec { title, policy: policy.into(), ..PlanSpec::default() };
+    if let Some(PlanFile { title, policy, sequential, parallel, .. }) = shape(plan, report) {
+        let mut groups = |groups: Vec<GroupFile>| -> Vec<Group> {
+            let read = |group: GroupFile| {
+                Group::try_from(group)
+                    .map_err(|error| report.error(0, error.to_string(), "Name the tasks by their ids."))
+                    .ok()
+            };
+            groups.into_iter().filter_map(read).collect()
+        };
+        let (sequential, parallel) = (groups(sequential), groups(parallel));
+        draft.spec = PlanSpec { title, policy: policy.into(), sequential, parallel, ..PlanSpec::default() };
     }
     for value in phases.into_iter().flatten() {
         let at = value.span().start;
         match shape(value, report) {
-            Some(PhaseFile { number, name, verification }) => {
+            Some(PhaseFile { number, name, verification, pipeline_start }) => {
+                let after = pipeline_start.map(TaskId::new).transpose().unwrap_or_else(|error| {
+                    report.error(at, error.to_string(), "Name a task by its id.");
+                    None
+                });
+                let pipeline_start = after.map(|after| PipelineStart { after });
                 draft.phases.push(at);
-                draft.spec.phases.push(PhaseSpec { number, name, verification, extra: Map::new() });
+                let phase = PhaseSpec { number, name, verification, pipeline_start, ..PhaseSpec::default() };
+                draft.spec.phases.push(phase);
             }
             None => draft.missing.phases = true,
         }
@@ -121,6 +136,8 @@ fn read_task(value: Spanned<DeValue<'_>>, draft: &mut Draft, report: &mut Report
     draft.spec.tasks.push(TaskSpec {
         phase: task.phase.map(Spanned::into_inner),
         depends_on,
+        priority: task.priority,
+        labels: task.labels,
         steps: task.steps,
         command: task.command.map(Spanned::into_inner),
         policy: task.policy.map(Into::into),

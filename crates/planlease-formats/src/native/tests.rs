@@ -53,6 +53,53 @@ fn everything_can_be_said() {
 }
 
 #[test]
+fn the_order_of_execution_can_be_said() {
+    insta::assert_snapshot!(read("plan.toml", r#"
+title = "T"
+sequential = [{ tasks = ["b", "a"], reason = "one file" }]
+parallel = [{ phases = ["1", "2"] }]
+[[phase]]
+number = "1"
+name = "P"
+[[phase]]
+number = "2"
+name = "Q"
+pipeline_start = "a"
+[[task]]
+id = "a"
+description = "A"
+priority = -1
+labels = ["gpu", "big"]
+[[task]]
+id = "b"
+description = "B"
+"#), @r#"
+    T
+     {"parallel":[{"phases":["1","2"]}],"sequential":[{"reason":"one file","tasks":["b","a"]}]}
+    phase 1: P
+    phase 2: Q {"pipeline_start":{"after":"a"}}
+    task a in none: A {"labels":["big","gpu"],"priority":-1}
+    task b in none: B
+    "#);
+    insta::assert_snapshot!(refuse("plan.toml", r#"
+title = "T"
+sequential = [{ tasks = ["a", "b"] }, { phases = ["9"] }]
+[[task]]
+id = "a"
+description = "A"
+depends_on = ["b"]
+[[task]]
+id = "b"
+description = "B"
+"#), @r"
+    plan.toml:1:1: error: the order of execution names phase 9, which the plan does not have
+      help: Name tasks by their ids, and phases by their numbers.
+    plan.toml:7:15: error: the dependencies form a cycle: a → b → a
+      help: Each waits for the next, so that none of them could ever start: take one of these dependencies out, or a note about the order.
+    ");
+}
+
+#[test]
 fn unknown_keys_are_refused_with_their_place_and_what_was_meant() {
     insta::assert_snapshot!(refuse("plan.toml", r#"
 titel = "T"
@@ -75,7 +122,7 @@ policy = { deadline = 3 }
     plan.toml:5:1: error: a policy has no key `max_retry`
       help: Did you mean `max_retries`?
     plan.toml:9:1: error: a phase has no key `colour`
-      help: Known are `name`, `number`, `verification`.
+      help: Known are `name`, `number`, `pipeline_start`, `verification`.
     plan.toml:10:3: error: a plan has no key `tasks`
       help: Did you mean `task`?
     plan.toml:13:1: error: a task has no key `descripton`

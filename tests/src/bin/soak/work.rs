@@ -107,7 +107,7 @@ async fn start(
     task: &TaskId,
 ) -> Answer {
     // Without dependencies there is nothing more to be compared, and the other ways are as good.
-    let free = view.graph.dependencies(task).is_empty();
+    let free = view.graph.waits(task).is_empty();
     let way = if free { member.random.random_range(0..4) } else { 0 };
     let answer = match (way, view.tasks.get(task)) {
         (1, Some(seen)) => {

@@ -207,7 +207,7 @@ impl Update<'_> {
                     .remedy("`planlease owner show` tells who owns the plan now.")
             }
             Refused::Dependency => {
-                let blockers: Vec<&str> = view.blockers(task).map(TaskId::as_str).collect();
+                let blockers: Vec<&str> = view.blockers(task).map(|wait| wait.on.as_str()).collect();
                 let why = format!("it waits for {}", blockers.join(", "));
                 Failure::new(Exit::Blocked, what(why)).remedy("Complete or skip them first.")
             }
