@@ -7,17 +7,22 @@ mod audit;
 mod completions;
 mod context;
 mod demo;
+mod deps;
 mod dev;
 mod doctor;
+mod estimate;
 mod hold;
+mod next;
 mod orchestrator;
 mod owner;
+mod phases;
 mod plan;
 pub(crate) mod plumbing;
 mod run;
 mod status;
 mod task;
 mod watch;
+mod why;
 
 use clap::Subcommand;
 use planlease::core::{PlanName, TaskId};
@@ -38,6 +43,16 @@ pub(crate) enum Command {
     Hold(hold::HoldArgs),
     /// Show how far plans are, and who owns them
     Status(status::StatusArgs),
+    /// List what may start now, and what the others wait for
+    Next(next::NextArgs),
+    /// Say what led to the present state of a plan or task, and what happens next
+    Why(why::WhyArgs),
+    /// Show what waits for what, also as a picture
+    Deps(deps::DepsArgs),
+    /// Show how far each phase is
+    Phases(phases::PhasesArgs),
+    /// Estimate how long a plan may still take
+    Estimate(estimate::EstimateArgs),
     /// Stream every change, as it happens or from a revision on
     Watch(watch::WatchArgs),
     /// List, show and change tasks
@@ -87,6 +102,11 @@ pub(crate) async fn run(command: Command, invocation: &Invocation) -> Result<Exi
         Command::Run(args) => args.run(invocation).await,
         Command::Hold(args) => args.run(invocation).await,
         Command::Status(args) => args.run(invocation).await,
+        Command::Next(args) => args.run(invocation).await,
+        Command::Why(args) => args.run(invocation).await,
+        Command::Deps(args) => args.run(invocation).await,
+        Command::Phases(args) => args.run(invocation).await,
+        Command::Estimate(args) => args.run(invocation).await,
         Command::Watch(args) => args.run(invocation).await,
         Command::Task(command) => command.run(invocation).await,
         Command::Owner(command) => command.run(invocation).await,

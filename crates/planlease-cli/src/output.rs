@@ -4,11 +4,15 @@
 //! else changes gives it a new name. Times are RFC 3339 in UTC, durations are in seconds, names are in `snake_case`.
 
 mod audit;
+mod deps;
 mod diagnosis;
+mod estimate;
 #[cfg(test)]
 mod fixture;
+mod next;
 mod orchestrator;
 mod owner;
+mod phases;
 mod plan;
 mod plan_file;
 mod server;
@@ -18,6 +22,7 @@ mod table;
 mod task;
 mod time;
 mod watch;
+mod why;
 
 use std::io::{self, Write as _};
 
@@ -29,9 +34,13 @@ use serde::Serialize;
 pub(crate) use self::diagnosis::Verdict;
 pub(crate) use self::{
     audit::AuditReport,
+    deps::DependencyGraph,
     diagnosis::{Diagnosis, Finding},
+    estimate::EstimateShown,
+    next::NextTasks,
     orchestrator::OrchestratorList,
     owner::{OwnerShown, ReleasedShown, TermList},
+    phases::PhaseList,
     plan::{ImportList, PlanDeleted, PlanList, PlanShown},
     plan_file::PlanFile,
     server::ServerStatus,
@@ -41,6 +50,7 @@ pub(crate) use self::{
     task::{TaskList, TaskShown, TaskUpdate, describe as describe_task},
     time::Time,
     watch::{ChangesShown, SnapshotShown},
+    why::{WhyPlan, WhyTask},
 };
 use crate::{exit::Exit, failure::Failure};
 

@@ -19,6 +19,7 @@
 pub mod audit;
 pub mod change;
 pub mod codec;
+pub mod estimate;
 pub mod graph;
 mod id;
 pub mod keys;
@@ -28,6 +29,7 @@ pub mod record;
 mod revision;
 pub mod session;
 pub mod spec;
+pub mod standing;
 mod summary;
 pub mod term;
 mod time;

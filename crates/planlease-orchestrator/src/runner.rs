@@ -19,7 +19,8 @@ use planlease_core::{
     PlanName, Summary, TaskId,
     keys::{Key, PlanKey},
     spec::TaskSpec,
-    transition::{Change, TaskStatus},
+    standing::may_be_retried,
+    transition::Change,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -386,12 +387,10 @@ impl Runner {
 
     /// Puts a failed task back, if its policy allows another attempt.
     fn retry(&self, seen: &TaskView) -> Option<Change> {
-        let spec = self.view.spec.task(&seen.id);
-        let retries = spec.map_or(0, |spec| self.view.spec.policy_of(spec).max_retries);
-        let failures = seen.record.failures;
-        let again =
-            seen.record.status == TaskStatus::Failed && seen.record.parked.is_none() && failures <= retries;
-        again.then(|| Change::Retry(format!("automatic retry {failures} of {retries}")))
+        let policy = self.view.spec.policy_of(self.view.spec.task(&seen.id)?);
+        let (failures, retries) = (seen.record.failures, policy.max_retries);
+        may_be_retried(&seen.record, &policy)
+            .then(|| Change::Retry(format!("automatic retry {failures} of {retries}")))
     }
 
     /// Writes a change of a task of ours, on whatever its record is now. `Err` if the ownership is lost.

@@ -141,7 +141,7 @@ fn waiting(candidate: &Candidate, position: usize) -> Waiting {
     }
 }
 
-fn term(record: &TermRecord) -> Term {
+pub(super) fn term(record: &TermRecord) -> Term {
     Term {
         term: record.number.0,
         token: record.token(),

@@ -58,6 +58,45 @@ fn an_owner_as_table_and_json() {
 }
 
 #[test]
+fn the_next_tasks_as_table_and_json() {
+    let next = NextTasks::new(&plan(), 1, &[]);
+    insta::assert_snapshot!(shown(Format::Table, &next) + &shown(Format::Json, &next));
+    let labelled = NextTasks::new(&plan(), 1, &["gpu".into()]);
+    assert!(shown(Format::Table, &labelled).starts_with("nothing is ready"), "no task has that label");
+}
+
+#[test]
+fn phases_as_table_and_lines() {
+    let phases = PhaseList::new(&plan());
+    insta::assert_snapshot!(shown(Format::Table, &phases) + &shown(Format::Jsonl, &phases));
+}
+
+#[test]
+fn an_estimate_as_table_and_json() {
+    let estimate = EstimateShown::new(&plan(), 2, std::time::Duration::from_mins(10), NOW);
+    insta::assert_snapshot!(shown(Format::Table, &estimate) + &shown(Format::Json, &estimate));
+}
+
+#[test]
+fn dependencies_as_table_and_lines() {
+    let graph = DependencyGraph::new(&plan(), None);
+    insta::assert_snapshot!(shown(Format::Table, &graph) + &shown(Format::Jsonl, &graph));
+}
+
+#[test]
+fn why_a_plan_and_its_tasks_are_where_they_are() {
+    let plan = plan();
+    let mut text =
+        shown(Format::Table, &WhyPlan::new(&plan, &[])) + &shown(Format::Json, &WhyPlan::new(&plan, &[]));
+    for task in plan.tasks.keys() {
+        let why = WhyTask::new(&plan, task).unwrap();
+        text += &format!("----\n{}{}", shown(Format::Table, &why), shown(Format::Jsonl, &why));
+    }
+    insta::assert_snapshot!(text);
+    assert!(WhyTask::new(&plan, &TaskId::new("none").unwrap()).is_none());
+}
+
+#[test]
 fn a_plan_file_as_json_is_what_was_parsed_and_nothing_else() {
     let json = shown(Format::Json, &PlanFile::from(&*plan().spec));
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();

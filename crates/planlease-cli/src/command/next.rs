@@ -1,0 +1,38 @@
+//! `next`: what may start now, and why the rest may not.
+
+use clap::Args;
+
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    invocation::Invocation,
+    output::{NextTasks, OutputArgs},
+};
+
+/// The ready tasks in the order in which they are handed out: by priority, by phase, by number; phases that the plan calls
+/// parallel take turns. And what the pending others wait for.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  planlease next release\n  planlease next release 1 --label gpu\n  planlease next release -o json | jq -r '.ready[0].task'"
+)]
+pub(crate) struct NextArgs {
+    /// The plan
+    plan: String,
+    /// At most so many [default: all]
+    count: Option<usize>,
+    /// Only tasks with this label; with each of them if given more than once
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl NextArgs {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let plan = super::plan_name(&self.plan)?;
+        let view = invocation.connect().await?.plan(&plan).await?;
+        let next = NextTasks::new(&view, self.count.unwrap_or(usize::MAX), &self.labels);
+        invocation.show(self.output.format, &next)?;
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,48 @@
+//! `why`: what led to the present state.
+
+use clap::Args;
+
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    invocation::Invocation,
+    output::{OutputArgs, WhyPlan, WhyTask},
+};
+
+/// Who did what, when, under which ownership, and which rule led to the present state: of a plan, or of one of its tasks. Ends
+/// with what happens next, or who has to do what for it to go on.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  planlease why release          why is it not done?\n  planlease why release 2.1      why does 2.1 not start, or why did it fail?\n  planlease why release 2.1 -o json"
+)]
+pub(crate) struct WhyArgs {
+    /// The plan
+    plan: String,
+    /// One of its tasks
+    task: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl WhyArgs {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let plan = super::plan_name(&self.plan)?;
+        let task = self.task.as_deref().map(super::task_id).transpose()?;
+        let coordinator = invocation.connect().await?;
+        let view = coordinator.plan(&plan).await?;
+        match task {
+            Some(task) => {
+                let Some(shown) = WhyTask::new(&view, &task) else {
+                    return Err(Failure::new(Exit::NoSuchTask, format!("{plan} has no task {task}"))
+                        .remedy(format!("`planlease task list {plan}` lists them.")));
+                };
+                invocation.show(self.output.format, &shown)?;
+            }
+            None => {
+                let past = coordinator.past_terms(&plan).await?;
+                invocation.show(self.output.format, &WhyPlan::new(&view, &past))?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}

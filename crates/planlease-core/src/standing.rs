@@ -1,0 +1,110 @@
+//! Where a task stands: not only its status, but what comes next, and which rule says so.
+
+use crate::{TaskId, graph::Graph, order::Wait, record::TaskRecord, spec::Policy, transition::TaskStatus};
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It may start now.
+    Ready,
+    /// It may not, because of these.
+    Waits(Vec<Wait>),
+    /// Somebody works on it.
+    InProgress,
+    /// It failed, and may be tried again by itself: this many failures are behind it, of this many that are allowed.
+    Retryable {
+        /// How many attempts failed.
+        failures: u32,
+        /// How many may fail before a person is asked.
+        allowed: u32,
+    },
+    /// It failed too often: a person has to put it back (`retry`) or leave it out (`skip`).
+    Exhausted {
+        /// How many attempts failed.
+        failures: u32,
+        /// How many may fail before a person is asked.
+        allowed: u32,
+    },
+    /// It waits for a person's decision, about this.
+    Parked(String),
+    /// It is done.
+    Completed,
+    /// It was left out.
+    Skipped,
+}
+
+/// Where the task stands. `status` answers for the others.
+#[must_use]
+pub fn standing(
+    task: &TaskId,
+    record: &TaskRecord,
+    policy: &Policy,
+    graph: &Graph,
+    status: impl Fn(&TaskId) -> Option<TaskStatus>,
+) -> Standing {
+    if let Some(why) = &record.parked {
+        return Standing::Parked(why.clone());
+    }
+    match record.status {
+        TaskStatus::Pending => {
+            let waits: Vec<Wait> = graph.blockers(task, status).cloned().collect();
+            if waits.is_empty() { Standing::Ready } else { Standing::Waits(waits) }
+        }
+        TaskStatus::InProgress => Standing::InProgress,
+        TaskStatus::Failed => {
+            let (failures, allowed) = (record.failures, policy.max_retries.saturating_add(1));
+            if may_be_retried(record, policy) {
+                Standing::Retryable { failures, allowed }
+            } else {
+                Standing::Exhausted { failures, allowed }
+            }
+        }
+        TaskStatus::Completed => Standing::Completed,
+        TaskStatus::Skipped => Standing::Skipped,
+    }
+}
+
+/// Whether a task that failed may be put back by its owner, without a person.
+#[must_use]
+pub fn may_be_retried(record: &TaskRecord, policy: &Policy) -> bool {
+    record.status == TaskStatus::Failed && record.parked.is_none() && record.failures <= policy.max_retries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        order::Why,
+        record::{Guard, Role, Writer},
+        spec::{PlanSpec, TaskSpec},
+    };
+    use uuid::Uuid;
+
+    fn record(status: TaskStatus, failures: u32) -> TaskRecord {
+        let writer = Writer { who: "w".into(), role: Role::Owner, term: None, guard: Guard::Unowned };
+        TaskRecord { status, failures, ..TaskRecord::new(writer, Uuid::nil()) }
+    }
+
+    #[test]
+    fn what_comes_next_follows_from_record_policy_and_the_others() {
+        let id = |text| TaskId::new(text).unwrap();
+        let mut spec = PlanSpec {
+            tasks: vec![TaskSpec::new(id("1"), "work"), TaskSpec::new(id("2"), "work")],
+            ..PlanSpec::default()
+        };
+        spec.tasks[1].depends_on = vec![id("1")];
+        let (graph, policy) = (Graph::new(&spec), Policy { max_retries: 1, ..Policy::default() });
+        let look = |record: &TaskRecord, first: TaskStatus| {
+            standing(&id("2"), record, &policy, &graph, |task| (*task == id("1")).then_some(first))
+        };
+        let pending = record(TaskStatus::Pending, 0);
+        let wait = Wait { on: id("1"), why: Why::Dependency };
+        assert_eq!(look(&pending, TaskStatus::Failed), Standing::Waits(vec![wait]));
+        assert_eq!(look(&pending, TaskStatus::Skipped), Standing::Ready);
+        let failed = |failures| look(&record(TaskStatus::Failed, failures), TaskStatus::Completed);
+        assert_eq!(failed(1), Standing::Retryable { failures: 1, allowed: 2 });
+        assert_eq!(failed(2), Standing::Exhausted { failures: 2, allowed: 2 });
+        let parked = TaskRecord { parked: Some("look".into()), ..record(TaskStatus::Failed, 0) };
+        assert_eq!(look(&parked, TaskStatus::Completed), Standing::Parked("look".into()));
+    }
+}
