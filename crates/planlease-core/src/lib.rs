@@ -25,6 +25,7 @@ mod id;
 pub mod keys;
 pub mod order;
 pub mod orphan;
+pub mod overdue;
 pub mod record;
 mod revision;
 pub mod session;

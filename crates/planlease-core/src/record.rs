@@ -53,6 +53,9 @@ pub struct TaskRecord {
     /// Set if the task waits for a person's decision, with what to decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<String>,
+    /// When the first attempt started, since a person last looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_started_at: Option<WallTime>,
     /// When the present attempt, or the last one, started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<WallTime>,
@@ -87,6 +90,7 @@ impl TaskRecord {
             error: None,
             skip_reason: None,
             parked: None,
+            first_started_at: None,
             started_at: None,
             ended_at: None,
             writer,

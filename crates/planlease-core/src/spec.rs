@@ -1,6 +1,10 @@
 //! What a plan is made of: its immutable definition, and the checks that make it sound.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -9,6 +13,7 @@ use crate::{
     TaskId, codec,
     graph::{self, GraphError},
     order,
+    record::TaskRecord,
 };
 
 /// The most tasks a plan may have. Bounds the memory of whoever reads it, and the time of its graph algorithms.
@@ -196,6 +201,18 @@ pub struct Policy {
     pub max_retries: u32,
     /// How long one attempt may take, in seconds; 0 for as long as it likes.
     pub attempt_deadline_s: u64,
+    /// How long a failed task rests before it is started again, in seconds; twice as long after each further failure.
+    pub retry_delay_s: u64,
+    /// … but no longer than this.
+    pub retry_delay_max_s: u64,
+    /// How long a task may take with all its attempts and the pauses between them, in seconds; 0 for as long as it likes.
+    pub total_deadline_s: u64,
+    /// How long a task that could start may wait until it is started, in seconds; 0 for as long as it takes.
+    pub queue_deadline_s: u64,
+    /// How long a worker may say nothing about a task that it has claimed, in seconds; 0 for as long as it likes.
+    pub heartbeat_s: u64,
+    /// How many tasks of the plan may be in progress at once, whoever claims them; 0 for any number.
+    pub max_in_progress: u32,
     /// What becomes of a task whose claimant is gone.
     pub on_lost: OnLost,
     /// How long a successor waits after an *unclean* end before it takes over, in seconds: time for side effects
@@ -212,10 +229,28 @@ impl Default for Policy {
         Self {
             max_retries: 2,
             attempt_deadline_s: 30 * 60,
+            retry_delay_s: 0,
+            retry_delay_max_s: 10 * 60,
+            total_deadline_s: 0,
+            queue_deadline_s: 0,
+            heartbeat_s: 0,
+            max_in_progress: 0,
             on_lost: OnLost::default(),
             lock_delay_s: 0,
             extra: Map::new(),
         }
+    }
+}
+
+impl Policy {
+    /// How long a task rests after this failure: twice as long after each, up to the bound, and up to a quarter more, so that
+    /// tasks which failed together are not started together. The same for the same record.
+    #[must_use]
+    pub fn retry_delay(&self, record: &TaskRecord) -> Duration {
+        let doubled = self.retry_delay_s.saturating_mul(1 << record.failures.saturating_sub(1).min(32));
+        let delay = Duration::from_secs(doubled.min(self.retry_delay_max_s));
+        let jitter = u32::from(record.op_id.as_bytes()[15]); // Random, as the last byte of a random UUID.
+        delay + delay / 4 * jitter / 256
     }
 }
 
@@ -228,9 +263,45 @@ pub struct TaskPolicy {
     /// See [`Policy::attempt_deadline_s`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt_deadline_s: Option<u64>,
+    /// See [`Policy::retry_delay_s`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_delay_s: Option<u64>,
+    /// See [`Policy::total_deadline_s`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_deadline_s: Option<u64>,
+    /// See [`Policy::queue_deadline_s`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_deadline_s: Option<u64>,
+    /// See [`Policy::heartbeat_s`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_s: Option<u64>,
     /// See [`Policy::on_lost`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_lost: Option<OnLost>,
+}
+
+/// The policies of all tasks of a plan, to be looked up at once.
+#[derive(Clone, Debug, Default)]
+pub struct Policies {
+    plan: Policy,
+    /// Of those that differ.
+    own: BTreeMap<TaskId, Policy>,
+}
+
+impl Policies {
+    /// Of this plan.
+    #[must_use]
+    pub fn of(spec: &PlanSpec) -> Self {
+        let own = spec.tasks.iter().filter(|task| task.policy.is_some());
+        let own = own.map(|task| (task.id.clone(), spec.policy_of(task))).collect();
+        Self { plan: spec.policy.clone(), own }
+    }
+
+    /// How this task is treated.
+    #[must_use]
+    pub fn of_task(&self, task: &TaskId) -> &Policy {
+        self.own.get(task).unwrap_or(&self.plan)
+    }
 }
 
 impl PlanSpec {
@@ -247,6 +318,10 @@ impl PlanSpec {
         Policy {
             max_retries: own.max_retries.unwrap_or(self.policy.max_retries),
             attempt_deadline_s: own.attempt_deadline_s.unwrap_or(self.policy.attempt_deadline_s),
+            retry_delay_s: own.retry_delay_s.unwrap_or(self.policy.retry_delay_s),
+            total_deadline_s: own.total_deadline_s.unwrap_or(self.policy.total_deadline_s),
+            queue_deadline_s: own.queue_deadline_s.unwrap_or(self.policy.queue_deadline_s),
+            heartbeat_s: own.heartbeat_s.unwrap_or(self.policy.heartbeat_s),
             on_lost: own.on_lost.unwrap_or(self.policy.on_lost),
             ..self.policy.clone()
         }

@@ -84,6 +84,9 @@ pub enum Change {
     Return(String),
     /// The claimant is gone; what happens is the task's policy. Only the owner may say so, and it has checked.
     Lose(OnLost, String),
+    /// Hand a task that is not in progress to a person, with what there is to decide: it failed too often, or its time is up.
+    /// Only the owner says so.
+    Park(String),
 }
 
 impl Change {
@@ -99,6 +102,21 @@ impl Change {
             Self::Retry(_) => "retry",
             Self::Return(_) => "return",
             Self::Lose(..) => "recover",
+            Self::Park(_) => "park",
+        }
+    }
+
+    /// Why, if it says so.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Start | Self::Complete(_) | Self::Progress(_) => None,
+            Self::Fail(why)
+            | Self::Skip(why)
+            | Self::Retry(why)
+            | Self::Return(why)
+            | Self::Park(why)
+            | Self::Lose(_, why) => Some(why),
         }
     }
 }
@@ -187,6 +205,10 @@ pub fn apply(record: &TaskRecord, change: &Change, write: &Write) -> Result<Task
         Change::Retry(_) => retry(&mut next, write.writer.role),
         Change::Return(_) => {}
         Change::Lose(on_lost, why) => lose(&mut next, *on_lost, why),
+        Change::Park(why) => {
+            next.error.get_or_insert_with(|| why.clone());
+            next.parked = Some(why.clone());
+        }
     }
     if to != record.status {
         note(&mut next, record.status, to, change, write);
@@ -200,6 +222,7 @@ fn start(next: &mut TaskRecord, write: &Write) {
     next.notes = None;
     next.skip_reason = None;
     next.parked = None;
+    next.first_started_at.get_or_insert(write.at);
     next.started_at = Some(write.at);
     next.ended_at = None;
     let manual = write.writer.role == Role::Operator;
@@ -209,6 +232,7 @@ fn start(next: &mut TaskRecord, write: &Write) {
 
 fn retry(next: &mut TaskRecord, role: Role) {
     if role == Role::Operator {
+        next.first_started_at = None;
         next.failures = 0; // A person has looked: the count of automatic retries starts anew.
     }
     next.parked = None;
@@ -236,14 +260,7 @@ fn note(next: &mut TaskRecord, from: TaskStatus, to: TaskStatus, change: &Change
     if matches!(to, TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Skipped) {
         next.ended_at = Some(write.at);
     }
-    let why = match change {
-        Change::Start | Change::Complete(_) | Change::Progress(_) => None,
-        Change::Fail(why)
-        | Change::Skip(why)
-        | Change::Retry(why)
-        | Change::Return(why)
-        | Change::Lose(_, why) => Some(crate::codec::shorten(why, 200)),
-    };
+    let why = change.reason().map(|why| crate::codec::shorten(why, 200));
     next.transitions.push(TransitionRecord {
         at: write.at,
         from,
@@ -289,6 +306,8 @@ fn target(record: &TaskRecord, change: &Change, write: &Write) -> Result<TaskSta
         {
             Err(not_allowed())
         }
+        (Pending | Failed, Change::Park(_)) if role == Role::Owner => Ok(Failed),
+        (Pending | Failed, Change::Park(_)) => Err(not_allowed()),
         (Pending | Failed, Change::Skip(_)) => Ok(Skipped),
         (Failed | Skipped, Change::Retry(_)) => Ok(Pending),
         (Completed, Change::Retry(_)) if role == Role::Operator => Ok(Pending),
@@ -331,6 +350,7 @@ pub fn is_allowed(before: &TaskRecord, after: &TaskRecord) -> Result<(), String>
         | (Failed | Skipped, Pending)
         | (Failed, Skipped) => true,
         (Completed, Pending) => role == Role::Operator,
+        (Pending | Failed, Failed) => role == Role::Owner && after.parked.is_some(),
         _ => false,
     };
     if !path {
@@ -406,6 +426,7 @@ mod tests {
             Change::Lose(OnLost::Retry, "l".into()),
             Change::Lose(OnLost::Fail, "l".into()),
             Change::Lose(OnLost::Ask, "l".into()),
+            Change::Park("p".into()),
         ]
     }
 
@@ -460,15 +481,15 @@ mod tests {
             }
         }
         insta::assert_snapshot!(table, @r"
-        claimant, pending: start → in_progress, skip → skipped
+        claimant, pending: start → in_progress, skip → skipped, park → failed
         claimant, in_progress: report progress of → in_progress, complete → completed, fail → failed, skip → skipped, return → pending, recover → pending, recover → failed, recover → failed
         claimant, completed: 
-        claimant, failed: skip → skipped, retry → pending
+        claimant, failed: skip → skipped, retry → pending, park → failed
         claimant, skipped: retry → pending
-        later owner, pending: start → in_progress, skip → skipped
+        later owner, pending: start → in_progress, skip → skipped, park → failed
         later owner, in_progress: fail → failed, skip → skipped, recover → pending, recover → failed, recover → failed
         later owner, completed: 
-        later owner, failed: skip → skipped, retry → pending
+        later owner, failed: skip → skipped, retry → pending, park → failed
         later owner, skipped: retry → pending
         worker, pending: start → in_progress
         worker, in_progress: 
@@ -529,7 +550,7 @@ mod tests {
         /// What the table allows, the audit allows: they cannot disagree about a history.
         #[test]
         fn the_audit_accepts_every_path_through_the_table(
-            steps in proptest::collection::vec((0usize..10, 0usize..4), 1..60)
+            steps in proptest::collection::vec((0usize..11, 0usize..4), 1..60)
         ) {
             let writes =
                 [write(Role::Owner, 1), write(Role::Owner, 2), write(Role::Worker, 3), write(Role::Operator, 4)];

@@ -54,6 +54,17 @@ pub enum Report {
         /// Why it failed, if it did.
         error: Option<String>,
     },
+    /// The time had come to put a task back, to give it up, or to hand it to a person.
+    Overdue {
+        /// Of which plan.
+        plan: PlanName,
+        /// Which task.
+        task: TaskId,
+        /// Where it stands now.
+        status: TaskStatus,
+        /// Why.
+        why: String,
+    },
     /// What an attempt came to could not be recorded, for this reason.
     NotRecorded {
         /// Of which plan.

@@ -14,11 +14,13 @@ use std::{
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use planlease::{
     Authority, Changes, Claimants, Error, Feed, Outcome, Ownership, PlanView, Refused, TaskView,
+    clock::{Clock, sleep_until},
 };
 use planlease_core::{
-    PlanName, Summary, TaskId,
+    BootTime, PlanName, Summary, TaskId,
     keys::{Key, PlanKey},
-    spec::TaskSpec,
+    overdue::{Overdue, Seen, total_left},
+    spec::{Policies, TaskSpec},
     standing::may_be_retried,
     transition::Change,
 };
@@ -100,6 +102,10 @@ pub(crate) struct Runner {
     claimant_gone: bool,
     /// The tasks at which somebody else was told to be at work.
     told_others: BTreeSet<TaskId>,
+    policies: Policies,
+    overdue: Overdue,
+    /// When the next thing is due for which only time has to pass.
+    due: Option<BootTime>,
 }
 
 impl Runner {
@@ -119,6 +125,7 @@ impl Runner {
         let authority = ownership.authority();
         let (ask, _) = watch::channel(Ask::Run);
         let claimants = ownership.claimants();
+        let policies = Policies::of(&view.spec);
         let runner = Self {
             shared,
             ownership,
@@ -134,6 +141,9 @@ impl Runner {
             claimants,
             claimant_gone: false,
             told_others: BTreeSet::new(),
+            policies,
+            overdue: Overdue::default(),
+            due: None,
         };
         (plan, runner.execute().await)
     }
@@ -151,7 +161,8 @@ impl Runner {
                 return self.lose(why).await;
             }
             let recorded = self.ended.is_empty() || (stop == Stop::Abort && self.not_before.is_some());
-            let nothing_to_come = stop != Stop::Run || !(self.has_ready() || self.others_at_work());
+            let nothing_to_come =
+                stop != Stop::Run || !(self.has_ready() || self.others_at_work() || self.due.is_some());
             if self.running.is_empty() && recorded && nothing_to_come {
                 return self.finish(stop).await;
             }
@@ -173,9 +184,61 @@ impl Runner {
             self.recover().await?;
         }
         if stop == Stop::Run && self.not_before.is_none() {
+            self.do_what_is_due().await?;
+        }
+        if stop == Stop::Run && self.not_before.is_none() {
             self.start_ready().await?;
         }
         Ok(())
+    }
+
+    /// Puts back, gives up and hands over what the time has come for. `Err` if the ownership is lost.
+    async fn do_what_is_due(&mut self) -> Result<(), String> {
+        let ready: BTreeSet<&TaskId> = self.view.ready().collect();
+        let unsure = |task: &TaskId| self.unsure.iter().any(|(unsure, _)| unsure == task);
+        let seen = self.view.tasks.values().map(|task| Seen {
+            task: &task.id,
+            record: &task.record,
+            policy: self.policies.of_task(&task.id),
+            ready: ready.contains(&task.id),
+            ours: self.busy.contains(&task.id) || unsure(&task.id),
+        });
+        let clock = self.ownership.session().coordinator().clock();
+        let due = self.overdue.look(seen, clock.boot(), clock.wall());
+        self.due = due.next;
+        let updates: Vec<(TaskView, Change)> = due
+            .changes
+            .into_iter()
+            .filter_map(|(task, change)| Some((self.view.tasks.get(&task)?.clone(), change)))
+            .collect();
+        if updates.is_empty() {
+            return Ok(());
+        }
+        let outcomes = match self.authority.update_all(&updates).await {
+            Ok(outcomes) => outcomes,
+            Err(Error::SessionLost(reason)) => return Err(reason.to_string()),
+            Err(error) => {
+                self.wait_for_better(chain(&error));
+                return Ok(());
+            }
+        };
+        let mut again = false;
+        for ((_, change), outcome) in updates.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Committed(task) => {
+                    self.shared.reporter.tell(&Report::Overdue {
+                        plan: self.ownership.plan().clone(),
+                        task: task.id.clone(),
+                        status: task.record.status,
+                        why: change.reason().unwrap_or_default().to_owned(),
+                    });
+                    self.view.take_in(task);
+                }
+                Outcome::Refused(Refused::RightGone) => return Err(explain(&self.ownership).await),
+                Outcome::Refused(_) | Outcome::Unknown { .. } => again = true, // Looked at anew, as it is then.
+            }
+        }
+        if again { self.reread().await } else { Ok(()) }
     }
 
     /// Recovers what lost workers left in progress. `Err` if the ownership is lost.
@@ -248,6 +311,7 @@ impl Runner {
                 Ok(())
             }
             () = until(better) => Ok(()),
+            () = until_due(self.ownership.session().coordinator().clock(), self.due), if better.is_none() => Ok(()),
             permit = jobs.acquire_owned(), if wants_more => {
                 drop(permit); // There is room: the next round of the loop takes it.
                 Ok(())
@@ -317,7 +381,7 @@ impl Runner {
         let (task, attempt) = (started.id.clone(), started.record.attempt);
         self.shared.reporter.tell(&Report::Started { plan, task: task.clone(), attempt });
         let spec = self.view.spec.task(&task).cloned().unwrap_or_else(|| TaskSpec::new(task.clone(), ""));
-        let deadline = Duration::from_secs(self.view.spec.policy_of(&spec).attempt_deadline_s);
+        let deadline = self.deadline(&started);
         let command = attempt::command(&self.shared.options, &self.ownership, &spec, &started);
         let run = attempt::run(
             Arc::clone(&self.shared.commands),
@@ -329,6 +393,17 @@ impl Runner {
         self.view.take_in(started);
         self.busy.insert(task);
         self.running.push(Box::pin(async move { (run.await, permit) }));
+    }
+
+    /// How long an attempt may take; zero for as long as it likes.
+    fn deadline(&self, started: &TaskView) -> Duration {
+        let policy = self.policies.of_task(&started.id);
+        let own = Duration::from_secs(policy.attempt_deadline_s);
+        let wall = self.ownership.session().coordinator().clock().wall();
+        match total_left(&started.record, policy, wall) {
+            Some(left) if own.is_zero() || left < own => left.max(Duration::from_secs(1)),
+            _ => own,
+        }
     }
 
     /// Records what came of the attempts that have ended, one after the other, until etcd gets into trouble. `Err` if the
@@ -385,11 +460,11 @@ impl Runner {
         Ok(Recorded::Done)
     }
 
-    /// Puts a failed task back, if its policy allows another attempt.
+    /// Puts a failed task back, if its policy allows another attempt at once; after a pause it is [`Overdue`]'s.
     fn retry(&self, seen: &TaskView) -> Option<Change> {
-        let policy = self.view.spec.policy_of(self.view.spec.task(&seen.id)?);
+        let policy = self.policies.of_task(&seen.id);
         let (failures, retries) = (seen.record.failures, policy.max_retries);
-        may_be_retried(&seen.record, &policy)
+        (policy.retry_delay_s == 0 && may_be_retried(&seen.record, policy))
             .then(|| Change::Retry(format!("automatic retry {failures} of {retries}")))
     }
 
@@ -562,6 +637,14 @@ enum Written {
 async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The same by the clock that counts while the host is suspended.
+async fn until_due(clock: &dyn Clock, moment: Option<BootTime>) {
+    match moment {
+        Some(moment) => sleep_until(clock, moment).await,
         None => std::future::pending().await,
     }
 }

@@ -65,7 +65,7 @@ impl EstimateShown {
             work_s: found.work.as_secs_f64(),
             parallelism: (found.parallelism() * 100.0).round() / 100.0,
             mean_s: found.mean.map(|mean| mean.as_secs_f64()),
-            guess_s: found.mean.is_none().then(|| guess.as_secs_f64()),
+            guess_s: found.mean.is_none().then_some(guess.as_secs_f64()),
             critical_path: found.critical_path,
             stuck: found.stuck,
         }

@@ -124,6 +124,18 @@ pub(super) struct PolicyFile {
     max_retries: u32,
     /// How long one attempt may take, in seconds; 0 for as long as it likes.
     attempt_deadline_s: u64,
+    /// How long a failed task rests before it is started again, in seconds; twice as long after each further failure.
+    retry_delay_s: u64,
+    /// … but no longer than this, in seconds.
+    retry_delay_max_s: u64,
+    /// How long a task may take with all its attempts and the pauses between them, in seconds; 0 for as long as it likes.
+    total_deadline_s: u64,
+    /// How long a task that could start may wait until it is started, in seconds; 0 for as long as it takes.
+    queue_deadline_s: u64,
+    /// How long a worker may say nothing about a task that it has claimed, in seconds; 0 for as long as it likes.
+    heartbeat_s: u64,
+    /// How many tasks of the plan may be in progress at once; 0 for any number.
+    max_in_progress: u32,
     /// What becomes of a task in progress whose orchestrator is gone.
     on_lost: OnLostFile,
     /// How long a successor waits after an owner crashed, in seconds: time for its side effects to die down.
@@ -139,6 +151,14 @@ pub(super) struct TaskPolicyFile {
     max_retries: Option<u32>,
     /// How long one attempt may take, in seconds; 0 for as long as it likes.
     attempt_deadline_s: Option<u64>,
+    /// How long it rests after it failed, in seconds.
+    retry_delay_s: Option<u64>,
+    /// How long it may take with all its attempts, in seconds; 0 for as long as it likes.
+    total_deadline_s: Option<u64>,
+    /// How long it may wait until it is started once it could be, in seconds; 0 for as long as it takes.
+    queue_deadline_s: Option<u64>,
+    /// How long a worker may say nothing about it, in seconds; 0 for as long as it likes.
+    heartbeat_s: Option<u64>,
     /// What becomes of it when its orchestrator is gone.
     on_lost: Option<OnLostFile>,
 }
@@ -158,22 +178,51 @@ enum OnLostFile {
 
 impl Default for PolicyFile {
     fn default() -> Self {
-        let Policy { max_retries, attempt_deadline_s, on_lost, lock_delay_s, .. } = Policy::default();
-        Self { max_retries, attempt_deadline_s, on_lost: on_lost.into(), lock_delay_s }
+        let policy = Policy::default();
+        Self {
+            max_retries: policy.max_retries,
+            attempt_deadline_s: policy.attempt_deadline_s,
+            retry_delay_s: policy.retry_delay_s,
+            retry_delay_max_s: policy.retry_delay_max_s,
+            total_deadline_s: policy.total_deadline_s,
+            queue_deadline_s: policy.queue_deadline_s,
+            heartbeat_s: policy.heartbeat_s,
+            max_in_progress: policy.max_in_progress,
+            on_lost: policy.on_lost.into(),
+            lock_delay_s: policy.lock_delay_s,
+        }
     }
 }
 
 impl From<PolicyFile> for Policy {
     fn from(file: PolicyFile) -> Self {
-        let PolicyFile { max_retries, attempt_deadline_s, on_lost, lock_delay_s } = file;
-        Self { max_retries, attempt_deadline_s, on_lost: on_lost.into(), lock_delay_s, ..Self::default() }
+        Self {
+            max_retries: file.max_retries,
+            attempt_deadline_s: file.attempt_deadline_s,
+            retry_delay_s: file.retry_delay_s,
+            retry_delay_max_s: file.retry_delay_max_s,
+            total_deadline_s: file.total_deadline_s,
+            queue_deadline_s: file.queue_deadline_s,
+            heartbeat_s: file.heartbeat_s,
+            max_in_progress: file.max_in_progress,
+            on_lost: file.on_lost.into(),
+            lock_delay_s: file.lock_delay_s,
+            ..Self::default()
+        }
     }
 }
 
 impl From<TaskPolicyFile> for TaskPolicy {
     fn from(file: TaskPolicyFile) -> Self {
-        let TaskPolicyFile { max_retries, attempt_deadline_s, on_lost } = file;
-        Self { max_retries, attempt_deadline_s, on_lost: on_lost.map(Into::into) }
+        Self {
+            max_retries: file.max_retries,
+            attempt_deadline_s: file.attempt_deadline_s,
+            retry_delay_s: file.retry_delay_s,
+            total_deadline_s: file.total_deadline_s,
+            queue_deadline_s: file.queue_deadline_s,
+            heartbeat_s: file.heartbeat_s,
+            on_lost: file.on_lost.map(Into::into),
+        }
     }
 }
 

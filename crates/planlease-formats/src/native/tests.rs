@@ -128,7 +128,7 @@ policy = { deadline = 3 }
     plan.toml:13:1: error: a task has no key `descripton`
       help: Did you mean `description`?
     plan.toml:15:12: error: a policy has no key `deadline`
-      help: Known are `attempt_deadline_s`, `max_retries`, `on_lost`.
+      help: Did you mean `total_deadline_s`?
     ");
 }
 

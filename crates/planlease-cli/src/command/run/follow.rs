@@ -56,6 +56,9 @@ fn line(report: &Report) -> String {
         Report::Ended { plan, task, status, took, error, .. } => {
             ended(plan.as_str(), task.as_str(), *status, *took, error.as_deref())
         }
+        Report::Overdue { plan, task, status, why } => {
+            format!("{PLAN}{plan}{PLAN:#} {task} is {status}: {why}")
+        }
         Report::NotRecorded { plan, task, why } => {
             format!("{PLAN}{plan}{PLAN:#} {task} {BAD}not recorded{BAD:#}: {why}")
         }
@@ -114,6 +117,9 @@ fn event(report: &Report) -> Value {
             let seconds = took.as_secs_f64();
             json!({"schema": schema, "event": "ended", "plan": plan, "task": task, "attempt": attempt,
                    "status": status, "seconds": seconds, "error": error})
+        }
+        Report::Overdue { plan, task, status, why } => {
+            json!({"schema": schema, "event": "overdue", "plan": plan, "task": task, "status": status, "why": why})
         }
         Report::NotRecorded { plan, task, why } => {
             json!({"schema": schema, "event": "not_recorded", "plan": plan, "task": task, "why": why})
