@@ -50,6 +50,10 @@ pub(crate) enum Exit {
     WrongTransition,
     /// Somebody else has claimed the task.
     Claimed,
+    /// The plan is paused, cancelled or archived.
+    Halted,
+    /// Every task of the plan is done.
+    PlanFinished,
     /// The task was changed since it was looked at (`--expect-revision`, or an attempt that is over).
     Stale,
     /// The task depends on tasks that are not done.
@@ -80,7 +84,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every status but those of children.
-    pub(crate) const ALL: [Self; 33] = [
+    pub(crate) const ALL: [Self; 35] = [
         Self::Done,
         Self::Unexpected,
         Self::Usage,
@@ -114,6 +118,8 @@ impl Exit {
         Self::TimedOut,
         Self::NameTaken,
         Self::BadRecord,
+        Self::Halted,
+        Self::PlanFinished,
     ];
 
     /// The number. Stable: scripts rely on it.
@@ -162,6 +168,8 @@ impl Exit {
             Self::TimedOut => (118, "the given time is up"),
             Self::NameTaken => (119, "the orchestrator's name is taken"),
             Self::BadRecord => (120, "a record cannot be read or stored"),
+            Self::Halted => (121, "the plan is paused, cancelled or archived"),
+            Self::PlanFinished => (122, "every task of the plan is done"),
         }
     }
 

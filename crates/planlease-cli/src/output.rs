@@ -9,6 +9,7 @@ mod diagnosis;
 mod estimate;
 #[cfg(test)]
 mod fixture;
+mod halt;
 mod next;
 mod orchestrator;
 mod owner;
@@ -37,6 +38,7 @@ pub(crate) use self::{
     deps::DependencyGraph,
     diagnosis::{Diagnosis, Finding},
     estimate::EstimateShown,
+    halt::HaltShown,
     next::NextTasks,
     orchestrator::OrchestratorList,
     owner::{OwnerShown, ReleasedShown, TermList},

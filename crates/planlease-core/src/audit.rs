@@ -317,7 +317,14 @@ impl Audit {
             (PlanKey::Spec, entry) => state.head = entry.map(|entry| entry.value.clone()),
             (PlanKey::SpecPart(part), Some(entry)) => drop(state.parts.insert(*part, entry.value.clone())),
             (PlanKey::SpecPart(part), None) => drop(state.parts.remove(part)),
-            (PlanKey::Import | PlanKey::PastTerm(_) | PlanKey::Findings(_), _) => {}
+            (
+                PlanKey::Import
+                | PlanKey::Pause
+                | PlanKey::Close
+                | PlanKey::PastTerm(_)
+                | PlanKey::Findings(_),
+                _,
+            ) => {}
         }
     }
 

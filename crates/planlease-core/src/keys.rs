@@ -5,6 +5,8 @@
 //! {root}/v1/{namespace}/orchestrators/{orchestrator}          leased
 //! {root}/v1/{namespace}/plans/{plan}/spec                     there exactly if the plan is
 //! {root}/v1/{namespace}/plans/{plan}/spec/{part}              of a definition too large for one key
+//! {root}/v1/{namespace}/plans/{plan}/halt/pause               there exactly while it is paused
+//! {root}/v1/{namespace}/plans/{plan}/halt/close               there exactly while it is cancelled or archived
 //! {root}/v1/{namespace}/plans/{plan}/import                   leased
 //! {root}/v1/{namespace}/plans/{plan}/owner/{lease in hex}     leased; the layout of etcd's own Election recipe
 //! {root}/v1/{namespace}/plans/{plan}/term
@@ -49,6 +51,10 @@ pub enum PlanKey {
     SpecPart(u32),
     /// The mark of an import under way.
     Import,
+    /// Nothing is started.
+    Pause,
+    /// Nobody can own it.
+    Close,
     /// A candidate in line; the one with the lowest create revision owns, or is about to.
     Owner(LeaseId),
     /// The present term, or the last one.
@@ -132,6 +138,19 @@ impl Layout {
         KeyRange::prefix(&self.below(plan, "findings/"))
     }
 
+    /// What halts a plan.
+    #[must_use]
+    pub fn halts(&self, plan: &PlanName) -> KeyRange {
+        KeyRange::prefix(&self.below(plan, "halt/"))
+    }
+
+    /// What halts a plan, and the records of its tasks; with what lies between, which changes seldom but for its line and its
+    /// outputs.
+    #[must_use]
+    pub fn halts_and_tasks(&self, plan: &PlanName) -> KeyRange {
+        KeyRange { start: self.halts(plan).start, end: self.tasks(plan).end }
+    }
+
     /// The past terms of a plan.
     #[must_use]
     pub fn past_terms(&self, plan: &PlanName) -> KeyRange {
@@ -181,6 +200,8 @@ impl Layout {
                     ("spec", None) => PlanKey::Spec,
                     ("spec", Some(part)) => PlanKey::SpecPart(part.parse().ok()?),
                     ("import", None) => PlanKey::Import,
+                    ("halt", Some("pause")) => PlanKey::Pause,
+                    ("halt", Some("close")) => PlanKey::Close,
                     ("owner", Some(lease)) => PlanKey::Owner(lease.parse().ok()?),
                     ("term", None) => PlanKey::Term,
                     ("terms", Some(number)) => PlanKey::PastTerm(TermNumber(number.parse().ok()?)),
@@ -206,6 +227,8 @@ fn plan_key(key: &PlanKey) -> String {
         PlanKey::Spec => "spec".into(),
         PlanKey::SpecPart(part) => format!("spec/{part:06}"),
         PlanKey::Import => "import".into(),
+        PlanKey::Pause => "halt/pause".into(),
+        PlanKey::Close => "halt/close".into(),
         PlanKey::Owner(lease) => format!("owner/{lease}"),
         PlanKey::Term => "term".into(),
         PlanKey::PastTerm(number) => format!("terms/{:012}", number.0),
@@ -262,7 +285,7 @@ mod tests {
             let plan = PlanName::new(plan).unwrap();
             let task = TaskId::new(task).unwrap();
             for key in [
-                PlanKey::Spec, PlanKey::SpecPart(3), PlanKey::Import, PlanKey::Term,
+                PlanKey::Spec, PlanKey::SpecPart(3), PlanKey::Import, PlanKey::Pause, PlanKey::Close, PlanKey::Term,
                 PlanKey::Owner(LeaseId::from_wire(n).unwrap()), PlanKey::PastTerm(TermNumber(n.unsigned_abs())),
                 PlanKey::Task(task.clone()), PlanKey::Findings(task),
             ] {

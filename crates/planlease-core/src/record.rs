@@ -348,6 +348,47 @@ pub struct StoreRecord {
     pub extra: Map<String, Value>,
 }
 
+/// Why nothing goes on in a plan (`halt/pause`, `halt/close`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HaltRecord {
+    /// See [`FormatVersion`].
+    #[serde(default)]
+    pub v: FormatVersion,
+    /// How.
+    pub how: Halt,
+    /// Who said so.
+    pub by: String,
+    /// When.
+    pub at: WallTime,
+    /// Why.
+    pub why: String,
+    /// What a newer version said beyond that; kept as it is.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// How a plan is halted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Halt {
+    /// Nothing is started; what runs goes on.
+    Paused,
+    /// It is not to be finished.
+    Cancelled,
+    /// It is put away.
+    Archived,
+}
+
+impl std::fmt::Display for Halt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Paused => "paused",
+            Self::Cancelled => "cancelled",
+            Self::Archived => "archived",
+        })
+    }
+}
+
 /// Marks a plan whose import is under way; lives on the importer's session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportRecord {

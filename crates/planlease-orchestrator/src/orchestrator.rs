@@ -127,7 +127,7 @@ impl Orchestrator {
                 let plans = self.coordinator.plans().await?;
                 Ok(plans
                     .into_iter()
-                    .filter(|plan| !plan.summary().is_finished())
+                    .filter(|plan| plan.closed.is_none() && !plan.summary().is_finished())
                     .map(|plan| (plan.name.clone(), delay(&plan)))
                     .collect())
             }
@@ -274,7 +274,7 @@ async fn contend(
                     reporter.tell(&Report::Waiting(plan.clone()));
                 }
             }
-            Err(Error::PlanNotFound(plan)) => return Ok(Won::Gone(plan)),
+            Err(Error::PlanNotFound(_) | Error::PlanClosed { .. }) => return Ok(Won::Gone(plan.clone())),
             Err(error) => return trouble(error, reporter).await,
         }
     }
@@ -287,7 +287,7 @@ async fn contend(
         .collect();
     match lines.next().await {
         Some((_, Ok(ownership))) => settle(session, ownership).await,
-        Some((plan, Err(Error::PlanNotFound(_)))) => Ok(Won::Gone(plan)),
+        Some((plan, Err(Error::PlanNotFound(_) | Error::PlanClosed { .. }))) => Ok(Won::Gone(plan)),
         Some((_, Err(error))) => trouble(error, reporter).await,
         None => std::future::pending().await,
     }

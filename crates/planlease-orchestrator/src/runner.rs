@@ -102,6 +102,8 @@ pub(crate) struct Runner {
     claimant_gone: bool,
     /// The tasks at which somebody else was told to be at work.
     told_others: BTreeSet<TaskId>,
+    /// Room that was waited for.
+    room: Option<OwnedSemaphorePermit>,
     policies: Policies,
     overdue: Overdue,
     /// When the next thing is due for which only time has to pass.
@@ -141,6 +143,7 @@ impl Runner {
             claimants,
             claimant_gone: false,
             told_others: BTreeSet::new(),
+            room: None,
             policies,
             overdue: Overdue::default(),
             due: None,
@@ -150,8 +153,8 @@ impl Runner {
 
     async fn execute(mut self) -> Ended {
         let coordinator = self.ownership.session().coordinator().clone();
-        let tasks = coordinator.layout().tasks(self.ownership.plan());
-        let mut changes = coordinator.changes(tasks, self.view.revision.next());
+        let plan = coordinator.layout().halts_and_tasks(self.ownership.plan());
+        let mut changes = coordinator.changes(plan, self.view.revision.next());
         loop {
             let stop = *self.shared.stop.borrow();
             if stop == Stop::Abort {
@@ -292,7 +295,7 @@ impl Runner {
     /// Waits for the next thing to happen, and deals with it. `Err` if the ownership is lost.
     async fn step(&mut self, changes: &mut Changes) -> Result<(), String> {
         let wants_more =
-            *self.shared.stop.borrow() == Stop::Run && self.not_before.is_none() && self.has_ready();
+            *self.shared.stop.borrow() == Stop::Run && self.not_before.is_none() && self.can_start();
         let better = self.not_before;
         let jobs = Arc::clone(&self.shared.jobs);
         tokio::select! {
@@ -313,7 +316,7 @@ impl Runner {
             () = until(better) => Ok(()),
             () = until_due(self.ownership.session().coordinator().clock(), self.due), if better.is_none() => Ok(()),
             permit = jobs.acquire_owned(), if wants_more => {
-                drop(permit); // There is room: the next round of the loop takes it.
+                self.room = permit.ok();
                 Ok(())
             }
             () = self.claimants.gone() => {
@@ -326,9 +329,21 @@ impl Runner {
 
     /// Starts ready tasks as long as there is room. `Err` if the ownership is lost.
     async fn start_ready(&mut self) -> Result<(), String> {
+        let started = self.start_in_turn().await;
+        self.room = None; // For others, if there was nothing to do with it.
+        started
+    }
+
+    /// Room for one more attempt. What was waited for is used: given back, it would go to whoever waits next, who would give
+    /// it back in turn.
+    fn take_room(&mut self) -> Option<OwnedSemaphorePermit> {
+        self.room.take().or_else(|| Arc::clone(&self.shared.jobs).try_acquire_owned().ok())
+    }
+
+    async fn start_in_turn(&mut self) -> Result<(), String> {
         self.launch_unsure();
-        while let Some(task) = self.next_ready() {
-            let Ok(permit) = Arc::clone(&self.shared.jobs).try_acquire_owned() else { return Ok(()) };
+        while let Some(task) = self.next_ready().filter(|_| self.may_start()) {
+            let Some(permit) = self.take_room() else { return Ok(()) };
             match self.authority.start(&self.view, &task).await {
                 Ok(Outcome::Committed(started)) => self.launch(started, permit),
                 Ok(Outcome::Refused(Refused::RightGone)) => return Err(explain(&self.ownership).await),
@@ -353,7 +368,7 @@ impl Runner {
     /// Launches the attempts whose start turns out to have happened.
     fn launch_unsure(&mut self) {
         for task in self.happened() {
-            let Ok(permit) = Arc::clone(&self.shared.jobs).try_acquire_owned() else { return };
+            let Some(permit) = self.take_room() else { return };
             self.unsure.retain(|(unsure, _)| *unsure != task.id);
             self.launch(task, permit);
         }
@@ -369,6 +384,16 @@ impl Runner {
 
     fn next_ready(&self) -> Option<TaskId> {
         self.view.ready().find(|task| !self.busy.contains(*task)).cloned()
+    }
+
+    /// Whether the plan allows another start.
+    fn may_start(&self) -> bool {
+        self.view.halt().is_none() && !self.view.is_full()
+    }
+
+    /// Whether something would be run now if there were room for it.
+    fn can_start(&self) -> bool {
+        (self.next_ready().is_some() && self.may_start()) || !self.happened().is_empty()
     }
 
     /// Whether something is to be run as soon as there is room for it.
@@ -549,14 +574,19 @@ impl Runner {
     async fn take_in(&mut self, feed: Result<Feed, Error>) -> Result<(), String> {
         match feed {
             Ok(Feed::Changes(sets)) => {
+                let mut halted = false;
                 for change in sets.into_iter().flat_map(|set| set.changes) {
-                    if let (Key::Plan(_, PlanKey::Task(id)), Some(entry)) = (change.key, change.entry)
-                        && let Ok(record) = planlease_core::codec::decode(&entry.value)
-                    {
-                        self.view.take_in(TaskView { id, revision: entry.modified, record });
+                    match (change.key, change.entry) {
+                        (Key::Plan(_, PlanKey::Task(id)), Some(entry)) => {
+                            if let Ok(record) = planlease_core::codec::decode(&entry.value) {
+                                self.view.take_in(TaskView { id, revision: entry.modified, record });
+                            }
+                        }
+                        (Key::Plan(_, PlanKey::Pause | PlanKey::Close), _) => halted = true,
+                        _ => {}
                     }
                 }
-                Ok(())
+                if halted { self.reread().await } else { Ok(()) }
             }
             Ok(Feed::Compacted(_)) => self.reread().await,
             Ok(Feed::Connected | Feed::Alive(_) | Feed::Broken(_)) => Ok(()),

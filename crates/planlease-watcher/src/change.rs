@@ -9,7 +9,7 @@ use planlease_core::{
     term::{Candidate, Line},
 };
 
-use crate::plan::PlanState;
+use crate::plan::{Halts, PlanState};
 
 /// Everything that changed at one revision, or, if `resynced`, between two of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +60,13 @@ pub enum Change {
         task: TaskId,
         /// The revision that wrote it; `None` if it was deleted.
         revision: Option<Revision>,
+    },
+    /// A plan was paused, cancelled, archived or resumed.
+    Halted {
+        /// The plan.
+        plan: PlanName,
+        /// What keeps it from going on now.
+        halts: Halts,
     },
     /// Somebody came to own a plan, ceased to, or joined or left the line for it.
     Ownership {
@@ -147,6 +154,7 @@ impl Change {
             | Self::Task { plan, .. }
             | Self::TaskGone { plan, .. }
             | Self::Findings { plan, .. }
+            | Self::Halted { plan, .. }
             | Self::Ownership { plan, .. } => Some(plan),
             Self::Unreadable { key: Key::Plan(plan, _), .. } => Some(plan),
             Self::Unreadable { .. } | Self::OrchestratorAppeared(_) | Self::OrchestratorGone(_) => None,

@@ -96,6 +96,9 @@ pub(crate) fn compare(
         let revision = after.findings(&task);
         changes.push(Change::Findings { plan: plan(), task, revision });
     }
+    if before.halts() != after.halts() {
+        changes.push(Change::Halted { plan: plan(), halts: after.halts().clone() });
+    }
     for what in line::changes(before.line(), after.line(), past) {
         changes.push(Change::Ownership { plan: plan(), what, line: after.line().clone() });
     }

@@ -83,7 +83,7 @@ pub use change::{Change, ChangeSet, OwnershipChange};
 pub use error::Error;
 pub use filter::Filter;
 pub use hub::Health;
-pub use plan::PlanState;
+pub use plan::{Halts, PlanState};
 pub use snapshot::Snapshot;
 pub use store::Store;
 pub use subscription::{Delivery, Subscription, Why};

@@ -10,6 +10,7 @@ use planlease_core::{
     graph::Graph,
     keys::PlanKey,
     order::Wait,
+    record::HaltRecord,
     spec::PlanSpec,
     term::{Candidate, Line},
     transition::TaskStatus,
@@ -40,8 +41,18 @@ pub(crate) struct Parts {
     pub(crate) tasks: RedBlackTreeMapSync<TaskId, Arc<TaskView>>,
     pub(crate) findings: RedBlackTreeMapSync<TaskId, Revision>,
     pub(crate) line: Arc<Line>,
+    pub(crate) halts: Halts,
     /// Further parts of a large definition, until its head comes.
     spec: BTreeMap<u32, Vec<u8>>,
+}
+
+/// What keeps a plan from going on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Halts {
+    /// Why nothing is started, if it is paused; and since which revision.
+    pub paused: Option<(Revision, HaltRecord)>,
+    /// Why nobody can own it, if it is cancelled or archived.
+    pub closed: Option<(Revision, HaltRecord)>,
 }
 
 impl PlanState {
@@ -102,6 +113,12 @@ impl PlanState {
         self.parts.findings.get(id).copied()
     }
 
+    /// What keeps it from going on.
+    #[must_use]
+    pub fn halts(&self) -> &Halts {
+        &self.parts.halts
+    }
+
     /// The counts, of these very tasks.
     #[must_use]
     pub fn summary(&self) -> Summary {
@@ -128,6 +145,8 @@ impl PlanState {
             graph: self.definition.graph.clone(),
             tasks: self.tasks().map(|task| (task.id.clone(), TaskView::clone(task))).collect(),
             line: Line::clone(&self.parts.line),
+            paused: self.parts.halts.paused.clone(),
+            closed: self.parts.halts.closed.clone(),
         }
     }
 }
@@ -141,6 +160,7 @@ impl PartialEq for PlanState {
             && self.parts.tasks == other.parts.tasks
             && self.parts.findings == other.parts.findings
             && self.parts.line == other.parts.line
+            && self.parts.halts == other.parts.halts
     }
 }
 
@@ -180,6 +200,18 @@ impl Parts {
                 self.line = Arc::new(Line::new(self.line.candidates().to_vec(), term));
                 return read;
             }
+            (PlanKey::Pause | PlanKey::Close, entry) => {
+                let halt = entry.map(|entry| codec::decode(&entry.value).map(|halt| (entry.modified, halt)));
+                let (halt, read) = match halt.transpose() {
+                    Ok(halt) => (halt, Ok(())),
+                    Err(error) => (None, Err(error)),
+                };
+                match key {
+                    PlanKey::Pause => self.halts.paused = halt,
+                    _ => self.halts.closed = halt,
+                }
+                return read;
+            }
             (PlanKey::SpecPart(n), None) => {
                 self.spec.remove(n);
             }
@@ -205,5 +237,6 @@ impl Parts {
             && self.findings.is_empty()
             && self.spec.is_empty()
             && *self.line == Line::default()
+            && self.halts == Halts::default()
     }
 }

@@ -91,6 +91,7 @@ impl Snapshot {
                     state.parts.findings.remove_mut(task);
                 }
             }),
+            Change::Halted { plan, halts } => self.edit(plan, |state| state.parts.halts = halts.clone()),
             Change::Ownership { plan, line, .. } => self.edit(plan, |state| state.parts.line = line.clone()),
             Change::OrchestratorAppeared(one) => self.orchestrators.insert_mut(one.id.clone(), one.clone()),
             Change::OrchestratorGone(one) => {

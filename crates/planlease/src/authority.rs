@@ -8,7 +8,7 @@ use planlease_core::{
     change::Entry,
     codec::{self, FormatVersion},
     keys::{Key, PlanKey},
-    record::{FindingsRecord, Guard, Role, TaskRecord, Writer},
+    record::{FindingsRecord, Guard, HaltRecord, Role, TaskRecord, Writer},
     transition::{self, Change, Write},
 };
 use serde::{Deserialize, Serialize};
@@ -74,8 +74,12 @@ pub enum Refused {
     NotAllowed(transition::Refusal, Box<TaskView>),
     /// The right is gone: the ownership, the registration, or the absence of an owner.
     RightGone,
-    /// A task that it depends on was changed since it was seen, or is not done.
+    /// A task that it depends on was changed since it was seen, or is not done; or the plan was paused meanwhile.
     Dependency,
+    /// The plan is paused, cancelled or archived: nothing is started.
+    Halted(Box<HaltRecord>),
+    /// As many of the plan's tasks are in progress as may be (`max_in_progress`).
+    Full(u32),
     /// The plan has no such task, or is gone.
     NoSuchTask,
 }
@@ -208,17 +212,54 @@ impl Authority {
         }
     }
 
-    /// Starts a task: claims it for the writer, if it and all that it depends on are as the plan was seen, and done.
-    /// One transaction.
+    /// Starts a task: claims it for the writer, if it and all that it depends on are as the plan was seen, and done, and the
+    /// plan is not halted. One transaction; in a plan that bounds how many are in progress at once, one read before it, and
+    /// both again as long as its tasks change in between.
     ///
     /// # Errors
     /// As [`Authority::update`].
     pub async fn start(&self, plan: &PlanView, task: &TaskId) -> Result<Outcome, Error> {
         let Some(seen) = plan.tasks.get(task) else { return Ok(Outcome::Refused(Refused::NoSuchTask)) };
-        if plan.blockers(task).next().is_some() {
-            return Ok(Outcome::Refused(Refused::Dependency));
+        if let Some(refused) = hindrance(plan, task) {
+            return Ok(Outcome::Refused(refused));
         }
-        self.update_with(seen, None, &Change::Start, &plan.dependency_revisions(task)).await
+        if plan.spec.policy.max_in_progress > 0 {
+            return self.start_within_bounds(plan, task).await;
+        }
+        self.update_with(seen, None, &Change::Start, &self.requirements(plan, task)).await
+    }
+
+    /// Starts a task if there is room for one more: no task was changed since they were counted.
+    async fn start_within_bounds(&self, plan: &PlanView, task: &TaskId) -> Result<Outcome, Error> {
+        let asked = plan.tasks.get(task).map(|task| task.revision);
+        let mut outcome = Outcome::Refused(Refused::NoSuchTask);
+        for _ in 0..MAX_CONFLICTS {
+            let plan = self.coordinator.plan(&self.plan).await?;
+            let Some(seen) = plan.tasks.get(task) else { return Ok(outcome) };
+            if Some(seen.revision) != asked {
+                return Ok(Outcome::Refused(Refused::Conflict(Box::new(seen.clone()))));
+            }
+            if let Some(refused) = hindrance(&plan, task) {
+                return Ok(Outcome::Refused(refused));
+            }
+            let mut requires = self.requirements(&plan, task);
+            let tasks = self.coordinator.layout().tasks(&self.plan);
+            requires.push(Compare::NoneWrittenAfter(tasks, plan.revision));
+            outcome = self.update_with(seen, None, &Change::Start, &requires).await?;
+            if !matches!(outcome, Outcome::Refused(Refused::Dependency)) {
+                break;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// What has to be as it was seen for a task to start.
+    fn requirements(&self, plan: &PlanView, task: &TaskId) -> Vec<Compare> {
+        let layout = self.coordinator.layout();
+        let key = |task| layout.of(&self.plan, &PlanKey::Task(task));
+        let dependencies = plan.dependency_revisions(task).into_iter();
+        let dependencies = dependencies.map(|(task, revision)| Compare::Modified(key(task), Some(revision)));
+        dependencies.chain([Compare::Empty(layout.halts(&self.plan))]).collect()
     }
 
     /// Reads the task, decides, and writes; decides anew on the fresh record whenever somebody else was faster. `None`
@@ -325,10 +366,14 @@ impl Authority {
         let (mut bytes, mut widest) = (0, 0);
         for (seen, change) in updates {
             let next = match plan.filter(|_| *change == Change::Start) {
-                Some(plan) if plan.blockers(&seen.id).next().is_some() => {
-                    Planned::Refused(Refused::Dependency)
-                }
-                Some(plan) => self.plan_update(seen, None, change, &plan.dependency_revisions(&seen.id))?,
+                Some(plan) => match hindrance(plan, &seen.id) {
+                    Some(refused) => Planned::Refused(refused),
+                    // Each would have to see that the one before it has started.
+                    None if plan.spec.policy.max_in_progress > 0 => {
+                        Planned::Refused(Refused::Full(plan.spec.policy.max_in_progress))
+                    }
+                    None => self.plan_update(seen, None, change, &self.requirements(plan, &seen.id))?,
+                },
                 None => self.plan_update(seen, None, change, &[])?,
             };
             bytes += next.bytes();
@@ -393,7 +438,7 @@ impl Authority {
         seen: &TaskView,
         attempt: Option<u32>,
         change: &Change,
-        requires: &[(TaskId, Revision)],
+        requires: &[Compare],
     ) -> Result<Outcome, Error> {
         self.ensure_live()?;
         let (next, inner) = match self.plan_update(seen, attempt, change, requires)? {
@@ -422,7 +467,7 @@ impl Authority {
         seen: &TaskView,
         attempt: Option<u32>,
         change: &Change,
-        requires: &[(TaskId, Revision)],
+        requires: &[Compare],
     ) -> Result<Planned, Error> {
         let layout = self.coordinator.layout();
         let write = Write {
@@ -438,14 +483,10 @@ impl Authority {
             }
         };
         let key = layout.of(&self.plan, &PlanKey::Task(seen.id.clone()));
-        let requires = requires.iter().map(|(task, revision)| {
-            Compare::Modified(layout.of(&self.plan, &PlanKey::Task(task.clone())), Some(*revision))
-        });
-        let inner = Transaction::when(
-            [Compare::Modified(key.clone(), Some(seen.revision))].into_iter().chain(requires),
-        )
-        .then([Op::Put(key.clone(), codec::encode(&next)?)])
-        .otherwise([Op::Get(key)]);
+        let unchanged = Compare::Modified(key.clone(), Some(seen.revision));
+        let inner = Transaction::when([unchanged].into_iter().chain(requires.iter().cloned()))
+            .then([Op::Put(key.clone(), codec::encode(&next)?)])
+            .otherwise([Op::Get(key)]);
         Ok(Planned::Send { next: Box::new(next), inner })
     }
 
@@ -585,6 +626,17 @@ impl Planned {
             Self::Refused(_) => 0,
         }
     }
+}
+
+/// What keeps a task from being started, as the plan was seen.
+fn hindrance(plan: &PlanView, task: &TaskId) -> Option<Refused> {
+    if let Some(halt) = plan.halt() {
+        return Some(Refused::Halted(Box::new(halt.clone())));
+    }
+    if plan.blockers(task).next().is_some() {
+        return Some(Refused::Dependency);
+    }
+    plan.is_full().then_some(Refused::Full(plan.spec.policy.max_in_progress))
 }
 
 fn committed(seen: &TaskView, revision: Revision, record: TaskRecord) -> Outcome {

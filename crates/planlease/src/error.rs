@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use planlease_core::{
-    InvalidName, OrchestratorId, PlanName, TaskId, codec::CodecError, session::LossReason, spec::SpecError,
-    term::HandOverError,
+    InvalidName, OrchestratorId, PlanName, TaskId, codec::CodecError, record::Halt, session::LossReason,
+    spec::SpecError, term::HandOverError,
 };
 
 use crate::{
@@ -74,6 +74,21 @@ pub enum Error {
     /// There is no such plan.
     #[error("there is no plan {0}")]
     PlanNotFound(PlanName),
+    /// The plan was cancelled or archived: nobody can own it until it is resumed.
+    #[error("plan {plan} was {how} by {by}: {why}")]
+    PlanClosed {
+        /// The plan.
+        plan: PlanName,
+        /// How.
+        how: Halt,
+        /// By whom.
+        by: String,
+        /// Why.
+        why: String,
+    },
+    /// Every task of the plan is done: there is nothing to cancel.
+    #[error("plan {0} is finished")]
+    PlanFinished(PlanName),
     /// There is a plan of this name already; nothing was changed.
     #[error("there is a plan {0} already")]
     PlanExists(PlanName),

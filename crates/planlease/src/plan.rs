@@ -12,7 +12,7 @@ use planlease_core::{
     graph::Graph,
     keys::{Key, KeyRange, PlanKey},
     order::Wait,
-    record::{FindingsRecord, Guard, ImportRecord, Role, TaskRecord, Writer},
+    record::{FindingsRecord, Guard, HaltRecord, ImportRecord, Role, TaskRecord, Writer},
     spec::PlanSpec,
     term::{Candidate, Line},
     transition::TaskStatus,
@@ -47,6 +47,10 @@ pub struct PlanView {
     pub tasks: BTreeMap<TaskId, TaskView>,
     /// Who owns it, and who waits.
     pub line: Line,
+    /// Why nothing is started, if it is paused; and since which revision.
+    pub paused: Option<(Revision, HaltRecord)>,
+    /// Why nobody can own it, if it is cancelled or archived.
+    pub closed: Option<(Revision, HaltRecord)>,
 }
 
 impl PlanView {
@@ -65,6 +69,19 @@ impl PlanView {
     /// The tasks that may start now, in the order in which they are handed out.
     pub fn ready(&self) -> impl Iterator<Item = &TaskId> {
         self.graph.ready(|task| self.status(task))
+    }
+
+    /// What keeps its tasks from being started, if anything does.
+    #[must_use]
+    pub fn halt(&self) -> Option<&HaltRecord> {
+        self.closed.as_ref().or(self.paused.as_ref()).map(|(_, record)| record)
+    }
+
+    /// Whether as many tasks are in progress as may be.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let most = usize::try_from(self.spec.policy.max_in_progress).unwrap_or(usize::MAX);
+        most > 0 && self.summary().in_progress >= most
     }
 
     /// Takes in a newer record of a task, as a write answered it or a watch told it; an older one changes nothing.
@@ -144,12 +161,15 @@ impl Coordinator {
             Op::Range(layout.spec(plan), 0),
             Op::Range(layout.queue(plan), 0),
             Op::Get(layout.of(plan, &PlanKey::Term)),
+            Op::Get(layout.of(plan, &PlanKey::Pause)),
+            Op::Get(layout.of(plan, &PlanKey::Close)),
             Op::Range(tasks.clone(), PAGE),
         ]);
         let mut reply = self.etcd().settle(&txn).await?;
         let revision = reply.revision;
         let (spec, _) = reply.rows();
         let line = self.read_line(plan, &mut reply)?;
+        let (paused, closed) = (read_halt(reply.row())?, read_halt(reply.row())?);
         let (mut rows, more) = reply.rows();
         let spec = read_spec(&spec).ok_or_else(|| Error::PlanNotFound(plan.clone()))??;
         if more && let Some((last, _)) = rows.last() {
@@ -172,7 +192,8 @@ impl Coordinator {
         let tasks =
             tasks.map(|view| view.map(|view| (view.id.clone(), view))).collect::<Result<_, Error>>()?;
         let graph = Arc::new(Graph::new(&spec));
-        Ok(PlanView { name: plan.clone(), revision, spec: Arc::new(spec), graph, tasks, line })
+        let (name, spec) = (plan.clone(), Arc::new(spec));
+        Ok(PlanView { name, revision, spec, graph, tasks, line, paused, closed })
     }
 
     /// Reads all plans, at one revision.
@@ -193,6 +214,8 @@ impl Coordinator {
                     let view = TaskView::read(id.clone(), &entry)?;
                     parts.tasks.insert(id, view);
                 }
+                PlanKey::Pause => parts.pause = Some(entry),
+                PlanKey::Close => parts.close = Some(entry),
                 PlanKey::Import | PlanKey::PastTerm(_) | PlanKey::Findings(_) => {}
             }
         }
@@ -202,7 +225,9 @@ impl Coordinator {
             let spec = Arc::new(spec?);
             let line = line_of(self.layout(), parts.queue, parts.term)?;
             let graph = Arc::new(Graph::new(&spec));
-            plans.push(PlanView { name, revision: page.revision, spec, graph, tasks: parts.tasks, line });
+            let (paused, closed) = (read_halt(parts.pause)?, read_halt(parts.close)?);
+            let (revision, tasks) = (page.revision, parts.tasks);
+            plans.push(PlanView { name, revision, spec, graph, tasks, line, paused, closed });
         }
         Ok(plans)
     }
@@ -228,7 +253,13 @@ impl Coordinator {
         let queue = layout.queue(plan);
         let mut seen = self.etcd().settle(&Transaction::default().then([Op::Find(spec.clone())])).await?;
         let seen = seen.row().ok_or_else(|| Error::PlanNotFound(plan.clone()))?.created;
-        let delete = [layout.spec(plan), layout.tasks(plan), layout.findings(plan), layout.past_terms(plan)];
+        let delete = [
+            layout.spec(plan),
+            layout.tasks(plan),
+            layout.findings(plan),
+            layout.past_terms(plan),
+            layout.halts(plan),
+        ];
         let when = [Compare::Created(spec.clone(), Some(seen)), Compare::Empty(queue.clone())];
         let txn = Transaction::when(when)
             .then(delete.map(Op::DeleteRange))
@@ -290,7 +321,13 @@ struct Parts {
     spec: Vec<Row>,
     queue: Vec<Row>,
     term: Option<Entry>,
+    pause: Option<Entry>,
+    close: Option<Entry>,
     tasks: BTreeMap<TaskId, TaskView>,
+}
+
+fn read_halt(entry: Option<Entry>) -> Result<Option<(Revision, HaltRecord)>, Error> {
+    entry.map(|entry| Ok((entry.modified, codec::decode(&entry.value)?))).transpose()
 }
 
 /// The definition from the rows of its range; `None` if the plan is not there (parts alone do not make one).

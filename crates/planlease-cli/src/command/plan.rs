@@ -3,6 +3,7 @@
 mod check;
 mod delete;
 pub(super) mod file;
+mod halt;
 mod import;
 
 use clap::{Args, Subcommand};
@@ -25,6 +26,14 @@ pub(crate) enum PlanCommand {
     List(ListArgs),
     /// Show what a plan is made of
     Show(ShowArgs),
+    /// Start nothing more in a plan; what is in progress goes on
+    Pause(halt::PauseArgs),
+    /// Go on with a plan that was paused, cancelled or archived
+    Resume(halt::ResumeArgs),
+    /// End a plan before it is finished: its ownership ends, and nobody can own it
+    Cancel(halt::CancelArgs),
+    /// Put a plan away
+    Archive(halt::ArchiveArgs),
     /// Delete a plan that nobody owns, with all that belongs to it
     Delete(delete::DeleteArgs),
 }
@@ -32,6 +41,9 @@ pub(crate) enum PlanCommand {
 /// `plan list`.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
+    /// Also those that are archived
+    #[arg(short, long)]
+    all: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -52,7 +64,7 @@ impl PlanCommand {
             Self::Check(args) => args.run(invocation),
             Self::List(args) => {
                 let plans = invocation.connect().await?.plans().await?;
-                invocation.show(args.output.format, &PlanList::new(&plans))?;
+                invocation.show(args.output.format, &PlanList::new(&plans, args.all))?;
                 Ok(Exit::Done)
             }
             Self::Show(args) => {
@@ -61,6 +73,10 @@ impl PlanCommand {
                 invocation.show(args.output.format, &PlanShown::new(&view))?;
                 Ok(Exit::Done)
             }
+            Self::Pause(args) => args.run(invocation).await,
+            Self::Resume(args) => args.run(invocation).await,
+            Self::Cancel(args) => args.run(invocation).await,
+            Self::Archive(args) => args.run(invocation).await,
             Self::Delete(args) => args.run(invocation).await,
         }
     }

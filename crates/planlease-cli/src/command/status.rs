@@ -30,7 +30,9 @@ impl StatusArgs {
             Some(plan) => {
                 invocation.show(self.output.format, &PlanStatus::new(&coordinator.plan(&plan).await?))?
             }
-            None => invocation.show(self.output.format, &PlanList::new(&coordinator.plans().await?))?,
+            None => {
+                invocation.show(self.output.format, &PlanList::new(&coordinator.plans().await?, false))?
+            }
         }
         Ok(Exit::Done)
     }

@@ -104,6 +104,16 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
         Error::PlanNotFound(_) => {
             (Exit::NoSuchPlan, "", "`planlease plan list` shows all plans of the namespace.")
         }
+        Error::PlanClosed { .. } => (
+            Exit::Halted,
+            "Nobody can own it, and nothing is started in it.",
+            "`planlease plan resume PLAN` reopens it.",
+        ),
+        Error::PlanFinished(_) => (
+            Exit::PlanFinished,
+            "There is nothing to cancel; nothing was changed.",
+            "`planlease plan archive PLAN` puts it away.",
+        ),
         Error::PlanExists(_) => (
             Exit::PlanExists,
             "It was imported from another file, or from another version of it; nothing was changed.",
@@ -159,6 +169,7 @@ mod tests {
             (Error::PlanNotFound(plan()), Exit::NoSuchPlan),
             (Error::TaskNotFound { plan: plan(), task }, Exit::NoSuchTask),
             (Error::PlanExists(plan()), Exit::PlanExists),
+            (Error::PlanFinished(plan()), Exit::PlanFinished),
             (Error::ImportUnderWay { plan: plan(), by: by() }, Exit::PlanExists),
             (Error::PlanOwned { plan: plan(), by: by() }, Exit::OwnedByOther),
             (Error::OtherOwner { plan: plan(), by: by(), expected: id() }, Exit::OwnedByOther),

@@ -114,5 +114,7 @@ pub(super) fn plan() -> PlanView {
         spec: Arc::new(spec),
         tasks,
         line: line(),
+        paused: None,
+        closed: None,
     }
 }

@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 
 use planlease::{Imported, PlanView, core::WallTime};
-use planlease_core::{PlanName, Revision, Summary, TaskId, spec::OnLost, transition::TaskStatus};
+use planlease_core::{
+    PlanName, Revision, Summary, TaskId, record::Halt, spec::OnLost, transition::TaskStatus,
+};
 use serde::Serialize;
 
 use super::{
     Cell, Document, Table, each,
+    halt::HaltedBy,
     owner::Ownership,
     plain,
     status::{count, done},
@@ -25,20 +28,25 @@ struct Listed {
     title: String,
     revision: Revision,
     finished: bool,
+    /// What keeps it from going on, if anything does.
+    halted: Option<HaltedBy>,
     summary: Summary,
     #[serde(flatten)]
     ownership: Ownership,
 }
 
 impl PlanList {
-    pub(crate) fn new(views: &[PlanView]) -> Self {
-        let plans = views.iter().map(|view| {
+    /// `all`: also those that are archived.
+    pub(crate) fn new(views: &[PlanView], all: bool) -> Self {
+        let archived = |view: &&PlanView| view.halt().is_some_and(|halt| halt.how == Halt::Archived);
+        let plans = views.iter().filter(|view| all || !archived(view)).map(|view| {
             let summary = view.summary();
             Listed {
                 plan: view.name.clone(),
                 title: view.spec.title.clone(),
                 revision: view.revision,
                 finished: summary.is_finished(),
+                halted: view.halt().map(HaltedBy::of),
                 summary,
                 ownership: Ownership::of(&view.line),
             }
@@ -58,6 +66,10 @@ impl Document for PlanList {
         let mut table = Table::new(["PLAN", "DONE", "RUNNING", "FAILED", "OWNER", "FOR", "WAITING", "TITLE"]);
         for plan in &self.plans {
             let owner = plan.ownership.owner.as_ref();
+            let title = match &plan.halted {
+                Some(halted) => format!("({}) {}", halted.how, plan.title),
+                None => plan.title.clone(),
+            };
             table.row([
                 Cell::from(&plan.plan),
                 done(&plan.summary).into(),
@@ -66,7 +78,7 @@ impl Document for PlanList {
                 Cell::text(owner.map_or("-", |owner| &owner.orchestrator)),
                 owner.map_or_else(|| "-".to_owned(), |owner| owner.since.age(now)).into(),
                 count(plan.ownership.waiting.len()),
-                Cell::text(&plan.title),
+                Cell::text(title),
             ]);
         }
         table.render("no plans; `planlease plan import FILE` makes one")

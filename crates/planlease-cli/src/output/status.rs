@@ -10,7 +10,7 @@ use planlease_core::{
 };
 use serde::Serialize;
 
-use super::{Cell, Document, Table, Time, owner::Ownership, plain};
+use super::{Cell, Document, Table, Time, halt::HaltedBy, owner::Ownership, plain};
 
 /// How wide the bar is, in characters.
 const BAR: usize = 30;
@@ -22,6 +22,8 @@ pub(crate) struct PlanStatus {
     title: String,
     revision: Revision,
     finished: bool,
+    /// What keeps it from going on, if anything does.
+    halted: Option<HaltedBy>,
     summary: Summary,
     phases: Vec<Phase>,
     #[serde(flatten)]
@@ -91,6 +93,7 @@ impl PlanStatus {
             title: view.spec.title.clone(),
             revision: view.revision,
             finished: summary.is_finished(),
+            halted: view.halt().map(HaltedBy::of),
             summary,
             phases: phases(&view.spec, view),
             ownership: Ownership::of(&view.line),
@@ -168,6 +171,9 @@ impl Document for PlanStatus {
         let line = |text: &mut String, name: &str, what: &str| {
             writeln!(text, "{name:<9} {what}").expect("a text can always be written to");
         };
+        if let Some(halted) = &self.halted {
+            line(&mut text, "halted", &halted.sentence(now));
+        }
         line(&mut text, "owner", &self.ownership.describe(now));
         for waiting in &self.ownership.waiting {
             line(&mut text, "in line", &format!("{}: {}", waiting.position, plain(&waiting.name)));

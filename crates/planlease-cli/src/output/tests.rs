@@ -24,10 +24,10 @@ fn a_status_as_json() {
 
 #[test]
 fn plans_as_table_and_lines() {
-    let plans = PlanList::new(&[plan()]);
+    let plans = PlanList::new(&[plan()], false);
     insta::assert_snapshot!(shown(Format::Table, &plans) + &shown(Format::Jsonl, &plans));
-    insta::assert_snapshot!(shown(Format::Table, &PlanList::new(&[])), @"no plans; `planlease plan import FILE` makes one");
-    assert_eq!(shown(Format::Jsonl, &PlanList::new(&[])), "");
+    insta::assert_snapshot!(shown(Format::Table, &PlanList::new(&[], false)), @"no plans; `planlease plan import FILE` makes one");
+    assert_eq!(shown(Format::Jsonl, &PlanList::new(&[], false)), "");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanState};
 use serde::Serialize;
 
 use self::words::{Told, told};
-use super::{Document, Time, owner::Ownership, plain, task::Record};
+use super::{Document, Time, halt::HaltedBy, owner::Ownership, plain, task::Record};
 
 /// How everything was at one revision.
 #[derive(Debug, Serialize)]
@@ -80,6 +80,11 @@ enum Shown {
         task: TaskId,
         /// The revision that wrote them; `None` if they were deleted.
         written_at: Option<Revision>,
+    },
+    Halted {
+        plan: PlanName,
+        /// `None` if it goes on.
+        halted: Option<HaltedBy>,
     },
     Ownership {
         plan: PlanName,
@@ -210,6 +215,10 @@ impl Shown {
             }
             Change::Findings { plan, task, revision } => {
                 Self::Findings { plan: plan.clone(), task: task.clone(), written_at: *revision }
+            }
+            Change::Halted { plan, halts } => {
+                let halt = halts.closed.as_ref().or(halts.paused.as_ref());
+                Self::Halted { plan: plan.clone(), halted: halt.map(|(_, record)| HaltedBy::of(record)) }
             }
             Change::Ownership { plan, what, line } => Self::Ownership {
                 plan: plan.clone(),

@@ -35,6 +35,9 @@ fn told(set: &ChangeSet) -> Vec<String> {
         Change::Findings { plan, task, revision } => {
             format!("{plan}/{task}: findings {}", revision.is_some())
         }
+        Change::Halted { plan, halts } => {
+            format!("{plan}: halted {}", halts.paused.is_some() || halts.closed.is_some())
+        }
         Change::Ownership { plan, what, .. } => format!("{plan}: {}", ownership(what)),
         Change::OrchestratorAppeared(one) => format!("+{}", one.id),
         Change::OrchestratorGone(one) => format!("-{}", one.id),

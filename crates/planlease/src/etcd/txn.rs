@@ -27,6 +27,8 @@ pub(crate) enum Compare {
     Empty(KeyRange),
     /// No key of the range was made before this revision.
     NoneBefore(KeyRange, Revision),
+    /// The range has a key, and none of its keys was written after this revision.
+    NoneWrittenAfter(KeyRange, Revision),
 }
 
 /// One operation.
@@ -151,7 +153,9 @@ impl Compare {
     fn key_len(&self) -> usize {
         match self {
             Self::Created(key, _) | Self::Modified(key, _) | Self::Exists(key) => key.len(),
-            Self::Empty(range) | Self::NoneBefore(range, _) => range.start.len() + range.end.len(),
+            Self::Empty(range) | Self::NoneBefore(range, _) | Self::NoneWrittenAfter(range, _) => {
+                range.start.len() + range.end.len()
+            }
         }
     }
 
@@ -165,6 +169,10 @@ impl Compare {
             // etcd compares every key of the range; an empty one counts as a key of revision 0.
             Self::Empty(range) => {
                 Wire::create_revision(range.start.clone(), CompareOp::Equal, 0).with_range(range.end.clone())
+            }
+            Self::NoneWrittenAfter(range, at) => {
+                Wire::mod_revision(range.start.clone(), CompareOp::Less, at.to_wire() + 1)
+                    .with_range(range.end.clone())
             }
             Self::NoneBefore(range, at) => {
                 Wire::create_revision(range.start.clone(), CompareOp::Greater, at.to_wire() - 1)

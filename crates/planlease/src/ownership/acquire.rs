@@ -8,7 +8,7 @@ use std::{
 use planlease_core::{
     PlanName, Revision, WallTime, codec,
     keys::PlanKey,
-    record::{CandidateRecord, Ending, TermRecord},
+    record::{CandidateRecord, Ending, HaltRecord, TermRecord},
     session::LossReason,
     term::{self, Candidate, Line, Standing, Succession, Successor},
 };
@@ -126,18 +126,24 @@ impl Session {
         let (queue, term_key) =
             (coordinator.layout().queue(plan), coordinator.layout().of(plan, &PlanKey::Term));
         let spec = coordinator.layout().of(plan, &PlanKey::Spec);
+        let close = coordinator.layout().of(plan, &PlanKey::Close);
         let succession = self.succession(seen.as_ref().map(|(_, term)| term), None);
         // A request that was given up must not put the key later, when all else holds again: see `Session::outdate`.
         let written = self.written();
         let not_outdated = written.clone().map(|(key, modified)| Compare::Modified(key, Some(modified)));
         let join = join.then(|| {
-            let when = [Compare::Created(place.key.clone(), None), Compare::Exists(spec.clone())];
+            let when = [
+                Compare::Created(place.key.clone(), None),
+                Compare::Exists(spec.clone()),
+                Compare::Created(close.clone(), None),
+            ];
             let when = when.into_iter().chain(not_outdated.clone());
             Op::Nested(Transaction::when(when).then([self.put_candidate(&place.key, &candidate)]))
         });
         let txn = Transaction::when(
             [
                 Compare::Exists(spec.clone()),
+                Compare::Created(close.clone(), None),
                 Compare::Empty(queue.clone()),
                 Compare::Modified(term_key.clone(), seen.map(|(revision, _)| revision)),
             ]
@@ -148,7 +154,7 @@ impl Session {
         .then([self.put_candidate(&place.key, &candidate)])
         .then(term_writes(coordinator, plan, &succession)?)
         .otherwise(join)
-        .otherwise([Op::Range(queue, 0), Op::Get(term_key), Op::Find(spec)])
+        .otherwise([Op::Range(queue, 0), Op::Get(term_key), Op::Find(spec), Op::Get(close)])
         .otherwise(written.map(|(key, _)| Op::Get(key)));
         let mut reply = place.settle(&txn).await?;
         if reply.branch == Branch::Then {
@@ -179,12 +185,14 @@ impl Session {
         let (queue, term_key) =
             (coordinator.layout().queue(plan), coordinator.layout().of(plan, &PlanKey::Term));
         let spec = coordinator.layout().of(plan, &PlanKey::Spec);
+        let close = coordinator.layout().of(plan, &PlanKey::Close);
         let seen = line.term.as_ref();
         let when = |term_at: Option<Revision>| {
             [
                 Compare::Created(place.key.clone(), Some(joined)),
                 Compare::NoneBefore(queue.clone(), joined),
                 Compare::Modified(term_key.clone(), term_at),
+                Compare::Created(close.clone(), None),
             ]
         };
         // The term as it was seen: ended already, or its owner's session expired.
@@ -202,7 +210,8 @@ impl Session {
             let writes = term_writes(coordinator, plan, &released)?;
             txn = txn.otherwise([Op::Nested(Transaction::when(when(Some(left_at))).then(writes))]);
         }
-        let txn = txn.otherwise([Op::Range(queue, 0), Op::Get(term_key), Op::Find(spec)]);
+        let txn =
+            txn.otherwise([Op::Range(queue, 0), Op::Get(term_key), Op::Find(spec), Op::Get(close.clone())]);
         let mut reply = place.settle(&txn).await?;
         if reply.branch == Branch::Then {
             return Ok(self.owned(plan, joined, reply.revision, expired.term));
@@ -235,11 +244,16 @@ impl Session {
         if reply.row().is_none() {
             return Err(Error::PlanNotFound(plan.clone()));
         }
-        match line.owner() {
-            Some((candidate, term)) if candidate.lease == self.lease() => {
+        let closed = reply.row();
+        match (line.owner(), closed) {
+            (Some((candidate, term)), _) if candidate.lease == self.lease() => {
                 Ok(Attempt::Owned { revision: candidate.joined, term: term.clone() })
             }
-            _ => Ok(Attempt::Line(line)),
+            (_, Some(entry)) => {
+                let HaltRecord { how, by, why, .. } = codec::decode(&entry.value)?;
+                Err(Error::PlanClosed { plan: plan.clone(), how, by, why })
+            }
+            (_, None) => Ok(Attempt::Line(line)),
         }
     }
 

@@ -1,12 +1,15 @@
 //! An orchestrator as users run it: takes whatever plans there are, and begins anew when it has finished them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use planlease_orchestrator::{Options, Orchestrator, Plans, Report, Reporter, Stop, TaskCommand};
 use tokio::sync::watch;
 
 use super::{Ended, work::Workshop};
 use crate::world::{AGAIN, World};
+
+/// How long it rests when there is nothing left that it can do.
+const REST: Duration = Duration::from_secs(2);
 
 /// Runs until it is killed.
 ///
@@ -48,7 +51,9 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
                 world.problem(format!("{host} gave up what it had begun: {error}"));
             }
         }
-        tokio::time::sleep(AGAIN).await;
+        // As whatever starts it again would: two of them that begin anew all the time would own a plan by turns, and leave no
+        // moment to an operator, whose writes compare that nobody has come to own it.
+        tokio::time::sleep(REST).await;
     }
 }
 

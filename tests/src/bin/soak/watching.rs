@@ -115,9 +115,12 @@ impl Store {
             Key::Plan(plan, part) if is_there(plan) => match part {
                 PlanKey::SpecPart(_) | PlanKey::Import | PlanKey::PastTerm(_) => None,
                 PlanKey::Owner(_) => Some((key, *created)),
-                PlanKey::Spec | PlanKey::Term | PlanKey::Task(_) | PlanKey::Findings(_) => {
-                    Some((key, *modified))
-                }
+                PlanKey::Spec
+                | PlanKey::Term
+                | PlanKey::Pause
+                | PlanKey::Close
+                | PlanKey::Task(_)
+                | PlanKey::Findings(_) => Some((key, *modified)),
             },
             Key::Plan(..) => None,
         });
@@ -134,6 +137,12 @@ fn picture(copy: &Snapshot) -> Picture {
             enter(PlanKey::Task(task.id.clone()), task.revision);
             if let Some(revision) = plan.findings(&task.id) {
                 enter(PlanKey::Findings(task.id.clone()), revision);
+            }
+        }
+        let halts = plan.halts();
+        for (key, halt) in [(PlanKey::Pause, &halts.paused), (PlanKey::Close, &halts.closed)] {
+            if let Some((revision, _)) = halt {
+                enter(key, *revision);
             }
         }
         for candidate in plan.line().candidates() {

@@ -18,7 +18,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{Format, OutputArgs, TaskUpdate, describe_task},
+    output::{Format, OutputArgs, TaskUpdate, describe_task, plain},
 };
 
 /// How often a change is decided anew because something else changed in between, if no revision is expected.
@@ -210,6 +210,16 @@ impl Update<'_> {
                 let blockers: Vec<&str> = view.blockers(task).map(|wait| wait.on.as_str()).collect();
                 let why = format!("it waits for {}", blockers.join(", "));
                 Failure::new(Exit::Blocked, what(why)).remedy("Complete or skip them first.")
+            }
+            Refused::Halted(halt) => {
+                let why = format!("the plan was {} by {}: {}", halt.how, plain(&halt.by), plain(&halt.why));
+                Failure::new(Exit::Halted, what(why))
+                    .remedy(format!("`planlease plan resume {plan}` lets it go on."))
+            }
+            Refused::Full(most) => {
+                let why = format!("{most} tasks of the plan are in progress, and no more may be");
+                Failure::new(Exit::Blocked, what(why))
+                    .remedy("Wait until one ends; the bound is max_in_progress of the plan's policy.")
             }
             Refused::NoSuchTask => {
                 Failure::from(Error::TaskNotFound { plan: plan.clone(), task: task.clone() })

@@ -40,6 +40,13 @@ pub(super) fn told(change: &Change, layout: &Layout) -> Told {
         Change::TaskGone { before, .. } => (None, format!("{} was deleted", before.id)),
         Change::Findings { task, revision: Some(_), .. } => (None, format!("{task} has output")),
         Change::Findings { task, revision: None, .. } => (None, format!("the output of {task} was deleted")),
+        Change::Halted { halts, .. } => match halts.closed.as_ref().or(halts.paused.as_ref()) {
+            Some((_, halt)) => {
+                let (by, why) = (plain(&halt.by), plain(&halt.why));
+                (Some(halt.at), format!("was {} by {by}: {why}", halt.how))
+            }
+            None => (None, "was resumed".to_owned()),
+        },
         Change::Ownership { what, line, .. } => ownership(what, line),
         Change::OrchestratorAppeared(one) => {
             let (id, host) = (plain(one.id.as_str()), plain(&one.record.host));

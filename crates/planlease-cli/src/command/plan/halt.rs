@@ -1,0 +1,107 @@
+//! `plan pause`, `resume`, `cancel` and `archive`.
+
+use clap::Args;
+use planlease::{Halted, core::record::Halt};
+
+use crate::{
+    confirm::ConfirmArgs,
+    exit::Exit,
+    failure::Failure,
+    invocation::Invocation,
+    output::{HaltShown, OutputArgs},
+};
+
+/// Nothing more is started in the plan, by nobody. What is in progress goes on to its end, and the owner stays.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  planlease plan pause release --reason 'the registry is down'\n  planlease plan resume release"
+)]
+pub(crate) struct PauseArgs {
+    /// The plan
+    plan: String,
+    /// Why, for those who wonder
+    #[arg(long, default_value = "no reason given")]
+    reason: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Ends a pause; reopens a plan that was cancelled or archived. The next owner recovers what was in progress.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  planlease plan resume release")]
+pub(crate) struct ResumeArgs {
+    /// The plan
+    plan: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Ends the plan's ownership by force, and nobody can own it any more: what its owner runs is killed as if the ownership were
+/// lost. The records stay as they are. A plan whose tasks are all done is not cancelled: of a cancellation and a completion at
+/// the same moment one wins.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  planlease plan cancel release --reason 'superseded by 1.5' --yes")]
+pub(crate) struct CancelArgs {
+    /// The plan
+    plan: String,
+    /// Why, for those who wonder
+    #[arg(long, default_value = "no reason given")]
+    reason: String,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Puts a plan away that nobody owns: it is listed with `--all` only, and cannot be owned until it is resumed.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  planlease plan archive release\n  planlease plan list --all")]
+pub(crate) struct ArchiveArgs {
+    /// The plan
+    plan: String,
+    /// Why, for those who wonder
+    #[arg(long, default_value = "no reason given")]
+    reason: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl PauseArgs {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let plan = crate::command::plan_name(&self.plan)?;
+        let coordinator = invocation.connect().await?;
+        let halted = coordinator.pause_plan(&plan, &invocation.operator(), &self.reason).await?;
+        invocation.show(self.output.format, &HaltShown::new(plan, Halt::Paused, halted))?;
+        Ok(Exit::Done)
+    }
+}
+
+impl ResumeArgs {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let plan = crate::command::plan_name(&self.plan)?;
+        let changed = invocation.connect().await?.resume_plan(&plan).await?;
+        invocation.show(self.output.format, &HaltShown::resumed(plan, changed))?;
+        Ok(Exit::Done)
+    }
+}
+
+impl CancelArgs {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let plan = crate::command::plan_name(&self.plan)?;
+        self.confirm.by_name(plan.as_str(), &format!("This ends what the owner of {plan} does"))?;
+        let coordinator = invocation.connect().await?;
+        let halted: Halted = coordinator.cancel_plan(&plan, &invocation.operator(), &self.reason).await?;
+        invocation.show(self.output.format, &HaltShown::new(plan, Halt::Cancelled, halted))?;
+        Ok(Exit::Done)
+    }
+}
+
+impl ArchiveArgs {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let plan = crate::command::plan_name(&self.plan)?;
+        let coordinator = invocation.connect().await?;
+        let halted = coordinator.archive_plan(&plan, &invocation.operator(), &self.reason).await?;
+        invocation.show(self.output.format, &HaltShown::new(plan, Halt::Archived, halted))?;
+        Ok(Exit::Done)
+    }
+}

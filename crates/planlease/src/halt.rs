@@ -1,0 +1,168 @@
+//! Stopping a plan: pause and resume, cancel, archive.
+//!
+//! A pause is a key, `halt/pause`, that every start compares as absent: nothing more is started, what runs comes to its end, and
+//! the owner stays. A close is a key, `halt/close`, that every acquisition compares as well, and that is put by the very
+//! transaction that ends the present ownership: from that revision on no owner writes anything. The records stay as they
+//! were; reopening the plan is deleting the key, and the next owner recovers what was in progress.
+
+use planlease_core::{
+    PlanName, Revision,
+    codec::{self, FormatVersion},
+    keys::PlanKey,
+    record::{Ending, Halt, HaltRecord},
+    term,
+};
+use serde_json::Map;
+
+use crate::{
+    coordinator::Coordinator,
+    error::Error,
+    etcd::{Branch, Compare, Op, Transaction},
+    plan::PlanView,
+};
+
+/// How often closing is tried while the plan changes.
+const TRIES: usize = 64;
+
+/// What a command about a plan's halt came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Halted {
+    /// It is so now, since this revision.
+    Done(Revision),
+    /// It was so already; nothing was changed.
+    Unchanged(Box<HaltRecord>),
+}
+
+impl Coordinator {
+    /// Pauses a plan: nothing more is started, by nobody. What is in progress goes on, and the owner stays. One transaction.
+    ///
+    /// # Errors
+    /// [`Error::PlanNotFound`], and as for any request.
+    pub async fn pause_plan(&self, plan: &PlanName, by: &str, why: &str) -> Result<Halted, Error> {
+        let (spec, pause) = (self.layout().of(plan, &PlanKey::Spec), self.layout().of(plan, &PlanKey::Pause));
+        let record = self.halt_record(Halt::Paused, by, why);
+        let txn = Transaction::when([Compare::Exists(spec.clone()), Compare::Created(pause.clone(), None)])
+            .then([Op::Put(pause.clone(), codec::encode(&record)?)])
+            .otherwise([Op::Find(spec), Op::Get(pause)]);
+        let mut reply = self.etcd().settle(&txn).await?;
+        if reply.branch == Branch::Then {
+            return Ok(Halted::Done(reply.revision));
+        }
+        if reply.row().is_none() {
+            return Err(Error::PlanNotFound(plan.clone()));
+        }
+        match reply.row() {
+            Some(entry) => Ok(told(entry.modified, codec::decode(&entry.value)?, &record)),
+            None => Err(Error::outcome_unknown("the plan was resumed at the same time")),
+        }
+    }
+
+    /// Ends a pause, and reopens a plan that was cancelled or archived. `false` if there was nothing to end. One read, one transaction.
+    ///
+    /// # Errors
+    /// [`Error::PlanNotFound`], and as for any request.
+    pub async fn resume_plan(&self, plan: &PlanName) -> Result<bool, Error> {
+        let layout = self.layout();
+        let spec = layout.of(plan, &PlanKey::Spec);
+        let view = self.plan(plan).await?;
+        if view.paused.is_none() && view.closed.is_none() {
+            return Ok(false);
+        }
+        let txn = Transaction::when([Compare::Exists(spec)]).then([Op::DeleteRange(layout.halts(plan))]);
+        match self.etcd().settle(&txn).await?.branch {
+            Branch::Then => Ok(true),
+            Branch::Otherwise => Err(Error::PlanNotFound(plan.clone())),
+        }
+    }
+
+    /// Cancels a plan: its present ownership ends by force in the same transaction, and nobody can own it or start anything
+    /// any more, until it is resumed. Against a completion at the same moment there is one winner: a plan that is finished is
+    /// not cancelled, and the transaction compares that no task was changed since the plan was looked at.
+    ///
+    /// # Errors
+    /// [`Error::PlanFinished`], [`Error::PlanNotFound`], [`Error::TimedOut`] if the plan keeps changing, and as for any request.
+    pub async fn cancel_plan(&self, plan: &PlanName, by: &str, why: &str) -> Result<Halted, Error> {
+        let record = self.halt_record(Halt::Cancelled, by, why);
+        self.close(plan, &record, |view| {
+            if view.summary().is_finished() { Err(Error::PlanFinished(plan.clone())) } else { Ok(()) }
+        })
+        .await
+    }
+
+    /// Puts a plan away: it is not listed any more unless asked for, and cannot be owned until it is resumed.
+    ///
+    /// # Errors
+    /// [`Error::PlanOwned`] if somebody owns it or waits for it, [`Error::PlanNotFound`], and as for any request.
+    pub async fn archive_plan(&self, plan: &PlanName, by: &str, why: &str) -> Result<Halted, Error> {
+        let record = self.halt_record(Halt::Archived, by, why);
+        self.close(plan, &record, |view| match view.line.candidates().first() {
+            Some(first) => Err(Error::PlanOwned { plan: plan.clone(), by: first.name() }),
+            None => Ok(()),
+        })
+        .await
+    }
+
+    fn halt_record(&self, how: Halt, by: &str, why: &str) -> HaltRecord {
+        let (by, at) = (by.to_owned(), self.clock().wall());
+        let why = codec::shorten(why, 1_000);
+        HaltRecord { v: FormatVersion::default(), how, by, at, why, extra: Map::new() }
+    }
+
+    async fn close(
+        &self,
+        plan: &PlanName,
+        record: &HaltRecord,
+        may: impl Fn(&PlanView) -> Result<(), Error>,
+    ) -> Result<Halted, Error> {
+        let layout = self.layout();
+        let close = layout.of(plan, &PlanKey::Close);
+        let value = codec::encode(record)?;
+        for _ in 0..TRIES {
+            let view = self.plan(plan).await?;
+            if let Some((at, present)) = &view.closed
+                && present.how == record.how
+            {
+                return Ok(told(*at, present.clone(), record));
+            }
+            may(&view)?;
+            let mut when = vec![
+                Compare::Modified(close.clone(), view.closed.as_ref().map(|(at, _)| *at)),
+                Compare::NoneWrittenAfter(layout.tasks(plan), view.revision),
+                Compare::Exists(layout.of(plan, &PlanKey::Spec)),
+            ];
+            let mut then = vec![Op::Put(close.clone(), value.clone())];
+            match view.line.owner() {
+                Some((owner, of)) => {
+                    let key = layout.of(plan, &PlanKey::Owner(owner.lease));
+                    let ending = Ending::Forced {
+                        by: record.by.clone(),
+                        reason: format!("cancelled: {}", record.why),
+                    };
+                    let ended = codec::encode(&term::end(of, ending, self.clock().wall()))?;
+                    when.push(Compare::Created(key.clone(), Some(owner.joined)));
+                    then.extend([
+                        Op::Delete(key),
+                        Op::Put(layout.of(plan, &PlanKey::Term), ended.clone()),
+                        Op::Put(layout.of(plan, &PlanKey::PastTerm(of.number)), ended),
+                    ]);
+                }
+                None => when.push(match &view.line.term {
+                    // Nobody has taken over since.
+                    Some((at, _)) => Compare::Modified(layout.of(plan, &PlanKey::Term), Some(*at)),
+                    None => Compare::Created(layout.of(plan, &PlanKey::Term), None),
+                }),
+            }
+            let reply = self.etcd().settle(&Transaction::when(when).then(then)).await?;
+            if reply.branch == Branch::Then {
+                return Ok(Halted::Done(reply.revision));
+            }
+            // Something moved; or an earlier try was carried out, which the next look shows.
+        }
+        Err(Error::TimedOut("the plan keeps changing"))
+    }
+}
+
+/// What is there: by an earlier try of ours whose answer got lost, or by somebody before.
+fn told(at: Revision, present: HaltRecord, ours: &HaltRecord) -> Halted {
+    if present == *ours { Halted::Done(at) } else { Halted::Unchanged(Box::new(present)) }
+}
