@@ -31,4 +31,5 @@ pub mod network;
 pub mod options;
 pub mod run;
 pub mod scenarios;
+pub mod watchdog;
 pub mod world;

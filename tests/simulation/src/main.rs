@@ -12,6 +12,7 @@ use planlease_simulation::{
     REPEATABLE,
     options::Options,
     run::{Outcome, run},
+    watchdog::Watchdog,
 };
 
 /// Runs planlease's real code on a simulated network with faults, one run per seed.
@@ -64,8 +65,9 @@ fn main() -> ExitCode {
             "built without `--cfg tokio_unstable`: a seed is not the same run each time; use `cargo xtask simulate`"
         );
     }
+    let watchdog = Watchdog::start();
     if arguments.scenarios {
-        return scenarios();
+        return scenarios(&watchdog);
     }
     let seeds =
         arguments.seed.map_or(arguments.from..arguments.from + arguments.seeds, |seed| seed..seed + 1);
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         if arguments.seed.is_some() {
             println!("{options:#?}");
         }
+        watchdog.begin(format!("seed {seed}"));
         let mut outcome = run(&options);
         if arguments.twice && run(&options).digest != outcome.digest {
             outcome.violations.push(("repeatable", "the second run of the seed was another one".to_owned()));
@@ -117,9 +120,10 @@ fn main() -> ExitCode {
 }
 
 /// Runs what has found something.
-fn scenarios() -> ExitCode {
+fn scenarios(watchdog: &Watchdog) -> ExitCode {
     let mut broken = 0;
     for scenario in planlease_simulation::scenarios::all() {
+        watchdog.begin(scenario.found);
         let outcome = run(&scenario.options);
         println!("{}: {} violations", scenario.found, outcome.violations.len());
         for (invariant, violation) in outcome.violations.iter().take(5) {

@@ -100,6 +100,17 @@ pub fn all() -> Vec<Scenario> {
                 ..calm(3)
             },
         },
+        Scenario {
+            found: "plans with more ready tasks than there is room for passed the room round for ever, and none used it",
+            options: Options {
+                jobs: 1,
+                clients: 0,
+                plans: 4,
+                tasks_max: 8,
+                operator_meddles: false,
+                ..calm(5)
+            },
+        },
     ]
 }
 
