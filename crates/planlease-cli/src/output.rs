@@ -5,8 +5,10 @@
 
 mod audit;
 mod diagnosis;
+mod findings;
 #[cfg(test)]
 mod fixture;
+mod import;
 mod orchestrator;
 mod owner;
 mod plan;
@@ -30,6 +32,8 @@ pub(crate) use self::diagnosis::Verdict;
 pub(crate) use self::{
     audit::AuditReport,
     diagnosis::{Diagnosis, Finding},
+    findings::{FindingsList, FindingsShown, FindingsWritten},
+    import::{StateImport, StateImports},
     orchestrator::OrchestratorList,
     owner::{OwnerShown, ReleasedShown, TermList},
     plan::{ImportList, PlanDeleted, PlanList, PlanShown},

@@ -60,7 +60,7 @@ pub use error::{Cause, Error};
 pub use feed::{Changes, Feed, RawSnapshot};
 pub use operator::Released;
 pub use ownership::{AcquireOptions, Holder, Loss, Ownership, TryAcquire};
-pub use plan::{Imported, PlanView};
+pub use plan::{Imported, Past, PlanView};
 pub use planlease_core as core;
 pub use recovery::Claimants;
 pub use session::{Identity, MAX_HELD, Progress, Session};

@@ -45,8 +45,13 @@ fn tasks_as_table_and_lines() {
 fn a_task_as_table_and_json() {
     let plan = plan();
     let task = &plan.tasks[&TaskId::new("1.10").unwrap()];
-    let findings =
-        FindingsRecord { v: Default::default(), attempt: 1, text: "one\n\x1b[31mtwo".into(), bytes: 12 };
+    let findings = FindingsRecord {
+        v: Default::default(),
+        attempt: 1,
+        text: "one\n\x1b[31mtwo".into(),
+        bytes: 12,
+        reference: None,
+    };
     let task = TaskShown::new(&plan, task, Some(findings));
     insta::assert_snapshot!(shown(Format::Table, &task) + &shown(Format::Json, &task));
 }
