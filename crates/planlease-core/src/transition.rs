@@ -498,6 +498,19 @@ mod tests {
         );
     }
 
+    /// A task that was in progress elsewhere when its plan was imported.
+    #[test]
+    fn what_nobody_has_claimed_an_owner_or_a_person_can_end() {
+        let mut imported = in_status(TaskStatus::InProgress);
+        imported.claim = Some(Claim { guard: Some(Guard::Import), ..imported.claim.unwrap() });
+        for (role, may) in [(Role::Owner, true), (Role::Operator, true), (Role::Worker, false)] {
+            let done = apply(&imported, &Change::Complete(None), &write(role, 9));
+            assert_eq!(done.is_ok(), may, "{role:?}: {done:?}");
+        }
+        let recovered = apply(&imported, &Change::Lose(OnLost::Retry, "gone".into()), &write(Role::Owner, 9));
+        assert_eq!(recovered.map(|record| record.status), Ok(TaskStatus::Pending));
+    }
+
     #[test]
     fn a_lost_attempt_is_not_a_failed_one() {
         let lost = apply(

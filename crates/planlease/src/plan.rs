@@ -364,10 +364,10 @@ const IMPORT_ID: &str = "import_id";
 const IMPORTED_AT: &str = "imported_at";
 
 /// A record with work behind it, as an import writes it: a claim in it is nobody's, so that it can be recovered.
-fn with_past(past: &TaskRecord, fresh: TaskRecord) -> TaskRecord {
+fn with_past(past: &TaskRecord, fresh: TaskRecord, now: WallTime) -> TaskRecord {
     let mut record = TaskRecord { writer: fresh.writer, op_id: fresh.op_id, ..past.clone() };
     let in_progress = record.status == TaskStatus::InProgress;
-    let since = record.started_at.unwrap_or(WallTime(0));
+    let since = record.started_at.unwrap_or(now);
     let claim = record.claim.take().filter(|_| in_progress);
     record.claim = in_progress.then(|| {
         let by = claim.map_or_else(|| "nobody".to_owned(), |claim| claim.by);
@@ -387,7 +387,8 @@ impl<'a> Import<'a> {
         let random = coordinator.etcd().random();
         let mut marked = spec.clone();
         marked.extra.insert(IMPORT_ID.to_owned(), random.uuid().to_string().into());
-        marked.extra.insert(IMPORTED_AT.to_owned(), coordinator.clock().wall().0.into());
+        let now = coordinator.clock().wall();
+        marked.extra.insert(IMPORTED_AT.to_owned(), now.0.into());
         let (head, parts) = codec::encode_spec(&marked)?;
         let mut puts = Vec::with_capacity(parts.len() + spec.tasks.len() + past.findings.len());
         let writer = Writer { who: importer(), role: Role::Operator, term: None, guard: Guard::Import };
@@ -395,7 +396,7 @@ impl<'a> Import<'a> {
         for task in &spec.tasks {
             let fresh = TaskRecord::new(writer.clone(), random.uuid());
             let record = match past.records.get(&task.id) {
-                Some(record) => with_past(record, fresh),
+                Some(record) => with_past(record, fresh, now),
                 None => fresh,
             };
             puts.push(Op::Put(layout.of(plan, &PlanKey::Task(task.id.clone())), codec::encode(&record)?));

@@ -52,7 +52,7 @@ impl TaskState {
     pub(super) fn of_fields(fields: &Map<String, Value>) -> Self {
         let text = |name: &str| {
             let text = fields.get(name).and_then(Value::as_str);
-            text.map(|text| codec::shorten(text, MAX_TEXT)) // A record is small; the whole is kept with the definition.
+            text.map(fitting)
         };
         let time = |name: &str| fields.get(name).and_then(Value::as_str).and_then(moment::read);
         let status = fields.get("status").and_then(Value::as_str).and_then(status);
@@ -113,6 +113,15 @@ impl TaskState {
     fn retries(&self) -> u32 {
         self.failures.saturating_sub(u32::from(self.status == TaskStatus::Failed))
     }
+}
+
+/// A text cut to what a record can hold beside others, as it is stored, with its escapes. The whole of it is kept with the
+/// definition.
+fn fitting(text: &str) -> String {
+    let fits =
+        |text: &String| serde_json::to_string(text).is_ok_and(|stored| stored.len() <= MAX_TEXT + 1024);
+    let longest = [MAX_TEXT, MAX_TEXT / 2].into_iter().map(|max| codec::shorten(text, max)).find(fits);
+    longest.unwrap_or_else(|| codec::shorten(text, MAX_TEXT / 6)) // No escape has more than six bytes for one.
 }
 
 fn retries_of_fields(fields: &Map<String, Value>) -> u32 {

@@ -234,3 +234,18 @@ fn a_registry_is_history() {
     let Ok(Content::Registry(registry)) = read("r.json", file, Mode::Lenient) else { panic!() };
     assert_eq!((registry.instances.len(), registry.instances[0].pid), (1, Some(7)));
 }
+
+#[test]
+fn texts_of_any_length_can_be_stored_and_come_back() {
+    for filling in ["x", "\"", "\u{1}", "ä"] {
+        let long = filling.repeat(16_500 / filling.len());
+        let document =
+            with(&json!([{"id": "1", "description": long, "status": "failed", "notes": long, "error": long,
+            "skipReason": long}]));
+        let plan = plan(&document);
+        for record in plan.records().values() {
+            planlease_core::codec::encode(record).unwrap();
+        }
+        assert_eq!(plan.document(&name()), document);
+    }
+}
