@@ -158,12 +158,49 @@ fn a_plan_of_planleases_own_makes_a_document_of_the_schema() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&export(&name(), &spec, &records)).unwrap());
 }
 
+/// The predecessor's own schema.
+fn is_valid(document: &Value) -> Result<(), String> {
+    let schema = serde_json::from_str(include_str!("../../../../docs/schema/status.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    validator.validate(document).map_err(|error| error.to_string())
+}
+
+#[test]
+fn whatever_becomes_of_a_plan_is_valid_by_the_predecessors_schema() {
+    let file = "# Plan: Tea\n## Phase 1: Kitchen\n- [ ] 1.1 Boil water\n- [ ] 1.2 Brew (depends: 1.1)\n- [ ] 1.3 Pour\n";
+    let spec = crate::parse("tea.md", file.as_bytes()).unwrap().spec;
+    let fresh = plan::record(&TaskState::of_fields(&serde_json::Map::new()));
+    let started = apply(&fresh, &Change::Start, &write(1_766_600_000_000)).unwrap();
+    let changes = [
+        Change::Complete(Some("hot".into())),
+        Change::Fail("cold".into()),
+        Change::Skip("none".into()),
+        Change::Return("later".into()),
+        Change::Progress("half".into()),
+    ];
+    let mut ends: Vec<TaskRecord> =
+        changes.iter().map(|change| apply(&started, change, &write(1_766_600_001_000)).unwrap()).collect();
+    let again = apply(&ends[1], &Change::Retry("again".into()), &write(1_766_600_002_000)).unwrap();
+    ends.push(again);
+    for end in ends {
+        let records: BTreeMap<TaskId, TaskRecord> = [("1.1", &end), ("1.2", &fresh), ("1.3", &started)]
+            .map(|(task, record)| (id(task), record.clone()))
+            .into();
+        let document = export(&name(), &spec, &records);
+        assert_eq!(is_valid(&document), Ok(()), "{document:#}");
+        let read = plan(&document);
+        assert_eq!(read.derived, []);
+        assert_eq!(read.states[&id("1.1")].status, end.status);
+        assert_eq!(read.states[&id("1.1")].error, end.error);
+    }
+}
+
 #[test]
 fn what_is_no_state_file_is_refused_with_its_place() {
     let whole = serde_json::to_string_pretty(&with(&json!([
         {"id": "1.1", "description": "a", "status": "completed"}, {"id": "1.2", "description": "b", "status": "pending"}])))
     .unwrap();
-    insta::assert_snapshot!(refusal(whole[..whole.len() - 20].as_bytes()));
+    insta::assert_snapshot!(refusal(&whole.as_bytes()[..whole.len() - 20]));
     insta::assert_snapshot!(refusal(b"{\"tasks\": [}"));
     insta::assert_snapshot!(refusal(b"\n  [1]\n"));
     insta::assert_snapshot!(refusal(b"{\"duration\": NaN}"));
