@@ -51,8 +51,9 @@ fn look_at(bytes: &[u8]) {
                 assert_eq!(plan.spec.problems(), []);
                 let document = states::through_the_store(&plan);
                 if mode == Mode::Strict && plan.derived.is_empty() {
-                    let text = std::str::from_utf8(bytes).unwrap().trim_start_matches('\u{feff}');
-                    assert_eq!(serde_json::from_str::<Value>(text).unwrap(), document);
+                    let text =
+                        std::str::from_utf8(bytes).expect("it was read").trim_start_matches('\u{feff}');
+                    assert_eq!(serde_json::from_str::<Value>(text).expect("it was read"), document);
                 }
             }
             Ok(Content::Registry(_)) => {}
