@@ -139,6 +139,22 @@ fn what_has_changed_is_written_anew_and_nothing_else() {
 }
 
 #[test]
+fn what_stays_true_of_a_task_that_has_changed_stays_as_it_was_written() {
+    let plan = plan(&real_shaped());
+    let done =
+        apply(&plan.records()[&id("0.2")], &Change::Complete(None), &write(1_766_600_000_000)).unwrap();
+    let mut records = plan.records();
+    records.insert(id("0.2"), done);
+    let task = &export(&name(), &plan.spec, &records)["tasks"][1];
+    assert_eq!(task["startedAt"], "2025-12-24T04:46:49-06:00", "the same moment, in the file's own words");
+    assert_eq!(
+        (&task["completedAt"], &task["duration"]),
+        (&json!("2025-12-24T18:13:20.000Z"), &json!(26_791_000))
+    );
+    assert_eq!((&task["retryCount"], task.get("lastError")), (&json!(1), None));
+}
+
+#[test]
 fn a_summary_that_disagrees_is_derived_anew_and_told() {
     let mut wrong = real_shaped();
     wrong["summary"] = json!({"totalTasks": 5, "completed": 7, "note": "kept"});
