@@ -11,7 +11,11 @@ mod deps;
 mod dev;
 mod doctor;
 mod estimate;
+pub(crate) mod export;
+mod findings;
 mod hold;
+mod import;
+mod mirror;
 mod next;
 mod orchestrator;
 mod owner;
@@ -73,6 +77,15 @@ pub(crate) enum Command {
     /// Choose between several clusters
     #[command(subcommand)]
     Context(context::ContextCommand),
+    /// Import plans that are under way in the predecessor's files
+    Import(import::ImportArgs),
+    /// Write a plan as the predecessor's status.json
+    Export(export::ExportArgs),
+    /// Keep a status.json as a plan is, for readers that have not moved yet
+    Mirror(mirror::MirrorArgs),
+    /// Store, print and list what tasks have found out
+    #[command(subcommand)]
+    Findings(findings::FindingsCommand),
     /// Print the completions for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -115,6 +128,10 @@ pub(crate) async fn run(command: Command, invocation: &Invocation) -> Result<Exi
         Command::Doctor(args) => args.run(invocation).await,
         Command::Dev(args) => args.run(invocation).await,
         Command::Context(command) => command.run(invocation),
+        Command::Import(args) => args.run(invocation).await,
+        Command::Export(args) => args.run(invocation).await,
+        Command::Mirror(args) => args.run(invocation).await,
+        Command::Findings(command) => command.run(invocation).await,
         Command::Completions(args) => args.run(),
     }
 }

@@ -11,6 +11,7 @@ mod invocation;
 mod logging;
 mod output;
 mod progress;
+mod replace;
 mod settings;
 mod signals;
 

@@ -7,9 +7,11 @@ mod audit;
 mod deps;
 mod diagnosis;
 mod estimate;
+mod findings;
 #[cfg(test)]
 mod fixture;
 mod halt;
+mod import;
 mod next;
 mod orchestrator;
 mod owner;
@@ -40,6 +42,8 @@ pub(crate) use self::{
     estimate::EstimateShown,
     halt::HaltShown,
     next::NextTasks,
+    findings::{FindingsList, FindingsShown, FindingsWritten},
+    import::{StateImport, StateImports},
     orchestrator::OrchestratorList,
     owner::{OwnerShown, ReleasedShown, TermList},
     phases::PhaseList,

@@ -84,5 +84,7 @@ mod tests {
         assert!(!is_orphan(&by_person, &alive));
         by_person.claim = Some(Claim { guard: Some(owner(9)), ..by_person.claim.unwrap() });
         assert!(is_orphan(&by_person, &alive));
+        by_person.claim = Some(Claim { guard: Some(Guard::Import), ..by_person.claim.unwrap() });
+        assert!(is_orphan(&by_person, &alive), "of a process that was never here");
     }
 }

@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    FencingToken, Generation, LeaseId, OrchestratorId, Revision, TermNumber, WallTime, codec::FormatVersion,
+    FencingToken, Generation, LeaseId, OrchestratorId, Revision, TermNumber, WallTime,
+    codec::{self, FormatVersion},
     transition::TaskStatus,
 };
 
@@ -174,7 +175,8 @@ pub enum Guard {
     },
     /// Nobody owns the plan or waits for it.
     Unowned,
-    /// The record was made together with its plan; only imports write so.
+    /// The record was made together with its plan; only imports write so. Behind a claim: what it names was never here, so
+    /// that the task is an orphan from the beginning.
     Import,
 }
 
@@ -413,4 +415,21 @@ pub struct FindingsRecord {
     pub text: String,
     /// How long it was before it was cut, in bytes.
     pub bytes: u64,
+    /// Where the whole of it is, if it is kept elsewhere: a path or an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+impl FindingsRecord {
+    /// The output of an attempt, cut to the size that is kept.
+    #[must_use]
+    pub fn new(attempt: u32, text: &str) -> Self {
+        Self {
+            v: FormatVersion::default(),
+            attempt,
+            text: codec::shorten(text, codec::MAX_FINDINGS),
+            bytes: u64::try_from(text.len()).unwrap_or(u64::MAX),
+            reference: None,
+        }
+    }
 }

@@ -330,6 +330,8 @@ fn held(record: &TaskRecord, write: &Write) -> Result<(), Refusal> {
         (None, Role::Operator | Role::Owner) => true,
         (None, Role::Worker) => false,
         (Some(Guard::Owner { .. }), Role::Operator) => writer.guard == Guard::Unowned,
+        // It came with its plan, from a process that never had a right here.
+        (Some(Guard::Import), Role::Operator | Role::Owner) => true,
         (Some(guard), _) => *guard == writer.guard,
     });
     if holds { Ok(()) } else { Err(Refusal::ClaimedBy { by: claimant(record) }) }
@@ -515,6 +517,19 @@ mod tests {
             apply(&second, &Change::Complete(None), &late),
             Err(Refusal::StaleAttempt { given: 1, present: 2 })
         );
+    }
+
+    /// A task that was in progress elsewhere when its plan was imported.
+    #[test]
+    fn what_nobody_has_claimed_an_owner_or_a_person_can_end() {
+        let mut imported = in_status(TaskStatus::InProgress);
+        imported.claim = Some(Claim { guard: Some(Guard::Import), ..imported.claim.unwrap() });
+        for (role, may) in [(Role::Owner, true), (Role::Operator, true), (Role::Worker, false)] {
+            let done = apply(&imported, &Change::Complete(None), &write(role, 9));
+            assert_eq!(done.is_ok(), may, "{role:?}: {done:?}");
+        }
+        let recovered = apply(&imported, &Change::Lose(OnLost::Retry, "gone".into()), &write(Role::Owner, 9));
+        assert_eq!(recovered.map(|record| record.status), Ok(TaskStatus::Pending));
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod name;
 mod native;
 mod problem;
 mod soundness;
+pub mod state;
 mod text;
 
 use planlease_core::spec::{PlanSpec, Source};

@@ -16,6 +16,16 @@ pub(crate) struct Text<'a> {
 impl<'a> Text<'a> {
     /// Checks the size, decodes UTF-8 and drops a byte order mark.
     pub(crate) fn decode(file: &'a str, bytes: &'a [u8]) -> Result<Self, Problems> {
+        Self::decode_within(file, bytes, MAX_FILE, "plan files")
+    }
+
+    /// As [`Text::decode`], for another kind of file with a bound of its own.
+    pub(crate) fn decode_within(
+        file: &'a str,
+        bytes: &'a [u8],
+        max: usize,
+        kind: &str,
+    ) -> Result<Self, Problems> {
         let refuse = |line, column, message: String, help: &str| {
             let help = Some(help.to_owned());
             Problems::from(Problem {
@@ -27,9 +37,8 @@ impl<'a> Text<'a> {
                 help,
             })
         };
-        if bytes.len() > MAX_FILE {
-            let message =
-                format!("the file has {} bytes; plan files of at most {MAX_FILE} are read", bytes.len());
+        if bytes.len() > max {
+            let message = format!("the file has {} bytes; {kind} of at most {max} are read", bytes.len());
             return Err(refuse(1, 1, message, "Split the plan, or keep long texts in files of their own."));
         }
         let text = match std::str::from_utf8(bytes) {

@@ -6,7 +6,7 @@
 use planlease_core::{
     FencingToken, LeaseId, OrchestratorId, PlanName, Revision, TaskId, TermNumber,
     change::Entry,
-    codec::{self, FormatVersion},
+    codec,
     keys::{Key, PlanKey},
     record::{FindingsRecord, Guard, HaltRecord, Role, TaskRecord, Writer},
     transition::{self, Change, Write},
@@ -311,15 +311,28 @@ impl Authority {
     /// [`Error::OwnershipLost`] if the right is gone, [`Error::TaskNotFound`], [`Error::TimedOut`] if others keep writing, and as
     /// for any request.
     pub async fn write_findings(&self, task: &TaskId, attempt: u32, text: &str) -> Result<(), Error> {
+        self.store_findings(task, &FindingsRecord::new(attempt, text)).await
+    }
+
+    /// Stores where the output of a task is kept, with a text about it. As [`Authority::write_findings`] otherwise.
+    ///
+    /// # Errors
+    /// As [`Authority::write_findings`].
+    pub async fn write_reference(
+        &self,
+        task: &TaskId,
+        attempt: u32,
+        text: &str,
+        reference: &str,
+    ) -> Result<(), Error> {
+        let reference = Some(reference.to_owned());
+        self.store_findings(task, &FindingsRecord { reference, ..FindingsRecord::new(attempt, text) }).await
+    }
+
+    async fn store_findings(&self, task: &TaskId, findings: &FindingsRecord) -> Result<(), Error> {
         self.ensure_live()?;
         let layout = self.coordinator.layout();
-        let findings = FindingsRecord {
-            v: FormatVersion::default(),
-            attempt,
-            text: codec::shorten(text, codec::MAX_FINDINGS),
-            bytes: u64::try_from(text.len()).unwrap_or(u64::MAX),
-        };
-        let value = codec::encode_within(&findings, 2 * codec::MAX_VALUE)?;
+        let value = codec::encode_within(findings, 2 * codec::MAX_VALUE)?;
         let key = layout.of(&self.plan, &PlanKey::Findings(task.clone()));
         let record = layout.of(&self.plan, &PlanKey::Task(task.clone()));
         let mut seen = self.etcd_row(&key).await?;

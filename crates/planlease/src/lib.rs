@@ -62,7 +62,7 @@ pub use feed::{Changes, Feed, RawSnapshot};
 pub use halt::Halted;
 pub use operator::Released;
 pub use ownership::{AcquireOptions, Holder, Loss, Ownership, TryAcquire};
-pub use plan::{Imported, PlanView};
+pub use plan::{Imported, Past, PlanView};
 pub use planlease_core as core;
 pub use recovery::Claimants;
 pub use session::{Identity, MAX_HELD, Progress, Session};

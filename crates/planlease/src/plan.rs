@@ -6,13 +6,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use planlease_core::{
-    LeaseId, PlanName, Revision, Summary, TaskId,
+    LeaseId, PlanName, Revision, Summary, TaskId, WallTime,
     change::Entry,
     codec::{self, FormatVersion},
     graph::Graph,
     keys::{Key, KeyRange, PlanKey},
     order::Wait,
-    record::{FindingsRecord, Guard, HaltRecord, ImportRecord, Role, TaskRecord, Writer},
+    record::{Claim, FindingsRecord, Guard, HaltRecord, ImportRecord, Role, TaskRecord, Writer},
     spec::PlanSpec,
     term::{Candidate, Line},
     transition::TaskStatus,
@@ -113,6 +113,16 @@ pub enum Imported {
     Unchanged,
 }
 
+/// What a plan that is imported has behind it already: work that was done elsewhere.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// The records of tasks that are not as new. Who writes them, and under which id, is the import's to say; so is that a
+    /// task in progress is claimed by nobody who is alive, and will be recovered by the plan's first owner.
+    pub records: BTreeMap<TaskId, TaskRecord>,
+    /// The outputs of tasks, and others that are kept under a name of their own.
+    pub findings: BTreeMap<TaskId, FindingsRecord>,
+}
+
 impl Coordinator {
     /// Makes a plan. However many do it at once, and wherever one of them dies, the plan appears once and whole, or not
     /// at all. A plan of up to about 100 tasks takes one transaction, and a lease around it; `progress` is told how many tasks of
@@ -131,11 +141,28 @@ impl Coordinator {
         spec: &PlanSpec,
         progress: impl FnMut(usize),
     ) -> Result<Imported, Error> {
+        self.import_with(plan, spec, &Past::default(), progress).await
+    }
+
+    /// Makes a plan that is under way already. As [`Coordinator::import`] otherwise.
+    ///
+    /// # Errors
+    /// As [`Coordinator::import`].
+    ///
+    /// # Cancel safety
+    /// As [`Coordinator::import`].
+    pub async fn import_with(
+        &self,
+        plan: &PlanName,
+        spec: &PlanSpec,
+        past: &Past,
+        progress: impl FnMut(usize),
+    ) -> Result<Imported, Error> {
         let problems = spec.problems();
         if !problems.is_empty() {
             return Err(Error::Unsound(problems));
         }
-        let import = Import::new(self, plan, spec)?;
+        let import = Import::new(self, plan, spec, past)?;
         // All that an import writes first hangs on a session: a request that arrives after the import is over finds no
         // lease, and is refused, whatever has become of the plan since.
         let session = self.open_unregistered_session(Identity::of_process()).await?;
@@ -288,6 +315,23 @@ impl Coordinator {
         reply.row().map(|entry| codec::decode(&entry.value)).transpose().map_err(Error::from)
     }
 
+    /// Reads the outputs of all tasks of a plan, and those that are kept under a name of their own, at one revision.
+    ///
+    /// # Errors
+    /// [`Error::PlanNotFound`], and as for any read.
+    pub async fn all_findings(&self, plan: &PlanName) -> Result<BTreeMap<TaskId, FindingsRecord>, Error> {
+        let layout = self.layout();
+        let spec = Transaction::default().then([Op::Find(layout.of(plan, &PlanKey::Spec))]);
+        let mut reply = self.etcd().settle(&spec).await?;
+        reply.row().ok_or_else(|| Error::PlanNotFound(plan.clone()))?;
+        let page = self.etcd().scan(&layout.findings(plan), Some(reply.revision)).await?;
+        let found = page.rows.iter().filter_map(|(key, entry)| match layout.parse(key)? {
+            Key::Plan(_, PlanKey::Findings(name)) => Some((name, &entry.value)),
+            _ => None,
+        });
+        found.map(|(name, value)| Ok((name, codec::decode(value)?))).collect()
+    }
+
     pub(crate) async fn task_entry(&self, plan: &PlanName, task: &TaskId) -> Result<Option<Entry>, Error> {
         let key = self.layout().of(plan, &PlanKey::Task(task.clone()));
         let mut reply = self.etcd().settle(&Transaction::default().then([Op::Get(key)])).await?;
@@ -354,21 +398,53 @@ struct Import<'a> {
 /// The field of a definition that tells one import from another, so that one whose answer got lost is recognised.
 const IMPORT_ID: &str = "import_id";
 
+/// The field of a definition that says when it was imported, for people.
+const IMPORTED_AT: &str = "imported_at";
+
+/// A record with work behind it, as an import writes it: a claim in it is nobody's, so that it can be recovered.
+fn with_past(past: &TaskRecord, fresh: TaskRecord, now: WallTime) -> TaskRecord {
+    let mut record = TaskRecord { writer: fresh.writer, op_id: fresh.op_id, ..past.clone() };
+    let in_progress = record.status == TaskStatus::InProgress;
+    let since = record.started_at.unwrap_or(now);
+    let claim = record.claim.take().filter(|_| in_progress);
+    record.claim = in_progress.then(|| {
+        let by = claim.map_or_else(|| "nobody".to_owned(), |claim| claim.by);
+        Claim::new(by, Some(Guard::Import), None, since)
+    });
+    record
+}
+
 impl<'a> Import<'a> {
-    fn new(coordinator: &'a Coordinator, plan: &'a PlanName, spec: &'a PlanSpec) -> Result<Self, Error> {
+    fn new(
+        coordinator: &'a Coordinator,
+        plan: &'a PlanName,
+        spec: &'a PlanSpec,
+        past: &Past,
+    ) -> Result<Self, Error> {
         let layout = coordinator.layout();
         let random = coordinator.etcd().random();
         let mut marked = spec.clone();
         marked.extra.insert(IMPORT_ID.to_owned(), random.uuid().to_string().into());
+        let now = coordinator.clock().wall();
+        marked.extra.insert(IMPORTED_AT.to_owned(), now.0.into());
         let (head, parts) = codec::encode_spec(&marked)?;
-        let mut puts = Vec::with_capacity(parts.len() + spec.tasks.len());
+        let mut puts = Vec::with_capacity(parts.len() + spec.tasks.len() + past.findings.len());
+        let writer = Writer { who: importer(), role: Role::Operator, term: None, guard: Guard::Import };
+        // The tasks first: whatever a dead import leaves behind, a task is among it, by which the next one knows.
+        for task in &spec.tasks {
+            let fresh = TaskRecord::new(writer.clone(), random.uuid());
+            let record = match past.records.get(&task.id) {
+                Some(record) => with_past(record, fresh, now),
+                None => fresh,
+            };
+            puts.push(Op::Put(layout.of(plan, &PlanKey::Task(task.id.clone())), codec::encode(&record)?));
+        }
         for (n, part) in (1u32..).zip(parts) {
             puts.push(Op::Put(layout.of(plan, &PlanKey::SpecPart(n)), part));
         }
-        let writer = Writer { who: importer(), role: Role::Operator, term: None, guard: Guard::Import };
-        for task in &spec.tasks {
-            let record = TaskRecord::new(writer.clone(), random.uuid());
-            puts.push(Op::Put(layout.of(plan, &PlanKey::Task(task.id.clone())), codec::encode(&record)?));
+        for (name, findings) in &past.findings {
+            let value = codec::encode_within(findings, 2 * codec::MAX_VALUE)?;
+            puts.push(Op::Put(layout.of(plan, &PlanKey::Findings(name.clone())), value));
         }
         Ok(Self { coordinator, plan, spec, head, puts })
     }
@@ -413,7 +489,6 @@ impl<'a> Import<'a> {
             Marked::Done(imported) => return Ok(imported),
         };
         let marked = || Compare::Created(self.key(&PlanKey::Import), Some(mark));
-        let parts = self.puts.len() - self.spec.tasks.len();
         let mut written = 0;
         while written < self.puts.len() {
             let chunk = chunk(&self.puts[written..]);
@@ -422,7 +497,7 @@ impl<'a> Import<'a> {
                 return Err(Error::SessionLost(session.lost().await));
             }
             written += chunk.len();
-            progress(written.saturating_sub(parts));
+            progress(written.min(self.spec.tasks.len()));
         }
         let spec = self.key(&PlanKey::Spec);
         let txn = Transaction::when([marked(), Compare::Created(spec.clone(), None)])

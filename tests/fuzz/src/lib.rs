@@ -13,6 +13,7 @@ pub mod panics;
 pub mod plans;
 pub mod protobuf;
 pub mod records;
+pub mod states;
 
 /// How many random bytes a structured input may be made of. What is left when they are used up is all zeros: the first
 /// variant, the empty list. bolero's own limit of 4 KiB is used up by a few nested values.

@@ -15,6 +15,7 @@ mod hold;
 mod local;
 mod mayhem;
 mod measure;
+mod migration;
 mod pause;
 mod refusals;
 mod rush;
@@ -39,7 +40,9 @@ fn main() -> std::process::ExitCode {
         .shared(election::cases())
         .shared(pause::cases())
         .shared(writers::cases())
+        .shared(migration::cases())
         .alone(mayhem::cases())
+        .alone(migration::alone_cases())
         .alone(durable::cases())
         .alone(refusals::cases())
         .plain(refusals::plain_cases())

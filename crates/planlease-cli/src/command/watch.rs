@@ -1,6 +1,6 @@
 //! `watch`: every change as it happens, or from a revision on.
 
-mod feed;
+pub(super) mod feed;
 mod reader;
 
 use std::collections::BTreeSet;

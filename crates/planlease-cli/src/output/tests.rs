@@ -45,8 +45,13 @@ fn tasks_as_table_and_lines() {
 fn a_task_as_table_and_json() {
     let plan = plan();
     let task = &plan.tasks[&TaskId::new("1.10").unwrap()];
-    let findings =
-        FindingsRecord { v: Default::default(), attempt: 1, text: "one\n\x1b[31mtwo".into(), bytes: 12 };
+    let findings = FindingsRecord {
+        v: Default::default(),
+        attempt: 1,
+        text: "one\n\x1b[31mtwo".into(),
+        bytes: 12,
+        reference: None,
+    };
     let task = TaskShown::new(&plan, task, Some(findings));
     insta::assert_snapshot!(shown(Format::Table, &task) + &shown(Format::Json, &task));
 }
@@ -106,5 +111,55 @@ fn a_plan_file_as_json_is_what_was_parsed_and_nothing_else() {
     assert_eq!(
         value["tasks"][1],
         serde_json::json!({"id": "1.2", "phase": "1", "description": "Do 1.2", "depends_on": ["1.1"]})
+    );
+}
+
+/// A state file with something of everything that is told about one.
+const STATE: &[u8] = br#"{
+  "planPath": "docs/plans/tea.md",
+  "planName": "Tea",
+  "createdAt": "2025-12-24T04:16:52.582Z",
+  "tasks": [
+    {"id": "1.1", "description": "Boil", "status": "completed", "notes": true},
+    {"id": "1.2", "description": "Brew", "status": "in_progress", "dependencies": ["1.1"]},
+    {"id": "1.2", "description": "Brew", "status": "pending"}
+  ],
+  "summary": {"completed": 7}
+}"#;
+
+#[test]
+fn imports_of_the_predecessors_files_as_table_and_lines() {
+    use planlease_core::PlanName;
+    use planlease_formats::state::{self, Content, Mode};
+    let read = |file: &[u8]| state::read("tea/status.json", file, Mode::Lenient).unwrap();
+    let Content::Plan(plan) = read(STATE) else { panic!() };
+    let instance = br#"{"instances": [{"id": "orch-1", "pid": 7, "plan_path": "docs/plans/tea.md", "status": "running"}]}"#;
+    let Content::Registry(registry) = read(instance) else { panic!() };
+    let mut imports = StateImports::default();
+    let import = |outcome| StateImport::new(PlanName::new("tea").unwrap(), "tea/status.json", &plan, outcome);
+    imports.add(import("created").at(planlease_core::Revision::from_wire(7).unwrap()).with_findings(2, &[]));
+    imports.add(
+        import("refused")
+            .differing(vec!["tasks[1.1].status: \"pending\" is there, \"completed\" in the file".into()]),
+    );
+    imports.add_registry("orchestrator-registry.json", &registry);
+    insta::assert_snapshot!(shown(Format::Table, &imports) + &shown(Format::Jsonl, &imports));
+}
+
+#[test]
+fn findings_as_table_and_lines() {
+    use planlease_core::PlanName;
+    let long =
+        FindingsRecord { reference: Some("long.md".into()), ..FindingsRecord::new(2, &"x".repeat(50_000)) };
+    let found = [("1.1", FindingsRecord::new(1, "short")), ("summary", long)];
+    let found = found.map(|(name, found)| (TaskId::new(name).unwrap(), found)).into();
+    let list = FindingsList::new(PlanName::new("tea").unwrap(), found);
+    let one = FindingsShown::new(
+        PlanName::new("tea").unwrap(),
+        TaskId::new("1.1").unwrap(),
+        FindingsRecord::new(1, "short"),
+    );
+    insta::assert_snapshot!(
+        shown(Format::Table, &list) + &shown(Format::Jsonl, &list) + &shown(Format::Json, &one)
     );
 }

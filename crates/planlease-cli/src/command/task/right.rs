@@ -14,7 +14,7 @@ use crate::{
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Right {
+pub(in crate::command) enum Right {
     /// That of the owner, for this attempt if it is about the very task that the process was started for.
     Delegated(Delegation, Option<u32>),
     /// That of a person.
@@ -23,7 +23,11 @@ pub(super) enum Right {
 
 impl Right {
     /// The right that this process has to a task. A delegation for another plan is none for this one.
-    pub(super) fn of(invocation: &Invocation, plan: &PlanName, task: &TaskId) -> Result<Self, Failure> {
+    pub(in crate::command) fn of(
+        invocation: &Invocation,
+        plan: &PlanName,
+        task: &TaskId,
+    ) -> Result<Self, Failure> {
         match delegation(invocation.environment())? {
             Some(delegation) if delegation.plan == *plan => {
                 let attempt = attempt(invocation.environment(), task);
@@ -34,12 +38,12 @@ impl Right {
     }
 
     /// Whether it hangs on an ownership that will not come back.
-    pub(super) fn is_delegated(&self) -> bool {
+    pub(in crate::command) fn is_delegated(&self) -> bool {
         matches!(self, Self::Delegated(..))
     }
 
     /// The attempt that it is about.
-    pub(super) fn attempt(&self) -> Option<u32> {
+    pub(in crate::command) fn attempt(&self) -> Option<u32> {
         match self {
             Self::Delegated(_, attempt) => *attempt,
             Self::Operator(_) => None,
@@ -47,7 +51,11 @@ impl Right {
     }
 
     /// The right as the library wants it, for the plan as it was seen.
-    pub(super) fn authority(&self, coordinator: &Coordinator, view: &PlanView) -> Result<Authority, Error> {
+    pub(in crate::command) fn authority(
+        &self,
+        coordinator: &Coordinator,
+        view: &PlanView,
+    ) -> Result<Authority, Error> {
         match self {
             Self::Delegated(delegation, _) => Ok(coordinator.delegated(delegation)),
             Self::Operator(who) => coordinator.operator(view, who),

@@ -20,7 +20,7 @@ const LIST_AGAIN: Duration = Duration::from_secs(1);
 
 /// What there is to tell.
 #[derive(Debug)]
-pub(super) enum News {
+pub(in crate::command) enum News {
     /// Something changed.
     Changes(ChangeSet),
     /// The connection broke, and why. Told once, however long that lasts.
@@ -31,7 +31,7 @@ pub(super) enum News {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Feed {
+pub(in crate::command) struct Feed {
     coordinator: Coordinator,
     store: Store,
     changes: Changes,
@@ -42,7 +42,10 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Begins with everything as it was at this revision, or as it is now.
-    pub(super) async fn open(coordinator: Coordinator, from: Option<Revision>) -> Result<Self, Failure> {
+    pub(in crate::command) async fn open(
+        coordinator: Coordinator,
+        from: Option<Revision>,
+    ) -> Result<Self, Failure> {
         let everything = coordinator.layout().everything();
         let list = match from {
             None => coordinator.snapshot(&everything).await?,
@@ -64,12 +67,12 @@ impl Feed {
     }
 
     /// Everything as of what was told last.
-    pub(super) fn snapshot(&self) -> &Snapshot {
+    pub(in crate::command) fn snapshot(&self) -> &Snapshot {
         self.store.snapshot()
     }
 
     /// Waits for what comes next.
-    pub(super) async fn next(&mut self) -> Result<News, Failure> {
+    pub(in crate::command) async fn next(&mut self) -> Result<News, Failure> {
         loop {
             while let Some(raw) = self.ahead.pop_front() {
                 if let Some(set) = self.store.apply(&raw) {

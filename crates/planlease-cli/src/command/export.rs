@@ -1,0 +1,52 @@
+//! `export`: a plan as the predecessor's `status.json`.
+
+use std::path::Path;
+
+use clap::Args;
+use planlease::PlanView;
+use planlease_formats::state;
+use serde_json::Value;
+
+use crate::{exit::Exit, failure::Failure, invocation::Invocation, output, replace};
+
+/// Writes a plan as the predecessor's `status.json`, as it is at one revision.
+///
+/// A plan that was imported from such a file, and not changed since, gives an equal document: every field that was there,
+/// known or not. What has changed since is written anew, and so are the counts of the summary. A plan that planlease made
+/// gives a document that the same readers understand.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  planlease export release\n  planlease export release -O docs/plan-outputs/release/status.json\n  planlease export release | jq .summary"
+)]
+pub(crate) struct ExportArgs {
+    /// The plan
+    plan: String,
+    /// The file to write, in one step [default: standard output]
+    #[arg(short = 'O', long, value_name = "FILE")]
+    file: Option<String>,
+}
+
+impl ExportArgs {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let plan = super::plan_name(&self.plan)?;
+        let view = invocation.connect().await?.plan(&plan).await?;
+        let text = text(&document(&view))?;
+        match &self.file {
+            Some(file) => replace::file(Path::new(file), text.as_bytes())?,
+            None => output::print(&text)?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// The document of a plan.
+pub(crate) fn document(view: &PlanView) -> Value {
+    let records = view.tasks.iter().map(|(id, task)| (id.clone(), task.record.clone()));
+    state::export(&view.name, &view.spec, &records.collect())
+}
+
+/// A document as the predecessor writes it: indented, with a line break at its end.
+pub(crate) fn text(document: &Value) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(document).map_err(|error| Failure::json(&error))?;
+    Ok(text + "\n")
+}

@@ -1,0 +1,166 @@
+//! `mirror`: keeps a `status.json` as the plan is, for readers that have not moved yet.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use planlease::{Coordinator, Error, core::PlanName};
+use planlease_watcher::Snapshot;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{
+    export,
+    watch::feed::{Feed, News},
+};
+use crate::{exit::Exit, failure::Failure, invocation::Invocation, output, replace, signals::Signals};
+
+/// How long changes are collected before the file is written: many tasks that change at once are one write.
+const COLLECT: Duration = Duration::from_millis(100);
+
+/// How long the last look at the plan may take when the mirror is asked to end.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+
+/// Keeps a file as the predecessor's `status.json` of a plan, from now on, until it is stopped.
+///
+/// The file is replaced in one step whenever the plan has changed: who reads it sees the plan as it was at one revision, never
+/// half of it. Changes that come at once are written at once. Ctrl-C and SIGTERM end it after one last look at the plan.
+///
+/// The mirror is for reading: what others write into the file changes no plan, and is written over.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  planlease mirror release docs/plan-outputs/release/status.json\n  planlease mirror release status.json --once"
+)]
+pub(crate) struct MirrorArgs {
+    /// The plan
+    plan: String,
+    /// The file; its folder has to be there
+    file: PathBuf,
+    /// Write it once, as the plan is now, and end
+    #[arg(long)]
+    once: bool,
+}
+
+/// The file, and what it holds.
+struct Mirror<'a> {
+    plan: PlanName,
+    file: &'a Path,
+    written: Option<Value>,
+}
+
+impl MirrorArgs {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let plan = super::plan_name(&self.plan)?;
+        let mut signals = Signals::take()?;
+        let coordinator = invocation.connect().await?;
+        let mut mirror = Mirror { plan, file: &self.file, written: None };
+        mirror.ensure_ours(&coordinator).await?;
+        if self.once {
+            mirror.look(&coordinator).await?;
+            return Ok(Exit::Done);
+        }
+        tokio::select! {
+            biased; // What ends it by itself says more than a signal.
+            ended = mirror.follow(coordinator.clone()) => return ended,
+            () = signals.next() => {}
+        }
+        tokio::select! {
+            biased; // A second signal insists.
+            () = signals.next() => return Ok(Exit::Stopped),
+            looked = tokio::time::timeout(LAST_LOOK, mirror.look(&coordinator)) => match looked {
+                Ok(looked) => looked?,
+                Err(_) => {
+                    let what = format!("{} may lack the last changes of {}: no server answers", self.file.display(), mirror.plan);
+                    return Err(Failure::new(Exit::Unreachable, what)
+                        .remedy("Run it with --once when one does."));
+                }
+            },
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl Mirror<'_> {
+    /// Refuses to write over the state of another plan.
+    async fn ensure_ours(&self, coordinator: &Coordinator) -> Result<(), Failure> {
+        let view = coordinator.plan(&self.plan).await?;
+        let Ok(bytes) = std::fs::read(self.file) else { return Ok(()) };
+        let Ok(present) = serde_json::from_slice::<Value>(&bytes) else { return Ok(()) };
+        let document = export::document(&view);
+        let path = |document: &Value| document.get("planPath").and_then(Value::as_str).map(str::to_owned);
+        match (path(&present), path(&document)) {
+            (Some(other), Some(own)) if other != own => {
+                let what = format!(
+                    "{} is the state of {other}, and the plan {} is of {own}",
+                    self.file.display(),
+                    self.plan
+                );
+                Err(Failure::new(Exit::PlanExists, what)
+                    .meaning("It was not written over.")
+                    .remedy("Name another file, or take this one away."))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the plan as it is now.
+    async fn look(&mut self, coordinator: &Coordinator) -> Result<(), Failure> {
+        let view = coordinator.plan(&self.plan).await?;
+        self.write(export::document(&view))
+    }
+
+    /// Writes every change, until the plan is gone.
+    async fn follow(&mut self, coordinator: Coordinator) -> Result<Exit, Failure> {
+        let mut feed = Feed::open(coordinator, None).await?;
+        loop {
+            self.write_seen(feed.snapshot())?;
+            if !self.changed(&mut feed).await? {
+                continue;
+            }
+            let deadline = Instant::now() + COLLECT;
+            while let Ok(more) = tokio::time::timeout_at(deadline, self.changed(&mut feed)).await {
+                more?;
+            }
+        }
+    }
+
+    /// Waits for news; whether they are about this plan.
+    async fn changed(&self, feed: &mut Feed) -> Result<bool, Failure> {
+        match feed.next().await? {
+            News::Changes(set) => {
+                Ok(set.resynced || set.changes.iter().any(|change| change.plan() == Some(&self.plan)))
+            }
+            News::Broken(why) => {
+                output::tell(&format!(
+                    "the connection broke ({why}); the file stays as it is until there is another"
+                ));
+                Ok(false)
+            }
+            News::Mended => {
+                output::tell("connected again");
+                Ok(false)
+            }
+        }
+    }
+
+    fn write_seen(&mut self, seen: &Snapshot) -> Result<(), Failure> {
+        match seen.plan(&self.plan) {
+            Some(plan) => self.write(export::document(&plan.to_view(seen.revision()))),
+            None => {
+                let failure = Failure::from(Error::PlanNotFound(self.plan.clone()));
+                Err(failure.meaning(format!("{} stays as it is.", self.file.display())))
+            }
+        }
+    }
+
+    /// Writes the document, unless that is what was written last.
+    fn write(&mut self, document: Value) -> Result<(), Failure> {
+        if self.written.as_ref() != Some(&document) {
+            replace::file(self.file, export::text(&document)?.as_bytes())?;
+            self.written = Some(document);
+        }
+        Ok(())
+    }
+}
