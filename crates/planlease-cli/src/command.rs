@@ -9,6 +9,7 @@ mod context;
 mod demo;
 mod dev;
 mod doctor;
+mod fence;
 mod hold;
 mod orchestrator;
 mod owner;
@@ -18,6 +19,7 @@ mod run;
 mod status;
 mod task;
 mod watch;
+mod worktree;
 
 use clap::Subcommand;
 use planlease::core::{PlanName, TaskId};
@@ -49,6 +51,12 @@ pub(crate) enum Command {
     /// See which orchestrators are alive
     #[command(subcommand)]
     Orchestrator(orchestrator::OrchestratorCommand),
+    /// Make worktrees for tasks, and clear away what nobody owns any more, without losing work
+    #[command(subcommand)]
+    Worktree(worktree::WorktreeCommand),
+    /// Let resources outside etcd refuse former owners, by their fencing tokens
+    #[command(subcommand)]
+    Fence(fence::FenceCommand),
     /// Check the whole history against the protocol's promises
     Audit(audit::AuditArgs),
     /// Look whether everything is as it should be, and say what to do if not
@@ -91,6 +99,8 @@ pub(crate) async fn run(command: Command, invocation: &Invocation) -> Result<Exi
         Command::Task(command) => command.run(invocation).await,
         Command::Owner(command) => command.run(invocation).await,
         Command::Orchestrator(command) => command.run(invocation).await,
+        Command::Worktree(command) => command.run(invocation).await,
+        Command::Fence(command) => command.run(invocation),
         Command::Audit(args) => args.run(invocation).await,
         Command::Doctor(args) => args.run(invocation).await,
         Command::Dev(args) => args.run(invocation).await,

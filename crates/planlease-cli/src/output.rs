@@ -5,6 +5,7 @@
 
 mod audit;
 mod diagnosis;
+mod fence;
 #[cfg(test)]
 mod fixture;
 mod orchestrator;
@@ -18,6 +19,7 @@ mod table;
 mod task;
 mod time;
 mod watch;
+mod worktree;
 
 use std::io::{self, Write as _};
 
@@ -30,6 +32,7 @@ pub(crate) use self::diagnosis::Verdict;
 pub(crate) use self::{
     audit::AuditReport,
     diagnosis::{Diagnosis, Finding},
+    fence::{FenceChecked, FenceList, Highest},
     orchestrator::OrchestratorList,
     owner::{OwnerShown, ReleasedShown, TermList},
     plan::{ImportList, PlanDeleted, PlanList, PlanShown},
@@ -41,6 +44,7 @@ pub(crate) use self::{
     task::{TaskList, TaskShown, TaskUpdate, describe as describe_task},
     time::Time,
     watch::{ChangesShown, SnapshotShown},
+    worktree::{Tidied, WorktreeList, WorktreeShown, WorktreesTidied},
 };
 use crate::{exit::Exit, failure::Failure};
 

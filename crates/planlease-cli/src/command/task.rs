@@ -1,6 +1,6 @@
 //! `task`: looking at tasks, and changing them by hand or from a command that a plan runs.
 
-mod right;
+pub(super) mod right;
 mod update;
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser as _};

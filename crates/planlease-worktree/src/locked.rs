@@ -1,0 +1,91 @@
+//! A repository under its lock: only here is anything in it changed.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    error::Error,
+    git::{Git, line},
+    repository::Repository,
+    site::Site,
+};
+
+/// See the module. Dropping it gives the lock back, once every git that was started under it has ended.
+#[derive(Debug)]
+pub struct Locked {
+    repository: Repository,
+    file: File,
+}
+
+impl Locked {
+    pub(crate) fn new(repository: Repository, file: File) -> Self {
+        Self { repository, file }
+    }
+
+    /// The repository.
+    #[must_use]
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The commit that a name stands for.
+    ///
+    /// # Errors
+    /// [`Error::Git`] if it is none.
+    pub async fn commit(&self, name: &str) -> Result<String, Error> {
+        let name = format!("{name}^{{commit}}");
+        let said = self.git()?.args(["rev-parse", "--verify", "--end-of-options", &name]).run().await?;
+        Ok(line(&said))
+    }
+
+    /// Refuses a name that no branch can have, and one that a branch has.
+    ///
+    /// # Errors
+    /// [`Error::BranchExists`], [`Error::Git`].
+    pub async fn check_branch(&self, branch: &str) -> Result<(), Error> {
+        self.git()?.args(["check-ref-format", "--branch", branch]).run().await?;
+        let reference = format!("refs/heads/{branch}");
+        match self.tip(&reference).await? {
+            Some(_) => Err(Error::BranchExists(branch.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// The commit that a reference is at, if it is there.
+    pub(crate) async fn tip(&self, reference: &str) -> Result<Option<String>, Error> {
+        let said = self.git()?.args(["rev-parse", "--verify", "--quiet", reference]).ask().await?;
+        Ok(said.map(|said| line(&said)))
+    }
+
+    /// git in the common folder, with the lock.
+    pub(crate) fn git(&self) -> Result<Git, Error> {
+        Git::at(self.repository.common(), Some(&self.file))
+    }
+
+    /// git's own folder of the worktree, if it has one: by the reason of its lock, or once that is gone, by the path.
+    pub(crate) fn admin(&self, site: &Site) -> Result<Option<PathBuf>, Error> {
+        let all = self.repository.common().join("worktrees");
+        let entries = match fs::read_dir(&all) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("cannot read", all)(error)),
+        };
+        let reason = site.reason();
+        for entry in entries {
+            let admin = entry.map_err(Error::io("cannot read", &all))?.path();
+            let says = |name: &str| fs::read_to_string(admin.join(name)).unwrap_or_default();
+            let locked = says("locked");
+            let ours = if locked.is_empty() {
+                Path::new(says("gitdir").trim_end()) == site.path.join(".git")
+            } else {
+                locked.trim_end() == reason
+            };
+            if ours {
+                return Ok(Some(admin));
+            }
+        }
+        Ok(None)
+    }
+}
