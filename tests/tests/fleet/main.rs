@@ -10,6 +10,7 @@
 mod crash;
 mod durable;
 mod election;
+mod fence;
 mod handover;
 mod hold;
 mod local;
@@ -19,6 +20,7 @@ mod pause;
 mod refusals;
 mod rush;
 mod spec;
+mod worktree;
 mod writer;
 mod writers;
 
@@ -39,6 +41,8 @@ fn main() -> std::process::ExitCode {
         .shared(election::cases())
         .shared(pause::cases())
         .shared(writers::cases())
+        .shared(worktree::cases())
+        .shared(fence::cases())
         .alone(mayhem::cases())
         .alone(durable::cases())
         .alone(refusals::cases())

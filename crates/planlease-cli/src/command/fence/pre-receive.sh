@@ -31,4 +31,5 @@ if [ -z "$token" ]; then
   exit 1
 fi
 
-exec planlease fence check "$resource" --token "$token" --state "$(git rev-parse --absolute-git-dir)/planlease-fence"
+state=$(git rev-parse --absolute-git-dir)/planlease-fence
+exec planlease fence check "$resource" --token "$token" --state "$state" > /dev/null
