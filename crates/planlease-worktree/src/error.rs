@@ -54,6 +54,9 @@ pub enum Error {
     /// There is something at the path.
     #[error("there is something at {} already", .0.display())]
     InTheWay(PathBuf),
+    /// No branch can have that name.
+    #[error("{0:?} cannot be the name of a branch")]
+    BadBranch(String),
     /// There is a branch of that name.
     #[error("there is a branch {0} already")]
     BranchExists(String),

@@ -44,7 +44,7 @@ impl Locked {
             self.look_for_repositories(site, &mut found).await?;
         }
         if let Some(admin) = &admin {
-            self.look_at_head(site, admin, keep_branch, &mut found).await?;
+            self.look_at_head(site, admin, stage, keep_branch, &mut found).await?;
         }
         if !keep_branch {
             self.look_at_branch(site, &mut found).await?;
@@ -130,11 +130,17 @@ impl Locked {
         &self,
         site: &Site,
         admin: &Path,
+        stage: Stage,
         keep_branch: bool,
         found: &mut Vec<String>,
     ) -> Result<(), Error> {
         let head = self.git_of(site, admin)?.args(["rev-parse", "--verify", "--quiet", "HEAD"]).ask().await?;
-        let Some(head) = head.map(|head| line(&head)) else { return Ok(()) };
+        let Some(head) = head.map(|head| line(&head)) else {
+            if stage == Stage::Whole {
+                found.push("a HEAD that git cannot read".to_owned());
+            }
+            return Ok(());
+        };
         let on_branch = self.tip(&site.reference()).await?.as_ref() == Some(&head); // Looked at with the branch.
         if head != site.base && !on_branch && !self.is_elsewhere(site, &head, keep_branch).await? {
             found.push(format!("commits that no branch has, up to {}", short(&head)));
@@ -158,7 +164,12 @@ impl Locked {
     }
 
     /// Whether a reference has the commit; the site's own branch counts only if it is kept.
-    async fn is_elsewhere(&self, site: &Site, commit: &str, keep_branch: bool) -> Result<bool, Error> {
+    pub(crate) async fn is_elsewhere(
+        &self,
+        site: &Site,
+        commit: &str,
+        keep_branch: bool,
+    ) -> Result<bool, Error> {
         let refs = ["for-each-ref", "--count=2", "--format=%(refname)", "--contains", commit];
         let said = self.git()?.args(refs).run().await?;
         let own = site.reference();

@@ -43,10 +43,13 @@ impl Locked {
     /// Refuses a name that no branch can have, and one that a branch has.
     ///
     /// # Errors
-    /// [`Error::BranchExists`], [`Error::Git`].
+    /// [`Error::BadBranch`], [`Error::BranchExists`], [`Error::Git`].
     pub async fn check_branch(&self, branch: &str) -> Result<(), Error> {
-        self.git()?.args(["check-ref-format", "--branch", branch]).run().await?;
         let reference = format!("refs/heads/{branch}");
+        let sound = self.git()?.args(["check-ref-format", &reference]).ask().await?;
+        if sound.is_none() || branch.starts_with('-') {
+            return Err(Error::BadBranch(branch.to_owned()));
+        }
         match self.tip(&reference).await? {
             Some(_) => Err(Error::BranchExists(branch.to_owned())),
             None => Ok(()),

@@ -58,6 +58,7 @@ impl Locked {
         if whole
             && ours
             && let Some(admin) = &admin
+            && admin.join("index").exists()
             && site.path.join(".git").is_file()
         {
             let path = site.path.as_os_str();
@@ -78,11 +79,15 @@ impl Locked {
         fence.give_up(site)
     }
 
-    /// Removes the branch, if it was made for this site and nobody uses it: at the very commit that was looked at.
+    /// Removes the branch, if it was made for this site, nobody uses it, and it still has nothing that is nowhere else:
+    /// somebody may have committed since that was looked at.
     async fn remove_branch(&self, site: &Site) -> Result<(), Error> {
         let reference = site.reference();
         let Some(tip) = self.tip(&reference).await? else { return Ok(()) };
         if !self.made_branch(site).await? || self.is_checked_out(&reference).await? {
+            return Ok(());
+        }
+        if tip != site.base && !self.is_elsewhere(site, &tip, false).await? {
             return Ok(());
         }
         self.git()?.args(["update-ref", "-d", &reference, &tip]).run().await.map(drop)

@@ -118,7 +118,9 @@ fn alone(room: &Room) -> Program {
 async fn the_highest_token_never_goes_down(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let (program, state) = (alone(&room), room.path("state"));
-    let check = |token: &str| ["fence", "check", "r", "--token", token, "--state", path_text(&state)].map(str::to_owned);
+    let check = |token: &str| {
+        ["fence", "check", "r", "--token", token, "--state", path_text(&state)].map(str::to_owned)
+    };
     let start = |n: u64| {
         let token = format!("1.{}", (n * 17) % PROCESSES + 1);
         Process::start(program.gated(check(&token)), &room.path(&format!("said-{n}")))
@@ -147,7 +149,8 @@ async fn the_highest_token_never_goes_down(fixture: Fixture) {
         }
     }
     assert!(admitted >= 1);
-    let listed = program.run_to(DONE, ["fence", "list", "--state", path_text(&state), "-o", "json"]).await.stdout;
+    let listed =
+        program.run_to(DONE, ["fence", "list", "--state", path_text(&state), "-o", "json"]).await.stdout;
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed["resources"][0]["highest"], format!("1.{PROCESSES}"));
     let refused = program.run_to(RIGHT_GONE, check("1.3")).await;

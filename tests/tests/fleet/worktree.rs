@@ -33,6 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_checkout_that_is_killed_is_waited_for_and_cleared_away,
         a_record_of_which_nothing_was_made_goes,
         work_survives_cleaning_whatever_it_is,
+        what_comes_up_while_it_is_removed_survives_as_well,
         what_is_elsewhere_is_no_reason_to_keep_a_worktree,
         what_a_live_owner_has_is_left_alone,
         a_former_owner_makes_nothing,
@@ -59,6 +60,7 @@ echo "$n" > "$YARD/calls"
 echo "$PPID" > "$YARD/program"
 echo "$n $*" >> "$YARD/log"
 if [ "$n" = "${KILL_BEFORE:-}" ]; then kill -9 "$PPID"; exit 1; fi
+case "$*" in *'worktree remove'*) eval "${MEANWHILE:-}" ;; esac
 "$REAL_GIT" "$@"
 status=$?
 if [ "$n" = "${KILL_AFTER:-}" ]; then kill -9 "$PPID"; fi
@@ -274,7 +276,11 @@ async fn a_removal_that_is_killed_in_any_step_is_finished(fixture: Fixture) {
             }
             let left = yard.json(&["worktree", "list"]).await;
             if left["worktrees"][0]["state"] == "ready" {
-                assert_eq!(git(&yard.path("one"), &["status", "--porcelain"]), "", "{after}: nothing was begun");
+                assert_eq!(
+                    git(&yard.path("one"), &["status", "--porcelain"]),
+                    "",
+                    "{after}: nothing was begun"
+                );
                 yard.program.run_to(DONE, ["worktree", "remove", "one"]).await;
             }
             yard.program.run_to(DONE, ["worktree", "clean", "--execute"]).await;
@@ -430,6 +436,26 @@ async fn work_survives_cleaning_whatever_it_is(fixture: Fixture) {
     assert_eq!(yard.git(&["branch", "--list", "unknown"]), "");
 }
 
+async fn what_comes_up_while_it_is_removed_survives_as_well(fixture: Fixture) {
+    let yard = Yard::new(fixture).await;
+    yard.add_owned("one").await;
+    let tree = yard.path("one");
+    // Between the look and the removal.
+    let meanwhile = format!("echo work > '{}/new'", path_text(&tree));
+    let program = yard.program.clone().variable("MEANWHILE", meanwhile);
+    let done = program.run_to(DONE, ["worktree", "clean", "--execute"]).await;
+    assert!(done.stdout.contains("quarantined"), "{}", done.stdout);
+    assert_eq!(fs::read_to_string(tree.join("new")).unwrap(), "work\n");
+    fs::remove_file(tree.join("new")).unwrap();
+    let commit = format!(
+        "unset GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE; \"$REAL_GIT\" -C '{}' commit -q --allow-empty -m work",
+        path_text(&tree)
+    );
+    let program = yard.program.clone().variable("MEANWHILE", commit);
+    program.run_to(DONE, ["worktree", "remove", "one"]).await;
+    assert!(yard.git(&["log", "--format=%s", "-1", "one"]).contains("work"), "the commit is on its branch");
+}
+
 async fn what_is_elsewhere_is_no_reason_to_keep_a_worktree(fixture: Fixture) {
     let yard = Yard::new(fixture).await;
     yard.add_owned("pushed").await;
@@ -458,7 +484,10 @@ async fn what_a_live_owner_has_is_left_alone(fixture: Fixture) {
     let refused = yard.program.run_to(OWNED, ["worktree", "remove", "one"]).await;
     assert!(refused.stderr.contains("planlease owner release"), "{}", refused.stderr);
     let shown = yard.json(&["worktree", "show", "one"]).await;
-    assert_eq!((&shown["state"], &shown["abandoned"], &shown["token"]), (&"ready".into(), &false.into(), &"1.1".into()));
+    assert_eq!(
+        (&shown["state"], &shown["abandoned"], &shown["token"]),
+        (&"ready".into(), &false.into(), &"1.1".into())
+    );
     assert_eq!(yard.json(&["worktree", "abandoned"]).await["worktrees"], serde_json::json!([]));
     hold.say("go");
     assert_eq!(hold.until_ended(SOON).await, Some(DONE), "its owner may: {}", hold.said());

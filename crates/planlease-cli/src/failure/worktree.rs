@@ -24,7 +24,9 @@ impl From<Error> for Failure {
             Error::BranchExists(_) => failure(Exit::WorktreeTaken)
                 .meaning("A worktree gets a branch of its own; nothing was changed.")
                 .remedy("Choose another --branch; --base can name the one that is there."),
-            Error::BadPath { .. } => failure(Exit::Usage).meaning("Nothing was changed."),
+            Error::BadPath { .. } | Error::BadBranch(_) => {
+                failure(Exit::Usage).meaning("Nothing was changed.")
+            }
             _ => failure(Exit::Unexpected),
         }
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use clap::Args;
-use planlease_worktree::Repository;
+use planlease_worktree::{Locked, Repository};
 
 use super::scene::{HostArgs, Scene, lock};
 use crate::{
@@ -41,10 +41,10 @@ impl CleanArgs {
         }
         let mut tidied = Vec::new();
         for (repository, views) in repositories {
-            let locked = match Repository::at(Path::new(&repository)) {
-                Ok(repository) => lock(&repository).await?,
-                Err(error) => {
-                    tidied.extend(views.iter().map(|view| Tidied::keep(view, error.to_string())));
+            let locked = match locked(&repository).await {
+                Ok(locked) => locked,
+                Err(failure) => {
+                    tidied.extend(views.iter().map(|view| Tidied::keep(view, failure.what().to_owned())));
                     continue;
                 }
             };
@@ -59,4 +59,8 @@ impl CleanArgs {
         invocation.show(self.output.format, &WorktreesTidied::new(self.execute, tidied))?;
         Ok(Exit::Done)
     }
+}
+
+async fn locked(repository: &str) -> Result<Locked, Failure> {
+    lock(&Repository::at(Path::new(repository))?).await
 }

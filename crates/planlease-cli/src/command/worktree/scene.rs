@@ -155,17 +155,23 @@ impl<'a> Scene<'a> {
         if self.coordinator.forget_worktree(&removing).await? { Ok(None) } else { Err(changed(&view.name)) }
     }
 
-    /// Clears away what interrupted commands have left in this repository.
-    pub(super) async fn recover(&self, locked: &Locked) -> Result<(), Failure> {
+    /// Clears away what interrupted commands have left in this repository. What cannot be is told, and is in nobody's way.
+    pub(super) async fn recover(&self, locked: &Locked) -> Result<(), Error> {
         for view in self.coordinator.worktrees().await? {
             let interrupted = matches!(view.record.state, WorktreeState::Adding | WorktreeState::Removing);
             let here =
                 view.host == self.host && Path::new(&view.record.repository) == locked.repository().common();
-            if interrupted
-                && here
-                && let Some(tidied) = self.tidy(locked, &view.name, true).await?
-            {
-                crate::output::tell(&tidied.told());
+            if !interrupted || !here {
+                continue;
+            }
+            match self.tidy(locked, &view.name, true).await {
+                Ok(Some(tidied)) => crate::output::tell(&tidied.told()),
+                Ok(None) => {}
+                Err(failure) => crate::output::tell(&format!(
+                    "what an interrupted command left of worktree {} cannot be cleared away: {}",
+                    crate::output::plain(view.name.as_str()),
+                    failure.what()
+                )),
             }
         }
         Ok(())
