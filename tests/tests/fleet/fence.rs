@@ -64,7 +64,7 @@ fn git(folder: &Path, args: &[&str]) -> String {
 /// Commits something and pushes it; what git said if it was refused.
 fn push(room: &Room, options: &[&str]) -> Result<(), String> {
     let work = room.path("work");
-    git(&work, &["commit", "-q", "--allow-empty", "-m", &options.join(" ")]);
+    git(&work, &["commit", "-q", "--allow-empty", "-m", &format!("pushed with {options:?}")]);
     let options = options.iter().flat_map(|option| ["-o", option]);
     let args: Vec<&str> = ["push", "-q"].into_iter().chain(options).chain(["origin", "HEAD:main"]).collect();
     let output = run(&work, &args);
@@ -95,7 +95,7 @@ async fn the_push_of_a_former_owner_is_refused(fixture: Fixture) {
     push(&room, &[present]).unwrap();
     let refused = push(&room, &[former]).unwrap_err();
     assert!(refused.contains("token 1.1 is lower than 1.2"), "{refused}");
-    assert_eq!(head(&room).trim(), present, "nothing of it arrived");
+    assert!(head(&room).contains(present), "nothing of it arrived");
     let refused = push(&room, &[]).unwrap_err();
     assert!(refused.contains("no fencing token"), "{refused}");
     let refused = push(&room, &["planlease-token=1.x"]).unwrap_err();
