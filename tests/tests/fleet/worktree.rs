@@ -30,6 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
         eight_at_once_in_one_repository_all_succeed,
         an_add_that_is_killed_in_any_step_leaves_nothing_in_the_way,
         a_removal_that_is_killed_in_any_step_is_finished,
+        a_removal_that_is_killed_half_way_is_finished_unless_work_came_up,
         a_checkout_that_is_killed_is_waited_for_and_cleared_away,
         a_record_of_which_nothing_was_made_goes,
         work_survives_cleaning_whatever_it_is,
@@ -60,9 +61,13 @@ echo "$n" > "$YARD/calls"
 echo "$PPID" > "$YARD/program"
 echo "$n $*" >> "$YARD/log"
 if [ "$n" = "${KILL_BEFORE:-}" ]; then kill -9 "$PPID"; exit 1; fi
-case "$*" in *'worktree remove'*) eval "${MEANWHILE:-}" ;; esac
+case "$*" in
+  *'worktree add'*) echo begins >> "$YARD/turns"; sleep "${SLOW:-0}" ;;
+  *'worktree remove'*) eval "${MEANWHILE:-}" ;;
+esac
 "$REAL_GIT" "$@"
 status=$?
+case "$*" in *'worktree add'*) echo ends >> "$YARD/turns" ;; esac
 if [ "$n" = "${KILL_AFTER:-}" ]; then kill -9 "$PPID"; fi
 exit "$status"
 "#;
@@ -192,7 +197,9 @@ async fn eight_at_once_in_one_repository_all_succeed(fixture: Fixture) {
     let start = |name: &String| {
         let mut args = yard.add_args(name);
         args.extend(["--plan".to_owned(), PLAN.to_owned()]);
-        Process::start(yard.program.gated(args), &yard.room.path(&format!("said-{name}")))
+        // Long enough for the others to come by.
+        let program = yard.program.clone().variable("SLOW", "0.2");
+        Process::start(program.gated(args), &yard.room.path(&format!("said-{name}")))
     };
     let mut adding: Vec<Process> = started.iter().map(start).collect();
     adding.iter_mut().for_each(|process| process.say("go"));
@@ -208,6 +215,7 @@ async fn eight_at_once_in_one_repository_all_succeed(fixture: Fixture) {
         assert_eq!(git(&yard.path(name), &["branch", "--show-current"]), format!("{name}\n"));
         assert_eq!(fs::read_to_string(yard.path(name).join("a")).unwrap(), "a\n");
     }
+    assert_eq!(yard.room.text("turns"), "begins\nends\n".repeat(8), "one at a time");
     let config = fs::read_to_string(yard.room.path("repo/.git/config")).unwrap();
     assert!(!config.contains("tree-"), "no branch follows another one: {config}");
     yard.room.audit().await;
@@ -290,14 +298,37 @@ async fn a_removal_that_is_killed_in_any_step_is_finished(fixture: Fixture) {
     assert!(kills >= 20, "removing calls git often: {kills}");
 }
 
+async fn a_removal_that_is_killed_half_way_is_finished_unless_work_came_up(fixture: Fixture) {
+    let yard = Yard::new(fixture).await;
+    for (n, work) in ["", "echo work > new;"].into_iter().enumerate() {
+        let name = format!("tree-{n}");
+        yard.add_owned(&name).await;
+        let tree = yard.path(&name);
+        // As far as git might have come. Without `.git` it would look for a repository further up.
+        let half =
+            format!("(cd '{}' && rm b .git && {work} true); kill -9 \"$PPID\"; exit 1", path_text(&tree));
+        let program = yard.program.clone().variable("MEANWHILE", half);
+        assert_eq!(program.run(["worktree", "clean", "--execute"]).await.code, None);
+        assert_eq!(names(&tree)[..2], [".gitignore", "a"]);
+        let done = yard.json(&["worktree", "clean", "--execute"]).await;
+        if work.is_empty() {
+            assert_eq!(done["worktrees"][0]["action"], "remove", "{done}");
+            yard.is_bare(&name).await;
+        } else {
+            assert_eq!(done["worktrees"][0]["action"], "quarantine", "{done}");
+            assert_eq!(fs::read_to_string(tree.join("new")).unwrap(), "work\n");
+        }
+    }
+}
+
 async fn a_checkout_that_is_killed_is_waited_for_and_cleared_away(fixture: Fixture) {
     let yard = Yard::new(fixture).await;
     let filter = yard.room.path("filter");
     // Kills the program in the middle of a checkout; then goes on slowly, or takes git along.
     let script = r#"#!/bin/sh
-if [ -e "$YARD/kill" ]; then
+if how=$(cat "$YARD/kill" 2>/dev/null); then
   kill -9 "$(cat "$YARD/program")"
-  case $(cat "$YARD/kill") in slow) sleep 1; echo over > "$YARD/slept" ;; all) kill -9 0 ;; esac
+  case $how in slow) sleep 1; echo over > "$YARD/slept" ;; all) kill -9 0 ;; esac
 fi
 cat
 "#;
@@ -314,7 +345,6 @@ cat
         let half = fs::read_to_string(yard.path("one").join("a")).unwrap_or_default();
         assert!(how == "slow" || half == "a\n", "the checkout had begun");
         if how == "all" {
-            // Not git's: somebody was faster than the checkout.
             let done = yard.json(&["worktree", "clean", "--execute"]).await;
             assert_eq!(done["worktrees"][0]["action"], "remove", "{done}");
             yard.is_bare(how).await;
@@ -544,10 +574,10 @@ async fn limits_refuse_before_anything_is_made_and_can_be_waited_for(fixture: Fi
     assert_eq!(yard.add(&yard.program, "one", &["--max-repository", "1"]).await.code, Some(DONE));
     let mut args = yard.add_args("two");
     args.extend(["--plan", PLAN, "--max-repository", "1", "--wait", "60s"].map(str::to_owned));
-    let mut waiting = Process::start(yard.program.command(args), &yard.room.path("waiting"));
     let log = yard.room.path("log");
     let calls = || fs::read_to_string(&log).unwrap_or_default().lines().count();
     let before = calls();
+    let mut waiting = Process::start(yard.program.command(args), &yard.room.path("waiting"));
     until("a look for room", SOON, async || if calls() > before { Ok(()) } else { Err(calls()) }).await;
     assert!(waiting.ended().is_none(), "{}", waiting.said());
     yard.program.run_to(DONE, ["worktree", "remove", "one"]).await;
