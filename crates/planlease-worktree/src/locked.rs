@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use crate::{
@@ -81,7 +81,7 @@ impl Locked {
             let says = |name: &str| fs::read_to_string(admin.join(name)).unwrap_or_default();
             let locked = says("locked");
             let ours = if locked.is_empty() {
-                Path::new(says("gitdir").trim_end()) == site.path.join(".git")
+                plain(&admin.join(says("gitdir").trim_end())) == site.path.join(".git")
             } else {
                 locked.trim_end() == reason
             };
@@ -90,5 +90,31 @@ impl Locked {
             }
         }
         Ok(None)
+    }
+}
+
+/// The path without `..`, which git writes if it is told to use relative paths. Nothing before it is a symbolic link.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relative_paths_of_git_lead_where_absolute_ones_do() {
+        let admin = Path::new("/srv/repo/.git/worktrees/one");
+        for written in ["/srv/trees/one/.git", "../../../../trees/one/.git"] {
+            assert_eq!(plain(&admin.join(written)), Path::new("/srv/trees/one/.git"), "{written}");
+        }
     }
 }

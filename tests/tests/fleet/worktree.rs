@@ -16,7 +16,7 @@ use planlease_core::{
 use planlease_tests::{
     cases,
     program::{Ended, Process, Program},
-    room::{Room, path_text, plan_name},
+    room::{Room, acquired, path_text, plan_name},
     suite::{Case, Fixture},
     wait::{SOON, until},
 };
@@ -38,6 +38,8 @@ pub(crate) fn cases() -> Vec<Case> {
         what_is_elsewhere_is_no_reason_to_keep_a_worktree,
         what_a_live_owner_has_is_left_alone,
         a_former_owner_makes_nothing,
+        who_loses_the_right_meanwhile_makes_nothing,
+        what_cannot_be_made_is_taken_back,
         a_path_that_another_fleet_has_is_refused,
         limits_refuse_before_anything_is_made_and_can_be_waited_for,
     ]
@@ -48,8 +50,10 @@ const PLAN: &str = "release";
 
 /// The documented exit statuses.
 const DONE: i32 = 0;
+const USAGE: i32 = 2;
 const NO_ROOM: i32 = 20;
 const HAS_WORK: i32 = 21;
+const GIT_FAILED: i32 = 22;
 const TAKEN: i32 = 24;
 const OWNED: i32 = 100;
 const RIGHT_GONE: i32 = 101;
@@ -535,6 +539,56 @@ async fn a_former_owner_makes_nothing(fixture: Fixture) {
     assert_eq!(refused.code, Some(RIGHT_GONE), "{}", refused.stderr);
     yard.is_bare("a former owner").await;
     yard.room.audit().await;
+}
+
+async fn who_loses_the_right_meanwhile_makes_nothing(fixture: Fixture) {
+    let yard = Yard::new(fixture).await;
+    let mut args = yard.add_args("one");
+    args.extend(["--plan", PLAN].map(str::to_owned));
+    let program = yard.program.clone().variable("SLOW", "2");
+    let mut adding = Process::start(program.command(args), &yard.room.path("adding"));
+    until("git at work", SOON, async || {
+        let turns = yard.room.text("turns");
+        if turns.is_empty() { Err(turns) } else { Ok(()) }
+    })
+    .await;
+    // A person's right ends when somebody comes to own the plan.
+    let session = yard.room.session("owner").await;
+    let ownership = acquired(&session, &plan_name(PLAN)).await;
+    assert_eq!(adding.until_ended(SOON).await, Some(RIGHT_GONE), "{}", adding.said());
+    yard.is_bare("it lost the right").await;
+    ownership.release().await.unwrap();
+    session.close().await.unwrap();
+    yard.room.audit().await;
+}
+
+async fn what_cannot_be_made_is_taken_back(fixture: Fixture) {
+    let yard = Yard::new(fixture).await;
+    let hook = yard.room.path("repo/.git/hooks/post-checkout");
+    fs::write(&hook, "#!/bin/sh\necho no room on this disk >&2\nexit 1\n").unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let failed = yard.add(&yard.program, "one", &[]).await;
+    assert_eq!(failed.code, Some(GIT_FAILED), "{}", failed.stderr);
+    assert!(failed.stderr.contains("no room on this disk"), "{}", failed.stderr);
+    yard.is_bare("a hook said no").await;
+    fs::remove_file(hook).unwrap();
+
+    yard.git(&["branch", "theirs"]);
+    fs::create_dir_all(yard.path("theirs")).unwrap();
+    let taken = yard.add(&yard.program, "theirs", &["--branch", "other"]).await;
+    assert_eq!(taken.code, Some(TAKEN), "also an empty folder: {}", taken.stderr);
+    let taken = yard.add(&yard.program, "one", &["--branch", "theirs"]).await;
+    assert_eq!(taken.code, Some(TAKEN), "{}", taken.stderr);
+    for usage in ["relative", "/a/../b"] {
+        let (repository, plan) = (yard.room.path("repo"), ["--plan", PLAN]);
+        let args = ["worktree", "add", usage, "-r", path_text(&repository)];
+        yard.program.run_to(USAGE, args.iter().chain(&plan)).await;
+    }
+    assert_eq!(yard.add(&yard.program, "one", &["--branch=--all"]).await.code, Some(USAGE));
+    assert_eq!(yard.add(&yard.program, "one", &["--base", "nowhere"]).await.code, Some(GIT_FAILED));
+    yard.git(&["branch", "-D", "theirs"]);
+    fs::remove_dir(yard.path("theirs")).unwrap();
+    yard.is_bare("nothing was begun").await;
 }
 
 async fn a_path_that_another_fleet_has_is_refused(fixture: Fixture) {
