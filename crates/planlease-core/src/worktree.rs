@@ -197,6 +197,14 @@ mod tests {
         let ((line, guard), (_, other)) = (owned(7), owned(8));
         assert_eq!(tenure(&record(Some(guard.clone())), Some(&line)), Tenure::Live);
         assert_eq!(tenure(&record(Some(other)), Some(&line)), Tenure::TermOver);
+        let of = |lease, revision| Guard::Owner {
+            lease: LeaseId::from_wire(lease).unwrap(),
+            revision: Revision::from_wire(revision).unwrap(),
+        };
+        for earlier in [of(7, 6), of(6, 6)] {
+            // Also by the same session, which has lost the plan and owns it anew.
+            assert_eq!(tenure(&record(Some(earlier)), Some(&line)), Tenure::TermOver);
+        }
         assert_eq!(tenure(&record(Some(guard.clone())), Some(&Line::default())), Tenure::TermOver);
         assert_eq!(tenure(&record(None), Some(&Line::default())), Tenure::Live, "a person's");
         assert_eq!(tenure(&record(Some(guard)), None), Tenure::PlanGone);
