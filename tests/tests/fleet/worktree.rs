@@ -416,9 +416,12 @@ async fn a_record_of_which_nothing_was_made_goes(fixture: Fixture) {
     }
 }
 
+/// Something that is done in a worktree.
+type Work = fn(&Path);
+
 async fn work_survives_cleaning_whatever_it_is(fixture: Fixture) {
     let yard = Yard::new(fixture).await;
-    let kinds: [(&str, fn(&Path)); 7] = [
+    let kinds: [(&str, Work); 7] = [
         ("changed", |tree| fs::write(tree.join("a"), "work").unwrap()),
         ("unknown", |tree| fs::write(tree.join("new"), "work").unwrap()),
         ("staged", |tree| {
@@ -429,7 +432,8 @@ async fn work_survives_cleaning_whatever_it_is(fixture: Fixture) {
         ("committed", |tree| drop(git(tree, &["commit", "-q", "--allow-empty", "-m", "work"]))),
         ("detached", |tree| {
             git(tree, &["checkout", "-q", "--detach"]);
-            git(tree, &["commit", "-q", "--allow-empty", "-m", "work"]);
+            // Of other words than the one above: made within one second, they would be one commit.
+            git(tree, &["commit", "-q", "--allow-empty", "-m", "detached work"]);
         }),
         ("hidden", |tree| {
             git(tree, &["update-index", "--assume-unchanged", "a"]);
