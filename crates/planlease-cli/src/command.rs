@@ -12,6 +12,7 @@ mod dev;
 mod doctor;
 mod estimate;
 pub(crate) mod export;
+mod fence;
 mod findings;
 mod hold;
 mod import;
@@ -27,6 +28,7 @@ mod status;
 mod task;
 mod watch;
 mod why;
+mod worktree;
 
 use clap::Subcommand;
 use planlease::core::{PlanName, TaskId};
@@ -68,6 +70,12 @@ pub(crate) enum Command {
     /// See which orchestrators are alive
     #[command(subcommand)]
     Orchestrator(orchestrator::OrchestratorCommand),
+    /// Make worktrees for tasks, and clear away what nobody owns any more, without losing work
+    #[command(subcommand)]
+    Worktree(worktree::WorktreeCommand),
+    /// Let resources outside etcd refuse former owners, by their fencing tokens
+    #[command(subcommand)]
+    Fence(fence::FenceCommand),
     /// Check the whole history against the protocol's promises
     Audit(audit::AuditArgs),
     /// Look whether everything is as it should be, and say what to do if not
@@ -124,6 +132,8 @@ pub(crate) async fn run(command: Command, invocation: &Invocation) -> Result<Exi
         Command::Task(command) => command.run(invocation).await,
         Command::Owner(command) => command.run(invocation).await,
         Command::Orchestrator(command) => command.run(invocation).await,
+        Command::Worktree(command) => command.run(invocation).await,
+        Command::Fence(command) => command.run(invocation),
         Command::Audit(args) => args.run(invocation).await,
         Command::Doctor(args) => args.run(invocation).await,
         Command::Dev(args) => args.run(invocation).await,

@@ -32,6 +32,18 @@ pub(crate) enum Exit {
     TasksFailed,
     /// `run` was asked to stop before everything was done.
     Stopped,
+    /// A limit leaves no room for one more worktree; nothing was made.
+    NoRoom,
+    /// A worktree holds work that is nowhere else.
+    HasWork,
+    /// git cannot be started, or says no.
+    GitFailed,
+    /// There is no such worktree.
+    NoSuchWorktree,
+    /// The name, path or branch of a worktree is taken.
+    WorktreeTaken,
+    /// What `fence` keeps about a resource cannot be read or written.
+    BadFenceState,
     /// A status that the user's own command ended with; passed on.
     Child(u8),
     /// Somebody else owns the plan, or is expected not to and does.
@@ -84,7 +96,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every status but those of children.
-    pub(crate) const ALL: [Self; 35] = [
+    pub(crate) const ALL: [Self; 41] = [
         Self::Done,
         Self::Unexpected,
         Self::Usage,
@@ -97,6 +109,12 @@ impl Exit {
         Self::PlanExists,
         Self::TasksFailed,
         Self::Stopped,
+        Self::NoRoom,
+        Self::HasWork,
+        Self::GitFailed,
+        Self::NoSuchWorktree,
+        Self::WorktreeTaken,
+        Self::BadFenceState,
         Self::OwnedByOther,
         Self::RightGone,
         Self::Unreachable,
@@ -146,6 +164,12 @@ impl Exit {
             Self::PlanExists => (9, "the plan exists already, or is being imported"),
             Self::TasksFailed => (10, "tasks have failed, or wait for ones that have"),
             Self::Stopped => (11, "asked to stop before everything was done"),
+            Self::NoRoom => (20, "a limit leaves no room for one more worktree"),
+            Self::HasWork => (21, "the worktree holds work that is nowhere else"),
+            Self::GitFailed => (22, "git cannot be started, or refuses"),
+            Self::NoSuchWorktree => (23, "no such worktree"),
+            Self::WorktreeTaken => (24, "the worktree's name, path or branch is taken"),
+            Self::BadFenceState => (25, "what `fence` has kept cannot be read or written"),
             Self::Child(code) => (code, "the status of the command that was run"),
             Self::OwnedByOther => (100, "the plan is owned by somebody else"),
             Self::RightGone => (101, "the ownership, session or right to write is over"),

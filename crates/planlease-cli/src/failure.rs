@@ -1,6 +1,7 @@
 //! What is said when something cannot be done: what happened, what it means, what to do. Three lines at most.
 
 mod library;
+mod worktree;
 
 use std::io::{self, Write as _};
 

@@ -7,6 +7,7 @@ mod audit;
 mod deps;
 mod diagnosis;
 mod estimate;
+mod fence;
 mod findings;
 #[cfg(test)]
 mod fixture;
@@ -26,6 +27,7 @@ mod task;
 mod time;
 mod watch;
 mod why;
+mod worktree;
 
 use std::io::{self, Write as _};
 
@@ -40,10 +42,11 @@ pub(crate) use self::{
     deps::DependencyGraph,
     diagnosis::{Diagnosis, Finding},
     estimate::EstimateShown,
-    halt::HaltShown,
-    next::NextTasks,
+    fence::{FenceChecked, FenceList, Highest},
     findings::{FindingsList, FindingsShown, FindingsWritten},
+    halt::HaltShown,
     import::{StateImport, StateImports},
+    next::NextTasks,
     orchestrator::OrchestratorList,
     owner::{OwnerShown, ReleasedShown, TermList},
     phases::PhaseList,
@@ -57,6 +60,7 @@ pub(crate) use self::{
     time::Time,
     watch::{ChangesShown, SnapshotShown},
     why::{WhyPlan, WhyTask},
+    worktree::{Tidied, WorktreeList, WorktreeShown, WorktreesTidied},
 };
 use crate::{exit::Exit, failure::Failure};
 

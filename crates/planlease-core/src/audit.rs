@@ -282,7 +282,7 @@ impl Audit {
                     self.generation = Some(store.generation);
                 }
             }
-            (Key::Store, None) => {}
+            (Key::Store, None) | (Key::Worktree(..), _) => {}
             (Key::Orchestrator(id), Some(entry)) => drop(self.workers.insert(id.clone(), entry.created)),
             (Key::Orchestrator(id), None) => drop(self.workers.remove(id)),
             (Key::Plan(plan, key), entry) => self.enter_plan(revision, plan, key, entry.as_ref()),

@@ -68,11 +68,13 @@ pub(crate) fn problems(tasks: &[TaskSpec], waits: &[Vec<Wait>]) -> Vec<GraphErro
     problems
 }
 
-/// Whether tasks of the plan wait for each other.
+/// The cycles in which tasks of the plan wait for each other.
 #[must_use]
-pub fn has_cycle(spec: &PlanSpec) -> bool {
+pub fn cycles(spec: &PlanSpec) -> Vec<GraphError> {
     let (waits, _) = order::waits(spec);
-    problems(&spec.tasks, &waits).iter().any(|problem| matches!(problem, GraphError::Cycle { .. }))
+    let mut problems = problems(&spec.tasks, &waits);
+    problems.retain(|problem| matches!(problem, GraphError::Cycle { .. }));
+    problems
 }
 
 /// One cycle inside a strongly connected component, as a path from its first task in the file.

@@ -111,6 +111,14 @@ name! {
     /// Separates teams that share one etcd: nothing is ever read or written across namespaces. 1 to 64 bytes.
     Namespace, "namespace", 64
 }
+name! {
+    /// Names a host, as the operating system does. 1 to 128 bytes that satisfy the rule of all names.
+    HostName, "host name", 128
+}
+name! {
+    /// Names a worktree on its host. 1 to 128 bytes that satisfy the rule of all names.
+    WorktreeName, "worktree name", 128
+}
 
 impl Ord for PlanName {
     fn cmp(&self, other: &Self) -> Ordering {
@@ -131,6 +139,30 @@ impl Ord for OrchestratorId {
 }
 
 impl PartialOrd for OrchestratorId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for HostName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for HostName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for WorktreeName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for WorktreeName {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }

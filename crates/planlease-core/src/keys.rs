@@ -13,13 +13,14 @@
 //! {root}/v1/{namespace}/plans/{plan}/terms/{number}
 //! {root}/v1/{namespace}/plans/{plan}/tasks/{task}
 //! {root}/v1/{namespace}/plans/{plan}/findings/{task}
+//! {root}/v1/{namespace}/worktrees/{host}/{name}               outlives who made it
 //! ```
 //!
 //! Names are percent-encoded: whatever they contain, a key has the same number of `/`.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::{LeaseId, Namespace, OrchestratorId, PlanName, TaskId, TermNumber};
+use crate::{HostName, LeaseId, Namespace, OrchestratorId, PlanName, TaskId, TermNumber, WorktreeName};
 
 /// Everything but letters, digits and `-_.~` is written as `%XX`, as in the unreserved set of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -40,6 +41,8 @@ pub enum Key {
     Orchestrator(OrchestratorId),
     /// Something of a plan.
     Plan(PlanName, PlanKey),
+    /// A worktree on a host.
+    Worktree(HostName, WorktreeName),
 }
 
 /// What a key below a plan stands for.
@@ -114,6 +117,12 @@ impl Layout {
         KeyRange::prefix(&format!("{}orchestrators/", self.prefix))
     }
 
+    /// The worktrees of all hosts.
+    #[must_use]
+    pub fn worktrees(&self) -> KeyRange {
+        KeyRange::prefix(&format!("{}worktrees/", self.prefix))
+    }
+
     /// All keys of one plan.
     #[must_use]
     pub fn plan(&self, plan: &PlanName) -> KeyRange {
@@ -176,6 +185,9 @@ impl Layout {
             Key::Store => format!("{}store", self.prefix),
             Key::Orchestrator(id) => format!("{}orchestrators/{}", self.prefix, encode(id.as_str())),
             Key::Plan(plan, key) => self.below(plan, &plan_key(key)),
+            Key::Worktree(host, name) => {
+                format!("{}worktrees/{}/{}", self.prefix, encode(host.as_str()), encode(name.as_str()))
+            }
         }
         .into_bytes()
     }
@@ -210,6 +222,10 @@ impl Layout {
                     _ => return None,
                 };
                 Key::Plan(plan, key)
+            }
+            ("worktrees", Some(host)) => {
+                let name = WorktreeName::new(decode(parts.next()?)?).ok()?;
+                Key::Worktree(HostName::new(decode(host)?).ok()?, name)
             }
             _ => return None,
         };
@@ -273,6 +289,8 @@ mod tests {
             "/planlease/v1/default/plans/a/spec/1/2",
             "/planlease/v1/default/plans/a/owner/nothex",
             "/planlease/v2/default/plans/a/spec",
+            "/planlease/v1/default/worktrees/host",
+            "/planlease/v1/default/worktrees/host/name/more",
         ] {
             assert_eq!(layout().parse(key.as_bytes()), None, "{key}");
         }
@@ -295,6 +313,11 @@ mod tests {
                 let range = layout().plan(&plan);
                 prop_assert!(range.start <= bytes && bytes < range.end);
             }
+            let key = Key::Worktree(HostName::new(plan.as_str()).unwrap(), WorktreeName::new(plan.as_str()).unwrap());
+            let bytes = layout().key(&key);
+            prop_assert_eq!(layout().parse(&bytes), Some(key));
+            let range = layout().worktrees();
+            prop_assert!(range.start <= bytes && bytes < range.end);
         }
     }
 }

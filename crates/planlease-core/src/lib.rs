@@ -14,12 +14,15 @@
 //! | who owns, who is next, which term comes now | [`term`] |
 //! | is the session still trusted, when to renew | [`session`] |
 //! | what becomes of a task whose claimant is gone | [`orphan`] |
+//! | may a resource outside etcd still listen to this token | [`fence`] |
+//! | is a worktree abandoned, what may be done about it | [`worktree`] |
 //! | did the history obey the invariants | [`audit`] |
 
 pub mod audit;
 pub mod change;
 pub mod codec;
 pub mod estimate;
+pub mod fence;
 pub mod graph;
 mod id;
 pub mod keys;
@@ -35,8 +38,9 @@ mod summary;
 pub mod term;
 mod time;
 pub mod transition;
+pub mod worktree;
 
-pub use id::{InvalidName, LeaseId, Namespace, OrchestratorId, PlanName, TaskId};
+pub use id::{HostName, InvalidName, LeaseId, Namespace, OrchestratorId, PlanName, TaskId, WorktreeName};
 pub use revision::{FencingToken, Generation, Revision, TermNumber};
 pub use summary::Summary;
 pub use time::{BootTime, WallTime};

@@ -44,7 +44,7 @@ impl Loading {
         let Loaded { store, past } = &mut self.loaded;
         let mut unheard = Vec::new(); // What a list says is told by comparing it with what was held.
         match key {
-            Key::Store => {}
+            Key::Store | Key::Worktree(..) => {}
             Key::Orchestrator(id) => store.put_orchestrator(id, Some(entry), &mut unheard),
             Key::Plan(plan, PlanKey::Spec) => {
                 self.heads.insert(plan.clone(), entry.clone());

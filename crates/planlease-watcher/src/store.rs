@@ -58,7 +58,7 @@ impl Store {
         for change in &set.changes {
             let entry = change.entry.as_ref();
             match &change.key {
-                Key::Store => {}
+                Key::Store | Key::Worktree(..) => {}
                 Key::Orchestrator(id) => self.put_orchestrator(id, entry, &mut changes),
                 Key::Plan(plan, key) => plans.entry(plan).or_default().push((key, entry)),
             }

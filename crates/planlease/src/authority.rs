@@ -172,6 +172,11 @@ impl Authority {
         &self.plan
     }
 
+    /// The store that it writes to.
+    pub(crate) fn coordinator(&self) -> &Coordinator {
+        &self.coordinator
+    }
+
     /// Who writes by it.
     #[must_use]
     pub fn writer(&self) -> &Writer {
@@ -568,7 +573,7 @@ impl Authority {
         Ok(None)
     }
 
-    fn guard_compare(&self) -> Option<Compare> {
+    pub(crate) fn guard_compare(&self) -> Option<Compare> {
         let layout = self.coordinator.layout();
         match &self.writer.guard {
             Guard::Owner { revision, .. } | Guard::Worker { revision, .. } => {
@@ -588,14 +593,14 @@ impl Authority {
         }
     }
 
-    fn guard_read(&self) -> Op {
+    pub(crate) fn guard_read(&self) -> Op {
         match self.guard_key() {
             Some(key) => Op::Find(key),
             None => Op::Range(self.coordinator.layout().queue(&self.plan), 1),
         }
     }
 
-    fn guard_holds(&self, reply: &mut Reply) -> bool {
+    pub(crate) fn guard_holds(&self, reply: &mut Reply) -> bool {
         let row = reply.row();
         match &self.writer.guard {
             Guard::Owner { revision, .. } | Guard::Worker { revision, .. } => {
@@ -605,7 +610,7 @@ impl Authority {
         }
     }
 
-    fn ensure_live(&self) -> Result<(), Error> {
+    pub(crate) fn ensure_live(&self) -> Result<(), Error> {
         self.session.as_ref().map_or(Ok(()), Session::ensure_live)
     }
 

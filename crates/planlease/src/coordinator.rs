@@ -41,6 +41,7 @@ struct Inner {
     etcd: Etcd,
     layout: Layout,
     generation: Generation,
+    cluster_id: String,
     terms: Mutex<BTreeMap<PlanName, Option<(Revision, TermRecord)>>>,
 }
 
@@ -102,7 +103,15 @@ impl Coordinator {
         }
         let store = identify_store(&etcd, &layout).await?;
         let terms = Mutex::new(BTreeMap::new());
-        Ok(Self { inner: Arc::new(Inner { etcd, layout, generation: store.generation, terms }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                etcd,
+                layout,
+                generation: store.generation,
+                cluster_id: store.cluster_id,
+                terms,
+            }),
+        })
     }
 
     /// Asks each configured endpoint what it says about itself. Never fails as a whole.
@@ -193,7 +202,7 @@ impl Coordinator {
                     .map(|record| Registered { id, record, revision: entry.created })
                     .map_err(Error::from),
             ),
-            Key::Store | Key::Plan(..) => None,
+            Key::Store | Key::Plan(..) | Key::Worktree(..) => None,
         });
         registered.collect()
     }
@@ -231,6 +240,13 @@ impl Coordinator {
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.inner.generation
+    }
+
+    /// Which store this is, for people and for files outside of it: root, namespace and cluster.
+    #[must_use]
+    pub fn store_name(&self) -> String {
+        let Config { root, namespace, .. } = self.config();
+        format!("{}/{namespace} on etcd cluster {}", root.trim_end_matches('/'), self.inner.cluster_id)
     }
 
     /// The clock that everything here is timed by.

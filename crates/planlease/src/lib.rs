@@ -52,6 +52,7 @@ mod recovery;
 mod retry;
 mod session;
 mod vigil;
+mod worktree;
 
 pub use audit::Audited;
 pub use authority::{Authority, Delegation, Outcome, Refused, TaskView};
@@ -66,3 +67,4 @@ pub use plan::{Imported, Past, PlanView};
 pub use planlease_core as core;
 pub use recovery::Claimants;
 pub use session::{Identity, MAX_HELD, Progress, Session};
+pub use worktree::{WorktreeView, WorktreeWrite};

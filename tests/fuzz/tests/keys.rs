@@ -2,7 +2,7 @@
 
 use bolero::{TypeGenerator, check};
 use planlease_core::{
-    LeaseId, Namespace, OrchestratorId, PlanName, TaskId, TermNumber,
+    HostName, LeaseId, Namespace, OrchestratorId, PlanName, TaskId, TermNumber, WorktreeName,
     keys::{Key, Layout, PlanKey},
 };
 use planlease_fuzz::{
@@ -71,6 +71,9 @@ fn keys(plan: &Name, other: &Name, number: u64) -> Vec<Key> {
     }
     let mut keys = vec![Key::Store];
     keys.extend(OrchestratorId::new(other.text()).ok().map(Key::Orchestrator));
+    if let (Ok(host), Ok(name)) = (HostName::new(other.text()), WorktreeName::new(plan.text())) {
+        keys.push(Key::Worktree(host, name));
+    }
     if let Ok(plan) = PlanName::new(plan.text()) {
         keys.extend(of_plan.into_iter().map(|key| Key::Plan(plan.clone(), key)));
     }

@@ -10,6 +10,7 @@
 mod crash;
 mod durable;
 mod election;
+mod fence;
 mod handover;
 mod hold;
 mod local;
@@ -20,6 +21,7 @@ mod pause;
 mod refusals;
 mod rush;
 mod spec;
+mod worktree;
 mod writer;
 mod writers;
 
@@ -41,6 +43,8 @@ fn main() -> std::process::ExitCode {
         .shared(pause::cases())
         .shared(writers::cases())
         .shared(migration::cases())
+        .shared(worktree::cases())
+        .shared(fence::cases())
         .alone(mayhem::cases())
         .alone(migration::alone_cases())
         .alone(durable::cases())

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use planlease::{PlanView, TaskView};
+use planlease::{PlanView, TaskView, WorktreeView};
 use planlease_core::{
-    Generation, LeaseId, OrchestratorId, PlanName, Revision, TaskId, WallTime,
+    Generation, HostName, LeaseId, OrchestratorId, PlanName, Revision, TaskId, WallTime, WorktreeName,
     graph::Graph,
-    record::{CandidateRecord, Guard, Role, TaskRecord, Writer},
+    record::{CandidateRecord, Guard, Role, TaskRecord, WorktreeRecord, WorktreeState, Writer},
     spec::{OnLost, PhaseSpec, PlanSpec, Source, TaskSpec},
     term::{Candidate, Line, Successor, succeed},
     transition::{Change, Write, apply},
@@ -117,4 +117,28 @@ pub(super) fn plan() -> PlanView {
         paused: None,
         closed: None,
     }
+}
+
+/// A worktree that the owner made.
+pub(super) fn worktree(name: &str, state: WorktreeState) -> WorktreeView {
+    let record = WorktreeRecord {
+        v: Default::default(),
+        id: Uuid::nil(),
+        state,
+        path: format!("/srv/trees/{name}"),
+        repository: "/srv/repo/.git".into(),
+        branch: format!("work/{name}"),
+        base: "0123456789abcdef".repeat(2),
+        plan: PlanName::new("release").unwrap(),
+        task: Some(TaskId::new("1.2").unwrap()),
+        token: line().term.map(|(_, term)| term.token()),
+        guard: Some(Guard::Owner { lease: lease(20), revision: revision(20) }),
+        by: "ci-1".into(),
+        since: ago(90),
+        why: (state == WorktreeState::Quarantined).then(|| "1 changed\nfile".into()),
+        op_id: Uuid::nil(),
+        extra: serde_json::Map::new(),
+    };
+    let (host, name) = (HostName::new("host-1").unwrap(), WorktreeName::new(name).unwrap());
+    WorktreeView { host, name, created: revision(30), revision: revision(31), record }
 }

@@ -1,9 +1,13 @@
 //! How documents look, in every form: what people and programs rely on.
 
-use planlease_core::{TaskId, record::FindingsRecord};
+use planlease_core::{
+    TaskId,
+    record::{FindingsRecord, WorktreeState},
+    worktree::Tenure,
+};
 
 use super::{
-    fixture::{NOW, line, plan},
+    fixture::{NOW, line, plan, worktree},
     *,
 };
 
@@ -99,6 +103,37 @@ fn why_a_plan_and_its_tasks_are_where_they_are() {
     }
     insta::assert_snapshot!(text);
     assert!(WhyTask::new(&plan, &TaskId::new("none").unwrap()).is_none());
+}
+
+#[test]
+fn worktrees_in_every_form() {
+    let (used, left) = (worktree("one", WorktreeState::Ready), worktree("two", WorktreeState::Quarantined));
+    let shown_one = WorktreeShown::new(&left, Tenure::TermOver);
+    let list = WorktreeList::new(vec![WorktreeShown::new(&used, Tenure::Live), shown_one.clone()]);
+    let tidied =
+        [Tidied::keep(&used, "it is in use".into()), Tidied::quarantine(&left, "1 changed file".into())];
+    let tidied = WorktreesTidied::new(false, tidied.into());
+    insta::assert_snapshot!(
+        shown(Format::Table, &list)
+            + &shown(Format::Jsonl, &list)
+            + &shown(Format::Table, &shown_one)
+            + &shown(Format::Json, &shown_one)
+            + &shown(Format::Table, &tidied)
+            + &shown(Format::Json, &tidied)
+    );
+}
+
+#[test]
+fn a_fence_in_every_form() {
+    let token = "1.7".parse().unwrap();
+    let checked = FenceChecked { resource: "deploy".into(), token, admitted: true, highest: token };
+    let list = FenceList { resources: vec![Highest { resource: "deploy".into(), highest: token }] };
+    insta::assert_snapshot!(
+        shown(Format::Table, &checked)
+            + &shown(Format::Jsonl, &checked)
+            + &shown(Format::Table, &list)
+            + &shown(Format::Json, &list)
+    );
 }
 
 #[test]

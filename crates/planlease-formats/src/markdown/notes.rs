@@ -11,7 +11,7 @@ use std::{
 
 use planlease_core::{
     TaskId,
-    graph::has_cycle,
+    graph::cycles,
     spec::{Group, MAX_TASKS, PhaseSpec, PipelineStart, PlanSpec},
 };
 use serde_json::{Value, json};
@@ -82,19 +82,19 @@ pub(super) fn keep(found: &[Found<'_>], draft: &mut Draft, report: &mut Report<'
 /// Puts the rules into the plan, but for those with which its tasks would wait for each other.
 fn obey(rules: Vec<(usize, Rule)>, draft: &mut Draft, report: &mut Report<'_>) {
     let alone = draft.spec.clone();
-    if rules.iter().all(|(_, rule)| rule.only_allows()) || has_cycle(&alone) {
+    if rules.iter().all(|(_, rule)| rule.only_allows()) || !cycles(&alone).is_empty() {
         rules.into_iter().for_each(|(_, rule)| rule.obey(&mut draft.spec));
         return; // A cycle that is there already is told, and is not the notes' fault.
     }
     rules.iter().for_each(|(_, rule)| rule.clone().obey(&mut draft.spec));
-    if !has_cycle(&draft.spec) {
+    if cycles(&draft.spec).is_empty() {
         return;
     }
     draft.spec = alone;
     for (n, (at, rule)) in rules.into_iter().enumerate() {
         let mut with = draft.spec.clone();
         rule.clone().obey(&mut with);
-        if n < LOOKS && !has_cycle(&with) {
+        if n < LOOKS && cycles(&with).is_empty() {
             draft.spec = with;
         } else {
             report.warning(at, "this note contradicts the dependencies", CONTRADICTION);

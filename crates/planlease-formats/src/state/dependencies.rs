@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use planlease_core::{
     TaskId,
     graph::{self, GraphError},
-    spec::{MAX_DEPENDENCIES, TaskSpec},
+    spec::{Group, MAX_DEPENDENCIES, PlanSpec, TaskSpec},
 };
-use serde_json::{Map, Value, json};
 
 use super::{
     fault::Faults,
@@ -18,13 +17,8 @@ use super::{
 /// How often dependencies are taken out of circles. What is circular still is refused by the check of the whole plan.
 const MAX_CYCLES: usize = 100;
 
-/// Enters the dependencies of all tasks; gives the groups of tasks that run one after the other, as the extras of a plan
-/// that say so.
-pub(super) fn read(
-    document: &Placed,
-    found: &mut [Found<'_>],
-    faults: &mut Faults<'_>,
-) -> Map<String, Value> {
+/// Enters the dependencies of all tasks; gives the groups of tasks that run one after the other.
+pub(super) fn read(document: &Placed, found: &mut [Found<'_>], faults: &mut Faults<'_>) -> Vec<Group> {
     let ids: BTreeSet<TaskId> = found.iter().map(|task| task.spec.id.clone()).collect();
     let mut places: BTreeMap<(TaskId, TaskId), usize> = BTreeMap::new();
     for task in found.iter_mut() {
@@ -89,7 +83,7 @@ fn break_cycles(
             depends_on: task.spec.depends_on.clone(),
             ..TaskSpec::new(task.spec.id.clone(), "")
         });
-        let cycles = graph::problems(&bare.collect::<Vec<_>>());
+        let cycles = graph::cycles(&PlanSpec { tasks: bare.collect(), ..PlanSpec::default() });
         let mut broken = false;
         for problem in cycles {
             let GraphError::Cycle { cycle } = &problem else { continue };
@@ -113,25 +107,19 @@ fn break_cycles(
     }
 }
 
-/// The groups that `executionConstraints` name, in the form in which plan files keep them.
-fn sequential(found: &[Found<'_>]) -> Map<String, Value> {
-    let mut groups: BTreeMap<&str, (Vec<&str>, Option<&str>)> = BTreeMap::new();
+/// The groups that `executionConstraints` name, in the order of the file.
+fn sequential(found: &[Found<'_>]) -> Vec<Group> {
+    let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
     for task in found {
         let Some(constraints) = task.placed.get("executionConstraints") else { continue };
         let sequential = constraints.get("sequential").is_some_and(|value| value.value == Json::Bool(true));
         let group = constraints.get("sequentialGroup").and_then(Placed::text);
         if let Some(group) = group.filter(|_| sequential) {
-            let (tasks, reason) = groups.entry(group).or_default();
-            tasks.push(task.spec.id.as_str());
-            *reason = reason.or(constraints.get("reason").and_then(Placed::text));
+            let group = groups.entry(group).or_default();
+            group.tasks.push(task.spec.id.clone());
+            let reason = constraints.get("reason").and_then(Placed::text).map(str::to_owned);
+            group.reason = group.reason.take().or(reason);
         }
     }
-    if groups.is_empty() {
-        return Map::new();
-    }
-    let groups = groups.into_values().map(|(tasks, reason)| match reason {
-        Some(reason) => json!({ "tasks": tasks, "reason": reason }),
-        None => json!({ "tasks": tasks }),
-    });
-    Map::from_iter([("sequential".to_owned(), groups.collect())])
+    groups.into_values().collect()
 }

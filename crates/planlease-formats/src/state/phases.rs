@@ -6,7 +6,6 @@ use planlease_core::{
     codec,
     spec::{MAX_TEXT, PhaseSpec},
 };
-use serde_json::Map;
 
 use super::{
     json::{Json, Placed},
@@ -26,12 +25,7 @@ pub(super) fn assign(found: &mut [Found<'_>]) -> Vec<PhaseSpec> {
             while taken.insert(unique.clone(), ()).is_some() {
                 unique.push('\'');
             }
-            phases.push(PhaseSpec {
-                number: unique.clone(),
-                name: name.clone(),
-                verification: Vec::new(),
-                extra: Map::new(),
-            });
+            phases.push(PhaseSpec { number: unique.clone(), name: name.clone(), ..PhaseSpec::default() });
             unique
         });
         task.spec.phase = Some(known.clone());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use planlease_core::{
-    TaskId, codec,
+    TaskId, codec, graph,
     record::{Guard, Role, TaskRecord, Writer},
     spec::{MAX_TEXT, PlanSpec, Source, SpecError, TaskSpec},
 };
@@ -68,7 +68,12 @@ pub(super) fn read(
         tasks: found.into_iter().map(|task| task.spec).collect(),
         ..PlanSpec::default()
     };
-    spec.extra = sequential;
+    // What contradicts the dependencies orders nothing: with it, tasks would wait for each other.
+    spec.sequential.clone_from(&sequential);
+    if !graph::cycles(&spec).is_empty() {
+        spec.sequential.clear();
+        spec.extra.insert("contradictory".to_owned(), serde_json::json!(sequential));
+    }
     spec.extra.insert(KEPT.to_owned(), Value::Object(beside_tasks(document)));
     sound(&spec, document, faults);
     let derived = summary::check(text, document, states.values());

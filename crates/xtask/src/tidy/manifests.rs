@@ -8,7 +8,7 @@ use super::Finding;
 ///
 /// An arrow points down in this list; nothing points up. `planlease-embedded` is missing on the right-hand
 /// side on purpose: it stands for etcd, and the coordinator must not be able to tell the difference.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("planlease-core", &[]),
     ("planlease-embedded", &[]),
     ("xtask", &[]),
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("planlease-watcher", &["planlease", "planlease-core"]),
     ("planlease-orchestrator", &["planlease", "planlease-core"]),
     ("planlease-sidecar", &["planlease-watcher", "planlease", "planlease-core"]),
+    ("planlease-worktree", &[]),
     ("planlease-cli", &["*"]),
     ("planlease-model", &["planlease-core"]),
     ("planlease-oracle", &["planlease", "planlease-core"]),

@@ -110,7 +110,7 @@ impl Store {
     fn picture(&self) -> Picture {
         let is_there = |plan: &PlanName| self.keys.contains_key(&Key::Plan(plan.clone(), PlanKey::Spec));
         let seen = self.keys.iter().filter_map(|(key, (modified, created))| match key {
-            Key::Store => None,
+            Key::Store | Key::Worktree(..) => None,
             Key::Orchestrator(_) => Some((key, *created)),
             Key::Plan(plan, part) if is_there(plan) => match part {
                 PlanKey::SpecPart(_) | PlanKey::Import | PlanKey::PastTerm(_) => None,

@@ -63,7 +63,8 @@ impl Right {
     }
 }
 
-fn delegation(environment: &Environment) -> Result<Option<Delegation>, Failure> {
+/// The right that a command was given which `run` or `hold` started.
+pub(in crate::command) fn delegation(environment: &Environment) -> Result<Option<Delegation>, Failure> {
     let Some(text) = environment.text(OWNERSHIP) else { return Ok(None) };
     serde_json::from_str(&text).map(Some).map_err(|error| {
         Failure::usage(format!("the variable {OWNERSHIP} cannot be read: {error}"))

@@ -1,0 +1,41 @@
+//! Amounts of bytes as people type them.
+
+/// Reads `500M`, `10G`, `0`: powers of 1024.
+pub(super) fn parse(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let power = match unit.trim() {
+        "" | "B" => 0,
+        "K" | "KiB" => 1,
+        "M" | "MiB" => 2,
+        "G" | "GiB" => 3,
+        "T" | "TiB" => 4,
+        _ => return Err(format!("{text:?} is no amount of bytes; write 500M or 10G")),
+    };
+    let number: u64 =
+        digits.parse().map_err(|_| format!("{text:?} is no amount of bytes; write 500M or 10G"))?;
+    number.checked_mul(1024_u64.pow(power)).ok_or_else(|| format!("{text:?} is more than can be"))
+}
+
+/// The amount in the largest unit of which there is at least one.
+pub(super) fn shown(bytes: u64) -> String {
+    let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = units.into_iter().find(|(size, _)| bytes >= *size);
+    unit.map_or_else(|| format!("{bytes} B"), |(size, name)| format!("{} {name}", bytes / size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_as_people_write_them() {
+        for (text, bytes) in [("0", 0), ("512", 512), ("2K", 2048), ("1 MiB", 1 << 20), ("10G", 10 << 30)] {
+            assert_eq!(parse(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "G", "-1", "1.5G", "99999999999T", "5 apples"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert_eq!([shown(3), shown(2047), shown(5 << 30)], ["3 B", "1 KiB", "5 GiB"]);
+    }
+}

@@ -1,0 +1,120 @@
+//! A repository under its lock: only here is anything in it changed.
+
+use std::{
+    fs::{self, File},
+    path::{Component, Path, PathBuf},
+};
+
+use crate::{
+    error::Error,
+    git::{Git, line},
+    repository::Repository,
+    site::Site,
+};
+
+/// See the module. Dropping it gives the lock back, once every git that was started under it has ended.
+#[derive(Debug)]
+pub struct Locked {
+    repository: Repository,
+    file: File,
+}
+
+impl Locked {
+    pub(crate) fn new(repository: Repository, file: File) -> Self {
+        Self { repository, file }
+    }
+
+    /// The repository.
+    #[must_use]
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The commit that a name stands for.
+    ///
+    /// # Errors
+    /// [`Error::Git`] if it is none.
+    pub async fn commit(&self, name: &str) -> Result<String, Error> {
+        let name = format!("{name}^{{commit}}");
+        let said = self.git()?.args(["rev-parse", "--verify", "--end-of-options", &name]).run().await?;
+        Ok(line(&said))
+    }
+
+    /// Refuses a name that no branch can have, and one that a branch has.
+    ///
+    /// # Errors
+    /// [`Error::BadBranch`], [`Error::BranchExists`], [`Error::Git`].
+    pub async fn check_branch(&self, branch: &str) -> Result<(), Error> {
+        let reference = format!("refs/heads/{branch}");
+        let sound = self.git()?.args(["check-ref-format", &reference]).ask().await?;
+        if sound.is_none() || branch.starts_with('-') {
+            return Err(Error::BadBranch(branch.to_owned()));
+        }
+        match self.tip(&reference).await? {
+            Some(_) => Err(Error::BranchExists(branch.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// The commit that a reference is at, if it is there.
+    pub(crate) async fn tip(&self, reference: &str) -> Result<Option<String>, Error> {
+        let said = self.git()?.args(["rev-parse", "--verify", "--quiet", reference]).ask().await?;
+        Ok(said.map(|said| line(&said)))
+    }
+
+    /// git in the common folder, with the lock.
+    pub(crate) fn git(&self) -> Result<Git, Error> {
+        Git::at(self.repository.common(), Some(&self.file))
+    }
+
+    /// git's own folder of the worktree, if it has one: by the reason of its lock, or once that is gone, by the path.
+    pub(crate) fn admin(&self, site: &Site) -> Result<Option<PathBuf>, Error> {
+        let all = self.repository.common().join("worktrees");
+        let entries = match fs::read_dir(&all) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("cannot read", all)(error)),
+        };
+        let reason = site.reason();
+        for entry in entries {
+            let admin = entry.map_err(Error::io("cannot read", &all))?.path();
+            let says = |name: &str| fs::read_to_string(admin.join(name)).unwrap_or_default();
+            let locked = says("locked");
+            let ours = if locked.is_empty() {
+                plain(&admin.join(says("gitdir").trim_end())) == site.path.join(".git")
+            } else {
+                locked.trim_end() == reason
+            };
+            if ours {
+                return Ok(Some(admin));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The path without `..`, which git writes if it is told to use relative paths. Nothing before it is a symbolic link.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relative_paths_of_git_lead_where_absolute_ones_do() {
+        let admin = Path::new("/srv/repo/.git/worktrees/one");
+        for written in ["/srv/trees/one/.git", "../../../../trees/one/.git"] {
+            assert_eq!(plain(&admin.join(written)), Path::new("/srv/trees/one/.git"), "{written}");
+        }
+    }
+}

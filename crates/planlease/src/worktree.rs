@@ -1,0 +1,170 @@
+//! Records of worktrees: every one is written by a compare-and-swap; a new one by the right of the plan's owner besides.
+//!
+//! What the records are about is in a file system, which no transaction reaches. So they are written *around* what is
+//! done there, and whoever changes both holds the lock of the repository meanwhile.
+
+use planlease_core::{
+    HostName, Revision, WorktreeName, change::Entry, codec, keys::Key, record::WorktreeRecord,
+};
+
+use crate::{
+    authority::Authority,
+    coordinator::Coordinator,
+    error::Error,
+    etcd::{Branch, Compare, Op, Transaction},
+};
+
+/// A worktree as it was at a revision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorktreeView {
+    /// On which host.
+    pub host: HostName,
+    /// Its name there.
+    pub name: WorktreeName,
+    /// The revision that made its key: the order in which worktrees came.
+    pub created: Revision,
+    /// The revision that wrote this record: what the next write compares.
+    pub revision: Revision,
+    /// The record.
+    pub record: WorktreeRecord,
+}
+
+/// What became of a write. One whose answer got lost is [`Error::OutcomeUnknown`].
+#[derive(Clone, Debug)]
+#[must_use = "a write may have been refused"]
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
+pub enum WorktreeWrite {
+    /// It was carried out; this is the record now.
+    Written(WorktreeView),
+    /// The record was changed since it was seen, or is there although it should not be, or is gone.
+    Conflict(Option<Box<WorktreeView>>),
+    /// The right is gone: the ownership, or the absence of an owner.
+    RightGone,
+}
+
+impl WorktreeView {
+    fn read(host: HostName, name: WorktreeName, entry: &Entry) -> Result<Self, Error> {
+        let record = codec::decode(&entry.value)?;
+        Ok(Self { host, name, created: entry.created, revision: entry.modified, record })
+    }
+}
+
+impl Coordinator {
+    /// All worktrees of all hosts that this store knows of.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn worktrees(&self) -> Result<Vec<WorktreeView>, Error> {
+        let snapshot = self.snapshot(&self.layout().worktrees()).await?;
+        let views = snapshot.entries.into_iter().filter_map(|(key, entry)| match key {
+            Key::Worktree(host, name) => Some(WorktreeView::read(host, name, &entry)),
+            Key::Store | Key::Orchestrator(_) | Key::Plan(..) => None,
+        });
+        views.collect()
+    }
+
+    /// One worktree, if there is a record of it.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn worktree(
+        &self,
+        host: &HostName,
+        name: &WorktreeName,
+    ) -> Result<Option<WorktreeView>, Error> {
+        let key = self.layout().key(&Key::Worktree(host.clone(), name.clone()));
+        let mut reply = self.etcd().settle(&Transaction::default().then([Op::Get(key)])).await?;
+        reply.row().map(|entry| WorktreeView::read(host.clone(), name.clone(), &entry)).transpose()
+    }
+
+    /// Writes the next record of a worktree, if the present one is still the one that was seen.
+    ///
+    /// # Errors
+    /// As for any request; [`Error::OutcomeUnknown`] if no answer came.
+    pub async fn update_worktree(
+        &self,
+        seen: &WorktreeView,
+        next: &WorktreeRecord,
+    ) -> Result<WorktreeWrite, Error> {
+        write(self, None, (&seen.host, &seen.name), Some(seen), next).await
+    }
+
+    /// Forgets a worktree of which nothing is left, if its record is still the one that was seen. `false`: it is not.
+    ///
+    /// # Errors
+    /// As for any request.
+    pub async fn forget_worktree(&self, seen: &WorktreeView) -> Result<bool, Error> {
+        let key = self.layout().key(&Key::Worktree(seen.host.clone(), seen.name.clone()));
+        let txn = Transaction::when([Compare::Modified(key.clone(), Some(seen.revision))])
+            .then([Op::Delete(key.clone())])
+            .otherwise([Op::Find(key)]);
+        let mut reply = self.etcd().settle(&txn).await?;
+        // Gone is gone, whichever try it was, or whoever else.
+        Ok(reply.branch == Branch::Then || reply.row().is_none())
+    }
+}
+
+impl Authority {
+    /// Writes the first record of a worktree, if there is none of that name and the right holds. One transaction. The
+    /// record says by itself whose it is; nothing of it is filled in here.
+    ///
+    /// # Errors
+    /// [`Error::SessionLost`] if the session under the right is over, and as for any request.
+    pub async fn add_worktree(
+        &self,
+        host: &HostName,
+        name: &WorktreeName,
+        record: &WorktreeRecord,
+    ) -> Result<WorktreeWrite, Error> {
+        self.ensure_live()?;
+        write(self.coordinator(), Some(self), (host, name), None, record).await
+    }
+
+    /// Writes the next record of a worktree, if the present one is still the one that was seen and the right holds.
+    ///
+    /// # Errors
+    /// As [`Authority::add_worktree`].
+    pub async fn update_worktree(
+        &self,
+        seen: &WorktreeView,
+        next: &WorktreeRecord,
+    ) -> Result<WorktreeWrite, Error> {
+        self.ensure_live()?;
+        write(self.coordinator(), Some(self), (&seen.host, &seen.name), Some(seen), next).await
+    }
+}
+
+async fn write(
+    coordinator: &Coordinator,
+    authority: Option<&Authority>,
+    (host, name): (&HostName, &WorktreeName),
+    seen: Option<&WorktreeView>,
+    next: &WorktreeRecord,
+) -> Result<WorktreeWrite, Error> {
+    let key = coordinator.layout().key(&Key::Worktree(host.clone(), name.clone()));
+    let when = [Compare::Modified(key.clone(), seen.map(|seen| seen.revision))];
+    let guard = authority.and_then(Authority::guard_compare);
+    let txn = Transaction::when(when.into_iter().chain(guard))
+        .then([Op::Put(key.clone(), codec::encode(next)?)])
+        .otherwise([Op::Get(key)].into_iter().chain(authority.map(Authority::guard_read)));
+    let mut reply = coordinator.etcd().settle(&txn).await?;
+    if reply.branch == Branch::Then {
+        let created = seen.map_or(reply.revision, |seen| seen.created);
+        return Ok(WorktreeWrite::Written(WorktreeView {
+            host: host.clone(),
+            name: name.clone(),
+            created,
+            revision: reply.revision,
+            record: next.clone(),
+        }));
+    }
+    let present =
+        reply.row().map(|entry| WorktreeView::read(host.clone(), name.clone(), &entry)).transpose()?;
+    let right = authority.is_none_or(|authority| authority.guard_holds(&mut reply));
+    Ok(match present {
+        // By an earlier try, whose answer got lost.
+        Some(present) if present.record.op_id == next.op_id => WorktreeWrite::Written(present),
+        _ if !right => WorktreeWrite::RightGone,
+        present => WorktreeWrite::Conflict(present.map(Box::new)),
+    })
+}

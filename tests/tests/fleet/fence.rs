@@ -1,0 +1,174 @@
+//! The fence kit: what it keeps never goes down, and a git repository refuses the pushes of a former owner.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Output},
+    time::Duration,
+};
+
+use planlease_core::FencingToken;
+use planlease_tests::{
+    cases,
+    program::{Process, Program, planlease},
+    room::{Room, path_text, plan_name},
+    suite::{Case, Fixture},
+    wait::SOON,
+};
+
+use crate::spec::spec;
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![
+        the_push_of_a_former_owner_is_refused,
+        the_highest_token_never_goes_down,
+        what_is_damaged_refuses_everybody_and_is_left_as_it_is,
+    ]
+}
+
+const TTL: Duration = Duration::from_secs(5);
+
+/// The documented exit statuses.
+const DONE: i32 = 0;
+const BAD_STATE: i32 = 25;
+const RIGHT_GONE: i32 = 101;
+
+const PROCESSES: u64 = 40;
+
+/// A repository to push to, with the hook, and one to push from.
+fn repositories(room: &Room, hook: &str) {
+    let folder = room.folder();
+    git(folder, &["init", "-q", "--bare", "-b", "main", "server.git"]);
+    let file = room.path("server.git/hooks/pre-receive");
+    fs::write(&file, hook).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    git(&room.path("server.git"), &["config", "receive.advertisePushOptions", "true"]);
+    git(folder, &["init", "-q", "-b", "main", "work"]);
+    git(&room.path("work"), &["remote", "add", "origin", "../server.git"]);
+}
+
+fn run(folder: &Path, args: &[&str]) -> Output {
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", path_text(planlease().parent().unwrap()));
+    let who = ["-c", "user.email=somebody@example.org", "-c", "user.name=somebody"];
+    Command::new("git").env("PATH", path).current_dir(folder).args(who).args(args).output().unwrap()
+}
+
+fn git(folder: &Path, args: &[&str]) -> String {
+    let output = run(folder, args);
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Commits something and pushes it; what git said if it was refused.
+fn push(room: &Room, options: &[&str]) -> Result<(), String> {
+    let work = room.path("work");
+    git(&work, &["commit", "-q", "--allow-empty", "-m", &format!("pushed with {options:?}")]);
+    let options = options.iter().flat_map(|option| ["-o", option]);
+    let args: Vec<&str> = ["push", "-q"].into_iter().chain(options).chain(["origin", "HEAD:main"]).collect();
+    let output = run(&work, &args);
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+fn head(room: &Room) -> String {
+    git(&room.path("server.git"), &["log", "--format=%s", "-1", "main"])
+}
+
+async fn the_push_of_a_former_owner_is_refused(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    room.coordinator().await.import(&plan_name("release"), &spec(1, "true"), |_| {}).await.unwrap();
+    let hook = room.program().run_to(DONE, ["fence", "hook", "--print"]).await.stdout;
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/hooks/pre-receive");
+    assert_eq!(hook, fs::read_to_string(example).unwrap(), "the example is what is printed");
+    repositories(&room, &hook);
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let file = room.path("token");
+        let shell = format!("printenv PLANLEASE_FENCING_TOKEN > '{}'", path_text(&file));
+        room.program().run_to(DONE, ["hold", "release", "--", "sh", "-c", &shell]).await;
+        tokens.push(format!("planlease-token={}", room.text("token").trim()));
+    }
+    let [former, present] = &tokens[..] else { unreachable!("two of them") };
+    push(&room, &[former]).unwrap();
+    push(&room, &[former]).unwrap(); // As often as it likes, while nobody else has.
+    push(&room, &[present]).unwrap();
+    let refused = push(&room, &[former]).unwrap_err();
+    assert!(refused.contains("token 1.1 is lower than 1.2"), "{refused}");
+    assert!(head(&room).contains(present), "nothing of it arrived");
+    let refused = push(&room, &[]).unwrap_err();
+    assert!(refused.contains("no fencing token"), "{refused}");
+    let refused = push(&room, &["planlease-token=1.x"]).unwrap_err();
+    assert!(refused.contains("not a fencing token"), "{refused}");
+    // Another plan counts for itself.
+    push(&room, &[former, "planlease-plan=other"]).unwrap();
+    git(&room.path("server.git"), &["config", "planlease.tokenRequired", "false"]);
+    push(&room, &[]).unwrap();
+    assert!(push(&room, &[former]).is_err(), "a token that is shown is looked at all the same");
+    // A hook that cannot tell refuses.
+    fs::write(room.path("server.git/planlease-fence/repository.fence"), "").unwrap();
+    assert!(push(&room, &["planlease-token=9.9"]).unwrap_err().contains("cannot be understood"));
+}
+
+/// Needs no server, and is led to none.
+fn alone(room: &Room) -> Program {
+    room.program().clone().variable("PLANLEASE_ENDPOINTS", "127.0.0.1:1")
+}
+
+async fn the_highest_token_never_goes_down(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let (program, state) = (alone(&room), room.path("state"));
+    let check = |token: &str| {
+        ["fence", "check", "r", "--token", token, "--state", path_text(&state)].map(str::to_owned)
+    };
+    let start = |n: u64| {
+        let token = format!("1.{}", (n * 17) % PROCESSES + 1);
+        Process::start(program.gated(check(&token)), &room.path(&format!("said-{n}")))
+    };
+    let mut checks: Vec<Process> = (0..PROCESSES).map(start).collect();
+    checks.iter_mut().for_each(|process| process.say("go"));
+    let mut highest: Option<FencingToken> = None;
+    let mut seen = 0;
+    while checks.iter_mut().any(|process| process.ended().is_none()) {
+        if let Ok(text) = fs::read_to_string(state.join("r.fence")) {
+            let kept: serde_json::Value = serde_json::from_str(&text).expect("whole at every moment");
+            let now: FencingToken = kept["highest"].as_str().unwrap().parse().unwrap();
+            assert!(highest <= Some(now), "{highest:?} {now}");
+            highest = Some(now);
+            seen += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(seen > 0);
+    let mut admitted = 0;
+    for process in &mut checks {
+        match process.until_ended(SOON).await {
+            Some(DONE) => admitted += 1,
+            Some(RIGHT_GONE) => assert!(process.said().contains("is lower than"), "{}", process.said()),
+            other => panic!("{other:?}: {}", process.said()),
+        }
+    }
+    assert!(admitted >= 1);
+    let listed =
+        program.run_to(DONE, ["fence", "list", "--state", path_text(&state), "-o", "json"]).await.stdout;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed["resources"][0]["highest"], format!("1.{PROCESSES}"));
+    let refused = program.run_to(RIGHT_GONE, check("1.3")).await;
+    assert_eq!(refused.stderr.lines().count(), 3, "{}", refused.stderr);
+    program.run_to(DONE, check("2.1")).await;
+    program.run_to(RIGHT_GONE, check("1.99")).await;
+}
+
+async fn what_is_damaged_refuses_everybody_and_is_left_as_it_is(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let (program, state) = (alone(&room), room.path("state"));
+    let check = ["fence", "check", "r", "--token", "9.9", "--state", path_text(&state)];
+    program.run_to(DONE, check).await;
+    for damage in ["", "{\"v\":1", "1.7\n", "{\"v\":1,\"resource\":\"other\",\"highest\":\"1.7\"}"] {
+        fs::write(state.join("r.fence"), damage).unwrap();
+        let refused = program.run_to(BAD_STATE, check).await;
+        assert!(refused.stderr.contains("No token is admitted"), "{}", refused.stderr);
+        assert_eq!(refused.stderr.lines().count(), 3, "{}", refused.stderr);
+        assert_eq!(fs::read_to_string(state.join("r.fence")).unwrap(), damage);
+    }
+}
