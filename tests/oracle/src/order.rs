@@ -3,7 +3,7 @@
 //! Strict serializability, given a witness: etcd's revisions are the order of all writes. So each call has a range of
 //! revisions at which it can have taken effect: a write its own; a read of a record all from the one that wrote it to the one
 //! before it was written over; a read of a plan the one that it names. What reads a revision comes after what wrote it, so
-//! each revision has two [points](Point). It remains to be seen whether a point can be chosen
+//! each revision has two points. It remains to be seen whether a point can be chosen
 //! for each so that a call that began after another one had been answered does not come before it. As all ranges lie on one
 //! line, choosing the lowest point that is left, call by call in the order in which they began, finds a choice if there is
 //! one: polynomial, where the search without a witness ([`crate::search`]) is exponential.

@@ -20,98 +20,110 @@ pub struct Scenario {
 #[must_use]
 pub fn all() -> Vec<Scenario> {
     vec![
-        Scenario {
-            found: "a task that was started by hand, or in a batch, did not wait for what it depends on",
-            options: Options {
-                clients: 0,
-                plans: 6,
-                tasks_max: 8,
-                operator_every: Duration::from_millis(300),
-                faulty_for: Duration::from_secs(20),
-                ..calm(12)
-            },
-        },
-        Scenario {
-            found: "an orchestrator called a plan finished while a worker had a task in progress",
-            options: Options {
-                workers: 2,
-                operator_every: Duration::from_secs(2),
-                faulty_for: Duration::from_secs(20),
-                faults: Plan::of(
-                    (2..20)
-                        .step_by(3)
-                        .map(|second| {
-                            let worker = format!("worker-{}", second % 2);
-                            (Duration::from_secs(second), Fault::Crash(worker, Duration::from_millis(500)))
-                        })
-                        .collect(),
-                ),
-                ..calm(4)
-            },
-        },
-        Scenario {
-            found: "a session whose lease had expired by the time its grant was asked for again was a wrong configuration",
-            options: Options {
-                orchestrators: 2,
-                ttl: Duration::from_secs(2),
-                request_timeout: Duration::from_millis(2_400),
-                operation_timeout: Duration::from_secs(6),
-                faulty_for: Duration::from_secs(30),
-                faults: Plan::of(
-                    (0..12)
-                        .flat_map(|n| {
-                            let at = Duration::from_millis(20 + 2_500 * n);
-                            let host = format!("orchestrator-{}", n % 2);
-                            [
-                                (at, Fault::Crash(host.clone(), Duration::from_millis(10))),
-                                (
-                                    at + Duration::from_millis(40 + 10 * n),
-                                    Fault::AnswersLost(host, Duration::from_millis(1_500)),
-                                ),
-                            ]
-                        })
-                        .collect(),
-                ),
-                ..calm(7)
-            },
-        },
-        Scenario {
-            found: "a start that was not answered, and turned out to have happened when there was no room, was never run",
-            options: Options {
-                jobs: 1,
-                clients: 0,
-                plans: 3,
-                tasks_max: 8,
-                work_max: Duration::from_millis(300),
-                failures_percent: 80,
-                request_timeout: Duration::from_millis(200),
-                operation_timeout: Duration::from_millis(200),
-                operator_meddles: false,
-                faulty_for: Duration::from_secs(20),
-                faults: Plan::of(
-                    (0..80)
-                        .map(|n| {
-                            let lost =
-                                Fault::AnswersLost("orchestrator-0".to_owned(), Duration::from_millis(60));
-                            (Duration::from_millis(500 + 240 * n), lost)
-                        })
-                        .collect(),
-                ),
-                ..calm(3)
-            },
-        },
-        Scenario {
-            found: "plans with more ready tasks than there is room for passed the room round for ever, and none used it",
-            options: Options {
-                jobs: 1,
-                clients: 0,
-                plans: 4,
-                tasks_max: 8,
-                operator_meddles: false,
-                ..calm(5)
-            },
-        },
+        dependencies_of_started_tasks(),
+        finished_with_a_worker_at_work(),
+        session_expired_at_its_grant(),
+        start_without_room(),
+        room_passed_round(),
     ]
+}
+
+fn dependencies_of_started_tasks() -> Scenario {
+    Scenario {
+        found: "a task that was started by hand, or in a batch, did not wait for what it depends on",
+        options: Options {
+            clients: 0,
+            plans: 6,
+            tasks_max: 8,
+            operator_every: Duration::from_millis(300),
+            faulty_for: Duration::from_secs(20),
+            ..calm(12)
+        },
+    }
+}
+
+fn finished_with_a_worker_at_work() -> Scenario {
+    Scenario {
+        found: "an orchestrator called a plan finished while a worker had a task in progress",
+        options: Options {
+            workers: 2,
+            operator_every: Duration::from_secs(2),
+            faulty_for: Duration::from_secs(20),
+            faults: Plan::of(
+                (2..20)
+                    .step_by(3)
+                    .map(|second| {
+                        let worker = format!("worker-{}", second % 2);
+                        (Duration::from_secs(second), Fault::Crash(worker, Duration::from_millis(500)))
+                    })
+                    .collect(),
+            ),
+            ..calm(4)
+        },
+    }
+}
+
+fn session_expired_at_its_grant() -> Scenario {
+    Scenario {
+        found: "a session whose lease had expired by the time its grant was asked for again was a wrong configuration",
+        options: Options {
+            orchestrators: 2,
+            ttl: Duration::from_secs(2),
+            request_timeout: Duration::from_millis(2_400),
+            operation_timeout: Duration::from_secs(6),
+            faulty_for: Duration::from_secs(30),
+            faults: Plan::of(
+                (0..12)
+                    .flat_map(|n| {
+                        let at = Duration::from_millis(20 + 2_500 * n);
+                        let host = format!("orchestrator-{}", n % 2);
+                        [
+                            (at, Fault::Crash(host.clone(), Duration::from_millis(10))),
+                            (
+                                at + Duration::from_millis(40 + 10 * n),
+                                Fault::AnswersLost(host, Duration::from_millis(1_500)),
+                            ),
+                        ]
+                    })
+                    .collect(),
+            ),
+            ..calm(7)
+        },
+    }
+}
+
+fn start_without_room() -> Scenario {
+    Scenario {
+        found: "a start that was not answered, and turned out to have happened when there was no room, was never run",
+        options: Options {
+            jobs: 1,
+            clients: 0,
+            plans: 3,
+            tasks_max: 8,
+            work_max: Duration::from_millis(300),
+            failures_percent: 80,
+            request_timeout: Duration::from_millis(200),
+            operation_timeout: Duration::from_millis(200),
+            operator_meddles: false,
+            faulty_for: Duration::from_secs(20),
+            faults: Plan::of(
+                (0..80)
+                    .map(|n| {
+                        let lost = Fault::AnswersLost("orchestrator-0".to_owned(), Duration::from_millis(60));
+                        (Duration::from_millis(500 + 240 * n), lost)
+                    })
+                    .collect(),
+            ),
+            ..calm(3)
+        },
+    }
+}
+
+fn room_passed_round() -> Scenario {
+    Scenario {
+        found: "plans with more ready tasks than there is room for passed the room round for ever, and none used it",
+        options: Options { jobs: 1, clients: 0, plans: 4, tasks_max: 8, operator_meddles: false, ..calm(5) },
+    }
 }
 
 /// A small fleet on a good network.

@@ -61,9 +61,10 @@ pub(crate) fn remedy(error: &Error) -> &'static str {
     }
 }
 
+const UNCHANGED: &str = "Nothing was changed.";
+
 /// Status, meaning, remedy.
 fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
-    const UNCHANGED: &str = "Nothing was changed.";
     match error {
         Error::Config(_) | Error::Name(_) => (Exit::Usage, "", ""),
         Error::Unreachable(_) => (
@@ -101,6 +102,29 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
         Error::StoreMoved { .. } => {
             (Exit::StoreMoved, UNCHANGED, "`planlease doctor --adopt-store` adopts it.")
         }
+        Error::NotOwned(_) => (Exit::NotOwned, UNCHANGED, ""),
+        Error::TaskNotFound { .. } => (Exit::NoSuchTask, "", "`planlease task list PLAN` shows its tasks."),
+        Error::IdentityTaken(_) => (Exit::NameTaken, UNCHANGED, "Give the process another name."),
+        Error::HeldLocally(_) => (Exit::OwnedByOther, UNCHANGED, ""),
+        Error::SessionLost(_) | Error::OwnershipLost(_) => {
+            (Exit::RightGone, "Nothing more is written under it; somebody else may own the plan by now.", "")
+        }
+        Error::HandOver(_) => (Exit::NotOwned, UNCHANGED, ""),
+        Error::Unsound(_) => (Exit::BadPlanFile, UNCHANGED, ""),
+        Error::Codec(_) => (Exit::BadRecord, UNCHANGED, ""),
+        Error::Compacted => (
+            Exit::HistoryGone,
+            "etcd keeps its history until compaction only.",
+            "Begin with a later revision.",
+        ),
+        Error::TimedOut(_) => (Exit::TimedOut, UNCHANGED, ""),
+        about_plan => explain_plan(about_plan),
+    }
+}
+
+/// The same, of what can be wrong with a plan as a whole.
+fn explain_plan(error: &Error) -> (Exit, &'static str, &'static str) {
+    match error {
         Error::PlanNotFound(_) => {
             (Exit::NoSuchPlan, "", "`planlease plan list` shows all plans of the namespace.")
         }
@@ -127,22 +151,6 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
         Error::PlanOwned { .. } | Error::OtherOwner { .. } => {
             (Exit::OwnedByOther, UNCHANGED, "`planlease owner show PLAN` shows the owner and the line.")
         }
-        Error::NotOwned(_) => (Exit::NotOwned, UNCHANGED, ""),
-        Error::TaskNotFound { .. } => (Exit::NoSuchTask, "", "`planlease task list PLAN` shows its tasks."),
-        Error::IdentityTaken(_) => (Exit::NameTaken, UNCHANGED, "Give the process another name."),
-        Error::HeldLocally(_) => (Exit::OwnedByOther, UNCHANGED, ""),
-        Error::SessionLost(_) | Error::OwnershipLost(_) => {
-            (Exit::RightGone, "Nothing more is written under it; somebody else may own the plan by now.", "")
-        }
-        Error::HandOver(_) => (Exit::NotOwned, UNCHANGED, ""),
-        Error::Unsound(_) => (Exit::BadPlanFile, UNCHANGED, ""),
-        Error::Codec(_) => (Exit::BadRecord, UNCHANGED, ""),
-        Error::Compacted => (
-            Exit::HistoryGone,
-            "etcd keeps its history until compaction only.",
-            "Begin with a later revision.",
-        ),
-        Error::TimedOut(_) => (Exit::TimedOut, UNCHANGED, ""),
         _ => (Exit::Unexpected, "", ""),
     }
 }
