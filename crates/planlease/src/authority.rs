@@ -542,6 +542,15 @@ impl Authority {
             // earlier try that is still under way can be carried out after all.
             return Ok(unknown("somebody came to own the plan meanwhile"));
         }
+        if uncertain
+            && right
+            && present.revision == seen.revision
+            && next.status == transition::TaskStatus::InProgress
+        {
+            // What a start requires besides may hold again (a pause ends), and then an earlier try that is still under way
+            // can be carried out after all.
+            return Ok(unknown("what the start requires was not the case, at least for a while"));
+        }
         Ok(Outcome::Refused(if !right {
             Refused::RightGone
         } else if present.revision == seen.revision {

@@ -68,17 +68,27 @@ pub fn settle(writes: &[TaskWrite], calls: &[Call]) -> Settlement {
         if known && !answered_for.contains(&write.record.op_id) && !has_open_call(write, calls) {
             settlement.violations.push(format!(
                 "nobody was told of write {} of task {} of {} at revision {}: {} ({:?}), though all of its writer's calls \
-                 were answered",
+                 were answered; about that task: {}",
                 write.record.op_id,
                 write.task,
                 write.plan,
                 write.revision,
                 write.record.status,
                 write.record.writer,
+                answers(write, calls),
             ));
         }
     }
     settlement
+}
+
+/// What the writer called about the task, when, and what it was told.
+fn answers(write: &TaskWrite, calls: &[Call]) -> String {
+    let of_task = calls.iter().filter(|call| {
+        call.plan == write.plan
+            && matches!(&call.what, What::Write { task, writer, .. } if *task == write.task && *writer == write.record.writer)
+    });
+    of_task.map(|call| format!("{:?} {:?}", call.began, call.told)).collect::<Vec<_>>().join(", ")
 }
 
 fn settle_write(
