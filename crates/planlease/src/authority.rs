@@ -568,7 +568,8 @@ impl Authority {
             Revision::from_wire(at.to_wire() - 1).filter(|before| *before > seen.revision)
         {
             let Some(entry) = self.coordinator.task_entry_at(&self.plan, &seen.id, before).await? else {
-                break;
+                // The record that is there now is another plan's. What happened before the gap cannot be reached from it.
+                return Err(Error::outcome_unknown("the plan was deleted meanwhile, and made anew"));
             };
             let view = TaskView::read(seen.id.clone(), &entry)?;
             if view.record.op_id == op_id {

@@ -146,7 +146,9 @@ impl Kind {
                         "policy": { "max_retries": 0, "attempt_deadline_s": 1, "on_lost": "ask" },
                     },
                 ],
-                "policy": { "max_retries": 2, "attempt_deadline_s": 60, "on_lost": "fail", "lock_delay_s": 1 },
+                "policy": { "max_retries": 2, "attempt_deadline_s": 60, "retry_delay_s": 3, "retry_delay_max_s": 600,
+                            "total_deadline_s": 0, "queue_deadline_s": 4, "heartbeat_s": 5, "max_in_progress": 6,
+                            "on_lost": "fail", "lock_delay_s": 1 },
             }),
             Self::Delegation => json!({
                 "plan": "p", "owner": "o-1", "term": 3, "token": "1.3",

@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
-use planlease::{AcquireOptions, Imported};
-use planlease_core::{TermNumber, transition::Change};
+use planlease::{AcquireOptions, Imported, Outcome};
+use planlease_core::{
+    TermNumber,
+    transition::{Change, TaskStatus},
+};
 use planlease_tests::{
     etcd::Etcd,
     suite::PlainCase,
@@ -13,12 +16,13 @@ use planlease_tests::{
 
 use crate::{
     answers::{deliver_and_see, unhurried},
-    fleet::{acquired, audit, committed, id, in_line, observer, plan, session, spec},
+    fleet::{acquired, audit, background, committed, id, in_line, observer, plan, session, spec},
 };
 
 pub(crate) fn cases() -> Vec<PlainCase> {
     crate::scenarios![
         "on_etcd::late": [
+            f11_an_update_whose_plan_was_made_anew_before_it_was_repeated_is_unknown,
             f11_an_import_that_arrives_after_its_plan_was_deleted_makes_no_plan,
             f11_a_deletion_that_arrives_late_spares_the_next_plan_of_that_name,
             f11_an_output_that_arrives_late_does_not_take_the_place_of_a_newer_one,
@@ -37,6 +41,30 @@ async fn f11_an_import_that_arrives_after_its_plan_was_deleted_makes_no_plan() {
     observer.delete_plan(&plan()).await.unwrap();
     deliver_and_see(&etcd, &trap).await;
     assert!(observer.plans().await.unwrap().is_empty(), "what was deleted stays deleted");
+    audit(&etcd).await;
+}
+
+/// The first try was carried out, and then the plan was deleted, and another one imported under its name: what is there now
+/// says nothing of the first try.
+async fn f11_an_update_whose_plan_was_made_anew_before_it_was_repeated_is_unknown() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let exposed = unhurried(&etcd).await;
+    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let session = session(&exposed, "worker").await;
+    let view = exposed.plan(&plan()).await.unwrap();
+    let worker = exposed.worker(&session, &plan()).unwrap();
+    let proxy = etcd.members()[0].proxy();
+    let (lost, held) = (proxy.lose_answer("KV/Txn"), proxy.hold_request("KV/Txn"));
+    let started = background(async move { worker.start(&view, &id("1")).await });
+    held.sprung().await;
+    assert!(lost.has_sprung());
+    let observer = observer(&etcd).await;
+    assert_eq!(observer.plan(&plan()).await.unwrap().status(&id("1")), Some(TaskStatus::InProgress));
+    observer.delete_plan(&plan()).await.unwrap();
+    observer.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    held.deliver();
+    let outcome = started.await.unwrap().unwrap();
+    assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
     audit(&etcd).await;
 }
 

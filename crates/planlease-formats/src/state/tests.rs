@@ -92,7 +92,7 @@ fn fields_mean_what_they_meant() {
     assert_eq!(plan.spec.task(&id("0.3")).unwrap().description, "Serve");
     let phases: Vec<_> = plan.spec.phases.iter().map(|p| (p.number.as_str(), p.name.as_str())).collect();
     assert_eq!(phases, [("0", "Kitchen"), ("1", "Table"), ("0'", "Rest")]);
-    assert_eq!(plan.spec.extra["sequential"], json!([{"tasks": ["V1", "V2"], "reason": "one cup"}]));
+    assert_eq!(json!(plan.spec.sequential), json!([{"tasks": ["V1", "V2"], "reason": "one cup"}]));
 }
 
 #[test]
