@@ -5,6 +5,7 @@
 
 mod failover;
 mod fleet;
+mod halt;
 mod import;
 mod lost_answers;
 mod ownership;
@@ -18,6 +19,7 @@ fn main() -> std::process::ExitCode {
     Suite::new("protocol")
         .shared(ownership::cases())
         .shared(update::cases())
+        .shared(halt::cases())
         .shared(import::cases())
         .shared(requests::cases())
         .shared(watching::cases())

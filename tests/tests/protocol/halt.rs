@@ -1,0 +1,181 @@
+//! Pausing, cancelling and archiving plans; bounding how many tasks are in progress at once.
+
+use std::time::Duration;
+
+use planlease::{AcquireOptions, Error, Halted, Outcome, Refused};
+use planlease_core::{
+    record::Halt,
+    spec::{PlanSpec, Policy, TaskSpec},
+    transition::{Change, TaskStatus},
+};
+use planlease_tests::{
+    cases,
+    suite::{Case, Fixture},
+};
+
+use crate::fleet::{
+    audit, background, committed, coordinator, id, imported, in_line, plan, session, spec, try_acquire,
+};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![
+        in_a_paused_plan_nothing_is_started_and_what_runs_goes_on,
+        a_cancelled_plan_has_no_owner_and_gets_none_until_it_is_resumed,
+        of_a_cancellation_and_the_last_completion_one_wins,
+        an_archived_plan_is_left_alone,
+        never_are_more_tasks_in_progress_than_the_plan_allows,
+    ]
+}
+
+async fn in_a_paused_plan_nothing_is_started_and_what_runs_goes_on(fixture: Fixture) {
+    let coordinator = coordinator(&fixture).await;
+    let tasks = ["1", "3"].map(|name| TaskSpec::new(id(name), "work")).to_vec();
+    coordinator.import(&plan(), &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
+    let owner = try_acquire(&session(&fixture, "first").await).await.unwrap();
+    let before = coordinator.plan(&plan()).await.unwrap();
+    let running = committed(owner.authority().start(&before, &id("1")).await.unwrap());
+    let seen = coordinator.plan(&plan()).await.unwrap();
+    let paused = coordinator.pause_plan(&plan(), "me", "lunch").await.unwrap();
+    assert!(matches!(paused, Halted::Done(_)), "{paused:?}");
+    let again = coordinator.pause_plan(&plan(), "you", "tea").await.unwrap();
+    assert!(matches!(&again, Halted::Unchanged(by) if by.by == "me"), "{again:?}");
+
+    // Whoever has not seen the pause is refused by etcd, whoever has by itself.
+    let third = id("3");
+    let unaware = owner.authority().start(&seen, &third).await.unwrap();
+    assert!(matches!(unaware, Outcome::Refused(Refused::Dependency)), "{unaware:?}");
+    let view = coordinator.plan(&plan()).await.unwrap();
+    let worker = coordinator.worker(&session(&fixture, "worker").await, &plan()).unwrap();
+    for authority in [&owner.authority(), &worker] {
+        let aware = authority.start(&view, &third).await.unwrap();
+        assert!(
+            matches!(&aware, Outcome::Refused(Refused::Halted(by)) if by.how == Halt::Paused),
+            "{aware:?}"
+        );
+    }
+    committed(owner.authority().update(&running, Some(1), &Change::Complete(None)).await.unwrap());
+
+    assert!(coordinator.resume_plan(&plan()).await.unwrap());
+    assert!(!coordinator.resume_plan(&plan()).await.unwrap(), "there is nothing to resume any more");
+    let view = coordinator.plan(&plan()).await.unwrap();
+    committed(owner.authority().start(&view, &third).await.unwrap());
+    audit(&fixture).await;
+}
+
+async fn a_cancelled_plan_has_no_owner_and_gets_none_until_it_is_resumed(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let owner = try_acquire(&first).await.unwrap();
+    let view = coordinator.plan(&plan()).await.unwrap();
+    let running = committed(owner.authority().start(&view, &id("1")).await.unwrap());
+    let waits = second.clone();
+    let waiting = background(async move { waits.acquire(&plan(), AcquireOptions::default()).await });
+    in_line(&coordinator, 2).await;
+
+    let cancelled = coordinator.cancel_plan(&plan(), "me", "not needed").await.unwrap();
+    assert!(matches!(cancelled, Halted::Done(_)), "{cancelled:?}");
+    owner.lost().await;
+    assert!(owner.explain_loss().await.unwrap().contains("cancelled: not needed"));
+    let late = owner.authority().update(&running, Some(1), &Change::Complete(None)).await.unwrap();
+    assert!(matches!(late, Outcome::Refused(Refused::RightGone)), "{late:?}");
+    let told = waiting.await.unwrap().unwrap_err();
+    assert!(matches!(&told, Error::PlanClosed { by, .. } if by == "me"), "{told:?}");
+    let told = second.try_acquire(&plan()).await.unwrap_err();
+    assert!(matches!(told, Error::PlanClosed { .. }), "{told:?}");
+
+    assert!(coordinator.resume_plan(&plan()).await.unwrap());
+    let next = try_acquire(&second).await.unwrap();
+    let (recovered, _) = next.recover().await.unwrap();
+    assert_eq!(recovered.len(), 1, "what was in progress when it was cancelled");
+    audit(&fixture).await;
+}
+
+/// Both at the same moment, many times: either the plan is finished and was not cancelled, or it was cancelled and its last
+/// task was not completed.
+async fn of_a_cancellation_and_the_last_completion_one_wins(fixture: Fixture) {
+    let coordinator = coordinator(&fixture).await;
+    let first = session(&fixture, "first").await;
+    let mut wins = [0, 0];
+    for round in 0..20 {
+        let plan = planlease_core::PlanName::new(format!("race-{round}")).unwrap();
+        let one = PlanSpec { tasks: vec![TaskSpec::new(id("1"), "work")], ..spec() };
+        coordinator.import(&plan, &one, |_| {}).await.unwrap();
+        let planlease::TryAcquire::Acquired(owner) = first.try_acquire(&plan).await.unwrap() else {
+            panic!("it is new")
+        };
+        let view = coordinator.plan(&plan).await.unwrap();
+        let running = committed(owner.authority().start(&view, &id("1")).await.unwrap());
+        let (other, name) = (coordinator.clone(), plan.clone());
+        let cancelling = background(async move { other.cancel_plan(&name, "me", "race").await });
+        // Each round meets the cancellation at another point.
+        tokio::time::sleep(Duration::from_micros(100 * round)).await;
+        let completed = owner.authority().update(&running, Some(1), &Change::Complete(None)).await.unwrap();
+        let cancelled = cancelling.await.unwrap();
+        let view = coordinator.plan(&plan).await.unwrap();
+        let done = view.status(&id("1")) == Some(TaskStatus::Completed);
+        match (completed, cancelled) {
+            (Outcome::Committed(_), Err(Error::PlanFinished(_))) => {
+                assert!(done && view.closed.is_none());
+                wins[0] += 1;
+            }
+            (Outcome::Refused(Refused::RightGone), Ok(Halted::Done(_))) => {
+                assert!(!done && view.closed.is_some());
+                wins[1] += 1;
+            }
+            both => panic!("{both:?}"),
+        }
+        drop(owner.release().await);
+    }
+    println!("measured: the completion won {} times, the cancellation {} times", wins[0], wins[1]);
+    audit(&fixture).await;
+}
+
+async fn an_archived_plan_is_left_alone(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let first = session(&fixture, "first").await;
+    let owner = try_acquire(&first).await.unwrap();
+    let refused = coordinator.archive_plan(&plan(), "me", "old").await.unwrap_err();
+    assert!(matches!(refused, Error::PlanOwned { .. }), "{refused:?}");
+    owner.release().await.unwrap();
+    coordinator.archive_plan(&plan(), "me", "old").await.unwrap();
+    let told = first.try_acquire(&plan()).await.unwrap_err();
+    assert!(matches!(told, Error::PlanClosed { how: Halt::Archived, .. }), "{told:?}");
+    coordinator.delete_plan(&plan()).await.unwrap();
+    coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
+    assert!(try_acquire(&first).await.is_some(), "the next plan of that name is another one");
+    audit(&fixture).await;
+}
+
+async fn never_are_more_tasks_in_progress_than_the_plan_allows(fixture: Fixture) {
+    const MOST: usize = 2;
+    let coordinator = coordinator(&fixture).await;
+    let tasks = (1..=12).map(|n| TaskSpec::new(id(&n.to_string()), "work")).collect();
+    let policy = Policy { max_in_progress: 2, ..Policy::default() };
+    let bounded = PlanSpec { title: "bounded".into(), tasks, policy, ..PlanSpec::default() };
+    coordinator.import(&plan(), &bounded, |_| {}).await.unwrap();
+    let mut workers = Vec::new();
+    for n in 0..4 {
+        let (coordinator, session) = (coordinator.clone(), session(&fixture, &format!("worker-{n}")).await);
+        workers.push(background(async move {
+            let mut most = 0;
+            loop {
+                let view = coordinator.plan(&plan()).await.unwrap();
+                most = most.max(view.summary().in_progress);
+                let Some(task) = view.ready().nth(n % 3).or(view.ready().next()).cloned() else { break };
+                let worker = coordinator.worker(&session, &plan()).unwrap();
+                if let Outcome::Committed(started) = worker.start(&view, &task).await.unwrap() {
+                    most = most.max(coordinator.plan(&plan()).await.unwrap().summary().in_progress);
+                    let attempt = Some(started.record.attempt);
+                    committed(worker.update(&started, attempt, &Change::Complete(None)).await.unwrap());
+                }
+            }
+            most
+        }));
+    }
+    for worker in workers {
+        let most = worker.await.unwrap();
+        assert!(most <= MOST, "{most} at once");
+    }
+    assert!(coordinator.plan(&plan()).await.unwrap().summary().completed == 12);
+    audit(&fixture).await;
+}
