@@ -119,7 +119,7 @@ impl Since {
 fn is_timed(seen: &Seen<'_>) -> bool {
     let policy = seen.policy;
     match seen.record.status {
-        TaskStatus::Failed => seen.record.parked.is_none(),
+        TaskStatus::Failed => seen.record.parked.is_none() && !seen.record.lost_for_good,
         TaskStatus::Pending => policy.queue_deadline_s > 0 || policy.total_deadline_s > 0,
         TaskStatus::InProgress => !seen.ours && claimed_by_a_worker(seen.record),
         TaskStatus::Completed | TaskStatus::Skipped => false,

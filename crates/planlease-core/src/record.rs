@@ -51,6 +51,9 @@ pub struct TaskRecord {
     /// Why it was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip_reason: Option<String>,
+    /// Whether its last attempt was lost, and its policy says that it must not run twice: nobody puts it back but a person.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost_for_good: bool,
     /// Set if the task waits for a person's decision, with what to decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<String>,
@@ -90,6 +93,7 @@ impl TaskRecord {
             notes: None,
             error: None,
             skip_reason: None,
+            lost_for_good: false,
             parked: None,
             first_started_at: None,
             started_at: None,

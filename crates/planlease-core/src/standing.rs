@@ -45,6 +45,12 @@ pub fn standing(
     if let Some(why) = &record.parked {
         return Standing::Parked(why.clone());
     }
+    if record.lost_for_good {
+        return Standing::Parked(format!(
+            "attempt {} was lost, and must not run twice (on_lost = fail)",
+            record.attempt
+        ));
+    }
     match record.status {
         TaskStatus::Pending => {
             let waits: Vec<Wait> = graph.blockers(task, status).cloned().collect();
@@ -67,7 +73,10 @@ pub fn standing(
 /// Whether a task that failed may be put back by its owner, without a person.
 #[must_use]
 pub fn may_be_retried(record: &TaskRecord, policy: &Policy) -> bool {
-    record.status == TaskStatus::Failed && record.parked.is_none() && record.failures <= policy.max_retries
+    record.status == TaskStatus::Failed
+        && record.parked.is_none()
+        && !record.lost_for_good
+        && record.failures <= policy.max_retries
 }
 
 #[cfg(test)]
@@ -104,6 +113,11 @@ mod tests {
         let failed = |failures| look(&record(TaskStatus::Failed, failures), TaskStatus::Completed);
         assert_eq!(failed(1), Standing::Retryable { failures: 1, allowed: 2 });
         assert_eq!(failed(2), Standing::Exhausted { failures: 2, allowed: 2 });
+        let lost = TaskRecord { lost_for_good: true, attempt: 1, ..record(TaskStatus::Failed, 0) };
+        assert!(!may_be_retried(&lost, &policy));
+        assert!(
+            matches!(look(&lost, TaskStatus::Completed), Standing::Parked(why) if why.contains("on_lost"))
+        );
         let parked = TaskRecord { parked: Some("look".into()), ..record(TaskStatus::Failed, 0) };
         assert_eq!(look(&parked, TaskStatus::Completed), Standing::Parked("look".into()));
     }

@@ -221,6 +221,7 @@ fn start(next: &mut TaskRecord, write: &Write) {
     next.progress = None;
     next.notes = None;
     next.skip_reason = None;
+    next.lost_for_good = false;
     next.parked = None;
     next.first_started_at.get_or_insert(write.at);
     next.started_at = Some(write.at);
@@ -235,6 +236,7 @@ fn retry(next: &mut TaskRecord, role: Role) {
         next.first_started_at = None;
         next.failures = 0; // A person has looked: the count of automatic retries starts anew.
     }
+    next.lost_for_good = false;
     next.parked = None;
     next.skip_reason = None;
 }
@@ -243,7 +245,10 @@ fn lose(next: &mut TaskRecord, on_lost: OnLost, why: &str) {
     next.lost = next.lost.saturating_add(1);
     match on_lost {
         OnLost::Retry => {}
-        OnLost::Fail => next.error = Some(why.to_owned()),
+        OnLost::Fail => {
+            next.error = Some(why.to_owned());
+            next.lost_for_good = true;
+        }
         OnLost::Ask => {
             next.error = Some(why.to_owned());
             next.parked = Some(format!("{why}; look at what it has done, then retry or skip it"));
