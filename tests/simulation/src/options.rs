@@ -90,14 +90,14 @@ impl Options {
             clients,
             workers,
             watchers,
-            plans: rng.random_range(2..=if tight { 3 } else { 6 }),
-            tasks_max: rng.random_range(2..=if tight { 4 } else { 8 }),
+            plans: if tight { 2 } else { rng.random_range(2..=6) },
+            tasks_max: if tight { 8 } else { rng.random_range(2..=8) },
             ttl,
             // What the clocks of both sides may lose in a TTL, and some for the grain of the network.
             margin: ttl.mul_f64(f64::from(drift_ppm) * 2.0 / 1e6)
                 + millis(&mut rng, if tight { 60..=100 } else { 100..=300 }),
             work_max: millis(&mut rng, if tight { 8_000..=20_000 } else { 50..=4_000 }),
-            failures_percent: rng.random_range(0..=30),
+            failures_percent: if tight { 0 } else { rng.random_range(0..=30) },
             request_timeout,
             operation_timeout: request_timeout * rng.random_range(1..=4),
             drift_ppm: i64::from(drift_ppm),
