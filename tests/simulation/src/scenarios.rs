@@ -24,7 +24,6 @@ pub fn all() -> Vec<Scenario> {
         finished_with_a_worker_at_work(),
         session_expired_at_its_grant(),
         start_without_room(),
-        room_passed_round(),
     ]
 }
 
@@ -116,13 +115,6 @@ fn start_without_room() -> Scenario {
             ),
             ..calm(3)
         },
-    }
-}
-
-fn room_passed_round() -> Scenario {
-    Scenario {
-        found: "plans with more ready tasks than there is room for passed the room round for ever, and none used it",
-        options: Options { jobs: 1, clients: 0, plans: 4, tasks_max: 8, operator_meddles: false, ..calm(5) },
     }
 }
 
