@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use planlease::{PlanView, core::WallTime};
 use planlease_core::{
     PlanName, Revision, Summary, TaskId,
-    record::{TRANSITIONS_KEPT, TermRecord, TransitionRecord},
+    record::{HaltRecord, TRANSITIONS_KEPT, TermRecord, TransitionRecord},
     standing::{Standing, standing},
     transition::TaskStatus,
 };
@@ -25,7 +25,7 @@ pub(crate) struct WhyTask {
     task: TaskId,
     revision: Revision,
     status: TaskStatus,
-    /// The rule that decides what happens next: `ready`, `waits`, `claimed`, `retry`, `exhausted`, `parked`, `completed` or
+    /// The rule that decides what happens next: `ready`, `halted`, `waits`, `claimed`, `retry`, `exhausted`, `parked`, `completed` or
     /// `skipped`.
     rule: &'static str,
     waits: Vec<Waits>,
@@ -70,6 +70,7 @@ impl WhyTask {
         let policy = view.spec.policy_of(spec);
         let plan = &view.name;
         let owner = view.line.owner().map(|(candidate, _)| plain(&candidate.name()));
+        let halt = view.halt().map(halted);
         let by_owner = owner.as_ref().map_or_else(
             || format!("Nobody owns {plan}: `planlease run {plan}` would go on with it."),
             |owner| format!("{owner}, who owns {plan}, starts it when it has room."),
@@ -121,6 +122,13 @@ impl WhyTask {
                 let reason = record.skip_reason.as_deref().map(plain).unwrap_or_default();
                 ("skipped", format!("It was left out: {reason}; what waits for it may start."), String::new())
             }
+        };
+        let (rule, now, next) = match halt {
+            // Nothing else decides whether it starts.
+            Some(halt) if rule == "ready" => {
+                ("halted", halt, format!("`planlease plan resume {plan}` lets it go on."))
+            }
+            _ => (rule, now, next),
         };
         Some(Self {
             plan: plan.clone(),
@@ -207,6 +215,8 @@ impl WhyPlan {
         let ready: Vec<TaskId> = view.ready().cloned().collect();
         let (now, next) = if summary.is_finished() {
             ("Every task is completed or skipped.".to_owned(), String::new())
+        } else if let Some(halt) = view.halt() {
+            (halted(halt), format!("`planlease plan resume {plan}` lets it go on."))
         } else if let Some(owner) = &ownership.owner {
             let now = format!(
                 "{} owns it since {}, as term {}; {} in progress, {} ready.",
@@ -242,6 +252,11 @@ impl WhyPlan {
             next,
         }
     }
+}
+
+/// Who stopped the plan, and why.
+fn halted(halt: &HaltRecord) -> String {
+    format!("The plan was {} by {}: {}.", halt.how, plain(&halt.by), plain(&halt.why))
 }
 
 fn ask(plan: &PlanName, held: &[TaskId]) -> String {
