@@ -9,6 +9,7 @@ use std::{
     fs,
     future::Future,
     io::{self, Write as _},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
     time::Duration,
@@ -268,8 +269,12 @@ async fn orchestrator(args: Vec<OsString>) -> ExitCode {
 struct Orchestrator(std::process::Child);
 
 impl Orchestrator {
+    /// In a process group of its own: in ours, which has no parent in its session if there is no shell with job
+    /// control, it would be continued while it is stopped. The kernel does that for all of a group when the last
+    /// process that ties it to another one ends, and the command of another test, in the terminal, is one.
     fn start(lease: Duration, script: &str) -> Self {
         let process = std::process::Command::new("/proc/self/exe")
+            .process_group(0)
             .args(["__orchestrator", &lease.as_millis().to_string(), script])
             .stdin(Stdio::null())
             .spawn();
