@@ -21,7 +21,6 @@ use planlease_core::{
     keys::{Key, PlanKey},
     overdue::{Overdue, Seen, total_left},
     spec::{Policies, TaskSpec},
-    standing::may_be_retried,
     transition::Change,
 };
 use tokio::{
@@ -31,17 +30,19 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    attempt::{self, Ask, End, chain},
+    attempt::{self, Ask, chain},
     executor::Commands,
     options::Options,
     report::{Report, Reporter},
 };
 
+mod recording;
+mod room;
+
+use self::{recording::Unrecorded, room::Room};
+
 /// How long to leave etcd alone after it did not do what was asked.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How often a write is tried on a fresh record at once before the others get their turn.
-const MAX_CONFLICTS: usize = 16;
 
 /// What all runners of an orchestrator share.
 #[derive(Clone, Debug)]
@@ -102,8 +103,7 @@ pub(crate) struct Runner {
     claimant_gone: bool,
     /// The tasks at which somebody else was told to be at work.
     told_others: BTreeSet<TaskId>,
-    /// Room that was waited for.
-    room: Option<OwnedSemaphorePermit>,
+    room: Room,
     policies: Policies,
     overdue: Overdue,
     /// When the next thing is due for which only time has to pass.
@@ -128,6 +128,7 @@ impl Runner {
         let (ask, _) = watch::channel(Ask::Run);
         let claimants = ownership.claimants();
         let policies = Policies::of(&view.spec);
+        let room = Room::new(Arc::clone(&shared.jobs));
         let runner = Self {
             shared,
             ownership,
@@ -143,7 +144,7 @@ impl Runner {
             claimants,
             claimant_gone: false,
             told_others: BTreeSet::new(),
-            room: None,
+            room,
             policies,
             overdue: Overdue::default(),
             due: None,
@@ -297,7 +298,6 @@ impl Runner {
         let wants_more =
             *self.shared.stop.borrow() == Stop::Run && self.not_before.is_none() && self.can_start();
         let better = self.not_before;
-        let jobs = Arc::clone(&self.shared.jobs);
         tokio::select! {
             biased; // The loss first: what runs has to die. Then the wish to stop, then what has ended.
             _ = self.ownership.lost() => Err(explain(&self.ownership).await),
@@ -315,10 +315,7 @@ impl Runner {
             }
             () = until(better) => Ok(()),
             () = until_due(self.ownership.session().coordinator().clock(), self.due), if better.is_none() => Ok(()),
-            permit = jobs.acquire_owned(), if wants_more => {
-                self.room = permit.ok();
-                Ok(())
-            }
+            () = self.room.wait(), if wants_more => Ok(()),
             () = self.claimants.gone() => {
                 self.claimant_gone = true;
                 Ok(())
@@ -330,20 +327,14 @@ impl Runner {
     /// Starts ready tasks as long as there is room. `Err` if the ownership is lost.
     async fn start_ready(&mut self) -> Result<(), String> {
         let started = self.start_in_turn().await;
-        self.room = None; // For others, if there was nothing to do with it.
+        self.room.give_back();
         started
-    }
-
-    /// Room for one more attempt. What was waited for is used: given back, it would go to whoever waits next, who would give
-    /// it back in turn.
-    fn take_room(&mut self) -> Option<OwnedSemaphorePermit> {
-        self.room.take().or_else(|| Arc::clone(&self.shared.jobs).try_acquire_owned().ok())
     }
 
     async fn start_in_turn(&mut self) -> Result<(), String> {
         self.launch_unsure();
         while let Some(task) = self.next_ready().filter(|_| self.may_start()) {
-            let Some(permit) = self.take_room() else { return Ok(()) };
+            let Some(permit) = self.room.take() else { return Ok(()) };
             match self.authority.start(&self.view, &task).await {
                 Ok(Outcome::Committed(started)) => self.launch(started, permit),
                 Ok(Outcome::Refused(Refused::RightGone)) => return Err(explain(&self.ownership).await),
@@ -368,7 +359,7 @@ impl Runner {
     /// Launches the attempts whose start turns out to have happened.
     fn launch_unsure(&mut self) {
         for task in self.happened() {
-            let Some(permit) = self.take_room() else { return };
+            let Some(permit) = self.room.take() else { return };
             self.unsure.retain(|(unsure, _)| *unsure != task.id);
             self.launch(task, permit);
         }
@@ -429,119 +420,6 @@ impl Runner {
             Some(left) if own.is_zero() || left < own => left.max(Duration::from_secs(1)),
             _ => own,
         }
-    }
-
-    /// Records what came of the attempts that have ended, one after the other, until etcd gets into trouble. `Err` if the
-    /// ownership is lost.
-    async fn record_ended(&mut self) -> Result<(), String> {
-        while let Some(mut ended) = self.ended.pop_front() {
-            match self.record(&mut ended).await? {
-                Recorded::Done => self.trouble.clear(),
-                Recorded::Later(why) => {
-                    self.ended.push_front(ended);
-                    self.wait_for_better(why);
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Records one; goes on where it left off when it is called again.
-    async fn record(&mut self, ended: &mut Unrecorded) -> Result<Recorded, String> {
-        let attempt = ended.result.started.record.attempt;
-        let task = ended.result.started.id.clone();
-        if !std::mem::replace(&mut ended.output_kept, true) && !ended.result.output.trim().is_empty() {
-            let written = self.authority.write_findings(&task, attempt, &ended.result.output).await;
-            if let Err(error) = written {
-                let why = format!("the output of {task} is not kept: {}", chain(&error));
-                self.shared.reporter.tell(&Report::Trouble(why));
-            }
-        }
-        if !ended.recorded {
-            let change = match &ended.result.end {
-                End::Completed => Change::Complete(None),
-                End::Failed(why) => Change::Fail(why.clone()),
-                End::Stopped => Change::Return("the orchestrator stops".to_owned()),
-            };
-            match self.write(ended, attempt, &change).await? {
-                Written::Done => ended.recorded = true,
-                Written::Refused(why) => {
-                    self.not_recorded(&task, why);
-                    return Ok(Recorded::Done);
-                }
-                Written::Later(why) => return Ok(Recorded::Later(why)),
-            }
-        }
-        if let Some(retry) = self.retry(&ended.seen)
-            && let Written::Later(why) = self.write(ended, attempt, &retry).await?
-        {
-            return Ok(Recorded::Later(why));
-        }
-        let error = if let End::Failed(why) = &ended.result.end { Some(why.clone()) } else { None };
-        let (plan, status, took) =
-            (self.ownership.plan().clone(), ended.seen.record.status, ended.result.took);
-        self.shared.reporter.tell(&Report::Ended { plan, task, attempt, status, took, error });
-        Ok(Recorded::Done)
-    }
-
-    /// Puts a failed task back, if its policy allows another attempt at once; after a pause it is [`Overdue`]'s.
-    fn retry(&self, seen: &TaskView) -> Option<Change> {
-        let policy = self.policies.of_task(&seen.id);
-        let (failures, retries) = (seen.record.failures, policy.max_retries);
-        (policy.retry_delay_s == 0 && may_be_retried(&seen.record, policy))
-            .then(|| Change::Retry(format!("automatic retry {failures} of {retries}")))
-    }
-
-    /// Writes a change of a task of ours, on whatever its record is now. `Err` if the ownership is lost.
-    async fn write(
-        &mut self,
-        ended: &mut Unrecorded,
-        attempt: u32,
-        change: &Change,
-    ) -> Result<Written, String> {
-        if let Some(op_id) = ended.unsure {
-            let coordinator = self.ownership.session().coordinator().clone();
-            match coordinator.task(self.ownership.plan(), &ended.seen.id).await {
-                Ok(Some(present)) => ended.seen = present,
-                Ok(None) => return Ok(Written::Refused("the task is gone".to_owned())),
-                Err(error) => return Ok(Written::Later(chain(&error))),
-            }
-            ended.unsure = None;
-            self.view.take_in(ended.seen.clone());
-            if ended.seen.record.op_id == op_id {
-                return Ok(Written::Done); // The answer got lost, the write did not.
-            }
-        }
-        for _ in 0..MAX_CONFLICTS {
-            match self.authority.update(&ended.seen, Some(attempt), change).await {
-                Ok(Outcome::Committed(task)) => {
-                    self.view.take_in(task.clone());
-                    ended.seen = task;
-                    return Ok(Written::Done);
-                }
-                Ok(Outcome::Refused(Refused::Conflict(present))) => {
-                    self.view.take_in((*present).clone());
-                    ended.seen = *present; // A note by the task itself, say: the same attempt still counts.
-                }
-                Ok(Outcome::Refused(Refused::RightGone)) | Err(Error::SessionLost(_)) => {
-                    let why = explain(&self.ownership).await;
-                    self.not_recorded(&ended.seen.id, format!("refused: {why}"));
-                    return Err(why);
-                }
-                Ok(Outcome::Refused(Refused::NotAllowed(refusal, _))) => {
-                    return Ok(Written::Refused(refusal.to_string()));
-                }
-                Ok(Outcome::Refused(_)) => return Ok(Written::Refused("the task is gone".to_owned())),
-                Ok(Outcome::Unknown { op_id, reason }) => {
-                    ended.unsure = Some(op_id);
-                    return Ok(Written::Later(reason));
-                }
-                Err(error @ Error::Codec(_)) => return Ok(Written::Refused(chain(&error))),
-                Err(error) => return Ok(Written::Later(chain(&error))),
-            }
-        }
-        Ok(Written::Later("the task keeps changing".to_owned()))
     }
 
     fn not_recorded(&self, task: &TaskId, why: String) {
@@ -629,38 +507,6 @@ impl Runner {
         self.shared.reporter.tell(&Report::Lost { plan: self.ownership.plan().clone(), why });
         Ended::Lost
     }
-}
-
-/// An attempt that has ended, and how far its end is recorded.
-struct Unrecorded {
-    result: attempt::Result,
-    /// The record of its task, as it was seen last.
-    seen: TaskView,
-    output_kept: bool,
-    recorded: bool,
-    /// The write whose answer got lost: it may be in the record.
-    unsure: Option<Uuid>,
-}
-
-impl Unrecorded {
-    fn new(result: attempt::Result) -> Self {
-        Self { seen: result.started.clone(), result, output_kept: false, recorded: false, unsure: None }
-    }
-}
-
-/// What recording came to.
-enum Recorded {
-    Done,
-    /// etcd is in trouble, for this reason.
-    Later(String),
-}
-
-/// What one write came to.
-enum Written {
-    Done,
-    Refused(String),
-    /// etcd is in trouble, for this reason.
-    Later(String),
 }
 
 /// Waits until the moment; for ever if there is none.

@@ -1,0 +1,161 @@
+//! Recording what came of the attempts that have ended, over lost answers and other people's writes.
+
+use planlease::{Error, Outcome, Refused, TaskView};
+use planlease_core::{standing::may_be_retried, transition::Change};
+use uuid::Uuid;
+
+use super::{Runner, explain};
+use crate::{
+    attempt::{self, End, chain},
+    report::Report,
+};
+
+/// How often a write is tried on a fresh record at once before the others get their turn.
+const MAX_CONFLICTS: usize = 16;
+
+/// An attempt that has ended, and how far its end is recorded.
+pub(super) struct Unrecorded {
+    pub(super) result: attempt::Result,
+    /// The record of its task, as it was seen last.
+    seen: TaskView,
+    output_kept: bool,
+    recorded: bool,
+    /// The write whose answer got lost: it may be in the record.
+    unsure: Option<Uuid>,
+}
+
+impl Unrecorded {
+    pub(super) fn new(result: attempt::Result) -> Self {
+        Self { seen: result.started.clone(), result, output_kept: false, recorded: false, unsure: None }
+    }
+}
+
+/// What recording came to.
+enum Recorded {
+    Done,
+    /// etcd is in trouble, for this reason.
+    Later(String),
+}
+
+/// What one write came to.
+enum Written {
+    Done,
+    Refused(String),
+    /// etcd is in trouble, for this reason.
+    Later(String),
+}
+
+impl Runner {
+    /// Records what came of the attempts that have ended, one after the other, until etcd gets into trouble. `Err` if the
+    /// ownership is lost.
+    pub(super) async fn record_ended(&mut self) -> Result<(), String> {
+        while let Some(mut ended) = self.ended.pop_front() {
+            match self.record(&mut ended).await? {
+                Recorded::Done => self.trouble.clear(),
+                Recorded::Later(why) => {
+                    self.ended.push_front(ended);
+                    self.wait_for_better(why);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records one; goes on where it left off when it is called again.
+    async fn record(&mut self, ended: &mut Unrecorded) -> Result<Recorded, String> {
+        let attempt = ended.result.started.record.attempt;
+        let task = ended.result.started.id.clone();
+        if !std::mem::replace(&mut ended.output_kept, true) && !ended.result.output.trim().is_empty() {
+            let written = self.authority.write_findings(&task, attempt, &ended.result.output).await;
+            if let Err(error) = written {
+                let why = format!("the output of {task} is not kept: {}", chain(&error));
+                self.shared.reporter.tell(&Report::Trouble(why));
+            }
+        }
+        if !ended.recorded {
+            let change = match &ended.result.end {
+                End::Completed => Change::Complete(None),
+                End::Failed(why) => Change::Fail(why.clone()),
+                End::Stopped => Change::Return("the orchestrator stops".to_owned()),
+            };
+            match self.write(ended, attempt, &change).await? {
+                Written::Done => ended.recorded = true,
+                Written::Refused(why) => {
+                    self.not_recorded(&task, why);
+                    return Ok(Recorded::Done);
+                }
+                Written::Later(why) => return Ok(Recorded::Later(why)),
+            }
+        }
+        if let Some(retry) = self.retry(&ended.seen)
+            && let Written::Later(why) = self.write(ended, attempt, &retry).await?
+        {
+            return Ok(Recorded::Later(why));
+        }
+        let error = if let End::Failed(why) = &ended.result.end { Some(why.clone()) } else { None };
+        let (plan, status, took) =
+            (self.ownership.plan().clone(), ended.seen.record.status, ended.result.took);
+        self.shared.reporter.tell(&Report::Ended { plan, task, attempt, status, took, error });
+        Ok(Recorded::Done)
+    }
+
+    /// Puts a failed task back, if its policy allows another attempt at once; after a pause it is [`Overdue`]'s.
+    fn retry(&self, seen: &TaskView) -> Option<Change> {
+        let policy = self.policies.of_task(&seen.id);
+        let (failures, retries) = (seen.record.failures, policy.max_retries);
+        (policy.retry_delay_s == 0 && may_be_retried(&seen.record, policy))
+            .then(|| Change::Retry(format!("automatic retry {failures} of {retries}")))
+    }
+
+    /// Writes a change of a task of ours, on whatever its record is now. `Err` if the ownership is lost.
+    async fn write(
+        &mut self,
+        ended: &mut Unrecorded,
+        attempt: u32,
+        change: &Change,
+    ) -> Result<Written, String> {
+        if let Some(op_id) = ended.unsure {
+            let coordinator = self.ownership.session().coordinator().clone();
+            match coordinator.task(self.ownership.plan(), &ended.seen.id).await {
+                Ok(Some(present)) => ended.seen = present,
+                Ok(None) => return Ok(Written::Refused("the task is gone".to_owned())),
+                Err(error) => return Ok(Written::Later(chain(&error))),
+            }
+            ended.unsure = None;
+            self.view.take_in(ended.seen.clone());
+            if ended.seen.record.op_id == op_id {
+                return Ok(Written::Done); // The answer got lost, the write did not.
+            }
+        }
+        for _ in 0..MAX_CONFLICTS {
+            match self.authority.update(&ended.seen, Some(attempt), change).await {
+                Ok(Outcome::Committed(task)) => {
+                    self.view.take_in(task.clone());
+                    ended.seen = task;
+                    return Ok(Written::Done);
+                }
+                Ok(Outcome::Refused(Refused::Conflict(present))) => {
+                    self.view.take_in((*present).clone());
+                    ended.seen = *present; // A note by the task itself, say: the same attempt still counts.
+                }
+                Ok(Outcome::Refused(Refused::RightGone)) | Err(Error::SessionLost(_)) => {
+                    let why = explain(&self.ownership).await;
+                    self.not_recorded(&ended.seen.id, format!("refused: {why}"));
+                    return Err(why);
+                }
+                Ok(Outcome::Refused(Refused::NotAllowed(refusal, _))) => {
+                    return Ok(Written::Refused(refusal.to_string()));
+                }
+                Ok(Outcome::Refused(_)) => return Ok(Written::Refused("the task is gone".to_owned())),
+                Ok(Outcome::Unknown { op_id, reason }) => {
+                    ended.unsure = Some(op_id);
+                    return Ok(Written::Later(reason));
+                }
+                Err(error @ Error::Codec(_)) => return Ok(Written::Refused(chain(&error))),
+                Err(error) => return Ok(Written::Later(chain(&error))),
+            }
+        }
+        Ok(Written::Later("the task keeps changing".to_owned()))
+    }
+}
