@@ -179,50 +179,53 @@ impl Orchestrator {
                 let wanted = self.open.iter().filter(|(plan, _)| !owned.contains(*plan));
                 wanted.map(|(plan, delay)| (plan.clone(), *delay)).collect()
             };
-            let mut next = std::pin::pin!(contend(session, wanted, &reporter, &mut told));
-            // Standing in line goes on while sessions are renewed; only something that changes what is wanted ends it.
-            loop {
-                progress.note();
-                tokio::select! {
-                    biased; // Renewals first, so that no command is killed for want of a message.
-                    changed = status.changed() => match (changed, *status.borrow_and_update()) {
-                        (Ok(()), live @ Status::Live { .. }) => extend(commands.as_ref(), live),
-                        (Ok(()), Status::Lost(_)) | (Err(_), _) => return Ok(self.lose(runners).await),
-                    },
-                    _ = self.stop.changed() => break,
-                    Some((plan, ended)) = runners.next() => {
-                        owned.remove(&plan);
-                        self.ended(&plan, &ended);
-                        break;
+            // Dropped before anything else is waited for: who stands in line may hold what a runner needs.
+            let event = {
+                let mut next = std::pin::pin!(contend(session, wanted, &reporter, &mut told));
+                // Standing in line goes on while sessions are renewed; only something that changes what is wanted ends it.
+                loop {
+                    progress.note();
+                    tokio::select! {
+                        biased; // Renewals first, so that no command is killed for want of a message.
+                        changed = status.changed() => match (changed, *status.borrow_and_update()) {
+                            (Ok(()), live @ Status::Live { .. }) => extend(commands.as_ref(), live),
+                            (Ok(()), Status::Lost(_)) | (Err(_), _) => break Event::SessionLost,
+                        },
+                        _ = self.stop.changed() => break Event::Stop,
+                        Some((plan, ended)) = runners.next() => break Event::Ended(plan, ended),
+                        won = &mut next => break Event::Won(won?),
                     }
-                    won = &mut next => {
-                        match won? {
-                            Won::Plan(ownership) => {
-                                owned.insert(ownership.plan().clone());
-                                runners.push(Box::pin(Runner::run(shared.clone(), *ownership)));
-                            }
-                            Won::Nothing => {}
-                            // Told before the session itself has found out: its keys are gone, and the runners hear of that.
-                            Won::SessionLost => return Ok(self.lose(runners).await),
-                            Won::Gone(plan) => drop(self.open.remove(&plan)),
-                            Won::Done(plan, success) => {
-                                self.open.remove(&plan);
-                                self.summary.finished.push((plan, success));
-                            }
-                        }
-                        break;
-                    }
+                }
+            };
+            match event {
+                Event::Stop | Event::Won(Won::Nothing) => {}
+                // Also told before the session itself has found out: its keys are gone, and the runners hear of that.
+                Event::SessionLost | Event::Won(Won::SessionLost) => {
+                    self.lose(runners).await;
+                    return Ok(true);
+                }
+                Event::Ended(plan, ended) => {
+                    owned.remove(&plan);
+                    self.ended(&plan, &ended);
+                }
+                Event::Won(Won::Plan(ownership)) => {
+                    owned.insert(ownership.plan().clone());
+                    runners.push(Box::pin(Runner::run(shared.clone(), *ownership)));
+                }
+                Event::Won(Won::Gone(plan)) => drop(self.open.remove(&plan)),
+                Event::Won(Won::Done(plan, success)) => {
+                    self.open.remove(&plan);
+                    self.summary.finished.push((plan, success));
                 }
             }
         }
     }
 
-    /// The session is lost: waits until everything that ran under it has come to its end. Always true.
-    async fn lose(&mut self, mut runners: Runners) -> bool {
+    /// The session is lost: waits until everything that ran under it has come to its end.
+    async fn lose(&mut self, mut runners: Runners) {
         while let Some((plan, ended)) = runners.next().await {
             self.ended(&plan, &ended);
         }
-        true
     }
 
     fn ended(&mut self, plan: &PlanName, ended: &Ended) {
@@ -238,6 +241,15 @@ fn extend(commands: &dyn Commands, status: Status) {
     if let Status::Live { deadline } = status {
         commands.extend(deadline.minus(KILL_ALLOWANCE));
     }
+}
+
+/// What changes the work of an orchestrator.
+enum Event {
+    Stop,
+    SessionLost,
+    /// The execution of a plan.
+    Ended(PlanName, Ended),
+    Won(Won),
 }
 
 /// What standing in line came to.

@@ -20,7 +20,7 @@ use std::{
 use etcd_client::{Client, GetOptions, SortOrder, SortTarget};
 use planlease_core::{LeaseId, Revision, change::Entry, keys::KeyRange};
 
-use self::lane::{Lane, Pin};
+use self::lane::{Cluster, Lane};
 pub(crate) use self::{
     channel::Traffic,
     fault::{Fault, FaultKind},
@@ -81,7 +81,7 @@ struct Inner {
     config: Config,
     random: Random,
     traffic: Traffic,
-    pin: Arc<OnceLock<Pin>>,
+    cluster: Arc<OnceLock<Cluster>>,
     /// The newest revision that any answer was of.
     newest: AtomicU64,
 }
@@ -89,8 +89,8 @@ struct Inner {
 impl Etcd {
     pub(crate) fn new(config: Config) -> Self {
         let traffic = Traffic::default();
-        let pin = Arc::new(OnceLock::new());
-        let lane = |require_leader| Lane::new(&config, require_leader, traffic.clone(), Arc::clone(&pin));
+        let cluster = Arc::new(OnceLock::new());
+        let lane = |require_leader| Lane::new(&config, require_leader, traffic.clone(), Arc::clone(&cluster));
         let (unary, renewals, watches) = (lane(false), lane(true), lane(true));
         let random = Random::new(config.seed);
         Self {
@@ -100,7 +100,7 @@ impl Etcd {
                 watches,
                 random,
                 traffic,
-                pin,
+                cluster,
                 newest: AtomicU64::new(0),
                 config,
             }),
@@ -110,7 +110,7 @@ impl Etcd {
     /// From now on every new connection has to lead to this cluster; `key` is one that may be read.
     pub(crate) fn pin(&self, cluster_id: u64, key: Vec<u8>) {
         // Whoever was first has found the same cluster: all requests go over one connection until then.
-        let _ = self.inner.pin.set(Pin { cluster_id, key });
+        let _ = self.inner.cluster.set(Cluster { cluster_id, key });
     }
 
     pub(crate) fn config(&self) -> &Config {

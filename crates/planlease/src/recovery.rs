@@ -102,7 +102,7 @@ impl Claimants {
             if !self.watched.contains_key(&(worker.clone(), revision)) {
                 let key = self.session.coordinator().layout().key(&Key::Orchestrator(worker.clone()));
                 // It was there when it was made; whether it still is, is what the watch tells.
-                let gone = self.session.vigil(key, revision, revision).await;
+                let gone = self.session.vigil(key, revision, revision);
                 self.watched.insert((worker, revision), gone);
             }
         }

@@ -85,7 +85,7 @@ struct Inner {
     registered: Option<Registered>,
     status: watch::Receiver<Status>,
     cancel: CancellationToken,
-    vigil: tokio::sync::Mutex<Vigil>,
+    vigil: Vigil,
     /// The plans that this process owns or waits for: a second part of it must not share them by accident.
     held: watch::Sender<BTreeMap<PlanName, Hold>>,
     abandoned: mpsc::UnboundedSender<Abandoned>,
@@ -188,7 +188,7 @@ impl Session {
                 registered,
                 status,
                 cancel,
-                vigil: tokio::sync::Mutex::new(Vigil::start(etcd)),
+                vigil: Vigil::start(etcd),
                 held: watch::Sender::new(BTreeMap::new()),
                 abandoned,
                 gate,
@@ -268,7 +268,7 @@ impl Session {
         self.abandon(Abandoned::Flush(done));
         let _ = flushed.await; // Releases that are under way come first; they are bounded.
         self.inner.cancel.cancel();
-        self.inner.vigil.lock().await.stop().await;
+        self.inner.vigil.stop().await;
         let revoked = self.inner.coordinator.etcd().revoke(self.inner.lease).await;
         for task in self.inner.tasks.lock().await.drain(..) {
             task.abort(); // The releasing task would wait for clones of this session, which may live on.
@@ -324,13 +324,13 @@ impl Session {
     }
 
     /// Keeps watch over a key; see [`Vigil::over`].
-    pub(crate) async fn vigil(
+    pub(crate) fn vigil(
         &self,
         key: Vec<u8>,
         created: Revision,
         seen: Revision,
     ) -> watch::Receiver<crate::vigil::Gone> {
-        self.inner.vigil.lock().await.over(key, created, seen).await
+        self.inner.vigil.over(key, created, seen)
     }
 
     /// Marks the plan as held by this process. What was abandoned and is not cleaned up yet is waited for: it hangs on

@@ -3,7 +3,11 @@
 //! Owners keep it over their own key (an operator may end an ownership at any time), candidates over the key of the one
 //! before them in line. One watch per key, so that nobody is woken by what is none of its business.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use planlease_core::{Revision, keys::KeyRange};
 use tokio::{
@@ -16,9 +20,6 @@ use crate::{
     etcd::{Etcd, Fault, QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
     retry::Backoff,
 };
-
-/// How many requests may wait for the task; a further one waits with its caller.
-const QUEUE: usize = 256;
 
 /// When a key was found gone: at which revision, if that is known.
 pub(crate) type Gone = Option<Option<Revision>>;
@@ -37,37 +38,35 @@ struct Watched {
 /// See the module. The task ends when the handle is dropped.
 #[derive(Debug)]
 pub(crate) struct Vigil {
-    requests: mpsc::Sender<Watched>,
+    /// Unbounded, as the watches are: one for each key that a caller asks for. A bounded one would make callers wait, and
+    /// who waits with a lock or a place of a queue in hand, and is polled by nobody, makes all others wait.
+    requests: mpsc::UnboundedSender<Watched>,
     cancel: CancellationToken,
-    task: Option<JoinHandle<()>>,
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Vigil {
     #[expect(clippy::disallowed_methods, reason = "the handle owns the task, stops it and can wait for it")]
     pub(crate) fn start(etcd: Etcd) -> Self {
-        let (requests, inbox) = mpsc::channel(QUEUE);
+        let (requests, inbox) = mpsc::unbounded_channel();
         let cancel = CancellationToken::new();
         let task = tokio::spawn(Keeper::new(etcd, inbox).run(cancel.clone()));
-        Self { requests, cancel, task: Some(task) }
+        Self { requests, cancel, task: Mutex::new(Some(task)) }
     }
 
     /// Learns when the key that was made at `created` is gone; `seen` is a revision at which it was there. Dropping
     /// the receiver ends the watch.
-    pub(crate) async fn over(
-        &self,
-        key: Vec<u8>,
-        created: Revision,
-        seen: Revision,
-    ) -> watch::Receiver<Gone> {
+    pub(crate) fn over(&self, key: Vec<u8>, created: Revision, seen: Revision) -> watch::Receiver<Gone> {
         let (gone, receiver) = watch::channel(None);
         // If the task is gone, the sender is dropped, and the receiver sees that.
-        let _ = self.requests.send(Watched { key, created, from: seen.next(), gone }).await;
+        let _ = self.requests.send(Watched { key, created, from: seen.next(), gone });
         receiver
     }
 
-    pub(crate) async fn stop(&mut self) {
+    pub(crate) async fn stop(&self) {
         self.cancel.cancel();
-        if let Some(task) = self.task.take() {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
             let _ = task.await;
         }
     }
@@ -90,7 +89,7 @@ pub(crate) async fn gone(
 /// The task.
 struct Keeper {
     etcd: Etcd,
-    inbox: mpsc::Receiver<Watched>,
+    inbox: mpsc::UnboundedReceiver<Watched>,
     watched: BTreeMap<i64, Watched>,
     next_id: i64,
     stream: Option<Watch>,
@@ -98,7 +97,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn new(etcd: Etcd, inbox: mpsc::Receiver<Watched>) -> Self {
+    fn new(etcd: Etcd, inbox: mpsc::UnboundedReceiver<Watched>) -> Self {
         let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2), None);
         Self { etcd, inbox, watched: BTreeMap::new(), next_id: 1, stream: None, backoff }
     }

@@ -10,6 +10,7 @@ mod import;
 mod lost_answers;
 mod ownership;
 mod requests;
+mod stalled;
 mod update;
 mod watching;
 
@@ -24,6 +25,7 @@ fn main() -> std::process::ExitCode {
         .shared(requests::cases())
         .shared(watching::cases())
         .shared(lost_answers::cases())
+        .shared(stalled::cases())
         .plain(ownership::plain_cases())
         .plain(failover::cases())
         .run()

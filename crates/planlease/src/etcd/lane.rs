@@ -1,8 +1,15 @@
 //! One connection for one kind of traffic, to one endpoint at a time: sticky while it works, moved on when it fails.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use etcd_client::{Client, GetOptions, ResponseHeader};
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Shared, WeakShared},
+};
 
 use super::{
     channel::{self, Traffic},
@@ -12,10 +19,24 @@ use crate::config::{Config, Endpoint};
 
 /// The cluster that all endpoints have to belong to, once it is known: two clusters in one list would have two owners.
 #[derive(Debug)]
-pub(super) struct Pin {
+pub(super) struct Cluster {
     pub(super) cluster_id: u64,
     /// A key that may be read: the store's.
     pub(super) key: Vec<u8>,
+}
+
+impl Cluster {
+    /// Refuses a server of another cluster before anything is asked of it. One read.
+    async fn check(&self, client: &Client, timeout: Duration) -> Result<(), Fault> {
+        let options = GetOptions::new().with_keys_only();
+        let mut kv = client.kv_client();
+        let answer = match tokio::time::timeout(timeout, kv.get(self.key.clone(), Some(options))).await {
+            Ok(answer) => answer.map_err(|error| Fault::of(error).never_sent())?,
+            Err(_) => return Err(Fault::timeout(timeout).never_sent()),
+        };
+        let found = answer.header().map_or(0, ResponseHeader::cluster_id);
+        if found == self.cluster_id { Ok(()) } else { Err(Fault::other_cluster(found, self.cluster_id)) }
+    }
 }
 
 /// See the module.
@@ -24,11 +45,13 @@ pub(super) struct Lane {
     config: Config,
     require_leader: bool,
     traffic: Traffic,
-    pin: Arc<OnceLock<Pin>>,
+    cluster: Arc<OnceLock<Cluster>>,
     state: Mutex<State>,
-    /// Held while connecting, so that a burst of calls makes one connection.
-    connecting: tokio::sync::Mutex<()>,
 }
+
+/// A connection that is being made, for all who wait for it: a burst of calls makes one, and whoever is polled drives
+/// it. A lock would be held by a caller that nobody polls any more, and the others would wait for ever.
+type Connecting = BoxFuture<'static, Result<Client, Fault>>;
 
 struct State {
     /// Index of the endpoint in use.
@@ -36,6 +59,8 @@ struct State {
     /// Counts connections: an old fault must not throw away a new connection.
     connection: u64,
     client: Option<Client>,
+    /// Dropped with the last of those who wait for it.
+    connecting: Option<WeakShared<Connecting>>,
 }
 
 impl std::fmt::Debug for State {
@@ -59,15 +84,14 @@ impl Lane {
         config: &Config,
         require_leader: bool,
         traffic: Traffic,
-        pin: Arc<OnceLock<Pin>>,
+        cluster: Arc<OnceLock<Cluster>>,
     ) -> Self {
         Self {
             config: config.clone(),
             require_leader,
             traffic,
-            pin,
-            state: Mutex::new(State { at: 0, connection: 0, client: None }),
-            connecting: tokio::sync::Mutex::new(()),
+            cluster,
+            state: Mutex::new(State { at: 0, connection: 0, client: None, connecting: None }),
         }
     }
 
@@ -77,30 +101,26 @@ impl Lane {
 
     /// The connection in use, or a new one to the present endpoint. If that fails, the next call tries the next one.
     pub(super) async fn connected(&self) -> Result<Connected, Fault> {
-        if let Some(connected) = self.present() {
-            return Ok(connected);
-        }
-        let _one_at_a_time = self.connecting.lock().await;
-        if let Some(connected) = self.present() {
-            return Ok(connected);
-        }
-        let (endpoint, connection) = {
-            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            (self.config.endpoints[state.at].clone(), state.connection)
+        let (connecting, endpoint, connection) = {
+            let mut state = self.state();
+            let endpoint = self.config.endpoints[state.at].clone();
+            let connection = state.connection;
+            if let Some(client) = state.client.clone() {
+                return Ok(Connected { client, endpoint, connection });
+            }
+            let under_way = state.connecting.as_ref().and_then(WeakShared::upgrade);
+            let connecting = under_way.unwrap_or_else(|| self.connect(endpoint.clone(), connection));
+            state.connecting = connecting.downgrade();
+            (connecting, endpoint, connection)
         };
-        let connect = channel::connect(&self.config, &endpoint, self.require_leader, self.traffic.clone());
-        let connected = match connect.await {
-            // The first connection goes to the endpoint that the store was found on a moment ago.
-            Ok(client) if connection == 0 => Ok(client),
-            Ok(client) => self.check_cluster(&client).await.map(|()| client),
-            Err(fault) => Err(fault),
-        };
-        match connected {
+        match connecting.await {
             Ok(client) => {
-                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-                state.connection += 1;
-                state.client = Some(client.clone());
-                Ok(Connected { client, endpoint, connection: state.connection })
+                let mut state = self.state();
+                if state.connection == connection {
+                    state.connection += 1;
+                    state.client = Some(client.clone());
+                }
+                Ok(Connected { client, endpoint, connection: connection + 1 })
             }
             Err(fault) => {
                 self.eject(connection);
@@ -109,34 +129,34 @@ impl Lane {
         }
     }
 
-    /// Refuses a server of another cluster before anything is asked of it. One read.
-    async fn check_cluster(&self, client: &Client) -> Result<(), Fault> {
-        let Some(pin) = self.pin.get() else { return Ok(()) };
-        let options = GetOptions::new().with_keys_only();
-        let mut kv = client.kv_client();
-        let timeout = self.config.request_timeout;
-        let answer = match tokio::time::timeout(timeout, kv.get(pin.key.clone(), Some(options))).await {
-            Ok(answer) => answer.map_err(|error| Fault::of(error).never_sent())?,
-            Err(_) => return Err(Fault::timeout(timeout).never_sent()),
+    /// Connects to an endpoint, and makes sure that it is of our cluster.
+    fn connect(&self, endpoint: Endpoint, connection: u64) -> Shared<Connecting> {
+        let (config, traffic, cluster) =
+            (self.config.clone(), self.traffic.clone(), Arc::clone(&self.cluster));
+        let require_leader = self.require_leader;
+        let connect = async move {
+            let client = channel::connect(&config, &endpoint, require_leader, traffic).await?;
+            // The first connection goes to the endpoint that the store was found on a moment ago.
+            if let Some(cluster) = cluster.get().filter(|_| connection > 0) {
+                cluster.check(&client, config.request_timeout).await?;
+            }
+            Ok(client)
         };
-        let found = answer.header().map_or(0, ResponseHeader::cluster_id);
-        if found == pin.cluster_id { Ok(()) } else { Err(Fault::other_cluster(found, pin.cluster_id)) }
+        connect.boxed().shared()
     }
 
-    fn present(&self) -> Option<Connected> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = state.client.clone()?;
-        let endpoint = self.config.endpoints[state.at].clone();
-        Some(Connected { client, endpoint, connection: state.connection })
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives up the connection in which something failed, and moves on to the next endpoint. Does nothing if somebody
     /// else did already.
     fn eject(&self, connection: u64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         if state.connection == connection {
             state.connection += 1;
             state.client = None;
+            state.connecting = None;
             state.at = (state.at + 1) % self.config.endpoints.len();
         }
     }

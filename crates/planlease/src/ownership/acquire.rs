@@ -229,7 +229,7 @@ impl Session {
         tracing::debug!(%plan, behind = %before.name(), "waiting in line");
         let key = self.coordinator().layout().of(plan, &PlanKey::Owner(before.lease));
         let seen = line.candidates().last().map_or(before.joined, |last| last.joined);
-        let mut leaves = self.vigil(key, before.joined, seen).await;
+        let mut leaves = self.vigil(key, before.joined, seen);
         tokio::select! {
             biased; // Without a session there is no place in line.
             reason = self.lost() => Err(Error::SessionLost(reason)),
@@ -263,7 +263,7 @@ impl Session {
     }
 
     async fn own(&self, place: InLine, revision: Revision, term: TermRecord) -> Ownership {
-        let gone = self.vigil(place.key.clone(), revision, revision).await;
+        let gone = self.vigil(place.key.clone(), revision, revision);
         let plan = place.plan.clone();
         let held = place.leave();
         tracing::info!(%plan, token = %term.token(), "acquired");

@@ -1,0 +1,106 @@
+//! Requests that were begun, and whose futures nobody polls any more: one branch of a `select!`, a task that is busy
+//! elsewhere. They wait; nobody waits for them.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use planlease::{
+    Config, Coordinator, Endpoint,
+    connect::{Connecting, Connection, Connector, SocketConnector},
+};
+use planlease_tests::{
+    cases,
+    suite::{Case, Fixture},
+    wait::SOON,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+};
+
+use crate::fleet::{config, imported, plan};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![a_connection_that_a_stalled_request_has_begun_serves_the_others]
+}
+
+/// Breaks the connections that there are, and says when the next one is begun.
+#[derive(Clone, Debug, Default)]
+struct Breaker {
+    /// How often everything was broken.
+    broken: Arc<AtomicU64>,
+    begun: Arc<Notify>,
+}
+
+impl Connector for Breaker {
+    fn connect(&self, endpoint: &Endpoint) -> Connecting {
+        let connecting = SocketConnector.connect(endpoint);
+        let (broken, now) = (Arc::clone(&self.broken), self.broken.load(Ordering::SeqCst));
+        if now > 0 {
+            self.begun.notify_one();
+        }
+        Box::pin(async move {
+            let inner = connecting.await?;
+            let connection: Box<dyn Connection> = Box::new(Breaking { inner, broken, made: now });
+            Ok(connection)
+        })
+    }
+}
+
+struct Breaking {
+    inner: Box<dyn Connection>,
+    broken: Arc<AtomicU64>,
+    made: u64,
+}
+
+impl AsyncRead for Breaking {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Breaking {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.broken.load(Ordering::SeqCst) > self.made {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+async fn a_connection_that_a_stalled_request_has_begun_serves_the_others(fixture: Fixture) {
+    imported(&fixture).await;
+    let breaker = Breaker::default();
+    let config = Config { connector: Arc::new(breaker.clone()), ..config(&fixture) };
+    let coordinator = Coordinator::connect(config).await.unwrap();
+    coordinator.plan(&plan()).await.unwrap();
+    breaker.broken.fetch_add(1, Ordering::SeqCst);
+    let mut stalled = Box::pin(coordinator.plans());
+    tokio::select! {
+        biased; // It goes on until it has begun a connection, and no further.
+        read = &mut stalled => panic!("{:?}", read.map(|plans| plans.len())),
+        () = breaker.begun.notified() => {}
+    }
+    let other = tokio::time::timeout(SOON, coordinator.plan(&plan())).await;
+    assert_eq!(other.expect("it does not wait for the stalled one").unwrap().tasks.len(), 3);
+    assert_eq!(stalled.await.unwrap().len(), 1, "which goes on when it is polled again");
+}
