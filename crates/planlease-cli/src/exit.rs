@@ -32,6 +32,8 @@ pub(crate) enum Exit {
     TasksFailed,
     /// `run` was asked to stop before everything was done.
     Stopped,
+    /// A plan is not as its file says.
+    OutOfStep,
     /// A limit leaves no room for one more worktree; nothing was made.
     NoRoom,
     /// A worktree holds work that is nowhere else.
@@ -96,7 +98,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every status but those of children.
-    pub(crate) const ALL: [Self; 41] = [
+    pub(crate) const ALL: [Self; 42] = [
         Self::Done,
         Self::Unexpected,
         Self::Usage,
@@ -109,6 +111,7 @@ impl Exit {
         Self::PlanExists,
         Self::TasksFailed,
         Self::Stopped,
+        Self::OutOfStep,
         Self::NoRoom,
         Self::HasWork,
         Self::GitFailed,
@@ -164,6 +167,7 @@ impl Exit {
             Self::PlanExists => (9, "the plan exists already, or is being imported"),
             Self::TasksFailed => (10, "tasks have failed, or wait for ones that have"),
             Self::Stopped => (11, "asked to stop before everything was done"),
+            Self::OutOfStep => (12, "`plan diff`: the plan is not as the file says"),
             Self::NoRoom => (20, "a limit leaves no room for one more worktree"),
             Self::HasWork => (21, "the worktree holds work that is nowhere else"),
             Self::GitFailed => (22, "git cannot be started, or refuses"),

@@ -6,6 +6,7 @@
 mod audit;
 mod deps;
 mod diagnosis;
+mod edit;
 mod estimate;
 mod fence;
 mod findings;
@@ -41,6 +42,7 @@ pub(crate) use self::{
     audit::AuditReport,
     deps::DependencyGraph,
     diagnosis::{Diagnosis, Finding},
+    edit::EditShown,
     estimate::EstimateShown,
     fence::{FenceChecked, FenceList, Highest},
     findings::{FindingsList, FindingsShown, FindingsWritten},

@@ -70,7 +70,7 @@ impl Rule {
             Self::OnceOnly => "no write applied twice",
             Self::Path => "every task on a path through the transition table",
             Self::Dependencies => "no task started before its dependencies",
-            Self::WholePlan => "plans whole or not there, definitions unchanged",
+            Self::WholePlan => "plans whole or not there, nothing begun edited out",
             Self::Leased => "what dies with its process is leased",
             Self::Readable => "every value readable",
         }
@@ -201,9 +201,13 @@ impl Audit {
                     let with_its_plan = set.changes.iter().any(|change| {
                         change.entry.is_none() && change.key == Key::Plan(plan.clone(), PlanKey::Spec)
                     });
-                    let allowed = with_its_plan || !before[plan].exists;
+                    let before = &before[plan];
+                    let pending =
+                        before.tasks.get(task).is_none_or(|(record, _)| record.status == TaskStatus::Pending);
+                    let allowed = with_its_plan || !before.exists || (before.redefined && pending);
                     self.check(set.revision, Rule::WholePlan, Some(plan), allowed, || {
-                        format!("task {task} was deleted, and its plan was not")
+                        let what = if before.redefined { "had begun" } else { "belongs to the plan" };
+                        format!("task {task} was deleted, but it {what}")
                     });
                 }
                 (Key::Plan(plan, PlanKey::Term), Some(_)) => {
@@ -256,8 +260,10 @@ impl Audit {
                     term: state.term.clone(),
                     ..Before::default()
                 });
-                if let PlanKey::Task(task) = key {
-                    seen.note(state, task);
+                match key {
+                    PlanKey::Task(task) => seen.note(state, task),
+                    PlanKey::Spec => seen.redefined = change.entry.is_some(),
+                    _ => {}
                 }
             }
         }
@@ -340,7 +346,7 @@ impl Audit {
             format!("the write {} of task {task} was applied at revision {first} already", record.op_id)
         });
         let right = match &record.writer.guard {
-            Guard::Import => !before.exists,
+            Guard::Import => !before.exists || (before.redefined && !before.tasks.contains_key(task)),
             Guard::Unowned => before.line_is_empty,
             guard @ Guard::Owner { .. } => before.owner.as_ref() == Some(guard),
             Guard::Worker { orchestrator, revision } => {
@@ -427,9 +433,6 @@ impl Audit {
             }
             return;
         }
-        self.check(revision, Rule::WholePlan, Some(plan), !before.exists, || {
-            "the definition of a plan was written again".to_owned()
-        });
         self.read_spec(Some(revision), plan);
         let Some(state) = self.plans.get(plan) else { return };
         let Some(spec) = &state.spec else { return };
@@ -437,7 +440,8 @@ impl Audit {
         let whole = missing == 0 && spec.tasks.len() == state.tasks.len();
         let (defined, there) = (spec.tasks.len(), state.tasks.len());
         self.check(revision, Rule::WholePlan, Some(plan), whole, || {
-            format!("the plan appeared with {there} task records, {missing} of its {defined} tasks missing")
+            let what = if before.exists { "was edited" } else { "appeared" };
+            format!("the plan {what} with {there} task records, {missing} of its {defined} tasks missing")
         });
     }
 
@@ -509,6 +513,8 @@ impl Audit {
 #[derive(Clone, Debug, Default)]
 struct Before {
     exists: bool,
+    /// Whether the set writes the plan's definition.
+    redefined: bool,
     owner: Option<Guard>,
     line_is_empty: bool,
     term: Option<(Revision, TermRecord)>,

@@ -141,6 +141,13 @@ impl Layout {
         KeyRange::prefix(&self.below(plan, "spec"))
     }
 
+    /// The further parts of a definition, but for the first ones.
+    #[must_use]
+    pub fn spec_parts_after(&self, plan: &PlanName, first: usize) -> KeyRange {
+        let next = u32::try_from(first).unwrap_or(u32::MAX).saturating_add(1);
+        KeyRange { start: self.of(plan, &PlanKey::SpecPart(next)), end: self.spec(plan).end }
+    }
+
     /// The outputs of all tasks of a plan.
     #[must_use]
     pub fn findings(&self, plan: &PlanName) -> KeyRange {

@@ -26,7 +26,20 @@ pub const MAX_DEPENDENCIES: usize = 100;
 /// The longest text of one field (title, description, step), in bytes.
 pub const MAX_TEXT: usize = 16 * 1024;
 
-/// The definition of a plan. It does not change while the plan runs; what changes are the task records.
+/// The field of a definition that tells one import from another, so that one whose answer got lost is recognised.
+pub const IMPORT_ID: &str = "import_id";
+
+/// The field of a definition that says when it was imported, for people.
+pub const IMPORTED_AT: &str = "imported_at";
+
+/// As [`IMPORT_ID`], of the last edit.
+pub const EDIT_ID: &str = "edit_id";
+
+/// The field of a definition that says when it was edited last, for people.
+pub const EDITED_AT: &str = "edited_at";
+
+/// The definition of a plan. What changes while a plan is executed are the task records; the definition changes only if
+/// somebody edits it, see [`crate::edit`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PlanSpec {
     /// What the plan is called by people.

@@ -250,7 +250,7 @@ impl Runner {
         match self.ownership.recover().await {
             Ok((_, view)) => {
                 self.claimant_gone = false;
-                self.view = view;
+                self.see(view);
                 Ok(())
             }
             Err(Error::OwnershipLost(_) | Error::SessionLost(_)) => Err(explain(&self.ownership).await),
@@ -434,10 +434,18 @@ impl Runner {
         self.reread().await
     }
 
+    /// The plan as it is now, whose definition may have been edited.
+    fn see(&mut self, view: PlanView) {
+        if view.defined != self.view.defined {
+            self.policies = Policies::of(&view.spec);
+        }
+        self.view = view;
+    }
+
     async fn reread(&mut self) -> Result<(), String> {
         match self.ownership.session().coordinator().plan(self.ownership.plan()).await {
             Ok(view) => {
-                self.view = view;
+                self.see(view);
                 Ok(())
             }
             Err(Error::PlanNotFound(_)) => Err("the plan was deleted".to_owned()),
@@ -452,7 +460,7 @@ impl Runner {
     async fn take_in(&mut self, feed: Result<Feed, Error>) -> Result<(), String> {
         match feed {
             Ok(Feed::Changes(sets)) => {
-                let mut halted = false;
+                let mut anew = false;
                 for change in sets.into_iter().flat_map(|set| set.changes) {
                     match (change.key, change.entry) {
                         (Key::Plan(_, PlanKey::Task(id)), Some(entry)) => {
@@ -460,11 +468,11 @@ impl Runner {
                                 self.view.take_in(TaskView { id, revision: entry.modified, record });
                             }
                         }
-                        (Key::Plan(_, PlanKey::Pause | PlanKey::Close), _) => halted = true,
+                        (Key::Plan(_, PlanKey::Pause | PlanKey::Close | PlanKey::Spec), _) => anew = true,
                         _ => {}
                     }
                 }
-                if halted { self.reread().await } else { Ok(()) }
+                if anew { self.reread().await } else { Ok(()) }
             }
             Ok(Feed::Compacted(_)) => self.reread().await,
             Ok(Feed::Connected | Feed::Alive(_) | Feed::Broken(_)) => Ok(()),

@@ -36,6 +36,9 @@ pub enum Change {
         /// The plan.
         plan: PlanName,
     },
+    /// The definition of a plan was edited; this is the plan after the whole set. The tasks that were added or removed by it are
+    /// told beside it.
+    Redefined(Arc<PlanState>),
     /// A task's record was written.
     Task {
         /// The plan.
@@ -45,7 +48,7 @@ pub enum Change {
         /// As it was before, if it was there.
         before: Option<Arc<TaskView>>,
     },
-    /// A task's record was deleted, or cannot be read any more, while its plan stays. Only done by hand.
+    /// A task's record was deleted, or cannot be read any more, while its plan stays: it was edited out of the plan.
     TaskGone {
         /// The plan.
         plan: PlanName,
@@ -149,7 +152,7 @@ impl Change {
     #[must_use]
     pub fn plan(&self) -> Option<&PlanName> {
         match self {
-            Self::PlanAppeared(state) => Some(state.name()),
+            Self::PlanAppeared(state) | Self::Redefined(state) => Some(state.name()),
             Self::PlanGone { plan }
             | Self::Task { plan, .. }
             | Self::TaskGone { plan, .. }

@@ -85,6 +85,9 @@ pub(crate) fn compare(
         }
     };
     let plan = || after.name().clone();
+    if before.defined() != after.defined() {
+        changes.push(Change::Redefined(Arc::clone(after)));
+    }
     for id in touched.tasks {
         match (before.task(&id).cloned(), after.task(&id).cloned()) {
             (before, Some(task)) => changes.push(Change::Task { plan: plan(), task, before }),

@@ -128,6 +128,20 @@ impl World {
         ((of(name, PlanKey::Spec), encoded(&spec)), writes.collect())
     }
 
+    /// The plan is defined anew, with this many tasks: further ones are added, or the last ones removed.
+    pub(crate) fn edit(&mut self, name: &str, tasks: usize) -> RawChangeSet {
+        let (head, writes) = Self::plan_writes(name, tasks);
+        let wanted: Vec<&Key> = writes.iter().map(|(key, _)| key).collect();
+        let gone = self.keys.keys().filter(|key| match key {
+            Key::Plan(plan, PlanKey::Task(_)) => plan.as_str() == name && !wanted.contains(key),
+            _ => false,
+        });
+        let gone: Vec<Write> = gone.map(|key| (key.clone(), None)).collect();
+        let new = writes.into_iter().filter(|(key, _)| !self.keys.contains_key(key));
+        let writes = gone.into_iter().chain(new).chain([head]).collect();
+        self.commit(writes)
+    }
+
     pub(crate) fn delete(&mut self, name: &str) -> RawChangeSet {
         let gone = self.keys.keys().filter(|key| match key {
             Key::Plan(plan, part) => {

@@ -28,7 +28,9 @@ pub struct PlanState {
 /// What a plan is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Definition {
-    /// The revision that wrote it: another one is another plan of the same name.
+    /// The revision at which the plan appeared: another one is another plan of the same name.
+    pub(crate) since: Revision,
+    /// The revision that wrote it.
     pub(crate) revision: Revision,
     spec: Arc<PlanSpec>,
     graph: Arc<Graph>,
@@ -81,6 +83,12 @@ impl PlanState {
     /// The revision at which it appeared.
     #[must_use]
     pub fn since(&self) -> Revision {
+        self.definition.since
+    }
+
+    /// The revision that wrote its definition.
+    #[must_use]
+    pub fn defined(&self) -> Revision {
         self.definition.revision
     }
 
@@ -141,6 +149,7 @@ impl PlanState {
         PlanView {
             name: self.name.clone(),
             revision,
+            defined: self.definition.revision,
             spec: self.definition.spec.clone(),
             graph: self.definition.graph.clone(),
             tasks: self.tasks().map(|task| (task.id.clone(), TaskView::clone(task))).collect(),
@@ -155,6 +164,7 @@ impl PlanState {
 impl PartialEq for PlanState {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
+            && self.definition.since == other.definition.since
             && self.definition.revision == other.definition.revision
             && self.definition.spec == other.definition.spec
             && self.parts.tasks == other.parts.tasks
@@ -228,7 +238,7 @@ impl Parts {
         let parts = std::mem::take(&mut self.spec);
         let spec = codec::decode_spec(&head.value, parts.values().map(Vec::as_slice))?;
         let graph = Arc::new(Graph::new(&spec));
-        Ok(Definition { revision: head.modified, spec: Arc::new(spec), graph })
+        Ok(Definition { since: head.created, revision: head.modified, spec: Arc::new(spec), graph })
     }
 
     /// Whether there is nothing to remember.

@@ -79,6 +79,9 @@ impl Snapshot {
             Change::PlanGone { plan } => {
                 self.plans.remove_mut(plan);
             }
+            Change::Redefined(after) => {
+                self.edit(after.name(), |state| state.definition = after.definition.clone());
+            }
             Change::Task { plan, task, .. } => {
                 self.edit(plan, |state| state.parts.tasks.insert_mut(task.id.clone(), task.clone()));
             }

@@ -218,7 +218,7 @@ impl Authority {
     }
 
     /// Starts a task: claims it for the writer, if it and all that it depends on are as the plan was seen, and done, and the
-    /// plan is not halted. One transaction; in a plan that bounds how many are in progress at once, one read before it, and
+    /// plan is not halted, nor defined differently since. One transaction; in a plan that bounds how many are in progress at once, one read before it, and
     /// both again as long as its tasks change in between.
     ///
     /// # Errors
@@ -264,7 +264,8 @@ impl Authority {
         let key = |task| layout.of(&self.plan, &PlanKey::Task(task));
         let dependencies = plan.dependency_revisions(task).into_iter();
         let dependencies = dependencies.map(|(task, revision)| Compare::Modified(key(task), Some(revision)));
-        dependencies.chain([Compare::Empty(layout.halts(&self.plan))]).collect()
+        let definition = Compare::Modified(layout.of(&self.plan, &PlanKey::Spec), Some(plan.defined));
+        dependencies.chain([definition, Compare::Empty(layout.halts(&self.plan))]).collect()
     }
 
     /// Reads the task, decides, and writes; decides anew on the fresh record whenever somebody else was faster. `None`

@@ -92,6 +92,14 @@ pub enum Error {
     /// There is a plan of this name already; nothing was changed.
     #[error("there is a plan {0} already")]
     PlanExists(PlanName),
+    /// One edit adds and removes more tasks than one transaction can; nothing was changed. Make it in steps.
+    #[error("{tasks} tasks would be added or removed at once; at most {most} can be")]
+    EditTooLarge {
+        /// How many.
+        tasks: usize,
+        /// The most.
+        most: usize,
+    },
     /// Somebody imports a plan of this name at this moment; nothing was changed.
     #[error("plan {plan} is being imported by {by}")]
     ImportUnderWay {

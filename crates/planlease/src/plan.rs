@@ -13,7 +13,7 @@ use planlease_core::{
     keys::{Key, KeyRange, PlanKey},
     order::Wait,
     record::{Claim, FindingsRecord, Guard, HaltRecord, ImportRecord, Role, TaskRecord, Writer},
-    spec::PlanSpec,
+    spec::{IMPORT_ID, IMPORTED_AT, PlanSpec},
     term::{Candidate, Line},
     transition::TaskStatus,
 };
@@ -39,6 +39,8 @@ pub struct PlanView {
     pub name: PlanName,
     /// The store's revision.
     pub revision: Revision,
+    /// The revision that wrote its definition.
+    pub defined: Revision,
     /// Its definition.
     pub spec: Arc<PlanSpec>,
     /// Its dependencies.
@@ -194,11 +196,11 @@ impl Coordinator {
         ]);
         let mut reply = self.etcd().settle(&txn).await?;
         let revision = reply.revision;
-        let (spec, _) = reply.rows();
+        let (definition, _) = reply.rows();
         let line = self.read_line(plan, &mut reply)?;
         let (paused, closed) = (read_halt(reply.row())?, read_halt(reply.row())?);
         let (mut rows, more) = reply.rows();
-        let spec = read_spec(&spec).ok_or_else(|| Error::PlanNotFound(plan.clone()))??;
+        let (defined, spec) = read_spec(&definition).ok_or_else(|| Error::PlanNotFound(plan.clone()))??;
         if more && let Some((last, _)) = rows.last() {
             let mut start = last.clone();
             start.push(0);
@@ -220,7 +222,7 @@ impl Coordinator {
             tasks.map(|view| view.map(|view| (view.id.clone(), view))).collect::<Result<_, Error>>()?;
         let graph = Arc::new(Graph::new(&spec));
         let (name, spec) = (plan.clone(), Arc::new(spec));
-        Ok(PlanView { name, revision, spec, graph, tasks, line, paused, closed })
+        Ok(PlanView { name, revision, defined, spec, graph, tasks, line, paused, closed })
     }
 
     /// Reads all plans, at one revision.
@@ -249,12 +251,13 @@ impl Coordinator {
         let mut plans = Vec::new();
         for (name, parts) in parts {
             let Some(spec) = read_spec(&parts.spec) else { continue }; // Not there, or not yet.
-            let spec = Arc::new(spec?);
+            let (defined, spec) = spec?;
+            let spec = Arc::new(spec);
             let line = line_of(self.layout(), parts.queue, parts.term)?;
             let graph = Arc::new(Graph::new(&spec));
             let (paused, closed) = (read_halt(parts.pause)?, read_halt(parts.close)?);
             let (revision, tasks) = (page.revision, parts.tasks);
-            plans.push(PlanView { name, revision, spec, graph, tasks, line, paused, closed });
+            plans.push(PlanView { name, revision, defined, spec, graph, tasks, line, paused, closed });
         }
         Ok(plans)
     }
@@ -374,14 +377,16 @@ fn read_halt(entry: Option<Entry>) -> Result<Option<(Revision, HaltRecord)>, Err
     entry.map(|entry| Ok((entry.modified, codec::decode(&entry.value)?))).transpose()
 }
 
-/// The definition from the rows of its range; `None` if the plan is not there (parts alone do not make one).
-fn read_spec(rows: &[Row]) -> Option<Result<PlanSpec, Error>> {
+/// The definition from the rows of its range, and the revision that wrote it; `None` if the plan is not there (parts alone do
+/// not make one).
+fn read_spec(rows: &[Row]) -> Option<Result<(Revision, PlanSpec), Error>> {
     let (head, parts) = rows.split_first()?;
     if !head.0.ends_with(b"/spec") {
         return None;
     }
     let parts = parts.iter().map(|(_, entry)| entry.value.as_slice());
-    Some(codec::decode_spec(&head.1.value, parts).map_err(Error::from))
+    let spec = codec::decode_spec(&head.1.value, parts).map_err(Error::from);
+    Some(spec.map(|spec| (head.1.modified, spec)))
 }
 
 /// An import, ready to be written.
@@ -394,12 +399,6 @@ struct Import<'a> {
     /// Everything else.
     puts: Vec<Op>,
 }
-
-/// The field of a definition that tells one import from another, so that one whose answer got lost is recognised.
-const IMPORT_ID: &str = "import_id";
-
-/// The field of a definition that says when it was imported, for people.
-const IMPORTED_AT: &str = "imported_at";
 
 /// A record with work behind it, as an import writes it: a claim in it is nobody's, so that it can be recovered.
 fn with_past(past: &TaskRecord, fresh: TaskRecord, now: WallTime) -> TaskRecord {
@@ -585,7 +584,7 @@ fn chunk(puts: &[Op]) -> &[Op] {
 }
 
 /// Who imports, for people.
-fn importer() -> String {
+pub(crate) fn importer() -> String {
     let identity = Identity::of_process();
     format!("{} (process {})", identity.host, identity.pid)
 }

@@ -9,6 +9,7 @@
 
 mod crash;
 mod durable;
+mod edit;
 mod election;
 mod fence;
 mod handover;
@@ -38,6 +39,7 @@ fn main() -> std::process::ExitCode {
         .shared(crash::cases())
         .shared(handover::cases())
         .shared(hold::cases())
+        .shared(edit::cases())
         .shared(rush::cases())
         .shared(election::cases())
         .shared(pause::cases())

@@ -5,7 +5,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -34,6 +34,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_release_whose_answer_is_lost_has_released,
         an_import_whose_answer_is_lost_has_imported,
         a_large_import_goes_on_after_lost_answers,
+        an_edit_whose_answer_is_lost_is_carried_out_once,
         a_session_whose_grant_is_not_answered_is_opened_once,
     ]
 }
@@ -45,7 +46,8 @@ pub(crate) fn cases() -> Vec<Case> {
 /// a coordinator makes, and the one that it makes when that one broke.
 #[derive(Clone, Debug)]
 struct Loss {
-    armed: Arc<AtomicBool>,
+    /// What the request has to hold whose answer is to be lost, if one is.
+    armed: Arc<Mutex<Option<&'static str>>>,
     lost: Arc<AtomicBool>,
     next_is_unary: Arc<AtomicBool>,
 }
@@ -56,8 +58,25 @@ impl Loss {
     }
 
     fn arm(&self) {
+        self.arm_for("");
+    }
+
+    /// The same for the next request that holds this text.
+    fn arm_for(&self, text: &'static str) {
         self.lost.store(false, Ordering::SeqCst);
-        self.armed.store(true, Ordering::SeqCst);
+        *self.armed.lock().unwrap() = Some(text);
+    }
+
+    /// Whether these bytes are of the request that is waited for; then it is not waited for any more.
+    fn is_it(&self, bytes: &[u8]) -> bool {
+        let mut armed = self.armed.lock().unwrap();
+        let found = armed.is_some_and(|text| {
+            text.is_empty() || bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        });
+        if found {
+            *armed = None;
+        }
+        found
     }
 
     /// Whether an answer was lost since; a test in which none was has tested nothing.
@@ -127,7 +146,7 @@ fn has_answer(mut frames: &[u8]) -> bool {
 
 impl AsyncWrite for Lossy {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.unary && self.loss.armed.swap(false, Ordering::SeqCst) {
+        if self.unary && self.loss.is_it(buf) {
             self.victim = true;
         }
         Pin::new(&mut self.inner).poll_write(cx, buf)
@@ -253,6 +272,21 @@ async fn a_release_whose_answer_is_lost_has_released(fixture: Fixture) {
     owner.release().await.unwrap();
     loss.check();
     assert!(coordinator.line(&plan()).await.unwrap().candidates().is_empty());
+    audit(&fixture).await;
+}
+
+async fn an_edit_whose_answer_is_lost_is_carried_out_once(fixture: Fixture) {
+    imported(&fixture).await;
+    let (coordinator, loss) = lossy(&fixture).await;
+    let mut edited = spec();
+    edited.tasks.remove(2);
+    let view = coordinator.plan(&plan()).await.unwrap();
+    loss.arm_for("edit_id"); // The read before it is answered.
+    let done = coordinator.edit_plan(&plan(), &edited).await.unwrap();
+    loss.check();
+    let now = coordinator.plan(&plan()).await.unwrap();
+    assert_eq!(done.revision, Some(now.defined));
+    assert!(now.defined > view.defined && now.tasks.len() == 2);
     audit(&fixture).await;
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 #![expect(clippy::print_stdout, reason = "what was measured is told")]
 
+mod edit;
 mod failover;
 mod fleet;
 mod halt;
@@ -21,6 +22,7 @@ fn main() -> std::process::ExitCode {
         .shared(ownership::cases())
         .shared(update::cases())
         .shared(halt::cases())
+        .shared(edit::cases())
         .shared(import::cases())
         .shared(requests::cases())
         .shared(watching::cases())

@@ -2,6 +2,7 @@
 
 mod check;
 mod delete;
+mod edit;
 pub(super) mod file;
 mod halt;
 mod import;
@@ -26,6 +27,10 @@ pub(crate) enum PlanCommand {
     List(ListArgs),
     /// Show what a plan is made of
     Show(ShowArgs),
+    /// Say what differs between a plan and its file
+    Diff(edit::DiffArgs),
+    /// Make a plan as its file says now; what was begun stays
+    Update(edit::UpdateArgs),
     /// Start nothing more in a plan; what is in progress goes on
     Pause(halt::PauseArgs),
     /// Go on with a plan that was paused, cancelled or archived
@@ -73,6 +78,8 @@ impl PlanCommand {
                 invocation.show(args.output.format, &PlanShown::new(&view))?;
                 Ok(Exit::Done)
             }
+            Self::Diff(args) => args.run(invocation).await,
+            Self::Update(args) => args.run(invocation).await,
             Self::Pause(args) => args.run(invocation).await,
             Self::Resume(args) => args.run(invocation).await,
             Self::Cancel(args) => args.run(invocation).await,

@@ -112,6 +112,9 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
         Error::HandOver(_) => (Exit::NotOwned, UNCHANGED, ""),
         Error::Unsound(_) => (Exit::BadPlanFile, UNCHANGED, ""),
         Error::Codec(_) => (Exit::BadRecord, UNCHANGED, ""),
+        Error::EditTooLarge { .. } => {
+            (Exit::BadRecord, UNCHANGED, "Edit the file, and update the plan, in several steps.")
+        }
         Error::Compacted => (
             Exit::HistoryGone,
             "etcd keeps its history until compaction only.",
@@ -186,6 +189,7 @@ mod tests {
             (Error::OwnershipLost(plan()), Exit::RightGone),
             (Error::SessionLost(LossReason::DeadlinePassed), Exit::RightGone),
             (Error::Unsound(Vec::new()), Exit::BadPlanFile),
+            (Error::EditTooLarge { tasks: 61, most: 60 }, Exit::BadRecord),
             (Error::Compacted, Exit::HistoryGone),
             (Error::TimedOut("waiting"), Exit::TimedOut),
             (Error::ServerTooOld { version: "3.3.0".into(), needed: "3.4.0" }, Exit::ServerTooOld),

@@ -110,6 +110,7 @@ pub(super) fn plan() -> PlanView {
     PlanView {
         name: PlanName::new("release").unwrap(),
         revision: revision(40),
+        defined: revision(10),
         graph: Arc::new(Graph::new(&spec)),
         spec: Arc::new(spec),
         tasks,

@@ -3,6 +3,7 @@
 use planlease_core::{
     TaskId,
     record::{FindingsRecord, WorktreeState},
+    spec::{PlanSpec, TaskSpec},
     worktree::Tenure,
 };
 
@@ -103,6 +104,26 @@ fn why_a_plan_and_its_tasks_are_where_they_are() {
     }
     insta::assert_snapshot!(text);
     assert!(WhyTask::new(&plan, &TaskId::new("none").unwrap()).is_none());
+}
+
+#[test]
+fn an_edited_plan_as_table_and_json() {
+    let view = plan();
+    let mut edited = PlanSpec::clone(&view.spec);
+    edited.title = "Release 1.5".into();
+    edited.tasks.retain(|task| !["1.10", "2.1"].contains(&task.id.as_str()));
+    edited.tasks[1].priority = 5;
+    edited.tasks.push(TaskSpec::new(TaskId::new("2.3").unwrap(), "tell\neverybody"));
+    let edit = view.edit(&edited);
+    let before = EditShown::new(&view, "release.md", &edit, None);
+    let after = EditShown::new(&view, "release.md", &edit, Some(view.revision));
+    let same = EditShown::new(&view, "release.md", &view.edit(&view.spec), None);
+    insta::assert_snapshot!(
+        shown(Format::Table, &before)
+            + &shown(Format::Json, &before)
+            + &shown(Format::Table, &after)
+            + &shown(Format::Json, &same)
+    );
 }
 
 #[test]

@@ -75,6 +75,12 @@ enum Shown {
         plan: PlanName,
         task: TaskId,
     },
+    Redefined {
+        plan: PlanName,
+        title: String,
+        /// How many tasks it has now.
+        tasks: usize,
+    },
     Findings {
         plan: PlanName,
         task: TaskId,
@@ -213,6 +219,11 @@ impl Shown {
             Change::TaskGone { plan, before } => {
                 Self::TaskGone { plan: plan.clone(), task: before.id.clone() }
             }
+            Change::Redefined(state) => Self::Redefined {
+                plan: state.name().clone(),
+                title: state.spec().title.clone(),
+                tasks: state.spec().tasks.len(),
+            },
             Change::Findings { plan, task, revision } => {
                 Self::Findings { plan: plan.clone(), task: task.clone(), written_at: *revision }
             }

@@ -240,6 +240,46 @@ fn half_a_plan_is_found() {
     history.check(&[(Rule::WholePlan, "1 of its tasks were left")]);
 }
 
+/// The values of a definition with these tasks, and of records of them that are new.
+fn edited(tasks: &[&str], new: &[&str]) -> Vec<(PlanKey, Option<Value>)> {
+    let tasks = tasks.iter().map(|name| TaskSpec::new(id(name), *name)).collect();
+    let spec = PlanSpec { tasks, ..PlanSpec::default() };
+    let record = TaskRecord::new(writer(Guard::Import), Uuid::nil());
+    let record = |name: &&str| (PlanKey::Task(id(name)), Some((codec::encode(&record).unwrap(), None)));
+    let head = (PlanKey::Spec, Some((codec::encode_spec(&spec).unwrap().0, None)));
+    new.iter().map(record).chain([head]).collect()
+}
+
+#[test]
+fn an_edited_plan_is_whole_and_nothing_that_was_begun_is_edited_out() {
+    let mut history = History::new();
+    let mut edit = edited(&["1", "3"], &["3"]);
+    edit.push((PlanKey::Task(id("2")), None));
+    history.commit(edit);
+    history.check(&[]);
+
+    let mut history = History::new();
+    history.commit(edited(&["1", "2", "3"], &[]));
+    history.check(&[(Rule::WholePlan, "1 of its 3 tasks missing")]);
+
+    let mut history = History::new();
+    let owner = history.acquire(1);
+    history.change("1", &Change::Start, &owner);
+    let mut edit = edited(&["2"], &[]);
+    edit.push((PlanKey::Task(id("1")), None));
+    history.commit(edit);
+    history.check(&[(Rule::WholePlan, "task 1 was deleted, but it had begun")]);
+
+    let mut history = History::new();
+    history.commit(vec![(PlanKey::Task(id("1")), None)]);
+    history.check(&[(Rule::WholePlan, "task 1 was deleted, but it belongs to the plan")]);
+
+    // A record that is there is not the edit's to write.
+    let mut history = History::new();
+    history.commit(edited(&["1", "2"], &["1"]));
+    history.check(&[(Rule::Guarded, "by a right that did not exist")]);
+}
+
 #[test]
 fn a_value_that_is_not_what_its_key_says_is_found() {
     let mut history = History::new();

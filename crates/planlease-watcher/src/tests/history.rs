@@ -24,6 +24,7 @@ const SUBSCRIBERS: usize = 4;
 enum Step {
     Import(usize, usize),
     ImportInChunks(usize, usize),
+    Edit(usize, usize),
     Delete(usize),
     Acquire(usize, usize),
     TakeOver(usize),
@@ -51,6 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (plan.clone(), 1..4usize).prop_map(|(plan, tasks)| Step::Import(plan, tasks)),
         1 => (plan.clone(), 1..4usize).prop_map(|(plan, tasks)| Step::ImportInChunks(plan, tasks)),
+        2 => (plan.clone(), 1..4usize).prop_map(|(plan, tasks)| Step::Edit(plan, tasks)),
         1 => plan.clone().prop_map(Step::Delete),
         4 => (plan.clone(), person.clone()).prop_map(|(plan, person)| Step::Acquire(plan, person)),
         3 => plan.clone().prop_map(Step::TakeOver),
@@ -80,6 +82,9 @@ fn change(world: &mut World, step: &Step) {
         }
         Step::ImportInChunks(plan, tasks) if !world.has(PLANS[plan]) => {
             world.import_in_chunks(PLANS[plan], tasks);
+        }
+        Step::Edit(plan, tasks) if world.has(PLANS[plan]) => {
+            world.edit(PLANS[plan], tasks);
         }
         Step::Delete(plan) if world.has(PLANS[plan]) && world.line(PLANS[plan]).candidates().is_empty() => {
             world.delete(PLANS[plan]);

@@ -27,6 +27,7 @@ fn told(set: &ChangeSet) -> Vec<String> {
     let one = |change: &Change| match change {
         Change::PlanAppeared(state) => format!("+{} of {} tasks", state.name(), state.tasks().count()),
         Change::PlanGone { plan } => format!("-{plan}"),
+        Change::Redefined(state) => format!("{} has {} tasks now", state.name(), state.tasks().count()),
         Change::Task { plan, task, before } => {
             let before = before.as_ref().map_or("nothing".into(), |before| before.record.status.to_string());
             format!("{plan}/{}: {before} -> {}", task.id, task.record.status)
@@ -97,6 +98,20 @@ fn a_stranger_in_line_waits_and_leaves_like_everybody() {
     assert_eq!(store.apply(&proclaimed), None, "its value means nothing");
     let set = world.commit(vec![(key(), None)]);
     assert!(told(&store.apply(&set).unwrap())[0].ends_with("left"));
+}
+
+#[test]
+fn an_edited_plan_stays_the_same_plan() {
+    let (mut world, mut store) = begun();
+    let held = store.snapshot().plan(&plan("p")).unwrap().clone();
+    let set = store.apply(&world.edit("p", 2)).unwrap();
+    assert_eq!(told(&set), ["p has 2 tasks now", "p/3: gone"]);
+    let set = store.apply(&world.edit("p", 4)).unwrap();
+    assert_eq!(told(&set), ["p has 4 tasks now", "p/3: nothing -> pending", "p/4: nothing -> pending"]);
+    let now = store.snapshot().plan(&plan("p")).unwrap();
+    assert_eq!(now.since(), held.since());
+    assert!(now.defined() > held.defined());
+    assert_eq!((now.spec().tasks.len(), now.ready().count()), (4, 4), "its order is the new one's");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! An operator: imports plans, ends ownerships by force, changes tasks by hand, deletes a plan now and then; and when faults
+//! An operator: imports and edits plans, ends ownerships by force, changes tasks by hand, deletes a plan now and then; and when faults
 //! are over, decides what is left to be decided by a person, and says when everything is done.
 
 use std::{sync::Arc, time::Duration};
@@ -92,7 +92,8 @@ impl Operator {
         }
         let plans = coordinator.plans().await?;
         let Some(plan) = plans.choose(&mut self.rng).cloned() else { return Ok(()) };
-        match self.rng.random_range(0..10) {
+        match self.rng.random_range(0..12) {
+            10.. => self.edit(coordinator, &plan).await?,
             0..3 => {
                 coordinator.force_release(&plan.name, None, "the operator", "because").await?;
                 self.world.count("ended by force");
@@ -119,6 +120,31 @@ impl Operator {
             Err(Error::PlanExists(_)) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Leaves a task out of a plan, or thinks of one more, which has to wait for another one.
+    async fn edit(&mut self, coordinator: &Coordinator, plan: &PlanView) -> Result<(), Error> {
+        let mut edited = PlanSpec::clone(&plan.spec);
+        let known: Vec<TaskId> = edited.tasks.iter().map(|task| task.id.clone()).collect();
+        let Some(one) = known.choose(&mut self.rng) else { return Ok(()) };
+        if self.rng.random_bool(0.5) && known.len() > 1 {
+            edited.tasks.retain(|task| task.id != *one);
+            for task in &mut edited.tasks {
+                task.depends_on.retain(|other| other != one);
+            }
+        } else if known.len() < 2 * self.world.options.tasks_max {
+            let id = TaskId::new(format!("2.{}", self.rng.random_range(0..1_000))).expect("an id");
+            if !known.contains(&id) {
+                let mut task = TaskSpec::new(id, "one more");
+                task.depends_on.push(one.clone());
+                edited.tasks.push(task);
+            }
+        }
+        let done = coordinator.edit_plan(&plan.name, &edited).await?;
+        if done.revision.is_some() {
+            self.world.count("plans edited");
+        }
+        Ok(())
     }
 
     /// Does about one task what only a person may do.

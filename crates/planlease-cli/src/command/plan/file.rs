@@ -2,6 +2,7 @@
 
 use std::{fs::File, io::Read as _};
 
+use planlease::core::PlanName;
 use planlease_formats::{MAX_FILE, Parsed, Problem, Severity};
 
 use crate::{exit::Exit, failure::Failure, output};
@@ -28,6 +29,16 @@ pub(crate) fn read(path: &str) -> Result<Parsed, Failure> {
             Err(Failure::new(Exit::BadPlanFile, format!("{path} has {count}{left_out}"))
                 .meaning("No plan is made of such a file; nothing was changed."))
         }
+    }
+}
+
+/// The plan that a file is about: what it is called, or by the file's own name.
+pub(crate) fn plan(path: &str, name: Option<&str>) -> Result<PlanName, Failure> {
+    match name {
+        Some(name) => crate::command::plan_name(name),
+        None => planlease_formats::plan_name(path).map_err(|error| {
+            Failure::new(Exit::BadName, format!("{error}: {}", error.reason)).remedy("Say --name NAME.")
+        }),
     }
 }
 

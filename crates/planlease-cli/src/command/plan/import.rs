@@ -99,12 +99,7 @@ impl ImportArgs {
 
     fn draft(&self, path: &str) -> Result<Draft, Failure> {
         let spec = file::read(path)?.spec;
-        let plan = match &self.name {
-            Some(name) => crate::command::plan_name(name)?,
-            None => planlease_formats::plan_name(path).map_err(|error| {
-                Failure::new(Exit::BadName, format!("{error}: {}", error.reason)).remedy("Say --name NAME.")
-            })?,
-        };
+        let plan = file::plan(path, self.name.as_deref())?;
         Ok(Draft { plan, file: path.to_owned(), spec })
     }
 }

@@ -140,7 +140,8 @@ fn everything_else_in_words() {
     let state = store().snapshot().plan(&name()).unwrap().clone();
     let key = Key::Plan(name(), PlanKey::Term);
     let changes = vec![
-        Change::PlanAppeared(state),
+        Change::PlanAppeared(Arc::clone(&state)),
+        Change::Redefined(Arc::clone(&state)),
         Change::PlanGone { plan: name() },
         Change::Findings { plan: name(), task: TaskId::new("1.1").unwrap(), revision: Some(revision(41)) },
         Change::Unreadable { key: key.clone(), reason: Some("bad \x1b[2J".into()) },
@@ -148,6 +149,7 @@ fn everything_else_in_words() {
     ];
     insta::assert_snapshot!(shown(Format::Table, &set(changes)), @r"
     2025-11-24 16:00:00Z      41  release  is there: Release 1.4, 5 tasks
+    2025-11-24 16:00:00Z      41  release  was edited: Release 1.4, 5 tasks
     2025-11-24 16:00:00Z      41  release  was deleted
     2025-11-24 16:00:00Z      41  release  1.1 has output
     2025-11-24 16:00:00Z      41  release  /planlease/v1/default/plans/release/term cannot be read: bad �[2J

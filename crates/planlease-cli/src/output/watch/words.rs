@@ -38,6 +38,10 @@ pub(super) fn told(change: &Change, layout: &Layout) -> Told {
         Change::PlanGone { .. } => (None, "was deleted".to_owned()),
         Change::Task { task, before, .. } => written(task, before.as_deref()),
         Change::TaskGone { before, .. } => (None, format!("{} was deleted", before.id)),
+        Change::Redefined(state) => {
+            let spec = state.spec();
+            (None, format!("was edited: {}, {} tasks", plain(&spec.title), spec.tasks.len()))
+        }
         Change::Findings { task, revision: Some(_), .. } => (None, format!("{task} has output")),
         Change::Findings { task, revision: None, .. } => (None, format!("the output of {task} was deleted")),
         Change::Halted { halts, .. } => match halts.closed.as_ref().or(halts.paused.as_ref()) {

@@ -1,0 +1,118 @@
+//! Editing the definition of a plan that is under way.
+//!
+//! One transaction writes the new definition, the records of the tasks that are new, and deletes those of the tasks that go,
+//! if the definition and the tasks that go are as they were seen. Every start compares the definition that it was decided
+//! on, so that no task is started by an order that does not hold any more; whoever executes the plan sees the change and
+//! reads it again.
+
+use planlease_core::{
+    PlanName, Revision, codec,
+    edit::Edit,
+    keys::PlanKey,
+    record::{Guard, Role, TaskRecord, Writer},
+    spec::{EDIT_ID, EDITED_AT, PlanSpec},
+};
+
+use crate::{
+    coordinator::Coordinator,
+    error::Error,
+    etcd::{Branch, Compare, Op, Transaction},
+    plan::{PlanView, importer},
+};
+
+/// How often it is tried while the plan changes.
+const TRIES: usize = 64;
+
+/// The most tasks that one edit adds and removes: etcd takes 128 compares in one transaction.
+pub const MAX_EDITED: usize = 60;
+
+/// What an edit came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edited {
+    /// What was changed.
+    pub edit: Edit,
+    /// Since when; `None` if everything was as it is wanted already.
+    pub revision: Option<Revision>,
+}
+
+impl Coordinator {
+    /// Changes the definition of a plan to `edited`, as [`Edit`] says: new tasks are added, pending ones that are left out are
+    /// removed with their outputs, all others stay. The plan may be owned and executed meanwhile. One read, one
+    /// transaction; both again if one of the tasks that would go was started in between, or somebody else edits.
+    ///
+    /// # Errors
+    /// [`Error::EditTooLarge`] beyond [`MAX_EDITED`] tasks; [`Error::Unsound`] with everything that is wrong with the
+    /// definition that would come out; [`Error::Codec`] if that has more than about 1 MiB; [`Error::PlanNotFound`];
+    /// [`Error::TimedOut`] if the plan keeps changing; and as for any request.
+    ///
+    /// # Cancel safety
+    /// A dropped future leaves the old definition or the new one.
+    pub async fn edit_plan(&self, plan: &PlanName, edited: &PlanSpec) -> Result<Edited, Error> {
+        let id = self.etcd().random().uuid().to_string();
+        for _ in 0..TRIES {
+            let view = self.plan(plan).await?;
+            let mut edit = view.edit(edited);
+            if edit.is_empty() {
+                return Ok(Edited { edit, revision: None });
+            }
+            let touched = edit.added.len() + edit.removed.len();
+            if touched > MAX_EDITED {
+                return Err(Error::EditTooLarge { tasks: touched, most: MAX_EDITED });
+            }
+            let problems = edit.spec.problems();
+            if !problems.is_empty() {
+                return Err(Error::Unsound(problems));
+            }
+            edit.spec.extra.insert(EDIT_ID.to_owned(), id.clone().into());
+            edit.spec.extra.insert(EDITED_AT.to_owned(), self.clock().wall().0.into());
+            if let Some(revision) = self.write_edit(&view, &edit).await? {
+                return Ok(Edited { edit, revision: Some(revision) });
+            }
+        }
+        Err(Error::TimedOut("the plan keeps changing"))
+    }
+
+    /// Writes it, if the plan is as it was seen; `None` if it is not.
+    async fn write_edit(&self, view: &PlanView, edit: &Edit) -> Result<Option<Revision>, Error> {
+        let key = |key| self.layout().of(&view.name, &key);
+        let (head, parts) = codec::encode_spec(&edit.spec)?;
+        let spec = key(PlanKey::Spec);
+        let mut when = vec![Compare::Modified(spec.clone(), Some(view.defined))];
+        let mut then = vec![Op::DeleteRange(self.layout().spec_parts_after(&view.name, parts.len()))];
+        for task in &edit.removed {
+            let record = key(PlanKey::Task(task.clone()));
+            let seen = view.tasks.get(task).map(|task| task.revision);
+            when.push(Compare::Modified(record.clone(), seen));
+            then.extend([Op::Delete(record), Op::Delete(key(PlanKey::Findings(task.clone())))]);
+        }
+        for task in &edit.added {
+            let writer = Writer { who: importer(), role: Role::Operator, term: None, guard: Guard::Import };
+            let record = TaskRecord::new(writer, self.etcd().random().uuid());
+            let at = key(PlanKey::Task(task.clone()));
+            when.push(Compare::Created(at.clone(), None));
+            then.push(Op::Put(at, codec::encode(&record)?));
+        }
+        then.extend((1_u32..).zip(parts).map(|(n, part)| Op::Put(key(PlanKey::SpecPart(n)), part)));
+        then.push(Op::Put(spec.clone(), head.clone()));
+        let txn = Transaction::when(when).then(then).otherwise([Op::Get(spec)]);
+        let mut reply = self.etcd().settle(&txn).await?;
+        if reply.branch == Branch::Then {
+            return Ok(Some(reply.revision));
+        }
+        match reply.row().filter(|entry| entry.value == head) {
+            Some(entry) => Ok(Some(entry.modified)), // By an earlier try whose answer got lost.
+            None if reply.uncertain => {
+                Err(Error::outcome_unknown("the plan may have been edited so, and changed again since"))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+impl PlanView {
+    /// What it takes for the plan to be as `edited`.
+    #[must_use]
+    pub fn edit(&self, edited: &PlanSpec) -> Edit {
+        Edit::new(&self.spec, edited, |task| self.status(task))
+    }
+}

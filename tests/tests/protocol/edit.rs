@@ -1,0 +1,187 @@
+//! Editing a plan while it is executed.
+
+use planlease::{Error, MAX_EDITED, Outcome, Refused};
+use planlease_core::{
+    TaskId,
+    spec::{PlanSpec, TaskSpec},
+    transition::{Change, TaskStatus},
+};
+use planlease_tests::{
+    cases,
+    suite::{Case, Fixture},
+};
+
+use crate::fleet::{
+    audit, background, committed, coordinator, execute, id, imported, plan, session, spec, try_acquire,
+};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![
+        a_plan_is_edited_while_it_is_executed,
+        nothing_is_started_by_an_order_that_holds_no_more,
+        of_a_removal_and_a_start_one_wins,
+        edits_at_the_same_moment_are_one_after_the_other,
+        a_definition_in_parts_is_edited_whole,
+        what_cannot_be_done_changes_nothing,
+    ]
+}
+
+fn ids(tasks: &[TaskId]) -> Vec<&str> {
+    tasks.iter().map(TaskId::as_str).collect()
+}
+
+async fn a_plan_is_edited_while_it_is_executed(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let owner = try_acquire(&session(&fixture, "first").await).await.unwrap();
+    let view = coordinator.plan(&plan()).await.unwrap();
+    execute(&owner.authority(), &view, "1").await;
+    let view = coordinator.plan(&plan()).await.unwrap();
+    let running = committed(owner.authority().start(&view, &id("2")).await.unwrap());
+
+    // 1 is completed, 2 in progress, 3 pending; none of them is in the file any more.
+    let mut added = TaskSpec::new(id("4"), "task 4");
+    added.depends_on.push(id("5"));
+    let edited = PlanSpec { tasks: vec![added, TaskSpec::new(id("5"), "task 5")], ..spec() };
+    let done = coordinator.edit_plan(&plan(), &edited).await.unwrap();
+    let edit = &done.edit;
+    assert_eq!(
+        (ids(&edit.added), ids(&edit.removed), ids(&edit.kept)),
+        (vec!["4", "5"], vec!["3"], vec!["1", "2"])
+    );
+    let view = coordinator.plan(&plan()).await.unwrap();
+    assert_eq!(Some(view.defined), done.revision);
+    assert_eq!(view.tasks.keys().map(TaskId::as_str).collect::<Vec<_>>(), ["1", "2", "4", "5"]);
+    assert_eq!(view.ready().map(TaskId::as_str).collect::<Vec<_>>(), ["5"]);
+    assert_eq!(view.status(&id("2")), Some(TaskStatus::InProgress));
+    committed(owner.authority().update(&running, Some(1), &Change::Complete(None)).await.unwrap());
+    execute(&owner.authority(), &view, "5").await;
+
+    let again = coordinator.edit_plan(&plan(), &edited).await.unwrap();
+    assert_eq!(again.revision, None, "it is so already");
+    audit(&fixture).await;
+}
+
+async fn nothing_is_started_by_an_order_that_holds_no_more(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let owner = try_acquire(&session(&fixture, "first").await).await.unwrap();
+    let before = coordinator.plan(&plan()).await.unwrap();
+    let mut edited = spec();
+    edited.tasks[0].depends_on.push(id("0"));
+    edited.tasks.insert(0, TaskSpec::new(id("0"), "before everything"));
+    coordinator.edit_plan(&plan(), &edited).await.unwrap();
+    let early = owner.authority().start(&before, &id("1")).await.unwrap();
+    assert!(matches!(early, Outcome::Refused(Refused::Dependency)), "{early:?}");
+    let now = coordinator.plan(&plan()).await.unwrap();
+    execute(&owner.authority(), &now, "0").await;
+    let now = coordinator.plan(&plan()).await.unwrap();
+    execute(&owner.authority(), &now, "1").await;
+    audit(&fixture).await;
+}
+
+/// However it comes out: a task that was started is there, one that was removed was not started.
+async fn of_a_removal_and_a_start_one_wins(fixture: Fixture) {
+    let coordinator = coordinator(&fixture).await;
+    let both = PlanSpec { tasks: ["1", "2"].map(|name| TaskSpec::new(id(name), name)).into(), ..spec() };
+    let one = PlanSpec { tasks: both.tasks[..1].to_vec(), ..spec() };
+    coordinator.import(&plan(), &both, |_| {}).await.unwrap();
+    let owner = try_acquire(&session(&fixture, "first").await).await.unwrap();
+    let (mut removed, mut started) = (0, 0);
+    for round in 0..40 {
+        let view = coordinator.plan(&plan()).await.unwrap();
+        let editing = background({
+            let (coordinator, one) = (coordinator.clone(), one.clone());
+            async move { coordinator.edit_plan(&plan(), &one).await.unwrap().edit }
+        });
+        if round % 2 == 0 {
+            coordinator.plan(&plan()).await.unwrap(); // So that both write at about the same moment.
+        }
+        let start = owner.authority().start(&view, &id("2")).await.unwrap();
+        let edit = editing.await.unwrap();
+        match start {
+            Outcome::Committed(task) => {
+                assert_eq!((ids(&edit.kept), ids(&edit.removed)), (vec!["2"], vec![]));
+                started += 1;
+                let back = Change::Return("once more".into());
+                committed(owner.authority().update(&task, Some(task.record.attempt), &back).await.unwrap());
+            }
+            Outcome::Refused(Refused::Dependency | Refused::NoSuchTask) => {
+                assert_eq!(ids(&edit.removed), ["2"]);
+                removed += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+        coordinator.edit_plan(&plan(), &both).await.unwrap();
+    }
+    println!("measured: of 40 races {started} were won by the start, {removed} by the removal");
+    audit(&fixture).await;
+}
+
+async fn edits_at_the_same_moment_are_one_after_the_other(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let edits: Vec<_> = (0..8)
+        .map(|n| {
+            let coordinator = coordinator.clone();
+            background(async move {
+                let mut edited = spec();
+                edited.tasks.push(TaskSpec::new(id(&format!("9.{n}")), "one of its own"));
+                coordinator.edit_plan(&plan(), &edited).await.unwrap().revision.unwrap()
+            })
+        })
+        .collect();
+    let mut revisions = Vec::new();
+    for edit in edits {
+        revisions.push(edit.await.unwrap());
+    }
+    revisions.sort_unstable();
+    revisions.dedup();
+    assert_eq!(revisions.len(), 8, "each was carried out once");
+    let view = coordinator.plan(&plan()).await.unwrap();
+    assert_eq!((view.defined, view.tasks.len()), (revisions[7], 4), "the last one knew what the others did");
+    audit(&fixture).await;
+}
+
+async fn a_definition_in_parts_is_edited_whole(fixture: Fixture) {
+    let coordinator = coordinator(&fixture).await;
+    let long =
+        |n: usize| TaskSpec { steps: vec!["x".repeat(9_000)], ..TaskSpec::new(id(&format!("{n}")), "long") };
+    let large = PlanSpec { tasks: (0..80).map(long).collect(), ..spec() };
+    coordinator.import(&plan(), &large, |_| {}).await.unwrap();
+    let mut edited = large.clone();
+    edited.tasks.rotate_right(1);
+    edited.tasks.truncate(70);
+    coordinator.edit_plan(&plan(), &edited).await.unwrap();
+    let view = coordinator.plan(&plan()).await.unwrap();
+    assert_eq!((&view.spec.tasks, view.tasks.len()), (&edited.tasks, 70));
+    // Small enough for one key: no part of the old one is left that could be taken for a part of it.
+    for task in &mut edited.tasks {
+        task.steps.clear();
+    }
+    coordinator.edit_plan(&plan(), &edited).await.unwrap();
+    let view = coordinator.plan(&plan()).await.unwrap();
+    assert_eq!(view.spec.tasks, edited.tasks);
+    coordinator.delete_plan(&plan()).await.unwrap();
+    audit(&fixture).await;
+}
+
+async fn what_cannot_be_done_changes_nothing(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let before = coordinator.plan(&plan()).await.unwrap();
+    let mut many = spec();
+    many.tasks.extend((0..=MAX_EDITED).map(|n| TaskSpec::new(id(&format!("9.{n}")), "one more")));
+    let refused = coordinator.edit_plan(&plan(), &many).await;
+    assert!(matches!(refused, Err(Error::EditTooLarge { tasks: 61, most: 60 })), "{refused:?}");
+    many.tasks.pop();
+    let mut circle = spec();
+    circle.tasks[0].depends_on.push(id("3"));
+    let refused = coordinator.edit_plan(&plan(), &circle).await;
+    assert!(matches!(&refused, Err(Error::Unsound(problems)) if problems.len() == 1), "{refused:?}");
+    let present = coordinator.plan(&plan()).await.unwrap();
+    assert_eq!((present.defined, present.tasks.len()), (before.defined, 3));
+    coordinator.edit_plan(&plan(), &many).await.unwrap();
+    let fewer = coordinator.edit_plan(&plan(), &spec()).await.unwrap();
+    assert_eq!(fewer.edit.removed.len(), MAX_EDITED, "the most is not too much for etcd");
+    coordinator.delete_plan(&plan()).await.unwrap();
+    let gone = coordinator.edit_plan(&plan(), &spec()).await;
+    assert!(matches!(gone, Err(Error::PlanNotFound(_))), "{gone:?}");
+    audit(&fixture).await;
+}
