@@ -64,6 +64,20 @@ impl Backend {
     }
 }
 
+impl From<Etcd> for Server {
+    /// One that was started with options of its own.
+    fn from(etcd: Etcd) -> Self {
+        let backend = if etcd.members().len() == 1 { Backend::Etcd } else { Backend::ThreeMembers };
+        Self { backend, running: Running::Etcd(etcd) }
+    }
+}
+
+impl From<Dev> for Server {
+    fn from(dev: Dev) -> Self {
+        Self { backend: Backend::Dev, running: Running::Dev(dev) }
+    }
+}
+
 /// A running server; dropping it stops it and removes its data.
 #[derive(Debug)]
 pub struct Server {

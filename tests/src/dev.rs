@@ -38,7 +38,16 @@ impl Dev {
     ///
     /// If it cannot be started: a test cannot go on without it.
     pub async fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("planlease-dev-").tempdir_in(place());
+        Self::start_in(&place()).await
+    }
+
+    /// The same with its data somewhere in this folder.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub async fn start_in(place: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("planlease-dev-").tempdir_in(place);
         let folder = folder.expect("a folder for its data");
         let (process, endpoint) = launch(folder.path(), "127.0.0.1:0").await;
         Self {

@@ -11,6 +11,7 @@
 //! | [`room`] | a store, a folder and the program, for one test alone |
 //! | [`suite`] | a test written once becomes one test per backend, `on_etcd::name` |
 //! | [`wait`] | waiting for a condition with a deadline, never for a guessed time |
+//! | [`writer`] | a process that changes tasks as fast as it can, and notes down what was acknowledged |
 //!
 //! Servers that a suite shares are started when the first test asks and stopped when the last one has ended.
 //! The harness reads `PLANLEASE_TEST_ETCD` and `PLANLEASE_TEST_ETCD_3_4`, the paths of the servers, which
@@ -29,3 +30,4 @@ pub mod proxy;
 pub mod room;
 pub mod suite;
 pub mod wait;
+pub mod writer;

@@ -46,6 +46,12 @@ pub struct Fixture {
 }
 
 impl Fixture {
+    /// A store of its own on this server.
+    pub async fn on(server: Arc<Server>, prefix: impl Into<String>) -> Self {
+        let client = server.client().await;
+        Self { server, client, prefix: prefix.into() }
+    }
+
     /// A key that no other test uses; `key("")` is the prefix of all keys of this test.
     #[must_use]
     pub fn key(&self, name: &str) -> String {

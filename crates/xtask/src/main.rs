@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 
 mod apt;
+mod bench;
 mod checks;
 mod etcd;
 mod run;
@@ -33,6 +34,7 @@ const EXAMPLES: &str = r#"Examples:
   cargo xtask simulate --seed 17        one seed of the simulation
   cargo xtask bugs guard                puts deliberate bugs into the code, and has them found
   cargo xtask soak --minutes 60         faults on a real cluster, and further seeds, for an hour
+  cargo xtask bench contention          what it costs, and that nothing is lost: one part of it
   cargo xtask ci                        what must pass before a change is merged
   cargo xtask fix                       format, and apply clippy's own suggestions
 
@@ -52,6 +54,8 @@ enum Command {
     Bugs(simulation::Bugs),
     /// Faults on a real cluster, and further seeds of the simulation, for a long time.
     Soak(simulation::Soak),
+    /// Measure what planlease costs, on servers that sync every write to disk.
+    Bench(bench::Options),
     /// Get the servers to test on, and print the variables by which single tests find them.
     Etcd,
     /// Everything that must pass before a change is merged: format, clippy, rustdoc, tidy, test.
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Command::Simulate(options) => simulation::simulate(&options),
         Command::Bugs(options) => simulation::bugs(&options),
         Command::Soak(options) => simulation::soak(&options),
+        Command::Bench(options) => bench::bench(&options),
         Command::Etcd => etcd_variables(),
         Command::Ci => checks::check().and_then(|()| test::test(&test::Options::default())),
         Command::Tidy => checks::tidy(),

@@ -9,10 +9,11 @@ use planlease_tests::{
     room::{Room, acquired, plan_name},
     suite::{Case, Fixture},
     wait::until,
+    writer,
 };
 use tokio::time::sleep;
 
-use crate::{spec::spec, writer, writers::all_are_in_the_history};
+use crate::{spec::spec, writers::all_are_in_the_history};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![after_a_crash_of_the_server_every_acknowledged_write_is_there]

@@ -23,10 +23,9 @@ mod refusals;
 mod rush;
 mod spec;
 mod worktree;
-mod writer;
 mod writers;
 
-use planlease_tests::{backend::Backend, suite::Suite};
+use planlease_tests::{backend::Backend, suite::Suite, writer};
 
 fn main() -> std::process::ExitCode {
     // This binary is also the writer that the tests start as processes of their own.

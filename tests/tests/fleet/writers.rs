@@ -9,13 +9,11 @@ use planlease_tests::{
     room::{Room, acquired, plan_name},
     suite::{Case, Fixture},
     wait::SOON,
+    writer::{self, Acknowledged},
 };
 use tokio::time::Instant;
 
-use crate::{
-    spec::spec,
-    writer::{self, Acknowledged},
-};
+use crate::spec::spec;
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![two_processes_write_as_fast_as_they_can_and_nothing_is_lost]

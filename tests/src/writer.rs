@@ -1,5 +1,7 @@
-//! The other half of this binary: a process that changes tasks as fast as it can, by a right that was delegated to it,
+//! The other half of a test's binary: a process that changes tasks as fast as it can, by a right that was delegated to it,
 //! and notes down every change that was acknowledged.
+//!
+//! A binary is one if it calls [`run`] with what the variable [`ORDERS`] says.
 
 use std::{
     cell::Cell,
@@ -13,16 +15,17 @@ use std::{
 
 use planlease::{Authority, Config, Coordinator, Delegation, Outcome, Refused};
 use planlease_core::{Revision, TaskId, transition::Change};
-use planlease_tests::{
-    program::Process,
-    room::{Room, path_text},
-};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use crate::{
+    program::Process,
+    room::{Room, path_text},
+};
+
 /// The variable by which a process of this binary learns that it is a writer.
-pub(crate) const ORDERS: &str = "FLEET_WRITER_ORDERS";
+pub const ORDERS: &str = "FLEET_WRITER_ORDERS";
 
 /// The pause after a change whose outcome is not known.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -42,54 +45,88 @@ struct Orders {
 
 /// A change that was acknowledged.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Acknowledged {
-    pub(crate) op_id: Uuid,
-    pub(crate) revision: Revision,
+pub struct Acknowledged {
+    /// The id of the write.
+    pub op_id: Uuid,
+    /// What etcd answered.
+    pub revision: Revision,
 }
 
 /// Starts a writer that works for this long.
-pub(crate) fn start(room: &Room, name: &str, right: &Delegation, tasks: &[&str], seconds: u64) -> Process {
+///
+/// # Panics
+/// If it cannot be started.
+#[must_use]
+pub fn start(room: &Room, name: &str, right: &Delegation, tasks: &[&str], seconds: u64) -> Process {
     let orders = Orders {
         endpoints: room.fixture.server.endpoints(),
         root: room.config.root.clone(),
         right: right.clone(),
-        tasks: tasks.iter().map(|task| TaskId::new(task).unwrap()).collect(),
+        tasks: tasks.iter().map(|task| TaskId::new(*task).expect("an id")).collect(),
         seconds,
         notes: room.path(&format!("{name}.notes")),
     };
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.env(ORDERS, serde_json::to_string(&orders).unwrap()).env("ROOM", path_text(room.folder()));
+    let mut command = Command::new(std::env::current_exe().expect("a writer works, or its test fails"));
+    command
+        .env(ORDERS, serde_json::to_string(&orders).expect("a writer works, or its test fails"))
+        .env("ROOM", path_text(room.folder()));
     Process::start(command, &room.path(name))
 }
 
 /// What a writer has noted down. A last line that is not whole was not acknowledged to anybody.
-pub(crate) fn notes(room: &Room, name: &str) -> Vec<Acknowledged> {
+///
+/// # Panics
+/// If it has not begun.
+#[must_use]
+pub fn notes(room: &Room, name: &str) -> Vec<Acknowledged> {
     read(&room.path(&format!("{name}.notes")))
 }
 
 fn read(path: &Path) -> Vec<Acknowledged> {
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = std::fs::read_to_string(path).expect("a writer works, or its test fails");
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     let parse = |line: &str| {
-        let (op_id, revision) = line.split_once(' ').unwrap();
-        Acknowledged { op_id: op_id.parse().unwrap(), revision: revision.parse().unwrap() }
+        let (op_id, revision) = line.split_once(' ').expect("a writer works, or its test fails");
+        Acknowledged {
+            op_id: op_id.parse().expect("a writer works, or its test fails"),
+            revision: revision.parse().expect("a writer works, or its test fails"),
+        }
     };
     whole.lines().map(parse).collect()
 }
 
 /// Is the writer.
-pub(crate) fn run(orders: &OsStr) -> ExitCode {
-    let orders: Orders = serde_json::from_str(orders.to_str().unwrap()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+///
+/// # Panics
+/// If the orders are not those that [`start`] gives, or what is answered must not be.
+#[must_use]
+pub fn run(orders: &OsStr) -> ExitCode {
+    let orders: Orders = serde_json::from_str(orders.to_str().expect("a writer works, or its test fails"))
+        .expect("a writer works, or its test fails");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a writer works, or its test fails");
     runtime.block_on(write_all(&orders));
     ExitCode::SUCCESS
 }
 
 async fn write_all(orders: &Orders) {
-    let endpoints = orders.endpoints.iter().map(|endpoint| endpoint.parse().unwrap()).collect();
+    let endpoints = orders
+        .endpoints
+        .iter()
+        .map(|endpoint| endpoint.parse().expect("a writer works, or its test fails"))
+        .collect();
     let config = Config { root: orders.root.clone(), ..Config::with_endpoints(endpoints) };
-    let authority = Coordinator::connect(config).await.unwrap().delegated(&orders.right);
-    let notes = File::options().create(true).append(true).open(&orders.notes).unwrap();
+    let authority = Coordinator::connect(config)
+        .await
+        .expect("a writer works, or its test fails")
+        .delegated(&orders.right);
+    let notes = File::options()
+        .create(true)
+        .append(true)
+        .open(&orders.notes)
+        .expect("a writer works, or its test fails");
     let until = Instant::now() + Duration::from_secs(orders.seconds);
     let number = Cell::new(0);
     let loops = orders.tasks.iter().map(|task| write(&authority, task, until, &notes, &number));
@@ -105,7 +142,7 @@ async fn write(authority: &Authority, task: &TaskId, until: Instant, mut notes: 
             Ok(Outcome::Committed(written)) => {
                 // In one write, so that a line is whole whoever kills us.
                 let line = format!("{} {}\n", written.record.op_id, written.revision);
-                notes.write_all(line.as_bytes()).unwrap();
+                notes.write_all(line.as_bytes()).expect("a writer works, or its test fails");
             }
             Ok(Outcome::Refused(Refused::Conflict(_))) => {} // Others were faster, many times in a row.
             Ok(Outcome::Refused(other)) => panic!("refused: {other:?}"),

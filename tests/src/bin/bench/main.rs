@@ -1,0 +1,90 @@
+//! The benchmarks: what planlease costs, on servers that sync every write to disk.
+//!
+//! `cargo xtask bench` builds it and the program for release, and runs it. Absolute figures are those of the machine; what can
+//! be compared are the ratios in one run. The exit status is 1 if anything that was acknowledged was lost.
+#![expect(clippy::unwrap_used, reason = "a benchmark fails where it stands")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its terminal")]
+
+mod contention;
+mod large;
+mod report;
+mod site;
+
+use std::{os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, ValueEnum};
+use planlease_tests::writer;
+
+use crate::report::Report;
+
+/// What planlease costs, on servers that sync every write to disk.
+#[derive(Clone, Debug, Parser)]
+pub(crate) struct Args {
+    /// Which parts [default: all]
+    #[arg(value_enum)]
+    sections: Vec<Section>,
+    /// How often each thing is measured; medians are told, with the least and the most
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Where servers have their data [default: the folder for temporary files]; say where a real disk is
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Writes all figures into this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// That of the process which found the program
+    #[arg(long, hide = true)]
+    prepared: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Section {
+    /// 16 processes complete different tasks of one plan: by commands, and by the library in a tight loop
+    Contention,
+    /// Plans of 1,000, 3,000 and 10,000 tasks: import, status, next
+    Large,
+}
+
+fn main() -> ExitCode {
+    if let Some(orders) = std::env::var_os(writer::ORDERS) {
+        return writer::run(&orders);
+    }
+    let args = Args::parse();
+    if !args.prepared {
+        return prepare(&args);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut report = Report::default();
+    runtime.block_on(async {
+        let all = [Section::Contention, Section::Large];
+        for section in all.into_iter().filter(|one| args.sections.is_empty() || args.sections.contains(one)) {
+            match section {
+                Section::Contention => contention::measure(&args, &mut report).await,
+                Section::Large => large::measure(&args, &mut report).await,
+            }
+        }
+    });
+    println!("\n{report}");
+    if let Some(path) = &args.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&report).unwrap()).unwrap();
+    }
+    if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Begins anew with what the harness reads from its environment: where the program is, and where data go.
+fn prepare(args: &Args) -> ExitCode {
+    let own = std::env::current_exe().unwrap();
+    let program = std::env::var_os("PLANLEASE_TEST_PROGRAM").map(PathBuf::from);
+    let program = program.unwrap_or_else(|| own.with_file_name("planlease"));
+    if !program.is_file() {
+        eprintln!("there is no {}: run `cargo xtask bench`, which builds it", program.display());
+        return ExitCode::FAILURE;
+    }
+    let mut again = std::process::Command::new(&own);
+    again.args(std::env::args_os().skip(1)).arg("--prepared").env("PLANLEASE_TEST_PROGRAM", program);
+    if let Some(data) = &args.data {
+        again.env("TMPDIR", data);
+    }
+    eprintln!("cannot run {}: {}", own.display(), again.exec());
+    ExitCode::FAILURE
+}

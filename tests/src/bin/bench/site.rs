@@ -1,0 +1,49 @@
+//! The servers to measure on, each with a store for every measurement.
+
+use std::{sync::Arc, time::Duration};
+
+use planlease_tests::{
+    backend::Server,
+    dev::Dev,
+    etcd::{Etcd, Line},
+    program::Ended,
+    room::Room,
+    suite::Fixture,
+};
+use tokio::time::Instant;
+
+/// Sessions that no busy moment ends.
+const TTL: Duration = Duration::from_secs(60);
+
+/// A server under the name by which it is told.
+pub(crate) struct Site {
+    pub(crate) name: &'static str,
+    server: Arc<Server>,
+}
+
+/// The local server, and an etcd if there is one here.
+pub(crate) async fn all() -> Vec<Site> {
+    let local = Dev::start_in(&std::env::temp_dir()).await;
+    let mut sites = vec![Site { name: "local server", server: Arc::new(local.into()) }];
+    if Line::Current.binary().is_some() {
+        let etcd = Etcd::builder().durable(true).start().await;
+        sites.push(Site { name: "etcd", server: Arc::new(etcd.into()) });
+    } else {
+        eprintln!("no etcd here: `cargo xtask etcd` gets one");
+    }
+    sites
+}
+
+impl Site {
+    /// A store that nothing is in.
+    pub(crate) async fn room(&self, name: &str) -> Room {
+        Room::new(Fixture::on(Arc::clone(&self.server), format!("bench/{name}/")).await, TTL)
+    }
+}
+
+/// Runs a command to its end, which has to be a good one, and tells how long it took as a whole process, in milliseconds.
+pub(crate) async fn timed(room: &Room, args: &[&str]) -> (Ended, f64) {
+    let began = Instant::now();
+    let ended = room.program().run_to(0, args).await;
+    (ended, began.elapsed().as_secs_f64() * 1000.0)
+}
