@@ -16,6 +16,7 @@ mod fence;
 mod findings;
 mod hold;
 mod import;
+mod lock;
 mod mirror;
 mod next;
 mod orchestrator;
@@ -47,6 +48,10 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     /// Own a plan while a program of yours runs
     Hold(hold::HoldArgs),
+    /// Run a command while nobody else has a named lock of a plan
+    Lock(lock::LockArgs),
+    /// Show who has which lock of a plan
+    Locks(lock::LocksArgs),
     /// Show how far plans are, and who owns them
     Status(status::StatusArgs),
     /// List what may start now, and what the others wait for
@@ -122,6 +127,8 @@ pub(crate) async fn run(command: Command, invocation: &Invocation) -> Result<Exi
         Command::Demo(args) => args.run(invocation).await,
         Command::Run(args) => args.run(invocation).await,
         Command::Hold(args) => args.run(invocation).await,
+        Command::Lock(args) => args.run(invocation).await,
+        Command::Locks(args) => args.run(invocation).await,
         Command::Status(args) => args.run(invocation).await,
         Command::Next(args) => args.run(invocation).await,
         Command::Why(args) => args.run(invocation).await,

@@ -14,6 +14,7 @@ mod findings;
 mod fixture;
 mod halt;
 mod import;
+mod lock;
 mod next;
 mod orchestrator;
 mod owner;
@@ -48,6 +49,7 @@ pub(crate) use self::{
     findings::{FindingsList, FindingsShown, FindingsWritten},
     halt::HaltShown,
     import::{StateImport, StateImports},
+    lock::LockList,
     next::NextTasks,
     orchestrator::OrchestratorList,
     owner::{OwnerShown, ReleasedShown, TermList},

@@ -218,7 +218,7 @@ impl Audit {
                         "the term was deleted: later tokens could be lower than earlier ones".to_owned()
                     });
                 }
-                (Key::Plan(plan, PlanKey::Owner(lease)), Some(entry)) => {
+                (Key::Plan(plan, PlanKey::Owner(lease) | PlanKey::Lock(_, lease)), Some(entry)) => {
                     self.check(set.revision, Rule::Leased, Some(plan), entry.lease == Some(*lease), || {
                         format!("the key of candidate {lease} does not live on its lease: it would outlive its owner")
                     });
@@ -328,7 +328,8 @@ impl Audit {
                 | PlanKey::Pause
                 | PlanKey::Close
                 | PlanKey::PastTerm(_)
-                | PlanKey::Findings(_),
+                | PlanKey::Findings(_)
+                | PlanKey::Lock(..),
                 _,
             ) => {}
         }

@@ -119,6 +119,10 @@ name! {
     /// Names a worktree on its host. 1 to 128 bytes that satisfy the rule of all names.
     WorktreeName, "worktree name", 128
 }
+name! {
+    /// Names a lock of a plan. 1 to 128 bytes that satisfy the rule of all names.
+    LockName, "lock name", 128
+}
 
 impl Ord for PlanName {
     fn cmp(&self, other: &Self) -> Ordering {
@@ -163,6 +167,18 @@ impl Ord for WorktreeName {
 }
 
 impl PartialOrd for WorktreeName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for LockName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for LockName {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }

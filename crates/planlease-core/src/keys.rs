@@ -8,6 +8,7 @@
 //! {root}/v1/{namespace}/plans/{plan}/halt/pause               there exactly while it is paused
 //! {root}/v1/{namespace}/plans/{plan}/halt/close               there exactly while it is cancelled or archived
 //! {root}/v1/{namespace}/plans/{plan}/import                   leased
+//! {root}/v1/{namespace}/plans/{plan}/locks/{name}/{lease}      leased; the layout of etcd's own Mutex recipe
 //! {root}/v1/{namespace}/plans/{plan}/owner/{lease in hex}     leased; the layout of etcd's own Election recipe
 //! {root}/v1/{namespace}/plans/{plan}/term
 //! {root}/v1/{namespace}/plans/{plan}/terms/{number}
@@ -20,7 +21,9 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::{HostName, LeaseId, Namespace, OrchestratorId, PlanName, TaskId, TermNumber, WorktreeName};
+use crate::{
+    HostName, LeaseId, LockName, Namespace, OrchestratorId, PlanName, TaskId, TermNumber, WorktreeName,
+};
 
 /// Everything but letters, digits and `-_.~` is written as `%XX`, as in the unreserved set of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -60,6 +63,8 @@ pub enum PlanKey {
     Close,
     /// A candidate in line; the one with the lowest create revision owns, or is about to.
     Owner(LeaseId),
+    /// A candidate in line for a lock; the one with the lowest create revision has it.
+    Lock(LockName, LeaseId),
     /// The present term, or the last one.
     Term,
     /// A past term.
@@ -179,6 +184,18 @@ impl Layout {
         KeyRange::prefix(&format!("{}/", self.election(plan)))
     }
 
+    /// The lines of all locks of a plan.
+    #[must_use]
+    pub fn locks(&self, plan: &PlanName) -> KeyRange {
+        KeyRange::prefix(&self.below(plan, "locks/"))
+    }
+
+    /// The line of candidates for a lock.
+    #[must_use]
+    pub fn lock_queue(&self, plan: &PlanName, lock: &LockName) -> KeyRange {
+        KeyRange::prefix(&self.below(plan, &format!("locks/{}/", encode(lock.as_str()))))
+    }
+
     /// The name under which etcd's own tools join the same line: `etcdctl elect {this} {value}`.
     #[must_use]
     pub fn election(&self, plan: &PlanName) -> String {
@@ -222,6 +239,9 @@ impl Layout {
                     ("halt", Some("pause")) => PlanKey::Pause,
                     ("halt", Some("close")) => PlanKey::Close,
                     ("owner", Some(lease)) => PlanKey::Owner(lease.parse().ok()?),
+                    ("locks", Some(name)) => {
+                        PlanKey::Lock(LockName::new(decode(name)?).ok()?, parts.next()?.parse().ok()?)
+                    }
                     ("term", None) => PlanKey::Term,
                     ("terms", Some(number)) => PlanKey::PastTerm(TermNumber(number.parse().ok()?)),
                     ("tasks", Some(task)) => PlanKey::Task(TaskId::new(decode(task)?).ok()?),
@@ -253,6 +273,7 @@ fn plan_key(key: &PlanKey) -> String {
         PlanKey::Pause => "halt/pause".into(),
         PlanKey::Close => "halt/close".into(),
         PlanKey::Owner(lease) => format!("owner/{lease}"),
+        PlanKey::Lock(name, lease) => format!("locks/{}/{lease}", encode(name.as_str())),
         PlanKey::Term => "term".into(),
         PlanKey::PastTerm(number) => format!("terms/{:012}", number.0),
         PlanKey::Task(task) => format!("tasks/{}", encode(task.as_str())),
@@ -295,6 +316,8 @@ mod tests {
             "/planlease/v1/default/plans/a",
             "/planlease/v1/default/plans/a/spec/1/2",
             "/planlease/v1/default/plans/a/owner/nothex",
+            "/planlease/v1/default/plans/a/locks/name",
+            "/planlease/v1/default/plans/a/locks/name/ff/more",
             "/planlease/v2/default/plans/a/spec",
             "/planlease/v1/default/worktrees/host",
             "/planlease/v1/default/worktrees/host/name/more",
@@ -311,7 +334,8 @@ mod tests {
             let task = TaskId::new(task).unwrap();
             for key in [
                 PlanKey::Spec, PlanKey::SpecPart(3), PlanKey::Import, PlanKey::Pause, PlanKey::Close, PlanKey::Term,
-                PlanKey::Owner(LeaseId::from_wire(n).unwrap()), PlanKey::PastTerm(TermNumber(n.unsigned_abs())),
+                PlanKey::Owner(LeaseId::from_wire(n).unwrap()),
+                PlanKey::Lock(LockName::new(plan.as_str()).unwrap(), LeaseId::from_wire(n).unwrap()), PlanKey::PastTerm(TermNumber(n.unsigned_abs())),
                 PlanKey::Task(task.clone()), PlanKey::Findings(task),
             ] {
                 let key = Key::Plan(plan.clone(), key);

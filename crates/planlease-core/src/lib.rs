@@ -41,7 +41,9 @@ mod time;
 pub mod transition;
 pub mod worktree;
 
-pub use id::{HostName, InvalidName, LeaseId, Namespace, OrchestratorId, PlanName, TaskId, WorktreeName};
+pub use id::{
+    HostName, InvalidName, LeaseId, LockName, Namespace, OrchestratorId, PlanName, TaskId, WorktreeName,
+};
 pub use revision::{FencingToken, Generation, Revision, TermNumber};
 pub use summary::Summary;
 pub use time::{BootTime, WallTime};

@@ -60,6 +60,10 @@ pub mod env {
     pub const ATTEMPT: &str = "PLANLEASE_ATTEMPT";
     /// The fencing token of the ownership.
     pub const FENCING_TOKEN: &str = "PLANLEASE_FENCING_TOKEN";
+    /// The name of the lock under which a command of `planlease lock` runs.
+    pub const LOCK: &str = "PLANLEASE_LOCK";
+    /// The fencing token of that lock.
+    pub const LOCK_TOKEN: &str = "PLANLEASE_LOCK_TOKEN";
     /// The ownership's right, as JSON, by which `planlease task …` writes.
     pub const OWNERSHIP: &str = "PLANLEASE_OWNERSHIP";
 }

@@ -297,7 +297,7 @@ impl Coordinator {
 /// Puts a line together from the keys of the queue and the record of the term.
 pub(crate) fn line_of(layout: &Layout, queue: Vec<Row>, term: Option<Entry>) -> Result<Line, Error> {
     let candidates = queue.into_iter().filter_map(|(key, entry)| match layout.parse(&key)? {
-        Key::Plan(_, PlanKey::Owner(lease)) => Some(Candidate {
+        Key::Plan(_, PlanKey::Owner(lease) | PlanKey::Lock(_, lease)) => Some(Candidate {
             lease,
             joined: entry.created,
             record: codec::decode(&entry.value).ok(), // A stranger's value is whatever it likes.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use planlease_core::{
-    InvalidName, OrchestratorId, PlanName, TaskId, codec::CodecError, record::Halt, session::LossReason,
-    spec::SpecError, term::HandOverError,
+    InvalidName, LockName, OrchestratorId, PlanName, TaskId, codec::CodecError, record::Halt,
+    session::LossReason, spec::SpecError, term::HandOverError,
 };
 
 use crate::{
@@ -146,6 +146,22 @@ pub enum Error {
     /// This process owns the plan already; two parts of it cannot own it both.
     #[error("this process owns plan {0} already")]
     HeldLocally(PlanName),
+    /// This process has the lock, or waits for it, already; nothing was changed.
+    #[error("this process has lock {lock} of plan {plan}, or waits for it, already")]
+    LockedLocally {
+        /// The plan.
+        plan: PlanName,
+        /// The lock.
+        lock: LockName,
+    },
+    /// The lock is somebody else's by now, or nobody's.
+    #[error("lock {lock} of plan {plan} is lost")]
+    LockLost {
+        /// The plan.
+        plan: PlanName,
+        /// The lock.
+        lock: LockName,
+    },
     /// The session has as many plans as it may; nothing was changed. Open another session.
     #[error("the session owns or waits for {max} plans already, which is the most")]
     TooManyHeld {

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use self::cleanup::is_passing;
 pub(crate) use self::{
+    acquire::Pace,
     cleanup::{Abandoned, release_abandoned},
     ending::{Ticket, end_term},
 };

@@ -245,7 +245,7 @@ impl Coordinator {
                 }
                 PlanKey::Pause => parts.pause = Some(entry),
                 PlanKey::Close => parts.close = Some(entry),
-                PlanKey::Import | PlanKey::PastTerm(_) | PlanKey::Findings(_) => {}
+                PlanKey::Import | PlanKey::PastTerm(_) | PlanKey::Findings(_) | PlanKey::Lock(..) => {}
             }
         }
         let mut plans = Vec::new();
@@ -289,6 +289,7 @@ impl Coordinator {
             layout.findings(plan),
             layout.past_terms(plan),
             layout.halts(plan),
+            layout.locks(plan),
         ];
         let when = [Compare::Created(spec.clone(), Some(seen)), Compare::Empty(queue.clone())];
         let txn = Transaction::when(when)

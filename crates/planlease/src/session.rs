@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use planlease_core::{
-    BootTime, LeaseId, OrchestratorId, PlanName, Revision,
+    BootTime, LeaseId, LockName, OrchestratorId, PlanName, Revision,
     codec::{self, FormatVersion},
     keys::Key,
     record::Registration,
@@ -87,7 +87,7 @@ struct Inner {
     cancel: CancellationToken,
     vigil: Vigil,
     /// The plans that this process owns or waits for: a second part of it must not share them by accident.
-    held: watch::Sender<BTreeMap<PlanName, Hold>>,
+    held: watch::Sender<BTreeMap<Seat, Hold>>,
     abandoned: mpsc::UnboundedSender<Abandoned>,
     gate: watch::Sender<Gate>,
     tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
@@ -333,27 +333,28 @@ impl Session {
         self.inner.vigil.over(key, created, seen)
     }
 
-    /// Marks the plan as held by this process. What was abandoned and is not cleaned up yet is waited for: it hangs on
+    /// Marks the plan, or the lock, as held by this process. What was abandoned and is not cleaned up yet is waited for: it hangs on
     /// the same key of the same lease, so cleaning it up later would take away what is acquired now.
-    pub(crate) async fn hold(&self, plan: &PlanName) -> Result<Held, Error> {
+    pub(crate) async fn hold(&self, seat: impl Into<Seat>) -> Result<Held, Error> {
+        let seat = seat.into();
         let mut changes = self.inner.held.subscribe();
         loop {
             let mut found = None;
             let mut full = false;
             self.inner.held.send_if_modified(|held| {
-                found = held.get(plan).copied();
+                found = held.get(&seat).copied();
                 full = held.len() >= MAX_HELD;
                 if found.is_none() && !full {
-                    held.insert(plan.clone(), Hold::InUse);
+                    held.insert(seat.clone(), Hold::InUse);
                 }
                 false // Nobody waits for a plan to be held.
             });
             match found {
                 None if full => return Err(Error::TooManyHeld { max: MAX_HELD }),
-                None => return Ok(Held { session: self.clone(), plan: plan.clone() }),
-                Some(Hold::InUse) => return Err(Error::HeldLocally(plan.clone())),
+                None => return Ok(Held { session: self.clone(), seat }),
+                Some(Hold::InUse) => return Err(seat.held_locally()),
                 Some(Hold::Abandoned) => {
-                    let free = changes.wait_for(|held| held.get(plan) != Some(&Hold::Abandoned));
+                    let free = changes.wait_for(|held| held.get(&seat) != Some(&Hold::Abandoned));
                     free.await.map_err(|_| Error::SessionLost(LossReason::Closed))?;
                 }
             }
@@ -362,15 +363,16 @@ impl Session {
 
     /// As [`Session::hold`], for cleaning up; `None` if the plan is held already.
     pub(crate) fn hold_if_free(&self, plan: &PlanName) -> Option<Held> {
+        let seat = Seat::from(plan);
         let mut free = false;
         self.inner.held.send_if_modified(|held| {
-            free = !held.contains_key(plan);
+            free = !held.contains_key(&seat);
             if free {
-                held.insert(plan.clone(), Hold::Abandoned);
+                held.insert(seat.clone(), Hold::Abandoned);
             }
             false
         });
-        free.then(|| Held { session: self.clone(), plan: plan.clone() })
+        free.then(|| Held { session: self.clone(), seat })
     }
 
     /// Has an ownership released by the session's task, since its handle was dropped.
@@ -384,6 +386,30 @@ impl Session {
         match self.status() {
             Status::Live { .. } => Ok(()),
             Status::Lost(reason) => Err(Error::SessionLost(reason)),
+        }
+    }
+}
+
+/// What a session can have once only: its key in a line is named after its lease.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Seat {
+    /// The ownership of a plan, or a place in line for it.
+    Plan(PlanName),
+    /// A lock of a plan, likewise.
+    Lock(PlanName, LockName),
+}
+
+impl From<&PlanName> for Seat {
+    fn from(plan: &PlanName) -> Self {
+        Self::Plan(plan.clone())
+    }
+}
+
+impl Seat {
+    fn held_locally(&self) -> Error {
+        match self {
+            Self::Plan(plan) => Error::HeldLocally(plan.clone()),
+            Self::Lock(plan, lock) => Error::LockedLocally { plan: plan.clone(), lock: lock.clone() },
         }
     }
 }
@@ -414,11 +440,11 @@ impl Progress {
 /// How long without progress renewals go on, and when there was some.
 type Gate = Option<(Duration, watch::Receiver<BootTime>)>;
 
-/// The mark that a plan is held by this process; taken away when dropped.
+/// The mark that a plan or a lock is held by this process; taken away when dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
     session: Session,
-    plan: PlanName,
+    seat: Seat,
 }
 
 impl Held {
@@ -430,7 +456,7 @@ impl Held {
     /// The same mark, for what is to be cleaned up: it stays until that is done.
     pub(crate) fn abandoned(self) -> Self {
         self.session.inner.held.send_modify(|held| {
-            held.insert(self.plan.clone(), Hold::Abandoned);
+            held.insert(self.seat.clone(), Hold::Abandoned);
         });
         self
     }
@@ -439,7 +465,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.session.inner.held.send_modify(|held| {
-            held.remove(&self.plan);
+            held.remove(&self.seat);
         });
     }
 }

@@ -15,6 +15,7 @@ mod fence;
 mod handover;
 mod hold;
 mod local;
+mod lock;
 mod mayhem;
 mod measure;
 mod migration;
@@ -38,6 +39,7 @@ fn main() -> std::process::ExitCode {
         .shared(crash::cases())
         .shared(handover::cases())
         .shared(hold::cases())
+        .shared(lock::cases())
         .shared(edit::cases())
         .shared(rush::cases())
         .shared(election::cases())

@@ -13,10 +13,10 @@ use std::{
 };
 
 use planlease::{
-    AcquireOptions, Config, Coordinator, Endpoint, Identity, Imported, TryAcquire,
+    AcquireOptions, Config, Coordinator, Endpoint, Identity, Imported, TryAcquire, TryLock,
     connect::{Connecting, Connection, Connector, SocketConnector},
 };
-use planlease_core::{OrchestratorId, TermNumber, transition::Change};
+use planlease_core::{LockName, OrchestratorId, TermNumber, transition::Change};
 use planlease_tests::{
     cases,
     suite::{Case, Fixture},
@@ -34,6 +34,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_release_whose_answer_is_lost_has_released,
         an_import_whose_answer_is_lost_has_imported,
         a_large_import_goes_on_after_lost_answers,
+        a_lock_whose_answers_are_lost_is_had_once_and_released,
         an_edit_whose_answer_is_lost_is_carried_out_once,
         a_session_whose_grant_is_not_answered_is_opened_once,
     ]
@@ -273,6 +274,25 @@ async fn a_release_whose_answer_is_lost_has_released(fixture: Fixture) {
     loss.check();
     assert!(coordinator.line(&plan()).await.unwrap().candidates().is_empty());
     audit(&fixture).await;
+}
+
+async fn a_lock_whose_answers_are_lost_is_had_once_and_released(fixture: Fixture) {
+    imported(&fixture).await;
+    let (coordinator, loss) = lossy(&fixture).await;
+    let session = lossy_session(&coordinator, "one").await;
+    let name = LockName::new("git").unwrap();
+    for round in 0..2 {
+        loss.arm();
+        let lock = session.lock(&plan(), &name, None).await.unwrap();
+        loss.check();
+        assert_eq!(coordinator.locks(&plan()).await.unwrap()[0].line.candidates().len(), 1);
+        let next = crate::fleet::session(&fixture, &format!("next-{round}")).await;
+        assert!(matches!(next.try_lock(&plan(), &name).await.unwrap(), TryLock::HeldBy(_)));
+        loss.arm();
+        lock.release().await.unwrap();
+        loss.check();
+        assert_eq!(coordinator.locks(&plan()).await.unwrap(), []);
+    }
 }
 
 async fn an_edit_whose_answer_is_lost_is_carried_out_once(fixture: Fixture) {

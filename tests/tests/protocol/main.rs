@@ -8,6 +8,7 @@ mod failover;
 mod fleet;
 mod halt;
 mod import;
+mod lock;
 mod lost_answers;
 mod ownership;
 mod requests;
@@ -27,6 +28,7 @@ fn main() -> std::process::ExitCode {
         .shared(requests::cases())
         .shared(watching::cases())
         .shared(lost_answers::cases())
+        .shared(lock::cases())
         .shared(stalled::cases())
         .plain(ownership::plain_cases())
         .plain(failover::cases())

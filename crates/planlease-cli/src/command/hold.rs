@@ -1,21 +1,16 @@
 //! `hold`: own a plan while a program of the caller's runs.
 
-mod child;
-mod line;
+pub(super) mod child;
+pub(super) mod line;
 
-use std::{
-    ffi::OsString,
-    io::{self, IsTerminal as _},
-    time::Duration,
-};
+use std::{ffi::OsString, time::Duration};
 
 use clap::Args;
 use planlease::{Error, Loss, Ownership, Session, core::session::Status};
-use planlease_orchestrator::Attachment;
 
 use self::{
     child::{End, Ended},
-    line::{Patience, Turn},
+    line::{ForPlan, Patience, Turn},
 };
 use crate::{
     exit::Exit,
@@ -87,9 +82,10 @@ impl HoldArgs {
             Some(delay) => delay,
             None => Duration::from_secs(coordinator.plan(&plan).await?.spec.policy.lock_delay_s),
         };
-        let mut patience = Patience::new(self.no_wait, self.wait, lock_delay);
+        let mut patience = Patience::new(self.no_wait, self.wait);
+        let wanted = ForPlan { plan: &plan, lock_delay };
         loop {
-            let ownership = match line::acquire(&coordinator, &plan, &mut patience, &mut signals).await? {
+            let ownership = match line::acquire(&coordinator, &wanted, &mut patience, &mut signals).await? {
                 Turn::Ours(ownership) => *ownership,
                 Turn::Asked(asked) => return Ok(Exit::Child(asked.status())),
             };
@@ -124,9 +120,7 @@ impl HoldArgs {
                 Err(error) => return Err(error.into()),
             }
         }
-        let terminal = io::stdin().is_terminal();
-        let attachment = if terminal { Attachment::Terminal } else { Attachment::Inherited };
-        let spec = child::spec(&self.command, variables, ownership, self.grace, attachment)?;
+        let spec = child::spec(&self.command, variables, child::of_owner(ownership)?, self.grace)?;
         child::run(&spec, ownership, signals).await
     }
 }
@@ -194,7 +188,7 @@ async fn lost(ownership: &Ownership, loss: &Loss, command: &str) -> Failure {
 }
 
 /// Ends the session, so that nobody waits for it to expire.
-async fn close(session: Session, signals: &mut Signals) {
+pub(super) async fn close(session: Session, signals: &mut Signals) {
     let within = match session.status() {
         Status::Live { .. } => Duration::MAX, // Bounded by the time limit of an operation.
         Status::Lost(_) => REVOKE_WITHIN,

@@ -105,8 +105,8 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
         Error::NotOwned(_) => (Exit::NotOwned, UNCHANGED, ""),
         Error::TaskNotFound { .. } => (Exit::NoSuchTask, "", "`planlease task list PLAN` shows its tasks."),
         Error::IdentityTaken(_) => (Exit::NameTaken, UNCHANGED, "Give the process another name."),
-        Error::HeldLocally(_) => (Exit::OwnedByOther, UNCHANGED, ""),
-        Error::SessionLost(_) | Error::OwnershipLost(_) => {
+        Error::HeldLocally(_) | Error::LockedLocally { .. } => (Exit::OwnedByOther, UNCHANGED, ""),
+        Error::SessionLost(_) | Error::OwnershipLost(_) | Error::LockLost { .. } => {
             (Exit::RightGone, "Nothing more is written under it; somebody else may own the plan by now.", "")
         }
         Error::HandOver(_) => (Exit::NotOwned, UNCHANGED, ""),

@@ -127,6 +127,15 @@ fn an_edited_plan_as_table_and_json() {
 }
 
 #[test]
+fn locks_in_every_form() {
+    let view = planlease::LockView { lock: "git".parse().unwrap(), line: line() };
+    let list = LockList::new(&plan().name, &[view]);
+    insta::assert_snapshot!(
+        shown(Format::Table, &list) + &shown(Format::Json, &list) + &shown(Format::Jsonl, &list)
+    );
+}
+
+#[test]
 fn worktrees_in_every_form() {
     let (used, left) = (worktree("one", WorktreeState::Ready), worktree("two", WorktreeState::Quarantined));
     let shown_one = WorktreeShown::new(&left, Tenure::TermOver);

@@ -275,7 +275,7 @@ impl Session {
         term::succeed(previous, self.coordinator().generation(), &successor, self.clock().wall())
     }
 
-    fn candidate(&self) -> CandidateRecord {
+    pub(crate) fn candidate(&self) -> CandidateRecord {
         CandidateRecord::new(
             self.id().clone(),
             self.identity().host.clone(),
@@ -284,8 +284,8 @@ impl Session {
         )
     }
 
-    /// The only place that writes a key of the line: always with the lease, without which it would be immortal.
-    fn put_candidate(&self, key: &[u8], candidate: &CandidateRecord) -> Op {
+    /// The only place that writes a key of a line: always with the lease, without which it would be immortal.
+    pub(crate) fn put_candidate(&self, key: &[u8], candidate: &CandidateRecord) -> Op {
         let value = codec::encode(candidate).unwrap_or_default(); // Two names and two numbers: never too large.
         Op::PutLeased(key.to_vec(), value, self.lease())
     }
@@ -293,19 +293,19 @@ impl Session {
 
 /// The pace of rounds after which the line is as it was before: each waits longer than the one before it. Without it
 /// whoever meets a key in the line that is no candidate's, or a server that errs, would ask again and again.
-struct Pace {
+pub(crate) struct Pace {
     seen: Option<Line>,
     backoff: Backoff,
 }
 
 impl Pace {
     /// `budget`: after how long there is to be no further round; never, if not given.
-    fn new(budget: Option<Duration>) -> Self {
+    pub(crate) fn new(budget: Option<Duration>) -> Self {
         Self { seen: None, backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(2), budget) }
     }
 
     /// Waits, if the line did not move; `false` if there is to be no further round.
-    async fn keep(&mut self, session: &Session, line: Line) -> bool {
+    pub(crate) async fn keep(&mut self, session: &Session, line: Line) -> bool {
         if self.seen.as_ref() != Some(&line) {
             self.seen = Some(line);
             self.backoff.reset();

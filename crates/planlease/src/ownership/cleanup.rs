@@ -29,6 +29,8 @@ pub(crate) enum Abandoned {
     Place { plan: PlanName, held: Held, in_flight: bool },
     /// A transaction that may put the key arrives late, if ever. It must not: nobody would know of that place.
     Late { session: Session, plan: PlanName, outdated: bool },
+    /// A lock whose handle was dropped, or a place in its line.
+    Lock { key: Vec<u8>, held: Held, in_flight: bool },
     /// Nothing: tells when everything before it is done.
     Flush(oneshot::Sender<()>),
 }
@@ -88,6 +90,14 @@ async fn clean_up(coordinator: &Coordinator, abandoned: &mut Abandoned) -> Resul
                 session.outdate().await?;
             }
             leave_line(coordinator, plan, session.lease()).await
+        }
+        Abandoned::Lock { key, held, in_flight } => {
+            if *in_flight {
+                held.session().outdate().await?;
+            }
+            // Its name has our lease in it, and nobody else of ours has it as long as it is marked as held.
+            coordinator.etcd().settle(&Transaction::default().then([Op::Delete(key.clone())])).await?;
+            Ok(())
         }
         Abandoned::Late { session, plan, outdated } => {
             if !*outdated {

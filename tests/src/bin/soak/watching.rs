@@ -113,7 +113,7 @@ impl Store {
             Key::Store | Key::Worktree(..) => None,
             Key::Orchestrator(_) => Some((key, *created)),
             Key::Plan(plan, part) if is_there(plan) => match part {
-                PlanKey::SpecPart(_) | PlanKey::Import | PlanKey::PastTerm(_) => None,
+                PlanKey::SpecPart(_) | PlanKey::Import | PlanKey::Lock(..) | PlanKey::PastTerm(_) => None,
                 PlanKey::Owner(_) => Some((key, *created)),
                 PlanKey::Spec
                 | PlanKey::Term
@@ -132,7 +132,7 @@ fn picture(copy: &Snapshot) -> Picture {
     let mut picture = Picture::new();
     for plan in copy.plans() {
         let mut enter = |key, revision| picture.insert(Key::Plan(plan.name().clone(), key), revision);
-        enter(PlanKey::Spec, plan.since());
+        enter(PlanKey::Spec, plan.defined());
         for task in plan.tasks() {
             enter(PlanKey::Task(task.id.clone()), task.revision);
             if let Some(revision) = plan.findings(&task.id) {

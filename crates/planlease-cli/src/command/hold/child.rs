@@ -1,10 +1,14 @@
-//! The command under its guard: started with the owner's right, prolonged with the session, killed at a loss, asked to end
-//! by signals.
+//! The command under its guard: started by a right that hangs on a session, prolonged with it, killed at a loss, asked to
+//! end by signals.
 
-use std::{ffi::OsString, time::Duration};
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
 
 use planlease::{
-    Error, Loss, Ownership,
+    Error, Lock, Loss, Ownership, Session,
     core::session::{LossReason, Status as SessionStatus},
 };
 use planlease_orchestrator::{
@@ -28,12 +32,41 @@ const NOT_STARTED: u8 = 127;
 
 const NOT_BEGUN: &str = "The command was not started.";
 
+/// What a command runs by, and not without.
+pub(in crate::command) trait Right {
+    /// What it hangs on.
+    fn session(&self) -> &Session;
+
+    /// Waits until it is lost.
+    fn lost(&self) -> impl Future<Output = Loss>;
+}
+
+impl Right for Ownership {
+    fn session(&self) -> &Session {
+        self.session()
+    }
+
+    fn lost(&self) -> impl Future<Output = Loss> {
+        self.lost()
+    }
+}
+
+impl Right for Lock {
+    fn session(&self) -> &Session {
+        self.session()
+    }
+
+    fn lost(&self) -> impl Future<Output = Loss> {
+        self.lost()
+    }
+}
+
 /// What became of the command, and of the right to run it.
 #[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) end: End,
+pub(in crate::command) struct Ended {
+    pub(in crate::command) end: End,
     /// What became of the command, as a sentence.
-    pub(super) command: String,
+    pub(in crate::command) command: String,
     started: bool,
 }
 
@@ -49,7 +82,7 @@ impl Ended {
     }
 
     /// Whether it came to an end before anything had been done that cannot be done another time.
-    pub(super) fn is_before_the_start(&self) -> bool {
+    pub(in crate::command) fn is_before_the_start(&self) -> bool {
         match self.end {
             End::NotBegun(_) => true,
             End::Lost(Loss::Session(_)) => !self.started,
@@ -60,7 +93,7 @@ impl Ended {
 
 /// How it came to its end.
 #[derive(Debug)]
-pub(super) enum End {
+pub(in crate::command) enum End {
     /// By itself, or because it was asked to.
     Ended(Cause, Status),
     /// With the ownership.
@@ -69,24 +102,29 @@ pub(super) enum End {
     NotBegun(Error),
 }
 
-/// The command with everything that it is told. What a task of a plan would be told, and was told to us, is taken away.
-pub(super) fn spec(
-    command: &[OsString],
-    settings: &[(OsString, OsString)],
-    ownership: &Ownership,
-    grace: Duration,
-    attachment: Attachment,
-) -> Result<CommandSpec, Failure> {
-    let [program, args @ ..] = command else { return Err(Failure::usage("no command is given")) };
+/// What the command of an owner is told. What a task of a plan would be told, and was told to us, is taken away.
+pub(super) fn of_owner(ownership: &Ownership) -> Result<[(&'static str, Option<String>); 6], Failure> {
     let right = serde_json::to_string(&ownership.delegate()).map_err(|error| Failure::json(&error))?;
-    let own = [
+    Ok([
         (env::PLAN, Some(ownership.plan().to_string())),
         (env::FENCING_TOKEN, Some(ownership.token().to_string())),
         (env::OWNERSHIP, Some(right)),
         (env::TASK, None),
         (env::DESCRIPTION, None),
         (env::ATTEMPT, None),
-    ];
+    ])
+}
+
+/// The command with everything that it is told.
+pub(in crate::command) fn spec(
+    command: &[OsString],
+    settings: &[(OsString, OsString)],
+    own: impl IntoIterator<Item = (&'static str, Option<String>)>,
+    grace: Duration,
+) -> Result<CommandSpec, Failure> {
+    let [program, args @ ..] = command else { return Err(Failure::usage("no command is given")) };
+    let terminal = io::stdin().is_terminal();
+    let attachment = if terminal { Attachment::Terminal } else { Attachment::Inherited };
     let settings = settings.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
     let own = own.into_iter().map(|(name, value)| (OsString::from(name), value.map(OsString::from)));
     Ok(CommandSpec {
@@ -99,13 +137,13 @@ pub(super) fn spec(
 }
 
 /// Runs it to its end.
-pub(super) async fn run(
+pub(in crate::command) async fn run(
     spec: &CommandSpec,
-    ownership: &Ownership,
+    right: &impl Right,
     signals: &mut Signals,
 ) -> Result<Ended, Failure> {
     let guards = Guards::new(EntryPoint::of_this_program(plumbing::GUARD));
-    let session = ownership.session();
+    let session = right.session();
     let mut status = session.watch_status();
     extend(&guards, *status.borrow_and_update());
     let mut child = guards
@@ -121,7 +159,7 @@ pub(super) async fn run(
             biased;
             Ok(()) = status.changed() => extend(&guards, *status.borrow_and_update()),
             finished = child.wait() => break finished.clone(),
-            over = ownership.lost(), if loss.is_none() => {
+            over = right.lost(), if loss.is_none() => {
                 child.kill();
                 loss = Some(over);
             }
@@ -167,7 +205,7 @@ fn describe(finished: &Finished) -> String {
 }
 
 /// The status to end with, for a command that ended while the plan was ours.
-pub(super) fn exit(ended: Ended) -> Result<Exit, Failure> {
+pub(in crate::command) fn exit(ended: Ended) -> Result<Exit, Failure> {
     let End::Ended(cause, status) = ended.end else {
         return Err(Failure::new(Exit::RightGone, ended.command)); // Told in more detail by whoever has the ownership.
     };

@@ -1,4 +1,4 @@
-//! Standing in line for a plan: joining, waiting, and leaving it when asked to.
+//! Standing in line for a plan or a lock: joining, waiting, and leaving it when asked to.
 
 use std::time::Duration;
 
@@ -18,59 +18,116 @@ use crate::{
 /// How long to wait before a new session is tried after one was lost.
 const SESSION_AGAIN: Duration = Duration::from_secs(1);
 
+/// Something for which one stands in line.
+pub(in crate::command) trait Wanted {
+    /// What one has then.
+    type Right;
+
+    /// Takes it if nobody is in line; else says who has it.
+    fn take_now(&self, session: &Session)
+    -> impl Future<Output = Result<Result<Self::Right, Holder>, Error>>;
+
+    /// Waits in line for it.
+    fn wait(
+        &self,
+        session: &Session,
+        wait: Option<Duration>,
+    ) -> impl Future<Output = Result<Self::Right, Error>>;
+
+    /// What it is called, and what is said of who has it: `release`, `owned by …`.
+    fn words(&self, holder: &Holder) -> (String, String);
+
+    /// Somebody has it, and there is to be no waiting.
+    fn refused(&self, holder: &Holder) -> Failure;
+
+    /// The time to wait is up.
+    fn still_held(&self, coordinator: &Coordinator) -> impl Future<Output = Failure>;
+}
+
+/// The ownership of a plan.
+pub(super) struct ForPlan<'a> {
+    pub(super) plan: &'a PlanName,
+    pub(super) lock_delay: Duration,
+}
+
+impl Wanted for ForPlan<'_> {
+    type Right = Ownership;
+
+    async fn take_now(&self, session: &Session) -> Result<Result<Ownership, Holder>, Error> {
+        Ok(match session.try_acquire(self.plan).await? {
+            TryAcquire::Acquired(ownership) => Ok(*ownership),
+            TryAcquire::HeldBy(holder) => Err(holder),
+        })
+    }
+
+    async fn wait(&self, session: &Session, wait: Option<Duration>) -> Result<Ownership, Error> {
+        session.acquire(self.plan, AcquireOptions { wait, lock_delay: self.lock_delay }).await
+    }
+
+    fn words(&self, holder: &Holder) -> (String, String) {
+        (self.plan.to_string(), describe(holder))
+    }
+
+    fn refused(&self, holder: &Holder) -> Failure {
+        refused(self.plan, holder)
+    }
+
+    async fn still_held(&self, coordinator: &Coordinator) -> Failure {
+        still_owned(coordinator, self.plan).await
+    }
+}
+
 /// How long somebody is ready to wait.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(in crate::command) struct Patience {
     wait: bool,
     until: Option<Instant>,
-    lock_delay: Duration,
     /// Whether the line was joined once. From then on etcd may be away for a while.
     joined: bool,
 }
 
 impl Patience {
     /// From now on.
-    pub(super) fn new(no_wait: bool, wait: Option<Duration>, lock_delay: Duration) -> Self {
+    pub(in crate::command) fn new(no_wait: bool, wait: Option<Duration>) -> Self {
         // A time that no clock reaches is no bound.
         let until = wait.and_then(|wait| Instant::now().checked_add(wait));
-        Self { wait: !no_wait, until, lock_delay, joined: false }
+        Self { wait: !no_wait, until, joined: false }
     }
 
-    fn options(self) -> AcquireOptions {
-        let wait = self.until.map(|until| until.saturating_duration_since(Instant::now()));
-        AcquireOptions { wait, lock_delay: self.lock_delay }
+    fn left(self) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(Instant::now()))
     }
 
     /// Whether there is some left, for somebody who has lost what he had waited for.
-    pub(super) fn lasts(self) -> bool {
+    pub(in crate::command) fn lasts(self) -> bool {
         self.wait && self.until.is_none_or(|until| until > Instant::now())
     }
 }
 
 /// What waiting came to.
 #[derive(Debug)]
-pub(super) enum Turn {
-    /// The plan is ours.
-    Ours(Box<Ownership>),
+pub(in crate::command) enum Turn<R> {
+    /// It is ours.
+    Ours(Box<R>),
     /// A signal came first; the line was left.
     Asked(Asked),
 }
 
-/// Why there is no ownership.
+/// Why it is not ours.
 enum Not {
     Asked(Asked),
     HeldBy(Box<Holder>),
     Failed(Error),
 }
 
-/// Acquires the plan in a session of its own. While it waits, a lost session is replaced by a new one, at the end of the
+/// Gets what is wanted, in a session of its own. While it waits, a lost session is replaced by a new one, at the end of the
 /// line: who waits for hours is not sent away by an etcd that is away for a minute.
-pub(super) async fn acquire(
+pub(in crate::command) async fn acquire<W: Wanted>(
     coordinator: &Coordinator,
-    plan: &PlanName,
+    wanted: &W,
     patience: &mut Patience,
     signals: &mut Signals,
-) -> Result<Turn, Failure> {
+) -> Result<Turn<W::Right>, Failure> {
     loop {
         let opened = tokio::select! {
             biased; // A session that is open has to be closed, so it goes first.
@@ -82,11 +139,11 @@ pub(super) async fn acquire(
             Ok(session) => {
                 let acquired = tokio::select! {
                     biased; // Ours is ours; the signal is told to the command then.
-                    acquired = stand(&session, plan, patience) => acquired,
+                    acquired = stand(&session, wanted, patience) => acquired,
                     asked = signals.which() => Err(Not::Asked(asked)),
                 };
                 match acquired {
-                    Ok(ownership) => return Ok(Turn::Ours(Box::new(ownership))),
+                    Ok(right) => return Ok(Turn::Ours(Box::new(right))),
                     Err(not) => {
                         close(session, signals).await;
                         not
@@ -96,8 +153,8 @@ pub(super) async fn acquire(
         };
         match not {
             Not::Asked(asked) => return Ok(Turn::Asked(asked)),
-            Not::HeldBy(holder) => return Err(refused(plan, &holder)),
-            Not::Failed(Error::TimedOut(_)) => return Err(still_owned(coordinator, plan).await),
+            Not::HeldBy(holder) => return Err(wanted.refused(&holder)),
+            Not::Failed(Error::TimedOut(_)) => return Err(wanted.still_held(coordinator).await),
             Not::Failed(error) if patience.joined && is_passing(&error) && patience.lasts() => {
                 output::tell(&format!("lost the place in line: {}; trying again", with_cause(&error)));
             }
@@ -111,24 +168,25 @@ pub(super) async fn acquire(
     }
 }
 
-async fn stand(session: &Session, plan: &PlanName, patience: &mut Patience) -> Result<Ownership, Not> {
-    let holder = match session.try_acquire(plan).await.map_err(Not::Failed)? {
-        TryAcquire::Acquired(ownership) => {
+async fn stand<W: Wanted>(session: &Session, wanted: &W, patience: &mut Patience) -> Result<W::Right, Not> {
+    let holder = match wanted.take_now(session).await.map_err(Not::Failed)? {
+        Ok(right) => {
             patience.joined = true;
-            return Ok(*ownership);
+            return Ok(right);
         }
-        TryAcquire::HeldBy(holder) => holder,
+        Err(holder) => holder,
     };
     if !patience.wait {
         return Err(Not::HeldBy(Box::new(holder)));
     }
-    output::tell(&format!("waiting for {plan}: it is {}", describe(&holder)));
+    let (what, held) = wanted.words(&holder);
+    output::tell(&format!("waiting for {what}: it is {held}"));
     patience.joined = true;
-    session.acquire(plan, patience.options()).await.map_err(Not::Failed)
+    wanted.wait(session, patience.left()).await.map_err(Not::Failed)
 }
 
 /// Whether it is the connection's fault, and may be mended by itself.
-pub(super) fn is_passing(error: &Error) -> bool {
+pub(in crate::command) fn is_passing(error: &Error) -> bool {
     matches!(
         error,
         Error::SessionLost(_) | Error::Unreachable(_) | Error::OutcomeUnknown(_) | Error::NoSpace(_)
@@ -214,12 +272,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_time_to_wait_counts_from_the_beginning() {
-        let patience = Patience::new(false, Some(Duration::from_secs(10)), Duration::ZERO);
+        let patience = Patience::new(false, Some(Duration::from_secs(10)));
         tokio::time::advance(Duration::from_secs(4)).await;
-        assert_eq!(patience.options().wait, Some(Duration::from_secs(6)));
+        assert_eq!(patience.left(), Some(Duration::from_secs(6)));
         tokio::time::advance(Duration::from_secs(7)).await;
         assert!(!patience.lasts());
-        let forever = Patience::new(false, Some(Duration::MAX), Duration::ZERO);
-        assert_eq!(forever.options().wait, None);
+        let forever = Patience::new(false, Some(Duration::MAX));
+        assert_eq!(forever.left(), None);
     }
 }

@@ -1,0 +1,166 @@
+//! Named locks of a plan.
+
+use planlease::{Coordinator, Error, Lock, Loss, Session, TryLock};
+use planlease_core::{LockName, session::LossReason};
+use planlease_tests::{
+    cases,
+    suite::{Case, Fixture},
+    wait::{SOON, until},
+};
+
+use crate::fleet::{audit, background, execute, imported, plan, session, try_acquire};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![
+        a_lock_is_had_in_the_order_of_arrival,
+        a_lock_is_its_own_and_needs_no_ownership,
+        what_was_dropped_is_given_up,
+        a_lock_goes_with_its_session,
+        a_lock_goes_with_its_plan,
+        who_is_put_out_of_the_line_joins_again_at_its_end,
+    ]
+}
+
+fn git() -> LockName {
+    LockName::new("git/repo 1".replace('/', ":")).unwrap()
+}
+
+async fn locked(session: &Session) -> Lock {
+    match session.try_lock(&plan(), &git()).await.unwrap() {
+        TryLock::Locked(lock) => *lock,
+        TryLock::HeldBy(holder) => panic!("held by {holder:?}"),
+    }
+}
+
+/// Waits until the lock's line is this long.
+async fn in_line(coordinator: &Coordinator, wanted: usize) {
+    until("line of that length", SOON, async || {
+        let locks = coordinator.locks(&plan()).await.unwrap();
+        let found = locks.first().map_or(0, |view| view.line.candidates().len());
+        if found == wanted { Ok(()) } else { Err(found) }
+    })
+    .await;
+}
+
+fn waiting(session: &Session) -> tokio::task::JoinHandle<Lock> {
+    let session = session.clone();
+    background(async move { session.lock(&plan(), &git(), None).await.unwrap() })
+}
+
+async fn a_lock_is_had_in_the_order_of_arrival(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let mut turns = Vec::new();
+    for n in 0..4 {
+        let session = session(&fixture, &format!("s{n}")).await;
+        turns.push(waiting(&session));
+        in_line(&coordinator, n + 1).await;
+    }
+    let mut last = None;
+    for turn in turns {
+        let lock = turn.await.unwrap();
+        assert!(last < Some(lock.token()), "{last:?}, {}", lock.token());
+        last = Some(lock.token());
+        let locks = coordinator.locks(&plan()).await.unwrap();
+        assert_eq!(locks[0].line.candidates()[0].lease, lock.session().lease(), "who has it is first");
+        assert_eq!(locks[0].lock, git());
+        assert!(lock.deadline().is_some());
+        lock.release().await.unwrap();
+    }
+    assert_eq!(coordinator.locks(&plan()).await.unwrap(), []);
+    let view = coordinator.plan(&plan()).await.unwrap();
+    let owner = try_acquire(&session(&fixture, "owner").await).await.unwrap();
+    execute(&owner.authority(), &view, "1").await;
+    audit(&fixture).await;
+}
+
+async fn a_lock_is_its_own_and_needs_no_ownership(fixture: Fixture) {
+    imported(&fixture).await;
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let _owner = try_acquire(&second).await.unwrap();
+    let lock = locked(&first).await;
+    let twice = first.try_lock(&plan(), &git()).await;
+    assert!(matches!(twice, Err(Error::LockedLocally { .. })), "{twice:?}");
+    let held = second.try_lock(&plan(), &git()).await.unwrap();
+    assert!(matches!(&held, TryLock::HeldBy(holder) if holder.candidate.name() == "first"), "{held:?}");
+    let timed_out = second.lock(&plan(), &git(), Some(std::time::Duration::from_millis(50))).await;
+    assert!(matches!(timed_out, Err(Error::TimedOut(_))), "{timed_out:?}");
+    let other = LockName::new("other").unwrap();
+    let other = second.lock(&plan(), &other, None).await.unwrap();
+    other.release().await.unwrap();
+    lock.release().await.unwrap();
+    locked(&second).await.release().await.unwrap();
+}
+
+async fn what_was_dropped_is_given_up(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let third = session(&fixture, "third").await;
+    let lock = locked(&first).await;
+    let left = waiting(&second);
+    in_line(&coordinator, 2).await;
+    let next = waiting(&third);
+    in_line(&coordinator, 3).await;
+    left.abort();
+    in_line(&coordinator, 2).await;
+    drop(lock);
+    let lock = next.await.unwrap();
+    // And who has dropped something can come again.
+    let mut again = Vec::new();
+    for (n, session) in [&first, &second].into_iter().enumerate() {
+        again.push(waiting(session));
+        in_line(&coordinator, n + 2).await;
+    }
+    lock.release().await.unwrap();
+    for again in again {
+        again.await.unwrap().release().await.unwrap();
+    }
+}
+
+async fn a_lock_goes_with_its_session(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let lock = locked(&first).await;
+    let next = waiting(&second);
+    in_line(&coordinator, 2).await;
+    first.close().await.unwrap();
+    assert!(next.await.unwrap().deadline().is_some());
+    assert_eq!(lock.lost().await, Loss::Session(LossReason::Closed));
+    assert_eq!(lock.deadline(), None);
+    let late = lock.release().await;
+    assert!(matches!(late, Err(Error::LockLost { .. })), "{late:?}");
+}
+
+async fn a_lock_goes_with_its_plan(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let lock = locked(&first).await;
+    let next = background(async move { second.lock(&plan(), &git(), None).await });
+    in_line(&coordinator, 2).await;
+    coordinator.delete_plan(&plan()).await.unwrap();
+    assert_eq!(lock.lost().await, Loss::KeyGone);
+    let next = next.await.unwrap();
+    assert!(matches!(next, Err(Error::PlanNotFound(_))), "{next:?}");
+    let gone = coordinator.locks(&plan()).await;
+    assert!(matches!(gone, Err(Error::PlanNotFound(_))), "{gone:?}");
+    let none = first.try_lock(&plan(), &LockName::new("other").unwrap()).await;
+    assert!(matches!(none, Err(Error::PlanNotFound(_))), "{none:?}");
+}
+
+async fn who_is_put_out_of_the_line_joins_again_at_its_end(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let third = session(&fixture, "third").await;
+    let lock = locked(&first).await;
+    let next = waiting(&second);
+    in_line(&coordinator, 2).await;
+    let last = waiting(&third);
+    in_line(&coordinator, 3).await;
+    let key = planlease_core::keys::PlanKey::Lock(git(), second.lease());
+    let mut client = fixture.client.clone();
+    client.delete(coordinator.layout().of(&plan(), &key), None).await.unwrap();
+    in_line(&coordinator, 2).await; // It does not know yet: it watches the one before it.
+    lock.release().await.unwrap();
+    let lock = last.await.unwrap();
+    lock.release().await.unwrap();
+    next.await.unwrap().release().await.unwrap();
+}
