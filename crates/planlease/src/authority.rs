@@ -299,10 +299,19 @@ impl Authority {
     pub async fn update_all(&self, updates: &[(TaskView, Change)]) -> Result<Vec<Outcome>, Error> {
         let starts = updates.iter().any(|(_, change)| *change == Change::Start);
         let plan = if starts { Some(self.coordinator.plan(&self.plan).await?) } else { None };
+        self.update_all_of(plan.as_ref(), updates).await
+    }
+
+    /// The same, of a plan as it was seen.
+    pub(crate) async fn update_all_of(
+        &self,
+        plan: Option<&PlanView>,
+        updates: &[(TaskView, Change)],
+    ) -> Result<Vec<Outcome>, Error> {
         let mut outcomes = Vec::with_capacity(updates.len());
         let mut rest = updates;
         while !rest.is_empty() {
-            let planned = self.plan_batch(rest, plan.as_ref())?;
+            let planned = self.plan_batch(rest, plan)?;
             let (batch, after) = rest.split_at(planned.len());
             rest = after;
             outcomes.extend(self.send_batch(batch, planned).await?);

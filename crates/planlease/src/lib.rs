@@ -36,6 +36,7 @@
 
 mod audit;
 mod authority;
+mod claim;
 pub mod clock;
 pub mod config;
 pub mod connect;
@@ -58,6 +59,7 @@ mod worktree;
 
 pub use audit::Audited;
 pub use authority::{Authority, Delegation, Outcome, Refused, TaskView};
+pub use claim::Claimed;
 pub use config::{Config, ConfigError, Credentials, Endpoint, Tls};
 pub use coordinator::{Coordinator, EndpointHealth, EndpointStatus, Registered, version_numbers};
 pub use edit::{Edited, MAX_EDITED};

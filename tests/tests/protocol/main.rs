@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 #![expect(clippy::print_stdout, reason = "what was measured is told")]
 
+mod claim;
 mod edit;
 mod failover;
 mod fleet;
@@ -24,6 +25,7 @@ fn main() -> std::process::ExitCode {
         .shared(update::cases())
         .shared(halt::cases())
         .shared(edit::cases())
+        .shared(claim::cases())
         .shared(import::cases())
         .shared(requests::cases())
         .shared(watching::cases())

@@ -1,0 +1,118 @@
+//! Claiming whatever is ready: for workers that ask for work rather than for a task.
+
+use std::collections::BTreeMap;
+
+use planlease_core::{TaskId, spec::TaskSpec, transition::Change};
+
+use crate::{
+    authority::{Authority, Outcome, Refused, TaskView},
+    error::Error,
+    plan::PlanView,
+};
+
+/// How often it is tried while others take what was wanted.
+const TRIES: usize = 32;
+
+/// What asking for work came to.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    /// The tasks that are the claimant's now, each in progress with its attempt, in the order in which they were handed out.
+    pub tasks: Vec<TaskView>,
+    /// Tasks that may be the claimant's: no answer came that tells. If they are, they carry this id.
+    pub unknown: Vec<(TaskId, uuid::Uuid)>,
+    /// Why there are no more, if not because nothing else is ready.
+    pub refused: Option<Refused>,
+}
+
+impl Authority {
+    /// Claims up to `count` ready tasks that have all of these labels, in the order in which they are handed out: by priority,
+    /// by phase, by number. One read; then one transaction for up to about a hundred tasks, in which each claim stands for
+    /// itself; both again for those that somebody else took in between. No task is claimed by two.
+    ///
+    /// # Errors
+    /// As [`Authority::update`]. What was claimed before the error stays claimed: the tasks are recovered when the claimant's
+    /// session ends.
+    ///
+    /// # Cancel safety
+    /// A dropped future may leave tasks claimed, likewise.
+    pub async fn claim(&self, count: usize, labels: &[String]) -> Result<Claimed, Error> {
+        let mut claimed = Claimed::default();
+        for _ in 0..TRIES {
+            let plan = self.coordinator().plan(self.plan()).await?;
+            if let Some(halt) = plan.halt() {
+                claimed.refused = Some(Refused::Halted(Box::new(halt.clone())));
+                return Ok(claimed);
+            }
+            let missing = count.saturating_sub(claimed.tasks.len() + claimed.unknown.len());
+            let wanted = wanted(&plan, missing, labels, &claimed);
+            if wanted.is_empty() {
+                return Ok(claimed);
+            }
+            let outcomes = if plan.spec.policy.max_in_progress == 0 {
+                let starts: Vec<_> = wanted.into_iter().map(|task| (task, Change::Start)).collect();
+                let outcomes = self.update_all_of(Some(&plan), &starts).await?;
+                starts.into_iter().map(|(task, _)| task.id).zip(outcomes).collect()
+            } else {
+                self.one_by_one(&plan, wanted).await?
+            };
+            if !claimed.take_in(outcomes) {
+                return Ok(claimed);
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// In a plan that bounds how many are in progress, each has to see that the one before it has started.
+    async fn one_by_one(
+        &self,
+        plan: &PlanView,
+        wanted: Vec<TaskView>,
+    ) -> Result<Vec<(TaskId, Outcome)>, Error> {
+        let mut outcomes = Vec::new();
+        for task in wanted {
+            let outcome = self.start(plan, &task.id).await?;
+            let last = matches!(outcome, Outcome::Refused(Refused::Full(_)));
+            outcomes.push((task.id, outcome));
+            if last {
+                break;
+            }
+        }
+        Ok(outcomes)
+    }
+}
+
+impl Claimed {
+    /// Enters what came of claims; whether another look can bring more.
+    fn take_in(&mut self, outcomes: Vec<(TaskId, Outcome)>) -> bool {
+        let mut again = false;
+        for (task, outcome) in outcomes {
+            match outcome {
+                Outcome::Committed(task) => self.tasks.push(task),
+                Outcome::Unknown { op_id, .. } => self.unknown.push((task, op_id)),
+                Outcome::Refused(
+                    Refused::Conflict(_)
+                    | Refused::NotAllowed(..)
+                    | Refused::Dependency
+                    | Refused::NoSuchTask,
+                ) => {
+                    again = true; // Somebody else was faster.
+                }
+                Outcome::Refused(refused) => {
+                    self.refused = Some(refused);
+                    return false;
+                }
+            }
+        }
+        again
+    }
+}
+
+/// The next ready tasks with these labels, but for those of which it is not known.
+fn wanted(plan: &PlanView, count: usize, labels: &[String], claimed: &Claimed) -> Vec<TaskView> {
+    let specs: BTreeMap<&TaskId, &TaskSpec> = plan.spec.tasks.iter().map(|task| (&task.id, task)).collect();
+    let asked_for = |task: &&TaskId| {
+        specs.get(task).is_some_and(|spec| labels.iter().all(|label| spec.labels.contains(label)))
+            && !claimed.unknown.iter().any(|(unknown, _)| unknown == *task)
+    };
+    plan.ready().filter(asked_for).take(count).filter_map(|task| plan.tasks.get(task).cloned()).collect()
+}

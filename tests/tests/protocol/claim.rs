@@ -1,0 +1,149 @@
+//! Workers that ask for work.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use planlease::{Outcome, Refused};
+use planlease_core::{
+    TaskId,
+    spec::{OnLost, PlanSpec, Policy, TaskSpec},
+    transition::{Change, Refusal, TaskStatus},
+};
+use planlease_tests::{
+    cases,
+    suite::{Case, Fixture},
+    wait::{SOON, until},
+};
+
+use crate::fleet::{audit, background, committed, coordinator, id, plan, session, try_acquire};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![
+        no_two_workers_claim_one_task,
+        what_is_claimed_goes_by_labels_and_priority,
+        a_bound_holds_for_claims,
+        a_late_result_of_a_lost_attempt_is_refused,
+    ]
+}
+
+fn tasks(count: usize) -> PlanSpec {
+    let task = |n: usize| TaskSpec {
+        labels: if n % 2 == 0 { BTreeSet::from(["even".to_owned()]) } else { BTreeSet::new() },
+        priority: i32::from(n == 6),
+        ..TaskSpec::new(id(&format!("1.{n}")), "work")
+    };
+    PlanSpec { title: "claims".into(), tasks: (1..=count).map(task).collect(), ..PlanSpec::default() }
+}
+
+fn ids(tasks: &[planlease::TaskView]) -> Vec<&str> {
+    tasks.iter().map(|task| task.id.as_str()).collect()
+}
+
+async fn no_two_workers_claim_one_task(fixture: Fixture) {
+    const WORKERS: usize = 8;
+    const TASKS: usize = 120;
+    let observer = coordinator(&fixture).await;
+    observer.import(&plan(), &tasks(TASKS), |_| {}).await.unwrap();
+    let mut workers = Vec::new();
+    for n in 0..WORKERS {
+        let session = session(&fixture, &format!("worker-{n}")).await;
+        workers.push(background(async move {
+            let authority = session.coordinator().worker(&session, &plan()).unwrap();
+            let mut mine = Vec::new();
+            loop {
+                let claimed = authority.claim(7, &[]).await.unwrap();
+                assert!(claimed.unknown.is_empty() && claimed.refused.is_none(), "{claimed:?}");
+                if claimed.tasks.is_empty() {
+                    return mine;
+                }
+                for task in claimed.tasks {
+                    mine.push(task.id.clone());
+                    committed(authority.update(&task, Some(1), &Change::Complete(None)).await.unwrap());
+                }
+            }
+        }));
+    }
+    let mut all: Vec<TaskId> = Vec::new();
+    for worker in workers {
+        all.extend(worker.await.unwrap());
+    }
+    let distinct: BTreeSet<&TaskId> = all.iter().collect();
+    assert_eq!((all.len(), distinct.len()), (TASKS, TASKS));
+    assert_eq!(observer.plan(&plan()).await.unwrap().summary().completed, TASKS);
+    let audited = audit(&fixture).await;
+    assert_eq!(audited.report.updates, 3 * 120, "made, claimed and completed, once each");
+}
+
+async fn what_is_claimed_goes_by_labels_and_priority(fixture: Fixture) {
+    let coordinator = coordinator(&fixture).await;
+    coordinator.import(&plan(), &tasks(8), |_| {}).await.unwrap();
+    let worker = coordinator.worker(&session(&fixture, "worker").await, &plan()).unwrap();
+    let even = worker.claim(3, &["even".to_owned()]).await.unwrap();
+    assert_eq!(ids(&even.tasks), ["1.6", "1.2", "1.4"]);
+    assert!(even.tasks.iter().all(|task| task.record.status == TaskStatus::InProgress));
+    assert_eq!(ids(&worker.claim(9, &["even".to_owned()]).await.unwrap().tasks), ["1.8"]);
+    assert_eq!(ids(&worker.claim(1, &["odd".to_owned()]).await.unwrap().tasks), [""; 0]);
+    coordinator.pause_plan(&plan(), "me", "lunch").await.unwrap();
+    let halted = worker.claim(1, &[]).await.unwrap();
+    assert!(matches!(halted.refused, Some(Refused::Halted(_))) && halted.tasks.is_empty(), "{halted:?}");
+    audit(&fixture).await;
+}
+
+async fn a_bound_holds_for_claims(fixture: Fixture) {
+    let coordinator = coordinator(&fixture).await;
+    let bounded = PlanSpec { policy: Policy { max_in_progress: 3, ..Policy::default() }, ..tasks(8) };
+    coordinator.import(&plan(), &bounded, |_| {}).await.unwrap();
+    let worker = coordinator.worker(&session(&fixture, "worker").await, &plan()).unwrap();
+    let claimed = worker.claim(5, &[]).await.unwrap();
+    assert_eq!(claimed.tasks.len(), 3);
+    assert!(matches!(claimed.refused, Some(Refused::Full(3))), "{claimed:?}");
+    audit(&fixture).await;
+}
+
+/// Its worker was taken for lost; the task has been claimed anew since.
+async fn a_late_result_of_a_lost_attempt_is_refused(fixture: Fixture) {
+    let coordinator = coordinator(&fixture).await;
+    let retried = PlanSpec { policy: Policy { on_lost: OnLost::Retry, ..Policy::default() }, ..tasks(1) };
+    coordinator.import(&plan(), &retried, |_| {}).await.unwrap();
+    let owner = try_acquire(&session(&fixture, "owner").await).await.unwrap();
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let slow = coordinator.worker(&first, &plan()).unwrap();
+    let old = slow.claim(1, &[]).await.unwrap().tasks.remove(0);
+    let by = old.record.claim.clone().unwrap().by;
+    assert_eq!(by, "first");
+    // What a worker is that was cut off: its right is gone, and it does not know.
+    let mut client = fixture.client.clone();
+    client.lease_revoke(first.lease().to_wire()).await.unwrap();
+    let view = until("the orphan to be recovered", SOON, async || {
+        let (recovered, view) = owner.recover().await.unwrap();
+        if recovered.is_empty() { Err(view.summary()) } else { Ok(view) }
+    })
+    .await;
+    assert_eq!(view.tasks[&id("1.1")].record.lost, 1);
+    let quick = coordinator.worker(&second, &plan()).unwrap();
+    let new = quick.claim(1, &[]).await.unwrap().tasks.remove(0);
+    assert_eq!(new.record.attempt, 2);
+    let late = slow.update(&old, Some(1), &Change::Complete(None)).await;
+    assert!(
+        matches!(
+            &late,
+            Ok(Outcome::Refused(Refused::Conflict(_) | Refused::RightGone))
+                | Err(planlease::Error::SessionLost(_))
+        ),
+        "{late:?}"
+    );
+    // Nor by another's right: the attempt is compared as well.
+    let stale = owner.authority().update(&new, Some(1), &Change::Complete(None)).await.unwrap();
+    assert!(
+        matches!(
+            &stale,
+            Outcome::Refused(Refused::NotAllowed(Refusal::StaleAttempt { given: 1, present: 2 }, _))
+        ),
+        "{stale:?}"
+    );
+    tokio::time::timeout(Duration::from_secs(20), async {
+        committed(quick.update(&new, Some(2), &Change::Complete(None)).await.unwrap());
+    })
+    .await
+    .unwrap();
+    audit(&fixture).await;
+}
