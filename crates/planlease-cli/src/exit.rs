@@ -34,6 +34,8 @@ pub(crate) enum Exit {
     Stopped,
     /// A plan is not as its file says.
     OutOfStep,
+    /// There is nothing to claim.
+    NothingReady,
     /// A limit leaves no room for one more worktree; nothing was made.
     NoRoom,
     /// A worktree holds work that is nowhere else.
@@ -98,7 +100,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every status but those of children.
-    pub(crate) const ALL: [Self; 42] = [
+    pub(crate) const ALL: [Self; 43] = [
         Self::Done,
         Self::Unexpected,
         Self::Usage,
@@ -112,6 +114,7 @@ impl Exit {
         Self::TasksFailed,
         Self::Stopped,
         Self::OutOfStep,
+        Self::NothingReady,
         Self::NoRoom,
         Self::HasWork,
         Self::GitFailed,
@@ -168,6 +171,7 @@ impl Exit {
             Self::TasksFailed => (10, "tasks have failed, or wait for ones that have"),
             Self::Stopped => (11, "asked to stop before everything was done"),
             Self::OutOfStep => (12, "`plan diff`: the plan is not as the file says"),
+            Self::NothingReady => (13, "`task claim`: no task is ready"),
             Self::NoRoom => (20, "a limit leaves no room for one more worktree"),
             Self::HasWork => (21, "the worktree holds work that is nowhere else"),
             Self::GitFailed => (22, "git cannot be started, or refuses"),

@@ -4,6 +4,7 @@
 //! else changes gives it a new name. Times are RFC 3339 in UTC, durations are in seconds, names are in `snake_case`.
 
 mod audit;
+mod claim;
 mod deps;
 mod diagnosis;
 mod edit;
@@ -41,6 +42,7 @@ use serde::Serialize;
 pub(crate) use self::diagnosis::Verdict;
 pub(crate) use self::{
     audit::AuditReport,
+    claim::ClaimShown,
     deps::DependencyGraph,
     diagnosis::{Diagnosis, Finding},
     edit::EditShown,

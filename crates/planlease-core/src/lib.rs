@@ -21,6 +21,7 @@
 pub mod audit;
 pub mod change;
 pub mod codec;
+pub mod deeds;
 pub mod edit;
 pub mod estimate;
 pub mod fence;

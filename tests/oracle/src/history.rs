@@ -59,6 +59,8 @@ pub struct TaskWrite {
     pub record: TaskRecord,
     /// The revision that had written the record before; `None` if it was not there.
     pub before: Option<Revision>,
+    /// The revision that deleted it, if none wrote over it: the plan was deleted, or the task edited out of it.
+    pub gone: Option<Revision>,
 }
 
 impl History {
@@ -201,19 +203,25 @@ impl History {
 #[must_use]
 pub fn task_writes(sets: &[RawChangeSet]) -> Vec<TaskWrite> {
     let mut present: BTreeMap<(PlanName, TaskId), Revision> = BTreeMap::new();
-    let mut writes = Vec::new();
+    let mut writes: Vec<TaskWrite> = Vec::new();
     for set in sets {
         for change in &set.changes {
             let Key::Plan(plan, PlanKey::Task(task)) = &change.key else { continue };
             let place = (plan.clone(), task.clone());
             let Some(entry) = &change.entry else {
-                present.remove(&place);
+                let last = present.remove(&place);
+                let same = |write: &&mut TaskWrite| {
+                    Some(write.revision) == last && (&write.plan, &write.task) == (plan, task)
+                };
+                if let Some(write) = writes.iter_mut().rev().find(same) {
+                    write.gone = Some(set.revision);
+                }
                 continue;
             };
             let before = present.insert(place, set.revision);
             if let Ok(record) = codec::decode(&entry.value) {
                 let (plan, task) = (plan.clone(), task.clone());
-                writes.push(TaskWrite { revision: set.revision, plan, task, record, before });
+                writes.push(TaskWrite { revision: set.revision, plan, task, record, before, gone: None });
             }
         }
     }

@@ -112,33 +112,39 @@ fn span(call: &Call, tasks: &Tasks, violations: &mut Vec<String>) -> Option<Span
     }
 }
 
-/// The revisions that wrote each task, in order.
-struct Tasks(BTreeMap<PlanName, BTreeMap<TaskId, Vec<Revision>>>);
+/// A revision that wrote a task, and the one that deleted what it wrote.
+type Lived = (Revision, Option<Revision>);
+
+/// What wrote each task, in order.
+struct Tasks(BTreeMap<PlanName, BTreeMap<TaskId, Vec<Lived>>>);
 
 impl Tasks {
     fn of(writes: &[TaskWrite]) -> Self {
-        let mut tasks: BTreeMap<PlanName, BTreeMap<TaskId, Vec<Revision>>> = BTreeMap::new();
+        let mut tasks: BTreeMap<PlanName, BTreeMap<TaskId, Vec<Lived>>> = BTreeMap::new();
         for write in writes {
             let plan = tasks.entry(write.plan.clone()).or_default();
-            plan.entry(write.task.clone()).or_default().push(write.revision);
+            plan.entry(write.task.clone()).or_default().push((write.revision, write.gone));
         }
         Self(tasks)
     }
 
-    fn revisions(&self, plan: &PlanName, task: &TaskId) -> &[Revision] {
+    fn revisions(&self, plan: &PlanName, task: &TaskId) -> &[Lived] {
         self.0.get(plan).and_then(|plan| plan.get(task)).map_or(&[], Vec::as_slice)
     }
 
     /// The last moment at which the record of `written` was still there.
     fn until(&self, plan: &PlanName, task: &TaskId, written: Revision) -> Option<Point> {
         let revisions = self.revisions(plan, task);
-        let index = revisions.iter().position(|revision| *revision == written)?;
-        let next = revisions.get(index + 1).map_or(u64::MAX, |next| next.get());
+        let index = revisions.iter().position(|(revision, _)| *revision == written)?;
+        let next = revisions[index].1.or_else(|| revisions.get(index + 1).map(|(next, _)| *next));
+        let next = next.map_or(u64::MAX, Revision::get);
         Some(Point { revision: next - 1, seen: true })
     }
 
     /// The revision that had written the record at that time.
     fn at(&self, plan: &PlanName, task: &TaskId, at: Revision) -> Option<Revision> {
-        self.revisions(plan, task).iter().rev().find(|revision| **revision <= at).copied()
+        let (written, gone) =
+            self.revisions(plan, task).iter().rev().find(|(revision, _)| *revision <= at)?;
+        gone.is_none_or(|gone| at < gone).then_some(*written)
     }
 }

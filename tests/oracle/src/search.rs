@@ -27,7 +27,7 @@ enum Op {
     /// Holds `to` afterwards, if it held `seen`.
     Set {
         seen: Option<Revision>,
-        to: Revision,
+        to: Option<Revision>,
     },
 }
 
@@ -47,7 +47,7 @@ impl SequentialSpec for Register {
             Op::Set { seen, to } => {
                 let same = self.0 == *seen;
                 if same {
-                    self.0 = Some(*to);
+                    self.0 = *to;
                 }
                 Ret::Set(same)
             }
@@ -72,7 +72,7 @@ pub fn check(writes: &[TaskWrite], calls: &[Call], plan: &PlanName, task: &TaskI
                 let write = mine.iter().find(|write| write.record.op_id == *op_id);
                 let seen = write.and_then(|write| write.before);
                 told.push(*revision);
-                steps.push((began, ended, Op::Set { seen, to: *revision }, Ret::Set(true)));
+                steps.push((began, ended, Op::Set { seen, to: Some(*revision) }, Ret::Set(true)));
             }
             (What::Read(of) | What::Write { task: of, .. }, Some(Told::Record(present))) if of == task => {
                 steps.push((began, ended, Op::Read, Ret::Held(*present)));
@@ -85,7 +85,10 @@ pub fn check(writes: &[TaskWrite], calls: &[Call], plan: &PlanName, task: &TaskI
     }
     // Writes that nobody was told of took effect at some time, without an answer.
     let others = mine.iter().filter(|write| !told.contains(&write.revision));
-    let others: Vec<_> = others.map(|write| (write.before, write.revision)).collect();
+    let others = others.map(|write| (write.before, Some(write.revision)));
+    // Nor of the end of the record.
+    let gone = mine.iter().filter(|write| write.gone.is_some()).map(|write| (Some(write.revision), None));
+    let others: Vec<_> = others.chain(gone).collect();
     if steps.is_empty() || steps.len() + others.len() > CALLS_MAX {
         return None;
     }
@@ -94,7 +97,7 @@ pub fn check(writes: &[TaskWrite], calls: &[Call], plan: &PlanName, task: &TaskI
 
 type Step = (Duration, Option<Duration>, Op, Ret);
 
-fn is_linearizable(steps: &[Step], others: &[(Option<Revision>, Revision)]) -> bool {
+fn is_linearizable(steps: &[Step], others: &[(Option<Revision>, Option<Revision>)]) -> bool {
     let mut tester = LinearizabilityTester::new(Register::default());
     // Each call is a thread of its own, so that calls of one client may overlap; the times tell what came before what.
     for (index, (seen, to)) in others.iter().enumerate() {

@@ -47,7 +47,14 @@ fn writer(name: &str) -> Writer {
 /// A write of task `1` by `a`, as the history has it. Its `op_id` is the number of its revision.
 fn write(revision: u64, before: Option<u64>) -> TaskWrite {
     let record = TaskRecord::new(writer("a"), op(u128::from(revision)));
-    TaskWrite { revision: at(revision), plan: plan(), task: task("1"), record, before: before.map(at) }
+    TaskWrite {
+        revision: at(revision),
+        plan: plan(),
+        task: task("1"),
+        record,
+        before: before.map(at),
+        gone: None,
+    }
 }
 
 /// A journal whose clock the test sets.
@@ -169,6 +176,27 @@ fn a_record_that_nobody_wrote_is_found() {
     let told = Teller::new();
     told.read(1, 2, 3);
     assert!(order::check(&history(), &told.journal.calls())[0].contains("did not write it"));
+}
+
+/// Found by seed 401282 of the simulation: the task was edited out of its plan, and a read that said so was called impossible.
+#[test]
+fn a_record_is_there_until_it_is_deleted() {
+    let mut writes = history();
+    writes.last_mut().unwrap().gone = Some(at(9));
+    let last = writes.last().unwrap().revision.get();
+    let read = |shown: Option<u64>, began, ended| {
+        let told = Teller::new();
+        told.call(What::ReadPlan, 1, 2, Some(Told::Plan(at(9), [].into())));
+        told.call(What::Read(task("1")), began, ended, Some(Told::Record(shown.map(at))));
+        let calls = told.journal.calls();
+        (order::check(&writes, &calls).len(), search::check(&writes, &calls, &plan(), &task("1")))
+    };
+    assert_eq!(read(None, 3, 4), (0, Some(true)));
+    assert_eq!(read(Some(last), 1, 4), (0, Some(true)), "who asked before may be told so");
+    assert_eq!(read(Some(last), 3, 4).0, 1, "who asked after it was known may not");
+    let told = Teller::new();
+    told.call(What::ReadPlan, 1, 2, Some(Told::Plan(at(9), [(task("1"), at(last))].into())));
+    assert_eq!(order::check(&writes, &told.journal.calls()).len(), 1);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 fn tasks(count: usize) -> PlanSpec {
     let task = |n: usize| TaskSpec {
-        labels: if n % 2 == 0 { BTreeSet::from(["even".to_owned()]) } else { BTreeSet::new() },
+        labels: if n.is_multiple_of(2) { BTreeSet::from(["even".to_owned()]) } else { BTreeSet::new() },
         priority: i32::from(n == 6),
         ..TaskSpec::new(id(&format!("1.{n}")), "work")
     };

@@ -187,7 +187,7 @@ impl Wanted for ForLock<'_> {
             Some(record) => format!("{first} on {} (process {})", plain(&record.host), record.pid),
             None => first.to_string(),
         };
-        (self.name(), format!("held by {by}, and {} wait in line", holder.waiting))
+        (self.name(), format!("held by {by}; {}", line::waiting(holder)))
     }
 
     fn refused(&self, holder: &Holder) -> Failure {

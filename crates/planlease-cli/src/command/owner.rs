@@ -76,7 +76,7 @@ impl OwnerCommand {
                 let coordinator = invocation.connect().await?;
                 let view = coordinator.plan(&plan).await?;
                 let past = coordinator.past_terms(&plan).await?;
-                invocation.show(args.output.format, &TermList::new(plan, &past, &view.line))?;
+                invocation.show(args.output.format, &TermList::new(&view, &past))?;
             }
             Self::Release(args) => return args.run(invocation).await,
         }

@@ -1,5 +1,6 @@
 //! `task`: looking at tasks, and changing them by hand or from a command that a plan runs.
 
+mod claim;
 pub(super) mod right;
 mod update;
 
@@ -32,6 +33,11 @@ pub(crate) enum TaskCommand {
     /// Claim a task and begin its next attempt; all that it depends on has to be done
     #[command(after_help = UPDATE_HELP)]
     Start(StartArgs),
+    /// Claim what is ready: one task or several, by label and priority
+    Claim(claim::ClaimArgs),
+    /// Say how far a task is
+    #[command(after_help = UPDATE_HELP)]
+    Progress(ProgressArgs),
     /// End a task well
     #[command(after_help = UPDATE_HELP)]
     Complete(CompleteArgs),
@@ -83,6 +89,16 @@ pub(crate) struct StartArgs {
     update: UpdateArgs,
 }
 
+/// `task progress`.
+#[derive(Debug, Args)]
+pub(crate) struct ProgressArgs {
+    #[command(flatten)]
+    update: UpdateArgs,
+    /// How far it is, as text or JSON; also tells that whoever works on it is alive, where the plan wants to hear that
+    #[arg(value_name = "TEXT")]
+    text: String,
+}
+
 /// `task complete`.
 #[derive(Debug, Args)]
 pub(crate) struct CompleteArgs {
@@ -129,6 +145,8 @@ impl TaskCommand {
             Self::List(args) => args.run(invocation).await,
             Self::Show(args) => args.run(invocation).await,
             Self::Start(args) => args.update.run(invocation, Change::Start).await,
+            Self::Claim(args) => args.run(invocation).await,
+            Self::Progress(args) => args.update.run(invocation, Change::Progress(args.text)).await,
             Self::Complete(args) => args.update.run(invocation, Change::Complete(args.notes)).await,
             Self::Fail(args) => args.update.run(invocation, Change::Fail(args.error)).await,
             Self::Skip(args) => args.update.run(invocation, Change::Skip(args.reason)).await,

@@ -6,7 +6,9 @@ use planlease::{PlanView, TaskView, WorktreeView};
 use planlease_core::{
     Generation, HostName, LeaseId, OrchestratorId, PlanName, Revision, TaskId, WallTime, WorktreeName,
     graph::Graph,
-    record::{CandidateRecord, Guard, Role, TaskRecord, WorktreeRecord, WorktreeState, Writer},
+    record::{
+        CandidateRecord, Guard, Halt, HaltRecord, Role, TaskRecord, WorktreeRecord, WorktreeState, Writer,
+    },
     spec::{OnLost, PhaseSpec, PlanSpec, Source, TaskSpec},
     term::{Candidate, Line, Successor, succeed},
     transition::{Change, Write, apply},
@@ -118,6 +120,19 @@ pub(super) fn plan() -> PlanView {
         paused: None,
         closed: None,
     }
+}
+
+/// The plan, paused.
+pub(super) fn paused() -> PlanView {
+    let halt = HaltRecord {
+        v: Default::default(),
+        how: Halt::Paused,
+        by: "me".into(),
+        at: ago(60),
+        why: "lunch".into(),
+        extra: serde_json::Map::new(),
+    };
+    PlanView { paused: Some((revision(39), halt)), ..plan() }
 }
 
 /// A worktree that the owner made.

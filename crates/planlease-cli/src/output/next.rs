@@ -12,13 +12,15 @@ use planlease_core::{
 };
 use serde::Serialize;
 
-use super::{Cell, Document, Table, plain};
+use super::{Cell, Document, Table, halt::HaltedBy, plain};
 
 /// See the module.
 #[derive(Debug, Serialize)]
 pub(crate) struct NextTasks {
     plan: PlanName,
     revision: Revision,
+    /// What keeps them all from being started.
+    halted: Option<HaltedBy>,
     /// In the order in which they are handed out.
     ready: Vec<Ready>,
     /// How many are ready, also those that were not asked for.
@@ -78,6 +80,7 @@ impl NextTasks {
         let mut next = Self {
             plan: view.name.clone(),
             revision: view.revision,
+            halted: view.halt().map(HaltedBy::of),
             ready: shown.collect(),
             ready_total: ready.len(),
             blocked: Vec::new(),
@@ -135,7 +138,7 @@ pub(super) fn rule(why: Why) -> &'static str {
 impl Document for NextTasks {
     const SCHEMA: Option<&'static str> = Some("planlease.next.v1");
 
-    fn table(&self, _now: WallTime) -> String {
+    fn table(&self, now: WallTime) -> String {
         let mut table = Table::new(["READY", "PHASE", "PRIORITY", "LABELS", "DESCRIPTION"]);
         for task in &self.ready {
             table.row([
@@ -146,7 +149,8 @@ impl Document for NextTasks {
                 Cell::text(&task.description),
             ]);
         }
-        let mut text = table.render("nothing is ready");
+        let halted = self.halted.as_ref().map(|by| format!("{}; nothing is started\n\n", by.sentence(now)));
+        let mut text = halted.unwrap_or_default() + &table.render("nothing is ready");
         let more = self.ready_total - self.ready.len();
         if more > 0 {
             let _ = writeln!(text, "… and {more} more");

@@ -1,8 +1,9 @@
 //! Who owns a plan, who waits for it, who owned it before.
 
-use planlease::{Released, core::PlanName, core::WallTime};
+use planlease::{PlanView, Released, core::PlanName, core::WallTime};
 use planlease_core::{
     FencingToken,
+    deeds::Deeds,
     record::{Ending, TermRecord},
     term::{Candidate, Line},
 };
@@ -192,18 +193,31 @@ impl Document for OwnerShown {
 pub(crate) struct TermList {
     plan: PlanName,
     /// The oldest first; the present one, or the last one, last.
-    terms: Vec<Term>,
+    terms: Vec<PastTerm>,
+}
+
+#[derive(Debug, Serialize)]
+struct PastTerm {
+    #[serde(flatten)]
+    term: Term,
+    /// What was done under it, as far as the plan's tasks remember.
+    deeds: Deeds,
 }
 
 impl TermList {
-    pub(crate) fn new(plan: PlanName, past: &[TermRecord], line: &Line) -> Self {
-        let mut terms: Vec<Term> = past.iter().map(term).collect();
-        if let Some((_, present)) = &line.term
-            && terms.iter().all(|term| term.term != present.number.0)
+    pub(crate) fn new(view: &PlanView, past: &[TermRecord]) -> Self {
+        let mut terms: Vec<&TermRecord> = past.iter().collect();
+        if let Some((_, present)) = &view.line.term
+            && past.iter().all(|term| term.number != present.number)
         {
-            terms.push(term(present));
+            terms.push(present);
         }
-        Self { plan, terms }
+        let deeds = Deeds::by_term(view.tasks.values().map(|task| &task.record));
+        let terms = terms.into_iter().map(|record| PastTerm {
+            term: term(record),
+            deeds: deeds.get(&record.number).copied().unwrap_or_default(),
+        });
+        Self { plan: view.name.clone(), terms: terms.collect() }
     }
 }
 
@@ -215,14 +229,30 @@ impl Document for TermList {
     }
 
     fn table(&self, now: WallTime) -> String {
-        let mut table = Table::new(["TERM", "OWNER", "HOST", "SINCE", "UNTIL", "ENDED"]);
-        for term in &self.terms {
+        let mut table = Table::new([
+            "TERM",
+            "OWNER",
+            "HOST",
+            "SINCE",
+            "UNTIL",
+            "STARTED",
+            "COMPLETED",
+            "FAILED",
+            "GIVEN BACK",
+            "ENDED",
+        ]);
+        for PastTerm { term, deeds } in &self.terms {
+            let count = |number: usize| Cell::text(number.to_string());
             table.row([
                 term.token.into(),
                 Cell::text(&term.orchestrator),
                 Cell::text(&term.host),
                 term.since.age(now).into(),
                 term.ended.as_ref().map_or_else(|| "-".to_owned(), |end| end.at.age(now)).into(),
+                count(deeds.started),
+                count(deeds.completed),
+                count(deeds.failed),
+                count(deeds.given_back),
                 term.ended
                     .as_ref()
                     .map_or_else(|| "-".to_owned(), |end| end.describe().trim_end_matches(',').to_owned())

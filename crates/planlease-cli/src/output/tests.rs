@@ -8,7 +8,7 @@ use planlease_core::{
 };
 
 use super::{
-    fixture::{NOW, line, plan, worktree},
+    fixture::{NOW, line, paused, plan, worktree},
     *,
 };
 
@@ -71,6 +71,9 @@ fn an_owner_as_table_and_json() {
 fn the_next_tasks_as_table_and_json() {
     let next = NextTasks::new(&plan(), 1, &[]);
     insta::assert_snapshot!(shown(Format::Table, &next) + &shown(Format::Json, &next));
+    let halted = NextTasks::new(&paused(), 1, &[]);
+    let text = shown(Format::Table, &halted);
+    assert!(text.starts_with("paused by me 1m ago: lunch; nothing is started\n"), "{text}");
     let labelled = NextTasks::new(&plan(), 1, &["gpu".into()]);
     assert!(shown(Format::Table, &labelled).starts_with("nothing is ready"), "no task has that label");
 }
@@ -132,6 +135,36 @@ fn locks_in_every_form() {
     let list = LockList::new(&plan().name, &[view]);
     insta::assert_snapshot!(
         shown(Format::Table, &list) + &shown(Format::Json, &list) + &shown(Format::Jsonl, &list)
+    );
+}
+
+#[test]
+fn why_a_plan_that_is_halted_does_not_go_on() {
+    let plan = paused();
+    let mut text = shown(Format::Table, &WhyPlan::new(&plan, &[]));
+    for task in plan.tasks.keys() {
+        text += &format!("----\n{}", shown(Format::Table, &WhyTask::new(&plan, task).unwrap()));
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn past_terms_with_what_was_done_under_them() {
+    let list = TermList::new(&plan(), &[]);
+    insta::assert_snapshot!(shown(Format::Table, &list) + &shown(Format::Json, &list));
+}
+
+#[test]
+fn claims_in_every_form() {
+    let view = plan();
+    let tasks = vec![view.tasks[&TaskId::new("1.2").unwrap()].clone()];
+    let claimed = ClaimShown::new(&view, &planlease::Claimed { tasks, ..planlease::Claimed::default() });
+    let none = ClaimShown::new(&view, &planlease::Claimed::default());
+    insta::assert_snapshot!(
+        shown(Format::Table, &claimed)
+            + &shown(Format::Json, &claimed)
+            + &shown(Format::Jsonl, &claimed)
+            + &shown(Format::Table, &none)
     );
 }
 

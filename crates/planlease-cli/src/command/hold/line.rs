@@ -208,12 +208,16 @@ fn describe(holder: &Holder) -> String {
         (None, Some(_)) => format!("about to be taken over by {first}"),
         (_, None) => format!("held by {first}"),
     };
-    let waiting = match holder.waiting {
+    format!("{owner}; {}", waiting(holder))
+}
+
+/// `2 wait in line`
+pub(in crate::command) fn waiting(holder: &Holder) -> String {
+    match holder.waiting {
         0 => "nobody waits in line".to_owned(),
         1 => "1 waits in line".to_owned(),
         n => format!("{n} wait in line"),
-    };
-    format!("{owner}; {waiting}")
+    }
 }
 
 fn refused(plan: &PlanName, holder: &Holder) -> Failure {

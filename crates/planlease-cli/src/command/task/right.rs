@@ -22,19 +22,26 @@ pub(in crate::command) enum Right {
 }
 
 impl Right {
-    /// The right that this process has to a task. A delegation for another plan is none for this one.
+    /// The right that this process has to whatever task of a plan. A delegation for another plan is none for this one.
+    pub(in crate::command) fn of_plan(invocation: &Invocation, plan: &PlanName) -> Result<Self, Failure> {
+        Ok(match delegation(invocation.environment())? {
+            Some(delegation) if delegation.plan == *plan => Self::Delegated(delegation, None),
+            _ => Self::Operator(invocation.operator()),
+        })
+    }
+
+    /// The right that this process has to a task.
     pub(in crate::command) fn of(
         invocation: &Invocation,
         plan: &PlanName,
         task: &TaskId,
     ) -> Result<Self, Failure> {
-        match delegation(invocation.environment())? {
-            Some(delegation) if delegation.plan == *plan => {
-                let attempt = attempt(invocation.environment(), task);
-                Ok(Self::Delegated(delegation, attempt))
+        Ok(match Self::of_plan(invocation, plan)? {
+            Self::Delegated(delegation, _) => {
+                Self::Delegated(delegation, attempt(invocation.environment(), task))
             }
-            _ => Ok(Self::Operator(invocation.operator())),
-        }
+            operator @ Self::Operator(_) => operator,
+        })
     }
 
     /// Whether it hangs on an ownership that will not come back.

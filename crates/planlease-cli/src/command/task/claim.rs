@@ -1,0 +1,72 @@
+//! `task claim`: whatever is ready, for whoever asks for work.
+
+use clap::Args;
+use planlease::Refused;
+
+use super::right::Right;
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    invocation::Invocation,
+    output::{ClaimShown, OutputArgs, plain},
+};
+
+/// Claims ready tasks in the order in which they are handed out (see `next`): each begins its next attempt, and no two
+/// claimants get the same one. Ends with status 13 if there is none.
+///
+/// By what right: inside a command that `run` or `hold` started, by that of the plan's owner, so that the claims are recovered
+/// when the ownership ends; else as an operator, whose claims nobody recovers.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  planlease task claim release\n  planlease task claim release --count 4 --label gpu -o jsonl\n  planlease hold release -- sh -c 'planlease task claim release -o json | jq -r .tasks[0].task'"
+)]
+pub(crate) struct ClaimArgs {
+    /// The plan
+    plan: String,
+    /// At most so many
+    #[arg(short = 'n', long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// Only tasks with this label; with each of them if given more than once
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl ClaimArgs {
+    pub(super) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let plan = crate::command::plan_name(&self.plan)?;
+        let right = Right::of_plan(invocation, &plan)?;
+        let coordinator = invocation.connect().await?;
+        let view = coordinator.plan(&plan).await?;
+        let count = usize::try_from(self.count).unwrap_or(usize::MAX);
+        let claimed = right.authority(&coordinator, &view)?.claim(count, &self.labels).await?;
+        invocation.show(self.output.format, &ClaimShown::new(&view, &claimed))?;
+        if let Some((task, op_id)) = claimed.unknown.first() {
+            return Err(Failure::new(
+                Exit::OutcomeUnknown,
+                format!("it is not known whether task {task} is claimed"),
+            )
+            .meaning("No answer came.")
+            .remedy(format!("Look at `planlease task show {plan} {task}`: it is if op_id is {op_id}.")));
+        }
+        match &claimed.refused {
+            _ if !claimed.tasks.is_empty() => Ok(Exit::Done),
+            None => Ok(Exit::NothingReady),
+            Some(Refused::Halted(halt)) => Err(Failure::new(
+                Exit::Halted,
+                format!("{plan} was {} by {}: {}", halt.how, plain(&halt.by), plain(&halt.why)),
+            )
+            .remedy(format!("`planlease plan resume {plan}` lets it go on."))),
+            Some(Refused::Full(most)) => Err(Failure::new(
+                Exit::Blocked,
+                format!("{most} tasks of {plan} are in progress, and no more may be"),
+            )
+            .remedy("Wait until one ends; the bound is max_in_progress of the plan's policy.")),
+            Some(_) => {
+                Err(Failure::new(Exit::RightGone, format!("the right to claim tasks of {plan} is over"))
+                    .remedy("`planlease owner show` tells who owns the plan now."))
+            }
+        }
+    }
+}
