@@ -48,7 +48,7 @@ impl ClaimShown {
 }
 
 impl Document for ClaimShown {
-    const SCHEMA: Option<&'static str> = Some("planlease.claim.v1");
+    const SCHEMA: Option<&'static str> = Some("planlease.claims.v1");
 
     fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
         each("planlease.claim.v1", &self.tasks)

@@ -61,7 +61,7 @@ impl LockList {
 }
 
 impl Document for LockList {
-    const SCHEMA: Option<&'static str> = Some("planlease.lock.v1");
+    const SCHEMA: Option<&'static str> = Some("planlease.locks.v1");
 
     fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
         super::each("planlease.lock.v1", &self.locks)

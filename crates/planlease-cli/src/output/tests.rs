@@ -168,6 +168,51 @@ fn claims_in_every_form() {
     );
 }
 
+/// The keys of all objects in a value, but for those of maps that have other names in every document.
+fn keys(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (key, value) in fields {
+                found.insert(key.clone());
+                keys(value, found);
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+        _ => {}
+    }
+}
+
+/// The reference names every field of every document that a snapshot shows; `tools/json-reference.py` makes it.
+#[test]
+fn the_reference_of_json_is_complete() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let reference = std::fs::read_to_string(root.join("../../docs/json.md")).unwrap();
+    let section = |schema: &str| {
+        let (_, rest) = reference.split_once(&format!("## {schema}\n"))?;
+        Some(rest.split("\n## ").next().unwrap_or(rest))
+    };
+    let mut documents = 0;
+    for folder in ["src/output/snapshots", "src/output/watch/snapshots"] {
+        for file in std::fs::read_dir(root.join(folder)).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            for (at, _) in text.match_indices("{\n  \"schema\"") {
+                let mut values =
+                    serde_json::Deserializer::from_str(&text[at..]).into_iter::<serde_json::Value>();
+                let document = values.next().unwrap().unwrap();
+                let schema = document["schema"].as_str().unwrap();
+                let section = section(schema).unwrap_or_else(|| panic!("{schema} is not in docs/json.md"));
+                let mut found = std::collections::BTreeSet::new();
+                keys(&document, &mut found);
+                for key in found.iter().filter(|key| *key != "schema") {
+                    assert!(section.contains(&format!("`{key}`")), "{schema}: {key} is not in docs/json.md");
+                }
+                documents += 1;
+            }
+        }
+    }
+    assert!(documents >= 15, "{documents}");
+}
+
 #[test]
 fn worktrees_in_every_form() {
     let (used, left) = (worktree("one", WorktreeState::Ready), worktree("two", WorktreeState::Quarantined));
