@@ -222,7 +222,8 @@ pub struct Policy {
     pub total_deadline_s: u64,
     /// How long a task that could start may wait until it is started, in seconds; 0 for as long as it takes.
     pub queue_deadline_s: u64,
-    /// How long a worker may say nothing about a task that it has claimed, in seconds; 0 for as long as it likes.
+    /// How long nothing may be said about a task in progress, in seconds; 0 for as long as it takes. A worker that is silent for
+    /// longer is lost; a command that `planlease run` has started is ended, and has failed.
     pub heartbeat_s: u64,
     /// How many tasks of the plan may be in progress at once, whoever claims them; 0 for any number.
     pub max_in_progress: u32,

@@ -80,12 +80,22 @@ fn program(mut words: impl Iterator<Item = OsString>) -> Option<CommandSpec> {
     Some(command)
 }
 
-/// Runs the command of an attempt to its end. `deadline`: how long it may take; zero for as long as it likes.
+/// How long an attempt may live. Zero stands for as long as it likes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// From its beginning to its end.
+    pub(crate) deadline: Duration,
+    /// Between two signs of life.
+    pub(crate) heartbeat: Duration,
+}
+
+/// Runs the command of an attempt to its end. `heard`: when it gave its last sign of life.
 pub(crate) async fn run(
     commands: Arc<dyn Commands>,
     command: Option<CommandSpec>,
     started: TaskView,
-    deadline: Duration,
+    limits: Limits,
+    mut heard: watch::Receiver<Instant>,
     mut ask: watch::Receiver<Ask>,
 ) -> Result {
     let began = Instant::now();
@@ -93,7 +103,7 @@ pub(crate) async fn run(
     let (end, output) = match command {
         None => fail(no_command(&started.id)),
         Some(command) => match commands.spawn(&command).await {
-            Ok(child) => follow(child, deadline, &mut ask).await,
+            Ok(child) => follow(child, limits, &mut heard, &mut ask).await,
             Err(error) => fail(chain(&error)),
         },
     };
@@ -108,22 +118,30 @@ fn no_command(task: &TaskId) -> String {
 
 async fn follow(
     mut child: Box<dyn Running>,
-    deadline: Duration,
+    limits: Limits,
+    heard: &mut watch::Receiver<Instant>,
     ask: &mut watch::Receiver<Ask>,
 ) -> (End, String) {
+    let Limits { deadline, heartbeat } = limits;
     let due = (!deadline.is_zero()).then(|| Instant::now() + deadline);
-    let mut overdue = false;
+    let mut overdue = None;
     loop {
+        let silent = (!heartbeat.is_zero()).then(|| *heard.borrow_and_update() + heartbeat);
         tokio::select! {
             biased; // An end that is there counts, whatever was asked for meanwhile.
-            finished = child.wait() => return (judge(finished, overdue.then_some(deadline)), finished.output.clone()),
+            finished = child.wait() => return (judge(finished, overdue), finished.output.clone()),
             asked = ask.changed() => match (asked, *ask.borrow_and_update()) {
                 (Ok(()), Ask::Run) => {}
                 (Ok(()), Ask::Terminate) => child.terminate(),
                 (Ok(()), Ask::Kill) | (Err(_), _) => child.kill(),
             },
-            () = sleep_until(due), if !overdue => {
-                overdue = true;
+            Ok(()) = heard.changed() => {}
+            () = sleep_until(due), if overdue.is_none() => {
+                overdue = Some(format!("it took longer than {deadline:?} and was ended"));
+                child.terminate();
+            }
+            () = sleep_until(silent), if overdue.is_none() => {
+                overdue = Some(format!("it said nothing for {heartbeat:?} (heartbeat_s) and was ended"));
                 child.terminate();
             }
         }
@@ -137,12 +155,10 @@ async fn sleep_until(due: Option<Instant>) {
     }
 }
 
-fn judge(finished: &Finished, overdue: Option<Duration>) -> End {
+fn judge(finished: &Finished, overdue: Option<String>) -> End {
     match (finished.cause, &finished.status, overdue) {
         (_, Status::Exited(0), _) => End::Completed,
-        (Cause::Asked, _, Some(deadline)) => {
-            End::Failed(format!("it took longer than {deadline:?} and was ended"))
-        }
+        (Cause::Asked, _, Some(why)) => End::Failed(why),
         (Cause::Asked | Cause::Deadline, _, _) => End::Stopped,
         (Cause::Itself, status, _) => End::Failed(with_output(status, &finished.output)),
     }

@@ -5,7 +5,7 @@
 //! from one watch on the plan's tasks, since operators and workers may change them too.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -30,7 +30,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    attempt::{self, Ask, chain},
+    attempt::{self, Ask, Limits, chain},
     executor::Commands,
     options::Options,
     report::{Report, Reporter},
@@ -86,8 +86,8 @@ pub(crate) struct Runner {
     authority: Authority,
     view: PlanView,
     running: Running,
-    /// The tasks whose attempts run here.
-    busy: BTreeSet<TaskId>,
+    /// The tasks whose attempts run here, and when each gave its last sign of life.
+    busy: BTreeMap<TaskId, watch::Sender<Instant>>,
     /// Attempts that have ended, and whose ends are still to be recorded.
     ended: VecDeque<Unrecorded>,
     /// When etcd did not do what was asked: not to be asked again before this.
@@ -135,7 +135,7 @@ impl Runner {
             authority,
             view,
             running: Running::new(),
-            busy: BTreeSet::new(),
+            busy: BTreeMap::new(),
             ended: VecDeque::new(),
             not_before: None,
             trouble: String::new(),
@@ -205,7 +205,7 @@ impl Runner {
             record: &task.record,
             policy: self.policies.of_task(&task.id),
             ready: ready.contains(&task.id),
-            ours: self.busy.contains(&task.id) || unsure(&task.id),
+            ours: self.busy.contains_key(&task.id) || unsure(&task.id),
         });
         let clock = self.ownership.session().coordinator().clock();
         let due = self.overdue.look(seen, clock.boot(), clock.wall());
@@ -268,7 +268,7 @@ impl Runner {
         let own = self.ownership.guard();
         let others = self.view.tasks.values().filter(|task| {
             let claim = task.record.claim.as_ref();
-            claim.is_some_and(|claim| claim.guard.as_ref() != Some(&own)) && !self.busy.contains(&task.id)
+            claim.is_some_and(|claim| claim.guard.as_ref() != Some(&own)) && !self.busy.contains_key(&task.id)
         });
         let others: Vec<_> = others
             .map(|task| (task.id.clone(), task.record.claim.as_ref().map(|claim| claim.by.clone())))
@@ -374,7 +374,7 @@ impl Runner {
     }
 
     fn next_ready(&self) -> Option<TaskId> {
-        self.view.ready().find(|task| !self.busy.contains(*task)).cloned()
+        self.view.ready().find(|task| !self.busy.contains_key(*task)).cloned()
     }
 
     /// Whether the plan allows another start.
@@ -397,29 +397,32 @@ impl Runner {
         let (task, attempt) = (started.id.clone(), started.record.attempt);
         self.shared.reporter.tell(&Report::Started { plan, task: task.clone(), attempt });
         let spec = self.view.spec.task(&task).cloned().unwrap_or_else(|| TaskSpec::new(task.clone(), ""));
-        let deadline = self.deadline(&started);
+        let limits = self.limits(&started);
+        let (heard, hears) = watch::channel(Instant::now());
         let command = attempt::command(&self.shared.options, &self.ownership, &spec, &started);
         let run = attempt::run(
             Arc::clone(&self.shared.commands),
             command,
             started.clone(),
-            deadline,
+            limits,
+            hears,
             self.ask.subscribe(),
         );
         self.view.take_in(started);
-        self.busy.insert(task);
+        self.busy.insert(task, heard);
         self.running.push(Box::pin(async move { (run.await, permit) }));
     }
 
-    /// How long an attempt may take; zero for as long as it likes.
-    fn deadline(&self, started: &TaskView) -> Duration {
+    /// How long an attempt may live.
+    fn limits(&self, started: &TaskView) -> Limits {
         let policy = self.policies.of_task(&started.id);
         let own = Duration::from_secs(policy.attempt_deadline_s);
         let wall = self.ownership.session().coordinator().clock().wall();
-        match total_left(&started.record, policy, wall) {
+        let deadline = match total_left(&started.record, policy, wall) {
             Some(left) if own.is_zero() || left < own => left.max(Duration::from_secs(1)),
             _ => own,
-        }
+        };
+        Limits { deadline, heartbeat: Duration::from_secs(policy.heartbeat_s) }
     }
 
     fn not_recorded(&self, task: &TaskId, why: String) {
@@ -465,6 +468,9 @@ impl Runner {
                     match (change.key, change.entry) {
                         (Key::Plan(_, PlanKey::Task(id)), Some(entry)) => {
                             if let Ok(record) = planlease_core::codec::decode(&entry.value) {
+                                if let Some(heard) = self.busy.get(&id) {
+                                    heard.send_replace(Instant::now()); // Its command has said something.
+                                }
                                 self.view.take_in(TaskView { id, revision: entry.modified, record });
                             }
                         }

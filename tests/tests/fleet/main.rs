@@ -13,6 +13,7 @@ mod edit;
 mod election;
 mod fence;
 mod handover;
+mod heartbeat;
 mod hold;
 mod local;
 mod lock;
@@ -38,6 +39,7 @@ fn main() -> std::process::ExitCode {
         .one_at_a_time()
         .shared(crash::cases())
         .shared(handover::cases())
+        .shared(heartbeat::cases())
         .shared(hold::cases())
         .shared(lock::cases())
         .shared(edit::cases())
