@@ -3,6 +3,7 @@
 
 pub mod answers;
 pub mod conduct;
+pub mod exclusive_lock;
 pub mod exclusive_work;
 pub mod history;
 pub mod liveness;
@@ -25,11 +26,12 @@ pub struct Evidence<'a> {
 pub type Invariant = (&'static str, fn(&Evidence<'_>) -> Vec<String>);
 
 /// All of them.
-pub const ALL: [Invariant; 7] = [
+pub const ALL: [Invariant; 8] = [
     ("history", history::check),
     ("answers", answers::check),
     ("order", order::check),
     ("exclusive work", exclusive_work::check),
+    ("exclusive lock", exclusive_lock::check),
     ("conduct", conduct::check),
     ("watchers", watchers::check),
     ("liveness", liveness::check),

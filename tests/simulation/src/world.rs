@@ -38,6 +38,8 @@ pub struct World {
     pub disk: Disk,
     /// Where the work is done.
     pub office: Office,
+    /// The same for what is done under locks.
+    pub desk: Office,
     /// The server is to compact, and to revoke.
     pub compact: Notify,
     /// The leases that somebody revoked.
@@ -80,6 +82,7 @@ impl World {
             journal: Journal::new(now),
             disk: Disk::default(),
             office: Office::default(),
+            desk: Office::default(),
             compact: Notify::new(),
             revoked: Mutex::default(),
             revoke: Mutex::default(),
@@ -193,7 +196,8 @@ impl World {
             Error::SessionLost(_) => "session lost",
             Error::OwnershipLost(_) => "ownership lost",
             Error::TimedOut(_) => "timed out",
-            Error::HeldLocally(_) => "held locally",
+            Error::HeldLocally(_) | Error::LockedLocally { .. } => "held locally",
+            Error::LockLost { .. } => "lock lost",
             Error::PlanNotFound(_) => "plan not found",
             Error::PlanOwned { .. } => "plan owned",
             Error::NotOwned(_) | Error::OtherOwner { .. } => "not owned",
@@ -279,16 +283,32 @@ pub struct Shift {
 #[must_use = "work ends when it is dropped"]
 pub struct AtWork {
     world: Arc<World>,
+    at: fn(&World) -> &Office,
     index: usize,
 }
 
 impl Office {
     /// Somebody begins to work on a plan by the right of this token.
     pub fn enter(world: &Arc<World>, plan: &PlanName, token: FencingToken, who: &str) -> AtWork {
-        let mut shifts = lock(&world.office.shifts);
+        Self::enter_at(world, |world| &world.office, plan, token, who)
+    }
+
+    /// Somebody begins to work under a lock of a plan.
+    pub fn enter_desk(world: &Arc<World>, plan: &PlanName, token: FencingToken, who: &str) -> AtWork {
+        Self::enter_at(world, |world| &world.desk, plan, token, who)
+    }
+
+    fn enter_at(
+        world: &Arc<World>,
+        at: fn(&World) -> &Self,
+        plan: &PlanName,
+        token: FencingToken,
+        who: &str,
+    ) -> AtWork {
+        let mut shifts = lock(&at(world).shifts);
         let began = now();
         shifts.push(Shift { plan: plan.clone(), token, who: who.to_owned(), began, ended: None });
-        AtWork { world: Arc::clone(world), index: shifts.len() - 1 }
+        AtWork { world: Arc::clone(world), at, index: shifts.len() - 1 }
     }
 }
 
@@ -296,7 +316,7 @@ impl Drop for AtWork {
     fn drop(&mut self) {
         // Outside the simulation's time: its host was killed.
         if let Some(now) = turmoil::sim_elapsed() {
-            lock(&self.world.office.shifts)[self.index].ended = Some(now);
+            lock(&(self.at)(&self.world).shifts)[self.index].ended = Some(now);
         }
     }
 }

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use planlease::{
     AcquireOptions, Coordinator, Error, Outcome, Ownership, PlanView, Refused, Session, TaskView, TryAcquire,
+    TryLock,
     core::{
-        PlanName, TaskId,
+        LockName, PlanName, TaskId,
         transition::{Change, TaskStatus},
     },
 };
@@ -60,6 +61,9 @@ impl Program {
         let Some(plan) = self.choose_plan(&coordinator).await else {
             return tokio::time::sleep(AGAIN).await;
         };
+        if self.rng.random_ratio(1, 4) {
+            return self.lock(session, &plan).await;
+        }
         let acquired = match self.rng.random_range(0..3) {
             0 => match session.try_acquire(&plan).await {
                 Ok(TryAcquire::Acquired(ownership)) => Ok(*ownership),
@@ -86,6 +90,47 @@ impl Program {
                 self.world.expect(&self.life.host, "acquire", &error);
                 tokio::time::sleep(AGAIN).await;
             }
+        }
+    }
+
+    /// Takes a lock of the plan, in one of the ways that there are, and does something under it.
+    async fn lock(&mut self, session: &Session, plan: &PlanName) {
+        let name = LockName::new("desk").expect("a name");
+        let patience = Duration::from_millis(self.rng.random_range(1..6_000));
+        let locked = match self.rng.random_range(0..3) {
+            0 => match session.try_lock(plan, &name).await {
+                Ok(TryLock::Locked(lock)) => Ok(*lock),
+                Ok(TryLock::HeldBy(_)) => return tokio::time::sleep(AGAIN).await,
+                Err(error) => Err(error),
+            },
+            1 => session.lock(plan, &name, Some(patience)).await,
+            _ => match tokio::time::timeout(patience, session.lock(plan, &name, None)).await {
+                Ok(locked) => locked,
+                Err(_) => return self.world.count("waits for locks dropped"),
+            },
+        };
+        let lock = match locked {
+            Ok(lock) => lock,
+            Err(error) => {
+                self.world.expect(&self.life.host, "lock", &error);
+                return tokio::time::sleep(AGAIN).await;
+            }
+        };
+        self.world.count("locked");
+        let takes = Duration::from_millis(self.rng.random_range(1..8_000));
+        {
+            let who = format!("{}.{}", self.life.host, self.life.start);
+            let _at_work = Office::enter_desk(&self.world, plan, lock.token(), &who);
+            tokio::select! {
+                biased; // Whoever lost the lock stops at once.
+                _ = lock.lost() => self.world.count("locks lost"),
+                () = tokio::time::sleep(takes) => {}
+            }
+        }
+        if self.rng.random_ratio(1, 4) {
+            drop(lock); // Released by the session's task.
+        } else if let Err(error) = lock.release().await {
+            self.world.expect(&self.life.host, "release a lock", &error);
         }
     }
 
