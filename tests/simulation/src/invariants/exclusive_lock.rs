@@ -1,4 +1,4 @@
-//! Nobody works under a lock beyond its end: whoever loses a lock has stopped before the server gives up its key, and so before
+//! Nobody works under a lock before it is theirs, nor beyond its end: a key has to be first in line, and whoever loses a lock has stopped before the server gives up its key, and so before
 //! anybody else can have it. As for ownerships, that holds as long as clocks are no worse than the margin allows; and whose
 //! lease is revoked, or whose plan is deleted, is told that this proves nothing.
 
@@ -15,21 +15,23 @@ use planlease::core::{
 use super::Evidence;
 use crate::world::lock;
 
-/// Who worked for too long, or without a lock.
+/// Who worked too early, or for too long.
 #[must_use]
 pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
     let keys = keys(evidence);
+    let tick = evidence.world.options.tick; // Within one, hosts run one after the other.
     let mut violations = Vec::new();
     for shift in lock(&evidence.world.desk.shifts).iter() {
         let (plan, who, began, ended) = (&shift.plan, &shift.who, shift.began, shift.ended);
-        let Some(gone) = keys.get(&(plan.clone(), shift.token.term.0)) else {
-            violations
-                .push(format!("{who} worked under a lock of {plan} whose key never was: {}", shift.token));
-            continue;
-        };
-        let Some(Gone { at, violent: false }) = gone else { continue };
-        let last = *at + evidence.world.options.tick; // Within one tick, hosts run one after the other.
-        if began > last || ended.is_some_and(|ended| ended > last) {
+        let key = keys.get(&(plan.clone(), shift.token.term.0)).copied().unwrap_or_default();
+        if key.first.is_none_or(|first| began + tick < first) {
+            violations.push(format!(
+                "{who} worked under lock {} of {plan} from {began:?} on, whose key was first in line at {:?}",
+                shift.token, key.first
+            ));
+        } else if let Some(Gone { at, violent: false }) = key.gone
+            && (began > at + tick || ended.is_some_and(|ended| ended > at + tick))
+        {
             violations.push(format!(
                 "{who} worked under lock {} of {plan} from {began:?} to {ended:?}; it was over at {at:?}",
                 shift.token,
@@ -37,6 +39,14 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
         }
     }
     violations
+}
+
+/// What became of a key.
+#[derive(Clone, Copy, Debug, Default)]
+struct Life {
+    /// When it was first in line, if ever.
+    first: Option<Duration>,
+    gone: Option<Gone>,
 }
 
 /// How a key came to its end.
@@ -47,11 +57,11 @@ struct Gone {
     violent: bool,
 }
 
-/// The keys of locks by their create revisions, and when each was gone.
-fn keys(evidence: &Evidence<'_>) -> BTreeMap<(PlanName, u64), Option<Gone>> {
+/// The keys of locks by their create revisions. There is one lock in each plan.
+fn keys(evidence: &Evidence<'_>) -> BTreeMap<(PlanName, u64), Life> {
     let revoked = lock(&evidence.world.revoked);
-    let mut keys = BTreeMap::new();
-    let mut present: BTreeMap<(PlanName, LeaseId), u64> = BTreeMap::new();
+    let mut keys: BTreeMap<(PlanName, u64), Life> = BTreeMap::new();
+    let mut lines: BTreeMap<PlanName, BTreeMap<LeaseId, u64>> = BTreeMap::new();
     let (sets, times) = (evidence.world.history.sets(), evidence.world.history.times());
     for (set, at) in sets.iter().zip(times) {
         let deleted = set.changes.iter().filter_map(|change| match (&change.key, &change.entry) {
@@ -61,16 +71,17 @@ fn keys(evidence: &Evidence<'_>) -> BTreeMap<(PlanName, u64), Option<Gone>> {
         let deleted: BTreeSet<&PlanName> = deleted.collect();
         for change in &set.changes {
             let Key::Plan(plan, PlanKey::Lock(_, lease)) = &change.key else { continue };
+            let line = lines.entry(plan.clone()).or_default();
             match &change.entry {
-                Some(entry) => {
-                    present.insert((plan.clone(), *lease), entry.created.get());
-                    keys.entry((plan.clone(), entry.created.get())).or_insert(None);
-                }
+                Some(entry) => drop(line.insert(*lease, entry.created.get())),
                 None => {
-                    let Some(created) = present.remove(&(plan.clone(), *lease)) else { continue };
+                    let Some(created) = line.remove(lease) else { continue };
                     let violent = deleted.contains(plan) || revoked.contains(&lease.to_wire());
-                    keys.insert((plan.clone(), created), Some(Gone { at, violent }));
+                    keys.entry((plan.clone(), created)).or_default().gone = Some(Gone { at, violent });
                 }
+            }
+            if let Some(first) = line.values().min() {
+                keys.entry((plan.clone(), *first)).or_default().first.get_or_insert(at);
             }
         }
     }
