@@ -9,7 +9,7 @@ use std::time::Duration;
 use planlease_core::{
     BootTime, FencingToken, LeaseId, LockName, PlanName, Revision, TermNumber,
     keys::{Key, PlanKey},
-    session::{LossReason, Status},
+    session::LossReason,
     term::{Line, Standing},
 };
 use tokio::sync::watch;
@@ -18,7 +18,7 @@ use crate::{
     coordinator::{Coordinator, line_of},
     error::Error,
     etcd::{Branch, Compare, Op, Reply, Row, Transaction},
-    ownership::{Abandoned, Holder, Loss, Pace},
+    ownership::{self, Abandoned, Holder, Loss, Pace},
     session::{Held, Seat, Session},
     vigil::{Gone, gone},
 };
@@ -152,30 +152,19 @@ impl Lock {
     /// with tokens of ownerships.
     #[must_use]
     pub fn token(&self) -> FencingToken {
-        let number = TermNumber(u64::try_from(self.revision.to_wire()).unwrap_or_default());
-        FencingToken { generation: self.session().coordinator().generation(), term: number }
+        let generation = self.session().coordinator().generation();
+        FencingToken { generation, term: TermNumber(self.revision.get()) }
     }
 
     /// Until when to believe in it: the session's deadline. `None` if it is lost.
     #[must_use]
     pub fn deadline(&self) -> Option<BootTime> {
-        match (self.session().status(), self.gone.borrow().is_some()) {
-            (Status::Live { deadline }, false) => Some(deadline),
-            _ => None,
-        }
+        ownership::deadline(self.session(), &self.gone)
     }
 
     /// Waits until it is lost, and says why. Everything that was done under it has to stop then. Cancel safe.
     pub async fn lost(&self) -> Loss {
-        let mut key = self.gone.clone();
-        tokio::select! {
-            biased; // The deadline is the promise; it goes first.
-            reason = self.session().lost() => Loss::Session(reason),
-            end = gone(&mut key) => match end {
-                Ok(_) => Loss::KeyGone,
-                Err(_) => Loss::Session(self.session().lost().await),
-            },
-        }
+        ownership::lost(self.session(), &self.gone).await
     }
 
     /// Lets go: the next one in line has it at once. One transaction.

@@ -91,6 +91,27 @@ impl std::fmt::Display for Loss {
     }
 }
 
+/// Until when to believe in a right that hangs on a session and on a key; `None` if it is over.
+pub(crate) fn deadline(session: &Session, key: &watch::Receiver<Gone>) -> Option<BootTime> {
+    match (session.status(), key.borrow().is_some()) {
+        (Status::Live { deadline }, false) => Some(deadline),
+        _ => None,
+    }
+}
+
+/// Waits until such a right is over, and says why.
+pub(crate) async fn lost(session: &Session, key: &watch::Receiver<Gone>) -> Loss {
+    let mut key = key.clone();
+    tokio::select! {
+        biased; // The deadline is the promise; it goes first.
+        reason = session.lost() => Loss::Session(reason),
+        end = gone(&mut key) => match end {
+            Ok(_) => Loss::KeyGone,
+            Err(_) => Loss::Session(session.lost().await),
+        },
+    }
+}
+
 /// The exclusive, time-bounded right to one plan.
 ///
 /// Dropping it releases it, by the session's own task; [`Ownership::release`] waits for that and says how it went.
@@ -169,23 +190,12 @@ impl Ownership {
     /// Until when to believe in it: the session's deadline. `None` if it is over.
     #[must_use]
     pub fn deadline(&self) -> Option<BootTime> {
-        match (self.session.status(), self.gone.borrow().is_some()) {
-            (Status::Live { deadline }, false) => Some(deadline),
-            _ => None,
-        }
+        deadline(&self.session, &self.gone)
     }
 
     /// Waits until it is over, and says why. Everything that was done by its right has to stop then. Cancel safe.
     pub async fn lost(&self) -> Loss {
-        let mut key = self.gone.clone();
-        tokio::select! {
-            biased; // The deadline is the promise; it goes first.
-            reason = self.session.lost() => Loss::Session(reason),
-            end = gone(&mut key) => match end {
-                Ok(_) => Loss::KeyGone,
-                Err(_) => Loss::Session(self.session.lost().await),
-            },
-        }
+        lost(&self.session, &self.gone).await
     }
 
     /// How the term ended, as the successor or an operator wrote it. For people; one read.
