@@ -329,6 +329,7 @@ impl Audit {
                 | PlanKey::Close
                 | PlanKey::PastTerm(_)
                 | PlanKey::Findings(_)
+                | PlanKey::Late(_)
                 | PlanKey::Lock(..),
                 _,
             ) => {}

@@ -14,6 +14,7 @@
 //! {root}/v1/{namespace}/plans/{plan}/terms/{number}
 //! {root}/v1/{namespace}/plans/{plan}/tasks/{task}
 //! {root}/v1/{namespace}/plans/{plan}/findings/{task}
+//! {root}/v1/{namespace}/plans/{plan}/late/{task}
 //! {root}/v1/{namespace}/worktrees/{host}/{name}               outlives who made it
 //! ```
 //!
@@ -73,6 +74,8 @@ pub enum PlanKey {
     Task(TaskId),
     /// A task's output.
     Findings(TaskId),
+    /// A task's results that came too late.
+    Late(TaskId),
 }
 
 /// A range of keys `[start, end)`.
@@ -157,6 +160,12 @@ impl Layout {
     #[must_use]
     pub fn findings(&self, plan: &PlanName) -> KeyRange {
         KeyRange::prefix(&self.below(plan, "findings/"))
+    }
+
+    /// The late results of all tasks of a plan.
+    #[must_use]
+    pub fn late(&self, plan: &PlanName) -> KeyRange {
+        KeyRange::prefix(&self.below(plan, "late/"))
     }
 
     /// What halts a plan.
@@ -246,6 +255,7 @@ impl Layout {
                     ("terms", Some(number)) => PlanKey::PastTerm(TermNumber(number.parse().ok()?)),
                     ("tasks", Some(task)) => PlanKey::Task(TaskId::new(decode(task)?).ok()?),
                     ("findings", Some(task)) => PlanKey::Findings(TaskId::new(decode(task)?).ok()?),
+                    ("late", Some(task)) => PlanKey::Late(TaskId::new(decode(task)?).ok()?),
                     _ => return None,
                 };
                 Key::Plan(plan, key)
@@ -278,6 +288,7 @@ fn plan_key(key: &PlanKey) -> String {
         PlanKey::PastTerm(number) => format!("terms/{:012}", number.0),
         PlanKey::Task(task) => format!("tasks/{}", encode(task.as_str())),
         PlanKey::Findings(task) => format!("findings/{}", encode(task.as_str())),
+        PlanKey::Late(task) => format!("late/{}", encode(task.as_str())),
     }
 }
 
@@ -336,7 +347,7 @@ mod tests {
                 PlanKey::Spec, PlanKey::SpecPart(3), PlanKey::Import, PlanKey::Pause, PlanKey::Close, PlanKey::Term,
                 PlanKey::Owner(LeaseId::from_wire(n).unwrap()),
                 PlanKey::Lock(LockName::new(plan.as_str()).unwrap(), LeaseId::from_wire(n).unwrap()), PlanKey::PastTerm(TermNumber(n.unsigned_abs())),
-                PlanKey::Task(task.clone()), PlanKey::Findings(task),
+                PlanKey::Task(task.clone()), PlanKey::Findings(task.clone()), PlanKey::Late(task),
             ] {
                 let key = Key::Plan(plan.clone(), key);
                 let bytes = layout().key(&key);

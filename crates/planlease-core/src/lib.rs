@@ -28,6 +28,7 @@ pub mod fence;
 pub mod graph;
 mod id;
 pub mod keys;
+pub mod late;
 pub mod order;
 pub mod orphan;
 pub mod overdue;

@@ -228,7 +228,10 @@ impl Parts {
             (PlanKey::SpecPart(n), Some(entry)) => {
                 self.spec.insert(*n, entry.value.clone());
             }
-            (PlanKey::Spec | PlanKey::Import | PlanKey::PastTerm(_) | PlanKey::Lock(..), _) => {}
+            (
+                PlanKey::Spec | PlanKey::Import | PlanKey::PastTerm(_) | PlanKey::Late(_) | PlanKey::Lock(..),
+                _,
+            ) => {}
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use planlease_core::{
     change::Entry,
     codec,
     keys::{Key, PlanKey},
+    late::Refuser,
     record::{FindingsRecord, Guard, HaltRecord, Role, TaskRecord, Writer},
     transition::{self, Change, Write},
 };
@@ -187,8 +188,11 @@ impl Authority {
     /// change is about; `None` for whichever is present. To start a task, the plan is read first: what it depends on has to be
     /// done. [`Authority::start`] saves that to whoever has the plan.
     ///
+    /// A result (complete, fail) that is refused because its attempt or its right is over is kept, for people to see, if that
+    /// takes no longer than two seconds: [`Coordinator::late_results`].
+    ///
     /// # Errors
-    /// [`Error::SessionLost`] if the session under the right is over (nothing is sent then), and what proves that nothing
+    /// [`Error::SessionLost`] if the session under the right is over (the update is not sent then), and what proves that nothing
     /// was done: [`Error::Unreachable`], [`Error::PermissionDenied`], …. A lost answer is not an error but
     /// [`Outcome::Unknown`].
     ///
@@ -203,7 +207,16 @@ impl Authority {
         if *change == Change::Start {
             return self.start_seen(seen).await;
         }
-        self.update_with(seen, attempt, change, &[]).await
+        let outcome = self.update_with(seen, attempt, change, &[]).await;
+        let refuser = match &outcome {
+            Ok(Outcome::Refused(Refused::RightGone)) | Err(Error::SessionLost(_)) => Refuser::RightGone,
+            Ok(Outcome::Refused(Refused::NotAllowed(refusal, present))) => {
+                Refuser::Table(refusal, &present.record)
+            }
+            _ => return outcome,
+        };
+        self.keep_late(&seen.id, change, &self.write(attempt), refuser).await;
+        outcome
     }
 
     /// Starts a task whose record is still the one that was seen.
@@ -489,6 +502,16 @@ impl Authority {
         self.judge(seen, &next, entry, right, reply.uncertain).await
     }
 
+    /// Everything about the next write but what it changes.
+    fn write(&self, attempt: Option<u32>) -> Write {
+        Write {
+            writer: self.writer.clone(),
+            attempt,
+            at: self.coordinator.clock().wall(),
+            op_id: self.coordinator.etcd().random().uuid(),
+        }
+    }
+
     /// The update as a transaction without the guard, which is added once for all that travel together.
     fn plan_update(
         &self,
@@ -498,13 +521,7 @@ impl Authority {
         requires: &[Compare],
     ) -> Result<Planned, Error> {
         let layout = self.coordinator.layout();
-        let write = Write {
-            writer: self.writer.clone(),
-            attempt,
-            at: self.coordinator.clock().wall(),
-            op_id: self.coordinator.etcd().random().uuid(),
-        };
-        let next = match transition::apply(&seen.record, change, &write) {
+        let next = match transition::apply(&seen.record, change, &self.write(attempt)) {
             Ok(next) => next,
             Err(refusal) => {
                 return Ok(Planned::Refused(Refused::NotAllowed(refusal, Box::new(seen.clone()))));

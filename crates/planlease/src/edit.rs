@@ -23,8 +23,8 @@ use crate::{
 /// How often it is tried while the plan changes.
 const TRIES: usize = 64;
 
-/// The most tasks that one edit adds and removes: etcd takes 128 compares in one transaction.
-pub const MAX_EDITED: usize = 60;
+/// The most tasks that one edit adds and removes: etcd takes 128 operations in one transaction, and a task that goes takes three.
+pub const MAX_EDITED: usize = 40;
 
 /// What an edit came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +83,9 @@ impl Coordinator {
             let record = key(PlanKey::Task(task.clone()));
             let seen = view.tasks.get(task).map(|task| task.revision);
             when.push(Compare::Modified(record.clone(), seen));
-            then.extend([Op::Delete(record), Op::Delete(key(PlanKey::Findings(task.clone())))]);
+            let of_it = [PlanKey::Findings(task.clone()), PlanKey::Late(task.clone())];
+            then.push(Op::Delete(record));
+            then.extend(of_it.map(|of_it| Op::Delete(key(of_it))));
         }
         for task in &edit.added {
             let writer = Writer { who: importer(), role: Role::Operator, term: None, guard: Guard::Import };

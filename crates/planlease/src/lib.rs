@@ -46,6 +46,7 @@ mod error;
 mod etcd;
 mod feed;
 mod halt;
+mod late;
 pub mod local;
 mod lock;
 mod operator;

@@ -245,7 +245,11 @@ impl Coordinator {
                 }
                 PlanKey::Pause => parts.pause = Some(entry),
                 PlanKey::Close => parts.close = Some(entry),
-                PlanKey::Import | PlanKey::PastTerm(_) | PlanKey::Findings(_) | PlanKey::Lock(..) => {}
+                PlanKey::Import
+                | PlanKey::PastTerm(_)
+                | PlanKey::Findings(_)
+                | PlanKey::Late(_)
+                | PlanKey::Lock(..) => {}
             }
         }
         let mut plans = Vec::new();
@@ -287,6 +291,7 @@ impl Coordinator {
             layout.spec(plan),
             layout.tasks(plan),
             layout.findings(plan),
+            layout.late(plan),
             layout.past_terms(plan),
             layout.halts(plan),
             layout.locks(plan),
@@ -523,6 +528,7 @@ impl<'a> Import<'a> {
                     Op::DeleteRange(layout.spec(self.plan)),
                     Op::DeleteRange(layout.tasks(self.plan)),
                     Op::DeleteRange(layout.findings(self.plan)),
+                    Op::DeleteRange(layout.late(self.plan)),
                     Op::PutLeased(mark.clone(), self.mark_record()?, lease),
                 ])
                 .otherwise([Op::Get(spec), Op::Get(mark)]);

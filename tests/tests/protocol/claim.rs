@@ -145,5 +145,15 @@ async fn a_late_result_of_a_lost_attempt_is_refused(fixture: Fixture) {
     })
     .await
     .unwrap();
+    // Both were kept, once each, however often they are told.
+    let again = owner.authority().update(&new, Some(1), &Change::Complete(None)).await.unwrap();
+    assert!(matches!(again, Outcome::Refused(Refused::NotAllowed(..))), "{again:?}");
+    let kept = coordinator.late_results(&plan(), &id("1.1")).await.unwrap();
+    let told: Vec<_> = kept.iter().map(|late| (late.by.as_str(), late.attempt, late.status)).collect();
+    assert_eq!(told, [("first", Some(1), TaskStatus::Completed), ("owner", Some(1), TaskStatus::Completed)]);
+    // They go with the plan.
+    owner.release().await.unwrap();
+    coordinator.delete_plan(&plan()).await.unwrap();
+    assert_eq!(coordinator.late_results(&plan(), &id("1.1")).await.unwrap(), []);
     audit(&fixture).await;
 }

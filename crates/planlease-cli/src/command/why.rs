@@ -32,7 +32,8 @@ impl WhyArgs {
         let view = coordinator.plan(&plan).await?;
         match task {
             Some(task) => {
-                let Some(shown) = WhyTask::new(&view, &task) else {
+                let late = coordinator.late_results(&plan, &task).await?;
+                let Some(shown) = WhyTask::new(&view, &task, &late) else {
                     return Err(Failure::new(Exit::NoSuchTask, format!("{plan} has no task {task}"))
                         .remedy(format!("`planlease task list {plan}` lists them.")));
                 };

@@ -6,6 +6,7 @@ use planlease::{PlanView, TaskView, WorktreeView};
 use planlease_core::{
     Generation, HostName, LeaseId, OrchestratorId, PlanName, Revision, TaskId, WallTime, WorktreeName,
     graph::Graph,
+    late::{LateResult, Refuser},
     record::{
         CandidateRecord, Guard, Halt, HaltRecord, Role, TaskRecord, WorktreeRecord, WorktreeState, Writer,
     },
@@ -53,6 +54,13 @@ fn successor(candidate: &Candidate) -> Successor {
         lease: candidate.lease,
         guard: Some(candidate.joined),
     }
+}
+
+/// What the first owner's command said of an attempt that was over.
+pub(super) fn late() -> LateResult {
+    let change = Change::Complete(Some("tagged as well".into()));
+    let write = Write { attempt: Some(1), ..write(60) };
+    LateResult::of(&change, &write, Refuser::RightGone).unwrap()
 }
 
 fn write(seconds_ago: i64) -> Write {

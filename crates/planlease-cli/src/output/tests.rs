@@ -8,7 +8,7 @@ use planlease_core::{
 };
 
 use super::{
-    fixture::{NOW, line, paused, plan, worktree},
+    fixture::{NOW, late, line, paused, plan, worktree},
     *,
 };
 
@@ -102,11 +102,12 @@ fn why_a_plan_and_its_tasks_are_where_they_are() {
     let mut text =
         shown(Format::Table, &WhyPlan::new(&plan, &[])) + &shown(Format::Json, &WhyPlan::new(&plan, &[]));
     for task in plan.tasks.keys() {
-        let why = WhyTask::new(&plan, task).unwrap();
+        let late = if task.as_str() == "1.1" { vec![late()] } else { Vec::new() };
+        let why = WhyTask::new(&plan, task, &late).unwrap();
         text += &format!("----\n{}{}", shown(Format::Table, &why), shown(Format::Jsonl, &why));
     }
     insta::assert_snapshot!(text);
-    assert!(WhyTask::new(&plan, &TaskId::new("none").unwrap()).is_none());
+    assert!(WhyTask::new(&plan, &TaskId::new("none").unwrap(), &[]).is_none());
 }
 
 #[test]
@@ -143,7 +144,7 @@ fn why_a_plan_that_is_halted_does_not_go_on() {
     let plan = paused();
     let mut text = shown(Format::Table, &WhyPlan::new(&plan, &[]));
     for task in plan.tasks.keys() {
-        text += &format!("----\n{}", shown(Format::Table, &WhyTask::new(&plan, task).unwrap()));
+        text += &format!("----\n{}", shown(Format::Table, &WhyTask::new(&plan, task, &[]).unwrap()));
     }
     insta::assert_snapshot!(text);
 }

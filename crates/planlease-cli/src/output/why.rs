@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use planlease::{PlanView, core::WallTime};
 use planlease_core::{
     PlanName, Revision, Summary, TaskId,
+    late::LateResult,
     record::{HaltRecord, TRANSITIONS_KEPT, TermRecord, TransitionRecord},
     standing::{Standing, standing},
     transition::TaskStatus,
@@ -31,6 +32,8 @@ pub(crate) struct WhyTask {
     waits: Vec<Waits>,
     /// What happened to it, oldest first; at most the last 16 changes.
     history: Vec<Step>,
+    /// Results that came too late and changed nothing, oldest first; at most the last 16.
+    late: Vec<Late>,
     /// What is the case now, as a sentence.
     now: String,
     /// What happens next, or what somebody has to do.
@@ -46,6 +49,35 @@ struct Step {
     by: String,
     term: Option<u64>,
     why: Option<String>,
+}
+
+/// A result that was refused: its attempt was over, or the right to tell it.
+#[derive(Debug, Serialize)]
+struct Late {
+    at: Time,
+    attempt: Option<u32>,
+    /// What the task would have become.
+    status: TaskStatus,
+    by: String,
+    term: Option<u64>,
+    /// Its notes, or its error.
+    said: Option<String>,
+    /// Why it was refused.
+    refused: String,
+}
+
+impl Late {
+    fn of(late: &LateResult) -> Self {
+        Self {
+            at: late.at.into(),
+            attempt: late.attempt,
+            status: late.status,
+            by: late.by.clone(),
+            term: late.term.map(|term| term.0),
+            said: late.said.clone(),
+            refused: late.refused.clone(),
+        }
+    }
 }
 
 impl Step {
@@ -64,7 +96,7 @@ impl Step {
 
 impl WhyTask {
     /// `None` if the plan has no such task.
-    pub(crate) fn new(view: &PlanView, id: &TaskId) -> Option<Self> {
+    pub(crate) fn new(view: &PlanView, id: &TaskId, late: &[LateResult]) -> Option<Self> {
         let (task, spec) = (view.tasks.get(id)?, view.spec.task(id)?);
         let record = &task.record;
         let policy = view.spec.policy_of(spec);
@@ -138,6 +170,7 @@ impl WhyTask {
             rule,
             waits,
             history: record.transitions.iter().map(Step::of).collect(),
+            late: late.iter().map(Late::of).collect(),
             now,
             next,
         })
@@ -166,6 +199,22 @@ impl Document for WhyTask {
         }
         if self.history.is_empty() {
             text.push_str("  nothing has happened to it yet\n");
+        }
+        if !self.late.is_empty() {
+            text.push_str("\ncame too late, and changed nothing:\n");
+        }
+        for late in &self.late {
+            let attempt = late.attempt.map(|attempt| format!(", attempt {attempt}")).unwrap_or_default();
+            let term = late.term.map(|term| format!(", term {term}")).unwrap_or_default();
+            let said = late.said.as_deref().map(|said| format!(": {}", plain(said))).unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "  {}  {}{attempt}, by {}{term}{said} ({})",
+                late.at.rfc_3339(),
+                words(late.status),
+                plain(&late.by),
+                plain(&late.refused)
+            );
         }
         let _ = write!(text, "\n{}\n{}", self.now, self.next);
         text

@@ -113,7 +113,11 @@ impl Store {
             Key::Store | Key::Worktree(..) => None,
             Key::Orchestrator(_) => Some((key, *created)),
             Key::Plan(plan, part) if is_there(plan) => match part {
-                PlanKey::SpecPart(_) | PlanKey::Import | PlanKey::Lock(..) | PlanKey::PastTerm(_) => None,
+                PlanKey::SpecPart(_)
+                | PlanKey::Import
+                | PlanKey::Late(_)
+                | PlanKey::Lock(..)
+                | PlanKey::PastTerm(_) => None,
                 PlanKey::Owner(_) => Some((key, *created)),
                 PlanKey::Spec
                 | PlanKey::Term

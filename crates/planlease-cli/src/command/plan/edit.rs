@@ -25,7 +25,7 @@ pub(crate) struct DiffArgs {
 
 /// Makes a plan as its file says now, in one transaction, while it is executed: new tasks are added, and pending ones that are
 /// not in the file any more are removed. A task that has begun is never removed, nor what it depends on; one that has ended
-/// is not done again, however it is defined now. At most 60 tasks are added and removed at once.
+/// is not done again, however it is defined now. At most 40 tasks are added and removed at once.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease plan update docs/release.md --dry-run\n  planlease plan update docs/release.md"
