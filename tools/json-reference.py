@@ -3,7 +3,7 @@
 
     python3 tools/json-reference.py > docs/json.md
 
-The types are those of crates/planlease-cli/src/output and of the run reports; their doc comments are the descriptions.
+The types are those of crates/planlease-documents, of the settings and of the run reports; their doc comments are the descriptions.
 """
 
 import re
@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = sorted((ROOT / "crates/planlease-cli/src/output").rglob("*.rs")) + [
-    ROOT / "crates/planlease-cli/src/output.rs",
+SOURCES = sorted((ROOT / "crates/planlease-documents/src").rglob("*.rs")) + [
+    ROOT / "crates/planlease-cli/src/output/settings.rs",
     ROOT / "crates/planlease-core/src/deeds.rs",
     ROOT / "crates/planlease-core/src/summary.rs",
     ROOT / "crates/planlease-core/src/standing.rs",
@@ -173,7 +173,7 @@ def main():
     print("whole document). Each names its schema first, `\"schema\": \"planlease.status.v1\"`. Within a version fields may be")
     print("added, and nothing else changes; whatever else has to change gets another version. Fields that are `null` are there.")
     print("Times are text in RFC 3339, in UTC; durations are in seconds. Examples of all are the snapshots in")
-    print("[`crates/planlease-cli/src`](../crates/planlease-cli/src/output/snapshots).\n")
+    print("[`crates/planlease-documents`](../crates/planlease-documents/src/snapshots).\n")
     for schema, name, path, line in sorted(schemas):
         writer = Writer(types)
         one = writer.find(name, path)

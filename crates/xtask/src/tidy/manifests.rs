@@ -8,7 +8,7 @@ use super::Finding;
 ///
 /// An arrow points down in this list; nothing points up. `planlease-embedded` is missing on the right-hand
 /// side on purpose: it stands for etcd, and the coordinator must not be able to tell the difference.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("planlease-core", &[]),
     ("planlease-embedded", &[]),
     ("xtask", &[]),
@@ -16,8 +16,15 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("planlease", &["planlease-core"]),
     ("planlease-watcher", &["planlease", "planlease-core"]),
     ("planlease-orchestrator", &["planlease", "planlease-core"]),
-    ("planlease-sidecar", &["planlease-watcher", "planlease", "planlease-core"]),
     ("planlease-worktree", &[]),
+    (
+        "planlease-documents",
+        &["planlease-watcher", "planlease", "planlease-core", "planlease-formats", "planlease-worktree"],
+    ),
+    (
+        "planlease-sidecar",
+        &["planlease-documents", "planlease-formats", "planlease-watcher", "planlease", "planlease-core"],
+    ),
     ("planlease-cli", &["*"]),
     ("planlease-model", &["planlease-core"]),
     ("planlease-oracle", &["planlease", "planlease-core"]),

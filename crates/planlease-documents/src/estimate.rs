@@ -1,0 +1,117 @@
+//! `estimate`: how long a plan may still take.
+
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+
+use planlease::{PlanView, core::WallTime};
+use planlease_core::{
+    PlanName, Revision, TaskId,
+    estimate::{Estimate, Known, estimate},
+    record::TaskRecord,
+    spec::TaskSpec,
+    standing::may_be_retried,
+    transition::TaskStatus,
+};
+use serde::Serialize;
+
+use super::Document;
+use crate::time::short;
+
+/// See the module.
+#[derive(Debug, Serialize)]
+pub struct EstimateShown {
+    plan: PlanName,
+    revision: Revision,
+    /// How many tasks are to be done.
+    tasks: usize,
+    jobs: u16,
+    /// How long it takes with so many jobs.
+    remaining_s: f64,
+    /// How long the critical path takes.
+    critical_s: f64,
+    critical_path: Vec<TaskId>,
+    /// How long all of it takes, one after the other.
+    work_s: f64,
+    /// How many jobs are busy on average if there are enough of them.
+    parallelism: f64,
+    /// The mean of the plan's completed tasks.
+    mean_s: Option<f64>,
+    /// What a task counts for as long as none is completed.
+    guess_s: Option<f64>,
+    /// What cannot be done before a person has looked at it.
+    stuck: Vec<TaskId>,
+}
+
+impl EstimateShown {
+    /// Of a plan with so many jobs, if a task that was never measured takes as long as guessed.
+    #[must_use]
+    pub fn new(view: &PlanView, jobs: u16, guess: Duration, now: WallTime) -> Self {
+        let specs: BTreeMap<&TaskId, &TaskSpec> =
+            view.spec.tasks.iter().map(|task| (&task.id, task)).collect();
+        let known = |task: &TaskId| {
+            let record = &view.tasks.get(task)?.record;
+            let stuck = record.parked.is_some()
+                || record.status == TaskStatus::Failed
+                    && !specs
+                        .get(task)
+                        .is_some_and(|spec| may_be_retried(record, &view.spec.policy_of(spec)));
+            Some(Known { status: record.status, took: took(record, now), stuck })
+        };
+        let found: Estimate = estimate(&view.graph, known, jobs.into(), guess);
+        Self {
+            plan: view.name.clone(),
+            revision: view.revision,
+            tasks: found.tasks,
+            jobs,
+            remaining_s: found.with_jobs.as_secs_f64(),
+            critical_s: found.critical.as_secs_f64(),
+            work_s: found.work.as_secs_f64(),
+            parallelism: (found.parallelism() * 100.0).round() / 100.0,
+            mean_s: found.mean.map(|mean| mean.as_secs_f64()),
+            guess_s: found.mean.is_none().then_some(guess.as_secs_f64()),
+            critical_path: found.critical_path,
+            stuck: found.stuck,
+        }
+    }
+}
+
+fn took(record: &TaskRecord, now: WallTime) -> Option<Duration> {
+    let end = if record.status == TaskStatus::InProgress { Some(now) } else { record.ended_at };
+    Some(record.started_at?.until(end?))
+}
+
+impl Document for EstimateShown {
+    const SCHEMA: Option<&'static str> = Some("planlease.estimate.v1");
+
+    fn table(&self, _now: WallTime) -> String {
+        let time = |secs: f64| short(Duration::try_from_secs_f64(secs).unwrap_or_default());
+        let names = |tasks: &[TaskId]| tasks.iter().map(TaskId::as_str).collect::<Vec<_>>().join(" → ");
+        let mut text = String::new();
+        let mut line = |name: &str, value: String| {
+            let _ = writeln!(text, "{name:<14}{value}");
+        };
+        line("to do", format!("{} tasks, {} one after the other", self.tasks, time(self.work_s)));
+        let jobs = if self.jobs == 1 { "1 job".to_owned() } else { format!("{} jobs", self.jobs) };
+        line("remaining", format!("{} with {jobs}", time(self.remaining_s)));
+        line("at the least", format!("{}, however many jobs there are", time(self.critical_s)));
+        line("parallelism", format!("{:.1}", self.parallelism));
+        if !self.critical_path.is_empty() {
+            line("critical path", names(&self.critical_path));
+        }
+        match (self.mean_s, self.guess_s) {
+            (Some(mean), _) => {
+                line("a task takes", format!("{}, the mean of those that are done", time(mean)))
+            }
+            (None, guess) => {
+                line("a task takes", format!("{}, as was guessed", time(guess.unwrap_or_default())))
+            }
+        }
+        if !self.stuck.is_empty() {
+            let stuck: Vec<&str> = self.stuck.iter().map(TaskId::as_str).collect();
+            line(
+                "not counted",
+                format!("{}: failed for good, or waiting for one that did", stuck.join(", ")),
+            );
+        }
+        text
+    }
+}

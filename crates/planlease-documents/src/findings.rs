@@ -1,0 +1,117 @@
+//! What tasks have found out: written, shown, listed.
+
+use std::collections::BTreeMap;
+
+use planlease::core::WallTime;
+use planlease_core::{PlanName, TaskId, record::FindingsRecord};
+use serde::Serialize;
+
+use super::{Cell, Document, Table, each, plain};
+
+/// `findings write`.
+#[derive(Debug, Serialize)]
+pub struct FindingsWritten {
+    /// The plan.
+    pub plan: PlanName,
+    /// The task.
+    pub task: TaskId,
+    /// The attempt that they are of.
+    pub attempt: u32,
+    /// How long they are.
+    pub bytes: usize,
+    /// Where the whole of them is, if it is elsewhere.
+    pub reference: Option<String>,
+}
+
+impl Document for FindingsWritten {
+    const SCHEMA: Option<&'static str> = Some("planlease.findings_written.v1");
+
+    fn table(&self, _now: WallTime) -> String {
+        let Self { plan, task, attempt, bytes, reference } = self;
+        let at = reference.as_ref().map_or_else(String::new, |at| format!(", kept at {}", plain(at)));
+        format!("stored the findings of {plan} {task} (attempt {attempt}): {bytes} bytes{at}\n")
+    }
+}
+
+/// `findings read`.
+#[derive(Debug, Serialize)]
+pub struct FindingsShown {
+    plan: PlanName,
+    #[serde(flatten)]
+    findings: Listed,
+    text: String,
+}
+
+impl FindingsShown {
+    /// Of a task.
+    #[must_use]
+    pub fn new(plan: PlanName, task: TaskId, found: FindingsRecord) -> Self {
+        Self { plan, findings: Listed::new(task, &found), text: found.text }
+    }
+}
+
+impl Document for FindingsShown {
+    const SCHEMA: Option<&'static str> = Some("planlease.findings.v1");
+
+    fn table(&self, _now: WallTime) -> String {
+        self.text.clone()
+    }
+}
+
+/// `findings list`.
+#[derive(Debug, Serialize)]
+pub struct FindingsList {
+    plan: PlanName,
+    findings: Vec<Listed>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    /// The task, or the name under which an import has kept it.
+    task: TaskId,
+    attempt: u32,
+    /// How long it was before it was cut.
+    bytes: u64,
+    /// Whether its middle is left out.
+    cut: bool,
+    /// Where the whole of it is, if it is kept elsewhere.
+    reference: Option<String>,
+}
+
+impl Listed {
+    fn new(task: TaskId, found: &FindingsRecord) -> Self {
+        let kept = u64::try_from(found.text.len()).unwrap_or(u64::MAX);
+        let reference = found.reference.clone();
+        Self { task, attempt: found.attempt, bytes: found.bytes, cut: kept < found.bytes, reference }
+    }
+}
+
+impl FindingsList {
+    /// Of all tasks that have some.
+    #[must_use]
+    pub fn new(plan: PlanName, found: BTreeMap<TaskId, FindingsRecord>) -> Self {
+        let findings = found.into_iter().map(|(task, found)| Listed::new(task, &found));
+        Self { plan, findings: findings.collect() }
+    }
+}
+
+impl Document for FindingsList {
+    const SCHEMA: Option<&'static str> = Some("planlease.findings_list.v1");
+
+    fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
+        each("planlease.findings_listed.v1", &self.findings)
+    }
+
+    fn table(&self, _now: WallTime) -> String {
+        let mut table = Table::new(["TASK", "ATTEMPT", "BYTES", "KEPT AT"]);
+        for found in &self.findings {
+            table.row([
+                Cell::from(&found.task),
+                found.attempt.into(),
+                (if found.cut { format!("{} (cut)", found.bytes) } else { found.bytes.to_string() }).into(),
+                Cell::text(found.reference.as_deref().unwrap_or("-")),
+            ]);
+        }
+        table.render("no findings")
+    }
+}

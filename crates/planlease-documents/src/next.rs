@@ -1,0 +1,180 @@
+//! `next`: what may start now, and what the others wait for.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use planlease::{PlanView, core::WallTime};
+use planlease_core::{
+    PlanName, Revision, TaskId,
+    order::{Wait, Why},
+    spec::TaskSpec,
+    standing::{Standing, standing},
+    transition::TaskStatus,
+};
+use serde::Serialize;
+
+use super::{Cell, Document, Table, halt::HaltedBy, plain};
+
+/// See the module.
+#[derive(Debug, Serialize)]
+pub struct NextTasks {
+    plan: PlanName,
+    revision: Revision,
+    /// What keeps them all from being started.
+    halted: Option<HaltedBy>,
+    /// In the order in which they are handed out.
+    ready: Vec<Ready>,
+    /// How many are ready, also those that were not asked for.
+    ready_total: usize,
+    blocked: Vec<Blocked>,
+    in_progress: Vec<TaskId>,
+    /// What a person has to look at.
+    held: Vec<Held>,
+}
+
+#[derive(Debug, Serialize)]
+struct Ready {
+    task: TaskId,
+    phase: Option<String>,
+    description: String,
+    priority: i32,
+    labels: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Blocked {
+    task: TaskId,
+    waits: Vec<Waits>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Waits {
+    pub(super) on: TaskId,
+    pub(super) why: Why,
+    /// Where that one stands.
+    pub(super) status: Option<TaskStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct Held {
+    task: TaskId,
+    /// `parked`, `exhausted` or `retryable`.
+    state: &'static str,
+    why: Option<String>,
+}
+
+impl NextTasks {
+    /// The first so many ready tasks with these labels, and what the others wait for.
+    pub fn new(view: &PlanView, count: usize, labels: &[String]) -> Self {
+        let specs: BTreeMap<&TaskId, &TaskSpec> =
+            view.spec.tasks.iter().map(|task| (&task.id, task)).collect();
+        let asked_for = |task: &&TaskId| {
+            specs.get(task).is_some_and(|spec| labels.iter().all(|label| spec.labels.contains(label)))
+        };
+        let ready: Vec<&TaskId> = view.ready().filter(asked_for).collect();
+        let shown = ready.iter().take(count).filter_map(|task| specs.get(task)).map(|spec| Ready {
+            task: spec.id.clone(),
+            phase: spec.phase.clone(),
+            description: spec.description.clone(),
+            priority: spec.priority,
+            labels: spec.labels.iter().cloned().collect(),
+        });
+        let mut next = Self {
+            plan: view.name.clone(),
+            revision: view.revision,
+            halted: view.halt().map(HaltedBy::of),
+            ready: shown.collect(),
+            ready_total: ready.len(),
+            blocked: Vec::new(),
+            in_progress: Vec::new(),
+            held: Vec::new(),
+        };
+        for (task, spec) in
+            view.graph.tasks().filter_map(|task| Some((view.tasks.get(task)?, specs.get(task)?)))
+        {
+            let policy = view.spec.policy_of(spec);
+            let id = task.id.clone();
+            let mut hold =
+                |state, why: Option<String>| next.held.push(Held { task: task.id.clone(), state, why });
+            match standing(&task.id, &task.record, &policy, &view.graph, |task| view.status(task)) {
+                Standing::Waits(waits) => next.blocked.push(Blocked { task: id, waits: told(view, &waits) }),
+                Standing::InProgress => next.in_progress.push(id),
+                Standing::Parked(why) => hold("parked", Some(why)),
+                Standing::Exhausted { .. } => hold("exhausted", task.record.error.clone()),
+                Standing::Retryable { .. } => hold("retryable", task.record.error.clone()),
+                Standing::Ready | Standing::Completed | Standing::Skipped => {}
+            }
+        }
+        next
+    }
+}
+
+/// What is waited for, with where that stands.
+pub(super) fn told(view: &PlanView, waits: &[Wait]) -> Vec<Waits> {
+    let told = |wait: &Wait| Waits { on: wait.on.clone(), why: wait.why, status: view.status(&wait.on) };
+    waits.iter().map(told).collect()
+}
+
+/// `1.2 (failed), 1.3 (pending, in sequence)`
+pub(super) fn sentence(waits: &[Waits]) -> String {
+    let words = waits.iter().map(|wait| {
+        let status = wait.status.map_or("missing", TaskStatus::as_str).replace('_', " ");
+        match rule(wait.why) {
+            "" => format!("{} ({status})", wait.on),
+            rule => format!("{} ({status}; {rule})", wait.on),
+        }
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// What makes it wait, where it is not its own dependency.
+pub(super) fn rule(why: Why) -> &'static str {
+    match why {
+        Why::Dependency => "",
+        Why::Sequence => "in sequence",
+        Why::PhaseSequence => "its phase comes first",
+        Why::PipelineStart => "the phase starts then",
+    }
+}
+
+impl Document for NextTasks {
+    const SCHEMA: Option<&'static str> = Some("planlease.next.v1");
+
+    fn table(&self, now: WallTime) -> String {
+        let mut table = Table::new(["READY", "PHASE", "PRIORITY", "LABELS", "DESCRIPTION"]);
+        for task in &self.ready {
+            table.row([
+                Cell::from(&task.task),
+                Cell::text(task.phase.as_deref().unwrap_or("-")),
+                if task.priority == 0 { "-".into() } else { task.priority.into() },
+                Cell::text(task.labels.join(", ")),
+                Cell::text(&task.description),
+            ]);
+        }
+        let halted = self.halted.as_ref().map(|by| format!("{}; nothing is started\n\n", by.sentence(now)));
+        let mut text = halted.unwrap_or_default() + &table.render("nothing is ready");
+        let more = self.ready_total - self.ready.len();
+        if more > 0 {
+            let _ = writeln!(text, "… and {more} more");
+        }
+        if !self.in_progress.is_empty() {
+            let tasks: Vec<&str> = self.in_progress.iter().map(TaskId::as_str).collect();
+            let _ = writeln!(text, "\nin progress: {}", tasks.join(", "));
+        }
+        if !self.blocked.is_empty() {
+            let mut table = Table::new(["BLOCKED", "WAITS FOR"]);
+            for task in &self.blocked {
+                table.row([Cell::from(&task.task), Cell::text(sentence(&task.waits))]);
+            }
+            let _ = write!(text, "\n{}", table.render(""));
+        }
+        if !self.held.is_empty() {
+            let mut table = Table::new(["HELD", "STATE", "WHY"]);
+            for task in &self.held {
+                let why = task.why.as_deref().map(plain).unwrap_or_default();
+                table.row([Cell::from(&task.task), task.state.into(), Cell::text(why)]);
+            }
+            let _ = write!(text, "\n{}", table.render(""));
+        }
+        text
+    }
+}

@@ -1,0 +1,292 @@
+//! Who owns a plan, who waits for it, who owned it before.
+
+use planlease::{PlanView, Released, core::PlanName, core::WallTime};
+use planlease_core::{
+    FencingToken,
+    deeds::Deeds,
+    record::{Ending, TermRecord},
+    term::{Candidate, Line},
+};
+use serde::Serialize;
+
+use super::{Cell, Document, Table, Time, each, plain};
+
+/// The effective owner.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Owner {
+    pub orchestrator: String,
+    pub host: String,
+    pub pid: u32,
+    pub since: Time,
+    pub term: u64,
+    pub token: FencingToken,
+    pub lease: String,
+}
+
+/// Somebody who waits.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Waiting {
+    /// From 1.
+    pub position: usize,
+    pub name: String,
+    pub host: Option<String>,
+    pub since: Option<Time>,
+    pub lease: String,
+}
+
+/// A term that is over, or the present one.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Term {
+    pub term: u64,
+    pub token: FencingToken,
+    pub orchestrator: String,
+    pub host: String,
+    pub since: Time,
+    /// `None` while nobody has said that it ended.
+    pub ended: Option<End>,
+}
+
+/// How a term ended.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct End {
+    pub at: Time,
+    /// `clean`, `handed_over`, `unclean` or `forced`.
+    pub how: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A plan's ownership at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Ownership {
+    /// `None`: nobody, or somebody is about to take over (then somebody waits).
+    pub owner: Option<Owner>,
+    pub waiting: Vec<Waiting>,
+    /// How it was before, if nobody owns the plan.
+    pub last_term: Option<Term>,
+}
+
+impl Ownership {
+    pub(crate) fn of(line: &Line) -> Self {
+        let owner = line.owner().map(|(candidate, term)| owner(candidate, term));
+        let in_line = line.candidates().iter().skip(usize::from(owner.is_some()));
+        let waiting = in_line.zip(1..).map(|(candidate, position)| waiting(candidate, position)).collect();
+        let last_term = line.term.as_ref().filter(|_| owner.is_none()).map(|(_, record)| term(record));
+        Self { owner, waiting, last_term }
+    }
+
+    /// One line: who owns the plan.
+    pub(crate) fn describe(&self, now: WallTime) -> String {
+        match (&self.owner, self.waiting.first(), &self.last_term) {
+            (Some(owner), ..) => format!(
+                "{} on {} (process {}), for {}, token {}",
+                plain(&owner.orchestrator),
+                plain(&owner.host),
+                owner.pid,
+                owner.since.age(now),
+                owner.token
+            ),
+            (None, Some(first), _) => format!("nobody yet; {} is about to take over", plain(&first.name)),
+            (None, None, Some(last)) => format!("nobody; the last one was {}", last.describe(now)),
+            (None, None, None) => "nobody, ever".to_owned(),
+        }
+    }
+}
+
+impl Term {
+    fn describe(&self, now: WallTime) -> String {
+        let how = match &self.ended {
+            None => "whose session expired".to_owned(),
+            Some(end) => format!("{} {} ago", end.describe(), end.at.age(now)),
+        };
+        format!("{}, {how}", plain(&self.orchestrator))
+    }
+}
+
+impl End {
+    fn describe(&self) -> String {
+        let text = |text: &Option<String>| plain(text.as_deref().unwrap_or("somebody"));
+        match self.how {
+            "clean" => "released".to_owned(),
+            "handed_over" => format!("handed over to {}", text(&self.to)),
+            "forced" => format!("forced by {}: {},", text(&self.by), text(&self.reason)),
+            _ => "session expired".to_owned(),
+        }
+    }
+}
+
+fn owner(candidate: &Candidate, term: &TermRecord) -> Owner {
+    Owner {
+        orchestrator: term.owner.orchestrator.to_string(),
+        host: term.owner.host.clone(),
+        pid: term.owner.pid,
+        since: term.since.into(),
+        term: term.number.0,
+        token: term.token(),
+        lease: candidate.lease.to_string(),
+    }
+}
+
+fn waiting(candidate: &Candidate, position: usize) -> Waiting {
+    let record = candidate.record.as_ref();
+    Waiting {
+        position,
+        name: candidate.name(),
+        host: record.map(|record| record.host.clone()),
+        since: record.map(|record| record.since.into()),
+        lease: candidate.lease.to_string(),
+    }
+}
+
+pub(super) fn term(record: &TermRecord) -> Term {
+    Term {
+        term: record.number.0,
+        token: record.token(),
+        orchestrator: record.owner.orchestrator.to_string(),
+        host: record.owner.host.clone(),
+        since: record.since.into(),
+        ended: record.ended.as_ref().map(|end| {
+            let (how, to, by, reason) = match &end.how {
+                Ending::Clean => ("clean", None, None, None),
+                Ending::HandedOver { to } => ("handed_over", Some(to.to_string()), None, None),
+                Ending::Unclean => ("unclean", None, None, None),
+                Ending::Forced { by, reason } => ("forced", None, Some(by.clone()), Some(reason.clone())),
+            };
+            End { at: end.at.into(), how, to, by, reason }
+        }),
+    }
+}
+
+/// `owner show`.
+#[derive(Debug, Serialize)]
+pub struct OwnerShown {
+    plan: PlanName,
+    #[serde(flatten)]
+    ownership: Ownership,
+}
+
+impl OwnerShown {
+    /// Of a line as it was seen.
+    #[must_use]
+    pub fn new(plan: PlanName, line: &Line) -> Self {
+        Self { plan, ownership: Ownership::of(line) }
+    }
+}
+
+impl Document for OwnerShown {
+    const SCHEMA: Option<&'static str> = Some("planlease.owner.v1");
+
+    fn table(&self, now: WallTime) -> String {
+        let mut text = format!("owner    {}\n", self.ownership.describe(now));
+        for waiting in &self.ownership.waiting {
+            let since = waiting.since.map_or_else(String::new, |since| format!(", for {}", since.age(now)));
+            text.push_str(&format!("in line  {}: {}{since}\n", waiting.position, plain(&waiting.name)));
+        }
+        text
+    }
+}
+
+/// `owner history`.
+#[derive(Debug, Serialize)]
+pub struct TermList {
+    plan: PlanName,
+    /// The oldest first; the present one, or the last one, last.
+    terms: Vec<PastTerm>,
+}
+
+#[derive(Debug, Serialize)]
+struct PastTerm {
+    #[serde(flatten)]
+    term: Term,
+    /// What was done under it, as far as the plan's tasks remember.
+    deeds: Deeds,
+}
+
+impl TermList {
+    /// The terms of a plan, of which the present one is in its line.
+    #[must_use]
+    pub fn new(view: &PlanView, past: &[TermRecord]) -> Self {
+        let mut terms: Vec<&TermRecord> = past.iter().collect();
+        if let Some((_, present)) = &view.line.term
+            && past.iter().all(|term| term.number != present.number)
+        {
+            terms.push(present);
+        }
+        let deeds = Deeds::by_term(view.tasks.values().map(|task| &task.record));
+        let terms = terms.into_iter().map(|record| PastTerm {
+            term: term(record),
+            deeds: deeds.get(&record.number).copied().unwrap_or_default(),
+        });
+        Self { plan: view.name.clone(), terms: terms.collect() }
+    }
+}
+
+impl Document for TermList {
+    const SCHEMA: Option<&'static str> = Some("planlease.terms.v1");
+
+    fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
+        each("planlease.term.v1", &self.terms)
+    }
+
+    fn table(&self, now: WallTime) -> String {
+        let mut table = Table::new([
+            "TERM",
+            "OWNER",
+            "HOST",
+            "SINCE",
+            "UNTIL",
+            "STARTED",
+            "COMPLETED",
+            "FAILED",
+            "GIVEN BACK",
+            "ENDED",
+        ]);
+        for PastTerm { term, deeds } in &self.terms {
+            let count = |number: usize| Cell::text(number.to_string());
+            table.row([
+                term.token.into(),
+                Cell::text(&term.orchestrator),
+                Cell::text(&term.host),
+                term.since.age(now).into(),
+                term.ended.as_ref().map_or_else(|| "-".to_owned(), |end| end.at.age(now)).into(),
+                count(deeds.started),
+                count(deeds.completed),
+                count(deeds.failed),
+                count(deeds.given_back),
+                term.ended
+                    .as_ref()
+                    .map_or_else(|| "-".to_owned(), |end| end.describe().trim_end_matches(',').to_owned())
+                    .into(),
+            ]);
+        }
+        table.render("nobody has ever owned the plan")
+    }
+}
+
+/// `owner release`.
+#[derive(Debug, Serialize)]
+pub struct ReleasedShown {
+    plan: PlanName,
+    released: String,
+    term: Option<u64>,
+}
+
+impl ReleasedShown {
+    /// Of somebody whose ownership was ended.
+    #[must_use]
+    pub fn new(plan: PlanName, released: Released) -> Self {
+        Self { plan, released: released.by, term: released.term.map(|term| term.0) }
+    }
+}
+
+impl Document for ReleasedShown {
+    const SCHEMA: Option<&'static str> = Some("planlease.released.v1");
+
+    fn table(&self, _now: WallTime) -> String {
+        format!("{} does not own {} any more\n", plain(&self.released), self.plan)
+    }
+}

@@ -1,0 +1,130 @@
+//! `phases`: how far each phase is.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use planlease::{PlanView, core::WallTime};
+use planlease_core::{PlanName, Revision, Summary, TaskId, record::TaskRecord, spec::PhaseSpec};
+use serde::Serialize;
+
+use super::{
+    Cell, Document, Table, each, plain,
+    status::{count, done},
+};
+
+/// See the module.
+#[derive(Debug, Serialize)]
+pub struct PhaseList {
+    plan: PlanName,
+    revision: Revision,
+    phases: Vec<Phase>,
+}
+
+#[derive(Debug, Serialize)]
+struct Phase {
+    number: String,
+    name: String,
+    /// `done`, `in_progress`, `ready`, `blocked` or `empty`.
+    state: &'static str,
+    summary: Summary,
+    ready: Vec<TaskId>,
+    /// The task that it waits for, if the plan says so.
+    starts_after: Option<TaskId>,
+    /// The phases that go on side by side with it.
+    parallel_with: Vec<String>,
+    verification: Vec<String>,
+    /// Whether nobody has to wait for the verification.
+    verification_non_blocking: bool,
+}
+
+impl PhaseList {
+    /// Of a plan.
+    #[must_use]
+    pub fn new(view: &PlanView) -> Self {
+        let mut records: BTreeMap<&str, Vec<&TaskRecord>> = BTreeMap::new();
+        let mut ready: BTreeMap<&str, Vec<TaskId>> = BTreeMap::new();
+        let phase_of: BTreeMap<&TaskId, &str> =
+            view.spec.tasks.iter().filter_map(|task| Some((&task.id, task.phase.as_deref()?))).collect();
+        for (task, phase) in &phase_of {
+            if let Some(task) = view.tasks.get(*task) {
+                records.entry(phase).or_default().push(&task.record);
+            }
+        }
+        for task in view.ready() {
+            if let Some(phase) = phase_of.get(task) {
+                ready.entry(phase).or_default().push(task.clone());
+            }
+        }
+        let groups: Vec<_> =
+            view.spec.phases.iter().flat_map(|phase| &phase.parallel).chain(&view.spec.parallel).collect();
+        let phase = |phase: &PhaseSpec| {
+            let summary = Summary::of(records.remove(phase.number.as_str()).unwrap_or_default());
+            let ready = ready.remove(phase.number.as_str()).unwrap_or_default();
+            let side_by_side = groups.iter().filter(|group| group.phases.contains(&phase.number));
+            let mut parallel_with: Vec<String> =
+                side_by_side.flat_map(|group| group.phases.clone()).collect();
+            parallel_with.retain(|other| *other != phase.number);
+            Phase {
+                number: phase.number.clone(),
+                name: phase.name.clone(),
+                state: state(&summary, !ready.is_empty()),
+                summary,
+                ready,
+                starts_after: phase.pipeline_start.as_ref().map(|start| start.after.clone()),
+                parallel_with,
+                verification: phase.verification.clone(),
+                verification_non_blocking: phase.verification_non_blocking,
+            }
+        };
+        let phases = view.spec.phases.iter().map(phase).collect();
+        Self { plan: view.name.clone(), revision: view.revision, phases }
+    }
+}
+
+fn state(summary: &Summary, ready: bool) -> &'static str {
+    match summary {
+        Summary { total: 0, .. } => "empty",
+        summary if summary.is_finished() => "done",
+        Summary { in_progress: 1.., .. } => "in_progress",
+        _ if ready => "ready",
+        _ => "blocked",
+    }
+}
+
+impl Document for PhaseList {
+    const SCHEMA: Option<&'static str> = Some("planlease.phases.v1");
+
+    fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
+        each("planlease.phase.v1", &self.phases)
+    }
+
+    fn table(&self, _now: WallTime) -> String {
+        let mut table = Table::new(["PHASE", "STATE", "DONE", "RUNNING", "FAILED", "READY", "NAME"]);
+        for phase in &self.phases {
+            table.row([
+                Cell::text(&phase.number),
+                Cell::text(phase.state.replace('_', " ")),
+                done(&phase.summary).into(),
+                count(phase.summary.in_progress),
+                count(phase.summary.failed),
+                count(phase.ready.len()),
+                Cell::text(&phase.name),
+            ]);
+        }
+        let mut text = table.render("the plan has no phases");
+        for phase in &self.phases {
+            if let Some(task) = &phase.starts_after {
+                let _ = writeln!(text, "phase {} starts when {task} is done", plain(&phase.number));
+            }
+            if !phase.parallel_with.is_empty() {
+                let others = plain(&phase.parallel_with.join(", "));
+                let _ = writeln!(text, "phase {} takes turns with {others}", plain(&phase.number));
+            }
+            let to_verify = if phase.verification_non_blocking { " (non-blocking)" } else { "" };
+            for criterion in &phase.verification {
+                let _ =
+                    writeln!(text, "phase {} verify{to_verify}: {}", plain(&phase.number), plain(criterion));
+            }
+        }
+        text
+    }
+}

@@ -1,0 +1,266 @@
+//! Plans as wholes: imported, listed, shown, deleted.
+
+use std::fmt::Write as _;
+
+use planlease::{Imported, PlanView, core::WallTime};
+use planlease_core::{
+    PlanName, Revision, Summary, TaskId, record::Halt, spec::OnLost, transition::TaskStatus,
+};
+use serde::Serialize;
+
+use super::{
+    Cell, Document, Table, each,
+    halt::HaltedBy,
+    owner::Ownership,
+    plain,
+    status::{count, done},
+};
+
+/// `plan list`, and `status` without a plan.
+#[derive(Debug, Serialize)]
+pub struct PlanList {
+    plans: Vec<Listed>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    plan: PlanName,
+    title: String,
+    revision: Revision,
+    finished: bool,
+    /// What keeps it from going on, if anything does.
+    halted: Option<HaltedBy>,
+    summary: Summary,
+    #[serde(flatten)]
+    ownership: Ownership,
+}
+
+impl PlanList {
+    /// `all`: also those that are archived.
+    #[must_use]
+    pub fn new(views: &[PlanView], all: bool) -> Self {
+        let archived = |view: &&PlanView| view.halt().is_some_and(|halt| halt.how == Halt::Archived);
+        let plans = views.iter().filter(|view| all || !archived(view)).map(|view| {
+            let summary = view.summary();
+            Listed {
+                plan: view.name.clone(),
+                title: view.spec.title.clone(),
+                revision: view.revision,
+                finished: summary.is_finished(),
+                halted: view.halt().map(HaltedBy::of),
+                summary,
+                ownership: Ownership::of(&view.line),
+            }
+        });
+        Self { plans: plans.collect() }
+    }
+}
+
+impl Document for PlanList {
+    const SCHEMA: Option<&'static str> = Some("planlease.plans.v1");
+
+    fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
+        each("planlease.plan_listed.v1", &self.plans)
+    }
+
+    fn table(&self, now: WallTime) -> String {
+        let mut table = Table::new(["PLAN", "DONE", "RUNNING", "FAILED", "OWNER", "FOR", "WAITING", "TITLE"]);
+        for plan in &self.plans {
+            let owner = plan.ownership.owner.as_ref();
+            let title = match &plan.halted {
+                Some(halted) => format!("({}) {}", halted.how, plan.title),
+                None => plan.title.clone(),
+            };
+            table.row([
+                Cell::from(&plan.plan),
+                done(&plan.summary).into(),
+                count(plan.summary.in_progress),
+                count(plan.summary.failed),
+                Cell::text(owner.map_or("-", |owner| &owner.orchestrator)),
+                owner.map_or_else(|| "-".to_owned(), |owner| owner.since.age(now)).into(),
+                count(plan.ownership.waiting.len()),
+                Cell::text(title),
+            ]);
+        }
+        table.render("no plans; `planlease plan import FILE` makes one")
+    }
+}
+
+/// `plan show`: the definition, with the status of each task.
+#[derive(Debug, Serialize)]
+pub struct PlanShown {
+    plan: PlanName,
+    title: String,
+    revision: Revision,
+    source: Option<Source>,
+    policy: Policy,
+    phases: Vec<Phase>,
+    tasks: Vec<Task>,
+}
+
+#[derive(Debug, Serialize)]
+struct Source {
+    path: String,
+    sha256: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Policy {
+    max_retries: u32,
+    attempt_deadline_s: u64,
+    on_lost: OnLost,
+    lock_delay_s: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Phase {
+    number: String,
+    name: String,
+    verification: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Task {
+    id: TaskId,
+    phase: Option<String>,
+    description: String,
+    depends_on: Vec<TaskId>,
+    steps: Vec<String>,
+    command: Option<Vec<String>>,
+    status: Option<TaskStatus>,
+}
+
+impl PlanShown {
+    /// Of a plan.
+    #[must_use]
+    pub fn new(view: &PlanView) -> Self {
+        let spec = &view.spec;
+        let policy = &spec.policy;
+        let source = spec.source.as_ref();
+        let phases = spec.phases.iter().map(|phase| Phase {
+            number: phase.number.clone(),
+            name: phase.name.clone(),
+            verification: phase.verification.clone(),
+        });
+        let tasks = spec.tasks.iter().map(|task| Task {
+            id: task.id.clone(),
+            phase: task.phase.clone(),
+            description: task.description.clone(),
+            depends_on: task.depends_on.clone(),
+            steps: task.steps.clone(),
+            command: task.command.clone(),
+            status: view.status(&task.id),
+        });
+        Self {
+            plan: view.name.clone(),
+            title: spec.title.clone(),
+            revision: view.revision,
+            source: source.map(|source| Source { path: source.path.clone(), sha256: source.sha256.clone() }),
+            policy: Policy {
+                max_retries: policy.max_retries,
+                attempt_deadline_s: policy.attempt_deadline_s,
+                on_lost: policy.on_lost,
+                lock_delay_s: policy.lock_delay_s,
+            },
+            phases: phases.collect(),
+            tasks: tasks.collect(),
+        }
+    }
+}
+
+impl Document for PlanShown {
+    const SCHEMA: Option<&'static str> = Some("planlease.plan.v1");
+
+    fn table(&self, _now: WallTime) -> String {
+        let mut text = format!("{}  {}\n\n", self.plan, plain(&self.title));
+        let Policy { max_retries, attempt_deadline_s, on_lost, lock_delay_s } = &self.policy;
+        if let Some(source) = &self.source {
+            writeln!(text, "source  {} (sha256 {})", plain(&source.path), source.sha256)
+                .expect("a text can always be written to");
+        }
+        writeln!(
+            text,
+            "policy  {max_retries} retries, {attempt_deadline_s} s per attempt, if lost: {on_lost}, lock delay {lock_delay_s} s\n"
+        )
+        .expect("a text can always be written to");
+        let mut table = Table::new(["TASK", "PHASE", "STATUS", "DEPENDS ON", "DESCRIPTION"]);
+        for task in &self.tasks {
+            table.row([
+                Cell::from(&task.id),
+                Cell::text(task.phase.as_deref().unwrap_or("-")),
+                task.status.map_or("-", TaskStatus::as_str).into(),
+                Cell::text(task.depends_on.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ")),
+                Cell::text(&task.description),
+            ]);
+        }
+        text + &table.render("no tasks")
+    }
+}
+
+/// `plan import`.
+#[derive(Debug, Default, Serialize)]
+pub struct ImportList {
+    imports: Vec<Import>,
+}
+
+#[derive(Debug, Serialize)]
+struct Import {
+    plan: PlanName,
+    file: String,
+    tasks: usize,
+    /// `created`, `unchanged`, or `checked` for a dry run.
+    outcome: &'static str,
+    revision: Option<Revision>,
+}
+
+impl ImportList {
+    /// Adds a file; `None` for a dry run.
+    pub fn add(&mut self, plan: PlanName, file: String, tasks: usize, imported: Option<Imported>) {
+        let (outcome, revision) = match imported {
+            Some(Imported::Created(revision)) => ("created", Some(revision)),
+            Some(Imported::Unchanged) => ("unchanged", None),
+            None => ("checked", None),
+        };
+        self.imports.push(Import { plan, file, tasks, outcome, revision });
+    }
+}
+
+impl Document for ImportList {
+    const SCHEMA: Option<&'static str> = Some("planlease.imports.v1");
+
+    fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
+        each("planlease.import.v1", &self.imports)
+    }
+
+    fn table(&self, _now: WallTime) -> String {
+        let mut text = String::new();
+        for import in &self.imports {
+            let Import { plan, file, tasks, .. } = import;
+            let file = plain(file);
+            let line = match import.outcome {
+                "created" => format!("imported {plan} ({tasks} tasks) from {file}"),
+                "unchanged" => {
+                    format!("{plan} is there already, imported from the same {file}; nothing was changed")
+                }
+                _ => format!("{plan} ({tasks} tasks) would be imported from {file}"),
+            };
+            writeln!(text, "{line}").expect("a text can always be written to");
+        }
+        text
+    }
+}
+
+/// `plan delete`.
+#[derive(Debug, Serialize)]
+pub struct PlanDeleted {
+    /// The plan that is gone.
+    pub deleted: PlanName,
+}
+
+impl Document for PlanDeleted {
+    const SCHEMA: Option<&'static str> = Some("planlease.plan_deleted.v1");
+
+    fn table(&self, _now: WallTime) -> String {
+        format!("deleted {}\n", self.deleted)
+    }
+}

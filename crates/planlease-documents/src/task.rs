@@ -1,0 +1,368 @@
+//! Tasks: listed, shown with their history, changed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use planlease::{PlanView, TaskView, core::WallTime};
+use planlease_core::{
+    PlanName, Revision, TaskId,
+    record::{FindingsRecord, Role, TaskRecord},
+    spec::TaskSpec,
+    transition::TaskStatus,
+};
+use serde::Serialize;
+
+use super::{Cell, Document, Table, Time, each, plain};
+
+/// A task's record.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Record {
+    status: TaskStatus,
+    revision: Revision,
+    attempt: u32,
+    failures: u32,
+    lost: u32,
+    claim: Option<Claim>,
+    progress: Option<String>,
+    notes: Option<String>,
+    error: Option<String>,
+    skip_reason: Option<String>,
+    parked: Option<String>,
+    started_at: Option<Time>,
+    ended_at: Option<Time>,
+    written_by: String,
+    written_as: Role,
+    op_id: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Claim {
+    by: String,
+    term: Option<u64>,
+    since: Time,
+}
+
+impl Record {
+    pub(super) fn of(view: &TaskView) -> Self {
+        let TaskView { revision, record, .. } = view;
+        let TaskRecord { status, attempt, failures, lost, writer, .. } = record;
+        Self {
+            status: *status,
+            revision: *revision,
+            attempt: *attempt,
+            failures: *failures,
+            lost: *lost,
+            claim: record.claim.as_ref().map(|claim| Claim {
+                by: claim.by.clone(),
+                term: claim.term.map(|term| term.0),
+                since: claim.since.into(),
+            }),
+            progress: record.progress.clone(),
+            notes: record.notes.clone(),
+            error: record.error.clone(),
+            skip_reason: record.skip_reason.clone(),
+            parked: record.parked.clone(),
+            started_at: record.started_at.map(Time),
+            ended_at: record.ended_at.map(Time),
+            written_by: writer.who.clone(),
+            written_as: writer.role,
+            op_id: record.op_id.to_string(),
+        }
+    }
+
+    /// What the record last said, whichever field that is in.
+    fn says(&self) -> &str {
+        let text = match self.status {
+            TaskStatus::Pending => None,
+            TaskStatus::InProgress => self.progress.as_deref(),
+            TaskStatus::Completed => self.notes.as_deref(),
+            TaskStatus::Failed => self.parked.as_deref().or(self.error.as_deref()),
+            TaskStatus::Skipped => self.skip_reason.as_deref(),
+        };
+        text.unwrap_or("-")
+    }
+}
+
+/// A record in one line, for messages.
+pub fn describe(view: &TaskView) -> String {
+    let TaskView { revision, record, .. } = view;
+    let by =
+        record.claim.as_ref().map_or_else(String::new, |claim| format!(", claimed by {}", plain(&claim.by)));
+    let status = record.status;
+    format!(
+        "it is {status} at revision {revision} (attempt {}{by}), last written by {}",
+        record.attempt,
+        plain(&record.writer.who)
+    )
+}
+
+/// `task list`.
+#[derive(Debug, Serialize)]
+pub struct TaskList {
+    plan: PlanName,
+    revision: Revision,
+    tasks: Vec<Listed>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    task: TaskId,
+    phase: Option<String>,
+    description: String,
+    depends_on: Vec<TaskId>,
+    /// Whether it could start now.
+    ready: bool,
+    #[serde(flatten)]
+    record: Record,
+}
+
+impl TaskList {
+    /// The tasks of a plan in this status, or all.
+    #[must_use]
+    pub fn new(view: &PlanView, status: Option<TaskStatus>) -> Self {
+        let ready: BTreeSet<&TaskId> = view.ready().collect();
+        let specs: BTreeMap<&TaskId, &TaskSpec> =
+            view.spec.tasks.iter().map(|task| (&task.id, task)).collect();
+        let tasks =
+            view.tasks.values().filter(|task| status.is_none_or(|status| task.record.status == status));
+        let tasks = tasks.map(|task| {
+            let spec = specs.get(&task.id);
+            Listed {
+                task: task.id.clone(),
+                phase: spec.and_then(|spec| spec.phase.clone()),
+                description: spec.map(|spec| spec.description.clone()).unwrap_or_default(),
+                depends_on: spec.map(|spec| spec.depends_on.clone()).unwrap_or_default(),
+                ready: ready.contains(&task.id),
+                record: Record::of(task),
+            }
+        });
+        Self { plan: view.name.clone(), revision: view.revision, tasks: tasks.collect() }
+    }
+}
+
+impl Document for TaskList {
+    const SCHEMA: Option<&'static str> = Some("planlease.tasks.v1");
+
+    fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
+        each("planlease.task_listed.v1", &self.tasks)
+    }
+
+    fn table(&self, now: WallTime) -> String {
+        let mut table =
+            Table::new(["TASK", "STATUS", "ATTEMPT", "BY", "FOR", "REVISION", "DESCRIPTION", "SAYS"]);
+        for task in &self.tasks {
+            let claim = task.record.claim.as_ref();
+            table.row([
+                Cell::from(&task.task),
+                (if task.ready { "ready" } else { task.record.status.as_str() }).into(),
+                task.record.attempt.into(),
+                Cell::text(claim.map_or("-", |claim| &claim.by)),
+                claim.map_or_else(|| "-".to_owned(), |claim| claim.since.age(now)).into(),
+                task.record.revision.into(),
+                Cell::text(&task.description),
+                Cell::text(task.record.says()),
+            ]);
+        }
+        table.render("no such tasks")
+    }
+}
+
+/// `task show`.
+#[derive(Debug, Serialize)]
+pub struct TaskShown {
+    plan: PlanName,
+    task: TaskId,
+    phase: Option<String>,
+    description: String,
+    depends_on: Vec<TaskId>,
+    /// What it still waits for.
+    blocked_by: Vec<TaskId>,
+    steps: Vec<String>,
+    command: Option<Vec<String>>,
+    #[serde(flatten)]
+    record: Record,
+    /// The last ones, the oldest first.
+    transitions: Vec<Transition>,
+    findings: Option<Findings>,
+}
+
+#[derive(Debug, Serialize)]
+struct Transition {
+    at: Time,
+    from: TaskStatus,
+    to: TaskStatus,
+    attempt: u32,
+    by: String,
+    term: Option<u64>,
+    why: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Findings {
+    attempt: u32,
+    /// How long it was before it was cut.
+    bytes: u64,
+    text: String,
+}
+
+impl TaskShown {
+    /// A task of the plan, with its output.
+    #[must_use]
+    pub fn new(view: &PlanView, task: &TaskView, findings: Option<FindingsRecord>) -> Self {
+        let spec = view.spec.task(&task.id);
+        let transitions = task.record.transitions.iter().map(|transition| Transition {
+            at: transition.at.into(),
+            from: transition.from,
+            to: transition.to,
+            attempt: transition.attempt,
+            by: transition.by.clone(),
+            term: transition.term.map(|term| term.0),
+            why: transition.why.clone(),
+        });
+        Self {
+            plan: view.name.clone(),
+            task: task.id.clone(),
+            phase: spec.and_then(|spec| spec.phase.clone()),
+            description: spec.map(|spec| spec.description.clone()).unwrap_or_default(),
+            depends_on: spec.map(|spec| spec.depends_on.clone()).unwrap_or_default(),
+            blocked_by: view.blockers(&task.id).map(|wait| wait.on.clone()).collect(),
+            steps: spec.map(|spec| spec.steps.clone()).unwrap_or_default(),
+            command: spec.and_then(|spec| spec.command.clone()),
+            record: Record::of(task),
+            transitions: transitions.collect(),
+            findings: findings.map(|found| Findings {
+                attempt: found.attempt,
+                bytes: found.bytes,
+                text: found.text,
+            }),
+        }
+    }
+
+    /// The fields that say something, by name.
+    fn fields(&self, now: WallTime) -> Vec<(&'static str, String)> {
+        let record = &self.record;
+        let names = |tasks: &[TaskId]| tasks.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ");
+        let claim = record.claim.as_ref();
+        let fields = [
+            ("status", Some(record.status.to_string())),
+            ("revision", Some(record.revision.to_string())),
+            (
+                "attempt",
+                Some(format!("{} ({} failed, {} lost)", record.attempt, record.failures, record.lost)),
+            ),
+            ("claimed by", claim.map(|claim| format!("{}, for {}", claim.by, claim.since.age(now)))),
+            ("phase", self.phase.clone()),
+            ("depends on", Some(names(&self.depends_on))),
+            ("blocked by", Some(names(&self.blocked_by))),
+            ("command", self.command.as_ref().map(|command| command.join(" "))),
+            ("progress", record.progress.clone()),
+            ("notes", record.notes.clone()),
+            ("error", record.error.clone()),
+            ("skipped", record.skip_reason.clone()),
+            ("decide", record.parked.clone()),
+        ];
+        let said =
+            fields.into_iter().filter_map(|(name, text)| Some((name, text.filter(|text| !text.is_empty())?)));
+        said.collect()
+    }
+}
+
+impl Document for TaskShown {
+    const SCHEMA: Option<&'static str> = Some("planlease.task.v1");
+
+    fn table(&self, now: WallTime) -> String {
+        let mut text = format!("{} of {}  {}\n\n", self.task, self.plan, plain(&self.description));
+        for (name, value) in self.fields(now) {
+            writeln!(text, "{name:<10} {}", plain(&value)).expect("a text can always be written to");
+        }
+        for step in &self.steps {
+            writeln!(text, "           - {}", plain(step)).expect("a text can always be written to");
+        }
+        if !self.transitions.is_empty() {
+            let mut table = Table::new(["AT", "FROM", "TO", "ATTEMPT", "BY", "WHY"]);
+            for transition in &self.transitions {
+                table.row([
+                    transition.at.rfc_3339().into(),
+                    transition.from.into(),
+                    transition.to.into(),
+                    transition.attempt.into(),
+                    Cell::text(&transition.by),
+                    Cell::text(transition.why.as_deref().unwrap_or("-")),
+                ]);
+            }
+            write!(text, "\n{}", table.render("")).expect("a text can always be written to");
+        }
+        if let Some(findings) = &self.findings {
+            writeln!(text, "\nOutput of attempt {} ({} bytes):", findings.attempt, findings.bytes)
+                .expect("a text can always be written to");
+            for line in findings.text.lines() {
+                writeln!(text, "  {}", plain(line)).expect("a text can always be written to");
+            }
+        }
+        text
+    }
+}
+
+/// What became of `task start` and its like.
+#[derive(Debug, Serialize)]
+pub struct TaskUpdate {
+    plan: PlanName,
+    task: TaskId,
+    change: &'static str,
+    /// `committed`, `refused` or `unknown`.
+    outcome: &'static str,
+    /// Why it was refused, or is not known.
+    reason: Option<String>,
+    /// The record as it is now, where it is known.
+    record: Option<Record>,
+}
+
+impl TaskUpdate {
+    /// It was carried out; this is the task now.
+    #[must_use]
+    pub fn committed(plan: PlanName, change: &'static str, task: &TaskView) -> Self {
+        Self {
+            plan,
+            task: task.id.clone(),
+            change,
+            outcome: "committed",
+            reason: None,
+            record: Some(Record::of(task)),
+        }
+    }
+
+    /// It was not carried out.
+    pub fn refused(
+        plan: PlanName,
+        task: TaskId,
+        change: &'static str,
+        reason: String,
+        present: Option<&TaskView>,
+    ) -> Self {
+        Self { plan, task, change, outcome: "refused", reason: Some(reason), record: present.map(Record::of) }
+    }
+
+    /// It is not known whether it was carried out.
+    #[must_use]
+    pub fn unknown(plan: PlanName, task: TaskId, change: &'static str, reason: String) -> Self {
+        Self { plan, task, change, outcome: "unknown", reason: Some(reason), record: None }
+    }
+}
+
+impl Document for TaskUpdate {
+    const SCHEMA: Option<&'static str> = Some("planlease.task_update.v1");
+
+    fn table(&self, _now: WallTime) -> String {
+        // What was refused is told as the failure that it is, with the record.
+        let Some(record) = self.record.as_ref().filter(|_| self.outcome == "committed") else {
+            return String::new();
+        };
+        let (plan, task) = (&self.plan, &self.task);
+        format!(
+            "{plan} {task} is {} (revision {}, attempt {})\n",
+            record.status, record.revision, record.attempt
+        )
+    }
+}

@@ -1,0 +1,309 @@
+//! How documents look, in every form: what people and programs rely on.
+
+use planlease_core::{
+    TaskId,
+    record::{FindingsRecord, WorktreeState},
+    spec::{PlanSpec, TaskSpec},
+    worktree::Tenure,
+};
+
+use super::{
+    fixture::{NOW, late, line, paused, plan, worktree},
+    *,
+};
+
+fn shown<D: Document>(format: Format, document: &D) -> String {
+    let text = text(format, document, NOW).unwrap();
+    anstream::adapter::strip_str(&text).to_string()
+}
+
+#[test]
+fn a_status_as_table() {
+    insta::assert_snapshot!(shown(Format::Table, &PlanStatus::new(&plan())));
+}
+
+#[test]
+fn a_status_as_json() {
+    insta::assert_snapshot!(shown(Format::Json, &PlanStatus::new(&plan())));
+}
+
+#[test]
+fn plans_as_table_and_lines() {
+    let plans = PlanList::new(&[plan()], false);
+    insta::assert_snapshot!(shown(Format::Table, &plans) + &shown(Format::Jsonl, &plans));
+    insta::assert_snapshot!(shown(Format::Table, &PlanList::new(&[], false)), @"no plans; `planlease plan import FILE` makes one");
+    assert_eq!(shown(Format::Jsonl, &PlanList::new(&[], false)), "");
+}
+
+#[test]
+fn a_plan_as_table() {
+    insta::assert_snapshot!(shown(Format::Table, &PlanShown::new(&plan())));
+}
+
+#[test]
+fn tasks_as_table_and_lines() {
+    let tasks = TaskList::new(&plan(), None);
+    insta::assert_snapshot!(shown(Format::Table, &tasks) + &shown(Format::Jsonl, &tasks));
+}
+
+#[test]
+fn a_task_as_table_and_json() {
+    let plan = plan();
+    let task = &plan.tasks[&TaskId::new("1.10").unwrap()];
+    let findings = FindingsRecord {
+        v: Default::default(),
+        attempt: 1,
+        text: "one\n\x1b[31mtwo".into(),
+        bytes: 12,
+        reference: None,
+    };
+    let task = TaskShown::new(&plan, task, Some(findings));
+    insta::assert_snapshot!(shown(Format::Table, &task) + &shown(Format::Json, &task));
+}
+
+#[test]
+fn an_owner_as_table_and_json() {
+    let owner = OwnerShown::new(plan().name, &line());
+    insta::assert_snapshot!(shown(Format::Table, &owner) + &shown(Format::Json, &owner));
+}
+
+#[test]
+fn the_next_tasks_as_table_and_json() {
+    let next = NextTasks::new(&plan(), 1, &[]);
+    insta::assert_snapshot!(shown(Format::Table, &next) + &shown(Format::Json, &next));
+    let halted = NextTasks::new(&paused(), 1, &[]);
+    let text = shown(Format::Table, &halted);
+    assert!(text.starts_with("paused by me 1m ago: lunch; nothing is started\n"), "{text}");
+    let labelled = NextTasks::new(&plan(), 1, &["gpu".into()]);
+    assert!(shown(Format::Table, &labelled).starts_with("nothing is ready"), "no task has that label");
+}
+
+#[test]
+fn phases_as_table_and_lines() {
+    let phases = PhaseList::new(&plan());
+    insta::assert_snapshot!(shown(Format::Table, &phases) + &shown(Format::Jsonl, &phases));
+}
+
+#[test]
+fn an_estimate_as_table_and_json() {
+    let estimate = EstimateShown::new(&plan(), 2, std::time::Duration::from_mins(10), NOW);
+    insta::assert_snapshot!(shown(Format::Table, &estimate) + &shown(Format::Json, &estimate));
+}
+
+#[test]
+fn dependencies_as_table_and_lines() {
+    let graph = DependencyGraph::new(&plan(), None);
+    insta::assert_snapshot!(shown(Format::Table, &graph) + &shown(Format::Jsonl, &graph));
+}
+
+#[test]
+fn why_a_plan_and_its_tasks_are_where_they_are() {
+    let plan = plan();
+    let mut text =
+        shown(Format::Table, &WhyPlan::new(&plan, &[])) + &shown(Format::Json, &WhyPlan::new(&plan, &[]));
+    for task in plan.tasks.keys() {
+        let late = if task.as_str() == "1.1" { vec![late()] } else { Vec::new() };
+        let why = WhyTask::new(&plan, task, &late).unwrap();
+        text += &format!("----\n{}{}", shown(Format::Table, &why), shown(Format::Jsonl, &why));
+    }
+    insta::assert_snapshot!(text);
+    assert!(WhyTask::new(&plan, &TaskId::new("none").unwrap(), &[]).is_none());
+}
+
+#[test]
+fn an_edited_plan_as_table_and_json() {
+    let view = plan();
+    let mut edited = PlanSpec::clone(&view.spec);
+    edited.title = "Release 1.5".into();
+    edited.tasks.retain(|task| !["1.10", "2.1"].contains(&task.id.as_str()));
+    edited.tasks[1].priority = 5;
+    edited.tasks.push(TaskSpec::new(TaskId::new("2.3").unwrap(), "tell\neverybody"));
+    let edit = view.edit(&edited);
+    let before = EditShown::new(&view, "release.md", &edit, None);
+    let after = EditShown::new(&view, "release.md", &edit, Some(view.revision));
+    let same = EditShown::new(&view, "release.md", &view.edit(&view.spec), None);
+    insta::assert_snapshot!(
+        shown(Format::Table, &before)
+            + &shown(Format::Json, &before)
+            + &shown(Format::Table, &after)
+            + &shown(Format::Json, &same)
+    );
+}
+
+#[test]
+fn locks_in_every_form() {
+    let view = planlease::LockView { lock: "git".parse().unwrap(), line: line() };
+    let list = LockList::new(&plan().name, &[view]);
+    insta::assert_snapshot!(
+        shown(Format::Table, &list) + &shown(Format::Json, &list) + &shown(Format::Jsonl, &list)
+    );
+}
+
+#[test]
+fn why_a_plan_that_is_halted_does_not_go_on() {
+    let plan = paused();
+    let mut text = shown(Format::Table, &WhyPlan::new(&plan, &[]));
+    for task in plan.tasks.keys() {
+        text += &format!("----\n{}", shown(Format::Table, &WhyTask::new(&plan, task, &[]).unwrap()));
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn past_terms_with_what_was_done_under_them() {
+    let list = TermList::new(&plan(), &[]);
+    insta::assert_snapshot!(shown(Format::Table, &list) + &shown(Format::Json, &list));
+}
+
+#[test]
+fn claims_in_every_form() {
+    let view = plan();
+    let tasks = vec![view.tasks[&TaskId::new("1.2").unwrap()].clone()];
+    let claimed = ClaimShown::new(&view, &planlease::Claimed { tasks, ..planlease::Claimed::default() });
+    let none = ClaimShown::new(&view, &planlease::Claimed::default());
+    insta::assert_snapshot!(
+        shown(Format::Table, &claimed)
+            + &shown(Format::Json, &claimed)
+            + &shown(Format::Jsonl, &claimed)
+            + &shown(Format::Table, &none)
+    );
+}
+
+/// The keys of all objects in a value, but for those of maps that have other names in every document.
+fn keys(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (key, value) in fields {
+                found.insert(key.clone());
+                keys(value, found);
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+        _ => {}
+    }
+}
+
+/// The reference names every field of every document that a snapshot shows; `tools/json-reference.py` makes it.
+#[test]
+fn the_reference_of_json_is_complete() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let reference = std::fs::read_to_string(root.join("../../docs/json.md")).unwrap();
+    let section = |schema: &str| {
+        let (_, rest) = reference.split_once(&format!("## {schema}\n"))?;
+        Some(rest.split("\n## ").next().unwrap_or(rest))
+    };
+    let mut documents = 0;
+    for folder in ["src/snapshots", "src/watch/snapshots"] {
+        for file in std::fs::read_dir(root.join(folder)).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            for (at, _) in text.match_indices("{\n  \"schema\"") {
+                let mut values =
+                    serde_json::Deserializer::from_str(&text[at..]).into_iter::<serde_json::Value>();
+                let document = values.next().unwrap().unwrap();
+                let schema = document["schema"].as_str().unwrap();
+                let section = section(schema).unwrap_or_else(|| panic!("{schema} is not in docs/json.md"));
+                let mut found = std::collections::BTreeSet::new();
+                keys(&document, &mut found);
+                for key in found.iter().filter(|key| *key != "schema") {
+                    assert!(section.contains(&format!("`{key}`")), "{schema}: {key} is not in docs/json.md");
+                }
+                documents += 1;
+            }
+        }
+    }
+    assert!(documents >= 15, "{documents}");
+}
+
+#[test]
+fn worktrees_in_every_form() {
+    let (used, left) = (worktree("one", WorktreeState::Ready), worktree("two", WorktreeState::Quarantined));
+    let shown_one = WorktreeShown::new(&left, Tenure::TermOver);
+    let list = WorktreeList::new(vec![WorktreeShown::new(&used, Tenure::Live), shown_one.clone()]);
+    let tidied =
+        [Tidied::keep(&used, "it is in use".into()), Tidied::quarantine(&left, "1 changed file".into())];
+    let tidied = WorktreesTidied::new(false, tidied.into());
+    insta::assert_snapshot!(
+        shown(Format::Table, &list)
+            + &shown(Format::Jsonl, &list)
+            + &shown(Format::Table, &shown_one)
+            + &shown(Format::Json, &shown_one)
+            + &shown(Format::Table, &tidied)
+            + &shown(Format::Json, &tidied)
+    );
+}
+
+#[test]
+fn a_fence_in_every_form() {
+    let token = "1.7".parse().unwrap();
+    let checked = FenceChecked { resource: "deploy".into(), token, admitted: true, highest: token };
+    let list = FenceList { resources: vec![Highest { resource: "deploy".into(), highest: token }] };
+    insta::assert_snapshot!(
+        shown(Format::Table, &checked)
+            + &shown(Format::Jsonl, &checked)
+            + &shown(Format::Table, &list)
+            + &shown(Format::Json, &list)
+    );
+}
+
+#[test]
+fn a_plan_file_as_json_is_what_was_parsed_and_nothing_else() {
+    let json = shown(Format::Json, &PlanFile::from(&*plan().spec));
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let keys: Vec<&String> = value.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["phases", "tasks", "title"]);
+    assert_eq!(value["phases"][1], serde_json::json!({"number": "2b", "name": "Ship"}));
+    assert_eq!(
+        value["tasks"][1],
+        serde_json::json!({"id": "1.2", "phase": "1", "description": "Do 1.2", "depends_on": ["1.1"]})
+    );
+}
+
+/// A state file with something of everything that is told about one.
+const STATE: &[u8] = br#"{
+  "planPath": "docs/plans/tea.md",
+  "planName": "Tea",
+  "createdAt": "2025-12-24T04:16:52.582Z",
+  "tasks": [
+    {"id": "1.1", "description": "Boil", "status": "completed", "notes": true},
+    {"id": "1.2", "description": "Brew", "status": "in_progress", "dependencies": ["1.1"]},
+    {"id": "1.2", "description": "Brew", "status": "pending"}
+  ],
+  "summary": {"completed": 7}
+}"#;
+
+#[test]
+fn imports_of_the_predecessors_files_as_table_and_lines() {
+    use planlease_core::PlanName;
+    use planlease_formats::state::{self, Content, Mode};
+    let read = |file: &[u8]| state::read("tea/status.json", file, Mode::Lenient).unwrap();
+    let Content::Plan(plan) = read(STATE) else { panic!() };
+    let instance = br#"{"instances": [{"id": "orch-1", "pid": 7, "plan_path": "docs/plans/tea.md", "status": "running"}]}"#;
+    let Content::Registry(registry) = read(instance) else { panic!() };
+    let mut imports = StateImports::default();
+    let import = |outcome| StateImport::new(PlanName::new("tea").unwrap(), "tea/status.json", &plan, outcome);
+    imports.add(import("created").at(planlease_core::Revision::from_wire(7).unwrap()).with_findings(2, &[]));
+    imports.add(
+        import("refused")
+            .differing(vec!["tasks[1.1].status: \"pending\" is there, \"completed\" in the file".into()]),
+    );
+    imports.add_registry("orchestrator-registry.json", &registry);
+    insta::assert_snapshot!(shown(Format::Table, &imports) + &shown(Format::Jsonl, &imports));
+}
+
+#[test]
+fn findings_as_table_and_lines() {
+    use planlease_core::PlanName;
+    let long =
+        FindingsRecord { reference: Some("long.md".into()), ..FindingsRecord::new(2, &"x".repeat(50_000)) };
+    let found = [("1.1", FindingsRecord::new(1, "short")), ("summary", long)];
+    let found = found.map(|(name, found)| (TaskId::new(name).unwrap(), found)).into();
+    let list = FindingsList::new(PlanName::new("tea").unwrap(), found);
+    let one = FindingsShown::new(
+        PlanName::new("tea").unwrap(),
+        TaskId::new("1.1").unwrap(),
+        FindingsRecord::new(1, "short"),
+    );
+    insta::assert_snapshot!(
+        shown(Format::Table, &list) + &shown(Format::Jsonl, &list) + &shown(Format::Json, &one)
+    );
+}

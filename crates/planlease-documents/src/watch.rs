@@ -1,0 +1,285 @@
+//! `watch`: what changed, in words and as JSON.
+//!
+//! A snapshot is one object, `planlease.snapshot.v1`; a change set is one object, `planlease.changes.v1`. Each of its
+//! `changes` says in `change` what kind it is; whatever carries a record carries the whole of it, so that a reader can keep
+//! a copy of the plans up to date from nothing else.
+
+#[cfg(test)]
+mod tests;
+mod words;
+
+use planlease::{TaskView, core::WallTime};
+use planlease_core::{
+    FencingToken, OrchestratorId, PlanName, Revision, Summary, TaskId, keys::Layout, transition::TaskStatus,
+};
+use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanState};
+use serde::Serialize;
+
+use self::words::{Told, told};
+use super::{Document, Time, halt::HaltedBy, owner::Ownership, plain, task::Record};
+
+/// How everything was at one revision.
+#[derive(Debug, Serialize)]
+pub struct SnapshotShown {
+    revision: Revision,
+    plans: Vec<Held>,
+}
+
+/// A plan, whole.
+#[derive(Debug, Serialize)]
+struct Held {
+    plan: PlanName,
+    title: String,
+    summary: Summary,
+    #[serde(flatten)]
+    ownership: Ownership,
+    tasks: Vec<Task>,
+}
+
+#[derive(Debug, Serialize)]
+struct Task {
+    task: TaskId,
+    description: String,
+    depends_on: Vec<TaskId>,
+    #[serde(flatten)]
+    record: Record,
+}
+
+/// What changed at one revision.
+#[derive(Debug, Serialize)]
+pub struct ChangesShown {
+    revision: Revision,
+    /// Whether these are differences over a gap in the history.
+    resynced: bool,
+    changes: Vec<Shown>,
+    #[serde(skip)]
+    told: Vec<Told>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+enum Shown {
+    PlanAppeared(Box<Held>),
+    PlanGone {
+        plan: PlanName,
+    },
+    Task {
+        plan: PlanName,
+        task: TaskId,
+        /// Its status before; `None` if the task was not there.
+        before: Option<TaskStatus>,
+        #[serde(flatten)]
+        record: Box<Record>,
+    },
+    TaskGone {
+        plan: PlanName,
+        task: TaskId,
+    },
+    Redefined {
+        plan: PlanName,
+        title: String,
+        /// How many tasks it has now.
+        tasks: usize,
+    },
+    Findings {
+        plan: PlanName,
+        task: TaskId,
+        /// The revision that wrote them; `None` if they were deleted.
+        written_at: Option<Revision>,
+    },
+    Halted {
+        plan: PlanName,
+        /// `None` if it goes on.
+        halted: Option<HaltedBy>,
+    },
+    Ownership {
+        plan: PlanName,
+        #[serde(flatten)]
+        what: What,
+        /// As it is after the whole set.
+        #[serde(flatten)]
+        now: Box<Ownership>,
+    },
+    OrchestratorAppeared {
+        orchestrator: OrchestratorId,
+        host: String,
+        pid: u32,
+        version: String,
+        started_at: Time,
+    },
+    OrchestratorGone {
+        orchestrator: OrchestratorId,
+    },
+    Unreadable {
+        key: String,
+        /// `None` once it is gone or readable again.
+        reason: Option<String>,
+    },
+    /// Something that this version has no words for.
+    Other,
+}
+
+/// What happened to an ownership.
+#[derive(Debug, Default, Serialize)]
+struct What {
+    /// `acquired`, `released`, `handed_over`, `expired`, `forced`, `waiting`, `left`, `amended`.
+    what: &'static str,
+    /// Whom it happened to.
+    orchestrator: Option<String>,
+    token: Option<FencingToken>,
+    /// To whom it was handed over.
+    to: Option<String>,
+    /// Who forced it, and why.
+    by: Option<String>,
+    reason: Option<String>,
+}
+
+impl SnapshotShown {
+    /// These plans at this revision.
+    pub fn new<'a>(revision: Revision, plans: impl Iterator<Item = &'a PlanState>) -> Self {
+        Self { revision, plans: plans.map(Held::of).collect() }
+    }
+}
+
+impl Document for SnapshotShown {
+    const SCHEMA: Option<&'static str> = Some("planlease.snapshot.v1");
+
+    fn table(&self, now: WallTime) -> String {
+        let plans = self.plans.iter().map(|held| {
+            let Held { plan, summary, ownership, .. } = held;
+            let told = format!(
+                "{} of {} tasks ended; owned by {}",
+                summary.ended(),
+                summary.total,
+                ownership.describe(now)
+            );
+            words::line(now, self.revision, Some(plan), &told)
+        });
+        plans.collect()
+    }
+}
+
+impl Held {
+    fn of(state: &PlanState) -> Self {
+        let task = |view: &TaskView| {
+            let spec = state.spec().task(&view.id);
+            Task {
+                task: view.id.clone(),
+                description: spec.map(|spec| spec.description.clone()).unwrap_or_default(),
+                depends_on: spec.map(|spec| spec.depends_on.clone()).unwrap_or_default(),
+                record: Record::of(view),
+            }
+        };
+        Self {
+            plan: state.name().clone(),
+            title: state.spec().title.clone(),
+            summary: state.summary(),
+            ownership: Ownership::of(state.line()),
+            tasks: state.tasks().map(|view| task(view)).collect(),
+        }
+    }
+}
+
+impl ChangesShown {
+    /// The changes of a set. `layout` tells how keys look.
+    #[must_use]
+    pub fn new(set: &ChangeSet, layout: &Layout) -> Self {
+        Self {
+            revision: set.revision,
+            resynced: set.resynced,
+            changes: set.changes.iter().map(|change| Shown::of(change, layout)).collect(),
+            told: set.changes.iter().map(|change| told(change, layout)).collect(),
+        }
+    }
+}
+
+impl Document for ChangesShown {
+    const SCHEMA: Option<&'static str> = Some("planlease.changes.v1");
+
+    fn table(&self, now: WallTime) -> String {
+        let gap = "the history was compacted meanwhile; what differs since then:";
+        let gap = self.resynced.then(|| words::line(now, self.revision, None, gap));
+        let told = self.told.iter();
+        let told = told
+            .map(|told| words::line(told.at.unwrap_or(now), self.revision, told.plan.as_ref(), &told.words));
+        gap.into_iter().chain(told).collect()
+    }
+}
+
+impl Shown {
+    fn of(change: &Change, layout: &Layout) -> Self {
+        match change {
+            Change::PlanAppeared(state) => Self::PlanAppeared(Box::new(Held::of(state))),
+            Change::PlanGone { plan } => Self::PlanGone { plan: plan.clone() },
+            Change::Task { plan, task, before } => Self::Task {
+                plan: plan.clone(),
+                task: task.id.clone(),
+                before: before.as_ref().map(|before| before.record.status),
+                record: Box::new(Record::of(task)),
+            },
+            Change::TaskGone { plan, before } => {
+                Self::TaskGone { plan: plan.clone(), task: before.id.clone() }
+            }
+            Change::Redefined(state) => Self::Redefined {
+                plan: state.name().clone(),
+                title: state.spec().title.clone(),
+                tasks: state.spec().tasks.len(),
+            },
+            Change::Findings { plan, task, revision } => {
+                Self::Findings { plan: plan.clone(), task: task.clone(), written_at: *revision }
+            }
+            Change::Halted { plan, halts } => {
+                let halt = halts.closed.as_ref().or(halts.paused.as_ref());
+                Self::Halted { plan: plan.clone(), halted: halt.map(|(_, record)| HaltedBy::of(record)) }
+            }
+            Change::Ownership { plan, what, line } => Self::Ownership {
+                plan: plan.clone(),
+                what: What::of(what),
+                now: Box::new(Ownership::of(line)),
+            },
+            Change::OrchestratorAppeared(one) => Self::OrchestratorAppeared {
+                orchestrator: one.id.clone(),
+                host: one.record.host.clone(),
+                pid: one.record.pid,
+                version: one.record.version.clone(),
+                started_at: one.record.started_at.into(),
+            },
+            Change::OrchestratorGone(one) => Self::OrchestratorGone { orchestrator: one.id.clone() },
+            Change::Unreadable { key, reason } => {
+                let key = String::from_utf8_lossy(&layout.key(key)).into_owned();
+                Self::Unreadable { key, reason: reason.clone() }
+            }
+            _ => Self::Other,
+        }
+    }
+}
+
+impl What {
+    fn of(what: &OwnershipChange) -> Self {
+        let of = |what, owner: &OrchestratorId, token: FencingToken| Self {
+            what,
+            orchestrator: Some(owner.to_string()),
+            token: Some(token),
+            ..Self::default()
+        };
+        match what {
+            OwnershipChange::Acquired { owner, token } => of("acquired", owner, *token),
+            OwnershipChange::Released { owner, token } => of("released", owner, *token),
+            OwnershipChange::HandedOver { owner, token, to } => {
+                Self { to: Some(to.to_string()), ..of("handed_over", owner, *token) }
+            }
+            OwnershipChange::Expired { owner, token } => of("expired", owner, *token),
+            OwnershipChange::Forced { owner, token, by, reason } => {
+                Self { by: Some(by.clone()), reason: Some(reason.clone()), ..of("forced", owner, *token) }
+            }
+            OwnershipChange::Waiting(one) => {
+                Self { what: "waiting", orchestrator: Some(one.name()), ..Self::default() }
+            }
+            OwnershipChange::Left(one) => {
+                Self { what: "left", orchestrator: Some(one.name()), ..Self::default() }
+            }
+            OwnershipChange::Amended => Self { what: "amended", ..Self::default() },
+            _ => Self { what: "other", ..Self::default() },
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! `why`: who, when, under which ownership, and which rule led to the present state; and what happens next.
+
+use std::fmt::Write as _;
+
+use planlease::{PlanView, core::WallTime};
+use planlease_core::{
+    PlanName, Revision, Summary, TaskId,
+    late::LateResult,
+    record::{HaltRecord, TRANSITIONS_KEPT, TermRecord, TransitionRecord},
+    standing::{Standing, standing},
+    transition::TaskStatus,
+};
+use serde::Serialize;
+
+use super::{
+    Document, Time,
+    next::{Waits, sentence, told},
+    owner::{Owner, Ownership, Term, term},
+    plain,
+};
+
+/// Why a task is where it is.
+#[derive(Debug, Serialize)]
+pub struct WhyTask {
+    plan: PlanName,
+    task: TaskId,
+    revision: Revision,
+    status: TaskStatus,
+    /// The rule that decides what happens next: `ready`, `halted`, `waits`, `claimed`, `retry`, `exhausted`, `parked`, `completed` or
+    /// `skipped`.
+    rule: &'static str,
+    waits: Vec<Waits>,
+    /// What happened to it, oldest first; at most the last 16 changes.
+    history: Vec<Step>,
+    /// Results that came too late and changed nothing, oldest first; at most the last 16.
+    late: Vec<Late>,
+    /// What is the case now, as a sentence.
+    now: String,
+    /// What happens next, or what somebody has to do.
+    next: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Step {
+    at: Time,
+    attempt: u32,
+    from: TaskStatus,
+    to: TaskStatus,
+    by: String,
+    term: Option<u64>,
+    why: Option<String>,
+}
+
+/// A result that was refused: its attempt was over, or the right to tell it.
+#[derive(Debug, Serialize)]
+struct Late {
+    at: Time,
+    attempt: Option<u32>,
+    /// What the task would have become.
+    status: TaskStatus,
+    by: String,
+    term: Option<u64>,
+    /// Its notes, or its error.
+    said: Option<String>,
+    /// Why it was refused.
+    refused: String,
+}
+
+impl Late {
+    fn of(late: &LateResult) -> Self {
+        Self {
+            at: late.at.into(),
+            attempt: late.attempt,
+            status: late.status,
+            by: late.by.clone(),
+            term: late.term.map(|term| term.0),
+            said: late.said.clone(),
+            refused: late.refused.clone(),
+        }
+    }
+}
+
+impl Step {
+    fn of(transition: &TransitionRecord) -> Self {
+        Self {
+            at: transition.at.into(),
+            attempt: transition.attempt,
+            from: transition.from,
+            to: transition.to,
+            by: transition.by.clone(),
+            term: transition.term.map(|term| term.0),
+            why: transition.why.clone(),
+        }
+    }
+}
+
+impl WhyTask {
+    /// `None` if the plan has no such task.
+    pub fn new(view: &PlanView, id: &TaskId, late: &[LateResult]) -> Option<Self> {
+        let (task, spec) = (view.tasks.get(id)?, view.spec.task(id)?);
+        let record = &task.record;
+        let policy = view.spec.policy_of(spec);
+        let plan = &view.name;
+        let owner = view.line.owner().map(|(candidate, _)| plain(&candidate.name()));
+        let halt = view.halt().map(halted);
+        let by_owner = owner.as_ref().map_or_else(
+            || format!("Nobody owns {plan}: `planlease run {plan}` would go on with it."),
+            |owner| format!("{owner}, who owns {plan}, starts it when it has room."),
+        );
+        let error = record.error.as_deref().map(plain).unwrap_or_default();
+        let mut waits = Vec::new();
+        let (rule, now, next) = match standing(id, record, &policy, &view.graph, |task| view.status(task)) {
+            Standing::Ready => ("ready", "It may start: all that it waits for is done.".to_owned(), by_owner),
+            Standing::Waits(on) => {
+                waits = told(view, &on);
+                let now = format!("It may not start yet: it waits for {}.", sentence(&waits));
+                ("waits", now, format!("`planlease why {plan} {}` tells about the first of them.", on[0].on))
+            }
+            Standing::InProgress => {
+                let by =
+                    record.claim.as_ref().map_or_else(|| "somebody".to_owned(), |claim| plain(&claim.by));
+                let by_hand = record.claim.as_ref().is_some_and(|claim| claim.guard.is_none());
+                let next = if by_hand {
+                    format!(
+                        "It was claimed by hand: `planlease task complete {plan} {id}` or `fail` ends it."
+                    )
+                } else {
+                    format!("If {by} is lost, the plan's owner deals with it: on_lost = {}.", policy.on_lost)
+                };
+                ("claimed", format!("{by} works on attempt {}.", record.attempt), next)
+            }
+            Standing::Retryable { failures, allowed } => (
+                "retry",
+                format!(
+                    "Attempt {} failed: {error}; {failures} of {allowed} attempts have failed.",
+                    record.attempt
+                ),
+                format!("The plan's owner puts it back by itself, or `planlease task retry {plan} {id}`."),
+            ),
+            Standing::Exhausted { failures, allowed } => (
+                "exhausted",
+                format!(
+                    "It failed {failures} times, last with: {error}; {allowed} are allowed (max_retries)."
+                ),
+                format!("A person has to decide: `planlease task retry {plan} {id}`, or `skip`."),
+            ),
+            Standing::Parked(what) => (
+                "parked",
+                format!("It waits for a person: {}.", plain(&what)),
+                format!("`planlease task retry {plan} {id}` puts it back, `skip` leaves it out."),
+            ),
+            Standing::Completed => ("completed", "It is done.".to_owned(), String::new()),
+            Standing::Skipped => {
+                let reason = record.skip_reason.as_deref().map(plain).unwrap_or_default();
+                ("skipped", format!("It was left out: {reason}; what waits for it may start."), String::new())
+            }
+        };
+        let (rule, now, next) = match halt {
+            // Nothing else decides whether it starts.
+            Some(halt) if rule == "ready" => {
+                ("halted", halt, format!("`planlease plan resume {plan}` lets it go on."))
+            }
+            _ => (rule, now, next),
+        };
+        Some(Self {
+            plan: plan.clone(),
+            task: id.clone(),
+            revision: task.revision,
+            status: record.status,
+            rule,
+            waits,
+            history: record.transitions.iter().map(Step::of).collect(),
+            late: late.iter().map(Late::of).collect(),
+            now,
+            next,
+        })
+    }
+}
+
+impl Document for WhyTask {
+    const SCHEMA: Option<&'static str> = Some("planlease.why_task.v1");
+
+    fn table(&self, _now: WallTime) -> String {
+        let mut text = format!("task {} of {} is {}\n\n", self.task, self.plan, words(self.status));
+        if self.history.len() >= TRANSITIONS_KEPT {
+            text.push_str("  …\n");
+        }
+        for step in &self.history {
+            let term = step.term.map(|term| format!(", term {term}")).unwrap_or_default();
+            let why = step.why.as_deref().map(|why| format!(": {}", plain(why))).unwrap_or_default();
+            let (from, to) = (words(step.from), words(step.to));
+            let _ = writeln!(
+                text,
+                "  {}  {from} → {to}, attempt {}, by {}{term}{why}",
+                step.at.rfc_3339(),
+                step.attempt,
+                plain(&step.by)
+            );
+        }
+        if self.history.is_empty() {
+            text.push_str("  nothing has happened to it yet\n");
+        }
+        if !self.late.is_empty() {
+            text.push_str("\ncame too late, and changed nothing:\n");
+        }
+        for late in &self.late {
+            let attempt = late.attempt.map(|attempt| format!(", attempt {attempt}")).unwrap_or_default();
+            let term = late.term.map(|term| format!(", term {term}")).unwrap_or_default();
+            let said = late.said.as_deref().map(|said| format!(": {}", plain(said))).unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "  {}  {}{attempt}, by {}{term}{said} ({})",
+                late.at.rfc_3339(),
+                words(late.status),
+                plain(&late.by),
+                plain(&late.refused)
+            );
+        }
+        let _ = write!(text, "\n{}\n{}", self.now, self.next);
+        text
+    }
+}
+
+fn words(status: TaskStatus) -> String {
+    status.as_str().replace('_', " ")
+}
+
+/// Why a plan is where it is.
+#[derive(Debug, Serialize)]
+pub struct WhyPlan {
+    plan: PlanName,
+    revision: Revision,
+    finished: bool,
+    summary: Summary,
+    owner: Option<Owner>,
+    /// The terms so far, oldest first.
+    terms: Vec<Term>,
+    ready: Vec<TaskId>,
+    /// What holds the plan up: parked or exhausted tasks.
+    held: Vec<TaskId>,
+    now: String,
+    next: String,
+}
+
+impl WhyPlan {
+    /// Of a plan with its past terms.
+    pub fn new(view: &PlanView, past: &[TermRecord]) -> Self {
+        let (plan, summary) = (&view.name, view.summary());
+        let ownership = Ownership::of(&view.line);
+        let mut terms: Vec<Term> = past.iter().map(term).collect();
+        if let Some((_, present)) = &view.line.term
+            && past.last().is_none_or(|last| last.number < present.number)
+        {
+            terms.push(term(present));
+        }
+        let held = view.spec.tasks.iter().filter(|spec| {
+            view.tasks.get(&spec.id).is_some_and(|task| {
+                let policy = view.spec.policy_of(spec);
+                let standing =
+                    standing(&spec.id, &task.record, &policy, &view.graph, |task| view.status(task));
+                matches!(standing, Standing::Parked(_) | Standing::Exhausted { .. })
+            })
+        });
+        let held: Vec<TaskId> = held.map(|spec| spec.id.clone()).collect();
+        let ready: Vec<TaskId> = view.ready().cloned().collect();
+        let (now, next) = if summary.is_finished() {
+            ("Every task is completed or skipped.".to_owned(), String::new())
+        } else if let Some(halt) = view.halt() {
+            (halted(halt), format!("`planlease plan resume {plan}` lets it go on."))
+        } else if let Some(owner) = &ownership.owner {
+            let now = format!(
+                "{} owns it since {}, as term {}; {} in progress, {} ready.",
+                plain(&owner.orchestrator),
+                owner.since.rfc_3339(),
+                owner.term,
+                summary.in_progress,
+                ready.len()
+            );
+            (now, if held.is_empty() { "It goes on by itself.".to_owned() } else { ask(plan, &held) })
+        } else if !ready.is_empty() {
+            let now = format!("Nobody owns it, and {} tasks could start.", ready.len());
+            (now, format!("`planlease run {plan}` goes on with it."))
+        } else if !held.is_empty() {
+            ("Nobody owns it, and nothing can start.".to_owned(), ask(plan, &held))
+        } else {
+            let now = format!("Nobody owns it; {} tasks are in progress.", summary.in_progress);
+            (
+                now,
+                format!("The next owner deals with those whose claimants are gone: `planlease run {plan}`."),
+            )
+        };
+        Self {
+            plan: plan.clone(),
+            revision: view.revision,
+            finished: summary.is_finished(),
+            summary,
+            owner: ownership.owner,
+            terms,
+            ready,
+            held,
+            now,
+            next,
+        }
+    }
+}
+
+/// Who stopped the plan, and why.
+fn halted(halt: &HaltRecord) -> String {
+    format!("The plan was {} by {}: {}.", halt.how, plain(&halt.by), plain(&halt.why))
+}
+
+fn ask(plan: &PlanName, held: &[TaskId]) -> String {
+    let first = &held[0];
+    format!("{} wait for a person; `planlease why {plan} {first}` tells about the first of them.", held.len())
+}
+
+impl Document for WhyPlan {
+    const SCHEMA: Option<&'static str> = Some("planlease.why_plan.v1");
+
+    fn table(&self, _now: WallTime) -> String {
+        let done = if self.finished { "finished" } else { "not finished" };
+        let mut text = format!("plan {} is {done}\n\n", self.plan);
+        for term in &self.terms {
+            let end = term.ended.as_ref().map_or_else(
+                || "not ended, as far as anybody has said".to_owned(),
+                |end| {
+                    let by = end.by.as_deref().map(|by| format!(" by {}", plain(by))).unwrap_or_default();
+                    let to = end.to.as_deref().map(|to| format!(" to {}", plain(to))).unwrap_or_default();
+                    let reason =
+                        end.reason.as_deref().map(|why| format!(": {}", plain(why))).unwrap_or_default();
+                    format!("ended {} {}{by}{to}{reason}", end.at.rfc_3339(), end.how.replace('_', " "))
+                },
+            );
+            let _ = writeln!(
+                text,
+                "  term {}  {}  {} on {}; {end}",
+                term.term,
+                term.since.rfc_3339(),
+                plain(&term.orchestrator),
+                plain(&term.host)
+            );
+        }
+        if self.terms.is_empty() {
+            text.push_str("  nobody has owned it yet\n");
+        }
+        let _ = write!(text, "\n{}\n{}", self.now, self.next);
+        text
+    }
+}
