@@ -25,6 +25,7 @@ mod phases;
 mod plan;
 pub(crate) mod plumbing;
 mod run;
+mod sidecar;
 mod status;
 mod task;
 mod watch;
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     /// Own a plan while a program of yours runs
     Hold(hold::HoldArgs),
+    /// Serve plans, tasks, ownership and events over HTTP
+    Sidecar(sidecar::SidecarArgs),
     /// Run a command while nobody else has a named lock of a plan
     Lock(lock::LockArgs),
     /// Show who has which lock of a plan
@@ -108,6 +111,7 @@ impl Command {
     pub(crate) fn logs_to(&self) -> Log {
         match self {
             Self::Dev(args) => args.logs_to(),
+            Self::Sidecar(args) => args.logs_to(),
             _ => Log::StandardError,
         }
     }
@@ -127,6 +131,7 @@ pub(crate) async fn run(command: Command, invocation: &Invocation) -> Result<Exi
         Command::Demo(args) => args.run(invocation).await,
         Command::Run(args) => args.run(invocation).await,
         Command::Hold(args) => args.run(invocation).await,
+        Command::Sidecar(args) => args.run(invocation).await,
         Command::Lock(args) => args.run(invocation).await,
         Command::Locks(args) => args.run(invocation).await,
         Command::Status(args) => args.run(invocation).await,

@@ -164,7 +164,9 @@ impl Exit {
             Self::BadPlanFile => (3, "a plan file has problems (they are listed)"),
             Self::UnreadableFile => (4, "a file cannot be read, or is too large"),
             Self::FoundProblems => (5, "`audit` found violations, or `doctor` something to mend"),
-            Self::CannotServe => (6, "`dev` cannot serve: folder or address in use, or not allowed"),
+            Self::CannotServe => {
+                (6, "`dev` or `sidecar` cannot serve: folder or address in use, or not allowed")
+            }
             Self::HistoryGone => (7, "the history that was asked for is compacted"),
             Self::NotOwned => (8, "nobody owns the plan"),
             Self::PlanExists => (9, "the plan exists already, or is being imported"),

@@ -9,6 +9,10 @@ use crate::environment::{Environment, LOG};
 pub(crate) enum Log {
     /// To a person's standard error.
     StandardError,
+    /// To standard error, with times, as a service does.
+    Service,
+    /// To standard error, an object of JSON each.
+    Json,
     /// To a server's log file, which is its standard output, with times.
     File,
 }
@@ -18,7 +22,7 @@ pub(crate) enum Log {
 pub(crate) fn start(verbose: u8, environment: &Environment, log: Log) {
     let usual = match (verbose, log) {
         (0, Log::StandardError) => "warn",
-        (0, Log::File) | (1, _) => "warn,planlease=info",
+        (0, Log::File | Log::Service | Log::Json) | (1, _) => "warn,planlease=info",
         (2, _) => "info,planlease=debug",
         _ => "debug,planlease=trace",
     };
@@ -32,6 +36,8 @@ pub(crate) fn start(verbose: u8, environment: &Environment, log: Log) {
             subscriber.without_time().with_target(false).with_writer(std::io::stderr).init()
         }
         Log::File => subscriber.with_writer(std::io::stdout).init(),
+        Log::Service => subscriber.with_writer(std::io::stderr).init(),
+        Log::Json => subscriber.json().flatten_event(true).with_writer(std::io::stderr).init(),
     }
     if let Some(refused) = refused {
         tracing::warn!("{LOG} is not used: {refused}");

@@ -92,8 +92,11 @@ pub trait Document: Serialize {
     fn table(&self, now: WallTime) -> String;
 }
 
-/// A value in one line, with the name of its schema in front.
-fn marked<T: Serialize + ?Sized>(schema: Option<&str>, value: &T) -> Result<String, serde_json::Error> {
+/// A value in one line of JSON, with the name of its schema in front.
+///
+/// # Errors
+/// As [`text`].
+pub fn marked<T: Serialize + ?Sized>(schema: Option<&str>, value: &T) -> Result<String, serde_json::Error> {
     serde_json::to_string(&Marked { schema, value })
 }
 

@@ -94,6 +94,8 @@ pub struct Authority {
     writer: Writer,
     /// The session that the right hangs on, if it is one of this process: looked at before anything is sent.
     session: Option<Session>,
+    /// The id of the write, if its caller has chosen one.
+    op_id: Option<Uuid>,
 }
 
 /// An ownership's right as plain data, for another process of the same owner.
@@ -164,7 +166,7 @@ impl Authority {
         writer: Writer,
         session: Option<Session>,
     ) -> Self {
-        Self { coordinator, plan, writer, session }
+        Self { coordinator, plan, writer, session, op_id: None }
     }
 
     /// The plan that it is good for.
@@ -182,6 +184,13 @@ impl Authority {
     #[must_use]
     pub fn writer(&self) -> &Writer {
         &self.writer
+    }
+
+    /// The same right for *one* update, which carries this id: so that whoever asked for it can ask again after a lost answer,
+    /// and [`Coordinator::find_update`] tells whether it was carried out. Two updates must not have the same.
+    #[must_use]
+    pub fn identified(self, op_id: Uuid) -> Self {
+        Self { op_id: Some(op_id), ..self }
     }
 
     /// Changes a task if its record is still the one that was seen. One transaction. `attempt`: the attempt that the
@@ -321,13 +330,14 @@ impl Authority {
         plan: Option<&PlanView>,
         updates: &[(TaskView, Change)],
     ) -> Result<Vec<Outcome>, Error> {
+        let each = Self { op_id: None, ..self.clone() }; // Two writes must not have one id.
         let mut outcomes = Vec::with_capacity(updates.len());
         let mut rest = updates;
         while !rest.is_empty() {
-            let planned = self.plan_batch(rest, plan)?;
+            let planned = each.plan_batch(rest, plan)?;
             let (batch, after) = rest.split_at(planned.len());
             rest = after;
-            outcomes.extend(self.send_batch(batch, planned).await?);
+            outcomes.extend(each.send_batch(batch, planned).await?);
         }
         Ok(outcomes)
     }
@@ -508,7 +518,7 @@ impl Authority {
             writer: self.writer.clone(),
             attempt,
             at: self.coordinator.clock().wall(),
-            op_id: self.coordinator.etcd().random().uuid(),
+            op_id: self.op_id.unwrap_or_else(|| self.coordinator.etcd().random().uuid()),
         }
     }
 
@@ -558,7 +568,7 @@ impl Authority {
             return Ok(Outcome::Committed(present)); // By an earlier try whose answer got lost.
         }
         if uncertain && present.revision != seen.revision {
-            match self.trace(seen, next.op_id, &entry).await {
+            match self.coordinator.trace(&self.plan, seen, next.op_id, &entry).await {
                 Ok(Some(view)) => return Ok(Outcome::Committed(view)),
                 Ok(None) => {}
                 Err(error) => return Ok(unknown(&error.to_string())),
@@ -585,29 +595,6 @@ impl Authority {
         } else {
             Refused::Conflict(Box::new(present))
         }))
-    }
-
-    /// Looks in the history whether a write was carried out and written over since: walks back from the present record to
-    /// the one that was seen.
-    async fn trace(&self, seen: &TaskView, op_id: Uuid, present: &Entry) -> Result<Option<TaskView>, Error> {
-        let mut at = present.modified;
-        while let Some(before) =
-            Revision::from_wire(at.to_wire() - 1).filter(|before| *before > seen.revision)
-        {
-            let Some(entry) = self.coordinator.task_entry_at(&self.plan, &seen.id, before).await? else {
-                // The record that is there now is another plan's. What happened before the gap cannot be reached from it.
-                return Err(Error::outcome_unknown("the plan was deleted meanwhile, and made anew"));
-            };
-            let view = TaskView::read(seen.id.clone(), &entry)?;
-            if view.record.op_id == op_id {
-                return Ok(Some(view));
-            }
-            if view.revision <= seen.revision {
-                break;
-            }
-            at = view.revision;
-        }
-        Ok(None)
     }
 
     pub(crate) fn guard_compare(&self) -> Option<Compare> {

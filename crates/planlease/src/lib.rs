@@ -55,6 +55,7 @@ mod plan;
 mod recovery;
 mod retry;
 mod session;
+mod trace;
 mod vigil;
 mod worktree;
 

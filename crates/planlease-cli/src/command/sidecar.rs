@@ -1,0 +1,129 @@
+//! `sidecar`: planlease over HTTP, for programs in any language.
+
+mod drain;
+mod probe;
+mod serve;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use planlease_sidecar::{Address, AskError, ListenError, Sidecar};
+
+use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log, output};
+
+/// Serves plans, tasks, ownership and events over HTTP, to the programs of this host or pod, until it is asked to end.
+///
+/// A program that owns a plan keeps a connection open; when it dies, the connection closes and the next one in line owns the
+/// plan some milliseconds later. Over TCP each request has to bear the token; the unix socket has mode 0660, and whoever may
+/// open it is let in. Everything is described at /openapi.json, and in docs/sidecar.md.
+///
+/// At SIGTERM nothing new is begun. What is owned is renewed until the programs have ended their sessions or the grace is
+/// over; then it is released. A second signal ends the wait.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+pub(crate) struct SidecarArgs {
+    #[command(flatten)]
+    serve: serve::ServeArgs,
+    #[command(subcommand)]
+    command: Option<SidecarCommand>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  planlease sidecar --socket /run/planlease/sidecar.sock
+  planlease sidecar --listen 127.0.0.1:7420 --token-file /etc/planlease/token --metrics 0.0.0.0:9464
+  planlease sidecar drain --socket /run/planlease/sidecar.sock      in a preStop hook
+  planlease sidecar probe ready --socket /run/planlease/sidecar.sock
+  planlease sidecar openapi > planlease.json";
+
+/// What else there is to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SidecarCommand {
+    /// Ask a sidecar to begin nothing new, and wait until its programs have ended their sessions
+    Drain(drain::DrainArgs),
+    /// Ask a sidecar whether it lives, is ready, or has started
+    Probe(probe::ProbeArgs),
+    /// Print the description of the interface (OpenAPI 3.1)
+    Openapi,
+}
+
+/// Where a sidecar is that runs already.
+#[derive(Debug, Args)]
+struct AtArgs {
+    /// Its unix socket
+    #[arg(long, value_name = "PATH", required_unless_present = "listen", conflicts_with = "listen")]
+    socket: Option<PathBuf>,
+    /// Its TCP address
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// The file with the token that it wants over TCP
+    #[arg(long, value_name = "FILE", env = "PLANLEASE_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl AtArgs {
+    fn address(&self) -> Result<Address, Failure> {
+        match (&self.socket, &self.listen) {
+            (Some(socket), _) => Ok(Address::Unix(socket.clone())),
+            (None, Some(at)) => {
+                let token = self.token_file.as_deref().map(read_token).transpose()?;
+                Ok(Address::Tcp(at.clone(), token))
+            }
+            (None, None) => Err(Failure::usage("say where the sidecar is: --socket or --listen")),
+        }
+    }
+}
+
+/// The token in a file, without the line break at its end.
+fn read_token(file: &Path) -> Result<String, Failure> {
+    let failed = |why: String| {
+        Failure::new(Exit::UnreadableFile, format!("cannot use the token in {}: {why}", file.display()))
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+    let token = text.trim_end_matches(['\r', '\n']);
+    if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let why = "it has to have at least 16 characters, of ASCII, without spaces".to_owned();
+        return Err(failed(why).remedy("Make one: head -c 32 /dev/urandom | base64"));
+    }
+    Ok(token.to_owned())
+}
+
+impl SidecarArgs {
+    /// Where the log goes.
+    pub(crate) fn logs_to(&self) -> Log {
+        match &self.command {
+            None => self.serve.logs_to(),
+            Some(_) => Log::StandardError,
+        }
+    }
+
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        match self.command {
+            None => self.serve.run(invocation).await,
+            Some(SidecarCommand::Drain(args)) => args.run().await,
+            Some(SidecarCommand::Probe(args)) => args.run().await,
+            Some(SidecarCommand::Openapi) => {
+                let document = serde_json::to_string_pretty(&Sidecar::openapi());
+                output::print(&format!("{}\n", document.map_err(|error| Failure::json(&error))?))?;
+                Ok(Exit::Done)
+            }
+        }
+    }
+}
+
+impl From<ListenError> for Failure {
+    fn from(error: ListenError) -> Self {
+        let failure = Self::new(Exit::CannotServe, error.to_string());
+        match error {
+            ListenError::NotLoopback { .. } => failure.remedy("--allow-remote allows it."),
+            ListenError::InUse { .. } => failure.remedy("Stop that one, or choose another address."),
+            _ => failure,
+        }
+    }
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        Self::new(Exit::Unreachable, error.to_string())
+    }
+}

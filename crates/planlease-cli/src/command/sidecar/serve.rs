@@ -1,0 +1,149 @@
+//! `sidecar`: serving.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use planlease::Identity;
+use planlease_sidecar::{Bound, Ended, Listen, Options, Sidecar};
+
+use super::read_token;
+use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log, output, signals::Signals};
+
+/// Where to serve, whom, and how much.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// A TCP address to serve on; takes --token-file
+    #[arg(long, value_name = "ADDRESS", requires = "token_file")]
+    listen: Option<SocketAddr>,
+    /// A unix socket to serve on
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// The file with the token that each request over TCP has to bear
+    #[arg(long, value_name = "FILE", env = "PLANLEASE_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+    /// Serve on an address that other hosts can reach; nothing is encrypted
+    #[arg(long)]
+    allow_remote: bool,
+    /// A further name by which requests may address this host, besides localhost
+    #[arg(long = "allow-host", value_name = "NAME")]
+    hosts: Vec<String>,
+    /// A TCP address to serve metrics and probes on, to everybody who can reach it
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// What its sessions are called: this, and a random part where a program gives no name [default: sidecar-HOST]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// How long programs have at the end to finish and to release
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = crate::duration::parse)]
+    grace: Duration,
+    /// How often a stream says that it lives while nothing happens
+    #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = crate::duration::parse)]
+    heartbeat: Duration,
+    /// How many sessions there may be at once
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    max_sessions: usize,
+    /// How many connections there may be at once
+    #[arg(long, default_value_t = 8_192, value_name = "N")]
+    max_connections: usize,
+    /// How many requests are answered in a second
+    #[arg(long, default_value_t = 5_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_requests_per_second: u32,
+    /// How the log is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// A line each, for people
+    #[default]
+    Text,
+    /// An object of JSON each
+    Json,
+}
+
+impl ServeArgs {
+    pub(super) fn logs_to(&self) -> Log {
+        match self.log_format {
+            LogFormat::Text => Log::Service,
+            LogFormat::Json => Log::Json,
+        }
+    }
+
+    pub(super) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        if self.listen.is_none() && self.socket.is_none() {
+            return Err(Failure::usage(
+                "say where to serve: --socket PATH, or --listen ADDRESS with --token-file",
+            ));
+        }
+        let mut signals = Signals::take()?;
+        let options = self.options()?;
+        raise_descriptors();
+        let (bound, metrics) = self.bind().await?;
+        let coordinator = tokio::select! {
+            biased; // A connection is of use even if it is to be closed at once.
+            connected = invocation.connect() => connected?,
+            () = signals.next() => return Ok(Exit::Done),
+        };
+        let sidecar = Sidecar::start(coordinator, options);
+        for bound in bound {
+            output::tell(&format!("serving on {}", bound.at()));
+            sidecar.serve(bound);
+        }
+        for bound in metrics {
+            output::tell(&format!("metrics and probes on {}", bound.at()));
+            sidecar.serve_metrics(bound);
+        }
+        signals.next().await;
+        output::tell("draining: nothing new is begun; a second signal ends the wait");
+        match sidecar.drain(async { signals.next().await }).await {
+            Ended::Idle => {}
+            Ended::Forced(left) => {
+                output::tell(&format!("{left} sessions were ended though their programs lived"))
+            }
+        }
+        Ok(Exit::Done)
+    }
+
+    fn options(&self) -> Result<Options, Failure> {
+        Ok(Options {
+            name: self.name.clone().unwrap_or_else(|| format!("sidecar-{}", Identity::of_process().host)),
+            token: self.token_file.as_deref().map(read_token).transpose()?,
+            hosts: self.hosts.clone(),
+            max_sessions: self.max_sessions,
+            max_connections: self.max_connections,
+            max_requests_per_second: self.max_requests_per_second,
+            grace: self.grace,
+            heartbeat: self.heartbeat.max(Duration::from_millis(100)),
+            ..Options::default()
+        })
+    }
+
+    /// The sockets for the interface, and the one for metrics.
+    async fn bind(&self) -> Result<(Vec<Bound>, Option<Bound>), Failure> {
+        let mut bound = Vec::new();
+        if let Some(path) = &self.socket {
+            bound.push(Listen::Unix { path: path.clone() }.bind().await?);
+        }
+        if let Some(addr) = self.listen {
+            bound.push(Listen::Tcp { addr, allow_remote: self.allow_remote }.bind().await?);
+        }
+        let metrics = match self.metrics {
+            Some(addr) => Some(Listen::Tcp { addr, allow_remote: true }.bind().await?),
+            None => None,
+        };
+        Ok((bound, metrics))
+    }
+}
+
+/// Each connection takes a descriptor, and many systems give a process 1,024 unless it asks for more.
+fn raise_descriptors() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(target: "planlease", %error, soft, "the number of connections is bounded by this");
+    }
+}

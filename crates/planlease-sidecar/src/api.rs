@@ -1,0 +1,49 @@
+//! What is served, a file per thing. Each gives its rows of the table of routes, with the handlers beside them.
+//!
+//! A handler reads names and right from the request, asks the library, and shows a document of the command line, or a problem.
+
+mod claims;
+mod drain;
+pub(crate) mod events;
+pub(crate) mod health;
+mod locks;
+mod others;
+mod ownership;
+mod plans;
+mod sessions;
+mod tasks;
+
+use serde_json::{Map, Value};
+
+use crate::routes::Route;
+
+/// Everything that is served.
+pub(crate) fn table() -> Vec<Route> {
+    let parts = [
+        plans::routes(),
+        tasks::routes(),
+        claims::routes(),
+        ownership::routes(),
+        locks::routes(),
+        sessions::routes(),
+        others::routes(),
+        events::routes(),
+        drain::routes(),
+        health::routes(),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+/// The bodies of requests, by name.
+pub(crate) fn bodies() -> Map<String, Value> {
+    let named = [
+        ("Update", schemars::schema_for!(tasks::Update)),
+        ("Claim", schemars::schema_for!(claims::Claim)),
+        ("Acquire", schemars::schema_for!(ownership::Acquire)),
+        ("Lock", schemars::schema_for!(locks::Lock)),
+        ("Open", schemars::schema_for!(sessions::Open)),
+        ("Halt", schemars::schema_for!(plans::Halt)),
+        ("Force", schemars::schema_for!(ownership::Force)),
+    ];
+    named.into_iter().map(|(name, schema)| (name.to_owned(), schema.to_value())).collect()
+}

@@ -1,0 +1,52 @@
+//! Asking a sidecar to end: what a `preStop` hook does.
+
+use axum::{
+    extract::State,
+    response::Response,
+    routing::{get, post},
+};
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use crate::{
+    parts::own,
+    routes::{Gives, Route},
+    shared::{App, Shared},
+};
+
+const DRAIN: &str = "planlease.drain.v1";
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(Method::POST, "/v1/drain", "beginDrain", "Begins nothing new from now on; what is owned is renewed until its programs end it, or the grace is over.", || post(begin))
+            .gives(Gives::Document(202, DRAIN)),
+        Route::new(Method::GET, "/v1/drain", "showDrain", "How far the end has come.", || get(show)).shows(DRAIN),
+    ]
+}
+
+#[derive(Debug, Serialize)]
+struct DrainShown {
+    /// Whether it has begun.
+    draining: bool,
+    /// How many sessions are left.
+    sessions: usize,
+    /// How long they have, from its beginning.
+    grace_s: f64,
+}
+
+fn shown(app: &Shared) -> DrainShown {
+    DrainShown {
+        draining: app.drain.began.is_cancelled(),
+        sessions: app.sessions.all().len(),
+        grace_s: app.options.grace.as_secs_f64(),
+    }
+}
+
+async fn begin(State(app): State<App>) -> Response {
+    app.drain.began.cancel();
+    own(StatusCode::ACCEPTED, DRAIN, &shown(&app))
+}
+
+async fn show(State(app): State<App>) -> Response {
+    own(StatusCode::OK, DRAIN, &shown(&app))
+}

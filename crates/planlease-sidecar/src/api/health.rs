@@ -1,0 +1,81 @@
+//! Probes, metrics, and the description of the interface.
+//!
+//! Whether the sidecar *lives* never depends on etcd: to start it anew would mend nothing, and cost every plan that is owned
+//! through it. Whether it is *ready* does.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{Method, StatusCode, header};
+
+use crate::{
+    metrics::TYPE,
+    routes::{Gives, Route},
+    shared::{App, Shared},
+};
+
+/// How long etcd may be silent. It is asked after some seconds.
+const SILENCE: Duration = Duration::from_secs(10);
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(Method::GET, "/openapi.json", "openapi", "This description.", || get(openapi))
+            .gives(Gives::Text("application/json")),
+    ]
+}
+
+/// What everybody is answered.
+pub(crate) fn router() -> Router<App> {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/startupz", get(started))
+}
+
+/// The metrics.
+pub(crate) fn metrics_router() -> Router<App> {
+    Router::new().route("/metrics", get(metrics))
+}
+
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], crate::openapi::document().to_string())
+}
+
+async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, TYPE)], app.metrics.text(&app))
+}
+
+async fn ready(State(app): State<App>) -> Response {
+    let problem = unready(&app);
+    match problem {
+        None => "ok\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+/// Why it is not ready for new work.
+fn unready(app: &Shared) -> Option<String> {
+    if app.drain.began.is_cancelled() {
+        return Some("draining: nothing new is begun".to_owned());
+    }
+    if let Some(error) = app.watcher.error() {
+        return Some(format!("the watch on etcd has ended: {error}"));
+    }
+    let Some(heard) = app.watcher.health().heard_at else {
+        return Some("etcd was not heard of yet".to_owned());
+    };
+    let silent = heard.until(app.coordinator.clock().boot());
+    (silent > SILENCE).then(|| format!("etcd was not heard of for {} s", silent.as_secs()))
+}
+
+async fn started(State(app): State<App>) -> Response {
+    if app.watcher.snapshot().is_some() {
+        return "ok\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, "the plans were not read yet\n").into_response()
+}

@@ -1,0 +1,95 @@
+//! Named locks of plans, for a session.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+    routing::{delete, get, post},
+};
+use http::{Method, StatusCode};
+use planlease_documents::LockList;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{
+    options::MAX_WAIT,
+    parts::{Caller, Json, Names, Shown, own},
+    problem::{Kind, Problem},
+    routes::{Gives, Route, Takes},
+    sessions::seconds,
+    shared::App,
+    tend::tend_lock,
+};
+
+const LOCKED: &str = "planlease.locked.v1";
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(
+            Method::GET,
+            "/v1/plans/{plan}/locks",
+            "listLocks",
+            "Who has which lock of a plan, and who waits.",
+            || get(list),
+        )
+        .shows("planlease.locks.v1")
+        .problems(&[Kind::NoSuchPlan]),
+        Route::new(
+            Method::POST,
+            "/v1/plans/{plan}/locks/{lock}",
+            "takeLock",
+            "Takes a lock for the session; waits in line for it.",
+            || post(take),
+        )
+        .takes(Takes::Json("Lock"))
+        .shows(LOCKED)
+        .problems(&[Kind::NoSuchPlan, Kind::NotAllowed, Kind::Held, Kind::Exists, Kind::Draining]),
+        Route::new(
+            Method::DELETE,
+            "/v1/plans/{plan}/locks/{lock}",
+            "releaseLock",
+            "Lets go of a lock: the next one in line has it at once.",
+            || delete(release),
+        )
+        .gives(Gives::Nothing)
+        .problems(&[Kind::NoSuchPlan, Kind::NotAllowed, Kind::RightGone]),
+    ]
+}
+
+/// How a lock is taken.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lock {
+    /// How long to wait in line, in seconds; not at all by default.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 3600))]
+    wait_s: f64,
+}
+
+async fn list(State(app): State<App>, names: Names) -> Result<Response, Problem> {
+    let plan = names.plan()?;
+    let locks = app.coordinator.locks(&plan).await?;
+    Ok(Shown(LockList::new(&plan, &locks)).into_response())
+}
+
+async fn take(
+    State(app): State<App>,
+    names: Names,
+    caller: Caller,
+    Json(asked): Json<Lock>,
+) -> Result<Response, Problem> {
+    let (plan, lock) = (names.plan()?, names.lock()?);
+    app.drain.allows_new()?;
+    let wait = seconds("wait_s", asked.wait_s, MAX_WAIT)?;
+    let held = caller.session()?;
+    let lock = held.lock(&plan, &lock, wait).await?;
+    let tended = Arc::clone(held);
+    let locked = held.keep_lock(lock, move |lock, stop| tend_lock(tended, lock, stop));
+    Ok(own(StatusCode::OK, LOCKED, &locked))
+}
+
+async fn release(State(_app): State<App>, names: Names, caller: Caller) -> Result<Response, Problem> {
+    caller.session()?.unlock(&names.plan()?, &names.lock()?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

@@ -1,0 +1,302 @@
+//! Plans: made of files, read, halted, deleted.
+
+use std::time::Duration;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+    routing::{delete, get, post, put},
+};
+use http::{HeaderMap, Method, StatusCode, header};
+use planlease::{Imported, core::spec::PlanSpec};
+use planlease_core::{PlanName, record};
+use planlease_documents::{
+    DependencyGraph, EditShown, EstimateShown, HaltShown, ImportList, NextTasks, PhaseList, PlanDeleted,
+    PlanList, PlanShown, PlanStatus, WhyPlan,
+};
+use planlease_formats::Format;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{
+    conditional::etag,
+    parts::{Asked, Caller, Json, Names, Raw, Shown, content_type},
+    problem::{Kind, Problem},
+    routes::{Gives, Parameter, Route, Takes},
+    shared::App,
+};
+
+/// The types of plan files.
+const FILES: &[&str] = &["text/markdown", "application/toml"];
+
+/// What can be in the way of reading a plan.
+const READING: &[Kind] = &[Kind::NoSuchPlan];
+
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes = vec![
+        Route::new(Method::GET, "/v1/plans", "listPlans", "All plans, how far they are and who owns them.", || get(list))
+            .query(&[Parameter::new("all", "boolean", "Archived plans as well.")])
+            .shows("planlease.plans.v1"),
+        Route::new(Method::GET, "/v1/plans/{plan}", "showPlan", "What a plan is made of.", || get(show))
+            .shows("planlease.plan.v1")
+            .problems(READING),
+        Route::new(Method::PUT, "/v1/plans/{plan}", "importPlan", "Makes a plan of a file: 201, or 200 if it is there already from the same file. With update=true, edits the plan that is there.", || put(import))
+            .takes(Takes::File(FILES))
+            .query(&[Parameter::new("update", "boolean", "Edit the plan that is there.")])
+            .gives(Gives::Document(201, "planlease.imports.v1"))
+            .problems(&[Kind::NoSuchPlan, Kind::Exists, Kind::BadPlan, Kind::Draining]),
+        Route::new(Method::DELETE, "/v1/plans/{plan}", "deletePlan", "Deletes a plan that nobody owns, with everything.", || delete(remove))
+            .shows("planlease.plan_deleted.v1")
+            .problems(&[Kind::NoSuchPlan, Kind::Held]),
+    ];
+    routes.extend(views());
+    routes.extend(halts());
+    routes
+}
+
+/// Ways to look at a plan.
+fn views() -> [Route; 6] {
+    let view = |path, name, what, schema, handler| {
+        Route::new(Method::GET, path, name, what, handler).shows(schema).problems(READING)
+    };
+    [
+        view("/v1/plans/{plan}/status", "planStatus", "How far a plan is.", "planlease.status.v1", || {
+            get(status)
+        }),
+        view(
+            "/v1/plans/{plan}/next",
+            "nextTasks",
+            "What may start now, and what the others wait for.",
+            "planlease.next.v1",
+            || get(next),
+        )
+        .query(&[
+            Parameter::new("count", "integer", "At most so many."),
+            Parameter::new("label", "string", "Only tasks with these labels, separated by commas."),
+        ]),
+        view("/v1/plans/{plan}/deps", "dependencies", "What waits for what.", "planlease.deps.v1", || {
+            get(deps)
+        }),
+        view("/v1/plans/{plan}/phases", "phases", "How far each phase is.", "planlease.phases.v1", || {
+            get(phases)
+        }),
+        view(
+            "/v1/plans/{plan}/estimate",
+            "estimate",
+            "How long a plan may still take.",
+            "planlease.estimate.v1",
+            || get(estimate),
+        )
+        .query(&[
+            Parameter::new("jobs", "integer", "How many tasks are worked on at once."),
+            Parameter::new("guess_s", "number", "How long a task takes that was never measured."),
+        ]),
+        view(
+            "/v1/plans/{plan}/why",
+            "whyPlan",
+            "Why a plan is where it is.",
+            "planlease.why_plan.v1",
+            || get(why),
+        ),
+    ]
+}
+
+/// Ways to stop a plan, and to let it go on.
+fn halts() -> [Route; 4] {
+    let halt = |path, name, what, handler| {
+        Route::new(Method::POST, path, name, what, handler)
+            .takes(Takes::Json("Halt"))
+            .shows("planlease.halt.v1")
+            .problems(&[Kind::NoSuchPlan, Kind::WrongState])
+    };
+    [
+        halt("/v1/plans/{plan}/pause", "pausePlan", "Nothing more is started.", || post(pause)),
+        halt("/v1/plans/{plan}/resume", "resumePlan", "It goes on.", || post(resume)),
+        halt("/v1/plans/{plan}/cancel", "cancelPlan", "Ends its ownership; nobody can own it.", || {
+            post(cancel)
+        }),
+        halt("/v1/plans/{plan}/archive", "archivePlan", "Cancels it and puts it away.", || post(archive)),
+    ]
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    #[serde(default)]
+    all: bool,
+}
+
+async fn list(State(app): State<App>, Asked(asked): Asked<List>) -> Result<Response, Problem> {
+    let views = app.coordinator.plans().await?;
+    Ok(Shown(PlanList::new(&views, asked.all)).into_response())
+}
+
+async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem> {
+    let view = app.coordinator.plan(&names.plan()?).await?;
+    let mut response = Shown(PlanShown::new(&view)).into_response();
+    response.headers_mut().insert(header::ETAG, etag(view.defined));
+    Ok(response)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Import {
+    #[serde(default)]
+    update: bool,
+}
+
+async fn import(
+    State(app): State<App>,
+    names: Names,
+    Asked(asked): Asked<Import>,
+    headers: HeaderMap,
+    Raw(file): Raw,
+) -> Result<Response, Problem> {
+    let plan = names.plan()?;
+    let spec = parse(&plan, &content_type(&headers), &file)?;
+    if asked.update {
+        let edited = app.coordinator.edit_plan(&plan, &spec).await?;
+        let view = app.coordinator.plan(&plan).await?;
+        return Ok(Shown(EditShown::new(&view, plan.as_str(), &edited.edit, edited.revision)).into_response());
+    }
+    app.drain.allows_new()?;
+    let imported = app.coordinator.import(&plan, &spec, |_| {}).await?;
+    let created = matches!(imported, Imported::Created(_));
+    let mut imports = ImportList::default();
+    imports.add(plan.clone(), plan.to_string(), spec.tasks.len(), Some(imported));
+    let mut response = Shown(imports).into_response();
+    if created {
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    Ok(response)
+}
+
+/// The plan that a file defines.
+fn parse(plan: &PlanName, kind: &str, file: &[u8]) -> Result<PlanSpec, Problem> {
+    let (format, name) = match kind {
+        "text/markdown" => (Format::Markdown, format!("{plan}.md")),
+        "application/toml" => (Format::Toml, format!("{plan}.toml")),
+        other => {
+            let detail = format!("a plan file is one of {}, not {other:?}", FILES.join(", "));
+            return Err(Problem::new(Kind::UnsupportedType, detail));
+        }
+    };
+    let parsed = planlease_formats::parse_as(format, &name, file);
+    parsed.map(|parsed| parsed.spec).map_err(|problems| {
+        let listed: Vec<String> = problems.listed.iter().map(ToString::to_string).collect();
+        Problem::new(Kind::BadPlan, listed.join("; ")).with("problems", listed)
+    })
+}
+
+async fn remove(State(app): State<App>, names: Names) -> Result<Response, Problem> {
+    let plan = names.plan()?;
+    app.coordinator.delete_plan(&plan).await?;
+    Ok(Shown(PlanDeleted { deleted: plan }).into_response())
+}
+
+async fn status(State(app): State<App>, names: Names) -> Result<Response, Problem> {
+    Ok(Shown(PlanStatus::new(&app.coordinator.plan(&names.plan()?).await?)).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Next {
+    count: Option<usize>,
+    label: Option<String>,
+}
+
+async fn next(State(app): State<App>, names: Names, Asked(asked): Asked<Next>) -> Result<Response, Problem> {
+    let view = app.coordinator.plan(&names.plan()?).await?;
+    let labels: Vec<String> =
+        asked.label.iter().flat_map(|labels| labels.split(',')).map(str::to_owned).collect();
+    Ok(Shown(NextTasks::new(&view, asked.count.unwrap_or(usize::MAX), &labels)).into_response())
+}
+
+async fn deps(State(app): State<App>, names: Names) -> Result<Response, Problem> {
+    Ok(Shown(DependencyGraph::new(&app.coordinator.plan(&names.plan()?).await?, None)).into_response())
+}
+
+async fn phases(State(app): State<App>, names: Names) -> Result<Response, Problem> {
+    Ok(Shown(PhaseList::new(&app.coordinator.plan(&names.plan()?).await?)).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Estimate {
+    jobs: Option<u16>,
+    guess_s: Option<f64>,
+}
+
+async fn estimate(
+    State(app): State<App>,
+    names: Names,
+    Asked(asked): Asked<Estimate>,
+) -> Result<Response, Problem> {
+    let guess = match asked.guess_s {
+        None => Duration::ZERO,
+        Some(guess) => crate::sessions::seconds("guess_s", guess, Duration::from_secs(u32::MAX.into()))?,
+    };
+    let view = app.coordinator.plan(&names.plan()?).await?;
+    let now = app.coordinator.clock().wall();
+    Ok(Shown(EstimateShown::new(&view, asked.jobs.unwrap_or(1).max(1), guess, now)).into_response())
+}
+
+async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> {
+    let plan = names.plan()?;
+    let view = app.coordinator.plan(&plan).await?;
+    let past = app.coordinator.past_terms(&plan).await?;
+    Ok(Shown(WhyPlan::new(&view, &past)).into_response())
+}
+
+/// Why a plan is stopped, or goes on.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Halt {
+    /// For people.
+    #[serde(default)]
+    why: String,
+}
+
+async fn pause(
+    State(app): State<App>,
+    names: Names,
+    caller: Caller,
+    Json(asked): Json<Halt>,
+) -> Result<Response, Problem> {
+    let plan = names.plan()?;
+    let halted = app.coordinator.pause_plan(&plan, &caller.name(), &asked.why).await?;
+    Ok(Shown(HaltShown::new(plan, record::Halt::Paused, halted)).into_response())
+}
+
+async fn resume(
+    State(app): State<App>,
+    names: Names,
+    _caller: Caller,
+    Json(_asked): Json<Halt>,
+) -> Result<Response, Problem> {
+    let plan = names.plan()?;
+    let changed = app.coordinator.resume_plan(&plan).await?;
+    Ok(Shown(HaltShown::resumed(plan, changed)).into_response())
+}
+
+async fn cancel(
+    State(app): State<App>,
+    names: Names,
+    caller: Caller,
+    Json(asked): Json<Halt>,
+) -> Result<Response, Problem> {
+    let plan = names.plan()?;
+    let halted = app.coordinator.cancel_plan(&plan, &caller.name(), &asked.why).await?;
+    Ok(Shown(HaltShown::new(plan, record::Halt::Cancelled, halted)).into_response())
+}
+
+async fn archive(
+    State(app): State<App>,
+    names: Names,
+    caller: Caller,
+    Json(asked): Json<Halt>,
+) -> Result<Response, Problem> {
+    let plan = names.plan()?;
+    let halted = app.coordinator.archive_plan(&plan, &caller.name(), &asked.why).await?;
+    Ok(Shown(HaltShown::new(plan, record::Halt::Archived, halted)).into_response())
+}

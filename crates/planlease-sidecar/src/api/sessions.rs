@@ -1,0 +1,176 @@
+//! Sessions: what a program owns and claims hangs on one, and ends with it.
+
+use std::sync::Arc;
+
+use async_stream::stream;
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+    routing::{delete, get, post},
+};
+use bytes::Bytes;
+use futures_util::Stream;
+use http::{HeaderMap, Method, StatusCode};
+use planlease::core::session::Status;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::{
+    held::{Bond, Held},
+    options::MAX_HEARTBEAT,
+    parts::{Json, Names, own, session_name},
+    problem::{Kind, Problem},
+    routes::{Gives, Route, Takes},
+    sessions::{Sessions, seconds},
+    shared::App,
+    shown::SessionShown,
+    sse,
+};
+
+pub(crate) const SESSION: &str = "planlease.session.v1";
+const SESSIONS: &str = "planlease.sessions.v1";
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(Method::POST, "/v1/sessions", "openSession", "Opens a session. With Accept: text/event-stream it stands as long as the connection does, and the answer tells what happens to it; else it has to be heard of every heartbeat_s.", || post(open))
+            .takes(Takes::Json("Open"))
+            .gives(Gives::EventsOr(SESSION))
+            .problems(&[Kind::Exists, Kind::Draining]),
+        Route::new(Method::GET, "/v1/sessions", "listSessions", "The sessions of this sidecar, without their ids.", || get(list)).shows(SESSIONS),
+        Route::new(Method::GET, "/v1/sessions/{session}", "showSession", "What a session owns, and until when to believe in it.", || get(show))
+            .shows(SESSION)
+            .problems(&[Kind::NoSuchSession]),
+        Route::new(Method::POST, "/v1/sessions/{session}/heartbeat", "heartbeat", "Says that the program lives.", || post(heartbeat))
+            .shows(SESSION)
+            .problems(&[Kind::NoSuchSession]),
+        Route::new(Method::DELETE, "/v1/sessions/{session}", "closeSession", "Releases what it owns, and ends it.", || delete(close))
+            .gives(Gives::Nothing)
+            .problems(&[Kind::NoSuchSession]),
+    ]
+}
+
+/// How a session is opened.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Open {
+    /// What others see it as. It names one incarnation of the program. By default it is made up.
+    id: Option<String>,
+    /// How often it has to be heard of, in seconds; only without a stream, and then it has to be said.
+    #[schemars(range(min = 0, max = 3600))]
+    heartbeat_s: Option<f64>,
+}
+
+async fn open(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Json(asked): Json<Open>,
+) -> Result<Response, Problem> {
+    app.drain.allows_new()?;
+    let id = session_name(&app, asked.id.as_deref())?;
+    if sse::wanted(&headers) {
+        if asked.heartbeat_s.is_some() {
+            return Err(Problem::new(Kind::BadRequest, "heartbeat_s: a session with a stream needs none"));
+        }
+        let (held, news) = app.sessions.open(&app.coordinator, id, Bond::Connection).await?;
+        return Ok(sse::answer(follow(&app, held, news), app.options.heartbeat));
+    }
+    let Some(every) = asked.heartbeat_s else {
+        let how = "send Accept: text/event-stream and read the answer as it comes, or say heartbeat_s";
+        return Err(Problem::new(Kind::BadRequest, how));
+    };
+    let every = seconds("heartbeat_s", every, MAX_HEARTBEAT)?;
+    let (held, _news) = app.sessions.open(&app.coordinator, id, Bond::Heartbeat(every)).await?;
+    Ok(own(StatusCode::CREATED, SESSION, &held.shown(true)))
+}
+
+/// Ends the session when the stream is dropped: the program has closed the connection, or died.
+struct WhileConnected {
+    sessions: Arc<Sessions>,
+    id: Uuid,
+}
+
+impl Drop for WhileConnected {
+    fn drop(&mut self) {
+        drop(self.sessions.end(self.id, false));
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug, Serialize)]
+struct Over {
+    why: String,
+}
+
+/// What comes next on the stream of a session.
+enum Next {
+    Tell(Bytes),
+    Over(String),
+}
+
+/// The stream of a session that is bound to it.
+pub(super) fn follow(
+    app: &App,
+    held: Arc<Held>,
+    mut news: mpsc::Receiver<Bytes>,
+) -> impl Stream<Item = Bytes> + Send + use<> {
+    let bound = WhileConnected { sessions: Arc::clone(&app.sessions), id: held.id };
+    let draining = app.drain.began.clone();
+    stream! {
+        let _bound = bound;
+        yield sse::document("session", SESSION, &held.shown(true));
+        let mut status = held.session.watch_status();
+        let mut drain_told = false;
+        loop {
+            let next = tokio::select! {
+                biased; // What was to be told before the end is told.
+                Some(event) = news.recv() => Next::Tell(event),
+                () = held.over.cancelled() => Next::Over("the session was ended".to_owned()),
+                changed = status.changed() => match (changed, held.session.status()) {
+                    (Ok(()), Status::Live { .. }) => Next::Tell(held.trusted()),
+                    (_, Status::Lost(reason)) => Next::Over(reason.to_string()),
+                    (Err(_), Status::Live { .. }) => Next::Over("the session was ended".to_owned()),
+                },
+                () = draining.cancelled(), if !drain_told => {
+                    drain_told = true;
+                    Next::Tell(sse::event("draining", None, "{}"))
+                }
+            };
+            match next {
+                Next::Tell(event) => yield event,
+                Next::Over(why) => {
+                    yield sse::document("over", "planlease.over.v1", &Over { why });
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct All {
+    sessions: Vec<SessionShown>,
+}
+
+async fn list(State(app): State<App>) -> Response {
+    let sessions = app.sessions.all().iter().map(|held| held.shown(false)).collect();
+    own(StatusCode::OK, SESSIONS, &All { sessions })
+}
+
+async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem> {
+    let held = app.sessions.get(names.session()?)?;
+    Ok(own(StatusCode::OK, SESSION, &held.shown(true)))
+}
+
+async fn heartbeat(State(app): State<App>, names: Names) -> Result<Response, Problem> {
+    let held = app.sessions.get(names.session()?)?;
+    held.note();
+    Ok(own(StatusCode::OK, SESSION, &held.shown(true)))
+}
+
+async fn close(State(app): State<App>, names: Names) -> Result<Response, Problem> {
+    let held = app.sessions.get(names.session()?)?;
+    app.sessions.end(held.id, true).await;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

@@ -1,0 +1,361 @@
+//! Tasks: read with the revision that wrote them, and updated if they are still of that revision.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+    routing::{get, patch, put},
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use planlease::{Outcome, PlanView, Refused, TaskView};
+use planlease_core::{
+    PlanName, TaskId,
+    transition::{Change, TaskStatus},
+};
+use planlease_documents::{FindingsShown, FindingsWritten, TaskList, TaskShown, TaskUpdate, WhyTask};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::{
+    conditional::{Match, etag, has_already, idempotency_key, if_match},
+    parts::{Asked, Caller, Json, Names, Raw, Shown},
+    problem::{Kind, Problem},
+    routes::{Parameter, Route, Takes},
+    shared::{App, Shared},
+};
+
+/// How often an update without a precondition is decided anew because the task was changed in between.
+const TRIES: usize = 20;
+
+/// What can be in the way of reading a task.
+const READING: &[Kind] = &[Kind::NoSuchPlan, Kind::NoSuchTask];
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(Method::GET, "/v1/plans/{plan}/tasks", "listTasks", "The tasks of a plan.", || get(list))
+            .query(&[Parameter::new("status", "string", "Only tasks in this status.")])
+            .shows("planlease.tasks.v1")
+            .problems(READING),
+        Route::new(
+            Method::GET,
+            "/v1/plans/{plan}/tasks/{task}",
+            "showTask",
+            "A task with its history; its ETag is the revision that wrote it.",
+            || get(show),
+        )
+        .headers(&[Parameter::new("If-None-Match", "string", "304 if it is still this one.")])
+        .shows("planlease.task.v1")
+        .problems(READING),
+        Route::new(
+            Method::PATCH,
+            "/v1/plans/{plan}/tasks/{task}",
+            "updateTask",
+            "Changes a task, if it is still of the revision that If-Match names.",
+            || patch(update),
+        )
+        .takes(Takes::Json("Update"))
+        .headers(&[
+            Parameter::new("If-Match", "string", "The ETag of the task as it is known, or *.").required(),
+            Parameter::new(
+                "Idempotency-Key",
+                "uuid",
+                "The id of the update: asked for again, it is told again.",
+            ),
+        ])
+        .shows("planlease.task_update.v1")
+        .problems(&[
+            Kind::NoSuchTask,
+            Kind::NoPrecondition,
+            Kind::Stale,
+            Kind::WrongState,
+            Kind::NotAllowed,
+        ]),
+        Route::new(
+            Method::GET,
+            "/v1/plans/{plan}/tasks/{task}/why",
+            "whyTask",
+            "Why a task is where it is.",
+            || get(why),
+        )
+        .shows("planlease.why_task.v1")
+        .problems(READING),
+        Route::new(
+            Method::GET,
+            "/v1/plans/{plan}/tasks/{task}/findings",
+            "readFindings",
+            "What a task has found out.",
+            || get(findings),
+        )
+        .shows("planlease.findings.v1")
+        .problems(&[Kind::NoSuchPlan, Kind::NoSuchTask, Kind::NotFound]),
+        Route::new(
+            Method::PUT,
+            "/v1/plans/{plan}/tasks/{task}/findings",
+            "writeFindings",
+            "Stores what a task has found out; longer than 48 KiB is cut in the middle.",
+            || put(write_findings),
+        )
+        .takes(Takes::File(&["text/plain"]))
+        .query(&[
+            Parameter::new("attempt", "integer", "Of which attempt; the present one by default."),
+            Parameter::new("reference", "string", "Where the whole of it is."),
+        ])
+        .shows("planlease.findings_written.v1")
+        .problems(&[Kind::NoSuchPlan, Kind::NoSuchTask, Kind::RightGone]),
+    ]
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    status: Option<TaskStatus>,
+}
+
+async fn list(State(app): State<App>, names: Names, Asked(asked): Asked<List>) -> Result<Response, Problem> {
+    let view = app.coordinator.plan(&names.plan()?).await?;
+    Ok(Shown(TaskList::new(&view, asked.status)).into_response())
+}
+
+async fn show(State(app): State<App>, names: Names, headers: HeaderMap) -> Result<Response, Problem> {
+    let (plan, task) = (names.plan()?, names.task()?);
+    let view = app.coordinator.plan(&plan).await?;
+    let seen = seen(&view, &task)?;
+    let mut response = if has_already(&headers, seen.revision) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let findings = app.coordinator.findings(&plan, &task).await?;
+        Shown(TaskShown::new(&view, seen, findings)).into_response()
+    };
+    response.headers_mut().insert(header::ETAG, etag(seen.revision));
+    Ok(response)
+}
+
+fn seen<'a>(view: &'a PlanView, task: &TaskId) -> Result<&'a TaskView, Problem> {
+    let missing = || Problem::new(Kind::NoSuchTask, format!("{} has no task {task}", view.name));
+    view.tasks.get(task).ok_or_else(missing)
+}
+
+async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> {
+    let (plan, task) = (names.plan()?, names.task()?);
+    let view = app.coordinator.plan(&plan).await?;
+    seen(&view, &task)?;
+    let late = app.coordinator.late_results(&plan, &task).await?;
+    let missing = || Problem::new(Kind::NoSuchTask, format!("{plan} has no task {task}"));
+    Ok(Shown(WhyTask::new(&view, &task, &late).ok_or_else(missing)?).into_response())
+}
+
+/// What is to become of a task.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(tag = "change", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Update {
+    /// Begins the next attempt, for whoever asks.
+    Start {},
+    /// Says how the attempt is doing.
+    Progress {
+        /// How it is doing.
+        progress: String,
+        /// The attempt that this is about.
+        attempt: Option<u32>,
+    },
+    /// Ends it well.
+    Complete {
+        /// What there is to say.
+        notes: Option<String>,
+        /// The attempt that this is about.
+        attempt: Option<u32>,
+    },
+    /// Ends it badly.
+    Fail {
+        /// What went wrong.
+        error: String,
+        /// The attempt that this is about.
+        attempt: Option<u32>,
+    },
+    /// Gives the task back unharmed.
+    Return {
+        /// Why.
+        reason: String,
+        /// The attempt that this is about.
+        attempt: Option<u32>,
+    },
+    /// Leaves it out.
+    Skip {
+        /// Why.
+        reason: String,
+    },
+    /// Puts it back, to be done once more.
+    Retry {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Update {
+    fn change(self) -> (Change, Option<u32>) {
+        match self {
+            Self::Start {} => (Change::Start, None),
+            Self::Progress { progress, attempt } => (Change::Progress(progress), attempt),
+            Self::Complete { notes, attempt } => (Change::Complete(notes), attempt),
+            Self::Fail { error, attempt } => (Change::Fail(error), attempt),
+            Self::Return { reason, attempt } => (Change::Return(reason), attempt),
+            Self::Skip { reason } => (Change::Skip(reason), None),
+            Self::Retry { reason } => (Change::Retry(reason), None),
+        }
+    }
+}
+
+/// An update, understood.
+struct Wanted {
+    plan: PlanName,
+    task: TaskId,
+    change: Change,
+    attempt: Option<u32>,
+    precondition: Match,
+    op_id: Option<Uuid>,
+}
+
+async fn update(
+    State(app): State<App>,
+    names: Names,
+    caller: Caller,
+    headers: HeaderMap,
+    Json(update): Json<Update>,
+) -> Result<Response, Problem> {
+    let (change, attempt) = update.change();
+    let wanted = Wanted {
+        plan: names.plan()?,
+        task: names.task()?,
+        change,
+        attempt,
+        precondition: if_match(&headers)?,
+        op_id: idempotency_key(&headers)?,
+    };
+    if wanted.change == Change::Start {
+        app.drain.allows_new()?;
+    }
+    wanted.carry_out(&app, &caller).await
+}
+
+impl Wanted {
+    async fn carry_out(self, app: &Shared, caller: &Caller) -> Result<Response, Problem> {
+        let mut tries = 1;
+        loop {
+            let view = app.coordinator.plan(&self.plan).await?;
+            let seen = seen(&view, &self.task)?;
+            if let Some(done) = self.done_before(app, seen).await? {
+                app.metrics.update("repeated");
+                return Ok(self.committed(&done));
+            }
+            if matches!(self.precondition, Match::Exactly(revision) if revision != seen.revision) {
+                app.metrics.update("conflict");
+                let conflict = Refused::Conflict(Box::new(seen.clone()));
+                return Err(Problem::refused(&self.plan, &self.task, &self.change, &conflict));
+            }
+            let mut authority = caller.authority(app, &view)?;
+            if let Some(op_id) = self.op_id {
+                authority = authority.identified(op_id);
+            }
+            let outcome = match &self.change {
+                Change::Start => authority.start(&view, &self.task).await?,
+                change => authority.update(seen, self.attempt, change).await?,
+            };
+            match outcome {
+                Outcome::Refused(Refused::Conflict(_))
+                    if self.precondition == Match::Any && tries < TRIES =>
+                {
+                    tries += 1;
+                }
+                outcome => return self.told(app, outcome),
+            }
+        }
+    }
+
+    /// The record that this very update has written already.
+    async fn done_before(&self, app: &Shared, seen: &TaskView) -> Result<Option<TaskView>, Problem> {
+        let Some(op_id) = self.op_id else { return Ok(None) };
+        let since = match self.precondition {
+            Match::Exactly(revision) => revision,
+            Match::Any if seen.record.op_id == op_id => return Ok(Some(seen.clone())),
+            Match::Any => return Ok(None), // Nobody knows where to begin to look.
+        };
+        if since >= seen.revision {
+            return Ok(None);
+        }
+        Ok(app.coordinator.find_update(&self.plan, &self.task, since, op_id).await?)
+    }
+
+    fn told(&self, app: &Shared, outcome: Outcome) -> Result<Response, Problem> {
+        match outcome {
+            Outcome::Committed(task) => {
+                app.metrics.update("committed");
+                Ok(self.committed(&task))
+            }
+            Outcome::Refused(refused) => {
+                app.metrics.update(if matches!(refused, Refused::Conflict(_)) {
+                    "conflict"
+                } else {
+                    "refused"
+                });
+                Err(Problem::refused(&self.plan, &self.task, &self.change, &refused))
+            }
+            Outcome::Unknown { op_id, reason } => {
+                app.metrics.update("unknown");
+                let detail = format!(
+                    "{reason}; it was done if the task's op_id is {op_id}, and may still be; asked for again with this \
+                     Idempotency-Key and the same If-Match, it is done once"
+                );
+                Err(Problem::new(Kind::OutcomeUnknown, detail).with("op_id", op_id.to_string()))
+            }
+        }
+    }
+
+    fn committed(&self, task: &TaskView) -> Response {
+        let update = TaskUpdate::committed(self.plan.clone(), self.change.verb(), task);
+        let mut response = Shown(update).into_response();
+        response.headers_mut().insert(header::ETAG, etag(task.revision));
+        response
+    }
+}
+
+async fn findings(State(app): State<App>, names: Names) -> Result<Response, Problem> {
+    let (plan, task) = (names.plan()?, names.task()?);
+    match app.coordinator.findings(&plan, &task).await? {
+        Some(found) => Ok(Shown(FindingsShown::new(plan, task, found)).into_response()),
+        None => {
+            let view = app.coordinator.plan(&plan).await?;
+            seen(&view, &task)?;
+            Err(Problem::new(Kind::NotFound, format!("task {task} of {plan} has no findings")))
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WriteFindings {
+    attempt: Option<u32>,
+    reference: Option<String>,
+}
+
+async fn write_findings(
+    State(app): State<App>,
+    names: Names,
+    Asked(asked): Asked<WriteFindings>,
+    caller: Caller,
+    Raw(text): Raw,
+) -> Result<Response, Problem> {
+    let (plan, task) = (names.plan()?, names.task()?);
+    let Ok(text) = std::str::from_utf8(&text) else {
+        return Err(Problem::new(Kind::BadRequest, "findings are text in UTF-8"));
+    };
+    let view = app.coordinator.plan(&plan).await?;
+    let attempt = asked.attempt.unwrap_or(seen(&view, &task)?.record.attempt);
+    let authority = caller.authority(&app, &view)?;
+    match &asked.reference {
+        Some(reference) => authority.write_reference(&task, attempt, text, reference).await?,
+        None => authority.write_findings(&task, attempt, text).await?,
+    }
+    let written = FindingsWritten { plan, task, attempt, bytes: text.len(), reference: asked.reference };
+    let mut response = Shown(written).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}

@@ -1,0 +1,40 @@
+//! planlease over HTTP, for programs in any language on the same host or in the same pod.
+//!
+//! ```text
+//!   your program ── HTTP, server-sent events ──► the sidecar ── gRPC ──► etcd
+//! ```
+//!
+//! A program that owns plans opens a *session*, usually by a request whose answer does not end: the session stands as long as
+//! that connection does. What it owns and what it has claimed hang on the session's own lease in etcd. When the program dies the
+//! kernel closes the connection, the sidecar revokes the lease, and the next one in line owns the plan some milliseconds
+//! later; when the sidecar dies, the lease expires.
+//!
+//! The sidecar decides nothing. It finds out by whose right a request is made, asks the library, and tells the outcome as HTTP
+//! has it: a task's `ETag` is the revision that wrote it, an update needs `If-Match`, a refusal is `application/problem+json`.
+//! What it serves is one table ([`Sidecar::openapi`] is made from it).
+
+mod admission;
+mod api;
+mod ask;
+mod conditional;
+mod drain;
+mod held;
+mod listen;
+mod metrics;
+mod openapi;
+mod options;
+mod parts;
+mod problem;
+mod routes;
+mod serve;
+mod sessions;
+mod shared;
+mod shown;
+mod sidecar;
+mod sse;
+mod tend;
+
+pub use ask::{Address, AskError};
+pub use listen::{Bound, Listen, ListenError};
+pub use options::Options;
+pub use sidecar::{Ended, Sidecar};

@@ -1,0 +1,176 @@
+//! Where the sidecar listens: TCP, on loopback unless more is asked for, and a unix socket for the programs of its group.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::admission::Peer;
+
+/// The mode of the socket: its user and its group. Whoever can open it acts by its right.
+const MODE: u32 = 0o660;
+
+/// How long to wait after the system refused to hand over a connection, as when it is out of descriptors.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// A TCP address; port 0 lets the system choose.
+    Tcp {
+        /// The address.
+        addr: SocketAddr,
+        /// Whether others than this host may be able to connect. Their requests travel in the clear.
+        allow_remote: bool,
+    },
+    /// A unix socket, made with mode 0660. One that nobody listens on any more is replaced.
+    Unix {
+        /// The socket.
+        path: PathBuf,
+    },
+}
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// Others could reach the address.
+    #[error("refusing to listen on {addr}: other hosts could connect, and nothing is encrypted")]
+    NotLoopback {
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// Somebody listens there.
+    #[error("somebody is listening on {at} already")]
+    InUse {
+        /// The address or path.
+        at: String,
+    },
+    /// The system refused.
+    #[error("cannot listen on {at}: {source}")]
+    Io {
+        /// The address or path.
+        at: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A socket that is bound; nobody is served yet.
+#[derive(Debug)]
+#[must_use = "dropping it closes the socket"]
+pub struct Bound {
+    socket: Socket,
+    at: String,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix { listener: UnixListener, _remove: RemoveFile },
+}
+
+/// A connection that was taken.
+pub(crate) enum Taken {
+    Tcp(TcpStream, Peer),
+    Unix(UnixStream, Peer),
+}
+
+/// Removes the socket's file when the listener goes.
+#[derive(Debug)]
+struct RemoveFile(PathBuf);
+
+impl Drop for RemoveFile {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0)); // Gone already is as good.
+    }
+}
+
+impl Listen {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// See [`ListenError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what was bound.
+    pub async fn bind(&self) -> Result<Bound, ListenError> {
+        match self {
+            Self::Tcp { addr, allow_remote } => {
+                if !allow_remote && !addr.ip().to_canonical().is_loopback() {
+                    return Err(ListenError::NotLoopback { addr: *addr });
+                }
+                let at = addr.to_string();
+                let listener = TcpListener::bind(addr).await.map_err(|error| failed(&at, error))?;
+                let bound = listener.local_addr().map_err(|error| failed(&at, error))?;
+                Ok(Bound { socket: Socket::Tcp(listener), at: format!("http://{bound}") })
+            }
+            Self::Unix { path } => bind_unix(path).await,
+        }
+    }
+}
+
+async fn bind_unix(path: &Path) -> Result<Bound, ListenError> {
+    let at = format!("unix:{}", path.display());
+    if UnixStream::connect(path).await.is_ok() {
+        return Err(ListenError::InUse { at });
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(about) if std::os::unix::fs::FileTypeExt::is_socket(&about.file_type()) => {
+            std::fs::remove_file(path).map_err(|error| failed(&at, error))?; // Left behind by a crash.
+        }
+        Ok(_) => {
+            let source = io::Error::new(io::ErrorKind::AlreadyExists, "a file is there that is no socket");
+            return Err(failed(&at, source));
+        }
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path).map_err(|error| failed(&at, error))?;
+    let remove = RemoveFile(path.to_owned());
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))
+        .map_err(|error| failed(&at, error))?;
+    Ok(Bound { socket: Socket::Unix { listener, _remove: remove }, at })
+}
+
+fn failed(at: &str, source: io::Error) -> ListenError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => ListenError::InUse { at: at.to_owned() },
+        _ => ListenError::Io { at: at.to_owned(), source },
+    }
+}
+
+impl Bound {
+    /// Where it is: `http://127.0.0.1:7420`, `unix:/run/planlease/sidecar.sock`.
+    #[must_use]
+    pub fn at(&self) -> &str {
+        &self.at
+    }
+
+    /// The next connection. What the system refuses is tried again.
+    pub(crate) async fn take(&self) -> Taken {
+        loop {
+            let taken = match &self.socket {
+                Socket::Tcp(listener) => listener.accept().await.map(|(stream, from)| {
+                    drop(stream.set_nodelay(true)); // Slower, if it does not succeed, but as right.
+                    Taken::Tcp(stream, Peer::Tcp(from))
+                }),
+                Socket::Unix { listener, .. } => listener.accept().await.and_then(|(stream, _)| {
+                    let who = stream.peer_cred()?;
+                    Ok(Taken::Unix(stream, Peer::Unix { pid: who.pid(), uid: who.uid() }))
+                }),
+            };
+            match taken {
+                Ok(taken) => return taken,
+                Err(error) => {
+                    tracing::warn!(%error, at = self.at, "a connection was not taken");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a sidecar is told, and every bound of it.
+
+use std::time::Duration;
+
+/// Settings of a sidecar.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the sessions are called: `{name}-{number}`, with a random part where a program gives no name of its own.
+    pub name: String,
+    /// The token that a request over TCP has to bear. `None`: nothing is served over TCP but health and metrics.
+    pub token: Option<String>,
+    /// Further names by which this host may be addressed in `Host`, besides those of the loopback device.
+    pub hosts: Vec<String>,
+    /// How many sessions there may be at once. Each renews its own lease, one message per third of the TTL. Default: 256.
+    pub max_sessions: usize,
+    /// How many connections there may be at once, of subscribers too. Default: 8,192.
+    pub max_connections: usize,
+    /// How many requests a second are answered, with bursts of twice as many. Default: 5,000.
+    pub max_requests_per_second: u32,
+    /// How long a client may take for the head of a request, and again for its body. Default: 10 s.
+    pub patience: Duration,
+    /// How long a drain may take: after that, sessions end whether their programs live or not. Default: 30 s.
+    pub grace: Duration,
+    /// How often a stream says that it lives while nothing happens. Default: 5 s.
+    pub heartbeat: Duration,
+}
+
+/// The largest body of a request, in bytes: a plan file.
+pub(crate) const MAX_BODY: usize = planlease_formats::MAX_FILE;
+
+/// The largest head of a request, in bytes.
+pub(crate) const MAX_HEAD: usize = 16 * 1024;
+
+/// How long a request may wait in line for a plan or a lock, at most.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(3600);
+
+/// How seldom a session without a connection may be heard of, at most.
+pub(crate) const MAX_HEARTBEAT: Duration = Duration::from_secs(3600);
+
+/// How many tasks one request claims, at most.
+pub(crate) const MAX_CLAIM: u32 = 1_000;
+
+/// How many pieces of news a session's stream may be behind; then its program does not read, and the session ends.
+pub(crate) const MAX_NEWS: usize = 1_024;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            name: "sidecar".to_owned(),
+            token: None,
+            hosts: Vec::new(),
+            max_sessions: 256,
+            max_connections: 8_192,
+            max_requests_per_second: 5_000,
+            patience: Duration::from_secs(10),
+            grace: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(5),
+        }
+    }
+}

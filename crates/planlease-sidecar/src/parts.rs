@@ -1,0 +1,244 @@
+//! What handlers take out of a request: names from the path, what is asked for, the body, and by whose right it is.
+
+use std::{collections::BTreeMap, fmt::Display, str::FromStr, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use planlease::{Authority, PlanView};
+use planlease_core::{LockName, OrchestratorId, PlanName, TaskId};
+use planlease_documents::Document;
+use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+use crate::{
+    held::Held,
+    options::MAX_BODY,
+    problem::{Kind, Problem},
+    shared::{App, Shared},
+};
+
+/// Names the session by whose right a request is made.
+pub(crate) const SESSION: HeaderName = HeaderName::from_static("planlease-session");
+
+/// Says which person makes a request without a session.
+pub(crate) const OPERATOR: HeaderName = HeaderName::from_static("planlease-operator");
+
+/// The longest name of a person, in bytes.
+const MAX_OPERATOR: usize = 200;
+
+/// The names in a path.
+#[derive(Debug)]
+pub(crate) struct Names(BTreeMap<String, String>);
+
+impl Names {
+    fn of<T: FromStr<Err: Display>>(&self, what: &str) -> Result<T, Problem> {
+        let text = self.0.get(what).map(String::as_str).unwrap_or_default();
+        text.parse().map_err(|error| Problem::new(Kind::BadRequest, format!("{what}: {error}")))
+    }
+
+    /// The plan.
+    ///
+    /// # Errors
+    /// [`Kind::BadRequest`] if no plan can be called so; likewise below.
+    pub(crate) fn plan(&self) -> Result<PlanName, Problem> {
+        self.of("plan")
+    }
+
+    /// The task.
+    pub(crate) fn task(&self) -> Result<TaskId, Problem> {
+        self.of("task")
+    }
+
+    /// The lock.
+    pub(crate) fn lock(&self) -> Result<LockName, Problem> {
+        self.of("lock")
+    }
+
+    /// The session.
+    pub(crate) fn session(&self) -> Result<Uuid, Problem> {
+        self.of("session")
+    }
+}
+
+impl FromRequestParts<App> for Names {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, app: &App) -> Result<Self, Problem> {
+        let names = Path::from_request_parts(parts, app).await;
+        let Path(names) = names.map_err(|rejection| Problem::new(Kind::BadRequest, rejection.body_text()))?;
+        Ok(Self(names))
+    }
+}
+
+/// What is asked for behind the `?`.
+#[derive(Debug)]
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, _app: &App) -> Result<Self, Problem> {
+        let asked = Query::try_from_uri(&parts.uri);
+        let Query(asked) =
+            asked.map_err(|rejection| Problem::new(Kind::BadRequest, rejection.body_text()))?;
+        Ok(Self(asked))
+    }
+}
+
+/// The bytes of a body, bounded in size and time.
+#[derive(Debug)]
+pub(crate) struct Raw(pub(crate) bytes::Bytes);
+
+impl FromRequest<App> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let reading = Limited::new(request.into_body(), MAX_BODY).collect();
+        match tokio::time::timeout(app.options.patience, reading).await {
+            Ok(Ok(body)) => Ok(Self(body.to_bytes())),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                let most = MAX_BODY / (1024 * 1024);
+                Err(Problem::new(Kind::TooLarge, format!("a body has at most {most} MiB")))
+            }
+            Ok(Err(error)) => Err(Problem::new(Kind::BadRequest, format!("the body broke off: {error}"))),
+            Err(_) => {
+                let patience = app.options.patience.as_secs();
+                Err(Problem::new(Kind::TooSlow, format!("the body did not come within {patience} s")))
+            }
+        }
+    }
+}
+
+/// A body of JSON. An empty one stands for `{}`.
+#[derive(Debug)]
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let kind = content_type(request.headers());
+        let Raw(bytes) = Raw::from_request(request, app).await?;
+        let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        if !kind.is_empty() && kind != "application/json" {
+            let detail = format!("the body is {kind:?}; send Content-Type: application/json");
+            return Err(Problem::new(Kind::UnsupportedType, detail));
+        }
+        let body = serde_json::from_slice(bytes);
+        body.map(Self).map_err(|error| Problem::new(Kind::BadRequest, format!("the body: {error}")))
+    }
+}
+
+/// The type of a body, without its parameters.
+pub(crate) fn content_type(headers: &HeaderMap) -> String {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// By whose right a request is made.
+#[derive(Debug)]
+pub(crate) enum Caller {
+    /// A program with a session.
+    Program(Arc<Held>),
+    /// A person, or a program that acts for one.
+    Person(String),
+}
+
+impl Caller {
+    /// The session.
+    ///
+    /// # Errors
+    /// [`Kind::NotAllowed`] without one.
+    pub(crate) fn session(&self) -> Result<&Arc<Held>, Problem> {
+        match self {
+            Self::Program(held) => Ok(held),
+            Self::Person(_) => Err(Problem::new(
+                Kind::NotAllowed,
+                "that takes a session: open one at /v1/sessions and send its id as Planlease-Session",
+            )),
+        }
+    }
+
+    /// The right to a plan's tasks. A person's is good for the plan as it was seen.
+    ///
+    /// # Errors
+    /// [`Kind::Held`] while somebody takes the plan over; [`Kind::RightGone`] if the session is over.
+    pub(crate) fn authority(&self, app: &Shared, view: &PlanView) -> Result<Authority, Problem> {
+        match self {
+            Self::Program(held) => held.authority(&view.name),
+            Self::Person(who) => Ok(app.coordinator.operator(view, who)?),
+        }
+    }
+
+    /// The name that is written into records.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Program(held) => held.session.id().to_string(),
+            Self::Person(who) => who.clone(),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, app: &App) -> Result<Self, Problem> {
+        if let Some(value) = parts.headers.get(SESSION) {
+            let id = value.to_str().ok().and_then(|text| Uuid::parse_str(text.trim()).ok());
+            let bad = || Problem::new(Kind::BadRequest, "Planlease-Session has to be the id of a session");
+            return Ok(Self::Program(app.sessions.get(id.ok_or_else(bad)?)?));
+        }
+        let who = match parts.headers.get(OPERATOR) {
+            None => app.options.name.clone(),
+            Some(value) => {
+                let who = value.to_str().ok().map(str::trim);
+                let who = who.filter(|who| !who.is_empty() && who.len() <= MAX_OPERATOR);
+                let bad = || Problem::new(Kind::BadRequest, "Planlease-Operator has to be a name in ASCII");
+                who.ok_or_else(bad)?.to_owned()
+            }
+        };
+        Ok(Self::Person(who))
+    }
+}
+
+/// The name of a new session: the program's own, or one with a random part.
+///
+/// # Errors
+/// [`Kind::BadRequest`] if nobody can be called so.
+pub(crate) fn session_name(app: &Shared, wanted: Option<&str>) -> Result<OrchestratorId, Problem> {
+    let made_up = || format!("{}-{}", app.options.name, &Uuid::new_v4().simple().to_string()[..8]);
+    let name = wanted.map_or_else(made_up, str::to_owned);
+    OrchestratorId::new(name).map_err(|error| Problem::new(Kind::BadRequest, format!("id: {error}")))
+}
+
+/// A document as an answer.
+pub(crate) struct Shown<D>(pub(crate) D);
+
+impl<D: Document> IntoResponse for Shown<D> {
+    fn into_response(self) -> Response {
+        json(StatusCode::OK, planlease_documents::json(&self.0))
+    }
+}
+
+/// A document of the sidecar's own, with the name of its schema.
+pub(crate) fn own<T: Serialize>(status: StatusCode, schema: &str, value: &T) -> Response {
+    json(status, planlease_documents::marked(Some(schema), value))
+}
+
+fn json(status: StatusCode, text: Result<String, serde_json::Error>) -> Response {
+    let text = match text {
+        Ok(text) => text,
+        Err(error) => return Problem::new(Kind::Unexpected, error.to_string()).into_response(),
+    };
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

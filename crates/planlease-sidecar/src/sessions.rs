@@ -1,0 +1,160 @@
+//! All sessions of this sidecar: how they begin, how they are found, how they end.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use planlease::{Coordinator, Identity, clock::sleep_until};
+use planlease_core::OrchestratorId;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::{
+    held::{Bond, Held},
+    problem::{Kind, Problem},
+};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    held: Mutex<BTreeMap<Uuid, Arc<Held>>>,
+    /// How many there are, also those that are ending.
+    count: watch::Sender<usize>,
+    room: Arc<Semaphore>,
+    most: usize,
+    tasks: TaskTracker,
+}
+
+impl Sessions {
+    /// None yet, and at most so many.
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            held: Mutex::default(),
+            count: watch::Sender::new(0),
+            room: Arc::new(Semaphore::new(most)),
+            most,
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Opens one. What is returned besides are its news.
+    ///
+    /// # Errors
+    /// [`Kind::TooMany`], and as for [`Coordinator::open_session`].
+    ///
+    /// # Cancel safety
+    /// A dropped future may leave a lease behind that expires.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        coordinator: &Coordinator,
+        id: OrchestratorId,
+        bond: Bond,
+    ) -> Result<(Arc<Held>, mpsc::Receiver<Bytes>), Problem> {
+        let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
+            let detail = format!("{} sessions are open here, which is the most (--max-sessions)", self.most);
+            return Err(Problem::new(Kind::TooMany, detail));
+        };
+        let identity = Identity { id: Some(id), ..Identity::of_process() };
+        let session = coordinator.open_session(identity).await?;
+        let (held, news) = Held::new(session, bond, room);
+        self.count.send_modify(|count| *count += 1);
+        self.all_held().insert(held.id, Arc::clone(&held));
+        self.tasks.spawn(supervise(Arc::clone(self), Arc::clone(&held)));
+        Ok((held, news))
+    }
+
+    /// A session by its id.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchSession`].
+    pub(crate) fn get(&self, id: Uuid) -> Result<Arc<Held>, Problem> {
+        let held = self.all_held().get(&id).cloned();
+        held.filter(|held| !held.over.is_cancelled()).ok_or_else(|| {
+            Problem::new(Kind::NoSuchSession, "it is over, with all that it owned; open another one")
+        })
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Arc<Held>> {
+        self.all_held().values().cloned().collect()
+    }
+
+    /// Ends one, if it is there; waits for that only if the caller does.
+    pub(crate) fn end(self: &Arc<Self>, id: Uuid, orderly: bool) -> impl Future<Output = ()> + use<> {
+        let held = self.all_held().remove(&id);
+        let ending = held.map(|held| {
+            let sessions = Arc::clone(self);
+            self.tasks.spawn(async move {
+                held.end(orderly).await;
+                sessions.count.send_modify(|count| *count -= 1);
+            })
+        });
+        async move {
+            if let Some(ending) = ending {
+                drop(ending.await);
+            }
+        }
+    }
+
+    /// Waits until there is none.
+    pub(crate) async fn none(&self) {
+        drop(self.count.subscribe().wait_for(|count| *count == 0).await);
+    }
+
+    /// Ends all, in order.
+    pub(crate) async fn end_all(self: &Arc<Self>) {
+        let ids: Vec<Uuid> = self.all_held().keys().copied().collect();
+        let endings: Vec<_> = ids.into_iter().map(|id| self.end(id, true)).collect();
+        futures_util::future::join_all(endings).await;
+        self.none().await;
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn all_held(&self) -> MutexGuard<'_, BTreeMap<Uuid, Arc<Held>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a session that is lost, or that was not heard of for too long.
+async fn supervise(sessions: Arc<Sessions>, held: Arc<Held>) {
+    tokio::select! {
+        biased; // Who ends in order needs no supervision.
+        () = held.over.cancelled() => {}
+        _ = held.session.lost() => {}
+        () = silence(&held) => {
+            tracing::warn!(orchestrator = %held.session.id(), "its program was not heard of for too long");
+        }
+    }
+    drop(sessions.end(held.id, false));
+}
+
+/// Resolves when the program was not heard of for as long as it may be silent.
+async fn silence(held: &Held) {
+    let Bond::Heartbeat(every) = held.bond else { return std::future::pending().await };
+    let mut heard = held.heard();
+    loop {
+        let last = *heard.borrow_and_update();
+        tokio::select! {
+            biased; // Who is heard of at the last moment lives.
+            _ = heard.changed() => {}
+            () = sleep_until(held.session.coordinator().clock(), last.plus(every)) => return,
+        }
+    }
+}
+
+/// A duration in seconds that a client asks for, within a bound.
+///
+/// # Errors
+/// [`Kind::BadRequest`].
+pub(crate) fn seconds(name: &str, asked: f64, most: Duration) -> Result<Duration, Problem> {
+    let duration = Duration::try_from_secs_f64(asked).ok().filter(|duration| *duration <= most);
+    duration.ok_or_else(|| {
+        let most = most.as_secs();
+        Problem::new(Kind::BadRequest, format!("{name} has to be a number of seconds from 0 to {most}"))
+    })
+}

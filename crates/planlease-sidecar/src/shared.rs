@@ -1,0 +1,39 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use planlease::Coordinator;
+use planlease_watcher::Watcher;
+
+use crate::{api::events::Encoded, drain::Drain, metrics::Metrics, options::Options, sessions::Sessions};
+
+/// The state of the router.
+pub(crate) type App = Arc<Shared>;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) coordinator: Coordinator,
+    pub(crate) watcher: Watcher,
+    pub(crate) options: Options,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) drain: Drain,
+    pub(crate) metrics: Metrics,
+    pub(crate) encoded: Encoded,
+}
+
+impl Shared {
+    /// Nothing yet.
+    pub(crate) fn new(coordinator: Coordinator, options: Options) -> App {
+        let watcher = Watcher::start(coordinator.clone());
+        Arc::new(Self {
+            coordinator,
+            watcher,
+            sessions: Arc::new(Sessions::new(options.max_sessions)),
+            drain: Drain::default(),
+            metrics: Metrics::default(),
+            encoded: Encoded::default(),
+            options,
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! The documents of the sidecar's own: sessions, and what hangs on them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use planlease::{Lock, Ownership, Session, core::session::Status};
+use planlease_core::{BootTime, FencingToken, LockName, OrchestratorId, PlanName, WallTime};
+use planlease_documents::Time;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    held::{Bond, Held},
+    sse,
+};
+
+/// Until when to believe in something. Past that, nothing is known, and nothing may be done by its right.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Trust {
+    /// Until when, on the wall clock; `None` if it is over.
+    trusted_until: Option<Time>,
+    /// For how many more seconds; 0 if it is over. This is what to count from, by a clock that nobody sets.
+    trusted_for_s: f64,
+}
+
+impl Trust {
+    fn until(session: &Session, deadline: Option<BootTime>) -> Self {
+        let clock = session.coordinator().clock();
+        let left = deadline.map(|deadline| clock.boot().until(deadline)).filter(|left| !left.is_zero());
+        let until = |left: Duration| {
+            let millis = i64::try_from(left.as_millis()).unwrap_or(i64::MAX);
+            Time(WallTime(clock.wall().0.saturating_add(millis)))
+        };
+        Self { trusted_until: left.map(until), trusted_for_s: left.unwrap_or_default().as_secs_f64() }
+    }
+
+    /// Until when to believe in what hangs on a session.
+    fn of(session: &Session) -> Self {
+        let deadline = match session.status() {
+            Status::Live { deadline } => Some(deadline),
+            Status::Lost(_) => None,
+        };
+        Self::until(session, deadline)
+    }
+
+    /// Whether there is still something to believe in.
+    pub(crate) fn is_there(&self) -> bool {
+        self.trusted_until.is_some()
+    }
+
+    /// For how many more seconds.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.trusted_for_s
+    }
+}
+
+/// A session.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SessionShown {
+    /// Names the session in `Planlease-Session`. Whoever knows it acts by its right. Only in the answers to who has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<Uuid>,
+    /// Under which name others see it.
+    pub(crate) orchestrator: OrchestratorId,
+    /// The lease under it.
+    lease: String,
+    /// The time to live of the lease.
+    ttl_s: f64,
+    /// How often it has to be heard of; `None` if it is bound to a connection.
+    heartbeat_s: Option<f64>,
+    #[serde(flatten)]
+    trust: Trust,
+    /// What it owns.
+    pub(crate) plans: Vec<OwnedShown>,
+    /// What it has locked.
+    locks: Vec<LockedShown>,
+}
+
+/// A plan that a session owns.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct OwnedShown {
+    pub(crate) plan: PlanName,
+    /// The fencing token.
+    token: FencingToken,
+    pub(crate) term: u64,
+    since: Time,
+    #[serde(flatten)]
+    pub(crate) trust: Trust,
+}
+
+/// A lock that a session has.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct LockedShown {
+    plan: PlanName,
+    lock: LockName,
+    /// The fencing token.
+    token: FencingToken,
+    #[serde(flatten)]
+    trust: Trust,
+}
+
+impl OwnedShown {
+    pub(crate) fn of(ownership: &Ownership) -> Self {
+        Self {
+            plan: ownership.plan().clone(),
+            token: ownership.token(),
+            term: ownership.term().number.0,
+            since: ownership.term().since.into(),
+            trust: Trust::until(ownership.session(), ownership.deadline()),
+        }
+    }
+}
+
+impl LockedShown {
+    pub(crate) fn of(lock: &Lock) -> Self {
+        Self {
+            plan: lock.plan().clone(),
+            lock: lock.name().clone(),
+            token: lock.token(),
+            trust: Trust::until(lock.session(), lock.deadline()),
+        }
+    }
+}
+
+impl Held {
+    /// The document. `named`: with the id that gives its right away.
+    pub(crate) fn shown(&self, named: bool) -> SessionShown {
+        let (plans, locks) = self.all();
+        SessionShown {
+            session: named.then_some(self.id),
+            orchestrator: self.session.id().clone(),
+            lease: self.session.lease().to_string(),
+            ttl_s: self.session.timing().ttl.as_secs_f64(),
+            heartbeat_s: match self.bond {
+                Bond::Connection => None,
+                Bond::Heartbeat(every) => Some(every.as_secs_f64()),
+            },
+            trust: Trust::of(&self.session),
+            plans,
+            locks,
+        }
+    }
+
+    /// The event that says until when the session can be relied on.
+    pub(crate) fn trusted(&self) -> Bytes {
+        sse::document("trusted", "planlease.trust.v1", &Trust::of(&self.session))
+    }
+}

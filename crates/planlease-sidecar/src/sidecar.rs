@@ -1,0 +1,84 @@
+//! The handle of a sidecar: begins to serve, and ends in order.
+
+use planlease::Coordinator;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    listen::Bound,
+    options::Options,
+    routes,
+    serve::serve,
+    shared::{App, Shared},
+};
+
+/// A sidecar that serves.
+#[derive(Debug)]
+#[must_use = "a sidecar that is dropped serves on until the runtime ends"]
+pub struct Sidecar {
+    app: App,
+    listeners: TaskTracker,
+}
+
+/// How a sidecar ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every program had ended its sessions.
+    Idle,
+    /// The grace was over; so many sessions were ended though their programs lived.
+    Forced(usize),
+}
+
+impl Sidecar {
+    /// Begins: follows the plans of the coordinator's namespace. Nobody is served yet.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start(coordinator: Coordinator, options: Options) -> Self {
+        Self { app: Shared::new(coordinator, options), listeners: TaskTracker::new() }
+    }
+
+    /// Serves the interface on this socket.
+    pub fn serve(&self, bound: Bound) {
+        self.listen(bound, routes::router(&self.app));
+    }
+
+    /// Serves probes and metrics on this socket, to everybody who can reach it.
+    pub fn serve_metrics(&self, bound: Bound) {
+        self.listen(bound, routes::metrics_router(&self.app));
+    }
+
+    fn listen(&self, bound: Bound, router: axum::Router) {
+        let options = self.app.options.clone();
+        self.listeners.spawn(serve(bound, router, options, self.app.drain.ended.clone()));
+    }
+
+    /// What asks for a drain over the interface is told here: resolves when somebody has.
+    pub async fn asked_to_drain(&self) {
+        self.app.drain.began.cancelled().await;
+    }
+
+    /// Ends in order: begins nothing new, goes on renewing and serving until every program has ended its sessions or the grace
+    /// is over, releases what is left, lets streams and connections end. `now`: ends the wait early.
+    pub async fn drain(self, now: impl Future<Output = ()>) -> Ended {
+        let Self { app, listeners } = self;
+        app.drain.began.cancel();
+        let idle = tokio::select! {
+            biased; // Whoever is done does not have to be hurried.
+            () = app.sessions.none() => true,
+            () = tokio::time::sleep(app.options.grace) => false,
+            () = now => false,
+        };
+        let left = if idle { 0 } else { app.sessions.all().len() };
+        app.sessions.end_all().await;
+        app.drain.ended.cancel();
+        listeners.close();
+        listeners.wait().await;
+        if left == 0 { Ended::Idle } else { Ended::Forced(left) }
+    }
+
+    /// The description of the interface (OpenAPI 3.1), as it is served at `/openapi.json`.
+    #[must_use]
+    pub fn openapi() -> serde_json::Value {
+        crate::openapi::document()
+    }
+}

@@ -1,0 +1,131 @@
+//! Looking after what a session has: recovering what others left in progress in a plan that it owns, and telling what is lost.
+//!
+//! It is what every owner does; a program behind a sidecar does not have to know of it.
+
+use std::{sync::Arc, time::Duration};
+
+use planlease::{Claimants, Error, Lock, Ownership};
+use planlease_core::{LockName, PlanName, record::Guard, transition::TaskStatus};
+use planlease_watcher::{Change, Delivery, Filter, Subscription};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::{held::Held, shared::App, sse};
+
+/// How long until a recovery that did not succeed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A plan that was lost.
+#[derive(Debug, Serialize)]
+struct Lost<'a> {
+    plan: &'a PlanName,
+    why: String,
+}
+
+/// A lock that was lost.
+#[derive(Debug, Serialize)]
+struct LostLock<'a> {
+    plan: &'a PlanName,
+    lock: &'a LockName,
+    why: String,
+}
+
+/// What was recovered.
+#[derive(Debug, Serialize)]
+struct Recovered<'a> {
+    plan: &'a PlanName,
+    tasks: Vec<String>,
+}
+
+/// Runs until the ownership is lost, or it is told to stop.
+pub(crate) async fn tend(app: App, held: Arc<Held>, ownership: Arc<Ownership>, stop: CancellationToken) {
+    let loss = tokio::select! {
+        biased; // Whoever lets go of the plan loses nothing.
+        () = stop.cancelled() => return,
+        loss = ownership.lost() => loss,
+        () = recover_always(&app, &held, &ownership) => return,
+    };
+    let plan = ownership.plan().clone();
+    drop(ownership);
+    app.metrics.lost();
+    if held.forget(&plan) {
+        let why = loss.to_string();
+        tracing::info!(%plan, orchestrator = %held.session.id(), %why, "an ownership is lost");
+        held.tell(sse::document("lost", "planlease.lost.v1", &Lost { plan: &plan, why }));
+    }
+}
+
+/// Runs until the lock is lost, or it is told to stop.
+pub(crate) async fn tend_lock(held: Arc<Held>, lock: Arc<Lock>, stop: CancellationToken) {
+    let loss = tokio::select! {
+        biased; // Whoever lets go of the lock loses nothing.
+        () = stop.cancelled() => return,
+        loss = lock.lost() => loss,
+    };
+    let (plan, name) = (lock.plan().clone(), lock.name().clone());
+    drop(lock);
+    if held.forget_lock(&plan, &name) {
+        let lost = LostLock { plan: &plan, lock: &name, why: loss.to_string() };
+        held.tell(sse::document("lost_lock", "planlease.lost_lock.v1", &lost));
+    }
+}
+
+/// Recovers what has lost its claimant, now and whenever a worker of the plan is gone. Never ends.
+async fn recover_always(app: &App, held: &Held, ownership: &Ownership) {
+    let plan = ownership.plan();
+    let mut claimants = ownership.claimants();
+    let mut subscription = app.watcher.subscribe(Filter::plan(plan.clone()), None).await.ok();
+    loop {
+        let done = recover(held, ownership, &mut claimants).await;
+        tokio::select! {
+            biased; // Each of them leads to the same.
+            () = claimants.gone() => {}
+            () = claimed(&mut subscription) => {}
+            () = tokio::time::sleep(AGAIN), if !done => {}
+        }
+    }
+}
+
+/// Recovers what there is to recover, and keeps watch over the workers that are left. Whether it succeeded.
+async fn recover(held: &Held, ownership: &Ownership, claimants: &mut Claimants) -> bool {
+    match ownership.recover().await {
+        Ok((recovered, view)) => {
+            claimants.follow(&view).await;
+            if !recovered.is_empty() {
+                let tasks = recovered.iter().map(|task| task.id.to_string()).collect();
+                let recovered = Recovered { plan: ownership.plan(), tasks };
+                held.tell(sse::document("recovered", "planlease.recovered.v1", &recovered));
+            }
+            true
+        }
+        Err(Error::OwnershipLost(_) | Error::SessionLost(_)) => true, // The end is told elsewhere.
+        Err(error) => {
+            tracing::warn!(plan = %ownership.plan(), %error, "lost tasks are not recovered yet");
+            false
+        }
+    }
+}
+
+/// Resolves when a worker has claimed a task of the plan, or when that may have escaped us.
+async fn claimed(subscription: &mut Option<Subscription>) {
+    let Some(open) = subscription else { return std::future::pending().await };
+    loop {
+        match open.next().await {
+            Some(Delivery::Changes(set)) => {
+                if set.resynced || set.changes.iter().any(is_claim) {
+                    return;
+                }
+            }
+            Some(Delivery::Snapshot(..)) => return,
+            None => break,
+        }
+    }
+    *subscription = None;
+    std::future::pending().await
+}
+
+fn is_claim(change: &Change) -> bool {
+    let Change::Task { task, .. } = change else { return false };
+    let guard = task.record.claim.as_ref().and_then(|claim| claim.guard.as_ref());
+    task.record.status == TaskStatus::InProgress && matches!(guard, Some(Guard::Worker { .. }))
+}

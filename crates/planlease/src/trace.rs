@@ -1,0 +1,61 @@
+//! Looking in the history whether an update was carried out, and written over since.
+
+use planlease_core::{PlanName, Revision, TaskId, change::Entry};
+use uuid::Uuid;
+
+use crate::{authority::TaskView, coordinator::Coordinator, error::Error};
+
+impl Coordinator {
+    /// The record that the update with this id has written, if it was carried out on a record of revision `seen`: for whoever
+    /// repeats a request whose answer got lost. One read, and one more for each record written since. `None` proves that it
+    /// was not carried out *yet*.
+    ///
+    /// # Errors
+    /// [`Error::OutcomeUnknown`] if the plan was deleted and made anew meanwhile, [`Error::Compacted`], and as for any read.
+    pub async fn find_update(
+        &self,
+        plan: &PlanName,
+        task: &TaskId,
+        seen: Revision,
+        op_id: Uuid,
+    ) -> Result<Option<TaskView>, Error> {
+        let Some(present) = self.task_entry(plan, task).await? else { return Ok(None) };
+        let view = TaskView::read(task.clone(), &present)?;
+        if view.record.op_id == op_id {
+            return Ok(Some(view));
+        }
+        if present.modified <= seen {
+            return Ok(None);
+        }
+        let seen = TaskView { revision: seen, ..view };
+        self.trace(plan, &seen, op_id, &present).await
+    }
+
+    /// Walks back from the present record to the one that was seen.
+    pub(crate) async fn trace(
+        &self,
+        plan: &PlanName,
+        seen: &TaskView,
+        op_id: Uuid,
+        present: &Entry,
+    ) -> Result<Option<TaskView>, Error> {
+        let mut at = present.modified;
+        while let Some(before) =
+            Revision::from_wire(at.to_wire() - 1).filter(|before| *before > seen.revision)
+        {
+            let Some(entry) = self.task_entry_at(plan, &seen.id, before).await? else {
+                // The record that is there now is another plan's. What happened before the gap cannot be reached from it.
+                return Err(Error::outcome_unknown("the plan was deleted meanwhile, and made anew"));
+            };
+            let view = TaskView::read(seen.id.clone(), &entry)?;
+            if view.record.op_id == op_id {
+                return Ok(Some(view));
+            }
+            if view.revision <= seen.revision {
+                break;
+            }
+            at = view.revision;
+        }
+        Ok(None)
+    }
+}
