@@ -6,6 +6,7 @@
 //! | [`dev`] | the embedded server as a process of its own, `planlease dev` |
 //! | [`embedded`] | the embedded server on a port of its own |
 //! | [`etcd`] | real etcd processes, to be killed, paused and started again |
+//! | [`http`] | a client of the sidecar, and programs that own plans through one |
 //! | [`program`] | processes of the program `planlease`, to be run, killed and paused |
 //! | [`proxy`] | a wire that can be cut, slowed down, silenced, or lose the answer to one request |
 //! | [`room`] | a store, a folder and the program, for one test alone |
@@ -25,6 +26,7 @@ pub mod dev;
 pub mod embedded;
 pub mod etcd;
 mod guard;
+pub mod http;
 pub mod program;
 pub mod proxy;
 pub mod room;

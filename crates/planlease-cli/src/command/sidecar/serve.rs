@@ -92,7 +92,7 @@ impl ServeArgs {
             output::tell(&format!("serving on {}", bound.at()));
             sidecar.serve(bound);
         }
-        for bound in metrics {
+        if let Some(bound) = metrics {
             output::tell(&format!("metrics and probes on {}", bound.at()));
             sidecar.serve_metrics(bound);
         }

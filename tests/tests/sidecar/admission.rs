@@ -1,0 +1,98 @@
+//! Who is let in, over a real port and a real socket.
+
+use std::{os::unix::fs::PermissionsExt as _, time::Duration};
+
+use planlease_tests::{
+    cases,
+    room::Room,
+    suite::{Case, Fixture},
+    wait::{SOON, until},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::scene::{PLAN, sidecar};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![nothing_is_answered_to_strangers]
+}
+
+const TOKEN: &str = "a-token-of-this-test";
+
+/// What is answered to these bytes.
+async fn say(port: u16, request: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+async fn nothing_is_answered_to_strangers(fixture: Fixture) {
+    let room = Room::new(fixture, Duration::from_secs(15));
+    room.import("release", PLAN).await;
+    std::fs::write(room.path("token"), format!("{TOKEN}\n")).unwrap();
+    let token = room.path("token");
+    let flags =
+        ["--listen", "127.0.0.1:0", "--token-file", token.to_str().unwrap(), "--metrics", "127.0.0.1:0"];
+    let sidecar = sidecar(&room, "one", &flags).await;
+    let port = |word: &str| {
+        let said = sidecar.process.said();
+        let line = said.lines().find(|line| line.starts_with(word))?.to_owned();
+        line.rsplit(':').next()?.parse::<u16>().ok()
+    };
+    let (api, metrics) = until("two ports", SOON, async || {
+        port("serving on http").zip(port("metrics and probes")).ok_or_else(|| sidecar.process.said())
+    })
+    .await;
+    let mode = std::fs::metadata(&sidecar.socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    let request = |headers: &str| {
+        format!(
+            "DELETE /v1/plans/release HTTP/1.1\r\nconnection: close\r\n{headers}content-length: 0\r\n\r\n"
+        )
+    };
+    let (host, header) = ("host: localhost\r\n", "planlease-request: true\r\n");
+    let bearer = format!("authorization: Bearer {TOKEN}\r\n");
+    for (headers, status, kind) in [
+        (format!("{host}{header}"), 401, "unauthorized"),
+        (format!("{host}{header}authorization: Bearer another-token-1234\r\n"), 401, "unauthorized"),
+        (format!("{host}{bearer}"), 403, "cross-site"),
+        (format!("host: evil.example\r\n{header}{bearer}"), 403, "cross-site"),
+        (format!("{host}{header}{bearer}origin: http://localhost\r\n"), 403, "cross-site"),
+    ] {
+        let answer = say(api, &request(&headers)).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{headers}: {answer}");
+        assert!(answer.contains(&format!("urn:planlease:problem:{kind}")), "{headers}: {answer}");
+    }
+    // The port for metrics shows no plan, whoever asks; probes and metrics everybody may see.
+    let whole = format!("{host}{header}{bearer}");
+    assert!(say(metrics, &request(&whole)).await.starts_with("HTTP/1.1 404"));
+    for path in ["/metrics", "/livez", "/readyz", "/startupz"] {
+        let answer =
+            say(metrics, &format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        assert!(!answer.contains(TOKEN));
+    }
+    assert!(
+        !say(api, "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+    // Nothing was deleted, until somebody comes who may.
+    assert_eq!(sidecar.client.get("/v1/plans/release").await.status, 200);
+    assert!(say(api, &request(&whole)).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(sidecar.client.get("/v1/plans/release").await.status, 404);
+    // Other addresses, and TCP without a token, are refused at the start.
+    for args in [
+        vec!["sidecar", "--listen", "127.0.0.1:0"],
+        vec!["sidecar"],
+        vec!["sidecar", "--socket", sidecar.socket.to_str().unwrap()],
+        vec!["sidecar", "--listen", "0.0.0.0:0", "--token-file", token.to_str().unwrap()],
+    ] {
+        let refused = room.program().run(args).await;
+        assert!([2, 6].contains(&refused.code.unwrap()), "{refused:?}");
+    }
+}

@@ -1,0 +1,97 @@
+//! What becomes of a plan when its owner's program dies, or its sidecar.
+
+use std::time::Duration;
+
+use http::Method;
+use nix::sys::signal::Signal;
+use planlease_tests::{
+    cases,
+    http::start_owner,
+    room::Room,
+    suite::{Case, Fixture},
+    wait::SOON,
+};
+use tokio::time::Instant;
+
+use crate::scene::{PLAN, sidecar};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![a_killed_program_gives_way_at_once, a_killed_sidecar_gives_way_within_its_ttl]
+}
+
+/// How often a program is killed.
+const TIMES: usize = 50;
+
+async fn a_killed_program_gives_way_at_once(fixture: Fixture) {
+    let room = Room::new(fixture, Duration::from_secs(15));
+    room.import("release", PLAN).await;
+    let (one, two) = (sidecar(&room, "one", &[]).await, sidecar(&room, "two", &[]).await);
+    let mut took = Vec::new();
+    let mut last = 0;
+    for round in 0..TIMES {
+        let mut owner = start_owner(&one.socket, "release", &room.path(&format!("owner-{round}")));
+        owner.until_said("event: granted", SOON).await;
+        let mut next = two.client.stream(Method::POST, "/v1/plans/release/ownership", &[], "").await;
+        next.until("session", SOON).await;
+        until_in_line(&room).await;
+        let killed = Instant::now();
+        owner.signal(Signal::SIGKILL);
+        let granted = next.until("granted", Duration::from_secs(10)).await;
+        took.push(killed.elapsed());
+        let term = granted.data["term"].as_i64().unwrap();
+        assert!(term > last, "{granted:?}");
+        last = term;
+        owner.until_ended(SOON).await;
+        drop(next);
+        until_free(&room).await;
+    }
+    took.sort();
+    println!(
+        "measured: SIGKILL of a program to the next owner behind another sidecar, {TIMES} times: median {:?}, max {:?}",
+        took[TIMES / 2],
+        took[TIMES - 1]
+    );
+    // Far below the time to live: it was the connection, not the lease, that ended.
+    assert!(took[TIMES - 1] < Duration::from_secs(5), "{took:?}");
+    room.audit().await;
+}
+
+async fn until_in_line(room: &Room) {
+    let coordinator = room.coordinator().await;
+    planlease_tests::wait::until("somebody in line", SOON, async || {
+        let line = coordinator.line(&"release".parse().unwrap()).await.unwrap();
+        if line.candidates().len() == 2 { Ok(()) } else { Err(line.candidates().len()) }
+    })
+    .await;
+}
+
+async fn until_free(room: &Room) {
+    let coordinator = room.coordinator().await;
+    planlease_tests::wait::until("a free plan", SOON, async || {
+        let line = coordinator.line(&"release".parse().unwrap()).await.unwrap();
+        if line.candidates().is_empty() { Ok(()) } else { Err(line.candidates().len()) }
+    })
+    .await;
+}
+
+async fn a_killed_sidecar_gives_way_within_its_ttl(fixture: Fixture) {
+    const TTL: Duration = Duration::from_secs(4);
+    let room = Room::new(fixture, TTL);
+    room.import("release", PLAN).await;
+    let (mut one, two) = (sidecar(&room, "one", &[]).await, sidecar(&room, "two", &[]).await);
+    let mut owner = start_owner(&one.socket, "release", &room.path("owner"));
+    owner.until_said("event: granted", SOON).await;
+    let mut next = two.client.stream(Method::POST, "/v1/plans/release/ownership", &[], "").await;
+    next.until("session", SOON).await;
+    until_in_line(&room).await;
+    let killed = Instant::now();
+    one.process.signal(Signal::SIGKILL);
+    next.until("granted", TTL * 3).await;
+    let took = killed.elapsed();
+    println!("measured: SIGKILL of a sidecar to the next owner, TTL {TTL:?}: {took:?}");
+    // The server looks for expired leases twice a second.
+    assert!(took <= TTL + Duration::from_secs(1), "{took:?}");
+    // Its program learns of it by the end of the stream.
+    owner.until_ended(SOON).await;
+    room.audit().await;
+}

@@ -1,0 +1,119 @@
+//! The end of a sidecar, and its life without etcd.
+
+use std::time::Duration;
+
+use http::Method;
+use nix::sys::signal::Signal;
+use planlease_tests::{
+    cases,
+    suite::{Case, Fixture},
+    wait::{SOON, until},
+};
+use serde_json::json;
+
+use crate::scene::{scene, sidecar, task};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![programs_finish_before_their_sidecar_ends, a_drain_is_bounded, a_hook_waits_for_the_programs]
+}
+
+pub(crate) fn alone_cases() -> Vec<Case> {
+    cases![without_etcd_it_lives_and_says_nothing_old]
+}
+
+const OWNERSHIP: &str = "/v1/plans/release/ownership";
+
+async fn programs_finish_before_their_sidecar_ends(fixture: Fixture) {
+    let (room, mut sidecar) = scene(fixture).await;
+    let client = sidecar.client.clone();
+    let mut owner = client.stream(Method::POST, OWNERSHIP, &[], "").await;
+    let session = owner.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
+    owner.until("granted", SOON).await;
+    let claimed = client.post("/v1/plans/release/claims", &session, &json!({})).await.with(200);
+    let mut events = client.stream(Method::GET, "/v1/events", &[], "").await;
+    events.next(SOON).await;
+    sidecar.process.signal(Signal::SIGTERM);
+    owner.until("draining", SOON).await;
+    assert_eq!(client.get("/readyz").await.status, 503);
+    assert_eq!(client.get("/livez").await.status, 200);
+    assert_eq!(
+        client.post("/v1/sessions", "", &json!({ "heartbeat_s": 9 })).await.with(503).problem(),
+        "draining"
+    );
+    let more = client.post("/v1/plans/release/claims", &session, &json!({})).await.with(503);
+    assert_eq!(more.problem(), "draining");
+    // What is under way is finished, and the plan released.
+    let done = json!({ "change": "complete", "attempt": claimed.json["tasks"][0]["attempt"] });
+    client.change(&task("1"), &session, "*", &done).await.with(200);
+    client.ask(Method::DELETE, OWNERSHIP, &[("planlease-session", &session)], "").await.with(204);
+    drop(owner);
+    assert_eq!(sidecar.process.until_ended(SOON).await, Some(0), "{}", sidecar.process.said());
+    // Streams end, rather than break.
+    while events.next(SOON).await.is_some() {}
+    assert!(!sidecar.socket.exists());
+    let terms = room.json(&["owner", "history", "release"]).await;
+    assert_eq!(terms["terms"][0]["ended"]["how"], "clean");
+    room.audit().await;
+}
+
+async fn a_drain_is_bounded(fixture: Fixture) {
+    let (room, _one) = scene(fixture).await;
+    let mut brief = sidecar(&room, "brief", &["--grace", "500ms"]).await;
+    let mut owner = brief.client.stream(Method::POST, OWNERSHIP, &[], "").await;
+    owner.until("granted", SOON).await;
+    brief.process.signal(Signal::SIGTERM);
+    // Its program goes on; the plan is released all the same, and its stream says so.
+    owner.until("over", SOON).await;
+    assert_eq!(brief.process.until_ended(SOON).await, Some(0), "{}", brief.process.said());
+    assert!(brief.process.said().contains("1 sessions were ended"), "{}", brief.process.said());
+    let terms = room.json(&["owner", "history", "release"]).await;
+    assert_eq!(terms["terms"][0]["ended"]["how"], "clean");
+    room.audit().await;
+}
+
+async fn a_hook_waits_for_the_programs(fixture: Fixture) {
+    let (room, sidecar) = scene(fixture).await;
+    let mut owner = sidecar.client.stream(Method::POST, OWNERSHIP, &[], "").await;
+    owner.until("granted", SOON).await;
+    let socket = sidecar.socket.to_str().unwrap();
+    let late = room.program().run(["sidecar", "drain", "--socket", socket, "--wait", "300ms"]).await;
+    assert_eq!(late.code, Some(118), "{late:?}");
+    owner.until("draining", SOON).await;
+    let not_ready = room.program().run(["sidecar", "probe", "ready", "--socket", socket]).await;
+    assert!(not_ready.code == Some(102) && not_ready.stderr.contains("draining"), "{not_ready:?}");
+    drop(owner);
+    room.program().run_to(0, ["sidecar", "drain", "--socket", socket]).await;
+    room.program().run_to(0, ["sidecar", "probe", "live", "--socket", socket]).await;
+}
+
+async fn without_etcd_it_lives_and_says_nothing_old(fixture: Fixture) {
+    let server = fixture.server.clone();
+    let (room, sidecar) = scene(fixture).await;
+    let client = &sidecar.client;
+    let mut owner = client.stream(Method::POST, OWNERSHIP, &[], r#"{"id": "me"}"#).await;
+    let session = owner.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
+    owner.until("granted", SOON).await;
+    server.kill();
+    // Whoever asks for the owner is told nothing rather than what was the case before.
+    let unknown = client.get("/v1/plans/release/owner").await.with(503);
+    assert_eq!(unknown.problem(), "unavailable");
+    until("a sidecar that is not ready", SOON, async || {
+        let ready = client.get("/readyz").await;
+        if ready.status == 503 { Ok(()) } else { Err(ready.text) }
+    })
+    .await;
+    assert_eq!(client.get("/livez").await.status, 200);
+    // What is owned is trusted until the deadline, and not a moment longer.
+    owner.until("over", Duration::from_secs(30)).await;
+    assert_eq!(owner.next(SOON).await, None);
+    assert_eq!(client.get(&format!("/v1/sessions/{session}")).await.status, 404);
+    server.restart().await;
+    until("a sidecar that is ready again", SOON, async || {
+        let ready = client.get("/readyz").await;
+        if ready.status == 200 { Ok(()) } else { Err(ready.text) }
+    })
+    .await;
+    let mut again = client.stream(Method::POST, OWNERSHIP, &[], "").await;
+    again.until("granted", Duration::from_secs(40)).await;
+    room.audit().await;
+}

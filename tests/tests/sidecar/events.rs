@@ -1,0 +1,71 @@
+//! Events: in order, none twice and none missing, over broken connections too.
+
+use http::Method;
+use planlease_tests::{
+    cases,
+    http::Client,
+    suite::{Case, Fixture},
+    wait::SOON,
+};
+use serde_json::json;
+
+use crate::scene::{PLAN, scene, task};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![a_subscriber_goes_on_where_it_ended, a_subscriber_is_told_of_its_plans_only]
+}
+
+async fn progress(client: &Client, n: usize) -> i64 {
+    let body = json!({ "change": "progress", "progress": n.to_string() });
+    let done = client.change(&task("1"), "", "*", &body).await.with(200);
+    done.json["record"]["revision"].as_i64().unwrap()
+}
+
+async fn a_subscriber_goes_on_where_it_ended(fixture: Fixture) {
+    let (_room, sidecar) = scene(fixture).await;
+    let client = &sidecar.client;
+    let started = client.change(&task("1"), "", "*", &json!({ "change": "start" })).await.with(200);
+    let mut events = client.stream(Method::GET, "/v1/events", &[], "").await;
+    let snapshot = events.next(SOON).await.unwrap();
+    assert_eq!((snapshot.name.as_str(), &snapshot.data["plans"][0]["plan"]), ("snapshot", &json!("release")));
+    let mut told = Vec::new();
+    let mut last = snapshot.id.unwrap();
+    // The snapshot need not know of a write that was answered a moment ago; then it is told.
+    let started = started.json["record"]["revision"].as_i64().unwrap();
+    let mut written: Vec<i64> = (started > last).then_some(started).into_iter().collect();
+    for round in 0..4 {
+        for n in 0..10 {
+            written.push(progress(client, round * 10 + n).await);
+        }
+        while told.len() < written.len() - 3 {
+            let event = events.until("changes", SOON).await;
+            last = event.id.unwrap();
+            told.push(last);
+        }
+        // It goes away in the middle, and comes back with what it knows.
+        let id = last.to_string();
+        events = client.stream(Method::GET, "/v1/events", &[("last-event-id", &id)], "").await;
+    }
+    while told.len() < written.len() {
+        told.push(events.until("changes", SOON).await.id.unwrap());
+    }
+    assert_eq!(told, written);
+    // From a revision that nobody remembers it is given everything anew.
+    let mut old = client.stream(Method::GET, "/v1/events?after=1", &[], "").await;
+    assert_eq!(old.next(SOON).await.unwrap().name, "resync");
+    // And of the future there is nothing to tell.
+    let future = [("accept", "text/event-stream"), ("last-event-id", "999999999")];
+    assert_eq!(client.ask(Method::GET, "/v1/events", &future, "").await.with(400).problem(), "bad-request");
+}
+
+async fn a_subscriber_is_told_of_its_plans_only(fixture: Fixture) {
+    let (room, sidecar) = scene(fixture).await;
+    let client = &sidecar.client;
+    let mut events = client.stream(Method::GET, "/v1/events?plan=another,third", &[], "").await;
+    assert_eq!(events.next(SOON).await.unwrap().data["plans"], json!([]));
+    client.change(&task("1"), "", "*", &json!({ "change": "start" })).await.with(200);
+    room.import("another", PLAN).await;
+    let event = events.until("changes", SOON).await;
+    assert_eq!(event.data["changes"][0]["change"], "plan_appeared");
+    assert_eq!(event.data["changes"][0]["plan"], "another");
+}

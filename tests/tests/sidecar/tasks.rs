@@ -1,0 +1,202 @@
+//! Updates of tasks: under conditions, by a right, once.
+
+use http::Method;
+use planlease_tests::{
+    cases,
+    suite::{Case, Fixture},
+    wait::{SOON, until},
+};
+use serde_json::json;
+
+use crate::scene::{scene, task};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![
+        an_update_names_the_revision_that_it_is_about,
+        an_update_that_is_asked_for_again_is_told_again,
+        an_owner_executes_a_plan,
+        a_late_result_is_refused_and_kept,
+        plans_are_made_read_and_deleted,
+    ]
+}
+
+async fn an_update_names_the_revision_that_it_is_about(fixture: Fixture) {
+    let (room, sidecar) = scene(fixture).await;
+    let client = &sidecar.client;
+    let seen = client.get(&task("1")).await.with(200);
+    assert_eq!(seen.json["revision"].to_string(), seen.etag().trim_matches('"'));
+    let start = json!({ "change": "start" });
+    let unconditional = client.ask(Method::PATCH, &task("1"), &[], &start.to_string()).await.with(428);
+    assert_eq!(unconditional.problem(), "precondition-required");
+    let started = client.change(&task("1"), "", &seen.etag(), &start).await.with(200);
+    assert_eq!(started.json["record"]["status"], "in_progress");
+    assert_ne!(started.etag(), seen.etag());
+    // The old one is stale now, and the answer tells how it is.
+    let stale = client.change(&task("1"), "", &seen.etag(), &json!({ "change": "complete" })).await.with(412);
+    assert_eq!(
+        (stale.problem(), &stale.json["present"]["status"]),
+        ("stale-revision", &json!("in_progress"))
+    );
+    assert_eq!(stale.json["revision"].to_string(), started.etag().trim_matches('"'));
+    // What waits is blocked, what is as it was is not sent again.
+    let waiting = client.get(&task("3")).await;
+    let blocked = client.change(&task("3"), "", &waiting.etag(), &start).await.with(409);
+    assert_eq!(blocked.problem(), "blocked");
+    let same = client.ask(Method::GET, &task("3"), &[("if-none-match", &waiting.etag())], "").await.with(304);
+    assert_eq!(same.text, "");
+    let done = json!({ "change": "complete", "notes": "tagged", "attempt": 1 });
+    let done = client.change(&task("1"), "", "*", &done).await.with(200);
+    assert_eq!(done.json["record"]["notes"], "tagged");
+    let again = client.change(&task("1"), "", &done.etag(), &json!({ "change": "complete" })).await.with(409);
+    assert_eq!(again.problem(), "wrong-state");
+    room.audit().await;
+}
+
+async fn an_update_that_is_asked_for_again_is_told_again(fixture: Fixture) {
+    let (room, sidecar) = scene(fixture).await;
+    let client = &sidecar.client;
+    let seen = client.get(&task("1")).await.etag();
+    let id = "9b2f1c34-0000-4000-8000-00000000000a";
+    let headers = [("if-match", seen.as_str()), ("idempotency-key", id)];
+    let start = json!({ "change": "start" }).to_string();
+    let first = client.ask(Method::PATCH, &task("1"), &headers, &start).await.with(200);
+    let again = client.ask(Method::PATCH, &task("1"), &headers, &start).await.with(200);
+    assert_eq!((first.etag(), &first.json), (again.etag(), &again.json));
+    assert_eq!(again.json["record"]["op_id"], id);
+    // Also after somebody else has written over it: the answer is the one that it had.
+    client
+        .change(&task("1"), "", &first.etag(), &json!({ "change": "progress", "progress": "half" }))
+        .await
+        .with(200);
+    let late = client.ask(Method::PATCH, &task("1"), &headers, &start).await.with(200);
+    assert_eq!((late.etag(), &late.json), (first.etag(), &first.json));
+    // Another one with the same condition is refused.
+    let other = [("if-match", seen.as_str()), ("idempotency-key", "9b2f1c34-0000-4000-8000-00000000000b")];
+    client.ask(Method::PATCH, &task("1"), &other, &start).await.with(412);
+    let audited = room.audit().await;
+    assert_eq!(audited.report.updates, 3 + 2, "made, started once, and the progress");
+}
+
+async fn an_owner_executes_a_plan(fixture: Fixture) {
+    let (room, sidecar) = scene(fixture).await;
+    let client = &sidecar.client;
+    let mut owner = client.stream(Method::POST, "/v1/plans/release/ownership", &[], r#"{"id": "me"}"#).await;
+    let session = owner.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
+    let granted = owner.until("granted", SOON).await;
+    assert_eq!((&granted.data["token"], &granted.data["plan"]), (&json!("1.1"), &json!("release")));
+    assert!(granted.data["trusted_for_s"].as_f64().unwrap() > 1.0);
+    let seen = client.get("/v1/plans/release/owner").await.with(200);
+    assert_eq!(seen.json["owner"]["orchestrator"], "me");
+    assert!(seen.json["trusted_until"].is_string(), "{}", seen.text);
+    for round in [2, 1] {
+        let claimed =
+            client.post("/v1/plans/release/claims", &session, &json!({ "count": 9 })).await.with(200);
+        let tasks = claimed.json["tasks"].as_array().unwrap();
+        assert_eq!(tasks.len(), round);
+        for claimed in tasks {
+            let path = task(claimed["task"].as_str().unwrap());
+            let done = json!({ "change": "complete", "attempt": claimed["attempt"] });
+            let tag = format!("\"{}\"", claimed["revision"]);
+            let done = client.change(&path, &session, &tag, &done).await.with(200);
+            assert_eq!(done.json["record"]["written_as"], "owner");
+        }
+    }
+    let none = client.post("/v1/plans/release/claims", &session, &json!({})).await.with(200);
+    assert_eq!(none.json["tasks"], json!([]));
+    assert_eq!(client.get("/v1/plans/release/status").await.json["finished"], true);
+    // Released in order: the term ends cleanly.
+    client.ask(Method::DELETE, &format!("/v1/sessions/{session}"), &[], "").await.with(204);
+    owner.until("over", SOON).await;
+    assert_eq!(owner.next(SOON).await, None);
+    let terms = client.get("/v1/plans/release/terms").await.json;
+    assert_eq!(
+        (&terms["terms"][0]["ended"]["how"], &terms["terms"][0]["deeds"]["completed"]),
+        (&json!("clean"), &json!(3))
+    );
+    assert_eq!(client.get(&format!("/v1/sessions/{session}")).await.with(404).problem(), "no-such-session");
+    room.audit().await;
+}
+
+async fn a_late_result_is_refused_and_kept(fixture: Fixture) {
+    let (room, sidecar) = scene(fixture).await;
+    let client = &sidecar.client;
+    let open = |id: &'static str| client.stream(Method::POST, "/v1/sessions", &[], id);
+    let (mut owner, mut worker) = (open(r#"{"id": "owner"}"#).await, open(r#"{"id": "worker"}"#).await);
+    let [owner_id, worker_id] = [
+        owner.until("session", SOON).await.data["session"].as_str().unwrap().to_owned(),
+        worker.until("session", SOON).await.data["session"].as_str().unwrap().to_owned(),
+    ];
+    client.post("/v1/plans/release/ownership", &owner_id, &json!({})).await.with(200);
+    let claimed = client.post("/v1/plans/release/claims", &worker_id, &json!({})).await.with(200);
+    assert_eq!(claimed.json["tasks"][0]["task"], "1");
+    // The worker dies; the owner's side of it puts the task back.
+    drop(worker);
+    until("the recovery of a lost worker's task", SOON, async || {
+        let seen = client.get(&task("1")).await.json;
+        if seen["status"] == "pending" && seen["lost"] == 1 { Ok(()) } else { Err(seen.to_string()) }
+    })
+    .await;
+    assert_eq!(owner.until("recovered", SOON).await.data["tasks"], json!(["1"]));
+    // What it says now is refused: its session is over.
+    let late = json!({ "change": "complete", "attempt": 1, "notes": "was done after all" });
+    assert_eq!(
+        client.change(&task("1"), &worker_id, "*", &late).await.with(404).problem(),
+        "no-such-session"
+    );
+    // And what the owner says of the old attempt, when there is a new one, is kept.
+    client.post("/v1/plans/release/claims", &owner_id, &json!({})).await.with(200);
+    let stale = client.change(&task("1"), &owner_id, "*", &late).await.with(409);
+    assert_eq!(stale.problem(), "stale-attempt");
+    let why = client.get(&format!("{}/why", task("1"))).await.with(200).json;
+    assert_eq!(
+        (&why["late"][0]["said"], &why["late"][0]["attempt"]),
+        (&json!("was done after all"), &json!(1))
+    );
+    room.audit().await;
+}
+
+async fn plans_are_made_read_and_deleted(fixture: Fixture) {
+    let (room, sidecar) = scene(fixture).await;
+    let client = &sidecar.client;
+    let toml = [("content-type", "application/toml")];
+    let text = crate::scene::PLAN;
+    client.ask(Method::PUT, "/v1/plans/another", &toml, text).await.with(201);
+    client.ask(Method::PUT, "/v1/plans/another", &toml, text).await.with(200);
+    let other = text.replace("announce", "tell");
+    assert_eq!(
+        client.ask(Method::PUT, "/v1/plans/another", &toml, &other).await.with(409).problem(),
+        "exists"
+    );
+    let edited = client.ask(Method::PUT, "/v1/plans/another?update=true", &toml, &other).await.with(200);
+    assert!(edited.json["revision"].is_number(), "{}", edited.text);
+    for view in [
+        "",
+        "/status",
+        "/next",
+        "/deps",
+        "/phases",
+        "/estimate?jobs=2&guess_s=60",
+        "/why",
+        "/terms",
+        "/locks",
+        "/owner",
+        "/tasks",
+    ] {
+        let shown = client.get(&format!("/v1/plans/another{view}")).await.with(200);
+        assert!(shown.json["schema"].as_str().unwrap().starts_with("planlease."), "{view}");
+    }
+    assert_eq!(client.get("/v1/plans").await.json["plans"].as_array().unwrap().len(), 2);
+    client.post("/v1/plans/another/pause", "", &json!({ "why": "lunch" })).await.with(200);
+    let tag = client.get("/v1/plans/another/tasks/1").await.etag();
+    let halted =
+        client.change("/v1/plans/another/tasks/1", "", &tag, &json!({ "change": "start" })).await.with(409);
+    assert_eq!(halted.problem(), "halted");
+    client.post("/v1/plans/another/resume", "", &json!({})).await.with(200);
+    let findings = "/v1/plans/another/tasks/1/findings";
+    assert_eq!(client.get(findings).await.with(404).problem(), "not-found");
+    client.ask(Method::PUT, findings, &[("content-type", "text/plain")], "all well").await.with(200);
+    assert_eq!(client.get(findings).await.with(200).json["text"], "all well");
+    client.ask(Method::DELETE, "/v1/plans/another", &[], "").await.with(200);
+    assert_eq!(client.get("/v1/plans/another").await.with(404).problem(), "no-such-plan");
+    room.audit().await;
+}
