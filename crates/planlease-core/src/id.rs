@@ -44,6 +44,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $max:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(try_from = "String", into = "String")]
         pub struct $type(Arc<str>);
 

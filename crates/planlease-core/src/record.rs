@@ -200,6 +200,7 @@ pub struct Writer {
 
 /// In what part somebody writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The plan's owner, or a process that it delegated to.
@@ -375,6 +376,7 @@ pub struct HaltRecord {
 
 /// How a plan is halted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Halt {
     /// Nothing is started; what runs goes on.
@@ -484,6 +486,7 @@ pub struct WorktreeRecord {
 
 /// Where a worktree stands. The end is that its record is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WorktreeState {
     /// It is being made, or was when its maker died: there may be all of it, a part, or nothing.

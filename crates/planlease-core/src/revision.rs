@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A revision of etcd's store: every transaction that changes anything raises it by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "i64", into = "u64")]
 pub struct Revision(NonZeroU64);
 
@@ -69,6 +70,7 @@ impl FromStr for Revision {
 
 /// Counts the ownerships of one plan: 1 for the first, one more for each that follows, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct TermNumber(pub u64);
 
@@ -89,6 +91,7 @@ impl fmt::Display for TermNumber {
 /// Counts the lives of a store: raised by an operator who restored etcd from an older snapshot, so that tokens
 /// given out after the restore are greater than those given out before it, whatever the term numbers say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Generation(pub u64);
 
@@ -104,6 +107,7 @@ impl fmt::Display for Generation {
 /// was restored (with the generation raised). Shown as `generation.term`, as `1.7`. The resource has to keep the
 /// greatest token it has seen and to refuse anything below; a lease alone can never exclude a paused process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct FencingToken {
     /// The store's life in which the term was.

@@ -185,6 +185,7 @@ fn is_zero(priority: &i32) -> bool {
 
 /// What becomes of a task whose claimant is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OnLost {
     /// Back to pending; the attempt counts as lost, not as failed.

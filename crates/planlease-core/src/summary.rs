@@ -6,6 +6,7 @@ use crate::{record::TaskRecord, transition::TaskStatus};
 
 /// How many tasks have which status. The sum of the parts is `total`, by construction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// All tasks.
     pub total: usize,

@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 
 use planlease::{Audited, core::WallTime};
 use planlease_core::{PlanName, Revision, audit::Rule};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cell, Document, Table, plain};
 
 /// See the module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct AuditReport {
     /// Whether the history was there from the first revision on; else it begins with a snapshot.
     complete: bool,
@@ -26,7 +27,7 @@ pub struct AuditReport {
     violations: Vec<Violation>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Check {
     rule: &'static str,
     promise: &'static str,
@@ -34,7 +35,7 @@ struct Check {
     violations: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Violation {
     revision: Revision,
     rule: &'static str,

@@ -6,18 +6,19 @@ use planlease::{
     Claimed, PlanView,
     core::{PlanName, Revision, TaskId, WallTime, spec::TaskSpec},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cell, Document, Table, each};
 
 /// See the module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ClaimShown {
     plan: PlanName,
     tasks: Vec<ClaimedTask>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ClaimedTask {
     task: TaskId,
     attempt: u32,

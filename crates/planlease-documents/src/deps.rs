@@ -7,6 +7,7 @@ use std::{
 
 use planlease::{PlanView, core::WallTime};
 use planlease_core::{PlanName, Revision, TaskId, transition::TaskStatus};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -19,14 +20,15 @@ use super::{
 const LABEL: usize = 40;
 
 /// See the module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct DependencyGraph {
     plan: PlanName,
     revision: Revision,
     tasks: Vec<Task>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DependingTask")]
 struct Task {
     task: TaskId,
     description: String,

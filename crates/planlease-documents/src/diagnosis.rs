@@ -2,12 +2,13 @@
 
 use comfy_table::Color;
 use planlease::core::WallTime;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cell, Document, Table, each};
 
 /// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// As it should be.
@@ -19,7 +20,7 @@ pub enum Verdict {
 }
 
 /// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     /// What was looked at.
     pub what: String,
@@ -49,7 +50,7 @@ impl Finding {
 }
 
 /// Everything that was looked at.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct Diagnosis {
     /// In the order in which it was looked at.
     pub findings: Vec<Finding>,

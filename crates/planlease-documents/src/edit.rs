@@ -4,12 +4,13 @@ use planlease::{
     PlanView,
     core::{PlanName, Revision, TaskId, WallTime, edit::Edit, spec::PlanSpec, transition::TaskStatus},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cell, Document, Table, plain};
 
 /// See the module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct EditShown {
     plan: PlanName,
     file: String,
@@ -23,7 +24,7 @@ pub struct EditShown {
     revision: Option<Revision>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct TaskEdit {
     task: TaskId,
     what: What,
@@ -34,7 +35,7 @@ struct TaskEdit {
     description: String,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum What {
     Added,

@@ -11,13 +11,14 @@ use planlease_core::{
     standing::may_be_retried,
     transition::TaskStatus,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Document;
 use crate::time::short;
 
 /// See the module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct EstimateShown {
     plan: PlanName,
     revision: Revision,

@@ -2,12 +2,13 @@
 
 use planlease::core::WallTime;
 use planlease_core::FencingToken;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Document, Table, each, plain};
 
 /// `fence check`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct FenceChecked {
     /// The resource.
     pub resource: String,
@@ -32,7 +33,7 @@ impl Document for FenceChecked {
 }
 
 /// The highest token that a resource has seen.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Highest {
     /// The resource.
     pub resource: String,
@@ -41,7 +42,7 @@ pub struct Highest {
 }
 
 /// `fence list`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct FenceList {
     /// All that have seen one.
     pub resources: Vec<Highest>,

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use planlease::core::WallTime;
 use planlease_core::{PlanName, TaskId, record::FindingsRecord};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cell, Document, Table, each, plain};
 
 /// `findings write`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct FindingsWritten {
     /// The plan.
     pub plan: PlanName,
@@ -34,7 +35,7 @@ impl Document for FindingsWritten {
 }
 
 /// `findings read`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct FindingsShown {
     plan: PlanName,
     #[serde(flatten)]
@@ -59,13 +60,14 @@ impl Document for FindingsShown {
 }
 
 /// `findings list`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct FindingsList {
     plan: PlanName,
     findings: Vec<Listed>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "FindingsListed")]
 struct Listed {
     /// The task, or the name under which an import has kept it.
     task: TaskId,

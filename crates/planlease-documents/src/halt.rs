@@ -7,12 +7,13 @@ use planlease::{
         record::{Halt, HaltRecord},
     },
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Document, Time, plain};
 
 /// What keeps a plan from going on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct HaltedBy {
     /// `paused`, `cancelled` or `archived`.
     pub how: Halt,
@@ -34,7 +35,7 @@ impl HaltedBy {
 }
 
 /// See the module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct HaltShown {
     plan: PlanName,
     /// `paused`, `cancelled`, `archived` or `resumed`.

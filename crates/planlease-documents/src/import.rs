@@ -8,19 +8,20 @@ use planlease_formats::{
     Problem,
     state::{Instance, Registry, StateFile},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Document, each, plain};
 
 /// `import`.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct StateImports {
     imports: Vec<StateImport>,
     registries: Vec<RegistryShown>,
 }
 
 /// One state file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct StateImport {
     plan: PlanName,
     file: String,
@@ -43,7 +44,7 @@ pub struct StateImport {
     differences: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Place {
     line: usize,
     column: usize,
@@ -51,7 +52,7 @@ struct Place {
 }
 
 /// A registry of orchestrators that were running once.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct RegistryShown {
     file: String,
     /// Always: nothing in a file is alive, whatever it says about itself.
@@ -60,7 +61,7 @@ struct RegistryShown {
     warnings: Vec<Place>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct InstanceShown {
     id: String,
     pid: Option<u64>,

@@ -4,25 +4,26 @@ use planlease::{
     LockView,
     core::{PlanName, Revision, WallTime, term::Candidate},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cell, Document, Table, Time};
 
 /// See the module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct LockList {
     plan: PlanName,
     locks: Vec<LockShown>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct LockShown {
     lock: String,
     holder: InLine,
     waiting: Vec<InLine>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct InLine {
     /// The orchestrator; a stranger's lease.
     who: String,

@@ -10,12 +10,13 @@ use planlease_core::{
     standing::{Standing, standing},
     transition::TaskStatus,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cell, Document, Table, halt::HaltedBy, plain};
 
 /// See the module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct NextTasks {
     plan: PlanName,
     revision: Revision,
@@ -31,7 +32,7 @@ pub struct NextTasks {
     held: Vec<Held>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Ready {
     task: TaskId,
     phase: Option<String>,
@@ -40,13 +41,13 @@ struct Ready {
     labels: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Blocked {
     task: TaskId,
     waits: Vec<Waits>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Waits {
     pub(super) on: TaskId,
     pub(super) why: Why,
@@ -54,7 +55,7 @@ pub(super) struct Waits {
     pub(super) status: Option<TaskStatus>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Held {
     task: TaskId,
     /// `parked`, `exhausted` or `retryable`.

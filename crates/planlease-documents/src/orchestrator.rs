@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use planlease::{Registered, core::WallTime};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cell, Document, Table, Time, each};
 
 /// See the module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct OrchestratorList {
     orchestrators: Vec<Listed>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "OrchestratorListed")]
 struct Listed {
     orchestrator: String,
     host: String,

@@ -7,12 +7,13 @@ use planlease_core::{
     record::{Ending, TermRecord},
     term::{Candidate, Line},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cell, Document, Table, Time, each, plain};
 
 /// The effective owner.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Owner {
     pub orchestrator: String,
     pub host: String,
@@ -24,7 +25,7 @@ pub(crate) struct Owner {
 }
 
 /// Somebody who waits.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Waiting {
     /// From 1.
     pub position: usize,
@@ -35,7 +36,7 @@ pub(crate) struct Waiting {
 }
 
 /// A term that is over, or the present one.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Term {
     pub term: u64,
     pub token: FencingToken,
@@ -47,7 +48,7 @@ pub(crate) struct Term {
 }
 
 /// How a term ended.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct End {
     pub at: Time,
     /// `clean`, `handed_over`, `unclean` or `forced`.
@@ -61,7 +62,7 @@ pub(crate) struct End {
 }
 
 /// A plan's ownership at one moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Ownership {
     /// `None`: nobody, or somebody is about to take over (then somebody waits).
     pub owner: Option<Owner>,
@@ -162,7 +163,7 @@ pub(super) fn term(record: &TermRecord) -> Term {
 }
 
 /// `owner show`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct OwnerShown {
     plan: PlanName,
     #[serde(flatten)]
@@ -191,14 +192,14 @@ impl Document for OwnerShown {
 }
 
 /// `owner history`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct TermList {
     plan: PlanName,
     /// The oldest first; the present one, or the last one, last.
     terms: Vec<PastTerm>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct PastTerm {
     #[serde(flatten)]
     term: Term,
@@ -268,7 +269,7 @@ impl Document for TermList {
 }
 
 /// `owner release`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ReleasedShown {
     plan: PlanName,
     released: String,

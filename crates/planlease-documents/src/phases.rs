@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use planlease::{PlanView, core::WallTime};
 use planlease_core::{PlanName, Revision, Summary, TaskId, record::TaskRecord, spec::PhaseSpec};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -12,14 +13,15 @@ use super::{
 };
 
 /// See the module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct PhaseList {
     plan: PlanName,
     revision: Revision,
     phases: Vec<Phase>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PhaseShown")]
 struct Phase {
     number: String,
     name: String,

@@ -6,6 +6,7 @@ use planlease::{Imported, PlanView, core::WallTime};
 use planlease_core::{
     PlanName, Revision, Summary, TaskId, record::Halt, spec::OnLost, transition::TaskStatus,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -17,12 +18,13 @@ use super::{
 };
 
 /// `plan list`, and `status` without a plan.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct PlanList {
     plans: Vec<Listed>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PlanListed")]
 struct Listed {
     plan: PlanName,
     title: String,
@@ -87,7 +89,7 @@ impl Document for PlanList {
 }
 
 /// `plan show`: the definition, with the status of each task.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct PlanShown {
     plan: PlanName,
     title: String,
@@ -98,13 +100,13 @@ pub struct PlanShown {
     tasks: Vec<Task>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Source {
     path: String,
     sha256: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Policy {
     max_retries: u32,
     attempt_deadline_s: u64,
@@ -112,14 +114,16 @@ struct Policy {
     lock_delay_s: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PlanPhase")]
 struct Phase {
     number: String,
     name: String,
     verification: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PlanTask")]
 struct Task {
     id: TaskId,
     phase: Option<String>,
@@ -198,12 +202,12 @@ impl Document for PlanShown {
 }
 
 /// `plan import`.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct ImportList {
     imports: Vec<Import>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Import {
     plan: PlanName,
     file: String,
@@ -251,7 +255,7 @@ impl Document for ImportList {
 }
 
 /// `plan delete`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct PlanDeleted {
     /// The plan that is gone.
     pub deleted: PlanName,

@@ -1,25 +1,26 @@
 //! `plan check`: what was parsed, and nothing else. Its JSON is described by the documentation of plan files.
 
 use planlease_core::{WallTime, spec::PlanSpec};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cell, Document, Table, plain};
 
 /// A plan file as it was understood.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct PlanFile {
     title: String,
     phases: Vec<Phase>,
     tasks: Vec<Task>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Phase {
     number: String,
     name: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Task {
     id: String,
     phase: Option<String>,

@@ -3,12 +3,13 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use planlease::{EndpointStatus, core::WallTime, local::LocalServer};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Document;
 
 /// See the module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ServerStatus {
     running: bool,
     pid: Option<i32>,

@@ -8,6 +8,7 @@ use planlease_core::{
     spec::{PlanSpec, TaskSpec},
     transition::TaskStatus,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cell, Document, Table, Time, halt::HaltedBy, owner::Ownership, plain};
@@ -16,7 +17,7 @@ use super::{Cell, Document, Table, Time, halt::HaltedBy, owner::Ownership, plain
 const BAR: usize = 30;
 
 /// See the module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct PlanStatus {
     plan: PlanName,
     title: String,
@@ -35,7 +36,8 @@ pub struct PlanStatus {
     ready: Vec<TaskId>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PhaseSummary")]
 struct Phase {
     /// `None` for the tasks that are in no phase.
     number: Option<String>,
@@ -43,7 +45,7 @@ struct Phase {
     summary: Summary,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Running {
     task: TaskId,
     description: String,
@@ -53,7 +55,7 @@ struct Running {
     progress: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Attention {
     task: TaskId,
     description: String,

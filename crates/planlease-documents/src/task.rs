@@ -12,12 +12,14 @@ use planlease_core::{
     spec::TaskSpec,
     transition::TaskStatus,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cell, Document, Table, Time, each, plain};
 
 /// A task's record.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TaskRecord")]
 pub(super) struct Record {
     status: TaskStatus,
     revision: Revision,
@@ -37,7 +39,8 @@ pub(super) struct Record {
     op_id: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TaskClaim")]
 struct Claim {
     by: String,
     term: Option<u64>,
@@ -99,14 +102,15 @@ pub fn describe(view: &TaskView) -> String {
 }
 
 /// `task list`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct TaskList {
     plan: PlanName,
     revision: Revision,
     tasks: Vec<Listed>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TaskListed")]
 struct Listed {
     task: TaskId,
     phase: Option<String>,
@@ -170,7 +174,7 @@ impl Document for TaskList {
 }
 
 /// `task show`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct TaskShown {
     plan: PlanName,
     task: TaskId,
@@ -188,7 +192,7 @@ pub struct TaskShown {
     findings: Option<Findings>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Transition {
     at: Time,
     from: TaskStatus,
@@ -199,7 +203,7 @@ struct Transition {
     why: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Findings {
     attempt: u32,
     /// How long it was before it was cut.
@@ -306,7 +310,7 @@ impl Document for TaskShown {
 }
 
 /// What became of `task start` and its like.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct TaskUpdate {
     plan: PlanName,
     task: TaskId,

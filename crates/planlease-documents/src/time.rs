@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use planlease::core::WallTime;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 /// The duration in its largest unit, rounded down: `7s`, `3m`, `2h`, `5d`. For ages in tables.
@@ -38,6 +39,20 @@ impl Time {
 impl From<WallTime> for Time {
     fn from(time: WallTime) -> Self {
         Self(time)
+    }
+}
+
+impl JsonSchema for Time {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time" })
     }
 }
 

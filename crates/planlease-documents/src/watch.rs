@@ -13,20 +13,21 @@ use planlease_core::{
     FencingToken, OrchestratorId, PlanName, Revision, Summary, TaskId, keys::Layout, transition::TaskStatus,
 };
 use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanState};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::words::{Told, told};
 use super::{Document, Time, halt::HaltedBy, owner::Ownership, plain, task::Record};
 
 /// How everything was at one revision.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct SnapshotShown {
     revision: Revision,
     plans: Vec<Held>,
 }
 
 /// A plan, whole.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Held {
     plan: PlanName,
     title: String,
@@ -36,7 +37,8 @@ struct Held {
     tasks: Vec<Task>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TaskHeld")]
 struct Task {
     task: TaskId,
     description: String,
@@ -46,7 +48,7 @@ struct Task {
 }
 
 /// What changed at one revision.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ChangesShown {
     revision: Revision,
     /// Whether these are differences over a gap in the history.
@@ -56,7 +58,7 @@ pub struct ChangesShown {
     told: Vec<Told>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "change", rename_all = "snake_case")]
 enum Shown {
     PlanAppeared(Box<Held>),
@@ -120,7 +122,7 @@ enum Shown {
 }
 
 /// What happened to an ownership.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 struct What {
     /// `acquired`, `released`, `handed_over`, `expired`, `forced`, `waiting`, `left`, `amended`.
     what: &'static str,

@@ -10,6 +10,7 @@ use planlease_core::{
     standing::{Standing, standing},
     transition::TaskStatus,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
 };
 
 /// Why a task is where it is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WhyTask {
     plan: PlanName,
     task: TaskId,
@@ -40,7 +41,7 @@ pub struct WhyTask {
     next: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Step {
     at: Time,
     attempt: u32,
@@ -52,7 +53,7 @@ struct Step {
 }
 
 /// A result that was refused: its attempt was over, or the right to tell it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Late {
     at: Time,
     attempt: Option<u32>,
@@ -226,7 +227,7 @@ fn words(status: TaskStatus) -> String {
 }
 
 /// Why a plan is where it is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WhyPlan {
     plan: PlanName,
     revision: Revision,

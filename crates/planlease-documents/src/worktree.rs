@@ -2,12 +2,13 @@
 
 use planlease::{WorktreeView, core::WallTime, core::worktree::Tenure};
 use planlease_core::{FencingToken, record::WorktreeState};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Cell, Document, Table, Time, each, plain};
 
 /// `worktree show`, `worktree add`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct WorktreeShown {
     name: String,
     host: String,
@@ -92,7 +93,7 @@ impl Document for WorktreeShown {
 }
 
 /// `worktree list`, `worktree abandoned`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WorktreeList {
     worktrees: Vec<WorktreeShown>,
 }
@@ -131,7 +132,7 @@ impl Document for WorktreeList {
 }
 
 /// What is done about one worktree.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Tidied {
     name: String,
     /// Before.
@@ -180,7 +181,7 @@ impl Tidied {
 }
 
 /// `worktree clean`, `worktree remove`, `worktree quarantine`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WorktreesTidied {
     /// Whether it was done, or is only what would be.
     executed: bool,

@@ -13,8 +13,6 @@ mod plans;
 mod sessions;
 mod tasks;
 
-use serde_json::{Map, Value};
-
 use crate::routes::Route;
 
 /// Everything that is served.
@@ -32,18 +30,4 @@ pub(crate) fn table() -> Vec<Route> {
         health::routes(),
     ];
     parts.into_iter().flatten().collect()
-}
-
-/// The bodies of requests, by name.
-pub(crate) fn bodies() -> Map<String, Value> {
-    let named = [
-        ("Update", schemars::schema_for!(tasks::Update)),
-        ("Claim", schemars::schema_for!(claims::Claim)),
-        ("Acquire", schemars::schema_for!(ownership::Acquire)),
-        ("Lock", schemars::schema_for!(locks::Lock)),
-        ("Open", schemars::schema_for!(sessions::Open)),
-        ("Halt", schemars::schema_for!(plans::Halt)),
-        ("Force", schemars::schema_for!(ownership::Force)),
-    ];
-    named.into_iter().map(|(name, schema)| (name.to_owned(), schema.to_value())).collect()
 }

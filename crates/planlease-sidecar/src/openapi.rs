@@ -1,5 +1,6 @@
 //! The description of the interface for clients: OpenAPI 3.1, made from the table of routes.
 
+use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -7,16 +8,18 @@ use crate::{
     api,
     parts::{OPERATOR, SESSION},
     problem::Kind,
-    routes::{Gives, Parameter, Route, Takes},
+    routes::{Gives, Parameter, Route, Shape, Takes},
 };
 
 /// The whole document.
 pub(crate) fn document() -> Value {
+    let mut shapes = Shapes::new();
     let mut paths = Map::new();
     for route in api::table() {
         let methods = paths.entry(route.path).or_insert_with(|| json!({}));
-        methods[route.method.as_str().to_ascii_lowercase()] = operation(&route);
+        methods[route.method.as_str().to_ascii_lowercase()] = operation(&route, &mut shapes);
     }
+    let schemas = shapes.definitions();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -30,25 +33,53 @@ pub(crate) fn document() -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
-            "schemas": schemas(),
+            "schemas": schemas,
             "responses": { "Problem": problem() },
         },
     })
 }
 
-fn operation(route: &Route) -> Value {
+/// What is in requests is described as it is read, what is in answers as it is written: a field that can be left out of the one
+/// is always in the other.
+struct Shapes {
+    requests: SchemaGenerator,
+    answers: SchemaGenerator,
+}
+
+impl Shapes {
+    fn new() -> Self {
+        let settings = || {
+            let mut settings = SchemaSettings::draft2020_12();
+            settings.definitions_path = "/components/schemas/".into();
+            settings
+        };
+        Self {
+            requests: settings().for_deserialize().into_generator(),
+            answers: settings().for_serialize().into_generator(),
+        }
+    }
+
+    /// All that was described, by name.
+    fn definitions(mut self) -> Map<String, Value> {
+        let mut definitions = self.requests.take_definitions(true);
+        definitions.extend(self.answers.take_definitions(true));
+        definitions
+    }
+}
+
+fn operation(route: &Route, shapes: &mut Shapes) -> Value {
     let mut operation = json!({
         "operationId": route.name,
         "summary": route.what,
         "parameters": parameters(route),
-        "responses": responses(route),
+        "responses": responses(route, &mut shapes.answers),
     });
     match route.takes {
         Takes::Nothing => {}
-        Takes::Json(schema) => {
+        Takes::Json { schema, required } => {
             operation["requestBody"] = json!({
-                "required": true,
-                "content": { "application/json": { "schema": reference(schema) } },
+                "required": required,
+                "content": { "application/json": { "schema": schema(&mut shapes.requests) } },
             });
         }
         Takes::File(types) => {
@@ -78,50 +109,96 @@ fn parameters(route: &Route) -> Vec<Value> {
         "name": REQUEST.as_str(), "in": "header", "required": true, "schema": { "const": "true" },
         "description": "A header that no page of another site can send.",
     }));
-    for (name, what) in [
-        (SESSION, "By whose right: the id of a session."),
-        (OPERATOR, "Which person asks, if there is no session."),
-    ] {
-        parameters.push(json!({
-            "name": name.as_str(), "in": "header", "required": false, "schema": { "type": "string" },
-            "description": what,
-        }));
+    if route.acts {
+        parameters.extend(rights());
     }
     parameters.extend(route.headers.iter().map(|parameter| described("header", parameter)));
     parameters
 }
 
+/// The headers that say by whose right.
+fn rights() -> [Value; 2] {
+    let session = json!({ "type": "string", "format": "uuid" });
+    let operator = json!({ "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$" });
+    let described = [
+        (SESSION, session, "By whose right: the id of a session."),
+        (OPERATOR, operator, "Which person asks, if there is no session."),
+    ];
+    described.map(|(name, schema, what)| {
+        json!({ "name": name.as_str(), "in": "header", "required": false, "schema": schema, "description": what })
+    })
+}
+
 fn described(place: &str, parameter: &Parameter) -> Value {
     let Parameter { name, kind, required, what } = parameter;
     let schema = match *kind {
-        "strings" => json!({ "type": "array", "items": { "type": "string" } }),
         "uuid" => json!({ "type": "string", "format": "uuid" }),
+        "positive" => json!({ "type": "integer", "minimum": 1 }),
+        "count" => json!({ "type": "integer", "minimum": 0 }),
+        "etag" => json!({ "type": "string", "pattern": "^(\\*|\"[1-9][0-9]*\")$" }),
         kind => json!({ "type": kind }),
     };
     json!({ "name": name, "in": place, "required": required, "schema": schema, "description": what })
 }
 
-fn responses(route: &Route) -> Value {
+fn responses(route: &Route, generator: &mut SchemaGenerator) -> Value {
     let mut responses = Map::new();
-    let mut add = |status: u16, value: Value| drop(responses.insert(status.to_string(), value));
-    let content = |schema: &str| json!({ "application/json": { "schema": reference(schema) } });
-    let events = json!({ "text/event-stream": { "schema": { "type": "string" } } });
-    match route.gives {
-        Gives::Document(status, schema) => {
-            add(status, json!({ "description": schema, "content": content(schema) }))
+    let events = json!({ "schema": { "type": "string" } });
+    match &route.gives {
+        Gives::Document(status, shape) => add(&mut responses, *status, document_of(shape, generator)),
+        Gives::Nothing => {
+            responses.insert("204".to_owned(), json!({ "description": "It is done." }));
         }
-        Gives::Nothing => add(204, json!({ "description": "It is done." })),
-        Gives::EventsOr(schema) => {
-            let mut both = content(schema);
-            both["text/event-stream"] = events["text/event-stream"].clone();
-            add(200, json!({ "description": "A stream of events if one is asked for.", "content": both }));
+        Gives::EventsOr(shape) => {
+            add(&mut responses, 200, document_of(shape, generator));
+            responses["200"]["content"]["text/event-stream"] = events;
         }
-        Gives::Events => add(200, json!({ "description": "A stream of events.", "content": events })),
+        Gives::Events => {
+            let content = json!({ "text/event-stream": events });
+            responses.insert(
+                "200".to_owned(),
+                json!({ "description": "A stream of events.", "content": content }),
+            );
+        }
         Gives::Text(kind) => {
-            let content = json!({ kind: { "schema": { "type": "string" } } });
-            add(200, json!({ "description": "Text.", "content": content }));
+            let content = json!({ *kind: {} });
+            responses.insert("200".to_owned(), json!({ "description": "A text.", "content": content }));
         }
     }
+    for (status, shape) in &route.also {
+        match shape {
+            Some(shape) => add(&mut responses, *status, document_of(shape, generator)),
+            None => {
+                responses.insert(status.to_string(), json!({ "description": "It is as it was." }));
+            }
+        }
+    }
+    problems(route, &mut responses);
+    responses.into()
+}
+
+/// Adds one more document that an answer of this status may be.
+fn add(responses: &mut Map<String, Value>, status: u16, schema: Value) {
+    let response = responses.entry(status.to_string()).or_insert_with(|| {
+        json!({ "description": "What was asked for.", "content": { "application/json": { "schema": { "anyOf": [] } } } })
+    });
+    if let Value::Array(any) = &mut response["content"]["application/json"]["schema"]["anyOf"] {
+        any.push(schema);
+    }
+}
+
+/// A document: what its type says, with the name of its schema.
+fn document_of(shape: &Shape, generator: &mut SchemaGenerator) -> Value {
+    json!({
+        "allOf": [(shape.schema)(generator)],
+        "type": "object",
+        "required": ["schema"],
+        "properties": { "schema": { "const": shape.name } },
+    })
+}
+
+/// What can be in the way.
+fn problems(route: &Route, responses: &mut Map<String, Value>) {
     let always = [
         Kind::BadRequest,
         Kind::Unauthorized,
@@ -132,7 +209,7 @@ fn responses(route: &Route) -> Value {
         Kind::OutcomeUnknown,
     ];
     let mut kinds: Vec<Kind> = always.iter().chain(route.problems).copied().collect();
-    if route.takes != Takes::Nothing {
+    if !matches!(route.takes, Takes::Nothing) {
         kinds.extend([Kind::TooLarge, Kind::TooSlow, Kind::UnsupportedType]);
     }
     if route.path.contains("{session}") || route.path.contains("{plan}") {
@@ -142,11 +219,6 @@ fn responses(route: &Route) -> Value {
         let status = kind.status().as_u16().to_string();
         responses.entry(status).or_insert_with(|| json!({ "$ref": "#/components/responses/Problem" }));
     }
-    responses.into()
-}
-
-fn reference(schema: &str) -> Value {
-    json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
 
 fn problem() -> Value {
@@ -167,22 +239,4 @@ fn problem() -> Value {
             },
         } } },
     })
-}
-
-/// The bodies of requests, and for each document of an answer that it is one.
-fn schemas() -> Value {
-    let mut schemas = api::bodies();
-    for route in api::table() {
-        if let Gives::Document(_, schema) | Gives::EventsOr(schema) = route.gives {
-            schemas.entry(schema).or_insert_with(|| {
-                json!({
-                    "description": format!("Field by field: docs/json.md, {schema}."),
-                    "type": "object",
-                    "required": ["schema"],
-                    "properties": { "schema": { "const": schema } },
-                })
-            });
-        }
-    }
-    schemas.into()
 }

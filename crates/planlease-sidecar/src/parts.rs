@@ -12,13 +12,14 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use planlease::{Authority, PlanView};
 use planlease_core::{LockName, OrchestratorId, PlanName, TaskId};
 use planlease_documents::Document;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{
     held::Held,
     options::MAX_BODY,
     problem::{Kind, Problem},
+    routes::Own,
     shared::{App, Shared},
 };
 
@@ -197,8 +198,17 @@ impl FromRequestParts<App> for Caller {
             None => app.options.name.clone(),
             Some(value) => {
                 let who = value.to_str().ok().map(str::trim);
-                let who = who.filter(|who| !who.is_empty() && who.len() <= MAX_OPERATOR);
-                let bad = || Problem::new(Kind::BadRequest, "Planlease-Operator has to be a name in ASCII");
+                let who = who.filter(|who| {
+                    !who.is_empty()
+                        && who.len() <= MAX_OPERATOR
+                        && who.bytes().all(|byte| byte.is_ascii_graphic())
+                });
+                let bad = || {
+                    Problem::new(
+                        Kind::BadRequest,
+                        "Planlease-Operator has to be a name in ASCII, without spaces",
+                    )
+                };
                 who.ok_or_else(bad)?.to_owned()
             }
         };
@@ -226,8 +236,8 @@ impl<D: Document> IntoResponse for Shown<D> {
 }
 
 /// A document of the sidecar's own, with the name of its schema.
-pub(crate) fn own<T: Serialize>(status: StatusCode, schema: &str, value: &T) -> Response {
-    json(status, planlease_documents::marked(Some(schema), value))
+pub(crate) fn own<T: Own>(status: StatusCode, value: &T) -> Response {
+    json(status, planlease_documents::marked(Some(T::SCHEMA), value))
 }
 
 fn json(status: StatusCode, text: Result<String, serde_json::Error>) -> Response {

@@ -10,6 +10,9 @@ use axum::{
     routing::MethodRouter,
 };
 use http::Method;
+use planlease_documents::Document;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     admission::{Admission, admit},
@@ -29,6 +32,10 @@ pub(crate) struct Route {
     pub(crate) what: &'static str,
     pub(crate) takes: Takes,
     pub(crate) gives: Gives,
+    /// Whether it matters by whose right it is asked.
+    pub(crate) acts: bool,
+    /// What else can be in the answer, by status; `None` for nothing.
+    pub(crate) also: Vec<(u16, Option<Shape>)>,
     pub(crate) handler: fn() -> MethodRouter<App>,
     /// What it is asked with behind the `?`.
     pub(crate) query: Vec<Parameter>,
@@ -55,11 +62,18 @@ impl Route {
             what,
             takes,
             gives,
+            acts: false,
+            also: Vec::new(),
             handler,
             query: Vec::new(),
             headers: Vec::new(),
             problems: &[],
         }
+    }
+
+    /// Done by the right of a session, or of a person.
+    pub(crate) fn acts(self) -> Self {
+        Self { acts: true, ..self }
     }
 
     /// With this in the body of the request.
@@ -72,9 +86,26 @@ impl Route {
         Self { gives, ..self }
     }
 
-    /// With this document in the answer.
-    pub(crate) fn shows(self, schema: &'static str) -> Self {
-        self.gives(Gives::Document(200, schema))
+    /// With JSON of this type in the body of the request.
+    pub(crate) fn reads<T: JsonSchema + DeserializeOwned>(self) -> Self {
+        let required = serde_json::from_str::<T>("{}").is_err();
+        self.takes(Takes::Json { schema: |generator| generator.subschema_for::<T>(), required })
+    }
+
+    /// With this document of the command line's in the answer.
+    pub(crate) fn shows<D: Document + JsonSchema>(self) -> Self {
+        self.gives(Gives::Document(200, Shape::of::<D>()))
+    }
+
+    /// With this document of the sidecar's own in the answer.
+    pub(crate) fn tells<T: Own>(self) -> Self {
+        self.gives(Gives::Document(200, Shape::own::<T>()))
+    }
+
+    /// With this in the answer as well, at times.
+    pub(crate) fn also(mut self, status: u16, shape: Option<Shape>) -> Self {
+        self.also.push((status, shape));
+        self
     }
 
     /// Asked with these behind the `?`.
@@ -114,25 +145,56 @@ pub(crate) struct Parameter {
     pub(crate) what: &'static str,
 }
 
+/// What some JSON looks like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// The name of its schema.
+    pub(crate) name: &'static str,
+    /// The schema.
+    pub(crate) schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+/// A document of the sidecar's own.
+pub(crate) trait Own: Serialize + JsonSchema {
+    /// The name of its schema.
+    const SCHEMA: &'static str;
+}
+
+impl Shape {
+    /// Of a document of the command line's.
+    pub(crate) fn of<D: Document + JsonSchema>() -> Self {
+        let name = D::SCHEMA.unwrap_or("planlease.document");
+        Self { name, schema: |generator| generator.subschema_for::<D>() }
+    }
+
+    /// Of a document of the sidecar's own.
+    pub(crate) fn own<T: Own>() -> Self {
+        Self { name: T::SCHEMA, schema: |generator| generator.subschema_for::<T>() }
+    }
+}
+
 /// What is in the body of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Takes {
     Nothing,
-    /// JSON of this description, by name.
-    Json(&'static str),
+    /// JSON of this shape; if it is not required, none stands for `{}`.
+    Json {
+        schema: fn(&mut SchemaGenerator) -> Schema,
+        required: bool,
+    },
     /// A file of one of these types.
     File(&'static [&'static str]),
 }
 
 /// What is in the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Gives {
-    /// A document of this schema, with this status.
-    Document(u16, &'static str),
+    /// A document of this shape, with this status.
+    Document(u16, Shape),
     /// Nothing, with 204.
     Nothing,
     /// A stream of events, or, if none is asked for, a document.
-    EventsOr(&'static str),
+    EventsOr(Shape),
     /// A stream of events.
     Events,
     /// Text of this type.

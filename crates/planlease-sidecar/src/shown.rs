@@ -6,21 +6,39 @@ use bytes::Bytes;
 use planlease::{Lock, Ownership, Session, core::session::Status};
 use planlease_core::{BootTime, FencingToken, LockName, OrchestratorId, PlanName, WallTime};
 use planlease_documents::Time;
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
     held::{Bond, Held},
+    routes::Own,
     sse,
 };
 
 /// Until when to believe in something. Past that, nothing is known, and nothing may be done by its right.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Trust {
     /// Until when, on the wall clock; `None` if it is over.
     trusted_until: Option<Time>,
     /// For how many more seconds; 0 if it is over. This is what to count from, by a clock that nobody sets.
     trusted_for_s: f64,
+}
+
+impl Own for Trust {
+    const SCHEMA: &'static str = "planlease.trust.v1";
+}
+
+impl Own for SessionShown {
+    const SCHEMA: &'static str = "planlease.session.v1";
+}
+
+impl Own for OwnedShown {
+    const SCHEMA: &'static str = "planlease.owned.v1";
+}
+
+impl Own for LockedShown {
+    const SCHEMA: &'static str = "planlease.locked.v1";
 }
 
 impl Trust {
@@ -55,7 +73,7 @@ impl Trust {
 }
 
 /// A session.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct SessionShown {
     /// Names the session in `Planlease-Session`. Whoever knows it acts by its right. Only in the answers to who has it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +95,7 @@ pub(crate) struct SessionShown {
 }
 
 /// A plan that a session owns.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct OwnedShown {
     pub(crate) plan: PlanName,
     /// The fencing token.
@@ -89,7 +107,7 @@ pub(crate) struct OwnedShown {
 }
 
 /// A lock that a session has.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct LockedShown {
     plan: PlanName,
     lock: LockName,
@@ -143,6 +161,6 @@ impl Held {
 
     /// The event that says until when the session can be relied on.
     pub(crate) fn trusted(&self) -> Bytes {
-        sse::document("trusted", "planlease.trust.v1", &Trust::of(&self.session))
+        sse::document("trusted", &Trust::of(&self.session))
     }
 }

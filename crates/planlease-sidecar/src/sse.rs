@@ -8,10 +8,12 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, header};
-use serde::Serialize;
 use tokio_stream::StreamExt as _;
 
-use crate::problem::{Kind, Problem};
+use crate::{
+    problem::{Kind, Problem},
+    routes::Own,
+};
 
 /// A comment: keeps connections open, and finds those that are not.
 const HEARTBEAT: Bytes = Bytes::from_static(b": heartbeat\n\n");
@@ -27,8 +29,8 @@ pub(crate) fn event(name: &str, id: Option<i64>, json: &str) -> Bytes {
 }
 
 /// The bytes of one event about a document.
-pub(crate) fn document<T: Serialize>(name: &str, schema: &str, value: &T) -> Bytes {
-    let json = planlease_documents::marked(Some(schema), value);
+pub(crate) fn document<T: Own>(name: &str, value: &T) -> Bytes {
+    let json = planlease_documents::marked(Some(T::SCHEMA), value);
     event(name, None, &json.unwrap_or_else(|_| "{}".to_owned()))
 }
 

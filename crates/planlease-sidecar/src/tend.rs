@@ -7,23 +7,36 @@ use std::{sync::Arc, time::Duration};
 use planlease::{Claimants, Error, Lock, Ownership};
 use planlease_core::{LockName, PlanName, record::Guard, transition::TaskStatus};
 use planlease_watcher::{Change, Delivery, Filter, Subscription};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{held::Held, shared::App, sse};
+use crate::{held::Held, routes::Own, shared::App, sse};
 
 /// How long until a recovery that did not succeed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// A plan that was lost.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Lost<'a> {
     plan: &'a PlanName,
     why: String,
 }
 
+impl Own for Lost<'_> {
+    const SCHEMA: &'static str = "planlease.lost.v1";
+}
+
+impl Own for LostLock<'_> {
+    const SCHEMA: &'static str = "planlease.lost_lock.v1";
+}
+
+impl Own for Recovered<'_> {
+    const SCHEMA: &'static str = "planlease.recovered.v1";
+}
+
 /// A lock that was lost.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct LostLock<'a> {
     plan: &'a PlanName,
     lock: &'a LockName,
@@ -31,7 +44,7 @@ struct LostLock<'a> {
 }
 
 /// What was recovered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Recovered<'a> {
     plan: &'a PlanName,
     tasks: Vec<String>,
@@ -51,7 +64,7 @@ pub(crate) async fn tend(app: App, held: Arc<Held>, ownership: Arc<Ownership>, s
     if held.forget(&plan) {
         let why = loss.to_string();
         tracing::info!(%plan, orchestrator = %held.session.id(), %why, "an ownership is lost");
-        held.tell(sse::document("lost", "planlease.lost.v1", &Lost { plan: &plan, why }));
+        held.tell(sse::document("lost", &Lost { plan: &plan, why }));
     }
 }
 
@@ -66,7 +79,7 @@ pub(crate) async fn tend_lock(held: Arc<Held>, lock: Arc<Lock>, stop: Cancellati
     drop(lock);
     if held.forget_lock(&plan, &name) {
         let lost = LostLock { plan: &plan, lock: &name, why: loss.to_string() };
-        held.tell(sse::document("lost_lock", "planlease.lost_lock.v1", &lost));
+        held.tell(sse::document("lost_lock", &lost));
     }
 }
 
@@ -94,7 +107,7 @@ async fn recover(held: &Held, ownership: &Ownership, claimants: &mut Claimants) 
             if !recovered.is_empty() {
                 let tasks = recovered.iter().map(|task| task.id.to_string()).collect();
                 let recovered = Recovered { plan: ownership.plan(), tasks };
-                held.tell(sse::document("recovered", "planlease.recovered.v1", &recovered));
+                held.tell(sse::document("recovered", &recovered));
             }
             true
         }

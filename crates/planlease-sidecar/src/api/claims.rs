@@ -15,7 +15,7 @@ use crate::{
     options::MAX_CLAIM,
     parts::{Caller, Json, Names, Shown},
     problem::{Kind, Problem},
-    routes::{Gives, Route, Takes},
+    routes::Route,
     shared::App,
 };
 
@@ -23,14 +23,16 @@ pub(super) fn routes() -> Vec<Route> {
     let what = "Claims ready tasks for the session: no two claimants get the same one. None is no problem: tasks is empty.";
     vec![
         Route::new(Method::POST, "/v1/plans/{plan}/claims", "claimTasks", what, || post(claim))
-            .takes(Takes::Json("Claim"))
-            .gives(Gives::Document(200, "planlease.claims.v1"))
+            .acts()
+            .reads::<Claim>()
+            .shows::<ClaimShown>()
             .problems(&[Kind::NoSuchPlan, Kind::NotAllowed, Kind::Halted, Kind::Draining]),
     ]
 }
 
 /// What work is wanted.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ClaimRequest")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Claim {
     /// At most so many tasks.

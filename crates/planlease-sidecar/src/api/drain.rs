@@ -6,25 +6,24 @@ use axum::{
     routing::{get, post},
 };
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
     parts::own,
-    routes::{Gives, Route},
+    routes::{Gives, Own, Route, Shape},
     shared::{App, Shared},
 };
-
-const DRAIN: &str = "planlease.drain.v1";
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::POST, "/v1/drain", "beginDrain", "Begins nothing new from now on; what is owned is renewed until its programs end it, or the grace is over.", || post(begin))
-            .gives(Gives::Document(202, DRAIN)),
-        Route::new(Method::GET, "/v1/drain", "showDrain", "How far the end has come.", || get(show)).shows(DRAIN),
+            .gives(Gives::Document(202, Shape::own::<DrainShown>())),
+        Route::new(Method::GET, "/v1/drain", "showDrain", "How far the end has come.", || get(show)).tells::<DrainShown>(),
     ]
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct DrainShown {
     /// Whether it has begun.
     draining: bool,
@@ -32,6 +31,10 @@ struct DrainShown {
     sessions: usize,
     /// How long they have, from its beginning.
     grace_s: f64,
+}
+
+impl Own for DrainShown {
+    const SCHEMA: &'static str = "planlease.drain.v1";
 }
 
 fn shown(app: &Shared) -> DrainShown {
@@ -44,9 +47,9 @@ fn shown(app: &Shared) -> DrainShown {
 
 async fn begin(State(app): State<App>) -> Response {
     app.drain.began.cancel();
-    own(StatusCode::ACCEPTED, DRAIN, &shown(&app))
+    own(StatusCode::ACCEPTED, &shown(&app))
 }
 
 async fn show(State(app): State<App>) -> Response {
-    own(StatusCode::OK, DRAIN, &shown(&app))
+    own(StatusCode::OK, &shown(&app))
 }

@@ -16,13 +16,12 @@ use crate::{
     options::MAX_WAIT,
     parts::{Caller, Json, Names, Shown, own},
     problem::{Kind, Problem},
-    routes::{Gives, Route, Takes},
+    routes::{Gives, Route},
     sessions::seconds,
     shared::App,
+    shown::LockedShown,
     tend::tend_lock,
 };
-
-const LOCKED: &str = "planlease.locked.v1";
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -33,7 +32,7 @@ pub(super) fn routes() -> Vec<Route> {
             "Who has which lock of a plan, and who waits.",
             || get(list),
         )
-        .shows("planlease.locks.v1")
+        .shows::<LockList>()
         .problems(&[Kind::NoSuchPlan]),
         Route::new(
             Method::POST,
@@ -42,8 +41,9 @@ pub(super) fn routes() -> Vec<Route> {
             "Takes a lock for the session; waits in line for it.",
             || post(take),
         )
-        .takes(Takes::Json("Lock"))
-        .shows(LOCKED)
+        .acts()
+        .reads::<Lock>()
+        .tells::<LockedShown>()
         .problems(&[Kind::NoSuchPlan, Kind::NotAllowed, Kind::Held, Kind::Exists, Kind::Draining]),
         Route::new(
             Method::DELETE,
@@ -52,6 +52,7 @@ pub(super) fn routes() -> Vec<Route> {
             "Lets go of a lock: the next one in line has it at once.",
             || delete(release),
         )
+        .acts()
         .gives(Gives::Nothing)
         .problems(&[Kind::NoSuchPlan, Kind::NotAllowed, Kind::RightGone]),
     ]
@@ -59,6 +60,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 /// How a lock is taken.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "LockRequest")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Lock {
     /// How long to wait in line, in seconds; not at all by default.
@@ -86,7 +88,7 @@ async fn take(
     let lock = held.lock(&plan, &lock, wait).await?;
     let tended = Arc::clone(held);
     let locked = held.keep_lock(lock, move |lock, stop| tend_lock(tended, lock, stop));
-    Ok(own(StatusCode::OK, LOCKED, &locked))
+    Ok(own(StatusCode::OK, &locked))
 }
 
 async fn release(State(_app): State<App>, names: Names, caller: Caller) -> Result<Response, Problem> {

@@ -21,7 +21,7 @@ pub(super) fn routes() -> Vec<Route> {
             "Who is alive, and owns what.",
             || get(orchestrators),
         )
-        .shows("planlease.orchestrators.v1"),
+        .shows::<OrchestratorList>(),
     ]
 }
 

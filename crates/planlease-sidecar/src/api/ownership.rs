@@ -22,7 +22,7 @@ use crate::{
     options::MAX_WAIT,
     parts::{Caller, Json, Names, Shown, own, session_name},
     problem::{Kind, Problem},
-    routes::{Gives, Route, Takes},
+    routes::{Gives, Own, Route, Shape},
     sessions::seconds,
     shared::App,
     shown::{OwnedShown, Trust},
@@ -30,32 +30,34 @@ use crate::{
     tend::tend,
 };
 
-const OWNED: &str = "planlease.owned.v1";
-
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/v1/plans/{plan}/owner", "showOwner", "Who owns a plan, and who waits. Asked from etcd each time; 503 rather than an old answer.", || get(show))
-            .shows("planlease.owner.v1")
+            .tells::<Seen>()
             .problems(&[Kind::NoSuchPlan]),
         Route::new(Method::GET, "/v1/plans/{plan}/terms", "listTerms", "Who owned a plan, and how each term ended.", || get(terms))
-            .shows("planlease.terms.v1")
+            .shows::<TermList>()
             .problems(&[Kind::NoSuchPlan]),
         Route::new(Method::POST, "/v1/plans/{plan}/ownership", "acquirePlan", "Acquires a plan for the session. Without one, and with Accept: text/event-stream, for as long as the connection stands: the answer tells what happens to it.", || post(acquire))
-            .takes(Takes::Json("Acquire"))
-            .gives(Gives::EventsOr(OWNED))
+            .acts()
+            .reads::<Acquire>()
+            .gives(Gives::EventsOr(Shape::own::<OwnedShown>()))
             .problems(&[Kind::NoSuchPlan, Kind::Held, Kind::Draining]),
         Route::new(Method::DELETE, "/v1/plans/{plan}/ownership", "releasePlan", "Releases a plan of the session: the next one in line owns it at once.", || delete(release))
+            .acts()
             .gives(Gives::Nothing)
             .problems(&[Kind::NoSuchPlan, Kind::RightGone]),
         Route::new(Method::POST, "/v1/plans/{plan}/owner/release", "forceRelease", "Ends somebody else's ownership. What that one does outside etcd is not stopped by this.", || post(force))
-            .takes(Takes::Json("Force"))
-            .shows("planlease.released.v1")
+            .acts()
+            .reads::<Force>()
+            .shows::<ReleasedShown>()
             .problems(&[Kind::NoSuchPlan, Kind::WrongState, Kind::Held]),
     ]
 }
 
 /// Who owns a plan, as etcd says at this moment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "OwnerSeen")]
 struct Seen {
     #[serde(flatten)]
     owner: OwnerShown,
@@ -66,6 +68,10 @@ struct Seen {
     trust: Option<Trust>,
 }
 
+impl Own for Seen {
+    const SCHEMA: &'static str = "planlease.owner.v1";
+}
+
 async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let plan = names.plan()?;
     let asked_at = Time(app.coordinator.clock().wall());
@@ -74,7 +80,7 @@ async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem>
     let held = app.sessions.all().into_iter().find(|held| Some(held.session.lease()) == lease);
     let trust = held.and_then(|held| held.owned(&plan)).map(|owned| owned.trust);
     let seen = Seen { owner: OwnerShown::new(plan, &view.line), asked_at, trust };
-    Ok(own(StatusCode::OK, "planlease.owner.v1", &seen))
+    Ok(own(StatusCode::OK, &seen))
 }
 
 async fn terms(State(app): State<App>, names: Names) -> Result<Response, Problem> {
@@ -86,6 +92,7 @@ async fn terms(State(app): State<App>, names: Names) -> Result<Response, Problem
 
 /// How a plan is acquired.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "AcquireRequest")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Acquire {
     /// How long to wait in line, in seconds; 0 not at all. By default a stream waits as long as it takes, and a session not
@@ -112,10 +119,10 @@ async fn acquire(
             return Err(Problem::new(Kind::BadRequest, "id: the session has its name already"));
         }
         if let Some(owned) = held.owned(&plan) {
-            return Ok(own(StatusCode::OK, OWNED, &owned)); // Asked for again.
+            return Ok(own(StatusCode::OK, &owned)); // Asked for again.
         }
         let owned = take(&app, held, &plan, wait.or(Some(Duration::ZERO)), lock_delay).await?;
-        return Ok(own(StatusCode::OK, OWNED, &owned));
+        return Ok(own(StatusCode::OK, &owned));
     }
     sse::accepted(&headers)?;
     let id = session_name(&app, asked.id.as_deref())?;
@@ -167,7 +174,7 @@ fn acquiring(
         drop(taking);
         match taken {
             Some(Ok(owned)) => {
-                yield sse::document("granted", OWNED, &owned);
+                yield sse::document("granted", &owned);
                 while let Some(event) = following.next().await {
                     let lost = event.starts_with(b"event: lost\n");
                     yield event;
@@ -189,6 +196,7 @@ async fn release(State(_app): State<App>, names: Names, caller: Caller) -> Resul
 
 /// Whose ownership is ended, and why.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "ForceRequest")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Force {
     /// Who owns it, as far as is known: if it is somebody else by now, nothing is done.

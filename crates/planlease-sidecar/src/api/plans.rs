@@ -22,7 +22,7 @@ use crate::{
     conditional::etag,
     parts::{Asked, Caller, Json, Names, Raw, Shown, content_type},
     problem::{Kind, Problem},
-    routes::{Gives, Parameter, Route, Takes},
+    routes::{Gives, Parameter, Route, Shape, Takes},
     shared::App,
 };
 
@@ -36,17 +36,19 @@ pub(super) fn routes() -> Vec<Route> {
     let mut routes = vec![
         Route::new(Method::GET, "/v1/plans", "listPlans", "All plans, how far they are and who owns them.", || get(list))
             .query(&[Parameter::new("all", "boolean", "Archived plans as well.")])
-            .shows("planlease.plans.v1"),
+            .shows::<PlanList>(),
         Route::new(Method::GET, "/v1/plans/{plan}", "showPlan", "What a plan is made of.", || get(show))
-            .shows("planlease.plan.v1")
+            .shows::<PlanShown>()
             .problems(READING),
         Route::new(Method::PUT, "/v1/plans/{plan}", "importPlan", "Makes a plan of a file: 201, or 200 if it is there already from the same file. With update=true, edits the plan that is there.", || put(import))
             .takes(Takes::File(FILES))
             .query(&[Parameter::new("update", "boolean", "Edit the plan that is there.")])
-            .gives(Gives::Document(201, "planlease.imports.v1"))
+            .gives(Gives::Document(201, Shape::of::<ImportList>()))
+            .also(200, Some(Shape::of::<ImportList>()))
+            .also(200, Some(Shape::of::<EditShown>()))
             .problems(&[Kind::NoSuchPlan, Kind::Exists, Kind::BadPlan, Kind::Draining]),
         Route::new(Method::DELETE, "/v1/plans/{plan}", "deletePlan", "Deletes a plan that nobody owns, with everything.", || delete(remove))
-            .shows("planlease.plan_deleted.v1")
+            .shows::<PlanDeleted>()
             .problems(&[Kind::NoSuchPlan, Kind::Held]),
     ];
     routes.extend(views());
@@ -56,48 +58,54 @@ pub(super) fn routes() -> Vec<Route> {
 
 /// Ways to look at a plan.
 fn views() -> [Route; 6] {
-    let view = |path, name, what, schema, handler| {
-        Route::new(Method::GET, path, name, what, handler).shows(schema).problems(READING)
+    let view = |path, name, what, shape, handler| {
+        Route::new(Method::GET, path, name, what, handler)
+            .gives(Gives::Document(200, shape))
+            .problems(READING)
     };
     [
-        view("/v1/plans/{plan}/status", "planStatus", "How far a plan is.", "planlease.status.v1", || {
-            get(status)
-        }),
+        view(
+            "/v1/plans/{plan}/status",
+            "planStatus",
+            "How far a plan is.",
+            Shape::of::<PlanStatus>(),
+            || get(status),
+        ),
         view(
             "/v1/plans/{plan}/next",
             "nextTasks",
             "What may start now, and what the others wait for.",
-            "planlease.next.v1",
+            Shape::of::<NextTasks>(),
             || get(next),
         )
         .query(&[
-            Parameter::new("count", "integer", "At most so many."),
+            Parameter::new("count", "count", "At most so many."),
             Parameter::new("label", "string", "Only tasks with these labels, separated by commas."),
         ]),
-        view("/v1/plans/{plan}/deps", "dependencies", "What waits for what.", "planlease.deps.v1", || {
-            get(deps)
-        }),
-        view("/v1/plans/{plan}/phases", "phases", "How far each phase is.", "planlease.phases.v1", || {
+        view(
+            "/v1/plans/{plan}/deps",
+            "dependencies",
+            "What waits for what.",
+            Shape::of::<DependencyGraph>(),
+            || get(deps),
+        ),
+        view("/v1/plans/{plan}/phases", "phases", "How far each phase is.", Shape::of::<PhaseList>(), || {
             get(phases)
         }),
         view(
             "/v1/plans/{plan}/estimate",
             "estimate",
             "How long a plan may still take.",
-            "planlease.estimate.v1",
+            Shape::of::<EstimateShown>(),
             || get(estimate),
         )
         .query(&[
-            Parameter::new("jobs", "integer", "How many tasks are worked on at once."),
-            Parameter::new("guess_s", "number", "How long a task takes that was never measured."),
+            Parameter::new("jobs", "positive", "How many tasks are worked on at once."),
+            Parameter::new("guess_s", "count", "How long a task takes that was never measured."),
         ]),
-        view(
-            "/v1/plans/{plan}/why",
-            "whyPlan",
-            "Why a plan is where it is.",
-            "planlease.why_plan.v1",
-            || get(why),
-        ),
+        view("/v1/plans/{plan}/why", "whyPlan", "Why a plan is where it is.", Shape::of::<WhyPlan>(), || {
+            get(why)
+        }),
     ]
 }
 
@@ -105,8 +113,9 @@ fn views() -> [Route; 6] {
 fn halts() -> [Route; 4] {
     let halt = |path, name, what, handler| {
         Route::new(Method::POST, path, name, what, handler)
-            .takes(Takes::Json("Halt"))
-            .shows("planlease.halt.v1")
+            .acts()
+            .reads::<Halt>()
+            .shows::<HaltShown>()
             .problems(&[Kind::NoSuchPlan, Kind::WrongState])
     };
     [
@@ -250,6 +259,7 @@ async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> 
 
 /// Why a plan is stopped, or goes on.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "HaltRequest")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Halt {
     /// For people.

@@ -1,6 +1,6 @@
 //! Sessions: what a program owns and claims hangs on one, and ends with it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_stream::stream;
 use axum::{
@@ -22,28 +22,32 @@ use crate::{
     options::MAX_HEARTBEAT,
     parts::{Json, Names, own, session_name},
     problem::{Kind, Problem},
-    routes::{Gives, Route, Takes},
+    routes::{Gives, Own, Route, Shape},
     sessions::{Sessions, seconds},
     shared::App,
     shown::SessionShown,
     sse,
 };
 
-pub(crate) const SESSION: &str = "planlease.session.v1";
-const SESSIONS: &str = "planlease.sessions.v1";
+/// How often a session without a stream has to be heard of, in seconds, if it does not say.
+const HEARTBEAT: f64 = 30.0;
+
+/// More often than that nobody has to say that it lives.
+const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::POST, "/v1/sessions", "openSession", "Opens a session. With Accept: text/event-stream it stands as long as the connection does, and the answer tells what happens to it; else it has to be heard of every heartbeat_s.", || post(open))
-            .takes(Takes::Json("Open"))
-            .gives(Gives::EventsOr(SESSION))
+            .reads::<Open>()
+            .gives(Gives::EventsOr(Shape::own::<SessionShown>()))
+            .also(201, Some(Shape::own::<SessionShown>()))
             .problems(&[Kind::Exists, Kind::Draining]),
-        Route::new(Method::GET, "/v1/sessions", "listSessions", "The sessions of this sidecar, without their ids.", || get(list)).shows(SESSIONS),
+        Route::new(Method::GET, "/v1/sessions", "listSessions", "The sessions of this sidecar, without their ids.", || get(list)).tells::<All>(),
         Route::new(Method::GET, "/v1/sessions/{session}", "showSession", "What a session owns, and until when to believe in it.", || get(show))
-            .shows(SESSION)
+            .tells::<SessionShown>()
             .problems(&[Kind::NoSuchSession]),
         Route::new(Method::POST, "/v1/sessions/{session}/heartbeat", "heartbeat", "Says that the program lives.", || post(heartbeat))
-            .shows(SESSION)
+            .tells::<SessionShown>()
             .problems(&[Kind::NoSuchSession]),
         Route::new(Method::DELETE, "/v1/sessions/{session}", "closeSession", "Releases what it owns, and ends it.", || delete(close))
             .gives(Gives::Nothing)
@@ -53,12 +57,13 @@ pub(super) fn routes() -> Vec<Route> {
 
 /// How a session is opened.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "OpenRequest")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Open {
     /// What others see it as. It names one incarnation of the program. By default it is made up.
     id: Option<String>,
-    /// How often it has to be heard of, in seconds; only without a stream, and then it has to be said.
-    #[schemars(range(min = 0, max = 3600))]
+    /// How often it has to be heard of, in seconds; 30 by default. Only without a stream.
+    #[schemars(range(min = 0.1, max = 3600))]
     heartbeat_s: Option<f64>,
 }
 
@@ -76,13 +81,12 @@ async fn open(
         let (held, news) = app.sessions.open(&app.coordinator, id, Bond::Connection).await?;
         return Ok(sse::answer(follow(&app, held, news), app.options.heartbeat));
     }
-    let Some(every) = asked.heartbeat_s else {
-        let how = "send Accept: text/event-stream and read the answer as it comes, or say heartbeat_s";
-        return Err(Problem::new(Kind::BadRequest, how));
-    };
-    let every = seconds("heartbeat_s", every, MAX_HEARTBEAT)?;
+    let every = seconds("heartbeat_s", asked.heartbeat_s.unwrap_or(HEARTBEAT), MAX_HEARTBEAT)?;
+    if every < MIN_HEARTBEAT {
+        return Err(Problem::new(Kind::BadRequest, "heartbeat_s has to be 0.1 or more"));
+    }
     let (held, _news) = app.sessions.open(&app.coordinator, id, Bond::Heartbeat(every)).await?;
-    Ok(own(StatusCode::CREATED, SESSION, &held.shown(true)))
+    Ok(own(StatusCode::CREATED, &held.shown(true)))
 }
 
 /// Ends the session when the stream is dropped: the program has closed the connection, or died.
@@ -98,9 +102,13 @@ impl Drop for WhileConnected {
 }
 
 /// Why a session ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Over {
     why: String,
+}
+
+impl Own for Over {
+    const SCHEMA: &'static str = "planlease.over.v1";
 }
 
 /// What comes next on the stream of a session.
@@ -119,7 +127,7 @@ pub(super) fn follow(
     let draining = app.drain.began.clone();
     stream! {
         let _bound = bound;
-        yield sse::document("session", SESSION, &held.shown(true));
+        yield sse::document("session", &held.shown(true));
         let mut status = held.session.watch_status();
         let mut drain_told = false;
         loop {
@@ -140,7 +148,7 @@ pub(super) fn follow(
             match next {
                 Next::Tell(event) => yield event,
                 Next::Over(why) => {
-                    yield sse::document("over", "planlease.over.v1", &Over { why });
+                    yield sse::document("over", &Over { why });
                     break;
                 }
             }
@@ -148,25 +156,30 @@ pub(super) fn follow(
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SessionList")]
 struct All {
     sessions: Vec<SessionShown>,
 }
 
+impl Own for All {
+    const SCHEMA: &'static str = "planlease.sessions.v1";
+}
+
 async fn list(State(app): State<App>) -> Response {
     let sessions = app.sessions.all().iter().map(|held| held.shown(false)).collect();
-    own(StatusCode::OK, SESSIONS, &All { sessions })
+    own(StatusCode::OK, &All { sessions })
 }
 
 async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let held = app.sessions.get(names.session()?)?;
-    Ok(own(StatusCode::OK, SESSION, &held.shown(true)))
+    Ok(own(StatusCode::OK, &held.shown(true)))
 }
 
 async fn heartbeat(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let held = app.sessions.get(names.session()?)?;
     held.note();
-    Ok(own(StatusCode::OK, SESSION, &held.shown(true)))
+    Ok(own(StatusCode::OK, &held.shown(true)))
 }
 
 async fn close(State(app): State<App>, names: Names) -> Result<Response, Problem> {

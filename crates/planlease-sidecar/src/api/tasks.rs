@@ -34,7 +34,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/v1/plans/{plan}/tasks", "listTasks", "The tasks of a plan.", || get(list))
             .query(&[Parameter::new("status", "string", "Only tasks in this status.")])
-            .shows("planlease.tasks.v1")
+            .shows::<TaskList>()
             .problems(READING),
         Route::new(
             Method::GET,
@@ -44,7 +44,8 @@ pub(super) fn routes() -> Vec<Route> {
             || get(show),
         )
         .headers(&[Parameter::new("If-None-Match", "string", "304 if it is still this one.")])
-        .shows("planlease.task.v1")
+        .shows::<TaskShown>()
+        .also(304, None)
         .problems(READING),
         Route::new(
             Method::PATCH,
@@ -53,16 +54,17 @@ pub(super) fn routes() -> Vec<Route> {
             "Changes a task, if it is still of the revision that If-Match names.",
             || patch(update),
         )
-        .takes(Takes::Json("Update"))
+        .acts()
+        .reads::<Update>()
         .headers(&[
-            Parameter::new("If-Match", "string", "The ETag of the task as it is known, or *.").required(),
+            Parameter::new("If-Match", "etag", "The ETag of the task as it is known, or *.").required(),
             Parameter::new(
                 "Idempotency-Key",
                 "uuid",
                 "The id of the update: asked for again, it is told again.",
             ),
         ])
-        .shows("planlease.task_update.v1")
+        .shows::<TaskUpdate>()
         .problems(&[
             Kind::NoSuchTask,
             Kind::NoPrecondition,
@@ -77,7 +79,7 @@ pub(super) fn routes() -> Vec<Route> {
             "Why a task is where it is.",
             || get(why),
         )
-        .shows("planlease.why_task.v1")
+        .shows::<WhyTask>()
         .problems(READING),
         Route::new(
             Method::GET,
@@ -86,7 +88,7 @@ pub(super) fn routes() -> Vec<Route> {
             "What a task has found out.",
             || get(findings),
         )
-        .shows("planlease.findings.v1")
+        .shows::<FindingsShown>()
         .problems(&[Kind::NoSuchPlan, Kind::NoSuchTask, Kind::NotFound]),
         Route::new(
             Method::PUT,
@@ -95,12 +97,13 @@ pub(super) fn routes() -> Vec<Route> {
             "Stores what a task has found out; longer than 48 KiB is cut in the middle.",
             || put(write_findings),
         )
+        .acts()
         .takes(Takes::File(&["text/plain"]))
         .query(&[
-            Parameter::new("attempt", "integer", "Of which attempt; the present one by default."),
+            Parameter::new("attempt", "count", "Of which attempt; the present one by default."),
             Parameter::new("reference", "string", "Where the whole of it is."),
         ])
-        .shows("planlease.findings_written.v1")
+        .shows::<FindingsWritten>()
         .problems(&[Kind::NoSuchPlan, Kind::NoSuchTask, Kind::RightGone]),
     ]
 }
@@ -146,6 +149,7 @@ async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> 
 
 /// What is to become of a task.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "UpdateRequest")]
 #[serde(tag = "change", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Update {
     /// Begins the next attempt, for whoever asks.
