@@ -130,6 +130,10 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
             let detail = format!("the body is {kind:?}; send Content-Type: application/json");
             return Err(Problem::new(Kind::UnsupportedType, detail));
         }
+        // A list would be taken for the fields in their order.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::new(Kind::BadRequest, "the body has to be an object of JSON"));
+        }
         let body = serde_json::from_slice(bytes);
         body.map(Self).map_err(|error| Problem::new(Kind::BadRequest, format!("the body: {error}")))
     }

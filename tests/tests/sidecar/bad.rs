@@ -55,6 +55,11 @@ async fn bad_requests_change_nothing(fixture: Fixture) {
         let answer = client.ask(Method::PATCH, &task("1"), &headers, start).await.with(400);
         assert_eq!(answer.problem(), "bad-request", "{headers:?}");
     }
+    // A list is not taken for the fields in their order.
+    assert_eq!(
+        client.post("/v1/sessions", "", &serde_json::json!([null, 9])).await.with(400).problem(),
+        "bad-request"
+    );
     let form = [any, ("content-type", "application/x-www-form-urlencoded")];
     assert_eq!(
         client.ask(Method::PATCH, &task("1"), &form, start).await.with(415).problem(),

@@ -8,6 +8,7 @@
 
 mod admission;
 mod bad;
+mod clients;
 mod crash;
 mod drain;
 mod events;
@@ -32,6 +33,7 @@ fn main() -> std::process::ExitCode {
         .shared(admission::cases())
         .shared(bad::cases())
         .shared(drain::cases())
+        .shared(clients::cases())
         .alone(drain::alone_cases())
         .run()
 }

@@ -1,0 +1,70 @@
+"""Tests of the client on a real sidecar, which the variable PLANLEASE_SIDECAR names, with the plan `work`."""
+
+import os
+import sys
+import threading
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from planlease import Client, OwnershipLost, Problem, Unreachable  # noqa: E402
+
+
+class ClientTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.client = Client(socket=os.environ["PLANLEASE_SIDECAR"])
+
+    def test_a_plan_is_one_owners_at_a_time(self) -> None:
+        with self.client.own("work", name="python-1") as plan:
+            self.assertRegex(plan.token, r"^1\.\d+$")
+            self.assertGreater(plan.trusted_for(), 1.0)
+            with self.assertRaises(Problem) as refused:
+                self.client.own("work", wait=0)
+            self.assertEqual(refused.exception.kind, "held")
+        self.assertTrue(plan.lost.is_set())
+        self.assertEqual(plan.trusted_for(), 0.0)
+        with self.assertRaises(OwnershipLost):
+            plan.claim()
+
+    def test_a_loss_is_told(self) -> None:
+        told = threading.Event()
+        with self.client.own("work", name="python-2", on_lost=lambda why: told.set()) as plan:
+            task = plan.claim()[0]
+            plan.progress(task, "half")
+            force = b'{"expected": "python-2", "reason": "a test"}'
+            self.client.ask("POST", "/v1/plans/work/owner/release", force, {})
+            self.assertTrue(plan.lost.wait(timeout=10))
+            self.assertTrue(told.wait(timeout=10))
+            with self.assertRaises(OwnershipLost):
+                plan.complete(task)
+
+    def test_events_come_in_order(self) -> None:
+        events = self.client.events(plans=["work"])
+        snapshot = next(events)
+        self.assertEqual(snapshot.name, "snapshot")
+        with self.client.own("work") as plan:
+            task = plan.claim()[0]
+            plan.give_back(task, "only a test")
+        seen = []
+        for event in events:
+            seen.append(event.id)
+            changes = [change for change in event.data["changes"] if change["change"] == "task"]
+            if any(change["status"] == "pending" and change["attempt"] > 0 for change in changes):
+                break
+        self.assertEqual(seen, sorted(set(seen)))
+        self.assertGreater(seen[0], snapshot.id)
+
+    def test_refusals_and_silence_are_different(self) -> None:
+        with self.assertRaises(Problem) as refused:
+            self.client.status("no-such-plan")
+        self.assertEqual((refused.exception.status, refused.exception.kind), (404, "no-such-plan"))
+        with self.assertRaises(Unreachable):
+            Client(socket="/nowhere").ask("GET", "/livez", None, {})
+        with self.assertRaises(Problem):
+            self.client.import_plan("another", "")
+        with self.assertRaises(ValueError):
+            Client()
+
+
+if __name__ == "__main__":
+    unittest.main()
