@@ -3,7 +3,7 @@
 
     python3 tools/json-reference.py > docs/json.md
 
-The types are those of crates/planlease-documents, of the settings and of the run reports; their doc comments are the descriptions.
+The types are those of crates/planlease-documents, of the sidecar, of the settings and of the run reports; their doc comments are the descriptions.
 """
 
 import re
@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "crates/planlease-documents/src").rglob("*.rs")) + [
     ROOT / "crates/planlease-cli/src/output/settings.rs",
+    *sorted((ROOT / "crates/planlease-sidecar/src").rglob("*.rs")),
     ROOT / "crates/planlease-core/src/deeds.rs",
     ROOT / "crates/planlease-core/src/summary.rs",
     ROOT / "crates/planlease-core/src/standing.rs",
@@ -22,7 +23,7 @@ SOURCES = sorted((ROOT / "crates/planlease-documents/src").rglob("*.rs")) + [
 
 PLAIN = {
     "String": "text", "str": "text", "char": "text", "bool": "true or false",
-    "PlanName": "text", "TaskId": "text", "OrchestratorId": "text", "WorktreeName": "text", "HostName": "text",
+    "PlanName": "text", "LockName": "text", "TaskId": "text", "OrchestratorId": "text", "WorktreeName": "text", "HostName": "text",
     "FencingToken": "text, `1.7`", "Time": "text, RFC 3339 in UTC", "Revision": "number", "TermNumber": "number",
     "Uuid": "text", "TaskStatus": "`pending`, `in_progress`, `completed`, `failed` or `skipped`",
     "Value": "any", "PathBuf": "text", "Duration": "number, in seconds",
@@ -57,6 +58,11 @@ def read():
             if schema:
                 line = each and each.group(1) != schema.group(1) and (each.group(1), each.group(2))
                 schemas.append((schema.group(1), name, path, line or None))
+        for name, schema in re.findall(
+            r"impl Own for (\w+)(?:<[^>]*>)? \{\n    const SCHEMA: &'static str = \"(planlease[^\"]+)\"", text
+        ):
+            if all(known != schema for known, *_ in schemas):  # Else it is the command line's, with more fields.
+                schemas.append((schema, name, path, None))
     return types, schemas
 
 
@@ -169,6 +175,7 @@ def main():
     types, schemas = read()
     print("# JSON\n")
     print("Made by `tools/json-reference.py` from the types that the JSON is written from.\n")
+    print("The sidecar's answers are documents of the same kind; what only it has says so.\n")
     print("Every reading command has `-o json` (one document) and `-o jsonl` (one object a line: each item of a list, or the")
     print("whole document). Each names its schema first, `\"schema\": \"planlease.status.v1\"`. Within a version fields may be")
     print("added, and nothing else changes; whatever else has to change gets another version. Fields that are `null` are there.")
@@ -179,7 +186,9 @@ def main():
         one = writer.find(name, path)
         print(f"## {schema}\n")
         module = re.match(r"//! ([^\n]*(?:\n//! [^\n]+)*)", path.read_text())
-        if module:
+        if "planlease-sidecar" in str(path):
+            print("The sidecar's: see [sidecar.md](sidecar.md).\n")
+        elif module:
             print(module.group(1).replace("\n//! ", "\n").strip() + "\n")
         if line:
             print(f"With `-o jsonl`, each of `{line[1]}` is a `{line[0]}`.\n")

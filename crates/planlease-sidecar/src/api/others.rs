@@ -1,4 +1,4 @@
-//! Who else is there: orchestrators, worktrees.
+//! Who else is there: orchestrators, and the records of worktrees.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use axum::{
     routing::get,
 };
 use http::Method;
-use planlease_documents::OrchestratorList;
+use planlease_core::{PlanName, term::Line, worktree};
+use planlease_documents::{OrchestratorList, WorktreeList, WorktreeShown};
 
 use crate::{parts::Shown, problem::Problem, routes::Route, shared::App};
 
@@ -22,6 +23,14 @@ pub(super) fn routes() -> Vec<Route> {
             || get(orchestrators),
         )
         .shows::<OrchestratorList>(),
+        Route::new(
+            Method::GET,
+            "/v1/worktrees",
+            "listWorktrees",
+            "The records of all worktrees, and whether anybody still owns them.",
+            || get(worktrees),
+        )
+        .shows::<WorktreeList>(),
     ]
 }
 
@@ -34,4 +43,17 @@ async fn orchestrators(State(app): State<App>) -> Result<Response, Problem> {
         }
     }
     Ok(Shown(OrchestratorList::new(registered, &owned)).into_response())
+}
+
+async fn worktrees(State(app): State<App>) -> Result<Response, Problem> {
+    let found = app.coordinator.worktrees().await?;
+    let lines: BTreeMap<PlanName, Line> = match found.is_empty() {
+        true => BTreeMap::new(),
+        false => app.coordinator.plans().await?.into_iter().map(|view| (view.name, view.line)).collect(),
+    };
+    let shown = found.iter().map(|view| {
+        let tenure = worktree::tenure(&view.record, lines.get(&view.record.plan));
+        WorktreeShown::new(view, tenure)
+    });
+    Ok(Shown(WorktreeList::new(shown.collect())).into_response())
 }
