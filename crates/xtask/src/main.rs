@@ -1,6 +1,6 @@
 //! `cargo xtask`: set-up, checks and fixes of this repository, on a machine with nothing but a Rust toolchain.
 //!
-//! It reads files and runs `cargo` and `apt-get`; it depends on no crate of planlease, so that it works while
+//! It reads files and runs `cargo`, `apt-get` and `pip`; it depends on no crate of planlease, so that it works while
 //! they do not compile.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 
@@ -8,6 +8,7 @@ mod apt;
 mod bench;
 mod checks;
 mod etcd;
+mod outside;
 mod run;
 mod simulation;
 mod summary;
@@ -34,6 +35,7 @@ const EXAMPLES: &str = r#"Examples:
   cargo xtask simulate --seed 17        one seed of the simulation
   cargo xtask bugs guard                puts deliberate bugs into the code, and has them found
   cargo xtask soak --minutes 60         faults on a real cluster, and further seeds, for an hour
+  cargo xtask outside                   schemathesis, helm, docker, where they can be had
   cargo xtask bench contention          what it costs, and that nothing is lost: one part of it
   cargo xtask ci                        what must pass before a change is merged
   cargo xtask fix                       format, and apply clippy's own suggestions
@@ -54,6 +56,8 @@ enum Command {
     Bugs(simulation::Bugs),
     /// Faults on a real cluster, and further seeds of the simulation, for a long time.
     Soak(simulation::Soak),
+    /// Check the sidecar's description, the chart and the containers by tools from outside, where they can be had.
+    Outside,
     /// Measure what planlease costs, on servers that sync every write to disk.
     Bench(bench::Options),
     /// Get the servers to test on, and print the variables by which single tests find them.
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
         Command::Simulate(options) => simulation::simulate(&options),
         Command::Bugs(options) => simulation::bugs(&options),
         Command::Soak(options) => simulation::soak(&options),
+        Command::Outside => outside::outside(),
         Command::Bench(options) => bench::bench(&options),
         Command::Etcd => etcd_variables(),
         Command::Ci => checks::check().and_then(|()| test::test(&test::Options::default())),

