@@ -134,6 +134,7 @@ fn described(place: &str, parameter: &Parameter) -> Value {
     let schema = match *kind {
         "uuid" => json!({ "type": "string", "format": "uuid" }),
         "positive" => json!({ "type": "integer", "minimum": 1 }),
+        "seconds" => json!({ "type": "number", "minimum": 0 }),
         "count" => json!({ "type": "integer", "minimum": 0 }),
         "etag" => json!({ "type": "string", "pattern": "^(\\*|\"[1-9][0-9]*\")$" }),
         kind => json!({ "type": kind }),

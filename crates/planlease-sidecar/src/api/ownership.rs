@@ -42,7 +42,7 @@ pub(super) fn routes() -> Vec<Route> {
             .acts()
             .reads::<Acquire>()
             .gives(Gives::EventsOr(Shape::own::<OwnedShown>()))
-            .problems(&[Kind::NoSuchPlan, Kind::Held, Kind::Draining]),
+            .problems(&[Kind::NoSuchPlan, Kind::Held, Kind::NotAcceptable, Kind::Draining]),
         Route::new(Method::DELETE, "/v1/plans/{plan}/ownership", "releasePlan", "Releases a plan of the session: the next one in line owns it at once.", || delete(release))
             .acts()
             .gives(Gives::Nothing)

@@ -1,6 +1,6 @@
 //! Plans: made of files, read, halted, deleted.
 
-use std::time::Duration;
+use std::{num::NonZeroU16, time::Duration};
 
 use axum::{
     extract::State,
@@ -101,7 +101,7 @@ fn views() -> [Route; 6] {
         )
         .query(&[
             Parameter::new("jobs", "positive", "How many tasks are worked on at once."),
-            Parameter::new("guess_s", "count", "How long a task takes that was never measured."),
+            Parameter::new("guess_s", "seconds", "How long a task takes that was never measured."),
         ]),
         view("/v1/plans/{plan}/why", "whyPlan", "Why a plan is where it is.", Shape::of::<WhyPlan>(), || {
             get(why)
@@ -232,7 +232,7 @@ async fn phases(State(app): State<App>, names: Names) -> Result<Response, Proble
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Estimate {
-    jobs: Option<u16>,
+    jobs: Option<NonZeroU16>,
     guess_s: Option<f64>,
 }
 
@@ -247,7 +247,7 @@ async fn estimate(
     };
     let view = app.coordinator.plan(&names.plan()?).await?;
     let now = app.coordinator.clock().wall();
-    Ok(Shown(EstimateShown::new(&view, asked.jobs.unwrap_or(1).max(1), guess, now)).into_response())
+    Ok(Shown(EstimateShown::new(&view, asked.jobs.map_or(1, NonZeroU16::get), guess, now)).into_response())
 }
 
 async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> {
