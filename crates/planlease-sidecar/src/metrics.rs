@@ -3,7 +3,7 @@
 //! Counts are kept here; what can be looked at is looked at when somebody asks. Labels are bounded: routes by the table of
 //! routes, plans by what this sidecar's sessions own.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus_client::{
     collector::Collector,
@@ -12,6 +12,7 @@ use prometheus_client::{
         counter::{ConstCounter, Counter},
         family::Family,
         gauge::ConstGauge,
+        histogram::Histogram,
     },
     registry::{Registry, Unit},
 };
@@ -22,13 +23,14 @@ use crate::shared::Shared;
 pub(crate) const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The counts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     requests: Family<Request, Counter>,
     problems: Family<Problem, Counter>,
     updates: Family<Update, Counter>,
     acquired: Counter,
     lost: Counter,
+    renewals: Histogram,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -48,6 +50,22 @@ struct Update {
     outcome: &'static str,
 }
 
+/// From well within a local network to the longest time to live that anybody asks for, in seconds.
+const RENEWALS: [f64; 10] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            requests: Family::default(),
+            problems: Family::default(),
+            updates: Family::default(),
+            acquired: Counter::default(),
+            lost: Counter::default(),
+            renewals: Histogram::new(RENEWALS),
+        }
+    }
+}
+
 impl Metrics {
     /// A request was answered.
     pub(crate) fn request(&self, method: &str, route: &str, status: u16) {
@@ -63,6 +81,11 @@ impl Metrics {
     /// What became of an update: `committed`, `repeated` (told again to who asked again), `conflict`, `refused`, `unknown`.
     pub(crate) fn update(&self, outcome: &'static str) {
         self.updates.get_or_create(&Update { outcome }).inc();
+    }
+
+    /// A renewal of a session's lease was answered after so long.
+    pub(crate) fn renewal(&self, took: Duration) {
+        self.renewals.observe(took.as_secs_f64());
     }
 
     /// A plan was acquired.
@@ -91,6 +114,12 @@ impl Metrics {
             "Ownerships that ended without being released",
             self.lost.clone(),
         );
+        registry.register_with_unit(
+            "renewal",
+            "How long answers to renewals of sessions took; to be far below a third of ttl_seconds",
+            Unit::Seconds,
+            self.renewals.clone(),
+        );
         registry.register_collector(Box::new(Present(Arc::clone(shared))));
         let mut text = String::new();
         encode(&mut text, &registry).map_or_else(|error| format!("# {error}\n"), |()| text)
@@ -115,6 +144,8 @@ impl Collector for Present {
         };
         let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         let health = self.0.watcher.health();
+        let ttl = self.0.coordinator.config().ttl.as_secs_f64();
+        gauge("ttl_seconds", "The time to live that sessions ask for", ttl)?;
         gauge("sessions", "Sessions that are open", count(sessions.len()))?;
         gauge(
             "draining",

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use planlease::{Coordinator, Identity, clock::sleep_until};
+use planlease::{Coordinator, Identity, clock::sleep_until, core::session::Status};
 use planlease_core::OrchestratorId;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::task::TaskTracker;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     held::{Bond, Held},
+    metrics::Metrics,
     problem::{Kind, Problem},
 };
 
@@ -27,17 +28,19 @@ pub(crate) struct Sessions {
     room: Arc<Semaphore>,
     most: usize,
     tasks: TaskTracker,
+    metrics: Metrics,
 }
 
 impl Sessions {
     /// None yet, and at most so many.
-    pub(crate) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize, metrics: Metrics) -> Self {
         Self {
             held: Mutex::default(),
             count: watch::Sender::new(0),
             room: Arc::new(Semaphore::new(most)),
             most,
             tasks: TaskTracker::new(),
+            metrics,
         }
     }
 
@@ -64,6 +67,7 @@ impl Sessions {
         self.count.send_modify(|count| *count += 1);
         self.all_held().insert(held.id, Arc::clone(&held));
         self.tasks.spawn(supervise(Arc::clone(self), Arc::clone(&held)));
+        self.tasks.spawn(observe(self.metrics.clone(), Arc::clone(&held)));
         Ok((held, news))
     }
 
@@ -131,6 +135,23 @@ async fn supervise(sessions: Arc<Sessions>, held: Arc<Held>) {
         }
     }
     drop(sessions.end(held.id, false));
+}
+
+/// Counts how long renewals take. A renewal that was sent at some moment makes the deadline that moment, plus the TTL, less the
+/// margin; so the deadline tells when it was sent.
+async fn observe(metrics: Metrics, held: Arc<Held>) {
+    let mut status = held.session.watch_status();
+    let timing = held.session.timing();
+    while tokio::select! {
+        biased; // At the end nothing is renewed any more.
+        () = held.over.cancelled() => false,
+        changed = status.changed() => changed.is_ok(),
+    } {
+        if let Status::Live { deadline } = *status.borrow_and_update() {
+            let sent = deadline.plus(timing.margin).minus(timing.ttl);
+            metrics.renewal(sent.until(held.session.coordinator().clock().boot()));
+        }
+    }
 }
 
 /// Resolves when the program was not heard of for as long as it may be silent.

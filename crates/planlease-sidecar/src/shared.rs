@@ -25,13 +25,13 @@ pub(crate) struct Shared {
 impl Shared {
     /// Nothing yet.
     pub(crate) fn new(coordinator: Coordinator, options: Options) -> App {
-        let watcher = Watcher::start(coordinator.clone());
+        let (watcher, metrics) = (Watcher::start(coordinator.clone()), Metrics::default());
         Arc::new(Self {
             coordinator,
             watcher,
-            sessions: Arc::new(Sessions::new(options.max_sessions)),
+            sessions: Arc::new(Sessions::new(options.max_sessions, metrics.clone())),
             drain: Drain::default(),
-            metrics: Metrics::default(),
+            metrics,
             encoded: Encoded::default(),
             options,
         })

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its terminal")]
 
 mod contention;
+mod events;
 mod large;
 mod report;
 mod site;
@@ -41,6 +42,8 @@ pub(crate) struct Args {
 enum Section {
     /// 16 processes complete different tasks of one plan: by commands, and by the library in a tight loop
     Contention,
+    /// Events of a sidecar to 2,000 subscribers, 200 changes a second for a minute
+    Events,
     /// Plans of 1,000, 3,000 and 10,000 tasks: import, status, next
     Large,
 }
@@ -56,10 +59,11 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut report = Report::default();
     runtime.block_on(async {
-        let all = [Section::Contention, Section::Large];
+        let all = [Section::Contention, Section::Large, Section::Events];
         for section in all.into_iter().filter(|one| args.sections.is_empty() || args.sections.contains(one)) {
             match section {
                 Section::Contention => contention::measure(&args, &mut report).await,
+                Section::Events => events::measure(&args, &mut report).await,
                 Section::Large => large::measure(&args, &mut report).await,
             }
         }
