@@ -61,7 +61,7 @@ def main() -> int:
         command += ["--exclude-path", "/v1/events", "--exclude-path", "/v1/drain"]
         command += ["--exclude-checks", "positive_data_acceptance", "--phases", "examples,coverage,fuzzing"]
         command += ["--max-examples", "30", "--request-timeout", "20", "--seed", "1"]
-        return subprocess.run(command, check=False).returncode
+        return subprocess.run(command, check=False, cwd=folder).returncode
     finally:
         for process in reversed(running):
             process.terminate()
