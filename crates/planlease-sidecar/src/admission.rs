@@ -8,7 +8,7 @@
 use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc};
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -132,7 +132,9 @@ pub(crate) async fn admit(
     match admission.admit(&peer, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => {
-            tracing::warn!(%peer, path = request.uri().path(), why = problem.detail(), "refused");
+            // The path itself may name a session, which is a secret.
+            let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+            tracing::warn!(%peer, route, why = problem.detail(), "refused");
             problem.into_response()
         }
     }

@@ -8,12 +8,17 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::admission::Peer;
 
 /// The mode of the socket: its user and its group. Whoever can open it acts by its right.
 const MODE: u32 = 0o660;
+
+/// How long a host may leave unacknowledged what it was sent. Streams send something every few seconds; so a program whose host has
+/// lost its power, and which nobody can tell from one that is slow, has no connection any more after about this time.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
 /// How long to wait after the system refused to hand over a connection, as when it is out of descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -137,6 +142,12 @@ async fn bind_unix(path: &Path) -> Result<Bound, ListenError> {
     Ok(Bound { socket: Socket::Unix { listener, _remove: remove }, at })
 }
 
+/// Without this the system goes on trying for a quarter of an hour.
+fn stream_ends_with_its_host(stream: &TcpStream) -> nix::Result<()> {
+    let millis = u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX);
+    setsockopt(stream, sockopt::TcpUserTimeout, &millis)
+}
+
 fn failed(at: &str, source: io::Error) -> ListenError {
     match source.kind() {
         io::ErrorKind::AddrInUse => ListenError::InUse { at: at.to_owned() },
@@ -157,6 +168,9 @@ impl Bound {
             let taken = match &self.socket {
                 Socket::Tcp(listener) => listener.accept().await.map(|(stream, from)| {
                     drop(stream.set_nodelay(true)); // Slower, if it does not succeed, but as right.
+                    if let Err(error) = stream_ends_with_its_host(&stream) {
+                        tracing::warn!(%error, %from, "a host that falls silent is noticed late");
+                    }
                     Taken::Tcp(stream, Peer::Tcp(from))
                 }),
                 Socket::Unix { listener, .. } => listener.accept().await.and_then(|(stream, _)| {
@@ -172,5 +186,30 @@ impl Bound {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::getsockopt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_that_falls_silent_is_noticed() {
+        let listen = Listen::Tcp { addr: SocketAddr::from(([127, 0, 0, 1], 0)), allow_remote: false };
+        let bound = listen.bind().await.unwrap();
+        let address = bound.at().trim_start_matches("http://").to_owned();
+        let _client = TcpStream::connect(address).await.unwrap();
+        let Taken::Tcp(stream, _) = bound.take().await else { panic!("it came over TCP") };
+        assert_eq!(getsockopt(&stream, sockopt::TcpUserTimeout).unwrap(), 10_000);
+    }
+
+    #[tokio::test]
+    async fn other_hosts_are_let_in_only_if_that_is_asked_for() {
+        let addr = SocketAddr::from(([0, 0, 0, 0], 0));
+        let refused = Listen::Tcp { addr, allow_remote: false }.bind().await;
+        assert!(matches!(refused, Err(ListenError::NotLoopback { .. })), "{refused:?}");
+        assert!(Listen::Tcp { addr, allow_remote: true }.bind().await.is_ok());
     }
 }

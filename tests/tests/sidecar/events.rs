@@ -4,15 +4,23 @@ use http::Method;
 use planlease_tests::{
     cases,
     http::Client,
+    room::{acquired, plan_name},
     suite::{Case, Fixture},
     wait::SOON,
 };
 use serde_json::json;
 
+use planlease::Outcome;
+use planlease_core::transition::Change;
+
 use crate::scene::{PLAN, scene, task};
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![a_subscriber_goes_on_where_it_ended, a_subscriber_is_told_of_its_plans_only]
+    cases![
+        a_subscriber_goes_on_where_it_ended,
+        a_subscriber_is_told_of_its_plans_only,
+        a_subscriber_that_does_not_read_begins_anew,
+    ]
 }
 
 async fn progress(client: &Client, n: usize) -> i64 {
@@ -68,4 +76,47 @@ async fn a_subscriber_is_told_of_its_plans_only(fixture: Fixture) {
     let event = events.until("changes", SOON).await;
     assert_eq!(event.data["changes"][0]["change"], "plan_appeared");
     assert_eq!(event.data["changes"][0]["plan"], "another");
+}
+
+/// More changes than the sidecar keeps, and than fit between it and a subscriber.
+const FLOOD: usize = 6_000;
+
+async fn a_subscriber_that_does_not_read_begins_anew(fixture: Fixture) {
+    let (room, sidecar) = scene(fixture).await;
+    let mut slow = sidecar.client.stream(Method::GET, "/v1/events", &[], "").await;
+    let mut quick = sidecar.client.stream(Method::GET, "/v1/events", &[], "").await;
+    let first = quick.next(SOON).await.unwrap();
+    let owner = acquired(&room.session("writer").await, &plan_name("release")).await;
+    let mut task = owner.authority().claim(1, &[]).await.unwrap().tasks.remove(0);
+    let flood = async {
+        for n in 0..FLOOD {
+            let change = Change::Progress(format!("{n} {}", "x".repeat(200)));
+            let Outcome::Committed(next) = owner.authority().update(&task, None, &change).await.unwrap()
+            else {
+                panic!("a change was not made");
+            };
+            task = next;
+        }
+        task.revision.to_wire()
+    };
+    // Whoever reads is told everything meanwhile, as if the other one were not there.
+    let reading = async {
+        let mut told = vec![first.id.unwrap()];
+        while told.len() < FLOOD {
+            told.push(quick.until("changes", SOON).await.id.unwrap());
+        }
+        told
+    };
+    let (last, told) = tokio::join!(flood, reading);
+    assert!(told.is_sorted_by(|one, next| one < next), "in order, none twice");
+    let mut known = slow.next(SOON).await.unwrap();
+    assert_eq!(known.name, "snapshot");
+    let mut anew = 0;
+    while known.id.unwrap() < last {
+        let event = slow.next(SOON).await.unwrap();
+        assert!(event.id > known.id, "{:?} after {:?}", event.id, known.id);
+        anew += usize::from(event.name == "resync");
+        known = event;
+    }
+    assert!(anew >= 1, "it was told that it has missed something");
 }

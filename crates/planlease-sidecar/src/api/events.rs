@@ -14,7 +14,7 @@ use futures_util::{Stream, StreamExt as _};
 use http::{HeaderMap, HeaderName, Method};
 use planlease_core::{PlanName, Revision, keys::Layout};
 use planlease_documents::{ChangesShown, SnapshotShown};
-use planlease_watcher::{ChangeSet, Delivery, Error, Filter, Subscription, Why};
+use planlease_watcher::{ChangeSet, Delivery, Error, Filter, Snapshot, Subscription, Why};
 use serde::Deserialize;
 
 use crate::{
@@ -30,6 +30,12 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How many events are kept as they are sent. Subscribers that are further behind cost the making of theirs.
 const KEPT: usize = 256;
+
+/// How many snapshots are kept as they are sent.
+const SNAPSHOTS_KEPT: usize = 4;
+
+/// How large one of them may be, in bytes: a larger one is made for each subscriber rather than kept for nobody.
+const SNAPSHOT_KEPT: usize = 2 * 1024 * 1024;
 
 pub(super) fn routes() -> Vec<Route> {
     let what = "Every change as server-sent events, one per change set, with its revision as id; a snapshot first, and again for a subscriber that fell behind.";
@@ -78,21 +84,22 @@ async fn events(
         let names = names.map_err(|error| Problem::new(Kind::BadRequest, format!("plan: {error}")))?;
         filter = Filter { plans: Some(names), plans_only: true };
     }
+    let plans = filter.plans.clone();
     let subscription = app.watcher.subscribe(filter, after).await.map_err(|error| match &error {
         Error::Future { .. } => Problem::new(Kind::BadRequest, error.to_string()),
         _ => Problem::new(Kind::Unavailable, error.to_string()),
     })?;
-    Ok(sse::answer(told(app.clone(), subscription), app.options.heartbeat))
+    Ok(sse::answer(told(app.clone(), plans, subscription), app.options.heartbeat))
 }
 
 /// What a subscriber is sent. What is there already is sent together.
-fn told(app: App, subscription: Subscription) -> impl Stream<Item = Bytes> + Send + 'static {
+fn told(app: App, plans: Wish, subscription: Subscription) -> impl Stream<Item = Bytes> + Send + 'static {
     let ended = app.drain.ended.clone();
     let deliveries = subscription.take_until(ended.cancelled_owned());
-    deliveries.map(move |delivery| encode(&app, &delivery))
+    deliveries.map(move |delivery| encode(&app, &plans, &delivery))
 }
 
-fn encode(app: &Shared, delivery: &Delivery) -> Bytes {
+fn encode(app: &Shared, plans: &Wish, delivery: &Delivery) -> Bytes {
     let layout = app.coordinator.layout();
     match delivery {
         Delivery::Changes(set) => app.encoded.of(set, layout),
@@ -101,20 +108,51 @@ fn encode(app: &Shared, delivery: &Delivery) -> Bytes {
                 Why::Beginning => "snapshot",
                 Why::NotKept | Why::Lagged => "resync",
             };
-            let shown = SnapshotShown::new(snapshot.revision(), snapshot.plans().map(|plan| &**plan));
-            let json = planlease_documents::json(&shown).unwrap_or_else(|_| "{}".to_owned());
-            sse::event(name, Some(snapshot.revision().to_wire()), &json)
+            app.encoded.snapshot(name, plans, snapshot)
         }
     }
 }
 
-/// The last events as they are sent, by the change sets that they are made of.
+/// Which plans a subscriber wants; `None` for all.
+type Wish = Option<BTreeSet<PlanName>>;
+
+/// The last events as they are sent, by the change sets that they are made of; and the last snapshots: subscribers come in crowds
+/// when a sidecar or a connection has come back.
 #[derive(Debug, Default)]
 pub(crate) struct Encoded {
     kept: Mutex<VecDeque<(Arc<ChangeSet>, Bytes)>>,
+    snapshots: Mutex<VecDeque<Encoding>>,
+}
+
+/// A snapshot as it is sent: its name, the plans in it, its revision.
+#[derive(Debug)]
+struct Encoding {
+    name: &'static str,
+    plans: Wish,
+    revision: Revision,
+    bytes: Bytes,
 }
 
 impl Encoded {
+    fn snapshot(&self, name: &'static str, plans: &Wish, snapshot: &Snapshot) -> Bytes {
+        let revision = snapshot.revision();
+        let mut kept = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |one: &&Encoding| one.revision == revision && one.name == name && one.plans == *plans;
+        if let Some(known) = kept.iter().find(same) {
+            return known.bytes.clone();
+        }
+        let shown = SnapshotShown::new(revision, snapshot.plans().map(|plan| &**plan));
+        let json = planlease_documents::json(&shown).unwrap_or_else(|_| "{}".to_owned());
+        let bytes = sse::event(name, Some(revision.to_wire()), &json);
+        if bytes.len() <= SNAPSHOT_KEPT {
+            kept.push_back(Encoding { name, plans: plans.clone(), revision, bytes: bytes.clone() });
+        }
+        if kept.len() > SNAPSHOTS_KEPT {
+            kept.pop_front();
+        }
+        bytes
+    }
+
     fn of(&self, set: &Arc<ChangeSet>, layout: &Layout) -> Bytes {
         let known = |kept: &VecDeque<(Arc<ChangeSet>, Bytes)>| {
             kept.iter().rev().find(|(known, _)| Arc::ptr_eq(known, set)).map(|(_, bytes)| bytes.clone())

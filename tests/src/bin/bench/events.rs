@@ -207,7 +207,7 @@ async fn read(mut stream: UnixStream, began: Instant, all: Rc<RefCell<Vec<Rc<Ref
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    bytes.windows(what.len()).position(|window| window == what)
+    memchr::memmem::find(bytes, what)
 }
 
 /// The number behind this.
