@@ -27,7 +27,6 @@ pub(crate) fn table() -> Vec<Route> {
         others::routes(),
         events::routes(),
         drain::routes(),
-        health::routes(),
     ];
     parts.into_iter().flatten().collect()
 }

@@ -13,10 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use crate::{
-    problem::{Kind, Problem},
-    shown::{LockedShown, OwnedShown},
-};
+use crate::problem::{Kind, Problem};
 
 /// How long an orderly end waits for the releases of a session.
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
@@ -151,15 +148,12 @@ impl Held {
         &self,
         ownership: Ownership,
         tend: impl FnOnce(Arc<Ownership>, CancellationToken) -> F,
-    ) -> OwnedShown
-    where
+    ) where
         F: Future<Output = ()> + Send + 'static,
     {
-        let right = Arc::new(ownership);
-        let (stop, shown) = (CancellationToken::new(), OwnedShown::of(&right));
+        let (right, stop) = (Arc::new(ownership), CancellationToken::new());
         let tending = self.tasks.spawn(tend(Arc::clone(&right), stop.clone()));
         self.plans().insert(right.plan().clone(), Kept { right, stop, tending });
-        shown
     }
 
     /// The session does not own the plan any more. Whether it had thought that it does.
@@ -210,20 +204,14 @@ impl Held {
     }
 
     /// Keeps a lock, and looks after it by the task that `tend` makes of it.
-    pub(crate) fn keep_lock<F>(
-        &self,
-        lock: Lock,
-        tend: impl FnOnce(Arc<Lock>, CancellationToken) -> F,
-    ) -> LockedShown
+    pub(crate) fn keep_lock<F>(&self, lock: Lock, tend: impl FnOnce(Arc<Lock>, CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let right = Arc::new(lock);
-        let (stop, shown) = (CancellationToken::new(), LockedShown::of(&right));
+        let (right, stop) = (Arc::new(lock), CancellationToken::new());
         let tending = self.tasks.spawn(tend(Arc::clone(&right), stop.clone()));
         let key = (right.plan().clone(), right.name().clone());
         self.locks().insert(key, Kept { right, stop, tending });
-        shown
     }
 
     /// The session does not have the lock any more. Whether it had thought that it does.
@@ -286,17 +274,19 @@ impl Held {
         }
     }
 
-    /// What the session owns of a plan, if it may be believed in.
-    pub(crate) fn owned(&self, plan: &PlanName) -> Option<OwnedShown> {
-        let shown = OwnedShown::of(&self.plans().get(plan)?.right);
-        shown.trust.is_there().then_some(shown)
+    /// Looks at the ownership of a plan, if it is there.
+    pub(crate) fn look_at<T>(&self, plan: &PlanName, look: impl FnOnce(&Ownership) -> T) -> Option<T> {
+        self.plans().get(plan).map(|kept| look(&kept.right))
     }
 
-    /// All that it owns, and all that it has locked.
-    pub(crate) fn all(&self) -> (Vec<OwnedShown>, Vec<LockedShown>) {
-        let plans = self.plans().values().map(|kept| OwnedShown::of(&kept.right)).collect();
-        let locks = self.locks().values().map(|kept| LockedShown::of(&kept.right)).collect();
-        (plans, locks)
+    /// Looks at all that it owns.
+    pub(crate) fn look_at_plans<T>(&self, look: impl Fn(&Ownership) -> T) -> Vec<T> {
+        self.plans().values().map(|kept| look(&kept.right)).collect()
+    }
+
+    /// Looks at all that it has locked.
+    pub(crate) fn look_at_locks<T>(&self, look: impl Fn(&Lock) -> T) -> Vec<T> {
+        self.locks().values().map(|kept| look(&kept.right)).collect()
     }
 
     fn plans(&self) -> MutexGuard<'_, BTreeMap<PlanName, Kept<Ownership>>> {

@@ -8,7 +8,8 @@ use crate::{
     api,
     parts::{OPERATOR, SESSION},
     problem::Kind,
-    routes::{Gives, Parameter, Route, Shape, Takes},
+    routes::{Gives, Parameter, Route, Takes},
+    shape::Shape,
 };
 
 /// The whole document.
@@ -160,10 +161,6 @@ fn responses(route: &Route, generator: &mut SchemaGenerator) -> Value {
                 "200".to_owned(),
                 json!({ "description": "A stream of events.", "content": content }),
             );
-        }
-        Gives::Text(kind) => {
-            let content = json!({ *kind: {} });
-            responses.insert("200".to_owned(), json!({ "description": "A text.", "content": content }));
         }
     }
     for (status, shape) in &route.also {

@@ -19,7 +19,7 @@ use crate::{
     held::Held,
     options::MAX_BODY,
     problem::{Kind, Problem},
-    routes::Own,
+    shape::Own,
     shared::{App, Shared},
 };
 

@@ -1,23 +1,15 @@
-//! The table of what is served: from it come the router, the description for clients, and the labels of the metrics.
+//! Rows of the table of what is served. From the table come the router, the description for clients, and the labels of the
+//! metrics.
 
-use std::sync::Arc;
-
-use axum::{
-    Router,
-    extract::{MatchedPath, Request, State},
-    middleware::{self, Next},
-    response::Response,
-    routing::MethodRouter,
-};
+use axum::routing::MethodRouter;
 use http::Method;
 use planlease_documents::Document;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use crate::{
-    admission::{Admission, admit},
-    api,
-    problem::{Kind, Problem},
+    problem::Kind,
+    shape::{Own, Shape},
     shared::App,
 };
 
@@ -145,34 +137,6 @@ pub(crate) struct Parameter {
     pub(crate) what: &'static str,
 }
 
-/// What some JSON looks like.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    /// The name of its schema.
-    pub(crate) name: &'static str,
-    /// The schema.
-    pub(crate) schema: fn(&mut SchemaGenerator) -> Schema,
-}
-
-/// A document of the sidecar's own.
-pub(crate) trait Own: Serialize + JsonSchema {
-    /// The name of its schema.
-    const SCHEMA: &'static str;
-}
-
-impl Shape {
-    /// Of a document of the command line's.
-    pub(crate) fn of<D: Document + JsonSchema>() -> Self {
-        let name = D::SCHEMA.unwrap_or("planlease.document");
-        Self { name, schema: |generator| generator.subschema_for::<D>() }
-    }
-
-    /// Of a document of the sidecar's own.
-    pub(crate) fn own<T: Own>() -> Self {
-        Self { name: T::SCHEMA, schema: |generator| generator.subschema_for::<T>() }
-    }
-}
-
 /// What is in the body of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Takes {
@@ -197,43 +161,4 @@ pub(crate) enum Gives {
     EventsOr(Shape),
     /// A stream of events.
     Events,
-    /// Text of this type.
-    Text(&'static str),
-}
-
-/// The router of the interface, with everything that stands before it.
-pub(crate) fn router(app: &App) -> Router {
-    let mut router = Router::new();
-    for route in api::table() {
-        router = router.route(route.path, (route.handler)());
-    }
-    let admission = Arc::new(Admission::new(&app.options));
-    router
-        .method_not_allowed_fallback(async || {
-            Problem::new(Kind::NoSuchMethod, "see /openapi.json for what can")
-        })
-        .layer(middleware::from_fn_with_state((admission, Arc::clone(app)), admit))
-        .merge(api::health::router())
-        .fallback(async || Problem::new(Kind::NotFound, "see /openapi.json for what there is"))
-        .layer(middleware::from_fn_with_state(Arc::clone(app), count))
-        .with_state(Arc::clone(app))
-}
-
-/// The router of the port for metrics and probes. It answers everybody, and says nothing that is a secret.
-pub(crate) fn metrics_router(app: &App) -> Router {
-    api::health::router().merge(api::health::metrics_router()).with_state(Arc::clone(app))
-}
-
-/// Counts what is answered.
-async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let response = next.run(request).await;
-    let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD];
-    let method = if known.contains(&method) { method.as_str() } else { "other" };
-    app.metrics.request(method, route.as_deref().unwrap_or("none"), response.status().as_u16());
-    if let Some(kind) = response.extensions().get::<Kind>() {
-        app.metrics.problem(kind.slug());
-    }
-    response
 }

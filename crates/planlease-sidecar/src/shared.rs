@@ -5,7 +5,7 @@ use std::sync::Arc;
 use planlease::Coordinator;
 use planlease_watcher::Watcher;
 
-use crate::{api::events::Encoded, drain::Drain, metrics::Metrics, options::Options, sessions::Sessions};
+use crate::{drain::Drain, encoded::Encoded, metrics::Metrics, options::Options, sessions::Sessions};
 
 /// The state of the router.
 pub(crate) type App = Arc<Shared>;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     held::{Bond, Held},
-    routes::Own,
+    shape::Own,
     sse,
 };
 
@@ -143,7 +143,6 @@ impl LockedShown {
 impl Held {
     /// The document. `named`: with the id that gives its right away.
     pub(crate) fn shown(&self, named: bool) -> SessionShown {
-        let (plans, locks) = self.all();
         SessionShown {
             session: named.then_some(self.id),
             orchestrator: self.session.id().clone(),
@@ -154,9 +153,14 @@ impl Held {
                 Bond::Heartbeat(every) => Some(every.as_secs_f64()),
             },
             trust: Trust::of(&self.session),
-            plans,
-            locks,
+            plans: self.look_at_plans(OwnedShown::of),
+            locks: self.look_at_locks(LockedShown::of),
         }
+    }
+
+    /// What the session owns of a plan, if it may be believed in.
+    pub(crate) fn owned(&self, plan: &PlanName) -> Option<OwnedShown> {
+        self.look_at(plan, OwnedShown::of).filter(|owned| owned.trust.is_there())
     }
 
     /// The event that says until when the session can be relied on.

@@ -6,7 +6,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     listen::Bound,
     options::Options,
-    routes,
+    router,
     serve::serve,
     shared::{App, Shared},
 };
@@ -39,12 +39,12 @@ impl Sidecar {
 
     /// Serves the interface on this socket.
     pub fn serve(&self, bound: Bound) {
-        self.listen(bound, routes::router(&self.app));
+        self.listen(bound, router::router(&self.app));
     }
 
     /// Serves probes and metrics on this socket, to everybody who can reach it.
     pub fn serve_metrics(&self, bound: Bound) {
-        self.listen(bound, routes::metrics_router(&self.app));
+        self.listen(bound, router::metrics_router(&self.app));
     }
 
     fn listen(&self, bound: Bound, router: axum::Router) {

@@ -12,7 +12,7 @@ use tokio_stream::StreamExt as _;
 
 use crate::{
     problem::{Kind, Problem},
-    routes::Own,
+    shape::Own,
 };
 
 /// A comment: keeps connections open, and finds those that are not.

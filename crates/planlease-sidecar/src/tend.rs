@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{held::Held, routes::Own, shared::App, sse};
+use crate::{held::Held, shape::Own, shared::App, sse};
 
 /// How long until a recovery that did not succeed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -129,6 +129,7 @@ async fn an_ownership_that_was_ended_by_force_is_told(fixture: Fixture) {
     client.post("/v1/plans/release/owner/release", "", &force).await.with(200);
     let lost = owner.until("lost", SOON).await;
     assert_eq!(lost.data["plan"], "release");
+    owner.until("over", SOON).await;
     assert_eq!(owner.next(SOON).await, None, "what was asked for is over");
     // By its right nothing is written any more.
     let late = client.change("/v1/plans/release/tasks/1", &session, "*", &json!({ "change": "start" })).await;

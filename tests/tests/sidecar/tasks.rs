@@ -186,6 +186,7 @@ async fn plans_are_made_read_and_deleted(fixture: Fixture) {
         assert!(shown.json["schema"].as_str().unwrap().starts_with("planlease."), "{view}");
     }
     assert_eq!(client.get("/v1/plans").await.json["plans"].as_array().unwrap().len(), 2);
+    assert!(client.get("/openapi.json").await.with(200).json["paths"]["/v1/plans"]["get"].is_object());
     client.post("/v1/plans/another/pause", "", &json!({ "why": "lunch" })).await.with(200);
     let tag = client.get("/v1/plans/another/tasks/1").await.etag();
     let halted =

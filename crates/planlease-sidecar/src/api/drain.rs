@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use crate::{
     parts::own,
-    routes::{Gives, Own, Route, Shape},
+    routes::{Gives, Route},
+    shape::{Own, Shape},
     shared::{App, Shared},
 };
 

@@ -1,4 +1,4 @@
-//! Probes, metrics, and the description of the interface.
+//! Probes and metrics.
 //!
 //! Whether the sidecar *lives* never depends on etcd: to start it anew would mend nothing, and cost every plan that is owned
 //! through it. Whether it is *ready* does.
@@ -11,23 +11,15 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{Method, StatusCode, header};
+use http::{StatusCode, header};
 
 use crate::{
-    metrics::TYPE,
-    routes::{Gives, Route},
+    scrape,
     shared::{App, Shared},
 };
 
 /// How long etcd may be silent. It is asked after some seconds.
 const SILENCE: Duration = Duration::from_secs(10);
-
-pub(super) fn routes() -> Vec<Route> {
-    vec![
-        Route::new(Method::GET, "/openapi.json", "openapi", "This description.", || get(openapi))
-            .gives(Gives::Text("application/json")),
-    ]
-}
 
 /// What everybody is answered.
 pub(crate) fn router() -> Router<App> {
@@ -42,12 +34,8 @@ pub(crate) fn metrics_router() -> Router<App> {
     Router::new().route("/metrics", get(metrics))
 }
 
-async fn openapi() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], crate::openapi::document().to_string())
-}
-
 async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, TYPE)], app.metrics.text(&app))
+    ([(header::CONTENT_TYPE, scrape::TYPE)], scrape::text(&app))
 }
 
 async fn ready(State(app): State<App>) -> Response {

@@ -86,8 +86,8 @@ async fn take(
     let wait = seconds("wait_s", asked.wait_s, MAX_WAIT)?;
     let held = caller.session()?;
     let lock = held.lock(&plan, &lock, wait).await?;
-    let tended = Arc::clone(held);
-    let locked = held.keep_lock(lock, move |lock, stop| tend_lock(tended, lock, stop));
+    let (locked, tended) = (LockedShown::of(&lock), Arc::clone(held));
+    held.keep_lock(lock, move |lock, stop| tend_lock(tended, lock, stop));
     Ok(own(StatusCode::OK, &locked))
 }
 

@@ -16,14 +16,15 @@ use planlease_documents::{OwnerShown, ReleasedShown, TermList, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::sessions::follow;
+use super::sessions::{follow, over};
 use crate::{
     held::{Bond, Held},
     options::MAX_WAIT,
     parts::{Caller, Json, Names, Shown, own, session_name},
     problem::{Kind, Problem},
-    routes::{Gives, Own, Route, Shape},
+    routes::{Gives, Route},
     sessions::seconds,
+    shape::{Own, Shape},
     shared::App,
     shown::{OwnedShown, Trust},
     sse,
@@ -141,8 +142,10 @@ async fn take(
 ) -> Result<OwnedShown, Problem> {
     let ownership = held.acquire(plan, wait, lock_delay).await?;
     app.metrics.acquired();
+    let owned = OwnedShown::of(&ownership);
     let (app, tended) = (app.clone(), Arc::clone(held));
-    Ok(held.keep(ownership, move |ownership, stop| tend(app, tended, ownership, stop)))
+    held.keep(ownership, move |ownership, stop| tend(app, tended, ownership, stop));
+    Ok(owned)
 }
 
 /// The stream of a connection that is to own a plan: of its session, and meanwhile the plan is acquired. Ends, and with it the
@@ -179,6 +182,7 @@ fn acquiring(
                     let lost = event.starts_with(b"event: lost\n");
                     yield event;
                     if lost {
+                        yield over("the plan that it was opened for is lost".to_owned());
                         break;
                     }
                 }

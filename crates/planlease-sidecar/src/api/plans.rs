@@ -22,7 +22,8 @@ use crate::{
     conditional::etag,
     parts::{Asked, Caller, Json, Names, Raw, Shown, content_type},
     problem::{Kind, Problem},
-    routes::{Gives, Parameter, Route, Shape, Takes},
+    routes::{Gives, Parameter, Route, Takes},
+    shape::Shape,
     shared::App,
 };
 
@@ -268,14 +269,46 @@ pub(super) struct Halt {
 }
 
 async fn pause(
+    app: State<App>,
+    names: Names,
+    caller: Caller,
+    asked: Json<Halt>,
+) -> Result<Response, Problem> {
+    halt(app, names, caller, asked, record::Halt::Paused).await
+}
+
+async fn cancel(
+    app: State<App>,
+    names: Names,
+    caller: Caller,
+    asked: Json<Halt>,
+) -> Result<Response, Problem> {
+    halt(app, names, caller, asked, record::Halt::Cancelled).await
+}
+
+async fn archive(
+    app: State<App>,
+    names: Names,
+    caller: Caller,
+    asked: Json<Halt>,
+) -> Result<Response, Problem> {
+    halt(app, names, caller, asked, record::Halt::Archived).await
+}
+
+async fn halt(
     State(app): State<App>,
     names: Names,
     caller: Caller,
     Json(asked): Json<Halt>,
+    how: record::Halt,
 ) -> Result<Response, Problem> {
-    let plan = names.plan()?;
-    let halted = app.coordinator.pause_plan(&plan, &caller.name(), &asked.why).await?;
-    Ok(Shown(HaltShown::new(plan, record::Halt::Paused, halted)).into_response())
+    let (plan, by, why) = (names.plan()?, caller.name(), asked.why.as_str());
+    let halted = match how {
+        record::Halt::Paused => app.coordinator.pause_plan(&plan, &by, why).await?,
+        record::Halt::Cancelled => app.coordinator.cancel_plan(&plan, &by, why).await?,
+        record::Halt::Archived => app.coordinator.archive_plan(&plan, &by, why).await?,
+    };
+    Ok(Shown(HaltShown::new(plan, how, halted)).into_response())
 }
 
 async fn resume(
@@ -287,26 +320,4 @@ async fn resume(
     let plan = names.plan()?;
     let changed = app.coordinator.resume_plan(&plan).await?;
     Ok(Shown(HaltShown::resumed(plan, changed)).into_response())
-}
-
-async fn cancel(
-    State(app): State<App>,
-    names: Names,
-    caller: Caller,
-    Json(asked): Json<Halt>,
-) -> Result<Response, Problem> {
-    let plan = names.plan()?;
-    let halted = app.coordinator.cancel_plan(&plan, &caller.name(), &asked.why).await?;
-    Ok(Shown(HaltShown::new(plan, record::Halt::Cancelled, halted)).into_response())
-}
-
-async fn archive(
-    State(app): State<App>,
-    names: Names,
-    caller: Caller,
-    Json(asked): Json<Halt>,
-) -> Result<Response, Problem> {
-    let plan = names.plan()?;
-    let halted = app.coordinator.archive_plan(&plan, &caller.name(), &asked.why).await?;
-    Ok(Shown(HaltShown::new(plan, record::Halt::Archived, halted)).into_response())
 }

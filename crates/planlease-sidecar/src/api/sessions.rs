@@ -22,8 +22,9 @@ use crate::{
     options::MAX_HEARTBEAT,
     parts::{Json, Names, own, session_name},
     problem::{Kind, Problem},
-    routes::{Gives, Own, Route, Shape},
+    routes::{Gives, Route},
     sessions::{Sessions, seconds},
+    shape::{Own, Shape},
     shared::App,
     shown::SessionShown,
     sse,
@@ -111,6 +112,11 @@ impl Own for Over {
     const SCHEMA: &'static str = "planlease.over.v1";
 }
 
+/// The last event of a session.
+pub(super) fn over(why: String) -> Bytes {
+    sse::document("over", &Over { why })
+}
+
 /// What comes next on the stream of a session.
 enum Next {
     Tell(Bytes),
@@ -148,7 +154,7 @@ pub(super) fn follow(
             match next {
                 Next::Tell(event) => yield event,
                 Next::Over(why) => {
-                    yield sse::document("over", &Over { why });
+                    yield over(why);
                     break;
                 }
             }

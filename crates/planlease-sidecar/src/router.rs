@@ -1,0 +1,70 @@
+//! The routers: what stands before the interface, and the port for probes and metrics.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{Method, header};
+
+use crate::{
+    admission::{Admission, admit},
+    api,
+    problem::{Kind, Problem},
+    shared::App,
+};
+
+/// The router of the interface, with everything that stands before it.
+pub(crate) fn router(app: &App) -> Router {
+    let mut router = Router::new();
+    for route in api::table() {
+        router = router.route(route.path, (route.handler)());
+    }
+    router = router.route("/openapi.json", get(openapi));
+    let admission = Arc::new(Admission::new(&app.options));
+    router
+        .method_not_allowed_fallback(async || {
+            Problem::new(Kind::NoSuchMethod, "see /openapi.json for what can")
+        })
+        .layer(middleware::from_fn_with_state((admission, Arc::clone(app)), admit))
+        .merge(api::health::router())
+        .fallback(async || Problem::new(Kind::NotFound, "see /openapi.json for what there is"))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), count))
+        .with_state(Arc::clone(app))
+}
+
+/// The router of the port for metrics and probes. It answers everybody, and says nothing that is a secret.
+pub(crate) fn metrics_router(app: &App) -> Router {
+    api::health::router().merge(api::health::metrics_router()).with_state(Arc::clone(app))
+}
+
+/// What is served, as it is described for clients. It does not describe itself.
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], crate::openapi::document().to_string())
+}
+
+/// The answer, if it was a read whose answer got lost: that has no outcome which anybody could not know.
+fn settled(method: &Method, response: Response) -> Response {
+    if *method == Method::GET && response.extensions().get() == Some(&Kind::OutcomeUnknown) {
+        return Problem::new(Kind::Unavailable, "etcd did not answer in time").into_response();
+    }
+    response
+}
+
+/// Counts what is answered.
+async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let response = settled(&method, next.run(request).await);
+    let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD];
+    let method = if known.contains(&method) { method.as_str() } else { "other" };
+    app.metrics.request(method, route.as_deref().unwrap_or("none"), response.status().as_u16());
+    if let Some(kind) = response.extensions().get::<Kind>() {
+        app.metrics.problem(kind.slug());
+    }
+    response
+}
