@@ -277,11 +277,21 @@ export class Ownership {
     return { "planlease-session": this.#session, "content-type": "application/json" };
   }
 
-  #update(task, change) {
+  /** One update, of the record as it is known; if somebody has written to it meanwhile, of that one. */
+  async #update(task, change) {
     const path = `${this.#path}/tasks/${quote(task.task)}`;
     const body = JSON.stringify({ ...change, attempt: task.attempt });
-    const headers = { "if-match": "*", "idempotency-key": randomUUID() };
-    return this.#checked(() => this.#client.insist("PATCH", path, body, { ...this.#right(), ...headers }));
+    for (let tries = 1; ; tries += 1) {
+      const headers = { "if-match": `"${task.revision}"`, "idempotency-key": randomUUID() };
+      try {
+        const told = await this.#checked(() => this.#client.insist("PATCH", path, body, { ...this.#right(), ...headers }));
+        task.revision = told.record.revision;
+        return told;
+      } catch (error) {
+        if (error.kind !== "stale-revision" || tries === TRIES) throw error;
+        task.revision = error.document.revision;
+      }
+    }
   }
 
   async #checked(ask) {

@@ -265,6 +265,7 @@ class Ownership:
         self._client = client
         self._path = f"/v1/plans/{_quote(plan)}"
         self._session = ""
+        self._revisions: dict[str, int] = {}
         self._until = 0.0
         self._on_lost = on_lost
         self._released = False
@@ -298,6 +299,7 @@ class Ownership:
         """Claims up to `count` ready tasks with all of these labels."""
         asked = {"count": count, "labels": labels or []}
         tasks = self._post(f"{self._path}/claims", asked)["tasks"]
+        self._revisions.update({task["task"]: task["revision"] for task in tasks})
         fields = ("attempt", "revision", "description", "steps", "command")
         return [Task(task["task"], *(task[field] for field in fields)) for task in tasks]
 
@@ -380,10 +382,25 @@ class Ownership:
         return self._checked(lambda: self._client.ask("POST", path, json.dumps(asked).encode(), self._right()))
 
     def _update(self, task: Task, change: dict[str, Any]) -> dict[str, Any]:
+        """One update, of the record as it is known; if somebody has written to it meanwhile, of that one."""
         path = f"{self._path}/tasks/{_quote(task.id)}"
         body = json.dumps(change).encode()
-        headers = {"if-match": "*", "idempotency-key": str(uuid.uuid4())}
-        return self._checked(lambda: self._client._insist("PATCH", path, body, {**self._right(), **headers}))
+        for _ in range(TRIES):
+            revision = self._revisions.get(task.id, task.revision)
+            headers = {"if-match": f'"{revision}"', "idempotency-key": str(uuid.uuid4())}
+            try:
+                told = self._checked(
+                    lambda: self._client._insist("PATCH", path, body, {**self._right(), **headers})
+                )
+            except Problem as problem:
+                if problem.kind != "stale-revision":
+                    raise
+                refused = problem
+                self._revisions[task.id] = problem.document["revision"]
+                continue
+            self._revisions[task.id] = told["record"]["revision"]
+            return told
+        raise refused
 
     def _checked(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         try:

@@ -31,6 +31,11 @@ class ClientTest(unittest.TestCase):
         with self.client.own("work", name="python-2", on_lost=lambda why: told.set()) as plan:
             task = plan.claim()[0]
             plan.progress(task, "half")
+            path = f"/v1/plans/work/tasks/{task.id}"
+            said = self.client.ask("PATCH", path, b'{"change": "progress", "progress": "by its right, elsewhere"}',
+                                   {"if-match": "*", "planlease-session": plan._session})
+            self.assertEqual(plan.progress(task, "more")["record"]["progress"], "more")
+            self.assertGreater(plan.progress(task, "most")["record"]["revision"], said["record"]["revision"])
             force = b'{"expected": "python-2", "reason": "a test"}'
             self.client.ask("POST", "/v1/plans/work/owner/release", force, {})
             self.assertTrue(plan.lost.wait(timeout=10))

@@ -31,6 +31,16 @@ impl Coordinator {
         self.trace(plan, &seen, op_id, &present).await
     }
 
+    /// The record that this one was written over; `None` if it is the first one. One read.
+    ///
+    /// # Errors
+    /// [`Error::Compacted`] if the history does not reach back so far, and as for any read.
+    pub async fn record_before(&self, plan: &PlanName, view: &TaskView) -> Result<Option<TaskView>, Error> {
+        let Some(before) = Revision::from_wire(view.revision.to_wire() - 1) else { return Ok(None) };
+        let entry = self.task_entry_at(plan, &view.id, before).await?;
+        entry.map(|entry| TaskView::read(view.id.clone(), &entry)).transpose()
+    }
+
     /// Walks back from the present record to the one that was seen.
     pub(crate) async fn trace(
         &self,

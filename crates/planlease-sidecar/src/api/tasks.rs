@@ -6,9 +6,9 @@ use axum::{
     routing::{get, patch, put},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use planlease::{Outcome, PlanView, Refused, TaskView};
+use planlease::{Error, Outcome, PlanView, Refused, TaskView};
 use planlease_core::{
-    PlanName, TaskId,
+    PlanName, Revision, TaskId,
     transition::{Change, TaskStatus},
 };
 use planlease_documents::{FindingsShown, FindingsWritten, TaskList, TaskShown, TaskUpdate, WhyTask};
@@ -215,7 +215,7 @@ struct Wanted {
     change: Change,
     attempt: Option<u32>,
     precondition: Match,
-    op_id: Option<Uuid>,
+    key: Option<Uuid>,
 }
 
 async fn update(
@@ -232,7 +232,7 @@ async fn update(
         change,
         attempt,
         precondition: if_match(&headers)?,
-        op_id: idempotency_key(&headers)?,
+        key: idempotency_key(&headers)?,
     };
     if wanted.change == Change::Start {
         app.drain.allows_new()?;
@@ -256,8 +256,8 @@ impl Wanted {
                 return Err(Problem::refused(&self.plan, &self.task, &self.change, &conflict));
             }
             let mut authority = caller.authority(app, &view)?;
-            if let Some(op_id) = self.op_id {
-                authority = authority.identified(op_id);
+            if let Some(key) = self.key {
+                authority = authority.identified(self.op_id(key, seen.revision));
             }
             let outcome = match &self.change {
                 Change::Start => authority.start(&view, &self.task).await?,
@@ -274,18 +274,33 @@ impl Wanted {
         }
     }
 
+    /// The id of the write that this request makes of a record of that revision. It is made of all that the request is about, so
+    /// that a key which is used for another one as well names another write, and none is ever in the history twice.
+    fn op_id(&self, key: Uuid, base: Revision) -> Uuid {
+        let Self { plan, task, change, .. } = self;
+        Uuid::new_v5(&key, format!("{plan}/{task}/{base}/{}", change.verb()).as_bytes())
+    }
+
     /// The record that this very update has written already.
     async fn done_before(&self, app: &Shared, seen: &TaskView) -> Result<Option<TaskView>, Problem> {
-        let Some(op_id) = self.op_id else { return Ok(None) };
-        let since = match self.precondition {
-            Match::Exactly(revision) => revision,
-            Match::Any if seen.record.op_id == op_id => return Ok(Some(seen.clone())),
-            Match::Any => return Ok(None), // Nobody knows where to begin to look.
-        };
-        if since >= seen.revision {
-            return Ok(None);
+        let Some(key) = self.key else { return Ok(None) };
+        match self.precondition {
+            Match::Exactly(base) if base >= seen.revision => Ok(None),
+            Match::Exactly(base) => {
+                let op_id = self.op_id(key, base);
+                Ok(app.coordinator.find_update(&self.plan, &self.task, base, op_id).await?)
+            }
+            // Nobody knows how far to look back: only the present record is asked.
+            Match::Any => {
+                let base = match app.coordinator.record_before(&self.plan, seen).await {
+                    Ok(before) => before.map(|before| before.revision),
+                    Err(Error::Compacted) => None,
+                    Err(error) => return Err(error.into()),
+                };
+                let ours = base.is_some_and(|base| seen.record.op_id == self.op_id(key, base));
+                Ok(ours.then(|| seen.clone()))
+            }
         }
-        Ok(app.coordinator.find_update(&self.plan, &self.task, since, op_id).await?)
     }
 
     fn told(&self, app: &Shared, outcome: Outcome) -> Result<Response, Problem> {
