@@ -98,6 +98,12 @@ impl KeyRange {
         }
         Self { start, end }
     }
+
+    /// Whether a key is in it.
+    #[must_use]
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.start.as_slice() <= key && key < self.end.as_slice()
+    }
 }
 
 impl Layout {

@@ -3,6 +3,7 @@
 //! Every write names its right (a guard) and the revision that it saw, and etcd compares both in the transaction that
 //! writes. There is no way to write a task record without an [`Authority`], and no way to make one without a guard.
 
+use futures_util::future;
 use planlease_core::{
     FencingToken, LeaseId, OrchestratorId, PlanName, Revision, TaskId, TermNumber,
     change::Entry,
@@ -18,17 +19,13 @@ use uuid::Uuid;
 use crate::{
     coordinator::Coordinator,
     error::Error,
-    etcd::{Branch, Compare, MAX_BYTES, Op, Reply, Transaction},
+    etcd::{Branch, Compare, Op, Reply, Transaction},
     plan::PlanView,
     session::Session,
 };
 
 /// How often a decision is taken anew on a fresh record before it is given up as a conflict.
 const MAX_CONFLICTS: usize = 32;
-
-/// How many updates travel in one transaction, and the most compares that one of them has, together: etcd counts both
-/// against one limit, 128 by default, of which the guard takes its share.
-const MAX_BATCH: usize = 120;
 
 /// A task as it was at a revision.
 #[derive(Clone, Debug, PartialEq)]
@@ -331,15 +328,26 @@ impl Authority {
         updates: &[(TaskView, Change)],
     ) -> Result<Vec<Outcome>, Error> {
         let each = Self { op_id: None, ..self.clone() }; // Two writes must not have one id.
-        let mut outcomes = Vec::with_capacity(updates.len());
-        let mut rest = updates;
-        while !rest.is_empty() {
-            let planned = each.plan_batch(rest, plan)?;
-            let (batch, after) = rest.split_at(planned.len());
-            rest = after;
-            outcomes.extend(each.send_batch(batch, planned).await?);
+        let outcomes = updates.iter().map(|(seen, change)| each.update_one_of_many(plan, seen, change));
+        future::join_all(outcomes).await.into_iter().collect()
+    }
+
+    async fn update_one_of_many(
+        &self,
+        plan: Option<&PlanView>,
+        seen: &TaskView,
+        change: &Change,
+    ) -> Result<Outcome, Error> {
+        let Some(plan) = plan.filter(|_| *change == Change::Start) else {
+            return self.update_with(seen, None, change, &[]).await;
+        };
+        let bound = plan.spec.policy.max_in_progress;
+        match hindrance(plan, &seen.id) {
+            Some(refused) => Ok(Outcome::Refused(refused)),
+            // Each would have to see that the one before it has started.
+            None if bound > 0 => Ok(Outcome::Refused(Refused::Full(bound))),
+            None => self.update_with(seen, None, change, &self.requirements(plan, &seen.id)).await,
         }
-        Ok(outcomes)
     }
 
     /// Stores the output of a task, cut to the size that is kept. One read and one transaction, which compares that no
@@ -407,83 +415,7 @@ impl Authority {
         Ok(self.coordinator.etcd().settle(&read).await?.row())
     }
 
-    /// As many updates from the front as fit into one transaction, at least one. `plan`: given if tasks are to be started.
-    fn plan_batch(
-        &self,
-        updates: &[(TaskView, Change)],
-        plan: Option<&PlanView>,
-    ) -> Result<Vec<Planned>, Error> {
-        let mut planned = Vec::new();
-        let (mut bytes, mut widest) = (0, 0);
-        for (seen, change) in updates {
-            let next = match plan.filter(|_| *change == Change::Start) {
-                Some(plan) => match hindrance(plan, &seen.id) {
-                    Some(refused) => Planned::Refused(refused),
-                    // Each would have to see that the one before it has started.
-                    None if plan.spec.policy.max_in_progress > 0 => {
-                        Planned::Refused(Refused::Full(plan.spec.policy.max_in_progress))
-                    }
-                    None => self.plan_update(seen, None, change, &self.requirements(plan, &seen.id))?,
-                },
-                None => self.plan_update(seen, None, change, &[])?,
-            };
-            bytes += next.bytes();
-            widest = widest.max(next.compares());
-            let full = planned.len() + widest > MAX_BATCH || bytes > MAX_BYTES - 64 * 1024;
-            if full && !planned.is_empty() {
-                break;
-            }
-            planned.push(next);
-        }
-        Ok(planned)
-    }
-
-    async fn send_batch(
-        &self,
-        batch: &[(TaskView, Change)],
-        planned: Vec<Planned>,
-    ) -> Result<Vec<Outcome>, Error> {
-        self.ensure_live()?;
-        let nested = planned.iter().filter_map(|planned| match planned {
-            Planned::Send { inner, .. } => Some(Op::Nested(inner.clone())),
-            Planned::Refused(_) => None,
-        });
-        let txn = Transaction::when(self.guard_compare()).then(nested);
-        let reply = if txn.then.is_empty() { None } else { Some(self.coordinator.etcd().settle(&txn).await) };
-        let mut reply = match reply {
-            Some(Err(fault)) if !fault.not_executed => return Ok(unknown(&planned, &fault.to_string())),
-            Some(Err(fault)) => return Err(fault.into()),
-            Some(Ok(reply)) => Some(reply),
-            None => None,
-        };
-        let mut outcomes = Vec::with_capacity(batch.len());
-        for ((seen, _), planned) in batch.iter().zip(planned) {
-            let outcome = match (planned, &mut reply) {
-                (Planned::Refused(refused), _) => Outcome::Refused(refused),
-                (Planned::Send { next, .. }, Some(reply)) if reply.branch == Branch::Then => {
-                    let mut inner = reply.nested_reply();
-                    match &mut inner {
-                        Some(inner) if inner.branch == Branch::Then => committed(seen, inner.revision, *next),
-                        Some(inner) => {
-                            let entry = inner.row();
-                            self.judge(seen, &next, entry, true, reply.uncertain).await?
-                        }
-                        None => Outcome::Unknown { op_id: next.op_id, reason: "an incomplete answer".into() },
-                    }
-                }
-                (Planned::Send { next, .. }, Some(reply)) => {
-                    let entry = self.coordinator.task_entry(&self.plan, &seen.id).await?;
-                    self.judge(seen, &next, entry, false, reply.uncertain).await?
-                }
-                (Planned::Send { next, .. }, None) => {
-                    Outcome::Unknown { op_id: next.op_id, reason: "nothing was sent".into() }
-                }
-            };
-            outcomes.push(outcome);
-        }
-        Ok(outcomes)
-    }
-
+    /// One transaction, which travels together with what else is written at that moment.
     async fn update_with(
         &self,
         seen: &TaskView,
@@ -492,20 +424,28 @@ impl Authority {
         requires: &[Compare],
     ) -> Result<Outcome, Error> {
         self.ensure_live()?;
-        let (next, inner) = match self.plan_update(seen, attempt, change, requires)? {
-            Planned::Refused(refused) => return Ok(Outcome::Refused(refused)),
-            Planned::Send { next, inner } => (next, inner),
+        let next = match transition::apply(&seen.record, change, &self.write(attempt)) {
+            Ok(next) => next,
+            Err(refusal) => {
+                return Ok(Outcome::Refused(Refused::NotAllowed(refusal, Box::new(seen.clone()))));
+            }
         };
-        let op_id = next.op_id;
-        let mut txn = inner.otherwise([self.guard_read()]);
-        txn.when.extend(self.guard_compare());
-        let mut reply = match self.coordinator.etcd().settle(&txn).await {
+        let key = self.coordinator.layout().of(&self.plan, &PlanKey::Task(seen.id.clone()));
+        let unchanged = Compare::Modified(key.clone(), Some(seen.revision));
+        let when = [unchanged].into_iter().chain(self.guard_compare()).chain(requires.iter().cloned());
+        let txn = Transaction::when(when)
+            .then([Op::Put(key.clone(), codec::encode(&next)?)])
+            .otherwise([Op::Get(key), self.guard_read()]);
+        let mut reply = match self.coordinator.etcd().commit(&self.plan, txn).await {
             Ok(reply) => reply,
             Err(fault) if fault.not_executed => return Err(fault.into()),
-            Err(fault) => return Ok(Outcome::Unknown { op_id, reason: fault.to_string() }),
+            Err(fault) => {
+                return Ok(Outcome::Unknown { op_id: next.op_id, reason: fault.to_string() });
+            }
         };
         if reply.branch == Branch::Then {
-            return Ok(committed(seen, reply.revision, *next));
+            let revision = reply.revision;
+            return Ok(Outcome::Committed(TaskView { id: seen.id.clone(), revision, record: next }));
         }
         let entry = reply.row();
         let right = self.guard_holds(&mut reply);
@@ -520,29 +460,6 @@ impl Authority {
             at: self.coordinator.clock().wall(),
             op_id: self.op_id.unwrap_or_else(|| self.coordinator.etcd().random().uuid()),
         }
-    }
-
-    /// The update as a transaction without the guard, which is added once for all that travel together.
-    fn plan_update(
-        &self,
-        seen: &TaskView,
-        attempt: Option<u32>,
-        change: &Change,
-        requires: &[Compare],
-    ) -> Result<Planned, Error> {
-        let layout = self.coordinator.layout();
-        let next = match transition::apply(&seen.record, change, &self.write(attempt)) {
-            Ok(next) => next,
-            Err(refusal) => {
-                return Ok(Planned::Refused(Refused::NotAllowed(refusal, Box::new(seen.clone()))));
-            }
-        };
-        let key = layout.of(&self.plan, &PlanKey::Task(seen.id.clone()));
-        let unchanged = Compare::Modified(key.clone(), Some(seen.revision));
-        let inner = Transaction::when([unchanged].into_iter().chain(requires.iter().cloned()))
-            .then([Op::Put(key.clone(), codec::encode(&next)?)])
-            .otherwise([Op::Get(key)]);
-        Ok(Planned::Send { next: Box::new(next), inner })
     }
 
     /// What a refusal by etcd means, given the present record.
@@ -648,28 +565,6 @@ impl Authority {
     }
 }
 
-/// An update, thought through before it is sent.
-enum Planned {
-    Send { next: Box<TaskRecord>, inner: Transaction },
-    Refused(Refused),
-}
-
-impl Planned {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Send { inner, .. } => inner.bytes(),
-            Self::Refused(_) => 0,
-        }
-    }
-
-    fn compares(&self) -> usize {
-        match self {
-            Self::Send { inner, .. } => inner.when.len(),
-            Self::Refused(_) => 0,
-        }
-    }
-}
-
 /// What keeps a task from being started, as the plan was seen.
 fn hindrance(plan: &PlanView, task: &TaskId) -> Option<Refused> {
     if let Some(halt) = plan.halt() {
@@ -679,16 +574,4 @@ fn hindrance(plan: &PlanView, task: &TaskId) -> Option<Refused> {
         return Some(Refused::Dependency);
     }
     plan.is_full().then_some(Refused::Full(plan.spec.policy.max_in_progress))
-}
-
-fn committed(seen: &TaskView, revision: Revision, record: TaskRecord) -> Outcome {
-    Outcome::Committed(TaskView { id: seen.id.clone(), revision, record })
-}
-
-fn unknown(planned: &[Planned], reason: &str) -> Vec<Outcome> {
-    let outcome = |planned: &Planned| match planned {
-        Planned::Send { next, .. } => Outcome::Unknown { op_id: next.op_id, reason: reason.to_owned() },
-        Planned::Refused(refused) => Outcome::Refused(refused.clone()),
-    };
-    planned.iter().map(outcome).collect()
 }

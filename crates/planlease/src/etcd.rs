@@ -1,7 +1,9 @@
 //! etcd as the rest of the crate sees it: transactions, ranges, leases and watches that fail over, time out, are bounded
 //! and say what is known about their outcome. No type of `etcd-client` leaves this module.
 
+mod batch;
 mod channel;
+mod commit;
 mod fault;
 mod lane;
 mod lease;
@@ -20,13 +22,16 @@ use std::{
 use etcd_client::{Client, GetOptions, SortOrder, SortTarget};
 use planlease_core::{LeaseId, Revision, change::Entry, keys::KeyRange};
 
-use self::lane::{Cluster, Lane};
 pub(crate) use self::{
     channel::Traffic,
     fault::{Fault, FaultKind},
     lease::KeepAlive,
     txn::{Branch, Compare, MAX_BYTES, Op, Reply, Transaction},
     watch::{QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
+};
+use self::{
+    commit::Commits,
+    lane::{Cluster, Lane},
 };
 use crate::{clock::Random, config::Config, retry::Backoff};
 
@@ -82,6 +87,7 @@ struct Inner {
     random: Random,
     traffic: Traffic,
     cluster: Arc<OnceLock<Cluster>>,
+    commits: Commits,
     /// The newest revision that any answer was of.
     newest: AtomicU64,
 }
@@ -101,6 +107,7 @@ impl Etcd {
                 random,
                 traffic,
                 cluster,
+                commits: Commits::new(),
                 newest: AtomicU64::new(0),
                 config,
             }),

@@ -7,6 +7,7 @@ mod claim;
 mod edit;
 mod failover;
 mod fleet;
+mod group;
 mod halt;
 mod import;
 mod lock;
@@ -23,6 +24,7 @@ fn main() -> std::process::ExitCode {
     Suite::new("protocol")
         .shared(ownership::cases())
         .shared(update::cases())
+        .shared(group::cases())
         .shared(halt::cases())
         .shared(edit::cases())
         .shared(claim::cases())

@@ -119,7 +119,7 @@ impl Transaction {
     }
 
     /// As etcd counts: the longest list on each level, summed down the deepest nesting.
-    fn widest(&self) -> usize {
+    pub(super) fn widest(&self) -> usize {
         let nested = |op: &Op| if let Op::Nested(txn) = op { txn.widest() } else { 0 };
         let below = self.then.iter().chain(&self.otherwise).map(nested).max().unwrap_or(0);
         self.when.len().max(self.then.len()).max(self.otherwise.len()) + below
@@ -130,6 +130,14 @@ impl Transaction {
         let compares: usize = self.when.iter().map(|compare| 32 + compare.key_len()).sum();
         let ops: usize = self.then.iter().chain(&self.otherwise).map(Op::bytes).sum();
         compares + ops
+    }
+
+    /// The single keys that it may write.
+    pub(super) fn written(&self) -> impl Iterator<Item = &[u8]> {
+        self.then.iter().chain(&self.otherwise).filter_map(|op| match op {
+            Op::Put(key, _) | Op::PutLeased(key, ..) | Op::Delete(key) => Some(key.as_slice()),
+            Op::DeleteRange(_) | Op::Get(_) | Op::Find(_) | Op::Range(..) | Op::Nested(_) => None,
+        })
     }
 
     pub(super) fn to_wire(&self) -> Txn {
@@ -189,8 +197,13 @@ impl Op {
             Self::Put(key, value) | Self::PutLeased(key, value, _) => 24 + key.len() + value.len(),
             Self::Delete(key) | Self::Get(key) | Self::Find(key) => 16 + key.len(),
             Self::DeleteRange(range) | Self::Range(range, _) => 24 + range.start.len() + range.end.len(),
-            Self::Nested(txn) => 16 + txn.bytes(),
+            Self::Nested(txn) => Self::nested_bytes(txn),
         }
+    }
+
+    /// The same of a transaction that goes inside another one.
+    pub(super) fn nested_bytes(txn: &Transaction) -> usize {
+        16 + txn.bytes()
     }
 
     fn to_wire(&self) -> TxnOp {
@@ -259,8 +272,9 @@ impl Reply {
 
     /// The reply of the next nested transaction of the branch.
     pub(crate) fn nested_reply(&mut self) -> Option<Self> {
+        let uncertain = self.uncertain;
         self.results.by_ref().find_map(|result| match result {
-            OpResult::Nested(reply) => Some(reply),
+            OpResult::Nested(reply) => Some(Self { uncertain, ..reply }),
             OpResult::Written | OpResult::Read(..) => None,
         })
     }

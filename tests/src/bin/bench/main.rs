@@ -10,6 +10,7 @@ mod events;
 mod large;
 mod report;
 mod site;
+mod updates;
 
 use std::{os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 
@@ -46,6 +47,8 @@ enum Section {
     Events,
     /// Plans of 1,000, 3,000 and 10,000 tasks: import, status, next
     Large,
+    /// Task updates with 1, 16, 64 and 256 in flight, against etcd's own transactions
+    Updates,
 }
 
 fn main() -> ExitCode {
@@ -59,12 +62,13 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut report = Report::default();
     runtime.block_on(async {
-        let all = [Section::Contention, Section::Large, Section::Events];
+        let all = [Section::Updates, Section::Contention, Section::Large, Section::Events];
         for section in all.into_iter().filter(|one| args.sections.is_empty() || args.sections.contains(one)) {
             match section {
                 Section::Contention => contention::measure(&args, &mut report).await,
                 Section::Events => events::measure(&args, &mut report).await,
                 Section::Large => large::measure(&args, &mut report).await,
+                Section::Updates => updates::measure(&args, &mut report).await,
             }
         }
     });

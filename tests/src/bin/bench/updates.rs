@@ -1,0 +1,162 @@
+//! Conditional, fenced updates of tasks: through the library, and what etcd itself can do of the same kind: single transactions,
+//! and transactions of as many as are in flight (at most 64), put together by hand. In turns, on the same server.
+
+use std::time::Duration;
+
+use etcd_client::{Client, Compare, CompareOp, Txn, TxnOp};
+use futures_util::future::join_all;
+use planlease::{Authority, Outcome, TaskView};
+use planlease_core::{
+    spec::{PlanSpec, TaskSpec},
+    transition::Change,
+};
+use planlease_tests::room::{Room, acquired, plan_name, task_id};
+use tokio::time::Instant;
+
+use crate::{
+    Args,
+    report::{Figure, Report},
+    site,
+};
+
+/// How many updates are under way at a time.
+const IN_FLIGHT: [usize; 4] = [1, 16, 64, 256];
+
+/// How many of them a request put together by hand has at most.
+const BY_HAND: usize = 64;
+
+/// How long each round of each kind lasts.
+const ROUND: Duration = Duration::from_millis(1500);
+
+pub(crate) async fn measure(args: &Args, report: &mut Report) {
+    for site in site::all().await {
+        for in_flight in IN_FLIGHT {
+            let room = site.room(&format!("updates-{in_flight}")).await;
+            let mut bench = Bench::new(&room, in_flight).await;
+            let [mut single, mut by_hand, mut library] = [const { Vec::new() }; 3];
+            for _ in 0..args.rounds {
+                single.push(bench.raw(1).await);
+                by_hand.push(bench.raw(in_flight.min(BY_HAND)).await);
+                library.push(bench.library().await);
+            }
+            let against =
+                |other: &[f64]| library.iter().zip(other).map(|(ours, other)| ours / other).collect();
+            let (to_single, to_hand) = (against(&single), against(&by_hand));
+            for (what, unit, rounds) in [
+                ("single transactions", "/s", single),
+                ("put together by hand", "/s", by_hand),
+                ("planlease", "/s", library),
+                ("planlease against single", "×", to_single),
+                ("planlease against by hand", "×", to_hand),
+            ] {
+                let what = format!("{in_flight} in flight: {what}");
+                report.add(Figure { section: "updates", on: site.name, what, unit, rounds });
+            }
+            // Everything that was acknowledged is in the history, or the audit fails.
+            room.audit().await;
+        }
+    }
+}
+
+struct Bench<'a> {
+    room: &'a Room,
+    authority: Authority,
+    tasks: Vec<TaskView>,
+    value: Vec<u8>,
+    /// Keeps the right.
+    _owner: Box<planlease::Ownership>,
+}
+
+impl<'a> Bench<'a> {
+    async fn new(room: &'a Room, in_flight: usize) -> Self {
+        let (coordinator, plan) = (room.coordinator().await, plan_name("updates"));
+        let tasks = (0..in_flight).map(|n| TaskSpec::new(task_id(&n.to_string()), "work")).collect();
+        let spec = PlanSpec { title: "updates".into(), tasks, ..PlanSpec::default() };
+        coordinator.import(&plan, &spec, |_| {}).await.unwrap();
+        let session = room.session("owner").await;
+        let owner = acquired(&session, &plan).await;
+        let authority = owner.authority();
+        let tasks = coordinator.plan(&plan).await.unwrap().tasks.into_values();
+        let starts: Vec<_> = tasks.map(|task| (task, Change::Start)).collect();
+        let started = authority.update_all(&starts).await.unwrap();
+        let tasks: Vec<_> = started.into_iter().map(committed).collect();
+        let value = planlease_core::codec::encode(&tasks[0].record).unwrap();
+        Self { room, authority, tasks, value, _owner: owner }
+    }
+
+    /// Each task is changed in a loop of its own.
+    async fn library(&mut self) -> f64 {
+        let began = Instant::now();
+        let authority = &self.authority;
+        let all = self.tasks.iter_mut().map(async |task| {
+            let mut count = 0;
+            while began.elapsed() < ROUND {
+                let change = Change::Progress(format!("{count}"));
+                *task = committed(authority.update(task, None, &change).await.unwrap());
+                count += 1;
+            }
+            count
+        });
+        per_second(join_all(all).await, began)
+    }
+
+    /// The same by transactions of `together` updates, of keys of the same kind with values of the same size.
+    async fn raw(&self, together: usize) -> f64 {
+        let began = Instant::now();
+        let guard = self.room.fixture.key("guard");
+        let mut client = self.room.fixture.client.clone();
+        client.put(guard.clone(), "", None).await.unwrap();
+        let created = client.get(guard.clone(), None).await.unwrap().kvs()[0].create_revision();
+        let flights = self.tasks.len() / together;
+        let all = (0..flights).map(|flight| {
+            let keys: Vec<_> =
+                (0..together).map(|n| self.room.fixture.key(&format!("raw/{flight}/{n}"))).collect();
+            self.raw_loop(client.clone(), guard.clone(), created, keys, began)
+        });
+        per_second(join_all(all).await, began)
+    }
+
+    async fn raw_loop(
+        &self,
+        mut client: Client,
+        guard: String,
+        created: i64,
+        keys: Vec<String>,
+        began: Instant,
+    ) -> usize {
+        let mut revisions = Vec::new();
+        for key in &keys {
+            let put = client.put(key.clone(), self.value.clone(), None).await.unwrap();
+            revisions.push(put.header().unwrap().revision());
+        }
+        let mut count = 0;
+        while began.elapsed() < ROUND {
+            let right = || Compare::create_revision(guard.clone(), CompareOp::Equal, created);
+            let same = |n: usize| Compare::mod_revision(keys[n].clone(), CompareOp::Equal, revisions[n]);
+            let put = |n: usize| TxnOp::put(keys[n].clone(), self.value.clone(), None);
+            let get = |n: usize| TxnOp::get(keys[n].clone(), None);
+            let txn = if keys.len() == 1 {
+                Txn::new().when([same(0), right()]).and_then([put(0)]).or_else([get(0)])
+            } else {
+                let one = |n| Txn::new().when([same(n)]).and_then([put(n)]).or_else([get(n)]);
+                let nested: Vec<_> = (0..keys.len()).map(|n| TxnOp::txn(one(n))).collect();
+                Txn::new().when([right()]).and_then(nested)
+            };
+            let answer = client.txn(txn).await.unwrap();
+            assert!(answer.succeeded());
+            revisions.fill(answer.header().unwrap().revision());
+            count += keys.len();
+        }
+        count
+    }
+}
+
+fn committed(outcome: Outcome) -> TaskView {
+    let Outcome::Committed(task) = outcome else { panic!("not committed: {outcome:?}") };
+    task
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn per_second(counts: Vec<usize>, began: Instant) -> f64 {
+    counts.into_iter().sum::<usize>() as f64 / began.elapsed().as_secs_f64()
+}
