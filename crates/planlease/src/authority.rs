@@ -27,6 +27,9 @@ use crate::{
 /// How often a decision is taken anew on a fresh record before it is given up as a conflict.
 const MAX_CONFLICTS: usize = 32;
 
+/// How many of the updates of one call are under way at a time: enough to fill all requests that may be.
+const MAX_AT_ONCE: usize = 512;
+
 /// A task as it was at a revision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskView {
@@ -328,8 +331,14 @@ impl Authority {
         updates: &[(TaskView, Change)],
     ) -> Result<Vec<Outcome>, Error> {
         let each = Self { op_id: None, ..self.clone() }; // Two writes must not have one id.
-        let outcomes = updates.iter().map(|(seen, change)| each.update_one_of_many(plan, seen, change));
-        future::join_all(outcomes).await.into_iter().collect()
+        let mut outcomes = Vec::with_capacity(updates.len());
+        for some in updates.chunks(MAX_AT_ONCE) {
+            let some = some.iter().map(|(seen, change)| each.update_one_of_many(plan, seen, change));
+            for outcome in future::join_all(some).await {
+                outcomes.push(outcome?);
+            }
+        }
+        Ok(outcomes)
     }
 
     async fn update_one_of_many(

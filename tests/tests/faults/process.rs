@@ -291,14 +291,11 @@ async fn mortal(etcd: &Etcd, nth: u32) -> (Proxy, Coordinator, Coordinator) {
     let address = etcd.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap();
     let proxy = Proxy::before(address);
     let root = format!("/dies-at-{nth}");
-    let settings = |endpoint: String| Config {
-        root: root.clone(),
-        // What is dead needs not try for long.
-        operation_timeout: Duration::from_secs(1),
-        ..config(&[endpoint])
-    };
+    let settings = |endpoint: String| Config { root: root.clone(), ..config(&[endpoint]) };
     let observer = connected(settings(etcd.endpoints()[0].clone())).await;
-    let mortal = connected(settings(proxy.endpoint())).await;
+    // What is dead needs not try for long.
+    let brief = Config { operation_timeout: Duration::from_secs(1), ..settings(proxy.endpoint()) };
+    let mortal = connected(brief).await;
     (proxy, mortal, observer)
 }
 

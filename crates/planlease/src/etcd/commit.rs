@@ -7,7 +7,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use planlease_core::PlanName;
@@ -197,12 +196,5 @@ impl Drop for Flight {
             state.queue.done(&self.written);
             state.flights -= 1;
         }
-    }
-}
-
-impl Fault {
-    /// It waited for its turn until its time was up: nothing was sent.
-    fn no_turn(patience: Duration) -> Self {
-        Self::timeout(patience).never_sent()
     }
 }

@@ -157,6 +157,15 @@ impl Fault {
         Self::new(FaultKind::TimedOut, false, format!("no answer within {timeout:?}"))
     }
 
+    /// It waited for others to be answered until its time was up: nothing was sent.
+    pub(super) fn no_turn(patience: Duration) -> Self {
+        Self::new(
+            FaultKind::TimedOut,
+            true,
+            format!("what was to be written before it was not answered within {patience:?}"),
+        )
+    }
+
     /// The stream ended, or does not say anything any more.
     pub(super) fn stream(message: impl Into<String>) -> Self {
         Self::new(FaultKind::Unreachable, false, message)
