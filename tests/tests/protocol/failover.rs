@@ -53,7 +53,7 @@ enum Fault {
 }
 
 /// Runs a test on a runtime of its own, as the shared tests do.
-fn block_on(test: impl Future<Output = ()>) {
+pub(crate) fn block_on(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         tokio::time::timeout(Duration::from_secs(90), test).await.expect("not done in time")

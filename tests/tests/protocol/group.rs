@@ -1,18 +1,29 @@
 //! Group commit: what is written at the same moment travels together, and each write stands for itself.
 
+use std::time::Duration;
+
+use etcd_client::{Client, ConnectOptions, Permission, PermissionType};
 use futures_util::future::join_all;
-use planlease::{Authority, Outcome, PlanView, Refused, TaskView};
+use planlease::{
+    Authority, Config, Coordinator, Credentials, Error, Identity, Outcome, Ownership, PlanView, Refused,
+    Session, TaskView, TryAcquire,
+};
 use planlease_core::{
-    TaskId,
+    PlanName, TaskId,
     spec::{PlanSpec, Policy, TaskSpec},
     transition::{Change, TaskStatus},
 };
 use planlease_tests::{
     cases,
-    suite::{Case, Fixture},
+    etcd::Etcd,
+    proxy::Proxy,
+    suite::{Case, Fixture, PlainCase},
 };
 
-use crate::fleet::{audit, committed, coordinator, execute, id, plan, session, spec, try_acquire};
+use crate::{
+    failover::block_on,
+    fleet::{audit, committed, coordinator, execute, id, plan, session, spec, try_acquire},
+};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
@@ -22,6 +33,19 @@ pub(crate) fn cases() -> Vec<Case> {
         a_start_and_the_end_of_what_it_needs_do_not_share_a_request,
         a_bound_on_tasks_in_progress_holds_for_starts_of_one_moment,
         who_does_not_wait_any_more_holds_up_nobody,
+        who_finds_no_place_waits_for_one,
+    ]
+}
+
+pub(crate) fn plain_cases() -> Vec<PlainCase> {
+    vec![
+        ("on_etcd::group::a_server_that_allows_fewer_operations_is_learned", || {
+            block_on(a_server_that_allows_fewer_operations_is_learned());
+        }),
+        ("on_etcd::group::a_plan_that_may_not_be_written_refuses_no_other", || {
+            block_on(a_plan_that_may_not_be_written_refuses_no_other());
+        }),
+        ("on_etcd::group::what_gets_no_turn_is_not_sent", || block_on(what_gets_no_turn_is_not_sent())),
     ]
 }
 
@@ -29,6 +53,15 @@ pub(crate) fn cases() -> Vec<Case> {
 fn wide(count: usize, policy: Policy) -> PlanSpec {
     let tasks = (1..=count).map(|n| TaskSpec::new(id(&n.to_string()), "work")).collect();
     PlanSpec { tasks, policy, ..spec() }
+}
+
+/// The plan, imported and owned.
+async fn begun(fixture: &Fixture, spec: &PlanSpec) -> (Coordinator, Session, Box<Ownership>) {
+    let coordinator = coordinator(fixture).await;
+    coordinator.import(&plan(), spec, |_| {}).await.unwrap();
+    let first = session(fixture, "first").await;
+    let owner = try_acquire(&first).await.unwrap();
+    (coordinator, first, owner)
 }
 
 async fn progress(authority: &Authority, task: &TaskView, text: &str) -> Outcome {
@@ -41,10 +74,7 @@ async fn started(authority: &Authority, view: &PlanView) -> Vec<TaskView> {
 }
 
 async fn updates_of_one_moment_travel_together_and_stand_for_themselves(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
-    coordinator.import(&plan(), &wide(200, Policy::default()), |_| {}).await.unwrap();
-    let first = session(&fixture, "first").await;
-    let owner = try_acquire(&first).await.unwrap();
+    let (coordinator, first, owner) = begun(&fixture, &wide(200, Policy::default())).await;
     let authority = owner.authority();
     let view = coordinator.plan(&plan()).await.unwrap();
     let mut tasks = started(&authority, &view).await;
@@ -71,10 +101,7 @@ async fn updates_of_one_moment_travel_together_and_stand_for_themselves(fixture:
 }
 
 async fn a_lone_update_is_one_request(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
-    coordinator.import(&plan(), &wide(1, Policy::default()), |_| {}).await.unwrap();
-    let first = session(&fixture, "first").await;
-    let owner = try_acquire(&first).await.unwrap();
+    let (coordinator, first, owner) = begun(&fixture, &wide(1, Policy::default())).await;
     let view = coordinator.plan(&plan()).await.unwrap();
     let mut task = started(&owner.authority(), &view).await.remove(0);
     let before = first.coordinator().traffic();
@@ -89,10 +116,7 @@ async fn a_lone_update_is_one_request(fixture: Fixture) {
 
 /// Whoever came first is the one that gets through; the other one is told what it wrote.
 async fn two_updates_of_one_task_come_in_their_order(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
-    coordinator.import(&plan(), &wide(40, Policy::default()), |_| {}).await.unwrap();
-    let first = session(&fixture, "first").await;
-    let owner = try_acquire(&first).await.unwrap();
+    let (coordinator, _first, owner) = begun(&fixture, &wide(40, Policy::default())).await;
     let authority = owner.authority();
     let mut tasks = started(&authority, &coordinator.plan(&plan()).await.unwrap()).await;
     for _ in 0..10 {
@@ -113,15 +137,12 @@ async fn two_updates_of_one_task_come_in_their_order(fixture: Fixture) {
 
 /// etcd looks at the conditions of a whole request before it does any of it: together, both would get through.
 async fn a_start_and_the_end_of_what_it_needs_do_not_share_a_request(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
     let needs = |n: usize| {
         let dependencies = if n == 0 { Vec::new() } else { vec![id("1.0")] };
         TaskSpec { depends_on: dependencies, ..TaskSpec::new(id(&format!("1.{n}")), "work") }
     };
     let tasks = (0..20).map(needs).collect();
-    coordinator.import(&plan(), &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
-    let first = session(&fixture, "first").await;
-    let owner = try_acquire(&first).await.unwrap();
+    let (coordinator, first, owner) = begun(&fixture, &PlanSpec { tasks, ..spec() }).await;
     let authority = owner.authority();
     execute(&authority, &coordinator.plan(&plan()).await.unwrap(), "1.0").await;
     let view = coordinator.plan(&plan()).await.unwrap();
@@ -145,11 +166,8 @@ async fn a_start_and_the_end_of_what_it_needs_do_not_share_a_request(fixture: Fi
 }
 
 async fn a_bound_on_tasks_in_progress_holds_for_starts_of_one_moment(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
     let policy = Policy { max_in_progress: 3, ..Policy::default() };
-    coordinator.import(&plan(), &wide(12, policy), |_| {}).await.unwrap();
-    let first = session(&fixture, "first").await;
-    let owner = try_acquire(&first).await.unwrap();
+    let (coordinator, _first, owner) = begun(&fixture, &wide(12, policy)).await;
     let authority = owner.authority();
     let view = coordinator.plan(&plan()).await.unwrap();
     let outcomes = join_all(view.tasks.keys().map(|task| authority.start(&view, task))).await;
@@ -160,10 +178,7 @@ async fn a_bound_on_tasks_in_progress_holds_for_starts_of_one_moment(fixture: Fi
 }
 
 async fn who_does_not_wait_any_more_holds_up_nobody(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
-    coordinator.import(&plan(), &wide(60, Policy::default()), |_| {}).await.unwrap();
-    let first = session(&fixture, "first").await;
-    let owner = try_acquire(&first).await.unwrap();
+    let (coordinator, _first, owner) = begun(&fixture, &wide(60, Policy::default())).await;
     let authority = owner.authority();
     let mut tasks = started(&authority, &coordinator.plan(&plan()).await.unwrap()).await;
     let last = tasks.pop().unwrap();
@@ -178,4 +193,131 @@ async fn who_does_not_wait_any_more_holds_up_nobody(fixture: Fixture) {
     }
     committed(progress(&authority, &last, "done").await);
     audit(&fixture).await;
+}
+
+/// More at once than may wait.
+async fn who_finds_no_place_waits_for_one(fixture: Fixture) {
+    const TASKS: usize = 1_300;
+    let (coordinator, _first, owner) = begun(&fixture, &wide(TASKS, Policy::default())).await;
+    let authority = owner.authority();
+    let view = coordinator.plan(&plan()).await.unwrap();
+    let outcomes = join_all(view.tasks.keys().map(|task| authority.start(&view, task))).await;
+    outcomes.into_iter().for_each(|outcome| drop(committed(outcome.unwrap())));
+    assert_eq!(coordinator.plan(&plan()).await.unwrap().summary().in_progress, TASKS);
+    audit(&fixture).await;
+}
+
+async fn owned(session: &Session, plan: &PlanName) -> Box<Ownership> {
+    match session.try_acquire(plan).await.unwrap() {
+        TryAcquire::Acquired(ownership) => ownership,
+        TryAcquire::HeldBy(other) => panic!("{other:?}"),
+    }
+}
+
+fn config(endpoint: &str) -> Config {
+    Config::with_endpoints(vec![endpoint.parse().unwrap()])
+}
+
+/// A limit below the usual one refuses the first requests that are too large for it, and none later.
+async fn a_server_that_allows_fewer_operations_is_learned() {
+    let etcd = Etcd::builder().argument("--max-txn-ops=24").start().await;
+    let coordinator = Coordinator::connect(config(&etcd.endpoints()[0])).await.unwrap();
+    let session = coordinator.open_session(Identity::of_process()).await.unwrap();
+    let plans: [PlanName; 4] = ["a", "b", "c", "d"].map(|name| name.parse().unwrap());
+    let (mut tasks, mut owners) = (Vec::new(), Vec::new());
+    for plan in &plans {
+        coordinator.import(plan, &wide(10, Policy::default()), |_| {}).await.unwrap();
+        let owner = owned(&session, plan).await;
+        let started = started(&owner.authority(), &coordinator.plan(plan).await.unwrap()).await;
+        tasks.extend(started.into_iter().map(|task| (owner.authority(), task)));
+        owners.push(owner);
+    }
+    let sent = || coordinator.traffic().get("Txn").copied().unwrap_or(0);
+    let mut requests = Vec::new();
+    for round in 0..6 {
+        let (text, before) = (round.to_string(), sent());
+        let outcomes = join_all(tasks.iter().map(|(right, task)| progress(right, task, &text))).await;
+        for ((_, task), outcome) in tasks.iter_mut().zip(outcomes) {
+            *task = committed(outcome);
+        }
+        requests.push(sent() - before);
+    }
+    assert!(requests.iter().any(|count| *count > 20), "one request was refused: {requests:?}");
+    assert!(requests.last().unwrap() <= &8, "{requests:?}");
+}
+
+async fn a_plan_that_may_not_be_written_refuses_no_other() {
+    let etcd = Etcd::builder().argument("--bcrypt-cost=4").start().await;
+    let open = Coordinator::connect(config(&etcd.endpoints()[0])).await.unwrap();
+    let plans: [PlanName; 2] = ["ours", "theirs"].map(|name| name.parse().unwrap());
+    for plan in &plans {
+        open.import(plan, &wide(20, Policy::default()), |_| {}).await.unwrap();
+    }
+    let mut admin: Client = etcd.client(0).await;
+    admin.user_add("root", "secret", None).await.unwrap();
+    admin.user_grant_role("root", "root").await.unwrap();
+    admin.user_add("worker", "work", None).await.unwrap();
+    admin.role_add("workers").await.unwrap();
+    for (kind, below) in [
+        (PermissionType::Read, ""),
+        (PermissionType::Readwrite, "orchestrators/"),
+        (PermissionType::Readwrite, "plans/ours/"),
+        (PermissionType::Readwrite, "plans/theirs/owner/"),
+        (PermissionType::Readwrite, "plans/theirs/term"),
+    ] {
+        let keys = Permission::new(kind, format!("/planlease/v1/default/{below}")).with_prefix();
+        admin.role_grant_permission("workers", keys).await.unwrap();
+    }
+    admin.user_grant_role("worker", "workers").await.unwrap();
+    admin.auth_enable().await.unwrap();
+
+    let credentials = Some(Credentials { user: "worker".into(), password: "work".into() });
+    let worker = Config { credentials, ..config(&etcd.endpoints()[0]) };
+    let worker = Coordinator::connect(worker).await.unwrap();
+    let session = worker.open_session(Identity::of_process()).await.unwrap();
+    let (ours, theirs) = (owned(&session, &plans[0]).await, owned(&session, &plans[1]).await);
+    let views = [worker.plan(&plans[0]).await.unwrap(), worker.plan(&plans[1]).await.unwrap()];
+    let rights = [ours.authority(), theirs.authority()];
+    let all = views[0].tasks.keys().flat_map(|task| [(0, task), (1, task)]);
+    let outcomes = all.map(async |(n, task): (usize, _)| (n, rights[n].start(&views[n], task).await));
+    for (n, outcome) in join_all(outcomes).await {
+        match outcome {
+            Ok(outcome) if n == 0 => drop(committed(outcome)),
+            Err(Error::PermissionDenied(_)) if n == 1 => {}
+            other => panic!("{}: {other:?}", plans[n]),
+        }
+    }
+    let root = ConnectOptions::new().with_user("root", "secret");
+    Client::connect(etcd.endpoints(), Some(root)).await.unwrap().auth_disable().await.unwrap();
+    assert_eq!(open.plan(&plans[1]).await.unwrap().summary().in_progress, 0);
+}
+
+/// Three updates of one task while nothing is answered: the third one's time is up before the others let it go.
+async fn what_gets_no_turn_is_not_sent() {
+    let etcd = Etcd::builder().start().await;
+    let proxy = Proxy::before(etcd.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap());
+    let direct = Coordinator::connect(config(&etcd.endpoints()[0])).await.unwrap();
+    direct.import(&plan(), &wide(1, Policy::default()), |_| {}).await.unwrap();
+    let brief = Config {
+        connect_timeout: Duration::from_millis(500),
+        request_timeout: Duration::from_millis(500),
+        operation_timeout: Duration::from_secs(1),
+        ttl: Duration::from_secs(60),
+        ..config(&proxy.endpoint())
+    };
+    let brief = Coordinator::connect(brief).await.unwrap();
+    let session = brief.open_session(Identity::of_process()).await.unwrap();
+    let owner = owned(&session, &plan()).await;
+    let authority = owner.authority();
+    let task = started(&authority, &direct.plan(&plan()).await.unwrap()).await.remove(0);
+    proxy.silence();
+    let update = async |text: &str| authority.update(&task, None, &Change::Progress(text.into())).await;
+    let (first, _, third) = tokio::join!(update("first"), update("second"), update("third"));
+    assert!(matches!(first, Ok(Outcome::Unknown { .. })), "{first:?}");
+    let Err(Error::Unreachable(why)) = third else { panic!("{third:?}") };
+    assert!(why.to_string().contains("before it was not answered"), "{why}");
+    proxy.heal();
+    let present = direct.task(&plan(), &task.id).await.unwrap().unwrap();
+    assert_ne!(present.record.progress.as_deref(), Some("third"));
+    assert_eq!(direct.audit(|_| {}).await.unwrap().report.violations, []);
 }

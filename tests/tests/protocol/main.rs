@@ -36,5 +36,6 @@ fn main() -> std::process::ExitCode {
         .shared(stalled::cases())
         .plain(ownership::plain_cases())
         .plain(failover::cases())
+        .plain(group::plain_cases())
         .run()
 }

@@ -4,7 +4,7 @@
 //! which one writes what the other one writes or compares never share a request: the second would not see the first.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
 };
 
@@ -33,8 +33,9 @@ pub(super) struct Waiting {
 /// All that wait, each plan's in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// The plan whose turn it is comes first.
-    plans: VecDeque<(PlanName, VecDeque<Waiting>)>,
+    plans: BTreeMap<PlanName, VecDeque<Waiting>>,
+    /// The plan whose turn it is.
+    next: Option<PlanName>,
     waiting: usize,
     /// The keys that are being written: who writes one of them as well waits until that is answered, which keeps the order.
     under_way: BTreeSet<Vec<u8>>,
@@ -56,7 +57,7 @@ pub(super) struct Batch {
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self { plans: VecDeque::new(), waiting: 0, under_way: BTreeSet::new(), limit: MAX_OPS }
+        Self { plans: BTreeMap::new(), next: None, waiting: 0, under_way: BTreeSet::new(), limit: MAX_OPS }
     }
 
     /// How many wait.
@@ -71,23 +72,25 @@ impl Queue {
 
     pub(super) fn push(&mut self, plan: &PlanName, waiting: Waiting) {
         self.waiting += 1;
-        match self.plans.iter_mut().find(|(name, _)| name == plan) {
-            Some((_, queue)) => queue.push_back(waiting),
-            None => self.plans.push_back((plan.clone(), VecDeque::from([waiting]))),
-        }
+        self.plans.entry(plan.clone()).or_default().push_back(waiting);
+    }
+
+    /// Those who wait are told that nobody sends them.
+    pub(super) fn abandon(&mut self) {
+        self.plans.clear();
+        self.waiting = 0;
     }
 
     /// The next batch: one transaction of each plan in turn, until it is full or nothing more fits together. What it writes is
     /// under way from then on, until [`Queue::done`]. And those whose time was up before they began.
     pub(super) fn take(&mut self, now: Instant) -> (Batch, Vec<Waiting>) {
         let (mut batch, mut late) = (Batch::default(), Vec::new());
-        let mut passed_over: Vec<VecDeque<Waiting>> = self.plans.iter().map(|_| VecDeque::new()).collect();
+        let mut turns = self.turns();
         // Who comes after one that was passed over and writes the same key is passed over too.
         let mut blocked = BTreeSet::new();
-        let mut next = 0;
         'full: loop {
             let mut took = false;
-            for (turn, ((_, queue), passed)) in self.plans.iter_mut().zip(&mut passed_over).enumerate() {
+            for (plan, queue, passed) in &mut turns {
                 while let Some(one) = queue.pop_front() {
                     if one.answer.is_closed() {
                         continue; // Nobody waits for it any more, and it has not begun.
@@ -104,7 +107,7 @@ impl Queue {
                     }
                     if !batch.has_room(&one.txn, self.limit) {
                         queue.push_front(one);
-                        next = turn;
+                        self.next = Some(plan.clone());
                         break 'full;
                     }
                     batch.take_in(one);
@@ -116,15 +119,22 @@ impl Queue {
                 break;
             }
         }
-        for ((_, queue), passed) in self.plans.iter_mut().zip(&mut passed_over) {
-            passed.append(queue);
-            mem::swap(queue, passed);
+        for (plan, mut queue, mut passed) in turns {
+            passed.append(&mut queue);
+            if !passed.is_empty() {
+                self.plans.insert(plan, passed);
+            }
         }
-        self.plans.rotate_left(next);
-        self.plans.retain(|(_, queue)| !queue.is_empty());
-        self.waiting = self.plans.iter().map(|(_, queue)| queue.len()).sum();
+        self.waiting = self.plans.values().map(VecDeque::len).sum();
         self.under_way.extend(batch.written.iter().cloned());
         (batch, late)
+    }
+
+    /// All plans, beginning with the one whose turn it is: who waits, and who will have been passed over.
+    fn turns(&mut self) -> Vec<(PlanName, VecDeque<Waiting>, VecDeque<Waiting>)> {
+        let mut later = mem::take(&mut self.plans);
+        let first = self.next.take().map(|next| later.split_off(&next)).unwrap_or_default();
+        first.into_iter().chain(later).map(|(plan, queue)| (plan, queue, VecDeque::new())).collect()
     }
 
     /// What a batch wrote is no longer under way.
@@ -214,12 +224,15 @@ mod tests {
         let many: Vec<_> = (0..300).map(|n| put(&mut queue, "many", &format!("m{n}"), Vec::new())).collect();
         let few = [put(&mut queue, "few", "f0", Vec::new()), put(&mut queue, "few", "f1", Vec::new())];
         let (batch, _) = queue.take(Instant::now());
-        assert_eq!(keys(&batch)[..5], ["m0", "f0", "m1", "f1", "m2"]);
+        assert_eq!(keys(&batch)[..5], ["f0", "m0", "f1", "m1", "m2"]);
         assert_eq!(batch.members.len(), MAX_OPS - 1, "as many as etcd takes, the widest of them included");
         let (batch, _) = queue.take(Instant::now());
         assert_eq!(keys(&batch)[0], "m125");
         assert_eq!(queue.waiting(), 302 - 2 * 127);
-        drop((many, few));
+        let again = (put(&mut queue, "few", "f2", Vec::new()), put(&mut queue, "zoo", "z0", Vec::new()));
+        let (batch, _) = queue.take(Instant::now());
+        assert_eq!(keys(&batch)[..3], ["m252", "z0", "f2"], "it is the turn of the one that found no room");
+        drop((many, few, again));
     }
 
     #[tokio::test]
@@ -275,6 +288,16 @@ mod tests {
         queue.shrink(2);
         let (batch, _) = queue.take(Instant::now());
         assert_eq!(batch.members.len(), 1);
+        // The widest one leaves room for fewer beside it, wherever it stands.
+        for (at, together) in [(0, MAX_OPS - 101), (40, 40)] {
+            let mut queue = Queue::new();
+            let wide = (0..100).map(|n| Compare::Exists(format!("x{n}").into_bytes())).collect::<Vec<_>>();
+            let more = |n: usize| if n == at { wide.clone() } else { Vec::new() };
+            let readers: Vec<_> = (0..60).map(|n| put(&mut queue, "p", &format!("{n}"), more(n))).collect();
+            let (batch, _) = queue.take(Instant::now());
+            assert_eq!(batch.members.len(), together);
+            drop(readers);
+        }
         drop(readers);
     }
 

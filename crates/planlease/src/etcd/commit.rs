@@ -54,7 +54,6 @@ impl Commits {
 
     fn places(&self, plan: &PlanName) -> Arc<Semaphore> {
         let mut state = self.state();
-        state.places.retain(|_, places| Arc::strong_count(places) > 1);
         let places = state.places.entry(plan.clone());
         Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(MAX_WAITING))))
     }
@@ -133,6 +132,7 @@ impl Flight {
             self.ended = batch.members.is_empty();
             if self.ended {
                 state.flights -= 1;
+                state.places.retain(|_, places| Arc::strong_count(places) > 1);
             }
             (batch, late)
         };
@@ -189,12 +189,15 @@ impl Flight {
 }
 
 impl Drop for Flight {
-    /// The runtime ended in the middle, or something panicked: the next one can go.
+    /// The runtime ended in the middle, or something panicked: the next one can go, and nobody waits for this one.
     fn drop(&mut self) {
         if !self.ended {
             let mut state = self.etcd.inner.commits.state();
             state.queue.done(&self.written);
             state.flights -= 1;
+            if state.flights == 0 {
+                state.queue.abandon();
+            }
         }
     }
 }
