@@ -60,7 +60,11 @@ impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (least, median, most) = self.spread();
         let Self { section, on, what, unit, .. } = self;
-        write!(f, "| {section} | {on} | {what} | {median:.1} {unit} | {least:.1}–{most:.1} |")
+        let digits = if *unit == "×" { 2 } else { 1 };
+        write!(
+            f,
+            "| {section} | {on} | {what} | {median:.digits$} {unit} | {least:.digits$}–{most:.digits$} |"
+        )
     }
 }
 
