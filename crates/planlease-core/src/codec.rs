@@ -15,6 +15,9 @@ pub const MAX_FINDINGS: usize = 48 * 1024;
 /// The largest part of a plan's definition that is stored under one key, in bytes.
 pub const MAX_SPEC_PART: usize = 512 * 1024;
 
+/// Room for the usual record.
+const USUAL: usize = 768;
+
 /// The longest reason why a value cannot be read, in bytes: it may quote the value, which is anybody's.
 const MAX_REASON: usize = 300;
 
@@ -97,7 +100,8 @@ pub fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, CodecError> {
 /// # Panics
 /// Never: the records' maps have text keys and their numbers are finite, which is all that JSON can refuse.
 pub fn encode_within<T: Serialize>(record: &T, max: usize) -> Result<Vec<u8>, CodecError> {
-    let bytes = serde_json::to_vec(record).expect("records are plain data with text keys");
+    let mut bytes = Vec::with_capacity(USUAL);
+    serde_json::to_writer(&mut bytes, record).expect("records are plain data with text keys");
     if bytes.len() > max {
         return Err(CodecError::TooLarge { kind: kind::<T>(), bytes: bytes.len(), max });
     }

@@ -20,6 +20,8 @@
 //!
 //! Names are percent-encoded: whatever they contain, a key has the same number of `/`.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::{
@@ -79,7 +81,7 @@ pub enum PlanKey {
 }
 
 /// A range of keys `[start, end)`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyRange {
     /// The first key of the range.
     pub start: Vec<u8>,
@@ -277,7 +279,8 @@ impl Layout {
     }
 
     fn below(&self, plan: &PlanName, rest: &str) -> String {
-        format!("{}plans/{}/{rest}", self.prefix, encode(plan.as_str()))
+        // Every write makes one: in one piece.
+        [&self.prefix, "plans/", &encode(plan.as_str()), "/", rest].concat()
     }
 }
 
@@ -298,12 +301,12 @@ fn plan_key(key: &PlanKey) -> String {
     }
 }
 
-fn encode(name: &str) -> String {
-    utf8_percent_encode(name, ENCODED).to_string()
+fn encode(name: &str) -> Cow<'_, str> {
+    utf8_percent_encode(name, ENCODED).into()
 }
 
 fn decode(part: &str) -> Option<String> {
-    percent_decode_str(part).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+    percent_decode_str(part).decode_utf8().ok().map(Cow::into_owned)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! Every write names its right (a guard) and the revision that it saw, and etcd compares both in the transaction that
 //! writes. There is no way to write a task record without an [`Authority`], and no way to make one without a guard.
 
+use std::sync::Arc;
+
 use futures_util::future;
 use planlease_core::{
     FencingToken, LeaseId, OrchestratorId, PlanName, Revision, TaskId, TermNumber,
@@ -19,7 +21,7 @@ use uuid::Uuid;
 use crate::{
     coordinator::Coordinator,
     error::Error,
-    etcd::{Branch, Compare, Op, Reply, Transaction},
+    etcd::{Branch, Compare, Fenced, Op, Right, Transaction},
     plan::PlanView,
     session::Session,
 };
@@ -92,6 +94,8 @@ pub struct Authority {
     coordinator: Coordinator,
     plan: PlanName,
     writer: Writer,
+    /// What stands for the right in etcd.
+    right: Arc<Right>,
     /// The session that the right hangs on, if it is one of this process: looked at before anything is sent.
     session: Option<Session>,
     /// The id of the write, if its caller has chosen one.
@@ -166,7 +170,18 @@ impl Authority {
         writer: Writer,
         session: Option<Session>,
     ) -> Self {
-        Self { coordinator, plan, writer, session, op_id: None }
+        let layout = coordinator.layout();
+        let right = match &writer.guard {
+            Guard::Owner { lease, revision } => {
+                Right::Key(layout.of(&plan, &PlanKey::Owner(*lease)), *revision)
+            }
+            Guard::Worker { orchestrator, revision } => {
+                Right::Key(layout.key(&Key::Orchestrator(orchestrator.clone())), *revision)
+            }
+            // An import's is not made outside this crate; imports guard themselves.
+            Guard::Unowned | Guard::Import => Right::Nobody(layout.queue(&plan)),
+        };
+        Self { coordinator, plan, writer, right: right.into(), session, op_id: None }
     }
 
     /// The plan that it is good for.
@@ -396,22 +411,21 @@ impl Authority {
                 Compare::Exists(record.clone()),
                 Compare::Modified(key.clone(), seen.as_ref().map(|entry| entry.modified)),
             ];
-            let txn = Transaction::when(when.into_iter().chain(self.guard_compare()))
+            let txn = Transaction::when(when)
                 .then([Op::Put(key.clone(), value.clone())])
-                .otherwise([Op::Find(record.clone()), Op::Get(key.clone()), self.guard_read()]);
-            let mut reply = self.coordinator.etcd().settle(&txn).await?;
+                .otherwise([Op::Find(record.clone()), Op::Get(key.clone())]);
+            let mut reply = self.coordinator.etcd().commit(&self.plan, self.fenced(txn)).await?;
             if reply.branch == Branch::Then {
                 return Ok(());
             }
             let (exists, present) = (reply.row().is_some(), reply.row());
-            let right = self.guard_holds(&mut reply);
             if reply.uncertain && present.as_ref().is_some_and(|entry| entry.value == value) {
                 return Ok(()); // By an earlier try whose answer got lost.
             }
             if !exists {
                 return Err(Error::TaskNotFound { plan: self.plan.clone(), task: task.clone() });
             }
-            if !right {
+            if !reply.right {
                 return Err(Error::OwnershipLost(self.plan.clone()));
             }
             seen = present;
@@ -441,11 +455,10 @@ impl Authority {
         };
         let key = self.coordinator.layout().of(&self.plan, &PlanKey::Task(seen.id.clone()));
         let unchanged = Compare::Modified(key.clone(), Some(seen.revision));
-        let when = [unchanged].into_iter().chain(self.guard_compare()).chain(requires.iter().cloned());
-        let txn = Transaction::when(when)
+        let txn = Transaction::when([unchanged].into_iter().chain(requires.iter().cloned()))
             .then([Op::Put(key.clone(), codec::encode(&next)?)])
-            .otherwise([Op::Get(key), self.guard_read()]);
-        let mut reply = match self.coordinator.etcd().commit(&self.plan, txn).await {
+            .otherwise([Op::Get(key)]);
+        let mut reply = match self.coordinator.etcd().commit(&self.plan, self.fenced(txn)).await {
             Ok(reply) => reply,
             Err(fault) if fault.not_executed => return Err(fault.into()),
             Err(fault) => {
@@ -457,8 +470,7 @@ impl Authority {
             return Ok(Outcome::Committed(TaskView { id: seen.id.clone(), revision, record: next }));
         }
         let entry = reply.row();
-        let right = self.guard_holds(&mut reply);
-        self.judge(seen, &next, entry, right, reply.uncertain).await
+        self.judge(seen, &next, entry, reply.right, reply.uncertain).await
     }
 
     /// Everything about the next write but what it changes.
@@ -523,41 +535,9 @@ impl Authority {
         }))
     }
 
-    pub(crate) fn guard_compare(&self) -> Option<Compare> {
-        let layout = self.coordinator.layout();
-        match &self.writer.guard {
-            Guard::Owner { revision, .. } | Guard::Worker { revision, .. } => {
-                self.guard_key().map(|key| Compare::Created(key, Some(*revision)))
-            }
-            Guard::Unowned => Some(Compare::Empty(layout.queue(&self.plan))),
-            Guard::Import => None, // Not made outside this crate; imports guard themselves.
-        }
-    }
-
-    fn guard_key(&self) -> Option<Vec<u8>> {
-        let layout = self.coordinator.layout();
-        match &self.writer.guard {
-            Guard::Owner { lease, .. } => Some(layout.of(&self.plan, &PlanKey::Owner(*lease))),
-            Guard::Worker { orchestrator, .. } => Some(layout.key(&Key::Orchestrator(orchestrator.clone()))),
-            Guard::Unowned | Guard::Import => None,
-        }
-    }
-
-    pub(crate) fn guard_read(&self) -> Op {
-        match self.guard_key() {
-            Some(key) => Op::Find(key),
-            None => Op::Range(self.coordinator.layout().queue(&self.plan), 1),
-        }
-    }
-
-    pub(crate) fn guard_holds(&self, reply: &mut Reply) -> bool {
-        let row = reply.row();
-        match &self.writer.guard {
-            Guard::Owner { revision, .. } | Guard::Worker { revision, .. } => {
-                row.is_some_and(|entry| entry.created == *revision)
-            }
-            Guard::Unowned | Guard::Import => row.is_none(),
-        }
+    /// The transaction, if the right is still there.
+    pub(crate) fn fenced(&self, txn: Transaction) -> Fenced {
+        Fenced { right: Arc::clone(&self.right), txn }
     }
 
     pub(crate) fn ensure_live(&self) -> Result<(), Error> {

@@ -7,6 +7,7 @@ mod commit;
 mod fault;
 mod lane;
 mod lease;
+mod right;
 mod txn;
 mod watch;
 
@@ -26,6 +27,7 @@ pub(crate) use self::{
     channel::Traffic,
     fault::{Fault, FaultKind},
     lease::KeepAlive,
+    right::{Fenced, Right},
     txn::{Branch, Compare, MAX_BYTES, Op, Reply, Transaction},
     watch::{QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
 };
@@ -152,6 +154,15 @@ impl Etcd {
         Ok(reply)
     }
 
+    /// As [`Etcd::settle`], under a right.
+    pub(crate) async fn settle_fenced(&self, write: &Fenced) -> Result<Reply, Fault> {
+        let mut reply = self.settle(&write.whole()).await?;
+        if reply.branch == Branch::Otherwise {
+            reply.right = write.right.holds(reply.last_row().as_ref());
+        }
+        Ok(reply)
+    }
+
     /// Reads a range once, at `at` if given.
     pub(crate) async fn page(
         &self,
@@ -212,13 +223,13 @@ impl Etcd {
         let whole = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
         let seconds = i64::try_from(whole).unwrap_or(i64::MAX);
         let granted = self
-            .retry(|mut client| async move {
+            .retry(|client| async move {
                 let options = etcd_client::LeaseGrantOptions::new().with_id(id.to_wire());
-                match client.lease_grant(seconds, Some(options)).await.map_err(Fault::of) {
+                let mut leases = client.lease_client();
+                match leases.grant(seconds, Some(options)).await.map_err(Fault::of) {
                     Ok(answer) => Ok(answer.ttl()),
                     Err(fault) if fault.kind == FaultKind::LeaseExists => {
-                        let answer =
-                            client.lease_time_to_live(id.to_wire(), None).await.map_err(Fault::of)?;
+                        let answer = leases.time_to_live(id.to_wire(), None).await.map_err(Fault::of)?;
                         // It may have expired, or been revoked, since: then it says -1 and 0.
                         if answer.ttl() > 0 { Ok(answer.granted_ttl()) } else { Err(Fault::lease_gone()) }
                     }
@@ -232,8 +243,8 @@ impl Etcd {
     /// Ends a lease; one that is gone already is fine.
     pub(crate) async fn revoke(&self, id: LeaseId) -> Result<(), Fault> {
         let revoked = self
-            .retry(|mut client| async move {
-                client.lease_revoke(id.to_wire()).await.map_err(Fault::of).map(drop)
+            .retry(|client| async move {
+                client.lease_client().revoke(id.to_wire()).await.map_err(Fault::of).map(drop)
             })
             .await;
         match revoked {
@@ -256,7 +267,7 @@ impl Etcd {
     /// only, so that nobody waits long for a server that is not there.
     pub(crate) async fn status(&self) -> Result<MemberStatus, Fault> {
         let budget = self.inner.config.connect_timeout.min(self.inner.config.operation_timeout);
-        self.repeat(budget, |mut client| async move { member_status(&mut client).await })
+        self.repeat(budget, |client| async move { member_status(&client).await })
             .await
             .map(|(status, _)| status)
     }
@@ -267,13 +278,13 @@ impl Etcd {
         for endpoint in &self.inner.config.endpoints {
             let config = Config { endpoints: vec![endpoint.clone()], ..self.inner.config.clone() };
             let lane = Lane::new(&config, false, self.inner.traffic.clone(), Arc::default());
-            let status = lane.call(|mut client| async move { member_status(&mut client).await }).await;
+            let status = lane.call(|client| async move { member_status(&client).await }).await;
             all.push((endpoint.to_string(), status));
         }
         all
     }
 
-    async fn retry<T, F>(&self, call: impl Fn(Client) -> F) -> Result<T, Fault>
+    async fn retry<T, F>(&self, call: impl Fn(Arc<Client>) -> F) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, Fault>>,
     {
@@ -282,7 +293,11 @@ impl Etcd {
 
     /// Calls until there is an answer, on one endpoint after the other, with growing delays. Says whether a try before
     /// the answered one may have been carried out too.
-    async fn repeat<T, F>(&self, budget: Duration, call: impl Fn(Client) -> F) -> Result<(T, bool), Fault>
+    async fn repeat<T, F>(
+        &self,
+        budget: Duration,
+        call: impl Fn(Arc<Client>) -> F,
+    ) -> Result<(T, bool), Fault>
     where
         F: Future<Output = Result<T, Fault>>,
     {
@@ -305,8 +320,8 @@ impl Etcd {
     }
 }
 
-async fn member_status(client: &mut Client) -> Result<MemberStatus, Fault> {
-    let status = client.status().await.map_err(Fault::of)?;
+async fn member_status(client: &Client) -> Result<MemberStatus, Fault> {
+    let status = client.maintenance_client().status().await.map_err(Fault::of)?;
     Ok(MemberStatus {
         version: status.version().to_owned(),
         db_size: status.db_size(),

@@ -142,12 +142,13 @@ async fn write(
     next: &WorktreeRecord,
 ) -> Result<WorktreeWrite, Error> {
     let key = coordinator.layout().key(&Key::Worktree(host.clone(), name.clone()));
-    let when = [Compare::Modified(key.clone(), seen.map(|seen| seen.revision))];
-    let guard = authority.and_then(Authority::guard_compare);
-    let txn = Transaction::when(when.into_iter().chain(guard))
+    let txn = Transaction::when([Compare::Modified(key.clone(), seen.map(|seen| seen.revision))])
         .then([Op::Put(key.clone(), codec::encode(next)?)])
-        .otherwise([Op::Get(key)].into_iter().chain(authority.map(Authority::guard_read)));
-    let mut reply = coordinator.etcd().settle(&txn).await?;
+        .otherwise([Op::Get(key)]);
+    let mut reply = match authority {
+        Some(authority) => coordinator.etcd().settle_fenced(&authority.fenced(txn)).await?,
+        None => coordinator.etcd().settle(&txn).await?,
+    };
     if reply.branch == Branch::Then {
         let created = seen.map_or(reply.revision, |seen| seen.created);
         return Ok(WorktreeWrite::Written(WorktreeView {
@@ -160,11 +161,10 @@ async fn write(
     }
     let present =
         reply.row().map(|entry| WorktreeView::read(host.clone(), name.clone(), &entry)).transpose()?;
-    let right = authority.is_none_or(|authority| authority.guard_holds(&mut reply));
     Ok(match present {
         // By an earlier try, whose answer got lost.
         Some(present) if present.record.op_id == next.op_id => WorktreeWrite::Written(present),
-        _ if !right => WorktreeWrite::RightGone,
+        _ if !reply.right => WorktreeWrite::RightGone,
         present => WorktreeWrite::Conflict(present.map(Box::new)),
     })
 }

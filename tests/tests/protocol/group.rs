@@ -32,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
         two_updates_of_one_task_come_in_their_order,
         a_start_and_the_end_of_what_it_needs_do_not_share_a_request,
         a_bound_on_tasks_in_progress_holds_for_starts_of_one_moment,
+        a_right_that_is_gone_refuses_what_is_written_under_it_and_nothing_else,
         who_does_not_wait_any_more_holds_up_nobody,
         who_finds_no_place_waits_for_one,
     ]
@@ -177,6 +178,32 @@ async fn a_bound_on_tasks_in_progress_holds_for_starts_of_one_moment(fixture: Fi
     audit(&fixture).await;
 }
 
+/// Of two plans' updates in one request, those of the plan that was released are told what is there now.
+async fn a_right_that_is_gone_refuses_what_is_written_under_it_and_nothing_else(fixture: Fixture) {
+    let (coordinator, session, released) = begun(&fixture, &wide(20, Policy::default())).await;
+    let other: PlanName = "other".parse().unwrap();
+    coordinator.import(&other, &wide(20, Policy::default()), |_| {}).await.unwrap();
+    let kept = owned(&session, &other).await;
+    let rights = [released.authority(), kept.authority()];
+    let views = [coordinator.plan(&plan()).await.unwrap(), coordinator.plan(&other).await.unwrap()];
+    let before = [started(&rights[0], &views[0]).await, started(&rights[1], &views[1]).await];
+    released.release().await.unwrap();
+    let all = (0..20).flat_map(|n| [(0, n), (1, n)]);
+    let outcomes = all.map(async |(plan, n): (usize, usize)| {
+        (plan, progress(&rights[plan], &before[plan][n], "late").await)
+    });
+    for (plan, outcome) in join_all(outcomes).await {
+        match outcome {
+            Outcome::Refused(Refused::RightGone) if plan == 0 => {}
+            outcome if plan == 1 => assert_eq!(committed(outcome).record.progress.as_deref(), Some("late")),
+            other => panic!("{other:?}"),
+        }
+    }
+    let present = coordinator.plan(&plan()).await.unwrap();
+    assert!(present.tasks.values().all(|task| task.record.progress.is_none()), "{present:?}");
+    audit(&fixture).await;
+}
+
 async fn who_does_not_wait_any_more_holds_up_nobody(fixture: Fixture) {
     let (coordinator, _first, owner) = begun(&fixture, &wide(60, Policy::default())).await;
     let authority = owner.authority();
@@ -220,20 +247,22 @@ fn config(endpoint: &str) -> Config {
 
 /// A limit below the usual one refuses the first requests that are too large for it, and none later.
 async fn a_server_that_allows_fewer_operations_is_learned() {
-    let etcd = Etcd::builder().argument("--max-txn-ops=24").start().await;
+    let etcd = Etcd::builder().argument("--max-txn-ops=12").start().await;
     let coordinator = Coordinator::connect(config(&etcd.endpoints()[0])).await.unwrap();
     let session = coordinator.open_session(Identity::of_process()).await.unwrap();
     let plans: [PlanName; 4] = ["a", "b", "c", "d"].map(|name| name.parse().unwrap());
     let (mut tasks, mut owners) = (Vec::new(), Vec::new());
+    let sent = || coordinator.traffic().get("Txn").copied().unwrap_or(0);
+    let mut requests = Vec::new();
     for plan in &plans {
         coordinator.import(plan, &wide(10, Policy::default()), |_| {}).await.unwrap();
         let owner = owned(&session, plan).await;
-        let started = started(&owner.authority(), &coordinator.plan(plan).await.unwrap()).await;
+        let (view, before) = (coordinator.plan(plan).await.unwrap(), sent());
+        let started = started(&owner.authority(), &view).await;
+        requests.push(sent() - before);
         tasks.extend(started.into_iter().map(|task| (owner.authority(), task)));
         owners.push(owner);
     }
-    let sent = || coordinator.traffic().get("Txn").copied().unwrap_or(0);
-    let mut requests = Vec::new();
     for round in 0..6 {
         let (text, before) = (round.to_string(), sent());
         let outcomes = join_all(tasks.iter().map(|(right, task)| progress(right, task, &text))).await;
@@ -242,8 +271,9 @@ async fn a_server_that_allows_fewer_operations_is_learned() {
         }
         requests.push(sent() - before);
     }
-    assert!(requests.iter().any(|count| *count > 20), "one request was refused: {requests:?}");
-    assert!(requests.last().unwrap() <= &8, "{requests:?}");
+    assert!(requests[0] > 10, "a request was refused, and those in it sent one by one: {requests:?}");
+    assert!(requests[1..4].iter().all(|count| *count < 10), "{requests:?}");
+    assert!(requests[4..].iter().all(|count| *count < 20), "{requests:?}");
 }
 
 async fn a_plan_that_may_not_be_written_refuses_no_other() {

@@ -6,6 +6,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
+    ops::Bound,
+    sync::Arc,
 };
 
 use planlease_core::{PlanName, keys::KeyRange};
@@ -16,13 +18,14 @@ use tokio::{
 
 use super::{
     fault::Fault,
-    txn::{Compare, MAX_BYTES, MAX_OPS, Op, Reply, Transaction},
+    right::{Fenced, Right},
+    txn::{Branch, Compare, MAX_BYTES, MAX_OPS, Op, Reply, Transaction},
 };
 
 /// A transaction that waits for its turn, with whoever waits for its reply.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) txn: Transaction,
+    pub(super) write: Fenced,
     pub(super) answer: oneshot::Sender<Result<Reply, Fault>>,
     /// When it is too late to begin.
     pub(super) deadline: Instant,
@@ -30,39 +33,78 @@ pub(super) struct Waiting {
     pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
-/// All that wait, each plan's in the order in which they came.
+/// How many have to wait for a request to go out beside those that are under way, and the fewest that one of several has.
+const ENOUGH: usize = 32;
+
+/// All that wait, each plan's in the order in which they came, and what is under way.
 #[derive(Debug)]
 pub(super) struct Queue {
     plans: BTreeMap<PlanName, VecDeque<Waiting>>,
     /// The plan whose turn it is.
     next: Option<PlanName>,
     waiting: usize,
-    /// The keys that are being written: who writes one of them as well waits until that is answered, which keeps the order.
-    under_way: BTreeSet<Vec<u8>>,
+    under_way: BTreeMap<Ticket, Sent>,
+    /// How many batches there were.
+    batches: u64,
     /// The most transactions in one request.
     limit: usize,
 }
 
+/// Stands for a batch that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket(u64);
+
+#[derive(Debug)]
+struct Sent {
+    /// The keys that are being written: who writes one of them as well waits until that is answered, which keeps the order.
+    written: BTreeSet<Vec<u8>>,
+    members: usize,
+}
+
 /// Transactions that travel in one request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Batch {
     pub(super) members: Vec<Waiting>,
+    pub(super) ticket: Ticket,
+}
+
+/// A batch that is being filled.
+#[derive(Debug, Default)]
+struct Filling {
+    members: Vec<Waiting>,
     /// The keys that it writes.
-    pub(super) written: BTreeSet<Vec<u8>>,
+    written: BTreeSet<Vec<u8>>,
+    /// The keys that it compares beside those.
     compared: BTreeSet<Vec<u8>>,
     ranges: Vec<KeyRange>,
+    /// How many of its transactions each right has.
+    rights: BTreeMap<Arc<Right>, usize>,
+    /// The most that one of them has.
+    most: usize,
     bytes: usize,
     widest: usize,
 }
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self { plans: BTreeMap::new(), next: None, waiting: 0, under_way: BTreeSet::new(), limit: MAX_OPS }
+        Self {
+            plans: BTreeMap::new(),
+            next: None,
+            waiting: 0,
+            under_way: BTreeMap::new(),
+            batches: 0,
+            limit: MAX_OPS,
+        }
     }
 
-    /// How many wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting
+    /// Whether enough wait for a request beside those that are under way.
+    pub(super) fn has_enough(&self) -> bool {
+        self.waiting >= ENOUGH
+    }
+
+    /// Whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting == 0
     }
 
     /// From now on requests have fewer transactions than one that the server found too large.
@@ -72,7 +114,10 @@ impl Queue {
 
     pub(super) fn push(&mut self, plan: &PlanName, waiting: Waiting) {
         self.waiting += 1;
-        self.plans.entry(plan.clone()).or_default().push_back(waiting);
+        match self.plans.get_mut(plan) {
+            Some(queue) => queue.push_back(waiting),
+            None => drop(self.plans.insert(plan.clone(), VecDeque::from([waiting]))),
+        }
     }
 
     /// Those who wait are told that nobody sends them.
@@ -81,10 +126,18 @@ impl Queue {
         self.waiting = 0;
     }
 
-    /// The next batch: one transaction of each plan in turn, until it is full or nothing more fits together. What it writes is
-    /// under way from then on, until [`Queue::done`]. And those whose time was up before they began.
-    pub(super) fn take(&mut self, now: Instant) -> (Batch, Vec<Waiting>) {
-        let (mut batch, mut late) = (Batch::default(), Vec::new());
+    /// How many the next batch has at most: half of all, so that the server works on one request while the answer to another
+    /// one is dealt with here.
+    fn share(&self) -> usize {
+        let sent: usize = self.under_way.values().map(|sent| sent.members).sum();
+        (self.waiting + sent).div_ceil(2).max(ENOUGH).min(self.limit)
+    }
+
+    /// The next batch: one transaction of each plan in turn, until it is full or nothing more fits together; `None` if there is nothing to
+    /// send. What it writes is under way from then on, until [`Queue::done`]. And those whose time was up before they began.
+    pub(super) fn take(&mut self, now: Instant) -> (Option<Batch>, Vec<Waiting>) {
+        let (mut batch, mut late) = (Filling::default(), Vec::new());
+        let share = self.share();
         let mut turns = self.turns();
         // Who comes after one that was passed over and writes the same key is passed over too.
         let mut blocked = BTreeSet::new();
@@ -99,13 +152,13 @@ impl Queue {
                         late.push(one);
                         continue;
                     }
-                    let busy = |key| self.under_way.contains(key) || blocked.contains(key);
-                    if one.txn.written().any(busy) || batch.conflicts(&one.txn) {
-                        blocked.extend(one.txn.written().map(<[u8]>::to_vec));
+                    let busy = |key: &[u8]| self.is_under_way(key) || blocked.contains(key);
+                    if one.write.txn.written().any(busy) || batch.conflicts(&one.write) {
+                        blocked.extend(one.write.txn.written().map(<[u8]>::to_vec));
                         passed.push_back(one);
                         continue;
                     }
-                    if !batch.has_room(&one.txn, self.limit) {
+                    if !batch.has_room(&one.write, share) {
                         queue.push_front(one);
                         self.next = Some(plan.clone());
                         break 'full;
@@ -126,8 +179,18 @@ impl Queue {
             }
         }
         self.waiting = self.plans.values().map(VecDeque::len).sum();
-        self.under_way.extend(batch.written.iter().cloned());
-        (batch, late)
+        let Filling { members, written, .. } = batch;
+        if members.is_empty() {
+            return (None, late);
+        }
+        self.batches += 1;
+        let ticket = Ticket(self.batches);
+        self.under_way.insert(ticket, Sent { written, members: members.len() });
+        (Some(Batch { members, ticket }), late)
+    }
+
+    fn is_under_way(&self, key: &[u8]) -> bool {
+        self.under_way.values().any(|sent| sent.written.contains(key))
     }
 
     /// All plans, beginning with the one whose turn it is: who waits, and who will have been passed over.
@@ -137,64 +200,137 @@ impl Queue {
         first.into_iter().chain(later).map(|(plan, queue)| (plan, queue, VecDeque::new())).collect()
     }
 
-    /// What a batch wrote is no longer under way.
-    pub(super) fn done(&mut self, written: &BTreeSet<Vec<u8>>) {
-        self.under_way.retain(|key| !written.contains(key));
+    /// A batch is no longer under way.
+    pub(super) fn done(&mut self, ticket: Ticket) {
+        self.under_way.remove(&ticket);
     }
 }
 
-impl Batch {
+impl Filling {
     /// Whether one of the two would have to see what the other one writes.
-    fn conflicts(&self, txn: &Transaction) -> bool {
+    fn conflicts(&self, write: &Fenced) -> bool {
         let known = |key: &[u8]| {
             self.written.contains(key)
                 || self.compared.contains(key)
                 || self.ranges.iter().any(|range| range.contains(key))
         };
-        txn.written().any(known)
-            || txn.when.iter().any(|compare| match compare {
+        let writes = |range: &KeyRange| {
+            let range = (Bound::Included(range.start.as_slice()), Bound::Excluded(range.end.as_slice()));
+            self.written.range::<[u8], _>(range).next().is_some()
+        };
+        let right = match &*write.right {
+            Right::Key(key, _) => self.written.contains(key),
+            Right::Nobody(range) => writes(range),
+        };
+        right
+            || write.txn.written().any(known)
+            || write.txn.when.iter().any(|compare| match compare {
                 Compare::Created(key, _) | Compare::Modified(key, _) | Compare::Exists(key) => {
                     self.written.contains(key)
                 }
                 Compare::Empty(range)
                 | Compare::NoneBefore(range, _)
-                | Compare::NoneWrittenAfter(range, _) => {
-                    self.written.range(range.start.clone()..range.end.clone()).next().is_some()
-                }
+                | Compare::NoneWrittenAfter(range, _) => writes(range),
             })
     }
 
     /// Whether etcd would take it in as well. A single one is always taken: it was checked by itself.
-    fn has_room(&self, txn: &Transaction, limit: usize) -> bool {
-        let count = self.members.len() + 1;
-        // The nested transactions and the longest list in one of them are counted together.
-        let fits = count + self.widest.max(txn.widest()) <= MAX_OPS
-            && self.bytes + Op::nested_bytes(txn) <= MAX_BYTES;
-        self.members.is_empty() || (fits && count <= limit)
+    fn has_room(&self, write: &Fenced, limit: usize) -> bool {
+        let of_right = self.rights.get(&write.right);
+        let rights = self.rights.len() + usize::from(of_right.is_none());
+        let most = self.most.max(of_right.unwrap_or(&0) + 1);
+        // etcd counts the longest list of each of the three levels: see `gather`.
+        let fits = rights + most + self.widest.max(write.txn.widest()) <= MAX_OPS
+            && self.bytes + Self::bytes(write) <= MAX_BYTES;
+        self.members.is_empty() || (fits && self.members.len() < limit)
+    }
+
+    fn bytes(write: &Fenced) -> usize {
+        Op::nested_bytes(&write.txn) + write.right.bytes()
     }
 
     fn take_in(&mut self, mut one: Waiting) {
         one.place = None; // Somebody else may wait there.
-        self.written.extend(one.txn.written().map(<[u8]>::to_vec));
-        for compare in &one.txn.when {
-            match compare {
-                Compare::Created(key, _) | Compare::Modified(key, _) | Compare::Exists(key) => {
-                    self.compared.insert(key.clone());
-                }
-                Compare::Empty(range)
-                | Compare::NoneBefore(range, _)
-                | Compare::NoneWrittenAfter(range, _) => self.ranges.push(range.clone()),
-            }
+        let Fenced { right, txn } = &one.write;
+        self.written.extend(txn.written().map(<[u8]>::to_vec));
+        let of_right = if let Some(count) = self.rights.get_mut(right) {
+            *count += 1;
+            *count
+        } else {
+            self.rights.insert(Arc::clone(right), 1);
+            self.remember(&right.compare());
+            1
+        };
+        self.most = self.most.max(of_right);
+        for compare in &txn.when {
+            self.remember(compare);
         }
-        self.bytes += Op::nested_bytes(&one.txn);
-        self.widest = self.widest.max(one.txn.widest());
+        self.bytes += Self::bytes(&one.write);
+        self.widest = self.widest.max(txn.widest());
         self.members.push(one);
     }
+
+    fn remember(&mut self, compare: &Compare) {
+        match compare {
+            Compare::Created(key, _) | Compare::Modified(key, _) | Compare::Exists(key) => {
+                if !self.written.contains(key) {
+                    self.compared.insert(key.clone());
+                }
+            }
+            Compare::Empty(range) | Compare::NoneBefore(range, _) | Compare::NoneWrittenAfter(range, _) => {
+                self.ranges.push(range.clone())
+            }
+        }
+    }
+}
+
+/// One request of all of them, on three levels: below the request a transaction for each right, which compares that it is there, and
+/// below that the transactions under it. What it is made of is lent by them, until [`give_back`]; they are in its order from then on.
+pub(super) fn gather(members: &mut [Waiting]) -> Transaction {
+    members.sort_by(|one, other| one.write.right.cmp(&other.write.right));
+    let rights = members.chunk_by_mut(|one, next| one.write.right == next.write.right);
+    Transaction::default().then(rights.map(|members| {
+        let right = members[0].write.right.compare();
+        let under_it = members.iter_mut().map(|one| Op::Nested(mem::take(&mut one.write.txn)));
+        Op::Nested(Transaction::when([right]).then(under_it))
+    }))
+}
+
+/// Gives each what it lent to [`gather`].
+pub(super) fn give_back(members: &mut [Waiting], gathered: Transaction) {
+    let nested = |op| if let Op::Nested(txn) = op { txn } else { Transaction::default() };
+    let lent = gathered.then.into_iter().flat_map(|right| nested(right).then).map(nested);
+    for (one, txn) in members.iter_mut().zip(lent) {
+        one.write.txn = txn;
+    }
+}
+
+/// Answers all that [`gather`] put together, but those whose right was not there: nothing was read for them.
+pub(super) fn answer(members: Vec<Waiting>, mut reply: Reply) -> Vec<Waiting> {
+    let mut without_right = Vec::new();
+    let (mut right, mut under_it) = (None, None);
+    for one in members {
+        if right.as_ref() != Some(&one.write.right) {
+            right = Some(Arc::clone(&one.write.right));
+            under_it = reply.nested_reply();
+        }
+        match &mut under_it {
+            Some(reply) if reply.branch == Branch::Otherwise => without_right.push(one),
+            reply => {
+                let inner = reply.as_mut().and_then(Reply::nested_reply);
+                // Who does not wait any more need not be told.
+                let _ = one.answer.send(inner.ok_or_else(|| Fault::nonsense("an incomplete answer")));
+            }
+        }
+    }
+    without_right
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use planlease_core::Revision;
 
     use super::*;
 
@@ -209,12 +345,18 @@ mod tests {
     fn push(queue: &mut Queue, plan: &str, txn: Transaction, seconds: u64) -> Reader {
         let (answer, reader) = oneshot::channel();
         let deadline = Instant::now() + Duration::from_secs(seconds);
-        queue.push(&plan.parse().unwrap(), Waiting { txn, answer, deadline, place: None });
+        let right = Right::Key(plan.into(), Revision::from_wire(5).unwrap());
+        let write = Fenced { right: right.into(), txn };
+        queue.push(&plan.parse().unwrap(), Waiting { write, answer, deadline, place: None });
         reader
     }
 
+    fn take(queue: &mut Queue) -> Batch {
+        queue.take(Instant::now()).0.unwrap()
+    }
+
     fn keys(batch: &Batch) -> Vec<String> {
-        let keys = batch.members.iter().flat_map(|one| one.txn.written());
+        let keys = batch.members.iter().flat_map(|one| one.write.txn.written());
         keys.map(|key| String::from_utf8(key.to_vec()).unwrap()).collect()
     }
 
@@ -223,23 +365,26 @@ mod tests {
         let mut queue = Queue::new();
         let many: Vec<_> = (0..300).map(|n| put(&mut queue, "many", &format!("m{n}"), Vec::new())).collect();
         let few = [put(&mut queue, "few", "f0", Vec::new()), put(&mut queue, "few", "f1", Vec::new())];
-        let (batch, _) = queue.take(Instant::now());
+        let batch = take(&mut queue);
         assert_eq!(keys(&batch)[..5], ["f0", "m0", "f1", "m1", "m2"]);
-        assert_eq!(batch.members.len(), MAX_OPS - 1, "as many as etcd takes, the widest of them included");
-        let (batch, _) = queue.take(Instant::now());
+        assert_eq!(
+            batch.members.len(),
+            MAX_OPS - 1,
+            "as many as etcd takes: two rights, 125 of one of them, and the widest of those"
+        );
+        let batch = take(&mut queue);
         assert_eq!(keys(&batch)[0], "m125");
-        assert_eq!(queue.waiting(), 302 - 2 * 127);
+        assert_eq!(queue.waiting, 302 - 127 - 126);
         let again = (put(&mut queue, "few", "f2", Vec::new()), put(&mut queue, "zoo", "z0", Vec::new()));
-        let (batch, _) = queue.take(Instant::now());
-        assert_eq!(keys(&batch)[..3], ["m252", "z0", "f2"], "it is the turn of the one that found no room");
+        let batch = take(&mut queue);
+        assert_eq!(keys(&batch)[..3], ["m251", "z0", "f2"], "it is the turn of the one that found no room");
         drop((many, few, again));
     }
 
     #[tokio::test]
     async fn who_would_have_to_see_the_other_one_waits() {
         let range = || KeyRange { start: b"a".to_vec(), end: b"b".to_vec() };
-        let none_after =
-            || Compare::NoneWrittenAfter(range(), planlease_core::Revision::from_wire(7).unwrap());
+        let none_after = || Compare::NoneWrittenAfter(range(), Revision::from_wire(7).unwrap());
         for (first, second) in [
             (("a1", vec![]), ("a1", vec![])),
             (("a1", vec![]), ("a2", vec![Compare::Modified(b"a1".to_vec(), None)])),
@@ -251,14 +396,14 @@ mod tests {
             let mut queue = Queue::new();
             let readers = [put(&mut queue, "p", first.0, first.1), put(&mut queue, "q", second.0, second.1)];
             let other = put(&mut queue, "q", "c", Vec::new());
-            let (batch, _) = queue.take(Instant::now());
+            let batch = take(&mut queue);
             assert_eq!(keys(&batch), [first.0, "c"], "{}", second.0);
-            let (next, _) = queue.take(Instant::now());
+            let next = queue.take(Instant::now()).0.map_or(0, |next| next.members.len());
             // Another request comes after it, in etcd's own order; only who writes the same key waits for the answer.
-            assert_eq!(next.members.len(), usize::from(first.0 != second.0));
-            queue.done(&batch.written);
-            let (next, _) = queue.take(Instant::now());
-            assert_eq!(next.members.len(), usize::from(first.0 == second.0));
+            assert_eq!(next, usize::from(first.0 != second.0));
+            queue.done(batch.ticket);
+            let next = queue.take(Instant::now()).0.map_or(0, |next| next.members.len());
+            assert_eq!(next, usize::from(first.0 == second.0));
             drop((readers, other));
         }
     }
@@ -269,10 +414,10 @@ mod tests {
         let on_a = vec![Compare::Exists(b"a".to_vec())];
         let readers = [("a", vec![]), ("b", on_a), ("b", vec![]), ("c", vec![])]
             .map(|(key, more)| put(&mut queue, "p", key, more));
-        let (batch, _) = queue.take(Instant::now());
+        let batch = take(&mut queue);
         assert_eq!(keys(&batch), ["a", "c"], "the second `b` does not overtake the first one");
-        let (batch, _) = queue.take(Instant::now());
-        assert_eq!((keys(&batch), batch.members[0].txn.when.len()), (vec!["b".to_owned()], 2));
+        let batch = take(&mut queue);
+        assert_eq!((keys(&batch), batch.members[0].write.txn.when.len()), (vec!["b".to_owned()], 2));
         drop(readers);
     }
 
@@ -283,18 +428,18 @@ mod tests {
             Transaction::default().then([Op::Put(format!("{n}").into_bytes(), vec![0; MAX_BYTES / 3])])
         };
         let readers: Vec<_> = (0..5).map(|n| push(&mut queue, "p", large(n), 60)).collect();
-        let (batch, _) = queue.take(Instant::now());
+        let batch = take(&mut queue);
         assert_eq!(batch.members.len(), 2);
         queue.shrink(2);
-        let (batch, _) = queue.take(Instant::now());
+        let batch = take(&mut queue);
         assert_eq!(batch.members.len(), 1);
         // The widest one leaves room for fewer beside it, wherever it stands.
-        for (at, together) in [(0, MAX_OPS - 101), (40, 40)] {
+        for (at, together) in [(0, MAX_OPS - 102), (31, 31)] {
             let mut queue = Queue::new();
             let wide = (0..100).map(|n| Compare::Exists(format!("x{n}").into_bytes())).collect::<Vec<_>>();
             let more = |n: usize| if n == at { wide.clone() } else { Vec::new() };
             let readers: Vec<_> = (0..60).map(|n| put(&mut queue, "p", &format!("{n}"), more(n))).collect();
-            let (batch, _) = queue.take(Instant::now());
+            let batch = take(&mut queue);
             assert_eq!(batch.members.len(), together);
             drop(readers);
         }
@@ -309,7 +454,33 @@ mod tests {
             push(&mut queue, "p", Transaction::default().then([Op::Put(b"late".to_vec(), Vec::new())]), 0);
         let good = put(&mut queue, "p", "good", Vec::new());
         let (batch, late_ones) = queue.take(Instant::now());
-        assert_eq!((keys(&batch), late_ones.len(), queue.waiting()), (vec!["good".to_owned()], 1, 0));
+        assert_eq!((keys(&batch.unwrap()), late_ones.len(), queue.waiting), (vec!["good".to_owned()], 1, 0));
         drop((late, good));
+    }
+
+    #[tokio::test]
+    async fn a_right_is_asked_for_once_and_everyone_is_answered_for_himself() {
+        let mut queue = Queue::new();
+        let mut readers = [("p", "a"), ("q", "b"), ("p", "c"), ("q", "d")]
+            .map(|(plan, key)| put(&mut queue, plan, key, Vec::new()));
+        let mut members = take(&mut queue).members;
+        let lent: Vec<_> = members.iter().map(|one| one.write.txn.clone()).collect();
+        let request = gather(&mut members);
+        let [Op::Nested(p), Op::Nested(q)] = request.then.as_slice() else { panic!("{request:?}") };
+        let right = |plan: &str| Compare::Created(plan.into(), Revision::from_wire(5));
+        assert_eq!((&p.when[..], &q.when[..]), (&[right("p")][..], &[right("q")][..]));
+        assert_eq!((p.then.len(), q.then.len(), &p.otherwise[..]), (2, 2, &[][..]));
+        give_back(&mut members, request);
+        let again: Vec<_> = members.iter().map(|one| one.write.txn.clone()).collect();
+        assert_eq!(again, [&lent[0], &lent[2], &lent[1], &lent[3]].map(Clone::clone), "by their rights");
+        let each = vec![Reply::with(Branch::Then, Vec::new()), Reply::with(Branch::Otherwise, Vec::new())];
+        let rights = vec![Reply::with(Branch::Then, each), Reply::with(Branch::Otherwise, Vec::new())];
+        let reply = Reply::with(Branch::Then, rights);
+        let without_right = answer(members, reply);
+        let written = without_right.iter().flat_map(|one| one.write.txn.written());
+        assert_eq!(written.collect::<Vec<_>>(), [b"b", b"d"]);
+        let branches = [0, 2].map(|n: usize| readers[n].try_recv().unwrap().unwrap().branch);
+        assert_eq!(branches, [Branch::Then, Branch::Otherwise]);
+        assert!(readers[1].try_recv().is_err(), "it is still to be asked what is there");
     }
 }

@@ -5,10 +5,11 @@
 //! wait for its answer, and leave together. A further request goes out beside it as soon as enough of them wait.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use futures_util::future;
 use planlease_core::PlanName;
 use tokio::{
     sync::{Semaphore, oneshot},
@@ -17,9 +18,10 @@ use tokio::{
 
 use super::{
     Etcd,
-    batch::{Queue, Waiting},
+    batch::{self, Queue, Ticket, Waiting},
     fault::{Fault, FaultKind},
-    txn::{Op, Reply, Transaction},
+    right::Fenced,
+    txn::Reply,
 };
 
 /// How many transactions of one plan wait at most; whoever comes then waits for a place first.
@@ -27,9 +29,6 @@ const MAX_WAITING: usize = 1024;
 
 /// How many requests are under way at most.
 const MAX_FLIGHTS: usize = 4;
-
-/// How many have to wait for a request to go out beside those that are under way.
-const ENOUGH: usize = 32;
 
 /// What waits, and how much is under way.
 #[derive(Debug)]
@@ -54,40 +53,47 @@ impl Commits {
 
     fn places(&self, plan: &PlanName) -> Arc<Semaphore> {
         let mut state = self.state();
-        let places = state.places.entry(plan.clone());
-        Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(MAX_WAITING))))
+        if let Some(places) = state.places.get(plan) {
+            return Arc::clone(places);
+        }
+        let places = Arc::new(Semaphore::new(MAX_WAITING));
+        state.places.insert(plan.clone(), Arc::clone(&places));
+        places
     }
 }
 
 impl State {
     /// Whether one more request is to go out now.
     fn wants_flight(&self) -> bool {
-        let waiting = self.queue.waiting();
-        waiting > 0 && (self.flights == 0 || (self.flights < MAX_FLIGHTS && waiting >= ENOUGH))
+        !self.queue.is_empty()
+            && (self.flights == 0 || (self.flights < MAX_FLIGHTS && self.queue.has_enough()))
     }
 }
 
 impl Etcd {
-    /// As [`Etcd::settle`], together with what is written at the same moment. It waits at most the operation's time for its turn,
+    /// As [`Etcd::settle_fenced`], together with what is written at the same moment. It waits at most the operation's time for its turn,
     /// and has as much again from then on. `plan`: no plan's transactions hold up those of another one by their number.
     ///
     /// Nothing but puts and reads of single keys may be in it.
     ///
     /// # Cancel safety
     /// A dropped future leaves it unknown whether it is carried out.
-    pub(crate) async fn commit(&self, plan: &PlanName, txn: Transaction) -> Result<Reply, Fault> {
-        txn.check_limits()?;
+    pub(crate) async fn commit(&self, plan: &PlanName, write: Fenced) -> Result<Reply, Fault> {
+        write.check_limits()?;
         let patience = self.inner.config.operation_timeout;
         let deadline = Instant::now() + patience;
         let places = self.inner.commits.places(plan);
-        let place = match tokio::time::timeout(patience, places.acquire_owned()).await {
-            Ok(place) => place.ok(),
-            Err(_) => return Err(Fault::no_turn(patience)),
+        let place = match Arc::clone(&places).try_acquire_owned() {
+            Ok(place) => Some(place),
+            Err(_) => match tokio::time::timeout(patience, places.acquire_owned()).await {
+                Ok(place) => place.ok(),
+                Err(_) => return Err(Fault::no_turn(patience)),
+            },
         };
         let (answer, outcome) = oneshot::channel();
         {
             let mut state = self.inner.commits.state();
-            state.queue.push(plan, Waiting { txn, answer, deadline, place });
+            state.queue.push(plan, Waiting { write, answer, deadline, place });
             if state.wants_flight() {
                 state.flights += 1;
                 drop(state);
@@ -102,15 +108,15 @@ impl Etcd {
         reason = "it ends by itself when nothing waits; see ARCHITECTURE.md"
     )]
     fn launch(&self) {
-        tokio::spawn(Flight { etcd: self.clone(), written: BTreeSet::new(), ended: false }.run());
+        tokio::spawn(Flight { etcd: self.clone(), batch: None, ended: false }.run());
     }
 }
 
 /// One of the requests that may be under way at a time: sends batch after batch until nothing waits.
 struct Flight {
     etcd: Etcd,
-    /// What the present batch writes.
-    written: BTreeSet<Vec<u8>>,
+    /// The present batch.
+    batch: Option<Ticket>,
     ended: bool,
 }
 
@@ -127,42 +133,37 @@ impl Flight {
     fn next(&mut self) -> Option<Vec<Waiting>> {
         let (batch, late) = {
             let mut state = self.etcd.inner.commits.state();
-            state.queue.done(&self.written);
+            if let Some(ticket) = self.batch.take() {
+                state.queue.done(ticket);
+            }
             let (batch, late) = state.queue.take(Instant::now());
-            self.ended = batch.members.is_empty();
+            self.batch = batch.as_ref().map(|batch| batch.ticket);
+            self.ended = batch.is_none();
             if self.ended {
                 state.flights -= 1;
                 state.places.retain(|_, places| Arc::strong_count(places) > 1);
             }
             (batch, late)
         };
-        self.written = batch.written;
         for late in late {
             // Who does not wait any more need not be told.
             let _ = late.answer.send(Err(Fault::no_turn(self.etcd.inner.config.operation_timeout)));
         }
-        (!self.ended).then_some(batch.members)
+        batch.map(|batch| batch.members)
     }
 
     async fn send(&self, mut batch: Vec<Waiting>) {
         if let [_] = batch.as_slice() {
-            return self.send_each(batch).await;
+            return self.send_each(batch, false).await;
         }
-        let nested = batch.iter_mut().map(|one| Op::Nested(std::mem::take(&mut one.txn)));
-        let txn = Transaction::default().then(nested);
+        let txn = batch::gather(&mut batch);
         let result = self.etcd.settle(&txn).await;
-        // What was lent to the request comes back, for whoever has to go by itself.
-        for (one, op) in batch.iter_mut().zip(txn.then) {
-            if let Op::Nested(txn) = op {
-                one.txn = txn;
-            }
-        }
+        batch::give_back(&mut batch, txn);
         match result {
-            Ok(mut reply) => {
-                for one in batch {
-                    let inner = reply.nested_reply().ok_or_else(|| Fault::nonsense("an incomplete answer"));
-                    let _ = one.answer.send(inner);
-                }
+            Ok(reply) => {
+                let uncertain = reply.uncertain;
+                let without_right = batch::answer(batch, reply);
+                self.send_each(without_right, uncertain).await;
             }
             // Nothing was done, because of one of them (somebody else's plan, by etcd's permissions) or because of their number.
             Err(fault) if fault.not_executed && !fault.is_worth_repeating() => {
@@ -170,7 +171,7 @@ impl Flight {
                 if fault.kind == FaultKind::TooLarge {
                     self.etcd.inner.commits.state().queue.shrink(batch.len());
                 }
-                self.send_each(batch).await;
+                self.send_each(batch, false).await;
             }
             Err(fault) => {
                 for one in batch {
@@ -180,11 +181,17 @@ impl Flight {
         }
     }
 
-    async fn send_each(&self, batch: Vec<Waiting>) {
-        for one in batch {
-            let result = self.etcd.settle(&one.txn).await;
+    /// Each in a request of its own. `uncertain`: whether a request that had them all may have been carried out.
+    async fn send_each(&self, batch: Vec<Waiting>, uncertain: bool) {
+        let each = batch.into_iter().map(async |one| {
+            let mut result = self.etcd.settle_fenced(&one.write).await;
+            match &mut result {
+                Ok(reply) => reply.uncertain |= uncertain,
+                Err(fault) => fault.not_executed &= !uncertain,
+            }
             let _ = one.answer.send(result);
-        }
+        });
+        future::join_all(each).await;
     }
 }
 
@@ -193,7 +200,9 @@ impl Drop for Flight {
     fn drop(&mut self) {
         if !self.ended {
             let mut state = self.etcd.inner.commits.state();
-            state.queue.done(&self.written);
+            if let Some(ticket) = self.batch {
+                state.queue.done(ticket);
+            }
             state.flights -= 1;
             if state.flights == 0 {
                 state.queue.abandon();

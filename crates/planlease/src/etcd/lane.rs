@@ -51,14 +51,14 @@ pub(super) struct Lane {
 
 /// A connection that is being made, for all who wait for it: a burst of calls makes one, and whoever is polled drives
 /// it. A lock would be held by a caller that nobody polls any more, and the others would wait for ever.
-type Connecting = BoxFuture<'static, Result<Client, Fault>>;
+type Connecting = BoxFuture<'static, Result<Arc<Client>, Fault>>;
 
 struct State {
     /// Index of the endpoint in use.
     at: usize,
     /// Counts connections: an old fault must not throw away a new connection.
     connection: u64,
-    client: Option<Client>,
+    client: Option<Arc<Client>>,
     /// Dropped with the last of those who wait for it.
     connecting: Option<WeakShared<Connecting>>,
 }
@@ -74,7 +74,7 @@ impl std::fmt::Debug for State {
 
 /// A client, and how to say that its connection failed.
 pub(super) struct Connected {
-    pub(super) client: Client,
+    pub(super) client: Arc<Client>,
     pub(super) endpoint: Endpoint,
     connection: u64,
 }
@@ -118,7 +118,7 @@ impl Lane {
                 let mut state = self.state();
                 if state.connection == connection {
                     state.connection += 1;
-                    state.client = Some(client.clone());
+                    state.client = Some(Arc::clone(&client));
                 }
                 Ok(Connected { client, endpoint, connection: connection + 1 })
             }
@@ -140,7 +140,7 @@ impl Lane {
             if let Some(cluster) = cluster.get().filter(|_| connection > 0) {
                 cluster.check(&client, config.request_timeout).await?;
             }
-            Ok(client)
+            Ok(Arc::new(client))
         };
         connect.boxed().shared()
     }
@@ -167,13 +167,13 @@ impl Lane {
     }
 
     /// One request with one answer, bounded in time.
-    pub(super) async fn call<T, F>(&self, call: impl FnOnce(Client) -> F) -> Result<T, Fault>
+    pub(super) async fn call<T, F>(&self, call: impl FnOnce(Arc<Client>) -> F) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, Fault>>,
     {
         let connected = self.connected().await?;
         let timeout = self.config.request_timeout;
-        let answer = match tokio::time::timeout(timeout, call(connected.client.clone())).await {
+        let answer = match tokio::time::timeout(timeout, call(Arc::clone(&connected.client))).await {
             Ok(answer) => answer,
             Err(_) => Err(Fault::timeout(timeout)),
         };

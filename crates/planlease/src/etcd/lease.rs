@@ -25,8 +25,8 @@ impl KeepAlive {
     pub(super) async fn open(lane: &Lane, id: LeaseId) -> Result<Self, Fault> {
         let connected = lane.connected().await?;
         let timeout = lane.config().request_timeout;
-        let mut client = connected.client.clone();
-        let opened = match tokio::time::timeout(timeout, client.lease_keep_alive(id.to_wire())).await {
+        let mut client = connected.client.lease_client();
+        let opened = match tokio::time::timeout(timeout, client.keep_alive(id.to_wire())).await {
             Ok(opened) => opened.map_err(Fault::of),
             Err(_) => Err(Fault::timeout(timeout)),
         };

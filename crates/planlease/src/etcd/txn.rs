@@ -76,6 +76,8 @@ pub(crate) struct Reply {
     pub(crate) cluster_id: u64,
     /// Whether an earlier try of the same transaction was not answered, so that it may have been carried out then.
     pub(crate) uncertain: bool,
+    /// Whether the right was there under which it was to be done, if it was to be done under one.
+    pub(crate) right: bool,
     results: std::vec::IntoIter<OpResult>,
 }
 
@@ -103,13 +105,15 @@ impl Transaction {
 
     /// Refuses before sending what etcd would refuse.
     pub(super) fn check_limits(&self) -> Result<(), Fault> {
-        let ops = self.widest();
+        Self::check_size(self.widest(), self.bytes())
+    }
+
+    pub(super) fn check_size(ops: usize, bytes: usize) -> Result<(), Fault> {
         if ops > MAX_OPS {
             return Err(Fault::too_large(format!(
                 "{ops} operations in one transaction; etcd allows {MAX_OPS}"
             )));
         }
-        let bytes = self.bytes();
         if bytes > MAX_BYTES {
             return Err(Fault::too_large(format!(
                 "{bytes} bytes in one transaction; at most {MAX_BYTES} are sent"
@@ -127,7 +131,7 @@ impl Transaction {
 
     /// Roughly the size of the request.
     pub(crate) fn bytes(&self) -> usize {
-        let compares: usize = self.when.iter().map(|compare| 32 + compare.key_len()).sum();
+        let compares: usize = self.when.iter().map(Compare::bytes).sum();
         let ops: usize = self.then.iter().chain(&self.otherwise).map(Op::bytes).sum();
         compares + ops
     }
@@ -158,8 +162,9 @@ impl Transaction {
 }
 
 impl Compare {
-    fn key_len(&self) -> usize {
-        match self {
+    /// Roughly its size in a request.
+    pub(super) fn bytes(&self) -> usize {
+        32 + match self {
             Self::Created(key, _) | Self::Modified(key, _) | Self::Exists(key) => key.len(),
             Self::Empty(range) | Self::NoneBefore(range, _) | Self::NoneWrittenAfter(range, _) => {
                 range.start.len() + range.end.len()
@@ -251,7 +256,14 @@ impl Reply {
         });
         let results = results.collect::<Result<Vec<_>, Fault>>()?.into_iter();
         let branch = if wire.succeeded { Branch::Then } else { Branch::Otherwise };
-        Ok(Self { branch, revision, cluster_id, uncertain: false, results })
+        Ok(Self { branch, revision, cluster_id, uncertain: false, right: true, results })
+    }
+
+    #[cfg(test)]
+    pub(super) fn with(branch: Branch, nested: Vec<Self>) -> Self {
+        let results = nested.into_iter().map(OpResult::Nested).collect::<Vec<_>>().into_iter();
+        let revision = Revision::from_wire(9).unwrap();
+        Self { branch, revision, cluster_id: 0, uncertain: false, right: true, results }
     }
 
     /// What the next reading operation of the branch brought, and whether its range has more.
@@ -268,6 +280,14 @@ impl Reply {
     /// What the next `Get` of the branch brought.
     pub(crate) fn row(&mut self) -> Option<Entry> {
         self.rows().0.pop().map(|(_, entry)| entry)
+    }
+
+    /// What the last operation of the branch brought.
+    pub(super) fn last_row(&mut self) -> Option<Entry> {
+        match self.results.next_back() {
+            Some(OpResult::Read(mut rows, _)) => rows.pop().map(|(_, entry)| entry),
+            Some(OpResult::Written | OpResult::Nested(_)) | None => None,
+        }
     }
 
     /// The reply of the next nested transaction of the branch.

@@ -6,9 +6,13 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its terminal")]
 
 mod contention;
+mod cpu;
 mod events;
 mod large;
+mod ownership;
+mod program;
 mod report;
+mod server;
 mod site;
 mod updates;
 
@@ -28,6 +32,9 @@ pub(crate) struct Args {
     /// How often each thing is measured; medians are told, with the least and the most
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Only with so many updates in flight [default: 1, 16, 64 and 256 in turn]
+    #[arg(long, value_name = "N")]
+    in_flight: Option<usize>,
     /// Where servers have their data [default: the folder for temporary files]; say where a real disk is
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
@@ -37,6 +44,9 @@ pub(crate) struct Args {
     /// That of the process which found the program
     #[arg(long, hide = true)]
     prepared: bool,
+    /// Runs a command and prints the most memory that it had
+    #[arg(long, hide = true, num_args = 1.., allow_hyphen_values = true)]
+    memory_of: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -47,6 +57,12 @@ enum Section {
     Events,
     /// Plans of 1,000, 3,000 and 10,000 tasks: import, status, next
     Large,
+    /// Ownership: acquire and release, from a release or a crash to the next owner
+    Ownership,
+    /// The program's usual commands as whole processes: time, memory, size
+    Program,
+    /// The local server against etcd, on the same work by the same client
+    Server,
     /// Task updates with 1, 16, 64 and 256 in flight, against etcd's own transactions
     Updates,
 }
@@ -56,18 +72,25 @@ fn main() -> ExitCode {
         return writer::run(&orders);
     }
     let args = Args::parse();
+    if !args.memory_of.is_empty() {
+        return program::memory_of(&args.memory_of);
+    }
     if !args.prepared {
         return prepare(&args);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut report = Report::default();
     runtime.block_on(async {
-        let all = [Section::Updates, Section::Contention, Section::Large, Section::Events];
+        let all =
+            [Section::Updates, Section::Ownership, Section::Contention, Section::Large, Section::Events];
         for section in all.into_iter().filter(|one| args.sections.is_empty() || args.sections.contains(one)) {
             match section {
                 Section::Contention => contention::measure(&args, &mut report).await,
                 Section::Events => events::measure(&args, &mut report).await,
                 Section::Large => large::measure(&args, &mut report).await,
+                Section::Ownership => ownership::measure(&args, &mut report).await,
+                Section::Program => program::measure(&args, &mut report).await,
+                Section::Server => server::measure(&args, &mut report).await,
                 Section::Updates => updates::measure(&args, &mut report).await,
             }
         }

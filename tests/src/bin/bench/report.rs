@@ -25,11 +25,22 @@ pub(crate) struct Figure {
 impl Figure {
     /// The least, the median, the most.
     fn spread(&self) -> (f64, f64, f64) {
-        let mut sorted = self.rounds.clone();
-        sorted.sort_by(f64::total_cmp);
-        let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
-        (at(0), at(sorted.len() / 2), at(sorted.len().saturating_sub(1)))
+        (share(&self.rounds, 0.0), share(&self.rounds, 0.5), share(&self.rounds, 1.0))
     }
+}
+
+/// What so large a share of the values does not exceed: 0.5 is the median.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an index into what is in memory"
+)]
+pub(crate) fn share(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((sorted.len() as f64 * share) as usize).or(sorted.get(last)).copied().unwrap_or(f64::NAN)
 }
 
 impl Report {
@@ -37,6 +48,27 @@ impl Report {
     pub(crate) fn add(&mut self, figure: Figure) {
         println!("{figure}");
         self.figures.push(figure);
+    }
+
+    /// What several kinds of doing the same came to, in turns: each, and how many times each other one's the last one's is.
+    pub(crate) fn compare(
+        &mut self,
+        section: &'static str,
+        on: &'static str,
+        what: &str,
+        unit: &'static str,
+        kinds: &[(&str, Vec<f64>)],
+    ) {
+        for (kind, rounds) in kinds {
+            let what = format!("{what}: {kind}");
+            self.add(Figure { section, on, what, unit, rounds: rounds.clone() });
+        }
+        let Some(((ours, rounds), others)) = kinds.split_last() else { return };
+        for (other, theirs) in others {
+            let what = format!("{what}: {ours} against {other}");
+            let rounds = rounds.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
+            self.add(Figure { section, on, what, unit: "×", rounds });
+        }
     }
 
     /// The median of a figure, for ratios.

@@ -37,7 +37,12 @@ pub(crate) async fn all() -> Vec<Site> {
 impl Site {
     /// A store that nothing is in.
     pub(crate) async fn room(&self, name: &str) -> Room {
-        Room::new(Fixture::on(Arc::clone(&self.server), format!("bench/{name}/")).await, TTL)
+        self.room_for(name, TTL).await
+    }
+
+    /// The same for sessions with that TTL.
+    pub(crate) async fn room_for(&self, name: &str, ttl: Duration) -> Room {
+        Room::new(Fixture::on(Arc::clone(&self.server), format!("bench/{name}/")).await, ttl)
     }
 }
 

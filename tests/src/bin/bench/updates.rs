@@ -13,11 +13,7 @@ use planlease_core::{
 use planlease_tests::room::{Room, acquired, plan_name, task_id};
 use tokio::time::Instant;
 
-use crate::{
-    Args,
-    report::{Figure, Report},
-    site,
-};
+use crate::{Args, cpu::Cpu, report::Report, site};
 
 /// How many updates are under way at a time.
 const IN_FLIGHT: [usize; 4] = [1, 16, 64, 256];
@@ -30,31 +26,45 @@ const ROUND: Duration = Duration::from_millis(1500);
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
     for site in site::all().await {
-        for in_flight in IN_FLIGHT {
+        for in_flight in IN_FLIGHT.into_iter().filter(|n| args.in_flight.is_none_or(|only| only == *n)) {
             let room = site.room(&format!("updates-{in_flight}")).await;
             let mut bench = Bench::new(&room, in_flight).await;
-            let [mut single, mut by_hand, mut library] = [const { Vec::new() }; 3];
+            let mut kinds = [const { Vec::new() }; 3];
             for _ in 0..args.rounds {
-                single.push(bench.raw(1).await);
-                by_hand.push(bench.raw(in_flight.min(BY_HAND)).await);
-                library.push(bench.library().await);
+                kinds[0].push(Round::of(bench.raw(1)).await);
+                kinds[1].push(Round::of(bench.raw(in_flight.min(BY_HAND))).await);
+                kinds[2].push(Round::of(bench.library()).await);
             }
-            let against =
-                |other: &[f64]| library.iter().zip(other).map(|(ours, other)| ours / other).collect();
-            let (to_single, to_hand) = (against(&single), against(&by_hand));
-            for (what, unit, rounds) in [
-                ("single transactions", "/s", single),
-                ("put together by hand", "/s", by_hand),
-                ("planlease", "/s", library),
-                ("planlease against single", "×", to_single),
-                ("planlease against by hand", "×", to_hand),
+            let names = ["single transactions", "put together by hand", "planlease"];
+            let what = format!("{in_flight} in flight");
+            for (of, unit, figure) in [
+                ("CPU here", "µs each", (|round| round.cpu.here) as fn(&Round) -> f64),
+                ("CPU of the server", "µs each", |round| round.cpu.servers),
+                ("updates", "/s", |round| round.rate),
             ] {
-                let what = format!("{in_flight} in flight: {what}");
-                report.add(Figure { section: "updates", on: site.name, what, unit, rounds });
+                let rounds = kinds.each_ref().map(|rounds| rounds.iter().map(figure).collect::<Vec<_>>());
+                let kinds: Vec<_> = names.into_iter().zip(rounds).collect();
+                report.compare("updates", site.name, &format!("{what}, {of}"), unit, &kinds);
             }
             // Everything that was acknowledged is in the history, or the audit fails.
             room.audit().await;
         }
+    }
+}
+
+/// What one kind did in one round.
+struct Round {
+    /// Updates per second.
+    rate: f64,
+    /// What one of them cost.
+    cpu: Cpu,
+}
+
+impl Round {
+    async fn of(updates: impl Future<Output = Vec<usize>>) -> Self {
+        let (began, before) = (Instant::now(), Cpu::now());
+        let count = count(updates.await);
+        Self { rate: count / began.elapsed().as_secs_f64(), cpu: Cpu::now().since(before, count) }
     }
 }
 
@@ -85,7 +95,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Each task is changed in a loop of its own.
-    async fn library(&mut self) -> f64 {
+    async fn library(&mut self) -> Vec<usize> {
         let began = Instant::now();
         let authority = &self.authority;
         let all = self.tasks.iter_mut().map(async |task| {
@@ -97,11 +107,11 @@ impl<'a> Bench<'a> {
             }
             count
         });
-        per_second(join_all(all).await, began)
+        join_all(all).await
     }
 
     /// The same by transactions of `together` updates, of keys of the same kind with values of the same size.
-    async fn raw(&self, together: usize) -> f64 {
+    async fn raw(&self, together: usize) -> Vec<usize> {
         let began = Instant::now();
         let guard = self.room.fixture.key("guard");
         let mut client = self.room.fixture.client.clone();
@@ -113,7 +123,7 @@ impl<'a> Bench<'a> {
                 (0..together).map(|n| self.room.fixture.key(&format!("raw/{flight}/{n}"))).collect();
             self.raw_loop(client.clone(), guard.clone(), created, keys, began)
         });
-        per_second(join_all(all).await, began)
+        join_all(all).await
     }
 
     async fn raw_loop(
@@ -157,6 +167,6 @@ fn committed(outcome: Outcome) -> TaskView {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn per_second(counts: Vec<usize>, began: Instant) -> f64 {
-    counts.into_iter().sum::<usize>() as f64 / began.elapsed().as_secs_f64()
+fn count(counts: Vec<usize>) -> f64 {
+    counts.into_iter().sum::<usize>() as f64
 }

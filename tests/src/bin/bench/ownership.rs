@@ -1,0 +1,209 @@
+//! Ownership: taken and given back by nobody else's leave; passed on by a release; passed on by a crash. Each against what etcd
+//! itself needs for the same.
+
+use std::time::Duration;
+
+use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp, WatchOptions};
+use futures_util::future::join_all;
+use nix::sys::signal::Signal;
+use planlease::{AcquireOptions, Coordinator};
+use planlease_core::{
+    PlanName,
+    spec::{PlanSpec, TaskSpec},
+};
+use planlease_tests::room::{Room, acquired, in_line, plan_name, task_id};
+use tokio::time::Instant;
+
+use crate::{
+    Args,
+    report::{Figure, Report},
+    site::{self, Site},
+};
+
+/// How long each round of taking and giving back lasts.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// How often a plan is passed on in a round.
+const HANDOVERS: usize = 20;
+
+/// The TTLs of sessions that crash, in seconds.
+const TTLS: [u64; 3] = [2, 5, 10];
+
+/// About as large as what planlease says of a candidate.
+const VALUE: [u8; 200] = [b'x'; 200];
+
+pub(crate) async fn measure(args: &Args, report: &mut Report) {
+    for site in site::all().await {
+        for in_flight in [1, 16] {
+            uncontended(&site, in_flight, args.rounds, report).await;
+        }
+        released(&site, args.rounds, report).await;
+        for ttl in TTLS {
+            crashed(&site, ttl, args.rounds, report).await;
+        }
+    }
+}
+
+async fn imported(coordinator: &Coordinator, plan: &PlanName) {
+    let tasks = vec![TaskSpec::new(task_id("1"), "work")];
+    let spec = PlanSpec { title: "ownership".into(), tasks, ..PlanSpec::default() };
+    coordinator.import(plan, &spec, |_| {}).await.unwrap();
+}
+
+/// Plans that nobody else wants, taken and given back.
+async fn uncontended(site: &Site, in_flight: usize, rounds: usize, report: &mut Report) {
+    let room = site.room(&format!("uncontended-{in_flight}")).await;
+    let session = room.session("owner").await;
+    let plans: Vec<_> = (0..in_flight).map(|n| plan_name(&format!("plan-{n}"))).collect();
+    for plan in &plans {
+        imported(session.coordinator(), plan).await;
+    }
+    let mut client = room.fixture.client.clone();
+    let lease = client.lease_grant(60, None).await.unwrap().id();
+    let [mut raw, mut ours] = [const { Vec::new() }; 2];
+    for _ in 0..rounds {
+        let keys = (0..in_flight).map(|n| room.fixture.key(&format!("raw/{n}")));
+        raw.push(rate(join_all(keys.map(|key| raw_pairs(client.clone(), key, lease))).await));
+        let session = &session;
+        let pairs = plans.iter().map(async |plan| {
+            let (began, mut count) = (Instant::now(), 0);
+            while began.elapsed() < ROUND {
+                acquired(session, plan).await.release().await.unwrap();
+                count += 1;
+            }
+            count
+        });
+        ours.push(rate(join_all(pairs).await));
+    }
+    let what = format!("acquire and release, {in_flight} at a time");
+    report.compare("ownership", site.name, &what, "/s", &[("two transactions", raw), ("planlease", ours)]);
+    room.audit().await;
+}
+
+/// A key on a lease, made if it is not there, and deleted as it was made.
+async fn raw_pairs(mut client: Client, key: String, lease: i64) -> usize {
+    let (began, mut count) = (Instant::now(), 0);
+    while began.elapsed() < ROUND {
+        let created = raw_create(&mut client, &key, lease).await;
+        let same = Compare::create_revision(key.clone(), CompareOp::Equal, created);
+        let delete = Txn::new().when([same]).and_then([TxnOp::delete(key.clone(), None)]);
+        assert!(client.txn(delete).await.unwrap().succeeded());
+        count += 1;
+    }
+    count
+}
+
+async fn raw_create(client: &mut Client, key: &str, lease: i64) -> i64 {
+    let absent = Compare::create_revision(key, CompareOp::Equal, 0);
+    let put = TxnOp::put(key, VALUE, Some(PutOptions::new().with_lease(lease)));
+    let answer = client.txn(Txn::new().when([absent]).and_then([put]).or_else([TxnOp::get(key, None)]));
+    let answer = answer.await.unwrap();
+    assert!(answer.succeeded());
+    answer.header().unwrap().revision()
+}
+
+/// A plan goes to who waits for it: from the moment its owner begins to release it.
+async fn released(site: &Site, rounds: usize, report: &mut Report) {
+    let room = site.room("released").await;
+    let (one, other) = (room.session("one").await, room.session("other").await);
+    let (mut owner, mut next) = (&one, &other);
+    let plan = plan_name("handover");
+    imported(one.coordinator(), &plan).await;
+    let mut client = room.fixture.client.clone();
+    let mut watcher = room.fixture.server.client().await;
+    let lease = client.lease_grant(60, None).await.unwrap().id();
+    let [mut raw, mut ours] = [const { Vec::new() }; 2];
+    for _ in 0..rounds {
+        let [mut raw_times, mut our_times] = [const { Vec::new() }; 2];
+        for n in 0..HANDOVERS {
+            let (key, theirs) =
+                (room.fixture.key(&format!("raw/{n}")), room.fixture.key(&format!("next/{n}")));
+            let created = raw_create(&mut client, &key, lease).await;
+            let mut events = watcher.watch(key.clone(), None).await.unwrap();
+            let began = Instant::now();
+            let delete = async {
+                let same = Compare::create_revision(key.clone(), CompareOp::Equal, created);
+                client.clone().txn(Txn::new().when([same]).and_then([TxnOp::delete(key.clone(), None)])).await
+            };
+            let follow = async {
+                while events.message().await.unwrap().unwrap().events().is_empty() {}
+                raw_create(&mut watcher.clone(), &theirs, lease).await;
+                began.elapsed()
+            };
+            let (deleted, took) = tokio::join!(delete, follow);
+            assert!(deleted.unwrap().succeeded());
+            raw_times.push(took.as_secs_f64() * 1000.0);
+            client.delete(theirs, None).await.unwrap();
+
+            let first = acquired(owner, &plan).await;
+            let release = async {
+                in_line(owner.coordinator(), &plan, 2).await;
+                let began = Instant::now();
+                first.release().await.unwrap();
+                began
+            };
+            let wait = async {
+                let second = next.acquire(&plan, AcquireOptions::default()).await.unwrap();
+                (Instant::now(), second)
+            };
+            let (began, (ended, second)) = tokio::join!(release, wait);
+            our_times.push((ended - began).as_secs_f64() * 1000.0);
+            second.release().await.unwrap();
+            (owner, next) = (next, owner);
+        }
+        raw.push(crate::report::share(&raw_times, 0.5));
+        ours.push(crate::report::share(&our_times, 0.5));
+    }
+    let kinds = [("delete, event, transaction", raw), ("planlease", ours)];
+    report.compare("ownership", site.name, "released, to the next owner", "ms", &kinds);
+    room.audit().await;
+}
+
+/// Owners that are killed, all at nearly the same time: from the kill until the session has expired, and until somebody else owns.
+async fn crashed(site: &Site, ttl: u64, rounds: usize, report: &mut Report) {
+    let room = site.room_for(&format!("crashed-{ttl}"), Duration::from_secs(ttl)).await;
+    let waiter = room.session("waiter").await;
+    let kills = (0..rounds).map(|n| crash(&room, &waiter, plan_name(&format!("plan-{n}"))));
+    let (expired, owned): (Vec<f64>, Vec<f64>) = join_all(kills).await.into_iter().unzip();
+    let after = owned.iter().zip(&expired).map(|(owned, expired)| owned - expired).collect();
+    for (what, rounds) in [("expiry", expired), ("next owner", owned), ("next owner after expiry", after)] {
+        let what = format!("killed, TTL {ttl} s: {what}");
+        report.add(Figure { section: "ownership", on: site.name, what, unit: "ms", rounds });
+    }
+    room.until_empty().await;
+    room.audit().await;
+}
+
+async fn crash(room: &Room, waiter: &planlease::Session, plan: PlanName) -> (f64, f64) {
+    let coordinator = waiter.coordinator();
+    imported(coordinator, &plan).await;
+    let mut owner = room.start(&["hold", plan.as_str(), "--", "sleep", "600"], &format!("{plan}.log"));
+    in_line(coordinator, &plan, 1).await;
+    let line = coordinator.layout().queue(&plan);
+    let options = WatchOptions::new().with_range(line.end);
+    let mut events = room.fixture.server.client().await.watch(line.start, Some(options)).await.unwrap();
+    let acquire = async {
+        let owned = waiter.acquire(&plan, AcquireOptions::default()).await.unwrap();
+        let at = Instant::now();
+        owned.release().await.unwrap();
+        at
+    };
+    let kill = async {
+        in_line(coordinator, &plan, 2).await;
+        let killed = Instant::now();
+        owner.signal(Signal::SIGKILL);
+        loop {
+            let message = events.message().await.unwrap().unwrap();
+            if message.events().iter().any(|event| event.event_type() == etcd_client::EventType::Delete) {
+                return (killed, Instant::now());
+            }
+        }
+    };
+    let (owned, (killed, expired)) = tokio::join!(acquire, kill);
+    ((expired - killed).as_secs_f64() * 1000.0, (owned - killed).as_secs_f64() * 1000.0)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn rate(counts: Vec<usize>) -> f64 {
+    counts.into_iter().sum::<usize>() as f64 / ROUND.as_secs_f64()
+}

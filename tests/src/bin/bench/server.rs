@@ -1,0 +1,114 @@
+//! The local server against etcd, on the same work by the same client: puts, transactions, ranges, watches.
+
+use std::time::Duration;
+
+use etcd_client::{Client, Compare, CompareOp, GetOptions, Txn, TxnOp, WatchOptions};
+use futures_util::future::join_all;
+use planlease_tests::room::Room;
+use tokio::time::Instant;
+
+use crate::{
+    Args,
+    report::{Report, share},
+    site,
+};
+
+/// How long each round lasts.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// How many keys a range reads, and how large their values are.
+const KEYS: usize = 1_000;
+const VALUE: [u8; 300] = [b'x'; 300];
+
+/// What is measured.
+const WORK: [(&str, usize, &str); 7] = [
+    ("put", 1, "/s"),
+    ("put", 64, "/s"),
+    ("conditional transaction", 1, "/s"),
+    ("conditional transaction", 64, "/s"),
+    ("range of 1,000 keys", 1, "/s"),
+    ("get", 64, "/s"),
+    ("put to event", 1, "ms"),
+];
+
+pub(crate) async fn measure(args: &Args, report: &mut Report) {
+    let mut rooms = Vec::new();
+    for site in site::all().await {
+        let room = site.room("server").await;
+        let mut client = room.fixture.client.clone();
+        for n in 0..KEYS {
+            client.put(room.fixture.key(&format!("range/{n:04}")), VALUE, None).await.unwrap();
+        }
+        rooms.push((site, room));
+    }
+    if let [(_, local), (_, etcd)] = rooms.as_slice() {
+        for (what, in_flight, unit) in WORK {
+            let [mut theirs, mut ours] = [const { Vec::new() }; 2];
+            for _ in 0..args.rounds {
+                theirs.push(run(etcd, what, in_flight).await);
+                ours.push(run(local, what, in_flight).await);
+            }
+            let what = format!("{what}, {in_flight} in flight");
+            report.compare("server", "both", &what, unit, &[("etcd", theirs), ("local server", ours)]);
+        }
+    }
+}
+
+async fn run(room: &Room, what: &str, in_flight: usize) -> f64 {
+    if what == "put to event" {
+        return watched(room).await;
+    }
+    let began = Instant::now();
+    let all = (0..in_flight).map(async |n| {
+        let mut client = room.fixture.client.clone();
+        let key = room.fixture.key(&format!("{what}/{n}"));
+        let mut seen = client.put(key.clone(), VALUE, None).await.unwrap().header().unwrap().revision();
+        let mut count = 0;
+        while began.elapsed() < ROUND {
+            match what {
+                "put" => drop(client.put(key.clone(), VALUE, None).await.unwrap()),
+                "get" => drop(client.get(key.clone(), None).await.unwrap()),
+                "conditional transaction" => seen = conditional(&mut client, &key, seen).await,
+                _ => {
+                    let below = GetOptions::new().with_prefix();
+                    let read = client.get(room.fixture.key("range/"), Some(below)).await.unwrap();
+                    assert_eq!(read.kvs().len(), KEYS);
+                }
+            }
+            count += 1;
+        }
+        f64::from(count)
+    });
+    join_all(all).await.into_iter().sum::<f64>() / began.elapsed().as_secs_f64()
+}
+
+async fn conditional(client: &mut Client, key: &str, seen: i64) -> i64 {
+    let same = Compare::mod_revision(key, CompareOp::Equal, seen);
+    let put = TxnOp::put(key, VALUE, None);
+    let txn = Txn::new().when([same]).and_then([put]).or_else([TxnOp::get(key, None)]);
+    let answer = client.txn(txn).await.unwrap();
+    assert!(answer.succeeded());
+    answer.header().unwrap().revision()
+}
+
+/// The median of what an event takes to its watcher, from before the put.
+async fn watched(room: &Room) -> f64 {
+    let key = room.fixture.key("watched/key");
+    let below = WatchOptions::new().with_prefix();
+    let mut watcher = room.fixture.server.client().await;
+    let mut events = watcher.watch(room.fixture.key("watched/"), Some(below)).await.unwrap();
+    let began = Instant::now();
+    let mut took = Vec::new();
+    while began.elapsed() < ROUND {
+        let mut client = room.fixture.client.clone();
+        let sent = Instant::now();
+        let event = async {
+            while events.message().await.unwrap().unwrap().events().is_empty() {}
+            sent.elapsed().as_secs_f64() * 1000.0
+        };
+        let (put, event) = tokio::join!(client.put(key.clone(), VALUE, None), event);
+        put.unwrap();
+        took.push(event);
+    }
+    share(&took, 0.5)
+}
