@@ -15,6 +15,7 @@ mod report;
 mod server;
 mod site;
 mod updates;
+mod watch;
 
 use std::{os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 
@@ -65,6 +66,8 @@ enum Section {
     Server,
     /// Task updates with 1, 16, 64 and 256 in flight, against etcd's own transactions
     Updates,
+    /// Changes to 1, 100, 1,000 and 10,000 subscribers in one process, against as many watches
+    Watch,
 }
 
 fn main() -> ExitCode {
@@ -81,9 +84,8 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut report = Report::default();
     runtime.block_on(async {
-        let all =
-            [Section::Updates, Section::Ownership, Section::Contention, Section::Large, Section::Events];
-        for section in all.into_iter().filter(|one| args.sections.is_empty() || args.sections.contains(one)) {
+        let all = Section::value_variants().iter();
+        for section in all.filter(|one| args.sections.is_empty() || args.sections.contains(one)) {
             match section {
                 Section::Contention => contention::measure(&args, &mut report).await,
                 Section::Events => events::measure(&args, &mut report).await,
@@ -92,6 +94,7 @@ fn main() -> ExitCode {
                 Section::Program => program::measure(&args, &mut report).await,
                 Section::Server => server::measure(&args, &mut report).await,
                 Section::Updates => updates::measure(&args, &mut report).await,
+                Section::Watch => watch::measure(&args, &mut report).await,
             }
         }
     });

@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 use crate::{
     Args,
-    report::{Figure, Report},
+    cpu::Cpu,
+    report::{Figure, Report, share},
     site::{self, Site},
 };
 
@@ -26,11 +27,17 @@ const ROUND: Duration = Duration::from_secs(1);
 /// How often a plan is passed on in a round.
 const HANDOVERS: usize = 20;
 
+/// Until who has joined a line watches it.
+const WATCHING: Duration = Duration::from_millis(10);
+
 /// The TTLs of sessions that crash, in seconds.
 const TTLS: [u64; 3] = [2, 5, 10];
 
 /// About as large as what planlease says of a candidate.
-const VALUE: [u8; 200] = [b'x'; 200];
+const VALUE: [u8; 120] = [b'x'; 120];
+
+/// The same of a term.
+const TERM: [u8; 300] = [b'x'; 300];
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
     for site in site::all().await {
@@ -60,10 +67,14 @@ async fn uncontended(site: &Site, in_flight: usize, rounds: usize, report: &mut 
     }
     let mut client = room.fixture.client.clone();
     let lease = client.lease_grant(60, None).await.unwrap().id();
-    let [mut raw, mut ours] = [const { Vec::new() }; 2];
+    let [mut raw, mut recorded, mut ours] = [const { Vec::new() }; 3];
     for _ in 0..rounds {
-        let keys = (0..in_flight).map(|n| room.fixture.key(&format!("raw/{n}")));
-        raw.push(rate(join_all(keys.map(|key| raw_pairs(client.clone(), key, lease))).await));
+        for (kind, terms) in [(&mut raw, false), (&mut recorded, true)] {
+            let keys = (0..in_flight).map(|n| room.fixture.key(&format!("raw/{n}")));
+            let before = Cpu::now();
+            let pairs = join_all(keys.map(|key| raw_pairs(client.clone(), key, lease, terms))).await;
+            kind.push((rate(&pairs), Cpu::now().since(before, count(&pairs))));
+        }
         let session = &session;
         let pairs = plans.iter().map(async |plan| {
             let (began, mut count) = (Instant::now(), 0);
@@ -73,31 +84,47 @@ async fn uncontended(site: &Site, in_flight: usize, rounds: usize, report: &mut 
             }
             count
         });
-        ours.push(rate(join_all(pairs).await));
+        let before = Cpu::now();
+        let pairs = join_all(pairs).await;
+        ours.push((rate(&pairs), Cpu::now().since(before, count(&pairs))));
     }
     let what = format!("acquire and release, {in_flight} at a time");
-    report.compare("ownership", site.name, &what, "/s", &[("two transactions", raw), ("planlease", ours)]);
+    for (of, unit, figure) in [
+        ("CPU here", "µs each", (|round| round.1.here) as fn(&(f64, Cpu)) -> f64),
+        ("CPU of the server", "µs each", |round| round.1.servers),
+        ("pairs", "/s", |round| round.0),
+    ] {
+        let kinds =
+            [("two bare transactions", &raw), ("two that record terms", &recorded), ("planlease", &ours)];
+        let kinds = kinds.map(|(kind, rounds)| (kind, rounds.iter().map(figure).collect()));
+        report.compare("ownership", site.name, &format!("{what}, {of}"), unit, &kinds);
+    }
     room.audit().await;
 }
 
-/// A key on a lease, made if it is not there, and deleted as it was made.
-async fn raw_pairs(mut client: Client, key: String, lease: i64) -> usize {
+/// A key on a lease, made if it is not there, and deleted as it was made. `terms`: with two records of each, as planlease keeps them.
+async fn raw_pairs(mut client: Client, key: String, lease: i64, terms: bool) -> usize {
     let (began, mut count) = (Instant::now(), 0);
+    let records = |count: usize| {
+        let keys = [format!("{key}/term"), format!("{key}/terms/{count}")];
+        keys.into_iter().take(if terms { 2 } else { 0 }).map(|key| TxnOp::put(key, TERM, None))
+    };
     while began.elapsed() < ROUND {
-        let created = raw_create(&mut client, &key, lease).await;
+        let created = raw_create(&mut client, &key, lease, records(count)).await;
         let same = Compare::create_revision(key.clone(), CompareOp::Equal, created);
-        let delete = Txn::new().when([same]).and_then([TxnOp::delete(key.clone(), None)]);
+        let ops = [TxnOp::delete(key.clone(), None)].into_iter().chain(records(count));
+        let delete = Txn::new().when([same]).and_then(ops.collect::<Vec<_>>());
         assert!(client.txn(delete).await.unwrap().succeeded());
         count += 1;
     }
     count
 }
 
-async fn raw_create(client: &mut Client, key: &str, lease: i64) -> i64 {
+async fn raw_create(client: &mut Client, key: &str, lease: i64, records: impl Iterator<Item = TxnOp>) -> i64 {
     let absent = Compare::create_revision(key, CompareOp::Equal, 0);
     let put = TxnOp::put(key, VALUE, Some(PutOptions::new().with_lease(lease)));
-    let answer = client.txn(Txn::new().when([absent]).and_then([put]).or_else([TxnOp::get(key, None)]));
-    let answer = answer.await.unwrap();
+    let txn = Txn::new().when([absent]).and_then([put].into_iter().chain(records).collect::<Vec<_>>());
+    let answer = client.txn(txn.or_else([TxnOp::get(key, None)])).await.unwrap();
     assert!(answer.succeeded());
     answer.header().unwrap().revision()
 }
@@ -118,8 +145,9 @@ async fn released(site: &Site, rounds: usize, report: &mut Report) {
         for n in 0..HANDOVERS {
             let (key, theirs) =
                 (room.fixture.key(&format!("raw/{n}")), room.fixture.key(&format!("next/{n}")));
-            let created = raw_create(&mut client, &key, lease).await;
+            let created = raw_create(&mut client, &key, lease, std::iter::empty()).await;
             let mut events = watcher.watch(key.clone(), None).await.unwrap();
+            tokio::time::sleep(WATCHING).await;
             let began = Instant::now();
             let delete = async {
                 let same = Compare::create_revision(key.clone(), CompareOp::Equal, created);
@@ -127,7 +155,7 @@ async fn released(site: &Site, rounds: usize, report: &mut Report) {
             };
             let follow = async {
                 while events.message().await.unwrap().unwrap().events().is_empty() {}
-                raw_create(&mut watcher.clone(), &theirs, lease).await;
+                raw_create(&mut watcher.clone(), &theirs, lease, std::iter::empty()).await;
                 began.elapsed()
             };
             let (deleted, took) = tokio::join!(delete, follow);
@@ -138,6 +166,7 @@ async fn released(site: &Site, rounds: usize, report: &mut Report) {
             let first = acquired(owner, &plan).await;
             let release = async {
                 in_line(owner.coordinator(), &plan, 2).await;
+                tokio::time::sleep(WATCHING).await;
                 let began = Instant::now();
                 first.release().await.unwrap();
                 began
@@ -151,8 +180,8 @@ async fn released(site: &Site, rounds: usize, report: &mut Report) {
             second.release().await.unwrap();
             (owner, next) = (next, owner);
         }
-        raw.push(crate::report::share(&raw_times, 0.5));
-        ours.push(crate::report::share(&our_times, 0.5));
+        raw.push(share(&raw_times, 0.5));
+        ours.push(share(&our_times, 0.5));
     }
     let kinds = [("delete, event, transaction", raw), ("planlease", ours)];
     report.compare("ownership", site.name, "released, to the next owner", "ms", &kinds);
@@ -203,7 +232,11 @@ async fn crash(room: &Room, waiter: &planlease::Session, plan: PlanName) -> (f64
     ((expired - killed).as_secs_f64() * 1000.0, (owned - killed).as_secs_f64() * 1000.0)
 }
 
+fn rate(counts: &[usize]) -> f64 {
+    count(counts) / ROUND.as_secs_f64()
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn rate(counts: Vec<usize>) -> f64 {
-    counts.into_iter().sum::<usize>() as f64 / ROUND.as_secs_f64()
+fn count(counts: &[usize]) -> f64 {
+    counts.iter().sum::<usize>() as f64
 }
