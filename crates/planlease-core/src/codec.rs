@@ -119,6 +119,16 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     })
 }
 
+/// Reads a list that will be held for long: without the room that it is given to grow, which can be as much again, and for a
+/// single entry three times as much.
+pub(crate) fn shrunk<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let mut list = Vec::deserialize(deserializer)?;
+    list.shrink_to_fit();
+    Ok(list)
+}
+
 /// The field of a stored definition that says over how many further keys its tasks are spread.
 const PARTS: &str = "parts";
 
@@ -168,6 +178,7 @@ pub fn decode_spec<'a>(
         found += 1;
         spec.tasks.extend(decode::<Vec<TaskSpec>>(part)?);
     }
+    spec.tasks.shrink_to_fit(); // As in `shrunk`.
     if found == expected {
         Ok(spec)
     } else {

@@ -108,13 +108,14 @@ pub struct Graph {
     /// In the order in which ready tasks are handed out: by priority, by phase as the plan lists them, by id. Phases that the
     /// plan calls parallel take turns.
     tasks: Vec<Node>,
-    index: BTreeMap<TaskId, usize>,
+    /// The places in `tasks`, by the ids there.
+    by_id: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
 struct Node {
     id: TaskId,
-    waits: Vec<Wait>,
+    waits: Box<[Wait]>,
 }
 
 impl Graph {
@@ -127,12 +128,13 @@ impl Graph {
         places.sort_by_cached_key(|&i| {
             (Reverse(spec.tasks[i].priority), turns.of_task(i), spec.tasks[i].id.clone())
         });
-        let mut waits: Vec<Option<Vec<Wait>>> = waits.into_iter().map(Some).collect();
+        let mut waits: Vec<Option<Box<[Wait]>>> = waits.into_iter().map(|waits| Some(waits.into())).collect();
         let node =
             |i: usize| Node { id: spec.tasks[i].id.clone(), waits: waits[i].take().unwrap_or_default() };
         let tasks: Vec<Node> = places.into_iter().map(node).collect();
-        let index = tasks.iter().enumerate().map(|(i, node)| (node.id.clone(), i)).collect();
-        Self { tasks, index }
+        let mut by_id: Vec<usize> = (0..tasks.len()).collect();
+        by_id.sort_by(|&one, &other| tasks[one].id.cmp(&tasks[other].id));
+        Self { tasks, by_id }
     }
 
     /// All tasks, in the order in which they would be handed out if nothing blocked them.
@@ -143,7 +145,8 @@ impl Graph {
     /// What a task waits for by definition; empty for an unknown task.
     #[must_use]
     pub fn waits(&self, task: &TaskId) -> &[Wait] {
-        self.index.get(task).map_or(&[], |&i| &self.tasks[i].waits)
+        let found = self.by_id.binary_search_by(|&i| self.tasks[i].id.cmp(task));
+        found.map_or(&[], |at| &self.tasks[self.by_id[at]].waits)
     }
 
     /// The tasks that may start now: pending, and all they wait for completed or skipped. In the order in which

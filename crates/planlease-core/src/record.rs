@@ -71,7 +71,7 @@ pub struct TaskRecord {
     /// Identifies the write: the proof that it happened when its answer got lost.
     pub op_id: Uuid,
     /// The last changes of status, oldest first; at most [`TRANSITIONS_KEPT`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "codec::shrunk", skip_serializing_if = "Vec::is_empty")]
     pub transitions: Vec<TransitionRecord>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]

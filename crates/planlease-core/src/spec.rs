@@ -137,7 +137,7 @@ pub struct TaskSpec {
     /// What is to be done.
     pub description: String,
     /// The tasks that must be completed or skipped before it may start.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "codec::shrunk", skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<TaskId>,
     /// Of ready tasks, those of a higher priority are handed out first.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -153,7 +153,7 @@ pub struct TaskSpec {
     pub command: Option<Vec<String>>,
     /// Where the task differs from the plan's policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<TaskPolicy>,
+    pub policy: Option<Box<TaskPolicy>>,
     /// What a newer version, or the file, said beyond that; kept as it is.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -329,7 +329,7 @@ impl PlanSpec {
     /// How this task is treated: the plan's policy with what the task says differently.
     #[must_use]
     pub fn policy_of(&self, task: &TaskSpec) -> Policy {
-        let own = task.policy.clone().unwrap_or_default();
+        let own = task.policy.as_deref().cloned().unwrap_or_default();
         Policy {
             max_retries: own.max_retries.unwrap_or(self.policy.max_retries),
             attempt_deadline_s: own.attempt_deadline_s.unwrap_or(self.policy.attempt_deadline_s),

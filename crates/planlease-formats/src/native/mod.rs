@@ -140,7 +140,7 @@ fn read_task(value: Spanned<DeValue<'_>>, draft: &mut Draft, report: &mut Report
         labels: task.labels,
         steps: task.steps,
         command: task.command.map(Spanned::into_inner),
-        policy: task.policy.map(Into::into),
+        policy: task.policy.map(|policy| Box::new(policy.into())),
         ..TaskSpec::new(id, task.description.into_inner())
     });
 }

@@ -63,7 +63,8 @@ pub fn definition(world: &World, number: usize) -> (PlanName, PlanSpec) {
         let mut task = TaskSpec::new(id.clone(), format!("task {id}"));
         task.depends_on = ids[..index].iter().filter(|_| rng.random_bool(0.3)).cloned().collect();
         if rng.random_bool(0.2) {
-            task.policy = Some(TaskPolicy { on_lost: Some(any_policy(&mut rng)), ..TaskPolicy::default() });
+            task.policy =
+                Some(Box::new(TaskPolicy { on_lost: Some(any_policy(&mut rng)), ..TaskPolicy::default() }));
         }
         task
     });

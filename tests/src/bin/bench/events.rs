@@ -25,6 +25,7 @@ use tokio::{
 
 use crate::{
     Args,
+    cost::memory_of,
     report::{Figure, Report},
     site,
 };
@@ -103,7 +104,7 @@ async fn fan_out(room: &Room, sidecar: &Process) -> Told {
     let ownership = acquired(&room.session("writer").await, &plan).await;
     let claimed = ownership.authority().claim(TASKS, &[]).await.unwrap();
     let began = Instant::now();
-    let before = memory(sidecar);
+    let before = memory_of(&sidecar.id().to_string());
     let seen = Rc::new(RefCell::new(Vec::new()));
     let mut subscribers = Vec::new();
     for _ in 0..SUBSCRIBERS {
@@ -112,7 +113,7 @@ async fn fan_out(room: &Room, sidecar: &Process) -> Told {
         subscribers.push(tokio::task::spawn_local(read(stream, began, seen)));
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let memory = (memory(sidecar) - before) / count(SUBSCRIBERS);
+    let memory = (memory_of(&sidecar.id().to_string()) - before) / count(SUBSCRIBERS);
     let watches = watches(sidecar).await;
     let (authority, mut tasks) = (ownership.authority(), claimed.tasks);
     let mut written = Vec::new();
@@ -215,13 +216,6 @@ fn number(bytes: &[u8], behind: &[u8]) -> Option<i64> {
     let digits = &bytes[find(bytes, behind)? + behind.len()..];
     let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
     std::str::from_utf8(&digits[..end]).ok()?.parse().ok()
-}
-
-/// What a process has in memory, in KiB.
-fn memory(process: &Process) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
 }
 
 /// How many watches the sidecar has asked etcd for.

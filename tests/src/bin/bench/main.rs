@@ -6,12 +6,13 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its terminal")]
 
 mod contention;
-mod cpu;
+mod cost;
 mod events;
 mod large;
 mod ownership;
 mod program;
 mod report;
+mod scale;
 mod server;
 mod site;
 mod updates;
@@ -62,6 +63,8 @@ enum Section {
     Ownership,
     /// The program's usual commands as whole processes: time, memory, size
     Program,
+    /// 100,000 tasks, 1,000 sessions with 10,000 plans, 200 owners that die at once
+    Scale,
     /// The local server against etcd, on the same work by the same client
     Server,
     /// Task updates with 1, 16, 64 and 256 in flight, against etcd's own transactions
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
                 Section::Large => large::measure(&args, &mut report).await,
                 Section::Ownership => ownership::measure(&args, &mut report).await,
                 Section::Program => program::measure(&args, &mut report).await,
+                Section::Scale => scale::measure(&args, &mut report).await,
                 Section::Server => server::measure(&args, &mut report).await,
                 Section::Updates => updates::measure(&args, &mut report).await,
                 Section::Watch => watch::measure(&args, &mut report).await,

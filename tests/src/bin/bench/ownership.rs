@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     Args,
-    cpu::Cpu,
+    cost::Cpu,
     report::{Figure, Report, share},
     site::{self, Site},
 };

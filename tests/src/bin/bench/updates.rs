@@ -13,7 +13,7 @@ use planlease_core::{
 use planlease_tests::room::{Room, acquired, plan_name, task_id};
 use tokio::time::Instant;
 
-use crate::{Args, cpu::Cpu, report::Report, site};
+use crate::{Args, cost::Cpu, report::Report, site};
 
 /// How many updates are under way at a time.
 const IN_FLIGHT: [usize; 4] = [1, 16, 64, 256];

@@ -13,7 +13,7 @@ use planlease_core::{
     transition::Change,
 };
 use planlease_tests::room::{Room, acquired, background, plan_name, task_id};
-use planlease_watcher::{Change as Told, Delivery, Filter, Watcher};
+use planlease_watcher::{Change as Told, Delivery, Filter, Subscription, Watcher};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -22,6 +22,7 @@ use tokio::{
 
 use crate::{
     Args,
+    cost::memory,
     report::{Figure, Report, share},
     site,
 };
@@ -35,13 +36,23 @@ const MOST_WATCHES: usize = 1_000;
 /// How long the writer writes in a round: one task, one update after the other.
 const ROUND: Duration = Duration::from_secs(2);
 
+/// Of the only figure that is taken once.
+const IDLE: &str = "memory of an idle subscriber";
+
 /// What the last update of a round says.
 const END: &str = "end";
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
+    let mut measured_idle = false;
     for site in site::all().await {
         let room = site.room("watch").await;
-        let writer = Writer::start(&room);
+        let writer = Writer::start(&room).await;
+        if !measured_idle {
+            measured_idle = true;
+            // Before anything else: memory that was given back once is not counted when it is taken again.
+            let rounds = vec![idle(&room).await];
+            report.add(Figure { section: "watch", on: site.name, what: IDLE.into(), unit: "KiB", rounds });
+        }
         let mut alone = f64::NAN;
         for subscribers in SUBSCRIBERS {
             let [mut raw, mut ours] = [const { Vec::new() }; 2];
@@ -73,9 +84,6 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
             }
             add("written against one subscriber", "×", written.iter().map(|rate| rate / alone).collect());
             add("lagged", "", ours.iter().map(|round| round.lagged).collect());
-            if subscribers >= 1_000 {
-                add("memory of an idle one", "KiB", ours.iter().map(|round| round.memory).collect());
-            }
         }
         drop(writer);
         room.audit().await;
@@ -92,12 +100,10 @@ struct Round {
     took: Vec<f64>,
     /// How many subscribers were given everything anew.
     lagged: f64,
-    /// KiB per idle subscriber.
-    memory: f64,
 }
 
 impl Round {
-    async fn of(writer: &Writer, subscribers: Vec<JoinHandle<Seen>>, memory: f64) -> Self {
+    async fn of(writer: &Writer, subscribers: Vec<JoinHandle<Seen>>) -> Self {
         let began = Instant::now();
         let written = writer.round().await;
         let seen = join_all(subscribers).await.into_iter().map(Result::unwrap).collect::<Vec<_>>();
@@ -107,7 +113,6 @@ impl Round {
             reached: f64::from(written) / all,
             lagged: f64::from(seen.iter().map(|seen| seen.lagged).sum::<u32>()),
             took: seen.into_iter().flat_map(|seen| seen.took).collect(),
-            memory,
         }
     }
 }
@@ -130,15 +135,36 @@ impl Seen {
     }
 }
 
+/// KiB of memory for each of many subscribers, each a task that waits.
+async fn idle(room: &Room) -> f64 {
+    const MANY: u32 = 10_000;
+    let watcher = Watcher::start(room.coordinator().await);
+    drop(subscribe(&watcher).await);
+    let (before, mut tasks) = (memory(), Vec::new());
+    for _ in 0..MANY {
+        let mut subscription = subscribe(&watcher).await;
+        tasks.push(background(async move { subscription.next().await }));
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let each = (memory() - before) / f64::from(MANY);
+    tasks.iter().for_each(JoinHandle::abort);
+    watcher.close().await.unwrap();
+    each
+}
+
+/// A subscription that has been given what there is.
+async fn subscribe(watcher: &Watcher) -> Subscription {
+    let mut subscription = watcher.subscribe(Filter::default(), None).await.unwrap();
+    assert!(matches!(subscription.next().await, Some(Delivery::Snapshot(..))));
+    subscription
+}
+
 /// All subscribe to one watcher. The last one takes the time.
 async fn subscriptions(room: &Room, writer: &Writer, count: usize) -> Round {
     let watcher = Watcher::start(room.coordinator().await);
-    drop(watcher.subscribe(Filter::default(), None).await.unwrap().next().await);
-    let before = memory();
     let mut subscribers = Vec::new();
     for n in 1..=count {
-        let mut subscription = watcher.subscribe(Filter::default(), None).await.unwrap();
-        let _ = subscription.next().await.unwrap();
+        let mut subscription = subscribe(&watcher).await;
         subscribers.push(background(async move {
             let mut seen = Seen::default();
             loop {
@@ -163,9 +189,7 @@ async fn subscriptions(room: &Room, writer: &Writer, count: usize) -> Round {
             }
         }));
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let memory = (memory() - before) / f64::from(u32::try_from(count).unwrap());
-    let round = Round::of(writer, subscribers, memory).await;
+    let round = Round::of(writer, subscribers).await;
     watcher.close().await.unwrap();
     round
 }
@@ -192,7 +216,7 @@ async fn watches(room: &Room, writer: &Writer, count: usize) -> Round {
             }
         }));
     }
-    Round::of(writer, subscribers, f64::NAN).await
+    Round::of(writer, subscribers).await
 }
 
 /// Milliseconds since the update was sent that says when.
@@ -207,18 +231,12 @@ fn now() -> f64 {
     Duration::from(time).as_secs_f64() * 1000.0
 }
 
-/// What this process has in memory, in KiB.
-fn memory() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
-}
-
 /// A writer on a thread of its own, which writes when it is told to; until it is dropped.
 struct Writer(mpsc::Sender<oneshot::Sender<u32>>);
 
 impl Writer {
-    fn start(room: &Room) -> Self {
+    async fn start(room: &Room) -> Self {
+        let (ready, is_ready) = oneshot::channel();
         let (orders, mut rounds) = mpsc::channel::<oneshot::Sender<u32>>(1);
         let config = room.config.clone();
         thread::spawn(move || {
@@ -234,6 +252,7 @@ impl Writer {
                 let authority = owner.authority();
                 let task = coordinator.task(&plan, &task_id("1")).await.unwrap().unwrap();
                 let mut task = update(&authority, &task, Change::Start).await;
+                let _ = ready.send(());
                 while let Some(done) = rounds.recv().await {
                     let (began, mut count) = (Instant::now(), 0);
                     while began.elapsed() < ROUND {
@@ -247,6 +266,7 @@ impl Writer {
                 session.close().await.unwrap();
             });
         });
+        is_ready.await.unwrap();
         Self(orders)
     }
 

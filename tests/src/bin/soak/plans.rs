@@ -49,7 +49,7 @@ fn task(n: usize, depends_on: Vec<TaskId>, quick: bool, random: &mut StdRng) -> 
     };
     let command = ["sh", "-c", SCRIPT, "sh", &seconds, kind].map(str::to_owned).to_vec();
     let own = TaskPolicy { on_lost: Some(on_lost(random)), ..TaskPolicy::default() };
-    let policy = random.random_bool(0.3).then_some(own);
+    let policy = random.random_bool(0.3).then_some(Box::new(own));
     TaskSpec { depends_on, command: Some(command), policy, ..TaskSpec::new(id(n), "a task of the soak") }
 }
 

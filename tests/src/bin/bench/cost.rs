@@ -1,4 +1,4 @@
-//! What work costs in CPU: here, and in the servers that were started from here.
+//! What work costs in CPU and memory: here, and in what was started from here.
 
 use std::fs;
 
@@ -32,4 +32,16 @@ fn seconds(process: &str) -> f64 {
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>()
         / 100.0
+}
+
+/// What this process has in memory, in KiB.
+pub(crate) fn memory() -> f64 {
+    memory_of("self")
+}
+
+/// What a process has in memory, in KiB.
+pub(crate) fn memory_of(process: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
 }

@@ -1,0 +1,147 @@
+//! What the hot paths cost, in allocations and bytes: the same on every machine. A bound stands a tenth above what was counted when
+//! it was set; whoever needs more raises it, and says why.
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+use std::{hint::black_box, ops::RangeInclusive};
+
+use allocation_counter::measure;
+use planlease::RawSnapshot;
+use planlease_core::{
+    LeaseId, PlanName, Revision, TaskId, TermNumber, WallTime,
+    change::{Entry, KeyChange, RawChangeSet},
+    codec,
+    keys::{Key, PlanKey},
+    record::{Guard, Role, TaskRecord, Writer},
+    spec::{PlanSpec, TaskSpec},
+    transition::{self, Change, Write},
+};
+use planlease_watcher::Store;
+use uuid::Uuid;
+
+fn revision(n: i64) -> Revision {
+    Revision::from_wire(n).unwrap()
+}
+
+fn write() -> Write {
+    let guard = Guard::Owner { lease: LeaseId::from_wire(7).unwrap(), revision: revision(5) };
+    let who = "host-1/orchestrator".to_owned();
+    let writer = Writer { who, role: Role::Owner, term: Some(TermNumber(3)), guard };
+    Write { writer, attempt: None, at: WallTime(1_700_000_000_000), op_id: Uuid::from_u128(1) }
+}
+
+/// A task that has been started.
+fn record() -> TaskRecord {
+    let pending = TaskRecord::new(write().writer, Uuid::nil());
+    transition::apply(&pending, &Change::Start, &write()).unwrap()
+}
+
+fn plan() -> PlanName {
+    PlanName::new("plan").unwrap()
+}
+
+fn task(n: usize) -> TaskId {
+    TaskId::new(format!("task-{n}")).unwrap()
+}
+
+/// A plan as it was imported, of tasks that depend on nothing.
+fn fresh(tasks: usize) -> RawSnapshot {
+    let specs = (0..tasks).map(|n| TaskSpec::new(task(n), "what is to be done"));
+    stored(specs.collect(), &TaskRecord::new(write().writer, Uuid::nil()))
+}
+
+/// A plan whose tasks depend on three earlier ones each, as those of the benchmarks do, and have all been started.
+fn started(tasks: usize) -> RawSnapshot {
+    let specs = (0..tasks).map(|n| {
+        let mut on: Vec<_> = [1, 7, 1 + n / 2].into_iter().filter_map(|back| n.checked_sub(back)).collect();
+        on.sort_unstable();
+        on.dedup();
+        TaskSpec {
+            depends_on: on.into_iter().map(task).collect(),
+            ..TaskSpec::new(task(n), "what is to be done")
+        }
+    });
+    stored(specs.collect(), &record())
+}
+
+fn stored(tasks: Vec<TaskSpec>, record: &TaskRecord) -> RawSnapshot {
+    let spec = PlanSpec { title: "large".into(), tasks, ..PlanSpec::default() };
+    let entry = |value| Entry { value, modified: revision(9), created: revision(9), version: 1, lease: None };
+    let value = codec::encode(record).unwrap();
+    let tasks = spec.tasks.iter().map(|task| PlanKey::Task(task.id.clone()));
+    let mut entries: Vec<_> = tasks.map(|key| (Key::Plan(plan(), key), entry(value.clone()))).collect();
+    entries.push((Key::Plan(plan(), PlanKey::Spec), entry(serde_json::to_vec(&spec).unwrap())));
+    entries.sort_by(|one, other| one.0.cmp(&other.0));
+    RawSnapshot { revision: revision(9), entries }
+}
+
+/// Another revision of one task's record.
+fn change(n: i64) -> RawChangeSet {
+    let next = transition::apply(&record(), &Change::Progress(n.to_string()), &write()).unwrap();
+    let value = codec::encode(&next).unwrap();
+    let entry = Entry { value, modified: revision(n), created: revision(9), version: 2, lease: None };
+    let key = Key::Plan(plan(), PlanKey::Task(task(77)));
+    RawChangeSet { revision: revision(n), changes: vec![KeyChange { key, entry: Some(entry) }] }
+}
+
+/// Fails if something is counted outside of its bounds: above them it costs more than it did, below them they are worth nothing.
+fn within(what: &str, counted: u64, bounds: RangeInclusive<u64>) {
+    assert!(bounds.contains(&counted), "{what}: {counted}, not within {bounds:?}");
+}
+
+#[test]
+fn an_update_decides_and_encodes_in_few_allocations() {
+    let (record, write) = (record(), write());
+    let cost = measure(|| {
+        let next = transition::apply(&record, &Change::Progress("half".into()), &write).unwrap();
+        black_box(codec::encode(&next).unwrap());
+    });
+    within("allocations", cost.count_total, 5..=11);
+    within("bytes", cost.bytes_total, 500..=1_070);
+}
+
+#[test]
+fn a_record_is_read_in_few_allocations() {
+    let value = codec::encode(&record()).unwrap();
+    within("size", value.len() as u64, 300..=560);
+    let cost = measure(|| drop(black_box(codec::decode::<TaskRecord>(&value).unwrap())));
+    within("allocations", cost.count_total, 4..=8);
+    within("bytes", cost.bytes_total, 300..=640);
+}
+
+#[test]
+fn what_a_watcher_holds_grows_with_the_tasks_alone() {
+    for tasks in [1_000, 10_000] {
+        for (list, bytes, allocations) in
+            [(fresh(tasks), 500..=1_024, 8..=20), (started(tasks), 800..=1_340, 10..=24)]
+        {
+            let mut store = None;
+            let cost = measure(|| store = Some(Store::load(&list)));
+            within("bytes held per task", u64::try_from(cost.bytes_current).unwrap() / tasks as u64, bytes);
+            within("allocations per task", cost.count_total / tasks as u64, allocations);
+            drop(store);
+        }
+    }
+}
+
+#[test]
+fn a_change_costs_the_same_whatever_the_size_of_its_plan() {
+    for tasks in [1_000, 10_000] {
+        let mut store = Store::load(&started(tasks));
+        let before = store.snapshot().clone(); // As long as somebody reads the one before.
+        let change = change(10);
+        let cost = measure(|| drop(black_box(store.apply(&change))));
+        // A path through the tree of tasks is made anew; that of a plan ten times as large is some levels longer.
+        within("allocations", cost.count_total, 20..=48);
+        within("bytes", cost.bytes_total, 2_000..=4_950);
+        drop(before);
+    }
+}
+
+#[test]
+fn what_is_ready_is_found_without_any_allocation() {
+    let store = Store::load(&started(1_000));
+    let snapshot = store.snapshot();
+    let plan = snapshot.plan(&plan()).unwrap();
+    let cost = measure(|| assert_eq!(black_box(plan.ready().count()), 0));
+    within("allocations", cost.count_total, 0..=0);
+}
