@@ -5,7 +5,7 @@ use std::process::Command;
 use clap::Args;
 
 use crate::{
-    etcd,
+    etcd, peers,
     run::{Result, cargo, root, run},
 };
 
@@ -20,7 +20,8 @@ pub(crate) struct Options {
 pub(crate) fn bench(options: &Options) -> Result {
     let etcd = etcd::current(true)?;
     run(cargo().args(["build", "--release", "-p", "planlease-cli"]))?;
-    run(cargo().args(["build", "--release", "-p", "planlease-tests", "--bin", "bench"]))?;
+    run(cargo().args(["build", "--release", "-p", "planlease-bench"]))?;
     let mut bench = Command::new(root().join("target/release/bench"));
-    run(bench.env(etcd::VARIABLE, etcd.path).args(&options.args))
+    bench.env(etcd::VARIABLE, etcd.path).envs(peers::variables());
+    run(bench.args(&options.args))
 }

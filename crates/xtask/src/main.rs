@@ -9,6 +9,7 @@ mod bench;
 mod checks;
 mod etcd;
 mod outside;
+mod peers;
 mod run;
 mod simulation;
 mod summary;

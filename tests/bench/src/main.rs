@@ -10,6 +10,7 @@ mod cost;
 mod events;
 mod large;
 mod ownership;
+mod peers;
 mod program;
 mod report;
 mod scale;

@@ -13,7 +13,7 @@ use planlease_core::{
 use planlease_tests::room::{Room, acquired, plan_name, task_id};
 use tokio::time::Instant;
 
-use crate::{Args, cost::Cpu, report::Report, site};
+use crate::{Args, cost::Cpu, peers, report::Report, site};
 
 /// How many updates are under way at a time.
 const IN_FLIGHT: [usize; 4] = [1, 16, 64, 256];
@@ -22,15 +22,20 @@ const IN_FLIGHT: [usize; 4] = [1, 16, 64, 256];
 const BY_HAND: usize = 64;
 
 /// How long each round of each kind lasts.
-const ROUND: Duration = Duration::from_millis(1500);
+pub(crate) const ROUND: Duration = Duration::from_millis(1500);
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
+    let peers = peers::all().await;
     for site in site::all().await {
         for in_flight in IN_FLIGHT.into_iter().filter(|n| args.in_flight.is_none_or(|only| only == *n)) {
             let room = site.room(&format!("updates-{in_flight}")).await;
             let mut bench = Bench::new(&room, in_flight).await;
             let mut kinds = [const { Vec::new() }; 3];
+            let mut others: Vec<_> = peers.iter().map(|peer| (peer.name, Vec::new())).collect();
             for _ in 0..args.rounds {
+                for (peer, (_, rounds)) in peers.iter().zip(&mut others) {
+                    rounds.push(Round::of(peer.round(in_flight, &bench.value)).await.rate);
+                }
                 kinds[0].push(Round::of(bench.raw(1)).await);
                 kinds[1].push(Round::of(bench.raw(in_flight.min(BY_HAND))).await);
                 kinds[2].push(Round::of(bench.library()).await);
@@ -45,6 +50,11 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
                 let rounds = kinds.each_ref().map(|rounds| rounds.iter().map(figure).collect::<Vec<_>>());
                 let kinds: Vec<_> = names.into_iter().zip(rounds).collect();
                 report.compare("updates", site.name, &format!("{what}, {of}"), unit, &kinds);
+            }
+            let ours = kinds[2].iter().map(|round| round.rate).collect();
+            let all: Vec<_> = others.into_iter().chain([("planlease", ours)]).collect();
+            if !peers.is_empty() {
+                report.compare("updates", site.name, &format!("{what}, against peers"), "/s", &all);
             }
             // Everything that was acknowledged is in the history, or the audit fails.
             room.audit().await;
@@ -62,9 +72,9 @@ struct Round {
 
 impl Round {
     async fn of(updates: impl Future<Output = Vec<usize>>) -> Self {
-        let (began, before) = (Instant::now(), Cpu::now());
+        let before = Cpu::now();
         let count = count(updates.await);
-        Self { rate: count / began.elapsed().as_secs_f64(), cpu: Cpu::now().since(before, count) }
+        Self { rate: count / ROUND.as_secs_f64(), cpu: Cpu::now().since(before, count) }
     }
 }
 
@@ -112,16 +122,24 @@ impl<'a> Bench<'a> {
 
     /// The same by transactions of `together` updates, of keys of the same kind with values of the same size.
     async fn raw(&self, together: usize) -> Vec<usize> {
-        let began = Instant::now();
         let guard = self.room.fixture.key("guard");
         let mut client = self.room.fixture.client.clone();
         client.put(guard.clone(), "", None).await.unwrap();
         let created = client.get(guard.clone(), None).await.unwrap().kvs()[0].create_revision();
-        let flights = self.tasks.len() / together;
-        let all = (0..flights).map(|flight| {
-            let keys: Vec<_> =
-                (0..together).map(|n| self.room.fixture.key(&format!("raw/{flight}/{n}"))).collect();
-            self.raw_loop(client.clone(), guard.clone(), created, keys, began)
+        let key = |flight, n| self.room.fixture.key(&format!("raw/{flight}/{n}"));
+        let mut flights = Vec::new();
+        for flight in 0..self.tasks.len() / together {
+            let (mut keys, mut revisions) = (Vec::new(), Vec::new());
+            for n in 0..together {
+                let put = client.put(key(flight, n), self.value.clone(), None).await.unwrap();
+                keys.push(key(flight, n));
+                revisions.push(put.header().unwrap().revision());
+            }
+            flights.push((keys, revisions));
+        }
+        let began = Instant::now();
+        let all = flights.into_iter().map(|(keys, revisions)| {
+            self.raw_loop(client.clone(), guard.clone(), created, keys, revisions, began)
         });
         join_all(all).await
     }
@@ -132,13 +150,9 @@ impl<'a> Bench<'a> {
         guard: String,
         created: i64,
         keys: Vec<String>,
+        mut revisions: Vec<i64>,
         began: Instant,
     ) -> usize {
-        let mut revisions = Vec::new();
-        for key in &keys {
-            let put = client.put(key.clone(), self.value.clone(), None).await.unwrap();
-            revisions.push(put.header().unwrap().revision());
-        }
         let mut count = 0;
         while began.elapsed() < ROUND {
             let right = || Compare::create_revision(guard.clone(), CompareOp::Equal, created);

@@ -1,0 +1,68 @@
+//! Gets the servers that the benchmarks run planlease against, where they can be had. Nothing is installed: they are unpacked into
+//! `target/peers`.
+
+use std::env;
+use std::path::PathBuf;
+
+use crate::apt;
+use crate::run::{root, step};
+
+/// The suite that they come from.
+const SUITE: &str = "bookworm";
+
+/// A server of another kind.
+struct Peer {
+    name: &'static str,
+    /// Names its binary to the benchmarks.
+    variable: &'static str,
+    binary: &'static str,
+    packages: &'static [&'static str],
+    /// Where the packages put it.
+    path: &'static str,
+}
+
+const PEERS: [Peer; 2] = [
+    Peer {
+        name: "Redis",
+        variable: "PLANLEASE_BENCH_REDIS",
+        binary: "redis-server",
+        packages: &["redis-server", "redis-tools", "libjemalloc2", "liblzf1"],
+        path: "usr/bin/redis-server",
+    },
+    Peer {
+        name: "PostgreSQL",
+        variable: "PLANLEASE_BENCH_POSTGRES",
+        binary: "postgres",
+        packages: &["postgresql-15", "postgresql-client-15", "libpq5"],
+        path: "usr/lib/postgresql/15/bin/postgres",
+    },
+];
+
+/// The variables that tell the benchmarks where the servers are that are not on `PATH`. One that cannot be had is told, and left
+/// out.
+pub(crate) fn variables() -> Vec<(&'static str, PathBuf)> {
+    let on_path = |name: &str| {
+        let folders = env::var_os("PATH").unwrap_or_default();
+        env::split_paths(&folders).any(|folder| folder.join(name).is_file())
+    };
+    let missing = PEERS.iter().filter(|peer| env::var_os(peer.variable).is_none() && !on_path(peer.binary));
+    missing.filter_map(|peer| Some((peer.variable, peer.get()?))).collect()
+}
+
+impl Peer {
+    fn get(&self) -> Option<PathBuf> {
+        let folder = root().join("target/peers").join(self.binary);
+        let path = folder.join(self.path);
+        if !path.is_file() {
+            step(format_args!("downloading {} from Debian {SUITE} into {}", self.name, folder.display()));
+            let work = folder.with_extension("download");
+            let unpacked =
+                apt::mirror().and_then(|from| apt::unpack(&from, SUITE, self.packages, &work, &folder));
+            if let Err(failure) = unpacked {
+                step(format_args!("no {} here: {}", self.name, failure.message().unwrap_or_default()));
+                return None;
+            }
+        }
+        Some(path)
+    }
+}
