@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{StreamExt as _, future, stream::FuturesUnordered};
 use planlease::{
     Authority, Changes, Claimants, Error, Feed, Outcome, Ownership, PlanView, Refused, TaskView,
     clock::{Clock, sleep_until},
@@ -331,29 +331,62 @@ impl Runner {
         started
     }
 
+    /// All that there is room for at once: their starts travel together.
     async fn start_in_turn(&mut self) -> Result<(), String> {
         self.launch_unsure();
-        while let Some(task) = self.next_ready().filter(|_| self.may_start()) {
-            let Some(permit) = self.room.take() else { return Ok(()) };
-            match self.authority.start(&self.view, &task).await {
-                Ok(Outcome::Committed(started)) => self.launch(started, permit),
-                Ok(Outcome::Refused(Refused::RightGone)) => return Err(explain(&self.ownership).await),
-                Ok(Outcome::Unknown { op_id, reason }) => {
-                    self.unsure.push((task, op_id));
-                    self.wait_for_better(reason);
-                    self.reread().await?;
-                    self.launch_unsure();
-                    return Ok(());
-                }
-                Ok(outcome) => self.look_again(&outcome).await?,
-                Err(Error::SessionLost(reason)) => return Err(reason.to_string()),
-                Err(error) => {
-                    self.wait_for_better(chain(&error));
-                    return Ok(());
+        loop {
+            let some = self.take_ready();
+            if some.is_empty() {
+                return Ok(());
+            }
+            let starts = some.iter().map(|(task, _)| self.authority.start(&self.view, task));
+            let outcomes = future::join_all(starts).await;
+            let (mut lost, mut again, mut trouble) = (false, false, None);
+            for ((task, permit), outcome) in some.into_iter().zip(outcomes) {
+                match outcome {
+                    Ok(Outcome::Committed(started)) => self.launch(started, permit),
+                    Ok(Outcome::Refused(Refused::RightGone)) => lost = true,
+                    Ok(Outcome::Refused(Refused::Conflict(present) | Refused::NotAllowed(_, present))) => {
+                        self.view.take_in(*present);
+                        again = true;
+                    }
+                    Ok(Outcome::Refused(_)) => again = true,
+                    Ok(Outcome::Unknown { op_id, reason }) => {
+                        self.unsure.push((task, op_id));
+                        trouble = Some(reason);
+                        again = true;
+                    }
+                    Err(Error::SessionLost(reason)) => return Err(reason.to_string()),
+                    Err(error) => trouble = Some(chain(&error)),
                 }
             }
+            if lost {
+                return Err(explain(&self.ownership).await);
+            }
+            if again {
+                self.reread().await?;
+            }
+            if let Some(why) = trouble {
+                self.wait_for_better(why);
+                self.launch_unsure();
+                return Ok(());
+            }
         }
-        Ok(())
+    }
+
+    /// Ready tasks, each with room for it. Where the plan bounds how many are in progress, one: it has to be counted before the next
+    /// one can start.
+    fn take_ready(&mut self) -> Vec<(TaskId, OwnedSemaphorePermit)> {
+        let mut some = Vec::new();
+        if !self.may_start() {
+            return some;
+        }
+        let most = if self.view.spec.policy.max_in_progress > 0 { 1 } else { usize::MAX };
+        for task in self.view.ready().filter(|task| !self.busy.contains_key(*task)).take(most) {
+            let Some(permit) = self.room.take() else { break };
+            some.push((task.clone(), permit));
+        }
+        some
     }
 
     /// Launches the attempts whose start turns out to have happened.
@@ -428,13 +461,6 @@ impl Runner {
     fn not_recorded(&self, task: &TaskId, why: String) {
         let (plan, task) = (self.ownership.plan().clone(), task.clone());
         self.shared.reporter.tell(&Report::NotRecorded { plan, task, why });
-    }
-
-    async fn look_again(&mut self, outcome: &Outcome) -> Result<(), String> {
-        if let Outcome::Refused(Refused::Conflict(present) | Refused::NotAllowed(_, present)) = outcome {
-            self.view.take_in((**present).clone());
-        }
-        self.reread().await
     }
 
     /// The plan as it is now, whose definition may have been edited.

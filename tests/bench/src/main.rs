@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark fails where it stands")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its terminal")]
 
+mod charts;
 mod contention;
 mod cost;
 mod events;
@@ -44,6 +45,12 @@ pub(crate) struct Args {
     /// Writes all figures into this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Draws the charts of the documentation into this folder
+    #[arg(long, value_name = "FOLDER")]
+    charts: Option<PathBuf>,
+    /// Measures nothing: draws the charts from what an earlier run wrote with `--json`
+    #[arg(long, value_name = "FILE", requires = "charts")]
+    from: Option<PathBuf>,
     /// That of the process which found the program
     #[arg(long, hide = true)]
     prepared: bool,
@@ -82,6 +89,16 @@ fn main() -> ExitCode {
     if !args.memory_of.is_empty() {
         return program::memory_of(&args.memory_of);
     }
+    if let (Some(from), Some(folder)) = (&args.from, &args.charts) {
+        let drawn = std::fs::read(from).and_then(|run| charts::draw(&run, folder));
+        return drawn.map_or_else(
+            |error| {
+                eprintln!("cannot draw the charts of {}: {error}", from.display());
+                ExitCode::FAILURE
+            },
+            |()| ExitCode::SUCCESS,
+        );
+    }
     if !args.prepared {
         return prepare(&args);
     }
@@ -101,11 +118,15 @@ fn main() -> ExitCode {
                 Section::Updates => updates::measure(&args, &mut report).await,
                 Section::Watch => watch::measure(&args, &mut report).await,
             }
+            // After each part: what was measured is not lost if a later one fails.
+            if let Some(path) = &args.json {
+                std::fs::write(path, report.json()).unwrap();
+            }
         }
     });
     println!("\n{report}");
-    if let Some(path) = &args.json {
-        std::fs::write(path, serde_json::to_vec_pretty(&report).unwrap()).unwrap();
+    if let Some(folder) = &args.charts {
+        charts::draw(&report.json(), folder).unwrap();
     }
     if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

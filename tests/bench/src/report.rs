@@ -77,6 +77,11 @@ impl Report {
         self.figures.iter().find(same).map(|figure| figure.spread().1)
     }
 
+    /// All of it, for programs.
+    pub(crate) fn json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).unwrap()
+    }
+
     /// Something that must not be.
     pub(crate) fn violation(&mut self, text: String) {
         println!("VIOLATION: {text}");

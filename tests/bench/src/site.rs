@@ -15,6 +15,9 @@ use tokio::time::Instant;
 /// Sessions that no busy moment ends.
 const TTL: Duration = Duration::from_secs(60);
 
+/// What all rounds together write is more than etcd's default of 2 GiB.
+const QUOTA: u64 = 8 << 30;
+
 /// A server under the name by which it is told.
 pub(crate) struct Site {
     pub(crate) name: &'static str,
@@ -26,7 +29,7 @@ pub(crate) async fn all() -> Vec<Site> {
     let local = Dev::start_in(&std::env::temp_dir()).await;
     let mut sites = vec![Site { name: "local server", server: Arc::new(local.into()) }];
     if Line::Current.binary().is_some() {
-        let etcd = Etcd::builder().durable(true).start().await;
+        let etcd = Etcd::builder().durable(true).quota(QUOTA).start().await;
         sites.push(Site { name: "etcd", server: Arc::new(etcd.into()) });
     } else {
         eprintln!("no etcd here: `cargo xtask etcd` gets one");

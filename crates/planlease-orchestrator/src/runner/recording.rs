@@ -1,13 +1,14 @@
 //! Recording what came of the attempts that have ended, over lost answers and other people's writes.
 
-use planlease::{Error, Outcome, Refused, TaskView};
+use futures_util::future;
+use planlease::{Authority, Error, Outcome, Refused, TaskView};
 use planlease_core::{standing::may_be_retried, transition::Change};
 use uuid::Uuid;
 
 use super::{Runner, explain};
 use crate::{
     attempt::{self, End, chain},
-    report::Report,
+    report::{Report, Reporter},
 };
 
 /// How often a write is tried on a fresh record at once before the others get their turn.
@@ -20,13 +21,51 @@ pub(super) struct Unrecorded {
     seen: TaskView,
     output_kept: bool,
     recorded: bool,
+    /// What came of writing its end, if that is not looked at yet.
+    sent: Option<Result<Outcome, Error>>,
     /// The write whose answer got lost: it may be in the record.
     unsure: Option<Uuid>,
 }
 
 impl Unrecorded {
     pub(super) fn new(result: attempt::Result) -> Self {
-        Self { seen: result.started.clone(), result, output_kept: false, recorded: false, unsure: None }
+        Self {
+            seen: result.started.clone(),
+            result,
+            output_kept: false,
+            recorded: false,
+            sent: None,
+            unsure: None,
+        }
+    }
+
+    /// Whether its end is in its record.
+    fn is_recorded(&self) -> bool {
+        self.recorded || matches!(self.sent, Some(Ok(Outcome::Committed(_))))
+    }
+
+    /// What is to be recorded.
+    fn end(&self) -> Change {
+        match &self.result.end {
+            End::Completed => Change::Complete(None),
+            End::Failed(why) => Change::Fail(why.clone()),
+            End::Stopped => Change::Return("the orchestrator stops".to_owned()),
+        }
+    }
+
+    /// Writes the output, and then the end, unless that was tried before. To be looked at by [`Runner::record`].
+    async fn send(&mut self, authority: &Authority, reporter: &Reporter) {
+        let attempt = self.result.started.record.attempt;
+        if !std::mem::replace(&mut self.output_kept, true) && !self.result.output.trim().is_empty() {
+            let task = &self.result.started.id;
+            if let Err(error) = authority.write_findings(task, attempt, &self.result.output).await {
+                let why = format!("the output of {task} is not kept: {}", chain(&error));
+                reporter.tell(&Report::Trouble(why));
+            }
+        }
+        if !self.recorded && self.sent.is_none() && self.unsure.is_none() {
+            self.sent = Some(authority.update(&self.seen, Some(attempt), &self.end()).await);
+        }
     }
 }
 
@@ -46,9 +85,13 @@ enum Written {
 }
 
 impl Runner {
-    /// Records what came of the attempts that have ended, one after the other, until etcd gets into trouble. `Err` if the
-    /// ownership is lost.
+    /// Records what came of the attempts that have ended, until etcd gets into trouble. What is to be written about them travels
+    /// together; what came of that is looked at one by one. `Err` if the ownership is lost.
     pub(super) async fn record_ended(&mut self) -> Result<(), String> {
+        let (authority, reporter) = (&self.authority, &self.shared.reporter);
+        future::join_all(self.ended.iter_mut().map(|ended| ended.send(authority, reporter))).await;
+        // If the right went away in between, what was recorded before is told first.
+        self.ended.make_contiguous().sort_by_key(|ended| !ended.is_recorded());
         while let Some(mut ended) = self.ended.pop_front() {
             match self.record(&mut ended).await? {
                 Recorded::Done => self.trouble.clear(),
@@ -66,20 +109,9 @@ impl Runner {
     async fn record(&mut self, ended: &mut Unrecorded) -> Result<Recorded, String> {
         let attempt = ended.result.started.record.attempt;
         let task = ended.result.started.id.clone();
-        if !std::mem::replace(&mut ended.output_kept, true) && !ended.result.output.trim().is_empty() {
-            let written = self.authority.write_findings(&task, attempt, &ended.result.output).await;
-            if let Err(error) = written {
-                let why = format!("the output of {task} is not kept: {}", chain(&error));
-                self.shared.reporter.tell(&Report::Trouble(why));
-            }
-        }
         if !ended.recorded {
-            let change = match &ended.result.end {
-                End::Completed => Change::Complete(None),
-                End::Failed(why) => Change::Fail(why.clone()),
-                End::Stopped => Change::Return("the orchestrator stops".to_owned()),
-            };
-            match self.write(ended, attempt, &change).await? {
+            let end = ended.end();
+            match self.write(ended, attempt, &end).await? {
                 Written::Done => ended.recorded = true,
                 Written::Refused(why) => {
                     self.not_recorded(&task, why);
@@ -129,7 +161,11 @@ impl Runner {
             }
         }
         for _ in 0..MAX_CONFLICTS {
-            match self.authority.update(&ended.seen, Some(attempt), change).await {
+            let outcome = match ended.sent.take() {
+                Some(outcome) => outcome,
+                None => self.authority.update(&ended.seen, Some(attempt), change).await,
+            };
+            match outcome {
                 Ok(Outcome::Committed(task)) => {
                     self.view.take_in(task.clone());
                     ended.seen = task;
