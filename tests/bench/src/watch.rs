@@ -36,6 +36,9 @@ const MOST_WATCHES: usize = 1_000;
 /// How long the writer writes in a round: one task, one update after the other.
 const ROUND: Duration = Duration::from_secs(2);
 
+/// Until all watches are told at once what happens.
+const SETTLED: Duration = Duration::from_millis(250);
+
 /// Of the only figure that is taken once.
 const IDLE: &str = "memory of an idle subscriber";
 
@@ -104,6 +107,8 @@ struct Round {
 
 impl Round {
     async fn of(writer: &Writer, subscribers: Vec<JoinHandle<Seen>>) -> Self {
+        // A watch that begins in the past, be it by one revision, is told by etcd ten times a second until it has caught up.
+        tokio::time::sleep(SETTLED).await;
         let began = Instant::now();
         let written = writer.round().await;
         let seen = join_all(subscribers).await.into_iter().map(Result::unwrap).collect::<Vec<_>>();

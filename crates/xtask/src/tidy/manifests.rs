@@ -8,7 +8,7 @@ use super::Finding;
 ///
 /// An arrow points down in this list; nothing points up. `planlease-embedded` is missing on the right-hand
 /// side on purpose: it stands for etcd, and the coordinator must not be able to tell the difference.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("planlease-core", &[]),
     ("planlease-embedded", &[]),
     ("xtask", &[]),
@@ -28,6 +28,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("planlease-cli", &["*"]),
     ("planlease-model", &["planlease-core"]),
     ("planlease-oracle", &["planlease", "planlease-core"]),
+    ("planlease-bench", &["*"]),
     ("planlease-fuzz", &["*"]),
     ("planlease-simulation", &["*"]),
     ("planlease-tests", &["*"]),
