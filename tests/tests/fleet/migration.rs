@@ -11,7 +11,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use planlease::{Coordinator, Error};
+use planlease::{Coordinator, Error, Feed};
 use planlease_core::{
     PlanName, Revision,
     transition::{Change, TaskStatus},
@@ -305,15 +305,15 @@ async fn an_import_that_is_killed_is_completed_by_the_next_one(fixture: Fixture)
     let mut left_half = 0;
     for n in 0..5_u64 {
         let name = format!("killed-{n}");
-        let mut import = room.start(&["import", path_text(&file), "--plan", &name], "import");
-        // When the first keys are there, and up to some hundred milliseconds later.
         let plan = plan_name(&name);
-        until("the beginning of the import", SOON, async || {
-            let begun = coordinator.snapshot(&coordinator.layout().plan(&plan)).await.unwrap();
-            if begun.entries.is_empty() { Err("nothing yet") } else { Ok(()) }
-        })
-        .await;
-        tokio::time::sleep(Duration::from_millis(n * 40)).await;
+        let keys = coordinator.layout().plan(&plan);
+        let before = coordinator.snapshot(&keys).await.unwrap().revision;
+        let mut changes = coordinator.changes(keys, before.next());
+        while !matches!(changes.next().await.unwrap(), Feed::Connected) {}
+        let mut import = room.start(&["import", path_text(&file), "--plan", &name], "import");
+        // The moment that the first key is there, while a dozen transactions are still to come, and up to some of them later.
+        while !matches!(changes.next().await.unwrap(), Feed::Changes(_)) {}
+        tokio::time::sleep(Duration::from_millis(n * 4)).await;
         import.signal(Signal::SIGKILL);
         import.until_ended(SOON).await;
         match coordinator.plan(&plan).await {
