@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     Args,
-    cost::{Cpu, memory},
+    cost::Cpu,
     report::{Figure, Report},
     site,
 };
@@ -78,14 +78,13 @@ fn plan(n: u32) -> PlanName {
 async fn snapshots(room: &Room, on: &'static str, plans: u32, rounds: usize, report: &mut Report) {
     let coordinator = room.coordinator().await;
     import(&coordinator, plans, TASKS).await;
-    let [mut raw, mut ours, mut held] = [const { Vec::new() }; 3];
+    let [mut raw, mut ours] = [const { Vec::new() }; 2];
     for _ in 0..rounds {
         let began = Instant::now();
         let read = pages(room, &coordinator).await;
         raw.push(began.elapsed().as_secs_f64() * 1000.0);
         assert!(read >= (plans * TASKS) as usize);
         let coordinator = room.coordinator().await;
-        let before = memory();
         let began = Instant::now();
         let watcher = Watcher::start(coordinator);
         let mut subscription = watcher.subscribe(Filter::default(), None).await.unwrap();
@@ -95,7 +94,6 @@ async fn snapshots(room: &Room, on: &'static str, plans: u32, rounds: usize, rep
             snapshot.plans().map(|plan| plan.tasks().count()).sum::<usize>(),
             (plans * TASKS) as usize
         );
-        held.push((memory() - before) / f64::from(plans * TASKS));
         drop((snapshot, subscription));
         watcher.close().await.unwrap();
     }
@@ -106,9 +104,6 @@ async fn snapshots(room: &Room, on: &'static str, plans: u32, rounds: usize, rep
         report.add(Figure { section: "scale", on, what: format!("{what}, {of}"), unit, rounds });
     };
     add("per task", "µs", per_task);
-    // What is given back is used again: only the first round has to take it from the system.
-    held.truncate(1);
-    add("memory per task held", "KiB", held);
 }
 
 async fn pages(room: &Room, coordinator: &Coordinator) -> usize {
