@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt as _, future, stream::FuturesUnordered};
+use futures_util::{FutureExt as _, StreamExt as _, future, stream::FuturesUnordered};
 use planlease::{
     Authority, Changes, Claimants, Error, Feed, Outcome, Ownership, PlanView, Refused, TaskView,
     clock::{Clock, sleep_until},
@@ -307,10 +307,12 @@ impl Runner {
                 }
                 Ok(())
             }
-            Some((result, permit)) = self.running.next() => {
-                drop(permit);
-                self.busy.remove(&result.started.id);
-                self.ended.push_back(Unrecorded::new(result));
+            Some(first) = self.running.next() => {
+                self.end(first);
+                // Those that have ended as well are recorded together with it.
+                while let Some(Some(other)) = self.running.next().now_or_never() {
+                    self.end(other);
+                }
                 Ok(())
             }
             () = until(better) => Ok(()),
@@ -322,6 +324,12 @@ impl Runner {
             }
             feed = changes.next() => self.take_in(feed).await,
         }
+    }
+
+    /// An attempt is over; what came of it is still to be recorded.
+    fn end(&mut self, (result, _permit): (attempt::Result, OwnedSemaphorePermit)) {
+        self.busy.remove(&result.started.id);
+        self.ended.push_back(Unrecorded::new(result));
     }
 
     /// Starts ready tasks as long as there is room. `Err` if the ownership is lost.

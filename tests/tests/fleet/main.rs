@@ -24,6 +24,7 @@ mod pause;
 mod refusals;
 mod rush;
 mod spec;
+mod together;
 mod worktree;
 mod writers;
 
@@ -44,6 +45,7 @@ fn main() -> std::process::ExitCode {
         .shared(lock::cases())
         .shared(edit::cases())
         .shared(rush::cases())
+        .shared(together::cases())
         .shared(election::cases())
         .shared(pause::cases())
         .shared(writers::cases())
