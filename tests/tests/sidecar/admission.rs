@@ -8,27 +8,14 @@ use planlease_tests::{
     suite::{Case, Fixture},
     wait::{SOON, until},
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
 
-use crate::scene::{PLAN, sidecar};
+use crate::scene::{PLAN, say, sidecar};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![nothing_is_answered_to_strangers]
 }
 
 const TOKEN: &str = "a-token-of-this-test";
-
-/// What is answered to these bytes.
-async fn say(port: u16, request: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
-    String::from_utf8_lossy(&answer).into_owned()
-}
 
 async fn nothing_is_answered_to_strangers(fixture: Fixture) {
     let room = Room::new(fixture, Duration::from_secs(15));
@@ -38,13 +25,11 @@ async fn nothing_is_answered_to_strangers(fixture: Fixture) {
     let flags =
         ["--listen", "127.0.0.1:0", "--token-file", token.to_str().unwrap(), "--metrics", "127.0.0.1:0"];
     let sidecar = sidecar(&room, "one", &flags).await;
-    let port = |word: &str| {
-        let said = sidecar.process.said();
-        let line = said.lines().find(|line| line.starts_with(word))?.to_owned();
-        line.rsplit(':').next()?.parse::<u16>().ok()
-    };
     let (api, metrics) = until("two ports", SOON, async || {
-        port("serving on http").zip(port("metrics and probes")).ok_or_else(|| sidecar.process.said())
+        sidecar
+            .port("serving on http")
+            .zip(sidecar.port("metrics and probes"))
+            .ok_or_else(|| sidecar.process.said())
     })
     .await;
     let mode = std::fs::metadata(&sidecar.socket).unwrap().permissions().mode();

@@ -9,6 +9,10 @@ use planlease_tests::{
     suite::Fixture,
     wait::{SOON, until},
 };
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 /// Three tasks, the third of which waits for the first.
 pub(crate) const PLAN: &str = r#"
@@ -33,6 +37,15 @@ pub(crate) struct Sidecar {
     pub(crate) process: Process,
     pub(crate) client: Client,
     pub(crate) socket: PathBuf,
+}
+
+impl Sidecar {
+    /// The port in the first line of its log that starts so.
+    pub(crate) fn port(&self, words: &str) -> Option<u16> {
+        let said = self.process.said();
+        let line = said.lines().find(|line| line.starts_with(words))?;
+        line.rsplit(':').next()?.parse().ok()
+    }
 }
 
 /// Starts a sidecar of that name, with these flags besides, and waits until it is ready.
@@ -60,6 +73,15 @@ pub(crate) async fn scene(fixture: Fixture) -> (Room, Sidecar) {
     room.import("release", PLAN).await;
     let sidecar = sidecar(&room, "one", &[]).await;
     (room, sidecar)
+}
+
+/// What is answered to these bytes.
+pub(crate) async fn say(port: u16, request: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// The path of a task.

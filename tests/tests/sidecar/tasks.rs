@@ -1,20 +1,24 @@
 //! Updates of tasks: under conditions, by a right, once.
 
+use std::time::Duration;
+
 use http::Method;
 use planlease_tests::{
     cases,
+    room::Room,
     suite::{Case, Fixture},
     wait::{SOON, until},
 };
 use serde_json::json;
 
-use crate::scene::{scene, task};
+use crate::scene::{PLAN, say, scene, sidecar, task};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
         an_update_names_the_revision_that_it_is_about,
         an_update_that_is_asked_for_again_is_told_again,
         an_owner_executes_a_plan,
+        what_the_watcher_knows_is_not_read_again,
         a_late_result_is_refused_and_kept,
         plans_are_made_read_and_deleted,
     ]
@@ -128,6 +132,50 @@ async fn an_owner_executes_a_plan(fixture: Fixture) {
     room.audit().await;
 }
 
+async fn what_the_watcher_knows_is_not_read_again(fixture: Fixture) {
+    let room = Room::new(fixture, Duration::from_secs(15));
+    room.import("release", PLAN).await;
+    let sidecar = sidecar(&room, "one", &["--metrics", "127.0.0.1:0"]).await;
+    let (client, port) = (&sidecar.client, sidecar.port("metrics and probes").unwrap());
+    let mut owner = client.stream(Method::POST, "/v1/plans/release/ownership", &[], r#"{"id": "me"}"#).await;
+    let session = owner.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
+    owner.until("granted", SOON).await;
+    let mut tag = client.get(&task("1")).await.etag();
+    let (before, count) = (requests(port).await, 40);
+    let first = tag.clone();
+    for n in 0..count {
+        let change = match n {
+            0 => json!({ "change": "start" }),
+            n => json!({ "change": "progress", "progress": n.to_string() }),
+        };
+        tag = client.change(&task("1"), &session, &tag, &change).await.with(200).etag();
+    }
+    let asked = requests(port).await - before;
+    // A watch that is late for once makes the plan be read.
+    assert!((count..count * 3 / 2).contains(&asked), "{asked} requests for {count} updates");
+    // What was refused is decided on what is there, and changes nothing.
+    let note = json!({ "change": "progress", "progress": "stale" });
+    let stale = client.change(&task("1"), &session, &first, &note).await.with(412);
+    assert_eq!(stale.json["present"]["progress"], (count - 1).to_string());
+    let third = client.get(&task("3")).await.etag();
+    let blocked = client.change(&task("3"), &session, &third, &json!({ "change": "start" })).await.with(409);
+    assert_eq!(blocked.problem(), "blocked");
+    assert_eq!(client.get(&task("1")).await.etag(), tag);
+    room.audit().await;
+}
+
+/// How many transactions and reads have gone to etcd.
+async fn requests(port: u16) -> u64 {
+    let metrics = say(port, "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    let counts = metrics.lines().filter(|line| {
+        line.starts_with("planlease_sidecar_etcd_requests_total")
+            && (line.contains("Txn") || line.contains("Range"))
+    });
+    let counts: Vec<u64> = counts.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+    assert!(!counts.is_empty(), "{metrics}");
+    counts.into_iter().sum()
+}
+
 async fn a_late_result_is_refused_and_kept(fixture: Fixture) {
     let (room, sidecar) = scene(fixture).await;
     let client = &sidecar.client;
@@ -170,7 +218,7 @@ async fn plans_are_made_read_and_deleted(fixture: Fixture) {
     let (room, sidecar) = scene(fixture).await;
     let client = &sidecar.client;
     let toml = [("content-type", "application/toml")];
-    let text = crate::scene::PLAN;
+    let text = PLAN;
     client.ask(Method::PUT, "/v1/plans/another", &toml, text).await.with(201);
     client.ask(Method::PUT, "/v1/plans/another", &toml, text).await.with(200);
     let other = text.replace("announce", "tell");

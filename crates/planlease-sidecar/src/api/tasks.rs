@@ -1,5 +1,7 @@
 //! Tasks: read with the revision that wrote them, and updated if they are still of that revision.
 
+use std::time::Duration;
+
 use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
@@ -26,6 +28,10 @@ use crate::{
 
 /// How often an update without a precondition is decided anew because the task was changed in between.
 const TRIES: usize = 20;
+
+/// How long an update waits for the watcher to see the revision that it names, before the plan is read. It is there within a
+/// millisecond or two of the answer that told it.
+const SIGHT: Duration = Duration::from_millis(50);
 
 /// What can be in the way of reading a task.
 const READING: &[Kind] = &[Kind::NoSuchPlan, Kind::NoSuchTask];
@@ -215,7 +221,10 @@ struct Wanted {
     change: Change,
     attempt: Option<u32>,
     precondition: Match,
-    key: Option<Uuid>,
+    /// The caller's, or one of its own.
+    key: Uuid,
+    /// Whether it is the caller's, who may have asked before.
+    repeatable: bool,
 }
 
 async fn update(
@@ -226,13 +235,15 @@ async fn update(
     Json(update): Json<Update>,
 ) -> Result<Response, Problem> {
     let (change, attempt) = update.change();
+    let key = idempotency_key(&headers)?;
     let wanted = Wanted {
         plan: names.plan()?,
         task: names.task()?,
         change,
         attempt,
         precondition: if_match(&headers)?,
-        key: idempotency_key(&headers)?,
+        key: key.unwrap_or_else(Uuid::new_v4),
+        repeatable: key.is_some(),
     };
     if wanted.change == Change::Start {
         app.drain.allows_new()?;
@@ -242,6 +253,9 @@ async fn update(
 
 impl Wanted {
     async fn carry_out(self, app: &Shared, caller: &Caller) -> Result<Response, Problem> {
+        if let Some(outcome) = self.carry_out_as_watched(app, caller).await? {
+            return self.told(app, outcome);
+        }
         let mut tries = 1;
         loop {
             let view = app.coordinator.plan(&self.plan).await?;
@@ -255,10 +269,7 @@ impl Wanted {
                 let conflict = Refused::Conflict(Box::new(seen.clone()));
                 return Err(Problem::refused(&self.plan, &self.task, &self.change, &conflict));
             }
-            let mut authority = caller.authority(app, &view)?;
-            if let Some(key) = self.key {
-                authority = authority.identified(self.op_id(key, seen.revision));
-            }
+            let authority = caller.authority(app, &view)?.identified(self.op_id(seen.revision));
             let outcome = match &self.change {
                 Change::Start => authority.start(&view, &self.task).await?,
                 change => authority.update(seen, self.attempt, change).await?,
@@ -274,20 +285,39 @@ impl Wanted {
         }
     }
 
+    /// Tries it without reading the plan, on the record that the request names, if the watcher has that one. `None` if that is
+    /// not so, or if it was refused: then it has changed nothing and never will, and why is decided on what is there now.
+    async fn carry_out_as_watched(&self, app: &Shared, caller: &Caller) -> Result<Option<Outcome>, Problem> {
+        let (Match::Exactly(revision), Caller::Program(session)) = (&self.precondition, caller) else {
+            return Ok(None);
+        };
+        let Ok(watched) = app.watcher.wait_for(*revision, SIGHT).await else { return Ok(None) };
+        let Some(plan) = watched.plan(&self.plan) else { return Ok(None) };
+        let Some(seen) = plan.task(&self.task).filter(|task| task.revision == *revision) else {
+            return Ok(None);
+        };
+        let authority = session.authority(&self.plan)?.identified(self.op_id(*revision));
+        let outcome = match &self.change {
+            Change::Start => authority.start(&plan.to_view(watched.revision()), &self.task).await?,
+            change => authority.update(seen, self.attempt, change).await?,
+        };
+        Ok(Some(outcome).filter(|outcome| !matches!(outcome, Outcome::Refused(_))))
+    }
+
     /// The id of the write that this request makes of a record of that revision. It is made of all that the request is about, so
     /// that a key which is used for another one as well names another write, and none is ever in the history twice.
-    fn op_id(&self, key: Uuid, base: Revision) -> Uuid {
-        let Self { plan, task, change, .. } = self;
-        Uuid::new_v5(&key, format!("{plan}/{task}/{base}/{}", change.verb()).as_bytes())
+    fn op_id(&self, base: Revision) -> Uuid {
+        let Self { plan, task, change, key, .. } = self;
+        Uuid::new_v5(key, format!("{plan}/{task}/{base}/{}", change.verb()).as_bytes())
     }
 
     /// The record that this very update has written already.
     async fn done_before(&self, app: &Shared, seen: &TaskView) -> Result<Option<TaskView>, Problem> {
-        let Some(key) = self.key else { return Ok(None) };
         match self.precondition {
+            _ if !self.repeatable => Ok(None),
             Match::Exactly(base) if base >= seen.revision => Ok(None),
             Match::Exactly(base) => {
-                let op_id = self.op_id(key, base);
+                let op_id = self.op_id(base);
                 Ok(app.coordinator.find_update(&self.plan, &self.task, base, op_id).await?)
             }
             // Nobody knows how far to look back: only the present record is asked.
@@ -297,7 +327,7 @@ impl Wanted {
                     Err(Error::Compacted) => None,
                     Err(error) => return Err(error.into()),
                 };
-                let ours = base.is_some_and(|base| seen.record.op_id == self.op_id(key, base));
+                let ours = base.is_some_and(|base| seen.record.op_id == self.op_id(base));
                 Ok(ours.then(|| seen.clone()))
             }
         }
