@@ -1,4 +1,4 @@
-//! A client of the sidecar: one request a connection, answers read whole, streams read event by event.
+//! A client of the sidecar: one request a connection or several, answers read whole, streams read event by event.
 
 use std::{
     io::{Read as _, Write as _},
@@ -87,19 +87,25 @@ pub struct Event {
     pub data: Value,
 }
 
+/// A connection to a sidecar. Dropping it closes it.
+#[derive(Debug)]
+pub struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
 /// A stream of events. Dropping it closes the connection.
 #[derive(Debug)]
 pub struct Events {
     body: Incoming,
     read: Vec<u8>,
-    _sender: SendRequest<Full<Bytes>>,
-    connection: JoinHandle<()>,
-}
-
-impl Drop for Events {
-    fn drop(&mut self) {
-        self.connection.abort();
-    }
+    _connection: Connection,
 }
 
 impl Client {
@@ -115,20 +121,8 @@ impl Client {
     /// If no answer comes.
     pub async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let asked = format!("{method} {path}");
-        timeout(LIMIT, self.answer(method, path, headers, body))
-            .await
-            .unwrap_or_else(|_| panic!("{asked}: no answer within {LIMIT:?}"))
-    }
-
-    async fn answer(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let (sender, connection, answer) = self.send(method, path, headers, body).await;
-        let (parts, body) = answer.into_parts();
-        let bytes = body.collect().await.expect("a whole answer").to_bytes();
-        drop(sender);
-        connection.abort();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let json = serde_json::from_str(&text).unwrap_or_default();
-        Answer { status: parts.status, headers: parts.headers, json, text }
+        let answer = async { self.connect().await.ask(method, path, headers, body).await };
+        timeout(LIMIT, answer).await.unwrap_or_else(|_| panic!("{asked}: no answer within {LIMIT:?}"))
     }
 
     /// Reads.
@@ -157,23 +151,48 @@ impl Client {
     /// If the answer is none.
     pub async fn stream(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Events {
         let headers: Vec<_> = headers.iter().copied().chain([("accept", "text/event-stream")]).collect();
-        let (sender, connection, answer) = self.send(method, path, &headers, body).await;
+        let mut connection = self.connect().await;
+        let answer = connection.send(method, path, &headers, body).await;
         assert_eq!(answer.status(), 200, "{path}");
-        Events { body: answer.into_body(), read: Vec::new(), _sender: sender, connection }
+        Events { body: answer.into_body(), read: Vec::new(), _connection: connection }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the connection belongs to the answer, which aborts it")]
+    /// A connection that is kept, for one request after the other.
+    ///
+    /// # Panics
+    /// If nobody listens.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the connection belongs to what is returned, which aborts it"
+    )]
+    pub async fn connect(&self) -> Connection {
+        let stream = UnixStream::connect(&self.socket).await.expect("a sidecar");
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
+        Connection { sender, driver: tokio::spawn(async move { drop(connection.await) }) }
+    }
+}
+
+impl Connection {
+    /// Asks, with these headers and this body.
+    ///
+    /// # Panics
+    /// If no answer comes.
+    pub async fn ask(&mut self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let (parts, body) = self.send(method, path, headers, body).await.into_parts();
+        let bytes = body.collect().await.expect("a whole answer").to_bytes();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let json = serde_json::from_str(&text).unwrap_or_default();
+        Answer { status: parts.status, headers: parts.headers, json, text }
+    }
+
     async fn send(
-        &self,
+        &mut self,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
         body: &str,
-    ) -> (SendRequest<Full<Bytes>>, JoinHandle<()>, http::Response<Incoming>) {
-        let stream = UnixStream::connect(&self.socket).await.expect("a sidecar");
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
-        let connection = tokio::spawn(async move { drop(connection.await) });
+    ) -> http::Response<Incoming> {
         let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
         if headers.iter().all(|(name, _)| *name != "planlease-request") {
             request = request.header("planlease-request", "true");
@@ -182,8 +201,7 @@ impl Client {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::from(body.to_owned())).expect("a request");
-        let answer = sender.send_request(request).await.expect("an answer");
-        (sender, connection, answer)
+        self.sender.send_request(request).await.expect("an answer")
     }
 }
 

@@ -16,6 +16,7 @@ mod program;
 mod report;
 mod scale;
 mod server;
+mod sidecar;
 mod site;
 mod updates;
 mod watch;

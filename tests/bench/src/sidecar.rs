@@ -1,0 +1,92 @@
+//! A sidecar, and a program behind it that owns a plan of its own: the same updates as through the library, over HTTP.
+
+use std::path::PathBuf;
+
+use futures_util::future::join_all;
+use http::Method;
+use planlease_core::spec::{PlanSpec, TaskSpec};
+use planlease_tests::{
+    http::{Client, Connection, Events},
+    program::Process,
+    room::{Room, path_text, plan_name, task_id},
+    wait::{SOON, until},
+};
+use tokio::time::Instant;
+
+use crate::updates::ROUND;
+
+/// More than anything here asks for: the limit is not what is measured.
+const REQUESTS_PER_SECOND: &str = "1000000";
+
+/// What a program knows of a task.
+struct Task {
+    path: String,
+    tag: String,
+    connection: Connection,
+}
+
+/// See the module.
+pub(crate) struct Sidecar {
+    session: String,
+    tasks: Vec<Task>,
+    /// Keeps the right.
+    _owner: Events,
+    _process: Process,
+}
+
+impl Sidecar {
+    /// As many tasks as are in flight, all in progress.
+    pub(crate) async fn start(room: &Room, in_flight: usize) -> Self {
+        let plan = plan_name("through-sidecar");
+        let tasks = (0..in_flight).map(|n| TaskSpec::new(task_id(&n.to_string()), "work")).collect();
+        let spec = PlanSpec { title: "updates".into(), tasks, ..PlanSpec::default() };
+        room.coordinator().await.import(&plan, &spec, |_| {}).await.unwrap();
+        let socket: PathBuf = room.path("sidecar.sock");
+        let limit = ["--max-requests-per-second", REQUESTS_PER_SECOND];
+        let args: Vec<_> = ["sidecar", "--socket", path_text(&socket)].into_iter().chain(limit).collect();
+        let process = room.start(&args, "sidecar.log");
+        let client = Client::of(&socket);
+        until("a sidecar that is ready", SOON, async || {
+            let ready = socket.exists() && client.get("/readyz").await.status == 200;
+            if ready { Ok(()) } else { Err(process.said()) }
+        })
+        .await;
+        let of_plan = format!("/v1/plans/{plan}");
+        let mut owner = client.stream(Method::POST, &format!("{of_plan}/ownership"), &[], "{}").await;
+        let session = owner.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
+        owner.until("granted", SOON).await;
+        let tasks = join_all((0..in_flight).map(async |n| {
+            let path = format!("{of_plan}/tasks/{n}");
+            let mut connection = client.connect().await;
+            let tag = connection.ask(Method::GET, &path, &[], "").await.with(200).etag();
+            let mut task = Task { path, tag, connection };
+            task.change(&session, r#"{"change": "start"}"#).await;
+            task
+        }))
+        .await;
+        Self { session, tasks, _owner: owner, _process: process }
+    }
+
+    /// Each task is changed in a loop of its own.
+    pub(crate) async fn updates(&mut self) -> Vec<usize> {
+        let began = Instant::now();
+        let session = &self.session;
+        let all = self.tasks.iter_mut().map(async |task| {
+            let mut count = 0;
+            while began.elapsed() < ROUND {
+                task.change(session, &format!(r#"{{"change": "progress", "progress": "{count}"}}"#)).await;
+                count += 1;
+            }
+            count
+        });
+        join_all(all).await
+    }
+}
+
+impl Task {
+    async fn change(&mut self, session: &str, change: &str) {
+        let headers = [("if-match", self.tag.as_str()), ("planlease-session", session)];
+        let changed = self.connection.ask(Method::PATCH, &self.path, &headers, change).await.with(200);
+        self.tag = changed.etag();
+    }
+}
