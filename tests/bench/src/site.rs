@@ -27,14 +27,22 @@ pub(crate) struct Site {
 /// The local server, and an etcd if there is one here.
 pub(crate) async fn all() -> Vec<Site> {
     let local = Dev::start_in(&std::env::temp_dir()).await;
-    let mut sites = vec![Site { name: "local server", server: Arc::new(local.into()) }];
-    if Line::Current.binary().is_some() {
-        let etcd = Etcd::builder().durable(true).quota(QUOTA).start().await;
-        sites.push(Site { name: "etcd", server: Arc::new(etcd.into()) });
-    } else {
+    let local = Site { name: "local server", server: Arc::new(local.into()) };
+    [local].into_iter().chain(etcd("etcd", 1).await).collect()
+}
+
+/// An etcd of three members, all on this machine: they share its cores and its disk.
+pub(crate) async fn three_members() -> Option<Site> {
+    etcd("etcd, three members", 3).await
+}
+
+async fn etcd(name: &'static str, members: usize) -> Option<Site> {
+    if Line::Current.binary().is_none() {
         eprintln!("no etcd here: `cargo xtask etcd` gets one");
+        return None;
     }
-    sites
+    let etcd = Etcd::builder().members(members).durable(true).quota(QUOTA).start().await;
+    Some(Site { name, server: Arc::new(etcd.into()) })
 }
 
 impl Site {

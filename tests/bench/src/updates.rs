@@ -13,7 +13,14 @@ use planlease_core::{
 use planlease_tests::room::{Room, acquired, plan_name, task_id};
 use tokio::time::Instant;
 
-use crate::{Args, cost::Cpu, peers, report::Report, sidecar::Sidecar, site};
+use crate::{
+    Args,
+    cost::Cpu,
+    peers::{self, Peer},
+    report::Report,
+    sidecar::Sidecar,
+    site::{self, Site},
+};
 
 /// How many updates are under way at a time.
 const IN_FLIGHT: [usize; 4] = [1, 16, 64, 256];
@@ -27,40 +34,48 @@ pub(crate) const ROUND: Duration = Duration::from_millis(1500);
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
     let peers = peers::all().await;
     for site in site::all().await {
-        for in_flight in IN_FLIGHT.into_iter().filter(|n| args.in_flight.is_none_or(|only| only == *n)) {
-            let room = site.room(&format!("updates-{in_flight}")).await;
-            let mut bench = Bench::new(&room, in_flight).await;
-            let mut sidecar = Sidecar::start(&room, in_flight).await;
-            let mut kinds = [const { Vec::new() }; 4];
-            let mut others: Vec<_> = peers.iter().map(|peer| (peer.name, Vec::new())).collect();
-            for _ in 0..args.rounds {
-                for (peer, (_, rounds)) in peers.iter().zip(&mut others) {
-                    rounds.push(Round::of(peer.round(in_flight, &bench.value)).await.rate);
-                }
-                kinds[0].push(Round::of(bench.raw(1)).await);
-                kinds[1].push(Round::of(bench.raw(in_flight.min(BY_HAND))).await);
-                kinds[2].push(Round::of(sidecar.updates()).await);
-                kinds[3].push(Round::of(bench.library()).await);
+        measure_at(&site, &peers, args, report).await;
+    }
+    // By itself: idle members would disturb what is measured on the others.
+    if let Some(site) = site::three_members().await {
+        measure_at(&site, &peers, args, report).await;
+    }
+}
+
+async fn measure_at(site: &Site, peers: &[Peer], args: &Args, report: &mut Report) {
+    for in_flight in IN_FLIGHT.into_iter().filter(|n| args.in_flight.is_none_or(|only| only == *n)) {
+        let room = site.room(&format!("updates-{in_flight}")).await;
+        let mut bench = Bench::new(&room, in_flight).await;
+        let mut sidecar = Sidecar::start(&room, in_flight).await;
+        let mut kinds = [const { Vec::new() }; 4];
+        let mut others: Vec<_> = peers.iter().map(|peer| (peer.name, Vec::new())).collect();
+        for _ in 0..args.rounds {
+            for (peer, (_, rounds)) in peers.iter().zip(&mut others) {
+                rounds.push(Round::of(peer.round(in_flight, &bench.value)).await.rate);
             }
-            let names = ["single transactions", "put together by hand", "through the sidecar", "planlease"];
-            let what = format!("{in_flight} in flight");
-            for (of, unit, figure) in [
-                ("CPU here", "µs each", (|round| round.cpu.here) as fn(&Round) -> f64),
-                ("CPU of the servers", "µs each", |round| round.cpu.servers),
-                ("updates", "/s", |round| round.rate),
-            ] {
-                let rounds = kinds.each_ref().map(|rounds| rounds.iter().map(figure).collect::<Vec<_>>());
-                let kinds: Vec<_> = names.into_iter().zip(rounds).collect();
-                report.compare("updates", site.name, &format!("{what}, {of}"), unit, &kinds);
-            }
-            let ours = kinds[3].iter().map(|round| round.rate).collect();
-            let all: Vec<_> = others.into_iter().chain([("planlease", ours)]).collect();
-            if !peers.is_empty() {
-                report.compare("updates", site.name, &format!("{what}, against peers"), "/s", &all);
-            }
-            // Everything that was acknowledged is in the history, or the audit fails.
-            room.audit().await;
+            kinds[0].push(Round::of(bench.raw(1)).await);
+            kinds[1].push(Round::of(bench.raw(in_flight.min(BY_HAND))).await);
+            kinds[2].push(Round::of(sidecar.updates()).await);
+            kinds[3].push(Round::of(bench.library()).await);
         }
+        let names = ["single transactions", "put together by hand", "through the sidecar", "planlease"];
+        let what = format!("{in_flight} in flight");
+        for (of, unit, figure) in [
+            ("CPU here", "µs each", (|round| round.cpu.here) as fn(&Round) -> f64),
+            ("CPU of the servers", "µs each", |round| round.cpu.servers),
+            ("updates", "/s", |round| round.rate),
+        ] {
+            let rounds = kinds.each_ref().map(|rounds| rounds.iter().map(figure).collect::<Vec<_>>());
+            let kinds: Vec<_> = names.into_iter().zip(rounds).collect();
+            report.compare("updates", site.name, &format!("{what}, {of}"), unit, &kinds);
+        }
+        let ours = kinds[3].iter().map(|round| round.rate).collect();
+        let all: Vec<_> = others.into_iter().chain([("planlease", ours)]).collect();
+        if !peers.is_empty() {
+            report.compare("updates", site.name, &format!("{what}, against peers"), "/s", &all);
+        }
+        // Everything that was acknowledged is in the history, or the audit fails.
+        room.audit().await;
     }
 }
 
