@@ -136,7 +136,11 @@ async fn what_the_watcher_knows_is_not_read_again(fixture: Fixture) {
     let room = Room::new(fixture, Duration::from_secs(15));
     room.import("release", PLAN).await;
     let sidecar = sidecar(&room, "one", &["--metrics", "127.0.0.1:0"]).await;
-    let (client, port) = (&sidecar.client, sidecar.port("metrics and probes").unwrap());
+    let client = &sidecar.client;
+    let port = until("a port", SOON, async || {
+        sidecar.port("metrics and probes").ok_or_else(|| sidecar.process.said())
+    })
+    .await;
     let mut owner = client.stream(Method::POST, "/v1/plans/release/ownership", &[], r#"{"id": "me"}"#).await;
     let session = owner.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
     owner.until("granted", SOON).await;
