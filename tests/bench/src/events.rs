@@ -11,10 +11,8 @@ use planlease_core::{
     transition::Change,
 };
 use planlease_tests::{
-    http::Client,
     program::Process,
     room::{Room, acquired, plan_name, task_id},
-    wait::{SOON, until},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -27,7 +25,7 @@ use crate::{
     Args,
     cost::memory_of,
     report::{Figure, Report},
-    site,
+    sidecar, site,
 };
 
 const SUBSCRIBERS: usize = 2_000;
@@ -44,14 +42,7 @@ pub(crate) async fn measure(_args: &Args, report: &mut Report) {
     }
     for site in site::all().await {
         let room = site.room("events").await;
-        let socket = room.path("sidecar.sock");
-        let args = ["sidecar", "--socket", socket.to_str().unwrap(), "--metrics", "127.0.0.1:0"];
-        let sidecar = room.start(&args, "sidecar");
-        until("a sidecar that is ready", SOON, async || {
-            let ready = socket.exists() && Client::of(&socket).get("/readyz").await.status == 200;
-            if ready { Ok(()) } else { Err(sidecar.said()) }
-        })
-        .await;
+        let (sidecar, _) = sidecar::started(&room, &["--metrics", "127.0.0.1:0"]).await;
         let told = LocalSet::new().run_until(fan_out(&room, &sidecar)).await;
         let mut add = |what: &str, unit, value: f64| {
             let what = what.to_owned();

@@ -1,7 +1,5 @@
 //! A sidecar, and a program behind it that owns a plan of its own: the same updates as through the library, over HTTP.
 
-use std::path::PathBuf;
-
 use futures_util::future::join_all;
 use http::Method;
 use planlease_core::spec::{PlanSpec, TaskSpec};
@@ -34,6 +32,21 @@ pub(crate) struct Sidecar {
     _process: Process,
 }
 
+/// Starts a sidecar with these flags besides, at `sidecar.sock`, and waits until it is ready.
+pub(crate) async fn started(room: &Room, flags: &[&str]) -> (Process, Client) {
+    let socket = room.path("sidecar.sock");
+    let args: Vec<_> =
+        ["sidecar", "--socket", path_text(&socket)].into_iter().chain(flags.iter().copied()).collect();
+    let process = room.start(&args, "sidecar");
+    let client = Client::of(&socket);
+    until("a sidecar that is ready", SOON, async || {
+        let ready = socket.exists() && client.get("/readyz").await.status == 200;
+        if ready { Ok(()) } else { Err(process.said()) }
+    })
+    .await;
+    (process, client)
+}
+
 impl Sidecar {
     /// As many tasks as are in flight, all in progress.
     pub(crate) async fn start(room: &Room, in_flight: usize) -> Self {
@@ -41,16 +54,8 @@ impl Sidecar {
         let tasks = (0..in_flight).map(|n| TaskSpec::new(task_id(&n.to_string()), "work")).collect();
         let spec = PlanSpec { title: "updates".into(), tasks, ..PlanSpec::default() };
         room.coordinator().await.import(&plan, &spec, |_| {}).await.unwrap();
-        let socket: PathBuf = room.path("sidecar.sock");
         let limit = ["--max-requests-per-second", REQUESTS_PER_SECOND];
-        let args: Vec<_> = ["sidecar", "--socket", path_text(&socket)].into_iter().chain(limit).collect();
-        let process = room.start(&args, "sidecar.log");
-        let client = Client::of(&socket);
-        until("a sidecar that is ready", SOON, async || {
-            let ready = socket.exists() && client.get("/readyz").await.status == 200;
-            if ready { Ok(()) } else { Err(process.said()) }
-        })
-        .await;
+        let (process, client) = started(room, &limit).await;
         let of_plan = format!("/v1/plans/{plan}");
         let mut owner = client.stream(Method::POST, &format!("{of_plan}/ownership"), &[], "{}").await;
         let session = owner.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
