@@ -115,6 +115,12 @@ impl Client {
         Self { socket: socket.to_owned() }
     }
 
+    /// The socket.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// Asks, with these headers and this body.
     ///
     /// # Panics

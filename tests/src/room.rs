@@ -221,6 +221,18 @@ pub async fn in_line(coordinator: &Coordinator, plan: &PlanName, candidates: usi
     .await;
 }
 
+/// Waits until nobody is in line for a plan, and nobody owns it.
+///
+/// # Panics
+/// If somebody stays.
+pub async fn until_free(coordinator: &Coordinator, plan: &PlanName) {
+    until("a free plan", SOON, async || {
+        let line = coordinator.line(plan).await.expect("an answer");
+        if line.candidates().is_empty() { Ok(()) } else { Err(line.candidates().len()) }
+    })
+    .await;
+}
+
 /// The ownership of a plan that nobody else wants.
 ///
 /// # Panics

@@ -21,7 +21,7 @@ struct Peer {
     path: &'static str,
 }
 
-const PEERS: [Peer; 2] = [
+const PEERS: [Peer; 3] = [
     Peer {
         name: "Redis",
         variable: "PLANLEASE_BENCH_REDIS",
@@ -35,6 +35,14 @@ const PEERS: [Peer; 2] = [
         binary: "postgres",
         packages: &["postgresql-15", "postgresql-client-15", "libpq5"],
         path: "usr/lib/postgresql/15/bin/postgres",
+    },
+    // It needs a Java that is installed.
+    Peer {
+        name: "ZooKeeper",
+        variable: "PLANLEASE_BENCH_ZOOKEEPER",
+        binary: "zookeeper.jar",
+        packages: &["libzookeeper-java", "libslf4j-java", "libdropwizard-metrics-java", "libsnappy-java"],
+        path: "usr/share/java/zookeeper.jar",
     },
 ];
 

@@ -24,7 +24,7 @@ mod watch;
 use std::{os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
-use planlease_tests::writer;
+use planlease_tests::{http, writer};
 
 use crate::report::Report;
 
@@ -85,6 +85,9 @@ enum Section {
 fn main() -> ExitCode {
     if let Some(orders) = std::env::var_os(writer::ORDERS) {
         return writer::run(&orders);
+    }
+    if let Some(orders) = std::env::var_os(http::PROGRAM) {
+        return http::run(&orders);
     }
     let args = Args::parse();
     if !args.memory_of.is_empty() {

@@ -1,5 +1,5 @@
 //! Ownership: taken and given back by nobody else's leave; passed on by a release; passed on by a crash. Each against what etcd
-//! itself needs for the same.
+//! itself needs for the same. Passed on through a sidecar too, where a connection stands for its program.
 
 use std::time::Duration;
 
@@ -11,13 +11,18 @@ use planlease_core::{
     PlanName,
     spec::{PlanSpec, TaskSpec},
 };
-use planlease_tests::room::{Room, acquired, in_line, plan_name, task_id};
+use planlease_tests::{
+    http::{self, start_owner},
+    room::{Room, acquired, in_line, plan_name, task_id, until_free},
+    wait::SOON,
+};
 use tokio::time::Instant;
 
 use crate::{
     Args,
     cost::Cpu,
     report::{Figure, Report, share},
+    sidecar::{self, Candidate},
     site::{self, Site},
 };
 
@@ -45,6 +50,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
             uncontended(&site, in_flight, args.rounds, report).await;
         }
         released(&site, args.rounds, report).await;
+        killed_behind_a_sidecar(&site, args.rounds, report).await;
         for ttl in TTLS {
             crashed(&site, ttl, args.rounds, report).await;
         }
@@ -139,9 +145,12 @@ async fn released(site: &Site, rounds: usize, report: &mut Report) {
     let mut client = room.fixture.client.clone();
     let mut watcher = room.fixture.server.client().await;
     let lease = client.lease_grant(60, None).await.unwrap().id();
-    let [mut raw, mut ours] = [const { Vec::new() }; 2];
+    let (_sidecar, programs) = sidecar::started(&room, &[]).await;
+    let through = plan_name("through-sidecar");
+    imported(one.coordinator(), &through).await;
+    let [mut raw, mut behind, mut ours] = [const { Vec::new() }; 3];
     for _ in 0..rounds {
-        let [mut raw_times, mut our_times] = [const { Vec::new() }; 2];
+        let [mut raw_times, mut behind_times, mut our_times] = [const { Vec::new() }; 3];
         for n in 0..HANDOVERS {
             let (key, theirs) =
                 (room.fixture.key(&format!("raw/{n}")), room.fixture.key(&format!("next/{n}")));
@@ -160,8 +169,10 @@ async fn released(site: &Site, rounds: usize, report: &mut Report) {
             };
             let (deleted, took) = tokio::join!(delete, follow);
             assert!(deleted.unwrap().succeeded());
-            raw_times.push(took.as_secs_f64() * 1000.0);
+            raw_times.push(milliseconds(took));
             client.delete(theirs, None).await.unwrap();
+
+            behind_times.push(released_behind_a_sidecar(one.coordinator(), &programs, &through).await);
 
             let first = acquired(owner, &plan).await;
             let release = async {
@@ -176,15 +187,71 @@ async fn released(site: &Site, rounds: usize, report: &mut Report) {
                 (Instant::now(), second)
             };
             let (began, (ended, second)) = tokio::join!(release, wait);
-            our_times.push((ended - began).as_secs_f64() * 1000.0);
+            our_times.push(milliseconds(ended - began));
             second.release().await.unwrap();
             (owner, next) = (next, owner);
         }
         raw.push(share(&raw_times, 0.5));
+        behind.push(share(&behind_times, 0.5));
         ours.push(share(&our_times, 0.5));
     }
-    let kinds = [("delete, event, transaction", raw), ("planlease", ours)];
+    let kinds = [("delete, event, transaction", raw), ("through the sidecar", behind), ("planlease", ours)];
     report.compare("ownership", site.name, "released, to the next owner", "ms", &kinds);
+    room.audit().await;
+}
+
+/// One program releases, and another one behind the same sidecar hears that it owns.
+async fn released_behind_a_sidecar(
+    coordinator: &Coordinator,
+    programs: &http::Client,
+    plan: &PlanName,
+) -> f64 {
+    let mut first = Candidate::new(programs, plan).await;
+    first.granted().await;
+    let mut second = Candidate::new(programs, plan).await;
+    in_line(coordinator, plan, 2).await;
+    tokio::time::sleep(WATCHING).await;
+    let began = Instant::now();
+    let (took, ()) = tokio::join!(
+        async {
+            second.granted().await;
+            began.elapsed()
+        },
+        first.release()
+    );
+    drop((first, second));
+    until_free(coordinator, plan).await;
+    milliseconds(took)
+}
+
+/// A program is killed, and another one behind the same sidecar hears that it owns.
+async fn killed_behind_a_sidecar(site: &Site, rounds: usize, report: &mut Report) {
+    let room = site.room("killed-behind-sidecar").await;
+    let coordinator = room.coordinator().await;
+    let plan = plan_name("through-sidecar");
+    imported(&coordinator, &plan).await;
+    let (_sidecar, programs) = sidecar::started(&room, &[]).await;
+    let mut medians = Vec::new();
+    for _ in 0..rounds {
+        let mut times = Vec::new();
+        for n in 0..HANDOVERS {
+            let mut owner =
+                start_owner(programs.socket(), plan.as_str(), &room.path(&format!("program-{n}")));
+            owner.until_said("event: granted", SOON).await;
+            let mut next = Candidate::new(&programs, &plan).await;
+            in_line(&coordinator, &plan, 2).await;
+            tokio::time::sleep(WATCHING).await;
+            let killed = Instant::now();
+            owner.signal(Signal::SIGKILL);
+            next.granted().await;
+            times.push(milliseconds(killed.elapsed()));
+            drop(next);
+            until_free(&coordinator, &plan).await;
+        }
+        medians.push(share(&times, 0.5));
+    }
+    let what = "program behind a sidecar killed, to the next owner".to_owned();
+    report.add(Figure { section: "ownership", on: site.name, what, unit: "ms", rounds: medians });
     room.audit().await;
 }
 
@@ -229,7 +296,11 @@ async fn crash(room: &Room, waiter: &planlease::Session, plan: PlanName) -> (f64
         }
     };
     let (owned, (killed, expired)) = tokio::join!(acquire, kill);
-    ((expired - killed).as_secs_f64() * 1000.0, (owned - killed).as_secs_f64() * 1000.0)
+    (milliseconds(expired - killed), milliseconds(owned - killed))
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }
 
 fn rate(counts: &[usize]) -> f64 {

@@ -1,8 +1,11 @@
-//! A sidecar, and a program behind it that owns a plan of its own: the same updates as through the library, over HTTP.
+//! Programs behind a sidecar, over HTTP: what the library does, done through it.
 
 use futures_util::future::join_all;
 use http::Method;
-use planlease_core::spec::{PlanSpec, TaskSpec};
+use planlease_core::{
+    PlanName,
+    spec::{PlanSpec, TaskSpec},
+};
 use planlease_tests::{
     http::{Client, Connection, Events},
     program::Process,
@@ -23,13 +26,19 @@ struct Task {
     connection: Connection,
 }
 
-/// See the module.
+/// A sidecar, and a program behind it that owns a plan of its own and updates its tasks.
 pub(crate) struct Sidecar {
-    session: String,
+    owner: Candidate,
     tasks: Vec<Task>,
-    /// Keeps the right.
-    _owner: Events,
     _process: Process,
+}
+
+/// A program that wants a plan for as long as its connection stands. Dropping it closes that.
+pub(crate) struct Candidate {
+    client: Client,
+    path: String,
+    session: String,
+    events: Events,
 }
 
 /// Starts a sidecar with these flags besides, at `sidecar.sock`, and waits until it is ready.
@@ -56,26 +65,27 @@ impl Sidecar {
         room.coordinator().await.import(&plan, &spec, |_| {}).await.unwrap();
         let limit = ["--max-requests-per-second", REQUESTS_PER_SECOND];
         let (process, client) = started(room, &limit).await;
-        let of_plan = format!("/v1/plans/{plan}");
-        let mut owner = client.stream(Method::POST, &format!("{of_plan}/ownership"), &[], "{}").await;
-        let session = owner.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
-        owner.until("granted", SOON).await;
+        let mut owner = Candidate::new(&client, &plan).await;
+        owner.granted().await;
         let tasks = join_all((0..in_flight).map(async |n| {
-            let path = format!("{of_plan}/tasks/{n}");
+            let path = format!("/v1/plans/{plan}/tasks/{n}");
             let mut connection = client.connect().await;
             let tag = connection.ask(Method::GET, &path, &[], "").await.with(200).etag();
             let mut task = Task { path, tag, connection };
-            task.change(&session, r#"{"change": "start"}"#).await;
+            task.change(&owner.session, r#"{"change": "start"}"#).await;
             task
         }))
         .await;
-        Self { session, tasks, _owner: owner, _process: process }
+        Self { owner, tasks, _process: process }
     }
 
-    /// Each task is changed in a loop of its own.
+    /// Each task is changed in a loop of its own, over a new connection: an idle one is closed by the sidecar.
     pub(crate) async fn updates(&mut self) -> Vec<usize> {
+        let client = &self.owner.client;
+        let connected = self.tasks.iter_mut().map(async |task| task.connection = client.connect().await);
+        join_all(connected).await;
         let began = Instant::now();
-        let session = &self.session;
+        let session = &self.owner.session;
         let all = self.tasks.iter_mut().map(async |task| {
             let mut count = 0;
             while began.elapsed() < ROUND {
@@ -85,6 +95,26 @@ impl Sidecar {
             count
         });
         join_all(all).await
+    }
+}
+
+impl Candidate {
+    /// It is in line when this returns, or soon after.
+    pub(crate) async fn new(client: &Client, plan: &PlanName) -> Self {
+        let path = format!("/v1/plans/{plan}/ownership");
+        let mut events = client.stream(Method::POST, &path, &[], "{}").await;
+        let session = events.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
+        Self { client: client.clone(), path, session, events }
+    }
+
+    /// Waits until the plan is its own.
+    pub(crate) async fn granted(&mut self) {
+        self.events.until("granted", SOON).await;
+    }
+
+    pub(crate) async fn release(&self) {
+        let headers = [("planlease-session", self.session.as_str())];
+        self.client.ask(Method::DELETE, &self.path, &headers, "").await.with(204);
     }
 }
 

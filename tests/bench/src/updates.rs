@@ -46,19 +46,29 @@ async fn measure_at(site: &Site, peers: &[Peer], args: &Args, report: &mut Repor
     for in_flight in IN_FLIGHT.into_iter().filter(|n| args.in_flight.is_none_or(|only| only == *n)) {
         let room = site.room(&format!("updates-{in_flight}")).await;
         let mut bench = Bench::new(&room, in_flight).await;
-        let mut sidecar = Sidecar::start(&room, in_flight).await;
-        let mut kinds = [const { Vec::new() }; 4];
-        let mut others: Vec<_> = peers.iter().map(|peer| (peer.name, Vec::new())).collect();
+        // In a store of its own: it watches all of its plans.
+        let other_room = site.room(&format!("sidecar-{in_flight}")).await;
+        let mut sidecar = Sidecar::start(&other_room, in_flight).await;
+        let mut kinds = [const { Vec::new() }; 5];
+        let mut others: Vec<_> = peers.iter().map(|peer| (peer.name(), Vec::new())).collect();
         for _ in 0..args.rounds {
             for (peer, (_, rounds)) in peers.iter().zip(&mut others) {
                 rounds.push(Round::of(peer.round(in_flight, &bench.value)).await.rate);
             }
-            kinds[0].push(Round::of(bench.raw(1)).await);
-            kinds[1].push(Round::of(bench.raw(in_flight.min(BY_HAND))).await);
-            kinds[2].push(Round::of(sidecar.updates()).await);
-            kinds[3].push(Round::of(bench.library()).await);
+            let together = in_flight.min(BY_HAND);
+            kinds[0].push(Round::of(bench.raw(1, Form::Joined)).await);
+            kinds[1].push(Round::of(bench.raw(together, Form::Apart)).await);
+            kinds[2].push(Round::of(bench.raw(together, Form::Joined)).await);
+            kinds[3].push(Round::of(sidecar.updates()).await);
+            kinds[4].push(Round::of(bench.library()).await);
         }
-        let names = ["single transactions", "put together by hand", "through the sidecar", "planlease"];
+        let names = [
+            "single transactions",
+            "put together by hand",
+            "by hand, all or nothing",
+            "through the sidecar",
+            "planlease",
+        ];
         let what = format!("{in_flight} in flight");
         for (of, unit, figure) in [
             ("CPU here", "µs each", (|round| round.cpu.here) as fn(&Round) -> f64),
@@ -69,14 +79,24 @@ async fn measure_at(site: &Site, peers: &[Peer], args: &Args, report: &mut Repor
             let kinds: Vec<_> = names.into_iter().zip(rounds).collect();
             report.compare("updates", site.name, &format!("{what}, {of}"), unit, &kinds);
         }
-        let ours = kinds[3].iter().map(|round| round.rate).collect();
+        let ours = kinds[4].iter().map(|round| round.rate).collect();
         let all: Vec<_> = others.into_iter().chain([("planlease", ours)]).collect();
         if !peers.is_empty() {
             report.compare("updates", site.name, &format!("{what}, against peers"), "/s", &all);
         }
         // Everything that was acknowledged is in the history, or the audit fails.
         room.audit().await;
+        other_room.audit().await;
     }
+}
+
+/// How updates are put together by hand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Each succeeds or fails by itself.
+    Apart,
+    /// All or nothing.
+    Joined,
 }
 
 /// What one kind did in one round.
@@ -138,7 +158,7 @@ impl<'a> Bench<'a> {
     }
 
     /// The same by transactions of `together` updates, of keys of the same kind with values of the same size.
-    async fn raw(&self, together: usize) -> Vec<usize> {
+    async fn raw(&self, together: usize, form: Form) -> Vec<usize> {
         let guard = self.room.fixture.key("guard");
         let mut client = self.room.fixture.client.clone();
         client.put(guard.clone(), "", None).await.unwrap();
@@ -156,7 +176,7 @@ impl<'a> Bench<'a> {
         }
         let began = Instant::now();
         let all = flights.into_iter().map(|(keys, revisions)| {
-            self.raw_loop(client.clone(), guard.clone(), created, keys, revisions, began)
+            self.raw_loop(client.clone(), form, (guard.clone(), created), keys, revisions, began)
         });
         join_all(all).await
     }
@@ -164,8 +184,8 @@ impl<'a> Bench<'a> {
     async fn raw_loop(
         &self,
         mut client: Client,
-        guard: String,
-        created: i64,
+        form: Form,
+        (guard, created): (String, i64),
         keys: Vec<String>,
         mut revisions: Vec<i64>,
         began: Instant,
@@ -176,12 +196,22 @@ impl<'a> Bench<'a> {
             let same = |n: usize| Compare::mod_revision(keys[n].clone(), CompareOp::Equal, revisions[n]);
             let put = |n: usize| TxnOp::put(keys[n].clone(), self.value.clone(), None);
             let get = |n: usize| TxnOp::get(keys[n].clone(), None);
-            let txn = if keys.len() == 1 {
-                Txn::new().when([same(0), right()]).and_then([put(0)]).or_else([get(0)])
-            } else {
-                let one = |n| Txn::new().when([same(n)]).and_then([put(n)]).or_else([get(n)]);
-                let nested: Vec<_> = (0..keys.len()).map(|n| TxnOp::txn(one(n))).collect();
-                Txn::new().when([right()]).and_then(nested)
+            let all = || 0..keys.len();
+            let txn = match form {
+                Form::Joined if keys.len() == 1 => {
+                    Txn::new().when([same(0), right()]).and_then([put(0)]).or_else([get(0)])
+                }
+                Form::Joined => {
+                    let conditions = all().map(same).chain([right()]);
+                    Txn::new()
+                        .when(conditions.collect::<Vec<_>>())
+                        .and_then(all().map(put).collect::<Vec<_>>())
+                }
+                Form::Apart => {
+                    let one = |n| Txn::new().when([same(n)]).and_then([put(n)]).or_else([get(n)]);
+                    let nested = all().map(|n| TxnOp::txn(one(n)));
+                    Txn::new().when([right()]).and_then(nested.collect::<Vec<_>>())
+                }
             };
             let answer = client.txn(txn).await.unwrap();
             assert!(answer.succeeded());

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use planlease_tests::{
     cases,
     http::start_owner,
-    room::Room,
+    room::{Room, in_line, plan_name, until_free},
     suite::{Case, Fixture},
     wait::SOON,
 };
@@ -25,6 +25,7 @@ const TIMES: usize = 50;
 async fn a_killed_program_gives_way_at_once(fixture: Fixture) {
     let room = Room::new(fixture, Duration::from_secs(15));
     room.import("release", PLAN).await;
+    let (coordinator, plan) = (room.coordinator().await, plan_name("release"));
     let (one, two) = (sidecar(&room, "one", &[]).await, sidecar(&room, "two", &[]).await);
     let mut took = Vec::new();
     let mut last = 0;
@@ -33,7 +34,7 @@ async fn a_killed_program_gives_way_at_once(fixture: Fixture) {
         owner.until_said("event: granted", SOON).await;
         let mut next = two.client.stream(Method::POST, "/v1/plans/release/ownership", &[], "").await;
         next.until("session", SOON).await;
-        until_in_line(&room).await;
+        in_line(&coordinator, &plan, 2).await;
         let killed = Instant::now();
         owner.signal(Signal::SIGKILL);
         let granted = next.until("granted", Duration::from_secs(10)).await;
@@ -43,7 +44,7 @@ async fn a_killed_program_gives_way_at_once(fixture: Fixture) {
         last = term;
         owner.until_ended(SOON).await;
         drop(next);
-        until_free(&room).await;
+        until_free(&coordinator, &plan).await;
     }
     took.sort();
     println!(
@@ -56,34 +57,17 @@ async fn a_killed_program_gives_way_at_once(fixture: Fixture) {
     room.audit().await;
 }
 
-async fn until_in_line(room: &Room) {
-    let coordinator = room.coordinator().await;
-    planlease_tests::wait::until("somebody in line", SOON, async || {
-        let line = coordinator.line(&"release".parse().unwrap()).await.unwrap();
-        if line.candidates().len() == 2 { Ok(()) } else { Err(line.candidates().len()) }
-    })
-    .await;
-}
-
-async fn until_free(room: &Room) {
-    let coordinator = room.coordinator().await;
-    planlease_tests::wait::until("a free plan", SOON, async || {
-        let line = coordinator.line(&"release".parse().unwrap()).await.unwrap();
-        if line.candidates().is_empty() { Ok(()) } else { Err(line.candidates().len()) }
-    })
-    .await;
-}
-
 async fn a_killed_sidecar_gives_way_within_its_ttl(fixture: Fixture) {
     const TTL: Duration = Duration::from_secs(4);
     let room = Room::new(fixture, TTL);
     room.import("release", PLAN).await;
+    let (coordinator, plan) = (room.coordinator().await, plan_name("release"));
     let (mut one, two) = (sidecar(&room, "one", &[]).await, sidecar(&room, "two", &[]).await);
     let mut owner = start_owner(&one.socket, "release", &room.path("owner"));
     owner.until_said("event: granted", SOON).await;
     let mut next = two.client.stream(Method::POST, "/v1/plans/release/ownership", &[], "").await;
     next.until("session", SOON).await;
-    until_in_line(&room).await;
+    in_line(&coordinator, &plan, 2).await;
     let killed = Instant::now();
     one.process.signal(Signal::SIGKILL);
     next.until("granted", TTL * 3).await;
