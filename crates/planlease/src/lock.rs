@@ -311,7 +311,7 @@ impl Place {
 
     /// First in line, with a key of this create revision.
     fn locked(self, revision: Revision) -> Lock {
-        let gone = self.session.vigil(self.key.clone(), revision, revision);
+        let gone = self.session.vigil_over_own(self.key.clone(), revision);
         let lock = Lock { place: self, revision, gone };
         tracing::info!(plan = %lock.plan(), lock = %lock.name(), token = %lock.token(), "locked");
         lock

@@ -333,6 +333,15 @@ impl Session {
         self.inner.vigil.over(key, created, seen)
     }
 
+    /// The same over a key that is the session's own; see [`Vigil::over_own`].
+    pub(crate) fn vigil_over_own(
+        &self,
+        key: Vec<u8>,
+        created: Revision,
+    ) -> watch::Receiver<crate::vigil::Gone> {
+        self.inner.vigil.over_own(key, created)
+    }
+
     /// Marks the plan, or the lock, as held by this process. What was abandoned and is not cleaned up yet is waited for: it hangs on
     /// the same key of the same lease, so cleaning it up later would take away what is acquired now.
     pub(crate) async fn hold(&self, seat: impl Into<Seat>) -> Result<Held, Error> {

@@ -1,10 +1,11 @@
 //! The vigil of a session: learns when single keys disappear, over one watch stream, however many keys there are.
 //!
 //! Owners keep it over their own key (an operator may end an ownership at any time), candidates over the key of the one
-//! before them in line. One watch per key, so that nobody is woken by what is none of its business.
+//! before them in line. One watch per key, so that nobody is woken by what is none of its business. That over an own key begins
+//! a moment later, from where the key was made: what is given back before costs no watch.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -13,6 +14,7 @@ use planlease_core::{Revision, keys::KeyRange};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +22,10 @@ use crate::{
     etcd::{Etcd, Fault, QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
     retry::Backoff,
 };
+
+/// How long after its making an own key is watched. etcd serves a watch that begins in the past every 100 ms: so much later is
+/// heard what happens to the key in the meantime. Whatever is written without the right to is refused all the same.
+const SETTLED: Duration = Duration::from_millis(20);
 
 /// When a key was found gone: at which revision, if that is known.
 pub(crate) type Gone = Option<Option<Revision>>;
@@ -32,6 +38,8 @@ struct Watched {
     created: Revision,
     /// The next revision of interest.
     from: Revision,
+    /// When its watch begins.
+    begin: Option<Instant>,
     gone: watch::Sender<Gone>,
 }
 
@@ -57,9 +65,24 @@ impl Vigil {
     /// Learns when the key that was made at `created` is gone; `seen` is a revision at which it was there. Dropping
     /// the receiver ends the watch.
     pub(crate) fn over(&self, key: Vec<u8>, created: Revision, seen: Revision) -> watch::Receiver<Gone> {
+        self.request(key, created, seen, None)
+    }
+
+    /// The same of a key that we made ourselves.
+    pub(crate) fn over_own(&self, key: Vec<u8>, created: Revision) -> watch::Receiver<Gone> {
+        self.request(key, created, created, Some(Instant::now() + SETTLED))
+    }
+
+    fn request(
+        &self,
+        key: Vec<u8>,
+        created: Revision,
+        seen: Revision,
+        begin: Option<Instant>,
+    ) -> watch::Receiver<Gone> {
         let (gone, receiver) = watch::channel(None);
         // If the task is gone, the sender is dropped, and the receiver sees that.
-        let _ = self.requests.send(Watched { key, created, from: seen.next(), gone });
+        let _ = self.requests.send(Watched { key, created, from: seen.next(), begin, gone });
         receiver
     }
 
@@ -91,6 +114,8 @@ struct Keeper {
     etcd: Etcd,
     inbox: mpsc::UnboundedReceiver<Watched>,
     watched: BTreeMap<i64, Watched>,
+    /// Those whose watch begins later, in that order.
+    later: VecDeque<Watched>,
     next_id: i64,
     stream: Option<Watch>,
     backoff: Backoff,
@@ -99,7 +124,8 @@ struct Keeper {
 impl Keeper {
     fn new(etcd: Etcd, inbox: mpsc::UnboundedReceiver<Watched>) -> Self {
         let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2), None);
-        Self { etcd, inbox, watched: BTreeMap::new(), next_id: 1, stream: None, backoff }
+        let (watched, later) = (BTreeMap::new(), VecDeque::new());
+        Self { etcd, inbox, watched, later, next_id: 1, stream: None, backoff }
     }
 
     async fn run(mut self, cancel: CancellationToken) {
@@ -108,8 +134,16 @@ impl Keeper {
                 biased; // The end first; then new keys, so that nobody waits behind a busy stream.
                 () = cancel.cancelled() => return,
                 request = self.inbox.recv() => match request {
+                    Some(request) if request.begin.is_some() => {
+                        self.postpone(request);
+                        Ok(())
+                    }
                     Some(request) => self.add(request).await,
                     None => return,
+                },
+                () = due(&self.later) => match self.later.pop_front() {
+                    Some(watched) if !watched.gone.is_closed() => self.add(watched).await,
+                    _ => Ok(()),
                 },
                 message = next(&mut self.stream) => match message {
                     Ok(message) => self.hear(message).await,
@@ -130,6 +164,14 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// Those before it that were given back are forgotten on the way.
+    fn postpone(&mut self, request: Watched) {
+        while self.later.front().is_some_and(|watched| watched.gone.is_closed()) {
+            self.later.pop_front();
+        }
+        self.later.push_back(request);
     }
 
     async fn add(&mut self, request: Watched) -> Result<(), Fault> {
@@ -245,6 +287,14 @@ impl Keeper {
 fn spec(id: i64, watched: &Watched) -> WatchSpec {
     let range = KeyRange { start: watched.key.clone(), end: Vec::new() };
     WatchSpec { id, range, from: watched.from, quiet: QUIET }
+}
+
+/// Until the first of those is to be watched.
+async fn due(later: &VecDeque<Watched>) {
+    match later.front().and_then(|watched| watched.begin) {
+        Some(begin) => tokio::time::sleep_until(begin).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn next(stream: &mut Option<Watch>) -> Result<WatchMessage, Fault> {

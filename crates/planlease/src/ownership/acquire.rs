@@ -263,7 +263,7 @@ impl Session {
     }
 
     async fn own(&self, place: InLine, revision: Revision, term: TermRecord) -> Ownership {
-        let gone = self.vigil(place.key.clone(), revision, revision);
+        let gone = self.vigil_over_own(place.key.clone(), revision);
         let plan = place.plan.clone();
         let held = place.leave();
         tracing::info!(%plan, token = %term.token(), "acquired");
