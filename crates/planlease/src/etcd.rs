@@ -8,6 +8,7 @@ mod fault;
 mod lane;
 mod lease;
 mod right;
+mod together;
 mod txn;
 mod watch;
 

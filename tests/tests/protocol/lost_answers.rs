@@ -12,18 +12,27 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use planlease::{
-    AcquireOptions, Config, Coordinator, Endpoint, Identity, Imported, TryAcquire, TryLock,
+    AcquireOptions, Authority, Config, Coordinator, Endpoint, Identity, Imported, TaskView, TryAcquire,
+    TryLock,
     connect::{Connecting, Connection, Connector, SocketConnector},
 };
-use planlease_core::{LockName, OrchestratorId, TermNumber, transition::Change};
+use planlease_core::{
+    LockName, OrchestratorId, TaskId, TermNumber,
+    spec::{PlanSpec, TaskSpec},
+    transition::Change,
+};
 use planlease_tests::{
     cases,
     suite::{Case, Fixture},
+    wait::{SOON, until},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::fleet::{audit, background, committed, config, id, imported, in_line, plan, session, spec};
+use crate::fleet::{
+    audit, background, committed, config, id, imported, in_line, plan, session, spec, try_acquire,
+};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
@@ -31,6 +40,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_takeover_whose_answer_is_lost_is_one_ownership,
         an_update_whose_answer_is_lost_is_committed_once,
         an_update_whose_answer_is_lost_and_that_was_written_over_is_found_in_the_history,
+        updates_of_one_moment_whose_answer_is_lost_are_each_committed_once,
         a_release_whose_answer_is_lost_has_released,
         an_import_whose_answer_is_lost_has_imported,
         a_large_import_goes_on_after_lost_answers,
@@ -175,6 +185,15 @@ async fn lossy_session(coordinator: &Coordinator, name: &str) -> planlease::Sess
     coordinator.open_session(identity).await.unwrap()
 }
 
+/// Waits until what was acquired is watched, which is a moment later: the connection for that is not to be taken for one for requests.
+async fn watched(coordinator: &Coordinator) {
+    until("a watch", SOON, async || {
+        let traffic = coordinator.traffic();
+        if traffic.contains_key("Watch") { Ok(()) } else { Err(traffic) }
+    })
+    .await;
+}
+
 async fn an_acquisition_whose_answer_is_lost_is_one_ownership(fixture: Fixture) {
     imported(&fixture).await;
     let (coordinator, loss) = lossy(&fixture).await;
@@ -215,7 +234,8 @@ async fn an_update_whose_answer_is_lost_is_committed_once(fixture: Fixture) {
     imported(&fixture).await;
     let (coordinator, loss) = lossy(&fixture).await;
     let session = lossy_session(&coordinator, "one").await;
-    let TryAcquire::Acquired(owner) = session.try_acquire(&plan()).await.unwrap() else { panic!("taken") };
+    let owner = try_acquire(&session).await.unwrap();
+    watched(&coordinator).await;
     let view = coordinator.plan(&plan()).await.unwrap();
     loss.arm();
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
@@ -236,23 +256,12 @@ async fn an_update_whose_answer_is_lost_and_that_was_written_over_is_found_in_th
     imported(&fixture).await;
     let (coordinator, loss) = lossy(&fixture).await;
     let session = lossy_session(&coordinator, "one").await;
-    let TryAcquire::Acquired(owner) = session.try_acquire(&plan()).await.unwrap() else { panic!("taken") };
+    let owner = try_acquire(&session).await.unwrap();
+    watched(&coordinator).await;
     let view = coordinator.plan(&plan()).await.unwrap();
     let task = committed(owner.authority().start(&view, &id("1")).await.unwrap());
     let delegated = crate::fleet::coordinator(&fixture).await.delegated(&owner.delegate());
-    // Writes over whatever comes, as soon as it comes.
-    let over = background(async move {
-        let task = id("1");
-        loop {
-            let present = delegated.modify(&task, |record| {
-                (record.progress.as_deref() == Some("mine")).then(|| Change::Progress("yours".into()))
-            });
-            let written = committed(present.await.unwrap());
-            if written.record.progress.as_deref() == Some("yours") {
-                return written;
-            }
-        }
-    });
+    let over = background(written_over(delegated, id("1"), "mine"));
     loss.arm();
     let mine = owner.authority().update(&task, Some(1), &Change::Progress("mine".into())).await.unwrap();
     let mine = committed(mine);
@@ -264,11 +273,55 @@ async fn an_update_whose_answer_is_lost_and_that_was_written_over_is_found_in_th
     assert_eq!(audited.audit.find_write(yours.record.op_id), Some(yours.revision));
 }
 
+/// Writes over what comes to a task, as soon as it comes.
+async fn written_over(delegated: Authority, task: TaskId, what: &str) -> TaskView {
+    loop {
+        let present = delegated.modify(&task, |record| {
+            (record.progress.as_deref() == Some(what)).then(|| Change::Progress("yours".into()))
+        });
+        let written = committed(present.await.unwrap());
+        if written.record.progress.as_deref() == Some("yours") {
+            return written;
+        }
+    }
+}
+
+/// They share a request; by the time it is sent again, one of them is written over.
+async fn updates_of_one_moment_whose_answer_is_lost_are_each_committed_once(fixture: Fixture) {
+    const TASKS: u64 = 40;
+    let observer = crate::fleet::coordinator(&fixture).await;
+    let tasks = (0..TASKS).map(|n| TaskSpec::new(id(&n.to_string()), "work")).collect();
+    observer.import(&plan(), &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
+    let (coordinator, loss) = lossy(&fixture).await;
+    let session = lossy_session(&coordinator, "one").await;
+    let owner = try_acquire(&session).await.unwrap();
+    watched(&coordinator).await;
+    let (authority, view) = (owner.authority(), coordinator.plan(&plan()).await.unwrap());
+    let starts: Vec<_> = view.tasks.values().map(|task| (task.clone(), Change::Start)).collect();
+    let started: Vec<_> = authority.update_all(&starts).await.unwrap().into_iter().map(committed).collect();
+    let over = background(written_over(observer.delegated(&owner.delegate()), id("7"), "mine of 7"));
+    loss.arm_for("mine of 9"); // The first one leaves alone.
+    let outcomes = join_all(started.iter().map(async |task| {
+        let change = Change::Progress(format!("mine of {}", task.id));
+        committed(authority.update(task, None, &change).await.unwrap())
+    }))
+    .await;
+    loss.check();
+    let over = over.await.unwrap();
+    let audited = audit(&fixture).await;
+    for mine in outcomes {
+        assert_eq!(audited.audit.find_write(mine.record.op_id), Some(mine.revision));
+        assert!(mine.id != over.id || mine.revision < over.revision);
+    }
+    assert_eq!(audited.report.updates, 3 * TASKS + 1, "at the import, the start, and these once each");
+}
+
 async fn a_release_whose_answer_is_lost_has_released(fixture: Fixture) {
     imported(&fixture).await;
     let (coordinator, loss) = lossy(&fixture).await;
     let session = lossy_session(&coordinator, "one").await;
-    let TryAcquire::Acquired(owner) = session.try_acquire(&plan()).await.unwrap() else { panic!("taken") };
+    let owner = try_acquire(&session).await.unwrap();
+    watched(&coordinator).await;
     loss.arm();
     owner.release().await.unwrap();
     loss.check();
@@ -284,6 +337,7 @@ async fn a_lock_whose_answers_are_lost_is_had_once_and_released(fixture: Fixture
     for round in 0..2 {
         loss.arm();
         let lock = session.lock(&plan(), &name, None).await.unwrap();
+        watched(&coordinator).await;
         loss.check();
         assert_eq!(coordinator.locks(&plan()).await.unwrap()[0].line.candidates().len(), 1);
         let next = crate::fleet::session(&fixture, &format!("next-{round}")).await;
@@ -325,7 +379,7 @@ async fn an_import_whose_answer_is_lost_has_imported(fixture: Fixture) {
 async fn a_large_import_goes_on_after_lost_answers(fixture: Fixture) {
     let (coordinator, loss) = lossy(&fixture).await;
     let mut large = spec();
-    let task = |n| planlease_core::spec::TaskSpec::new(id(&format!("9.{n}")), "x".repeat(200));
+    let task = |n| TaskSpec::new(id(&format!("9.{n}")), "x".repeat(200));
     large.tasks.extend((0..600).map(task));
     let imported = coordinator.import(&plan(), &large, |_| loss.arm()).await.unwrap();
     loss.check();

@@ -1,4 +1,4 @@
-//! Which of the waiting transactions travel together: decided here, sent by [`super::commit`].
+//! Which of the waiting transactions travel together: decided here, put into a request by [`super::together`], sent by [`super::commit`].
 //!
 //! etcd looks at all conditions of a request, those of nested transactions too, *before* it does anything. So two transactions of
 //! which one writes what the other one writes or compares never share a request: the second would not see the first.
@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     fault::Fault,
     right::{Fenced, Right},
-    txn::{Branch, Compare, MAX_BYTES, MAX_OPS, Op, Reply, Transaction},
+    txn::{Compare, MAX_BYTES, MAX_OPS, Op, Reply},
 };
 
 /// A transaction that waits for its turn, with whoever waits for its reply.
@@ -32,6 +32,12 @@ pub(super) struct Waiting {
     /// Its place in the queue of its plan, given back with it.
     pub(super) place: Option<OwnedSemaphorePermit>,
 }
+
+/// How many requests are under way at most.
+pub(super) const MAX_FLIGHTS: usize = 4;
+
+/// How many batches are sent apart once one that was joined was refused: where updates meet others' often, joining them is in vain.
+const APART: usize = 32;
 
 /// How many have to wait for a request to go out beside those that are under way, and the fewest that one of several has.
 const ENOUGH: usize = 32;
@@ -48,6 +54,10 @@ pub(super) struct Queue {
     batches: u64,
     /// The most transactions in one request.
     limit: usize,
+    /// The most conditions, or operations, of one that is joined.
+    joined: usize,
+    /// How many batches more are sent apart.
+    apart: usize,
 }
 
 /// Stands for a batch that is under way.
@@ -66,6 +76,8 @@ struct Sent {
 pub(super) struct Batch {
     pub(super) members: Vec<Waiting>,
     pub(super) ticket: Ticket,
+    /// The most conditions, or operations, with which it is worth a try to write all or nothing: see [`super::together`]. 0: none.
+    pub(super) joined: usize,
 }
 
 /// A batch that is being filled.
@@ -94,6 +106,8 @@ impl Queue {
             under_way: BTreeMap::new(),
             batches: 0,
             limit: MAX_OPS,
+            joined: MAX_OPS,
+            apart: 0,
         }
     }
 
@@ -112,6 +126,16 @@ impl Queue {
         self.limit = self.limit.min(refused / 2).max(1);
     }
 
+    /// From now on those that are joined have fewer conditions and operations than one that the server found too large.
+    pub(super) fn shrink_joined(&mut self, refused: usize) {
+        self.joined = self.joined.min(refused / 2);
+    }
+
+    /// A batch that was joined was refused.
+    pub(super) fn keep_apart(&mut self) {
+        self.apart = APART;
+    }
+
     pub(super) fn push(&mut self, plan: &PlanName, waiting: Waiting) {
         self.waiting += 1;
         match self.plans.get_mut(plan) {
@@ -126,11 +150,11 @@ impl Queue {
         self.waiting = 0;
     }
 
-    /// How many the next batch has at most: half of all, so that the server works on one request while the answer to another
-    /// one is dealt with here.
+    /// How many the next batch has at most: as many as there are for each of the requests, so that the server syncs and works on some
+    /// while the answers to others are dealt with here.
     fn share(&self) -> usize {
         let sent: usize = self.under_way.values().map(|sent| sent.members).sum();
-        (self.waiting + sent).div_ceil(2).max(ENOUGH).min(self.limit)
+        (self.waiting + sent).div_ceil(MAX_FLIGHTS).max(ENOUGH).min(self.limit)
     }
 
     /// The next batch: one transaction of each plan in turn, until it is full or nothing more fits together; `None` if there is nothing to
@@ -186,7 +210,9 @@ impl Queue {
         self.batches += 1;
         let ticket = Ticket(self.batches);
         self.under_way.insert(ticket, Sent { written, members: members.len() });
-        (Some(Batch { members, ticket }), late)
+        let joined = if self.apart == 0 { self.joined } else { 0 };
+        self.apart = self.apart.saturating_sub(1);
+        (Some(Batch { members, ticket, joined }), late)
     }
 
     fn is_under_way(&self, key: &[u8]) -> bool {
@@ -239,7 +265,7 @@ impl Filling {
         let of_right = self.rights.get(&write.right);
         let rights = self.rights.len() + usize::from(of_right.is_none());
         let most = self.most.max(of_right.unwrap_or(&0) + 1);
-        // etcd counts the longest list of each of the three levels: see `gather`.
+        // etcd counts the longest list of each of the three levels: see [`super::together::apart`].
         let fits = rights + most + self.widest.max(write.txn.widest()) <= MAX_OPS
             && self.bytes + Self::bytes(write) <= MAX_BYTES;
         self.members.is_empty() || (fits && self.members.len() < limit)
@@ -284,55 +310,13 @@ impl Filling {
     }
 }
 
-/// One request of all of them, on three levels: below the request a transaction for each right, which compares that it is there, and
-/// below that the transactions under it. What it is made of is lent by them, until [`give_back`]; they are in its order from then on.
-pub(super) fn gather(members: &mut [Waiting]) -> Transaction {
-    members.sort_by(|one, other| one.write.right.cmp(&other.write.right));
-    let rights = members.chunk_by_mut(|one, next| one.write.right == next.write.right);
-    Transaction::default().then(rights.map(|members| {
-        let right = members[0].write.right.compare();
-        let under_it = members.iter_mut().map(|one| Op::Nested(mem::take(&mut one.write.txn)));
-        Op::Nested(Transaction::when([right]).then(under_it))
-    }))
-}
-
-/// Gives each what it lent to [`gather`].
-pub(super) fn give_back(members: &mut [Waiting], gathered: Transaction) {
-    let nested = |op| if let Op::Nested(txn) = op { txn } else { Transaction::default() };
-    let lent = gathered.then.into_iter().flat_map(|right| nested(right).then).map(nested);
-    for (one, txn) in members.iter_mut().zip(lent) {
-        one.write.txn = txn;
-    }
-}
-
-/// Answers all that [`gather`] put together, but those whose right was not there: nothing was read for them.
-pub(super) fn answer(members: Vec<Waiting>, mut reply: Reply) -> Vec<Waiting> {
-    let mut without_right = Vec::new();
-    let (mut right, mut under_it) = (None, None);
-    for one in members {
-        if right.as_ref() != Some(&one.write.right) {
-            right = Some(Arc::clone(&one.write.right));
-            under_it = reply.nested_reply();
-        }
-        match &mut under_it {
-            Some(reply) if reply.branch == Branch::Otherwise => without_right.push(one),
-            reply => {
-                let inner = reply.as_mut().and_then(Reply::nested_reply);
-                // Who does not wait any more need not be told.
-                let _ = one.answer.send(inner.ok_or_else(|| Fault::nonsense("an incomplete answer")));
-            }
-        }
-    }
-    without_right
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use planlease_core::Revision;
 
-    use super::*;
+    use super::{super::txn::Transaction, *};
 
     type Reader = oneshot::Receiver<Result<Reply, Fault>>;
 
@@ -363,7 +347,7 @@ mod tests {
     #[tokio::test]
     async fn plans_take_turns_and_go_on_where_they_stopped() {
         let mut queue = Queue::new();
-        let many: Vec<_> = (0..300).map(|n| put(&mut queue, "many", &format!("m{n}"), Vec::new())).collect();
+        let many: Vec<_> = (0..600).map(|n| put(&mut queue, "many", &format!("m{n}"), Vec::new())).collect();
         let few = [put(&mut queue, "few", "f0", Vec::new()), put(&mut queue, "few", "f1", Vec::new())];
         let batch = take(&mut queue);
         assert_eq!(keys(&batch)[..5], ["f0", "m0", "f1", "m1", "m2"]);
@@ -374,7 +358,7 @@ mod tests {
         );
         let batch = take(&mut queue);
         assert_eq!(keys(&batch)[0], "m125");
-        assert_eq!(queue.waiting, 302 - 127 - 126);
+        assert_eq!(queue.waiting, 602 - 127 - 126);
         let again = (put(&mut queue, "few", "f2", Vec::new()), put(&mut queue, "zoo", "z0", Vec::new()));
         let batch = take(&mut queue);
         assert_eq!(keys(&batch)[..3], ["m251", "z0", "f2"], "it is the turn of the one that found no room");
@@ -456,31 +440,5 @@ mod tests {
         let (batch, late_ones) = queue.take(Instant::now());
         assert_eq!((keys(&batch.unwrap()), late_ones.len(), queue.waiting), (vec!["good".to_owned()], 1, 0));
         drop((late, good));
-    }
-
-    #[tokio::test]
-    async fn a_right_is_asked_for_once_and_everyone_is_answered_for_himself() {
-        let mut queue = Queue::new();
-        let mut readers = [("p", "a"), ("q", "b"), ("p", "c"), ("q", "d")]
-            .map(|(plan, key)| put(&mut queue, plan, key, Vec::new()));
-        let mut members = take(&mut queue).members;
-        let lent: Vec<_> = members.iter().map(|one| one.write.txn.clone()).collect();
-        let request = gather(&mut members);
-        let [Op::Nested(p), Op::Nested(q)] = request.then.as_slice() else { panic!("{request:?}") };
-        let right = |plan: &str| Compare::Created(plan.into(), Revision::from_wire(5));
-        assert_eq!((&p.when[..], &q.when[..]), (&[right("p")][..], &[right("q")][..]));
-        assert_eq!((p.then.len(), q.then.len(), &p.otherwise[..]), (2, 2, &[][..]));
-        give_back(&mut members, request);
-        let again: Vec<_> = members.iter().map(|one| one.write.txn.clone()).collect();
-        assert_eq!(again, [&lent[0], &lent[2], &lent[1], &lent[3]].map(Clone::clone), "by their rights");
-        let each = vec![Reply::with(Branch::Then, Vec::new()), Reply::with(Branch::Otherwise, Vec::new())];
-        let rights = vec![Reply::with(Branch::Then, each), Reply::with(Branch::Otherwise, Vec::new())];
-        let reply = Reply::with(Branch::Then, rights);
-        let without_right = answer(members, reply);
-        let written = without_right.iter().flat_map(|one| one.write.txn.written());
-        assert_eq!(written.collect::<Vec<_>>(), [b"b", b"d"]);
-        let branches = [0, 2].map(|n: usize| readers[n].try_recv().unwrap().unwrap().branch);
-        assert_eq!(branches, [Branch::Then, Branch::Otherwise]);
-        assert!(readers[1].try_recv().is_err(), "it is still to be asked what is there");
     }
 }

@@ -1,5 +1,5 @@
-//! Group commit: what is to be written at the same moment travels in one request, of which each transaction succeeds or fails by
-//! itself. They share one round trip, one revision and one sync of etcd's disk.
+//! Group commit: what is to be written at the same moment travels in one request, and each transaction succeeds or fails by itself
+//! (see [`super::together`]). They share one round trip, one revision and one sync of etcd's disk.
 //!
 //! There is no timer. A transaction that finds nothing under way leaves at once, as itself; those that come while it is under way
 //! wait for its answer, and leave together. A further request goes out beside it as soon as enough of them wait.
@@ -18,17 +18,15 @@ use tokio::{
 
 use super::{
     Etcd,
-    batch::{self, Queue, Ticket, Waiting},
+    batch::{Batch, MAX_FLIGHTS, Queue, Ticket, Waiting},
     fault::{Fault, FaultKind},
     right::Fenced,
-    txn::Reply,
+    together,
+    txn::{Branch, Reply},
 };
 
 /// How many transactions of one plan wait at most; whoever comes then waits for a place first.
 const MAX_WAITING: usize = 1024;
-
-/// How many requests are under way at most.
-const MAX_FLIGHTS: usize = 4;
 
 /// What waits, and how much is under way.
 #[derive(Debug)]
@@ -130,7 +128,7 @@ impl Flight {
     }
 
     /// The next batch; `None` if the flight ends.
-    fn next(&mut self) -> Option<Vec<Waiting>> {
+    fn next(&mut self) -> Option<Batch> {
         let (batch, late) = {
             let mut state = self.etcd.inner.commits.state();
             if let Some(ticket) = self.batch.take() {
@@ -149,39 +147,74 @@ impl Flight {
             // Who does not wait any more need not be told.
             let _ = late.answer.send(Err(Fault::no_turn(self.etcd.inner.config.operation_timeout)));
         }
-        batch.map(|batch| batch.members)
+        batch
     }
 
-    async fn send(&self, mut batch: Vec<Waiting>) {
-        if let [_] = batch.as_slice() {
-            return self.send_each(batch, false).await;
+    async fn send(&self, batch: Batch) {
+        match batch.members.as_slice() {
+            [_] => self.send_each(batch.members, false).await,
+            _ => self.send_joined(batch.members, batch.joined).await,
         }
-        let txn = batch::gather(&mut batch);
-        let result = self.etcd.settle(&txn).await;
-        batch::give_back(&mut batch, txn);
-        match result {
+    }
+
+    /// `most`: see [`Batch::joined`].
+    async fn send_joined(&self, mut members: Vec<Waiting>, most: usize) {
+        let Some((txn, lent)) = together::joined(&mut members, most) else {
+            return self.send_apart(members, false).await;
+        };
+        match self.etcd.settle(&txn).await {
+            Ok(reply) if reply.branch == Branch::Then => lent.answer(members, reply),
             Ok(reply) => {
-                let uncertain = reply.uncertain;
-                let without_right = batch::answer(batch, reply);
-                self.send_each(without_right, uncertain).await;
-            }
-            // Nothing was done, because of one of them (somebody else's plan, by etcd's permissions) or because of their number.
-            Err(fault) if fault.not_executed && !fault.is_worth_repeating() => {
-                tracing::debug!(%fault, together = batch.len(), "refused together: sent one by one");
-                if fault.kind == FaultKind::TooLarge {
-                    self.etcd.inner.commits.state().queue.shrink(batch.len());
-                }
-                self.send_each(batch, false).await;
+                lent.give_back(&mut members, txn);
+                self.etcd.inner.commits.state().queue.keep_apart();
+                self.send_apart(members, reply.uncertain).await;
             }
             Err(fault) => {
-                for one in batch {
-                    let _ = one.answer.send(Err(fault.clone()));
+                let width = txn.widest();
+                lent.give_back(&mut members, txn);
+                if fault.kind == FaultKind::TooLarge && fault.not_executed {
+                    self.etcd.inner.commits.state().queue.shrink_joined(width);
+                    self.send_apart(members, false).await;
+                } else {
+                    self.failed(members, fault, false).await;
                 }
             }
         }
     }
 
-    /// Each in a request of its own. `uncertain`: whether a request that had them all may have been carried out.
+    /// `uncertain`: whether an earlier request that had them all may have been carried out; so too for the others.
+    async fn send_apart(&self, mut members: Vec<Waiting>, uncertain: bool) {
+        let txn = together::apart(&mut members);
+        let result = self.etcd.settle(&txn).await;
+        together::give_back(&mut members, txn);
+        match result {
+            Ok(mut reply) => {
+                reply.uncertain |= uncertain;
+                let uncertain = reply.uncertain;
+                let without_right = together::answer(members, reply);
+                self.send_each(without_right, uncertain).await;
+            }
+            Err(fault) => self.failed(members, fault, uncertain).await,
+        }
+    }
+
+    /// A request that had them all has failed.
+    async fn failed(&self, members: Vec<Waiting>, mut fault: Fault, uncertain: bool) {
+        if fault.not_executed && !fault.is_worth_repeating() {
+            // Nothing was done, because of one of them (somebody else's plan, by etcd's permissions) or because of their number.
+            tracing::debug!(%fault, together = members.len(), "refused together: sent one by one");
+            if fault.kind == FaultKind::TooLarge {
+                self.etcd.inner.commits.state().queue.shrink(members.len());
+            }
+            return self.send_each(members, uncertain).await;
+        }
+        fault.not_executed &= !uncertain;
+        for one in members {
+            let _ = one.answer.send(Err(fault.clone()));
+        }
+    }
+
+    /// Each in a request of its own.
     async fn send_each(&self, batch: Vec<Waiting>, uncertain: bool) {
         let each = batch.into_iter().map(async |one| {
             let mut result = self.etcd.settle_fenced(&one.write).await;

@@ -259,6 +259,19 @@ impl Reply {
         Ok(Self { branch, revision, cluster_id, uncertain: false, right: true, results })
     }
 
+    /// What operations brought that each wrote one key and read another one, which has its name as its value.
+    #[cfg(test)]
+    pub(super) fn of_reads<const N: usize>(keys: [&str; N]) -> Self {
+        let revision = Revision::from_wire(9).unwrap();
+        let read = |key: &str| {
+            let value = key.as_bytes().to_vec();
+            let entry = Entry { value, modified: revision, created: revision, version: 1, lease: None };
+            [OpResult::Written, OpResult::Read(vec![(key.into(), entry)], false)]
+        };
+        let results = keys.into_iter().flat_map(read).collect::<Vec<_>>().into_iter();
+        Self { results, ..Self::with(Branch::Then, Vec::new()) }
+    }
+
     #[cfg(test)]
     pub(super) fn with(branch: Branch, nested: Vec<Self>) -> Self {
         let results = nested.into_iter().map(OpResult::Nested).collect::<Vec<_>>().into_iter();
@@ -297,6 +310,16 @@ impl Reply {
             OpResult::Nested(reply) => Some(Self { uncertain, ..reply }),
             OpResult::Written | OpResult::Read(..) => None,
         })
+    }
+
+    /// What the next operations of the branch brought, as a reply of their own; `None` if there are fewer.
+    pub(super) fn part(&mut self, ops: usize) -> Option<Self> {
+        if self.results.len() < ops {
+            return None;
+        }
+        let read = self.results.by_ref().take(ops).filter(|result| !matches!(result, OpResult::Written));
+        let results = read.collect::<Vec<_>>().into_iter();
+        Some(Self { results, cluster_id: 0, ..*self })
     }
 }
 
