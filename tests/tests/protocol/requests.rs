@@ -1,8 +1,8 @@
 //! How many requests each thing costs, counted in the coordinator's own channel.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use planlease::{AcquireOptions, Coordinator, TryAcquire};
+use planlease::{AcquireOptions, Coordinator, Session, TryAcquire};
 use planlease_core::{
     PlanName,
     spec::{PlanSpec, TaskSpec},
@@ -13,6 +13,7 @@ use planlease_tests::{
     suite::{Case, Fixture},
     wait::{SOON, until},
 };
+use tokio::time::Instant;
 
 use crate::fleet::{TTL, background, committed, coordinator, id, imported, in_line, plan, session, spec};
 
@@ -21,6 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         acquiring_updating_and_releasing_cost_one_transaction_each,
         taking_over_costs_one_transaction,
         one_watch_stream_serves_all_that_comes_and_goes,
+        what_is_given_back_at_once_is_not_watched,
         the_status_of_a_plan_of_500_tasks_costs_one_request,
         one_renewal_per_third_of_the_ttl_however_many_plans,
     ]
@@ -109,9 +111,34 @@ async fn one_watch_stream_serves_all_that_comes_and_goes(fixture: Fixture) {
         owner.release().await.unwrap();
         waiting.await.unwrap().release().await.unwrap();
     }
-    for session in [first, second] {
-        assert_eq!(session.coordinator().traffic().get("Watch"), Some(&1), "streams");
+    let streams = |session: &Session| session.coordinator().traffic().get("Watch").copied().unwrap_or(0);
+    assert_eq!(streams(&second), 1);
+    assert!(streams(&first) <= 1, "one, unless all that it owned was given back too soon to be watched");
+}
+
+/// A watch of an own key begins 20 ms after its making.
+async fn what_is_given_back_at_once_is_not_watched(fixture: Fixture) {
+    imported(&fixture).await;
+    let session = session(&fixture, "one").await;
+    let watches = || {
+        let traffic = session.coordinator().traffic();
+        ["Watch", "Watch message"].map(|method| traffic.get(method).copied().unwrap_or(0)).iter().sum::<u64>()
+    };
+    let (all, mut long) = (Instant::now(), 0);
+    for _ in 0..50 {
+        let began = Instant::now();
+        let TryAcquire::Acquired(owner) = session.try_acquire(&plan()).await.unwrap() else {
+            panic!("taken")
+        };
+        owner.release().await.unwrap();
+        long += u64::from(began.elapsed() >= Duration::from_millis(20));
     }
+    // Each that was watched: a watch, and its end. And every few seconds the stream is asked whether it is alive.
+    let most = 2 * long + all.elapsed().as_secs();
+    assert!(watches() <= most, "{} messages for {long} that were watched", watches());
+    let TryAcquire::Acquired(_owner) = session.try_acquire(&plan()).await.unwrap() else { panic!("taken") };
+    let before = watches();
+    until("a watch", SOON, async || if watches() > before { Ok(()) } else { Err(watches()) }).await;
 }
 
 async fn the_status_of_a_plan_of_500_tasks_costs_one_request(fixture: Fixture) {
@@ -140,7 +167,7 @@ async fn one_renewal_per_third_of_the_ttl_however_many_plans(fixture: Fixture) {
         count("LeaseKeepAlive") + count("LeaseKeepAlive message")
     };
     let start = renewals();
-    let begin = tokio::time::Instant::now();
+    let begin = Instant::now();
     until("sixth renewal", SOON, async || {
         let sent = renewals();
         if sent >= start + 6 { Ok(()) } else { Err(sent - start) }
