@@ -31,9 +31,11 @@ const CHARTS: [Chart; 2] = [
         groups: &["1 in flight", "16 in flight", "64 in flight", "256 in flight"],
         series: &[
             ("etcd, a transaction each", "updates: single transactions"),
-            ("etcd, put together by hand", "updates: put together by hand"),
+            ("etcd, by hand, each for itself", "updates: put together by hand"),
+            ("etcd, by hand, all or nothing", "updates: by hand, all or nothing"),
             ("planlease on etcd", "updates: planlease"),
             ("PostgreSQL", "against peers: PostgreSQL"),
+            ("ZooKeeper", "against peers: ZooKeeper"),
             ("Redis", "against peers: Redis"),
         ],
     },
@@ -48,7 +50,7 @@ const CHARTS: [Chart; 2] = [
 ];
 
 /// One colour per bar of a group; ours is the strong one.
-const COLOURS: [&str; 5] = ["#9aa5b1", "#6b7785", "#2f6fdd", "#c9b37e", "#c98f7e"];
+const COLOURS: [&str; 7] = ["#9aa5b1", "#6b7785", "#4a5561", "#2f6fdd", "#c9b37e", "#8fae8b", "#c98f7e"];
 const OURS: &str = "#2f6fdd";
 
 const WIDTH: f64 = 760.0;
