@@ -232,11 +232,11 @@ async fn killed_behind_a_sidecar(site: &Site, rounds: usize, report: &mut Report
     imported(&coordinator, &plan).await;
     let (_sidecar, programs) = sidecar::started(&room, &[]).await;
     let mut medians = Vec::new();
-    for _ in 0..rounds {
+    for round in 0..rounds {
         let mut times = Vec::new();
         for n in 0..HANDOVERS {
-            let mut owner =
-                start_owner(programs.socket(), plan.as_str(), &room.path(&format!("program-{n}")));
+            let output = room.path(&format!("program-{round}-{n}"));
+            let mut owner = start_owner(programs.socket(), plan.as_str(), &output);
             owner.until_said("event: granted", SOON).await;
             let mut next = Candidate::new(&programs, &plan).await;
             in_line(&coordinator, &plan, 2).await;
