@@ -441,4 +441,22 @@ mod tests {
         assert_eq!((keys(&batch.unwrap()), late_ones.len(), queue.waiting), (vec!["good".to_owned()], 1, 0));
         drop((late, good));
     }
+
+    #[tokio::test]
+    async fn after_a_refusal_batches_are_kept_apart_for_a_while() {
+        let mut queue = Queue::new();
+        let joined = |queue: &mut Queue, key: &str| {
+            let reader = put(queue, "p", key, Vec::new());
+            let batch = take(queue);
+            queue.done(batch.ticket);
+            drop(reader);
+            batch.joined
+        };
+        assert_eq!(joined(&mut queue, "a"), MAX_OPS);
+        queue.keep_apart();
+        let next: Vec<_> = (0..=APART).map(|_| joined(&mut queue, "a")).collect();
+        assert_eq!(next, [vec![0; APART], vec![MAX_OPS]].concat());
+        queue.shrink_joined(13);
+        assert_eq!(joined(&mut queue, "a"), 6);
+    }
 }
