@@ -9,6 +9,7 @@
 //! | [`http`] | a client of the sidecar, and programs that own plans through one |
 //! | [`program`] | processes of the program `planlease`, to be run, killed and paused |
 //! | [`proxy`] | a wire that can be cut, slowed down, silenced, or lose the answer to one request |
+//! | [`raw`] | what etcd itself needs for the same, to measure by |
 //! | [`room`] | a store, a folder and the program, for one test alone |
 //! | [`suite`] | a test written once becomes one test per backend, `on_etcd::name` |
 //! | [`wait`] | waiting for a condition with a deadline, never for a guessed time |
@@ -29,6 +30,7 @@ mod guard;
 pub mod http;
 pub mod program;
 pub mod proxy;
+pub mod raw;
 pub mod room;
 pub mod suite;
 pub mod wait;

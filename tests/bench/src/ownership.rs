@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp, WatchOptions};
+use etcd_client::{Client, TxnOp, WatchOptions};
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use planlease::{AcquireOptions, Coordinator};
@@ -13,6 +13,7 @@ use planlease_core::{
 };
 use planlease_tests::{
     http::{self, start_owner},
+    raw::{self, WATCHING},
     room::{Room, acquired, in_line, plan_name, task_id, until_free},
     wait::SOON,
 };
@@ -32,16 +33,10 @@ const ROUND: Duration = Duration::from_secs(1);
 /// How often a plan is passed on in a round.
 const HANDOVERS: usize = 20;
 
-/// Until who has joined a line watches it.
-const WATCHING: Duration = Duration::from_millis(10);
-
 /// The TTLs of sessions that crash, in seconds.
 const TTLS: [u64; 3] = [2, 5, 10];
 
-/// About as large as what planlease says of a candidate.
-const VALUE: [u8; 120] = [b'x'; 120];
-
-/// The same of a term.
+/// About as large as what planlease says of a term.
 const TERM: [u8; 300] = [b'x'; 300];
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
@@ -116,23 +111,11 @@ async fn raw_pairs(mut client: Client, key: String, lease: i64, terms: bool) -> 
         keys.into_iter().take(if terms { 2 } else { 0 }).map(|key| TxnOp::put(key, TERM, None))
     };
     while began.elapsed() < ROUND {
-        let created = raw_create(&mut client, &key, lease, records(count)).await;
-        let same = Compare::create_revision(key.clone(), CompareOp::Equal, created);
-        let ops = [TxnOp::delete(key.clone(), None)].into_iter().chain(records(count));
-        let delete = Txn::new().when([same]).and_then(ops.collect::<Vec<_>>());
-        assert!(client.txn(delete).await.unwrap().succeeded());
+        let created = raw::create(&mut client, &key, lease, records(count)).await;
+        raw::delete(&mut client, &key, created, records(count)).await;
         count += 1;
     }
     count
-}
-
-async fn raw_create(client: &mut Client, key: &str, lease: i64, records: impl Iterator<Item = TxnOp>) -> i64 {
-    let absent = Compare::create_revision(key, CompareOp::Equal, 0);
-    let put = TxnOp::put(key, VALUE, Some(PutOptions::new().with_lease(lease)));
-    let txn = Txn::new().when([absent]).and_then([put].into_iter().chain(records).collect::<Vec<_>>());
-    let answer = client.txn(txn.or_else([TxnOp::get(key, None)])).await.unwrap();
-    assert!(answer.succeeded());
-    answer.header().unwrap().revision()
 }
 
 /// A plan goes to who waits for it: from the moment its owner begins to release it.
@@ -154,23 +137,8 @@ async fn released(site: &Site, rounds: usize, report: &mut Report) {
         for n in 0..HANDOVERS {
             let (key, theirs) =
                 (room.fixture.key(&format!("raw/{n}")), room.fixture.key(&format!("next/{n}")));
-            let created = raw_create(&mut client, &key, lease, std::iter::empty()).await;
-            let mut events = watcher.watch(key.clone(), None).await.unwrap();
-            tokio::time::sleep(WATCHING).await;
-            let began = Instant::now();
-            let delete = async {
-                let same = Compare::create_revision(key.clone(), CompareOp::Equal, created);
-                client.clone().txn(Txn::new().when([same]).and_then([TxnOp::delete(key.clone(), None)])).await
-            };
-            let follow = async {
-                while events.message().await.unwrap().unwrap().events().is_empty() {}
-                raw_create(&mut watcher.clone(), &theirs, lease, std::iter::empty()).await;
-                began.elapsed()
-            };
-            let (deleted, took) = tokio::join!(delete, follow);
-            assert!(deleted.unwrap().succeeded());
+            let took = raw::handover(&mut client, &mut watcher, lease, &key, &theirs).await;
             raw_times.push(milliseconds(took));
-            client.delete(theirs, None).await.unwrap();
 
             behind_times.push(released_behind_a_sidecar(one.coordinator(), &programs, &through).await);
 

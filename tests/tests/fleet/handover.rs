@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use planlease::{AcquireOptions, Session};
 use planlease_tests::{
-    cases,
+    cases, raw,
     room::{Room, acquired, background, in_line, plan_name},
     suite::{Case, Fixture},
     wait::{SOON, until},
@@ -19,51 +19,50 @@ pub(crate) fn cases() -> Vec<Case> {
 
 const TTL: Duration = Duration::from_secs(10);
 const HANDOVERS: usize = 31;
-const BOUND: Duration = Duration::from_millis(10);
 
-/// The bound is one for the protocol, which takes its time every time. What other processes of the machine add to it
-/// they add to some batches only, so one batch within the bound shows it; a protocol that is too slow has none.
-const BATCHES: usize = 20;
+/// How many times the least that etcd needs for a release ours may take. Who polls, or is served by etcd's look back
+/// (every 100 ms), is beyond it on a slow disk as on a fast one; that nothing is asked twice, `requests.rs` counts.
+const MOST: u32 = 2;
 
 /// Two sessions with connections of their own pass a plan to and fro. The time is taken from before the release is
-/// sent until the successor has its ownership: two transactions, and the event between them.
+/// sent until the successor has its ownership: two transactions, and the event between them. So does etcd's own client,
+/// in turn with them.
 async fn a_release_reaches_the_next_one_in_line_at_once(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let (coordinator, plan) = (room.coordinator().await, plan_name("passed-on"));
     coordinator.import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
     let sessions = [room.session("one").await, room.session("other").await];
     let mut owner = *acquired(&sessions[0], &plan).await;
-    let mut medians = Vec::new();
-    for _ in 0..BATCHES {
-        let mut took = Vec::new();
-        for n in 1..=HANDOVERS {
-            let (next, name) = (sessions[(medians.len() + n) % 2].clone(), plan.clone());
-            let watches = watch_messages(&next);
-            let waiter = next.clone();
-            let waiting = background(async move {
-                let ownership = waiter.acquire(&name, AcquireOptions::default()).await.unwrap();
-                (ownership, Instant::now())
-            });
-            // It waits in line once it watches: a watch that begins in the past makes etcd look back, every 100 ms.
-            until("watch over the one before", SOON, async || {
-                if watch_messages(&next) > watches { Ok(()) } else { Err("it joins the line") }
-            })
-            .await;
-            in_line(&coordinator, &plan, 2).await;
-            let released = Instant::now();
-            owner.release().await.unwrap();
-            let (ownership, owned) = waiting.await.unwrap();
-            took.push(owned - released);
-            owner = ownership;
-        }
-        measure::tell("release to the next owner", &room.fixture.server.to_string(), &took);
-        medians.push(measure::median(&took));
-        if medians.iter().any(|median| *median < BOUND) {
-            break;
-        }
+    let lease = room.fixture.client.clone().lease_grant(60, None).await.unwrap().id();
+    let (mut first, mut second) = (room.fixture.client.clone(), room.fixture.server.client().await);
+    let [mut took, mut raw] = [const { Vec::new() }; 2];
+    for n in 1..=HANDOVERS {
+        let (key, theirs) = (room.fixture.key(&format!("raw/{n}")), room.fixture.key(&format!("next/{n}")));
+        raw.push(raw::handover(&mut first, &mut second, lease, &key, &theirs).await);
+        let (next, name) = (sessions[n % 2].clone(), plan.clone());
+        let watches = watch_messages(&next);
+        let waiter = next.clone();
+        let waiting = background(async move {
+            let ownership = waiter.acquire(&name, AcquireOptions::default()).await.unwrap();
+            (ownership, Instant::now())
+        });
+        // It waits in line once it watches: a watch that begins in the past makes etcd look back, every 100 ms.
+        until("watch over the one before", SOON, async || {
+            if watch_messages(&next) > watches { Ok(()) } else { Err("it joins the line") }
+        })
+        .await;
+        in_line(&coordinator, &plan, 2).await;
+        let released = Instant::now();
+        owner.release().await.unwrap();
+        let (ownership, owned) = waiting.await.unwrap();
+        took.push(owned - released);
+        owner = ownership;
     }
+    let server = room.fixture.server.to_string();
+    measure::tell("release to the next owner", &server, &took);
+    measure::tell("the least that etcd needs for it", &server, &raw);
     owner.release().await.unwrap();
-    assert!(medians.iter().any(|median| *median < BOUND), "{medians:?}");
+    assert!(measure::median(&took) < measure::median(&raw) * MOST, "{took:?}, and the least {raw:?}");
     room.audit().await;
 }
 
