@@ -31,7 +31,7 @@ const TASKS_EACH: usize = 10;
 const SECONDS: u64 = 3;
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
-    for site in site::all().await {
+    for site in site::all(args).await {
         let (mut commands, mut loops) = (Figures::default(), Figures::default());
         for round in 0..args.rounds {
             by_commands(&site.room(&format!("commands-{round}")).await, &mut commands).await;

@@ -34,13 +34,13 @@ const LASTS: Duration = Duration::from_secs(60);
 /// The changes go to as many tasks in turn.
 const TASKS: usize = 50;
 
-pub(crate) async fn measure(_args: &Args, report: &mut Report) {
+pub(crate) async fn measure(args: &Args, report: &mut Report) {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard
     {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     }
-    for site in site::all().await {
+    for site in site::all(args).await {
         let room = site.room("events").await;
         let (sidecar, _) = sidecar::started(&room, &["--metrics", "127.0.0.1:0"]).await;
         let told = LocalSet::new().run_until(fan_out(&room, &sidecar)).await;

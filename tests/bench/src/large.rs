@@ -15,7 +15,7 @@ const SIZES: [usize; 3] = [1_000, 3_000, 10_000];
 const COMMANDS: [&str; 4] = ["plan import", "status", "next", "estimate"];
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
-    for site in site::all().await {
+    for site in site::all(args).await {
         let mut help = Vec::new();
         for tasks in SIZES {
             let mut figures = COMMANDS.map(|what| (what, Vec::new()));

@@ -26,7 +26,7 @@ use std::{os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 use clap::{Parser, ValueEnum};
 use planlease_tests::{http, writer};
 
-use crate::report::Report;
+use crate::{report::Report, site::Servers};
 
 /// What planlease costs, on servers that sync every write to disk.
 #[derive(Clone, Debug, Parser)]
@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// Only with so many updates in flight [default: 1, 16, 64 and 256 in turn]
     #[arg(long, value_name = "N")]
     in_flight: Option<usize>,
+    /// Only on these servers [default: all; the three members serve the updates alone]
+    #[arg(long, value_enum, value_name = "SERVER", value_delimiter = ',')]
+    on: Vec<Servers>,
     /// Where servers have their data [default: the folder for temporary files]; say where a real disk is
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
@@ -80,6 +83,12 @@ enum Section {
     Updates,
     /// Changes to 1, 100, 1,000 and 10,000 subscribers in one process, against as many watches
     Watch,
+}
+
+impl Args {
+    fn measures_on(&self, servers: Servers) -> bool {
+        self.on.is_empty() || self.on.contains(&servers)
+    }
 }
 
 fn main() -> ExitCode {

@@ -40,7 +40,7 @@ const TTLS: [u64; 3] = [2, 5, 10];
 const TERM: [u8; 300] = [b'x'; 300];
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
-    for site in site::all().await {
+    for site in site::all(args).await {
         for in_flight in [1, 16] {
             uncontended(&site, in_flight, args.rounds, report).await;
         }

@@ -21,7 +21,7 @@ const RUNS: usize = 10;
 const COMMANDS: [&str; 3] = ["--help", "status", "task complete"];
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
-    for site in site::all().await {
+    for site in site::all(args).await {
         let room = site.room("program").await;
         let mut text = "title = \"A plan\"\n".to_owned();
         (0..=RUNS).for_each(|n| text += &format!("\n[[task]]\nid = \"t{n}\"\ndescription = \"work\"\n"));

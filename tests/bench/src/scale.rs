@@ -49,7 +49,7 @@ const COORDINATORS: usize = 10;
 const AT_ONCE: usize = 64;
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
-    for site in site::all().await {
+    for site in site::all(args).await {
         for plans in PLANS {
             let room = site.room(&format!("tasks-{plans}")).await;
             snapshots(&room, site.name, plans, args.rounds, report).await;

@@ -33,7 +33,7 @@ const WORK: [(&str, usize, &str); 7] = [
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
     let mut rooms = Vec::new();
-    for site in site::all().await {
+    for site in site::all(args).await {
         let room = site.room("server").await;
         let mut client = room.fixture.client.clone();
         for n in 0..KEYS {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use clap::ValueEnum;
 use planlease_tests::{
     backend::Server,
     dev::Dev,
@@ -11,6 +12,8 @@ use planlease_tests::{
     suite::Fixture,
 };
 use tokio::time::Instant;
+
+use crate::Args;
 
 /// Sessions that no busy moment ends.
 const TTL: Duration = Duration::from_secs(60);
@@ -24,16 +27,33 @@ pub(crate) struct Site {
     server: Arc<Server>,
 }
 
-/// The local server, and an etcd if there is one here.
-pub(crate) async fn all() -> Vec<Site> {
-    let local = Dev::start_in(&std::env::temp_dir()).await;
-    let local = Site { name: "local server", server: Arc::new(local.into()) };
-    [local].into_iter().chain(etcd("etcd", 1).await).collect()
+/// Which servers there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Servers {
+    /// `planlease dev` with a folder
+    Local,
+    /// A single etcd
+    Etcd,
+    /// An etcd of three members
+    Members,
+}
+
+/// The local server, and an etcd if there is one here: those of them that are wanted.
+pub(crate) async fn all(args: &Args) -> Vec<Site> {
+    let mut sites = Vec::new();
+    if args.measures_on(Servers::Local) {
+        let local = Dev::start_in(&std::env::temp_dir()).await;
+        sites.push(Site { name: "local server", server: Arc::new(local.into()) });
+    }
+    if args.measures_on(Servers::Etcd) {
+        sites.extend(etcd("etcd", 1).await);
+    }
+    sites
 }
 
 /// An etcd of three members, all on this machine: they share its cores and its disk.
-pub(crate) async fn three_members() -> Option<Site> {
-    etcd("etcd, three members", 3).await
+pub(crate) async fn three_members(args: &Args) -> Option<Site> {
+    if args.measures_on(Servers::Members) { etcd("etcd, three members", 3).await } else { None }
 }
 
 async fn etcd(name: &'static str, members: usize) -> Option<Site> {

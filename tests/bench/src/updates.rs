@@ -33,11 +33,11 @@ pub(crate) const ROUND: Duration = Duration::from_millis(1500);
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
     let peers = peers::all().await;
-    for site in site::all().await {
+    for site in site::all(args).await {
         measure_at(&site, &peers, args, report).await;
     }
     // By itself: idle members would disturb what is measured on the others.
-    if let Some(site) = site::three_members().await {
+    if let Some(site) = site::three_members(args).await {
         measure_at(&site, &peers, args, report).await;
     }
 }

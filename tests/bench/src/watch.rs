@@ -47,7 +47,7 @@ const END: &str = "end";
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
     let mut measured_idle = false;
-    for site in site::all().await {
+    for site in site::all(args).await {
         let room = site.room("watch").await;
         let writer = Writer::start(&room).await;
         if !measured_idle {
