@@ -205,6 +205,16 @@ impl Default for Namespace {
 
 /// Compares part by part between the dots, numbers as numbers; equal only if the texts are equal.
 fn natural(a: &str, b: &str) -> Ordering {
+    if a == b {
+        return Ordering::Equal; // Most of those that are compared are looked for.
+    }
+    // The parts before the first difference are equal.
+    let common = a.bytes().zip(b.bytes()).take_while(|(l, r)| l == r).count();
+    let same = a.as_bytes()[..common].iter().rposition(|byte| *byte == b'.').map_or(0, |dot| dot + 1);
+    parts(&a[same..], &b[same..]).then_with(|| a.cmp(b)) // `01` and `1` are different texts.
+}
+
+fn parts(a: &str, b: &str) -> Ordering {
     fn number(part: &str) -> Option<&str> {
         let digits = part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty();
         digits.then(|| part.trim_start_matches('0'))
@@ -213,7 +223,7 @@ fn natural(a: &str, b: &str) -> Ordering {
     let mut right = b.split('.');
     loop {
         let order = match (left.next(), right.next()) {
-            (None, None) => return a.cmp(b), // `01` and `1` are different texts.
+            (None, None) => return Ordering::Equal,
             (None, Some(_)) => Ordering::Less,
             (Some(_), None) => Ordering::Greater,
             (Some(l), Some(r)) => match (number(l), number(r)) {
@@ -315,6 +325,25 @@ mod tests {
         ids.sort();
         let sorted: Vec<&str> = ids.iter().map(TaskId::as_str).collect();
         assert_eq!(sorted, ["1.9", "1.9.1", "1.9.2", "1.9.10", "1.10", "2.1", "10.1", "V1"]);
+    }
+
+    #[test]
+    fn what_two_ids_begin_with_alike_makes_no_difference() {
+        let mut ids = vec![String::new()];
+        let mut longest = 0..1;
+        for _ in 0..4 {
+            let longer: Vec<_> = ids[longest]
+                .iter()
+                .flat_map(|id| ["0", "1", "é", "."].map(|next| format!("{id}{next}")))
+                .collect();
+            longest = ids.len()..ids.len() + longer.len();
+            ids.extend(longer);
+        }
+        for a in &ids {
+            for b in &ids {
+                assert_eq!(natural(a, b), parts(a, b).then_with(|| a.cmp(b)), "{a:?} {b:?}");
+            }
+        }
     }
 
     #[test]

@@ -4,9 +4,9 @@
 //! which one writes what the other one writes or compares never share a request: the second would not see the first.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
+    hash::{BuildHasher as _, RandomState},
     mem,
-    ops::Bound,
     sync::Arc,
 };
 
@@ -50,6 +50,9 @@ pub(super) struct Queue {
     next: Option<PlanName>,
     waiting: usize,
     under_way: BTreeMap<Ticket, Sent>,
+    /// The keys that are being written: who writes one of them as well waits until that is answered, which keeps the order.
+    busy: HashSet<Hash>,
+    hashes: Hashes,
     /// How many batches there were.
     batches: u64,
     /// The most transactions in one request.
@@ -66,9 +69,22 @@ pub(super) struct Ticket(u64);
 
 #[derive(Debug)]
 struct Sent {
-    /// The keys that are being written: who writes one of them as well waits until that is answered, which keeps the order.
-    written: BTreeSet<Vec<u8>>,
+    written: HashSet<Hash>,
     members: usize,
+}
+
+/// Stands for a key: to compare keys that begin alike, and to copy them, costs more. Two keys of one hash wait for each other in vain,
+/// which is all that comes of it.
+type Hash = u64;
+
+/// How keys become hashes; nobody can choose keys so that they have the same one.
+#[derive(Clone, Debug, Default)]
+struct Hashes(RandomState);
+
+impl Hashes {
+    fn of(&self, key: &[u8]) -> Hash {
+        self.0.hash_one(key)
+    }
 }
 
 /// Transactions that travel in one request.
@@ -84,10 +100,11 @@ pub(super) struct Batch {
 #[derive(Debug, Default)]
 struct Filling {
     members: Vec<Waiting>,
+    hashes: Hashes,
     /// The keys that it writes.
-    written: BTreeSet<Vec<u8>>,
+    written: HashSet<Hash>,
     /// The keys that it compares beside those.
-    compared: BTreeSet<Vec<u8>>,
+    compared: HashSet<Hash>,
     ranges: Vec<KeyRange>,
     /// How many of its transactions each right has.
     rights: BTreeMap<Arc<Right>, usize>,
@@ -104,6 +121,8 @@ impl Queue {
             next: None,
             waiting: 0,
             under_way: BTreeMap::new(),
+            busy: HashSet::new(),
+            hashes: Hashes::default(),
             batches: 0,
             limit: MAX_OPS,
             joined: MAX_OPS,
@@ -160,11 +179,12 @@ impl Queue {
     /// The next batch: one transaction of each plan in turn, until it is full or nothing more fits together; `None` if there is nothing to
     /// send. What it writes is under way from then on, until [`Queue::done`]. And those whose time was up before they began.
     pub(super) fn take(&mut self, now: Instant) -> (Option<Batch>, Vec<Waiting>) {
-        let (mut batch, mut late) = (Filling::default(), Vec::new());
+        let mut batch = Filling { hashes: self.hashes.clone(), ..Filling::default() };
+        let mut late = Vec::new();
         let share = self.share();
         let mut turns = self.turns();
         // Who comes after one that was passed over and writes the same key is passed over too.
-        let mut blocked = BTreeSet::new();
+        let mut blocked = HashSet::new();
         'full: loop {
             let mut took = false;
             for (plan, queue, passed) in &mut turns {
@@ -176,9 +196,12 @@ impl Queue {
                         late.push(one);
                         continue;
                     }
-                    let busy = |key: &[u8]| self.is_under_way(key) || blocked.contains(key);
+                    let busy = |key: &[u8]| {
+                        let hash = self.hashes.of(key);
+                        self.busy.contains(&hash) || blocked.contains(&hash)
+                    };
                     if one.write.txn.written().any(busy) || batch.conflicts(&one.write) {
-                        blocked.extend(one.write.txn.written().map(<[u8]>::to_vec));
+                        blocked.extend(one.write.txn.written().map(|key| self.hashes.of(key)));
                         passed.push_back(one);
                         continue;
                     }
@@ -209,14 +232,11 @@ impl Queue {
         }
         self.batches += 1;
         let ticket = Ticket(self.batches);
+        self.busy.extend(&written);
         self.under_way.insert(ticket, Sent { written, members: members.len() });
         let joined = if self.apart == 0 { self.joined } else { 0 };
         self.apart = self.apart.saturating_sub(1);
         (Some(Batch { members, ticket, joined }), late)
-    }
-
-    fn is_under_way(&self, key: &[u8]) -> bool {
-        self.under_way.values().any(|sent| sent.written.contains(key))
     }
 
     /// All plans, beginning with the one whose turn it is: who waits, and who will have been passed over.
@@ -228,32 +248,33 @@ impl Queue {
 
     /// A batch is no longer under way.
     pub(super) fn done(&mut self, ticket: Ticket) {
-        self.under_way.remove(&ticket);
+        for hash in self.under_way.remove(&ticket).iter().flat_map(|sent| &sent.written) {
+            self.busy.remove(hash);
+        }
     }
 }
 
 impl Filling {
     /// Whether one of the two would have to see what the other one writes.
     fn conflicts(&self, write: &Fenced) -> bool {
+        let written = |key: &[u8]| self.written.contains(&self.hashes.of(key));
         let known = |key: &[u8]| {
-            self.written.contains(key)
-                || self.compared.contains(key)
+            let hash = self.hashes.of(key);
+            self.written.contains(&hash)
+                || self.compared.contains(&hash)
                 || self.ranges.iter().any(|range| range.contains(key))
         };
         let writes = |range: &KeyRange| {
-            let range = (Bound::Included(range.start.as_slice()), Bound::Excluded(range.end.as_slice()));
-            self.written.range::<[u8], _>(range).next().is_some()
+            self.members.iter().flat_map(|one| one.write.txn.written()).any(|key| range.contains(key))
         };
         let right = match &*write.right {
-            Right::Key(key, _) => self.written.contains(key),
+            Right::Key(key, _) => written(key),
             Right::Nobody(range) => writes(range),
         };
         right
             || write.txn.written().any(known)
             || write.txn.when.iter().any(|compare| match compare {
-                Compare::Created(key, _) | Compare::Modified(key, _) | Compare::Exists(key) => {
-                    self.written.contains(key)
-                }
+                Compare::Created(key, _) | Compare::Modified(key, _) | Compare::Exists(key) => written(key),
                 Compare::Empty(range)
                 | Compare::NoneBefore(range, _)
                 | Compare::NoneWrittenAfter(range, _) => writes(range),
@@ -278,7 +299,7 @@ impl Filling {
     fn take_in(&mut self, mut one: Waiting) {
         one.place = None; // Somebody else may wait there.
         let Fenced { right, txn } = &one.write;
-        self.written.extend(txn.written().map(<[u8]>::to_vec));
+        self.written.extend(txn.written().map(|key| self.hashes.of(key)));
         let of_right = if let Some(count) = self.rights.get_mut(right) {
             *count += 1;
             *count
@@ -299,8 +320,9 @@ impl Filling {
     fn remember(&mut self, compare: &Compare) {
         match compare {
             Compare::Created(key, _) | Compare::Modified(key, _) | Compare::Exists(key) => {
-                if !self.written.contains(key) {
-                    self.compared.insert(key.clone());
+                let hash = self.hashes.of(key);
+                if !self.written.contains(&hash) {
+                    self.compared.insert(hash);
                 }
             }
             Compare::Empty(range) | Compare::NoneBefore(range, _) | Compare::NoneWrittenAfter(range, _) => {
