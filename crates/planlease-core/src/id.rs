@@ -214,6 +214,7 @@ fn natural(a: &str, b: &str) -> Ordering {
     parts(&a[same..], &b[same..]).then_with(|| a.cmp(b)) // `01` and `1` are different texts.
 }
 
+/// The same, but `01` and `1` are equal.
 fn parts(a: &str, b: &str) -> Ordering {
     fn number(part: &str) -> Option<&str> {
         let digits = part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty();
