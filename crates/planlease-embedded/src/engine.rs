@@ -19,7 +19,8 @@ use crate::mvcc::{Event, RowId, Store};
 use crate::range::{self, header};
 use crate::status::Refusal;
 use crate::txn;
-use crate::watch_hub::{Hub, WatchSpec};
+use crate::watch_hub::Hub;
+use crate::watch_spec::WatchSpec;
 
 /// Rows that one entry of the journal removes.
 const DROPPED_ROWS_PER_ENTRY: usize = 1_024;

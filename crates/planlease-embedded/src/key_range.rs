@@ -52,6 +52,11 @@ impl KeyRange {
         }
     }
 
+    /// The key, if it is exactly one.
+    pub(crate) fn single(&self) -> Option<&Bytes> {
+        matches!(self.end, End::Single).then_some(&self.start)
+    }
+
     /// Whether the key is one of the selected.
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
         match &self.end {

@@ -54,6 +54,8 @@ mod status;
 mod storage;
 mod txn;
 mod watch_hub;
+mod watch_spec;
+mod watch_stream;
 
 pub use crate::limits::Limits;
 pub use crate::listen::{Bound, Connection, Listen, ListenError, is_loopback};

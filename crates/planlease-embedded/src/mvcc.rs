@@ -174,9 +174,10 @@ impl Store {
         dropped
     }
 
-    /// The events of the visible revisions from `revision` on, oldest first.
-    pub(crate) fn events_from(&self, revision: i64) -> impl Iterator<Item = (i64, &[Event])> {
-        let range = (revision <= self.visible).then(|| self.log.range(revision..=self.visible));
+    /// The events of the visible revisions from the one to the other one, oldest first.
+    pub(crate) fn events(&self, from: i64, until: i64) -> impl Iterator<Item = (i64, &[Event])> {
+        let until = until.min(self.visible);
+        let range = (from <= until).then(|| self.log.range(from..=until));
         range.into_iter().flatten().map(|(revision, events)| (*revision, &events[..]))
     }
 
@@ -463,7 +464,7 @@ mod tests {
         }
         // A revision's events lead from the map before it to its own.
         let mut told = compacted.max(1);
-        for (revision, events) in store.events_from(compacted.max(1) + 1) {
+        for (revision, events) in store.events(compacted.max(1) + 1, i64::MAX) {
             assert_eq!(revision, told + 1);
             let mut map = model.at(revision - 1).clone();
             for event in events {
@@ -544,7 +545,7 @@ mod tests {
         apply(&mut store, &[Op::Delete(0, 0)]);
         store.compact(3).unwrap();
         assert_eq!(store.publish(3, 3), [(2, 0)]);
-        assert_eq!(store.events_from(3).count(), 1);
+        assert_eq!(store.events(3, i64::MAX).count(), 1);
         apply(&mut store, &[Op::Put(1, 1, 0)]);
         store.compact(4).unwrap();
         assert_eq!(store.publish(4, 4), [(3, 0)]);

@@ -1,70 +1,47 @@
-//! The watchers and what each is to be told next. Pure.
+//! All streams of watchers, and what each is to be told next. Pure.
 //!
 //! Nothing is queued per watcher. A watcher is a cursor into the event log of the store, and its stream pulls
 //! one message at a time, when the client has room for it. So a client that does not read costs one cursor,
 //! and holds up nobody; when it reads again, it catches up from history, as etcd's unsynced watchers do.
 //!
+//! Most watchers wait, and most of what happens is none of their business. So what happens is looked at once for all of
+//! them, and only whom it concerns falls behind until it is told: ten thousand watchers that wait cost no more than one.
+//!
 //! A compaction would take events away from a watcher that is only a moment late. Therefore the log keeps
 //! what the cursors still need, up to [`Limits::watch_backlog_max`] revisions; a watcher further behind is
 //! told, as in etcd, that its revision was compacted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use etcd_client::EventType;
-use etcd_client::proto::{PbEvent, PbKeyValue, PbWatchResponse};
-use prost::Message;
+use bytes::Bytes;
+use etcd_client::proto::PbWatchResponse;
 
-use crate::key_range::KeyRange;
 use crate::limits::Limits;
-use crate::mvcc::{Event, Store};
-use crate::range::{header, to_wire};
+use crate::mvcc::Store;
+use crate::range::header;
 use crate::status::Refusal;
+use crate::watch_spec::{WatchSpec, fragments};
+use crate::watch_stream::{NO_WATCH, Stream};
 
-/// Bytes of events after which a message is full; one revision is never divided.
-const MESSAGE_BYTES: usize = 1024 * 1024;
-/// The watch id of an answer that concerns a whole stream, or no watcher at all.
-const NO_WATCH: i64 = -1;
-
-/// What a client asks to be told.
-#[derive(Clone, Debug)]
-pub(crate) struct WatchSpec {
-    pub(crate) range: KeyRange,
-    /// 0 is "from now on".
-    pub(crate) start_revision: i64,
-    /// 0 lets the server choose.
-    pub(crate) watch_id: i64,
-    pub(crate) progress_notify: bool,
-    pub(crate) prev_kv: bool,
-    pub(crate) fragment: bool,
-    pub(crate) no_put: bool,
-    pub(crate) no_delete: bool,
-}
-
-/// All streams of watchers.
+/// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
     streams: BTreeMap<u64, Stream>,
     next_stream: u64,
+    keys: Keys,
+    /// The first revision that was not looked at.
+    level: i64,
 }
 
+/// A watcher: its stream, and its id there.
+type Who = (u64, i64);
+
+/// Which watchers may have to be told of a key.
 #[derive(Debug, Default)]
-struct Stream {
-    watchers: BTreeMap<i64, Watcher>,
-    next_watch: i64,
-    progress_requested: bool,
-}
-
-#[derive(Debug)]
-struct Watcher {
-    spec: WatchSpec,
-    /// The first revision it was not told about yet.
-    cursor: i64,
-    /// Its next event was compacted away.
-    lost: bool,
-    /// A periodic progress notification is due.
-    progress_due: bool,
-    /// Something was said since the last tick of the progress timer.
-    told: bool,
+struct Keys {
+    single: HashMap<Bytes, BTreeSet<Who>>,
+    /// Those of more than one key.
+    wide: BTreeSet<Who>,
 }
 
 impl Hub {
@@ -77,12 +54,14 @@ impl Hub {
 
     /// Forgets a stream and all its watchers.
     pub(crate) fn close(&mut self, stream: u64) {
-        self.streams.remove(&stream);
+        for (id, spec) in self.streams.remove(&stream).iter().flat_map(Stream::specs) {
+            self.keys.remove((stream, id), spec);
+        }
     }
 
     /// Number of watchers.
     pub(crate) fn len(&self) -> usize {
-        self.streams.values().map(|stream| stream.watchers.len()).sum()
+        self.streams.values().map(Stream::len).sum()
     }
 
     /// Adds a watcher, or says in the answer why not.
@@ -101,7 +80,8 @@ impl Hub {
             cancel_reason: cancel_reason.to_owned(),
             ..Default::default()
         };
-        let Some(stream) = self.streams.get_mut(&stream) else {
+        self.look(store);
+        let Some(of) = self.streams.get_mut(&stream) else {
             return created(NO_WATCH, "the stream is closed");
         };
         if spec.start_revision < 0 {
@@ -110,26 +90,20 @@ impl Hub {
         if spec.range.is_empty() {
             return created(NO_WATCH, "mvcc: watcher range is empty");
         }
-        if stream.watchers.len() >= limits.watches_per_stream_max {
+        if of.len() >= limits.watches_per_stream_max {
             return created(NO_WATCH, "too many watches on one stream");
         }
-        let id = match spec.watch_id {
-            0 => stream.free_id(),
-            id if stream.watchers.contains_key(&id) => {
-                return created(NO_WATCH, "mvcc: duplicate watch ID provided on the WatchStream");
-            }
-            id => id,
+        let Some(id) = of.add(spec.clone(), store) else {
+            return created(NO_WATCH, "mvcc: duplicate watch ID provided on the WatchStream");
         };
-        let start = spec.start_revision;
-        let cursor = if start == 0 { store.visible() + 1 } else { start };
-        let lost = start != 0 && start < store.visible_compaction();
-        stream.watchers.insert(id, Watcher { spec, cursor, lost, progress_due: false, told: false });
+        self.keys.add((stream, id), &spec);
         created(id, "")
     }
 
     /// Removes a watcher; there is nothing to say about one that is not there.
     pub(crate) fn cancel(&mut self, stream: u64, watch_id: i64, store: &Store) -> Option<PbWatchResponse> {
-        self.streams.get_mut(&stream)?.watchers.remove(&watch_id)?;
+        let spec = self.streams.get_mut(&stream)?.remove(watch_id)?;
+        self.keys.remove((stream, watch_id), &spec);
         Some(PbWatchResponse {
             header: Some(header(store.visible())),
             watch_id,
@@ -142,35 +116,34 @@ impl Hub {
     /// none without a watcher, nor with one that begins in the future.
     pub(crate) fn request_progress(&mut self, stream: u64) {
         if let Some(stream) = self.streams.get_mut(&stream) {
-            stream.progress_requested = true;
+            stream.request_progress();
         }
     }
 
     /// The progress timer of the stream went off.
     pub(crate) fn tick(&mut self, stream: u64) {
-        for watcher in
-            self.streams.get_mut(&stream).into_iter().flat_map(|stream| stream.watchers.values_mut())
-        {
-            watcher.progress_due = watcher.spec.progress_notify && !watcher.told;
-            watcher.told = false;
+        if let Some(stream) = self.streams.get_mut(&stream) {
+            stream.tick();
         }
     }
 
     /// What the stream is to be told next: one message, or its fragments; none when there is nothing to say.
     pub(crate) fn next(&mut self, stream: u64, store: &Store, limits: &Limits) -> Vec<PbWatchResponse> {
-        let Some(stream) = self.streams.get_mut(&stream) else { return Vec::new() };
-        if let Some(canceled) = stream.cancel_lost(store) {
-            return vec![canceled];
+        self.look(store);
+        let Some(of) = self.streams.get_mut(&stream) else { return Vec::new() };
+        if let Some(id) = of.lost() {
+            let canceled = self.cancel(stream, id, store);
+            let compact_revision = store.visible_compaction();
+            return canceled
+                .map(|canceled| PbWatchResponse { compact_revision, ..canceled })
+                .into_iter()
+                .collect();
         }
-        // The one that is furthest behind comes first, so that a busy watcher cannot starve another.
-        while let Some((id, watcher)) = stream.furthest_behind(store.visible()) {
-            if let Some(message) = watcher.catch_up(id, store) {
-                watcher.told = true;
-                watcher.progress_due = false;
-                return if watcher.spec.fragment { fragments(message, limits) } else { vec![message] };
-            }
+        match of.catch_up(store) {
+            Some((message, true)) => fragments(message, limits),
+            Some((message, false)) => vec![message],
+            None => of.progress(store).into_iter().collect(),
         }
-        stream.progress(store).into_iter().collect()
     }
 
     /// Lets the log go as far as a compaction demands and the watchers allow.
@@ -179,144 +152,61 @@ impl Hub {
         if store.log_start().is_none_or(|start| start >= compaction) {
             return;
         }
-        let mut needed = compaction;
-        for watcher in self.streams.values_mut().flat_map(|stream| stream.watchers.values_mut()) {
-            if watcher.lost || watcher.cursor >= needed {
-                continue;
-            }
-            let behind = u64::try_from(store.visible() - watcher.cursor).unwrap_or(0);
-            if behind > limits.watch_backlog_max {
-                watcher.lost = true;
-            } else {
-                needed = watcher.cursor;
+        self.look(store);
+        let backlog = i64::try_from(limits.watch_backlog_max).unwrap_or(i64::MAX);
+        let oldest = compaction.min(store.visible().saturating_sub(backlog));
+        let needed = self.streams.values_mut().filter_map(|stream| stream.needs(oldest)).min();
+        store.drop_events_before(needed.map_or(compaction, |needed| needed.min(compaction)));
+    }
+
+    /// Looks through what has happened, for all; whom it concerns falls behind.
+    fn look(&mut self, store: &Store) {
+        let from = std::mem::replace(&mut self.level, store.visible() + 1);
+        for (revision, events) in store.events(from, store.visible()) {
+            for event in events {
+                for (stream, id) in self.keys.told_of(&event.key) {
+                    if let Some(stream) = self.streams.get_mut(&stream) {
+                        stream.happened(id, revision, event);
+                    }
+                }
             }
         }
-        store.drop_events_before(needed);
     }
 }
 
-impl Stream {
-    fn free_id(&mut self) -> i64 {
-        while self.watchers.contains_key(&self.next_watch) {
-            self.next_watch += 1;
-        }
-        let id = self.next_watch;
-        self.next_watch += 1;
-        id
-    }
-
-    fn cancel_lost(&mut self, store: &Store) -> Option<PbWatchResponse> {
-        let id = *self.watchers.iter().find(|(_, watcher)| watcher.lost)?.0;
-        self.watchers.remove(&id);
-        Some(PbWatchResponse {
-            header: Some(header(store.visible())),
-            watch_id: id,
-            canceled: true,
-            compact_revision: store.visible_compaction(),
-            ..Default::default()
-        })
-    }
-
-    fn furthest_behind(&mut self, visible: i64) -> Option<(i64, &mut Watcher)> {
-        let behind = self.watchers.iter_mut().filter(|(_, watcher)| watcher.cursor <= visible);
-        behind.min_by_key(|(_, watcher)| watcher.cursor).map(|(id, watcher)| (*id, watcher))
-    }
-
-    fn progress(&mut self, store: &Store) -> Option<PbWatchResponse> {
-        let next = store.visible() + 1;
-        let told = |watch_id| PbWatchResponse {
-            header: Some(header(store.visible())),
-            watch_id,
-            ..Default::default()
+impl Keys {
+    fn add(&mut self, who: Who, spec: &WatchSpec) {
+        match spec.range.single() {
+            Some(key) => self.single.entry(key.clone()).or_default().insert(who),
+            None => self.wide.insert(who),
         };
-        // Nobody is behind here.
-        let all_told = self.watchers.values().all(|watcher| watcher.cursor == next);
-        if std::mem::take(&mut self.progress_requested) && all_told && !self.watchers.is_empty() {
-            return Some(told(NO_WATCH));
-        }
-        let due = |(_, watcher): &(&i64, &mut Watcher)| watcher.progress_due && watcher.cursor == next;
-        let (id, watcher) = self.watchers.iter_mut().find(due)?;
-        watcher.progress_due = false;
-        Some(told(*id))
     }
-}
 
-impl Watcher {
-    /// Moves the cursor on and returns what it came across, if anything.
-    fn catch_up(&mut self, id: i64, store: &Store) -> Option<PbWatchResponse> {
-        let mut events = Vec::new();
-        let mut bytes = 0;
-        let mut next = store.visible() + 1;
-        for (revision, of_revision) in store.events_from(self.cursor) {
-            if bytes >= MESSAGE_BYTES {
-                next = revision;
-                break;
-            }
-            for event in of_revision.iter().filter(|event| self.spec.wants(event)) {
-                let event = self.spec.to_wire(event, revision, store.visible_compaction());
-                bytes += event.encoded_len();
-                events.push(event);
+    fn remove(&mut self, who: Who, spec: &WatchSpec) {
+        let Some(key) = spec.range.single() else {
+            self.wide.remove(&who);
+            return;
+        };
+        if let Some(all) = self.single.get_mut(key) {
+            all.remove(&who);
+            if all.is_empty() {
+                self.single.remove(key);
             }
         }
-        self.cursor = next;
-        // Not the visible revision: a client may take the header's for "told up to here".
-        let header = header(next - 1);
-        (!events.is_empty()).then(|| PbWatchResponse {
-            header: Some(header),
-            watch_id: id,
-            events,
-            ..Default::default()
-        })
-    }
-}
-
-impl WatchSpec {
-    fn wants(&self, event: &Event) -> bool {
-        let filtered = if event.put.is_some() { self.no_put } else { self.no_delete };
-        !filtered && self.range.contains(&event.key)
     }
 
-    fn to_wire(&self, event: &Event, revision: i64, compaction: i64) -> PbEvent {
-        let kv = event.put.as_deref().map_or_else(|| tombstone(event, revision), |kv| to_wire(kv, false));
-        // What was before the oldest revision is gone, even if we happen to have it still.
-        let prev = event.prev.as_deref().filter(|_| self.prev_kv && revision > compaction);
-        let created = event.put.as_ref().is_some_and(|kv| kv.create_revision == revision);
-        PbEvent {
-            r#type: if event.put.is_some() { EventType::Put } else { EventType::Delete }.into(),
-            kv: Some(kv),
-            prev_kv: prev.filter(|_| !created).map(|kv| to_wire(kv, false)),
-        }
+    fn told_of(&self, key: &[u8]) -> impl Iterator<Item = Who> {
+        self.single.get(key).into_iter().flatten().chain(&self.wide).copied()
     }
-}
-
-fn tombstone(event: &Event, revision: i64) -> PbKeyValue {
-    PbKeyValue { key: event.key.to_vec(), mod_revision: revision, ..Default::default() }
-}
-
-/// Divides a message that is larger than a request may be; all parts but the last are marked.
-fn fragments(message: PbWatchResponse, limits: &Limits) -> Vec<PbWatchResponse> {
-    if message.encoded_len() < limits.request_bytes_max || message.events.len() < 2 {
-        return vec![message];
-    }
-    let empty = PbWatchResponse { events: Vec::new(), fragment: true, ..message.clone() };
-    let mut parts = vec![empty.clone()];
-    let mut bytes = 0;
-    for event in message.events {
-        let event_bytes = event.encoded_len();
-        if bytes > 0 && bytes + event_bytes >= limits.request_bytes_max {
-            parts.push(empty.clone());
-            bytes = 0;
-        }
-        bytes += event_bytes;
-        parts.last_mut().expect("begins with one").events.push(event);
-    }
-    parts.last_mut().expect("begins with one").fragment = false;
-    parts
 }
 
 #[cfg(test)]
 mod tests {
+    use etcd_client::proto::{PbEvent, PbKeyValue};
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::key_range::KeyRange;
 
     fn spec(watch_id: i64, start_revision: i64) -> WatchSpec {
         WatchSpec {
@@ -376,6 +266,12 @@ mod tests {
         assert_eq!(drain(&mut hub, stream, &store, &limits), [], "one of them begins in the future");
         write(&mut store, 1, 1);
         assert_eq!(drain(&mut hub, stream, &store, &limits), [(7, 1, 3)], "and that was that");
+        hub.request_progress(stream);
+        assert_eq!(
+            drain(&mut hub, stream, &store, &limits),
+            [(NO_WATCH, 0, 3)],
+            "it begins with what is next"
+        );
     }
 
     #[test]
@@ -413,5 +309,130 @@ mod tests {
         assert_eq!(drain(&mut hub, near, &store, &limits), [(1, 4, 8)]);
         hub.release_events(&mut store, &limits);
         assert_eq!(store.log_start(), Some(8));
+        write(&mut store, 1, 1);
+        write(&mut store, 1, 1);
+        drain(&mut hub, near, &store, &limits);
+        write(&mut store, 1, 1);
+        store.compact(9).unwrap();
+        store.publish(11, 9);
+        hub.release_events(&mut store, &limits);
+        assert_eq!(store.log_start(), Some(9), "no more than is compacted, whatever is still to be told");
+    }
+
+    /// A watch of one key, or of those up to another one.
+    fn of(range: (u8, Option<u8>), start_revision: i64) -> WatchSpec {
+        let end = range.1.map_or_else(Vec::new, |end| vec![end]);
+        WatchSpec { range: KeyRange::from_wire(&[range.0], &end), fragment: false, ..spec(0, start_revision) }
+    }
+
+    /// Writes and publishes one revision with a value for each of the keys.
+    fn write_keys(store: &mut Store, keys: &BTreeSet<u8>) -> i64 {
+        let mut write = store.write();
+        keys.iter().for_each(|key| write.put(vec![*key].into(), Bytes::new(), 0));
+        let (revision, _) = write.commit().unwrap();
+        store.publish(revision, store.applied_compaction());
+        revision
+    }
+
+    #[test]
+    fn only_whom_it_concerns_falls_behind() {
+        let (mut hub, mut store, limits) = (Hub::default(), Store::default(), Limits::default());
+        let stream = hub.open();
+        for key in 0..200 {
+            hub.create(stream, of((key, None), 0), &store, &limits);
+        }
+        hub.create(stream, of((210, Some(220)), 0), &store, &limits);
+        write_keys(&mut store, &BTreeSet::from([250]));
+        assert_eq!(hub.next(stream, &store, &limits), []);
+        write_keys(&mut store, &BTreeSet::from([7, 9, 251]));
+        hub.look(&store);
+        assert_eq!(hub.streams[&stream].behind().collect::<Vec<_>>(), [7, 9]);
+        assert_eq!(drain(&mut hub, stream, &store, &limits), [(7, 1, 3), (9, 1, 3)]);
+        assert_eq!(hub.keys.told_of(&[9]).count(), 2, "and the one of the range is asked");
+        hub.close(stream);
+        assert!(hub.keys.single.is_empty() && hub.keys.wide.is_empty());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Write(BTreeSet<u8>),
+        /// On one of two streams: from now on, or from some revisions ago, or to come.
+        Add(usize, (u8, Option<u8>), Option<i64>),
+        Remove(usize),
+        Read(usize, usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let key = 1_u8..6;
+        let range = (key.clone(), proptest::option::of(key.clone()));
+        prop_oneof![
+            4 => proptest::collection::btree_set(key, 1..4).prop_map(Step::Write),
+            2 => (0_usize..2, range, proptest::option::of(-4_i64..4))
+                .prop_map(|(stream, range, start)| Step::Add(stream, range, start)),
+            1 => (0_usize..8).prop_map(Step::Remove),
+            2 => (0_usize..2, 0_usize..6).prop_map(|(stream, most)| Step::Read(stream, most)),
+        ]
+    }
+
+    type Told = BTreeMap<Who, Vec<(i64, Vec<u8>)>>;
+
+    fn read(hub: &mut Hub, stream: u64, store: &Store, most: usize, told: &mut Told) {
+        for _ in 0..most {
+            let messages = hub.next(stream, store, &Limits::default());
+            if messages.is_empty() {
+                return;
+            }
+            for message in messages {
+                let kvs = message.events.into_iter().map(|event| event.kv.unwrap());
+                let told = told.entry((stream, message.watch_id)).or_default();
+                told.extend(kvs.map(|kv| (kv.mod_revision, kv.key)));
+            }
+        }
+    }
+
+    proptest! {
+        /// However reading, writing, adding and removing alternate.
+        #[test]
+        fn everyone_is_told_all_that_concerns_him_once_and_in_order(
+            steps in proptest::collection::vec(step(), 1..60),
+        ) {
+            let (mut hub, mut store, limits) = (Hub::default(), Store::default(), Limits::default());
+            let streams = [hub.open(), hub.open()];
+            let (mut written, mut told, mut watchers) = (Vec::new(), Told::new(), BTreeMap::new());
+            for step in steps {
+                match step {
+                    Step::Write(keys) => written.push((write_keys(&mut store, &keys), keys)),
+                    Step::Add(on, range, start) => {
+                        let spec = of(range, start.map_or(0, |by| (store.visible() + by).max(1)));
+                        let now = store.visible() + 1;
+                        let from = if spec.start_revision == 0 { now } else { spec.start_revision };
+                        let created = hub.create(streams[on], spec.clone(), &store, &limits);
+                        prop_assert_eq!(created.canceled, spec.range.is_empty());
+                        if !created.canceled {
+                            watchers.insert((streams[on], created.watch_id), (spec.range, from));
+                        }
+                    }
+                    Step::Remove(nth) => {
+                        if let Some(who) = watchers.keys().nth(nth).copied() {
+                            prop_assert!(hub.cancel(who.0, who.1, &store).is_some());
+                            watchers.remove(&who);
+                            told.remove(&who);
+                        }
+                    }
+                    Step::Read(on, most) => read(&mut hub, streams[on], &store, most, &mut told),
+                }
+            }
+            streams.into_iter().for_each(|stream| read(&mut hub, stream, &store, usize::MAX, &mut told));
+            for (who, (range, from)) in watchers {
+                let each = |(revision, keys): &(i64, BTreeSet<u8>)| {
+                    let (revision, keys) = (*revision, keys.clone());
+                    keys.into_iter().map(move |key| (revision, vec![key]))
+                };
+                let concerns = |(revision, key): &(i64, Vec<u8>)| *revision >= from && range.contains(key);
+                let all: Vec<_> = written.iter().flat_map(each).filter(concerns).collect();
+                prop_assert_eq!(told.remove(&who).unwrap_or_default(), all);
+            }
+            prop_assert!(told.is_empty());
+        }
     }
 }

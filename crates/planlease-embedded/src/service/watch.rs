@@ -17,7 +17,7 @@ use crate::key_range::KeyRange;
 use crate::service::{ResponseStream, Service};
 use crate::shared::Shared;
 use crate::status::Refusal;
-use crate::watch_hub::WatchSpec;
+use crate::watch_spec::WatchSpec;
 
 /// Messages that are ready before requests have to wait: a client that asks must also listen.
 const READY_MAX: usize = 16;
