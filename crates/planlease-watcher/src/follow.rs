@@ -4,14 +4,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use planlease::{Feed, RawSnapshot};
-use planlease_core::Revision;
+use planlease::Feed;
+use planlease_core::{Revision, change::Entry, keys::Key};
 
 use crate::{
     error::Error,
     hub::Publisher,
     loading::{Loaded, Loading},
-    source::{Source, Tail},
+    source::{Rest, Source, Tail},
     store::Store,
 };
 
@@ -24,9 +24,7 @@ const OLD_LISTS: u32 = 10;
 
 /// Reads until it is impossible, and says why it is. Dropping the future stops it.
 pub(crate) async fn follow(source: &impl Source, publisher: &Publisher) -> Result<(), Error> {
-    let first = list(source, None).await?;
-    publisher.heard(source.now());
-    let mut store = load(first).await.store;
+    let mut store = list(source, None, publisher).await?.store;
     publisher.publish(store.snapshot().clone(), None);
     loop {
         let tail = source.tail(store.snapshot().revision().next());
@@ -36,44 +34,77 @@ pub(crate) async fn follow(source: &impl Source, publisher: &Publisher) -> Resul
         if begun.until(source.now()) < LIST_AGAIN {
             tokio::time::sleep(LIST_AGAIN).await; // A gap right behind a list: the next one may come as soon.
         }
-        let list = list(source, Some(store.snapshot().revision())).await?;
-        publisher.heard(source.now());
-        let set = store.replace(load(list).await);
+        let list = list(source, Some(store.snapshot().revision()), publisher).await?;
+        let set = store.replace(list);
         tracing::info!(revision = %set.revision, changes = set.changes.len(), "resynchronised");
         publisher.publish(store.snapshot().clone(), Some(set));
     }
 }
 
-/// Takes a list over, a little at a time: with a hundred thousand tasks it is long enough for a session on the same thread
-/// to miss a renewal.
-async fn load(list: RawSnapshot) -> Loaded {
-    let mut loading = Loading::new(list.revision);
-    for (key, entry) in list.entries {
-        loading.add(&key, &entry);
-        tokio::task::coop::consume_budget().await;
-    }
-    loading.finish()
-}
-
 /// Lists until it succeeds. `held`: the revision that the list must not be older than.
-async fn list(source: &impl Source, held: Option<Revision>) -> Result<RawSnapshot, Error> {
+async fn list(source: &impl Source, held: Option<Revision>, publisher: &Publisher) -> Result<Loaded, Error> {
     let mut old = 0;
     loop {
-        match source.list().await {
-            Ok(list) => match held.filter(|held| *held > list.revision) {
-                None => return Ok(list),
-                Some(held) => {
-                    old += 1;
-                    tracing::warn!(%held, found = %list.revision, "the list is older than what is known");
-                    if old >= OLD_LISTS {
-                        return Err(Error::WentBack { held, found: list.revision });
-                    }
+        match load(source, held, publisher).await {
+            Ok(loaded) => return Ok(loaded),
+            Err(Unlisted::Older { held, found }) => {
+                old += 1;
+                tracing::warn!(%held, %found, "the list is older than what is known");
+                if old >= OLD_LISTS {
+                    return Err(Error::WentBack { held, found });
                 }
-            },
-            Err(error) if is_final(&error) => return Err(Error::Failed(Arc::new(error))),
-            Err(error) => tracing::warn!(%error, "could not list; trying again"),
+            }
+            Err(Unlisted::Failed(error)) if is_final(&error) => return Err(Error::Failed(Arc::new(error))),
+            Err(Unlisted::Failed(error)) => tracing::warn!(%error, "could not list; trying again"),
         }
         tokio::time::sleep(LIST_AGAIN).await;
+    }
+}
+
+/// Why there is no list this time.
+enum Unlisted {
+    /// It is older than what is held.
+    Older {
+        held: Revision,
+        found: Revision,
+    },
+    Failed(planlease::Error),
+}
+
+impl From<planlease::Error> for Unlisted {
+    fn from(error: planlease::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Reads a list and takes it over, page by page: while one is taken over, the next one is on its way.
+async fn load(
+    source: &impl Source,
+    held: Option<Revision>,
+    publisher: &Publisher,
+) -> Result<Loaded, Unlisted> {
+    let (mut page, mut rest) = source.list().await?;
+    let found = page.revision;
+    if let Some(held) = held.filter(|held| *held > found) {
+        return Err(Unlisted::Older { held, found });
+    }
+    let mut loading = Loading::new(found);
+    loop {
+        publisher.heard(source.now());
+        let (next, ()) = tokio::join!(biased; rest.next(), take_over(&mut loading, page.entries));
+        match next? {
+            Some(next) => page = next,
+            None => return Ok(loading.finish()),
+        }
+    }
+}
+
+/// Takes a page over, a little at a time: with a hundred thousand tasks it is long enough for a session on the same thread
+/// to miss a renewal.
+async fn take_over(loading: &mut Loading, page: Vec<(Key, Entry)>) {
+    for (key, entry) in page {
+        loading.add(&key, &entry);
+        tokio::task::coop::consume_budget().await;
     }
 }
 

@@ -10,14 +10,22 @@ use planlease_core::{
     keys::{Key, PlanKey},
 };
 
-use crate::{line::PastTerms, snapshot::Snapshot, store::Store};
+use crate::{line::PastTerms, plan::Parts, snapshot::Snapshot, store::Store};
 
 /// A list being taken over, entry by entry, so that whoever does it can let others go on in between.
 #[derive(Debug)]
 pub(crate) struct Loading {
     loaded: Loaded,
-    /// Definitions wait for their further parts, which come after them.
-    heads: BTreeMap<PlanName, Entry>,
+    present: Option<Gathered>,
+}
+
+/// The plan whose keys are being read. Those of a plan follow one another, and are taken over together: its definition
+/// waits for its further parts, which come after it.
+#[derive(Debug)]
+struct Gathered {
+    plan: PlanName,
+    head: Option<Entry>,
+    parts: Parts,
 }
 
 /// A list taken over.
@@ -31,7 +39,7 @@ impl Loading {
     /// A list of this revision.
     pub(crate) fn new(revision: Revision) -> Self {
         let store = Store { snapshot: Snapshot::empty(revision), hidden: BTreeMap::new() };
-        Self { loaded: Loaded { store, past: BTreeMap::new() }, heads: BTreeMap::new() }
+        Self { loaded: Loaded { store, past: BTreeMap::new() }, present: None }
     }
 
     pub(crate) fn all_of(list: &RawSnapshot) -> Self {
@@ -40,33 +48,55 @@ impl Loading {
         loading
     }
 
+    /// Takes over one entry. They come in the order of their keys.
     pub(crate) fn add(&mut self, key: &Key, entry: &Entry) {
-        let Loaded { store, past } = &mut self.loaded;
         let mut unheard = Vec::new(); // What a list says is told by comparing it with what was held.
         match key {
             Key::Store | Key::Worktree(..) => {}
-            Key::Orchestrator(id) => store.put_orchestrator(id, Some(entry), &mut unheard),
-            Key::Plan(plan, PlanKey::Spec) => {
-                self.heads.insert(plan.clone(), entry.clone());
-            }
-            Key::Plan(plan, PlanKey::PastTerm(number)) => {
-                if let Ok(term) = codec::decode(&entry.value) {
-                    past.entry(plan.clone()).or_default().insert(*number, term);
-                }
-            }
+            Key::Orchestrator(id) => self.loaded.store.put_orchestrator(id, Some(entry), &mut unheard),
             Key::Plan(plan, of) => {
-                let read = store.hidden.entry(plan.clone()).or_default().put(of, Some(entry));
-                store.note(key, read, &mut unheard);
+                let gathered = self.gathered(plan);
+                match of {
+                    PlanKey::Spec => gathered.head = Some(entry.clone()),
+                    PlanKey::PastTerm(number) => {
+                        if let Ok(term) = codec::decode(&entry.value) {
+                            self.loaded.past.entry(plan.clone()).or_default().insert(*number, term);
+                        }
+                    }
+                    of => {
+                        let read = gathered.parts.put(of, Some(entry));
+                        self.loaded.store.note(key, read, &mut unheard);
+                    }
+                }
             }
         }
     }
 
-    pub(crate) fn finish(self) -> Loaded {
-        let mut loaded = self.loaded;
-        for (plan, head) in &self.heads {
-            loaded.store.put_plan(plan, &[(&PlanKey::Spec, Some(head))], &mut Vec::new());
+    /// What was gathered of this plan; the one before it is complete.
+    fn gathered(&mut self, plan: &PlanName) -> &mut Gathered {
+        if self.present.as_ref().is_some_and(|present| present.plan != *plan) {
+            self.complete();
         }
-        loaded.store.hidden.retain(|_, parts| !parts.is_empty());
-        loaded
+        self.present.get_or_insert_with(|| Gathered {
+            plan: plan.clone(),
+            head: None,
+            parts: Parts::default(),
+        })
+    }
+
+    fn complete(&mut self) {
+        let Some(Gathered { plan, head, parts }) = self.present.take() else { return };
+        let store = &mut self.loaded.store;
+        if !parts.is_empty() {
+            store.hidden.insert(plan.clone(), parts);
+        }
+        if let Some(head) = head {
+            store.put_plan(&plan, &[(&PlanKey::Spec, Some(&head))], &mut Vec::new());
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> Loaded {
+        self.complete();
+        self.loaded
     }
 }

@@ -1,19 +1,25 @@
 //! Where the raw material comes from: the coordinator, or a script in tests.
 
-use planlease::{Changes, Coordinator, Error, Feed, RawSnapshot};
+use planlease::{Changes, Coordinator, Error, Feed, Listing, RawSnapshot};
 use planlease_core::{BootTime, Revision};
 
 /// A namespace that can be listed and followed.
 pub(crate) trait Source: Send + Sync + 'static {
+    type Rest: Rest;
     type Tail: Tail;
 
-    /// Everything, at one revision.
-    fn list(&self) -> impl Future<Output = Result<RawSnapshot, Error>> + Send;
+    /// Everything, at one revision: the first page, and what is left.
+    fn list(&self) -> impl Future<Output = Result<(RawSnapshot, Self::Rest), Error>> + Send;
 
     /// What changes from a revision on.
     fn tail(&self, from: Revision) -> Self::Tail;
 
     fn now(&self) -> BootTime;
+}
+
+/// What is left of a list. See [`planlease::Listing`], whose contract this is.
+pub(crate) trait Rest: Send {
+    fn next(&mut self) -> impl Future<Output = Result<Option<RawSnapshot>, Error>> + Send;
 }
 
 /// The changes from a revision on. See [`planlease::Changes`], whose contract this is.
@@ -22,10 +28,11 @@ pub(crate) trait Tail: Send {
 }
 
 impl Source for Coordinator {
+    type Rest = Listing;
     type Tail = Changes;
 
-    async fn list(&self) -> Result<RawSnapshot, Error> {
-        self.snapshot(&self.layout().everything()).await
+    async fn list(&self) -> Result<(RawSnapshot, Listing), Error> {
+        Coordinator::list(self, self.layout().everything()).await
     }
 
     fn tail(&self, from: Revision) -> Changes {
@@ -34,6 +41,12 @@ impl Source for Coordinator {
 
     fn now(&self) -> BootTime {
         self.clock().boot()
+    }
+}
+
+impl Rest for Listing {
+    async fn next(&mut self) -> Result<Option<RawSnapshot>, Error> {
+        Listing::next(self).await
     }
 }
 

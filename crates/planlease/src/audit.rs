@@ -9,11 +9,7 @@ use planlease_core::{
     keys::Key,
 };
 
-use crate::{
-    coordinator::Coordinator,
-    error::Error,
-    feed::{self, Feed},
-};
+use crate::{coordinator::Coordinator, error::Error, feed::Feed};
 
 /// How often an audit begins anew because the history was compacted while it was read.
 const MAX_RESTARTS: usize = 5;
@@ -49,9 +45,7 @@ impl Coordinator {
         };
         for _ in 0..MAX_RESTARTS {
             replay = Replay::new(replay.present, until);
-            match feed::snapshot(self.etcd(), self.layout(), &self.layout().everything(), Some(compacted))
-                .await
-            {
+            match self.snapshot_at(&self.layout().everything(), compacted).await {
                 Ok(snapshot) => replay.seed(snapshot.entries),
                 Err(Error::Compacted) => {}
                 Err(error) => return Err(error),

@@ -32,7 +32,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// How long one request may take before another endpoint is tried. Default: 3 s.
     pub request_timeout: Duration,
-    /// How long an operation is tried again in all before it is given up. Default: 15 s.
+    /// How long an operation is tried again in all before it is given up, and how long it waits before for its turn at most: 512
+    /// are under way at a time. Default: 15 s.
     pub operation_timeout: Duration,
     /// The time to live of sessions: how long after a crash its plans are free. Default: 15 s.
     pub ttl: Duration,

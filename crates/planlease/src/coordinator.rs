@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     error::Error,
     etcd::{Branch, Compare, Etcd, FaultKind, MemberStatus, Op, Reply, Row, Transaction},
-    feed::{self, Changes, RawSnapshot},
+    feed::{Changes, Listing, RawSnapshot},
     session::{Identity, Session},
 };
 
@@ -212,7 +212,16 @@ impl Coordinator {
     /// # Errors
     /// As for any read.
     pub async fn snapshot(&self, range: &KeyRange) -> Result<RawSnapshot, Error> {
-        feed::snapshot(self.etcd(), self.layout(), range, None).await
+        RawSnapshot::read(self.etcd(), self.layout(), range, None).await
+    }
+
+    /// As [`Coordinator::snapshot`], page by page: reads the first one, and tells how to get the others. For whoever does not
+    /// want to wait for all of it, or to hold all of it at a time.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn list(&self, range: KeyRange) -> Result<(RawSnapshot, Listing), Error> {
+        Listing::begin(self.etcd(), self.layout(), range, None).await
     }
 
     /// As [`Coordinator::snapshot`], as of an earlier revision: for whoever goes on from there.
@@ -221,7 +230,7 @@ impl Coordinator {
     /// [`Error::Compacted`] if etcd's history does not reach back so far; [`Error::Refused`] for a revision of the future;
     /// and as for any read.
     pub async fn snapshot_at(&self, range: &KeyRange, revision: Revision) -> Result<RawSnapshot, Error> {
-        feed::snapshot(self.etcd(), self.layout(), range, Some(revision)).await
+        RawSnapshot::read(self.etcd(), self.layout(), range, Some(revision)).await
     }
 
     /// The changes of a range of keys, beginning with revision `from`. For watchers and audits.

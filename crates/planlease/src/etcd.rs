@@ -7,8 +7,10 @@ mod commit;
 mod fault;
 mod lane;
 mod lease;
+mod pages;
 mod right;
 mod together;
+mod turns;
 mod txn;
 mod watch;
 
@@ -21,13 +23,14 @@ use std::{
     time::Duration,
 };
 
-use etcd_client::{Client, GetOptions, SortOrder, SortTarget};
-use planlease_core::{LeaseId, Revision, change::Entry, keys::KeyRange};
+use etcd_client::Client;
+use planlease_core::{LeaseId, Revision, change::Entry};
 
 pub(crate) use self::{
     channel::Traffic,
     fault::{Fault, FaultKind},
     lease::KeepAlive,
+    pages::{PAGE, Page, Pages},
     right::{Fenced, Right},
     txn::{Branch, Compare, MAX_BYTES, Op, Reply, Transaction},
     watch::{QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
@@ -35,11 +38,9 @@ pub(crate) use self::{
 use self::{
     commit::Commits,
     lane::{Cluster, Lane},
+    turns::{Turn, Turns},
 };
 use crate::{clock::Random, config::Config, retry::Backoff};
-
-/// How many keys one range may bring. Values are bounded too, so a page stays far below what is decoded.
-pub(crate) const PAGE: i64 = 500;
 
 /// The largest message that is decoded: a page of the largest values, with room to spare.
 const MAX_DECODED: usize = 64 * 1024 * 1024;
@@ -49,16 +50,6 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_s
 
 /// A key with what etcd keeps under it.
 pub(crate) type Row = (Vec<u8>, Entry);
-
-/// Some rows, as of one revision.
-#[derive(Debug)]
-pub(crate) struct Page {
-    pub(crate) rows: Vec<Row>,
-    /// Whether the range has more.
-    pub(crate) more: bool,
-    /// The store's revision when it was read.
-    pub(crate) revision: Revision,
-}
 
 /// What a member says about itself.
 #[derive(Clone, Debug)]
@@ -90,6 +81,7 @@ struct Inner {
     random: Random,
     traffic: Traffic,
     cluster: Arc<OnceLock<Cluster>>,
+    turns: Turns,
     commits: Commits,
     /// The newest revision that any answer was of.
     newest: AtomicU64,
@@ -110,6 +102,7 @@ impl Etcd {
                 random,
                 traffic,
                 cluster,
+                turns: Turns::new(),
                 commits: Commits::new(),
                 newest: AtomicU64::new(0),
                 config,
@@ -139,7 +132,15 @@ impl Etcd {
     ///
     /// After a lost answer the *same* transaction is sent again: so it has to be one whose repetition does no harm and
     /// whose refusal shows whether it had been carried out (a create revision, a term, an `op_id`).
+    ///
+    /// It waits at most the operation's time for its turn, and has as much again from then on.
     pub(crate) async fn settle(&self, txn: &Transaction) -> Result<Reply, Fault> {
+        let _turn = self.turn().await?;
+        self.settle_at_once(txn).await
+    }
+
+    /// As [`Etcd::settle`], without waiting for a turn: for those who see themselves to it that they are few.
+    async fn settle_at_once(&self, txn: &Transaction) -> Result<Reply, Fault> {
         txn.check_limits()?;
         let (mut reply, uncertain) = self
             .repeat(self.inner.config.operation_timeout, |client| async move {
@@ -157,35 +158,11 @@ impl Etcd {
 
     /// As [`Etcd::settle`], under a right.
     pub(crate) async fn settle_fenced(&self, write: &Fenced) -> Result<Reply, Fault> {
-        let mut reply = self.settle(&write.whole()).await?;
+        let mut reply = self.settle_at_once(&write.whole()).await?;
         if reply.branch == Branch::Otherwise {
             reply.right = write.right.holds(reply.last_row().as_ref());
         }
         Ok(reply)
-    }
-
-    /// Reads a range once, at `at` if given.
-    pub(crate) async fn page(
-        &self,
-        range: &KeyRange,
-        limit: i64,
-        at: Option<Revision>,
-    ) -> Result<Page, Fault> {
-        let options = GetOptions::new()
-            .with_range(range.end.clone())
-            .with_limit(limit)
-            .with_sort(SortTarget::Key, SortOrder::Ascend)
-            .with_revision(at.map_or(0, Revision::to_wire));
-        let options = &options;
-        self.retry(|client| async move {
-            let mut kv = client.kv_client().max_decoding_message_size(MAX_DECODED);
-            let before = self.inner.newest.load(Ordering::Relaxed);
-            let answer = kv.get(range.start.clone(), Some(options.clone())).await.map_err(Fault::of)?;
-            let page = txn::page(answer.0)?;
-            self.check_newest(before, page.revision)?;
-            Ok(page)
-        })
-        .await
     }
 
     /// Refuses an answer that is older than what was known when it was asked for: some versions of etcd give stale ones
@@ -196,26 +173,6 @@ impl Etcd {
         }
         self.inner.newest.fetch_max(answered.get(), Ordering::Relaxed);
         Ok(())
-    }
-
-    /// Reads a whole range in pages that all show the same revision: `at` if given, else the present one.
-    pub(crate) async fn scan(&self, range: &KeyRange, at: Option<Revision>) -> Result<Page, Fault> {
-        let mut whole = self.page(range, PAGE, at).await?;
-        let at = at.unwrap_or(whole.revision);
-        while whole.more {
-            let Some((last, _)) = whole.rows.last() else { break };
-            let mut start = last.clone();
-            start.push(0);
-            let rest = KeyRange { start, end: range.end.clone() };
-            let next = self.page(&rest, PAGE, Some(at)).await?;
-            // Else it would go on for ever.
-            if next.rows.first().is_none_or(|(key, _)| *key < rest.start) && next.more {
-                return Err(Fault::nonsense("a page that does not go on where the last one ended"));
-            }
-            whole.rows.extend(next.rows);
-            whole.more = next.more;
-        }
-        Ok(whole)
     }
 
     /// Asks for a lease of this id and TTL; returns the TTL that the server granted. The id is chosen by the caller, so
@@ -285,11 +242,18 @@ impl Etcd {
         all
     }
 
+    /// Calls until there is an answer, or the operation's time is up; when its turn has come.
     async fn retry<T, F>(&self, call: impl Fn(Arc<Client>) -> F) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, Fault>>,
     {
+        let _turn = self.turn().await?;
         self.repeat(self.inner.config.operation_timeout, call).await.map(|(answer, _)| answer)
+    }
+
+    async fn turn(&self) -> Result<Turn<'_>, Fault> {
+        let Config { request_timeout, operation_timeout, .. } = self.inner.config;
+        self.inner.turns.next(request_timeout, operation_timeout).await
     }
 
     /// Calls until there is an answer, on one endpoint after the other, with growing delays. Says whether a try before

@@ -10,20 +10,28 @@ use planlease_core::{
 
 use crate::{
     error::Error,
-    etcd::{Etcd, Fault, FaultKind, QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
+    etcd::{Etcd, Fault, FaultKind, Page, Pages, QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
     retry::Backoff,
 };
 
 /// The only watch on the stream.
 const WATCH: i64 = 1;
 
-/// Everything of a range as of one revision.
+/// A range as of one revision, or a page of it.
 #[derive(Clone, Debug)]
 pub struct RawSnapshot {
     /// The revision.
     pub revision: Revision,
     /// What was there, in the order of the keys; strangers' keys are left out.
     pub entries: Vec<(Key, Entry)>,
+}
+
+/// What is left of a range that is read page by page, all of it at the revision of its first page. See
+/// [`crate::Coordinator::list`].
+#[derive(Debug)]
+pub struct Listing {
+    rest: Pages,
+    layout: Layout,
 }
 
 /// Changes of a range from a revision on: every revision once, whole, in order, over any number of broken connections.
@@ -62,17 +70,47 @@ impl std::fmt::Debug for Watch {
     }
 }
 
-/// Reads a whole range, at one revision: `at` if given, else the present one.
-pub(crate) async fn snapshot(
-    etcd: &Etcd,
-    layout: &Layout,
-    range: &KeyRange,
-    at: Option<Revision>,
-) -> Result<RawSnapshot, Error> {
-    let page = etcd.scan(range, at).await?;
-    let entries =
-        page.rows.into_iter().filter_map(|(key, entry)| Some((layout.parse(&key)?, entry))).collect();
-    Ok(RawSnapshot { revision: at.unwrap_or(page.revision), entries })
+impl Listing {
+    /// The first page of a range, and what is left of it.
+    pub(crate) async fn begin(
+        etcd: &Etcd,
+        layout: &Layout,
+        range: KeyRange,
+        at: Option<Revision>,
+    ) -> Result<(RawSnapshot, Self), Error> {
+        let (page, rest) = etcd.first_page(range, at).await?;
+        Ok((RawSnapshot::of(layout, page), Self { rest, layout: layout.clone() }))
+    }
+
+    /// The next page; `None` if there is none any more.
+    ///
+    /// # Errors
+    /// As for any read. [`Error::Compacted`] if reading took so long that etcd has forgotten the revision meanwhile.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped: the next call reads the same page.
+    pub async fn next(&mut self) -> Result<Option<RawSnapshot>, Error> {
+        let page = self.rest.next().await?;
+        Ok(page.map(|page| RawSnapshot::of(&self.layout, page)))
+    }
+}
+
+impl RawSnapshot {
+    fn of(layout: &Layout, page: Page) -> Self {
+        let rows = page.rows.into_iter();
+        let entries = rows.filter_map(|(key, entry)| Some((layout.parse(&key)?, entry))).collect();
+        Self { revision: page.revision, entries }
+    }
+
+    /// Reads a whole range, at one revision: `at` if given, else the present one.
+    pub(crate) async fn read(
+        etcd: &Etcd,
+        layout: &Layout,
+        range: &KeyRange,
+        at: Option<Revision>,
+    ) -> Result<Self, Error> {
+        Ok(Self::of(layout, etcd.scan(range, at).await?))
+    }
 }
 
 impl Changes {

@@ -66,7 +66,7 @@ pub use config::{Config, ConfigError, Credentials, Endpoint, Tls};
 pub use coordinator::{Coordinator, EndpointHealth, EndpointStatus, Registered, version_numbers};
 pub use edit::{Edited, MAX_EDITED};
 pub use error::{Cause, Error};
-pub use feed::{Changes, Feed, RawSnapshot};
+pub use feed::{Changes, Feed, Listing, RawSnapshot};
 pub use halt::Halted;
 pub use lock::{Lock, LockView, TryLock};
 pub use operator::Released;

@@ -179,7 +179,7 @@ impl Coordinator {
         imported
     }
 
-    /// Reads a plan, at one revision. One transaction for up to 500 tasks, one more page for each further 500.
+    /// Reads a plan, at one revision. One transaction for up to 500 tasks, then pages of up to 2,000.
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any read.
@@ -201,20 +201,10 @@ impl Coordinator {
         let (paused, closed) = (read_halt(reply.row())?, read_halt(reply.row())?);
         let (mut rows, more) = reply.rows();
         let (defined, spec) = read_spec(&definition).ok_or_else(|| Error::PlanNotFound(plan.clone()))??;
-        if more && let Some((last, _)) = rows.last() {
-            let mut start = last.clone();
-            start.push(0);
-            let mut rest = KeyRange { start, end: tasks.end };
-            loop {
-                let page = self.etcd().page(&rest, PAGE, Some(revision)).await?;
-                if let Some((last, _)) = page.rows.last() {
-                    rest.start.clone_from(last);
-                    rest.start.push(0);
-                }
+        if more {
+            let mut pages = self.etcd().pages_behind(&rows, tasks, revision);
+            while let Some(page) = pages.next().await? {
                 rows.extend(page.rows);
-                if !page.more {
-                    break;
-                }
             }
         }
         let tasks = rows.iter().filter_map(|(key, entry)| self.read_task(key, entry));

@@ -25,8 +25,8 @@ use crate::{
 const PLANS: [u32; 2] = [100, 1_000];
 const TASKS: u32 = 100;
 
-/// How many keys a page of the plain range has, as planlease's own.
-const PAGE: i64 = 500;
+/// How many keys a page of the plain ranges has: as many as planlease asks for at most.
+const PAGE: i64 = 2_000;
 
 /// Sessions, each of which owns as many plans.
 const SESSIONS: u32 = 1_000;

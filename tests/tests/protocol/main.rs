@@ -37,5 +37,6 @@ fn main() -> std::process::ExitCode {
         .plain(ownership::plain_cases())
         .plain(failover::cases())
         .plain(group::plain_cases())
+        .plain(requests::plain_cases())
         .run()
 }

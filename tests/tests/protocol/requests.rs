@@ -1,21 +1,28 @@
 //! How many requests each thing costs, counted in the coordinator's own channel.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use planlease::{AcquireOptions, Coordinator, Session, TryAcquire};
+use futures_util::{StreamExt as _, future::join_all, stream};
+use planlease::{AcquireOptions, Config, Coordinator, Session, TryAcquire};
 use planlease_core::{
     PlanName,
+    keys::{Key, PlanKey},
     spec::{PlanSpec, TaskSpec},
     transition::Change,
 };
 use planlease_tests::{
+    backend::Backend,
     cases,
-    suite::{Case, Fixture},
+    proxy::Proxy,
+    suite::{Case, Fixture, PlainCase},
     wait::{SOON, until},
 };
 use tokio::time::Instant;
 
-use crate::fleet::{TTL, background, committed, coordinator, id, imported, in_line, plan, session, spec};
+use crate::{
+    failover::block_on,
+    fleet::{TTL, background, committed, coordinator, id, imported, in_line, plan, session, spec},
+};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
@@ -24,8 +31,16 @@ pub(crate) fn cases() -> Vec<Case> {
         one_watch_stream_serves_all_that_comes_and_goes,
         what_is_given_back_at_once_is_not_watched,
         the_status_of_a_plan_of_500_tasks_costs_one_request,
+        a_long_plan_is_read_in_few_pages,
         one_renewal_per_third_of_the_ttl_however_many_plans,
+        no_more_than_512_are_under_way_at_a_time,
     ]
+}
+
+pub(crate) fn plain_cases() -> Vec<PlainCase> {
+    vec![("on_embedded::requests::a_page_that_is_too_large_is_asked_for_again_as_small_ones", || {
+        block_on(a_page_that_is_too_large_is_asked_for_again_as_small_ones());
+    })]
 }
 
 /// The requests since `before`, watches and renewals aside.
@@ -151,6 +166,36 @@ async fn the_status_of_a_plan_of_500_tasks_costs_one_request(fixture: Fixture) {
     check(&coordinator, &before, &[("Txn", 1)]);
 }
 
+/// Once it is known how small its records are.
+async fn a_long_plan_is_read_in_few_pages(fixture: Fixture) {
+    let coordinator = coordinator(&fixture).await;
+    let name = PlanName::new("long").unwrap();
+    let tasks = (0..3_000).map(|n| TaskSpec::new(id(&format!("1.{n}")), "work")).collect();
+    coordinator.import(&name, &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
+    let before = coordinator.traffic();
+    assert_eq!(coordinator.plan(&name).await.unwrap().tasks.len(), 3_000);
+    check(&coordinator, &before, &[("Range", 2), ("Txn", 1)]);
+}
+
+/// What comes after 500 small values has 96 MiB, of which 64 would be decoded.
+async fn a_page_that_is_too_large_is_asked_for_again_as_small_ones() {
+    let fixture = Fixture::on(Arc::new(Backend::Embedded.start().await), "large").await;
+    let coordinator = coordinator(&fixture).await;
+    let puts = (0..2_000).map(async |n: usize| {
+        let key = coordinator.layout().of(&plan(), &PlanKey::Findings(id(&format!("{n:04}"))));
+        let value = vec![b'x'; if n < 500 { 10 } else { 64 * 1024 }];
+        fixture.client.kv_client().put(key, value, None).await.unwrap();
+    });
+    stream::iter(puts).buffer_unordered(16).for_each(async |_| {}).await;
+    let before = coordinator.traffic();
+    let everything = coordinator.snapshot(&coordinator.layout().everything()).await.unwrap();
+    let findings =
+        everything.entries.iter().filter(|(key, _)| matches!(key, Key::Plan(_, PlanKey::Findings(_))));
+    assert_eq!(findings.count(), 2_000);
+    // The small ones, the one in vain, and then 500 each; the store's own key is the last one.
+    check(&coordinator, &before, &[("Range", 1 + 1 + 4)]);
+}
+
 async fn one_renewal_per_third_of_the_ttl_however_many_plans(fixture: Fixture) {
     let session = session(&fixture, "one").await;
     let coordinator = session.coordinator().clone();
@@ -175,4 +220,42 @@ async fn one_renewal_per_third_of_the_ttl_however_many_plans(fixture: Fixture) {
     .await;
     let periods = begin.elapsed().as_secs_f64() / (TTL.as_secs_f64() / 3.0);
     assert!(periods > 4.5, "six renewals in {periods:.1} thirds of the TTL");
+}
+
+/// Many reads while nothing is answered. All of them are, in the end, and none is sent twice.
+async fn no_more_than_512_are_under_way_at_a_time(fixture: Fixture) {
+    imported(&fixture).await;
+    let upstream = fixture.server.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap();
+    let proxy = Proxy::before(upstream);
+    let long = Duration::from_secs(60);
+    let endpoints = vec![proxy.endpoint().parse().unwrap()];
+    let config = Config {
+        endpoints,
+        request_timeout: long,
+        operation_timeout: long,
+        ..crate::fleet::config(&fixture)
+    };
+    let coordinator = Coordinator::connect(config).await.unwrap();
+    let sent = |before: &BTreeMap<String, u64>| {
+        unary(&coordinator, before).into_iter().map(|(_, count)| count).sum::<u64>()
+    };
+
+    let before = coordinator.traffic();
+    proxy.silence();
+    let reads = join_all((0..600).map(|_| background(read(coordinator.clone()))));
+    let watched = async {
+        until("512 are sent", SOON, async || if sent(&before) >= 512 { Ok(()) } else { Err(sent(&before)) })
+            .await;
+        // Whatever is not sent now is not sent as long as nothing is answered.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(sent(&before), 512);
+        proxy.heal();
+    };
+    let (read, ()) = tokio::join!(reads, watched);
+    assert_eq!(read.into_iter().filter(|read| *read.as_ref().unwrap() == 3).count(), 600);
+    assert_eq!(sent(&before), 600);
+}
+
+async fn read(coordinator: Coordinator) -> usize {
+    coordinator.plan(&plan()).await.unwrap().tasks.len()
 }

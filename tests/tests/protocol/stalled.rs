@@ -9,8 +9,10 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use planlease::{
     Config, Coordinator, Endpoint,
     connect::{Connecting, Connection, Connector, SocketConnector},
@@ -28,7 +30,10 @@ use tokio::{
 use crate::fleet::{config, imported, plan};
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![a_connection_that_a_stalled_request_has_begun_serves_the_others]
+    cases![
+        a_connection_that_a_stalled_request_has_begun_serves_the_others,
+        stalled_requests_hold_up_nobody_however_many,
+    ]
 }
 
 /// Breaks the connections that there are, and says when the next one is begun.
@@ -103,4 +108,19 @@ async fn a_connection_that_a_stalled_request_has_begun_serves_the_others(fixture
     let other = tokio::time::timeout(SOON, coordinator.plan(&plan())).await;
     assert_eq!(other.expect("it does not wait for the stalled one").unwrap().tasks.len(), 3);
     assert_eq!(stalled.await.unwrap().len(), 1, "which goes on when it is polled again");
+}
+
+/// Each has been sent, and is never looked at again; more than may be under way at a time.
+async fn stalled_requests_hold_up_nobody_however_many(fixture: Fixture) {
+    imported(&fixture).await;
+    let config = Config { request_timeout: Duration::from_secs(1), ..config(&fixture) };
+    let coordinator = Coordinator::connect(config).await.unwrap();
+    let name = plan();
+    let mut stalled: Vec<_> = (0..600).map(|_| Box::pin(coordinator.plan(&name))).collect();
+    for one in &mut stalled {
+        assert!(one.as_mut().now_or_never().is_none());
+    }
+    let other = tokio::time::timeout(SOON, coordinator.plan(&name)).await;
+    assert_eq!(other.expect("it does not wait for the stalled ones").unwrap().tasks.len(), 3);
+    drop(stalled);
 }

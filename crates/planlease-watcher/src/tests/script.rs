@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::{
     model::World,
-    source::{Source, Tail},
+    source::{Rest, Source, Tail},
     subscription::{Delivery, Subscription},
     watcher::{Options, Watcher},
 };
@@ -83,15 +83,17 @@ impl Script {
 }
 
 impl Source for Script {
+    type Rest = ScriptRest;
     type Tail = ScriptTail;
 
-    async fn list(&self) -> Result<RawSnapshot, Error> {
+    async fn list(&self) -> Result<(RawSnapshot, ScriptRest), Error> {
         let mut stage = self.stage();
         stage.lists += 1;
-        match stage.list_failures.pop_front() {
-            Some(failure) => Err(failure),
-            None => Ok(stage.world.list()),
+        if let Some(failure) = stage.list_failures.pop_front() {
+            return Err(failure);
         }
+        let mut rest = ScriptRest(stage.world.list());
+        Ok((rest.page(), rest))
     }
 
     fn tail(&self, from: Revision) -> ScriptTail {
@@ -101,6 +103,25 @@ impl Source for Script {
 
     fn now(&self) -> BootTime {
         BootTime::since_boot(Duration::from_secs(1))
+    }
+}
+
+/// How many entries a page has.
+const PAGE: usize = 3;
+
+pub(crate) struct ScriptRest(RawSnapshot);
+
+impl ScriptRest {
+    fn page(&mut self) -> RawSnapshot {
+        let entries = &mut self.0.entries;
+        let entries = entries.drain(..PAGE.min(entries.len())).collect();
+        RawSnapshot { entries, ..self.0 }
+    }
+}
+
+impl Rest for ScriptRest {
+    async fn next(&mut self) -> Result<Option<RawSnapshot>, Error> {
+        Ok((!self.0.entries.is_empty()).then(|| self.page()))
     }
 }
 

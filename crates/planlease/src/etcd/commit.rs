@@ -162,7 +162,7 @@ impl Flight {
         let Some((txn, lent)) = together::joined(&mut members, most) else {
             return self.send_apart(members, false).await;
         };
-        match self.etcd.settle(&txn).await {
+        match self.etcd.settle_at_once(&txn).await {
             Ok(reply) if reply.branch == Branch::Then => lent.answer(members, reply),
             Ok(reply) => {
                 lent.give_back(&mut members, txn);
@@ -185,7 +185,7 @@ impl Flight {
     /// `uncertain`: whether an earlier request that had them all may have been carried out; so too for the others.
     async fn send_apart(&self, mut members: Vec<Waiting>, uncertain: bool) {
         let txn = together::apart(&mut members);
-        let result = self.etcd.settle(&txn).await;
+        let result = self.etcd.settle_at_once(&txn).await;
         together::give_back(&mut members, txn);
         match result {
             Ok(mut reply) => {
