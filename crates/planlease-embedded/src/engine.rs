@@ -4,7 +4,7 @@
 //! Every operation that depends on the applied state says in [`Done::seq`] how much of the queue must be
 //! durable before its answer may be given. Without a journal everything counts as durable at once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use etcd_client::proto::{
@@ -172,6 +172,7 @@ impl Engine {
         self.fresh_leases.retain(|_, seq| *seq > mark.seq);
         let dropped = self.store.publish(mark.revision, mark.compaction);
         self.drop_rows(&dropped);
+        self.hub.look(&self.store);
         self.hub.release_events(&mut self.store, &self.limits);
     }
 
@@ -366,6 +367,11 @@ impl Engine {
     /// The stream's progress timer went off.
     pub(crate) fn watch_tick(&mut self, stream: u64) {
         self.hub.tick(stream);
+    }
+
+    /// The streams that have something to tell since they were last asked.
+    pub(crate) fn watch_stirred(&mut self) -> BTreeSet<u64> {
+        self.hub.stirred()
     }
 
     /// What a stream is to be told next.

@@ -3,12 +3,14 @@
 //!
 //! The lock is a plain mutex, held for the time of one operation in memory and never across an await.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use etcd_client::proto::PbResponseHeader;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::engine::{Done, Engine, Mark};
@@ -91,6 +93,10 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     client_urls: Mutex<Vec<String>>,
     published: watch::Sender<Published>,
+    /// No request is taken any more.
+    closed: CancellationToken,
+    /// How the watch streams are woken.
+    streams: Mutex<HashMap<u64, Arc<Notify>>>,
     activity: watch::Sender<Activity>,
     /// The journal has entries.
     pub(crate) work: Notify,
@@ -110,6 +116,8 @@ impl Shared {
             limits,
             client_urls: Mutex::new(client_urls),
             published: watch::Sender::new(published),
+            closed: CancellationToken::new(),
+            streams: Mutex::default(),
             activity: watch::Sender::new(activity),
             work: Notify::new(),
             deadline: Notify::new(),
@@ -137,6 +145,7 @@ impl Shared {
         let outcome = operate(&mut engine, self.now());
         let sooner = engine.next_deadline().filter(|next| deadline.is_none_or(|before| *next < before));
         let (mark, leases, watches) = (engine.published(), engine.leases(), engine.watches());
+        let stirred = engine.watch_stirred();
         if engine.queued() > 0 {
             self.work.notify_one();
         }
@@ -155,6 +164,10 @@ impl Shared {
         drop(engine);
         if sooner.is_some() {
             self.deadline.notify_one();
+        }
+        if !stirred.is_empty() {
+            let streams = self.streams();
+            stirred.iter().filter_map(|stream| streams.get(stream)).for_each(|stream| stream.notify_one());
         }
         outcome
     }
@@ -239,9 +252,32 @@ impl Shared {
         self.published.subscribe()
     }
 
+    /// Registers a stream of watchers; and what tells when there is something new for it.
+    pub(crate) fn open_stream(&self) -> (u64, Arc<Notify>) {
+        let (id, news) = (self.with(|engine, _| engine.watch_open()), Arc::new(Notify::new()));
+        self.streams().insert(id, Arc::clone(&news));
+        (id, news)
+    }
+
+    /// Forgets a stream of watchers.
+    pub(crate) fn close_stream(&self, id: u64) {
+        self.streams().remove(&id);
+        self.with(|engine, _| engine.watch_close(id));
+    }
+
+    fn streams(&self) -> MutexGuard<'_, HashMap<u64, Arc<Notify>>> {
+        self.streams.lock().expect("held for a look only")
+    }
+
+    /// Waits until no request is taken any more.
+    pub(crate) async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
     /// Takes no more requests; those that were taken will be answered.
     pub(crate) fn close(&self) {
         self.published.send_modify(|published| published.closing = true);
+        self.closed.cancel();
     }
 
     /// Publishes nothing any more, and tells those that wait. The first reason stays.
@@ -251,6 +287,7 @@ impl Shared {
             published.end.get_or_insert(end);
             first
         });
+        self.closed.cancel();
     }
 
     /// Follows what the server does for others.

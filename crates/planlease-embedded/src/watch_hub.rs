@@ -31,6 +31,10 @@ pub(crate) struct Hub {
     keys: Keys,
     /// The first revision that was not looked at.
     level: i64,
+    /// Streams that have something to tell since they were last asked.
+    stirred: BTreeSet<u64>,
+    /// Number of watchers.
+    watchers: usize,
 }
 
 /// A watcher: its stream, and its id there.
@@ -56,12 +60,14 @@ impl Hub {
     pub(crate) fn close(&mut self, stream: u64) {
         for (id, spec) in self.streams.remove(&stream).iter().flat_map(Stream::specs) {
             self.keys.remove((stream, id), spec);
+            self.watchers -= 1;
         }
+        self.stirred.remove(&stream);
     }
 
     /// Number of watchers.
     pub(crate) fn len(&self) -> usize {
-        self.streams.values().map(Stream::len).sum()
+        self.watchers
     }
 
     /// Adds a watcher, or says in the answer why not.
@@ -97,6 +103,7 @@ impl Hub {
             return created(NO_WATCH, "mvcc: duplicate watch ID provided on the WatchStream");
         };
         self.keys.add((stream, id), &spec);
+        self.watchers += 1;
         created(id, "")
     }
 
@@ -104,6 +111,7 @@ impl Hub {
     pub(crate) fn cancel(&mut self, stream: u64, watch_id: i64, store: &Store) -> Option<PbWatchResponse> {
         let spec = self.streams.get_mut(&stream)?.remove(watch_id)?;
         self.keys.remove((stream, watch_id), &spec);
+        self.watchers -= 1;
         Some(PbWatchResponse {
             header: Some(header(store.visible())),
             watch_id,
@@ -155,18 +163,33 @@ impl Hub {
         self.look(store);
         let backlog = i64::try_from(limits.watch_backlog_max).unwrap_or(i64::MAX);
         let oldest = compaction.min(store.visible().saturating_sub(backlog));
-        let needed = self.streams.values_mut().filter_map(|stream| stream.needs(oldest)).min();
+        for (id, stream) in &mut self.streams {
+            if stream.lose_before(oldest) {
+                self.stirred.insert(*id);
+            }
+        }
+        let needed = self.streams.values().filter_map(Stream::needs).min();
         store.drop_events_before(needed.map_or(compaction, |needed| needed.min(compaction)));
     }
 
+    /// The streams that are to be woken, since they have something to tell that they had not when they were last asked for
+    /// what is [next](Self::next).
+    pub(crate) fn stirred(&mut self) -> BTreeSet<u64> {
+        std::mem::take(&mut self.stirred)
+    }
+
     /// Looks through what has happened, for all; whom it concerns falls behind.
-    fn look(&mut self, store: &Store) {
+    pub(crate) fn look(&mut self, store: &Store) {
         let from = std::mem::replace(&mut self.level, store.visible() + 1);
+        if self.watchers == 0 {
+            return;
+        }
         for (revision, events) in store.events(from, store.visible()) {
             for event in events {
                 for (stream, id) in self.keys.told_of(&event.key) {
-                    if let Some(stream) = self.streams.get_mut(&stream) {
-                        stream.happened(id, revision, event);
+                    let of = self.streams.get_mut(&stream);
+                    if of.is_some_and(|of| of.happened(id, revision, event)) {
+                        self.stirred.insert(stream);
                     }
                 }
             }
@@ -302,8 +325,9 @@ mod tests {
         }
         store.compact(8).unwrap();
         store.publish(8, 8);
+        drop((hub.look(&store), hub.stirred()));
         hub.release_events(&mut store, &limits);
-        assert_eq!(store.log_start(), Some(5));
+        assert_eq!((store.log_start(), hub.stirred()), (Some(5), BTreeSet::from([far])));
         let lost = hub.next(far, &store, &limits).remove(0);
         assert!(lost.canceled && lost.compact_revision == 8, "{lost:?}");
         assert_eq!(drain(&mut hub, near, &store, &limits), [(1, 4, 8)]);
@@ -337,19 +361,25 @@ mod tests {
     #[test]
     fn only_whom_it_concerns_falls_behind() {
         let (mut hub, mut store, limits) = (Hub::default(), Store::default(), Limits::default());
-        let stream = hub.open();
+        let (stream, other) = (hub.open(), hub.open());
+        hub.create(other, of((8, None), 0), &store, &limits);
         for key in 0..200 {
             hub.create(stream, of((key, None), 0), &store, &limits);
         }
         hub.create(stream, of((210, Some(220)), 0), &store, &limits);
         write_keys(&mut store, &BTreeSet::from([250]));
         assert_eq!(hub.next(stream, &store, &limits), []);
+        assert!(hub.stirred().is_empty());
         write_keys(&mut store, &BTreeSet::from([7, 9, 251]));
         hub.look(&store);
         assert_eq!(hub.streams[&stream].behind().collect::<Vec<_>>(), [7, 9]);
+        assert_eq!((hub.stirred(), hub.stirred()), (BTreeSet::from([stream]), BTreeSet::new()));
         assert_eq!(drain(&mut hub, stream, &store, &limits), [(7, 1, 3), (9, 1, 3)]);
         assert_eq!(hub.keys.told_of(&[9]).count(), 2, "and the one of the range is asked");
+        assert_eq!(hub.len(), 202);
         hub.close(stream);
+        hub.cancel(other, 0, &store).unwrap();
+        assert_eq!(hub.len(), 0);
         assert!(hub.keys.single.is_empty() && hub.keys.wide.is_empty());
     }
 

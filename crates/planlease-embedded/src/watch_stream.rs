@@ -96,17 +96,18 @@ impl Stream {
         self.watchers.values_mut().for_each(|watcher| watcher.told = false);
     }
 
-    /// Something happened, at the newest revision so far: if it concerns the watcher, that one is behind now.
-    pub(crate) fn happened(&mut self, id: i64, revision: i64, event: &Event) {
-        let Some(watcher) = self.watchers.get(&id) else { return };
+    /// Something happened, at the newest revision so far: if it concerns the watcher, that one is behind now. Whether it does.
+    pub(crate) fn happened(&mut self, id: i64, revision: i64, event: &Event) -> bool {
+        let Some(watcher) = self.watchers.get(&id) else { return false };
         if revision < watcher.spec.start_revision || !watcher.spec.wants(event) {
-            return;
+            return false;
         }
         match watcher.place {
             Place::Level => self.put(id, Place::Behind(revision, revision)),
             Place::Behind(from, _) => self.put(id, Place::Behind(from, revision)),
             Place::Lost => {}
         }
+        true
     }
 
     /// One whose events are gone.
@@ -155,11 +156,16 @@ impl Stream {
         Some(told(id))
     }
 
-    /// The oldest revision whose events are still to be told, of those from `oldest` on; who needs an older one is lost.
-    pub(crate) fn needs(&mut self, oldest: i64) -> Option<i64> {
+    /// Who needs an older revision than this one is lost. Whether anybody is.
+    pub(crate) fn lose_before(&mut self, oldest: i64) -> bool {
         while let Some((_, id)) = self.behind.first().copied().filter(|(from, _)| *from < oldest) {
             self.put(id, Place::Lost);
         }
+        !self.lost.is_empty()
+    }
+
+    /// The oldest revision whose events are still to be told.
+    pub(crate) fn needs(&self) -> Option<i64> {
         self.behind.first().map(|(from, _)| *from)
     }
 

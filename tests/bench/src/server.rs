@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use etcd_client::{Client, Compare, CompareOp, GetOptions, Txn, TxnOp, WatchOptions};
-use futures_util::future::join_all;
+use etcd_client::{Client, Compare, CompareOp, GetOptions, Txn, TxnOp, WatchOptions, WatchStream};
+use futures_util::{StreamExt as _, future::join_all, stream};
 use planlease_tests::room::Room;
 use tokio::time::Instant;
 
@@ -20,10 +20,16 @@ const ROUND: Duration = Duration::from_secs(1);
 const KEYS: usize = 1_000;
 const VALUE: [u8; 300] = [b'x'; 300];
 
+/// Puts, beside watches on streams of their own, of keys that do not change.
+const BESIDE: &str = "put beside 1,000 watches that wait";
+const WAITING: usize = 1_000;
+
 /// What is measured.
-const WORK: [(&str, usize, &str); 7] = [
+const WORK: [(&str, usize, &str); 9] = [
     ("put", 1, "/s"),
     ("put", 64, "/s"),
+    (BESIDE, 1, "/s"),
+    (BESIDE, 64, "/s"),
     ("conditional transaction", 1, "/s"),
     ("conditional transaction", 64, "/s"),
     ("range of 1,000 keys", 1, "/s"),
@@ -58,6 +64,7 @@ async fn run(room: &Room, what: &str, in_flight: usize) -> f64 {
     if what == "put to event" {
         return watched(room).await;
     }
+    let _waiting = if what == BESIDE { waiting(room).await } else { Vec::new() };
     let began = Instant::now();
     let all = (0..in_flight).map(async |n| {
         let mut client = room.fixture.client.clone();
@@ -66,7 +73,7 @@ async fn run(room: &Room, what: &str, in_flight: usize) -> f64 {
         let mut count = 0;
         while began.elapsed() < ROUND {
             match what {
-                "put" => drop(client.put(key.clone(), VALUE, None).await.unwrap()),
+                "put" | BESIDE => drop(client.put(key.clone(), VALUE, None).await.unwrap()),
                 "get" => drop(client.get(key.clone(), None).await.unwrap()),
                 "conditional transaction" => seen = conditional(&mut client, &key, seen).await,
                 _ => {
@@ -89,6 +96,15 @@ async fn conditional(client: &mut Client, key: &str, seen: i64) -> i64 {
     let answer = client.txn(txn).await.unwrap();
     assert!(answer.succeeded());
     answer.header().unwrap().revision()
+}
+
+async fn waiting(room: &Room) -> Vec<WatchStream> {
+    let client = room.fixture.server.client().await;
+    let watches = (0..WAITING).map(async |n| {
+        let mut client = client.clone();
+        client.watch(room.fixture.key(&format!("waiting/{n}")), None).await.unwrap()
+    });
+    stream::iter(watches).buffer_unordered(64).collect().await
 }
 
 /// The median of what an event takes to its watcher, from before the put.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_stream::try_stream;
 use etcd_client::EventType;
 use etcd_client::proto::{PbWatchRequest, PbWatchRequestUnion, PbWatchResponse, PbWatchService};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -35,12 +36,9 @@ impl PbWatchService for Service {
         let Self { shared, stop } = self.clone();
         let stream = Registered::open(&shared);
         Ok(Response::new(Box::pin(try_stream! {
-            let mut published = shared.subscribe();
             let mut progress_at = Instant::now() + shared.limits.progress_interval;
             let mut ready = VecDeque::new();
             loop {
-                // Marked as seen before looking, or a change in between would be slept through.
-                published.mark_unchanged();
                 shared.check_open()?;
                 if ready.is_empty() {
                     ready.extend(stream.next());
@@ -51,7 +49,8 @@ impl PbWatchService for Service {
                     () = stop.cancelled() => Err(Status::from(Refusal::Stopped)),
                     request = requests.message(), if ready.len() < READY_MAX => request.map(Step::Received),
                     () = future::ready(()), if !idle => Ok(Step::Tell),
-                    _ = published.changed() => Ok(Step::Look),
+                    () = stream.news.notified() => Ok(Step::Look), // Also what came since it was looked.
+                    () = shared.closed() => Ok(Step::Look),
                     () = sleep_until(progress_at) => Ok(Step::Tick),
                 };
                 match step? {
@@ -89,11 +88,14 @@ enum Step {
 struct Registered {
     shared: Arc<Shared>,
     id: u64,
+    /// Tells when there is something new for it.
+    news: Arc<Notify>,
 }
 
 impl Registered {
     fn open(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), id: shared.with(|engine, _| engine.watch_open()) }
+        let (id, news) = shared.open_stream();
+        Self { shared: Arc::clone(shared), id, news }
     }
 
     fn next(&self) -> Vec<PbWatchResponse> {
@@ -139,6 +141,6 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.shared.with(|engine, _| engine.watch_close(self.id));
+        self.shared.close_stream(self.id);
     }
 }
