@@ -1,6 +1,12 @@
-//! What work costs in CPU and memory: here, and in what was started from here.
+//! What work costs: CPU and memory here and in what was started from here, and what the servers wrote to the disk.
 
 use std::fs;
+
+use planlease_tests::backend::Server;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 /// CPU seconds used so far.
 #[derive(Clone, Copy, Debug)]
@@ -11,11 +17,7 @@ pub(crate) struct Cpu {
 
 impl Cpu {
     pub(crate) fn now() -> Self {
-        let children = fs::read_dir("/proc/self/task").unwrap().flatten().map(|thread| {
-            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-            children.split_whitespace().map(seconds).sum::<f64>()
-        });
-        Self { here: seconds("self"), servers: children.sum() }
+        Self { here: seconds("self"), servers: children().iter().map(|child| seconds(child)).sum() }
     }
 
     /// In microseconds for each of `count`.
@@ -23,6 +25,57 @@ impl Cpu {
         let each = |now: f64, then: f64| (now - then) * 1e6 / count;
         Self { here: each(self.here, earlier.here), servers: each(self.servers, earlier.servers) }
     }
+}
+
+/// What the servers wrote to the disk so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Disk {
+    bytes: f64,
+    /// How often etcd has synced its log.
+    syncs: f64,
+}
+
+impl Disk {
+    pub(crate) async fn now(server: &Server) -> Self {
+        let written = |child: &String| {
+            let io = fs::read_to_string(format!("/proc/{child}/io")).unwrap_or_default();
+            value(&io, "write_bytes:")
+        };
+        let mut syncs = 0.0;
+        for endpoint in server.endpoints() {
+            let metrics = metrics(endpoint.trim_start_matches("http://")).await.unwrap_or_default();
+            syncs += value(&metrics, "etcd_disk_wal_fsync_duration_seconds_count ");
+        }
+        Self { bytes: children().iter().map(written).sum(), syncs }
+    }
+
+    /// Bytes, and syncs, for each of `count`.
+    pub(crate) fn since(self, earlier: Self, count: f64) -> (f64, f64) {
+        ((self.bytes - earlier.bytes) / count, (self.syncs - earlier.syncs) / count)
+    }
+}
+
+/// What etcd tells about itself; a server that does not ends the connection.
+async fn metrics(address: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
+    let mut told = Vec::new();
+    stream.read_to_end(&mut told).await?;
+    Ok(String::from_utf8_lossy(&told).into_owned())
+}
+
+/// The number behind a name that begins a line; 0 if there is none.
+fn value(text: &str, name: &str) -> f64 {
+    let found = text.lines().find_map(|line| line.strip_prefix(name));
+    found.and_then(|value| value.trim().parse().ok()).unwrap_or(0.0)
+}
+
+/// The processes that were started from here and are still there.
+fn children() -> Vec<String> {
+    let of_thread =
+        |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+    let children = fs::read_dir("/proc/self/task").unwrap().flatten().map(of_thread);
+    children.flat_map(|all| all.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 /// User and system time of a process, which the kernel tells in hundredths of a second.

@@ -24,6 +24,8 @@ const QUOTA: u64 = 8 << 30;
 /// A server under the name by which it is told.
 pub(crate) struct Site {
     pub(crate) name: &'static str,
+    /// Whether it says how often it has synced its log.
+    pub(crate) tells_syncs: bool,
     server: Arc<Server>,
 }
 
@@ -43,7 +45,7 @@ pub(crate) async fn all(args: &Args) -> Vec<Site> {
     let mut sites = Vec::new();
     if args.measures_on(Servers::Local) {
         let local = Dev::start_in(&std::env::temp_dir()).await;
-        sites.push(Site { name: "local server", server: Arc::new(local.into()) });
+        sites.push(Site { name: "local server", tells_syncs: false, server: Arc::new(local.into()) });
     }
     if args.measures_on(Servers::Etcd) {
         sites.extend(etcd("etcd", 1).await);
@@ -62,7 +64,7 @@ async fn etcd(name: &'static str, members: usize) -> Option<Site> {
         return None;
     }
     let etcd = Etcd::builder().members(members).durable(true).quota(QUOTA).start().await;
-    Some(Site { name, server: Arc::new(etcd.into()) })
+    Some(Site { name, tells_syncs: true, server: Arc::new(etcd.into()) })
 }
 
 impl Site {

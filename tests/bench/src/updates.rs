@@ -10,14 +10,17 @@ use planlease_core::{
     spec::{PlanSpec, TaskSpec},
     transition::Change,
 };
-use planlease_tests::room::{Room, acquired, plan_name, task_id};
+use planlease_tests::{
+    backend::Server,
+    room::{Room, acquired, plan_name, task_id},
+};
 use tokio::time::Instant;
 
 use crate::{
     Args,
-    cost::Cpu,
+    cost::{Cpu, Disk},
     peers::{self, Peer},
-    report::Report,
+    report::{Figure, Report},
     sidecar::Sidecar,
     site::{self, Site},
 };
@@ -53,14 +56,15 @@ async fn measure_at(site: &Site, peers: &[Peer], args: &Args, report: &mut Repor
         let mut others: Vec<_> = peers.iter().map(|peer| (peer.name(), Vec::new())).collect();
         for _ in 0..args.rounds {
             for (peer, (_, rounds)) in peers.iter().zip(&mut others) {
-                rounds.push(Round::of(peer.round(in_flight, &bench.value)).await.rate);
+                rounds.push(count(peer.round(in_flight, &bench.value).await) / ROUND.as_secs_f64());
             }
             let together = in_flight.min(BY_HAND);
-            kinds[0].push(Round::of(bench.raw(1, Form::Joined)).await);
-            kinds[1].push(Round::of(bench.raw(together, Form::Apart)).await);
-            kinds[2].push(Round::of(bench.raw(together, Form::Joined)).await);
-            kinds[3].push(Round::of(sidecar.updates()).await);
-            kinds[4].push(Round::of(bench.library()).await);
+            let server = &room.fixture.server;
+            kinds[0].push(Round::of(server, bench.raw(1, Form::Joined)).await);
+            kinds[1].push(Round::of(server, bench.raw(together, Form::Apart)).await);
+            kinds[2].push(Round::of(server, bench.raw(together, Form::Joined)).await);
+            kinds[3].push(Round::of(server, sidecar.updates()).await);
+            kinds[4].push(Round::of(server, bench.library()).await);
         }
         let names = [
             "single transactions",
@@ -78,6 +82,17 @@ async fn measure_at(site: &Site, peers: &[Peer], args: &Args, report: &mut Repor
             let rounds = kinds.each_ref().map(|rounds| rounds.iter().map(figure).collect::<Vec<_>>());
             let kinds: Vec<_> = names.into_iter().zip(rounds).collect();
             report.compare("updates", site.name, &format!("{what}, {of}"), unit, &kinds);
+        }
+        for (name, rounds) in names.into_iter().zip(&kinds) {
+            let mut add = |of: &str, unit, figure: fn(&Round) -> f64| {
+                let what = format!("{what}, {of}: {name}");
+                let rounds = rounds.iter().map(figure).collect();
+                report.add(Figure { section: "updates", on: site.name, what, unit, rounds });
+            };
+            add("written to the disk", "bytes each", |round| round.disk.0);
+            if site.tells_syncs {
+                add("syncs of the log", "each", |round| round.disk.1);
+            }
         }
         let ours = kinds[4].iter().map(|round| round.rate).collect();
         let all: Vec<_> = others.into_iter().chain([("planlease", ours)]).collect();
@@ -105,13 +120,17 @@ struct Round {
     rate: f64,
     /// What one of them cost.
     cpu: Cpu,
+    /// How many bytes were written to the disk for one, and how many syncs of etcd's log it took.
+    disk: (f64, f64),
 }
 
 impl Round {
-    async fn of(updates: impl Future<Output = Vec<usize>>) -> Self {
-        let before = Cpu::now();
+    async fn of(server: &Server, updates: impl Future<Output = Vec<usize>>) -> Self {
+        let (disk, cpu) = (Disk::now(server).await, Cpu::now());
         let count = count(updates.await);
-        Self { rate: count / ROUND.as_secs_f64(), cpu: Cpu::now().since(before, count) }
+        let cpu = Cpu::now().since(cpu, count);
+        let disk = Disk::now(server).await.since(disk, count);
+        Self { rate: count / ROUND.as_secs_f64(), cpu, disk }
     }
 }
 

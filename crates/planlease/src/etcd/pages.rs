@@ -95,6 +95,7 @@ impl Etcd {
     pub(crate) async fn scan(&self, range: &KeyRange, at: Option<Revision>) -> Result<Page, Fault> {
         let (mut whole, mut rest) = self.first_page(range.clone(), at).await?;
         while let Some(page) = rest.next().await? {
+            whole.more = page.more;
             whole.rows.extend(page.rows);
         }
         Ok(whole)
