@@ -87,7 +87,7 @@ impl Hub {
             ..Default::default()
         };
         self.look(store);
-        let Some(of) = self.streams.get_mut(&stream) else {
+        let Some(watchers) = self.streams.get_mut(&stream) else {
             return created(NO_WATCH, "the stream is closed");
         };
         if spec.start_revision < 0 {
@@ -96,10 +96,10 @@ impl Hub {
         if spec.range.is_empty() {
             return created(NO_WATCH, "mvcc: watcher range is empty");
         }
-        if of.len() >= limits.watches_per_stream_max {
+        if watchers.len() >= limits.watches_per_stream_max {
             return created(NO_WATCH, "too many watches on one stream");
         }
-        let Some(id) = of.add(spec.clone(), store) else {
+        let Some(id) = watchers.add(spec.clone(), store) else {
             return created(NO_WATCH, "mvcc: duplicate watch ID provided on the WatchStream");
         };
         self.keys.add((stream, id), &spec);
@@ -138,8 +138,8 @@ impl Hub {
     /// What the stream is to be told next: one message, or its fragments; none when there is nothing to say.
     pub(crate) fn next(&mut self, stream: u64, store: &Store, limits: &Limits) -> Vec<PbWatchResponse> {
         self.look(store);
-        let Some(of) = self.streams.get_mut(&stream) else { return Vec::new() };
-        if let Some(id) = of.lost() {
+        let Some(watchers) = self.streams.get_mut(&stream) else { return Vec::new() };
+        if let Some(id) = watchers.lost() {
             let canceled = self.cancel(stream, id, store);
             let compact_revision = store.visible_compaction();
             return canceled
@@ -147,10 +147,10 @@ impl Hub {
                 .into_iter()
                 .collect();
         }
-        match of.catch_up(store) {
+        match watchers.catch_up(store) {
             Some((message, true)) => fragments(message, limits),
             Some((message, false)) => vec![message],
-            None => of.progress(store).into_iter().collect(),
+            None => watchers.progress(store).into_iter().collect(),
         }
     }
 
@@ -178,7 +178,7 @@ impl Hub {
         std::mem::take(&mut self.stirred)
     }
 
-    /// Looks through what has happened, for all; whom it concerns falls behind.
+    /// Looks through what has happened since it was done last, for all; whom it concerns falls behind.
     pub(crate) fn look(&mut self, store: &Store) {
         let from = std::mem::replace(&mut self.level, store.visible() + 1);
         if self.watchers == 0 {
@@ -187,8 +187,8 @@ impl Hub {
         for (revision, events) in store.events(from, store.visible()) {
             for event in events {
                 for (stream, id) in self.keys.told_of(&event.key) {
-                    let of = self.streams.get_mut(&stream);
-                    if of.is_some_and(|of| of.happened(id, revision, event)) {
+                    let watchers = self.streams.get_mut(&stream);
+                    if watchers.is_some_and(|watchers| watchers.happened(id, revision, event)) {
                         self.stirred.insert(stream);
                     }
                 }
@@ -376,9 +376,14 @@ mod tests {
         assert_eq!((hub.stirred(), hub.stirred()), (BTreeSet::from([stream]), BTreeSet::new()));
         assert_eq!(drain(&mut hub, stream, &store, &limits), [(7, 1, 3), (9, 1, 3)]);
         assert_eq!(hub.keys.told_of(&[9]).count(), 2, "and the one of the range is asked");
-        assert_eq!(hub.len(), 202);
+        for key in [7, 250] {
+            hub.create(other, of((key, None), 3), &store, &limits);
+        }
+        let of_7 = hub.streams[&other].behind().count();
+        assert_eq!(of_7, 1, "the other key is as it was before");
+        assert_eq!(hub.len(), 204);
         hub.close(stream);
-        hub.cancel(other, 0, &store).unwrap();
+        (0..3).for_each(|id| drop(hub.cancel(other, id, &store).unwrap()));
         assert_eq!(hub.len(), 0);
         assert!(hub.keys.single.is_empty() && hub.keys.wide.is_empty());
     }

@@ -158,6 +158,12 @@ impl Etcd {
 
     /// As [`Etcd::settle`], under a right.
     pub(crate) async fn settle_fenced(&self, write: &Fenced) -> Result<Reply, Fault> {
+        let _turn = self.turn().await?;
+        self.settle_fenced_at_once(write).await
+    }
+
+    /// As [`Etcd::settle_at_once`], under a right.
+    async fn settle_fenced_at_once(&self, write: &Fenced) -> Result<Reply, Fault> {
         let mut reply = self.settle_at_once(&write.whole()).await?;
         if reply.branch == Branch::Otherwise {
             reply.right = write.right.holds(reply.last_row().as_ref());

@@ -217,7 +217,7 @@ impl Flight {
     /// Each in a request of its own.
     async fn send_each(&self, batch: Vec<Waiting>, uncertain: bool) {
         let each = batch.into_iter().map(async |one| {
-            let mut result = self.etcd.settle_fenced(&one.write).await;
+            let mut result = self.etcd.settle_fenced_at_once(&one.write).await;
             match &mut result {
                 Ok(reply) => reply.uncertain |= uncertain,
                 Err(fault) => fault.not_executed &= !uncertain,
