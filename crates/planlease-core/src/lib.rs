@@ -21,6 +21,7 @@
 pub mod audit;
 pub mod change;
 pub mod codec;
+mod counted;
 pub mod deeds;
 pub mod edit;
 pub mod estimate;
@@ -43,6 +44,7 @@ mod time;
 pub mod transition;
 pub mod worktree;
 
+pub use counted::counted;
 pub use id::{
     HostName, InvalidName, LeaseId, LockName, Namespace, OrchestratorId, PlanName, TaskId, WorktreeName,
 };

@@ -22,7 +22,7 @@ use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
 use crate::{
-    BootTime, TaskId, WallTime,
+    BootTime, TaskId, WallTime, counted,
     record::{Guard, TaskRecord},
     spec::Policy,
     standing::may_be_retried,
@@ -157,8 +157,8 @@ fn decide(seen: &Seen<'_>, since: Since, now: BootTime, wall: WallTime) -> Verdi
         TaskStatus::Failed => {
             let error = record.error.as_deref().unwrap_or("no reason given");
             Verdict::Now(Change::Park(format!(
-                "failed {} times, of which {} are allowed; last: {}",
-                record.failures,
+                "failed {}, of {} allowed; last: {}",
+                counted(record.failures, "time"),
                 policy.max_retries.saturating_add(1),
                 crate::codec::shorten(error, 200)
             )))
@@ -293,7 +293,7 @@ mod tests {
         let parked = TaskRecord { parked: Some("x".into()), ..failed.clone() };
         assert_eq!(
             run(&policy, &[(0, &failed), (1, &parked)]),
-            ["0: Park(\"failed 2 times, of which 2 are allowed; last: boom\")", "1: nothing"]
+            ["0: Park(\"failed 2 times, of 2 allowed; last: boom\")", "1: nothing"]
         );
     }
 

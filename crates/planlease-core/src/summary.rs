@@ -50,7 +50,13 @@ impl Summary {
         self.completed + self.failed + self.skipped
     }
 
-    /// Whether every task has come to an end.
+    /// Whether every task is completed or skipped: nothing failed, and nothing is left to do.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.completed + self.skipped == self.total
+    }
+
+    /// Whether every task has come to an end, failed ones too. See [`Summary::is_done`].
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.ended() == self.total

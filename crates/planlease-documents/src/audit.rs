@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use planlease::{Audited, core::WallTime};
-use planlease_core::{PlanName, Revision, audit::Rule};
+use planlease_core::{PlanName, Revision, audit::Rule, counted};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -115,10 +115,4 @@ impl Document for AuditReport {
             .expect("a text can always be written to");
         text
     }
-}
-
-/// `1 plan`, `2 plans`.
-fn counted<N: std::fmt::Display + PartialEq + From<u8>>(n: N, one: &str) -> String {
-    let s = if n == N::from(1) { "" } else { "s" };
-    format!("{n} {one}{s}")
 }

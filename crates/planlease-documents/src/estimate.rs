@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use planlease::{PlanView, core::WallTime};
 use planlease_core::{
-    PlanName, Revision, TaskId,
+    PlanName, Revision, TaskId, counted,
     estimate::{Estimate, Known, estimate},
     record::TaskRecord,
     spec::TaskSpec,
@@ -14,8 +14,10 @@ use planlease_core::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Document;
-use crate::time::short;
+use super::{Document, duration};
+
+/// How many tasks a line names at most; the JSON has all.
+const NAMED: usize = 30;
 
 /// See the module.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -80,23 +82,30 @@ fn took(record: &TaskRecord, now: WallTime) -> Option<Duration> {
     Some(record.started_at?.until(end?))
 }
 
+/// The tasks in a line: the first ones, if they are many.
+fn names(tasks: &[TaskId], between: &str) -> String {
+    let named = tasks.iter().take(NAMED).map(TaskId::as_str).collect::<Vec<_>>().join(between);
+    match tasks.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
 impl Document for EstimateShown {
     const SCHEMA: Option<&'static str> = Some("planlease.estimate.v1");
 
     fn table(&self, _now: WallTime) -> String {
-        let time = |secs: f64| short(Duration::try_from_secs_f64(secs).unwrap_or_default());
-        let names = |tasks: &[TaskId]| tasks.iter().map(TaskId::as_str).collect::<Vec<_>>().join(" → ");
+        let time = |secs: f64| duration(Duration::try_from_secs_f64(secs).unwrap_or_default());
         let mut text = String::new();
         let mut line = |name: &str, value: String| {
             let _ = writeln!(text, "{name:<14}{value}");
         };
-        line("to do", format!("{} tasks, {} one after the other", self.tasks, time(self.work_s)));
-        let jobs = if self.jobs == 1 { "1 job".to_owned() } else { format!("{} jobs", self.jobs) };
-        line("remaining", format!("{} with {jobs}", time(self.remaining_s)));
+        line("to do", format!("{}, {} one after the other", counted(self.tasks, "task"), time(self.work_s)));
+        line("remaining", format!("{} with {}", time(self.remaining_s), counted(self.jobs, "job")));
         line("at the least", format!("{}, however many jobs there are", time(self.critical_s)));
         line("parallelism", format!("{:.1}", self.parallelism));
         if !self.critical_path.is_empty() {
-            line("critical path", names(&self.critical_path));
+            line("critical path", names(&self.critical_path, " → "));
         }
         match (self.mean_s, self.guess_s) {
             (Some(mean), _) => {
@@ -107,11 +116,8 @@ impl Document for EstimateShown {
             }
         }
         if !self.stuck.is_empty() {
-            let stuck: Vec<&str> = self.stuck.iter().map(TaskId::as_str).collect();
-            line(
-                "not counted",
-                format!("{}: failed for good, or waiting for one that did", stuck.join(", ")),
-            );
+            let stuck = names(&self.stuck, ", ");
+            line("not counted", format!("{stuck}: failed for good, or waiting for one that did"));
         }
         text
     }

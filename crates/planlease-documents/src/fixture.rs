@@ -130,6 +130,26 @@ pub(super) fn plan() -> PlanView {
     }
 }
 
+/// The plan as it is at its end, of which nobody is the owner: one task failed for good, the others are done.
+pub(super) fn ended_with_a_failure() -> PlanView {
+    let done = |id| task(id, &[(190, Change::Start), (180, Change::Complete(None))]);
+    let mut failed = task("2.1", &[(100, Change::Start), (90, Change::Fail("boom".into()))]);
+    failed.1.record.failures = 9;
+    let tasks = [done("1.1"), done("1.2"), done("1.10"), failed, done("2.2")].into();
+    PlanView { tasks, line: Line::new(Vec::new(), None), ..plan() }
+}
+
+/// A plan of this many tasks that all wait for the first.
+pub(super) fn wide(tasks: usize) -> PlanView {
+    let first = TaskId::new("1").unwrap();
+    let ids = (2..=tasks).map(|n| TaskId::new(n.to_string()).unwrap());
+    let others = ids.map(|id| TaskSpec { depends_on: vec![first.clone()], ..TaskSpec::new(id, "work") });
+    let mut spec = PlanSpec { title: "Wide".into(), ..PlanSpec::default() };
+    spec.tasks = std::iter::once(TaskSpec::new(first.clone(), "first")).chain(others).collect();
+    let tasks = spec.tasks.iter().map(|spec| task(spec.id.as_str(), &[])).collect();
+    PlanView { graph: Arc::new(Graph::new(&spec)), spec: Arc::new(spec), tasks, ..plan() }
+}
+
 /// The plan, paused.
 pub(super) fn paused() -> PlanView {
     let halt = HaltRecord {

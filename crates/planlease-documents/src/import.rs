@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use planlease::core::WallTime;
-use planlease_core::{PlanName, Revision, Summary, TaskId, transition::TaskStatus};
+use planlease_core::{PlanName, Revision, Summary, TaskId, counted, transition::TaskStatus};
 use planlease_formats::{
     Problem,
     state::{Instance, Registry, StateFile},
@@ -179,8 +179,12 @@ impl StateImport {
         let Self { plan, summary, findings, .. } = self;
         let file = plain(&self.file);
         let holds = format!(
-            "{} tasks, {} completed, {} failed, {} skipped; {findings} findings",
-            summary.total, summary.completed, summary.failed, summary.skipped
+            "{}, {} completed, {} failed, {} skipped; {}",
+            counted(summary.total, "task"),
+            summary.completed,
+            summary.failed,
+            summary.skipped,
+            counted(*findings, "finding")
         );
         let line = match self.outcome {
             "created" => format!("imported {plan} ({holds}) from {file}"),
@@ -216,9 +220,9 @@ impl RegistryShown {
         write(
             text,
             format!(
-                "{}: {} orchestrators, as history; none of them is alive by being in a file",
+                "{}: {}, as history; nothing is alive by being in a file",
                 plain(&self.file),
-                self.instances.len()
+                counted(self.instances.len(), "orchestrator")
             ),
         );
         for instance in &self.instances {

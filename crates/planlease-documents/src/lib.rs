@@ -35,6 +35,7 @@ mod worktree;
 use planlease::core::WallTime;
 use serde::Serialize;
 
+use self::time::SECOND_WIDTH;
 pub use self::{
     audit::AuditReport,
     claim::ClaimShown,
@@ -57,7 +58,7 @@ pub use self::{
     status::PlanStatus,
     table::{Cell, Table, plain},
     task::{TaskList, TaskShown, TaskUpdate, describe as describe_task},
-    time::Time,
+    time::{Time, duration},
     watch::{ChangesShown, SnapshotShown},
     why::{WhyPlan, WhyTask},
     worktree::{Tidied, WorktreeList, WorktreeShown, WorktreesTidied},

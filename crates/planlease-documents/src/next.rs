@@ -15,6 +15,12 @@ use serde::Serialize;
 
 use super::{Cell, Document, Table, halt::HaltedBy, plain};
 
+/// How many rows each table of what cannot start has at most; the JSON has all.
+const ROWS: usize = 20;
+
+/// How many of the tasks that one waits for are named.
+const NAMED: usize = 5;
+
 /// See the module.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct NextTasks {
@@ -26,7 +32,10 @@ pub struct NextTasks {
     ready: Vec<Ready>,
     /// How many are ready, also those that were not asked for.
     ready_total: usize,
+    /// What waits for others; as many as were asked for.
     blocked: Vec<Blocked>,
+    /// How many are blocked, also those that were not asked for.
+    blocked_total: usize,
     in_progress: Vec<TaskId>,
     /// What a person has to look at.
     held: Vec<Held>,
@@ -64,7 +73,7 @@ struct Held {
 }
 
 impl NextTasks {
-    /// The first so many ready tasks with these labels, and what the others wait for.
+    /// The first `count` ready tasks with these labels, and what the first `count` of the blocked ones wait for.
     pub fn new(view: &PlanView, count: usize, labels: &[String]) -> Self {
         let specs: BTreeMap<&TaskId, &TaskSpec> =
             view.spec.tasks.iter().map(|task| (&task.id, task)).collect();
@@ -86,6 +95,7 @@ impl NextTasks {
             ready: shown.collect(),
             ready_total: ready.len(),
             blocked: Vec::new(),
+            blocked_total: 0,
             in_progress: Vec::new(),
             held: Vec::new(),
         };
@@ -97,7 +107,12 @@ impl NextTasks {
             let mut hold =
                 |state, why: Option<String>| next.held.push(Held { task: task.id.clone(), state, why });
             match standing(&task.id, &task.record, &policy, &view.graph, |task| view.status(task)) {
-                Standing::Waits(waits) => next.blocked.push(Blocked { task: id, waits: told(view, &waits) }),
+                Standing::Waits(waits) => {
+                    next.blocked_total += 1;
+                    if next.blocked.len() < count {
+                        next.blocked.push(Blocked { task: id, waits: told(view, &waits) });
+                    }
+                }
                 Standing::InProgress => next.in_progress.push(id),
                 Standing::Parked(why) => hold("parked", Some(why)),
                 Standing::Exhausted { .. } => hold("exhausted", task.record.error.clone()),
@@ -115,16 +130,20 @@ pub(super) fn told(view: &PlanView, waits: &[Wait]) -> Vec<Waits> {
     waits.iter().map(told).collect()
 }
 
-/// `1.2 (failed), 1.3 (pending, in sequence)`
+/// `1.2 (failed), 1.3 (pending; in sequence)`, and how many more.
 pub(super) fn sentence(waits: &[Waits]) -> String {
-    let words = waits.iter().map(|wait| {
+    let words = waits.iter().take(NAMED).map(|wait| {
         let status = wait.status.map_or("missing", TaskStatus::as_str).replace('_', " ");
         match rule(wait.why) {
             "" => format!("{} ({status})", wait.on),
             rule => format!("{} ({status}; {rule})", wait.on),
         }
     });
-    words.collect::<Vec<_>>().join(", ")
+    let named = words.collect::<Vec<_>>().join(", ");
+    match waits.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
 }
 
 /// What makes it wait, where it is not its own dependency.
@@ -153,29 +172,36 @@ impl Document for NextTasks {
         }
         let halted = self.halted.as_ref().map(|by| format!("{}; nothing is started\n\n", by.sentence(now)));
         let mut text = halted.unwrap_or_default() + &table.render("nothing is ready");
-        let more = self.ready_total - self.ready.len();
-        if more > 0 {
-            let _ = writeln!(text, "… and {more} more");
-        }
+        more(&mut text, self.ready_total - self.ready.len());
         if !self.in_progress.is_empty() {
-            let tasks: Vec<&str> = self.in_progress.iter().map(TaskId::as_str).collect();
+            let tasks: Vec<&str> = self.in_progress.iter().take(ROWS).map(TaskId::as_str).collect();
             let _ = writeln!(text, "\nin progress: {}", tasks.join(", "));
+            more(&mut text, self.in_progress.len().saturating_sub(ROWS));
         }
         if !self.blocked.is_empty() {
             let mut table = Table::new(["BLOCKED", "WAITS FOR"]);
-            for task in &self.blocked {
+            for task in self.blocked.iter().take(ROWS) {
                 table.row([Cell::from(&task.task), Cell::text(sentence(&task.waits))]);
             }
             let _ = write!(text, "\n{}", table.render(""));
+            more(&mut text, self.blocked_total - self.blocked.len().min(ROWS));
         }
         if !self.held.is_empty() {
             let mut table = Table::new(["HELD", "STATE", "WHY"]);
-            for task in &self.held {
+            for task in self.held.iter().take(ROWS) {
                 let why = task.why.as_deref().map(plain).unwrap_or_default();
                 table.row([Cell::from(&task.task), task.state.into(), Cell::text(why)]);
             }
             let _ = write!(text, "\n{}", table.render(""));
+            more(&mut text, self.held.len().saturating_sub(ROWS));
         }
         text
+    }
+}
+
+/// How many are left out, if any are.
+fn more(text: &mut String, left_out: usize) {
+    if left_out > 0 {
+        let _ = writeln!(text, "… and {left_out} more");
     }
 }

@@ -25,7 +25,7 @@ pub struct PhaseList {
 struct Phase {
     number: String,
     name: String,
-    /// `done`, `in_progress`, `ready`, `blocked` or `empty`.
+    /// `done`, `failed` (every task has come to an end, not all of them well), `in_progress`, `ready`, `blocked` or `empty`.
     state: &'static str,
     summary: Summary,
     ready: Vec<TaskId>,
@@ -85,7 +85,8 @@ impl PhaseList {
 fn state(summary: &Summary, ready: bool) -> &'static str {
     match summary {
         Summary { total: 0, .. } => "empty",
-        summary if summary.is_finished() => "done",
+        summary if summary.is_done() => "done",
+        summary if summary.is_finished() => "failed",
         Summary { in_progress: 1.., .. } => "in_progress",
         _ if ready => "ready",
         _ => "blocked",

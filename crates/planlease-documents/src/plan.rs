@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use planlease::{Imported, PlanView, core::WallTime};
 use planlease_core::{
-    PlanName, Revision, Summary, TaskId, record::Halt, spec::OnLost, transition::TaskStatus,
+    PlanName, Revision, Summary, TaskId, counted, record::Halt, spec::OnLost, transition::TaskStatus,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -29,6 +29,7 @@ struct Listed {
     plan: PlanName,
     title: String,
     revision: Revision,
+    /// Whether every task has come to an end; failed ones too, which `summary` counts.
     finished: bool,
     /// What keeps it from going on, if anything does.
     halted: Option<HaltedBy>,
@@ -184,7 +185,8 @@ impl Document for PlanShown {
         }
         writeln!(
             text,
-            "policy  {max_retries} retries, {attempt_deadline_s} s per attempt, if lost: {on_lost}, lock delay {lock_delay_s} s\n"
+            "policy  {}, {attempt_deadline_s} s per attempt, if lost: {on_lost}, lock delay {lock_delay_s} s\n",
+            counted(*max_retries, "retry")
         )
         .expect("a text can always be written to");
         let mut table = Table::new(["TASK", "PHASE", "STATUS", "DEPENDS ON", "DESCRIPTION"]);
@@ -240,13 +242,13 @@ impl Document for ImportList {
         let mut text = String::new();
         for import in &self.imports {
             let Import { plan, file, tasks, .. } = import;
-            let file = plain(file);
+            let (file, tasks) = (plain(file), counted(*tasks, "task"));
             let line = match import.outcome {
-                "created" => format!("imported {plan} ({tasks} tasks) from {file}"),
+                "created" => format!("imported {plan} ({tasks}) from {file}"),
                 "unchanged" => {
                     format!("{plan} is there already, imported from the same {file}; nothing was changed")
                 }
-                _ => format!("{plan} ({tasks} tasks) would be imported from {file}"),
+                _ => format!("{plan} ({tasks}) would be imported from {file}"),
             };
             writeln!(text, "{line}").expect("a text can always be written to");
         }

@@ -1,6 +1,6 @@
 //! `plan check`: what was parsed, and nothing else. Its JSON is described by the documentation of plan files.
 
-use planlease_core::{WallTime, spec::PlanSpec};
+use planlease_core::{WallTime, counted, spec::PlanSpec};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -55,7 +55,7 @@ impl Document for PlanFile {
                 Cell::text(&task.description),
             ]);
         }
-        let (phases, tasks) = (self.phases.len(), self.tasks.len());
-        format!("{}: {phases} phases, {tasks} tasks\n\n{}", plain(&self.title), table.render("no tasks"))
+        let (phases, tasks) = (counted(self.phases.len(), "phase"), counted(self.tasks.len(), "task"));
+        format!("{}: {phases}, {tasks}\n\n{}", plain(&self.title), table.render("no tasks"))
     }
 }

@@ -22,6 +22,7 @@ pub struct PlanStatus {
     plan: PlanName,
     title: String,
     revision: Revision,
+    /// Whether every task has come to an end; failed ones too, which `summary` counts.
     finished: bool,
     /// What keeps it from going on, if anything does.
     halted: Option<HaltedBy>,

@@ -8,7 +8,7 @@ use planlease_core::{
 };
 
 use super::{
-    fixture::{NOW, late, line, paused, plan, worktree},
+    fixture::{NOW, ended_with_a_failure, late, line, paused, plan, wide, worktree},
     *,
 };
 
@@ -108,6 +108,37 @@ fn why_a_plan_and_its_tasks_are_where_they_are() {
     }
     insta::assert_snapshot!(text);
     assert!(WhyTask::new(&plan, &TaskId::new("none").unwrap(), &[]).is_none());
+}
+
+#[test]
+fn a_plan_with_a_failed_task_does_not_look_finished() {
+    let plan = ended_with_a_failure();
+    let why = WhyPlan::new(&plan, &[]);
+    insta::assert_snapshot!(shown(Format::Table, &why), @r"
+    plan release has come to an end with failures
+
+      nobody has owned it yet
+
+    No process owns it, and nothing can start: 1 task failed.
+    1 task waits for a person's decision: see `planlease why release 2.1`.
+    ");
+    let phases = shown(Format::Jsonl, &PhaseList::new(&plan));
+    assert!(
+        phases.contains("\"number\":\"1\",\"name\":\"Build\"") && phases.contains("\"state\":\"failed\""),
+        "{phases}"
+    );
+}
+
+#[test]
+fn what_is_blocked_is_bounded_with_a_count_of_the_rest() {
+    let plan = wide(20_000);
+    let three = NextTasks::new(&plan, 3, &[]);
+    let text = shown(Format::Table, &three);
+    assert!(text.lines().count() < 12 && text.contains("… and 19996 more"), "{text}");
+    assert!(shown(Format::Json, &three).contains("\"blocked_total\": 19999"));
+    let all = NextTasks::new(&plan, usize::MAX, &[]);
+    assert!(shown(Format::Table, &all).lines().count() < 40, "the table is for people");
+    assert_eq!(shown(Format::Json, &all).matches("\"why\": \"dependency\"").count(), 19_999);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Times as they are shown: RFC 3339 in JSON, ages in tables.
+//! Times and durations as they are shown: RFC 3339 in JSON, ages and durations of two units for people.
 
 use std::time::Duration;
 
@@ -6,15 +6,26 @@ use planlease::core::WallTime;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
-/// The duration in its largest unit, rounded down: `7s`, `3m`, `2h`, `5d`. For ages in tables.
-pub(crate) fn short(duration: Duration) -> String {
+/// How wide [`Time::to_the_second`] is, in characters.
+pub(crate) const SECOND_WIDTH: usize = "2025-11-24 16:00:00Z".len();
+
+/// A duration in its two largest units, rounded down to the second of them: `7s`, `3m12s`, `1h55m`, `2d21h`. Below ten seconds
+/// with tenths, where there are some: `0.3s`.
+#[must_use]
+pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
+    let tenths = duration.subsec_millis() / 100;
     match seconds {
+        0..10 if tenths > 0 => format!("{seconds}.{tenths}s"),
         0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m", seconds / 60),
-        3600..86400 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86400),
+        60..3600 => two((seconds / 60, "m"), (seconds % 60, "s")),
+        3600..86400 => two((seconds / 3600, "h"), (seconds / 60 % 60, "m")),
+        _ => two((seconds / 86400, "d"), (seconds / 3600 % 24, "h")),
     }
+}
+
+fn two((large, unit): (u64, &str), (small, part): (u64, &str)) -> String {
+    if small == 0 { format!("{large}{unit}") } else { format!("{large}{unit}{small}{part}") }
 }
 
 /// A moment of somebody's wall clock.
@@ -22,17 +33,26 @@ pub(crate) fn short(duration: Duration) -> String {
 pub struct Time(pub WallTime);
 
 impl Time {
-    /// RFC 3339 in UTC, to the millisecond.
+    /// RFC 3339 in UTC, always to the millisecond.
     #[must_use]
     pub fn rfc_3339(self) -> String {
-        jiff::Timestamp::from_millisecond(self.0.0)
-            .map_or_else(|_| "unknown".to_owned(), |time| time.to_string())
+        self.format("%Y-%m-%dT%H:%M:%S%.3fZ")
     }
 
-    /// How long ago it was.
+    /// `2025-11-24 16:00:00Z`, rounded down.
+    pub(crate) fn to_the_second(self) -> String {
+        self.format("%Y-%m-%d %H:%M:%SZ")
+    }
+
+    fn format(self, format: &str) -> String {
+        jiff::Timestamp::from_millisecond(self.0.0)
+            .map_or_else(|_| "unknown".to_owned(), |time| time.strftime(format).to_string())
+    }
+
+    /// How long ago it was, to the second.
     #[must_use]
     pub fn age(self, now: WallTime) -> String {
-        short(self.0.until(now))
+        duration(Duration::from_secs(self.0.until(now).as_secs()))
     }
 }
 
@@ -67,18 +87,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_utc() {
+    fn times_are_utc_and_have_one_width() {
         assert_eq!(Time(WallTime(1_764_000_000_123)).rfc_3339(), "2025-11-24T16:00:00.123Z");
+        assert_eq!(Time(WallTime(1_764_000_000_000)).rfc_3339(), "2025-11-24T16:00:00.000Z");
+        assert_eq!(Time(WallTime(-1)).rfc_3339(), "1969-12-31T23:59:59.999Z");
+        assert_eq!(Time(WallTime(1_764_000_000_999)).to_the_second(), "2025-11-24 16:00:00Z");
+        assert_eq!(Time(WallTime(-1)).to_the_second().len(), SECOND_WIDTH);
         assert_eq!(Time(WallTime(i64::MAX)).rfc_3339(), "unknown");
-        assert_eq!(Time(WallTime(0)).age(WallTime(61_000)), "1m");
+        assert_eq!(Time(WallTime(0)).age(WallTime(61_900)), "1m1s");
+        assert_eq!(Time(WallTime(0)).age(WallTime(900)), "0s", "an age is as exact as clocks agree");
     }
 
     #[test]
-    fn an_age_has_one_unit() {
-        for (seconds, shown) in
-            [(0, "0s"), (59, "59s"), (60, "1m"), (3599, "59m"), (7300, "2h"), (200_000, "2d")]
-        {
-            assert_eq!(short(Duration::from_secs(seconds)), shown);
+    fn a_duration_has_two_units() {
+        let seconds = [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (3_599, "59m59s"),
+            (3_600, "1h"),
+            (6_900, "1h55m"),
+            (69 * 3_600, "2d21h"),
+            (86_400, "1d"),
+            (86_459, "1d"),
+        ];
+        for (seconds, shown) in seconds {
+            assert_eq!(duration(Duration::from_secs(seconds)), shown);
+        }
+        let millis = [(40, "0s"), (320, "0.3s"), (9_990, "9.9s"), (10_900, "10s")];
+        for (millis, shown) in millis {
+            assert_eq!(duration(Duration::from_millis(millis)), shown);
         }
     }
 }

@@ -10,14 +10,15 @@ mod words;
 
 use planlease::{TaskView, core::WallTime};
 use planlease_core::{
-    FencingToken, OrchestratorId, PlanName, Revision, Summary, TaskId, keys::Layout, transition::TaskStatus,
+    FencingToken, OrchestratorId, PlanName, Revision, Summary, TaskId, counted, keys::Layout,
+    transition::TaskStatus,
 };
 use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanState};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::words::{Told, told};
-use super::{Document, Time, halt::HaltedBy, owner::Ownership, plain, task::Record};
+use super::{Document, SECOND_WIDTH, Time, halt::HaltedBy, owner::Ownership, plain, task::Record};
 
 /// How everything was at one revision.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -53,9 +54,17 @@ pub struct ChangesShown {
     revision: Revision,
     /// Whether these are differences over a gap in the history.
     resynced: bool,
-    changes: Vec<Shown>,
+    changes: Vec<Dated>,
     #[serde(skip)]
     told: Vec<Told>,
+}
+
+/// A change, and when it happened by the clock of its writer; `at` is `None` if no record has the time.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Dated {
+    #[serde(flatten)]
+    change: Shown,
+    at: Option<Time>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -150,12 +159,12 @@ impl Document for SnapshotShown {
         let plans = self.plans.iter().map(|held| {
             let Held { plan, summary, ownership, .. } = held;
             let told = format!(
-                "{} of {} tasks ended; owned by {}",
+                "{} of {} ended; owned by {}",
                 summary.ended(),
-                summary.total,
+                counted(summary.total, "task"),
                 ownership.describe(now)
             );
-            words::line(now, self.revision, Some(plan), &told)
+            words::line(None, self.revision, Some(plan), &told)
         });
         plans.collect()
     }
@@ -186,24 +195,24 @@ impl ChangesShown {
     /// The changes of a set. `layout` tells how keys look.
     #[must_use]
     pub fn new(set: &ChangeSet, layout: &Layout) -> Self {
-        Self {
-            revision: set.revision,
-            resynced: set.resynced,
-            changes: set.changes.iter().map(|change| Shown::of(change, layout)).collect(),
-            told: set.changes.iter().map(|change| told(change, layout)).collect(),
-        }
+        let told: Vec<Told> = set.changes.iter().map(|change| told(change, layout)).collect();
+        let changes = set
+            .changes
+            .iter()
+            .zip(&told)
+            .map(|(change, told)| Dated { change: Shown::of(change, layout), at: told.at.map(Time) });
+        Self { revision: set.revision, resynced: set.resynced, changes: changes.collect(), told }
     }
 }
 
 impl Document for ChangesShown {
     const SCHEMA: Option<&'static str> = Some("planlease.changes.v1");
 
-    fn table(&self, now: WallTime) -> String {
+    fn table(&self, _now: WallTime) -> String {
         let gap = "the history was compacted meanwhile; what differs since then:";
-        let gap = self.resynced.then(|| words::line(now, self.revision, None, gap));
+        let gap = self.resynced.then(|| words::line(None, self.revision, None, gap));
         let told = self.told.iter();
-        let told = told
-            .map(|told| words::line(told.at.unwrap_or(now), self.revision, told.plan.as_ref(), &told.words));
+        let told = told.map(|told| words::line(told.at, self.revision, told.plan.as_ref(), &told.words));
         gap.into_iter().chain(told).collect()
     }
 }

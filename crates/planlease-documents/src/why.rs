@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use planlease::{PlanView, core::WallTime};
 use planlease_core::{
-    PlanName, Revision, Summary, TaskId,
+    PlanName, Revision, Summary, TaskId, counted,
     late::LateResult,
     record::{HaltRecord, TRANSITIONS_KEPT, TermRecord, TransitionRecord},
     standing::{Standing, standing},
@@ -115,7 +115,7 @@ impl WhyTask {
             Standing::Waits(on) => {
                 waits = told(view, &on);
                 let now = format!("It may not start yet: it waits for {}.", sentence(&waits));
-                ("waits", now, format!("`planlease why {plan} {}` tells about the first of them.", on[0].on))
+                ("waits", now, format!("See `planlease why {plan} {}`.", on[0].on))
             }
             Standing::InProgress => {
                 let by =
@@ -133,15 +133,18 @@ impl WhyTask {
             Standing::Retryable { failures, allowed } => (
                 "retry",
                 format!(
-                    "Attempt {} failed: {error}; {failures} of {allowed} attempts have failed.",
-                    record.attempt
+                    "Attempt {} failed: {error}; {failures} of {} failed.",
+                    record.attempt,
+                    counted(allowed, "allowed attempt")
                 ),
                 format!("The plan's owner puts it back by itself, or `planlease task retry {plan} {id}`."),
             ),
             Standing::Exhausted { failures, allowed } => (
                 "exhausted",
                 format!(
-                    "It failed {failures} times, last with: {error}; {allowed} are allowed (max_retries)."
+                    "It failed {}, last with: {error}; {} allowed (max_retries).",
+                    counted(failures, "time"),
+                    counted(allowed, "attempt")
                 ),
                 format!("A person has to decide: `planlease task retry {plan} {id}`, or `skip`."),
             ),
@@ -231,6 +234,7 @@ fn words(status: TaskStatus) -> String {
 pub struct WhyPlan {
     plan: PlanName,
     revision: Revision,
+    /// Whether every task has come to an end; failed ones too, which `summary` counts.
     finished: bool,
     summary: Summary,
     owner: Option<Owner>,
@@ -264,7 +268,7 @@ impl WhyPlan {
         });
         let held: Vec<TaskId> = held.map(|spec| spec.id.clone()).collect();
         let ready: Vec<TaskId> = view.ready().cloned().collect();
-        let (now, next) = if summary.is_finished() {
+        let (now, next) = if summary.is_done() {
             ("Every task is completed or skipped.".to_owned(), String::new())
         } else if let Some(halt) = view.halt() {
             (halted(halt), format!("`planlease plan resume {plan}` lets it go on."))
@@ -279,15 +283,25 @@ impl WhyPlan {
             );
             (now, if held.is_empty() { "It goes on by itself.".to_owned() } else { ask(plan, &held) })
         } else if !ready.is_empty() {
-            let now = format!("Nobody owns it, and {} tasks could start.", ready.len());
+            let now = format!("No process owns it, and {} could start.", counted(ready.len(), "task"));
             (now, format!("`planlease run {plan}` goes on with it."))
         } else if !held.is_empty() {
-            ("Nobody owns it, and nothing can start.".to_owned(), ask(plan, &held))
+            let now = format!(
+                "No process owns it, and nothing can start: {} failed.",
+                counted(summary.failed, "task")
+            );
+            (now, ask(plan, &held))
+        } else if summary.in_progress > 0 {
+            let now = format!("No process owns it; {} in progress.", being(summary.in_progress));
+            (now, format!("`planlease run {plan}` recovers the tasks whose claimants are gone, and goes on."))
         } else {
-            let now = format!("Nobody owns it; {} tasks are in progress.", summary.in_progress);
+            let now =
+                format!("No process owns it; {} failed and may be retried.", counted(summary.failed, "task"));
             (
                 now,
-                format!("The next owner deals with those whose claimants are gone: `planlease run {plan}`."),
+                format!(
+                    "`planlease run {plan}` retries by the plan's policy, `planlease task retry` at once."
+                ),
             )
         };
         Self {
@@ -310,17 +324,28 @@ fn halted(halt: &HaltRecord) -> String {
     format!("The plan was {} by {}: {}.", halt.how, plain(&halt.by), plain(&halt.why))
 }
 
+/// `1 task is`, `2 tasks are`.
+fn being(n: usize) -> String {
+    format!("{} {}", counted(n, "task"), if n == 1 { "is" } else { "are" })
+}
+
 fn ask(plan: &PlanName, held: &[TaskId]) -> String {
     let first = &held[0];
-    format!("{} wait for a person; `planlease why {plan} {first}` tells about the first of them.", held.len())
+    let wait = if held.len() == 1 { "waits" } else { "wait" };
+    let tasks = counted(held.len(), "task");
+    format!("{tasks} {wait} for a person's decision: see `planlease why {plan} {first}`.")
 }
 
 impl Document for WhyPlan {
     const SCHEMA: Option<&'static str> = Some("planlease.why_plan.v1");
 
     fn table(&self, _now: WallTime) -> String {
-        let done = if self.finished { "finished" } else { "not finished" };
-        let mut text = format!("plan {} is {done}\n\n", self.plan);
+        let state = match self.summary {
+            summary if summary.is_done() => "is finished",
+            summary if summary.is_finished() => "has come to an end with failures",
+            _ => "is not finished",
+        };
+        let mut text = format!("plan {} {state}\n\n", self.plan);
         for term in &self.terms {
             let end = term.ended.as_ref().map_or_else(
                 || "not ended, as far as anybody has said".to_owned(),

@@ -174,9 +174,11 @@ impl Problem {
             Refused::Halted(halt) => {
                 (Kind::Halted, format!("the plan was {} by {}: {}", halt.how, halt.by, halt.why), None)
             }
-            Refused::Full(most) => {
-                (Kind::Blocked, format!("{most} tasks are in progress, and no more may be"), None)
-            }
+            Refused::Full(most) => (
+                Kind::Blocked,
+                format!("no more tasks may be in progress at once (max_in_progress = {most})"),
+                None,
+            ),
             Refused::NoSuchTask => (Kind::NoSuchTask, "there is no such task".to_owned(), None),
             _ => (Kind::Unexpected, format!("{refused:?}"), None),
         };

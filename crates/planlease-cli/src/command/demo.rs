@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use planlease::{
     Coordinator,
-    core::{PlanName, spec::PlanSpec},
+    core::{PlanName, counted, spec::PlanSpec},
 };
 use planlease_watcher::{Delivery, Filter, Subscription, Watcher};
 use tokio::time::Instant;
@@ -105,9 +105,9 @@ impl DemoArgs {
         for (name, spec) in plans {
             coordinator.import(name, spec, |_| {}).await?;
             picture.say(&format!(
-                "plan       {name}: {} tasks in {} phases",
-                spec.tasks.len(),
-                spec.phases.len()
+                "plan       {name}: {} in {}",
+                counted(spec.tasks.len(), "task"),
+                counted(spec.phases.len(), "phase")
             ));
         }
         let watcher = Watcher::start(coordinator.clone());

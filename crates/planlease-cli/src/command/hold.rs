@@ -6,7 +6,10 @@ pub(super) mod line;
 use std::{ffi::OsString, time::Duration};
 
 use clap::Args;
-use planlease::{Error, Loss, Ownership, Session, core::session::Status};
+use planlease::{
+    Error, Loss, Ownership, Session,
+    core::{counted, session::Status},
+};
 
 use self::{
     child::{End, Ended},
@@ -114,8 +117,7 @@ impl HoldArgs {
             };
             match recovered.map(|(recovered, _)| recovered.len()) {
                 Ok(0) => {}
-                Ok(1) => output::tell("recovered 1 task of a lost claimant"),
-                Ok(n) => output::tell(&format!("recovered {n} tasks of lost claimants")),
+                Ok(n) => output::tell(&format!("recovered {} of lost claimants", counted(n, "task"))),
                 Err(error) if line::is_passing(&error) => return Ok(Ended::not_begun(error)),
                 Err(error) => return Err(error.into()),
             }

@@ -6,7 +6,10 @@ mod folder;
 mod source;
 
 use clap::Args;
-use planlease::{Coordinator, Error, Imported, Past, core::PlanName};
+use planlease::{
+    Coordinator, Error, Imported, Past,
+    core::{PlanName, counted},
+};
 use planlease_formats::state::{self, Content, Mode, Registry, StateFile};
 
 use self::{findings::Findings, source::Found};
@@ -205,7 +208,7 @@ impl Draft {
             differences.first().map_or("", String::as_str)
         );
         let failure = Failure::new(Exit::PlanExists, what)
-            .meaning(format!("Nothing of it was changed; {} places differ.", differences.len()))
+            .meaning(format!("Nothing of it was changed; it differs in {}.", counted(differences.len(), "place")))
             .remedy("Import it as another plan, with --plan NAME, or delete the plan first: planlease plan delete.");
         Err((self.shown("refused").differing(differences), failure))
     }

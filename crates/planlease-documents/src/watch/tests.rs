@@ -97,12 +97,12 @@ fn changes_of_tasks_in_words() {
     ];
     insta::assert_snapshot!(shown(Format::Table, &set(changes)), @r"
     2025-11-24 15:57:10Z      41  release  1.2 started by ci-1 (attempt 1)
-    2025-11-24 16:00:00Z      41  release  1.2: half of it
+    -                         41  release  1.2: half of it
     2025-11-24 15:57:00Z      41  release  1.1 completed by ci-1: tagged
     2025-11-24 15:58:00Z      41  release  1.10 waits for a decision: ci-0 is gone; look at what it has done, then retry or skip it
     2025-11-24 15:58:20Z      41  release  2.2 skipped by ci-1: not needed
-    2025-11-24 16:00:00Z      41  release  2.1 is there
-    2025-11-24 16:00:00Z      41  release  2.1 pending again, by ci-1
+    -                         41  release  2.1 is there
+    -                         41  release  2.1 pending again, by ci-1
     ");
 }
 
@@ -125,13 +125,13 @@ fn changes_of_the_ownership_in_words() {
     ];
     insta::assert_snapshot!(shown(Format::Table, &set(changes)), @r"
     2025-11-24 15:56:40Z      41  release  ownership acquired by ci-1, token 1.2
-    2025-11-24 16:00:00Z      41  release  ownership released by ci-1, token 1.2
-    2025-11-24 16:00:00Z      41  release  ownership handed over by ci-1 to ci-2, token 1.2
-    2025-11-24 16:00:00Z      41  release  ownership of ci-1 expired with its session, token 1.2
-    2025-11-24 16:00:00Z      41  release  ownership of ci-1 forced to end by ann@desk: host is replaced, token 1.2
+    -                         41  release  ownership released by ci-1, token 1.2
+    -                         41  release  ownership handed over by ci-1 to ci-2, token 1.2
+    -                         41  release  ownership of ci-1 expired with its session, token 1.2
+    -                         41  release  ownership of ci-1 forced to end by ann@desk: host is replaced, token 1.2
     2025-11-24 15:58:30Z      41  release  ci-2 waits in line
-    2025-11-24 16:00:00Z      41  release  a stranger to planlease (lease 16) left the line
-    2025-11-24 16:00:00Z      41  release  the record of the term was written anew
+    -                         41  release  a stranger to planlease (lease 16) left the line
+    -                         41  release  the record of the term was written anew
     ");
 }
 
@@ -148,12 +148,12 @@ fn everything_else_in_words() {
         Change::Unreadable { key, reason: None },
     ];
     insta::assert_snapshot!(shown(Format::Table, &set(changes)), @r"
-    2025-11-24 16:00:00Z      41  release  is there: Release 1.4, 5 tasks
-    2025-11-24 16:00:00Z      41  release  was edited: Release 1.4, 5 tasks
-    2025-11-24 16:00:00Z      41  release  was deleted
-    2025-11-24 16:00:00Z      41  release  1.1 has output
-    2025-11-24 16:00:00Z      41  release  /planlease/v1/default/plans/release/term cannot be read: bad �[2J
-    2025-11-24 16:00:00Z      41  release  /planlease/v1/default/plans/release/term is gone or can be read again
+    -                         41  release  is there: Release 1.4, 5 tasks
+    -                         41  release  was edited: Release 1.4, 5 tasks
+    -                         41  release  was deleted
+    -                         41  release  1.1 has output
+    -                         41  release  /planlease/v1/default/plans/release/term cannot be read: bad �[2J
+    -                         41  release  /planlease/v1/default/plans/release/term is gone or can be read again
     ");
 }
 
@@ -161,7 +161,7 @@ fn everything_else_in_words() {
 fn a_gap_is_told_even_if_nothing_differs() {
     let closed = ChangeSet { revision: revision(41), resynced: true, changes: Vec::new() };
     let closed = ChangesShown::new(&closed, &layout());
-    insta::assert_snapshot!(shown(Format::Table, &closed), @"2025-11-24 16:00:00Z      41  the history was compacted meanwhile; what differs since then:");
+    insta::assert_snapshot!(shown(Format::Table, &closed), @"-                         41  the history was compacted meanwhile; what differs since then:");
     insta::assert_snapshot!(shown(Format::Jsonl, &closed), @r#"{"schema":"planlease.changes.v1","revision":41,"resynced":true,"changes":[]}"#);
 }
 
@@ -185,6 +185,6 @@ fn a_snapshot_has_everything_that_changes_build_upon() {
     let store = store();
     let plans = || store.snapshot().plans().map(AsRef::as_ref);
     let snapshot = SnapshotShown::new(revision(40), plans());
-    insta::assert_snapshot!(shown(Format::Table, &snapshot), @"2025-11-24 16:00:00Z      40  release  3 of 5 tasks ended; owned by ci-1 on host-1 (process 42), for 3m, token 1.2");
+    insta::assert_snapshot!(shown(Format::Table, &snapshot), @"-                         40  release  3 of 5 tasks ended; owned by ci-1 on host-1 (process 42), for 3m20s, token 1.2");
     insta::assert_snapshot!(shown(Format::Json, &snapshot));
 }

@@ -5,10 +5,10 @@ use planlease::{
     TaskView,
     core::{PlanName, Revision, WallTime},
 };
-use planlease_core::{keys::Layout, record::Ending, term::Line, transition::TaskStatus};
+use planlease_core::{counted, keys::Layout, record::Ending, term::Line, transition::TaskStatus};
 use planlease_watcher::{Change, OwnershipChange};
 
-use super::{Time, plain};
+use super::{SECOND_WIDTH, Time, plain};
 
 const PLAN: Style = AnsiColor::Cyan.on_default();
 const DIM: Style = Style::new().dimmed();
@@ -16,31 +16,31 @@ const DIM: Style = Style::new().dimmed();
 /// A change in words.
 #[derive(Debug)]
 pub(super) struct Told {
-    /// When it happened, by the clock of whoever did it; `None` if nobody wrote that down.
+    /// When it happened, by the writer's clock; `None` if the record has no time.
     pub(super) at: Option<WallTime>,
     pub(super) plan: Option<PlanName>,
     pub(super) words: String,
 }
 
-/// `2025-11-24 16:00:00Z  1042  release  1.2 started by ci-1 (attempt 1)`
-pub(super) fn line(at: WallTime, revision: Revision, plan: Option<&PlanName>, words: &str) -> String {
-    let at = Time(WallTime(at.0 - at.0.rem_euclid(1000))).rfc_3339().replace('T', " ");
+/// `2025-11-24 16:00:00Z  1042  release  1.2 started by ci-1 (attempt 1)`; without a time, `-` in its place.
+pub(super) fn line(at: Option<WallTime>, revision: Revision, plan: Option<&PlanName>, words: &str) -> String {
+    let at = at.map_or_else(|| "-".to_owned(), |at| Time(at).to_the_second());
     let plan = plan.map_or_else(String::new, |plan| format!("{PLAN}{}{PLAN:#}  ", plain(plan.as_str())));
-    format!("{DIM}{at}  {revision:>6}{DIM:#}  {plan}{words}\n")
+    format!("{DIM}{at:SECOND_WIDTH$}  {revision:>6}{DIM:#}  {plan}{words}\n")
 }
 
 pub(super) fn told(change: &Change, layout: &Layout) -> Told {
     let (at, words) = match change {
         Change::PlanAppeared(state) => {
             let title = plain(&state.spec().title);
-            (None, format!("is there: {title}, {} tasks", state.summary().total))
+            (None, format!("is there: {title}, {}", counted(state.summary().total, "task")))
         }
         Change::PlanGone { .. } => (None, "was deleted".to_owned()),
         Change::Task { task, before, .. } => written(task, before.as_deref()),
         Change::TaskGone { before, .. } => (None, format!("{} was deleted", before.id)),
         Change::Redefined(state) => {
             let spec = state.spec();
-            (None, format!("was edited: {}, {} tasks", plain(&spec.title), spec.tasks.len()))
+            (None, format!("was edited: {}, {}", plain(&spec.title), counted(spec.tasks.len(), "task")))
         }
         Change::Findings { task, revision: Some(_), .. } => (None, format!("{task} has output")),
         Change::Findings { task, revision: None, .. } => (None, format!("the output of {task} was deleted")),
@@ -54,7 +54,10 @@ pub(super) fn told(change: &Change, layout: &Layout) -> Told {
         Change::Ownership { what, line, .. } => ownership(what, line),
         Change::OrchestratorAppeared(one) => {
             let (id, host) = (plain(one.id.as_str()), plain(&one.record.host));
-            (None, format!("orchestrator {id} is there, on {host} (process {})", one.record.pid))
+            (
+                Some(one.record.started_at),
+                format!("orchestrator {id} is there, on {host} (process {})", one.record.pid),
+            )
         }
         Change::OrchestratorGone(one) => (None, format!("orchestrator {} is gone", plain(one.id.as_str()))),
         Change::Unreadable { key, reason } => {

@@ -70,7 +70,8 @@ async fn claim(
                 return Err(Problem::new(Kind::Halted, detail));
             }
             Some(Refused::Full(most)) => {
-                let detail = format!("{most} tasks of {plan} are in progress, and no more may be");
+                let detail =
+                    format!("no more tasks of {plan} may be in progress at once (max_in_progress = {most})");
                 return Err(Problem::new(Kind::Blocked, detail));
             }
             Some(_) => {

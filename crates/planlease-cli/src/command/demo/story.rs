@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anstyle::{AnsiColor, Style};
-use planlease::core::{OrchestratorId, PlanName, TermNumber, transition::TaskStatus};
+use planlease::core::{OrchestratorId, PlanName, TermNumber, counted, transition::TaskStatus};
 use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanState, Snapshot};
 use tokio::time::Instant;
 
@@ -207,7 +207,7 @@ impl Story {
 }
 
 fn tasks(n: usize) -> String {
-    if n == 1 { "1 task".to_owned() } else { format!("{n} tasks") }
+    counted(n, "task")
 }
 
 fn is_over(plan: &PlanState) -> bool {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use planlease::core::PlanName;
+use planlease::core::{PlanName, counted};
 use planlease_formats::{Problem, Problems, Severity};
 
 use crate::{exit::Exit, failure::Failure, output};
@@ -103,10 +103,7 @@ pub(super) fn tell(problems: &[Problem]) {
 /// A file of which nothing is used.
 pub(super) fn refused(path: &str, problems: &Problems) -> Failure {
     let errors = problems.listed.iter().filter(|problem| problem.severity == Severity::Error).count();
-    let count = match errors + problems.left_out {
-        1 => "a problem".to_owned(),
-        more => format!("{more} problems"),
-    };
+    let count = counted(errors + problems.left_out, "problem");
     Failure::new(Exit::BadPlanFile, format!("{path} has {count} (see above)"))
         .meaning("Nothing of it was imported.")
         .remedy("Mend it, or import what can be understood of it, with --lenient.")

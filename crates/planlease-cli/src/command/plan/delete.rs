@@ -1,6 +1,7 @@
 //! `plan delete`: asks first, since nothing brings a plan back.
 
 use clap::Args;
+use planlease::core::counted;
 
 use crate::{
     confirm::ConfirmArgs,
@@ -30,8 +31,8 @@ impl DeleteArgs {
         if !self.confirm.yes {
             let summary = coordinator.plan(&plan).await?.summary();
             let what = format!(
-                "this deletes {plan} with its {} tasks, {} of them ended",
-                summary.total,
+                "this deletes {plan} with {}, {} of which ended",
+                counted(summary.total, "task"),
                 summary.ended()
             );
             self.confirm.by_name(plan.as_str(), &what)?;

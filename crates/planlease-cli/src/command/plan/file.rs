@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Read as _};
 
-use planlease::core::PlanName;
+use planlease::core::{PlanName, counted};
 use planlease_formats::{MAX_FILE, Parsed, Problem, Severity};
 
 use crate::{exit::Exit, failure::Failure, output};
@@ -18,10 +18,7 @@ pub(crate) fn read(path: &str) -> Result<Parsed, Failure> {
         Err(problems) => {
             tell(&problems.listed);
             let errors = problems.listed.iter().filter(|problem| problem.severity == Severity::Error).count();
-            let count = match errors + problems.left_out {
-                1 => "a problem".to_owned(),
-                more => format!("{more} problems"),
-            };
+            let count = counted(errors + problems.left_out, "problem");
             let left_out = match problems.left_out {
                 0 => "",
                 _ => " (the first are listed above)",

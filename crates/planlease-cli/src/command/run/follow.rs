@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use planlease::core::{Summary, transition::TaskStatus};
+use planlease::core::{Summary, counted, transition::TaskStatus};
 use planlease_orchestrator::{Report, Reporter, Stop};
 use serde_json::{Value, json};
 
@@ -41,8 +41,7 @@ fn line(report: &Report) -> String {
         Report::Acquired { plan, token, recovered } => {
             let recovered = match recovered {
                 0 => String::new(),
-                1 => "; recovered 1 task of a lost claimant".to_owned(),
-                n => format!("; recovered {n} tasks of lost claimants"),
+                n => format!("; recovered {} of lost claimants", counted(*n, "task")),
             };
             format!("{PLAN}{plan}{PLAN:#} acquired, token {token}{recovered}")
         }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use planlease::Identity;
+use planlease::{Identity, core::counted};
 use planlease_sidecar::{Bound, Ended, Listen, Options, Sidecar};
 
 use super::read_token;
@@ -101,7 +101,7 @@ impl ServeArgs {
         match sidecar.drain(async { signals.next().await }).await {
             Ended::Idle => {}
             Ended::Forced(left) => {
-                output::tell(&format!("{left} sessions were ended though their programs lived"))
+                output::tell(&format!("{} ended though the program lived", counted(left, "session")))
             }
         }
         Ok(Exit::Done)

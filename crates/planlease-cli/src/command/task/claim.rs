@@ -60,9 +60,9 @@ impl ClaimArgs {
             .remedy(format!("`planlease plan resume {plan}` lets it go on."))),
             Some(Refused::Full(most)) => Err(Failure::new(
                 Exit::Blocked,
-                format!("{most} tasks of {plan} are in progress, and no more may be"),
+                format!("no more tasks of {plan} may be in progress at once (max_in_progress = {most})"),
             )
-            .remedy("Wait until one ends; the bound is max_in_progress of the plan's policy.")),
+            .remedy("Wait until one ends, or raise max_in_progress in the plan's policy.")),
             Some(_) => {
                 Err(Failure::new(Exit::RightGone, format!("the right to claim tasks of {plan} is over"))
                     .remedy("`planlease owner show` tells who owns the plan now."))

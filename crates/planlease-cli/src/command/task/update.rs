@@ -217,9 +217,11 @@ impl Update<'_> {
                     .remedy(format!("`planlease plan resume {plan}` lets it go on."))
             }
             Refused::Full(most) => {
-                let why = format!("{most} tasks of the plan are in progress, and no more may be");
+                let why = format!(
+                    "no more tasks of the plan may be in progress at once (max_in_progress = {most})"
+                );
                 Failure::new(Exit::Blocked, what(why))
-                    .remedy("Wait until one ends; the bound is max_in_progress of the plan's policy.")
+                    .remedy("Wait until one ends, or raise max_in_progress in the plan's policy.")
             }
             Refused::NoSuchTask => {
                 Failure::from(Error::TaskNotFound { plan: plan.clone(), task: task.clone() })
