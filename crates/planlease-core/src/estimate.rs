@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{TaskId, graph::Graph, transition::TaskStatus};
+use crate::{MAX_DURATION, TaskId, graph::Graph, transition::TaskStatus};
 
 /// What is known about one task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,9 @@ pub fn estimate(
 ) -> Estimate {
     let tasks: Vec<&TaskId> = graph.tasks().collect();
     let index: BTreeMap<&TaskId, usize> = tasks.iter().enumerate().map(|(i, task)| (*task, i)).collect();
-    let known: Vec<Option<Known>> = tasks.iter().map(|task| known(task)).collect();
+    // Times of records and guesses are bounded, so that no sum of them overflows.
+    let bounded = |known: Known| Known { took: known.took.map(|took| took.min(MAX_DURATION)), ..known };
+    let known: Vec<Option<Known>> = tasks.iter().map(|task| known(task).map(bounded)).collect();
     let took: Vec<Duration> = known
         .iter()
         .flatten()
@@ -69,7 +71,7 @@ pub fn estimate(
         .collect();
     let mean = u32::try_from(took.len()).ok().filter(|count| *count > 0);
     let mean = mean.map(|count| took.iter().sum::<Duration>() / count);
-    let usual = mean.unwrap_or(default);
+    let usual = mean.unwrap_or(default.min(MAX_DURATION));
     let left = |known: &Known| match known.status {
         TaskStatus::Completed | TaskStatus::Skipped => None,
         TaskStatus::InProgress => Some(usual.saturating_sub(known.took.unwrap_or_default())),
@@ -271,6 +273,16 @@ mod tests {
         assert_eq!(found.stuck, [id("b"), id("d")]);
         assert_eq!(found.critical_path, [id("a"), id("c")]);
         assert_eq!((found.tasks, secs(found.work), secs(found.with_jobs)), (3, 180, 180));
+    }
+
+    #[test]
+    fn times_that_no_clock_measured_do_not_overflow() {
+        let known = |task: &TaskId| {
+            let status = if task.as_str() < "c" { TaskStatus::Completed } else { TaskStatus::Pending };
+            Some(Known { status, took: Some(Duration::MAX), stuck: false })
+        };
+        let found = estimate(&graph(), known, 2, Duration::MAX);
+        assert_eq!((found.mean, found.tasks), (Some(MAX_DURATION), 3));
     }
 
     #[test]

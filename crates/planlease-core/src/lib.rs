@@ -50,4 +50,4 @@ pub use id::{
 };
 pub use revision::{FencingToken, Generation, Revision, TermNumber};
 pub use summary::Summary;
-pub use time::{BootTime, WallTime};
+pub use time::{BootTime, MAX_DURATION, WallTime};

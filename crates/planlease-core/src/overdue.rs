@@ -163,29 +163,25 @@ fn decide(seen: &Seen<'_>, since: Since, now: BootTime, wall: WallTime) -> Verdi
                 crate::codec::shorten(error, 200)
             )))
         }
-        TaskStatus::Pending if seen.ready && policy.queue_deadline_s > 0 => {
-            let queue = policy.queue_deadline_s;
-            after(since.began, Duration::from_secs(queue), &|| {
+        TaskStatus::Pending if seen.ready => policy.queue_deadline().map_or(Verdict::Nothing, |queue| {
+            after(since.began, queue, &|| {
+                let queue = queue.as_secs();
                 Change::Park(format!("could start, but was not started within {queue} s (queue_deadline_s)"))
             })
-        }
+        }),
         TaskStatus::InProgress => {
             let lost = |why: String| Change::Lose(policy.on_lost, why);
-            let (heartbeat, deadline) = (policy.heartbeat_s, policy.attempt_deadline_s);
-            let silent = (heartbeat > 0).then(|| {
-                after(since.written.1, Duration::from_secs(heartbeat), &|| {
-                    lost(format!(
-                        "nothing was said of attempt {} for {heartbeat} s (heartbeat_s)",
-                        record.attempt
-                    ))
+            let attempt = record.attempt;
+            let silent = policy.heartbeat().map(|heartbeat| {
+                after(since.written.1, heartbeat, &|| {
+                    let heartbeat = heartbeat.as_secs();
+                    lost(format!("nothing was said of attempt {attempt} for {heartbeat} s (heartbeat_s)"))
                 })
             });
-            let late = (deadline > 0).then(|| {
-                after(since.began, Duration::from_secs(deadline), &|| {
-                    lost(format!(
-                        "attempt {} took longer than {deadline} s (attempt_deadline_s)",
-                        record.attempt
-                    ))
+            let late = policy.attempt_deadline().map(|deadline| {
+                after(since.began, deadline, &|| {
+                    let deadline = deadline.as_secs();
+                    lost(format!("attempt {attempt} took longer than {deadline} s (attempt_deadline_s)"))
                 })
             });
             [silent, late].into_iter().flatten().fold(Verdict::Nothing, earlier)
@@ -211,8 +207,7 @@ pub fn total_is_over(record: &TaskRecord, policy: &Policy, wall: WallTime) -> bo
 /// How much of its total time the task has left; `None` for as much as it likes.
 #[must_use]
 pub fn total_left(record: &TaskRecord, policy: &Policy, wall: WallTime) -> Option<Duration> {
-    let total = Duration::from_secs(policy.total_deadline_s);
-    (!total.is_zero()).then(|| match record.first_started_at {
+    policy.total_deadline().map(|total| match record.first_started_at {
         Some(first) => total.saturating_sub(first.until(wall)),
         None => total,
     })

@@ -74,7 +74,7 @@ impl Timing {
             return Err(TimingError::TtlTooShort { ttl: self.ttl, min: MIN_TTL });
         }
         let renewals = self.renew_every() * 2;
-        if renewals + self.margin >= self.ttl {
+        if renewals.saturating_add(self.margin) >= self.ttl {
             return Err(TimingError::NoRoomToRetry { renewals, margin: self.margin, ttl: self.ttl });
         }
         Ok(self)

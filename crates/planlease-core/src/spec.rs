@@ -14,6 +14,7 @@ use crate::{
     graph::{self, GraphError},
     order,
     record::TaskRecord,
+    time::{MAX_DURATION, bounded, limit},
 };
 
 /// The most tasks a plan may have. Bounds the memory of whoever reads it, and the time of its graph algorithms.
@@ -263,9 +264,52 @@ impl Policy {
     #[must_use]
     pub fn retry_delay(&self, record: &TaskRecord) -> Duration {
         let doubled = self.retry_delay_s.saturating_mul(1 << record.failures.saturating_sub(1).min(32));
-        let delay = Duration::from_secs(doubled.min(self.retry_delay_max_s));
+        let delay = bounded(doubled.min(self.retry_delay_max_s));
         let jitter = u32::from(record.op_id.as_bytes()[15]); // Random, as the last byte of a random UUID.
         delay + delay / 4 * jitter / 256
+    }
+
+    /// The longest time that one attempt may take; `None` for no limit.
+    #[must_use]
+    pub fn attempt_deadline(&self) -> Option<Duration> {
+        limit(self.attempt_deadline_s)
+    }
+
+    /// The longest time that a task may take in all; `None` for no limit.
+    #[must_use]
+    pub fn total_deadline(&self) -> Option<Duration> {
+        limit(self.total_deadline_s)
+    }
+
+    /// The longest time that a task may wait although it could start; `None` for no limit.
+    #[must_use]
+    pub fn queue_deadline(&self) -> Option<Duration> {
+        limit(self.queue_deadline_s)
+    }
+
+    /// The longest silence of a task in progress; `None` for no limit.
+    #[must_use]
+    pub fn heartbeat(&self) -> Option<Duration> {
+        limit(self.heartbeat_s)
+    }
+
+    /// The pause before a takeover after an unclean end.
+    #[must_use]
+    pub fn lock_delay(&self) -> Duration {
+        bounded(self.lock_delay_s)
+    }
+
+    /// Every duration with its name, for the check of its bound.
+    fn durations(&self) -> [(&'static str, Option<u64>); 7] {
+        [
+            ("attempt_deadline_s", Some(self.attempt_deadline_s)),
+            ("retry_delay_s", Some(self.retry_delay_s)),
+            ("retry_delay_max_s", Some(self.retry_delay_max_s)),
+            ("total_deadline_s", Some(self.total_deadline_s)),
+            ("queue_deadline_s", Some(self.queue_deadline_s)),
+            ("heartbeat_s", Some(self.heartbeat_s)),
+            ("lock_delay_s", Some(self.lock_delay_s)),
+        ]
     }
 }
 
@@ -293,6 +337,28 @@ pub struct TaskPolicy {
     /// See [`Policy::on_lost`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_lost: Option<OnLost>,
+}
+
+impl TaskPolicy {
+    /// Every duration with its name, for the check of its bound.
+    fn durations(&self) -> [(&'static str, Option<u64>); 5] {
+        [
+            ("attempt_deadline_s", self.attempt_deadline_s),
+            ("retry_delay_s", self.retry_delay_s),
+            ("total_deadline_s", self.total_deadline_s),
+            ("queue_deadline_s", self.queue_deadline_s),
+            ("heartbeat_s", self.heartbeat_s),
+        ]
+    }
+}
+
+/// The durations above [`MAX_DURATION`], as problems.
+fn too_long(task: Option<&TaskId>, durations: &[(&'static str, Option<u64>)]) -> Vec<SpecError> {
+    let given = durations.iter().filter_map(|(field, seconds)| Some((*field, (*seconds)?)));
+    given
+        .filter(|(_, seconds)| *seconds > MAX_DURATION.as_secs())
+        .map(|(field, seconds)| SpecError::DurationTooLong { task: task.cloned(), field, seconds })
+        .collect()
 }
 
 /// The policies of all tasks of a plan, to be looked up at once.
@@ -353,8 +419,12 @@ impl PlanSpec {
             problems.push(SpecError::TooManyTasks { tasks: self.tasks.len() });
             return problems;
         }
+        problems.extend(too_long(None, &self.policy.durations()));
         let mut ids = BTreeSet::new();
         for task in &self.tasks {
+            if let Some(policy) = &task.policy {
+                problems.extend(too_long(Some(&task.id), &policy.durations()));
+            }
             if !ids.insert(&task.id) {
                 problems.push(SpecError::DuplicateTask { task: task.id.clone() });
             }
@@ -420,6 +490,20 @@ pub enum SpecError {
         /// How many it depends on.
         dependencies: usize,
     },
+    /// See [`MAX_DURATION`].
+    #[error(
+        "{field} of {} is {seconds} s; at most {} s (10 years) are allowed",
+        .task.as_ref().map_or_else(|| "the policy".to_owned(), |task| format!("task {task}")),
+        MAX_DURATION.as_secs()
+    )]
+    DurationTooLong {
+        /// The task, if it is not the plan's own policy.
+        task: Option<TaskId>,
+        /// The name of the duration.
+        field: &'static str,
+        /// How long it is.
+        seconds: u64,
+    },
     /// A command without a program.
     #[error("the command of task {task} is empty")]
     EmptyCommand {
@@ -433,4 +517,62 @@ pub enum SpecError {
     /// The dependencies make no sense.
     #[error(transparent)]
     Graph(GraphError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Guard, Role, Writer};
+
+    fn of(policy: Policy, own: TaskPolicy) -> PlanSpec {
+        let task = TaskSpec::new(TaskId::new("1").unwrap(), "work");
+        PlanSpec {
+            tasks: vec![TaskSpec { policy: Some(Box::new(own)), ..task }],
+            policy,
+            ..PlanSpec::default()
+        }
+    }
+
+    #[test]
+    fn a_duration_above_ten_years_is_refused() {
+        let most = MAX_DURATION.as_secs();
+        let names =
+            ["attempt_deadline_s", "retry_delay_s", "total_deadline_s", "queue_deadline_s", "heartbeat_s"];
+        let of_plan = names.into_iter().chain(["retry_delay_max_s", "lock_delay_s"]);
+        let read = |name: &str, seconds: u64| serde_json::json!({ name: seconds });
+        for name in of_plan {
+            let with = |seconds| serde_json::from_value::<Policy>(read(name, seconds)).unwrap();
+            assert_eq!(of(with(most), TaskPolicy::default()).problems(), []);
+            let refused = SpecError::DurationTooLong { task: None, field: name, seconds: u64::MAX };
+            assert_eq!(of(with(u64::MAX), TaskPolicy::default()).problems(), [refused]);
+        }
+        for name in names {
+            let with = |seconds| serde_json::from_value::<TaskPolicy>(read(name, seconds)).unwrap();
+            assert_eq!(of(Policy::default(), with(most)).problems(), []);
+            let problems = of(Policy::default(), with(most + 1)).problems();
+            assert!(problems[0].to_string().starts_with(&format!("{name} of task 1 is ")), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_stored_duration_above_ten_years_counts_as_ten_years() {
+        let seconds = u64::MAX;
+        let policy = Policy {
+            attempt_deadline_s: seconds,
+            retry_delay_s: seconds,
+            retry_delay_max_s: seconds,
+            total_deadline_s: seconds,
+            queue_deadline_s: seconds,
+            heartbeat_s: seconds,
+            lock_delay_s: seconds,
+            ..Policy::default()
+        };
+        let limits =
+            [policy.attempt_deadline(), policy.total_deadline(), policy.queue_deadline(), policy.heartbeat()];
+        assert_eq!(limits, [Some(MAX_DURATION); 4]);
+        assert_eq!(policy.lock_delay(), MAX_DURATION);
+        let writer = Writer { who: "w".into(), role: Role::Worker, term: None, guard: Guard::Unowned };
+        let record = TaskRecord { failures: u32::MAX, ..TaskRecord::new(writer, uuid::Uuid::max()) };
+        assert!(policy.retry_delay(&record) <= MAX_DURATION * 5 / 4);
+    }
 }

@@ -7,6 +7,20 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+/// The longest duration that a plan, a setting or a stored record may ask for: ten years. A longer one cannot be
+/// meant, and sums of durations within this bound do not overflow.
+pub const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// A duration in whole seconds that a plan or a stored record names: at most [`MAX_DURATION`].
+pub(crate) fn bounded(seconds: u64) -> Duration {
+    Duration::from_secs(seconds).min(MAX_DURATION)
+}
+
+/// The same where 0 seconds stand for no limit.
+pub(crate) fn limit(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| bounded(seconds))
+}
+
 /// A moment on one host's clock, counted since its boot *including the time it was suspended*.
 ///
 /// On Linux that is `CLOCK_BOOTTIME`. `std::time::Instant` and tokio's timers stop during a suspend, and a laptop

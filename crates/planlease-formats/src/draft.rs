@@ -10,6 +10,8 @@ pub(crate) struct Draft {
     pub(crate) spec: PlanSpec,
     /// Where the title stands.
     pub(crate) title: usize,
+    /// Where the plan's policy stands.
+    pub(crate) policy: usize,
     /// One for each phase of the plan, in the same order.
     pub(crate) phases: Vec<usize>,
     /// One for each task of the plan, in the same order.
@@ -27,6 +29,7 @@ pub(crate) struct TaskPlaces {
     pub(crate) phase: usize,
     pub(crate) description: usize,
     pub(crate) command: usize,
+    pub(crate) policy: usize,
     /// One for each dependency of the task, in the same order.
     pub(crate) depends_on: Vec<usize>,
 }

@@ -82,6 +82,7 @@ fn help(problem: &SpecError, draft: &Draft) -> String {
         SpecError::EmptyCommand { .. } => {
             "Name the program and its arguments, or leave the command out for that of the orchestrator.".into()
         }
+        SpecError::DurationTooLong { .. } => "Durations are in seconds; 0 stands for no limit.".into(),
         SpecError::Graph(GraphError::UnknownDependency { unknown, .. }) => unknown_dependency(unknown, draft),
         SpecError::Graph(GraphError::Cycle { .. }) => {
             "Each waits for the next, so that none of them could ever start: take one of these dependencies out, or a note about the order.".into()
@@ -134,6 +135,10 @@ impl<'a> Places<'a> {
             }
             SpecError::TextTooLong { task, .. } => self.first(task, |i| self.draft.tasks[i].description),
             SpecError::EmptyCommand { task } => self.first(task, |i| self.draft.tasks[i].command),
+            SpecError::DurationTooLong { task: Some(task), .. } => {
+                self.first(task, |i| self.draft.tasks[i].policy)
+            }
+            SpecError::DurationTooLong { task: None, .. } => self.draft.policy,
             SpecError::Graph(GraphError::UnknownDependency { task, unknown }) => {
                 self.dependency(task, unknown)
             }

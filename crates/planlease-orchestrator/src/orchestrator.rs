@@ -121,7 +121,7 @@ impl Orchestrator {
     }
 
     async fn plans_to_execute(&self) -> Result<BTreeMap<PlanName, Duration>, Error> {
-        let delay = |plan: &PlanView| Duration::from_secs(plan.spec.policy.lock_delay_s);
+        let delay = |plan: &PlanView| plan.spec.policy.lock_delay();
         match &self.options.plans {
             Plans::All => {
                 let plans = self.coordinator.plans().await?;

@@ -457,13 +457,13 @@ impl Runner {
     /// How long an attempt may live.
     fn limits(&self, started: &TaskView) -> Limits {
         let policy = self.policies.of_task(&started.id);
-        let own = Duration::from_secs(policy.attempt_deadline_s);
+        let own = policy.attempt_deadline().unwrap_or_default();
         let wall = self.ownership.session().coordinator().clock().wall();
         let deadline = match total_left(&started.record, policy, wall) {
             Some(left) if own.is_zero() || left < own => left.max(Duration::from_secs(1)),
             _ => own,
         };
-        Limits { deadline, heartbeat: Duration::from_secs(policy.heartbeat_s) }
+        Limits { deadline, heartbeat: policy.heartbeat().unwrap_or_default() }
     }
 
     fn not_recorded(&self, task: &TaskId, why: String) {

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use planlease_core::{
-    Namespace,
+    MAX_DURATION, Namespace,
     session::{Timing, TimingError, default_margin},
 };
 
@@ -99,6 +99,16 @@ impl Config {
         if self.root.trim_end_matches('/').is_empty() || !self.root.starts_with('/') {
             return Err(ConfigError::Root { root: self.root });
         }
+        let durations = [
+            ("connect timeout", self.connect_timeout),
+            ("request timeout", self.request_timeout),
+            ("operation timeout", self.operation_timeout),
+            ("ttl", self.ttl),
+            ("margin", self.margin.unwrap_or_default()),
+        ];
+        if let Some((name, given)) = durations.into_iter().find(|(_, given)| *given > MAX_DURATION) {
+            return Err(ConfigError::TooLong { name, given });
+        }
         self.timing().validate()?;
         if self.request_timeout > self.operation_timeout {
             return Err(ConfigError::Timeouts {
@@ -136,6 +146,14 @@ pub enum ConfigError {
     Root {
         /// The root as given.
         root: String,
+    },
+    /// See [`MAX_DURATION`].
+    #[error("the {name} ({given:?}) is longer than 10 years")]
+    TooLong {
+        /// Which duration.
+        name: &'static str,
+        /// How long it is.
+        given: Duration,
     },
     /// The session cannot be timed so.
     #[error(transparent)]
@@ -281,6 +299,13 @@ mod tests {
         assert!(config().validate().is_ok());
         let short = Config { ttl: Duration::from_secs(1), ..config() };
         assert!(short.validate().unwrap_err().to_string().contains("1s"));
+        for long in [
+            Config { ttl: Duration::MAX, ..config() },
+            Config { margin: Some(Duration::MAX), ..config() },
+            Config { operation_timeout: Duration::MAX, ..config() },
+        ] {
+            assert!(matches!(long.validate(), Err(ConfigError::TooLong { .. })));
+        }
         let bare = Config { root: "/".into(), ..config() };
         assert!(matches!(bare.validate(), Err(ConfigError::Root { .. })));
         let unused = Config { tls: Some(Tls::default()), ..config() };

@@ -30,7 +30,8 @@ impl Backoff {
             max_elapsed_time: None,
             ..ExponentialBackoff::default()
         };
-        Self { schedule, deadline: budget.map(|budget| Instant::now() + budget) }
+        // A budget that no clock reaches is no bound.
+        Self { schedule, deadline: budget.and_then(|budget| Instant::now().checked_add(budget)) }
     }
 
     /// How long to wait before the next try; `None` if there is to be none.
@@ -65,5 +66,11 @@ mod tests {
         }
         assert!(start.elapsed() <= Duration::from_secs(5));
         assert!((5..30).contains(&tries), "{tries}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_that_no_clock_reaches_is_no_bound() {
+        let (first, max) = (Duration::from_millis(100), Duration::from_secs(1));
+        assert!(Backoff::new(first, max, Some(Duration::MAX)).next(&Random::new(Some(1))).is_some());
     }
 }

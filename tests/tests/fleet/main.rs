@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "what is measured is told")]
 
 mod crash;
+mod deadlines;
 mod durable;
 mod edit;
 mod election;
@@ -39,6 +40,7 @@ fn main() -> std::process::ExitCode {
         .on([Backend::Dev, Backend::Etcd])
         .one_at_a_time()
         .shared(crash::cases())
+        .shared(deadlines::cases())
         .shared(handover::cases())
         .shared(heartbeat::cases())
         .shared(hold::cases())

@@ -83,7 +83,7 @@ impl HoldArgs {
         };
         let lock_delay = match self.lock_delay {
             Some(delay) => delay,
-            None => Duration::from_secs(coordinator.plan(&plan).await?.spec.policy.lock_delay_s),
+            None => coordinator.plan(&plan).await?.spec.policy.lock_delay(),
         };
         let mut patience = Patience::new(self.no_wait, self.wait);
         let wanted = ForPlan { plan: &plan, lock_delay };

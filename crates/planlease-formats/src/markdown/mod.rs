@@ -301,7 +301,14 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             task.extra.insert("checked".into(), Value::Bool(true));
         }
         let id = at + line.find(number).unwrap_or_default();
-        self.draft.tasks.push(TaskPlaces { id, phase: at, description: id, command: at, depends_on: places });
+        self.draft.tasks.push(TaskPlaces {
+            id,
+            phase: at,
+            description: id,
+            command: at,
+            policy: at,
+            depends_on: places,
+        });
         self.draft.spec.tasks.push(task);
         self.below = Below::Task;
     }

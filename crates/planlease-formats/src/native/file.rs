@@ -5,12 +5,15 @@
 use std::collections::BTreeSet;
 
 use planlease_core::{
-    InvalidName, TaskId,
+    InvalidName, MAX_DURATION, TaskId,
     spec::{Group, OnLost, Policy, TaskPolicy},
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize}; // The schema states defaults as they serialise.
 use toml::Spanned;
+
+/// The longest duration of a policy, in seconds.
+const LONGEST: u64 = MAX_DURATION.as_secs();
 
 /// Where the schema is published.
 const ID: &str = "https://github.com/planlease/planlease/raw/main/docs/schema/plan.schema.json";
@@ -112,7 +115,8 @@ pub(super) struct TaskFile {
     #[schemars(with = "Option<Vec<String>>", length(min = 1))]
     pub(super) command: Option<Spanned<Vec<String>>>,
     /// Where the task differs from the plan's policy.
-    pub(super) policy: Option<TaskPolicyFile>,
+    #[schemars(with = "Option<TaskPolicyFile>")]
+    pub(super) policy: Option<Spanned<TaskPolicyFile>>,
 }
 
 /// How the tasks of a plan are treated.
@@ -123,22 +127,29 @@ pub(super) struct PolicyFile {
     /// How often a task that failed is started again. Attempts that were lost in a crash do not count.
     max_retries: u32,
     /// How long one attempt may take, in seconds; 0 for as long as it likes.
+    #[schemars(range(max = LONGEST))]
     attempt_deadline_s: u64,
     /// How long a failed task rests before it is started again, in seconds; twice as long after each further failure.
+    #[schemars(range(max = LONGEST))]
     retry_delay_s: u64,
     /// … but no longer than this, in seconds.
+    #[schemars(range(max = LONGEST))]
     retry_delay_max_s: u64,
     /// How long a task may take with all its attempts and the pauses between them, in seconds; 0 for as long as it likes.
+    #[schemars(range(max = LONGEST))]
     total_deadline_s: u64,
     /// How long a task that could start may wait until it is started, in seconds; 0 for as long as it takes.
+    #[schemars(range(max = LONGEST))]
     queue_deadline_s: u64,
     /// How long a worker may say nothing about a task that it has claimed, in seconds; 0 for as long as it likes.
+    #[schemars(range(max = LONGEST))]
     heartbeat_s: u64,
     /// How many tasks of the plan may be in progress at once; 0 for any number.
     max_in_progress: u32,
     /// What becomes of a task in progress whose orchestrator is gone.
     on_lost: OnLostFile,
     /// How long a successor waits after an owner crashed, in seconds: time for its side effects to die down.
+    #[schemars(range(max = LONGEST))]
     lock_delay_s: u64,
 }
 
@@ -150,14 +161,19 @@ pub(super) struct TaskPolicyFile {
     /// How often it is started again when it failed.
     max_retries: Option<u32>,
     /// How long one attempt may take, in seconds; 0 for as long as it likes.
+    #[schemars(range(max = LONGEST))]
     attempt_deadline_s: Option<u64>,
     /// How long it rests after it failed, in seconds.
+    #[schemars(range(max = LONGEST))]
     retry_delay_s: Option<u64>,
     /// How long it may take with all its attempts, in seconds; 0 for as long as it likes.
+    #[schemars(range(max = LONGEST))]
     total_deadline_s: Option<u64>,
     /// How long it may wait until it is started once it could be, in seconds; 0 for as long as it takes.
+    #[schemars(range(max = LONGEST))]
     queue_deadline_s: Option<u64>,
     /// How long a worker may say nothing about it, in seconds; 0 for as long as it likes.
+    #[schemars(range(max = LONGEST))]
     heartbeat_s: Option<u64>,
     /// What becomes of it when its orchestrator is gone.
     on_lost: Option<OnLostFile>,

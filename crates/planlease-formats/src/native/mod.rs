@@ -53,9 +53,11 @@ pub(crate) fn read(text: &Text<'_>, report: &mut Report<'_>) -> Option<Draft> {
     let phases = take_list(table.get_mut(), "phase", report);
     let tasks = take_list(table.get_mut(), "task", report);
     let span = table.span();
-    let title = table.get_ref().get("title").map_or(0, |title| title.span().start);
+    let place = |key| table.get_ref().get(key).map_or(0, |value: &Spanned<_>| value.span().start);
+    let (title, policy) = (place("title"), place("policy"));
     let missing = Missing { nameless: tasks.is_none(), phases: phases.is_none(), ..Missing::default() };
-    let mut draft = Draft { title, missing, how_to_write_a_task: HOW_TO_WRITE_A_TASK, ..Draft::default() };
+    let mut draft =
+        Draft { title, policy, missing, how_to_write_a_task: HOW_TO_WRITE_A_TASK, ..Draft::default() };
     let plan = Spanned::new(span, DeValue::Table(table.into_inner()));
     if let Some(PlanFile { title, policy, sequential, parallel, .. }) = shape(plan, report) {
         let mut groups = |groups: Vec<GroupFile>| -> Vec<Group> {
@@ -131,6 +133,7 @@ fn read_task(value: Spanned<DeValue<'_>>, draft: &mut Draft, report: &mut Report
         phase: span(task.phase.as_ref()),
         description: task.description.span().start,
         command: task.command.as_ref().map_or(at, |command| command.span().start),
+        policy: task.policy.as_ref().map_or(at, |policy| policy.span().start),
         depends_on: places,
     });
     draft.spec.tasks.push(TaskSpec {
@@ -140,7 +143,7 @@ fn read_task(value: Spanned<DeValue<'_>>, draft: &mut Draft, report: &mut Report
         labels: task.labels,
         steps: task.steps,
         command: task.command.map(Spanned::into_inner),
-        policy: task.policy.map(|policy| Box::new(policy.into())),
+        policy: task.policy.map(|policy| Box::new(policy.into_inner().into())),
         ..TaskSpec::new(id, task.description.into_inner())
     });
 }

@@ -273,3 +273,21 @@ depends_on = ["a", "c"]
       help: It could never start. Correct the id, or take the dependency out.
     ");
 }
+
+#[test]
+fn a_duration_that_cannot_be_meant_is_refused_with_its_place() {
+    insta::assert_snapshot!(refuse("plan.toml", r#"
+title = "T"
+[policy]
+attempt_deadline_s = 9223372036854775807
+[[task]]
+id = "1"
+description = "D"
+policy = { heartbeat_s = 315360001 }
+"#), @r"
+    plan.toml:3:1: error: attempt_deadline_s of the policy is 9223372036854775807 s; at most 315360000 s (10 years) are allowed
+      help: Durations are in seconds; 0 stands for no limit.
+    plan.toml:8:10: error: heartbeat_s of task 1 is 315360001 s; at most 315360000 s (10 years) are allowed
+      help: Durations are in seconds; 0 stands for no limit.
+    ");
+}

@@ -114,7 +114,7 @@ async fn acquire(
     let plan = names.plan()?;
     app.drain.allows_new()?;
     let wait = asked.wait_s.map(|wait| seconds("wait_s", wait, MAX_WAIT)).transpose()?;
-    let lock_delay = Duration::from_secs(app.coordinator.plan(&plan).await?.spec.policy.lock_delay_s);
+    let lock_delay = app.coordinator.plan(&plan).await?.spec.policy.lock_delay();
     if let Caller::Program(held) = &caller {
         if asked.id.is_some() {
             return Err(Problem::new(Kind::BadRequest, "id: the session has its name already"));
