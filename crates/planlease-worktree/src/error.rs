@@ -51,6 +51,9 @@ pub enum Error {
         /// Who it belongs to.
         holder: Box<Holder>,
     },
+    /// The worktree holds work that is nowhere else.
+    #[error("it holds {}", .0.join(", "))]
+    Work(Vec<String>),
     /// There is something at the path.
     #[error("there is something at {} already", .0.display())]
     InTheWay(PathBuf),

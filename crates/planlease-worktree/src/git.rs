@@ -7,7 +7,7 @@ use nix::{
     unistd::Pid,
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     process::Command,
 };
 
@@ -45,11 +45,16 @@ const ELSEWHERE: [&str; 19] = [
     "GIT_WORK_TREE",
 ];
 
+/// Settings that decide whether git sees a change: it asks the file system, and compares all that a file's status has.
+const SETTINGS: [&str; 4] =
+    ["core.fsmonitor=false", "core.untrackedCache=false", "core.trustctime=true", "core.checkStat=default"];
+
 /// One call of git.
 #[derive(Debug)]
 pub(crate) struct Git {
     command: Command,
     shown: Vec<String>,
+    input: Option<Vec<u8>>,
 }
 
 impl Git {
@@ -69,8 +74,22 @@ impl Git {
             None => Stdio::null(),
         };
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.arg("-C").arg(folder).args(["-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false"]);
-        Ok(Self { command, shown: Vec::new() })
+        command.arg("-C").arg(folder);
+        for setting in SETTINGS {
+            command.args(["-c", setting]);
+        }
+        Ok(Self { command, shown: Vec::new(), input: None })
+    }
+
+    /// git for this git folder and tree, wherever its `.git` may be: without that file git would look for a repository
+    /// further up. Only reads, so it needs no lock.
+    pub(crate) fn of(git_dir: &Path, tree: Option<&Path>) -> Result<Self, Error> {
+        let mut git = Self::at(git_dir, None)?;
+        git.command.arg("--git-dir").arg(git_dir);
+        if let Some(tree) = tree {
+            git.command.arg("--work-tree").arg(tree);
+        }
+        Ok(git)
     }
 
     /// More arguments.
@@ -85,6 +104,13 @@ impl Git {
     /// A variable of its own.
     pub(crate) fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// What it reads from its standard input; only for a git that holds no lock.
+    pub(crate) fn input(mut self, input: Vec<u8>) -> Self {
+        self.command.stdin(Stdio::piped());
+        self.input = Some(input);
         self
     }
 
@@ -103,8 +129,14 @@ impl Git {
         let mut child = self.command.spawn().map_err(Error::NoGit)?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         let (out, err) = (child.stdout.take(), child.stderr.take());
+        let (pipe, input) = (child.stdin.take(), self.input.take().unwrap_or_default());
         let all = async {
-            let (out, err) = tokio::join!(read(out), read(err));
+            let write = async {
+                if let Some(mut pipe) = pipe {
+                    drop(pipe.write_all(&input).await); // One that reads no further says why.
+                }
+            };
+            let ((), out, err) = tokio::join!(write, read(out), read(err));
             (child.wait().await, out, err)
         };
         let ended = tokio::time::timeout(WITHIN, all).await;

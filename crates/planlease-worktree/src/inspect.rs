@@ -1,195 +1,195 @@
-//! Looks for work in a worktree that is nowhere else: changes, files that git does not know, commits of its own.
+//! Looks for work that would be lost with a worktree: changes, files that git does not know, operations that are under
+//! way, commits that no branch, remote branch or tag has that stays; also in repositories inside of it.
 //!
 //! What is in doubt counts as work. What git is told to ignore does not, as for git itself, unless it is a repository.
 
-use std::path::Path;
+use std::io;
 
 use crate::{
+    admin::Admin,
     error::Error,
     fence::Fence,
+    files::{Tree, count, is_empty},
     git::{Git, line},
     locked::Locked,
+    nested::Nest,
+    reach::{self, Reference},
     site::Site,
 };
 
-/// How far the worktree had come.
+/// How far a worktree has come, by its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Made to its end.
-    Whole,
-    /// Half made or half removed: what is missing was taken away by us, or not put there yet.
-    Half,
+pub enum Stage {
+    /// It is being made, or was when its maker ended.
+    Adding,
+    /// It was made, and nobody has begun to remove it.
+    Made,
+    /// It is being removed, or was when its remover ended.
+    Removing,
 }
 
+/// What a look at a worktree has shown.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// What is nowhere else, a line each.
+    pub(crate) work: Vec<String>,
+    /// Whether it has submodules or clones inside of it, which git does not remove.
+    pub(crate) has_repositories: bool,
+}
+
+/// References that each worktree has for itself.
+const PER_WORKTREE: [&str; 3] = ["refs/worktree", "refs/bisect", "refs/rewritten"];
+
 impl Locked {
-    /// What there is in the worktree that is nowhere else, a line each; empty if nothing. `whole`: it was made to its end
-    /// and its removal had not begun, so that a file that is missing was deleted by somebody. `keep_branch`: commits on
-    /// its branch are safe there.
+    /// What there is in the worktree that is nowhere else, a line each; empty if nothing. `keep_branch`: commits on its
+    /// branch are safe there.
     ///
     /// # Errors
     /// If it cannot be told.
-    pub async fn work(&self, site: &Site, whole: bool, keep_branch: bool) -> Result<Vec<String>, Error> {
-        let stage = if whole { Stage::Whole } else { Stage::Half };
-        let mut found = Vec::new();
+    pub async fn work(&self, site: &Site, stage: Stage, keep_branch: bool) -> Result<Vec<String>, Error> {
+        Ok(self.look(site, stage, keep_branch).await?.work)
+    }
+
+    /// As [`Locked::work`], with what else was seen on the way.
+    pub(crate) async fn look(&self, site: &Site, stage: Stage, keep_branch: bool) -> Result<Seen, Error> {
+        let (mut found, mut has_repositories) = (Vec::new(), false);
         let admin = self.admin(site)?;
-        if site.path.symlink_metadata().is_ok() && Fence::of(&site.path).is_of(site)? {
+        let half = match stage {
+            Stage::Adding => true,
+            Stage::Made => false,
+            Stage::Removing => admin.as_ref().is_none_or(Admin::is_removing),
+        };
+        if let Some(admin) = &admin {
+            look_at_ties(site, admin, half, &mut found)?;
+            if !found.is_empty() {
+                // Its tree is somewhere else, or something else is at its path.
+                return Ok(Seen { work: found, has_repositories });
+            }
+        }
+        if self.has_path(site, admin.as_ref())? {
             match &admin {
-                Some(admin) if admin.join("index").exists() => {
-                    self.look_at_files(site, admin, stage, &mut found).await?;
+                Some(admin) => {
+                    let nest = Nest::of(&site.path, admin).await?;
+                    has_repositories = !nest.is_empty();
+                    let tree = Tree { git_dir: admin.path(), folder: &site.path, half };
+                    found.extend(match admin.path().join("index").exists() {
+                        true => tree.look(&nest.trees()).await?,
+                        false => tree.look_at_half_made(&site.base).await?,
+                    });
+                    found.extend(nest.look(self.repository().common(), &site.base, half).await?);
                 }
-                Some(admin) => self.look_at_half_made(site, admin, &mut found).await?,
                 None if is_empty(&site.path) => {}
                 None => found.push("the folder is no worktree of the repository any more".to_owned()),
             }
-            self.look_for_repositories(site, &mut found).await?;
+        } else if let Some(admin) = &admin {
+            // Of a removal that was interrupted: the folder is gone, and its submodules are not.
+            let nest = Nest::of(&site.path, admin).await?;
+            found.extend(nest.look(self.repository().common(), &site.base, half).await?);
         }
-        if let Some(admin) = &admin {
-            self.look_at_head(site, admin, stage, keep_branch, &mut found).await?;
-        }
-        if !keep_branch {
-            self.look_at_branch(site, &mut found).await?;
-        }
-        Ok(found)
+        self.look_at_commits(site, admin.as_ref(), half, keep_branch, &mut found).await?;
+        Ok(Seen { work: found, has_repositories })
     }
 
-    /// git for the worktree, wherever its `.git` may be: without that file git would look for a repository further up.
-    fn git_of(&self, site: &Site, admin: &Path) -> Result<Git, Error> {
-        let git = self.git()?;
-        let mut folder = std::ffi::OsString::from("--git-dir=");
-        folder.push(admin);
-        let mut tree = std::ffi::OsString::from("--work-tree=");
-        tree.push(&site.path);
-        Ok(git.args([folder, tree]))
+    /// Whether what is at the path is the worktree: by the fence file beside it, or by what ties it to git's folder.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] if the two contradict each other.
+    pub(crate) fn has_path(&self, site: &Site, admin: Option<&Admin>) -> Result<bool, Error> {
+        if site.path.symlink_metadata().is_err() {
+            return Ok(false);
+        }
+        let tied = admin.is_some_and(|admin| admin.is_linked_from(&site.path) == Some(true));
+        match Fence::of(&site.path).holder()? {
+            Some(holder) if holder.id == site.id => Ok(true),
+            Some(holder) if tied => Err(Error::Fenced { path: site.path.clone(), holder: Box::new(holder) }),
+            Some(_) => Ok(false),
+            None => Ok(tied),
+        }
     }
 
-    async fn look_at_files(
+    /// Whether the branch would be removed with the worktree: it was made for it, and is no other name of another one.
+    pub(crate) async fn branch_goes(&self, site: &Site, keep_branch: bool) -> Result<bool, Error> {
+        if keep_branch || !self.made_branch(site).await? {
+            return Ok(false);
+        }
+        let symbolic = self.git()?.args(["symbolic-ref", "--quiet", &site.reference()]).ask().await?;
+        Ok(symbolic.is_none())
+    }
+
+    /// Commits that HEAD, the branch, references of the worktree or files in git's folder of it name, and that nothing
+    /// has that stays. The base is none of the worktree's own.
+    async fn look_at_commits(
         &self,
         site: &Site,
-        admin: &Path,
-        stage: Stage,
-        found: &mut Vec<String>,
-    ) -> Result<(), Error> {
-        let status = ["status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal"];
-        let said = self.git_of(site, admin)?.args(status).args(["--ignore-submodules=none"]).run().await?;
-        let (mut changed, mut unknown) = (0, 0);
-        for entry in said.split(|byte| *byte == 0).filter(|entry| entry.len() > 3) {
-            match &entry[..2] {
-                b"??" => unknown += 1,
-                b" D" | b"D " if stage == Stage::Half => {}
-                _ => changed += 1,
-            }
-        }
-        count(found, changed, "changed file", "that is not committed", "that are not committed");
-        count(found, unknown, "file or folder", "that git does not know", "that git does not know");
-        let flags = self.git_of(site, admin)?.args(["ls-files", "-v", "-z"]).run().await?;
-        let hidden = flags.split(|byte| *byte == 0).filter(|entry| {
-            let hides = entry.first().is_some_and(|flag| flag.is_ascii_lowercase() || *flag == b'S');
-            hides && site.path.join(String::from_utf8_lossy(&entry[2..]).as_ref()).exists()
-        });
-        count(
-            found,
-            hidden.count(),
-            "file",
-            "that git was told not to look at",
-            "that git was told not to look at",
-        );
-        Ok(())
-    }
-
-    /// Of a checkout that was interrupted: what git wrote is in the base, half written or whole; anything else is not
-    /// git's. Asked of an index of its own, since there is none yet.
-    async fn look_at_half_made(
-        &self,
-        site: &Site,
-        admin: &Path,
-        found: &mut Vec<String>,
-    ) -> Result<(), Error> {
-        let index = admin.join("planlease-index");
-        let git = || Ok::<_, Error>(self.git_of(site, admin)?.variable("GIT_INDEX_FILE", &index));
-        git()?.args(["read-tree", &site.base]).run().await?;
-        let others = ["ls-files", "-z", "--others", "--exclude-standard", "--directory"];
-        let said = git()?.args(others).run().await?;
-        let unknown = said.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).count();
-        count(found, unknown, "file or folder", "that git does not know", "that git does not know");
-        Ok(())
-    }
-
-    /// Other worktrees and repositories inside of it, which may be ignored and would go with it.
-    async fn look_for_repositories(&self, site: &Site, found: &mut Vec<String>) -> Result<(), Error> {
-        let said = self.git()?.args(["worktree", "list", "--porcelain", "-z"]).run().await?;
-        let inside = said.split(|byte| *byte == 0).filter(|line| {
-            let path = line.strip_prefix(b"worktree ").map(|path| String::from_utf8_lossy(path).into_owned());
-            path.is_some_and(|path| Path::new(&path) != site.path && Path::new(&path).starts_with(&site.path))
-        });
-        count(found, inside.count(), "other worktree", "inside of it", "inside of it");
-        Ok(())
-    }
-
-    /// Commits that HEAD is at, and that no branch or tag has.
-    async fn look_at_head(
-        &self,
-        site: &Site,
-        admin: &Path,
-        stage: Stage,
+        admin: Option<&Admin>,
+        half: bool,
         keep_branch: bool,
         found: &mut Vec<String>,
     ) -> Result<(), Error> {
-        let head = self.git_of(site, admin)?.args(["rev-parse", "--verify", "--quiet", "HEAD"]).ask().await?;
-        let Some(head) = head.map(|head| line(&head)) else {
-            if stage == Stage::Whole {
-                found.push("a HEAD that git cannot read".to_owned());
+        let common = self.repository().common();
+        let mut tips = Vec::new();
+        if let Some(admin) = admin {
+            if let Some(operation) = Admin::operation(admin.path()).await? {
+                found.push(format!("a {operation} that is under way"));
             }
+            let head = Git::of(admin.path(), None)?.args(["rev-parse", "--verify", "--quiet", "HEAD"]);
+            match head.ask().await? {
+                Some(head) => tips.push(line(&head)),
+                None if half => {}
+                None => found.push("a HEAD that git cannot read".to_owned()),
+            }
+            let own = reach::references(admin.path(), &PER_WORKTREE).await?;
+            if own.iter().any(|reference| !reference.has_history()) {
+                found.push("a reference of its own to something that is no commit".to_owned());
+            }
+            tips.extend(own.into_iter().filter(Reference::has_history).map(|reference| reference.object));
+            tips.extend(reach::commits(common, &admin.ids()?).await?);
+        }
+        let goes = self.branch_goes(site, keep_branch).await?;
+        if goes {
+            tips.extend(self.tip(&site.reference()).await?);
+        }
+        tips.retain(|tip| *tip != site.base);
+        let safe = self.safe(site, goes).await?;
+        let safe = safe.iter().map(String::as_str).chain([site.base.as_str()]);
+        let lost = reach::unreached(common, tips.iter().map(String::as_str), safe).await?;
+        let nowhere = "that no other branch, remote branch or tag has";
+        count(found, lost.len(), "commit", nowhere, nowhere);
+        Ok(())
+    }
+}
+
+/// Whether the tree, git's folder of it and the record lead to each other.
+fn look_at_ties(site: &Site, admin: &Admin, half: bool, found: &mut Vec<String>) -> Result<(), Error> {
+    if let Some(reason) = admin.locked_by_other(site) {
+        let reason = reason.replace(char::is_control, "\u{fffd}");
+        found.push(format!("a lock of git that somebody has put on it ({reason:?})"));
+    }
+    match admin.tree() {
+        Some(tree) if tree != site.path && tree.canonicalize().ok() != site.path.canonicalize().ok() => {
+            found.push(format!("it was moved to {}", tree.display()));
             return Ok(());
-        };
-        let on_branch = self.tip(&site.reference()).await?.as_ref() == Some(&head); // Looked at with the branch.
-        if head != site.base && !on_branch && !self.is_elsewhere(site, &head, keep_branch).await? {
-            found.push(format!("commits that no branch has, up to {}", short(&head)));
         }
-        Ok(())
+        Some(_) => {}
+        None if half => {}
+        None => found.push("git does not know where its folder is".to_owned()),
     }
-
-    /// Commits of its branch that nothing else has.
-    async fn look_at_branch(&self, site: &Site, found: &mut Vec<String>) -> Result<(), Error> {
-        let Some(tip) = self.tip(&site.reference()).await? else { return Ok(()) };
-        if tip == site.base || !self.made_branch(site).await? || self.is_elsewhere(site, &tip, false).await? {
-            return Ok(()); // A branch that is not ours is not removed.
+    match site.path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if !half {
+                found.push(
+                    "its folder is not there: moved, deleted, or on a disk that is not mounted".to_owned(),
+                );
+            }
         }
-        let range = format!("{}..{tip}", site.base);
-        let said = self.git()?.args(["rev-list", "--count", &range]).run().await?;
-        let number: usize = line(&said).parse().unwrap_or(1);
-        let on = format!("on branch {} that is nowhere else", site.branch);
-        let many = format!("on branch {} that are nowhere else", site.branch);
-        count(found, number.max(1), "commit", &on, &many);
-        Ok(())
+        Err(error) => return Err(Error::io("cannot look at", &site.path)(error)),
+        Ok(about) if !about.is_dir() => found.push("a link or a file is at its path".to_owned()),
+        Ok(_) => match admin.is_linked_from(&site.path) {
+            Some(true) => {}
+            None if half => {}
+            None => found.push("its folder has no .git file".to_owned()),
+            Some(false) => found.push("its folder belongs to another repository".to_owned()),
+        },
     }
-
-    /// Whether a reference has the commit; the site's own branch counts only if it is kept.
-    pub(crate) async fn is_elsewhere(
-        &self,
-        site: &Site,
-        commit: &str,
-        keep_branch: bool,
-    ) -> Result<bool, Error> {
-        let refs = ["for-each-ref", "--count=2", "--format=%(refname)", "--contains", commit];
-        let said = self.git()?.args(refs).run().await?;
-        let own = site.reference();
-        Ok(String::from_utf8_lossy(&said).lines().any(|name| keep_branch || name != own))
-    }
-}
-
-fn count(found: &mut Vec<String>, number: usize, what: &str, one: &str, many: &str) {
-    match number {
-        0 => {}
-        1 => found.push(format!("1 {what} {one}")),
-        n if what == "file or folder" => found.push(format!("{n} files or folders {many}")),
-        n => found.push(format!("{n} {what}s {many}")),
-    }
-}
-
-fn short(commit: &str) -> &str {
-    commit.get(..12).unwrap_or(commit)
-}
-
-fn is_empty(folder: &Path) -> bool {
-    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+    Ok(())
 }

@@ -11,17 +11,23 @@
 //!
 //! Paths are absolute, and nothing depends on the working directory. git's own variables are taken away from it.
 
+mod admin;
 mod error;
 mod fence;
+mod files;
 mod git;
 mod inspect;
+mod kept;
 mod locked;
 mod make;
+mod nested;
+mod reach;
 mod repository;
 mod site;
 
 pub use error::Error;
 pub use fence::{Fence, Holder};
+pub use inspect::Stage;
 pub use locked::Locked;
 pub use repository::Repository;
 pub use site::{Site, free_bytes, settled};

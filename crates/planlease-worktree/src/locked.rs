@@ -1,11 +1,9 @@
 //! A repository under its lock: only here is anything in it changed.
 
-use std::{
-    fs::{self, File},
-    path::{Component, Path, PathBuf},
-};
+use std::fs::File;
 
 use crate::{
+    admin::Admin,
     error::Error,
     git::{Git, line},
     repository::Repository,
@@ -67,54 +65,8 @@ impl Locked {
         Git::at(self.repository.common(), Some(&self.file))
     }
 
-    /// git's own folder of the worktree, if it has one: by the reason of its lock, or once that is gone, by the path.
-    pub(crate) fn admin(&self, site: &Site) -> Result<Option<PathBuf>, Error> {
-        let all = self.repository.common().join("worktrees");
-        let entries = match fs::read_dir(&all) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("cannot read", all)(error)),
-        };
-        let reason = site.reason();
-        for entry in entries {
-            let admin = entry.map_err(Error::io("cannot read", &all))?.path();
-            let says = |name: &str| fs::read_to_string(admin.join(name)).unwrap_or_default();
-            let locked = says("locked");
-            let ours = if locked.is_empty() {
-                plain(&admin.join(says("gitdir").trim_end())) == site.path.join(".git")
-            } else {
-                locked.trim_end() == reason
-            };
-            if ours {
-                return Ok(Some(admin));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// The path without `..`, which git writes if it is told to use relative paths. Nothing before it is a symbolic link.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        if part == Component::ParentDir {
-            plain.pop();
-        } else {
-            plain.push(part);
-        }
-    }
-    plain
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn relative_paths_of_git_lead_where_absolute_ones_do() {
-        let admin = Path::new("/srv/repo/.git/worktrees/one");
-        for written in ["/srv/trees/one/.git", "../../../../trees/one/.git"] {
-            assert_eq!(plain(&admin.join(written)), Path::new("/srv/trees/one/.git"), "{written}");
-        }
+    /// git's own folder of the worktree, if it has one.
+    pub(crate) fn admin(&self, site: &Site) -> Result<Option<Admin>, Error> {
+        Admin::of(self.repository.common(), site)
     }
 }

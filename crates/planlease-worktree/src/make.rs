@@ -3,9 +3,12 @@
 use std::{fs, io, path::Path};
 
 use crate::{
+    admin::Admin,
     error::Error,
     fence::{Fence, Holder},
+    inspect::Stage,
     locked::Locked,
+    reach,
     site::Site,
 };
 
@@ -42,55 +45,80 @@ impl Locked {
         // Locked for git, so that no `git worktree prune` elsewhere takes it for gone.
         let add = self.git()?.args(["worktree", "add", "--quiet", "--lock", "--reason", &reason]);
         add.args([site.path.as_os_str(), site.branch.as_ref()]).run().await?;
-        Ok(())
+        match self.admin(site)? {
+            Some(admin) => admin.mark(site),
+            None => Ok(()),
+        }
     }
 
-    /// Takes away what there is of a worktree in which [`Locked::work`] has found nothing. `whole`: it was made to its end,
-    /// and its removal begins; then git removes it, which looks once more and refuses if something came up meanwhile.
+    /// Takes away what there is of a worktree in which [`Locked::work`] has found nothing, once it has looked again. One
+    /// that was made to its end is removed by git, which looks once more; git does not do that if there are submodules.
     /// `keep_branch`: leaves the branch where it is.
     ///
     /// # Errors
-    /// [`Error::Git`] if git refuses, [`Error::Io`]. Can be called again.
-    pub async fn unmake(&self, site: &Site, whole: bool, keep_branch: bool) -> Result<(), Error> {
-        let fence = Fence::of(&site.path);
-        let admin = self.admin(site)?;
-        let ours = fence.is_of(site)?;
-        if whole
-            && ours
-            && let Some(admin) = &admin
-            && admin.join("index").exists()
-            && site.path.join(".git").is_file()
-        {
-            let path = site.path.as_os_str();
-            if admin.join("locked").exists() {
-                self.git()?.args(["worktree", "unlock"]).args([path]).run().await?;
-            }
-            self.git()?.args(["worktree", "remove"]).args([path]).run().await?;
+    /// [`Error::Work`] and [`Error::Git`] if something came up meanwhile: then nothing was removed. [`Error::Io`]. Can be
+    /// called again.
+    pub async fn unmake(&self, site: &Site, stage: Stage, keep_branch: bool) -> Result<(), Error> {
+        self.forget_expired().await?;
+        let goes = self.branch_goes(site, keep_branch).await?;
+        self.keep(site, self.admin(site)?.as_ref(), goes).await?;
+        let seen = self.look(site, stage, keep_branch).await?;
+        if !seen.work.is_empty() {
+            return Err(Error::Work(seen.work));
         }
-        if ours {
+        let admin = self.admin(site)?;
+        let ours = self.has_path(site, admin.as_ref())?;
+        if let Some(admin) = &admin {
+            admin.set_removing(true)?;
+            if stage == Stage::Made && ours && !seen.has_repositories {
+                self.remove_by_git(site, admin).await?;
+            } else if ours {
+                remove(&site.path)?;
+            }
+        } else if ours {
             remove(&site.path)?;
         }
+        // Aside first: half of it would not say whose it was.
+        let aside = self.repository().common().join(format!("planlease-removed-{}", site.id));
         if let Some(admin) = self.admin(site)? {
-            remove(&admin)?;
+            fs::rename(admin.path(), &aside).map_err(Error::io("cannot move", admin.path()))?;
         }
-        if !keep_branch {
+        remove(&aside)?;
+        if goes {
             self.remove_branch(site).await?;
         }
-        fence.give_up(site)
+        Fence::of(&site.path).give_up(site)
     }
 
-    /// Removes the branch, if it was made for this site, nobody uses it, and it still has nothing that is nowhere else:
-    /// somebody may have committed since that was looked at.
+    /// If git refuses, all is as it was.
+    async fn remove_by_git(&self, site: &Site, admin: &Admin) -> Result<(), Error> {
+        let path = site.path.as_os_str();
+        if admin.is_locked() {
+            self.git()?.args(["worktree", "unlock"]).args([path]).run().await?;
+        }
+        let removed = self.git()?.args(["worktree", "remove"]).args([path]).run().await;
+        if removed.is_err() && admin.path().exists() {
+            admin.set_removing(false)?;
+            let lock = self.git()?.args(["worktree", "lock", "--reason", &site.reason()]);
+            lock.args([path]).ask().await?;
+        }
+        removed.map(drop)
+    }
+
+    /// Removes the branch, if nobody uses it, and it still has nothing that is nowhere else: somebody may have committed
+    /// since that was looked at.
     async fn remove_branch(&self, site: &Site) -> Result<(), Error> {
         let reference = site.reference();
         let Some(tip) = self.tip(&reference).await? else { return Ok(()) };
-        if !self.made_branch(site).await? || self.is_checked_out(&reference).await? {
+        if !self.branch_goes(site, false).await? || self.is_in_use(site).await? {
             return Ok(());
         }
-        if tip != site.base && !self.is_elsewhere(site, &tip, false).await? {
+        let safe = self.safe(site, true).await?;
+        let safe = safe.iter().map(String::as_str).chain([site.base.as_str()]);
+        if !reach::unreached(self.repository().common(), [tip.as_str()], safe).await?.is_empty() {
             return Ok(());
         }
-        self.git()?.args(["update-ref", "-d", &reference, &tip]).run().await.map(drop)
+        self.git()?.args(["update-ref", "--no-deref", "-d", &reference, &tip]).run().await.map(drop)
     }
 
     /// Whether the branch was made for this site: its reflog begins so.
@@ -100,10 +128,22 @@ impl Locked {
         Ok(String::from_utf8_lossy(&said).lines().last() == Some(site.reason().as_str()))
     }
 
-    async fn is_checked_out(&self, reference: &str) -> Result<bool, Error> {
+    /// Whether a worktree has the branch checked out, or is about to: a rebase or bisect will go back to it.
+    async fn is_in_use(&self, site: &Site) -> Result<bool, Error> {
         let said = self.git()?.args(["worktree", "list", "--porcelain", "-z"]).run().await?;
-        let wanted = format!("branch {reference}");
-        Ok(said.split(|byte| *byte == 0).any(|line| line == wanted.as_bytes()))
+        let wanted = format!("branch {}", site.reference());
+        if said.split(|byte| *byte == 0).any(|line| line == wanted.as_bytes()) {
+            return Ok(true);
+        }
+        let common = self.repository().common();
+        let others = fs::read_dir(common.join("worktrees")).into_iter().flatten();
+        let folders = others.filter_map(|entry| Some(entry.ok()?.path())).chain([common.to_owned()]);
+        Ok(folders.into_iter().any(|folder| {
+            ["rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START"].iter().any(|name| {
+                let said = fs::read_to_string(folder.join(name)).unwrap_or_default();
+                said.trim_end() == site.reference() || said.trim_end() == site.branch
+            })
+        }))
     }
 }
 

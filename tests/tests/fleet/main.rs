@@ -27,6 +27,7 @@ mod rush;
 mod spec;
 mod together;
 mod worktree;
+mod worktree_work;
 mod writers;
 
 use planlease_tests::{backend::Backend, suite::Suite, writer};
@@ -53,6 +54,7 @@ fn main() -> std::process::ExitCode {
         .shared(writers::cases())
         .shared(migration::cases())
         .shared(worktree::cases())
+        .shared(worktree_work::cases())
         .shared(fence::cases())
         .alone(mayhem::cases())
         .alone(migration::alone_cases())

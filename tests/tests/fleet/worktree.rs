@@ -46,13 +46,13 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 const TTL: Duration = Duration::from_secs(5);
-const PLAN: &str = "release";
+pub(crate) const PLAN: &str = "release";
 
 /// The documented exit statuses.
-const DONE: i32 = 0;
+pub(crate) const DONE: i32 = 0;
 const USAGE: i32 = 2;
 const NO_ROOM: i32 = 20;
-const HAS_WORK: i32 = 21;
+pub(crate) const HAS_WORK: i32 = 21;
 const GIT_FAILED: i32 = 22;
 const TAKEN: i32 = 24;
 const OWNED: i32 = 100;
@@ -77,13 +77,13 @@ exit "$status"
 "#;
 
 /// A room with a repository, a plan, and git in between.
-struct Yard {
-    room: Room,
-    program: Program,
+pub(crate) struct Yard {
+    pub(crate) room: Room,
+    pub(crate) program: Program,
 }
 
 impl Yard {
-    async fn new(fixture: Fixture) -> Self {
+    pub(crate) async fn new(fixture: Fixture) -> Self {
         let room = Room::new(fixture, TTL);
         let bin = room.path("bin");
         fs::create_dir(&bin).unwrap();
@@ -124,15 +124,15 @@ impl Yard {
         git(&folder, &["commit", "-q", "-m", "first"]);
     }
 
-    fn git(&self, args: &[&str]) -> String {
+    pub(crate) fn git(&self, args: &[&str]) -> String {
         git(&self.room.path("repo"), args)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.room.path("trees").join(name)
     }
 
-    fn add_args(&self, name: &str) -> Vec<String> {
+    pub(crate) fn add_args(&self, name: &str) -> Vec<String> {
         let (path, repository) = (self.path(name), self.room.path("repo"));
         ["worktree", "add", path_text(&path), "-r", path_text(&repository), "--base", "origin/main"]
             .map(str::to_owned)
@@ -140,27 +140,27 @@ impl Yard {
     }
 
     /// By a person.
-    async fn add(&self, program: &Program, name: &str, more: &[&str]) -> Ended {
+    pub(crate) async fn add(&self, program: &Program, name: &str, more: &[&str]) -> Ended {
         let mut args = self.add_args(name);
         args.extend(["--plan", PLAN].iter().chain(more).map(|arg| (*arg).to_owned()));
         program.run(args).await
     }
 
     /// By an owner, whose ownership is over when this returns.
-    async fn add_owned(&self, name: &str) {
+    pub(crate) async fn add_owned(&self, name: &str) {
         let own = planlease_tests::program::planlease();
         let mut args = vec!["hold".to_owned(), PLAN.to_owned(), "--".to_owned(), path_text(&own).to_owned()];
         args.extend(self.add_args(name));
         self.program.run_to(DONE, args).await;
     }
 
-    async fn json(&self, args: &[&str]) -> Value {
+    pub(crate) async fn json(&self, args: &[&str]) -> Value {
         let ended = self.program.run_to(DONE, args.iter().chain(&["-o", "json"])).await;
         serde_json::from_str(&ended.stdout).unwrap()
     }
 
     /// The program, which is killed at this call of git from now on.
-    fn killed(&self, when: &str, n: usize) -> Program {
+    pub(crate) fn killed(&self, when: &str, n: usize) -> Program {
         let _ = fs::remove_file(self.room.path("calls"));
         self.program.clone().variable(when, n.to_string())
     }
@@ -176,7 +176,7 @@ impl Yard {
     }
 }
 
-fn git(folder: &Path, args: &[&str]) -> String {
+pub(crate) fn git(folder: &Path, args: &[&str]) -> String {
     let mut command = std::process::Command::new("git");
     for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
         command.env_remove(name);
@@ -187,10 +187,10 @@ fn git(folder: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }

@@ -27,6 +27,7 @@ impl From<Error> for Failure {
             Error::BadPath { .. } | Error::BadBranch(_) => {
                 failure(Exit::Usage).meaning("Nothing was changed.")
             }
+            Error::Work(_) => failure(Exit::HasWork).meaning("Nothing was removed."),
             _ => failure(Exit::Unexpected),
         }
     }

@@ -12,7 +12,7 @@ use planlease::{
 };
 use planlease_worktree::Repository;
 
-use super::scene::{HostArgs, Scene, lock, site};
+use super::scene::{HostArgs, Scene, lock, site, stage};
 use crate::{
     command::task::right::delegation,
     exit::Exit,
@@ -67,14 +67,13 @@ impl RemoveArgs {
         let own = is_own(invocation, &view)?;
         let state = view.record.state;
         worktree::may_remove(state, tenure, own, false).map_err(|refusal| in_the_way(&view, refusal, &[]))?;
-        let whole = matches!(state, WorktreeState::Ready | WorktreeState::Quarantined);
-        let work = locked.work(&site(&view.record), whole, self.keep_branch).await?;
+        let work = locked.work(&site(&view.record), stage(state), self.keep_branch).await?;
         worktree::may_remove(state, tenure, own, !work.is_empty())
             .map_err(|refusal| in_the_way(&view, refusal, &work))?;
         if let Some(said) = scene.take_away(&locked, &view, self.keep_branch).await? {
             return Err(Failure::new(
                 Exit::HasWork,
-                format!("git does not remove {}: {said}", view.record.path),
+                format!("worktree {} was not removed: {said}", view.name),
             )
             .meaning("It is quarantined now; nothing in it was touched."));
         }

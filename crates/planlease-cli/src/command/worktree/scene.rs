@@ -17,7 +17,7 @@ use planlease::{
         worktree::{self, Tenure, Tidying},
     },
 };
-use planlease_worktree::{Locked, Repository, Site};
+use planlease_worktree::{Locked, Repository, Site, Stage};
 use uuid::Uuid;
 
 use crate::{exit::Exit, failure::Failure, invocation::Invocation, output::Tidied};
@@ -111,8 +111,7 @@ impl<'a> Scene<'a> {
             };
             return Ok(Some(Tidied::keep(&view, why)));
         }
-        let (site, whole) = (site(&view.record), state == WorktreeState::Ready);
-        let work = locked.work(&site, whole, false).await?;
+        let work = locked.work(&site(&view.record), stage(state), false).await?;
         if worktree::tidy(state, tenure, !work.is_empty()) == Tidying::Quarantine {
             let why = work.join(", ");
             if act {
@@ -142,15 +141,17 @@ impl<'a> Scene<'a> {
         view: &WorktreeView,
         keep_branch: bool,
     ) -> Result<Option<String>, Failure> {
-        let whole = matches!(view.record.state, WorktreeState::Ready | WorktreeState::Quarantined);
+        let stage = stage(view.record.state);
         let removing = self.enter(view, WorktreeState::Removing, view.record.why.clone()).await?;
-        match locked.unmake(&site(&view.record), whole, keep_branch).await {
-            Ok(()) => {}
-            Err(planlease_worktree::Error::Git { said, .. }) if whole => {
-                self.enter(&removing, WorktreeState::Quarantined, Some(said.clone())).await?;
-                return Ok(Some(said));
-            }
+        let said = match locked.unmake(&site(&view.record), stage, keep_branch).await {
+            Ok(()) => None,
+            Err(planlease_worktree::Error::Work(found)) => Some(found.join(", ")),
+            Err(planlease_worktree::Error::Git { said, .. }) if stage == Stage::Made => Some(said),
             Err(error) => return Err(error.into()),
+        };
+        if let Some(said) = said {
+            self.enter(&removing, WorktreeState::Quarantined, Some(said.clone())).await?;
+            return Ok(Some(said));
         }
         if self.coordinator.forget_worktree(&removing).await? { Ok(None) } else { Err(changed(&view.name)) }
     }
@@ -190,6 +191,15 @@ pub(super) fn site(record: &WorktreeRecord) -> Site {
         path: PathBuf::from(&record.path),
         branch: record.branch.clone(),
         base: record.base.clone(),
+    }
+}
+
+/// How far a worktree has come whose record is in this state.
+pub(super) fn stage(state: WorktreeState) -> Stage {
+    match state {
+        WorktreeState::Adding => Stage::Adding,
+        WorktreeState::Ready | WorktreeState::Quarantined => Stage::Made,
+        WorktreeState::Removing => Stage::Removing,
     }
 }
 
