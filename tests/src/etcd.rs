@@ -7,23 +7,26 @@
 mod backup;
 mod members;
 mod network;
+mod secured;
 mod upkeep;
 
 use std::fs::File;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use etcd_client::{Client, ConnectOptions};
+use etcd_client::Client;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 pub use self::backup::Restore;
+pub use self::secured::Secured;
 use crate::guard::Guarded;
+use crate::hosts::{Host, Hosts};
 use crate::proxy::Proxy;
 use crate::wait::until;
 
@@ -67,6 +70,8 @@ pub struct Builder {
     members: usize,
     durable: bool,
     proxied: bool,
+    hosts: Option<Arc<Hosts>>,
+    secured: Option<Arc<Secured>>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -89,6 +94,18 @@ impl Builder {
     /// [`Etcd::endpoints`] still lead past the proxies, [`Etcd::proxied_endpoints`] through them.
     pub fn proxied(mut self, proxied: bool) -> Self {
         self.proxied = proxied;
+        self
+    }
+
+    /// Runs each member on a host of its own; there have to be as many. Without proxies.
+    pub fn on(mut self, hosts: &Arc<Hosts>) -> Self {
+        self.hosts = Some(Arc::clone(hosts));
+        self
+    }
+
+    /// Has the members' client ports speak TLS. Without proxies that read what they pass on.
+    pub fn secured(mut self, secured: &Arc<Secured>) -> Self {
+        self.secured = Some(Arc::clone(secured));
         self
     }
 
@@ -155,6 +172,8 @@ impl Etcd {
             members: 1,
             durable: false,
             proxied: false,
+            hosts: None,
+            secured: None,
             arguments: Vec::new(),
             environment: Vec::new(),
         }
@@ -262,6 +281,10 @@ impl Drop for Etcd {
 #[derive(Debug)]
 struct Place {
     name: String,
+    /// Where it runs, if not on this host.
+    host: Option<Host>,
+    /// Its folder for certificates, and who issues them, if it speaks TLS.
+    secured: Option<(PathBuf, Arc<Secured>)>,
     client_port: u16,
     peer_port: u16,
     /// What the other members are told: the proxy's, if there is one.
@@ -287,12 +310,27 @@ impl Place {
         });
         let advertised_port = wire.as_ref().map_or(peer_port, |wire| wire.peer.address().port());
         let name = format!("m{number}");
+        let host = builder.hosts.as_ref().map(|hosts| hosts.all()[number].clone());
+        let secured = builder.secured.as_ref().map(|secured| (folder.to_owned(), Arc::clone(secured)));
         let (data, log) = (folder.join(&name), folder.join(format!("{name}.log")));
-        Self { name, client_port, peer_port, advertised_port, data, log, wire }
+        Self { name, host, secured, client_port, peer_port, advertised_port, data, log, wire }
+    }
+
+    fn ip(&self) -> Ipv4Addr {
+        self.host.as_ref().map_or(Ipv4Addr::LOCALHOST, Host::address)
+    }
+
+    fn client_address(&self) -> SocketAddr {
+        (self.ip(), self.client_port).into()
+    }
+
+    fn client_url(&self) -> String {
+        let scheme = if self.secured.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.client_address())
     }
 
     fn peer_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.advertised_port)
+        format!("http://{}:{}", self.ip(), self.advertised_port)
     }
 
     /// As it stands in `--initial-cluster`.
@@ -322,13 +360,13 @@ struct Status {
 
 impl Member {
     fn new(place: Place, builder: &Builder, binary: &Path, cluster: &str, state: &str) -> Self {
-        let client = format!("http://127.0.0.1:{}", place.client_port);
+        let client = place.client_url();
         let mut arguments = vec![
             format!("--name={}", place.name),
             format!("--data-dir={}", place.data.display()),
             format!("--listen-client-urls={client}"),
             format!("--advertise-client-urls={client}"),
-            format!("--listen-peer-urls=http://127.0.0.1:{}", place.peer_port),
+            format!("--listen-peer-urls=http://{}:{}", place.ip(), place.peer_port),
             format!("--initial-advertise-peer-urls={}", place.peer_url()),
             format!("--initial-cluster={cluster}"),
             format!("--initial-cluster-state={state}"),
@@ -338,6 +376,7 @@ impl Member {
         if !builder.durable && builder.line == Line::Current {
             arguments.push("--unsafe-no-fsync".to_owned());
         }
+        arguments.extend(place.security());
         arguments.extend(builder.arguments.iter().cloned());
         Self {
             place,
@@ -352,7 +391,7 @@ impl Member {
     /// Its client URL.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.place.client_port)
+        self.place.client_url()
     }
 
     /// The proxy before its client port.
@@ -427,14 +466,18 @@ impl Member {
     pub async fn restart_unseen(&self) {
         self.start().expect("it could be started before");
         until("port that is listened on", START_LIMIT, async || {
-            tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.place.client_port)).await
+            tokio::net::TcpStream::connect(self.place.client_address()).await
         })
         .await;
     }
 
     fn start(&self) -> io::Result<()> {
         let log = File::options().create(true).append(true).open(&self.place.log)?;
-        let mut command = Command::new(&self.binary);
+        let mut command = self
+            .place
+            .host
+            .as_ref()
+            .map_or_else(|| Command::new(&self.binary), |host| host.command(&self.binary));
         // The environment must not reconfigure it: etcd reads ETCD_* for every flag.
         command.env_clear().envs(self.environment.iter().cloned()).args(&self.arguments);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -452,7 +495,7 @@ impl Member {
 
     async fn status(&self) -> Result<Status, String> {
         let limit = Duration::from_secs(2);
-        let options = ConnectOptions::new().with_timeout(limit).with_connect_timeout(limit);
+        let options = self.place.options(limit);
         let mut client =
             Client::connect([self.endpoint()], Some(options)).await.map_err(|error| error.to_string())?;
         let status = client.status().await.map_err(|error| error.to_string())?;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use planlease::{
-    Config, Coordinator, Endpoint, Error,
+    Config, Coordinator, Error,
     clock::{Clock as _, SystemClock},
     core::WallTime,
     local::{Launch, LocalServer},
@@ -137,22 +137,8 @@ async fn keep_company(settings: &Settings) -> Infallible {
 fn unreachable(settings: &Settings, cause: &str) -> Failure {
     match &settings.endpoints.value {
         Some(endpoints) => {
-            let cause = match endpoints.as_slice() {
-                [only] => cause.strip_prefix(&format!("{only}: ")).unwrap_or(cause), // It is named already.
-                _ => cause,
-            };
             let tried = endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let https = endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Https(_)));
-            if https && ["fatal alert", "connection closed"].iter().any(|sign| cause.contains(sign)) {
-                // With TLS 1.3 a client learns only after its own handshake that its certificate is refused: by an alert,
-                // or, if that is overtaken, by the end of the connection.
-                return Failure::new(
-                    Exit::Tls,
-                    format!("the server at {tried} closes encrypted connections: {cause}"),
-                )
-                .meaning("Nothing was changed. It may want a certificate, or not accept the one it is shown.")
-                .remedy("Check --cert and --key.");
-            }
+            let cause = cause.strip_prefix(&format!("{tried}: ")).unwrap_or(cause); // They are named already.
             Failure::new(Exit::Unreachable, format!("etcd cannot be reached at {tried}: {cause}"))
                 .meaning(format!(
                     "Nothing was changed. The endpoints come from {}.",

@@ -95,12 +95,7 @@ impl Orchestrator {
             let session = match self.coordinator.open_session(self.options.identity.clone()).await {
                 Ok(session) => session,
                 // Also a lease that was gone again before the session stood: everything took too long.
-                Err(
-                    error @ (Error::Unreachable(_)
-                    | Error::OutcomeUnknown(_)
-                    | Error::NoSpace(_)
-                    | Error::SessionLost(_)),
-                ) => {
+                Err(error) if error.is_passing() || matches!(error, Error::SessionLost(_)) => {
                     self.reporter.tell(&Report::Trouble(chain(&error)));
                     self.pause().await;
                     continue;
@@ -324,14 +319,14 @@ async fn settle(session: &Session, ownership: Ownership) -> Result<Won, Error> {
 /// What trying again can mend is waited out: the session's end, if it comes to that, is seen elsewhere.
 async fn trouble(error: Error, reporter: &Reporter) -> Result<Won, Error> {
     match error {
-        Error::Unreachable(_) | Error::OutcomeUnknown(_) | Error::OwnershipLost(_) | Error::NoSpace(_) => {
-            reporter.tell(&Report::Trouble(chain(&error)));
-            tokio::time::sleep(SESSION_AGAIN).await;
-            Ok(Won::Nothing)
-        }
         Error::SessionLost(reason) => {
             reporter.tell(&Report::Trouble(reason.to_string()));
             Ok(Won::SessionLost)
+        }
+        error if error.is_passing() || matches!(error, Error::OwnershipLost(_)) => {
+            reporter.tell(&Report::Trouble(chain(&error)));
+            tokio::time::sleep(SESSION_AGAIN).await;
+            Ok(Won::Nothing)
         }
         error => Err(error),
     }

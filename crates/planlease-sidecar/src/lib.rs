@@ -26,6 +26,7 @@ mod openapi;
 mod options;
 mod parts;
 mod problem;
+mod pulse;
 mod router;
 mod routes;
 mod scrape;

@@ -227,8 +227,8 @@ impl IntoResponse for Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let kind = match &error {
-            Error::Unreachable(_) | Error::NoSpace(_) => Kind::Unavailable,
             Error::OutcomeUnknown(_) => Kind::OutcomeUnknown,
+            error if error.is_passing() => Kind::Unavailable,
             Error::PlanNotFound(_) => Kind::NoSuchPlan,
             Error::TaskNotFound { .. } => Kind::NoSuchTask,
             Error::PlanClosed { .. } => Kind::Halted,
@@ -248,7 +248,7 @@ impl From<Error> for Problem {
 }
 
 /// The error and what caused it, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use planlease::Coordinator;
 use planlease_watcher::Watcher;
 
-use crate::{drain::Drain, encoded::Encoded, metrics::Metrics, options::Options, sessions::Sessions};
+use crate::{
+    drain::Drain, encoded::Encoded, metrics::Metrics, options::Options, pulse::Pulse, sessions::Sessions,
+};
 
 /// The state of the router.
 pub(crate) type App = Arc<Shared>;
@@ -20,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) drain: Drain,
     pub(crate) metrics: Metrics,
     pub(crate) encoded: Encoded,
+    pub(crate) pulse: Pulse,
 }
 
 impl Shared {
@@ -33,6 +36,7 @@ impl Shared {
             drain: Drain::default(),
             metrics,
             encoded: Encoded::default(),
+            pulse: Pulse::default(),
             options,
         })
     }

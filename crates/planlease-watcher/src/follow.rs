@@ -54,8 +54,14 @@ async fn list(source: &impl Source, held: Option<Revision>, publisher: &Publishe
                     return Err(Error::WentBack { held, found });
                 }
             }
-            Err(Unlisted::Failed(error)) if is_final(&error) => return Err(Error::Failed(Arc::new(error))),
-            Err(Unlisted::Failed(error)) => tracing::warn!(%error, "could not list; trying again"),
+            Err(Unlisted::Failed(error)) if is_final(&error, held.is_none()) => {
+                return Err(Error::Failed(Arc::new(error)));
+            }
+            Err(Unlisted::Failed(error)) => {
+                let reason = with_cause(&error);
+                tracing::warn!(reason, "could not list; trying again");
+                publisher.trouble(reason);
+            }
         }
         tokio::time::sleep(LIST_AGAIN).await;
     }
@@ -141,22 +147,24 @@ async fn until_gap(
             }
             Feed::Broken(reason) => {
                 tracing::warn!(reason, "the watch broke");
-                publisher.broken();
+                publisher.broken(reason);
             }
         }
     }
 }
 
-/// Whether trying again cannot mend it.
-fn is_final(error: &planlease::Error) -> bool {
+/// Whether trying again cannot mend it. The coordinator was connected before: certificates, passwords and roles have worked,
+/// and may work again. Only a user who may not read the plans at the `first` look has to be given the right to.
+fn is_final(error: &planlease::Error, first: bool) -> bool {
     use planlease::Error as E;
-    matches!(
-        error,
-        E::Config(_)
-            | E::Tls(_)
-            | E::Unauthenticated(_)
-            | E::PermissionDenied(_)
-            | E::ServerTooOld { .. }
-            | E::StoreMoved { .. }
-    )
+    match error {
+        E::PermissionDenied(_) => first,
+        error => matches!(error, E::Config(_) | E::ServerTooOld { .. } | E::StoreMoved { .. }),
+    }
+}
+
+/// The error with what lay below it, in one line.
+fn with_cause(error: &planlease::Error) -> String {
+    use std::error::Error as _;
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }

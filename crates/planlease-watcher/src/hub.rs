@@ -21,6 +21,8 @@ struct State {
     /// The present snapshot and the changes that led to it; `None` before the first list.
     present: Option<(Snapshot, Ring)>,
     failure: Option<Error>,
+    /// Why nothing is heard of etcd, since it was heard last.
+    trouble: Option<String>,
     health: Health,
 }
 
@@ -62,7 +64,7 @@ pub(crate) enum Read {
 impl Hub {
     /// A hub that keeps `limit` changes for subscribers, and the side of it that tells.
     pub(crate) fn new(limit: usize) -> (Arc<Self>, Publisher) {
-        let state = State { limit, present: None, failure: None, health: Health::default() };
+        let state = State { limit, present: None, failure: None, trouble: None, health: Health::default() };
         let hub = Arc::new(Self { state: Mutex::new(state) });
         let publisher =
             Publisher { hub: hub.clone(), revision: watch::Sender::new(None), news: watch::Sender::new(0) };
@@ -79,6 +81,10 @@ impl Hub {
 
     pub(crate) fn failure(&self) -> Option<Error> {
         self.state().failure.clone()
+    }
+
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.state().trouble.clone()
     }
 
     /// What there is at a position; `None` stands for the beginning, which is a snapshot.
@@ -201,7 +207,14 @@ impl Publisher {
 
     /// etcd was heard of.
     pub(crate) fn heard(&self, at: BootTime) {
-        self.hub.state().health.heard_at = Some(at);
+        let mut state = self.hub.state();
+        state.health.heard_at = Some(at);
+        state.trouble = None;
+    }
+
+    /// etcd was asked, and this came of it.
+    pub(crate) fn trouble(&self, reason: String) {
+        self.hub.state().trouble = Some(reason);
     }
 
     /// The watch stands, or does not.
@@ -209,9 +222,10 @@ impl Publisher {
         self.hub.state().health.connected = connected;
     }
 
-    /// The connection broke.
-    pub(crate) fn broken(&self) {
+    /// The connection broke, for this reason.
+    pub(crate) fn broken(&self, reason: String) {
         let mut state = self.hub.state();
+        state.trouble = Some(reason);
         state.health.connected = false;
         state.health.breaks += 1;
     }

@@ -157,6 +157,12 @@ impl Watcher {
         self.hub.health()
     }
 
+    /// Why etcd is not heard of; `None` while it is. The watcher goes on trying.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.hub.trouble()
+    }
+
     /// Why it ended; `None` while it runs, and if it was closed.
     #[must_use]
     pub fn error(&self) -> Option<Error> {

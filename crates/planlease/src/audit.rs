@@ -69,7 +69,11 @@ impl Coordinator {
         while !replay.is_complete() {
             match changes.next().await? {
                 Feed::Compacted(at) => return Ok(Some(at)),
-                Feed::Broken(reason) => tracing::debug!(reason, "the history is read on"),
+                Feed::Broken(reason) => {
+                    tracing::debug!(reason, "the history is read on");
+                    // An audit has an end: if the store cannot be read either, for the time of an operation, that is it.
+                    self.ping(self.config().operation_timeout).await?;
+                }
                 Feed::Alive(revision) => replay.told = replay.told.max(Some(revision)),
                 Feed::Connected => {}
                 Feed::Changes(sets) => {

@@ -116,8 +116,7 @@ impl Config {
                 operation: self.operation_timeout,
             });
         }
-        let secure = self.endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Https(_)));
-        if self.tls.is_some() && !secure {
+        if self.tls.is_some() && !self.endpoints.iter().any(Endpoint::is_encrypted) {
             return Err(ConfigError::TlsUnused);
         }
         Ok(self)
@@ -188,6 +187,14 @@ pub enum Endpoint {
     Unix(PathBuf),
 }
 
+impl Endpoint {
+    /// Whether connections to it are encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Https(_))
+    }
+}
+
 impl FromStr for Endpoint {
     type Err = ConfigError;
 
@@ -202,17 +209,36 @@ impl FromStr for Endpoint {
                 Ok(Self::Unix(path.into()))
             };
         }
+        if let Some((_, host)) = text.rsplit_once('@') {
+            return Err(ConfigError::Endpoint {
+                text: format!("…@{host}"), // What stands before it may be a password.
+                reason:
+                    "user and password do not belong into an endpoint, but into --user and --password-file"
+                        .to_owned(),
+            });
+        }
         let (make, rest): (fn(String) -> Self, &str) = match text.split_once("://") {
             Some(("http", rest)) => (Self::Http, rest),
             Some(("https", rest)) => (Self::Https, rest),
             Some((scheme, _)) => return Err(invalid(&format!("{scheme}:// is not spoken here"))),
             None => (Self::Http, text),
         };
-        let authority: http::uri::Authority =
-            rest.trim_end_matches('/').parse().map_err(|error| invalid(&format!("{error}")))?;
-        if authority.port_u16().is_none() {
-            return Err(invalid("the port is missing"));
+        let rest = rest.trim_end_matches('/');
+        if rest.contains(['/', '?', '#']) {
+            return Err(invalid("nothing may follow the port"));
         }
+        if !rest.starts_with('[') && rest.matches(':').count() > 1 {
+            return Err(invalid("an IPv6 address stands in brackets, [::1]:2379"));
+        }
+        let after_host = rest.rsplit_once(']').map_or(rest, |(_, after)| after);
+        match after_host.rsplit_once(':') {
+            None | Some((_, "")) => return Err(invalid("the port is missing")),
+            Some((_, port)) if !port.parse::<u16>().is_ok_and(|port| port > 0) => {
+                return Err(invalid(&format!("{port:?} is not a port; ports are 1 to 65535")));
+            }
+            Some(_) => {}
+        }
+        let authority: http::uri::Authority = rest.parse().map_err(|error| invalid(&format!("{error}")))?;
         Ok(make(authority.to_string()))
     }
 }
@@ -287,9 +313,33 @@ mod tests {
             ("ftp://etcd:1", "ftp:// is not spoken here"),
             ("unix:", "the path is empty"),
             ("http://a b:1", "invalid"),
+            ("http://etcd:99999", "\"99999\" is not a port; ports are 1 to 65535"),
+            ("etcd:0", "\"0\" is not a port"),
+            ("https://etcd:http", "\"http\" is not a port"),
+            ("https://etcd:", "the port is missing"),
+            ("http://[::1]", "the port is missing"),
+            ("http://[::1]:70000", "is not a port"),
+            ("::1:2379", "in brackets"),
+            ("http://etcd:2379/v3", "nothing may follow the port"),
         ] {
             let error = text.parse::<Endpoint>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_endpoint_is_refused_and_not_shown() {
+        for text in [
+            "http://user:hunter2@etcd:2379",
+            "https://user:hunter2@[::1]:2379/",
+            "user:hunter2@etcd:2379",
+            "http://hunter2@etcd:2379",
+            "ftp://user:hunter2@etcd",
+            "http://user:hunter2/@@etcd:99999",
+        ] {
+            let error = text.parse::<Endpoint>().unwrap_err();
+            assert!(error.to_string().contains("--password-file"), "{error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }
     }
 

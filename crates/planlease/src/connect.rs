@@ -1,10 +1,13 @@
 //! Where connections come from: a socket, or whatever a test or a simulation puts in its place.
 
-use std::{fmt::Debug, future::Future, io, pin::Pin, time::Duration};
+use std::{fmt::Debug, future::Future, io, net::SocketAddr, pin::Pin, time::Duration};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream, lookup_host},
+};
 
-use crate::config::Endpoint;
+use crate::{config::Endpoint, race::first_success};
 
 /// A byte stream to a server.
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -25,7 +28,7 @@ pub trait Connector: Debug + Send + Sync {
     }
 }
 
-/// TCP and unix sockets.
+/// TCP and unix sockets. All addresses of a name are tried, as RFC 8305 describes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SocketConnector;
 
@@ -34,14 +37,88 @@ impl Connector for SocketConnector {
         let endpoint = endpoint.clone();
         Box::pin(async move {
             let connection: Box<dyn Connection> = match endpoint {
-                Endpoint::Unix(path) => Box::new(tokio::net::UnixStream::connect(path).await?),
+                Endpoint::Unix(path) => Box::new(UnixStream::connect(path).await?),
                 Endpoint::Http(authority) | Endpoint::Https(authority) => {
-                    let stream = tokio::net::TcpStream::connect(authority).await?;
+                    let stream = connect_to_any(lookup_host(authority).await?.collect()).await?;
                     stream.set_nodelay(true)?; // Small requests, each waited for.
                     Box::new(stream)
                 }
             };
             Ok(connection)
         })
+    }
+}
+
+/// Connects to the first address that accepts.
+async fn connect_to_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let attempts = interleaved(addresses)
+        .into_iter()
+        .map(async |address| TcpStream::connect(address).await.map_err(|error| (address, error)));
+    first_success(attempts).await.map_err(|failed| {
+        let Some((_, first)) = failed.first() else {
+            return io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        };
+        let (kind, text) = (first.kind(), first.to_string());
+        if failed.iter().all(|(_, error)| error.to_string() == text) {
+            return io::Error::new(kind, text);
+        }
+        let each: Vec<_> = failed.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+        io::Error::new(kind, each.join("; "))
+    })
+}
+
+/// The addresses in the order in which they are tried: that of the resolver, but its two families in turns.
+fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_family = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut same, mut other): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_family);
+    let mut order = Vec::with_capacity(same.len() + other.len());
+    let (mut same, mut other) = (same.drain(..), other.drain(..));
+    loop {
+        let (one, two) = (same.next(), other.next());
+        if one.is_none() && two.is_none() {
+            return order;
+        }
+        order.extend(one.into_iter().chain(two));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Linux drops what it is asked for by a listener whose queue is full, as a dead host does.
+    #[tokio::test]
+    async fn a_silent_address_does_not_prevent_trying_the_next() {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = socket.listen(1).unwrap();
+        let silent = full.local_addr().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(connected) =
+            tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(silent)).await
+        {
+            queued.push(connected.unwrap());
+        }
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = listener.local_addr().unwrap();
+        let connected = connect_to_any(vec![silent, good]);
+        let connected =
+            tokio::time::timeout(Duration::from_secs(5), connected).await.expect("in time").unwrap();
+        assert_eq!(connected.peer_addr().unwrap(), good);
+        let closed: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let connected = connect_to_any(vec![closed, good]).await.unwrap();
+        assert_eq!(connected.peer_addr().unwrap(), good);
+        let refused = connect_to_any(vec![closed, closed]).await.unwrap_err();
+        assert_eq!(refused.to_string(), "Connection refused (os error 111)");
+    }
+
+    #[test]
+    fn address_families_take_turns() {
+        let addresses =
+            |text: &str| text.split(' ').map(|one| one.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let order = interleaved(addresses("[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1 2.2.2.2:1"));
+        assert_eq!(order, addresses("[::1]:1 1.1.1.1:1 [::2]:1 2.2.2.2:1 [::3]:1"));
+        assert_eq!(interleaved(Vec::new()), []);
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use planlease_core::{
@@ -158,6 +159,14 @@ impl Coordinator {
     /// As [`Coordinator::open_session`].
     pub async fn open_unregistered_session(&self, identity: Identity) -> Result<Session, Error> {
         Session::open(self, identity, false).await
+    }
+
+    /// Asks whether the store can be read now, trying for as long as given. One small read.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn ping(&self, within: Duration) -> Result<(), Error> {
+        Ok(self.etcd().ping(within).await?)
     }
 
     /// The line of candidates for a plan, and its term. One transaction.
@@ -354,7 +363,7 @@ fn check_version(status: &MemberStatus) -> Result<(), Error> {
 async fn identify_store(etcd: &Etcd, layout: &Layout) -> Result<StoreRecord, Error> {
     let key = layout.key(&Key::Store);
     let mut reply = etcd.settle(&Transaction::default().then([Op::Get(key.clone())])).await?;
-    etcd.pin(reply.cluster_id, key.clone());
+    etcd.pin(reply.cluster_id);
     let found = format!("{:x}", reply.cluster_id);
     if let Some(entry) = reply.row() {
         return checked(&entry, &found);

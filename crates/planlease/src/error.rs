@@ -201,6 +201,22 @@ fn list(problems: &[SpecError]) -> String {
 pub struct Cause(String);
 
 impl Error {
+    /// Whether the same may succeed later although nobody changes the settings: the network, a member, or the certificate,
+    /// password, token or role of either side, once they have worked, may be right again in a moment. What waits or watches
+    /// goes on after such an error; what has one thing to do reports it.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable(_)
+                | Self::OutcomeUnknown(_)
+                | Self::NoSpace(_)
+                | Self::Tls(_)
+                | Self::Unauthenticated(_)
+                | Self::PermissionDenied(_)
+        )
+    }
+
     /// What was sent may have been carried out by a try that was not answered, and what is there now does not tell.
     pub(crate) fn outcome_unknown(why: &str) -> Self {
         Self::OutcomeUnknown(Cause(why.to_owned()))

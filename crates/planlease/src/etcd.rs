@@ -17,28 +17,33 @@ mod watch;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use etcd_client::Client;
-use planlease_core::{LeaseId, Revision, change::Entry};
+use futures_util::future::join_all;
+use planlease_core::{
+    LeaseId, Revision,
+    change::Entry,
+    keys::{Key, Layout},
+};
+use tokio::time::{Instant, timeout};
 
+use self::{
+    commit::Commits,
+    lane::{Endpoints, Lane},
+    turns::{Turn, Turns},
+};
 pub(crate) use self::{
-    channel::Traffic,
     fault::{Fault, FaultKind},
     lease::KeepAlive,
     pages::{PAGE, Page, Pages},
     right::{Fenced, Right},
     txn::{Branch, Compare, MAX_BYTES, Op, Reply, Transaction},
     watch::{QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
-};
-use self::{
-    commit::Commits,
-    lane::{Cluster, Lane},
-    turns::{Turn, Turns},
 };
 use crate::{clock::Random, config::Config, retry::Backoff};
 
@@ -77,10 +82,8 @@ struct Inner {
     renewals: Lane,
     /// Watches alone.
     watches: Lane,
-    config: Config,
+    endpoints: Arc<Endpoints>,
     random: Random,
-    traffic: Traffic,
-    cluster: Arc<OnceLock<Cluster>>,
     turns: Turns,
     commits: Commits,
     /// The newest revision that any answer was of.
@@ -89,35 +92,32 @@ struct Inner {
 
 impl Etcd {
     pub(crate) fn new(config: Config) -> Self {
-        let traffic = Traffic::default();
-        let cluster = Arc::new(OnceLock::new());
-        let lane = |require_leader| Lane::new(&config, require_leader, traffic.clone(), Arc::clone(&cluster));
-        let (unary, renewals, watches) = (lane(false), lane(true), lane(true));
         let random = Random::new(config.seed);
+        let store = Layout::new(&config.root, &config.namespace).key(&Key::Store);
+        let endpoints = Arc::new(Endpoints::new(config, store));
+        let lane = |require_leader| Lane::new(Arc::clone(&endpoints), require_leader);
+        let (unary, renewals, watches) = (lane(false), lane(true), lane(true));
         Self {
             inner: Arc::new(Inner {
                 unary,
                 renewals,
                 watches,
+                endpoints,
                 random,
-                traffic,
-                cluster,
                 turns: Turns::new(),
                 commits: Commits::new(),
                 newest: AtomicU64::new(0),
-                config,
             }),
         }
     }
 
-    /// From now on every new connection has to lead to this cluster; `key` is one that may be read.
-    pub(crate) fn pin(&self, cluster_id: u64, key: Vec<u8>) {
-        // Whoever was first has found the same cluster: all requests go over one connection until then.
-        let _ = self.inner.cluster.set(Cluster { cluster_id, key });
+    /// From now on every new connection has to lead to this cluster.
+    pub(crate) fn pin(&self, cluster_id: u64) {
+        self.inner.endpoints.pin(cluster_id);
     }
 
     pub(crate) fn config(&self) -> &Config {
-        &self.inner.config
+        &self.inner.endpoints.config
     }
 
     pub(crate) fn random(&self) -> &Random {
@@ -125,7 +125,7 @@ impl Etcd {
     }
 
     pub(crate) fn traffic(&self) -> BTreeMap<String, u64> {
-        self.inner.traffic.counts()
+        self.inner.endpoints.traffic.counts()
     }
 
     /// Sends a transaction until it is answered, or the operation's time is up.
@@ -143,7 +143,7 @@ impl Etcd {
     async fn settle_at_once(&self, txn: &Transaction) -> Result<Reply, Fault> {
         txn.check_limits()?;
         let (mut reply, uncertain) = self
-            .repeat(self.inner.config.operation_timeout, |client| async move {
+            .repeat(self.config().operation_timeout, |client| async move {
                 let mut kv = client.kv_client().max_decoding_message_size(MAX_DECODED);
                 let before = self.inner.newest.load(Ordering::Relaxed);
                 let answer = kv.txn(txn.to_wire()).await.map_err(Fault::of)?;
@@ -227,25 +227,43 @@ impl Etcd {
         Watch::open(&self.inner.watches, first).await
     }
 
-    /// What the present member says about itself. The first request of a coordinator: tried for the time of a connection
-    /// only, so that nobody waits long for a server that is not there.
+    /// What the present member says about itself. The first request of a coordinator. Where no server accepts a connection
+    /// it is tried for the time of a connection only; one that does, and does not answer, may be about to elect a leader, and
+    /// has the time of an operation.
     pub(crate) async fn status(&self) -> Result<MemberStatus, Fault> {
-        let budget = self.inner.config.connect_timeout.min(self.inner.config.operation_timeout);
-        self.repeat(budget, |client| async move { member_status(&client).await })
-            .await
-            .map(|(status, _)| status)
+        let Config { connect_timeout, operation_timeout, connector, .. } = self.config();
+        let brief = connector.connect_timeout((*connect_timeout).min(*operation_timeout));
+        let status = async |budget| {
+            let status = self.repeat(budget, |client| async move { member_status(&client).await }).await;
+            status.map(|(status, _)| status)
+        };
+        match status(brief).await {
+            Err(fault) if fault.is_worth_repeating(false) && fault.kind != FaultKind::Unreachable => {
+                status(operation_timeout.saturating_sub(brief)).await
+            }
+            other => other,
+        }
     }
 
-    /// What each configured endpoint says about itself, asked one by one.
+    /// Reads the key that every user may read, trying for so long.
+    pub(crate) async fn ping(&self, within: Duration) -> Result<(), Fault> {
+        let endpoints = &self.inner.endpoints;
+        self.repeat(within, async |client| endpoints.ping(&client).await.map(drop)).await.map(drop)
+    }
+
+    /// What each configured endpoint says about itself; all are asked at once.
     pub(crate) async fn status_of_each(&self) -> Vec<(String, Result<MemberStatus, Fault>)> {
-        let mut all = Vec::new();
-        for endpoint in &self.inner.config.endpoints {
-            let config = Config { endpoints: vec![endpoint.clone()], ..self.inner.config.clone() };
-            let lane = Lane::new(&config, false, self.inner.traffic.clone(), Arc::default());
-            let status = lane.call(|client| async move { member_status(&client).await }).await;
-            all.push((endpoint.to_string(), status));
-        }
-        all
+        let config = self.config();
+        let status = async |endpoint| {
+            let client =
+                channel::connect(config, endpoint, false, self.inner.endpoints.traffic.clone()).await?;
+            match timeout(config.request_timeout, member_status(&client)).await {
+                Ok(status) => status.map_err(|fault| fault.before_any_answer(endpoint)),
+                Err(_) => Err(Fault::timeout(config.request_timeout)),
+            }
+        };
+        let each = config.endpoints.iter();
+        join_all(each.map(async |endpoint| (endpoint.to_string(), status(endpoint).await))).await
     }
 
     /// Calls until there is an answer, or the operation's time is up; when its turn has come.
@@ -254,11 +272,11 @@ impl Etcd {
         F: Future<Output = Result<T, Fault>>,
     {
         let _turn = self.turn().await?;
-        self.repeat(self.inner.config.operation_timeout, call).await.map(|(answer, _)| answer)
+        self.repeat(self.config().operation_timeout, call).await.map(|(answer, _)| answer)
     }
 
     async fn turn(&self) -> Result<Turn<'_>, Fault> {
-        let Config { request_timeout, operation_timeout, .. } = self.inner.config;
+        let Config { request_timeout, operation_timeout, .. } = *self.config();
         self.inner.turns.next(request_timeout, operation_timeout).await
     }
 
@@ -272,20 +290,25 @@ impl Etcd {
     where
         F: Future<Output = Result<T, Fault>>,
     {
+        let deadline = Instant::now() + budget;
         let mut backoff = Backoff::new(RETRY.0, RETRY.1, Some(budget));
         let mut uncertain = false;
+        let mut last: Option<Fault> = None;
         loop {
-            let mut fault = match self.inner.unary.call(&call).await {
+            let mut fault = match self.inner.unary.call(deadline, &call).await {
                 Ok(answer) => return Ok((answer, uncertain)),
+                // The last try was cut off: the one before it says more about why.
+                Err(fault) if Instant::now() >= deadline => fault.or_weightier(last.take()),
                 Err(fault) => fault,
             };
             uncertain |= !fault.not_executed;
             fault.not_executed = !uncertain; // One try that may have happened makes the whole uncertain.
-            if !fault.is_worth_repeating() {
+            if !fault.is_worth_repeating(self.inner.endpoints.is_pinned()) {
                 return Err(fault);
             }
             let Some(delay) = backoff.next(&self.inner.random) else { return Err(fault) };
             tracing::debug!(%fault, ?delay, "trying again");
+            last = Some(fault);
             tokio::time::sleep(delay).await;
         }
     }

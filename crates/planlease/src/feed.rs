@@ -10,7 +10,7 @@ use planlease_core::{
 
 use crate::{
     error::Error,
-    etcd::{Etcd, Fault, FaultKind, Page, Pages, QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
+    etcd::{Etcd, Fault, Page, Pages, QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
     retry::Backoff,
 };
 
@@ -131,8 +131,8 @@ impl Changes {
     /// Nothing is lost if the future is dropped: the next call goes on where it left off.
     ///
     /// # Errors
-    /// Only what trying again cannot mend: [`Error::PermissionDenied`], [`Error::Unauthenticated`], [`Error::Tls`]. A token
-    /// that expired is replaced by a new one.
+    /// Only what is never [passing](Error::is_passing). Certificates, passwords and roles have worked before, and may work
+    /// again: what is wrong with them is [`Feed::Broken`].
     pub async fn next(&mut self) -> Result<Feed, Error> {
         if self.watch.is_none() {
             // One revision earlier than needed. Where nothing has happened since, the needed one is of the future, and etcd
@@ -142,7 +142,7 @@ impl Changes {
             let spec = WatchSpec { id: WATCH, range: self.range.clone(), from, quiet: self.quiet };
             match self.etcd.watch(&spec).await {
                 Ok(watch) => self.watch = Some(watch),
-                Err(fault) => return self.broken(fault).await,
+                Err(fault) => return Ok(self.broken(fault).await),
             }
         }
         let Some(watch) = self.watch.as_mut() else { return Ok(Feed::Broken("not connected".to_owned())) };
@@ -151,7 +151,7 @@ impl Changes {
                 if let Some(watch) = self.watch.take() {
                     watch.give_up(&self.etcd);
                 }
-                return self.broken(fault).await;
+                return Ok(self.broken(fault).await);
             }
             Ok(message) => message,
         };
@@ -191,15 +191,9 @@ impl Changes {
         sets
     }
 
-    async fn broken(&mut self, fault: Fault) -> Result<Feed, Error> {
-        if matches!(
-            fault.kind,
-            FaultKind::PermissionDenied | FaultKind::BadCredentials | FaultKind::Tls | FaultKind::Config
-        ) {
-            return Err(fault.into());
-        }
+    async fn broken(&mut self, fault: Fault) -> Feed {
         let delay = self.backoff.next(self.etcd.random()).unwrap_or_default();
         tokio::time::sleep(delay).await;
-        Ok(Feed::Broken(fault.to_string()))
+        Feed::Broken(fault.to_string())
     }
 }

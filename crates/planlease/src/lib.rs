@@ -52,6 +52,7 @@ mod lock;
 mod operator;
 mod ownership;
 mod plan;
+mod race;
 mod recovery;
 mod retry;
 mod session;

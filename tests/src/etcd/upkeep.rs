@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_client::{AlarmAction, AlarmOptions, AlarmType, Client, CompactionOptions, ConnectOptions};
+use etcd_client::{AlarmAction, AlarmOptions, AlarmType, Client, CompactionOptions};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -33,9 +33,9 @@ impl Etcd {
     /// If its address is not one, which it is.
     pub async fn client(&self, member: usize) -> Client {
         let limit = Duration::from_secs(10);
-        let options = ConnectOptions::new().with_timeout(limit).with_connect_timeout(limit);
-        let endpoint = self.members[member].endpoint();
-        Client::connect([endpoint], Some(options)).await.expect("the address of a member")
+        let member = &self.members[member];
+        let options = member.place.options(limit);
+        Client::connect([member.endpoint()], Some(options)).await.expect("the address of a member")
     }
 
     /// The present revision.

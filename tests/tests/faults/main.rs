@@ -8,6 +8,8 @@
 //! | file | what fails |
 //! | --- | --- |
 //! | `network.rs` | the wire between a client and its server |
+//! | `hosts.rs` | whole hosts |
+//! | `certificates.rs` | certificates: bad, expired, missing, rotated |
 //! | `answers.rs` | single requests and answers |
 //! | `late.rs` | requests that arrive when what they compare holds again |
 //! | `process.rs` | the process itself: dead, stopped, suspended, blocked, ended by an operator |
@@ -21,8 +23,10 @@
 #![expect(clippy::print_stdout, reason = "what was measured is told")]
 
 mod answers;
+mod certificates;
 mod cluster;
 mod fleet;
+mod hosts;
 mod identity;
 mod late;
 mod network;
@@ -37,6 +41,8 @@ fn main() -> std::process::ExitCode {
     Suite::new("faults")
         .on([])
         .plain(network::cases())
+        .plain(hosts::cases())
+        .plain(certificates::cases())
         .plain(answers::cases())
         .plain(late::cases())
         .plain(process::cases())

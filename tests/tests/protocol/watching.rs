@@ -7,6 +7,7 @@ use planlease_core::{Revision, TaskId, transition::TaskStatus};
 use planlease_tests::{
     cases,
     suite::{Case, Fixture},
+    wait::{SOON, until},
 };
 use planlease_watcher::{Change, ChangeSet, Delivery, Filter, OwnershipChange, Subscription, Watcher};
 
@@ -47,6 +48,9 @@ fn reads(coordinator: &Coordinator) -> u64 {
 async fn a_subscriber_sees_every_change_once_in_order_and_nothing_more_is_asked_of_etcd(fixture: Fixture) {
     let watching = imported(&fixture).await;
     let (watcher, mut subscription) = begun(&watching).await;
+    // With several endpoints, a new connection is tried by a read: the watch has its own.
+    until("watch that stands", SOON, async || watcher.health().connected.then_some(()).ok_or("not yet"))
+        .await;
     let asked = reads(&watching);
     let mut many = Vec::new();
     for _ in 0..50 {

@@ -136,9 +136,11 @@ fn flag<'a>(flags: &'a ConnectionArgs, name: &str) -> Option<&'a str> {
 
 /// Endpoints, separated by commas.
 pub(super) fn endpoints(text: &str) -> Result<Vec<Endpoint>, String> {
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let endpoints: Vec<Endpoint> =
-        parts.map(|part| part.parse().map_err(|error| format!("{error}"))).collect::<Result<_, String>>()?;
+    let parts = || text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let parse = |part: &str| part.parse().map_err(|error| format!("{error}"));
+    // First those with a user and a password, which may have a comma in it: no other message must show a part of it.
+    parts().filter(|part| part.contains('@')).try_for_each(|part| parse(part).map(drop::<Endpoint>))?;
+    let endpoints: Vec<Endpoint> = parts().map(parse).collect::<Result<_, String>>()?;
     if endpoints.is_empty() { Err("no endpoint is given".to_owned()) } else { Ok(endpoints) }
 }
 
@@ -220,6 +222,11 @@ mod tests {
                 "PLANLEASE_ENDPOINTS",
                 "etcd",
                 "endpoints (from PLANLEASE_ENDPOINTS): \"etcd\" is not an endpoint",
+            ),
+            (
+                "PLANLEASE_ENDPOINTS",
+                "http://me:hunter2,hunter3@etcd:2379",
+                "endpoints (from PLANLEASE_ENDPOINTS): \"…@etcd:2379\" is not an endpoint: user and password do not",
             ),
             ("PLANLEASE_NAMESPACE", "a/b", "namespace (from PLANLEASE_NAMESPACE)"),
             ("PLANLEASE_CONTEXT", "nope", "there is no context \"nope\" (asked for by PLANLEASE_CONTEXT)"),

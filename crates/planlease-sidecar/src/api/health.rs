@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long etcd may be silent. It is asked after some seconds.
-const SILENCE: Duration = Duration::from_secs(10);
+pub(crate) const SILENCE: Duration = Duration::from_secs(10);
 
 /// What everybody is answered.
 pub(crate) fn router() -> Router<App> {
@@ -39,7 +39,10 @@ async fn metrics(State(app): State<App>) -> impl IntoResponse {
 }
 
 async fn ready(State(app): State<App>) -> Response {
-    let problem = unready(&app);
+    let problem = match unready(&app) {
+        None => app.pulse.trouble(&app.coordinator).await,
+        some => some,
+    };
     match problem {
         None => "ok\n".into_response(),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
@@ -54,11 +57,12 @@ fn unready(app: &Shared) -> Option<String> {
     if let Some(error) = app.watcher.error() {
         return Some(format!("the watch on etcd has ended: {error}"));
     }
+    let because = || app.watcher.trouble().map_or_else(String::new, |why| format!(": {why}"));
     let Some(heard) = app.watcher.health().heard_at else {
-        return Some("etcd was not heard of yet".to_owned());
+        return Some(format!("etcd was not heard of yet{}", because()));
     };
     let silent = heard.until(app.coordinator.clock().boot());
-    (silent > SILENCE).then(|| format!("etcd was not heard of for {} s", silent.as_secs()))
+    (silent > SILENCE).then(|| format!("etcd was not heard of for {} s{}", silent.as_secs(), because()))
 }
 
 async fn started(State(app): State<App>) -> Response {

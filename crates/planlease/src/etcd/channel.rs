@@ -62,19 +62,29 @@ pub(super) async fn connect(
     // A channel connects anew by itself when its connection breaks, and nobody would look whether the same cluster answers.
     // So it may do it once; then its lane makes the next channel, and looks.
     let spent = Arc::new(AtomicBool::new(false));
+    let reached = Arc::new(AtomicBool::new(false));
+    let reaching = Arc::clone(&reached);
     let connect = address.connect_with_connector(service_fn(move |_: Uri| {
         let connecting = (!spent.swap(true, Ordering::Relaxed)).then(|| connector.connect(&to));
+        let reaching = Arc::clone(&reaching);
         async move {
             match connecting {
-                Some(connecting) => connecting.await.map(TokioIo::new),
+                Some(connecting) => {
+                    let connection = connecting.await?;
+                    reaching.store(true, Ordering::Relaxed);
+                    Ok(TokioIo::new(connection))
+                }
                 None => Err(io::Error::new(io::ErrorKind::NotConnected, "the connection broke")),
             }
         }
     }));
     let timeout = config.connector.connect_timeout(config.connect_timeout);
     let channel = match tokio::time::timeout(timeout, connect).await {
-        Ok(connected) => connected.map_err(|error| Fault::connect(&error))?,
-        Err(_) => return Err(Fault::connect_timeout(timeout)),
+        Ok(connected) => connected.map_err(|error| {
+            let encrypting = endpoint.is_encrypted() && reached.load(Ordering::Relaxed);
+            Fault::connect(&error, encrypting)
+        })?,
+        Err(_) => return Err(Fault::unconnected()),
     };
     let counted = channel.map_request(move |request: http::Request<Body>| {
         let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
@@ -90,7 +100,7 @@ pub(super) async fn connect(
     }
     let authenticate = Client::from_channel(Channel::Custom(channel), Some(options));
     match tokio::time::timeout(config.request_timeout, authenticate).await {
-        Ok(client) => client.map_err(|error| Fault::of(error).never_sent()),
+        Ok(client) => client.map_err(|error| Fault::of(error).never_sent().before_any_answer(endpoint)),
         Err(_) => Err(Fault::timeout(config.request_timeout).never_sent()),
     }
 }

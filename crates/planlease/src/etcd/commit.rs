@@ -78,7 +78,7 @@ impl Etcd {
     /// A dropped future leaves it unknown whether it is carried out.
     pub(crate) async fn commit(&self, plan: &PlanName, write: Fenced) -> Result<Reply, Fault> {
         write.check_limits()?;
-        let patience = self.inner.config.operation_timeout;
+        let patience = self.config().operation_timeout;
         let deadline = Instant::now() + patience;
         let places = self.inner.commits.places(plan);
         let place = match Arc::clone(&places).try_acquire_owned() {
@@ -145,7 +145,7 @@ impl Flight {
         };
         for late in late {
             // Who does not wait any more need not be told.
-            let _ = late.answer.send(Err(Fault::no_turn(self.etcd.inner.config.operation_timeout)));
+            let _ = late.answer.send(Err(Fault::no_turn(self.etcd.config().operation_timeout)));
         }
         batch
     }
@@ -200,7 +200,7 @@ impl Flight {
 
     /// A request that had them all has failed.
     async fn failed(&self, members: Vec<Waiting>, mut fault: Fault, uncertain: bool) {
-        if fault.not_executed && !fault.is_worth_repeating() {
+        if fault.not_executed && !fault.is_worth_repeating(true) {
             // Nothing was done, because of one of them (somebody else's plan, by etcd's permissions) or because of their number.
             tracing::debug!(%fault, together = members.len(), "refused together: sent one by one");
             if fault.kind == FaultKind::TooLarge {

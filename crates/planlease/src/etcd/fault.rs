@@ -4,11 +4,11 @@
 //! and will not: the connection was never made, or etcd itself refused it. So those are told apart here from
 //! everything else, by *where* it failed; the gRPC code alone says little (a timeout comes as `Cancelled`).
 
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{error::Error as StdError, fmt, io, time::Duration};
 
 use tonic::Code;
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Endpoint};
 
 /// What went wrong, by what can be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,20 @@ pub(crate) enum FaultKind {
     Config,
     /// Anything else.
     Other,
+}
+
+impl FaultKind {
+    /// How much it says about why no endpoint can be used: what a member answered more than what a connection said, and that
+    /// more than silence.
+    fn weight(self) -> u8 {
+        match self {
+            Self::Unreachable => 0,
+            Self::TimedOut => 1,
+            Self::Unavailable => 2,
+            Self::Tls | Self::Config => 3,
+            _ => 4,
+        }
+    }
 }
 
 /// A request that was not answered as it should be.
@@ -137,24 +151,69 @@ impl Fault {
         }
     }
 
-    /// The connection could not be made.
-    pub(super) fn connect(error: &(dyn StdError + 'static)) -> Self {
-        let message = chain(error);
-        let lower = message.to_lowercase();
-        // The last one is what rustls says of an endpoint that does not speak TLS.
-        let tls = ["certificate", "tls", "handshake", "invalid peer", "alert", "corrupt message"]
-            .iter()
-            .any(|word| lower.contains(word));
-        Self::new(if tls { FaultKind::Tls } else { FaultKind::Unreachable }, true, message)
+    /// The connection could not be made; `encrypting`: it was there, and was about to be encrypted.
+    pub(super) fn connect(error: &(dyn StdError + 'static), encrypting: bool) -> Self {
+        use io::ErrorKind as K;
+        let broken = |cause: &io::Error| matches!(cause.kind(), K::ConnectionReset | K::BrokenPipe);
+        let broke = causes(error).any(|cause| cause.downcast_ref::<io::Error>().is_some_and(broken));
+        let kind = if encrypting && !broke { FaultKind::Tls } else { FaultKind::Unreachable };
+        Self::new(kind, true, chain(error))
     }
 
-    pub(super) fn connect_timeout(timeout: Duration) -> Self {
-        Self::new(FaultKind::Unreachable, true, format!("no connection within {timeout:?}"))
+    /// It happened before anything was answered over a new connection. With TLS 1.3 a client learns only after its own
+    /// handshake that its certificate is refused, or missing: by an alert or, if that is overtaken, by the connection's end.
+    pub(super) fn before_any_answer(self, endpoint: &Endpoint) -> Self {
+        if !endpoint.is_encrypted() || self.kind != FaultKind::Unreachable {
+            return self;
+        }
+        let message = format!(
+            "the server ended the encrypted connection without an answer; it may want a certificate, or not accept the \
+             one it is shown: {}",
+            self.message
+        );
+        Self { kind: FaultKind::Tls, message, ..self }
+    }
+
+    /// No connection in the time that there was.
+    pub(super) fn unconnected() -> Self {
+        Self::new(FaultKind::Unreachable, true, "no connection in time")
+    }
+
+    /// A connection, but no answer over it: a process that is stopped, or a member without a majority.
+    pub(super) fn unanswered() -> Self {
+        Self::new(
+            FaultKind::TimedOut,
+            true,
+            "connected, but no answer in time: it may have lost its majority",
+        )
+    }
+
+    /// None of the endpoints can be used: each with its fault, those with the same one together. The kind is that of the
+    /// fault that says most.
+    pub(super) fn of_all<'a>(faults: impl IntoIterator<Item = (&'a Endpoint, Self)>) -> Self {
+        let mut worst: Option<Self> = None;
+        let mut messages: Vec<(String, Vec<String>)> = Vec::new();
+        for (endpoint, fault) in faults {
+            match messages.iter_mut().find(|(message, _)| *message == fault.message) {
+                Some((_, endpoints)) => endpoints.push(endpoint.to_string()),
+                None => messages.push((fault.message.clone(), vec![endpoint.to_string()])),
+            }
+            if worst.as_ref().is_none_or(|worst| fault.kind.weight() > worst.kind.weight()) {
+                worst = Some(fault);
+            }
+        }
+        let mut fault = worst.unwrap_or_else(Self::unconnected);
+        if let [(_, endpoints)] = messages.as_slice() {
+            return fault.at(endpoints.join(", "));
+        }
+        let each = messages.iter().map(|(message, endpoints)| format!("{}: {message}", endpoints.join(", ")));
+        fault.message = each.collect::<Vec<_>>().join("; ");
+        fault
     }
 
     /// No answer in time: it may have happened.
     pub(super) fn timeout(timeout: Duration) -> Self {
-        Self::new(FaultKind::TimedOut, false, format!("no answer within {timeout:?}"))
+        Self::new(FaultKind::TimedOut, false, format!("no answer within {timeout:.1?}"))
     }
 
     /// It waited for others to be answered until its time was up: nothing was sent.
@@ -206,6 +265,16 @@ impl Fault {
         Self::new(FaultKind::Other, false, message)
     }
 
+    /// The other one, if it says more.
+    pub(super) fn or_weightier(self, other: Option<Self>) -> Self {
+        match other {
+            Some(other) if other.kind.weight() > self.kind.weight() => {
+                Self { not_executed: self.not_executed, ..other }
+            }
+            _ => self,
+        }
+    }
+
     pub(super) fn never_sent(self) -> Self {
         Self { not_executed: true, ..self }
     }
@@ -214,14 +283,27 @@ impl Fault {
         Self { endpoint: endpoint.to_string(), ..self }
     }
 
+    /// Whether another connection may do better: to another endpoint, or with what the user is known by read again.
+    pub(super) fn is_connections(&self) -> bool {
+        self.is_endpoints() || self.is_of_identity()
+    }
+
+    /// Whether sending the same again can help: the fault is one of the way or of the moment, not of the request. With
+    /// `worked`: there was a connection before, so that what the user or the server is known by was right once, and may be
+    /// again; else it has to be set right first.
+    pub(super) fn is_worth_repeating(&self, worked: bool) -> bool {
+        self.is_endpoints() || (worked && self.is_of_identity())
+    }
+
     /// Whether another endpoint may do better.
-    pub(super) fn is_endpoints(&self) -> bool {
+    fn is_endpoints(&self) -> bool {
         matches!(self.kind, FaultKind::Unreachable | FaultKind::TimedOut | FaultKind::Unavailable)
     }
 
-    /// Whether sending the same again can help: the fault is one of the way or of the moment, not of the request.
-    pub(super) fn is_worth_repeating(&self) -> bool {
-        self.is_endpoints()
+    /// Whether one side does not accept the certificate, the password or the token of the other.
+    fn is_of_identity(&self) -> bool {
+        use FaultKind as K;
+        matches!(self.kind, K::Tls | K::Config | K::Unauthenticated | K::BadCredentials)
     }
 }
 

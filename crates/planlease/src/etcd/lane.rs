@@ -1,8 +1,12 @@
-//! One connection for one kind of traffic, to one endpoint at a time: sticky while it works, moved on when it fails.
+//! One connection for one kind of traffic, to one endpoint at a time: sticky while it works. When there is none, or it
+//! failed, the endpoints are tried in parallel with a stagger, and the first one that answers is used.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use etcd_client::{Client, GetOptions, ResponseHeader};
@@ -10,65 +14,138 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared, WeakShared},
 };
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     channel::{self, Traffic},
     fault::Fault,
 };
-use crate::config::{Config, Endpoint};
+use crate::{
+    config::{Config, Endpoint},
+    race::first_success,
+};
 
-/// The cluster that all endpoints have to belong to, once it is known: two clusters in one list would have two owners.
+/// What the connections of one etcd share: how to connect, what was found out about the endpoints.
 #[derive(Debug)]
-pub(super) struct Cluster {
-    pub(super) cluster_id: u64,
-    /// A key that may be read: the store's.
-    pub(super) key: Vec<u8>,
+pub(super) struct Endpoints {
+    pub(super) config: Config,
+    pub(super) traffic: Traffic,
+    /// A key that every user may read: the store's.
+    probe: Vec<u8>,
+    /// The cluster that all endpoints have to belong to, once it is known: two clusters in one list would have two owners.
+    cluster: OnceLock<u64>,
+    /// Index of the endpoint that is tried first: the one that answered last, or the one after it if it failed since.
+    first: AtomicUsize,
 }
 
-impl Cluster {
-    /// Refuses a server of another cluster before anything is asked of it. One read.
-    async fn check(&self, client: &Client, timeout: Duration) -> Result<(), Fault> {
+impl Endpoints {
+    pub(super) fn new(config: Config, probe: Vec<u8>) -> Self {
+        let (traffic, cluster, first) = (Traffic::default(), OnceLock::new(), AtomicUsize::new(0));
+        Self { config, traffic, probe, cluster, first }
+    }
+
+    /// From now on every new connection has to lead to this cluster.
+    pub(super) fn pin(&self, cluster_id: u64) {
+        // A second caller has found the same cluster: all requests go over one connection until then.
+        let _ = self.cluster.set(cluster_id);
+    }
+
+    /// Whether the cluster is known: some connection has worked.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.cluster.get().is_some()
+    }
+
+    /// Reads the probe key; the cluster that answers.
+    pub(super) async fn ping(&self, client: &Client) -> Result<u64, Fault> {
         let options = GetOptions::new().with_keys_only();
-        let mut kv = client.kv_client();
-        let answer = match tokio::time::timeout(timeout, kv.get(self.key.clone(), Some(options))).await {
-            Ok(answer) => answer.map_err(|error| Fault::of(error).never_sent())?,
-            Err(_) => return Err(Fault::timeout(timeout).never_sent()),
+        let answer = client.kv_client().get(self.probe.clone(), Some(options)).await.map_err(Fault::of)?;
+        Ok(answer.header().map_or(0, ResponseHeader::cluster_id))
+    }
+
+    /// The indices of all endpoints, in the order in which they are tried.
+    fn order(&self) -> impl Iterator<Item = usize> + use<> {
+        let (first, count) = (self.first.load(Ordering::Relaxed), self.config.endpoints.len());
+        (0..count).map(move |n| (first + n) % count)
+    }
+
+    fn failed(&self, at: usize) {
+        let next = (at + 1) % self.config.endpoints.len();
+        // Where another connection has found a better one meanwhile, that one stays the first.
+        let _ = self.first.compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Connects to one endpoint. `probe`: also waits for an answer, which only a member with a majority behind it gives, and
+    /// refuses a member of another cluster before anything is asked of it.
+    async fn connect(
+        &self,
+        at: usize,
+        require_leader: bool,
+        probe: bool,
+        progress: &Progress,
+    ) -> Result<Client, Fault> {
+        let endpoint = &self.config.endpoints[at];
+        let client = channel::connect(&self.config, endpoint, require_leader, self.traffic.clone()).await?;
+        if !probe {
+            return Ok(client);
+        }
+        progress.set(at, Fault::unanswered());
+        let found = match timeout(self.config.request_timeout, self.ping(&client)).await {
+            Ok(answer) => answer.map_err(|fault| fault.never_sent().before_any_answer(endpoint))?,
+            Err(_) => return Err(Fault::unanswered()),
         };
-        let found = answer.header().map_or(0, ResponseHeader::cluster_id);
-        if found == self.cluster_id { Ok(()) } else { Err(Fault::other_cluster(found, self.cluster_id)) }
+        match self.cluster.get() {
+            Some(expected) if *expected != found => Err(Fault::other_cluster(found, *expected)),
+            _ => Ok(client),
+        }
+    }
+}
+
+/// How far the attempts of one race have come: each with the fault that it has, if it ends here.
+#[derive(Debug, Default)]
+struct Progress(Mutex<Vec<(usize, Fault)>>);
+
+impl Progress {
+    fn set(&self, at: usize, fault: Fault) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(index, _)| *index != at);
+        all.push((at, fault));
+        all.sort_by_key(|(index, _)| *index);
+    }
+
+    /// Why there is no connection.
+    fn fault(&self, endpoints: &[Endpoint]) -> Fault {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Fault::of_all(all.iter().map(|(at, fault)| (&endpoints[*at], fault.clone())))
     }
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Lane {
-    config: Config,
+    endpoints: Arc<Endpoints>,
     require_leader: bool,
-    traffic: Traffic,
-    cluster: Arc<OnceLock<Cluster>>,
     state: Mutex<State>,
 }
 
-/// A connection that is being made, for all who wait for it: a burst of calls makes one, and whoever is polled drives
-/// it. A lock would be held by a caller that nobody polls any more, and the others would wait for ever.
-type Connecting = BoxFuture<'static, Result<Arc<Client>, Fault>>;
+/// A connection that is being made, for all callers that wait for it: a burst of calls makes one, and every caller that is
+/// polled drives it. A lock would be held by a caller that is not polled any more, and the others would wait for ever.
+type Connecting = BoxFuture<'static, Result<(Arc<Client>, usize), Fault>>;
 
+#[derive(Default)]
 struct State {
-    /// Index of the endpoint in use.
-    at: usize,
     /// Counts connections: an old fault must not throw away a new connection.
     connection: u64,
-    client: Option<Arc<Client>>,
-    /// Dropped with the last of those who wait for it.
+    /// The connection in use, and the index of its endpoint.
+    current: Option<(Arc<Client>, usize)>,
+    /// Dropped with the last of those that wait for it.
     connecting: Option<WeakShared<Connecting>>,
+    /// How far it has come, or came.
+    progress: Arc<Progress>,
 }
 
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
-            .field("at", &self.at)
-            .field("connection", &self.connection)
-            .finish_non_exhaustive()
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("connection", &self.connection).finish_non_exhaustive()
     }
 }
 
@@ -76,112 +153,119 @@ impl std::fmt::Debug for State {
 pub(super) struct Connected {
     pub(super) client: Arc<Client>,
     pub(super) endpoint: Endpoint,
+    at: usize,
     connection: u64,
 }
 
 impl Lane {
-    pub(super) fn new(
-        config: &Config,
-        require_leader: bool,
-        traffic: Traffic,
-        cluster: Arc<OnceLock<Cluster>>,
-    ) -> Self {
-        Self {
-            config: config.clone(),
-            require_leader,
-            traffic,
-            cluster,
-            state: Mutex::new(State { at: 0, connection: 0, client: None, connecting: None }),
-        }
+    pub(super) fn new(endpoints: Arc<Endpoints>, require_leader: bool) -> Self {
+        Self { endpoints, require_leader, state: Mutex::default() }
     }
 
     pub(super) fn config(&self) -> &Config {
-        &self.config
+        &self.endpoints.config
     }
 
-    /// The connection in use, or a new one to the present endpoint. If that fails, the next call tries the next one.
+    /// The connection in use, or a new one to the first endpoint that answers. Takes as long as the slowest of its attempts
+    /// may, if all fail.
     pub(super) async fn connected(&self) -> Result<Connected, Fault> {
-        let (connecting, endpoint, connection) = {
+        let (connecting, connection) = {
             let mut state = self.state();
-            let endpoint = self.config.endpoints[state.at].clone();
             let connection = state.connection;
-            if let Some(client) = state.client.clone() {
-                return Ok(Connected { client, endpoint, connection });
+            if let Some((client, at)) = state.current.clone() {
+                return Ok(self.connected_to(client, at, connection));
             }
             let under_way = state.connecting.as_ref().and_then(WeakShared::upgrade);
-            let connecting = under_way.unwrap_or_else(|| self.connect(endpoint.clone(), connection));
+            let connecting = under_way.unwrap_or_else(|| {
+                state.progress = Arc::default();
+                self.connect(connection, Arc::clone(&state.progress))
+            });
             state.connecting = connecting.downgrade();
-            (connecting, endpoint, connection)
+            (connecting, connection)
         };
-        match connecting.await {
-            Ok(client) => {
-                let mut state = self.state();
-                if state.connection == connection {
-                    state.connection += 1;
-                    state.client = Some(Arc::clone(&client));
-                }
-                Ok(Connected { client, endpoint, connection: connection + 1 })
-            }
-            Err(fault) => {
-                self.eject(connection);
-                Err(fault.at(endpoint))
-            }
+        let ended = connecting.await;
+        let mut state = self.state();
+        if state.connection == connection {
+            state.connection += 1;
+            state.connecting = None;
+            state.current = ended.clone().ok();
         }
+        drop(state);
+        ended.map(|(client, at)| self.connected_to(client, at, connection + 1))
     }
 
-    /// Connects to an endpoint, and makes sure that it is of our cluster.
-    fn connect(&self, endpoint: Endpoint, connection: u64) -> Shared<Connecting> {
-        let (config, traffic, cluster) =
-            (self.config.clone(), self.traffic.clone(), Arc::clone(&self.cluster));
-        let require_leader = self.require_leader;
-        let connect = async move {
-            let client = channel::connect(&config, &endpoint, require_leader, traffic).await?;
-            // The first connection goes to the endpoint that the store was found on a moment ago.
-            if let Some(cluster) = cluster.get().filter(|_| connection > 0) {
-                cluster.check(&client, config.request_timeout).await?;
-            }
-            Ok(Arc::new(client))
+    fn connected_to(&self, client: Arc<Client>, at: usize, connection: u64) -> Connected {
+        Connected { client, endpoint: self.config().endpoints[at].clone(), at, connection }
+    }
+
+    /// Connects to the first endpoint that answers.
+    fn connect(&self, connection: u64, progress: Arc<Progress>) -> Shared<Connecting> {
+        let (endpoints, require_leader) = (Arc::clone(&self.endpoints), self.require_leader);
+        // The only endpoint needs no test before its first use: there is nothing to prefer to it, and its cluster is either
+        // not known yet or was found there a moment ago. But only an answer tells that it accepts our certificate.
+        let only = match endpoints.config.endpoints.as_slice() {
+            [only] => !only.is_encrypted(),
+            _ => false,
         };
-        connect.boxed().shared()
+        let probe = !only || (connection > 0 && endpoints.is_pinned());
+        let race = async move {
+            let attempts = endpoints.order().map(|at| {
+                let (endpoints, progress) = (&endpoints, &progress);
+                async move {
+                    progress.set(at, Fault::unconnected());
+                    let connected = endpoints.connect(at, require_leader, probe, progress).await;
+                    connected.map(|client| (Arc::new(client), at)).map_err(|fault| progress.set(at, fault))
+                }
+            });
+            let (client, at) =
+                first_success(attempts).await.map_err(|_| progress.fault(&endpoints.config.endpoints))?;
+            endpoints.first.store(at, Ordering::Relaxed);
+            Ok((client, at))
+        };
+        race.boxed().shared()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives up the connection in which something failed, and moves on to the next endpoint. Does nothing if somebody
-    /// else did already.
-    fn eject(&self, connection: u64) {
+    /// Gives up a connection in which something failed, so that the next call makes another one, to another endpoint if
+    /// that answers. Does nothing if another caller did already.
+    pub(super) fn give_up(&self, connected: &Connected) {
         let mut state = self.state();
-        if state.connection == connection {
+        if state.connection == connected.connection {
             state.connection += 1;
-            state.client = None;
+            state.current = None;
             state.connecting = None;
-            state.at = (state.at + 1) % self.config.endpoints.len();
+            self.endpoints.failed(connected.at);
         }
     }
 
-    /// As [`Lane::eject`], by the connection itself.
-    pub(super) fn give_up(&self, connected: &Connected) {
-        self.eject(connected.connection);
-    }
-
-    /// One request with one answer, bounded in time.
-    pub(super) async fn call<T, F>(&self, call: impl FnOnce(Arc<Client>) -> F) -> Result<T, Fault>
+    /// One request with one answer, bounded in time; by `deadline` in all.
+    pub(super) async fn call<T, F>(
+        &self,
+        deadline: Instant,
+        call: impl FnOnce(Arc<Client>) -> F,
+    ) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let connected = self.connected().await?;
-        let timeout = self.config.request_timeout;
-        let answer = match tokio::time::timeout(timeout, call(Arc::clone(&connected.client))).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Fault::timeout(timeout)),
+        let connected = match timeout_at(deadline, self.connected()).await {
+            Ok(connected) => connected?,
+            Err(_) => return Err(self.state().progress.fault(&self.config().endpoints)),
         };
-        answer.map_err(|fault| {
-            if fault.is_endpoints() {
-                self.give_up(&connected);
-            }
-            fault.at(&connected.endpoint)
-        })
+        let request = self.config().request_timeout;
+        let patience = request.min(deadline - Instant::now());
+        let fault = match timeout(patience, call(Arc::clone(&connected.client))).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(fault)) => fault,
+            // Less than the time of a request is not enough to find the connection dead.
+            Err(_) if patience < request => return Err(Fault::timeout(patience).at(&connected.endpoint)),
+            Err(_) => Fault::timeout(patience),
+        };
+        if fault.is_connections() {
+            self.give_up(&connected);
+        }
+        Err(fault.at(&connected.endpoint))
     }
 }

@@ -33,7 +33,7 @@ impl KeepAlive {
         match opened {
             Ok((keeper, answers)) => Ok(Self { keeper, answers, connected }),
             Err(fault) => {
-                if fault.is_endpoints() {
+                if fault.is_connections() {
                     lane.give_up(&connected);
                 }
                 Err(fault.at(&connected.endpoint))

@@ -86,7 +86,7 @@ impl Watch {
                 Ok(Self { sender, stream, connected, heard: Instant::now(), asked: None, quiet: first.quiet })
             }
             Err(fault) => {
-                if fault.is_endpoints() {
+                if fault.is_connections() {
                     lane.give_up(&connected);
                 }
                 Err(fault.at(&connected.endpoint))

@@ -73,10 +73,7 @@ pub(crate) async fn release_abandoned(
 
 /// Whether trying again later may mend it.
 pub(super) fn is_passing(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Unreachable(_) | Error::OutcomeUnknown(_) | Error::NoSpace(_) | Error::HeldLocally(_)
-    )
+    error.is_passing() || matches!(error, Error::HeldLocally(_))
 }
 
 /// Cleans up one thing. Can be done again.

@@ -187,10 +187,7 @@ async fn stand<W: Wanted>(session: &Session, wanted: &W, patience: &mut Patience
 
 /// Whether it is the connection's fault, and may be mended by itself.
 pub(in crate::command) fn is_passing(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::SessionLost(_) | Error::Unreachable(_) | Error::OutcomeUnknown(_) | Error::NoSpace(_)
-    )
+    error.is_passing() || matches!(error, Error::SessionLost(_))
 }
 
 /// What is said after "is": `owned by ci-1 on host-1 (process 42), token 1.3; 2 wait in line`

@@ -23,7 +23,7 @@ const LIST_AGAIN: Duration = Duration::from_secs(1);
 pub(in crate::command) enum News {
     /// Something changed.
     Changes(ChangeSet),
-    /// The connection broke, and why. Told once, however long that lasts.
+    /// The connection broke, and why. Told again if the reason becomes another one.
     Broken(String),
     /// There is a connection again.
     Mended,
@@ -37,7 +37,8 @@ pub(in crate::command) struct Feed {
     changes: Changes,
     /// What was read and is not told yet.
     ahead: VecDeque<RawChangeSet>,
-    broken: bool,
+    /// Why there is no connection, as told last.
+    broken: Option<String>,
 }
 
 impl Feed {
@@ -63,7 +64,7 @@ impl Feed {
         };
         let store = Store::load(&list);
         let changes = coordinator.changes(everything, list.revision.next());
-        Ok(Self { coordinator, store, changes, ahead: VecDeque::new(), broken: false })
+        Ok(Self { coordinator, store, changes, ahead: VecDeque::new(), broken: None })
     }
 
     /// Everything as of what was told last.
@@ -81,8 +82,8 @@ impl Feed {
             }
             match self.changes.next().await? {
                 RawFeed::Changes(sets) => self.ahead.extend(sets),
-                RawFeed::Connected | RawFeed::Alive(_) if self.broken => {
-                    self.broken = false;
+                RawFeed::Connected | RawFeed::Alive(_) if self.broken.is_some() => {
+                    self.broken = None;
                     return Ok(News::Mended);
                 }
                 RawFeed::Alive(revision) if revision < self.store.snapshot().revision() => {
@@ -90,9 +91,9 @@ impl Feed {
                 }
                 RawFeed::Connected | RawFeed::Alive(_) => {}
                 RawFeed::Compacted(_) => return Ok(News::Changes(self.resync().await?)),
-                RawFeed::Broken(_) if self.broken => {}
+                RawFeed::Broken(why) if self.broken.as_ref() == Some(&why) => {}
                 RawFeed::Broken(why) => {
-                    self.broken = true;
+                    self.broken = Some(why.clone());
                     return Ok(News::Broken(why));
                 }
             }
@@ -105,7 +106,7 @@ impl Feed {
         let list = loop {
             match self.coordinator.snapshot(&everything).await {
                 Ok(list) => break list,
-                Err(error @ (Error::Unreachable(_) | Error::OutcomeUnknown(_))) => {
+                Err(error) if error.is_passing() => {
                     output::tell(&format!("cannot read: {}; trying again", with_cause(&error)));
                     tokio::time::sleep(LIST_AGAIN).await;
                 }

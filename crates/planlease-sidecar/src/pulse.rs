@@ -1,0 +1,49 @@
+//! Whether requests to etcd succeed: the watch may stand on an old connection while no new one can be made.
+
+use std::time::Duration;
+
+use planlease::{Coordinator, Error, core::BootTime};
+use tokio::sync::Mutex;
+
+use crate::{api::health::SILENCE, problem::with_causes};
+
+/// How long an answer counts: probes cost etcd one small read in this time, however many there are.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long etcd is asked. Kubernetes gives a probe one second.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse(Mutex<Option<Felt>>);
+
+/// What was found out last.
+#[derive(Debug)]
+struct Felt {
+    at: BootTime,
+    /// Since when requests fail.
+    failing: Option<BootTime>,
+    trouble: Option<String>,
+}
+
+impl Pulse {
+    /// Why requests fail; `None` if they succeed. An etcd that does not answer may be electing a leader, and has the time that a
+    /// silent watch has; one that refuses has not.
+    pub(crate) async fn trouble(&self, coordinator: &Coordinator) -> Option<String> {
+        let mut last = self.0.lock().await; // One asks, the others wait for its answer.
+        let clock = coordinator.clock();
+        if let Some(felt) = last.as_ref().filter(|felt| felt.at.until(clock.boot()) < FRESH) {
+            return felt.trouble.clone();
+        }
+        let error = coordinator.ping(PATIENCE).await.err();
+        let at = clock.boot();
+        let failing = error.as_ref().map(|_| last.as_ref().and_then(|felt| felt.failing).unwrap_or(at));
+        let trouble = error.zip(failing).and_then(|(error, since)| {
+            let silent = matches!(error, Error::Unreachable(_) | Error::OutcomeUnknown(_));
+            let told = !silent || since.until(at) > SILENCE;
+            told.then(|| format!("requests to etcd fail: {}", with_causes(&error)))
+        });
+        *last = Some(Felt { at, failing, trouble: trouble.clone() });
+        trouble
+    }
+}

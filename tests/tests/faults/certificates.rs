@@ -1,0 +1,205 @@
+//! Certificates: authorities, expiry, rotation, servers that ask for one.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use planlease::{Config, Coordinator, Error, Tls};
+use planlease_core::{session::Status, transition::Change};
+use planlease_tests::{
+    certificates::{A_DAY, Authority},
+    etcd::{Etcd, Secured},
+    http::Client,
+    program::{Process, Program},
+    suite::PlainCase,
+    wait::{SOON, until},
+};
+use planlease_watcher::Watcher;
+
+use crate::fleet::{acquired, committed, config, connected, id, plan, session, spec};
+
+pub(crate) fn cases() -> Vec<PlainCase> {
+    crate::scenarios![
+        "on_etcd::certificates": [
+            f59_both_sides_are_verified,
+            f59_a_bad_certificate_for_some_seconds_ends_no_watcher,
+            f59_programs_go_on_after_a_bad_certificate,
+        ],
+        "on_three_members::certificates": [
+            f59_a_bad_certificate_on_one_endpoint_is_no_reason_not_to_try_the_next,
+        ],
+    ]
+}
+
+/// A TTL that outlives a restart.
+const PATIENT: Duration = Duration::from_secs(12);
+
+fn tls(secured: &Secured, identity: bool) -> Tls {
+    let own = secured.client("worker", Some(A_DAY));
+    Tls {
+        ca: Some(secured.authority.pem().into_bytes()),
+        identity: identity.then(|| (own.certificate.into_bytes(), own.key.into_bytes())),
+        ..Tls::default()
+    }
+}
+
+fn settings(etcd: &Etcd, tls: Tls) -> Config {
+    Config { ttl: PATIENT, tls: Some(tls), ..config(&etcd.endpoints()) }
+}
+
+async fn f59_both_sides_are_verified() {
+    let secured = Secured::new(true);
+    let etcd = Etcd::builder().secured(&secured).start().await;
+    let coordinator = connected(settings(&etcd, tls(&secured, true))).await;
+    coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let owner = acquired(&session(&coordinator, "owner").await).await;
+    let view = coordinator.plan(&plan()).await.unwrap();
+    committed(owner.authority().start(&view, &id("1")).await.unwrap());
+    owner.release().await.unwrap();
+    assert_eq!(coordinator.audit(|_| {}).await.unwrap().report.violations, []);
+
+    let wrong_ca = Tls { ca: Some(Authority::new("another").pem().into_bytes()), ..tls(&secured, true) };
+    let wrong_name = Tls { server_name: Some("elsewhere".to_owned()), ..tls(&secured, true) };
+    for (what, tls) in [
+        ("another authority", wrong_ca),
+        ("another name", wrong_name),
+        ("no certificate of the client", tls(&secured, false)),
+    ] {
+        let refused = Coordinator::connect(settings(&etcd, tls)).await;
+        assert!(matches!(refused, Err(Error::Tls(_))), "{what}: {refused:?}");
+    }
+}
+
+/// A member that comes back with a certificate that has expired, and gets a good one some seconds later.
+async fn restarted_with_a_bad_certificate(etcd: &Etcd, secured: &Secured) {
+    let member = &etcd.members()[0];
+    member.show(&secured.server(None));
+    member.kill();
+    member.restart_unseen().await;
+}
+
+async fn f59_a_bad_certificate_for_some_seconds_ends_no_watcher() {
+    let secured = Secured::new(false);
+    let etcd = Etcd::builder().secured(&secured).start().await;
+    let coordinator = connected(settings(&etcd, tls(&secured, false))).await;
+    coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let watcher = Watcher::start(coordinator.clone());
+    watcher.ready().await.unwrap();
+    let owner = acquired(&session(&coordinator, "owner").await).await;
+    restarted_with_a_bad_certificate(&etcd, &secured).await;
+    let reason = until("reason", SOON, async || {
+        watcher.trouble().filter(|why| why.contains("certificate")).ok_or("none")
+    })
+    .await;
+    println!("measured: an expired certificate is told as: {reason}");
+    let refused = coordinator.ping(Duration::from_secs(2)).await;
+    assert!(matches!(refused, Err(Error::Tls(_))), "{refused:?}");
+    assert!(watcher.error().is_none(), "the watcher has ended");
+
+    // What is asked while the certificate is bad is answered when it is good again.
+    let asked = crate::fleet::background({
+        let coordinator = coordinator.clone();
+        async move { coordinator.plan(&plan()).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    etcd.members()[0].show(&secured.server(Some(A_DAY)));
+    let view = asked.await.unwrap().unwrap();
+    assert!(matches!(owner.session().status(), Status::Live { .. }), "{:?}", owner.session().status());
+    let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
+    let done = committed(owner.authority().update(&started, Some(1), &Change::Complete(None)).await.unwrap());
+    watcher.wait_for(done.revision, SOON).await.unwrap();
+    assert_eq!(watcher.trouble(), None);
+    owner.release().await.unwrap();
+    watcher.close().await.unwrap();
+    assert_eq!(coordinator.audit(|_| {}).await.unwrap().report.violations, []);
+}
+
+/// The program with a folder and the files of an authority.
+fn program(etcd: &Etcd, secured: &Secured, folder: &Path) -> Program {
+    std::fs::write(
+        folder.join("release.toml"),
+        "title = \"Release\"\n[[task]]\nid = \"1\"\ndescription = \"tag\"\n",
+    )
+    .unwrap();
+    Program::planlease(folder)
+        .variable("PLANLEASE_ENDPOINTS", etcd.endpoints().join(","))
+        .variable("PLANLEASE_CACERT", secured.write_ca(folder))
+        .variable("PLANLEASE_TTL", "30s")
+}
+
+async fn f59_programs_go_on_after_a_bad_certificate() {
+    let secured = Secured::new(false);
+    let etcd = Etcd::builder().secured(&secured).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let program = program(&etcd, &secured, folder.path());
+    program.run_to(0, ["plan", "import", "release.toml"]).await;
+    let start = |args: &[&str]| Process::start(program.command(args), &folder.path().join(args[0]));
+    let socket = folder.path().join("socket");
+    let sidecar = start(&["sidecar", "--socket", "socket", "--name", "one"]);
+    let mut watch = start(&["watch", "release"]);
+    let mut mirror = start(&["mirror", "release", "status.json"]);
+    let mut hold = start(&["hold", "release", "--", "sh", "-c", "echo owned; cat"]);
+    let client = Client::of(&socket);
+    let readiness = async |wanted: u16, word: &str| {
+        until(&format!("{wanted} of /readyz with {word:?}"), SOON, async || {
+            if !socket.exists() {
+                return Err(sidecar.said());
+            }
+            let ready = client.get("/readyz").await;
+            if ready.status == wanted && ready.text.contains(word) { Ok(()) } else { Err(ready.text) }
+        })
+        .await;
+    };
+    readiness(200, "ok").await;
+    let status = folder.path().join("status.json");
+    until("state file", SOON, async || status.exists().then_some(()).ok_or_else(|| mirror.said())).await;
+    hold.until_said("owned", SOON).await;
+
+    restarted_with_a_bad_certificate(&etcd, &secured).await;
+    readiness(503, "certificate").await;
+    assert_eq!(client.get("/livez").await.status, 200);
+    assert!(sidecar.said().contains("certificate"), "{}", sidecar.said());
+    for process in [&mut watch, &mut mirror] {
+        process.until_said("certificate", SOON).await;
+    }
+    etcd.members()[0].show(&secured.server(Some(A_DAY)));
+    readiness(200, "ok").await;
+    client.get("/v1/plans/release").await.with(200);
+    program.run_to(0, ["task", "skip", "release", "1", "--reason", "enough"]).await;
+    watch.until_said("enough", SOON).await;
+    until("change in the state file", SOON, async || {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        if text.contains("skipped") { Ok(()) } else { Err(text) }
+    })
+    .await;
+    for process in [&mut watch, &mut mirror, &mut hold] {
+        assert_eq!(process.ended(), None, "{}", process.said());
+    }
+    hold.close_input();
+    assert_eq!(hold.until_ended(SOON).await, Some(0), "{}", hold.said());
+}
+
+async fn f59_a_bad_certificate_on_one_endpoint_is_no_reason_not_to_try_the_next() {
+    let secured: Arc<Secured> = Secured::new(false);
+    let etcd = Etcd::builder().members(3).secured(&secured).start().await;
+    let bad = Authority::new("another").issue("m0", &[std::net::Ipv4Addr::LOCALHOST.into()], Some(A_DAY));
+    etcd.members()[0].show(&bad);
+    // At the first connection …
+    let coordinator = connected(settings(&etcd, tls(&secured, false))).await;
+    coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let watcher = Watcher::start(coordinator.clone());
+    watcher.ready().await.unwrap();
+    let owner = acquired(&session(&coordinator, "owner").await).await;
+    // … and at a later one, where the only other endpoint is the bad one.
+    etcd.members()[1].kill();
+    let view = coordinator.plan(&plan()).await.unwrap();
+    let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
+    watcher.wait_for(started.revision, SOON).await.unwrap();
+    owner.release().await.unwrap();
+    // If no endpoint can be used, the message has the reason of each.
+    etcd.members()[2].show(&bad);
+    let Err(Error::Tls(why)) = Coordinator::connect(settings(&etcd, tls(&secured, false))).await else {
+        panic!("connected")
+    };
+    let why = why.to_string();
+    assert!(etcd.endpoints().iter().all(|endpoint| why.contains(endpoint.as_str())), "{why}");
+    assert!(why.contains("certificate") && why.contains("refused"), "{why}");
+}
