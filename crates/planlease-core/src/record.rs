@@ -135,9 +135,13 @@ pub struct TransitionRecord {
 pub struct Claim {
     /// The orchestrator, worker or person.
     pub by: String,
-    /// What must exist for the claim to stand. `None` for a claim by a person: it stands until somebody ends it.
+    /// What must exist for the claim to stand. `None` for a claim by an operator: it stands until it is ended, or until its
+    /// `limit` has passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<Guard>,
+    /// How long a claim without a guard stands. `None` for one of an older version: until an operator ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<ClaimLimit>,
     /// Under which ownership it was made, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub term: Option<TermNumber>,
@@ -152,8 +156,17 @@ impl Claim {
     /// A claim since now.
     #[must_use]
     pub fn new(by: String, guard: Option<Guard>, term: Option<TermNumber>, since: WallTime) -> Self {
-        Self { by, guard, term, since, extra: Map::new() }
+        Self { by, guard, limit: None, term, since, extra: Map::new() }
     }
+}
+
+/// The time limit of a claim: a lease that nothing renews by itself, so that etcd measures the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimLimit {
+    /// The claim stands as long as this lease exists.
+    pub lease: LeaseId,
+    /// How long that was to be, in seconds, from the claim or its last progress report.
+    pub seconds: u64,
 }
 
 /// What a transaction compares besides the record itself: the right by which it writes.

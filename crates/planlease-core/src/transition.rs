@@ -83,7 +83,8 @@ pub enum Change {
     Retry(String),
     /// Back to pending: the claimant gives the task back unharmed, the attempt does not count as failed.
     Return(String),
-    /// The claimant is gone; what happens is the task's policy. Only the owner may say so, and it has checked.
+    /// The claimant is gone; what happens is the task's policy. Only the owner may say so, and it has checked; of a claim whose
+    /// time limit has passed, everybody who has.
     Lose(OnLost, String),
     /// Hand a task that is not in progress to a person, with what there is to decide: it failed too often, or its time is up.
     /// Only the owner says so.
@@ -297,6 +298,12 @@ fn target(record: &TaskRecord, change: &Change, write: &Write) -> Result<TaskSta
         (InProgress, Change::Start) => Err(Refusal::ClaimedBy { by: claimant(record) }),
         (InProgress, Change::Lose(on_lost, _)) => match role {
             Role::Owner => Ok(if *on_lost == OnLost::Retry { Pending } else { Failed }),
+            // A claim whose time limit has passed is nobody's any more: whoever has seen that its lease is gone may say so.
+            Role::Worker | Role::Operator
+                if record.claim.as_ref().is_some_and(|claim| claim.limit.is_some()) =>
+            {
+                Ok(if *on_lost == OnLost::Retry { Pending } else { Failed })
+            }
             Role::Worker | Role::Operator => Err(not_allowed()),
         },
         (InProgress, Change::Progress(_)) => held(record, write).map(|()| InProgress),
@@ -394,7 +401,7 @@ pub fn is_allowed(before: &TaskRecord, after: &TaskRecord) -> Result<(), String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LeaseId, OrchestratorId, Revision, TermNumber};
+    use crate::{LeaseId, OrchestratorId, Revision, TermNumber, record::ClaimLimit};
     use proptest::prelude::*;
 
     fn writer(role: Role, n: i64) -> Writer {
@@ -510,6 +517,30 @@ mod tests {
         operator, failed: skip → skipped, retry → pending
         operator, skipped: retry → pending
         ");
+    }
+
+    #[test]
+    fn a_claim_with_a_limit_can_be_lost_by_everybody() {
+        let by_operator =
+            apply(&in_status(TaskStatus::Pending), &Change::Start, &write(Role::Operator, 4)).unwrap();
+        let limit = ClaimLimit { lease: LeaseId::from_wire(9).unwrap(), seconds: 60 };
+        let mut limited = by_operator.clone();
+        limited.claim.as_mut().unwrap().limit = Some(limit);
+        let lose = |on_lost| Change::Lose(on_lost, "over".into());
+        for (role, n) in [(Role::Owner, 1), (Role::Worker, 3), (Role::Operator, 5)] {
+            let write = write(role, n);
+            let status = |on_lost| apply(&limited, &lose(on_lost), &write).unwrap().status;
+            assert_eq!(
+                [OnLost::Retry, OnLost::Fail, OnLost::Ask].map(status),
+                [TaskStatus::Pending, TaskStatus::Failed, TaskStatus::Failed]
+            );
+            assert_eq!(
+                apply(&by_operator, &lose(OnLost::Retry), &write).is_ok(),
+                role == Role::Owner,
+                "{role:?}"
+            );
+            assert_eq!(is_allowed(&limited, &apply(&limited, &lose(OnLost::Retry), &write).unwrap()), Ok(()));
+        }
     }
 
     #[test]

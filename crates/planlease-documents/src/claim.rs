@@ -1,6 +1,6 @@
 //! `task claim`: what somebody got who asked for work.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use planlease::{
     Claimed, PlanView,
@@ -9,7 +9,7 @@ use planlease::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cell, Document, Table, each};
+use super::{Cell, Document, Table, duration, each};
 
 /// See the module.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -23,6 +23,8 @@ struct ClaimedTask {
     task: TaskId,
     attempt: u32,
     revision: Revision,
+    /// How long the claim stands, from now or the last progress report, in seconds; `None` if a session keeps it.
+    limit_s: Option<u64>,
     description: String,
     steps: Vec<String>,
     /// What the plan says to run, if it does.
@@ -41,6 +43,7 @@ impl ClaimShown {
                 task: task.id.clone(),
                 attempt: task.record.attempt,
                 revision: task.revision,
+                limit_s: task.record.claim.as_ref().and_then(|claim| claim.limit).map(|limit| limit.seconds),
                 description: spec.map(|spec| spec.description.clone()).unwrap_or_default(),
                 steps: spec.map(|spec| spec.steps.clone()).unwrap_or_default(),
                 command: spec.and_then(|spec| spec.command.clone()),
@@ -66,6 +69,13 @@ impl Document for ClaimShown {
                 Cell::text(&task.description),
             ]);
         }
-        table.render("nothing is ready")
+        let mut text = table.render("nothing is ready");
+        if let Some(limit) = self.tasks.iter().find_map(|task| task.limit_s) {
+            let limit = duration(Duration::from_secs(limit));
+            text.push_str(&format!(
+                "The claim ends after {limit}; `planlease task progress` extends it by as much.\n"
+            ));
+        }
+        text
     }
 }

@@ -1,14 +1,19 @@
 //! A plan in the middle of its life, of fixed values, for tests of how things are shown.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use planlease::{PlanView, TaskView, WorktreeView};
 use planlease_core::{
     Generation, HostName, LeaseId, OrchestratorId, PlanName, Revision, TaskId, WallTime, WorktreeName,
     graph::Graph,
     late::{LateResult, Refuser},
+    orphan::Alive,
     record::{
-        CandidateRecord, Guard, Halt, HaltRecord, Role, TaskRecord, WorktreeRecord, WorktreeState, Writer,
+        CandidateRecord, ClaimLimit, Guard, Halt, HaltRecord, Role, TaskRecord, WorktreeRecord,
+        WorktreeState, Writer,
     },
     spec::{OnLost, PhaseSpec, PlanSpec, Source, TaskSpec},
     term::{Candidate, Line, Successor, succeed},
@@ -137,6 +142,30 @@ pub(super) fn ended_with_a_failure() -> PlanView {
     failed.1.record.failures = 9;
     let tasks = [done("1.1"), done("1.2"), done("1.10"), failed, done("2.2")].into();
     PlanView { tasks, line: Line::new(Vec::new(), None), ..plan() }
+}
+
+/// What the claims of a plan hang on, of which only the owner is there.
+pub(super) fn alive(view: &PlanView) -> Alive {
+    let owner = view.line.guard().unwrap_or(Guard::Unowned);
+    Alive { owner, workers: BTreeSet::new(), limits: BTreeMap::new() }
+}
+
+/// The plan, cancelled while its owner worked, which was killed.
+pub(super) fn abandoned() -> PlanView {
+    let PlanView { paused, .. } = paused();
+    let closed =
+        paused.map(|(at, halt)| (at, HaltRecord { how: Halt::Cancelled, why: "enough".into(), ..halt }));
+    PlanView { closed, line: Line::new(Vec::new(), None), ..plan() }
+}
+
+/// The plan, of which an operator has claimed 2.1 for an hour, 20 minutes ago.
+pub(super) fn claimed_by_an_operator() -> PlanView {
+    let mut plan = plan();
+    let task = plan.tasks.get_mut(&TaskId::new("2.1").unwrap()).unwrap();
+    let writer = Writer { who: "ann@desk".into(), role: Role::Operator, term: None, guard: Guard::Unowned };
+    task.record = apply(&task.record, &Change::Start, &Write { writer, ..write(1_200) }).unwrap();
+    task.record.claim.as_mut().unwrap().limit = Some(ClaimLimit { lease: lease(30), seconds: 3_600 });
+    plan
 }
 
 /// A plan of this many tasks that all wait for the first.

@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use planlease::{PlanView, TaskView, core::WallTime};
 use planlease_core::{
     PlanName, Revision, Summary, TaskId,
+    orphan::Alive,
     spec::{PlanSpec, TaskSpec},
     transition::TaskStatus,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cell, Document, Table, Time, halt::HaltedBy, owner::Ownership, plain};
+use super::{Cell, Document, Table, Time, halt::HaltedBy, owner::Ownership, plain, task::Hold};
 
 /// How wide the bar is, in characters.
 const BAR: usize = 30;
@@ -54,6 +55,8 @@ struct Running {
     claimed_by: Option<String>,
     since: Option<Time>,
     progress: Option<String>,
+    #[serde(flatten)]
+    hold: Hold,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -68,8 +71,8 @@ struct Attention {
 }
 
 impl PlanStatus {
-    /// Of a plan.
-    pub fn new(view: &PlanView) -> Self {
+    /// Of a plan, and what its claims hang on.
+    pub fn new(view: &PlanView, alive: &Alive) -> Self {
         let summary = view.summary();
         let specs: BTreeMap<&TaskId, &TaskSpec> =
             view.spec.tasks.iter().map(|task| (&task.id, task)).collect();
@@ -83,6 +86,7 @@ impl PlanStatus {
             claimed_by: task.record.claim.as_ref().map(|claim| claim.by.clone()),
             since: task.record.claim.as_ref().map(|claim| claim.since.into()),
             progress: task.record.progress.clone(),
+            hold: Hold::of(task, alive),
         });
         let attention = with_status(TaskStatus::Failed).map(|task| Attention {
             task: task.id.clone(),
@@ -201,8 +205,8 @@ impl Document for PlanStatus {
                 table.row([
                     task.task.to_string().into(),
                     task.attempt.into(),
-                    Cell::text(task.claimed_by.as_deref().unwrap_or("-")),
-                    task.since.map_or_else(|| "-".to_owned(), |since| since.age(now)).into(),
+                    Cell::text(task.hold.by(task.claimed_by.as_deref())),
+                    task.hold.age(task.since, now).into(),
                     Cell::text(task.progress.as_deref().unwrap_or("-")),
                 ]);
             }

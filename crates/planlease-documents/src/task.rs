@@ -3,11 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    time::Duration,
 };
 
 use planlease::{PlanView, TaskView, core::WallTime};
 use planlease_core::{
     PlanName, Revision, TaskId,
+    orphan::{Alive, is_orphan},
     record::{FindingsRecord, Role, TaskRecord},
     spec::TaskSpec,
     transition::TaskStatus,
@@ -15,7 +17,7 @@ use planlease_core::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cell, Document, Table, Time, each, plain};
+use super::{Cell, Document, Table, Time, duration, each, plain};
 
 /// A task's record.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -45,6 +47,40 @@ struct Claim {
     by: String,
     term: Option<u64>,
     since: Time,
+    /// How long a claim stands that no session keeps, from the claim or its last progress report, in seconds.
+    limit_s: Option<u64>,
+}
+
+/// What a claim hangs on, at the moment of reading.
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+pub(super) struct Hold {
+    /// Whether the task is in progress and its claimant is gone: a dead process, a former owner, a time limit that has passed.
+    claimant_gone: bool,
+    /// How long a claim has left that no session keeps, in seconds.
+    claim_left_s: Option<u64>,
+}
+
+impl Hold {
+    pub(super) fn of(task: &TaskView, alive: &Alive) -> Self {
+        let claim = task.record.claim.as_ref();
+        Self {
+            claimant_gone: is_orphan(&task.record, alive),
+            claim_left_s: claim.and_then(|claim| alive.left(claim)).map(|left| left.as_secs()),
+        }
+    }
+
+    /// The claimant, and whether it is gone.
+    pub(super) fn by(self, by: Option<&str>) -> String {
+        let gone = if self.claimant_gone { " (gone)" } else { "" };
+        format!("{}{gone}", by.unwrap_or("-"))
+    }
+
+    /// For how long the claim has stood, and how much is left of it.
+    pub(super) fn age(self, since: Option<Time>, now: WallTime) -> String {
+        let age = since.map_or_else(|| "-".to_owned(), |since| since.age(now));
+        let left = self.claim_left_s.map(|left| format!(" ({} left)", duration(Duration::from_secs(left))));
+        age + &left.unwrap_or_default()
+    }
 }
 
 impl Record {
@@ -61,6 +97,7 @@ impl Record {
                 by: claim.by.clone(),
                 term: claim.term.map(|term| term.0),
                 since: claim.since.into(),
+                limit_s: claim.limit.map(|limit| limit.seconds),
             }),
             progress: record.progress.clone(),
             notes: record.notes.clone(),
@@ -187,6 +224,8 @@ pub struct TaskShown {
     command: Option<Vec<String>>,
     #[serde(flatten)]
     record: Record,
+    #[serde(flatten)]
+    hold: Hold,
     /// The last ones, the oldest first.
     transitions: Vec<Transition>,
     findings: Option<Findings>,
@@ -212,9 +251,9 @@ struct Findings {
 }
 
 impl TaskShown {
-    /// A task of the plan, with its output.
+    /// A task of the plan, with its output, and what its claim hangs on.
     #[must_use]
-    pub fn new(view: &PlanView, task: &TaskView, findings: Option<FindingsRecord>) -> Self {
+    pub fn new(view: &PlanView, task: &TaskView, findings: Option<FindingsRecord>, alive: &Alive) -> Self {
         let spec = view.spec.task(&task.id);
         let transitions = task.record.transitions.iter().map(|transition| Transition {
             at: transition.at.into(),
@@ -235,6 +274,7 @@ impl TaskShown {
             steps: spec.map(|spec| spec.steps.clone()).unwrap_or_default(),
             command: spec.and_then(|spec| spec.command.clone()),
             record: Record::of(task),
+            hold: Hold::of(task, alive),
             transitions: transitions.collect(),
             findings: findings.map(|found| Findings {
                 attempt: found.attempt,
@@ -256,7 +296,16 @@ impl TaskShown {
                 "attempt",
                 Some(format!("{} ({} failed, {} lost)", record.attempt, record.failures, record.lost)),
             ),
-            ("claimed by", claim.map(|claim| format!("{}, for {}", claim.by, claim.since.age(now)))),
+            (
+                "claimed by",
+                claim.map(|claim| {
+                    format!(
+                        "{}, for {}",
+                        self.hold.by(Some(&claim.by)),
+                        self.hold.age(Some(claim.since), now)
+                    )
+                }),
+            ),
             ("phase", self.phase.clone()),
             ("depends on", Some(names(&self.depends_on))),
             ("blocked by", Some(names(&self.blocked_by))),
@@ -364,9 +413,17 @@ impl Document for TaskUpdate {
             return String::new();
         };
         let (plan, task) = (&self.plan, &self.task);
+        let limit = record.claim.as_ref().and_then(|claim| claim.limit_s).filter(|_| self.change == "start");
+        let limit = limit.map(|limit| {
+            let limit = duration(Duration::from_secs(limit));
+            format!("; the claim ends after {limit}, or {limit} after the last `planlease task progress`")
+        });
         format!(
-            "{plan} {task} is {} (revision {}, attempt {})\n",
-            record.status, record.revision, record.attempt
+            "{plan} {task} is {} (revision {}, attempt {}){}\n",
+            record.status,
+            record.revision,
+            record.attempt,
+            limit.unwrap_or_default()
         )
     }
 }

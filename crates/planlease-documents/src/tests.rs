@@ -8,7 +8,10 @@ use planlease_core::{
 };
 
 use super::{
-    fixture::{NOW, ended_with_a_failure, late, line, paused, plan, wide, worktree},
+    fixture::{
+        NOW, abandoned, alive, claimed_by_an_operator, ended_with_a_failure, late, line, paused, plan, wide,
+        worktree,
+    },
     *,
 };
 
@@ -19,12 +22,12 @@ fn shown<D: Document>(format: Format, document: &D) -> String {
 
 #[test]
 fn a_status_as_table() {
-    insta::assert_snapshot!(shown(Format::Table, &PlanStatus::new(&plan())));
+    insta::assert_snapshot!(shown(Format::Table, &PlanStatus::new(&plan(), &alive(&plan()))));
 }
 
 #[test]
 fn a_status_as_json() {
-    insta::assert_snapshot!(shown(Format::Json, &PlanStatus::new(&plan())));
+    insta::assert_snapshot!(shown(Format::Json, &PlanStatus::new(&plan(), &alive(&plan()))));
 }
 
 #[test]
@@ -57,7 +60,7 @@ fn a_task_as_table_and_json() {
         bytes: 12,
         reference: None,
     };
-    let task = TaskShown::new(&plan, task, Some(findings));
+    let task = TaskShown::new(&plan, task, Some(findings), &alive(&plan));
     insta::assert_snapshot!(shown(Format::Table, &task) + &shown(Format::Json, &task));
 }
 
@@ -99,21 +102,21 @@ fn dependencies_as_table_and_lines() {
 #[test]
 fn why_a_plan_and_its_tasks_are_where_they_are() {
     let plan = plan();
-    let mut text =
-        shown(Format::Table, &WhyPlan::new(&plan, &[])) + &shown(Format::Json, &WhyPlan::new(&plan, &[]));
+    let mut text = shown(Format::Table, &WhyPlan::new(&plan, &[], &alive(&plan)))
+        + &shown(Format::Json, &WhyPlan::new(&plan, &[], &alive(&plan)));
     for task in plan.tasks.keys() {
         let late = if task.as_str() == "1.1" { vec![late()] } else { Vec::new() };
-        let why = WhyTask::new(&plan, task, &late).unwrap();
+        let why = WhyTask::new(&plan, task, &late, &alive(&plan)).unwrap();
         text += &format!("----\n{}{}", shown(Format::Table, &why), shown(Format::Jsonl, &why));
     }
     insta::assert_snapshot!(text);
-    assert!(WhyTask::new(&plan, &TaskId::new("none").unwrap(), &[]).is_none());
+    assert!(WhyTask::new(&plan, &TaskId::new("none").unwrap(), &[], &alive(&plan)).is_none());
 }
 
 #[test]
 fn a_plan_with_a_failed_task_does_not_look_finished() {
     let plan = ended_with_a_failure();
-    let why = WhyPlan::new(&plan, &[]);
+    let why = WhyPlan::new(&plan, &[], &alive(&plan));
     insta::assert_snapshot!(shown(Format::Table, &why), @r"
     plan release has come to an end with failures
 
@@ -127,6 +130,51 @@ fn a_plan_with_a_failed_task_does_not_look_finished() {
         phases.contains("\"number\":\"1\",\"name\":\"Build\"") && phases.contains("\"state\":\"failed\""),
         "{phases}"
     );
+}
+
+#[test]
+fn a_claimant_that_is_gone_is_not_shown_at_work() {
+    let (plan, task) = (abandoned(), TaskId::new("1.2").unwrap());
+    let alive = alive(&plan);
+    let status = PlanStatus::new(&plan, &alive);
+    let text = shown(Format::Table, &status);
+    assert!(text.contains("ci-1 (gone)"), "{text}");
+    assert!(shown(Format::Json, &status).contains("\"claimant_gone\": true"));
+    let shown_task = shown(Format::Table, &TaskShown::new(&plan, &plan.tasks[&task], None, &alive));
+    assert!(shown_task.contains("claimed by ci-1 (gone), for 2m50s"), "{shown_task}");
+    let why = shown(Format::Table, &WhyTask::new(&plan, &task, &[], &alive).unwrap());
+    assert!(why.contains("ci-1 worked on attempt 1 and is gone.\nThe plan is cancelled"), "{why}");
+    let why = shown(Format::Table, &WhyPlan::new(&plan, &[], &alive));
+    assert!(why.contains("me: enough. The claimants of 1 task in progress are gone."), "{why}");
+}
+
+#[test]
+fn a_claim_without_a_session_shows_its_limit() {
+    let (plan, task) = (claimed_by_an_operator(), TaskId::new("2.1").unwrap());
+    let mut alive = alive(&plan);
+    let limit = plan.tasks[&task].record.claim.as_ref().unwrap().limit.unwrap();
+    alive.limits.insert(limit.lease, std::time::Duration::from_secs(2_400));
+    let show = |alive: &planlease_core::orphan::Alive| {
+        shown(Format::Table, &PlanStatus::new(&plan, alive))
+            + &shown(Format::Table, &TaskShown::new(&plan, &plan.tasks[&task], None, alive))
+            + &shown(Format::Table, &WhyTask::new(&plan, &task, &[], alive).unwrap())
+    };
+    let text = show(&alive);
+    for part in [
+        "20m (40m left)",
+        "claimed by ann@desk, for 20m (40m left)",
+        "The claim ends in 40m",
+        "extends it to 1h",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    alive.limits.clear();
+    let text = show(&alive);
+    for part in ["ann@desk (gone)", "The claim of ann@desk on attempt 1 ended after 1h."] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let update = TaskUpdate::committed(plan.name.clone(), "start", &plan.tasks[&task]);
+    assert!(shown(Format::Table, &update).contains("the claim ends after 1h"));
 }
 
 #[test]
@@ -173,9 +221,12 @@ fn locks_in_every_form() {
 #[test]
 fn why_a_plan_that_is_halted_does_not_go_on() {
     let plan = paused();
-    let mut text = shown(Format::Table, &WhyPlan::new(&plan, &[]));
+    let mut text = shown(Format::Table, &WhyPlan::new(&plan, &[], &alive(&plan)));
     for task in plan.tasks.keys() {
-        text += &format!("----\n{}", shown(Format::Table, &WhyTask::new(&plan, task, &[]).unwrap()));
+        text += &format!(
+            "----\n{}",
+            shown(Format::Table, &WhyTask::new(&plan, task, &[], &alive(&plan)).unwrap())
+        );
     }
     insta::assert_snapshot!(text);
 }

@@ -1,12 +1,14 @@
 //! `why`: who, when, under which ownership, and which rule led to the present state; and what happens next.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use planlease::{PlanView, core::WallTime};
 use planlease_core::{
     PlanName, Revision, Summary, TaskId, counted,
     late::LateResult,
-    record::{HaltRecord, TRANSITIONS_KEPT, TermRecord, TransitionRecord},
+    orphan::{Alive, is_orphan},
+    record::{HaltRecord, TRANSITIONS_KEPT, TaskRecord, TermRecord, TransitionRecord},
+    spec::OnLost,
     standing::{Standing, standing},
     transition::TaskStatus,
 };
@@ -14,7 +16,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    Document, Time,
+    Document, Time, duration,
     next::{Waits, sentence, told},
     owner::{Owner, Ownership, Term, term},
     plain,
@@ -27,8 +29,8 @@ pub struct WhyTask {
     task: TaskId,
     revision: Revision,
     status: TaskStatus,
-    /// The rule that decides what happens next: `ready`, `halted`, `waits`, `claimed`, `retry`, `exhausted`, `parked`, `completed` or
-    /// `skipped`.
+    /// The rule that decides what happens next: `ready`, `halted`, `waits`, `claimed`, `lost` (in progress, and its claimant is gone),
+    /// `retry`, `exhausted`, `parked`, `completed` or `skipped`.
     rule: &'static str,
     waits: Vec<Waits>,
     /// What happened to it, oldest first; at most the last 16 changes.
@@ -97,7 +99,7 @@ impl Step {
 
 impl WhyTask {
     /// `None` if the plan has no such task.
-    pub fn new(view: &PlanView, id: &TaskId, late: &[LateResult]) -> Option<Self> {
+    pub fn new(view: &PlanView, id: &TaskId, late: &[LateResult], alive: &Alive) -> Option<Self> {
         let (task, spec) = (view.tasks.get(id)?, view.spec.task(id)?);
         let record = &task.record;
         let policy = view.spec.policy_of(spec);
@@ -117,19 +119,7 @@ impl WhyTask {
                 let now = format!("It may not start yet: it waits for {}.", sentence(&waits));
                 ("waits", now, format!("See `planlease why {plan} {}`.", on[0].on))
             }
-            Standing::InProgress => {
-                let by =
-                    record.claim.as_ref().map_or_else(|| "somebody".to_owned(), |claim| plain(&claim.by));
-                let by_hand = record.claim.as_ref().is_some_and(|claim| claim.guard.is_none());
-                let next = if by_hand {
-                    format!(
-                        "It was claimed by hand: `planlease task complete {plan} {id}` or `fail` ends it."
-                    )
-                } else {
-                    format!("If {by} is lost, the plan's owner deals with it: on_lost = {}.", policy.on_lost)
-                };
-                ("claimed", format!("{by} works on attempt {}.", record.attempt), next)
-            }
+            Standing::InProgress => claimed(view, id, record, policy.on_lost, alive),
             Standing::Retryable { failures, allowed } => (
                 "retry",
                 format!(
@@ -179,6 +169,55 @@ impl WhyTask {
             next,
         })
     }
+}
+
+/// A task in progress: whether its claimant is there, and what happens next.
+fn claimed(
+    view: &PlanView,
+    id: &TaskId,
+    record: &TaskRecord,
+    on_lost: OnLost,
+    alive: &Alive,
+) -> (&'static str, String, String) {
+    let (plan, attempt) = (&view.name, record.attempt);
+    let claim = record.claim.as_ref();
+    let by = claim.map_or_else(|| "an unknown process".to_owned(), |claim| plain(&claim.by));
+    let limit = claim.and_then(|claim| claim.limit).map(|limit| duration(Duration::from_secs(limit.seconds)));
+    if is_orphan(record, alive) {
+        let now = match limit {
+            Some(limit) => format!("The claim of {by} on attempt {attempt} ended after {limit}."),
+            None => format!("{by} worked on attempt {attempt} and is gone."),
+        };
+        let next = match (view.line.owner(), &view.closed) {
+            (Some((owner, _)), _) => {
+                format!("{}, who owns {plan}, recovers it: on_lost = {on_lost}.", plain(&owner.name()))
+            }
+            (None, Some((_, halt))) => format!(
+                "The plan is {}: no owner recovers it. `planlease task retry {plan} {id}` puts it back, `fail` ends it.",
+                halt.how
+            ),
+            (None, None) => {
+                format!("The plan's next owner recovers it (on_lost = {on_lost}): `planlease run {plan}`.")
+            }
+        };
+        return ("lost", now, next);
+    }
+    let now = format!("{by} works on attempt {attempt}.");
+    let next = match (
+        claim.and_then(|claim| alive.left(claim)),
+        claim.is_some_and(|claim| claim.guard.is_none()),
+    ) {
+        (Some(left), _) => format!(
+            "The claim ends in {} (`planlease task progress {plan} {id}` extends it to {}); `complete` or `fail` ends the task.",
+            duration(Duration::from_secs(left.as_secs())),
+            limit.unwrap_or_default()
+        ),
+        (None, true) => {
+            format!("The claim has no time limit: `planlease task complete {plan} {id}` or `fail` ends it.")
+        }
+        (None, false) => format!("If {by} is lost, the plan's owner recovers the task: on_lost = {on_lost}."),
+    };
+    ("claimed", now, next)
 }
 
 impl Document for WhyTask {
@@ -243,13 +282,15 @@ pub struct WhyPlan {
     ready: Vec<TaskId>,
     /// What holds the plan up: parked or exhausted tasks.
     held: Vec<TaskId>,
+    /// Tasks in progress whose claimants are gone.
+    lost: Vec<TaskId>,
     now: String,
     next: String,
 }
 
 impl WhyPlan {
-    /// Of a plan with its past terms.
-    pub fn new(view: &PlanView, past: &[TermRecord]) -> Self {
+    /// Of a plan with its past terms, and what its claims hang on.
+    pub fn new(view: &PlanView, past: &[TermRecord], alive: &Alive) -> Self {
         let (plan, summary) = (&view.name, view.summary());
         let ownership = Ownership::of(&view.line);
         let mut terms: Vec<Term> = past.iter().map(term).collect();
@@ -304,6 +345,12 @@ impl WhyPlan {
                 ),
             )
         };
+        let lost = view.tasks.values().filter(|task| is_orphan(&task.record, alive));
+        let lost: Vec<TaskId> = lost.map(|task| task.id.clone()).collect();
+        let now = match lost.len() {
+            0 => now,
+            n => format!("{now} The claimants of {} in progress are gone.", counted(n, "task")),
+        };
         Self {
             plan: plan.clone(),
             revision: view.revision,
@@ -313,6 +360,7 @@ impl WhyPlan {
             terms,
             ready,
             held,
+            lost,
             now,
             next,
         }

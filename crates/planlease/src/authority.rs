@@ -3,7 +3,7 @@
 //! Every write names its right (a guard) and the revision that it saw, and etcd compares both in the transaction that
 //! writes. There is no way to write a task record without an [`Authority`], and no way to make one without a guard.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future;
 use planlease_core::{
@@ -22,6 +22,7 @@ use crate::{
     coordinator::Coordinator,
     error::Error,
     etcd::{Branch, Compare, Fenced, Op, Right, Transaction},
+    limit::CLAIM_LIMIT,
     plan::PlanView,
     session::Session,
 };
@@ -98,6 +99,8 @@ pub struct Authority {
     right: Arc<Right>,
     /// The session that the right hangs on, if it is one of this process: looked at before anything is sent.
     session: Option<Session>,
+    /// How long its claims stand, if no session keeps them.
+    limit: Option<Duration>,
     /// The id of the write, if its caller has chosen one.
     op_id: Option<Uuid>,
 }
@@ -144,7 +147,7 @@ impl Coordinator {
     }
 
     /// The right of a person: to change what nobody works on, as long as the ownership of the plan stays as seen (by
-    /// somebody, or by nobody).
+    /// somebody, or by nobody). Its claims end after [`CLAIM_LIMIT`]: see [`Authority::claims_for`].
     ///
     /// # Errors
     /// [`Error::PlanOwned`] while somebody is about to take over: try again.
@@ -159,7 +162,8 @@ impl Coordinator {
         })?;
         let term = plan.line.owner().map(|(_, term)| term.number);
         let writer = Writer { who: who.to_owned(), role: Role::Operator, term, guard };
-        Ok(Authority::new(self.clone(), plan.name.clone(), writer, None))
+        let authority = Authority::new(self.clone(), plan.name.clone(), writer, None);
+        Ok(Authority { limit: Some(CLAIM_LIMIT), ..authority })
     }
 }
 
@@ -181,7 +185,7 @@ impl Authority {
             // An import's is not made outside this crate; imports guard themselves.
             Guard::Unowned | Guard::Import => Right::Nobody(layout.queue(&plan)),
         };
-        Self { coordinator, plan, writer, right: right.into(), session, op_id: None }
+        Self { coordinator, plan, writer, right: right.into(), session, limit: None, op_id: None }
     }
 
     /// The plan that it is good for.
@@ -206,6 +210,16 @@ impl Authority {
     #[must_use]
     pub fn identified(self, op_id: Uuid) -> Self {
         Self { op_id: Some(op_id), ..self }
+    }
+
+    /// The same right with another time limit of its claims, counted from the claim or the last progress report: after it, each
+    /// is lost, and the plan's owner or the next claimant takes the task. etcd measures the time. Within [`CLAIM_LIMITS`]; without
+    /// effect on claims that a session keeps.
+    ///
+    /// [`CLAIM_LIMITS`]: crate::CLAIM_LIMITS
+    #[must_use]
+    pub fn claims_for(self, limit: Duration) -> Self {
+        Self { limit: self.limit.map(|_| limit), ..self }
     }
 
     /// Changes a task if its record is still the one that was seen. One transaction. `attempt`: the attempt that the
@@ -254,13 +268,15 @@ impl Authority {
         }
     }
 
-    /// Starts a task: claims it for the writer, if it and all that it depends on are as the plan was seen, and done, and the
+    /// Starts a task: claims it for the writer (also one whose claimant's time limit has passed), if it and all that it depends on are as the plan was seen, and done, and the
     /// plan is not halted, nor defined differently since. One transaction; in a plan that bounds how many are in progress at once, one read before it, and
     /// both again as long as its tasks change in between.
     ///
     /// # Errors
     /// As [`Authority::update`].
     pub async fn start(&self, plan: &PlanView, task: &TaskId) -> Result<Outcome, Error> {
+        let freed = self.end_expired_claims(plan, |other| other == task).await?;
+        let plan = freed.as_ref().unwrap_or(plan);
         let Some(seen) = plan.tasks.get(task) else { return Ok(Outcome::Refused(Refused::NoSuchTask)) };
         if let Some(refused) = hindrance(plan, task) {
             return Ok(Outcome::Refused(refused));
@@ -447,12 +463,30 @@ impl Authority {
         requires: &[Compare],
     ) -> Result<Outcome, Error> {
         self.ensure_live()?;
-        let next = match transition::apply(&seen.record, change, &self.write(attempt)) {
+        let mut next = match transition::apply(&seen.record, change, &self.write(attempt)) {
             Ok(next) => next,
             Err(refusal) => {
                 return Ok(Outcome::Refused(Refused::NotAllowed(refusal, Box::new(seen.clone()))));
             }
         };
+        let before = seen.record.claim.as_ref().and_then(|claim| claim.limit);
+        if let (None, Some(claim), Some(limit)) = (before, &mut next.claim, self.limit) {
+            claim.limit = Some(self.coordinator.grant_limit(limit).await?);
+        }
+        let after = next.claim.as_ref().and_then(|claim| claim.limit);
+        let outcome = self.send(seen, next, requires).await;
+        match (&outcome, before, after) {
+            (Ok(Outcome::Committed(_)), Some(limit), None) | (Ok(Outcome::Refused(_)), None, Some(limit)) => {
+                self.coordinator.end_limit(&limit).await;
+            }
+            (Ok(Outcome::Committed(_)), Some(limit), Some(_)) => self.coordinator.renew_limit(&limit).await,
+            _ => {}
+        }
+        outcome
+    }
+
+    /// Writes the next record, if the task is as it was seen, and what is required besides.
+    async fn send(&self, seen: &TaskView, next: TaskRecord, requires: &[Compare]) -> Result<Outcome, Error> {
         let key = self.coordinator.layout().of(&self.plan, &PlanKey::Task(seen.id.clone()));
         let unchanged = Compare::Modified(key.clone(), Some(seen.revision));
         let txn = Transaction::when([unchanged].into_iter().chain(requires.iter().cloned()))

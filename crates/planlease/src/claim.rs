@@ -27,7 +27,8 @@ pub struct Claimed {
 impl Authority {
     /// Claims up to `count` ready tasks that have all of these labels, in the order in which they are handed out: by priority,
     /// by phase, by number. One read; then one transaction for up to about a hundred tasks, in which each claim stands for
-    /// itself; both again for those that somebody else took in between. No task is claimed by two.
+    /// itself; both again for those that somebody else took in between. No task is claimed by two. If there are fewer ready ones,
+    /// the claims of operators whose time limit has passed are ended first.
     ///
     /// # Errors
     /// As [`Authority::update`]. What was claimed before the error stays claimed: the tasks are recovered when the claimant's
@@ -38,13 +39,19 @@ impl Authority {
     pub async fn claim(&self, count: usize, labels: &[String]) -> Result<Claimed, Error> {
         let mut claimed = Claimed::default();
         for _ in 0..TRIES {
-            let plan = self.coordinator().plan(self.plan()).await?;
+            let mut plan = self.coordinator().plan(self.plan()).await?;
             if let Some(halt) = plan.halt() {
                 claimed.refused = Some(Refused::Halted(Box::new(halt.clone())));
                 return Ok(claimed);
             }
             let missing = count.saturating_sub(claimed.tasks.len() + claimed.unknown.len());
-            let wanted = wanted(&plan, missing, labels, &claimed);
+            let mut wanted = wanted(&plan, missing, labels, &claimed);
+            if wanted.len() < missing
+                && let Some(freed) = self.end_expired_claims(&plan, |_| true).await?
+            {
+                plan = freed;
+                wanted = self::wanted(&plan, missing, labels, &claimed);
+            }
             if wanted.is_empty() {
                 return Ok(claimed);
             }

@@ -217,6 +217,18 @@ impl Etcd {
         }
     }
 
+    /// How long a lease has left, to the second; `None` if it is gone. One that was granted and has run out exists until etcd
+    /// revokes it, and has nothing left.
+    pub(crate) async fn lease_left(&self, id: LeaseId) -> Result<Option<Duration>, Fault> {
+        let answer = self
+            .retry(|client| async move {
+                client.lease_client().time_to_live(id.to_wire(), None).await.map_err(Fault::of)
+            })
+            .await?;
+        let left = Duration::from_secs(u64::try_from(answer.ttl()).unwrap_or(0));
+        Ok((answer.granted_ttl() > 0).then_some(left))
+    }
+
     /// Opens a stream of renewals with its first renewal.
     pub(crate) async fn keep_alive(&self, id: LeaseId) -> Result<KeepAlive, Fault> {
         KeepAlive::open(&self.inner.renewals, id).await

@@ -4,19 +4,21 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     pin::pin,
     task::Poll,
+    time::Duration,
 };
 
 use planlease_core::{
-    OrchestratorId, Revision,
+    BootTime, LeaseId, OrchestratorId, Revision,
     keys::Key,
     orphan::{self, Alive},
-    record::Guard,
+    record::{Claim, Guard},
     transition::TaskStatus,
 };
 use tokio::sync::watch;
 
 use crate::{
     authority::{Outcome, Refused, TaskView},
+    clock::sleep_until,
     error::Error,
     ownership::Ownership,
     plan::PlanView,
@@ -26,6 +28,9 @@ use crate::{
 
 /// How often the plan is read again when tasks change while they are being recovered (workers come to their end).
 const MAX_ROUNDS: usize = 8;
+
+/// How long after a limited claim was first seen, or should be over, its lease is looked at.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 impl Ownership {
     /// Finds the tasks in progress whose claimant is gone and does about each what its policy says. To be called right
@@ -42,10 +47,7 @@ impl Ownership {
         let mut recovered = Vec::new();
         for _ in 0..MAX_ROUNDS {
             let plan = coordinator.plan(self.plan()).await?;
-            let workers = coordinator.orchestrators().await?;
-            let workers: BTreeSet<_> =
-                workers.into_iter().map(|worker| (worker.id, worker.revision)).collect();
-            let alive = Alive { owner: self.guard(), workers };
+            let alive = Alive { owner: self.guard(), ..coordinator.alive(&plan).await? };
             let orphans: Vec<_> = plan
                 .tasks
                 .values()
@@ -69,28 +71,37 @@ impl Ownership {
     }
 }
 
-/// The workers that have claimed tasks of a plan: its owner keeps watch over their registrations, so that what they leave
-/// behind is recovered while the ownership lasts, and not by the next owner only.
+/// Those that have claimed tasks of a plan: its owner keeps watch over the registrations of workers and the time limits of
+/// operators, so that what they leave behind is recovered while the ownership lasts, and not by the next owner only.
 #[derive(Debug)]
 pub struct Claimants {
     session: Session,
     watched: BTreeMap<(OrchestratorId, Revision), watch::Receiver<Gone>>,
+    /// The leases of limited claims, and when to look at each.
+    limits: BTreeMap<LeaseId, BootTime>,
 }
 
 impl Ownership {
     /// Nobody's yet; see [`Claimants::follow`].
     #[must_use]
     pub fn claimants(&self) -> Claimants {
-        Claimants { session: self.session().clone(), watched: BTreeMap::new() }
+        Claimants { session: self.session().clone(), watched: BTreeMap::new(), limits: BTreeMap::new() }
     }
 }
 
 impl Claimants {
-    /// From now on keeps watch over exactly the workers that have claimed tasks of the plan as it is seen here. One message
-    /// for each that is new, on the session's own stream; none while nothing changes.
+    /// From now on keeps watch over exactly the claims of the plan as it is seen here. One message for each worker that is new, on
+    /// the session's own stream; none while nothing changes.
     pub async fn follow(&mut self, plan: &PlanView) {
         let claims = plan.tasks.values().filter(|task| task.record.status == TaskStatus::InProgress);
-        let guards = claims.filter_map(|task| task.record.claim.as_ref()?.guard.as_ref());
+        let claims: Vec<&Claim> = claims.filter_map(|task| task.record.claim.as_ref()).collect();
+        let limits: BTreeSet<LeaseId> = claims.iter().filter_map(|claim| Some(claim.limit?.lease)).collect();
+        self.limits.retain(|lease, _| limits.contains(lease));
+        let soon = self.session.coordinator().clock().boot().plus(LOOK_AFTER);
+        for lease in limits {
+            self.limits.entry(lease).or_insert(soon);
+        }
+        let guards = claims.iter().filter_map(|claim| claim.guard.as_ref());
         let workers: BTreeSet<(OrchestratorId, Revision)> = guards
             .filter_map(|guard| match guard {
                 Guard::Worker { orchestrator, revision } => Some((orchestrator.clone(), *revision)),
@@ -108,20 +119,51 @@ impl Claimants {
         }
     }
 
-    /// Waits until one of them is gone: what it had in progress are orphans then, and [`Ownership::recover`] finds them. Waits for
-    /// ever if there is none. It is told once. Cancel safe.
+    /// Waits until one of them is gone, or its time limit has passed: what it had in progress are orphans then, and
+    /// [`Ownership::recover`] finds them. Waits for ever if there is none. It is told once. Cancel safe.
     pub async fn gone(&mut self) {
-        let watched = &mut self.watched;
-        let worker = std::future::poll_fn(|context| {
-            for (worker, receiver) in &mut *watched {
-                // An error says that the session is over, which is told elsewhere.
-                if let Poll::Ready(Ok(_)) = pin!(gone(receiver)).poll(context) {
-                    return Poll::Ready(worker.clone());
-                }
-            }
-            Poll::Pending
-        });
-        let worker = worker.await;
-        self.watched.remove(&worker);
+        tokio::select! {
+            biased; // Both lead to the same.
+            () = worker_gone(&mut self.watched) => {}
+            () = limit_passed(&self.session, &mut self.limits) => {}
+        }
     }
+}
+
+/// Waits until the lease of a limited claim is gone. When it has expired, only etcd knows: it is asked when the time that was
+/// left has passed, and again if there is more.
+async fn limit_passed(session: &Session, limits: &mut BTreeMap<LeaseId, BootTime>) {
+    let coordinator = session.coordinator();
+    loop {
+        let Some((lease, moment)) =
+            limits.iter().map(|(lease, moment)| (*lease, *moment)).min_by_key(|(_, at)| *at)
+        else {
+            return std::future::pending().await;
+        };
+        sleep_until(coordinator.clock(), moment).await;
+        let left = match coordinator.etcd().lease_left(lease).await {
+            Ok(None) => {
+                limits.remove(&lease);
+                return;
+            }
+            Ok(Some(left)) => left,
+            Err(_) => Duration::ZERO, // Asked again in a moment.
+        };
+        limits.insert(lease, coordinator.clock().boot().plus(left).plus(LOOK_AFTER));
+    }
+}
+
+/// Waits until the registration of a worker is gone.
+async fn worker_gone(watched: &mut BTreeMap<(OrchestratorId, Revision), watch::Receiver<Gone>>) {
+    let worker = std::future::poll_fn(|context| {
+        for (worker, receiver) in &mut *watched {
+            // An error says that the session is over, which is told elsewhere.
+            if let Poll::Ready(Ok(_)) = pin!(gone(receiver)).poll(context) {
+                return Poll::Ready(worker.clone());
+            }
+        }
+        Poll::Pending
+    });
+    let worker = worker.await;
+    watched.remove(&worker);
 }

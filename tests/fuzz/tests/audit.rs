@@ -179,7 +179,7 @@ fn any_two_records_can_be_compared_and_any_orphan_recovered() {
         |(before, after, which, edge)| {
             let (Some(before), Some(after)) = (before.read(), after.read()) else { return };
             drop(transition::is_allowed(&before, &after));
-            let alive = Alive { owner: guard(*which, *edge), workers: [].into() };
+            let alive = Alive { owner: guard(*which, *edge), workers: [].into(), limits: [].into() };
             if orphan::is_orphan(&after, &alive) {
                 for task in ["1.1", "1.2", "unknown"] {
                     drop(orphan::recovery(&spec, &TaskId::new(task).unwrap(), &after));

@@ -219,7 +219,11 @@ pub fn successor(lease: Lease, guard: Option<Rev>) -> Successor {
 /// Who is alive for the owner with this key: no workers, in this model.
 #[must_use]
 pub fn alive(place: Place) -> Alive {
-    Alive { owner: guard(place), workers: std::collections::BTreeSet::new() }
+    Alive {
+        owner: guard(place),
+        workers: std::collections::BTreeSet::new(),
+        limits: std::collections::BTreeMap::new(),
+    }
 }
 
 /// The id of the lease, as etcd knows it.

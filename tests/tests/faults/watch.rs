@@ -1,7 +1,7 @@
 //! Watchers: history that is forgotten, members that fall silent, subscribers that do not read, lists that are large or
 //! fail.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use planlease::{Config, Coordinator};
 use planlease_core::{
@@ -218,15 +218,16 @@ async fn f31_a_list_that_fails_again_and_again_is_read_until_it_succeeds() {
 async fn f29_ten_thousand_changes_reach_a_thousand_subscribers_and_one_that_sleeps_holds_up_nobody() {
     const TASKS: usize = 100;
     const ROUNDS: usize = 100;
+    const KEPT: usize = TASKS * (ROUNDS - 10);
     let etcd = Etcd::builder().start().await;
     let observer = observer(&etcd).await;
     observer.import(&plan(), &spec(TASKS), |_| {}).await.unwrap();
-    let (watcher, mut asleep) = begun(&observer, Options { changes_kept: TASKS * (ROUNDS - 10) }).await;
+    let (watcher, mut asleep) = begun(&observer, Options { changes_kept: KEPT }).await;
     let mut readers = Vec::new();
     for _ in 0..1_000 {
         let mut subscription = watcher.subscribe(Filter::default(), None).await.unwrap();
         readers.push(background(async move {
-            let (mut told, mut last) = (0, None);
+            let (mut told, mut last, mut records) = (0, None, Vec::new());
             while told < TASKS * (ROUNDS + 1) {
                 match next(&mut subscription).await {
                     Delivery::Snapshot(_, Why::Beginning) => {}
@@ -234,12 +235,16 @@ async fn f29_ten_thousand_changes_reach_a_thousand_subscribers_and_one_that_slee
                     Delivery::Changes(set) => {
                         assert!(last < Some(set.revision), "{last:?}, then {}", set.revision);
                         last = Some(set.revision);
-                        told +=
-                            set.changes.iter().filter(|change| matches!(change, Change::Task { .. })).count();
+                        for change in &set.changes {
+                            if let Change::Task { task, .. } = change {
+                                told += 1;
+                                records.push(Arc::downgrade(task));
+                            }
+                        }
                     }
                 }
             }
-            Ok(last)
+            Ok((last, records))
         }));
     }
     let owner = acquired(&session(&observer, "owner").await).await;
@@ -252,9 +257,19 @@ async fn f29_ten_thousand_changes_reach_a_thousand_subscribers_and_one_that_slee
     }
     let written = began.elapsed();
     let last = tasks.iter().map(|task| task.revision).max();
+    let mut records = Vec::new();
     for reader in readers {
-        assert_eq!(reader.await.unwrap(), Ok(last));
+        let read = reader.await.unwrap().unwrap();
+        assert_eq!(read.0, last);
+        records = read.1;
     }
+    // While one has not read anything: what is kept for it, the state, and what the oldest kept changes replaced.
+    let held = records.iter().filter(|record| record.strong_count() > 0).count();
+    assert!(
+        held <= KEPT + 2 * TASKS,
+        "{held} of {} records are in memory, of which {KEPT} are kept",
+        records.len()
+    );
     println!(
         "measured: {} changes written in {written:?}, told to 1000 in {:?}",
         TASKS * ROUNDS,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use planlease::{Outcome, Refused};
+use planlease::{Authority, Coordinator, Outcome, Refused};
 use planlease_core::{
     TaskId,
     spec::{OnLost, PlanSpec, Policy, TaskSpec},
@@ -22,6 +22,9 @@ pub(crate) fn cases() -> Vec<Case> {
         what_is_claimed_goes_by_labels_and_priority,
         a_bound_holds_for_claims,
         a_late_result_of_a_lost_attempt_is_refused,
+        a_claim_without_a_session_ends_and_the_next_claimant_takes_it,
+        a_claim_without_a_session_ends_and_the_owner_recovers_it,
+        a_claim_that_has_ended_leaves_no_lease,
     ]
 }
 
@@ -155,5 +158,87 @@ async fn a_late_result_of_a_lost_attempt_is_refused(fixture: Fixture) {
     owner.release().await.unwrap();
     coordinator.delete_plan(&plan()).await.unwrap();
     assert_eq!(coordinator.late_results(&plan(), &id("1.1")).await.unwrap(), []);
+    audit(&fixture).await;
+}
+
+/// The right of an operator whose claims stand for so long.
+async fn operator(coordinator: &Coordinator, who: &str, limit: Duration) -> Authority {
+    let view = coordinator.plan(&plan()).await.unwrap();
+    coordinator.operator(&view, who).unwrap().claims_for(limit)
+}
+
+/// As short as etcd grants.
+const SHORT: Duration = Duration::from_secs(3);
+
+async fn a_claim_without_a_session_ends_and_the_next_claimant_takes_it(fixture: Fixture) {
+    let coordinator = coordinator(&fixture).await;
+    coordinator.import(&plan(), &tasks(1), |_| {}).await.unwrap();
+    let (ann, bob) = (operator(&coordinator, "ann", SHORT).await, operator(&coordinator, "bob", SHORT).await);
+    let claimed = ann.claim(1, &[]).await.unwrap().tasks.remove(0);
+    let limit = claimed.record.claim.clone().unwrap().limit.unwrap();
+    assert!(limit.seconds >= SHORT.as_secs(), "{limit:?}");
+    let alive = coordinator.alive(&coordinator.plan(&plan()).await.unwrap()).await.unwrap();
+    assert!(alive.left(claimed.record.claim.as_ref().unwrap()).is_some());
+    assert_eq!(ids(&bob.claim(1, &[]).await.unwrap().tasks), [""; 0], "it is claimed");
+    let view = coordinator.plan(&plan()).await.unwrap();
+    let taken = bob.start(&view, &id("1.1")).await.unwrap();
+    assert!(
+        matches!(taken, Outcome::Refused(Refused::NotAllowed(Refusal::ClaimedBy { .. }, _))),
+        "{taken:?}"
+    );
+    // What is reported meanwhile extends it: half of the limit later it has all of it again.
+    tokio::time::sleep(SHORT / 2).await;
+    let claimed = committed(ann.update(&claimed, Some(1), &Change::Progress("half".into())).await.unwrap());
+    tokio::time::sleep(SHORT * 3 / 4).await;
+    assert_eq!(ids(&bob.claim(1, &[]).await.unwrap().tasks), [""; 0], "it was extended");
+    let second = until("the claim to end", SOON, async || {
+        bob.claim(1, &[]).await.unwrap().tasks.pop().ok_or("not yet")
+    })
+    .await;
+    assert_eq!((second.record.attempt, second.record.lost), (2, 1));
+    let late = ann.update(&claimed, Some(1), &Change::Complete(None)).await.unwrap();
+    assert!(matches!(late, Outcome::Refused(_)), "{late:?}");
+    // Named instead of asked for, it is taken just as well.
+    let view = until("the second claim to end", SOON, async || {
+        let view = coordinator.plan(&plan()).await.unwrap();
+        let alive = coordinator.alive(&view).await.unwrap();
+        if alive.limits.is_empty() { Ok(view) } else { Err(alive) }
+    })
+    .await;
+    let third = committed(ann.start(&view, &id("1.1")).await.unwrap());
+    assert_eq!((third.record.attempt, third.record.lost), (3, 2));
+    audit(&fixture).await;
+}
+
+async fn a_claim_without_a_session_ends_and_the_owner_recovers_it(fixture: Fixture) {
+    let coordinator = coordinator(&fixture).await;
+    coordinator.import(&plan(), &tasks(1), |_| {}).await.unwrap();
+    let owner = try_acquire(&session(&fixture, "owner").await).await.unwrap();
+    let claimed = operator(&coordinator, "ann", SHORT).await.claim(1, &[]).await.unwrap();
+    assert_eq!(claimed.tasks.len(), 1);
+    let (recovered, view) = owner.recover().await.unwrap();
+    assert_eq!(recovered, [], "it has time left");
+    let mut claimants = owner.claimants();
+    claimants.follow(&view).await;
+    tokio::time::timeout(SOON, claimants.gone()).await.expect("the owner is notified of the end");
+    let (recovered, _) = owner.recover().await.unwrap();
+    assert_eq!((recovered.len(), recovered[0].record.status), (1, TaskStatus::Pending));
+    let why = recovered[0].record.transitions.last().unwrap().why.clone().unwrap();
+    assert!(why.starts_with("the claim of ann on attempt 1 ended after"), "{why}");
+    audit(&fixture).await;
+}
+
+async fn a_claim_that_has_ended_leaves_no_lease(fixture: Fixture) {
+    let coordinator = coordinator(&fixture).await;
+    coordinator.import(&plan(), &tasks(2), |_| {}).await.unwrap();
+    let ann = operator(&coordinator, "ann", Duration::from_secs(600)).await;
+    let claimed = ann.claim(1, &[]).await.unwrap().tasks.remove(0);
+    let limit = claimed.record.claim.clone().unwrap().limit.unwrap();
+    let mut client = fixture.client.clone();
+    let mut granted =
+        async || client.lease_time_to_live(limit.lease.to_wire(), None).await.unwrap().granted_ttl();
+    assert_eq!(granted().await, 600);
+    committed(ann.update(&claimed, Some(1), &Change::Complete(None)).await.unwrap());
+    assert_eq!(granted().await, 0, "the lease is revoked with the claim");
     audit(&fixture).await;
 }

@@ -28,7 +28,9 @@ impl StatusArgs {
         let coordinator = invocation.connect().await?;
         match plan {
             Some(plan) => {
-                invocation.show(self.output.format, &PlanStatus::new(&coordinator.plan(&plan).await?))?
+                let view = coordinator.plan(&plan).await?;
+                let alive = coordinator.alive(&view).await?;
+                invocation.show(self.output.format, &PlanStatus::new(&view, &alive))?
             }
             None => {
                 invocation.show(self.output.format, &PlanList::new(&coordinator.plans().await?, false))?

@@ -1,13 +1,14 @@
 //! `task`: looking at tasks, and changing them by hand or from a command that a plan runs.
 
 mod claim;
+mod limit;
 pub(super) mod right;
 mod update;
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser as _};
 use planlease::core::transition::{Change, TaskStatus};
 
-use self::update::UpdateArgs;
+use self::{limit::LimitArgs, update::UpdateArgs};
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -31,6 +32,9 @@ pub(crate) enum TaskCommand {
     /// Show a task with its record, its last transitions, and its output
     Show(ShowArgs),
     /// Claim a task and begin its next attempt; all that it depends on has to be done
+    ///
+    /// An operator's claim ends after --for: then the plan's owner recovers the task, or the next claimant takes it. Each `task
+    /// progress` extends it to the same time again.
     #[command(after_help = UPDATE_HELP)]
     Start(StartArgs),
     /// Claim what is ready: one task or several, by label and priority
@@ -87,6 +91,8 @@ pub(crate) struct ShowArgs {
 pub(crate) struct StartArgs {
     #[command(flatten)]
     update: UpdateArgs,
+    #[command(flatten)]
+    limit: LimitArgs,
 }
 
 /// `task progress`.
@@ -144,7 +150,7 @@ impl TaskCommand {
         match self {
             Self::List(args) => args.run(invocation).await,
             Self::Show(args) => args.run(invocation).await,
-            Self::Start(args) => args.update.run(invocation, Change::Start).await,
+            Self::Start(args) => args.update.limited(args.limit).run(invocation, Change::Start).await,
             Self::Claim(args) => args.run(invocation).await,
             Self::Progress(args) => args.update.run(invocation, Change::Progress(args.text)).await,
             Self::Complete(args) => args.update.run(invocation, Change::Complete(args.notes)).await,
@@ -173,7 +179,8 @@ impl ShowArgs {
             return Err(planlease::Error::TaskNotFound { plan, task }.into());
         };
         let findings = coordinator.findings(&plan, &task).await?;
-        invocation.show(self.output.format, &TaskShown::new(&view, seen, findings))?;
+        let alive = coordinator.alive(&view).await?;
+        invocation.show(self.output.format, &TaskShown::new(&view, seen, findings, &alive))?;
         Ok(Exit::Done)
     }
 }

@@ -30,10 +30,11 @@ impl WhyArgs {
         let task = self.task.as_deref().map(super::task_id).transpose()?;
         let coordinator = invocation.connect().await?;
         let view = coordinator.plan(&plan).await?;
+        let alive = coordinator.alive(&view).await?;
         match task {
             Some(task) => {
                 let late = coordinator.late_results(&plan, &task).await?;
-                let Some(shown) = WhyTask::new(&view, &task, &late) else {
+                let Some(shown) = WhyTask::new(&view, &task, &late, &alive) else {
                     return Err(Failure::new(Exit::NoSuchTask, format!("{plan} has no task {task}"))
                         .remedy(format!("`planlease task list {plan}` lists them.")));
                 };
@@ -41,7 +42,7 @@ impl WhyArgs {
             }
             None => {
                 let past = coordinator.past_terms(&plan).await?;
-                invocation.show(self.output.format, &WhyPlan::new(&view, &past))?;
+                invocation.show(self.output.format, &WhyPlan::new(&view, &past, &alive))?;
             }
         }
         Ok(Exit::Done)

@@ -205,7 +205,9 @@ async fn remove(State(app): State<App>, names: Names) -> Result<Response, Proble
 }
 
 async fn status(State(app): State<App>, names: Names) -> Result<Response, Problem> {
-    Ok(Shown(PlanStatus::new(&app.coordinator.plan(&names.plan()?).await?)).into_response())
+    let view = app.coordinator.plan(&names.plan()?).await?;
+    let alive = app.coordinator.alive(&view).await?;
+    Ok(Shown(PlanStatus::new(&view, &alive)).into_response())
 }
 
 #[derive(Debug, Deserialize)]
@@ -255,7 +257,8 @@ async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> 
     let plan = names.plan()?;
     let view = app.coordinator.plan(&plan).await?;
     let past = app.coordinator.past_terms(&plan).await?;
-    Ok(Shown(WhyPlan::new(&view, &past)).into_response())
+    let alive = app.coordinator.alive(&view).await?;
+    Ok(Shown(WhyPlan::new(&view, &past, &alive)).into_response())
 }
 
 /// Why a plan is stopped, or goes on.

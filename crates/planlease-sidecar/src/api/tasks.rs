@@ -133,7 +133,8 @@ async fn show(State(app): State<App>, names: Names, headers: HeaderMap) -> Resul
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let findings = app.coordinator.findings(&plan, &task).await?;
-        Shown(TaskShown::new(&view, seen, findings)).into_response()
+        let alive = app.coordinator.alive(&view).await?;
+        Shown(TaskShown::new(&view, seen, findings, &alive)).into_response()
     };
     response.headers_mut().insert(header::ETAG, etag(seen.revision));
     Ok(response)
@@ -149,8 +150,9 @@ async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> 
     let view = app.coordinator.plan(&plan).await?;
     seen(&view, &task)?;
     let late = app.coordinator.late_results(&plan, &task).await?;
+    let alive = app.coordinator.alive(&view).await?;
     let missing = || Problem::new(Kind::NoSuchTask, format!("{plan} has no task {task}"));
-    Ok(Shown(WhyTask::new(&view, &task, &late).ok_or_else(missing)?).into_response())
+    Ok(Shown(WhyTask::new(&view, &task, &late, &alive).ok_or_else(missing)?).into_response())
 }
 
 /// What is to become of a task.

@@ -3,11 +3,13 @@
 //! Each check is a function from text to findings and has a test on an input that breaks it. This file walks
 //! the repository and hands every file to the checks that concern it.
 
+mod evidence;
 mod manifests;
 mod mask;
 mod sources;
 mod text;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -42,6 +44,7 @@ pub(crate) fn findings(root: &Path) -> io::Result<Vec<Finding>> {
     walk(root, &mut files)?;
     files.sort();
     let mut findings = Vec::new();
+    let (mut evidence, mut tests) = (None, BTreeMap::new());
     for path in files {
         let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
         // What isn't text (a picture, say) is nobody's concern here.
@@ -53,7 +56,13 @@ pub(crate) fn findings(root: &Path) -> io::Result<Vec<Finding>> {
         if name.ends_with("Cargo.toml") && name != "Cargo.toml" {
             findings.extend(manifests::check(&name, &text));
         }
+        if name == evidence::DOCUMENT {
+            evidence = Some(text);
+        } else if name.starts_with("tests/") && name.ends_with(".rs") {
+            tests.insert(name, text);
+        }
     }
+    findings.extend(evidence.iter().flat_map(|document| evidence::check(document, &tests)));
     findings.sort();
     Ok(findings)
 }

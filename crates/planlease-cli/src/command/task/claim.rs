@@ -3,7 +3,7 @@
 use clap::Args;
 use planlease::Refused;
 
-use super::right::Right;
+use super::{limit::LimitArgs, right::Right};
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -15,10 +15,11 @@ use crate::{
 /// claimants get the same one. Ends with status 13 if there is none.
 ///
 /// By what right: inside a command that `run` or `hold` started, by that of the plan's owner, so that the claims are recovered
-/// when the ownership ends; else as an operator, whose claims nobody recovers.
+/// when the ownership ends; else as an operator, whose claims end after --for: then the plan's owner recovers the tasks, or the
+/// next claimant takes them. Each `task progress` extends the claim to the same time again; etcd measures it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  planlease task claim release\n  planlease task claim release --count 4 --label gpu -o jsonl\n  planlease hold release -- sh -c 'planlease task claim release -o json | jq -r .tasks[0].task'"
+    after_help = "Examples:\n  planlease task claim release\n  planlease task claim release --for 1h\n  planlease task claim release --count 4 --label gpu -o jsonl\n  planlease hold release -- sh -c 'planlease task claim release -o json | jq -r .tasks[0].task'"
 )]
 pub(crate) struct ClaimArgs {
     /// The plan
@@ -30,6 +31,8 @@ pub(crate) struct ClaimArgs {
     #[arg(long = "label", value_name = "LABEL")]
     labels: Vec<String>,
     #[command(flatten)]
+    limit: LimitArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -37,10 +40,12 @@ impl ClaimArgs {
     pub(super) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plan = crate::command::plan_name(&self.plan)?;
         let right = Right::of_plan(invocation, &plan)?;
+        self.limit.check(&right)?;
         let coordinator = invocation.connect().await?;
         let view = coordinator.plan(&plan).await?;
         let count = usize::try_from(self.count).unwrap_or(usize::MAX);
-        let claimed = right.authority(&coordinator, &view)?.claim(count, &self.labels).await?;
+        let authority = self.limit.apply(right.authority(&coordinator, &view)?);
+        let claimed = authority.claim(count, &self.labels).await?;
         invocation.show(self.output.format, &ClaimShown::new(&view, &claimed))?;
         if let Some((task, op_id)) = claimed.unknown.first() {
             return Err(Failure::new(

@@ -13,7 +13,7 @@ use planlease::{
 
 use uuid::Uuid;
 
-use super::right::Right;
+use super::{limit::LimitArgs, right::Right};
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -37,6 +37,8 @@ pub(crate) struct UpdateArgs {
     /// Change it only if its record is still the one of this revision
     #[arg(long, value_name = "REVISION")]
     expect_revision: Option<Revision>,
+    #[arg(skip)]
+    limit: LimitArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -47,6 +49,7 @@ struct Update<'a> {
     plan: PlanName,
     task: TaskId,
     expected: Option<Revision>,
+    limit: LimitArgs,
     right: Right,
     change: Change,
 }
@@ -70,11 +73,18 @@ enum Doubt {
 }
 
 impl UpdateArgs {
+    /// The same with a time limit of the claim.
+    pub(super) fn limited(self, limit: LimitArgs) -> Self {
+        Self { limit, ..self }
+    }
+
     pub(super) async fn run(self, invocation: &Invocation, change: Change) -> Result<Exit, Failure> {
         let (plan, task) = (crate::command::plan_name(&self.plan)?, crate::command::task_id(&self.task)?);
         let right = Right::of(invocation, &plan, &task)?;
+        self.limit.check(&right)?;
         let coordinator = &invocation.connect().await?;
-        let update = Update { coordinator, plan, task, expected: self.expect_revision, right, change };
+        let (expected, limit) = (self.expect_revision, self.limit);
+        let update = Update { coordinator, plan, task, expected, limit, right, change };
         let tried = update.carry_out().await?;
         update.report(invocation, self.output.format, tried)
     }
@@ -104,7 +114,7 @@ impl Update<'_> {
             let outcome = Outcome::Refused(Refused::Conflict(Box::new(seen.clone())));
             return Ok(Tried { outcome, view, doubt: Doubt::None });
         }
-        let authority = self.right.authority(self.coordinator, &view)?;
+        let authority = self.limit.apply(self.right.authority(self.coordinator, &view)?);
         let outcome = match &self.change {
             Change::Start => authority.start(&view, &self.task).await?,
             change => authority.update(seen, self.right.attempt(), change).await?,
