@@ -105,8 +105,8 @@ fn one_cycle(
 /// What the tasks of a sound plan wait for, ready for questions.
 #[derive(Clone, Debug)]
 pub struct Graph {
-    /// In the order in which ready tasks are handed out: by priority, by phase as the plan lists them, by id. Phases that the
-    /// plan calls parallel take turns.
+    /// In the order in which ready tasks are handed out: by priority, by phase as the plan lists them, by id or as the file
+    /// has them. Phases that the plan calls parallel take turns.
     tasks: Vec<Node>,
     /// The places in `tasks`, by the ids there.
     by_id: Vec<usize>,
@@ -125,9 +125,8 @@ impl Graph {
         let (waits, _) = order::waits(spec);
         let mut places: Vec<usize> = (0..spec.tasks.len()).collect();
         let turns = Turns::of(spec);
-        places.sort_by_cached_key(|&i| {
-            (Reverse(spec.tasks[i].priority), turns.of_task(i), spec.tasks[i].id.clone())
-        });
+        let id = |i: usize| (!spec.in_file_order).then(|| spec.tasks[i].id.clone());
+        places.sort_by_cached_key(|&i| (Reverse(spec.tasks[i].priority), turns.of_task(i), id(i)));
         let mut waits: Vec<Option<Box<[Wait]>>> = waits.into_iter().map(|waits| Some(waits.into())).collect();
         let node =
             |i: usize| Node { id: spec.tasks[i].id.clone(), waits: waits[i].take().unwrap_or_default() };
@@ -195,11 +194,13 @@ impl Turns {
             }
         }
         let phase_of = |task: &TaskSpec| task.phase.as_deref().and_then(|phase| phases.get(phase)).copied();
-        let mut by_id: Vec<usize> = (0..spec.tasks.len()).collect();
-        by_id.sort_by(|&a, &b| spec.tasks[a].id.cmp(&spec.tasks[b].id));
+        let mut places: Vec<usize> = (0..spec.tasks.len()).collect();
+        if !spec.in_file_order {
+            places.sort_by(|&a, &b| spec.tasks[a].id.cmp(&spec.tasks[b].id));
+        }
         let mut counts = vec![0; spec.phases.len()];
         let mut tasks = vec![(usize::MAX, 0, usize::MAX); spec.tasks.len()];
-        for i in by_id {
+        for i in places {
             let Some(phase) = phase_of(&spec.tasks[i]) else { continue };
             let nth = if takes_turns[phase] { counts[phase] } else { 0 };
             counts[phase] += 1;
@@ -318,5 +319,8 @@ mod tests {
         let phases = ["1", "2"].map(str::to_owned).to_vec();
         spec.parallel.push(crate::spec::Group { phases, ..Default::default() });
         assert_eq!(order(&spec), "3.2 1.1 2.1 1.2 2.2 3.1");
+        (spec.in_file_order, spec.tasks[5].priority) = (true, 0);
+        spec.tasks.reverse();
+        assert_eq!(order(&spec), "1.2 2.2 1.1 2.1 3.2 3.1", "as the file has them");
     }
 }

@@ -59,6 +59,10 @@ pub struct PlanSpec {
     pub parallel: Vec<Group>,
     /// The tasks, in the order of the file.
     pub tasks: Vec<TaskSpec>,
+    /// Whether ready tasks of one phase and priority start in the order of the file; otherwise by their ids, number by
+    /// number.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_file_order: bool,
     /// How its tasks are treated.
     #[serde(default)]
     pub policy: Policy,

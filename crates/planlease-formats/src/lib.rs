@@ -43,8 +43,10 @@ pub const MAX_FILE: usize = 4 * 1024 * 1024;
 pub struct Parsed {
     /// The plan: sound, see [`PlanSpec::problems`].
     pub spec: PlanSpec,
-    /// What may not mean what its author thinks it means. Warnings only, in the order of the file.
+    /// What may not mean what its author thinks it means. Warnings only, in the order of the file; at most 100.
     pub warnings: Vec<Problem>,
+    /// How many more warnings there are.
+    pub left_out: usize,
 }
 
 /// Reads a plan file, in the format that its extension says.
@@ -85,5 +87,7 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+#[cfg(test)]
+mod damage;
 #[cfg(test)]
 mod tests;

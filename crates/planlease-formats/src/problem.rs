@@ -143,7 +143,7 @@ impl<'a> Report<'a> {
             return Err(self.into_problems());
         }
         self.warnings.sort_by_key(|problem| (problem.line, problem.column));
-        Ok(Parsed { spec, warnings: self.warnings })
+        Ok(Parsed { spec, warnings: self.warnings, left_out: self.left_out })
     }
 
     /// Everything noted so far.

@@ -24,7 +24,7 @@ pub(crate) fn show(spec: &PlanSpec) -> String {
         of.retain(|key, _| !shown.contains(&key.as_str()));
         if of.is_empty() { String::new() } else { format!(" {}", serde_json::Value::from(of)) }
     };
-    let of_plan = more(json!(spec), &["title", "source", "phases", "tasks", "policy"]);
+    let of_plan = more(json!(spec), &["title", "source", "phases", "tasks", "policy", "in_file_order"]);
     if !of_plan.is_empty() {
         line(of_plan);
     }
@@ -51,7 +51,7 @@ pub(crate) fn show(spec: &PlanSpec) -> String {
 
 /// The plan in a few lines, with what its author is warned of.
 pub(crate) fn read(path: &str, text: &str) -> String {
-    let Parsed { spec, warnings } =
+    let Parsed { spec, warnings, .. } =
         parse(path, text.as_bytes()).unwrap_or_else(|problems| panic!("{problems:#}"));
     let mut shown = show(&spec);
     for warning in warnings {
@@ -205,16 +205,42 @@ fn hostile(size: usize) -> Vec<(&'static str, String)> {
     let repeat = |text: &str| text.repeat(size / text.len());
     let task = |text: String| format!("# T\n## Phase 1: P\n- [ ] 1.1 {text}\n");
     let mut hostile: Vec<(&str, String)> = Vec::new();
-    for part in ["(depends: ", "(depends: 9.9) ", "(depends on ", "`", "[", "*a ", "<", "<!--", "((", "> "] {
+    for part in [
+        "(depends: ",
+        "(depends: 9.9) ",
+        "(depends on ",
+        "depends on ",
+        "deps: 9.9 ",
+        "after 9.9, ",
+        "[deps: (",
+        "(depends on phase 1) ",
+        "`",
+        "[",
+        "*a ",
+        "<",
+        "<!--",
+        "((",
+        "> ",
+    ] {
         hostile.push(("plan.md", task(repeat(part))));
     }
     hostile.push((
         "plan.md",
         task(format!("(depends: {})", (0..size / 5).map(|i| format!("9.{i},")).collect::<String>())),
     ));
-    for line in
-        ["- ", "  - [ ] 1.1 a\n", "- [ ] 1.1 a\n", "# a\n", "## Phase 1: a\n", "```\n", "**VERIFY:** a\nb\n"]
-    {
+    for line in [
+        "- ",
+        "a\n",
+        "  a (\n",
+        "**Depends on:** 1.1\n",
+        "## Phase 2: a (depends on phase 1)\n",
+        "  - [ ] 1.1 a\n",
+        "- [ ] 1.1 a\n",
+        "# a\n",
+        "## Phase 1: a\n",
+        "```\n",
+        "**VERIFY:** a\nb\n",
+    ] {
         hostile.push(("plan.md", format!("# T\n## Phase 1: P\n{}", repeat(line))));
     }
     hostile.push(("plan.md", (0..size / 120).map(|i| format!("{}- a\n", " ".repeat(i % 240))).collect()));
@@ -370,7 +396,7 @@ const WORDS: &[&str] = &[
 /// A plan that is returned is sound; one that is refused has an error, and every problem a place.
 fn check_result(result: Result<Parsed, Problems>) -> Result<(), TestCaseError> {
     match result {
-        Ok(Parsed { spec, warnings }) => {
+        Ok(Parsed { spec, warnings, .. }) => {
             prop_assert_eq!(spec.problems(), vec![]);
             prop_assert!(warnings.iter().all(|warning| warning.severity == Severity::Warning));
         }

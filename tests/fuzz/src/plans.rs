@@ -20,6 +20,15 @@ pub const WORDS: &[&str] = &[
     "- [ ] ",
     "- [x] ",
     "- [ ] 1.1 ",
+    "- [~] 1.1 ",
+    "- [x ] 1.2 ",
+    "- [ ]* 1.3 ",
+    "- 1.1 ",
+    "(Depends on: ",
+    "(deps: 1.1 or ",
+    "depends on Task 1.1",
+    "**Dependencies:** ",
+    "### Phase 2: B\n",
     "1.1",
     "2b",
     "(depends: ",
@@ -161,6 +170,52 @@ impl Nearly {
     }
 }
 
+/// A checklist whose boxes were damaged, a character each.
+#[derive(Clone, Debug, TypeGenerator)]
+pub struct Damaged(Vec<(u8, u8, u8)>);
+
+impl Damaged {
+    /// The file, and how many of its lines stand for tasks: from the third line on, all of them.
+    #[must_use]
+    pub fn markdown(&self) -> (String, usize) {
+        const MARKS: &[u8] = b"[]( )~-*+!{}";
+        let mut text = String::from("# T\n## Phase 1: P\n- [ ] 1.1 Do\n");
+        let lines = self.0.iter().take(40);
+        for (task, (kind, at, mark)) in (2..).zip(lines.clone()) {
+            let mut line = format!("- [ ] 1.{task} Do").into_bytes();
+            let at = usize::from(*at) % "- [ ] ".len();
+            match kind % 3 {
+                0 => drop(line.remove(at)),
+                1 => line.insert(at.max(1), MARKS[usize::from(*mark) % MARKS.len()]),
+                _ => {}
+            }
+            text.push_str(&String::from_utf8_lossy(&line));
+            text.push('\n');
+        }
+        (text, 1 + lines.len())
+    }
+}
+
+/// Checks that each line of a damaged checklist is a task, or an error at its place.
+///
+/// # Panics
+/// If a line is neither.
+pub fn loses_no_line(damaged: &Damaged) {
+    let (text, lines) = damaged.markdown();
+    let count = match parse_as(Format::Markdown, "plan.md", text.as_bytes()) {
+        Ok(parsed) => parsed.spec.tasks.len(),
+        Err(problems) => {
+            let errors = problems.listed.iter().filter(|problem| problem.severity == Severity::Error);
+            let wrong: BTreeSet<usize> = errors.map(|problem| problem.line).collect();
+            let right = (1..).zip(text.lines()).map(|(n, line)| if wrong.contains(&n) { "" } else { line });
+            let right = right.collect::<Vec<_>>().join("\n");
+            let parsed = parse_as(Format::Markdown, "plan.md", right.as_bytes());
+            wrong.len() + parsed.unwrap_or_else(|problems| panic!("{problems:#}\n{right}")).spec.tasks.len()
+        }
+    };
+    assert_eq!(count, lines, "{text}");
+}
+
 /// One of few ids, so that they often meet.
 fn id(number: u8) -> String {
     format!("{}.{}", number % 3, number / 3 % 5)
@@ -181,7 +236,12 @@ impl Part {
                 let on = if on.is_empty() { String::new() } else { format!(" (depends: {})", ids(on, "")) };
                 format!("{}- [{mark}] {} Do{on}\n", indent.text(), id(*n))
             }
-            Self::Again(n) => format!("- [ ] **{}**: again\n  - step (depends: 1.1)\n", id(*n)),
+            Self::Again(n) => match n % 4 {
+                0 => format!("- [~] {} odd\n- {} without a box\n", id(*n), id(*n)),
+                1 => format!("- [x ] {} (Depends on:\n  {} or phase 2)\n", id(*n), id(n.wrapping_add(7))),
+                2 => format!("**Dependencies:** Task {}, phases 1-2\n", id(*n)),
+                _ => format!("- [ ] **{}**: again\n  - step (depends: 1.1)\n", id(*n)),
+            },
             Self::Verify(n, named) => {
                 if *named {
                     format!("**VERIFY Phase {}:**\n", n % 4)

@@ -7,7 +7,7 @@ use planlease_fuzz::{
     confine::{MIB, is_confined},
     deadline::{Deadline, EACH},
     edit::{self, Edit},
-    plans::{self, FORMATS, Nearly, WORDS},
+    plans::{self, Damaged, FORMATS, Nearly, WORDS},
 };
 
 #[test]
@@ -61,6 +61,14 @@ fn nearly_valid_files_are_read_or_refused() {
 }
 
 #[test]
+fn damaged_checklists_lose_no_line() {
+    let deadline = Deadline::of(EACH);
+    check!().with_max_len(INPUT_BYTES).with_type::<Damaged>().for_each(|damaged| {
+        deadline.within(damaged.clone(), || plans::loses_no_line(damaged));
+    });
+}
+
+#[test]
 fn real_files_are_read_or_refused() {
     let deadline = Deadline::of(EACH);
     for (format, bytes) in plans::real() {
@@ -105,6 +113,16 @@ const PATTERNS: &[&str] = &[
     "(depends:",
     "(depends: 1.1) ",
     "depends: 1 ",
+    "depends on ",
+    "(depends on phase 1) ",
+    "[deps: (",
+    "after 1.1, ",
+    "a\n",
+    "  a (\n",
+    "- 1.2 a\n",
+    "- [~] 1.2 a\n",
+    "**Depends on:** 1.1\n",
+    "## Phase 2: a (depends on phase 1)\n",
     "  x\n",
     "- [ ] 1.1 a\n",
     "- [ ] 1.1 (depends: 1.1)\n",

@@ -53,6 +53,12 @@ impl Code {
         Self { parts, unclosed }
     }
 
+    /// The part that begins at this offset.
+    pub(super) fn block(&self, start: usize) -> Option<Range<usize>> {
+        let found = self.parts.binary_search_by_key(&start, |(range, _)| range.start);
+        found.ok().map(|place| self.parts[place].0.clone())
+    }
+
     /// What stands at this offset, if it is not prose.
     pub(super) fn at(&self, offset: usize) -> Option<Verbatim> {
         let after = self.parts.partition_point(|(range, _)| range.start <= offset);

@@ -1,112 +1,520 @@
-//! The dependencies that a task's description names: `(depends: 1.1, 2.3)`.
+//! The dependencies that a text states: `(depends: 1.1, 2.3)`, `Depends on: Task 1.1`, `(after phase 2)`.
+//!
+//! A statement stands in brackets anywhere, at the beginning of a detail (`- **Dependencies:** 1.1`), or within the line of a
+//! task (`…, depends on 1.1`). What it names is resolved by [the waits](super::waits), once all tasks are known.
 
-/// A dependency as written, with its offset in the description.
+use std::ops::Range;
+
+/// What one statement says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stated<'a> {
+    /// Where it begins in the text.
+    pub(super) at: usize,
+    pub(super) names: Vec<Named<'a>>,
+    /// Why it cannot be understood as a whole, if it cannot.
+    pub(super) fault: Option<Fault>,
+}
+
+/// A task or phases as named, with the offset in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Named<'a> {
-    pub(super) id: &'a str,
+    pub(super) target: Target<'a>,
     pub(super) at: usize,
 }
 
-/// All dependencies that a description names. `is_prose` tells whether an offset is outside of code: what is
-/// quoted there is not meant.
-pub(super) fn named<'a>(description: &'a str, is_prose: impl Fn(usize) -> bool) -> Vec<Named<'a>> {
-    let mut named = Vec::new();
-    for (at, group) in groups(description, "depends:") {
-        if is_prose(at) {
-            let mut start = at + "(depends:".len();
-            for part in group.split([',', ';']) {
-                let id = part.trim();
-                let is_none = id.is_empty() || id.eq_ignore_ascii_case("none");
-                if !is_none {
-                    named.push(Named { id, at: start + (part.len() - part.trim_start().len()) });
-                }
-                start += part.len() + 1;
-            }
-        }
+/// What a statement names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target<'a> {
+    /// A task, or what stands in the place of one.
+    Task(&'a str),
+    /// From the first to the last phase; the same twice for a single one.
+    Phases(&'a str, &'a str),
+}
+
+/// Why a statement cannot be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Its bracket is never closed.
+    Unclosed,
+    /// It says more than that all of these come first: `1.1 or 1.2`.
+    Conditional,
+    /// It names no task and no phase.
+    NamesNothing,
+    /// It may be prose: `deploy after 1.1`.
+    Prose,
+}
+
+/// Where a text stands, which decides how much of it is a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The line of a task: brackets, and within the sentence.
+    Task,
+    /// The details of a task: brackets, and at the beginning. Within a sentence it may be about other tasks.
+    Detail,
+    /// A line of a phase: at the beginning.
+    Label,
+    /// A heading: brackets.
+    Heading,
+}
+
+/// All statements of a text. `is_prose` tells whether an offset is outside of code: what is quoted there is not meant.
+pub(super) fn stated<'a>(text: &'a str, place: Place, is_prose: impl Fn(usize) -> bool) -> Vec<Stated<'a>> {
+    let (mut found, mut taken) = (Vec::new(), Vec::new());
+    if matches!(place, Place::Detail | Place::Label)
+        && let Some(statement) = leading(text).filter(|statement| is_prose(statement.at))
+    {
+        return vec![statement]; // All of it.
     }
-    named
+    if place == Place::Label {
+        return found;
+    }
+    for (open, end, statement) in groups(text, place) {
+        taken.push(open..end);
+        found.extend(statement.filter(|_| is_prose(open)));
+    }
+    if place != Place::Heading {
+        within(text, place, &taken, is_prose, &mut found);
+    }
+    found
 }
 
-/// Where a description says in words of its own that it depends on something: `(depends on all of it)`,
-/// `depends: 1.1` without brackets.
-pub(super) fn paraphrased(description: &str, is_prose: impl Fn(usize) -> bool) -> Option<usize> {
-    const WORD: &str = "depends";
-    let lower = description.to_ascii_lowercase(); // Of the same length, so that offsets stay.
-    let understood: Vec<usize> = groups(description, "depends:").map(|(open, _)| open + 1).collect();
-    let says_so = |at: usize| {
-        let rest = lower[at + WORD.len()..].trim_start();
-        let names_a_number = |rest: &str| rest.trim_start().starts_with(|c: char| c.is_ascii_digit());
-        match rest.strip_prefix("on ") {
-            Some(rest) => lower[..at].ends_with('(') || names_a_number(rest),
-            None => rest.strip_prefix(':').is_some_and(names_a_number),
-        }
-    };
-    let mut places = lower.match_indices(WORD).map(|(at, _)| at);
-    places.find(|&at| understood.binary_search(&at).is_err() && says_so(at) && is_prose(at))
+/// The words that say that something comes first, and whether they are used for little else.
+const WORDS: [(&str, bool); 22] = [
+    ("dependencies", true),
+    ("dependency", true),
+    ("dependent", true),
+    ("depending", false),
+    ("dependson", true),
+    ("depends", true),
+    ("depend", true),
+    ("deps", true),
+    ("dep", true),
+    ("requires", false),
+    ("required", false),
+    ("needs", false),
+    ("after", false),
+    ("blocked by", false),
+    ("blocked on", false),
+    ("waits for", false),
+    ("waits on", false),
+    ("waiting for", false),
+    ("preceded by", false),
+    ("prerequisites", false),
+    ("prerequisite", false),
+    ("prereqs", false),
+];
+
+/// A word of [`WORDS`] with what belongs to it: `depends on`, `**Dependencies:**`.
+#[derive(Clone, Copy)]
+struct Opening {
+    length: usize,
+    is_strong: bool,
+    has_on: bool,
+    has_colon: bool,
 }
 
-/// Groups in brackets that begin with a word, whatever its case: where they begin, and what follows the word.
-fn groups<'a>(text: &'a str, word: &'static str) -> impl Iterator<Item = (usize, &'a str)> {
+impl Opening {
+    /// Whether it can hardly be anything but the beginning of a statement.
+    fn is_statement(self) -> bool {
+        self.is_strong && (self.has_colon || self.has_on)
+    }
+}
+
+const EMPHASIS: [char; 3] = ['*', '_', '~'];
+
+/// Reads an opening at the beginning of a text.
+fn opening(text: &str) -> Option<Opening> {
+    let (word, is_strong) = WORDS.into_iter().find(|(word, _)| begins_with_word(text, word))?;
+    let blank = |c: char| c.is_whitespace();
+    let mut rest = &text[word.len()..];
+    let after = rest.trim_start_matches(|c: char| blank(c) || matches!(c, '-' | '_'));
+    let on = ["upon", "on"].into_iter().find(|on| is_strong && begins_with_word(after, on));
+    let has_on = on.is_some() || word == "dependson";
+    if let Some(on) = on {
+        rest = &after[on.len()..];
+    }
+    let skipped = rest.trim_start_matches(|c: char| blank(c) || EMPHASIS.contains(&c));
+    let colon = skipped.strip_prefix([':', '=']);
+    if let Some(colon) = colon {
+        rest = colon.trim_start_matches(EMPHASIS);
+    }
+    Some(Opening { length: text.len() - rest.len(), is_strong, has_on, has_colon: colon.is_some() })
+}
+
+/// Whether a text begins with a word, whatever its case, and not with a longer one.
+fn begins_with_word(text: &str, word: &str) -> bool {
+    let Some((start, rest)) = text.split_at_checked(word.len()) else { return false };
+    start.eq_ignore_ascii_case(word) && !rest.starts_with(char::is_alphanumeric)
+}
+
+/// The brackets that begin with an opening: where they open, where they end, and what they state.
+fn groups(text: &str, place: Place) -> impl Iterator<Item = (usize, usize, Option<Stated<'_>>)> {
+    const BRACKETS: [(char, char); 2] = [('(', ')'), ('[', ']')];
     let mut from = 0;
+    let mut unclosed = [false; BRACKETS.len()]; // Of these kinds there is no closing one any more.
     std::iter::from_fn(move || {
         loop {
-            let open = from + text[from..].find('(')?;
+            let open = from + text[from..].find(BRACKETS.map(|(open, _)| open))?;
             from = open + 1;
-            let Some((start, rest)) = text[from..].split_at_checked(word.len()) else { continue };
-            if start.eq_ignore_ascii_case(word) {
-                let close = rest.find(')')?; // Without one there is none for any later group either.
-                from += word.len() + close;
-                return Some((open, &rest[..close]));
+            if text[..open].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+                continue; // A call: `create(deps: list)`.
             }
+            let inside =
+                text[from..].trim_start_matches(|c: char| c.is_whitespace() || EMPHASIS.contains(&c));
+            let Some(word) = opening(inside) else { continue };
+            let start = text.len() - inside.len() + word.length;
+            let kind = BRACKETS.iter().position(|(one, _)| text[open..].starts_with(*one))?;
+            let close = if unclosed[kind] { None } else { text[start..].find(BRACKETS[kind].1) };
+            let Some(length) = close else {
+                let is_first = !std::mem::replace(&mut unclosed[kind], true);
+                if is_first && word.is_statement() {
+                    let fault = Some(Fault::Unclosed);
+                    return Some((open, text.len(), Some(Stated { at: open, names: Vec::new(), fault })));
+                }
+                continue;
+            };
+            let end = start + length;
+            if text[end..].starts_with("](") {
+                continue; // A link.
+            }
+            from = end;
+            let extent = if place == Place::Task { Extent::Strict } else { Extent::Bracket };
+            let statement = names(&text[start..end], start, word, extent);
+            return Some((open, end, statement.map(|(names, fault)| Stated { at: open, names, fault })));
         }
     })
+}
+
+/// What the text states if it begins with an opening, behind the mark of a list.
+fn leading(text: &str) -> Option<Stated<'_>> {
+    let is_mark = |c: char| c.is_whitespace() || EMPHASIS.contains(&c) || matches!(c, '-' | '+' | '>');
+    let inside = text.trim_start_matches(is_mark);
+    let at = text.len() - inside.len();
+    // `After that, …` states nothing.
+    let word = opening(inside).filter(|word| word.has_colon || word.is_statement())?;
+    let start = at + word.length;
+    let (names, fault) = names(&text[start..], start, word, Extent::Label)?;
+    Some(Stated { at, names, fault })
+}
+
+/// The most bytes that are looked at behind an opening within a sentence.
+const MAX_SENTENCE: usize = 2_000;
+
+/// Statements within a sentence, outside of brackets: the names follow at once.
+fn within<'a>(
+    text: &'a str,
+    place: Place,
+    taken: &[Range<usize>],
+    is_prose: impl Fn(usize) -> bool,
+    found: &mut Vec<Stated<'a>>,
+) {
+    let mut taken = taken.iter().peekable();
+    let mut is_boundary = true;
+    for (at, c) in text.char_indices() {
+        let begins = std::mem::replace(&mut is_boundary, !c.is_alphanumeric()) && c.is_ascii_alphabetic();
+        while taken.next_if(|range| range.end <= at).is_some() {}
+        if !begins || taken.peek().is_some_and(|range| range.contains(&at)) {
+            continue;
+        }
+        let Some(word) = opening(&text[at..]).filter(|word| place == Place::Task || word.is_statement())
+        else {
+            continue;
+        };
+        let start = at + word.length;
+        let denied = text[..at].len().checked_sub(3).and_then(|from| text.get(from..at));
+        if denied.is_some_and(|before| before.eq_ignore_ascii_case("no ")) {
+            continue; // `no dependencies: …`
+        }
+        let end = text.floor_char_boundary(start + MAX_SENTENCE);
+        if let Some((names, fault)) = names(&text[start..end], start, word, Extent::Sentence)
+            && !names.is_empty()
+            && is_prose(at)
+        {
+            let is_meant = word.is_statement() && place == Place::Task;
+            let fault = if is_meant { fault } else { Some(Fault::Prose) };
+            found.push(Stated { at, names, fault });
+        }
+    }
+}
+
+/// Where the names stand that follow an opening.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Up to the closing bracket.
+    Bracket,
+    /// The same in the line of a task, where `(depends: …)` means nothing else: what is no name is a wrong one.
+    Strict,
+    /// Up to the end of the text.
+    Label,
+    /// Up to the first word that names nothing.
+    Sentence,
+}
+
+/// What may stand between and around names.
+const FILLERS: [&str; 23] = [
+    "task",
+    "tasks",
+    "step",
+    "steps",
+    "and",
+    "all",
+    "of",
+    "the",
+    "both",
+    "each",
+    "every",
+    "on",
+    "in",
+    "from",
+    "with",
+    "plus",
+    "completion",
+    "completing",
+    "complete",
+    "completed",
+    "done",
+    "finished",
+    "being",
+];
+
+/// What makes a list of names say something else than that all of them come first.
+const CONDITIONS: [&str; 8] = ["or", "either", "except", "unless", "not", "without", "but", "any"];
+
+/// What says that nothing comes first.
+const NONE: [&str; 4] = ["none", "nothing", "n/a", "no"];
+
+/// The names in a text that begins at `base`, and why they are not all there is to it; `None` if the text states nothing.
+fn names(text: &str, base: usize, word: Opening, extent: Extent) -> Option<(Vec<Named<'_>>, Option<Fault>)> {
+    let is_strict = word.is_strong && word.has_colon && extent == Extent::Strict;
+    let mut reader = Names { found: Vec::new(), is_conditional: false, in_phases: false };
+    let mut says_none = false;
+    let mut at = base;
+    for part in text.split([',', ';', '&']) {
+        let trimmed = part.trim().trim_matches(EMPHASIS).trim();
+        let is_none = matches!(trimmed, "" | "-") || NONE.iter().any(|none| begins_with_word(trimmed, none));
+        says_none |= is_none;
+        let before = reader.found.len();
+        let is_over = !is_none && reader.part(part, at, extent);
+        if extent == Extent::Sentence && (is_over || is_none) {
+            break;
+        }
+        if is_strict && !is_none && (is_over || reader.found.len() == before) {
+            reader.found.truncate(before);
+            let place = at + part.find(trimmed).unwrap_or_default();
+            reader.found.push(Named { target: Target::Task(trimmed), at: place });
+        }
+        at += part.len() + 1;
+    }
+    let fault = match reader.found.is_empty() {
+        false => reader.is_conditional.then_some(Fault::Conditional),
+        true if says_none || !word.is_statement() => return None,
+        true => Some(Fault::NamesNothing),
+    };
+    Some((reader.found, fault))
+}
+
+/// Collects names word by word.
+struct Names<'a> {
+    found: Vec<Named<'a>>,
+    is_conditional: bool,
+    /// Whether `phase` was read, so that plain numbers are those of phases.
+    in_phases: bool,
+}
+
+impl<'a> Names<'a> {
+    /// Reads one part of a list; whether it came to a word that is no name. Numbers behind such a word are not those of
+    /// tasks: `Python 3.12`.
+    fn part(&mut self, part: &'a str, base: usize, extent: Extent) -> bool {
+        let (mut is_over, mut is_prose) = (false, false);
+        let mut is_phase = false; // The word before was `phase`.
+        for (at, piece) in pieces(part) {
+            let at = base + at;
+            let word = piece.to_ascii_lowercase();
+            let follows_phase = std::mem::take(&mut is_phase);
+            if matches!(word.as_str(), "phase" | "phases") {
+                (self.in_phases, is_phase) = (true, true);
+            } else if CONDITIONS.contains(&word.as_str()) {
+                self.is_conditional = true;
+            } else if FILLERS.contains(&word.as_str()) {
+                self.in_phases &= !word.starts_with("task");
+                is_prose &= !matches!(word.as_str(), "and" | "plus" | "of");
+            } else if let Some((first, last)) =
+                phases(piece).filter(|_| follows_phase || self.in_phases && !resembles_task(piece))
+            {
+                self.found.push(Named { target: Target::Phases(first, last), at });
+            } else if !is_prose && resembles_task(piece) {
+                self.found.push(Named { target: Target::Task(piece), at });
+            } else {
+                (is_over, is_prose) = (true, true);
+                if extent == Extent::Sentence {
+                    break;
+                }
+            }
+        }
+        is_over
+    }
+}
+
+/// Words, without the punctuation around them, and where they begin.
+fn pieces(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let is_around = |c: char| !c.is_alphanumeric() && c != '-';
+    text.split(|c: char| c.is_whitespace() || matches!(c, '+' | '/')).filter_map(move |piece| {
+        let trimmed = piece.trim_matches(is_around);
+        // Both are parts of one text, so that their distance is the offset.
+        let at = trimmed.as_ptr().addr() - text.as_ptr().addr();
+        trimmed.contains(char::is_alphanumeric).then_some((at, trimmed))
+    })
+}
+
+/// `1.1`, `1.1.2`, and what is one of them with a mistake: `1.1a`, `1.1-1.3`.
+fn resembles_task(piece: &str) -> bool {
+    let end = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
+    end > 0
+        && piece[end..].strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// `2`, `2b`, `A` or `1-3`.
+fn phases(piece: &str) -> Option<(&str, &str)> {
+    let (first, last) = piece.split_once(['-', '–']).unwrap_or((piece, piece));
+    let is_number = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_digit())
+            || text.len() == 1 && text.starts_with(|c: char| c.is_ascii_uppercase())
+    };
+    (is_number(first) && is_number(last)).then_some((first, last))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ids(description: &str) -> Vec<&str> {
-        named(description, |at| !description[..at].contains('`'))
+    /// Each statement of a text: its names with `?` for phases, and its fault.
+    fn read(text: &str, place: Place) -> Vec<String> {
+        let show = |stated: Stated<'_>| {
+            let names = stated.names.iter().map(|named| match named.target {
+                Target::Task(name) => {
+                    assert!(text[named.at..].starts_with(name), "{named:?}");
+                    name.to_owned()
+                }
+                Target::Phases(first, last) => {
+                    assert!(text[named.at..].starts_with(first), "{named:?}");
+                    format!("{first}?{last}")
+                }
+            });
+            let names = names.collect::<Vec<_>>().join(" ");
+            stated.fault.map_or(names.clone(), |fault| format!("{names} {fault:?}").trim().to_owned())
+        };
+        stated(text, place, |at| text[..at].matches('`').count().is_multiple_of(2))
             .into_iter()
-            .inspect(|named| assert!(description[named.at..].starts_with(named.id), "{named:?}"))
-            .map(|named| named.id)
+            .map(show)
             .collect()
     }
 
-    #[test]
-    fn dependencies_are_named_in_brackets() {
-        for (description, expected) in [
-            ("Do (depends: 1.1)", &["1.1"][..]),
-            ("Do (depends:1.1,2.3 ,  4.5) it (Depends: 6.7)", &["1.1", "2.3", "4.5", "6.7"]),
-            ("Do (see (x)) (depends: 1.1-1.3; Phase 2)", &["1.1-1.3", "Phase 2"]),
-            ("Do (depends: none)", &[]),
-            ("Do (depends: )", &[]),
-            ("Do (depends: 1.1", &[]),
-            ("Do depends: 1.1", &[]),
-            ("Explain `(depends: 1.1)`", &[]),
-            ("ä(ö (depends: 1.1)", &["1.1"]),
-        ] {
-            assert_eq!(ids(description), expected, "{description:?}");
+    fn check(place: Place, cases: &[(&str, &[&str])]) {
+        for (text, expected) in cases {
+            assert_eq!(read(text, place), *expected, "{text:?}");
         }
     }
 
     #[test]
-    fn other_words_for_it_are_noticed() {
-        for (description, expected) in [
-            ("Do (Depends on 1.1)", Some(4)),
-            ("Do (depends on all of phase 1)", Some(4)),
-            ("Do, depends on 1.1", Some(4)),
-            ("Do depends: 1.1", Some(3)),
-            ("Do [depends: 1.1]", Some(4)),
-            ("Do (depends: 1.1", Some(4)),
-            ("Do (depends: 1.1) depends:1.2", Some(18)),
-            ("Do (depends: 1.1)", None),
-            ("See what depends on it", None),
-            ("Parse depends: groups", None),
-        ] {
-            assert_eq!(paraphrased(description, |_| true), expected, "{description:?}");
-            assert_eq!(paraphrased(description, |_| false), None);
-        }
+    fn a_bracket_states_what_comes_first() {
+        check(
+            Place::Heading,
+            &[
+                ("Do (depends: 1.1)", &["1.1"]),
+                ("Do (depends:1.1,2.3 ,  4.5) it (Depends: 6.7)", &["1.1 2.3 4.5", "6.7"]),
+                ("Do (Depends on: 1.1)", &["1.1"]),
+                ("Do (depends on Task 1.1 and task 1.2)", &["1.1 1.2"]),
+                ("Do (deps: 1.1 & 1.2)", &["1.1 1.2"]),
+                ("Do (deps 1.1)", &["1.1"]),
+                ("Do (dependencies: #1.1)", &["1.1"]),
+                ("Do (**depends-on:** [1.1, 1.2])", &["1.1 1.2"]),
+                ("Do [depends_on = 1.1]", &["1.1"]),
+                ("Do (dependsOn: 1.1.2)", &["1.1.2"]),
+                ("Do (after 1.1)", &["1.1"]),
+                ("Do (requires tasks 1.1, 1.2)", &["1.1 1.2"]),
+                ("Do (blocked by 1.1)", &["1.1"]),
+                ("Do (depends: 1.1,\n  1.2)", &["1.1 1.2"]),
+                ("Do (depends on the output of 1.1)", &["1.1"]),
+                ("Do (after phases 1, 2 and 1.3)", &["1?1 2?2 1.3"]),
+                ("Do (after phase 1.5)", &["1.5?1.5"]),
+                ("Do (depends on 1.1 output)", &["1.1"]),
+                ("Do (depends on Phases 1 & 2)", &["1?1 2?2"]),
+                ("Do (depends on all Phase 3)", &["3?3"]),
+                ("Do (after phases 1-3, task 4.1)", &["1?3 4.1"]),
+                ("ä(ö (depends: 1.1)", &["1.1"]),
+                ("Explain `(depends: 1.1)`", &[]),
+                ("Use Python (requires Python 3.12)", &[]),
+                ("Do (after lunch)", &[]),
+                ("Do (no dependencies)", &[]),
+                ("Do (depends: none)", &[]),
+                ("Do (Dependencies: None)", &[]),
+                ("Do (depends: )", &[]),
+                ("Do (dependency graph 1.1)", &[]),
+                ("See [depends on 1.1](x)", &[]),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_bracket_is_kept_or_named() {
+        check(
+            Place::Task,
+            &[
+                ("Do (depends: 1.1-1.3; x y, -z)", &["1.1-1.3 x y -z"]),
+                ("Do (depends: 1, 1.1a)", &["1 1.1a"]),
+                ("Do (depends: 1.1 1.2 b)", &["1.1 1.2 b"]),
+                ("Do (depends on 1.1 or 1.2)", &["1.1 1.2 Conditional"]),
+                ("Do (depends on either 1.1, 1.2)", &["1.1 1.2 Conditional"]),
+                ("Do (depends on all of it)", &["NamesNothing"]),
+                ("Do (depends: 1.1", &["Unclosed"]),
+                ("Do (depends on: 1.1 [deps: 1.2]", &["Unclosed", "1.2"]),
+                ("Call create(deps: list)", &[]),
+                ("- Map of { dependencies: [], dependents: [] }", &[]),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_line_of_a_task_may_say_it_within_the_sentence() {
+        check(
+            Place::Task,
+            &[
+                ("Do, depends on 1.1", &["1.1"]),
+                ("Do, depends on Task 1.1 and 1.2 for the data of 2.1", &["1.1 1.2"]),
+                ("Do depends: 1.1", &["1.1"]),
+                ("Do — **Dependencies:** 1.1, 1.2", &["1.1 1.2"]),
+                ("Do (depends: 1.1) depends:1.2", &["1.1", "1.2"]),
+                ("Do after 1.1", &["1.1 Prose"]),
+                ("Do what 1.2 needs: 1.1", &["1.1 Prose"]),
+                ("Do, depends on 1.1 or 1.2", &["1.1 1.2 Conditional"]),
+                ("See what depends on it", &[]),
+                ("Parse depends: groups", &[]),
+                ("Add the dependency on Python 3.12", &[]),
+                ("Independent of 1.1", &[]),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_detail_says_it_at_its_beginning() {
+        check(
+            Place::Detail,
+            &[
+                ("- **Dependencies:** 1.1, Task 1.2", &["1.1 1.2"]),
+                ("  * _Depends on_: 1.1", &["1.1"]),
+                ("Depends on 1.1", &["1.1"]),
+                ("- Prerequisites: 1.1", &["1.1"]),
+                ("- **Blocked by**: 1.1", &["1.1"]),
+                ("- as said (depends: 1.1)", &["1.1"]),
+                ("- Dependencies: none", &[]),
+                ("- Dependencies: express 4.18, the schema", &["NamesNothing"]),
+                ("- Tasks with no dependencies: 1.1", &[]),
+                ("- As in (deps: the schema)", &["NamesNothing"]),
+                ("- Dependency analysis of 1.1", &[]),
+                ("- After 1.1 completes, look at it", &[]),
+                ("- If task 3.1 depends only on 1.1, it can start", &[]),
+                ("- All tasks depend on task 0.1", &["0.1 Prose"]),
+            ],
+        );
     }
 }

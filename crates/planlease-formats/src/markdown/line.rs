@@ -57,18 +57,20 @@ pub(super) fn item(line: &str) -> Option<&str> {
         1..=9 => line[digits..].strip_prefix(['.', ')']),
         _ => None,
     }?;
-    rest.starts_with(BLANK).then(|| rest.trim_start_matches(BLANK))
+    rest.starts_with(char::is_whitespace).then(|| rest.trim_start())
 }
 
-/// Whether an item of a checklist is done, and its text.
+/// Whether an item of a checklist is done, and its text. Blanks in the box, and one missing behind it, leave no doubt of
+/// what is meant.
 pub(super) fn check(item: &str) -> Option<(bool, &str)> {
     let (mark, rest) = item.strip_prefix('[')?.split_once(']')?;
-    let done = match mark {
-        " " => false,
+    let done = match mark.trim() {
+        "" => false,
         "x" | "X" => true,
         _ => return None,
     };
-    (rest.is_empty() || rest.starts_with(BLANK)).then(|| (done, rest.trim_matches(BLANK)))
+    let is_apart = rest.is_empty() || rest.starts_with(char::is_whitespace);
+    (is_apart || task(rest).is_some()).then(|| (done, rest.trim()))
 }
 
 /// `2.3 text` or `2.3.1 text`, the number also bold or followed by a colon or a dot.
@@ -84,10 +86,10 @@ pub(super) fn task(text: &str) -> Option<(&str, String)> {
         Some(rest) if bold => (true, after_colon(rest)),
         _ => (false, rest),
     };
-    if !(rest.is_empty() || rest.starts_with(BLANK)) {
+    if !(rest.is_empty() || rest.starts_with(char::is_whitespace)) {
         return None; // `3.5x faster` begins with no number of a task.
     }
-    let text = rest.trim_matches(BLANK);
+    let text = rest.trim();
     // `**2.3 text** more`: the number goes, and with it the beginning of the bold text.
     Some((number, if bold && !closed { text.replacen("**", "", 1) } else { text.to_owned() }))
 }
@@ -104,11 +106,113 @@ fn is_number(text: &str) -> bool {
     (2..=3).contains(&parts) && text.split('.').all(|part| !part.is_empty())
 }
 
-/// Whether a line would be a task if it stood in the right place, or were written a little differently.
-pub(super) fn resembles_task(line: &str) -> bool {
-    let Some(rest) = item(line.trim_start()).and_then(|item| item.strip_prefix('[')) else { return false };
-    let Some((mark, rest)) = rest.split_once(']') else { return false };
-    mark.chars().count() <= 1 && task(rest.trim_start()).is_some()
+/// Whether a line is a task but for one blank in front of it.
+pub(super) fn is_task_behind_one_blank(line: &str) -> bool {
+    let Some(line) = line.strip_prefix(BLANK[0]).filter(|line| !line.starts_with(BLANK)) else {
+        return false;
+    };
+    item(line).and_then(check).is_some_and(|(_, text)| task(text).is_some())
+}
+
+/// What resembles a task and is written as none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Near<'a> {
+    /// The number that it seems to have; of one part more than tasks have, too.
+    pub(super) number: &'a str,
+    /// Whether it has a box, or something like one.
+    pub(super) has_box: bool,
+}
+
+/// Says whether a line would be a task if it stood in the right place, or were written a little differently.
+pub(super) fn near_task(line: &str) -> Option<Near<'_>> {
+    const MARKS: [char; 11] = ['-', '*', '+', '•', '–', '—', '·', '●', '◦', '‣', '\\'];
+    let line = line.trim_start();
+    let text = item(line).unwrap_or_else(|| line.trim_start_matches(MARKS).trim_start());
+    // The box may be broken in several pieces.
+    let (mut text, mut has_box) = (text, false);
+    for _ in 0..4 {
+        let Some(rest) =
+            behind_box(text.trim_start_matches(|c: char| c.is_whitespace() || MARKS.contains(&c)))
+        else {
+            break;
+        };
+        (text, has_box) = (rest, true);
+    }
+    Some(Near { number: near_number(text, has_box)?, has_box })
+}
+
+/// The rest behind what looks like a box: `[~]`, `( )`, `[x`, `☐`.
+fn behind_box(text: &str) -> Option<&str> {
+    const BOXES: &str = "☐☑☒✅✓✔❌✗✘⬜⬛□■▢🔲🔳";
+    const MAX_MARK: usize = 16;
+    let first = text.chars().next()?;
+    let inside = &text[first.len_utf8()..];
+    match first {
+        '[' | '(' | '{' => {
+            match inside.char_indices().take(MAX_MARK).find(|(_, c)| [']', ')', '}'].contains(c)) {
+                Some((close, _)) => {
+                    let (mark, rest) = (inside[..close].trim(), &inside[close + 1..]);
+                    let is_number = mark.starts_with(|c: char| c.is_ascii_digit()); // `[1.1] text`
+                    let is_word = mark.chars().count() > 1;
+                    let is_other = is_word && (first != '[' || rest.starts_with('(')); // `(so) 1.1`, `[link](1.1)`
+                    (!is_number && !is_other).then(|| rest.trim_start_matches(['*', '+', '?', '!']))
+                }
+                None => {
+                    let rest = inside.trim_start_matches(['x', 'X']);
+                    rest.starts_with(char::is_whitespace).then_some(rest)
+                }
+            }
+        }
+        ']' | ')' | '}' => Some(inside),
+        _ => BOXES.contains(first).then(|| inside.trim_start_matches('\u{fe0f}')),
+    }
+}
+
+/// The number of a task that a text seems to begin with: `Task 1.1:`, `#1.1`, `(1.1)`, `1.1.1.1`.
+pub(super) fn near_number(text: &str, has_box: bool) -> Option<&str> {
+    let is_around = |c: char| c.is_whitespace() || "*_~#:-–—+!?([{<)]}>§\\".contains(c);
+    let text = text.trim_start_matches(is_around);
+    let word = ["task", "step", "item", "t"].into_iter().find_map(|word| {
+        let (start, rest) = text.split_at_checked(word.len())?;
+        let rest = rest.trim_start_matches(is_around);
+        (start.eq_ignore_ascii_case(word) && rest.starts_with(|c: char| c.is_ascii_digit())).then_some(rest)
+    });
+    let text = word.unwrap_or(text);
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let number = text[..end].trim_end_matches('.');
+    if !number.contains('.') || number.starts_with('.') {
+        return None;
+    }
+    let mut rest = text[number.len()..].chars();
+    let is_number = match rest.next() {
+        // `3.5x`, `2.5%`, `3.8+`
+        Some(c) if c.is_alphanumeric() || "%+°€$".contains(c) => false,
+        // Several tasks are spoken of: `1.1, 1.2`, `1.1-1.3`. No task is written so.
+        Some(',' | '-' | '–' | '/' | '→') => has_box,
+        _ => true,
+    };
+    is_number.then_some(number)
+}
+
+/// Whether a line of text is words and no more: no quotation, table, label, HTML, and nothing like a task or a phase.
+pub(super) fn is_plain(text: &str) -> bool {
+    !text.starts_with(['>', '|', '<', '*']) && near_task(text).is_none() && near_phase(text).is_none()
+}
+
+/// The number of the phase that a line seems to begin without being such a heading: `##Phase 2: Name`, `**Phase 2: Name**`.
+pub(super) fn near_phase(line: &str) -> Option<&str> {
+    let inside = line.trim_start_matches(['#', '*', '_', ' ', '\t']);
+    let (word, rest) = inside.split_at_checked("phase".len())?;
+    let rest = rest.trim_start();
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '.')).unwrap_or(rest.len());
+    let number = rest[..end].trim_end_matches('.');
+    if !word.eq_ignore_ascii_case("phase") || !number.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let after = rest[number.len()..].trim_start_matches(['*', '_', ' ']);
+    let is_apart = after.is_empty() || after.starts_with([':', '-', '–', '—', '(', ')', '.']);
+    let is_marked = inside.len() < line.len() || after.starts_with(':');
+    (line.starts_with('#') || is_marked && is_apart).then_some(number)
 }
 
 /// `Phase 2: Name` gives `2` and `Name`.
@@ -178,6 +282,12 @@ mod tests {
             ("- [ ]", Some(Line::Check { done: false, text: "" })),
             ("- [link](x)", Some(Line::Item("[link](x)"))),
             ("- [x](y)", Some(Line::Item("[x](y)"))),
+            ("- [x ] 1.1 a", Some(Line::Check { done: true, text: "1.1 a" })),
+            ("- [  ] 1.1 a", Some(Line::Check { done: false, text: "1.1 a" })),
+            ("- [] a", Some(Line::Check { done: false, text: "a" })),
+            ("- [ ]1.1 a", Some(Line::Check { done: false, text: "1.1 a" })),
+            ("- [ ]\u{a0}1.1\u{a0}a", Some(Line::Check { done: false, text: "1.1\u{a0}a" })),
+            ("- [ ]a", Some(Line::Item("[ ]a"))),
             ("+ a", Some(Line::Item("a"))),
             ("-a", Some(Line::Text("-a"))),
             ("---", Some(Line::Text("---"))),
@@ -252,11 +362,81 @@ mod tests {
 
     #[test]
     fn near_misses_of_a_task_are_recognised() {
-        for line in [" - [ ] 1.1 a", "- [] 1.1 a", "- [~] 1.1 a", "- [ ]1.1 a", "\t* [x] **1.1** a"] {
-            assert!(resembles_task(line), "{line:?}");
+        for line in [
+            " - [ ] 1.1 a",
+            "- [~] 1.1 a",
+            "- [-] 1.1 a",
+            "- [!] 1.1",
+            "- [done] 1.1 a",
+            "\t* [x] **1.1** a",
+            "-[ ] 1.1 a",
+            "[ ] 1.1 a",
+            "• [ ] 1.1 a",
+            "- [ ]* 1.1 a",
+            "- [ 1.1 a",
+            "- [x 1.1 a",
+            "- ] 1.1 a",
+            "- ( ) 1.1 a",
+            "- [ ) 1.1 a",
+            "- ☐ 1.1 a",
+            "- ✅ 1.1 a",
+            "- [ ] Task 1.1: a",
+            "- [ ] #1.1 a",
+            "- [ ] (1.1) a",
+            "- [ ] [1.1] a",
+            "- [ ] 1.1, 1.2 a",
+            "1. [~] 1.1 a",
+            "- [ ] T1.1 a",
+        ] {
+            assert_eq!(near_task(line), Some(Near { number: "1.1", has_box: true }), "{line:?}");
         }
-        for line in ["- 1.1 a", "- [see](1.1) a", "1.1 a", "- [ ] a", "- [abc] 1.1 a"] {
-            assert!(!resembles_task(line), "{line:?}");
+        for line in
+            ["- 1.1 a", "1.1 a", "- **1.1** a", "- 1.1: a", "- Task 1.1 a", "- [1.1] a", "1. 1.1 a", "- 1.1"]
+        {
+            assert_eq!(near_task(line), Some(Near { number: "1.1", has_box: false }), "{line:?}");
+        }
+        for line in [
+            "- [see](1.1) a",
+            "- [ ] a",
+            "- [abc](x) 1",
+            "- [ ] `1.1` a",
+            "- 3.5x a",
+            "- 2.5% a",
+            "- 1.1, 1.2 a",
+            "- 1.1-1.3 a",
+            "- [ ] 3 a",
+            "- a 1.1",
+            "- [ ] 2.0x faster",
+            "-1",
+            "",
+        ] {
+            assert_eq!(near_task(line), None, "{line:?}");
+        }
+        assert_eq!(near_task("- [ ] 1.2.3.4 a").map(|near| near.number), Some("1.2.3.4"));
+    }
+
+    #[test]
+    fn near_misses_of_a_phase_are_recognised() {
+        for line in [
+            "##Phase 2: a",
+            "### Phase 2",
+            "## Phase2: a",
+            "## Phase 2 a",
+            "**Phase 2: a**",
+            "Phase 2: a",
+            "**Phase 2**",
+        ] {
+            assert_eq!(near_phase(line), Some("2"), "{line:?}");
+        }
+        for line in [
+            "Phase 2 is over",
+            "- Phase 2: a",
+            "## Phases 1-2",
+            "## Phase Overview",
+            "**Phase 2 is** over",
+            "Phäse",
+        ] {
+            assert_eq!(near_phase(line), None, "{line:?}");
         }
     }
 }

@@ -6,16 +6,20 @@
 //! everybody else. So the lines are read here, and a Markdown parser says only which of them are code or HTML,
 //! the part that is hard to get right ([`code`]). What a single line is, [`line`] says.
 //!
-//! Nothing that looks like a task is passed over in silence: it gets a warning that says why it is none.
+//! Nothing that looks like a task or a dependency is passed over: what is not understood is an error with its place, or a
+//! warning where it is as likely to be prose. What resembles a task is judged at the end ([`near`]), since a number that a
+//! task of the plan has is a mention of that task.
 
 mod code;
 mod depends;
 mod line;
+mod near;
 mod note;
 mod notes;
 mod outline;
+mod waits;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use planlease_core::{
     TaskId,
@@ -25,8 +29,11 @@ use serde_json::{Map, Value};
 
 use self::{
     code::{Code, Verbatim},
+    depends::{Fault, Place},
     line::Line,
+    near::{Doubt, Doubtful, StrayPhase},
     outline::Outline,
+    waits::Subject,
 };
 use crate::{
     draft::{Draft, TaskPlaces},
@@ -43,10 +50,15 @@ pub(crate) fn read(text: &Text<'_>, report: &mut Report<'_>) -> Draft {
     let code = Code::find(text.as_str());
     for &at in &code.unclosed {
         let help = "Everything below it counts as code, up to the end of the file or list: close it.";
-        report.warning(at, "this block of code has no end", help);
+        let holds_task = |line: &str| line::near_task(line).is_some_and(|near| near.has_box);
+        if code.block(at).is_some_and(|block| text.as_str()[block].lines().any(holds_task)) {
+            report.error(at, "this block of code has no end, and tasks are in it", help);
+        } else {
+            report.warning(at, "this block of code has no end", help);
+        }
     }
     let outline = Outline::find(text, &code);
-    let mut reader = Reader::new(&code, &outline, report);
+    let mut reader = Reader::new(text.as_str(), &code, &outline, report);
     for (at, line) in text.lines() {
         reader.line(at, line);
     }
@@ -71,56 +83,98 @@ enum Below {
     Verify,
 }
 
+/// A part of a task that reads on over several lines: its own line, or one of its details.
+#[derive(Clone, Copy, Debug)]
+struct Paragraph {
+    start: usize,
+    end: usize,
+    place: Place,
+}
+
 /// Reads line by line; the state is what the lines above say about the next one.
 struct Reader<'r, 'a, 't> {
+    /// The whole text; what its lines are cut into are parts of it.
+    text: &'a str,
     code: &'r Code,
     outline: &'r Outline<'a>,
     report: &'r mut Report<'t>,
     draft: Draft,
     notes: Vec<notes::Found<'a>>,
+    /// What is said about dependencies.
+    stated: Vec<waits::Found<'a>>,
+    /// What resembles tasks and is none.
+    doubtful: Vec<Doubtful<'a>>,
+    /// The numbered steps, and the places of their tasks.
+    numbered_steps: HashMap<&'a str, usize>,
     /// The phases seen, by number: their places in the plan.
     phases: HashMap<&'a str, usize>,
     /// The place of the phase that the line is in.
     phase: Option<usize>,
+    /// What resembles the heading of a phase above the line.
+    stray_phase: Option<StrayPhase<'a>>,
     /// Whether the line is below a `**VERIFY …:**`.
     verifying: bool,
     below: Below,
     /// Whether the line before was not blank: a line of text then goes on with its paragraph.
     in_paragraph: bool,
+    /// Whether it was a line of text.
+    in_text: bool,
+    /// The paragraph of the last task that the line may go on with.
+    paragraph: Option<Paragraph>,
     /// The lines below the last task, as they are.
     steps: Vec<&'a str>,
 }
 
 impl<'r, 'a, 't> Reader<'r, 'a, 't> {
-    fn new(code: &'r Code, outline: &'r Outline<'a>, report: &'r mut Report<'t>) -> Self {
+    fn new(text: &'a str, code: &'r Code, outline: &'r Outline<'a>, report: &'r mut Report<'t>) -> Self {
         let draft = Draft { how_to_write_a_task: HOW_TO_WRITE_A_TASK, ..Draft::default() };
         Self {
+            text,
             code,
             outline,
             report,
             draft,
             notes: Vec::new(),
+            stated: Vec::new(),
+            doubtful: Vec::new(),
+            numbered_steps: HashMap::new(),
             phases: HashMap::new(),
             phase: None,
+            stray_phase: None,
             verifying: false,
             below: Below::Nothing,
             in_paragraph: false,
+            in_text: false,
+            paragraph: None,
             steps: Vec::new(),
         }
     }
 
     fn finish(mut self) -> (Draft, Vec<notes::Found<'a>>) {
         self.end_task();
+        near::judge(self.doubtful, &mut self.draft, self.report);
+        waits::resolve(self.stated, &self.numbered_steps, &mut self.draft, &mut self.notes, self.report);
         (self.draft, self.notes)
     }
 
     fn line(&mut self, at: usize, line: &'a str) {
         let Some(kind) = line::classify(line) else {
-            self.in_paragraph = false;
+            (self.in_paragraph, self.in_text) = (false, false);
+            self.end_paragraph();
             return;
+        };
+        let kind = match kind {
+            // One blank nests nothing: the item is a sibling of those at the margin.
+            Line::Indented(text)
+                if line::is_task_behind_one_blank(text) && self.code.at(at + 1).is_none() =>
+            {
+                line::classify(&text[1..]).unwrap_or(kind)
+            }
+            kind => kind,
         };
         if let Line::Indented(text) = kind {
             self.indented(at, text); // Code too, if it is below a task.
+            (self.in_paragraph, self.in_text) = (true, false);
             return;
         }
         // What a line is, its beginning says, also if a stray backtick above makes code of it.
@@ -128,34 +182,72 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             self.verbatim(at, line, verbatim);
             return;
         }
+        if let Line::Text(text) = kind
+            && let Some(Paragraph { start, end, .. }) = self.paragraph
+            && self.goes_on(text)
+        {
+            let is_statement = !depends::stated(text, Place::Label, |_| true).is_empty();
+            let last = self.text[start..end].rsplit('\n').next().unwrap_or_default();
+            let in_bracket = last.rfind('(') > last.rfind(')');
+            if in_bracket || is_statement || line::is_plain(text) {
+                self.steps.push(text);
+                self.go_on_with_task(at, at + line.len(), is_statement && !in_bracket);
+                return;
+            }
+        }
         let above = self.below;
         self.end_task();
         match kind {
-            Line::Heading { level, text } => self.heading(at, level, text),
+            Line::Heading { level, text } => self.heading(at, line, level, text),
             Line::Check { done, text } => self.check(at, line, done, text),
-            Line::Item(text) => self.item(at, line, text),
+            Line::Item(text) => self.item(at, line, text, above),
             Line::Text(text) => self.text(at, text, above),
             Line::Indented(_) => {}
         }
         self.in_paragraph = !matches!(kind, Line::Heading { .. });
+        self.in_text = matches!(kind, Line::Text(text) if line::near_task(text).is_none());
     }
 
     /// A line at the left margin that is no prose. It ends nothing but the task above.
     fn verbatim(&mut self, at: usize, line: &str, verbatim: Verbatim) {
         self.end_task();
-        if verbatim == Verbatim::Html && self.phase.is_some() && line::resembles_task(line) {
+        if verbatim == Verbatim::Html
+            && self.phase.is_some()
+            && let Some(near) = line::near_task(line).filter(|near| near.has_box)
+        {
+            self.draft.missing.ids.insert(near.number.to_owned());
             let help = "HTML goes on up to the next blank line: put one above the checklist.";
-            self.report.warning(at, "this task is part of a block of HTML, so it is none", help);
+            self.report.error(at, "this task is part of a block of HTML", help);
         }
     }
 
-    fn heading(&mut self, at: usize, level: usize, text: &'a str) {
+    fn heading(&mut self, at: usize, line: &'a str, level: usize, text: &'a str) {
         self.verifying = false;
+        if self.stray_phase.is_some_and(|stray| stray.level.is_none_or(|above| level <= above)) {
+            self.stray_phase = None;
+        }
         if let Some((number, name)) = self.outline.phase(level, text) {
+            self.stray_phase = None;
             self.begin_phase(at, number, name);
-        } else if level <= self.outline.phase_level {
+            return;
+        }
+        if level <= self.outline.phase_level {
             self.phase = None;
         }
+        self.note_stray_phase(at, line, Some(level));
+    }
+
+    /// Keeps in mind a line that seems to begin another phase.
+    fn note_stray_phase(&mut self, at: usize, line: &'a str, level: Option<usize>) {
+        let number = line::near_phase(line).filter(|number| self.phase_number() != Some(*number));
+        if let Some(number) = number {
+            self.stray_phase = Some(StrayPhase { at, number, level, is_reported: false });
+        }
+    }
+
+    /// The number of the phase that the line is in.
+    fn phase_number(&self) -> Option<&str> {
+        self.phase.map(|phase| self.draft.spec.phases[phase].number.as_str())
     }
 
     fn begin_phase(&mut self, at: usize, number: &'a str, name: &'a str) {
@@ -178,12 +270,16 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
         if let Some(text) = pipeline_start {
             self.notes.push(notes::Found { at, phase: Some(index), text: notes::Text::PipelineStart(text) });
         }
+        self.look_for_dependencies(name, Place::Heading, Subject::Phase { place: index, has_tasks: false });
     }
 
     fn check(&mut self, at: usize, line: &'a str, done: bool, text: &'a str) {
         let task = line::task(text);
+        if task.is_some() || line::near_number(text, true).is_some() {
+            self.blame_stray_phase(task.as_ref().map(|(number, _)| *number));
+        }
         let Some(phase) = self.phase else {
-            if task.is_some() {
+            if task.is_some() && self.stray_phase.is_none() {
                 let help = "It is in no phase: tasks stand below a heading `## Phase 1: Name`, up to the next \
                             heading of that level.";
                 self.report.warning(at, "this item has a number, but it is no task", help);
@@ -196,9 +292,30 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             self.criterion(phase, criterion);
         } else if self.verifying {
             self.criterion(phase, text);
+        } else if let Some(number) = line::near_number(text, true) {
+            self.doubt(at, number, Doubt::Number);
         } else {
             self.without_number(at, phase, text);
         }
+    }
+
+    /// Reports what resembles the heading of a phase, once there are tasks below it.
+    fn blame_stray_phase(&mut self, task: Option<&str>) {
+        if let Some(stray) = &mut self.stray_phase
+            && stray.is_to_blame_for(task)
+        {
+            stray.is_reported = true;
+            self.draft.missing.phases = true;
+            self.report.error(
+                stray.at,
+                stray.message(self.outline.phase_level),
+                stray.help(self.outline.phase_level),
+            );
+        }
+    }
+
+    fn doubt(&mut self, at: usize, number: &'a str, doubt: Doubt) {
+        self.doubtful.push(Doubtful { at, number, doubt });
     }
 
     /// An item of a checklist that has no number. Kept with the phase; said once for each phase.
@@ -213,28 +330,47 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
         }
     }
 
-    fn item(&mut self, at: usize, line: &'a str, text: &'a str) {
-        let Some(phase) = self.phase else { return };
-        if line::resembles_task(line) {
-            let help = "The box has to be `[ ]` or `[x]`, with blanks around it.";
-            self.report.warning(at, "this looks like a task, but its box is none", help);
+    fn item(&mut self, at: usize, line: &'a str, text: &'a str, above: Below) {
+        let near = line::near_task(line);
+        if near.is_some_and(|near| near.has_box) {
+            self.blame_stray_phase(None);
+        }
+        let Some(phase) = self.phase else { return self.look_at_prose(line) };
+        match near {
+            Some(near) if near.has_box => self.doubt(at, near.number, Doubt::Box),
+            Some(near) if !self.verifying && self.is_in_place(near.number, above) => {
+                self.doubt(at, near.number, Doubt::NoBox);
+            }
+            _ => {}
         }
         if self.verifying {
             self.criterion(phase, text);
+        } else {
+            self.label(phase, line);
         }
     }
 
+    /// Whether a task of this number could be the next one here.
+    fn is_in_place(&self, number: &str, above: Below) -> bool {
+        let first = |number: &str| number.split('.').next().map(str::to_owned);
+        let last = self.draft.spec.tasks.last().and_then(|task| first(task.id.as_str()));
+        above == Below::Task || first(number) == last || first(number).as_deref() == self.phase_number()
+    }
+
     /// A line of text: a label, or a further line of the criterion `above`.
-    fn text(&mut self, at: usize, text: &'a str, above: Below) {
-        let text = text.strip_prefix("> ").unwrap_or(text); // Notes are often quoted.
+    fn text(&mut self, at: usize, line: &'a str, above: Below) {
+        let text = line.strip_prefix("> ").unwrap_or(line); // Notes are often quoted.
+        self.note_stray_phase(at, line, None);
         let Some((label, rest)) = line::label(text) else {
             match (above, self.phase) {
                 (Below::Criterion, Some(phase)) if self.goes_on(text) => {
-                    self.go_on_with_criterion(phase, text)
+                    self.go_on_with_criterion(phase, text);
+                    return;
                 }
-                (Below::Verify, Some(phase)) if self.goes_on(text) => self.criterion(phase, text),
+                (Below::Verify, Some(phase)) if self.goes_on(text) => return self.criterion(phase, text),
                 _ => self.verifying = false,
             }
+            self.prose(at, line, above);
             return;
         };
         self.verifying = false;
@@ -247,7 +383,62 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             self.verifying = true;
             self.below = Below::Verify;
             self.criterion(phase, rest);
+        } else {
+            self.prose(at, line, above);
         }
+    }
+
+    /// A line of text that is none of the known labels.
+    fn prose(&mut self, at: usize, line: &'a str, above: Below) {
+        let Some(phase) = self.phase else { return self.look_at_prose(line) };
+        let unquoted = line.trim_start_matches(['>', ' ']);
+        match line::near_task(unquoted) {
+            Some(near) if near.has_box && unquoted.len() < line.len() => {
+                let help =
+                    "It is quoted: a task begins at the left margin. Put it into backticks if it is none.";
+                self.report.warning(at, "this looks like a task, but it is quoted", help);
+            }
+            Some(near) if near.has_box => self.doubt(at, near.number, Doubt::Box),
+            Some(near) if !self.in_text && self.is_in_place(near.number, above) => {
+                self.doubt(at, near.number, Doubt::NoBox);
+            }
+            _ => {}
+        }
+        self.label(phase, unquoted);
+    }
+
+    /// A line of a phase, which may say what the phase depends on.
+    fn label(&mut self, phase: usize, line: &'a str) {
+        let number = &self.draft.spec.phases[phase].number;
+        let has_tasks = self.draft.spec.tasks.last().is_some_and(|task| task.phase.as_ref() == Some(number));
+        let subject = Subject::Phase { place: phase, has_tasks };
+        if self.look_for_dependencies(line, Place::Label, subject) == 0 {
+            self.look_at_prose(line);
+        }
+    }
+
+    /// Looks for what a part of the text says about dependencies; how much there is.
+    fn look_for_dependencies(&mut self, part: &'a str, place: Place, subject: Subject) -> usize {
+        let (base, code) = (self.offset(part), self.code);
+        let found = depends::stated(part, place, |at| code.at(base + at).is_none());
+        let number = found.len();
+        self.stated.extend(found.into_iter().map(|stated| waits::Found { base, subject, stated }));
+        number
+    }
+
+    /// Looks for dependencies in prose, where none are read.
+    fn look_at_prose(&mut self, line: &'a str) {
+        let first = self.stated.len();
+        let nowhere = Subject::Phase { place: 0, has_tasks: false };
+        self.look_for_dependencies(line, Place::Detail, nowhere);
+        for found in &mut self.stated[first..] {
+            found.stated.fault = Some(Fault::Prose);
+        }
+    }
+
+    /// Where a part of the text begins.
+    fn offset(&self, part: &str) -> usize {
+        part.as_ptr().addr() - self.text.as_ptr().addr()
     }
 
     /// Adds a criterion to the phase; an empty one is only the beginning of a list of them.
@@ -269,7 +460,8 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
     /// Whether a line of text goes on with the paragraph above it.
     fn goes_on(&self, text: &str) -> bool {
         let is_rule = text.bytes().all(|byte| matches!(byte, b'-' | b'*' | b'_' | b' '));
-        self.in_paragraph && !is_rule
+        let has_box = line::near_task(text).is_some_and(|near| near.has_box);
+        self.in_paragraph && !is_rule && !has_box
     }
 
     /// A further line of the last criterion.
@@ -294,9 +486,8 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             let help = "Say what is to be done, on the same line.";
             self.report.warning(at, format!("task {id} has no description"), help);
         }
-        let (depends_on, places) = self.dependencies(at, line);
         let phase = self.phase.map(|phase| self.draft.spec.phases[phase].number.clone());
-        let mut task = TaskSpec { phase, depends_on, ..TaskSpec::new(id, description) };
+        let mut task = TaskSpec { phase, ..TaskSpec::new(id, description) };
         if done {
             task.extra.insert("checked".into(), Value::Bool(true));
         }
@@ -307,75 +498,84 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             description: id,
             command: at,
             policy: at,
-            depends_on: places,
+            depends_on: Vec::new(),
         });
         self.draft.spec.tasks.push(task);
         self.below = Below::Task;
+        self.paragraph = Some(Paragraph { start: at, end: at + line.len(), place: Place::Task });
     }
 
-    /// The dependencies named in the line of a task, each once, with their places.
-    fn dependencies(&mut self, at: usize, line: &str) -> (Vec<TaskId>, Vec<usize>) {
-        let is_prose = |offset: usize| self.code.at(at + offset).is_none();
-        if let Some(place) = depends::paraphrased(line, is_prose) {
-            let help = "Only `(depends: 1.1, 1.2)` is: write it so, or put the words into backticks if they are none.";
-            self.report.warning(at + place, "this is not read as a dependency", help);
+    /// Looks at the paragraph of a task that is over now.
+    fn end_paragraph(&mut self) {
+        if let (Some(Paragraph { start, end, place }), Some(task)) =
+            (self.paragraph.take(), self.draft.spec.tasks.len().checked_sub(1))
+        {
+            self.look_for_dependencies(&self.text[start..end], place, Subject::Task(task));
         }
-        let mut named: Vec<(TaskId, usize)> = Vec::new();
-        for depends::Named { id, at: place } in depends::named(line, is_prose) {
-            match TaskId::new(id) {
-                Ok(id) => named.push((id, at + place)),
-                Err(error) => {
-                    let help = "Name the tasks by their numbers, with commas between them.";
-                    self.report.error(at + place, error.to_string(), help);
-                }
-            }
+    }
+
+    /// Takes a line to the paragraph of the last task, or to the next one.
+    fn go_on_with_task(&mut self, start: usize, end: usize, is_next: bool) {
+        if is_next {
+            self.end_paragraph();
         }
-        let mut seen = HashSet::new();
-        named.retain(|(id, _)| seen.insert(id.clone()));
-        named.into_iter().unzip()
+        match &mut self.paragraph {
+            Some(paragraph) => paragraph.end = end,
+            None => self.paragraph = Some(Paragraph { start, end, place: Place::Detail }),
+        }
     }
 
     fn indented(&mut self, at: usize, text: &'a str) {
         let trimmed = text.trim_start();
-        let indent = text.len() - trimmed.len();
-        let is_prose = self.code.at(at + indent).is_none();
-        match (self.below, self.phase) {
-            (Below::Task, _) => {
-                if is_prose {
-                    self.warn_of_detail(at + indent, text, trimmed);
-                }
-                self.steps.push(text);
-            }
-            (Below::Criterion, Some(phase)) => self.go_on_with_criterion(phase, trimmed),
-            (Below::Verify, Some(phase)) => self.criterion(phase, trimmed),
-            (_, Some(_)) if is_prose && line::resembles_task(text) => {
-                let help = "A task begins at the left margin; what is indented belongs to the task above it.";
-                self.report.warning(at + indent, "this looks like a task, but it is indented", help);
+        let place = at + (text.len() - trimmed.len());
+        let verbatim = self.code.at(place).filter(|verbatim| *verbatim != Verbatim::Span);
+        if self.below == Below::Task {
+            return self.detail(at, place, text, verbatim.is_some());
+        }
+        let Some(phase) = self.phase else { return };
+        match (line::near_task(text).filter(|near| near.has_box), verbatim) {
+            (Some(near), None) => self.doubt(place, near.number, Doubt::Indented),
+            (Some(_), Some(Verbatim::Code)) if !self.in_paragraph => {
+                let help =
+                    "So far to the right it is code: move it to the left margin, or put it into a fence.";
+                self.report.warning(place, "this looks like a task, but it is indented code", help);
             }
             _ => {}
         }
+        match self.below {
+            Below::Criterion => self.go_on_with_criterion(phase, trimmed),
+            Below::Verify => self.criterion(phase, trimmed),
+            Below::Nothing | Below::Task => {}
+        }
     }
 
-    /// Warns of what was perhaps not meant as a mere detail of a task.
-    fn warn_of_detail(&mut self, at: usize, text: &str, trimmed: &str) {
-        if text.starts_with(' ') && !text[1..].starts_with([' ', '\t']) && line::resembles_task(text) {
-            let help = "It is a detail of the task above: move it to the left margin to make a task of it.";
-            self.report.warning(at, "this looks like a task, but it is indented by one blank", help);
+    /// A line below a task: it goes on with the paragraph above, or begins a detail.
+    fn detail(&mut self, line_start: usize, at: usize, text: &'a str, is_verbatim: bool) {
+        self.steps.push(text);
+        let trimmed = text.trim_start();
+        let item = line::item(trimmed);
+        if is_verbatim || item.is_some() || !self.in_paragraph || self.paragraph.is_none() {
+            self.end_paragraph();
         }
-        let code = self.code;
-        if let Some(named) = depends::named(trimmed, |offset| code.at(at + offset).is_none()).first() {
-            let help = "Dependencies are read from the first line of a task: move it there.";
-            self.report.warning(
-                at + named.at,
-                "this dependency is in the details of a task, so it is none",
-                help,
-            );
+        if is_verbatim {
+            return;
+        }
+        self.go_on_with_task(at, line_start + text.len(), false);
+        let Some(task) = self.draft.spec.tasks.last() else { return };
+        if let Some(near) = line::near_task(trimmed).filter(|near| near.has_box) {
+            let own = task.id.as_str();
+            if near.number.strip_prefix(own).is_some_and(|rest| rest.starts_with('.')) {
+                self.numbered_steps.insert(near.number, self.draft.spec.tasks.len() - 1);
+            } else if near.number.split('.').next() == own.split('.').next() {
+                self.doubt(at, near.number, Doubt::Nested);
+            }
         }
     }
 
     /// Gives the last task the lines below it.
     fn end_task(&mut self) {
         self.below = Below::Nothing;
+        self.end_paragraph();
         let Some(task) = self.draft.spec.tasks.last_mut() else { return };
         let indents = self.steps.iter().map(|step| step.len() - step.trim_start_matches([' ', '\t']).len());
         let indent = indents.min().unwrap_or_default();

@@ -5,7 +5,7 @@
 //! extras, and orders nothing: a plan whose tasks wait for each other could never end.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     ops::Bound,
 };
 
@@ -16,7 +16,10 @@ use planlease_core::{
 };
 use serde_json::{Value, json};
 
-use super::note::{self, Note, Subject};
+use super::{
+    depends::Target,
+    note::{self, Note, Subject},
+};
 use crate::{draft::Draft, problem::Report};
 
 /// A note where it was found.
@@ -33,6 +36,8 @@ pub(super) struct Found<'a> {
 pub(super) enum Text<'a> {
     Execution(&'a str),
     PipelineStart(&'a str),
+    /// What a phase depends on.
+    After(Target<'a>),
 }
 
 /// How many contradictory notes are looked for one by one: each look goes over the whole plan.
@@ -45,6 +50,7 @@ pub(super) fn keep(found: &[Found<'_>], draft: &mut Draft, report: &mut Report<'
     }
     let names = Names::new(draft);
     let mut kept = Vec::new();
+    let mut pipelined = HashSet::new(); // The phases that wait for a task.
     let mut room = MAX_TASKS; // Notes may name tasks again and again; together no more than a plan may have.
     for found in found {
         match found.text {
@@ -61,10 +67,18 @@ pub(super) fn keep(found: &[Found<'_>], draft: &mut Draft, report: &mut Report<'
                     report.warning(found.at, unclear.message(), HOW_TO_WRITE_A_NOTE);
                 }
             },
+            Text::After(target) => match names.after(target, found.phase, &mut pipelined, room) {
+                Ok(rules) => {
+                    room -= rules.len();
+                    kept.extend(rules.into_iter().map(|rule| (found.at, rule)));
+                }
+                Err(message) => report.error(found.at, message, HOW_A_PHASE_WAITS),
+            },
             Text::PipelineStart(text) => {
                 let task = note::pipeline_start(text).and_then(|task| names.task(task));
                 match (task, found.phase) {
                     (Some(after), Some(phase)) => {
+                        pipelined.insert(phase);
                         kept.push((found.at, Rule::Pipeline { phase, after }));
                     }
                     _ => report.warning(
@@ -150,6 +164,9 @@ impl Rule {
     }
 }
 
+const HOW_A_PHASE_WAITS: &str = "A phase waits for other phases, or for one task: write the others into the lines of its \
+                                 tasks, as `(depends: 1.1, 1.2)`.";
+
 const HOW_TO_WRITE_A_NOTE: &str = "Write it as `Tasks 2.1-2.6 are [SEQUENTIAL] - reason`, or with `Phases` or \
                                    `[PARALLEL]`; as it is, it is a note for people.";
 
@@ -189,7 +206,7 @@ impl Unclear {
             Self::NoOrder | Self::NamesNothing => {
                 "this note does not say which tasks or phases it means".into()
             }
-            Self::Unknown(name) => format!("this note is about {name}, which the plan does not have"),
+            Self::Unknown(name) => format!("this is about {name}, which the plan does not have"),
             Self::TooLong => format!("the notes of this plan name more than {MAX_TASKS} tasks"),
         }
     }
@@ -227,6 +244,41 @@ impl Names {
             }
         }
         if names.is_empty() { Err(Unclear::NamesNothing) } else { Ok(Resolved { note, names }) }
+    }
+
+    /// The rules that make a phase wait for what it depends on.
+    fn after(
+        &self,
+        target: Target<'_>,
+        phase: Option<usize>,
+        pipelined: &mut HashSet<usize>,
+        room: usize,
+    ) -> Result<Vec<Rule>, String> {
+        let phase = phase.ok_or("this is in no phase")?;
+        match target {
+            Target::Task(text) => {
+                let after =
+                    self.task(text).ok_or_else(|| Unclear::Unknown(format!("task {text}")).message())?;
+                match pipelined.insert(phase) {
+                    true => Ok(vec![Rule::Pipeline { phase, after }]),
+                    false => Err(format!("phase {} waits for another task already", self.phases[phase])),
+                }
+            }
+            Target::Phases(first, last) => {
+                let mut before = Vec::new();
+                self.phases_between(first, last, room, &mut before).map_err(|unclear| unclear.message())?;
+                let own = &self.phases[phase];
+                if before.contains(own) {
+                    return Err(format!("phase {own} cannot wait for itself"));
+                }
+                let rule = |before: String| Rule::Order {
+                    order: note::Order::Sequential,
+                    phase: None,
+                    group: Group { phases: vec![before, own.clone()], ..Group::default() },
+                };
+                Ok(before.into_iter().map(rule).collect())
+            }
+        }
     }
 
     fn tasks_between(

@@ -141,6 +141,8 @@ fn what_is_code_or_commented_out_is_no_task_and_no_dependency() {
       step "```sh"
       step "- [ ] 1.7 (depends: 1.8)"
       step "```"
+    plan.md:15:5: warning: this looks like a task, but it is indented code
+      help: So far to the right it is code: move it to the left margin, or put it into a fence.
     "#);
 }
 
@@ -246,7 +248,7 @@ fn notes_that_name_nothing_are_warned_of() {
     T
     phase 1: P
     task 1.1 in 1: D
-    plan.md:4:1: warning: this note is about task 1.9, which the plan does not have
+    plan.md:4:1: warning: this is about task 1.9, which the plan does not have
       help: Write it as `Tasks 2.1-2.6 are [SEQUENTIAL] - reason`, or with `Phases` or `[PARALLEL]`; as it is, it is a note for people.
     plan.md:5:1: warning: this note does not say which tasks or phases it means
       help: Write it as `Tasks 2.1-2.6 are [SEQUENTIAL] - reason`, or with `Phases` or `[PARALLEL]`; as it is, it is a note for people.
@@ -295,20 +297,38 @@ fn line_endings_tabs_byte_order_marks_and_a_missing_last_newline_change_nothing(
 }
 
 #[test]
-fn what_looks_like_a_task_and_is_none_is_warned_of() {
+fn a_task_is_read_where_a_blank_is_too_many_or_missing() {
+    insta::assert_snapshot!(in_phase("\
+ - [ ] 1.0 indented by one, below nothing
+- [x ] 1.1 D
+ - [ ] 1.2 indented by one
+- [  ] 1.3 D
+- [] 1.4 D
+- [ ]1.5 D
+- [ X]**1.6** D
+"), @r#"
+    T
+    phase 1: P
+    task 1.0 in 1: indented by one, below nothing
+    task 1.1 in 1: D {"checked":true}
+    task 1.2 in 1: indented by one
+    task 1.3 in 1: D
+    task 1.4 in 1: D
+    task 1.5 in 1: D
+    task 1.6 in 1: D {"checked":true}
+    "#);
+}
+
+#[test]
+fn checklists_that_are_no_tasks_are_warned_of() {
     insta::assert_snapshot!(check("\
 # T
 - [ ] 0.1 above all phases
 ## Phase 1: P
- - [ ] 1.0 indented, below nothing
 - [ ] 1.1 D
- - [ ] 1.2 indented by one
-- [~] 1.3 odd box
 - [ ] no number
 - [ ] nor here
-<div>
-- [ ] 1.4 in HTML
-</div>
+> - [ ] 1.2 quoted
 
 ## Notes
 - [ ] 1.5 in another section
@@ -316,42 +336,290 @@ fn what_looks_like_a_task_and_is_none_is_warned_of() {
     T
     phase 1: P {"unnumbered":["no number","nor here"]}
     task 1.1 in 1: D
-      step "- [ ] 1.2 indented by one"
     plan.md:2:1: warning: this item has a number, but it is no task
       help: It is in no phase: tasks stand below a heading `## Phase 1: Name`, up to the next heading of that level.
-    plan.md:4:2: warning: this looks like a task, but it is indented
-      help: A task begins at the left margin; what is indented belongs to the task above it.
-    plan.md:6:2: warning: this looks like a task, but it is indented by one blank
-      help: It is a detail of the task above: move it to the left margin to make a task of it.
-    plan.md:7:1: warning: this looks like a task, but its box is none
-      help: The box has to be `[ ]` or `[x]`, with blanks around it.
-    plan.md:8:1: warning: phase 1 has a checklist without numbers: its items are no tasks
+    plan.md:5:1: warning: phase 1 has a checklist without numbers: its items are no tasks
       help: They are kept and shown, not scheduled. To make tasks of them, begin each with a number, as `- [ ] 1.1 What to do`.
-    plan.md:11:1: warning: this task is part of a block of HTML, so it is none
-      help: HTML goes on up to the next blank line: put one above the checklist.
-    plan.md:15:1: warning: this item has a number, but it is no task
+    plan.md:7:1: warning: this looks like a task, but it is quoted
+      help: It is quoted: a task begins at the left margin. Put it into backticks if it is none.
+    plan.md:10:1: warning: this item has a number, but it is no task
       help: It is in no phase: tasks stand below a heading `## Phase 1: Name`, up to the next heading of that level.
     "#);
 }
 
 #[test]
-fn what_looks_like_a_dependency_and_is_none_is_warned_of() {
-    insta::assert_snapshot!(in_phase("\
+fn what_resembles_a_task_is_an_error() {
+    insta::assert_snapshot!(refuse("plan.md", "\
+# T
+## Phase 1: P
 - [ ] 1.1 D
-- [ ] 1.2 D (depends on 1.1)
-- [ ] 1.3 D
-  (depends: 1.1) as said in `(depends: 9.9)`
+  - [ ] 1.2 below another one
+- [~] 1.3 D
+- 1.4 D
+1.5 D
+- [ ]* 1.6 D
+- [ ] Task 1.7: D
+- [ ] 1.2.3.4 D
+[ ] 1.8 D
+
+Some text.
+- [ ] 1.9 D (depends: 1.3, 1.4, 1.10)
+- item
+  - [ ] 1.10 below an item
+<div>
+- [ ] 1.11 in HTML
+</div>
+
+**VERIFY:**
+- [-] 1.12 D
+  - [ ] 1.13 below a criterion
+"), @r"
+    plan.md:4:3: error: this looks like a task, but it is indented below another one
+      help: Move it to the left margin to make a task of it; the number of a step begins with that of its task.
+    plan.md:5:1: error: this looks like a task, but its box is none
+      help: Write `- [ ] ` for what is to be done and `- [x] ` for what is done; other marks are not known.
+    plan.md:6:1: error: this looks like a task, but it has no box
+      help: Write `- [ ] ` in front of the number, or put the number into backticks if it is none of a task.
+    plan.md:7:1: error: this looks like a task, but it has no box
+      help: Write `- [ ] ` in front of the number, or put the number into backticks if it is none of a task.
+    plan.md:8:1: error: this looks like a task, but its box is none
+      help: Write `- [ ] ` for what is to be done and `- [x] ` for what is done; other marks are not known.
+    plan.md:9:1: error: this looks like a task, but its number is not at the beginning, or not one of a task
+      help: Write `- [ ] 1.1 What to do`, with a number of two or three parts.
+    plan.md:10:1: error: this looks like a task, but its number is not at the beginning, or not one of a task
+      help: Write `- [ ] 1.1 What to do`, with a number of two or three parts.
+    plan.md:11:1: error: this looks like a task, but its box is none
+      help: Write `- [ ] ` for what is to be done and `- [x] ` for what is done; other marks are not known.
+    plan.md:16:3: error: this looks like a task, but it is indented
+      help: A task begins at the left margin: move it there.
+    plan.md:18:1: error: this task is part of a block of HTML
+      help: HTML goes on up to the next blank line: put one above the checklist.
+    plan.md:22:1: error: this looks like a task, but its box is none
+      help: Write `- [ ] ` for what is to be done and `- [x] ` for what is done; other marks are not known.
+    plan.md:23:3: error: this looks like a task, but it is indented
+      help: A task begins at the left margin: move it there.
+    ");
+}
+
+#[test]
+fn what_mentions_a_task_is_none() {
+    insta::assert_snapshot!(in_phase("\
+- 1.1 and 1.2 are independent
+- Task 1.2 is last
+- [ ] 1.1 D
+  - [ ] 1.2 comes later
+- [ ] 1.2 D
+- [ ] Task 1.1 is checked again
+- 3.5x faster
+
+- 2.7 GB are free
+1.1 is the first.
 "), @r#"
     T
     phase 1: P
     task 1.1 in 1: D
-    task 1.2 in 1: D (depends on 1.1)
-    task 1.3 in 1: D
-      step "(depends: 1.1) as said in `(depends: 9.9)`"
-    plan.md:4:14: warning: this is not read as a dependency
-      help: Only `(depends: 1.1, 1.2)` is: write it so, or put the words into backticks if they are none.
-    plan.md:6:13: warning: this dependency is in the details of a task, so it is none
-      help: Dependencies are read from the first line of a task: move it there.
+      step "- [ ] 1.2 comes later"
+    task 1.2 in 1: D
+    "#);
+}
+
+#[test]
+fn tasks_below_what_resembles_a_phase_are_no_tasks_of_the_phase_above() {
+    for (heading, error) in [
+        (
+            "### Phase 2: Q",
+            Some("phase 2 is a heading of level 3, and the phases of this plan are of level 2"),
+        ),
+        ("# Phase 2: Q", Some("phase 2 is a heading of level 1, and the phases of this plan are of level 2")),
+        ("##Phase 2: Q", Some("this seems to begin phase 2, and is no heading of a phase")),
+        ("## Phase2: Q", Some("this seems to begin phase 2, and is no heading of a phase")),
+        ("## Phase 2 Q", Some("this seems to begin phase 2, and is no heading of a phase")),
+        ("**Phase 2: Q**", Some("this seems to begin phase 2, and is no heading of a phase")),
+        ("\nPhase 2: Q\n", Some("this seems to begin phase 2, and is no heading of a phase")),
+        ("### Phase 1: more of it", None),
+        ("**Phase 3:** comes later", None),
+        ("### Phase 2: Q\n### More of phase 1", None),
+    ] {
+        let plan = format!("# T\n## Phase 1: P\n- [ ] 1.1 D\n\n{heading}\n- [ ] 2.1 D\n- [ ] 2.2 D\n");
+        match (crate::parse("plan.md", plan.as_bytes()), error) {
+            (Ok(parsed), None) => assert_eq!(parsed.spec.tasks.len(), 3, "{heading}"),
+            (Err(problems), Some(error)) => {
+                let told: Vec<&str> =
+                    problems.listed.iter().map(|problem| problem.message.as_str()).collect();
+                assert_eq!(told, [error], "{heading}");
+            }
+            (read, _) => panic!("{heading}: {read:?}"),
+        }
+    }
+}
+
+#[test]
+fn code_that_never_ends_takes_no_tasks_with_it() {
+    insta::assert_snapshot!(refuse("plan.md", "# T\n## Phase 1: P\n- [ ] 1.1 D\n```\n- [ ] 1.2 D\n"), @r"
+    plan.md:4:1: error: this block of code has no end, and tasks are in it
+      help: Everything below it counts as code, up to the end of the file or list: close it.
+    ");
+}
+
+#[test]
+fn dependencies_are_read_in_many_words() {
+    insta::assert_snapshot!(check("\
+# T
+## Phase 0: O
+- [ ] 0.1 D
+## Phase 1: P
+- [ ] 1.1 D
+- [ ] 1.2 D (Depends on: 1.1)
+- [ ] 1.3 D (deps: 1.1, 1.2)
+- [ ] 1.4 D, depends on Task 1.1
+- [ ] 1.5 D
+  **Dependencies:** 1.1, 1.4
+- [ ] 1.6 a line that goes on (depends: 1.1,
+  1.2) and on
+- [ ] 1.7 another one (depends:
+1.5)
+- [ ] 1.8 D
+  - [ ] 1.8.1 a step (depends: 1.7)
+  - [ ] 1.8.2 a step (depends: 1.8.1)
+
+  Depends on: 1.2
+- [ ] 1.9 D (depends: 1.8.2)
+**Depends on:** 1.3
+- [ ] 1.10 D (depends: phase 0)
+"), @r#"
+    T
+    phase 0: O
+    phase 1: P
+    task 0.1 in 0: D
+    task 1.1 in 1: D
+    task 1.2 in 1: D (Depends on: 1.1)
+      after 1.1
+    task 1.3 in 1: D (deps: 1.1, 1.2)
+      after 1.1
+      after 1.2
+    task 1.4 in 1: D, depends on Task 1.1
+      after 1.1
+    task 1.5 in 1: D
+      after 1.1
+      after 1.4
+      step "**Dependencies:** 1.1, 1.4"
+    task 1.6 in 1: a line that goes on (depends: 1.1,
+      after 1.1
+      after 1.2
+      step "1.2) and on"
+    task 1.7 in 1: another one (depends:
+      after 1.5
+      step "1.5)"
+    task 1.8 in 1: D
+      after 1.7
+      after 1.2
+      step "- [ ] 1.8.1 a step (depends: 1.7)"
+      step "- [ ] 1.8.2 a step (depends: 1.8.1)"
+      step "Depends on: 1.2"
+    task 1.9 in 1: D (depends: 1.8.2)
+      after 1.8
+      after 1.3
+      step "**Depends on:** 1.3"
+    task 1.10 in 1: D (depends: phase 0)
+      after 0.1
+    "#);
+}
+
+#[test]
+fn phases_wait_for_what_they_depend_on() {
+    insta::assert_snapshot!(check("\
+# T
+## Phase 0: O (No dependencies)
+- [ ] 0.1 D
+## Phase 1: P (Depends on Phase 0)
+- [ ] 1.1 D
+## Phase 2: Q
+
+**Dependencies:** Phases 0 & 1
+
+- [ ] 2.1 D
+## Phase 3: R
+- Depends on: 1.1
+- [ ] 3.1 D
+## Phase 4: S (depends on phase 5)
+- [ ] 4.1 D
+- [ ] 5.1 D (depends on all Phase 4)
+## Phase 5: S (depends on phase 4)
+- [ ] 5.2 D
+"), @r#"
+    T
+     {"contradictory":[{"phases":["4","5"],"reason":null,"tasks":[]}],"sequential":[{"phases":["0","1"]},{"phases":["0","2"]},{"phases":["1","2"]},{"phases":["5","4"]}]}
+    phase 0: O (No dependencies)
+    phase 1: P (Depends on Phase 0)
+    phase 2: Q
+    phase 3: R {"pipeline_start":{"after":"1.1"}}
+    phase 4: S (depends on phase 5)
+    phase 5: S (depends on phase 4)
+    task 0.1 in 0: D
+    task 1.1 in 1: D
+    task 2.1 in 2: D
+    task 3.1 in 3: D
+    task 4.1 in 4: D
+    task 5.1 in 4: D (depends on all Phase 4)
+      after 4.1
+    task 5.2 in 5: D
+    plan.md:17:33: warning: this note contradicts the dependencies
+      help: With it, tasks would wait for each other. It is kept and shown, and orders nothing.
+    "#);
+}
+
+#[test]
+fn dependencies_that_are_not_understood_are_errors_or_warnings() {
+    insta::assert_snapshot!(refuse("plan.md", "\
+# T
+## Phase 1: P (depends on phase 1)
+**Dependencies:** Phase 9
+- [ ] 1.1 D
+- [ ] 1.2 D (depends: 1.1
+- [ ] 1.3 D (depends on 1.1 or 1.2)
+- [ ] 1.4 D (after 1.9)
+- [ ] 1.5 D (deps: 1.1a)
+
+**Depends on:** 1.1
+"), @r"
+    plan.md:2:33: error: phase 1 cannot wait for itself
+      help: A phase waits for other phases, or for one task: write the others into the lines of its tasks, as `(depends: 1.1, 1.2)`.
+    plan.md:3:25: error: this is about phase 9, which the plan does not have
+      help: A phase waits for other phases, or for one task: write the others into the lines of its tasks, as `(depends: 1.1, 1.2)`.
+    plan.md:5:13: error: the bracket of this dependency is never closed
+      help: Close it in the same paragraph, or put the words into backticks if they are no dependency.
+    plan.md:6:13: error: this dependency has a condition
+      help: A task waits for all the tasks that it names: list these, as `(depends: 1.1, 1.2)`, or put the words into backticks if they are no dependency.
+    plan.md:7:20: error: task 1.4 depends on 1.9, which the plan does not have
+      help: It could never start. Correct the id, or take the dependency out.
+    plan.md:8:20: error: task 1.5 depends on 1.1a, which the plan does not have
+      help: It could never start. Correct the id, or take the dependency out.
+    plan.md:10:17: error: this dependency is not in a task, so that it is not clear which task waits
+      help: Write `(depends: 1.1, 1.2)` into the line of the task, or put the words into backticks if they are none.
+    ");
+    insta::assert_snapshot!(check("\
+# T
+## Phase 1: P
+- [ ] 1.1 D
+- [ ] 1.2 D after 1.1
+  - Dependencies: the schema
+- [ ] 1.3 Use Python (requires Python 3.12)
+
+## Dependencies
+- 1.3 depends on 1.1
+"), @r#"
+    T
+    phase 1: P
+    task 1.1 in 1: D
+    task 1.2 in 1: D after 1.1
+      step "- Dependencies: the schema"
+    task 1.3 in 1: Use Python (requires Python 3.12)
+    plan.md:4:13: warning: this is not read as a dependency
+      help: Write `(depends: 1.1, 1.2)` into the line of the task, or put the words into backticks if they are none.
+    plan.md:5:5: warning: this names no task of the plan, so that nothing waits for it
+      help: Write `(depends: 1.1, 1.2)` into the line of the task, or put the words into backticks if they are none.
+    plan.md:9:7: warning: this is not read as a dependency
+      help: Write `(depends: 1.1, 1.2)` into the line of the task, or put the words into backticks if they are none.
     "#);
 }
 

@@ -69,7 +69,14 @@ pub(crate) fn read(text: &Text<'_>, report: &mut Report<'_>) -> Option<Draft> {
             groups.into_iter().filter_map(read).collect()
         };
         let (sequential, parallel) = (groups(sequential), groups(parallel));
-        draft.spec = PlanSpec { title, policy: policy.into(), sequential, parallel, ..PlanSpec::default() };
+        draft.spec = PlanSpec {
+            title,
+            policy: policy.into(),
+            sequential,
+            parallel,
+            in_file_order: true,
+            ..PlanSpec::default()
+        };
     }
     for value in phases.into_iter().flatten() {
         let at = value.span().start;
