@@ -1,33 +1,41 @@
-//! What the owner of a plan has to do because time has passed: put failed tasks back after a pause, give up what takes too
-//! long, and hand to a person what it cannot go on with.
+//! What the owner of a plan has to do because time has passed: put failed tasks back after a pause, end and give up what takes
+//! too long, and hand to a person what it cannot go on with.
 //!
-//! The owner alone decides, by its own clock, and counts from when it first saw a task like that: nobody else's clock can make
-//! it act early. After a takeover the new owner counts anew, so everything is late by one takeover at the most. The one
-//! exception is the total deadline, which spans owners: it is told by the wall clock, of whoever started the first attempt and
-//! of the owner now, and so is off by as much as these differ.
+//! The owner alone decides, by its own monotonic clock, and counts from when it first saw a task like that: no other clock can
+//! make it act early, and no wall clock decides anything. After a takeover the new owner starts counting, so everything is late
+//! by one takeover at the most. The total deadline spans owners: what one has measured is stored in the task's record
+//! ([`TaskRecord::spent_ms`]), and the next one goes on from there.
 //!
-//! | a task that | for | is |
-//! | --- | --- | --- |
-//! | failed, and may be tried again | [`Policy::retry_delay`] | put back |
-//! | failed too often | | parked |
-//! | may start, and does not | `queue_deadline_s` | parked |
-//! | is a worker's, who says nothing of it | `heartbeat_s` | lost: `on_lost` |
-//! | is a worker's | `attempt_deadline_s` | lost: `on_lost` |
-//! | is not done | `total_deadline_s` | parked, between two attempts |
+//! | a task that | for | of the time that counts | is |
+//! | --- | --- | --- | --- |
+//! | failed, and may be tried again | [`Policy::retry_delay`] | all | put back |
+//! | failed too often | | | parked |
+//! | waits, and does not start | `queue_deadline_s` | while it could be started | parked |
+//! | is a worker's, and silent | `heartbeat_s` | while the owner hears from etcd | lost: `on_lost` |
+//! | is a worker's | `attempt_deadline_s` | the same | lost: `on_lost` |
+//! | runs here, and is silent | `heartbeat_s` | while the owner hears from etcd | ended |
+//! | runs here | `attempt_deadline_s` | all | ended |
+//! | is not done | `total_deadline_s` | in progress; resting after a failure, unless the plan is halted; while it could be started | ended, parked |
 //!
-//! What a person has claimed is left to the person, and what runs under the owner's own eyes has its deadline there.
+//! What a person has claimed is left to the person.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use uuid::Uuid;
 
 use crate::{
-    BootTime, TaskId, WallTime, counted,
+    BootTime, TaskId, WallTime,
     record::{Guard, TaskRecord},
-    spec::Policy,
+    spec::{HeartbeatOn, Policy},
     standing::may_be_retried,
     transition::{Change, TaskStatus},
 };
+
+/// The shortest time between two stores of what was measured of a task.
+const STORE_EVERY_MIN: Duration = Duration::from_secs(1);
+
+/// The share of the total deadline that may be lost with an owner: a store for each.
+const STORE_SHARE: u32 = 20;
 
 /// A task as its owner sees it.
 #[derive(Clone, Copy, Debug)]
@@ -38,10 +46,28 @@ pub struct Seen<'a> {
     pub record: &'a TaskRecord,
     /// How it is treated.
     pub policy: &'a Policy,
-    /// Whether all that it waits for is done.
-    pub ready: bool,
-    /// Whether its attempt runs under the owner's own eyes.
-    pub ours: bool,
+    /// Whether nothing keeps it from being started, if it is pending: no dependency, no halt, no bound of the plan or its owner.
+    pub startable: bool,
+    /// Its attempt, if that runs under the owner's own eyes.
+    pub ours: Option<Ours>,
+}
+
+/// An attempt that runs under the owner's own eyes.
+#[derive(Clone, Copy, Debug)]
+pub struct Ours {
+    /// When its command last wrote output.
+    pub output: Option<BootTime>,
+}
+
+/// The circumstances of a look.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// The owner's clock.
+    pub now: BootTime,
+    /// Whether the owner hears from etcd, so that signs of life would reach it.
+    pub in_touch: bool,
+    /// Whether the plan is halted.
+    pub halted: bool,
 }
 
 /// What is due now, and when to look again.
@@ -49,79 +75,179 @@ pub struct Seen<'a> {
 pub struct Due {
     /// What to write now.
     pub changes: Vec<(TaskId, Change)>,
+    /// Which of the owner's own attempts to end now.
+    pub ends: Vec<End>,
     /// When the next thing is due, if nothing changes until then.
     pub next: Option<BootTime>,
 }
 
-/// Since when each task is as it is. One owner's, for one ownership.
-#[derive(Clone, Debug, Default)]
-pub struct Overdue {
-    since: BTreeMap<TaskId, Since>,
+/// An attempt of the owner's own that is to be ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The task.
+    pub task: TaskId,
+    /// Why, for its record.
+    pub why: String,
+    /// Whether it is for silence: then a sign of life may still be on its way, and the record is to be read first.
+    pub silent: bool,
 }
 
+/// How long each task is as it is. One owner's, for one ownership.
+#[derive(Clone, Debug, Default)]
+pub struct Overdue {
+    timers: BTreeMap<TaskId, Timer>,
+    /// The owner heard from etcd at the last look.
+    in_touch: bool,
+}
+
+/// The time of one task, as far as it counts.
 #[derive(Clone, Copy, Debug)]
-struct Since {
+struct Timer {
     status: TaskStatus,
     attempt: u32,
-    ready: bool,
-    /// When it was first seen in this status and attempt.
-    began: BootTime,
-    /// Its last write, and when that was first seen.
-    written: (Uuid, BootTime),
+    first_started_at: Option<WallTime>,
+    /// Its last write.
+    op_id: Uuid,
+    /// When its command last wrote output.
+    output: Option<BootTime>,
+    /// How long it is in this status and attempt.
+    waited: Counter,
+    /// How long it gave no sign of life.
+    silent: Counter,
+    /// How much of its total time is used up.
+    spent: Counter,
+}
+
+/// A duration that grows with the time, or stands still.
+#[derive(Clone, Copy, Debug)]
+struct Counter {
+    value: Duration,
+    counts: bool,
+    at: BootTime,
+}
+
+impl Counter {
+    fn new(value: Duration, at: BootTime) -> Self {
+        Self { value, counts: false, at }
+    }
+
+    fn at(&self, now: BootTime) -> Duration {
+        if self.counts { self.value.saturating_add(self.at.until(now)) } else { self.value }
+    }
+
+    /// Counts what has passed as before, and goes on as said.
+    fn go_on(&mut self, now: BootTime, counts: bool) {
+        *self = Self { value: self.at(now), counts, at: now };
+    }
+
+    /// The moment at which it reaches the limit: one that is past if it has; `None` if it stands still before.
+    fn reaches(&self, limit: Duration) -> Option<BootTime> {
+        match limit.checked_sub(self.value) {
+            None | Some(Duration::ZERO) => Some(self.at),
+            Some(left) => self.counts.then(|| self.at.plus(left)),
+        }
+    }
 }
 
 impl Overdue {
-    /// Looks at all tasks. To be called after each change, and at [`Due::next`].
-    pub fn look<'a>(
-        &mut self,
-        tasks: impl IntoIterator<Item = Seen<'a>>,
-        now: BootTime,
-        wall: WallTime,
-    ) -> Due {
+    /// Looks at all tasks. To be called after each change of a task or of the circumstances, when all that can be started is
+    /// started, and at [`Due::next`].
+    pub fn look<'a>(&mut self, tasks: impl IntoIterator<Item = Seen<'a>>, now: Circumstances) -> Due {
         let mut due = Due::default();
-        let mut since = BTreeMap::new();
+        let mut timers = BTreeMap::new();
+        let back_in_touch = now.in_touch && !self.in_touch;
         for seen in tasks {
             if !is_timed(&seen) {
                 continue;
             }
-            let known = self.since.get(seen.task).copied();
-            let present = Since::of(&seen, known, now);
-            since.insert(seen.task.clone(), present);
-            match decide(&seen, present, now, wall) {
-                Verdict::Nothing => {}
-                Verdict::At(moment) => due.next = Some(due.next.map_or(moment, |next| next.min(moment))),
-                Verdict::Now(change) => due.changes.push((seen.task.clone(), change)),
+            let mut timer = Timer::of(&seen, self.timers.get(seen.task).copied(), now);
+            if back_in_touch {
+                timer.silent = Counter { value: Duration::ZERO, ..timer.silent }; // It could not be heard.
             }
+            timers.insert(seen.task.clone(), timer);
+            decide(&seen, &timer, now.now, &mut due);
         }
-        self.since = since;
+        self.timers = timers;
+        self.in_touch = now.in_touch;
         due
+    }
+
+    /// Notes a write of the owner's own, which is no sign of life.
+    pub fn wrote(&mut self, task: &TaskId, op_id: Uuid) {
+        if let Some(timer) = self.timers.get_mut(task) {
+            timer.op_id = op_id;
+        }
+    }
+
+    /// How much of its total time a task has used up, if the owner has measured any of it.
+    #[must_use]
+    pub fn spent(&self, task: &TaskId, now: BootTime) -> Option<Duration> {
+        self.timers.get(task).map(|timer| timer.spent.at(now))
     }
 }
 
-impl Since {
-    fn of(seen: &Seen<'_>, known: Option<Self>, now: BootTime) -> Self {
-        let Seen { record, ready, .. } = *seen;
-        let same = known.filter(|known| {
-            (known.status, known.attempt, known.ready) == (record.status, record.attempt, ready)
-        });
-        let written = known.map(|known| known.written).filter(|(op_id, _)| *op_id == record.op_id);
-        Self {
+impl Timer {
+    fn of(seen: &Seen<'_>, known: Option<Self>, now: Circumstances) -> Self {
+        let Circumstances { now, in_touch, halted } = now;
+        let Seen { record, startable, ours, .. } = *seen;
+        let output = ours.and_then(|ours| ours.output);
+        let stored = record.spent();
+        let mut timer = Self {
             status: record.status,
             attempt: record.attempt,
-            ready,
-            began: same.map_or(now, |known| known.began),
-            written: written.unwrap_or((record.op_id, now)),
+            first_started_at: record.first_started_at,
+            op_id: record.op_id,
+            output,
+            waited: Counter::new(Duration::ZERO, now),
+            silent: Counter::new(Duration::ZERO, now),
+            spent: Counter::new(stored, now),
+        };
+        if let Some(known) = known {
+            if (known.status, known.attempt) == (record.status, record.attempt) {
+                timer.waited = known.waited;
+                timer.silent = known.silent;
+                if let Some(silence) = timer.last_sign_since(&known, seen, now) {
+                    timer.silent = Counter::new(silence, now);
+                }
+            }
+            // An operator who retries the task gives it all of its time again.
+            if known.first_started_at == record.first_started_at && known.spent.at(now) >= stored {
+                timer.spent = known.spent;
+            }
+        }
+        let startable = startable && record.status == TaskStatus::Pending;
+        let in_progress = record.status == TaskStatus::InProgress;
+        let rests = record.status == TaskStatus::Failed;
+        let begun = record.first_started_at.is_some();
+        timer.waited.go_on(now, if in_progress { ours.is_some() || in_touch } else { rests || startable });
+        timer.silent.go_on(now, in_progress && in_touch);
+        timer.spent.go_on(now, begun && (in_progress || (rests && !halted) || startable));
+        timer
+    }
+
+    /// How long ago the last sign of life was, if there was one that the earlier look did not see: a note or output, whichever
+    /// counts.
+    fn last_sign_since(&self, before: &Self, seen: &Seen<'_>, now: BootTime) -> Option<Duration> {
+        let on = if seen.ours.is_some() { seen.policy.heartbeat_on } else { HeartbeatOn::Progress };
+        let note = (self.op_id != before.op_id).then_some(Duration::ZERO);
+        let output = self.output.filter(|_| self.output != before.output).map(|at| at.until(now));
+        match on {
+            HeartbeatOn::Any => note.or(output),
+            HeartbeatOn::Output => output,
+            HeartbeatOn::Progress => note,
         }
     }
 }
 
 /// Whether time can do anything to it.
 fn is_timed(seen: &Seen<'_>) -> bool {
-    let policy = seen.policy;
-    match seen.record.status {
-        TaskStatus::Failed => seen.record.parked.is_none() && !seen.record.lost_for_good,
+    let Seen { record, policy, .. } = *seen;
+    match record.status {
+        TaskStatus::Failed => record.parked.is_none() && !record.lost_for_good,
         TaskStatus::Pending => policy.queue_deadline_s > 0 || policy.total_deadline_s > 0,
-        TaskStatus::InProgress => !seen.ours && claimed_by_a_worker(seen.record),
+        TaskStatus::InProgress => {
+            seen.ours.is_some() || claimed_by_a_worker(record) || policy.total_deadline_s > 0
+        }
         TaskStatus::Completed | TaskStatus::Skipped => false,
     }
 }
@@ -130,87 +256,106 @@ fn claimed_by_a_worker(record: &TaskRecord) -> bool {
     record.claim.as_ref().is_some_and(|claim| matches!(claim.guard, Some(Guard::Worker { .. })))
 }
 
-enum Verdict {
-    Nothing,
-    At(BootTime),
-    Now(Change),
+/// Which moments have come, and the first of those that have not.
+struct Alarm<'a> {
+    now: BootTime,
+    next: &'a mut Option<BootTime>,
 }
 
-fn decide(seen: &Seen<'_>, since: Since, now: BootTime, wall: WallTime) -> Verdict {
-    let Seen { record, policy, .. } = *seen;
-    let after = |since: BootTime, wait: Duration, change: &dyn Fn() -> Change| {
-        let moment = since.plus(wait);
-        if moment <= now { Verdict::Now(change()) } else { Verdict::At(moment) }
-    };
-    if record.status != TaskStatus::InProgress && total_is_over(record, policy, wall) {
-        return Verdict::Now(Change::Park(format!(
-            "not done {} s after its first attempt (total_deadline_s)",
-            policy.total_deadline_s
-        )));
+impl Alarm<'_> {
+    /// Whether the counter has reached the limit. If not, the alarm is set for when it will.
+    fn rings(&mut self, counter: &Counter, limit: Option<Duration>) -> bool {
+        let Some(moment) = limit.and_then(|limit| counter.reaches(limit)) else { return false };
+        if moment > self.now {
+            *self.next = Some(self.next.map_or(moment, |next| next.min(moment)));
+        }
+        moment <= self.now
     }
-    match record.status {
+}
+
+/// Enters what is due for one task, or when it will be.
+fn decide(seen: &Seen<'_>, timer: &Timer, now: BootTime, due: &mut Due) {
+    let Seen { record, policy, .. } = *seen;
+    let mut alarm = Alarm { now, next: &mut due.next };
+    let used_up = alarm.rings(&timer.spent, policy.total_deadline());
+    let change = match record.status {
+        TaskStatus::InProgress if seen.ours.is_some() => match end(seen, timer, used_up, &mut alarm) {
+            Some(end) => {
+                due.ends.push(end);
+                None
+            }
+            None => measure(seen, timer, &mut alarm),
+        },
+        TaskStatus::InProgress if claimed_by_a_worker(record) => lose(seen, timer, &mut alarm),
+        TaskStatus::Pending | TaskStatus::Failed if used_up => Some(Change::Park(used_up_why(policy))),
         TaskStatus::Failed if may_be_retried(record, policy) => {
             let (failures, retries) = (record.failures, policy.max_retries);
-            let delay = policy.retry_delay(record);
-            after(since.began, delay, &|| Change::Retry(format!("automatic retry {failures} of {retries}")))
+            alarm
+                .rings(&timer.waited, Some(policy.retry_delay(record)))
+                .then(|| Change::Retry(format!("automatic retry {failures} of {retries}")))
         }
         TaskStatus::Failed => {
             let error = record.error.as_deref().unwrap_or("no reason given");
-            Verdict::Now(Change::Park(format!(
-                "failed {}, of {} allowed; last: {}",
-                counted(record.failures, "time"),
+            Some(Change::Park(format!(
+                "failed {} times, of which {} are allowed; last: {}",
+                record.failures,
                 policy.max_retries.saturating_add(1),
                 crate::codec::shorten(error, 200)
             )))
         }
-        TaskStatus::Pending if seen.ready => policy.queue_deadline().map_or(Verdict::Nothing, |queue| {
-            after(since.began, queue, &|| {
-                let queue = queue.as_secs();
-                Change::Park(format!("could start, but was not started within {queue} s (queue_deadline_s)"))
-            })
+        TaskStatus::Pending => alarm.rings(&timer.waited, policy.queue_deadline()).then(|| {
+            let queue = policy.queue_deadline_s;
+            Change::Park(format!("could start, but was not started within {queue} s (queue_deadline_s)"))
         }),
-        TaskStatus::InProgress => {
-            let lost = |why: String| Change::Lose(policy.on_lost, why);
-            let attempt = record.attempt;
-            let silent = policy.heartbeat().map(|heartbeat| {
-                after(since.written.1, heartbeat, &|| {
-                    let heartbeat = heartbeat.as_secs();
-                    lost(format!("nothing was said of attempt {attempt} for {heartbeat} s (heartbeat_s)"))
-                })
-            });
-            let late = policy.attempt_deadline().map(|deadline| {
-                after(since.began, deadline, &|| {
-                    let deadline = deadline.as_secs();
-                    lost(format!("attempt {attempt} took longer than {deadline} s (attempt_deadline_s)"))
-                })
-            });
-            [silent, late].into_iter().flatten().fold(Verdict::Nothing, earlier)
+        TaskStatus::InProgress | TaskStatus::Completed | TaskStatus::Skipped => None,
+    };
+    due.changes.extend(change.map(|change| (seen.task.clone(), change)));
+}
+
+/// Whether an attempt of the owner's own is to be ended, and why.
+fn end(seen: &Seen<'_>, timer: &Timer, used_up: bool, alarm: &mut Alarm<'_>) -> Option<End> {
+    let (policy, task) = (seen.policy, seen.task.clone());
+    let silent = alarm.rings(&timer.silent, policy.heartbeat());
+    let late = alarm.rings(&timer.waited, policy.attempt_deadline());
+    let why = match (late, used_up, silent) {
+        (true, _, _) => {
+            format!("it took longer than {:?} and was ended", policy.attempt_deadline().unwrap_or_default())
         }
-        _ => Verdict::Nothing,
-    }
+        (_, true, _) => format!("{}, and was ended", used_up_why(policy)),
+        (_, _, true) => {
+            format!(
+                "it said nothing for {:?} (heartbeat_s) and was ended",
+                policy.heartbeat().unwrap_or_default()
+            )
+        }
+        (false, false, false) => return None,
+    };
+    Some(End { task, why, silent: !late && !used_up })
 }
 
-fn earlier(one: Verdict, other: Verdict) -> Verdict {
-    match (one, other) {
-        (Verdict::Now(change), _) | (_, Verdict::Now(change)) => Verdict::Now(change),
-        (Verdict::At(one), Verdict::At(other)) => Verdict::At(one.min(other)),
-        (Verdict::Nothing, other) | (other, Verdict::Nothing) => other,
-    }
+/// Whether what was measured of an attempt of the owner's own is to be stored.
+fn measure(seen: &Seen<'_>, timer: &Timer, alarm: &mut Alarm<'_>) -> Option<Change> {
+    let every = (seen.policy.total_deadline()? / STORE_SHARE).max(STORE_EVERY_MIN);
+    let limit = seen.record.spent().saturating_add(every);
+    alarm.rings(&timer.spent, Some(limit)).then_some(Change::Measure)
 }
 
-/// Whether all the time that the task has is used up.
-#[must_use]
-pub fn total_is_over(record: &TaskRecord, policy: &Policy, wall: WallTime) -> bool {
-    total_left(record, policy, wall).is_some_and(|left| left.is_zero())
+/// Whether a worker has lost its claim, and why.
+fn lose(seen: &Seen<'_>, timer: &Timer, alarm: &mut Alarm<'_>) -> Option<Change> {
+    let (policy, attempt) = (seen.policy, seen.record.attempt);
+    let (heartbeat, deadline) = (policy.heartbeat_s, policy.attempt_deadline_s);
+    let silent = alarm.rings(&timer.silent, policy.heartbeat());
+    let late = alarm.rings(&timer.waited, policy.attempt_deadline());
+    let why = match (silent, late) {
+        (true, _) => format!("nothing was said of attempt {attempt} for {heartbeat} s (heartbeat_s)"),
+        (_, true) => format!("attempt {attempt} took longer than {deadline} s (attempt_deadline_s)"),
+        (false, false) => return None,
+    };
+    Some(Change::Lose(policy.on_lost, why))
 }
 
-/// How much of its total time the task has left; `None` for as much as it likes.
-#[must_use]
-pub fn total_left(record: &TaskRecord, policy: &Policy, wall: WallTime) -> Option<Duration> {
-    policy.total_deadline().map(|total| match record.first_started_at {
-        Some(first) => total.saturating_sub(first.until(wall)),
-        None => total,
-    })
+fn used_up_why(policy: &Policy) -> String {
+    format!("not done within {} s (total_deadline_s)", policy.total_deadline_s)
 }
 
 #[cfg(test)]
@@ -238,21 +383,51 @@ mod tests {
         TaskRecord { claim, ..record(TaskStatus::InProgress, attempt, 0) }
     }
 
-    /// What is due at each of these moments, about one task.
-    fn run(policy: &Policy, steps: &[(u64, &TaskRecord)]) -> Vec<String> {
-        let (task, mut overdue) = (TaskId::new("1").unwrap(), Overdue::default());
-        let look = |(secs, record): &(u64, &TaskRecord)| {
-            let seen = Seen { task: &task, record, policy, ready: true, ours: false };
-            let wall = WallTime(i64::try_from(*secs).unwrap() * 1_000);
-            let due = overdue.look([seen], at(*secs), wall);
-            match (due.changes.as_slice(), due.next) {
-                ([(_, change)], None) => format!("{secs}: {change:?}"),
-                ([], Some(next)) => format!("{secs}: at {}", at(0).until(next).as_secs()),
-                ([], None) => format!("{secs}: nothing"),
+    /// One look at one task.
+    #[derive(Clone)]
+    struct Look<'a> {
+        secs: u64,
+        record: &'a TaskRecord,
+        startable: bool,
+        in_touch: bool,
+        halted: bool,
+        ours: Option<Ours>,
+    }
+
+    fn look(secs: u64, record: &TaskRecord) -> Look<'_> {
+        Look { secs, record, startable: true, in_touch: true, halted: false, ours: None }
+    }
+
+    fn ours(secs: u64, record: &TaskRecord, output: Option<u64>) -> Look<'_> {
+        Look { ours: Some(Ours { output: output.map(at) }), ..look(secs, record) }
+    }
+
+    struct Bench<'a> {
+        policy: &'a Policy,
+        overdue: Overdue,
+    }
+
+    impl Bench<'_> {
+        fn look(&mut self, look: &Look<'_>) -> String {
+            let task = TaskId::new("1").unwrap();
+            let Look { secs, record, startable, in_touch, halted, ours } = look.clone();
+            let seen = Seen { task: &task, record, policy: self.policy, startable, ours };
+            let due = self.overdue.look([seen], Circumstances { now: at(secs), in_touch, halted });
+            let next =
+                due.next.map_or_else(|| "never".to_owned(), |next| at(0).until(next).as_secs().to_string());
+            match (due.changes.as_slice(), due.ends.as_slice()) {
+                ([(_, change)], []) => format!("{secs}: {change:?}"),
+                ([], [end]) => format!("{secs}: end, {}", end.why),
+                ([], []) => format!("{secs}: {next}"),
                 other => panic!("{other:?}"),
             }
-        };
-        steps.iter().map(look).collect()
+        }
+    }
+
+    /// What is due at each of these looks.
+    fn run(policy: &Policy, looks: &[Look<'_>]) -> Vec<String> {
+        let mut bench = Bench { policy, overdue: Overdue::default() };
+        looks.iter().map(|look| bench.look(look)).collect()
     }
 
     #[test]
@@ -266,16 +441,17 @@ mod tests {
             [10, 20, 35],
             "before jitter, which adds up to a quarter and depends on the record"
         );
+        let (once, twice) = (failed(1), failed(2));
         assert_eq!(
             run(
                 &policy,
-                &[(0, &failed(1)), (9, &failed(1)), (10, &failed(1)), (11, &failed(2)), (31, &failed(2))]
+                &[look(0, &once), look(9, &once), look(10, &once), look(11, &twice), look(31, &twice)]
             ),
             [
-                "0: at 10",
-                "9: at 10",
+                "0: 10",
+                "9: 10",
                 "10: Retry(\"automatic retry 1 of 3\")",
-                "11: at 31",
+                "11: 31",
                 "31: Retry(\"automatic retry 2 of 3\")",
             ]
         );
@@ -287,8 +463,8 @@ mod tests {
         let failed = TaskRecord { error: Some("boom".into()), ..record(TaskStatus::Failed, 2, 2) };
         let parked = TaskRecord { parked: Some("x".into()), ..failed.clone() };
         assert_eq!(
-            run(&policy, &[(0, &failed), (1, &parked)]),
-            ["0: Park(\"failed 2 times, of 2 allowed; last: boom\")", "1: nothing"]
+            run(&policy, &[look(0, &failed), look(1, &parked)]),
+            ["0: Park(\"failed 2 times, of which 2 are allowed; last: boom\")", "1: never"]
         );
     }
 
@@ -299,41 +475,143 @@ mod tests {
         let silent = of_worker(1);
         let note = |n| TaskRecord { op_id: Uuid::from_u128(n), ..of_worker(1) };
         assert_eq!(
-            run(&policy, &[(0, &silent), (10, &silent)])[1],
+            run(&policy, &[look(0, &silent), look(10, &silent)])[1],
             "10: Lose(Fail, \"nothing was said of attempt 1 for 10 s (heartbeat_s)\")"
         );
+        let (first, second) = (note(1), note(2));
         assert_eq!(
-            run(&policy, &[(0, &silent), (8, &note(1)), (16, &note(2)), (25, &note(2))]),
+            run(&policy, &[look(0, &silent), look(8, &first), look(16, &second), look(25, &second)]),
             [
-                "0: at 10",
-                "8: at 18",
-                "16: at 25",
+                "0: 10",
+                "8: 18",
+                "16: 25",
                 "25: Lose(Fail, \"attempt 1 took longer than 25 s (attempt_deadline_s)\")",
             ]
         );
-        let by_hand = TaskRecord { claim: Some(Claim::new("me".into(), None, None, WallTime(0))), ..silent };
-        assert_eq!(run(&policy, &[(0, &by_hand), (99, &by_hand)])[1], "99: nothing");
+        let by_person =
+            TaskRecord { claim: Some(Claim::new("me".into(), None, None, WallTime(0))), ..silent };
+        assert_eq!(run(&policy, &[look(0, &by_person), look(99, &by_person)])[1], "99: never");
     }
 
     #[test]
-    fn what_could_start_and_is_not_started_is_parked() {
+    fn silence_counts_only_while_the_owner_hears_from_etcd() {
+        let policy = Policy { heartbeat_s: 10, attempt_deadline_s: 40, ..Policy::default() };
+        let silent = of_worker(1);
+        let cut_off = |secs| Look { in_touch: false, ..look(secs, &silent) };
+        assert_eq!(
+            run(&policy, &[look(0, &silent), cut_off(4), cut_off(60), look(90, &silent), look(100, &silent)]),
+            [
+                "0: 10",
+                "4: never",
+                "60: never",
+                "90: 100",
+                "100: Lose(Retry, \"nothing was said of attempt 1 for 10 s (heartbeat_s)\")",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_policy_says_what_is_a_sign_of_life_of_a_command() {
+        let begun = record(TaskStatus::InProgress, 1, 0);
+        let noted = TaskRecord { op_id: Uuid::from_u128(1), ..begun.clone() };
+        let looks = [ours(0, &begun, None), ours(8, &begun, Some(6)), ours(9, &noted, Some(6))];
+        let ends = |heartbeat_on| {
+            let policy = Policy { heartbeat_s: 10, attempt_deadline_s: 0, heartbeat_on, ..Policy::default() };
+            run(&policy, &looks)
+        };
+        assert_eq!(ends(HeartbeatOn::Any), ["0: 10", "8: 16", "9: 19"]);
+        assert_eq!(ends(HeartbeatOn::Output), ["0: 10", "8: 16", "9: 16"], "counted from the output itself");
+        assert_eq!(ends(HeartbeatOn::Progress), ["0: 10", "8: 10", "9: 19"]);
+    }
+
+    #[test]
+    fn a_write_of_the_owner_is_no_sign_of_life() {
+        let policy = Policy { heartbeat_s: 10, attempt_deadline_s: 0, ..Policy::default() };
+        let (begun, task) = (record(TaskStatus::InProgress, 1, 0), TaskId::new("1").unwrap());
+        let measured = TaskRecord { op_id: Uuid::from_u128(1), spent_ms: 5_000, ..begun.clone() };
+        let mut bench = Bench { policy: &policy, overdue: Overdue::default() };
+        bench.look(&ours(0, &begun, None));
+        bench.overdue.wrote(&task, measured.op_id);
+        assert_eq!(bench.look(&ours(5, &measured, None)), "5: 10");
+        let said = "10: end, it said nothing for 10s (heartbeat_s) and was ended";
+        assert_eq!(bench.look(&ours(10, &measured, None)), said);
+    }
+
+    #[test]
+    fn a_command_that_takes_too_long_is_ended() {
+        let policy = Policy { attempt_deadline_s: 20, ..Policy::default() };
+        let begun = record(TaskStatus::InProgress, 1, 0);
+        let cut_off = Look { in_touch: false, ..ours(5, &begun, None) };
+        assert_eq!(
+            run(&policy, &[ours(0, &begun, None), cut_off, ours(20, &begun, Some(19))]),
+            ["0: 20", "5: 20", "20: end, it took longer than 20s and was ended"],
+            "the command works on while etcd is away"
+        );
+    }
+
+    #[test]
+    fn only_time_in_which_a_task_could_be_started_counts_as_waiting() {
         let policy = Policy { queue_deadline_s: 5, ..Policy::default() };
         let pending = record(TaskStatus::Pending, 0, 0);
+        let held_up = |secs| Look { startable: false, ..look(secs, &pending) };
+        let parked = "Park(\"could start, but was not started within 5 s (queue_deadline_s)\")";
+        assert_eq!(run(&policy, &[look(0, &pending), look(5, &pending)]), ["0: 5", &format!("5: {parked}")]);
         assert_eq!(
-            run(&policy, &[(0, &pending), (5, &pending)]),
-            ["0: at 5", "5: Park(\"could start, but was not started within 5 s (queue_deadline_s)\")"]
+            run(&policy, &[held_up(0), held_up(99), look(100, &pending), held_up(103), look(200, &pending)]),
+            ["0: never", "99: never", "100: 105", "103: never", "200: 202"]
         );
     }
 
     #[test]
-    fn the_total_deadline_spans_attempts_and_owners() {
-        let policy = Policy { total_deadline_s: 60, ..Policy::default() };
-        let pending =
-            TaskRecord { first_started_at: Some(WallTime(10_000)), ..record(TaskStatus::Pending, 1, 0) };
+    fn the_total_deadline_counts_work_and_rest_and_what_could_start() {
+        let policy = Policy { total_deadline_s: 60, max_retries: 9, retry_delay_s: 600, ..Policy::default() };
+        let begun = |status| TaskRecord { first_started_at: Some(WallTime(0)), ..record(status, 1, 1) };
+        let (running, failed, pending) =
+            (begun(TaskStatus::InProgress), begun(TaskStatus::Failed), begun(TaskStatus::Pending));
+        let halted = |secs| Look { halted: true, ..look(secs, &failed) };
+        let held_up = |secs| Look { startable: false, ..look(secs, &pending) };
         assert_eq!(
-            run(&policy, &[(69, &pending), (70, &pending)]),
-            ["69: nothing", "70: Park(\"not done 60 s after its first attempt (total_deadline_s)\")"]
+            run(
+                &policy,
+                &[
+                    ours(0, &running, None), // 20 s of work,
+                    look(20, &failed),       // 10 s of rest,
+                    halted(30),              // a pause that does not count,
+                    look(100, &failed),      // 10 s of rest,
+                    held_up(110),            // no free job, which does not count,
+                    look(200, &pending),     // 20 s in which it could have been started.
+                    look(220, &pending),
+                ]
+            ),
+            [
+                "0: 3",
+                "20: 60",
+                "30: 620",
+                "100: 130",
+                "110: never",
+                "200: 220",
+                "220: Park(\"not done within 60 s (total_deadline_s)\")",
+            ]
         );
-        assert_eq!(total_left(&pending, &policy, WallTime(30_000)), Some(Duration::from_secs(40)));
+    }
+
+    /// The clocks of two hosts have nothing in common; the record has.
+    #[test]
+    fn the_next_owner_goes_on_from_what_is_stored() {
+        let policy = Policy { total_deadline_s: 60, attempt_deadline_s: 0, ..Policy::default() };
+        let begun =
+            TaskRecord { first_started_at: Some(WallTime(i64::MAX)), ..record(TaskStatus::InProgress, 1, 0) };
+        let stored = TaskRecord { spent_ms: 50_000, op_id: Uuid::from_u128(1), ..begun.clone() };
+        assert_eq!(run(&policy, &[ours(0, &begun, None), ours(3, &begun, None)]), ["0: 3", "3: Measure"]);
+        assert_eq!(
+            run(&policy, &[ours(0, &stored, None), ours(10, &stored, None)]),
+            ["0: 3", "10: end, not done within 60 s (total_deadline_s), and was ended"]
+        );
+        let again = TaskRecord { spent_ms: 0, first_started_at: Some(WallTime(7)), ..stored.clone() };
+        assert_eq!(
+            run(&policy, &[ours(0, &stored, None), ours(9, &again, None)])[1],
+            "9: 12",
+            "put back by a person"
+        );
     }
 }

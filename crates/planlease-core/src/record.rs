@@ -4,7 +4,7 @@
 //! fields of a newer one. What is written once, or written whole by each writer ([`Writer`], [`TermEnd`], [`ImportRecord`]),
 //! needs no such place. A change that an older reader must not ignore raises the format version.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -60,6 +60,10 @@ pub struct TaskRecord {
     /// When the first attempt started, since a person last looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_started_at: Option<WallTime>,
+    /// How much of its total time (`total_deadline_s`) is used up, in milliseconds: measured by its plan's owners, each by its own
+    /// monotonic clock, and stored with what they write. Absent where nothing was measured.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub spent_ms: u64,
     /// When the present attempt, or the last one, started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<WallTime>,
@@ -96,6 +100,7 @@ impl TaskRecord {
             lost_for_good: false,
             parked: None,
             first_started_at: None,
+            spent_ms: 0,
             started_at: None,
             ended_at: None,
             writer,
@@ -104,6 +109,19 @@ impl TaskRecord {
             extra: Map::new(),
         }
     }
+}
+
+impl TaskRecord {
+    /// How much of its total time is used up, as far as that is stored.
+    #[must_use]
+    pub fn spent(&self) -> Duration {
+        Duration::from_millis(self.spent_ms)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One change of a task's status.

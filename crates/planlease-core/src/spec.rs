@@ -212,6 +212,30 @@ impl fmt::Display for OnLost {
     }
 }
 
+/// What counts as a sign of life of a task in progress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum HeartbeatOn {
+    /// Output of its command, and notes about its progress.
+    #[default]
+    Any,
+    /// Output of its command. A worker's output is not seen, so its notes count all the same.
+    Output,
+    /// Notes about its progress.
+    Progress,
+}
+
+impl fmt::Display for HeartbeatOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "any",
+            Self::Output => "output",
+            Self::Progress => "progress",
+        })
+    }
+}
+
 /// How the tasks of a plan are treated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -224,13 +248,18 @@ pub struct Policy {
     pub retry_delay_s: u64,
     /// … but no longer than this.
     pub retry_delay_max_s: u64,
-    /// How long a task may take with all its attempts and the pauses between them, in seconds; 0 for as long as it likes.
+    /// How long a task may take with all its attempts and the pauses between them, in seconds; 0 for as long as it likes. What
+    /// counts is measured by the plan's owners: the time in progress, the time of rest, and the time in which it could be
+    /// started.
     pub total_deadline_s: u64,
-    /// How long a task that could start may wait until it is started, in seconds; 0 for as long as it takes.
+    /// How long a task that could start may wait until it is started, in seconds; 0 for as long as it takes. Time in which it could
+    /// not be started does not count: the plan is halted, or as many tasks are in progress as may be.
     pub queue_deadline_s: u64,
-    /// How long nothing may be said about a task in progress, in seconds; 0 for as long as it takes. A worker that is silent for
+    /// How long a task in progress may give no sign of life, in seconds; 0 for as long as it takes. A worker that is silent for
     /// longer is lost; a command that `planlease run` has started is ended, and has failed.
     pub heartbeat_s: u64,
+    /// What counts as a sign of life.
+    pub heartbeat_on: HeartbeatOn,
     /// How many tasks of the plan may be in progress at once, whoever claims them; 0 for any number.
     pub max_in_progress: u32,
     /// What becomes of a task whose claimant is gone.
@@ -254,6 +283,7 @@ impl Default for Policy {
             total_deadline_s: 0,
             queue_deadline_s: 0,
             heartbeat_s: 0,
+            heartbeat_on: HeartbeatOn::default(),
             max_in_progress: 0,
             on_lost: OnLost::default(),
             lock_delay_s: 0,
@@ -338,6 +368,9 @@ pub struct TaskPolicy {
     /// See [`Policy::heartbeat_s`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_s: Option<u64>,
+    /// See [`Policy::heartbeat_on`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_on: Option<HeartbeatOn>,
     /// See [`Policy::on_lost`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_lost: Option<OnLost>,
@@ -407,6 +440,7 @@ impl PlanSpec {
             total_deadline_s: own.total_deadline_s.unwrap_or(self.policy.total_deadline_s),
             queue_deadline_s: own.queue_deadline_s.unwrap_or(self.policy.queue_deadline_s),
             heartbeat_s: own.heartbeat_s.unwrap_or(self.policy.heartbeat_s),
+            heartbeat_on: own.heartbeat_on.unwrap_or(self.policy.heartbeat_on),
             on_lost: own.on_lost.unwrap_or(self.policy.on_lost),
             ..self.policy.clone()
         }

@@ -89,6 +89,8 @@ pub enum Change {
     /// Hand a task that is not in progress to a person, with what there is to decide: it failed too often, or its time is up.
     /// Only the owner says so.
     Park(String),
+    /// Store what the owner has measured of an attempt of its own ([`TaskRecord::spent_ms`]), and nothing else.
+    Measure,
 }
 
 impl Change {
@@ -105,6 +107,7 @@ impl Change {
             Self::Return(_) => "return",
             Self::Lose(..) => "recover",
             Self::Park(_) => "park",
+            Self::Measure => "measure",
         }
     }
 
@@ -112,7 +115,7 @@ impl Change {
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Self::Start | Self::Complete(_) | Self::Progress(_) => None,
+            Self::Start | Self::Complete(_) | Self::Progress(_) | Self::Measure => None,
             Self::Fail(why)
             | Self::Skip(why)
             | Self::Retry(why)
@@ -205,7 +208,7 @@ pub fn apply(record: &TaskRecord, change: &Change, write: &Write) -> Result<Task
         }
         Change::Skip(reason) => next.skip_reason = Some(reason.clone()),
         Change::Retry(_) => retry(&mut next, write.writer.role),
-        Change::Return(_) => {}
+        Change::Return(_) | Change::Measure => {}
         Change::Lose(on_lost, why) => lose(&mut next, *on_lost, why),
         Change::Park(why) => {
             next.error.get_or_insert_with(|| why.clone());
@@ -236,6 +239,7 @@ fn start(next: &mut TaskRecord, write: &Write) {
 fn retry(next: &mut TaskRecord, role: Role) {
     if role == Role::Operator {
         next.first_started_at = None;
+        next.spent_ms = 0;
         next.failures = 0; // A person has looked: the count of automatic retries starts anew.
     }
     next.lost_for_good = false;
@@ -307,6 +311,8 @@ fn target(record: &TaskRecord, change: &Change, write: &Write) -> Result<TaskSta
             Role::Worker | Role::Operator => Err(not_allowed()),
         },
         (InProgress, Change::Progress(_)) => held(record, write).map(|()| InProgress),
+        (InProgress, Change::Measure) if role == Role::Owner => held(record, write).map(|()| InProgress),
+        (InProgress, Change::Measure) => Err(not_allowed()),
         (InProgress, Change::Complete(_)) => held(record, write).map(|()| Completed),
         (InProgress, Change::Return(_)) => held(record, write).map(|()| Pending),
         (InProgress, Change::Fail(_)) if role == Role::Owner => Ok(Failed), // An attempt past its deadline.
@@ -442,6 +448,7 @@ mod tests {
             Change::Lose(OnLost::Fail, "l".into()),
             Change::Lose(OnLost::Ask, "l".into()),
             Change::Park("p".into()),
+            Change::Measure,
         ]
     }
 
@@ -497,7 +504,7 @@ mod tests {
         }
         insta::assert_snapshot!(table, @r"
         claimant, pending: start → in_progress, skip → skipped, park → failed
-        claimant, in_progress: report progress of → in_progress, complete → completed, fail → failed, skip → skipped, return → pending, recover → pending, recover → failed, recover → failed
+        claimant, in_progress: report progress of → in_progress, complete → completed, fail → failed, skip → skipped, return → pending, recover → pending, recover → failed, recover → failed, measure → in_progress
         claimant, completed: 
         claimant, failed: skip → skipped, retry → pending, park → failed
         claimant, skipped: retry → pending
@@ -588,6 +595,14 @@ mod tests {
     }
 
     #[test]
+    fn a_person_who_puts_a_task_back_gives_it_all_of_its_time_again() {
+        let spent = TaskRecord { spent_ms: 9_000, ..in_status(TaskStatus::Failed) };
+        let again = |role| apply(&spent, &Change::Retry("again".into()), &write(role, 1)).unwrap();
+        assert_eq!((again(Role::Owner).spent_ms, again(Role::Operator).spent_ms), (9_000, 0));
+        assert_eq!(again(Role::Operator).first_started_at, None);
+    }
+
+    #[test]
     fn the_record_remembers_a_bounded_number_of_transitions() {
         let mut record = fresh();
         for _ in 0..TRANSITIONS_KEPT {
@@ -602,7 +617,7 @@ mod tests {
         /// What the table allows, the audit allows: they cannot disagree about a history.
         #[test]
         fn the_audit_accepts_every_path_through_the_table(
-            steps in proptest::collection::vec((0usize..11, 0usize..4), 1..60)
+            steps in proptest::collection::vec((0usize..12, 0usize..4), 1..60)
         ) {
             let writes =
                 [write(Role::Owner, 1), write(Role::Owner, 2), write(Role::Worker, 3), write(Role::Operator, 4)];

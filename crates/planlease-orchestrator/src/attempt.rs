@@ -80,22 +80,12 @@ fn program(mut words: impl Iterator<Item = OsString>) -> Option<CommandSpec> {
     Some(command)
 }
 
-/// How long an attempt may live. Zero stands for as long as it likes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// From its beginning to its end.
-    pub(crate) deadline: Duration,
-    /// Between two signs of life.
-    pub(crate) heartbeat: Duration,
-}
-
-/// Runs the command of an attempt to its end. `heard`: when it gave its last sign of life.
+/// Runs the command of an attempt to its end. `overdue`: why it is to be ended, as soon as it is.
 pub(crate) async fn run(
     commands: Arc<dyn Commands>,
     command: Option<CommandSpec>,
     started: TaskView,
-    limits: Limits,
-    mut heard: watch::Receiver<Instant>,
+    mut overdue: watch::Receiver<Option<String>>,
     mut ask: watch::Receiver<Ask>,
 ) -> Result {
     let began = Instant::now();
@@ -103,7 +93,7 @@ pub(crate) async fn run(
     let (end, output) = match command {
         None => fail(no_command(&started.id)),
         Some(command) => match commands.spawn(&command).await {
-            Ok(child) => follow(child, limits, &mut heard, &mut ask).await,
+            Ok(child) => follow(child, &mut overdue, &mut ask).await,
             Err(error) => fail(chain(&error)),
         },
     };
@@ -118,40 +108,23 @@ fn no_command(task: &TaskId) -> String {
 
 async fn follow(
     mut child: Box<dyn Running>,
-    limits: Limits,
-    heard: &mut watch::Receiver<Instant>,
+    overdue: &mut watch::Receiver<Option<String>>,
     ask: &mut watch::Receiver<Ask>,
 ) -> (End, String) {
-    let Limits { deadline, heartbeat } = limits;
-    let due = (!deadline.is_zero()).then(|| Instant::now() + deadline);
-    let mut overdue = None;
     loop {
-        let silent = (!heartbeat.is_zero()).then(|| *heard.borrow_and_update() + heartbeat);
         tokio::select! {
             biased; // An end that is there counts, whatever was asked for meanwhile.
-            finished = child.wait() => return (judge(finished, overdue), finished.output.clone()),
+            finished = child.wait() => {
+                let why = overdue.borrow().clone();
+                return (judge(finished, why), finished.output.clone());
+            }
             asked = ask.changed() => match (asked, *ask.borrow_and_update()) {
                 (Ok(()), Ask::Run) => {}
                 (Ok(()), Ask::Terminate) => child.terminate(),
                 (Ok(()), Ask::Kill) | (Err(_), _) => child.kill(),
             },
-            Ok(()) = heard.changed() => {}
-            () = sleep_until(due), if overdue.is_none() => {
-                overdue = Some(format!("it took longer than {deadline:?} and was ended"));
-                child.terminate();
-            }
-            () = sleep_until(silent), if overdue.is_none() => {
-                overdue = Some(format!("it said nothing for {heartbeat:?} (heartbeat_s) and was ended"));
-                child.terminate();
-            }
+            Ok(()) = overdue.changed() => child.terminate(),
         }
-    }
-}
-
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }
 

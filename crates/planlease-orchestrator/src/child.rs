@@ -164,7 +164,7 @@ impl Guards {
             };
             let (reader, stdout, stderr) = pipe().map_err(SpawnError::Prepare)?;
             command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-            Output::captured(reader, MAX_FINDINGS)
+            Output::captured(reader, MAX_FINDINGS, spec.pulse.clone())
         } else {
             Output::not_captured()
         };

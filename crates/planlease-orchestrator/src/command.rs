@@ -1,6 +1,16 @@
 //! What is to be run, and how it is connected to the world.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use planlease_core::BootTime;
 
 /// How long a command has between SIGTERM and SIGKILL unless said otherwise.
 const GRACE: Duration = Duration::from_secs(10);
@@ -20,6 +30,8 @@ pub struct CommandSpec {
     pub grace: Duration,
     /// Where its input, output and signals come from.
     pub attachment: Attachment,
+    /// Where the moment of its last output is noted, if it is captured: a clone of it tells.
+    pub pulse: Pulse,
 }
 
 impl CommandSpec {
@@ -33,6 +45,7 @@ impl CommandSpec {
             dir: None,
             grace: GRACE,
             attachment: Attachment::Captured,
+            pulse: Pulse::default(),
         }
     }
 
@@ -42,6 +55,33 @@ impl CommandSpec {
         Self { args: vec!["-c".into(), script.into()], ..Self::new("sh") }
     }
 }
+
+/// The moment at which a command last wrote output. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    /// Notes output at this moment.
+    pub fn beat(&self, now: BootTime) {
+        let millis = u64::try_from(now.as_duration().as_millis()).unwrap_or(u64::MAX);
+        self.0.store(millis, Ordering::Relaxed);
+    }
+
+    /// The last output; `None` if there was none yet.
+    #[must_use]
+    pub fn last(&self) -> Option<BootTime> {
+        let millis = self.0.load(Ordering::Relaxed);
+        (millis > 0).then(|| BootTime::since_boot(Duration::from_millis(millis)))
+    }
+}
+
+impl PartialEq for Pulse {
+    fn eq(&self, other: &Self) -> bool {
+        self.last() == other.last()
+    }
+}
+
+impl Eq for Pulse {}
 
 /// How a command is connected to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,7 +39,7 @@ mod report;
 mod runner;
 
 pub use child::{Finished, GuardedChild, Guards, SpawnError};
-pub use command::{Attachment, CommandSpec};
+pub use command::{Attachment, CommandSpec, Pulse};
 pub use control::{Cause, Status};
 pub use entry::EntryPoint;
 pub use executor::{Boxed, Commands, Executor, Running};

@@ -5,6 +5,8 @@ use std::{collections::VecDeque, time::Duration};
 use planlease_core::codec::shorten;
 use tokio::{io::AsyncReadExt as _, net::unix::pipe, time::timeout};
 
+use crate::{clock::now, command::Pulse};
+
 /// How long to read on after the command has ended: for what is in the pipe, not for a daemon that kept it open.
 const DRAIN: Duration = Duration::from_millis(500);
 
@@ -18,17 +20,18 @@ pub(crate) struct Output {
     pipe: Option<pipe::Receiver>,
     chunk: Vec<u8>,
     capture: Capture,
+    pulse: Pulse,
 }
 
 impl Output {
-    /// What comes out of the pipe, up to `limit` bytes of it.
-    pub(crate) fn captured(pipe: pipe::Receiver, limit: usize) -> Self {
-        Self { pipe: Some(pipe), chunk: vec![0; CHUNK], capture: Capture::new(limit) }
+    /// What comes out of the pipe, up to `limit` bytes of it; `pulse` notes when it comes.
+    pub(crate) fn captured(pipe: pipe::Receiver, limit: usize, pulse: Pulse) -> Self {
+        Self { pipe: Some(pipe), chunk: vec![0; CHUNK], capture: Capture::new(limit), pulse }
     }
 
     /// No output.
     pub(crate) fn not_captured() -> Self {
-        Self { pipe: None, chunk: Vec::new(), capture: Capture::new(0) }
+        Self { pipe: None, chunk: Vec::new(), capture: Capture::new(0), pulse: Pulse::default() }
     }
 
     /// Waits for more; for ever after the end. Cancel safe.
@@ -36,7 +39,10 @@ impl Output {
         let Some(pipe) = &mut self.pipe else { return std::future::pending().await };
         match pipe.read(&mut self.chunk).await {
             Ok(0) | Err(_) => self.pipe = None,
-            Ok(count) => self.capture.push(&self.chunk[..count]),
+            Ok(count) => {
+                self.pulse.beat(now());
+                self.capture.push(&self.chunk[..count]);
+            }
         }
     }
 

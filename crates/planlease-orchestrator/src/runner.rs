@@ -19,7 +19,7 @@ use planlease::{
 use planlease_core::{
     BootTime, PlanName, Summary, TaskId,
     keys::{Key, PlanKey},
-    overdue::{Overdue, Seen, total_left},
+    overdue::{Circumstances, Due, Ours, Overdue, Seen},
     spec::{Policies, TaskSpec},
     transition::Change,
 };
@@ -30,7 +30,8 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    attempt::{self, Ask, Limits, chain},
+    attempt::{self, Ask, chain},
+    command::Pulse,
     executor::Commands,
     options::Options,
     report::{Report, Reporter},
@@ -40,6 +41,9 @@ mod recording;
 mod room;
 
 use self::{recording::Unrecorded, room::Room};
+
+/// How long reading a record may take if nothing stands still.
+const PROMPT: Duration = Duration::from_secs(1);
 
 /// How long to leave etcd alone after it did not do what was asked.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -79,6 +83,14 @@ pub(crate) enum Ended {
 type Running =
     FuturesUnordered<Pin<Box<dyn Future<Output = (attempt::Result, OwnedSemaphorePermit)> + Send>>>;
 
+/// An attempt that runs here.
+struct Attempt {
+    /// Says that it is to be ended because of the time, and why.
+    overdue: watch::Sender<Option<String>>,
+    /// When its command last wrote output.
+    pulse: Pulse,
+}
+
 /// See the module.
 pub(crate) struct Runner {
     shared: Shared,
@@ -86,8 +98,8 @@ pub(crate) struct Runner {
     authority: Authority,
     view: PlanView,
     running: Running,
-    /// The tasks whose attempts run here, and when each gave its last sign of life.
-    busy: BTreeMap<TaskId, watch::Sender<Instant>>,
+    /// The tasks whose attempts run here.
+    busy: BTreeMap<TaskId, Attempt>,
     /// Attempts that have ended, and whose ends are still to be recorded.
     ended: VecDeque<Unrecorded>,
     /// When etcd did not do what was asked: not to be asked again before this.
@@ -106,6 +118,8 @@ pub(crate) struct Runner {
     room: Room,
     policies: Policies,
     overdue: Overdue,
+    /// Whether the watch on the plan's tasks stands.
+    in_touch: bool,
     /// When the next thing is due for which only time has to pass.
     due: Option<BootTime>,
 }
@@ -147,6 +161,7 @@ impl Runner {
             room,
             policies,
             overdue: Overdue::default(),
+            in_touch: false,
             due: None,
         };
         (plan, runner.execute().await)
@@ -177,45 +192,99 @@ impl Runner {
         }
     }
 
-    /// Records what has ended and starts what is ready, unless etcd is in trouble. `Err` if the ownership is lost.
+    /// Records what has ended, starts what is ready, and does what is due, unless etcd is in trouble. `Err` if the ownership is
+    /// lost.
     async fn work(&mut self, stop: Stop) -> Result<(), String> {
-        if self.not_before.is_some_and(|moment| Instant::now() < moment) {
-            return Ok(());
+        if self.not_before.is_none_or(|moment| moment <= Instant::now()) {
+            self.not_before = None;
+            self.record_ended().await?;
+            if self.claimant_gone && self.not_before.is_none() {
+                self.recover().await?;
+            }
+            if stop == Stop::Run && self.not_before.is_none() {
+                self.start_ready().await?;
+            }
         }
-        self.not_before = None;
-        self.record_ended().await?;
-        if self.claimant_gone && self.not_before.is_none() {
-            self.recover().await?;
-        }
-        if stop == Stop::Run && self.not_before.is_none() {
-            self.do_what_is_due().await?;
-        }
-        if stop == Stop::Run && self.not_before.is_none() {
-            self.start_ready().await?;
-        }
-        Ok(())
+        let due = self.look(stop);
+        self.due = due.next;
+        self.end_overdue(&due).await;
+        if stop == Stop::Run { self.do_what_is_due(due).await } else { Ok(()) }
     }
 
-    /// Puts back, gives up and hands over what the time has come for. `Err` if the ownership is lost.
-    async fn do_what_is_due(&mut self) -> Result<(), String> {
-        let ready: BTreeSet<&TaskId> = self.view.ready().collect();
-        let unsure = |task: &TaskId| self.unsure.iter().any(|(unsure, _)| unsure == task);
+    /// Looks what is due.
+    fn look(&mut self, stop: Stop) -> Due {
+        let in_touch = self.in_touch && self.not_before.is_none();
+        let room = stop == Stop::Run && in_touch && self.may_start() && self.room.is_free();
+        let ready: BTreeSet<&TaskId> = if room { self.view.ready().collect() } else { BTreeSet::new() };
         let seen = self.view.tasks.values().map(|task| Seen {
             task: &task.id,
             record: &task.record,
             policy: self.policies.of_task(&task.id),
-            ready: ready.contains(&task.id),
-            ours: self.busy.contains_key(&task.id) || unsure(&task.id),
+            startable: ready.contains(&task.id),
+            ours: self.busy.get(&task.id).map(|attempt| Ours { output: attempt.pulse.last() }),
         });
-        let clock = self.ownership.session().coordinator().clock();
-        let due = self.overdue.look(seen, clock.boot(), clock.wall());
-        self.due = due.next;
-        let updates: Vec<(TaskView, Change)> = due
-            .changes
-            .into_iter()
-            .filter_map(|(task, change)| Some((self.view.tasks.get(&task)?.clone(), change)))
-            .collect();
+        let now = Circumstances { now: self.now(), in_touch, halted: self.view.halt().is_some() };
+        self.overdue.look(seen, now)
+    }
+
+    /// The present moment on the clock that decides.
+    fn now(&self) -> BootTime {
+        self.ownership.session().coordinator().clock().boot()
+    }
+
+    /// How much of its total time a task has used up, if it is bounded.
+    fn spent(&self, task: &TaskId) -> Option<Duration> {
+        self.policies.of_task(task).total_deadline()?;
+        self.overdue.spent(task, self.now())
+    }
+
+    /// Ends the attempts whose time is up.
+    async fn end_overdue(&mut self, due: &Due) {
+        for end in &due.ends {
+            let known = self.busy.get(&end.task).is_some_and(|attempt| attempt.overdue.borrow().is_some());
+            if known || (end.silent && !(self.in_touch && self.is_silent(&end.task).await)) {
+                continue;
+            }
+            if let Some(attempt) = self.busy.get(&end.task) {
+                attempt.overdue.send_replace(Some(end.why.clone()));
+            }
+        }
+    }
+
+    /// Whether the last note of a task's command is really the last one. A note can be held up by an etcd that stands still: only a
+    /// record that is read without delay proves the silence. Else the silence begins again as soon as etcd is heard again.
+    async fn is_silent(&mut self, task: &TaskId) -> bool {
+        self.due = Some(self.now()); // Unless it is ended, its time is to be counted again.
+        let coordinator = self.ownership.session().coordinator().clone();
+        let read = coordinator.task(self.ownership.plan(), task);
+        match tokio::time::timeout(PROMPT, read).await {
+            Ok(Ok(Some(present))) => {
+                let noted = self.view.tasks.get(task).is_some_and(|known| known.revision < present.revision);
+                self.view.take_in(present);
+                !noted
+            }
+            Ok(Ok(None)) => false,
+            Ok(Err(_)) | Err(_) => {
+                self.in_touch = false;
+                false
+            }
+        }
+    }
+
+    /// Changes with the tasks that they are about, each with what was measured of it.
+    fn measured(&self, changes: Vec<(TaskId, Change)>) -> Vec<(TaskView, Change)> {
+        let view = |task: &TaskId| Some(self.view.tasks.get(task)?.measured(self.spent(task)));
+        changes.into_iter().filter_map(|(task, change)| Some((view(&task)?, change))).collect()
+    }
+
+    /// Puts back, gives up and hands over what the time has come for. `Err` if the ownership is lost.
+    async fn do_what_is_due(&mut self, due: Due) -> Result<(), String> {
+        let updates = self.measured(due.changes);
         if updates.is_empty() {
+            return Ok(());
+        }
+        self.due = Some(self.now()); // What comes of it is to be looked at, and what is not done stays due.
+        if self.not_before.is_some() {
             return Ok(());
         }
         let outcomes = match self.authority.update_all(&updates).await {
@@ -230,19 +299,26 @@ impl Runner {
         for ((_, change), outcome) in updates.iter().zip(outcomes) {
             match outcome {
                 Outcome::Committed(task) => {
-                    self.shared.reporter.tell(&Report::Overdue {
-                        plan: self.ownership.plan().clone(),
-                        task: task.id.clone(),
-                        status: task.record.status,
-                        why: change.reason().unwrap_or_default().to_owned(),
-                    });
+                    self.overdue.wrote(&task.id, task.record.op_id);
+                    if let Some(why) = change.reason() {
+                        self.shared.reporter.tell(&Report::Overdue {
+                            plan: self.ownership.plan().clone(),
+                            task: task.id.clone(),
+                            status: task.record.status,
+                            why: why.to_owned(),
+                        });
+                    }
                     self.view.take_in(task);
                 }
                 Outcome::Refused(Refused::RightGone) => return Err(explain(&self.ownership).await),
-                Outcome::Refused(_) | Outcome::Unknown { .. } => again = true, // Looked at anew, as it is then.
+                Outcome::Refused(_) | Outcome::Unknown { .. } => again = true, // Looked at again, as it is then.
             }
         }
-        if again { self.reread().await } else { Ok(()) }
+        if !again {
+            return Ok(());
+        }
+        self.due = Some(self.now().plus(ASK_AGAIN));
+        self.reread().await
     }
 
     /// Recovers what lost workers left in progress. `Err` if the ownership is lost.
@@ -328,8 +404,12 @@ impl Runner {
 
     /// An attempt is over; what came of it is still to be recorded.
     fn end(&mut self, (result, _permit): (attempt::Result, OwnedSemaphorePermit)) {
-        self.busy.remove(&result.started.id);
-        self.ended.push_back(Unrecorded::new(result));
+        let task = &result.started.id;
+        self.busy.remove(task);
+        let spent = self.spent(task);
+        let known = self.view.tasks.get(task);
+        let seen = known.filter(|known| known.record.attempt == result.started.record.attempt).cloned();
+        self.ended.push_back(Unrecorded::new(result, seen, spent));
     }
 
     /// Starts ready tasks as long as there is room. `Err` if the ownership is lost.
@@ -390,7 +470,11 @@ impl Runner {
             return some;
         }
         let most = if self.view.spec.policy.max_in_progress > 0 { 1 } else { usize::MAX };
-        for task in self.view.ready().filter(|task| !self.busy.contains_key(*task)).take(most) {
+        let now = self.now();
+        let (busy, clocks) = (&self.busy, (&self.policies, &self.overdue, &self.view));
+        let ready =
+            self.view.ready().filter(|task| !busy.contains_key(*task) && !is_used_up(clocks, task, now));
+        for task in ready.take(most) {
             let Some(permit) = self.room.take() else { break };
             some.push((task.clone(), permit));
         }
@@ -415,7 +499,9 @@ impl Runner {
     }
 
     fn next_ready(&self) -> Option<TaskId> {
-        self.view.ready().find(|task| !self.busy.contains_key(*task)).cloned()
+        let (now, clocks) = (self.now(), (&self.policies, &self.overdue, &self.view));
+        let mut ready = self.view.ready();
+        ready.find(|task| !self.busy.contains_key(*task) && !is_used_up(clocks, task, now)).cloned()
     }
 
     /// Whether the plan allows another start.
@@ -438,32 +524,19 @@ impl Runner {
         let (task, attempt) = (started.id.clone(), started.record.attempt);
         self.shared.reporter.tell(&Report::Started { plan, task: task.clone(), attempt });
         let spec = self.view.spec.task(&task).cloned().unwrap_or_else(|| TaskSpec::new(task.clone(), ""));
-        let limits = self.limits(&started);
-        let (heard, hears) = watch::channel(Instant::now());
+        let (overdue, ends) = watch::channel(None);
         let command = attempt::command(&self.shared.options, &self.ownership, &spec, &started);
+        let pulse = command.as_ref().map(|command| command.pulse.clone()).unwrap_or_default();
         let run = attempt::run(
             Arc::clone(&self.shared.commands),
             command,
             started.clone(),
-            limits,
-            hears,
+            ends,
             self.ask.subscribe(),
         );
         self.view.take_in(started);
-        self.busy.insert(task, heard);
+        self.busy.insert(task, Attempt { overdue, pulse });
         self.running.push(Box::pin(async move { (run.await, permit) }));
-    }
-
-    /// How long an attempt may live.
-    fn limits(&self, started: &TaskView) -> Limits {
-        let policy = self.policies.of_task(&started.id);
-        let own = policy.attempt_deadline().unwrap_or_default();
-        let wall = self.ownership.session().coordinator().clock().wall();
-        let deadline = match total_left(&started.record, policy, wall) {
-            Some(left) if own.is_zero() || left < own => left.max(Duration::from_secs(1)),
-            _ => own,
-        };
-        Limits { deadline, heartbeat: policy.heartbeat().unwrap_or_default() }
     }
 
     fn not_recorded(&self, task: &TaskId, why: String) {
@@ -495,6 +568,7 @@ impl Runner {
 
     /// Takes in what others did to the tasks.
     async fn take_in(&mut self, feed: Result<Feed, Error>) -> Result<(), String> {
+        self.in_touch = !matches!(feed, Ok(Feed::Broken(_)) | Err(_));
         match feed {
             Ok(Feed::Changes(sets)) => {
                 let mut anew = false;
@@ -502,9 +576,6 @@ impl Runner {
                     match (change.key, change.entry) {
                         (Key::Plan(_, PlanKey::Task(id)), Some(entry)) => {
                             if let Ok(record) = planlease_core::codec::decode(&entry.value) {
-                                if let Some(heard) = self.busy.get(&id) {
-                                    heard.send_replace(Instant::now()); // Its command has said something.
-                                }
                                 self.view.take_in(TaskView { id, revision: entry.modified, record });
                             }
                         }
@@ -555,6 +626,18 @@ impl Runner {
         self.shared.reporter.tell(&Report::Lost { plan: self.ownership.plan().clone(), why });
         Ended::Lost
     }
+}
+
+/// Whether all the time that the task has is used up: it is not started any more, but parked.
+fn is_used_up(
+    (policies, overdue, view): (&Policies, &Overdue, &PlanView),
+    task: &TaskId,
+    now: BootTime,
+) -> bool {
+    policies.of_task(task).total_deadline().is_some_and(|total| {
+        let stored = || view.tasks.get(task).map(|task| task.record.spent());
+        overdue.spent(task, now).or_else(stored).is_some_and(|spent| spent >= total)
+    })
 }
 
 /// Waits until the moment; for ever if there is none.

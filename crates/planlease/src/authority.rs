@@ -48,6 +48,16 @@ impl TaskView {
     pub(crate) fn read(id: TaskId, entry: &Entry) -> Result<Self, Error> {
         Ok(Self { id, revision: entry.modified, record: codec::decode(&entry.value)? })
     }
+
+    /// The task with what its owner has measured of it, if it has: an update of it stores that, too.
+    #[must_use]
+    pub fn measured(&self, spent: Option<Duration>) -> Self {
+        let mut measured = self.clone();
+        if let Some(spent) = spent {
+            measured.record.spent_ms = u64::try_from(spent.as_millis()).unwrap_or(u64::MAX);
+        }
+        measured
+    }
 }
 
 /// What became of an update. One of three; "probably" is not among them.

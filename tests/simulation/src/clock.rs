@@ -34,6 +34,12 @@ impl HostClock {
         Self { drift_ppm, jumped_ms: Arc::default(), wall_off_ms }
     }
 
+    /// How far it jumped in all.
+    #[must_use]
+    pub fn jumped(&self) -> Duration {
+        Duration::from_millis(self.jumped_ms.load(Ordering::Relaxed))
+    }
+
     /// The host was suspended for that long: the clock that counts suspend is ahead of all timers now.
     pub fn jump(&self, by: Duration) {
         let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);

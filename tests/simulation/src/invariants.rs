@@ -3,6 +3,7 @@
 
 pub mod answers;
 pub mod conduct;
+pub mod deadlines;
 pub mod exclusive_lock;
 pub mod exclusive_work;
 pub mod history;
@@ -26,13 +27,14 @@ pub struct Evidence<'a> {
 pub type Invariant = (&'static str, fn(&Evidence<'_>) -> Vec<String>);
 
 /// All of them.
-pub const ALL: [Invariant; 8] = [
+pub const ALL: [Invariant; 9] = [
     ("history", history::check),
     ("answers", answers::check),
     ("order", order::check),
     ("exclusive work", exclusive_work::check),
     ("exclusive lock", exclusive_lock::check),
     ("conduct", conduct::check),
+    ("deadlines", deadlines::check),
     ("watchers", watchers::check),
     ("liveness", liveness::check),
 ];

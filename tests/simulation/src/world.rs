@@ -116,6 +116,12 @@ impl World {
         &self.clocks[host]
     }
 
+    /// How far the clocks of all hosts jumped in all.
+    #[must_use]
+    pub fn jumped(&self) -> Duration {
+        self.clocks.values().map(HostClock::jumped).sum()
+    }
+
     /// Connects as a user would, and tries until it succeeds.
     pub async fn connect(&self, life: &Life) -> Coordinator {
         loop {

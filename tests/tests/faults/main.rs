@@ -13,6 +13,7 @@
 //! | `answers.rs` | single requests and answers |
 //! | `late.rs` | requests that arrive when what they compare holds again |
 //! | `process.rs` | the process itself: dead, stopped, suspended, blocked, ended by an operator |
+//! | `deadlines.rs` | clocks and members, under a policy with deadlines |
 //! | `cluster.rs` | members, leaders, majorities |
 //! | `space.rs` | the room on etcd's disk |
 //! | `store.rs` | the store itself: stale, restored, copied |
@@ -25,6 +26,7 @@
 mod answers;
 mod certificates;
 mod cluster;
+mod deadlines;
 mod fleet;
 mod hosts;
 mod identity;
@@ -46,6 +48,7 @@ fn main() -> std::process::ExitCode {
         .plain(answers::cases())
         .plain(late::cases())
         .plain(process::cases())
+        .plain(deadlines::cases())
         .plain(cluster::cases())
         .plain(watch::cases())
         .plain(space::cases())

@@ -94,7 +94,7 @@ async fn f03_a_short_silence_costs_nothing() {
 
 /// The system's clocks, as a test bends them.
 #[derive(Debug, Default)]
-struct Bent {
+pub(crate) struct Bent {
     /// How long the host was suspended so far.
     suspended_millis: AtomicU64,
     /// By how much the boot clock runs too fast, in thousandths; negative if too slow.

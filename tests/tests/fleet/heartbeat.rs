@@ -1,9 +1,9 @@
-//! Commands that have to say something from time to time.
+//! Commands that have to give a sign of life from time to time.
 
 use std::time::Duration;
 
 use planlease_core::{
-    spec::{PlanSpec, Policy},
+    spec::{HeartbeatOn, PlanSpec, Policy, TaskPolicy},
     transition::TaskStatus,
 };
 use planlease_tests::{
@@ -15,34 +15,52 @@ use planlease_tests::{
 use crate::spec::spec;
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![a_command_that_says_nothing_is_ended_and_one_that_does_is_not]
+    cases![the_policy_says_what_keeps_a_command_alive]
 }
 
 const HEARTBEAT_S: u64 = 3;
 
-/// The first one talks for longer than it may be silent; the second one is silent.
+/// Tasks 1 to 3 note their progress for longer than they may be silent, tasks 4 to 6 write output for as long, task 7 is silent.
 const WORK: &str = r#"
-    [ "$PLANLEASE_TASK" = 2 ] && exec sleep 1000
+    [ "$PLANLEASE_TASK" = 7 ] && exec sleep 1000
     for n in $(seq 16); do
-        "$PROGRAM" task progress beats 1 "{\"step\": $n}" || exit
+        if [ "$PLANLEASE_TASK" -le 3 ]; then
+            "$PROGRAM" task progress beats "$PLANLEASE_TASK" "{\"step\": $n}" > /dev/null 2>&1 || exit
+        else
+            echo "step $n"
+        fi
         sleep 0.3
     done"#;
 
-async fn a_command_that_says_nothing_is_ended_and_one_that_does_is_not(fixture: Fixture) {
+async fn the_policy_says_what_keeps_a_command_alive(fixture: Fixture) {
     let room = Room::new(fixture, Duration::from_secs(15));
     let (coordinator, plan) = (room.coordinator().await, plan_name("beats"));
     let policy = Policy { heartbeat_s: HEARTBEAT_S, max_retries: 0, ..Policy::default() };
-    coordinator.import(&plan, &PlanSpec { policy, ..spec(2, WORK) }, |_| {}).await.unwrap();
-    let mut run = room.start(&["run", "beats", "--jobs", "2"], "run");
+    let mut spec = PlanSpec { policy, ..spec(7, WORK) };
+    let kinds = [None, Some(HeartbeatOn::Progress), Some(HeartbeatOn::Output)].into_iter().cycle();
+    for (task, heartbeat_on) in spec.tasks.iter_mut().zip(kinds) {
+        task.policy = Some(Box::new(TaskPolicy { heartbeat_on, ..TaskPolicy::default() }));
+    }
+    coordinator.import(&plan, &spec, |_| {}).await.unwrap();
+    let mut run = room.start(&["run", "beats", "--jobs", "7"], "run");
     assert_eq!(run.until_ended(Duration::from_secs(60)).await, Some(10), "{}", run.said());
     let view = coordinator.plan(&plan).await.unwrap();
-    let (talker, silent) = (&view.tasks[&task_id("1")].record, &view.tasks[&task_id("2")].record);
-    assert_eq!(talker.status, TaskStatus::Completed, "{}", run.said());
-    assert_eq!(talker.progress.as_deref(), Some(r#"{"step": 16}"#));
-    assert_eq!(silent.status, TaskStatus::Failed, "{}", run.said());
-    let why = silent.error.as_deref().unwrap_or_default();
-    assert!(why.contains("said nothing for 3s (heartbeat_s)"), "{why}");
-    assert_eq!((silent.failures, silent.lost), (1, 0));
+    // Notes: any, progress, output. Output: the same. Silence.
+    for (task, lives) in
+        [("1", true), ("2", true), ("3", false), ("4", true), ("5", false), ("6", true), ("7", false)]
+    {
+        let record = &view.tasks[&task_id(task)].record;
+        let why = record.error.as_deref().unwrap_or_default();
+        if lives {
+            assert_eq!(record.status, TaskStatus::Completed, "{task}: {why}; {}", run.said());
+        } else {
+            assert_eq!(record.status, TaskStatus::Failed, "{task}: {}", run.said());
+            assert!(why.contains("said nothing for 3s (heartbeat_s)"), "{task}: {why}");
+            assert_eq!((record.failures, record.lost), (1, 0), "{task}");
+        }
+    }
+    let noted = &view.tasks[&task_id("1")].record.progress;
+    assert_eq!(noted.as_deref(), Some(r#"{"step": 16}"#));
     room.until_empty().await;
     room.audit().await;
 }

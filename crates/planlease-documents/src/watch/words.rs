@@ -84,6 +84,11 @@ fn written(task: &TaskView, before: Option<&TaskView>) -> (Option<WallTime>, Str
     let because = |text: Option<&String>| text.map_or_else(String::new, |text| format!(": {}", plain(text)));
     let why = last.and_then(|last| last.why.as_ref());
     let words = match (from, record.status) {
+        (Some(TaskStatus::InProgress), TaskStatus::InProgress)
+            if before.is_some_and(|before| before.record.spent_ms != record.spent_ms) =>
+        {
+            format!("{id} has used up {} s of its time (total_deadline_s)", record.spent().as_secs())
+        }
         (Some(TaskStatus::InProgress), TaskStatus::InProgress) => {
             format!("{id}{}", because(record.progress.as_ref()))
         }

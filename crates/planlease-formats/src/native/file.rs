@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use planlease_core::{
     InvalidName, MAX_DURATION, TaskId,
-    spec::{Group, OnLost, Policy, TaskPolicy},
+    spec::{Group, HeartbeatOn, OnLost, Policy, TaskPolicy},
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize}; // The schema states defaults as they serialise.
@@ -135,15 +135,20 @@ pub(super) struct PolicyFile {
     /// … but no longer than this, in seconds.
     #[schemars(range(max = LONGEST))]
     retry_delay_max_s: u64,
-    /// How long a task may take with all its attempts and the pauses between them, in seconds; 0 for as long as it likes.
+    /// How long a task may take with all its attempts and the pauses between them, in seconds; 0 for as long as it likes. Measured by
+    /// the plan's owners: time in progress, time of rest, and time in which it could be started.
     #[schemars(range(max = LONGEST))]
     total_deadline_s: u64,
-    /// How long a task that could start may wait until it is started, in seconds; 0 for as long as it takes.
+    /// How long a task that could start may wait until it is started, in seconds; 0 for as long as it takes. Time in which it could not
+    /// be started does not count: the plan is halted, or as many tasks are in progress as may be.
     #[schemars(range(max = LONGEST))]
     queue_deadline_s: u64,
-    /// How long a worker may say nothing about a task that it has claimed, in seconds; 0 for as long as it likes.
+    /// How long a task in progress may give no sign of life, in seconds; 0 for as long as it likes. A silent command is ended and has
+    /// failed; a silent worker is lost.
     #[schemars(range(max = LONGEST))]
     heartbeat_s: u64,
+    /// What counts as a sign of life.
+    heartbeat_on: HeartbeatOnFile,
     /// How many tasks of the plan may be in progress at once; 0 for any number.
     max_in_progress: u32,
     /// What becomes of a task in progress whose orchestrator is gone.
@@ -172,9 +177,11 @@ pub(super) struct TaskPolicyFile {
     /// How long it may wait until it is started once it could be, in seconds; 0 for as long as it takes.
     #[schemars(range(max = LONGEST))]
     queue_deadline_s: Option<u64>,
-    /// How long a worker may say nothing about it, in seconds; 0 for as long as it likes.
+    /// How long it may give no sign of life while it is in progress, in seconds; 0 for as long as it likes.
     #[schemars(range(max = LONGEST))]
     heartbeat_s: Option<u64>,
+    /// What counts as a sign of life.
+    heartbeat_on: Option<HeartbeatOnFile>,
     /// What becomes of it when its orchestrator is gone.
     on_lost: Option<OnLostFile>,
 }
@@ -192,6 +199,19 @@ enum OnLostFile {
     Ask,
 }
 
+/// What counts as a sign of life of a task in progress.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "HeartbeatOn")]
+enum HeartbeatOnFile {
+    /// Output of its command, and notes about its progress.
+    Any,
+    /// Output of its command. A worker's output is not seen, so its notes count all the same.
+    Output,
+    /// Notes about its progress (`planlease task progress`).
+    Progress,
+}
+
 impl Default for PolicyFile {
     fn default() -> Self {
         let policy = Policy::default();
@@ -203,6 +223,7 @@ impl Default for PolicyFile {
             total_deadline_s: policy.total_deadline_s,
             queue_deadline_s: policy.queue_deadline_s,
             heartbeat_s: policy.heartbeat_s,
+            heartbeat_on: policy.heartbeat_on.into(),
             max_in_progress: policy.max_in_progress,
             on_lost: policy.on_lost.into(),
             lock_delay_s: policy.lock_delay_s,
@@ -220,6 +241,7 @@ impl From<PolicyFile> for Policy {
             total_deadline_s: file.total_deadline_s,
             queue_deadline_s: file.queue_deadline_s,
             heartbeat_s: file.heartbeat_s,
+            heartbeat_on: file.heartbeat_on.into(),
             max_in_progress: file.max_in_progress,
             on_lost: file.on_lost.into(),
             lock_delay_s: file.lock_delay_s,
@@ -237,6 +259,7 @@ impl From<TaskPolicyFile> for TaskPolicy {
             total_deadline_s: file.total_deadline_s,
             queue_deadline_s: file.queue_deadline_s,
             heartbeat_s: file.heartbeat_s,
+            heartbeat_on: file.heartbeat_on.map(Into::into),
             on_lost: file.on_lost.map(Into::into),
         }
     }
@@ -258,6 +281,26 @@ impl From<OnLost> for OnLostFile {
             OnLost::Retry => Self::Retry,
             OnLost::Fail => Self::Fail,
             OnLost::Ask => Self::Ask,
+        }
+    }
+}
+
+impl From<HeartbeatOnFile> for HeartbeatOn {
+    fn from(file: HeartbeatOnFile) -> Self {
+        match file {
+            HeartbeatOnFile::Any => Self::Any,
+            HeartbeatOnFile::Output => Self::Output,
+            HeartbeatOnFile::Progress => Self::Progress,
+        }
+    }
+}
+
+impl From<HeartbeatOn> for HeartbeatOnFile {
+    fn from(core: HeartbeatOn) -> Self {
+        match core {
+            HeartbeatOn::Any => Self::Any,
+            HeartbeatOn::Output => Self::Output,
+            HeartbeatOn::Progress => Self::Progress,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Recording what came of the attempts that have ended, over lost answers and other people's writes.
 
+use std::time::Duration;
+
 use futures_util::future;
 use planlease::{Authority, Error, Outcome, Refused, TaskView};
 use planlease_core::{standing::may_be_retried, transition::Change};
@@ -25,12 +27,16 @@ pub(super) struct Unrecorded {
     sent: Option<Result<Outcome, Error>>,
     /// The write whose answer got lost: it may be in the record.
     unsure: Option<Uuid>,
+    /// How much of its total time the task has used up, if it is bounded.
+    spent: Option<Duration>,
 }
 
 impl Unrecorded {
-    pub(super) fn new(result: attempt::Result) -> Self {
+    /// `seen`: the record of its task, if it was seen since the start.
+    pub(super) fn new(result: attempt::Result, seen: Option<TaskView>, spent: Option<Duration>) -> Self {
         Self {
-            seen: result.started.clone(),
+            seen: seen.unwrap_or_else(|| result.started.clone()),
+            spent,
             result,
             output_kept: false,
             recorded: false,
@@ -64,7 +70,8 @@ impl Unrecorded {
             }
         }
         if !self.recorded && self.sent.is_none() && self.unsure.is_none() {
-            self.sent = Some(authority.update(&self.seen, Some(attempt), &self.end()).await);
+            self.sent =
+                Some(authority.update(&self.seen.measured(self.spent), Some(attempt), &self.end()).await);
         }
     }
 }
@@ -163,7 +170,7 @@ impl Runner {
         for _ in 0..MAX_CONFLICTS {
             let outcome = match ended.sent.take() {
                 Some(outcome) => outcome,
-                None => self.authority.update(&ended.seen, Some(attempt), change).await,
+                None => self.authority.update(&ended.seen.measured(ended.spent), Some(attempt), change).await,
             };
             match outcome {
                 Ok(Outcome::Committed(task)) => {

@@ -29,6 +29,11 @@ impl Room {
         self.waited_for.take().or_else(|| Arc::clone(&self.jobs).try_acquire_owned().ok())
     }
 
+    /// Whether there is room for one attempt.
+    pub(super) fn is_free(&self) -> bool {
+        self.waited_for.is_some() || self.jobs.available_permits() > 0
+    }
+
     /// Leaves to others what was waited for, if there was nothing to do with it.
     pub(super) fn give_back(&mut self) {
         self.waited_for = None;

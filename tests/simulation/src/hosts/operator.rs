@@ -7,7 +7,7 @@ use planlease::{
     Coordinator, Error, PlanView,
     core::{
         PlanName, TaskId,
-        spec::{OnLost, PlanSpec, Policy, TaskPolicy, TaskSpec},
+        spec::{HeartbeatOn, OnLost, PlanSpec, Policy, TaskPolicy, TaskSpec},
         transition::{Change, TaskStatus},
     },
 };
@@ -75,10 +75,29 @@ pub fn definition(world: &World, number: usize) -> (PlanName, PlanSpec) {
         attempt_deadline_s: [0, 2, 60][rng.random_range(0..3)] * u64::from(world.options.operator_meddles),
         on_lost: any_policy(&mut rng),
         lock_delay_s: [0, 0, 0, 1][rng.random_range(0..4)],
-        ..Policy::default()
+        ..timers(world, number)
     };
     let name = PlanName::new(format!("plan-{number}")).expect("a name");
     (name, PlanSpec { title: format!("plan {number}"), tasks, policy, ..PlanSpec::default() })
+}
+
+/// The part of a plan's policy that counts time; half of the plans have none.
+fn timers(world: &World, number: usize) -> Policy {
+    let mut rng = random(&(world.options.seed, "timers", number));
+    // Where nobody meddles, work is to go on for as long as it takes.
+    if !world.options.operator_meddles || rng.random_bool(0.5) {
+        return Policy::default();
+    }
+    let mut one_of = |seconds: [u64; 4]| seconds[rng.random_range(0..4)];
+    Policy {
+        retry_delay_s: one_of([0, 0, 1, 3]),
+        total_deadline_s: one_of([0, 4, 10, 30]),
+        queue_deadline_s: one_of([0, 0, 1, 4]),
+        heartbeat_s: one_of([0, 1, 2, 6]),
+        heartbeat_on: [HeartbeatOn::Any, HeartbeatOn::Output, HeartbeatOn::Progress][rng.random_range(0..3)],
+        max_in_progress: [0, 0, 1, 2][rng.random_range(0..4)],
+        ..Policy::default()
+    }
 }
 
 fn any_policy(rng: &mut StdRng) -> OnLost {
@@ -93,7 +112,12 @@ impl Operator {
         }
         let plans = coordinator.plans().await?;
         let Some(plan) = plans.choose(&mut self.rng).cloned() else { return Ok(()) };
-        match self.rng.random_range(0..12) {
+        match self.rng.random_range(0..14) {
+            12.. if plan.paused.is_some() => drop(coordinator.resume_plan(&plan.name).await?),
+            12.. => {
+                coordinator.pause_plan(&plan.name, "the operator", "because").await?;
+                self.world.count("plans paused");
+            }
             10.. => self.edit(coordinator, &plan).await?,
             0..3 => {
                 coordinator.force_release(&plan.name, None, "the operator", "because").await?;
@@ -183,6 +207,9 @@ impl Operator {
                 continue;
             }
             open += 1;
+            if plan.paused.is_some() {
+                coordinator.resume_plan(&plan.name).await?;
+            }
             for task in plan.tasks.values() {
                 let record = &task.record;
                 let by_hand = record.claim.as_ref().is_some_and(|claim| claim.guard.is_none());

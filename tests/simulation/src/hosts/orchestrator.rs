@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use planlease::core::transition::TaskStatus;
 use planlease_orchestrator::{Options, Orchestrator, Plans, Report, Reporter, Stop, TaskCommand};
 use tokio::sync::watch;
 
@@ -63,6 +64,8 @@ fn count(world: &World, report: &Report) {
         Report::Acquired { .. } => "acquired by an orchestrator, with orphans",
         Report::Started { .. } => "attempts",
         Report::Ended { .. } => "attempts recorded",
+        Report::Overdue { status: TaskStatus::Failed, .. } => "given up because of the time",
+        Report::Overdue { .. } => "put back after a time",
         Report::NotRecorded { .. } => "attempts not recorded",
         Report::Lost { .. } => "lost by an orchestrator",
         Report::Trouble(_) => "trouble",

@@ -18,6 +18,9 @@ use crate::{
     world::{Life, Office, World, random},
 };
 
+/// How often work that writes output does.
+const TALK: Duration = Duration::from_millis(700);
+
 /// What a piece of work is like: how long it takes, and whether it ends well. The same for the same attempt.
 #[must_use]
 pub fn nature(world: &World, plan: &str, task: &str, attempt: &str) -> (Duration, bool) {
@@ -136,6 +139,7 @@ impl Task {
         let (takes, well) = nature(&self.world, plan.as_str(), &task, &attempt);
         let mut work = None;
         let mut done = std::pin::pin!(tokio::time::sleep(takes));
+        let talks = takes.as_millis() % 2 == 0;
         loop {
             let deadline = *self.deadline.borrow_and_update();
             // Nothing begins before there is a deadline to come.
@@ -151,6 +155,9 @@ impl Task {
                     return Finished::new(Cause::Asked, Status::Signalled(15), String::new());
                 }
                 Ok(()) = self.deadline.changed() => {}
+                () = tokio::time::sleep(TALK), if talks && work.is_some() => {
+                    self.spec.pulse.beat(self.clock.boot());
+                }
                 () = &mut done, if work.is_some() => {
                     let output = format!("{task}, attempt {attempt}");
                     return Finished::new(Cause::Itself, Status::Exited(i32::from(!well)), output);

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use planlease::core::{
-    PlanName, Revision, Summary, TaskId,
+    PlanName, Revision, Summary,
     change::RawChangeSet,
     keys::{Key, PlanKey},
 };
-use planlease_watcher::Snapshot;
+use planlease_watcher::{PlanState, Snapshot};
 
 use super::Evidence;
 use crate::world::{World, lock};
@@ -25,18 +25,19 @@ pub struct Delivered {
     pub seen: Seen,
 }
 
-/// The tasks of all plans, each with the revision that wrote it; or why they cannot be.
-pub type Seen = Result<Tasks, String>;
+/// Everything that a copy holds; or in what it contradicts itself.
+pub type Seen = Result<Facts, String>;
 
-/// Tasks by plan, each with the revision that wrote it.
-pub type Tasks = BTreeMap<PlanName, BTreeMap<TaskId, Revision>>;
+/// Definitions, tasks, outputs, halts, terms: each with the revision that wrote it. Candidates in the queues of plans and
+/// registrations: each with the revision that created it. Of locks, watchers keep nothing.
+pub type Facts = BTreeMap<Key, Revision>;
 
 /// Looks at a copy of the store.
 ///
 /// # Errors
 /// In what its counts and its tasks differ.
 pub fn look(copy: &Snapshot) -> Seen {
-    let mut tasks = Tasks::new();
+    let mut facts = Facts::new();
     for plan in copy.plans() {
         let counted = Summary::of(plan.tasks().map(|task| &task.record));
         if plan.summary() != counted {
@@ -46,10 +47,23 @@ pub fn look(copy: &Snapshot) -> Seen {
                 plan.summary()
             ));
         }
-        tasks
-            .insert(plan.name().clone(), plan.tasks().map(|task| (task.id.clone(), task.revision)).collect());
+        facts.extend(of_plan(plan).into_iter().map(|(key, at)| (Key::Plan(plan.name().clone(), key), at)));
     }
-    Ok(tasks)
+    facts.extend(copy.orchestrators().map(|one| (Key::Orchestrator(one.id.clone()), one.revision)));
+    Ok(facts)
+}
+
+fn of_plan(plan: &PlanState) -> Vec<(PlanKey, Revision)> {
+    let mut facts = vec![(PlanKey::Spec, plan.defined())];
+    facts.extend(plan.tasks().map(|task| (PlanKey::Task(task.id.clone()), task.revision)));
+    let outputs = plan.tasks().map(|task| &task.id);
+    facts.extend(outputs.filter_map(|id| Some((PlanKey::Findings(id.clone()), plan.findings(id)?))));
+    facts.extend(plan.halts().paused.as_ref().map(|(at, _)| (PlanKey::Pause, *at)));
+    facts.extend(plan.halts().closed.as_ref().map(|(at, _)| (PlanKey::Close, *at)));
+    facts.extend(plan.line().term.as_ref().map(|(at, _)| (PlanKey::Term, *at)));
+    let candidates = plan.line().candidates().iter();
+    facts.extend(candidates.map(|candidate| (PlanKey::Owner(candidate.lease), candidate.joined)));
+    facts
 }
 
 /// What subscribers were told wrongly.
@@ -76,7 +90,7 @@ pub fn all_hold_the_present(world: &World) -> bool {
 }
 
 /// The subscribers of each watcher's last life that do not hold this.
-fn behind(world: &World, delivered: &BTreeMap<String, Vec<Delivered>>, present: &Tasks) -> Vec<String> {
+fn behind(world: &World, delivered: &BTreeMap<String, Vec<Delivered>>, present: &Facts) -> Vec<String> {
     let mut behind = Vec::new();
     for host in (0..world.options.watchers).map(|n| format!("watcher-{n}")) {
         for kind in ["prompt", "slow"] {
@@ -123,53 +137,40 @@ fn judge(name: &str, deliveries: &[Delivered], store: &Store, violations: &mut V
     }
 }
 
-fn difference(seen: &Tasks, there: &Tasks) -> String {
-    let only = |a: &Tasks, b: &Tasks| {
-        let tasks = a.iter().flat_map(|(plan, tasks)| tasks.iter().map(move |task| (plan, task)));
-        let only = tasks.filter(|(plan, (task, revision))| {
-            b.get(*plan).and_then(|tasks| tasks.get(*task)) != Some(*revision)
-        });
-        only.map(|(plan, (task, revision))| format!("{plan} {task} of {revision}"))
-            .collect::<Vec<_>>()
-            .join(", ")
+fn difference(seen: &Facts, there: &Facts) -> String {
+    let only = |a: &Facts, b: &Facts| {
+        let only = a.iter().filter(|(key, revision)| b.get(key) != Some(revision));
+        only.map(|(key, revision)| format!("{key:?} of {revision}")).collect::<Vec<_>>().join(", ")
     };
     format!("only held: [{}]; only there: [{}]", only(seen, there), only(there, seen))
 }
 
 /// What the store held at each revision, from the history.
 struct Store {
-    states: Vec<(Revision, Tasks)>,
-    /// The revisions at which a task of a plan that is there was changed.
+    states: Vec<(Revision, Facts)>,
+    /// The revisions at which something changed that subscribers are told.
     changed: Vec<Revision>,
-    nothing: Tasks,
+    nothing: Facts,
 }
 
 impl Store {
     fn of(sets: &[RawChangeSet]) -> Self {
-        let mut tasks = Tasks::new();
-        let mut there: BTreeMap<PlanName, bool> = BTreeMap::new();
-        let mut store = Self { states: Vec::new(), changed: Vec::new(), nothing: Tasks::new() };
-        let mut shown = Tasks::new();
+        let mut all = Facts::new();
+        let mut store = Self { states: Vec::new(), changed: Vec::new(), nothing: Facts::new() };
+        let mut shown = Facts::new();
         for set in sets {
             for change in &set.changes {
-                match &change.key {
-                    Key::Plan(plan, PlanKey::Task(task)) => {
-                        let plan = tasks.entry(plan.clone()).or_default();
-                        match &change.entry {
-                            Some(entry) => drop(plan.insert(task.clone(), entry.modified)),
-                            None => drop(plan.remove(task)),
-                        }
-                    }
-                    Key::Plan(plan, PlanKey::Spec) => {
-                        there.insert(plan.clone(), change.entry.is_some());
-                    }
-                    _ => {}
-                }
+                let Some(entry) = &change.entry else {
+                    all.remove(&change.key);
+                    continue;
+                };
+                let created = matches!(change.key, Key::Orchestrator(_) | Key::Plan(_, PlanKey::Owner(_)));
+                all.insert(change.key.clone(), if created { entry.created } else { entry.modified });
             }
-            let visible: Tasks = tasks
+            let visible: Facts = all
                 .iter()
-                .filter(|(plan, _)| there.get(*plan) == Some(&true))
-                .map(|(plan, tasks)| (plan.clone(), tasks.clone()))
+                .filter(|(key, _)| is_shown(key, &all))
+                .map(|(key, at)| (key.clone(), *at))
                 .collect();
             if visible != shown {
                 store.changed.push(set.revision);
@@ -180,12 +181,33 @@ impl Store {
         store
     }
 
-    fn at(&self, revision: Revision) -> &Tasks {
+    fn at(&self, revision: Revision) -> &Facts {
         let index = self.states.partition_point(|(at, _)| *at <= revision);
         index.checked_sub(1).map_or(&self.nothing, |index| &self.states[index].1)
     }
 
-    fn last(&self) -> &Tasks {
-        self.states.last().map_or(&self.nothing, |(_, tasks)| tasks)
+    fn last(&self) -> &Facts {
+        self.states.last().map_or(&self.nothing, |(_, facts)| facts)
+    }
+}
+
+/// Whether subscribers are told of a key: of a plan that is there, and of a kind that watchers keep.
+fn is_shown(key: &Key, all: &Facts) -> bool {
+    let has = |plan: &PlanName, key| all.contains_key(&Key::Plan(plan.clone(), key));
+    match key {
+        Key::Orchestrator(_) => true,
+        Key::Plan(plan, PlanKey::Findings(task)) => {
+            has(plan, PlanKey::Spec) && has(plan, PlanKey::Task(task.clone()))
+        }
+        Key::Plan(
+            plan,
+            PlanKey::Spec
+            | PlanKey::Task(_)
+            | PlanKey::Pause
+            | PlanKey::Close
+            | PlanKey::Owner(_)
+            | PlanKey::Term,
+        ) => has(plan, PlanKey::Spec),
+        _ => false,
     }
 }
