@@ -23,7 +23,7 @@ use etcd_client::Client;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-pub use self::backup::Restore;
+pub use self::backup::{Copied, Restore};
 pub use self::secured::Secured;
 use crate::guard::Guarded;
 use crate::hosts::{Host, Hosts};

@@ -34,6 +34,7 @@ pub mod hosts;
 pub mod http;
 pub mod program;
 pub mod proxy;
+pub mod race;
 pub mod raw;
 pub mod room;
 pub mod suite;

@@ -240,7 +240,7 @@ pub async fn until_free(coordinator: &Coordinator, plan: &PlanName) {
 pub async fn acquired(session: &Session, plan: &PlanName) -> Box<Ownership> {
     match session.try_acquire(plan).await.expect("an answer") {
         TryAcquire::Acquired(ownership) => ownership,
-        TryAcquire::HeldBy(holder) => panic!("held by {}", holder.candidate.name()),
+        busy => panic!("not acquired: {busy:?}"),
     }
 }
 

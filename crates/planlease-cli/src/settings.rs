@@ -138,6 +138,7 @@ impl Settings {
             request_timeout: config.request_timeout.min(timeout),
             operation_timeout: timeout,
             ttl: self.ttl.value,
+            state_folder: Some(local.folder().to_owned()),
             ..config
         };
         Ok(config.validate()?)

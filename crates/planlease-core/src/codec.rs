@@ -1,9 +1,14 @@
 //! The stored bytes: JSON with a format version, bounded in size. The only place that knows.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::spec::{PlanSpec, TaskSpec};
+use crate::{
+    TaskId,
+    spec::{PlanSpec, TaskSpec},
+};
 
 /// The largest value that is stored, in bytes. Far below etcd's limit for one request (1.5 MiB), so that a page of
 /// 500 records stays within what a client decodes.
@@ -14,6 +19,9 @@ pub const MAX_FINDINGS: usize = 48 * 1024;
 
 /// The largest part of a plan's definition that is stored under one key, in bytes.
 pub const MAX_SPEC_PART: usize = 512 * 1024;
+
+/// How large a part of a definition is made, in bytes: an edit writes the parts whole in which something changes.
+const USUAL_SPEC_PART: usize = 16 * 1024;
 
 /// Room for the usual record.
 const USUAL: usize = 768;
@@ -137,30 +145,98 @@ const PARTS: &str = "parts";
 /// # Errors
 /// [`CodecError::TooLarge`] if a single task is larger than a part may be.
 pub fn encode_spec(spec: &PlanSpec) -> Result<(Vec<u8>, Vec<Vec<u8>>), CodecError> {
+    encode_spec_over(spec, &[])
+}
+
+/// As [`encode_spec`], where these parts are stored at present: a part in which nothing changes comes out as it is, so that
+/// it need not be written again. A task that stays stands in its part, a new one in the part of the task before it; what a
+/// part cannot hold goes into the next one.
+///
+/// # Errors
+/// As [`encode_spec`]; [`CodecError::Unreadable`] if a stored part is not what it should be.
+pub fn encode_spec_over(spec: &PlanSpec, stored: &[&[u8]]) -> Result<(Vec<u8>, Vec<Vec<u8>>), CodecError> {
     if let Ok(whole) = encode_within(spec, MAX_SPEC_PART) {
         return Ok((whole, Vec::new()));
     }
-    let mut parts: Vec<Vec<u8>> = Vec::new();
-    let mut part: Vec<u8> = Vec::new();
-    for task in &spec.tasks {
-        let bytes = encode_within(task, MAX_SPEC_PART - 2)?;
-        if !part.is_empty() && part.len() + bytes.len() + 2 > MAX_SPEC_PART {
-            parts.push(close(std::mem::take(&mut part)));
-        }
-        part.push(if part.is_empty() { b'[' } else { b',' });
-        part.extend_from_slice(&bytes);
+    let at = parts_of_tasks(spec, stored)?;
+    let mut parts = Parts::default();
+    for (task, at) in spec.tasks.iter().zip(at) {
+        parts.add(&encode_within(task, MAX_SPEC_PART - 2)?, at, stored.len());
     }
-    if !part.is_empty() {
-        parts.push(close(part));
-    }
+    let parts = parts.closed();
     let mut head = PlanSpec { tasks: Vec::new(), ..spec.clone() };
     head.extra.insert(PARTS.to_owned(), Value::from(parts.len()));
     Ok((encode_within(&head, MAX_SPEC_PART)?, parts))
 }
 
-fn close(mut part: Vec<u8>) -> Vec<u8> {
-    part.push(b']');
-    part
+/// Parts in the making, the last one still open.
+#[derive(Default)]
+struct Parts(Vec<Vec<u8>>);
+
+impl Parts {
+    /// Adds a task to the part of this number, or to a later one if there is no room; `stored`: how many parts there are
+    /// already. Beyond those, parts have the usual size.
+    fn add(&mut self, task: &[u8], at: usize, stored: usize) {
+        if self.0.len() <= at {
+            self.0.resize_with(at + 1, Vec::new);
+        }
+        let most = if self.0.len() > stored { USUAL_SPEC_PART } else { MAX_SPEC_PART };
+        let full = |part: &Vec<u8>| !part.is_empty() && part.len() + task.len() + 2 > most;
+        if self.0.last().is_none_or(full) {
+            self.0.push(Vec::new());
+        }
+        if let Some(part) = self.0.last_mut() {
+            part.push(if part.is_empty() { b'[' } else { b',' });
+            part.extend_from_slice(task);
+        }
+    }
+
+    fn closed(self) -> Vec<Vec<u8>> {
+        let close = |mut part: Vec<u8>| {
+            part.extend_from_slice(if part.is_empty() { b"[]" } else { b"]" });
+            part
+        };
+        self.0.into_iter().map(close).collect()
+    }
+}
+
+/// In which part each task belongs, in ascending order: those that stay in order keep theirs.
+fn parts_of_tasks(spec: &PlanSpec, stored: &[&[u8]]) -> Result<Vec<usize>, CodecError> {
+    let mut home: BTreeMap<TaskId, usize> = BTreeMap::new();
+    for (at, part) in stored.iter().enumerate() {
+        home.extend(decode::<Vec<Named>>(part)?.into_iter().map(|task| (task.id, at)));
+    }
+    // The longest sequence of tasks whose parts ascend, by patience sorting: `ends[n]` is the last task of the best one of
+    // n + 1 tasks, `before` leads from each to the one before it.
+    let homes: Vec<Option<usize>> = spec.tasks.iter().map(|task| home.get(&task.id).copied()).collect();
+    let mut ends: Vec<usize> = Vec::new();
+    let mut before: Vec<Option<usize>> = vec![None; homes.len()];
+    for (n, at) in homes.iter().enumerate().filter(|(_, at)| at.is_some()) {
+        let length = ends.partition_point(|end| homes[*end] <= *at);
+        before[n] = length.checked_sub(1).map(|last| ends[last]);
+        if length == ends.len() { ends.push(n) } else { ends[length] = n }
+    }
+    let mut stay = vec![false; homes.len()];
+    let mut next = ends.last().copied();
+    while let Some(n) = next {
+        stay[n] = true;
+        next = before[n];
+    }
+    let mut last = 0;
+    Ok(homes
+        .iter()
+        .zip(stay)
+        .map(|(at, stay)| {
+            last = at.filter(|_| stay).unwrap_or(last);
+            last
+        })
+        .collect())
+}
+
+/// What is needed of a stored task to know it again.
+#[derive(Deserialize)]
+struct Named {
+    id: TaskId,
 }
 
 /// Reads a definition from the value of `spec` and those of its further parts, in the order of their keys.
@@ -231,18 +307,80 @@ mod tests {
     #[test]
     fn a_large_definition_is_spread_over_parts_and_read_back() {
         let tasks = (0..20_000).map(|i| {
-            TaskSpec::new(
-                crate::TaskId::new(i.to_string()).unwrap(),
-                format!("do thing number {i}, with care"),
-            )
+            TaskSpec::new(TaskId::new(i.to_string()).unwrap(), format!("do thing number {i}, with care"))
         });
         let spec = PlanSpec { title: "large".into(), tasks: tasks.collect(), ..PlanSpec::default() };
         let (head, parts) = encode_spec(&spec).unwrap();
-        assert!(parts.len() > 1 && parts.iter().all(|part| part.len() <= MAX_SPEC_PART));
+        assert!(parts.len() > 1 && parts.iter().all(|part| part.len() <= USUAL_SPEC_PART));
         let slices = || parts.iter().map(Vec::as_slice);
         assert_eq!(decode_spec(&head, slices()).unwrap(), spec);
         let error = decode_spec(&head, slices().skip(1)).unwrap_err().to_string();
         assert!(error.contains("further parts are there"), "{error}");
+    }
+
+    /// A definition of 8,000 tasks, and its parts as they are stored.
+    fn large() -> (PlanSpec, Vec<Vec<u8>>) {
+        let task = |i: usize| TaskSpec::new(TaskId::new(i.to_string()).unwrap(), "x".repeat(50));
+        let spec = PlanSpec { tasks: (0..8_000).map(task).collect(), ..PlanSpec::default() };
+        let (_, parts) = encode_spec(&spec).unwrap();
+        (spec, parts)
+    }
+
+    /// Encodes the definition over the parts; how many of those that come out are not stored yet.
+    fn rewritten(spec: &PlanSpec, stored: &[Vec<u8>]) -> (usize, Vec<Vec<u8>>) {
+        let slices: Vec<&[u8]> = stored.iter().map(Vec::as_slice).collect();
+        let (head, parts) = encode_spec_over(spec, &slices).unwrap();
+        assert_eq!(&decode_spec(&head, parts.iter().map(Vec::as_slice)).unwrap(), spec);
+        assert!(parts.iter().all(|part| part.len() <= MAX_SPEC_PART));
+        let differ = parts.iter().enumerate().filter(|(n, part)| stored.get(*n) != Some(part)).count();
+        (differ, parts)
+    }
+
+    #[test]
+    fn an_edit_of_a_large_definition_changes_few_parts() {
+        let (spec, parts) = large();
+        assert_eq!(rewritten(&spec, &parts), (0, parts.clone()));
+        let task = |id: &str| TaskSpec::new(TaskId::new(id).unwrap(), "new");
+        let mut edited = spec.clone();
+        edited.tasks[5].description = "different".to_owned();
+        edited.tasks.insert(0, task("first"));
+        edited.tasks.remove(5_000);
+        edited.tasks.push(task("last"));
+        let (differ, parts) = rewritten(&edited, &parts);
+        assert!(differ <= 3, "{differ} of {}", parts.len());
+        // One that moves from the end to the beginning changes its parts, and not those in between.
+        let moved = edited.tasks.pop().unwrap();
+        edited.tasks.insert(0, moved);
+        assert!(rewritten(&edited, &parts).0 <= 2);
+        edited.tasks.reverse();
+        rewritten(&edited, &parts);
+        edited.tasks.truncate(7_000);
+        rewritten(&edited, &parts);
+    }
+
+    #[test]
+    fn a_part_that_grows_too_large_gives_the_rest_to_the_next_one() {
+        let (mut spec, mut stored) = large();
+        for n in 0..14 {
+            for i in 0..40 {
+                let id = TaskId::new(format!("new-{n}-{i}")).unwrap();
+                spec.tasks.insert(7, TaskSpec::new(id, "y".repeat(1000)));
+            }
+            let (differ, parts) = rewritten(&spec, &stored);
+            assert!(differ <= 4, "{differ} in edit {n}");
+            stored = parts;
+        }
+    }
+
+    #[test]
+    fn parts_of_an_older_version_stay_as_they_are() {
+        let (spec, _) = large();
+        let old: Vec<Vec<u8>> =
+            spec.tasks.chunks(3_000).map(|tasks| serde_json::to_vec(tasks).unwrap()).collect();
+        assert!(old.iter().all(|part| part.len() <= MAX_SPEC_PART));
+        let mut edited = spec.clone();
+        edited.tasks[7_500].description = "different".to_owned();
+        assert_eq!(rewritten(&edited, &old).0, 1);
     }
 
     #[test]

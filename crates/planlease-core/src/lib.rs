@@ -14,6 +14,7 @@
 //! | who owns, who is next, which term comes now | [`term`] |
 //! | is the session still trusted, when to renew | [`session`] |
 //! | what becomes of a task whose claimant is gone | [`orphan`] |
+//! | is the store the one that was seen before, or restored | [`life`] |
 //! | may a resource outside etcd still listen to this token | [`fence`] |
 //! | is a worktree abandoned, what may be done about it | [`worktree`] |
 //! | did the history obey the invariants | [`audit`] |
@@ -30,6 +31,7 @@ pub mod graph;
 mod id;
 pub mod keys;
 pub mod late;
+pub mod life;
 pub mod order;
 pub mod orphan;
 pub mod overdue;

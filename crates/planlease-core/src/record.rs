@@ -369,7 +369,7 @@ pub struct Registration {
     pub extra: Map<String, Value>,
 }
 
-/// Which store this is (`store`): written once, by whoever comes first.
+/// Which store this is (`store`): written by the first process, and again after elections and by operators who adopt it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreRecord {
     /// See [`FormatVersion`].
@@ -381,6 +381,12 @@ pub struct StoreRecord {
     pub cluster_id: String,
     /// Since when.
     pub created_at: WallTime,
+    /// The cluster's raft term when this was written; see [`crate::life`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raft_term: Option<u64>,
+    /// How many entries the cluster's log had, just before this was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raft_index: Option<u64>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

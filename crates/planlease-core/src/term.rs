@@ -140,7 +140,8 @@ pub fn succeed(
         term: TermRecord {
             v: FormatVersion::default(),
             number,
-            generation,
+            // A process that was connected when an operator raised it knows an older one: tokens grow all the same.
+            generation: previous.map_or(generation, |term| term.generation.max(generation)),
             owner: successor.record.clone(),
             lease: successor.lease,
             guard: successor.guard,
@@ -151,6 +152,14 @@ pub fn succeed(
         closed,
         forgotten: number.0.checked_sub(TERMS_KEPT + 1).filter(|n| *n > 0).map(TermNumber),
     }
+}
+
+/// Whether a lock delay applies after this term: always, unless its owner has ended it. After an expired session or an
+/// operator's forced end, work of the owner may still go on outside etcd.
+#[must_use]
+pub fn needs_lock_delay(term: &TermRecord) -> bool {
+    let end = term.ended.as_ref().map(|end| &end.how);
+    !matches!(end, Some(Ending::Clean | Ending::HandedOver { .. }))
 }
 
 /// The term with its end.
@@ -199,6 +208,7 @@ pub enum HandOverError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::FencingToken;
 
     fn record(name: &str) -> CandidateRecord {
         CandidateRecord::new(OrchestratorId::new(name).unwrap(), "h", 1, WallTime(0))
@@ -263,6 +273,31 @@ mod tests {
 
         let ended = end(&first_term(3), Ending::Clean, WallTime(4));
         assert_eq!(succeed(Some(&ended), Generation(1), &successor, WallTime(5)).closed, None);
+    }
+
+    #[test]
+    fn a_token_never_falls_although_its_owner_knows_an_older_generation() {
+        let successor = Successor { record: record("b"), lease: LeaseId::from_wire(8).unwrap(), guard: None };
+        let previous = TermRecord { generation: Generation(3), ..first_term(3) };
+        for (known, generation) in [(1, 3), (3, 3), (4, 4)] {
+            let next = succeed(Some(&previous), Generation(known), &successor, WallTime(5)).term;
+            assert_eq!(
+                next.token(),
+                FencingToken { generation: Generation(generation), term: TermNumber(2) }
+            );
+        }
+    }
+
+    #[test]
+    fn a_lock_delay_follows_every_end_but_the_owners_own() {
+        let ended = |how| end(&first_term(3), how, WallTime(0));
+        let forced = Ending::Forced { by: "x".to_owned(), reason: "y".to_owned() };
+        let handed_over = Ending::HandedOver { to: OrchestratorId::new("b").unwrap() };
+        assert!(needs_lock_delay(&first_term(3)));
+        assert!(needs_lock_delay(&ended(Ending::Unclean)));
+        assert!(needs_lock_delay(&ended(forced)));
+        assert!(!needs_lock_delay(&ended(Ending::Clean)));
+        assert!(!needs_lock_delay(&ended(handed_over)));
     }
 
     #[test]

@@ -1,16 +1,11 @@
 //! The orchestrator: opens a session, stands in line for the plans, executes those that it gets, and begins anew when the
 //! session is lost.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use planlease::{AcquireOptions, Coordinator, Error, Ownership, PlanView, Session, TryAcquire};
-use planlease_core::{PlanName, session::Status};
+use planlease::{AcquireOptions, Coordinator, Error, Ownership, Session, TryAcquire};
+use planlease_core::{PlanName, Summary as TaskCounts, session::Status};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
@@ -52,8 +47,8 @@ pub struct Orchestrator {
     reporter: Reporter,
     stop: watch::Receiver<Stop>,
     jobs: Arc<Semaphore>,
-    /// The plans that are still to be executed, with their lock delays.
-    open: BTreeMap<PlanName, Duration>,
+    /// The plans that are still to be executed.
+    open: BTreeSet<PlanName>,
     summary: Summary,
 }
 
@@ -75,7 +70,7 @@ impl Orchestrator {
             reporter,
             stop,
             jobs,
-            open: BTreeMap::new(),
+            open: BTreeSet::new(),
             summary: Summary::default(),
         }
     }
@@ -111,28 +106,25 @@ impl Orchestrator {
                 self.pause().await;
             }
         }
-        self.summary.unfinished = self.open.into_keys().collect();
+        self.summary.unfinished = self.open.into_iter().collect();
         Ok(self.summary)
     }
 
-    async fn plans_to_execute(&self) -> Result<BTreeMap<PlanName, Duration>, Error> {
-        let delay = |plan: &PlanView| plan.spec.policy.lock_delay();
+    async fn plans_to_execute(&self) -> Result<BTreeSet<PlanName>, Error> {
         match &self.options.plans {
             Plans::All => {
                 let plans = self.coordinator.plans().await?;
                 Ok(plans
                     .into_iter()
                     .filter(|plan| plan.closed.is_none() && !plan.summary().is_finished())
-                    .map(|plan| (plan.name.clone(), delay(&plan)))
+                    .map(|plan| plan.name)
                     .collect())
             }
             Plans::Named(names) => {
-                let mut plans = BTreeMap::new();
                 for name in names {
-                    let plan = self.coordinator.plan(name).await?;
-                    plans.insert(name.clone(), delay(&plan));
+                    self.coordinator.plan(name).await?;
                 }
-                Ok(plans)
+                Ok(names.iter().cloned().collect())
             }
         }
     }
@@ -171,8 +163,7 @@ impl Orchestrator {
             let wanted = if stopping || owned.len() >= self.options.max_plans.max(1) {
                 Vec::new()
             } else {
-                let wanted = self.open.iter().filter(|(plan, _)| !owned.contains(*plan));
-                wanted.map(|(plan, delay)| (plan.clone(), *delay)).collect()
+                self.open.difference(&owned).cloned().collect()
             };
             // Dropped before anything else is waited for: who stands in line may hold what a runner needs.
             let event = {
@@ -208,9 +199,9 @@ impl Orchestrator {
                     runners.push(Box::pin(Runner::run(shared.clone(), *ownership)));
                 }
                 Event::Won(Won::Gone(plan)) => drop(self.open.remove(&plan)),
-                Event::Won(Won::Done(plan, success)) => {
-                    self.open.remove(&plan);
-                    self.summary.finished.push((plan, success));
+                Event::Won(Won::Done(plan, summary)) => {
+                    self.reporter.tell(&Report::Finished { plan: plan.clone(), summary });
+                    self.ended(&plan, &Ended::Finished(summary));
                 }
             }
         }
@@ -251,8 +242,8 @@ enum Event {
 enum Won {
     /// The plan is ours.
     Plan(Box<Ownership>),
-    /// Somebody else has finished the plan; whether well.
-    Done(PlanName, bool),
+    /// Nothing is left to do in the plan, whose tasks stand like this.
+    Done(PlanName, TaskCounts),
     /// The plan was deleted.
     Gone(PlanName),
     /// Something went wrong that trying again may mend.
@@ -265,55 +256,39 @@ enum Won {
 /// returns if there are none.
 async fn contend(
     session: &Session,
-    plans: Vec<(PlanName, Duration)>,
+    plans: Vec<PlanName>,
     reporter: &Reporter,
     told: &mut BTreeSet<PlanName>,
 ) -> Result<Won, Error> {
     // Whatever is free is taken first, so that standing in many lines does not take what somebody else could have.
-    for (plan, lock_delay) in &plans {
-        if !lock_delay.is_zero() {
-            continue; // Whether it is free at once is found out in line.
-        }
-        match session.try_acquire(plan).await {
-            Ok(TryAcquire::Acquired(ownership)) => return settle(session, *ownership).await,
-            Ok(TryAcquire::HeldBy(_)) => {
+    let options = AcquireOptions { only_for_work: true, ..AcquireOptions::default() };
+    for plan in &plans {
+        match session.try_acquire_with(plan, options).await {
+            Ok(TryAcquire::Acquired(ownership)) => return Ok(Won::Plan(ownership)),
+            Ok(TryAcquire::HeldBy(_) | TryAcquire::Delayed(_)) => {
                 if told.insert(plan.clone()) {
                     reporter.tell(&Report::Waiting(plan.clone()));
                 }
             }
             Err(Error::PlanNotFound(_) | Error::PlanClosed { .. }) => return Ok(Won::Gone(plan.clone())),
+            Err(Error::NothingLeft { plan, summary }) => return Ok(Won::Done(plan, summary)),
             Err(error) => return trouble(error, reporter).await,
         }
     }
     let mut lines: FuturesUnordered<_> = plans
         .into_iter()
-        .map(|(plan, lock_delay)| async move {
-            let acquired = session.acquire(&plan, AcquireOptions { wait: None, lock_delay }).await;
+        .map(|plan| async move {
+            let acquired = session.acquire(&plan, options).await;
             (plan, acquired)
         })
         .collect();
     match lines.next().await {
-        Some((_, Ok(ownership))) => settle(session, ownership).await,
+        Some((_, Ok(ownership))) => Ok(Won::Plan(Box::new(ownership))),
         Some((plan, Err(Error::PlanNotFound(_) | Error::PlanClosed { .. }))) => Ok(Won::Gone(plan)),
+        Some((_, Err(Error::NothingLeft { plan, summary }))) => Ok(Won::Done(plan, summary)),
         Some((_, Err(error))) => trouble(error, reporter).await,
         None => std::future::pending().await,
     }
-}
-
-/// A plan that came to us by standing in line may have nothing left to do.
-async fn settle(session: &Session, ownership: Ownership) -> Result<Won, Error> {
-    let Ok(view) = session.coordinator().plan(ownership.plan()).await else {
-        return Ok(Won::Plan(Box::new(ownership))); // Looked at again by the runner.
-    };
-    let summary = view.summary();
-    if !summary.is_finished() {
-        return Ok(Won::Plan(Box::new(ownership)));
-    }
-    let plan = ownership.plan().clone();
-    let success = summary.completed + summary.skipped == summary.total;
-    // Released by the session's task if this fails.
-    let _ = ownership.release().await;
-    Ok(Won::Done(plan, success))
 }
 
 /// What trying again can mend is waited out: the session's end, if it comes to that, is seen elsewhere.

@@ -124,10 +124,17 @@ impl Held {
         &self,
         plan: &PlanName,
         wait: Option<Duration>,
-        lock_delay: Duration,
     ) -> Result<Ownership, Problem> {
         if wait == Some(Duration::ZERO) {
             return match self.session.try_acquire(plan).await? {
+                TryAcquire::Delayed(left) => {
+                    let left = left.as_millis().div_ceil(1000);
+                    let detail = format!(
+                        "the last ownership of {plan} did not end in order; its lock delay ends in {left} s"
+                    );
+                    let left = u64::try_from(left).unwrap_or(u64::MAX);
+                    Err(Problem::new(Kind::Held, detail).with("retry_after_s", left))
+                }
                 TryAcquire::Acquired(ownership) => Ok(*ownership),
                 TryAcquire::HeldBy(holder) => {
                     let by = holder.candidate.name();
@@ -136,7 +143,7 @@ impl Held {
                 }
             };
         }
-        match self.session.acquire(plan, AcquireOptions { wait, lock_delay }).await {
+        match self.session.acquire(plan, AcquireOptions { wait, ..AcquireOptions::default() }).await {
             Ok(ownership) => Ok(ownership),
             Err(Error::TimedOut(why)) => Err(Problem::new(Kind::Held, why)),
             Err(error) => Err(error.into()),

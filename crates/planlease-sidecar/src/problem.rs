@@ -227,6 +227,7 @@ impl IntoResponse for Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let kind = match &error {
+            Error::StoreMoved { .. } | Error::StoreRestored(_) => Kind::Unavailable,
             Error::OutcomeUnknown(_) => Kind::OutcomeUnknown,
             error if error.is_passing() => Kind::Unavailable,
             Error::PlanNotFound(_) => Kind::NoSuchPlan,
@@ -235,9 +236,13 @@ impl From<Error> for Problem {
             Error::PlanExists(_) | Error::ImportUnderWay { .. } | Error::IdentityTaken(_) => Kind::Exists,
             Error::PlanOwned { .. } | Error::OtherOwner { .. } => Kind::Held,
             Error::HeldLocally(_) | Error::LockedLocally { .. } => Kind::Exists,
-            Error::NotOwned(_) | Error::PlanFinished(_) | Error::HandOver(_) => Kind::WrongState,
+            Error::NotOwned(_) | Error::PlanFinished(_) | Error::NothingLeft { .. } | Error::HandOver(_) => {
+                Kind::WrongState
+            }
             Error::SessionLost(_) | Error::OwnershipLost(_) | Error::LockLost { .. } => Kind::RightGone,
-            Error::TooManyHeld { .. } | Error::EditTooLarge { .. } => Kind::TooMany,
+            Error::TooManyHeld { .. } | Error::EditTooLarge { .. } | Error::EditTooWide { .. } => {
+                Kind::TooMany
+            }
             Error::TimedOut(_) => Kind::TimedOut,
             Error::Name(_) => Kind::BadRequest,
             Error::Unsound(_) | Error::Codec(_) => Kind::BadPlan,

@@ -159,7 +159,10 @@ fn is_final(error: &planlease::Error, first: bool) -> bool {
     use planlease::Error as E;
     match error {
         E::PermissionDenied(_) => first,
-        error => matches!(error, E::Config(_) | E::ServerTooOld { .. } | E::StoreMoved { .. }),
+        error => matches!(
+            error,
+            E::Config(_) | E::ServerTooOld { .. } | E::StoreMoved { .. } | E::StoreRestored(_)
+        ),
     }
 }
 

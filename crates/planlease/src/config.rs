@@ -39,6 +39,9 @@ pub struct Config {
     pub ttl: Duration,
     /// How long before the server can drop a session its holder stops. Default: a tenth of the TTL, at least 0.5 s.
     pub margin: Option<Duration>,
+    /// Where this host remembers which stores it has seen, so that one that was restored from an older state is noticed.
+    /// Default: nothing is remembered. The command line uses the folder of the user's own server, [`LocalServer::folder`].
+    pub state_folder: Option<PathBuf>,
     /// Seeds every id and every jitter; `None`: by the operating system. Give a number to make a run repeatable.
     pub seed: Option<u64>,
     /// Where the time comes from.
@@ -76,6 +79,7 @@ impl Config {
             operation_timeout: Duration::from_secs(15),
             ttl: Duration::from_secs(15),
             margin: None,
+            state_folder: None,
             seed: None,
             clock: Arc::new(SystemClock),
             connector: Arc::new(SocketConnector),

@@ -7,22 +7,22 @@ use std::{
 };
 
 use planlease_core::{
-    Generation, LeaseId, OrchestratorId, PlanName, Revision, TermNumber,
+    BootTime, Generation, LeaseId, OrchestratorId, PlanName, Revision, TermNumber,
     change::Entry,
-    codec::{self, FormatVersion},
+    codec,
     keys::{Key, KeyRange, Layout, PlanKey},
-    record::{Registration, StoreRecord, TermRecord},
-    term::{Candidate, Line},
+    record::{Registration, TermRecord},
+    term::{self, Candidate, Line},
 };
-use serde_json::Map;
 
 use crate::{
     clock::Clock,
     config::Config,
     error::Error,
-    etcd::{Branch, Compare, Etcd, FaultKind, MemberStatus, Op, Reply, Row, Transaction},
+    etcd::{Etcd, FaultKind, MemberStatus, Op, Reply, Row, Transaction},
     feed::{Changes, Listing, RawSnapshot},
     session::{Identity, Session},
+    store::Store,
 };
 
 /// The oldest etcd that has what the protocol needs (nested transactions, range compares, leases that can be listed).
@@ -43,7 +43,16 @@ struct Inner {
     layout: Layout,
     generation: Generation,
     cluster_id: String,
-    terms: Mutex<BTreeMap<PlanName, Option<(Revision, TermRecord)>>>,
+    terms: Mutex<BTreeMap<PlanName, SeenTerm>>,
+}
+
+/// A plan's term as it was last seen.
+#[derive(Debug)]
+struct SeenTerm {
+    /// The record and its revision.
+    term: Option<(Revision, TermRecord)>,
+    /// Since when this process knows that its owner is gone without having ended it.
+    unowned_since: Option<BootTime>,
 }
 
 /// A registered process.
@@ -90,7 +99,7 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::Config`], [`Error::Unreachable`], [`Error::Tls`], [`Error::Unauthenticated`], [`Error::ServerTooOld`],
-    /// [`Error::StoreMoved`], and as for any request.
+    /// [`Error::StoreMoved`], [`Error::StoreRestored`], and as for any request.
     pub async fn connect(config: Config) -> Result<Self, Error> {
         let config = config.validate()?;
         let layout = Layout::new(&config.root, &config.namespace);
@@ -102,7 +111,7 @@ impl Coordinator {
             Err(fault) if fault.kind == FaultKind::PermissionDenied => {}
             Err(fault) => return Err(fault.into()),
         }
-        let store = identify_store(&etcd, &layout).await?;
+        let store = Store::new(&etcd, &layout).identify().await?;
         let terms = Mutex::new(BTreeMap::new());
         Ok(Self {
             inner: Arc::new(Inner {
@@ -128,9 +137,9 @@ impl Coordinator {
         Ok(all.collect())
     }
 
-    /// Takes over a store that was written on another cluster: raises its generation, so that every token given out from
-    /// now on is greater than all before. For an operator who has restored etcd and knows that nobody works on the other
-    /// copy. Does nothing if the store belongs to this cluster already. Returns the generation.
+    /// Adopts a store that was restored or copied: raises its generation, whatever it looks like, so that every token from
+    /// now on is greater than all before. For an operator who has restored etcd and knows that no process works on the
+    /// other copy. Processes that are connected have to be restarted. Returns the generation.
     ///
     /// # Errors
     /// As for any request.
@@ -138,11 +147,7 @@ impl Coordinator {
         let config = config.validate()?;
         let layout = Layout::new(&config.root, &config.namespace);
         let etcd = Etcd::new(config);
-        match identify_store(&etcd, &layout).await {
-            Ok(store) => Ok(store.generation),
-            Err(Error::StoreMoved { .. }) => adopt(&etcd, &layout).await,
-            Err(error) => Err(error),
-        }
+        Store::new(&etcd, &layout).adopt().await
     }
 
     /// Opens a session: a lease that is kept alive, shown to others as an orchestrator.
@@ -293,22 +298,52 @@ impl Coordinator {
     pub(crate) fn read_line(&self, plan: &PlanName, reply: &mut Reply) -> Result<Line, Error> {
         let (rows, _) = reply.rows();
         let line = line_of(self.layout(), rows, reply.row())?;
-        self.remember_term(plan, line.term.clone());
+        let unended = line.term.as_ref().is_some_and(|(_, term)| term::needs_lock_delay(term));
+        self.remember(plan, line.term.clone(), unended && line.owner().is_none());
         Ok(line)
     }
 
     /// The term as it was last seen; `None` if it was not looked at yet.
     #[expect(clippy::option_option, reason = "not looked at yet, and looked at but not there, are different")]
     pub(crate) fn known_term(&self, plan: &PlanName) -> Option<Option<(Revision, TermRecord)>> {
-        self.inner.terms.lock().unwrap_or_else(PoisonError::into_inner).get(plan).cloned()
+        self.inner
+            .terms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(plan)
+            .map(|seen| seen.term.clone())
     }
 
-    pub(crate) fn remember_term(&self, plan: &PlanName, term: Option<(Revision, TermRecord)>) {
+    /// How long this process has known that the owner of this term is gone without having ended it.
+    pub(crate) fn unowned_for(&self, plan: &PlanName, term: Revision) -> Option<Duration> {
+        let terms = self.inner.terms.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen =
+            terms.get(plan).filter(|seen| matches!(seen.term, Some((revision, _)) if revision == term))?;
+        Some(seen.unowned_since?.until(self.clock().boot()))
+    }
+
+    /// Whether this process knows that the plan's last owner is gone without having ended its term.
+    pub(crate) fn is_unowned(&self, plan: &PlanName) -> bool {
+        let terms = self.inner.terms.lock().unwrap_or_else(PoisonError::into_inner);
+        terms.get(plan).is_some_and(|seen| seen.unowned_since.is_some())
+    }
+
+    /// Remembers a term that this process has just written.
+    pub(crate) fn remember_term(&self, plan: &PlanName, term: (Revision, TermRecord)) {
+        let unowned = term::needs_lock_delay(&term.1) && term.1.ended.is_some();
+        self.remember(plan, Some(term), unowned);
+    }
+
+    fn remember(&self, plan: &PlanName, term: Option<(Revision, TermRecord)>, unowned: bool) {
+        let now = self.clock().boot();
         let mut terms = self.inner.terms.lock().unwrap_or_else(PoisonError::into_inner);
         if terms.len() >= TERMS_REMEMBERED && !terms.contains_key(plan) {
             terms.clear();
         }
-        terms.insert(plan.clone(), term);
+        let revision = |term: &Option<(Revision, TermRecord)>| term.as_ref().map(|(revision, _)| *revision);
+        let before = terms.get(plan).filter(|before| revision(&before.term) == revision(&term));
+        let since = before.and_then(|before| before.unowned_since).unwrap_or(now);
+        terms.insert(plan.clone(), SeenTerm { term, unowned_since: unowned.then_some(since) });
     }
 }
 
@@ -357,62 +392,6 @@ fn check_version(status: &MemberStatus) -> Result<(), Error> {
         return Err(Error::ServerTooOld { version: status.version.clone(), needed: OLDEST });
     }
     Ok(())
-}
-
-/// Reads which store this is, or says so if nobody has yet.
-async fn identify_store(etcd: &Etcd, layout: &Layout) -> Result<StoreRecord, Error> {
-    let key = layout.key(&Key::Store);
-    let mut reply = etcd.settle(&Transaction::default().then([Op::Get(key.clone())])).await?;
-    etcd.pin(reply.cluster_id);
-    let found = format!("{:x}", reply.cluster_id);
-    if let Some(entry) = reply.row() {
-        return checked(&entry, &found);
-    }
-    let store = StoreRecord {
-        v: FormatVersion::default(),
-        generation: Generation(1),
-        cluster_id: found.clone(),
-        created_at: etcd.config().clock.wall(),
-        extra: Map::new(),
-    };
-    let txn = Transaction::when([Compare::Created(key.clone(), None)])
-        .then([Op::Put(key.clone(), codec::encode(&store)?)])
-        .otherwise([Op::Get(key)]);
-    let mut reply = etcd.settle(&txn).await?;
-    match (reply.branch, reply.row()) {
-        (Branch::Otherwise, Some(entry)) => checked(&entry, &found),
-        _ => Ok(store),
-    }
-}
-
-fn checked(entry: &Entry, found: &str) -> Result<StoreRecord, Error> {
-    let store: StoreRecord = codec::decode(&entry.value)?;
-    if store.cluster_id == found {
-        Ok(store)
-    } else {
-        Err(Error::StoreMoved { recorded: store.cluster_id, found: found.to_owned() })
-    }
-}
-
-async fn adopt(etcd: &Etcd, layout: &Layout) -> Result<Generation, Error> {
-    let key = layout.key(&Key::Store);
-    loop {
-        let mut reply = etcd.settle(&Transaction::default().then([Op::Get(key.clone())])).await?;
-        let found = format!("{:x}", reply.cluster_id);
-        let Some(entry) = reply.row() else { return Ok(identify_store(etcd, layout).await?.generation) };
-        let store: StoreRecord = codec::decode(&entry.value)?;
-        if store.cluster_id == found {
-            return Ok(store.generation);
-        }
-        let adopted =
-            StoreRecord { generation: Generation(store.generation.0 + 1), cluster_id: found, ..store };
-        let txn = Transaction::when([Compare::Modified(key.clone(), Some(entry.modified))])
-            .then([Op::Put(key.clone(), codec::encode(&adopted)?)]);
-        if etcd.settle(&txn).await?.branch == Branch::Then {
-            return Ok(adopted.generation);
-        }
-        // Somebody else adopts it at this moment: look again.
-    }
 }
 
 impl Registered {

@@ -16,15 +16,19 @@ use planlease_core::{
 use crate::{
     coordinator::Coordinator,
     error::Error,
-    etcd::{Branch, Compare, Op, Transaction},
+    etcd::{Branch, Compare, FaultKind, MAX_BYTES, Op, Transaction},
     plan::{PlanView, importer},
 };
 
 /// How often it is tried while the plan changes.
 const TRIES: usize = 64;
 
-/// The most tasks that one edit adds and removes: etcd takes 128 operations in one transaction, and a task that goes takes three.
+/// The most tasks that one edit adds and removes: for each of them there is a compare, and etcd takes 128 operations on all
+/// levels of a transaction together.
 pub const MAX_EDITED: usize = 40;
+
+/// The most operations in each transaction inside the one of an edit.
+const OPS_APIECE: usize = 80;
 
 /// What an edit came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,12 +41,13 @@ pub struct Edited {
 
 impl Coordinator {
     /// Changes the definition of a plan to `edited`, as [`Edit`] says: new tasks are added, pending ones that are left out are
-    /// removed with their outputs, all others stay. The plan may be owned and executed meanwhile. One read, one
-    /// transaction; both again if one of the tasks that would go was started in between, or somebody else edits.
+    /// removed with their outputs, all others stay. The plan may be owned and executed meanwhile. Two reads, one
+    /// transaction; all again if one of the tasks that would go was started in between, or somebody else edits.
     ///
     /// # Errors
-    /// [`Error::EditTooLarge`] beyond [`MAX_EDITED`] tasks; [`Error::Unsound`] with everything that is wrong with the
-    /// definition that would come out; [`Error::Codec`] if that has more than about 1 MiB; [`Error::PlanNotFound`];
+    /// [`Error::EditTooLarge`] beyond [`MAX_EDITED`] tasks; [`Error::EditTooWide`] if the parts of the definition in which
+    /// something changes have more than about 1 MiB; [`Error::Unsound`] with everything that is wrong with the
+    /// definition that would come out; [`Error::PlanNotFound`];
     /// [`Error::TimedOut`] if the plan keeps changing; and as for any request.
     ///
     /// # Cancel safety
@@ -75,10 +80,17 @@ impl Coordinator {
     /// Writes it, if the plan is as it was seen; `None` if it is not.
     async fn write_edit(&self, view: &PlanView, edit: &Edit) -> Result<Option<Revision>, Error> {
         let key = |key| self.layout().of(&view.name, &key);
-        let (head, parts) = codec::encode_spec(&edit.spec)?;
+        let layout = self.layout();
+        let parts = layout.spec_parts_after(&view.name, 0);
+        let stored = match self.etcd().scan(&parts, Some(view.revision)).await {
+            Err(fault) if fault.kind == FaultKind::Compacted => return Ok(None), // Read again, as it is now.
+            stored => stored?,
+        };
+        let stored: Vec<&[u8]> = stored.rows.iter().map(|(_, entry)| entry.value.as_slice()).collect();
+        let (head, parts) = codec::encode_spec_over(&edit.spec, &stored)?;
         let spec = key(PlanKey::Spec);
         let mut when = vec![Compare::Modified(spec.clone(), Some(view.defined))];
-        let mut then = vec![Op::DeleteRange(self.layout().spec_parts_after(&view.name, parts.len()))];
+        let mut then = vec![Op::DeleteRange(layout.spec_parts_after(&view.name, parts.len()))];
         for task in &edit.removed {
             let record = key(PlanKey::Task(task.clone()));
             let seen = view.tasks.get(task).map(|task| task.revision);
@@ -94,9 +106,14 @@ impl Coordinator {
             when.push(Compare::Created(at.clone(), None));
             then.push(Op::Put(at, codec::encode(&record)?));
         }
-        then.extend((1_u32..).zip(parts).map(|(n, part)| Op::Put(key(PlanKey::SpecPart(n)), part)));
+        let parts = (1_u32..).zip(parts).enumerate();
+        let changed = parts.filter(|(at, (_, part))| stored.get(*at) != Some(&part.as_slice()));
+        then.extend(changed.map(|(_, (n, part))| Op::Put(key(PlanKey::SpecPart(n)), part)));
         then.push(Op::Put(spec.clone(), head.clone()));
-        let txn = Transaction::when(when).then(then).otherwise([Op::Get(spec)]);
+        let txn = Transaction::when(when).then(nested(then)).otherwise([Op::Get(spec)]);
+        if txn.bytes() > MAX_BYTES {
+            return Err(Error::EditTooWide { bytes: txn.bytes(), most: MAX_BYTES });
+        }
         let mut reply = self.etcd().settle(&txn).await?;
         if reply.branch == Branch::Then {
             return Ok(Some(reply.revision));
@@ -109,6 +126,17 @@ impl Coordinator {
             None => Ok(None),
         }
     }
+}
+
+/// These operations in transactions inside of one: etcd bounds the operations of each of them, less those around it.
+fn nested(mut ops: Vec<Op>) -> Vec<Op> {
+    let mut nested = Vec::new();
+    while !ops.is_empty() {
+        let rest = ops.split_off(OPS_APIECE.min(ops.len()));
+        nested.push(Op::Nested(Transaction::default().then(ops)));
+        ops = rest;
+    }
+    nested
 }
 
 impl PlanView {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use planlease_core::{
-    InvalidName, LockName, OrchestratorId, PlanName, TaskId, codec::CodecError, record::Halt,
+    InvalidName, LockName, OrchestratorId, PlanName, Summary, TaskId, codec::CodecError, record::Halt,
     session::LossReason, spec::SpecError, term::HandOverError,
 };
 
@@ -71,6 +71,13 @@ pub enum Error {
         /// The cluster that answers.
         found: String,
     },
+    /// etcd was restored from an older state under the same cluster id. Old tokens could come again, so nothing goes on until
+    /// an operator has looked and raised the generation.
+    #[error(
+        "etcd was restored from an older state: {0}. Fencing tokens could be given out twice; check that no process works \
+         on the old data, then adopt the store"
+    )]
+    StoreRestored(String),
     /// There is no such plan.
     #[error("there is no plan {0}")]
     PlanNotFound(PlanName),
@@ -89,6 +96,14 @@ pub enum Error {
     /// Every task of the plan is done: there is nothing to cancel.
     #[error("plan {0} is finished")]
     PlanFinished(PlanName),
+    /// An owner would find nothing to do: no task is in progress, ready, or may be tried again without an operator.
+    #[error("plan {plan} has no task left for an owner")]
+    NothingLeft {
+        /// The plan.
+        plan: PlanName,
+        /// The counts of its tasks.
+        summary: Summary,
+    },
     /// There is a plan of this name already; nothing was changed.
     #[error("there is a plan {0} already")]
     PlanExists(PlanName),
@@ -97,6 +112,14 @@ pub enum Error {
     EditTooLarge {
         /// How many.
         tasks: usize,
+        /// The most.
+        most: usize,
+    },
+    /// One edit changes more of the definition than one transaction can; nothing was changed. Make it in steps.
+    #[error("the edit would write {bytes} bytes of the definition at once; at most {most} can be")]
+    EditTooWide {
+        /// How many.
+        bytes: usize,
         /// The most.
         most: usize,
     },
@@ -231,6 +254,7 @@ impl From<Fault> for Error {
             FaultKind::Unauthenticated | FaultKind::BadCredentials => Self::Unauthenticated(cause),
             FaultKind::PermissionDenied => Self::PermissionDenied(cause),
             FaultKind::NoSpace => Self::NoSpace(cause),
+            FaultKind::Restored => Self::StoreRestored(cause.0),
             FaultKind::Compacted => Self::Compacted,
             FaultKind::LeaseNotFound => Self::SessionLost(LossReason::LeaseGone),
             FaultKind::Unreachable | FaultKind::TimedOut | FaultKind::Unavailable if fault.not_executed => {

@@ -5,6 +5,7 @@ mod batch;
 mod channel;
 mod commit;
 mod fault;
+mod known;
 mod lane;
 mod lease;
 mod pages;
@@ -29,6 +30,7 @@ use planlease_core::{
     LeaseId, Revision,
     change::Entry,
     keys::{Key, Layout},
+    life::Marks,
 };
 use tokio::time::{Instant, timeout};
 
@@ -39,6 +41,7 @@ use self::{
 };
 pub(crate) use self::{
     fault::{Fault, FaultKind},
+    known::Known,
     lease::KeepAlive,
     pages::{PAGE, Page, Pages},
     right::{Fenced, Right},
@@ -66,6 +69,14 @@ pub(crate) struct MemberStatus {
     pub(crate) alarms: Vec<String>,
     pub(crate) revision: i64,
     pub(crate) cluster_id: u64,
+}
+
+/// A key, and how far the cluster has come.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) cluster_id: u64,
+    pub(crate) marks: Marks,
+    pub(crate) entry: Option<Entry>,
 }
 
 /// The connections to one etcd. Cheap to clone.
@@ -112,8 +123,8 @@ impl Etcd {
     }
 
     /// From now on every new connection has to lead to this cluster.
-    pub(crate) fn pin(&self, cluster_id: u64) {
-        self.inner.endpoints.pin(cluster_id);
+    pub(crate) fn pin(&self, known: Known) {
+        self.inner.endpoints.pin(known);
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -239,6 +250,11 @@ impl Etcd {
         Watch::open(&self.inner.watches, first).await
     }
 
+    /// Reads one key, and how far the cluster has come, from one member: a linearizable read, then its status.
+    pub(crate) async fn look(&self, key: &[u8]) -> Result<Seen, Fault> {
+        self.retry(|client| async move { look(&client, key).await }).await
+    }
+
     /// What the present member says about itself. The first request of a coordinator. Where no server accepts a connection
     /// it is tried for the time of a connection only; one that does, and does not answer, may be about to elect a leader, and
     /// has the time of an operation.
@@ -260,7 +276,7 @@ impl Etcd {
     /// Reads the key that every user may read, trying for so long.
     pub(crate) async fn ping(&self, within: Duration) -> Result<(), Fault> {
         let endpoints = &self.inner.endpoints;
-        self.repeat(within, async |client| endpoints.ping(&client).await.map(drop)).await.map(drop)
+        self.repeat(within, async |client| endpoints.ping(&client).await).await.map(drop)
     }
 
     /// What each configured endpoint says about itself; all are asked at once.
@@ -324,6 +340,27 @@ impl Etcd {
             tokio::time::sleep(delay).await;
         }
     }
+}
+
+/// See [`Etcd::look`].
+async fn look(client: &Client, key: &[u8]) -> Result<Seen, Fault> {
+    let read = Transaction::default().then([Op::Get(key.to_vec())]);
+    let answer = client.kv_client().txn(read.to_wire()).await.map_err(Fault::of)?.0;
+    let (member, raft_term) =
+        answer.header.as_ref().map_or((0, 0), |header| (header.member_id, header.raft_term));
+    let mut reply = Reply::from_wire(answer)?;
+    // After the read, this member has seen all that any other one had committed before. Behind a proxy it may be another
+    // one that answers now; and some versions show their status to root only.
+    let raft_index = match client.maintenance_client().status().await.map_err(Fault::of) {
+        Ok(status) if status.header().is_some_and(|header| header.member_id() == member) => {
+            Some(status.raft_index().max(status.raft_applied_index())).filter(|index| *index > 0)
+        }
+        Ok(_) => None,
+        Err(fault) if fault.is_connections() => return Err(fault),
+        Err(_) => None,
+    };
+    let marks = Marks { raft_term, raft_index, revision: reply.revision };
+    Ok(Seen { cluster_id: reply.cluster_id, marks, entry: reply.row() })
 }
 
 async fn member_status(client: &Client) -> Result<MemberStatus, Fault> {

@@ -10,7 +10,7 @@ use planlease_core::{
 
 use crate::{
     error::Error,
-    etcd::{Etcd, Fault, Page, Pages, QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
+    etcd::{Etcd, Fault, FaultKind, Page, Pages, QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
     retry::Backoff,
 };
 
@@ -131,7 +131,7 @@ impl Changes {
     /// Nothing is lost if the future is dropped: the next call goes on where it left off.
     ///
     /// # Errors
-    /// Only what is never [passing](Error::is_passing). Certificates, passwords and roles have worked before, and may work
+    /// Only what is never [passing](Error::is_passing): [`Error::StoreRestored`]. Certificates, passwords and roles have worked before, and may work
     /// again: what is wrong with them is [`Feed::Broken`].
     pub async fn next(&mut self) -> Result<Feed, Error> {
         if self.watch.is_none() {
@@ -142,7 +142,7 @@ impl Changes {
             let spec = WatchSpec { id: WATCH, range: self.range.clone(), from, quiet: self.quiet };
             match self.etcd.watch(&spec).await {
                 Ok(watch) => self.watch = Some(watch),
-                Err(fault) => return Ok(self.broken(fault).await),
+                Err(fault) => return self.broken(fault).await,
             }
         }
         let Some(watch) = self.watch.as_mut() else { return Ok(Feed::Broken("not connected".to_owned())) };
@@ -151,7 +151,7 @@ impl Changes {
                 if let Some(watch) = self.watch.take() {
                     watch.give_up(&self.etcd);
                 }
-                return Ok(self.broken(fault).await);
+                return self.broken(fault).await;
             }
             Ok(message) => message,
         };
@@ -191,9 +191,13 @@ impl Changes {
         sets
     }
 
-    async fn broken(&mut self, fault: Fault) -> Feed {
+    async fn broken(&mut self, fault: Fault) -> Result<Feed, Error> {
+        // What was held is of another life of the store.
+        if fault.kind == FaultKind::Restored {
+            return Err(fault.into());
+        }
         let delay = self.backoff.next(self.etcd.random()).unwrap_or_default();
         tokio::time::sleep(delay).await;
-        Feed::Broken(fault.to_string())
+        Ok(Feed::Broken(fault.to_string()))
     }
 }

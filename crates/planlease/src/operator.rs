@@ -19,8 +19,9 @@ pub struct Released {
 }
 
 impl Coordinator {
-    /// Ends the present ownership of a plan. Its holder is told, every write it still sends is refused, and the next one
-    /// in line takes over at once: whatever the holder does *outside* etcd is not stopped by this, so look before.
+    /// Ends the present ownership of a plan. Its holder is notified, every write that it still sends is refused, and the next
+    /// candidate takes over once the plan's lock delay is over, as after a crash. Whatever the holder does *outside* etcd is
+    /// not stopped by this, so look before.
     ///
     /// `expected` protects against ending somebody else's ownership than the one that was looked at.
     ///

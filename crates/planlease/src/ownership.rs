@@ -8,6 +8,7 @@
 
 mod acquire;
 mod cleanup;
+mod delay;
 mod ending;
 
 use std::time::Duration;
@@ -36,11 +37,18 @@ use crate::{
 /// How an ownership is acquired.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AcquireOptions {
-    /// How long to wait in line. `None`: for as long as it takes.
+    /// How long to wait in the queue. `None`: for as long as it takes.
     pub wait: Option<Duration>,
-    /// How long to wait after an *unclean* end of the previous ownership before taking over: time for its side effects
-    /// outside etcd to die down (the lock delay of Chubby). Nothing after a clean release.
-    pub lock_delay: Duration,
+    /// Lock delay in place of the plan's own (`lock_delay_s`): how long the plan stays free after an end of the previous
+    /// ownership that was *not orderly* (an expired session, an operator's forced end), so that its side effects outside
+    /// etcd can die down. There is none after a release.
+    ///
+    /// It counts from when this process first saw that the owner is gone. If it is longer than `wait`, a later try waits
+    /// for the rest only.
+    pub lock_delay: Option<Duration>,
+    /// Leave the queue with [`Error::NothingLeft`], without beginning a term, if an owner would find nothing to do by the
+    /// time the plan is free. One more read before each takeover.
+    pub only_for_work: bool,
 }
 
 /// What trying to acquire came to.
@@ -51,6 +59,8 @@ pub enum TryAcquire {
     Acquired(Box<Ownership>),
     /// Somebody else is first.
     HeldBy(Holder),
+    /// The plan is free, but its last ownership did not end in order: this much is left of the lock delay.
+    Delayed(Duration),
 }
 
 /// Who is first in line for a plan.

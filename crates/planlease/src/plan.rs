@@ -13,7 +13,8 @@ use planlease_core::{
     keys::{Key, KeyRange, PlanKey},
     order::Wait,
     record::{Claim, FindingsRecord, Guard, HaltRecord, ImportRecord, Role, TaskRecord, Writer},
-    spec::{IMPORT_ID, IMPORTED_AT, PlanSpec},
+    spec::{IMPORT_ID, IMPORTED_AT, PlanSpec, Policies},
+    standing::may_be_retried,
     term::{Candidate, Line},
     transition::TaskStatus,
 };
@@ -71,6 +72,16 @@ impl PlanView {
     /// The tasks that may start now, in the order in which they are handed out.
     pub fn ready(&self) -> impl Iterator<Item = &TaskId> {
         self.graph.ready(|task| self.status(task))
+    }
+
+    /// Whether an owner would find something to do: a task in progress, one that is ready, or one that may be tried again.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        let policies = Policies::of(&self.spec);
+        let mut tasks = self.tasks.iter();
+        self.summary().in_progress > 0
+            || self.ready().next().is_some()
+            || tasks.any(|(id, task)| may_be_retried(&task.record, policies.of_task(id)))
     }
 
     /// What keeps its tasks from being started, if anything does.

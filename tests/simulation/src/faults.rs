@@ -62,6 +62,9 @@ impl Fault {
 #[derive(Clone, Copy, Debug)]
 pub struct Rates([f64; KINDS]);
 
+/// Under this name it is counted how often a host's clock jumped ahead.
+pub const JUMPED: &str = "clock jumped";
+
 /// How many kinds there are.
 const KINDS: usize = 12;
 
@@ -254,6 +257,7 @@ impl Nemesis {
                 None
             }
             Fault::Suspended(host, lasted) => {
+                world.count(JUMPED);
                 world.clock(host).jump(*lasted);
                 None
             }

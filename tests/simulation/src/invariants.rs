@@ -8,6 +8,7 @@ pub mod exclusive_lock;
 pub mod exclusive_work;
 pub mod history;
 pub mod liveness;
+pub mod lock_delay;
 pub mod order;
 pub mod watchers;
 
@@ -33,6 +34,7 @@ pub const ALL: [Invariant; 9] = [
     ("order", order::check),
     ("exclusive work", exclusive_work::check),
     ("exclusive lock", exclusive_lock::check),
+    ("lock delay", lock_delay::check),
     ("conduct", conduct::check),
     ("deadlines", deadlines::check),
     ("watchers", watchers::check),

@@ -18,7 +18,50 @@ pub struct Restore<'a> {
     pub posing_as: Option<&'a Etcd>,
 }
 
+/// A copy of the data folders of all members.
+#[derive(Debug)]
+pub struct Copied(Vec<PathBuf>);
+
 impl Etcd {
+    /// Stops all members, copies their data, and starts them again.
+    ///
+    /// # Panics
+    ///
+    /// If that cannot be done.
+    pub async fn copy_data(&self) -> Copied {
+        self.members.iter().for_each(Member::kill);
+        let copy = |member: &Member| {
+            let copy = member.place.data.with_extension("copy");
+            run(Command::new("cp").arg("-r").arg(&member.place.data).arg(&copy));
+            copy
+        };
+        let copied = Copied(self.members.iter().map(copy).collect());
+        self.start_again().await;
+        copied
+    }
+
+    /// Replaces the data of all members by a copy that was made before.
+    ///
+    /// # Panics
+    ///
+    /// See [`Etcd::copy_data`].
+    pub async fn put_back(&self, copied: &Copied) {
+        self.members.iter().for_each(Member::kill);
+        for (member, copy) in self.members.iter().zip(&copied.0) {
+            std::fs::rename(&member.place.data, member.place.data.with_extension("replaced"))
+                .expect("data to set aside");
+            run(Command::new("cp").arg("-r").arg(copy).arg(&member.place.data));
+        }
+        self.start_again().await;
+    }
+
+    async fn start_again(&self) {
+        for member in &self.members {
+            member.start().expect("it could be started before");
+        }
+        self.until_ready().await.expect("the cluster comes up again");
+    }
+
     /// Saves a snapshot, as of now, into a file.
     ///
     /// # Panics
@@ -49,7 +92,9 @@ impl Etcd {
             original.members.iter().map(|member| member.place.as_peer()).collect::<Vec<_>>().join(",");
         for (member, original) in self.members.iter().zip(&original.members) {
             let place = &member.place;
-            std::fs::rename(&place.data, place.data.with_extension("before")).expect("data to set aside");
+            let aside = place.data.with_extension("before");
+            drop(std::fs::remove_dir_all(&aside)); // Of a restore before this one.
+            std::fs::rename(&place.data, aside).expect("data to set aside");
             let tool = if self.builder.line == Line::Current { "etcdutl" } else { "etcdctl" };
             let mut command = Command::new(member.binary.with_file_name(tool));
             command.env_clear().env("ETCDCTL_API", "3").args(["snapshot", "restore"]).arg(snapshot);
@@ -62,12 +107,13 @@ impl Etcd {
             if let Some(by) = how.bump_revision {
                 command.args(["--bump-revision", &by.to_string(), "--mark-compacted"]);
             }
-            let output = command.output().expect("the tool lies beside the server");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            run(&mut command);
         }
-        for member in &self.members {
-            member.start().expect("it could be started before");
-        }
-        self.until_ready().await.expect("the restored cluster comes up");
+        self.start_again().await;
     }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().expect("the tool is there, or lies beside the server");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -119,7 +119,7 @@ pub(crate) async fn session(coordinator: &Coordinator, name: &str) -> Session {
 pub(crate) async fn acquired(session: &Session) -> Box<Ownership> {
     match session.try_acquire(&plan()).await.unwrap() {
         TryAcquire::Acquired(ownership) => ownership,
-        TryAcquire::HeldBy(holder) => panic!("held by {}", holder.candidate.name()),
+        busy => panic!("not acquired: {busy:?}"),
     }
 }
 

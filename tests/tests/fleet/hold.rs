@@ -2,24 +2,72 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use planlease::Outcome;
-use planlease_core::record::Ending;
+use planlease_core::{
+    record::Ending,
+    spec::{PlanSpec, Policy},
+};
 use planlease_tests::{
     cases,
     program::Process,
     proxy::Proxy,
-    room::{Room, acquired, in_line, plan_name, task_id},
+    room::{Room, acquired, in_line, plan_name, task_id, until_free},
     suite::{Case, Fixture},
     wait::SOON,
 };
+use tokio::time::Instant;
 
 use crate::spec::spec;
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![who_is_cut_off_before_the_command_begins_goes_back_into_the_line]
+    cases![
+        who_is_cut_off_before_the_command_begins_goes_back_into_the_line,
+        every_hold_waits_for_the_end_of_the_lock_delay,
+    ]
 }
 
 const TTL: Duration = Duration::from_secs(5);
+
+/// After a SIGKILL and after a forced end; also where the caller does not want to wait for other owners.
+async fn every_hold_waits_for_the_end_of_the_lock_delay(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let coordinator = room.coordinator().await;
+    let delay = Duration::from_secs(2);
+    for (n, (forced, flags)) in [
+        (false, &["--no-wait"][..]),
+        (false, &["--no-wait", "--lock-delay", "2s"]),
+        (true, &["--wait", "100ms"]),
+        (true, &[]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let plan = plan_name(&format!("delayed-{n}"));
+        let seconds = if flags.contains(&"--lock-delay") { 0 } else { delay.as_secs() };
+        let policy = Policy { lock_delay_s: seconds, ..Policy::default() };
+        coordinator.import(&plan, &PlanSpec { policy, ..spec(1, "true") }, |_| {}).await.unwrap();
+        let mut first = room.start(&["hold", plan.as_str(), "--", "sleep", "60"], &format!("first-{n}"));
+        first.until_said("holding", SOON).await;
+        let mut ended = Instant::now();
+        if forced {
+            room.program()
+                .run_to(0, ["owner", "release", plan.as_str(), "--reason", "it hangs", "--yes"])
+                .await;
+        } else {
+            first.signal(Signal::SIGKILL);
+            until_free(&coordinator, &plan).await;
+            ended = Instant::now() - Duration::from_millis(500); // It may have been free for as long as it takes to look.
+        }
+        let args = [&["hold", plan.as_str()], flags, &["--", "true"]].concat();
+        let next = room.program().run_to(0, args).await;
+        assert!(ended.elapsed() >= delay - Duration::from_millis(500), "{flags:?}: {}", next.stderr);
+        assert!(next.stderr.contains("lock delay"), "{}", next.stderr);
+        let again = room.program().run_to(0, ["hold", plan.as_str(), "--no-wait", "--", "true"]).await;
+        assert!(!again.stderr.contains("lock delay"), "after a release: {}", again.stderr);
+    }
+    room.audit().await;
+}
 
 async fn who_is_cut_off_before_the_command_begins_goes_back_into_the_line(fixture: Fixture) {
     let room = Room::new(fixture, TTL);

@@ -8,6 +8,7 @@ use planlease_core::{
 };
 use planlease_tests::{
     cases,
+    race::Race,
     suite::{Case, Fixture},
 };
 
@@ -22,6 +23,7 @@ pub(crate) fn cases() -> Vec<Case> {
         of_a_removal_and_a_start_one_wins,
         edits_at_the_same_moment_are_one_after_the_other,
         a_definition_in_parts_is_edited_whole,
+        a_definition_above_one_mebibyte_is_edited,
         what_cannot_be_done_changes_nothing,
     ]
 }
@@ -85,34 +87,36 @@ async fn of_a_removal_and_a_start_one_wins(fixture: Fixture) {
     let one = PlanSpec { tasks: both.tasks[..1].to_vec(), ..spec() };
     coordinator.import(&plan(), &both, |_| {}).await.unwrap();
     let owner = try_acquire(&session(&fixture, "first").await).await.unwrap();
-    let (mut removed, mut started) = (0, 0);
-    for round in 0..40 {
+    let mut race = Race::default();
+    for _ in 0..40 {
         let view = coordinator.plan(&plan()).await.unwrap();
+        let [starting, removing] = race.waits();
         let editing = background({
             let (coordinator, one) = (coordinator.clone(), one.clone());
-            async move { coordinator.edit_plan(&plan(), &one).await.unwrap().edit }
+            async move {
+                tokio::time::sleep(removing).await;
+                coordinator.edit_plan(&plan(), &one).await.unwrap().edit
+            }
         });
-        if round % 2 == 0 {
-            coordinator.plan(&plan()).await.unwrap(); // So that both write at about the same moment.
-        }
+        tokio::time::sleep(starting).await;
         let start = owner.authority().start(&view, &id("2")).await.unwrap();
         let edit = editing.await.unwrap();
         match start {
             Outcome::Committed(task) => {
                 assert_eq!((ids(&edit.kept), ids(&edit.removed)), (vec!["2"], vec![]));
-                started += 1;
+                race.won(0);
                 let back = Change::Return("once more".into());
                 committed(owner.authority().update(&task, Some(task.record.attempt), &back).await.unwrap());
             }
             Outcome::Refused(Refused::Dependency | Refused::NoSuchTask) => {
                 assert_eq!(ids(&edit.removed), ["2"]);
-                removed += 1;
+                race.won(1);
             }
             other => panic!("{other:?}"),
         }
         coordinator.edit_plan(&plan(), &both).await.unwrap();
     }
-    println!("measured: of 40 races {started} were won by the start, {removed} by the removal");
+    race.both_have_won();
     audit(&fixture).await;
 }
 
@@ -160,6 +164,40 @@ async fn a_definition_in_parts_is_edited_whole(fixture: Fixture) {
     let view = coordinator.plan(&plan()).await.unwrap();
     assert_eq!(view.spec.tasks, edited.tasks);
     coordinator.delete_plan(&plan()).await.unwrap();
+    audit(&fixture).await;
+}
+
+/// Larger than one transaction can be: only the parts in which something changes are written.
+async fn a_definition_above_one_mebibyte_is_edited(fixture: Fixture) {
+    let coordinator = coordinator(&fixture).await;
+    let task = |name: &str| TaskSpec { steps: vec!["x".repeat(9_000)], ..TaskSpec::new(id(name), "long") };
+    let large = PlanSpec { tasks: (0..300).map(|n| task(&n.to_string())).collect(), ..spec() };
+    coordinator.import(&plan(), &large, |_| {}).await.unwrap();
+    let mut edited = large.clone();
+    for round in 0..3 {
+        edited.tasks[200].description = format!("different {round}");
+        edited.tasks.insert(0, task(&format!("first-{round}")));
+        edited.tasks.remove(100);
+        edited.tasks.push(task(&format!("last-{round}")));
+        coordinator.edit_plan(&plan(), &edited).await.unwrap();
+        let view = coordinator.plan(&plan()).await.unwrap();
+        assert_eq!(view.spec.tasks, edited.tasks);
+        assert_eq!(view.tasks.len(), edited.tasks.len());
+    }
+    // The most tasks at once, each in a part of its own.
+    for n in 0..MAX_EDITED {
+        edited.tasks.remove(6 * n);
+    }
+    coordinator.edit_plan(&plan(), &edited).await.unwrap();
+    let present = coordinator.plan(&plan()).await.unwrap();
+    assert_eq!(present.spec.tasks, edited.tasks);
+    // All of them is more than etcd takes at once.
+    for task in &mut edited.tasks {
+        task.description = "everything is different".to_owned();
+    }
+    let refused = coordinator.edit_plan(&plan(), &edited).await;
+    assert!(matches!(refused, Err(Error::EditTooWide { .. })), "{refused:?}");
+    assert_eq!(coordinator.plan(&plan()).await.unwrap().spec, present.spec);
     audit(&fixture).await;
 }
 

@@ -65,7 +65,7 @@ pub(crate) async fn imported(fixture: &Fixture) -> Coordinator {
 pub(crate) async fn try_acquire(session: &Session) -> Option<Box<Ownership>> {
     match session.try_acquire(&plan()).await.unwrap() {
         TryAcquire::Acquired(ownership) => Some(ownership),
-        TryAcquire::HeldBy(_) => None,
+        TryAcquire::HeldBy(_) | TryAcquire::Delayed(_) => None,
     }
 }
 

@@ -237,7 +237,7 @@ async fn who_finds_no_place_waits_for_one(fixture: Fixture) {
 async fn owned(session: &Session, plan: &PlanName) -> Box<Ownership> {
     match session.try_acquire(plan).await.unwrap() {
         TryAcquire::Acquired(ownership) => ownership,
-        TryAcquire::HeldBy(other) => panic!("{other:?}"),
+        busy => panic!("{busy:?}"),
     }
 }
 

@@ -1,7 +1,5 @@
 //! Pausing, cancelling and archiving plans; bounding how many tasks are in progress at once.
 
-use std::time::Duration;
-
 use planlease::{AcquireOptions, Error, Halted, Outcome, Refused};
 use planlease_core::{
     record::Halt,
@@ -10,6 +8,7 @@ use planlease_core::{
 };
 use planlease_tests::{
     cases,
+    race::Race,
     suite::{Case, Fixture},
 };
 
@@ -95,8 +94,8 @@ async fn a_cancelled_plan_has_no_owner_and_gets_none_until_it_is_resumed(fixture
 async fn of_a_cancellation_and_the_last_completion_one_wins(fixture: Fixture) {
     let coordinator = coordinator(&fixture).await;
     let first = session(&fixture, "first").await;
-    let mut wins = [0, 0];
-    for round in 0..20 {
+    let mut race = Race::default();
+    for round in 0..40 {
         let plan = planlease_core::PlanName::new(format!("race-{round}")).unwrap();
         let one = PlanSpec { tasks: vec![TaskSpec::new(id("1"), "work")], ..spec() };
         coordinator.import(&plan, &one, |_| {}).await.unwrap();
@@ -106,9 +105,12 @@ async fn of_a_cancellation_and_the_last_completion_one_wins(fixture: Fixture) {
         let view = coordinator.plan(&plan).await.unwrap();
         let running = committed(owner.authority().start(&view, &id("1")).await.unwrap());
         let (other, name) = (coordinator.clone(), plan.clone());
-        let cancelling = background(async move { other.cancel_plan(&name, "me", "race").await });
-        // Each round meets the cancellation at another point.
-        tokio::time::sleep(Duration::from_micros(100 * round)).await;
+        let [completion, cancellation] = race.waits();
+        let cancelling = background(async move {
+            tokio::time::sleep(cancellation).await;
+            other.cancel_plan(&name, "me", "race").await
+        });
+        tokio::time::sleep(completion).await;
         let completed = owner.authority().update(&running, Some(1), &Change::Complete(None)).await.unwrap();
         let cancelled = cancelling.await.unwrap();
         let view = coordinator.plan(&plan).await.unwrap();
@@ -116,17 +118,17 @@ async fn of_a_cancellation_and_the_last_completion_one_wins(fixture: Fixture) {
         match (completed, cancelled) {
             (Outcome::Committed(_), Err(Error::PlanFinished(_))) => {
                 assert!(done && view.closed.is_none());
-                wins[0] += 1;
+                race.won(0);
             }
             (Outcome::Refused(Refused::RightGone), Ok(Halted::Done(_))) => {
                 assert!(!done && view.closed.is_some());
-                wins[1] += 1;
+                race.won(1);
             }
             both => panic!("{both:?}"),
         }
         drop(owner.release().await);
     }
-    println!("measured: the completion won {} times, the cancellation {} times", wins[0], wins[1]);
+    race.both_have_won();
     audit(&fixture).await;
 }
 

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
 use planlease::{AcquireOptions, Coordinator, Error, Identity, Loss, TryAcquire};
-use planlease_core::{OrchestratorId, PlanName, TermNumber, record::Ending, session::LossReason};
+use planlease_core::{
+    OrchestratorId, PlanName, TermNumber,
+    record::Ending,
+    session::LossReason,
+    spec::{PlanSpec, Policy},
+};
 use planlease_tests::{
     cases,
     suite::{Case, Fixture},
@@ -12,7 +17,7 @@ use planlease_tests::{
 };
 
 use crate::fleet::{
-    TTL, audit, background, config, coordinator, execute, imported, in_line, plan, session, try_acquire,
+    TTL, audit, background, config, coordinator, execute, imported, in_line, plan, session, spec, try_acquire,
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -26,6 +31,10 @@ pub(crate) fn cases() -> Vec<Case> {
         a_candidate_that_leaves_lets_nobody_past_the_owner,
         a_session_that_ends_frees_its_plans_and_the_term_says_unclean,
         a_session_that_is_not_renewed_frees_its_plans_within_the_bound,
+        every_way_to_an_ownership_keeps_the_lock_delay,
+        a_lock_delay_goes_on_between_two_tries,
+        a_lock_delay_that_is_edited_while_a_candidate_waits_counts,
+        a_waiter_for_work_leaves_the_queue_of_a_finished_plan,
         a_lock_delay_is_kept_after_an_unclean_end_and_only_then,
         work_that_stands_still_loses_its_plans_and_work_that_goes_on_does_not,
         one_process_does_not_own_a_plan_twice,
@@ -215,10 +224,141 @@ async fn a_session_that_is_not_renewed_frees_its_plans_within_the_bound(fixture:
     audit(&fixture).await;
 }
 
+/// Imports the plan with this lock delay.
+async fn imported_with_delay(fixture: &Fixture, seconds: u64) -> Coordinator {
+    let coordinator = coordinator(fixture).await;
+    let policy = Policy { lock_delay_s: seconds, ..Policy::default() };
+    coordinator.import(&plan(), &PlanSpec { policy, ..spec() }, |_| {}).await.unwrap();
+    coordinator
+}
+
+/// Both ends that are not orderly, and every way to the next ownership: a try, a wait, and a wait that began before the end.
+async fn every_way_to_an_ownership_keeps_the_lock_delay(fixture: Fixture) {
+    let coordinator = imported_with_delay(&fixture, 1).await;
+    let delay = Duration::from_secs(1);
+    for (n, (forced, way)) in
+        [false, true].into_iter().flat_map(|forced| [0, 1, 2].map(|way| (forced, way))).enumerate()
+    {
+        let first = session(&fixture, &format!("first-{n}")).await;
+        let owner = first.acquire(&plan(), AcquireOptions::default()).await.unwrap();
+        let term = owner.term().number;
+        let next = session(&fixture, &format!("next-{n}")).await;
+        let mut waiting = None;
+        if way == 2 {
+            let next = next.clone();
+            waiting =
+                Some(background(
+                    async move { next.acquire(&plan(), AcquireOptions::default()).await.unwrap() },
+                ));
+            in_line(&coordinator, 2).await;
+        }
+        let ended = tokio::time::Instant::now();
+        if forced {
+            coordinator.force_release(&plan(), Some(first.id()), "me", "stuck").await.unwrap();
+        } else {
+            first.clone().close().await.unwrap(); // As a crash does: the term stays without an end.
+        }
+        let successor = match (waiting, way) {
+            (Some(waiting), _) => waiting.await.unwrap(),
+            (None, 0) => loop {
+                match next.try_acquire(&plan()).await.unwrap() {
+                    TryAcquire::Acquired(owner) => break *owner,
+                    TryAcquire::Delayed(left) => tokio::time::sleep(left).await,
+                    TryAcquire::HeldBy(holder) => panic!("held by {holder:?}"),
+                }
+            },
+            (None, _) => next.acquire(&plan(), AcquireOptions::default()).await.unwrap(),
+        };
+        let took = ended.elapsed();
+        assert!(took >= delay, "way {way}, forced {forced}: {took:?}");
+        assert_eq!(successor.term().number, term.next(), "no term in between");
+        drop(owner);
+        successor.release().await.unwrap();
+        let after = tokio::time::Instant::now();
+        let owner = try_acquire(&next).await.expect("none after a release");
+        assert!(after.elapsed() < delay);
+        owner.release().await.unwrap();
+    }
+    audit(&fixture).await;
+}
+
+/// A process that asks again and again, each time for less than the delay, is not sent back to its beginning.
+async fn a_lock_delay_goes_on_between_two_tries(fixture: Fixture) {
+    imported_with_delay(&fixture, 2).await;
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let _owner = try_acquire(&first).await.unwrap();
+    first.clone().close().await.unwrap();
+    let begun = tokio::time::Instant::now();
+    let options = AcquireOptions { wait: Some(Duration::from_millis(300)), ..AcquireOptions::default() };
+    let owner = loop {
+        match second.acquire(&plan(), options).await {
+            Ok(owner) => break owner,
+            Err(Error::TimedOut(why)) => assert!(why.contains("lock delay"), "{why}"),
+            Err(error) => panic!("{error}"),
+        }
+        assert!(begun.elapsed() < SOON, "never acquired");
+    };
+    assert!(begun.elapsed() >= Duration::from_secs(2));
+    owner.release().await.unwrap();
+    audit(&fixture).await;
+}
+
+/// The definition may be edited while a candidate waits: what counts is the delay at the end of the ownership.
+async fn a_lock_delay_that_is_edited_while_a_candidate_waits_counts(fixture: Fixture) {
+    let coordinator = imported_with_delay(&fixture, 0).await;
+    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let _owner = try_acquire(&first).await.unwrap();
+    let waiting =
+        background(async move { second.acquire(&plan(), AcquireOptions::default()).await.unwrap() });
+    in_line(&coordinator, 2).await;
+    let policy = Policy { lock_delay_s: 1, ..Policy::default() };
+    coordinator.edit_plan(&plan(), &PlanSpec { policy, ..spec() }).await.unwrap();
+    let ended = tokio::time::Instant::now();
+    first.clone().close().await.unwrap();
+    let owner = waiting.await.unwrap();
+    assert!(ended.elapsed() >= Duration::from_secs(1), "taken over after {:?}", ended.elapsed());
+    owner.release().await.unwrap();
+    audit(&fixture).await;
+}
+
+/// A candidate that is there for the plan's work begins no term for a plan that has none left.
+async fn a_waiter_for_work_leaves_the_queue_of_a_finished_plan(fixture: Fixture) {
+    let coordinator = imported(&fixture).await;
+    let first = session(&fixture, "first").await;
+    let owner = try_acquire(&first).await.unwrap();
+    let options = AcquireOptions { only_for_work: true, ..AcquireOptions::default() };
+    let waiting: Vec<_> = (0..3)
+        .map(|n| {
+            let fixture = fixture.clone();
+            background(
+                async move { session(&fixture, &format!("w{n}")).await.acquire(&plan(), options).await },
+            )
+        })
+        .collect();
+    in_line(&coordinator, 4).await;
+    for task in ["1", "2", "3"] {
+        execute(&owner.authority(), &coordinator.plan(&plan()).await.unwrap(), task).await;
+    }
+    owner.release().await.unwrap();
+    for waiting in waiting {
+        let left = waiting.await.unwrap();
+        assert!(
+            matches!(left, Err(Error::NothingLeft { summary, .. }) if summary.completed == 3),
+            "{left:?}"
+        );
+    }
+    in_line(&coordinator, 0).await;
+    let tried = first.try_acquire_with(&plan(), options).await;
+    assert!(matches!(tried, Err(Error::NothingLeft { .. })), "{tried:?}");
+    assert_eq!(coordinator.past_terms(&plan()).await.unwrap().len(), 1, "no empty terms");
+    try_acquire(&first).await.expect("without the condition it can be owned").release().await.unwrap();
+    audit(&fixture).await;
+}
+
 async fn a_lock_delay_is_kept_after_an_unclean_end_and_only_then(fixture: Fixture) {
     imported(&fixture).await;
     let delay = Duration::from_secs(1);
-    let options = AcquireOptions { lock_delay: delay, ..AcquireOptions::default() };
+    let options = AcquireOptions { lock_delay: Some(delay), ..AcquireOptions::default() };
     let first = session(&fixture, "first").await;
     drop(first.acquire(&plan(), options).await.unwrap());
     let begun = tokio::time::Instant::now();
@@ -373,7 +513,7 @@ async fn tokens_grow_even_over_a_deletion(fixture: Fixture) {
     owner.release().await.unwrap();
     coordinator.delete_plan(&plan()).await.unwrap();
     assert!(matches!(coordinator.plan(&plan()).await, Err(Error::PlanNotFound(_))));
-    coordinator.import(&plan(), &crate::fleet::spec(), |_| {}).await.unwrap();
+    coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
     let owner = try_acquire(&first).await.unwrap();
     assert!(owner.token() > before, "{} after {before}", owner.token());
     owner.release().await.unwrap();
@@ -444,7 +584,7 @@ async fn a_token_that_expires_costs_nothing() {
     let wrong = Coordinator::connect(config("wrong")).await;
     assert!(matches!(wrong, Err(Error::Unauthenticated(_))), "{wrong:?}");
     let coordinator = Coordinator::connect(config("secret")).await.unwrap();
-    coordinator.import(&plan(), &crate::fleet::spec(), |_| {}).await.unwrap();
+    coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
     let first = coordinator.open_session(Identity::of_process()).await.unwrap();
     let owner = try_acquire(&first).await.unwrap();
     for task in ["1", "2"] {

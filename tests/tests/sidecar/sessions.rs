@@ -9,8 +9,9 @@ use planlease_tests::{
     wait::{SOON, until},
 };
 use serde_json::json;
+use tokio::time::Instant;
 
-use crate::scene::{scene, sidecar};
+use crate::scene::{PLAN, scene, sidecar};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
@@ -18,6 +19,7 @@ pub(crate) fn cases() -> Vec<Case> {
         two_programs_behind_one_sidecar_are_two_candidates,
         a_lock_is_one_programs_at_a_time,
         an_ownership_that_was_ended_by_force_is_told,
+        a_lock_delay_is_kept_by_requests_that_do_not_wait,
         there_are_as_many_sessions_as_there_may_be,
     ]
 }
@@ -134,6 +136,39 @@ async fn an_ownership_that_was_ended_by_force_is_told(fixture: Fixture) {
     // By its right nothing is written any more.
     let late = client.change("/v1/plans/release/tasks/1", &session, "*", &json!({ "change": "start" })).await;
     assert!([404, 409].contains(&late.status.as_u16()), "{}", late.text);
+    room.audit().await;
+}
+
+/// A request that does not want to wait learns how long it would have to; repeated, it gets the plan when the delay is over.
+async fn a_lock_delay_is_kept_by_requests_that_do_not_wait(fixture: Fixture) {
+    let (room, sidecar) = scene(fixture).await;
+    room.import("delayed", &format!("{PLAN}\n[policy]\nlock_delay_s = 2\n")).await;
+    let client = &sidecar.client;
+    let url = "/v1/plans/delayed/ownership";
+    let open = async |id: &str| {
+        let opened = client.post("/v1/sessions", "", &json!({ "heartbeat_s": 30, "id": id })).await.with(201);
+        opened.json["session"].as_str().unwrap().to_owned()
+    };
+    let (first, next) = (open("first").await, open("next").await);
+    client.post(url, &first, &json!({})).await.with(200);
+    let ended = Instant::now();
+    let force = json!({ "expected": "first", "reason": "it hangs" });
+    client.post("/v1/plans/delayed/owner/release", "", &force).await.with(200);
+    let refused = client.post(url, &next, &json!({ "wait_s": 0 })).await.with(409);
+    assert_eq!(refused.problem(), "held");
+    assert!(refused.json["detail"].as_str().unwrap().contains("lock delay"), "{}", refused.text);
+    assert!(
+        refused.json["retry_after_s"].as_u64().is_some_and(|left| (1..=2).contains(&left)),
+        "{}",
+        refused.text
+    );
+    let granted = until("the end of the lock delay", SOON, async || {
+        let answer = client.post(url, &next, &json!({ "wait_s": 0 })).await;
+        if answer.status == 200 { Ok(answer) } else { Err(answer.text) }
+    })
+    .await;
+    assert!(ended.elapsed() >= Duration::from_secs(2), "granted after {:?}", ended.elapsed());
+    assert_eq!(granted.json["token"], "1.2");
     room.audit().await;
 }
 

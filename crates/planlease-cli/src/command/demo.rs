@@ -141,7 +141,11 @@ impl DemoArgs {
             tokio::select! {
                 biased; // What happened before how it looks.
                 delivery = news.next() => match delivery {
-                    Some(Delivery::Snapshot(snapshot, _)) => story.begin(snapshot),
+                    Some(Delivery::Snapshot(snapshot, _)) => {
+                        for line in story.begin(snapshot) {
+                            picture.say(&line);
+                        }
+                    }
                     Some(Delivery::Changes(set)) => {
                         for line in story.tell(&set) {
                             picture.say(&line);

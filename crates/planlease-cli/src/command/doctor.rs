@@ -22,8 +22,8 @@ use crate::{
     after_help = "Examples:\n  planlease doctor\n  planlease --context prod doctor -o json\n  planlease doctor --adopt-store     after a restore of etcd, see docs/operations.md"
 )]
 pub(crate) struct DoctorArgs {
-    /// Adopt a store that was written on another cluster: raises its generation, so that every fencing token from now on
-    /// is greater than all before. Only when nobody works on the other cluster any more
+    /// Adopt a store that was restored or copied: raises its generation, so that every fencing token from now on is greater
+    /// than all before. Only when no process works on the old data any more
     #[arg(long)]
     adopt_store: bool,
     #[command(flatten)]
@@ -89,10 +89,10 @@ fn store(connected: &Result<Coordinator, Error>) -> Finding {
             let Generation(generation) = coordinator.generation();
             Finding::ok("store", format!("belongs to this cluster; generation {generation}"))
         }
-        Err(error @ Error::StoreMoved { .. }) => Finding::problem(
+        Err(error @ (Error::StoreMoved { .. } | Error::StoreRestored(_))) => Finding::problem(
             "store",
             error.to_string(),
-            "Make sure that nobody works on the other cluster, then: planlease doctor --adopt-store",
+            "Make sure that no process works on the old data, then: planlease doctor --adopt-store",
         ),
         Err(error) => {
             let failure = with_cause(error);

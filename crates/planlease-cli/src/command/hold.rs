@@ -45,13 +45,14 @@ const EXPLAIN_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) struct HoldArgs {
     /// The plan
     plan: String,
-    /// Do not wait if somebody else owns it: say who does, and end with status 100
+    /// Do not wait for another owner: say which one, and end with status 100. A lock delay is waited for
     #[arg(long, conflicts_with = "wait")]
     no_wait: bool,
-    /// How long to wait in line; then status 118 [default: as long as it takes]
+    /// How long to wait for other owners; then status 118 [default: as long as it takes]
     #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
     wait: Option<Duration>,
-    /// How long to wait when the one before crashed: for what it may have left running elsewhere [default: the plan's]
+    /// How long the plan stays free after an owner that crashed or was forced out, since it may have left something running
+    /// elsewhere; counted from when this process sees the end [default: the plan's lock_delay_s]
     #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
     lock_delay: Option<Duration>,
     /// How long the command has between SIGTERM and SIGKILL
@@ -81,12 +82,8 @@ impl HoldArgs {
             connected = invocation.connect() => connected?,
             asked = signals.which() => return Ok(Exit::Child(asked.status())),
         };
-        let lock_delay = match self.lock_delay {
-            Some(delay) => delay,
-            None => coordinator.plan(&plan).await?.spec.policy.lock_delay(),
-        };
         let mut patience = Patience::new(self.no_wait, self.wait);
-        let wanted = ForPlan { plan: &plan, lock_delay };
+        let wanted = ForPlan { plan: &plan, lock_delay: self.lock_delay };
         loop {
             let ownership = match line::acquire(&coordinator, &wanted, &mut patience, &mut signals).await? {
                 Turn::Ours(ownership) => *ownership,

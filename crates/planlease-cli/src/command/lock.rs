@@ -12,7 +12,7 @@ use planlease_orchestrator::env;
 use super::hold::{
     child::{self, End, Ended},
     close,
-    line::{self, Patience, Turn, Wanted},
+    line::{self, Busy, Patience, Turn, Wanted},
 };
 use crate::{
     exit::Exit,
@@ -170,10 +170,10 @@ impl ForLock<'_> {
 impl Wanted for ForLock<'_> {
     type Right = Lock;
 
-    async fn take_now(&self, session: &Session) -> Result<Result<Lock, Holder>, Error> {
+    async fn take_now(&self, session: &Session) -> Result<Result<Lock, Busy>, Error> {
         Ok(match session.try_lock(self.plan, self.lock).await? {
             TryLock::Locked(lock) => Ok(*lock),
-            TryLock::HeldBy(holder) => Err(*holder),
+            TryLock::HeldBy(holder) => Err(Busy::Held(holder)),
         })
     }
 

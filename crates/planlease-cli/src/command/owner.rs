@@ -41,8 +41,8 @@ pub(crate) struct HistoryArgs {
 }
 
 /// Ends the present ownership of a plan. Its owner loses the right at once: its commands are killed, and whatever it
-/// still sends is refused; the next in line takes over. What it does outside etcd is not undone. Who did it and why stays
-/// in the plan's history.
+/// still sends is refused; the next in the queue takes over when the plan's lock delay is over, as after a crash. What it
+/// does outside etcd is not undone. Who did it and why stays in the plan's history.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease owner release release --reason 'host is being replaced'\n  planlease owner release release --reason stuck --expect ci-7-4711-k2 --yes"

@@ -99,7 +99,7 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
         Error::ServerTooOld { .. } => {
             (Exit::ServerTooOld, UNCHANGED, "Upgrade etcd; 3.5.30 or 3.6.11 and newer are recommended.")
         }
-        Error::StoreMoved { .. } => {
+        Error::StoreMoved { .. } | Error::StoreRestored(_) => {
             (Exit::StoreMoved, UNCHANGED, "`planlease doctor --adopt-store` adopts it.")
         }
         Error::NotOwned(_) => (Exit::NotOwned, UNCHANGED, ""),
@@ -112,7 +112,7 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
         Error::HandOver(_) => (Exit::NotOwned, UNCHANGED, ""),
         Error::Unsound(_) => (Exit::BadPlanFile, UNCHANGED, ""),
         Error::Codec(_) => (Exit::BadRecord, UNCHANGED, ""),
-        Error::EditTooLarge { .. } => {
+        Error::EditTooLarge { .. } | Error::EditTooWide { .. } => {
             (Exit::BadRecord, UNCHANGED, "Edit the file, and update the plan, in several steps.")
         }
         Error::Compacted => (
@@ -141,6 +141,11 @@ fn explain_plan(error: &Error) -> (Exit, &'static str, &'static str) {
             "There is nothing to cancel; nothing was changed.",
             "`planlease plan archive PLAN` puts it away.",
         ),
+        Error::NothingLeft { .. } => (
+            Exit::PlanFinished,
+            UNCHANGED,
+            "`planlease why PLAN` shows where each task stands; `planlease task retry` puts a failed one back.",
+        ),
         Error::PlanExists(_) => (
             Exit::PlanExists,
             "It was imported from another file, or from another version of it; nothing was changed.",
@@ -163,7 +168,7 @@ mod tests {
     use std::time::Duration;
 
     use planlease::core::{
-        OrchestratorId, PlanName, TaskId,
+        OrchestratorId, PlanName, Summary, TaskId,
         session::{LossReason, Timing},
     };
 
@@ -181,6 +186,7 @@ mod tests {
             (Error::TaskNotFound { plan: plan(), task }, Exit::NoSuchTask),
             (Error::PlanExists(plan()), Exit::PlanExists),
             (Error::PlanFinished(plan()), Exit::PlanFinished),
+            (Error::NothingLeft { plan: plan(), summary: Summary::default() }, Exit::PlanFinished),
             (Error::ImportUnderWay { plan: plan(), by: by() }, Exit::PlanExists),
             (Error::PlanOwned { plan: plan(), by: by() }, Exit::OwnedByOther),
             (Error::OtherOwner { plan: plan(), by: by(), expected: id() }, Exit::OwnedByOther),

@@ -114,7 +114,6 @@ async fn acquire(
     let plan = names.plan()?;
     app.drain.allows_new()?;
     let wait = asked.wait_s.map(|wait| seconds("wait_s", wait, MAX_WAIT)).transpose()?;
-    let lock_delay = app.coordinator.plan(&plan).await?.spec.policy.lock_delay();
     if let Caller::Program(held) = &caller {
         if asked.id.is_some() {
             return Err(Problem::new(Kind::BadRequest, "id: the session has its name already"));
@@ -122,14 +121,15 @@ async fn acquire(
         if let Some(owned) = held.owned(&plan) {
             return Ok(own(StatusCode::OK, &owned)); // Asked for again.
         }
-        let owned = take(&app, held, &plan, wait.or(Some(Duration::ZERO)), lock_delay).await?;
+        let owned = take(&app, held, &plan, wait.or(Some(Duration::ZERO))).await?;
         return Ok(own(StatusCode::OK, &owned));
     }
     sse::accepted(&headers)?;
     let id = session_name(&app, asked.id.as_deref())?;
+    app.coordinator.plan(&plan).await?; // There, or the answer is a problem and no stream.
     let (held, news) = app.sessions.open(&app.coordinator, id, Bond::Connection).await?;
     let following = follow(&app, Arc::clone(&held), news);
-    Ok(sse::answer(acquiring(app.clone(), held, plan, wait, lock_delay, following), app.options.heartbeat))
+    Ok(sse::answer(acquiring(app.clone(), held, plan, wait, following), app.options.heartbeat))
 }
 
 /// Acquires, and looks after what was acquired.
@@ -138,9 +138,8 @@ async fn take(
     held: &Arc<Held>,
     plan: &PlanName,
     wait: Option<Duration>,
-    lock_delay: Duration,
 ) -> Result<OwnedShown, Problem> {
-    let ownership = held.acquire(plan, wait, lock_delay).await?;
+    let ownership = held.acquire(plan, wait).await?;
     app.metrics.acquired();
     let owned = OwnedShown::of(&ownership);
     let (app, tended) = (app.clone(), Arc::clone(held));
@@ -155,12 +154,11 @@ fn acquiring(
     held: Arc<Held>,
     plan: PlanName,
     wait: Option<Duration>,
-    lock_delay: Duration,
     following: impl Stream<Item = Bytes> + Send + 'static,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     stream! {
         let mut following = Box::pin(following);
-        let taking = take(&app, &held, &plan, wait, lock_delay);
+        let taking = take(&app, &held, &plan, wait);
         let mut taking = Box::pin(taking);
         let taken = loop {
             let next = tokio::select! {

@@ -39,6 +39,8 @@ pub(crate) enum FaultKind {
     TooLarge,
     /// The settings cannot be used.
     Config,
+    /// The cluster was restored from an older state.
+    Restored,
     /// Anything else.
     Other,
 }
@@ -193,7 +195,9 @@ impl Fault {
     pub(super) fn of_all<'a>(faults: impl IntoIterator<Item = (&'a Endpoint, Self)>) -> Self {
         let mut worst: Option<Self> = None;
         let mut messages: Vec<(String, Vec<String>)> = Vec::new();
+        let mut some_other = false;
         for (endpoint, fault) in faults {
+            some_other |= fault.kind != FaultKind::Restored;
             match messages.iter_mut().find(|(message, _)| *message == fault.message) {
                 Some((_, endpoints)) => endpoints.push(endpoint.to_string()),
                 None => messages.push((fault.message.clone(), vec![endpoint.to_string()])),
@@ -203,6 +207,9 @@ impl Fault {
             }
         }
         let mut fault = worst.unwrap_or_else(Self::unconnected);
+        if fault.kind == FaultKind::Restored && some_other {
+            fault.kind = FaultKind::Unavailable; // One endpoint leads to a copy, the others may come back.
+        }
         if let [(_, endpoints)] = messages.as_slice() {
             return fault.at(endpoints.join(", "));
         }
@@ -244,6 +251,11 @@ impl Fault {
     pub(super) fn other_cluster(found: u64, expected: u64) -> Self {
         let message = format!("it belongs to another cluster ({found:x}, and not {expected:x})");
         Self::new(FaultKind::Unavailable, true, message)
+    }
+
+    /// The endpoint belongs to a cluster that was restored, or whose store was adopted, since this process connected.
+    pub(super) fn restored(why: impl fmt::Display) -> Self {
+        Self::new(FaultKind::Restored, true, why.to_string())
     }
 
     /// The endpoint answered from the past.
@@ -297,7 +309,10 @@ impl Fault {
 
     /// Whether another endpoint may do better.
     fn is_endpoints(&self) -> bool {
-        matches!(self.kind, FaultKind::Unreachable | FaultKind::TimedOut | FaultKind::Unavailable)
+        matches!(
+            self.kind,
+            FaultKind::Unreachable | FaultKind::TimedOut | FaultKind::Unavailable | FaultKind::Restored
+        )
     }
 
     /// Whether one side does not accept the certificate, the password or the token of the other.

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use etcd_client::{Client, GetOptions, ResponseHeader};
+use etcd_client::{Client, GetOptions};
 use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared, WeakShared},
@@ -19,6 +19,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{
     channel::{self, Traffic},
     fault::Fault,
+    known::Known,
+    look,
 };
 use crate::{
     config::{Config, Endpoint},
@@ -32,34 +34,40 @@ pub(super) struct Endpoints {
     pub(super) traffic: Traffic,
     /// A key that every user may read: the store's.
     probe: Vec<u8>,
-    /// The cluster that all endpoints have to belong to, once it is known: two clusters in one list would have two owners.
-    cluster: OnceLock<u64>,
+    /// The cluster that all endpoints have to belong to, once it is known.
+    known: OnceLock<Known>,
     /// Index of the endpoint that is tried first: the one that answered last, or the one after it if it failed since.
     first: AtomicUsize,
 }
 
 impl Endpoints {
     pub(super) fn new(config: Config, probe: Vec<u8>) -> Self {
-        let (traffic, cluster, first) = (Traffic::default(), OnceLock::new(), AtomicUsize::new(0));
-        Self { config, traffic, probe, cluster, first }
+        let (traffic, known, first) = (Traffic::default(), OnceLock::new(), AtomicUsize::new(0));
+        Self { config, traffic, probe, known, first }
     }
 
     /// From now on every new connection has to lead to this cluster.
-    pub(super) fn pin(&self, cluster_id: u64) {
+    pub(super) fn pin(&self, known: Known) {
         // A second caller has found the same cluster: all requests go over one connection until then.
-        let _ = self.cluster.set(cluster_id);
+        let _ = self.known.set(known);
     }
 
     /// Whether the cluster is known: some connection has worked.
     pub(super) fn is_pinned(&self) -> bool {
-        self.cluster.get().is_some()
+        self.known.get().is_some()
     }
 
-    /// Reads the probe key; the cluster that answers.
-    pub(super) async fn ping(&self, client: &Client) -> Result<u64, Fault> {
+    /// Reads the probe key.
+    pub(super) async fn ping(&self, client: &Client) -> Result<(), Fault> {
         let options = GetOptions::new().with_keys_only();
-        let answer = client.kv_client().get(self.probe.clone(), Some(options)).await.map_err(Fault::of)?;
-        Ok(answer.header().map_or(0, ResponseHeader::cluster_id))
+        client.kv_client().get(self.probe.clone(), Some(options)).await.map_err(Fault::of).map(drop)
+    }
+
+    /// Waits for an answer; refuses a server that is not of our cluster as we know it.
+    async fn check(&self, client: &Client) -> Result<(), Fault> {
+        let Some(known) = self.known.get() else { return self.ping(client).await };
+        let before = known.marks();
+        known.check(&before, &look(client, &self.probe).await?)
     }
 
     /// The indices of all endpoints, in the order in which they are tried.
@@ -75,7 +83,7 @@ impl Endpoints {
     }
 
     /// Connects to one endpoint. `probe`: also waits for an answer, which only a member with a majority behind it gives, and
-    /// refuses a member of another cluster before anything is asked of it.
+    /// refuses a member of another cluster, or of a restored one, before anything is asked of it.
     async fn connect(
         &self,
         at: usize,
@@ -89,14 +97,11 @@ impl Endpoints {
             return Ok(client);
         }
         progress.set(at, Fault::unanswered());
-        let found = match timeout(self.config.request_timeout, self.ping(&client)).await {
-            Ok(answer) => answer.map_err(|fault| fault.never_sent().before_any_answer(endpoint))?,
+        match timeout(self.config.request_timeout, self.check(&client)).await {
+            Ok(checked) => checked.map_err(|fault| fault.never_sent().before_any_answer(endpoint))?,
             Err(_) => return Err(Fault::unanswered()),
-        };
-        match self.cluster.get() {
-            Some(expected) if *expected != found => Err(Fault::other_cluster(found, *expected)),
-            _ => Ok(client),
         }
+        Ok(client)
     }
 }
 

@@ -13,7 +13,7 @@ use planlease_core::{
     term::{self, Candidate, Line, Standing, Succession, Successor},
 };
 
-use super::{AcquireOptions, Holder, Ownership, TryAcquire, cleanup::Abandoned};
+use super::{AcquireOptions, Holder, Ownership, TryAcquire, cleanup::Abandoned, delay::LockDelay};
 use crate::{
     coordinator::Coordinator,
     error::Error,
@@ -24,7 +24,8 @@ use crate::{
 };
 
 impl Session {
-    /// Acquires the plan if nobody is in line. One transaction; one read before it if the plan's term is not known yet.
+    /// Acquires the plan if the queue is empty and no lock delay is left. One transaction; one read before it if the plan's
+    /// term is not known yet.
     ///
     /// # Errors
     /// [`Error::HeldLocally`] if this process has it, [`Error::PlanNotFound`], [`Error::SessionLost`], and as for any
@@ -33,11 +34,33 @@ impl Session {
     /// # Cancel safety
     /// A dropped future may leave the plan acquired; the session's task releases it then.
     pub async fn try_acquire(&self, plan: &PlanName) -> Result<TryAcquire, Error> {
-        let place = InLine::new(self, plan, self.hold(plan).await?);
+        self.try_acquire_with(plan, AcquireOptions::default()).await
+    }
+
+    /// As [`Session::try_acquire`], with the lock delay and the condition of `options`; `wait` is ignored.
+    ///
+    /// # Errors
+    /// As [`Session::try_acquire`], and [`Error::NothingLeft`].
+    pub async fn try_acquire_with(
+        &self,
+        plan: &PlanName,
+        options: AcquireOptions,
+    ) -> Result<TryAcquire, Error> {
+        let mut place = InLine::new(self, plan, options, self.hold(plan).await?);
         let mut pace = Pace::new(Some(self.coordinator().config().operation_timeout));
+        if options.only_for_work {
+            let not_now = match Holder::of(&self.coordinator().line(plan).await?) {
+                Some(holder) => Some(Ok(TryAcquire::HeldBy(holder))),
+                None => place.ensure_work().await.err().map(Err),
+            };
+            if let Some(not_now) = not_now {
+                drop(place.leave());
+                return not_now;
+            }
+        }
         loop {
             self.ensure_live()?;
-            match self.attempt(&place, false, Duration::ZERO).await? {
+            match self.attempt(&mut place, false).await? {
                 Attempt::Owned { revision, term } => {
                     let ownership = self.own(place, revision, term).await;
                     return Ok(TryAcquire::Acquired(Box::new(ownership)));
@@ -47,8 +70,13 @@ impl Session {
                         drop(place.leave());
                         return Ok(TryAcquire::HeldBy(holder));
                     }
-                    // Nobody was in line, only the term was not as seen last: it is known now. Unless a key in the line is
-                    // no candidate's.
+                    let left = place.delay.left(self.coordinator(), plan, &line).await?;
+                    if !left.is_zero() {
+                        drop(place.leave());
+                        return Ok(TryAcquire::Delayed(left));
+                    }
+                    // Nobody was in line, only the term was not as seen last, or its lock delay was not known: it is known
+                    // now. Unless a key in the line is no candidate's.
                     if !pace.keep(self, line).await {
                         return Err(Error::TimedOut("a key in the line for the plan is no candidate's"));
                     }
@@ -57,28 +85,32 @@ impl Session {
         }
     }
 
-    /// Acquires the plan; waits in line for it if somebody is first. Uncontended as [`Session::try_acquire`]; a takeover
-    /// is one more transaction.
+    /// Acquires the plan; waits in the queue until it is free and its lock delay is over. Uncontended as
+    /// [`Session::try_acquire`]; a takeover is one more transaction.
     ///
     /// # Errors
-    /// As [`Session::try_acquire`]; [`Error::TimedOut`] if the time to wait is up.
+    /// As [`Session::try_acquire`]; [`Error::TimedOut`] if the time to wait is up; [`Error::NothingLeft`] if the options say
+    /// so.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the line: the session's task takes the key away.
     pub async fn acquire(&self, plan: &PlanName, options: AcquireOptions) -> Result<Ownership, Error> {
-        let waiting = self.wait_in_line(plan, options.lock_delay);
+        let waiting = self.wait_in_line(plan, options);
         match options.wait {
             None => waiting.await,
             Some(wait) => match tokio::time::timeout(wait, waiting).await {
                 Ok(acquired) => acquired,
-                Err(_) => Err(Error::TimedOut("the plan is still owned by somebody else")),
+                Err(_) => Err(Error::TimedOut(match self.coordinator().is_unowned(plan) {
+                    true => "the plan's lock delay is not over: its last ownership did not end in order",
+                    false => "the plan is still owned by somebody else",
+                })),
             },
         }
     }
 
-    async fn wait_in_line(&self, plan: &PlanName, lock_delay: Duration) -> Result<Ownership, Error> {
-        let place = InLine::new(self, plan, self.hold(plan).await?);
-        let mut attempt = self.attempt(&place, true, lock_delay).await?;
+    async fn wait_in_line(&self, plan: &PlanName, options: AcquireOptions) -> Result<Ownership, Error> {
+        let mut place = InLine::new(self, plan, options, self.hold(plan).await?);
+        let mut attempt = self.attempt(&mut place, true).await?;
         let mut pace = Pace::new(None);
         loop {
             self.ensure_live()?;
@@ -88,21 +120,18 @@ impl Session {
             };
             pace.keep(self, line.clone()).await;
             attempt = match line.standing(self.lease()) {
-                Standing::Absent => self.attempt(&place, true, lock_delay).await?,
+                Standing::Absent => self.attempt(&mut place, true).await?,
                 Standing::First => {
-                    if !lock_delay.is_zero()
-                        && line.term.as_ref().is_some_and(|(_, term)| term.ended.is_none())
-                    {
-                        tokio::time::sleep(lock_delay).await;
-                    }
-                    self.take_over(&place, &line, None).await?
+                    self.wait_out_delay(&mut place, &line).await?;
+                    place.ensure_work().await?;
+                    self.take_over(&mut place, &line, None).await?
                 }
                 Standing::Behind(before) => {
                     let left_at = self.wait_behind(plan, &line, &before).await?;
                     let was_owner = line.owner().is_some_and(|(owner, _)| *owner == before);
                     let left_at = left_at.filter(|_| was_owner);
-                    if lock_delay.is_zero() {
-                        self.take_over(&place, &line, left_at).await?
+                    if place.delay.is_zero() && !place.only_for_work {
+                        self.take_over(&mut place, &line, left_at).await?
                     } else {
                         Attempt::Line(self.coordinator().line(plan).await?)
                     }
@@ -111,17 +140,35 @@ impl Session {
         }
     }
 
-    /// One transaction that acquires if nobody is in line; else joins it, if wanted, and tells who is. With a lock delay a
-    /// term that nobody has ended is not followed at once: its successor joins the line, and waits there.
-    async fn attempt(&self, place: &InLine, join: bool, lock_delay: Duration) -> Result<Attempt, Error> {
+    /// Waits until the lock delay after the term of this line is over.
+    async fn wait_out_delay(&self, place: &mut InLine, line: &Line) -> Result<(), Error> {
+        loop {
+            let left = place.delay.left(self.coordinator(), &place.plan, line).await?;
+            if left.is_zero() {
+                return Ok(());
+            }
+            tracing::debug!(plan = %place.plan, ?left, "waiting for the end of the lock delay");
+            tokio::select! {
+                biased; // Without a session there is no place in the queue.
+                reason = self.lost() => return Err(Error::SessionLost(reason)),
+                () = tokio::time::sleep(left) => {} // Looked at again: the clock that counts is another one.
+            }
+        }
+    }
+
+    /// One transaction that acquires if nobody is in line; else joins it, if wanted, and tells who is. A term that its owner
+    /// has not ended is not followed at once, unless it is known that no lock delay is left.
+    async fn attempt(&self, place: &mut InLine, join: bool) -> Result<Attempt, Error> {
         let coordinator = self.coordinator();
         let plan = &place.plan;
         let seen = match coordinator.known_term(plan) {
             Some(term) => term,
             None => coordinator.line(plan).await?.term,
         };
-        let unended = seen.as_ref().is_some_and(|(_, term)| term.ended.is_none());
-        let not_at_once = (!lock_delay.is_zero() && unended).then(|| Compare::Exists(place.key.clone()));
+        let unended = seen.as_ref().filter(|(_, term)| term::needs_lock_delay(term));
+        let delayed = unended.is_some_and(|(revision, _)| !place.delay.is_over_after(*revision));
+        let not_at_once =
+            (delayed || (join && place.only_for_work)).then(|| Compare::Exists(place.key.clone()));
         let candidate = self.candidate();
         let (queue, term_key) =
             (coordinator.layout().queue(plan), coordinator.layout().of(plan, &PlanKey::Term));
@@ -131,6 +178,8 @@ impl Session {
         // A request that was given up must not put the key later, when all else holds again: see `Session::outdate`.
         let written = self.written();
         let not_outdated = written.clone().map(|(key, modified)| Compare::Modified(key, Some(modified)));
+        // A waiter will need to know the lock delay, which is in the definition.
+        let read_spec = if join { Op::Get(spec.clone()) } else { Op::Find(spec.clone()) };
         let join = join.then(|| {
             let when = [
                 Compare::Created(place.key.clone(), None),
@@ -149,18 +198,19 @@ impl Session {
             ]
             .into_iter()
             .chain(not_at_once)
+            .chain(place.delay.compare(&spec))
             .chain(not_outdated.clone()),
         )
         .then([self.put_candidate(&place.key, &candidate)])
         .then(term_writes(coordinator, plan, &succession)?)
         .otherwise(join)
-        .otherwise([Op::Range(queue, 0), Op::Get(term_key), Op::Find(spec), Op::Get(close)])
+        .otherwise([Op::Range(queue, 0), Op::Get(term_key), read_spec, Op::Get(close)])
         .otherwise(written.map(|(key, _)| Op::Get(key)));
         let mut reply = place.settle(&txn).await?;
         if reply.branch == Branch::Then {
             return Ok(self.owned(plan, reply.revision, reply.revision, succession.term));
         }
-        let attempt = self.read_line(plan, &mut reply)?;
+        let attempt = self.read_line(place, &mut reply)?;
         if not_outdated.is_some() {
             let registration = reply.row().ok_or(Error::SessionLost(LossReason::LeaseGone))?;
             self.seen_written(registration.modified);
@@ -172,14 +222,14 @@ impl Session {
     /// left, if that is known. A release has written the term at that very revision; an expiry has left it as it was.
     async fn take_over(
         &self,
-        place: &InLine,
+        place: &mut InLine,
         line: &Line,
         left_at: Option<Revision>,
     ) -> Result<Attempt, Error> {
         let coordinator = self.coordinator();
         let plan = &place.plan;
         let Some(own) = line.candidates().iter().find(|candidate| candidate.lease == self.lease()) else {
-            return self.attempt(place, true, Duration::ZERO).await; // It is at the end of the line anyway.
+            return self.attempt(place, true).await; // It is at the end of the line anyway.
         };
         let joined = own.joined;
         let (queue, term_key) =
@@ -194,6 +244,8 @@ impl Session {
                 Compare::Modified(term_key.clone(), term_at),
                 Compare::Created(close.clone(), None),
             ]
+            .into_iter()
+            .chain(place.delay.compare(&spec))
         };
         // The term as it was seen: ended already, or its owner's session expired.
         let expired = self.succession(seen.map(|(_, term)| term), Some(joined));
@@ -210,13 +262,17 @@ impl Session {
             let writes = term_writes(coordinator, plan, &released)?;
             txn = txn.otherwise([Op::Nested(Transaction::when(when(Some(left_at))).then(writes))]);
         }
-        let txn =
-            txn.otherwise([Op::Range(queue, 0), Op::Get(term_key), Op::Find(spec), Op::Get(close.clone())]);
+        let txn = txn.otherwise([
+            Op::Range(queue, 0),
+            Op::Get(term_key),
+            Op::Find(spec.clone()),
+            Op::Get(close.clone()),
+        ]);
         let mut reply = place.settle(&txn).await?;
         if reply.branch == Branch::Then {
             return Ok(self.owned(plan, joined, reply.revision, expired.term));
         }
-        self.read_line(plan, &mut reply)
+        self.read_line(place, &mut reply)
     }
 
     /// Waits until the one before has left; when that was, if it is known.
@@ -239,11 +295,11 @@ impl Session {
 
     /// The failure branch of both transactions: who is in line now, and whether we are its owner after all, because the
     /// answer of an earlier try got lost.
-    fn read_line(&self, plan: &PlanName, reply: &mut Reply) -> Result<Attempt, Error> {
+    fn read_line(&self, place: &mut InLine, reply: &mut Reply) -> Result<Attempt, Error> {
+        let plan = &place.plan;
         let line = self.coordinator().read_line(plan, reply)?;
-        if reply.row().is_none() {
-            return Err(Error::PlanNotFound(plan.clone()));
-        }
+        let spec = reply.row().ok_or_else(|| Error::PlanNotFound(plan.clone()))?;
+        place.delay.note(&spec);
         let closed = reply.row();
         match (line.owner(), closed) {
             (Some((candidate, term)), _) if candidate.lease == self.lease() => {
@@ -258,7 +314,7 @@ impl Session {
     }
 
     fn owned(&self, plan: &PlanName, joined: Revision, at: Revision, term: TermRecord) -> Attempt {
-        self.coordinator().remember_term(plan, Some((at, term.clone())));
+        self.coordinator().remember_term(plan, (at, term.clone()));
         Attempt::Owned { revision: joined, term }
     }
 
@@ -334,20 +390,40 @@ struct InLine {
     key: Vec<u8>,
     /// `None` once there is nothing to give up any more.
     held: Option<Held>,
+    /// How long the plan stays free after an end that was not orderly.
+    delay: LockDelay,
+    /// Whether the place is given up if an owner would find nothing to do.
+    only_for_work: bool,
     /// Whether a transaction that may put the key may still be under way, its answer lost or not waited for: the key may
     /// appear after one has looked for it.
     in_flight: AtomicBool,
 }
 
 impl InLine {
-    fn new(session: &Session, plan: &PlanName, held: Held) -> Self {
+    fn new(session: &Session, plan: &PlanName, options: AcquireOptions, held: Held) -> Self {
         let key = session.coordinator().layout().of(plan, &PlanKey::Owner(session.lease()));
         Self {
             session: session.clone(),
             plan: plan.clone(),
             key,
             held: Some(held),
+            delay: LockDelay::new(options.lock_delay),
+            only_for_work: options.only_for_work,
             in_flight: AtomicBool::new(false),
+        }
+    }
+
+    /// Looks whether an owner would find something to do, if that is a condition. A plan that cannot be read passes: its
+    /// owner finds out why. So does one that is cancelled or archived: the transaction says so.
+    async fn ensure_work(&self) -> Result<(), Error> {
+        if !self.only_for_work {
+            return Ok(());
+        }
+        match self.session.coordinator().plan(&self.plan).await {
+            Ok(view) if view.closed.is_none() && !view.has_work() => {
+                Err(Error::NothingLeft { plan: self.plan.clone(), summary: view.summary() })
+            }
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 

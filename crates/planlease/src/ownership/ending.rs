@@ -64,7 +64,7 @@ pub(crate) async fn end_term(
     };
     if reply.branch == Branch::Then {
         tracing::info!(%plan, token = %term.token(), ?how, "ended");
-        coordinator.remember_term(plan, Some((reply.revision, ended)));
+        coordinator.remember_term(plan, (reply.revision, ended));
         return Ok(());
     }
     // Refused, after a try that was not answered: that try did it if the term says so in our words.

@@ -67,7 +67,7 @@ impl Program {
         let acquired = match self.rng.random_range(0..3) {
             0 => match session.try_acquire(&plan).await {
                 Ok(TryAcquire::Acquired(ownership)) => Ok(*ownership),
-                Ok(TryAcquire::HeldBy(_)) => return tokio::time::sleep(AGAIN).await,
+                Ok(TryAcquire::HeldBy(_) | TryAcquire::Delayed(_)) => return tokio::time::sleep(AGAIN).await,
                 Err(error) => Err(error),
             },
             1 => {

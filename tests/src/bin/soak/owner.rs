@@ -72,7 +72,7 @@ async fn acquire(member: &mut Member, life: &Life, plan: &PlanName) -> Option<Ow
     let answer = match way {
         0..5 => match life.session.try_acquire(plan).await {
             Ok(TryAcquire::Acquired(ownership)) => Ok(*ownership),
-            Ok(TryAcquire::HeldBy(_)) => {
+            Ok(TryAcquire::HeldBy(_) | TryAcquire::Delayed(_)) => {
                 member.world.figures.count("acquire", "held by another");
                 entered.told(Told::Refused("held by another".to_owned()));
                 return None;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anstyle::{AnsiColor, Style};
-use planlease::core::{OrchestratorId, PlanName, TermNumber, counted, transition::TaskStatus};
+use planlease::core::{FencingToken, OrchestratorId, PlanName, TermNumber, counted, transition::TaskStatus};
 use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanState, Snapshot};
 use tokio::time::Instant;
 
@@ -25,6 +25,8 @@ pub(super) struct Story {
     crash: Option<Crash>,
     /// Tasks that were taken back from a lost claimant, by plan.
     recovered: BTreeMap<PlanName, usize>,
+    /// The last acquisition of each plan that was reported.
+    acquired: BTreeMap<PlanName, FencingToken>,
 }
 
 /// The crash, and what came of it.
@@ -38,12 +40,23 @@ struct Crash {
 
 impl Story {
     pub(super) fn new(plans: Vec<PlanName>, began: Instant) -> Self {
-        Self { plans, began, now: None, crash: None, recovered: BTreeMap::new() }
+        Self { plans, began, now: None, crash: None, recovered: BTreeMap::new(), acquired: BTreeMap::new() }
     }
 
-    /// Everything as it is.
-    pub(super) fn begin(&mut self, snapshot: Snapshot) {
+    /// Takes in everything as it is; the lines that report who has acquired a plan by then.
+    pub(super) fn begin(&mut self, snapshot: Snapshot) -> Vec<String> {
+        let owners = self.plans.iter().filter_map(|name| {
+            let (owner, term) = snapshot.plan(name)?.line().owner()?;
+            Some((name.clone(), owner.record.as_ref()?.orchestrator.clone(), term.token()))
+        });
+        let unreported: Vec<_> =
+            owners.filter(|(name, _, token)| self.acquired.get(name) != Some(token)).collect();
         self.now = Some(snapshot);
+        let acquired = unreported.into_iter().filter_map(|(plan, owner, token)| {
+            self.ownership(&plan, &OwnershipChange::Acquired { owner, token })
+        });
+        let lines = acquired.collect();
+        self.timed(lines)
     }
 
     /// Takes in what changed; the lines that tell of it.
@@ -51,11 +64,13 @@ impl Story {
         if let Some(now) = &mut self.now {
             now.apply(set);
         }
-        let lines: Vec<String> = set.changes.iter().filter_map(|change| self.line(change)).collect();
-        lines
-            .into_iter()
-            .map(|line| format!("{:>6.1}s    {line}", self.began.elapsed().as_secs_f64()))
-            .collect()
+        let lines = set.changes.iter().filter_map(|change| self.line(change)).collect();
+        self.timed(lines)
+    }
+
+    fn timed(&self, lines: Vec<String>) -> Vec<String> {
+        let at = self.began.elapsed().as_secs_f64();
+        lines.into_iter().map(|line| format!("{at:>6.1}s    {line}")).collect()
     }
 
     fn line(&mut self, change: &Change) -> Option<String> {
@@ -81,6 +96,7 @@ impl Story {
     fn ownership(&mut self, plan: &PlanName, what: &OwnershipChange) -> Option<String> {
         match what {
             OwnershipChange::Acquired { owner, token } => {
+                self.acquired.insert(plan.clone(), *token);
                 let mut line = format!("{NAME}{plan}{NAME:#} acquired by {owner}, token {token}");
                 if let Some(crash) = &mut self.crash
                     && crash.plan == *plan
@@ -228,5 +244,63 @@ fn row(plan: &PlanState) -> Row {
         owner: owner
             .unwrap_or_else(|| if summary.is_finished() { "finished".into() } else { "nobody".into() }),
         running: running.map(|task| task.id.to_string()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use planlease::{
+        Config, Coordinator, Endpoint, Identity, TryAcquire,
+        core::{
+            TaskId,
+            spec::{PlanSpec, TaskSpec},
+        },
+    };
+    use planlease_embedded::{Listen, Options, Server};
+    use planlease_watcher::{Delivery, Filter, Watcher};
+
+    use super::*;
+
+    /// Acquired before anything was watched, and after it: each is reported, once.
+    #[tokio::test]
+    async fn every_acquisition_is_reported_once() {
+        let server = Server::open(Options::in_memory(7)).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run").join("etcd.sock");
+        let bound = Listen::Unix { path: path.clone() }.bind().await.unwrap();
+        let serving = server.serve_on(bound, std::future::pending::<()>());
+        let story = async {
+            let config = Config::with_endpoints(vec![Endpoint::Unix(path)]);
+            let coordinator = Coordinator::connect(config).await.unwrap();
+            let plan = PlanName::new("p").unwrap();
+            let tasks = vec![TaskSpec::new(TaskId::new("1").unwrap(), "work")];
+            coordinator.import(&plan, &PlanSpec { tasks, ..PlanSpec::default() }, |_| {}).await.unwrap();
+            let session = coordinator.open_session(Identity::of_process()).await.unwrap();
+            let acquire = async || match session.try_acquire(&plan).await.unwrap() {
+                TryAcquire::Acquired(owner) => owner,
+                busy => panic!("{busy:?}"),
+            };
+            let first = acquire().await;
+            let watcher = Watcher::start(coordinator.clone());
+            let mut news = watcher.subscribe(Filter::default(), None).await.unwrap();
+            let Some(Delivery::Snapshot(snapshot, _)) = news.next().await else { panic!("no snapshot") };
+            let mut story = Story::new(vec![plan.clone()], Instant::now());
+            let lines = story.begin(snapshot.clone());
+            assert!(lines.len() == 1 && lines[0].contains("token 1.1"), "{lines:?}");
+            assert_eq!(story.begin(snapshot), Vec::<String>::new());
+            first.release().await.unwrap();
+            let _second = acquire().await;
+            let mut lines = Vec::new();
+            while !lines.iter().any(|line: &String| line.contains("token 1.2")) {
+                let Some(Delivery::Changes(set)) = news.next().await else { panic!("no changes") };
+                lines.extend(story.tell(&set));
+            }
+            assert_eq!(lines.iter().filter(|line| line.contains("acquired")).count(), 1, "{lines:?}");
+        };
+        tokio::select! {
+            biased; // The story ends first.
+            () = story => {}
+            _ = serving => panic!("the server ended"),
+        }
     }
 }

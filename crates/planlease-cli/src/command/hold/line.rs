@@ -18,14 +18,19 @@ use crate::{
 /// How long to wait before a new session is tried after one was lost.
 const SESSION_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long a takeover may take after the lock delay, if the time to wait for others is up by then.
+const TAKE_OVER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why there is a lock delay.
+const CRASHED: &str = "the last ownership did not end in order";
+
 /// Something for which one stands in line.
 pub(in crate::command) trait Wanted {
     /// What one has then.
     type Right;
 
-    /// Takes it if nobody is in line; else says who has it.
-    fn take_now(&self, session: &Session)
-    -> impl Future<Output = Result<Result<Self::Right, Holder>, Error>>;
+    /// Takes it if the queue is empty; else says why it cannot be taken now.
+    fn take_now(&self, session: &Session) -> impl Future<Output = Result<Result<Self::Right, Busy>, Error>>;
 
     /// Waits in line for it.
     fn wait(
@@ -44,24 +49,35 @@ pub(in crate::command) trait Wanted {
     fn still_held(&self, coordinator: &Coordinator) -> impl Future<Output = Failure>;
 }
 
+/// Why something cannot be taken now.
+#[derive(Debug)]
+pub(in crate::command) enum Busy {
+    /// Another process has it.
+    Held(Box<Holder>),
+    /// It is free, but a lock delay is left.
+    Delayed(Duration),
+}
+
 /// The ownership of a plan.
 pub(super) struct ForPlan<'a> {
     pub(super) plan: &'a PlanName,
-    pub(super) lock_delay: Duration,
+    /// In place of the plan's own.
+    pub(super) lock_delay: Option<Duration>,
 }
 
 impl Wanted for ForPlan<'_> {
     type Right = Ownership;
 
-    async fn take_now(&self, session: &Session) -> Result<Result<Ownership, Holder>, Error> {
-        Ok(match session.try_acquire(self.plan).await? {
+    async fn take_now(&self, session: &Session) -> Result<Result<Ownership, Busy>, Error> {
+        Ok(match session.try_acquire_with(self.plan, self.options(None)).await? {
             TryAcquire::Acquired(ownership) => Ok(*ownership),
-            TryAcquire::HeldBy(holder) => Err(holder),
+            TryAcquire::HeldBy(holder) => Err(Busy::Held(Box::new(holder))),
+            TryAcquire::Delayed(left) => Err(Busy::Delayed(left)),
         })
     }
 
     async fn wait(&self, session: &Session, wait: Option<Duration>) -> Result<Ownership, Error> {
-        session.acquire(self.plan, AcquireOptions { wait, lock_delay: self.lock_delay }).await
+        session.acquire(self.plan, self.options(wait)).await
     }
 
     fn words(&self, holder: &Holder) -> (String, String) {
@@ -74,6 +90,12 @@ impl Wanted for ForPlan<'_> {
 
     async fn still_held(&self, coordinator: &Coordinator) -> Failure {
         still_owned(coordinator, self.plan).await
+    }
+}
+
+impl ForPlan<'_> {
+    fn options(&self, wait: Option<Duration>) -> AcquireOptions {
+        AcquireOptions { wait, lock_delay: self.lock_delay, ..AcquireOptions::default() }
     }
 }
 
@@ -169,20 +191,40 @@ pub(in crate::command) async fn acquire<W: Wanted>(
 }
 
 async fn stand<W: Wanted>(session: &Session, wanted: &W, patience: &mut Patience) -> Result<W::Right, Not> {
-    let holder = match wanted.take_now(session).await.map_err(Not::Failed)? {
-        Ok(right) => {
-            patience.joined = true;
-            return Ok(right);
+    loop {
+        let busy = match wanted.take_now(session).await.map_err(Not::Failed)? {
+            Ok(right) => {
+                patience.joined = true;
+                return Ok(right);
+            }
+            Err(busy) => busy,
+        };
+        let wait = match busy {
+            Busy::Held(holder) if !patience.wait => return Err(Not::HeldBy(holder)),
+            Busy::Held(holder) => {
+                let (what, held) = wanted.words(&holder);
+                output::tell(&format!("waiting for {what}: it is {held}"));
+                patience.left()
+            }
+            // On top of the time to wait for others: else a fleet of short waits would never own the plan.
+            Busy::Delayed(left) => {
+                output::tell(&format!(
+                    "waiting {:.1} s for the end of the lock delay: {CRASHED}",
+                    left.as_secs_f64()
+                ));
+                let delay = left.saturating_add(TAKE_OVER_WITHIN);
+                match patience.left() {
+                    _ if !patience.wait => Some(delay),
+                    wait => wait.map(|wait| wait.max(delay)),
+                }
+            }
+        };
+        patience.joined = true;
+        match wanted.wait(session, wait).await {
+            Err(Error::TimedOut(_)) if !patience.wait => {} // Another process was first: it says which one.
+            waited => return waited.map_err(Not::Failed),
         }
-        Err(holder) => holder,
-    };
-    if !patience.wait {
-        return Err(Not::HeldBy(Box::new(holder)));
     }
-    let (what, held) = wanted.words(&holder);
-    output::tell(&format!("waiting for {what}: it is {held}"));
-    patience.joined = true;
-    wanted.wait(session, patience.left()).await.map_err(Not::Failed)
 }
 
 /// Whether it is the connection's fault, and may be mended by itself.
@@ -225,14 +267,14 @@ fn refused(plan: &PlanName, holder: &Holder) -> Failure {
 
 /// The time to wait is up.
 async fn still_owned(coordinator: &Coordinator, plan: &PlanName) -> Failure {
-    let by = match coordinator.line(plan).await {
-        Ok(line) => line
-            .candidates()
-            .first()
-            .map_or_else(String::new, |first| format!(" by {}", plain(&first.name()))),
-        Err(_) => String::new(),
+    let why = match coordinator.line(plan).await {
+        Ok(line) => match line.candidates().first() {
+            Some(first) => format!("is still owned by {}", plain(&first.name())),
+            None => format!("has a lock delay: {CRASHED}"),
+        },
+        Err(_) => "is still owned".to_owned(),
     };
-    Failure::new(Exit::TimedOut, format!("the time to wait is up; {plan} is still owned{by}"))
+    Failure::new(Exit::TimedOut, format!("the time to wait is up; {plan} {why}"))
         .meaning("The command was not started, and the line was left.")
         .remedy("Give a longer --wait, or none to wait as long as it takes.")
 }
