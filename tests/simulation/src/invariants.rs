@@ -28,7 +28,7 @@ pub struct Evidence<'a> {
 pub type Invariant = (&'static str, fn(&Evidence<'_>) -> Vec<String>);
 
 /// All of them.
-pub const ALL: [Invariant; 9] = [
+pub const ALL: [Invariant; 10] = [
     ("history", history::check),
     ("answers", answers::check),
     ("order", order::check),
