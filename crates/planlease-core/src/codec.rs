@@ -398,4 +398,38 @@ mod tests {
         assert!(short.starts_with("begin") && short.ends_with("end"), "{short}");
         assert_eq!(shorten("short", 200), "short");
     }
+
+    #[test]
+    fn the_bounds_are_as_documented() {
+        let mut record = record();
+        record.notes = Some("x".repeat(60 * 1024));
+        assert!(encode(&record).is_ok(), "a record may have 64 KiB");
+        assert_eq!((MAX_VALUE, MAX_FINDINGS, MAX_SPEC_PART), (65_536, 49_152, 524_288));
+    }
+
+    /// A task whose stored form has this many bytes.
+    fn task_of(id: &str, bytes: usize) -> TaskSpec {
+        let task = |text: &str| TaskSpec::new(crate::TaskId::new(id).unwrap(), text);
+        let frame = serde_json::to_vec(&task("")).unwrap().len();
+        task(&"x".repeat(bytes - frame))
+    }
+
+    /// How many parts a definition of these tasks is stored in.
+    fn parts_of(tasks: Vec<TaskSpec>) -> Result<usize, CodecError> {
+        encode_spec(&PlanSpec { tasks, ..PlanSpec::default() }).map(|(_, parts)| {
+            assert!(parts.iter().all(|part| part.len() <= MAX_SPEC_PART));
+            parts.len()
+        })
+    }
+
+    #[test]
+    fn a_part_holds_as_many_tasks_as_fit() {
+        // Two brackets and one comma frame two tasks.
+        let half = MAX_SPEC_PART / 2;
+        assert_eq!(parts_of(vec![task_of("1", half), task_of("2", half - 3)]).unwrap(), 1);
+        assert_eq!(parts_of(vec![task_of("1", half), task_of("2", half - 2)]).unwrap(), 2);
+        assert_eq!(parts_of(vec![task_of("1", MAX_SPEC_PART - 2)]).unwrap(), 1);
+        let error = parts_of(vec![task_of("1", MAX_SPEC_PART - 1)]).unwrap_err();
+        assert!(matches!(error, CodecError::TooLarge { kind: "TaskSpec", .. }), "{error}");
+    }
 }

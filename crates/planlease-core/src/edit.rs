@@ -203,6 +203,23 @@ mod tests {
     }
 
     #[test]
+    fn an_edit_is_empty_only_if_nothing_differs() {
+        let present = plan(&[("1.1", &[]), ("1.2", &[])]);
+        let pending = |_: &TaskId| Some(TaskStatus::Pending);
+        let titled = PlanSpec { title: "another".into(), ..present.clone() };
+        for (edited, empty) in [
+            (present.clone(), true),
+            (plan(&[("1.1", &[]), ("1.2", &[]), ("1.3", &[])]), false),
+            (plan(&[("1.1", &[])]), false),
+            (plan(&[("1.1", &[]), ("1.2", &["1.1"])]), false),
+            (titled, false),
+        ] {
+            let edit = Edit::new(&present, &edited, pending);
+            assert_eq!(edit.is_empty(), empty, "{edit:?}");
+        }
+    }
+
+    #[test]
     fn pending_tasks_go_and_what_was_begun_stays_where_it_was_with_what_it_depends_on() {
         let present = plan(&[("1.1", &[]), ("1.2", &["1.1"]), ("2.1", &[]), ("2.2", &["2.1"]), ("2.3", &[])]);
         let edited = plan(&[("1.1", &[]), ("1.3", &[])]);
@@ -216,6 +233,7 @@ mod tests {
         let order: Vec<&str> = edit.spec.tasks.iter().map(|task| task.id.as_str()).collect();
         assert_eq!(order, ["1.1", "2.1", "2.2", "1.3"]);
         assert_eq!(edit.spec.phases.len(), 2, "with their phase");
+        assert!(edit.spec.phases.iter().all(|phase| phase.name == "a phase"), "{:?}", edit.spec.phases);
         assert_eq!(edit.spec.problems(), []);
         assert!(Edit::new(&edit.spec, &edited, status).is_empty(), "once more changes nothing");
     }

@@ -246,6 +246,12 @@ mod tests {
     }
 
     #[test]
+    fn stuck_tasks_are_taken_out_of_the_count_and_the_work() {
+        let found = look(2, &[("e", TaskStatus::Failed, 0, true)]);
+        assert_eq!((found.tasks, found.stuck, secs(found.work)), (4, vec![id("e")], 240));
+    }
+
+    #[test]
     fn nothing_done_yet_counts_by_the_default() {
         let found = look(2, &[]);
         assert_eq!(found.critical_path, [id("a"), id("b"), id("d")]);

@@ -95,6 +95,7 @@ macro_rules! name {
 
 name! {
     /// Names a plan within its namespace. Invariant: 1 to 128 bytes that satisfy the rule of all names.
+    #[derive(PartialOrd, Ord)]
     PlanName, "plan name", 128
 }
 name! {
@@ -106,6 +107,7 @@ name! {
 name! {
     /// Names one *incarnation* of an orchestrator: a new process gets a new identity, so that what a crashed
     /// process left behind is never taken for the work of its successor. Invariant: 1 to 128 bytes.
+    #[derive(PartialOrd, Ord)]
     OrchestratorId, "orchestrator id", 128
 }
 name! {
@@ -114,75 +116,18 @@ name! {
 }
 name! {
     /// Names a host, as the operating system does. 1 to 128 bytes that satisfy the rule of all names.
+    #[derive(PartialOrd, Ord)]
     HostName, "host name", 128
 }
 name! {
     /// Names a worktree on its host. 1 to 128 bytes that satisfy the rule of all names.
+    #[derive(PartialOrd, Ord)]
     WorktreeName, "worktree name", 128
 }
 name! {
     /// Names a lock of a plan. 1 to 128 bytes that satisfy the rule of all names.
+    #[derive(PartialOrd, Ord)]
     LockName, "lock name", 128
-}
-
-impl Ord for PlanName {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.cmp(&other.0)
-    }
-}
-
-impl PartialOrd for PlanName {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for OrchestratorId {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.cmp(&other.0)
-    }
-}
-
-impl PartialOrd for OrchestratorId {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for HostName {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.cmp(&other.0)
-    }
-}
-
-impl PartialOrd for HostName {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for WorktreeName {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.cmp(&other.0)
-    }
-}
-
-impl PartialOrd for WorktreeName {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for LockName {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.cmp(&other.0)
-    }
-}
-
-impl PartialOrd for LockName {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 impl Ord for TaskId {
@@ -318,6 +263,19 @@ mod tests {
     }
 
     #[test]
+    fn a_name_may_be_as_long_as_the_rule_says() {
+        assert!(PlanName::new("x".repeat(128)).is_ok());
+        assert!(TaskId::new("x".repeat(64)).is_ok() && TaskId::new("x".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn parts_of_task_ids_that_are_no_numbers_sort_as_text() {
+        let mut ids = ["b", "aa", "1b", "12", "2"].map(|text| TaskId::new(text).unwrap());
+        ids.sort();
+        assert_eq!(ids.map(|id| id.to_string()), ["2", "12", "1b", "aa", "b"]);
+    }
+
+    #[test]
     fn task_ids_sort_number_by_number() {
         let mut ids: Vec<TaskId> = ["1.10", "1.9", "2.1", "1.9.1", "10.1", "V1", "1.9.10", "1.9.2"]
             .iter()
@@ -350,7 +308,7 @@ mod tests {
     #[test]
     fn lease_ids_read_back_what_they_show() {
         let id = LeaseId::from_wire(0x694d_7eab).unwrap();
-        assert_eq!(id.to_string(), "694d7eab");
+        assert_eq!((id.to_string().as_str(), id.to_wire()), ("694d7eab", 0x694d_7eab));
         assert_eq!("694d7eab".parse::<LeaseId>().unwrap(), id);
         assert!("0".parse::<LeaseId>().is_err());
         assert!("xyz".parse::<LeaseId>().is_err());

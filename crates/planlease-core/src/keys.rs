@@ -330,6 +330,14 @@ mod tests {
     }
 
     #[test]
+    fn a_range_contains_what_begins_with_its_prefix() {
+        let range = KeyRange::prefix("a/");
+        for (key, inside) in [("a", false), ("a/", true), ("a/b", true), ("a0", false), ("b", false)] {
+            assert_eq!(range.contains(key.as_bytes()), inside, "{key}");
+        }
+    }
+
+    #[test]
     fn strangers_keys_are_not_taken_for_ours() {
         for key in [
             "/planlease/v1/other/plans/a/spec",

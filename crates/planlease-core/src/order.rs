@@ -202,6 +202,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_task_waits_for_already_is_not_repeated() {
+        let mut spec = plan();
+        spec.tasks[2].depends_on = vec![id("1.1"), id("1.2")];
+        let tasks = ["1.2", "2.1"].map(id).to_vec();
+        spec.sequential = vec![Group { tasks, ..Group::default() }];
+        let (waits, _) = waits(&spec);
+        let on: Vec<&str> = waits[2].iter().map(|wait| wait.on.as_str()).collect();
+        assert_eq!(on, ["1.1", "1.2"]);
+    }
+
+    #[test]
     fn a_sequence_of_tasks_is_a_chain() {
         let tasks = ["3.2", "2.1", "3.1"].map(id).to_vec();
         let spec = PlanSpec { sequential: vec![Group { tasks, ..Group::default() }], ..plan() };

@@ -1,5 +1,7 @@
 //! Histories with one thing wrong each: the audit has to find exactly that.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::{
     WallTime,
@@ -286,4 +288,86 @@ fn a_value_that_is_not_what_its_key_says_is_found() {
     history.commit(vec![(PlanKey::Task(id("1")), Some((b"{".to_vec(), None)))]);
     let report = history.audit.report();
     assert_eq!(report.violations[0].rule, Rule::Readable);
+}
+
+#[test]
+fn each_rule_has_a_name_and_a_promise_of_its_own() {
+    let names = Rule::ALL.map(Rule::name);
+    assert_eq!(
+        names,
+        ["one-owner", "guarded", "once-only", "path", "dependencies", "whole-plan", "leased", "readable"],
+        "scripts rely on them"
+    );
+    let promises: BTreeSet<&str> = Rule::ALL.map(Rule::promise).into();
+    assert!(promises.len() == Rule::ALL.len() && promises.iter().all(|text| text.len() > 10), "{promises:?}");
+}
+
+#[test]
+fn a_write_after_the_term_ended_is_found_even_if_the_key_is_left() {
+    let mut history = History::new();
+    let owner = history.acquire(7);
+    let ended = term::end(history.term.as_ref().unwrap(), Ending::Clean, WallTime(0));
+    history.commit(vec![(PlanKey::Term, Some((codec::encode(&ended).unwrap(), None)))]);
+    history.change("1", &Change::Start, &owner);
+    history.check(&[
+        (Rule::OneOwner, "was ended, but its owner stayed"),
+        (Rule::Guarded, "by a right that did not exist"),
+    ]);
+}
+
+/// Commits one key that belongs to no plan.
+fn commit_key(history: &mut History, key: Key, value: Option<Vec<u8>>) -> Revision {
+    history.revision += 1;
+    let now = revision(history.revision);
+    let entry =
+        value.map(|value| Entry { value, modified: now, created: now, version: 1, lease: Some(lease(99)) });
+    history.audit.apply(&RawChangeSet { revision: now, changes: vec![KeyChange { key, entry }] });
+    now
+}
+
+#[test]
+fn a_generation_of_the_store_that_goes_back_is_found() {
+    let mut history = History::new();
+    let mut adopt = |generation| {
+        let store = StoreRecord {
+            v: codec::FormatVersion::default(),
+            generation: Generation(generation),
+            cluster_id: "c".into(),
+            created_at: WallTime(0),
+            extra: serde_json::Map::new(),
+        };
+        commit_key(&mut history, Key::Store, Some(codec::encode(&store).unwrap()));
+        history.audit.report().violations.len()
+    };
+    assert_eq!([adopt(1), adopt(2), adopt(2)], [0, 0, 0]);
+    assert_eq!(adopt(1), 1);
+    history.check(&[(Rule::OneOwner, "went back to 1")]);
+}
+
+#[test]
+fn a_worker_writes_only_while_its_registration_is_there() {
+    let mut history = History::new();
+    let worker = OrchestratorId::new("w").unwrap();
+    let key = || Key::Orchestrator(worker.clone());
+    let registered = commit_key(&mut history, key(), Some(b"{}".to_vec()));
+    let guard = Guard::Worker { orchestrator: worker.clone(), revision: registered };
+    history.change("1", &Change::Start, &guard);
+    history.check(&[]);
+    commit_key(&mut history, key(), None);
+    history.change("1", &Change::Complete(None), &guard);
+    history.check(&[(Rule::Guarded, "by a right that did not exist")]);
+}
+
+#[test]
+fn a_plan_with_a_record_too_many_is_found() {
+    let mut history = History::new();
+    history.commit(edited(&["1", "2"], &["3"]));
+    history.check(&[(Rule::WholePlan, "with 3 task records, 0 of its 2 tasks missing")]);
+}
+
+#[test]
+fn a_definition_that_cannot_be_read_is_found() {
+    let mut history = History::new();
+    history.commit(vec![(PlanKey::Spec, Some((b"no definition".to_vec(), None)))]);
+    history.check(&[(Rule::Readable, "not a valid PlanSpec")]);
 }
