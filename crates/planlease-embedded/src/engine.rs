@@ -22,8 +22,11 @@ use crate::txn;
 use crate::watch_hub::Hub;
 use crate::watch_spec::WatchSpec;
 
-/// Rows that one entry of the journal removes.
-const DROPPED_ROWS_PER_ENTRY: usize = 1_024;
+/// Events whose keys one step of the sweep looks at: the lock is held for about a millisecond.
+const SWEPT_EVENTS_PER_STEP: usize = 1_024;
+
+/// Bytes that the removal of a row counts as: redb rewrites about a page for it.
+const REMOVED_ROW_BYTES: usize = 4_096;
 
 /// Bytes after which a batch is full, so that no commit takes long or much memory.
 const COMMIT_BATCH_BYTES: usize = 8 * 1024 * 1024;
@@ -45,13 +48,14 @@ pub(crate) enum Record {
 
 impl Record {
     /// Bytes of what it writes, roughly.
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Events(_, events) => events
                 .iter()
                 .map(|event| event.key.len() + event.put.as_ref().map_or(0, |kv| kv.value.len()))
                 .sum(),
-            Self::Grant(..) | Self::Revoke(_) | Self::Compact(_) | Self::Drop(_) => 0,
+            Self::Drop(rows) => rows.len() * REMOVED_ROW_BYTES,
+            Self::Grant(..) | Self::Revoke(_) | Self::Compact(_) => 0,
         }
     }
 }
@@ -170,19 +174,24 @@ impl Engine {
     pub(crate) fn publish(&mut self, mark: Mark) {
         self.published = mark;
         self.fresh_leases.retain(|_, seq| *seq > mark.seq);
-        let dropped = self.store.publish(mark.revision, mark.compaction);
-        self.drop_rows(&dropped);
+        self.store.publish(mark.revision, mark.compaction);
         self.hub.look(&self.store);
         self.hub.release_events(&mut self.store, &self.limits);
     }
 
-    /// Removes rows from the journal's storage, in bites that do not hold up a commit for long.
-    pub(crate) fn drop_rows(&mut self, rows: &[RowId]) {
-        if self.journal.is_some() {
-            for rows in rows.chunks(DROPPED_ROWS_PER_ENTRY) {
-                self.record(Record::Drop(rows.to_vec()));
-            }
+    /// Whether a compaction left something to [sweep](Self::sweep).
+    pub(crate) fn has_garbage(&self) -> bool {
+        self.store.has_garbage()
+    }
+
+    /// Removes some of what compactions made useless, from memory and from the journal's storage.
+    pub(crate) fn sweep(&mut self) -> Done<()> {
+        let rows = self.store.sweep(SWEPT_EVENTS_PER_STEP);
+        if !rows.is_empty() && self.journal.is_some() {
+            self.record(Record::Drop(rows));
         }
+        self.settle();
+        self.done(Ok(()))
     }
 
     /// When [`Self::expire`] has something to do next.

@@ -13,7 +13,8 @@
 //! # Memory
 //!
 //! Everything is in memory, with the whole history since the last compaction: about the bytes of all keys and
-//! values plus 200 bytes per version. As in etcd, it is for its users to compact.
+//! values plus 200 bytes per version. As in etcd, it is for its users to compact, unless [`Options::compaction`] says how
+//! much history to keep. A compaction removes history in steps, so that no write waits for all of it.
 //!
 //! # Time, connections, randomness
 //!
@@ -36,6 +37,7 @@
 //! ```
 
 mod background;
+mod compaction;
 mod engine;
 mod hash;
 mod ids;
@@ -46,6 +48,7 @@ mod listen;
 mod mvcc;
 mod options;
 mod range;
+mod reserve;
 mod serve;
 mod server;
 mod service;
@@ -59,7 +62,7 @@ mod watch_stream;
 
 pub use crate::limits::Limits;
 pub use crate::listen::{Bound, Connection, Listen, ListenError, is_loopback};
-pub use crate::options::Options;
+pub use crate::options::{KeptHistory, Options};
 pub use crate::serve::ServeError;
 pub use crate::server::Server;
 pub use crate::shared::Activity;

@@ -35,6 +35,16 @@ pub struct Limits {
     pub ping_timeout: Duration,
 }
 
+/// Bytes by which a message may be larger than a request, as in etcd.
+const MESSAGE_OVERHEAD_BYTES: usize = 512 * 1024;
+
+impl Limits {
+    /// Bytes of one message; the transport refuses a larger one.
+    pub(crate) fn message_bytes_max(&self) -> usize {
+        self.request_bytes_max.saturating_add(MESSAGE_OVERHEAD_BYTES)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

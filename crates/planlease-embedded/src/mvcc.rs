@@ -3,7 +3,8 @@
 //! Two revisions are told apart. *Applied* is what the writer has done; *visible* is what has been made
 //! durable as well. A reader is given a [`View`] at the visible revision, so that it can never see what a
 //! crash could take back; the writer, who answers only after its batch is durable, looks at the applied one.
-//! A compaction is treated alike: it is noted when applied, and history is dropped when it becomes visible.
+//! A compaction is treated alike: it is noted when applied, and history is gone for readers when it becomes visible. The
+//! versions themselves are removed in [steps](Store::sweep), so that no write waits for millions of them.
 //!
 //! The whole history since the last compaction is in memory, once per version: keys and values are shared
 //! between the index, the event log and the answers under way.
@@ -54,8 +55,11 @@ struct Version {
 #[derive(Debug)]
 pub(crate) struct Store {
     keys: BTreeMap<Bytes, Vec<Version>>,
-    /// The events of each revision that is still needed by a watcher, present or future.
+    /// The events of each revision that is still needed by a watcher, present or future; before them those that are not
+    /// needed, whose keys are still to be swept.
     log: BTreeMap<i64, Vec<Event>>,
+    /// The first revision in the log that is needed.
+    log_from: i64,
     applied: i64,
     applied_compaction: i64,
     visible: i64,
@@ -74,6 +78,7 @@ impl Default for Store {
         Self {
             keys: BTreeMap::new(),
             log: BTreeMap::new(),
+            log_from: 0,
             applied: FIRST_REVISION,
             applied_compaction: NEVER_COMPACTED,
             visible: FIRST_REVISION,
@@ -139,39 +144,48 @@ impl Store {
         Ok(())
     }
 
-    /// Shows readers everything up to these two revisions, and drops what nobody can ask for any more.
-    /// Returns the rows that were dropped.
-    pub(crate) fn publish(&mut self, revision: i64, compaction: i64) -> Vec<RowId> {
+    /// Shows readers everything up to these two revisions.
+    pub(crate) fn publish(&mut self, revision: i64, compaction: i64) {
         debug_assert!(self.visible <= revision && revision <= self.applied, "published out of order");
         self.visible = revision;
-        if compaction <= self.visible_compaction {
-            return Vec::new();
-        }
-        self.visible_compaction = compaction;
-        self.drop_versions()
+        self.visible_compaction = self.visible_compaction.max(compaction);
     }
 
-    /// Of each key, what was current at the compacted revision stays. A tombstone goes, except one of
-    /// exactly that revision: a watch may still begin there.
-    fn drop_versions(&mut self) -> Vec<RowId> {
-        let compaction = self.visible_compaction;
-        let mut dropped = Vec::new();
-        let mut dropped_bytes = 0;
-        self.keys.retain(|key, versions| {
-            let newer = versions.partition_point(|version| version.at.0 <= compaction);
-            let stays = newer.checked_sub(1).filter(|&current| {
-                let version = &versions[current];
-                version.kv.is_some() || version.at.0 == compaction
-            });
-            for version in versions.drain(..stays.unwrap_or(newer)) {
-                dropped.push(version.at);
-                dropped_bytes += version_bytes(key, version.kv.as_deref());
+    /// Whether there are versions that no reader can ask for any more.
+    pub(crate) fn has_garbage(&self) -> bool {
+        self.log.first_key_value().is_some_and(|(revision, _)| *revision < self.log_from)
+    }
+
+    /// Removes versions that no reader can ask for any more, of the keys of at least `events` events if there are so many.
+    /// Returns the rows that were removed.
+    pub(crate) fn sweep(&mut self, events: usize) -> Vec<RowId> {
+        let (mut swept, mut removed) = (0, Vec::new());
+        while swept < events
+            && let Some(entry) = self.log.first_entry()
+            && *entry.key() < self.log_from
+        {
+            let changed = entry.remove();
+            swept += changed.len();
+            for event in changed {
+                self.sweep_key(&event.key, &mut removed);
             }
-            !versions.is_empty()
-        });
-        self.bytes = self.bytes.saturating_sub(dropped_bytes);
-        dropped.sort_unstable();
-        dropped
+        }
+        removed.sort_unstable();
+        removed
+    }
+
+    fn sweep_key(&mut self, key: &[u8], removed: &mut Vec<RowId>) {
+        let compaction = self.visible_compaction;
+        let Some(versions) = self.keys.get_mut(key) else { return };
+        let mut bytes = 0;
+        for version in versions.drain(..first_kept(versions, compaction)) {
+            removed.push(version.at);
+            bytes += version_bytes(key, version.kv.as_deref());
+        }
+        if versions.is_empty() {
+            self.keys.remove(key);
+        }
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 
     /// The events of the visible revisions from the one to the other one, oldest first.
@@ -181,18 +195,14 @@ impl Store {
         range.into_iter().flatten().map(|(revision, events)| (*revision, &events[..]))
     }
 
-    /// The oldest revision in the event log.
+    /// The oldest revision in the event log that is needed.
     pub(crate) fn log_start(&self) -> Option<i64> {
-        self.log.first_key_value().map(|(revision, _)| *revision)
+        self.log.range(self.log_from..).next().map(|(revision, _)| *revision)
     }
 
-    /// Forgets the events before `revision`.
+    /// Says that the events before `revision` are not needed any more.
     pub(crate) fn drop_events_before(&mut self, revision: i64) {
-        while let Some(entry) = self.log.first_entry()
-            && *entry.key() < revision
-        {
-            entry.remove();
-        }
+        self.log_from = self.log_from.max(revision);
     }
 
     /// Puts back one row that was read from disk. Rows come in their order.
@@ -203,14 +213,12 @@ impl Store {
         self.log.entry(at.0).or_default().push(Event { key, put, prev });
     }
 
-    /// Ends a restore: everything that was read is visible. Returns the rows that a crash left over from a
-    /// compaction.
-    pub(crate) fn restored(&mut self, revision: i64, compaction: i64) -> Vec<RowId> {
+    /// Ends a restore: everything that was read is visible. Rows that a crash left over from a compaction are garbage.
+    pub(crate) fn restored(&mut self, revision: i64, compaction: i64) {
         self.applied = revision;
         self.applied_compaction = compaction;
-        let dropped = self.publish(revision, compaction);
+        self.publish(revision, compaction);
         self.drop_events_before(compaction);
-        dropped
     }
 
     /// The live keys and their leases as of the applied revision.
@@ -223,13 +231,25 @@ impl Store {
     pub(crate) fn versions(&self, revision: i64) -> impl Iterator<Item = (&Bytes, RowId, Option<&KeyValue>)> {
         self.keys.iter().flat_map(move |(key, versions)| {
             let until = versions.partition_point(|version| version.at.0 <= revision);
-            versions[..until].iter().map(move |version| (key, version.at, version.kv.as_deref()))
+            let from = first_kept(versions, self.visible_compaction).min(until);
+            versions[from..until].iter().map(move |version| (key, version.at, version.kv.as_deref()))
         })
     }
 
     fn at(&self, key: &[u8], revision: i64) -> Option<&Arc<KeyValue>> {
         version_at(self.keys.get(key)?, revision)
     }
+}
+
+/// How many versions of a key a compaction makes useless. What was current at the compacted revision stays. A tombstone
+/// goes, except one of exactly that revision: a watch may still begin there.
+fn first_kept(versions: &[Version], compaction: i64) -> usize {
+    let newer = versions.partition_point(|version| version.at.0 <= compaction);
+    let kept = newer.checked_sub(1).filter(|&current| {
+        let version = &versions[current];
+        version.kv.is_some() || version.at.0 == compaction
+    });
+    kept.unwrap_or(newer)
 }
 
 fn version_at(versions: &[Version], revision: i64) -> Option<&Arc<KeyValue>> {
@@ -254,6 +274,11 @@ impl<'a> View<'a> {
     /// The revision looked at.
     pub(crate) fn revision(&self) -> i64 {
         self.revision
+    }
+
+    /// The oldest revision that can be read; -1 if nothing was compacted.
+    pub(crate) fn oldest(&self) -> i64 {
+        self.oldest
     }
 
     /// The same store at another revision; zero and below mean this one.
@@ -367,6 +392,8 @@ mod tests {
         /// So many revisions back from the latest.
         Compact(i64),
         Publish,
+        /// Removes what is garbage, of so many events.
+        Sweep(usize),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -378,6 +405,7 @@ mod tests {
             8 => proptest::collection::vec(op, 0..4).prop_map(Step::Write),
             1 => (0..5_i64).prop_map(Step::Compact),
             2 => Just(Step::Publish),
+            2 => (0..5_usize).prop_map(Step::Sweep),
         ];
         proptest::collection::vec(step, 1..40)
     }
@@ -482,61 +510,77 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn behaves_as_a_map_per_revision(steps in steps()) {
-            let mut store = Store::default();
-            let mut model = Model { snapshots: vec![BTreeMap::new()], compacted: NEVER_COMPACTED };
-            let (mut visible, mut compacted) = (1, NEVER_COMPACTED);
-            for step in steps {
-                match step {
-                    Step::Write(ops) => {
-                        apply(&mut store, &ops);
-                        model.write(&ops);
+            #[test]
+            fn behaves_as_a_map_per_revision(steps in steps()) {
+                let mut store = Store::default();
+                let mut model = Model { snapshots: vec![BTreeMap::new()], compacted: NEVER_COMPACTED };
+                let (mut visible, mut compacted) = (1, NEVER_COMPACTED);
+                for step in steps {
+                    match step {
+                        Step::Write(ops) => {
+                            apply(&mut store, &ops);
+                            model.write(&ops);
+                        }
+                        Step::Compact(back) => {
+                            let at = model.latest() - back;
+                            prop_assert_eq!(store.compact(at).is_ok(), at > model.compacted);
+                            model.compacted = model.compacted.max(at);
+                        }
+                        Step::Publish => {
+                            (visible, compacted) = (model.latest(), model.compacted);
+                            store.publish(visible, compacted);
+                        }
+                        Step::Sweep(events) => {
+                            store.drop_events_before(compacted);
+                            store.sweep(events);
+                        }
                     }
-                    Step::Compact(back) => {
-                        let at = model.latest() - back;
-                        prop_assert_eq!(store.compact(at).is_ok(), at > model.compacted);
-                        model.compacted = model.compacted.max(at);
-                    }
-                    Step::Publish => {
-                        (visible, compacted) = (model.latest(), model.compacted);
-                        store.publish(visible, compacted);
-                    }
+                    compare(&store, &model, visible, compacted);
                 }
-                compare(&store, &model, visible, compacted);
             }
-        }
 
-        #[test]
-        fn is_the_same_after_a_restore_from_its_rows(steps in steps()) {
-            let mut store = Store::default();
-            for step in steps {
-                match step {
-                    Step::Write(ops) => apply(&mut store, &ops),
-                    Step::Compact(back) => drop(store.compact(store.applied() - back)),
-                    Step::Publish => drop(store.publish(store.applied(), store.applied_compaction())),
+            #[test]
+            fn is_the_same_after_a_restore_from_its_rows(steps in steps()) {
+                let mut store = Store::default();
+                for step in steps {
+                    match step {
+                        Step::Write(ops) => apply(&mut store, &ops),
+                        Step::Compact(back) => drop(store.compact(store.applied() - back)),
+                        Step::Publish => store.publish(store.applied(), store.applied_compaction()),
+                        Step::Sweep(events) => drop(store.sweep(events)),
+                    }
+                }
+                store.publish(store.applied(), store.applied_compaction());
+                store.drop_events_before(store.visible_compaction());
+                let mut rows: Vec<_> = store
+                    .versions(store.applied())
+                    .map(|(key, at, kv)| (at, key.clone(), kv.cloned().map(Arc::new)))
+                    .collect();
+                rows.sort_by_key(|(at, ..)| *at);
+                let mut restored = Store::default();
+                for (at, key, put) in rows {
+                    restored.restore(at, key, put);
+                }
+                restored.restored(store.applied(), store.applied_compaction());
+                prop_assert_eq!(restored.sweep(usize::MAX), vec![], "what is read is what is kept");
+                let unswept = store.versions(i64::MAX).count();
+                store.sweep(usize::MAX);
+                prop_assert_eq!(store.versions(i64::MAX).count(), unswept, "a sweep changes nothing that is seen");
+    let compaction = store.visible_compaction();
+                let garbage = |versions: &Vec<Version>| versions[..first_kept(versions, compaction)].to_vec();
+                let left: Vec<_> = store.keys.values().flat_map(garbage).collect();
+                // What the compacted revision itself made useless goes with the next compaction.
+                prop_assert!(left.iter().all(|version| version.at.0 == compaction), "{:?}", left);
+                let all = |store: &Store| {
+                    let rows = store.versions(i64::MAX).map(|(key, at, kv)| (key.clone(), at, kv.cloned()));
+                    rows.collect::<Vec<_>>()
+                };
+                prop_assert_eq!(all(&restored), all(&store));
+                if left.is_empty() {
+                    prop_assert_eq!(restored.bytes(), store.bytes());
                 }
             }
-            store.publish(store.applied(), store.applied_compaction());
-            let mut rows: Vec<_> = store
-                .versions(store.applied())
-                .map(|(key, at, kv)| (at, key.clone(), kv.cloned().map(Arc::new)))
-                .collect();
-            rows.sort_by_key(|(at, ..)| *at);
-            let mut restored = Store::default();
-            for (at, key, put) in rows {
-                restored.restore(at, key, put);
-            }
-            let left_over = restored.restored(store.applied(), store.applied_compaction());
-            prop_assert_eq!(left_over, vec![]);
-            let all = |store: &Store| {
-                let rows = store.versions(i64::MAX).map(|(key, at, kv)| (key.clone(), at, kv.cloned()));
-                rows.collect::<Vec<_>>()
-            };
-            prop_assert_eq!(all(&restored), all(&store));
-            prop_assert_eq!(restored.bytes(), store.bytes());
         }
-    }
 
     #[test]
     fn a_deletion_at_the_compacted_revision_can_still_be_watched_and_goes_with_the_next() {
@@ -544,11 +588,15 @@ mod tests {
         apply(&mut store, &[Op::Put(0, 1, 0)]);
         apply(&mut store, &[Op::Delete(0, 0)]);
         store.compact(3).unwrap();
-        assert_eq!(store.publish(3, 3), [(2, 0)]);
+        store.publish(3, 3);
+        store.drop_events_before(3);
+        assert_eq!(store.sweep(usize::MAX), [(2, 0)]);
         assert_eq!(store.events(3, i64::MAX).count(), 1);
         apply(&mut store, &[Op::Put(1, 1, 0)]);
         store.compact(4).unwrap();
-        assert_eq!(store.publish(4, 4), [(3, 0)]);
+        store.publish(4, 4);
+        store.drop_events_before(4);
+        assert_eq!(store.sweep(usize::MAX), [(3, 0)]);
         assert_eq!(store.bytes(), 3, "one key of two bytes and its value");
     }
 }

@@ -1,6 +1,7 @@
 //! What can be set about a server.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::limits::Limits;
 
@@ -20,8 +21,26 @@ pub struct Options {
     pub client_urls: Vec<String>,
     /// Shortest TTL of a lease, in seconds; a shorter wish is raised to it. etcd's is 2 with its defaults.
     pub ttl_min_secs: i64,
+    /// Which history the server drops by itself; `None` leaves compaction to its clients, as etcd does by default.
+    pub compaction: Option<KeptHistory>,
     /// The bounds.
     pub limits: Limits,
+}
+
+/// How much history a server keeps that compacts itself. Whichever bound is reached first counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptHistory {
+    /// How old what is kept may be; looked at every tenth of it, so it can be a tenth older.
+    pub age: Duration,
+    /// How many revisions are kept; a tenth more before they are dropped.
+    pub revisions: u32,
+}
+
+impl Default for KeptHistory {
+    /// An hour, or 100,000 revisions.
+    fn default() -> Self {
+        Self { age: Duration::from_secs(3_600), revisions: 100_000 }
+    }
 }
 
 impl Default for Options {
@@ -32,6 +51,7 @@ impl Default for Options {
             name: "embedded".to_owned(),
             client_urls: Vec::new(),
             ttl_min_secs: 2,
+            compaction: None,
             limits: Limits::default(),
         }
     }

@@ -46,6 +46,7 @@ where
         async { connection }
     });
     let serving = Transport::builder()
+        .accept_http1(true) // For `/health`, `/version` and `/metrics`.
         .max_concurrent_streams(limits.streams_per_connection_max)
         .http2_keepalive_interval(Some(limits.ping_interval))
         .http2_keepalive_timeout(Some(limits.ping_timeout))

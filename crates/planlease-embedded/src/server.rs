@@ -25,6 +25,7 @@ use crate::lessor::Lessor;
 use crate::listen::Bound;
 use crate::mvcc::Store;
 use crate::options::Options;
+use crate::reserve::Space;
 use crate::serve::{ServeError, serve};
 use crate::service::routes;
 use crate::shared::{Activity, End, Identity, Shared};
@@ -32,8 +33,8 @@ use crate::storage::{Contents, OpenError, Storage};
 
 /// A single-node server of etcd's v3 API.
 ///
-/// It owns two background tasks: one lets leases expire, and with a data folder one writes to it. Dropping the
-/// server stops both, after what was queued is written, without waiting; [`Server::close`] waits.
+/// It owns background tasks: one lets leases expire, one removes compacted history, with a data folder one writes to
+/// it, and if so wanted one compacts. Dropping the server stops them, after what was queued is written, without waiting; [`Server::close`] waits.
 #[derive(Debug)]
 #[must_use = "dropping the server stops it"]
 pub struct Server {
@@ -82,15 +83,16 @@ impl Server {
     }
 
     fn start(storage: Option<Storage>, contents: Contents, options: Options) -> Self {
-        let Options { data_dir: _, seed: _, name, client_urls, ttl_min_secs, limits } = options;
+        let Options { data_dir: _, seed: _, name, client_urls, ttl_min_secs, compaction, limits } = options;
         let cluster_id = ids::cluster_id(contents.seed);
         let member_id = ids::member_id(cluster_id);
         let identity = Identity { name, cluster_id, member_id, term: contents.opening + 1 };
         let durable = storage.is_some();
+        let space = storage.as_ref().map_or_else(Space::unbounded, Storage::space);
         let engine = engine(contents, &limits, ttl_min_secs, durable);
-        let shared = Arc::new(Shared::new(engine, identity, limits, client_urls));
+        let shared = Arc::new(Shared::new(engine, identity, limits, client_urls, space));
         let stop = CancellationToken::new();
-        let tasks = Some(Tasks::start(&shared, storage, stop.clone()));
+        let tasks = Some(Tasks::start(&shared, storage, compaction, stop.clone()));
         Self { shared, stop, tasks, durable }
     }
 
@@ -211,12 +213,12 @@ impl Drop for Server {
 impl Contents {
     fn empty(seed: u64) -> Self {
         let store = Store::default();
-        Self { store, dropped: Vec::new(), leases: Vec::new(), seed, opening: 1, index: 0 }
+        Self { store, leases: Vec::new(), seed, opening: 1, index: 0 }
     }
 }
 
 fn engine(contents: Contents, limits: &crate::Limits, ttl_min_secs: i64, durable: bool) -> Engine {
-    let Contents { store, dropped, leases, seed, opening, index } = contents;
+    let Contents { store, leases, seed, opening, index } = contents;
     let mut lessor = Lessor::default();
     for (id, ttl_secs) in leases {
         if let Err(refusal) = lessor.grant(id, ttl_secs, ttl_secs, Duration::ZERO) {
@@ -227,9 +229,7 @@ fn engine(contents: Contents, limits: &crate::Limits, ttl_min_secs: i64, durable
         lessor.attach(key, lease);
     }
     let ids = Ids::new(seed, opening);
-    let mut engine = Engine::new(store, lessor, ids, limits.clone(), ttl_min_secs, durable, index);
-    engine.drop_rows(&dropped);
-    engine
+    Engine::new(store, lessor, ids, limits.clone(), ttl_min_secs, durable, index)
 }
 
 #[cfg(test)]

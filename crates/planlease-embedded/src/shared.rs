@@ -15,6 +15,7 @@ use tonic::Status;
 
 use crate::engine::{Done, Engine, Mark};
 use crate::limits::Limits;
+use crate::reserve::Space;
 use crate::status::Refusal;
 
 /// What the server is doing for others, for whoever decides when it may stop.
@@ -98,6 +99,10 @@ pub(crate) struct Shared {
     /// How the watch streams are woken.
     streams: Mutex<HashMap<u64, Arc<Notify>>>,
     activity: watch::Sender<Activity>,
+    /// Whether the disk has room.
+    space: Space,
+    /// A compaction left something to sweep.
+    garbage: watch::Sender<bool>,
     /// The journal has entries.
     pub(crate) work: Notify,
     /// The next deadline of a lease may have moved forward.
@@ -106,9 +111,16 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Shares an engine; its time begins now.
-    pub(crate) fn new(engine: Engine, identity: Identity, limits: Limits, client_urls: Vec<String>) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        identity: Identity,
+        limits: Limits,
+        client_urls: Vec<String>,
+        space: Space,
+    ) -> Self {
         let published = Published { mark: engine.published(), closing: false, end: None };
         let activity = Activity { leases: engine.leases(), ..Activity::default() };
+        let garbage = engine.has_garbage();
         Self {
             engine: Mutex::new(engine),
             started: Instant::now(),
@@ -119,6 +131,8 @@ impl Shared {
             closed: CancellationToken::new(),
             streams: Mutex::default(),
             activity: watch::Sender::new(activity),
+            space,
+            garbage: watch::Sender::new(garbage),
             work: Notify::new(),
             deadline: Notify::new(),
         }
@@ -145,7 +159,7 @@ impl Shared {
         let outcome = operate(&mut engine, self.now());
         let sooner = engine.next_deadline().filter(|next| deadline.is_none_or(|before| *next < before));
         let (mark, leases, watches) = (engine.published(), engine.leases(), engine.watches());
-        let stirred = engine.watch_stirred();
+        let (stirred, garbage) = (engine.watch_stirred(), engine.has_garbage());
         if engine.queued() > 0 {
             self.work.notify_one();
         }
@@ -161,6 +175,7 @@ impl Shared {
             *activity = now;
             changed
         });
+        self.garbage.send_if_modified(|known| std::mem::replace(known, garbage) != garbage);
         drop(engine);
         if sooner.is_some() {
             self.deadline.notify_one();
@@ -210,6 +225,14 @@ impl Shared {
         Ok(done.result?)
     }
 
+    /// Whether the disk has room for more than what frees some.
+    ///
+    /// # Errors
+    /// `NoSpace`.
+    pub(crate) fn check_space(&self) -> Result<(), Refusal> {
+        if self.space.is_exhausted() { Err(Refusal::NoSpace) } else { Ok(()) }
+    }
+
     /// Waits while too many writes wait for the disk.
     async fn admit(&self) -> Result<(), Status> {
         let mut published = self.published.subscribe();
@@ -237,6 +260,12 @@ impl Shared {
             Some(end) if now.mark.seq < seq => Err(end.clone().into()),
             _ => Ok(()),
         }
+    }
+
+    /// Waits until there is something to sweep, or nothing any more.
+    pub(crate) async fn garbage(&self, wanted: bool) {
+        // The sender lives as long as this.
+        let _ = self.garbage.subscribe().wait_for(|garbage| *garbage == wanted).await;
     }
 
     /// Whether requests are still taken.

@@ -35,8 +35,12 @@ pub(crate) enum Refusal {
     LeaseTtlTooLarge,
     /// The request is larger than [`Limits::request_bytes_max`](crate::Limits::request_bytes_max).
     RequestTooLarge,
-    /// There is nobody else who could lead.
+    /// There is no other member that could lead.
     BadLeaderTransferee,
+    /// A user's name and password, where there are no users.
+    AuthNotEnabled,
+    /// The disk is nearly full: only what frees space is accepted.
+    NoSpace,
     /// The server is stopping or has stopped.
     Stopped,
 }
@@ -44,7 +48,9 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// The gRPC code and the text, as etcd has them.
     pub(crate) fn parts(self) -> (Code, &'static str) {
-        use Code::{FailedPrecondition, InvalidArgument, NotFound, OutOfRange, Unavailable};
+        use Code::{
+            FailedPrecondition, InvalidArgument, NotFound, OutOfRange, ResourceExhausted, Unavailable,
+        };
         match self {
             Self::EmptyKey => (InvalidArgument, "etcdserver: key is not provided"),
             Self::KeyNotFound => (InvalidArgument, "etcdserver: key not found"),
@@ -60,6 +66,8 @@ impl Refusal {
             Self::LeaseTtlTooLarge => (OutOfRange, "etcdserver: too large lease TTL"),
             Self::RequestTooLarge => (InvalidArgument, "etcdserver: request is too large"),
             Self::BadLeaderTransferee => (FailedPrecondition, "etcdserver: bad leader transferee"),
+            Self::AuthNotEnabled => (FailedPrecondition, "etcdserver: authentication is not enabled"),
+            Self::NoSpace => (ResourceExhausted, "etcdserver: mvcc: database space exceeded"),
             Self::Stopped => (Unavailable, "etcdserver: server stopped"),
         }
     }

@@ -7,8 +7,12 @@
 //! | `leases` | id | TTL in seconds |
 //!
 //! A batch is one redb transaction, durable (fsync) when [`Storage::commit`] returns. What hangs on a lease is
-//! not stored: it is in the versions. redb locks its file, so a folder has one process at a time.
+//! not stored: it is in the versions. A lock file beside it gives a folder to one process at a time.
+//!
+//! Every opening verifies the checksum of every page. A commit looks first whether the file is still the one that was
+//! opened, and whether there is [room](crate::reserve) for it.
 
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,9 +25,14 @@ use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefini
 use crate::engine::{Entry, Record};
 use crate::mvcc::{Event, KeyValue, RowId, Store};
 use crate::range::to_wire;
+use crate::reserve::{Reserve, Space};
 
 /// Name of the file in the data folder.
 const FILE: &str = "etcd.redb";
+/// A file that is being made, and is no data folder's yet.
+const NEW_FILE: &str = "etcd.redb.new";
+/// Locked by the process that has the folder open.
+const LOCK_FILE: &str = "lock";
 /// Raised whenever an older program could not read what is written.
 const FORMAT: i64 = 1;
 
@@ -72,12 +81,18 @@ pub enum OpenError {
 
 /// A batch could not be written; the data folder is as it was before.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct WriteError(redb::Error);
+pub(crate) enum WriteError {
+    /// The database could not write.
+    #[error("{0}")]
+    Database(redb::Error),
+    /// The file was deleted or replaced while it was open; what would be written could never be read again.
+    #[error("{} was deleted or replaced while the server ran; stop the server, restore a backup", .0.display())]
+    Gone(PathBuf),
+}
 
 impl<E: Into<redb::Error>> From<E> for WriteError {
     fn from(error: E) -> Self {
-        Self(error.into())
+        Self::Database(error.into())
     }
 }
 
@@ -86,14 +101,48 @@ impl<E: Into<redb::Error>> From<E> for WriteError {
 pub(crate) struct Storage {
     database: Database,
     blocks: bool,
+    /// Where the database is, unless it is on something else than a file.
+    place: Option<Place>,
+}
+
+/// The file of an open data folder, and what belongs to it.
+#[derive(Debug)]
+struct Place {
+    file: PathBuf,
+    /// Device and inode, by which another file of the same name is told from it.
+    identity: Option<(u64, u64)>,
+    reserve: Reserve,
+    /// Held for as long as the folder is open.
+    _lock: File,
+}
+
+impl Place {
+    fn check(&self) -> Result<(), WriteError> {
+        if self.identity.is_some() && identity(&self.file) != self.identity {
+            return Err(WriteError::Gone(self.file.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// Device and inode of a file; `None` if it is not there, or where there are none.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
 }
 
 /// What an open data folder holds.
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) store: Store,
-    /// Rows that a crash left over from a compaction.
-    pub(crate) dropped: Vec<RowId>,
     /// Ids and TTLs in seconds.
     pub(crate) leases: Vec<(i64, i64)>,
     pub(crate) seed: u64,
@@ -110,13 +159,26 @@ impl Storage {
     pub(crate) fn open(path: &Path, seed: u64) -> Result<(Self, Contents), OpenError> {
         let io = |source| OpenError::Io { path: path.to_owned(), source };
         make_folder(path).map_err(io)?;
-        let database = Database::create(path.join(FILE)).map_err(|error| match error {
+        let lock = lock(path)?;
+        let file = path.join(FILE);
+        match std::fs::metadata(&file) {
+            Ok(metadata) if metadata.len() == 0 => {
+                return Err(OpenError::Damaged { path: path.to_owned(), what: format!("{FILE} is empty") });
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make_database(path)?,
+            Err(error) => return Err(io(error)),
+        }
+        let database = Database::builder().set_check_integrity_on_open(true).open(&file);
+        let database = database.map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
                 OpenError::InUse { path: path.to_owned() }
             }
             other => classify(path, other.into()),
         })?;
-        let storage = Self { database, blocks: true };
+        let reserve = Reserve::open(path);
+        let place = Place { identity: identity(&file), file, reserve, _lock: lock };
+        let storage = Self { database, blocks: true, place: Some(place) };
         let contents = storage.load(path, seed)?;
         secure(path).map_err(io)?;
         Ok((storage, contents))
@@ -130,7 +192,7 @@ impl Storage {
         let place = Path::new("a backend");
         let database = Database::builder().create_with_backend(backend);
         let database = database.map_err(|error| classify(place, error.into()))?;
-        let storage = Self { database, blocks: false };
+        let storage = Self { database, blocks: false, place: None };
         let contents = storage.load(place, seed)?;
         Ok((storage, contents))
     }
@@ -150,11 +212,20 @@ impl Storage {
         self.blocks
     }
 
+    /// Whether the disk has room for more than what frees some.
+    pub(crate) fn space(&self) -> Space {
+        self.place.as_ref().map_or_else(Space::unbounded, |place| place.reserve.space())
+    }
+
     /// Writes a batch and waits until it is on the disk. Blocks.
     ///
     /// # Errors
     /// If it is unknown whether the batch is on the disk; nothing may be written any more.
     pub(crate) fn commit(&mut self, batch: &[Entry]) -> Result<(), WriteError> {
+        if let Some(place) = &mut self.place {
+            place.check()?;
+            place.reserve.make_room(batch.iter().map(|entry| entry.record.bytes()).sum());
+        }
         let write = self.database.begin_write()?;
         for entry in batch {
             write_record(&write, &entry.record)?;
@@ -170,11 +241,11 @@ impl Storage {
 
     fn load(&self, path: &Path, seed: u64) -> Result<Contents, OpenError> {
         let damaged = |what: &str| OpenError::Damaged { path: path.to_owned(), what: what.to_owned() };
-        let begun = self.begin_opening(seed).map_err(|WriteError(error)| classify(path, error))?;
+        let begun = self.begin_opening(seed).map_err(|error| unreadable(path, error))?;
         if begun.format > FORMAT {
             return Err(OpenError::NewerFormat { path: path.to_owned(), found: begun.format });
         }
-        let (rows, leases) = self.read_tables().map_err(|WriteError(error)| classify(path, error))?;
+        let (rows, leases) = self.read_tables().map_err(|error| unreadable(path, error))?;
         let mut store = Store::default();
         for (at, value) in rows {
             let kv = PbKeyValue::decode(&value[..]).map_err(|_| damaged("a version cannot be decoded"))?;
@@ -184,8 +255,8 @@ impl Storage {
             let (key, put) = from_wire(kv);
             store.restore(at, key, put);
         }
-        let dropped = store.restored(begun.revision, begun.compaction);
-        Ok(Contents { store, dropped, leases, seed: begun.seed, opening: begun.opening, index: begun.index })
+        store.restored(begun.revision, begun.compaction);
+        Ok(Contents { store, leases, seed: begun.seed, opening: begun.opening, index: begun.index })
     }
 
     /// Counts the opening, and makes the tables of a new folder. A newer format is left as it is.
@@ -305,7 +376,44 @@ fn make_folder(path: &Path) -> io::Result<()> {
 fn secure(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::fs::set_permissions(path.join(FILE), std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    std::fs::File::open(path)?.sync_all()
+    File::open(path)?.sync_all()
+}
+
+/// Locks the folder for this process.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    let file =
+        File::options().write(true).create(true).truncate(false).open(path.join(LOCK_FILE)).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(io(error)),
+    }
+}
+
+/// Makes an empty database, under its name only once it is whole: a file that a crash left empty is no new store.
+fn make_database(path: &Path) -> Result<(), OpenError> {
+    let new = path.join(NEW_FILE);
+    let renamed = || -> io::Result<()> {
+        std::fs::rename(&new, path.join(FILE))?;
+        File::open(path)?.sync_all()
+    };
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(OpenError::Io { path: path.to_owned(), source: error });
+        }
+        _ => {}
+    }
+    let database = Database::create(&new).map_err(|error| classify(path, error.into()))?;
+    database.close().map_err(|error| classify(path, error.into()))?;
+    renamed().map_err(|source| OpenError::Io { path: path.to_owned(), source })
+}
+
+fn unreadable(path: &Path, error: WriteError) -> OpenError {
+    match error {
+        WriteError::Database(error) => classify(path, error),
+        gone @ WriteError::Gone(_) => OpenError::Damaged { path: path.to_owned(), what: gone.to_string() },
+    }
 }
 
 fn classify(path: &Path, error: redb::Error) -> OpenError {

@@ -60,10 +60,20 @@ pub(crate) fn check_delete(request: &PbDeleteRequest) -> Result<(), Refusal> {
 
 /// Whether neither branch could write.
 pub(crate) fn is_read_only(request: &PbTxnRequest) -> bool {
-    request.success.iter().chain(&request.failure).all(|op| match &op.request {
-        Some(PbTxnOpRequest::RequestRange(_)) | None => true,
-        Some(PbTxnOpRequest::RequestTxn(nested)) => is_read_only(nested),
-        Some(PbTxnOpRequest::RequestPut(_) | PbTxnOpRequest::RequestDeleteRange(_)) => false,
+    !any(request, |op| matches!(op, PbTxnOpRequest::RequestPut(_) | PbTxnOpRequest::RequestDeleteRange(_)))
+}
+
+/// Whether a branch could put a key.
+pub(crate) fn may_put(request: &PbTxnRequest) -> bool {
+    any(request, |op| matches!(op, PbTxnOpRequest::RequestPut(_)))
+}
+
+/// Whether there is such an operation in any branch, nested ones included.
+fn any(request: &PbTxnRequest, is: fn(&PbTxnOpRequest) -> bool) -> bool {
+    request.success.iter().chain(&request.failure).any(|op| match &op.request {
+        Some(PbTxnOpRequest::RequestTxn(nested)) => any(nested, is),
+        Some(op) => is(op),
+        None => false,
     })
 }
 
@@ -91,10 +101,19 @@ pub(crate) fn plan(view: View<'_>, lessor: &Lessor, request: &PbTxnRequest) -> R
         _ => Ok(()),
     })?;
     check_path(request, &path, &mut |op| match op {
-        PbTxnOpRequest::RequestRange(range) => view.at(range.revision).map(drop),
+        PbTxnOpRequest::RequestRange(range) => check_range_in_txn(view, range.revision),
         _ => Ok(()),
     })?;
     Ok(path)
+}
+
+/// Inside a transaction only revision 0 means "now". A negative revision is one like any other, and so it is compacted
+/// unless it is the -1 that stands for "nothing was compacted yet", as in etcd's `checkRange`.
+fn check_range_in_txn(view: View<'_>, revision: i64) -> Result<(), Refusal> {
+    if revision < 0 && revision < view.oldest() {
+        return Err(Refusal::Compacted);
+    }
+    view.at(revision).map(drop)
 }
 
 /// Answers a planned transaction that only reads.

@@ -107,11 +107,18 @@ impl Hub {
         created(id, "")
     }
 
-    /// Removes a watcher; there is nothing to say about one that is not there.
+    /// Removes a watcher; there is nothing to say about one that is not there. One that a compaction ended before is
+    /// confirmed once more, and its id is free from then on.
     pub(crate) fn cancel(&mut self, stream: u64, watch_id: i64, store: &Store) -> Option<PbWatchResponse> {
-        let spec = self.streams.get_mut(&stream)?.remove(watch_id)?;
-        self.keys.remove((stream, watch_id), &spec);
-        self.watchers -= 1;
+        let watchers = self.streams.get_mut(&stream)?;
+        match watchers.remove(watch_id) {
+            Some(spec) => {
+                self.keys.remove((stream, watch_id), &spec);
+                self.watchers -= 1;
+            }
+            None if watchers.free(watch_id) => {}
+            None => return None,
+        }
         Some(PbWatchResponse {
             header: Some(header(store.visible())),
             watch_id,
@@ -141,6 +148,9 @@ impl Hub {
         let Some(watchers) = self.streams.get_mut(&stream) else { return Vec::new() };
         if let Some(id) = watchers.lost() {
             let canceled = self.cancel(stream, id, store);
+            if let Some(watchers) = self.streams.get_mut(&stream) {
+                watchers.retire(id);
+            }
             let compact_revision = store.visible_compaction();
             return canceled
                 .map(|canceled| PbWatchResponse { compact_revision, ..canceled })

@@ -21,6 +21,8 @@ pub(crate) struct Stream {
     future: BTreeSet<(i64, i64)>,
     /// Whose next event was compacted away.
     lost: BTreeSet<i64>,
+    /// Ids of watches that a compaction ended. As in etcd, each stays taken until the client cancels it.
+    ended: BTreeSet<i64>,
     /// To whom a periodic progress notification is due.
     due: BTreeSet<i64>,
     next_watch: i64,
@@ -47,16 +49,30 @@ enum Place {
 }
 
 impl Stream {
-    /// Number of watchers.
+    /// Number of ids that are taken.
     pub(crate) fn len(&self) -> usize {
-        self.watchers.len()
+        self.watchers.len() + self.ended.len()
+    }
+
+    fn is_taken(&self, id: i64) -> bool {
+        self.watchers.contains_key(&id) || self.ended.contains(&id)
+    }
+
+    /// Keeps the id of a watch that a compaction ended.
+    pub(crate) fn retire(&mut self, id: i64) {
+        self.ended.insert(id);
+    }
+
+    /// Frees the id of a watch that a compaction ended. Returns whether there was one.
+    pub(crate) fn free(&mut self, id: i64) -> bool {
+        self.ended.remove(&id)
     }
 
     /// Adds a watcher and returns its id; `None` if there is one of the id that it asks for.
     pub(crate) fn add(&mut self, spec: WatchSpec, store: &Store) -> Option<i64> {
         let id = match spec.watch_id {
             0 => self.free_id(),
-            id if self.watchers.contains_key(&id) => return None,
+            id if self.is_taken(id) => return None,
             id => id,
         };
         let (start, visible, is_level) = (spec.start_revision, store.visible(), spec.is_level(store));
@@ -190,7 +206,7 @@ impl Stream {
     }
 
     fn free_id(&mut self) -> i64 {
-        while self.watchers.contains_key(&self.next_watch) {
+        while self.is_taken(self.next_watch) {
             self.next_watch += 1;
         }
         let id = self.next_watch;

@@ -17,6 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
         what_is_current_survives_a_compaction,
         a_watch_from_before_a_compaction_is_cancelled_with_its_revision,
         a_watch_that_is_running_is_not_disturbed_by_a_compaction,
+        the_id_of_a_compacted_watch_stays_taken_until_cancelled,
     ]
 }
 
@@ -90,4 +91,22 @@ async fn a_watch_that_is_running_is_not_disturbed_by_a_compaction(mut fixture: F
     compact(&mut fixture, last).await;
     put(&fixture.client, "a", "after").await;
     assert_eq!(watch.seen(1, "").await, ["+a=after"]);
+}
+
+async fn the_id_of_a_compacted_watch_stays_taken_until_cancelled(mut fixture: Fixture) {
+    let last = written(&mut fixture, 5).await;
+    compact(&mut fixture, last - 1).await;
+    let from = |revision| WatchOptions::new().with_watch_id(7).with_start_revision(revision);
+    let mut watch = Watch::begin(&fixture.client, "a", from(2)).await;
+    let ended = watch.message().await;
+    assert!(ended.canceled() && ended.watch_id() == 7 && ended.compact_revision() == last - 1, "{ended:?}");
+    watch.stream().watch("a", Some(from(last))).await.unwrap();
+    let refused = watch.message().await;
+    assert!(refused.created() && refused.canceled() && refused.watch_id() == -1, "{refused:?}");
+    watch.stream().cancel(7).await.unwrap();
+    let cancelled = watch.message().await;
+    assert!(cancelled.canceled() && cancelled.watch_id() == 7, "{cancelled:?}");
+    watch.stream().watch("a", Some(from(last))).await.unwrap();
+    assert!(watch.message().await.created());
+    assert_eq!(watch.seen(1, "").await, ["+a=4"]);
 }

@@ -15,9 +15,11 @@ mod lease;
 mod lease_expiry;
 mod limits;
 mod maintenance;
+mod other_clients;
 mod probe;
 mod put;
 mod range;
+mod raw;
 mod txn;
 mod watch;
 mod watch_control;
@@ -39,6 +41,7 @@ fn main() -> std::process::ExitCode {
         .shared(watch_control::cases())
         .shared(election::cases())
         .shared(maintenance::cases())
+        .shared(other_clients::cases())
         .alone(compaction::cases())
         .alone(cases![
             range::every_key_is_in_the_range_of_all_keys,

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use etcd_client::DeleteOptions;
+use etcd_client::{AlarmAction, AlarmType, Client, DeleteOptions};
 use planlease::{Error, Outcome};
 use planlease_core::{PlanName, session::Status, transition::Change};
-use planlease_tests::{etcd::Etcd, suite::PlainCase};
+use planlease_tests::{
+    etcd::Etcd,
+    program::{Process, Program},
+    suite::PlainCase,
+    wait::SOON,
+};
 use tokio::time::Instant;
 
 use crate::fleet::{Pair, TTL, acquired, audit, committed, finishes, id, plan, spec};
@@ -15,6 +20,9 @@ pub(crate) fn cases() -> Vec<PlainCase> {
         "on_etcd::space": [
             f35_a_full_disk_refuses_writes_and_nothing_else_and_all_goes_on_when_there_is_room,
             f35_with_a_full_disk_a_plan_can_be_let_go_and_is_taken_over_when_there_is_room,
+        ],
+        "on_embedded::space": [
+            f35_on_a_full_disk_the_local_server_deletes_and_compacts,
         ],
     ]
 }
@@ -72,4 +80,60 @@ async fn f35_with_a_full_disk_a_plan_can_be_let_go_and_is_taken_over_when_there_
     make_room(&etcd).await;
     finishes(*acquired(&pair.next).await).await;
     audit(&etcd).await;
+}
+
+/// A server whose data are on a disk of 64 MiB of its own, which only its process sees.
+async fn on_a_small_disk(folder: &std::path::Path) -> (Process, Client) {
+    let program = Program::planlease(folder);
+    let dev = program.command(["dev", "--listen", "127.0.0.1:0", "--data-dir", "/mnt/data"]);
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "--kill-child", "sh", "-c"]);
+    command.arg("mount -t tmpfs -o size=64m none /mnt && exec \"$0\" \"$@\"");
+    command.arg(dev.get_program()).args(dev.get_args());
+    command.env_clear();
+    for (name, value) in dev.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    command.env("PATH", std::env::var_os("PATH").expect("a path"));
+    let process = Process::start(command, &folder.join("log"));
+    let said = process.until_said("use it with", SOON).await;
+    let (_, rest) = said.split_once("listening on ").expect("where it listens");
+    let (endpoint, _) = rest.split_once(',').expect("where it listens");
+    (process, Client::connect([endpoint], None).await.unwrap())
+}
+
+async fn f35_on_a_full_disk_the_local_server_deletes_and_compacts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (process, mut client) = on_a_small_disk(folder.path()).await;
+    for number in 0..20 {
+        client.put(format!("large/{number}"), vec![b'x'; 100_000], None).await.unwrap();
+    }
+    // Another program fills the disk to the last byte.
+    let filler = format!("/proc/{}/root/mnt/filler", process.id());
+    let zeros = vec![0; 1 << 20];
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut file, &zeros).is_ok() {}
+    drop(file);
+    let mut refused = None;
+    for number in 0..3 {
+        refused = client.put(format!("more/{number}"), "x", None).await.err().or(refused);
+    }
+    let refused = refused.expect("a refusal").to_string();
+    assert!(refused.contains("etcdserver: mvcc: database space exceeded"), "{refused}");
+    let alarms = client.alarm(AlarmAction::Get, AlarmType::None, None).await.unwrap();
+    assert_eq!(alarms.alarms().len(), 1, "and says so");
+
+    let prefix = || Some(DeleteOptions::new().with_prefix());
+    let deleted = client.delete("large/", prefix()).await.expect("deletions are accepted");
+    let now = deleted.header().unwrap().revision();
+    let physical = etcd_client::CompactionOptions::new().with_physical();
+    client.compact(now, Some(physical)).await.expect("compactions too");
+    client.get("large/0", None).await.expect("and reads");
+
+    std::fs::remove_file(&filler).unwrap();
+    client.put("more", "x", None).await.expect("there is room again");
+    let alarms = client.alarm(AlarmAction::Get, AlarmType::None, None).await.unwrap();
+    assert!(alarms.alarms().is_empty());
 }

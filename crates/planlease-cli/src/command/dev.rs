@@ -1,6 +1,7 @@
 //! `dev`: servers of one's own. In the foreground for trying things, and the local one that commands use by default.
 
 mod foreground;
+mod history;
 mod listener;
 mod serve;
 mod status;

@@ -12,9 +12,6 @@ use crate::service::{Reply, ResponseStream, Service};
 use crate::status::Refusal;
 use crate::txn;
 
-/// Bytes by which a message may be larger than a request, as in etcd.
-const MESSAGE_OVERHEAD_BYTES: usize = 512 * 1024;
-
 #[tonic::async_trait]
 impl PbKvService for Service {
     async fn range(&self, request: Request<PbRangeRequest>) -> Reply<PbRangeResponse> {
@@ -40,6 +37,7 @@ impl PbKvService for Service {
         self.check_message(&request)?;
         txn::check_put(&request)?;
         self.check_size(&request)?;
+        self.shared.check_space()?;
         let mut response = self.shared.call(|engine, now| engine.put(now, request)).await?;
         self.shared.fill(&mut response.header);
         Ok(Response::new(response))
@@ -64,6 +62,9 @@ impl PbKvService for Service {
             self.shared.read(|engine| engine.txn_read(&request))?
         } else {
             self.check_size(&request)?;
+            if txn::may_put(&request) {
+                self.shared.check_space()?;
+            }
             self.shared.call(|engine, now| engine.txn(now, request)).await?
         };
         self.shared.fill(&mut response.header);
@@ -74,7 +75,7 @@ impl PbKvService for Service {
         let PbCompactionRequest { revision, physical } = request.into_inner();
         let revision = self.shared.call(|engine, now| engine.compact(now, revision)).await?;
         if physical {
-            // The removal of the rows was queued when the compaction became durable.
+            self.shared.garbage(false).await;
             self.shared.call(|engine: &mut Engine, _| engine.barrier()).await?;
         }
         Ok(Response::new(PbCompactionResponse { header: Some(self.shared.header_at(revision)) }))
@@ -91,8 +92,7 @@ impl Service {
 
     /// What etcd's transport refuses before it has a look at the request.
     fn check_message(&self, request: &impl Message) -> Result<(), Status> {
-        let (bytes, max) =
-            (request.encoded_len(), self.shared.limits.request_bytes_max + MESSAGE_OVERHEAD_BYTES);
+        let (bytes, max) = (request.encoded_len(), self.shared.limits.message_bytes_max());
         if bytes <= max {
             return Ok(());
         }

@@ -8,6 +8,7 @@ use etcd_client::proto::{
 };
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::service::words::size_in_words;
 use crate::service::{Reply, ResponseStream, Service};
 use crate::status::Refusal;
 
@@ -18,6 +19,7 @@ const NO_LEASE_TTL: i64 = -1;
 impl PbLeaseService for Service {
     async fn lease_grant(&self, request: Request<PbLeaseGrantRequest>) -> Reply<PbLeaseGrantResponse> {
         let request = request.into_inner();
+        self.shared.check_space()?;
         let (id, ttl) = self.shared.call(|engine, now| engine.grant(now, request.id, request.ttl)).await?;
         let header = Some(self.shared.header());
         Ok(Response::new(PbLeaseGrantResponse { header, id, ttl, error: String::new() }))
@@ -42,7 +44,7 @@ impl PbLeaseService for Service {
                 let request = tokio::select! {
                     biased; // A stopping server renews nothing any more.
                     () = stop.cancelled() => Err(Status::from(Refusal::Stopped)),
-                    request = requests.message() => request,
+                    request = requests.message() => request.map_err(|status| size_in_words(&shared, status)),
                 };
                 let Some(PbLeaseKeepAliveRequest { id }) = request? else { break };
                 let ttl = shared.call_at_once(|engine, now| engine.keep_alive(now, id)).await?;

@@ -1,12 +1,12 @@
 //! etcd's Maintenance service, as far as it makes sense for one member without raft.
 
-use etcd_client::AlarmAction;
 use etcd_client::proto::{
-    PbAlarmRequest, PbAlarmResponse, PbDefragmentRequest, PbDefragmentResponse, PbDowngradeRequest,
-    PbDowngradeResponse, PbHashKvRequest, PbHashKvResponse, PbHashRequest, PbHashResponse,
-    PbMaintenanceService, PbMoveLeaderRequest, PbMoveLeaderResponse, PbSnapshotRequest, PbSnapshotResponse,
-    PbStatusRequest, PbStatusResponse,
+    PbAlarmMember, PbAlarmRequest, PbAlarmResponse, PbDefragmentRequest, PbDefragmentResponse,
+    PbDowngradeRequest, PbDowngradeResponse, PbHashKvRequest, PbHashKvResponse, PbHashRequest,
+    PbHashResponse, PbMaintenanceService, PbMoveLeaderRequest, PbMoveLeaderResponse, PbSnapshotRequest,
+    PbSnapshotResponse, PbStatusRequest, PbStatusResponse,
 };
+use etcd_client::{AlarmAction, AlarmType};
 use tonic::{Request, Response, Status};
 
 use crate::VERSION;
@@ -16,13 +16,16 @@ use crate::status::Refusal;
 
 #[tonic::async_trait]
 impl PbMaintenanceService for Service {
-    /// No alarm can be raised here, so there is none to list or to clear.
+    /// The one alarm here is NOSPACE, for as long as the disk is nearly full; it ends by itself.
     async fn alarm(&self, request: Request<PbAlarmRequest>) -> Reply<PbAlarmResponse> {
         self.shared.check_open()?;
         if request.into_inner().action == AlarmAction::Activate as i32 {
             return Err(Status::unimplemented("this server has no alarms to activate"));
         }
-        Ok(Response::new(PbAlarmResponse { header: Some(self.shared.header()), alarms: Vec::new() }))
+        let no_space =
+            PbAlarmMember { member_id: self.shared.identity.member_id, alarm: AlarmType::Nospace.into() };
+        let alarms = self.shared.check_space().err().map(|_| no_space).into_iter().collect();
+        Ok(Response::new(PbAlarmResponse { header: Some(self.shared.header()), alarms }))
     }
 
     async fn status(&self, _: Request<PbStatusRequest>) -> Reply<PbStatusResponse> {

@@ -1,7 +1,8 @@
 //! etcd's Watch service: one stream per client call, which pulls its messages from the engine.
 //!
 //! The stream is polled when the client has room for another message, so nothing is queued here but the
-//! fragments of one message. It ends when the client ends its half, and with an error when the server stops.
+//! fragments of one message. It ends when the client cancels its call, and with an error when the server stops. A client
+//! that only closes its sending half still receives every event, as from etcd: it has nothing more to ask for.
 
 use std::collections::VecDeque;
 use std::future;
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::key_range::KeyRange;
+use crate::service::words::size_in_words;
 use crate::service::{ResponseStream, Service};
 use crate::shared::Shared;
 use crate::status::Refusal;
@@ -38,6 +40,7 @@ impl PbWatchService for Service {
         Ok(Response::new(Box::pin(try_stream! {
             let mut progress_at = Instant::now() + shared.limits.progress_interval;
             let mut ready = VecDeque::new();
+            let mut half_closed = false;
             loop {
                 shared.check_open()?;
                 if ready.is_empty() {
@@ -47,7 +50,9 @@ impl PbWatchService for Service {
                 let step = tokio::select! {
                     biased; // Stopping, then what the client wants, then what there is to tell, then waiting.
                     () = stop.cancelled() => Err(Status::from(Refusal::Stopped)),
-                    request = requests.message(), if ready.len() < READY_MAX => request.map(Step::Received),
+                    request = requests.message(), if !half_closed && ready.len() < READY_MAX => {
+                        request.map(Step::Received).map_err(|status| size_in_words(&shared, status))
+                    }
                     () = future::ready(()), if !idle => Ok(Step::Tell),
                     () = stream.news.notified() => Ok(Step::Look), // Also what came since it was looked.
                     () = shared.closed() => Ok(Step::Look),
@@ -55,7 +60,7 @@ impl PbWatchService for Service {
                 };
                 match step? {
                     Step::Received(Some(request)) => ready.extend(stream.receive(request)),
-                    Step::Received(None) => break,
+                    Step::Received(None) => half_closed = true,
                     Step::Tell => {
                         if let Some(message) = ready.pop_front() {
                             yield stream.complete(message);
@@ -74,7 +79,7 @@ impl PbWatchService for Service {
 
 /// What a watch stream does next.
 enum Step {
-    /// The client asked for something, or has ended its half.
+    /// The client asked for something, or closed its sending half.
     Received(Option<PbWatchRequest>),
     /// A message is ready.
     Tell,

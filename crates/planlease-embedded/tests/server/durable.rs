@@ -151,3 +151,134 @@ async fn a_closed_server_refuses_further_requests() {
     }
     soon(watch.message()).await.expect_err("the stream ends with an error");
 }
+
+#[tokio::test]
+async fn an_empty_file_is_not_a_new_store() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("etcd.redb"), []).unwrap();
+    let error = Server::open(Options::in_folder(folder.path(), 3)).await.expect_err("refused");
+    assert!(matches!(error, OpenError::Damaged { .. }) && error.to_string().contains("empty"), "{error}");
+}
+
+#[tokio::test]
+async fn a_crash_while_the_file_is_made_leaves_no_store() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("etcd.redb.new"), [7; 100]).unwrap();
+    let server = open(folder.path()).await;
+    server.client().await.put("a", "1", None).await.unwrap();
+    server.close().await;
+}
+
+/// A folder with some history, and the hash of it.
+async fn with_history(folder: &Path) -> u32 {
+    let server = open(folder).await;
+    let mut client = server.client().await;
+    for number in 0..300 {
+        client
+            .put(format!("key/{}", number % 50), format!("value {number} {}", "x".repeat(200)), None)
+            .await
+            .unwrap();
+    }
+    client.lease_grant(600, Some(LeaseGrantOptions::new().with_id(5))).await.unwrap();
+    let hash = client.hash_kv(0).await.unwrap().hash();
+    server.close().await;
+    hash
+}
+
+/// One bit in every page is flipped, each in a copy of its own: either the copy is refused, or it has lost nothing.
+#[tokio::test]
+async fn a_flipped_bit_is_found_or_harmless() {
+    let folder = tempfile::tempdir().unwrap();
+    let hash = with_history(folder.path()).await;
+    let bytes = std::fs::read(folder.path().join("etcd.redb")).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let mut refused = 0;
+    let header = (0..320).step_by(3);
+    let pages = (512..bytes.len()).step_by(1_531).filter(|at| bytes[*at] != 0);
+    for at in header.chain(pages) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(copy.path().join("etcd.redb"), &flipped).unwrap();
+        match Server::open(Options::in_folder(copy.path(), 3)).await {
+            Ok(server) => {
+                let mut client = server.client().await;
+                assert_eq!(client.hash_kv(0).await.unwrap().hash(), hash, "byte {at}");
+                assert_eq!(client.leases().await.unwrap().leases().len(), 1, "byte {at}");
+                server.close().await;
+            }
+            Err(OpenError::Damaged { .. } | OpenError::NewerFormat { .. }) => refused += 1,
+            Err(error) => panic!("byte {at}: {error:?}"),
+        }
+    }
+    assert!(refused > 20, "only {refused} were refused");
+}
+
+#[tokio::test]
+async fn a_deleted_or_replaced_file_ends_the_server() {
+    for replaced in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = open(folder.path()).await;
+        let mut client = server.client().await;
+        client.put("a", "1", None).await.unwrap();
+        let file = folder.path().join("etcd.redb");
+        if replaced {
+            let copy = folder.path().join("copy");
+            std::fs::copy(&file, &copy).unwrap();
+            std::fs::rename(&copy, &file).unwrap();
+        } else {
+            std::fs::remove_dir_all(folder.path()).unwrap();
+        }
+        let error = refusal(client.put("a", "2", None).await);
+        assert!(error.1.contains("was deleted or replaced"), "{error:?}");
+        let reason = soon(server.ended()).await.expect("a reason");
+        assert!(reason.contains("was deleted or replaced"), "{reason}");
+        server.close().await;
+    }
+}
+
+/// A busy plan for a week: an update every ten seconds, and a server that keeps an hour of history.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_compacts_itself_stays_small() {
+    let mut options = Options::in_memory(3);
+    options.compaction = Some(planlease_embedded::KeptHistory::default());
+    let server = Server::open(options).await.unwrap();
+    let mut client = server.client().await;
+    let mut largest = 0;
+    for number in 0..7 * 24 * 360 {
+        client.put(format!("task/{}", number % 100), "x".repeat(400), None).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        if number % 360 == 0 {
+            largest = largest.max(client.status().await.unwrap().db_size());
+        }
+    }
+    // 100 tasks, and an hour and six minutes of history.
+    assert!(largest < (100 + 396 + 20) * 420, "{largest} bytes");
+    let first = client.get("task/0", Some(GetOptions::new().with_revision(2))).await;
+    assert!(refusal(first).1.ends_with("has been compacted"));
+    server.close().await;
+}
+
+/// While a large history is compacted, writes wait for a step of it and not for the whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_go_on_while_a_compaction_is_swept() {
+    let server = Server::open(Options::in_memory(3)).await.unwrap();
+    let mut client = server.client().await;
+    for _ in 0..400 {
+        let puts: Vec<_> = (0..100).map(|number| TxnOp::put(format!("k{number}"), "x", None)).collect();
+        client.txn(Txn::new().and_then(puts)).await.unwrap();
+    }
+    let mut compacting = client.clone();
+    let compacted = tokio::spawn(async move {
+        let options = etcd_client::CompactionOptions::new().with_physical();
+        compacting.compact(400, Some(options)).await.unwrap();
+    });
+    let mut during = 0;
+    while !compacted.is_finished() {
+        client.put("other", "x", None).await.unwrap();
+        during += 1;
+    }
+    compacted.await.unwrap();
+    assert!(during > 10, "{during} writes were answered during the sweep of 40,000 versions");
+    assert!(client.status().await.unwrap().db_size() < 10_000, "and nothing of it is left");
+    server.close().await;
+}

@@ -12,13 +12,12 @@ use etcd_client::{
     Client, LeaseGrantOptions, LeaseTimeToLiveOptions, WatchFilterType, WatchOptions, WatchResponse,
     WatchStream,
 };
-use http::uri::PathAndQuery;
 use planlease_tests::backend::Server;
 use planlease_tests::wait::SOON;
 use prost::Message;
 use tokio::time::{Instant, timeout};
-use tonic::transport::{Channel, Endpoint};
-use tonic_prost::ProstCodec;
+
+use crate::raw::Raw;
 
 use super::operations::{Operation, WatchFrom};
 use super::relative::Origin;
@@ -35,7 +34,7 @@ const ALL: (&[u8], &[u8]) = (&[0], &[0]);
 
 /// One server in one sequence.
 pub(super) struct Side {
-    channel: Channel,
+    raw: Raw,
     client: Client,
     origin: Origin,
     leases: Vec<i64>,
@@ -55,11 +54,10 @@ struct OpenWatch {
 impl Side {
     /// Begins a sequence on a server without keys.
     pub(super) async fn begin(server: &Server, case: i64) -> Self {
-        let endpoint = Endpoint::from_shared(server.endpoints()[0].clone()).expect("the address of a server");
-        let channel = endpoint.connect().await.expect("a server that runs");
+        let raw = Raw::connect(server).await;
         let origin = Origin { revision: 0, lease: case * 1_000 };
         let client = server.client().await;
-        let mut side = Self { channel, client, origin, leases: Vec::new(), watches: Vec::new() };
+        let mut side = Self { raw, client, origin, leases: Vec::new(), watches: Vec::new() };
         side.clear().await;
         // The first revision is the same on both sides, whatever an earlier sequence has left behind.
         let first = side.client.put("origin", "", None).await.expect("a put of one key");
@@ -224,11 +222,7 @@ impl Side {
         Q: Message + Send + Sync + 'static,
         A: Message + Default + Send + Sync + 'static,
     {
-        let mut grpc = tonic::client::Grpc::new(self.channel.clone());
-        grpc.ready().await.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
-        let codec = ProstCodec::<Q, A>::default();
-        let method = PathAndQuery::from_static(method);
-        grpc.unary(tonic::Request::new(request), method, codec).await.map(tonic::Response::into_inner)
+        self.raw.call(method, request).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::Args;
 use planlease_embedded::{Listen, Options, Server};
 
+use super::history::HistoryArgs;
 use crate::{exit::Exit, failure::Failure, output, signals::Signals};
 
 /// Where and with which data.
@@ -19,18 +20,21 @@ pub(crate) struct ForegroundArgs {
     /// Allow other machines to connect. Nobody is asked for a password
     #[arg(long)]
     allow_remote: bool,
+    #[command(flatten)]
+    history: HistoryArgs,
 }
 
 impl ForegroundArgs {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         let mut signals = Signals::take()?;
         let listen = self.listen().await?;
-        let (options, kept) = match self.data_dir {
+        let (mut options, kept) = match self.data_dir {
             Some(folder) => {
                 (Options::in_folder(&folder, super::seed()), format!("data in {}", folder.display()))
             }
             None => (Options::in_memory(super::seed()), "in memory".to_owned()),
         };
+        options.compaction = self.history.kept();
         let server = Server::open(options).await?;
         let bound = match listen.bind().await {
             Ok(bound) => bound,

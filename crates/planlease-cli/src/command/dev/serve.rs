@@ -18,7 +18,7 @@ use planlease::local::{LocalServer, create_private_folder};
 use planlease_embedded::{Activity, Listen, OpenError, Options, Server};
 use tokio::sync::watch;
 
-use super::foreground::stopped;
+use super::{foreground::stopped, history::HistoryArgs};
 use crate::{exit::Exit, failure::Failure, signals::Signals};
 
 /// Beyond this size, in bytes, the log begins anew when a server starts.
@@ -33,6 +33,8 @@ pub(crate) struct ServeArgs {
     /// How long without connections and sessions until it stops
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = crate::duration::parse)]
     idle_timeout: Duration,
+    #[command(flatten)]
+    history: HistoryArgs,
 }
 
 impl ServeArgs {
@@ -44,7 +46,9 @@ impl ServeArgs {
         let local = LocalServer::in_folder(&self.folder);
         create_private_folder(&self.folder)
             .map_err(|error| Failure::system("cannot make the folder", &error))?;
-        let server = match Server::open(Options::in_folder(self.folder.join("data"), super::seed())).await {
+        let mut options = Options::in_folder(self.folder.join("data"), super::seed());
+        options.compaction = self.history.kept();
+        let server = match Server::open(options).await {
             Ok(server) => server,
             Err(OpenError::InUse { .. }) => return Ok(Exit::Done), // Somebody else is the server.
             Err(error) => return Err(error.into()),
@@ -85,6 +89,7 @@ impl ServeArgs {
             .args(["dev", "serve", "--folder"])
             .arg(std::path::absolute(&self.folder)?)
             .arg(format!("--idle-timeout={}ms", self.idle_timeout.as_millis()))
+            .args(self.history.flags())
             .current_dir("/")
             .stdin(Stdio::null())
             .spawn()?;
