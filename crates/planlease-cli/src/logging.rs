@@ -1,8 +1,13 @@
-//! The log: to standard error, and only what needs a look unless more is asked for.
+//! The log: to standard error, and only what needs a look unless more is asked for. A stream that cannot be written, or is not
+//! read, stops nothing: see [`Lines`].
 
+use planlease::core::counted;
 use tracing_subscriber::EnvFilter;
 
-use crate::environment::{Environment, LOG};
+use crate::{
+    environment::{Environment, LOG},
+    lines::Lines,
+};
 
 /// Where the log goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,16 +35,31 @@ pub(crate) fn start(verbose: u8, environment: &Environment, log: Log) {
     let filter = EnvFilter::try_new(wanted.as_deref().unwrap_or(usual));
     let refused = filter.as_ref().err().map(ToString::to_string);
     let filter = filter.unwrap_or_else(|_| EnvFilter::new(usual));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+    // Its own complaint about a line that cannot be written would be a panic.
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).log_internal_errors(false);
+    let stderr =
+        move || Lines::to_standard_error(if log == Log::Json { dropped_json } else { dropped }).clone();
     match log {
-        Log::StandardError => {
-            subscriber.without_time().with_target(false).with_writer(std::io::stderr).init()
-        }
-        Log::File => subscriber.with_writer(std::io::stdout).init(),
-        Log::Service => subscriber.with_writer(std::io::stderr).init(),
-        Log::Json => subscriber.json().flatten_event(true).with_writer(std::io::stderr).init(),
+        Log::StandardError => subscriber.without_time().with_target(false).with_writer(stderr).init(),
+        Log::File => subscriber.with_writer(|| Lines::to_standard_output(dropped).clone()).init(),
+        Log::Service => subscriber.with_writer(stderr).init(),
+        Log::Json => subscriber.json().flatten_event(true).with_writer(stderr).init(),
     }
     if let Some(refused) = refused {
         tracing::warn!("{LOG} is not used: {refused}");
     }
+}
+
+/// What is written instead of lines that did not fit.
+fn dropped(lines: u64) -> String {
+    format!("{} dropped: they were not read in time\n", counted(lines, "line"))
+}
+
+/// The same as an object.
+fn dropped_json(lines: u64) -> String {
+    format!(
+        "{}\n",
+        serde_json::json!({"level": "WARN", "message": "lines were dropped: they were not read in time", "dropped": lines})
+    )
 }

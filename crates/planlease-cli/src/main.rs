@@ -8,6 +8,7 @@ mod environment;
 mod exit;
 mod failure;
 mod invocation;
+mod lines;
 mod logging;
 mod output;
 mod progress;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     let invocation = Invocation::new(cli.global.connection, environment);
     let ended = runtime.block_on(command::run(cli.command, &invocation));
     runtime.shutdown_background(); // Nothing is waited for here: whoever has a task has waited for it.
+    lines::finish();
     ended.unwrap_or_else(|failure| failure.report()).into()
 }
 

@@ -2,7 +2,10 @@
 
 mod settings;
 
-use std::io::{self, Write as _};
+use std::{
+    borrow::Cow,
+    io::{self, Write as _},
+};
 
 use clap::{
     Args,
@@ -13,7 +16,7 @@ use planlease::core::WallTime;
 pub(crate) use self::settings::{ContextList, SettingsShown};
 pub(crate) use planlease_documents::*;
 
-use crate::{exit::Exit, failure::Failure};
+use crate::{exit::Exit, failure::Failure, lines::Lines};
 
 /// The flag that chooses the form.
 #[derive(Clone, Copy, Debug, Args)]
@@ -55,7 +58,19 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Tells a person something, on standard error. Nobody reading it is no failure.
+/// Tells a person something, on standard error. Nobody reading it is no failure, and holds nothing up.
 pub(crate) fn tell(line: &str) {
-    drop(writeln!(anstream::stderr(), "{line}"));
+    let line = format!("{line}\n");
+    match Lines::standard_error() {
+        Some(lines) => lines.say(colored(&line, &io::stderr()).as_bytes()),
+        None => drop(anstream::stderr().write_all(line.as_bytes())),
+    }
+}
+
+/// The text as this stream shows it: without colours where nobody would see them.
+pub(crate) fn colored<'a>(text: &'a str, stream: &impl anstream::stream::RawStream) -> Cow<'a, str> {
+    match anstream::AutoStream::choice(stream) {
+        anstream::ColorChoice::Never => anstream::adapter::strip_str(text).to_string().into(),
+        _ => text.into(),
+    }
 }

@@ -7,6 +7,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use crate::lines::Lines;
+
 /// How often the line is written anew.
 const EVERY: Duration = Duration::from_millis(100);
 
@@ -27,8 +29,7 @@ impl Progress {
     pub(crate) fn say(&mut self, line: impl FnOnce() -> String) {
         let due = self.shown.is_none_or(|at| at.elapsed() >= EVERY);
         if self.on_terminal && due {
-            // It is of no consequence whether somebody reads it.
-            drop(write!(io::stderr(), "\r\x1b[K{}", line()));
+            put(&format!("\r\x1b[K{}", line()));
             self.shown = Some(Instant::now());
         }
     }
@@ -37,7 +38,15 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.shown.is_some() {
-            drop(write!(io::stderr(), "\r\x1b[K"));
+            put("\r\x1b[K");
         }
+    }
+}
+
+/// It is of no consequence whether somebody reads it.
+fn put(text: &str) {
+    match Lines::standard_error() {
+        Some(lines) => lines.say(text.as_bytes()),
+        None => drop(io::stderr().write_all(text.as_bytes())),
     }
 }

@@ -12,6 +12,7 @@ mod clients;
 mod crash;
 mod drain;
 mod events;
+mod log;
 mod manual;
 mod scene;
 mod sessions;
@@ -34,6 +35,7 @@ fn main() -> std::process::ExitCode {
         .shared(admission::cases())
         .shared(bad::cases())
         .shared(drain::cases())
+        .shared(log::cases())
         .shared(clients::cases())
         .shared(manual::cases())
         .alone(drain::alone_cases())

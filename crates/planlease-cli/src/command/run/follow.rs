@@ -7,22 +7,33 @@ use planlease::core::{Summary, counted, transition::TaskStatus};
 use planlease_orchestrator::{Report, Reporter, Stop};
 use serde_json::{Value, json};
 
-use crate::output::{self, Format};
+use crate::{
+    lines::Lines,
+    output::{self, Format},
+};
+
+const SCHEMA: &str = "planlease.run.v1";
 
 const PLAN: Style = AnsiColor::Cyan.on_default();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 const DIM: Style = Style::new().dimmed();
 
-/// Says each event on standard output: as a line for people, or as one JSON object a line.
+/// Says each event on standard output: as a line for people, or as one JSON object a line. A reader that has gone, or does not
+/// read, does not stop the work: then events are dropped, and their number is said.
 pub(super) fn reporter(format: Format) -> Reporter {
+    let stdout = Lines::to_standard_output(match format {
+        Format::Table => |lines| format!("{} dropped: they were not read in time\n", counted(lines, "line")),
+        Format::Json | Format::Jsonl => {
+            |lines| format!("{}\n", json!({"schema": SCHEMA, "event": "dropped", "events": lines}))
+        }
+    });
     Reporter::new(move |report| {
         let line = match format {
             Format::Table => line(report),
             Format::Json | Format::Jsonl => event(report).to_string(),
         };
-        // A reader that has gone does not stop the work.
-        drop(output::print(&format!("{line}\n")));
+        stdout.say(output::colored(&format!("{line}\n"), &std::io::stdout()).as_bytes());
     })
 }
 
@@ -99,7 +110,7 @@ fn finished(plan: &str, summary: &Summary) -> String {
 
 /// The JSON form. Stable: `planlease.run.v1`.
 fn event(report: &Report) -> Value {
-    let schema = "planlease.run.v1";
+    let schema = SCHEMA;
     match report {
         Report::SessionOpened(id) => json!({"schema": schema, "event": "session_opened", "orchestrator": id}),
         Report::Waiting(plan) => json!({"schema": schema, "event": "waiting", "plan": plan}),
