@@ -33,7 +33,7 @@ pub struct TaskRecord {
     /// How many attempts ended in failure since the last retry by a person.
     #[serde(default)]
     pub failures: u32,
-    /// How many attempts were lost with their claimant.
+    /// How many attempts were lost with their claimant since the last retry by a person.
     #[serde(default)]
     pub lost: u32,
     /// Who works on it; there exactly while the task is in progress.

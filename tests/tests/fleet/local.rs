@@ -22,6 +22,7 @@ pub(crate) fn plain_cases() -> Vec<PlainCase> {
     vec![
         ("on_embedded::local::many_commands_at_once_start_one_server", || block_on(many_commands_at_once())),
         ("on_embedded::local::the_server_comes_back_with_all_data", || block_on(comes_back_with_all_data())),
+        ("on_embedded::local::the_server_inherits_no_flags", || block_on(inherits_no_flags())),
         ("on_embedded::local::with_endpoints_nothing_is_started", || {
             block_on(with_endpoints_nothing_is_started())
         }),
@@ -140,6 +141,16 @@ async fn comes_back_with_all_data() {
         assert_ne!(machine.server().await, server);
     }
     machine.program.run_to(DONE, ["audit"]).await;
+    machine.program.run_to(DONE, ["dev", "stop"]).await;
+}
+
+async fn inherits_no_flags() {
+    let machine = Machine::new();
+    let flags = machine.program.clone().variable("PLANLEASE_OUTPUT", "json").variable("PLANLEASE_JUNK", "x");
+    flags.run_to(DONE, ["plan", "list"]).await;
+    let environment = std::fs::read_to_string(format!("/proc/{}/environ", machine.server().await)).unwrap();
+    let inherited = environment.split('\0').filter(|variable| variable.starts_with("PLANLEASE_"));
+    assert_eq!(inherited.collect::<Vec<_>>(), [] as [&str; 0]);
     machine.program.run_to(DONE, ["dev", "stop"]).await;
 }
 

@@ -75,7 +75,7 @@ Examples:
 impl HoldArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plan = super::plan_name(&self.plan)?;
-        let variables = invocation.settings()?.variables();
+        let variables = invocation.settings()?.for_commands(invocation.environment());
         let mut signals = Signals::take()?;
         let coordinator = tokio::select! {
             biased; // A connection is of use even if it is to be closed at once.
@@ -103,7 +103,7 @@ impl HoldArgs {
     async fn work(
         &self,
         ownership: &Ownership,
-        variables: &[(OsString, OsString)],
+        variables: &[(OsString, Option<OsString>)],
         signals: &mut Signals,
     ) -> Result<Ended, Failure> {
         if !self.no_recover {

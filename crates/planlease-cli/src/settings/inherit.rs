@@ -1,13 +1,24 @@
-//! The settings as variables, for the commands that `run` and `hold` start: a `planlease` inside reaches the same store.
+//! The environment of the commands that `run`, `hold`, `lock` and `demo` start: a `planlease` inside reaches the same store.
 
 use std::ffi::OsString;
 
 use super::Settings;
+use crate::environment::{CONFIG, Environment};
 
 impl Settings {
+    /// The changes to the environment of a command: these settings, and no other variable of planlease than those that say what
+    /// the command is for, and where the contexts are.
+    pub(crate) fn for_commands(&self, environment: &Environment) -> Vec<(OsString, Option<OsString>)> {
+        let removed = environment.not_for_commands().map(|name| (OsString::from(name), None));
+        let config = environment.get(CONFIG).and_then(|path| std::path::absolute(path).ok());
+        let config = config.map(|path| (OsString::from(CONFIG), Some(path.into_os_string())));
+        let settings = self.variables().into_iter().map(|(name, value)| (name, Some(value)));
+        removed.chain(config).chain(settings).collect()
+    }
+
     /// The variables. Everything is said, so that neither the caller's variables nor a configuration file change it; what
     /// is not set is empty, which counts as not given.
-    pub(crate) fn variables(&self) -> Vec<(OsString, OsString)> {
+    fn variables(&self) -> Vec<(OsString, OsString)> {
         let path = |path: &Option<std::path::PathBuf>| path.clone().unwrap_or_default().into_os_string();
         let text = |text: &Option<String>| OsString::from(text.clone().unwrap_or_default());
         let endpoints = self

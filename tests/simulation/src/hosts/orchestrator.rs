@@ -28,6 +28,7 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
             command: Some(TaskCommand::Program(vec!["work".into()])),
             env: Vec::new(),
             dir: None,
+            search_path: None,
             grace: AGAIN,
             executor: Arc::new(Workshop::new(Arc::clone(&world), life.clone())),
             identity: world.identity(&life),
