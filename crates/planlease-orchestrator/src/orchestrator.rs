@@ -158,7 +158,7 @@ impl Orchestrator {
             reporter,
             stop,
             jobs,
-            open: BTreeSet::new(),
+            open: BTreeMap::new(),
             summary: Summary::default(),
         }
     }
@@ -195,7 +195,7 @@ impl Orchestrator {
                 self.pause().await;
             }
         }
-        self.summary.unfinished = self.open.into_iter().collect();
+        self.summary.unfinished = self.open.into_keys().collect();
         Ok(self.summary)
     }
 

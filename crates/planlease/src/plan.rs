@@ -463,7 +463,7 @@ impl<'a> Import<'a> {
             puts.push(Op::Put(layout.of(plan, &PlanKey::SpecPart(n)), part));
         }
         for (name, findings) in &past.findings {
-            let value = codec::encode_within(findings, 2 * codec::MAX_VALUE)?;
+            let value = codec::encode_within(findings, codec::MAX_FINDINGS_VALUE)?;
             puts.push(Op::Put(layout.of(plan, &PlanKey::Findings(name.clone())), value));
         }
         Ok(Self { coordinator, plan, spec, head, puts })

@@ -16,6 +16,7 @@ mod election;
 mod ends;
 mod environment;
 mod fence;
+mod findings;
 mod handover;
 mod heartbeat;
 mod hold;
@@ -50,6 +51,7 @@ fn main() -> std::process::ExitCode {
         .shared(attempts::cases())
         .shared(ends::cases())
         .shared(environment::cases())
+        .shared(findings::cases())
         .shared(hold::cases())
         .shared(lock::cases())
         .shared(edit::cases())

@@ -71,7 +71,7 @@ impl Unrecorded {
         let attempt = self.result.started.record.attempt;
         if !std::mem::replace(&mut self.output_kept, true) && !self.result.output.trim().is_empty() {
             let task = &self.result.started.id;
-            if let Err(error) = authority.write_findings(task, attempt, &self.result.output).await {
+            if let Err(error) = authority.write_output(task, attempt, &self.result.output).await {
                 let why = format!("the output of {task} is not kept: {}", chain(&error));
                 reporter.tell(&Report::Trouble(why));
             }

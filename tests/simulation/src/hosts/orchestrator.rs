@@ -38,7 +38,7 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
             let (world, began) = (Arc::clone(&world), began.clone());
             move |report| {
                 began.send_replace(true);
-                if let Report::Finished { plan, summary } = report
+                if let Report::Finished { plan, summary, .. } = report
                     && summary.in_progress > 0
                 {
                     world.problem(format!("{plan} was called finished with tasks in progress: {summary:?}"));
