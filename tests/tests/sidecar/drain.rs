@@ -65,7 +65,7 @@ async fn a_drain_is_bounded(fixture: Fixture) {
     // Its program goes on; the plan is released all the same, and its stream says so.
     owner.until("over", SOON).await;
     assert_eq!(brief.process.until_ended(SOON).await, Some(0), "{}", brief.process.said());
-    assert!(brief.process.said().contains("1 sessions were ended"), "{}", brief.process.said());
+    assert!(brief.process.said().contains("1 session ended"), "{}", brief.process.said());
     let terms = room.json(&["owner", "history", "release"]).await;
     assert_eq!(terms["terms"][0]["ended"]["how"], "clean");
     room.audit().await;
