@@ -412,7 +412,7 @@ mod tests {
 
     /// A task whose stored form has this many bytes.
     fn task_of(id: &str, bytes: usize) -> TaskSpec {
-        let task = |text: &str| TaskSpec::new(crate::TaskId::new(id).unwrap(), text);
+        let task = |text: &str| TaskSpec::new(TaskId::new(id).unwrap(), text);
         let frame = serde_json::to_vec(&task("")).unwrap().len();
         task(&"x".repeat(bytes - frame))
     }

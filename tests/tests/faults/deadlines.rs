@@ -54,6 +54,7 @@ async fn f05_wall_clocks_that_jump_end_no_deadline() {
         command: Some(TaskCommand::Shell(r#"[ "$PLANLEASE_ATTEMPT" = 2 ]"#.into())),
         env: Vec::new(),
         dir: None,
+        search_path: None,
         grace: Duration::from_secs(10),
         executor: Arc::new(EntryPoint { program: planlease(), args: vec!["guard".into()] }),
         identity: Identity::of_process(),
