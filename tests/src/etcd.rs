@@ -5,7 +5,6 @@
 //! kept and its path printed. No process outlives the test process.
 
 mod backup;
-mod grpc_proxy;
 mod members;
 mod network;
 mod secured;
@@ -25,7 +24,6 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 pub use self::backup::{Copied, Restore};
-use self::grpc_proxy::GrpcProxy;
 pub use self::secured::Secured;
 use crate::guard::Guarded;
 use crate::hosts::{Host, Hosts};
@@ -74,7 +72,6 @@ pub struct Builder {
     proxied: bool,
     hosts: Option<Arc<Hosts>>,
     secured: Option<Arc<Secured>>,
-    grpc_proxy: bool,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -112,12 +109,6 @@ impl Builder {
         self
     }
 
-    /// Puts `etcd grpc-proxy` before the members: [`Etcd::endpoints`] lead to it alone.
-    pub fn behind_grpc_proxy(mut self) -> Self {
-        self.grpc_proxy = true;
-        self
-    }
-
     /// How large the database may become before etcd raises the alarm NOSPACE; default 2 GiB.
     pub fn quota(self, bytes: u64) -> Self {
         self.argument(format!("--quota-backend-bytes={bytes}"))
@@ -152,9 +143,6 @@ impl Builder {
             match etcd.until_ready().await {
                 Ok(version) => {
                     etcd.version = version;
-                    if self.grpc_proxy {
-                        etcd.grpc_proxy = Some(GrpcProxy::before(&etcd, &binary).await);
-                    }
                     return etcd;
                 }
                 Err(reason) if attempt < START_ATTEMPTS => eprintln!("etcd is started again: {reason}"),
@@ -168,7 +156,6 @@ impl Builder {
 /// A running cluster; dropping it kills its processes and removes its data.
 #[derive(Debug)]
 pub struct Etcd {
-    grpc_proxy: Option<GrpcProxy>,
     members: Vec<Member>,
     builder: Builder,
     version: String,
@@ -187,7 +174,6 @@ impl Etcd {
             proxied: false,
             hosts: None,
             secured: None,
-            grpc_proxy: false,
             arguments: Vec::new(),
             environment: Vec::new(),
         }
@@ -201,10 +187,7 @@ impl Etcd {
     /// The client URLs of all members, in the order of their numbers; past their proxies, if they have any.
     #[must_use]
     pub fn endpoints(&self) -> Vec<String> {
-        match &self.grpc_proxy {
-            Some(proxy) => vec![proxy.endpoint()],
-            None => self.members.iter().map(Member::endpoint).collect(),
-        }
+        self.members.iter().map(Member::endpoint).collect()
     }
 
     /// What the servers say of themselves: `3.5.30`.
@@ -255,7 +238,6 @@ impl Etcd {
             members.push(member);
         }
         Ok(Self {
-            grpc_proxy: None,
             members,
             builder: builder.clone(),
             version: String::new(),
@@ -286,7 +268,6 @@ impl Etcd {
 
 impl Drop for Etcd {
     fn drop(&mut self) {
-        self.grpc_proxy = None;
         self.members.clear();
         if let Some(folder) = self.folder.take()
             && (std::thread::panicking() || *self.keep.get_mut())

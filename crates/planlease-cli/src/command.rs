@@ -14,6 +14,7 @@ mod estimate;
 pub(crate) mod export;
 mod fence;
 mod findings;
+mod held;
 mod hold;
 mod import;
 mod lock;
@@ -145,7 +146,7 @@ pub(crate) async fn run(command: Command, invocation: &Invocation) -> Result<Exi
         Command::Owner(command) => command.run(invocation).await,
         Command::Orchestrator(command) => command.run(invocation).await,
         Command::Worktree(command) => command.run(invocation).await,
-        Command::Fence(command) => command.run(invocation),
+        Command::Fence(command) => command.run(invocation).await,
         Command::Audit(args) => args.run(invocation).await,
         Command::Doctor(args) => args.run(invocation).await,
         Command::Dev(args) => args.run(invocation).await,

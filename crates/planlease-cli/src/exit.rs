@@ -36,8 +36,6 @@ pub(crate) enum Exit {
     OutOfStep,
     /// There is nothing to claim.
     NothingReady,
-    /// The commands of a plan do not start on this host.
-    CannotStart,
     /// A limit leaves no room for one more worktree; nothing was made.
     NoRoom,
     /// A worktree holds work that is nowhere else.
@@ -50,6 +48,8 @@ pub(crate) enum Exit {
     WorktreeTaken,
     /// What `fence` keeps about a resource cannot be read or written.
     BadFenceState,
+    /// Others use the local server, or mirror the same file.
+    InUse,
     /// A status that the user's own command ended with; passed on.
     Child(u8),
     /// Somebody else owns the plan, or is expected not to and does.
@@ -117,13 +117,13 @@ impl Exit {
         Self::Stopped,
         Self::OutOfStep,
         Self::NothingReady,
-        Self::CannotStart,
         Self::NoRoom,
         Self::HasWork,
         Self::GitFailed,
         Self::NoSuchWorktree,
         Self::WorktreeTaken,
         Self::BadFenceState,
+        Self::InUse,
         Self::OwnedByOther,
         Self::RightGone,
         Self::Unreachable,
@@ -177,13 +177,13 @@ impl Exit {
             Self::Stopped => (11, "asked to stop before everything was done"),
             Self::OutOfStep => (12, "`plan diff`: the plan is not as the file says"),
             Self::NothingReady => (13, "`task claim`: no task is ready"),
-            Self::CannotStart => (14, "`run`: the commands of a plan do not start on this host"),
             Self::NoRoom => (20, "a limit leaves no room for one more worktree"),
             Self::HasWork => (21, "the worktree holds work that is nowhere else"),
             Self::GitFailed => (22, "git cannot be started, or refuses"),
             Self::NoSuchWorktree => (23, "no such worktree"),
             Self::WorktreeTaken => (24, "the worktree's name, path or branch is taken"),
             Self::BadFenceState => (25, "what `fence` has kept cannot be read or written"),
+            Self::InUse => (26, "others use it: the local server, or the file of a `mirror`"),
             Self::Child(code) => (code, "the status of the command that was run"),
             Self::OwnedByOther => (100, "the plan is owned by somebody else"),
             Self::RightGone => (101, "the ownership, session or right to write is over"),

@@ -5,11 +5,16 @@ mod settings;
 use std::{
     borrow::Cow,
     io::{self, Write as _},
+    os::fd::AsFd,
 };
 
 use clap::{
     Args,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 use planlease::core::WallTime;
 
@@ -51,11 +56,42 @@ pub(crate) fn show<D: Document>(format: Format, document: &D, now: WallTime) -> 
 /// # Errors
 /// A reader that has gone (`| head`) ends the program in silence, with success: it has read what it wanted.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = anstream::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+    let stdout = io::stdout();
+    let text = colored(text, &stdout);
+    Patient(stdout.lock()).write_all(text.as_bytes()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::said(Exit::Done),
         _ => Failure::system("cannot write to standard output", &error),
     })
+}
+
+/// Waits where a descriptor says that it would have to wait: another process may have set `O_NONBLOCK` on what they share.
+#[derive(Debug)]
+struct Patient<W>(W);
+
+impl<W: io::Write + AsFd> Patient<W> {
+    /// Writes all of it, and flushes.
+    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        loop {
+            let wrote = if bytes.is_empty() { self.0.flush().map(|()| 0) } else { self.0.write(bytes) };
+            match wrote {
+                Ok(0) if bytes.is_empty() => return Ok(()),
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(wrote) => bytes = bytes.get(wrote..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait()?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Until it can be written to, or its reader is gone: as long as a write that blocks would take.
+    fn wait(&self) -> io::Result<()> {
+        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 /// Tells a person something, on standard error. Nobody reading it is no failure, and holds nothing up.

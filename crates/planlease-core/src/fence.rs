@@ -26,6 +26,34 @@ pub fn admit(highest: Option<FencingToken>, token: FencingToken) -> Result<Fenci
     }
 }
 
+/// A token that no owner of the plan can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotIssued {
+    /// It is higher than every token of the plan.
+    #[error("token {token} was never issued: the highest one of the plan is {issued}")]
+    Beyond {
+        /// The token that was shown.
+        token: FencingToken,
+        /// The highest one that the store has issued for the plan.
+        issued: FencingToken,
+    },
+    /// The plan has had no owner yet.
+    #[error("token {0} was never issued: the plan has had no owner yet")]
+    NoOwnerYet(FencingToken),
+}
+
+/// Checks that a token is not higher than the highest one that the store has issued for the plan.
+///
+/// # Errors
+/// [`NotIssued`]: nothing may be stored, since no real owner would be admitted after it.
+pub fn issued(highest: Option<FencingToken>, token: FencingToken) -> Result<(), NotIssued> {
+    match highest {
+        None => Err(NotIssued::NoOwnerYet(token)),
+        Some(issued) if token > issued => Err(NotIssued::Beyond { token, issued }),
+        Some(_) => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +71,15 @@ mod tests {
         assert_eq!(admit(Some(token("1.9")), token("1.10")), Ok(token("1.10")));
         let stale = admit(Some(token("2.1")), token("1.99")).unwrap_err();
         assert_eq!(stale.to_string(), "token 1.99 is lower than 2.1, which was seen before");
+    }
+
+    #[test]
+    fn a_token_that_was_never_issued_is_refused() {
+        assert_eq!(issued(Some(token("1.7")), token("1.7")), Ok(()));
+        assert_eq!(issued(Some(token("2.1")), token("1.99")), Ok(()), "stale, which `admit` refuses");
+        assert!(matches!(issued(None, token("1.1")), Err(NotIssued::NoOwnerYet(_))));
+        let beyond = issued(Some(token("1.7")), token("18446744073709551615.0")).unwrap_err();
+        assert!(beyond.to_string().ends_with("the highest one of the plan is 1.7"), "{beyond}");
     }
 
     proptest! {

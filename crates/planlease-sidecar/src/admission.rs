@@ -15,6 +15,7 @@ use axum::{
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::{HeaderMap, HeaderName, header};
 use subtle::ConstantTimeEq as _;
+use tokio::sync::watch;
 
 use crate::{
     options::Options,
@@ -55,7 +56,7 @@ impl fmt::Display for Peer {
 /// What has to be the case for a request to be answered.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    token: Option<String>,
+    token: Option<watch::Receiver<String>>,
     hosts: Vec<String>,
     pace: DefaultDirectRateLimiter,
 }
@@ -101,7 +102,7 @@ impl Admission {
         match given.strip_prefix(b"Bearer ") {
             None => refused("send Authorization: Bearer TOKEN"),
             // In constant time: how long it takes tells nothing about the token.
-            Some(given) if bool::from(given.ct_eq(token.as_bytes())) => Ok(()),
+            Some(given) if bool::from(given.ct_eq(token.borrow().as_bytes())) => Ok(()),
             Some(_) => refused("the token is another one"),
         }
     }
@@ -147,7 +148,8 @@ mod tests {
 
     fn admission() -> Admission {
         let hosts = vec!["sidecar.internal".to_owned()];
-        Admission::new(&Options { token: Some("secret".to_owned()), hosts, ..Options::default() })
+        let token = watch::Sender::new("secret".to_owned()).subscribe();
+        Admission::new(&Options { token: Some(token), hosts, ..Options::default() })
     }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 /// Settings of a sidecar.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What the sessions are called: `{name}-{number}`, with a random part where a program gives no name of its own.
     pub name: String,
-    /// The token that a request over TCP has to bear. `None`: nothing is served over TCP but health and metrics.
-    pub token: Option<String>,
+    /// The token that a request over TCP has to bear, as it is now: it can be replaced at any time. `None`: nothing is served
+    /// over TCP but health and metrics.
+    pub token: Option<watch::Receiver<String>>,
     /// Further names by which this host may be addressed in `Host`, besides those of the loopback device.
     pub hosts: Vec<String>,
     /// How many sessions there may be at once. Each renews its own lease, one message per third of the TTL. Default: 256.

@@ -11,8 +11,7 @@ use planlease_core::{
     keys::PlanKey,
     order::Wait,
     record::HaltRecord,
-    spec::{PlanSpec, Policies},
-    standing::{Outlook, standing},
+    spec::PlanSpec,
     term::{Candidate, Line},
     transition::TaskStatus,
 };
@@ -137,16 +136,6 @@ impl PlanState {
     /// The tasks that may start now, in the order in which they are handed out.
     pub fn ready(&self) -> impl Iterator<Item = &TaskId> {
         self.definition.graph.ready(|task| self.status(task))
-    }
-
-    /// What may still come of it without a person's decision.
-    #[must_use]
-    pub fn outlook(&self) -> Outlook {
-        let policies = Policies::of(self.spec());
-        Outlook::of(self.tasks().map(|task| {
-            let policy = policies.of_task(&task.id);
-            standing(&task.id, &task.record, policy, self.graph(), |id| self.status(id))
-        }))
     }
 
     /// What a task still waits for.

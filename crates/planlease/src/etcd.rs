@@ -8,7 +8,6 @@ mod fault;
 mod known;
 mod lane;
 mod lease;
-mod numbers;
 mod pages;
 mod right;
 mod together;

@@ -5,18 +5,21 @@
 //! needs it first, it survives its starter and stops by itself after some time without connections and sessions.
 
 use std::{
+    ffi::OsStr,
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
-use etcetera::BaseStrategy as _;
-use tokio::time::Instant;
+use nix::unistd::{User, geteuid};
+
+use tokio::{net::UnixStream, time::Instant};
 
 use crate::{
     config::Endpoint,
-    connect::{Connecting, Connection, Connector, SocketConnector},
+    connect::{Connecting, Connection, Connector},
 };
 
 /// How long a first use waits for the server to come up. It takes some tens of milliseconds; a large history longer.
@@ -86,18 +89,43 @@ impl LocalServer {
         self.folder.join("server.log")
     }
 
+    /// Refuses a folder or a socket that other users have, or may write to: they could put a server of theirs in its place,
+    /// and plans have commands.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::PermissionDenied`] with the reason.
+    pub fn ensure_ours(&self) -> io::Result<()> {
+        // Below the temporary folder others may have made the folder around it.
+        if let Some(around) = self
+            .folder
+            .parent()
+            .filter(|around| around.parent() == Some(&std::env::temp_dir()) && self.folder == state_folder())
+        {
+            ensure_owner(around)?;
+        }
+        ensure_owner(&self.folder)?;
+        ensure_owner(&self.socket())
+    }
+
+    /// Connects to the server if it is one of this user, or of the administrator.
+    async fn open(&self) -> io::Result<Box<dyn Connection>> {
+        self.ensure_ours()?;
+        let stream = UnixStream::connect(self.socket()).await?;
+        let peer = stream.peer_cred()?.uid();
+        if peer == 0 || peer == geteuid().as_raw() {
+            return Ok(Box::new(stream));
+        }
+        let why = format!("the server at {} is run by user {peer}", self.socket().display());
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+    }
+
     /// Starts a server process, detached. If one is running already, or being started by somebody else at this moment,
     /// the new one notices and ends at once: the data folder has one owner.
     fn start(&self, launch: &Launch) -> io::Result<()> {
+        self.ensure_ours()?;
         create_private_folder(&self.folder)?;
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
         let mut command = std::process::Command::new(&launch.program);
-        // A variable stands for a flag; those of the caller's command are none of the server's.
-        for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"PLANLEASE_") {
-                command.env_remove(name);
-            }
-        }
         command
             .args(["dev", "serve", "--folder"])
             .arg(&self.folder)
@@ -124,14 +152,13 @@ impl Connector for LocalServer {
         configured.max(START_TIMEOUT + START_AGAIN)
     }
 
-    fn connect(&self, endpoint: &Endpoint) -> Connecting {
+    fn connect(&self, _endpoint: &Endpoint) -> Connecting {
         let server = self.clone();
-        let endpoint = endpoint.clone();
         Box::pin(async move {
             let give_up = Instant::now() + START_TIMEOUT;
             let mut start_again = Instant::now();
             loop {
-                let error = match SocketConnector.connect(&endpoint).await {
+                let error = match server.open().await {
                     Ok(connection) => return Ok(connection),
                     Err(error) => error,
                 };
@@ -161,11 +188,72 @@ pub fn create_private_folder(folder: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
+/// A folder of the XDG base directories: the one that is named, if its path is absolute; else one below the home, which is
+/// `HOME` or, if that is not set or not absolute, the one that the system knows. `None` for a user without a home.
+#[must_use]
+pub fn user_folder(named: Option<&OsStr>, home: Option<&OsStr>, below_home: &str) -> Option<PathBuf> {
+    let absolute = |path: Option<&OsStr>| path.map(PathBuf::from).filter(|path| path.is_absolute());
+    let known = || User::from_uid(geteuid()).ok().flatten().map(|user| user.dir);
+    absolute(named).or_else(|| {
+        let home = absolute(home).or_else(known).filter(|home| home.is_absolute())?;
+        Some(home.join(below_home))
+    })
+}
+
 /// `$XDG_STATE_HOME/planlease`, or `~/.local/state/planlease`; below the temporary folder for a user without a home.
 fn state_folder() -> PathBuf {
-    etcetera::base_strategy::Xdg::new()
-        .ok()
-        .and_then(|xdg| xdg.state_dir())
-        .unwrap_or_else(|| std::env::temp_dir().join(format!("planlease-{}", nix::unistd::getuid())))
+    let (named, home) = (std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"));
+    user_folder(named.as_deref(), home.as_deref(), ".local/state")
+        .unwrap_or_else(|| std::env::temp_dir().join(format!("planlease-{}", geteuid())))
         .join("planlease")
+}
+
+/// Refuses a folder or socket that is another user's, or that other users may write to. One that is not there is fine.
+fn ensure_owner(path: &Path) -> io::Result<()> {
+    let about = match std::fs::metadata(path) {
+        Ok(about) => about,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let refused = |why: String| {
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {why}", path.display())))
+    };
+    if about.uid() != geteuid().as_raw() {
+        return refused(format!("belongs to user {}, and not to user {}", about.uid(), geteuid()));
+    }
+    match about.mode() & 0o777 {
+        mode if mode & 0o022 != 0 => refused(format!("may be written to by other users (mode {mode:o})")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_home_for_state_and_configuration() {
+        let os = |text: &'static str| Some(OsStr::new(text));
+        assert_eq!(user_folder(os("/x"), os("/home/me"), "s"), Some("/x".into()));
+        assert_eq!(user_folder(os("x"), os("/home/me"), "s"), Some("/home/me/s".into()));
+        let known = User::from_uid(geteuid()).ok().flatten().map(|user| user.dir.join("s"));
+        for home in [None, os(""), os("relative")] {
+            assert_eq!(user_folder(None, home, "s"), known, "{home:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_refused() {
+        use std::{fs, os::unix::fs::PermissionsExt as _};
+        let home = tempfile::tempdir().unwrap();
+        let server = LocalServer::in_folder(home.path().join("planlease"));
+        server.ensure_ours().unwrap();
+        create_private_folder(server.folder()).unwrap();
+        server.ensure_ours().unwrap();
+        for mode in [0o777, 0o770, 0o702] {
+            fs::set_permissions(server.folder(), fs::Permissions::from_mode(mode)).unwrap();
+            let refused = server.ensure_ours().unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{mode:o}");
+        }
+    }
 }

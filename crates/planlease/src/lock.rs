@@ -156,6 +156,12 @@ impl Lock {
         FencingToken { generation, term: TermNumber(self.revision.get()) }
     }
 
+    /// The create revision of the holder's key.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
     /// Until when to believe in it: the session's deadline. `None` if it is lost.
     #[must_use]
     pub fn deadline(&self) -> Option<BootTime> {

@@ -22,6 +22,7 @@ use crate::spec::spec;
 pub(crate) fn cases() -> Vec<Case> {
     cases![
         the_push_of_a_former_owner_is_refused,
+        a_push_chooses_neither_its_plan_nor_its_fence,
         the_highest_token_never_goes_down,
         what_is_damaged_refuses_everybody_and_is_left_as_it_is,
     ]
@@ -100,14 +101,71 @@ async fn the_push_of_a_former_owner_is_refused(fixture: Fixture) {
     assert!(refused.contains("no fencing token"), "{refused}");
     let refused = push(&room, &["planlease-token=1.x"]).unwrap_err();
     assert!(refused.contains("not a fencing token"), "{refused}");
-    // Another plan counts for itself.
-    push(&room, &[former, "planlease-plan=other"]).unwrap();
+    // The push does not choose what it is compared with.
+    let refused = push(&room, &[former, "planlease-plan=other"]).unwrap_err();
+    assert!(refused.contains("the whole repository"), "{refused}");
     git(&room.path("server.git"), &["config", "planlease.tokenRequired", "false"]);
     push(&room, &[]).unwrap();
     assert!(push(&room, &[former]).is_err(), "a token that is shown is looked at all the same");
     // A hook that cannot tell refuses.
     fs::write(room.path("server.git/planlease-fence/repository.fence"), "").unwrap();
     assert!(push(&room, &["planlease-token=9.9"]).unwrap_err().contains("cannot be understood"));
+}
+
+async fn a_push_chooses_neither_its_plan_nor_its_fence(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    for plan in ["release", "docs"] {
+        room.coordinator().await.import(&plan_name(plan), &spec(1, "true"), |_| {}).await.unwrap();
+    }
+    for plan in ["release", "release", "docs"] {
+        room.program().run_to(DONE, ["hold", plan, "--", "true"]).await;
+    }
+    let set_up = ["fence", "hook", "--plan", "release", "--plan", "docs=refs/heads/docs/", "--ask"];
+    let hook = room.program().run_to(DONE, set_up).await.stdout;
+    repositories(&room, &hook);
+    let server = room.path("server.git");
+    push(&room, &["planlease-token=1.2"]).unwrap();
+    for (options, why) in [
+        (&["planlease-token=1.1"][..], "token 1.1 is lower than 1.2"),
+        (&["planlease-token=1.1", "planlease-plan=zz"], "this is not for plan zz"),
+        (&["planlease-token=1.1", "planlease-plan=docs"], "this is not for plan docs"),
+        (&["planlease-token=18446744073709551615.0"], "never issued: the highest one of the plan is 1.2"),
+        (&["planlease-token=1.3"], "never issued"),
+        (&["planlease-token=--help"], "not a fencing token"),
+    ] {
+        let refused = push(&room, options).unwrap_err();
+        assert!(refused.contains(why), "{options:?}: {refused}");
+    }
+    push(&room, &["planlease-token=1.2"]).unwrap(); // Nothing has locked it out.
+    let work = room.path("work");
+    let docs = ["push", "-q", "-o", "planlease-token=1.1", "origin", "HEAD:refs/heads/docs/a"];
+    git(&work, &docs);
+    let both = run(&work, &[&docs[..5], &["HEAD:refs/heads/docs/b", "HEAD:refs/heads/b"]].concat());
+    assert!(String::from_utf8_lossy(&both.stderr).contains("one push changes"), "{both:?}");
+    // The settings of who pushes decide nothing.
+    git(&server, &["config", "core.hooksPath", path_text(&server.join("hooks"))]);
+    let home = room.path("home-of-pusher");
+    fs::create_dir(&home).unwrap();
+    fs::write(
+        home.join(".gitconfig"),
+        "[planlease]\ntokenRequired = false\n[core]\nhooksPath = /nowhere\n[receive]\nadvertisePushOptions = false\n",
+    )
+    .unwrap();
+    let path = format!("{}:{}", path_text(planlease().parent().unwrap()), std::env::var("PATH").unwrap());
+    let mut bare = Command::new("git");
+    bare.env("HOME", &home)
+        .env("PATH", path)
+        .env("PLANLEASE_PLAN", "docs")
+        .env("PLANLEASE_NAMESPACE", "other");
+    let push_as = |options: &[&str]| {
+        let mut args = vec!["push", "-q"];
+        args.extend(options.iter().flat_map(|option| ["-o", option]));
+        args.extend(["origin", "HEAD:refs/heads/c"]);
+        args.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let refused = bare.current_dir(&work).args(push_as(&[])).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no fencing token"), "{refused:?}");
+    assert_eq!(git(&server, &["for-each-ref", "refs/heads/c"]), "");
 }
 
 /// Needs no server, and is led to none.

@@ -24,6 +24,8 @@ pub(crate) fn cases() -> Vec<Case> {
     cases![
         who_is_cut_off_before_the_command_begins_goes_back_into_the_line,
         every_hold_waits_for_the_end_of_the_lock_delay,
+        nothing_waits_for_the_command_that_started_it,
+        a_child_in_another_folder_finds_the_files_of_the_settings,
     ]
 }
 
@@ -100,4 +102,51 @@ async fn who_is_cut_off_before_the_command_begins_goes_back_into_the_line(fixtur
     let ended: Vec<_> = terms.into_iter().map(|term| term.ended.map(|end| end.how)).collect();
     assert_eq!(ended, [Ending::Clean, Ending::Unclean, Ending::Clean].map(Some));
     room.audit().await;
+}
+
+async fn nothing_waits_for_the_command_that_started_it(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let coordinator = room.coordinator().await;
+    for plan in ["outer", "inner"] {
+        coordinator.import(&plan_name(plan), &spec(1, "true"), |_| {}).await.unwrap();
+    }
+    let program = planlease_tests::program::planlease();
+    let program = program.to_str().unwrap();
+    let own = |args: &[&str]| {
+        [&["hold", "outer", "--", program], args].concat().into_iter().map(str::to_owned).collect()
+    };
+    let nested: [Vec<String>; 5] = [
+        own(&["hold", "outer", "--", "true"]),
+        own(&["run", "outer"]),
+        own(&["run", "--all"]),
+        // Also over what is between.
+        own(&["hold", "inner", "--", program, "hold", "outer", "--", "true"]),
+        ["lock", "outer", "git", "--", program, "lock", "outer", "git", "--", "true"]
+            .map(str::to_owned)
+            .into(),
+    ];
+    for args in nested {
+        let refused = room.program().run_to(100, &args).await;
+        assert!(refused.stderr.contains("a command that waits for this one has it"), "{}", refused.stderr);
+    }
+    let left: Vec<String> = own(&["lock", "outer", "git", "--", program, "hold", "inner", "--", "true"]);
+    room.program().run_to(0, &left).await;
+    // What was handed down is of no account once that ownership is over.
+    let shell = format!("printenv PLANLEASE_OWNERSHIP > '{}'", room.path("right").display());
+    room.program().run_to(0, ["hold", "outer", "--", "sh", "-c", &shell]).await;
+    let former = room.program().clone().variable("PLANLEASE_OWNERSHIP", room.text("right").trim());
+    former.run_to(0, ["hold", "outer", "--", "true"]).await;
+    room.audit().await;
+}
+
+async fn a_child_in_another_folder_finds_the_files_of_the_settings(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    room.coordinator().await.import(&plan_name("release"), &spec(1, "true"), |_| {}).await.unwrap();
+    std::fs::write(room.path("settings.toml"), "[contexts.unused]\nendpoints = \"a:1\"\n").unwrap();
+    let program = planlease_tests::program::planlease();
+    let shell = format!("cd / && '{}' status release", program.display());
+    let mut command = room.program().command(["hold", "release", "--", "sh", "-c", &shell]);
+    command.current_dir(room.folder()).env("PLANLEASE_CONFIG", "settings.toml");
+    let mut hold = Process::start(command, &room.path("hold"));
+    assert_eq!(hold.until_ended(SOON).await, Some(0), "{}", hold.said());
 }

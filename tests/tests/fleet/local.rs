@@ -7,6 +7,7 @@ use std::{
 };
 
 use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
     sys::signal::{Signal, kill},
     unistd::{Pid, getpgid, getsid},
 };
@@ -22,7 +23,9 @@ pub(crate) fn plain_cases() -> Vec<PlainCase> {
     vec![
         ("on_embedded::local::many_commands_at_once_start_one_server", || block_on(many_commands_at_once())),
         ("on_embedded::local::the_server_comes_back_with_all_data", || block_on(comes_back_with_all_data())),
-        ("on_embedded::local::the_server_inherits_no_flags", || block_on(inherits_no_flags())),
+        ("on_embedded::local::a_server_in_use_is_not_stopped", || block_on(in_use_is_not_stopped())),
+        ("on_embedded::local::a_server_of_another_user_is_refused", || block_on(another_users_server())),
+        ("on_embedded::local::a_slow_reader_gets_all_of_it", || block_on(slow_reader())),
         ("on_embedded::local::with_endpoints_nothing_is_started", || {
             block_on(with_endpoints_nothing_is_started())
         }),
@@ -34,6 +37,7 @@ const COMMANDS: usize = 20;
 /// The documented exit statuses.
 const DONE: i32 = 0;
 const UNREACHABLE: i32 = 102;
+const IN_USE: i32 = 26;
 
 /// The machine of a user: a home with nothing in it. What runs there ends with it.
 struct Machine {
@@ -144,13 +148,78 @@ async fn comes_back_with_all_data() {
     machine.program.run_to(DONE, ["dev", "stop"]).await;
 }
 
-async fn inherits_no_flags() {
+async fn in_use_is_not_stopped() {
     let machine = Machine::new();
-    let flags = machine.program.clone().variable("PLANLEASE_OUTPUT", "json").variable("PLANLEASE_JUNK", "x");
-    flags.run_to(DONE, ["plan", "list"]).await;
-    let environment = std::fs::read_to_string(format!("/proc/{}/environ", machine.server().await)).unwrap();
-    let inherited = environment.split('\0').filter(|variable| variable.starts_with("PLANLEASE_"));
-    assert_eq!(inherited.collect::<Vec<_>>(), [] as [&str; 0]);
+    machine.program.run_to(DONE, ["plan", "list"]).await;
+    let server = machine.server().await;
+    let watch =
+        Process::start(machine.program.command(["watch", "-o", "jsonl"]), &machine.home.path().join("watch"));
+    until("the watch to be connected", SOON, async || {
+        let socket = std::fs::read_dir(format!("/proc/{}/fd", watch.id())).into_iter().flatten().flatten();
+        let mut links = socket.filter_map(|link| std::fs::read_link(link.path()).ok());
+        if links.any(|link| link.to_string_lossy().starts_with("socket:")) { Ok(()) } else { Err("not yet") }
+    })
+    .await;
+    let refused = machine.program.run_to(IN_USE, ["dev", "stop"]).await;
+    let named = format!("planlease watch -o jsonl (process {})", watch.id());
+    assert!(refused.stderr.contains(&named), "{}", refused.stderr);
+    assert!(is_alive(server), "it goes on");
+    // The truth about a server that a client starts again.
+    let forced = machine.program.run_to(IN_USE, ["dev", "stop", "--force"]).await;
+    assert!(!is_alive(server) && forced.stderr.contains("started again by a client"), "{}", forced.stderr);
+    drop(watch);
+    let next = machine.server().await;
+    until("the watch to be gone", SOON, async || match machine.program.run(["dev", "stop"]).await.code {
+        Some(DONE) => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    assert!(!is_alive(next));
+}
+
+async fn another_users_server() {
+    let machine = Machine::new();
+    std::fs::create_dir_all(machine.folder()).unwrap();
+    std::fs::set_permissions(machine.folder(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    for command in [&["plan", "list"][..], &["run", "--all"], &["dev", "status"], &["dev", "stop"]] {
+        let refused = machine.program.run_to(UNREACHABLE, command).await;
+        assert!(refused.stderr.contains("may be written to by other users"), "{}", refused.stderr);
+    }
+    if nix::unistd::geteuid().is_root() {
+        std::fs::set_permissions(machine.folder(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::chown(machine.folder(), Some(12_345), None).unwrap();
+        let refused = machine.program.run_to(UNREACHABLE, ["run", "--all"]).await;
+        assert!(refused.stderr.contains("belongs to user 12345"), "{}", refused.stderr);
+    }
+    assert_eq!(machine.servers(), [] as [i32; 0], "nothing was started there");
+}
+
+async fn slow_reader() {
+    use std::io::Read as _;
+    let machine = Machine::new();
+    let file = machine.home.path().join("large.toml");
+    let tasks = (0..3000).map(|n| format!("[[task]]\nid = \"{n}\"\ndescription = \"{}\"\n", "x".repeat(60)));
+    std::fs::write(&file, format!("title = \"Large\"\n{}", tasks.collect::<String>())).unwrap();
+    machine.program.run_to(DONE, ["plan", "import", path_text(&file)]).await;
+    let expected = machine.program.run_to(DONE, ["export", "large"]).await.stdout;
+    assert!(expected.len() > 256 * 1024);
+    // A pipe of which another process has said that nothing waits on it.
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    for how in [FcntlArg::F_SETFL(OFlag::O_NONBLOCK), FcntlArg::F_SETPIPE_SZ(4096)] {
+        fcntl(&writer, how).unwrap();
+    }
+    let mut command = machine.program.command(["export", "large"]);
+    command.stdin(std::process::Stdio::null()).stdout(writer);
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut said = String::new();
+    reader.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(DONE));
+    assert!(said == expected, "{} of {} bytes", said.len(), expected.len());
+    // By the name of a descriptor.
+    let named = machine.program.run_to(DONE, ["export", "large", "-O", "/dev/stdout"]).await;
+    assert!(named.stdout == expected, "{}", named.stderr);
     machine.program.run_to(DONE, ["dev", "stop"]).await;
 }
 

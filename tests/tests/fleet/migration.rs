@@ -409,6 +409,15 @@ async fn readers_of_a_mirror_never_see_half_a_file(fixture: Fixture) {
             .await;
         }
     }
+    // A second mirror of the file would overwrite it, by whichever name.
+    let link = room.path("link.json");
+    std::os::unix::fs::symlink(&mirrored, &link).unwrap();
+    for (name, how) in [(&mirrored, None), (&link, Some("--once"))] {
+        let args = ["mirror", "tea", path_text(name)].into_iter().chain(how);
+        let refused = room.program().run_to(26, args).await;
+        assert!(refused.stderr.contains("is kept by the mirror of tea (process"), "{}", refused.stderr);
+    }
+    room.program().run_to(2, ["mirror", "tea", "/dev/null"]).await;
     // What was changed at the last moment is in the file when the mirror has ended.
     by_hand(&coordinator, &plan, "0.1", &Change::Retry("reopened".into())).await;
     mirror.signal(Signal::SIGTERM);

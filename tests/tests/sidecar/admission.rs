@@ -12,7 +12,7 @@ use planlease_tests::{
 use crate::scene::{PLAN, say, sidecar};
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![nothing_is_answered_to_strangers]
+    cases![nothing_is_answered_to_strangers, a_replaced_token_needs_no_restart]
 }
 
 const TOKEN: &str = "a-token-of-this-test";
@@ -80,4 +80,32 @@ async fn nothing_is_answered_to_strangers(fixture: Fixture) {
         let refused = room.program().run(args).await;
         assert!([2, 6].contains(&refused.code.unwrap()), "{refused:?}");
     }
+}
+
+async fn a_replaced_token_needs_no_restart(fixture: Fixture) {
+    let room = Room::new(fixture, Duration::from_secs(15));
+    let token = room.path("token");
+    std::fs::write(&token, format!("{TOKEN}\n")).unwrap();
+    let flags = ["--listen", "127.0.0.1:0", "--token-file", token.to_str().unwrap()];
+    let sidecar = sidecar(&room, "one", &flags).await;
+    let api = until("port", SOON, async || sidecar.port("serving on http").ok_or("none yet")).await;
+    let list = async |token: &str| {
+        let head = "host: localhost\r\nplanlease-request: true\r\nconnection: close\r\n";
+        say(api, &format!("GET /v1/plans HTTP/1.1\r\n{head}authorization: Bearer {token}\r\n\r\n")).await
+    };
+    assert!(list(TOKEN).await.starts_with("HTTP/1.1 200"));
+    // One that cannot be used changes nothing.
+    std::fs::write(&token, "short").unwrap();
+    until("word about it", SOON, async || {
+        sidecar.process.said().contains("stays").then_some(()).ok_or("none")
+    })
+    .await;
+    assert!(list(TOKEN).await.starts_with("HTTP/1.1 200"));
+    std::fs::write(&token, "the-next-token-of-this-test").unwrap();
+    until("use of the next token", SOON, async || {
+        let answer = list("the-next-token-of-this-test").await;
+        if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(answer) }
+    })
+    .await;
+    assert!(list(TOKEN).await.starts_with("HTTP/1.1 401"));
 }

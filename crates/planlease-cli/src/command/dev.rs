@@ -1,5 +1,6 @@
 //! `dev`: servers of one's own. In the foreground for trying things, and the local one that commands use by default.
 
+mod clients;
 mod foreground;
 mod history;
 mod listener;

@@ -21,7 +21,7 @@ use crate::{exit::Exit, failure::Failure, invocation::Invocation, output, replac
 pub(crate) struct ExportArgs {
     /// The plan
     plan: String,
-    /// The file to write, in one step [default: standard output]
+    /// The file to write; a regular one is replaced in one step [default: standard output]
     #[arg(short = 'O', long, value_name = "FILE")]
     file: Option<String>,
 }
@@ -32,6 +32,10 @@ impl ExportArgs {
         let view = invocation.connect().await?.plan(&plan).await?;
         let text = text(&document(&view))?;
         match &self.file {
+            // Opened by its name it would be another descriptor, which a socket does not allow.
+            Some(file) if ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].contains(&file.as_str()) => {
+                output::print(&text)?;
+            }
             Some(file) => replace::file(Path::new(file), text.as_bytes())?,
             None => output::print(&text)?,
         }

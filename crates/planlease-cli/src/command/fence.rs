@@ -1,5 +1,5 @@
-//! `fence`: lets a resource outside etcd refuse former owners. Needs no etcd: all there is to know is the highest token
-//! that the resource has seen, which is kept beside it.
+//! `fence`: lets a resource outside etcd refuse former owners. The highest token that the resource has seen is kept beside
+//! it; etcd is asked only for tokens that it never issued.
 
 mod state;
 
@@ -33,7 +33,7 @@ pub(crate) enum FenceCommand {
 /// Keeps the highest token that a resource has seen. A token that is lower is refused with status 101: its owner has lost
 /// the plan to a later one, and must not act on the resource. Equal ones are admitted: they are of the same owner.
 ///
-/// Needs no etcd. What is kept never goes down, however many check at once and wherever one of them dies.
+/// Without --plan it needs no etcd, and believes every token. What is kept never goes down, however many check at once and wherever one of them dies.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease fence check deploy --token \"$PLANLEASE_FENCING_TOKEN\" --state /var/lib/deploy/fence && ./deploy\n  planlease fence check deploy --token 1.7 --state /var/lib/deploy/fence -o json"
@@ -47,6 +47,9 @@ pub(crate) struct CheckArgs {
     /// The folder in which the highest tokens are kept, a file per resource; made if it is not there
     #[arg(long, value_name = "FOLDER")]
     state: PathBuf,
+    /// The plan whose owners have the tokens: asks the store, and refuses a token that it never issued for this plan
+    #[arg(long, value_name = "PLAN")]
+    plan: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -61,36 +64,89 @@ pub(crate) struct ListArgs {
     output: OutputArgs,
 }
 
-/// Prints a hook for a repository that is pushed to. An owner pushes with `git push -o planlease-token=TOKEN`, and with
-/// `-o planlease-plan=PLAN` besides where owners of several plans push; a push with a lower token than the plan's pushes
-/// had before is refused, and one without a token too, unless `git config planlease.tokenRequired false` is set there.
+/// Prints a hook for a repository that is pushed to. An owner pushes with `git push -o planlease-token=TOKEN`; a push with a
+/// lower token than the plan's pushes had before is refused, and one without a token too, unless `git config
+/// planlease.tokenRequired false` is set there. Which plan may push what is decided here, and not by the push.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  planlease fence hook > /srv/repo.git/hooks/pre-receive\n  chmod +x /srv/repo.git/hooks/pre-receive\n  git -C /srv/repo.git config receive.advertisePushOptions true"
+    after_help = "Examples:\n  planlease fence hook --plan release > /srv/repo.git/hooks/pre-receive\n  planlease fence hook --plan release --plan docs=refs/heads/docs/ --ask\n  chmod +x /srv/repo.git/hooks/pre-receive\n  git -C /srv/repo.git config receive.advertisePushOptions true\n  git -C /srv/repo.git config core.hooksPath /srv/repo.git/hooks"
 )]
 pub(crate) struct HookArgs {
+    /// A plan whose owners may push; with =PREFIX, only to references that begin so. Can be given several times
+    #[arg(long = "plan", value_name = "PLAN[=PREFIX]")]
+    plans: Vec<String>,
+    /// Let the hook ask the store, with the settings of this call, and refuse tokens that it never issued
+    #[arg(long, requires = "plans")]
+    ask: bool,
     /// Print it; there is nothing else to be done
     #[arg(long)]
     print: bool,
 }
 
 impl FenceCommand {
-    pub(crate) fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         match self {
-            Self::Check(args) => return args.run(invocation),
+            Self::Check(args) => return args.run(invocation).await,
             Self::List(args) => {
                 let resources = State::at(args.state).all()?;
                 invocation.show(args.output.format, &FenceList { resources })?;
             }
-            Self::Hook(_) => output::print(HOOK)?,
+            Self::Hook(args) => output::print(&args.text(invocation)?)?,
         }
         Ok(Exit::Done)
     }
 }
 
+impl HookArgs {
+    /// The hook, with what was decided at its set-up in it.
+    fn text(&self, invocation: &Invocation) -> Result<String, Failure> {
+        let mut plans = String::new();
+        for bound in &self.plans {
+            // Names of plans have no `/`.
+            let (plan, prefix) = match bound.find("=refs/") {
+                Some(at) => (&bound[..at], &bound[at + 1..]),
+                None => (bound.as_str(), "refs/"),
+            };
+            if prefix.contains(char::is_whitespace) {
+                return Err(Failure::usage(format!(
+                    "--plan {bound:?}: {prefix:?} is no prefix of references"
+                ))
+                .remedy("Write --plan PLAN or --plan PLAN=refs/heads/PREFIX."));
+            }
+            plans.push_str(&format!("{prefix} {}\n", super::plan_name(plan)?));
+        }
+        let mut text = HOOK.replacen("plans=''", &format!("plans={}", quoted(plans.trim_end())), 1);
+        if self.ask {
+            let variables = invocation.settings()?.variables();
+            let lines = variables.iter().map(|(name, value)| {
+                format!("export {}={}\n", name.to_string_lossy(), quoted(&value.to_string_lossy()))
+            });
+            let settings = lines.collect::<String>();
+            text = text.replacen("ask=false", "ask=true", 1);
+            text = text.replacen("# The settings, if the store is asked.\n", &settings, 1);
+        }
+        Ok(text)
+    }
+}
+
+/// As a shell reads it back.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 impl CheckArgs {
-    fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let Self { resource, token, state, output } = self;
+    async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
+        let Self { resource, token, state, plan, output } = self;
+        if let Some(plan) = plan {
+            let plan = super::plan_name(&plan)?;
+            let line = invocation.connect().await?.line(&plan).await?;
+            let highest = line.term.map(|(_, term)| term.token());
+            fence::issued(highest, token).map_err(|error| {
+                Failure::new(Exit::RightGone, format!("{resource}: {error}"))
+                    .meaning("The token was not admitted; what was kept is as it was.")
+                    .remedy(format!("`planlease owner show {plan}` shows the token of the present owner."))
+            })?;
+        }
         let refused = State::at(state).change(&resource, |highest| fence::admit(highest, token))?.err();
         let highest = refused.map_or(token, |stale| stale.highest);
         let checked = FenceChecked { resource, token, admitted: refused.is_none(), highest };

@@ -15,6 +15,7 @@ use self::{
     child::{End, Ended},
     line::{ForPlan, Patience, Turn},
 };
+use super::held::Held;
 use crate::{
     exit::Exit,
     failure::{Failure, with_cause},
@@ -75,7 +76,9 @@ Examples:
 impl HoldArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plan = super::plan_name(&self.plan)?;
-        let variables = invocation.settings()?.for_commands(invocation.environment());
+        let held = Held::of(invocation.environment())?;
+        let mut variables = invocation.settings()?.variables();
+        variables.push(held.variable()?);
         let mut signals = Signals::take()?;
         let coordinator = tokio::select! {
             biased; // A connection is of use even if it is to be closed at once.
@@ -85,10 +88,11 @@ impl HoldArgs {
         let mut patience = Patience::new(self.no_wait, self.wait);
         let wanted = ForPlan { plan: &plan, lock_delay: self.lock_delay };
         loop {
-            let ownership = match line::acquire(&coordinator, &wanted, &mut patience, &mut signals).await? {
-                Turn::Ours(ownership) => *ownership,
-                Turn::Asked(asked) => return Ok(Exit::Child(asked.status())),
-            };
+            let ownership =
+                match line::acquire(&coordinator, &wanted, &held, &mut patience, &mut signals).await? {
+                    Turn::Ours(ownership) => *ownership,
+                    Turn::Asked(asked) => return Ok(Exit::Child(asked.status())),
+                };
             output::tell(&format!("holding {plan}, token {}", ownership.token()));
             let ended = self.work(&ownership, &variables, &mut signals).await;
             let again = ended.as_ref().is_ok_and(Ended::is_before_the_start) && patience.lasts();
@@ -103,7 +107,7 @@ impl HoldArgs {
     async fn work(
         &self,
         ownership: &Ownership,
-        variables: &[(OsString, Option<OsString>)],
+        variables: &[(OsString, OsString)],
         signals: &mut Signals,
     ) -> Result<Ended, Failure> {
         if !self.no_recover {

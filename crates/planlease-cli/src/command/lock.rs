@@ -9,6 +9,7 @@ use planlease::{
 };
 use planlease_orchestrator::env;
 
+use super::held::Held;
 use super::hold::{
     child::{self, End, Ended},
     close,
@@ -81,7 +82,8 @@ impl LockArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plan = super::plan_name(&self.plan)?;
         let name = LockName::new(&*self.name).map_err(Failure::from)?;
-        let variables = invocation.settings()?.for_commands(invocation.environment());
+        let held = Held::of(invocation.environment())?;
+        let variables = invocation.settings()?.variables();
         let mut signals = Signals::take()?;
         let coordinator = tokio::select! {
             biased; // A connection is of use even if it is to be closed at once.
@@ -91,12 +93,14 @@ impl LockArgs {
         let mut patience = Patience::new(self.no_wait, self.wait);
         let wanted = ForLock { plan: &plan, lock: &name };
         loop {
-            let lock = match line::acquire(&coordinator, &wanted, &mut patience, &mut signals).await? {
+            let lock = match line::acquire(&coordinator, &wanted, &held, &mut patience, &mut signals).await? {
                 Turn::Ours(lock) => *lock,
                 Turn::Asked(asked) => return Ok(Exit::Child(asked.status())),
             };
             let own =
                 [(env::LOCK, Some(name.to_string())), (env::LOCK_TOKEN, Some(lock.token().to_string()))];
+            let mut variables = variables.clone();
+            variables.push(held.and(&plan, lock.session().lease(), lock.revision()).variable()?);
             let spec = child::spec(&self.command, &variables, own, self.grace)?;
             let ended = child::run(&spec, &lock, &mut signals).await;
             let again = ended.as_ref().is_ok_and(Ended::is_before_the_start) && patience.lasts();

@@ -1,16 +1,19 @@
 //! `mirror`: keeps a `status.json` as the plan is, for readers that have not moved yet.
 
+mod claim;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use clap::Args;
-use planlease::{Coordinator, Error, core::PlanName};
+use planlease::{Coordinator, Error, Identity, core::PlanName};
 use planlease_watcher::Snapshot;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use self::claim::Claim;
 use super::{
     export,
     watch::feed::{Feed, News},
@@ -27,6 +30,8 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 ///
 /// The file is replaced in one step whenever the plan has changed: who reads it sees the plan as it was at one revision, never
 /// half of it. Changes that come at once are written at once. Ctrl-C and SIGTERM end it after one last look at the plan.
+///
+/// A file has one mirror at a time, on whichever host that shares its file system; a second one ends with status 26.
 ///
 /// The mirror is for reading: what others write into the file changes no plan, and is written over.
 #[derive(Debug, Args)]
@@ -53,6 +58,12 @@ struct Mirror<'a> {
 impl MirrorArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plan = super::plan_name(&self.plan)?;
+        let by = format!(
+            "the mirror of {plan} (process {} on {})",
+            std::process::id(),
+            Identity::of_process().host
+        );
+        let _claim = Claim::take(&self.file, &by)?;
         let mut signals = Signals::take()?;
         let coordinator = invocation.connect().await?;
         let mut mirror = Mirror { plan, file: &self.file, written: None };

@@ -5,16 +5,16 @@ mod follow;
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 
 use clap::Args;
-use planlease::{Error, Identity, core::OrchestratorId};
-use planlease_orchestrator::{Dropped, EntryPoint, Options, Orchestrator, Plans, Stop, Summary, TaskCommand};
+use planlease::{Coordinator, Identity, core::OrchestratorId};
+use planlease_orchestrator::{EntryPoint, Options, Orchestrator, Plans, Stop, TaskCommand};
 use tokio::sync::watch;
 
 use crate::{
-    command::plumbing,
+    command::{held::Held, plumbing},
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{self, OutputArgs},
+    output::OutputArgs,
     signals::Signals,
 };
 
@@ -26,7 +26,6 @@ use crate::{
 ///
 /// A task runs its own command if its plan gives it one, else that of --exec. It finds what it is to do in
 /// `PLANLEASE_PLAN`, `PLANLEASE_TASK`, `PLANLEASE_TASK_DESCRIPTION`, `PLANLEASE_ATTEMPT` and `PLANLEASE_FENCING_TOKEN`.
-/// Its exit status counts only if it ends by itself. A command that does not start (no such program) uses no retry.
 ///
 /// The first Ctrl-C (or SIGTERM) lets what runs come to its end, the second one stops it.
 #[derive(Debug, Args)]
@@ -76,9 +75,11 @@ Examples:
 impl RunArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let format = self.output.format;
-        let options = self.options(invocation)?;
+        let held = Held::of(invocation.environment())?;
+        let options = self.options(invocation, &held)?;
         let mut signals = Signals::take()?;
         let coordinator = invocation.connect().await?;
+        ensure_not_held(&coordinator, &options.plans, &held).await?;
         let (stop, stopping) = watch::channel(Stop::Run);
         let orchestrator = Orchestrator::new(coordinator, options, follow::reporter(format), stopping);
         let mut running = std::pin::pin!(orchestrator.run());
@@ -93,31 +94,34 @@ impl RunArgs {
                 }
             }
         };
-        conclude(summary)
+        Ok(if summary.is_success() {
+            Exit::Done
+        } else if !summary.unfinished.is_empty() {
+            Exit::Stopped
+        } else {
+            Exit::TasksFailed
+        })
     }
 
-    fn options(&self, invocation: &Invocation) -> Result<Options, Failure> {
+    fn options(&self, invocation: &Invocation, held: &Held) -> Result<Options, Failure> {
         let plans = if self.all {
             Plans::All
         } else {
             Plans::Named(self.plans.iter().map(|name| super::plan_name(name)).collect::<Result<_, _>>()?)
         };
-        let options = Options {
+        let mut env = invocation.settings()?.variables();
+        env.push(held.variable()?);
+        Ok(Options {
             plans,
             jobs: self.jobs.into(),
             max_plans: self.max_plans.map_or(usize::MAX, usize::from),
             command: self.command()?,
-            env: invocation.settings()?.for_commands(invocation.environment()),
+            env,
             dir: self.dir.clone(),
-            search_path: Some(invocation.environment().search_path()),
             grace: self.grace,
             executor: Arc::new(EntryPoint::of_this_program(plumbing::GUARD)),
             identity: self.identity()?,
-        };
-        options.check().map_err(|why| {
-            Failure::usage(why).meaning("No plan was acquired.").remedy("Check --dir and --exec.")
-        })?;
-        Ok(options)
+        })
     }
 
     fn command(&self) -> Result<Option<TaskCommand>, Failure> {
@@ -143,23 +147,18 @@ impl RunArgs {
     }
 }
 
-/// The status to end with, and what is to be said about plans that were not executed to their end.
-fn conclude(summary: Summary) -> Result<Exit, Failure> {
-    if !summary.unfinished.is_empty() {
-        return Ok(Exit::Stopped);
+/// Refuses plans that a command above owns: it waits for this one to end.
+async fn ensure_not_held(coordinator: &Coordinator, plans: &Plans, held: &Held) -> Result<(), Failure> {
+    for plan in held.plans() {
+        let wanted = match plans {
+            Plans::All => true,
+            Plans::Named(names) => names.contains(plan),
+        };
+        if wanted
+            && coordinator.line(plan).await?.candidates().first().is_some_and(|first| held.is_ours(first))
+        {
+            return Err(Held::refusal(plan.as_str()));
+        }
     }
-    let Some((plan, why)) = summary.dropped.into_iter().next() else {
-        let success = summary.finished.iter().all(|(_, success)| *success);
-        return Ok(if success { Exit::Done } else { Exit::TasksFailed });
-    };
-    Err(match why {
-        Dropped::Closed { how, by, why } => Error::PlanClosed { plan, how, by, why }.into(),
-        Dropped::CannotStart(why) => Failure::new(
-            Exit::CannotStart,
-            format!("no command of plan {plan} starts here: {}", output::plain(&why)),
-        )
-        .meaning("No retry of its tasks was used; another orchestrator can own the plan.")
-        .remedy("Give --exec, install what is missing, or run it on a host that has it."),
-        _ => Failure::from(Error::PlanNotFound(plan)).meaning("It was deleted while it was executed."),
-    })
+    Ok(())
 }

@@ -56,11 +56,7 @@ pub(super) async fn connect(
     require_leader: bool,
     traffic: Traffic,
 ) -> Result<Client, Fault> {
-    let reading = read(config, endpoint);
-    let Ok(read) = tokio::time::timeout(config.connect_timeout, reading).await else {
-        return Err(Fault::unconnected());
-    };
-    let (address, user) = read?;
+    let address = address(config, endpoint).map_err(|error| Fault::config(&error))?;
     let connector = Arc::clone(&config.connector);
     let to = endpoint.clone();
     // A channel connects anew by itself when its connection breaks, and nobody would look whether the same cluster answers.
@@ -98,9 +94,9 @@ pub(super) async fn connect(
     });
     let channel = BoxCloneSyncService::new(counted.map_err(Into::into));
     let mut options = ConnectOptions::new().with_require_leader(require_leader);
-    if let Some((user, password)) = user {
+    if let Some(credentials) = &config.credentials {
         // Tokens expire; etcd refuses a request with an old one before it does anything, so sending it again is safe.
-        options = options.with_user(user, password).with_auto_token_refresh(true);
+        options = options.with_user(&credentials.user, &credentials.password).with_auto_token_refresh(true);
     }
     let authenticate = Client::from_channel(Channel::Custom(channel), Some(options));
     match tokio::time::timeout(config.request_timeout, authenticate).await {
@@ -109,17 +105,8 @@ pub(super) async fn connect(
     }
 }
 
-/// Reads what this connection needs: the address with the certificates, the user with the password.
-async fn read(config: &Config, endpoint: &Endpoint) -> Result<(Address, Option<(String, String)>), Fault> {
-    let address = address(config, endpoint).await.map_err(|error| Fault::config(&error))?;
-    let Some(credentials) = &config.credentials else { return Ok((address, None)) };
-    let password = credentials.password.read().await.map_err(|error| Fault::password(&error))?;
-    let password = String::from_utf8_lossy(&password).trim_end_matches(['\r', '\n']).to_owned();
-    Ok((address, Some((credentials.user.clone(), password))))
-}
-
 /// Where the endpoint is, how the connection is kept, and whether it is encrypted.
-async fn address(config: &Config, endpoint: &Endpoint) -> Result<Address, ConfigError> {
+fn address(config: &Config, endpoint: &Endpoint) -> Result<Address, ConfigError> {
     let uri = match endpoint {
         Endpoint::Unix(_) => "http://localhost".to_owned(),
         other => other.to_string(),
@@ -133,27 +120,29 @@ async fn address(config: &Config, endpoint: &Endpoint) -> Result<Address, Config
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(true);
-    if !endpoint.is_encrypted() {
-        return Ok(address);
+    match endpoint {
+        Endpoint::Https(_) => {
+            let tls = tls(config.tls.as_ref());
+            address.tls_config(tls).map_err(|error| ConfigError::Tls { reason: super::fault::chain(&error) })
+        }
+        Endpoint::Http(_) | Endpoint::Unix(_) => Ok(address),
     }
-    let tls = tls(config.tls.as_ref()).await?;
-    address.tls_config(tls).map_err(|error| ConfigError::Tls { reason: super::fault::chain(&error) })
 }
 
-async fn tls(tls: Option<&Tls>) -> Result<ClientTlsConfig, ConfigError> {
+fn tls(tls: Option<&Tls>) -> ClientTlsConfig {
     let mut config = ClientTlsConfig::new();
-    let Some(tls) = tls else { return Ok(config.with_enabled_roots()) };
+    let Some(tls) = tls else { return config.with_enabled_roots() };
     config = match &tls.ca {
-        Some(ca) => config.ca_certificate(Certificate::from_pem(ca.read().await?)),
+        Some(ca) => config.ca_certificate(Certificate::from_pem(ca)),
         None => config.with_enabled_roots(),
     };
     if let Some((certificate, key)) = &tls.identity {
-        config = config.identity(Identity::from_pem(certificate.read().await?, key.read().await?));
+        config = config.identity(Identity::from_pem(certificate, key));
     }
     if let Some(name) = &tls.server_name {
         config = config.domain_name(name);
     }
-    Ok(config)
+    config
 }
 
 /// A request body that counts its messages. The first one is the request itself; further ones are those of a stream.

@@ -1,7 +1,7 @@
 //! How the demo looks: lines that stay, and below them, on a terminal, a scene that is drawn anew all the time. Without a
 //! terminal there are the lines alone.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 
 use anstyle::{AnsiColor, Style};
 
@@ -104,9 +104,8 @@ fn lines(scene: &Scene, width: usize) -> Vec<String> {
 }
 
 fn print(text: &str) {
-    let mut stdout = anstream::stdout().lock();
     // A reader that has gone has seen enough; the demo goes on to its end all the same.
-    drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
+    drop(crate::output::print(text));
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::{
     failure::Failure,
     invocation::Invocation,
     output::{OutputArgs, ServerStatus},
+    settings::untrusted,
 };
 
 /// Shows whether the local server runs, where it is, and how large its data are. Starts nothing. Ends with status 102 if
@@ -22,6 +23,7 @@ pub(crate) struct StatusArgs {
 impl StatusArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let server = LocalServer::of_user();
+        server.ensure_ours().map_err(|error| untrusted(&error))?;
         let pid = listener::of(&server.socket())
             .map_err(|error| Failure::system("cannot ask the local server", &error))?;
         let status = match pid {

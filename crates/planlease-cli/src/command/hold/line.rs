@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::close;
 use crate::{
+    command::held::Held,
     exit::Exit,
     failure::{Failure, with_cause},
     output::{self, plain},
@@ -142,11 +143,12 @@ enum Not {
     Failed(Error),
 }
 
-/// Gets what is wanted, in a session of its own. While it waits, a lost session is replaced by a new one, at the end of the
+/// Gets what is wanted, in a session of its own. What is `held` by commands above is not waited for. While it waits, a lost session is replaced by a new one, at the end of the
 /// line: who waits for hours is not sent away by an etcd that is away for a minute.
 pub(in crate::command) async fn acquire<W: Wanted>(
     coordinator: &Coordinator,
     wanted: &W,
+    held: &Held,
     patience: &mut Patience,
     signals: &mut Signals,
 ) -> Result<Turn<W::Right>, Failure> {
@@ -161,7 +163,7 @@ pub(in crate::command) async fn acquire<W: Wanted>(
             Ok(session) => {
                 let acquired = tokio::select! {
                     biased; // Ours is ours; the signal is told to the command then.
-                    acquired = stand(&session, wanted, patience) => acquired,
+                    acquired = stand(&session, wanted, held, patience) => acquired,
                     asked = signals.which() => Err(Not::Asked(asked)),
                 };
                 match acquired {
@@ -175,6 +177,9 @@ pub(in crate::command) async fn acquire<W: Wanted>(
         };
         match not {
             Not::Asked(asked) => return Ok(Turn::Asked(asked)),
+            Not::HeldBy(holder) if held.is_ours(&holder.candidate) => {
+                return Err(Held::refusal(&wanted.words(&holder).0));
+            }
             Not::HeldBy(holder) => return Err(wanted.refused(&holder)),
             Not::Failed(Error::TimedOut(_)) => return Err(wanted.still_held(coordinator).await),
             Not::Failed(error) if patience.joined && is_passing(&error) && patience.lasts() => {
@@ -190,7 +195,12 @@ pub(in crate::command) async fn acquire<W: Wanted>(
     }
 }
 
-async fn stand<W: Wanted>(session: &Session, wanted: &W, patience: &mut Patience) -> Result<W::Right, Not> {
+async fn stand<W: Wanted>(
+    session: &Session,
+    wanted: &W,
+    held: &Held,
+    patience: &mut Patience,
+) -> Result<W::Right, Not> {
     loop {
         let busy = match wanted.take_now(session).await.map_err(Not::Failed)? {
             Ok(right) => {
@@ -200,7 +210,9 @@ async fn stand<W: Wanted>(session: &Session, wanted: &W, patience: &mut Patience
             Err(busy) => busy,
         };
         let wait = match busy {
-            Busy::Held(holder) if !patience.wait => return Err(Not::HeldBy(holder)),
+            Busy::Held(holder) if !patience.wait || held.is_ours(&holder.candidate) => {
+                return Err(Not::HeldBy(holder));
+            }
             Busy::Held(holder) => {
                 let (what, held) = wanted.words(&holder);
                 output::tell(&format!("waiting for {what}: it is {held}"));

@@ -1,14 +1,23 @@
 //! `sidecar`: serving.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use planlease::{Identity, core::counted};
 use planlease_sidecar::{Bound, Ended, Listen, Options, Sidecar};
+use tokio::sync::watch;
 
 use super::read_token;
 use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log, output, signals::Signals};
+
+/// How often the file with the token is read.
+const TOKEN_EVERY: Duration = Duration::from_secs(1);
 
 /// Where to serve, whom, and how much.
 #[derive(Debug, Args)]
@@ -79,7 +88,8 @@ impl ServeArgs {
             ));
         }
         let mut signals = Signals::take()?;
-        let options = self.options()?;
+        let token = self.token_file.as_deref().map(read_token).transpose()?.map(watch::Sender::new);
+        let options = self.options(token.as_ref());
         raise_descriptors();
         let (bound, metrics) = self.bind().await?;
         let coordinator = tokio::select! {
@@ -96,7 +106,11 @@ impl ServeArgs {
             output::tell(&format!("metrics and probes on {}", bound.at()));
             sidecar.serve_metrics(bound);
         }
-        signals.next().await;
+        tokio::select! {
+            biased; // The wish to stop first.
+            () = signals.next() => {}
+            never = follow_token(self.token_file.as_deref(), token) => match never {},
+        }
         output::tell("draining: nothing new is begun; a second signal ends the wait");
         match sidecar.drain(async { signals.next().await }).await {
             Ended::Idle => {}
@@ -107,10 +121,10 @@ impl ServeArgs {
         Ok(Exit::Done)
     }
 
-    fn options(&self) -> Result<Options, Failure> {
-        Ok(Options {
+    fn options(&self, token: Option<&watch::Sender<String>>) -> Options {
+        Options {
             name: self.name.clone().unwrap_or_else(|| format!("sidecar-{}", Identity::of_process().host)),
-            token: self.token_file.as_deref().map(read_token).transpose()?,
+            token: token.map(watch::Sender::subscribe),
             hosts: self.hosts.clone(),
             max_sessions: self.max_sessions,
             max_connections: self.max_connections,
@@ -118,7 +132,7 @@ impl ServeArgs {
             grace: self.grace,
             heartbeat: self.heartbeat.max(Duration::from_millis(100)),
             ..Options::default()
-        })
+        }
     }
 
     /// The sockets for the interface, and the one for metrics.
@@ -135,6 +149,33 @@ impl ServeArgs {
             None => None,
         };
         Ok((bound, metrics))
+    }
+}
+
+/// Reads the token again and again, so that it can be replaced while the sidecar serves. One that cannot be used is reported
+/// once, and the last good one stays.
+async fn follow_token(file: Option<&Path>, token: Option<watch::Sender<String>>) -> Infallible {
+    let (Some(file), Some(token)) = (file, token) else { return std::future::pending().await };
+    let mut reported = None;
+    loop {
+        tokio::time::sleep(TOKEN_EVERY).await;
+        let path = file.to_owned();
+        let reading = tokio::task::spawn_blocking(move || {
+            read_token(&path).map_err(|failure| failure.what().to_owned())
+        });
+        match reading.await {
+            Ok(Ok(read)) => {
+                reported = None;
+                if token.send_if_modified(|present| std::mem::replace(present, read.clone()) != read) {
+                    output::tell("the token was replaced");
+                }
+            }
+            Ok(Err(why)) if reported.as_ref() != Some(&why) => {
+                output::tell(&format!("{why}; the token before stays"));
+                reported = Some(why);
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
     }
 }
 
