@@ -39,6 +39,15 @@ impl Failure {
         Self { remedy: Some(remedy.into()), ..self }
     }
 
+    /// The same with the store that was looked into, if something was not found there: it may be the wrong one.
+    pub(crate) fn in_store(self, store: impl FnOnce() -> Option<String>) -> Self {
+        if self.exit != Exit::NoSuchPlan || self.meaning.is_some() {
+            return self;
+        }
+        let meaning = store().map(|store| format!("The command looked in {store}."));
+        Self { meaning, ..self }
+    }
+
     /// A failure about which everything is said already.
     pub(crate) fn said(exit: Exit) -> Self {
         Self { exit, what: None, meaning: None, remedy: None }

@@ -19,7 +19,7 @@ use crate::{
     environment::Environment,
     exit::Exit,
     failure::Failure,
-    output::{Document, Format},
+    output::{Document, Format, StoreShown},
     progress::Progress,
     settings::Settings,
 };
@@ -78,6 +78,17 @@ impl Invocation {
                 unreachable(&settings, &cause.to_string())
             }
             error => error.into(),
+        })
+    }
+
+    /// Which store that leads to.
+    pub(crate) fn store(&self) -> Result<StoreShown, Failure> {
+        let settings = self.settings()?;
+        let endpoints = settings.endpoints.value.unwrap_or_default();
+        Ok(StoreShown {
+            endpoints: endpoints.iter().map(ToString::to_string).collect(),
+            namespace: settings.namespace.value.to_string(),
+            context: settings.context.value,
         })
     }
 

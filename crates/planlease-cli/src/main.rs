@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     let ended = runtime.block_on(command::run(cli.command, &invocation));
     runtime.shutdown_background(); // Nothing is waited for here: whoever has a task has waited for it.
     lines::finish();
+    let ended = ended.map_err(|failure| failure.in_store(|| Some(invocation.store().ok()?.to_string())));
     ended.unwrap_or_else(|failure| failure.report()).into()
 }
 

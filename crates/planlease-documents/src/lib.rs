@@ -25,6 +25,7 @@ mod plan;
 mod plan_file;
 mod server;
 mod status;
+mod store;
 mod table;
 mod task;
 mod time;
@@ -56,6 +57,7 @@ pub use self::{
     plan_file::PlanFile,
     server::ServerStatus,
     status::PlanStatus,
+    store::StoreShown,
     table::{Cell, Table, plain},
     task::{TaskList, TaskShown, TaskUpdate, describe as describe_task},
     time::{Time, duration},

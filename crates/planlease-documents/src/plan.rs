@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    Cell, Document, Table, each,
+    Cell, Document, StoreShown, Table, each,
     halt::HaltedBy,
     owner::Ownership,
     plain,
@@ -20,6 +20,8 @@ use super::{
 /// `plan list`, and `status` without a plan.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PlanList {
+    /// Where they are; `None` from a sidecar, which has one store.
+    store: Option<StoreShown>,
     plans: Vec<Listed>,
 }
 
@@ -55,7 +57,13 @@ impl PlanList {
                 ownership: Ownership::of(&view.line),
             }
         });
-        Self { plans: plans.collect() }
+        Self { store: None, plans: plans.collect() }
+    }
+
+    /// The same with the store that they are in.
+    #[must_use]
+    pub fn in_store(self, store: StoreShown) -> Self {
+        Self { store: Some(store), ..self }
     }
 }
 
@@ -85,7 +93,13 @@ impl Document for PlanList {
                 Cell::text(title),
             ]);
         }
-        table.render("no plans; `planlease plan import FILE` makes one")
+        let place = self.store.as_ref().map(|store| format!(" in {store}")).unwrap_or_default();
+        let none = format!("no plans{place}; `planlease plan import FILE` makes one");
+        let mut text = table.render(&none);
+        if !self.plans.is_empty() && !place.is_empty() {
+            text.push_str(&format!("\n{}{place}\n", counted(self.plans.len(), "plan")));
+        }
+        text
     }
 }
 

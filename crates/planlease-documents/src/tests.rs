@@ -36,6 +36,16 @@ fn plans_as_table_and_lines() {
     insta::assert_snapshot!(shown(Format::Table, &plans) + &shown(Format::Jsonl, &plans));
     insta::assert_snapshot!(shown(Format::Table, &PlanList::new(&[], false)), @"no plans; `planlease plan import FILE` makes one");
     assert_eq!(shown(Format::Jsonl, &PlanList::new(&[], false)), "");
+    let prod = || StoreShown {
+        endpoints: vec!["https://etcd-1:2379".into()],
+        namespace: "ops".into(),
+        context: Some("prod".into()),
+    };
+    let none = PlanList::new(&[], false).in_store(prod());
+    insta::assert_snapshot!(shown(Format::Table, &none), @"no plans in namespace ops on https://etcd-1:2379 (context prod); `planlease plan import FILE` makes one");
+    let local = StoreShown { endpoints: Vec::new(), context: None, ..prod() };
+    let one = shown(Format::Table, &PlanList::new(&[plan()], false).in_store(local));
+    assert!(one.ends_with("\n1 plan in namespace ops on the local server\n"), "{one}");
 }
 
 #[test]

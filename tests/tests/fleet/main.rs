@@ -22,6 +22,7 @@ mod mayhem;
 mod measure;
 mod migration;
 mod pause;
+mod readme;
 mod refusals;
 mod rush;
 mod spec;
@@ -62,5 +63,6 @@ fn main() -> std::process::ExitCode {
         .alone(refusals::cases())
         .plain(refusals::plain_cases())
         .plain(local::plain_cases())
+        .plain(readme::plain_cases())
         .run()
 }

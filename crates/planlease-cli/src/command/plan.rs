@@ -69,7 +69,10 @@ impl PlanCommand {
             Self::Check(args) => args.run(invocation),
             Self::List(args) => {
                 let plans = invocation.connect().await?.plans().await?;
-                invocation.show(args.output.format, &PlanList::new(&plans, args.all))?;
+                invocation.show(
+                    args.output.format,
+                    &PlanList::new(&plans, args.all).in_store(invocation.store()?),
+                )?;
                 Ok(Exit::Done)
             }
             Self::Show(args) => {

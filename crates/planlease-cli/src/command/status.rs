@@ -33,7 +33,8 @@ impl StatusArgs {
                 invocation.show(self.output.format, &PlanStatus::new(&view, &alive))?
             }
             None => {
-                invocation.show(self.output.format, &PlanList::new(&coordinator.plans().await?, false))?
+                let plans = PlanList::new(&coordinator.plans().await?, false).in_store(invocation.store()?);
+                invocation.show(self.output.format, &plans)?
             }
         }
         Ok(Exit::Done)
