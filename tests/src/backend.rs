@@ -22,6 +22,8 @@ pub enum Backend {
     Etcd,
     /// Three etcd processes that form a cluster.
     ThreeMembers,
+    /// One etcd process behind `etcd grpc-proxy`.
+    Proxied,
     /// One process of etcd 3.4, where there is one.
     Etcd34,
 }
@@ -46,6 +48,7 @@ impl Backend {
             Self::EmbeddedInFolder => "on_embedded_in_folder",
             Self::Etcd => "on_etcd",
             Self::ThreeMembers => "on_three_members",
+            Self::Proxied => "on_grpc_proxy",
             Self::Etcd34 => "on_etcd_3_4",
         }
     }
@@ -58,6 +61,7 @@ impl Backend {
             Self::Dev => Running::Dev(Dev::start().await),
             Self::Etcd => Running::Etcd(Etcd::builder().start().await),
             Self::ThreeMembers => Running::Etcd(Etcd::builder().members(3).start().await),
+            Self::Proxied => Running::Etcd(Etcd::builder().behind_grpc_proxy().start().await),
             Self::Etcd34 => Running::Etcd(Etcd::of(Line::V3_4).start().await),
         };
         Server { backend: self, running }

@@ -5,6 +5,7 @@
 //! kept and its path printed. No process outlives the test process.
 
 mod backup;
+mod grpc_proxy;
 mod members;
 mod network;
 mod secured;
@@ -24,6 +25,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 pub use self::backup::{Copied, Restore};
+use self::grpc_proxy::GrpcProxy;
 pub use self::secured::Secured;
 use crate::guard::Guarded;
 use crate::hosts::{Host, Hosts};
@@ -72,6 +74,7 @@ pub struct Builder {
     proxied: bool,
     hosts: Option<Arc<Hosts>>,
     secured: Option<Arc<Secured>>,
+    grpc_proxy: bool,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -109,6 +112,12 @@ impl Builder {
         self
     }
 
+    /// Puts `etcd grpc-proxy` before the members: [`Etcd::endpoints`] lead to it alone.
+    pub fn behind_grpc_proxy(mut self) -> Self {
+        self.grpc_proxy = true;
+        self
+    }
+
     /// How large the database may become before etcd raises the alarm NOSPACE; default 2 GiB.
     pub fn quota(self, bytes: u64) -> Self {
         self.argument(format!("--quota-backend-bytes={bytes}"))
@@ -143,6 +152,9 @@ impl Builder {
             match etcd.until_ready().await {
                 Ok(version) => {
                     etcd.version = version;
+                    if self.grpc_proxy {
+                        etcd.grpc_proxy = Some(GrpcProxy::before(&etcd, &binary).await);
+                    }
                     return etcd;
                 }
                 Err(reason) if attempt < START_ATTEMPTS => eprintln!("etcd is started again: {reason}"),
@@ -156,6 +168,7 @@ impl Builder {
 /// A running cluster; dropping it kills its processes and removes its data.
 #[derive(Debug)]
 pub struct Etcd {
+    grpc_proxy: Option<GrpcProxy>,
     members: Vec<Member>,
     builder: Builder,
     version: String,
@@ -174,6 +187,7 @@ impl Etcd {
             proxied: false,
             hosts: None,
             secured: None,
+            grpc_proxy: false,
             arguments: Vec::new(),
             environment: Vec::new(),
         }
@@ -187,7 +201,10 @@ impl Etcd {
     /// The client URLs of all members, in the order of their numbers; past their proxies, if they have any.
     #[must_use]
     pub fn endpoints(&self) -> Vec<String> {
-        self.members.iter().map(Member::endpoint).collect()
+        match &self.grpc_proxy {
+            Some(proxy) => vec![proxy.endpoint()],
+            None => self.members.iter().map(Member::endpoint).collect(),
+        }
     }
 
     /// What the servers say of themselves: `3.5.30`.
@@ -238,6 +255,7 @@ impl Etcd {
             members.push(member);
         }
         Ok(Self {
+            grpc_proxy: None,
             members,
             builder: builder.clone(),
             version: String::new(),
@@ -268,6 +286,7 @@ impl Etcd {
 
 impl Drop for Etcd {
     fn drop(&mut self) {
+        self.grpc_proxy = None;
         self.members.clear();
         if let Some(folder) = self.folder.take()
             && (std::thread::panicking() || *self.keep.get_mut())

@@ -12,10 +12,26 @@ pub(crate) const OWNERSHIP: &str = planlease_orchestrator::env::OWNERSHIP;
 /// Holds a filter for the log, as `planlease=debug`.
 pub(crate) const LOG: &str = "PLANLEASE_LOG";
 
+/// Names the configuration file.
+pub(crate) const CONFIG: &str = "PLANLEASE_CONFIG";
+
+/// The beginning of the names of all variables that mean something to planlease.
+const PREFIX: &str = "PLANLEASE_";
+
 /// Variables that are set for commands, and so are not read as flags.
-pub(crate) const SET_FOR_COMMANDS: [&str; 6] = {
+pub(crate) const SET_FOR_COMMANDS: [&str; 9] = {
     use planlease_orchestrator::env;
-    [env::OWNERSHIP, env::PLAN, env::TASK, env::DESCRIPTION, env::ATTEMPT, env::FENCING_TOKEN]
+    [
+        env::HELD,
+        env::OWNERSHIP,
+        env::PLAN,
+        env::TASK,
+        env::DESCRIPTION,
+        env::ATTEMPT,
+        env::FENCING_TOKEN,
+        env::LOCK,
+        env::LOCK_TOKEN,
+    ]
 };
 
 /// Variables by name. Empty ones count as not set; those whose name is no text are none of ours.
@@ -38,6 +54,18 @@ impl Environment {
         self.get(name).map(|value| value.to_string_lossy().into_owned())
     }
 
+    /// The folders in which programs are looked up.
+    pub(crate) fn search_path(&self) -> OsString {
+        self.get("PATH").unwrap_or(OsStr::new("/bin:/usr/bin")).to_owned()
+    }
+
+    /// The names of planlease's variables that a command must not inherit: a flag of ours (`PLANLEASE_LABEL`) would be taken
+    /// for one of a planlease that the command starts. What says which task or lock it is for stays.
+    pub(crate) fn not_for_commands(&self) -> impl Iterator<Item = &str> {
+        let names = self.0.keys().map(String::as_str);
+        names.filter(|name| name.starts_with(PREFIX) && !SET_FOR_COMMANDS.contains(name))
+    }
+
     /// A folder of the XDG base directories, found as the local server's is.
     pub(crate) fn xdg(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
         planlease::local::user_folder(self.get(variable), self.get("HOME"), below_home)
@@ -58,6 +86,14 @@ mod tests {
     fn an_empty_variable_is_none() {
         let environment = Environment::from_iter([("A", ""), ("B", "b")]);
         assert_eq!((environment.get("A"), environment.text("B")), (None, Some("b".to_owned())));
+    }
+
+    #[test]
+    fn a_command_inherits_what_it_is_for_and_no_flags() {
+        let names =
+            ["HOME", "PLANLEASE_LABEL", "PLANLEASE_LOG", "PLANLEASE_LOCK", "PLANLEASE_TASK", "PLANLEASE"];
+        let environment = Environment::from_iter(names.map(|name| (name, "x")));
+        assert_eq!(environment.not_for_commands().collect::<Vec<_>>(), ["PLANLEASE_LABEL", "PLANLEASE_LOG"]);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(crate) enum Exit {
     OutOfStep,
     /// There is nothing to claim.
     NothingReady,
+    /// The commands of a plan do not start on this host.
+    CannotStart,
     /// A limit leaves no room for one more worktree; nothing was made.
     NoRoom,
     /// A worktree holds work that is nowhere else.
@@ -117,6 +119,7 @@ impl Exit {
         Self::Stopped,
         Self::OutOfStep,
         Self::NothingReady,
+        Self::CannotStart,
         Self::NoRoom,
         Self::HasWork,
         Self::GitFailed,
@@ -177,6 +180,7 @@ impl Exit {
             Self::Stopped => (11, "asked to stop before everything was done"),
             Self::OutOfStep => (12, "`plan diff`: the plan is not as the file says"),
             Self::NothingReady => (13, "`task claim`: no task is ready"),
+            Self::CannotStart => (14, "`run`: the commands of a plan do not start on this host"),
             Self::NoRoom => (20, "a limit leaves no room for one more worktree"),
             Self::HasWork => (21, "the worktree holds work that is nowhere else"),
             Self::GitFailed => (22, "git cannot be started, or refuses"),

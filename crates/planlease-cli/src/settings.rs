@@ -5,9 +5,13 @@ mod file;
 mod inherit;
 mod resolve;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use planlease::{Config, Credentials, Endpoint, Tls, core::Namespace, local::LocalServer};
+use planlease::{Config, Credentials, Endpoint, Secret, Tls, core::Namespace, local::LocalServer};
 
 pub(crate) use self::file::{ConfigFile, LOCAL, path as config_path, with_current};
 use self::resolve::Layers;
@@ -57,8 +61,6 @@ pub(crate) struct Sourced<T> {
 /// What the settings mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// The configuration file that was asked for by name.
-    pub(crate) config: Option<PathBuf>,
     /// The context in use, if any.
     pub(crate) context: Sourced<Option<String>>,
     /// The servers; `None` for the local one.
@@ -103,10 +105,9 @@ impl Settings {
     /// Puts the settings together.
     pub(crate) fn read(flags: &ConnectionArgs, environment: &Environment) -> Result<Self, Failure> {
         let path = config_path(flags, environment);
-        let file = path.as_ref().map(|path| ConfigFile::read(&path.value, path.origin != Origin::Default));
-        let file = file.transpose()?.flatten();
-        let config = path.filter(|path| path.origin != Origin::Default).map(|path| path.value);
-        Ok(Self { config, ..Self::resolve(flags, environment, file.as_ref())? })
+        let file =
+            path.map(|path| ConfigFile::read(&path.value, path.origin != Origin::Default)).transpose()?;
+        Self::resolve(flags, environment, file.flatten().as_ref())
     }
 
     /// As [`Settings::read`], from a file that was read already.
@@ -117,7 +118,6 @@ impl Settings {
     ) -> Result<Self, Failure> {
         let layers = Layers::new(flags, environment, file)?;
         Ok(Self {
-            config: None,
             context: layers.context(),
             endpoints: layers.optional("endpoints", resolve::endpoints)?,
             cacert: layers.optional("cacert", resolve::path)?,
@@ -161,22 +161,17 @@ impl Settings {
     }
 
     fn tls(&self) -> Result<Option<Tls>, Failure> {
-        let read = |setting: &Sourced<Option<PathBuf>>| match &setting.value {
+        let secret = |setting: &Sourced<Option<PathBuf>>| match &setting.value {
             None => Ok(None),
-            Some(path) => std::fs::read(path).map(Some).map_err(|error| {
-                Failure::new(
-                    Exit::Tls,
-                    format!("cannot read {} ({}): {error}", path.display(), setting.origin),
-                )
-            }),
+            Some(path) => readable(path, Exit::Tls, &setting.origin).map(Some),
         };
-        let identity = match (read(&self.cert)?, read(&self.key)?) {
+        let identity = match (secret(&self.cert)?, secret(&self.key)?) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             (Some(_), None) => return Err(Failure::usage("--cert is given without --key")),
             (None, Some(_)) => return Err(Failure::usage("--key is given without --cert")),
         };
-        let tls = Tls { ca: read(&self.cacert)?, identity, server_name: self.server_name.value.clone() };
+        let tls = Tls { ca: secret(&self.cacert)?, identity, server_name: self.server_name.value.clone() };
         Ok((tls.ca.is_some() || tls.identity.is_some() || tls.server_name.is_some()).then_some(tls))
     }
 
@@ -187,13 +182,19 @@ impl Settings {
                 .remedy("Write the password to a file that only you can read; it is never taken from the command line.")),
             (None, Some(_)) => Err(Failure::usage("--password-file is given without --user")),
             (Some(user), Some(path)) => {
-                let password = std::fs::read_to_string(path).map_err(|error| {
-                    let path = path.display();
-                    Failure::new(Exit::Unauthenticated, format!("cannot read the password in {path}: {error}"))
-                })?;
-                let password = password.trim_end_matches(['\r', '\n']).to_owned();
+                let password = readable(path, Exit::Unauthenticated, &self.password_file.origin)?;
                 Ok(Some(Credentials { user: user.clone(), password }))
             }
         }
     }
+}
+
+/// A file that is read for each new connection. What is wrong with it now is better said now, with its origin.
+fn readable(path: &Path, exit: Exit, origin: &Origin) -> Result<Secret, Failure> {
+    let file = std::fs::metadata(path).and_then(|found| match found.is_file() {
+        true => std::fs::File::open(path).map(drop),
+        false => Err(std::io::Error::other("it is not a regular file")),
+    });
+    file.map_err(|error| Failure::new(exit, format!("cannot read {} ({origin}): {error}", path.display())))?;
+    Ok(Secret::File(path.to_owned()))
 }

@@ -17,6 +17,9 @@ pub const MAX_VALUE: usize = 64 * 1024;
 /// The largest output of a task that is kept, in bytes.
 pub const MAX_FINDINGS: usize = 48 * 1024;
 
+/// The most bytes of a value with findings and output: room for both when each character is escaped.
+pub const MAX_FINDINGS_VALUE: usize = 10 * MAX_VALUE;
+
 /// The largest part of a plan's definition that is stored under one key, in bytes.
 pub const MAX_SPEC_PART: usize = 512 * 1024;
 

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     LeaseId, OrchestratorId, Revision, TaskId, counted,
     record::{Claim, Guard, TaskRecord},
-    spec::{OnLost, PlanSpec},
+    spec::{OnLost, PlanSpec, Policy},
     transition::{Change, TaskStatus},
 };
 
@@ -52,24 +52,48 @@ pub fn is_orphan(record: &TaskRecord, alive: &Alive) -> bool {
     record.status == TaskStatus::InProgress && !record.claim.as_ref().is_none_or(|claim| alive.holds(claim))
 }
 
-/// What to do about an orphan: the policy of its task.
+/// What to do about an orphan: the policy of its task. A task that may run again goes back at once, for owners that do not
+/// put resting tasks back.
 #[must_use]
 pub fn recovery(spec: &PlanSpec, task: &TaskId, record: &TaskRecord) -> Change {
-    let on_lost = spec.task(task).map_or(OnLost::Ask, |task| spec.policy_of(task).on_lost);
+    lost(&Policy { retry_delay_s: 0, ..policy(spec, task) }, record, claimant_lost(record))
+}
+
+/// As [`recovery`], for an owner that runs [`crate::overdue`]: a task that may run again rests for its retry delay.
+#[must_use]
+pub fn recovery_after_rest(spec: &PlanSpec, task: &TaskId, record: &TaskRecord) -> Change {
+    lost(&policy(spec, task), record, claimant_lost(record))
+}
+
+fn policy(spec: &PlanSpec, task: &TaskId) -> Policy {
+    let unknown = || Policy { on_lost: OnLost::Ask, ..Policy::default() };
+    spec.task(task).map_or_else(unknown, |task| spec.policy_of(task))
+}
+
+fn claimant_lost(record: &TaskRecord) -> String {
     let attempt = record.attempt;
-    Change::Lose(
-        on_lost,
-        match &record.claim {
-            Some(Claim { by, limit: Some(limit), .. }) => {
-                format!(
-                    "the claim of {by} on attempt {attempt} ended after {}",
-                    counted(limit.seconds, "second")
-                )
-            }
-            Some(Claim { by, .. }) => format!("{by} was lost during attempt {attempt}"),
-            None => format!("attempt {attempt} was lost"),
-        },
-    )
+    match &record.claim {
+        Some(Claim { by, limit: Some(limit), .. }) => {
+            format!("the claim of {by} on attempt {attempt} ended after {}", counted(limit.seconds, "second"))
+        }
+        Some(Claim { by, .. }) => format!("{by} was lost during attempt {attempt}"),
+        None => format!("attempt {attempt} was lost"),
+    }
+}
+
+/// What becomes of a task in progress whose attempt is lost, for the reason `why`: what its policy says, and once more than
+/// [`Policy::max_lost`] attempts are lost, a person's decision.
+#[must_use]
+pub fn lost(policy: &Policy, record: &TaskRecord, why: String) -> Change {
+    match policy.on_lost {
+        OnLost::Retry if record.lost >= policy.max_lost => {
+            let (lost, allowed) = (counted(record.lost.saturating_add(1), "time"), policy.max_lost);
+            let why = format!("{why}; lost {lost}, of {allowed} allowed (max_lost)");
+            Change::Lose(OnLost::Ask, why)
+        }
+        OnLost::Retry if policy.retry_delay_s > 0 => Change::Rest(why),
+        on_lost => Change::Lose(on_lost, why),
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +114,61 @@ mod tests {
         let writer = Writer { who: "x".into(), role, term: None, guard };
         let write = Write { writer: writer.clone(), attempt: None, at: WallTime(0), op_id: Uuid::nil() };
         apply(&TaskRecord::new(writer, Uuid::nil()), &Change::Start, &write).unwrap()
+    }
+
+    #[test]
+    fn a_lost_attempt_is_retried_up_to_max_lost_then_parked() {
+        let run = |policy: &Policy| {
+            let mut record = in_progress(owner(1), Role::Owner);
+            let write = |role| {
+                let writer = Writer { who: "x".into(), role, term: None, guard: owner(1) };
+                Write { writer, attempt: None, at: WallTime(0), op_id: Uuid::nil() }
+            };
+            let mut seen = Vec::new();
+            while record.parked.is_none() && !record.lost_for_good {
+                record = apply(&record, &lost(policy, &record, "gone".into()), &write(Role::Owner)).unwrap();
+                seen.push((record.status, record.lost, record.failures));
+                if record.status == TaskStatus::Failed && record.parked.is_none() && !record.lost_for_good {
+                    record = apply(&record, &Change::Retry("rested".into()), &write(Role::Owner)).unwrap();
+                }
+                if record.status == TaskStatus::Pending {
+                    record = apply(&record, &Change::Start, &write(Role::Owner)).unwrap();
+                }
+            }
+            (seen, record.parked)
+        };
+        let (pending, failed) = (TaskStatus::Pending, TaskStatus::Failed);
+        let bounded = |max_lost, retry_delay_s, on_lost| Policy {
+            max_lost,
+            retry_delay_s,
+            on_lost,
+            max_retries: 0,
+            ..Policy::default()
+        };
+        let (seen, parked) = run(&bounded(2, 0, OnLost::Retry));
+        assert_eq!(seen, [(pending, 1, 0), (pending, 2, 0), (failed, 3, 0)]);
+        let parked = parked.unwrap();
+        assert!(parked.starts_with("gone; lost 3 times, of 2 allowed (max_lost)"), "{parked}");
+        assert_eq!(
+            run(&bounded(1, 5, OnLost::Retry)).0,
+            [(failed, 1, 0), (failed, 2, 0)],
+            "it rests between"
+        );
+        assert_eq!(run(&bounded(0, 0, OnLost::Retry)).0, [(failed, 1, 0)]);
+        assert_eq!(run(&bounded(9, 5, OnLost::Fail)).0, [(failed, 1, 0)]);
+        assert_eq!(run(&bounded(9, 5, OnLost::Ask)).0, [(failed, 1, 0)]);
+    }
+
+    #[test]
+    fn an_owner_that_does_not_tend_retries_lets_nothing_rest() {
+        let spec = PlanSpec {
+            tasks: vec![crate::spec::TaskSpec::new(TaskId::new("1").unwrap(), "work")],
+            policy: Policy { retry_delay_s: 5, ..Policy::default() },
+            ..PlanSpec::default()
+        };
+        let (task, record) = (&spec.tasks[0].id, in_progress(owner(1), Role::Owner));
+        assert!(matches!(recovery(&spec, task, &record), Change::Lose(OnLost::Retry, _)));
+        assert!(matches!(recovery_after_rest(&spec, task, &record), Change::Rest(_)));
     }
 
     #[test]

@@ -24,10 +24,10 @@ use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
 use crate::{
-    BootTime, TaskId, WallTime,
+    BootTime, TaskId, WallTime, counted, orphan,
     record::{Guard, TaskRecord},
     spec::{HeartbeatOn, Policy},
-    standing::may_be_retried,
+    standing::{may_be_retried, retry_reason},
     transition::{Change, TaskStatus},
 };
 
@@ -288,17 +288,14 @@ fn decide(seen: &Seen<'_>, timer: &Timer, now: BootTime, due: &mut Due) {
         },
         TaskStatus::InProgress if claimed_by_a_worker(record) => lose(seen, timer, &mut alarm),
         TaskStatus::Pending | TaskStatus::Failed if used_up => Some(Change::Park(used_up_why(policy))),
-        TaskStatus::Failed if may_be_retried(record, policy) => {
-            let (failures, retries) = (record.failures, policy.max_retries);
-            alarm
-                .rings(&timer.waited, Some(policy.retry_delay(record)))
-                .then(|| Change::Retry(format!("automatic retry {failures} of {retries}")))
-        }
+        TaskStatus::Failed if may_be_retried(record, policy) => alarm
+            .rings(&timer.waited, Some(policy.retry_delay(record)))
+            .then(|| Change::Retry(retry_reason(record, policy))),
         TaskStatus::Failed => {
             let error = record.error.as_deref().unwrap_or("no reason given");
             Some(Change::Park(format!(
-                "failed {} times, of which {} are allowed; last: {}",
-                record.failures,
+                "failed {}, of {} allowed; last: {}",
+                counted(record.failures, "time"),
                 policy.max_retries.saturating_add(1),
                 crate::codec::shorten(error, 200)
             )))
@@ -351,7 +348,7 @@ fn lose(seen: &Seen<'_>, timer: &Timer, alarm: &mut Alarm<'_>) -> Option<Change>
         (_, true) => format!("attempt {attempt} took longer than {deadline} s (attempt_deadline_s)"),
         (false, false) => return None,
     };
-    Some(Change::Lose(policy.on_lost, why))
+    Some(orphan::lost(policy, seen.record, why))
 }
 
 fn used_up_why(policy: &Policy) -> String {
@@ -464,7 +461,7 @@ mod tests {
         let parked = TaskRecord { parked: Some("x".into()), ..failed.clone() };
         assert_eq!(
             run(&policy, &[look(0, &failed), look(1, &parked)]),
-            ["0: Park(\"failed 2 times, of which 2 are allowed; last: boom\")", "1: never"]
+            ["0: Park(\"failed 2 times, of 2 allowed; last: boom\")", "1: never"]
         );
     }
 

@@ -242,9 +242,12 @@ impl fmt::Display for HeartbeatOn {
 pub struct Policy {
     /// How often a task that *failed* is started again; lost attempts do not count.
     pub max_retries: u32,
+    /// How many attempts of a task may be *lost* with their claimant; one more parks the task.
+    pub max_lost: u32,
     /// How long one attempt may take, in seconds; 0 for as long as it likes.
     pub attempt_deadline_s: u64,
-    /// How long a failed task rests before it is started again, in seconds; twice as long after each further failure.
+    /// How long a failed or lost task rests before its owner starts it again, in seconds; twice as long after each further
+    /// failure or loss.
     pub retry_delay_s: u64,
     /// … but no longer than this.
     pub retry_delay_max_s: u64,
@@ -273,10 +276,11 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// Two retries, 30 minutes for an attempt: the rules that users of plan files know.
+    /// Two retries, 30 minutes for an attempt: the rules that users of plan files know. Three lost attempts.
     fn default() -> Self {
         Self {
             max_retries: 2,
+            max_lost: 3,
             attempt_deadline_s: 30 * 60,
             retry_delay_s: 0,
             retry_delay_max_s: 10 * 60,
@@ -293,11 +297,12 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// How long a task rests after this failure: twice as long after each, up to the bound, and up to a quarter more, so that
-    /// tasks which failed together are not started together. The same for the same record.
+    /// How long a task rests after this failure or loss: twice as long after each, up to the bound, and up to a quarter more,
+    /// so that tasks which failed together are not started together. The same for the same record.
     #[must_use]
     pub fn retry_delay(&self, record: &TaskRecord) -> Duration {
-        let doubled = self.retry_delay_s.saturating_mul(1 << record.failures.saturating_sub(1).min(32));
+        let before = record.failures.saturating_add(record.lost).saturating_sub(1);
+        let doubled = self.retry_delay_s.saturating_mul(1 << before.min(32));
         let delay = bounded(doubled.min(self.retry_delay_max_s));
         let jitter = u32::from(record.op_id.as_bytes()[15]); // Random, as the last byte of a random UUID.
         delay + delay / 4 * jitter / 256
@@ -353,6 +358,9 @@ pub struct TaskPolicy {
     /// See [`Policy::max_retries`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
+    /// See [`Policy::max_lost`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_lost: Option<u32>,
     /// See [`Policy::attempt_deadline_s`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt_deadline_s: Option<u64>,
@@ -435,6 +443,7 @@ impl PlanSpec {
         let own = task.policy.as_deref().cloned().unwrap_or_default();
         Policy {
             max_retries: own.max_retries.unwrap_or(self.policy.max_retries),
+            max_lost: own.max_lost.unwrap_or(self.policy.max_lost),
             attempt_deadline_s: own.attempt_deadline_s.unwrap_or(self.policy.attempt_deadline_s),
             retry_delay_s: own.retry_delay_s.unwrap_or(self.policy.retry_delay_s),
             total_deadline_s: own.total_deadline_s.unwrap_or(self.policy.total_deadline_s),

@@ -79,6 +79,49 @@ pub fn may_be_retried(record: &TaskRecord, policy: &Policy) -> bool {
         && record.failures <= policy.max_retries
 }
 
+/// What may still come of a plan without a person's decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// Nothing: every task is completed or skipped.
+    Done,
+    /// Nothing: tasks failed for good or wait for a decision, and the others wait for those.
+    Stuck,
+    /// Nothing but automatic retries of failed tasks, which the plan's owner makes.
+    Retries,
+    /// A task is in progress, or may start.
+    Open,
+}
+
+impl Outlook {
+    /// The outlook of a plan with these tasks. Looks at no more of them than it takes.
+    #[must_use]
+    pub fn of(standings: impl IntoIterator<Item = Standing>) -> Self {
+        let mut outlook = Self::Done;
+        for standing in standings {
+            match standing {
+                Standing::Ready | Standing::InProgress => return Self::Open,
+                Standing::Retryable { .. } => outlook = Self::Retries,
+                Standing::Waits(_) | Standing::Exhausted { .. } | Standing::Parked(_) => {
+                    if outlook == Self::Done {
+                        outlook = Self::Stuck;
+                    }
+                }
+                Standing::Completed | Standing::Skipped => {}
+            }
+        }
+        outlook
+    }
+}
+
+/// Why a task is put back by itself, for its history.
+#[must_use]
+pub fn retry_reason(record: &TaskRecord, policy: &Policy) -> String {
+    match (record.failures, record.lost) {
+        (0, lost) if lost > 0 => format!("automatic retry after lost attempt {lost} of {}", policy.max_lost),
+        (failures, _) => format!("automatic retry {failures} of {}", policy.max_retries),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +161,25 @@ mod tests {
         assert!(
             matches!(look(&lost, TaskStatus::Completed), Standing::Parked(why) if why.contains("on_lost"))
         );
+        assert_eq!(retry_reason(&record(TaskStatus::Failed, 1), &policy), "automatic retry 1 of 1");
+        let rests = TaskRecord { lost: 2, ..record(TaskStatus::Failed, 0) };
+        assert_eq!(retry_reason(&rests, &policy), "automatic retry after lost attempt 2 of 3");
         let parked = TaskRecord { parked: Some("look".into()), ..record(TaskStatus::Failed, 0) };
         assert_eq!(look(&parked, TaskStatus::Completed), Standing::Parked("look".into()));
+    }
+
+    #[test]
+    fn a_plan_is_stuck_when_only_a_person_can_go_on() {
+        let retryable = || Standing::Retryable { failures: 1, allowed: 2 };
+        let exhausted = || Standing::Exhausted { failures: 2, allowed: 2 };
+        let of = |standings: Vec<Standing>| Outlook::of(standings);
+        assert_eq!(of(vec![]), Outlook::Done);
+        assert_eq!(of(vec![Standing::Completed, Standing::Skipped]), Outlook::Done);
+        assert_eq!(of(vec![Standing::Completed, exhausted(), Standing::Waits(vec![])]), Outlook::Stuck);
+        assert_eq!(of(vec![Standing::Parked("?".into())]), Outlook::Stuck);
+        assert_eq!(of(vec![retryable(), exhausted()]), Outlook::Retries);
+        assert_eq!(of(vec![exhausted(), retryable(), Standing::Waits(vec![])]), Outlook::Retries);
+        assert_eq!(of(vec![exhausted(), retryable(), Standing::Ready]), Outlook::Open);
+        assert_eq!(of(vec![Standing::InProgress, exhausted()]), Outlook::Open);
     }
 }

@@ -86,6 +86,8 @@ pub enum Change {
     /// The claimant is gone; what happens is the task's policy. Only the owner may say so, and it has checked; of a claim whose
     /// time limit has passed, everybody who has.
     Lose(OnLost, String),
+    /// The claimant is gone, and the task rests: its owner puts it back after the retry delay. Only the owner may say so.
+    Rest(String),
     /// Hand a task that is not in progress to a person, with what there is to decide: it failed too often, or its time is up.
     /// Only the owner says so.
     Park(String),
@@ -105,7 +107,7 @@ impl Change {
             Self::Skip(_) => "skip",
             Self::Retry(_) => "retry",
             Self::Return(_) => "return",
-            Self::Lose(..) => "recover",
+            Self::Lose(..) | Self::Rest(_) => "recover",
             Self::Park(_) => "park",
             Self::Measure => "measure",
         }
@@ -121,6 +123,7 @@ impl Change {
             | Self::Retry(why)
             | Self::Return(why)
             | Self::Park(why)
+            | Self::Rest(why)
             | Self::Lose(_, why) => Some(why),
         }
     }
@@ -210,6 +213,10 @@ pub fn apply(record: &TaskRecord, change: &Change, write: &Write) -> Result<Task
         Change::Retry(_) => retry(&mut next, write.writer.role),
         Change::Return(_) | Change::Measure => {}
         Change::Lose(on_lost, why) => lose(&mut next, *on_lost, why),
+        Change::Rest(why) => {
+            next.lost = next.lost.saturating_add(1);
+            next.error = Some(why.clone());
+        }
         Change::Park(why) => {
             next.error.get_or_insert_with(|| why.clone());
             next.parked = Some(why.clone());
@@ -240,7 +247,9 @@ fn retry(next: &mut TaskRecord, role: Role) {
     if role == Role::Operator {
         next.first_started_at = None;
         next.spent_ms = 0;
-        next.failures = 0; // A person has looked: the count of automatic retries starts anew.
+        // A person has looked: the counts that bound automatic retries start from zero.
+        next.failures = 0;
+        next.lost = 0;
     }
     next.lost_for_good = false;
     next.parked = None;
@@ -310,6 +319,8 @@ fn target(record: &TaskRecord, change: &Change, write: &Write) -> Result<TaskSta
             }
             Role::Worker | Role::Operator => Err(not_allowed()),
         },
+        (InProgress, Change::Rest(_)) if role == Role::Owner => Ok(Failed),
+        (InProgress, Change::Rest(_)) => Err(not_allowed()),
         (InProgress, Change::Progress(_)) => held(record, write).map(|()| InProgress),
         (InProgress, Change::Measure) if role == Role::Owner => held(record, write).map(|()| InProgress),
         (InProgress, Change::Measure) => Err(not_allowed()),
@@ -449,6 +460,7 @@ mod tests {
             Change::Lose(OnLost::Ask, "l".into()),
             Change::Park("p".into()),
             Change::Measure,
+            Change::Rest("l".into()),
         ]
     }
 
@@ -504,12 +516,12 @@ mod tests {
         }
         insta::assert_snapshot!(table, @r"
         claimant, pending: start → in_progress, skip → skipped, park → failed
-        claimant, in_progress: report progress of → in_progress, complete → completed, fail → failed, skip → skipped, return → pending, recover → pending, recover → failed, recover → failed, measure → in_progress
+        claimant, in_progress: report progress of → in_progress, complete → completed, fail → failed, skip → skipped, return → pending, recover → pending, recover → failed, recover → failed, measure → in_progress, recover → failed
         claimant, completed: 
         claimant, failed: skip → skipped, retry → pending, park → failed
         claimant, skipped: retry → pending
         later owner, pending: start → in_progress, skip → skipped, park → failed
-        later owner, in_progress: fail → failed, skip → skipped, recover → pending, recover → failed, recover → failed
+        later owner, in_progress: fail → failed, skip → skipped, recover → pending, recover → failed, recover → failed, recover → failed
         later owner, completed: 
         later owner, failed: skip → skipped, retry → pending, park → failed
         later owner, skipped: retry → pending
@@ -592,6 +604,14 @@ mod tests {
         )
         .unwrap();
         assert!(asked.parked.is_some() && asked.failures == 0);
+        let rests = Change::Rest("host gone".into());
+        let rests = apply(&in_status(TaskStatus::InProgress), &rests, &write(Role::Owner, 2)).unwrap();
+        assert_eq!((rests.status, rests.lost, rests.failures), (TaskStatus::Failed, 1, 0));
+        assert!(rests.parked.is_none() && !rests.lost_for_good && rests.claim.is_none());
+        let again = Change::Retry("looked".into());
+        let by_person = apply(&rests, &again, &write(Role::Operator, 4)).unwrap();
+        assert_eq!(by_person.lost, 0, "a person has looked");
+        assert_eq!(apply(&rests, &again, &write(Role::Owner, 2)).unwrap().lost, 1);
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use planlease::core::WallTime;
-use planlease_core::{PlanName, TaskId, record::FindingsRecord};
+use planlease_core::{
+    PlanName, TaskId,
+    record::{FindingsRecord, OutputRecord},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -40,14 +43,33 @@ pub struct FindingsShown {
     plan: PlanName,
     #[serde(flatten)]
     findings: Listed,
+    /// What the task stored, or what its command wrote if it stored nothing.
     text: String,
+    /// What the command wrote, if it was run by an orchestrator.
+    output: Option<Output>,
+}
+
+/// What the command of an attempt wrote.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Output {
+    pub(super) attempt: u32,
+    /// How long it was before its middle was cut out.
+    pub(super) bytes: u64,
+    pub(super) text: String,
+}
+
+impl From<OutputRecord> for Output {
+    fn from(OutputRecord { attempt, text, bytes }: OutputRecord) -> Self {
+        Self { attempt, bytes, text }
+    }
 }
 
 impl FindingsShown {
     /// Of a task.
     #[must_use]
     pub fn new(plan: PlanName, task: TaskId, found: FindingsRecord) -> Self {
-        Self { plan, findings: Listed::new(task, &found), text: found.text }
+        let (text, output) = (found.readable().text, found.output.clone().map(Output::from));
+        Self { plan, findings: Listed::new(task, &found), text, output }
     }
 }
 
@@ -78,13 +100,17 @@ struct Listed {
     cut: bool,
     /// Where the whole of it is, if it is kept elsewhere.
     reference: Option<String>,
+    /// Whether what the command wrote is kept.
+    #[serde(rename = "has_output")]
+    output: bool,
 }
 
 impl Listed {
     fn new(task: TaskId, found: &FindingsRecord) -> Self {
-        let kept = u64::try_from(found.text.len()).unwrap_or(u64::MAX);
-        let reference = found.reference.clone();
-        Self { task, attempt: found.attempt, bytes: found.bytes, cut: kept < found.bytes, reference }
+        let OutputRecord { attempt, text, bytes } = found.readable();
+        let kept = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        let (output, reference) = (found.output.is_some(), found.reference.clone());
+        Self { task, attempt, bytes, cut: kept < bytes, reference, output }
     }
 }
 

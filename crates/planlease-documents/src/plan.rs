@@ -124,6 +124,7 @@ struct Source {
 #[derive(Debug, Serialize, JsonSchema)]
 struct Policy {
     max_retries: u32,
+    max_lost: u32,
     attempt_deadline_s: u64,
     on_lost: OnLost,
     lock_delay_s: u64,
@@ -177,6 +178,7 @@ impl PlanShown {
             source: source.map(|source| Source { path: source.path.clone(), sha256: source.sha256.clone() }),
             policy: Policy {
                 max_retries: policy.max_retries,
+                max_lost: policy.max_lost,
                 attempt_deadline_s: policy.attempt_deadline_s,
                 on_lost: policy.on_lost,
                 lock_delay_s: policy.lock_delay_s,
@@ -192,14 +194,14 @@ impl Document for PlanShown {
 
     fn table(&self, _now: WallTime) -> String {
         let mut text = format!("{}  {}\n\n", self.plan, plain(&self.title));
-        let Policy { max_retries, attempt_deadline_s, on_lost, lock_delay_s } = &self.policy;
+        let Policy { max_retries, max_lost, attempt_deadline_s, on_lost, lock_delay_s } = &self.policy;
         if let Some(source) = &self.source {
             writeln!(text, "source  {} (sha256 {})", plain(&source.path), source.sha256)
                 .expect("a text can always be written to");
         }
         writeln!(
             text,
-            "policy  {}, {attempt_deadline_s} s per attempt, if lost: {on_lost}, lock delay {lock_delay_s} s\n",
+            "policy  {}, {attempt_deadline_s} s per attempt, if lost: {on_lost} ({max_lost} at most), lock delay {lock_delay_s} s\n",
             counted(*max_retries, "retry")
         )
         .expect("a text can always be written to");

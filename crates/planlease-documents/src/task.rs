@@ -17,7 +17,7 @@ use planlease_core::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cell, Document, Table, Time, duration, each, plain};
+use super::{Cell, Document, Table, Time, duration, each, findings::Output, plain};
 
 /// A task's record.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -228,7 +228,10 @@ pub struct TaskShown {
     hold: Hold,
     /// The last ones, the oldest first.
     transitions: Vec<Transition>,
-    findings: Option<Findings>,
+    /// What the task has found out, or what its command wrote if it stored nothing.
+    findings: Option<Output>,
+    /// What its command wrote, if it was run by an orchestrator.
+    output: Option<Output>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -240,14 +243,6 @@ struct Transition {
     by: String,
     term: Option<u64>,
     why: Option<String>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct Findings {
-    attempt: u32,
-    /// How long it was before it was cut.
-    bytes: u64,
-    text: String,
 }
 
 impl TaskShown {
@@ -276,11 +271,8 @@ impl TaskShown {
             record: Record::of(task),
             hold: Hold::of(task, alive),
             transitions: transitions.collect(),
-            findings: findings.map(|found| Findings {
-                attempt: found.attempt,
-                bytes: found.bytes,
-                text: found.text,
-            }),
+            findings: findings.as_ref().map(|found| found.readable().into()),
+            output: findings.and_then(|found| found.output).map(Into::into),
         }
     }
 
@@ -347,10 +339,17 @@ impl Document for TaskShown {
             }
             write!(text, "\n{}", table.render("")).expect("a text can always be written to");
         }
-        if let Some(findings) = &self.findings {
-            writeln!(text, "\nOutput of attempt {} ({} bytes):", findings.attempt, findings.bytes)
+        // Without findings of its own they are the output.
+        let own = self.findings.as_ref().filter(|own| {
+            self.output
+                .as_ref()
+                .is_none_or(|output| (own.attempt, &own.text) != (output.attempt, &output.text))
+        });
+        for (what, shown) in [("Findings", own), ("Output", self.output.as_ref())] {
+            let Some(Output { attempt, bytes, text: lines }) = shown else { continue };
+            writeln!(text, "\n{what} of attempt {attempt} ({bytes} bytes):")
                 .expect("a text can always be written to");
-            for line in findings.text.lines() {
+            for line in lines.lines() {
                 writeln!(text, "  {}", plain(line)).expect("a text can always be written to");
             }
         }

@@ -2,7 +2,7 @@
 
 use planlease_core::{
     TaskId,
-    record::{FindingsRecord, WorktreeState},
+    record::{FindingsRecord, OutputRecord, WorktreeState},
     spec::{PlanSpec, TaskSpec},
     worktree::Tenure,
 };
@@ -63,13 +63,8 @@ fn tasks_as_table_and_lines() {
 fn a_task_as_table_and_json() {
     let plan = plan();
     let task = &plan.tasks[&TaskId::new("1.10").unwrap()];
-    let findings = FindingsRecord {
-        v: Default::default(),
-        attempt: 1,
-        text: "one\n\x1b[31mtwo".into(),
-        bytes: 12,
-        reference: None,
-    };
+    let output = OutputRecord::new(1, "one\n\x1b[31mtwo");
+    let findings = FindingsRecord { output: Some(output), ..FindingsRecord::new(1, "found") };
     let task = TaskShown::new(&plan, task, Some(findings), &alive(&plan));
     insta::assert_snapshot!(shown(Format::Table, &task) + &shown(Format::Json, &task));
 }
@@ -387,13 +382,14 @@ fn findings_as_table_and_lines() {
     use planlease_core::PlanName;
     let long =
         FindingsRecord { reference: Some("long.md".into()), ..FindingsRecord::new(2, &"x".repeat(50_000)) };
-    let found = [("1.1", FindingsRecord::new(1, "short")), ("summary", long)];
+    let output = FindingsRecord::of_output(OutputRecord::new(3, "written"));
+    let found = [("1.1", FindingsRecord::new(1, "short")), ("1.2", output.clone()), ("summary", long)];
     let found = found.map(|(name, found)| (TaskId::new(name).unwrap(), found)).into();
     let list = FindingsList::new(PlanName::new("tea").unwrap(), found);
     let one = FindingsShown::new(
         PlanName::new("tea").unwrap(),
         TaskId::new("1.1").unwrap(),
-        FindingsRecord::new(1, "short"),
+        FindingsRecord { attempt: 1, bytes: 5, text: "short".into(), ..output },
     );
     insta::assert_snapshot!(
         shown(Format::Table, &list) + &shown(Format::Jsonl, &list) + &shown(Format::Json, &one)

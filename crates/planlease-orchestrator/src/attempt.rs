@@ -39,25 +39,36 @@ pub(crate) struct Result {
 pub(crate) enum End {
     /// Well.
     Completed,
-    /// By itself, but not well.
+    /// By itself but not well, or by our signal since its time was up.
     Failed(String),
     /// We stopped it: it neither completed nor failed.
     Stopped,
+    /// Its command did not start, for this reason: nothing was done, and no retry is used.
+    NotStarted(String),
+    /// Its command was killed and nobody knows how far it came: its supervisor process died, or the session's deadline passed.
+    Lost(String),
 }
 
-/// The command of a task, with everything that tells the task what it is. `None` if nobody says what to run.
+/// What a task runs, and where: its own command, or the default one. `None` if it has neither.
+pub(crate) fn plain_command(options: &Options, own: Option<&[String]>) -> Option<CommandSpec> {
+    let mut command = match (own, &options.command) {
+        (Some(words), _) => program(words.iter().map(OsString::from))?,
+        (None, Some(TaskCommand::Program(words))) => program(words.iter().cloned())?,
+        (None, Some(TaskCommand::Shell(script))) => CommandSpec::shell(script),
+        (None, None) => return None,
+    };
+    command.dir.clone_from(&options.dir);
+    Some(command)
+}
+
+/// The command of a task, with everything that tells the task what it is. `None` if there is none to run.
 pub(crate) fn command(
     options: &Options,
     ownership: &Ownership,
     spec: &TaskSpec,
     started: &TaskView,
 ) -> Option<CommandSpec> {
-    let mut command = match (&spec.command, &options.command) {
-        (Some(words), _) => program(words.iter().map(OsString::from))?,
-        (None, Some(TaskCommand::Program(words))) => program(words.iter().cloned())?,
-        (None, Some(TaskCommand::Shell(script))) => CommandSpec::shell(script),
-        (None, None) => return None,
-    };
+    let mut command = plain_command(options, spec.command.as_deref())?;
     let delegation = serde_json::to_string(&ownership.delegate()).ok()?;
     let own = [
         (env::PLAN, ownership.plan().to_string()),
@@ -67,9 +78,8 @@ pub(crate) fn command(
         (env::FENCING_TOKEN, ownership.token().to_string()),
         (env::OWNERSHIP, delegation),
     ];
-    command.env = options.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+    command.env.clone_from(&options.env);
     command.env.extend(own.into_iter().map(|(name, value)| (name.into(), Some(value.into()))));
-    command.dir.clone_from(&options.dir);
     command.grace = options.grace;
     Some(command)
 }
@@ -89,21 +99,20 @@ pub(crate) async fn run(
     mut ask: watch::Receiver<Ask>,
 ) -> Result {
     let began = Instant::now();
-    let fail = |why: String| (End::Failed(why), String::new());
+    let not_started = |why: String| (End::NotStarted(why), String::new());
     let (end, output) = match command {
-        None => fail(no_command(&started.id)),
+        None => not_started(no_command(&started.id)),
         Some(command) => match commands.spawn(&command).await {
             Ok(child) => follow(child, &mut overdue, &mut ask).await,
-            Err(error) => fail(chain(&error)),
+            Err(error) => not_started(chain(&error)),
         },
     };
     Result { started, end, took: began.elapsed(), output }
 }
 
-fn no_command(task: &TaskId) -> String {
-    format!(
-        "nobody says what to run for task {task}: give the task a command, or the orchestrator a default one"
-    )
+/// Why a task without a command cannot be run.
+pub(crate) fn no_command(task: &TaskId) -> String {
+    format!("task {task} has no command, and the orchestrator has no default one")
 }
 
 async fn follow(
@@ -128,12 +137,22 @@ async fn follow(
     }
 }
 
+/// Judges an attempt by how its command ended. Only a command that ended by itself has a result: what a command makes of a
+/// signal of ours, an exit with status 0 too, says nothing about the work.
 fn judge(finished: &Finished, overdue: Option<String>) -> End {
     match (finished.cause, &finished.status, overdue) {
-        (_, Status::Exited(0), _) => End::Completed,
-        (Cause::Asked, _, Some(why)) => End::Failed(why),
-        (Cause::Asked | Cause::Deadline, _, _) => End::Stopped,
+        (Cause::Itself, Status::NotStarted(why), _) => End::NotStarted(why.clone()),
+        (Cause::Itself, Status::Exited(0), _) => End::Completed,
         (Cause::Itself, status, _) => End::Failed(with_output(status, &finished.output)),
+        (_, Status::NotStarted(_), Some(why)) => End::NotStarted(why),
+        (_, _, Some(why)) => End::Failed(why),
+        (_, Status::NotStarted(_), None) | (Cause::Asked, _, None) => End::Stopped,
+        (Cause::Deadline, Status::Unknown, None) => {
+            End::Lost("the supervisor process of its command died, and the command with it".to_owned())
+        }
+        (Cause::Deadline, _, None) => {
+            End::Lost("its command was killed at the deadline of the session".to_owned())
+        }
     }
 }
 
@@ -153,4 +172,30 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_command_that_ended_by_itself_has_a_result() {
+        let end = |cause, status, overdue: Option<&str>| {
+            judge(&Finished::new(cause, status, "last line\n".into()), overdue.map(str::to_owned))
+        };
+        let failed = |why: &str| End::Failed(why.to_owned());
+        assert_eq!(end(Cause::Itself, Status::Exited(0), None), End::Completed);
+        assert_eq!(end(Cause::Itself, Status::Exited(0), Some("late")), End::Completed, "it was faster");
+        assert_eq!(end(Cause::Itself, Status::Exited(3), None), failed("exited with code 3: last line"));
+        for status in [Status::Exited(0), Status::Exited(3), Status::Signalled(15), Status::Unknown] {
+            assert_eq!(end(Cause::Asked, status.clone(), Some("late")), failed("late"), "{status}");
+            assert_eq!(end(Cause::Asked, status.clone(), None), End::Stopped, "{status}");
+            assert!(matches!(end(Cause::Deadline, status, None), End::Lost(_)));
+        }
+        let not_started = || Status::NotStarted("no such file".into());
+        assert_eq!(end(Cause::Itself, not_started(), None), End::NotStarted("no such file".into()));
+        assert_eq!(end(Cause::Asked, not_started(), Some("late")), End::NotStarted("late".into()));
+        assert_eq!(end(Cause::Asked, not_started(), None), End::Stopped);
+        assert_eq!(end(Cause::Deadline, not_started(), None), End::Stopped);
+    }
 }

@@ -33,6 +33,9 @@ const LATE: Duration = Duration::from_millis(250);
 /// How late a guard may be before it is given up. By then it has reported survivors, if it is able to.
 const TOO_LATE: Duration = Duration::from_secs(PATIENCE.as_secs() + 1);
 
+/// The number of the signal that kills.
+const SIGKILL: i32 = Signal::SIGKILL as i32;
+
 /// What the owner of the handle wants. It only grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ask {
@@ -67,6 +70,8 @@ pub(crate) struct Driver {
     asked_until: Option<BootTime>,
     /// The last deadline that was passed on.
     told: Option<BootTime>,
+    /// Whether the command was killed in place of its supervisor process, which may not know.
+    stood_in: bool,
 }
 
 impl Driver {
@@ -94,6 +99,7 @@ impl Driver {
             ended: None,
             asked_until: None,
             told: None,
+            stood_in: false,
         }
     }
 
@@ -195,8 +201,9 @@ impl Driver {
 
     /// Kills the command's group, or as much of it as is not our own. The guard has not waited for the command unless
     /// it said that it ended, so the number is still the command's.
-    fn kill_command(&self) {
+    fn kill_command(&mut self) {
         if let Some(command) = self.command {
+            self.stood_in = true;
             let _ = match self.group {
                 Group::Own => killpg(command, Signal::SIGKILL),
                 Group::Of(_) => kill(command, Signal::SIGKILL),
@@ -207,6 +214,11 @@ impl Driver {
     /// The guard has hung up: it has ended, or is about to.
     async fn finish(mut self) -> Finished {
         let (cause, status, survivors) = match self.ended.take() {
+            // Our signal, of which the supervisor process did not know.
+            Some((Cause::Itself, status @ Status::Signalled(SIGKILL), survivors)) if self.stood_in => {
+                let asked = self.asked_until.is_some();
+                (if asked { Cause::Asked } else { Cause::Deadline }, status, survivors)
+            }
             Some(ended) => ended,
             None => {
                 // The kernel has killed the command with its guard, but not what the command had started.

@@ -237,7 +237,8 @@ impl Guard {
         }
     }
 
-    /// Waits for an order, the end of a child, or the next moment that matters; obeys the orders.
+    /// Waits for an order, the end of a child, or the next moment that matters; obeys the orders, unless the command has
+    /// ended before any of them was read: it has ended by itself then.
     fn wait(&mut self, command: Option<Pid>) -> Result<(), GuardError> {
         if let Some(moment) = self.leash.next_moment() {
             // A moment of zero would disarm the timer.
@@ -248,6 +249,9 @@ impl Guard {
         let watched = [self.control.as_fd(), self.timer.as_fd(), self.children.as_fd()];
         wait_for(&watched, PollTimeout::NONE).trying("wait")?;
         drain(&self.children).trying("see which child ended")?;
+        if command.is_some_and(has_ended) && !self.leash.is_ending() {
+            return Ok(());
+        }
         self.listen(command)
     }
 

@@ -1,11 +1,15 @@
 //! What an orchestrator is told: plain data.
 
-use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
-use planlease::Identity;
-use planlease_core::PlanName;
+use planlease::{Identity, PlanView};
+use planlease_core::{PlanName, transition::TaskStatus};
 
-use crate::executor::Executor;
+use crate::{
+    attempt::{no_command, plain_command},
+    executor::Executor,
+    fitness,
+};
 
 /// How to orchestrate.
 #[derive(Clone, Debug)]
@@ -18,16 +22,61 @@ pub struct Options {
     pub max_plans: usize,
     /// What a task runs if its plan does not say so.
     pub command: Option<TaskCommand>,
-    /// The environment of every task, besides that of this process and what tells it its task.
-    pub env: Vec<(OsString, OsString)>,
+    /// Changes to the environment of every task, which is that of this process and what tells it its task; `None` removes
+    /// a variable.
+    pub env: Vec<(OsString, Option<OsString>)>,
     /// Where tasks run; `None`: where this process does.
     pub dir: Option<PathBuf>,
+    /// The folders in which programs are looked up (`PATH`), to find out before a plan is acquired whether its commands could
+    /// start. `None` for an executor that starts no programs here.
+    pub search_path: Option<OsString>,
     /// How long a task has between SIGTERM and SIGKILL.
     pub grace: Duration,
     /// Where commands run; usually the [`EntryPoint`](crate::EntryPoint) of the guards.
     pub executor: Arc<dyn Executor>,
     /// Who this process is. Each session gets a name of its own if it has none.
     pub identity: Identity,
+}
+
+impl Options {
+    /// Checks what every task needs: the folder, and the program of the default command.
+    ///
+    /// # Errors
+    /// Why no task could start, as a sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let Some(path) = &self.search_path else { return Ok(()) };
+        if let Some(dir) = &self.dir {
+            fitness::check_folder(dir)?;
+        }
+        match plain_command(self, None) {
+            Some(command) => fitness::check_program(&command, path),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks whether this orchestrator could do anything in the plan.
+    ///
+    /// # Errors
+    /// Why it could not, as a sentence: an open task has no command, or no open task's program is here.
+    pub(crate) fn check_plan(&self, plan: &PlanView) -> Result<(), String> {
+        self.check()?;
+        let open = plan.spec.tasks.iter().filter(|task| {
+            let status = plan.status(&task.id);
+            status.is_some_and(|status| !matches!(status, TaskStatus::Completed | TaskStatus::Skipped))
+        });
+        let mut known = BTreeMap::new();
+        for task in open {
+            let own = task.command.as_deref();
+            let command = plain_command(self, own).ok_or_else(|| no_command(&task.id))?;
+            let Some(path) = &self.search_path else { continue };
+            known.entry(command.program.clone()).or_insert_with(|| fitness::check_program(&command, path));
+        }
+        // Where some can be run, the others are found out about one by one: another host may have their programs.
+        match known.values().find(|found| found.is_ok()).or_else(|| known.values().next()) {
+            Some(Err(why)) => Err(why.clone()),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
 }
 
 /// Which plans an orchestrator executes.

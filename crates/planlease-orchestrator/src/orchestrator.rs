@@ -1,19 +1,31 @@
 //! The orchestrator: opens a session, stands in line for the plans, executes those that it gets, and begins anew when the
 //! session is lost.
 
-use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use planlease::{AcquireOptions, Coordinator, Error, Ownership, Session, TryAcquire};
-use planlease_core::{PlanName, Summary as TaskCounts, session::Status};
-use tokio::sync::{Semaphore, watch};
+use planlease::{AcquireOptions, Coordinator, Error, Ownership, PlanView, Session, TryAcquire};
+use planlease_core::{
+    PlanName, Summary as TaskCounts, TaskId,
+    record::{Halt, HaltRecord},
+    session::Status,
+};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 
 use crate::{
     attempt::chain,
     executor::Commands,
     options::{Options, Plans},
     report::{Report, Reporter},
-    runner::{Ended, Runner, Shared, Stop},
+    runner::{Ended, Runner, Shared, Stop, failed_tasks, until},
 };
 
 /// How long before the session's deadline commands are killed: what killing a process group may take on a busy host.
@@ -22,6 +34,15 @@ const KILL_ALLOWANCE: Duration = Duration::from_millis(100);
 /// How long to wait before a new session is tried after one was lost or could not be opened.
 const SESSION_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long a plan is left alone after nothing could be done in it: twice as long after each further time …
+const REST: Duration = Duration::from_secs(5);
+
+/// … but no longer than this.
+const REST_MAX: Duration = Duration::from_secs(300);
+
+/// How often a plan is released because no command starts here, before it is given up.
+const SETBACKS: u32 = 5;
+
 /// How an orchestrator came to its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -29,13 +50,80 @@ pub struct Summary {
     pub finished: Vec<(PlanName, bool)>,
     /// The plans that were not finished, since the orchestrator was stopped.
     pub unfinished: Vec<PlanName>,
+    /// The plans that could not be executed to their end, with the reason.
+    pub dropped: Vec<(PlanName, Dropped)>,
+}
+
+/// Why a plan could not be executed to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dropped {
+    /// It was cancelled or archived.
+    Closed {
+        /// How.
+        how: Halt,
+        /// By whom.
+        by: String,
+        /// Why.
+        why: String,
+    },
+    /// It was deleted.
+    Deleted,
+    /// Its commands do not start on this host, for this reason.
+    CannotStart(String),
+}
+
+impl Dropped {
+    /// For an error that says that there is nothing to execute any more.
+    fn of(error: &Error) -> Option<Self> {
+        match error {
+            Error::PlanNotFound(_) => Some(Self::Deleted),
+            Error::PlanClosed { how, by, why, .. } => {
+                Some(Self::Closed { how: *how, by: by.clone(), why: why.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    fn report(&self, plan: PlanName) -> Report {
+        match self.clone() {
+            Self::Closed { how, by, why } => Report::Closed { plan, how, by, why },
+            Self::Deleted => Report::Deleted(plan),
+            Self::CannotStart(why) => Report::CannotStart { plan, why, again: None },
+        }
+    }
 }
 
 impl Summary {
     /// Whether every task of every plan was completed or skipped.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        self.unfinished.is_empty() && self.finished.iter().all(|(_, success)| *success)
+        self.unfinished.is_empty()
+            && self.dropped.is_empty()
+            && self.finished.iter().all(|(_, success)| *success)
+    }
+}
+
+/// A plan that is still to be executed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Open {
+    /// How often in a row nothing could be done in it.
+    setbacks: u32,
+    /// Not to be acquired before this.
+    not_before: Option<Instant>,
+}
+
+impl Open {
+    /// Leaves it alone for a while; for how long.
+    fn rest(&mut self) -> Duration {
+        let rest = REST.saturating_mul(1 << self.setbacks.min(16)).min(REST_MAX);
+        self.setbacks = self.setbacks.saturating_add(1);
+        self.not_before = Some(Instant::now() + rest);
+        rest
+    }
+
+    fn rests(&self) -> bool {
+        self.not_before.is_some_and(|moment| moment > Instant::now())
     }
 }
 
@@ -48,7 +136,7 @@ pub struct Orchestrator {
     stop: watch::Receiver<Stop>,
     jobs: Arc<Semaphore>,
     /// The plans that are still to be executed.
-    open: BTreeSet<PlanName>,
+    open: BTreeMap<PlanName, Open>,
     summary: Summary,
 }
 
@@ -70,17 +158,18 @@ impl Orchestrator {
             reporter,
             stop,
             jobs,
-            open: BTreeSet::new(),
+            open: BTreeMap::new(),
             summary: Summary::default(),
         }
     }
 
     /// Executes the plans until nothing is left to be done in any of them, by us or by somebody else, or until it is told
-    /// to stop. A lost session is replaced by a new one.
+    /// to stop. A lost session is replaced by a new one. A plan of which no command could start here is not acquired; one whose
+    /// commands turn out not to start is released, tried again a few times, and given up.
     ///
     /// # Errors
-    /// [`Error::PlanNotFound`] for a named plan that is not there, and what trying again cannot mend: a wrong
-    /// configuration, missing permissions.
+    /// [`Error::PlanNotFound`] and [`Error::PlanClosed`] for a named plan that is not there, or is cancelled or archived, and
+    /// what trying again cannot fix: a wrong configuration, missing permissions.
     ///
     /// # Cancel safety
     /// Dropping the future kills what runs; its ownerships are released by the session's task or expire.
@@ -106,27 +195,36 @@ impl Orchestrator {
                 self.pause().await;
             }
         }
-        self.summary.unfinished = self.open.into_iter().collect();
+        self.summary.unfinished = self.open.into_keys().collect();
         Ok(self.summary)
     }
 
-    async fn plans_to_execute(&self) -> Result<BTreeSet<PlanName>, Error> {
+    async fn plans_to_execute(&mut self) -> Result<BTreeMap<PlanName, Open>, Error> {
+        let mut views = Vec::new();
         match &self.options.plans {
             Plans::All => {
                 let plans = self.coordinator.plans().await?;
-                Ok(plans
-                    .into_iter()
-                    .filter(|plan| plan.closed.is_none() && !plan.summary().is_finished())
-                    .map(|plan| plan.name)
-                    .collect())
+                let left = |plan: &PlanView| !plan.summary().is_finished() || plan.has_work();
+                views.extend(plans.into_iter().filter(|plan| plan.closed.is_none() && left(plan)));
             }
             Plans::Named(names) => {
                 for name in names {
-                    self.coordinator.plan(name).await?;
+                    let view = self.coordinator.plan(name).await?;
+                    if let Some((_, HaltRecord { how, by, why, .. })) = view.closed {
+                        return Err(Error::PlanClosed { plan: name.clone(), how, by, why });
+                    }
+                    views.push(view);
                 }
-                Ok(names.iter().cloned().collect())
             }
         }
+        let mut open = BTreeMap::new();
+        for view in views {
+            match self.options.check_plan(&view) {
+                Ok(()) => drop(open.insert(view.name.clone(), Open::default())),
+                Err(why) => self.dropped(&view.name, Dropped::CannotStart(why)),
+            }
+        }
+        Ok(open)
     }
 
     async fn pause(&mut self) {
@@ -160,11 +258,9 @@ impl Orchestrator {
             if runners.is_empty() && (stopping || self.open.is_empty()) {
                 return Ok(false);
             }
-            let wanted = if stopping || owned.len() >= self.options.max_plans.max(1) {
-                Vec::new()
-            } else {
-                self.open.difference(&owned).cloned().collect()
-            };
+            let full = stopping || owned.len() >= self.options.max_plans.max(1);
+            let wanted = if full { Vec::new() } else { self.wanted(&owned) };
+            let rested = if full { None } else { self.next_rested() };
             // Dropped before anything else is waited for: who stands in line may hold what a runner needs.
             let event = {
                 let mut next = std::pin::pin!(contend(session, wanted, &reporter, &mut told));
@@ -180,11 +276,12 @@ impl Orchestrator {
                         _ = self.stop.changed() => break Event::Stop,
                         Some((plan, ended)) = runners.next() => break Event::Ended(plan, ended),
                         won = &mut next => break Event::Won(won?),
+                        () = until(rested) => break Event::Rested,
                     }
                 }
             };
             match event {
-                Event::Stop | Event::Won(Won::Nothing) => {}
+                Event::Stop | Event::Rested | Event::Won(Won::Nothing) => {}
                 // Also told before the session itself has found out: its keys are gone, and the runners hear of that.
                 Event::SessionLost | Event::Won(Won::SessionLost) => {
                     self.lose(runners).await;
@@ -192,16 +289,16 @@ impl Orchestrator {
                 }
                 Event::Ended(plan, ended) => {
                     owned.remove(&plan);
-                    self.ended(&plan, &ended);
+                    self.ended(&plan, ended);
                 }
                 Event::Won(Won::Plan(ownership)) => {
                     owned.insert(ownership.plan().clone());
                     runners.push(Box::pin(Runner::run(shared.clone(), *ownership)));
                 }
-                Event::Won(Won::Gone(plan)) => drop(self.open.remove(&plan)),
-                Event::Won(Won::Done(plan, summary)) => {
-                    self.reporter.tell(&Report::Finished { plan: plan.clone(), summary });
-                    self.ended(&plan, &Ended::Finished(summary));
+                Event::Won(Won::Dropped(plan, why)) => self.dropped(&plan, why),
+                Event::Won(Won::Done(plan, summary, failed)) => {
+                    self.reporter.tell(&Report::Finished { plan: plan.clone(), summary, failed });
+                    self.ended(&plan, Ended::Finished(summary));
                 }
             }
         }
@@ -210,16 +307,46 @@ impl Orchestrator {
     /// The session is lost: waits until everything that ran under it has come to its end.
     async fn lose(&mut self, mut runners: Runners) {
         while let Some((plan, ended)) = runners.next().await {
-            self.ended(&plan, &ended);
+            self.ended(&plan, ended);
         }
     }
 
-    fn ended(&mut self, plan: &PlanName, ended: &Ended) {
-        if let Ended::Finished(summary) = ended {
-            self.open.remove(plan);
-            let success = summary.completed + summary.skipped == summary.total;
-            self.summary.finished.push((plan.clone(), success));
+    fn ended(&mut self, plan: &PlanName, ended: Ended) {
+        let Some(open) = self.open.get_mut(plan) else { return };
+        match ended {
+            Ended::Finished(summary) => {
+                self.open.remove(plan);
+                let success = summary.completed + summary.skipped == summary.total;
+                self.summary.finished.push((plan.clone(), success));
+            }
+            Ended::CannotStart(why) if open.setbacks >= SETBACKS => {
+                self.dropped(plan, Dropped::CannotStart(why));
+            }
+            Ended::CannotStart(why) => {
+                let again = Some(open.rest());
+                self.reporter.tell(&Report::CannotStart { plan: plan.clone(), why, again });
+            }
+            Ended::NotBegun => drop(open.rest()),
+            Ended::Stopped | Ended::Lost => *open = Open::default(),
         }
+    }
+
+    /// The plan is not executed any further.
+    fn dropped(&mut self, plan: &PlanName, why: Dropped) {
+        self.open.remove(plan);
+        self.reporter.tell(&why.report(plan.clone()));
+        self.summary.dropped.push((plan.clone(), why));
+    }
+
+    /// The plans that are to be acquired now.
+    fn wanted(&self, owned: &BTreeSet<PlanName>) -> Vec<PlanName> {
+        let wanted = self.open.iter().filter(|(plan, open)| !owned.contains(*plan) && !open.rests());
+        wanted.map(|(plan, _)| plan.clone()).collect()
+    }
+
+    /// When the next plan has rested.
+    fn next_rested(&self) -> Option<Instant> {
+        self.open.values().filter(|open| open.rests()).filter_map(|open| open.not_before).min()
     }
 }
 
@@ -232,6 +359,8 @@ fn extend(commands: &dyn Commands, status: Status) {
 /// What changes the work of an orchestrator.
 enum Event {
     Stop,
+    /// A plan may be acquired again.
+    Rested,
     SessionLost,
     /// The execution of a plan.
     Ended(PlanName, Ended),
@@ -242,10 +371,10 @@ enum Event {
 enum Won {
     /// The plan is ours.
     Plan(Box<Ownership>),
-    /// Nothing is left to do in the plan, whose tasks stand like this.
-    Done(PlanName, TaskCounts),
-    /// The plan was deleted.
-    Gone(PlanName),
+    /// Nothing is left to do in the plan, whose tasks stand like this; those that failed, with the reason.
+    Done(PlanName, TaskCounts, Vec<(TaskId, String)>),
+    /// The plan was cancelled, archived or deleted.
+    Dropped(PlanName, Dropped),
     /// Something went wrong that trying again may mend.
     Nothing,
     /// etcd says that there is no such session.
@@ -270,9 +399,7 @@ async fn contend(
                     reporter.tell(&Report::Waiting(plan.clone()));
                 }
             }
-            Err(Error::PlanNotFound(_) | Error::PlanClosed { .. }) => return Ok(Won::Gone(plan.clone())),
-            Err(Error::NothingLeft { plan, summary }) => return Ok(Won::Done(plan, summary)),
-            Err(error) => return trouble(error, reporter).await,
+            Err(error) => return trouble(session, plan, error, reporter).await,
         }
     }
     let mut lines: FuturesUnordered<_> = plans
@@ -284,16 +411,27 @@ async fn contend(
         .collect();
     match lines.next().await {
         Some((_, Ok(ownership))) => Ok(Won::Plan(Box::new(ownership))),
-        Some((plan, Err(Error::PlanNotFound(_) | Error::PlanClosed { .. }))) => Ok(Won::Gone(plan)),
-        Some((_, Err(Error::NothingLeft { plan, summary }))) => Ok(Won::Done(plan, summary)),
-        Some((_, Err(error))) => trouble(error, reporter).await,
+        Some((plan, Err(error))) => trouble(session, &plan, error, reporter).await,
         None => std::future::pending().await,
     }
 }
 
 /// What trying again can mend is waited out: the session's end, if it comes to that, is seen elsewhere.
-async fn trouble(error: Error, reporter: &Reporter) -> Result<Won, Error> {
+async fn trouble(
+    session: &Session,
+    plan: &PlanName,
+    error: Error,
+    reporter: &Reporter,
+) -> Result<Won, Error> {
+    if let Some(why) = Dropped::of(&error) {
+        return Ok(Won::Dropped(plan.clone(), why));
+    }
     match error {
+        Error::NothingLeft { plan, summary } => {
+            let view = session.coordinator().plan(&plan).await;
+            let failed = view.map(|view| failed_tasks(&view)).unwrap_or_default();
+            Ok(Won::Done(plan, summary, failed))
+        }
         Error::SessionLost(reason) => {
             reporter.tell(&Report::Trouble(reason.to_string()));
             Ok(Won::SessionLost)

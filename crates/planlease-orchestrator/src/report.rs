@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use planlease_core::{FencingToken, OrchestratorId, PlanName, Summary, TaskId, transition::TaskStatus};
+use planlease_core::{
+    FencingToken, OrchestratorId, PlanName, Summary, TaskId, record::Halt, transition::TaskStatus,
+};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,17 @@ pub enum Report {
         /// Why it failed, if it did.
         error: Option<String>,
     },
+    /// The command of an attempt did not start; the task was given back, and no retry is used.
+    NotStarted {
+        /// Of which plan.
+        plan: PlanName,
+        /// Which task.
+        task: TaskId,
+        /// Which attempt.
+        attempt: u32,
+        /// Why.
+        why: String,
+    },
     /// The time had come to put a task back, to give it up, or to hand it to a person.
     Overdue {
         /// Of which plan.
@@ -87,6 +100,30 @@ pub enum Report {
         plan: PlanName,
         /// Its counts.
         summary: Summary,
+        /// The tasks that failed, with the error or the decision that is asked for.
+        failed: Vec<(TaskId, String)>,
+    },
+    /// The plan was cancelled or archived; nothing more is done in it.
+    Closed {
+        /// Which plan.
+        plan: PlanName,
+        /// How.
+        how: Halt,
+        /// By whom.
+        by: String,
+        /// Why.
+        why: String,
+    },
+    /// The plan was deleted.
+    Deleted(PlanName),
+    /// No command of the plan could start on this host, for this reason: the plan is released, or was not acquired.
+    CannotStart {
+        /// Which plan.
+        plan: PlanName,
+        /// Why.
+        why: String,
+        /// When it is tried again; `None` if it is not.
+        again: Option<Duration>,
     },
     /// The plan was released before it was finished, since the orchestrator stops.
     Released(PlanName),

@@ -19,6 +19,7 @@ use planlease::{
 use planlease_core::{
     BootTime, PlanName, Summary, TaskId,
     keys::{Key, PlanKey},
+    orphan,
     overdue::{Circumstances, Due, Ours, Overdue, Seen},
     spec::{Policies, TaskSpec},
     transition::Change,
@@ -37,10 +38,13 @@ use crate::{
     report::{Report, Reporter},
 };
 
+mod closing;
 mod recording;
 mod room;
+mod unstarted;
 
-use self::{recording::Unrecorded, room::Room};
+pub(crate) use self::closing::failed_tasks;
+use self::{recording::Unrecorded, room::Room, unstarted::Unstarted};
 
 /// How long reading a record may take if nothing stands still.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -78,6 +82,10 @@ pub(crate) enum Ended {
     Stopped,
     /// The ownership is over.
     Lost,
+    /// The plan could not be made ready, so nothing was done in it.
+    NotBegun,
+    /// Commands do not start on this host, for this reason; the plan was released.
+    CannotStart(String),
 }
 
 type Running =
@@ -106,6 +114,8 @@ pub(crate) struct Runner {
     not_before: Option<Instant>,
     /// The trouble that was told last, so that it is told once.
     trouble: String,
+    /// What is known of commands that did not start.
+    unstarted: Unstarted,
     /// Starts whose answer got lost: they are found in the record if they happened, now or later.
     unsure: Vec<(TaskId, Uuid)>,
     ask: watch::Sender<Ask>,
@@ -129,11 +139,11 @@ impl Runner {
     pub(crate) async fn run(shared: Shared, ownership: Ownership) -> (PlanName, Ended) {
         let plan = ownership.plan().clone();
         let reporter = shared.reporter.clone();
-        let (recovered, view) = match ownership.recover().await {
+        let (recovered, view) = match ownership.recover_with(orphan::recovery_after_rest).await {
             Ok(recovered) => recovered,
             Err(error) => {
                 reporter.tell(&Report::Lost { plan: plan.clone(), why: chain(&error) });
-                return (plan, Ended::Lost);
+                return (plan, Ended::NotBegun);
             }
         };
         let (token, recovered) = (ownership.token(), recovered.len());
@@ -153,6 +163,7 @@ impl Runner {
             ended: VecDeque::new(),
             not_before: None,
             trouble: String::new(),
+            unstarted: Unstarted::default(),
             unsure: Vec::new(),
             ask,
             claimants,
@@ -180,6 +191,14 @@ impl Runner {
                 return self.lose(why).await;
             }
             let recorded = self.ended.is_empty() || (stop == Stop::Abort && self.not_before.is_some());
+            if self.running.is_empty()
+                && self.ended.is_empty()
+                && let Some(why) = self.unstarted.verdict()
+            {
+                let why = why.to_owned();
+                self.release().await;
+                return Ended::CannotStart(why);
+            }
             let nothing_to_come =
                 stop != Stop::Run || !(self.has_ready() || self.others_at_work() || self.due.is_some());
             if self.running.is_empty() && recorded && nothing_to_come {
@@ -215,7 +234,9 @@ impl Runner {
     fn look(&mut self, stop: Stop) -> Due {
         let in_touch = self.in_touch && self.not_before.is_none();
         let room = stop == Stop::Run && in_touch && self.may_start() && self.room.is_free();
-        let ready: BTreeSet<&TaskId> = if room { self.view.ready().collect() } else { BTreeSet::new() };
+        let instant = Instant::now();
+        let rested = self.view.ready().filter(|task| room && !self.unstarted.rests(task, instant));
+        let ready: BTreeSet<&TaskId> = rested.collect();
         let seen = self.view.tasks.values().map(|task| Seen {
             task: &task.id,
             record: &task.record,
@@ -323,7 +344,7 @@ impl Runner {
 
     /// Recovers what lost workers left in progress. `Err` if the ownership is lost.
     async fn recover(&mut self) -> Result<(), String> {
-        match self.ownership.recover().await {
+        match self.ownership.recover_with(orphan::recovery_after_rest).await {
             Ok((_, view)) => {
                 self.claimant_gone = false;
                 self.see(view);
@@ -392,6 +413,7 @@ impl Runner {
                 Ok(())
             }
             () = until(better) => Ok(()),
+            () = until(self.unstarted.next(Instant::now())) => Ok(()),
             () = until_due(self.ownership.session().coordinator().clock(), self.due), if better.is_none() => Ok(()),
             () = self.room.wait(), if wants_more => Ok(()),
             () = self.claimants.gone() => {
@@ -406,6 +428,10 @@ impl Runner {
     fn end(&mut self, (result, _permit): (attempt::Result, OwnedSemaphorePermit)) {
         let task = &result.started.id;
         self.busy.remove(task);
+        match &result.end {
+            attempt::End::NotStarted(why) => self.unstarted.note(task.clone(), why, Instant::now()),
+            _ => self.unstarted.started(task),
+        }
         let spent = self.spent(task);
         let known = self.view.tasks.get(task);
         let seen = known.filter(|known| known.record.attempt == result.started.record.attempt).cloned();
@@ -470,11 +496,14 @@ impl Runner {
             return some;
         }
         let most = if self.view.spec.policy.max_in_progress > 0 { 1 } else { usize::MAX };
-        let now = self.now();
+        let (now, instant) = (self.now(), Instant::now());
         let (busy, clocks) = (&self.busy, (&self.policies, &self.overdue, &self.view));
-        let ready =
-            self.view.ready().filter(|task| !busy.contains_key(*task) && !is_used_up(clocks, task, now));
-        for task in ready.take(most) {
+        let startable = |task: &&TaskId| {
+            !busy.contains_key(*task)
+                && !self.unstarted.rests(task, instant)
+                && !is_used_up(clocks, task, now)
+        };
+        for task in self.view.ready().filter(startable).take(most) {
             let Some(permit) = self.room.take() else { break };
             some.push((task.clone(), permit));
         }
@@ -498,25 +527,28 @@ impl Runner {
         self.unsure.iter().filter_map(happened).collect()
     }
 
-    fn next_ready(&self) -> Option<TaskId> {
+    /// The ready tasks that do not run here, and have time left.
+    fn ready(&self) -> impl Iterator<Item = &TaskId> {
         let (now, clocks) = (self.now(), (&self.policies, &self.overdue, &self.view));
-        let mut ready = self.view.ready();
-        ready.find(|task| !self.busy.contains_key(*task) && !is_used_up(clocks, task, now)).cloned()
+        let ready = self.view.ready();
+        ready.filter(move |task| !self.busy.contains_key(*task) && !is_used_up(clocks, task, now))
     }
 
-    /// Whether the plan allows another start.
+    /// Whether another start is allowed, by the plan and by how commands start here.
     fn may_start(&self) -> bool {
-        self.view.halt().is_none() && !self.view.is_full()
+        self.view.halt().is_none() && !self.view.is_full() && self.unstarted.verdict().is_none()
     }
 
     /// Whether something would be run now if there were room for it.
     fn can_start(&self) -> bool {
-        (self.next_ready().is_some() && self.may_start()) || !self.happened().is_empty()
+        let now = Instant::now();
+        let rested = |task: &TaskId| !self.unstarted.rests(task, now);
+        (self.may_start() && self.ready().any(rested)) || !self.happened().is_empty()
     }
 
     /// Whether something is to be run as soon as there is room for it.
     fn has_ready(&self) -> bool {
-        self.next_ready().is_some() || !self.happened().is_empty()
+        self.ready().next().is_some() || !self.happened().is_empty()
     }
 
     fn launch(&mut self, started: TaskView, permit: OwnedSemaphorePermit) {
@@ -594,38 +626,6 @@ impl Runner {
             }
         }
     }
-
-    async fn finish(self, stop: Stop) -> Ended {
-        for unrecorded in &self.ended {
-            self.not_recorded(&unrecorded.result.started.id, self.trouble.clone());
-        }
-        let plan = self.ownership.plan().clone();
-        let summary = self.view.summary();
-        let reporter = self.shared.reporter.clone();
-        if let Err(error) = self.ownership.release().await {
-            reporter.tell(&Report::Trouble(format!("{plan} ends with the session: {}", chain(&error))));
-        }
-        if stop == Stop::Run || summary.is_finished() {
-            reporter.tell(&Report::Finished { plan, summary });
-            Ended::Finished(summary)
-        } else {
-            reporter.tell(&Report::Released(plan));
-            Ended::Stopped
-        }
-    }
-
-    /// The ownership is over: everything that ran by its right is killed before anything else is done.
-    async fn lose(mut self, why: String) -> Ended {
-        self.ask.send_replace(Ask::Kill);
-        for unrecorded in &self.ended {
-            self.not_recorded(&unrecorded.result.started.id, format!("the ownership is over: {why}"));
-        }
-        while let Some((result, _permit)) = self.running.next().await {
-            self.not_recorded(&result.started.id, format!("the ownership is over: {why}"));
-        }
-        self.shared.reporter.tell(&Report::Lost { plan: self.ownership.plan().clone(), why });
-        Ended::Lost
-    }
 }
 
 /// Whether all the time that the task has is used up: it is not started any more, but parked.
@@ -641,7 +641,7 @@ fn is_used_up(
 }
 
 /// Waits until the moment; for ever if there is none.
-async fn until(moment: Option<Instant>) {
+pub(crate) async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,

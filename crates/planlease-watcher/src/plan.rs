@@ -11,7 +11,8 @@ use planlease_core::{
     keys::PlanKey,
     order::Wait,
     record::HaltRecord,
-    spec::PlanSpec,
+    spec::{PlanSpec, Policies},
+    standing::{Outlook, standing},
     term::{Candidate, Line},
     transition::TaskStatus,
 };
@@ -136,6 +137,16 @@ impl PlanState {
     /// The tasks that may start now, in the order in which they are handed out.
     pub fn ready(&self) -> impl Iterator<Item = &TaskId> {
         self.definition.graph.ready(|task| self.status(task))
+    }
+
+    /// What may still come of it without a person's decision.
+    #[must_use]
+    pub fn outlook(&self) -> Outlook {
+        let policies = Policies::of(self.spec());
+        Outlook::of(self.tasks().map(|task| {
+            let policy = policies.of_task(&task.id);
+            standing(&task.id, &task.record, policy, self.graph(), |id| self.status(id))
+        }))
     }
 
     /// What a task still waits for.

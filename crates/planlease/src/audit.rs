@@ -75,7 +75,7 @@ impl Coordinator {
                     self.ping(self.config().operation_timeout).await?;
                 }
                 Feed::Alive(revision) => replay.told = replay.told.max(Some(revision)),
-                Feed::Connected => {}
+                Feed::Connected => replay.asked(),
                 Feed::Changes(sets) => {
                     sets.iter().for_each(|set| replay.apply(set));
                     progress(sets.last().map_or(0, |set| set.revision.get()));
@@ -85,6 +85,9 @@ impl Coordinator {
         Ok(None)
     }
 }
+
+/// How often a stream has to be found alive and silent, 100 ms apart, until there is nothing more to come.
+const SILENT: u32 = 20;
 
 /// A history being replayed until it arrives at the present.
 ///
@@ -100,11 +103,13 @@ struct Replay {
     until: Revision,
     /// Up to which revision etcd claims to have told everything.
     told: Option<Revision>,
+    /// How often the stream was found alive, and silent, since the replayed state was the present one.
+    silent: u32,
 }
 
 impl Replay {
     fn new(present: BTreeMap<Key, Revision>, until: Revision) -> Self {
-        Self { audit: Audit::new(), replayed: BTreeMap::new(), present, until, told: None }
+        Self { audit: Audit::new(), replayed: BTreeMap::new(), present, until, told: None, silent: 0 }
     }
 
     fn seed(&mut self, entries: Vec<(Key, Entry)>) {
@@ -113,6 +118,7 @@ impl Replay {
     }
 
     fn apply(&mut self, set: &RawChangeSet) {
+        self.silent = 0;
         self.told = self.told.max(Some(set.revision));
         if set.revision > self.until {
             return;
@@ -124,6 +130,14 @@ impl Replay {
             };
         }
         self.audit.apply(set);
+    }
+
+    /// The stream was found alive by another watch: a proxy stands before etcd, and it does not tell how far it is.
+    fn asked(&mut self) {
+        self.silent = if self.replayed == self.present { self.silent + 1 } else { 0 };
+        if self.silent >= SILENT {
+            self.told = self.told.max(Some(self.until));
+        }
     }
 
     fn is_complete(&self) -> bool {

@@ -12,7 +12,7 @@ use planlease_core::{
     codec,
     keys::{Key, PlanKey},
     late::Refuser,
-    record::{FindingsRecord, Guard, HaltRecord, Role, TaskRecord, Writer},
+    record::{FindingsRecord, Guard, HaltRecord, OutputRecord, Role, TaskRecord, Writer},
     transition::{self, Change, Write},
 };
 use serde::{Deserialize, Serialize};
@@ -400,17 +400,32 @@ impl Authority {
         }
     }
 
-    /// Stores the output of a task, cut to the size that is kept. One read and one transaction, which compares that no
-    /// other output was stored in between: one that arrives late does not take the place of a newer one.
+    /// Stores the findings of a task, cut to the size that is kept; its output stays. One read and one transaction, which compares
+    /// that nothing else was stored in between: findings that arrive late do not take the place of newer ones.
     ///
     /// # Errors
     /// [`Error::OwnershipLost`] if the right is gone, [`Error::TaskNotFound`], [`Error::TimedOut`] if others keep writing, and as
     /// for any request.
     pub async fn write_findings(&self, task: &TaskId, attempt: u32, text: &str) -> Result<(), Error> {
-        self.store_findings(task, &FindingsRecord::new(attempt, text)).await
+        self.store_findings(task, |output| FindingsRecord { output, ..FindingsRecord::new(attempt, text) })
+            .await
     }
 
-    /// Stores where the output of a task is kept, with a text about it. As [`Authority::write_findings`] otherwise.
+    /// Stores what the command of an attempt wrote, cut to the size that is kept; the findings of the task stay. As
+    /// [`Authority::write_findings`] otherwise.
+    ///
+    /// # Errors
+    /// As [`Authority::write_findings`].
+    pub async fn write_output(&self, task: &TaskId, attempt: u32, text: &str) -> Result<(), Error> {
+        let output = OutputRecord::new(attempt, text);
+        self.store(task, |present| match present {
+            Some(findings) => FindingsRecord { output: Some(output.clone()), ..findings },
+            None => FindingsRecord::of_output(output.clone()),
+        })
+        .await
+    }
+
+    /// Stores where the findings of a task are kept, with a text about them. As [`Authority::write_findings`] otherwise.
     ///
     /// # Errors
     /// As [`Authority::write_findings`].
@@ -422,17 +437,36 @@ impl Authority {
         reference: &str,
     ) -> Result<(), Error> {
         let reference = Some(reference.to_owned());
-        self.store_findings(task, &FindingsRecord { reference, ..FindingsRecord::new(attempt, text) }).await
+        self.store_findings(task, |output| FindingsRecord {
+            reference: reference.clone(),
+            output,
+            ..FindingsRecord::new(attempt, text)
+        })
+        .await
     }
 
-    async fn store_findings(&self, task: &TaskId, findings: &FindingsRecord) -> Result<(), Error> {
+    async fn store_findings(
+        &self,
+        task: &TaskId,
+        findings: impl Fn(Option<OutputRecord>) -> FindingsRecord,
+    ) -> Result<(), Error> {
+        self.store(task, |present| findings(present.and_then(|present| present.output))).await
+    }
+
+    /// Stores what is made of the present record.
+    async fn store(
+        &self,
+        task: &TaskId,
+        next: impl Fn(Option<FindingsRecord>) -> FindingsRecord,
+    ) -> Result<(), Error> {
         self.ensure_live()?;
         let layout = self.coordinator.layout();
-        let value = codec::encode_within(findings, 2 * codec::MAX_VALUE)?;
         let key = layout.of(&self.plan, &PlanKey::Findings(task.clone()));
         let record = layout.of(&self.plan, &PlanKey::Task(task.clone()));
         let mut seen = self.etcd_row(&key).await?;
         for _ in 0..MAX_CONFLICTS {
+            let present = seen.as_ref().map(|entry| codec::decode(&entry.value)).transpose()?;
+            let value = codec::encode_within(&next(present), codec::MAX_FINDINGS_VALUE)?;
             let when = [
                 Compare::Exists(record.clone()),
                 Compare::Modified(key.clone(), seen.as_ref().map(|entry| entry.modified)),

@@ -172,6 +172,14 @@ pub enum ConfigError {
     /// Certificates are given, but nothing is encrypted.
     #[error("TLS files are given, but no endpoint begins with https://")]
     TlsUnused,
+    /// The file of a certificate, a key or a password cannot be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// A TLS file cannot be used.
     #[error("cannot use the TLS files: {reason}")]
     Tls {
@@ -258,38 +266,84 @@ impl fmt::Display for Endpoint {
 }
 
 /// How servers are verified, and by what this side is known. PEM.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tls {
     /// The certificate authorities that are trusted, instead of the system's.
-    pub ca: Option<Vec<u8>>,
+    pub ca: Option<Secret>,
     /// This side's certificate and its private key.
-    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+    pub identity: Option<(Secret, Secret)>,
     /// The name that the server's certificate must have, if not the endpoint's.
     pub server_name: Option<String>,
 }
 
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls")
-            .field("ca", &self.ca.is_some())
-            .field("identity", &self.identity.is_some())
-            .field("server_name", &self.server_name)
-            .finish()
-    }
-}
-
-/// A user of etcd. The password is never shown.
-#[derive(Clone, PartialEq, Eq)]
+/// A user of etcd.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// The name.
     pub user: String,
-    /// The password.
-    pub password: String,
+    /// The password. A line break at the end of a file is no part of it.
+    pub password: Secret,
 }
 
-impl fmt::Debug for Credentials {
+/// A certificate, key or password: a value, or a file that is read again for each new connection, so that what is rotated is
+/// used without a restart. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// The value.
+    Value(Vec<u8>),
+    /// The file that holds it.
+    File(PathBuf),
+}
+
+impl Secret {
+    /// The longest file that is read.
+    const LONGEST: u64 = 1024 * 1024;
+
+    /// What it holds now.
+    ///
+    /// # Errors
+    /// [`ConfigError::Secret`] if the file cannot be read, is not a regular one, or too long.
+    pub async fn read(&self) -> Result<Vec<u8>, ConfigError> {
+        let path = match self {
+            Self::Value(value) => return Ok(value.clone()),
+            Self::File(path) => path,
+        };
+        let refused = |reason: String| ConfigError::Secret { path: path.clone(), reason };
+        let found = tokio::fs::metadata(path).await.map_err(|error| refused(error.to_string()))?;
+        if !found.is_file() {
+            return Err(refused("it is not a regular file".to_owned()));
+        }
+        if found.len() > Self::LONGEST {
+            return Err(refused(format!("it has {} bytes; at most 1 MiB is read", found.len())));
+        }
+        tokio::fs::read(path).await.map_err(|error| refused(error.to_string()))
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(value: &str) -> Self {
+        Self::Value(value.into())
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self::Value(value.into())
+    }
+}
+
+impl From<Vec<u8>> for Secret {
+    fn from(value: Vec<u8>) -> Self {
+        Self::Value(value)
+    }
+}
+
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+        match self {
+            Self::Value(_) => f.write_str("Value(…)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
     }
 }
 
@@ -369,7 +423,7 @@ mod tests {
     #[test]
     fn secrets_are_not_shown() {
         let credentials = Credentials { user: "u".into(), password: "hunter2".into() };
-        let tls = Tls { identity: Some((b"cert".to_vec(), b"hunter2".to_vec())), ..Tls::default() };
+        let tls = Tls { identity: Some(("cert".into(), "hunter2".into())), ..Tls::default() };
         assert!(!format!("{credentials:?} {tls:?}").contains("hunter2"));
     }
 }

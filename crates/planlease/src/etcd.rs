@@ -8,6 +8,7 @@ mod fault;
 mod known;
 mod lane;
 mod lease;
+mod numbers;
 mod pages;
 mod right;
 mod together;

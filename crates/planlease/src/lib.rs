@@ -66,7 +66,7 @@ mod worktree;
 pub use audit::Audited;
 pub use authority::{Authority, Delegation, Outcome, Refused, TaskView};
 pub use claim::Claimed;
-pub use config::{Config, ConfigError, Credentials, Endpoint, Tls};
+pub use config::{Config, ConfigError, Credentials, Endpoint, Secret, Tls};
 pub use coordinator::{Coordinator, EndpointHealth, EndpointStatus, Registered, version_numbers};
 pub use edit::{Edited, MAX_EDITED};
 pub use error::{Cause, Error};

@@ -126,6 +126,12 @@ impl LocalServer {
         create_private_folder(&self.folder)?;
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
         let mut command = std::process::Command::new(&launch.program);
+        // A variable stands for a flag; those of the caller's command are none of the server's.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"PLANLEASE_") {
+                command.env_remove(name);
+            }
+        }
         command
             .args(["dev", "serve", "--folder"])
             .arg(&self.folder)

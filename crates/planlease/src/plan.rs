@@ -14,7 +14,7 @@ use planlease_core::{
     order::Wait,
     record::{Claim, FindingsRecord, Guard, HaltRecord, ImportRecord, Role, TaskRecord, Writer},
     spec::{IMPORT_ID, IMPORTED_AT, PlanSpec, Policies},
-    standing::may_be_retried,
+    standing::{Outlook, standing},
     term::{Candidate, Line},
     transition::TaskStatus,
 };
@@ -77,17 +77,31 @@ impl PlanView {
     /// Whether an owner would find something to do: a task in progress, one that is ready, or one that may be tried again.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        let policies = Policies::of(&self.spec);
-        let mut tasks = self.tasks.iter();
-        self.summary().in_progress > 0
-            || self.ready().next().is_some()
-            || tasks.any(|(id, task)| may_be_retried(&task.record, policies.of_task(id)))
+        matches!(self.outlook(), Outlook::Retries | Outlook::Open)
     }
 
     /// What keeps its tasks from being started, if anything does.
     #[must_use]
     pub fn halt(&self) -> Option<&HaltRecord> {
         self.closed.as_ref().or(self.paused.as_ref()).map(|(_, record)| record)
+    }
+
+    /// What may still come of it without a person's decision.
+    #[must_use]
+    pub fn outlook(&self) -> Outlook {
+        let policies = Policies::of(&self.spec);
+        Outlook::of(self.tasks.values().map(|task| {
+            let policy = policies.of_task(&task.id);
+            standing(&task.id, &task.record, policy, &self.graph, |id| self.status(id))
+        }))
+    }
+
+    /// The tasks that failed, with the decision that is asked for, or the error.
+    pub fn failed(&self) -> impl Iterator<Item = (&TaskId, &str)> {
+        self.tasks.values().filter(|task| task.record.status == TaskStatus::Failed).map(|task| {
+            let why = task.record.parked.as_deref().or(task.record.error.as_deref());
+            (&task.id, why.unwrap_or("no reason given"))
+        })
     }
 
     /// Whether as many tasks are in progress as may be.
@@ -449,7 +463,7 @@ impl<'a> Import<'a> {
             puts.push(Op::Put(layout.of(plan, &PlanKey::SpecPart(n)), part));
         }
         for (name, findings) in &past.findings {
-            let value = codec::encode_within(findings, 2 * codec::MAX_VALUE)?;
+            let value = codec::encode_within(findings, codec::MAX_FINDINGS_VALUE)?;
             puts.push(Op::Put(layout.of(plan, &PlanKey::Findings(name.clone())), value));
         }
         Ok(Self { coordinator, plan, spec, head, puts })

@@ -8,11 +8,12 @@ use std::{
 };
 
 use planlease_core::{
-    BootTime, LeaseId, OrchestratorId, Revision,
+    BootTime, LeaseId, OrchestratorId, Revision, TaskId,
     keys::Key,
     orphan::{self, Alive},
-    record::{Claim, Guard},
-    transition::TaskStatus,
+    record::{Claim, Guard, TaskRecord},
+    spec::PlanSpec,
+    transition::{Change, TaskStatus},
 };
 use tokio::sync::watch;
 
@@ -43,6 +44,21 @@ impl Ownership {
     /// # Cancel safety
     /// Can be dropped and called again at any point.
     pub async fn recover(&self) -> Result<(Vec<TaskView>, PlanView), Error> {
+        self.recover_with(orphan::recovery).await
+    }
+
+    /// As [`Ownership::recover`], with another decision about each orphan: [`orphan::recovery_after_rest`] for an owner that
+    /// puts tasks back once they have rested.
+    ///
+    /// # Errors
+    /// As [`Ownership::recover`].
+    ///
+    /// # Cancel safety
+    /// As [`Ownership::recover`].
+    pub async fn recover_with(
+        &self,
+        recovery: impl Fn(&PlanSpec, &TaskId, &TaskRecord) -> Change,
+    ) -> Result<(Vec<TaskView>, PlanView), Error> {
         let coordinator = self.session().coordinator();
         let mut recovered = Vec::new();
         for _ in 0..MAX_ROUNDS {
@@ -52,7 +68,7 @@ impl Ownership {
                 .tasks
                 .values()
                 .filter(|task| orphan::is_orphan(&task.record, &alive))
-                .map(|task| (task.clone(), orphan::recovery(&plan.spec, &task.id, &task.record)))
+                .map(|task| (task.clone(), recovery(&plan.spec, &task.id, &task.record)))
                 .collect();
             if orphans.is_empty() {
                 return Ok((recovered, plan));

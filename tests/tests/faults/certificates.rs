@@ -22,6 +22,8 @@ pub(crate) fn cases() -> Vec<PlainCase> {
             f59_both_sides_are_verified,
             f59_a_bad_certificate_for_some_seconds_ends_no_watcher,
             f59_programs_go_on_after_a_bad_certificate,
+            f59_certificates_are_rotated_under_a_running_sidecar,
+            f59_a_new_authority_is_trusted_without_a_restart,
         ],
         "on_three_members::certificates": [
             f59_a_bad_certificate_on_one_endpoint_is_no_reason_not_to_try_the_next,
@@ -35,8 +37,8 @@ const PATIENT: Duration = Duration::from_secs(12);
 fn tls(secured: &Secured, identity: bool) -> Tls {
     let own = secured.client("worker", Some(A_DAY));
     Tls {
-        ca: Some(secured.authority.pem().into_bytes()),
-        identity: identity.then(|| (own.certificate.into_bytes(), own.key.into_bytes())),
+        ca: Some(secured.authority.pem().into()),
+        identity: identity.then(|| (own.certificate.into(), own.key.into())),
         ..Tls::default()
     }
 }
@@ -56,7 +58,7 @@ async fn f59_both_sides_are_verified() {
     owner.release().await.unwrap();
     assert_eq!(coordinator.audit(|_| {}).await.unwrap().report.violations, []);
 
-    let wrong_ca = Tls { ca: Some(Authority::new("another").pem().into_bytes()), ..tls(&secured, true) };
+    let wrong_ca = Tls { ca: Some(Authority::new("another").pem().into()), ..tls(&secured, true) };
     let wrong_name = Tls { server_name: Some("elsewhere".to_owned()), ..tls(&secured, true) };
     for (what, tls) in [
         ("another authority", wrong_ca),
@@ -202,4 +204,89 @@ async fn f59_a_bad_certificate_on_one_endpoint_is_no_reason_not_to_try_the_next(
     let why = why.to_string();
     assert!(etcd.endpoints().iter().all(|endpoint| why.contains(endpoint.as_str())), "{why}");
     assert!(why.contains("certificate") && why.contains("refused"), "{why}");
+}
+
+/// A client's certificate of some seconds, as an issuer of short-lived ones gives.
+const BRIEF: Duration = Duration::from_secs(8);
+
+async fn f59_certificates_are_rotated_under_a_running_sidecar() {
+    let secured = Secured::new(true);
+    let etcd = Etcd::builder().secured(&secured).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let issue = |lifetime| secured.client("worker", Some(lifetime)).write(folder.path(), "own").unwrap();
+    let (certificate, key) = issue(A_DAY);
+    let program = program(&etcd, &secured, folder.path())
+        .variable("PLANLEASE_CERT", certificate)
+        .variable("PLANLEASE_KEY", key);
+    program.run_to(0, ["plan", "import", "release.toml"]).await;
+    issue(BRIEF);
+    let start = |args: &[&str]| Process::start(program.command(args), &folder.path().join(args[0]));
+    let socket = folder.path().join("socket");
+    let sidecar = start(&["sidecar", "--socket", "socket", "--name", "one"]);
+    let mut hold = start(&["hold", "release", "--", "sh", "-c", "echo owned; cat"]);
+    let client = Client::of(&socket);
+    until("a sidecar that is ready", SOON, async || {
+        if socket.exists() && client.get("/readyz").await.status == 200 {
+            Ok(())
+        } else {
+            Err(sidecar.said())
+        }
+    })
+    .await;
+    hold.until_said("owned", SOON).await;
+
+    // It expires, and every connection has to be made again: what is told is true.
+    tokio::time::sleep(BRIEF).await;
+    etcd.members()[0].kill();
+    etcd.members()[0].restart_unseen().await;
+    until("503 of /readyz with the cause", SOON, async || {
+        let ready = client.get("/readyz").await;
+        if ready.status == 503 && ready.text.contains("certificate") { Ok(()) } else { Err(ready.text) }
+    })
+    .await;
+    issue(A_DAY);
+    until("a sidecar that is ready again", SOON, async || {
+        let ready = client.get("/readyz").await;
+        if ready.status == 200 { Ok(()) } else { Err(ready.text) }
+    })
+    .await;
+    client.get("/v1/plans/release").await.with(200);
+    let owner = client.get("/v1/plans/release/owner").await.with(200);
+    assert_eq!(hold.ended(), None, "{}{}", hold.said(), owner.text);
+    hold.close_input();
+    assert_eq!(hold.until_ended(SOON).await, Some(0), "{}", hold.said());
+    program.run_to(0, ["audit"]).await;
+}
+
+/// The authority is replaced: the client's file first, then the server's certificate.
+async fn f59_a_new_authority_is_trusted_without_a_restart() {
+    let secured = Secured::new(false);
+    let etcd = Etcd::builder().secured(&secured).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let ca = planlease::Secret::File(secured.write_ca(folder.path()));
+    let coordinator = connected(settings(&etcd, Tls { ca: Some(ca), ..Tls::default() })).await;
+    coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let owner = acquired(&session(&coordinator, "owner").await).await;
+    let next = Authority::new("the next one");
+    let both = format!("{}{}", secured.authority.pem(), next.pem());
+    planlease_tests::certificates::replace(&folder.path().join("ca.crt"), &both).unwrap();
+    etcd.members()[0].show(&next.issue("m0", &[std::net::Ipv4Addr::LOCALHOST.into()], Some(A_DAY)));
+    etcd.members()[0].kill();
+    etcd.members()[0].restart_unseen().await;
+    let view = coordinator.plan(&plan()).await.unwrap();
+    committed(owner.authority().start(&view, &id("1")).await.unwrap());
+    assert!(matches!(owner.session().status(), Status::Live { .. }), "{:?}", owner.session().status());
+    // A file that is not what it should be, for a moment: the time of an operation is enough.
+    let path = folder.path().join("ca.crt");
+    planlease_tests::certificates::replace(&path, "half of a certif").unwrap();
+    etcd.members()[0].kill();
+    etcd.members()[0].restart_unseen().await;
+    let asked = crate::fleet::background({
+        let coordinator = coordinator.clone();
+        async move { coordinator.plan(&plan()).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    planlease_tests::certificates::replace(&path, &both).unwrap();
+    asked.await.unwrap().unwrap();
+    owner.release().await.unwrap();
 }

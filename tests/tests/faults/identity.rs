@@ -7,6 +7,8 @@ use planlease::{Config, Coordinator, Credentials, Error};
 use planlease_core::{session::Status, transition::Change};
 use planlease_tests::{
     etcd::{Builder, Etcd},
+    http,
+    program::{Process, Program},
     suite::PlainCase,
     wait::{SOON, until},
 };
@@ -19,6 +21,8 @@ pub(crate) fn cases() -> Vec<PlainCase> {
         "on_etcd::identity": [
             f32_a_server_that_forgets_all_tokens_costs_nothing,
             f32_a_password_that_was_changed_ends_the_owner_without_a_storm,
+            f32_a_password_is_rotated_under_running_programs,
+            f32_signed_tokens_expire_without_a_cost,
             f34_a_role_that_is_revoked_stops_the_writes_without_a_storm,
         ],
     ]
@@ -49,7 +53,7 @@ async fn guarded(etcd: &Etcd) -> Client {
 }
 
 fn credentials(user: &str, password: &str) -> Option<Credentials> {
-    Some(Credentials { user: user.to_owned(), password: password.to_owned() })
+    Some(Credentials { user: user.to_owned(), password: password.into() })
 }
 
 fn worker(etcd: &Etcd, ttl: Duration) -> Config {
@@ -163,4 +167,89 @@ async fn f34_a_role_that_is_revoked_stops_the_writes_without_a_storm() {
     println!("measured: the ownership was lost with the role: {lost}");
     owner.release().await.unwrap();
     audit(&etcd).await;
+}
+
+/// The server has the new password some seconds before the file has.
+async fn f32_a_password_is_rotated_under_running_programs() {
+    let etcd = quick_passwords().start().await;
+    let mut admin = guarded(&etcd).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "work\n").unwrap();
+    let toml = "title = \"Release\"\n[[task]]\nid = \"1\"\ndescription = \"tag\"\n";
+    std::fs::write(folder.path().join("release.toml"), toml).unwrap();
+    let program = Program::planlease(folder.path())
+        .variable("PLANLEASE_ENDPOINTS", etcd.endpoints().join(","))
+        .variable("PLANLEASE_USER", "worker")
+        .variable("PLANLEASE_PASSWORD_FILE", &file)
+        .variable("PLANLEASE_TTL", "20s");
+    program.run_to(0, ["plan", "import", "release.toml"]).await;
+    let start = |args: &[&str]| Process::start(program.command(args), &folder.path().join(args[0]));
+    let socket = folder.path().join("socket");
+    let sidecar = start(&["sidecar", "--socket", "socket", "--name", "one"]);
+    let mut watch = start(&["watch", "release"]);
+    let mut hold = start(&["hold", "release", "--", "sh", "-c", "echo owned; cat"]);
+    let http = http::Client::of(&socket);
+    until("a sidecar that is ready", SOON, async || {
+        if socket.exists() && http.get("/readyz").await.status == 200 { Ok(()) } else { Err(sidecar.said()) }
+    })
+    .await;
+    hold.until_said("owned", SOON).await;
+
+    admin.user_change_password("worker", "new").await.unwrap();
+    until("503 of /readyz with the cause", SOON, async || {
+        let ready = http.get("/readyz").await;
+        if ready.status == 503 && ready.text.contains("password") { Ok(()) } else { Err(ready.text) }
+    })
+    .await;
+    std::fs::write(&file, "new\n").unwrap();
+    until("a sidecar that is ready again", SOON, async || {
+        let ready = http.get("/readyz").await;
+        if ready.status == 200 { Ok(()) } else { Err(ready.text) }
+    })
+    .await;
+    http.get("/v1/plans/release").await.with(200);
+    program.run_to(0, ["task", "skip", "release", "1", "--reason", "enough"]).await;
+    watch.until_said("enough", SOON).await;
+    assert_eq!((watch.ended(), hold.ended()), (None, None), "{}{}", watch.said(), hold.said());
+    hold.close_input();
+    assert_eq!(hold.until_ended(SOON).await, Some(0), "{}", hold.said());
+}
+
+/// Tokens that the server signs, and that are worth nothing after two seconds.
+async fn f32_signed_tokens_expire_without_a_cost() {
+    let folder = tempfile::tempdir().unwrap();
+    let (public, private) = signing_keys(folder.path());
+    let jwt = format!("--auth-token=jwt,pub-key={public},priv-key={private},sign-method=ES256,ttl=2s");
+    let etcd = quick_passwords().argument(jwt).start().await;
+    drop(guarded(&etcd).await);
+    let coordinator = connected(worker(&etcd, PATIENT)).await;
+    coordinator.import(&plan(), &spec(2), |_| {}).await.unwrap();
+    let watcher = Watcher::start(coordinator.clone());
+    watcher.ready().await.unwrap();
+    let owner = acquired(&session(&coordinator, "owner").await).await;
+    for task in ["1", "2"] {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let view = coordinator.plan(&plan()).await.unwrap();
+        let started = committed(owner.authority().start(&view, &id(task)).await.unwrap());
+        let done =
+            committed(owner.authority().update(&started, Some(1), &Change::Complete(None)).await.unwrap());
+        watcher.wait_for(done.revision, SOON).await.unwrap();
+    }
+    assert!(matches!(owner.session().status(), Status::Live { .. }), "{:?}", owner.session().status());
+    assert_eq!(watcher.health().resyncs, 0);
+    owner.release().await.unwrap();
+    watcher.close().await.unwrap();
+    audit(&etcd).await;
+}
+
+/// The files of a key pair for signing.
+fn signing_keys(folder: &std::path::Path) -> (String, String) {
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let path = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    (path("public.pem", pair.public_key_pem()), path("private.pem", pair.serialize_pem()))
 }

@@ -23,6 +23,7 @@ pub(crate) fn plain_cases() -> Vec<PlainCase> {
     vec![
         ("on_embedded::local::many_commands_at_once_start_one_server", || block_on(many_commands_at_once())),
         ("on_embedded::local::the_server_comes_back_with_all_data", || block_on(comes_back_with_all_data())),
+        ("on_embedded::local::the_server_inherits_no_flags", || block_on(inherits_no_flags())),
         ("on_embedded::local::a_server_in_use_is_not_stopped", || block_on(in_use_is_not_stopped())),
         ("on_embedded::local::a_server_of_another_user_is_refused", || block_on(another_users_server())),
         ("on_embedded::local::a_slow_reader_gets_all_of_it", || block_on(slow_reader())),
@@ -145,6 +146,16 @@ async fn comes_back_with_all_data() {
         assert_ne!(machine.server().await, server);
     }
     machine.program.run_to(DONE, ["audit"]).await;
+    machine.program.run_to(DONE, ["dev", "stop"]).await;
+}
+
+async fn inherits_no_flags() {
+    let machine = Machine::new();
+    let flags = machine.program.clone().variable("PLANLEASE_OUTPUT", "json").variable("PLANLEASE_JUNK", "x");
+    flags.run_to(DONE, ["plan", "list"]).await;
+    let environment = std::fs::read_to_string(format!("/proc/{}/environ", machine.server().await)).unwrap();
+    let inherited = environment.split('\0').filter(|variable| variable.starts_with("PLANLEASE_"));
+    assert_eq!(inherited.collect::<Vec<_>>(), [] as [&str; 0]);
     machine.program.run_to(DONE, ["dev", "stop"]).await;
 }
 

@@ -7,12 +7,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 #![expect(clippy::print_stdout, reason = "what is measured is told")]
 
+mod attempts;
 mod crash;
 mod deadlines;
 mod durable;
 mod edit;
 mod election;
+mod ends;
+mod environment;
 mod fence;
+mod findings;
 mod handover;
 mod heartbeat;
 mod hold;
@@ -45,6 +49,10 @@ fn main() -> std::process::ExitCode {
         .shared(deadlines::cases())
         .shared(handover::cases())
         .shared(heartbeat::cases())
+        .shared(attempts::cases())
+        .shared(ends::cases())
+        .shared(environment::cases())
+        .shared(findings::cases())
         .shared(hold::cases())
         .shared(lock::cases())
         .shared(edit::cases())

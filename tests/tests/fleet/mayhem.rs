@@ -94,7 +94,7 @@ fn layers() -> PlanSpec {
     for (n, task) in spec.tasks.iter_mut().enumerate().skip(10) {
         task.depends_on = vec![task_id(&(n + 1 - 10).to_string())];
     }
-    PlanSpec { policy: Policy { max_retries: 1000, ..Policy::default() }, ..spec }
+    PlanSpec { policy: Policy { max_retries: 1000, max_lost: 1000, ..Policy::default() }, ..spec }
 }
 
 fn orchestrator(room: &Room, n: usize) -> Process {

@@ -18,10 +18,11 @@ mod stalled;
 mod update;
 mod watching;
 
-use planlease_tests::suite::Suite;
+use planlease_tests::{backend::Backend, suite::Suite};
 
 fn main() -> std::process::ExitCode {
     Suite::new("protocol")
+        .on(Backend::all().into_iter().chain([Backend::Proxied]))
         .shared(ownership::cases())
         .shared(update::cases())
         .shared(group::cases())

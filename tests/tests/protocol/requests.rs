@@ -213,13 +213,16 @@ async fn one_renewal_per_third_of_the_ttl_however_many_plans(fixture: Fixture) {
     };
     let start = renewals();
     let begin = Instant::now();
-    until("sixth renewal", SOON, async || {
+    // etcd's proxy renews by itself, and answers when it does so: some of our renewals wait for that.
+    let wanted = if fixture.server.backend() == Backend::Proxied { 4u8 } else { 6 };
+    until("the last renewal", SOON, async || {
         let sent = renewals();
-        if sent >= start + 6 { Ok(()) } else { Err(sent - start) }
+        if sent >= start + u64::from(wanted) { Ok(()) } else { Err(sent - start) }
     })
     .await;
+    assert!(owned.iter().all(|owner| owner.deadline().is_some()), "the session was lost");
     let periods = begin.elapsed().as_secs_f64() / (TTL.as_secs_f64() / 3.0);
-    assert!(periods > 4.5, "six renewals in {periods:.1} thirds of the TTL");
+    assert!(periods > 0.75 * f64::from(wanted), "{wanted} renewals in {periods:.1} thirds of the TTL");
 }
 
 /// Many reads while nothing is answered. All of them are, in the end, and none is sent twice.

@@ -112,7 +112,7 @@ impl DemoArgs {
         }
         let watcher = Watcher::start(coordinator.clone());
         let news = watcher.subscribe(Filter::default(), None).await.map_err(|error| failed(&error))?;
-        let mut fleet = Fleet::start(stage, self, plans)?;
+        let mut fleet = Fleet::start(stage, invocation.environment(), self, plans)?;
         picture.say(&format!("fleet      {}", fleet.describe()));
         let names: Vec<PlanName> = plans.iter().map(|(name, _)| name.clone()).collect();
         let mut story = Story::new(names, Instant::now());

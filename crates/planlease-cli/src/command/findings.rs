@@ -58,7 +58,8 @@ pub(crate) struct WriteArgs {
     output: OutputArgs,
 }
 
-/// Prints the findings of a task, as they were written. Also those that an import kept under a name of their own.
+/// Prints the findings of a task, as they were written; if it has none, what its command wrote. Also findings that an import
+/// kept under a name of their own.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease findings read release 2.3\n  planlease findings read release 2.3 -o json | jq .reference"
@@ -68,6 +69,9 @@ pub(crate) struct ReadArgs {
     plan: String,
     /// The task, or the name
     task: String,
+    /// Print what the command of the task wrote, also if the task has findings
+    #[arg(long = "command-output")]
+    written: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -167,20 +171,30 @@ impl ReadArgs {
             return Err(Failure::new(Exit::NoSuchTask, what)
                 .remedy(format!("`planlease findings list {plan}` shows which tasks have some.")));
         };
+        if self.written && found.output.is_none() {
+            let what = format!("the output of task {task} of {plan} is not kept");
+            return Err(Failure::new(Exit::NoSuchTask, what).remedy(
+                "`planlease run` keeps what the commands of tasks write, once an attempt has ended.",
+            ));
+        }
         if self.output.format == Format::Table {
-            return print(&found);
+            return print(&found, self.written);
         }
         invocation.show(self.output.format, &FindingsShown::new(plan, task, found))?;
         Ok(Exit::Done)
     }
 }
 
-/// The text as it is, and on standard error where the whole of it is.
-fn print(found: &FindingsRecord) -> Result<Exit, Failure> {
+/// Prints the text as it is, and on standard error where the whole of it is.
+fn print(found: &FindingsRecord, written: bool) -> Result<Exit, Failure> {
+    if let Some(output) = found.output.as_ref().filter(|_| written) {
+        output::print(&output.text)?;
+        return Ok(Exit::Done);
+    }
     if let Some(reference) = &found.reference {
         output::tell(&format!("the whole of it is kept at {}", output::plain(reference)));
     }
-    output::print(&found.text)?;
+    output::print(&found.readable().text)?;
     Ok(Exit::Done)
 }
 

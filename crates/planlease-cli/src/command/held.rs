@@ -49,9 +49,9 @@ impl Held {
     }
 
     /// The variable that hands it down.
-    pub(super) fn variable(&self) -> Result<(OsString, OsString), Failure> {
+    pub(super) fn variable(&self) -> Result<(OsString, Option<OsString>), Failure> {
         let text = serde_json::to_string(self).map_err(|error| Failure::json(&error))?;
-        Ok((env::HELD.into(), text.into()))
+        Ok((env::HELD.into(), Some(text.into())))
     }
 
     /// The plans of which something is held.
@@ -85,7 +85,7 @@ mod tests {
         let (lease, revision) = (LeaseId::from_wire(7).unwrap(), Revision::from_wire(5).unwrap());
         let held = Held::default().and(&plan, lease, revision);
         let (name, value) = held.variable().unwrap();
-        let environment = Environment::from_iter([(name.into_string().unwrap(), value)]);
+        let environment = Environment::from_iter([(name.into_string().unwrap(), value.unwrap())]);
         let read = Held::of(&environment).unwrap();
         assert_eq!(read, held);
         assert!(read.is_ours(&Candidate { lease, joined: revision, record: None }));

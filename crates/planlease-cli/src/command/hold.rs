@@ -77,7 +77,7 @@ impl HoldArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plan = super::plan_name(&self.plan)?;
         let held = Held::of(invocation.environment())?;
-        let mut variables = invocation.settings()?.variables();
+        let mut variables = invocation.settings()?.for_commands(invocation.environment());
         variables.push(held.variable()?);
         let mut signals = Signals::take()?;
         let coordinator = tokio::select! {
@@ -107,7 +107,7 @@ impl HoldArgs {
     async fn work(
         &self,
         ownership: &Ownership,
-        variables: &[(OsString, OsString)],
+        variables: &[(OsString, Option<OsString>)],
         signals: &mut Signals,
     ) -> Result<Ended, Failure> {
         if !self.no_recover {

@@ -83,7 +83,7 @@ impl LockArgs {
         let plan = super::plan_name(&self.plan)?;
         let name = LockName::new(&*self.name).map_err(Failure::from)?;
         let held = Held::of(invocation.environment())?;
-        let variables = invocation.settings()?.variables();
+        let variables = invocation.settings()?.for_commands(invocation.environment());
         let mut signals = Signals::take()?;
         let coordinator = tokio::select! {
             biased; // A connection is of use even if it is to be closed at once.

@@ -5,8 +5,8 @@ mod follow;
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 
 use clap::Args;
-use planlease::{Coordinator, Identity, core::OrchestratorId};
-use planlease_orchestrator::{EntryPoint, Options, Orchestrator, Plans, Stop, TaskCommand};
+use planlease::{Coordinator, Error, Identity, core::OrchestratorId};
+use planlease_orchestrator::{Dropped, EntryPoint, Options, Orchestrator, Plans, Stop, Summary, TaskCommand};
 use tokio::sync::watch;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::OutputArgs,
+    output::{self, OutputArgs},
     signals::Signals,
 };
 
@@ -26,6 +26,7 @@ use crate::{
 ///
 /// A task runs its own command if its plan gives it one, else that of --exec. It finds what it is to do in
 /// `PLANLEASE_PLAN`, `PLANLEASE_TASK`, `PLANLEASE_TASK_DESCRIPTION`, `PLANLEASE_ATTEMPT` and `PLANLEASE_FENCING_TOKEN`.
+/// Its exit status counts only if it ends by itself. A command that does not start (no such program) uses no retry.
 ///
 /// The first Ctrl-C (or SIGTERM) lets what runs come to its end, the second one stops it.
 #[derive(Debug, Args)]
@@ -94,13 +95,7 @@ impl RunArgs {
                 }
             }
         };
-        Ok(if summary.is_success() {
-            Exit::Done
-        } else if !summary.unfinished.is_empty() {
-            Exit::Stopped
-        } else {
-            Exit::TasksFailed
-        })
+        conclude(summary)
     }
 
     fn options(&self, invocation: &Invocation, held: &Held) -> Result<Options, Failure> {
@@ -109,19 +104,24 @@ impl RunArgs {
         } else {
             Plans::Named(self.plans.iter().map(|name| super::plan_name(name)).collect::<Result<_, _>>()?)
         };
-        let mut env = invocation.settings()?.variables();
+        let mut env = invocation.settings()?.for_commands(invocation.environment());
         env.push(held.variable()?);
-        Ok(Options {
+        let options = Options {
             plans,
             jobs: self.jobs.into(),
             max_plans: self.max_plans.map_or(usize::MAX, usize::from),
             command: self.command()?,
             env,
             dir: self.dir.clone(),
+            search_path: Some(invocation.environment().search_path()),
             grace: self.grace,
             executor: Arc::new(EntryPoint::of_this_program(plumbing::GUARD)),
             identity: self.identity()?,
-        })
+        };
+        options.check().map_err(|why| {
+            Failure::usage(why).meaning("No plan was acquired.").remedy("Check --dir and --exec.")
+        })?;
+        Ok(options)
     }
 
     fn command(&self) -> Result<Option<TaskCommand>, Failure> {
@@ -145,6 +145,27 @@ impl RunArgs {
         let id = self.id.as_ref().map(OrchestratorId::new).transpose()?;
         Ok(Identity { id, labels, ..Identity::of_process() })
     }
+}
+
+/// The status to end with, and what is to be said about plans that were not executed to their end.
+fn conclude(summary: Summary) -> Result<Exit, Failure> {
+    if !summary.unfinished.is_empty() {
+        return Ok(Exit::Stopped);
+    }
+    let Some((plan, why)) = summary.dropped.into_iter().next() else {
+        let success = summary.finished.iter().all(|(_, success)| *success);
+        return Ok(if success { Exit::Done } else { Exit::TasksFailed });
+    };
+    Err(match why {
+        Dropped::Closed { how, by, why } => Error::PlanClosed { plan, how, by, why }.into(),
+        Dropped::CannotStart(why) => Failure::new(
+            Exit::CannotStart,
+            format!("no command of plan {plan} starts here: {}", output::plain(&why)),
+        )
+        .meaning("No retry of its tasks was used; another orchestrator can own the plan.")
+        .remedy("Give --exec, install what is missing, or run it on a host that has it."),
+        _ => Failure::from(Error::PlanNotFound(plan)).meaning("It was deleted while it was executed."),
+    })
 }
 
 /// Refuses plans that a command above owns: it waits for this one to end.

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use clap::Args;
 use planlease::{
     Error,
-    core::{PlanName, Revision},
+    core::{PlanName, Revision, counted},
 };
-use planlease_core::{record::TaskRecord, transition::TaskStatus};
+use planlease_core::{record::HaltRecord, standing::Outlook, transition::TaskStatus};
 use planlease_watcher::{ChangeSet, PlanState, Snapshot};
 
 use self::feed::{Feed, News};
@@ -41,7 +41,8 @@ pub(crate) struct WatchArgs {
     /// Show first how everything was at that moment
     #[arg(long)]
     snapshot: bool,
-    /// End when all tasks of these plans have come to an end, well or not
+    /// End when every task of these plans is completed or skipped; with status 10 when a plan cannot go on without a person's
+    /// decision, and with 121 when it is cancelled or archived
     #[arg(long, requires = "plans")]
     until_finished: bool,
     #[command(flatten)]
@@ -98,8 +99,8 @@ impl WatchArgs {
             output::tell(&format!("there is no plan {plan} yet; it is watched all the same"));
         }
         loop {
-            if wanted.until_finished && wanted.is_finished(feed.snapshot())? {
-                return Ok(Exit::Done);
+            if wanted.until_finished && wanted.have_ended(feed.snapshot())? {
+                return wanted.conclude(feed.snapshot());
             }
             match feed.next().await? {
                 News::Changes(set) => {
@@ -131,59 +132,60 @@ impl Wanted {
         (set.resynced || !set.changes.is_empty()).then_some(set)
     }
 
-    fn is_finished(&self, snapshot: &Snapshot) -> Result<bool, Failure> {
+    /// Whether nothing more comes of any of the plans by itself.
+    fn have_ended(&self, snapshot: &Snapshot) -> Result<bool, Failure> {
         for plan in &self.plans {
             let Some(state) = snapshot.plan(plan) else {
                 let what = format!("plan {plan} was deleted before it was finished");
                 return Err(Failure::new(Exit::NoSuchPlan, what));
             };
-            if !is_finished(state) {
+            if !has_ended(state) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
-}
 
-/// Whether everything has come to an end for good.
-fn is_finished(plan: &PlanState) -> bool {
-    let owned = plan.line().owner().is_some();
-    plan.tasks().all(|task| {
-        let retries = plan.spec().task(&task.id).map_or(0, |spec| plan.spec().policy_of(spec).max_retries);
-        has_ended(&task.record, retries, owned)
-    })
-}
-
-/// Whether a task has come to an end for good: a failed one that the owner will put back in a moment has not.
-fn has_ended(task: &TaskRecord, retries: u32, owned: bool) -> bool {
-    match task.status {
-        TaskStatus::Completed | TaskStatus::Skipped => true,
-        TaskStatus::Failed => !owned || task.parked.is_some() || task.failures > retries,
-        TaskStatus::Pending | TaskStatus::InProgress => false,
+    /// The status to end with, and what went wrong in the first plan in which something did.
+    fn conclude(&self, snapshot: &Snapshot) -> Result<Exit, Failure> {
+        let plans = self.plans.iter().filter_map(|plan| snapshot.plan(plan));
+        plans.map(AsRef::as_ref).find_map(unfinished).map_or(Ok(Exit::Done), Err)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use planlease_core::{
-        LeaseId,
-        record::{Guard, Role, Writer},
-    };
-    use uuid::Uuid;
+/// Whether nothing more comes of the plan by itself: what only an owner would go on with counts if there is one.
+fn has_ended(plan: &PlanState) -> bool {
+    plan.halts().closed.is_some()
+        || match plan.outlook() {
+            Outlook::Done | Outlook::Stuck => true,
+            Outlook::Retries => plan.line().candidates().is_empty(),
+            Outlook::Open => false,
+        }
+}
 
-    use super::*;
-
-    #[test]
-    fn a_failed_task_that_will_be_tried_again_has_not_ended() {
-        let guard =
-            Guard::Owner { lease: LeaseId::from_wire(1).unwrap(), revision: Revision::from_wire(1).unwrap() };
-        let writer = Writer { who: "x".into(), role: Role::Owner, term: None, guard };
-        let pending = TaskRecord::new(writer, Uuid::nil());
-        assert!(!has_ended(&pending, 0, false));
-        let failed = TaskRecord { status: TaskStatus::Failed, failures: 1, ..pending };
-        assert!(!has_ended(&failed, 1, true));
-        assert!(has_ended(&failed, 0, true));
-        assert!(has_ended(&failed, 1, false), "nobody is there to try it again");
-        assert!(has_ended(&TaskRecord { parked: Some("?".into()), ..failed }, 1, true));
+/// What is wrong with a plan that has ended; `None` if every task is completed or skipped.
+fn unfinished(plan: &PlanState) -> Option<Failure> {
+    let name = plan.name();
+    if plan.outlook() == Outlook::Done {
+        return None;
     }
+    if let Some((_, HaltRecord { how, by, why, .. })) = &plan.halts().closed {
+        let (plan, by, why) = (name.clone(), by.clone(), why.clone());
+        return Some(Error::PlanClosed { plan, how: *how, by, why }.into());
+    }
+    let summary = plan.summary();
+    let failed = plan.tasks().find(|task| task.record.status == TaskStatus::Failed);
+    let failed = failed.map(|task| {
+        let why = task.record.parked.as_deref().or(task.record.error.as_deref()).unwrap_or_default();
+        format!("; task {}: {}", task.id, output::plain(why))
+    });
+    let what = format!(
+        "plan {name} cannot go on: {} failed, {} waiting{}",
+        counted(summary.failed, "task"),
+        summary.pending,
+        failed.unwrap_or_default()
+    );
+    Some(Failure::new(Exit::TasksFailed, what).remedy(format!(
+        "`planlease why {name}` shows what holds it up; `planlease task retry` puts a task back."
+    )))
 }

@@ -16,7 +16,7 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let exit = match error {
             ConfigError::Timing(_) => Exit::BadTtl,
-            ConfigError::Tls { .. } | ConfigError::TlsUnused => Exit::Tls,
+            ConfigError::Tls { .. } | ConfigError::TlsUnused | ConfigError::Secret { .. } => Exit::Tls,
             _ => Exit::Usage,
         };
         Self::new(exit, error.to_string())

@@ -1,4 +1,4 @@
-//! The settings as variables, for the commands that `run` and `hold` start: a `planlease` inside reaches the same store.
+//! The environment of the commands that `run`, `hold`, `lock` and `demo` start: a `planlease` inside reaches the same store.
 
 use std::{
     ffi::OsString,
@@ -8,8 +8,19 @@ use std::{
 use planlease::Endpoint;
 
 use super::Settings;
+use crate::environment::{CONFIG, Environment};
 
 impl Settings {
+    /// The changes to the environment of a command: these settings, and no other variable of planlease than those that say what
+    /// the command is for, and where the contexts are.
+    pub(crate) fn for_commands(&self, environment: &Environment) -> Vec<(OsString, Option<OsString>)> {
+        let removed = environment.not_for_commands().map(|name| (OsString::from(name), None));
+        let config = environment.get(CONFIG).and_then(|path| std::path::absolute(path).ok());
+        let config = config.map(|path| (OsString::from(CONFIG), Some(path.into_os_string())));
+        let settings = self.variables().into_iter().map(|(name, value)| (name, Some(value)));
+        removed.chain(config).chain(settings).collect()
+    }
+
     /// The variables. Everything is said, so that neither the caller's variables nor a configuration file change it; what
     /// is not set is empty, which counts as not given. Paths are absolute: the command may be in another folder.
     pub(crate) fn variables(&self) -> Vec<(OsString, OsString)> {
@@ -23,7 +34,6 @@ impl Settings {
             .map(|endpoints| endpoints.iter().map(of_endpoint).collect::<Vec<_>>().join(","));
         let millis = |duration: std::time::Duration| OsString::from(format!("{}ms", duration.as_millis()));
         [
-            ("PLANLEASE_CONFIG", path(&self.config)),
             ("PLANLEASE_CONTEXT", if endpoints.is_some() { OsString::new() } else { super::LOCAL.into() }),
             ("PLANLEASE_ENDPOINTS", text(&endpoints)),
             ("PLANLEASE_CACERT", path(&self.cacert.value)),

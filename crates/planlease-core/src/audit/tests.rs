@@ -334,6 +334,8 @@ fn a_generation_of_the_store_that_goes_back_is_found() {
             generation: Generation(generation),
             cluster_id: "c".into(),
             created_at: WallTime(0),
+            raft_term: None,
+            raft_index: None,
             extra: serde_json::Map::new(),
         };
         commit_key(&mut history, Key::Store, Some(codec::encode(&store).unwrap()));

@@ -126,10 +126,13 @@ pub(super) struct TaskFile {
 pub(super) struct PolicyFile {
     /// How often a task that failed is started again. Attempts that were lost in a crash do not count.
     max_retries: u32,
+    /// How many attempts of a task may be lost in a crash; one more parks the task until a person decides.
+    max_lost: u32,
     /// How long one attempt may take, in seconds; 0 for as long as it likes.
     #[schemars(range(max = LONGEST))]
     attempt_deadline_s: u64,
-    /// How long a failed task rests before it is started again, in seconds; twice as long after each further failure.
+    /// How long a failed or lost task rests before it is started again, in seconds; twice as long after each further failure
+    /// or loss.
     #[schemars(range(max = LONGEST))]
     retry_delay_s: u64,
     /// … but no longer than this, in seconds.
@@ -165,10 +168,12 @@ pub(super) struct PolicyFile {
 pub(super) struct TaskPolicyFile {
     /// How often it is started again when it failed.
     max_retries: Option<u32>,
+    /// How many of its attempts may be lost in a crash; one more parks it until a person decides.
+    max_lost: Option<u32>,
     /// How long one attempt may take, in seconds; 0 for as long as it likes.
     #[schemars(range(max = LONGEST))]
     attempt_deadline_s: Option<u64>,
-    /// How long it rests after it failed, in seconds.
+    /// How long it rests after it failed or was lost, in seconds.
     #[schemars(range(max = LONGEST))]
     retry_delay_s: Option<u64>,
     /// How long it may take with all its attempts, in seconds; 0 for as long as it likes.
@@ -217,6 +222,7 @@ impl Default for PolicyFile {
         let policy = Policy::default();
         Self {
             max_retries: policy.max_retries,
+            max_lost: policy.max_lost,
             attempt_deadline_s: policy.attempt_deadline_s,
             retry_delay_s: policy.retry_delay_s,
             retry_delay_max_s: policy.retry_delay_max_s,
@@ -235,6 +241,7 @@ impl From<PolicyFile> for Policy {
     fn from(file: PolicyFile) -> Self {
         Self {
             max_retries: file.max_retries,
+            max_lost: file.max_lost,
             attempt_deadline_s: file.attempt_deadline_s,
             retry_delay_s: file.retry_delay_s,
             retry_delay_max_s: file.retry_delay_max_s,
@@ -254,6 +261,7 @@ impl From<TaskPolicyFile> for TaskPolicy {
     fn from(file: TaskPolicyFile) -> Self {
         Self {
             max_retries: file.max_retries,
+            max_lost: file.max_lost,
             attempt_deadline_s: file.attempt_deadline_s,
             retry_delay_s: file.retry_delay_s,
             total_deadline_s: file.total_deadline_s,

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use futures_util::future;
 use planlease::{Authority, Error, Outcome, Refused, TaskView};
-use planlease_core::{standing::may_be_retried, transition::Change};
+use planlease_core::{
+    orphan,
+    spec::Policies,
+    standing::{may_be_retried, retry_reason},
+    transition::Change,
+};
 use uuid::Uuid;
 
 use super::{Runner, explain};
@@ -51,27 +56,30 @@ impl Unrecorded {
     }
 
     /// What is to be recorded.
-    fn end(&self) -> Change {
+    fn end(&self, policies: &Policies) -> Change {
         match &self.result.end {
             End::Completed => Change::Complete(None),
             End::Failed(why) => Change::Fail(why.clone()),
             End::Stopped => Change::Return("the orchestrator stops".to_owned()),
+            End::NotStarted(why) => Change::Return(format!("did not start: {why}")),
+            End::Lost(why) => orphan::lost(policies.of_task(&self.seen.id), &self.seen.record, why.clone()),
         }
     }
 
     /// Writes the output, and then the end, unless that was tried before. To be looked at by [`Runner::record`].
-    async fn send(&mut self, authority: &Authority, reporter: &Reporter) {
+    async fn send(&mut self, authority: &Authority, policies: &Policies, reporter: &Reporter) {
         let attempt = self.result.started.record.attempt;
         if !std::mem::replace(&mut self.output_kept, true) && !self.result.output.trim().is_empty() {
             let task = &self.result.started.id;
-            if let Err(error) = authority.write_findings(task, attempt, &self.result.output).await {
+            if let Err(error) = authority.write_output(task, attempt, &self.result.output).await {
                 let why = format!("the output of {task} is not kept: {}", chain(&error));
                 reporter.tell(&Report::Trouble(why));
             }
         }
         if !self.recorded && self.sent.is_none() && self.unsure.is_none() {
-            self.sent =
-                Some(authority.update(&self.seen.measured(self.spent), Some(attempt), &self.end()).await);
+            self.sent = Some(
+                authority.update(&self.seen.measured(self.spent), Some(attempt), &self.end(policies)).await,
+            );
         }
     }
 }
@@ -95,8 +103,8 @@ impl Runner {
     /// Records what came of the attempts that have ended, until etcd gets into trouble. What is to be written about them travels
     /// together; what came of that is looked at one by one. `Err` if the ownership is lost.
     pub(super) async fn record_ended(&mut self) -> Result<(), String> {
-        let (authority, reporter) = (&self.authority, &self.shared.reporter);
-        future::join_all(self.ended.iter_mut().map(|ended| ended.send(authority, reporter))).await;
+        let (authority, policies, reporter) = (&self.authority, &self.policies, &self.shared.reporter);
+        future::join_all(self.ended.iter_mut().map(|ended| ended.send(authority, policies, reporter))).await;
         // If the right went away in between, what was recorded before is told first.
         self.ended.make_contiguous().sort_by_key(|ended| !ended.is_recorded());
         while let Some(mut ended) = self.ended.pop_front() {
@@ -117,7 +125,7 @@ impl Runner {
         let attempt = ended.result.started.record.attempt;
         let task = ended.result.started.id.clone();
         if !ended.recorded {
-            let end = ended.end();
+            let end = ended.end(&self.policies);
             match self.write(ended, attempt, &end).await? {
                 Written::Done => ended.recorded = true,
                 Written::Refused(why) => {
@@ -132,9 +140,17 @@ impl Runner {
         {
             return Ok(Recorded::Later(why));
         }
-        let error = if let End::Failed(why) = &ended.result.end { Some(why.clone()) } else { None };
-        let (plan, status, took) =
-            (self.ownership.plan().clone(), ended.seen.record.status, ended.result.took);
+        let plan = self.ownership.plan().clone();
+        let (status, took) = (ended.seen.record.status, ended.result.took);
+        let error = match &ended.result.end {
+            End::NotStarted(why) => {
+                let why = why.clone();
+                self.shared.reporter.tell(&Report::NotStarted { plan, task, attempt, why });
+                return Ok(Recorded::Done);
+            }
+            End::Failed(why) | End::Lost(why) => Some(why.clone()),
+            End::Completed | End::Stopped => None,
+        };
         self.shared.reporter.tell(&Report::Ended { plan, task, attempt, status, took, error });
         Ok(Recorded::Done)
     }
@@ -142,9 +158,8 @@ impl Runner {
     /// Puts a failed task back, if its policy allows another attempt at once; after a pause it is [`Overdue`]'s.
     fn retry(&self, seen: &TaskView) -> Option<Change> {
         let policy = self.policies.of_task(&seen.id);
-        let (failures, retries) = (seen.record.failures, policy.max_retries);
         (policy.retry_delay_s == 0 && may_be_retried(&seen.record, policy))
-            .then(|| Change::Retry(format!("automatic retry {failures} of {retries}")))
+            .then(|| Change::Retry(retry_reason(&seen.record, policy)))
     }
 
     /// Writes a change of a task of ours, on whatever its record is now. `Err` if the ownership is lost.

@@ -56,7 +56,11 @@ pub(super) async fn connect(
     require_leader: bool,
     traffic: Traffic,
 ) -> Result<Client, Fault> {
-    let address = address(config, endpoint).map_err(|error| Fault::config(&error))?;
+    let reading = read(config, endpoint);
+    let Ok(read) = tokio::time::timeout(config.connect_timeout, reading).await else {
+        return Err(Fault::unconnected());
+    };
+    let (address, user) = read?;
     let connector = Arc::clone(&config.connector);
     let to = endpoint.clone();
     // A channel connects anew by itself when its connection breaks, and nobody would look whether the same cluster answers.
@@ -94,9 +98,9 @@ pub(super) async fn connect(
     });
     let channel = BoxCloneSyncService::new(counted.map_err(Into::into));
     let mut options = ConnectOptions::new().with_require_leader(require_leader);
-    if let Some(credentials) = &config.credentials {
+    if let Some((user, password)) = user {
         // Tokens expire; etcd refuses a request with an old one before it does anything, so sending it again is safe.
-        options = options.with_user(&credentials.user, &credentials.password).with_auto_token_refresh(true);
+        options = options.with_user(user, password).with_auto_token_refresh(true);
     }
     let authenticate = Client::from_channel(Channel::Custom(channel), Some(options));
     match tokio::time::timeout(config.request_timeout, authenticate).await {
@@ -105,8 +109,17 @@ pub(super) async fn connect(
     }
 }
 
+/// Reads what this connection needs: the address with the certificates, the user with the password.
+async fn read(config: &Config, endpoint: &Endpoint) -> Result<(Address, Option<(String, String)>), Fault> {
+    let address = address(config, endpoint).await.map_err(|error| Fault::config(&error))?;
+    let Some(credentials) = &config.credentials else { return Ok((address, None)) };
+    let password = credentials.password.read().await.map_err(|error| Fault::password(&error))?;
+    let password = String::from_utf8_lossy(&password).trim_end_matches(['\r', '\n']).to_owned();
+    Ok((address, Some((credentials.user.clone(), password))))
+}
+
 /// Where the endpoint is, how the connection is kept, and whether it is encrypted.
-fn address(config: &Config, endpoint: &Endpoint) -> Result<Address, ConfigError> {
+async fn address(config: &Config, endpoint: &Endpoint) -> Result<Address, ConfigError> {
     let uri = match endpoint {
         Endpoint::Unix(_) => "http://localhost".to_owned(),
         other => other.to_string(),
@@ -120,29 +133,27 @@ fn address(config: &Config, endpoint: &Endpoint) -> Result<Address, ConfigError>
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(true);
-    match endpoint {
-        Endpoint::Https(_) => {
-            let tls = tls(config.tls.as_ref());
-            address.tls_config(tls).map_err(|error| ConfigError::Tls { reason: super::fault::chain(&error) })
-        }
-        Endpoint::Http(_) | Endpoint::Unix(_) => Ok(address),
+    if !endpoint.is_encrypted() {
+        return Ok(address);
     }
+    let tls = tls(config.tls.as_ref()).await?;
+    address.tls_config(tls).map_err(|error| ConfigError::Tls { reason: super::fault::chain(&error) })
 }
 
-fn tls(tls: Option<&Tls>) -> ClientTlsConfig {
+async fn tls(tls: Option<&Tls>) -> Result<ClientTlsConfig, ConfigError> {
     let mut config = ClientTlsConfig::new();
-    let Some(tls) = tls else { return config.with_enabled_roots() };
+    let Some(tls) = tls else { return Ok(config.with_enabled_roots()) };
     config = match &tls.ca {
-        Some(ca) => config.ca_certificate(Certificate::from_pem(ca)),
+        Some(ca) => config.ca_certificate(Certificate::from_pem(ca.read().await?)),
         None => config.with_enabled_roots(),
     };
     if let Some((certificate, key)) = &tls.identity {
-        config = config.identity(Identity::from_pem(certificate, key));
+        config = config.identity(Identity::from_pem(certificate.read().await?, key.read().await?));
     }
     if let Some(name) = &tls.server_name {
         config = config.domain_name(name);
     }
-    config
+    Ok(config)
 }
 
 /// A request body that counts its messages. The first one is the request itself; further ones are those of a stream.

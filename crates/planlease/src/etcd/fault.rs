@@ -268,6 +268,11 @@ impl Fault {
         Self::new(FaultKind::Config, true, error.to_string())
     }
 
+    /// The file with the password cannot be read.
+    pub(super) fn password(error: &ConfigError) -> Self {
+        Self::new(FaultKind::BadCredentials, true, error.to_string())
+    }
+
     pub(super) fn too_large(message: impl Into<String>) -> Self {
         Self::new(FaultKind::TooLarge, true, message)
     }

@@ -2,9 +2,10 @@
 //!
 //! A watch that etcd cancelled (compaction, a token that expired) leaves its stream open and silent; a member that was
 //! stopped says nothing either. So each message is looked at for `canceled` first, and a stream that has been quiet is
-//! asked for its progress; if that is not answered either, it counts as dead.
+//! asked for its progress; if that is not answered either, it counts as dead. A proxy is not asked for that, which it does not
+//! understand, but for one more watch.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use etcd_client::{EventType, WatchFilterType, WatchOptions, WatchRequestSender, WatchResponseStream};
 use planlease_core::{Revision, change::Entry, keys::KeyRange};
@@ -14,6 +15,7 @@ use super::{
     MAX_DECODED, Row,
     fault::{Fault, FaultKind},
     lane::{Connected, Lane},
+    numbers::{Numbers, Send},
     txn,
 };
 
@@ -33,6 +35,14 @@ pub(crate) struct WatchSpec {
     pub(crate) from: Revision,
     /// After how much silence the stream is asked whether it has told everything. Of the first watch of a stream.
     pub(crate) quiet: Duration,
+}
+
+impl WatchSpec {
+    /// A watch that has nothing to tell.
+    pub(super) fn of_the_future(id: i64, range: KeyRange) -> Self {
+        let from = Revision::from_wire(i64::MAX - 1).expect("it is positive");
+        Self { id, range, from, quiet: QUIET }
+    }
 }
 
 /// What a watch said.
@@ -64,6 +74,9 @@ pub(crate) struct Watch {
     sender: WatchRequestSender,
     stream: WatchResponseStream,
     connected: Connected,
+    numbers: Numbers,
+    /// What is to be sent.
+    outbox: VecDeque<Send>,
     heard: Instant,
     /// When it was last asked whether it is alive, since then.
     asked: Option<Instant>,
@@ -83,7 +96,19 @@ impl Watch {
         match opened {
             Ok(stream) => {
                 let (sender, stream) = stream.split();
-                Ok(Self { sender, stream, connected, heard: Instant::now(), asked: None, quiet: first.quiet })
+                let mut numbers = Numbers::default();
+                numbers.add(first.clone()); // It is asked for already.
+                let (heard, quiet) = (Instant::now(), first.quiet);
+                Ok(Self {
+                    sender,
+                    stream,
+                    connected,
+                    numbers,
+                    outbox: VecDeque::new(),
+                    heard,
+                    asked: None,
+                    quiet,
+                })
             }
             Err(fault) => {
                 if fault.is_connections() {
@@ -96,18 +121,48 @@ impl Watch {
 
     /// Puts another watch on the stream.
     pub(crate) async fn add(&mut self, spec: &WatchSpec) -> Result<(), Fault> {
-        let added = self.sender.watch(spec.range.start.clone(), Some(options(spec))).await;
-        added.map_err(|error| Fault::of(error).at(&self.connected.endpoint))
+        self.outbox.extend(self.numbers.add(spec.clone()));
+        self.flush().await
     }
 
     /// Ends one watch of the stream.
     pub(crate) async fn remove(&mut self, id: i64) -> Result<(), Fault> {
-        self.sender.cancel(id).await.map_err(|error| Fault::of(error).at(&self.connected.endpoint))
+        self.outbox.extend(self.numbers.remove(id));
+        self.flush().await
     }
 
-    /// Waits for the next message. Cancel safe: nothing that was received is lost.
+    /// Sends what is to be sent. Cancel safe: what is not sent yet stays.
+    async fn flush(&mut self) -> Result<(), Fault> {
+        while let Some(first) = self.outbox.front() {
+            let sent = match first {
+                Send::Create(spec) => self.sender.watch(spec.range.start.clone(), Some(options(spec))).await,
+                Send::Cancel(theirs) => self.sender.cancel(*theirs).await,
+            };
+            sent.map_err(|error| Fault::of(error).at(&self.connected.endpoint))?;
+            self.outbox.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Asks whether the stream is alive.
+    async fn ask(&mut self) -> Result<(), Fault> {
+        self.asked = Some(Instant::now());
+        match self.numbers.ping() {
+            Some(send) => {
+                self.outbox.extend(send);
+                self.flush().await
+            }
+            None => {
+                let asking = self.sender.request_progress().await;
+                asking.map_err(|error| Fault::of(error).at(&self.connected.endpoint))
+            }
+        }
+    }
+
+    /// Waits for the next message. Cancel safe: nothing that was received is lost, and what is to be sent is sent next time.
     pub(crate) async fn next(&mut self) -> Result<WatchMessage, Fault> {
         loop {
+            self.flush().await?;
             let look_again = self.asked.unwrap_or(self.heard) + self.quiet;
             let answer = tokio::select! {
                 biased; // What has arrived counts before the silence does.
@@ -117,9 +172,7 @@ impl Watch {
                         let silence = format!("the watch said nothing for {DEAD:?}");
                         return Err(Fault::stream(silence).at(&self.connected.endpoint));
                     }
-                    self.asked = Some(Instant::now());
-                    let asking = self.sender.request_progress().await;
-                    asking.map_err(|error| Fault::of(error).at(&self.connected.endpoint))?;
+                    self.ask().await?;
                     continue;
                 }
             };
@@ -128,8 +181,28 @@ impl Watch {
                 answer.ok_or_else(|| Fault::stream("the watch ended").at(&self.connected.endpoint))?;
             self.heard = Instant::now();
             self.asked = None;
-            return read(answer).map_err(|fault| fault.at(&self.connected.endpoint));
+            let message = read(answer).map_err(|fault| fault.at(&self.connected.endpoint))?;
+            if let Some(message) = self.ours(message)? {
+                return Ok(message);
+            }
         }
+    }
+
+    /// The message with our number of its watch; `None` if it is of no watch of ours.
+    fn ours(&mut self, message: WatchMessage) -> Result<Option<WatchMessage>, Fault> {
+        if matches!(message.event, WatchEvent::Created) {
+            let (id, send) = self.numbers.created(message.id);
+            self.outbox.extend(send); // Sent before the next message is waited for.
+            return Ok(Some(WatchMessage { id, ..message }));
+        }
+        let Some(id) = self.numbers.ours(message.id) else { return Ok(None) };
+        if let WatchEvent::Changes(changes) = &message.event
+            && !changes.iter().all(|(_, key, _)| self.numbers.covers(id, key))
+        {
+            let fault = Fault::stream("the watch told of a key that it was not asked for");
+            return Err(fault.at(&self.connected.endpoint));
+        }
+        Ok(Some(WatchMessage { id, ..message }))
     }
 
     /// Gives up the connection, so that the next stream goes to another endpoint.

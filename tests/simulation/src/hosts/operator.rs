@@ -71,6 +71,7 @@ pub fn definition(world: &World, number: usize) -> (PlanName, PlanSpec) {
     let tasks = tasks.collect();
     let policy = Policy {
         max_retries: rng.random_range(0..4),
+        max_lost: if world.options.operator_meddles { rng.random_range(0..4) } else { u32::MAX },
         // Where nobody meddles, work is to go on for as long as it takes.
         attempt_deadline_s: [0, 2, 60][rng.random_range(0..3)] * u64::from(world.options.operator_meddles),
         on_lost: any_policy(&mut rng),

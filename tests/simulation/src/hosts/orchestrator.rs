@@ -28,6 +28,7 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
             command: Some(TaskCommand::Program(vec!["work".into()])),
             env: Vec::new(),
             dir: None,
+            search_path: None,
             grace: AGAIN,
             executor: Arc::new(Workshop::new(Arc::clone(&world), life.clone())),
             identity: world.identity(&life),
@@ -37,7 +38,7 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
             let (world, began) = (Arc::clone(&world), began.clone());
             move |report| {
                 began.send_replace(true);
-                if let Report::Finished { plan, summary } = report
+                if let Report::Finished { plan, summary, .. } = report
                     && summary.in_progress > 0
                 {
                     world.problem(format!("{plan} was called finished with tasks in progress: {summary:?}"));

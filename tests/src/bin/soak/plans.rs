@@ -34,7 +34,7 @@ pub(crate) fn draw(title: &str, large: bool, random: &mut StdRng) -> PlanSpec {
             if n > 2 && random.random_bool(0.4) { vec![id(random.random_range(1..n))] } else { vec![] };
         tasks.push(task(n, depends_on, large, random));
     }
-    let policy = Policy { max_retries: 20, on_lost: on_lost(random), ..Policy::default() };
+    let policy = Policy { max_retries: 20, max_lost: 1000, on_lost: on_lost(random), ..Policy::default() };
     PlanSpec { title: title.to_owned(), tasks, policy, ..PlanSpec::default() }
 }
 

@@ -10,7 +10,7 @@ use planlease::core::{OrchestratorId, PlanName, spec::PlanSpec};
 use tokio::time::Instant;
 
 use super::{DemoArgs, stage::Stage};
-use crate::failure::Failure;
+use crate::{environment::Environment, failure::Failure};
 
 /// See the module. Whoever is left is killed when it is dropped.
 pub(super) struct Fleet {
@@ -39,6 +39,7 @@ impl Fleet {
     /// Starts the processes. What they say goes to files of the stage's folder.
     pub(super) fn start(
         stage: &Stage,
+        environment: &Environment,
         args: &DemoArgs,
         plans: &[(PlanName, PlanSpec)],
     ) -> Result<Self, Failure> {
@@ -50,12 +51,18 @@ impl Fleet {
                 File::create(stage.folder().join(format!("{id}.log"))).map_err(|error| system(&error))?;
             let errors = log.try_clone().map_err(|error| system(&error))?;
             let program = std::env::current_exe().map_err(|error| system(&error))?;
-            let process = Command::new(program)
+            let mut command = Command::new(program);
+            for (name, value) in stage.settings().for_commands(environment) {
+                match value {
+                    Some(value) => command.env(name, value),
+                    None => command.env_remove(name),
+                };
+            }
+            let process = command
                 .arg("run")
                 .args(plans.iter().map(|(name, _)| name.as_str()))
                 .args(["--id", id.as_str(), "--max-plans", "1", "--jobs", &args.jobs.to_string()])
                 .args(["--exec", &args.exec])
-                .envs(stage.settings().variables())
                 .stdin(Stdio::null())
                 .stdout(log)
                 .stderr(errors)

@@ -118,18 +118,17 @@ pub(super) fn of_owner(ownership: &Ownership) -> Result<[(&'static str, Option<S
 /// The command with everything that it is told.
 pub(in crate::command) fn spec(
     command: &[OsString],
-    settings: &[(OsString, OsString)],
+    variables: &[(OsString, Option<OsString>)],
     own: impl IntoIterator<Item = (&'static str, Option<String>)>,
     grace: Duration,
 ) -> Result<CommandSpec, Failure> {
     let [program, args @ ..] = command else { return Err(Failure::usage("no command is given")) };
     let terminal = io::stdin().is_terminal();
     let attachment = if terminal { Attachment::Terminal } else { Attachment::Inherited };
-    let settings = settings.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
     let own = own.into_iter().map(|(name, value)| (OsString::from(name), value.map(OsString::from)));
     Ok(CommandSpec {
         args: args.to_vec(),
-        env: settings.chain(own).collect(),
+        env: variables.iter().cloned().chain(own).collect(),
         grace,
         attachment,
         ..CommandSpec::new(program)

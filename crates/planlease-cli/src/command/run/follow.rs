@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use planlease::core::{Summary, counted, transition::TaskStatus};
+use planlease::core::{Summary, TaskId, counted, transition::TaskStatus};
 use planlease_orchestrator::{Report, Reporter, Stop};
 use serde_json::{Value, json};
 
@@ -66,6 +66,9 @@ fn line(report: &Report) -> String {
         Report::Ended { plan, task, status, took, error, .. } => {
             ended(plan.as_str(), task.as_str(), *status, *took, error.as_deref())
         }
+        Report::NotStarted { plan, task, why, .. } => {
+            format!("{PLAN}{plan}{PLAN:#} {task} {BAD}did not start{BAD:#}: {why}")
+        }
         Report::Overdue { plan, task, status, why } => {
             format!("{PLAN}{plan}{PLAN:#} {task} is {status}: {why}")
         }
@@ -73,7 +76,18 @@ fn line(report: &Report) -> String {
             format!("{PLAN}{plan}{PLAN:#} {task} {BAD}not recorded{BAD:#}: {why}")
         }
         Report::Lost { plan, why } => format!("{PLAN}{plan}{PLAN:#} {BAD}lost{BAD:#}: {why}"),
-        Report::Finished { plan, summary } => finished(plan.as_str(), summary),
+        Report::Finished { plan, summary, failed } => finished(plan.as_str(), summary, failed),
+        Report::Closed { plan, how, by, why } => {
+            format!("{PLAN}{plan}{PLAN:#} {BAD}{how}{BAD:#} by {by}: {why}")
+        }
+        Report::Deleted(plan) => format!("{PLAN}{plan}{PLAN:#} {BAD}was deleted{BAD:#}"),
+        Report::CannotStart { plan, why, again } => {
+            let next = again.map_or_else(
+                || "not tried any more".to_owned(),
+                |again| format!("released; will try again in {}s", again.as_secs()),
+            );
+            format!("{PLAN}{plan}{PLAN:#} {BAD}commands do not start here{BAD:#}: {why}; {next}")
+        }
         Report::Released(plan) => format!("{PLAN}{plan}{PLAN:#} released before it was finished"),
         Report::Trouble(what) => format!("{DIM}{what}; trying again{DIM:#}"),
         other => format!("{other:?}"),
@@ -85,7 +99,7 @@ fn ended(plan: &str, task: &str, status: TaskStatus, took: Duration, error: Opti
     match (status, error) {
         (TaskStatus::Completed, _) => format!("{PLAN}{plan}{PLAN:#} {task} {GOOD}completed{GOOD:#} {took}"),
         (TaskStatus::Pending, Some(error)) => {
-            format!("{PLAN}{plan}{PLAN:#} {task} failed, to be tried again {took}: {error}")
+            format!("{PLAN}{plan}{PLAN:#} {task} failed after {took}; will retry: {error}")
         }
         (TaskStatus::Pending, None) => format!("{PLAN}{plan}{PLAN:#} {task} given back {took}"),
         (status, error) => {
@@ -95,7 +109,10 @@ fn ended(plan: &str, task: &str, status: TaskStatus, took: Duration, error: Opti
     }
 }
 
-fn finished(plan: &str, summary: &Summary) -> String {
+/// The most failed tasks that are named; of the others there is the number.
+const FAILED_SHOWN: usize = 10;
+
+fn finished(plan: &str, summary: &Summary, failed_tasks: &[(TaskId, String)]) -> String {
     let Summary { total, completed, skipped, failed, pending, in_progress } = summary;
     if completed + skipped == *total {
         return format!(
@@ -103,9 +120,20 @@ fn finished(plan: &str, summary: &Summary) -> String {
         );
     }
     let waiting = pending + in_progress;
-    format!(
+    let mut text = format!(
         "{PLAN}{plan}{PLAN:#} {BAD}cannot go on{BAD:#}: {failed} failed, {waiting} waiting, {completed} completed of {total}"
-    )
+    );
+    for (task, why) in failed_tasks.iter().take(FAILED_SHOWN) {
+        text += &format!("\n  {task} {BAD}failed{BAD:#}: {}", output::plain(why));
+    }
+    if failed_tasks.len() > FAILED_SHOWN {
+        text += &format!("\n  … and {} more", failed_tasks.len() - FAILED_SHOWN);
+    }
+    if let Some((task, _)) = failed_tasks.first() {
+        text +=
+            &format!("\n  `planlease task retry {plan} {task}` puts a task back, `task skip` leaves it out.");
+    }
+    text
 }
 
 /// The JSON form. Stable: `planlease.run.v1`.
@@ -128,6 +156,9 @@ fn event(report: &Report) -> Value {
             json!({"schema": schema, "event": "ended", "plan": plan, "task": task, "attempt": attempt,
                    "status": status, "seconds": seconds, "error": error})
         }
+        Report::NotStarted { plan, task, attempt, why } => {
+            json!({"schema": schema, "event": "not_started", "plan": plan, "task": task, "attempt": attempt, "why": why})
+        }
         Report::Overdue { plan, task, status, why } => {
             json!({"schema": schema, "event": "overdue", "plan": plan, "task": task, "status": status, "why": why})
         }
@@ -135,8 +166,17 @@ fn event(report: &Report) -> Value {
             json!({"schema": schema, "event": "not_recorded", "plan": plan, "task": task, "why": why})
         }
         Report::Lost { plan, why } => json!({"schema": schema, "event": "lost", "plan": plan, "why": why}),
-        Report::Finished { plan, summary } => {
-            json!({"schema": schema, "event": "finished", "plan": plan, "summary": summary})
+        Report::Finished { plan, summary, failed } => {
+            let failed: Vec<_> = failed.iter().map(|(task, why)| json!({"task": task, "why": why})).collect();
+            json!({"schema": schema, "event": "finished", "plan": plan, "summary": summary, "failed": failed})
+        }
+        Report::Closed { plan, how, by, why } => {
+            json!({"schema": schema, "event": "closed", "plan": plan, "how": how, "by": by, "why": why})
+        }
+        Report::Deleted(plan) => json!({"schema": schema, "event": "deleted", "plan": plan}),
+        Report::CannotStart { plan, why, again } => {
+            let again = again.map(|again| again.as_secs());
+            json!({"schema": schema, "event": "cannot_start", "plan": plan, "why": why, "again_s": again})
         }
         Report::Released(plan) => json!({"schema": schema, "event": "released", "plan": plan}),
         Report::Trouble(what) => json!({"schema": schema, "event": "trouble", "what": what}),

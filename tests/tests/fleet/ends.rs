@@ -1,0 +1,137 @@
+//! How `run` and `watch --until-finished` end: what a script learns from their exit status.
+
+use std::time::Duration;
+
+use planlease_core::{spec::TaskSpec, transition::TaskStatus};
+use planlease_tests::{
+    cases,
+    room::{Room, plan_name, task_id},
+    suite::{Case, Fixture},
+    wait::{SOON, until},
+};
+
+use crate::spec::spec;
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![
+        a_closed_plan_is_not_run_and_the_reason_is_said,
+        a_plan_that_is_cancelled_while_it_runs_is_given_back,
+        a_plan_that_is_deleted_meanwhile_is_told,
+        a_failed_plan_says_what_failed,
+        a_watch_ends_with_what_became_of_the_plan,
+    ]
+}
+
+const TTL: Duration = Duration::from_secs(15);
+
+const HALTED: i32 = 121;
+const TASKS_FAILED: i32 = 10;
+
+/// Work that takes as long as it may.
+const LONG: &str = r#"touch "$ROOM/begun"; sleep 1000"#;
+
+async fn begun(room: &Room) {
+    until("begin of a command", SOON, async || if room.path("begun").exists() { Ok(()) } else { Err(()) })
+        .await;
+}
+
+async fn a_closed_plan_is_not_run_and_the_reason_is_said(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let (coordinator, program) = (room.coordinator().await, room.program());
+    for how in ["cancel", "archive"] {
+        coordinator.import(&plan_name(how), &spec(1, "true"), |_| {}).await.unwrap();
+        let confirmed: &[&str] = if how == "cancel" { &["--yes"] } else { &[] };
+        program.run_to(0, [&["plan", how, how, "--reason", "not needed"], confirmed].concat()).await;
+        let ended = program.run_to(HALTED, ["run", how]).await;
+        assert!(ended.stderr.contains(how) && ended.stderr.contains("not needed"), "{}", ended.stderr);
+        let ended = program.run_to(HALTED, ["watch", how, "--until-finished"]).await;
+        assert!(ended.stderr.contains("not needed"), "{}", ended.stderr);
+    }
+    let all = program.run_to(0, ["run", "--all"]).await;
+    assert!(!all.stdout.contains("acquired"), "{}", all.stdout);
+    room.audit().await;
+}
+
+async fn a_plan_that_is_cancelled_while_it_runs_is_given_back(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let (coordinator, plan) = (room.coordinator().await, plan_name("cancelled"));
+    coordinator.import(&plan, &spec(2, LONG), |_| {}).await.unwrap();
+    let mut watch = room.start(&["watch", "cancelled", "--until-finished"], "watch");
+    let mut run = room.start(&["run", "cancelled", "--jobs", "2"], "run");
+    begun(&room).await;
+    let mut waits = room.start(&["run", "cancelled"], "waits");
+    waits.until_said("waiting", SOON).await;
+    room.program().run_to(0, ["plan", "cancel", "cancelled", "--reason", "not needed", "--yes"]).await;
+    for process in [&mut run, &mut waits, &mut watch] {
+        assert_eq!(process.until_ended(SOON).await, Some(HALTED), "{}", process.said());
+        assert!(process.said().contains("not needed"), "{}", process.said());
+    }
+    let view = coordinator.plan(&plan).await.unwrap();
+    for task in view.tasks.values() {
+        let record = &task.record;
+        let found = (record.status, record.claim.is_none(), record.failures, record.lost);
+        assert_eq!(found, (TaskStatus::Pending, true, 0, 0), "{}", run.said());
+    }
+    room.until_empty().await;
+    room.audit().await;
+}
+
+/// Only what no process owns or waits for can be deleted: here between two tries.
+async fn a_plan_that_is_deleted_meanwhile_is_told(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let coordinator = room.coordinator().await;
+    let mut half = spec(2, "true");
+    half.tasks[1].command = Some(vec!["no-such-program".into()]);
+    coordinator.import(&plan_name("deleted"), &half, |_| {}).await.unwrap();
+    let mut run = room.start(&["run", "deleted"], "run");
+    run.until_said("released; will try again in", SOON).await;
+    room.program().run_to(0, ["plan", "delete", "deleted", "--yes"]).await;
+    assert_eq!(run.until_ended(SOON).await, Some(104), "{}", run.said());
+    assert!(run.said().contains("was deleted"), "{}", run.said());
+    room.until_empty().await;
+}
+
+async fn a_failed_plan_says_what_failed(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let (coordinator, plan) = (room.coordinator().await, plan_name("failed"));
+    let mut failing = spec(2, "echo boom; exit 3");
+    failing.tasks[1].depends_on = vec![task_id("1")];
+    coordinator.import(&plan, &failing, |_| {}).await.unwrap();
+    // The second time there is nothing to do any more.
+    for _ in 0..2 {
+        let ended = room.program().run_to(TASKS_FAILED, ["run", "failed"]).await;
+        for words in
+            ["cannot go on", "1 failed", "1 waiting", "1 failed: failed 1 time", "boom", "task retry"]
+        {
+            assert!(ended.stdout.contains(words), "{words}: {}", ended.stdout);
+        }
+    }
+    // Also if every task has come to an end.
+    coordinator.import(&plan_name("all"), &spec(1, "echo boom; exit 3"), |_| {}).await.unwrap();
+    for _ in 0..2 {
+        let ended = room.program().run_to(TASKS_FAILED, ["run", "all"]).await;
+        assert!(ended.stdout.contains("boom") && ended.stdout.contains("cannot go on"), "{}", ended.stdout);
+    }
+    room.audit().await;
+}
+
+async fn a_watch_ends_with_what_became_of_the_plan(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let (coordinator, program) = (room.coordinator().await, room.program());
+    coordinator.import(&plan_name("good"), &spec(1, "true"), |_| {}).await.unwrap();
+    let mut stuck = spec(2, "exit 3");
+    stuck.tasks[1].depends_on = vec![task_id("1")];
+    stuck.tasks.push(TaskSpec { command: Some(vec!["true".into()]), ..TaskSpec::new(task_id("3"), "work") });
+    coordinator.import(&plan_name("stuck"), &stuck, |_| {}).await.unwrap();
+    let mut watch_good = room.start(&["watch", "good", "--until-finished"], "watch-good");
+    let mut watch_stuck = room.start(&["watch", "stuck", "--until-finished"], "watch-stuck");
+    program.run_to(0, ["run", "good"]).await;
+    assert_eq!(watch_good.until_ended(SOON).await, Some(0), "{}", watch_good.said());
+    program.run_to(TASKS_FAILED, ["run", "stuck"]).await;
+    assert_eq!(watch_stuck.until_ended(SOON).await, Some(TASKS_FAILED), "{}", watch_stuck.said());
+    let said = watch_stuck.said();
+    assert!(said.contains("cannot go on: 1 task failed, 1 waiting; task 1:"), "{said}");
+    let both = program.run_to(TASKS_FAILED, ["watch", "good", "stuck", "--until-finished"]).await;
+    assert!(both.stderr.contains("plan stuck"), "{}", both.stderr);
+    room.audit().await;
+}
