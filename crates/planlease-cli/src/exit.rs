@@ -104,7 +104,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every status but those of children.
-    pub(crate) const ALL: [Self; 44] = [
+    pub(crate) const ALL: [Self; 45] = [
         Self::Done,
         Self::Unexpected,
         Self::Usage,
