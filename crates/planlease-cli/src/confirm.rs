@@ -6,6 +6,25 @@ use clap::Args;
 
 use crate::failure::Failure;
 
+/// Whether there is a person to ask.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks a question that is answered by yes or no; anything but yes is no.
+///
+/// # Errors
+/// If the terminal fails.
+pub(crate) fn yes_or_no(question: &str) -> Result<bool, Failure> {
+    let mut stderr = anstream::stderr();
+    let mut typed = String::new();
+    write!(stderr, "{question} [y/N] ")
+        .and_then(|()| stderr.flush())
+        .and_then(|()| io::stdin().read_line(&mut typed))
+        .map_err(|error| Failure::system("cannot ask", &error))?;
+    Ok(matches!(typed.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
 /// How to answer beforehand.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct ConfirmArgs {

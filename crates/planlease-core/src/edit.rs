@@ -113,6 +113,12 @@ fn merged(present: &PlanSpec, edited: &PlanSpec, stay: &BTreeSet<TaskId>) -> Pla
             spec.extra.insert(name.to_owned(), value.clone());
         }
     }
+    // The same bytes are the same file, whatever path leads there.
+    if let (Some(before), Some(now)) = (&present.source, &edited.source)
+        && before.sha256 == now.sha256
+    {
+        spec.source.clone_from(&present.source);
+    }
     if stay.is_empty() {
         return spec;
     }
@@ -181,6 +187,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::spec::{Location, Source};
 
     fn id(text: &str) -> TaskId {
         TaskId::new(text).unwrap()
@@ -253,6 +260,47 @@ mod tests {
         );
         assert_eq!(edit.fields, ["policy", "title", "order"]);
         assert_eq!(edit.spec.extra["import_id"], "x", "what the import said is not the file's to change");
+    }
+
+    #[test]
+    fn the_same_bytes_are_in_step_whatever_path_leads_there() {
+        let source = |path: &str, sha256: &str| {
+            Some(Source { path: path.into(), sha256: sha256.into(), location: None })
+        };
+        let present = PlanSpec { source: source("a/plan.md", "1"), ..plan(&[("1.1", &[])]) };
+        let same = PlanSpec { source: source("./plan.md", "1"), ..present.clone() };
+        assert!(Edit::new(&present, &same, |_| None).is_empty());
+        let other = PlanSpec { source: source("./plan.md", "2"), ..present.clone() };
+        assert_eq!(Edit::new(&present, &other, |_| None).fields, ["source"]);
+    }
+
+    #[test]
+    fn a_plan_belongs_to_the_file_that_it_was_made_of() {
+        let spec = |title: &str, path: &str, at: Option<(&str, &str)>| PlanSpec {
+            title: title.into(),
+            source: Some(Source {
+                path: path.into(),
+                sha256: format!("{title} {path} {at:?}"),
+                location: at.map(|(host, path)| Location { host: host.into(), path: path.into() }),
+            }),
+            ..PlanSpec::default()
+        };
+        let here = spec("T", "tasks.md", Some(("h", "/a/tasks.md")));
+        for (other, belongs) in [
+            (spec("U", "./tasks.md", Some(("h", "/a/tasks.md"))), true),
+            (spec("T", "tasks.md", Some(("h", "/b/tasks.md"))), false),
+            (spec("T", "x/../tasks.md", Some(("h", "/b/tasks.md"))), false),
+            (spec("U", "a/tasks.md", Some(("i", "/home/a/tasks.md"))), true),
+            (spec("U", "b/tasks.md", Some(("i", "/home/b/tasks.md"))), true),
+            (spec("U", "other.md", Some(("i", "/home/b/other.md"))), false),
+            (spec("T", "tasks.md", None), true),
+            (spec("U", "tasks.md", None), false),
+            (spec("T", "b/tasks.md", None), false),
+            (PlanSpec { title: "T".into(), ..PlanSpec::default() }, false),
+        ] {
+            assert_eq!(here.has_origin_of(&other), belongs, "{other:?}");
+            assert_eq!(other.has_origin_of(&here), belongs, "{other:?}");
+        }
     }
 
     fn any_plan() -> impl Strategy<Value = PlanSpec> {

@@ -33,6 +33,9 @@ pub const IMPORT_ID: &str = "import_id";
 /// The field of a definition that says when it was imported, for people.
 pub const IMPORTED_AT: &str = "imported_at";
 
+/// The field of a task that says that its box is ticked in the plan file.
+pub const CHECKED: &str = "checked";
+
 /// As [`IMPORT_ID`], of the last edit.
 pub const EDIT_ID: &str = "edit_id";
 
@@ -78,6 +81,54 @@ pub struct Source {
     pub path: String,
     /// SHA-256 of its bytes, in hex.
     pub sha256: String,
+    /// Where exactly it was, if that is known: the same path as given may be another file in another folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+}
+
+/// A file on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// The host's name.
+    pub host: String,
+    /// The absolute path, without symbolic links.
+    pub path: String,
+}
+
+impl Source {
+    /// The path, as exactly as it is known.
+    #[must_use]
+    pub fn full_path(&self) -> &str {
+        self.location.as_ref().map_or(&self.path, |at| &at.path)
+    }
+
+    /// Whether both may be one file: the same path on one host; else, as hosts have their folders elsewhere, one path as given is
+    /// the end of the other.
+    #[must_use]
+    pub fn may_be_same_file(&self, other: &Self) -> bool {
+        if let (Some(one), Some(other)) = (&self.location, &other.location)
+            && one.host == other.host
+        {
+            return one.path == other.path;
+        }
+        let (this, that) =
+            (ends_with(self.full_path(), &other.path), ends_with(other.full_path(), &self.path));
+        match (&self.location, &other.location) {
+            (Some(_), Some(_)) => this || that,
+            (Some(_), None) => this,
+            (None, Some(_)) => that,
+            (None, None) => this && that,
+        }
+    }
+}
+
+/// Whether a path ends with another one, part by part.
+fn ends_with(path: &str, end: &str) -> bool {
+    let parts = |path: &str| {
+        let parts = path.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".");
+        parts.map(str::to_owned).collect::<Vec<_>>()
+    };
+    parts(path).ends_with(&parts(end))
 }
 
 /// Tasks or phases about whose order a plan says something; see [`crate::order`] for what that means.
@@ -180,6 +231,12 @@ impl TaskSpec {
             policy: None,
             extra: Map::new(),
         }
+    }
+
+    /// Whether its box is ticked in the plan file.
+    #[must_use]
+    pub fn is_ticked(&self) -> bool {
+        self.extra.get(CHECKED).and_then(Value::as_bool).unwrap_or_default()
     }
 }
 
@@ -435,6 +492,21 @@ impl PlanSpec {
     #[must_use]
     pub fn task(&self, id: &TaskId) -> Option<&TaskSpec> {
         self.tasks.iter().find(|task| task.id == *id)
+    }
+
+    /// The tasks whose boxes are ticked in the plan file.
+    pub fn ticked(&self) -> impl Iterator<Item = &TaskSpec> {
+        self.tasks.iter().filter(|task| task.is_ticked())
+    }
+
+    /// Whether `edited` may come from the file that this plan was made of. Where it cannot be told by its location, both have to
+    /// have the same title.
+    #[must_use]
+    pub fn has_origin_of(&self, edited: &Self) -> bool {
+        let (Some(own), Some(other)) = (&self.source, &edited.source) else { return false };
+        let is_located = own.location.is_some() && other.location.is_some();
+        own.sha256 == other.sha256
+            || own.may_be_same_file(other) && (is_located || self.title == edited.title)
     }
 
     /// How this task is treated: the plan's policy with what the task says differently.

@@ -2,12 +2,21 @@
 
 use planlease::{
     PlanView,
-    core::{PlanName, Revision, TaskId, WallTime, edit::Edit, spec::PlanSpec, transition::TaskStatus},
+    core::{
+        PlanName, Revision, TaskId, WallTime,
+        edit::Edit,
+        spec::{PlanSpec, TaskSpec},
+        transition::TaskStatus,
+    },
 };
+use planlease_formats::Parsed;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cell, Document, Table, plain};
+use super::{
+    Cell, Document, Table, command_line, plain,
+    plan_file::{FileProblem, problems},
+};
 
 /// See the module.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -22,6 +31,14 @@ pub struct EditShown {
     fields: Vec<String>,
     /// Since when the plan is so, if this command did it.
     revision: Option<Revision>,
+    /// The file that the plan was made of, if it seems to be another one.
+    other_source: Option<String>,
+    /// The tasks that are ticked in the file and pending in the plan.
+    ticked: Vec<TaskId>,
+    /// Of these, the ones that this command recorded as done.
+    recorded_as_done: Vec<TaskId>,
+    /// What the author of the file should know.
+    warnings: Vec<FileProblem>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -33,6 +50,8 @@ struct TaskEdit {
     /// What is defined differently.
     fields: Vec<String>,
     description: String,
+    /// The command that runs, if the task has one.
+    command: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
@@ -55,6 +74,7 @@ impl EditShown {
             status: view.status(task),
             fields: fields.to_vec(),
             description: specs.task(task).map(|task| task.description.clone()).unwrap_or_default(),
+            command: specs.task(task).and_then(|task| task.command.clone()),
         };
         let (old, new) = (&*view.spec, &edit.spec);
         let added = edit.added.iter().map(|id| task(new, id, What::Added, &[]));
@@ -68,6 +88,25 @@ impl EditShown {
             tasks: added.chain(changed).chain(removed).chain(kept).collect(),
             fields: edit.fields.clone(),
             revision,
+            other_source: None,
+            ticked: Vec::new(),
+            recorded_as_done: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// With what the file says besides the definition. `recorded`: the tasks that this command recorded as done.
+    #[must_use]
+    pub fn with_file(self, view: &PlanView, parsed: &Parsed, recorded: Vec<TaskId>) -> Self {
+        let source = view.spec.source.as_ref().filter(|_| !view.spec.has_origin_of(&parsed.spec));
+        let added =
+            |task: &&TaskSpec| view.status(&task.id).is_none_or(|status| status == TaskStatus::Pending);
+        Self {
+            other_source: source.map(|source| source.full_path().to_owned()),
+            ticked: parsed.spec.ticked().filter(added).map(|task| task.id.clone()).collect(),
+            recorded_as_done: recorded,
+            warnings: problems(&parsed.warnings),
+            ..self
         }
     }
 }
@@ -83,13 +122,26 @@ impl Document for EditShown {
             (true, Some(revision)) => format!("{plan} is as {file} says since revision {revision}\n"),
             (false, _) => format!("{plan} is not as {file} says\n"),
         };
+        if let Some(source) = &self.other_source {
+            text += &format!("the plan was made of another file: {}\n", plain(source));
+        }
+        let ids = |tasks: &[TaskId]| tasks.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ");
+        if !self.recorded_as_done.is_empty() {
+            text += &format!("ticked in the file, and recorded as done: {}\n", ids(&self.recorded_as_done));
+        } else if !self.ticked.is_empty() {
+            text += &format!("ticked in the file, and pending in the plan: {}\n", ids(&self.ticked));
+        }
         if !self.fields.is_empty() {
             text += &format!("the plan itself: {}\n", self.fields.join(", "));
         }
         if self.tasks.is_empty() {
             return text;
         }
+        let has_commands = self.tasks.iter().any(|task| task.command.is_some());
         let mut table = Table::new(["", "TASK", "STATUS", "WHAT", "DESCRIPTION"]);
+        if has_commands {
+            table = Table::new(["", "TASK", "STATUS", "WHAT", "DESCRIPTION", "COMMAND"]);
+        }
         for task in &self.tasks {
             let (sign, what) = match task.what {
                 What::Added => ("+", "is new".to_owned()),
@@ -97,13 +149,15 @@ impl Document for EditShown {
                 What::Changed => ("~", task.fields.join(", ")),
                 What::Kept => ("=", "is not in the file, but stays".to_owned()),
             };
-            table.row([
+            let cells = [
                 Cell::text(sign),
                 Cell::text(task.task.as_str()),
                 Cell::text(task.status.map_or_else(|| "-".to_owned(), |status| status.to_string())),
                 Cell::text(what),
                 Cell::text(&task.description),
-            ]);
+            ];
+            let command = has_commands.then(|| Cell::text(command_line(task.command.as_deref())));
+            table.row(cells.into_iter().chain(command));
         }
         text + "\n" + &table.render("")
     }

@@ -98,7 +98,7 @@ fn spec() -> PlanSpec {
     };
     PlanSpec {
         title: "Release 1.4".into(),
-        source: Some(Source { path: "release.md".into(), sha256: "ab".repeat(32) }),
+        source: Some(Source { path: "release.md".into(), sha256: "ab".repeat(32), location: None }),
         phases: vec![phase("1", "Build"), phase("2b", "Ship")],
         tasks: vec![
             task("1.1", "1", &[]),

@@ -6,14 +6,16 @@ use planlease::{Imported, PlanView, core::WallTime};
 use planlease_core::{
     PlanName, Revision, Summary, TaskId, counted, record::Halt, spec::OnLost, transition::TaskStatus,
 };
+use planlease_formats::{Parsed, Problems};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    Cell, Document, StoreShown, Table, each,
+    Cell, Document, StoreShown, Table, command_line, each,
     halt::HaltedBy,
     owner::Ownership,
     plain,
+    plan_file::{FileProblem, problems},
     status::{count, done},
 };
 
@@ -148,6 +150,8 @@ struct Task {
     steps: Vec<String>,
     command: Option<Vec<String>>,
     status: Option<TaskStatus>,
+    /// Whether its box is ticked in the plan file.
+    ticked: bool,
 }
 
 impl PlanShown {
@@ -170,6 +174,7 @@ impl PlanShown {
             steps: task.steps.clone(),
             command: task.command.clone(),
             status: view.status(&task.id),
+            ticked: task.is_ticked(),
         });
         Self {
             plan: view.name.clone(),
@@ -205,15 +210,27 @@ impl Document for PlanShown {
             counted(*max_retries, "retry")
         )
         .expect("a text can always be written to");
+        let redone = self.tasks.iter().filter(|task| task.ticked && task.status == Some(TaskStatus::Pending));
+        let redone: Vec<&str> = redone.map(|task| task.id.as_str()).collect();
+        if !redone.is_empty() {
+            writeln!(text, "ticked in the plan file, and pending here: {}\n", redone.join(", "))
+                .expect("a text can always be written to");
+        }
+        let has_commands = self.tasks.iter().any(|task| task.command.is_some());
         let mut table = Table::new(["TASK", "PHASE", "STATUS", "DEPENDS ON", "DESCRIPTION"]);
+        if has_commands {
+            table = Table::new(["TASK", "PHASE", "STATUS", "DEPENDS ON", "DESCRIPTION", "COMMAND"]);
+        }
         for task in &self.tasks {
-            table.row([
+            let cells = [
                 Cell::from(&task.id),
                 Cell::text(task.phase.as_deref().unwrap_or("-")),
                 task.status.map_or("-", TaskStatus::as_str).into(),
                 Cell::text(task.depends_on.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ")),
                 Cell::text(&task.description),
-            ]);
+            ];
+            let command = has_commands.then(|| Cell::text(command_line(task.command.as_deref())));
+            table.row(cells.into_iter().chain(command));
         }
         text + &table.render("no tasks")
     }
@@ -223,6 +240,17 @@ impl Document for PlanShown {
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct ImportList {
     imports: Vec<Import>,
+    /// The files that cannot be used; no plan is made then.
+    refused: Vec<RefusedFile>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct RefusedFile {
+    file: String,
+    /// At least one error; at most 100 errors and 100 warnings.
+    problems: Vec<FileProblem>,
+    /// How many more there are.
+    left_out: usize,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -233,17 +261,48 @@ struct Import {
     /// `created`, `unchanged`, or `checked` for a dry run.
     outcome: &'static str,
     revision: Option<Revision>,
+    /// The tasks whose boxes are ticked.
+    ticked: Vec<TaskId>,
+    /// Whether these are recorded as done; otherwise they are pending like all others.
+    ticked_are_done: bool,
+    /// What the author of the file should know.
+    warnings: Vec<FileProblem>,
+    /// How many more warnings there are.
+    left_out: usize,
 }
 
 impl ImportList {
-    /// Adds a file; `None` for a dry run.
-    pub fn add(&mut self, plan: PlanName, file: String, tasks: usize, imported: Option<Imported>) {
+    /// Adds a file that cannot be used.
+    pub fn refuse(&mut self, file: &str, found: &Problems) {
+        let (file, problems, left_out) = (file.to_owned(), problems(&found.listed), found.left_out);
+        self.refused.push(RefusedFile { file, problems, left_out });
+    }
+
+    /// Adds a file; `None` for a dry run. `ticked_are_done`: how its ticked boxes count.
+    pub fn add(
+        &mut self,
+        plan: PlanName,
+        file: String,
+        parsed: &Parsed,
+        ticked_are_done: bool,
+        imported: Option<Imported>,
+    ) {
         let (outcome, revision) = match imported {
             Some(Imported::Created(revision)) => ("created", Some(revision)),
             Some(Imported::Unchanged) => ("unchanged", None),
             None => ("checked", None),
         };
-        self.imports.push(Import { plan, file, tasks, outcome, revision });
+        self.imports.push(Import {
+            plan,
+            file,
+            tasks: parsed.spec.tasks.len(),
+            outcome,
+            revision,
+            ticked: parsed.spec.ticked().map(|task| task.id.clone()).collect(),
+            ticked_are_done,
+            warnings: problems(&parsed.warnings),
+            left_out: parsed.left_out,
+        });
     }
 }
 
@@ -251,7 +310,9 @@ impl Document for ImportList {
     const SCHEMA: Option<&'static str> = Some("planlease.imports.v1");
 
     fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
-        each("planlease.import.v1", &self.imports)
+        let mut lines = each("planlease.import.v1", &self.imports)?;
+        lines.extend(each("planlease.refused_file.v1", &self.refused)?);
+        Ok(lines)
     }
 
     fn table(&self, _now: WallTime) -> String {
@@ -267,6 +328,12 @@ impl Document for ImportList {
                 _ => format!("{plan} ({tasks}) would be imported from {file}"),
             };
             writeln!(text, "{line}").expect("a text can always be written to");
+            let ticked: Vec<&str> = import.ticked.iter().map(TaskId::as_str).collect();
+            if !ticked.is_empty() && import.outcome != "unchanged" {
+                let are = if import.ticked_are_done { "recorded as done" } else { "pending all the same" };
+                writeln!(text, "  ticked, and {are}: {}", ticked.join(", "))
+                    .expect("a text can always be written to");
+            }
         }
         text
     }

@@ -55,8 +55,8 @@ impl Table {
     }
 
     /// Adds a row.
-    pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
-        self.0.add_row(cells.map(|cell| cell.0));
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.0.add_row(cells.into_iter().map(|cell| cell.0));
     }
 
     /// The table as lines, or `empty` if it has no rows.
@@ -111,6 +111,19 @@ fn widths(natural: &[u16], words: &[u16], terminal: u16) -> Vec<u16> {
     };
     let widest = natural.iter().copied().max().unwrap_or_default();
     (0..=widest.min(terminal)).rev().map(cut).find(|widths| fits(widths)).unwrap_or(least)
+}
+
+/// A command as one line: words with blanks in quotes, for people; `-` for none.
+#[must_use]
+pub fn command_line(command: Option<&[String]>) -> String {
+    let Some(command) = command else { return "-".to_owned() };
+    let quoted = |word: &String| match word.is_empty()
+        || word.contains(|c: char| c.is_whitespace() || "'\"\\$".contains(c))
+    {
+        true => format!("'{}'", word.replace('\'', r"'\''")),
+        false => word.clone(),
+    };
+    command.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// The text in one line and without control characters: what is stored was written by others, and a terminal obeys.

@@ -333,16 +333,42 @@ fn a_fence_in_every_form() {
 }
 
 #[test]
-fn a_plan_file_as_json_is_what_was_parsed_and_nothing_else() {
-    let json = shown(Format::Json, &PlanFile::from(&*plan().spec));
-    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-    let keys: Vec<&String> = value.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["phases", "tasks", "title"]);
-    assert_eq!(value["phases"][1], serde_json::json!({"number": "2b", "name": "Ship"}));
-    assert_eq!(
-        value["tasks"][1],
-        serde_json::json!({"id": "1.2", "phase": "1", "description": "Do 1.2", "depends_on": ["1.1"]})
+fn a_plan_file_as_json_is_what_was_parsed_or_what_is_wrong() {
+    let file = b"# T\n## Phase 1: P\n- [x] 1.1 D\n- [ ] 1.2 E (depends: 1.1) after 1.1\n";
+    let parsed = planlease_formats::parse("t.md", file).unwrap();
+    let refused = planlease_formats::parse("t.md", b"# T\n## Phase 1: P\n- [~] 1.1 D\n").unwrap_err();
+    insta::assert_snapshot!(
+        shown(Format::Json, &PlanFile::new("t.md", &parsed))
+            + &shown(Format::Table, &PlanFile::new("t.md", &parsed))
+            + &shown(Format::Json, &PlanFile::refused("t.md", &refused))
     );
+}
+
+#[test]
+fn imports_name_what_is_ticked_and_what_was_refused() {
+    let file = b"# T\n## Phase 1: P\n- [x] 1.1 D\n- [ ] 1.2 E after 1.1\n";
+    let parsed = planlease_formats::parse("t.md", file).unwrap();
+    let mut imports = ImportList::default();
+    let plan = planlease_core::PlanName::new("t").unwrap();
+    imports.add(plan.clone(), "t.md".into(), &parsed, false, None);
+    imports.add(
+        plan,
+        "t.md".into(),
+        &parsed,
+        true,
+        Some(planlease::Imported::Created(self::plan().revision)),
+    );
+    imports.refuse("u.md", &planlease_formats::parse("u.md", b"- [~] 1.1 D\n").unwrap_err());
+    insta::assert_snapshot!(shown(Format::Table, &imports) + &shown(Format::Jsonl, &imports));
+}
+
+#[test]
+fn commands_are_shown_as_a_shell_would_take_them() {
+    let line =
+        |words: &[&str]| command_line(Some(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>()));
+    assert_eq!(line(&["sh", "-c", "echo $HOME"]), "sh -c 'echo $HOME'");
+    assert_eq!(line(&["it's"]), r"'it'\''s'");
+    assert_eq!(command_line(None), "-");
 }
 
 /// A state file with something of everything that is told about one.

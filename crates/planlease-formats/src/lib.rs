@@ -78,7 +78,7 @@ pub fn parse_as(format: Format, path: &str, bytes: &[u8]) -> Result<Parsed, Prob
         },
     };
     soundness::check(&draft, &mut report);
-    draft.spec.source = Some(Source { path: path.to_owned(), sha256: sha256(bytes) });
+    draft.spec.source = Some(Source { path: path.to_owned(), sha256: sha256(bytes), location: None });
     report.finish(draft.spec)
 }
 

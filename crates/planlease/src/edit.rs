@@ -6,18 +6,20 @@
 //! reads it again.
 
 use planlease_core::{
-    PlanName, Revision, codec,
+    PlanName, Revision, TaskId, codec,
     edit::Edit,
     keys::PlanKey,
     record::{Guard, Role, TaskRecord, Writer},
-    spec::{EDIT_ID, EDITED_AT, PlanSpec},
+    spec::{EDIT_ID, EDITED_AT, PlanSpec, TaskSpec},
+    transition::{Change, TaskStatus},
 };
 
 use crate::{
+    authority::{Outcome, TaskView},
     coordinator::Coordinator,
     error::Error,
     etcd::{Branch, Compare, FaultKind, MAX_BYTES, Op, Transaction},
-    plan::{PlanView, importer},
+    plan::{Past, PlanView, TICKED, importer, with_past},
 };
 
 /// How often it is tried while the plan changes.
@@ -53,6 +55,22 @@ impl Coordinator {
     /// # Cancel safety
     /// A dropped future leaves the old definition or the new one.
     pub async fn edit_plan(&self, plan: &PlanName, edited: &PlanSpec) -> Result<Edited, Error> {
+        self.edit_plan_with(plan, edited, &Past::default()).await
+    }
+
+    /// As [`Coordinator::edit_plan`], with new tasks that have work behind them. Findings are not written.
+    ///
+    /// # Errors
+    /// As [`Coordinator::edit_plan`].
+    ///
+    /// # Cancel safety
+    /// As [`Coordinator::edit_plan`].
+    pub async fn edit_plan_with(
+        &self,
+        plan: &PlanName,
+        edited: &PlanSpec,
+        past: &Past,
+    ) -> Result<Edited, Error> {
         let id = self.etcd().random().uuid().to_string();
         for _ in 0..TRIES {
             let view = self.plan(plan).await?;
@@ -70,15 +88,43 @@ impl Coordinator {
             }
             edit.spec.extra.insert(EDIT_ID.to_owned(), id.clone().into());
             edit.spec.extra.insert(EDITED_AT.to_owned(), self.clock().wall().0.into());
-            if let Some(revision) = self.write_edit(&view, &edit).await? {
+            if let Some(revision) = self.write_edit(&view, &edit, past).await? {
                 return Ok(Edited { edit, revision: Some(revision) });
             }
         }
         Err(Error::TimedOut("the plan keeps changing"))
     }
 
+    /// Leaves out the pending tasks of a plan whose boxes are ticked in `file`, as an operator; says which.
+    ///
+    /// # Errors
+    /// [`Error::PlanNotFound`], [`Error::PlanOwned`] while a process takes the plan over, and as for any request.
+    ///
+    /// # Cancel safety
+    /// Each task is left out, or is as it was.
+    pub async fn skip_ticked(
+        &self,
+        plan: &PlanName,
+        file: &PlanSpec,
+        who: &str,
+    ) -> Result<Vec<TaskId>, Error> {
+        let view = self.plan(plan).await?;
+        let pending = view.pending_of_ticked(file);
+        let skip = |task: &TaskId| Some((view.tasks.get(task)?.clone(), Change::Skip(TICKED.to_owned())));
+        let updates: Vec<(TaskView, Change)> = pending.iter().filter_map(skip).collect();
+        if updates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let outcomes = self.operator(&view, who)?.update_all(&updates).await?;
+        let done = outcomes.into_iter().filter_map(|outcome| match outcome {
+            Outcome::Committed(task) => Some(task.id),
+            _ => None,
+        });
+        Ok(done.collect())
+    }
+
     /// Writes it, if the plan is as it was seen; `None` if it is not.
-    async fn write_edit(&self, view: &PlanView, edit: &Edit) -> Result<Option<Revision>, Error> {
+    async fn write_edit(&self, view: &PlanView, edit: &Edit, past: &Past) -> Result<Option<Revision>, Error> {
         let key = |key| self.layout().of(&view.name, &key);
         let layout = self.layout();
         let parts = layout.spec_parts_after(&view.name, 0);
@@ -101,7 +147,11 @@ impl Coordinator {
         }
         for task in &edit.added {
             let writer = Writer { who: importer(), role: Role::Operator, term: None, guard: Guard::Import };
-            let record = TaskRecord::new(writer, self.etcd().random().uuid());
+            let fresh = TaskRecord::new(writer, self.etcd().random().uuid());
+            let record = match past.records.get(task) {
+                Some(record) => with_past(record, fresh, self.clock().wall()),
+                None => fresh,
+            };
             let at = key(PlanKey::Task(task.clone()));
             when.push(Compare::Created(at.clone(), None));
             then.push(Op::Put(at, codec::encode(&record)?));
@@ -140,6 +190,13 @@ fn nested(mut ops: Vec<Op>) -> Vec<Op> {
 }
 
 impl PlanView {
+    /// The tasks that are pending here and whose boxes are ticked in `file`.
+    #[must_use]
+    pub fn pending_of_ticked(&self, file: &PlanSpec) -> Vec<TaskId> {
+        let pending = |task: &&TaskSpec| self.status(&task.id) == Some(TaskStatus::Pending);
+        file.ticked().filter(pending).map(|task| task.id.clone()).collect()
+    }
+
     /// What it takes for the plan to be as `edited`.
     #[must_use]
     pub fn edit(&self, edited: &PlanSpec) -> Edit {

@@ -18,6 +18,7 @@ use planlease_core::{
     term::{Candidate, Line},
     transition::TaskStatus,
 };
+use uuid::Uuid;
 
 use crate::{
     authority::TaskView,
@@ -130,6 +131,24 @@ impl PlanView {
         waits.filter_map(|wait| Some((wait.on.clone(), self.tasks.get(&wait.on)?.revision))).collect()
     }
 }
+
+impl Past {
+    /// The tasks whose boxes are ticked in the plan file, as completed.
+    #[must_use]
+    pub fn of_ticked(spec: &PlanSpec) -> Self {
+        let writer = Writer { who: importer(), role: Role::Operator, term: None, guard: Guard::Import };
+        let completed = TaskRecord {
+            status: TaskStatus::Completed,
+            notes: Some(TICKED.to_owned()),
+            ..TaskRecord::new(writer, Uuid::nil())
+        };
+        let records = spec.ticked().map(|task| (task.id.clone(), completed.clone())).collect();
+        Self { records, findings: BTreeMap::new() }
+    }
+}
+
+/// Why a task whose box was ticked counts as done.
+pub(crate) const TICKED: &str = "ticked in the plan file";
 
 /// What an import did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -422,7 +441,7 @@ struct Import<'a> {
 }
 
 /// A record with work behind it, as an import writes it: a claim in it is nobody's, so that it can be recovered.
-fn with_past(past: &TaskRecord, fresh: TaskRecord, now: WallTime) -> TaskRecord {
+pub(crate) fn with_past(past: &TaskRecord, fresh: TaskRecord, now: WallTime) -> TaskRecord {
     let mut record = TaskRecord { writer: fresh.writer, op_id: fresh.op_id, ..past.clone() };
     let in_progress = record.status == TaskStatus::InProgress;
     let since = record.started_at.unwrap_or(now);

@@ -10,7 +10,11 @@ use planlease_tests::{
 };
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![who_executes_a_plan_goes_on_with_what_its_file_says_now]
+    cases![
+        who_executes_a_plan_goes_on_with_what_its_file_says_now,
+        a_plan_is_not_replaced_by_another_file_of_the_same_name,
+        ticked_boxes_are_reported_and_count_as_the_user_says,
+    ]
 }
 
 const TTL: Duration = Duration::from_secs(5);
@@ -55,5 +59,91 @@ async fn who_executes_a_plan_goes_on_with_what_its_file_says_now(fixture: Fixtur
     assert_eq!(room.text("begun"), "1.1\n1.3\n1.4\n", "{}", run.said());
     let status = room.json(&["status", "release"]).await;
     assert_eq!(status["summary"]["completed"], 3, "{status}");
+    room.audit().await;
+}
+
+async fn a_plan_is_not_replaced_by_another_file_of_the_same_name(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let [one, other] = ["one", "other"].map(|folder| {
+        fs::create_dir(room.path(folder)).unwrap();
+        room.path(&format!("{folder}/tasks.md"))
+    });
+    let (one, other) = (path_text(&one), path_text(&other));
+    fs::write(one, BEFORE).unwrap();
+    fs::write(other, AFTER).unwrap();
+    let program = room.program();
+    program.run_to(0, ["plan", "import", one]).await;
+    // The same file by another path is in step.
+    let dotted = one.replace("/tasks.md", "/./tasks.md");
+    program.run_to(0, ["plan", "diff", &dotted]).await;
+
+    let refused = program.run_to(9, ["plan", "update", other]).await;
+    assert!(
+        refused.stderr.contains("another file") && refused.stderr.contains("--plan tasks"),
+        "{refused:?}"
+    );
+    let diff = program.run_to(12, ["plan", "diff", other, "-o", "json"]).await;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&diff.stdout).unwrap()["other_source"], *one);
+    assert_eq!(room.json(&["plan", "show", "tasks"]).await["tasks"][0]["id"], "1.1", "nothing was changed");
+
+    // An edited file is what the plan was made of.
+    fs::write(one, BEFORE.replace("ship", "send").replace("test it", "check it")).unwrap();
+    let again = program.run_to(9, ["plan", "import", one]).await;
+    assert!(again.stderr.contains("plan diff") && again.stderr.contains("plan update"), "{again:?}");
+    assert!(!again.stderr.contains("delete"), "{again:?}");
+    program.run_to(0, ["plan", "update", one]).await;
+    program.run_to(0, ["plan", "update", other, "--plan", "tasks"]).await;
+    assert_eq!(room.json(&["plan", "show", "tasks"]).await["tasks"][0]["id"], "1.3");
+}
+
+const TICKED: &str =
+    "# Release\n\n## Phase 1: Build\n\n- [x] 1.1 build it\n- [ ] 1.2 test it (depends: 1.1)\n";
+
+async fn ticked_boxes_are_reported_and_count_as_the_user_says(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let file = room.path("release.md");
+    let file = path_text(&file);
+    fs::write(file, TICKED).unwrap();
+    let program = room.program();
+    let check = program.run_to(0, ["plan", "check", file, "-o", "json"]).await;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&check.stdout).unwrap()["ticked"][0], "1.1");
+    assert!(check.stderr.contains("1 ticked task: 1.1"), "{check:?}");
+    let status =
+        async |plan: &str, task: &str| room.json(&["task", "show", plan, task]).await["status"].clone();
+
+    let import = program.run_to(0, ["plan", "import", file, "--plan", "again"]).await;
+    assert!(import.stderr.contains("--ticked done"), "{import:?}");
+    assert_eq!(status("again", "1.1").await, "pending");
+    let show = program.run_to(0, ["plan", "show", "again"]).await;
+    assert!(show.stdout.contains("ticked in the plan file, and pending here: 1.1"), "{show:?}");
+
+    let done = room.json(&["plan", "import", file, "--ticked", "done"]).await;
+    assert_eq!(
+        (&done["imports"][0]["ticked"][0], &done["imports"][0]["ticked_are_done"]),
+        (&"1.1".into(), &true.into())
+    );
+    assert_eq!(status("release", "1.1").await, "completed");
+    program.run_to(2, ["plan", "import", file, "--plan", "asked", "--ticked", "ask"]).await;
+
+    // A box that is ticked later, and a new task that is done already.
+    fs::write(file, TICKED.replace("[ ]", "[x]") + "- [x] 1.3 ship it\n").unwrap();
+    let update = room.json(&["plan", "update", file, "--ticked", "done"]).await;
+    assert_eq!(update["recorded_as_done"], serde_json::json!(["1.2", "1.3"]), "{update}");
+    assert_eq!(status("release", "1.2").await, "skipped");
+    assert_eq!(status("release", "1.3").await, "completed");
+
+    // Errors are for programs too.
+    fs::write(file, TICKED.replace("[ ]", "[~]")).unwrap();
+    for command in ["check", "import", "diff", "update"] {
+        let refused = program.run_to(3, ["plan", command, file, "-o", "json"]).await;
+        let document: serde_json::Value = serde_json::from_str(&refused.stdout).unwrap();
+        let problems =
+            if command == "import" { &document["refused"][0]["problems"] } else { &document["problems"] };
+        assert_eq!(
+            (&problems[0]["severity"], &problems[0]["line"]),
+            (&"error".into(), &6.into()),
+            "{document}"
+        );
+    }
     room.audit().await;
 }

@@ -31,7 +31,7 @@ fn large() -> PlanSpec {
 
 async fn a_plan_is_imported_once(fixture: Fixture) {
     let coordinator = coordinator(&fixture).await;
-    let source = Some(Source { path: "plan.md".into(), sha256: "ab".into() });
+    let source = Some(Source { path: "plan.md".into(), sha256: "ab".into(), location: None });
     let sourced = PlanSpec { source, ..spec() };
     let created = coordinator.import(&plan(), &sourced, |_| {}).await.unwrap();
     assert!(matches!(created, Imported::Created(_)));

@@ -85,7 +85,9 @@ impl DemoArgs {
             return stage::shipped_plans();
         }
         let read = |path: &String| {
-            let spec = super::plan::file::read(path)?.spec;
+            let spec = super::plan::file::load(path)?
+                .map_err(|problems| super::plan::file::refused(path, &problems))?
+                .spec;
             let name = planlease_formats::plan_name(path)
                 .map_err(|error| Failure::new(Exit::BadName, format!("{error}: {}", error.reason)))?;
             Ok((name, spec))

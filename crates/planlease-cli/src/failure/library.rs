@@ -148,8 +148,8 @@ fn explain_plan(error: &Error) -> (Exit, &'static str, &'static str) {
         ),
         Error::PlanExists(_) => (
             Exit::PlanExists,
-            "It was imported from another file, or from another version of it; nothing was changed.",
-            "Choose another --name, or delete it first: planlease plan delete PLAN.",
+            "It was made of another file; nothing was changed.",
+            "Choose another name with --plan NAME; if it is the same plan: planlease plan diff FILE --plan PLAN.",
         ),
         Error::ImportUnderWay { .. } => (
             Exit::PlanExists,

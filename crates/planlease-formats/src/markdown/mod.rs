@@ -23,7 +23,7 @@ use std::collections::HashMap;
 
 use planlease_core::{
     TaskId,
-    spec::{PhaseSpec, TaskSpec},
+    spec::{CHECKED, PhaseSpec, TaskSpec},
 };
 use serde_json::{Map, Value};
 
@@ -489,7 +489,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
         let phase = self.phase.map(|phase| self.draft.spec.phases[phase].number.clone());
         let mut task = TaskSpec { phase, ..TaskSpec::new(id, description) };
         if done {
-            task.extra.insert("checked".into(), Value::Bool(true));
+            task.extra.insert(CHECKED.to_owned(), Value::Bool(true));
         }
         let id = at + line.find(number).unwrap_or_default();
         self.draft.tasks.push(TaskPlaces {

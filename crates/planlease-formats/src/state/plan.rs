@@ -63,7 +63,7 @@ pub(super) fn read(
     let plan_path = document.get("planPath").and_then(Placed::text).map(str::to_owned);
     let mut spec = PlanSpec {
         title: codec::shorten(title.unwrap_or(path), MAX_TEXT),
-        source: Some(Source { path: path.to_owned(), sha256: crate::sha256(bytes) }),
+        source: Some(Source { path: path.to_owned(), sha256: crate::sha256(bytes), location: None }),
         phases,
         tasks: found.into_iter().map(|task| task.spec).collect(),
         ..PlanSpec::default()

@@ -8,13 +8,13 @@ use axum::{
     routing::{delete, get, post, put},
 };
 use http::{HeaderMap, Method, StatusCode, header};
-use planlease::{Imported, core::spec::PlanSpec};
+use planlease::{Imported, Past};
 use planlease_core::{PlanName, record};
 use planlease_documents::{
     DependencyGraph, EditShown, EstimateShown, HaltShown, ImportList, NextTasks, PhaseList, PlanDeleted,
     PlanList, PlanShown, PlanStatus, WhyPlan,
 };
-use planlease_formats::Format;
+use planlease_formats::{Format, Parsed};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -43,7 +43,10 @@ pub(super) fn routes() -> Vec<Route> {
             .problems(READING),
         Route::new(Method::PUT, "/v1/plans/{plan}", "importPlan", "Makes a plan of a file: 201, or 200 if it is there already from the same file. With update=true, edits the plan that is there.", || put(import))
             .takes(Takes::File(FILES))
-            .query(&[Parameter::new("update", "boolean", "Edit the plan that is there.")])
+            .query(&[
+                Parameter::new("update", "boolean", "Edit the plan that is there."),
+                Parameter::new("ticked", "string", "How tasks count whose boxes are ticked: done, or pending (the default)."),
+            ])
             .gives(Gives::Document(201, Shape::of::<ImportList>()))
             .also(200, Some(Shape::of::<ImportList>()))
             .also(200, Some(Shape::of::<EditShown>()))
@@ -153,27 +156,47 @@ async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem>
 struct Import {
     #[serde(default)]
     update: bool,
+    #[serde(default)]
+    ticked: Ticked,
+}
+
+/// How tasks count whose boxes are ticked in the plan file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Ticked {
+    Done,
+    #[default]
+    Pending,
 }
 
 async fn import(
     State(app): State<App>,
     names: Names,
     Asked(asked): Asked<Import>,
+    caller: Caller,
     headers: HeaderMap,
     Raw(file): Raw,
 ) -> Result<Response, Problem> {
     let plan = names.plan()?;
-    let spec = parse(&plan, &content_type(&headers), &file)?;
+    let parsed = parse(&plan, &content_type(&headers), &file)?;
+    let (spec, ticked_are_done) = (&parsed.spec, asked.ticked == Ticked::Done);
+    let past = if ticked_are_done { Past::of_ticked(spec) } else { Past::default() };
     if asked.update {
-        let edited = app.coordinator.edit_plan(&plan, &spec).await?;
+        let mut recorded = Vec::new();
+        if ticked_are_done {
+            recorded = app.coordinator.skip_ticked(&plan, spec, &caller.name()).await?;
+        }
+        let edited = app.coordinator.edit_plan_with(&plan, spec, &past).await?;
+        recorded.extend(edited.edit.added.iter().filter(|task| past.records.contains_key(*task)).cloned());
         let view = app.coordinator.plan(&plan).await?;
-        return Ok(Shown(EditShown::new(&view, plan.as_str(), &edited.edit, edited.revision)).into_response());
+        let shown = EditShown::new(&view, plan.as_str(), &edited.edit, edited.revision);
+        return Ok(Shown(shown.with_file(&view, &parsed, recorded)).into_response());
     }
     app.drain.allows_new()?;
-    let imported = app.coordinator.import(&plan, &spec, |_| {}).await?;
+    let imported = app.coordinator.import_with(&plan, spec, &past, |_| {}).await?;
     let created = matches!(imported, Imported::Created(_));
     let mut imports = ImportList::default();
-    imports.add(plan.clone(), plan.to_string(), spec.tasks.len(), Some(imported));
+    imports.add(plan.clone(), plan.to_string(), &parsed, ticked_are_done, Some(imported));
     let mut response = Shown(imports).into_response();
     if created {
         *response.status_mut() = StatusCode::CREATED;
@@ -182,7 +205,7 @@ async fn import(
 }
 
 /// The plan that a file defines.
-fn parse(plan: &PlanName, kind: &str, file: &[u8]) -> Result<PlanSpec, Problem> {
+fn parse(plan: &PlanName, kind: &str, file: &[u8]) -> Result<Parsed, Problem> {
     let (format, name) = match kind {
         "text/markdown" => (Format::Markdown, format!("{plan}.md")),
         "application/toml" => (Format::Toml, format!("{plan}.toml")),
@@ -191,8 +214,7 @@ fn parse(plan: &PlanName, kind: &str, file: &[u8]) -> Result<PlanSpec, Problem> 
             return Err(Problem::new(Kind::UnsupportedType, detail));
         }
     };
-    let parsed = planlease_formats::parse_as(format, &name, file);
-    parsed.map(|parsed| parsed.spec).map_err(|problems| {
+    planlease_formats::parse_as(format, &name, file).map_err(|problems| {
         let listed: Vec<String> = problems.listed.iter().map(ToString::to_string).collect();
         Problem::new(Kind::BadPlan, listed.join("; ")).with("problems", listed)
     })

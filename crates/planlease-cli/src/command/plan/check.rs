@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::file;
+use super::{file, ticked::TickedArgs};
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -19,13 +19,16 @@ pub(crate) struct CheckArgs {
     /// The plan file: .md, .markdown or .toml
     file: String,
     #[command(flatten)]
+    ticked: TickedArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
 impl CheckArgs {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let parsed = file::read(&self.file)?;
-        invocation.show(self.output.format, &PlanFile::from(&parsed.spec))?;
+        let parsed = file::read(&self.file, self.output.format, invocation)?;
+        self.ticked.of_file_are_done(&self.file, &parsed.spec)?;
+        invocation.show(self.output.format, &PlanFile::new(&self.file, &parsed))?;
         Ok(Exit::Done)
     }
 }

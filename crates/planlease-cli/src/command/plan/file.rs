@@ -1,32 +1,61 @@
-//! Reads plan files, bounded in size, and tells all that is wrong with them.
+//! Reads plan files, bounded in size; reports all that is wrong with them.
 
 use std::{fs::File, io::Read as _};
 
-use planlease::core::{PlanName, counted};
-use planlease_formats::{MAX_FILE, Parsed, Problem, Severity};
+use planlease::core::{PlanName, spec::Location};
+use planlease_formats::{MAX_FILE, Parsed, Problem, Problems, Severity};
 
-use crate::{exit::Exit, failure::Failure, output};
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    invocation::Invocation,
+    output::{self, Format, PlanFile},
+};
 
-/// Reads and parses one file. Its problems, warnings too, are told on standard error as they are found.
-pub(crate) fn read(path: &str) -> Result<Parsed, Failure> {
+/// Reads and parses one file; its warnings go to standard error, and so do its errors, which are returned as well.
+pub(crate) fn load(path: &str) -> Result<Result<Parsed, Problems>, Failure> {
     let bytes = bytes(path)?;
-    match planlease_formats::parse(path, &bytes) {
-        Ok(parsed) => {
-            tell(&parsed.warnings);
+    Ok(match planlease_formats::parse(path, &bytes) {
+        Ok(mut parsed) => {
+            tell(&parsed.warnings, parsed.left_out);
+            if let Some(source) = &mut parsed.spec.source {
+                source.location = location(path);
+            }
             Ok(parsed)
         }
         Err(problems) => {
-            tell(&problems.listed);
-            let errors = problems.listed.iter().filter(|problem| problem.severity == Severity::Error).count();
-            let count = counted(errors + problems.left_out, "problem");
-            let left_out = match problems.left_out {
-                0 => "",
-                _ => " (the first are listed above)",
-            };
-            Err(Failure::new(Exit::BadPlanFile, format!("{path} has {count}{left_out}"))
-                .meaning("No plan is made of such a file; nothing was changed."))
+            tell(&problems.listed, problems.left_out);
+            Err(problems)
+        }
+    })
+}
+
+/// Reads and parses one file. Its errors are shown as a document too, where one is wanted.
+pub(crate) fn read(path: &str, format: Format, invocation: &Invocation) -> Result<Parsed, Failure> {
+    match load(path)? {
+        Ok(parsed) => Ok(parsed),
+        Err(problems) => {
+            if format != Format::Table {
+                invocation.show(format, &PlanFile::refused(path, &problems))?;
+            }
+            Err(refused(path, &problems))
         }
     }
+}
+
+/// The failure of a file with errors, which are reported already.
+pub(crate) fn refused(path: &str, problems: &Problems) -> Failure {
+    let errors = problems.listed.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let count = match errors + problems.left_out {
+        1 => "a problem".to_owned(),
+        more => format!("{more} problems"),
+    };
+    let left_out = match problems.left_out {
+        0 => "",
+        _ => " (the first are listed above)",
+    };
+    Failure::new(Exit::BadPlanFile, format!("{path} has {count}{left_out}"))
+        .meaning("No plan is made of such a file; nothing was changed.")
 }
 
 /// The plan that a file is about: what it is called, or by the file's own name.
@@ -34,14 +63,24 @@ pub(crate) fn plan(path: &str, name: Option<&str>) -> Result<PlanName, Failure> 
     match name {
         Some(name) => crate::command::plan_name(name),
         None => planlease_formats::plan_name(path).map_err(|error| {
-            Failure::new(Exit::BadName, format!("{error}: {}", error.reason)).remedy("Say --name NAME.")
+            Failure::new(Exit::BadName, format!("{error}: {}", error.reason)).remedy("Say --plan NAME.")
         }),
     }
 }
 
-fn tell(problems: &[Problem]) {
+/// Where exactly a file is; nothing if that has no name in UTF-8.
+fn location(path: &str) -> Option<Location> {
+    let path = std::fs::canonicalize(path).ok()?.into_os_string().into_string().ok()?;
+    let host = nix::unistd::gethostname().ok()?.into_string().ok()?;
+    Some(Location { host, path })
+}
+
+fn tell(problems: &[Problem], left_out: usize) {
     for problem in problems {
         output::tell(&format!("{problem:#}"));
+    }
+    if left_out > 0 {
+        output::tell(&format!("… and {left_out} more problems"));
     }
 }
 

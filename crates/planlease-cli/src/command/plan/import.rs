@@ -1,14 +1,15 @@
 //! `plan import`: plans of files, each whole or not at all.
 
 use clap::Args;
-use planlease::core::{PlanName, spec::PlanSpec};
+use planlease::{Coordinator, Error, Imported, Past, core::PlanName};
+use planlease_formats::Parsed;
 
-use super::file;
+use super::{file, ticked::TickedArgs};
 use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{ImportList, OutputArgs},
+    output::{Format, ImportList, OutputArgs},
     progress::Progress,
 };
 
@@ -16,18 +17,20 @@ use crate::{
 /// or not at all. A plan that is there already from the same file stays as it is; one from another file is refused.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  planlease plan import docs/release.md\n  planlease plan import plan.toml --name release-1.4\n  planlease plan import plans/*.md --dry-run"
+    after_help = "Examples:\n  planlease plan import docs/release.md\n  planlease plan import plan.toml --plan release-1.4\n  planlease plan import plans/*.md --dry-run"
 )]
 pub(crate) struct ImportArgs {
     /// The plan files: .md, .markdown or .toml
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
     /// What to call the plan [default: the file's name without its extension]
-    #[arg(long)]
-    name: Option<String>,
+    #[arg(long, alias = "name", value_name = "NAME")]
+    plan: Option<String>,
     /// Read and check the files only; no server is asked
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    ticked: TickedArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -36,51 +39,58 @@ pub(crate) struct ImportArgs {
 struct Draft {
     plan: PlanName,
     file: String,
-    spec: PlanSpec,
+    parsed: Parsed,
+    /// Whether its ticked tasks are recorded as done.
+    ticked_are_done: bool,
 }
 
 impl ImportArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let drafts = self.drafts()?;
         let mut imports = ImportList::default();
-        if self.dry_run {
-            for draft in drafts {
-                imports.add(draft.plan, draft.file, draft.spec.tasks.len(), None);
+        let drafts = match self.drafts(&mut imports) {
+            Ok(drafts) => drafts,
+            Err(failure) => {
+                if self.output.format != Format::Table {
+                    invocation.show(self.output.format, &imports)?;
+                }
+                return Err(failure);
             }
-        } else {
-            let coordinator = invocation.connect().await?;
-            for Draft { plan, file, spec } in drafts {
-                let mut progress = Progress::new();
-                let tasks = spec.tasks.len();
-                let written = |n: usize| progress.say(|| format!("importing {plan}: {n} of {tasks} tasks"));
-                let imported = match coordinator.import(&plan, &spec, written).await {
-                    Ok(imported) => imported,
-                    Err(error) => {
-                        drop(progress);
+        };
+        let coordinator = match self.dry_run {
+            true => None,
+            false => Some(invocation.connect().await?),
+        };
+        for draft in drafts {
+            let imported = match &coordinator {
+                None => None,
+                Some(coordinator) => match draft.import(coordinator).await {
+                    Ok(imported) => Some(imported),
+                    Err(failure) => {
                         invocation.show(self.output.format, &imports)?; // What is there by now.
-                        return Err(error.into());
+                        return Err(failure);
                     }
-                };
-                imports.add(plan, file, tasks, Some(imported));
-            }
+                },
+            };
+            let Draft { plan, file, parsed, ticked_are_done } = draft;
+            imports.add(plan, file, &parsed, ticked_are_done, imported);
         }
         invocation.show(self.output.format, &imports)?;
         Ok(Exit::Done)
     }
 
     /// Reads all files, and tells the problems of all before it gives up.
-    fn drafts(&self) -> Result<Vec<Draft>, Failure> {
-        if self.name.is_some() && self.files.len() > 1 {
-            return Err(Failure::usage("--name names one plan, but several files are given"));
+    fn drafts(&self, imports: &mut ImportList) -> Result<Vec<Draft>, Failure> {
+        if self.plan.is_some() && self.files.len() > 1 {
+            return Err(Failure::usage("--plan names one plan, but several files are given"));
         }
         let mut drafts: Vec<Draft> = Vec::new();
         let mut failed = None;
         for path in &self.files {
-            match self.draft(path) {
+            match self.draft(path, imports) {
                 Ok(draft) => {
                     if let Some(same) = drafts.iter().find(|other| other.plan == draft.plan) {
                         let what = format!("{} and {path} would both be the plan {}", same.file, draft.plan);
-                        return Err(Failure::usage(what).remedy("Import one of them alone, with --name."));
+                        return Err(Failure::usage(what).remedy("Import one of them alone, with --plan."));
                     }
                     drafts.push(draft);
                 }
@@ -97,9 +107,34 @@ impl ImportArgs {
         }
     }
 
-    fn draft(&self, path: &str) -> Result<Draft, Failure> {
-        let spec = file::read(path)?.spec;
-        let plan = file::plan(path, self.name.as_deref())?;
-        Ok(Draft { plan, file: path.to_owned(), spec })
+    fn draft(&self, path: &str, imports: &mut ImportList) -> Result<Draft, Failure> {
+        let parsed = file::load(path)?.map_err(|problems| {
+            imports.refuse(path, &problems);
+            file::refused(path, &problems)
+        })?;
+        let plan = file::plan(path, self.plan.as_deref())?;
+        let ticked_are_done = self.ticked.of_file_are_done(path, &parsed.spec)?;
+        Ok(Draft { plan, file: path.to_owned(), parsed, ticked_are_done })
+    }
+}
+
+impl Draft {
+    async fn import(&self, coordinator: &Coordinator) -> Result<Imported, Failure> {
+        let Self { plan, file, parsed, ticked_are_done } = self;
+        let spec = &parsed.spec;
+        let past = if *ticked_are_done { Past::of_ticked(spec) } else { Past::default() };
+        let mut progress = Progress::new();
+        let tasks = spec.tasks.len();
+        let written = |n: usize| progress.say(|| format!("importing {plan}: {n} of {tasks} tasks"));
+        match coordinator.import_with(plan, spec, &past, written).await {
+            Err(Error::PlanExists(_)) if coordinator.plan(plan).await?.spec.has_origin_of(spec) => {
+                let what = format!("the plan {plan} is there already, and {file} has changed since");
+                let remedy = format!(
+                    "See what differs: planlease plan diff {file}; take it over: planlease plan update {file}."
+                );
+                Err(Failure::new(Exit::PlanExists, what).meaning("Nothing was changed.").remedy(remedy))
+            }
+            imported => Ok(imported?),
+        }
     }
 }

@@ -1,0 +1,71 @@
+//! `--ticked`: how tasks count whose boxes are ticked in the plan file.
+
+use clap::{Args, ValueEnum};
+use planlease::core::{TaskId, counted, spec::PlanSpec};
+
+use crate::{confirm, failure::Failure, output};
+
+/// The flag.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct TickedArgs {
+    /// How tasks count whose boxes are ticked [default: ask on a terminal, else pending]
+    #[arg(long, value_name = "HOW")]
+    ticked: Option<Ticked>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Ticked {
+    /// Recorded as done
+    Done,
+    /// Pending like all others: `run` does them again
+    Pending,
+    /// Ask on the terminal
+    Ask,
+}
+
+/// The most ids that are named in a message.
+const MAX_NAMED: usize = 20;
+
+impl TickedArgs {
+    /// Whether these ticked tasks are recorded as done. Reports on standard error what they count as, unless it was said.
+    ///
+    /// # Errors
+    /// If it is to be asked and there is no terminal.
+    pub(crate) fn are_done(self, file: &str, ticked: &[&TaskId]) -> Result<bool, Failure> {
+        if ticked.is_empty() {
+            return Ok(false);
+        }
+        match self.ticked {
+            Some(Ticked::Done) => return Ok(true),
+            Some(Ticked::Pending) => return Ok(false),
+            Some(Ticked::Ask) if !confirm::can_ask() => {
+                return Err(Failure::usage("--ticked ask needs a terminal, and there is none")
+                    .meaning("Nothing was changed.")
+                    .remedy("Say --ticked done or --ticked pending."));
+            }
+            _ => {}
+        }
+        let what = format!("{file}: {}: {}", counted(ticked.len(), "ticked task"), named(ticked));
+        if confirm::can_ask() {
+            return confirm::yes_or_no(&format!("{what}. Record as done?"));
+        }
+        output::tell(&format!(
+            "{what}\n  help: Ticked tasks count as pending, so that `run` does them again: --ticked done records them \
+             as done, --ticked pending says that this is meant."
+        ));
+        Ok(false)
+    }
+
+    /// The same, of all ticked tasks of a file.
+    pub(crate) fn of_file_are_done(self, file: &str, spec: &PlanSpec) -> Result<bool, Failure> {
+        self.are_done(file, &spec.ticked().map(|task| &task.id).collect::<Vec<_>>())
+    }
+}
+
+fn named(ticked: &[&TaskId]) -> String {
+    let mut names: Vec<&str> = ticked.iter().take(MAX_NAMED).map(|id| id.as_str()).collect();
+    if ticked.len() > MAX_NAMED {
+        names.push("…");
+    }
+    names.join(", ")
+}
