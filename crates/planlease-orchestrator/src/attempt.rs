@@ -141,12 +141,12 @@ async fn follow(
 /// signal of ours, an exit with status 0 too, says nothing about the work.
 fn judge(finished: &Finished, overdue: Option<String>) -> End {
     match (finished.cause, &finished.status, overdue) {
-        (Cause::Itself, Status::NotStarted(why), _) => End::NotStarted(why.clone()),
+        (Cause::Itself, Status::NotStarted { why, .. }, _) => End::NotStarted(why.clone()),
         (Cause::Itself, Status::Exited(0), _) => End::Completed,
         (Cause::Itself, status, _) => End::Failed(with_output(status, &finished.output)),
-        (_, Status::NotStarted(_), Some(why)) => End::NotStarted(why),
+        (_, Status::NotStarted { .. }, Some(why)) => End::NotStarted(why),
         (_, _, Some(why)) => End::Failed(why),
-        (_, Status::NotStarted(_), None) | (Cause::Asked, _, None) => End::Stopped,
+        (_, Status::NotStarted { .. }, None) | (Cause::Asked, _, None) => End::Stopped,
         (Cause::Deadline, Status::Unknown, None) => {
             End::Lost("the supervisor process of its command died, and the command with it".to_owned())
         }
@@ -192,7 +192,7 @@ mod tests {
             assert_eq!(end(Cause::Asked, status.clone(), None), End::Stopped, "{status}");
             assert!(matches!(end(Cause::Deadline, status, None), End::Lost(_)));
         }
-        let not_started = || Status::NotStarted("no such file".into());
+        let not_started = || Status::NotStarted { why: "no such file".into(), code: 127 };
         assert_eq!(end(Cause::Itself, not_started(), None), End::NotStarted("no such file".into()));
         assert_eq!(end(Cause::Asked, not_started(), Some("late")), End::NotStarted("late".into()));
         assert_eq!(end(Cause::Asked, not_started(), None), End::Stopped);

@@ -114,6 +114,7 @@ impl Guards {
                 Attachment::Captured | Attachment::Inherited => Group::Own,
                 Attachment::Terminal => Group::Of(unistd::getpgrp()),
             },
+            session: spec.attachment == Attachment::Captured,
             grace: spec.grace,
             program: spec.program.clone(),
             args: spec.args.clone(),

@@ -86,10 +86,11 @@ impl Eq for Pulse {}
 /// How a command is connected to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attachment {
-    /// No input; output kept in memory up to a bound; a process group of its own. For tasks.
+    /// No input; output kept in memory up to a bound; a session of its own, so that a command which asks for a terminal is
+    /// refused instead of stopped. For tasks.
     Captured,
     /// Input and output are the orchestrator's; a process group of its own. For a command that holds a plan
-    /// without a person at the keyboard.
+    /// where there is no terminal.
     Inherited,
     /// Input and output are the orchestrator's, and so is the process group: for a command that holds a plan in
     /// the foreground of a terminal.

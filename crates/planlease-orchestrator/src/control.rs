@@ -43,6 +43,8 @@ pub(crate) struct Assignment {
     /// The process that must be listening there.
     pub(crate) orchestrator: Pid,
     pub(crate) group: Group,
+    /// Whether the command leads a session of its own, away from any terminal.
+    pub(crate) session: bool,
     /// Between SIGTERM and SIGKILL.
     pub(crate) grace: Duration,
     pub(crate) program: OsString,
@@ -51,9 +53,10 @@ pub(crate) struct Assignment {
 
 impl Assignment {
     pub(crate) fn into_args(self) -> impl Iterator<Item = OsString> {
-        let group = match self.group {
-            Group::Own => "own".to_owned(),
-            Group::Of(group) => group.to_string(),
+        let group = match (self.group, self.session) {
+            (Group::Own, true) => "session".to_owned(),
+            (Group::Own, false) => "own".to_owned(),
+            (Group::Of(group), _) => group.to_string(),
         };
         let grace = self.grace.as_millis().to_string();
         let first = [self.socket, self.orchestrator.to_string(), group, grace].map(OsString::from);
@@ -65,14 +68,15 @@ impl Assignment {
         let mut args = args.into_iter();
         let socket = text(args.next()).ok_or("the name of the socket")?;
         let orchestrator = number(args.next()).map(Pid::from_raw).ok_or("the orchestrator's process id")?;
-        let group = match text(args.next()).as_deref() {
-            Some("own") => Group::Own,
-            Some(group) => Group::Of(Pid::from_raw(group.parse().map_err(|_| "the process group")?)),
+        let (group, session) = match text(args.next()).as_deref() {
+            Some("session") => (Group::Own, true),
+            Some("own") => (Group::Own, false),
+            Some(group) => (Group::Of(Pid::from_raw(group.parse().map_err(|_| "the process group")?)), false),
             None => return Err("the process group"),
         };
         let grace = number(args.next()).map(Duration::from_millis).ok_or("the grace")?;
         let program = args.next().ok_or("the program")?;
-        Ok(Self { socket, orchestrator, group, grace, program, args: args.collect() })
+        Ok(Self { socket, orchestrator, group, session, grace, program, args: args.collect() })
     }
 }
 
@@ -153,8 +157,13 @@ pub enum Status {
     Exited(i32),
     /// By this signal.
     Signalled(i32),
-    /// It never ran, and this is why.
-    NotStarted(String),
+    /// It never ran.
+    NotStarted {
+        /// Why.
+        why: String,
+        /// The status that shells have for it: 126 if its program is there but cannot be executed, else 127.
+        code: u8,
+    },
     /// Nobody knows: its guard was killed, or the command cannot be. It may have done all, a part, or nothing.
     Unknown,
 }
@@ -164,7 +173,7 @@ impl fmt::Display for Status {
         match self {
             Self::Exited(code) => write!(f, "exited with code {code}"),
             Self::Signalled(signal) => write!(f, "ended by signal {signal}"),
-            Self::NotStarted(why) => write!(f, "did not start: {why}"),
+            Self::NotStarted { why, .. } => write!(f, "did not start: {why}"),
             Self::Unknown => write!(f, "ended in an unknown way"),
         }
     }
@@ -185,9 +194,9 @@ impl fmt::Display for Report {
         match status {
             Status::Exited(code) => writeln!(f, "exited {code}"),
             Status::Signalled(signal) => writeln!(f, "signalled {signal}"),
-            Status::NotStarted(why) => {
+            Status::NotStarted { why, code } => {
                 let end = why.floor_char_boundary(MAX_LINE / 2);
-                writeln!(f, "not-started {}", why[..end].replace('\n', " "))
+                writeln!(f, "not-started {code} {}", why[..end].replace('\n', " "))
             }
             Status::Unknown => writeln!(f, "unknown -"),
         }
@@ -213,7 +222,10 @@ impl FromStr for Report {
         let status = match (word()?, word()?) {
             ("exited", code) => Status::Exited(parse(code)?),
             ("signalled", signal) => Status::Signalled(parse(signal)?),
-            ("not-started", why) => Status::NotStarted(why.to_owned()),
+            ("not-started", rest) => {
+                let (code, why) = rest.split_once(' ').ok_or(Garbled)?;
+                Status::NotStarted { why: why.to_owned(), code: code.parse().map_err(|_| Garbled)? }
+            }
             ("unknown", _) => Status::Unknown,
             _ => return Err(Garbled),
         };
@@ -262,12 +274,15 @@ mod tests {
             socket: "planlease-1-2".into(),
             orchestrator: Pid::from_raw(77),
             group: Group::Own,
+            session: true,
             grace: Duration::from_millis(1500),
             program: "sh".into(),
             args: vec!["-c".into(), OsString::from_vec(vec![0xff, b'\n'])],
         };
         assert_eq!(Assignment::from_args(assignment.clone().into_args()), Ok(assignment.clone()));
-        let joined = Assignment { group: Group::Of(Pid::from_raw(5)), ..assignment };
+        let grouped = Assignment { session: false, ..assignment.clone() };
+        assert_eq!(Assignment::from_args(grouped.clone().into_args()), Ok(grouped));
+        let joined = Assignment { group: Group::Of(Pid::from_raw(5)), session: false, ..assignment };
         assert_eq!(Assignment::from_args(joined.clone().into_args()), Ok(joined.clone()));
         assert_eq!(Assignment::from_args(joined.into_args().take(4)), Err("the program"));
     }
@@ -275,12 +290,13 @@ mod tests {
     #[test]
     fn lines_are_read_as_they_were_written_however_they_are_cut() {
         let ended = |cause, status, survivors| Report::Ended { cause, status, survivors };
+        let not_started = |why: &str| Status::NotStarted { why: why.into(), code: 126 };
         let reports = [
             Report::Started(Pid::from_raw(12)),
             ended(Cause::Itself, Status::Exited(3), false),
             ended(Cause::Asked, Status::Signalled(9), true),
             ended(Cause::Deadline, Status::Unknown, true),
-            ended(Cause::Itself, Status::NotStarted("cannot run `x y`: no such file".into()), false),
+            ended(Cause::Itself, not_started("cannot run `x y`: no such file"), false),
         ];
         let bytes: String = reports.iter().map(ToString::to_string).collect();
         let (mut lines, mut read) = (Lines::default(), Vec::new());
@@ -312,8 +328,11 @@ mod tests {
     #[test]
     fn a_long_reason_stays_one_line() {
         let why = format!("{}\nüüü", "ü".repeat(MAX_LINE));
-        let report =
-            Report::Ended { cause: Cause::Itself, status: Status::NotStarted(why), survivors: false };
+        let report = Report::Ended {
+            cause: Cause::Itself,
+            status: Status::NotStarted { why, code: 127 },
+            survivors: false,
+        };
         let mut lines = Lines::default();
         lines.push(report.to_string().as_bytes());
         assert!(matches!(lines.next::<Report>(), Ok(Some(Report::Ended { .. }))));

@@ -205,7 +205,7 @@ impl Driver {
         if let Some(command) = self.command {
             self.stood_in = true;
             let _ = match self.group {
-                Group::Own => killpg(command, Signal::SIGKILL),
+                Group::Own => killpg(command, Signal::SIGKILL).or_else(|_| kill(command, Signal::SIGKILL)),
                 Group::Of(_) => kill(command, Signal::SIGKILL),
             };
         }

@@ -20,7 +20,14 @@ use nix::{
     unistd::{self, Pid},
 };
 
-use crate::control::number;
+use crate::control::{number, text};
+
+/// The argument by which the exec stage leads a session of its own, so that no command of it stops at a terminal.
+pub(crate) const SESSION: &str = "session";
+
+/// The statuses that shells have for a program that is not there, and for one that cannot be executed.
+pub(crate) const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
 
 /// Written when all is prepared; what follows it is why the command could not be run.
 const READY: u8 = b'.';
@@ -64,12 +71,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Infallible, ExecE
     let guard = number(args.next()).map(Pid::from_raw).ok_or(ExecError::Usage("the guard's process id"))?;
     let go: RawFd = number(args.next()).ok_or(ExecError::Usage("the pipe to wait for"))?;
     let fate: RawFd = number(args.next()).ok_or(ExecError::Usage("the pipe to report to"))?;
+    let session = text(args.next()).ok_or(ExecError::Usage("the session"))? == SESSION;
     let program = args.next().ok_or(ExecError::Usage("the program"))?;
 
     // First the tie, then the look: a guard that died before the tie is not our parent any more.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     if unistd::getppid() != guard {
         return Err(ExecError::NoGuard);
+    }
+    if session {
+        unistd::setsid()?;
     }
     let mut go = adopt(go, OpenOptions::new().read(true))?;
     let mut fate = adopt(fate, OpenOptions::new().write(true))?;
@@ -80,19 +91,25 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Infallible, ExecE
     }
     fate.write_all(&[READY])?;
     let source = Command::new(&program).args(args).exec();
-    write!(fate, "cannot run `{}`: {source}", program.display())?;
+    // As shells have it: what is there but cannot be executed is told from what is not there.
+    let code = if source.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+    write!(fate, "{code} cannot run `{}`: {source}", program.display())?;
     Err(ExecError::Command { program, source })
 }
 
 /// Reads from the other end of the pipe whether the command was started; `Err` says why not. To be called when the
 /// process has ended: what it became does not have the pipe, so there is an end to read to.
-pub(crate) fn fate(mut pipe: impl io::Read) -> Result<(), String> {
+pub(crate) fn fate(mut pipe: impl io::Read) -> Result<(), (String, u8)> {
     let mut told = Vec::new();
     match pipe.read_to_end(&mut told).map(|_| told.split_first()) {
         Ok(Some((&READY, []))) => Ok(()),
-        Ok(Some((&READY, failure))) => Err(String::from_utf8_lossy(failure).into_owned()),
-        Ok(_) => Err("the exec stage ended before it could run the command".to_owned()),
-        Err(error) => Err(format!("the exec stage cannot be asked: {error}")),
+        Ok(Some((&READY, failure))) => {
+            let failure = String::from_utf8_lossy(failure);
+            let (code, why) = failure.split_once(' ').unwrap_or(("", &failure));
+            Err((why.to_owned(), code.parse().unwrap_or(NOT_FOUND)))
+        }
+        Ok(_) => Err(("the exec stage ended before it could run the command".to_owned(), NOT_FOUND)),
+        Err(error) => Err((format!("the exec stage cannot be asked: {error}"), NOT_FOUND)),
     }
 }
 

@@ -58,8 +58,16 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// The pause between two looks at processes that were killed but are still there.
 const LOOK_EVERY: u16 = 10; // ms
 
-/// The guard's exit status if the command did not start.
-const NOT_STARTED: u8 = 127;
+/// The signals that end a process unless it sees to them.
+const ENDING: [Signal; 7] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGALRM,
+];
 
 /// Why a guard gave up. No command is left running then.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +147,7 @@ impl Guard {
     fn new(assignment: Assignment) -> Result<Self, GuardError> {
         let child_ended = SigSet::from(Signal::SIGCHLD);
         let mut blocked = child_ended;
-        for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
+        for signal in ENDING {
             blocked.add(signal);
         }
         blocked.thread_block().trying("block signals")?;
@@ -155,8 +163,9 @@ impl Guard {
     /// Reports a command that never ran.
     fn refuse(&mut self, why: String) -> Result<u8, GuardError> {
         let cause = self.leash.verdict(now()).unwrap_or(Cause::Itself);
-        self.report(&Report::Ended { cause, status: Status::NotStarted(why), survivors: false });
-        Ok(NOT_STARTED)
+        let status = Status::NotStarted { why, code: exec::NOT_FOUND };
+        self.report(&Report::Ended { cause, status, survivors: false });
+        Ok(exec::NOT_FOUND)
     }
 
     /// Tells the orchestrator, if it is still there; if not, that is noticed elsewhere.
@@ -172,16 +181,19 @@ impl Guard {
         let (go_read, fate_write) = (OwnedFd::from(go_read), OwnedFd::from(fate_write));
         inherit(&go_read)?;
         inherit(&fate_write)?;
-        let child = Command::new(&exec.program)
+        let mut command = Command::new(&exec.program);
+        command
             .args(&exec.args)
             .args([Pid::this().as_raw(), go_read.as_raw_fd(), fate_write.as_raw_fd()].map(|n| n.to_string()))
+            .arg(if self.assignment.session { exec::SESSION } else { "-" })
             .arg(&self.assignment.program)
-            .args(&self.assignment.args)
-            .process_group(match self.assignment.group {
-                Group::Own => 0,
-                Group::Of(group) => group.as_raw(),
-            })
-            .spawn()?;
+            .args(&self.assignment.args);
+        match self.assignment.group {
+            Group::Own if self.assignment.session => {} // The leader of a group cannot begin a session.
+            Group::Own => drop(command.process_group(0)),
+            Group::Of(group) => drop(command.process_group(group.as_raw())),
+        }
+        let child = command.spawn()?;
         let pid = Pid::from_raw(i32::try_from(child.id()).expect("Linux's process ids fit"));
         self.report(&Report::Started(pid));
         let running = Running { child, pid, fate };
@@ -202,11 +214,11 @@ impl Guard {
             Ok(Some(status)) => status,
             Ok(None) | Err(_) => {
                 self.report(&Report::Ended { cause, status: Status::Unknown, survivors: true });
-                return watched.map(|_| NOT_STARTED);
+                return watched.map(|_| exec::NOT_FOUND);
             }
         };
         let (status, exit) = match (exec::fate(running.fate), status.code(), status.signal()) {
-            (Err(why), ..) if cause == Cause::Itself => (Status::NotStarted(why), NOT_STARTED),
+            (Err((why, code)), ..) if cause == Cause::Itself => (Status::NotStarted { why, code }, code),
             (_, Some(code), _) => (Status::Exited(code), u8::try_from(code).unwrap_or(u8::MAX)),
             (_, None, Some(signal)) => {
                 (Status::Signalled(signal), u8::try_from(128 + signal).unwrap_or(u8::MAX))
@@ -286,7 +298,8 @@ impl Guard {
     fn terminate(&self, command: Pid) {
         for signal in [Signal::SIGTERM, Signal::SIGCONT] {
             let _ = match self.assignment.group {
-                Group::Own => killpg(command, signal),
+                // Until it leads a group of its own.
+                Group::Own => killpg(command, signal).or_else(|_| kill(command, signal)),
                 Group::Of(_) => kill(command, signal),
             };
         }

@@ -322,7 +322,7 @@ async fn a_signal_is_told_from_an_exit_code() {
 async fn a_program_that_does_not_exist_is_named() {
     let mut child = trusted().spawn(&CommandSpec::new("no-such-program")).await.expect("the guard starts");
     let finished = finish(&mut child).await;
-    let Status::NotStarted(why) = finished.status else { panic!("{finished:?}") };
+    let Status::NotStarted { why, code: 127 } = finished.status else { panic!("{finished:?}") };
     assert!(why.contains("cannot run `no-such-program`: No such file"), "{why}");
     assert_eq!(finished.cause, Cause::Itself);
 }
@@ -348,7 +348,7 @@ async fn a_deadline_that_has_passed_starts_nothing() {
     guards.extend(now());
     let mut child = guards.spawn(&CommandSpec::shell("exit 3")).await.expect("the guard starts");
     let finished = finish(&mut child).await;
-    assert!(matches!(finished.status, Status::NotStarted(_)), "{finished:?}");
+    assert!(matches!(finished.status, Status::NotStarted { .. }), "{finished:?}");
     assert_eq!(finished.cause, Cause::Deadline);
 }
 

@@ -29,6 +29,7 @@ mod pause;
 mod readme;
 mod refusals;
 mod rush;
+mod signals;
 mod spec;
 mod together;
 mod worktree;
@@ -54,6 +55,7 @@ fn main() -> std::process::ExitCode {
         .shared(environment::cases())
         .shared(findings::cases())
         .shared(hold::cases())
+        .shared(signals::cases())
         .shared(lock::cases())
         .shared(edit::cases())
         .shared(rush::cases())

@@ -40,7 +40,7 @@ const EXPLAIN_WITHIN: Duration = Duration::from_secs(2);
 /// reaches the same etcd and changes tasks by the right of the owner.
 ///
 /// A signal while waiting leaves the line. While the command runs, Ctrl-C on a terminal is the command's alone; otherwise
-/// the first SIGINT or SIGTERM asks it to end (SIGTERM, and SIGKILL after the grace), the second one kills it.
+/// the first SIGINT, SIGTERM, SIGHUP or SIGQUIT asks it to end (SIGTERM, and SIGKILL after the grace), the second one kills it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct HoldArgs {

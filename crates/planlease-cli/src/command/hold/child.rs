@@ -1,11 +1,7 @@
 //! The command under its guard: started by a right that hangs on a session, prolonged with it, killed at a loss, asked to
 //! end by signals.
 
-use std::{
-    ffi::OsString,
-    io::{self, IsTerminal as _},
-    time::Duration,
-};
+use std::{ffi::OsString, fs::File, time::Duration};
 
 use planlease::{
     Error, Lock, Loss, Ownership, Session,
@@ -26,9 +22,8 @@ use crate::{
 /// How long before the session's deadline the command is killed: what killing a process group may take on a busy host.
 const KILL_ALLOWANCE: Duration = Duration::from_millis(100);
 
-/// The status if no guard could be started, and if the command could not, as shells have them.
+/// The status if no supervisor process could be started.
 const NO_GUARD: u8 = 126;
-const NOT_STARTED: u8 = 127;
 
 const NOT_BEGUN: &str = "The command was not started.";
 
@@ -123,7 +118,8 @@ pub(in crate::command) fn spec(
     grace: Duration,
 ) -> Result<CommandSpec, Failure> {
     let [program, args @ ..] = command else { return Err(Failure::usage("no command is given")) };
-    let terminal = io::stdin().is_terminal();
+    // Whatever its input is: a command that asks its terminal for a password must be in the foreground there.
+    let terminal = File::open("/dev/tty").is_ok();
     let attachment = if terminal { Attachment::Terminal } else { Attachment::Inherited };
     let own = own.into_iter().map(|(name, value)| (OsString::from(name), value.map(OsString::from)));
     Ok(CommandSpec {
@@ -170,7 +166,7 @@ pub(in crate::command) async fn run(
     }
     let loss = loss.or_else(|| behind(finished.cause, &finished.status, session.status()));
     let command = describe(&finished);
-    let started = !matches!(finished.status, Status::NotStarted(_));
+    let started = !matches!(finished.status, Status::NotStarted { .. });
     let end = loss.map_or(End::Ended(finished.cause, finished.status), End::Lost);
     Ok(Ended { end, command, started })
 }
@@ -195,7 +191,7 @@ fn behind(cause: Cause, status: &Status, session: SessionStatus) -> Option<Loss>
 
 fn describe(finished: &Finished) -> String {
     match (finished.cause, &finished.status) {
-        (_, Status::NotStarted(_)) => NOT_BEGUN.to_owned(),
+        (_, Status::NotStarted { .. }) => NOT_BEGUN.to_owned(),
         (Cause::Itself, status) => format!("The command {status} at about the same time."),
         (Cause::Asked | Cause::Deadline, _) => {
             "The command and all that it had started were killed.".to_owned()
@@ -211,8 +207,8 @@ pub(in crate::command) fn exit(ended: Ended) -> Result<Exit, Failure> {
     match (cause, status) {
         (_, Status::Exited(code)) => Ok(Exit::Child(u8::try_from(code).unwrap_or(u8::MAX))),
         (_, Status::Signalled(signal)) => Ok(Exit::Child(u8::try_from(128 + signal).unwrap_or(u8::MAX))),
-        (Cause::Asked, Status::NotStarted(_)) => Ok(Exit::Child(Asked::Terminate.status())),
-        (_, Status::NotStarted(why)) => Err(Failure::new(Exit::Child(NOT_STARTED), why).meaning(NOT_BEGUN)),
+        (Cause::Asked, Status::NotStarted { .. }) => Ok(Exit::Child(Asked::TERMINATE.status())),
+        (_, Status::NotStarted { why, code }) => Err(Failure::new(Exit::Child(code), why).meaning(NOT_BEGUN)),
         (_, _) => Err(Failure::new(
             Exit::OutcomeUnknown,
             "the guard of the command was killed, and the command with it",
@@ -252,10 +248,10 @@ impl PassingOn {
         }
     }
 
-    /// On a terminal Ctrl-C reaches the command anyway, which may use it for something else than to end.
+    /// On a terminal Ctrl-C and Ctrl-\\ reach the command anyway, which may use it for something else than to end.
     fn wish(&mut self, asked: Asked) -> Wish {
         match (asked, self.attachment, self.asked) {
-            (Asked::Interrupt, Attachment::Terminal, _) => Wish::Nothing,
+            (Asked::INTERRUPT | Asked::QUIT, Attachment::Terminal, _) => Wish::Nothing,
             (_, _, false) => {
                 self.asked = true;
                 Wish::Terminate
@@ -274,14 +270,19 @@ mod tests {
         exit(ended).map(Exit::code).map_err(|failure| (failure.exit().code(), failure.lines().collect()))
     }
 
+    fn not_started(why: &str, code: u8) -> Status {
+        Status::NotStarted { why: why.into(), code }
+    }
+
     #[test]
     fn the_status_of_the_command_is_passed_on() {
         assert_eq!(ended(Cause::Itself, Status::Exited(0)), Ok(0));
         assert_eq!(ended(Cause::Itself, Status::Exited(3)), Ok(3));
         assert_eq!(ended(Cause::Asked, Status::Signalled(15)), Ok(143));
-        assert_eq!(ended(Cause::Asked, Status::NotStarted("late".into())), Ok(143));
-        let (code, said) = ended(Cause::Itself, Status::NotStarted("cannot run `x`".into())).unwrap_err();
+        assert_eq!(ended(Cause::Asked, not_started("late", 127)), Ok(143));
+        let (code, said) = ended(Cause::Itself, not_started("cannot run `x`", 127)).unwrap_err();
         assert_eq!((code, said.as_str()), (127, "cannot run `x`The command was not started."));
+        assert_eq!(ended(Cause::Itself, not_started("not executable", 126)).unwrap_err().0, 126);
         assert_eq!(ended(Cause::Deadline, Status::Unknown).unwrap_err().0, 103);
     }
 
@@ -291,7 +292,7 @@ mod tests {
             let mut passing_on = PassingOn::new(attachment);
             signals.map(|asked| passing_on.wish(asked))
         };
-        let (int, term) = (Asked::Interrupt, Asked::Terminate);
+        let (int, term) = (Asked::INTERRUPT, Asked::TERMINATE);
         let inherited = wishes(Attachment::Inherited, [int, term, int]);
         assert_eq!(inherited, [Wish::Terminate, Wish::Kill, Wish::Kill]);
         let terminal = wishes(Attachment::Terminal, [int, term, term]);

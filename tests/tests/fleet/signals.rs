@@ -1,0 +1,156 @@
+//! Signals and terminals: which end a process in order, which stay ignored, and what a command can do at a terminal.
+
+use std::{os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
+
+use nix::sys::signal::Signal;
+use planlease_core::record::Ending;
+use planlease_tests::{
+    cases,
+    program::Process,
+    room::{Room, plan_name},
+    suite::{Case, Fixture},
+    wait::{SOON, until},
+};
+
+use crate::spec::spec;
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![
+        every_signal_that_ends_a_process_releases_the_plan,
+        a_signal_that_was_ignored_at_the_start_stays_ignored,
+        a_command_of_hold_can_use_the_terminal,
+        a_task_has_no_terminal_to_stop_at,
+        what_cannot_be_executed_is_told_from_what_is_not_there,
+    ]
+}
+
+const TTL: Duration = Duration::from_secs(15);
+
+/// Says when it has begun, and counts how often it is asked to end.
+const COUNTS: &str =
+    r#"trap 'echo asked >> "$ROOM/asked"' TERM; touch "$ROOM/begun"; while :; do sleep 0.1; done"#;
+
+async fn begun(room: &Room) {
+    until("begin of a command", SOON, async || if room.path("begun").exists() { Ok(()) } else { Err(()) })
+        .await;
+}
+
+async fn every_signal_that_ends_a_process_releases_the_plan(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let coordinator = room.coordinator().await;
+    let signals = [
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGTERM,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGALRM,
+    ];
+    for signal in signals {
+        let name = signal.as_str().to_lowercase();
+        coordinator
+            .import(&plan_name(&name), &spec(1, r#"touch "$ROOM/begun"; sleep 1000"#), |_| {})
+            .await
+            .unwrap();
+        let work = r#"touch "$ROOM/begun"; sleep 1000"#;
+        let mut hold = room.start(&["hold", &name, "--", "sh", "-c", work], &format!("hold-{name}"));
+        begun(&room).await;
+        hold.signal(signal);
+        assert_eq!(hold.until_ended(SOON).await, Some(143), "{name}: {}", hold.said());
+        std::fs::remove_file(room.path("begun")).unwrap();
+        let mut run = room.start(&["run", &name], &format!("run-{name}"));
+        begun(&room).await;
+        run.signal(signal);
+        run.until_said("once more to stop", SOON).await;
+        run.signal(signal);
+        assert_eq!(run.until_ended(SOON).await, Some(11), "{name}: {}", run.said());
+        std::fs::remove_file(room.path("begun")).unwrap();
+        let terms = coordinator.past_terms(&plan_name(&name)).await.unwrap();
+        let ended: Vec<_> = terms.into_iter().filter_map(|term| term.ended.map(|end| end.how)).collect();
+        assert_eq!(ended, [Ending::Clean, Ending::Clean], "{name}");
+    }
+    room.until_empty().await;
+    room.audit().await;
+}
+
+/// As under `nohup`, or in the background of a script.
+async fn a_signal_that_was_ignored_at_the_start_stays_ignored(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let coordinator = room.coordinator().await;
+    coordinator.import(&plan_name("ignores"), &spec(1, "true"), |_| {}).await.unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"trap '' INT HUP; exec "$PROGRAM" hold ignores --grace 1000s -- sh -c "$WORK""#]);
+    shell.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH")).envs(room.variables());
+    shell.env("WORK", COUNTS).current_dir(room.folder());
+    let mut hold = Process::start(shell, &room.path("hold"));
+    begun(&room).await;
+    hold.signal(Signal::SIGINT);
+    hold.signal(Signal::SIGHUP);
+    // The first one that is taken asks. Had one before it been taken, this one would kill.
+    hold.signal(Signal::SIGTERM);
+    until("the command was asked", SOON, async || if room.path("asked").exists() { Ok(()) } else { Err(()) })
+        .await;
+    // As if the terminal had gone: the command ignores it, too.
+    let command = planlease_tests::program::with_variable("WORK", COUNTS);
+    assert!(command.len() > 1, "{command:?}");
+    for pid in &command {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let mask =
+            status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or("3").trim().to_owned();
+        let mask = u64::from_str_radix(&mask, 16).unwrap();
+        assert_eq!(mask & 0b11, 0b11, "process {pid} takes SIGHUP or SIGINT: {status}");
+    }
+    assert!(hold.ended().is_none(), "{}", hold.said());
+    assert_eq!(room.text("asked").lines().count(), 1);
+    hold.signal(Signal::SIGTERM);
+    assert_eq!(hold.until_ended(SOON).await, Some(137), "{}", hold.said());
+    room.until_empty().await;
+    room.audit().await;
+}
+
+/// Its input is not the terminal; `ssh` and `sudo` ask there all the same.
+async fn a_command_of_hold_can_use_the_terminal(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let coordinator = room.coordinator().await;
+    coordinator.import(&plan_name("tty"), &spec(1, "true"), |_| {}).await.unwrap();
+    let ask = room.path("ask");
+    let text =
+        "#!/bin/sh\ntouch \"$ROOM/begun\"\nread -r answer < /dev/tty\necho \"$answer\" > \"$ROOM/answer\"\n";
+    std::fs::write(&ask, text).unwrap();
+    std::fs::set_permissions(&ask, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut script = Command::new("script");
+    script.args(["-qec", r#""$PROGRAM" hold tty -- ./ask < /dev/null"#, "/dev/null"]);
+    script.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH")).envs(room.variables());
+    script.env("SHELL", "/bin/sh").current_dir(room.folder());
+    let mut terminal = Process::start(script, &room.path("terminal"));
+    begun(&room).await;
+    terminal.say("open sesame");
+    assert_eq!(terminal.until_ended(SOON).await, Some(0), "{}", terminal.said());
+    assert_eq!(room.text("answer").trim(), "open sesame");
+    room.until_empty().await;
+    room.audit().await;
+}
+
+async fn a_task_has_no_terminal_to_stop_at(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let coordinator = room.coordinator().await;
+    let script = r#"read -r pid comm state ppid pgrp session tty rest < /proc/$$/stat
+        echo "$([ "$session" = $$ ] && echo leads) $tty" > "$ROOM/session""#;
+    coordinator.import(&plan_name("session"), &spec(1, script), |_| {}).await.unwrap();
+    room.program().run_to(0, ["run", "session"]).await;
+    assert_eq!(room.text("session").trim(), "leads 0");
+    room.audit().await;
+}
+
+async fn what_cannot_be_executed_is_told_from_what_is_not_there(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    room.coordinator().await.import(&plan_name("codes"), &spec(1, "true"), |_| {}).await.unwrap();
+    std::fs::write(room.path("text"), "no program").unwrap();
+    for (code, program) in [(126, "./text"), (126, "/"), (127, "./nothing"), (127, "no-such-program")] {
+        let ended = room.program().run_to(code, ["hold", "codes", "--", program]).await;
+        assert!(ended.stderr.contains("cannot run"), "{}", ended.stderr);
+        room.program().run_to(code, ["lock", "codes", "git", "--", program]).await;
+    }
+    room.audit().await;
+}
