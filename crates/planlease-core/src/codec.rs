@@ -417,21 +417,22 @@ mod tests {
         task(&"x".repeat(bytes - frame))
     }
 
-    /// How many parts a definition of these tasks is stored in.
+    /// The parts that a definition of these tasks is stored in, besides the one of a task so large that there are parts.
     fn parts_of(tasks: Vec<TaskSpec>) -> Result<usize, CodecError> {
-        encode_spec(&PlanSpec { tasks, ..PlanSpec::default() }).map(|(_, parts)| {
-            assert!(parts.iter().all(|part| part.len() <= MAX_SPEC_PART));
-            parts.len()
-        })
+        let tasks = [vec![task_of("0", MAX_SPEC_PART - 2)], tasks].concat();
+        let (_, parts) = encode_spec(&PlanSpec { tasks, ..PlanSpec::default() })?;
+        assert_eq!(parts[0].len(), MAX_SPEC_PART);
+        assert!(parts[1..].iter().all(|part| part.len() <= USUAL_SPEC_PART));
+        Ok(parts.len() - 1)
     }
 
     #[test]
     fn a_part_holds_as_many_tasks_as_fit() {
         // Two brackets and one comma frame two tasks.
-        let half = MAX_SPEC_PART / 2;
+        let half = USUAL_SPEC_PART / 2;
         assert_eq!(parts_of(vec![task_of("1", half), task_of("2", half - 3)]).unwrap(), 1);
         assert_eq!(parts_of(vec![task_of("1", half), task_of("2", half - 2)]).unwrap(), 2);
-        assert_eq!(parts_of(vec![task_of("1", MAX_SPEC_PART - 2)]).unwrap(), 1);
+        assert_eq!(parts_of(vec![task_of("1", USUAL_SPEC_PART - 2)]).unwrap(), 1);
         let error = parts_of(vec![task_of("1", MAX_SPEC_PART - 1)]).unwrap_err();
         assert!(matches!(error, CodecError::TooLarge { kind: "TaskSpec", .. }), "{error}");
     }
