@@ -71,7 +71,7 @@ async fn commands_find_the_documented_variables_only(fixture: Fixture) {
     let own = ["PLAN", "TASK", "TASK_DESCRIPTION", "ATTEMPT", "FENCING_TOKEN", "OWNERSHIP", "HELD"];
     assert_eq!(found(&room.text("run")), names(&own));
     // What a task says about itself still holds below a lock that it takes.
-    assert_eq!(found(&room.text("inner")), names(&[&own[..], &["LOCK", "LOCK_TOKEN"]].concat()));
+    assert_eq!(found(&room.text("inner")), names(&[&own[..], &["LOCK", "LOCK_TOKEN", "HELD"]].concat()));
     assert!(!room.text("next").is_empty());
     let view = coordinator.plan(&plan).await.unwrap();
     assert_eq!(view.tasks[&task_id("1")].record.status, TaskStatus::Completed);

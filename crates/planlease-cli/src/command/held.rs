@@ -48,10 +48,13 @@ impl Held {
         more
     }
 
-    /// The variable that hands it down.
+    /// The variable that hands it down; not set if there is nothing.
     pub(super) fn variable(&self) -> Result<(OsString, Option<OsString>), Failure> {
-        let text = serde_json::to_string(self).map_err(|error| Failure::json(&error))?;
-        Ok((env::HELD.into(), Some(text.into())))
+        let text = match self.0.is_empty() {
+            true => None,
+            false => Some(serde_json::to_string(self).map_err(|error| Failure::json(&error))?.into()),
+        };
+        Ok((env::HELD.into(), text))
     }
 
     /// The plans of which something is held.
