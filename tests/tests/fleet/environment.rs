@@ -68,7 +68,7 @@ async fn commands_find_the_documented_variables_only(fixture: Fixture) {
     coordinator.import(&plan, &spec(2, script), |_| {}).await.unwrap();
     let program = with_flags(room.program());
     program.run_to(0, ["run", "env", "--jobs", "1"]).await;
-    let own = ["PLAN", "TASK", "TASK_DESCRIPTION", "ATTEMPT", "FENCING_TOKEN", "OWNERSHIP", "HELD"];
+    let own = ["PLAN", "TASK", "TASK_DESCRIPTION", "ATTEMPT", "FENCING_TOKEN", "OWNERSHIP"];
     assert_eq!(found(&room.text("run")), names(&own));
     // What a task says about itself still holds below a lock that it takes.
     assert_eq!(found(&room.text("inner")), names(&[&own[..], &["LOCK", "LOCK_TOKEN", "HELD"]].concat()));
@@ -79,7 +79,7 @@ async fn commands_find_the_documented_variables_only(fixture: Fixture) {
     let write = |name: &str| format!(r#"env > "$ROOM/{name}""#);
     coordinator.import(&plan_name("held"), &spec(1, "true"), |_| {}).await.unwrap();
     program.run_to(0, ["hold", "held", "--", "sh", "-c", &write("hold")]).await;
-    assert_eq!(found(&room.text("hold")), names(&["PLAN", "FENCING_TOKEN", "OWNERSHIP", "HELD"]));
+    assert_eq!(found(&room.text("hold")), names(&["PLAN", "FENCING_TOKEN", "OWNERSHIP"]));
     program.run_to(0, ["lock", "held", "git", "--", "sh", "-c", &write("lock")]).await;
     assert_eq!(found(&room.text("lock")), names(&["LOCK", "LOCK_TOKEN", "HELD"]));
     room.audit().await;
