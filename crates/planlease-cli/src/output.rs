@@ -23,6 +23,9 @@ pub(crate) use planlease_documents::*;
 
 use crate::{exit::Exit, failure::Failure, lines::Lines};
 
+/// How many records that cannot be read are listed on standard error.
+const UNREADABLE_TOLD: usize = 20;
+
 /// The flag that chooses the form.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct OutputArgs {
@@ -48,7 +51,19 @@ pub(crate) fn text<D: Document>(format: Format, document: &D, now: WallTime) -> 
 
 /// Shows a document on standard output.
 pub(crate) fn show<D: Document>(format: Format, document: &D, now: WallTime) -> Result<(), Failure> {
-    print(&text(format, document, now)?)
+    print(&text(format, document, now)?)?;
+    tell_unreadable(document.unreadable());
+    Ok(())
+}
+
+/// Tells a person what could not be read.
+pub(crate) fn tell_unreadable(unreadable: &[UnreadableView]) {
+    for one in unreadable.iter().take(UNREADABLE_TOLD) {
+        tell(&one.line());
+    }
+    if let Some(more) = unreadable.len().checked_sub(UNREADABLE_TOLD).filter(|more| *more > 0) {
+        tell(&format!("and {more} more; `planlease doctor` lists all that cannot be read"));
+    }
 }
 
 /// Prints on standard output; colours are taken out where nobody would see them.

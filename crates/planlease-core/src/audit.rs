@@ -288,7 +288,7 @@ impl Audit {
                     self.generation = Some(store.generation);
                 }
             }
-            (Key::Store, None) | (Key::Worktree(..), _) => {}
+            (Key::Store, None) | (Key::Worktree(..) | Key::Unknown(_), _) => {}
             (Key::Orchestrator(id), Some(entry)) => drop(self.workers.insert(id.clone(), entry.created)),
             (Key::Orchestrator(id), None) => drop(self.workers.remove(id)),
             (Key::Plan(plan, key), entry) => self.enter_plan(revision, plan, key, entry.as_ref()),
@@ -330,7 +330,8 @@ impl Audit {
                 | PlanKey::PastTerm(_)
                 | PlanKey::Findings(_)
                 | PlanKey::Late(_)
-                | PlanKey::Lock(..),
+                | PlanKey::Lock(..)
+                | PlanKey::Unknown(_),
                 _,
             ) => {}
         }

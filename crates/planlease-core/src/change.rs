@@ -17,7 +17,7 @@ pub struct Entry {
     pub lease: Option<LeaseId>,
 }
 
-/// One key of a change set. Keys that are not of planlease's layout do not appear.
+/// One key of a change set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyChange {
     /// Which key.

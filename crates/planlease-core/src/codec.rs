@@ -77,6 +77,11 @@ pub enum CodecError {
         /// What is wrong, with the position.
         reason: String,
     },
+    /// The key is one that this version does not know.
+    #[error(
+        "no key of this version of planlease: use a newer planlease, or remove the key if another program wrote it"
+    )]
+    UnknownKey,
     /// The value would be larger than is allowed; nothing was written.
     #[error("the {kind} would have {bytes} bytes; at most {max} are stored")]
     TooLarge {
@@ -122,12 +127,25 @@ pub fn encode_within<T: Serialize>(record: &T, max: usize) -> Result<Vec<u8>, Co
 /// Reads a record from its stored bytes.
 ///
 /// # Errors
-/// [`CodecError::Unreadable`] if they are not JSON of that type, or of a newer format.
+/// [`CodecError::Unreadable`] if they are not JSON of that type, of a newer format, or larger than [`MAX_VALUE`].
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    serde_json::from_slice(bytes).map_err(|error| CodecError::Unreadable {
-        kind: kind::<T>(),
-        reason: shorten(&error.to_string(), MAX_REASON),
-    })
+    decode_within(bytes, MAX_VALUE)
+}
+
+/// As [`decode`], with a bound of its own.
+///
+/// # Errors
+/// [`CodecError::Unreadable`] likewise.
+pub fn decode_within<T: DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, CodecError> {
+    let unreadable = |reason: &str| {
+        let reason = shorten(reason, MAX_REASON);
+        CodecError::Unreadable { kind: kind::<T>(), reason }
+    };
+    match bytes.len() {
+        0 => Err(unreadable("it is empty")),
+        len if len > max => Err(unreadable(&format!("it has {len} bytes; at most {max} are read"))),
+        _ => serde_json::from_slice(bytes).map_err(|error| unreadable(&error.to_string())),
+    }
 }
 
 /// Reads a list that will be held for long: without the room that it is given to grow, which can be as much again, and for a
@@ -207,7 +225,7 @@ impl Parts {
 fn parts_of_tasks(spec: &PlanSpec, stored: &[&[u8]]) -> Result<Vec<usize>, CodecError> {
     let mut home: BTreeMap<TaskId, usize> = BTreeMap::new();
     for (at, part) in stored.iter().enumerate() {
-        home.extend(decode::<Vec<Named>>(part)?.into_iter().map(|task| (task.id, at)));
+        home.extend(decode_within::<Vec<Named>>(part, MAX_SPEC_PART)?.into_iter().map(|task| (task.id, at)));
     }
     // The longest sequence of tasks whose parts ascend, by patience sorting: `ends[n]` is the last task of the best one of
     // n + 1 tasks, `before` leads from each to the one before it.
@@ -250,12 +268,12 @@ pub fn decode_spec<'a>(
     head: &[u8],
     parts: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<PlanSpec, CodecError> {
-    let mut spec: PlanSpec = decode(head)?;
+    let mut spec: PlanSpec = decode_within(head, MAX_SPEC_PART)?;
     let expected = spec.extra.remove(PARTS).and_then(|parts| parts.as_u64()).unwrap_or(0);
     let mut found = 0;
     for part in parts {
         found += 1;
-        spec.tasks.extend(decode::<Vec<TaskSpec>>(part)?);
+        spec.tasks.extend(decode_within::<Vec<TaskSpec>>(part, MAX_SPEC_PART)?);
     }
     spec.tasks.shrink_to_fit(); // As in `shrunk`.
     if found == expected {

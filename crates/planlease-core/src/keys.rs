@@ -49,6 +49,9 @@ pub enum Key {
     Plan(PlanName, PlanKey),
     /// A worktree on a host.
     Worktree(HostName, WorktreeName),
+    /// A key below the namespace that this version does not know, as it is written there: of a newer version, or of another
+    /// program.
+    Unknown(Vec<u8>),
 }
 
 /// What a key below a plan stands for.
@@ -78,6 +81,26 @@ pub enum PlanKey {
     Findings(TaskId),
     /// A task's results that came too late.
     Late(TaskId),
+    /// A key below the plan that this version does not know, as it is written there.
+    Unknown(Vec<u8>),
+}
+
+/// The key as it is written below the namespace, as `plans/release/tasks/1.2`.
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&written(self)))
+    }
+}
+
+impl Key {
+    /// The plan that the key belongs to, if it belongs to one.
+    #[must_use]
+    pub fn plan(&self) -> Option<&PlanName> {
+        match self {
+            Self::Plan(plan, _) => Some(plan),
+            Self::Store | Self::Orchestrator(_) | Self::Worktree(..) | Self::Unknown(_) => None,
+        }
+    }
 }
 
 /// A range of keys `[start, end)`.
@@ -222,70 +245,94 @@ impl Layout {
     /// The bytes of a key.
     #[must_use]
     pub fn key(&self, key: &Key) -> Vec<u8> {
-        match key {
-            Key::Store => format!("{}store", self.prefix),
-            Key::Orchestrator(id) => format!("{}orchestrators/{}", self.prefix, encode(id.as_str())),
-            Key::Plan(plan, key) => self.below(plan, &plan_key(key)),
-            Key::Worktree(host, name) => {
-                format!("{}worktrees/{}/{}", self.prefix, encode(host.as_str()), encode(name.as_str()))
-            }
-        }
-        .into_bytes()
+        [self.prefix.as_bytes(), &written(key)].concat()
     }
 
     /// The bytes of a key of a plan.
     #[must_use]
     pub fn of(&self, plan: &PlanName, key: &PlanKey) -> Vec<u8> {
-        self.below(plan, &plan_key(key)).into_bytes()
+        // Every write makes one: in one piece.
+        [self.prefix.as_bytes(), b"plans/", encode(plan.as_str()).as_bytes(), b"/", &plan_key(key)].concat()
     }
 
-    /// Reads a key; `None` if it is not one of this layout (another namespace, a newer version, a stranger's).
+    /// Reads a key; `None` if it is not below this namespace. What this version does not know there (a newer version's, or
+    /// another program's) is [`Key::Unknown`], or [`PlanKey::Unknown`] below a plan.
     #[must_use]
     pub fn parse(&self, bytes: &[u8]) -> Option<Key> {
-        let rest = std::str::from_utf8(bytes).ok()?.strip_prefix(&self.prefix)?;
-        let mut parts = rest.split('/');
-        let key = match (parts.next()?, parts.next()) {
-            ("store", None) => Key::Store,
-            ("orchestrators", Some(id)) => Key::Orchestrator(OrchestratorId::new(decode(id)?).ok()?),
-            ("plans", Some(plan)) => {
-                let plan = PlanName::new(decode(plan)?).ok()?;
-                let key = match (parts.next()?, parts.next()) {
-                    ("spec", None) => PlanKey::Spec,
-                    ("spec", Some(part)) => PlanKey::SpecPart(part.parse().ok()?),
-                    ("import", None) => PlanKey::Import,
-                    ("halt", Some("pause")) => PlanKey::Pause,
-                    ("halt", Some("close")) => PlanKey::Close,
-                    ("owner", Some(lease)) => PlanKey::Owner(lease.parse().ok()?),
-                    ("locks", Some(name)) => {
-                        PlanKey::Lock(LockName::new(decode(name)?).ok()?, parts.next()?.parse().ok()?)
-                    }
-                    ("term", None) => PlanKey::Term,
-                    ("terms", Some(number)) => PlanKey::PastTerm(TermNumber(number.parse().ok()?)),
-                    ("tasks", Some(task)) => PlanKey::Task(TaskId::new(decode(task)?).ok()?),
-                    ("findings", Some(task)) => PlanKey::Findings(TaskId::new(decode(task)?).ok()?),
-                    ("late", Some(task)) => PlanKey::Late(TaskId::new(decode(task)?).ok()?),
-                    _ => return None,
-                };
-                Key::Plan(plan, key)
-            }
-            ("worktrees", Some(host)) => {
-                let name = WorktreeName::new(decode(parts.next()?)?).ok()?;
-                Key::Worktree(HostName::new(decode(host)?).ok()?, name)
-            }
-            _ => return None,
-        };
-        // In its only form: else two keys in etcd would be one here.
-        (parts.next().is_none() && self.key(&key) == bytes).then_some(key)
+        let rest = bytes.strip_prefix(self.prefix.as_bytes())?;
+        Some(known(rest).unwrap_or_else(|| unknown(rest)))
     }
 
     fn below(&self, plan: &PlanName, rest: &str) -> String {
-        // Every write makes one: in one piece.
         [&self.prefix, "plans/", &encode(plan.as_str()), "/", rest].concat()
     }
 }
 
-fn plan_key(key: &PlanKey) -> String {
+/// The key that is written so below the namespace, if this version knows it.
+fn known(rest: &[u8]) -> Option<Key> {
+    let mut parts = std::str::from_utf8(rest).ok()?.split('/');
+    let key = match (parts.next()?, parts.next()) {
+        ("store", None) => Key::Store,
+        ("orchestrators", Some(id)) => Key::Orchestrator(OrchestratorId::new(decode(id)?).ok()?),
+        ("plans", Some(plan)) => {
+            let plan = PlanName::new(decode(plan)?).ok()?;
+            let key = match (parts.next()?, parts.next()) {
+                ("spec", None) => PlanKey::Spec,
+                ("spec", Some(part)) => PlanKey::SpecPart(part.parse().ok()?),
+                ("import", None) => PlanKey::Import,
+                ("halt", Some("pause")) => PlanKey::Pause,
+                ("halt", Some("close")) => PlanKey::Close,
+                ("owner", Some(lease)) => PlanKey::Owner(lease.parse().ok()?),
+                ("locks", Some(name)) => {
+                    PlanKey::Lock(LockName::new(decode(name)?).ok()?, parts.next()?.parse().ok()?)
+                }
+                ("term", None) => PlanKey::Term,
+                ("terms", Some(number)) => PlanKey::PastTerm(TermNumber(number.parse().ok()?)),
+                ("tasks", Some(task)) => PlanKey::Task(TaskId::new(decode(task)?).ok()?),
+                ("findings", Some(task)) => PlanKey::Findings(TaskId::new(decode(task)?).ok()?),
+                ("late", Some(task)) => PlanKey::Late(TaskId::new(decode(task)?).ok()?),
+                _ => return None,
+            };
+            Key::Plan(plan, key)
+        }
+        ("worktrees", Some(host)) => {
+            let name = WorktreeName::new(decode(parts.next()?)?).ok()?;
+            Key::Worktree(HostName::new(decode(host)?).ok()?, name)
+        }
+        _ => return None,
+    };
+    // In its only form: else two keys in etcd would be one here.
+    (parts.next().is_none() && written(&key) == rest).then_some(key)
+}
+
+/// The key that this version does not know, with the plan that it is below, if it is below one.
+fn unknown(rest: &[u8]) -> Key {
+    let of_plan = || {
+        let below = rest.strip_prefix(b"plans/")?;
+        let slash = below.iter().position(|byte| *byte == b'/')?;
+        let (name, rest) = (std::str::from_utf8(&below[..slash]).ok()?, &below[slash + 1..]);
+        let plan = PlanName::new(decode(name)?).ok()?;
+        (encode(plan.as_str()) == name).then(|| Key::Plan(plan, PlanKey::Unknown(rest.to_vec())))
+    };
+    of_plan().unwrap_or_else(|| Key::Unknown(rest.to_vec()))
+}
+
+/// The bytes of a key below the namespace.
+fn written(key: &Key) -> Vec<u8> {
     match key {
+        Key::Store => b"store".to_vec(),
+        Key::Orchestrator(id) => format!("orchestrators/{}", encode(id.as_str())).into_bytes(),
+        Key::Plan(plan, key) => [b"plans/", encode(plan.as_str()).as_bytes(), b"/", &plan_key(key)].concat(),
+        Key::Worktree(host, name) => {
+            format!("worktrees/{}/{}", encode(host.as_str()), encode(name.as_str())).into_bytes()
+        }
+        Key::Unknown(rest) => rest.clone(),
+    }
+}
+
+/// The bytes of a key below its plan.
+fn plan_key(key: &PlanKey) -> Vec<u8> {
+    let text: String = match key {
         PlanKey::Spec => "spec".into(),
         PlanKey::SpecPart(part) => format!("spec/{part:06}"),
         PlanKey::Import => "import".into(),
@@ -298,7 +345,9 @@ fn plan_key(key: &PlanKey) -> String {
         PlanKey::Task(task) => format!("tasks/{}", encode(task.as_str())),
         PlanKey::Findings(task) => format!("findings/{}", encode(task.as_str())),
         PlanKey::Late(task) => format!("late/{}", encode(task.as_str())),
-    }
+        PlanKey::Unknown(rest) => return rest.clone(),
+    };
+    text.into_bytes()
 }
 
 fn encode(name: &str) -> Cow<'_, str> {
@@ -338,21 +387,45 @@ mod tests {
     }
 
     #[test]
-    fn strangers_keys_are_not_taken_for_ours() {
-        for key in [
-            "/planlease/v1/other/plans/a/spec",
-            "/planlease/v1/default/plans/a",
-            "/planlease/v1/default/plans/a/spec/1/2",
-            "/planlease/v1/default/plans/a/owner/nothex",
-            "/planlease/v1/default/plans/a/locks/name",
-            "/planlease/v1/default/plans/a/locks/name/ff/more",
-            "/planlease/v2/default/plans/a/spec",
-            "/planlease/v1/default/worktrees/host",
-            "/planlease/v1/default/worktrees/host/name/more",
-        ] {
+    fn keys_outside_of_the_namespace_are_none() {
+        for key in ["/planlease/v1/other/plans/a/spec", "/planlease/v2/default/plans/a/spec", "a"] {
             assert_eq!(layout().parse(key.as_bytes()), None, "{key}");
         }
         assert_eq!(layout().parse(&[0xff, 0xfe]), None);
+    }
+
+    #[test]
+    fn unknown_keys_belong_to_the_plan_they_are_below() {
+        let below = |rest: &[u8]| layout().parse(&[b"/planlease/v1/default/", rest].concat()).unwrap();
+        for rest in [
+            "",
+            "plans/a",
+            "worktrees/host",
+            "worktrees/host/name/more",
+            "plans/%61/spec",
+            "plans/-a/spec",
+            "news",
+        ] {
+            assert_eq!(below(rest.as_bytes()), Key::Unknown(rest.into()), "{rest}");
+        }
+        assert_eq!(below(b"plans/\xff/spec"), Key::Unknown(b"plans/\xff/spec".to_vec()));
+        let plan = PlanName::new("a b").unwrap();
+        for rest in [
+            "spec/1/2",
+            "owner/nothex",
+            "owner/00ff",
+            "locks/name",
+            "locks/name/ff/more",
+            "tasks/%31",
+            "halt/x",
+        ] {
+            let key = below(format!("plans/a%20b/{rest}").as_bytes());
+            assert_eq!(key, Key::Plan(plan.clone(), PlanKey::Unknown(rest.into())));
+            assert_eq!(key.to_string(), format!("plans/a%20b/{rest}"));
+            assert_eq!(layout().parse(&layout().key(&key)), Some(key));
+        }
+        let key = Key::Plan(plan, PlanKey::Unknown(b"\xff".to_vec()));
+        assert_eq!(layout().parse(&layout().key(&key)), Some(key));
     }
 
     proptest! {

@@ -9,6 +9,7 @@
 //! | which names are allowed, how do they sort | [`PlanName`], [`TaskId`], [`OrchestratorId`] |
 //! | where does a value live in etcd | [`keys`] |
 //! | what are the stored bytes, how do changes of them look | [`codec`], [`record`], [`change`] |
+//! | which stored values cannot be read | [`unreadable`] |
 //! | what is a plan made of, is it sound | [`spec`], [`graph`] |
 //! | which status may follow which, by whom | [`transition`] |
 //! | who owns, who is next, which term comes now | [`term`] |
@@ -44,6 +45,7 @@ mod summary;
 pub mod term;
 mod time;
 pub mod transition;
+pub mod unreadable;
 pub mod worktree;
 
 pub use counted::counted;

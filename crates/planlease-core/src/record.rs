@@ -14,6 +14,7 @@ use crate::{
     FencingToken, Generation, LeaseId, OrchestratorId, PlanName, Revision, TaskId, TermNumber, WallTime,
     codec::{self, FormatVersion},
     transition::TaskStatus,
+    unreadable::Unreadable,
 };
 
 /// How many of a task's last transitions its record remembers. The full history is etcd's own, until compaction.
@@ -431,6 +432,15 @@ impl std::fmt::Display for Halt {
             Self::Cancelled => "cancelled",
             Self::Archived => "archived",
         })
+    }
+}
+
+impl HaltRecord {
+    /// The halt that stands in the place of a record which cannot be read: the key alone halts the plan.
+    #[must_use]
+    pub fn unreadable(how: Halt, unreadable: &Unreadable) -> Self {
+        let (v, by) = (FormatVersion::default(), "an unknown writer".to_owned());
+        Self { v, how, by, at: WallTime(0), why: unreadable.to_string(), extra: Map::new() }
     }
 }
 

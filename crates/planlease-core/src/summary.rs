@@ -5,6 +5,8 @@ use serde::Serialize;
 use crate::{record::TaskRecord, transition::TaskStatus};
 
 /// How many tasks have which status. The sum of the parts is `total`, by construction.
+///
+/// A task whose record cannot be read counts as none of them, so that its plan is never finished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
@@ -20,6 +22,14 @@ pub struct Summary {
     pub failed: usize,
     /// Left out on purpose.
     pub skipped: usize,
+    /// Tasks whose records cannot be read. Absent in JSON if there are none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unreadable: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Summary {
@@ -42,6 +52,12 @@ impl Summary {
             TaskStatus::Failed => &mut self.failed,
             TaskStatus::Skipped => &mut self.skipped,
         } += 1;
+    }
+
+    /// The same counts, with as many tasks besides whose records cannot be read.
+    #[must_use]
+    pub fn with_unreadable(self, unreadable: usize) -> Self {
+        Self { total: self.total + unreadable, unreadable: self.unreadable + unreadable, ..self }
     }
 
     /// Tasks that have come to an end, whichever.

@@ -7,6 +7,7 @@ use crate::{
     Generation, LeaseId, OrchestratorId, Revision, TermNumber, WallTime,
     codec::FormatVersion,
     record::{CandidateRecord, Ending, Guard, TermEnd, TermRecord},
+    unreadable::Unreadable,
 };
 
 /// How many past terms of a plan are kept.
@@ -41,6 +42,9 @@ pub struct Line {
     candidates: Vec<Candidate>,
     /// The present term or the last one, and the revision of its record.
     pub term: Option<(Revision, TermRecord)>,
+    /// What stands in the queue or in the place of the term and cannot be read. Then nothing may be concluded from the absence
+    /// of an owner, or of a term.
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// Where a candidate stands.
@@ -59,7 +63,7 @@ impl Line {
     #[must_use]
     pub fn new(mut candidates: Vec<Candidate>, term: Option<(Revision, TermRecord)>) -> Self {
         candidates.sort_by_key(|candidate| candidate.joined);
-        Self { candidates, term }
+        Self { candidates, term, unreadable: Vec::new() }
     }
 
     /// Everybody in line, the first one first.

@@ -20,13 +20,15 @@ pub enum Tenure {
     TermOver,
     /// Its plan was deleted.
     PlanGone,
+    /// The record that names the plan's owner cannot be read. The worktree is kept.
+    Unknown,
 }
 
 impl Tenure {
     /// Whether nobody is left whose worktree it is.
     #[must_use]
     pub fn is_over(self) -> bool {
-        self != Self::Live
+        matches!(self, Self::TermOver | Self::PlanGone)
     }
 
     /// Why it is abandoned, as the rest of a sentence.
@@ -36,6 +38,7 @@ impl Tenure {
             Self::Live => "it is in use",
             Self::TermOver => "the ownership that made it is over",
             Self::PlanGone => "its plan was deleted",
+            Self::Unknown => "the owner of its plan cannot be read",
         }
     }
 }
@@ -48,7 +51,11 @@ pub fn tenure(record: &WorktreeRecord, line: Option<&Line>) -> Tenure {
         Some(Guard::Owner { lease, revision }) => {
             let lasts =
                 line.owner().is_some_and(|(owner, _)| (owner.lease, owner.joined) == (*lease, *revision));
-            if lasts { Tenure::Live } else { Tenure::TermOver }
+            match lasts {
+                true => Tenure::Live,
+                false if !line.unreadable.is_empty() => Tenure::Unknown,
+                false => Tenure::TermOver,
+            }
         }
         Some(_) | None => Tenure::Live,
     }

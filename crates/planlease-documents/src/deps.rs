@@ -14,6 +14,7 @@ use super::{
     Cell, Document, Table, each,
     next::{Waits, rule, sentence, told},
     plain,
+    unreadable::{UnreadableView, views},
 };
 
 /// The longest description in a picture, in characters.
@@ -25,6 +26,9 @@ pub struct DependencyGraph {
     plan: PlanName,
     revision: Revision,
     tasks: Vec<Task>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -65,7 +69,8 @@ impl DependencyGraph {
             waits: told(view, view.graph.waits(task)),
             waited_for_by: waiters.get(task).cloned().unwrap_or_default(),
         });
-        Self { plan: view.name.clone(), revision: view.revision, tasks: tasks.collect() }
+        let unreadable = views(&view.unreadable);
+        Self { plan: view.name.clone(), revision: view.revision, tasks: tasks.collect(), unreadable }
     }
 
     /// For Graphviz.
@@ -166,6 +171,10 @@ fn color(status: Option<TaskStatus>) -> &'static str {
 impl Document for DependencyGraph {
     const SCHEMA: Option<&'static str> = Some("planlease.deps.v1");
 
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
+
     fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
         each("planlease.dep.v1", &self.tasks)
     }
@@ -212,6 +221,7 @@ mod tests {
                 task("2", &"x".repeat(60), &[("1", Why::Dependency), ("9", Why::Dependency)]),
                 task("3", "z", &[("2", Why::Sequence)]),
             ],
+            unreadable: Vec::new(),
         };
         insta::assert_snapshot!(graph.dot(), @r##"
         digraph "p" {

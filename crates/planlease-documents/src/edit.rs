@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::{
     Cell, Document, Table, command_line, plain,
     plan_file::{FileProblem, problems},
+    unreadable::{UnreadableView, views},
 };
 
 /// See the module.
@@ -39,6 +40,9 @@ pub struct EditShown {
     recorded_as_done: Vec<TaskId>,
     /// What the author of the file should know.
     warnings: Vec<FileProblem>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -92,6 +96,7 @@ impl EditShown {
             ticked: Vec::new(),
             recorded_as_done: Vec::new(),
             warnings: Vec::new(),
+            unreadable: views(&view.unreadable),
         }
     }
 
@@ -113,6 +118,10 @@ impl EditShown {
 
 impl Document for EditShown {
     const SCHEMA: Option<&'static str> = Some("planlease.edit.v1");
+
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
 
     fn table(&self, _now: WallTime) -> String {
         let Self { plan, file, .. } = self;

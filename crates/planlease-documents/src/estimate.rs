@@ -14,7 +14,10 @@ use planlease_core::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Document, duration};
+use super::{
+    Document, duration,
+    unreadable::{UnreadableView, views},
+};
 
 /// How many tasks a line names at most; the JSON has all.
 const NAMED: usize = 30;
@@ -42,6 +45,9 @@ pub struct EstimateShown {
     guess_s: Option<f64>,
     /// What cannot be done before a person has looked at it.
     stuck: Vec<TaskId>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 impl EstimateShown {
@@ -73,6 +79,7 @@ impl EstimateShown {
             guess_s: found.mean.is_none().then_some(guess.as_secs_f64()),
             critical_path: found.critical_path,
             stuck: found.stuck,
+            unreadable: views(&view.unreadable),
         }
     }
 }
@@ -93,6 +100,10 @@ fn names(tasks: &[TaskId], between: &str) -> String {
 
 impl Document for EstimateShown {
     const SCHEMA: Option<&'static str> = Some("planlease.estimate.v1");
+
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
 
     fn table(&self, _now: WallTime) -> String {
         let time = |secs: f64| duration(Duration::try_from_secs_f64(secs).unwrap_or_default());

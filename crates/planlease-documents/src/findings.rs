@@ -1,8 +1,6 @@
 //! What tasks have found out: written, shown, listed.
 
-use std::collections::BTreeMap;
-
-use planlease::core::WallTime;
+use planlease::{List, core::WallTime};
 use planlease_core::{
     PlanName, TaskId,
     record::{FindingsRecord, OutputRecord},
@@ -10,7 +8,10 @@ use planlease_core::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cell, Document, Table, each, plain};
+use super::{
+    Cell, Document, Table, each_readable, plain,
+    unreadable::{UnreadableView, views},
+};
 
 /// `findings write`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -86,6 +87,9 @@ impl Document for FindingsShown {
 pub struct FindingsList {
     plan: PlanName,
     findings: Vec<Listed>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -117,17 +121,22 @@ impl Listed {
 impl FindingsList {
     /// Of all tasks that have some.
     #[must_use]
-    pub fn new(plan: PlanName, found: BTreeMap<TaskId, FindingsRecord>) -> Self {
+    pub fn new(plan: PlanName, found: List<(TaskId, FindingsRecord)>) -> Self {
+        let unreadable = views(&found.unreadable);
         let findings = found.into_iter().map(|(task, found)| Listed::new(task, &found));
-        Self { plan, findings: findings.collect() }
+        Self { plan, findings: findings.collect(), unreadable }
     }
 }
 
 impl Document for FindingsList {
     const SCHEMA: Option<&'static str> = Some("planlease.findings_list.v1");
 
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
+
     fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
-        each("planlease.findings_listed.v1", &self.findings)
+        each_readable("planlease.findings_listed.v1", &self.findings, &self.unreadable)
     }
 
     fn table(&self, _now: WallTime) -> String {

@@ -132,6 +132,7 @@ pub(super) fn plan() -> PlanView {
         line: line(),
         paused: None,
         closed: None,
+        unreadable: Vec::new(),
     }
 }
 

@@ -29,6 +29,7 @@ mod store;
 mod table;
 mod task;
 mod time;
+mod unreadable;
 mod watch;
 mod why;
 mod worktree;
@@ -61,6 +62,7 @@ pub use self::{
     table::{Cell, Table, command_line, plain},
     task::{TaskList, TaskShown, TaskUpdate, describe as describe_task},
     time::{Time, duration},
+    unreadable::UnreadableView,
     watch::{ChangesShown, SnapshotShown},
     why::{WhyPlan, WhyTask},
     worktree::{Tidied, WorktreeList, WorktreeShown, WorktreesTidied},
@@ -91,6 +93,11 @@ pub trait Document: Serialize {
         Ok(vec![marked(Self::SCHEMA, self)?])
     }
 
+    /// What cannot be read, and is missing in it.
+    fn unreadable(&self) -> &[UnreadableView] {
+        &[]
+    }
+
     /// For people. Ages are counted until `now`.
     fn table(&self, now: WallTime) -> String;
 }
@@ -109,6 +116,20 @@ pub fn marked<T: Serialize + ?Sized>(schema: Option<&str>, value: &T) -> Result<
 /// As [`text`].
 pub fn each<T: Serialize>(schema: &str, items: &[T]) -> Result<Vec<String>, serde_json::Error> {
     items.iter().map(|item| marked(Some(schema), item)).collect()
+}
+
+/// The same, with what cannot be read behind them.
+///
+/// # Errors
+/// As [`text`].
+fn each_readable<T: Serialize>(
+    schema: &str,
+    items: &[T],
+    unreadable: &[UnreadableView],
+) -> Result<Vec<String>, serde_json::Error> {
+    let mut lines = each(schema, items)?;
+    lines.extend(each("planlease.unreadable.v1", unreadable)?);
+    Ok(lines)
 }
 
 #[derive(Serialize)]

@@ -1,19 +1,25 @@
 //! `locks`: who has which lock of a plan, and who waits.
 
 use planlease::{
-    LockView,
+    List, LockView,
     core::{PlanName, Revision, WallTime, term::Candidate},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cell, Document, Table, Time};
+use super::{
+    Cell, Document, Table, Time,
+    unreadable::{UnreadableView, views},
+};
 
 /// See the module.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LockList {
     plan: PlanName,
     locks: Vec<LockShown>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -50,8 +56,8 @@ impl InLine {
 impl LockList {
     /// Of a plan.
     #[must_use]
-    pub fn new(plan: &PlanName, locks: &[LockView]) -> Self {
-        let locks = locks.iter().filter_map(|view| {
+    pub fn new(plan: &PlanName, listed: &List<LockView>) -> Self {
+        let locks = listed.iter().filter_map(|view| {
             let (holder, waiting) = view.line.candidates().split_first()?;
             Some(LockShown {
                 lock: view.lock.to_string(),
@@ -59,15 +65,20 @@ impl LockList {
                 waiting: waiting.iter().map(InLine::of).collect(),
             })
         });
-        Self { plan: plan.clone(), locks: locks.collect() }
+        let unreadable = views(&listed.unreadable);
+        Self { plan: plan.clone(), locks: locks.collect(), unreadable }
     }
 }
 
 impl Document for LockList {
     const SCHEMA: Option<&'static str> = Some("planlease.locks.v1");
 
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
+
     fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
-        super::each("planlease.lock.v1", &self.locks)
+        super::each_readable("planlease.lock.v1", &self.locks, &self.unreadable)
     }
 
     fn table(&self, now: WallTime) -> String {

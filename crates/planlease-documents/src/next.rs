@@ -13,7 +13,12 @@ use planlease_core::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cell, Document, Table, halt::HaltedBy, plain};
+use super::{
+    Cell, Document, Table,
+    halt::HaltedBy,
+    plain,
+    unreadable::{UnreadableView, views},
+};
 
 /// How many rows each table of what cannot start has at most; the JSON has all.
 const ROWS: usize = 20;
@@ -39,6 +44,9 @@ pub struct NextTasks {
     in_progress: Vec<TaskId>,
     /// What a person has to look at.
     held: Vec<Held>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -98,6 +106,7 @@ impl NextTasks {
             blocked_total: 0,
             in_progress: Vec::new(),
             held: Vec::new(),
+            unreadable: views(&view.unreadable),
         };
         for (task, spec) in
             view.graph.tasks().filter_map(|task| Some((view.tasks.get(task)?, specs.get(task)?)))
@@ -158,6 +167,10 @@ pub(super) fn rule(why: Why) -> &'static str {
 
 impl Document for NextTasks {
     const SCHEMA: Option<&'static str> = Some("planlease.next.v1");
+
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
 
     fn table(&self, now: WallTime) -> String {
         let mut table = Table::new(["READY", "PHASE", "PRIORITY", "LABELS", "DESCRIPTION"]);

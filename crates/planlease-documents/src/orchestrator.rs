@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use planlease::{Registered, core::WallTime};
+use planlease::{List, PlanView, Registered, core::WallTime};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cell, Document, Table, Time, each};
+use super::{
+    Cell, Document, Table, Time, each_readable,
+    unreadable::{UnreadableView, views},
+};
 
 /// See the module.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct OrchestratorList {
     orchestrators: Vec<Listed>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -30,9 +36,16 @@ struct Listed {
 }
 
 impl OrchestratorList {
-    /// The registered ones; `owned` names the plans of each by its lease.
+    /// The registered ones, with the plans that each owns.
     #[must_use]
-    pub fn new(registered: Vec<Registered>, owned: &BTreeMap<String, Vec<String>>) -> Self {
+    pub fn new(registered: List<Registered>, plans: &List<PlanView>) -> Self {
+        let mut owned: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for view in plans.iter() {
+            if let Some((owner, _)) = view.line.owner() {
+                owned.entry(owner.lease.to_string()).or_default().push(view.name.to_string());
+            }
+        }
+        let unreadable = views(registered.unreadable.iter().chain(&plans.unreadable));
         let orchestrators = registered.into_iter().map(|registered| {
             let lease = registered.lease().to_string();
             Listed {
@@ -47,15 +60,19 @@ impl OrchestratorList {
                 lease,
             }
         });
-        Self { orchestrators: orchestrators.collect() }
+        Self { orchestrators: orchestrators.collect(), unreadable }
     }
 }
 
 impl Document for OrchestratorList {
     const SCHEMA: Option<&'static str> = Some("planlease.orchestrators.v1");
 
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
+
     fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
-        each("planlease.orchestrator.v1", &self.orchestrators)
+        each_readable("planlease.orchestrator.v1", &self.orchestrators, &self.unreadable)
     }
 
     fn table(&self, now: WallTime) -> String {

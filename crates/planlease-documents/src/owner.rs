@@ -1,6 +1,6 @@
 //! Who owns a plan, who waits for it, who owned it before.
 
-use planlease::{PlanView, Released, core::PlanName, core::WallTime};
+use planlease::{List, PlanView, Released, core::PlanName, core::WallTime};
 use planlease_core::{
     FencingToken,
     deeds::Deeds,
@@ -10,7 +10,10 @@ use planlease_core::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cell, Document, Table, Time, each, plain};
+use super::{
+    Cell, Document, Table, Time, each_readable, plain,
+    unreadable::{UnreadableView, views},
+};
 
 /// The effective owner.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -69,6 +72,9 @@ pub(crate) struct Ownership {
     pub waiting: Vec<Waiting>,
     /// How it was before, if nobody owns the plan.
     pub last_term: Option<Term>,
+    /// Why the owner is unknown, if the record that names it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_unreadable: Option<String>,
 }
 
 impl Ownership {
@@ -77,11 +83,15 @@ impl Ownership {
         let in_line = line.candidates().iter().skip(usize::from(owner.is_some()));
         let waiting = in_line.zip(1..).map(|(candidate, position)| waiting(candidate, position)).collect();
         let last_term = line.term.as_ref().filter(|_| owner.is_none()).map(|(_, record)| term(record));
-        Self { owner, waiting, last_term }
+        let owner_unreadable = line.unreadable.first().filter(|_| owner.is_none()).map(ToString::to_string);
+        Self { owner, waiting, last_term, owner_unreadable }
     }
 
     /// One line: who owns the plan.
     pub(crate) fn describe(&self, now: WallTime) -> String {
+        if let Some(why) = &self.owner_unreadable {
+            return format!("unknown: {}", plain(why));
+        }
         match (&self.owner, self.waiting.first(), &self.last_term) {
             (Some(owner), ..) => format!(
                 "{} on {} (process {}), for {}, token {}",
@@ -168,18 +178,25 @@ pub struct OwnerShown {
     plan: PlanName,
     #[serde(flatten)]
     ownership: Ownership,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 impl OwnerShown {
     /// Of a line as it was seen.
     #[must_use]
     pub fn new(plan: PlanName, line: &Line) -> Self {
-        Self { plan, ownership: Ownership::of(line) }
+        Self { plan, ownership: Ownership::of(line), unreadable: views(&line.unreadable) }
     }
 }
 
 impl Document for OwnerShown {
     const SCHEMA: Option<&'static str> = Some("planlease.owner.v1");
+
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
 
     fn table(&self, now: WallTime) -> String {
         let mut text = format!("owner    {}\n", self.ownership.describe(now));
@@ -197,6 +214,9 @@ pub struct TermList {
     plan: PlanName,
     /// The oldest first; the present one, or the last one, last.
     terms: Vec<PastTerm>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -210,7 +230,7 @@ struct PastTerm {
 impl TermList {
     /// The terms of a plan, of which the present one is in its line.
     #[must_use]
-    pub fn new(view: &PlanView, past: &[TermRecord]) -> Self {
+    pub fn new(view: &PlanView, past: &List<TermRecord>) -> Self {
         let mut terms: Vec<&TermRecord> = past.iter().collect();
         if let Some((_, present)) = &view.line.term
             && past.iter().all(|term| term.number != present.number)
@@ -222,15 +242,20 @@ impl TermList {
             term: term(record),
             deeds: deeds.get(&record.number).copied().unwrap_or_default(),
         });
-        Self { plan: view.name.clone(), terms: terms.collect() }
+        let unreadable = views(view.line.unreadable.iter().chain(&past.unreadable));
+        Self { plan: view.name.clone(), terms: terms.collect(), unreadable }
     }
 }
 
 impl Document for TermList {
     const SCHEMA: Option<&'static str> = Some("planlease.terms.v1");
 
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
+
     fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
-        each("planlease.term.v1", &self.terms)
+        each_readable("planlease.term.v1", &self.terms, &self.unreadable)
     }
 
     fn table(&self, now: WallTime) -> String {

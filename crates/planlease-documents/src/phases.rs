@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     Cell, Document, Table, each, plain,
     status::{count, done},
+    unreadable::{UnreadableView, views},
 };
 
 /// See the module.
@@ -18,6 +19,9 @@ pub struct PhaseList {
     plan: PlanName,
     revision: Revision,
     phases: Vec<Phase>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -43,12 +47,14 @@ impl PhaseList {
     #[must_use]
     pub fn new(view: &PlanView) -> Self {
         let mut records: BTreeMap<&str, Vec<&TaskRecord>> = BTreeMap::new();
+        let mut missing: BTreeMap<&str, usize> = BTreeMap::new();
         let mut ready: BTreeMap<&str, Vec<TaskId>> = BTreeMap::new();
         let phase_of: BTreeMap<&TaskId, &str> =
             view.spec.tasks.iter().filter_map(|task| Some((&task.id, task.phase.as_deref()?))).collect();
         for (task, phase) in &phase_of {
-            if let Some(task) = view.tasks.get(*task) {
-                records.entry(phase).or_default().push(&task.record);
+            match view.tasks.get(*task) {
+                Some(task) => records.entry(phase).or_default().push(&task.record),
+                None => *missing.entry(phase).or_default() += 1,
             }
         }
         for task in view.ready() {
@@ -59,7 +65,8 @@ impl PhaseList {
         let groups: Vec<_> =
             view.spec.phases.iter().flat_map(|phase| &phase.parallel).chain(&view.spec.parallel).collect();
         let phase = |phase: &PhaseSpec| {
-            let summary = Summary::of(records.remove(phase.number.as_str()).unwrap_or_default());
+            let summary = Summary::of(records.remove(phase.number.as_str()).unwrap_or_default())
+                .with_unreadable(missing.remove(phase.number.as_str()).unwrap_or_default());
             let ready = ready.remove(phase.number.as_str()).unwrap_or_default();
             let side_by_side = groups.iter().filter(|group| group.phases.contains(&phase.number));
             let mut parallel_with: Vec<String> =
@@ -78,7 +85,8 @@ impl PhaseList {
             }
         };
         let phases = view.spec.phases.iter().map(phase).collect();
-        Self { plan: view.name.clone(), revision: view.revision, phases }
+        let unreadable = views(&view.unreadable);
+        Self { plan: view.name.clone(), revision: view.revision, phases, unreadable }
     }
 }
 
@@ -95,6 +103,10 @@ fn state(summary: &Summary, ready: bool) -> &'static str {
 
 impl Document for PhaseList {
     const SCHEMA: Option<&'static str> = Some("planlease.phases.v1");
+
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
 
     fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
         each("planlease.phase.v1", &self.phases)

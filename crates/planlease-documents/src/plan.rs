@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use planlease::{Imported, PlanView, core::WallTime};
+use planlease::{Imported, List, PlanView, core::WallTime};
 use planlease_core::{
     PlanName, Revision, Summary, TaskId, counted, record::Halt, spec::OnLost, transition::TaskStatus,
 };
@@ -11,12 +11,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    Cell, Document, StoreShown, Table, command_line, each,
+    Cell, Document, StoreShown, Table, command_line, each, each_readable,
     halt::HaltedBy,
     owner::Ownership,
     plain,
     plan_file::{FileProblem, problems},
     status::{count, done},
+    unreadable::{UnreadableView, views},
 };
 
 /// `plan list`, and `status` without a plan.
@@ -25,6 +26,9 @@ pub struct PlanList {
     /// Where they are; `None` from a sidecar, which has one store.
     store: Option<StoreShown>,
     plans: Vec<Listed>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -45,9 +49,9 @@ struct Listed {
 impl PlanList {
     /// `all`: also those that are archived.
     #[must_use]
-    pub fn new(views: &[PlanView], all: bool) -> Self {
+    pub fn new(listed: &List<PlanView>, all: bool) -> Self {
         let archived = |view: &&PlanView| view.halt().is_some_and(|halt| halt.how == Halt::Archived);
-        let plans = views.iter().filter(|view| all || !archived(view)).map(|view| {
+        let plans = listed.iter().filter(|view| all || !archived(view)).map(|view| {
             let summary = view.summary();
             Listed {
                 plan: view.name.clone(),
@@ -59,7 +63,7 @@ impl PlanList {
                 ownership: Ownership::of(&view.line),
             }
         });
-        Self { store: None, plans: plans.collect() }
+        Self { store: None, plans: plans.collect(), unreadable: views(&listed.unreadable) }
     }
 
     /// The same with the store that they are in.
@@ -72,8 +76,12 @@ impl PlanList {
 impl Document for PlanList {
     const SCHEMA: Option<&'static str> = Some("planlease.plans.v1");
 
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
+
     fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
-        each("planlease.plan_listed.v1", &self.plans)
+        each_readable("planlease.plan_listed.v1", &self.plans, &self.unreadable)
     }
 
     fn table(&self, now: WallTime) -> String {
@@ -89,7 +97,11 @@ impl Document for PlanList {
                 done(&plan.summary).into(),
                 count(plan.summary.in_progress),
                 count(plan.summary.failed),
-                Cell::text(owner.map_or("-", |owner| &owner.orchestrator)),
+                Cell::text(match (owner, &plan.ownership.owner_unreadable) {
+                    (Some(owner), _) => &owner.orchestrator,
+                    (None, Some(_)) => "unreadable",
+                    (None, None) => "-",
+                }),
                 owner.map_or_else(|| "-".to_owned(), |owner| owner.since.age(now)).into(),
                 count(plan.ownership.waiting.len()),
                 Cell::text(title),
@@ -115,6 +127,9 @@ pub struct PlanShown {
     policy: Policy,
     phases: Vec<Phase>,
     tasks: Vec<Task>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -190,12 +205,17 @@ impl PlanShown {
             },
             phases: phases.collect(),
             tasks: tasks.collect(),
+            unreadable: views(&view.unreadable),
         }
     }
 }
 
 impl Document for PlanShown {
     const SCHEMA: Option<&'static str> = Some("planlease.plan.v1");
+
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
 
     fn table(&self, _now: WallTime) -> String {
         let mut text = format!("{}  {}\n\n", self.plan, plain(&self.title));

@@ -12,7 +12,14 @@ use planlease_core::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cell, Document, Table, Time, halt::HaltedBy, owner::Ownership, plain, task::Hold};
+use super::{
+    Cell, Document, Table, Time,
+    halt::HaltedBy,
+    owner::Ownership,
+    plain,
+    task::Hold,
+    unreadable::{UnreadableView, views},
+};
 
 /// How wide the bar is, in characters.
 const BAR: usize = 30;
@@ -36,6 +43,9 @@ pub struct PlanStatus {
     attention: Vec<Attention>,
     /// What could start now.
     ready: Vec<TaskId>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -108,6 +118,7 @@ impl PlanStatus {
             in_progress: running.collect(),
             attention: attention.collect(),
             ready: view.ready().cloned().collect(),
+            unreadable: views(&view.unreadable),
         }
     }
 
@@ -141,10 +152,13 @@ fn phases(spec: &PlanSpec, view: &PlanView) -> Vec<Phase> {
         spec.phases.iter().enumerate().map(|(i, phase)| (phase.number.as_str(), i)).collect();
     let mut others = Phase { number: None, name: String::new(), summary: Summary::default() };
     for task in &spec.tasks {
-        let Some(status) = view.status(&task.id) else { continue };
-        match task.phase.as_deref().and_then(|phase| index.get(phase)) {
-            Some(&i) => phases[i].summary.add(status),
-            None => others.summary.add(status),
+        let summary = match task.phase.as_deref().and_then(|phase| index.get(phase)) {
+            Some(&i) => &mut phases[i].summary,
+            None => &mut others.summary,
+        };
+        match view.status(&task.id) {
+            Some(status) => summary.add(status),
+            None => *summary = summary.with_unreadable(1),
         }
     }
     if others.summary.total > 0 {
@@ -173,9 +187,13 @@ fn bar(summary: &Summary) -> String {
 impl Document for PlanStatus {
     const SCHEMA: Option<&'static str> = Some("planlease.status.v1");
 
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
+
     fn table(&self, now: WallTime) -> String {
         let mut text = format!("{}  {}\n\n", self.plan, plain(&self.title));
-        let Summary { total: _, pending, in_progress, completed, failed, skipped } = self.summary;
+        let Summary { total: _, pending, in_progress, completed, failed, skipped, unreadable } = self.summary;
         let line = |text: &mut String, name: &str, what: &str| {
             writeln!(text, "{name:<9} {what}").expect("a text can always be written to");
         };
@@ -191,8 +209,9 @@ impl Document for PlanStatus {
             &mut text,
             "tasks",
             &format!(
-                "{completed} completed, {in_progress} in progress, {failed} failed, {skipped} skipped, {pending} pending ({} ready)",
-                self.ready.len()
+                "{completed} completed, {in_progress} in progress, {failed} failed, {skipped} skipped, {pending} pending ({} ready){}",
+                self.ready.len(),
+                if unreadable > 0 { format!(", {unreadable} unreadable") } else { String::new() }
             ),
         );
         line(&mut text, "revision", &self.revision.to_string());

@@ -17,7 +17,12 @@ use planlease_core::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cell, Document, Table, Time, duration, each, findings::Output, plain};
+use super::{
+    Cell, Document, Table, Time, duration, each_readable,
+    findings::Output,
+    plain,
+    unreadable::{UnreadableView, views},
+};
 
 /// A task's record.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -144,6 +149,9 @@ pub struct TaskList {
     plan: PlanName,
     revision: Revision,
     tasks: Vec<Listed>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -179,15 +187,20 @@ impl TaskList {
                 record: Record::of(task),
             }
         });
-        Self { plan: view.name.clone(), revision: view.revision, tasks: tasks.collect() }
+        let unreadable = views(&view.unreadable);
+        Self { plan: view.name.clone(), revision: view.revision, tasks: tasks.collect(), unreadable }
     }
 }
 
 impl Document for TaskList {
     const SCHEMA: Option<&'static str> = Some("planlease.tasks.v1");
 
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
+
     fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
-        each("planlease.task_listed.v1", &self.tasks)
+        each_readable("planlease.task_listed.v1", &self.tasks, &self.unreadable)
     }
 
     fn table(&self, now: WallTime) -> String {
@@ -232,6 +245,9 @@ pub struct TaskShown {
     findings: Option<Output>,
     /// What its command wrote, if it was run by an orchestrator.
     output: Option<Output>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -273,6 +289,7 @@ impl TaskShown {
             transitions: transitions.collect(),
             findings: findings.as_ref().map(|found| found.readable().into()),
             output: findings.and_then(|found| found.output).map(Into::into),
+            unreadable: views(&view.unreadable),
         }
     }
 
@@ -316,6 +333,10 @@ impl TaskShown {
 
 impl Document for TaskShown {
     const SCHEMA: Option<&'static str> = Some("planlease.task.v1");
+
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
 
     fn table(&self, now: WallTime) -> String {
         let mut text = format!("{} of {}  {}\n\n", self.task, self.plan, plain(&self.description));

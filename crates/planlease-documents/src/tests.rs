@@ -1,9 +1,12 @@
 //! How documents look, in every form: what people and programs rely on.
 
+use planlease::{List, PlanView};
 use planlease_core::{
     TaskId,
+    keys::{Key, PlanKey},
     record::{FindingsRecord, OutputRecord, WorktreeState},
     spec::{PlanSpec, TaskSpec},
+    unreadable::Unreadable,
     worktree::Tenure,
 };
 
@@ -32,19 +35,19 @@ fn a_status_as_json() {
 
 #[test]
 fn plans_as_table_and_lines() {
-    let plans = PlanList::new(&[plan()], false);
+    let plans = PlanList::new(&vec![plan()].into(), false);
     insta::assert_snapshot!(shown(Format::Table, &plans) + &shown(Format::Jsonl, &plans));
-    insta::assert_snapshot!(shown(Format::Table, &PlanList::new(&[], false)), @"no plans; `planlease plan import FILE` makes one");
-    assert_eq!(shown(Format::Jsonl, &PlanList::new(&[], false)), "");
+    insta::assert_snapshot!(shown(Format::Table, &PlanList::new(&List::default(), false)), @"no plans; `planlease plan import FILE` makes one");
+    assert_eq!(shown(Format::Jsonl, &PlanList::new(&List::default(), false)), "");
     let prod = || StoreShown {
         endpoints: vec!["https://etcd-1:2379".into()],
         namespace: "ops".into(),
         context: Some("prod".into()),
     };
-    let none = PlanList::new(&[], false).in_store(prod());
+    let none = PlanList::new(&List::default(), false).in_store(prod());
     insta::assert_snapshot!(shown(Format::Table, &none), @"no plans in namespace ops on https://etcd-1:2379 (context prod); `planlease plan import FILE` makes one");
     let local = StoreShown { endpoints: Vec::new(), context: None, ..prod() };
-    let one = shown(Format::Table, &PlanList::new(&[plan()], false).in_store(local));
+    let one = shown(Format::Table, &PlanList::new(&vec![plan()].into(), false).in_store(local));
     assert!(one.ends_with("\n1 plan in namespace ops on the local server\n"), "{one}");
 }
 
@@ -107,8 +110,8 @@ fn dependencies_as_table_and_lines() {
 #[test]
 fn why_a_plan_and_its_tasks_are_where_they_are() {
     let plan = plan();
-    let mut text = shown(Format::Table, &WhyPlan::new(&plan, &[], &alive(&plan)))
-        + &shown(Format::Json, &WhyPlan::new(&plan, &[], &alive(&plan)));
+    let mut text = shown(Format::Table, &WhyPlan::new(&plan, &List::default(), &alive(&plan)))
+        + &shown(Format::Json, &WhyPlan::new(&plan, &List::default(), &alive(&plan)));
     for task in plan.tasks.keys() {
         let late = if task.as_str() == "1.1" { vec![late()] } else { Vec::new() };
         let why = WhyTask::new(&plan, task, &late, &alive(&plan)).unwrap();
@@ -121,7 +124,7 @@ fn why_a_plan_and_its_tasks_are_where_they_are() {
 #[test]
 fn a_plan_with_a_failed_task_does_not_look_finished() {
     let plan = ended_with_a_failure();
-    let why = WhyPlan::new(&plan, &[], &alive(&plan));
+    let why = WhyPlan::new(&plan, &List::default(), &alive(&plan));
     insta::assert_snapshot!(shown(Format::Table, &why), @r"
     plan release has come to an end with failures
 
@@ -149,7 +152,7 @@ fn a_claimant_that_is_gone_is_not_shown_at_work() {
     assert!(shown_task.contains("claimed by ci-1 (gone), for 2m50s"), "{shown_task}");
     let why = shown(Format::Table, &WhyTask::new(&plan, &task, &[], &alive).unwrap());
     assert!(why.contains("ci-1 worked on attempt 1 and is gone.\nThe plan is cancelled"), "{why}");
-    let why = shown(Format::Table, &WhyPlan::new(&plan, &[], &alive));
+    let why = shown(Format::Table, &WhyPlan::new(&plan, &List::default(), &alive));
     assert!(why.contains("me: enough. The claimants of 1 task in progress are gone."), "{why}");
 }
 
@@ -217,7 +220,7 @@ fn an_edited_plan_as_table_and_json() {
 #[test]
 fn locks_in_every_form() {
     let view = planlease::LockView { lock: "git".parse().unwrap(), line: line() };
-    let list = LockList::new(&plan().name, &[view]);
+    let list = LockList::new(&plan().name, &vec![view].into());
     insta::assert_snapshot!(
         shown(Format::Table, &list) + &shown(Format::Json, &list) + &shown(Format::Jsonl, &list)
     );
@@ -226,7 +229,7 @@ fn locks_in_every_form() {
 #[test]
 fn why_a_plan_that_is_halted_does_not_go_on() {
     let plan = paused();
-    let mut text = shown(Format::Table, &WhyPlan::new(&plan, &[], &alive(&plan)));
+    let mut text = shown(Format::Table, &WhyPlan::new(&plan, &List::default(), &alive(&plan)));
     for task in plan.tasks.keys() {
         text += &format!(
             "----\n{}",
@@ -238,7 +241,7 @@ fn why_a_plan_that_is_halted_does_not_go_on() {
 
 #[test]
 fn past_terms_with_what_was_done_under_them() {
-    let list = TermList::new(&plan(), &[]);
+    let list = TermList::new(&plan(), &List::default());
     insta::assert_snapshot!(shown(Format::Table, &list) + &shown(Format::Json, &list));
 }
 
@@ -305,10 +308,10 @@ fn the_reference_of_json_is_complete() {
 fn worktrees_in_every_form() {
     let (used, left) = (worktree("one", WorktreeState::Ready), worktree("two", WorktreeState::Quarantined));
     let shown_one = WorktreeShown::new(&left, Tenure::TermOver);
-    let list = WorktreeList::new(vec![WorktreeShown::new(&used, Tenure::Live), shown_one.clone()]);
+    let list = WorktreeList::new(vec![WorktreeShown::new(&used, Tenure::Live), shown_one.clone()], &[]);
     let tidied =
         [Tidied::keep(&used, "it is in use".into()), Tidied::quarantine(&left, "1 changed file".into())];
-    let tidied = WorktreesTidied::new(false, tidied.into());
+    let tidied = WorktreesTidied::new(false, tidied.into(), &[]);
     insta::assert_snapshot!(
         shown(Format::Table, &list)
             + &shown(Format::Jsonl, &list)
@@ -410,7 +413,7 @@ fn findings_as_table_and_lines() {
         FindingsRecord { reference: Some("long.md".into()), ..FindingsRecord::new(2, &"x".repeat(50_000)) };
     let output = FindingsRecord::of_output(OutputRecord::new(3, "written"));
     let found = [("1.1", FindingsRecord::new(1, "short")), ("1.2", output.clone()), ("summary", long)];
-    let found = found.map(|(name, found)| (TaskId::new(name).unwrap(), found)).into();
+    let found = found.map(|(name, found)| (TaskId::new(name).unwrap(), found)).to_vec().into();
     let list = FindingsList::new(PlanName::new("tea").unwrap(), found);
     let one = FindingsShown::new(
         PlanName::new("tea").unwrap(),
@@ -419,5 +422,26 @@ fn findings_as_table_and_lines() {
     );
     insta::assert_snapshot!(
         shown(Format::Table, &list) + &shown(Format::Jsonl, &list) + &shown(Format::Json, &one)
+    );
+}
+
+#[test]
+fn what_cannot_be_read_stands_beside_the_rest() {
+    let key = Key::Plan(plan().name, PlanKey::Task(TaskId::new("2.2").unwrap()));
+    let unreadable = Unreadable { key, reason: "it is empty".into() };
+    let view = PlanView { unreadable: vec![unreadable.clone()], ..plan() };
+    let status = PlanStatus::new(&view, &alive(&view));
+    let json: serde_json::Value = serde_json::from_str(&shown(Format::Json, &status)).unwrap();
+    let listed = serde_json::json!([{ "key": "plans/release/tasks/2.2", "reason": "it is empty" }]);
+    assert_eq!((&json["unreadable"], &json["summary"]["unreadable"]), (&listed, &1.into()));
+    assert_eq!(
+        status.unreadable()[0].line(),
+        "`plans/release/tasks/2.2` cannot be read and is left out: it is empty"
+    );
+    let list = PlanList::new(&List { items: vec![view], unreadable: vec![unreadable] }, false);
+    let lines = shown(Format::Jsonl, &list);
+    assert!(
+        lines.lines().last().unwrap().starts_with(r#"{"schema":"planlease.unreadable.v1","key""#),
+        "{lines}"
     );
 }

@@ -13,18 +13,28 @@ use planlease_core::{
     FencingToken, OrchestratorId, PlanName, Revision, Summary, TaskId, counted, keys::Layout,
     transition::TaskStatus,
 };
-use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanState};
+use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanState, Snapshot};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::words::{Told, told};
-use super::{Document, SECOND_WIDTH, Time, halt::HaltedBy, owner::Ownership, plain, task::Record};
+use super::{
+    Document, SECOND_WIDTH, Time,
+    halt::HaltedBy,
+    owner::Ownership,
+    plain,
+    task::Record,
+    unreadable::{UnreadableView, views},
+};
 
 /// How everything was at one revision.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SnapshotShown {
     revision: Revision,
     plans: Vec<Held>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 /// A plan, whole.
@@ -146,14 +156,20 @@ struct What {
 }
 
 impl SnapshotShown {
-    /// These plans at this revision.
-    pub fn new<'a>(revision: Revision, plans: impl Iterator<Item = &'a PlanState>) -> Self {
-        Self { revision, plans: plans.map(Held::of).collect() }
+    /// These plans of a snapshot.
+    pub fn new<'a>(snapshot: &Snapshot, plans: impl Iterator<Item = &'a PlanState>) -> Self {
+        let unreadable: Vec<_> = snapshot.unreadable().collect();
+        let plans = plans.map(Held::of).collect();
+        Self { revision: snapshot.revision(), plans, unreadable: views(&unreadable) }
     }
 }
 
 impl Document for SnapshotShown {
     const SCHEMA: Option<&'static str> = Some("planlease.snapshot.v1");
+
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
 
     fn table(&self, now: WallTime) -> String {
         let plans = self.plans.iter().map(|held| {

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use planlease::{PlanView, core::WallTime};
+use planlease::{List, PlanView, core::WallTime};
 use planlease_core::{
     PlanName, Revision, Summary, TaskId, counted,
     late::LateResult,
@@ -20,6 +20,7 @@ use super::{
     next::{Waits, sentence, told},
     owner::{Owner, Ownership, Term, term},
     plain,
+    unreadable::{UnreadableView, views},
 };
 
 /// Why a task is where it is.
@@ -41,6 +42,9 @@ pub struct WhyTask {
     now: String,
     /// What happens next, or what somebody has to do.
     next: String,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -167,6 +171,7 @@ impl WhyTask {
             late: late.iter().map(Late::of).collect(),
             now,
             next,
+            unreadable: views(&view.unreadable),
         })
     }
 }
@@ -222,6 +227,10 @@ fn claimed(
 
 impl Document for WhyTask {
     const SCHEMA: Option<&'static str> = Some("planlease.why_task.v1");
+
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
 
     fn table(&self, _now: WallTime) -> String {
         let mut text = format!("task {} of {} is {}\n\n", self.task, self.plan, words(self.status));
@@ -286,11 +295,14 @@ pub struct WhyPlan {
     lost: Vec<TaskId>,
     now: String,
     next: String,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 impl WhyPlan {
     /// Of a plan with its past terms, and what its claims hang on.
-    pub fn new(view: &PlanView, past: &[TermRecord], alive: &Alive) -> Self {
+    pub fn new(view: &PlanView, past: &List<TermRecord>, alive: &Alive) -> Self {
         let (plan, summary) = (&view.name, view.summary());
         let ownership = Ownership::of(&view.line);
         let mut terms: Vec<Term> = past.iter().map(term).collect();
@@ -323,6 +335,8 @@ impl WhyPlan {
                 ready.len()
             );
             (now, if held.is_empty() { "It goes on by itself.".to_owned() } else { ask(plan, &held) })
+        } else if let Some(first) = view.unreadable.first().filter(|_| ready.is_empty()) {
+            (format!("What it needs cannot be read: {first}."), DOCTOR.to_owned())
         } else if !ready.is_empty() {
             let now = format!("No process owns it, and {} could start.", counted(ready.len(), "task"));
             (now, format!("`planlease run {plan}` goes on with it."))
@@ -363,9 +377,13 @@ impl WhyPlan {
             lost,
             now,
             next,
+            unreadable: views(view.unreadable.iter().chain(&past.unreadable)),
         }
     }
 }
+
+/// What to do about a record that cannot be read.
+const DOCTOR: &str = "`planlease doctor` says what to do.";
 
 /// Who stopped the plan, and why.
 fn halted(halt: &HaltRecord) -> String {
@@ -386,6 +404,10 @@ fn ask(plan: &PlanName, held: &[TaskId]) -> String {
 
 impl Document for WhyPlan {
     const SCHEMA: Option<&'static str> = Some("planlease.why_plan.v1");
+
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
 
     fn table(&self, _now: WallTime) -> String {
         let state = match self.summary {

@@ -1,11 +1,14 @@
 //! Worktrees, and what was done about them.
 
 use planlease::{WorktreeView, core::WallTime, core::worktree::Tenure};
-use planlease_core::{FencingToken, record::WorktreeState};
+use planlease_core::{FencingToken, record::WorktreeState, unreadable::Unreadable};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cell, Document, Table, Time, each, plain};
+use super::{
+    Cell, Document, Table, Time, each_readable, plain,
+    unreadable::{UnreadableView, views},
+};
 
 /// `worktree show`, `worktree add`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -96,21 +99,28 @@ impl Document for WorktreeShown {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct WorktreeList {
     worktrees: Vec<WorktreeShown>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 impl WorktreeList {
     /// Of all.
     #[must_use]
-    pub fn new(worktrees: Vec<WorktreeShown>) -> Self {
-        Self { worktrees }
+    pub fn new(worktrees: Vec<WorktreeShown>, unreadable: &[Unreadable]) -> Self {
+        Self { worktrees, unreadable: views(unreadable) }
     }
 }
 
 impl Document for WorktreeList {
     const SCHEMA: Option<&'static str> = Some("planlease.worktrees.v1");
 
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
+
     fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
-        each("planlease.worktree.v1", &self.worktrees)
+        each_readable("planlease.worktree.v1", &self.worktrees, &self.unreadable)
     }
 
     fn table(&self, now: WallTime) -> String {
@@ -186,21 +196,28 @@ pub struct WorktreesTidied {
     /// Whether it was done, or is only what would be.
     executed: bool,
     worktrees: Vec<Tidied>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableView>,
 }
 
 impl WorktreesTidied {
     /// Of what was done, or would be.
     #[must_use]
-    pub fn new(executed: bool, worktrees: Vec<Tidied>) -> Self {
-        Self { executed, worktrees }
+    pub fn new(executed: bool, worktrees: Vec<Tidied>, unreadable: &[Unreadable]) -> Self {
+        Self { executed, worktrees, unreadable: views(unreadable) }
     }
 }
 
 impl Document for WorktreesTidied {
     const SCHEMA: Option<&'static str> = Some("planlease.worktrees_tidied.v1");
 
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
+
     fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
-        each("planlease.worktree_tidied.v1", &self.worktrees)
+        each_readable("planlease.worktree_tidied.v1", &self.worktrees, &self.unreadable)
     }
 
     fn table(&self, _now: WallTime) -> String {

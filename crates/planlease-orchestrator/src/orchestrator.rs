@@ -12,8 +12,10 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use planlease::{AcquireOptions, Coordinator, Error, Ownership, PlanView, Session, TryAcquire};
 use planlease_core::{
     PlanName, Summary as TaskCounts, TaskId,
+    keys::{Key, PlanKey},
     record::{Halt, HaltRecord},
     session::Status,
+    unreadable::Unreadable,
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -71,6 +73,8 @@ pub enum Dropped {
     Deleted,
     /// Its commands do not start on this host, for this reason.
     CannotStart(String),
+    /// A record that is needed to own or execute it cannot be read, or written, for this reason.
+    Unreadable(String),
 }
 
 impl Dropped {
@@ -90,6 +94,7 @@ impl Dropped {
             Self::Closed { how, by, why } => Report::Closed { plan, how, by, why },
             Self::Deleted => Report::Deleted(plan),
             Self::CannotStart(why) => Report::CannotStart { plan, why, again: None },
+            Self::Unreadable(why) => Report::Unreadable(format!("{plan} is not executed: {why}")),
         }
     }
 }
@@ -201,15 +206,25 @@ impl Orchestrator {
 
     async fn plans_to_execute(&mut self) -> Result<BTreeMap<PlanName, Open>, Error> {
         let mut views = Vec::new();
-        match &self.options.plans {
+        let options = Arc::clone(&self.options);
+        match &options.plans {
             Plans::All => {
                 let plans = self.coordinator.plans().await?;
+                for unreadable in &plans.unreadable {
+                    self.left_out(unreadable);
+                }
                 let left = |plan: &PlanView| !plan.summary().is_finished() || plan.has_work();
                 views.extend(plans.into_iter().filter(|plan| plan.closed.is_none() && left(plan)));
             }
             Plans::Named(names) => {
                 for name in names {
-                    let view = self.coordinator.plan(name).await?;
+                    let view = match self.coordinator.plan(name).await {
+                        Err(Error::Unreadable(unreadable)) if names.len() > 1 => {
+                            self.left_out(&unreadable);
+                            continue;
+                        }
+                        view => view?,
+                    };
                     if let Some((_, HaltRecord { how, by, why, .. })) = view.closed {
                         return Err(Error::PlanClosed { plan: name.clone(), how, by, why });
                     }
@@ -225,6 +240,26 @@ impl Orchestrator {
             }
         }
         Ok(open)
+    }
+
+    /// Reports a record that cannot be read. Without its definition a plan is not executed.
+    fn left_out(&mut self, unreadable: &Unreadable) {
+        match &unreadable.key {
+            Key::Plan(plan, PlanKey::Spec) => {
+                self.dropped(&plan.clone(), Dropped::Unreadable(unreadable.to_string()));
+            }
+            _ => self.reporter.tell(&Report::Unreadable(unreadable.to_string())),
+        }
+    }
+
+    /// Leaves a plan alone that cannot be owned at the moment, and for good if that happens again and again.
+    fn failed(&mut self, plan: &PlanName, why: String) {
+        let Some(open) = self.open.get_mut(plan) else { return };
+        if open.setbacks >= SETBACKS {
+            return self.dropped(plan, Dropped::Unreadable(why));
+        }
+        open.rest();
+        self.reporter.tell(&Report::Trouble(format!("{plan} cannot be owned: {why}")));
     }
 
     async fn pause(&mut self) {
@@ -296,6 +331,7 @@ impl Orchestrator {
                     runners.push(Box::pin(Runner::run(shared.clone(), *ownership)));
                 }
                 Event::Won(Won::Dropped(plan, why)) => self.dropped(&plan, why),
+                Event::Won(Won::Failed(plan, why)) => self.failed(&plan, why),
                 Event::Won(Won::Done(plan, summary, failed)) => {
                     self.reporter.tell(&Report::Finished { plan: plan.clone(), summary, failed });
                     self.ended(&plan, Ended::Finished(summary));
@@ -375,6 +411,8 @@ enum Won {
     Done(PlanName, TaskCounts, Vec<(TaskId, String)>),
     /// The plan was cancelled, archived or deleted.
     Dropped(PlanName, Dropped),
+    /// This plan cannot be owned at the moment, for this reason; the others can.
+    Failed(PlanName, String),
     /// Something went wrong that trying again may mend.
     Nothing,
     /// etcd says that there is no such session.
@@ -435,6 +473,10 @@ async fn trouble(
         Error::SessionLost(reason) => {
             reporter.tell(&Report::Trouble(reason.to_string()));
             Ok(Won::SessionLost)
+        }
+        // Only this plan is concerned: something of it cannot be read or written.
+        Error::Unreadable(_) | Error::Codec(_) | Error::TimedOut(_) | Error::Refused(_) => {
+            Ok(Won::Failed(plan.clone(), chain(&error)))
         }
         error if error.is_passing() || matches!(error, Error::OwnershipLost(_)) => {
             reporter.tell(&Report::Trouble(chain(&error)));

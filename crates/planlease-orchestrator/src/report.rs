@@ -129,6 +129,8 @@ pub enum Report {
     Released(PlanName),
     /// Something did not work and is tried again.
     Trouble(String),
+    /// A stored record cannot be read. What needs it is left out; the rest goes on.
+    Unreadable(String),
 }
 
 /// Who is told. Called from the orchestrator's own task, so it must not block.

@@ -52,6 +52,9 @@ const PROMPT: Duration = Duration::from_secs(1);
 /// How long to leave etcd alone after it did not do what was asked.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How often starts are tried in a row, on what was read again in between.
+const MAX_ROUNDS: usize = 32;
+
 /// What all runners of an orchestrator share.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
@@ -448,7 +451,7 @@ impl Runner {
     /// All that there is room for at once: their starts travel together.
     async fn start_in_turn(&mut self) -> Result<(), String> {
         self.launch_unsure();
-        loop {
+        for _ in 0..MAX_ROUNDS {
             let some = self.take_ready();
             if some.is_empty() {
                 return Ok(());
@@ -464,7 +467,8 @@ impl Runner {
                         self.view.take_in(*present);
                         again = true;
                     }
-                    Ok(Outcome::Refused(_)) => again = true,
+                    // Read again: what could not be read is not ready then.
+                    Ok(Outcome::Refused(_)) | Err(Error::Unreadable(_)) => again = true,
                     Ok(Outcome::Unknown { op_id, reason }) => {
                         self.unsure.push((task, op_id));
                         trouble = Some(reason);
@@ -486,6 +490,8 @@ impl Runner {
                 return Ok(());
             }
         }
+        self.wait_for_better("etcd refuses to start tasks that look ready".to_owned());
+        Ok(())
     }
 
     /// Ready tasks, each with room for it. Where the plan bounds how many are in progress, one: it has to be counted before the next
@@ -607,11 +613,15 @@ impl Runner {
                 for change in sets.into_iter().flat_map(|set| set.changes) {
                     match (change.key, change.entry) {
                         (Key::Plan(_, PlanKey::Task(id)), Some(entry)) => {
-                            if let Ok(record) = planlease_core::codec::decode(&entry.value) {
-                                self.view.take_in(TaskView { id, revision: entry.modified, record });
-                            }
+                            self.view.take_in_entry(id, &entry);
                         }
-                        (Key::Plan(_, PlanKey::Pause | PlanKey::Close | PlanKey::Spec), _) => anew = true,
+                        (
+                            Key::Plan(
+                                _,
+                                PlanKey::Pause | PlanKey::Close | PlanKey::Spec | PlanKey::Unknown(_),
+                            ),
+                            _,
+                        ) => anew = true,
                         _ => {}
                     }
                 }

@@ -50,7 +50,7 @@ impl Encoded {
         if let Some(known) = kept.iter().find(same) {
             return known.bytes.clone();
         }
-        let shown = SnapshotShown::new(revision, snapshot.plans().map(|plan| &**plan));
+        let shown = SnapshotShown::new(snapshot, snapshot.plans().map(|plan| &**plan));
         let json = planlease_documents::json(&shown).unwrap_or_else(|_| "{}".to_owned());
         let bytes = sse::event(name, Some(revision.to_wire()), &json);
         if bytes.len() <= SNAPSHOT_KEPT {

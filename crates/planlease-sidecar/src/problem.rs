@@ -102,6 +102,8 @@ kinds! {
     OutcomeUnknown GATEWAY_TIMEOUT "outcome-unknown" "It is not known whether it was done",
     /// The time to wait is up.
     TimedOut GATEWAY_TIMEOUT "timed-out" "The time to wait is up",
+    /// A stored record that is needed is damaged, or of a newer version.
+    Unreadable INTERNAL_SERVER_ERROR "unreadable" "A stored record cannot be read",
     /// Something that should not happen.
     Unexpected INTERNAL_SERVER_ERROR "unexpected" "Something went wrong here",
 }
@@ -246,6 +248,7 @@ impl From<Error> for Problem {
             Error::TimedOut(_) => Kind::TimedOut,
             Error::Name(_) => Kind::BadRequest,
             Error::Unsound(_) | Error::Codec(_) => Kind::BadPlan,
+            Error::Unreadable(_) => Kind::Unreadable,
             _ => Kind::Unexpected,
         };
         Self::new(kind, with_causes(&error))

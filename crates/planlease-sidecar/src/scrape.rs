@@ -55,6 +55,8 @@ impl Collector for Present {
             count(health.subscribers),
         )?;
         gauge("watch_connected", "Whether the watch on etcd stands", f64::from(u8::from(health.connected)))?;
+        let unreadable = self.0.watcher.snapshot().map_or(0, |snapshot| snapshot.unreadable().count());
+        gauge("unreadable_records", "Stored records that cannot be read", count(unreadable))?;
         let clock = self.0.coordinator.clock();
         let silent = health.heard_at.map_or(f64::INFINITY, |at| at.until(clock.boot()).as_secs_f64());
         gauge(

@@ -159,8 +159,8 @@ impl Change {
             | Self::Findings { plan, .. }
             | Self::Halted { plan, .. }
             | Self::Ownership { plan, .. } => Some(plan),
-            Self::Unreadable { key: Key::Plan(plan, _), .. } => Some(plan),
-            Self::Unreadable { .. } | Self::OrchestratorAppeared(_) | Self::OrchestratorGone(_) => None,
+            Self::Unreadable { key, .. } => key.plan(),
+            Self::OrchestratorAppeared(_) | Self::OrchestratorGone(_) => None,
         }
     }
 }

@@ -22,7 +22,8 @@ pub(crate) fn changes(before: &Line, after: &Line, past: &PastTerms) -> Vec<Owne
     if before == after {
         return Vec::new();
     }
-    let owned = before.owner().map(|(_, term)| term);
+    // A term that cannot be read does not say that its ownership is over.
+    let owned = before.owner().map(|(_, term)| term).filter(|_| after.unreadable.is_empty());
     let owns = after.owner().map(|(_, term)| term);
     let newest = after.term.as_ref().map(|(_, term)| term);
     let still = |term: &TermRecord| owns.is_some_and(|owns| owns.token() == term.token());
@@ -54,6 +55,9 @@ pub(crate) fn changes(before: &Line, after: &Line, past: &PastTerms) -> Vec<Owne
 /// The terms that began in between, in order.
 fn begun<'a>(before: &Line, after: &'a Line, past: &'a PastTerms) -> Vec<&'a TermRecord> {
     let Some((_, newest)) = &after.term else { return Vec::new() };
+    if !before.unreadable.is_empty() {
+        return if after.owner().is_some() { vec![newest] } else { Vec::new() };
+    }
     let last = before.term.as_ref().map(|(_, term)| term);
     let first = last.map_or(TermNumber(0), |term| term.number.next());
     if newest.number >= first {

@@ -52,20 +52,22 @@ impl Loading {
     pub(crate) fn add(&mut self, key: &Key, entry: &Entry) {
         let mut unheard = Vec::new(); // What a list says is told by comparing it with what was held.
         match key {
-            Key::Store | Key::Worktree(..) => {}
+            Key::Store | Key::Worktree(..) | Key::Unknown(_) => {
+                self.loaded.store.check(key, Some(entry), &mut unheard);
+            }
             Key::Orchestrator(id) => self.loaded.store.put_orchestrator(id, Some(entry), &mut unheard),
             Key::Plan(plan, of) => {
                 let gathered = self.gathered(plan);
                 match of {
                     PlanKey::Spec => gathered.head = Some(entry.clone()),
-                    PlanKey::PastTerm(number) => {
-                        if let Ok(term) = codec::decode(&entry.value) {
+                    of => {
+                        let read = gathered.parts.put(plan, of, Some(entry));
+                        self.loaded.store.note(key, read, &mut unheard);
+                        if let PlanKey::PastTerm(number) = of
+                            && let Ok(term) = codec::decode(&entry.value)
+                        {
                             self.loaded.past.entry(plan.clone()).or_default().insert(*number, term);
                         }
-                    }
-                    of => {
-                        let read = gathered.parts.put(of, Some(entry));
-                        self.loaded.store.note(key, read, &mut unheard);
                     }
                 }
             }

@@ -9,7 +9,8 @@ use planlease_core::{
     codec::{self, FormatVersion},
     keys::{Key, PlanKey},
     record::{
-        CandidateRecord, Ending, Guard, ImportRecord, Registration, Role, TaskRecord, TermRecord, Writer,
+        CandidateRecord, Ending, FindingsRecord, Guard, ImportRecord, Registration, Role, TaskRecord,
+        TermRecord, Writer,
     },
     spec::{PlanSpec, TaskSpec},
     term::{self, Candidate, Line, Successor},
@@ -231,7 +232,7 @@ impl World {
     }
 
     pub(crate) fn find(&mut self, name: &str, id: &str) -> RawChangeSet {
-        self.commit(vec![(of(name, PlanKey::Findings(task(id))), Some(b"text".to_vec()))])
+        self.commit(vec![(of(name, PlanKey::Findings(task(id))), encoded(&FindingsRecord::new(1, "text")))])
     }
 
     pub(crate) fn register(&mut self, owner: &str) -> RawChangeSet {

@@ -1,6 +1,6 @@
 //! One plan as it is held: cheap to clone, whatever its size, and to change while older clones are kept.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use planlease::{PlanView, TaskView};
 use planlease_core::{
@@ -8,15 +8,18 @@ use planlease_core::{
     change::Entry,
     codec::{self, CodecError},
     graph::Graph,
-    keys::PlanKey,
+    keys::{Key, PlanKey},
     order::Wait,
-    record::HaltRecord,
+    record::{Halt, HaltRecord},
     spec::{PlanSpec, Policies},
     standing::{Outlook, standing},
     term::{Candidate, Line},
     transition::TaskStatus,
+    unreadable::{self, Unreadable},
 };
 use rpds::RedBlackTreeMapSync;
+
+use crate::store::split;
 
 /// A plan at one revision. Its clones share everything with it.
 #[derive(Clone, Debug)]
@@ -45,8 +48,10 @@ pub(crate) struct Parts {
     pub(crate) findings: RedBlackTreeMapSync<TaskId, Revision>,
     pub(crate) line: Arc<Line>,
     pub(crate) halts: Halts,
-    /// Further parts of a large definition, until its head comes.
-    spec: BTreeMap<u32, Vec<u8>>,
+    /// What cannot be read, and why.
+    pub(crate) unreadable: RedBlackTreeMapSync<PlanKey, String>,
+    /// Further parts of a large definition: an edit may write its head and some of them only.
+    spec: RedBlackTreeMapSync<u32, Arc<[u8]>>,
 }
 
 /// What keeps a plan from going on.
@@ -131,7 +136,8 @@ impl PlanState {
     /// The counts, of these very tasks.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        Summary::of(self.tasks().map(|task| &task.record))
+        let tasks = self.parts.unreadable.keys().filter(|key| matches!(key, PlanKey::Task(_)));
+        Summary::of(self.tasks().map(|task| &task.record)).with_unreadable(tasks.count())
     }
 
     /// The tasks that may start now, in the order in which they are handed out.
@@ -167,7 +173,15 @@ impl PlanState {
             line: Line::clone(&self.parts.line),
             paused: self.parts.halts.paused.clone(),
             closed: self.parts.halts.closed.clone(),
+            unreadable: self.unreadable().collect(),
         }
+    }
+
+    /// What of it cannot be read, and is missing here.
+    pub fn unreadable(&self) -> impl Iterator<Item = Unreadable> {
+        let full = |key: &PlanKey| Key::Plan(self.name.clone(), key.clone());
+        let unreadable = self.parts.unreadable.iter();
+        unreadable.map(move |(key, reason)| Unreadable { key: full(key), reason: reason.clone() })
     }
 }
 
@@ -182,75 +196,112 @@ impl PartialEq for PlanState {
             && self.parts.findings == other.parts.findings
             && self.parts.line == other.parts.line
             && self.parts.halts == other.parts.halts
+            && self.parts.unreadable == other.parts.unreadable
     }
 }
 
 impl Parts {
-    /// Takes over what a key holds now. What cannot be read counts as absent; the caller says so.
-    pub(crate) fn put(&mut self, key: &PlanKey, entry: Option<&Entry>) -> Result<(), CodecError> {
-        match (key, entry) {
-            (PlanKey::Task(id), None) => {
+    /// Takes over what a key holds now. What cannot be read counts as absent, and is remembered as unreadable.
+    pub(crate) fn put(
+        &mut self,
+        plan: &PlanName,
+        key: &PlanKey,
+        entry: Option<&Entry>,
+    ) -> Result<(), CodecError> {
+        let read = self.take_over(plan, key, entry);
+        match &read {
+            Err(error) => self.unreadable.insert_mut(key.clone(), error.to_string()),
+            Ok(()) => {
+                self.unreadable.remove_mut(key);
+            }
+        }
+        read
+    }
+
+    fn take_over(&mut self, plan: &PlanName, key: &PlanKey, entry: Option<&Entry>) -> Result<(), CodecError> {
+        let full = || Key::Plan(plan.clone(), key.clone());
+        let check = || entry.map_or(Ok(()), |entry| unreadable::check(&full(), &entry.value));
+        match key {
+            PlanKey::Task(id) => {
                 self.tasks.remove_mut(id);
+                if let Some(entry) = entry {
+                    let record = codec::decode(&entry.value)?;
+                    let view = TaskView { id: id.clone(), revision: entry.modified, record };
+                    self.tasks.insert_mut(id.clone(), Arc::new(view));
+                }
+                Ok(())
             }
-            (PlanKey::Task(id), Some(entry)) => {
-                self.tasks.remove_mut(id);
-                let record = codec::decode(&entry.value)?;
-                let view = TaskView { id: id.clone(), revision: entry.modified, record };
-                self.tasks.insert_mut(id.clone(), Arc::new(view));
+            PlanKey::Findings(id) => {
+                match entry {
+                    Some(entry) => self.findings.insert_mut(id.clone(), entry.modified),
+                    None => {
+                        self.findings.remove_mut(id);
+                    }
+                }
+                check()
             }
-            (PlanKey::Findings(id), None) => {
-                self.findings.remove_mut(id);
-            }
-            (PlanKey::Findings(id), Some(entry)) => self.findings.insert_mut(id.clone(), entry.modified),
-            (PlanKey::Owner(lease), entry) => {
-                let others =
-                    self.line.candidates().iter().filter(|candidate| candidate.lease != *lease).cloned();
+            PlanKey::Owner(lease) => {
+                let line = Arc::make_mut(&mut self.line);
+                let others = line.candidates().iter().filter(|candidate| candidate.lease != *lease).cloned();
                 let own = entry.map(|entry| Candidate {
                     lease: *lease,
                     joined: entry.created,
-                    record: codec::decode(&entry.value).ok(), // A stranger's value is whatever it likes.
+                    record: codec::decode(&entry.value).ok(), // An unmanaged candidate's value can be anything.
                 });
-                self.line = Arc::new(Line::new(others.chain(own).collect(), self.line.term.clone()));
+                let mut new = Line::new(others.chain(own).collect(), line.term.take());
+                new.unreadable = std::mem::take(&mut line.unreadable);
+                *line = new;
+                Ok(())
             }
-            (PlanKey::Term, entry) => {
+            PlanKey::Term => {
                 let term = entry.map(|entry| codec::decode(&entry.value).map(|term| (entry.modified, term)));
-                let (term, read) = match term.transpose() {
-                    Ok(term) => (term, Ok(())),
-                    Err(error) => (None, Err(error)),
-                };
-                self.line = Arc::new(Line::new(self.line.candidates().to_vec(), term));
-                return read;
+                let (term, read) = split(term.transpose());
+                Arc::make_mut(&mut self.line).term = term;
+                self.in_queue(full(), read)
             }
-            (PlanKey::Pause | PlanKey::Close, entry) => {
-                let halt = entry.map(|entry| codec::decode(&entry.value).map(|halt| (entry.modified, halt)));
-                let (halt, read) = match halt.transpose() {
-                    Ok(halt) => (halt, Ok(())),
-                    Err(error) => (None, Err(error)),
-                };
-                match key {
-                    PlanKey::Pause => self.halts.paused = halt,
+            PlanKey::Pause | PlanKey::Close => {
+                let how = if *key == PlanKey::Pause { Halt::Paused } else { Halt::Cancelled };
+                let halt = entry.map(|entry| {
+                    let read = codec::decode(&entry.value).map_err(|error| Unreadable::new(full(), &error));
+                    // The key alone halts the plan.
+                    (entry.modified, read.unwrap_or_else(|error| HaltRecord::unreadable(how, &error)))
+                });
+                match how {
+                    Halt::Paused => self.halts.paused = halt,
                     _ => self.halts.closed = halt,
                 }
-                return read;
+                check()
             }
-            (PlanKey::SpecPart(n), None) => {
-                self.spec.remove(n);
+            PlanKey::SpecPart(n) => {
+                match entry {
+                    Some(entry) => self.spec.insert_mut(*n, entry.value.as_slice().into()),
+                    None => {
+                        self.spec.remove_mut(n);
+                    }
+                }
+                check()
             }
-            (PlanKey::SpecPart(n), Some(entry)) => {
-                self.spec.insert(*n, entry.value.clone());
-            }
-            (
-                PlanKey::Spec | PlanKey::Import | PlanKey::PastTerm(_) | PlanKey::Late(_) | PlanKey::Lock(..),
-                _,
-            ) => {}
+            PlanKey::Unknown(below) if below.starts_with(b"owner/") => self.in_queue(full(), check()),
+            PlanKey::Spec
+            | PlanKey::Import
+            | PlanKey::PastTerm(_)
+            | PlanKey::Late(_)
+            | PlanKey::Lock(..)
+            | PlanKey::Unknown(_) => check(),
         }
-        Ok(())
     }
 
-    /// Reads the definition from its head and the further parts, which are not needed any more then.
-    pub(crate) fn define(&mut self, head: &Entry) -> Result<Definition, CodecError> {
-        let parts = std::mem::take(&mut self.spec);
-        let spec = codec::decode_spec(&head.value, parts.values().map(Vec::as_slice))?;
+    /// Remembers with the line whether a key of it could be read.
+    fn in_queue(&mut self, key: Key, read: Result<(), CodecError>) -> Result<(), CodecError> {
+        let line = Arc::make_mut(&mut self.line);
+        line.unreadable.retain(|one| one.key != key);
+        line.unreadable.extend(read.as_ref().err().map(|error| Unreadable::new(key, error)));
+        read
+    }
+
+    /// Reads the definition from its head and the further parts.
+    pub(crate) fn define(&self, head: &Entry) -> Result<Definition, CodecError> {
+        let spec = codec::decode_spec(&head.value, self.spec.values().map(AsRef::as_ref))?;
         let graph = Arc::new(Graph::new(&spec));
         Ok(Definition { since: head.created, revision: head.modified, spec: Arc::new(spec), graph })
     }
@@ -262,5 +313,6 @@ impl Parts {
             && self.spec.is_empty()
             && *self.line == Line::default()
             && self.halts == Halts::default()
+            && self.unreadable.is_empty()
     }
 }

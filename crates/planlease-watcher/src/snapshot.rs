@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use planlease::Registered;
-use planlease_core::{OrchestratorId, PlanName, Revision, keys::Key};
+use planlease_core::{OrchestratorId, PlanName, Revision, keys::Key, unreadable::Unreadable};
 use rpds::RedBlackTreeMapSync;
 
 use crate::{
@@ -60,8 +60,8 @@ impl Snapshot {
     }
 
     /// Stored values that cannot be read, and why; what they hold is missing here.
-    pub fn unreadable(&self) -> impl Iterator<Item = (&Key, &str)> {
-        self.unreadable.iter().map(|(key, reason)| (key, reason.as_str()))
+    pub fn unreadable(&self) -> impl Iterator<Item = Unreadable> {
+        self.unreadable.iter().map(|(key, reason)| Unreadable { key: key.clone(), reason: reason.clone() })
     }
 
     /// Brings it up to date with the change set that follows. Applied in the order in which a subscription brings them,
@@ -100,11 +100,11 @@ impl Snapshot {
             Change::OrchestratorGone(one) => {
                 self.orchestrators.remove_mut(&one.id);
             }
-            Change::Unreadable { key, reason: Some(reason) } => {
-                self.unreadable.insert_mut(key.clone(), reason.clone());
-            }
-            Change::Unreadable { key, reason: None } => {
-                self.unreadable.remove_mut(key);
+            Change::Unreadable { key, reason } => {
+                note(&mut self.unreadable, key, reason.as_ref());
+                if let Key::Plan(plan, of) = key {
+                    self.edit(plan, |state| note(&mut state.parts.unreadable, of, reason.as_ref()));
+                }
             }
         }
     }
@@ -112,6 +112,16 @@ impl Snapshot {
     fn edit(&mut self, plan: &PlanName, edit: impl FnOnce(&mut PlanState)) {
         if let Some(state) = self.plans.get_mut(plan) {
             edit(Arc::make_mut(state));
+        }
+    }
+}
+
+/// Remembers why a key cannot be read, or forgets it.
+fn note<K: Ord + Clone>(unreadable: &mut RedBlackTreeMapSync<K, String>, key: &K, reason: Option<&String>) {
+    match reason {
+        Some(reason) => unreadable.insert_mut(key.clone(), reason.clone()),
+        None => {
+            unreadable.remove_mut(key);
         }
     }
 }

@@ -11,6 +11,7 @@ use planlease_core::{
     change::{Entry, RawChangeSet},
     codec::{self, CodecError},
     keys::{Key, PlanKey},
+    unreadable,
 };
 
 use crate::{
@@ -58,7 +59,10 @@ impl Store {
         for change in &set.changes {
             let entry = change.entry.as_ref();
             match &change.key {
-                Key::Store | Key::Worktree(..) => {}
+                // Not kept, but reported if they cannot be read.
+                key @ (Key::Store | Key::Worktree(..) | Key::Unknown(_)) => {
+                    self.check(key, entry, &mut changes);
+                }
                 Key::Orchestrator(id) => self.put_orchestrator(id, entry, &mut changes),
                 Key::Plan(plan, key) => plans.entry(plan).or_default().push((key, entry)),
             }
@@ -119,10 +123,7 @@ impl Store {
         let before = orchestrators.get(id).cloned();
         orchestrators.remove_mut(id);
         let read = entry.map(|entry| codec::decode(&entry.value).map(|record| (record, entry.created)));
-        let (now, read) = match read.transpose() {
-            Ok(now) => (now, Ok(())),
-            Err(error) => (None, Err(error)),
-        };
+        let (now, read) = split(read.transpose());
         match now {
             Some((record, revision)) => {
                 let one = Arc::new(Registered { id: id.clone(), record, revision });
@@ -148,14 +149,11 @@ impl Store {
         let (heads, others): (Vec<_>, Vec<_>) =
             keys.iter().partition(|(key, _)| matches!(key, PlanKey::Spec));
         for (key, entry) in others {
-            let read = parts.put(key, entry);
+            let read = parts.put(plan, key, entry);
             self.note(&Key::Plan(plan.clone(), (*key).clone()), read, changes);
         }
         for (key, entry) in heads {
-            let (now, read) = match entry.map(|entry| parts.define(entry)).transpose() {
-                Ok(now) => (now, Ok(())),
-                Err(error) => (None, Err(error)),
-            };
+            let (now, read) = split(entry.map(|entry| parts.define(entry)).transpose());
             definition = now;
             self.note(&Key::Plan(plan.clone(), (*key).clone()), read, changes);
         }
@@ -173,6 +171,11 @@ impl Store {
         }
     }
 
+    /// Looks whether a value of which nothing is kept can be read.
+    pub(crate) fn check(&mut self, key: &Key, entry: Option<&Entry>, changes: &mut Vec<Change>) {
+        self.note(key, entry.map_or(Ok(()), |entry| unreadable::check(key, &entry.value)), changes);
+    }
+
     /// Keeps account of what cannot be read.
     pub(crate) fn note(&mut self, key: &Key, read: Result<(), CodecError>, changes: &mut Vec<Change>) {
         match read {
@@ -187,5 +190,13 @@ impl Store {
             }
             Ok(()) => {}
         }
+    }
+}
+
+/// What was read, if anything was, and whether it could be.
+pub(crate) fn split<T>(read: Result<Option<T>, CodecError>) -> (Option<T>, Result<(), CodecError>) {
+    match read {
+        Ok(now) => (now, Ok(())),
+        Err(error) => (None, Err(error)),
     }
 }

@@ -14,6 +14,7 @@ use planlease_core::{
     late::Refuser,
     record::{FindingsRecord, Guard, HaltRecord, OutputRecord, Role, TaskRecord, Writer},
     transition::{self, Change, Write},
+    unreadable::Unreadable,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -45,8 +46,11 @@ pub struct TaskView {
 }
 
 impl TaskView {
-    pub(crate) fn read(id: TaskId, entry: &Entry) -> Result<Self, Error> {
-        Ok(Self { id, revision: entry.modified, record: codec::decode(&entry.value)? })
+    pub(crate) fn read(plan: &PlanName, id: TaskId, entry: &Entry) -> Result<Self, Unreadable> {
+        match codec::decode(&entry.value) {
+            Ok(record) => Ok(Self { id, revision: entry.modified, record }),
+            Err(error) => Err(Unreadable::new(Key::Plan(plan.clone(), PlanKey::Task(id)), &error)),
+        }
     }
 
     /// The task with what its owner has measured of it, if it has: an update of it stores that, too.
@@ -579,7 +583,7 @@ impl Authority {
                 Outcome::Refused(Refused::NoSuchTask)
             });
         };
-        let present = TaskView::read(seen.id.clone(), &entry)?;
+        let present = TaskView::read(&self.plan, seen.id.clone(), &entry)?;
         if present.record.op_id == next.op_id {
             return Ok(Outcome::Committed(present)); // By an earlier try whose answer got lost.
         }

@@ -1,7 +1,7 @@
 //! The entry: one store on one etcd, and what can be asked of it without owning anything.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -9,11 +9,13 @@ use std::{
 use planlease_core::{
     BootTime, Generation, LeaseId, OrchestratorId, PlanName, Revision, TermNumber,
     change::Entry,
-    codec,
+    codec::{self, CodecError},
     keys::{Key, KeyRange, Layout, PlanKey},
     record::{Registration, TermRecord},
     term::{self, Candidate, Line},
+    unreadable::{self, Unreadable},
 };
+use serde::de::DeserializeOwned;
 
 use crate::{
     clock::Clock,
@@ -21,6 +23,7 @@ use crate::{
     error::Error,
     etcd::{Etcd, FaultKind, MemberStatus, Op, Reply, Row, Transaction},
     feed::{Changes, Listing, RawSnapshot},
+    list::List,
     session::{Identity, Session},
     store::Store,
 };
@@ -177,7 +180,7 @@ impl Coordinator {
     /// The line of candidates for a plan, and its term. One transaction.
     ///
     /// # Errors
-    /// As for any read.
+    /// [`Error::Unreadable`] if the term cannot be read, and as for any read.
     pub async fn line(&self, plan: &PlanName) -> Result<Line, Error> {
         let term = self.layout().of(plan, &PlanKey::Term);
         let txn = Transaction::default().then([Op::Range(self.layout().queue(plan), 0), Op::Get(term)]);
@@ -185,40 +188,85 @@ impl Coordinator {
         self.read_line(plan, &mut reply)
     }
 
+    /// The line of candidates for a plan, and its term, as far as they can be read ([`Line::unreadable`]); `None` if there is
+    /// no such plan. One transaction.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn line_of_plan(&self, plan: &PlanName) -> Result<Option<Line>, Error> {
+        let of = |key| self.layout().of(plan, &key);
+        let queue = Op::Range(self.layout().queue(plan), 0);
+        let txn =
+            Transaction::default().then([Op::Find(of(PlanKey::Spec)), queue, Op::Get(of(PlanKey::Term))]);
+        let mut reply = self.etcd().settle(&txn).await?;
+        let there = reply.row().is_some();
+        let (rows, _) = reply.rows();
+        Ok(there.then(|| line_of(self.layout(), plan, rows, reply.row())))
+    }
+
+    /// Reads the record of a key; `None` if it is not there. One read.
+    pub(crate) async fn record<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
+        let get = Transaction::default().then([Op::Get(self.layout().key(key))]);
+        let entry = self.etcd().settle(&get).await?.row();
+        Ok(entry.map(|entry| unreadable::read(key, &entry.value)).transpose()?)
+    }
+
     /// A past term of a plan, if it is kept.
     ///
     /// # Errors
     /// As for any read.
     pub async fn past_term(&self, plan: &PlanName, number: TermNumber) -> Result<Option<TermRecord>, Error> {
-        let key = self.layout().of(plan, &PlanKey::PastTerm(number));
-        let mut reply = self.etcd().settle(&Transaction::default().then([Op::Get(key)])).await?;
-        reply.row().map(|entry| codec::decode(&entry.value)).transpose().map_err(Error::from)
+        self.record(&Key::Plan(plan.clone(), PlanKey::PastTerm(number))).await
     }
 
     /// The past terms of a plan that are kept, the oldest first. The present one is in [`Coordinator::line`].
     ///
     /// # Errors
     /// As for any read.
-    pub async fn past_terms(&self, plan: &PlanName) -> Result<Vec<TermRecord>, Error> {
-        let page = self.etcd().scan(&self.layout().past_terms(plan), None).await?;
-        page.rows.iter().map(|(_, entry)| codec::decode(&entry.value).map_err(Error::from)).collect()
+    pub async fn past_terms(&self, plan: &PlanName) -> Result<List<TermRecord>, Error> {
+        let snapshot = self.snapshot(&self.layout().past_terms(plan)).await?;
+        Ok(snapshot.entries.iter().map(|(key, entry)| unreadable::read(key, &entry.value)).collect())
     }
 
     /// Everybody who is registered, which is everybody whose session is alive.
     ///
     /// # Errors
     /// As for any read.
-    pub async fn orchestrators(&self) -> Result<Vec<Registered>, Error> {
+    pub async fn orchestrators(&self) -> Result<List<Registered>, Error> {
         let snapshot = self.snapshot(&self.layout().orchestrators()).await?;
-        let registered = snapshot.entries.into_iter().filter_map(|(key, entry)| match key {
-            Key::Orchestrator(id) => Some(
-                codec::decode(&entry.value)
-                    .map(|record| Registered { id, record, revision: entry.created })
-                    .map_err(Error::from),
-            ),
-            Key::Store | Key::Plan(..) | Key::Worktree(..) => None,
+        let registered = snapshot.entries.into_iter().map(|(key, entry)| {
+            let record = unreadable::read(&key, &entry.value)?;
+            match key {
+                Key::Orchestrator(id) => Ok(Registered { id, record, revision: entry.created }),
+                other => Err(Unreadable::new(other, &CodecError::UnknownKey)),
+            }
         });
-        registered.collect()
+        Ok(registered.collect())
+    }
+
+    /// The registrations as the keys alone show them, with their create revisions: a session is alive as long as its key is
+    /// there, whatever is written under it.
+    pub(crate) async fn registrations(&self) -> Result<BTreeSet<(OrchestratorId, Revision)>, Error> {
+        let snapshot = self.snapshot(&self.layout().orchestrators()).await?;
+        let alive = snapshot.entries.into_iter().filter_map(|(key, entry)| match key {
+            Key::Orchestrator(id) => Some((id, entry.created)),
+            _ => None,
+        });
+        Ok(alive.collect())
+    }
+
+    /// Everything in the namespace that cannot be read, whatever needs it. Reads all of it, page by page.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn unreadable(&self) -> Result<Vec<Unreadable>, Error> {
+        let (mut page, mut rest) = self.list(self.layout().everything()).await?;
+        let mut found = unreadable::find(&page.entries);
+        while let Some(next) = rest.next().await? {
+            page = next;
+            found.extend(unreadable::find(&page.entries));
+        }
+        Ok(found)
     }
 
     /// Reads a range of keys as of one revision. For watchers and audits.
@@ -297,9 +345,12 @@ impl Coordinator {
     /// Reads the next two results of a reply, a whole line and a term, and remembers the term.
     pub(crate) fn read_line(&self, plan: &PlanName, reply: &mut Reply) -> Result<Line, Error> {
         let (rows, _) = reply.rows();
-        let line = line_of(self.layout(), rows, reply.row())?;
-        let unended = line.term.as_ref().is_some_and(|(_, term)| term::needs_lock_delay(term));
-        self.remember(plan, line.term.clone(), unended && line.owner().is_none());
+        let line = line_of(self.layout(), plan, rows, reply.row());
+        let term = Key::Plan(plan.clone(), PlanKey::Term);
+        if let Some(unreadable) = line.unreadable.iter().find(|unreadable| unreadable.key == term) {
+            return Err(unreadable.clone().into());
+        }
+        self.remember_line(plan, &line);
         Ok(line)
     }
 
@@ -334,6 +385,15 @@ impl Coordinator {
         self.remember(plan, Some(term), unowned);
     }
 
+    /// Remembers the term of a line that was read, unless it is not known.
+    pub(crate) fn remember_line(&self, plan: &PlanName, line: &Line) {
+        let term = Key::Plan(plan.clone(), PlanKey::Term);
+        if line.unreadable.iter().all(|unreadable| unreadable.key != term) {
+            let unended = line.term.as_ref().is_some_and(|(_, term)| term::needs_lock_delay(term));
+            self.remember(plan, line.term.clone(), unended && line.owner().is_none());
+        }
+    }
+
     fn remember(&self, plan: &PlanName, term: Option<(Revision, TermRecord)>, unowned: bool) {
         let now = self.clock().boot();
         let mut terms = self.inner.terms.lock().unwrap_or_else(PoisonError::into_inner);
@@ -347,22 +407,31 @@ impl Coordinator {
     }
 }
 
-/// Puts a line together from the keys of the queue and the record of the term.
-pub(crate) fn line_of(layout: &Layout, queue: Vec<Row>, term: Option<Entry>) -> Result<Line, Error> {
-    let candidates = queue.into_iter().filter_map(|(key, entry)| match layout.parse(&key)? {
-        Key::Plan(_, PlanKey::Owner(lease) | PlanKey::Lock(_, lease)) => Some(Candidate {
-            lease,
-            joined: entry.created,
-            record: codec::decode(&entry.value).ok(), // A stranger's value is whatever it likes.
-        }),
-        _ => None,
+/// Puts a line together from the keys of the queue and the record of the term, as far as they can be read.
+pub(crate) fn line_of(layout: &Layout, plan: &PlanName, queue: Vec<Row>, term: Option<Entry>) -> Line {
+    let candidates: List<Candidate> = queue
+        .into_iter()
+        .filter_map(|(key, entry)| Some((layout.parse(&key)?, entry)))
+        .map(|(key, entry)| match key {
+            Key::Plan(_, PlanKey::Owner(lease) | PlanKey::Lock(_, lease)) => Ok(Candidate {
+                lease,
+                joined: entry.created,
+                record: codec::decode(&entry.value).ok(), // An unmanaged candidate's value can be anything.
+            }),
+            other => Err(Unreadable::new(other, &CodecError::UnknownKey)),
+        })
+        .collect();
+    let key = Key::Plan(plan.clone(), PlanKey::Term);
+    let term =
+        term.map(|entry| unreadable::read(&key, &entry.value).map(|term| (entry.modified, term))).transpose();
+    let mut unreadable = candidates.unreadable;
+    let term = term.unwrap_or_else(|error| {
+        unreadable.push(error);
+        None
     });
-    let candidates = candidates.collect();
-    let term = match term {
-        Some(entry) => Some((entry.modified, codec::decode(&entry.value)?)),
-        None => None,
-    };
-    Ok(Line::new(candidates, term))
+    let mut line = Line::new(candidates.items, term);
+    line.unreadable = unreadable;
+    line
 }
 
 impl From<MemberStatus> for EndpointStatus {

@@ -75,6 +75,9 @@ impl Coordinator {
         for _ in 0..TRIES {
             let view = self.plan(plan).await?;
             let mut edit = view.edit(edited);
+            for task in &edit.removed {
+                view.require(PlanKey::Task(task.clone()))?;
+            }
             if edit.is_empty() {
                 return Ok(Edited { edit, revision: None });
             }

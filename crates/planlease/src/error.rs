@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use planlease_core::{
     InvalidName, LockName, OrchestratorId, PlanName, Summary, TaskId, codec::CodecError, record::Halt,
-    session::LossReason, spec::SpecError, term::HandOverError,
+    session::LossReason, spec::SpecError, term::HandOverError, unreadable::Unreadable,
 };
 
 use crate::{
@@ -203,7 +203,10 @@ pub enum Error {
     /// The definition is not sound; nothing was changed.
     #[error("the plan is not sound: {}", list(.0))]
     Unsound(Vec<SpecError>),
-    /// Something stored cannot be read, or is too large to be stored; nothing was changed.
+    /// A stored record cannot be read: it is damaged, or a newer planlease wrote it. What needs it fails; nothing was changed.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// A record would be too large to be stored; nothing was changed.
     #[error(transparent)]
     Codec(#[from] CodecError),
     /// The history from that revision on is gone.

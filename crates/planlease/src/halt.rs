@@ -18,7 +18,7 @@ use crate::{
     coordinator::Coordinator,
     error::Error,
     etcd::{Branch, Compare, Op, Transaction},
-    plan::PlanView,
+    plan::{PlanView, halt_of},
 };
 
 /// How often closing is tried while the plan changes.
@@ -52,7 +52,10 @@ impl Coordinator {
             return Err(Error::PlanNotFound(plan.clone()));
         }
         match reply.row() {
-            Some(entry) => Ok(told(entry.modified, codec::decode(&entry.value)?, &record)),
+            Some(entry) => {
+                let (at, present) = halt_of(plan, PlanKey::Pause, &entry, &mut Vec::new());
+                Ok(told(at, present, &record))
+            }
             None => Err(Error::outcome_unknown("the plan was resumed at the same time")),
         }
     }
@@ -119,6 +122,7 @@ impl Coordinator {
         let value = codec::encode(record)?;
         for _ in 0..TRIES {
             let view = self.plan(plan).await?;
+            view.require(PlanKey::Term)?;
             if let Some((at, present)) = &view.closed
                 && present.how == record.how
             {

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use planlease_core::{
     PlanName, TaskId, codec,
-    keys::PlanKey,
+    keys::{Key, PlanKey},
     late::{LateRecord, LateResult, Refuser},
     transition::{Change, Write},
+    unreadable,
 };
 
 use crate::{
@@ -31,10 +32,8 @@ impl Coordinator {
     /// # Errors
     /// As for any read.
     pub async fn late_results(&self, plan: &PlanName, task: &TaskId) -> Result<Vec<LateResult>, Error> {
-        let key = self.layout().of(plan, &PlanKey::Late(task.clone()));
-        let mut reply = self.etcd().settle(&Transaction::default().then([Op::Get(key)])).await?;
-        let Some(entry) = reply.row() else { return Ok(Vec::new()) };
-        Ok(codec::decode::<LateRecord>(&entry.value)?.results)
+        let record = self.record::<LateRecord>(&Key::Plan(plan.clone(), PlanKey::Late(task.clone()))).await?;
+        Ok(record.map(|record| record.results).unwrap_or_default())
     }
 }
 
@@ -58,12 +57,13 @@ impl Authority {
     /// One read and one transaction; both again if others do the same.
     async fn write_late(&self, task: &TaskId, result: &LateResult, write: &Write) -> Result<(), Error> {
         let (etcd, layout) = (self.coordinator().etcd(), self.coordinator().layout());
-        let key = layout.of(self.plan(), &PlanKey::Late(task.clone()));
+        let late = Key::Plan(self.plan().clone(), PlanKey::Late(task.clone()));
+        let key = layout.key(&late);
         let record = layout.of(self.plan(), &PlanKey::Task(task.clone()));
         let read = Transaction::default().then([Op::Get(key.clone())]);
         let mut seen = etcd.settle(&read).await?.row();
         for _ in 0..TRIES {
-            let before = seen.as_ref().map(|entry| codec::decode(&entry.value)).transpose()?;
+            let before = seen.as_ref().map(|entry| unreadable::read(&late, &entry.value)).transpose()?;
             if before.as_ref().is_some_and(|before: &LateRecord| before.op_id == write.op_id) {
                 return Ok(()); // By an earlier try whose answer got lost.
             }

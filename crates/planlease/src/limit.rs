@@ -1,7 +1,10 @@
 //! The time limits of claims that no session keeps: each hangs on a lease of its own, which nothing renews by itself. So etcd
 //! measures the time, and no host's clock is asked.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures_util::future;
 use planlease_core::{
@@ -35,7 +38,7 @@ impl Coordinator {
     pub async fn alive(&self, plan: &PlanView) -> Result<Alive, Error> {
         let claims = || plan.tasks.values().filter_map(|task| task.record.claim.as_ref());
         let by_worker = |claim: &Claim| matches!(claim.guard, Some(Guard::Worker { .. }));
-        let workers = if claims().any(by_worker) { self.orchestrators().await? } else { Vec::new() };
+        let workers = if claims().any(by_worker) { self.registrations().await? } else { BTreeSet::new() };
         let limits = claims().filter_map(|claim| claim.limit.as_ref());
         let limits = future::try_join_all(limits.map(async |limit| {
             let left = self.etcd().lease_left(limit.lease).await?;
@@ -43,7 +46,7 @@ impl Coordinator {
         }));
         Ok(Alive {
             owner: plan.line.guard().unwrap_or(Guard::Unowned),
-            workers: workers.into_iter().map(|worker| (worker.id, worker.revision)).collect(),
+            workers,
             limits: limits.await?.into_iter().flatten().collect::<BTreeMap<LeaseId, Duration>>(),
         })
     }

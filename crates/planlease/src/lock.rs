@@ -18,6 +18,7 @@ use crate::{
     coordinator::{Coordinator, line_of},
     error::Error,
     etcd::{Branch, Compare, Op, Reply, Row, Transaction},
+    list::List,
     ownership::{self, Abandoned, Holder, Loss, Pace},
     session::{Held, Seat, Session},
     vigil::{Gone, gone},
@@ -201,7 +202,7 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any read.
-    pub async fn locks(&self, plan: &PlanName) -> Result<Vec<LockView>, Error> {
+    pub async fn locks(&self, plan: &PlanName) -> Result<List<LockView>, Error> {
         let layout = self.layout();
         let spec = Transaction::default().then([Op::Find(layout.of(plan, &PlanKey::Spec))]);
         let mut reply = self.etcd().settle(&spec).await?;
@@ -212,9 +213,13 @@ impl Coordinator {
             _ => None,
         };
         // All keys of one lock stand together.
-        let locks = page.rows.chunk_by(|one, other| name(one) == name(other));
-        let locks = locks.filter_map(|rows| Some((name(rows.first()?)?, rows)));
-        locks.map(|(lock, rows)| Ok(LockView { lock, line: line_of(layout, rows.to_vec(), None)? })).collect()
+        let mut locks = List::default();
+        for rows in page.rows.chunk_by(|one, other| name(one) == name(other)) {
+            let line = line_of(layout, plan, rows.to_vec(), None);
+            locks.unreadable.extend_from_slice(&line.unreadable);
+            locks.items.extend(rows.first().and_then(name).map(|lock| LockView { lock, line }));
+        }
+        Ok(locks)
     }
 }
 
@@ -294,7 +299,7 @@ impl Place {
     }
 
     fn read(&self, reply: &mut Reply) -> Result<Line, Error> {
-        line_of(self.session.coordinator().layout(), reply.rows().0, None)
+        Ok(line_of(self.session.coordinator().layout(), &self.plan, reply.rows().0, None))
     }
 
     /// Since when the own key is first in line, if it is.

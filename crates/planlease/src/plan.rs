@@ -8,15 +8,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use planlease_core::{
     LeaseId, PlanName, Revision, Summary, TaskId, WallTime,
     change::Entry,
-    codec::{self, FormatVersion},
+    codec::{self, CodecError, FormatVersion},
     graph::Graph,
-    keys::{Key, KeyRange, PlanKey},
+    keys::{Key, KeyRange, Layout, PlanKey},
     order::Wait,
-    record::{Claim, FindingsRecord, Guard, HaltRecord, ImportRecord, Role, TaskRecord, Writer},
+    record::{Claim, FindingsRecord, Guard, Halt, HaltRecord, ImportRecord, Role, TaskRecord, Writer},
     spec::{IMPORT_ID, IMPORTED_AT, PlanSpec, Policies},
     standing::{Outlook, standing},
     term::{Candidate, Line},
     transition::TaskStatus,
+    unreadable::{self, Unreadable},
 };
 use uuid::Uuid;
 
@@ -25,6 +26,7 @@ use crate::{
     coordinator::{Coordinator, line_of},
     error::Error,
     etcd::{Branch, Compare, MAX_BYTES, Op, PAGE, Row, Transaction},
+    list::List,
     session::{Identity, Session},
 };
 
@@ -55,13 +57,51 @@ pub struct PlanView {
     pub paused: Option<(Revision, HaltRecord)>,
     /// Why nobody can own it, if it is cancelled or archived.
     pub closed: Option<(Revision, HaltRecord)>,
+    /// What of it cannot be read, and is missing here: tasks, its term. A halt that cannot be read still halts it.
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl PlanView {
     /// The counts, of these very tasks.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        Summary::of(self.tasks.values().map(|task| &task.record))
+        let tasks = self.unreadable.iter().filter(|one| matches!(one.key, Key::Plan(_, PlanKey::Task(_))));
+        Summary::of(self.tasks.values().map(|task| &task.record)).with_unreadable(tasks.count())
+    }
+
+    /// Fails if this record of the plan cannot be read: for what needs it.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`].
+    pub fn require(&self, key: PlanKey) -> Result<(), Error> {
+        let key = Key::Plan(self.name.clone(), key);
+        self.unreadable.iter().find(|one| one.key == key).map_or(Ok(()), |one| Err(one.clone().into()))
+    }
+
+    /// One task.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] if its record cannot be read; [`Error::TaskNotFound`].
+    pub fn task(&self, task: &TaskId) -> Result<&TaskView, Error> {
+        if let Some(view) = self.tasks.get(task) {
+            return Ok(view);
+        }
+        self.require(PlanKey::Task(task.clone()))?;
+        Err(Error::TaskNotFound { plan: self.name.clone(), task: task.clone() })
+    }
+
+    /// Takes a further record of the plan, as it was read. One that cannot be read counts as absent, and is listed.
+    ///
+    /// # Errors
+    /// All but [`Error::Unreadable`].
+    pub fn take_beside<T>(&mut self, read: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+        match read {
+            Err(Error::Unreadable(unreadable)) => {
+                self.unreadable.push(unreadable);
+                Ok(None)
+            }
+            read => read,
+        }
     }
 
     /// Where a task stands; `None` if there is no such task.
@@ -116,8 +156,31 @@ impl PlanView {
     pub fn take_in(&mut self, task: TaskView) {
         if self.tasks.get(&task.id).is_none_or(|known| known.revision < task.revision) {
             self.revision = self.revision.max(task.revision);
+            self.readable_again(&task.id);
             self.tasks.insert(task.id.clone(), task);
         }
+    }
+
+    /// Takes in a newer record of a task as it is stored, which may be one that cannot be read.
+    pub fn take_in_entry(&mut self, task: TaskId, entry: &Entry) {
+        if entry.modified <= self.revision
+            && self.tasks.get(&task).is_none_or(|t| t.revision >= entry.modified)
+        {
+            return;
+        }
+        match TaskView::read(&self.name, task.clone(), entry) {
+            Ok(view) => self.take_in(view),
+            Err(unreadable) => {
+                self.readable_again(&task);
+                self.tasks.remove(&task);
+                self.unreadable.push(unreadable);
+            }
+        }
+    }
+
+    fn readable_again(&mut self, task: &TaskId) {
+        let is_its = |key: &Key| matches!(key, Key::Plan(_, PlanKey::Task(of)) if of == task);
+        self.unreadable.retain(|one| !is_its(&one.key));
     }
 
     /// What a task still waits for.
@@ -223,10 +286,11 @@ impl Coordinator {
         imported
     }
 
-    /// Reads a plan, at one revision. One transaction for up to 500 tasks, then pages of up to 2,000.
+    /// Reads a plan, at one revision. One transaction for up to 500 tasks, then pages of up to 2,000. What of it cannot be
+    /// read is left out ([`PlanView::unreadable`]), unless it is the definition.
     ///
     /// # Errors
-    /// [`Error::PlanNotFound`], and as for any read.
+    /// [`Error::PlanNotFound`], [`Error::Unreadable`] if its definition cannot be read, and as for any read.
     pub async fn plan(&self, plan: &PlanName) -> Result<PlanView, Error> {
         let layout = self.layout();
         let tasks = layout.tasks(plan);
@@ -234,68 +298,64 @@ impl Coordinator {
             Op::Range(layout.spec(plan), 0),
             Op::Range(layout.queue(plan), 0),
             Op::Get(layout.of(plan, &PlanKey::Term)),
-            Op::Get(layout.of(plan, &PlanKey::Pause)),
-            Op::Get(layout.of(plan, &PlanKey::Close)),
+            Op::Range(layout.halts(plan), 0),
             Op::Range(tasks.clone(), PAGE),
         ]);
         let mut reply = self.etcd().settle(&txn).await?;
         let revision = reply.revision;
+        let mut parts = Parts::default();
         let (definition, _) = reply.rows();
-        let line = self.read_line(plan, &mut reply)?;
-        let (paused, closed) = (read_halt(reply.row())?, read_halt(reply.row())?);
+        let (queue, _) = reply.rows();
+        parts.term = reply.row();
+        let (halts, _) = reply.rows();
         let (mut rows, more) = reply.rows();
-        let (defined, spec) = read_spec(&definition).ok_or_else(|| Error::PlanNotFound(plan.clone()))??;
-        if more {
+        if more && !definition.is_empty() {
             let mut pages = self.etcd().pages_behind(&rows, tasks, revision);
             while let Some(page) = pages.next().await? {
                 rows.extend(page.rows);
             }
         }
-        let tasks = rows.iter().filter_map(|(key, entry)| self.read_task(key, entry));
-        let tasks =
-            tasks.map(|view| view.map(|view| (view.id.clone(), view))).collect::<Result<_, Error>>()?;
-        let graph = Arc::new(Graph::new(&spec));
-        let (name, spec) = (plan.clone(), Arc::new(spec));
-        Ok(PlanView { name, revision, defined, spec, graph, tasks, line, paused, closed })
+        for (key, entry) in [definition, queue, halts, rows].into_iter().flatten() {
+            if let Some(Key::Plan(plan, part)) = layout.parse(&key) {
+                parts.add(&plan, part, key, entry);
+            }
+        }
+        let view = parts.view(layout, plan, revision).ok_or_else(|| Error::PlanNotFound(plan.clone()))??;
+        self.remember_line(plan, &view.line);
+        Ok(view)
     }
 
-    /// Reads all plans, at one revision.
+    /// Reads all plans, at one revision. A plan whose definition cannot be read is left out; what cannot be read of the others
+    /// is listed here too.
     ///
     /// # Errors
     /// As for any read.
-    pub async fn plans(&self) -> Result<Vec<PlanView>, Error> {
+    pub async fn plans(&self) -> Result<List<PlanView>, Error> {
         let page = self.etcd().scan(&self.layout().plans(), None).await?;
+        let mut plans = List::default();
         let mut parts: BTreeMap<PlanName, Parts> = BTreeMap::new();
         for (key, entry) in page.rows {
-            let Some(Key::Plan(plan, part)) = self.layout().parse(&key) else { continue };
-            let parts = parts.entry(plan).or_default();
-            match part {
-                PlanKey::Spec | PlanKey::SpecPart(_) => parts.spec.push((key, entry)),
-                PlanKey::Owner(_) => parts.queue.push((key, entry)),
-                PlanKey::Term => parts.term = Some(entry),
-                PlanKey::Task(id) => {
-                    let view = TaskView::read(id.clone(), &entry)?;
-                    parts.tasks.insert(id, view);
+            match self.layout().parse(&key) {
+                Some(Key::Plan(plan, part)) => {
+                    parts.entry(plan.clone()).or_default().add(&plan, part, key, entry);
                 }
-                PlanKey::Pause => parts.pause = Some(entry),
-                PlanKey::Close => parts.close = Some(entry),
-                PlanKey::Import
-                | PlanKey::PastTerm(_)
-                | PlanKey::Findings(_)
-                | PlanKey::Late(_)
-                | PlanKey::Lock(..) => {}
+                Some(other) => plans.unreadable.push(Unreadable::new(other, &CodecError::UnknownKey)),
+                None => {}
             }
         }
-        let mut plans = Vec::new();
         for (name, parts) in parts {
-            let Some(spec) = read_spec(&parts.spec) else { continue }; // Not there, or not yet.
-            let (defined, spec) = spec?;
-            let spec = Arc::new(spec);
-            let line = line_of(self.layout(), parts.queue, parts.term)?;
-            let graph = Arc::new(Graph::new(&spec));
-            let (paused, closed) = (read_halt(parts.pause)?, read_halt(parts.close)?);
-            let (revision, tasks) = (page.revision, parts.tasks);
-            plans.push(PlanView { name, revision, defined, spec, graph, tasks, line, paused, closed });
+            let of_parts = parts.unreadable.clone();
+            match parts.view(self.layout(), &name, page.revision) {
+                Some(Ok(view)) => {
+                    plans.unreadable.extend_from_slice(&view.unreadable);
+                    plans.items.push(view);
+                }
+                Some(Err(unreadable)) => {
+                    plans.unreadable.push(unreadable);
+                    plans.unreadable.extend(of_parts);
+                }
+                None => plans.unreadable.extend(of_parts), // Not there, or not yet.
+            }
         }
         Ok(plans)
     }
@@ -306,7 +366,7 @@ impl Coordinator {
     /// As for any read.
     pub async fn task(&self, plan: &PlanName, task: &TaskId) -> Result<Option<TaskView>, Error> {
         let entry = self.task_entry(plan, task).await?;
-        entry.map(|entry| TaskView::read(task.clone(), &entry)).transpose()
+        Ok(entry.map(|entry| TaskView::read(plan, task.clone(), &entry)).transpose()?)
     }
 
     /// Deletes a plan with everything that belongs to it, in one transaction; but for its term, so that the tokens of a
@@ -339,13 +399,19 @@ impl Coordinator {
         if reply.branch == Branch::Then {
             return Ok(());
         }
-        let line = self.read_line(plan, &mut reply)?;
+        let (queue, _) = reply.rows();
+        let line = line_of(layout, plan, queue, reply.row());
         if reply.row().is_none_or(|entry| entry.created != seen) {
             // It is gone: by an earlier try whose answer got lost, or by somebody else.
             return if reply.uncertain { Ok(()) } else { Err(Error::PlanNotFound(plan.clone())) };
         }
-        let by = line.candidates().first().map_or_else(|| "somebody".to_owned(), Candidate::name);
-        Err(Error::PlanOwned { plan: plan.clone(), by })
+        match (line.candidates().first(), line.unreadable.first()) {
+            (None, Some(unreadable)) => Err(unreadable.clone().into()),
+            (first, _) => {
+                let by = first.map_or_else(|| "another process".to_owned(), Candidate::name);
+                Err(Error::PlanOwned { plan: plan.clone(), by })
+            }
+        }
     }
 
     /// Reads the output of a task, if there is any.
@@ -353,26 +419,27 @@ impl Coordinator {
     /// # Errors
     /// As for any read.
     pub async fn findings(&self, plan: &PlanName, task: &TaskId) -> Result<Option<FindingsRecord>, Error> {
-        let key = self.layout().of(plan, &PlanKey::Findings(task.clone()));
-        let mut reply = self.etcd().settle(&Transaction::default().then([Op::Get(key)])).await?;
-        reply.row().map(|entry| codec::decode(&entry.value)).transpose().map_err(Error::from)
+        self.record(&Key::Plan(plan.clone(), PlanKey::Findings(task.clone()))).await
     }
 
     /// Reads the outputs of all tasks of a plan, and those that are kept under a name of their own, at one revision.
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any read.
-    pub async fn all_findings(&self, plan: &PlanName) -> Result<BTreeMap<TaskId, FindingsRecord>, Error> {
+    pub async fn all_findings(&self, plan: &PlanName) -> Result<List<(TaskId, FindingsRecord)>, Error> {
         let layout = self.layout();
         let spec = Transaction::default().then([Op::Find(layout.of(plan, &PlanKey::Spec))]);
         let mut reply = self.etcd().settle(&spec).await?;
         reply.row().ok_or_else(|| Error::PlanNotFound(plan.clone()))?;
-        let page = self.etcd().scan(&layout.findings(plan), Some(reply.revision)).await?;
-        let found = page.rows.iter().filter_map(|(key, entry)| match layout.parse(key)? {
-            Key::Plan(_, PlanKey::Findings(name)) => Some((name, &entry.value)),
-            _ => None,
+        let found = self.snapshot_at(&layout.findings(plan), reply.revision).await?;
+        let read = found.entries.into_iter().map(|(key, entry)| {
+            let record = unreadable::read(&key, &entry.value)?;
+            match key {
+                Key::Plan(_, PlanKey::Findings(name)) => Ok((name, record)),
+                other => Err(Unreadable::new(other, &CodecError::UnknownKey)),
+            }
         });
-        found.map(|(name, value)| Ok((name, codec::decode(value)?))).collect()
+        Ok(read.collect())
     }
 
     pub(crate) async fn task_entry(&self, plan: &PlanName, task: &TaskId) -> Result<Option<Entry>, Error> {
@@ -393,40 +460,95 @@ impl Coordinator {
         let page = self.etcd().page(&KeyRange { start, end }, 1, Some(at)).await?;
         Ok(page.rows.into_iter().next().map(|(_, entry)| entry))
     }
-
-    fn read_task(&self, key: &[u8], entry: &Entry) -> Option<Result<TaskView, Error>> {
-        match self.layout().parse(key)? {
-            Key::Plan(_, PlanKey::Task(id)) => Some(TaskView::read(id, entry)),
-            _ => None,
-        }
-    }
 }
 
 /// What the keys of one plan hold.
 #[derive(Default)]
 struct Parts {
-    spec: Vec<Row>,
+    head: Option<Entry>,
+    spec_parts: BTreeMap<u32, Vec<u8>>,
     queue: Vec<Row>,
     term: Option<Entry>,
-    pause: Option<Entry>,
-    close: Option<Entry>,
+    paused: Option<(Revision, HaltRecord)>,
+    closed: Option<(Revision, HaltRecord)>,
     tasks: BTreeMap<TaskId, TaskView>,
+    unreadable: Vec<Unreadable>,
 }
 
-fn read_halt(entry: Option<Entry>) -> Result<Option<(Revision, HaltRecord)>, Error> {
-    entry.map(|entry| Ok((entry.modified, codec::decode(&entry.value)?))).transpose()
-}
-
-/// The definition from the rows of its range, and the revision that wrote it; `None` if the plan is not there (parts alone do
-/// not make one).
-fn read_spec(rows: &[Row]) -> Option<Result<(Revision, PlanSpec), Error>> {
-    let (head, parts) = rows.split_first()?;
-    if !head.0.ends_with(b"/spec") {
-        return None;
+impl Parts {
+    fn add(&mut self, plan: &PlanName, part: PlanKey, key: Vec<u8>, entry: Entry) {
+        match part {
+            PlanKey::Spec => self.head = Some(entry),
+            PlanKey::SpecPart(n) => drop(self.spec_parts.insert(n, entry.value)),
+            PlanKey::Owner(_) => self.queue.push((key, entry)),
+            PlanKey::Term => self.term = Some(entry),
+            PlanKey::Task(id) => match TaskView::read(plan, id.clone(), &entry) {
+                Ok(view) => drop(self.tasks.insert(id, view)),
+                Err(unreadable) => self.unreadable.push(unreadable),
+            },
+            PlanKey::Close => self.closed = Some(halt_of(plan, part, &entry, &mut self.unreadable)),
+            PlanKey::Pause => self.paused = Some(halt_of(plan, part, &entry, &mut self.unreadable)),
+            // Every start compares that nothing is there, whatever it is.
+            PlanKey::Unknown(ref below) if below.starts_with(b"halt/") => {
+                let halt = halt_of(plan, part, &entry, &mut self.unreadable);
+                self.paused.get_or_insert(halt);
+            }
+            // It is in the queue, whoever wrote it.
+            PlanKey::Unknown(ref below) if below.starts_with(b"owner/") => self.queue.push((key, entry)),
+            PlanKey::Unknown(_) => {
+                let key = Key::Plan(plan.clone(), part);
+                self.unreadable.push(Unreadable::new(key, &CodecError::UnknownKey));
+            }
+            PlanKey::Import
+            | PlanKey::PastTerm(_)
+            | PlanKey::Findings(_)
+            | PlanKey::Late(_)
+            | PlanKey::Lock(..) => {}
+        }
     }
-    let parts = parts.iter().map(|(_, entry)| entry.value.as_slice());
-    let spec = codec::decode_spec(&head.1.value, parts).map_err(Error::from);
-    Some(spec.map(|spec| (head.1.modified, spec)))
+
+    /// The plan; `None` if it is not there (parts alone do not make one).
+    fn view(
+        self,
+        layout: &Layout,
+        name: &PlanName,
+        revision: Revision,
+    ) -> Option<Result<PlanView, Unreadable>> {
+        let head = self.head?;
+        let spec = match codec::decode_spec(&head.value, self.spec_parts.values().map(Vec::as_slice)) {
+            Ok(spec) => Arc::new(spec),
+            Err(error) => {
+                return Some(Err(Unreadable::new(Key::Plan(name.clone(), PlanKey::Spec), &error)));
+            }
+        };
+        let line = line_of(layout, name, self.queue, self.term);
+        let mut unreadable = self.unreadable;
+        unreadable.extend_from_slice(&line.unreadable);
+        let (defined, graph) = (head.modified, Arc::new(Graph::new(&spec)));
+        let (name, tasks, paused, closed) = (name.clone(), self.tasks, self.paused, self.closed);
+        Some(Ok(PlanView { name, revision, defined, spec, graph, tasks, line, paused, closed, unreadable }))
+    }
+}
+
+/// What halts a plan, and since which revision. A record that cannot be read halts it as well.
+pub(crate) fn halt_of(
+    plan: &PlanName,
+    part: PlanKey,
+    entry: &Entry,
+    unreadable: &mut Vec<Unreadable>,
+) -> (Revision, HaltRecord) {
+    let how = if part == PlanKey::Close { Halt::Cancelled } else { Halt::Paused };
+    let key = Key::Plan(plan.clone(), part);
+    let read = match unreadable::check(&key, &entry.value) {
+        Ok(()) => unreadable::read(&key, &entry.value),
+        Err(error) => Err(Unreadable::new(key, &error)),
+    };
+    let halt = read.unwrap_or_else(|error| {
+        let halt = HaltRecord::unreadable(how, &error);
+        unreadable.push(error);
+        halt
+    });
+    (entry.modified, halt)
 }
 
 /// An import, ready to be written.
@@ -593,7 +715,8 @@ impl<'a> Import<'a> {
             return Err(Error::outcome_unknown("the plan may have been made, and deleted by somebody since"));
         }
         if let Some(entry) = spec {
-            let present: PlanSpec = codec::decode(&entry.value)?;
+            let present: PlanSpec =
+                unreadable::read(&Key::Plan(self.plan.clone(), PlanKey::Spec), &entry.value)?;
             let digest = |spec: &PlanSpec| spec.source.as_ref().map(|source| source.sha256.clone());
             let same = digest(&present).is_some() && digest(&present) == digest(self.spec);
             return if same { Ok(Imported::Unchanged) } else { Err(Error::PlanExists(self.plan.clone())) };

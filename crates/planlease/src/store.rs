@@ -6,6 +6,7 @@ use planlease_core::{
     keys::{Key, Layout},
     life::{self, Marks, Verdict},
     record::StoreRecord,
+    unreadable,
 };
 use serde_json::Map;
 
@@ -94,7 +95,8 @@ impl<'a> Store<'a> {
 
     async fn look(&self) -> Result<Look, Error> {
         let Seen { cluster_id, marks, entry } = self.etcd.look(&self.key).await?;
-        let record = entry.map(|entry| Ok::<_, Error>((codec::decode(&entry.value)?, entry.modified)));
+        let record =
+            entry.map(|entry| Ok::<_, Error>((unreadable::read(&Key::Store, &entry.value)?, entry.modified)));
         Ok(Look {
             record: record.transpose()?,
             cluster: cluster_id,

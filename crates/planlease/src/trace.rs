@@ -20,7 +20,7 @@ impl Coordinator {
         op_id: Uuid,
     ) -> Result<Option<TaskView>, Error> {
         let Some(present) = self.task_entry(plan, task).await? else { return Ok(None) };
-        let view = TaskView::read(task.clone(), &present)?;
+        let view = TaskView::read(plan, task.clone(), &present)?;
         if view.record.op_id == op_id {
             return Ok(Some(view));
         }
@@ -38,7 +38,7 @@ impl Coordinator {
     pub async fn record_before(&self, plan: &PlanName, view: &TaskView) -> Result<Option<TaskView>, Error> {
         let Some(before) = Revision::from_wire(view.revision.to_wire() - 1) else { return Ok(None) };
         let entry = self.task_entry_at(plan, &view.id, before).await?;
-        entry.map(|entry| TaskView::read(view.id.clone(), &entry)).transpose()
+        Ok(entry.map(|entry| TaskView::read(plan, view.id.clone(), &entry)).transpose()?)
     }
 
     /// Walks back from the present record to the one that was seen.
@@ -57,7 +57,7 @@ impl Coordinator {
                 // The record that is there now is another plan's. What happened before the gap cannot be reached from it.
                 return Err(Error::outcome_unknown("the plan was deleted meanwhile, and made anew"));
             };
-            let view = TaskView::read(seen.id.clone(), &entry)?;
+            let view = TaskView::read(plan, seen.id.clone(), &entry)?;
             if view.record.op_id == op_id {
                 return Ok(Some(view));
             }

@@ -4,7 +4,12 @@
 //! done there, and whoever changes both holds the lock of the repository meanwhile.
 
 use planlease_core::{
-    HostName, Revision, WorktreeName, change::Entry, codec, keys::Key, record::WorktreeRecord,
+    HostName, Revision, WorktreeName,
+    change::Entry,
+    codec::{self, CodecError},
+    keys::Key,
+    record::WorktreeRecord,
+    unreadable::{self, Unreadable},
 };
 
 use crate::{
@@ -12,6 +17,7 @@ use crate::{
     coordinator::Coordinator,
     error::Error,
     etcd::{Branch, Compare, Op, Transaction},
+    list::List,
 };
 
 /// A worktree as it was at a revision.
@@ -43,8 +49,8 @@ pub enum WorktreeWrite {
 }
 
 impl WorktreeView {
-    fn read(host: HostName, name: WorktreeName, entry: &Entry) -> Result<Self, Error> {
-        let record = codec::decode(&entry.value)?;
+    fn read(host: HostName, name: WorktreeName, entry: &Entry) -> Result<Self, Unreadable> {
+        let record = unreadable::read(&Key::Worktree(host.clone(), name.clone()), &entry.value)?;
         Ok(Self { host, name, created: entry.created, revision: entry.modified, record })
     }
 }
@@ -54,13 +60,13 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
-    pub async fn worktrees(&self) -> Result<Vec<WorktreeView>, Error> {
+    pub async fn worktrees(&self) -> Result<List<WorktreeView>, Error> {
         let snapshot = self.snapshot(&self.layout().worktrees()).await?;
-        let views = snapshot.entries.into_iter().filter_map(|(key, entry)| match key {
-            Key::Worktree(host, name) => Some(WorktreeView::read(host, name, &entry)),
-            Key::Store | Key::Orchestrator(_) | Key::Plan(..) => None,
+        let views = snapshot.entries.into_iter().map(|(key, entry)| match key {
+            Key::Worktree(host, name) => WorktreeView::read(host, name, &entry),
+            other => Err(Unreadable::new(other, &CodecError::UnknownKey)),
         });
-        views.collect()
+        Ok(views.collect())
     }
 
     /// One worktree, if there is a record of it.
@@ -74,7 +80,7 @@ impl Coordinator {
     ) -> Result<Option<WorktreeView>, Error> {
         let key = self.layout().key(&Key::Worktree(host.clone(), name.clone()));
         let mut reply = self.etcd().settle(&Transaction::default().then([Op::Get(key)])).await?;
-        reply.row().map(|entry| WorktreeView::read(host.clone(), name.clone(), &entry)).transpose()
+        Ok(reply.row().map(|entry| WorktreeView::read(host.clone(), name.clone(), &entry)).transpose()?)
     }
 
     /// Writes the next record of a worktree, if the present one is still the one that was seen.

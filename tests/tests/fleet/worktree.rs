@@ -410,7 +410,7 @@ async fn a_record_of_which_nothing_was_made_goes(fixture: Fixture) {
         }
         let done = yard.json(&["worktree", "clean", "--execute", "--host", "here"]).await;
         assert_eq!(done["worktrees"].as_array().unwrap().len(), 2, "{done}");
-        assert_eq!(coordinator.worktrees().await.unwrap(), [], "{state}");
+        assert_eq!(coordinator.worktrees().await.unwrap().items, [], "{state}");
         assert_eq!(fs::read_to_string(yard.path("theirs").join("file")).unwrap(), "theirs");
         assert!(yard.git(&["branch", "--list", "theirs"]).contains("theirs"));
     }

@@ -66,7 +66,7 @@ async fn a_lock_is_had_in_the_order_of_arrival(fixture: Fixture) {
         assert!(lock.deadline().is_some());
         lock.release().await.unwrap();
     }
-    assert_eq!(coordinator.locks(&plan()).await.unwrap(), []);
+    assert_eq!(coordinator.locks(&plan()).await.unwrap().items, []);
     let view = coordinator.plan(&plan()).await.unwrap();
     let owner = try_acquire(&session(&fixture, "owner").await).await.unwrap();
     execute(&owner.authority(), &view, "1").await;

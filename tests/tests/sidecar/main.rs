@@ -17,6 +17,7 @@ mod manual;
 mod scene;
 mod sessions;
 mod tasks;
+mod unreadable;
 
 use planlease_tests::{backend::Backend, http, suite::Suite};
 
@@ -34,6 +35,7 @@ fn main() -> std::process::ExitCode {
         .shared(events::cases())
         .shared(admission::cases())
         .shared(bad::cases())
+        .shared(unreadable::cases())
         .shared(drain::cases())
         .shared(log::cases())
         .shared(clients::cases())

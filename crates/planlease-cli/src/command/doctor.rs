@@ -1,6 +1,7 @@
 //! `doctor`: looks at everything that planlease stands on, and says what to do about what is not well.
 
 mod endpoints;
+mod records;
 mod session;
 mod versions;
 
@@ -46,6 +47,7 @@ impl DoctorArgs {
         diagnosis.findings.extend(endpoints::look(&config).await?);
         diagnosis.findings.push(store(&connected));
         if let Ok(coordinator) = connected {
+            diagnosis.findings.extend(records::look(&coordinator).await);
             diagnosis.findings.extend(session::look(&coordinator).await);
         }
         invocation.show(self.output.format, &diagnosis)?;
@@ -93,6 +95,11 @@ fn store(connected: &Result<Coordinator, Error>) -> Finding {
             "store",
             error.to_string(),
             "Make sure that no process works on the old data, then: planlease doctor --adopt-store",
+        ),
+        Err(Error::Unreadable(unreadable)) => Finding::problem(
+            "store",
+            unreadable.to_string(),
+            "Use a newer planlease if one wrote it; else restore this key from a backup of etcd.",
         ),
         Err(error) => {
             let failure = with_cause(error);

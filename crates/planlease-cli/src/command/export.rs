@@ -3,7 +3,13 @@
 use std::path::Path;
 
 use clap::Args;
-use planlease::PlanView;
+use planlease::{
+    PlanView,
+    core::{
+        keys::{Key, PlanKey},
+        unreadable::Unreadable,
+    },
+};
 use planlease_formats::state;
 use serde_json::Value;
 
@@ -30,6 +36,7 @@ impl ExportArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plan = super::plan_name(&self.plan)?;
         let view = invocation.connect().await?.plan(&plan).await?;
+        whole(&view)?;
         let text = text(&document(&view))?;
         match &self.file {
             // Opened by its name it would be another descriptor, which a socket does not allow.
@@ -40,6 +47,15 @@ impl ExportArgs {
             None => output::print(&text)?,
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Fails if a task of the plan cannot be read: the document would not have it.
+pub(crate) fn whole(view: &PlanView) -> Result<(), Failure> {
+    let is_task = |one: &&Unreadable| matches!(one.key, Key::Plan(_, PlanKey::Task(_)));
+    match view.unreadable.iter().find(is_task) {
+        Some(unreadable) => Err(planlease::Error::from(unreadable.clone()).into()),
+        None => Ok(()),
     }
 }
 

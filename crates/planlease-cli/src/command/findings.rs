@@ -6,10 +6,7 @@ use std::{
 };
 
 use clap::{ArgGroup, Args, Subcommand};
-use planlease::{
-    Error,
-    core::{codec::MAX_FINDINGS, record::FindingsRecord},
-};
+use planlease::core::{codec::MAX_FINDINGS, record::FindingsRecord};
 
 use super::task::right::Right;
 use crate::{
@@ -105,9 +102,7 @@ impl WriteArgs {
         let right = Right::of(invocation, &plan, &task)?;
         let coordinator = invocation.connect().await?;
         let view = coordinator.plan(&plan).await?;
-        let Some(seen) = view.tasks.get(&task) else {
-            return Err(Error::TaskNotFound { plan, task }.into());
-        };
+        let seen = view.task(&task)?;
         let attempt = right.attempt().unwrap_or(seen.record.attempt);
         let authority = right.authority(&coordinator, &view)?;
         let text = text.unwrap_or_default();
@@ -164,9 +159,7 @@ impl ReadArgs {
         let coordinator = invocation.connect().await?;
         let Some(found) = coordinator.findings(&plan, &task).await? else {
             let view = coordinator.plan(&plan).await?;
-            if !view.tasks.contains_key(&task) {
-                return Err(Error::TaskNotFound { plan, task }.into());
-            }
+            view.task(&task)?;
             let what = format!("task {task} of {plan} has no findings");
             return Err(Failure::new(Exit::NoSuchTask, what)
                 .remedy(format!("`planlease findings list {plan}` shows which tasks have some.")));

@@ -53,6 +53,8 @@ struct Mirror<'a> {
     plan: PlanName,
     file: &'a Path,
     written: Option<Value>,
+    /// Why it stays as it is, as it was told last.
+    stays_because: Option<String>,
 }
 
 impl MirrorArgs {
@@ -66,7 +68,7 @@ impl MirrorArgs {
         let _claim = Claim::take(&self.file, &by)?;
         let mut signals = Signals::take()?;
         let coordinator = invocation.connect().await?;
-        let mut mirror = Mirror { plan, file: &self.file, written: None };
+        let mut mirror = Mirror { plan, file: &self.file, written: None, stays_because: None };
         mirror.ensure_ours(&coordinator).await?;
         if self.once {
             mirror.look(&coordinator).await?;
@@ -119,6 +121,7 @@ impl Mirror<'_> {
     /// Writes the plan as it is now.
     async fn look(&mut self, coordinator: &Coordinator) -> Result<(), Failure> {
         let view = coordinator.plan(&self.plan).await?;
+        export::whole(&view)?;
         self.write(export::document(&view))
     }
 
@@ -158,7 +161,20 @@ impl Mirror<'_> {
 
     fn write_seen(&mut self, seen: &Snapshot) -> Result<(), Failure> {
         match seen.plan(&self.plan) {
-            Some(plan) => self.write(export::document(&plan.to_view(seen.revision()))),
+            Some(plan) => {
+                let view = plan.to_view(seen.revision());
+                match export::whole(&view) {
+                    Ok(()) => self.write(export::document(&view)),
+                    Err(failure) => {
+                        self.stays(failure.what());
+                        Ok(())
+                    }
+                }
+            }
+            None if seen.unreadable().any(|one| one.plan() == Some(&self.plan)) => {
+                self.stays("the plan's definition cannot be read");
+                Ok(())
+            }
             None => {
                 let failure = Failure::from(Error::PlanNotFound(self.plan.clone()));
                 Err(failure.meaning(format!("{} stays as it is.", self.file.display())))
@@ -166,8 +182,17 @@ impl Mirror<'_> {
         }
     }
 
+    /// Says why the file stays as it is; once for each reason in a row.
+    fn stays(&mut self, why: &str) {
+        if self.stays_because.as_deref() != Some(why) {
+            output::tell(&format!("{} stays as it is: {why}", self.file.display()));
+            self.stays_because = Some(why.to_owned());
+        }
+    }
+
     /// Writes the document, unless that is what was written last.
     fn write(&mut self, document: Value) -> Result<(), Failure> {
+        self.stays_because = None;
         if self.written.as_ref() != Some(&document) {
             replace::file(self.file, export::text(&document)?.as_bytes())?;
             self.written = Some(document);

@@ -1,7 +1,5 @@
 //! `orchestrator`: who is alive.
 
-use std::collections::BTreeMap;
-
 use clap::{Args, Subcommand};
 
 use crate::{
@@ -30,13 +28,8 @@ impl OrchestratorCommand {
         let Self::List(args) = self;
         let coordinator = invocation.connect().await?;
         let registered = coordinator.orchestrators().await?;
-        let mut owned: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for plan in coordinator.plans().await? {
-            if let Some((owner, _)) = plan.line.owner() {
-                owned.entry(owner.lease.to_string()).or_default().push(plan.name.to_string());
-            }
-        }
-        invocation.show(args.output.format, &OrchestratorList::new(registered, &owned))?;
+        let plans = coordinator.plans().await?;
+        invocation.show(args.output.format, &OrchestratorList::new(registered, &plans))?;
         Ok(Exit::Done)
     }
 }

@@ -164,6 +164,11 @@ fn conclude(summary: Summary) -> Result<Exit, Failure> {
         )
         .meaning("No retry of its tasks was used; another orchestrator can own the plan.")
         .remedy("Give --exec, install what is missing, or run it on a host that has it."),
+        Dropped::Unreadable(why) => {
+            Failure::new(Exit::BadRecord, format!("plan {plan} was not executed: {}", output::plain(&why)))
+                .meaning("The other plans were executed.")
+                .remedy("`planlease doctor` lists all that cannot be read, and says what to do.")
+        }
         _ => Failure::from(Error::PlanNotFound(plan)).meaning("It was deleted while it was executed."),
     })
 }

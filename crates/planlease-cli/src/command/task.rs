@@ -174,13 +174,11 @@ impl ShowArgs {
     async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let (plan, task) = (super::plan_name(&self.plan)?, super::task_id(&self.task)?);
         let coordinator = invocation.connect().await?;
-        let view = coordinator.plan(&plan).await?;
-        let Some(seen) = view.tasks.get(&task) else {
-            return Err(planlease::Error::TaskNotFound { plan, task }.into());
-        };
-        let findings = coordinator.findings(&plan, &task).await?;
+        let mut view = coordinator.plan(&plan).await?;
+        view.task(&task)?;
+        let findings = view.take_beside(coordinator.findings(&plan, &task).await)?;
         let alive = coordinator.alive(&view).await?;
-        invocation.show(self.output.format, &TaskShown::new(&view, seen, findings, &alive))?;
+        invocation.show(self.output.format, &TaskShown::new(&view, view.task(&task)?, findings, &alive))?;
         Ok(Exit::Done)
     }
 }

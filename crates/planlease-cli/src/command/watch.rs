@@ -87,10 +87,7 @@ impl WatchArgs {
         let mut feed = Feed::open(coordinator, self.from_revision).await?;
         if self.snapshot {
             let plans = feed.snapshot().plans().filter(|plan| wanted.plan(plan.name()));
-            invocation.show(
-                wanted.format,
-                &SnapshotShown::new(feed.snapshot().revision(), plans.map(AsRef::as_ref)),
-            )?;
+            invocation.show(wanted.format, &SnapshotShown::new(feed.snapshot(), plans.map(AsRef::as_ref)))?;
         }
         for plan in wanted.plans.iter().filter(|plan| feed.snapshot().plan(plan).is_none()) {
             if wanted.until_finished {
@@ -136,6 +133,9 @@ impl Wanted {
     fn have_ended(&self, snapshot: &Snapshot) -> Result<bool, Failure> {
         for plan in &self.plans {
             let Some(state) = snapshot.plan(plan) else {
+                if let Some(unreadable) = snapshot.unreadable().find(|one| one.plan() == Some(plan)) {
+                    return Err(Error::from(unreadable).into());
+                }
                 let what = format!("plan {plan} was deleted before it was finished");
                 return Err(Failure::new(Exit::NoSuchPlan, what));
             };

@@ -1,6 +1,7 @@
 //! `why`: what led to the present state.
 
 use clap::Args;
+use planlease::core::keys::PlanKey;
 
 use crate::{
     exit::Exit,
@@ -29,11 +30,14 @@ impl WhyArgs {
         let plan = super::plan_name(&self.plan)?;
         let task = self.task.as_deref().map(super::task_id).transpose()?;
         let coordinator = invocation.connect().await?;
-        let view = coordinator.plan(&plan).await?;
+        let mut view = coordinator.plan(&plan).await?;
         let alive = coordinator.alive(&view).await?;
         match task {
             Some(task) => {
-                let late = coordinator.late_results(&plan, &task).await?;
+                view.require(PlanKey::Task(task.clone()))?;
+                let late = view
+                    .take_beside(coordinator.late_results(&plan, &task).await.map(Some))?
+                    .unwrap_or_default();
                 let Some(shown) = WhyTask::new(&view, &task, &late, &alive) else {
                     return Err(Failure::new(Exit::NoSuchTask, format!("{plan} has no task {task}"))
                         .remedy(format!("`planlease task list {plan}` lists them.")));

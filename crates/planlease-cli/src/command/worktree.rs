@@ -83,16 +83,17 @@ impl ListArgs {
         let plan = self.plan.as_deref().map(super::plan_name).transpose()?;
         let scene = Scene::open(invocation, &HostArgs::default()).await?;
         let mut shown = Vec::new();
-        for view in scene.coordinator.worktrees().await? {
+        let found = scene.coordinator.worktrees().await?;
+        for view in found.iter() {
             if plan.as_ref().is_some_and(|plan| *plan != view.record.plan) {
                 continue;
             }
             let tenure = scene.tenure(&view.record).await?;
             if !abandoned || tenure.is_over() {
-                shown.push(WorktreeShown::new(&view, tenure));
+                shown.push(WorktreeShown::new(view, tenure));
             }
         }
-        invocation.show(self.output.format, &WorktreeList::new(shown))?;
+        invocation.show(self.output.format, &WorktreeList::new(shown, &found.unreadable))?;
         Ok(Exit::Done)
     }
 }

@@ -111,6 +111,11 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
         }
         Error::HandOver(_) => (Exit::NotOwned, UNCHANGED, ""),
         Error::Unsound(_) => (Exit::BadPlanFile, UNCHANGED, ""),
+        Error::Unreadable(_) => (
+            Exit::BadRecord,
+            "A newer planlease wrote it, or it is damaged. Nothing was changed; the other records can be used.",
+            "`planlease doctor` lists all that cannot be read; docs/operations.md says how to repair them.",
+        ),
         Error::Codec(_) => (Exit::BadRecord, UNCHANGED, ""),
         Error::EditTooLarge { .. } | Error::EditTooWide { .. } => {
             (Exit::BadRecord, UNCHANGED, "Edit the file, and update the plan, in several steps.")

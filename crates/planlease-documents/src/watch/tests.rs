@@ -184,7 +184,7 @@ fn changes_as_json() {
 fn a_snapshot_has_everything_that_changes_build_upon() {
     let store = store();
     let plans = || store.snapshot().plans().map(AsRef::as_ref);
-    let snapshot = SnapshotShown::new(revision(40), plans());
+    let snapshot = SnapshotShown::new(store.snapshot(), plans());
     insta::assert_snapshot!(shown(Format::Table, &snapshot), @"-                         40  release  3 of 5 tasks ended; owned by ci-1 on host-1 (process 42), for 3m20s, token 1.2");
     insta::assert_snapshot!(shown(Format::Json, &snapshot));
 }

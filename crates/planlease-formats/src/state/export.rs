@@ -61,7 +61,7 @@ pub(super) fn counts<'a>(records: impl IntoIterator<Item = &'a TaskRecord>) -> [
 
 /// The counts by the names of a state file's fields.
 pub(super) fn named(summary: &Summary) -> [(&'static str, usize); 6] {
-    let Summary { total, pending, in_progress, completed, failed, skipped } = *summary;
+    let Summary { total, pending, in_progress, completed, failed, skipped, unreadable: _ } = *summary;
     let mut counts = [total, completed, pending, in_progress, failed, skipped].into_iter();
     COUNTS.map(|name| (name, counts.next().unwrap_or_default()))
 }

@@ -210,7 +210,9 @@ impl Runner {
                     ended.unsure = Some(op_id);
                     return Ok(Written::Later(reason));
                 }
-                Err(error @ Error::Codec(_)) => return Ok(Written::Refused(chain(&error))),
+                Err(error @ (Error::Codec(_) | Error::Unreadable(_))) => {
+                    return Ok(Written::Refused(chain(&error)));
+                }
                 Err(error) => return Ok(Written::Later(chain(&error))),
             }
         }

@@ -36,24 +36,21 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn orchestrators(State(app): State<App>) -> Result<Response, Problem> {
     let registered = app.coordinator.orchestrators().await?;
-    let mut owned: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for view in app.coordinator.plans().await? {
-        if let Some((owner, _)) = view.line.owner() {
-            owned.entry(owner.lease.to_string()).or_default().push(view.name.to_string());
-        }
-    }
-    Ok(Shown(OrchestratorList::new(registered, &owned)).into_response())
+    Ok(Shown(OrchestratorList::new(registered, &app.coordinator.plans().await?)).into_response())
 }
 
 async fn worktrees(State(app): State<App>) -> Result<Response, Problem> {
     let found = app.coordinator.worktrees().await?;
-    let lines: BTreeMap<PlanName, Line> = match found.is_empty() {
-        true => BTreeMap::new(),
-        false => app.coordinator.plans().await?.into_iter().map(|view| (view.name, view.line)).collect(),
-    };
+    let mut lines: BTreeMap<&PlanName, Option<Line>> = BTreeMap::new();
+    for view in found.iter() {
+        let plan = &view.record.plan;
+        if !lines.contains_key(plan) {
+            lines.insert(plan, app.coordinator.line_of_plan(plan).await?);
+        }
+    }
     let shown = found.iter().map(|view| {
-        let tenure = worktree::tenure(&view.record, lines.get(&view.record.plan));
+        let tenure = worktree::tenure(&view.record, lines.get(&view.record.plan).and_then(Option::as_ref));
         WorktreeShown::new(view, tenure)
     });
-    Ok(Shown(WorktreeList::new(shown.collect())).into_response())
+    Ok(Shown(WorktreeList::new(shown.collect(), &found.unreadable)).into_response())
 }

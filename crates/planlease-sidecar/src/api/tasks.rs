@@ -8,7 +8,7 @@ use axum::{
     routing::{get, patch, put},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use planlease::{Error, Outcome, PlanView, Refused, TaskView};
+use planlease::{Error, Outcome, Refused, TaskView};
 use planlease_core::{
     PlanName, Revision, TaskId,
     transition::{Change, TaskStatus},
@@ -127,29 +127,25 @@ async fn list(State(app): State<App>, names: Names, Asked(asked): Asked<List>) -
 
 async fn show(State(app): State<App>, names: Names, headers: HeaderMap) -> Result<Response, Problem> {
     let (plan, task) = (names.plan()?, names.task()?);
-    let view = app.coordinator.plan(&plan).await?;
-    let seen = seen(&view, &task)?;
-    let mut response = if has_already(&headers, seen.revision) {
+    let mut view = app.coordinator.plan(&plan).await?;
+    let revision = view.task(&task)?.revision;
+    let mut response = if has_already(&headers, revision) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let findings = app.coordinator.findings(&plan, &task).await?;
+        let findings = view.take_beside(app.coordinator.findings(&plan, &task).await)?;
         let alive = app.coordinator.alive(&view).await?;
-        Shown(TaskShown::new(&view, seen, findings, &alive)).into_response()
+        Shown(TaskShown::new(&view, view.task(&task)?, findings, &alive)).into_response()
     };
-    response.headers_mut().insert(header::ETAG, etag(seen.revision));
+    response.headers_mut().insert(header::ETAG, etag(revision));
     Ok(response)
-}
-
-fn seen<'a>(view: &'a PlanView, task: &TaskId) -> Result<&'a TaskView, Problem> {
-    let missing = || Problem::new(Kind::NoSuchTask, format!("{} has no task {task}", view.name));
-    view.tasks.get(task).ok_or_else(missing)
 }
 
 async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let (plan, task) = (names.plan()?, names.task()?);
-    let view = app.coordinator.plan(&plan).await?;
-    seen(&view, &task)?;
-    let late = app.coordinator.late_results(&plan, &task).await?;
+    let mut view = app.coordinator.plan(&plan).await?;
+    view.task(&task)?;
+    let late =
+        view.take_beside(app.coordinator.late_results(&plan, &task).await.map(Some))?.unwrap_or_default();
     let alive = app.coordinator.alive(&view).await?;
     let missing = || Problem::new(Kind::NoSuchTask, format!("{plan} has no task {task}"));
     Ok(Shown(WhyTask::new(&view, &task, &late, &alive).ok_or_else(missing)?).into_response())
@@ -261,7 +257,7 @@ impl Wanted {
         let mut tries = 1;
         loop {
             let view = app.coordinator.plan(&self.plan).await?;
-            let seen = seen(&view, &self.task)?;
+            let seen = view.task(&self.task)?;
             if let Some(done) = self.done_before(app, seen).await? {
                 app.metrics.update("repeated");
                 return Ok(self.committed(&done));
@@ -374,7 +370,7 @@ async fn findings(State(app): State<App>, names: Names) -> Result<Response, Prob
         Some(found) => Ok(Shown(FindingsShown::new(plan, task, found)).into_response()),
         None => {
             let view = app.coordinator.plan(&plan).await?;
-            seen(&view, &task)?;
+            view.task(&task)?;
             Err(Problem::new(Kind::NotFound, format!("task {task} of {plan} has no findings")))
         }
     }
@@ -399,7 +395,7 @@ async fn write_findings(
         return Err(Problem::new(Kind::BadRequest, "findings are text in UTF-8"));
     };
     let view = app.coordinator.plan(&plan).await?;
-    let attempt = asked.attempt.unwrap_or(seen(&view, &task)?.record.attempt);
+    let attempt = asked.attempt.unwrap_or(view.task(&task)?.record.attempt);
     let authority = caller.authority(&app, &view)?;
     match &asked.reference {
         Some(reference) => authority.write_reference(&task, attempt, text, reference).await?,

@@ -19,7 +19,7 @@ pub(crate) const PAGE: i64 = 500;
 const PAGE_BYTES: usize = 1024 * 1024;
 
 /// How many keys a page has at most. Should each of them have grown to the largest value all of a sudden, the answer is
-/// not decoded, and asked for in smaller pages.
+/// not decoded, and asked for in smaller pages ([`Etcd::fitting_page`]).
 const MAX_PAGE: i64 = 2_000;
 
 /// What a row has besides its key and its value.
@@ -72,13 +72,29 @@ impl Etcd {
         .await
     }
 
+    /// Reads a range once; fewer keys, if the answer is larger than what is decoded. One key always fits: etcd takes no
+    /// value above 1.5 MiB unless it is configured to.
+    async fn fitting_page(
+        &self,
+        range: &KeyRange,
+        mut limit: i64,
+        at: Option<Revision>,
+    ) -> Result<Page, Fault> {
+        loop {
+            match self.page(range, limit, at).await {
+                Err(fault) if fault.kind == FaultKind::TooLarge && limit > 1 => limit = (limit / 8).max(1),
+                page => return page,
+            }
+        }
+    }
+
     /// Reads the first page of a range, as of `at` if given, else of the present revision; with the pages behind it.
     pub(crate) async fn first_page(
         &self,
         range: KeyRange,
         at: Option<Revision>,
     ) -> Result<(Page, Pages), Fault> {
-        let page = self.page(&range, PAGE, at).await?;
+        let page = self.fitting_page(&range, PAGE, at).await?;
         let at = at.unwrap_or(page.revision);
         let mut rest = self.pages_behind(&[], range, at);
         let page = rest.took(page)?;
@@ -109,13 +125,7 @@ impl Pages {
     /// Nothing is lost if the future is dropped: the next call reads the same page.
     pub(crate) async fn next(&mut self) -> Result<Option<Page>, Fault> {
         let Some(range) = &self.rest else { return Ok(None) };
-        let page = match self.etcd.page(range, self.limit, Some(self.at)).await {
-            Err(fault) if fault.kind == FaultKind::TooLarge && self.limit > PAGE => {
-                self.limit = PAGE;
-                self.etcd.page(range, PAGE, Some(self.at)).await?
-            }
-            page => page?,
-        };
+        let page = self.etcd.fitting_page(range, self.limit, Some(self.at)).await?;
         self.took(page).map(Some)
     }
 
@@ -148,6 +158,8 @@ fn behind(rows: &[Row], range: KeyRange) -> KeyRange {
 /// pages there are, the less it has to do.
 fn limit_after(rows: &[Row]) -> i64 {
     let bytes: usize = rows.iter().map(|(key, entry)| key.len() + entry.value.len() + ROW_BYTES).sum();
-    let limit = (PAGE_BYTES * rows.len()).checked_div(bytes).and_then(|limit| i64::try_from(limit).ok());
-    limit.unwrap_or(PAGE).clamp(PAGE, MAX_PAGE)
+    let within =
+        |max: usize| (max * rows.len()).checked_div(bytes).and_then(|limit| i64::try_from(limit).ok());
+    let least = within(MAX_DECODED / 2).unwrap_or(PAGE).clamp(1, PAGE);
+    within(PAGE_BYTES).unwrap_or(PAGE).clamp(least, MAX_PAGE)
 }

@@ -18,6 +18,7 @@ use crate::{
     coordinator::Coordinator,
     error::Error,
     etcd::{Branch, Compare, Fault, Op, Reply, Transaction},
+    plan::halt_of,
     retry::Backoff,
     session::{Held, Session},
     vigil::gone,
@@ -70,15 +71,16 @@ impl Session {
                         drop(place.leave());
                         return Ok(TryAcquire::HeldBy(holder));
                     }
+                    in_the_way(&line)?;
                     let left = place.delay.left(self.coordinator(), plan, &line).await?;
                     if !left.is_zero() {
                         drop(place.leave());
                         return Ok(TryAcquire::Delayed(left));
                     }
                     // Nobody was in line, only the term was not as seen last, or its lock delay was not known: it is known
-                    // now. Unless a key in the line is no candidate's.
+                    // now.
                     if !pace.keep(self, line).await {
-                        return Err(Error::TimedOut("a key in the line for the plan is no candidate's"));
+                        return Err(Error::TimedOut("the queue of the plan cannot be read"));
                     }
                 }
             }
@@ -124,7 +126,13 @@ impl Session {
                 Standing::First => {
                     self.wait_out_delay(&mut place, &line).await?;
                     place.ensure_work().await?;
-                    self.take_over(&mut place, &line, None).await?
+                    match self.take_over(&mut place, &line, None).await? {
+                        Attempt::Line(line) if line.standing(self.lease()) == Standing::First => {
+                            in_the_way(&line)?;
+                            Attempt::Line(line)
+                        }
+                        attempt => attempt,
+                    }
                 }
                 Standing::Behind(before) => {
                     let left_at = self.wait_behind(plan, &line, &before).await?;
@@ -306,7 +314,8 @@ impl Session {
                 Ok(Attempt::Owned { revision: candidate.joined, term: term.clone() })
             }
             (_, Some(entry)) => {
-                let HaltRecord { how, by, why, .. } = codec::decode(&entry.value)?;
+                let (_, HaltRecord { how, by, why, .. }) =
+                    halt_of(plan, PlanKey::Close, &entry, &mut Vec::new());
                 Err(Error::PlanClosed { plan: plan.clone(), how, by, why })
             }
             (_, None) => Ok(Attempt::Line(line)),
@@ -375,6 +384,11 @@ impl Pace {
             None => false,
         }
     }
+}
+
+/// Fails if a key in the queue is no candidate's: etcd counts it as one, and it may never leave.
+fn in_the_way(line: &Line) -> Result<(), Error> {
+    line.unreadable.first().map_or(Ok(()), |unreadable| Err(unreadable.clone().into()))
 }
 
 /// What a transaction of a candidate came to.

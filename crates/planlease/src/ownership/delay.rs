@@ -9,9 +9,10 @@ use planlease_core::{
     PlanName, Revision,
     change::Entry,
     codec,
-    keys::PlanKey,
+    keys::{Key, PlanKey},
     spec::PlanSpec,
     term::{Line, needs_lock_delay},
+    unreadable,
 };
 
 use crate::{
@@ -63,7 +64,7 @@ impl LockDelay {
         }
         self.over = None;
         // A definition that cannot be read is an error only where the delay is needed.
-        let read = codec::decode::<PlanSpec>(&spec.value).ok();
+        let read = codec::decode_within::<PlanSpec>(&spec.value, codec::MAX_SPEC_PART).ok();
         self.own = read.map(|read| (spec.modified, read.policy.lock_delay()));
     }
 
@@ -85,7 +86,8 @@ impl LockDelay {
                     coordinator.etcd().settle(&Transaction::default().then([Op::Get(spec)])).await?;
                 let entry = reply.row().ok_or_else(|| Error::PlanNotFound(plan.clone()))?;
                 self.note(&entry);
-                codec::decode::<PlanSpec>(&entry.value)?.policy.lock_delay()
+                let key = Key::Plan(plan.clone(), PlanKey::Spec);
+                unreadable::read::<PlanSpec>(&key, &entry.value)?.policy.lock_delay()
             }
         };
         let elapsed = coordinator.unowned_for(plan, *revision).unwrap_or_default();

@@ -48,7 +48,9 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
             let plan = plans.entry(name.clone()).or_default();
             match (key, entry) {
                 (PlanKey::Spec, entry) => {
-                    let spec = entry.and_then(|entry| codec::decode::<PlanSpec>(&entry.value).ok());
+                    let spec = entry.and_then(|entry| {
+                        codec::decode_within::<PlanSpec>(&entry.value, codec::MAX_SPEC_PART).ok()
+                    });
                     plan.delay = spec.map(|spec| Duration::from_secs(spec.policy.lock_delay_s));
                 }
                 (PlanKey::Owner(lease), None) if plan.term.is_some_and(|(_, owner)| owner == *lease) => {

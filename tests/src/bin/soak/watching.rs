@@ -110,13 +110,14 @@ impl Store {
     fn picture(&self) -> Picture {
         let is_there = |plan: &PlanName| self.keys.contains_key(&Key::Plan(plan.clone(), PlanKey::Spec));
         let seen = self.keys.iter().filter_map(|(key, (modified, created))| match key {
-            Key::Store | Key::Worktree(..) => None,
+            Key::Store | Key::Worktree(..) | Key::Unknown(_) => None,
             Key::Orchestrator(_) => Some((key, *created)),
             Key::Plan(plan, part) if is_there(plan) => match part {
                 PlanKey::SpecPart(_)
                 | PlanKey::Import
                 | PlanKey::Late(_)
                 | PlanKey::Lock(..)
+                | PlanKey::Unknown(_)
                 | PlanKey::PastTerm(_) => None,
                 PlanKey::Owner(_) => Some((key, *created)),
                 PlanKey::Spec

@@ -29,12 +29,17 @@ impl DeleteArgs {
         let plan = crate::command::plan_name(&self.plan)?;
         let coordinator = invocation.connect().await?;
         if !self.confirm.yes {
-            let summary = coordinator.plan(&plan).await?.summary();
-            let what = format!(
-                "this deletes {plan} with {}, {} of which ended",
-                counted(summary.total, "task"),
-                summary.ended()
-            );
+            let what = match coordinator.plan(&plan).await {
+                Ok(view) => {
+                    let summary = view.summary();
+                    let (tasks, ended) = (counted(summary.total, "task"), summary.ended());
+                    format!("this deletes {plan} with {tasks}, {ended} of which ended")
+                }
+                Err(planlease::Error::Unreadable(unreadable)) => {
+                    format!("this deletes {plan}, of which {unreadable}")
+                }
+                Err(error) => return Err(error.into()),
+            };
             self.confirm.by_name(plan.as_str(), &what)?;
         }
         coordinator.delete_plan(&plan).await?;

@@ -90,6 +90,7 @@ fn line(report: &Report) -> String {
         }
         Report::Released(plan) => format!("{PLAN}{plan}{PLAN:#} released before it was finished"),
         Report::Trouble(what) => format!("{DIM}{what}; trying again{DIM:#}"),
+        Report::Unreadable(what) => format!("{BAD}left out{BAD:#}: {what}"),
         other => format!("{other:?}"),
     }
 }
@@ -113,15 +114,16 @@ fn ended(plan: &str, task: &str, status: TaskStatus, took: Duration, error: Opti
 const FAILED_SHOWN: usize = 10;
 
 fn finished(plan: &str, summary: &Summary, failed_tasks: &[(TaskId, String)]) -> String {
-    let Summary { total, completed, skipped, failed, pending, in_progress } = summary;
+    let Summary { total, completed, skipped, failed, pending, in_progress, unreadable } = summary;
     if completed + skipped == *total {
         return format!(
             "{PLAN}{plan}{PLAN:#} {GOOD}finished{GOOD:#}: {completed} completed, {skipped} skipped of {total}"
         );
     }
     let waiting = pending + in_progress;
+    let unreadable = if *unreadable > 0 { format!("{unreadable} unreadable, ") } else { String::new() };
     let mut text = format!(
-        "{PLAN}{plan}{PLAN:#} {BAD}cannot go on{BAD:#}: {failed} failed, {waiting} waiting, {completed} completed of {total}"
+        "{PLAN}{plan}{PLAN:#} {BAD}cannot go on{BAD:#}: {failed} failed, {waiting} waiting, {unreadable}{completed} completed of {total}"
     );
     for (task, why) in failed_tasks.iter().take(FAILED_SHOWN) {
         text += &format!("\n  {task} {BAD}failed{BAD:#}: {}", output::plain(why));
@@ -162,6 +164,7 @@ fn event(report: &Report) -> Value {
         Report::Overdue { plan, task, status, why } => {
             json!({"schema": schema, "event": "overdue", "plan": plan, "task": task, "status": status, "why": why})
         }
+        Report::Unreadable(why) => json!({"schema": schema, "event": "unreadable", "why": why}),
         Report::NotRecorded { plan, task, why } => {
             json!({"schema": schema, "event": "not_recorded", "plan": plan, "task": task, "why": why})
         }

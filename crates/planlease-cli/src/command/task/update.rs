@@ -107,9 +107,7 @@ impl Update<'_> {
 
     async fn try_once(&self) -> Result<Tried, Error> {
         let view = self.coordinator.plan(&self.plan).await?;
-        let Some(seen) = view.tasks.get(&self.task) else {
-            return Err(Error::TaskNotFound { plan: self.plan.clone(), task: self.task.clone() });
-        };
+        let seen = view.task(&self.task)?;
         if self.expected.is_some_and(|expected| expected != seen.revision) {
             let outcome = Outcome::Refused(Refused::Conflict(Box::new(seen.clone())));
             return Ok(Tried { outcome, view, doubt: Doubt::None });

@@ -165,10 +165,8 @@ impl Order<'_> {
     async fn authority(&self) -> Result<Authority, Failure> {
         let coordinator = &self.scene.coordinator;
         let view = coordinator.plan(&self.plan).await?;
-        if let Some(task) = &self.task
-            && !view.tasks.contains_key(task)
-        {
-            return Err(planlease::Error::TaskNotFound { plan: self.plan.clone(), task: task.clone() }.into());
+        if let Some(task) = &self.task {
+            view.task(task)?;
         }
         match &self.right {
             Some(right) => Ok(coordinator.delegated(right)),

@@ -34,7 +34,8 @@ impl CleanArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let scene = Scene::open(invocation, &self.host).await?;
         let mut repositories = BTreeMap::<_, Vec<_>>::new();
-        for view in scene.coordinator.worktrees().await? {
+        let found = scene.coordinator.worktrees().await?;
+        for view in found.items {
             if view.host == scene.host {
                 repositories.entry(view.record.repository.clone()).or_default().push(view);
             }
@@ -56,7 +57,8 @@ impl CleanArgs {
                 }
             }
         }
-        invocation.show(self.output.format, &WorktreesTidied::new(self.execute, tidied))?;
+        invocation
+            .show(self.output.format, &WorktreesTidied::new(self.execute, tidied, &found.unreadable))?;
         Ok(Exit::Done)
     }
 }

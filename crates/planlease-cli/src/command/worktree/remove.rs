@@ -79,7 +79,7 @@ impl RemoveArgs {
         }
         let why = if own { "by its owner" } else { tenure.why() };
         let done = vec![Tidied::remove(&view, why.to_owned())];
-        invocation.show(self.output.format, &WorktreesTidied::new(true, done))?;
+        invocation.show(self.output.format, &WorktreesTidied::new(true, done, &[]))?;
         Ok(Exit::Done)
     }
 }
@@ -90,7 +90,7 @@ impl QuarantineArgs {
         let view = scene.named(&self.name).await?;
         let view = scene.enter(&view, WorktreeState::Quarantined, Some(self.why.clone())).await?;
         let done = vec![Tidied::quarantine(&view, self.why)];
-        invocation.show(self.output.format, &WorktreesTidied::new(true, done))?;
+        invocation.show(self.output.format, &WorktreesTidied::new(true, done, &[]))?;
         Ok(Exit::Done)
     }
 }

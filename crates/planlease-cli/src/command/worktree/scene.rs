@@ -66,11 +66,7 @@ impl<'a> Scene<'a> {
         let line = match known {
             Some(line) => line,
             None => {
-                let line = match self.coordinator.plan(&record.plan).await {
-                    Ok(plan) => Some(plan.line),
-                    Err(Error::PlanNotFound(_)) => None,
-                    Err(error) => return Err(error.into()),
-                };
+                let line = self.coordinator.line_of_plan(&record.plan).await?;
                 self.lines.borrow_mut().insert(record.plan.clone(), line.clone());
                 line
             }

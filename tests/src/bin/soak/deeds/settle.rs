@@ -132,13 +132,16 @@ impl Facts {
                         }
                     }
                     (PlanKey::Spec, Some(entry)) => {
-                        if let Ok(spec) = codec::decode::<PlanSpec>(&entry.value) {
+                        if let Ok(spec) = codec::decode_within::<PlanSpec>(&entry.value, codec::MAX_SPEC_PART)
+                        {
                             *facts.imports.entry((plan.clone(), spec.title)).or_default() += 1;
                         }
                     }
                     (PlanKey::Spec, None) => *facts.deletions.entry(plan.clone()).or_default() += 1,
                     (PlanKey::Findings(task), Some(entry)) => {
-                        if let Ok(output) = codec::decode::<FindingsRecord>(&entry.value) {
+                        if let Ok(output) =
+                            codec::decode_within::<FindingsRecord>(&entry.value, codec::MAX_FINDINGS_VALUE)
+                        {
                             facts.enter_output((plan.clone(), task.clone()), output, set.revision.to_wire());
                         }
                     }
