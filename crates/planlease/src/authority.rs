@@ -469,7 +469,10 @@ impl Authority {
         let record = layout.of(&self.plan, &PlanKey::Task(task.clone()));
         let mut seen = self.etcd_row(&key).await?;
         for _ in 0..MAX_CONFLICTS {
-            let present = seen.as_ref().map(|entry| codec::decode(&entry.value)).transpose()?;
+            let present = seen
+                .as_ref()
+                .map(|entry| codec::decode_within(&entry.value, codec::MAX_FINDINGS_VALUE))
+                .transpose()?;
             let value = codec::encode_within(&next(present), codec::MAX_FINDINGS_VALUE)?;
             let when = [
                 Compare::Exists(record.clone()),
