@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -87,7 +88,10 @@ pub fn request(method: &str, frames: Frames) -> Request<Body> {
         .expect("the headers are valid")
 }
 
-/// Calls a method with these frames, whatever they are. Of a stream it reads `most` messages at most.
+/// How long a stream may say nothing before its end is not waited for: a watch goes on until it is cancelled.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Calls a method with these frames, whatever they are. Of a stream it reads `most` messages at most, and until it is silent.
 ///
 /// # Panics
 /// If what answers is not even gRPC.
@@ -98,7 +102,8 @@ pub async fn call(channel: Channel, method: &str, frames: Frames, most: usize) -
     let mut status = Status::from_header_map(&head.headers);
     let (mut rest, mut messages) = (BytesMut::new(), Vec::new());
     while messages.len() < most {
-        let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context));
+        let Ok(frame) = tokio::time::timeout(SILENCE, frame).await else { break };
         match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
