@@ -147,7 +147,7 @@ impl Kind {
                     },
                 ],
                 "policy": { "max_retries": 2, "attempt_deadline_s": 60, "retry_delay_s": 3, "retry_delay_max_s": 600,
-                            "total_deadline_s": 0, "queue_deadline_s": 4, "heartbeat_s": 5, "max_in_progress": 6,
+                            "total_deadline_s": 0, "queue_deadline_s": 4, "heartbeat_on": "any", "heartbeat_s": 5, "max_lost": 3, "max_in_progress": 6,
                             "on_lost": "fail", "lock_delay_s": 1 },
             }),
             Self::Delegation => json!({
