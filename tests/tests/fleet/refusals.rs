@@ -180,7 +180,7 @@ impl Files {
 
     fn wrong(&self) -> [(i32, &PathBuf, &'static [&'static str]); 6] {
         [
-            (9, &self.other, &["release", "already", "--name"]),
+            (9, &self.other, &["release", "already", "--plan"]),
             (3, &self.cycle, &["cycle.toml", "nothing was changed"]),
             (3, &self.binary, &["binary.md"]),
             (4, &self.huge, &["huge.md", "MiB", "Split"]),
