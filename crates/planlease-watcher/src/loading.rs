@@ -60,6 +60,8 @@ impl Loading {
                 let gathered = self.gathered(plan);
                 match of {
                     PlanKey::Spec => gathered.head = Some(entry.clone()),
+                    // Read once, with the whole definition: see `complete`.
+                    PlanKey::SpecPart(n) => gathered.parts.put_spec_part(*n, Some(entry)),
                     of => {
                         let read = gathered.parts.put(plan, of, Some(entry));
                         self.loaded.store.note(key, read, &mut unheard);
@@ -94,6 +96,11 @@ impl Loading {
         }
         if let Some(head) = head {
             store.put_plan(&plan, &[(&PlanKey::Spec, Some(&head))], &mut Vec::new());
+        }
+        // Without a readable definition, the plan's parts are hidden: report which part of the definition is at fault.
+        let unreadable = store.hidden.get_mut(&plan).map(|parts| parts.unreadable_spec_parts(&plan));
+        for (key, error) in unreadable.into_iter().flatten() {
+            store.note(&key, Err(error), &mut Vec::new());
         }
     }
 

@@ -273,12 +273,7 @@ impl Parts {
                 check()
             }
             PlanKey::SpecPart(n) => {
-                match entry {
-                    Some(entry) => self.spec.insert_mut(*n, entry.value.as_slice().into()),
-                    None => {
-                        self.spec.remove_mut(n);
-                    }
-                }
+                self.put_spec_part(*n, entry);
                 check()
             }
             PlanKey::Unknown(below) if below.starts_with(b"owner/") => self.in_queue(full(), check()),
@@ -289,6 +284,29 @@ impl Parts {
             | PlanKey::Lock(..)
             | PlanKey::Unknown(_) => check(),
         }
+    }
+
+    /// Takes over a further part of the definition without reading it.
+    pub(crate) fn put_spec_part(&mut self, n: u32, entry: Option<&Entry>) {
+        match entry {
+            Some(entry) => self.spec.insert_mut(n, entry.value.as_slice().into()),
+            None => {
+                self.spec.remove_mut(&n);
+            }
+        }
+    }
+
+    /// The further parts of the definition that cannot be read; each is remembered as unreadable.
+    pub(crate) fn unreadable_spec_parts(&mut self, plan: &PlanName) -> Vec<(Key, CodecError)> {
+        let mut unreadable = Vec::new();
+        for (n, value) in &self.spec {
+            let key = Key::Plan(plan.clone(), PlanKey::SpecPart(*n));
+            if let Err(error) = unreadable::check(&key, value) {
+                self.unreadable.insert_mut(PlanKey::SpecPart(*n), error.to_string());
+                unreadable.push((key, error));
+            }
+        }
+        unreadable
     }
 
     /// Remembers with the line whether a key of it could be read.

@@ -153,6 +153,34 @@ fn a_definition_in_parts_is_put_together() {
 }
 
 #[test]
+fn an_unreadable_part_of_a_definition_is_listed_under_its_own_key() {
+    let tasks = (0..40).map(|n| TaskSpec::new(task(&n.to_string()), "x".repeat(MAX_TEXT)));
+    let spec = PlanSpec { tasks: tasks.collect(), ..PlanSpec::default() };
+    let (head, parts) = codec::encode_spec(&spec).unwrap();
+    let part = |n| of("p", PlanKey::SpecPart(n));
+    let mut world = World::new();
+    let mut store = Store::load(&world.list());
+    let whole = (1..).zip(parts.clone()).map(|(n, value)| (part(n), Some(value)));
+    let set = world.commit(whole.chain([(of("p", PlanKey::Spec), Some(head))]).collect());
+    store.apply(&set).unwrap();
+
+    let set = world.commit(vec![(part(2), Some(b"[{}]".to_vec()))]);
+    assert_eq!(told(&store.apply(&set).unwrap()), ["unreadable: true"]);
+    let unreadable = |store: &Store| store.snapshot().unreadable().map(|one| one.key).collect::<Vec<_>>();
+    assert_eq!(unreadable(&store), [part(2)]);
+    // Whoever loads the list has no definition at all, and sees why.
+    let mut late = Store::load(&world.list());
+    assert_eq!(unreadable(&late), [of("p", PlanKey::Spec), part(2)]);
+    assert!(late.snapshot().plan(&plan("p")).is_none());
+
+    let set = world.commit(vec![(part(2), Some(parts[1].clone()))]);
+    for store in [&mut store, &mut late] {
+        assert!(told(&store.apply(&set).unwrap()).contains(&"unreadable: false".to_owned()));
+        assert!(!unreadable(store).contains(&part(2)));
+    }
+}
+
+#[test]
 fn what_a_list_shows_of_half_an_import_appears_whole_later() {
     let mut world = World::new();
     let last = world.import_in_chunks("p", 3).pop().unwrap();
