@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from planlease import Client, OwnershipLost, Problem, Unreachable  # noqa: E402
+from planlease import ClaimLost, Client, OwnershipLost, Problem, SessionLost, Unreachable  # noqa: E402
 
 
 class ClientTest(unittest.TestCase):
@@ -42,6 +42,43 @@ class ClientTest(unittest.TestCase):
             self.assertTrue(told.wait(timeout=10))
             with self.assertRaises(OwnershipLost):
                 plan.complete(task)
+
+    def test_a_worker_executes_tasks_of_another_programs_plan(self) -> None:
+        owner = self.client.own("work", name="python-owner")
+        with owner, self.client.work("work", name="python-worker") as worker:
+            self.assertEqual(worker.name, "python-worker")
+            self.assertGreater(worker.trusted_for(), 1.0)
+            done, failed, returned, taken = worker.claim(4)
+            self.assertEqual(worker.progress(done, "half")["record"]["written_as"], "worker")
+            self.assertEqual(worker.complete(done, "done")["record"]["status"], "completed")
+            self.assertEqual(worker.fail(failed, "why")["record"]["error"], "why")
+            worker.give_back(returned, "no time")
+            with self.assertRaises(ClaimLost):
+                worker.complete(returned)
+            self.assertFalse(taken.lost.is_set())
+            owner.fail(taken, "it takes too long")
+            self.assertTrue(taken.lost.wait(timeout=10))
+            with self.assertRaises(ClaimLost) as refused:
+                worker.progress(taken, "more")
+            self.assertIn(refused.exception.kind, ("wrong-state", "stale-attempt"))
+            self.assertFalse(done.lost.is_set() or failed.lost.is_set() or worker.lost.is_set())
+            (last,) = worker.claim()
+        self.assertTrue(worker.lost.is_set() and last.lost.is_set())
+        with self.assertRaises(SessionLost):
+            worker.complete(last)
+
+    def test_hostile_text_reaches_subscribers(self) -> None:
+        hostile = "a\u2028b\u2029c\u0085d\r\ne\rf\x0bg\x1ch\ufeffi\U0001f680"
+        events = self.client.events(plans=["work"])
+        next(events)
+        with self.client.own("work") as plan:
+            (task,) = plan.claim()
+            plan.progress(task, hostile)
+            for event in events:
+                changes = [change for change in event.data["changes"] if change["change"] == "task"]
+                if any(change["progress"] == hostile for change in changes):
+                    break
+            plan.give_back(task, "only a test")
 
     def test_events_come_in_order(self) -> None:
         events = self.client.events(plans=["work"])
