@@ -91,23 +91,34 @@ macro_rules! cases {
 pub struct Suite {
     name: &'static str,
     backends: Vec<Backend>,
+    side_by_side: Group,
+    one_at_a_time: Option<Group>,
+}
+
+/// Tests that run side by side, or one after the other.
+#[derive(Default)]
+struct Group {
     shared: Vec<Case>,
     alone: Vec<Case>,
     plain: Vec<Trial>,
-    one_at_a_time: bool,
+}
+
+impl Group {
+    fn trials(self, backends: &[Backend], servers: &Arc<Servers>) -> Vec<Trial> {
+        let mut trials = self.plain;
+        for backend in backends {
+            for (cases, alone) in [(&self.shared, false), (&self.alone, true)] {
+                trials.extend(cases.iter().map(|case| trial(*backend, *case, alone, Arc::clone(servers))));
+            }
+        }
+        trials
+    }
 }
 
 impl Suite {
     /// A suite without tests, on all backends.
     pub fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            backends: Backend::all(),
-            shared: Vec::new(),
-            alone: Vec::new(),
-            plain: Vec::new(),
-            one_at_a_time: false,
-        }
+        Self { name, backends: Backend::all(), side_by_side: Group::default(), one_at_a_time: None }
     }
 
     /// Runs the suite on these only.
@@ -116,27 +127,33 @@ impl Suite {
         self
     }
 
-    /// Runs one test after the other, whatever the command line says: for tests that measure, or need all cores.
+    /// Runs the tests added from here on after all others and one at a time, whatever the command line says: for tests that
+    /// measure, or need all cores.
     pub fn one_at_a_time(mut self) -> Self {
-        self.one_at_a_time = true;
+        self.one_at_a_time.get_or_insert_default();
         self
+    }
+
+    /// The tests that are being added.
+    fn group(&mut self) -> &mut Group {
+        self.one_at_a_time.as_mut().unwrap_or(&mut self.side_by_side)
     }
 
     /// Adds tests that share a server.
     pub fn shared(mut self, cases: Vec<Case>) -> Self {
-        self.shared.extend(cases);
+        self.group().shared.extend(cases);
         self
     }
 
     /// Adds tests that need a server each.
     pub fn alone(mut self, cases: Vec<Case>) -> Self {
-        self.alone.extend(cases);
+        self.group().alone.extend(cases);
         self
     }
 
     /// Adds tests that look after their servers themselves.
     pub fn plain(mut self, cases: Vec<PlainCase>) -> Self {
-        self.plain.extend(cases.into_iter().map(|(name, test)| {
+        self.group().plain.extend(cases.into_iter().map(|(name, test)| {
             Trial::test(name, move || {
                 test();
                 Ok(())
@@ -149,21 +166,19 @@ impl Suite {
     #[must_use]
     pub fn run(self) -> ExitCode {
         let mut arguments = Arguments::from_args();
-        if self.one_at_a_time {
-            arguments.test_threads = Some(1);
-        }
         let servers = Arc::new(Servers::default());
-        let mut trials = self.plain;
-        for backend in self.backends {
-            for (cases, alone) in [(&self.shared, false), (&self.alone, true)] {
-                trials.extend(cases.iter().map(|case| trial(backend, *case, alone, Arc::clone(&servers))));
-            }
-        }
-        let conclusion = libtest_mimic::run(&arguments, trials);
+        let mut failed = false;
+        let mut run = |group: Group, arguments: &Arguments| {
+            let trials = group.trials(&self.backends, &servers);
+            failed |= !trials.is_empty() && libtest_mimic::run(arguments, trials).has_failed();
+        };
+        run(self.side_by_side, &arguments);
+        arguments.test_threads = Some(1);
+        run(self.one_at_a_time.unwrap_or_default(), &arguments);
         if !arguments.list {
             servers.tell(self.name);
         }
-        conclusion.exit_code()
+        if failed { ExitCode::from(101) } else { ExitCode::SUCCESS }
     }
 }
 

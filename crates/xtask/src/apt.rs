@@ -7,8 +7,9 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::run::{Failure, Result, output};
+use crate::run::{Failure, Result, output, step};
 
 /// A Debian mirror as the machine's own sources name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,11 +87,25 @@ fn from_deb822(text: &str) -> Option<Mirror> {
     None
 }
 
-/// Downloads the packages of a suite and unpacks them into `into`, which must not exist yet.
+/// The pauses between attempts to download: a mirror that is being updated is whole again soon.
+const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
+
+/// Downloads the packages of a suite and unpacks them into `into`, which must not exist yet. Makes three attempts.
 ///
 /// `work` holds apt's lists and the packages; it is emptied first. `into` appears at the end, complete, by a
 /// rename: an interrupted run leaves nothing that looks finished.
 pub(crate) fn unpack(mirror: &Mirror, suite: &str, packages: &[&str], work: &Path, into: &Path) -> Result {
+    for pause in PAUSES {
+        let Err(failure) = attempt(mirror, suite, packages, work, into) else { return Ok(()) };
+        let why = failure.message().unwrap_or_default();
+        step(format_args!("{suite}: {why}\ntrying again in {} s", pause.as_secs()));
+        #[expect(clippy::disallowed_methods, reason = "xtask has nothing else to do meanwhile")]
+        std::thread::sleep(pause);
+    }
+    attempt(mirror, suite, packages, work, into)
+}
+
+fn attempt(mirror: &Mirror, suite: &str, packages: &[&str], work: &Path, into: &Path) -> Result {
     let io = |error: std::io::Error| Failure::because(format_args!("{}: {error}", work.display()));
     if work.exists() {
         fs::remove_dir_all(work).map_err(io)?;
@@ -106,7 +121,8 @@ pub(crate) fn unpack(mirror: &Mirror, suite: &str, packages: &[&str], work: &Pat
         command.arg("-c").arg(&config).args(arguments).current_dir(work.join("packages"));
         output(&mut command)
     };
-    apt_get(&["-q", "update"])?;
+    // A list that was not read is a failure here: without it, apt finds no package later, and does not say why.
+    apt_get(&["-q", "-o", "APT::Update::Error-Mode=any", "update"])?;
     let mut download = vec!["-q", "download"];
     download.extend(packages);
     apt_get(&download)?;

@@ -74,6 +74,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    run::elapsed();
     let result = match Cli::parse().command {
         Command::Test(options) => test::test(&options),
         Command::Simulate(options) => simulation::simulate(&options),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// Why a subcommand ended badly. The message is for a person; `Told` has been told already.
 #[derive(Debug)]
@@ -41,9 +43,17 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Says what happens next, set apart from the output of the programs.
+/// Says what happens next, set apart from the output of the programs, and how long this process has run.
 pub(crate) fn step(what: impl fmt::Display) {
-    eprintln!("==> {what}");
+    let (minutes, seconds) = (elapsed().as_secs() / 60, elapsed().as_secs() % 60);
+    eprintln!("==> [{minutes}:{seconds:02}] {what}");
+}
+
+/// How long this process has run, counted from the first call.
+#[expect(clippy::disallowed_methods, reason = "xtask shows how long its steps take; nothing depends on it")]
+pub(crate) fn elapsed() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
 }
 
 /// The command line as a person would type it.

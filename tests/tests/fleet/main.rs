@@ -1,8 +1,8 @@
 //! The product as a fleet has it: real processes of the program, that are killed, paused and started many at once, on
 //! a server that is a process too.
 //!
-//! What they measure is printed in lines that begin with `measured:`. One test runs at a time, since some of them
-//! measure, and most of them need all cores.
+//! What they measure is printed in lines that begin with `measured:`. Tests that measure or need all cores run one at a
+//! time, after the others.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 #![expect(clippy::print_stdout, reason = "what is measured is told")]
@@ -45,7 +45,6 @@ fn main() -> std::process::ExitCode {
     }
     Suite::new("fleet")
         .on([Backend::Dev, Backend::Etcd])
-        .one_at_a_time()
         .shared(crash::cases())
         .shared(deadlines::cases())
         .shared(handover::cases())
@@ -56,23 +55,24 @@ fn main() -> std::process::ExitCode {
         .shared(findings::cases())
         .shared(hold::cases())
         .shared(signals::cases())
-        .shared(lock::cases())
         .shared(edit::cases())
-        .shared(rush::cases())
-        .shared(together::cases())
         .shared(election::cases())
         .shared(pause::cases())
-        .shared(writers::cases())
         .shared(migration::cases())
         .shared(worktree::cases())
         .shared(worktree_work::cases())
         .shared(fence::cases())
+        .plain(refusals::plain_cases())
+        .plain(local::plain_cases())
+        .plain(readme::plain_cases())
+        .one_at_a_time()
+        .shared(lock::cases())
+        .shared(rush::cases())
+        .shared(together::cases())
+        .shared(writers::cases())
         .alone(mayhem::cases())
         .alone(migration::alone_cases())
         .alone(durable::cases())
         .alone(refusals::cases())
-        .plain(refusals::plain_cases())
-        .plain(local::plain_cases())
-        .plain(readme::plain_cases())
         .run()
 }

@@ -373,3 +373,76 @@ fn a_definition_that_cannot_be_read_is_found() {
     history.commit(vec![(PlanKey::Spec, Some((b"no definition".to_vec(), None)))]);
     history.check(&[(Rule::Readable, "not a valid PlanSpec")]);
 }
+
+#[test]
+fn a_deleted_term_is_found() {
+    let mut history = History::new();
+    history.acquire(7);
+    history.release(7);
+    history.commit(vec![(PlanKey::Term, None)]);
+    history.check(&[(Rule::OneOwner, "the term was deleted")]);
+}
+
+#[test]
+fn a_registration_without_a_lease_is_found() {
+    let mut history = History::new();
+    history.revision += 1;
+    let now = revision(history.revision);
+    let entry = Entry { value: b"{}".to_vec(), modified: now, created: now, version: 1, lease: None };
+    let key = Key::Orchestrator(OrchestratorId::new("w").unwrap());
+    history
+        .audit
+        .apply(&RawChangeSet { revision: now, changes: vec![KeyChange { key, entry: Some(entry) }] });
+    history.check(&[(Rule::Leased, "the registration of w has no lease")]);
+}
+
+#[test]
+fn the_first_in_the_queue_owns_the_plan_only_under_its_own_open_term() {
+    // The lease of the term, but another place in the queue: it left and joined again.
+    let mut history = History::new();
+    history.acquire(7);
+    history.expire(7);
+    let joined = history.commit(vec![(PlanKey::Owner(lease(7)), Some((b"{}".to_vec(), Some(lease(7)))))]);
+    history.change("1", &Change::Start, &Guard::Owner { lease: lease(7), revision: joined });
+    history.check(&[(Rule::Guarded, "by a right that did not exist")]);
+
+    // The first in the queue, but the open term is another session's.
+    let mut history = History::new();
+    history.acquire(7);
+    history.expire(7);
+    let joined = history.commit(vec![(PlanKey::Owner(lease(8)), Some((b"{}".to_vec(), Some(lease(8)))))]);
+    history.change("1", &Change::Start, &Guard::Owner { lease: lease(8), revision: joined });
+    history.check(&[(Rule::Guarded, "by a right that did not exist")]);
+}
+
+#[test]
+fn an_audit_goes_on_from_a_snapshot() {
+    let mut whole = History::new();
+    let owner = whole.acquire(7);
+    let Guard::Owner { revision: joined, .. } = owner else { unreachable!("an owner") };
+    let entry = |value: Vec<u8>, lease| Entry { value, modified: joined, created: joined, version: 1, lease };
+    let spec = codec::encode_spec(&whole.spec()).unwrap().0;
+    let term = codec::encode(whole.term.as_ref().unwrap()).unwrap();
+    let tasks = whole.tasks.clone().into_iter();
+    let tasks = tasks.map(|(id, record)| (PlanKey::Task(id), codec::encode(&record).unwrap()));
+    let entries = tasks.chain([(PlanKey::Spec, spec), (PlanKey::Term, term)]);
+    let entries = entries.map(|(key, value)| (Key::Plan(plan(), key), entry(value, None)));
+    let candidate = (Key::Plan(plan(), PlanKey::Owner(lease(7))), entry(b"{}".to_vec(), Some(lease(7))));
+    let mut later = History { audit: Audit::new(), ..whole };
+    later.audit.seed(entries.chain([candidate]));
+
+    later.change("1", &Change::Start, &owner);
+    later.check(&[]);
+    later.change("2", &Change::Start, &owner);
+    later.check(&[(Rule::Dependencies, "task 2 was started before 1")]);
+    let report = later.audit.report();
+    assert_eq!((report.revisions, report.updates, report.plans), (2, 2, 1));
+}
+
+#[test]
+fn an_operator_may_write_while_the_queue_is_empty() {
+    let mut history = History::new();
+    history.change("1", &Change::Skip("x".into()), &Guard::Unowned);
+    history.check(&[]);
+    assert_eq!(history.audit.report().revisions, 2);
+}

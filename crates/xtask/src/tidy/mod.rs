@@ -35,7 +35,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Folders that hold nothing of ours.
+/// Folders that hold nothing of ours; `.git` is a file in a linked worktree.
 const SKIPPED: [&str; 3] = [".git", "target", "node_modules"];
 
 /// All findings of all checks on the repository, in the order of the files.
@@ -71,10 +71,11 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let kind = entry.file_type()?;
+        if SKIPPED.iter().any(|skipped| entry.file_name() == *skipped) {
+            continue;
+        }
         if kind.is_dir() {
-            if !SKIPPED.iter().any(|skipped| entry.file_name() == *skipped) {
-                walk(&entry.path(), files)?;
-            }
+            walk(&entry.path(), files)?;
         } else if kind.is_file() {
             files.push(entry.path());
         }
