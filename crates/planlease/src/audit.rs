@@ -11,7 +11,7 @@ use planlease_core::{
 
 use crate::{coordinator::Coordinator, error::Error, feed::Feed};
 
-/// How often an audit begins anew because the history was compacted while it was read.
+/// How often an audit restarts because the history was compacted while it was read.
 const MAX_RESTARTS: usize = 5;
 
 /// What an audit came to.
@@ -30,7 +30,7 @@ pub struct Audited {
 
 impl Coordinator {
     /// Reads the history of the namespace up to the present revision and replays it. Takes as long as the history is;
-    /// `progress` is told up to which revision it was read. Changes nothing.
+    /// `progress` is called with the revision up to which it was read. Changes nothing.
     ///
     /// # Errors
     /// As for any read.
@@ -74,7 +74,7 @@ impl Coordinator {
                     // An audit has an end: if the store cannot be read either, for the time of an operation, that is it.
                     self.ping(self.config().operation_timeout).await?;
                 }
-                Feed::Alive(revision) => replay.told = replay.told.max(Some(revision)),
+                Feed::Alive(revision) => replay.sent = replay.sent.max(Some(revision)),
                 Feed::Connected => replay.asked(),
                 Feed::Changes(sets) => {
                     sets.iter().for_each(|set| replay.apply(set));
@@ -91,7 +91,7 @@ const SILENT: u32 = 20;
 
 /// A history being replayed until it arrives at the present.
 ///
-/// When everything has been told cannot be known from the watch alone: some versions of etcd say so before it is true. So
+/// The watch alone does not show when everything has arrived: some versions of etcd report it too early. So
 /// the replayed state is compared with the present one: if every key was last written at the same revision, nothing is
 /// missing.
 struct Replay {
@@ -101,15 +101,15 @@ struct Replay {
     /// The same as etcd shows it at `until`.
     present: BTreeMap<Key, Revision>,
     until: Revision,
-    /// Up to which revision etcd claims to have told everything.
-    told: Option<Revision>,
+    /// The revision up to which etcd claims to have sent everything.
+    sent: Option<Revision>,
     /// How often the stream was found alive, and silent, since the replayed state was the present one.
     silent: u32,
 }
 
 impl Replay {
     fn new(present: BTreeMap<Key, Revision>, until: Revision) -> Self {
-        Self { audit: Audit::new(), replayed: BTreeMap::new(), present, until, told: None, silent: 0 }
+        Self { audit: Audit::new(), replayed: BTreeMap::new(), present, until, sent: None, silent: 0 }
     }
 
     fn seed(&mut self, entries: Vec<(Key, Entry)>) {
@@ -119,7 +119,7 @@ impl Replay {
 
     fn apply(&mut self, set: &RawChangeSet) {
         self.silent = 0;
-        self.told = self.told.max(Some(set.revision));
+        self.sent = self.sent.max(Some(set.revision));
         if set.revision > self.until {
             return;
         }
@@ -136,12 +136,12 @@ impl Replay {
     fn asked(&mut self) {
         self.silent = if self.replayed == self.present { self.silent + 1 } else { 0 };
         if self.silent >= SILENT {
-            self.told = self.told.max(Some(self.until));
+            self.sent = self.sent.max(Some(self.until));
         }
     }
 
     fn is_complete(&self) -> bool {
-        self.told >= Some(self.until) && self.replayed == self.present
+        self.sent >= Some(self.until) && self.replayed == self.present
     }
 
     fn finish(self, complete: bool) -> Audited {

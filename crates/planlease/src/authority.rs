@@ -28,7 +28,7 @@ use crate::{
     session::Session,
 };
 
-/// How often a decision is taken anew on a fresh record before it is given up as a conflict.
+/// How often a decision is repeated on a fresh record before it ends as a conflict.
 const MAX_CONFLICTS: usize = 32;
 
 /// How many of the updates of one call are under way at a time: enough to fill all requests that may be.
@@ -73,7 +73,7 @@ pub enum Outcome {
     Committed(TaskView),
     /// It was not carried out and never will be.
     Refused(Refused),
-    /// etcd did not answer in time: it was carried out, or will be, or never. The record's `op_id` tells later.
+    /// etcd did not answer in time: it was carried out, or will be, or never. The record's `op_id` shows it later.
     Unknown {
         /// Identifies the write in the record and in the history.
         op_id: Uuid,
@@ -124,7 +124,7 @@ pub struct Authority {
 pub struct Delegation {
     /// The plan.
     pub plan: PlanName,
-    /// Who owns it.
+    /// The owner.
     pub owner: OrchestratorId,
     /// The term.
     pub term: TermNumber,
@@ -135,7 +135,7 @@ pub struct Delegation {
 }
 
 impl Coordinator {
-    /// The right that somebody else's ownership delegated to this process.
+    /// The authority that another process's ownership delegated to this process.
     #[must_use]
     pub fn delegated(&self, delegation: &Delegation) -> Authority {
         let writer = Writer {
@@ -147,7 +147,7 @@ impl Coordinator {
         Authority::new(self.clone(), delegation.plan.clone(), writer, None)
     }
 
-    /// The right of a worker: it claims tasks of a plan that somebody else owns, fenced by its registration.
+    /// The authority of a worker: it claims tasks of a plan that another process owns, fenced by its registration.
     ///
     /// # Errors
     /// [`Error::SessionLost`] if the session is not registered or not alive.
@@ -160,11 +160,11 @@ impl Coordinator {
         Ok(Authority::new(self.clone(), plan.clone(), writer, Some(session.clone())))
     }
 
-    /// The right of a person: to change what nobody works on, as long as the ownership of the plan stays as seen (by
-    /// somebody, or by nobody). Its claims end after [`CLAIM_LIMIT`]: see [`Authority::claims_for`].
+    /// The authority of an operator: it changes tasks that no process works on, while the plan keeps the owner, or the lack of an
+    /// owner, that the view shows. Its claims end after [`CLAIM_LIMIT`]: see [`Authority::claims_for`].
     ///
     /// # Errors
-    /// [`Error::PlanOwned`] while somebody is about to take over: try again.
+    /// [`Error::PlanOwned`] while a candidate is about to take over: try again.
     pub fn operator(&self, plan: &PlanView, who: &str) -> Result<Authority, Error> {
         let guard = plan.line.guard().ok_or_else(|| Error::PlanOwned {
             plan: plan.name.clone(),
@@ -197,7 +197,7 @@ impl Authority {
                 Right::Key(layout.key(&Key::Orchestrator(orchestrator.clone())), *revision)
             }
             // An import's is not made outside this crate; imports guard themselves.
-            Guard::Unowned | Guard::Import => Right::Nobody(layout.queue(&plan)),
+            Guard::Unowned | Guard::Import => Right::Unowned(layout.queue(&plan)),
         };
         Self { coordinator, plan, writer, right: right.into(), session, limit: None, op_id: None }
     }
@@ -213,14 +213,14 @@ impl Authority {
         &self.coordinator
     }
 
-    /// Who writes by it.
+    /// The writer that its records name.
     #[must_use]
     pub fn writer(&self) -> &Writer {
         &self.writer
     }
 
-    /// The same right for *one* update, which carries this id: so that whoever asked for it can ask again after a lost answer,
-    /// and [`Coordinator::find_update`] tells whether it was carried out. Two updates must not have the same.
+    /// The same right for *one* update, which carries this id: so that the caller can retry after a lost answer,
+    /// and [`Coordinator::find_update`] finds out whether it was carried out. Two updates must not have the same.
     #[must_use]
     pub fn identified(self, op_id: Uuid) -> Self {
         Self { op_id: Some(op_id), ..self }
@@ -238,7 +238,7 @@ impl Authority {
 
     /// Changes a task if its record is still the one that was seen. One transaction. `attempt`: the attempt that the
     /// change is about; `None` for whichever is present. To start a task, the plan is read first: what it depends on has to be
-    /// done. [`Authority::start`] saves that to whoever has the plan.
+    /// done. [`Authority::start`] saves that for callers that have the plan.
     ///
     /// A result (complete, fail) that is refused because its attempt or its right is over is kept, for people to see, if that
     /// takes no longer than two seconds: [`Coordinator::late_results`].
@@ -335,8 +335,8 @@ impl Authority {
         dependencies.chain([definition, Compare::Empty(layout.halts(&self.plan))]).collect()
     }
 
-    /// Reads the task, decides, and writes; decides anew on the fresh record whenever somebody else was faster. `None`
-    /// leaves the task as it is, which is told as committed. At most 32 tries.
+    /// Reads the task, decides, and writes; decides again on the fresh record if another process was faster. `None`
+    /// leaves the task as it is, which counts as committed. At most 32 tries.
     ///
     /// # Errors
     /// As [`Authority::update`].
@@ -598,9 +598,9 @@ impl Authority {
             }
         }
         if uncertain && !right && self.writer.guard == Guard::Unowned && present.revision == seen.revision {
-            // Any other right is gone for good when it is gone. This one comes back when the line empties, and then an
+            // Any other authority is lost for good. This one comes back when the queue empties, and then an
             // earlier try that is still under way can be carried out after all.
-            return Ok(unknown("somebody came to own the plan meanwhile"));
+            return Ok(unknown("another process acquired the plan meanwhile"));
         }
         if uncertain
             && right

@@ -18,7 +18,7 @@ const TRIES: usize = 32;
 pub struct Claimed {
     /// The tasks that are the claimant's now, each in progress with its attempt, in the order in which they were handed out.
     pub tasks: Vec<TaskView>,
-    /// Tasks that may be the claimant's: no answer came that tells. If they are, they carry this id.
+    /// Tasks that may be the claimant's: the outcome is unknown. If they are, they carry this id.
     pub unknown: Vec<(TaskId, uuid::Uuid)>,
     /// Why there are no more, if not because nothing else is ready.
     pub refused: Option<Refused>,
@@ -27,7 +27,7 @@ pub struct Claimed {
 impl Authority {
     /// Claims up to `count` ready tasks that have all of these labels, in the order in which they are handed out: by priority,
     /// by phase, by number. One read; then one transaction for up to about a hundred tasks, in which each claim stands for
-    /// itself; both again for those that somebody else took in between. No task is claimed by two. If there are fewer ready ones,
+    /// itself; both again for those that another process took in between. No task is claimed by two. If there are fewer ready ones,
     /// the claims of operators whose time limit has passed are ended first.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ impl Claimed {
                     | Refused::Dependency
                     | Refused::NoSuchTask,
                 ) => {
-                    again = true; // Somebody else was faster.
+                    again = true; // Another process was faster.
                 }
                 Outcome::Refused(refused) => {
                     self.refused = Some(refused);

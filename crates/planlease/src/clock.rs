@@ -10,7 +10,7 @@ use planlease_core::{BootTime, LeaseId, WallTime};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
-/// Tells the time. The only place from which planlease gets it; timers are tokio's.
+/// The source of time. planlease reads time from nowhere else; timers are tokio's.
 pub trait Clock: Debug + Send + Sync {
     /// The time since this host's boot, the time it was suspended included. Leases are trusted by it.
     fn boot(&self) -> BootTime;
@@ -49,7 +49,7 @@ pub struct TokioClock {
 }
 
 impl TokioClock {
-    /// A clock that begins now, an hour after the "boot" (so that earlier moments can be told).
+    /// A clock that begins now, an hour after the "boot", so that earlier moments can be expressed.
     #[must_use]
     pub fn start() -> Self {
         Self { origin: tokio::time::Instant::now() }

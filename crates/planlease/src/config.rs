@@ -1,4 +1,4 @@
-//! What a coordinator is told: plain data, checked once.
+//! Coordinator configuration: plain data, checked once.
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
@@ -13,59 +13,59 @@ use crate::{
     local::LocalServer,
 };
 
-/// Where etcd is and how to talk to it.
+/// Coordinator configuration: where etcd is, and how to use it.
 ///
 /// The default is the user's own local server (see [`LocalServer`]); [`Config::with_endpoints`] names an etcd.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The servers: members of one cluster, in the order of preference. One is used at a time.
     pub endpoints: Vec<Endpoint>,
-    /// How `https` endpoints are verified, and by what this side is known. `None`: the system's roots, no certificate.
+    /// How `https` endpoints are verified, and the client certificate. `None`: the system's roots, no client certificate.
     pub tls: Option<Tls>,
-    /// The user and password, if etcd asks for them.
+    /// The user and password of an etcd with authentication.
     pub credentials: Option<Credentials>,
-    /// The key below which everything is kept. Default: `/planlease`.
+    /// The key prefix of everything that planlease stores. Default: `/planlease`.
     pub root: String,
-    /// The team's own room below it. Default: `default`.
+    /// The isolated key space of one team below `root`. Default: `default`.
     pub namespace: Namespace,
-    /// How long a connection may take to be made. Default: 3 s.
+    /// Timeout of a new connection. Default: 3 s.
     pub connect_timeout: Duration,
-    /// How long one request may take before another endpoint is tried. Default: 3 s.
+    /// Timeout of one request, after which another endpoint is tried. Default: 3 s.
     pub request_timeout: Duration,
-    /// How long an operation is tried again in all before it is given up, and how long it waits before for its turn at most: 512
+    /// Total retry budget of one operation. It also bounds how long an operation waits for its turn before: 512
     /// are under way at a time. Default: 15 s.
     pub operation_timeout: Duration,
-    /// The time to live of sessions: how long after a crash its plans are free. Default: 15 s.
+    /// Time to live of a session: how long after a crash its plans are free. Default: 15 s.
     pub ttl: Duration,
-    /// How long before the server can drop a session its holder stops. Default: a tenth of the TTL, at least 0.5 s.
+    /// How long before its expiry on the server a session counts as lost. Default: a tenth of the TTL, at least 0.5 s.
     pub margin: Option<Duration>,
-    /// Where this host remembers which stores it has seen, so that one that was restored from an older state is noticed.
+    /// The folder in which this host remembers the stores that it has seen, to detect a restored one.
     /// Default: nothing is remembered. The command line uses the folder of the user's own server, [`LocalServer::folder`].
     pub state_folder: Option<PathBuf>,
-    /// Seeds every id and every jitter; `None`: by the operating system. Give a number to make a run repeatable.
+    /// The seed of all ids and jitter, for a repeatable run. `None`: from the operating system.
     pub seed: Option<u64>,
-    /// Where the time comes from.
+    /// The source of time.
     pub clock: Arc<dyn Clock>,
-    /// Where connections come from.
+    /// The source of connections.
     pub connector: Arc<dyn Connector>,
 }
 
 impl Default for Config {
-    /// The user's own local server, started on first use if the program `planlease` is on the path.
+    /// Configures the user's own local server, which is started on first use if the program `planlease` is on the path.
     fn default() -> Self {
         Self::local(LocalServer::of_user())
     }
 }
 
 impl Config {
-    /// A local server.
+    /// Configures a local server.
     #[must_use]
     pub fn local(server: LocalServer) -> Self {
         let endpoint = Endpoint::Unix(server.socket());
         Self { connector: Arc::new(server), ..Self::with_endpoints(vec![endpoint]) }
     }
 
-    /// An etcd that runs elsewhere. Nothing is ever started.
+    /// Configures an etcd. Starts no process.
     #[must_use]
     pub fn with_endpoints(endpoints: Vec<Endpoint>) -> Self {
         Self {
@@ -86,13 +86,13 @@ impl Config {
         }
     }
 
-    /// How sessions are timed if the server grants the TTL that is asked for.
+    /// The timing of sessions if the server grants the requested TTL.
     #[must_use]
     pub fn timing(&self) -> Timing {
         Timing { ttl: self.ttl, margin: self.margin.unwrap_or_else(|| default_margin(self.ttl)) }
     }
 
-    /// Checks what has to hold between the settings.
+    /// Checks the settings and the relations between them.
     ///
     /// # Errors
     /// [`ConfigError`], with the numbers.
@@ -127,14 +127,14 @@ impl Config {
     }
 }
 
-/// Why a configuration cannot be used.
+/// An invalid configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// There is nothing to connect to.
+    /// No endpoint is given.
     #[error("no endpoint is given")]
     NoEndpoint,
-    /// Not an address.
+    /// An endpoint is not a valid address.
     #[error(
         "{text:?} is not an endpoint: {reason}; write http://HOST:PORT, https://HOST:PORT, HOST:PORT or unix:PATH"
     )]
@@ -144,13 +144,13 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Keys have to begin with something of our own.
+    /// The root is not a key prefix.
     #[error("the root {root:?} must begin with `/` and be more than that")]
     Root {
         /// The root as given.
         root: String,
     },
-    /// See [`MAX_DURATION`].
+    /// A duration is longer than [`MAX_DURATION`].
     #[error("the {name} ({given:?}) is longer than 10 years")]
     TooLong {
         /// Which duration.
@@ -158,10 +158,10 @@ pub enum ConfigError {
         /// How long it is.
         given: Duration,
     },
-    /// The session cannot be timed so.
+    /// TTL and margin do not fit each other.
     #[error(transparent)]
     Timing(#[from] TimingError),
-    /// One request could use up more than the whole operation has.
+    /// The request timeout is longer than the operation timeout.
     #[error("the request timeout ({request:?}) is longer than the operation timeout ({operation:?})")]
     Timeouts {
         /// The request timeout.
@@ -169,7 +169,7 @@ pub enum ConfigError {
         /// The operation timeout.
         operation: Duration,
     },
-    /// Certificates are given, but nothing is encrypted.
+    /// TLS files are given, but no endpoint uses TLS.
     #[error("TLS files are given, but no endpoint begins with https://")]
     TlsUnused,
     /// The file of a certificate, a key or a password cannot be read.
@@ -232,7 +232,7 @@ impl FromStr for Endpoint {
         let (make, rest): (fn(String) -> Self, &str) = match text.split_once("://") {
             Some(("http", rest)) => (Self::Http, rest),
             Some(("https", rest)) => (Self::Https, rest),
-            Some((scheme, _)) => return Err(invalid(&format!("{scheme}:// is not spoken here"))),
+            Some((scheme, _)) => return Err(invalid(&format!("{scheme}:// is not supported"))),
             None => (Self::Http, text),
         };
         let rest = rest.trim_end_matches('/');
@@ -265,12 +265,12 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// How servers are verified, and by what this side is known. PEM.
+/// TLS settings: how servers are verified, and the client certificate. All in PEM.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
     /// The certificate authorities that are trusted, instead of the system's.
     pub ca: Option<Secret>,
-    /// This side's certificate and its private key.
+    /// The client certificate and its private key.
     pub identity: Option<(Secret, Secret)>,
     /// The name that the server's certificate must have, if not the endpoint's.
     pub server_name: Option<String>,
@@ -299,7 +299,7 @@ impl Secret {
     /// The longest file that is read.
     const LONGEST: u64 = 1024 * 1024;
 
-    /// What it holds now.
+    /// Reads the present value.
     ///
     /// # Errors
     /// [`ConfigError::Secret`] if the file cannot be read, is not a regular one, or too long.
@@ -368,7 +368,7 @@ mod tests {
     fn what_is_no_endpoint_is_refused_with_the_reason() {
         for (text, reason) in [
             ("etcd", "the port is missing"),
-            ("ftp://etcd:1", "ftp:// is not spoken here"),
+            ("ftp://etcd:1", "ftp:// is not supported"),
             ("unix:", "the path is empty"),
             ("http://a b:1", "invalid"),
             ("http://etcd:99999", "\"99999\" is not a port; ports are 1 to 65535"),

@@ -110,7 +110,7 @@ impl Coordinator {
         match etcd.status().await {
             Ok(status) => check_version(&status)?,
             // Where etcd asks for users, recent versions show their status to root only. What this user may do with the
-            // store is told by the next request.
+            // store is reported by the next request.
             Err(fault) if fault.kind == FaultKind::PermissionDenied => {}
             Err(fault) => return Err(fault.into()),
         }
@@ -277,7 +277,7 @@ impl Coordinator {
         RawSnapshot::read(self.etcd(), self.layout(), range, None).await
     }
 
-    /// As [`Coordinator::snapshot`], page by page: reads the first one, and tells how to get the others. For whoever does not
+    /// As [`Coordinator::snapshot`], page by page: reads the first one, and returns how to get the others. For callers that do not
     /// want to wait for all of it, or to hold all of it at a time.
     ///
     /// # Errors
@@ -286,7 +286,7 @@ impl Coordinator {
         Listing::begin(self.etcd(), self.layout(), range, None).await
     }
 
-    /// As [`Coordinator::snapshot`], as of an earlier revision: for whoever goes on from there.
+    /// As [`Coordinator::snapshot`], as of an earlier revision: for callers that continue from there.
     ///
     /// # Errors
     /// [`Error::Compacted`] if etcd's history does not reach back so far; [`Error::Refused`] for a revision of the future;
@@ -326,7 +326,7 @@ impl Coordinator {
         self.inner.etcd.config().clock.as_ref()
     }
 
-    /// What it was told.
+    /// Its configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
         self.inner.etcd.config()

@@ -2,7 +2,7 @@
 //!
 //! One transaction writes the new definition, the records of the tasks that are new, and deletes those of the tasks that go,
 //! if the definition and the tasks that go are as they were seen. Every start compares the definition that it was decided
-//! on, so that no task is started by an order that does not hold any more; whoever executes the plan sees the change and
+//! on, so that no task is started by an order that does not hold any more; the process that executes the plan sees the change and
 //! reads it again.
 
 use planlease_core::{
@@ -44,7 +44,7 @@ pub struct Edited {
 impl Coordinator {
     /// Changes the definition of a plan to `edited`, as [`Edit`] says: new tasks are added, pending ones that are left out are
     /// removed with their outputs, all others stay. The plan may be owned and executed meanwhile. Two reads, one
-    /// transaction; all again if one of the tasks that would go was started in between, or somebody else edits.
+    /// transaction; all again if one of the tasks that would go was started in between, or another process edits.
     ///
     /// # Errors
     /// [`Error::EditTooLarge`] beyond [`MAX_EDITED`] tasks; [`Error::EditTooWide`] if the parts of the definition in which

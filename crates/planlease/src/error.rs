@@ -12,12 +12,12 @@ use crate::{
     etcd::{Fault, FaultKind},
 };
 
-/// Why something could not be done. Being refused because somebody else was first is not an error; see
+/// Why an operation failed. A refusal because another process was first is not an error; see
 /// [`crate::TryAcquire`] and [`crate::Outcome`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The settings cannot be used: mend them.
+    /// The settings cannot be used: correct them.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// No server answers, and it is proven that nothing was changed. Look whether etcd runs, and where.
@@ -54,7 +54,7 @@ pub enum Error {
     /// The server lacks what the protocol needs.
     #[error("etcd {version} is too old; {needed} or newer is needed")]
     ServerTooOld {
-        /// The version it tells.
+        /// The version that it reports.
         version: String,
         /// The oldest that works.
         needed: &'static str,
@@ -63,7 +63,7 @@ pub enum Error {
     /// goes on until an operator has looked and raised the generation.
     #[error(
         "this store belongs to etcd cluster {recorded}, but cluster {found} answers: restored or copied? \
-         check that nobody works on the other one, then adopt the store"
+         check that no process works on the other one, then adopt the store"
     )]
     StoreMoved {
         /// The cluster that the store was made on.
@@ -81,14 +81,14 @@ pub enum Error {
     /// There is no such plan.
     #[error("there is no plan {0}")]
     PlanNotFound(PlanName),
-    /// The plan was cancelled or archived: nobody can own it until it is resumed.
+    /// The plan was cancelled or archived: no process can own it until it is resumed.
     #[error("plan {plan} was {how} by {by}: {why}")]
     PlanClosed {
         /// The plan.
         plan: PlanName,
         /// How.
         how: Halt,
-        /// By whom.
+        /// The owner, or the process that imports it.
         by: String,
         /// Why.
         why: String,
@@ -123,33 +123,33 @@ pub enum Error {
         /// The most.
         most: usize,
     },
-    /// Somebody imports a plan of this name at this moment; nothing was changed.
+    /// Another process imports a plan of this name at this moment; nothing was changed.
     #[error("plan {plan} is being imported by {by}")]
     ImportUnderWay {
         /// The plan.
         plan: PlanName,
-        /// By whom.
+        /// The owner, or the process that imports it.
         by: String,
     },
-    /// The plan is owned, or somebody waits for it; nothing was changed.
+    /// The plan is owned or waited for; nothing was changed.
     #[error("plan {plan} is owned by {by}")]
     PlanOwned {
         /// The plan.
         plan: PlanName,
-        /// By whom.
+        /// The owner, or the process that imports it.
         by: String,
     },
-    /// Nobody owns the plan; nothing was changed.
-    #[error("nobody owns plan {0}")]
+    /// The plan has no owner; nothing was changed.
+    #[error("plan {0} has no owner")]
     NotOwned(PlanName),
     /// The owner is not the one that was expected; nothing was changed.
     #[error("plan {plan} is owned by {by}, not by {expected}")]
     OtherOwner {
         /// The plan.
         plan: PlanName,
-        /// Who owns it.
+        /// The owner.
         by: String,
-        /// Who was expected.
+        /// The expected owner.
         expected: OrchestratorId,
     },
     /// The plan has no such task.
@@ -177,7 +177,7 @@ pub enum Error {
         /// The lock.
         lock: LockName,
     },
-    /// The lock is somebody else's by now, or nobody's.
+    /// The lock has passed to another session, or is free.
     #[error("lock {lock} of plan {plan} is lost")]
     LockLost {
         /// The plan.
@@ -227,7 +227,7 @@ fn list(problems: &[SpecError]) -> String {
 pub struct Cause(String);
 
 impl Error {
-    /// Whether the same may succeed later although nobody changes the settings: the network, a member, or the certificate,
+    /// Whether the same may succeed later with the same settings: the network, a member, or the certificate,
     /// password, token or role of either side, once they have worked, may be right again in a moment. What waits or watches
     /// goes on after such an error; what has one thing to do reports it.
     #[must_use]

@@ -1,4 +1,4 @@
-//! Snapshots and changes as etcd tells them: the raw material of watchers and audits.
+//! Snapshots and changes as etcd sends them: the raw material of watchers and audits.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub struct Listing {
 
 /// Changes of a range from a revision on: every revision once, whole, in order, over any number of broken connections.
 ///
-/// It owns no task: whoever polls it drives it, and dropping it ends the watch.
+/// It owns no task: polling drives it, and dropping it ends the watch.
 #[derive(Debug)]
 pub struct Changes {
     etcd: Etcd,
@@ -60,7 +60,7 @@ pub enum Feed {
     Alive(Revision),
     /// The history from where it was to go on is compacted up to this revision: read a new snapshot, and go on from there.
     Compacted(Revision),
-    /// The connection broke, for this reason; the next call connects anew. Nothing is lost.
+    /// The connection broke, for this reason; the next call reconnects. Nothing is lost.
     Broken(String),
 }
 
@@ -119,7 +119,7 @@ impl Changes {
         Self { etcd, layout, range, from, watch: None, quiet: QUIET, backoff }
     }
 
-    /// Has etcd asked soon after it falls silent, instead of after some seconds, whether it has told everything: for a
+    /// Has etcd asked soon after it falls silent, instead of after some seconds, whether it has sent everything: for a
     /// reader that wants to know when it has arrived.
     pub(crate) fn in_a_hurry(self) -> Self {
         Self { quiet: Duration::from_millis(100), ..self }
@@ -174,7 +174,7 @@ impl Changes {
         for (revision, key, entry) in changes {
             if revision < sets.last().map_or(self.from, |set| set.revision) {
                 if revision.next() < self.from {
-                    tracing::warn!(%revision, "etcd told a change again"); // The last one is asked for on purpose.
+                    tracing::warn!(%revision, "etcd sent a change again"); // The last one is asked for on purpose.
                 }
                 continue;
             }

@@ -34,7 +34,7 @@ pub enum Halted {
 }
 
 impl Coordinator {
-    /// Pauses a plan: nothing more is started, by nobody. What is in progress goes on, and the owner stays. One transaction.
+    /// Pauses a plan: no process starts another task. What is in progress goes on, and the owner stays. One transaction.
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any request.
@@ -54,7 +54,7 @@ impl Coordinator {
         match reply.row() {
             Some(entry) => {
                 let (at, present) = halt_of(plan, PlanKey::Pause, &entry, &mut Vec::new());
-                Ok(told(at, present, &record))
+                Ok(halted(at, present, &record))
             }
             None => Err(Error::outcome_unknown("the plan was resumed at the same time")),
         }
@@ -78,7 +78,7 @@ impl Coordinator {
         }
     }
 
-    /// Cancels a plan: its present ownership ends by force in the same transaction, and nobody can own it or start anything
+    /// Cancels a plan: its present ownership ends by force in the same transaction, and no process can own it or start a task
     /// any more, until it is resumed. Against a completion at the same moment there is one winner: a plan that is finished is
     /// not cancelled, and the transaction compares that no task was changed since the plan was looked at.
     ///
@@ -95,7 +95,7 @@ impl Coordinator {
     /// Puts a plan away: it is not listed any more unless asked for, and cannot be owned until it is resumed.
     ///
     /// # Errors
-    /// [`Error::PlanOwned`] if somebody owns it or waits for it, [`Error::PlanNotFound`], and as for any request.
+    /// [`Error::PlanOwned`] if it is owned or waited for, [`Error::PlanNotFound`], and as for any request.
     pub async fn archive_plan(&self, plan: &PlanName, by: &str, why: &str) -> Result<Halted, Error> {
         let record = self.halt_record(Halt::Archived, by, why);
         self.close(plan, &record, |view| match view.line.candidates().first() {
@@ -126,7 +126,7 @@ impl Coordinator {
             if let Some((at, present)) = &view.closed
                 && present.how == record.how
             {
-                return Ok(told(*at, present.clone(), record));
+                return Ok(halted(*at, present.clone(), record));
             }
             may(&view)?;
             let mut when = vec![
@@ -151,7 +151,7 @@ impl Coordinator {
                     ]);
                 }
                 None => when.push(match &view.line.term {
-                    // Nobody has taken over since.
+                    // No successor has taken over since.
                     Some((at, _)) => Compare::Modified(layout.of(plan, &PlanKey::Term), Some(*at)),
                     None => Compare::Created(layout.of(plan, &PlanKey::Term), None),
                 }),
@@ -166,7 +166,7 @@ impl Coordinator {
     }
 }
 
-/// What is there: by an earlier try of ours whose answer got lost, or by somebody before.
-fn told(at: Revision, present: HaltRecord, ours: &HaltRecord) -> Halted {
+/// The present halt: written by an earlier attempt whose answer was lost, or by an earlier operator.
+fn halted(at: Revision, present: HaltRecord, ours: &HaltRecord) -> Halted {
     if present == *ours { Halted::Done(at) } else { Halted::Unchanged(Box::new(present)) }
 }

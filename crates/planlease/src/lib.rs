@@ -1,9 +1,19 @@
 //! Lease-owned plans and compare-and-swap task updates for fleets of orchestrators, on etcd.
 //!
-//! A *plan* is a graph of *tasks*. An *orchestrator* opens a [`Session`] (an etcd lease that it keeps alive), acquires the
-//! [`Ownership`] of a plan, and changes the plan's tasks by the ownership's [`Authority`]: each change is one transaction
-//! that compares the owner's key and the revision of the task, so that whoever lost the plan writes nothing, whatever it
-//! believes. If the process dies, its lease expires, the next one in line takes over, and recovers what was in progress.
+//! A *plan* is a list of *tasks* with dependencies. An *orchestrator* is a program that executes plans. It opens a
+//! [`Session`] (an etcd lease that it keeps alive), acquires the [`Ownership`] of a plan, and updates the plan's tasks
+//! through the ownership's [`Authority`]. Each update is one transaction, guarded by the owner's key and by the
+//! revision of the task, so that a process that has lost the plan cannot write, whatever it believes. If the owner dies,
+//! its lease expires; the next candidate in the queue takes over and recovers the tasks that were in progress.
+//!
+//! | To … | start at |
+//! | --- | --- |
+//! | connect, read plans, follow changes | [`Coordinator`], [`Feed`]; for many subscribers, the crate `planlease-watcher` |
+//! | own a plan and update its tasks | [`Session::acquire`], [`Ownership::authority`], [`Authority::update`] |
+//! | work on tasks without owning the plan | [`Coordinator::worker`], [`Authority::claim`] |
+//! | run commands for ready tasks | the crate `planlease-orchestrator` |
+//! | exclude others from a resource | [`Session::lock`], and fencing tokens ([`Ownership::token`]) |
+//! | import, edit, pause, cancel plans | [`Coordinator::import`], [`Coordinator::edit_plan`], [`Coordinator::pause_plan`], [`Coordinator::cancel_plan`] |
 //!
 //! ```no_run
 //! use planlease::{AcquireOptions, Config, Coordinator, Identity, Outcome};
@@ -14,8 +24,8 @@
 //! let session = coordinator.open_session(Identity::of_process()).await?;
 //! let plan = PlanName::new("release-1.4")?;
 //!
-//! let ownership = session.acquire(&plan, AcquireOptions::default()).await?; // Waits in line.
-//! let (_recovered, view) = ownership.recover().await?; // What the last owner left in progress.
+//! let ownership = session.acquire(&plan, AcquireOptions::default()).await?; // Waits in the queue.
+//! let (_recovered, view) = ownership.recover().await?; // Tasks that the last owner left in progress.
 //! let authority = ownership.authority();
 //! for task in view.ready() {
 //!     if let Outcome::Committed(started) = authority.start(&view, task).await? {
@@ -31,8 +41,13 @@
 //! # }
 //! ```
 //!
-//! What is decided, is decided in [`planlease_core`]; this crate acts. Time, randomness and connections come in through
-//! [`Config`]; nothing here prints or ends the process, and only [`local`] looks at the environment.
+//! Protocol decisions are pure functions in [`planlease_core`]; this crate performs the I/O. Time, randomness and
+//! connections come in through [`Config`]. Nothing here prints or ends the process, and only [`local`] reads the
+//! environment.
+//!
+//! **Cancel safety.** A future that writes can be dropped at any time: the write is then carried out once or not at all,
+//! and [`Coordinator::find_update`] finds out which for an update with an id of its own. A future that waits in a queue
+//! leaves it when it is dropped. Exceptions are documented with the method.
 
 mod audit;
 mod authority;

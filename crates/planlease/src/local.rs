@@ -1,8 +1,8 @@
 //! The user's own local server: where it is, and how it comes to be running.
 //!
 //! The one place of the library that looks at the environment, since the state folder is a matter of the user's
-//! (`XDG_STATE_HOME`, `HOME`). The server itself is a process of its own, `planlease dev serve`: started by whoever
-//! needs it first, it survives its starter and stops by itself after some time without connections and sessions.
+//! (`XDG_STATE_HOME`, `HOME`). The server itself is a process of its own, `planlease dev serve`: the process that
+//! needs it first starts it. It survives its starter and stops by itself after some time without connections and sessions.
 
 use std::{
     ffi::OsStr,
@@ -119,7 +119,7 @@ impl LocalServer {
         Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
     }
 
-    /// Starts a server process, detached. If one is running already, or being started by somebody else at this moment,
+    /// Starts a server process, detached. If one is running already, or being started by another process at this moment,
     /// the new one notices and ends at once: the data folder has one owner.
     fn start(&self, launch: &Launch) -> io::Result<()> {
         self.ensure_ours()?;

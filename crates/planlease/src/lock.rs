@@ -1,7 +1,7 @@
 //! Named locks of a plan: fair, fenced, and released by a crash.
 //!
 //! The line is etcd's own Mutex recipe, as that of ownership is: a range of keys, one per candidate, in the order of their
-//! create revisions. Who is first has the lock. There is no term, since nothing in etcd is written by its right: what a
+//! create revisions. The first one holds the lock. There is no term, since nothing in etcd is written by its authority: what a
 //! lock protects is outside, and has to look at the token, whose number is the create revision of the holder's key.
 
 use std::time::Duration;
@@ -29,11 +29,11 @@ use crate::{
 pub enum TryLock {
     /// It is ours.
     Locked(Box<Lock>),
-    /// Somebody else has it.
+    /// Another session holds it.
     HeldBy(Box<Holder>),
 }
 
-/// Who has a lock, and who waits for it.
+/// The holder of a lock, and the queue behind it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LockView {
     /// The lock.
@@ -54,7 +54,7 @@ pub struct Lock {
 }
 
 impl Session {
-    /// Takes a lock of a plan if nobody is in line for it. It needs no ownership of the plan. One transaction.
+    /// Acquires a lock of a plan if its queue is empty. Needs no ownership of the plan. One transaction.
     ///
     /// # Errors
     /// [`Error::LockedLocally`] if this session has it, or waits for it; [`Error::PlanNotFound`], [`Error::SessionLost`], and
@@ -73,18 +73,18 @@ impl Session {
         }
         match Holder::of(&line) {
             Some(holder) => Ok(TryLock::HeldBy(Box::new(holder))),
-            None => Err(Error::TimedOut("a key in the line for the lock is no candidate's")),
+            None => Err(Error::TimedOut("a key in the queue for the lock is no candidate's")),
         }
     }
 
-    /// Takes a lock of a plan; waits in line for it, in the order of arrival, if somebody else has it. `wait`: for how long;
+    /// Acquires a lock of a plan; waits in its queue, in the order of arrival, while another session holds it. `wait`: for how long;
     /// `None` for as long as it takes. Uncontended as [`Session::try_lock`]; the turn of who waits costs one read.
     ///
     /// # Errors
     /// As [`Session::try_lock`]; [`Error::TimedOut`] if the time to wait is up.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the line: the session's task takes the key away.
+    /// Dropping the future leaves the queue: the session's task deletes the key.
     pub async fn lock(
         &self,
         plan: &PlanName,
@@ -96,7 +96,7 @@ impl Session {
             None => waiting.await,
             Some(wait) => match tokio::time::timeout(wait, waiting).await {
                 Ok(locked) => locked,
-                Err(_) => Err(Error::TimedOut("somebody else still has the lock")),
+                Err(_) => Err(Error::TimedOut("another session still holds the lock")),
             },
         }
     }
@@ -118,7 +118,7 @@ impl Session {
                     let seen = line.candidates().last().map_or(before.joined, |last| last.joined);
                     let mut leaves = self.vigil(key, before.joined, seen);
                     tokio::select! {
-                        biased; // Without a session there is no place in line.
+                        biased; // Without a session there is no place in the queue.
                         reason = self.lost() => return Err(Error::SessionLost(reason)),
                         left = gone(&mut leaves) => left.map_err(|_| Error::SessionLost(LossReason::Closed))?,
                     };
@@ -148,7 +148,7 @@ impl Lock {
         &self.place.session
     }
 
-    /// What to show to what the lock protects, so that it can refuse whoever had the lock before: the store's generation and the
+    /// The token for the resource that the lock protects, so that it can refuse earlier holders: the store's generation and the
     /// create revision of the holder's key, greater for each holder of this lock than for the one before. Not to be compared
     /// with tokens of ownerships.
     #[must_use]
@@ -174,7 +174,7 @@ impl Lock {
         ownership::lost(self.session(), &self.gone).await
     }
 
-    /// Lets go: the next one in line has it at once. One transaction.
+    /// Releases the lock: the next one in the queue holds it at once. One transaction.
     ///
     /// # Errors
     /// [`Error::LockLost`] if it was lost already; [`Error::OutcomeUnknown`] or [`Error::Unreachable`] if etcd did not answer:
@@ -198,7 +198,7 @@ impl Lock {
 }
 
 impl Coordinator {
-    /// Who has which lock of a plan, and who waits; locks that nobody wants are not there. Two reads.
+    /// The locks of a plan that are held or waited for, with their holders and queues. Two reads.
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any read.
@@ -223,7 +223,7 @@ impl Coordinator {
     }
 }
 
-/// A place in line for a lock, which is given up when it is dropped.
+/// A place in the queue for a lock, which is given up when it is dropped.
 #[derive(Debug)]
 struct Place {
     session: Session,
@@ -248,7 +248,7 @@ impl Place {
         self.session.coordinator().layout().of(&self.plan, &PlanKey::Lock(self.lock.clone(), lease))
     }
 
-    /// Puts the own key, unless it is there already, and says how the line looks. `alone`: only if nobody is in it.
+    /// Puts the own key, unless it is there already, and returns the queue. `alone`: only if the queue is empty.
     async fn join(&mut self, alone: bool) -> Result<Line, Error> {
         let mut pace = Pace::new(Some(self.session.coordinator().config().operation_timeout));
         loop {
@@ -260,8 +260,8 @@ impl Place {
             let written = self.session.written();
             let not_outdated = written.clone().map(|(key, modified)| Compare::Modified(key, Some(modified)));
             let when = [Compare::Exists(spec.clone()), Compare::Created(self.key.clone(), None)];
-            let nobody = alone.then(|| Compare::Empty(queue.clone()));
-            let txn = Transaction::when(when.into_iter().chain(nobody).chain(not_outdated))
+            let empty = alone.then(|| Compare::Empty(queue.clone()));
+            let txn = Transaction::when(when.into_iter().chain(empty).chain(not_outdated))
                 .then([self.session.put_candidate(&self.key, &self.session.candidate())])
                 .then([Op::Range(queue.clone(), 0)])
                 .otherwise([Op::Range(queue, 0), Op::Find(spec)])
@@ -289,7 +289,7 @@ impl Place {
         }
     }
 
-    /// How the line looks now.
+    /// The queue as it is now.
     async fn look(&self) -> Result<Line, Error> {
         let layout = self.session.coordinator().layout();
         let queue = layout.lock_queue(&self.plan, &self.lock);
@@ -302,7 +302,7 @@ impl Place {
         Ok(line_of(self.session.coordinator().layout(), &self.plan, reply.rows().0, None))
     }
 
-    /// Since when the own key is first in line, if it is.
+    /// Since when the own key is first in the queue, if it is.
     fn first_since(&self, line: &Line) -> Option<Revision> {
         let first = line.candidates().first()?;
         (first.lease == self.session.lease()).then_some(first.joined)
@@ -320,7 +320,7 @@ impl Place {
         Ok(reply?)
     }
 
-    /// First in line, with a key of this create revision.
+    /// First in the queue, with a key of this create revision.
     fn locked(self, revision: Revision) -> Lock {
         let gone = self.session.vigil_over_own(self.key.clone(), revision);
         let lock = Lock { place: self, revision, gone };

@@ -22,7 +22,7 @@ const MOST: (usize, usize) = (8, 64);
 /// The largest file that is read.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// See the module.
+/// What this host remembers of the stores that it has seen.
 #[derive(Debug)]
 pub(crate) struct Memory {
     /// `None`: this process remembers nothing.

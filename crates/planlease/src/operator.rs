@@ -1,4 +1,4 @@
-//! What an operator can do to somebody else's ownership.
+//! What an operator can do to another process's ownership.
 
 use planlease_core::{OrchestratorId, PlanName, TermNumber, record::Ending};
 
@@ -12,7 +12,7 @@ use crate::{
 /// What was ended by force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Released {
-    /// Who owned the plan, or was first in line.
+    /// The former owner, or the first in the queue.
     pub by: String,
     /// The term that was ended; `None` if it had not begun.
     pub term: Option<TermNumber>,
@@ -23,7 +23,7 @@ impl Coordinator {
     /// candidate takes over once the plan's lock delay is over, as after a crash. Whatever the holder does *outside* etcd is
     /// not stopped by this, so look before.
     ///
-    /// `expected` protects against ending somebody else's ownership than the one that was looked at.
+    /// `expected` protects against ending another ownership than the one that the caller saw.
     ///
     /// # Errors
     /// [`Error::NotOwned`], [`Error::OtherOwner`], [`Error::OwnershipLost`] if it ended at this very moment, and as for any
@@ -48,7 +48,7 @@ impl Coordinator {
             });
         }
         let Some((owner, term)) = line.owner() else {
-            // First in line without a term: a stranger, or somebody about to take over. There is nothing but its key.
+            // First in the queue without a term: an unmanaged candidate, or one about to take over. It has only its key.
             let key = self.layout().of(plan, &planlease_core::keys::PlanKey::Owner(first.lease));
             // As long as it has not taken over: the key of an owner goes with the end of its term only.
             let term = self.layout().of(plan, &planlease_core::keys::PlanKey::Term);

@@ -57,18 +57,18 @@ pub struct AcquireOptions {
 pub enum TryAcquire {
     /// The plan is ours.
     Acquired(Box<Ownership>),
-    /// Somebody else is first.
+    /// Another candidate is first.
     HeldBy(Holder),
     /// The plan is free, but its last ownership did not end in order: this much is left of the lock delay.
     Delayed(Duration),
 }
 
-/// Who is first in line for a plan.
+/// The first candidate in the queue of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Holder {
     /// The first one.
     pub candidate: Candidate,
-    /// Its term; `None` while it has not taken over yet, and for a stranger.
+    /// Its term; `None` while it has not taken over yet, and for an unmanaged candidate.
     pub term: Option<TermRecord>,
     /// How many wait behind it.
     pub waiting: usize,
@@ -88,7 +88,7 @@ impl Holder {
 pub enum Loss {
     /// The session under it is over.
     Session(LossReason),
-    /// The owner's key was deleted: by an operator, or with its lease. [`Ownership::explain_loss`] tells.
+    /// The owner's key was deleted: by an operator, or with its lease. [`Ownership::explain_loss`] returns which.
     KeyGone,
 }
 
@@ -143,7 +143,7 @@ impl Ownership {
         &self.plan
     }
 
-    /// What to show to resources outside etcd, so that they can refuse whoever owned the plan before.
+    /// The fencing token for resources outside etcd, so that they can refuse earlier owners.
     #[must_use]
     pub fn token(&self) -> FencingToken {
         self.term.token()
@@ -230,7 +230,7 @@ impl Ownership {
         Ok(successor.map_or_else(|| how.clone(), |successor| format!("{how}; {successor} owns the plan now")))
     }
 
-    /// Lets go: the next one in line takes over at once. One transaction.
+    /// Releases the plan: the next one in the queue takes over at once. One transaction.
     ///
     /// # Errors
     /// [`Error::OwnershipLost`] if it was over already; [`Error::OutcomeUnknown`] or [`Error::Unreachable`] if etcd did not
@@ -244,7 +244,7 @@ impl Ownership {
         released
     }
 
-    /// Lets go in favour of `to`, who has to wait in line. Those in between lose their place and join again at the end.
+    /// Hands the plan over to `to`, which must wait in the queue. The waiters before it lose their place and join again at the end.
     ///
     /// # Errors
     /// [`Error::HandOver`] if it cannot be done; the ownership stays then. Else as [`Ownership::release`].

@@ -51,11 +51,11 @@ pub struct PlanView {
     pub graph: Arc<Graph>,
     /// Its tasks, number by number.
     pub tasks: BTreeMap<TaskId, TaskView>,
-    /// Who owns it, and who waits.
+    /// The owner and the queue.
     pub line: Line,
     /// Why nothing is started, if it is paused; and since which revision.
     pub paused: Option<(Revision, HaltRecord)>,
-    /// Why nobody can own it, if it is cancelled or archived.
+    /// Why it cannot be owned, if it is cancelled or archived.
     pub closed: Option<(Revision, HaltRecord)>,
     /// What of it cannot be read, and is missing here: tasks, its term. A halt that cannot be read still halts it.
     pub unreadable: Vec<Unreadable>,
@@ -152,7 +152,7 @@ impl PlanView {
         most > 0 && self.summary().in_progress >= most
     }
 
-    /// Takes in a newer record of a task, as a write answered it or a watch told it; an older one changes nothing.
+    /// Applies a newer record of a task, from a write's answer or a watch; an older one changes nothing.
     pub fn take_in(&mut self, task: TaskView) {
         if self.tasks.get(&task.id).is_none_or(|known| known.revision < task.revision) {
             self.revision = self.revision.max(task.revision);
@@ -225,8 +225,8 @@ pub enum Imported {
 /// What a plan that is imported has behind it already: work that was done elsewhere.
 #[derive(Clone, Debug, Default)]
 pub struct Past {
-    /// The records of tasks that are not as new. Who writes them, and under which id, is the import's to say; so is that a
-    /// task in progress is claimed by nobody who is alive, and will be recovered by the plan's first owner.
+    /// The records of tasks that have a past. The import replaces their writer and operation id, and the claim of a task in
+    /// progress by one without a live claimant, which the plan's first owner recovers.
     pub records: BTreeMap<TaskId, TaskRecord>,
     /// The outputs of tasks, and others that are kept under a name of their own.
     pub findings: BTreeMap<TaskId, FindingsRecord>,
@@ -234,7 +234,7 @@ pub struct Past {
 
 impl Coordinator {
     /// Makes a plan. However many do it at once, and wherever one of them dies, the plan appears once and whole, or not
-    /// at all. A plan of up to about 100 tasks takes one transaction, and a lease around it; `progress` is told how many tasks of
+    /// at all. A plan of up to about 100 tasks takes one transaction, and a lease around it; `progress` is called with how many tasks of
     /// a larger one are written.
     ///
     /// # Errors
@@ -374,7 +374,7 @@ impl Coordinator {
     /// one that is imported under its name while the request is under way.
     ///
     /// # Errors
-    /// [`Error::PlanNotFound`]; [`Error::PlanOwned`] if somebody owns it or waits for it; and as for any request.
+    /// [`Error::PlanNotFound`]; [`Error::PlanOwned`] if it is owned or waited for; and as for any request.
     pub async fn delete_plan(&self, plan: &PlanName) -> Result<(), Error> {
         let layout = self.layout();
         let spec = layout.of(plan, &PlanKey::Spec);
@@ -402,7 +402,7 @@ impl Coordinator {
         let (queue, _) = reply.rows();
         let line = line_of(layout, plan, queue, reply.row());
         if reply.row().is_none_or(|entry| entry.created != seen) {
-            // It is gone: by an earlier try whose answer got lost, or by somebody else.
+            // It is gone: by an earlier attempt whose answer was lost, or by another process.
             return if reply.uncertain { Ok(()) } else { Err(Error::PlanNotFound(plan.clone())) };
         }
         match (line.candidates().first(), line.unreadable.first()) {
@@ -493,7 +493,7 @@ impl Parts {
                 let halt = halt_of(plan, part, &entry, &mut self.unreadable);
                 self.paused.get_or_insert(halt);
             }
-            // It is in the queue, whoever wrote it.
+            // It is in the queue, whichever program wrote it.
             PlanKey::Unknown(ref below) if below.starts_with(b"owner/") => self.queue.push((key, entry)),
             PlanKey::Unknown(_) => {
                 let key = Key::Plan(plan.clone(), part);
@@ -556,13 +556,13 @@ struct Import<'a> {
     coordinator: &'a Coordinator,
     plan: &'a PlanName,
     spec: &'a PlanSpec,
-    /// The value of the key that makes the plan appear. Tells this import from others by an id.
+    /// The value of the key that makes the plan appear. An id identifies this import.
     head: Vec<u8>,
     /// Everything else.
     puts: Vec<Op>,
 }
 
-/// A record with work behind it, as an import writes it: a claim in it is nobody's, so that it can be recovered.
+/// A record with work behind it, as an import writes it: a claim in it has no live claimant, so that it can be recovered.
 pub(crate) fn with_past(past: &TaskRecord, fresh: TaskRecord, now: WallTime) -> TaskRecord {
     let mut record = TaskRecord { writer: fresh.writer, op_id: fresh.op_id, ..past.clone() };
     let in_progress = record.status == TaskStatus::InProgress;
@@ -712,7 +712,9 @@ impl<'a> Import<'a> {
             return Ok(Imported::Created(entry.created)); // The answer got lost.
         }
         if uncertain {
-            return Err(Error::outcome_unknown("the plan may have been made, and deleted by somebody since"));
+            return Err(Error::outcome_unknown(
+                "the plan may have been created, and deleted since by another process",
+            ));
         }
         if let Some(entry) = spec {
             let present: PlanSpec =
@@ -724,7 +726,7 @@ impl<'a> Import<'a> {
         let by = mark.and_then(|entry| codec::decode::<ImportRecord>(&entry.value).ok()).map(|mark| mark.by);
         Err(Error::ImportUnderWay {
             plan: self.plan.clone(),
-            by: by.unwrap_or_else(|| "somebody".to_owned()),
+            by: by.unwrap_or_else(|| "another process".to_owned()),
         })
     }
 }
@@ -733,7 +735,7 @@ impl<'a> Import<'a> {
 enum Marked {
     /// It is there; its create revision is what every further write compares.
     Ours(Revision),
-    /// There is nothing to do: somebody has imported the same.
+    /// There is nothing to do: another process has imported the same.
     Done(Imported),
 }
 
@@ -747,7 +749,7 @@ fn chunk(puts: &[Op]) -> &[Op] {
     &puts[..fitting.count().max(1)]
 }
 
-/// Who imports, for people.
+/// The name of the importing process, for people.
 pub(crate) fn importer() -> String {
     let identity = Identity::of_process();
     format!("{} (process {})", identity.host, identity.pid)

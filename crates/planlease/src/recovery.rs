@@ -98,7 +98,7 @@ pub struct Claimants {
 }
 
 impl Ownership {
-    /// Nobody's yet; see [`Claimants::follow`].
+    /// Watches no claimant yet; see [`Claimants::follow`].
     #[must_use]
     pub fn claimants(&self) -> Claimants {
         Claimants { session: self.session().clone(), watched: BTreeMap::new(), limits: BTreeMap::new() }
@@ -128,7 +128,7 @@ impl Claimants {
         for (worker, revision) in workers {
             if !self.watched.contains_key(&(worker.clone(), revision)) {
                 let key = self.session.coordinator().layout().key(&Key::Orchestrator(worker.clone()));
-                // It was there when it was made; whether it still is, is what the watch tells.
+                // It was there when it was made; the watch shows whether it still is.
                 let gone = self.session.vigil(key, revision, revision);
                 self.watched.insert((worker, revision), gone);
             }
@@ -136,7 +136,7 @@ impl Claimants {
     }
 
     /// Waits until one of them is gone, or its time limit has passed: what it had in progress are orphans then, and
-    /// [`Ownership::recover`] finds them. Waits for ever if there is none. It is told once. Cancel safe.
+    /// [`Ownership::recover`] finds them. Waits for ever if there is none. Each is returned once. Cancel safe.
     pub async fn gone(&mut self) {
         tokio::select! {
             biased; // Both lead to the same.
@@ -173,7 +173,7 @@ async fn limit_passed(session: &Session, limits: &mut BTreeMap<LeaseId, BootTime
 async fn worker_gone(watched: &mut BTreeMap<(OrchestratorId, Revision), watch::Receiver<Gone>>) {
     let worker = std::future::poll_fn(|context| {
         for (worker, receiver) in &mut *watched {
-            // An error says that the session is over, which is told elsewhere.
+            // An error says that the session is over, which is reported elsewhere.
             if let Poll::Ready(Ok(_)) = pin!(gone(receiver)).poll(context) {
                 return Poll::Ready(worker.clone());
             }

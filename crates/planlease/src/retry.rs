@@ -43,7 +43,7 @@ impl Backoff {
         }
     }
 
-    /// Begins anew, after a success.
+    /// Starts again with the first pause, after a success.
     pub(crate) fn reset(&mut self) {
         self.schedule.reset();
     }

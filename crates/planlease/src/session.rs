@@ -32,7 +32,7 @@ use crate::{
 /// transaction when it ends: thousands at once would hold up everybody else.
 pub const MAX_HELD: usize = 1_000;
 
-/// Who a process is.
+/// The identity of a process.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
     /// The orchestrator's name. `None`: made of host, pid and a random part. It names one incarnation: a new process
@@ -40,7 +40,7 @@ pub struct Identity {
     pub id: Option<OrchestratorId>,
     /// The host's name.
     pub host: String,
-    /// The boot of the host, where it can be told.
+    /// The boot of the host, where it is known.
     pub boot_id: Option<String>,
     /// The process.
     pub pid: u32,
@@ -51,7 +51,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// This process on this host, as the operating system tells it.
+    /// This process on this host, from the operating system.
     #[must_use]
     pub fn of_process() -> Self {
         let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
@@ -131,7 +131,7 @@ impl Session {
         let asked = clock.boot();
         let ttl = etcd.grant(lease, config.ttl).await?;
         if ttl >= config.ttl + Duration::from_secs(1) {
-            // A takeover would take longer than the user was told: better said now than found out then.
+            // A takeover would take longer than the user expects: better to report it now.
             etcd.revoke(lease).await?;
             return Err(Error::TtlNotGranted { asked: config.ttl, granted: ttl });
         }
@@ -307,7 +307,7 @@ impl Session {
     }
 
     /// Makes sure that no transaction which was sent before can put a key into a line any more: a request that was given
-    /// up may still be under way, and arrive when its other compares hold again. The registration is written anew, and they
+    /// up may still be under way, and arrive when its other compares hold again. The registration is written again, and they
     /// all compare its revision.
     ///
     /// # Errors
@@ -356,7 +356,7 @@ impl Session {
                 if found.is_none() && !full {
                     held.insert(seat.clone(), Hold::InUse);
                 }
-                false // Nobody waits for a plan to be held.
+                false // No caller waits for a held plan.
             });
             match found {
                 None if full => return Err(Error::TooManyHeld { max: MAX_HELD }),
@@ -402,7 +402,7 @@ impl Session {
 /// What a session can have once only: its key in a line is named after its lease.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Seat {
-    /// The ownership of a plan, or a place in line for it.
+    /// The ownership of a plan, or a place in its queue.
     Plan(PlanName),
     /// A lock of a plan, likewise.
     Lock(PlanName, LockName),
@@ -426,13 +426,13 @@ impl Seat {
 /// What this process has of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
-    /// An ownership, or a place in line.
+    /// An ownership, or a place in a queue.
     InUse,
     /// One that was dropped, and that the session's task has still to clean up.
     Abandoned,
 }
 
-/// By which the work under a session says that it makes progress. If it is dropped, nobody can say so any more.
+/// Reports progress of the work under a session. After it is dropped, no progress can be reported.
 #[derive(Debug)]
 pub struct Progress {
     session: Session,

@@ -6,12 +6,12 @@ use uuid::Uuid;
 use crate::{authority::TaskView, coordinator::Coordinator, error::Error};
 
 impl Coordinator {
-    /// The record that the update with this id has written, if it was carried out on a record of revision `seen`: for whoever
+    /// The record that the update with this id has written, if it was carried out on a record of revision `seen`: for a caller that
     /// repeats a request whose answer got lost. One read, and one more for each record written since. `None` proves that it
     /// was not carried out *yet*.
     ///
     /// # Errors
-    /// [`Error::OutcomeUnknown`] if the plan was deleted and made anew meanwhile, [`Error::Compacted`], and as for any read.
+    /// [`Error::OutcomeUnknown`] if the plan was deleted and created again meanwhile, [`Error::Compacted`], and as for any read.
     pub async fn find_update(
         &self,
         plan: &PlanName,
@@ -55,7 +55,7 @@ impl Coordinator {
         {
             let Some(entry) = self.task_entry_at(plan, &seen.id, before).await? else {
                 // The record that is there now is another plan's. What happened before the gap cannot be reached from it.
-                return Err(Error::outcome_unknown("the plan was deleted meanwhile, and made anew"));
+                return Err(Error::outcome_unknown("the plan was deleted meanwhile, and created again"));
             };
             let view = TaskView::read(plan, seen.id.clone(), &entry)?;
             if view.record.op_id == op_id {

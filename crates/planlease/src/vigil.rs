@@ -1,7 +1,7 @@
 //! The vigil of a session: learns when single keys disappear, over one watch stream, however many keys there are.
 //!
 //! Owners keep it over their own key (an operator may end an ownership at any time), candidates over the key of the one
-//! before them in line. One watch per key, so that nobody is woken by what is none of its business. That over an own key begins
+//! before them in the queue. One watch per key, so that no waiter is woken by a change of another key. That over an own key begins
 //! a moment later, from where the key was made: what is given back before costs no watch.
 
 use std::{
@@ -43,11 +43,11 @@ struct Watched {
     gone: watch::Sender<Gone>,
 }
 
-/// See the module. The task ends when the handle is dropped.
+/// Waits for the deletion of single keys. Its task ends when the handle is dropped.
 #[derive(Debug)]
 pub(crate) struct Vigil {
     /// Unbounded, as the watches are: one for each key that a caller asks for. A bounded one would make callers wait, and
-    /// who waits with a lock or a place of a queue in hand, and is polled by nobody, makes all others wait.
+    /// who waits with a lock or a place of a queue in hand, and is not polled, makes all others wait.
     requests: mpsc::UnboundedSender<Watched>,
     cancel: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -101,7 +101,7 @@ impl Drop for Vigil {
     }
 }
 
-/// Waits until the key is gone; the revision of its end, if known. `Err` if nobody watches any more.
+/// Waits until the key is gone; the revision of its end, if known. `Err` if the watch has ended.
 pub(crate) async fn gone(
     receiver: &mut watch::Receiver<Gone>,
 ) -> Result<Option<Revision>, watch::error::RecvError> {
@@ -131,7 +131,7 @@ impl Keeper {
     async fn run(mut self, cancel: CancellationToken) {
         loop {
             let step = tokio::select! {
-                biased; // The end first; then new keys, so that nobody waits behind a busy stream.
+                biased; // The end first; then new keys, so that no caller waits behind a busy stream.
                 () = cancel.cancelled() => return,
                 request = self.inbox.recv() => match request {
                     Some(request) if request.begin.is_some() => {
@@ -189,7 +189,7 @@ impl Keeper {
         }
     }
 
-    /// Ends the watches that nobody waits for any more.
+    /// Ends the watches that have no waiter left.
     async fn forget_dropped(&mut self) -> Result<(), Fault> {
         let dropped: Vec<i64> =
             self.watched.iter().filter(|(_, watched)| watched.gone.is_closed()).map(|(id, _)| *id).collect();
@@ -207,7 +207,7 @@ impl Keeper {
             self.backoff.reset();
         }
         let Some(watched) = self.watched.get_mut(&message.id) else {
-            // One that we ended says good-bye. A negative id is the stream's: etcd took a watch for nobody's.
+            // One that we ended says good-bye. A negative id is the stream's: etcd could not assign a watch.
             return match message.event {
                 WatchEvent::Cancelled(fault) if message.id < 0 => Err(fault),
                 _ => Ok(()),
@@ -229,7 +229,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// The history since the watch should have begun is compacted: the key itself tells.
+    /// The history since the watch should have begun is compacted: a read of the key decides.
     async fn look(&mut self, id: i64) -> Result<(), Fault> {
         let Some(watched) = self.watched.get_mut(&id) else { return Ok(()) };
         let mut end = watched.key.clone();

@@ -1,7 +1,7 @@
-//! Records of worktrees: every one is written by a compare-and-swap; a new one by the right of the plan's owner besides.
+//! Records of worktrees, each written by compare-and-swap; a new record is guarded by the plan's ownership as well.
 //!
 //! What the records are about is in a file system, which no transaction reaches. So they are written *around* what is
-//! done there, and whoever changes both holds the lock of the repository meanwhile.
+//! done there, and a process that changes both holds the lock of the repository meanwhile.
 
 use planlease_core::{
     HostName, Revision, WorktreeName,
@@ -105,7 +105,7 @@ impl Coordinator {
             .then([Op::Delete(key.clone())])
             .otherwise([Op::Find(key)]);
         let mut reply = self.etcd().settle(&txn).await?;
-        // Gone is gone, whichever try it was, or whoever else.
+        // Gone is gone: by this attempt, an earlier one, or another process.
         Ok(reply.branch == Branch::Then || reply.row().is_none())
     }
 }

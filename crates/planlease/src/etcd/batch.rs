@@ -22,7 +22,7 @@ use super::{
     txn::{Compare, MAX_BYTES, MAX_OPS, Op, Reply},
 };
 
-/// A transaction that waits for its turn, with whoever waits for its reply.
+/// A transaction that waits for its turn, with the caller that waits for its reply.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) write: Fenced,
@@ -77,7 +77,7 @@ struct Sent {
 /// which is all that comes of it.
 type Hash = u64;
 
-/// How keys become hashes; nobody can choose keys so that they have the same one.
+/// How keys become hashes; keys cannot be chosen so that their hashes collide.
 #[derive(Clone, Debug, Default)]
 struct Hashes(RandomState);
 
@@ -135,7 +135,7 @@ impl Queue {
         self.waiting >= ENOUGH
     }
 
-    /// Whether nobody waits.
+    /// Whether no transaction waits.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting == 0
     }
@@ -163,7 +163,7 @@ impl Queue {
         }
     }
 
-    /// Those who wait are told that nobody sends them.
+    /// Answers all waiting callers that their transactions will not be sent.
     pub(super) fn abandon(&mut self) {
         self.plans.clear();
         self.waiting = 0;
@@ -183,14 +183,14 @@ impl Queue {
         let mut late = Vec::new();
         let share = self.share();
         let mut turns = self.turns();
-        // Who comes after one that was passed over and writes the same key is passed over too.
+        // A later one that writes the same key as one that was passed over is passed over too.
         let mut blocked = HashSet::new();
         'full: loop {
             let mut took = false;
             for (plan, queue, passed) in &mut turns {
                 while let Some(one) = queue.pop_front() {
                     if one.answer.is_closed() {
-                        continue; // Nobody waits for it any more, and it has not begun.
+                        continue; // Its caller has gone, and it has not begun.
                     }
                     if one.deadline <= now {
                         late.push(one);
@@ -269,7 +269,7 @@ impl Filling {
         };
         let right = match &*write.right {
             Right::Key(key, _) => written(key),
-            Right::Nobody(range) => writes(range),
+            Right::Unowned(range) => writes(range),
         };
         right
             || write.txn.written().any(known)
@@ -297,7 +297,7 @@ impl Filling {
     }
 
     fn take_in(&mut self, mut one: Waiting) {
-        one.place = None; // Somebody else may wait there.
+        one.place = None; // Another transaction may wait there.
         let Fenced { right, txn } = &one.write;
         self.written.extend(txn.written().map(|key| self.hashes.of(key)));
         let of_right = if let Some(count) = self.rights.get_mut(right) {

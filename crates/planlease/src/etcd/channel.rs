@@ -63,7 +63,7 @@ pub(super) async fn connect(
     let (address, user) = read?;
     let connector = Arc::clone(&config.connector);
     let to = endpoint.clone();
-    // A channel connects anew by itself when its connection breaks, and nobody would look whether the same cluster answers.
+    // A channel reconnects by itself when its connection breaks, without a check that the same cluster answers.
     // So it may do it once; then its lane makes the next channel, and looks.
     let spent = Arc::new(AtomicBool::new(false));
     let reached = Arc::new(AtomicBool::new(false));

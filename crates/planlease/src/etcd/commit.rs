@@ -25,7 +25,7 @@ use super::{
     txn::{Branch, Reply},
 };
 
-/// How many transactions of one plan wait at most; whoever comes then waits for a place first.
+/// How many transactions of one plan wait at most; a further caller waits for a place first.
 const MAX_WAITING: usize = 1024;
 
 /// What waits, and how much is under way.
@@ -36,7 +36,7 @@ pub(super) struct Commits(Mutex<State>);
 struct State {
     queue: Queue,
     flights: usize,
-    /// The places of each plan that has somebody waiting.
+    /// The places of each plan that has a waiting transaction.
     places: BTreeMap<PlanName, Arc<Semaphore>>,
 }
 
@@ -122,7 +122,7 @@ impl Flight {
     async fn run(mut self) {
         while let Some(batch) = self.next() {
             self.send(batch).await;
-            // Who was answered just now and goes on at once comes along.
+            // Yield so that callers just woken can join the next batch.
             tokio::task::yield_now().await;
         }
     }
@@ -144,7 +144,7 @@ impl Flight {
             (batch, late)
         };
         for late in late {
-            // Who does not wait any more need not be told.
+            // The caller may have dropped its receiver.
             let _ = late.answer.send(Err(Fault::no_turn(self.etcd.config().operation_timeout)));
         }
         batch
@@ -201,7 +201,7 @@ impl Flight {
     /// A request that had them all has failed.
     async fn failed(&self, members: Vec<Waiting>, mut fault: Fault, uncertain: bool) {
         if fault.not_executed && !fault.is_worth_repeating(true) {
-            // Nothing was done, because of one of them (somebody else's plan, by etcd's permissions) or because of their number.
+            // Nothing was done, because of one of them (a plan that etcd's permissions deny to this user) or because of their number.
             tracing::debug!(%fault, together = members.len(), "refused together: sent one by one");
             if fault.kind == FaultKind::TooLarge {
                 self.etcd.inner.commits.state().queue.shrink(members.len());
@@ -229,7 +229,7 @@ impl Flight {
 }
 
 impl Drop for Flight {
-    /// The runtime ended in the middle, or something panicked: the next one can go, and nobody waits for this one.
+    /// The runtime ended in the middle, or something panicked: the next one can go; this one has no caller left.
     fn drop(&mut self) {
         if !self.ended {
             let mut state = self.etcd.inner.commits.state();

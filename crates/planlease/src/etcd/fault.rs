@@ -1,7 +1,7 @@
 //! What went wrong with a request, and what is known about its outcome. The only place that reads etcd's errors.
 //!
 //! A mutation whose answer is lost may have happened, or may still happen later. Only two things prove that it did not
-//! and will not: the connection was never made, or etcd itself refused it. So those are told apart here from
+//! and will not: the connection was never made, or etcd itself refused it. This file separates those from
 //! everything else, by *where* it failed; the gRPC code alone says little (a timeout comes as `Cancelled`).
 
 use std::{error::Error as StdError, fmt, io, time::Duration};

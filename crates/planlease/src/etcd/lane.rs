@@ -124,7 +124,7 @@ impl Progress {
     }
 }
 
-/// See the module.
+/// One connection to the endpoint that answers first, made again when it breaks.
 #[derive(Debug)]
 pub(super) struct Lane {
     endpoints: Arc<Endpoints>,
@@ -207,7 +207,7 @@ impl Lane {
     fn connect(&self, connection: u64, progress: Arc<Progress>) -> Shared<Connecting> {
         let (endpoints, require_leader) = (Arc::clone(&self.endpoints), self.require_leader);
         // The only endpoint needs no test before its first use: there is nothing to prefer to it, and its cluster is either
-        // not known yet or was found there a moment ago. But only an answer tells that it accepts our certificate.
+        // not known yet or was found there a moment ago. But only an answer shows that it accepts our certificate.
         let only = match endpoints.config.endpoints.as_slice() {
             [only] => !only.is_encrypted(),
             _ => false,

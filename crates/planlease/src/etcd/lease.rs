@@ -1,6 +1,6 @@
 //! The stream of renewals of one lease.
 //!
-//! Only an *answer* counts as a renewal: sending succeeds with a dead server too. A lease that is gone is told by a TTL
+//! Only an *answer* counts as a renewal: sending succeeds with a dead server too. The server reports a lease that is gone by a TTL
 //! of 0 on a live stream, and by an error at the start of a new one.
 
 use std::time::Duration;

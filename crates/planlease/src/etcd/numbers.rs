@@ -1,7 +1,7 @@
 //! The watches of one stream, each with our number and the server's: etcd takes the numbers that it is asked for, its proxy
 //! (`etcd grpc-proxy`) gives numbers of its own, and answers in any order.
 //!
-//! Which of the two is there, the first answer tells. Until then, and behind a proxy, one watch is asked for at a time, so that
+//! The first answer shows which of the two it is. Until then, and behind a proxy, one watch is requested at a time, so that
 //! each answer has one question.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +21,7 @@ pub(super) enum Send {
     Cancel(i64),
 }
 
-/// See the module.
+/// The watches of one stream, by our numbers and by the server's.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     /// Whether the server gives numbers of its own; `None` before its first answer.
@@ -175,7 +175,7 @@ mod tests {
             (numbers.ours(2), said(&numbers.remove(1)).as_str(), numbers.ours(0)),
             (Some(3), "-0", None)
         );
-        // Whether it is alive, one more watch tells, which is ended at once.
+        // One more watch, which is ended at once, shows whether it is alive.
         assert_eq!(said(&numbers.ping().unwrap()), "+0");
         assert_eq!(said(&numbers.ping().unwrap()), "", "asked already");
         let (id, send) = numbers.created(7);

@@ -16,7 +16,7 @@ pub(crate) enum Right {
     /// A key that was made at this revision.
     Key(Vec<u8>, Revision),
     /// That no key of the range exists.
-    Nobody(KeyRange),
+    Unowned(KeyRange),
 }
 
 /// A transaction under a right.
@@ -30,7 +30,7 @@ impl Right {
     pub(crate) fn compare(&self) -> Compare {
         match self {
             Self::Key(key, created) => Compare::Created(key.clone(), Some(*created)),
-            Self::Nobody(range) => Compare::Empty(range.clone()),
+            Self::Unowned(range) => Compare::Empty(range.clone()),
         }
     }
 
@@ -38,7 +38,7 @@ impl Right {
     fn read(&self) -> Op {
         match self {
             Self::Key(key, _) => Op::Find(key.clone()),
-            Self::Nobody(range) => Op::Range(range.clone(), 1),
+            Self::Unowned(range) => Op::Range(range.clone(), 1),
         }
     }
 
@@ -46,14 +46,14 @@ impl Right {
     pub(super) fn bytes(&self) -> usize {
         32 + match self {
             Self::Key(key, _) => key.len(),
-            Self::Nobody(range) => range.start.len() + range.end.len(),
+            Self::Unowned(range) => range.start.len() + range.end.len(),
         }
     }
 
     pub(super) fn holds(&self, row: Option<&Entry>) -> bool {
         match self {
             Self::Key(_, created) => row.is_some_and(|entry| entry.created == *created),
-            Self::Nobody(_) => row.is_none(),
+            Self::Unowned(_) => row.is_none(),
         }
     }
 }

@@ -51,7 +51,7 @@ impl Lent {
     /// Answers all that [`joined`] put together: everything was written.
     pub(super) fn answer(self, members: Vec<Waiting>, mut reply: Reply) {
         for (one, (_, ops)) in members.into_iter().zip(self.0) {
-            // Who does not wait any more need not be told.
+            // The caller may have dropped its receiver.
             let _ = one.answer.send(reply.part(ops).ok_or_else(incomplete));
         }
     }
@@ -89,7 +89,7 @@ pub(super) fn answer(members: Vec<Waiting>, mut reply: Reply) -> Vec<Waiting> {
             Some(reply) if reply.branch == Branch::Otherwise => without_right.push(one),
             reply => {
                 let inner = reply.as_mut().and_then(Reply::nested_reply);
-                // Who does not wait any more need not be told.
+                // The caller may have dropped its receiver.
                 let _ = one.answer.send(inner.ok_or_else(incomplete));
             }
         }

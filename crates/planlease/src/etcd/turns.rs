@@ -16,7 +16,7 @@ use super::fault::Fault;
 /// How many operations with one answer are under way at a time; the others wait for their turn, in the order in which they came.
 const MAX_UNDER_WAY: usize = 512;
 
-/// See the module.
+/// Bounds how many operations are under way at a time.
 #[derive(Debug)]
 pub(super) struct Turns {
     free: Semaphore,
@@ -28,7 +28,7 @@ pub(super) struct Turns {
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     turns: &'a Turns,
-    /// None was free, but nobody uses those that are taken.
+    /// None was free, but those that are taken are unused.
     _permit: Option<SemaphorePermit<'a>>,
 }
 
@@ -44,7 +44,7 @@ impl Turns {
     /// Waits for a turn as long as turns are given back, at most for `patience`.
     ///
     /// If none is given back for as long as a request may take (`request`), it goes all the same: then the others are not
-    /// answered either, or their futures are not polled any more, and nobody waits for those.
+    /// answered either, or their futures are not polled any more, so that no caller waits for them.
     pub(super) async fn next(&self, request: Duration, patience: Duration) -> Result<Turn<'_>, Fault> {
         let turn = |permit| Turn { turns: self, _permit: permit };
         if let Ok(permit) = self.free.try_acquire() {

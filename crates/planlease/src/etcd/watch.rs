@@ -19,7 +19,7 @@ use super::{
     txn,
 };
 
-/// After how much silence a stream is asked whether it is alive, where nobody is in a hurry.
+/// After how much silence a stream is asked whether it is alive, where no caller is in a hurry.
 pub(crate) const QUIET: Duration = Duration::from_secs(4);
 
 /// After how much silence it counts as dead.
@@ -28,12 +28,12 @@ const DEAD: Duration = Duration::from_secs(9);
 /// What to watch.
 #[derive(Clone, Debug)]
 pub(crate) struct WatchSpec {
-    /// Told with each message; chosen by the caller, positive, unique on the stream.
+    /// Returned with each message; chosen by the caller, positive, unique on the stream.
     pub(crate) id: i64,
     pub(crate) range: KeyRange,
     /// The first revision of interest.
     pub(crate) from: Revision,
-    /// After how much silence the stream is asked whether it has told everything. Of the first watch of a stream.
+    /// After how much silence the stream is asked whether it has sent everything. Of the first watch of a stream.
     pub(crate) quiet: Duration,
 }
 
@@ -61,7 +61,7 @@ pub(crate) enum WatchEvent {
     Changes(Vec<(Revision, Vec<u8>, Option<Entry>)>),
     /// The watch stands. Says nothing about what it will tell.
     Created,
-    /// The watch is alive and has told everything up to the message's revision.
+    /// The watch is alive and has sent everything up to the message's revision.
     Alive,
     /// The history from where it was to begin is gone, up to this revision.
     Compacted(Revision),
@@ -199,7 +199,7 @@ impl Watch {
         if let WatchEvent::Changes(changes) = &message.event
             && !changes.iter().all(|(_, key, _)| self.numbers.covers(id, key))
         {
-            let fault = Fault::stream("the watch told of a key that it was not asked for");
+            let fault = Fault::stream("the watch reported a key that it was not asked for");
             return Err(fault.at(&self.connected.endpoint));
         }
         Ok(Some(WatchMessage { id, ..message }))

@@ -1,4 +1,4 @@
-//! Acquiring a plan: try, wait in line, take over.
+//! Acquiring a plan: try, wait in the queue, take over.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -77,7 +77,7 @@ impl Session {
                         drop(place.leave());
                         return Ok(TryAcquire::Delayed(left));
                     }
-                    // Nobody was in line, only the term was not as seen last, or its lock delay was not known: it is known
+                    // The queue was empty, only the term was not as seen last, or its lock delay was not known: it is known
                     // now.
                     if !pace.keep(self, line).await {
                         return Err(Error::TimedOut("the queue of the plan cannot be read"));
@@ -95,7 +95,7 @@ impl Session {
     /// so.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the line: the session's task takes the key away.
+    /// Dropping the future leaves the queue: the session's task deletes the key.
     pub async fn acquire(&self, plan: &PlanName, options: AcquireOptions) -> Result<Ownership, Error> {
         let waiting = self.wait_in_line(plan, options);
         match options.wait {
@@ -104,7 +104,7 @@ impl Session {
                 Ok(acquired) => acquired,
                 Err(_) => Err(Error::TimedOut(match self.coordinator().is_unowned(plan) {
                     true => "the plan's lock delay is not over: its last ownership did not end in order",
-                    false => "the plan is still owned by somebody else",
+                    false => "the plan is still owned by another process",
                 })),
             },
         }
@@ -164,7 +164,7 @@ impl Session {
         }
     }
 
-    /// One transaction that acquires if nobody is in line; else joins it, if wanted, and tells who is. A term that its owner
+    /// One transaction that acquires if the queue is empty; else joins it, if wanted, and returns it. A term that its owner
     /// has not ended is not followed at once, unless it is known that no lock delay is left.
     async fn attempt(&self, place: &mut InLine, join: bool) -> Result<Attempt, Error> {
         let coordinator = self.coordinator();
@@ -237,7 +237,7 @@ impl Session {
         let coordinator = self.coordinator();
         let plan = &place.plan;
         let Some(own) = line.candidates().iter().find(|candidate| candidate.lease == self.lease()) else {
-            return self.attempt(place, true).await; // It is at the end of the line anyway.
+            return self.attempt(place, true).await; // It is at the end of the queue anyway.
         };
         let joined = own.joined;
         let (queue, term_key) =
@@ -290,18 +290,18 @@ impl Session {
         line: &Line,
         before: &Candidate,
     ) -> Result<Option<Revision>, Error> {
-        tracing::debug!(%plan, behind = %before.name(), "waiting in line");
+        tracing::debug!(%plan, behind = %before.name(), "waiting in the queue");
         let key = self.coordinator().layout().of(plan, &PlanKey::Owner(before.lease));
         let seen = line.candidates().last().map_or(before.joined, |last| last.joined);
         let mut leaves = self.vigil(key, before.joined, seen);
         tokio::select! {
-            biased; // Without a session there is no place in line.
+            biased; // Without a session there is no place in the queue.
             reason = self.lost() => Err(Error::SessionLost(reason)),
             left = gone(&mut leaves) => left.map_err(|_| Error::SessionLost(LossReason::Closed)),
         }
     }
 
-    /// The failure branch of both transactions: who is in line now, and whether we are its owner after all, because the
+    /// The failure branch of both transactions: the queue now, and whether we own the plan after all, because the
     /// answer of an earlier try got lost.
     fn read_line(&self, place: &mut InLine, reply: &mut Reply) -> Result<Attempt, Error> {
         let plan = &place.plan;
@@ -356,8 +356,8 @@ impl Session {
     }
 }
 
-/// The pace of rounds after which the line is as it was before: each waits longer than the one before it. Without it
-/// whoever meets a key in the line that is no candidate's, or a server that errs, would ask again and again.
+/// The pauses between rounds that find the queue unchanged: each is longer than the one before it. Without them
+/// a waiter behind a key that is no candidate's, or with a faulty server, would ask again and again.
 pub(crate) struct Pace {
     seen: Option<Line>,
     backoff: Backoff,
@@ -369,7 +369,7 @@ impl Pace {
         Self { seen: None, backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(2), budget) }
     }
 
-    /// Waits, if the line did not move; `false` if there is to be no further round.
+    /// Waits, if the queue did not move; `false` if there is to be no further round.
     pub(crate) async fn keep(&mut self, session: &Session, line: Line) -> bool {
         if self.seen.as_ref() != Some(&line) {
             self.seen = Some(line);
@@ -397,7 +397,7 @@ enum Attempt {
     Line(Line),
 }
 
-/// A place in line that is given up when dropped, unless it has become an ownership.
+/// A place in the queue that is given up when dropped, unless it has become an ownership.
 struct InLine {
     session: Session,
     plan: PlanName,

@@ -1,4 +1,4 @@
-//! What becomes of ownerships and places in line whose handles were dropped: a task of the session ends them, one after the
+//! What becomes of ownerships and places in a queue whose handles were dropped: a task of the session ends them, one after the
 //! other, and looks again for what may arrive late.
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use crate::{
     session::{Held, Session},
 };
 
-/// How often leaving a line is tried at once while the line moves.
+/// How often leaving a queue is tried at once while the queue moves.
 const LEAVE_TRIES: usize = 8;
 
 /// What the session's task has to clean up. The plan stays marked as held until that is done.
@@ -25,13 +25,13 @@ const LEAVE_TRIES: usize = 8;
 pub(crate) enum Abandoned {
     /// An ownership whose handle was dropped.
     Ownership { ticket: Box<Ticket>, _held: Held },
-    /// A place in line whose future was dropped.
+    /// A place in a queue whose future was dropped.
     Place { plan: PlanName, held: Held, in_flight: bool },
-    /// A transaction that may put the key arrives late, if ever. It must not: nobody would know of that place.
+    /// A transaction that may put the key arrives late, if ever. It must not: no process would know of that place.
     Late { session: Session, plan: PlanName, outdated: bool },
     /// A lock whose handle was dropped, or a place in its line.
     Lock { key: Vec<u8>, held: Held, in_flight: bool },
-    /// Nothing: tells when everything before it is done.
+    /// Nothing: reports when everything before it is done.
     Flush(oneshot::Sender<()>),
 }
 
@@ -46,7 +46,7 @@ pub(crate) async fn release_abandoned(
     loop {
         let due = again.front().map(|(due, _)| *due);
         let mut abandoned = tokio::select! {
-            biased; // What was dropped just now first: somebody may wait for it.
+            biased; // What was dropped just now first: a caller may wait for it.
             abandoned = inbox.recv() => match abandoned {
                 Some(abandoned) => abandoned,
                 None => return,
@@ -71,7 +71,7 @@ pub(crate) async fn release_abandoned(
     }
 }
 
-/// Whether trying again later may mend it.
+/// Whether a later attempt may succeed.
 pub(super) fn is_passing(error: &Error) -> bool {
     error.is_passing() || matches!(error, Error::HeldLocally(_))
 }
@@ -92,7 +92,7 @@ async fn clean_up(coordinator: &Coordinator, abandoned: &mut Abandoned) -> Resul
             if *in_flight {
                 held.session().outdate().await?;
             }
-            // Its name has our lease in it, and nobody else of ours has it as long as it is marked as held.
+            // Its name has our lease in it, and no other part of this session has it as long as it is marked as held.
             coordinator.etcd().settle(&Transaction::default().then([Op::Delete(key.clone())])).await?;
             Ok(())
         }
@@ -117,7 +117,7 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// Takes a candidate's key out of the line; if it has taken over meanwhile, releases the plan.
+/// Deletes a candidate's key from the queue; if it has taken over meanwhile, releases the plan.
 async fn leave_line(coordinator: &Coordinator, plan: &PlanName, lease: LeaseId) -> Result<(), Error> {
     for _ in 0..LEAVE_TRIES {
         let line = coordinator.line(plan).await?;
@@ -143,5 +143,5 @@ async fn leave_line(coordinator: &Coordinator, plan: &PlanName, lease: LeaseId) 
             }
         }
     }
-    Err(Error::outcome_unknown("the line for the plan keeps moving"))
+    Err(Error::outcome_unknown("the queue of the plan keeps moving"))
 }

@@ -1,4 +1,4 @@
-//! The end of a term, whoever asks for it.
+//! The end of a term, for every caller.
 
 use planlease_core::{
     LeaseId, PlanName, Revision, codec,
@@ -22,7 +22,7 @@ pub(crate) struct Ticket {
     pub(crate) term: TermRecord,
 }
 
-/// Ends a term, whoever says so: deletes the owner's key, and the keys of those who lose their place with it, if the
+/// Ends a term: deletes the owner's key, and the keys of those who lose their place with it, if the
 /// owner's key is still the one that is meant. A late repetition cannot hurt a successor.
 pub(crate) async fn end_term(
     coordinator: &Coordinator,
