@@ -53,6 +53,15 @@ GOOD = {
         "sidecar": {"extraArgs": ["--max-sessions=9"], "extraEnv": [{"name": "PLANLEASE_LOG", "value": "debug"}]},
         "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-more"}}],
     },
+    "IPv4 alone": {"etcd": ETCD, "gateway": GATEWAY, "example": EXAMPLE, "listenAddress": "0.0.0.0"},
+    "a policy with peers": {
+        "etcd": {"endpoints": ["https://etcd.example.com:2379"]}, "gateway": {**GATEWAY, "service": {"type": "LoadBalancer"}},
+        "networkPolicy": {"enabled": True, "etcdTo": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]},
+    },
+    "a policy for addresses": {
+        "etcd": {"endpoints": ["http://[2001:db8::1]:2379", "10.0.0.1:2379", "https://etcd-0.etcd.ns.svc.cluster.local:2379"]},
+        "gateway": GATEWAY, "networkPolicy": {"enabled": True},
+    },
     "of a parent, with its globals": {"global": {"anything": [1]}, "etcd": ETCD, "gateway": GATEWAY},
 }
 
@@ -66,7 +75,27 @@ BAD = {
     "a TTL below what a session bears": {"etcd": ETCD, "ttlSeconds": 1},
     "a port that is none": {"etcd": ETCD, "metrics": {"port": 70000}},
     "a digest that is none": {"etcd": ETCD, "image": {"digest": "latest"}},
+    "an address that is none": {"etcd": ETCD, "listenAddress": "localhost"},
+    "a policy without DNS": {"etcd": ETCD, "networkPolicy": {"enabled": True, "dnsTo": []}},
     "text for a switch": {"etcd": ETCD, "example": {"enabled": "yes"}},
+}
+
+# Refused with a message that contains the text.
+REFUSED = {
+    "a flag of the chart's": ({"sidecar": {"extraArgs": ["--grace=60s"]}}, "--grace itself; use sidecar.graceSeconds"),
+    "in two arguments": ({"sidecar": {"extraArgs": ["--grace", "60s"]}}, "--grace itself; use sidecar.graceSeconds"),
+    "where it listens": ({"sidecar": {"extraArgs": ["--metrics=[::]:1"]}}, "use metrics.port and listenAddress"),
+    "a flag without a value": ({"sidecar": {"extraArgs": ["--allow-remote"]}}, "the chart sets --allow-remote itself"),
+    "a flag twice": ({"sidecar": {"extraArgs": ["--max-sessions=1", "--max-sessions", "2"]}}, "--max-sessions is there twice"),
+    "a name twice": ({"sidecar": {"extraArgs": ["--name=a", "--name=b"]}}, "--name is there twice"),
+    "a variable of the chart's": ({"sidecar": {"extraEnv": [{"name": "PLANLEASE_TTL", "value": "1s"}]}}, "PLANLEASE_TTL"),
+    "a variable twice": ({"sidecar": {"extraEnv": [{"name": "A"}, {"name": "A"}]}}, "A is there twice"),
+    "a label of the chart's": ({"gateway": {**GATEWAY, "podLabels": {"app.kubernetes.io/name": "x"}}}, "gateway.podLabels"),
+    "an annotation of the chart's": ({"example": {"enabled": True, "podAnnotations": {"checksum/config": "x"}}}, "example.podA"),
+    "a label of the monitor's": ({"metrics": {"serviceMonitor": {"labels": {"helm.sh/chart": "x"}}}}, "serviceMonitor.labels"),
+    "a label of the rules'": ({"metrics": {"prometheusRule": {"labels": {"helm.sh/chart": "x"}}}}, "prometheusRule.labels"),
+    "an etcd outside, and no peers": (
+        {"etcd": {"endpoints": ["https://etcd.example.com:2379"]}, "networkPolicy": {"enabled": True}}, "networkPolicy.etcdTo"),
 }
 
 
@@ -115,6 +144,61 @@ class ChartTest(unittest.TestCase):
             with self.subTest(name):
                 refused = helm("template", "r", str(CHART), values=values)
                 self.assertNotEqual(refused.returncode, 0, name)
+
+    def test_what_is_refused_is_refused_with_its_reason(self) -> None:
+        for name, (values, reason) in REFUSED.items():
+            with self.subTest(name):
+                values = {"etcd": ETCD, "gateway": GATEWAY, "example": EXAMPLE} | values
+                apis = [f"--api-versions={api}" for api in MONITORING]
+                refused = helm("template", "r", str(CHART), *apis, values=values)
+                self.assertNotEqual(refused.returncode, 0)
+                self.assertIn(reason, refused.stderr)
+
+    def test_no_flag_variable_or_label_is_there_twice(self) -> None:
+        for name, values in GOOD.items():
+            for pod in pods(render(values)):
+                for container in pod.get("initContainers", []) + pod["containers"]:
+                    with self.subTest(name, container=container["name"]):
+                        flags = [flag.split("=")[0] for flag in container["args"] if flag.startswith("--")]
+                        flags = [flag for flag in flags if flag != "--allow-host"]
+                        self.assertEqual(len(flags), len(set(flags)))
+                        names = [variable["name"] for variable in container.get("env", [])]
+                        self.assertEqual(len(names), len(set(names)))
+
+    def test_a_name_and_further_hosts_can_be_given(self) -> None:
+        given = {"extraArgs": ["--name=mine", "--allow-host=a", "--allow-host=b", "-v", "--verbose", "--verbose"]}
+        for pod in pods(render({"etcd": ETCD, "gateway": GATEWAY, "sidecar": given})):
+            args = pod["containers"][0]["args"]
+            if args[0] == "sidecar":
+                self.assertEqual([arg for arg in args if arg.startswith("--name")], ["--name=mine"])
+                self.assertEqual(args[-6:], given["extraArgs"])
+
+    def test_both_families_are_served_unless_one_is_chosen(self) -> None:
+        for values, address in (({}, "[::]"), ({"listenAddress": "0.0.0.0"}, "0.0.0.0")):
+            rendered = pods(render({"etcd": ETCD, "gateway": GATEWAY, "example": EXAMPLE} | values))
+            args = [arg for pod in rendered for container in pod.get("initContainers", []) + pod["containers"]
+                    for arg in container["args"]]
+            listening = [arg for arg in args if arg.startswith(("--listen", "--metrics"))]
+            self.assertEqual(sorted(listening), [f"--listen={address}:7420"] + [f"--metrics={address}:9464"] * 2)
+
+    def test_a_policy_says_whereto(self) -> None:
+        for name, values in GOOD.items():
+            for policy in (document for document in render(values) if document["kind"] == "NetworkPolicy"):
+                for rule in policy["spec"]["egress"]:
+                    with self.subTest(name, ports=rule["ports"]):
+                        self.assertTrue(rule["to"])
+                        self.assertNotIn({}, rule["to"])
+        policy = [document for document in render(GOOD["a policy for addresses"]) if document["kind"] == "NetworkPolicy"][0]
+        self.assertEqual(policy["spec"]["egress"][1]["to"], [
+            {"ipBlock": {"cidr": "2001:db8::1/128"}}, {"ipBlock": {"cidr": "10.0.0.1/32"}}, {"namespaceSelector": {}}])
+        self.assertEqual(policy["spec"]["ingress"][1]["from"], [{"namespaceSelector": {}}])
+
+    def test_metrics_are_scraped_often_enough_to_see_a_loss_coming(self) -> None:
+        for ttl, interval in ((2, "1s"), (15, "5s"), (60, "20s"), (3600, "30s")):
+            documents = render({"etcd": ETCD, "gateway": GATEWAY, "ttlSeconds": ttl})
+            endpoints = [endpoint for document in documents if document["kind"] in ("PodMonitor", "ServiceMonitor")
+                         for endpoint in document["spec"].get("podMetricsEndpoints", document["spec"].get("endpoints"))]
+            self.assertEqual([endpoint["interval"] for endpoint in endpoints], [interval] * 2)
 
     def test_every_container_is_restricted(self) -> None:
         for name, values in GOOD.items():

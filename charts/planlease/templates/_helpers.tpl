@@ -56,6 +56,102 @@ app.kubernetes.io/part-of: planlease
 {{- toYaml (mergeOverwrite $restricted (deepCopy .Values.sidecar.securityContext)) -}}
 {{- end -}}
 
+{{/* Refuses a key of a user's map that the chart sets itself. A list: the value's name, the user's map, the chart's keys. */}}
+{{- define "planlease.unique" -}}
+{{- $value := index . 0 -}}{{- $own := index . 2 -}}
+{{- range $key, $_ := index . 1 -}}
+{{- if has $key $own -}}
+{{- fail (printf "%s: the chart sets %s itself" $value $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The labels of pods, and those of a user. A list: the context, the component, the value's name, the user's labels. */}}
+{{- define "planlease.podLabels" -}}
+{{- $labels := include "planlease.labels" (index . 0) | fromYaml -}}
+{{- $_ := set $labels "app.kubernetes.io/component" (index . 1) -}}
+{{- include "planlease.unique" (list (index . 2) (index . 3) (keys $labels)) -}}
+{{- toYaml (merge $labels (index . 3)) -}}
+{{- end -}}
+
+{{/* An address to listen on, with its port. A list: the values, the port. */}}
+{{- define "planlease.listen" -}}
+{{- $address := (index . 0).listenAddress -}}
+{{- if contains ":" $address -}}[{{ $address }}]{{- else -}}{{ $address }}{{- end -}}:{{ int (index . 1) }}
+{{- end -}}
+
+{{/*
+The arguments of a sidecar: the chart's, then sidecar.extraArgs. The program takes each flag once, except --allow-host and
+--verbose; so a flag that would be there twice is refused here, and not by a container that does not start. A --name replaces
+the chart's.
+A list: the chart's arguments, the user's.
+*/}}
+{{- define "planlease.args" -}}
+{{- $instead := dict "--grace" "sidecar.graceSeconds" "--log-format" "sidecar.logFormat" "--metrics" "metrics.port and listenAddress" "--token-file" "gateway.tokenSecret" "--listen" "listenAddress" -}}
+{{- $given := dict -}}
+{{- range $argument := index . 1 -}}
+{{- $flag := splitList "=" $argument | first -}}
+{{- if and (hasPrefix "--" $flag) (not (has $flag (list "--allow-host" "--verbose"))) -}}
+{{- if hasKey $given $flag -}}
+{{- fail (printf "sidecar.extraArgs: %s is there twice; the program takes it once" $flag) -}}
+{{- end -}}
+{{- $_ := set $given $flag true -}}
+{{- end -}}
+{{- end -}}
+{{- $arguments := list -}}
+{{- range $argument := index . 0 -}}
+{{- $flag := splitList "=" $argument | first -}}
+{{- if not (hasKey $given $flag) -}}
+{{- $arguments = append $arguments $argument -}}
+{{- else if ne $flag "--name" -}}
+{{- fail (printf "sidecar.extraArgs: the chart sets %s itself%s" $flag (ternary (printf "; use %s" (get $instead $flag)) "" (hasKey $instead $flag))) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (concat $arguments (index . 1)) -}}
+{{- end -}}
+
+{{/* The variables of a sidecar: the chart's, then sidecar.extraEnv. Each name once, since the API server merges by name. */}}
+{{- define "planlease.sidecarEnv" -}}
+{{- $names := list "POD_NAME" -}}
+{{- range include "planlease.env" . | fromYamlArray -}}{{- $names = append $names .name -}}{{- end -}}
+- name: POD_NAME
+  valueFrom: { fieldRef: { fieldPath: metadata.name } }
+{{ include "planlease.env" . }}
+{{- range $variable := .Values.sidecar.extraEnv -}}
+{{- if has $variable.name $names -}}
+{{- fail (printf "sidecar.extraEnv: %s is there twice, or the chart sets it itself" $variable.name) -}}
+{{- end -}}
+{{- $names = append $names $variable.name }}
+{{ toYaml (list $variable) }}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Where etcd may be reached: networkPolicy.etcdTo, else what etcd.endpoints tell. An address is a block of one; a name of the
+cluster (etcd-0.etcd, …svc, …svc.cluster.local) is any pod of it. A name from outside says nothing of addresses.
+*/}}
+{{- define "planlease.etcdPeers" -}}
+{{- if .Values.networkPolicy.etcdTo -}}
+{{ toYaml .Values.networkPolicy.etcdTo }}
+{{- else -}}
+{{- $peers := list -}}
+{{- range .Values.etcd.endpoints -}}
+{{- $authority := . | trimPrefix "https://" | trimPrefix "http://" -}}
+{{- $host := regexReplaceAll ":[0-9]+$" $authority "" -}}
+{{- if regexMatch "^[0-9]+(\\.[0-9]+){3}$" $host -}}
+{{- $peers = append $peers (dict "ipBlock" (dict "cidr" (printf "%s/32" $host))) -}}
+{{- else if hasPrefix "[" $host -}}
+{{- $peers = append $peers (dict "ipBlock" (dict "cidr" (printf "%s/128" ($host | trimPrefix "[" | trimSuffix "]")))) -}}
+{{- else if regexMatch "^[^.]+(\\.[^.]+)?$|\\.svc(\\.cluster\\.local)?\\.?$" $host -}}
+{{- $peers = append $peers (dict "namespaceSelector" dict) -}}
+{{- else -}}
+{{- fail (printf "networkPolicy.etcdTo: say where %s may be reached, as [{ipBlock: {cidr: 192.0.2.0/24}}]; a policy names addresses and pods, not host names" $host) -}}
+{{- end -}}
+{{- end -}}
+{{ toYaml (uniq $peers) }}
+{{- end -}}
+{{- end -}}
+
 {{/* Where etcd is and how to talk to it: for every container that speaks to it. */}}
 {{- define "planlease.env" -}}
 - name: PLANLEASE_ENDPOINTS
@@ -157,18 +253,10 @@ One of the two is empty. The socket is /run/planlease/sidecar.sock. In a chart t
   image: {{ include "planlease.image" . | quote }}
   imagePullPolicy: {{ .Values.image.pullPolicy }}
   args:
-    - sidecar
-    - --socket=/run/planlease/sidecar.sock
-    - --metrics=0.0.0.0:{{ int .Values.metrics.port }}
-    - --grace={{ int .Values.sidecar.graceSeconds }}s
-    - --log-format={{ .Values.sidecar.logFormat }}
-    - --name=$(POD_NAME)
-    {{- with .Values.sidecar.extraArgs }}{{ toYaml . | nindent 4 }}{{ end }}
+    {{- $own := list "sidecar" "--socket=/run/planlease/sidecar.sock" (printf "--metrics=%s" (include "planlease.listen" (list .Values .Values.metrics.port))) (printf "--grace=%ds" (int .Values.sidecar.graceSeconds)) (printf "--log-format=%s" .Values.sidecar.logFormat) "--name=$(POD_NAME)" }}
+    {{- include "planlease.args" (list $own .Values.sidecar.extraArgs) | nindent 4 }}
   env:
-    - name: POD_NAME
-      valueFrom: { fieldRef: { fieldPath: metadata.name } }
-    {{- include "planlease.env" . | nindent 4 }}
-    {{- with .Values.sidecar.extraEnv }}{{ toYaml . | nindent 4 }}{{ end }}
+    {{- include "planlease.sidecarEnv" . | nindent 4 }}
   ports:
     - { name: planlease-http, containerPort: {{ int .Values.metrics.port }} }
   startupProbe:

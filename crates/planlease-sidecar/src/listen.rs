@@ -2,14 +2,17 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use nix::sys::socket::{setsockopt, sockopt};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use nix::{
+    errno::Errno,
+    sys::socket::{setsockopt, sockopt},
+};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 use crate::admission::Peer;
 
@@ -23,10 +26,13 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused to hand over a connection, as when it is out of descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
+/// How many connections may wait to be taken.
+const BACKLOG: u32 = 1024;
+
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// A TCP address; port 0 lets the system choose.
+    /// A TCP address; port 0 lets the system choose. `[::]` serves IPv6 and IPv4; on a host without IPv6, IPv4.
     Tcp {
         /// The address.
         addr: SocketAddr,
@@ -111,13 +117,38 @@ impl Listen {
                     return Err(ListenError::NotLoopback { addr: *addr });
                 }
                 let at = addr.to_string();
-                let listener = TcpListener::bind(addr).await.map_err(|error| failed(&at, error))?;
+                let listener = bind_tcp(*addr).map_err(|error| failed(&at, error))?;
                 let bound = listener.local_addr().map_err(|error| failed(&at, error))?;
                 Ok(Bound { socket: Socket::Tcp(listener), at: format!("http://{bound}") })
             }
             Self::Unix { path } => bind_unix(path).await,
         }
     }
+}
+
+fn bind_tcp(addr: SocketAddr) -> io::Result<TcpListener> {
+    match listen_on(addr) {
+        Err(error) if addr.ip() == Ipv6Addr::UNSPECIFIED && has_no_ipv6(&error) => {
+            tracing::warn!(%error, "the host has no IPv6: listening on IPv4");
+            listen_on(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), addr.port()))
+        }
+        bound => bound,
+    }
+}
+
+fn listen_on(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    if addr.ip() == Ipv6Addr::UNSPECIFIED {
+        setsockopt(&socket, sockopt::Ipv6V6Only, &false)?; // Whatever the host's default (`net.ipv6.bindv6only`).
+    }
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
+}
+
+fn has_no_ipv6(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw);
+    matches!(code, Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL))
 }
 
 async fn bind_unix(path: &Path) -> Result<Bound, ListenError> {
@@ -211,5 +242,30 @@ mod tests {
         let refused = Listen::Tcp { addr, allow_remote: false }.bind().await;
         assert!(matches!(refused, Err(ListenError::NotLoopback { .. })), "{refused:?}");
         assert!(Listen::Tcp { addr, allow_remote: true }.bind().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_unspecified_ipv6_address_serves_both_families() {
+        let addr = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
+        let bound = Listen::Tcp { addr, allow_remote: true }.bind().await.unwrap();
+        let Socket::Tcp(listener) = &bound.socket else { panic!("it listens on TCP") };
+        let port = listener.local_addr().unwrap().port();
+        for host in [Ipv4Addr::LOCALHOST.into(), std::net::IpAddr::from(Ipv6Addr::LOCALHOST)] {
+            TcpStream::connect((host, port)).await.unwrap_or_else(|error| panic!("{host}: {error}"));
+        }
+        let only = getsockopt(listener, sockopt::Ipv6V6Only).unwrap();
+        assert!(!only);
+    }
+
+    #[test]
+    fn a_host_without_ipv6_is_told_from_other_failures() {
+        for (code, without) in [
+            (Errno::EAFNOSUPPORT, true),
+            (Errno::EADDRNOTAVAIL, true),
+            (Errno::EADDRINUSE, false),
+            (Errno::EACCES, false),
+        ] {
+            assert_eq!(has_no_ipv6(&io::Error::from(code)), without, "{code}");
+        }
     }
 }

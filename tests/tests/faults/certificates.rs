@@ -20,6 +20,7 @@ pub(crate) fn cases() -> Vec<PlainCase> {
     crate::scenarios![
         "on_etcd::certificates": [
             f59_both_sides_are_verified,
+            f59_the_systems_authorities_are_trusted_by_default,
             f59_a_bad_certificate_for_some_seconds_ends_no_watcher,
             f59_programs_go_on_after_a_bad_certificate,
             f59_certificates_are_rotated_under_a_running_sidecar,
@@ -68,6 +69,23 @@ async fn f59_both_sides_are_verified() {
         let refused = Coordinator::connect(settings(&etcd, tls)).await;
         assert!(matches!(refused, Err(Error::Tls(_))), "{what}: {refused:?}");
     }
+}
+
+/// Without `--cacert`. `SSL_CERT_FILE` names the system's bundle, as OpenSSL has it.
+async fn f59_the_systems_authorities_are_trusted_by_default() {
+    let secured = Secured::new(false);
+    let etcd = Etcd::builder().secured(&secured).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = secured.write_ca(folder.path());
+    let planlease =
+        Program::planlease(folder.path()).variable("PLANLEASE_ENDPOINTS", etcd.endpoints().join(","));
+    planlease.variable("SSL_CERT_FILE", bundle).run_to(0, ["plan", "list"]).await;
+
+    let other = folder.path().join("other.crt");
+    std::fs::write(&other, Authority::new("another").pem()).unwrap();
+    let planlease =
+        Program::planlease(folder.path()).variable("PLANLEASE_ENDPOINTS", etcd.endpoints().join(","));
+    planlease.variable("SSL_CERT_FILE", other).run_to(112, ["plan", "list"]).await;
 }
 
 /// A member that comes back with a certificate that has expired, and gets a good one some seconds later.

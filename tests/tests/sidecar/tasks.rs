@@ -21,6 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
         what_the_watcher_knows_is_not_read_again,
         a_late_result_is_refused_and_kept,
         plans_are_made_read_and_deleted,
+        each_alert_is_about_a_metric_that_is_there,
     ]
 }
 
@@ -178,6 +179,36 @@ async fn requests(port: u16) -> u64 {
     let counts: Vec<u64> = counts.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
     assert!(!counts.is_empty(), "{metrics}");
     counts.into_iter().sum()
+}
+
+/// The chart's alerts, and what a sidecar with an owned plan serves.
+async fn each_alert_is_about_a_metric_that_is_there(fixture: Fixture) {
+    let alerts = include_str!("../../../charts/planlease/files/alerts.yaml");
+    let room = Room::new(fixture, Duration::from_secs(15));
+    room.import("release", PLAN).await;
+    let sidecar = sidecar(&room, "one", &["--metrics", "[::]:0"]).await;
+    let port = until("a port", SOON, async || {
+        sidecar.port("metrics and probes").ok_or_else(|| sidecar.process.said())
+    })
+    .await;
+    let mut owner = sidecar.client.stream(Method::POST, "/v1/plans/release/ownership", &[], "{}").await;
+    owner.until("granted", SOON).await;
+    let seen = sidecar.client.get(&task("1")).await.etag();
+    sidecar.client.change(&task("1"), "", &seen, &json!({ "change": "start" })).await;
+    let metrics = say(port, "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let mut names: Vec<&str> = alerts
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("planlease_sidecar_"))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    assert!(names.len() >= 8, "{names:?}");
+    for name in names {
+        let there = metrics
+            .lines()
+            .any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        assert!(there, "{name}: {metrics}");
+    }
 }
 
 async fn a_late_result_is_refused_and_kept(fixture: Fixture) {

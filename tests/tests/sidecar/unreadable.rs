@@ -35,6 +35,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_newer_format_stops_no_other_plan_of_a_run,
         a_huge_value_stops_no_other_plan_of_a_run,
         an_empty_value_stops_no_other_plan_of_a_run,
+        the_store_record_is_needed_by_all,
     ]
 }
 
@@ -357,4 +358,44 @@ async fn running(fixture: Fixture, value: Vec<u8>) {
     assert!([Some(11), Some(10), Some(120)].contains(&code), "{code:?}: {}", run.said());
     assert!(run.said().contains("`plans/spec/spec`") || late.contains(&of("spec", PlanKey::Spec)));
     assert!(matches!(coordinator.plan(&plan("spec")).await, Err(Error::Unreadable(_))));
+}
+
+/// Without it a process cannot know which store it talks to. So each new one ends and names the key; what is connected goes on.
+async fn the_store_record_is_needed_by_all(fixture: Fixture) {
+    let mut etcd = fixture.client.clone();
+    let room = Room::new(fixture, Duration::from_secs(15));
+    import(&room, &[]).await;
+    let layout = room.coordinator().await.layout().clone();
+    let good = etcd.get(layout.key(&Key::Store), None).await.unwrap().kvs()[0].value().to_vec();
+    let before = sidecar(&room, "before", METRICS).await;
+    let mut run = room.start(&["run", "healthy", "--id", "runner"], "run");
+    run.until_said("1 started", SOON).await;
+    for value in [garbage(), newer(), huge(), Vec::new()] {
+        spoil(&mut etcd, &layout, &[Key::Store], &value).await;
+        for args in [
+            &["plan", "list"][..],
+            &["status"],
+            &["status", "healthy"],
+            &["task", "list", "healthy"],
+            &["run", "--all"],
+            &["watch"],
+            &["audit"],
+            &["worktree", "list"],
+            &["sidecar", "--socket", "another"],
+        ] {
+            let ended = room.program().run_to(120, args).await;
+            assert!(ended.stderr.contains("`store`"), "{args:?}: {}", ended.stderr);
+        }
+        let doctor = room.program().run(["doctor"]).await;
+        assert!(doctor.code != Some(0), "{}", doctor.stdout);
+        assert!(format!("{}{}", doctor.stdout, doctor.stderr).contains("`store`"), "{}", doctor.stdout);
+        before.client.get("/v1/plans").await.with(200);
+        before.client.get("/v1/plans/healthy").await.with(200);
+        before.client.get("/readyz").await.with(200);
+        assert!(run.ended().is_none(), "{}", run.said());
+    }
+    etcd.put(layout.key(&Key::Store), good, None).await.unwrap();
+    std::fs::write(room.path("go"), "").unwrap();
+    assert_eq!(run.until_ended(SOON).await, Some(0), "{}", run.said());
+    room.program().run_to(0, ["plan", "list"]).await;
 }
