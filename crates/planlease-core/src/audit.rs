@@ -1,7 +1,7 @@
 //! The audit: replays a history and says where it breaks an invariant.
 //!
 //! etcd keeps every revision until compaction, in order. So whether the invariants held can be checked *after the fact*,
-//! on the real thing, by somebody who took no part in it: feed every change set since the first revision (or
+//! on the real history, independently of its writers: feed every change set since the first revision (or
 //! since a snapshot) to [`Audit::apply`] and read the [`Report`]. What a write compared cannot be seen in the history,
 //! but the state before it can; each write names the right it claims, and the audit looks whether that right existed.
 
@@ -130,7 +130,7 @@ pub struct Report {
     pub plans: usize,
 }
 
-/// See the module.
+/// Replays a history, change set by change set, and collects violations.
 #[derive(Clone, Debug, Default)]
 pub struct Audit {
     plans: BTreeMap<PlanName, PlanState>,

@@ -1,4 +1,4 @@
-//! Changes as etcd tells them: what was put or deleted, all of one revision together.
+//! Changes as etcd reports them: the keys put or deleted, all of one revision together.
 
 use crate::{LeaseId, Revision, keys::Key};
 
@@ -31,6 +31,6 @@ pub struct KeyChange {
 pub struct RawChangeSet {
     /// The revision.
     pub revision: Revision,
-    /// Its changes, in the order in which etcd tells them.
+    /// Its changes, in the order in which etcd reports them.
     pub changes: Vec<KeyChange>,
 }

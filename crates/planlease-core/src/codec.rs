@@ -326,6 +326,21 @@ mod tests {
     }
 
     #[test]
+    fn a_value_above_its_bound_is_not_read() {
+        assert_eq!(decode_within::<Vec<u8>>(b"[1,2]", 5).unwrap(), [1, 2]);
+        let error = decode_within::<Vec<u8>>(b"[1,2]", 4).unwrap_err().to_string();
+        assert!(error.contains("it has 5 bytes; at most 4 are read"), "{error}");
+        assert!(decode_within::<Vec<u8>>(b"", 4).unwrap_err().to_string().contains("it is empty"));
+    }
+
+    #[test]
+    fn the_bounds_are_those_of_the_documentation() {
+        // Other versions read what this one writes: a bound that shrinks makes stored values unreadable.
+        let bounds = [MAX_VALUE, MAX_FINDINGS, MAX_FINDINGS_VALUE, MAX_SPEC_PART];
+        assert_eq!(bounds, [65_536, 49_152, 655_360, 524_288]);
+    }
+
+    #[test]
     fn a_large_definition_is_spread_over_parts_and_read_back() {
         let tasks = (0..20_000).map(|i| {
             TaskSpec::new(TaskId::new(i.to_string()).unwrap(), format!("do thing number {i}, with care"))

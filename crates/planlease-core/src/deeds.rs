@@ -17,7 +17,7 @@ pub struct Deeds {
     pub completed: usize,
     /// Attempts that ended badly, or whose claimant was lost for good.
     pub failed: usize,
-    /// Attempts that neither completed nor failed: given back, or recovered from somebody who was lost.
+    /// Attempts that neither completed nor failed: given back, or recovered from a lost claimant.
     pub given_back: usize,
 }
 

@@ -1,7 +1,7 @@
 //! What an edited definition means for a plan that is under way: what it adds, changes and removes, and what stays
 //! although it is not in it any more.
 //!
-//! What somebody works at, or has worked at, is never removed by leaving it out: only tasks that are pending are. A task that
+//! Leaving a task out removes it only while it is pending, never after it was started. A task that
 //! stays keeps what it depends on.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +45,7 @@ pub struct Changed {
 }
 
 impl Edit {
-    /// What becomes of `present` when somebody wants it to be as `edited`; `status`: where its tasks stand. Whether the
+    /// The edit that turns `present` into `edited`; `status`: the present status of each task. Whether the
     /// result is sound is for [`PlanSpec::problems`] to say.
     #[must_use]
     pub fn new(

@@ -19,11 +19,11 @@ pub struct Known {
     pub status: TaskStatus,
     /// How long it took, if it is done; how long it is in progress.
     pub took: Option<Duration>,
-    /// Whether nobody will put it back by itself.
+    /// Whether only an operator can reset it.
     pub stuck: bool,
 }
 
-/// See the module.
+/// How long a plan may still take.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Estimate {
     /// The longest chain of tasks that wait for each other and are still to be done, first one first.
@@ -50,7 +50,7 @@ impl Estimate {
     }
 }
 
-/// Estimates. `known` tells about each task of the plan; linear in tasks and dependencies, but for a logarithm.
+/// Estimates. `known` describes each task of the plan; linear in tasks and dependencies, but for a logarithm.
 #[must_use]
 pub fn estimate(
     graph: &Graph,

@@ -1,7 +1,7 @@
 //! Fencing, decided: whether a resource outside etcd may still listen to a token.
 //!
 //! A resource keeps the highest token it has seen and refuses every lower one. That is all, and it has to happen *at the
-//! resource*, in one step with the write: whoever asks first and writes afterwards can be paused in between.
+//! resource*, in one step with the write: a process that asks first and writes afterwards can be paused in between.
 
 use crate::FencingToken;
 

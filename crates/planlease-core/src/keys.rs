@@ -65,7 +65,7 @@ pub enum PlanKey {
     Import,
     /// Nothing is started.
     Pause,
-    /// Nobody can own it.
+    /// No process can own it.
     Close,
     /// A candidate in line; the one with the lowest create revision owns, or is about to.
     Owner(LeaseId),

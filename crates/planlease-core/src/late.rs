@@ -1,7 +1,7 @@
 //! Results that came too late: refused, so that nothing changes by them, and kept, so that the work behind them is not lost
 //! without a trace.
 //!
-//! They are told by processes that have no right any more, so a record of them is nobody's claim to anything: it is shown to
+//! Processes report them that have lost their authority, so their record gives no claim to anything: it is shown to
 //! people, and decides nothing.
 
 use serde::{Deserialize, Serialize};
@@ -39,9 +39,9 @@ pub struct LateRecord {
 /// A result that was refused because its attempt was over, or the right to tell it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LateResult {
-    /// When it was told, on the wall clock of who told it.
+    /// When it was reported, on the reporter's wall clock.
     pub at: WallTime,
-    /// Who told it.
+    /// The reporter.
     pub by: String,
     /// Under which term, if it was by an owner's right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,14 +64,14 @@ pub struct LateResult {
 /// What refused a result, with the record that it met.
 #[derive(Clone, Copy, Debug)]
 pub enum Refuser<'a> {
-    /// The right of who told it is over.
+    /// The reporter's authority is lost.
     RightGone,
     /// The transition table, given this record.
     Table(&'a Refusal, &'a TaskRecord),
 }
 
 impl LateResult {
-    /// What is to be kept of a refused change. `None` if it is no result; if a person told it, who has the answer before
+    /// What is to be kept of a refused change. `None` if it is no result; if an operator reported it, who has the answer before
     /// them; if the task was never begun; or if the same right has said the same before, which is an answer asked for twice.
     #[must_use]
     pub fn of(change: &Change, write: &Write, refuser: Refuser<'_>) -> Option<Self> {
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(of(&Fail("x".into()), Role::Worker, 1, Refuser::RightGone), failed);
         assert_eq!(of(&Complete(None), Role::Worker, 1, Refuser::Table(&stale, &begun)), completed);
         assert_eq!(of(&Complete(None), Role::Worker, 1, Refuser::Table(&wrong, &done)), completed);
-        // The same right, the same result: it was told twice.
+        // The same authority, the same result: it was reported twice.
         assert_eq!(of(&Complete(None), Role::Owner, 9, Refuser::Table(&wrong, &done)), None);
         // The same right, another result: its deadline had been first.
         assert_eq!(of(&Fail("x".into()), Role::Owner, 9, Refuser::Table(&wrong, &done)), failed);

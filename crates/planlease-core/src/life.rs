@@ -39,7 +39,7 @@ impl Marks {
 pub struct Remembered {
     /// The etcd cluster, in hex.
     pub cluster_id: String,
-    /// When the store was made: tells apart two that were made on one cluster.
+    /// When the store was created: distinguishes two that were created on one cluster.
     pub created_at: WallTime,
     /// The highest generation that was seen.
     pub generation: Generation,
@@ -55,7 +55,7 @@ pub struct Remembered {
 /// What a store turns out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The one that was seen before, as far as anything tells.
+    /// The one that was seen before, as far as the marks show.
     Same,
     /// There is none yet; one of this generation is to be made.
     Missing(Generation),

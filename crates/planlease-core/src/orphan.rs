@@ -46,7 +46,7 @@ impl Alive {
     }
 }
 
-/// Whether the task is in progress and nobody works on it.
+/// Whether the task is in progress without a live claimant.
 #[must_use]
 pub fn is_orphan(record: &TaskRecord, alive: &Alive) -> bool {
     record.status == TaskStatus::InProgress && !record.claim.as_ref().is_none_or(|claim| alive.holds(claim))

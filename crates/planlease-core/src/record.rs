@@ -52,7 +52,7 @@ pub struct TaskRecord {
     /// Why it was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip_reason: Option<String>,
-    /// Whether its last attempt was lost, and its policy says that it must not run twice: nobody puts it back but a person.
+    /// Whether its last attempt was lost, and its policy says that it must not run twice: only an operator can reset it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lost_for_good: bool,
     /// Set if the task waits for a person's decision, with what to decide.
@@ -84,7 +84,7 @@ pub struct TaskRecord {
 }
 
 impl TaskRecord {
-    /// A task that nobody has touched yet, as an import writes it.
+    /// A new task, as an import writes it.
     #[must_use]
     pub fn new(writer: Writer, op_id: Uuid) -> Self {
         Self {
@@ -190,7 +190,7 @@ pub struct ClaimLimit {
 
 /// What a transaction compares besides the record itself: the right by which it writes.
 ///
-/// Compared in the same transaction as the write, so that whoever lost the right can believe what it likes and still
+/// Compared in the same transaction as the write, so that a process that lost its authority can believe what it likes and still
 /// writes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -209,7 +209,7 @@ pub enum Guard {
         /// Create revision of its registration.
         revision: Revision,
     },
-    /// Nobody owns the plan or waits for it.
+    /// The plan has no owner and an empty queue.
     Unowned,
     /// The record was made together with its plan; only imports write so. Behind a claim: what it names was never here, so
     /// that the task is an orphan from the beginning.
@@ -230,7 +230,7 @@ pub struct Writer {
     pub guard: Guard,
 }
 
-/// In what part somebody writes.
+/// The role of a writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -243,7 +243,7 @@ pub enum Role {
     Operator,
 }
 
-/// The value of a key in the queue for a plan (`owner/{lease}`). Written by nobody but candidates of ours; a foreign
+/// The value of a key in the queue for a plan (`owner/{lease}`). Only planlease's candidates write it; an unmanaged
 /// candidate (`etcdctl elect`) has whatever value it likes and is seen as one without a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CandidateRecord {
@@ -292,7 +292,7 @@ pub struct TermRecord {
     pub guard: Option<Revision>,
     /// Since when.
     pub since: WallTime,
-    /// How it ended; `None` while nobody has said so (the owner may be gone all the same: its key tells).
+    /// How it ended; `None` while no process has recorded it. The owner may be gone all the same: its key shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<TermEnd>,
     /// What a newer version said beyond that; kept as it is.
@@ -350,7 +350,7 @@ pub struct Registration {
     pub host: String,
     /// As which process, for people: nothing is decided by it.
     pub pid: u32,
-    /// Which boot of the host, if it could be told.
+    /// The boot of the host, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
     /// Of which planlease.
@@ -521,14 +521,14 @@ impl FindingsRecord {
     }
 }
 
-/// A worktree of a git repository (`worktrees/{host}/{name}`). On no lease: it has to outlive whoever made it, since it
+/// A worktree of a git repository (`worktrees/{host}/{name}`). On no lease: it must outlive the process that made it, since it
 /// says what is to be cleared away. What it says about a folder is true under the lock of its repository only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorktreeRecord {
     /// See [`FormatVersion`].
     #[serde(default)]
     pub v: FormatVersion,
-    /// Tells it from all other worktrees there ever were: what was made for it in the file system says this id.
+    /// Identifies it among all worktrees ever made: the files made for it carry this id.
     pub id: Uuid,
     /// Where it stands.
     pub state: WorktreeState,
@@ -574,7 +574,7 @@ pub enum WorktreeState {
     Adding,
     /// It can be worked in.
     Ready,
-    /// It holds work that is nowhere else, and nobody who is at it: kept until a person has looked.
+    /// It holds work that is nowhere else and has no owner: kept until an operator has looked.
     Quarantined,
     /// It is being removed, or was when its remover died: nothing in it was worth keeping.
     Removing,

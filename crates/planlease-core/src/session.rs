@@ -1,6 +1,6 @@
 //! The state machine of a session: when to renew, until when to trust, when it is over.
 //!
-//! A session is an etcd lease that somebody keeps alive. This machine decides; the driver (`planlease`'s session task)
+//! A session is an etcd lease that its process keeps alive. This machine decides; the driver (`planlease`'s session task)
 //! owns the connection and the timer and does what the [`Command`]s say.
 //!
 //! ```text
@@ -102,7 +102,7 @@ pub enum LossReason {
     DeadlinePassed,
     /// The work under the session made no progress, so it was not renewed any more.
     NoProgress,
-    /// The server says that the lease does not exist: expired, or revoked by somebody.
+    /// The server says that the lease does not exist: it expired or was revoked.
     LeaseGone,
     /// The session was closed by its own process.
     Closed,
@@ -138,7 +138,7 @@ pub enum Event {
     Woke,
     /// The renewal that was sent last was answered; the lease has this long to live from then on.
     Renewed {
-        /// The TTL that the server tells.
+        /// The TTL that the server returned.
         ttl: Duration,
     },
     /// The server answered that there is no such lease.
@@ -171,7 +171,7 @@ pub enum Command {
     Publish(Status),
 }
 
-/// See the module.
+/// The state machine of one session.
 #[derive(Clone, Debug)]
 pub struct Machine {
     timing: Timing,
@@ -207,7 +207,7 @@ impl Machine {
         self.status
     }
 
-    /// How the session is timed; the TTL is the one that the server told last.
+    /// How the session is timed; the TTL is the one that the server returned last.
     #[must_use]
     pub fn timing(&self) -> Timing {
         self.timing

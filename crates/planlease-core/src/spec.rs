@@ -17,7 +17,7 @@ use crate::{
     time::{MAX_DURATION, bounded, limit},
 };
 
-/// The most tasks a plan may have. Bounds the memory of whoever reads it, and the time of its graph algorithms.
+/// The most tasks a plan may have. Bounds the memory of its readers, and the time of its graph algorithms.
 pub const MAX_TASKS: usize = 100_000;
 
 /// The most tasks that one task may depend on: all of them are compared in the transaction that starts it, and etcd
@@ -27,7 +27,7 @@ pub const MAX_DEPENDENCIES: usize = 100;
 /// The longest text of one field (title, description, step), in bytes.
 pub const MAX_TEXT: usize = 16 * 1024;
 
-/// The field of a definition that tells one import from another, so that one whose answer got lost is recognised.
+/// The field of a definition that identifies its import, so that an import whose answer was lost is recognised.
 pub const IMPORT_ID: &str = "import_id";
 
 /// The field of a definition that says when it was imported, for people.
@@ -43,7 +43,7 @@ pub const EDIT_ID: &str = "edit_id";
 pub const EDITED_AT: &str = "edited_at";
 
 /// The definition of a plan. What changes while a plan is executed are the task records; the definition changes only if
-/// somebody edits it, see [`crate::edit`].
+/// it is edited, see [`crate::edit`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PlanSpec {
     /// What the plan is called by people.
@@ -165,7 +165,7 @@ pub struct PhaseSpec {
     /// What has to hold at its end, as the file says it. Kept and shown, not scheduled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verification: Vec<String>,
-    /// Whether nobody has to wait for that.
+    /// Whether no task has to wait for that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub verification_non_blocking: bool,
     /// What the phase waits for, if the plan says so.
@@ -320,7 +320,7 @@ pub struct Policy {
     pub heartbeat_s: u64,
     /// What counts as a sign of life.
     pub heartbeat_on: HeartbeatOn,
-    /// How many tasks of the plan may be in progress at once, whoever claims them; 0 for any number.
+    /// How many tasks of the plan may be in progress at once, over all claimants; 0 for any number.
     pub max_in_progress: u32,
     /// What becomes of a task whose claimant is gone.
     pub on_lost: OnLost,
@@ -499,7 +499,7 @@ impl PlanSpec {
         self.tasks.iter().filter(|task| task.is_ticked())
     }
 
-    /// Whether `edited` may come from the file that this plan was made of. Where it cannot be told by its location, both have to
+    /// Whether `edited` may come from the file that this plan was made of. Where its location does not show it, both must
     /// have the same title.
     #[must_use]
     pub fn has_origin_of(&self, edited: &Self) -> bool {

@@ -2,14 +2,14 @@
 
 use crate::{TaskId, graph::Graph, order::Wait, record::TaskRecord, spec::Policy, transition::TaskStatus};
 
-/// See the module.
+/// What comes next for a task, and by which rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It may start now.
     Ready,
     /// It may not, because of these.
     Waits(Vec<Wait>),
-    /// Somebody works on it.
+    /// A claimant works on it.
     InProgress,
     /// It failed, and may be tried again by itself: this many failures are behind it, of this many that are allowed.
     Retryable {

@@ -12,7 +12,7 @@ use crate::{record::TaskRecord, transition::TaskStatus};
 pub struct Summary {
     /// All tasks.
     pub total: usize,
-    /// Waiting for a dependency or for somebody to start them.
+    /// Waiting for a dependency or to be started.
     pub pending: usize,
     /// Being worked on.
     pub in_progress: usize,

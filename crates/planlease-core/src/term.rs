@@ -13,14 +13,14 @@ use crate::{
 /// How many past terms of a plan are kept.
 pub const TERMS_KEPT: u64 = 100;
 
-/// Somebody in line for a plan.
+/// A candidate in the queue of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Its session.
     pub lease: LeaseId,
     /// When it joined: the create revision of its key.
     pub joined: Revision,
-    /// Who it is; `None` for a stranger (`etcdctl elect`), who waits like everybody and is waited for.
+    /// Its record; `None` for an unmanaged candidate (`etcdctl elect`), which waits in the queue like the others.
     pub record: Option<CandidateRecord>,
 }
 
@@ -54,7 +54,7 @@ pub enum Standing {
     First,
     /// Behind this one, which is the only one to watch: no herd wakes up when the first one leaves.
     Behind(Candidate),
-    /// Not in line: its key is gone, because its session is, or because somebody removed it.
+    /// Not in the queue: its key is gone, with its session or by an operator.
     Absent,
 }
 
@@ -82,7 +82,7 @@ impl Line {
         }
     }
 
-    /// The effective owner: first in line, *and* the term says so. Somebody who is first but has not taken over yet
+    /// The effective owner: first in the queue, *and* named by the term. A candidate that is first but has not taken over yet
     /// owns nothing.
     #[must_use]
     pub fn owner(&self) -> Option<(&Candidate, &TermRecord)> {
@@ -93,7 +93,7 @@ impl Line {
         effective.then_some((first, term))
     }
 
-    /// The guard of the effective owner; else what a write without an owner compares, if nobody is in line.
+    /// The guard of the effective owner; else what a write without an owner compares, if the queue is empty.
     #[must_use]
     pub fn guard(&self) -> Option<Guard> {
         match (self.candidates.is_empty(), self.owner()) {
@@ -111,7 +111,7 @@ impl Line {
 pub struct Succession {
     /// The new present term.
     pub term: TermRecord,
-    /// The previous one, if the successor has to say how it ended, because nobody else did.
+    /// The previous one, if the successor must record how it ended, because no other process did.
     pub closed: Option<TermRecord>,
     /// A past term that is forgotten, to bound the history.
     pub forgotten: Option<TermNumber>,
@@ -130,7 +130,7 @@ pub struct Successor {
 
 /// What a takeover writes, given the last term that anybody had.
 ///
-/// A previous term that nobody has ended was ended by its session's expiry: unclean.
+/// A previous term without an end ended by its session's expiry: unclean.
 #[must_use]
 pub fn succeed(
     previous: Option<&TermRecord>,
@@ -175,7 +175,7 @@ pub fn end(term: &TermRecord, how: Ending, now: WallTime) -> TermRecord {
 /// Who has to leave the line so that `to` comes right after the first.
 ///
 /// A hand-over deletes the keys of those in between, in the transaction that ends the term; they join again at the
-/// end. A stranger among them would not notice that it was removed, so then there is no hand-over.
+/// end. An unmanaged candidate among them would not notice its removal, so then there is no hand-over.
 ///
 /// # Errors
 /// [`HandOverError`].
@@ -201,7 +201,7 @@ pub enum HandOverError {
         /// Who was named.
         to: OrchestratorId,
     },
-    /// Somebody who is not of planlease waits ahead of the successor.
+    /// An unmanaged candidate waits ahead of the successor.
     #[error("a stranger to planlease (lease {lease}) is ahead in line and cannot be asked to step back")]
     StrangerAhead {
         /// Its lease.

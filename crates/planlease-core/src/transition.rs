@@ -32,7 +32,7 @@ use crate::{
 pub enum TaskStatus {
     /// Not started, or to be started again.
     Pending,
-    /// Somebody works on it.
+    /// A claimant works on it.
     InProgress,
     /// Done.
     Completed,
@@ -66,7 +66,7 @@ impl fmt::Display for TaskStatus {
     }
 }
 
-/// What somebody wants to happen to a task.
+/// A requested change of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Begin the next attempt: the writer claims the task.
@@ -155,7 +155,7 @@ pub enum Refusal {
         /// Where the task stands.
         status: TaskStatus,
     },
-    /// Somebody else has claimed the task.
+    /// Another claimant has the task.
     #[error("the task is claimed by {by}")]
     ClaimedBy {
         /// Who.
@@ -169,7 +169,7 @@ pub enum Refusal {
         /// Which attempt it is now.
         present: u32,
     },
-    /// Only somebody in another part may do that.
+    /// Another role is needed for that.
     #[error("{} may not {verb} a task that is {status}", role_name(*.role))]
     NotAllowed {
         /// The writer's part.
@@ -311,7 +311,7 @@ fn target(record: &TaskRecord, change: &Change, write: &Write) -> Result<TaskSta
         (InProgress, Change::Start) => Err(Refusal::ClaimedBy { by: claimant(record) }),
         (InProgress, Change::Lose(on_lost, _)) => match role {
             Role::Owner => Ok(if *on_lost == OnLost::Retry { Pending } else { Failed }),
-            // A claim whose time limit has passed is nobody's any more: whoever has seen that its lease is gone may say so.
+            // A claim whose time limit has passed has no claimant any more: a process that has seen its lease end may say so.
             Role::Worker | Role::Operator
                 if record.claim.as_ref().is_some_and(|claim| claim.limit.is_some()) =>
             {

@@ -11,7 +11,7 @@ use crate::{
     term::Line,
 };
 
-/// Whether somebody still has the right by which a worktree was made.
+/// Whether the authority by which a worktree was made still holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tenure {
     /// The ownership that made it lasts, or a person made it.
@@ -25,7 +25,7 @@ pub enum Tenure {
 }
 
 impl Tenure {
-    /// Whether nobody is left whose worktree it is.
+    /// Whether it has no owner left.
     #[must_use]
     pub fn is_over(self) -> bool {
         matches!(self, Self::TermOver | Self::PlanGone)
@@ -61,7 +61,7 @@ pub fn tenure(record: &WorktreeRecord, line: Option<&Line>) -> Tenure {
     }
 }
 
-/// What is done about a worktree that nobody named.
+/// What is done about a worktree that the caller did not name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tidying {
     /// Nothing: it is in use, or kept.
@@ -87,7 +87,7 @@ pub fn tidy(state: WorktreeState, tenure: Tenure, work: bool) -> Tidying {
 /// Why a worktree that was named is not removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Somebody else works in it.
+    /// Another process works in it.
     #[error("the owner of its plan works in it")]
     InUse,
     /// Something in it is nowhere else.
@@ -98,7 +98,7 @@ pub enum Refusal {
     WrongState(WorktreeState),
 }
 
-/// Whether a worktree that was named may be removed. `own`: whether whoever asks has the right by which it was made.
+/// Whether a worktree that was named may be removed. `own`: whether the caller has the authority by which it was made.
 ///
 /// # Errors
 /// [`Refusal`]. There is no way around it.
@@ -209,7 +209,7 @@ mod tests {
             revision: Revision::from_wire(revision).unwrap(),
         };
         for earlier in [of(7, 6), of(6, 6)] {
-            // Also by the same session, which has lost the plan and owns it anew.
+            // Also by the same session, which has lost the plan and owns it again.
             assert_eq!(tenure(&record(Some(earlier)), Some(&line)), Tenure::TermOver);
         }
         assert_eq!(tenure(&record(Some(guard.clone())), Some(&Line::default())), Tenure::TermOver);

@@ -1,4 +1,4 @@
-//! What subscribers are told: typed changes, all of one revision together.
+//! What subscribers receive: typed changes, all of one revision together.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ pub struct ChangeSet {
     /// The store's revision after it.
     pub revision: Revision,
     /// Whether the history was not to be had: then these are the differences between what was held before and what is
-    /// there now, each once, whatever happened in between. Ownership is an exception: its terms are told one by one.
+    /// there now, each once, whatever happened in between. Ownership is an exception: its terms are reported one by one.
     /// A set of no changes says that nothing differs.
     pub resynced: bool,
-    /// The changes. Their order within one set means nothing, but for those of one plan's ownership, which are told in the
+    /// The changes. Their order within one set means nothing, but for those of one plan's ownership, which are reported in the
     /// order in which they happened, and for a plan that went and came again.
     pub changes: Vec<Change>,
 }
@@ -37,7 +37,7 @@ pub enum Change {
         plan: PlanName,
     },
     /// The definition of a plan was edited; this is the plan after the whole set. The tasks that were added or removed by it are
-    /// told beside it.
+    /// reported beside it.
     Redefined(Arc<PlanState>),
     /// A task's record was written.
     Task {
@@ -71,7 +71,7 @@ pub enum Change {
         /// What keeps it from going on now.
         halts: Halts,
     },
-    /// Somebody came to own a plan, ceased to, or joined or left the line for it.
+    /// The owner of a plan, or its queue, changed.
     Ownership {
         /// The plan.
         plan: PlanName,
@@ -85,7 +85,7 @@ pub enum Change {
     /// An orchestrator's session is over.
     OrchestratorGone(Arc<Registered>),
     /// A stored value cannot be read, being of a newer planlease or damaged: what it holds is left out of the snapshot. To
-    /// be told rather than guessed.
+    /// be reported rather than guessed.
     Unreadable {
         /// Where it is.
         key: Key,
@@ -94,11 +94,11 @@ pub enum Change {
     },
 }
 
-/// What happened to the ownership of a plan. Never coalesced: each term is told with its beginning and its end.
+/// What happened to the ownership of a plan. Never coalesced: each term is reported with its beginning and its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnershipChange {
-    /// Somebody owns the plan now.
+    /// The plan has a new owner.
     Acquired {
         /// Who.
         owner: OrchestratorId,
@@ -112,7 +112,7 @@ pub enum OwnershipChange {
         /// The term's token.
         token: FencingToken,
     },
-    /// The owner let go in favour of somebody who waited, and who takes over next.
+    /// The owner handed the plan over to a waiter, which takes over next.
     HandedOver {
         /// Who owned it.
         owner: OrchestratorId,
@@ -139,11 +139,11 @@ pub enum OwnershipChange {
         /// Why.
         reason: String,
     },
-    /// Somebody waits in line.
+    /// A candidate joined the queue.
     Waiting(Candidate),
-    /// Somebody who waited does not any more, without having owned the plan.
+    /// A waiter left the queue without having owned the plan.
     Left(Candidate),
-    /// A record of the line was written anew; nobody came, went or took over.
+    /// A record of the queue was rewritten; its candidates and the owner are the same.
     Amended,
 }
 

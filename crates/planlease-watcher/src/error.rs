@@ -11,7 +11,7 @@ pub enum Error {
     /// It was closed. There is nothing more to come.
     #[error("the watcher is closed")]
     Closed,
-    /// It ended, for a reason that trying again does not mend: mend that, and start another one.
+    /// It ended, for a reason that a retry does not remove: correct it, and start another watcher.
     #[error("the watcher cannot go on")]
     Failed(#[source] Arc<planlease::Error>),
     /// It ended: etcd was restored from an older snapshot, or another one answers. What is held was never, or is no more.
@@ -22,7 +22,7 @@ pub enum Error {
     WentBack {
         /// The revision that was seen before.
         held: Revision,
-        /// The revision that etcd tells now.
+        /// The revision that etcd reports now.
         found: Revision,
     },
     /// Nothing can be resumed from a revision that has not been seen yet: it may be of another store. If it is known to be

@@ -10,7 +10,7 @@ use crate::{
     snapshot::Snapshot,
 };
 
-/// What a subscriber wants to be told. The default is everything.
+/// Which changes a subscriber receives. The default is all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only these plans, whether they are there yet or not; `None` for all.
@@ -26,14 +26,14 @@ impl Filter {
         Self { plans: Some(BTreeSet::from([plan])), plans_only: true }
     }
 
-    /// The changes that are wanted; `None` if there are none. That a gap was closed is told in any case.
+    /// The changes that are wanted; `None` if there are none. A closed gap is reported in any case.
     pub(crate) fn changes(&self, set: &Arc<ChangeSet>) -> Option<Arc<ChangeSet>> {
         if set.changes.iter().all(|change| self.wants(change)) {
             return Some(set.clone());
         }
         let changes: Vec<_> = set.changes.iter().filter(|change| self.wants(change)).cloned().collect();
-        let told = set.resynced || !changes.is_empty();
-        told.then(|| Arc::new(ChangeSet { revision: set.revision, resynced: set.resynced, changes }))
+        let reported = set.resynced || !changes.is_empty();
+        reported.then(|| Arc::new(ChangeSet { revision: set.revision, resynced: set.resynced, changes }))
     }
 
     /// The part of a snapshot that is wanted.

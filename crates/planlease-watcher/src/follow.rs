@@ -137,7 +137,7 @@ async fn until_gap(
                 }
             }
             Feed::Alive(revision) if revision < held => {
-                tracing::warn!(%revision, %held, "etcd is behind what it told before");
+                tracing::warn!(%revision, %held, "etcd reported an older revision than already observed");
                 return Ok(());
             }
             Feed::Alive(revision) => publisher.reached(revision),
@@ -153,7 +153,7 @@ async fn until_gap(
     }
 }
 
-/// Whether trying again cannot mend it. The coordinator was connected before: certificates, passwords and roles have worked,
+/// Whether a retry cannot succeed. The coordinator was connected before: certificates, passwords and roles have worked,
 /// and may work again. Only a user who may not read the plans at the `first` look has to be given the right to.
 fn is_final(error: &planlease::Error, first: bool) -> bool {
     use planlease::Error as E;

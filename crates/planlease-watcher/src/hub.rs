@@ -39,9 +39,9 @@ pub struct Health {
     pub connected: bool,
     /// Present subscribers.
     pub subscribers: usize,
-    /// Change sets told.
+    /// Change sets published.
     pub change_sets: u64,
-    /// Changes told.
+    /// Changes published.
     pub changes: u64,
     /// How often the history was not to be had and the list was read again.
     pub resyncs: u64,
@@ -62,7 +62,7 @@ pub(crate) enum Read {
 }
 
 impl Hub {
-    /// A hub that keeps `limit` changes for subscribers, and the side of it that tells.
+    /// A hub that keeps `limit` changes for subscribers, and its publishing side.
     pub(crate) fn new(limit: usize) -> (Arc<Self>, Publisher) {
         let state = State { limit, present: None, failure: None, trouble: None, health: Health::default() };
         let hub = Arc::new(Self { state: Mutex::new(state) });
@@ -104,7 +104,7 @@ impl Hub {
         }
     }
 
-    /// Where somebody goes on who has seen everything up to `from`; `None` if it needs a snapshot first.
+    /// Where a subscriber continues that has seen everything up to `from`; `None` if it needs a snapshot first.
     pub(crate) fn resume(&self, from: Revision) -> Result<Option<u64>, Error> {
         let state = self.state();
         let (Some((snapshot, ring)), Some(at)) = (&state.present, state.health.revision) else {
@@ -144,7 +144,7 @@ impl Drop for Subscribed {
     }
 }
 
-/// The side that tells. Its end is the end of the stream for everybody.
+/// The publishing side. Its end is the end of the stream for all subscribers.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     hub: Arc<Hub>,
@@ -163,10 +163,10 @@ impl Publisher {
         self.news.subscribe()
     }
 
-    /// Tells the present state of things, and the change set that led to it, if any.
+    /// Publishes the present snapshot, and the change set that led to it, if any.
     pub(crate) fn publish(&self, snapshot: Snapshot, set: Option<ChangeSet>) {
         let revision = snapshot.revision;
-        let mut told = None;
+        let mut published = None;
         {
             let mut state = self.hub.state();
             let limit = state.limit;
@@ -178,21 +178,21 @@ impl Publisher {
             if let Some(set) = set {
                 let (resynced, changes) = (set.resynced, set.changes.len());
                 ring.push(after, Arc::new(set));
-                told = Some(ring.end());
+                published = Some(ring.end());
                 state.health.change_sets += 1;
                 state.health.changes += u64::try_from(changes).unwrap_or(u64::MAX);
                 state.health.resyncs += u64::from(resynced);
             } else if first {
-                told = Some(ring.end());
+                published = Some(ring.end());
             }
         }
         self.reached(revision);
-        if let Some(end) = told {
+        if let Some(end) = published {
             self.news.send_replace(end);
         }
     }
 
-    /// etcd says that it has told everything up to this revision.
+    /// etcd says that it has sent everything up to this revision.
     pub(crate) fn reached(&self, revision: Revision) {
         {
             let mut state = self.hub.state();

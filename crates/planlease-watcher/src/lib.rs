@@ -1,7 +1,7 @@
 //! Streams every change of planlease's plans to subscribers: list, then watch.
 //!
 //! However many subscribe, a process makes one list and keeps one watch per namespace. From them a [`Store`] keeps the map
-//! of all plans; each change of it is told to everybody, whole revisions at a time.
+//! of all plans; each change of it is sent to all subscribers, whole revisions at a time.
 //!
 //! ```text
 //!   etcd ── list, watch ──► the watcher's task ──► store ──► ring of the last changes ◄── subscriptions
@@ -10,15 +10,15 @@
 //! What a subscriber can rely on:
 //!
 //! - Changes come in the order of their revisions, none twice and none left out; what one transaction did comes together.
-//!   Where that cannot be ([`Why`]), it is given a [`Snapshot`] to begin anew from.
-//! - After a gap (etcd's history was compacted) the differences are told, deletions too, marked
+//!   Where that cannot be ([`Why`]), it receives a [`Snapshot`] to start again from.
+//! - After a gap (etcd's history was compacted) the differences are reported, deletions too, marked
 //!   [`resynced`](ChangeSet::resynced).
-//! - Changes of ownership are told one by one and say why ([`OwnershipChange`]), also after a gap, as far back as etcd keeps
+//! - Changes of ownership are reported one by one and say why ([`OwnershipChange`]), also after a gap, as far back as etcd keeps
 //!   a plan's past terms.
 //! - A plan is there whole or not at all: half an import is nothing yet.
-//! - Nobody waits for a slow subscriber, and it costs no memory.
+//! - A slow subscriber delays no other, and costs no memory.
 //!
-//! That a change was *not* told yet proves nothing: what may be done is decided by the transaction that does it.
+//! A change that was *not* reported yet proves nothing: the transaction that acts decides what is allowed.
 //!
 //! # A subscriber
 //!

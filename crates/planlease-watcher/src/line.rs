@@ -17,7 +17,7 @@ use crate::change::OwnershipChange;
 pub(crate) type PastTerms = BTreeMap<TermNumber, TermRecord>;
 
 /// What happened between two sights of a line. `past` is needed only if there was a gap between them: the terms that
-/// began and ended in it are told from there.
+/// began and ended in it are reported from there.
 pub(crate) fn changes(before: &Line, after: &Line, past: &PastTerms) -> Vec<OwnershipChange> {
     if before == after {
         return Vec::new();
@@ -27,15 +27,16 @@ pub(crate) fn changes(before: &Line, after: &Line, past: &PastTerms) -> Vec<Owne
     let owns = after.owner().map(|(_, term)| term);
     let newest = after.term.as_ref().map(|(_, term)| term);
     let still = |term: &TermRecord| owns.is_some_and(|owns| owns.token() == term.token());
-    let mut told = Vec::new();
+    let mut changes = Vec::new();
     if let Some(term) = owned.filter(|term| !still(term)) {
-        told.push(end_of(term, newest, past));
+        changes.push(end_of(term, newest, past));
     }
     let begun = begun(before, after, past);
     for term in &begun {
-        told.push(OwnershipChange::Acquired { owner: term.owner.orchestrator.clone(), token: term.token() });
+        changes
+            .push(OwnershipChange::Acquired { owner: term.owner.orchestrator.clone(), token: term.token() });
         if !still(term) {
-            told.push(end_of(term, newest, past));
+            changes.push(end_of(term, newest, past));
         }
     }
     let owners: BTreeSet<_> = begun.iter().chain(owned.as_slice()).map(|term| term.lease).collect();
@@ -44,12 +45,12 @@ pub(crate) fn changes(before: &Line, after: &Line, past: &PastTerms) -> Vec<Owne
         let missing = these.candidates().iter().filter(|one| !there(one) && !owners.contains(&one.lease));
         missing.cloned().collect()
     };
-    told.extend(only_in(before, after).into_iter().map(OwnershipChange::Left));
-    told.extend(only_in(after, before).into_iter().map(OwnershipChange::Waiting));
-    if told.is_empty() {
-        told.push(OwnershipChange::Amended);
+    changes.extend(only_in(before, after).into_iter().map(OwnershipChange::Left));
+    changes.extend(only_in(after, before).into_iter().map(OwnershipChange::Waiting));
+    if changes.is_empty() {
+        changes.push(OwnershipChange::Amended);
     }
-    told
+    changes
 }
 
 /// The terms that began in between, in order.
@@ -63,7 +64,7 @@ fn begun<'a>(before: &Line, after: &'a Line, past: &'a PastTerms) -> Vec<&'a Ter
     if newest.number >= first {
         return past.range(first..newest.number).map(|(_, term)| term).chain([newest]).collect();
     }
-    // The same term as before; or a lower one, if somebody deleted it by hand, which begins if it is effective.
+    // The same term as before; or a lower one, if an operator deleted it, which begins if it is effective.
     let known = last.is_some_and(|last| last.token() == newest.token());
     if known || after.owner().is_none() { Vec::new() } else { vec![newest] }
 }
@@ -80,7 +81,7 @@ fn end_of(term: &TermRecord, newest: Option<&TermRecord>, past: &PastTerms) -> O
     }
 }
 
-/// Whether it is the same place in line: somebody who left and joined again has another one.
+/// Whether it is the same place in the queue: a candidate that left and joined again has another one.
 fn is_same(one: &Candidate, other: &Candidate) -> bool {
     one.lease == other.lease && one.joined == other.joined
 }

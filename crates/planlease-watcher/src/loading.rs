@@ -12,7 +12,7 @@ use planlease_core::{
 
 use crate::{line::PastTerms, plan::Parts, snapshot::Snapshot, store::Store};
 
-/// A list being taken over, entry by entry, so that whoever does it can let others go on in between.
+/// A list being taken over, entry by entry, so that its task can yield to others in between.
 #[derive(Debug)]
 pub(crate) struct Loading {
     loaded: Loaded,
@@ -50,7 +50,7 @@ impl Loading {
 
     /// Takes over one entry. They come in the order of their keys.
     pub(crate) fn add(&mut self, key: &Key, entry: &Entry) {
-        let mut unheard = Vec::new(); // What a list says is told by comparing it with what was held.
+        let mut unheard = Vec::new(); // Changes come from comparing the list with what was held.
         match key {
             Key::Store | Key::Worktree(..) | Key::Unknown(_) => {
                 self.loaded.store.check(key, Some(entry), &mut unheard);

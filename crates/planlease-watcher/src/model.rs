@@ -129,7 +129,7 @@ impl World {
         ((of(name, PlanKey::Spec), encoded(&spec)), writes.collect())
     }
 
-    /// The plan is defined anew, with this many tasks: further ones are added, or the last ones removed.
+    /// The plan is redefined with this many tasks: further ones are added, or the last ones removed.
     pub(crate) fn edit(&mut self, name: &str, tasks: usize) -> RawChangeSet {
         let (head, writes) = Self::plan_writes(name, tasks);
         let wanted: Vec<&Key> = writes.iter().map(|(key, _)| key).collect();
@@ -175,7 +175,7 @@ impl World {
         Line::new(candidates, term)
     }
 
-    /// Acquires at once if nobody is in line, else joins it.
+    /// Acquires at once if the queue is empty, else joins it.
     pub(crate) fn acquire(&mut self, name: &str, owner: &str) -> RawChangeSet {
         let mut writes = vec![(of(name, PlanKey::Owner(lease(owner))), encoded(&candidate(owner)))];
         let line = self.line(name);

@@ -59,7 +59,7 @@ pub(crate) struct Parts {
 pub struct Halts {
     /// Why nothing is started, if it is paused; and since which revision.
     pub paused: Option<(Revision, HaltRecord)>,
-    /// Why nobody can own it, if it is cancelled or archived.
+    /// Why it cannot be owned, if it is cancelled or archived.
     pub closed: Option<(Revision, HaltRecord)>,
 }
 

@@ -88,7 +88,7 @@ impl Store {
         let next = &self.snapshot;
         let mut changes = Vec::new();
         for (id, one) in &previous.orchestrators {
-            // A name is of one process; the same name with another registration is somebody else.
+            // A name is of one process; the same name with another registration is another process.
             if next.orchestrator(id).is_none_or(|other| other.revision != one.revision) {
                 changes.push(Change::OrchestratorGone(one.clone()));
             }

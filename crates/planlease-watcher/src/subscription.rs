@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// The changes, in the order of their revisions, none twice and none left out; or, where that cannot be, a snapshot to
-/// begin anew from. A [`Stream`]; ends when the watcher does ([`crate::Watcher::error`] says why).
+/// start again from. A [`Stream`]; ends when the watcher does ([`crate::Watcher::error`] says why).
 ///
-/// Nobody waits for a subscriber: one that does not read for a while is told that it lagged, and costs nothing.
+/// No other subscriber waits for it: if it does not read for a while, it receives a notice that it lagged, and costs nothing.
 #[derive(Debug)]
 #[must_use = "a subscription does nothing unless it is read"]
 pub struct Subscription {
@@ -31,7 +31,7 @@ pub struct Subscription {
     news: WatchStream<u64>,
 }
 
-/// What a subscriber is told.
+/// What a subscriber receives.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Delivery {
     /// What changed.
@@ -63,7 +63,7 @@ impl Subscription {
         Self { subscribed, filter, position, why, news }
     }
 
-    /// Waits for what comes next; `None` when the watcher has ended and everything is told.
+    /// Waits for what comes next; `None` when the watcher has ended and everything is read.
     ///
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.

@@ -21,7 +21,7 @@ use crate::{
     subscription::{Subscription, Why},
 };
 
-/// What a watcher is told.
+/// Watcher configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// How many changes are kept for subscribers that are behind or come back. Bounds the memory: a change holds a task's
@@ -107,7 +107,7 @@ impl Watcher {
 
     /// Waits until everything up to a revision is known: to read one's own write, wait for its revision. Costs no request.
     ///
-    /// A revision that changed nothing in this namespace is reached when etcd says that it has told everything, some seconds
+    /// A revision that changed nothing in this namespace is reached when etcd says that it has sent everything, some seconds
     /// after it fell silent; the snapshot's own revision is lower then. (etcd before 3.4.25 and 3.5.8 may say so too early,
     /// right after a reconnection. A snapshot of the revision that was waited for, or above, is proof.)
     ///

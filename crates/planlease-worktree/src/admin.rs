@@ -45,7 +45,7 @@ const KNOWN: [&str; 12] = [
     "reftable",
 ];
 
-/// See the module.
+/// Git's folder of a worktree.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin(PathBuf);
 
@@ -186,7 +186,7 @@ pub(crate) fn linked_folder(file: &Path) -> Option<PathBuf> {
     Some(plain(&file.parent()?.join(target)))
 }
 
-/// The path without `..`, which git writes if it is told to use relative paths. Nothing before it is a symbolic link.
+/// The path without `..`, which git writes if it is set to use relative paths. Nothing before it is a symbolic link.
 pub(crate) fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {

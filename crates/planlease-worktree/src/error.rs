@@ -35,7 +35,7 @@ pub enum Error {
         /// How much is read.
         most: u64,
     },
-    /// Somebody else works in the repository all the time.
+    /// Another process works in the repository all the time.
     #[error("{} has been locked by another process for {within:?}", path.display())]
     Busy {
         /// The file that is locked.
@@ -43,7 +43,7 @@ pub enum Error {
         /// How long was waited.
         within: Duration,
     },
-    /// The path belongs to somebody else.
+    /// The path belongs to another holder.
     #[error("{} belongs to {holder}", path.display())]
     Fenced {
         /// The path.

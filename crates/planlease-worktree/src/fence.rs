@@ -51,10 +51,10 @@ impl Fence {
         Self { path: path.to_owned(), file: path.with_file_name(format!(".{name}.planlease")) }
     }
 
-    /// Who the path belongs to; `None` if to nobody.
+    /// The holder of the path; `None` if it has none.
     ///
     /// # Errors
-    /// [`Error::Io`] if there is a file that cannot be read, or says nothing: then nobody may touch the path.
+    /// [`Error::Io`] if there is a file that cannot be read, or says nothing: then no process may touch the path.
     pub fn holder(&self) -> Result<Option<Holder>, Error> {
         let unreadable = Error::io("cannot read the fence file", &self.file);
         let text = match fs::metadata(&self.file).and_then(|about| match about.len() {
@@ -68,11 +68,11 @@ impl Fence {
         serde_json::from_slice(&text).map(Some).map_err(|error| unreadable(error.into()))
     }
 
-    /// Takes the path for this holder. It appears whole or not at all, and only if nobody has the path: a file is written
+    /// Takes the path for this holder. It appears whole or not at all, and only if the path is free: a file is written
     /// aside and linked to the name, which exactly one can do.
     ///
     /// # Errors
-    /// [`Error::Fenced`] if somebody else has it, [`Error::Io`].
+    /// [`Error::Fenced`] if another holder has it, [`Error::Io`].
     pub fn take(&self, holder: &Holder) -> Result<(), Error> {
         let aside = self.aside(holder.id);
         let written = File::create(&aside).and_then(|mut file| {

@@ -22,7 +22,7 @@ const MOST: u64 = 64 * 1024 * 1024;
 /// How much of git's complaint is passed on, in characters.
 const COMPLAINT: usize = 400;
 
-/// What leads git elsewhere than it is told (`git rev-parse --local-env-vars`, and a few more).
+/// The variables that lead git elsewhere (`git rev-parse --local-env-vars`, and a few more).
 const ELSEWHERE: [&str; 19] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_CEILING_DIRECTORIES",

@@ -1,7 +1,7 @@
 //! Looks for work that would be lost with a worktree: changes, files that git does not know, operations that are under
 //! way, commits that no branch, remote branch or tag has that stays; also in repositories inside of it.
 //!
-//! What is in doubt counts as work. What git is told to ignore does not, as for git itself, unless it is a repository.
+//! What is in doubt counts as work. What git is set to ignore does not, as for git itself, unless it is a repository.
 
 use std::io;
 
@@ -22,7 +22,7 @@ use crate::{
 pub enum Stage {
     /// It is being made, or was when its maker ended.
     Adding,
-    /// It was made, and nobody has begun to remove it.
+    /// It was made, and its removal has not begun.
     Made,
     /// It is being removed, or was when its remover ended.
     Removing,
@@ -45,7 +45,7 @@ impl Locked {
     /// branch are safe there.
     ///
     /// # Errors
-    /// If it cannot be told.
+    /// If that is unknown.
     pub async fn work(&self, site: &Site, stage: Stage, keep_branch: bool) -> Result<Vec<String>, Error> {
         Ok(self.look(site, stage, keep_branch).await?.work)
     }

@@ -1,6 +1,6 @@
 //! What a removal keeps for a while: commits that only a reflog or ORIG_HEAD knows, and settings of the worktree alone.
 //!
-//! They are no work, as for git itself: somebody replaced them (amended, rebased, reset). git would forget them after a
+//! They are no work, as for git itself: they were replaced (amended, rebased, reset). git would forget them after a
 //! month; so does this, which has them below `refs/planlease/removed/`, each by the id of its worktree.
 
 use std::collections::BTreeSet;

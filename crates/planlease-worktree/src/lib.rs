@@ -2,7 +2,7 @@
 //!
 //! This crate knows git and the file system, and nothing of etcd. What is made here says whose it is: the branch in its
 //! reflog, git's folder of the worktree in its lock, the path in a *fence file* beside it, each by the id of the one
-//! [`Site`] it was made for. So whoever comes after a crash tells its own leftovers from everybody else's files, and
+//! [`Site`] it was made for. So a process that comes after a crash distinguishes its own leftovers from other files, and
 //! takes away no more than that.
 //!
 //! All of it happens under the lock of the repository ([`Repository::lock`]): git itself does not bear two

@@ -17,7 +17,7 @@ impl Locked {
     /// being added; whatever comes of it, [`Locked::unmake`] takes it back.
     ///
     /// # Errors
-    /// [`Error::Fenced`] and [`Error::InTheWay`] if the path is somebody else's, [`Error::BranchExists`], [`Error::Git`].
+    /// [`Error::Fenced`] and [`Error::InTheWay`] if the path belongs to another, [`Error::BranchExists`], [`Error::Git`].
     pub async fn make(&self, site: &Site, holder: &Holder) -> Result<(), Error> {
         if let Some(parent) = site.path.parent() {
             fs::create_dir_all(parent).map_err(Error::io("cannot make", parent))?;
@@ -105,7 +105,7 @@ impl Locked {
         removed.map(drop)
     }
 
-    /// Removes the branch, if nobody uses it, and it still has nothing that is nowhere else: somebody may have committed
+    /// Removes the branch, if it is unused and still has nothing that is nowhere else: another process may have committed
     /// since that was looked at.
     async fn remove_branch(&self, site: &Site) -> Result<(), Error> {
         let reference = site.reference();

@@ -18,7 +18,7 @@ const LOCK: &str = "planlease.lock";
 /// The pause between two tries to lock.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// See the module.
+/// A git repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
     common: PathBuf,
@@ -56,7 +56,7 @@ impl Repository {
         &self.common
     }
 
-    /// Waits until nobody else adds or removes worktrees of this repository, on any host that shares the file system.
+    /// Waits until no other process adds or removes worktrees of this repository, on any host that shares the file system.
     ///
     /// The lock is the operating system's (`flock`): gone with the last process that holds it, and every git that is
     /// started under it holds it too. On NFS it excludes other hosts only if the server's lock service runs (NFSv4, or

@@ -13,7 +13,7 @@ use crate::{error::Error, repository::absolute};
 /// What one worktree is to be, or is, or was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// Tells it from all others there ever were.
+    /// Identifies it among all worktrees ever made.
     pub id: Uuid,
     /// Its folder; see [`settled`].
     pub path: PathBuf,
