@@ -3,7 +3,7 @@
 
     python3 orchestrator.py SOCKET PLAN [JOBS]
 
-Start it twice: the second one waits in line, and goes on where the first one stopped, however that one ended.
+Start it twice: the second one waits in the queue, and continues where the first one stopped.
 """
 
 import subprocess

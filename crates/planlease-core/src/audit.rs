@@ -393,9 +393,9 @@ impl Audit {
                 if previous.ended.is_some() {
                     Some(format!("term {} was ended twice", term.number))
                 } else if still_there {
-                    Some(format!("term {} was ended, but its owner stayed in line", term.number))
+                    Some(format!("term {} was ended, but its owner stayed in the queue", term.number))
                 } else if ended_by_owner && before.owner.is_none() {
-                    Some(format!("term {} was released by somebody who did not own the plan", term.number))
+                    Some(format!("term {} was released by a process that did not own the plan", term.number))
                 } else {
                     None
                 }
@@ -411,9 +411,9 @@ impl Audit {
                 } else if previous.is_some_and(|previous| term.token() <= previous.token()) {
                     Some(format!("the token of term {} is not greater than the one before", term.number))
                 } else if before.owner.is_some() {
-                    Some(format!("term {} began while somebody else owned the plan", term.number))
+                    Some(format!("term {} began while another process owned the plan", term.number))
                 } else if owner.is_none() {
-                    Some(format!("term {} began, but its owner is not first in line", term.number))
+                    Some(format!("term {} began, but its owner is not first in the queue", term.number))
                 } else {
                     None
                 }

@@ -29,7 +29,7 @@ impl Candidate {
     #[must_use]
     pub fn name(&self) -> String {
         self.record.as_ref().map_or_else(
-            || format!("a stranger to planlease (lease {})", self.lease),
+            || format!("an unmanaged candidate (lease {})", self.lease),
             |record| record.orchestrator.to_string(),
         )
     }
@@ -196,13 +196,13 @@ pub fn hand_over<'a>(line: &'a Line, to: &OrchestratorId) -> Result<Vec<&'a Cand
 #[non_exhaustive]
 pub enum HandOverError {
     /// The successor has to be waiting.
-    #[error("{to} is not in line for the plan; it has to wait for the ownership before it can be given it")]
+    #[error("{to} does not wait for the plan; it must be in the queue before it can take over")]
     NotInLine {
         /// Who was named.
         to: OrchestratorId,
     },
     /// An unmanaged candidate waits ahead of the successor.
-    #[error("a stranger to planlease (lease {lease}) is ahead in line and cannot be asked to step back")]
+    #[error("an unmanaged candidate (lease {lease}) is ahead in the queue and cannot be asked to step back")]
     StrangerAhead {
         /// Its lease.
         lease: LeaseId,

@@ -94,6 +94,6 @@ impl Document for LockList {
                 Cell::text(one.waiting.len().to_string()),
             ]);
         }
-        table.render("nobody has a lock of the plan")
+        table.render("no locks in the plan")
     }
 }

@@ -89,6 +89,6 @@ impl Document for OrchestratorList {
                 Cell::text(labels.collect::<Vec<_>>().join(", ")),
             ]);
         }
-        table.render("nobody is registered")
+        table.render("no orchestrators are registered")
     }
 }

@@ -101,9 +101,9 @@ impl Ownership {
                 owner.since.age(now),
                 owner.token
             ),
-            (None, Some(first), _) => format!("nobody yet; {} is about to take over", plain(&first.name)),
-            (None, None, Some(last)) => format!("nobody; the last one was {}", last.describe(now)),
-            (None, None, None) => "nobody, ever".to_owned(),
+            (None, Some(first), _) => format!("none yet; {} is about to take over", plain(&first.name)),
+            (None, None, Some(last)) => format!("none; the last one was {}", last.describe(now)),
+            (None, None, None) => "never owned".to_owned(),
         }
     }
 }
@@ -202,7 +202,7 @@ impl Document for OwnerShown {
         let mut text = format!("owner    {}\n", self.ownership.describe(now));
         for waiting in &self.ownership.waiting {
             let since = waiting.since.map_or_else(String::new, |since| format!(", for {}", since.age(now)));
-            text.push_str(&format!("in line  {}: {}{since}\n", waiting.position, plain(&waiting.name)));
+            text.push_str(&format!("queue    {}: {}{since}\n", waiting.position, plain(&waiting.name)));
         }
         text
     }
@@ -289,7 +289,7 @@ impl Document for TermList {
                     .into(),
             ]);
         }
-        table.render("nobody has ever owned the plan")
+        table.render("the plan was never owned")
     }
 }
 

@@ -202,7 +202,7 @@ impl Document for PlanStatus {
         }
         line(&mut text, "owner", &self.ownership.describe(now));
         for waiting in &self.ownership.waiting {
-            line(&mut text, "in line", &format!("{}: {}", waiting.position, plain(&waiting.name)));
+            line(&mut text, "queue", &format!("{}: {}", waiting.position, plain(&waiting.name)));
         }
         line(&mut text, "progress", &format!("{} {}", bar(&self.summary), done(&self.summary)));
         line(

@@ -128,7 +128,7 @@ fn a_plan_with_a_failed_task_does_not_look_finished() {
     insta::assert_snapshot!(shown(Format::Table, &why), @r"
     plan release has come to an end with failures
 
-      nobody has owned it yet
+      never owned
 
     No process owns it, and nothing can start: 1 task failed.
     1 task waits for a person's decision: see `planlease why release 2.1`.

@@ -111,7 +111,7 @@ impl WhyTask {
         let owner = view.line.owner().map(|(candidate, _)| plain(&candidate.name()));
         let halt = view.halt().map(halted);
         let by_owner = owner.as_ref().map_or_else(
-            || format!("Nobody owns {plan}: `planlease run {plan}` would go on with it."),
+            || format!("{plan} has no owner: `planlease run {plan}` would continue it."),
             |owner| format!("{owner}, who owns {plan}, starts it when it has room."),
         );
         let error = record.error.as_deref().map(plain).unwrap_or_default();
@@ -437,7 +437,7 @@ impl Document for WhyPlan {
             );
         }
         if self.terms.is_empty() {
-            text.push_str("  nobody has owned it yet\n");
+            text.push_str("  never owned\n");
         }
         let _ = write!(text, "\n{}\n{}", self.now, self.next);
         text

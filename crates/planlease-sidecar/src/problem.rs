@@ -55,7 +55,7 @@ kinds! {
     /// A header that pages of other sites cannot send is missing, or one is there that they send.
     CrossSite FORBIDDEN "cross-site" "The request may come from a page of another site",
     /// The program asks by a right that it does not have.
-    NotAllowed FORBIDDEN "not-allowed" "That is somebody else's to do",
+    NotAllowed FORBIDDEN "not-allowed" "Another role is needed for that",
     /// There is no such plan.
     NoSuchPlan NOT_FOUND "no-such-plan" "There is no such plan",
     /// There is no such task.

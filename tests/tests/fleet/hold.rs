@@ -93,7 +93,7 @@ async fn who_is_cut_off_before_the_command_begins_goes_back_into_the_line(fixtur
     let cut = proxy.crash_at("KV/Txn", 2);
     first.release().await.unwrap();
     cut.sprung().await;
-    hold.until_said("waiting in line again", SOON).await;
+    hold.until_said("waiting in the queue again", SOON).await;
     proxy.heal();
     assert_eq!(hold.until_ended(SOON).await, Some(0), "{}", hold.said());
     assert_eq!(hold.said().matches("begun").count(), 1, "{}", hold.said());

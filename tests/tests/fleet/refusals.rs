@@ -100,7 +100,7 @@ async fn each_has_its_message_and_its_status_and_changes_nothing(fixture: Fixtur
         wrong("task complete release 1", 106, &["pending", "Nothing was changed"]),
         wrong("task start release 1 --expect-revision 1", 108, &["changed since", "Nothing was changed"]),
         wrong("task start release 2", 109, &["waits for 1", "Nothing was changed"]),
-        wrong("owner release release --reason test", 8, &["nobody owns", "release"]),
+        wrong("owner release release --reason test", 8, &["has no owner", "release"]),
         wrong("hold held --no-wait -- true", 100, &owned),
         wrong("plan delete held --yes", 100, &not_deleted),
         wrong("plan show a/b", 110, &["a/b", "`/`"]),

@@ -30,8 +30,8 @@ const REVOKE_WITHIN: Duration = Duration::from_secs(1);
 /// How long an explanation of a loss is waited for.
 const EXPLAIN_WITHIN: Duration = Duration::from_secs(2);
 
-/// Owns a plan while a command runs; waits in line for it first if somebody else owns it. When the command ends, the plan is
-/// released, the next one in line takes over at once, and the command's exit status is passed on.
+/// Owns a plan while a command runs; waits in its queue first if another process owns it. When the command ends, the plan is
+/// released, the next one in the queue takes over at once, and the command's exit status is passed on.
 ///
 /// If the ownership is lost, the command and all that it started are killed before anybody else can own the plan, also if
 /// this process is paused or killed. If it is lost before the command was started, the line is joined again.
@@ -70,7 +70,7 @@ pub(crate) struct HoldArgs {
 const EXAMPLES: &str = "\
 Examples:
   planlease hold release -- ./my-agent --once
-  planlease hold release --no-wait -- ./nightly.sh || echo 'somebody else is at it'
+  planlease hold release --no-wait -- ./nightly.sh || echo 'another process owns the plan'
   planlease hold release --wait 10m --ttl 5s -- sh -c 'planlease task start release 1.1 && make'";
 
 impl HoldArgs {
@@ -97,7 +97,7 @@ impl HoldArgs {
             let ended = self.work(&ownership, &variables, &mut signals).await;
             let again = ended.as_ref().is_ok_and(Ended::is_before_the_start) && patience.lasts();
             match conclude(ownership, ended, &mut signals).await {
-                Err(lost) if again => output::tell(&format!("{}; waiting in line again", lost.what())),
+                Err(lost) if again => output::tell(&format!("{}; waiting in the queue again", lost.what())),
                 concluded => return concluded,
             }
         }
@@ -162,7 +162,7 @@ async fn conclude(
                     Exit::RightGone,
                     format!("the ownership of {plan} was over when the command ended"),
                 )
-                .meaning("The command may have gone on for a moment while somebody else owned the plan.")
+                .meaning("The command may have gone on for a moment while another process owned the plan.")
                 .remedy(format!("`planlease owner history {plan}` tells how each ownership ended."))),
                 Err(error) => {
                     output::tell(&format!(

@@ -23,7 +23,7 @@ use crate::{
     signals::Signals,
 };
 
-/// Runs a command while nobody else has the lock; waits in line for it first, in the order of arrival. The lock belongs to the
+/// Runs a command while this process has the lock; waits in its queue first, in the order of arrival. The lock belongs to the
 /// plan, but needs no ownership of it: it is for what several processes of a plan must not do at once, as commits in one
 /// repository.
 ///
@@ -42,7 +42,7 @@ pub(crate) struct LockArgs {
     /// Do not wait if somebody else has it: say who does, and end with status 100
     #[arg(long, conflicts_with = "wait")]
     no_wait: bool,
-    /// How long to wait in line; then status 118 [default: as long as it takes]
+    /// How long to wait in the queue; then status 118 [default: as long as it takes]
     #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
     wait: Option<Duration>,
     /// How long the command has between SIGTERM and SIGKILL
@@ -56,7 +56,7 @@ pub(crate) struct LockArgs {
 const EXAMPLES: &str = "\
 Examples:
   planlease lock release git -- git commit -m 'one at a time'
-  planlease lock release deploy --no-wait -- ./deploy.sh || echo 'somebody else is at it'
+  planlease lock release deploy --no-wait -- ./deploy.sh || echo 'another process has the lock'
   planlease lock release git --wait 5m -- sh -c 'planlease fence check repo --token $PLANLEASE_LOCK_TOKEN && git push'";
 
 /// Shows who has which lock of a plan, and who waits.
@@ -105,7 +105,7 @@ impl LockArgs {
             let ended = child::run(&spec, &lock, &mut signals).await;
             let again = ended.as_ref().is_ok_and(Ended::is_before_the_start) && patience.lasts();
             match conclude(lock, ended, &mut signals).await {
-                Err(lost) if again => output::tell(&format!("{}; waiting in line again", lost.what())),
+                Err(lost) if again => output::tell(&format!("{}; waiting in the queue again", lost.what())),
                 concluded => return concluded,
             }
         }
@@ -143,7 +143,7 @@ async fn conclude(lock: Lock, ended: Result<Ended, Failure>, signals: &mut Signa
                 Err(Error::LockLost { .. } | Error::SessionLost(_)) => {
                     Err(Failure::new(Exit::RightGone, format!("{what} was lost when the command ended"))
                         .meaning(
-                            "The command may have gone on for a moment while somebody else had the lock.",
+                            "The command may have gone on for a moment while another process had the lock.",
                         )
                         .remedy(shows))
                 }
@@ -199,7 +199,7 @@ impl Wanted for ForLock<'_> {
         Failure::new(Exit::OwnedByOther, format!("{what} is {held}"))
             .meaning("The command was not started.")
             .remedy(format!(
-                "Without --no-wait it waits its turn; `planlease locks {}` shows the line.",
+                "Without --no-wait it waits its turn; `planlease locks {}` shows the queue.",
                 self.plan
             ))
     }
@@ -210,7 +210,7 @@ impl Wanted for ForLock<'_> {
         let first = first.and_then(|view| view.line.candidates().first());
         let by = first.map_or_else(String::new, |first| format!(" by {}", plain(&first.name())));
         Failure::new(Exit::TimedOut, format!("the time to wait is up; {} is still held{by}", self.name()))
-            .meaning("The command was not started, and the line was left.")
+            .meaning("The command was not started, and the process left the queue.")
             .remedy("Give a longer --wait, or none to wait as long as it takes.")
     }
 }

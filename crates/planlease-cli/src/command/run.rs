@@ -20,7 +20,7 @@ use crate::{
 
 /// Own plans and run a command per ready task.
 ///
-/// Each plan is owned by one orchestrator at a time; where somebody else is first, this one waits in line and takes over
+/// Each plan is owned by one orchestrator at a time; where another one is first, this one waits in the queue and takes over
 /// when the other one ends or dies. Tasks run without a shell, in process groups of their own, which are killed before
 /// the ownership can pass on to somebody else, whatever happens to this process.
 ///

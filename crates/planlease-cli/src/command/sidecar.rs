@@ -13,7 +13,7 @@ use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log, 
 
 /// Serves plans, tasks, ownership and events over HTTP, to the programs of this host or pod, until it is asked to end.
 ///
-/// A program that owns a plan keeps a connection open; when it dies, the connection closes and the next one in line owns the
+/// A program that owns a plan keeps a connection open; when it dies, the connection closes and the next one in the queue owns the
 /// plan some milliseconds later. Over TCP each request has to bear the token; the unix socket has mode 0660, and whoever may
 /// open it is let in. Everything is described at /openapi.json, and in docs/sidecar.md.
 ///

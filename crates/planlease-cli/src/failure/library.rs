@@ -106,9 +106,11 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
         Error::TaskNotFound { .. } => (Exit::NoSuchTask, "", "`planlease task list PLAN` shows its tasks."),
         Error::IdentityTaken(_) => (Exit::NameTaken, UNCHANGED, "Give the process another name."),
         Error::HeldLocally(_) | Error::LockedLocally { .. } => (Exit::OwnedByOther, UNCHANGED, ""),
-        Error::SessionLost(_) | Error::OwnershipLost(_) | Error::LockLost { .. } => {
-            (Exit::RightGone, "Nothing more is written under it; somebody else may own the plan by now.", "")
-        }
+        Error::SessionLost(_) | Error::OwnershipLost(_) | Error::LockLost { .. } => (
+            Exit::RightGone,
+            "Nothing more is written under it; another process may own the plan by now.",
+            "",
+        ),
         Error::HandOver(_) => (Exit::NotOwned, UNCHANGED, ""),
         Error::Unsound(_) => (Exit::BadPlanFile, UNCHANGED, ""),
         Error::Unreadable(_) => (
@@ -162,7 +164,7 @@ fn explain_plan(error: &Error) -> (Exit, &'static str, &'static str) {
             "Wait for it; if that process is dead, its mark is gone within a TTL.",
         ),
         Error::PlanOwned { .. } | Error::OtherOwner { .. } => {
-            (Exit::OwnedByOther, UNCHANGED, "`planlease owner show PLAN` shows the owner and the line.")
+            (Exit::OwnedByOther, UNCHANGED, "`planlease owner show PLAN` shows the owner and the queue.")
         }
         _ => (Exit::Unexpected, "", ""),
     }

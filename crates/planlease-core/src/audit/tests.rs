@@ -184,7 +184,7 @@ fn a_second_owner_is_found() {
     let mut history = History::new();
     history.acquire(7);
     history.acquire(8);
-    history.check(&[(Rule::OneOwner, "while somebody else owned the plan")]);
+    history.check(&[(Rule::OneOwner, "while another process owned the plan")]);
 }
 
 #[test]

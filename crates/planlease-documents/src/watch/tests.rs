@@ -129,9 +129,9 @@ fn changes_of_the_ownership_in_words() {
     -                         41  release  ownership handed over by ci-1 to ci-2, token 1.2
     -                         41  release  ownership of ci-1 expired with its session, token 1.2
     -                         41  release  ownership of ci-1 forced to end by ann@desk: host is replaced, token 1.2
-    2025-11-24 15:58:30Z      41  release  ci-2 waits in line
-    -                         41  release  a stranger to planlease (lease 16) left the line
-    -                         41  release  the record of the term was written anew
+    2025-11-24 15:58:30Z      41  release  ci-2 joined the queue
+    -                         41  release  an unmanaged candidate (lease 16) left the queue
+    -                         41  release  the record of the term was rewritten
     ");
 }
 

@@ -133,10 +133,10 @@ fn ownership(what: &OwnershipChange, line: &Line) -> (Option<WallTime>, String) 
         }
         OwnershipChange::Waiting(one) => {
             let since = one.record.as_ref().map(|record| record.since);
-            (since, format!("{} waits in line", plain(&one.name())))
+            (since, format!("{} joined the queue", plain(&one.name())))
         }
-        OwnershipChange::Left(one) => (None, format!("{} left the line", plain(&one.name()))),
-        OwnershipChange::Amended => (None, "the record of the term was written anew".to_owned()),
+        OwnershipChange::Left(one) => (None, format!("{} left the queue", plain(&one.name()))),
+        OwnershipChange::Amended => (None, "the record of the term was rewritten".to_owned()),
         _ => (None, "something about the ownership changed that this version has no words for".to_owned()),
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn routes() -> Vec<Route> {
             Method::POST,
             "/v1/plans/{plan}/locks/{lock}",
             "takeLock",
-            "Takes a lock for the session; waits in line for it.",
+            "Takes a lock for the session; waits in its queue.",
             || post(take),
         )
         .acts()
@@ -49,7 +49,7 @@ pub(super) fn routes() -> Vec<Route> {
             Method::DELETE,
             "/v1/plans/{plan}/locks/{lock}",
             "releaseLock",
-            "Lets go of a lock: the next one in line has it at once.",
+            "Releases a lock: the next one in the queue holds it at once.",
             || delete(release),
         )
         .acts()

@@ -44,11 +44,11 @@ pub(super) fn routes() -> Vec<Route> {
             .reads::<Acquire>()
             .gives(Gives::EventsOr(Shape::own::<OwnedShown>()))
             .problems(&[Kind::NoSuchPlan, Kind::Held, Kind::NotAcceptable, Kind::Draining]),
-        Route::new(Method::DELETE, "/v1/plans/{plan}/ownership", "releasePlan", "Releases a plan of the session: the next one in line owns it at once.", || delete(release))
+        Route::new(Method::DELETE, "/v1/plans/{plan}/ownership", "releasePlan", "Releases a plan of the session: the next one in the queue owns it at once.", || delete(release))
             .acts()
             .gives(Gives::Nothing)
             .problems(&[Kind::NoSuchPlan, Kind::RightGone]),
-        Route::new(Method::POST, "/v1/plans/{plan}/owner/release", "forceRelease", "Ends somebody else's ownership. What that one does outside etcd is not stopped by this.", || post(force))
+        Route::new(Method::POST, "/v1/plans/{plan}/owner/release", "forceRelease", "Ends another process's ownership. What that process does outside etcd is not stopped by this.", || post(force))
             .acts()
             .reads::<Force>()
             .shows::<ReleasedShown>()

@@ -214,7 +214,7 @@ impl Story {
                 }
             }
         }
-        if waits { "waits in line".to_owned() } else { "-".to_owned() }
+        if waits { "waits in the queue".to_owned() } else { "-".to_owned() }
     }
 
     fn plan(&self, name: &PlanName) -> Option<&PlanState> {

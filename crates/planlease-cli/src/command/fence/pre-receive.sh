@@ -1,5 +1,5 @@
 #!/bin/sh
-# A pre-receive hook: refuses the pushes of those who have owned a planlease plan before somebody else did.
+# A pre-receive hook: refuses pushes by former owners of a planlease plan.
 #
 # An owner pushes with its fencing token, inside `planlease hold` or `planlease run`:
 #

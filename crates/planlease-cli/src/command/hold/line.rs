@@ -183,7 +183,7 @@ pub(in crate::command) async fn acquire<W: Wanted>(
             Not::HeldBy(holder) => return Err(wanted.refused(&holder)),
             Not::Failed(Error::TimedOut(_)) => return Err(wanted.still_held(coordinator).await),
             Not::Failed(error) if patience.joined && is_passing(&error) && patience.lasts() => {
-                output::tell(&format!("lost the place in line: {}; trying again", with_cause(&error)));
+                output::tell(&format!("lost the place in the queue: {}; trying again", with_cause(&error)));
             }
             Not::Failed(error) => return Err(error.into()),
         }
@@ -244,7 +244,7 @@ pub(in crate::command) fn is_passing(error: &Error) -> bool {
     error.is_passing() || matches!(error, Error::SessionLost(_))
 }
 
-/// What is said after "is": `owned by ci-1 on host-1 (process 42), token 1.3; 2 wait in line`
+/// What is said after "is": `owned by ci-1 on host-1 (process 42), token 1.3; 2 waiting`
 fn describe(holder: &Holder) -> String {
     let first = plain(&holder.candidate.name());
     let owner = match (&holder.term, &holder.candidate.record) {
@@ -262,19 +262,21 @@ fn describe(holder: &Holder) -> String {
     format!("{owner}; {}", waiting(holder))
 }
 
-/// `2 wait in line`
+/// `2 waiting`
 pub(in crate::command) fn waiting(holder: &Holder) -> String {
     match holder.waiting {
-        0 => "nobody waits in line".to_owned(),
-        1 => "1 waits in line".to_owned(),
-        n => format!("{n} wait in line"),
+        0 => "the queue is empty".to_owned(),
+        1 => "1 waiting".to_owned(),
+        n => format!("{n} waiting"),
     }
 }
 
 fn refused(plan: &PlanName, holder: &Holder) -> Failure {
     Failure::new(Exit::OwnedByOther, format!("{plan} is {}", describe(holder)))
         .meaning("The command was not started.")
-        .remedy(format!("Without --no-wait it waits its turn; `planlease owner show {plan}` shows the line."))
+        .remedy(format!(
+            "Without --no-wait it waits its turn; `planlease owner show {plan}` shows the queue."
+        ))
 }
 
 /// The time to wait is up.
@@ -287,7 +289,7 @@ async fn still_owned(coordinator: &Coordinator, plan: &PlanName) -> Failure {
         Err(_) => "is still owned".to_owned(),
     };
     Failure::new(Exit::TimedOut, format!("the time to wait is up; {plan} {why}"))
-        .meaning("The command was not started, and the line was left.")
+        .meaning("The command was not started, and the process left the queue.")
         .remedy("Give a longer --wait, or none to wait as long as it takes.")
 }
 
@@ -317,12 +319,12 @@ mod tests {
         let failure = refused(&plan, &holder(2));
         assert_eq!(failure.exit(), Exit::OwnedByOther);
         insta::assert_snapshot!(failure.lines().collect::<Vec<_>>().join("\n"), @r"
-        release is owned by ci-1 on host�[2J-1 (process 42), token 1.1; 2 wait in line
+        release is owned by ci-1 on host�[2J-1 (process 42), token 1.1; 2 waiting
         The command was not started.
-        Without --no-wait it waits its turn; `planlease owner show release` shows the line.
+        Without --no-wait it waits its turn; `planlease owner show release` shows the queue.
         ");
         let stranger = Candidate { record: None, ..holder(0).candidate };
-        insta::assert_snapshot!(describe(&Holder { candidate: stranger, term: None, waiting: 1 }), @"held by a stranger to planlease (lease 7); 1 waits in line");
+        insta::assert_snapshot!(describe(&Holder { candidate: stranger, term: None, waiting: 1 }), @"held by an unmanaged candidate (lease 7); 1 waiting");
     }
 
     #[tokio::test(start_paused = true)]

@@ -48,7 +48,9 @@ pub(super) fn stopping(stop: Stop) {
 fn line(report: &Report) -> String {
     match report {
         Report::SessionOpened(id) => format!("{DIM}this is {id}{DIM:#}"),
-        Report::Waiting(plan) => format!("{PLAN}{plan}{PLAN:#} is owned by somebody else; waiting in line"),
+        Report::Waiting(plan) => {
+            format!("{PLAN}{plan}{PLAN:#} is owned by another process; waiting in the queue")
+        }
         Report::Acquired { plan, token, recovered } => {
             let recovered = match recovered {
                 0 => String::new(),

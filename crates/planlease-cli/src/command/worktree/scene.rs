@@ -200,7 +200,7 @@ pub(super) fn stage(state: WorktreeState) -> Stage {
 }
 
 pub(super) fn changed(name: &WorktreeName) -> Failure {
-    Failure::new(Exit::Stale, format!("worktree {name} was changed by somebody else at this moment"))
+    Failure::new(Exit::Stale, format!("worktree {name} was changed by another process at this moment"))
         .remedy("Look at it (`planlease worktree show`) and do it again.")
 }
 
