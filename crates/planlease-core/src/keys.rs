@@ -395,6 +395,15 @@ mod tests {
     }
 
     #[test]
+    fn a_key_knows_its_plan() {
+        let plan = PlanName::new("p").unwrap();
+        let spec = Key::Plan(plan.clone(), PlanKey::Spec);
+        assert_eq!(spec.plan(), Some(&plan));
+        assert_eq!(Key::Store.plan(), None);
+        assert_eq!(layout().parse(b"/planlease/v1/default/store"), Some(Key::Store));
+    }
+
+    #[test]
     fn unknown_keys_belong_to_the_plan_they_are_below() {
         let below = |rest: &[u8]| layout().parse(&[b"/planlease/v1/default/", rest].concat()).unwrap();
         for rest in [

@@ -153,6 +153,20 @@ mod tests {
     }
 
     #[test]
+    fn a_result_of_an_operator_is_not_kept_whatever_its_guard() {
+        for (role, guard) in
+            [(Role::Operator, write(Role::Owner, 9, None).writer.guard), (Role::Worker, Guard::Unowned)]
+        {
+            let mut write = write(role, 9, Some(1));
+            write.writer.guard = guard;
+            assert!(
+                LateResult::of(&Change::Complete(None), &write, Refuser::RightGone).is_none(),
+                "{write:?}"
+            );
+        }
+    }
+
+    #[test]
     fn only_a_result_whose_right_or_attempt_is_over_is_kept() {
         use Change::{Complete, Fail, Progress};
         let stale = Refusal::StaleAttempt { given: 1, present: 2 };

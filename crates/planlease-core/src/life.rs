@@ -285,6 +285,21 @@ mod tests {
             Generation(4)
         );
         assert_eq!(adopted(&made, &[]), Generation(2));
+        let made_again = StoreRecord { created_at: WallTime(9), ..made.clone() };
+        assert_eq!(adopted(&made_again, &host), Generation(4), "another store on the same cluster");
+        let unrelated = StoreRecord { cluster_id: "d".to_owned(), ..made_again };
+        assert_eq!(adopted(&unrelated, &host), Generation(2), "another store on another cluster");
+    }
+
+    #[test]
+    fn a_newer_generation_is_not_forgotten_for_an_older_one() {
+        let mut host = Vec::new();
+        remember(&mut host, &record(3, 2, 5), &marks(2, 9, 9), 16);
+        remember(&mut host, &record(1, 2, 5), &marks(2, 9, 9), 16);
+        let generations: Vec<u64> = host.iter().map(|seen| seen.generation.0).collect();
+        assert_eq!(generations, [3, 1]);
+        remember(&mut host, &record(4, 2, 5), &marks(2, 9, 9), 16);
+        assert_eq!(host.len(), 1, "adopted: what was seen before is over");
     }
 
     #[test]
