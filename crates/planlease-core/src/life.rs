@@ -294,11 +294,12 @@ mod tests {
     #[test]
     fn a_newer_generation_is_not_forgotten_for_an_older_one() {
         let mut host = Vec::new();
-        remember(&mut host, &record(3, 2, 5), &marks(2, 9, 9), 16);
+        let made_again = |generation| StoreRecord { created_at: WallTime(9), ..record(generation, 2, 5) };
+        remember(&mut host, &made_again(3), &marks(2, 9, 9), 16);
         remember(&mut host, &record(1, 2, 5), &marks(2, 9, 9), 16);
         let generations: Vec<u64> = host.iter().map(|seen| seen.generation.0).collect();
         assert_eq!(generations, [3, 1]);
-        remember(&mut host, &record(4, 2, 5), &marks(2, 9, 9), 16);
+        remember(&mut host, &made_again(4), &marks(2, 9, 9), 16);
         assert_eq!(host.len(), 1, "adopted: what was seen before is over");
     }
 
