@@ -185,9 +185,62 @@ pub fn encode_spec_over(spec: &PlanSpec, stored: &[&[u8]]) -> Result<(Vec<u8>, V
         parts.add(&encode_within(task, MAX_SPEC_PART - 2)?, at, stored.len());
     }
     let parts = parts.closed();
+    Ok((head(spec, parts.len())?, parts))
+}
+
+/// The value of `spec` for a definition whose tasks are spread over this many parts.
+fn head(spec: &PlanSpec, parts: usize) -> Result<Vec<u8>, CodecError> {
     let mut head = PlanSpec { tasks: Vec::new(), ..spec.clone() };
-    head.extra.insert(PARTS.to_owned(), Value::from(parts.len()));
-    Ok((encode_within(&head, MAX_SPEC_PART)?, parts))
+    head.extra.insert(PARTS.to_owned(), Value::from(parts));
+    encode_within(&head, MAX_SPEC_PART)
+}
+
+/// A stored part with half of its tasks, and the next one with the rest before its own tasks: the same definition.
+#[derive(Debug)]
+pub struct Halved {
+    /// The index of the first of the two parts.
+    pub at: usize,
+    /// Both, as they are stored.
+    pub parts: [Vec<u8>; 2],
+    /// The value of `spec`.
+    pub head: Vec<u8>,
+}
+
+/// Makes room in the part of this index, for an edit that it cannot hold. If the next part has no room for half of it, that one
+/// comes first: call it again with what is stored then. `None` if there is nothing to be halved.
+///
+/// # Errors
+/// [`CodecError::Unreadable`] if a stored part is not what it should be.
+pub fn halve_part(spec: &PlanSpec, stored: &[&[u8]], at: usize) -> Result<Option<Halved>, CodecError> {
+    for at in at..stored.len() {
+        let mut tasks = encoded_tasks(stored[at])?;
+        let half = tasks.iter().map(Vec::len).sum::<usize>() / 2;
+        let ends = tasks.iter().scan(0, |length, task| {
+            *length += task.len();
+            Some(*length)
+        });
+        let first = ends.take_while(|end| *end <= half).count();
+        if first == 0 {
+            return Ok(None);
+        }
+        let mut next = tasks.split_off(first);
+        next.extend(stored.get(at + 1).map_or_else(|| Ok(Vec::new()), |part| encoded_tasks(part))?);
+        if next.iter().map(|task| task.len() + 1).sum::<usize>() < MAX_SPEC_PART {
+            let head = head(spec, stored.len().max(at + 2))?;
+            return Ok(Some(Halved { at, parts: [list(&tasks), list(&next)], head }));
+        }
+    }
+    Ok(None)
+}
+
+/// The tasks of a stored part, as they are stored.
+fn encoded_tasks(part: &[u8]) -> Result<Vec<Vec<u8>>, CodecError> {
+    let tasks = decode_within::<Vec<TaskSpec>>(part, MAX_SPEC_PART)?;
+    tasks.iter().map(|task| encode_within(task, MAX_SPEC_PART - 2)).collect()
+}
+
+fn list(tasks: &[Vec<u8>]) -> Vec<u8> {
+    [b"[".as_slice(), &tasks.join(&b','), b"]"].concat()
 }
 
 /// Parts in the making, the last one still open.
@@ -406,6 +459,29 @@ mod tests {
             assert!(differ <= 4, "{differ} in edit {n}");
             stored = parts;
         }
+    }
+
+    #[test]
+    fn room_is_made_in_a_full_part_from_the_last_one_on() {
+        let task = |i: usize| TaskSpec::new(TaskId::new(i.to_string()).unwrap(), "x".repeat(400));
+        let spec = PlanSpec { tasks: (0..4_000).map(task).collect(), ..PlanSpec::default() };
+        let mut stored: Vec<Vec<u8>> =
+            spec.tasks.chunks(1_000).map(|tasks| serde_json::to_vec(tasks).unwrap()).collect();
+        assert!(stored.iter().all(|part| part.len() > MAX_SPEC_PART / 4 * 3), "full");
+        let mut steps = Vec::new();
+        while steps.last() != Some(&0) {
+            let slices: Vec<&[u8]> = stored.iter().map(Vec::as_slice).collect();
+            let Halved { at, parts, head } = halve_part(&spec, &slices, 0).unwrap().unwrap();
+            assert!(parts.iter().all(|part| part.len() <= MAX_SPEC_PART));
+            stored.resize(stored.len().max(at + 2), Vec::new());
+            stored.splice(at..at + 2, parts);
+            assert_eq!(decode_spec(&head, stored.iter().map(Vec::as_slice)).unwrap(), spec);
+            steps.push(at);
+        }
+        assert_eq!((steps, stored.len()), (vec![3, 2, 1, 0], 5));
+        assert!(stored[0].len() < MAX_SPEC_PART / 2);
+        let one = serde_json::to_vec(&spec.tasks[..1]).unwrap();
+        assert!(halve_part(&spec, &[&one], 0).unwrap().is_none(), "a single task");
     }
 
     #[test]

@@ -118,7 +118,13 @@ impl Outlook {
 pub fn retry_reason(record: &TaskRecord, policy: &Policy) -> String {
     match (record.failures, record.lost) {
         (0, lost) if lost > 0 => format!("automatic retry after lost attempt {lost} of {}", policy.max_lost),
-        (failures, _) => format!("automatic retry {failures} of {}", policy.max_retries),
+        (failures, 0) => format!("automatic retry {failures} of {}", policy.max_retries),
+        (failures, lost) => {
+            format!(
+                "automatic retry: {failures} failed of {} retries, {lost} lost of {}",
+                policy.max_retries, policy.max_lost
+            )
+        }
     }
 }
 

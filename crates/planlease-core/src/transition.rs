@@ -83,8 +83,9 @@ pub enum Change {
     Retry(String),
     /// Back to pending: the claimant gives the task back unharmed, the attempt does not count as failed.
     Return(String),
-    /// The claimant is gone; what happens is the task's policy. Only the owner may say so, and it has checked; of a claim whose
-    /// time limit has passed, everybody who has.
+    /// The claimant is gone; what happens is the task's policy. The owner may say so after it has checked. Of a claim whose time
+    /// limit has passed, every process may that has seen it; of an owner's claim, an operator whose write compares that the
+    /// plan has no owner.
     Lose(OnLost, String),
     /// The claimant is gone, and the task rests: its owner puts it back after the retry delay. Only the owner may say so.
     Rest(String),
@@ -317,6 +318,9 @@ fn target(record: &TaskRecord, change: &Change, write: &Write) -> Result<TaskSta
             {
                 Ok(if *on_lost == OnLost::Retry { Pending } else { Failed })
             }
+            Role::Operator if owner_is_gone(record, &write.writer) => {
+                Ok(if *on_lost == OnLost::Retry { Pending } else { Failed })
+            }
             Role::Worker | Role::Operator => Err(not_allowed()),
         },
         (InProgress, Change::Rest(_)) if role == Role::Owner => Ok(Failed),
@@ -359,12 +363,18 @@ fn held(record: &TaskRecord, write: &Write) -> Result<(), Refusal> {
     let holds = record.claim.as_ref().is_some_and(|claim| match (&claim.guard, writer.role) {
         (None, Role::Operator | Role::Owner) => true,
         (None, Role::Worker) => false,
-        (Some(Guard::Owner { .. }), Role::Operator) => writer.guard == Guard::Unowned,
+        (Some(Guard::Owner { .. }), Role::Operator) => owner_is_gone(record, writer),
         // It came with its plan, from a process that never had a right here.
         (Some(Guard::Import), Role::Operator | Role::Owner) => true,
         (Some(guard), _) => *guard == writer.guard,
     });
     if holds { Ok(()) } else { Err(Refusal::ClaimedBy { by: claimant(record) }) }
+}
+
+/// Whether an owner has claimed the task, and the writer's guard compares that the plan has none.
+fn owner_is_gone(record: &TaskRecord, writer: &Writer) -> bool {
+    let by_owner = |claim: &Claim| matches!(claim.guard, Some(Guard::Owner { .. }));
+    record.claim.as_ref().is_some_and(by_owner) && writer.guard == Guard::Unowned
 }
 
 /// Whether `after` can follow `before` in a task's history; else what is wrong with it. For the audit: it knows the
@@ -531,7 +541,7 @@ mod tests {
         worker, failed: 
         worker, skipped: 
         operator, pending: start → in_progress, skip → skipped
-        operator, in_progress: report progress of → in_progress, complete → completed, fail → failed, skip → skipped, retry → pending, return → pending
+        operator, in_progress: report progress of → in_progress, complete → completed, fail → failed, skip → skipped, retry → pending, return → pending, recover → pending, recover → failed, recover → failed
         operator, completed: retry → pending
         operator, failed: skip → skipped, retry → pending
         operator, skipped: retry → pending

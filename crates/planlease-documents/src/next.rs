@@ -6,6 +6,7 @@ use planlease::{PlanView, core::WallTime};
 use planlease_core::{
     PlanName, Revision, TaskId,
     order::{Wait, Why},
+    orphan::{Alive, is_orphan},
     spec::TaskSpec,
     standing::{Standing, standing},
     transition::TaskStatus,
@@ -42,6 +43,8 @@ pub struct NextTasks {
     /// How many are blocked, also those that were not asked for.
     blocked_total: usize,
     in_progress: Vec<TaskId>,
+    /// Those of them whose claimants are gone.
+    lost: Vec<TaskId>,
     /// What a person has to look at.
     held: Vec<Held>,
     /// What cannot be read, and is missing here. Absent if there is nothing.
@@ -81,8 +84,9 @@ struct Held {
 }
 
 impl NextTasks {
-    /// The first `count` ready tasks with these labels, and what the first `count` of the blocked ones wait for.
-    pub fn new(view: &PlanView, count: usize, labels: &[String]) -> Self {
+    /// The first `count` ready tasks with these labels, and what the first `count` of the blocked ones wait for; `alive`: what
+    /// the claims of those in progress hang on.
+    pub fn new(view: &PlanView, count: usize, labels: &[String], alive: &Alive) -> Self {
         let specs: BTreeMap<&TaskId, &TaskSpec> =
             view.spec.tasks.iter().map(|task| (&task.id, task)).collect();
         let asked_for = |task: &&TaskId| {
@@ -105,6 +109,7 @@ impl NextTasks {
             blocked: Vec::new(),
             blocked_total: 0,
             in_progress: Vec::new(),
+            lost: Vec::new(),
             held: Vec::new(),
             unreadable: views(&view.unreadable),
         };
@@ -122,7 +127,12 @@ impl NextTasks {
                         next.blocked.push(Blocked { task: id, waits: told(view, &waits) });
                     }
                 }
-                Standing::InProgress => next.in_progress.push(id),
+                Standing::InProgress => {
+                    if is_orphan(&task.record, alive) {
+                        next.lost.push(id.clone());
+                    }
+                    next.in_progress.push(id);
+                }
                 Standing::Parked(why) => hold("parked", Some(why)),
                 Standing::Exhausted { .. } => hold("exhausted", task.record.error.clone()),
                 Standing::Retryable { .. } => hold("retryable", task.record.error.clone()),
@@ -187,7 +197,11 @@ impl Document for NextTasks {
         let mut text = halted.unwrap_or_default() + &table.render("nothing is ready");
         more(&mut text, self.ready_total - self.ready.len());
         if !self.in_progress.is_empty() {
-            let tasks: Vec<&str> = self.in_progress.iter().take(ROWS).map(TaskId::as_str).collect();
+            let shown = |task: &TaskId| match self.lost.contains(task) {
+                true => format!("{task} (gone)"),
+                false => task.to_string(),
+            };
+            let tasks: Vec<String> = self.in_progress.iter().take(ROWS).map(shown).collect();
             let _ = writeln!(text, "\nin progress: {}", tasks.join(", "));
             more(&mut text, self.in_progress.len().saturating_sub(ROWS));
         }

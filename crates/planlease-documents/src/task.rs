@@ -165,12 +165,14 @@ struct Listed {
     ready: bool,
     #[serde(flatten)]
     record: Record,
+    #[serde(flatten)]
+    hold: Hold,
 }
 
 impl TaskList {
-    /// The tasks of a plan in this status, or all.
+    /// The tasks of a plan in this status, or all, with what their claims hang on.
     #[must_use]
-    pub fn new(view: &PlanView, status: Option<TaskStatus>) -> Self {
+    pub fn new(view: &PlanView, status: Option<TaskStatus>, alive: &Alive) -> Self {
         let ready: BTreeSet<&TaskId> = view.ready().collect();
         let specs: BTreeMap<&TaskId, &TaskSpec> =
             view.spec.tasks.iter().map(|task| (&task.id, task)).collect();
@@ -185,6 +187,7 @@ impl TaskList {
                 depends_on: spec.map(|spec| spec.depends_on.clone()).unwrap_or_default(),
                 ready: ready.contains(&task.id),
                 record: Record::of(task),
+                hold: Hold::of(task, alive),
             }
         });
         let unreadable = views(&view.unreadable);
@@ -212,8 +215,8 @@ impl Document for TaskList {
                 Cell::from(&task.task),
                 (if task.ready { "ready" } else { task.record.status.as_str() }).into(),
                 task.record.attempt.into(),
-                Cell::text(claim.map_or("-", |claim| &claim.by)),
-                claim.map_or_else(|| "-".to_owned(), |claim| claim.since.age(now)).into(),
+                Cell::text(task.hold.by(claim.map(|claim| claim.by.as_str()))),
+                task.hold.age(claim.map(|claim| claim.since), now).into(),
                 task.record.revision.into(),
                 Cell::text(&task.description),
                 Cell::text(task.record.says()),

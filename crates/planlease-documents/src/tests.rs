@@ -4,8 +4,9 @@ use planlease::{List, PlanView};
 use planlease_core::{
     TaskId,
     keys::{Key, PlanKey},
-    record::{FindingsRecord, OutputRecord, WorktreeState},
+    record::{FindingsRecord, OutputRecord, TaskRecord, WorktreeState},
     spec::{PlanSpec, TaskSpec},
+    transition::TaskStatus,
     unreadable::Unreadable,
     worktree::Tenure,
 };
@@ -58,7 +59,7 @@ fn a_plan_as_table() {
 
 #[test]
 fn tasks_as_table_and_lines() {
-    let tasks = TaskList::new(&plan(), None);
+    let tasks = TaskList::new(&plan(), None, &alive(&plan()));
     insta::assert_snapshot!(shown(Format::Table, &tasks) + &shown(Format::Jsonl, &tasks));
 }
 
@@ -80,12 +81,12 @@ fn an_owner_as_table_and_json() {
 
 #[test]
 fn the_next_tasks_as_table_and_json() {
-    let next = NextTasks::new(&plan(), 1, &[]);
+    let next = NextTasks::new(&plan(), 1, &[], &alive(&plan()));
     insta::assert_snapshot!(shown(Format::Table, &next) + &shown(Format::Json, &next));
-    let halted = NextTasks::new(&paused(), 1, &[]);
+    let halted = NextTasks::new(&paused(), 1, &[], &alive(&paused()));
     let text = shown(Format::Table, &halted);
     assert!(text.starts_with("paused by me 1m ago: lunch; nothing is started\n"), "{text}");
-    let labelled = NextTasks::new(&plan(), 1, &["gpu".into()]);
+    let labelled = NextTasks::new(&plan(), 1, &["gpu".into()], &alive(&plan()));
     assert!(shown(Format::Table, &labelled).starts_with("nothing is ready"), "no task has that label");
 }
 
@@ -150,10 +151,45 @@ fn a_claimant_that_is_gone_is_not_shown_at_work() {
     assert!(shown(Format::Json, &status).contains("\"claimant_gone\": true"));
     let shown_task = shown(Format::Table, &TaskShown::new(&plan, &plan.tasks[&task], None, &alive));
     assert!(shown_task.contains("claimed by ci-1 (gone), for 2m50s"), "{shown_task}");
+    let list = TaskList::new(&plan, None, &alive);
+    assert!(shown(Format::Table, &list).contains("ci-1 (gone)"), "{}", shown(Format::Table, &list));
+    assert!(shown(Format::Json, &list).contains("\"claimant_gone\": true"));
+    let next = NextTasks::new(&plan, 1, &[], &alive);
+    assert!(
+        shown(Format::Table, &next).contains("in progress: 1.2 (gone)"),
+        "{}",
+        shown(Format::Table, &next)
+    );
+    let document: serde_json::Value = serde_json::from_str(&shown(Format::Json, &next)).unwrap();
+    assert_eq!(document["lost"], serde_json::json!(["1.2"]));
     let why = shown(Format::Table, &WhyTask::new(&plan, &task, &[], &alive).unwrap());
     assert!(why.contains("ci-1 worked on attempt 1 and is gone.\nThe plan is cancelled"), "{why}");
     let why = shown(Format::Table, &WhyPlan::new(&plan, &List::default(), &alive));
     assert!(why.contains("me: enough. The claimants of 1 task in progress are gone."), "{why}");
+}
+
+#[test]
+fn a_task_that_rests_counts_what_has_happened_to_it() {
+    for (failures, lost, wanted) in [
+        (1, 0, "Attempt 2 failed: boom; 1 of 3 allowed attempts failed.\n"),
+        (0, 1, "Attempt 2 was lost: boom; 1 lost of 3 allowed (max_lost).\n"),
+        (1, 2, "Attempt 2 ended: boom; 1 of 3 allowed attempts failed, 2 lost of 3 allowed (max_lost).\n"),
+    ] {
+        let (mut plan, task) = (abandoned(), TaskId::new("1.2").unwrap());
+        std::sync::Arc::make_mut(&mut plan.spec).policy.max_retries = 2;
+        let record = &mut plan.tasks.get_mut(&task).unwrap().record;
+        *record = TaskRecord {
+            status: TaskStatus::Failed,
+            attempt: 2,
+            failures,
+            lost,
+            claim: None,
+            error: Some("boom".into()),
+            ..record.clone()
+        };
+        let why = shown(Format::Table, &WhyTask::new(&plan, &task, &[], &alive(&plan)).unwrap());
+        assert!(why.contains(wanted), "{why}");
+    }
 }
 
 #[test]
@@ -188,11 +224,11 @@ fn a_claim_without_a_session_shows_its_limit() {
 #[test]
 fn what_is_blocked_is_bounded_with_a_count_of_the_rest() {
     let plan = wide(20_000);
-    let three = NextTasks::new(&plan, 3, &[]);
+    let three = NextTasks::new(&plan, 3, &[], &alive(&plan));
     let text = shown(Format::Table, &three);
     assert!(text.lines().count() < 12 && text.contains("… and 19996 more"), "{text}");
     assert!(shown(Format::Json, &three).contains("\"blocked_total\": 19999"));
-    let all = NextTasks::new(&plan, usize::MAX, &[]);
+    let all = NextTasks::new(&plan, usize::MAX, &[], &alive(&plan));
     assert!(shown(Format::Table, &all).lines().count() < 40, "the table is for people");
     assert_eq!(shown(Format::Json, &all).matches("\"why\": \"dependency\"").count(), 19_999);
 }

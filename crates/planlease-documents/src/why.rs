@@ -126,11 +126,7 @@ impl WhyTask {
             Standing::InProgress => claimed(view, id, record, policy.on_lost, alive),
             Standing::Retryable { failures, allowed } => (
                 "retry",
-                format!(
-                    "Attempt {} failed: {error}; {failures} of {} failed.",
-                    record.attempt,
-                    counted(allowed, "allowed attempt")
-                ),
+                retryable(record, failures, allowed, policy.max_lost),
                 format!("The plan's owner puts it back by itself, or `planlease task retry {plan} {id}`."),
             ),
             Standing::Exhausted { failures, allowed } => (
@@ -173,6 +169,20 @@ impl WhyTask {
             next,
             unreadable: views(&view.unreadable),
         })
+    }
+}
+
+/// How the last attempt of a task ended that will be retried, and how many attempts may still fail or be lost. After losses
+/// alone it was lost, after failures alone it failed.
+fn retryable(record: &TaskRecord, failures: u32, allowed: u32, max_lost: u32) -> String {
+    let (attempt, lost) = (record.attempt, record.lost);
+    let error = record.error.as_deref().map(plain).unwrap_or_default();
+    let failed = format!("{failures} of {} failed", counted(allowed, "allowed attempt"));
+    let gone = format!("{lost} lost of {max_lost} allowed (max_lost)");
+    match (failures, lost) {
+        (0, 1..) => format!("Attempt {attempt} was lost: {error}; {gone}."),
+        (_, 0) => format!("Attempt {attempt} failed: {error}; {failed}."),
+        _ => format!("Attempt {attempt} ended: {error}; {failed}, {gone}."),
     }
 }
 
@@ -350,8 +360,7 @@ impl WhyPlan {
             let now = format!("No process owns it; {} in progress.", being(summary.in_progress));
             (now, format!("`planlease run {plan}` recovers the tasks whose claimants are gone, and goes on."))
         } else {
-            let now =
-                format!("No process owns it; {} failed and may be retried.", counted(summary.failed, "task"));
+            let now = format!("No process owns it; {} may be retried.", counted(summary.failed, "task"));
             (
                 now,
                 format!(

@@ -23,6 +23,13 @@ pub enum Report {
         /// How many tasks of a lost claimant were recovered.
         recovered: usize,
     },
+    /// Tasks whose boxes are ticked in the plan file count as pending, and will run.
+    Ticked {
+        /// Of which plan.
+        plan: PlanName,
+        /// Which tasks, of those that were never started.
+        tasks: Vec<TaskId>,
+    },
     /// A task was started.
     Started {
         /// Of which plan.

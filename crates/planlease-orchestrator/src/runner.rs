@@ -151,6 +151,11 @@ impl Runner {
         };
         let (token, recovered) = (ownership.token(), recovered.len());
         reporter.tell(&Report::Acquired { plan: plan.clone(), token, recovered });
+        let mut ticked = view.pending_of_ticked(&view.spec);
+        ticked.retain(|task| view.tasks.get(task).is_some_and(|task| task.record.attempt == 0));
+        if !ticked.is_empty() {
+            reporter.tell(&Report::Ticked { plan: plan.clone(), tasks: ticked });
+        }
         let authority = ownership.authority();
         let (ask, _) = watch::channel(Ask::Run);
         let claimants = ownership.claimants();

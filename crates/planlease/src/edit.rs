@@ -5,6 +5,8 @@
 //! on, so that no task is started by an order that does not hold any more; the process that executes the plan sees the change and
 //! reads it again.
 
+use std::{cmp::Reverse, collections::HashMap};
+
 use planlease_core::{
     PlanName, Revision, TaskId, codec,
     edit::Edit,
@@ -28,6 +30,9 @@ const TRIES: usize = 64;
 /// The most tasks that one edit adds and removes: for each of them there is a compare, and etcd takes 128 operations on all
 /// levels of a transaction together.
 pub const MAX_EDITED: usize = 40;
+
+/// Above how many bytes a stored part is halved to make room for an edit: older versions filled parts with up to 512 KiB.
+const HALVED_ABOVE: usize = 64 * 1024;
 
 /// The most operations in each transaction inside the one of an edit.
 const OPS_APIECE: usize = 80;
@@ -126,7 +131,26 @@ impl Coordinator {
         Ok(done.collect())
     }
 
-    /// Writes it, if the plan is as it was seen; `None` if it is not.
+    /// Halves the largest of the stored parts in which an edit changes something, so that the edit writes less. The definition
+    /// stays as it is. `false` if none is large.
+    async fn make_room(&self, view: &PlanView, stored: &[&[u8]], changed: &[usize]) -> Result<bool, Error> {
+        let large = changed.iter().filter_map(|at| Some((stored.get(*at)?.len(), *at)));
+        let large = large.filter(|(length, _)| *length > HALVED_ABOVE);
+        let Some((_, at)) = large.max_by_key(|(length, at)| (*length, Reverse(*at))) else {
+            return Ok(false);
+        };
+        let Some(halved) = codec::halve_part(&view.spec, stored, at)? else { return Ok(false) };
+        let key = |key| self.layout().of(&view.name, &key);
+        let spec = key(PlanKey::Spec);
+        let mut then = vec![Op::Put(spec.clone(), halved.head)];
+        let parts = (halved.at..).zip(halved.parts);
+        then.extend(parts.map(|(at, part)| Op::Put(key(PlanKey::SpecPart(number(at))), part)));
+        let txn = Transaction::when([Compare::Modified(spec, Some(view.defined))]).then(then);
+        self.etcd().settle(&txn).await?;
+        Ok(true)
+    }
+
+    /// Writes it, if the plan is as it was seen; `None` if it is not, or if room had to be made in what is stored first.
     async fn write_edit(&self, view: &PlanView, edit: &Edit, past: &Past) -> Result<Option<Revision>, Error> {
         let key = |key| self.layout().of(&view.name, &key);
         let layout = self.layout();
@@ -159,12 +183,18 @@ impl Coordinator {
             when.push(Compare::Created(at.clone(), None));
             then.push(Op::Put(at, codec::encode(&record)?));
         }
-        let parts = (1_u32..).zip(parts).enumerate();
-        let changed = parts.filter(|(at, (_, part))| stored.get(*at) != Some(&part.as_slice()));
-        then.extend(changed.map(|(_, (n, part))| Op::Put(key(PlanKey::SpecPart(n)), part)));
+        let changes = |at: usize| parts.get(at).map(Vec::as_slice) != stored.get(at).copied();
+        let changed: Vec<usize> = (0..parts.len().max(stored.len())).filter(|at| changes(*at)).collect();
+        let puts = changed.iter().filter_map(|at| Some((number(*at), parts.get(*at)?)));
+        then.extend(puts.map(|(n, part)| Op::Put(key(PlanKey::SpecPart(n)), part.clone())));
         then.push(Op::Put(spec.clone(), head.clone()));
         let txn = Transaction::when(when).then(nested(then)).otherwise([Op::Get(spec)]);
         if txn.bytes() > MAX_BYTES {
+            if written_anew(&view.spec, &edit.spec)? <= MAX_BYTES
+                && self.make_room(view, &stored, &changed).await?
+            {
+                return Ok(None);
+            }
             return Err(Error::EditTooWide { bytes: txn.bytes(), most: MAX_BYTES });
         }
         let mut reply = self.etcd().settle(&txn).await?;
@@ -179,6 +209,22 @@ impl Coordinator {
             None => Ok(None),
         }
     }
+}
+
+/// The number of the part of this index.
+fn number(at: usize) -> u32 {
+    u32::try_from(at + 1).unwrap_or(u32::MAX)
+}
+
+/// How many bytes the tasks have that are new, or different from before.
+fn written_anew(before: &PlanSpec, after: &PlanSpec) -> Result<usize, Error> {
+    let known: HashMap<&TaskId, &TaskSpec> = before.tasks.iter().map(|task| (&task.id, task)).collect();
+    let anew = after.tasks.iter().filter(|task| known.get(&task.id) != Some(task));
+    let mut bytes = 0;
+    for task in anew {
+        bytes += codec::encode_within(task, codec::MAX_SPEC_PART)?.len();
+    }
+    Ok(bytes)
 }
 
 /// These operations in transactions inside of one: etcd bounds the operations of each of them, less those around it.

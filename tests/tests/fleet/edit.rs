@@ -125,6 +125,13 @@ async fn ticked_boxes_are_reported_and_count_as_the_user_says(fixture: Fixture) 
     assert_eq!(status("release", "1.1").await, "completed");
     program.run_to(2, ["plan", "import", file, "--plan", "asked", "--ticked", "ask"]).await;
 
+    // What a run does again is said; what was recorded as done is not done again.
+    let run = program.run_to(0, ["run", "again", "--exec", "true"]).await;
+    assert!(run.stdout.contains("again will run 1 ticked task that count as pending: 1.1"), "{run:?}");
+    program.run_to(0, ["plan", "import", file, "--plan", "counted", "--ticked", "done"]).await;
+    let run = program.run_to(0, ["run", "counted", "--exec", "true", "-o", "json"]).await;
+    assert!(!run.stdout.contains("ticked") && run.stdout.contains("finished"), "{run:?}");
+
     // A box that is ticked later, and a new task that is done already.
     fs::write(file, TICKED.replace("[ ]", "[x]") + "- [x] 1.3 ship it\n").unwrap();
     let update = room.json(&["plan", "update", file, "--ticked", "done"]).await;

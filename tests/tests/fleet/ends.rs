@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use planlease_core::{spec::TaskSpec, transition::TaskStatus};
+use planlease_core::{
+    spec::{OnLost, TaskPolicy, TaskSpec},
+    transition::TaskStatus,
+};
 use planlease_tests::{
     cases,
     room::{Room, plan_name, task_id},
     suite::{Case, Fixture},
-    wait::{SOON, until},
+    wait::SOON,
 };
 
 use crate::spec::spec;
@@ -28,12 +31,7 @@ const HALTED: i32 = 121;
 const TASKS_FAILED: i32 = 10;
 
 /// Work that takes as long as it may.
-const LONG: &str = r#"touch "$ROOM/begun"; sleep 1000"#;
-
-async fn begun(room: &Room) {
-    until("begin of a command", SOON, async || if room.path("begun").exists() { Ok(()) } else { Err(()) })
-        .await;
-}
+const LONG: &str = "sleep 1000";
 
 async fn a_closed_plan_is_not_run_and_the_reason_is_said(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
@@ -55,10 +53,15 @@ async fn a_closed_plan_is_not_run_and_the_reason_is_said(fixture: Fixture) {
 async fn a_plan_that_is_cancelled_while_it_runs_is_given_back(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let (coordinator, plan) = (room.coordinator().await, plan_name("cancelled"));
-    coordinator.import(&plan, &spec(2, LONG), |_| {}).await.unwrap();
+    let mut spec = spec(4, LONG);
+    for (task, on_lost) in [(2, OnLost::Fail), (3, OnLost::Ask)] {
+        spec.tasks[task].policy =
+            Some(Box::new(TaskPolicy { on_lost: Some(on_lost), ..TaskPolicy::default() }));
+    }
+    coordinator.import(&plan, &spec, |_| {}).await.unwrap();
     let mut watch = room.start(&["watch", "cancelled", "--until-finished"], "watch");
-    let mut run = room.start(&["run", "cancelled", "--jobs", "2"], "run");
-    begun(&room).await;
+    let mut run = room.start(&["run", "cancelled", "--jobs", "4"], "run");
+    run.until_said("cancelled 4 started", SOON).await;
     let mut waits = room.start(&["run", "cancelled"], "waits");
     waits.until_said("waiting", SOON).await;
     room.program().run_to(0, ["plan", "cancel", "cancelled", "--reason", "not needed", "--yes"]).await;
@@ -67,10 +70,18 @@ async fn a_plan_that_is_cancelled_while_it_runs_is_given_back(fixture: Fixture) 
         assert!(process.said().contains("not needed"), "{}", process.said());
     }
     let view = coordinator.plan(&plan).await.unwrap();
-    for task in view.tasks.values() {
-        let record = &task.record;
-        let found = (record.status, record.claim.is_none(), record.failures, record.lost);
-        assert_eq!(found, (TaskStatus::Pending, true, 0, 0), "{}", run.said());
+    for (task, wanted) in [
+        ("1", (TaskStatus::Pending, 0, false)),
+        ("2", (TaskStatus::Pending, 0, false)),
+        ("3", (TaskStatus::Failed, 1, false)),
+        ("4", (TaskStatus::Failed, 1, true)),
+    ] {
+        let record = &view.tasks[&task_id(task)].record;
+        assert_eq!((record.status, record.lost, record.parked.is_some()), wanted, "{task}: {}", run.said());
+        assert!(record.claim.is_none() && record.failures == 0, "{record:?}");
+        assert_eq!(record.lost_for_good, task == "3");
+        let error = record.error.as_deref().unwrap_or_default();
+        assert_eq!(error.contains("not needed"), record.lost > 0, "{error}");
     }
     room.until_empty().await;
     room.audit().await;

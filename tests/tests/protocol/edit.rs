@@ -2,7 +2,8 @@
 
 use planlease::{Error, MAX_EDITED, Outcome, Refused};
 use planlease_core::{
-    TaskId,
+    TaskId, codec,
+    keys::PlanKey,
     spec::{PlanSpec, TaskSpec},
     transition::{Change, TaskStatus},
 };
@@ -24,6 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
         edits_at_the_same_moment_are_one_after_the_other,
         a_definition_in_parts_is_edited_whole,
         a_definition_above_one_mebibyte_is_edited,
+        full_parts_of_an_older_version_make_room_for_an_edit,
         what_cannot_be_done_changes_nothing,
     ]
 }
@@ -198,6 +200,47 @@ async fn a_definition_above_one_mebibyte_is_edited(fixture: Fixture) {
     let refused = coordinator.edit_plan(&plan(), &edited).await;
     assert!(matches!(refused, Err(Error::EditTooWide { .. })), "{refused:?}");
     assert_eq!(coordinator.plan(&plan()).await.unwrap().spec, present.spec);
+    audit(&fixture).await;
+}
+
+/// Older versions filled each part with up to 512 KiB: a task that is inserted would move a task from each part to the next.
+async fn full_parts_of_an_older_version_make_room_for_an_edit(fixture: Fixture) {
+    let coordinator = coordinator(&fixture).await;
+    let task = |name: &str| TaskSpec { steps: vec!["x".repeat(9_000)], ..TaskSpec::new(id(name), "long") };
+    let large = PlanSpec { tasks: (0..230).map(|n| task(&n.to_string())).collect(), ..spec() };
+    coordinator.import(&plan(), &large, |_| {}).await.unwrap();
+    let (mut etcd, layout) = (fixture.client.clone(), coordinator.layout().clone());
+    let key = |key| layout.of(&plan(), &key);
+    let head = etcd.get(key(PlanKey::Spec), None).await.unwrap().kvs()[0].value().to_vec();
+    let mut head: serde_json::Value = serde_json::from_slice(&head).unwrap();
+    let spread = u32::try_from(head["parts"].as_u64().unwrap()).unwrap();
+    let full = u32::try_from(large.tasks.len().div_ceil(57)).unwrap();
+    for (n, tasks) in (1..).zip(large.tasks.chunks(57)) {
+        let part = serde_json::to_vec(tasks).unwrap();
+        assert!(n == full || part.len() + 9_100 > codec::MAX_SPEC_PART, "full: {}", part.len());
+        etcd.put(key(PlanKey::SpecPart(n)), part, None).await.unwrap();
+    }
+    for n in full + 1..=spread {
+        etcd.delete(key(PlanKey::SpecPart(n)), None).await.unwrap();
+    }
+    head["parts"] = full.into();
+    etcd.put(key(PlanKey::Spec), serde_json::to_vec(&head).unwrap(), None).await.unwrap();
+    assert_eq!(coordinator.plan(&plan()).await.unwrap().spec.tasks, large.tasks);
+
+    let mut edited = large.clone();
+    for place in [1, 60, 120, 180] {
+        edited.tasks.insert(place, task(&format!("new-{place}")));
+    }
+    coordinator.edit_plan(&plan(), &edited).await.unwrap();
+    let view = coordinator.plan(&plan()).await.unwrap();
+    assert_eq!((&view.spec.tasks, view.tasks.len()), (&edited.tasks, 234));
+    // More than one transaction can write stays refused, and changes nothing.
+    for task in &mut edited.tasks {
+        task.description = "everything is different".to_owned();
+    }
+    let refused = coordinator.edit_plan(&plan(), &edited).await;
+    assert!(matches!(refused, Err(Error::EditTooWide { .. })), "{refused:?}");
+    assert_eq!(coordinator.plan(&plan()).await.unwrap().spec, view.spec);
     audit(&fixture).await;
 }
 

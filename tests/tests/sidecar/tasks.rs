@@ -21,6 +21,8 @@ pub(crate) fn cases() -> Vec<Case> {
         what_the_watcher_knows_is_not_read_again,
         a_late_result_is_refused_and_kept,
         plans_are_made_read_and_deleted,
+        ticked_boxes_count_as_the_request_says,
+        a_claim_without_a_session_has_the_limit_that_is_asked_for,
         each_alert_is_about_a_metric_that_is_there,
     ]
 }
@@ -179,6 +181,71 @@ async fn requests(port: u16) -> u64 {
     let counts: Vec<u64> = counts.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
     assert!(!counts.is_empty(), "{metrics}");
     counts.into_iter().sum()
+}
+
+const TICKED: &str =
+    "# Release\n\n## Phase 1: Build\n\n- [x] 1.1 build it\n- [ ] 1.2 test it (depends: 1.1)\n";
+
+async fn ticked_boxes_count_as_the_request_says(fixture: Fixture) {
+    let (room, sidecar) = scene(fixture).await;
+    let client = &sidecar.client;
+    let markdown = [("content-type", "text/markdown")];
+    let put = async |to: &str, text: &str| {
+        client.ask(Method::PUT, &format!("/v1/plans/{to}"), &markdown, text).await
+    };
+    let status = async |task: &str| client.get(&format!("/v1/plans/{task}")).await.json["status"].clone();
+    for (to, status_then, are_done) in [
+        ("default", "pending", false),
+        ("pending?ticked=pending", "pending", false),
+        ("done?ticked=done", "completed", true),
+    ] {
+        let made = put(to, TICKED).await.with(201).json;
+        let import = &made["imports"][0];
+        assert_eq!(
+            (&import["ticked"], &import["ticked_are_done"]),
+            (&json!(["1.1"]), &json!(are_done)),
+            "{made}"
+        );
+        let plan = to.split('?').next().unwrap();
+        assert_eq!(status(&format!("{plan}/tasks/1.1")).await, status_then);
+        assert_eq!(status(&format!("{plan}/tasks/1.2")).await, "pending");
+    }
+    put("asked?ticked=ask", TICKED).await.with(400);
+    // Boxes that are ticked later, and a new task that is done already.
+    let later = TICKED.replace("[ ]", "[x]") + "- [x] 1.3 ship it\n";
+    let plain = put("pending?update=true", &later).await.with(200).json;
+    assert_eq!(plain["recorded_as_done"], json!([]), "{plain}");
+    let counted = put("done?update=true&ticked=done", &later).await.with(200).json;
+    assert_eq!(counted["recorded_as_done"], json!(["1.2", "1.3"]), "{counted}");
+    assert_eq!(status("done/tasks/1.2").await, "skipped");
+    assert_eq!(status("done/tasks/1.3").await, "completed");
+    assert_eq!(status("pending/tasks/1.3").await, "pending");
+    room.audit().await;
+}
+
+async fn a_claim_without_a_session_has_the_limit_that_is_asked_for(fixture: Fixture) {
+    let (room, sidecar) = scene(fixture).await;
+    let client = &sidecar.client;
+    let start = |for_s: u64| json!({ "change": "start", "for_s": for_s });
+    for wrong in [0, 40_000_000] {
+        let refused = client.change(&task("1"), "", "*", &start(wrong)).await.with(400);
+        assert!(refused.text.contains("for_s has to be 1 to 31536000"), "{}", refused.text);
+    }
+    let mut session = client.stream(Method::POST, "/v1/plans/release/ownership", &[], "{}").await;
+    let id = session.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
+    session.until("granted", SOON).await;
+    let refused = client.change(&task("1"), &id, "*", &start(60)).await.with(400);
+    assert!(refused.text.contains("without a session"), "{}", refused.text);
+    client.change(&task("1"), "", "*", &start(60)).await.with(200);
+    client.change(&task("2"), "", "*", &json!({ "change": "start" })).await.with(200);
+    let list = client.get("/v1/plans/release/tasks").await.json;
+    let of =
+        |n: usize| (list["tasks"][n]["claim"]["limit_s"].clone(), list["tasks"][n]["claim_left_s"].as_u64());
+    let ((first, left), (second, _)) = (of(0), of(1));
+    assert_eq!((first, second), (json!(60), json!(28_800)), "{list}");
+    assert!(left.is_some_and(|left| (1..=60).contains(&left)), "{list}");
+    assert_eq!(list["tasks"][0]["claimant_gone"], false);
+    room.audit().await;
 }
 
 /// The chart's alerts, and what a sidecar with an owned plan serves.

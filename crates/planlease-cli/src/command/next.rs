@@ -30,8 +30,10 @@ pub(crate) struct NextArgs {
 impl NextArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plan = super::plan_name(&self.plan)?;
-        let view = invocation.connect().await?.plan(&plan).await?;
-        let next = NextTasks::new(&view, self.count.unwrap_or(usize::MAX), &self.labels);
+        let coordinator = invocation.connect().await?;
+        let view = coordinator.plan(&plan).await?;
+        let alive = coordinator.alive(&view).await?;
+        let next = NextTasks::new(&view, self.count.unwrap_or(usize::MAX), &self.labels, &alive);
         invocation.show(self.output.format, &next)?;
         Ok(Exit::Done)
     }

@@ -6,7 +6,7 @@ mod edit;
 pub(super) mod file;
 mod halt;
 mod import;
-mod ticked;
+pub(super) mod ticked;
 
 use clap::{Args, Subcommand};
 

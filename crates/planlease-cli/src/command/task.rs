@@ -164,8 +164,10 @@ impl TaskCommand {
 impl ListArgs {
     async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plan = super::plan_name(&self.plan)?;
-        let view = invocation.connect().await?.plan(&plan).await?;
-        invocation.show(self.output.format, &TaskList::new(&view, self.status))?;
+        let coordinator = invocation.connect().await?;
+        let view = coordinator.plan(&plan).await?;
+        let alive = coordinator.alive(&view).await?;
+        invocation.show(self.output.format, &TaskList::new(&view, self.status, &alive))?;
         Ok(Exit::Done)
     }
 }

@@ -67,7 +67,7 @@ impl Runner {
 
 /// Gives back what was killed here, if the plan was cancelled or archived: no owner comes after us who would recover it. By
 /// the authority of an operator, which compares that no process owns the plan or waits for it; so it is tried again while
-/// others leave the queue. What must not run twice stays as it is, for the policy of the next owner.
+/// others leave the queue. A task that must not run twice, or about which a person decides, fails as its policy says.
 async fn give_back_if_closed(ownership: &Ownership, policies: &Policies, reporter: &Reporter) {
     for _ in 0..GIVE_BACK_TRIES {
         match try_to_give_back(ownership, policies).await {
@@ -92,9 +92,12 @@ async fn try_to_give_back(ownership: &Ownership, policies: &Policies) -> Result<
         let claim = task.record.claim.as_ref();
         task.record.status == TaskStatus::InProgress
             && claim.is_some_and(|claim| claim.guard.as_ref() == Some(&own))
-            && policies.of_task(&task.id).on_lost == OnLost::Retry
     });
-    let updates: Vec<_> = ours.map(|task| (task.clone(), Change::Return(closed(halt)))).collect();
+    let ended = |task: &TaskId| match policies.of_task(task).on_lost {
+        OnLost::Retry => Change::Return(closed(halt)),
+        on_lost => Change::Lose(on_lost, format!("killed: {}", closed(halt))),
+    };
+    let updates: Vec<_> = ours.map(|task| (task.clone(), ended(&task.id))).collect();
     if updates.is_empty() {
         return Ok(true);
     }

@@ -243,7 +243,8 @@ async fn next(State(app): State<App>, names: Names, Asked(asked): Asked<Next>) -
     let view = app.coordinator.plan(&names.plan()?).await?;
     let labels: Vec<String> =
         asked.label.iter().flat_map(|labels| labels.split(',')).map(str::to_owned).collect();
-    Ok(Shown(NextTasks::new(&view, asked.count.unwrap_or(usize::MAX), &labels)).into_response())
+    let alive = app.coordinator.alive(&view).await?;
+    Ok(Shown(NextTasks::new(&view, asked.count.unwrap_or(usize::MAX), &labels, &alive)).into_response())
 }
 
 async fn deps(State(app): State<App>, names: Names) -> Result<Response, Problem> {

@@ -8,7 +8,7 @@ use axum::{
     routing::{get, patch, put},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use planlease::{Error, Outcome, Refused, TaskView};
+use planlease::{CLAIM_LIMITS, Error, Outcome, Refused, TaskView};
 use planlease_core::{
     PlanName, Revision, TaskId,
     transition::{Change, TaskStatus},
@@ -122,7 +122,8 @@ struct List {
 
 async fn list(State(app): State<App>, names: Names, Asked(asked): Asked<List>) -> Result<Response, Problem> {
     let view = app.coordinator.plan(&names.plan()?).await?;
-    Ok(Shown(TaskList::new(&view, asked.status)).into_response())
+    let alive = app.coordinator.alive(&view).await?;
+    Ok(Shown(TaskList::new(&view, asked.status, &alive)).into_response())
 }
 
 async fn show(State(app): State<App>, names: Names, headers: HeaderMap) -> Result<Response, Problem> {
@@ -156,8 +157,14 @@ async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> 
 #[schemars(rename = "UpdateRequest")]
 #[serde(tag = "change", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Update {
-    /// Begins the next attempt, for whoever asks.
-    Start {},
+    /// Begins the next attempt, for the caller.
+    Start {
+        /// How long a claim without a session stands, from now or from its last progress report, in seconds; 8 hours by default.
+        /// Refused with a session, which keeps the claim.
+        #[serde(default)]
+        #[schemars(range(min = 1, max = 31_536_000))]
+        for_s: Option<u64>,
+    },
     /// Says how the attempt is doing.
     Progress {
         /// How it is doing.
@@ -199,9 +206,26 @@ pub(super) enum Update {
 }
 
 impl Update {
+    /// The time limit that the claim gets.
+    ///
+    /// # Errors
+    /// If it is none, or the claim has a session.
+    fn limit(&self, caller: &Caller) -> Result<Option<Duration>, Problem> {
+        let Self::Start { for_s: Some(seconds) } = self else { return Ok(None) };
+        let (limit, (shortest, longest)) = (Duration::from_secs(*seconds), CLAIM_LIMITS);
+        let why = if matches!(caller, Caller::Program(_)) {
+            "for_s is for claims without a session: this one stands as long as its session".to_owned()
+        } else if (shortest..=longest).contains(&limit) {
+            return Ok(Some(limit));
+        } else {
+            format!("for_s has to be {} to {}", shortest.as_secs(), longest.as_secs())
+        };
+        Err(Problem::new(Kind::BadRequest, why))
+    }
+
     fn change(self) -> (Change, Option<u32>) {
         match self {
-            Self::Start {} => (Change::Start, None),
+            Self::Start { .. } => (Change::Start, None),
             Self::Progress { progress, attempt } => (Change::Progress(progress), attempt),
             Self::Complete { notes, attempt } => (Change::Complete(notes), attempt),
             Self::Fail { error, attempt } => (Change::Fail(error), attempt),
@@ -219,6 +243,8 @@ struct Wanted {
     change: Change,
     attempt: Option<u32>,
     precondition: Match,
+    /// How long the claim stands that a start without a session makes.
+    limit: Option<Duration>,
     /// The caller's, or one of its own.
     key: Uuid,
     /// Whether it is the caller's, who may have asked before.
@@ -232,6 +258,7 @@ async fn update(
     headers: HeaderMap,
     Json(update): Json<Update>,
 ) -> Result<Response, Problem> {
+    let limit = update.limit(&caller)?;
     let (change, attempt) = update.change();
     let key = idempotency_key(&headers)?;
     let wanted = Wanted {
@@ -240,6 +267,7 @@ async fn update(
         change,
         attempt,
         precondition: if_match(&headers)?,
+        limit,
         key: key.unwrap_or_else(Uuid::new_v4),
         repeatable: key.is_some(),
     };
@@ -268,6 +296,10 @@ impl Wanted {
                 return Err(Problem::refused(&self.plan, &self.task, &self.change, &conflict));
             }
             let authority = caller.authority(app, &view)?.identified(self.op_id(seen.revision));
+            let authority = match self.limit {
+                Some(limit) => authority.claims_for(limit),
+                None => authority,
+            };
             let outcome = match &self.change {
                 Change::Start => authority.start(&view, &self.task).await?,
                 change => authority.update(seen, self.attempt, change).await?,

@@ -45,7 +45,8 @@ impl TickedArgs {
             }
             _ => {}
         }
-        let what = format!("{file}: {}: {}", counted(ticked.len(), "ticked task"), named(ticked));
+        let what =
+            format!("{file}: {}: {}", counted(ticked.len(), "ticked task"), named(ticked.iter().copied()));
         if confirm::can_ask() {
             return confirm::yes_or_no(&format!("{what}. Record as done?"));
         }
@@ -62,9 +63,11 @@ impl TickedArgs {
     }
 }
 
-fn named(ticked: &[&TaskId]) -> String {
-    let mut names: Vec<&str> = ticked.iter().take(MAX_NAMED).map(|id| id.as_str()).collect();
-    if ticked.len() > MAX_NAMED {
+/// The ids of tasks, for a message: at most the first 20.
+pub(crate) fn named<'a>(tasks: impl IntoIterator<Item = &'a TaskId>) -> String {
+    let mut tasks = tasks.into_iter();
+    let mut names: Vec<&str> = tasks.by_ref().take(MAX_NAMED).map(TaskId::as_str).collect();
+    if tasks.next().is_some() {
         names.push("…");
     }
     names.join(", ")

@@ -8,6 +8,7 @@ use planlease_orchestrator::{Report, Reporter, Stop};
 use serde_json::{Value, json};
 
 use crate::{
+    command::plan::ticked::named,
     lines::Lines,
     output::{self, Format},
 };
@@ -58,6 +59,11 @@ fn line(report: &Report) -> String {
             };
             format!("{PLAN}{plan}{PLAN:#} acquired, token {token}{recovered}")
         }
+        Report::Ticked { plan, tasks } => format!(
+            "{PLAN}{plan}{PLAN:#} will run {} that count as pending: {}; `planlease task skip` leaves one out",
+            counted(tasks.len(), "ticked task"),
+            named(tasks)
+        ),
         Report::Started { plan, task, attempt } => {
             let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
             format!("{PLAN}{plan}{PLAN:#} {task} started{again}")
@@ -148,6 +154,9 @@ fn event(report: &Report) -> Value {
         Report::Waiting(plan) => json!({"schema": schema, "event": "waiting", "plan": plan}),
         Report::Acquired { plan, token, recovered } => {
             json!({"schema": schema, "event": "acquired", "plan": plan, "token": token, "recovered": recovered})
+        }
+        Report::Ticked { plan, tasks } => {
+            json!({"schema": schema, "event": "ticked", "plan": plan, "tasks": tasks})
         }
         Report::Started { plan, task, attempt } => {
             json!({"schema": schema, "event": "started", "plan": plan, "task": task, "attempt": attempt})
