@@ -75,6 +75,7 @@ pub struct Builder {
     hosts: Option<Arc<Hosts>>,
     secured: Option<Arc<Secured>>,
     grpc_proxy: bool,
+    folder: Option<PathBuf>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -109,6 +110,12 @@ impl Builder {
     /// Has the members' client ports speak TLS. Without proxies that read what they pass on.
     pub fn secured(mut self, secured: &Arc<Secured>) -> Self {
         self.secured = Some(Arc::clone(secured));
+        self
+    }
+
+    /// Keeps data and logs within this folder, and not where temporary files are.
+    pub fn within(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
         self
     }
 
@@ -188,6 +195,7 @@ impl Etcd {
             hosts: None,
             secured: None,
             grpc_proxy: false,
+            folder: None,
             arguments: Vec::new(),
             environment: Vec::new(),
         }
@@ -244,7 +252,12 @@ impl Etcd {
     }
 
     fn launch(builder: &Builder, binary: &Path) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("planlease-etcd-").tempdir()?;
+        let mut folder = tempfile::Builder::new();
+        folder.prefix("planlease-etcd-");
+        let folder = match &builder.folder {
+            Some(within) => folder.tempdir_in(within)?,
+            None => folder.tempdir()?,
+        };
         let places: Vec<Place> =
             (0..builder.members).map(|number| Place::new(number, builder, folder.path())).collect();
         let cluster = places.iter().map(Place::as_peer).collect::<Vec<_>>().join(",");

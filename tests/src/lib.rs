@@ -5,10 +5,12 @@
 //! | [`backend`] | a server to run on, whichever it is: embedded, one etcd, three members, an etcd 3.4 |
 //! | [`certificates`] | an authority, and certificates that it issues to servers and clients |
 //! | [`dev`] | the embedded server as a process of its own, `planlease dev` |
+//! | [`disk`] | a disk that can stall |
 //! | [`embedded`] | the embedded server on a port of its own |
 //! | [`etcd`] | real etcd processes, to be killed, paused and started again |
 //! | [`hosts`] | hosts of their own, whose network can die |
 //! | [`http`] | a client of the sidecar, and programs that own plans through one |
+//! | [`packages`] | clients of etcd in other languages, from their registries |
 //! | [`program`] | processes of the program `planlease`, to be run, killed and paused |
 //! | [`proxy`] | a wire that can be cut, slowed down, silenced, or lose the answer to one request |
 //! | [`raw`] | what etcd itself needs for the same, to measure by |
@@ -27,11 +29,13 @@
 pub mod backend;
 pub mod certificates;
 pub mod dev;
+pub mod disk;
 pub mod embedded;
 pub mod etcd;
 mod guard;
 pub mod hosts;
 pub mod http;
+pub mod packages;
 pub mod program;
 pub mod proxy;
 pub mod race;

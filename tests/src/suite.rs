@@ -19,6 +19,7 @@
 //! *Shared* tests use one server per backend, each below a prefix of its own; tests that compact, or count
 //! revisions, or stop the server, run *alone*, on a server of their own.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::Pin;
@@ -91,6 +92,7 @@ macro_rules! cases {
 pub struct Suite {
     name: &'static str,
     backends: Vec<Backend>,
+    left_out: Vec<LeftOut>,
     side_by_side: Group,
     one_at_a_time: Option<Group>,
 }
@@ -104,21 +106,33 @@ struct Group {
 }
 
 impl Group {
-    fn trials(self, backends: &[Backend], servers: &Arc<Servers>) -> Vec<Trial> {
+    fn trials(self, backends: &[Backend], left_out: &[LeftOut], servers: &Arc<Servers>) -> Vec<Trial> {
         let mut trials = self.plain;
         for backend in backends {
             for (cases, alone) in [(&self.shared, false), (&self.alone, true)] {
-                trials.extend(cases.iter().map(|case| trial(*backend, *case, alone, Arc::clone(servers))));
+                let runs = |case: &&Case| !left_out.iter().any(|out| *out == (*backend, &*path(case)));
+                let cases = cases.iter().filter(runs);
+                trials.extend(cases.map(|case| trial(*backend, *case, alone, Arc::clone(servers))));
             }
         }
         trials
+    }
+
+    fn has(&self, test: &str) -> bool {
+        self.shared.iter().chain(&self.alone).any(|case| path(case) == test)
     }
 }
 
 impl Suite {
     /// A suite without tests, on all backends.
     pub fn new(name: &'static str) -> Self {
-        Self { name, backends: Backend::all(), side_by_side: Group::default(), one_at_a_time: None }
+        Self {
+            name,
+            backends: Backend::all(),
+            left_out: Vec::new(),
+            side_by_side: Group::default(),
+            one_at_a_time: None,
+        }
     }
 
     /// Runs the suite on these only.
@@ -131,6 +145,12 @@ impl Suite {
     /// measure, or need all cores.
     pub fn one_at_a_time(mut self) -> Self {
         self.one_at_a_time.get_or_insert_default();
+        self
+    }
+
+    /// Leaves tests out on one backend: their paths within the suite, each with the reason.
+    pub fn except(mut self, backend: Backend, tests: &[(&'static str, &str)]) -> Self {
+        self.left_out.extend(tests.iter().map(|(test, _)| (backend, *test)));
         self
     }
 
@@ -163,13 +183,22 @@ impl Suite {
     }
 
     /// Runs the tests that the command line asks for, and says what they ran on.
+    ///
+    /// # Panics
+    ///
+    /// If a test is to be left out that is not there.
     #[must_use]
     pub fn run(self) -> ExitCode {
         let mut arguments = Arguments::from_args();
         let servers = Arc::new(Servers::default());
+        for (_, test) in &self.left_out {
+            let groups = [Some(&self.side_by_side), self.one_at_a_time.as_ref()];
+            let known = groups.into_iter().flatten().any(|group| group.has(test));
+            assert!(known, "there is no test {test}, which is to be left out");
+        }
         let mut failed = false;
         let mut run = |group: Group, arguments: &Arguments| {
-            let trials = group.trials(&self.backends, &servers);
+            let trials = group.trials(&self.backends, &self.left_out, &servers);
             failed |= !trials.is_empty() && libtest_mimic::run(arguments, trials).has_failed();
         };
         run(self.side_by_side, &arguments);
@@ -182,12 +211,29 @@ impl Suite {
     }
 }
 
+/// A test that does not run on one backend.
+type LeftOut = (Backend, &'static str);
+
+/// The path of a test within its suite: the binary's own name goes without saying, and `stringify!` puts blanks into a path.
+fn path(case: &Case) -> String {
+    case.name.split_once("::").map_or(case.name, |(_, path)| path).replace(' ', "")
+}
+
+thread_local! {
+    static BACKEND: Cell<Option<Backend>> = const { Cell::new(None) };
+}
+
+/// The backend of the test that runs on this thread: for what every test checks in a way that one of them knows better.
+#[must_use]
+pub fn backend() -> Option<Backend> {
+    BACKEND.get()
+}
+
 fn trial(backend: Backend, case: Case, alone: bool, servers: Arc<Servers>) -> Trial {
-    // The binary's own name goes without saying, and `stringify!` puts blanks into a path.
-    let path = case.name.split_once("::").map_or(case.name, |(_, path)| path).replace(' ', "");
-    let name = format!("{}::{path}", backend.module());
+    let name = format!("{}::{}", backend.module(), path(&case));
     let prefix = format!("{name}/");
     Trial::test(name, move || {
+        BACKEND.set(Some(backend));
         let server = if alone { servers.start(backend) } else { servers.shared(backend) };
         let kept = Arc::clone(&server);
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {

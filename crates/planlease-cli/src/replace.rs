@@ -12,16 +12,28 @@ use crate::{exit::Exit, failure::Failure};
 /// Who may read and write a file that was not there before, less what the user's mask takes away.
 const MODE: u32 = 0o666;
 
+/// As [`MODE`], for a file that holds more than others are to see.
+const PRIVATE_MODE: u32 = 0o600;
+
 /// Writes the file beside it first, to the disk, and puts it in its place then.
 pub(crate) fn file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    write(path, bytes).map_err(|error| {
+    replace(path, bytes, MODE)
+}
+
+/// As [`file`]; a new file is its owner's alone.
+pub(crate) fn private_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    replace(path, bytes, PRIVATE_MODE)
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    write(path, bytes, mode).map_err(|error| {
         Failure::new(Exit::UnreadableFile, format!("cannot write {}: {error}", path.display()))
             .meaning("The file is as it was.")
             .remedy("Look whether its folder is there and may be written to.")
     })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     if !is_replaceable(path) {
         return File::options().append(true).open(path)?.write_all(bytes);
     }
@@ -32,7 +44,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         _ => PathBuf::from("."),
     };
     let mut temporary = tempfile::Builder::new();
-    temporary.prefix(".planlease-").permissions(Permissions::from_mode(MODE));
+    temporary.prefix(".planlease-").permissions(Permissions::from_mode(mode));
     let mut file = temporary.tempfile_in(&folder)?;
     if let Ok(about) = fs::metadata(&path) {
         file.as_file().set_permissions(about.permissions())?;

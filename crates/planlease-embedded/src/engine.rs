@@ -5,8 +5,10 @@
 //! durable before its answer may be given. Without a journal everything counts as durable at once.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use etcd_client::proto::{
     PbDeleteRequest, PbDeleteResponse, PbPutRequest, PbPutResponse, PbRangeRequest, PbRangeResponse,
     PbTxnRequest, PbTxnResponse, PbWatchResponse,
@@ -15,8 +17,9 @@ use etcd_client::proto::{
 use crate::ids::Ids;
 use crate::lessor::{LeaseInfo, Lessor};
 use crate::limits::Limits;
-use crate::mvcc::{Event, RowId, Store};
+use crate::mvcc::{Event, KeyValue, RowId, Store};
 use crate::range::{self, header};
+use crate::snapshot::Contents;
 use crate::status::Refusal;
 use crate::txn;
 use crate::watch_hub::Hub;
@@ -345,6 +348,22 @@ impl Engine {
     pub(crate) fn lease_ids(&mut self, now: Duration) -> Done<Vec<i64>> {
         self.expire(now);
         self.done(Ok(self.lessor.ids().collect()))
+    }
+
+    /// Everything that was done so far.
+    pub(crate) fn snapshot(&mut self, now: Duration) -> Done<Contents> {
+        self.expire(now);
+        let store = &self.store;
+        let row = |(key, at, kv): (&Bytes, RowId, Option<&Arc<KeyValue>>)| (at, key.clone(), kv.cloned());
+        let mut rows: Vec<_> = store.versions(store.applied()).map(row).collect();
+        rows.sort_unstable_by_key(|(at, ..)| *at);
+        let contents = Contents {
+            rows,
+            leases: self.lessor.ttls().collect(),
+            compaction: store.visible_compaction(),
+            index: self.published().index,
+        };
+        self.done(Ok(contents))
     }
 
     /// Registers a stream of watchers.

@@ -3,6 +3,8 @@
 //! It is CRC-32C, as etcd's, but over rows of our own; so two embedded servers can be compared with each
 //! other, and not with etcd.
 
+use std::sync::Arc;
+
 use crate::mvcc::{KeyValue, RowId, Store};
 use crate::status::Refusal;
 
@@ -17,7 +19,7 @@ pub(crate) fn hash_kv(store: &Store, revision: i64) -> Result<u32, Refusal> {
     let revision = store.read().at(revision)?.revision();
     let mut crc = Crc(u32::MAX);
     for (key, at, kv) in store.versions(revision) {
-        crc.row(key, at, kv);
+        crc.row(key, at, kv.map(Arc::as_ref));
     }
     Ok(!crc.0)
 }

@@ -131,6 +131,11 @@ impl Lessor {
         })
     }
 
+    /// All leases with their TTLs in seconds.
+    pub(crate) fn ttls(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.leases.iter().map(|(id, lease)| (*id, lease.ttl_secs))
+    }
+
     /// All leases, the one that ends first in front.
     pub(crate) fn ids(&self) -> impl Iterator<Item = i64> {
         self.deadlines.iter().map(|(_, id)| *id)

@@ -36,7 +36,9 @@
 //! # }
 //! ```
 
+mod authority;
 mod background;
+mod bolt;
 mod compaction;
 mod engine;
 mod hash;
@@ -53,6 +55,7 @@ mod serve;
 mod server;
 mod service;
 mod shared;
+mod snapshot;
 mod status;
 mod storage;
 mod txn;

@@ -228,11 +228,14 @@ impl Store {
     }
 
     /// Every version from after the visible compaction's to `revision`, tombstones as `None`, by key.
-    pub(crate) fn versions(&self, revision: i64) -> impl Iterator<Item = (&Bytes, RowId, Option<&KeyValue>)> {
+    pub(crate) fn versions(
+        &self,
+        revision: i64,
+    ) -> impl Iterator<Item = (&Bytes, RowId, Option<&Arc<KeyValue>>)> {
         self.keys.iter().flat_map(move |(key, versions)| {
             let until = versions.partition_point(|version| version.at.0 <= revision);
             let from = first_kept(versions, self.visible_compaction).min(until);
-            versions[from..until].iter().map(move |version| (key, version.at, version.kv.as_deref()))
+            versions[from..until].iter().map(move |version| (key, version.at, version.kv.as_ref()))
         })
     }
 

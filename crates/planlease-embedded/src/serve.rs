@@ -17,6 +17,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::Server as Transport;
 use tonic::transport::server::Connected;
 
+use crate::authority::{AnyAuthority, GREETING};
 use crate::service::routes;
 use crate::shared::Shared;
 
@@ -75,7 +76,7 @@ where
 /// A connection that is counted while it lives, and can be cut.
 #[derive(Debug)]
 struct Counted<IO> {
-    io: IO,
+    io: AnyAuthority<IO>,
     shared: Arc<Shared>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Until when the peer has to have said that it speaks HTTP/2; `None` once it has. Pings begin only then.
@@ -83,9 +84,6 @@ struct Counted<IO> {
     /// Bytes of the greeting that are still to come.
     missing: usize,
 }
-
-/// Bytes with which every HTTP/2 connection begins.
-const GREETING_BYTES: usize = 24;
 
 impl<IO> Counted<IO> {
     fn admit(shared: &Arc<Shared>, io: IO, cut: &CancellationToken) -> Option<Self> {
@@ -97,11 +95,11 @@ impl<IO> Counted<IO> {
             return None;
         }
         Some(Self {
-            io,
+            io: AnyAuthority::new(io),
             shared: Arc::clone(shared),
             cut: Box::pin(cut.clone().cancelled_owned()),
             greeting: Some(Box::pin(sleep(shared.limits.ping_timeout))),
-            missing: GREETING_BYTES,
+            missing: GREETING.len(),
         })
     }
 
@@ -123,7 +121,7 @@ impl<IO: Connected> Connected for Counted<IO> {
     type ConnectInfo = IO::ConnectInfo;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        self.io.connect_info()
+        self.io.get_ref().connect_info()
     }
 }
 

@@ -23,7 +23,7 @@ use prost::Message;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::engine::{Entry, Record};
-use crate::mvcc::{Event, KeyValue, RowId, Store};
+use crate::mvcc::{KeyValue, RowId, Store};
 use crate::range::to_wire;
 use crate::reserve::{Reserve, Space};
 
@@ -321,7 +321,7 @@ fn write_record(write: &WriteTransaction, record: &Record) -> Result<(), WriteEr
         Record::Events(revision, events) => {
             let mut history = write.open_table(HISTORY)?;
             for (position, event) in (0_u32..).zip(events) {
-                let row = row_value(event, *revision).encode_to_vec();
+                let row = row_value(&event.key, event.put.as_deref(), *revision).encode_to_vec();
                 history.insert((*revision, position), &row[..])?;
             }
         }
@@ -344,9 +344,10 @@ fn write_record(write: &WriteTransaction, record: &Record) -> Result<(), WriteEr
     Ok(())
 }
 
-fn row_value(event: &Event, revision: i64) -> PbKeyValue {
-    let tombstone = || PbKeyValue { key: event.key.to_vec(), mod_revision: revision, ..Default::default() };
-    event.put.as_deref().map_or_else(tombstone, |kv| to_wire(kv, false))
+/// A version as it is stored, here and by etcd.
+pub(crate) fn row_value(key: &Bytes, put: Option<&KeyValue>, revision: i64) -> PbKeyValue {
+    let tombstone = || PbKeyValue { key: key.to_vec(), mod_revision: revision, ..Default::default() };
+    put.map_or_else(tombstone, |kv| to_wire(kv, false))
 }
 
 fn from_wire(kv: PbKeyValue) -> (Bytes, Option<Arc<KeyValue>>) {

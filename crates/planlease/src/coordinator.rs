@@ -269,6 +269,15 @@ impl Coordinator {
         Ok(found)
     }
 
+    /// Saves the whole store as of one revision, while it is in use: the file that `etcdctl snapshot save` makes. With users,
+    /// it takes the role `root`.
+    ///
+    /// # Errors
+    /// As for any read.
+    pub async fn save_store(&self) -> Result<Vec<u8>, Error> {
+        Ok(self.etcd().save().await?)
+    }
+
     /// Reads a range of keys as of one revision. For watchers and audits.
     ///
     /// # Errors

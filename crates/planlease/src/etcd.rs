@@ -241,6 +241,19 @@ impl Etcd {
         Ok((answer.granted_ttl() > 0).then_some(left))
     }
 
+    /// Everything that the server has, as the file that `etcdutl snapshot restore` reads.
+    pub(crate) async fn save(&self) -> Result<Vec<u8>, Fault> {
+        self.retry(|client| async move {
+            let mut parts = client.maintenance_client().snapshot().await.map_err(Fault::of)?;
+            let mut file = Vec::new();
+            while let Some(part) = parts.message().await.map_err(Fault::of)? {
+                file.extend_from_slice(part.blob());
+            }
+            Ok(file)
+        })
+        .await
+    }
+
     /// Opens a stream of renewals with its first renewal.
     pub(crate) async fn keep_alive(&self, id: LeaseId) -> Result<KeepAlive, Fault> {
         KeepAlive::open(&self.inner.renewals, id).await

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Status, Streaming};
 
-use crate::probe::{put, value};
+use crate::probe::{as_sent, put, value};
 use crate::raw::Raw;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -105,7 +105,7 @@ async fn a_half_closed_lease_stream_answers_and_ends(mut fixture: Fixture) {
 #[track_caller]
 fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code, text: &str) {
     let status = result.unwrap_err();
-    assert_eq!((status.code(), status.message()), (code, text));
+    assert_eq!((as_sent(status.code(), code), status.message()), (code, text));
 }
 
 async fn unknown_methods_are_named(fixture: Fixture) {

@@ -6,10 +6,12 @@ use etcd_client::{AlarmAction, AlarmType, Client, DeleteOptions};
 use planlease::{Error, Outcome};
 use planlease_core::{PlanName, session::Status, transition::Change};
 use planlease_tests::{
+    disk::Disk,
     etcd::Etcd,
+    packages::not_run,
     program::{Process, Program},
     suite::PlainCase,
-    wait::SOON,
+    wait::{SOON, until},
 };
 use tokio::time::Instant;
 
@@ -20,6 +22,7 @@ pub(crate) fn cases() -> Vec<PlainCase> {
         "on_etcd::space": [
             f35_a_full_disk_refuses_writes_and_nothing_else_and_all_goes_on_when_there_is_room,
             f35_with_a_full_disk_a_plan_can_be_let_go_and_is_taken_over_when_there_is_room,
+            f66_a_stalled_disk_delays_writes_and_costs_no_plan,
         ],
         "on_embedded::space": [
             f35_on_a_full_disk_the_local_server_deletes_and_compacts,
@@ -80,6 +83,51 @@ async fn f35_with_a_full_disk_a_plan_can_be_let_go_and_is_taken_over_when_there_
     make_room(&etcd).await;
     finishes(*acquired(&pair.next).await).await;
     audit(&etcd).await;
+}
+
+/// etcd confirms renewals from memory; a write waits for the disk. So an update is not answered, nobody takes over, and when the
+/// disk works again everything is as if it had been slow.
+async fn f66_a_stalled_disk_delays_writes_and_costs_no_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut disk = match Disk::mounted_in(folder.path()) {
+        Ok(disk) => disk,
+        Err(why) => return not_run("f66, which takes root and a loop device", &why),
+    };
+    let etcd = Etcd::builder().proxied(true).durable(true).within(disk.path()).start().await;
+    let Pair { observer, owner, started, mut waiting, .. } = Pair::on(&etcd, TTL).await;
+    disk.stall(TTL * 2);
+    let authority = owner.authority();
+    let change = Change::Progress("written to a disk that stalls".into());
+    let mut update = Box::pin(authority.update(&started, Some(1), &change));
+    let mut resumed = Box::pin(disk.resumed());
+    let (disk, outcome) = tokio::select! {
+        biased; // An outcome is none of the stall if the stall is over by then.
+        disk = &mut resumed => (disk, None),
+        outcome = &mut update => (resumed.await, Some(outcome)),
+    };
+    assert!(outcome.is_none(), "answered while nothing could be written: {outcome:?}");
+    // On a busy machine it may be given up just now; it is written all the same.
+    let op_id = match update.await.unwrap() {
+        Outcome::Committed(task) => task.record.op_id,
+        Outcome::Unknown { op_id, .. } => op_id,
+        other => panic!("{other:?}"),
+    };
+    until("the update, written", SOON, async || {
+        let task = observer.plan(&plan()).await.unwrap().tasks[&id("1")].clone();
+        if task.record.op_id == op_id { Ok(()) } else { Err(task) }
+    })
+    .await;
+    assert!(matches!(owner.session().status(), Status::Live { .. }), "{:?}", owner.session().status());
+    tokio::select! {
+        biased; // A takeover would be there by now.
+        taken = &mut waiting => panic!("taken over: {}", taken.unwrap().is_ok()),
+        () = tokio::time::sleep(Duration::from_millis(100)) => {}
+    }
+    owner.release().await.unwrap();
+    finishes(waiting.await.unwrap().unwrap().0).await;
+    audit(&etcd).await;
+    drop(etcd); // Before the disk that it writes to.
+    drop(disk);
 }
 
 /// A server whose data are on a disk of 64 MiB of its own, which only its process sees.

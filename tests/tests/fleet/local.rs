@@ -17,6 +17,7 @@ use planlease_tests::{
     suite::PlainCase,
     wait::{SOON, until},
 };
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 pub(crate) fn plain_cases() -> Vec<PlainCase> {
@@ -25,6 +26,7 @@ pub(crate) fn plain_cases() -> Vec<PlainCase> {
         ("on_embedded::local::the_server_comes_back_with_all_data", || block_on(comes_back_with_all_data())),
         ("on_embedded::local::the_server_inherits_no_flags", || block_on(inherits_no_flags())),
         ("on_embedded::local::a_server_in_use_is_not_stopped", || block_on(in_use_is_not_stopped())),
+        ("on_embedded::local::a_backup_is_whole_or_not_there", || block_on(backup_is_whole())),
         ("on_embedded::local::a_server_of_another_user_is_refused", || block_on(another_users_server())),
         ("on_embedded::local::a_slow_reader_gets_all_of_it", || block_on(slow_reader())),
         ("on_embedded::local::with_endpoints_nothing_is_started", || {
@@ -253,4 +255,57 @@ fn block_on(test: impl Future<Output = ()>) {
     const LIMIT: Duration = Duration::from_secs(120);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(LIMIT, test).await.unwrap() });
+}
+
+/// A backup is made while others write, replaces the one before in one step, and is its owner's alone. Whatever is killed
+/// meanwhile, the file is a whole one.
+async fn backup_is_whole() {
+    let machine = Machine::new();
+    let program = &machine.program;
+    let plan = machine.home.path().join("plan.toml");
+    let mut text = "title = \"Work\"\n".to_owned();
+    for number in 1..=500 {
+        text += &format!("[[task]]\nid = \"{number}\"\ndescription = \"{}\"\n", "work ".repeat(100));
+    }
+    std::fs::write(&plan, text).unwrap();
+    program.run_to(DONE, ["plan", "import", path_text(&plan)]).await;
+    let file = machine.home.path().join("backup.db");
+    let backup = ["dev", "backup", path_text(&file)];
+    let said = program.run_to(DONE, backup).await;
+    assert!(said.stderr.contains("saved"), "{}", said.stderr);
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(whole(&file) > 500 * 500);
+    // The command is killed at some moment, then the server is. The file stays a whole one, the old or the new.
+    for (round, pause) in [0, 5, 10, 20, 40, 80].into_iter().enumerate() {
+        let output = machine.home.path().join(format!("backup-{round}"));
+        let mut command = Process::start(program.command(backup), &output);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        if round % 2 == 0 {
+            command.signal(Signal::SIGKILL);
+        } else {
+            kill(Pid::from_raw(machine.server().await), Signal::SIGKILL).unwrap();
+        }
+        let _ = command.until_ended(SOON).await; // Well or not.
+        whole(&file);
+    }
+    let later = machine.home.path().join("later.toml");
+    std::fs::write(&later, "title = \"Later\"\n[[task]]\nid = \"1\"\ndescription = \"a task of later\"\n")
+        .unwrap();
+    program.run_to(DONE, ["plan", "import", path_text(&later)]).await;
+    program.run_to(DONE, backup).await;
+    whole(&file);
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(bytes.windows(15).any(|part| part == b"a task of later"), "the new one replaces the old one");
+    let nowhere = machine.home.path().join("no-such-folder/backup.db");
+    let refused = program.run(["dev", "backup", path_text(&nowhere)]).await;
+    assert!(refused.code != Some(DONE) && refused.stderr.contains("no-such-folder"), "{}", refused.stderr);
+}
+
+/// Checks that a snapshot is complete, by the hash at its end; its length.
+#[track_caller]
+fn whole(file: &Path) -> usize {
+    let bytes = std::fs::read(file).unwrap();
+    let (data, hash) = bytes.split_at(bytes.len() - 32);
+    assert_eq!(Sha256::digest(data).as_slice(), hash);
+    bytes.len()
 }

@@ -1,5 +1,6 @@
 //! `dev`: servers of one's own. In the foreground for trying things, and the local one that commands use by default.
 
+mod backup;
 mod clients;
 mod foreground;
 mod history;
@@ -22,6 +23,7 @@ use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log};
   planlease dev                        in memory, on port 2379
   planlease dev --data-dir ./data --listen 127.0.0.1:0
   planlease dev status                 the server that commands start by themselves
+  planlease dev backup plans.db        everything in it, while it runs
   planlease dev stop"
 )]
 pub(crate) struct DevArgs {
@@ -41,6 +43,8 @@ pub(crate) enum DevCommand {
     Status(status::StatusArgs),
     /// Stop the local server; its data stay
     Stop(stop::StopArgs),
+    /// Save everything in the local server into a file, while it runs
+    Backup(backup::BackupArgs),
 }
 
 impl DevArgs {
@@ -65,6 +69,7 @@ impl DevArgs {
             Some(DevCommand::Serve(args)) => args.run().await,
             Some(DevCommand::Status(args)) => args.run(invocation).await,
             Some(DevCommand::Stop(args)) => args.run().await,
+            Some(DevCommand::Backup(args)) => args.run().await,
         }
     }
 }

@@ -28,7 +28,8 @@ const RESTARTED_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   planlease dev stop
-  planlease dev stop && cp -a ~/.local/state/planlease/data backup     all plans, while nothing writes")]
+  planlease dev stop && cp -a ~/.local/state/planlease/data backup     the data folder, while nothing writes
+  planlease dev backup plans.db                                       the same without stopping it")]
 pub(crate) struct StopArgs {
     /// Stop it although others are connected; what they have open breaks, as at a crash of the server
     #[arg(long)]

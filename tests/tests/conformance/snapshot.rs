@@ -1,0 +1,136 @@
+//! Snapshots: a file that etcd's own tools accept, and what becomes of it.
+
+use std::path::Path;
+
+use etcd_client::{
+    Client, CompactionOptions, GetOptions, LeaseTimeToLiveOptions, PutOptions, Txn, TxnOp, WatchOptions,
+};
+use planlease_tests::backend::Backend;
+use planlease_tests::cases;
+use planlease_tests::etcd::{Etcd, Restore};
+use planlease_tests::suite::{Case, Fixture, PlainCase};
+use sha2::{Digest as _, Sha256};
+
+use crate::probe::{Watch, put, refused, revision};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases![a_snapshot_ends_with_its_hash]
+}
+
+pub(crate) fn plain_cases() -> Vec<PlainCase> {
+    vec![
+        ("on_etcd::snapshot::etcd_continues_from_a_snapshot_of_the_embedded_server", || {
+            block_on(etcd_continues_from_a_snapshot(Backend::Embedded));
+        }),
+        ("on_etcd::snapshot::etcd_continues_from_a_snapshot_of_a_data_folder", || {
+            block_on(etcd_continues_from_a_snapshot(Backend::EmbeddedInFolder));
+        }),
+        ("on_etcd::snapshot::an_empty_embedded_server_has_a_snapshot", || {
+            block_on(an_empty_server_has_a_snapshot());
+        }),
+    ]
+}
+
+fn block_on(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+async fn saved(client: &Client) -> Vec<u8> {
+    let mut stream = client.clone().snapshot().await.unwrap();
+    let mut bytes = Vec::new();
+    while let Some(part) = stream.message().await.unwrap() {
+        bytes.extend_from_slice(part.blob());
+    }
+    bytes
+}
+
+async fn a_snapshot_ends_with_its_hash(fixture: Fixture) {
+    put(&fixture.client, &fixture.key("a"), "1").await;
+    let bytes = saved(&fixture.client).await;
+    let (file, hash) = bytes.split_at(bytes.len() - 32);
+    assert_eq!(file.len() % 512, 0, "by this etcdutl tells that a hash is there");
+    assert_eq!(Sha256::digest(file).as_slice(), hash);
+}
+
+/// All keys as of a revision, with everything that is known of them.
+async fn all(client: &Client, at: i64) -> Vec<(Vec<u8>, Vec<u8>, i64, i64, i64, i64)> {
+    let options = GetOptions::new().with_all_keys().with_revision(at);
+    let answer = client.clone().get("", Some(options)).await.unwrap();
+    let kvs = answer.kvs().iter();
+    kvs.map(|kv| {
+        let numbers = (kv.create_revision(), kv.mod_revision(), kv.version(), kv.lease());
+        (kv.key().to_vec(), kv.value().to_vec(), numbers.0, numbers.1, numbers.2, numbers.3)
+    })
+    .collect()
+}
+
+async fn restored(folder: &Path, bytes: &[u8]) -> (Etcd, Client) {
+    let file = folder.join("snapshot.db");
+    std::fs::write(&file, bytes).unwrap();
+    let etcd = Etcd::builder().start().await;
+    etcd.restore(&file, Restore::default()).await;
+    let client = etcd.client(0).await;
+    (etcd, client)
+}
+
+/// Every shape that a file may take: many keys, large values, a value for several pages, tombstones, several writes at one
+/// revision, leases, compacted history.
+async fn etcd_continues_from_a_snapshot(backend: Backend) {
+    let server = backend.start().await;
+    let mut client = server.client().await;
+    for number in 0..300 {
+        put(&client, &format!("many/{number:05}"), &"x".repeat(number)).await;
+    }
+    for number in 0..120 {
+        put(&client, &format!("versions/{}", number % 3), &number.to_string()).await;
+    }
+    client.delete("versions/2", None).await.unwrap();
+    let compacted = put(&client, "again", "1").await;
+    client.delete("again", None).await.unwrap();
+    put(&client, "again", "2").await;
+    put(&client, "large", &"y".repeat(1024 * 1024)).await;
+    put(&client, "page", &"z".repeat(4096 - 16 - 16 - 17 - 30)).await;
+    put(&client, "empty", "").await;
+    let ops: Vec<TxnOp> = (0..100).map(|number| TxnOp::put(format!("txn/{number}"), "1", None)).collect();
+    client.txn(Txn::new().and_then(ops)).await.unwrap();
+    let [lease, bare] = [3600, 7200].map(|ttl| (ttl, client.clone()));
+    let lease = lease.1.clone().lease_grant(lease.0, None).await.unwrap().id();
+    let bare = bare.1.clone().lease_grant(bare.0, None).await.unwrap().id();
+    client.put("leased", "1", Some(PutOptions::new().with_lease(lease))).await.unwrap();
+    client.compact(compacted, Some(CompactionOptions::new().with_physical())).await.unwrap();
+    let last = put(&client, "last", "1").await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (_etcd, mut copy) = restored(folder.path(), &saved(&client).await).await;
+    for at in [compacted, compacted + 1, compacted + 2, last - 1, last] {
+        assert_eq!(all(&copy, at).await, all(&client, at).await, "as of {at}");
+    }
+    let options = GetOptions::new().with_revision(compacted - 1);
+    let gone = copy.get("a", Some(options)).await;
+    refused(gone, tonic::Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted");
+    assert_eq!(revision(copy.get("a", None).await.unwrap().header()), last);
+    // The history is there, in the order of the writes.
+    let watched = async |client: &Client| {
+        let options = WatchOptions::new().with_all_keys().with_start_revision(compacted + 1);
+        Watch::begin(client, "", options).await.seen(107, "").await
+    };
+    assert_eq!(watched(&copy).await, watched(&client).await);
+    let about = async |client: &mut Client, id| {
+        let options = LeaseTimeToLiveOptions::new().with_keys();
+        let answer = client.lease_time_to_live(id, Some(options)).await.unwrap();
+        (answer.granted_ttl(), answer.keys().to_vec())
+    };
+    assert_eq!(about(&mut copy, lease).await, (3600, vec![b"leased".to_vec()]));
+    assert_eq!(about(&mut copy, bare).await, (7200, vec![]));
+    copy.lease_revoke(lease).await.unwrap();
+    assert_eq!(put(&copy, "new", "1").await, last + 2);
+    assert_eq!(all(&copy, 0).await.len(), all(&client, 0).await.len());
+}
+
+async fn an_empty_server_has_a_snapshot() {
+    let server = Backend::Embedded.start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = saved(&server.client().await).await;
+    let (_etcd, copy) = restored(folder.path(), &bytes).await;
+    assert_eq!(put(&copy, "a", "1").await, 2);
+}
