@@ -343,15 +343,15 @@ mod tests {
     /// What comes out of these bytes, which are read in pieces of this size.
     async fn through(bytes: &[u8], size: usize) -> io::Result<Vec<u8>> {
         let (mut client, server) = tokio::io::duplex(size.max(1));
-        let bytes = bytes.to_vec();
-        let writing = tokio::spawn(async move {
+        let writing = async move {
             // The reader may have given up.
-            drop(client.write_all(&bytes).await);
-        });
-        let mut read = Vec::new();
-        let outcome = AnyAuthority::new(server).read_to_end(&mut read).await;
-        writing.await.unwrap();
-        outcome.map(|_| read)
+            drop(client.write_all(bytes).await);
+        };
+        let reading = async move {
+            let mut read = Vec::new();
+            AnyAuthority::new(server).read_to_end(&mut read).await.map(|_| read)
+        };
+        tokio::join!(writing, reading).1
     }
 
     fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -370,7 +370,7 @@ mod tests {
         for (name, value) in [(":authority", authority), (":path", "/a/b")] {
             block.push(0x40);
             for text in [name, value] {
-                block.push(text.len() as u8);
+                block.push(low(text.len()));
                 block.extend_from_slice(text.as_bytes());
             }
         }

@@ -557,7 +557,7 @@ mod tests {
                 store.drop_events_before(store.visible_compaction());
                 let mut rows: Vec<_> = store
                     .versions(store.applied())
-                    .map(|(key, at, kv)| (at, key.clone(), kv.cloned().map(Arc::new)))
+                    .map(|(key, at, kv)| (at, key.clone(), kv.cloned()))
                     .collect();
                 rows.sort_by_key(|(at, ..)| *at);
                 let mut restored = Store::default();

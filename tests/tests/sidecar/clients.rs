@@ -6,6 +6,7 @@ use std::{path::PathBuf, process::Command, time::Duration};
 use nix::sys::signal::Signal;
 use planlease_tests::{
     cases,
+    packages::not_run,
     program::Process,
     room::Room,
     suite::{Case, Fixture},
@@ -29,7 +30,7 @@ fn is_here(interpreter: &str) -> bool {
     let found =
         Command::new(interpreter).arg("--version").output().is_ok_and(|output| output.status.success());
     if !found {
-        println!("NOT RUN: the client of the sidecar for {interpreter}, which is not installed");
+        not_run(&format!("the client of the sidecar for {interpreter}"), "it is not installed");
     }
     found
 }
