@@ -7,7 +7,11 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
-use crate::{command::Command, exit::Exit};
+use crate::{
+    command::Command,
+    exit::Exit,
+    output::{self, Printable},
+};
 
 /// Plans that exactly one orchestrator owns at a time, and tasks that are updated exactly once, on etcd.
 ///
@@ -141,9 +145,20 @@ pub(crate) fn definition() -> clap::Command {
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
     let parsed = definition().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| {
-        // Nobody reads it: nothing to be done about that.
-        drop(error.print());
-        if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+        let (text, ends) = (error.render(), error.use_stderr());
+        // What was typed is in the text of an error, and its escapes cannot be told from clap's: so there are no colours if
+        // there is something to be replaced.
+        let plain = text.to_string();
+        let typed = std::env::args_os().chain(std::env::vars_os().map(|(_, value)| value));
+        let hostile = typed
+            .map(|text| text.to_string_lossy().into_owned())
+            .any(|text| ends && Printable::of_others(&text).as_str() != text);
+        match (hostile, ends) {
+            (true, _) => output::tell_last(&plain),
+            // Nobody reads it: nothing to be done about that.
+            (false, _) => drop(error.print()),
+        }
+        if ends { Exit::Usage.into() } else { Exit::Done.into() }
     })
 }
 

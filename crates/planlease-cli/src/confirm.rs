@@ -1,14 +1,14 @@
 //! Asks before something cannot be undone: on a terminal by typing the name of what is at stake, for scripts by `--yes`.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 
 use clap::Args;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, output};
 
 /// Whether there is a person to ask.
 pub(crate) fn can_ask() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
+    io::stdin().is_terminal() && output::stderr().is_terminal()
 }
 
 /// Asks a question that is answered by yes or no; anything but yes is no.
@@ -16,12 +16,8 @@ pub(crate) fn can_ask() -> bool {
 /// # Errors
 /// If the terminal fails.
 pub(crate) fn yes_or_no(question: &str) -> Result<bool, Failure> {
-    let mut stderr = anstream::stderr();
-    let mut typed = String::new();
-    write!(stderr, "{question} [y/N] ")
-        .and_then(|()| stderr.flush())
-        .and_then(|()| io::stdin().read_line(&mut typed))
-        .map_err(|error| Failure::system("cannot ask", &error))?;
+    let typed = output::ask(&format!("{question} [y/N] "));
+    let typed = typed.map_err(|error| Failure::system("cannot ask", &error))?;
     Ok(matches!(typed.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
@@ -42,19 +38,13 @@ impl ConfirmArgs {
         if self.yes {
             return Ok(());
         }
-        let stdin = io::stdin();
-        if !stdin.is_terminal() {
+        if !io::stdin().is_terminal() {
             return Err(Failure::usage(format!("{what}; this has to be confirmed"))
                 .meaning("Nothing was changed; there is no terminal to ask on.")
                 .remedy("Say --yes."));
         }
-        let mut stderr = anstream::stderr();
-        let mut typed = String::new();
-        let asked =
-            write!(stderr, "{what}.\nType the name to go on ({name}): ").and_then(|()| stderr.flush());
-        asked
-            .and_then(|()| stdin.read_line(&mut typed))
-            .map_err(|error| Failure::system("cannot ask", &error))?;
+        let typed = output::ask(&format!("{what}.\nType the name to go on ({name}): "));
+        let typed = typed.map_err(|error| Failure::system("cannot ask", &error))?;
         if typed.trim() == name {
             return Ok(());
         }

@@ -3,14 +3,15 @@
 mod library;
 mod worktree;
 
-use std::io::{self, Write as _};
-
-use anstyle::{AnsiColor, Style};
+use std::io;
 
 pub(crate) use self::library::{remedy, with_cause};
-use crate::exit::Exit;
+use crate::{
+    exit::Exit,
+    output::{self, Style},
+};
 
-const ERROR: Style = AnsiColor::Red.on_default().bold();
+const ERROR: Style = Style::BoldRed;
 
 /// Why the program does not end with [`Exit::Done`], for a person.
 #[derive(Debug)]
@@ -86,14 +87,11 @@ impl Failure {
 
     /// Says it on standard error. Nobody listening there is no reason to fail otherwise.
     pub(crate) fn report(&self) -> Exit {
-        let mut stderr = anstream::stderr().lock();
-        for (n, line) in self.lines().enumerate() {
-            let written = match n {
-                0 => writeln!(stderr, "{ERROR}error:{ERROR:#} {line}"),
-                _ => writeln!(stderr, "  {line}"),
-            };
-            drop(written);
-        }
+        let lines = self.lines().enumerate().map(|(n, line)| match n {
+            0 => format!("{ERROR}error:{ERROR:#} {line}\n"),
+            _ => format!("  {line}\n"),
+        });
+        output::tell_last(&lines.collect::<String>());
         self.exit
     }
 }

@@ -6,10 +6,12 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, Write},
+    io::Write,
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
+
+use crate::output::{Printable, stderr, stdout};
 
 /// How much may wait to be written, in bytes.
 const MOST: usize = 1 << 20;
@@ -38,7 +40,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<Vec<u8>>,
+    waiting: VecDeque<Printable>,
     /// The bytes that wait, and those that are being written.
     bytes: usize,
     /// The lines that were dropped since that was last written.
@@ -61,14 +63,14 @@ impl Shared {
             let (lines, missing) = (std::mem::take(&mut queue.waiting), std::mem::take(&mut queue.dropped));
             drop(queue);
             for line in &lines {
-                drop(stream.write_all(line)); // There is nowhere to say that it failed.
+                drop(stream.write_all(line.as_bytes())); // There is nowhere to say that it failed.
             }
             if missing > 0 {
                 drop(stream.write_all(dropped(missing).as_bytes()));
             }
             drop(stream.flush());
             let mut queue = self.queue();
-            queue.bytes -= lines.iter().map(Vec::len).sum::<usize>();
+            queue.bytes -= lines.iter().map(|line| line.as_bytes().len()).sum::<usize>();
             queue.stalled = false;
             if queue.bytes == 0 {
                 self.emptied.notify_all();
@@ -91,12 +93,12 @@ impl Lines {
 
     /// To standard error, which the whole program shares.
     pub(crate) fn to_standard_error(dropped: fn(u64) -> String) -> &'static Self {
-        STANDARD[1].get_or_init(|| Self::to(io::stderr(), dropped))
+        STANDARD[1].get_or_init(|| Self::to(stderr(), dropped))
     }
 
     /// To standard output, of which this program prints nothing otherwise.
     pub(crate) fn to_standard_output(dropped: fn(u64) -> String) -> &'static Self {
-        STANDARD[0].get_or_init(|| Self::to(io::stdout(), dropped))
+        STANDARD[0].get_or_init(|| Self::to(stdout(), dropped))
     }
 
     /// Standard error, if it is written so.
@@ -105,13 +107,13 @@ impl Lines {
     }
 
     /// Lets a text be written when its turn comes.
-    pub(crate) fn add(&self, text: &[u8]) {
-        let mut queue = self.0.queue();
-        if queue.bytes + text.len() > MOST {
+    pub(crate) fn add(&self, text: Printable) {
+        let (mut queue, length) = (self.0.queue(), text.as_bytes().len());
+        if queue.bytes + length > MOST {
             queue.dropped += 1;
         } else {
-            queue.bytes += text.len();
-            queue.waiting.push_back(text.to_vec());
+            queue.bytes += length;
+            queue.waiting.push_back(text);
         }
         drop(queue);
         self.0.filled.notify_one();
@@ -119,8 +121,8 @@ impl Lines {
 
     /// Lets a text be written, and waits for it for a moment: so that it stands before what is printed next by others. A stream
     /// that has stalled is not waited for.
-    pub(crate) fn say(&self, text: &[u8]) {
-        self.add(text);
+    pub(crate) fn say(&self, text: &Printable) {
+        self.add(text.clone());
         if !self.0.queue().stalled {
             self.wait(PATIENCE);
         }
@@ -144,20 +146,12 @@ pub(crate) fn finish() {
     }
 }
 
-impl Write for Lines {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.add(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+    use std::{
+        io,
+        sync::mpsc::{Receiver, SyncSender, sync_channel},
+    };
 
     use super::*;
 
@@ -184,13 +178,14 @@ mod tests {
         let (open, gate) = sync_channel(1 << 20);
         let (written, read) = sync_channel(1 << 20);
         let lines = Lines::to(Gate { open: gate, written }, |dropped| format!("{dropped} dropped\n"));
-        let line = [b'x'; 1024];
+        let text = |text: &str| Printable::styled(text, false);
+        let line = "x".repeat(1024);
         let all = 3 * MOST / line.len();
         for _ in 0..all {
-            lines.add(&line);
+            lines.add(text(&line));
         }
-        lines.say(b"waits for a moment");
-        lines.say(b"waits no more");
+        lines.say(&text("waits for a moment"));
+        lines.say(&text("waits no more"));
         for _ in 0..=all {
             open.send(()).unwrap();
         }
@@ -220,7 +215,7 @@ mod tests {
         }
         let lines = Lines::to(Full, |_| String::new());
         for _ in 0..3 {
-            lines.say(b"text");
+            lines.say(&Printable::styled("text", false));
         }
         assert!(!lines.0.queue().stalled && lines.0.queue().bytes == 0);
     }

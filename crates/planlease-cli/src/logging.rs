@@ -1,5 +1,7 @@
 //! The log: to standard error, and only what needs a look unless more is asked for. A stream that cannot be written, or is not
-//! read, stops nothing: see [`Lines`].
+//! read, stops nothing: see [`Lines`]. What could drive a terminal is replaced in it, or escaped if it is JSON.
+
+use std::io;
 
 use planlease::core::counted;
 use tracing_subscriber::EnvFilter;
@@ -7,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     environment::{Environment, LOG},
     lines::Lines,
+    output::{Printable, escape_json},
 };
 
 /// Where the log goes.
@@ -38,16 +41,38 @@ pub(crate) fn start(verbose: u8, environment: &Environment, log: Log) {
     // Its own complaint about a line that cannot be written would be a panic.
     let subscriber =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).log_internal_errors(false);
-    let stderr =
-        move || Lines::to_standard_error(if log == Log::Json { dropped_json } else { dropped }).clone();
+    let stderr = move || match log {
+        Log::Json => Writer { lines: Lines::to_standard_error(dropped_json), json: true },
+        _ => Writer { lines: Lines::to_standard_error(dropped), json: false },
+    };
+    let stdout = || Writer { lines: Lines::to_standard_output(dropped), json: false };
     match log {
         Log::StandardError => subscriber.without_time().with_target(false).with_writer(stderr).init(),
-        Log::File => subscriber.with_writer(|| Lines::to_standard_output(dropped).clone()).init(),
+        Log::File => subscriber.with_writer(stdout).init(),
         Log::Service => subscriber.with_writer(stderr).init(),
         Log::Json => subscriber.json().flatten_event(true).with_writer(stderr).init(),
     }
     if let Some(refused) = refused {
         tracing::warn!("{LOG} is not used: {refused}");
+    }
+}
+
+/// Takes the log's lines, each whole.
+struct Writer {
+    lines: &'static Lines,
+    json: bool,
+}
+
+impl io::Write for Writer {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let text = if self.json { escape_json(&text).into() } else { text };
+        self.lines.add(Printable::of_others(&text));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -3,8 +3,7 @@
 mod settings;
 
 use std::{
-    borrow::Cow,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     os::fd::AsFd,
 };
 
@@ -66,14 +65,32 @@ pub(crate) fn tell_unreadable(unreadable: &[UnreadableView]) {
     }
 }
 
-/// Prints on standard output; colours are taken out where nobody would see them.
+/// Prints on standard output, for people or as JSON. What could drive a terminal is replaced, wherever it goes to.
 ///
 /// # Errors
 /// A reader that has gone (`| head`) ends the program in silence, with success: it has read what it wanted.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let stdout = io::stdout();
-    let text = colored(text, &stdout);
-    Patient(stdout.lock()).write_all(text.as_bytes()).map_err(|error| match error.kind() {
+    write(stdout_text(text).as_bytes())
+}
+
+/// Prints a text on standard output as it is, for files and programs. A terminal gets what `shown` makes of it.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_exact(text: &str, shown: impl FnOnce(&str) -> Printable) -> Result<(), Failure> {
+    if stdout().is_terminal() { write(shown(text).as_bytes()) } else { write(text.as_bytes()) }
+}
+
+/// Takes away the last lines that were printed on a terminal.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn erase(lines: usize) -> Result<(), Failure> {
+    write(format!("\x1b[{lines}A\x1b[J").as_bytes()) // Up, and away with everything below.
+}
+
+fn write(bytes: &[u8]) -> Result<(), Failure> {
+    Patient(stdout().lock()).write_all(bytes).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::said(Exit::Done),
         _ => Failure::system("cannot write to standard output", &error),
     })
@@ -111,17 +128,61 @@ impl<W: io::Write + AsFd> Patient<W> {
 
 /// Tells a person something, on standard error. Nobody reading it is no failure, and holds nothing up.
 pub(crate) fn tell(line: &str) {
-    let line = format!("{line}\n");
+    let line = stderr_text(&format!("{line}\n"));
     match Lines::standard_error() {
-        Some(lines) => lines.say(colored(&line, &io::stderr()).as_bytes()),
-        None => drop(anstream::stderr().write_all(line.as_bytes())),
+        Some(lines) => lines.say(&line),
+        None => drop(stderr().write_all(line.as_bytes())),
     }
 }
 
-/// The text as this stream shows it: without colours where nobody would see them.
-pub(crate) fn colored<'a>(text: &'a str, stream: &impl anstream::stream::RawStream) -> Cow<'a, str> {
-    match anstream::AutoStream::choice(stream) {
-        anstream::ColorChoice::Never => anstream::adapter::strip_str(text).to_string().into(),
-        _ => text.into(),
+/// Shows a line on standard error that takes the place of the one that was shown so before.
+pub(crate) fn replace_line(line: &str) {
+    let line = stderr_text(line).in_place();
+    match Lines::standard_error() {
+        Some(lines) => lines.say(&line),
+        None => drop(stderr().write_all(line.as_bytes())),
     }
+}
+
+/// Tells a person the last thing before the program ends: this waits as long as writing takes.
+pub(crate) fn tell_last(text: &str) {
+    drop(stderr().write_all(stderr_text(text).as_bytes()));
+}
+
+/// Puts a question on standard error, and returns the line that is typed.
+///
+/// # Errors
+/// If the terminal fails.
+pub(crate) fn ask(question: &str) -> io::Result<String> {
+    let (mut stderr, mut typed) = (stderr(), String::new());
+    stderr.write_all(stderr_text(question).as_bytes())?;
+    stderr.flush()?;
+    io::stdin().read_line(&mut typed)?;
+    Ok(typed)
+}
+
+/// The text as standard output shows it.
+pub(crate) fn stdout_text(text: &str) -> Printable {
+    Printable::styled(text, has_colors(&stdout()))
+}
+
+/// The text as standard error shows it.
+fn stderr_text(text: &str) -> Printable {
+    Printable::styled(text, has_colors(&stderr()))
+}
+
+fn has_colors(stream: &impl anstream::stream::RawStream) -> bool {
+    anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
+}
+
+/// Standard output. What is written to it comes from a [`Printable`], or is exact on purpose.
+#[expect(clippy::disallowed_methods, reason = "the place from which all is printed")]
+pub(crate) fn stdout() -> io::Stdout {
+    io::stdout()
+}
+
+/// Standard error.
+#[expect(clippy::disallowed_methods, reason = "the place from which all is printed")]
+pub(crate) fn stderr() -> io::Stderr {
+    io::stderr()
 }

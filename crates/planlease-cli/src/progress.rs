@@ -1,13 +1,10 @@
 //! One line on standard error that tells how far something is: on a terminal only, and not more often than is of use.
 
-use std::{
-    io::{self, IsTerminal as _, Write as _},
-    time::Duration,
-};
+use std::{io::IsTerminal as _, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::lines::Lines;
+use crate::output;
 
 /// How often the line is written anew.
 const EVERY: Duration = Duration::from_millis(100);
@@ -22,14 +19,14 @@ pub(crate) struct Progress {
 impl Progress {
     /// Nothing is shown yet.
     pub(crate) fn new() -> Self {
-        Self { shown: None, on_terminal: io::stderr().is_terminal() }
+        Self { shown: None, on_terminal: output::stderr().is_terminal() }
     }
 
     /// Says how far it is, if it is time to.
     pub(crate) fn say(&mut self, line: impl FnOnce() -> String) {
         let due = self.shown.is_none_or(|at| at.elapsed() >= EVERY);
         if self.on_terminal && due {
-            put(&format!("\r\x1b[K{}", line()));
+            output::replace_line(&line());
             self.shown = Some(Instant::now());
         }
     }
@@ -38,15 +35,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.shown.is_some() {
-            put("\r\x1b[K");
+            output::replace_line("");
         }
-    }
-}
-
-/// It is of no consequence whether somebody reads it.
-fn put(text: &str) {
-    match Lines::standard_error() {
-        Some(lines) => lines.say(text.as_bytes()),
-        None => drop(io::stderr().write_all(text.as_bytes())),
     }
 }

@@ -1,11 +1,10 @@
 //! `doctor`: what was looked at, what was found, what to do.
 
-use comfy_table::Color;
 use planlease::core::WallTime;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cell, Document, Table, each};
+use super::{Cell, Document, Style, Table, each};
 
 /// How something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -74,13 +73,13 @@ impl Document for Diagnosis {
     fn table(&self, _now: WallTime) -> String {
         let mut table = Table::new(["", "LOOKED AT", "FOUND"]);
         for finding in &self.findings {
-            let (mark, color) = match finding.verdict {
-                Verdict::Ok => ("ok", Color::Green),
-                Verdict::Warning => ("look", Color::Yellow),
-                Verdict::Problem => ("bad", Color::Red),
+            let (mark, style) = match finding.verdict {
+                Verdict::Ok => ("ok", Style::Green),
+                Verdict::Warning => ("look", Style::Yellow),
+                Verdict::Problem => ("bad", Style::Red),
             };
             table.row([
-                Cell::text(mark).in_color(color),
+                Cell::text(mark).in_style(style),
                 Cell::text(&finding.what),
                 Cell::text(&finding.found),
             ]);

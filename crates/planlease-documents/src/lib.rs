@@ -23,6 +23,7 @@ mod owner;
 mod phases;
 mod plan;
 mod plan_file;
+mod printable;
 mod server;
 mod status;
 mod store;
@@ -56,10 +57,11 @@ pub use self::{
     phases::PhaseList,
     plan::{ImportList, PlanDeleted, PlanList, PlanShown},
     plan_file::{FileProblem, PlanFile},
+    printable::{Printable, Style, escape_json, plain},
     server::ServerStatus,
     status::PlanStatus,
     store::StoreShown,
-    table::{Cell, Table, command_line, plain},
+    table::{Cell, Table, command_line},
     task::{TaskList, TaskShown, TaskUpdate, describe as describe_task},
     time::{Time, duration},
     unreadable::UnreadableView,
@@ -148,15 +150,17 @@ pub fn json<D: Document>(document: &D) -> Result<String, serde_json::Error> {
     marked(D::SCHEMA, document)
 }
 
-/// The document as text, with a line break at its end.
+/// The document as text, with a line break at its end: a [`Printable`] is to be made of it.
 ///
 /// # Errors
 /// Whatever JSON cannot say; no document here contains such a thing.
 pub fn text<D: Document>(format: Format, document: &D, now: WallTime) -> Result<String, serde_json::Error> {
     let mut text = match format {
         Format::Table => document.table(now),
-        Format::Json => serde_json::to_string_pretty(&Marked { schema: D::SCHEMA, value: document })?,
-        Format::Jsonl => document.lines()?.join("\n"),
+        Format::Json => {
+            escape_json(&serde_json::to_string_pretty(&Marked { schema: D::SCHEMA, value: document })?)
+        }
+        Format::Jsonl => escape_json(&document.lines()?.join("\n")),
     };
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');

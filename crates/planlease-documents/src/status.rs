@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    Cell, Document, Table, Time,
+    Cell, Document, Style, Table, Time,
     halt::HaltedBy,
     owner::Ownership,
     plain,
@@ -236,7 +236,7 @@ impl Document for PlanStatus {
             for task in &self.attention {
                 let why = task.parked.as_deref().or(task.error.as_deref()).unwrap_or("-");
                 table.row([
-                    Cell::from(&task.task).in_color(comfy_table::Color::Red),
+                    Cell::from(&task.task).in_style(Style::Red),
                     task.attempt.into(),
                     task.ended_at.map_or_else(|| "-".to_owned(), |at| at.age(now)).into(),
                     Cell::text(why),

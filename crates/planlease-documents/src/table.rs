@@ -1,6 +1,8 @@
 //! Tables for people: aligned columns without lines, fitted to the terminal's width by wrapping between words.
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Width, presets};
+use comfy_table::{Color, ColumnConstraint, ContentArrangement, Width, presets};
+
+use crate::printable::{Style, plain};
 
 /// The blanks between two columns.
 const GAP: u16 = 2;
@@ -18,9 +20,17 @@ impl Cell {
         Self(comfy_table::Cell::new(plain(text.as_ref())))
     }
 
-    /// The same in this colour.
+    /// The same in this style.
     #[must_use]
-    pub fn in_color(self, color: comfy_table::Color) -> Self {
+    pub fn in_style(self, style: Style) -> Self {
+        let color = match style {
+            Style::Bold => return Self(self.0.add_attribute(comfy_table::Attribute::Bold)),
+            Style::Dim => return Self(self.0.add_attribute(comfy_table::Attribute::Dim)),
+            Style::Red | Style::BoldRed => Color::Red,
+            Style::Green | Style::BoldGreen => Color::Green,
+            Style::Yellow => Color::Yellow,
+            Style::Cyan => Color::Cyan,
+        };
         Self(self.0.fg(color))
     }
 }
@@ -66,7 +76,7 @@ impl Table {
         }
         let mut text = String::new();
         for line in self.fitted().lines() {
-            text.push_str(line.trim_end());
+            text.push_str(marked(&line).trim_end());
             text.push('\n');
         }
         text
@@ -95,6 +105,27 @@ impl Table {
         }
         words.column_max_content_widths()
     }
+}
+
+/// A line of the library's with its escapes, which are all that it has, as [`Style`]s.
+fn marked(line: &str) -> String {
+    let mut parts = line.split("\x1b[");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (escape, rest) = part.split_once('m').unwrap_or(("", part));
+        let style = match escape {
+            "1" => Some(Style::Bold),
+            "2" => Some(Style::Dim),
+            "38;5;9" => Some(Style::Red),
+            "38;5;10" => Some(Style::Green),
+            "38;5;11" => Some(Style::Yellow),
+            "38;5;14" => Some(Style::Cyan),
+            _ => None,
+        };
+        text += &style.map_or_else(|| format!("{:#}", Style::Bold), |style| style.to_string());
+        text += rest;
+    }
+    text
 }
 
 /// How wide each column's content is to be. The widest columns give way first, and none breaks a word; where the words alone are
@@ -126,37 +157,34 @@ pub fn command_line(command: Option<&[String]>) -> String {
     command.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
-/// The text in one line and without control characters: what is stored was written by others, and a terminal obeys.
-#[must_use]
-pub fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.trim().chars() {
-        match c {
-            '\n' | '\t' => plain.push(' '),
-            c if c.is_control() => plain.push('\u{fffd}'),
-            c => plain.push(c),
-        }
-    }
-    plain
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_others_stored_cannot_drive_the_terminal() {
-        assert_eq!(plain(" a\x1b[2Jb\nc "), "a\u{fffd}[2Jb c");
-    }
+    use crate::printable::Printable;
 
     #[test]
     fn columns_are_aligned_and_lines_have_no_blanks_at_their_end() {
         let mut table = Table::new(["A", "BB"]);
         table.row([Cell::text("xxx"), 1.into()]);
         table.row([Cell::text("y"), Cell::text("")]);
-        let text = anstream::adapter::strip_str(&table.render("none")).to_string();
+        let text = without_styles(&table);
         assert_eq!(text, "A    BB\nxxx  1\ny\n");
         assert_eq!(Table::new(["A"]).render("none"), "none\n");
+    }
+
+    #[test]
+    fn the_styles_of_cells_are_ours() {
+        let mut table = Table::new(["A", "B"]);
+        for style in [Style::Red, Style::Green, Style::Yellow, Style::Cyan, Style::Dim] {
+            table.row([Cell::text("x").in_style(style), Cell::text("y")]);
+            let text = table.render("");
+            assert!(!text.contains('\x1b') && text.contains(&format!("{style}x{style:#}")), "{text:?}");
+        }
+        assert!(table.render("").starts_with(&format!("{}A{:#}", Style::Bold, Style::Bold)));
+    }
+
+    fn without_styles(table: &Table) -> String {
+        Printable::styled(&table.render("none"), false).as_str().to_owned()
     }
 
     /// The lines of a table on a terminal of this width.
@@ -166,7 +194,7 @@ mod tests {
             table.row(row.map(Cell::text));
         }
         table.0.set_width(width);
-        let text = anstream::adapter::strip_str(&table.render("none")).to_string();
+        let text = without_styles(&table);
         text.lines().map(str::to_owned).collect()
     }
 

@@ -21,7 +21,7 @@ use super::{
 
 fn shown<D: Document>(format: Format, document: &D) -> String {
     let text = text(format, document, NOW).unwrap();
-    anstream::adapter::strip_str(&text).to_string()
+    Printable::styled(&text, false).as_str().to_owned()
 }
 
 #[test]

@@ -89,6 +89,7 @@ fn run_and_count(command: &mut Command) -> Result<(bool, Summary)> {
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(cannot)?;
     let output = child.stdout.take().expect("standard output was asked for as a pipe");
     let mut summary = Summary::default();
+    #[expect(clippy::disallowed_methods, reason = "cargo's own output, passed on as it is")]
     let mut terminal = std::io::stdout().lock();
     let mut reader = BufReader::new(output);
     let mut line = Vec::new();

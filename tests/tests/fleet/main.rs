@@ -31,6 +31,7 @@ mod refusals;
 mod rush;
 mod signals;
 mod spec;
+mod terminal;
 mod together;
 mod worktree;
 mod worktree_work;
@@ -56,6 +57,7 @@ fn main() -> std::process::ExitCode {
         .shared(hold::cases())
         .shared(signals::cases())
         .shared(edit::cases())
+        .shared(terminal::cases())
         .shared(election::cases())
         .shared(pause::cases())
         .shared(migration::cases())

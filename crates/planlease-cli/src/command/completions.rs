@@ -3,7 +3,12 @@
 use clap::Args;
 use clap_complete::Shell;
 
-use crate::{args, exit::Exit, failure::Failure, output};
+use crate::{
+    args,
+    exit::Exit,
+    failure::Failure,
+    output::{self, Printable},
+};
 
 /// Prints a script that completes commands and flags; load it from the shell's start-up file.
 #[derive(Debug, Args)]
@@ -20,7 +25,7 @@ impl CompletionsArgs {
         // Into memory first: written straight to a pipe that nobody reads, the generator would panic.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut args::definition(), "planlease", &mut script);
-        output::print(&String::from_utf8_lossy(&script))?;
+        output::print_exact(&String::from_utf8_lossy(&script), Printable::of_others)?;
         Ok(Exit::Done)
     }
 }

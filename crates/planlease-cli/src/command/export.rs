@@ -13,7 +13,13 @@ use planlease::{
 use planlease_formats::state;
 use serde_json::Value;
 
-use crate::{exit::Exit, failure::Failure, invocation::Invocation, output, replace};
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    invocation::Invocation,
+    output::{self, Printable, escape_json},
+    replace,
+};
 
 /// Writes a plan as the predecessor's `status.json`, as it is at one revision.
 ///
@@ -41,13 +47,18 @@ impl ExportArgs {
         match &self.file {
             // Opened by its name it would be another descriptor, which a socket does not allow.
             Some(file) if ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].contains(&file.as_str()) => {
-                output::print(&text)?;
+                show(&text)?;
             }
             Some(file) => replace::file(Path::new(file), text.as_bytes())?,
-            None => output::print(&text)?,
+            None => show(&text)?,
         }
         Ok(Exit::Done)
     }
+}
+
+/// Prints it as it is; to a terminal with escapes for what could drive it, which mean the same.
+fn show(text: &str) -> Result<(), Failure> {
+    output::print_exact(text, |text| Printable::of_others(&escape_json(text)))
 }
 
 /// Fails if a task of the plan cannot be read: the document would not have it.

@@ -13,7 +13,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{self, FenceChecked, FenceList, OutputArgs},
+    output::{self, FenceChecked, FenceList, OutputArgs, Printable},
 };
 
 /// The hook, as it is printed and as it stands among the examples.
@@ -91,7 +91,7 @@ impl FenceCommand {
                 let resources = State::at(args.state).all()?;
                 invocation.show(args.output.format, &FenceList { resources })?;
             }
-            Self::Hook(args) => output::print(&args.text(invocation)?)?,
+            Self::Hook(args) => output::print_exact(&args.text(invocation)?, Printable::of_others)?,
         }
         Ok(Exit::Done)
     }

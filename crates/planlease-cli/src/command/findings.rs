@@ -13,7 +13,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{self, FindingsList, FindingsShown, FindingsWritten, Format, OutputArgs},
+    output::{self, FindingsList, FindingsShown, FindingsWritten, Format, OutputArgs, Printable},
 };
 
 /// What to do with findings.
@@ -178,16 +178,16 @@ impl ReadArgs {
     }
 }
 
-/// Prints the text as it is, and on standard error where the whole of it is.
+/// Prints the text as it is (to a terminal without what could drive it), and on standard error where the whole of it is.
 fn print(found: &FindingsRecord, written: bool) -> Result<Exit, Failure> {
     if let Some(output) = found.output.as_ref().filter(|_| written) {
-        output::print(&output.text)?;
+        output::print_exact(&output.text, Printable::of_others)?;
         return Ok(Exit::Done);
     }
     if let Some(reference) = &found.reference {
         output::tell(&format!("the whole of it is kept at {}", output::plain(reference)));
     }
-    output::print(&found.readable().text)?;
+    output::print_exact(&found.readable().text, Printable::of_others)?;
     Ok(Exit::Done)
 }
 

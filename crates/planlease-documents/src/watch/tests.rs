@@ -13,7 +13,7 @@ use planlease_watcher::Store;
 
 use super::{
     super::{
-        Format,
+        Format, Printable,
         fixture::{NOW, line, plan},
         text,
     },
@@ -25,7 +25,7 @@ fn layout() -> Layout {
 }
 
 fn shown<D: Document>(format: Format, document: &D) -> String {
-    anstream::adapter::strip_str(&text(format, document, NOW).unwrap()).to_string()
+    Printable::styled(&text(format, document, NOW).unwrap(), false).as_str().to_owned()
 }
 
 fn revision(n: i64) -> Revision {

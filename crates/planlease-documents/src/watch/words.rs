@@ -1,6 +1,5 @@
 //! Changes in words: a line each.
 
-use anstyle::{AnsiColor, Style};
 use planlease::{
     TaskView,
     core::{PlanName, Revision, WallTime},
@@ -9,9 +8,10 @@ use planlease_core::{counted, keys::Layout, record::Ending, term::Line, transiti
 use planlease_watcher::{Change, OwnershipChange};
 
 use super::{SECOND_WIDTH, Time, plain};
+use crate::printable::Style;
 
-const PLAN: Style = AnsiColor::Cyan.on_default();
-const DIM: Style = Style::new().dimmed();
+const PLAN: Style = Style::Cyan;
+const DIM: Style = Style::Dim;
 
 /// A change in words.
 #[derive(Debug)]

@@ -1,13 +1,13 @@
 //! How the demo looks: lines that stay, and below them, on a terminal, a scene that is drawn anew all the time. Without a
 //! terminal there are the lines alone.
 
-use std::io::{self, IsTerminal as _};
+use std::io::IsTerminal as _;
 
-use anstyle::{AnsiColor, Style};
+use crate::output::{self, Style};
 
-const BAR: Style = AnsiColor::Green.on_default();
-const NAME: Style = AnsiColor::Cyan.on_default();
-const DIM: Style = Style::new().dimmed();
+const BAR: Style = Style::Green;
+const NAME: Style = Style::Cyan;
+const DIM: Style = Style::Dim;
 
 /// How wide a bar is, in characters.
 const WIDTH: usize = 28;
@@ -39,7 +39,7 @@ pub(super) struct Picture {
 
 impl Picture {
     pub(super) fn new() -> Self {
-        Self { live: io::stdout().is_terminal(), drawn: 0, scene: Scene::default() }
+        Self { live: output::stdout().is_terminal(), drawn: 0, scene: Scene::default() }
     }
 
     /// Says a line that stays.
@@ -66,7 +66,7 @@ impl Picture {
 
     fn erase(&mut self) {
         if self.drawn > 0 {
-            print(&format!("\x1b[{}A\x1b[J", self.drawn)); // Up, and away with everything below.
+            drop(output::erase(self.drawn));
             self.drawn = 0;
         }
     }
@@ -105,7 +105,7 @@ fn lines(scene: &Scene, width: usize) -> Vec<String> {
 
 fn print(text: &str) {
     // A reader that has gone has seen enough; the demo goes on to its end all the same.
-    drop(crate::output::print(text));
+    drop(output::print(text));
 }
 
 #[cfg(test)]
@@ -123,7 +123,7 @@ mod tests {
         };
         let scene = Scene { rows: vec![row], fleet: vec!["orchestrator-1: owns release".into()] };
         for (width, ends_with) in [(100, "runs 2.3 2.4"), (60, "orchestrator")] {
-            let line = anstream::adapter::strip_str(&lines(&scene, width)[1]).to_string();
+            let line = output::Printable::styled(&lines(&scene, width)[1], false).as_str().to_owned();
             assert!(line.chars().count() <= width, "{line}");
             assert!(line.ends_with(ends_with), "{line}");
         }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use anstyle::{AnsiColor, Style};
 use planlease::core::{FencingToken, OrchestratorId, PlanName, TermNumber, counted, transition::TaskStatus};
 use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanState, Snapshot};
 use tokio::time::Instant;
@@ -12,10 +11,11 @@ use super::{
     fleet::{Fleet, State},
     picture::{Row, Scene},
 };
+use crate::output::Style;
 
-const GOOD: Style = AnsiColor::Green.on_default().bold();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const NAME: Style = AnsiColor::Cyan.on_default();
+const GOOD: Style = Style::BoldGreen;
+const BAD: Style = Style::BoldRed;
+const NAME: Style = Style::Cyan;
 
 /// See the module.
 pub(super) struct Story {

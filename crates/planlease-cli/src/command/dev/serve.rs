@@ -126,7 +126,7 @@ async fn idle(mut activity: watch::Receiver<Activity>, timeout: Duration) {
 
 /// Empties a log that has become large, if it is a file. What it says is of use for a while only.
 fn shorten_log() {
-    let stdout = io::stdout();
+    let stdout = crate::output::stdout();
     let Ok(log) = stdout.as_fd().try_clone_to_owned().map(File::from) else { return };
     let large = log.metadata().is_ok_and(|about| about.is_file() && about.len() > LOG_MAX);
     if large && let Err(error) = log.set_len(0) {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
 use planlease::core::{Summary, TaskId, counted, transition::TaskStatus};
 use planlease_orchestrator::{Report, Reporter, Stop};
 use serde_json::{Value, json};
@@ -10,15 +9,15 @@ use serde_json::{Value, json};
 use crate::{
     command::plan::ticked::named,
     lines::Lines,
-    output::{self, Format},
+    output::{self, Format, Style, escape_json},
 };
 
 const SCHEMA: &str = "planlease.run.v1";
 
-const PLAN: Style = AnsiColor::Cyan.on_default();
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default();
-const DIM: Style = Style::new().dimmed();
+const PLAN: Style = Style::Cyan;
+const GOOD: Style = Style::Green;
+const BAD: Style = Style::Red;
+const DIM: Style = Style::Dim;
 
 /// Says each event on standard output: as a line for people, or as one JSON object a line. A reader that has gone, or does not
 /// read, does not stop the work: then events are dropped, and their number is said.
@@ -32,9 +31,9 @@ pub(super) fn reporter(format: Format) -> Reporter {
     Reporter::new(move |report| {
         let line = match format {
             Format::Table => line(report),
-            Format::Json | Format::Jsonl => event(report).to_string(),
+            Format::Json | Format::Jsonl => escape_json(&event(report).to_string()),
         };
-        stdout.say(output::colored(&format!("{line}\n"), &std::io::stdout()).as_bytes());
+        stdout.say(&output::stdout_text(&format!("{line}\n")));
     })
 }
 

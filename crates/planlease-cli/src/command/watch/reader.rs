@@ -1,6 +1,6 @@
 //! Whether somebody still reads what is printed.
 
-use std::{io, os::fd::AsFd as _, time::Duration};
+use std::{os::fd::AsFd as _, time::Duration};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -10,7 +10,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Waits until the reader of standard output has gone. Without it, `watch | head -1` would live on until something changes.
 /// A file has no reader that could go. Cancel safe.
 pub(super) async fn gone() {
-    let stdout = io::stdout();
+    let stdout = crate::output::stdout();
     loop {
         // Nothing is asked for: that the other end is closed is told in any case.
         let mut looked = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
