@@ -146,8 +146,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exi
     let parsed = definition().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| {
         let (text, ends) = (error.render(), error.use_stderr());
-        // What was typed is in the text of an error, and its escapes cannot be told from clap's: so there are no colours if
-        // there is something to be replaced.
+        // What was typed is in the text of an error, and its escapes look like clap's: so there are
+        // no colours if there is something to be replaced.
         let plain = text.to_string();
         let typed = std::env::args_os().chain(std::env::vars_os().map(|(_, value)| value));
         let hostile = typed
@@ -155,7 +155,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exi
             .any(|text| ends && Printable::of_others(&text).as_str() != text);
         match (hostile, ends) {
             (true, _) => output::tell_last(&plain),
-            // Nobody reads it: nothing to be done about that.
+            // That nothing reads it is no reason to end otherwise.
             (false, _) => drop(error.print()),
         }
         if ends { Exit::Usage.into() } else { Exit::Done.into() }

@@ -1,5 +1,6 @@
 //! The log: to standard error, and only what needs a look unless more is asked for. A stream that cannot be written, or is not
-//! read, stops nothing: see [`Lines`]. What could drive a terminal is replaced in it, or escaped if it is JSON.
+//! read, stops nothing: see [`Lines`]. What could drive a terminal is replaced in it, or escaped if it is
+//! JSON.
 
 use std::io;
 

@@ -3,6 +3,7 @@
 mod args;
 mod command;
 mod confirm;
+mod descriptors;
 mod duration;
 mod environment;
 mod exit;
@@ -13,6 +14,7 @@ mod logging;
 mod output;
 mod progress;
 mod replace;
+mod secrets;
 mod settings;
 mod signals;
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     cli.command.before_threads();
+    descriptors::raise();
     let environment = Environment::of_process();
     cli.global.color.apply();
     logging::start(cli.global.verbose, &environment, cli.command.logs_to());

@@ -65,7 +65,8 @@ pub(crate) fn tell_unreadable(unreadable: &[UnreadableView]) {
     }
 }
 
-/// Prints on standard output, for people or as JSON. What could drive a terminal is replaced, wherever it goes to.
+/// Prints on standard output, for people or as JSON. What could drive a terminal is replaced, wherever it
+/// goes to.
 ///
 /// # Errors
 /// A reader that has gone (`| head`) ends the program in silence, with success: it has read what it wanted.
@@ -73,7 +74,8 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     write(stdout_text(text).as_bytes())
 }
 
-/// Prints a text on standard output as it is, for files and programs. A terminal gets what `shown` makes of it.
+/// Prints a text on standard output as it is, for files and programs. A terminal gets what `shown` makes of
+/// it.
 ///
 /// # Errors
 /// As [`print`].

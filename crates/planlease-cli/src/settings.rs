@@ -12,10 +12,11 @@ use std::{
 };
 
 use planlease::{Config, Credentials, Endpoint, Secret, Tls, core::Namespace, local::LocalServer};
+use planlease_orchestrator::CommandSource;
 
 pub(crate) use self::file::{ConfigFile, LOCAL, path as config_path, with_current};
 use self::resolve::Layers;
-use crate::{args::ConnectionArgs, environment::Environment, exit::Exit, failure::Failure};
+use crate::{args::ConnectionArgs, environment::Environment, exit::Exit, failure::Failure, secrets};
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub(crate) struct Settings {
     pub(crate) timeout: Sourced<Duration>,
     /// The TTL of sessions.
     pub(crate) ttl: Sourced<Duration>,
+    /// Whose commands `run` executes.
+    pub(crate) commands: Sourced<CommandSource>,
 }
 
 /// Whether this flag is one of the settings that this module puts together.
@@ -132,6 +135,7 @@ impl Settings {
             root: layers.or("root", "/planlease".to_owned(), resolve::text)?,
             timeout: layers.or("timeout", Duration::from_secs(15), crate::duration::parse)?,
             ttl: layers.or("ttl", Duration::from_secs(15), crate::duration::parse)?,
+            commands: layers.commands()?,
         })
     }
 
@@ -165,6 +169,9 @@ impl Settings {
             None => Ok(None),
             Some(path) => readable(path, Exit::Tls, &setting.origin).map(Some),
         };
+        if let Some(key) = &self.key.value {
+            secrets::warn_of_readers(key);
+        }
         let identity = match (secret(&self.cert)?, secret(&self.key)?) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
@@ -183,6 +190,8 @@ impl Settings {
             (None, Some(_)) => Err(Failure::usage("--password-file is given without --user")),
             (Some(user), Some(path)) => {
                 let password = readable(path, Exit::Unauthenticated, &self.password_file.origin)?;
+                secrets::warn_of_readers(path);
+                secrets::warn_of_listeners(user, self.endpoints.value.as_deref().unwrap_or_default());
                 Ok(Some(Credentials { user: user.clone(), password }))
             }
         }
@@ -191,10 +200,7 @@ impl Settings {
 
 /// A file that is read for each new connection. What is wrong with it now is better said now, with its origin.
 fn readable(path: &Path, exit: Exit, origin: &Origin) -> Result<Secret, Failure> {
-    let file = std::fs::metadata(path).and_then(|found| match found.is_file() {
-        true => std::fs::File::open(path).map(drop),
-        false => Err(std::io::Error::other("it is not a regular file")),
-    });
-    file.map_err(|error| Failure::new(exit, format!("cannot read {} ({origin}): {error}", path.display())))?;
+    Secret::read_file(path)
+        .map_err(|error| Failure::new(exit, format!("cannot read {} ({origin}): {error}", path.display())))?;
     Ok(Secret::File(path.to_owned()))
 }

@@ -58,6 +58,20 @@ macro_rules! name {
                 Ok(Self(text.as_ref().into()))
             }
 
+            /// Checks that something new may be called so. `.` and `..` may not: in paths and in addresses
+            /// they stand for folders, so a client would ask for something else. What has such a name already
+            /// keeps it.
+            ///
+            /// # Errors
+            /// [`InvalidName`] for these two.
+            pub fn check_new(&self) -> Result<(), InvalidName> {
+                if !matches!(self.as_str(), "." | "..") {
+                    return Ok(());
+                }
+                let rule = "stands for a folder in paths and addresses; nothing new can be called so".into();
+                Err(InvalidName { kind: $kind, text: self.as_str().to_owned(), rule })
+            }
+
             /// The name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {

@@ -1,8 +1,9 @@
-//! Text on its way to people. What is stored was written by others, and a terminal obeys: so every character that could drive one
-//! is replaced here, at the printing boundary, and nothing is printed to people that did not come through here.
+//! Text on its way to people. What is stored was written by others, and a terminal obeys: so every character
+//! that could drive one is replaced here, at the printing boundary, and nothing is printed to people that did
+//! not come through here.
 //!
-//! Our own colours are marked by characters that no text has (Unicode's noncharacters), and become escapes here only. An escape
-//! that is in a text before is never ours.
+//! Our own colours are marked by characters that no text has (Unicode's noncharacters), and become escapes
+//! here only. An escape that is in a text before is never ours.
 
 use std::fmt::{self, Write as _};
 
@@ -63,8 +64,9 @@ fn escape(mark: char) -> Option<&'static str> {
     STYLES.iter().find(|(_, known, _)| *known == mark).map(|(.., escape)| *escape)
 }
 
-/// Whether a character could drive a terminal, or make a text look like another one: a control character, a mark of Unicode that
-/// changes the direction of what follows, or a separator of lines that is none for most programs.
+/// Whether a character could drive a terminal, or make a text look like another one: a control character, a
+/// mark of Unicode that changes the direction of what follows, or a separator of lines that is none for most
+/// programs.
 fn drives_terminal(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -138,7 +140,8 @@ pub fn plain(text: &str) -> String {
     text.trim().chars().map(one_line).collect()
 }
 
-/// JSON text that means the same, with escapes for all that could drive a terminal; JSON itself demands them for some of it only.
+/// JSON text that means the same, with escapes for all that could drive a terminal; JSON itself demands them
+/// for some of it only.
 #[must_use]
 pub fn escape_json(json: &str) -> String {
     let mut text = String::with_capacity(json.len());

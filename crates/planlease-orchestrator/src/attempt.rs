@@ -11,7 +11,8 @@ use crate::{
     command::CommandSpec,
     control::{Cause, Status},
     executor::{Commands, Running},
-    options::{Options, TaskCommand, env},
+    options::{CommandSource, Options, TaskCommand, env},
+    shortage::SHORTAGE,
 };
 
 /// What the runner wants of the attempts that run.
@@ -45,31 +46,42 @@ pub(crate) enum End {
     Stopped,
     /// Its command did not start, for this reason: nothing was done, and no retry is used.
     NotStarted(String),
+    /// Its command did not start since this host is short of something. Nothing was done, and it may start
+    /// later.
+    Short(String),
     /// Its command was killed and nobody knows how far it came: its supervisor process died, or the session's deadline passed.
     Lost(String),
 }
 
-/// What a task runs, and where: its own command, or the default one. `None` if it has neither.
+/// What a task runs, and where: its own command, or the default one, as far as they may be run here. `None`
+/// if there is none.
 pub(crate) fn plain_command(options: &Options, own: Option<&[String]>) -> Option<CommandSpec> {
-    let mut command = match (own, &options.command) {
+    let own = own.filter(|_| options.commands == CommandSource::Plan);
+    let default = options.command.as_ref().filter(|_| options.commands != CommandSource::None);
+    let mut command = match (own, default) {
         (Some(words), _) => program(words.iter().map(OsString::from))?,
         (None, Some(TaskCommand::Program(words))) => program(words.iter().cloned())?,
         (None, Some(TaskCommand::Shell(script))) => CommandSpec::shell(script),
         (None, None) => return None,
     };
     command.dir.clone_from(&options.dir);
+    command.open_files = options.open_files;
     Some(command)
 }
 
-/// The command of a task, with everything that tells the task what it is. `None` if there is none to run.
+/// The command of a task, with everything that tells the task what it is.
+///
+/// # Errors
+/// Why there is none to run.
 pub(crate) fn command(
     options: &Options,
     ownership: &Ownership,
     spec: &TaskSpec,
     started: &TaskView,
-) -> Option<CommandSpec> {
-    let mut command = plain_command(options, spec.command.as_deref())?;
-    let delegation = serde_json::to_string(&ownership.delegate()).ok()?;
+) -> std::result::Result<CommandSpec, String> {
+    let own = spec.command.as_deref();
+    let mut command = plain_command(options, own).ok_or_else(|| no_command(options, &spec.id, own))?;
+    let delegation = serde_json::to_string(&ownership.delegate()).map_err(|error| error.to_string())?;
     let own = [
         (env::PLAN, ownership.plan().to_string()),
         (env::TASK, spec.id.to_string()),
@@ -81,7 +93,7 @@ pub(crate) fn command(
     command.env.clone_from(&options.env);
     command.env.extend(own.into_iter().map(|(name, value)| (name.into(), Some(value.into()))));
     command.grace = options.grace;
-    Some(command)
+    Ok(command)
 }
 
 fn program(mut words: impl Iterator<Item = OsString>) -> Option<CommandSpec> {
@@ -93,7 +105,7 @@ fn program(mut words: impl Iterator<Item = OsString>) -> Option<CommandSpec> {
 /// Runs the command of an attempt to its end. `overdue`: why it is to be ended, as soon as it is.
 pub(crate) async fn run(
     commands: Arc<dyn Commands>,
-    command: Option<CommandSpec>,
+    command: std::result::Result<CommandSpec, String>,
     started: TaskView,
     mut overdue: watch::Receiver<Option<String>>,
     mut ask: watch::Receiver<Ask>,
@@ -101,18 +113,27 @@ pub(crate) async fn run(
     let began = Instant::now();
     let not_started = |why: String| (End::NotStarted(why), String::new());
     let (end, output) = match command {
-        None => not_started(no_command(&started.id)),
-        Some(command) => match commands.spawn(&command).await {
+        Err(why) => not_started(why),
+        Ok(command) => match commands.spawn(&command).await {
             Ok(child) => follow(child, &mut overdue, &mut ask).await,
+            Err(error) if error.is_shortage() => (End::Short(chain(&error)), String::new()),
             Err(error) => not_started(chain(&error)),
         },
     };
     Result { started, end, took: began.elapsed(), output }
 }
 
-/// Why a task without a command cannot be run.
-pub(crate) fn no_command(task: &TaskId) -> String {
-    format!("task {task} has no command, and the orchestrator has no default one")
+/// Why a task has no command that may be run here.
+pub(crate) fn no_command(options: &Options, task: &TaskId, own: Option<&[String]>) -> String {
+    match (options.commands, own) {
+        (CommandSource::None, _) => format!("task {task} is not run: --commands none runs no commands here"),
+        (CommandSource::Exec, Some(_)) => {
+            format!("the command of task {task} is not run: --commands exec runs no command of a plan")
+        }
+        (CommandSource::Exec | CommandSource::Plan, _) => {
+            format!("task {task} has no command, and the orchestrator has no default one")
+        }
+    }
 }
 
 async fn follow(
@@ -141,6 +162,7 @@ async fn follow(
 /// signal of ours, an exit with status 0 too, says nothing about the work.
 fn judge(finished: &Finished, overdue: Option<String>) -> End {
     match (finished.cause, &finished.status, overdue) {
+        (Cause::Itself, Status::NotStarted { why, code: SHORTAGE }, _) => End::Short(why.clone()),
         (Cause::Itself, Status::NotStarted { why, .. }, _) => End::NotStarted(why.clone()),
         (Cause::Itself, Status::Exited(0), _) => End::Completed,
         (Cause::Itself, status, _) => End::Failed(with_output(status, &finished.output)),
@@ -194,6 +216,8 @@ mod tests {
         }
         let not_started = || Status::NotStarted { why: "no such file".into(), code: 127 };
         assert_eq!(end(Cause::Itself, not_started(), None), End::NotStarted("no such file".into()));
+        let short = Status::NotStarted { why: "too many open files".into(), code: SHORTAGE };
+        assert_eq!(end(Cause::Itself, short, None), End::Short("too many open files".into()));
         assert_eq!(end(Cause::Asked, not_started(), Some("late")), End::NotStarted("late".into()));
         assert_eq!(end(Cause::Asked, not_started(), None), End::Stopped);
         assert_eq!(end(Cause::Deadline, not_started(), None), End::Stopped);

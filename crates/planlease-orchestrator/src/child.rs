@@ -25,6 +25,7 @@ use crate::{
     driver::{Ask, Driver},
     entry::EntryPoint,
     output::Output,
+    shortage::{SHORTAGE, is_shortage},
 };
 
 /// How long a guard may take to connect: milliseconds usually, but the machine may be busy.
@@ -57,7 +58,21 @@ pub enum SpawnError {
         program: PathBuf,
         /// What is known.
         why: String,
+        /// Whether the host is short of something.
+        short: bool,
     },
+}
+
+impl SpawnError {
+    /// Whether the host, or the limit of this process, is short of file descriptors, memory or processes: the
+    /// same command may start later.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        match self {
+            Self::Prepare(source) | Self::Start { source, .. } => is_shortage(source),
+            Self::NoContact { short, .. } => *short,
+        }
+    }
 }
 
 fn in_dir(dir: Option<&PathBuf>) -> String {
@@ -116,6 +131,7 @@ impl Guards {
             },
             session: spec.attachment == Attachment::Captured,
             grace: spec.grace,
+            open_files: spec.open_files,
             program: spec.program.clone(),
             args: spec.args.clone(),
         };
@@ -123,14 +139,14 @@ impl Guards {
         let (mut guard, mut output) = self.start(spec, assignment)?;
         let control = match accept(&listener, &mut guard).await {
             Ok(control) => control,
-            Err(mut why) => {
+            Err(Silent { mut why, short }) => {
                 let _ = guard.start_kill();
                 output.drain().await;
                 let said = output.into_text();
                 if !said.is_empty() {
                     why = format!("{why}; it said: {}", said.trim_end());
                 }
-                return Err(SpawnError::NoContact { program: self.entry.program.clone(), why });
+                return Err(SpawnError::NoContact { program: self.entry.program.clone(), why, short });
             }
         };
         let id = guard.id();
@@ -274,20 +290,36 @@ fn listen() -> io::Result<(UnixListener, String)> {
     }
 }
 
+/// Why there is no connection from a guard.
+struct Silent {
+    why: String,
+    short: bool,
+}
+
+impl Silent {
+    fn because(error: &io::Error) -> Self {
+        Self { why: error.to_string(), short: is_shortage(error) }
+    }
+}
+
 /// Waits for the guard's connection, or says why there is none.
-async fn accept(listener: &UnixListener, guard: &mut Child) -> Result<UnixStream, String> {
+async fn accept(listener: &UnixListener, guard: &mut Child) -> Result<UnixStream, Silent> {
     let id = guard.id().and_then(|id| i32::try_from(id).ok());
     let contact = timeout(CONTACT, async {
         tokio::select! {
             biased; // A guard that has connected is one, whatever happens to it afterwards.
-            control = accept_from(listener, id) => control.map_err(|error| error.to_string()),
+            control = accept_from(listener, id) => control.map_err(|error| Silent::because(&error)),
             status = guard.wait() => Err(match status {
-                Ok(status) => format!("it ended early ({status})"),
-                Err(error) => error.to_string(),
+                Ok(status) => Silent {
+                    why: format!("it ended early ({status})"),
+                    short: status.code() == Some(i32::from(SHORTAGE)),
+                },
+                Err(error) => Silent::because(&error),
             }),
         }
     });
-    contact.await.unwrap_or_else(|_| Err(format!("nothing was heard of it for {CONTACT:?}")))
+    let unheard = || Silent { why: format!("nothing was heard of it for {CONTACT:?}"), short: false };
+    contact.await.unwrap_or_else(|_| Err(unheard()))
 }
 
 /// Accepts the connection of this process, and hangs up on all others.

@@ -28,6 +28,9 @@ pub struct CommandSpec {
     pub dir: Option<PathBuf>,
     /// How long the command has between SIGTERM and SIGKILL when it is asked to stop. A deadline knows no grace.
     pub grace: Duration,
+    /// The soft limit of open files that the command gets, as `ulimit -n` shows it; the orchestrator's own if
+    /// `None`.
+    pub open_files: Option<u64>,
     /// Where its input, output and signals come from.
     pub attachment: Attachment,
     /// Where the moment of its last output is noted, if it is captured: a clone of it tells.
@@ -44,6 +47,7 @@ impl CommandSpec {
             env: Vec::new(),
             dir: None,
             grace: GRACE,
+            open_files: None,
             attachment: Attachment::Captured,
             pulse: Pulse::default(),
         }

@@ -47,6 +47,8 @@ pub(crate) struct Assignment {
     pub(crate) session: bool,
     /// Between SIGTERM and SIGKILL.
     pub(crate) grace: Duration,
+    /// The soft limit of open files that the command gets; `None`: that of the orchestrator.
+    pub(crate) open_files: Option<u64>,
     pub(crate) program: OsString,
     pub(crate) args: Vec<OsString>,
 }
@@ -59,7 +61,9 @@ impl Assignment {
             (Group::Of(group), _) => group.to_string(),
         };
         let grace = self.grace.as_millis().to_string();
-        let first = [self.socket, self.orchestrator.to_string(), group, grace].map(OsString::from);
+        let open_files = open_files_arg(self.open_files);
+        let first =
+            [self.socket, self.orchestrator.to_string(), group, grace, open_files].map(OsString::from);
         first.into_iter().chain([self.program]).chain(self.args)
     }
 
@@ -75,8 +79,22 @@ impl Assignment {
             None => return Err("the process group"),
         };
         let grace = number(args.next()).map(Duration::from_millis).ok_or("the grace")?;
+        let open_files = open_files(args.next()).ok_or("the limit of open files")?;
         let program = args.next().ok_or("the program")?;
-        Ok(Self { socket, orchestrator, group, session, grace, program, args: args.collect() })
+        Ok(Self { socket, orchestrator, group, session, grace, open_files, program, args: args.collect() })
+    }
+}
+
+/// The argument for a limit of open files.
+pub(crate) fn open_files_arg(limit: Option<u64>) -> String {
+    limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string())
+}
+
+/// Reads the argument that [`open_files_arg`] made; `None` if it is none.
+pub(crate) fn open_files(arg: Option<OsString>) -> Option<Option<u64>> {
+    match text(arg)?.as_str() {
+        "-" => Some(None),
+        limit => limit.parse().ok().map(Some),
     }
 }
 
@@ -161,7 +179,8 @@ pub enum Status {
     NotStarted {
         /// Why.
         why: String,
-        /// The status that shells have for it: 126 if its program is there but cannot be executed, else 127.
+        /// The status that shells have for it: 126 if its program is there but cannot be executed, else 127;
+        /// or [`SHORTAGE`](crate::shortage::SHORTAGE) if the host is short of something.
         code: u8,
     },
     /// Nobody knows: its guard was killed, or the command cannot be. It may have done all, a part, or nothing.
@@ -276,6 +295,7 @@ mod tests {
             group: Group::Own,
             session: true,
             grace: Duration::from_millis(1500),
+            open_files: Some(1024),
             program: "sh".into(),
             args: vec!["-c".into(), OsString::from_vec(vec![0xff, b'\n'])],
         };
@@ -284,7 +304,7 @@ mod tests {
         assert_eq!(Assignment::from_args(grouped.clone().into_args()), Ok(grouped));
         let joined = Assignment { group: Group::Of(Pid::from_raw(5)), session: false, ..assignment };
         assert_eq!(Assignment::from_args(joined.clone().into_args()), Ok(joined.clone()));
-        assert_eq!(Assignment::from_args(joined.into_args().take(4)), Err("the program"));
+        assert_eq!(Assignment::from_args(joined.into_args().take(5)), Err("the program"));
     }
 
     #[test]

@@ -15,12 +15,16 @@ use std::{
 use nix::{
     sys::{
         prctl,
+        resource::{Resource, getrlimit, setrlimit},
         signal::{SigSet, Signal},
     },
     unistd::{self, Pid},
 };
 
-use crate::control::{number, text};
+use crate::{
+    control::{number, open_files, text},
+    shortage::{SHORTAGE, is_shortage},
+};
 
 /// The argument by which the exec stage leads a session of its own, so that no command of it stops at a terminal.
 pub(crate) const SESSION: &str = "session";
@@ -72,6 +76,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Infallible, ExecE
     let go: RawFd = number(args.next()).ok_or(ExecError::Usage("the pipe to wait for"))?;
     let fate: RawFd = number(args.next()).ok_or(ExecError::Usage("the pipe to report to"))?;
     let session = text(args.next()).ok_or(ExecError::Usage("the session"))? == SESSION;
+    let open_files = open_files(args.next()).ok_or(ExecError::Usage("the limit of open files"))?;
     let program = args.next().ok_or(ExecError::Usage("the program"))?;
 
     // First the tie, then the look: a guard that died before the tie is not our parent any more.
@@ -89,10 +94,18 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Infallible, ExecE
     if go.read(&mut [0])? == 0 {
         return Err(ExecError::NoGuard);
     }
+    if let Some(soft) = open_files {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard)?;
+    }
     fate.write_all(&[READY])?;
     let source = Command::new(&program).args(args).exec();
     // As shells have it: what is there but cannot be executed is told from what is not there.
-    let code = if source.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+    let code = match source.kind() {
+        _ if is_shortage(&source) => SHORTAGE,
+        io::ErrorKind::NotFound => NOT_FOUND,
+        _ => NOT_EXECUTABLE,
+    };
     write!(fate, "{code} cannot run `{}`: {source}", program.display())?;
     Err(ExecError::Command { program, source })
 }

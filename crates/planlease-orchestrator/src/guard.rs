@@ -45,11 +45,12 @@ use nix::{
 
 use crate::{
     clock::now,
-    control::{Assignment, Cause, Group, Lines, MAX_LINE, Order, Report, Status, address},
+    control::{Assignment, Cause, Group, Lines, MAX_LINE, Order, Report, Status, address, open_files_arg},
     entry::EntryPoint,
     exec,
     leash::Leash,
     processes,
+    shortage::{SHORTAGE, is_shortage},
 };
 
 /// How long the guard waits for killed processes to disappear.
@@ -107,13 +108,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>, exec: &EntryPoint) -> Resul
     let mut guard = Guard::new(assignment)?;
     while !guard.leash.may_start(now()) {
         if guard.leash.is_ending() || guard.leash.verdict(now()).is_some() {
-            return guard.refuse("it had to stop before it began".to_owned());
+            return guard.refuse("it had to stop before it began".to_owned(), exec::NOT_FOUND);
         }
         guard.wait(None)?;
     }
     match guard.start(exec) {
         Ok(running) => guard.see_through(running),
-        Err(error) => guard.refuse(format!("the exec stage cannot be started: {error}")),
+        Err(error) => {
+            let code = if is_shortage(&error) { SHORTAGE } else { exec::NOT_FOUND };
+            guard.refuse(format!("the exec stage cannot be started: {error}"), code)
+        }
     }
 }
 
@@ -161,11 +165,11 @@ impl Guard {
     }
 
     /// Reports a command that never ran.
-    fn refuse(&mut self, why: String) -> Result<u8, GuardError> {
+    fn refuse(&mut self, why: String, code: u8) -> Result<u8, GuardError> {
         let cause = self.leash.verdict(now()).unwrap_or(Cause::Itself);
-        let status = Status::NotStarted { why, code: exec::NOT_FOUND };
+        let status = Status::NotStarted { why, code };
         self.report(&Report::Ended { cause, status, survivors: false });
-        Ok(exec::NOT_FOUND)
+        Ok(code)
     }
 
     /// Tells the orchestrator, if it is still there; if not, that is noticed elsewhere.
@@ -186,6 +190,7 @@ impl Guard {
             .args(&exec.args)
             .args([Pid::this().as_raw(), go_read.as_raw_fd(), fate_write.as_raw_fd()].map(|n| n.to_string()))
             .arg(if self.assignment.session { exec::SESSION } else { "-" })
+            .arg(open_files_arg(self.assignment.open_files))
             .arg(&self.assignment.program)
             .args(&self.assignment.args);
         match self.assignment.group {
@@ -218,6 +223,10 @@ impl Guard {
             }
         };
         let (status, exit) = match (exec::fate(running.fate), status.code(), status.signal()) {
+            // An exec stage that was short of something before it could say why.
+            (Err((why, _)), Some(code), _) if cause == Cause::Itself && code == i32::from(SHORTAGE) => {
+                (Status::NotStarted { why, code: SHORTAGE }, SHORTAGE)
+            }
             (Err((why, code)), ..) if cause == Cause::Itself => (Status::NotStarted { why, code }, code),
             (_, Some(code), _) => (Status::Exited(code), u8::try_from(code).unwrap_or(u8::MAX)),
             (_, None, Some(signal)) => {

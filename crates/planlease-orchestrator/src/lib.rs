@@ -38,13 +38,14 @@ mod output;
 mod processes;
 mod report;
 mod runner;
+pub mod shortage;
 
 pub use child::{Finished, GuardedChild, Guards, SpawnError};
 pub use command::{Attachment, CommandSpec, Pulse};
 pub use control::{Cause, Status};
 pub use entry::EntryPoint;
 pub use executor::{Boxed, Commands, Executor, Running};
-pub use options::{Options, Plans, TaskCommand, env};
+pub use options::{CommandSource, Options, Plans, TaskCommand, env};
 pub use orchestrator::{Dropped, Orchestrator, Summary};
 pub use report::{Report, Reporter};
 pub use runner::Stop;

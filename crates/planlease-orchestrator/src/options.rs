@@ -22,6 +22,10 @@ pub struct Options {
     pub max_plans: usize,
     /// What a task runs if its plan does not say so.
     pub command: Option<TaskCommand>,
+    /// Whose commands are run.
+    pub commands: CommandSource,
+    /// The soft limit of open files that commands get; this process's own if `None`.
+    pub open_files: Option<u64>,
     /// Changes to the environment of every task, which is that of this process and what tells it its task; `None` removes
     /// a variable.
     pub env: Vec<(OsString, Option<OsString>)>,
@@ -67,7 +71,7 @@ impl Options {
         let mut known = BTreeMap::new();
         for task in open {
             let own = task.command.as_deref();
-            let command = plain_command(self, own).ok_or_else(|| no_command(&task.id))?;
+            let command = plain_command(self, own).ok_or_else(|| no_command(self, &task.id, own))?;
             let Some(path) = &self.search_path else { continue };
             known.entry(command.program.clone()).or_insert_with(|| fitness::check_program(&command, path));
         }
@@ -86,6 +90,30 @@ pub enum Plans {
     Named(Vec<PlanName>),
     /// All that are there when the orchestrator starts.
     All,
+}
+
+/// Whose commands an orchestrator runs. A process that can write a plan can write its commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CommandSource {
+    /// A task's own; the orchestrator's, [`Options::command`], for tasks without one.
+    #[default]
+    Plan,
+    /// The orchestrator's for all tasks; what a plan says is never run.
+    Exec,
+    /// None.
+    None,
+}
+
+impl CommandSource {
+    /// The name, as `--commands` takes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Exec => "exec",
+            Self::None => "none",
+        }
+    }
 }
 
 /// The command of tasks that do not bring their own.

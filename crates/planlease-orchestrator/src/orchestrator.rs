@@ -358,7 +358,8 @@ impl Orchestrator {
             Ended::CannotStart(why) if open.setbacks >= SETBACKS => {
                 self.dropped(plan, Dropped::CannotStart(why));
             }
-            Ended::CannotStart(why) => {
+            // A shortage passes: the plan is tried again for as long as it takes.
+            Ended::CannotStart(why) | Ended::Short(why) => {
                 let again = Some(open.rest());
                 self.reporter.tell(&Report::CannotStart { plan: plan.clone(), why, again });
             }

@@ -41,10 +41,11 @@ use crate::{
 mod closing;
 mod recording;
 mod room;
+mod short;
 mod unstarted;
 
 pub(crate) use self::closing::failed_tasks;
-use self::{recording::Unrecorded, room::Room, unstarted::Unstarted};
+use self::{recording::Unrecorded, room::Room, short::Short, unstarted::Unstarted};
 
 /// How long reading a record may take if nothing stands still.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -89,6 +90,8 @@ pub(crate) enum Ended {
     NotBegun,
     /// Commands do not start on this host, for this reason; the plan was released.
     CannotStart(String),
+    /// The same, since the host has been short of resources for long.
+    Short(String),
 }
 
 type Running =
@@ -119,6 +122,8 @@ pub(crate) struct Runner {
     trouble: String,
     /// What is known of commands that did not start.
     unstarted: Unstarted,
+    /// What is known of a host that is short of resources.
+    short: Short,
     /// Starts whose answer got lost: they are found in the record if they happened, now or later.
     unsure: Vec<(TaskId, Uuid)>,
     ask: watch::Sender<Ask>,
@@ -172,6 +177,7 @@ impl Runner {
             not_before: None,
             trouble: String::new(),
             unstarted: Unstarted::default(),
+            short: Short::default(),
             unsure: Vec::new(),
             ask,
             claimants,
@@ -206,6 +212,14 @@ impl Runner {
                 let why = why.to_owned();
                 self.release().await;
                 return Ended::CannotStart(why);
+            }
+            if self.running.is_empty()
+                && self.ended.is_empty()
+                && let Some(why) = self.short.verdict()
+            {
+                let why = why.to_owned();
+                self.release().await;
+                return Ended::Short(why);
             }
             let nothing_to_come =
                 stop != Stop::Run || !(self.has_ready() || self.others_at_work() || self.due.is_some());
@@ -422,6 +436,7 @@ impl Runner {
             }
             () = until(better) => Ok(()),
             () = until(self.unstarted.next(Instant::now())) => Ok(()),
+            () = until(self.short.next(Instant::now())) => Ok(()),
             () = until_due(self.ownership.session().coordinator().clock(), self.due), if better.is_none() => Ok(()),
             () = self.room.wait(), if wants_more => Ok(()),
             () = self.claimants.gone() => {
@@ -438,7 +453,16 @@ impl Runner {
         self.busy.remove(task);
         match &result.end {
             attempt::End::NotStarted(why) => self.unstarted.note(task.clone(), why, Instant::now()),
-            _ => self.unstarted.started(task),
+            attempt::End::Short(why) => {
+                if self.short.note(self.busy.len(), why, Instant::now()) {
+                    let what = format!("this host is short of resources: {why}");
+                    self.shared.reporter.tell(&Report::Trouble(what));
+                }
+            }
+            _ => {
+                self.unstarted.started(task);
+                self.short.started();
+            }
         }
         let spent = self.spent(task);
         let known = self.view.tasks.get(task);
@@ -506,8 +530,9 @@ impl Runner {
         if !self.may_start() {
             return some;
         }
-        let most = if self.view.spec.policy.max_in_progress > 0 { 1 } else { usize::MAX };
         let (now, instant) = (self.now(), Instant::now());
+        let most = if self.view.spec.policy.max_in_progress > 0 { 1 } else { usize::MAX };
+        let most = most.min(self.short.room(self.busy.len(), instant));
         let (busy, clocks) = (&self.busy, (&self.policies, &self.overdue, &self.view));
         let startable = |task: &&TaskId| {
             !busy.contains_key(*task)
@@ -547,7 +572,10 @@ impl Runner {
 
     /// Whether another start is allowed, by the plan and by how commands start here.
     fn may_start(&self) -> bool {
-        self.view.halt().is_none() && !self.view.is_full() && self.unstarted.verdict().is_none()
+        self.view.halt().is_none()
+            && !self.view.is_full()
+            && self.unstarted.verdict().is_none()
+            && self.short.room(self.busy.len(), Instant::now()) > 0
     }
 
     /// Whether something would be run now if there were room for it.

@@ -1,7 +1,17 @@
 //! Coordinator configuration: plain data, checked once.
 
-use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    fs::{self, File, Metadata},
+    io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
+use nix::fcntl::OFlag;
 use planlease_core::{
     MAX_DURATION, Namespace,
     session::{Timing, TimingError, default_margin},
@@ -308,15 +318,31 @@ impl Secret {
             Self::Value(value) => return Ok(value.clone()),
             Self::File(path) => path,
         };
-        let refused = |reason: String| ConfigError::Secret { path: path.clone(), reason };
-        let found = tokio::fs::metadata(path).await.map_err(|error| refused(error.to_string()))?;
-        if !found.is_file() {
-            return Err(refused("it is not a regular file".to_owned()));
+        let (copy, path) = (path.clone(), path.clone());
+        let read = tokio::task::spawn_blocking(move || Self::read_file(&copy)).await;
+        let read = read.unwrap_or_else(|error| Err(io::Error::other(error)));
+        read.map_err(|error| ConfigError::Secret { path, reason: error.to_string() })
+    }
+
+    /// Reads a file that holds a secret, without waiting for others: a pipe or a device is refused.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not a regular one, or has more than 1 MiB.
+    pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+        let regular = |found: Metadata| match found.is_file() {
+            true => Ok(found),
+            false => Err(io::Error::other("it is not a regular file")),
+        };
+        regular(fs::metadata(path)?)?; // First, since to open a device can do something.
+        // It may be another one by now; a pipe would be waited for.
+        let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+        regular(file.metadata()?)?;
+        let mut bytes = Vec::new();
+        file.take(Self::LONGEST + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > Self::LONGEST {
+            return Err(io::Error::other("it has more than 1 MiB"));
         }
-        if found.len() > Self::LONGEST {
-            return Err(refused(format!("it has {} bytes; at most 1 MiB is read", found.len())));
-        }
-        tokio::fs::read(path).await.map_err(|error| refused(error.to_string()))
+        Ok(bytes)
     }
 }
 

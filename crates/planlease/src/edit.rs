@@ -80,6 +80,11 @@ impl Coordinator {
         for _ in 0..TRIES {
             let view = self.plan(plan).await?;
             let mut edit = view.edit(edited);
+            edited
+                .tasks
+                .iter()
+                .filter(|task| edit.added.contains(&task.id))
+                .try_for_each(|task| task.id.check_new())?;
             for task in &edit.removed {
                 view.require(PlanKey::Task(task.clone()))?;
             }

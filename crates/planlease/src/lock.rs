@@ -238,6 +238,7 @@ struct Place {
 
 impl Place {
     async fn new(session: &Session, plan: &PlanName, lock: &LockName) -> Result<Self, Error> {
+        lock.check_new()?;
         let held = session.hold(Seat::Lock(plan.clone(), lock.clone())).await?;
         let key = session.coordinator().layout().of(plan, &PlanKey::Lock(lock.clone(), session.lease()));
         let (session, plan, lock) = (session.clone(), plan.clone(), lock.clone());

@@ -267,6 +267,8 @@ impl Coordinator {
         past: &Past,
         progress: impl FnMut(usize),
     ) -> Result<Imported, Error> {
+        plan.check_new()?;
+        spec.tasks.iter().try_for_each(|task| task.id.check_new())?;
         let problems = spec.problems();
         if !problems.is_empty() {
             return Err(Error::Unsound(problems));

@@ -7,7 +7,9 @@ use planlease_core::{
     spec::{PlanSpec, Policy},
     transition::TaskStatus,
 };
-use planlease_orchestrator::{EntryPoint, Options, Orchestrator, Plans, Reporter, Stop, TaskCommand};
+use planlease_orchestrator::{
+    CommandSource, EntryPoint, Options, Orchestrator, Plans, Reporter, Stop, TaskCommand,
+};
 use planlease_tests::{
     etcd::Etcd,
     program::{Process, Program, planlease},
@@ -52,6 +54,8 @@ async fn f05_wall_clocks_that_jump_end_no_deadline() {
         jobs: 2,
         max_plans: 1,
         command: Some(TaskCommand::Shell(r#"[ "$PLANLEASE_ATTEMPT" = 2 ]"#.into())),
+        commands: CommandSource::Plan,
+        open_files: None,
         env: Vec::new(),
         dir: None,
         search_path: None,

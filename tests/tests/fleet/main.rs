@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "what is measured is told")]
 
 mod attempts;
+mod commands;
 mod crash;
 mod deadlines;
 mod durable;
@@ -29,6 +30,8 @@ mod pause;
 mod readme;
 mod refusals;
 mod rush;
+mod secrets;
+mod shortage;
 mod signals;
 mod spec;
 mod terminal;
@@ -55,6 +58,9 @@ fn main() -> std::process::ExitCode {
         .shared(environment::cases())
         .shared(findings::cases())
         .shared(hold::cases())
+        .shared(commands::cases())
+        .shared(secrets::cases())
+        .shared(shortage::cases())
         .shared(signals::cases())
         .shared(edit::cases())
         .shared(terminal::cases())

@@ -31,6 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_file_that_says_something_else_is_refused_with_what_differs,
         what_was_in_progress_is_recovered_by_the_first_owner,
         a_folder_comes_with_its_findings_and_its_registry_stays_history,
+        links_that_lead_out_of_a_folder_are_not_followed,
         findings_are_written_and_read,
         an_import_that_is_killed_is_completed_by_the_next_one,
         a_file_that_is_rewritten_meanwhile_is_taken_whole_or_refused,
@@ -275,6 +276,62 @@ async fn a_folder_comes_with_its_findings_and_its_registry_stays_history(fixture
     assert!(long["reference"].as_str().unwrap().ends_with("findings/long.md"), "{long}");
     assert_eq!(exported(&room, "coffee").await, large(250));
     room.audit().await;
+}
+
+async fn links_that_lead_out_of_a_folder_are_not_followed(fixture: Fixture) {
+    let room = Room::new(fixture, TTL);
+    let link = |to: &str, name: &str| {
+        let path = room.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(to, path).unwrap();
+    };
+    let (coordinator, outside) = (room.coordinator().await, room.path("outside"));
+    std::fs::create_dir(&outside).unwrap();
+    write(&room, "outside/secret.md", "secret");
+    write(&room, "outside/status.json", &state().to_string());
+    let outside = path_text(&outside).to_owned();
+
+    // Beside a plan's state: files, folders and the folder of the findings itself.
+    let file = write(&room, "tea/status.json", &state().to_string());
+    write(&room, "tea/findings/boiling.md", "hot");
+    link(&format!("{outside}/secret.md"), "tea/findings/absolute.md");
+    link("../../outside/secret.md", "tea/findings/relative.md");
+    link("boiling.md", "tea/findings/inside.md");
+    link("nowhere", "tea/findings/broken.md");
+    link(&outside, "tea/findings/folder");
+    let told = room.program().run_to(0, ["import", path_text(&file)]).await.stderr;
+    for name in ["absolute.md", "relative.md", "broken.md", "folder"] {
+        let line = told.lines().find(|line| line.contains(name)).unwrap_or_default();
+        assert!(line.contains("leads out of its folder"), "{told}");
+    }
+    let found = coordinator.all_findings(&plan_name("tea")).await.unwrap();
+    let texts: Vec<&str> = found.items.iter().map(|(_, found)| found.text.as_str()).collect();
+    assert_eq!(texts, ["hot", "hot"], "what the links lead to was taken");
+
+    let file = write(&room, "pot/status.json", &state().to_string());
+    link(&outside, "pot/findings");
+    let told = room.program().run_to(0, ["import", path_text(&file)]).await.stderr;
+    assert!(told.contains("leads out of"), "{told}");
+    assert!(coordinator.all_findings(&plan_name("pot")).await.unwrap().items.is_empty());
+
+    // In a folder of many: whole plans, and their states.
+    write(&room, "many/cup/status.json", &state().to_string());
+    link(&outside, "many/away");
+    link(&format!("{outside}/status.json"), "many/half/status.json");
+    link(&format!("{outside}/status.json"), "many/single.json");
+    let told = room.program().run_to(0, ["import", path_text(&room.path("many"))]).await.stderr;
+    for name in ["away", "half", "single.json"] {
+        assert!(told.lines().any(|line| line.contains(name) && line.contains("leads out of")), "{told}");
+    }
+    let plans = coordinator.plans().await.unwrap();
+    let names: Vec<&str> = plans.items.iter().map(|plan| plan.name.as_str()).collect();
+    assert_eq!(names, ["cup", "pot", "tea"]);
+    link(&format!("{outside}/status.json"), "lone/status.json");
+    let refused = room.program().run_to(4, ["import", path_text(&room.path("lone"))]).await.stderr;
+    assert!(refused.contains("leads out of the folder"), "{refused}");
+    // A link that a person names is followed.
+    link(&format!("{outside}/status.json"), "named.json");
+    room.program().run_to(0, ["import", path_text(&room.path("named.json"))]).await;
 }
 
 async fn findings_are_written_and_read(fixture: Fixture) {

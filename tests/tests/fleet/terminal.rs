@@ -1,6 +1,6 @@
-//! What others wrote cannot drive the terminal: every command is run on a store, on files and on a configuration whose texts are
-//! all hostile, and what it prints for people is looked through. The commands are read from the program's own help, so a new one
-//! has to be added here.
+//! What others wrote cannot drive the terminal: every command is run on a store, on files and on a
+//! configuration whose texts are all hostile, and what it prints for people is looked through. The commands
+//! are read from the program's own help, so a new one has to be added here.
 
 use std::{
     collections::BTreeSet,
@@ -109,8 +109,8 @@ fn quoted(text: &str) -> String {
     Value::from(text).to_string().replace('\u{9b}', "\\u009b").replace('\u{9d}', "\\u009d")
 }
 
-/// A plan whose texts are all hostile. The first task fails, the second one says much, the third one cannot start, the fourth
-/// one waits.
+/// A plan whose texts are all hostile. The first task fails, the second one says much, the third one cannot
+/// start, the fourth one waits.
 fn plan() -> String {
     let hostile = quoted(HOSTILE);
     let fails = quoted(r#"printf '%s\n' "$HOSTILE"; printf '%s' "$HOSTILE" >&2; exit 1"#);
@@ -177,6 +177,7 @@ async fn nothing_that_others_wrote_drives_the_terminal(fixture: Fixture) {
     let good = files.at("good.toml");
     looked_through(&program, &["plan", "import", &good, "--plan", "release"]).await;
     looked_through(&program, &["plan", "import", &good, "--plan", NAME]).await;
+    let from = room.coordinator().await.plan(&plan_name("release")).await.unwrap().revision.to_string();
     // What a program of others writes through the library.
     looked_through(&program, &["run", "release", "--id", NAME, "--label", &format!("x={HOSTILE}")]).await;
     let session = room.session(&format!("{NAME}2")).await;
@@ -185,7 +186,7 @@ async fn nothing_that_others_wrote_drives_the_terminal(fixture: Fixture) {
     let repository = room.path("repository");
     git(&repository);
 
-    let table = commands(&files, &repository);
+    let table = commands(&files, &repository, &from);
     let known: BTreeSet<String> = table.iter().map(|(command, _)| (*command).to_owned()).collect();
     assert_eq!(known, leaves_found, "each command is to be tried here");
     for (command, calls) in &table {
@@ -224,12 +225,12 @@ async fn nothing_that_others_wrote_drives_the_terminal(fixture: Fixture) {
         &["task", "start", "release", "4"],
     )
     .await;
-    owner.release().await.unwrap();
+    drop(owner); // It was ended by force.
     session.close().await.unwrap();
 }
 
 /// What to try of each command.
-fn commands<'a>(files: &Files, repository: &Path) -> Vec<(&'a str, Vec<Vec<String>>)> {
+fn commands<'a>(files: &Files, repository: &Path, from: &str) -> Vec<(&'a str, Vec<Vec<String>>)> {
     let own = |args: &[&str]| args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<String>>();
     let at = |name: &str| files.at(name);
     let (repository, tree) = (path_text(repository), at("tree"));
@@ -277,7 +278,6 @@ fn commands<'a>(files: &Files, repository: &Path) -> Vec<(&'a str, Vec<Vec<Strin
         each("deps", &[&["release"], &["release", "--format", "dot"], &["release", "--format", "mermaid"]]),
         each("phases", &[&["release"]]),
         each("estimate", &[&["release"]]),
-        each("watch", &[&["release", "--snapshot", "--until-finished"], &["--from-revision", HOSTILE]]),
         each("task list", &[&["release"], &[NAME]]),
         each("task show", &[&["release", "1"], &["release", "2"], &["release", NAME]]),
         each("task claim", &[&["release", "--label", HOSTILE]]),
@@ -372,8 +372,20 @@ fn commands<'a>(files: &Files, repository: &Path) -> Vec<(&'a str, Vec<Vec<Strin
                 &["release", "--reason", HOSTILE, "--expect", HOSTILE],
             ],
         ),
-        each("plan cancel", &[&[&[NAME, "--yes"], &reason[..]].concat()]),
-        each("plan archive", &[&[&["release", "--yes"], &reason[..]].concat()]),
+        each(
+            "plan cancel",
+            &[&[&[NAME, "--yes"], &reason[..]].concat(), &[&["release", "--yes"], &reason[..]].concat()],
+        ),
+        each("plan archive", &[&["release"], &[HOSTILE]]),
+        // It ends with a plan that is closed.
+        each(
+            "watch",
+            &[
+                &["release", "--snapshot", "--until-finished"],
+                &["release", "--from-revision", from, "--until-finished"],
+                &["--from-revision", HOSTILE],
+            ],
+        ),
         each("plan delete", &[&[NAME, "--yes"], &[HOSTILE, "--yes"]]),
     ]
 }

@@ -14,13 +14,14 @@ use crate::{
 
 const EXAMPLE: &str = r#"The configuration file (planlease/config.toml below ~/.config):
   current = "prod"
+  commands = "exec"                         # whose commands `run` executes: plan, exec, none
 
   [contexts.prod]
   endpoints = ["https://etcd-1:2379", "https://etcd-2:2379"]
   cacert = "/etc/planlease/ca.pem"          # also: cert, key, server_name
   user = "planlease"
   password_file = "/etc/planlease/password"
-  namespace = "ops"                         # also: root, timeout, ttl
+  namespace = "ops"                         # also: root, timeout, ttl, commands
 
 The context `local` is always there: your own local server."#;
 

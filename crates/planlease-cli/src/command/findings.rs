@@ -178,7 +178,8 @@ impl ReadArgs {
     }
 }
 
-/// Prints the text as it is (to a terminal without what could drive it), and on standard error where the whole of it is.
+/// Prints the text as it is (to a terminal without what could drive it), and on standard error where the
+/// whole of it is.
 fn print(found: &FindingsRecord, written: bool) -> Result<Exit, Failure> {
     if let Some(output) = found.output.as_ref().filter(|_| written) {
         output::print_exact(&output.text, Printable::of_others)?;

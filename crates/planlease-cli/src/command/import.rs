@@ -140,6 +140,7 @@ impl ImportArgs {
                     Some(name) => crate::command::plan_name(name)?,
                     None => source::plan_name(&found.path, state.plan_path.as_deref())?,
                 };
+                plan.check_new()?;
                 let findings = match &found.outputs {
                     Some(folder) => Findings::read(folder, &state)?,
                     None => Findings::default(),

@@ -7,6 +7,7 @@ use planlease_orchestrator::{
     EntryPoint,
     exec::{self, ExecError},
     guard,
+    shortage::{SHORTAGE, is_due_to_shortage},
 };
 
 /// The hidden subcommand that keeps watch over one command of a plan.
@@ -38,8 +39,8 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> 
 /// The status of a command that could not be started, as shells have it.
 const NOT_STARTED: u8 = 127;
 
-fn failed(error: &dyn std::error::Error) -> u8 {
+fn failed(error: &(dyn std::error::Error + 'static)) -> u8 {
     // The orchestrator learns the reason through its own connection; this is for whoever starts it by hand.
     crate::output::tell(&format!("error: {error}"));
-    NOT_STARTED
+    if is_due_to_shortage(error) { SHORTAGE } else { NOT_STARTED }
 }

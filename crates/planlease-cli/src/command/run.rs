@@ -4,17 +4,21 @@ mod follow;
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use planlease::{Coordinator, Error, Identity, core::OrchestratorId};
-use planlease_orchestrator::{Dropped, EntryPoint, Options, Orchestrator, Plans, Stop, Summary, TaskCommand};
+use planlease_orchestrator::{
+    CommandSource, Dropped, EntryPoint, Options, Orchestrator, Plans, Stop, Summary, TaskCommand,
+};
 use tokio::sync::watch;
 
 use crate::{
     command::{held::Held, plumbing},
+    descriptors,
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
     output::{self, OutputArgs},
+    settings::Settings,
     signals::Signals,
 };
 
@@ -27,6 +31,8 @@ use crate::{
 /// A task runs its own command if its plan gives it one, else that of --exec. It finds what it is to do in
 /// `PLANLEASE_PLAN`, `PLANLEASE_TASK`, `PLANLEASE_TASK_DESCRIPTION`, `PLANLEASE_ATTEMPT` and `PLANLEASE_FENCING_TOKEN`.
 /// Its exit status counts only if it ends by itself. A command that does not start (no such program) uses no retry.
+///
+/// A user who can write to the plans of a namespace can run commands here, unless --commands says otherwise.
 ///
 /// The first Ctrl-C (or SIGTERM) lets what runs come to its end, the second one stops it.
 #[derive(Debug, Args)]
@@ -50,6 +56,9 @@ pub(crate) struct RunArgs {
     /// Give --exec to `sh -c` instead
     #[arg(long, requires = "exec")]
     shell: bool,
+    /// Whose commands are run [default: the configuration's, else plan]
+    #[arg(long, value_enum, value_name = "WHOSE")]
+    commands: Option<Commands>,
     /// Where tasks run
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
@@ -66,12 +75,34 @@ pub(crate) struct RunArgs {
     output: OutputArgs,
 }
 
+/// Whose commands are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Commands {
+    /// A task's own, which its plan says; --exec for tasks without one
+    Plan,
+    /// --exec for all tasks; what a plan says is never run
+    Exec,
+    /// None: a plan with open tasks is left alone
+    None,
+}
+
+impl From<Commands> for CommandSource {
+    fn from(commands: Commands) -> Self {
+        match commands {
+            Commands::Plan => Self::Plan,
+            Commands::Exec => Self::Exec,
+            Commands::None => Self::None,
+        }
+    }
+}
+
 const EXAMPLES: &str = "\
 Examples:
   planlease run release --jobs 4                     the tasks bring their commands along
   planlease run release --exec './agent --once'      one command for all tasks
   planlease run release --shell --exec 'echo \"$PLANLEASE_TASK\" >> done.txt'
-  planlease run --all --max-plans 1                  one of a fleet: take what is free";
+  planlease run --all --max-plans 1                  one of a fleet: take what is free
+  planlease run --all --commands exec --exec ./agent where others write the plans";
 
 impl RunArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
@@ -99,18 +130,23 @@ impl RunArgs {
     }
 
     fn options(&self, invocation: &Invocation, held: &Held) -> Result<Options, Failure> {
+        descriptors::check_jobs(self.jobs)?;
+        let settings = invocation.settings()?;
+        let commands = self.commands(&settings)?;
         let plans = if self.all {
             Plans::All
         } else {
             Plans::Named(self.plans.iter().map(|name| super::plan_name(name)).collect::<Result<_, _>>()?)
         };
-        let mut env = invocation.settings()?.for_commands(invocation.environment());
+        let mut env = settings.for_commands(invocation.environment());
         env.push(held.variable()?);
         let options = Options {
             plans,
             jobs: self.jobs.into(),
             max_plans: self.max_plans.map_or(usize::MAX, usize::from),
             command: self.command()?,
+            commands,
+            open_files: descriptors::for_commands(),
             env,
             dir: self.dir.clone(),
             search_path: Some(invocation.environment().search_path()),
@@ -122,6 +158,22 @@ impl RunArgs {
             Failure::usage(why).meaning("No plan was acquired.").remedy("Check --dir and --exec.")
         })?;
         Ok(options)
+    }
+
+    /// Whose commands are run, by the flag or its variable, else by the configuration.
+    fn commands(&self, settings: &Settings) -> Result<CommandSource, Failure> {
+        let commands = self.commands.map_or(settings.commands.value, Into::into);
+        if commands == CommandSource::Exec && self.exec.is_none() {
+            let origin = match self.commands {
+                Some(_) => String::new(),
+                None => format!(" ({})", settings.commands.origin),
+            };
+            return Err(Failure::usage(format!(
+                "--commands exec{origin} runs --exec only, and that is not given"
+            ))
+            .meaning("No plan was acquired."));
+        }
+        Ok(commands)
     }
 
     fn command(&self) -> Result<Option<TaskCommand>, Failure> {
@@ -163,7 +215,7 @@ fn conclude(summary: Summary) -> Result<Exit, Failure> {
             format!("no command of plan {plan} starts here: {}", output::plain(&why)),
         )
         .meaning("No retry of its tasks was used; another orchestrator can own the plan.")
-        .remedy("Give --exec, install what is missing, or run it on a host that has it."),
+        .remedy("Give --exec, install what is missing, check --commands, or run it on a host that has it."),
         Dropped::Unreadable(why) => {
             Failure::new(Exit::BadRecord, format!("plan {plan} was not executed: {}", output::plain(&why)))
                 .meaning("The other plans were executed.")

@@ -7,9 +7,10 @@ mod serve;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use planlease::Secret;
 use planlease_sidecar::{Address, AskError, ListenError, Sidecar};
 
-use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log, output};
+use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log, output, secrets};
 
 /// Serves plans, tasks, ownership and events over HTTP, to the programs of this host or pod, until it is asked to end.
 ///
@@ -79,7 +80,9 @@ fn read_token(file: &Path) -> Result<String, Failure> {
     let failed = |why: String| {
         Failure::new(Exit::UnreadableFile, format!("cannot use the token in {}: {why}", file.display()))
     };
-    let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+    let bytes = Secret::read_file(file).map_err(|error| failed(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| failed("it is no text (UTF-8)".to_owned()))?;
+    secrets::warn_of_readers(file);
     let token = text.trim_end_matches(['\r', '\n']);
     if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         let why = "it has to have at least 16 characters, of ASCII, without spaces".to_owned();

@@ -97,6 +97,7 @@ impl From<&Settings> for SettingsShown {
             setting("root", &settings.root, |root| Some(root.clone())),
             setting("timeout", &settings.timeout, |timeout| text(*timeout)),
             setting("ttl", &settings.ttl, |ttl| text(*ttl)),
+            setting("commands", &settings.commands, |commands| Some(commands.as_str().to_owned())),
         ];
         Self { settings: all.into() }
     }

@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! current = "prod"
+//! commands = "exec"
 //!
 //! [contexts.prod]
 //! endpoints = ["https://etcd-1:2379", "https://etcd-2:2379"]
@@ -14,14 +15,20 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fs::File,
+    io::{self, Read as _},
+    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
+use nix::fcntl::OFlag;
 use serde::Deserialize;
 
 use super::{Origin, Sourced};
 use crate::{args::ConnectionArgs, environment::Environment, exit::Exit, failure::Failure};
+
+/// The longest file that is read.
+const LONGEST: u64 = 1024 * 1024;
 
 /// The context that is always there: the user's own local server.
 pub(crate) const LOCAL: &str = "local";
@@ -32,6 +39,8 @@ pub(crate) const LOCAL: &str = "local";
 pub(crate) struct ConfigFile {
     /// The context that is used if none is asked for.
     pub(crate) current: Option<String>,
+    /// Whose commands `run` executes, where no context says otherwise.
+    pub(crate) commands: Option<String>,
     /// All contexts.
     #[serde(default)]
     pub(crate) contexts: BTreeMap<String, Context>,
@@ -55,6 +64,7 @@ pub(crate) struct Context {
     root: Option<String>,
     timeout: Option<String>,
     ttl: Option<String>,
+    commands: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -82,6 +92,7 @@ impl Context {
             "root" => self.root.clone(),
             "timeout" => self.timeout.clone(),
             "ttl" => self.ttl.clone(),
+            "commands" => self.commands.clone(),
             _ => None,
         }
     }
@@ -102,7 +113,7 @@ pub(crate) fn path(flags: &ConnectionArgs, environment: &Environment) -> Option<
 impl ConfigFile {
     /// Reads the file; `None` if it is not there, unless it was asked for.
     pub(crate) fn read(path: &Path, asked_for: bool) -> Result<Option<Self>, Failure> {
-        match std::fs::read_to_string(path) {
+        match read(path) {
             Ok(text) => Self::parse(path, &text).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !asked_for => Ok(None),
             Err(error) => {
@@ -128,6 +139,21 @@ impl ConfigFile {
         }
         Ok(Self { path: path.to_owned(), ..file })
     }
+}
+
+/// Reads the text of a file, which is read more than once: so it is no pipe.
+fn read(path: &Path) -> io::Result<String> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_fifo() || kind.is_socket() {
+        return Err(io::Error::other("it is a pipe or a socket, which cannot be read again"));
+    }
+    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    let mut text = String::new();
+    file.take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::other("it has more than 1 MiB"));
+    }
+    Ok(text)
 }
 
 /// `:line:column` of an offset.

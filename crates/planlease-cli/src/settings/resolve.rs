@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use planlease::Endpoint;
+use planlease_orchestrator::CommandSource;
 
 use super::{ConfigFile, LOCAL, Origin, Sourced, file::Context};
 use crate::{args::ConnectionArgs, environment::Environment, failure::Failure};
@@ -28,6 +29,7 @@ pub(super) struct Layers<'a> {
     environment: &'a Environment,
     context: Sourced<Option<String>>,
     in_context: Option<(&'a Context, Origin)>,
+    file: Option<&'a ConfigFile>,
 }
 
 impl<'a> Layers<'a> {
@@ -45,6 +47,7 @@ impl<'a> Layers<'a> {
             environment,
             context: Sourced { value: None, origin: Origin::Default },
             in_context: None,
+            file,
         };
         let expressly = layers.said("context");
         let current = file.and_then(|file| {
@@ -104,6 +107,19 @@ impl<'a> Layers<'a> {
         })
     }
 
+    /// Whose commands are run. What the file says without a context is meant for this host, whatever store it
+    /// works on.
+    pub(super) fn commands(&self) -> Result<Sourced<CommandSource>, Failure> {
+        let of_file = self.file.and_then(|file| Some((file.commands.as_deref()?, &file.path)));
+        let Some((text, path)) = of_file.filter(|_| self.text("commands").is_none()) else {
+            return self.or("commands", CommandSource::default(), commands);
+        };
+        let origin = Origin::File(path.clone());
+        let value =
+            commands(text).map_err(|reason| Failure::usage(format!("commands (from {origin}): {reason}")))?;
+        Ok(Sourced { value, origin })
+    }
+
     /// By flag or variable.
     fn said(&self, name: &'static str) -> Option<Sourced<String>> {
         if let Some(value) = flag(self.flags, name) {
@@ -142,6 +158,14 @@ pub(super) fn endpoints(text: &str) -> Result<Vec<Endpoint>, String> {
     parts().filter(|part| part.contains('@')).try_for_each(|part| parse(part).map(drop::<Endpoint>))?;
     let endpoints: Vec<Endpoint> = parts().map(parse).collect::<Result<_, String>>()?;
     if endpoints.is_empty() { Err("no endpoint is given".to_owned()) } else { Ok(endpoints) }
+}
+
+/// Whose commands are run.
+fn commands(text: &str) -> Result<CommandSource, String> {
+    let all = [CommandSource::Plan, CommandSource::Exec, CommandSource::None];
+    all.into_iter()
+        .find(|source| source.as_str() == text)
+        .ok_or_else(|| format!("{text:?} is none of plan, exec and none"))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "has the form of the other meanings")]
@@ -206,6 +230,37 @@ mod tests {
         let settings = resolve(&flags, &[]).unwrap();
         assert_eq!(settings.cacert.value, Some("/etc/ca.pem".into()));
         assert_eq!(settings.endpoints.origin, Origin::Flag("endpoints"));
+    }
+
+    #[test]
+    fn whose_commands_are_run_is_said_for_the_host_or_a_context() {
+        let text = "commands = \"exec\"\n[contexts.a]\ncommands = \"none\"\n[contexts.b]\n";
+        let file = ConfigFile::parse("/cfg.toml".as_ref(), text).unwrap();
+        let commands = |variables: &[(&str, &str)]| {
+            let read = Settings::resolve(
+                &ConnectionArgs::default(),
+                &variables.iter().copied().collect(),
+                Some(&file),
+            );
+            let found = read.unwrap().commands;
+            (found.value, found.origin.to_string())
+        };
+        let pair = |source, origin: &str| (source, origin.to_owned());
+        assert_eq!(commands(&[]), pair(CommandSource::Exec, "/cfg.toml"));
+        assert_eq!(commands(&[("PLANLEASE_ENDPOINTS", "x:1")]), pair(CommandSource::Exec, "/cfg.toml"));
+        assert_eq!(commands(&[("PLANLEASE_CONTEXT", "b")]), pair(CommandSource::Exec, "/cfg.toml"));
+        assert_eq!(
+            commands(&[("PLANLEASE_CONTEXT", "a")]),
+            pair(CommandSource::None, "context a in /cfg.toml")
+        );
+        assert_eq!(
+            commands(&[("PLANLEASE_COMMANDS", "plan")]),
+            pair(CommandSource::Plan, "PLANLEASE_COMMANDS")
+        );
+        let wrong = ConfigFile::parse("/cfg.toml".as_ref(), "commands = \"some\"").unwrap();
+        let failure =
+            Settings::resolve(&ConnectionArgs::default(), &Environment::default(), Some(&wrong)).unwrap_err();
+        assert!(failure.what().starts_with("commands (from /cfg.toml): \"some\" is none of"), "{failure:?}");
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Unrecorded {
             End::Completed => Change::Complete(None),
             End::Failed(why) => Change::Fail(why.clone()),
             End::Stopped => Change::Return("the orchestrator stops".to_owned()),
-            End::NotStarted(why) => Change::Return(format!("did not start: {why}")),
+            End::NotStarted(why) | End::Short(why) => Change::Return(format!("did not start: {why}")),
             End::Lost(why) => orphan::lost(policies.of_task(&self.seen.id), &self.seen.record, why.clone()),
         }
     }
@@ -143,7 +143,7 @@ impl Runner {
         let plan = self.ownership.plan().clone();
         let (status, took) = (ended.seen.record.status, ended.result.took);
         let error = match &ended.result.end {
-            End::NotStarted(why) => {
+            End::NotStarted(why) | End::Short(why) => {
                 let why = why.clone();
                 self.shared.reporter.tell(&Report::NotStarted { plan, task, attempt, why });
                 return Ok(Recorded::Done);

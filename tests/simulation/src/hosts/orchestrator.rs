@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use planlease::core::transition::TaskStatus;
-use planlease_orchestrator::{Options, Orchestrator, Plans, Report, Reporter, Stop, TaskCommand};
+use planlease_orchestrator::{
+    CommandSource, Options, Orchestrator, Plans, Report, Reporter, Stop, TaskCommand,
+};
 use tokio::sync::watch;
 
 use super::{Ended, work::Workshop};
@@ -26,6 +28,8 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
             jobs: world.options.jobs,
             max_plans: 2,
             command: Some(TaskCommand::Program(vec!["work".into()])),
+            commands: CommandSource::Plan,
+            open_files: None,
             env: Vec::new(),
             dir: None,
             search_path: None,

@@ -8,11 +8,14 @@ use planlease::{
     core::session::{LossReason, Status as SessionStatus},
 };
 use planlease_orchestrator::{
-    Attachment, Cause, CommandSpec, EntryPoint, Finished, GuardedChild, Guards, Status, env,
+    Attachment, Cause, CommandSpec, EntryPoint, Finished, GuardedChild, Guards, SpawnError, Status, env,
+    shortage::SHORTAGE,
 };
+use tokio::time::Instant;
 
 use crate::{
     command::plumbing,
+    descriptors,
     exit::Exit,
     failure::{Failure, with_cause},
     output,
@@ -21,6 +24,12 @@ use crate::{
 
 /// How long before the session's deadline the command is killed: what killing a process group may take on a busy host.
 const KILL_ALLOWANCE: Duration = Duration::from_millis(100);
+
+/// How long a host may be short of resources before the command is not started.
+const SHORT_FOR: Duration = Duration::from_secs(10);
+
+/// The first pause before the next try then; each further one is twice as long.
+const SHORT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The status if no supervisor process could be started.
 const NO_GUARD: u8 = 126;
@@ -127,8 +136,34 @@ pub(in crate::command) fn spec(
         env: variables.iter().cloned().chain(own).collect(),
         grace,
         attachment,
+        open_files: descriptors::for_commands(),
         ..CommandSpec::new(program)
     })
+}
+
+/// Starts it. A host that is short of something is given time.
+async fn spawn(
+    guards: &Guards,
+    spec: &CommandSpec,
+    right: &impl Right,
+    signals: &mut Signals,
+) -> Result<GuardedChild, SpawnError> {
+    let (until, mut pause) = (Instant::now() + SHORT_FOR, SHORT_PAUSE);
+    loop {
+        let error = match guards.spawn(spec).await {
+            Err(error) if error.is_shortage() && Instant::now() < until => error,
+            spawned => return spawned,
+        };
+        if pause == SHORT_PAUSE {
+            output::tell(&format!("this host is short of resources: {}; trying again", with_cause(&error)));
+        }
+        tokio::select! {
+            biased; // Without the right, or with the wish to end, nothing is to be started.
+            _ = right.lost() => return Err(error),
+            _ = signals.which() => return Err(error),
+            () = tokio::time::sleep(pause) => pause = pause.saturating_mul(2),
+        }
+    }
 }
 
 /// Runs it to its end.
@@ -141,10 +176,10 @@ pub(in crate::command) async fn run(
     let session = right.session();
     let mut status = session.watch_status();
     extend(&guards, *status.borrow_and_update());
-    let mut child = guards
-        .spawn(spec)
-        .await
-        .map_err(|error| Failure::new(Exit::Child(NO_GUARD), with_cause(&error)).meaning(NOT_BEGUN))?;
+    let mut child = spawn(&guards, spec, right, signals).await.map_err(|error| {
+        let code = if error.is_shortage() { SHORTAGE } else { NO_GUARD };
+        Failure::new(Exit::Child(code), with_cause(&error)).meaning(NOT_BEGUN)
+    })?;
     let mut passing_on = PassingOn::new(spec.attachment);
     let mut loss = None;
     let finished = loop {

@@ -31,8 +31,19 @@ impl Findings {
         if !folder.is_dir() {
             return Ok(findings);
         }
+        if folder::leads_out(outputs, &folder) {
+            let (shown, from) = (folder.display(), outputs.display());
+            findings.warnings.push(format!("{shown}: it leads out of {from}: what is in it is left out"));
+            return Ok(findings);
+        }
         for path in folder::entries(&folder)? {
-            findings.read_one(&path, state)?;
+            if folder::leads_out(&folder, &path) {
+                findings
+                    .warnings
+                    .push(format!("{}: it leads out of its folder: it is left out", path.display()));
+            } else {
+                findings.read_one(&path, state)?;
+            }
         }
         Ok(findings)
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::source::Found;
-use crate::{exit::Exit, failure::Failure};
+use crate::{exit::Exit, failure::Failure, output};
 
 /// The name of a plan's state file in the folder of its outputs.
 const STATE: &str = "status.json";
@@ -20,11 +20,22 @@ pub(super) fn find(path: &str) -> Result<Vec<Found>, Failure> {
         return Ok(vec![Found { path: path.to_owned(), outputs }]);
     }
     if folder.join(STATE).is_file() {
+        if leads_out(folder, &folder.join(STATE)) {
+            return Err(Failure::new(
+                Exit::UnreadableFile,
+                format!("{STATE} in {path} leads out of the folder"),
+            )
+            .meaning("A link that leads out of a folder is not followed; nothing was changed.")
+            .remedy(format!("Name {} itself, if that is what you want.", folder.join(STATE).display())));
+        }
         return Ok(vec![of_plan(folder)]);
     }
     let mut found = Vec::new();
     for entry in entries(folder)? {
-        if entry.join(STATE).is_file() {
+        let state = entry.join(STATE);
+        if leads_out(folder, if state.is_file() { &state } else { &entry }) {
+            output::tell(&format!("{}: it leads out of {path}: it is left out", entry.display()));
+        } else if state.is_file() {
             found.push(of_plan(&entry));
         } else if entry.extension().is_some_and(|extension| extension == "json") && entry.is_file() {
             found.push(Found { path: entry.display().to_string(), outputs: None });
@@ -40,6 +51,15 @@ pub(super) fn find(path: &str) -> Result<Vec<Found>, Failure> {
 
 fn of_plan(folder: &Path) -> Found {
     Found { path: folder.join(STATE).display().to_string(), outputs: Some(folder.to_path_buf()) }
+}
+
+/// Whether what is in a folder is a link that leads out of it, or nowhere. What is found by its folder only
+/// is not read then: the person named the folder, and not what others let it point to.
+pub(super) fn leads_out(folder: &Path, path: &Path) -> bool {
+    match (folder.canonicalize(), path.canonicalize()) {
+        (Ok(folder), Ok(path)) => !path.starts_with(folder),
+        _ => true,
+    }
 }
 
 /// What is in a folder, in the order of the names.

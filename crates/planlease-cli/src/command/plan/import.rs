@@ -113,6 +113,7 @@ impl ImportArgs {
             file::refused(path, &problems)
         })?;
         let plan = file::plan(path, self.plan.as_deref())?;
+        plan.check_new()?;
         let ticked_are_done = self.ticked.of_file_are_done(path, &parsed.spec)?;
         Ok(Draft { plan, file: path.to_owned(), parsed, ticked_are_done })
     }

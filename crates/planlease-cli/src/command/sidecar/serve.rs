@@ -8,7 +8,6 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use planlease::{Identity, core::counted};
 use planlease_sidecar::{Bound, Ended, Listen, Options, Sidecar};
 use tokio::sync::watch;
@@ -90,7 +89,6 @@ impl ServeArgs {
         let mut signals = Signals::take()?;
         let token = self.token_file.as_deref().map(read_token).transpose()?.map(watch::Sender::new);
         let options = self.options(token.as_ref());
-        raise_descriptors();
         let (bound, metrics) = self.bind().await?;
         let coordinator = tokio::select! {
             biased; // A connection is of use even if it is to be closed at once.
@@ -176,15 +174,5 @@ async fn follow_token(file: Option<&Path>, token: Option<watch::Sender<String>>)
             }
             Ok(Err(_)) | Err(_) => {}
         }
-    }
-}
-
-/// Each connection takes a descriptor, and many systems give a process 1,024 unless it asks for more.
-fn raise_descriptors() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
-    {
-        tracing::warn!(target: "planlease", %error, soft, "the number of connections is bounded by this");
     }
 }

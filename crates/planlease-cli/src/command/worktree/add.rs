@@ -145,6 +145,7 @@ impl AddArgs {
         let task = task.as_deref().map(crate::command::task_id).transpose()?;
         let last = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = WorktreeName::new(self.name.clone().unwrap_or(last))?;
+        name.check_new()?;
         Ok(Order {
             scene,
             branch: self.branch.clone().unwrap_or_else(|| name.to_string()),
