@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_stream::stream;
+use planlease_socket::{BindError, Name};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_stream::Stream;
@@ -93,18 +94,7 @@ pub struct Bound {
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, _remove: RemoveFile },
-}
-
-/// Removes the socket's file when the listener goes.
-#[derive(Debug)]
-struct RemoveFile(PathBuf);
-
-impl Drop for RemoveFile {
-    fn drop(&mut self) {
-        // Gone already is as good.
-        drop(std::fs::remove_file(&self.0));
-    }
+    Unix { listener: UnixListener, _name: Name },
 }
 
 impl Listen {
@@ -182,25 +172,15 @@ async fn bind_tcp(addr: SocketAddr, allow_remote: bool) -> Result<Bound, ListenE
 }
 
 fn bind_unix(path: &Path) -> Result<Bound, ListenError> {
-    use std::os::unix::fs::PermissionsExt;
-
     let at = path.display().to_string();
-    let fail = |source| ListenError::Io { at: at.clone(), source };
     close_folder(path, &at)?;
-    let listener = match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            // A file is there. If nobody listens, its server died without removing it.
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                return Err(ListenError::InUse { at });
-            }
-            std::fs::remove_file(path).map_err(fail)?;
-            UnixListener::bind(path).map_err(fail)?
-        }
-        bound => bound.map_err(fail)?,
-    };
-    let socket = Socket::Unix { listener, _remove: RemoveFile(path.to_owned()) };
-    std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).map_err(fail)?;
-    Ok(Bound { socket, url: format!("unix://{at}") })
+    let (listener, name) = planlease_socket::bind(path, 0o600).map_err(|error| match error {
+        BindError::Io(source) => ListenError::Io { at: at.clone(), source },
+        _ => ListenError::InUse { at: at.clone() },
+    })?;
+    let listener =
+        UnixListener::from_std(listener).map_err(|source| ListenError::Io { at: at.clone(), source })?;
+    Ok(Bound { socket: Socket::Unix { listener, _name: name }, url: format!("unix://{at}") })
 }
 
 /// Makes the folder of a socket, or checks that it is closed to others: so nobody can connect in the moment

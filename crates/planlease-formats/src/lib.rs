@@ -17,6 +17,7 @@
 //! # Ok::<(), planlease_formats::Problems>(())
 //! ```
 
+mod bulk;
 mod draft;
 mod format;
 mod markdown;
@@ -30,6 +31,7 @@ mod text;
 use planlease_core::spec::{PlanSpec, Source};
 use sha2::{Digest, Sha256};
 
+pub use bulk::memory;
 pub use format::Format;
 pub use name::{UnusableFileName, plan_name};
 pub use native::schema;

@@ -1,9 +1,9 @@
 //! Who is let in. A port of the loopback device is no identity: every process of the host, and every page that a browser on
 //! it shows, can connect to it.
 //!
-//! Over TCP a request bears the token. Over the unix socket the permissions of the socket are enough, and the kernel tells
-//! who it is. Either way it has a header that no page of another site can send, no header that only pages send, and is
-//! addressed to a name of this host.
+//! Over TCP a request bears a token. Over the unix socket the permissions of the socket are enough, and the
+//! kernel names the process. Either way it has a header that no page of another site can send, no header that
+//! only pages send, and is addressed to a name of this host.
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc};
 
@@ -13,14 +13,16 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use http::{HeaderMap, HeaderName, header};
-use subtle::ConstantTimeEq as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::sync::watch;
 
 use crate::{
     options::Options,
+    parts::{OPERATOR, SESSION},
     problem::{Kind, Problem},
     shared::App,
+    standing::Standing,
+    token::Tokens,
 };
 
 /// A header that a page of another site cannot send without being asked whether it may.
@@ -34,13 +36,23 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 pub(crate) enum Peer {
     /// Somebody who could connect to the port.
     Tcp(SocketAddr),
-    /// A process that may open the socket, as the kernel tells.
+    /// A process that may open the socket, as the kernel reports it.
     Unix {
         /// Its process, if it is in this pid namespace.
         pid: Option<i32>,
         /// Its user.
         uid: u32,
     },
+}
+
+impl Peer {
+    /// Its user, as the kernel reports it.
+    pub(crate) fn uid(&self) -> Option<u32> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Unix { uid, .. } => Some(*uid),
+        }
+    }
 }
 
 impl fmt::Display for Peer {
@@ -53,33 +65,72 @@ impl fmt::Display for Peer {
     }
 }
 
+/// Which client a request comes from, as far as the sidecar knows by itself: not what the client calls
+/// itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A process, as the kernel reports it.
+    Process {
+        /// Its process, if it is in this pid namespace.
+        pid: Option<i32>,
+        /// Its user.
+        uid: u32,
+    },
+    /// A client that bears the token of this name.
+    Token(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process { pid: Some(pid), uid } => write!(f, "uid:{uid},pid:{pid}"),
+            Self::Process { pid: None, uid } => write!(f, "uid:{uid}"),
+            Self::Token(name) => write!(f, "token:{name}"),
+        }
+    }
+}
+
 /// What has to be the case for a request to be answered.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    token: Option<watch::Receiver<String>>,
+    tokens: Option<watch::Receiver<Tokens>>,
     hosts: Vec<String>,
+    /// For clients.
     pace: DefaultDirectRateLimiter,
+    /// For requests that are refused: they cost clients nothing of theirs.
+    refused_pace: DefaultDirectRateLimiter,
 }
 
 impl Admission {
     /// As the options say.
     pub(crate) fn new(options: &Options) -> Self {
-        let a_second = NonZeroU32::new(options.max_requests_per_second).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(a_second).allow_burst(a_second.saturating_mul(TWICE));
         Self {
-            token: options.token.clone(),
+            tokens: options.tokens.clone(),
             hosts: LOOPBACK.iter().map(ToString::to_string).chain(options.hosts.iter().cloned()).collect(),
-            pace: RateLimiter::direct(quota),
+            pace: pace(options.max_requests_per_second),
+            refused_pace: pace(options.max_requests_per_second),
         }
     }
 
-    /// Whether this request is answered.
+    /// Whether this request is answered, and which client it comes from.
     ///
     /// # Errors
-    /// [`Kind::TooMany`], [`Kind::CrossSite`], [`Kind::Unauthorized`].
-    pub(crate) fn admit(&self, peer: &Peer, headers: &HeaderMap) -> Result<(), Problem> {
-        if self.pace.check().is_err() {
-            return Err(Problem::new(Kind::TooMany, "requests come too fast (--max-requests-per-second)"));
+    /// [`Kind::TooMany`], [`Kind::BadRequest`], [`Kind::CrossSite`], [`Kind::Unauthorized`], [`Kind::NotAllowed`].
+    pub(crate) fn admit(&self, peer: &Peer, method: &Method, headers: &HeaderMap) -> Result<Origin, Problem> {
+        match self.check(peer, method, headers) {
+            Ok(_) if self.pace.check().is_err() => {
+                Err(Problem::new(Kind::TooMany, "requests come too fast (--max-requests-per-second)"))
+            }
+            Err(_) if self.refused_pace.check().is_err() => {
+                Err(Problem::new(Kind::TooMany, "requests that are refused come too fast"))
+            }
+            checked => checked,
+        }
+    }
+
+    fn check(&self, peer: &Peer, method: &Method, headers: &HeaderMap) -> Result<Origin, Problem> {
+        if headers.get_all(header::HOST).iter().count() > 1 {
+            return Err(Problem::new(Kind::BadRequest, "the request has more than one Host"));
         }
         if headers.contains_key(header::ORIGIN) {
             return Err(Problem::new(Kind::CrossSite, "requests of web pages are not answered (Origin)"));
@@ -87,24 +138,34 @@ impl Admission {
         if !headers.contains_key(REQUEST) {
             return Err(Problem::new(Kind::CrossSite, "send the header Planlease-Request: true"));
         }
-        if matches!(peer, Peer::Unix { .. }) {
-            return Ok(());
+        if let Peer::Unix { pid, uid } = *peer {
+            return Ok(Origin::Process { pid, uid });
         }
         if !self.is_ours(headers) {
             let detail = "Host is no name of this host; --allow-host allows further ones";
             return Err(Problem::new(Kind::CrossSite, detail));
         }
         let refused = |detail| Err(Problem::new(Kind::Unauthorized, detail));
-        let Some(token) = &self.token else {
+        let Some(tokens) = &self.tokens else {
             return refused("over TCP nothing is answered without --token-file; use the unix socket");
         };
-        let given = headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes).unwrap_or_default();
-        match given.strip_prefix(b"Bearer ") {
-            None => refused("send Authorization: Bearer TOKEN"),
-            // In constant time: how long it takes tells nothing about the token.
-            Some(given) if bool::from(given.ct_eq(token.borrow().as_bytes())) => Ok(()),
-            Some(_) => refused("the token is another one"),
+        if headers.get_all(header::AUTHORIZATION).iter().count() > 1 {
+            return Err(Problem::new(Kind::BadRequest, "the request has more than one Authorization"));
         }
+        let given = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+        let Some(given) = given.strip_prefix(b"Bearer ") else {
+            return refused("send Authorization: Bearer TOKEN");
+        };
+        let (name, may_write) = match tokens.borrow().find(given) {
+            None => return refused("the token is another one"),
+            Some(token) => (token.name().to_owned(), token.may_write()),
+        };
+        if !may_write && !matches!(*method, Method::GET | Method::HEAD) {
+            let detail =
+                format!("token {name:?} is read-only: it may read and follow events, and change nothing");
+            return Err(Problem::new(Kind::NotAllowed, detail));
+        }
+        Ok(Origin::Token(name))
     }
 
     /// Whether the request is addressed to a name of this host: the name of another one may have been made to point here.
@@ -118,25 +179,82 @@ impl Admission {
     }
 }
 
+/// So many a second, with bursts of twice as many.
+fn pace(a_second: u32) -> DefaultDirectRateLimiter {
+    let a_second = NonZeroU32::new(a_second).unwrap_or(NonZeroU32::MIN);
+    RateLimiter::direct(Quota::per_second(a_second).allow_burst(a_second.saturating_mul(TWICE)))
+}
+
 const TWICE: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 
 /// Lets a request pass, or not.
 pub(crate) async fn admit(
-    State((admission, _app)): State<(Arc<Admission>, App)>,
-    request: Request,
+    State((admission, app)): State<(Arc<Admission>, App)>,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let peer = request.extensions().get::<Peer>().cloned();
-    let Some(peer) = peer else {
-        return Problem::new(Kind::Unauthorized, "nobody knows who that is").into_response();
+    let extensions = request.extensions();
+    let (Some(peer), Some(standing)) =
+        (extensions.get::<Peer>().cloned(), extensions.get::<Arc<Standing>>().cloned())
+    else {
+        return Problem::new(Kind::Unauthorized, "the peer of the connection is unknown").into_response();
     };
-    match admission.admit(&peer, request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => {
-            // The path itself may name a session, which is a secret.
-            let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-            tracing::warn!(%peer, route, why = problem.detail(), "refused");
-            problem.into_response()
+    let admitted = admission.admit(&peer, request.method(), request.headers());
+    let problem = match admitted.and_then(|origin| standing.prove().map(|()| origin)) {
+        Ok(origin) => {
+            let act = Act::of(&request, &app);
+            request.extensions_mut().insert(origin.clone());
+            let response = next.run(request).await;
+            if let Some(act) = act {
+                act.log(&origin, response.status());
+            }
+            return response;
+        }
+        Err(problem) => problem,
+    };
+    // The path itself may name a session, which is a secret.
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    if app.repeated.is_first(problem.detail(), peer.uid(), &peer) {
+        tracing::warn!(%peer, route, why = problem.detail(), "refused");
+    }
+    let is_flood = problem.kind() == Kind::TooMany && !standing.is_client();
+    let mut response = problem.into_response();
+    if is_flood {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// A request that may change something, for the log.
+struct Act {
+    method: Method,
+    route: Option<MatchedPath>,
+    /// Who asks, as the client says.
+    caller: Option<String>,
+}
+
+impl Act {
+    fn of(request: &Request, app: &App) -> Option<Self> {
+        let method = request.method().clone();
+        if matches!(method, Method::GET | Method::HEAD) {
+            return None;
+        }
+        let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+        let session = text(SESSION).and_then(|id| app.sessions.get(id.parse().ok()?).ok());
+        let caller = session.map(|held| held.session.id().to_string());
+        let caller = caller.or_else(|| text(OPERATOR).map(str::to_owned));
+        Some(Self { method, route: request.extensions().get::<MatchedPath>().cloned(), caller })
+    }
+
+    fn log(self, client: &Origin, status: StatusCode) {
+        let Self { method, route, caller } = self;
+        let (route, status) = (route.as_ref().map_or("none", MatchedPath::as_str), status.as_u16());
+        // The work itself comes many times a second, and the records say who has done it.
+        let is_work = ["/tasks", "/claims", "/heartbeat"].into_iter().any(|work| route.contains(work));
+        if is_work {
+            tracing::debug!(%client, caller, %method, route, status, "asked");
+        } else {
+            tracing::info!(%client, caller, %method, route, status, "asked");
         }
     }
 }
@@ -144,27 +262,36 @@ pub(crate) async fn admit(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn admission() -> Admission {
         let hosts = vec!["sidecar.internal".to_owned()];
-        let token = watch::Sender::new("secret".to_owned()).subscribe();
-        Admission::new(&Options { token: Some(token), hosts, ..Options::default() })
+        let tokens = Tokens::read("secret-of-sixteen", "ops look-but-do-not-touch").unwrap();
+        let tokens = watch::Sender::new(tokens).subscribe();
+        Admission::new(&Options { tokens: Some(tokens), hosts, ..Options::default() })
     }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &'static str)| {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
-        pairs.iter().map(pair).collect()
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs.iter().map(pair) {
+            headers.append(name, value);
+        }
+        headers
     }
 
-    const GOOD: [(&str, &str); 3] =
-        [("host", "127.0.0.1:7420"), ("planlease-request", "true"), ("authorization", "Bearer secret")];
+    const GOOD: [(&str, &str); 3] = [
+        ("host", "127.0.0.1:7420"),
+        ("planlease-request", "true"),
+        ("authorization", "Bearer secret-of-sixteen"),
+    ];
+
+    const TCP: Peer = Peer::Tcp(SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9));
 
     fn tcp(pairs: &[(&'static str, &'static str)]) -> Option<Kind> {
-        let peer = Peer::Tcp(SocketAddr::from(([127, 0, 0, 1], 9)));
-        admission().admit(&peer, &headers(pairs)).err().map(|problem| problem.kind())
+        let admitted = admission().admit(&TCP, &Method::POST, &headers(pairs));
+        admitted.err().map(|problem| problem.kind())
     }
 
     #[test]
@@ -180,24 +307,53 @@ mod tests {
         assert_eq!(tcp(&GOOD[1..]), Some(Kind::CrossSite));
         assert_eq!(tcp(&[GOOD[0], GOOD[1], GOOD[2], ("origin", "null")]), Some(Kind::CrossSite));
         assert_eq!(tcp(&GOOD[..2]), Some(Kind::Unauthorized));
-        for token in ["Bearer secre", "Bearer secret ", "bearer secret", "secret", "Bearer "] {
+        for token in
+            ["Bearer secret-of-sixtee", "Bearer secret-of-sixteen ", "bearer secret-of-sixteen", "Bearer "]
+        {
             assert_eq!(tcp(&[GOOD[0], GOOD[1], ("authorization", token)]), Some(Kind::Unauthorized));
         }
     }
 
     #[test]
+    fn headers_that_decide_come_once() {
+        for second in [GOOD[0], ("host", "evil.example"), GOOD[2], ("authorization", "Bearer x")] {
+            let twice = [GOOD[0], GOOD[1], GOOD[2], second];
+            assert_eq!(tcp(&twice), Some(Kind::BadRequest), "{second:?}");
+        }
+        let unix = Peer::Unix { pid: None, uid: 0 };
+        let refused = admission().admit(&unix, &Method::GET, &headers(&[GOOD[0], GOOD[0], GOOD[1]]));
+        assert_eq!(refused.unwrap_err().kind(), Kind::BadRequest);
+    }
+
+    #[test]
     fn without_a_token_nothing_is_answered_over_tcp() {
         let admission = Admission::new(&Options::default());
-        let peer = Peer::Tcp(SocketAddr::from(([127, 0, 0, 1], 9)));
-        assert!(admission.admit(&peer, &headers(&GOOD)).is_err());
+        assert!(admission.admit(&TCP, &Method::GET, &headers(&GOOD)).is_err());
+    }
+
+    #[test]
+    fn a_viewer_reads_and_changes_nothing() {
+        let viewer = headers(&[GOOD[0], GOOD[1], ("authorization", "Bearer look-but-do-not-touch")]);
+        for (method, expected) in [
+            (Method::GET, Ok(Origin::Token("ops".to_owned()))),
+            (Method::HEAD, Ok(Origin::Token("ops".to_owned()))),
+            (Method::POST, Err(Kind::NotAllowed)),
+            (Method::PUT, Err(Kind::NotAllowed)),
+            (Method::PATCH, Err(Kind::NotAllowed)),
+            (Method::DELETE, Err(Kind::NotAllowed)),
+            (Method::OPTIONS, Err(Kind::NotAllowed)),
+        ] {
+            let admitted = admission().admit(&TCP, &method, &viewer).map_err(|problem| problem.kind());
+            assert_eq!(admitted, expected, "{method}");
+        }
     }
 
     #[test]
     fn the_socket_is_an_identity_but_no_page_gets_through() {
         let peer = Peer::Unix { pid: Some(7), uid: 1000 };
-        let admit = |pairs: &[_]| admission().admit(&peer, &headers(pairs)).is_ok();
-        assert!(admit(&[GOOD[1]]));
-        assert!(!admit(&[]) && !admit(&[GOOD[1], ("origin", "http://localhost")]));
+        let admit = |pairs: &[_]| admission().admit(&peer, &Method::GET, &headers(pairs));
+        assert_eq!(admit(&[GOOD[1]]).unwrap().to_string(), "uid:1000,pid:7");
+        assert!(admit(&[]).is_err() && admit(&[GOOD[1], ("origin", "http://localhost")]).is_err());
     }
 
     #[test]
@@ -205,7 +361,21 @@ mod tests {
         let options = Options { max_requests_per_second: 5, ..Options::default() };
         let admission = Admission::new(&options);
         let peer = Peer::Unix { pid: None, uid: 0 };
-        let admitted = (0..100).filter(|_| admission.admit(&peer, &headers(&[GOOD[1]])).is_ok()).count();
+        let admit = || admission.admit(&peer, &Method::GET, &headers(&[GOOD[1]])).is_ok();
+        let admitted = (0..100).filter(|_| admit()).count();
         assert!((10..=12).contains(&admitted), "{admitted}");
+    }
+
+    #[test]
+    fn refused_requests_cost_clients_nothing() {
+        let options =
+            Options { max_requests_per_second: 5, tokens: admission().tokens, ..Options::default() };
+        let admission = Admission::new(&options);
+        let refused = |_| admission.admit(&TCP, &Method::GET, &headers(&GOOD[..2])).unwrap_err().kind();
+        let kinds: Vec<_> = (0..100).map(refused).collect();
+        assert!(kinds.contains(&Kind::Unauthorized) && kinds.contains(&Kind::TooMany));
+        for _ in 0..10 {
+            admission.admit(&TCP, &Method::GET, &headers(&GOOD)).unwrap();
+        }
     }
 }

@@ -13,7 +13,10 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use crate::problem::{Kind, Problem};
+use crate::{
+    admission::Origin,
+    problem::{Kind, Problem},
+};
 
 /// How long an orderly end waits for the releases of a session.
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
@@ -32,6 +35,8 @@ pub(crate) enum Bond {
 pub(crate) struct Held {
     pub(crate) id: Uuid,
     pub(crate) session: Session,
+    /// Which client has opened it.
+    pub(crate) origin: Origin,
     pub(crate) bond: Bond,
     plans: Mutex<BTreeMap<PlanName, Kept<Ownership>>>,
     locks: Mutex<BTreeMap<(PlanName, LockName), Kept<Lock>>>,
@@ -65,6 +70,7 @@ impl Held {
     /// A session, and the news of it.
     pub(crate) fn new(
         session: Session,
+        origin: Origin,
         bond: Bond,
         room: OwnedSemaphorePermit,
     ) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
@@ -73,6 +79,7 @@ impl Held {
         let held = Self {
             id: Uuid::new_v4(),
             session,
+            origin,
             bond,
             plans: Mutex::default(),
             locks: Mutex::default(),

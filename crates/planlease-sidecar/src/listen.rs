@@ -3,7 +3,6 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,9 +11,10 @@ use nix::{
     errno::Errno,
     sys::socket::{setsockopt, sockopt},
 };
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
+use planlease_socket::{BindError, Name};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener};
 
-use crate::admission::Peer;
+use crate::{admission::Peer, repeated::Repeated, stream::Stream};
 
 /// The mode of the socket: its user and its group. Whoever can open it acts by its right.
 const MODE: u32 = 0o660;
@@ -83,23 +83,7 @@ pub struct Bound {
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, _remove: RemoveFile },
-}
-
-/// A connection that was taken.
-pub(crate) enum Taken {
-    Tcp(TcpStream, Peer),
-    Unix(UnixStream, Peer),
-}
-
-/// Removes the socket's file when the listener goes.
-#[derive(Debug)]
-struct RemoveFile(PathBuf);
-
-impl Drop for RemoveFile {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0)); // Gone already is as good.
-    }
+    Unix { listener: UnixListener, _name: Name },
 }
 
 impl Listen {
@@ -121,7 +105,7 @@ impl Listen {
                 let bound = listener.local_addr().map_err(|error| failed(&at, error))?;
                 Ok(Bound { socket: Socket::Tcp(listener), at: format!("http://{bound}") })
             }
-            Self::Unix { path } => bind_unix(path).await,
+            Self::Unix { path } => bind_unix(path),
         }
     }
 }
@@ -151,26 +135,14 @@ fn has_no_ipv6(error: &io::Error) -> bool {
     matches!(code, Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL))
 }
 
-async fn bind_unix(path: &Path) -> Result<Bound, ListenError> {
+fn bind_unix(path: &Path) -> Result<Bound, ListenError> {
     let at = format!("unix:{}", path.display());
-    if UnixStream::connect(path).await.is_ok() {
-        return Err(ListenError::InUse { at });
-    }
-    match std::fs::symlink_metadata(path) {
-        Ok(about) if std::os::unix::fs::FileTypeExt::is_socket(&about.file_type()) => {
-            std::fs::remove_file(path).map_err(|error| failed(&at, error))?; // Left behind by a crash.
-        }
-        Ok(_) => {
-            let source = io::Error::new(io::ErrorKind::AlreadyExists, "a file is there that is no socket");
-            return Err(failed(&at, source));
-        }
-        Err(_) => {}
-    }
-    let listener = UnixListener::bind(path).map_err(|error| failed(&at, error))?;
-    let remove = RemoveFile(path.to_owned());
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))
-        .map_err(|error| failed(&at, error))?;
-    Ok(Bound { socket: Socket::Unix { listener, _remove: remove }, at })
+    let (listener, name) = planlease_socket::bind(path, MODE).map_err(|error| match error {
+        BindError::Io(source) => ListenError::Io { at: at.clone(), source },
+        _ => ListenError::InUse { at: at.clone() },
+    })?;
+    let listener = UnixListener::from_std(listener).map_err(|error| failed(&at, error))?;
+    Ok(Bound { socket: Socket::Unix { listener, _name: name }, at })
 }
 
 /// Without this the system goes on trying for a quarter of an hour.
@@ -194,25 +166,29 @@ impl Bound {
     }
 
     /// The next connection. What the system refuses is tried again.
-    pub(crate) async fn take(&self) -> Taken {
+    pub(crate) async fn take(&self, repeated: &Repeated) -> (Stream, Peer) {
         loop {
             let taken = match &self.socket {
                 Socket::Tcp(listener) => listener.accept().await.map(|(stream, from)| {
                     drop(stream.set_nodelay(true)); // Slower, if it does not succeed, but as right.
-                    if let Err(error) = stream_ends_with_its_host(&stream) {
+                    if let Err(error) = stream_ends_with_its_host(&stream)
+                        && repeated.is_first("a host that falls silent is noticed late", None, &from)
+                    {
                         tracing::warn!(%error, %from, "a host that falls silent is noticed late");
                     }
-                    Taken::Tcp(stream, Peer::Tcp(from))
+                    (Stream::Tcp(stream), Peer::Tcp(from))
                 }),
                 Socket::Unix { listener, .. } => listener.accept().await.and_then(|(stream, _)| {
                     let who = stream.peer_cred()?;
-                    Ok(Taken::Unix(stream, Peer::Unix { pid: who.pid(), uid: who.uid() }))
+                    Ok((Stream::Unix(stream), Peer::Unix { pid: who.pid(), uid: who.uid() }))
                 }),
             };
             match taken {
                 Ok(taken) => return taken,
                 Err(error) => {
-                    tracing::warn!(%error, at = self.at, "a connection was not taken");
+                    if repeated.is_first("a connection was not taken", None, &self.at) {
+                        tracing::warn!(%error, at = self.at, "a connection was not taken");
+                    }
                     tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             }
@@ -232,7 +208,9 @@ mod tests {
         let bound = listen.bind().await.unwrap();
         let address = bound.at().trim_start_matches("http://").to_owned();
         let _client = TcpStream::connect(address).await.unwrap();
-        let Taken::Tcp(stream, _) = bound.take().await else { panic!("it came over TCP") };
+        let (Stream::Tcp(stream), _) = bound.take(&Repeated::default()).await else {
+            panic!("it came over TCP")
+        };
         assert_eq!(getsockopt(&stream, sockopt::TcpUserTimeout).unwrap(), 10_000);
     }
 

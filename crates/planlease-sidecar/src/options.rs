@@ -4,21 +4,25 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::token::Tokens;
+
 /// Settings of a sidecar.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What the sessions are called: `{name}-{number}`, with a random part where a program gives no name of its own.
     pub name: String,
-    /// The token that a request over TCP has to bear, as it is now: it can be replaced at any time. `None`: nothing is served
-    /// over TCP but health and metrics.
-    pub token: Option<watch::Receiver<String>>,
+    /// The tokens one of which a request over TCP has to bear, as they are now: they can be replaced at any
+    /// time. `None`: nothing is served over TCP but health and metrics.
+    pub tokens: Option<watch::Receiver<Tokens>>,
     /// Further names by which this host may be addressed in `Host`, besides those of the loopback device.
     pub hosts: Vec<String>,
     /// How many sessions there may be at once. Each renews its own lease, one message per third of the TTL. Default: 256.
     pub max_sessions: usize,
-    /// How many connections there may be at once, of subscribers too. Default: 8,192.
+    /// How many connections of clients there may be at once, of subscribers too. Those over TCP that have
+    /// shown no token yet do not count; a bound of their own holds for them. Default: 8,192.
     pub max_connections: usize,
-    /// How many requests a second are answered, with bursts of twice as many. Default: 5,000.
+    /// How many requests a second are answered, with bursts of twice as many; and again so many are refused
+    /// with their reason. Default: 5,000.
     pub max_requests_per_second: u32,
     /// How long a client may take for the head of a request, and again for its body. Default: 10 s.
     pub patience: Duration,
@@ -30,6 +34,22 @@ pub struct Options {
 
 /// The largest body of a request, in bytes: a plan file.
 pub(crate) const MAX_BODY: usize = planlease_formats::MAX_FILE;
+
+/// How large a body may be for the memory of small ones, in bytes.
+pub(crate) const SMALL_BODY: usize = 16 * 1024;
+
+/// How many bytes of small bodies, and of the beginnings of large ones, are in flight at once.
+pub(crate) const MAX_SMALL_BODIES: usize = 16 * 1024 * 1024;
+
+/// How many bytes of larger bodies are in flight at once.
+pub(crate) const MAX_BODIES: usize = 8 * MAX_BODY;
+
+/// The memory for reading plan files, in bytes, of all files that are read at once and so of each of them.
+pub(crate) const MAX_READING: usize = 32 * MAX_BODY;
+
+/// How many connections over TCP there may be that have shown no token yet; a newer one pushes out the
+/// oldest.
+pub(crate) const MAX_UNPROVEN: usize = 1_024;
 
 /// The largest head of a request, in bytes.
 pub(crate) const MAX_HEAD: usize = 16 * 1024;
@@ -50,7 +70,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             name: "sidecar".to_owned(),
-            token: None,
+            tokens: None,
             hosts: Vec::new(),
             max_sessions: 256,
             max_connections: 8_192,

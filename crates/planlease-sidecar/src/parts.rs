@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use planlease::{Authority, PlanView};
 use planlease_core::{LockName, OrchestratorId, PlanName, TaskId};
 use planlease_documents::Document;
@@ -16,8 +15,9 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{
+    admission::Origin,
+    bodies::Room,
     held::Held,
-    options::MAX_BODY,
     problem::{Kind, Problem},
     shape::Own,
     shared::{App, Shared},
@@ -91,27 +91,16 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Asked<T> {
     }
 }
 
-/// The bytes of a body, bounded in size and time.
+/// The bytes of a body, bounded in size and time, and the memory that they take.
 #[derive(Debug)]
-pub(crate) struct Raw(pub(crate) bytes::Bytes);
+pub(crate) struct Raw(pub(crate) bytes::Bytes, pub(crate) Room);
 
 impl FromRequest<App> for Raw {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let reading = Limited::new(request.into_body(), MAX_BODY).collect();
-        match tokio::time::timeout(app.options.patience, reading).await {
-            Ok(Ok(body)) => Ok(Self(body.to_bytes())),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                let most = MAX_BODY / (1024 * 1024);
-                Err(Problem::new(Kind::TooLarge, format!("a body has at most {most} MiB")))
-            }
-            Ok(Err(error)) => Err(Problem::new(Kind::BadRequest, format!("the body broke off: {error}"))),
-            Err(_) => {
-                let patience = app.options.patience.as_secs();
-                Err(Problem::new(Kind::TooSlow, format!("the body did not come within {patience} s")))
-            }
-        }
+        let (bytes, room) = app.bodies.read(request.into_body(), app.options.patience).await?;
+        Ok(Self(bytes, room))
     }
 }
 
@@ -124,7 +113,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let kind = content_type(request.headers());
-        let Raw(bytes) = Raw::from_request(request, app).await?;
+        let Raw(bytes, _room) = Raw::from_request(request, app).await?;
         let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         if !kind.is_empty() && kind != "application/json" {
             let detail = format!("the body is {kind:?}; send Content-Type: application/json");
@@ -150,8 +139,8 @@ pub(crate) fn content_type(headers: &HeaderMap) -> String {
 pub(crate) enum Caller {
     /// A program with a session.
     Program(Arc<Held>),
-    /// A person, or a program that acts for one.
-    Person(String),
+    /// A person, or a program that acts for one: what it calls itself, and what it is.
+    Person(String, Origin),
 }
 
 impl Caller {
@@ -162,7 +151,7 @@ impl Caller {
     pub(crate) fn session(&self) -> Result<&Arc<Held>, Problem> {
         match self {
             Self::Program(held) => Ok(held),
-            Self::Person(_) => Err(Problem::new(
+            Self::Person(..) => Err(Problem::new(
                 Kind::NotAllowed,
                 "that takes a session: open one at /v1/sessions and send its id as Planlease-Session",
             )),
@@ -176,15 +165,16 @@ impl Caller {
     pub(crate) fn authority(&self, app: &Shared, view: &PlanView) -> Result<Authority, Problem> {
         match self {
             Self::Program(held) => held.authority(&view.name),
-            Self::Person(who) => Ok(app.coordinator.operator(view, who)?),
+            Self::Person(..) => Ok(app.coordinator.operator(view, &self.name())?),
         }
     }
 
-    /// The name that is written into records.
+    /// The name that is written into records. What a person calls itself proves nothing, so what it is stands
+    /// beside it.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Program(held) => held.session.id().to_string(),
-            Self::Person(who) => who.clone(),
+            Self::Person(who, origin) => format!("{who} ({origin})"),
         }
     }
 }
@@ -198,6 +188,9 @@ impl FromRequestParts<App> for Caller {
             let bad = || Problem::new(Kind::BadRequest, "Planlease-Session has to be the id of a session");
             return Ok(Self::Program(app.sessions.get(id.ok_or_else(bad)?)?));
         }
+        let origin = parts.extensions.get::<Origin>().cloned();
+        let unknown = || Problem::new(Kind::Unauthorized, "the peer of the connection is unknown");
+        let origin = origin.ok_or_else(unknown)?;
         let who = match parts.headers.get(OPERATOR) {
             None => app.options.name.clone(),
             Some(value) => {
@@ -216,7 +209,7 @@ impl FromRequestParts<App> for Caller {
                 who.ok_or_else(bad)?.to_owned()
             }
         };
-        Ok(Self::Person(who))
+        Ok(Self::Person(who, origin))
     }
 }
 

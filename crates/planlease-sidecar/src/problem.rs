@@ -130,7 +130,6 @@ impl Problem {
     }
 
     /// Of which kind it is.
-    #[cfg(test)]
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }

@@ -44,11 +44,7 @@ impl Collector for Present {
         let ttl = self.0.coordinator.config().ttl.as_secs_f64();
         gauge("ttl_seconds", "The time to live that sessions ask for", ttl)?;
         gauge("sessions", "Sessions that are open", count(sessions.len()))?;
-        gauge(
-            "draining",
-            "Whether nothing new is begun",
-            f64::from(u8::from(self.0.drain.began.is_cancelled())),
-        )?;
+        gauge("draining", "Whether nothing new is begun", f64::from(u8::from(self.0.drain.is_draining())))?;
         gauge(
             "subscribers",
             "Subscribers to events, the sidecar's own among them",

@@ -14,10 +14,14 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::{
+    admission::Origin,
     held::{Bond, Held},
     metrics::Metrics,
     problem::{Kind, Problem},
 };
+
+/// The label of a registration that says which client the session is of.
+const CLIENT: &str = "client";
 
 /// See the module.
 #[derive(Debug)]
@@ -55,15 +59,19 @@ impl Sessions {
         self: &Arc<Self>,
         coordinator: &Coordinator,
         id: OrchestratorId,
+        origin: Origin,
         bond: Bond,
     ) -> Result<(Arc<Held>, mpsc::Receiver<Bytes>), Problem> {
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
             let detail = format!("{} sessions are open here, which is the most (--max-sessions)", self.most);
             return Err(Problem::new(Kind::TooMany, detail));
         };
-        let identity = Identity { id: Some(id), ..Identity::of_process() };
+        // What the client calls itself stands beside what it is.
+        let labels = [(CLIENT.to_owned(), origin.to_string())].into();
+        let identity = Identity { id: Some(id), labels, ..Identity::of_process() };
         let session = coordinator.open_session(identity).await?;
-        let (held, news) = Held::new(session, bond, room);
+        tracing::info!(orchestrator = %session.id(), client = %origin, "a session was opened");
+        let (held, news) = Held::new(session, origin, bond, room);
         self.count.send_modify(|count| *count += 1);
         self.all_held().insert(held.id, Arc::clone(&held));
         self.tasks.spawn(supervise(Arc::clone(self), Arc::clone(&held)));

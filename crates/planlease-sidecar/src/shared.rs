@@ -4,9 +4,17 @@ use std::sync::Arc;
 
 use planlease::Coordinator;
 use planlease_watcher::Watcher;
+use tokio::sync::Semaphore;
 
 use crate::{
-    drain::Drain, encoded::Encoded, metrics::Metrics, options::Options, pulse::Pulse, sessions::Sessions,
+    bodies::Bodies,
+    drain::Drain,
+    encoded::Encoded,
+    metrics::Metrics,
+    options::{MAX_READING, Options},
+    pulse::Pulse,
+    repeated::Repeated,
+    sessions::Sessions,
 };
 
 /// The state of the router.
@@ -23,6 +31,10 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) encoded: Encoded,
     pub(crate) pulse: Pulse,
+    pub(crate) bodies: Bodies,
+    /// Memory for reading plan files.
+    pub(crate) reading: Arc<Semaphore>,
+    pub(crate) repeated: Repeated,
 }
 
 impl Shared {
@@ -37,6 +49,9 @@ impl Shared {
             metrics,
             encoded: Encoded::default(),
             pulse: Pulse::default(),
+            bodies: Bodies::default(),
+            reading: Arc::new(Semaphore::new(MAX_READING)),
+            repeated: Repeated::default(),
             options,
         })
     }

@@ -80,6 +80,8 @@ pub(crate) struct SessionShown {
     session: Option<Uuid>,
     /// Under which name others see it.
     pub(crate) orchestrator: OrchestratorId,
+    /// Which client has opened it, as the kernel or its token says: `uid:1000,pid:4711`, `token:ci`.
+    client: String,
     /// The lease under it.
     lease: String,
     /// The time to live of the lease.
@@ -146,6 +148,7 @@ impl Held {
         SessionShown {
             session: named.then_some(self.id),
             orchestrator: self.session.id().clone(),
+            client: self.origin.to_string(),
             lease: self.session.lease().to_string(),
             ttl_s: self.session.timing().ttl.as_secs_f64(),
             heartbeat_s: match self.bond {

@@ -48,20 +48,14 @@ impl Sidecar {
     }
 
     fn listen(&self, bound: Bound, router: axum::Router) {
-        let options = self.app.options.clone();
-        self.listeners.spawn(serve(bound, router, options, self.app.drain.ended.clone()));
-    }
-
-    /// What asks for a drain over the interface is told here: resolves when somebody has.
-    pub async fn asked_to_drain(&self) {
-        self.app.drain.began.cancelled().await;
+        self.listeners.spawn(serve(bound, router, self.app.clone()));
     }
 
     /// Ends in order: begins nothing new, goes on renewing and serving until every program has ended its sessions or the grace
     /// is over, releases what is left, lets streams and connections end. `now`: ends the wait early.
     pub async fn drain(self, now: impl Future<Output = ()>) -> Ended {
         let Self { app, listeners } = self;
-        app.drain.began.cancel();
+        app.drain.begin(true);
         let idle = tokio::select! {
             biased; // Whoever is done does not have to be hurried.
             () = app.sessions.none() => true,

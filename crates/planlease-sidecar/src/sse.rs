@@ -4,16 +4,21 @@
 
 use std::{convert::Infallible, time::Duration};
 
+use async_stream::stream;
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, header};
 use tokio_stream::StreamExt as _;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     problem::{Kind, Problem},
     shape::Own,
 };
+
+/// The type of a stream of events.
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// A comment: keeps connections open, and finds those that are not.
 const HEARTBEAT: Bytes = Bytes::from_static(b": heartbeat\n\n");
@@ -60,11 +65,49 @@ pub(crate) fn answer(events: impl Stream<Item = Bytes> + Send + 'static, heartbe
     });
     let mut response = Response::new(Body::from_stream(frames));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CONTENT_TYPE, EVENTS);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies that gather answers would keep events back.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
+}
+
+/// How often a client is asked that may be gone.
+const ASK: Duration = Duration::from_secs(1);
+
+/// Waits until a client is to be asked that may be gone from this moment on.
+async fn is_due(moment: &CancellationToken, asked: bool) {
+    moment.cancelled().await;
+    if asked {
+        tokio::time::sleep(ASK).await;
+    }
+}
+
+/// The answer. If it is a stream of events, it sends a heartbeat at this moment and every second from then
+/// on, besides its own.
+pub(crate) fn ask_when(response: Response, moment: CancellationToken) -> Response {
+    let is_stream = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == EVENTS);
+    if !is_stream {
+        return response;
+    }
+    response.map(|body| {
+        let mut frames = body.into_data_stream();
+        Body::from_stream(stream! {
+            let mut asked = false;
+            loop {
+                let frame = tokio::select! {
+                    biased; // An event asks as well.
+                    frame = frames.next() => frame,
+                    () = is_due(&moment, asked) => {
+                        asked = true;
+                        Some(Ok(HEARTBEAT))
+                    }
+                };
+                let Some(frame) = frame else { break };
+                yield frame;
+            }
+        })
+    })
 }
 
 #[cfg(test)]

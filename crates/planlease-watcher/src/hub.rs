@@ -7,7 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use planlease_core::{BootTime, Revision};
 use tokio::sync::watch;
 
-use crate::{change::ChangeSet, error::Error, ring::Ring, snapshot::Snapshot};
+use crate::{
+    change::ChangeSet,
+    error::Error,
+    ring::{Overrun, Ring},
+    snapshot::Snapshot,
+};
 
 /// What is shared.
 #[derive(Debug)]
@@ -61,6 +66,16 @@ pub(crate) enum Read {
     Nothing,
 }
 
+/// Where a subscriber goes on.
+pub(crate) enum Resumed {
+    /// At this position.
+    At(u64),
+    /// Before everything that is kept, which goes back to `floor`; there is room for so many more changes.
+    Before { floor: Revision, room: usize },
+    /// Nowhere: it needs a snapshot.
+    NotKept,
+}
+
 impl Hub {
     /// A hub that keeps `limit` changes for subscribers, and its publishing side.
     pub(crate) fn new(limit: usize) -> (Arc<Self>, Publisher) {
@@ -104,17 +119,29 @@ impl Hub {
         }
     }
 
-    /// Where a subscriber continues that has seen everything up to `from`; `None` if it needs a snapshot first.
-    pub(crate) fn resume(&self, from: Revision) -> Result<Option<u64>, Error> {
+    /// Where a subscriber goes on that has seen everything up to `from`.
+    pub(crate) fn resume(&self, from: Revision) -> Result<Resumed, Error> {
         let state = self.state();
         let (Some((snapshot, ring)), Some(at)) = (&state.present, state.health.revision) else {
-            return Ok(None);
+            return Ok(Resumed::NotKept);
         };
         if from > at {
             return Err(Error::Future { from, at });
         }
-        // Above the snapshot's revision etcd says that there is nothing of ours. It may err; a snapshot does not.
-        Ok(ring.position_after(from).ok().filter(|_| from <= snapshot.revision))
+        let (floor, room) = (ring.floor(), ring.room());
+        Ok(match ring.position_after(from) {
+            // Above the snapshot's revision etcd says that there is nothing of ours. It may err; a snapshot
+            // does not.
+            Ok(position) if from <= snapshot.revision => Resumed::At(position),
+            Err(Overrun) if from < floor && room > 0 => Resumed::Before { floor, room },
+            Ok(_) | Err(Overrun) => Resumed::NotKept,
+        })
+    }
+
+    /// Keeps change sets from before those that are kept. Whether they fit.
+    pub(crate) fn recall(&self, from: Revision, floor: Revision, sets: Vec<Arc<ChangeSet>>) -> bool {
+        let mut state = self.state();
+        state.present.as_mut().is_some_and(|(_, ring)| ring.recall(from, floor, sets))
     }
 
     /// Counts a subscriber for as long as the returned value lives.

@@ -70,6 +70,7 @@ mod loading;
 #[cfg(test)]
 mod model;
 mod plan;
+mod recall;
 mod ring;
 mod snapshot;
 mod source;

@@ -8,12 +8,15 @@ use planlease_core::Revision;
 
 use crate::change::ChangeSet;
 
+/// The first position. There is room below it for what is recalled from before the beginning.
+const FIRST: u64 = 1 << 40;
+
 /// The last change sets, bounded by the number of changes in them. The newest set is kept whatever its size.
 #[derive(Debug)]
 pub(crate) struct Ring {
     kept: VecDeque<Kept>,
-    /// How many sets were there before the first that is kept.
-    dropped: u64,
+    /// The position of the first set that is kept.
+    first: u64,
     /// How many changes are kept.
     changes: usize,
     /// How many are to be kept at most.
@@ -36,7 +39,7 @@ pub(crate) struct Overrun;
 impl Ring {
     /// Nothing yet, as of this revision.
     pub(crate) fn new(limit: usize, at: Revision) -> Self {
-        Self { kept: VecDeque::new(), dropped: 0, changes: 0, limit, floor: at }
+        Self { kept: VecDeque::new(), first: FIRST, changes: 0, limit, floor: at }
     }
 
     /// Adds a set that follows on revision `after`, and drops the oldest ones that are too many.
@@ -47,19 +50,46 @@ impl Ring {
             if let Some(oldest) = self.kept.pop_front() {
                 self.changes -= oldest.set.changes.len();
                 self.floor = oldest.set.revision;
-                self.dropped += 1;
+                self.first += 1;
             }
         }
     }
 
+    /// The revision up to which the sets are not kept.
+    pub(crate) fn floor(&self) -> Revision {
+        self.floor
+    }
+
+    /// How many more changes there is room for.
+    pub(crate) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.changes.max(self.kept.len()))
+    }
+
+    /// Adds what lies before: all sets after `from` up to `floor`. Whether they fit, and nothing is missing
+    /// between them and what is kept.
+    pub(crate) fn recall(&mut self, from: Revision, floor: Revision, sets: Vec<Arc<ChangeSet>>) -> bool {
+        let changes: usize = sets.iter().map(|set| set.changes.len()).sum();
+        let (count, positions) = (sets.len(), u64::try_from(sets.len()).unwrap_or(u64::MAX));
+        if floor != self.floor || from > floor || changes.max(count) > self.room() || positions > self.first {
+            return false;
+        }
+        for set in sets.into_iter().rev() {
+            self.kept.push_front(Kept { after: from, set });
+        }
+        self.changes += changes;
+        self.first -= positions;
+        self.floor = from;
+        true
+    }
+
     /// The position after all sets.
     pub(crate) fn end(&self) -> u64 {
-        self.dropped + self.kept.len() as u64
+        self.first + self.kept.len() as u64
     }
 
     /// The set at a position; `None` if it is yet to come.
     pub(crate) fn at(&self, position: u64) -> Result<Option<&Arc<ChangeSet>>, Overrun> {
-        let index = position.checked_sub(self.dropped).ok_or(Overrun)?;
+        let index = position.checked_sub(self.first).ok_or(Overrun)?;
         let kept = usize::try_from(index).ok().and_then(|index| self.kept.get(index));
         Ok(kept.map(|kept| &kept.set))
     }
@@ -73,7 +103,7 @@ impl Ring {
         let index = self.kept.partition_point(|kept| kept.set.revision <= revision);
         match self.kept.get(index) {
             Some(kept) if kept.set.resynced && kept.after < revision => Err(Overrun),
-            _ => Ok(self.dropped + index as u64),
+            _ => Ok(self.first + index as u64),
         }
     }
 }
@@ -99,13 +129,13 @@ mod tests {
         for at in 2..=6 {
             ring.push(revision(at - 1), set(at, 4, false));
         }
-        assert_eq!(ring.end(), 5);
-        assert_eq!(ring.at(2).unwrap_err(), Overrun);
-        assert_eq!(ring.at(3).unwrap().unwrap().revision, revision(5));
-        assert_eq!(ring.at(5).unwrap(), None);
+        assert_eq!(ring.end(), FIRST + 5);
+        assert_eq!(ring.at(FIRST + 2).unwrap_err(), Overrun);
+        assert_eq!(ring.at(FIRST + 3).unwrap().unwrap().revision, revision(5));
+        assert_eq!(ring.at(FIRST + 5).unwrap(), None);
         ring.push(revision(6), set(7, 1000, false));
         assert_eq!(ring.kept.len(), 1);
-        assert_eq!(ring.at(5).unwrap().unwrap().revision, revision(7));
+        assert_eq!(ring.at(FIRST + 5).unwrap().unwrap().revision, revision(7));
     }
 
     #[test]
@@ -120,7 +150,7 @@ mod tests {
     #[test]
     fn who_resumes_gets_what_follows_or_is_told_that_it_cannot() {
         let mut ring = Ring::new(3, revision(10));
-        assert_eq!(ring.position_after(revision(10)), Ok(0));
+        assert_eq!(ring.position_after(revision(10)), Ok(FIRST));
         assert_eq!(ring.position_after(revision(9)), Err(Overrun));
         ring.push(revision(10), set(12, 1, false));
         ring.push(revision(14), set(20, 1, true)); // 15 to 19 were not heard of.
@@ -136,10 +166,28 @@ mod tests {
             (21, Ok(3)),
             (30, Ok(3)),
         ] {
+            let position = position.map(|position: u64| FIRST + position);
             assert_eq!(ring.position_after(revision(seen)), position, "{seen}");
         }
         ring.push(revision(21), set(22, 1, false));
         assert_eq!(ring.position_after(revision(11)), Err(Overrun), "12 was dropped");
-        assert_eq!(ring.position_after(revision(12)), Ok(1));
+        assert_eq!(ring.position_after(revision(12)), Ok(FIRST + 1));
+    }
+
+    #[test]
+    fn what_is_recalled_lies_before_what_is_kept() {
+        let mut ring = Ring::new(5, revision(10));
+        ring.push(revision(10), set(11, 1, false));
+        assert!(!ring.recall(revision(5), revision(9), vec![]), "10 is missing");
+        assert!(!ring.recall(revision(5), revision(10), vec![set(6, 5, false)]), "too many");
+        assert!(ring.recall(revision(5), revision(10), vec![set(6, 1, false), set(8, 2, false)]));
+        assert_eq!((ring.floor(), ring.room(), ring.end()), (revision(5), 1, FIRST + 1));
+        for (seen, next) in [(5, 6), (6, 8), (7, 8), (8, 11)] {
+            let position = ring.position_after(revision(seen)).unwrap();
+            assert_eq!(ring.at(position).unwrap().unwrap().revision, revision(next), "{seen}");
+        }
+        assert_eq!(ring.position_after(revision(4)), Err(Overrun));
+        ring.push(revision(11), set(12, 3, false));
+        assert_eq!(ring.position_after(revision(5)), Err(Overrun), "the oldest one goes first");
     }
 }

@@ -1,6 +1,6 @@
 //! Where the raw material comes from: the coordinator, or a script in tests.
 
-use planlease::{Changes, Coordinator, Error, Feed, Listing, RawSnapshot};
+use planlease::{Changes, Coordinator, Error, Feed, History, Listing, RawSnapshot};
 use planlease_core::{BootTime, Revision};
 
 /// A namespace that can be listed and followed.
@@ -13,6 +13,15 @@ pub(crate) trait Source: Send + Sync + 'static {
 
     /// What changes from a revision on.
     fn tail(&self, from: Revision) -> Self::Tail;
+
+    /// The state at `from`, and what has changed up to `until`; `None` if that is not to be had, or more than
+    /// `most` changes.
+    fn history(
+        &self,
+        from: Revision,
+        until: Revision,
+        most: usize,
+    ) -> impl Future<Output = Result<Option<History>, Error>> + Send;
 
     fn now(&self) -> BootTime;
 }
@@ -37,6 +46,10 @@ impl Source for Coordinator {
 
     fn tail(&self, from: Revision) -> Changes {
         self.changes(self.layout().everything(), from)
+    }
+
+    async fn history(&self, from: Revision, until: Revision, most: usize) -> Result<Option<History>, Error> {
+        Coordinator::history(self, from, until, most).await
     }
 
     fn now(&self) -> BootTime {

@@ -15,7 +15,8 @@ use crate::{
     error::Error,
     filter::Filter,
     follow::follow,
-    hub::{Health, Hub},
+    hub::{Health, Hub, Resumed},
+    recall::Recall,
     snapshot::Snapshot,
     source::Source,
     subscription::{Subscription, Why},
@@ -49,6 +50,7 @@ pub struct Watcher {
     news: watch::Receiver<u64>,
     cancel: CancellationToken,
     task: TaskTracker,
+    recall: Recall,
     _stop_on_drop: DropGuard,
 }
 
@@ -71,19 +73,21 @@ impl Watcher {
 
     pub(crate) fn follow(source: impl Source, options: Options) -> Self {
         let (hub, publisher) = Hub::new(options.changes_kept);
+        let source = Arc::new(source);
+        let recall = Recall::of(Arc::clone(&source));
         let (revision, news) = (publisher.revisions(), publisher.news());
         let cancel = CancellationToken::new();
         let stop = cancel.clone();
         let task = TaskTracker::new();
         task.spawn(async move {
-            let result = stop.run_until_cancelled(follow(&source, &publisher)).await.unwrap_or(Ok(()));
+            let result = stop.run_until_cancelled(follow(&*source, &publisher)).await.unwrap_or(Ok(()));
             if let Err(error) = &result {
                 tracing::error!(%error, "the watcher ended");
             }
             publisher.end(result);
         });
         task.close();
-        Self { hub, revision, news, cancel: cancel.clone(), task, _stop_on_drop: cancel.drop_guard() }
+        Self { hub, revision, news, cancel: cancel.clone(), task, recall, _stop_on_drop: cancel.drop_guard() }
     }
 
     /// Waits for the first snapshot. While etcd cannot be reached, that is for as long as it takes.
@@ -126,9 +130,10 @@ impl Watcher {
         }
     }
 
-    /// Subscribes, once the first snapshot is there. Without `from`, the first delivery is a snapshot. With it, the changes
-    /// after that revision are delivered, if they are all kept, and else a snapshot ([`Why::NotKept`]): so a subscriber can
-    /// leave and come back, also to another process's watcher.
+    /// Subscribes, once the first snapshot is there. Without `from`, the first delivery is a snapshot. With
+    /// it, the changes after that revision are delivered, if they are all kept or in etcd's history (up to
+    /// [`Options::changes_kept`] of them), and else a snapshot ([`Why::NotKept`]): so a subscriber can leave
+    /// and come back, also to another process's watcher.
     ///
     /// # Errors
     /// [`Error::Future`]; [`Error::Closed`], [`Error::Failed`], [`Error::WentBack`] if the watcher has ended.
@@ -143,9 +148,9 @@ impl Watcher {
         let news = WatchStream::from_changes(self.news.clone());
         let (position, why) = match from {
             None => (None, Why::Beginning),
-            Some(from) => match self.hub.resume(from)? {
-                None => (None, Why::NotKept),
-                Some(position) => (Some(position), Why::Lagged),
+            Some(from) => match self.recall.resume(&self.hub, from).await? {
+                Resumed::At(position) => (Some(position), Why::Lagged),
+                Resumed::Before { .. } | Resumed::NotKept => (None, Why::NotKept),
             },
         };
         Ok(Subscription::new(self.hub.enter(), filter, position, why, news))

@@ -9,13 +9,16 @@ use planlease_tests::{
     wait::{SOON, until},
 };
 
-use crate::scene::{PLAN, say, sidecar};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::scene::{PLAN, TOKEN, say, sidecar, with_port};
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![nothing_is_answered_to_strangers, a_replaced_token_needs_no_restart]
+    cases![nothing_is_answered_to_strangers, a_replaced_token_needs_no_restart, a_viewer_reads_only]
 }
-
-const TOKEN: &str = "a-token-of-this-test";
 
 async fn nothing_is_answered_to_strangers(fixture: Fixture) {
     let room = Room::new(fixture, Duration::from_secs(15));
@@ -97,7 +100,7 @@ async fn a_replaced_token_needs_no_restart(fixture: Fixture) {
     // One that cannot be used changes nothing.
     std::fs::write(&token, "short").unwrap();
     until("word about it", SOON, async || {
-        sidecar.process.said().contains("stays").then_some(()).ok_or("none")
+        sidecar.process.said().contains("the tokens before stay").then_some(()).ok_or("none")
     })
     .await;
     assert!(list(TOKEN).await.starts_with("HTTP/1.1 200"));
@@ -108,4 +111,54 @@ async fn a_replaced_token_needs_no_restart(fixture: Fixture) {
     })
     .await;
     assert!(list(TOKEN).await.starts_with("HTTP/1.1 401"));
+}
+
+async fn a_viewer_reads_only(fixture: Fixture) {
+    let room = Room::new(fixture, Duration::from_secs(15));
+    room.import("release", PLAN).await;
+    let (clients, viewers) = (room.path("clients"), room.path("viewers"));
+    std::fs::write(&clients, format!("# ours\nci {TOKEN}\n")).unwrap();
+    std::fs::write(&viewers, "wall a-token-to-look-with\n").unwrap();
+    let files = [clients.to_str().unwrap(), viewers.to_str().unwrap()];
+    let flags = ["--listen", "127.0.0.1:0", "--token-file", files[0], "--viewer-token-file", files[1]];
+    let sidecar = sidecar(&room, "one", &flags).await;
+    let port = with_port(&sidecar).await;
+    let ask = async |token: &str, line: &str, more: &str| {
+        let head = "host: localhost\r\nplanlease-request: true\r\nconnection: close\r\ncontent-length: 0\r\n";
+        say(port, &format!("{line} HTTP/1.1\r\n{head}{more}authorization: Bearer {token}\r\n\r\n")).await
+    };
+    let viewer = "a-token-to-look-with";
+    for path in ["/v1/plans", "/v1/plans/release/status", "/v1/sessions", "/v1/drain", "/openapi.json"] {
+        let answer = ask(viewer, &format!("GET {path}"), "").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
+    for line in [
+        "POST /v1/drain",
+        "DELETE /v1/drain",
+        "POST /v1/sessions",
+        "POST /v1/plans/release/ownership",
+        "POST /v1/plans/release/pause",
+        "PUT /v1/plans/other",
+        "PATCH /v1/plans/release/tasks/1",
+        "PUT /v1/plans/release/tasks/1/findings",
+        "DELETE /v1/plans/release",
+    ] {
+        let answer = ask(viewer, line, "accept: text/event-stream\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 403"), "{line}: {answer}");
+        assert!(answer.contains("problem:not-allowed") && answer.contains("read-only"), "{line}: {answer}");
+    }
+    let mut events = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let head = "host: localhost\r\nplanlease-request: true\r\naccept: text/event-stream\r\n";
+    let asked = format!("GET /v1/events HTTP/1.1\r\n{head}authorization: Bearer {viewer}\r\n\r\n");
+    events.write_all(asked.as_bytes()).await.unwrap();
+    let mut said = [0; 12];
+    events.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"HTTP/1.1 200");
+    // What the client called itself stands beside what it is, in the record and in the log.
+    let paused = ask(TOKEN, "POST /v1/plans/release/pause", "planlease-operator: alice\r\n").await;
+    assert!(paused.starts_with("HTTP/1.1 200"), "{paused}");
+    let status = room.json(&["status", "release"]).await;
+    assert!(status.to_string().contains("alice (token:ci)"), "{status}");
+    assert!(sidecar.process.said().contains("token:ci"), "{}", sidecar.process.said());
+    assert!(!sidecar.process.said().contains(TOKEN));
 }

@@ -14,7 +14,12 @@ use serde_json::json;
 use crate::scene::{scene, sidecar, task};
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![programs_finish_before_their_sidecar_ends, a_drain_is_bounded, a_hook_waits_for_the_programs]
+    cases![
+        programs_finish_before_their_sidecar_ends,
+        a_drain_is_bounded,
+        a_hook_waits_for_the_programs,
+        a_drain_can_be_undone
+    ]
 }
 
 pub(crate) fn alone_cases() -> Vec<Case> {
@@ -84,6 +89,48 @@ async fn a_hook_waits_for_the_programs(fixture: Fixture) {
     drop(owner);
     room.program().run_to(0, ["sidecar", "drain", "--socket", socket]).await;
     room.program().run_to(0, ["sidecar", "probe", "live", "--socket", socket]).await;
+}
+
+async fn a_drain_can_be_undone(fixture: Fixture) {
+    let (room, mut sidecar) = scene(fixture).await;
+    let client = sidecar.client.clone();
+    let mut owner = client.stream(Method::POST, OWNERSHIP, &[], r#"{"id": "me"}"#).await;
+    owner.until("granted", SOON).await;
+    let began = client.ask(Method::POST, "/v1/drain", &[], "").await.with(202);
+    assert_eq!(began.json["draining"], true);
+    owner.until("draining", SOON).await;
+    assert_eq!(client.get("/readyz").await.status, 503);
+    let me = format!("uid:{},pid:{}", nix::unistd::getuid(), std::process::id());
+    sidecar.process.until_said("draining: a client has asked for it", SOON).await;
+    let said = sidecar.process.said();
+    assert!(said.lines().any(|line| line.contains("asked for it") && line.contains(&me)), "{me}: {said}");
+    let undone = client.ask(Method::DELETE, "/v1/drain", &[], "").await.with(200);
+    assert_eq!(undone.json["draining"], false);
+    owner.until("undrained", SOON).await;
+    assert_eq!(client.get("/readyz").await.status, 200);
+    client.post("/v1/sessions", "", &json!({ "heartbeat_s": 9 })).await.with(201);
+    // The registration says which client it is, whatever it calls itself.
+    let registered = room.json(&["orchestrator", "list"]).await;
+    let mine = registered["orchestrators"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["orchestrator"] == "me")
+        .unwrap();
+    assert_eq!(mine["labels"]["client"], *me);
+    assert_eq!(client.get("/v1/sessions").await.json["sessions"][0]["client"], *me);
+    // Again from the command line; and not once the sidecar itself is to end.
+    let socket = sidecar.socket.to_str().unwrap();
+    client.ask(Method::POST, "/v1/drain", &[], "").await.with(202);
+    room.program().run_to(0, ["sidecar", "drain", "--undo", "--socket", socket]).await;
+    assert_eq!(client.get("/v1/drain").await.json["draining"], false);
+    owner.until("draining", SOON).await;
+    owner.until("undrained", SOON).await;
+    sidecar.process.signal(Signal::SIGTERM);
+    owner.until("draining", SOON).await;
+    let late = client.ask(Method::DELETE, "/v1/drain", &[], "").await.with(409);
+    assert_eq!(late.problem(), "wrong-state");
+    drop(owner);
 }
 
 async fn without_etcd_it_lives_and_says_nothing_old(fixture: Fixture) {

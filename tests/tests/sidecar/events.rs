@@ -13,14 +13,19 @@ use serde_json::json;
 use planlease::Outcome;
 use planlease_core::transition::Change;
 
-use crate::scene::{PLAN, scene, task};
+use crate::scene::{PLAN, scene, sidecar, task};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
         a_subscriber_goes_on_where_it_ended,
         a_subscriber_is_told_of_its_plans_only,
         a_subscriber_that_does_not_read_begins_anew,
+        a_revision_that_is_not_reached_yet_is_waited_for,
     ]
+}
+
+pub(crate) fn alone_cases() -> Vec<Case> {
+    cases![after_a_restart_a_subscriber_goes_on]
 }
 
 async fn progress(client: &Client, n: usize) -> i64 {
@@ -58,12 +63,83 @@ async fn a_subscriber_goes_on_where_it_ended(fixture: Fixture) {
         told.push(events.until("changes", SOON).await.id.unwrap());
     }
     assert_eq!(told, written);
-    // From a revision that nobody remembers it is given everything anew.
-    let mut old = client.stream(Method::GET, "/v1/events?after=1", &[], "").await;
-    assert_eq!(old.next(SOON).await.unwrap().name, "resync");
-    // And of the future there is nothing to tell.
+    // An empty id is none, as the standard has it.
+    for (path, headers) in [("/v1/events", &[("last-event-id", "")][..]), ("/v1/events?after=", &[])] {
+        let mut beginning = client.stream(Method::GET, path, headers, "").await;
+        assert_eq!(beginning.next(SOON).await.unwrap().name, "snapshot");
+    }
+    let bad = [("accept", "text/event-stream"), ("last-event-id", "x")];
+    assert_eq!(client.ask(Method::GET, "/v1/events", &bad, "").await.with(400).problem(), "bad-request");
+}
+
+async fn a_revision_that_is_not_reached_yet_is_waited_for(fixture: Fixture) {
+    let (_room, sidecar) = scene(fixture).await;
+    let client = &sidecar.client;
+    let started = client.change(&task("1"), "", "*", &json!({ "change": "start" })).await.with(200);
+    let last = started.json["record"]["revision"].as_i64().unwrap();
+    let ahead = (last + 3).to_string();
+    let headers = [("last-event-id", ahead.as_str())];
+    let waiting = client.stream(Method::GET, "/v1/events", &headers, "");
+    let writing = async {
+        let mut written = Vec::new();
+        for n in 0..5 {
+            written.push(progress(client, n).await);
+        }
+        written
+    };
+    let (mut events, written) = tokio::join!(waiting, writing);
+    let after: Vec<i64> = written.into_iter().filter(|revision| *revision > last + 3).collect();
+    for revision in after {
+        assert_eq!(events.until("changes", SOON).await.id, Some(revision));
+    }
+    // One that does not come is not the client's mistake: it may be of a sidecar that is ahead.
     let future = [("accept", "text/event-stream"), ("last-event-id", "999999999")];
-    assert_eq!(client.ask(Method::GET, "/v1/events", &future, "").await.with(400).problem(), "bad-request");
+    let answer = client.ask(Method::GET, "/v1/events", &future, "").await.with(503);
+    assert_eq!(answer.problem(), "unavailable");
+    assert!(answer.headers.contains_key("retry-after"));
+}
+
+/// Reads changes until this revision.
+async fn told_until(events: &mut planlease_tests::http::Events, last: i64) -> Vec<i64> {
+    let mut told = Vec::new();
+    while told.last() != Some(&last) {
+        let event = events.next(SOON).await.unwrap();
+        assert_eq!(event.name, "changes");
+        told.push(event.id.unwrap());
+    }
+    told
+}
+
+async fn after_a_restart_a_subscriber_goes_on(fixture: Fixture) {
+    let mut etcd = fixture.client.clone();
+    let (room, one) = scene(fixture).await;
+    one.client.change(&task("1"), "", "*", &json!({ "change": "start" })).await.with(200);
+    let seen = progress(&one.client, 0).await;
+    let mut written = Vec::new();
+    for n in 1..20 {
+        written.push(progress(&one.client, n).await);
+    }
+    let known = seen.to_string();
+    let headers = [("last-event-id", known.as_str())];
+    drop(one);
+    let two = sidecar(&room, "two", &[]).await;
+    // Several come back at once; the history is read once.
+    let mut events = two.client.stream(Method::GET, "/v1/events", &headers, "").await;
+    let mut others = two.client.stream(Method::GET, "/v1/events", &headers, "").await;
+    let last = *written.last().unwrap();
+    assert_eq!(told_until(&mut events, last).await, written);
+    assert_eq!(told_until(&mut others, last).await, written);
+    let live = progress(&two.client, 99).await;
+    assert_eq!(told_until(&mut events, live).await, [live]);
+    let mut halfway =
+        two.client.stream(Method::GET, &format!("/v1/events?after={}", written[9]), &[], "").await;
+    assert_eq!(told_until(&mut halfway, last).await, written[10..]);
+    // Once the history is gone, it is given everything instead.
+    etcd.compact(live, None).await.unwrap();
+    let three = sidecar(&room, "three", &[]).await;
+    let mut events = three.client.stream(Method::GET, "/v1/events", &headers, "").await;
+    let resync = events.next(SOON).await.unwrap();
+    assert_eq!((resync.name.as_str(), resync.id >= Some(live)), ("resync", true));
 }
 
 async fn a_subscriber_is_told_of_its_plans_only(fixture: Fixture) {

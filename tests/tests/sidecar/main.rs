@@ -6,16 +6,19 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 #![expect(clippy::print_stdout, reason = "what is measured is told")]
 
+mod abuse;
 mod admission;
 mod bad;
 mod clients;
 mod crash;
 mod drain;
 mod events;
+mod half;
 mod log;
 mod manual;
 mod scene;
 mod sessions;
+mod socket;
 mod tasks;
 mod unreadable;
 
@@ -32,14 +35,18 @@ fn main() -> std::process::ExitCode {
         .shared(sessions::cases())
         .shared(events::cases())
         .shared(admission::cases())
+        .shared(half::cases())
+        .shared(socket::cases())
         .shared(unreadable::cases())
         .shared(drain::cases())
         .shared(log::cases())
         .shared(clients::cases())
         .shared(manual::cases())
         .alone(drain::alone_cases())
+        .alone(events::alone_cases())
         .one_at_a_time()
         .shared(crash::cases())
         .shared(bad::cases())
+        .shared(abuse::cases())
         .run()
 }

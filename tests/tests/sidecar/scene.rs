@@ -32,6 +32,9 @@ description = "publish"
 depends_on = ["1"]
 "#;
 
+/// The token of clients over TCP.
+pub(crate) const TOKEN: &str = "a-token-of-this-test";
+
 /// A sidecar that runs.
 pub(crate) struct Sidecar {
     pub(crate) process: Process,
@@ -57,7 +60,7 @@ pub(crate) async fn sidecar(room: &Room, name: &str, flags: &[&str]) -> Sidecar 
     let process = room.start(&args, name);
     let client = Client::of(&socket);
     until("a sidecar that is ready", SOON, async || {
-        if !socket.exists() {
+        if !matches!(planlease_socket::probe(&socket), Ok(planlease_socket::Found::Live(_))) {
             return Err(process.said());
         }
         let answer = client.get("/readyz").await;
@@ -65,6 +68,12 @@ pub(crate) async fn sidecar(room: &Room, name: &str, flags: &[&str]) -> Sidecar 
     })
     .await;
     Sidecar { process, client, socket }
+}
+
+/// The port of a sidecar that serves over TCP.
+pub(crate) async fn with_port(sidecar: &Sidecar) -> u16 {
+    until("a port", SOON, async || sidecar.port("serving on http").ok_or_else(|| sidecar.process.said()))
+        .await
 }
 
 /// A room with the plan `release` and one sidecar.

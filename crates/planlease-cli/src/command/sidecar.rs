@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use planlease::Secret;
-use planlease_sidecar::{Address, AskError, ListenError, Sidecar};
+use planlease_sidecar::{Address, AskError, ListenError, Sidecar, Tokens};
 
 use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log, output, secrets};
 
@@ -67,28 +67,37 @@ impl AtArgs {
         match (&self.socket, &self.listen) {
             (Some(socket), _) => Ok(Address::Unix(socket.clone())),
             (None, Some(at)) => {
-                let token = self.token_file.as_deref().map(read_token).transpose()?;
-                Ok(Address::Tcp(at.clone(), token))
+                let tokens = read_tokens(self.token_file.as_deref(), None)?;
+                Ok(Address::Tcp(at.clone(), tokens.first().map(str::to_owned)))
             }
             (None, None) => Err(Failure::usage("say where the sidecar is: --socket or --listen")),
         }
     }
 }
 
-/// The token in a file, without the line break at its end.
-fn read_token(file: &Path) -> Result<String, Failure> {
-    let failed = |why: String| {
-        Failure::new(Exit::UnreadableFile, format!("cannot use the token in {}: {why}", file.display()))
+/// The tokens in the file of clients and in that of viewers.
+fn read_tokens(clients: Option<&Path>, viewers: Option<&Path>) -> Result<Tokens, Failure> {
+    let read = |file: &Path| {
+        let bytes = Secret::read_file(file).map_err(|error| unusable(file, &error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| unusable(file, "it is no text (UTF-8)"))?;
+        secrets::warn_of_readers(file);
+        let read = Tokens::read(&text, "").map_err(|why| unusable(file, &why).remedy(MAKE_A_TOKEN))?;
+        if read.is_empty() {
+            return Err(unusable(file, "there is none in it").remedy(MAKE_A_TOKEN));
+        }
+        Ok(text)
     };
-    let bytes = Secret::read_file(file).map_err(|error| failed(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| failed("it is no text (UTF-8)".to_owned()))?;
-    secrets::warn_of_readers(file);
-    let token = text.trim_end_matches(['\r', '\n']);
-    if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let why = "it has to have at least 16 characters, of ASCII, without spaces".to_owned();
-        return Err(failed(why).remedy("Make one: head -c 32 /dev/urandom | base64"));
-    }
-    Ok(token.to_owned())
+    let clients_text = clients.map(read).transpose()?.unwrap_or_default();
+    let viewers_text = viewers.map(read).transpose()?.unwrap_or_default();
+    // Each by itself can be used; together they may name the same token.
+    let both = Tokens::read(&clients_text, &viewers_text);
+    both.map_err(|why| unusable(viewers.or(clients).unwrap_or(Path::new("")), &why))
+}
+
+const MAKE_A_TOKEN: &str = "Make one: head -c 32 /dev/urandom | base64";
+
+fn unusable(file: &Path, why: &str) -> Failure {
+    Failure::new(Exit::UnreadableFile, format!("cannot use the token in {}: {why}", file.display()))
 }
 
 impl SidecarArgs {

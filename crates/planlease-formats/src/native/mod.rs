@@ -38,9 +38,23 @@ pub fn schema() -> Value {
     file::schema().to_value()
 }
 
+/// The largest file of which all mistakes are collected, in bytes: each byte can be one.
+const COLLECTED: usize = 256 * 1024;
+
+/// The tables of a file and what is wrong with it: of a large file, the first mistake.
+fn parse(text: &str) -> (Spanned<DeTable<'_>>, Vec<toml::de::Error>) {
+    if text.len() <= COLLECTED {
+        return DeTable::parse_recoverable(text);
+    }
+    match DeTable::parse(text) {
+        Ok(table) => (table, Vec::new()),
+        Err(error) => (Spanned::new(0..0, DeTable::default()), vec![error]),
+    }
+}
+
 /// Reads a native plan; `None` if it is not even TOML.
 pub(crate) fn read(text: &Text<'_>, report: &mut Report<'_>) -> Option<Draft> {
-    let (mut table, errors) = DeTable::parse_recoverable(text.as_str());
+    let (mut table, errors) = parse(text.as_str());
     if !errors.is_empty() {
         for error in errors {
             let help =

@@ -3,7 +3,7 @@
 //! However many subscribe, there is one watch on etcd, and an event is made once: subscribers who want the same are sent the
 //! same bytes.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use axum::{extract::State, response::Response, routing::get};
 use bytes::Bytes;
@@ -22,6 +22,9 @@ use crate::{
     sse,
 };
 
+/// How long a revision is waited for that is not reached yet. etcd says after 4 s of silence how far it is.
+const AHEAD: Duration = Duration::from_secs(6);
+
 /// Where a subscriber goes on.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -39,7 +42,7 @@ pub(super) fn routes() -> Vec<Route> {
                 "The revision of the last event that is known.",
             )])
             .gives(Gives::Events)
-            .problems(&[Kind::NotAcceptable, Kind::Draining]),
+            .problems(&[Kind::NotAcceptable, Kind::Draining, Kind::Unavailable]),
     ]
 }
 
@@ -47,7 +50,7 @@ pub(super) fn routes() -> Vec<Route> {
 #[serde(deny_unknown_fields)]
 struct Wanted {
     plan: Option<String>,
-    after: Option<Revision>,
+    after: Option<String>,
 }
 
 async fn events(
@@ -56,15 +59,17 @@ async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     sse::accepted(&headers)?;
-    let after = match headers.get(LAST_EVENT_ID) {
-        None => asked.after,
-        Some(id) => {
-            let revision = id.to_str().ok().and_then(|id| id.trim().parse().ok());
-            let bad = || {
-                Problem::new(Kind::BadRequest, "Last-Event-ID has to be the id of an event of this stream")
-            };
-            Some(revision.ok_or_else(bad)?)
-        }
+    let known = |text: &str, what: &str| {
+        let text = text.trim();
+        let bad =
+            || Problem::new(Kind::BadRequest, format!("{what} has to be the id of an event of this stream"));
+        // An empty one stands for none: so the standard has clients forget theirs.
+        if text.is_empty() { Ok(None) } else { text.parse::<Revision>().map(Some).map_err(|_| bad()) }
+    };
+    let id = headers.get(LAST_EVENT_ID).map(|id| known(id.to_str().unwrap_or("?"), "Last-Event-ID"));
+    let after = match id.transpose()?.flatten() {
+        Some(id) => Some(id),
+        None => known(asked.after.as_deref().unwrap_or_default(), "after")?,
     };
     let mut filter = Filter::default();
     if let Some(plans) = &asked.plan {
@@ -73,11 +78,21 @@ async fn events(
         filter = Filter { plans: Some(names), plans_only: true };
     }
     let plans = filter.plans.clone();
-    let subscription = app.watcher.subscribe(filter, after).await.map_err(|error| match &error {
-        Error::Future { .. } => Problem::new(Kind::BadRequest, error.to_string()),
-        _ => Problem::new(Kind::Unavailable, error.to_string()),
-    })?;
+    let subscription = subscribe(&app, filter, after).await?;
     Ok(sse::answer(told(app.clone(), plans, subscription), app.options.heartbeat))
+}
+
+/// Subscribes. A revision that is not reached yet is waited for: it may have been read at another sidecar,
+/// whose watch is ahead.
+async fn subscribe(app: &Shared, filter: Filter, after: Option<Revision>) -> Result<Subscription, Problem> {
+    let unavailable = |error: Error| Problem::new(Kind::Unavailable, error.to_string());
+    match app.watcher.subscribe(filter.clone(), after).await {
+        Err(Error::Future { from, .. }) => {
+            app.watcher.wait_for(from, AHEAD).await.map_err(unavailable)?;
+            app.watcher.subscribe(filter, after).await.map_err(unavailable)
+        }
+        subscribed => subscribed.map_err(unavailable),
+    }
 }
 
 /// What a subscriber is sent. What is there already is sent together.

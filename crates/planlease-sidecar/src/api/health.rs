@@ -52,7 +52,7 @@ async fn ready(State(app): State<App>) -> Response {
 
 /// Why it is not ready for new work.
 fn unready(app: &Shared) -> Option<String> {
-    if app.drain.began.is_cancelled() {
+    if app.drain.is_draining() {
         return Some("draining: nothing new is begun".to_owned());
     }
     if let Some(error) = app.watcher.error() {

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_stream::stream;
 use axum::{
+    Extension,
     extract::State,
     response::{IntoResponse as _, Response},
     routing::{delete, get, post},
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sessions::{follow, over};
 use crate::{
+    admission::Origin,
     held::{Bond, Held},
     options::MAX_WAIT,
     parts::{Caller, Json, Names, Shown, own, session_name},
@@ -107,6 +109,7 @@ pub(super) struct Acquire {
 async fn acquire(
     State(app): State<App>,
     names: Names,
+    Extension(origin): Extension<Origin>,
     caller: Caller,
     headers: HeaderMap,
     Json(asked): Json<Acquire>,
@@ -127,7 +130,7 @@ async fn acquire(
     sse::accepted(&headers)?;
     let id = session_name(&app, asked.id.as_deref())?;
     app.coordinator.plan(&plan).await?; // There, or the answer is a problem and no stream.
-    let (held, news) = app.sessions.open(&app.coordinator, id, Bond::Connection).await?;
+    let (held, news) = app.sessions.open(&app.coordinator, id, origin, Bond::Connection).await?;
     let following = follow(&app, Arc::clone(&held), news);
     Ok(sse::answer(acquiring(app.clone(), held, plan, wait, following), app.options.heartbeat))
 }

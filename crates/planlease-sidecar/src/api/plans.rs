@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{delete, get, post, put},
 };
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use planlease::{Imported, Past};
 use planlease_core::{PlanName, record};
@@ -17,9 +18,12 @@ use planlease_documents::{
 use planlease_formats::{Format, Parsed};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
+    bodies::take,
     conditional::etag,
+    options::MAX_READING,
     parts::{Asked, Caller, Json, Names, Raw, Shown, content_type},
     problem::{Kind, Problem},
     routes::{Gives, Parameter, Route, Takes},
@@ -175,10 +179,10 @@ async fn import(
     Asked(asked): Asked<Import>,
     caller: Caller,
     headers: HeaderMap,
-    Raw(file): Raw,
+    Raw(file, _room): Raw,
 ) -> Result<Response, Problem> {
     let plan = names.plan()?;
-    let parsed = parse(&plan, &content_type(&headers), &file)?;
+    let (parsed, _reading) = parse(&app, &plan, &content_type(&headers), file).await?;
     let (spec, ticked_are_done) = (&parsed.spec, asked.ticked == Ticked::Done);
     let past = if ticked_are_done { Past::of_ticked(spec) } else { Past::default() };
     if asked.update {
@@ -204,8 +208,13 @@ async fn import(
     Ok(response)
 }
 
-/// The plan that a file defines.
-fn parse(plan: &PlanName, kind: &str, file: &[u8]) -> Result<Parsed, Problem> {
+/// The plan that a file defines, and the memory that reading it takes.
+async fn parse(
+    app: &App,
+    plan: &PlanName,
+    kind: &str,
+    file: Bytes,
+) -> Result<(Parsed, OwnedSemaphorePermit), Problem> {
     let (format, name) = match kind {
         "text/markdown" => (Format::Markdown, format!("{plan}.md")),
         "application/toml" => (Format::Toml, format!("{plan}.toml")),
@@ -214,10 +223,26 @@ fn parse(plan: &PlanName, kind: &str, file: &[u8]) -> Result<Parsed, Problem> {
             return Err(Problem::new(Kind::UnsupportedType, detail));
         }
     };
-    planlease_formats::parse_as(format, &name, file).map_err(|problems| {
+    let memory = planlease_formats::memory(format, &file);
+    if memory > MAX_READING {
+        let mib = |bytes: usize| bytes / (1024 * 1024);
+        let detail = format!(
+            "reading the file would take some {} MiB, and a sidecar has {} MiB for that: it has very many parts for its \
+             size; split the plan, or use `planlease plan import`",
+            mib(memory),
+            mib(MAX_READING)
+        );
+        return Err(Problem::new(Kind::TooLarge, detail));
+    }
+    let reading = take(&app.reading, memory, app.options.patience).await?;
+    // Long enough for a session on the same thread to miss a renewal.
+    let parsing = tokio::task::spawn_blocking(move || planlease_formats::parse_as(format, &name, &file));
+    let parsed = parsing.await.map_err(|error| Problem::new(Kind::Unexpected, error.to_string()))?;
+    let parsed = parsed.map_err(|problems| {
         let listed: Vec<String> = problems.listed.iter().map(ToString::to_string).collect();
         Problem::new(Kind::BadPlan, listed.join("; ")).with("problems", listed)
-    })
+    })?;
+    Ok((parsed, reading))
 }
 
 async fn remove(State(app): State<App>, names: Names) -> Result<Response, Problem> {

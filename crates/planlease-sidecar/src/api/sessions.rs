@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_stream::stream;
 use axum::{
+    Extension,
     extract::State,
     response::{IntoResponse as _, Response},
     routing::{delete, get, post},
@@ -14,10 +15,12 @@ use http::{HeaderMap, Method, StatusCode};
 use planlease::core::session::Status;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use crate::{
+    admission::Origin,
+    drain::Phase,
     held::{Bond, Held},
     options::MAX_HEARTBEAT,
     parts::{Json, Names, own, session_name},
@@ -70,6 +73,7 @@ pub(super) struct Open {
 
 async fn open(
     State(app): State<App>,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     Json(asked): Json<Open>,
 ) -> Result<Response, Problem> {
@@ -79,14 +83,14 @@ async fn open(
         if asked.heartbeat_s.is_some() {
             return Err(Problem::new(Kind::BadRequest, "heartbeat_s: a session with a stream needs none"));
         }
-        let (held, news) = app.sessions.open(&app.coordinator, id, Bond::Connection).await?;
+        let (held, news) = app.sessions.open(&app.coordinator, id, origin, Bond::Connection).await?;
         return Ok(sse::answer(follow(&app, held, news), app.options.heartbeat));
     }
     let every = seconds("heartbeat_s", asked.heartbeat_s.unwrap_or(HEARTBEAT), MAX_HEARTBEAT)?;
     if every < MIN_HEARTBEAT {
         return Err(Problem::new(Kind::BadRequest, "heartbeat_s has to be 0.1 or more"));
     }
-    let (held, _news) = app.sessions.open(&app.coordinator, id, Bond::Heartbeat(every)).await?;
+    let (held, _news) = app.sessions.open(&app.coordinator, id, origin, Bond::Heartbeat(every)).await?;
     Ok(own(StatusCode::CREATED, &held.shown(true)))
 }
 
@@ -123,6 +127,11 @@ enum Next {
     Over(String),
 }
 
+/// Waits until the sidecar drains, or not any more.
+async fn phase_of(drain: &mut watch::Receiver<Phase>, draining: bool) -> Result<(), watch::error::RecvError> {
+    drain.wait_for(|phase| (*phase > Phase::Open) != draining).await.map(drop)
+}
+
 /// The stream of a session that is bound to it.
 pub(super) fn follow(
     app: &App,
@@ -130,12 +139,12 @@ pub(super) fn follow(
     mut news: mpsc::Receiver<Bytes>,
 ) -> impl Stream<Item = Bytes> + Send + use<> {
     let bound = WhileConnected { sessions: Arc::clone(&app.sessions), id: held.id };
-    let draining = app.drain.began.clone();
+    let mut drain = app.drain.watch();
     stream! {
         let _bound = bound;
         yield sse::document("session", &held.shown(true));
         let mut status = held.session.watch_status();
-        let mut drain_told = false;
+        let mut draining = false; // As the client knows it.
         loop {
             let next = tokio::select! {
                 biased; // What was to be told before the end is told.
@@ -146,9 +155,9 @@ pub(super) fn follow(
                     (_, Status::Lost(reason)) => Next::Over(reason.to_string()),
                     (Err(_), Status::Live { .. }) => Next::Over("the session was ended".to_owned()),
                 },
-                () = draining.cancelled(), if !drain_told => {
-                    drain_told = true;
-                    Next::Tell(sse::event("draining", None, "{}"))
+                Ok(()) = phase_of(&mut drain, draining) => {
+                    draining = !draining;
+                    Next::Tell(sse::event(if draining { "draining" } else { "undrained" }, None, "{}"))
                 }
             };
             match next {

@@ -420,7 +420,7 @@ async fn write_findings(
     names: Names,
     Asked(asked): Asked<WriteFindings>,
     caller: Caller,
-    Raw(text): Raw,
+    Raw(text, _room): Raw,
 ) -> Result<Response, Problem> {
     let (plan, task) = (names.plan()?, names.task()?);
     let Ok(text) = std::str::from_utf8(&text) else {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use planlease::{Error, Feed, RawSnapshot};
+use planlease::{Error, Feed, History, RawSnapshot};
 use planlease_core::{BootTime, Revision};
 use tokio::sync::watch;
 
@@ -99,6 +99,10 @@ impl Source for Script {
     fn tail(&self, from: Revision) -> ScriptTail {
         self.stage().tails += 1;
         ScriptTail { script: self.clone(), stirred: self.stirred.subscribe(), from, connected: false }
+    }
+
+    async fn history(&self, _: Revision, _: Revision, _: usize) -> Result<Option<History>, Error> {
+        Ok(None)
     }
 
     fn now(&self) -> BootTime {

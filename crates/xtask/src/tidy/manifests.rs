@@ -8,9 +8,10 @@ use super::Finding;
 ///
 /// An arrow points down in this list; nothing points up. `planlease-embedded` is missing on the right-hand
 /// side on purpose: it stands for etcd, and the coordinator must not be able to tell the difference.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("planlease-core", &[]),
-    ("planlease-embedded", &[]),
+    ("planlease-socket", &[]),
+    ("planlease-embedded", &["planlease-socket"]),
     ("xtask", &[]),
     ("planlease-formats", &["planlease-core"]),
     ("planlease", &["planlease-core"]),
@@ -23,7 +24,14 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ),
     (
         "planlease-sidecar",
-        &["planlease-documents", "planlease-formats", "planlease-watcher", "planlease", "planlease-core"],
+        &[
+            "planlease-documents",
+            "planlease-formats",
+            "planlease-watcher",
+            "planlease",
+            "planlease-core",
+            "planlease-socket",
+        ],
     ),
     ("planlease-cli", &["*"]),
     ("planlease-model", &["planlease-core"]),

@@ -1,20 +1,22 @@
 //! Who listens on a unix socket: asked from the kernel, so that no file with a process id can be wrong about it.
 
-use std::{io, os::unix::net::UnixStream, path::Path};
+use std::{io, path::Path};
 
 use nix::{
     sys::socket::{getsockopt, sockopt::PeerCredentials},
     unistd::Pid,
 };
+use planlease_socket::Found;
 
 /// The process that listens on the socket; `None` if nobody does.
 pub(super) fn of(socket: &Path) -> io::Result<Option<Pid>> {
-    let stream = match UnixStream::connect(socket) {
-        Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            return Ok(None);
+    let stream = match planlease_socket::probe(socket)? {
+        Found::Live(stream) => stream,
+        Found::Nothing | Found::Stale => return Ok(None),
+        _ => {
+            let why = "it takes no connections: as many wait as may wait";
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, why));
         }
-        Err(error) => return Err(error),
     };
     Ok(Some(Pid::from_raw(getsockopt(&stream, PeerCredentials)?.pid())))
 }

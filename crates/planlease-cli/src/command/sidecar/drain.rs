@@ -26,11 +26,18 @@ pub(crate) struct DrainArgs {
     /// How long to wait; then status 118
     #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = crate::duration::parse)]
     wait: Duration,
+    /// Let new work begin again, instead: as long as the sidecar itself is not to end
+    #[arg(long)]
+    undo: bool,
 }
 
 impl DrainArgs {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
         let address = self.at.address()?;
+        if self.undo {
+            ask(&address, http::Method::DELETE).await?;
+            return Ok(Exit::Done);
+        }
         ask(&address, http::Method::POST).await?;
         let left = async {
             loop {

@@ -1,35 +1,33 @@
 //! `sidecar`: serving.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{convert::Infallible, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use planlease::{Identity, core::counted};
-use planlease_sidecar::{Bound, Ended, Listen, Options, Sidecar};
+use planlease_sidecar::{Bound, Ended, Listen, Options, Sidecar, Tokens};
 use tokio::sync::watch;
 
-use super::read_token;
+use super::read_tokens;
 use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log, output, signals::Signals};
 
-/// How often the file with the token is read.
+/// How often the files with tokens are read.
 const TOKEN_EVERY: Duration = Duration::from_secs(1);
 
 /// Where to serve, whom, and how much.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// A TCP address to serve on; takes --token-file
-    #[arg(long, value_name = "ADDRESS", requires = "token_file")]
+    /// A TCP address to serve on; takes --token-file or --viewer-token-file
+    #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// A unix socket to serve on
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// The file with the token that each request over TCP has to bear
+    /// The file with the token that each request over TCP has to bear; one a line, also as NAME TOKEN
     #[arg(long, value_name = "FILE", env = "PLANLEASE_TOKEN_FILE")]
     token_file: Option<PathBuf>,
+    /// The file with tokens of viewers: over TCP they may read and follow events, and change nothing
+    #[arg(long, value_name = "FILE", env = "PLANLEASE_VIEWER_TOKEN_FILE")]
+    viewer_token_file: Option<PathBuf>,
     /// Serve on an address that other hosts can reach; nothing is encrypted
     #[arg(long)]
     allow_remote: bool,
@@ -86,9 +84,15 @@ impl ServeArgs {
                 "say where to serve: --socket PATH, or --listen ADDRESS with --token-file",
             ));
         }
+        if self.listen.is_some() && self.token_file.is_none() && self.viewer_token_file.is_none() {
+            return Err(Failure::usage(
+                "over TCP each request bears a token: say which with --token-file or --viewer-token-file",
+            ));
+        }
         let mut signals = Signals::take()?;
-        let token = self.token_file.as_deref().map(read_token).transpose()?.map(watch::Sender::new);
-        let options = self.options(token.as_ref());
+        let files = TokenFiles { clients: self.token_file.clone(), viewers: self.viewer_token_file.clone() };
+        let tokens = files.read()?.map(watch::Sender::new);
+        let options = self.options(tokens.as_ref());
         let (bound, metrics) = self.bind().await?;
         let coordinator = tokio::select! {
             biased; // A connection is of use even if it is to be closed at once.
@@ -107,7 +111,7 @@ impl ServeArgs {
         tokio::select! {
             biased; // The wish to stop first.
             () = signals.next() => {}
-            never = follow_token(self.token_file.as_deref(), token) => match never {},
+            never = follow_tokens(files, tokens) => match never {},
         }
         output::tell("draining: nothing new is begun; a second signal ends the wait");
         match sidecar.drain(async { signals.next().await }).await {
@@ -119,10 +123,10 @@ impl ServeArgs {
         Ok(Exit::Done)
     }
 
-    fn options(&self, token: Option<&watch::Sender<String>>) -> Options {
+    fn options(&self, tokens: Option<&watch::Sender<Tokens>>) -> Options {
         Options {
             name: self.name.clone().unwrap_or_else(|| format!("sidecar-{}", Identity::of_process().host)),
-            token: token.map(watch::Sender::subscribe),
+            tokens: tokens.map(watch::Sender::subscribe),
             hosts: self.hosts.clone(),
             max_sessions: self.max_sessions,
             max_connections: self.max_connections,
@@ -150,26 +154,43 @@ impl ServeArgs {
     }
 }
 
-/// Reads the token again and again, so that it can be replaced while the sidecar serves. One that cannot be used is reported
-/// once, and the last good one stays.
-async fn follow_token(file: Option<&Path>, token: Option<watch::Sender<String>>) -> Infallible {
-    let (Some(file), Some(token)) = (file, token) else { return std::future::pending().await };
+/// Where the tokens are.
+#[derive(Clone, Debug)]
+struct TokenFiles {
+    clients: Option<PathBuf>,
+    viewers: Option<PathBuf>,
+}
+
+impl TokenFiles {
+    /// The tokens; `None` if there are no files.
+    fn read(&self) -> Result<Option<Tokens>, Failure> {
+        if self.clients.is_none() && self.viewers.is_none() {
+            return Ok(None);
+        }
+        read_tokens(self.clients.as_deref(), self.viewers.as_deref()).map(Some)
+    }
+}
+
+/// Reads the tokens again and again, so that they can be replaced while the sidecar serves. What cannot be
+/// used is reported once, and the last good ones stay.
+async fn follow_tokens(files: TokenFiles, tokens: Option<watch::Sender<Tokens>>) -> Infallible {
+    let Some(tokens) = tokens else { return std::future::pending().await };
     let mut reported = None;
     loop {
         tokio::time::sleep(TOKEN_EVERY).await;
-        let path = file.to_owned();
-        let reading = tokio::task::spawn_blocking(move || {
-            read_token(&path).map_err(|failure| failure.what().to_owned())
-        });
+        let files = files.clone();
+        let reading =
+            tokio::task::spawn_blocking(move || files.read().map_err(|failure| failure.what().to_owned()));
         match reading.await {
             Ok(Ok(read)) => {
                 reported = None;
-                if token.send_if_modified(|present| std::mem::replace(present, read.clone()) != read) {
-                    output::tell("the token was replaced");
+                let read = read.unwrap_or_default();
+                if tokens.send_if_modified(|present| std::mem::replace(present, read.clone()) != read) {
+                    output::tell("the tokens were replaced");
                 }
             }
             Ok(Err(why)) if reported.as_ref() != Some(&why) => {
-                output::tell(&format!("{why}; the token before stays"));
+                output::tell(&format!("{why}; the tokens before stay"));
                 reported = Some(why);
             }
             Ok(Err(_)) | Err(_) => {}
