@@ -6,7 +6,7 @@ use std::time::Duration;
 /// The first and the longest step by which a winner is held back.
 const STEPS: (i64, i64) = (50, 10_000);
 
-/// See the module.
+/// Delays the winner of the last round a little longer, so that each of two operations wins some rounds.
 #[derive(Debug, Default)]
 pub struct Race {
     /// By how much the first one begins after the second one, in microseconds; negative: before it.

@@ -22,7 +22,7 @@ use crate::{
     wait::{SOON, until},
 };
 
-/// See the module. Whatever was started here ends with it.
+/// A test environment: one store, its processes and files. Dropping it ends the processes that it started.
 pub struct Room {
     /// The server.
     pub fixture: Fixture,

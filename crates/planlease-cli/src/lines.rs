@@ -25,7 +25,7 @@ const AT_THE_END: Duration = Duration::from_secs(1);
 /// The two standard streams, as far as they are written so.
 static STANDARD: [OnceLock<Lines>; 2] = [OnceLock::new(), OnceLock::new()];
 
-/// See the module. Cheap to clone.
+/// Lines for a reader that may be slow or gone. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Lines(Arc<Shared>);
 

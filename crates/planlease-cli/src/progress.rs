@@ -9,7 +9,7 @@ use crate::output;
 /// How often the line is written anew.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// See the module. The line disappears with it.
+/// A progress line on a terminal. The line disappears with it.
 #[derive(Debug)]
 pub(crate) struct Progress {
     shown: Option<Instant>,

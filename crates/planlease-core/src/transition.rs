@@ -357,7 +357,7 @@ fn claimant(record: &TaskRecord) -> String {
 /// Whether the writer speaks for the present claim.
 ///
 /// The claimant does, by the same guard. An operator does for a claim by a person, and for one whose owner is gone:
-/// an operator's write that compares "nobody owns the plan" proves that an owner's claim is an orphan.
+/// an operator's write that compares "the plan has no owner" proves that an owner's claim is an orphan.
 fn held(record: &TaskRecord, write: &Write) -> Result<(), Refusal> {
     let writer = &write.writer;
     let holds = record.claim.as_ref().is_some_and(|claim| match (&claim.guard, writer.role) {

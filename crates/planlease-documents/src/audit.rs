@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Cell, Document, Table, plain};
 
-/// See the module.
+/// The result of an audit.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct AuditReport {
     /// Whether the history was there from the first revision on; else it begins with a snapshot.

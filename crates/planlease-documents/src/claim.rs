@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{Cell, Document, Table, duration, each};
 
-/// See the module.
+/// The tasks that a claim obtained.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ClaimShown {
     plan: PlanName,

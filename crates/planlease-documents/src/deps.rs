@@ -20,7 +20,7 @@ use super::{
 /// The longest description in a picture, in characters.
 const LABEL: usize = 40;
 
-/// See the module.
+/// The dependencies of a plan's tasks.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct DependencyGraph {
     plan: PlanName,

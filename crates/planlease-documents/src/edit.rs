@@ -19,7 +19,7 @@ use super::{
     unreadable::{UnreadableView, views},
 };
 
-/// See the module.
+/// An edit of a plan: what it changes, or changed.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct EditShown {
     plan: PlanName,

@@ -22,7 +22,7 @@ use super::{
 /// How many tasks a line names at most; the JSON has all.
 const NAMED: usize = 30;
 
-/// See the module.
+/// How long a plan may still take.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct EstimateShown {
     plan: PlanName,

@@ -34,7 +34,7 @@ impl HaltedBy {
     }
 }
 
-/// See the module.
+/// A pause, cancellation or archiving of a plan.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct HaltShown {
     plan: PlanName,

@@ -12,7 +12,7 @@ use super::{
     unreadable::{UnreadableView, views},
 };
 
-/// See the module.
+/// The locks of a plan.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LockList {
     plan: PlanName,

@@ -27,7 +27,7 @@ const ROWS: usize = 20;
 /// How many of the tasks that one waits for are named.
 const NAMED: usize = 5;
 
-/// See the module.
+/// The tasks that may start, and what the others wait for.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct NextTasks {
     plan: PlanName,

@@ -11,7 +11,7 @@ use super::{
     unreadable::{UnreadableView, views},
 };
 
-/// See the module.
+/// The registered orchestrators.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct OrchestratorList {
     orchestrators: Vec<Listed>,

@@ -13,7 +13,7 @@ use super::{
     unreadable::{UnreadableView, views},
 };
 
-/// See the module.
+/// The phases of a plan.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PhaseList {
     plan: PlanName,

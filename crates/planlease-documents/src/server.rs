@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Document;
 
-/// See the module.
+/// The state of the local server.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ServerStatus {
     running: bool,

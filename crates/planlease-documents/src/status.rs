@@ -24,7 +24,7 @@ use super::{
 /// How wide the bar is, in characters.
 const BAR: usize = 30;
 
-/// See the module.
+/// The status of a plan.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PlanStatus {
     plan: PlanName,

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::plain;
 
-/// See the module.
+/// The store that a command used.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct StoreShown {
     /// The servers; none for the user's own local server.

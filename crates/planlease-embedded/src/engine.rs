@@ -88,7 +88,7 @@ pub(crate) struct Done<T> {
     pub(crate) seq: u64,
 }
 
-/// See the module.
+/// Store, lessor and watchers behind one set of operations.
 #[derive(Debug)]
 pub(crate) struct Engine {
     store: Store,

@@ -15,7 +15,7 @@ use crate::status::Refusal;
 /// etcd's longest TTL, in seconds.
 const TTL_SECS_MAX: i64 = 9_000_000_000;
 
-/// See the module.
+/// All leases with their deadlines.
 #[derive(Debug, Default)]
 pub(crate) struct Lessor {
     leases: BTreeMap<i64, Lease>,

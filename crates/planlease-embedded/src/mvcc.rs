@@ -51,7 +51,7 @@ struct Version {
     kv: Option<Arc<KeyValue>>,
 }
 
-/// See the module.
+/// All keys with their history.
 #[derive(Debug)]
 pub(crate) struct Store {
     keys: BTreeMap<Bytes, Vec<Version>>,

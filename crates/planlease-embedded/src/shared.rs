@@ -85,7 +85,7 @@ impl From<End> for Status {
     }
 }
 
-/// See the module.
+/// The engine behind its lock, with its waiters.
 #[derive(Debug)]
 pub(crate) struct Shared {
     engine: Mutex<Engine>,

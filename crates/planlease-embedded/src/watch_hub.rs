@@ -1,4 +1,4 @@
-//! All streams of watchers, and what each is to be told next. Pure.
+//! All streams of watchers, and what each must send next. Pure.
 //!
 //! Nothing is queued per watcher. A watcher is a cursor into the event log of the store, and its stream pulls
 //! one message at a time, when the client has room for it. So a client that does not read costs one cursor,
@@ -23,7 +23,7 @@ use crate::status::Refusal;
 use crate::watch_spec::{WatchSpec, fragments};
 use crate::watch_stream::{NO_WATCH, Stream};
 
-/// See the module.
+/// All watches of the server.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
     streams: BTreeMap<u64, Stream>,

@@ -1,4 +1,4 @@
-//! The watchers of one stream: who was told everything, who is behind, and what comes next. Pure.
+//! The watchers of one stream: which are up to date, which are behind, and what comes next. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::watch_spec::WatchSpec;
 /// The watch id of an answer that concerns a whole stream, or no watcher at all.
 pub(crate) const NO_WATCH: i64 = -1;
 
-/// See the module.
+/// The watches of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
     watchers: BTreeMap<i64, Watcher>,

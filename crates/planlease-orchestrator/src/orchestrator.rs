@@ -132,7 +132,7 @@ impl Open {
     }
 }
 
-/// See the module.
+/// Owns plans, one session at a time, and executes them.
 #[derive(Debug)]
 pub struct Orchestrator {
     coordinator: Coordinator,

@@ -105,7 +105,7 @@ struct Attempt {
     pulse: Pulse,
 }
 
-/// See the module.
+/// Executes one plan during one ownership.
 pub(crate) struct Runner {
     shared: Shared,
     ownership: Ownership,

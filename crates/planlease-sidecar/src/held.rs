@@ -30,7 +30,7 @@ pub(crate) enum Bond {
     Heartbeat(Duration),
 }
 
-/// See the module.
+/// One client session, with its ownerships, locks and waits.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) id: Uuid,

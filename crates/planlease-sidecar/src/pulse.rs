@@ -13,7 +13,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How long etcd is asked. Kubernetes gives a probe one second.
 const PATIENCE: Duration = Duration::from_millis(700);
 
-/// See the module.
+/// Whether requests to etcd succeed.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse(Mutex<Option<Felt>>);
 

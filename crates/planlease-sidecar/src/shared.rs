@@ -20,7 +20,7 @@ use crate::{
 /// The state of the router.
 pub(crate) type App = Arc<Shared>;
 
-/// See the module.
+/// What all requests share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) coordinator: Coordinator,

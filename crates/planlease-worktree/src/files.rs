@@ -59,7 +59,7 @@ impl Tree<'_> {
         Ok(found)
     }
 
-    /// Files that are there although git was told not to look at them.
+    /// Files that are there although git is set not to look at them.
     async fn hidden(&self) -> Result<usize, Error> {
         let flags = self.git()?.args(["ls-files", "-v", "-z"]).run().await?;
         let hidden = flags.split(|byte| *byte == 0).filter(|entry| {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// See the module.
+/// The figures of a benchmark.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     figures: Vec<Figure>,

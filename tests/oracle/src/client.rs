@@ -5,7 +5,7 @@ use planlease_core::{PlanName, TaskId, transition::Change};
 
 use crate::journal::{Journal, Told, What};
 
-/// See the module.
+/// A client that records its calls.
 #[derive(Clone, Debug)]
 pub struct Client {
     name: String,

@@ -25,7 +25,7 @@ const MAX_DECODED: usize = 256 * 1024 * 1024;
 /// How many keys one page of the last look brings.
 const PAGE: i64 = 1_000;
 
-/// See the module. Cheap to clone; clones are the same history.
+/// The history that an independent watch recorded. Cheap to clone; clones are the same history.
 #[derive(Clone, Debug)]
 pub struct History {
     layout: Layout,

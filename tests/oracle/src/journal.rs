@@ -16,7 +16,7 @@ use uuid::Uuid;
 /// The time that all clients of one run share, from its beginning.
 type Now = dyn Fn() -> Duration + Send + Sync;
 
-/// See the module. Cheap to clone; clones are the same journal.
+/// The calls of all clients, with their answers. Cheap to clone; clones are the same journal.
 #[derive(Clone)]
 pub struct Journal {
     now: Arc<Now>,

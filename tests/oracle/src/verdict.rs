@@ -11,7 +11,7 @@ use crate::{
     settle::{Settlement, settle},
 };
 
-/// See the module.
+/// The result of all judges.
 #[derive(Clone, Debug)]
 pub struct Verdict {
     /// What was wrong with the recording itself.

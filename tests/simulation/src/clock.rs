@@ -16,7 +16,7 @@ use planlease::{
 /// What every clock shows at the beginning, so that earlier moments can be told.
 const BOOTED: Duration = Duration::from_secs(3600);
 
-/// See the module. Clones are the same clock.
+/// The clock of one simulated host. Clones are the same clock.
 #[derive(Clone, Debug)]
 pub struct HostClock {
     /// Parts per million by which it is too fast.

@@ -7,7 +7,7 @@ use std::{
 
 use planlease_embedded::StorageBackend;
 
-/// See the module. Clones are the same disk.
+/// A simulated disk. Clones are the same disk.
 #[derive(Clone, Debug, Default)]
 pub struct Disk(Arc<Mutex<Plates>>);
 

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::faults::{Plan, Rates};
 
-/// See the module.
+/// The options of one simulated run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The seed.

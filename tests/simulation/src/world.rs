@@ -25,7 +25,7 @@ use crate::{clock::HostClock, disk::Disk, invariants::watchers::Delivered, netwo
 /// How long a host waits before it tries again what did not work.
 pub const AGAIN: Duration = Duration::from_millis(500);
 
-/// See the module.
+/// The record of a run, and the resource that the work changes.
 #[derive(Debug)]
 pub struct World {
     /// What the run was told.

@@ -35,7 +35,7 @@ const HEAD: usize = 9;
 /// The type of the frames that carry what is asked.
 const DATA: u8 = 0;
 
-/// See the module. Dropping it closes the way.
+/// A way to the server that ends after a number of requests. Dropping it closes the way.
 pub(crate) struct Proxy {
     pub(crate) endpoint: String,
     way: Arc<Way>,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::task::right::delegation;
 use crate::{environment::Environment, exit::Exit, failure::Failure};
 
-/// See the module. It is handed down in a variable, as JSON.
+/// The ownerships and locks that commands above this process hold. It is handed down in a variable, as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Held(Vec<One>);

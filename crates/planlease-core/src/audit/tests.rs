@@ -14,7 +14,7 @@ use crate::{
 /// What is put, and the lease that it lives on.
 type Value = (Vec<u8>, Option<LeaseId>);
 
-/// Builds a history change set by change set, correctly unless told otherwise.
+/// Builds a history change set by change set, correctly unless a test changes it.
 struct History {
     audit: Audit,
     revision: i64,

@@ -120,7 +120,7 @@ fn change(world: &mut World, step: &Step) {
     }
 }
 
-/// Somebody who keeps a copy of the store from what it is told, and checks each delivery against the truth.
+/// A subscriber that keeps a copy of the store from its deliveries, and checks each against the truth.
 struct Reader {
     subscription: Subscription,
     held: Option<Snapshot>,

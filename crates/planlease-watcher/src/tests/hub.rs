@@ -1,4 +1,4 @@
-//! One reader, many subscribers: who is told what, when somebody is slow, comes back, or the end comes.
+//! One reader, many subscribers: what each receives when one is slow, comes back, or the watcher ends.
 
 use std::{sync::Arc, time::Duration};
 

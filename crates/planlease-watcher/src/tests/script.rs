@@ -32,7 +32,7 @@ pub(crate) struct Stage {
     pub(crate) world: World,
     /// The history is gone up to this revision.
     pub(crate) compacted: Option<Revision>,
-    /// Nothing is told to this watcher.
+    /// This watcher receives nothing.
     pub(crate) silent: [bool; 2],
     /// What the next lists fail with.
     pub(crate) list_failures: VecDeque<Error>,

@@ -168,7 +168,7 @@ fn an_unreadable_part_of_a_definition_is_listed_under_its_own_key() {
     assert_eq!(told(&store.apply(&set).unwrap()), ["unreadable: true"]);
     let unreadable = |store: &Store| store.snapshot().unreadable().map(|one| one.key).collect::<Vec<_>>();
     assert_eq!(unreadable(&store), [part(2)]);
-    // Whoever loads the list has no definition at all, and sees why.
+    // A late reader of the list has no definition at all, and sees why.
     let mut late = Store::load(&world.list());
     assert_eq!(unreadable(&late), [of("p", PlanKey::Spec), part(2)]);
     assert!(late.snapshot().plan(&plan("p")).is_none());

@@ -6,6 +6,7 @@
 mod evidence;
 mod manifests;
 mod mask;
+mod prose;
 mod sources;
 mod text;
 
@@ -50,6 +51,7 @@ pub(crate) fn findings(root: &Path) -> io::Result<Vec<Finding>> {
         // What isn't text (a picture, say) is nobody's concern here.
         let Ok(text) = fs::read_to_string(&path) else { continue };
         findings.extend(text::check(&name, &text, &root.to_string_lossy()));
+        findings.extend(prose::check(&name, &text));
         if name.ends_with(".rs") {
             findings.extend(sources::check(&name, &text));
         }

@@ -23,7 +23,7 @@ const NOBODY: u32 = 65_534;
 const CHECK_AND_UPDATE: &str = "UPDATE tasks SET version = version + 1, value = $1
     WHERE id = $2 AND version = $3 AND EXISTS (SELECT FROM plans WHERE name = 'plan' AND owner = $4)";
 
-/// See the module.
+/// A PostgreSQL server.
 pub(crate) struct Postgres {
     address: String,
     _server: Server,

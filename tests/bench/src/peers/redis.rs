@@ -19,7 +19,7 @@ const CHECK_AND_SET: &str = "
     return ARGV[2] + 1
 ";
 
-/// See the module.
+/// A Redis server and its client.
 pub(crate) struct Redis {
     client: Client,
     _server: Server,

@@ -27,7 +27,7 @@ const MAIN: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 /// Every owner changes it; so an owner that was replaced knows an old version.
 const TERM: &str = "/term";
 
-/// See the module.
+/// A ZooKeeper server.
 pub(crate) struct ZooKeeper {
     address: String,
     _server: Server,

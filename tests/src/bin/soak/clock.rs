@@ -10,7 +10,7 @@ use planlease::{
     core::{BootTime, WallTime},
 };
 
-/// See the module.
+/// A client's clock that jumps.
 #[derive(Debug, Default)]
 pub(crate) struct JumpingClock {
     /// How far the time since boot is ahead. It never goes back, as the kernel's does not.

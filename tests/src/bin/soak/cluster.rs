@@ -13,7 +13,7 @@ use planlease_tests::{
 /// How long a request of the soak's own may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// The cluster under test.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) etcd: Etcd,

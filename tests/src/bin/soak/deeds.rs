@@ -19,7 +19,7 @@ pub(crate) use settle::{Settled, settle};
 /// The time that everybody shares.
 type Now = dyn Fn() -> Duration + Send + Sync;
 
-/// See the module. Cheap to clone.
+/// The operations that clients call, with their results. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Deeds {
     now: Arc<Now>,

@@ -39,7 +39,7 @@ impl Crews {
     }
 }
 
-/// See the module.
+/// Brings the soak to its end: no more faults, all plans finished.
 pub(crate) async fn finish(world: &World, crews: Crews) {
     world.enter(Phase::Calm);
     report(world, crews.nemesis.ended(CREW_LIMIT).await);

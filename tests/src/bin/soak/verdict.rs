@@ -26,7 +26,7 @@ use crate::{
 /// The most violations that are printed; the JSON has all of them.
 const PRINTED: usize = 40;
 
-/// See the module.
+/// The result of a soak.
 pub(crate) struct Verdict {
     minutes: u64,
     seed: u64,

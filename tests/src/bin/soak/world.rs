@@ -43,7 +43,7 @@ pub(crate) enum Phase {
     Over,
 }
 
-/// See the module. Cheap to clone.
+/// What all actors of the soak share. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct World {
     inner: Arc<Inner>,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{DemoArgs, stage::Stage};
 use crate::{environment::Environment, failure::Failure};
 
-/// See the module. Whoever is left is killed when it is dropped.
+/// The demo's orchestrators. Those that are left are killed when it is dropped.
 pub(super) struct Fleet {
     members: Vec<Member>,
 }

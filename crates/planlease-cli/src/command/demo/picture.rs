@@ -29,7 +29,7 @@ pub(super) struct Row {
     pub(super) running: Vec<String>,
 }
 
-/// See the module.
+/// The demo's picture on the terminal.
 pub(super) struct Picture {
     live: bool,
     /// How many lines of the scene stand on the screen.

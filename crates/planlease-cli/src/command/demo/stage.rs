@@ -22,7 +22,7 @@ const SHIPPED: [(&str, &str); 2] = [
     ("host-checkup.md", include_str!("../../../../../examples/plans/host-checkup.md")),
 ];
 
-/// See the module.
+/// The demo's server, plans and folder.
 pub(super) struct Stage {
     config: Config,
     settings: Settings,

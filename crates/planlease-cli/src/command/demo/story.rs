@@ -17,7 +17,7 @@ const GOOD: Style = Style::BoldGreen;
 const BAD: Style = Style::BoldRed;
 const NAME: Style = Style::Cyan;
 
-/// See the module.
+/// What the demo has shown so far.
 pub(super) struct Story {
     plans: Vec<PlanName>,
     began: Instant,

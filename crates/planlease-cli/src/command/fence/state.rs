@@ -21,7 +21,7 @@ const MOST: u64 = 4096;
 /// How the names of the files end.
 const FILE: &str = ".fence";
 
-/// See the module.
+/// The stored tokens of a fence, under a lock.
 #[derive(Debug)]
 pub(super) struct State {
     folder: PathBuf,

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 /// whole of it is.
 const MAX_FILE: usize = 4 * 1024 * 1024;
 
-/// See the module.
+/// The outputs of tasks beside a state file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Findings {
     pub(super) records: BTreeMap<TaskId, FindingsRecord>,

@@ -15,7 +15,7 @@ const TRIES: usize = 10;
 /// How much of a claim is read.
 const MOST: u64 = 1024;
 
-/// See the module. Dropping it gives the file up.
+/// The claim of one mirror on its file. Dropping it gives the file up.
 #[derive(Debug)]
 pub(super) struct Claim {
     path: PathBuf,

@@ -8,7 +8,7 @@ use planlease::{Authority, CLAIM_LIMITS};
 use super::right::Right;
 use crate::{failure::Failure, output::duration};
 
-/// See the module.
+/// The time limit of a claim.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct LimitArgs {
     /// How long an operator's claim stands, from now or from the last `task progress` [default: 8h]

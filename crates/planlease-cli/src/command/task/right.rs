@@ -12,7 +12,7 @@ use crate::{
     invocation::Invocation,
 };
 
-/// See the module.
+/// The authority by which a task command writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::command) enum Right {
     /// That of the owner, for this attempt if it is about the very task that the process was started for.

@@ -29,7 +29,7 @@ pub(in crate::command) enum News {
     Mended,
 }
 
-/// See the module.
+/// The changes that `watch` prints.
 #[derive(Debug)]
 pub(in crate::command) struct Feed {
     coordinator: Coordinator,

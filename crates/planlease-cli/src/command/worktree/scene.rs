@@ -33,7 +33,7 @@ pub(super) struct HostArgs {
     pub(super) host: Option<String>,
 }
 
-/// See the module.
+/// A repository with its records: what the worktree commands work on.
 pub(super) struct Scene<'a> {
     pub(super) invocation: &'a Invocation,
     pub(super) coordinator: Coordinator,
