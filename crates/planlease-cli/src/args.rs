@@ -81,7 +81,7 @@ pub(crate) struct ConnectionArgs {
     /// The certificate authorities to trust, PEM [default: the system's]
     #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub(crate) cacert: Option<String>,
-    /// This side's certificate, PEM
+    /// The client certificate, PEM
     #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub(crate) cert: Option<String>,
     /// The private key of --cert, PEM
@@ -96,13 +96,13 @@ pub(crate) struct ConnectionArgs {
     /// The file that holds the user's password
     #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub(crate) password_file: Option<String>,
-    /// The team's own room: nothing is read or written across namespaces [default: default]
+    /// The isolated key space of one team [default: default]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
-    /// The key below which everything is kept [default: /planlease]
+    /// The key prefix of everything that is stored [default: /planlease]
     #[arg(long, global = true, hide_short_help = true, value_name = "KEY")]
     pub(crate) root: Option<String>,
-    /// How long one operation is tried before it is given up [default: 15s]
+    /// The timeout of one operation [default: 15s]
     #[arg(long, global = true, hide_short_help = true, value_name = "DURATION")]
     pub(crate) timeout: Option<String>,
     /// The time to live of a session: how long after a crash its plans are free [default: 15s]

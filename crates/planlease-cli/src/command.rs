@@ -48,23 +48,23 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     /// Own plans and run a command per ready task
     Run(run::RunArgs),
-    /// Own a plan while a program of yours runs
+    /// Own a plan while your own program runs
     Hold(hold::HoldArgs),
     /// Serve plans, tasks, ownership and events over HTTP
     Sidecar(sidecar::SidecarArgs),
-    /// Run a command while nobody else has a named lock of a plan
+    /// Run a command while this process holds a named lock of a plan
     Lock(lock::LockArgs),
-    /// Show who has which lock of a plan
+    /// List the locks of a plan with their holders and queues
     Locks(lock::LocksArgs),
-    /// Show how far plans are, and who owns them
+    /// Show the progress and the owners of plans
     Status(status::StatusArgs),
-    /// List what may start now, and what the others wait for
+    /// List the tasks that may start now, and what the others wait for
     Next(next::NextArgs),
-    /// Say what led to the present state of a plan or task, and what happens next
+    /// Explain the state of a plan or task, and what happens next
     Why(why::WhyArgs),
-    /// Show what waits for what, also as a picture
+    /// Show the dependencies of tasks, as text or as a picture
     Deps(deps::DepsArgs),
-    /// Show how far each phase is
+    /// Show the progress of each phase
     Phases(phases::PhasesArgs),
     /// Estimate how long a plan may still take
     Estimate(estimate::EstimateArgs),
@@ -73,13 +73,13 @@ pub(crate) enum Command {
     /// List, show and change tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
-    /// Show who owns a plan and who did before, or end an ownership by force
+    /// Show the owner of a plan and its history, or end an ownership
     #[command(subcommand)]
     Owner(owner::OwnerCommand),
-    /// See which orchestrators are alive
+    /// List the live orchestrators
     #[command(subcommand)]
     Orchestrator(orchestrator::OrchestratorCommand),
-    /// Make worktrees for tasks, and clear away what nobody owns any more, without losing work
+    /// Make worktrees for tasks, and remove abandoned ones without losing work
     #[command(subcommand)]
     Worktree(worktree::WorktreeCommand),
     /// Let resources outside etcd refuse former owners, by their fencing tokens
@@ -87,20 +87,20 @@ pub(crate) enum Command {
     Fence(fence::FenceCommand),
     /// Check the whole history against the protocol's promises
     Audit(audit::AuditArgs),
-    /// Look whether everything is as it should be, and say what to do if not
+    /// Check servers, store and clock, and name the remedies
     Doctor(doctor::DoctorArgs),
-    /// Run a server of your own, or look after the local one
+    /// Run your own server, or manage the local one
     Dev(dev::DevArgs),
     /// Choose between several clusters
     #[command(subcommand)]
     Context(context::ContextCommand),
-    /// Import plans that are under way in the predecessor's files
+    /// Import plans from JSON state files (status.json)
     Import(import::ImportArgs),
-    /// Write a plan as the predecessor's status.json
+    /// Write a plan as a JSON state file (status.json)
     Export(export::ExportArgs),
-    /// Keep a status.json as a plan is, for readers that have not moved yet
+    /// Keep a status.json up to date, for programs that still read it
     Mirror(mirror::MirrorArgs),
-    /// Store, print and list what tasks have found out
+    /// Store, print and list the outputs of tasks
     #[command(subcommand)]
     Findings(findings::FindingsCommand),
     /// Print the completions for a shell

@@ -169,12 +169,12 @@ impl Exit {
             Self::Usage => (2, "wrong usage or settings"),
             Self::BadPlanFile => (3, "a plan file has problems (they are listed)"),
             Self::UnreadableFile => (4, "a file cannot be read, or is too large"),
-            Self::FoundProblems => (5, "`audit` found violations, or `doctor` something to mend"),
+            Self::FoundProblems => (5, "`audit` found violations, or `doctor` found problems"),
             Self::CannotServe => {
                 (6, "`dev` or `sidecar` cannot serve: folder or address in use, or not allowed")
             }
             Self::HistoryGone => (7, "the history that was asked for is compacted"),
-            Self::NotOwned => (8, "nobody owns the plan"),
+            Self::NotOwned => (8, "the plan has no owner"),
             Self::PlanExists => (9, "the plan exists already, or is being imported"),
             Self::TasksFailed => (10, "tasks have failed, or wait for ones that have"),
             Self::Stopped => (11, "asked to stop before everything was done"),

@@ -82,7 +82,7 @@ pub(crate) struct Settings {
     pub(crate) namespace: Sourced<Namespace>,
     /// The key below which everything is.
     pub(crate) root: Sourced<String>,
-    /// How long one operation is tried.
+    /// The timeout of one operation.
     pub(crate) timeout: Sourced<Duration>,
     /// The TTL of sessions.
     pub(crate) ttl: Sourced<Duration>,

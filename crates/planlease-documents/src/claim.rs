@@ -1,4 +1,4 @@
-//! `task claim`: what somebody got who asked for work.
+//! `task claim`: the tasks that a claim obtained.
 
 use std::{collections::BTreeMap, time::Duration};
 

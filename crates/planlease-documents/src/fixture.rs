@@ -42,7 +42,7 @@ fn candidate(n: i64, name: &str, since: WallTime) -> Candidate {
     Candidate { lease: lease(n), joined: revision(n), record: Some(record) }
 }
 
-/// An owner in its second term, one of ours in line, and a stranger.
+/// An owner in its second term, a waiter, and an unmanaged candidate.
 pub(super) fn line() -> Line {
     let owner = candidate(20, "ci-1", ago(200));
     let waiting = candidate(21, "ci-2", ago(90));
@@ -136,7 +136,7 @@ pub(super) fn plan() -> PlanView {
     }
 }
 
-/// The plan as it is at its end, of which nobody is the owner: one task failed for good, the others are done.
+/// The plan as it is at its end, without an owner: one task failed for good, the others are done.
 pub(super) fn ended_with_a_failure() -> PlanView {
     let done = |id| task(id, &[(190, Change::Start), (180, Change::Complete(None))]);
     let mut failed = task("2.1", &[(100, Change::Start), (90, Change::Fail("boom".into()))]);

@@ -31,7 +31,7 @@ struct LockShown {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct InLine {
-    /// The orchestrator; a stranger's lease.
+    /// The orchestrator, or the lease of an unmanaged candidate.
     who: String,
     host: Option<String>,
     pid: Option<u32>,

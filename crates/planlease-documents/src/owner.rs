@@ -27,7 +27,7 @@ pub(crate) struct Owner {
     pub lease: String,
 }
 
-/// Somebody who waits.
+/// A waiter.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Waiting {
     /// From 1.
@@ -46,7 +46,7 @@ pub(crate) struct Term {
     pub orchestrator: String,
     pub host: String,
     pub since: Time,
-    /// `None` while nobody has said that it ended.
+    /// `None` while no process has recorded its end.
     pub ended: Option<End>,
 }
 
@@ -67,10 +67,10 @@ pub(crate) struct End {
 /// A plan's ownership at one moment.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Ownership {
-    /// `None`: nobody, or somebody is about to take over (then somebody waits).
+    /// `None`: no owner, or a waiter is about to take over.
     pub owner: Option<Owner>,
     pub waiting: Vec<Waiting>,
-    /// How it was before, if nobody owns the plan.
+    /// The last term, if the plan has no owner.
     pub last_term: Option<Term>,
     /// Why the owner is unknown, if the record that names it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -302,7 +302,7 @@ pub struct ReleasedShown {
 }
 
 impl ReleasedShown {
-    /// Of somebody whose ownership was ended.
+    /// Of the former owner.
     #[must_use]
     pub fn new(plan: PlanName, released: Released) -> Self {
         Self { plan, released: released.by, term: released.term.map(|term| term.0) }

@@ -38,7 +38,7 @@ struct Phase {
     /// The phases that go on side by side with it.
     parallel_with: Vec<String>,
     verification: Vec<String>,
-    /// Whether nobody has to wait for the verification.
+    /// Whether no task has to wait for the verification.
     verification_non_blocking: bool,
 }
 

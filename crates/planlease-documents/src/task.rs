@@ -431,7 +431,7 @@ impl Document for TaskUpdate {
     const SCHEMA: Option<&'static str> = Some("planlease.task_update.v1");
 
     fn table(&self, _now: WallTime) -> String {
-        // What was refused is told as the failure that it is, with the record.
+        // A refusal is reported as the failure that it is, with the record.
         let Some(record) = self.record.as_ref().filter(|_| self.outcome == "committed") else {
             return String::new();
         };

@@ -410,7 +410,7 @@ fn commands_are_shown_as_a_shell_would_take_them() {
     assert_eq!(command_line(None), "-");
 }
 
-/// A state file with something of everything that is told about one.
+/// A state file with an example of everything that is reported about one.
 const STATE: &[u8] = br#"{
   "planPath": "docs/plans/tea.md",
   "planName": "Tea",

@@ -28,7 +28,7 @@ fn two((large, unit): (u64, &str), (small, part): (u64, &str)) -> String {
     if small == 0 { format!("{large}{unit}") } else { format!("{large}{unit}{small}{part}") }
 }
 
-/// A moment of somebody's wall clock.
+/// A moment of a wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time(pub WallTime);
 

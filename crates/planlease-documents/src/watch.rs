@@ -208,7 +208,7 @@ impl Held {
 }
 
 impl ChangesShown {
-    /// The changes of a set. `layout` tells how keys look.
+    /// The changes of a set. `layout`: the form of keys.
     #[must_use]
     pub fn new(set: &ChangeSet, layout: &Layout) -> Self {
         let told: Vec<Told> = set.changes.iter().map(|change| told(change, layout)).collect();

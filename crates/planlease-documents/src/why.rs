@@ -40,7 +40,7 @@ pub struct WhyTask {
     late: Vec<Late>,
     /// What is the case now, as a sentence.
     now: String,
-    /// What happens next, or what somebody has to do.
+    /// What happens next, or what an operator must do.
     next: String,
     /// What cannot be read, and is missing here. Absent if there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -427,7 +427,7 @@ impl Document for WhyPlan {
         let mut text = format!("plan {} {state}\n\n", self.plan);
         for term in &self.terms {
             let end = term.ended.as_ref().map_or_else(
-                || "not ended, as far as anybody has said".to_owned(),
+                || "still open".to_owned(),
                 |end| {
                     let by = end.by.as_deref().map(|by| format!(" by {}", plain(by))).unwrap_or_default();
                     let to = end.to.as_deref().map(|to| format!(" to {}", plain(to))).unwrap_or_default();

@@ -143,7 +143,7 @@ impl Driver {
                 }
                 Ok(None) => return ControlFlow::Continue(()),
                 Err(Garbled) => {
-                    tracing::error!(guard = self.guard.id(), "a guard does not speak the language of guards");
+                    tracing::error!(guard = self.guard.id(), "malformed message from the supervisor process");
                     return ControlFlow::Break(());
                 }
             }

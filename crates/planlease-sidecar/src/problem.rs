@@ -95,7 +95,7 @@ kinds! {
     /// There are as many as there may be.
     TooMany TOO_MANY_REQUESTS "too-many" "There are as many as there may be, or requests come too fast",
     /// Nothing new is begun.
-    Draining SERVICE_UNAVAILABLE "draining" "The sidecar is about to end, and begins nothing new",
+    Draining SERVICE_UNAVAILABLE "draining" "The sidecar is draining and accepts no new work",
     /// etcd cannot be asked; nothing was changed.
     Unavailable SERVICE_UNAVAILABLE "unavailable" "etcd cannot be asked; nothing was changed",
     /// It is not known what became of it.

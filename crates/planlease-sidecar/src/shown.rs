@@ -16,7 +16,7 @@ use crate::{
     sse,
 };
 
-/// Until when to believe in something. Past that, nothing is known, and nothing may be done by its right.
+/// Time until which an authority is certain. After it nothing is known, and nothing may be done with it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Trust {
     /// Until when, on the wall clock; `None` if it is over.
@@ -52,7 +52,7 @@ impl Trust {
         Self { trusted_until: left.map(until), trusted_for_s: left.unwrap_or_default().as_secs_f64() }
     }
 
-    /// Until when to believe in what hangs on a session.
+    /// Time until which a session's authority is certain.
     fn of(session: &Session) -> Self {
         let deadline = match session.status() {
             Status::Live { deadline } => Some(deadline),

@@ -51,7 +51,7 @@ impl Sidecar {
         self.listeners.spawn(serve(bound, router, self.app.clone()));
     }
 
-    /// Ends in order: begins nothing new, goes on renewing and serving until every program has ended its sessions or the grace
+    /// Drains: accepts no new work, but keeps renewing and serving until every program has ended its sessions or the grace
     /// is over, releases what is left, lets streams and connections end. `now`: ends the wait early.
     pub async fn drain(self, now: impl Future<Output = ()>) -> Ended {
         let Self { app, listeners } = self;

@@ -163,7 +163,7 @@ impl Lock {
         self.revision
     }
 
-    /// Until when to believe in it: the session's deadline. `None` if it is lost.
+    /// Time until which the lock may be relied on: the session's deadline. `None` if it is lost.
     #[must_use]
     pub fn deadline(&self) -> Option<BootTime> {
         ownership::deadline(self.session(), &self.gone)

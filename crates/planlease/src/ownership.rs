@@ -101,7 +101,7 @@ impl std::fmt::Display for Loss {
     }
 }
 
-/// Until when to believe in a right that hangs on a session and on a key; `None` if it is over.
+/// Time until which an authority may be relied on that depends on a session and a key; `None` if it is lost.
 pub(crate) fn deadline(session: &Session, key: &watch::Receiver<Gone>) -> Option<BootTime> {
     match (session.status(), key.borrow().is_some()) {
         (Status::Live { deadline }, false) => Some(deadline),
@@ -197,7 +197,7 @@ impl Ownership {
         }
     }
 
-    /// Until when to believe in it: the session's deadline. `None` if it is over.
+    /// Time until which the ownership may be relied on: the session's deadline. `None` if it is lost.
     #[must_use]
     pub fn deadline(&self) -> Option<BootTime> {
         deadline(&self.session, &self.gone)

@@ -75,7 +75,7 @@ async fn an_exit_after_our_own_signal_is_no_result(fixture: Fixture) {
     let mut run = room.start(&["run", "stopped"], "stopped");
     begun(&room, "begun-1").await;
     run.signal(Signal::SIGTERM);
-    run.until_said("once more to stop", SOON).await;
+    run.until_said("again to stop", SOON).await;
     run.signal(Signal::SIGTERM);
     assert_eq!(run.until_ended(SOON).await, Some(11), "{}", run.said());
     let record = record(&coordinator, &stopped, "1").await;

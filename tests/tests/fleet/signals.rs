@@ -62,7 +62,7 @@ async fn every_signal_that_ends_a_process_releases_the_plan(fixture: Fixture) {
         let mut run = room.start(&["run", &name], &format!("run-{name}"));
         begun(&room).await;
         run.signal(signal);
-        run.until_said("once more to stop", SOON).await;
+        run.until_said("again to stop", SOON).await;
         run.signal(signal);
         assert_eq!(run.until_ended(SOON).await, Some(11), "{name}: {}", run.said());
         std::fs::remove_file(room.path("begun")).unwrap();

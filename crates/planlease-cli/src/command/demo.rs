@@ -41,7 +41,7 @@ pub(crate) struct DemoArgs {
     /// What a task runs if its plan does not say so
     #[arg(long, default_value = "sleep 0.4", value_name = "COMMAND")]
     exec: String,
-    /// Kill nobody
+    /// Kill no orchestrator
     #[arg(long)]
     no_crash: bool,
     /// How long the whole may take

@@ -37,9 +37,9 @@ use crate::{
 pub(crate) struct LockArgs {
     /// The plan
     plan: String,
-    /// The lock's name; it is there when somebody asks for it
+    /// The lock's name; a lock needs no set-up
     name: String,
-    /// Do not wait if somebody else has it: say who does, and end with status 100
+    /// Do not wait if another process has it: name the holder, and exit with status 100
     #[arg(long, conflicts_with = "wait")]
     no_wait: bool,
     /// How long to wait in the queue; then status 118 [default: as long as it takes]

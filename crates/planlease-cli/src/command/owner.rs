@@ -14,7 +14,7 @@ use crate::{
 /// What to do with an ownership.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OwnerCommand {
-    /// Show who owns a plan and who waits for it
+    /// Show the owner of a plan and its queue
     Show(ShowArgs),
     /// End the present ownership of a plan by force
     Release(ReleaseArgs),
@@ -67,7 +67,7 @@ impl OwnerCommand {
         match self {
             Self::Show(args) => {
                 let plan = super::plan_name(&args.plan)?;
-                // The whole plan, so that one which is not there is not taken for one that nobody owns.
+                // The whole plan, so that one which is not there is not taken for one without an owner.
                 let view = invocation.connect().await?.plan(&plan).await?;
                 invocation.show(args.output.format, &OwnerShown::new(plan, &view.line))?;
             }

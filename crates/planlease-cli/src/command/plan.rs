@@ -36,11 +36,11 @@ pub(crate) enum PlanCommand {
     Pause(halt::PauseArgs),
     /// Go on with a plan that was paused, cancelled or archived
     Resume(halt::ResumeArgs),
-    /// End a plan before it is finished: its ownership ends, and nobody can own it
+    /// End a plan before it is finished: its ownership ends, and it cannot be owned again
     Cancel(halt::CancelArgs),
     /// Put a plan away
     Archive(halt::ArchiveArgs),
-    /// Delete a plan that nobody owns, with all that belongs to it
+    /// Delete a plan without an owner, with everything that belongs to it
     Delete(delete::DeleteArgs),
 }
 

@@ -68,7 +68,7 @@ pub(crate) struct RunArgs {
     /// The name of this orchestrator; each process needs its own [default: host, process, and a random part]
     #[arg(long, value_name = "NAME")]
     id: Option<String>,
-    /// What to say about this orchestrator to those who list it
+    /// A label of this orchestrator, shown in lists
     #[arg(long, value_name = "NAME=VALUE")]
     label: Vec<String>,
     #[command(flatten)]

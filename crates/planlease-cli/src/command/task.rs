@@ -17,41 +17,41 @@ use crate::{
 };
 
 const UPDATE_HELP: &str = "\
-By what right: inside a command that `run` or `hold` started, by that of the plan's owner; else as an operator, who can \
-change whatever nobody works on at the moment.
+Authority: inside a command that `run` or `hold` started, that of the plan's owner; else an operator's, which allows \
+changes of tasks that no process works on at the moment.
 
 Examples:
   planlease task complete release 2.3 --notes 'tagged v1.4'
   planlease task retry release 2.4 --expect-revision 1042";
 
-/// What to do with tasks.
+/// The task commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
     /// List the tasks of a plan
     List(ListArgs),
     /// Show a task with its record, its last transitions, and its output
     Show(ShowArgs),
-    /// Claim a task and begin its next attempt; all that it depends on has to be done
+    /// Claim a task and start its next attempt; its dependencies must be done
     ///
     /// An operator's claim ends after --for: then the plan's owner recovers the task, or the next claimant takes it. Each `task
     /// progress` extends it to the same time again.
     #[command(after_help = UPDATE_HELP)]
     Start(StartArgs),
-    /// Claim what is ready: one task or several, by label and priority
+    /// Claim one or more ready tasks, by label and priority
     Claim(claim::ClaimArgs),
-    /// Say how far a task is
+    /// Report the progress of a task
     #[command(after_help = UPDATE_HELP)]
     Progress(ProgressArgs),
-    /// End a task well
+    /// Mark a task completed
     #[command(after_help = UPDATE_HELP)]
     Complete(CompleteArgs),
-    /// End a task badly
+    /// Mark a task failed
     #[command(after_help = UPDATE_HELP)]
     Fail(FailArgs),
-    /// Leave a task out; what depends on it may start all the same
+    /// Skip a task; tasks that depend on it may start
     #[command(after_help = UPDATE_HELP)]
     Skip(SkipArgs),
-    /// Put a failed, skipped or completed task back to pending
+    /// Reset a failed, skipped or completed task to pending
     #[command(after_help = UPDATE_HELP)]
     Retry(RetryArgs),
 }
@@ -100,7 +100,7 @@ pub(crate) struct StartArgs {
 pub(crate) struct ProgressArgs {
     #[command(flatten)]
     update: UpdateArgs,
-    /// How far it is, as text or JSON; also tells that whoever works on it is alive, where the plan wants to hear that
+    /// The progress, as text or JSON; also counts as a heartbeat where the plan asks for heartbeats
     #[arg(value_name = "TEXT")]
     text: String,
 }

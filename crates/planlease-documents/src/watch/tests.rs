@@ -101,7 +101,7 @@ fn changes_of_tasks_in_words() {
     2025-11-24 15:57:00Z      41  release  1.1 completed by ci-1: tagged
     2025-11-24 15:58:00Z      41  release  1.10 waits for a decision: ci-0 is gone; look at what it has done, then retry or skip it
     2025-11-24 15:58:20Z      41  release  2.2 skipped by ci-1: not needed
-    -                         41  release  2.1 is there
+    -                         41  release  2.1 added
     -                         41  release  2.1 pending again, by ci-1
     ");
 }
@@ -148,7 +148,7 @@ fn everything_else_in_words() {
         Change::Unreadable { key, reason: None },
     ];
     insta::assert_snapshot!(shown(Format::Table, &set(changes)), @r"
-    -                         41  release  is there: Release 1.4, 5 tasks
+    -                         41  release  imported: Release 1.4, 5 tasks
     -                         41  release  was edited: Release 1.4, 5 tasks
     -                         41  release  was deleted
     -                         41  release  1.1 has output

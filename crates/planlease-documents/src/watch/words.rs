@@ -33,7 +33,7 @@ pub(super) fn told(change: &Change, layout: &Layout) -> Told {
     let (at, words) = match change {
         Change::PlanAppeared(state) => {
             let title = plain(&state.spec().title);
-            (None, format!("is there: {title}, {}", counted(state.summary().total, "task")))
+            (None, format!("imported: {title}, {}", counted(state.summary().total, "task")))
         }
         Change::PlanGone { .. } => (None, "was deleted".to_owned()),
         Change::Task { task, before, .. } => written(task, before.as_deref()),
@@ -56,7 +56,7 @@ pub(super) fn told(change: &Change, layout: &Layout) -> Told {
             let (id, host) = (plain(one.id.as_str()), plain(&one.record.host));
             (
                 Some(one.record.started_at),
-                format!("orchestrator {id} is there, on {host} (process {})", one.record.pid),
+                format!("orchestrator {id} registered, on {host} (process {})", one.record.pid),
             )
         }
         Change::OrchestratorGone(one) => (None, format!("orchestrator {} is gone", plain(one.id.as_str()))),
@@ -99,7 +99,7 @@ fn written(task: &TaskView, before: Option<&TaskView>) -> (Option<WallTime>, Str
             None => format!("{id} failed by {by}{}", because(record.error.as_ref())),
         },
         (_, TaskStatus::Skipped) => format!("{id} skipped by {by}{}", because(record.skip_reason.as_ref())),
-        (None, TaskStatus::Pending) => format!("{id} is there"),
+        (None, TaskStatus::Pending) => format!("{id} added"),
         (_, TaskStatus::Pending) => format!("{id} pending again, by {by}{}", because(why)),
     };
     (at, words)

@@ -66,7 +66,7 @@ struct Seen {
     owner: OwnerShown,
     /// When etcd was asked.
     asked_at: Time,
-    /// Until when to believe in it, if a session of this sidecar owns it; nobody can tell about another's.
+    /// Until when the ownership is certain, if a session of this sidecar has it; unknown for another's.
     #[serde(flatten)]
     trust: Option<Trust>,
 }

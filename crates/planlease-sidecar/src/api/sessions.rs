@@ -47,7 +47,7 @@ pub(super) fn routes() -> Vec<Route> {
             .also(201, Some(Shape::own::<SessionShown>()))
             .problems(&[Kind::Exists, Kind::Draining]),
         Route::new(Method::GET, "/v1/sessions", "listSessions", "The sessions of this sidecar, without their ids.", || get(list)).tells::<All>(),
-        Route::new(Method::GET, "/v1/sessions/{session}", "showSession", "What a session owns, and until when to believe in it.", || get(show))
+        Route::new(Method::GET, "/v1/sessions/{session}", "showSession", "What a session owns, and until when that is certain.", || get(show))
             .tells::<SessionShown>()
             .problems(&[Kind::NoSuchSession]),
         Route::new(Method::POST, "/v1/sessions/{session}/heartbeat", "heartbeat", "Says that the program lives.", || post(heartbeat))

@@ -17,7 +17,7 @@ pub(crate) struct ForegroundArgs {
     /// Where to keep the data [default: in memory, gone at the end]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Allow other machines to connect. Nobody is asked for a password
+    /// Allow other machines to connect. The server asks for no password
     #[arg(long)]
     allow_remote: bool,
     #[command(flatten)]

@@ -19,7 +19,7 @@ use crate::{
 pub(crate) struct PauseArgs {
     /// The plan
     plan: String,
-    /// Why, for those who wonder
+    /// The reason, which others see
     #[arg(long, default_value = "no reason given")]
     reason: String,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub(crate) struct ResumeArgs {
     output: OutputArgs,
 }
 
-/// Ends the plan's ownership by force, and nobody can own it any more: what its owner runs is killed as if the ownership were
+/// Ends the plan's ownership by force, and the plan cannot be owned any more: the commands of its owner are killed as if the ownership were
 /// lost. The records stay as they are. A plan whose tasks are all done is not cancelled: of a cancellation and a completion at
 /// the same moment one wins.
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub(crate) struct ResumeArgs {
 pub(crate) struct CancelArgs {
     /// The plan
     plan: String,
-    /// Why, for those who wonder
+    /// The reason, which others see
     #[arg(long, default_value = "no reason given")]
     reason: String,
     #[command(flatten)]
@@ -53,13 +53,13 @@ pub(crate) struct CancelArgs {
     output: OutputArgs,
 }
 
-/// Puts a plan away that nobody owns: it is listed with `--all` only, and cannot be owned until it is resumed.
+/// Puts away a plan without an owner: it is listed with `--all` only, and cannot be owned until it is resumed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  planlease plan archive release\n  planlease plan list --all")]
 pub(crate) struct ArchiveArgs {
     /// The plan
     plan: String,
-    /// Why, for those who wonder
+    /// The reason, which others see
     #[arg(long, default_value = "no reason given")]
     reason: String,
     #[command(flatten)]

@@ -40,8 +40,8 @@ pub(super) fn reporter(format: Format) -> Reporter {
 /// Tells what a signal has brought about.
 pub(super) fn stopping(stop: Stop) {
     output::tell(match stop {
-        Stop::Run | Stop::Drain => "waiting for what runs to end; once more to stop it",
-        Stop::Abort => "stopping what runs",
+        Stop::Run | Stop::Drain => "finishing running tasks; press Ctrl-C again to stop them",
+        Stop::Abort => "stopping running tasks",
     });
 }
 

@@ -51,7 +51,7 @@ impl DrainArgs {
         match tokio::time::timeout(self.wait, left).await {
             Ok(drained) => drained.map(|()| Exit::Done),
             Err(_) => Err(Failure::new(Exit::TimedOut, "the sidecar still has sessions".to_owned()).meaning(
-                "It begins nothing new; what its programs own is theirs until they end, or it does.",
+                "It accepts no new work; its programs keep what they own until they end, or it does.",
             )),
         }
     }

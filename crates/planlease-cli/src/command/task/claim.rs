@@ -14,7 +14,7 @@ use crate::{
 /// Claims ready tasks in the order in which they are handed out (see `next`): each begins its next attempt, and no two
 /// claimants get the same one. Ends with status 13 if there is none.
 ///
-/// By what right: inside a command that `run` or `hold` started, by that of the plan's owner, so that the claims are recovered
+/// Authority: inside a command that `run` or `hold` started, that of the plan's owner, so that the claims are recovered
 /// when the ownership ends; else as an operator, whose claims end after --for: then the plan's owner recovers the tasks, or the
 /// next claimant takes them. Each `task progress` extends the claim to the same time again; etcd measures it.
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! By what right a task is changed from the command line: that of the plan's owner, if it was delegated to this process,
+//! The authority by which the command line changes a task: that of the plan's owner, if it was delegated to this process,
 //! else that of the person at the keyboard.
 
 use planlease::{
