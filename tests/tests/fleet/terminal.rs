@@ -229,13 +229,31 @@ async fn nothing_that_others_wrote_drives_the_terminal(fixture: Fixture) {
     session.close().await.unwrap();
 }
 
-/// What to try of each command.
-fn commands<'a>(files: &Files, repository: &Path, from: &str) -> Vec<(&'a str, Vec<Vec<String>>)> {
-    let own = |args: &[&str]| args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<String>>();
+/// A command, and its calls.
+type Calls<'a> = (&'a str, Vec<Vec<String>>);
+
+const REASON: [&str; 2] = ["--reason", HOSTILE];
+
+/// What to try of each command. Their order matters: it ends with plans that are closed and deleted.
+fn commands<'a>(files: &Files, repository: &Path, from: &str) -> Vec<Calls<'a>> {
+    let parts = [
+        on_definitions_and_worktrees(files, repository),
+        on_plans_that_run(),
+        on_files_and_fences(files),
+        on_settings_and_ends(files, from),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+fn each<'a>(command: &'a str, calls: &[&[&str]]) -> Calls<'a> {
+    let own = |args: &&[&str]| args.iter().map(|arg| (*arg).to_owned()).collect();
+    (command, calls.iter().map(own).collect())
+}
+
+/// Plan files and worktrees.
+fn on_definitions_and_worktrees<'a>(files: &Files, repository: &Path) -> Vec<Calls<'a>> {
     let at = |name: &str| files.at(name);
     let (repository, tree) = (path_text(repository), at("tree"));
-    let reason = ["--reason", HOSTILE];
-    let each = |command, calls: &[&[&str]]| (command, calls.iter().map(|args| own(args)).collect::<Vec<_>>());
     vec![
         each(
             "plan import",
@@ -269,6 +287,12 @@ fn commands<'a>(files: &Files, repository: &Path, from: &str) -> Vec<(&'a str, V
         each("worktree quarantine", &[&[NAME, "--why", HOSTILE]]),
         each("worktree clean", &[&[]]),
         each("worktree remove", &[&[NAME], &[HOSTILE]]),
+    ]
+}
+
+/// Plans while they run.
+fn on_plans_that_run<'a>() -> Vec<Calls<'a>> {
+    vec![
         each("status", &[&[], &["release"], &[NAME], &[HOSTILE]]),
         each("next", &[&["release"], &[NAME]]),
         each(
@@ -285,7 +309,7 @@ fn commands<'a>(files: &Files, repository: &Path, from: &str) -> Vec<(&'a str, V
         each("task progress", &[&["release", "4", HOSTILE]]),
         each("task complete", &[&["release", "4", "--notes", HOSTILE]]),
         each("task fail", &[&["release", "5", "--error", HOSTILE]]),
-        each("task skip", &[&[&["release", NAME], &reason[..]].concat()]),
+        each("task skip", &[&[&["release", NAME], &REASON[..]].concat()]),
         each("task retry", &[&["release", "1"], &["release", HOSTILE]]),
         each(
             "findings write",
@@ -314,8 +338,15 @@ fn commands<'a>(files: &Files, repository: &Path, from: &str) -> Vec<(&'a str, V
             &[&["release", "--", "true"], &["release", "--", HOSTILE], &[NAME, "--no-wait", "--", "true"]],
         ),
         each("run", &[&[NAME, "--exec", HOSTILE], &["release"], &["release", "-vv", "-o", "json"]]),
-        each("plan pause", &[&[&["release"], &reason[..]].concat()]),
+        each("plan pause", &[&[&["release"], &REASON[..]].concat()]),
         each("plan resume", &[&["release"]]),
+    ]
+}
+
+/// The history, files and fences.
+fn on_files_and_fences<'a>(files: &Files) -> Vec<Calls<'a>> {
+    let at = |name: &str| files.at(name);
+    vec![
         each("audit", &[&[]]),
         each("doctor", &[&[]]),
         each(
@@ -344,6 +375,13 @@ fn commands<'a>(files: &Files, repository: &Path, from: &str) -> Vec<(&'a str, V
         ),
         each("fence list", &[&["--state", &at("fences")]]),
         each("fence hook", &[&["--plan", HOSTILE]]),
+    ]
+}
+
+/// Settings and servers; then what ends plans.
+fn on_settings_and_ends<'a>(files: &Files, from: &str) -> Vec<Calls<'a>> {
+    let at = |name: &str| files.at(name);
+    vec![
         each("context list", &[&["--config", &at("config.toml")]]),
         each("context show", &[&["--config", &at("config.toml")], &["--config", &at("bad-config.toml")]]),
         each(
@@ -368,13 +406,13 @@ fn commands<'a>(files: &Files, repository: &Path, from: &str) -> Vec<(&'a str, V
         each(
             "owner release",
             &[
-                &[&[NAME, "--yes"], &reason[..]].concat(),
+                &[&[NAME, "--yes"], &REASON[..]].concat(),
                 &["release", "--reason", HOSTILE, "--expect", HOSTILE],
             ],
         ),
         each(
             "plan cancel",
-            &[&[&[NAME, "--yes"], &reason[..]].concat(), &[&["release", "--yes"], &reason[..]].concat()],
+            &[&[&[NAME, "--yes"], &REASON[..]].concat(), &[&["release", "--yes"], &REASON[..]].concat()],
         ),
         each("plan archive", &[&["release"], &[HOSTILE]]),
         // It ends with a plan that is closed.
