@@ -1,4 +1,4 @@
-//! The end of a sidecar, in steps: it begins nothing new; its process is to end; when its programs are gone,
+//! The end of a sidecar, in steps: it accepts no new work; its process is to end; when its programs are gone,
 //! it ends what is left.
 
 use tokio::sync::watch;

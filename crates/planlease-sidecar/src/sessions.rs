@@ -23,7 +23,7 @@ use crate::{
 /// The label of a registration that says which client the session is of.
 const CLIENT: &str = "client";
 
-/// See the module.
+/// All client sessions.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     held: Mutex<BTreeMap<Uuid, Arc<Held>>>,
