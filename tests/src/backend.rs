@@ -16,7 +16,8 @@ pub enum Backend {
     Embedded,
     /// The embedded server, durable in a folder, on a loopback port.
     EmbeddedInFolder,
-    /// The embedded server, durable in a folder, as a process of its own: `planlease dev`. Needs the program to be built.
+    /// The embedded server, durable in a folder, as a process of its own: `planlease dev`. Needs the program
+    /// to be built.
     Dev,
     /// One etcd process.
     Etcd,

@@ -47,8 +47,8 @@ impl Authority {
         self.0.pem()
     }
 
-    /// Issues a certificate for a server or a client of that name, which may be at these addresses, valid from a minute ago
-    /// until `lifetime` from now. With no lifetime it has expired half a minute ago.
+    /// Issues a certificate for a server or a client of that name, which may be at these addresses, valid
+    /// from a minute ago until `lifetime` from now. With no lifetime it has expired half a minute ago.
     ///
     /// # Panics
     /// If there is no randomness.
@@ -67,7 +67,8 @@ impl Authority {
 }
 
 impl Certified {
-    /// Writes both into files `NAME.crt` and `NAME.key`, each replaced in one step as tools that rotate certificates do.
+    /// Writes both into files `NAME.crt` and `NAME.key`, each replaced in one step as tools that rotate
+    /// certificates do.
     ///
     /// # Errors
     /// If they cannot be written.

@@ -1,5 +1,5 @@
-//! The embedded server as its users have it: a process `planlease dev` with its data in a folder, to be killed and
-//! started again on the same port.
+//! The embedded server as its users have it: a process `planlease dev` with its data in a folder, to be
+//! killed and started again on the same port.
 
 use std::{
     path::{Path, PathBuf},
@@ -118,8 +118,9 @@ impl Drop for Dev {
     }
 }
 
-/// Where its data go: into shared memory, if there is room. They survive the crash of a *process* there as anywhere (of
-/// etcd the same is asked: see `Builder::durable`), and nothing that is measured depends on who else uses the disk.
+/// Where its data go: into shared memory, if there is room. They survive the crash of a *process* there as
+/// anywhere (of etcd the same is asked: see `Builder::durable`), and nothing that is measured depends on who
+/// else uses the disk.
 fn place() -> PathBuf {
     let memory = Path::new("/dev/shm");
     let room =

@@ -1,4 +1,5 @@
-//! A disk of its own that can stall: a file system on a loop device, frozen as by a storage that answers no more.
+//! A disk of its own that can stall: a file system on a loop device, frozen as by a storage that answers no
+//! more.
 
 use std::{
     fs,
@@ -8,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-/// Mounts the disk, and removes it at the end of its standard input. So it outlives neither the test nor its process, and no
-/// stall lasts longer than was asked for.
+/// Mounts the disk, and removes it at the end of its standard input. So it outlives neither the test nor its
+/// process, and no stall lasts longer than was asked for.
 const KEEPER: &str = r#"
 set -e
 disk=$1/disk mount=$1/mount

@@ -1,6 +1,7 @@
 //! The embedded server on a socket of its own, as a process would run it, but on a thread of the test.
 //!
-//! It has its own runtime, since it outlives the tests that share it and each of those has a runtime of its own.
+//! It has its own runtime, since it outlives the tests that share it and each of those has a runtime of its
+//! own.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};

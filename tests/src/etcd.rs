@@ -1,5 +1,5 @@
-//! Real etcd processes on loopback: one member or several, to be killed, paused and started again; with a proxy in front
-//! of each if the network between them, or between them and their clients, is to fail.
+//! Real etcd processes on loopback: one member or several, to be killed, paused and started again; with a
+//! proxy in front of each if the network between them, or between them and their clients, is to fail.
 //!
 //! Data and logs lie in a folder of their own that is removed at the end, unless the test panics: then it is
 //! kept and its path printed. No process outlives the test process.
@@ -489,8 +489,8 @@ impl Member {
         .await;
     }
 
-    /// Starts it again after [`Member::kill`], and waits until it listens: for a cluster that does not tell everybody how it
-    /// does.
+    /// Starts it again after [`Member::kill`], and waits until it listens: for a cluster that does not tell
+    /// everybody how it does.
     ///
     /// # Panics
     ///

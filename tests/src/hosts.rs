@@ -1,8 +1,9 @@
-//! Hosts of their own: network namespaces, each linked to this one by a bridge, so that a host can die as real ones do:
-//! packets to it vanish, and no one refuses anything.
+//! Hosts of their own: network namespaces, each linked to this one by a bridge, so that a host can die as
+//! real ones do: packets to it vanish, and no one refuses anything.
 //!
-//! Only where the machine allows them: Linux, root, and the program `ip` (Debian's iproute2). All that a test makes carries
-//! the test's process id in its name, and goes with it; what a killed test left behind is removed by the next one.
+//! Only where the machine allows them: Linux, root, and the program `ip` (Debian's iproute2). All that a test
+//! makes carries the test's process id in its name, and goes with it; what a killed test left behind is
+//! removed by the next one.
 
 use std::{
     io,
@@ -107,7 +108,8 @@ impl Hosts {
         &self.hosts
     }
 
-    /// From now on packets from here to this host vanish: its neighbour entry leads nowhere. The others still reach it.
+    /// From now on packets from here to this host vanish: its neighbour entry leads nowhere. The others still
+    /// reach it.
     ///
     /// # Panics
     /// If it cannot be done, as everything here.

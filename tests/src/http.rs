@@ -1,4 +1,5 @@
-//! A client of the sidecar: one request a connection or several, answers read whole, streams read event by event.
+//! A client of the sidecar: one request a connection or several, answers read whole, streams read event by
+//! event.
 
 use std::{
     io::{Read as _, Write as _},
@@ -262,7 +263,8 @@ fn parse(block: &str) -> Option<Event> {
     })
 }
 
-/// Starts a program behind a sidecar: a process that owns a plan for as long as it lives. It says what its stream says.
+/// Starts a program behind a sidecar: a process that owns a plan for as long as it lives. It says what its
+/// stream says.
 ///
 /// # Panics
 /// If it cannot be started.

@@ -21,9 +21,9 @@
 //!
 //! Servers that a suite shares are started when the first test asks and stopped when the last one has ended.
 //! The harness reads `PLANLEASE_TEST_ETCD` and `PLANLEASE_TEST_ETCD_3_4`, the paths of the servers, which
-//! `cargo xtask test` sets; without them it looks into `target/etcd`, where that command leaves them. The program is
-//! looked for beside the test binary, where `cargo build -p planlease-cli` leaves it, or where `PLANLEASE_TEST_PROGRAM`
-//! says.
+//! `cargo xtask test` sets; without them it looks into `target/etcd`, where that command leaves them. The
+//! program is looked for beside the test binary, where `cargo build -p planlease-cli` leaves it, or where
+//! `PLANLEASE_TEST_PROGRAM` says.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a harness talks to its terminal")]
 
 pub mod backend;

@@ -1,4 +1,5 @@
-//! Clients of etcd in other languages: the packages that `tests/clients` pins, from the registries, below `target`.
+//! Clients of etcd in other languages: the packages that `tests/clients` pins, from the registries, below
+//! `target`.
 //!
 //! The first test that needs them installs them, into a folder that the next run finds.
 
@@ -21,8 +22,8 @@ pub enum Language {
 }
 
 impl Language {
-    /// A command that runs a script of `tests/clients` with its packages. Where they cannot be had, a line that says so, and
-    /// `None`.
+    /// A command that runs a script of `tests/clients` with its packages. Where they cannot be had, a line
+    /// that says so, and `None`.
     ///
     /// # Panics
     /// In CI, where they have to be there.

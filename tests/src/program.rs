@@ -1,7 +1,7 @@
 //! The product as its users have it: processes of the program `planlease`, to be run, killed and paused.
 //!
-//! They see nothing of the caller's environment that could lead them elsewhere: no `PLANLEASE_*`, and a home of their
-//! own. No process outlives the test process.
+//! They see nothing of the caller's environment that could lead them elsewhere: no `PLANLEASE_*`, and a home
+//! of their own. No process outlives the test process.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -81,7 +81,8 @@ impl Program {
         command
     }
 
-    /// The same command, which begins when it reads a line on its standard input: for many that begin at once.
+    /// The same command, which begins when it reads a line on its standard input: for many that begin at
+    /// once.
     pub fn gated<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = self.prepared(Path::new("sh"));
         command.args(["-c", "read -r _; exec \"$@\"", "sh"]).arg(&self.path).args(args);
@@ -222,7 +223,8 @@ impl Process {
     }
 }
 
-/// The living processes whose environment says `NAME=VALUE`: what a test has started, and what that has started.
+/// The living processes whose environment says `NAME=VALUE`: what a test has started, and what that has
+/// started.
 #[must_use]
 pub fn with_variable(name: &str, value: &str) -> Vec<i32> {
     let wanted = format!("{name}={value}");

@@ -1,11 +1,12 @@
 //! A TCP proxy on loopback in front of one server, whose faults are switched on and off while it runs.
 //!
-//! What it can do to a connection is what networks and servers do: cut it, delay it, lose what it says in one direction
-//! or in both, lose the answer to a request that was carried out, deliver a request long after its sender gave up.
-//! It can name single requests (`KV/Txn`), since it reads HTTP/2 as it goes by; on encrypted connections it cannot, and
-//! passes everything on.
+//! What it can do to a connection is what networks and servers do: cut it, delay it, lose what it says in one
+//! direction or in both, lose the answer to a request that was carried out, deliver a request long after its
+//! sender gave up. It can name single requests (`KV/Txn`), since it reads HTTP/2 as it goes by; on encrypted
+//! connections it cannot, and passes everything on.
 //!
-//! It runs on a thread of its own: a test that blocks its runtime, or stops its clock, does not stop the wire.
+//! It runs on a thread of its own: a test that blocks its runtime, or stops its clock, does not stop the
+//! wire.
 
 mod connection;
 mod hpack;
@@ -48,11 +49,11 @@ pub enum Way {
     Delayed(Duration),
     /// So many bytes pass per second.
     Throttled(u32),
-    /// They wait. Once the way is open again all of them arrive, late, as retransmitted packets do. Nobody is told
-    /// meanwhile that anything is wrong; not even the end of a connection passes.
+    /// They wait. Once the way is open again all of them arrive, late, as retransmitted packets do. Nobody is
+    /// told meanwhile that anything is wrong; not even the end of a connection passes.
     Held,
-    /// They are lost, without anybody being told. What has lost bytes can never go on, so such connections are reset
-    /// when the proxy is healed.
+    /// They are lost, without anybody being told. What has lost bytes can never go on, so such connections
+    /// are reset when the proxy is healed.
     Swallowed,
 }
 
@@ -84,7 +85,8 @@ impl Ways {
 /// How a server ends a connection by the rules of HTTP/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GoAway {
-    /// It takes no new requests and answers those that are under way: what a server does that is about to stop.
+    /// It takes no new requests and answers those that are under way: what a server does that is about to
+    /// stop.
     Graceful,
     /// It has had enough of pings, and hangs up.
     TooManyPings,
@@ -191,7 +193,8 @@ impl Proxy {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Resets all connections, and refuses new ones as a host does on which nobody listens; until [`Proxy::heal`].
+    /// Resets all connections, and refuses new ones as a host does on which nobody listens; until
+    /// [`Proxy::heal`].
     pub fn cut(&self) {
         self.order(false);
         self.reset_connections();
@@ -212,14 +215,15 @@ impl Proxy {
         }
     }
 
-    /// Lets nothing through in either direction, and tells nobody: what a firewall does that drops packets. What was said
-    /// meanwhile arrives after [`Proxy::heal`], as it does when packets are sent again.
+    /// Lets nothing through in either direction, and tells nobody: what a firewall does that drops packets.
+    /// What was said meanwhile arrives after [`Proxy::heal`], as it does when packets are sent again.
     pub fn silence(&self) {
         self.set(Direction::ToServer, Way::Held);
         self.set(Direction::ToClient, Way::Held);
     }
 
-    /// Silences the present connections only; new ones pass. What was under way arrives after [`Proxy::heal`]: late.
+    /// Silences the present connections only; new ones pass. What was under way arrives after
+    /// [`Proxy::heal`]: late.
     pub fn freeze_connections(&self) {
         for connection in self.shared.state().connections.values() {
             connection.ways.send_replace(Ways { to_server: Way::Held, to_client: Way::Held });
@@ -236,7 +240,8 @@ impl Proxy {
         }
     }
 
-    /// Ends all faults. Held bytes arrive; connections that have lost bytes are reset; traps that did not spring are gone.
+    /// Ends all faults. Held bytes arrive; connections that have lost bytes are reset; traps that did not
+    /// spring are gone.
     ///
     /// # Panics
     ///
@@ -253,8 +258,9 @@ impl Proxy {
         self.order(true);
     }
 
-    /// Has the next answer to a request of this method (`KV/Txn`, the end of its path) lost *after* the request was
-    /// carried out: its first byte does not pass, and the connection is reset. Of a stream, the first answer is meant.
+    /// Has the next answer to a request of this method (`KV/Txn`, the end of its path) lost *after* the
+    /// request was carried out: its first byte does not pass, and the connection is reset. Of a stream, the
+    /// first answer is meant.
     pub fn lose_answer(&self, method: &str) -> Trap {
         self.lay(method, Kind::LoseAnswer)
     }
@@ -264,14 +270,16 @@ impl Proxy {
         self.lay(method, Kind::LoseRequest)
     }
 
-    /// Has the client die, as far as the server can see, when it sends its nth request (from 1) of this method: all
-    /// connections are reset, that request does not arrive, and nothing does from then on, until [`Proxy::heal`].
+    /// Has the client die, as far as the server can see, when it sends its nth request (from 1) of this
+    /// method: all connections are reset, that request does not arrive, and nothing does from then on, until
+    /// [`Proxy::heal`].
     pub fn crash_at(&self, method: &str, nth: u32) -> Trap {
         self.lay_for(method, Kind::Crash, nth)
     }
 
-    /// Holds the next request of this method, and everything that follows on its connection, until [`Trap::deliver`]. It
-    /// arrives then even if the client has hung up meanwhile: a packet that took a long way round.
+    /// Holds the next request of this method, and everything that follows on its connection, until
+    /// [`Trap::deliver`]. It arrives then even if the client has hung up meanwhile: a packet that took a long
+    /// way round.
     pub fn hold_request(&self, method: &str) -> Trap {
         self.hold_nth_request(method, 1)
     }

@@ -1,5 +1,5 @@
-//! Two operations that are to meet, round after round: the one that has won waits a little longer in the next round. So each
-//! wins some rounds, unless one of them wins whatever happens.
+//! Two operations that are to meet, round after round: the one that has won waits a little longer in the next
+//! round. So each wins some rounds, unless one of them wins whatever happens.
 
 use std::time::Duration;
 

@@ -5,13 +5,15 @@ use std::time::Duration;
 use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp};
 use tokio::time::{Instant, sleep};
 
-/// Until a watch that was asked for is followed. One that begins in the past is looked after by etcd every 100 ms only.
+/// Until a watch that was asked for is followed. One that begins in the past is looked after by etcd every
+/// 100 ms only.
 pub const WATCHING: Duration = Duration::from_millis(10);
 
 /// About as large as what planlease says of a candidate.
 const VALUE: [u8; 120] = [b'x'; 120];
 
-/// Makes a key on a lease that is not there yet, and writes `records` with it. Returns the revision of its making.
+/// Makes a key on a lease that is not there yet, and writes `records` with it. Returns the revision of its
+/// making.
 ///
 /// # Panics
 ///
@@ -36,7 +38,8 @@ pub async fn delete(client: &mut Client, key: &str, created: i64, records: impl 
     assert!(client.txn(Txn::new().when([same]).and_then(ops)).await.expect("a transaction").succeeded());
 }
 
-/// A release: `client` deletes `key`, `next` is told of it by its watch and makes `theirs`. How long that takes.
+/// A release: `client` deletes `key`, `next` is told of it by its watch and makes `theirs`. How long that
+/// takes.
 ///
 /// # Panics
 ///

@@ -75,7 +75,8 @@ impl Room {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// The program, led to this room. Its commands find the folder in `$ROOM`, and the program itself in `$PROGRAM`.
+    /// The program, led to this room. Its commands find the folder in `$ROOM`, and the program itself in
+    /// `$PROGRAM`.
     #[must_use]
     pub fn program(&self) -> &Program {
         &self.program

@@ -141,8 +141,8 @@ impl Suite {
         self
     }
 
-    /// Runs the tests added from here on after all others and one at a time, whatever the command line says: for tests that
-    /// measure, or need all cores.
+    /// Runs the tests added from here on after all others and one at a time, whatever the command line says:
+    /// for tests that measure, or need all cores.
     pub fn one_at_a_time(mut self) -> Self {
         self.one_at_a_time.get_or_insert_default();
         self
@@ -214,7 +214,8 @@ impl Suite {
 /// A test that does not run on one backend.
 type LeftOut = (Backend, &'static str);
 
-/// The path of a test within its suite: the binary's own name goes without saying, and `stringify!` puts blanks into a path.
+/// The path of a test within its suite: the binary's own name goes without saying, and `stringify!` puts
+/// blanks into a path.
 fn path(case: &Case) -> String {
     case.name.split_once("::").map_or(case.name, |(_, path)| path).replace(' ', "")
 }
@@ -223,7 +224,8 @@ thread_local! {
     static BACKEND: Cell<Option<Backend>> = const { Cell::new(None) };
 }
 
-/// The backend of the test that runs on this thread: for what every test checks in a way that one of them knows better.
+/// The backend of the test that runs on this thread: for what every test checks in a way that one of them
+/// knows better.
 #[must_use]
 pub fn backend() -> Option<Backend> {
     BACKEND.get()

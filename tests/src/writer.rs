@@ -1,5 +1,5 @@
-//! The other half of a test's binary: a process that changes tasks as fast as it can, by a right that was delegated to it,
-//! and notes down every change that was acknowledged.
+//! The other half of a test's binary: a process that changes tasks as fast as it can, by a right that was
+//! delegated to it, and notes down every change that was acknowledged.
 //!
 //! A binary is one if it calls [`run`] with what the variable [`ORDERS`] says.
 

@@ -1,5 +1,5 @@
-//! What the hot paths cost, in allocations and bytes: the same on every machine. A bound stands a tenth above what was counted when
-//! it was set; whoever needs more raises it, and says why.
+//! What the hot paths cost, in allocations and bytes: the same on every machine. A bound stands a tenth above
+//! what was counted when it was set; whoever needs more raises it, and says why.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use std::{hint::black_box, ops::RangeInclusive};
@@ -49,7 +49,8 @@ fn fresh(tasks: usize) -> RawSnapshot {
     stored(specs.collect(), |_| TaskRecord::new(write().writer, Uuid::nil()))
 }
 
-/// A plan whose tasks depend on three earlier ones each, as those of the benchmarks do, and have all been started.
+/// A plan whose tasks depend on three earlier ones each, as those of the benchmarks do, and have all been
+/// started.
 fn started(tasks: usize) -> RawSnapshot {
     stored(depending(tasks), |_| record())
 }
@@ -99,7 +100,8 @@ fn change(n: i64) -> RawChangeSet {
     RawChangeSet { revision: revision(n), changes: vec![KeyChange { key, entry: Some(entry) }] }
 }
 
-/// Fails if something is counted outside of its bounds: above them it costs more than it did, below them they are worth nothing.
+/// Fails if something is counted outside of its bounds: above them it costs more than it did, below them they
+/// are worth nothing.
 fn within(what: &str, counted: u64, bounds: RangeInclusive<u64>) {
     assert!(bounds.contains(&counted), "{what}: {counted}, not within {bounds:?}");
 }
@@ -147,7 +149,8 @@ fn a_change_costs_the_same_whatever_the_size_of_its_plan() {
         let before = store.snapshot().clone(); // As long as somebody reads the one before.
         let change = change(10);
         let cost = measure(|| drop(black_box(store.apply(&change))));
-        // A path through the tree of tasks is made anew; that of a plan ten times as large is some levels longer.
+        // A path through the tree of tasks is made anew; that of a plan ten times as large is some levels
+        // longer.
         within("allocations", cost.count_total, 20..=48);
         within("bytes", cost.bytes_total, 2_000..=4_950);
         drop(before);

@@ -1,5 +1,5 @@
-//! What can be typed. Texts stay texts here; what they mean is decided by whoever uses them (`settings`, the commands),
-//! so that a bad name or endpoint is told in one way wherever it comes from.
+//! What can be typed. Texts stay texts here; what they mean is decided by whoever uses them (`settings`, the
+//! commands), so that a bad name or endpoint is told in one way wherever it comes from.
 
 mod variables;
 
@@ -65,7 +65,8 @@ pub(crate) struct GlobalArgs {
     pub(crate) connection: ConnectionArgs,
 }
 
-/// The settings of a connection as typed; see `settings` for what they mean and where else they can come from.
+/// The settings of a connection as typed; see `settings` for what they mean and where else they can come
+/// from.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {

@@ -1,7 +1,8 @@
 //! The commands: a file each, with its flags beside what it does.
 //!
-//! A command is a struct of flags with `async fn run(self, invocation: &Invocation) -> Result<Exit, Failure>`. It reads
-//! and writes through the library, shows a [`crate::output::Document`], and returns the status to end with.
+//! A command is a struct of flags with
+//! `async fn run(self, invocation: &Invocation) -> Result<Exit, Failure>`. It reads and writes through the
+//! library, shows a [`crate::output::Document`], and returns the status to end with.
 
 mod audit;
 mod completions;

@@ -1,4 +1,5 @@
-//! Asks before something cannot be undone: on a terminal by typing the name of what is at stake, for scripts by `--yes`.
+//! Asks before something cannot be undone: on a terminal by typing the name of what is at stake, for scripts
+//! by `--yes`.
 
 use std::io::{self, IsTerminal as _};
 

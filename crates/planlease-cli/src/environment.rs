@@ -49,7 +49,8 @@ impl Environment {
         self.0.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
-    /// The value of a variable as text; what is no text is replaced by marks, so that it will not go unnoticed.
+    /// The value of a variable as text; what is no text is replaced by marks, so that it will not go
+    /// unnoticed.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.get(name).map(|value| value.to_string_lossy().into_owned())
     }
@@ -59,8 +60,9 @@ impl Environment {
         self.get("PATH").unwrap_or(OsStr::new("/bin:/usr/bin")).to_owned()
     }
 
-    /// The names of planlease's variables that a command must not inherit: a flag of ours (`PLANLEASE_LABEL`) would be taken
-    /// for one of a planlease that the command starts. What says which task or lock it is for stays.
+    /// The names of planlease's variables that a command must not inherit: a flag of ours (`PLANLEASE_LABEL`)
+    /// would be taken for one of a planlease that the command starts. What says which task or lock it is for
+    /// stays.
     pub(crate) fn not_for_commands(&self) -> impl Iterator<Item = &str> {
         let names = self.0.keys().map(String::as_str);
         names.filter(|name| name.starts_with(PREFIX) && !SET_FOR_COMMANDS.contains(name))

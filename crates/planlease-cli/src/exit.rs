@@ -1,7 +1,8 @@
 //! The exit statuses: every one that this program has, with its meaning. Documented by `planlease --help`.
 //!
-//! What can happen while a command of the user runs below `run` or `hold` is 100 or more, so that the command's own
-//! status can be passed on and still be told apart. 125 and above are left to shells and signals (126, 127, 128 + n).
+//! What can happen while a command of the user runs below `run` or `hold` is 100 or more, so that the
+//! command's own status can be passed on and still be told apart. 125 and above are left to shells and
+//! signals (126, 127, 128 + n).
 
 use std::fmt::Write as _;
 

@@ -40,7 +40,8 @@ impl Failure {
         Self { remedy: Some(remedy.into()), ..self }
     }
 
-    /// The same with the store that was looked into, if something was not found there: it may be the wrong one.
+    /// The same with the store that was looked into, if something was not found there: it may be the wrong
+    /// one.
     pub(crate) fn in_store(self, store: impl FnOnce() -> Option<String>) -> Self {
         if self.exit != Exit::NoSuchPlan || self.meaning.is_some() {
             return self;

@@ -50,14 +50,14 @@ impl Invocation {
         &self.connection
     }
 
-    /// The settings, from flags, variables, the configuration file and defaults. Read when they are needed: a command
-    /// that needs none works with a broken file.
+    /// The settings, from flags, variables, the configuration file and defaults. Read when they are needed: a
+    /// command that needs none works with a broken file.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
         Settings::read(&self.connection, &self.environment)
     }
 
-    /// The coordinator's configuration. With no endpoint given it is that of the local server, which is started if it
-    /// does not run.
+    /// The coordinator's configuration. With no endpoint given it is that of the local server, which is
+    /// started if it does not run.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         self.settings()?.config(&local_server())
     }

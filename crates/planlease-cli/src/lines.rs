@@ -1,8 +1,9 @@
-//! Lines that are printed without making the work wait: a bounded queue, written by a thread of its own. What does not fit is
-//! dropped and counted; what cannot be written (a full device, a reader that has gone) costs nothing.
+//! Lines that are printed without making the work wait: a bounded queue, written by a thread of its own. What
+//! does not fit is dropped and counted; what cannot be written (a full device, a reader that has gone) costs
+//! nothing.
 //!
-//! `tracing-appender` has such a queue, but none that can be waited for: then the lines of a command and those of its child
-//! would change places.
+//! `tracing-appender` has such a queue, but none that can be waited for: then the lines of a command and
+//! those of its child would change places.
 
 use std::{
     collections::VecDeque,
@@ -119,8 +120,8 @@ impl Lines {
         self.0.filled.notify_one();
     }
 
-    /// Lets a text be written, and waits for it for a moment: so that it stands before what is printed next by others. A stream
-    /// that has stalled is not waited for.
+    /// Lets a text be written, and waits for it for a moment: so that it stands before what is printed next
+    /// by others. A stream that has stalled is not waited for.
     pub(crate) fn say(&self, text: &Printable) {
         self.add(text.clone());
         if !self.0.queue().stalled {

@@ -1,6 +1,6 @@
-//! The log: to standard error, and only what needs a look unless more is asked for. A stream that cannot be written, or is not
-//! read, stops nothing: see [`Lines`]. What could drive a terminal is replaced in it, or escaped if it is
-//! JSON.
+//! The log: to standard error, and only what needs a look unless more is asked for. A stream that cannot be
+//! written, or is not read, stops nothing: see [`Lines`]. What could drive a terminal is replaced in it, or
+//! escaped if it is JSON.
 
 use std::io;
 
@@ -26,8 +26,8 @@ pub(crate) enum Log {
     File,
 }
 
-/// Starts logging: warnings; with `-v` what happens to sessions and ownerships, with `-vv` everything of ours. The
-/// variable `PLANLEASE_LOG` says it in detail. A filter that cannot be read is told and not used.
+/// Starts logging: warnings; with `-v` what happens to sessions and ownerships, with `-vv` everything of
+/// ours. The variable `PLANLEASE_LOG` says it in detail. A filter that cannot be read is told and not used.
 pub(crate) fn start(verbose: u8, environment: &Environment, log: Log) {
     let usual = match (verbose, log) {
         (0, Log::StandardError) => "warn",

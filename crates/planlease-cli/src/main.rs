@@ -1,4 +1,5 @@
-//! The binary `planlease`. The only part of the project that reads the environment, prints, and ends the process.
+//! The binary `planlease`. The only part of the project that reads the environment, prints, and ends the
+//! process.
 
 mod args;
 mod command;

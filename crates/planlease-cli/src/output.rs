@@ -98,7 +98,8 @@ fn write(bytes: &[u8]) -> Result<(), Failure> {
     })
 }
 
-/// Waits where a descriptor says that it would have to wait: another process may have set `O_NONBLOCK` on what they share.
+/// Waits where a descriptor says that it would have to wait: another process may have set `O_NONBLOCK` on
+/// what they share.
 #[derive(Debug)]
 struct Patient<W>(W);
 

@@ -1,4 +1,5 @@
-//! One line on standard error that tells how far something is: on a terminal only, and not more often than is of use.
+//! One line on standard error that tells how far something is: on a terminal only, and not more often than is
+//! of use.
 
 use std::{io::IsTerminal as _, time::Duration};
 

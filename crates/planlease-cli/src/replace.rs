@@ -1,4 +1,5 @@
-//! Replaces a file in one step: who reads it sees the old one or the new one, whole. A device or a pipe is written to.
+//! Replaces a file in one step: who reads it sees the old one or the new one, whole. A device or a pipe is
+//! written to.
 
 use std::{
     fs::{self, File, Permissions},
@@ -58,8 +59,8 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// How many links one path may lead over, as for Linux itself.
 const LINKS: usize = 40;
 
-/// Whether a file is replaced, and not written to: one that is regular, or not there yet. What leads over `/dev` or `/proc`
-/// (`/dev/stdout`) is a descriptor that others have open.
+/// Whether a file is replaced, and not written to: one that is regular, or not there yet. What leads over
+/// `/dev` or `/proc` (`/dev/stdout`) is a descriptor that others have open.
 fn is_replaceable(path: &Path) -> bool {
     let mut at = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     for _ in 0..LINKS {

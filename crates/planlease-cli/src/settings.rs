@@ -1,5 +1,6 @@
-//! How to reach etcd: from flags, variables, a context of the configuration file, and defaults, in this order. What was
-//! typed is text; what it means is a [`Settings`], in which each value knows where it came from.
+//! How to reach etcd: from flags, variables, a context of the configuration file, and defaults, in this
+//! order. What was typed is text; what it means is a [`Settings`], in which each value knows where it came
+//! from.
 
 mod file;
 mod inherit;
@@ -198,7 +199,8 @@ impl Settings {
     }
 }
 
-/// A file that is read for each new connection. What is wrong with it now is better said now, with its origin.
+/// A file that is read for each new connection. What is wrong with it now is better said now, with its
+/// origin.
 fn readable(path: &Path, exit: Exit, origin: &Origin) -> Result<Secret, Failure> {
     Secret::read_file(path)
         .map_err(|error| Failure::new(exit, format!("cannot read {} ({origin}): {error}", path.display())))?;

@@ -9,8 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::Failure;
 
-/// Takes the signals that end a process, from the moment it is made; until then they do so as usual. A signal that was ignored
-/// when the process was started (`nohup`, a background job of a script) stays ignored.
+/// Takes the signals that end a process, from the moment it is made; until then they do so as usual. A signal
+/// that was ignored when the process was started (`nohup`, a background job of a script) stays ignored.
 #[derive(Debug)]
 pub(crate) struct Signals {
     taken: Vec<(Asked, Signal)>,

@@ -1,9 +1,10 @@
 //! The audit: replays a history and says where it breaks an invariant.
 //!
-//! etcd keeps every revision until compaction, in order. So whether the invariants held can be checked *after the fact*,
-//! on the real history, independently of its writers: feed every change set since the first revision (or
-//! since a snapshot) to [`Audit::apply`] and read the [`Report`]. What a write compared cannot be seen in the history,
-//! but the state before it can; each write names the right it claims, and the audit looks whether that right existed.
+//! etcd keeps every revision until compaction, in order. So whether the invariants held can be checked *after
+//! the fact*, on the real history, independently of its writers: feed every change set since the first
+//! revision (or since a snapshot) to [`Audit::apply`] and read the [`Report`]. What a write compared cannot
+//! be seen in the history, but the state before it can; each write names the right it claims, and the audit
+//! looks whether that right existed.
 
 use std::collections::BTreeMap;
 
@@ -170,8 +171,8 @@ impl Audit {
         Self::default()
     }
 
-    /// Starts from a snapshot instead of from the beginning, where the history before it is compacted. Nothing in it is
-    /// checked but that it can be read.
+    /// Starts from a snapshot instead of from the beginning, where the history before it is compacted.
+    /// Nothing in it is checked but that it can be read.
     pub fn seed(&mut self, entries: impl IntoIterator<Item = (Key, Entry)>) {
         for (key, entry) in entries {
             let revision = entry.modified;
@@ -183,7 +184,8 @@ impl Audit {
         }
     }
 
-    /// Checks all changes of one revision against the state before it, and enters them. Revisions come in order.
+    /// Checks all changes of one revision against the state before it, and enters them. Revisions come in
+    /// order.
     pub fn apply(&mut self, set: &RawChangeSet) {
         self.report.first.get_or_insert(set.revision);
         self.report.last = Some(set.revision);

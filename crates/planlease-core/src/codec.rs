@@ -10,8 +10,8 @@ use crate::{
     spec::{PlanSpec, TaskSpec},
 };
 
-/// The largest value that is stored, in bytes. Far below etcd's limit for one request (1.5 MiB), so that a page of
-/// 500 records stays within what a client decodes.
+/// The largest value that is stored, in bytes. Far below etcd's limit for one request (1.5 MiB), so that a
+/// page of 500 records stays within what a client decodes.
 pub const MAX_VALUE: usize = 64 * 1024;
 
 /// The largest output of a task that is kept, in bytes.
@@ -23,7 +23,8 @@ pub const MAX_FINDINGS_VALUE: usize = 10 * MAX_VALUE;
 /// The largest part of a plan's definition that is stored under one key, in bytes.
 pub const MAX_SPEC_PART: usize = 512 * 1024;
 
-/// How large a part of a definition is made, in bytes: an edit writes the parts whole in which something changes.
+/// How large a part of a definition is made, in bytes: an edit writes the parts whole in which something
+/// changes.
 const USUAL_SPEC_PART: usize = 16 * 1024;
 
 /// Room for the usual record.
@@ -35,8 +36,8 @@ const MAX_REASON: usize = 300;
 /// The format that this version writes, and the newest that it reads.
 const FORMAT: u8 = 1;
 
-/// The version of a record's format. Raised only for a change that an older reader must not ignore; new fields alone
-/// do not raise it, since unknown fields are kept.
+/// The version of a record's format. Raised only for a change that an older reader must not ignore; new
+/// fields alone do not raise it, since unknown fields are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FormatVersion(u8);
 
@@ -127,7 +128,8 @@ pub fn encode_within<T: Serialize>(record: &T, max: usize) -> Result<Vec<u8>, Co
 /// Reads a record from its stored bytes.
 ///
 /// # Errors
-/// [`CodecError::Unreadable`] if they are not JSON of that type, of a newer format, or larger than [`MAX_VALUE`].
+/// [`CodecError::Unreadable`] if they are not JSON of that type, of a newer format, or larger than
+/// [`MAX_VALUE`].
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     decode_within(bytes, MAX_VALUE)
 }
@@ -148,8 +150,8 @@ pub fn decode_within<T: DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T,
     }
 }
 
-/// Reads a list that will be held for long: without the room that it is given to grow, which can be as much again, and for a
-/// single entry three times as much.
+/// Reads a list that will be held for long: without the room that it is given to grow, which can be as much
+/// again, and for a single entry three times as much.
 pub(crate) fn shrunk<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
@@ -161,7 +163,8 @@ pub(crate) fn shrunk<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 /// The field of a stored definition that says over how many further keys its tasks are spread.
 const PARTS: &str = "parts";
 
-/// The stored bytes of a definition: the value of `spec`, and those of `spec/{1..}` if it is too large for one key.
+/// The stored bytes of a definition: the value of `spec`, and those of `spec/{1..}` if it is too large for
+/// one key.
 ///
 /// # Errors
 /// [`CodecError::TooLarge`] if a single task is larger than a part may be.
@@ -169,9 +172,9 @@ pub fn encode_spec(spec: &PlanSpec) -> Result<(Vec<u8>, Vec<Vec<u8>>), CodecErro
     encode_spec_over(spec, &[])
 }
 
-/// As [`encode_spec`], where these parts are stored at present: a part in which nothing changes comes out as it is, so that
-/// it need not be written again. A task that stays stands in its part, a new one in the part of the task before it; what a
-/// part cannot hold goes into the next one.
+/// As [`encode_spec`], where these parts are stored at present: a part in which nothing changes comes out as
+/// it is, so that it need not be written again. A task that stays stands in its part, a new one in the part
+/// of the task before it; what a part cannot hold goes into the next one.
 ///
 /// # Errors
 /// As [`encode_spec`]; [`CodecError::Unreadable`] if a stored part is not what it should be.
@@ -195,7 +198,8 @@ fn head(spec: &PlanSpec, parts: usize) -> Result<Vec<u8>, CodecError> {
     encode_within(&head, MAX_SPEC_PART)
 }
 
-/// A stored part with half of its tasks, and the next one with the rest before its own tasks: the same definition.
+/// A stored part with half of its tasks, and the next one with the rest before its own tasks: the same
+/// definition.
 #[derive(Debug)]
 pub struct Halved {
     /// The index of the first of the two parts.
@@ -206,8 +210,9 @@ pub struct Halved {
     pub head: Vec<u8>,
 }
 
-/// Makes room in the part of this index, for an edit that it cannot hold. If the next part has no room for half of it, that one
-/// comes first: call it again with what is stored then. `None` if there is nothing to be halved.
+/// Makes room in the part of this index, for an edit that it cannot hold. If the next part has no room for
+/// half of it, that one comes first: call it again with what is stored then. `None` if there is nothing to be
+/// halved.
 ///
 /// # Errors
 /// [`CodecError::Unreadable`] if a stored part is not what it should be.
@@ -248,8 +253,8 @@ fn list(tasks: &[Vec<u8>]) -> Vec<u8> {
 struct Parts(Vec<Vec<u8>>);
 
 impl Parts {
-    /// Adds a task to the part of this number, or to a later one if there is no room; `stored`: how many parts there are
-    /// already. Beyond those, parts have the usual size.
+    /// Adds a task to the part of this number, or to a later one if there is no room; `stored`: how many
+    /// parts there are already. Beyond those, parts have the usual size.
     fn add(&mut self, task: &[u8], at: usize, stored: usize) {
         if self.0.len() <= at {
             self.0.resize_with(at + 1, Vec::new);
@@ -280,8 +285,8 @@ fn parts_of_tasks(spec: &PlanSpec, stored: &[&[u8]]) -> Result<Vec<usize>, Codec
     for (at, part) in stored.iter().enumerate() {
         home.extend(decode_within::<Vec<Named>>(part, MAX_SPEC_PART)?.into_iter().map(|task| (task.id, at)));
     }
-    // The longest sequence of tasks whose parts ascend, by patience sorting: `ends[n]` is the last task of the best one of
-    // n + 1 tasks, `before` leads from each to the one before it.
+    // The longest sequence of tasks whose parts ascend, by patience sorting: `ends[n]` is the last task of
+    // the best one of n + 1 tasks, `before` leads from each to the one before it.
     let homes: Vec<Option<usize>> = spec.tasks.iter().map(|task| home.get(&task.id).copied()).collect();
     let mut ends: Vec<usize> = Vec::new();
     let mut before: Vec<Option<usize>> = vec![None; homes.len()];
@@ -526,7 +531,8 @@ mod tests {
         task(&"x".repeat(bytes - frame))
     }
 
-    /// The parts that a definition of these tasks is stored in, besides the one of a task so large that there are parts.
+    /// The parts that a definition of these tasks is stored in, besides the one of a task so large that there
+    /// are parts.
     fn parts_of(tasks: Vec<TaskSpec>) -> Result<usize, CodecError> {
         let tasks = [vec![task_of("0", MAX_SPEC_PART - 2)], tasks].concat();
         let (_, parts) = encode_spec(&PlanSpec { tasks, ..PlanSpec::default() })?;

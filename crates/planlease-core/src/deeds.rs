@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::{TermNumber, record::TaskRecord, transition::TaskStatus};
 
 /// How many attempts began and ended under a term, by owner and workers alike. Each task remembers its last
-/// [`TRANSITIONS_KEPT`](crate::record::TRANSITIONS_KEPT) transitions, so for tasks that were tried more often these are the least.
+/// [`TRANSITIONS_KEPT`](crate::record::TRANSITIONS_KEPT) transitions, so for tasks that were tried more often
+/// these are the least.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Deeds {

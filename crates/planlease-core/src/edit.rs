@@ -1,5 +1,5 @@
-//! What an edited definition means for a plan that is under way: what it adds, changes and removes, and what stays
-//! although it is not in it any more.
+//! What an edited definition means for a plan that is under way: what it adds, changes and removes, and what
+//! stays although it is not in it any more.
 //!
 //! Leaving a task out removes it only while it is pending, never after it was started. A task that
 //! stays keeps what it depends on.
@@ -104,7 +104,8 @@ fn with_dependencies<'a>(
     stay
 }
 
-/// The edited definition with the tasks that stay, each after the one that it stood behind, and with their phases.
+/// The edited definition with the tasks that stay, each after the one that it stood behind, and with their
+/// phases.
 fn merged(present: &PlanSpec, edited: &PlanSpec, stay: &BTreeSet<TaskId>) -> PlanSpec {
     let mut spec = edited.clone();
     for name in HISTORY {
@@ -326,7 +327,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is edited: nothing that was begun is lost, the result is sound, and doing it again changes nothing.
+        /// Whatever is edited: nothing that was begun is lost, the result is sound, and doing it again
+        /// changes nothing.
         #[test]
         fn nothing_that_was_begun_is_lost(
             present in any_plan(),

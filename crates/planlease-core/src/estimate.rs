@@ -1,8 +1,8 @@
 //! How long a plan may still take: its critical path, and what so many jobs at once come to.
 //!
-//! A task counts as long as its own completed attempt took, else as the mean of the plan's completed ones, else as the given
-//! default. What is in progress has the rest of that left. What failed for good, and what waits for it, never ends: it is left
-//! out and counted.
+//! A task counts as long as its own completed attempt took, else as the mean of the plan's completed ones,
+//! else as the given default. What is in progress has the rest of that left. What failed for good, and what
+//! waits for it, never ends: it is left out and counted.
 
 use std::{
     cmp::Reverse,

@@ -1,7 +1,8 @@
 //! Fencing, decided: whether a resource outside etcd may still listen to a token.
 //!
-//! A resource keeps the highest token it has seen and refuses every lower one. That is all, and it has to happen *at the
-//! resource*, in one step with the write: a process that asks first and writes afterwards can be paused in between.
+//! A resource keeps the highest token it has seen and refuses every lower one. That is all, and it has to
+//! happen *at the resource*, in one step with the write: a process that asks first and writes afterwards can
+//! be paused in between.
 
 use crate::FencingToken;
 
@@ -15,7 +16,8 @@ pub struct Stale {
     pub highest: FencingToken,
 }
 
-/// The highest token that was seen once this one is admitted. The same token may be shown any number of times.
+/// The highest token that was seen once this one is admitted. The same token may be shown any number of
+/// times.
 ///
 /// # Errors
 /// [`Stale`] if a higher one was seen: nothing may be done, and nothing is to be stored.

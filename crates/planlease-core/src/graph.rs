@@ -1,4 +1,5 @@
-//! What the tasks of a plan wait for, as a graph: whether it is sound, which tasks are ready, what blocks the others.
+//! What the tasks of a plan wait for, as a graph: whether it is sound, which tasks are ready, what blocks the
+//! others.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -105,8 +106,8 @@ fn one_cycle(
 /// What the tasks of a sound plan wait for, ready for questions.
 #[derive(Clone, Debug)]
 pub struct Graph {
-    /// In the order in which ready tasks are handed out: by priority, by phase as the plan lists them, by id or as the file
-    /// has them. Phases that the plan calls parallel take turns.
+    /// In the order in which ready tasks are handed out: by priority, by phase as the plan lists them, by id
+    /// or as the file has them. Phases that the plan calls parallel take turns.
     tasks: Vec<Node>,
     /// The places in `tasks`, by the ids there.
     by_id: Vec<usize>,
@@ -148,8 +149,8 @@ impl Graph {
         found.map_or(&[], |at| &self.tasks[self.by_id[at]].waits)
     }
 
-    /// The tasks that may start now: pending, and all they wait for completed or skipped. In the order in which
-    /// they are handed out. `status` answers for each task of the plan; `None` counts as not done.
+    /// The tasks that may start now: pending, and all they wait for completed or skipped. In the order in
+    /// which they are handed out. `status` answers for each task of the plan; `None` counts as not done.
     pub fn ready<'a>(
         &'a self,
         status: impl Fn(&TaskId) -> Option<TaskStatus> + 'a,
@@ -173,7 +174,8 @@ impl Graph {
 
 /// When the tasks of each phase have their turn.
 struct Turns {
-    /// For each task of the plan: the turn of its phase; within a group of parallel phases, which task of its phase it is; the phase.
+    /// For each task of the plan: the turn of its phase; within a group of parallel phases, which task of its
+    /// phase it is; the phase.
     tasks: Vec<(usize, usize, usize)>,
 }
 

@@ -1,7 +1,8 @@
 //! Names: what identifies a plan, a task, an orchestrator, and which texts are allowed for that.
 //!
 //! A name is checked once, where it enters; after that the type vouches for it. Odd characters are fine (keys
-//! are percent-encoded, see [`crate::keys`]); what is refused would not survive a terminal, a command line or a key.
+//! are percent-encoded, see [`crate::keys`]); what is refused would not survive a terminal, a command line or
+//! a key.
 
 use std::{borrow::Cow, cmp::Ordering, fmt, str::FromStr, sync::Arc};
 
@@ -205,8 +206,8 @@ fn parts(a: &str, b: &str) -> Ordering {
 pub struct LeaseId(i64);
 
 impl LeaseId {
-    /// Wraps the id that etcd uses on the wire; `None` for 0, which etcd uses for "no lease", and below, where etcd
-    /// makes none and its tools disagree on how to write one.
+    /// Wraps the id that etcd uses on the wire; `None` for 0, which etcd uses for "no lease", and below,
+    /// where etcd makes none and its tools disagree on how to write one.
     #[must_use]
     pub fn from_wire(id: i64) -> Option<Self> {
         (id > 0).then_some(Self(id))

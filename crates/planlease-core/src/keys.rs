@@ -49,8 +49,8 @@ pub enum Key {
     Plan(PlanName, PlanKey),
     /// A worktree on a host.
     Worktree(HostName, WorktreeName),
-    /// A key below the namespace that this version does not know, as it is written there: of a newer version, or of another
-    /// program.
+    /// A key below the namespace that this version does not know, as it is written there: of a newer version,
+    /// or of another program.
     Unknown(Vec<u8>),
 }
 
@@ -205,8 +205,8 @@ impl Layout {
         KeyRange::prefix(&self.below(plan, "halt/"))
     }
 
-    /// What halts a plan, and the records of its tasks; with what lies between, which changes seldom but for its line and its
-    /// outputs.
+    /// What halts a plan, and the records of its tasks; with what lies between, which changes seldom but for
+    /// its line and its outputs.
     #[must_use]
     pub fn halts_and_tasks(&self, plan: &PlanName) -> KeyRange {
         KeyRange { start: self.halts(plan).start, end: self.tasks(plan).end }
@@ -255,8 +255,8 @@ impl Layout {
         [self.prefix.as_bytes(), b"plans/", encode(plan.as_str()).as_bytes(), b"/", &plan_key(key)].concat()
     }
 
-    /// Reads a key; `None` if it is not below this namespace. What this version does not know there (a newer version's, or
-    /// another program's) is [`Key::Unknown`], or [`PlanKey::Unknown`] below a plan.
+    /// Reads a key; `None` if it is not below this namespace. What this version does not know there (a newer
+    /// version's, or another program's) is [`Key::Unknown`], or [`PlanKey::Unknown`] below a plan.
     #[must_use]
     pub fn parse(&self, bytes: &[u8]) -> Option<Key> {
         let rest = bytes.strip_prefix(self.prefix.as_bytes())?;

@@ -1,8 +1,8 @@
-//! Results that came too late: refused, so that nothing changes by them, and kept, so that the work behind them is not lost
-//! without a trace.
+//! Results that came too late: refused, so that nothing changes by them, and kept, so that the work behind
+//! them is not lost without a trace.
 //!
-//! Processes report them that have lost their authority, so their record gives no claim to anything: it is shown to
-//! people, and decides nothing.
+//! Processes report them that have lost their authority, so their record gives no claim to anything: it is
+//! shown to people, and decides nothing.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -71,8 +71,9 @@ pub enum Refuser<'a> {
 }
 
 impl LateResult {
-    /// What is to be kept of a refused change. `None` if it is no result; if an operator reported it, who has the answer before
-    /// them; if the task was never begun; or if the same right has said the same before, which is an answer asked for twice.
+    /// What is to be kept of a refused change. `None` if it is no result; if an operator reported it, who has
+    /// the answer before them; if the task was never begun; or if the same right has said the same before,
+    /// which is an answer asked for twice.
     #[must_use]
     pub fn of(change: &Change, write: &Write, refuser: Refuser<'_>) -> Option<Self> {
         let (status, said) = match change {

@@ -1,8 +1,9 @@
 //! The values and decisions of planlease, and nothing that acts.
 //!
-//! Everything here is a pure function of its arguments: no I/O, no clock, no randomness, no runtime. The drivers
-//! (`planlease`, `planlease-watcher`, `planlease-orchestrator`) read the world, ask this crate what to do, and do
-//! it. So each rule of the protocol stands once, can be tested as a table, and can run in a simulation.
+//! Everything here is a pure function of its arguments: no I/O, no clock, no randomness, no runtime. The
+//! drivers (`planlease`, `planlease-watcher`, `planlease-orchestrator`) read the world, ask this crate what
+//! to do, and do it. So each rule of the protocol stands once, can be tested as a table, and can run in a
+//! simulation.
 //!
 //! | question | answered by |
 //! | --- | --- |

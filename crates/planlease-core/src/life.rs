@@ -1,9 +1,10 @@
-//! Whether a store is the one that was seen before, or was restored: values that only grow while an etcd cluster lives,
-//! and start over in one that was made from a snapshot or an older copy of its data.
+//! Whether a store is the one that was seen before, or was restored: values that only grow while an etcd
+//! cluster lives, and start over in one that was made from a snapshot or an older copy of its data.
 //!
-//! What etcd itself holds (`StoreRecord`) is compared, and what this host remembers. In a living cluster every revision
-//! has a log entry of its own, so the log is never shorter, compared with the revision, than it was before; a restored
-//! cluster keeps the revision and begins its log again. That is seen however long ago the record was written.
+//! What etcd itself holds (`StoreRecord`) is compared, and what this host remembers. In a living cluster
+//! every revision has a log entry of its own, so the log is never shorter, compared with the revision, than
+//! it was before; a restored cluster keeps the revision and begins its log again. That is seen however long
+//! ago the record was written.
 
 use std::fmt;
 
@@ -130,8 +131,8 @@ pub fn adopted(record: &StoreRecord, remembered: &[Remembered]) -> Generation {
     Generation(record.generation.0.max(seen).saturating_add(1))
 }
 
-/// Whether the record is to be written again, since the cluster has elected a leader since, or it does not say how far the
-/// cluster had come.
+/// Whether the record is to be written again, since the cluster has elected a leader since, or it does not
+/// say how far the cluster had come.
 #[must_use]
 pub fn is_outdated(record: &StoreRecord, now: &Marks) -> bool {
     record.raft_term.is_none_or(|term| term < now.raft_term)
@@ -151,8 +152,8 @@ fn of_record(record: &StoreRecord, written: Revision, now: &Marks) -> Option<Sig
     let term = record.raft_term.and_then(|term| fell("raft term", term, now.raft_term));
     term.or_else(|| {
         let (then, entries) = (record.raft_index?, now.raft_index?);
-        // Entries less revisions. The record's index was read before it was written, the present one after the revision:
-        // both errors make the difference larger.
+        // Entries less revisions. The record's index was read before it was written, the present one after
+        // the revision: both errors make the difference larger.
         let surplus = |index: u64, revision: Revision| i128::from(index) - i128::from(revision.get());
         fell("raft index", then, entries).or_else(|| {
             let short = surplus(entries, now.revision) < surplus(then, written);
@@ -189,7 +190,8 @@ pub fn remember(remembered: &mut Vec<Remembered>, record: &StoreRecord, now: &Ma
         raft_index: now.raft_index.unwrap_or(0),
         revision: now.revision,
     };
-    // Another process of this host may have seen more; but an adopted store begins below what was seen before.
+    // Another process of this host may have seen more; but an adopted store begins below what was seen
+    // before.
     if let Some(before) = before.filter(|before| before.generation == seen.generation) {
         seen.raft_term = seen.raft_term.max(before.raft_term);
         seen.raft_index = seen.raft_index.max(before.raft_index);

@@ -7,8 +7,9 @@
 //! | phases A, B are sequential | what begins B waits for what ends A |
 //! | phase B starts when 1.3 completes | what begins B waits for 1.3 |
 //!
-//! A task begins its phase if it depends on no task of it, and ends it if no task of it depends on that one: what is between
-//! waits anyway. A phase without tasks is passed over. Waiting ends when what is waited for is completed or skipped.
+//! A task begins its phase if it depends on no task of it, and ends it if no task of it depends on that one:
+//! what is between waits anyway. A phase without tasks is passed over. Waiting ends when what is waited for
+//! is completed or skipped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,8 +45,8 @@ pub struct Wait {
     pub why: Why,
 }
 
-/// What each task waits for, in the order of the plan's tasks, and which names the plan's notes get wrong. Unknown
-/// dependencies are among what is waited for: see [`crate::graph::problems`].
+/// What each task waits for, in the order of the plan's tasks, and which names the plan's notes get wrong.
+/// Unknown dependencies are among what is waited for: see [`crate::graph::problems`].
 pub(crate) fn waits(spec: &PlanSpec) -> (Vec<Vec<Wait>>, Vec<GraphError>) {
     let mut order = Order::new(spec);
     let groups = spec.phases.iter().flat_map(|phase| &phase.sequential).chain(&spec.sequential);

@@ -1,7 +1,7 @@
 //! Orphans: tasks in progress whose claimant is gone, and what becomes of them.
 //!
-//! A task is an orphan *by definition* the moment the key behind its claim's guard is gone, or the lease behind its limit; no
-//! timeout is guessed.
+//! A task is an orphan *by definition* the moment the key behind its claim's guard is gone, or the lease
+//! behind its limit; no timeout is guessed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,8 @@ use crate::{
 /// What claims hang on, as far as it exists.
 #[derive(Clone, Debug)]
 pub struct Alive {
-    /// The owner's guard; `Unowned` without one. At most one owner is effective, so every other owner's claim is an orphan.
+    /// The owner's guard; `Unowned` without one. At most one owner is effective, so every other owner's claim
+    /// is an orphan.
     pub owner: Guard,
     /// Every registration with its create revision.
     pub workers: BTreeSet<(OrchestratorId, Revision)>,
@@ -27,7 +28,8 @@ pub struct Alive {
 }
 
 impl Alive {
-    /// Whether what a claim hangs on still exists. A claim by an operator without a limit stands until an operator ends it.
+    /// Whether what a claim hangs on still exists. A claim by an operator without a limit stands until an
+    /// operator ends it.
     #[must_use]
     pub fn holds(&self, claim: &Claim) -> bool {
         match &claim.guard {
@@ -52,14 +54,15 @@ pub fn is_orphan(record: &TaskRecord, alive: &Alive) -> bool {
     record.status == TaskStatus::InProgress && !record.claim.as_ref().is_none_or(|claim| alive.holds(claim))
 }
 
-/// What to do about an orphan: the policy of its task. A task that may run again goes back at once, for owners that do not
-/// put resting tasks back.
+/// What to do about an orphan: the policy of its task. A task that may run again goes back at once, for
+/// owners that do not put resting tasks back.
 #[must_use]
 pub fn recovery(spec: &PlanSpec, task: &TaskId, record: &TaskRecord) -> Change {
     lost(&Policy { retry_delay_s: 0, ..policy(spec, task) }, record, claimant_lost(record))
 }
 
-/// As [`recovery`], for an owner that runs [`crate::overdue`]: a task that may run again rests for its retry delay.
+/// As [`recovery`], for an owner that runs [`crate::overdue`]: a task that may run again rests for its retry
+/// delay.
 #[must_use]
 pub fn recovery_after_rest(spec: &PlanSpec, task: &TaskId, record: &TaskRecord) -> Change {
     lost(&policy(spec, task), record, claimant_lost(record))
@@ -81,8 +84,8 @@ fn claimant_lost(record: &TaskRecord) -> String {
     }
 }
 
-/// What becomes of a task in progress whose attempt is lost, for the reason `why`: what its policy says, and once more than
-/// [`Policy::max_lost`] attempts are lost, a person's decision.
+/// What becomes of a task in progress whose attempt is lost, for the reason `why`: what its policy says, and
+/// once more than [`Policy::max_lost`] attempts are lost, a person's decision.
 #[must_use]
 pub fn lost(policy: &Policy, record: &TaskRecord, why: String) -> Change {
     match policy.on_lost {

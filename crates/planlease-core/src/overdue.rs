@@ -1,10 +1,11 @@
-//! What the owner of a plan has to do because time has passed: put failed tasks back after a pause, end and give up what takes
-//! too long, and hand to a person what it cannot go on with.
+//! What the owner of a plan has to do because time has passed: put failed tasks back after a pause, end and
+//! give up what takes too long, and hand to a person what it cannot go on with.
 //!
-//! The owner alone decides, by its own monotonic clock, and counts from when it first saw a task like that: no other clock can
-//! make it act early, and no wall clock decides anything. After a takeover the new owner starts counting, so everything is late
-//! by one takeover at the most. The total deadline spans owners: what one has measured is stored in the task's record
-//! ([`TaskRecord::spent_ms`]), and the next one goes on from there.
+//! The owner alone decides, by its own monotonic clock, and counts from when it first saw a task like that:
+//! no other clock can make it act early, and no wall clock decides anything. After a takeover the new owner
+//! starts counting, so everything is late by one takeover at the most. The total deadline spans owners: what
+//! one has measured is stored in the task's record ([`TaskRecord::spent_ms`]), and the next one goes on from
+//! there.
 //!
 //! | a task that | for | of the time that counts | is |
 //! | --- | --- | --- | --- |
@@ -46,7 +47,8 @@ pub struct Seen<'a> {
     pub record: &'a TaskRecord,
     /// How it is treated.
     pub policy: &'a Policy,
-    /// Whether nothing keeps it from being started, if it is pending: no dependency, no halt, no bound of the plan or its owner.
+    /// Whether nothing keeps it from being started, if it is pending: no dependency, no halt, no bound of the
+    /// plan or its owner.
     pub startable: bool,
     /// Its attempt, if that runs under the owner's own eyes.
     pub ours: Option<Ours>,
@@ -88,7 +90,8 @@ pub struct End {
     pub task: TaskId,
     /// Why, for its record.
     pub why: String,
-    /// Whether it is for silence: then a sign of life may still be on its way, and the record is to be read first.
+    /// Whether it is for silence: then a sign of life may still be on its way, and the record is to be read
+    /// first.
     pub silent: bool,
 }
 
@@ -140,7 +143,8 @@ impl Counter {
         *self = Self { value: self.at(now), counts, at: now };
     }
 
-    /// The moment at which it reaches the limit: one that is past if it has; `None` if it stands still before.
+    /// The moment at which it reaches the limit: one that is past if it has; `None` if it stands still
+    /// before.
     fn reaches(&self, limit: Duration) -> Option<BootTime> {
         match limit.checked_sub(self.value) {
             None | Some(Duration::ZERO) => Some(self.at),
@@ -150,8 +154,8 @@ impl Counter {
 }
 
 impl Overdue {
-    /// Looks at all tasks. To be called after each change of a task or of the circumstances, when all that can be started is
-    /// started, and at [`Due::next`].
+    /// Looks at all tasks. To be called after each change of a task or of the circumstances, when all that
+    /// can be started is started, and at [`Due::next`].
     pub fn look<'a>(&mut self, tasks: impl IntoIterator<Item = Seen<'a>>, now: Circumstances) -> Due {
         let mut due = Due::default();
         let mut timers = BTreeMap::new();
@@ -225,8 +229,8 @@ impl Timer {
         timer
     }
 
-    /// How long ago the last sign of life was, if there was one that the earlier look did not see: a note or output, whichever
-    /// counts.
+    /// How long ago the last sign of life was, if there was one that the earlier look did not see: a note or
+    /// output, whichever counts.
     fn last_sign_since(&self, before: &Self, seen: &Seen<'_>, now: BootTime) -> Option<Duration> {
         let on = if seen.ours.is_some() { seen.policy.heartbeat_on } else { HeartbeatOn::Progress };
         let note = (self.op_id != before.op_id).then_some(Duration::ZERO);

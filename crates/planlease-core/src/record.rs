@@ -1,8 +1,9 @@
 //! What is stored: one type per kind of key. All are JSON; see [`crate::codec`] for the bytes.
 //!
-//! A reader keeps what it does not know (`extra`) and writes it back, so that an older process does not drop the
-//! fields of a newer one. What is written once, or written whole by each writer ([`Writer`], [`TermEnd`], [`ImportRecord`]),
-//! needs no such place. A change that an older reader must not ignore raises the format version.
+//! A reader keeps what it does not know (`extra`) and writes it back, so that an older process does not drop
+//! the fields of a newer one. What is written once, or written whole by each writer ([`Writer`], [`TermEnd`],
+//! [`ImportRecord`]), needs no such place. A change that an older reader must not ignore raises the format
+//! version.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,7 +18,8 @@ use crate::{
     unreadable::Unreadable,
 };
 
-/// How many of a task's last transitions its record remembers. The full history is etcd's own, until compaction.
+/// How many of a task's last transitions its record remembers. The full history is etcd's own, until
+/// compaction.
 pub const TRANSITIONS_KEPT: usize = 16;
 
 /// The state of one task.
@@ -52,7 +54,8 @@ pub struct TaskRecord {
     /// Why it was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip_reason: Option<String>,
-    /// Whether its last attempt was lost, and its policy says that it must not run twice: only an operator can reset it.
+    /// Whether its last attempt was lost, and its policy says that it must not run twice: only an operator
+    /// can reset it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lost_for_good: bool,
     /// Set if the task waits for a person's decision, with what to decide.
@@ -61,8 +64,9 @@ pub struct TaskRecord {
     /// When the first attempt started, since a person last looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_started_at: Option<WallTime>,
-    /// How much of its total time (`total_deadline_s`) is used up, in milliseconds: measured by its plan's owners, each by its own
-    /// monotonic clock, and stored with what they write. Absent where nothing was measured.
+    /// How much of its total time (`total_deadline_s`) is used up, in milliseconds: measured by its plan's
+    /// owners, each by its own monotonic clock, and stored with what they write. Absent where nothing was
+    /// measured.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub spent_ms: u64,
     /// When the present attempt, or the last one, started.
@@ -154,11 +158,12 @@ pub struct TransitionRecord {
 pub struct Claim {
     /// The orchestrator, worker or person.
     pub by: String,
-    /// What must exist for the claim to stand. `None` for a claim by an operator: it stands until it is ended, or until its
-    /// `limit` has passed.
+    /// What must exist for the claim to stand. `None` for a claim by an operator: it stands until it is
+    /// ended, or until its `limit` has passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<Guard>,
-    /// How long a claim without a guard stands. `None` for one of an older version: until an operator ends it.
+    /// How long a claim without a guard stands. `None` for one of an older version: until an operator ends
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<ClaimLimit>,
     /// Under which ownership it was made, if any.
@@ -190,8 +195,8 @@ pub struct ClaimLimit {
 
 /// What a transaction compares besides the record itself: the right by which it writes.
 ///
-/// Compared in the same transaction as the write, so that a process that lost its authority can believe what it likes and still
-/// writes nothing.
+/// Compared in the same transaction as the write, so that a process that lost its authority can believe what
+/// it likes and still writes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Guard {
@@ -211,8 +216,8 @@ pub enum Guard {
     },
     /// The plan has no owner and an empty queue.
     Unowned,
-    /// The record was made together with its plan; only imports write so. Behind a claim: what it names was never here, so
-    /// that the task is an orphan from the beginning.
+    /// The record was made together with its plan; only imports write so. Behind a claim: what it names was
+    /// never here, so that the task is an orphan from the beginning.
     Import,
 }
 
@@ -243,8 +248,8 @@ pub enum Role {
     Operator,
 }
 
-/// The value of a key in the queue for a plan (`owner/{lease}`). Only planlease's candidates write it; an unmanaged
-/// candidate (`etcdctl elect`) has whatever value it likes and is seen as one without a record.
+/// The value of a key in the queue for a plan (`owner/{lease}`). Only planlease's candidates write it; an
+/// unmanaged candidate (`etcdctl elect`) has whatever value it likes and is seen as one without a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CandidateRecord {
     /// See [`FormatVersion`].
@@ -286,13 +291,14 @@ pub struct TermRecord {
     pub owner: CandidateRecord,
     /// The owner's session.
     pub lease: LeaseId,
-    /// Create revision of the owner's key; `None` if the key was made by the same transaction as this record, and so
-    /// has this record's revision.
+    /// Create revision of the owner's key; `None` if the key was made by the same transaction as this record,
+    /// and so has this record's revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<Revision>,
     /// Since when.
     pub since: WallTime,
-    /// How it ended; `None` while no process has recorded it. The owner may be gone all the same: its key shows it.
+    /// How it ended; `None` while no process has recorded it. The owner may be gone all the same: its key
+    /// shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<TermEnd>,
     /// What a newer version said beyond that; kept as it is.
@@ -370,7 +376,8 @@ pub struct Registration {
     pub extra: Map<String, Value>,
 }
 
-/// Which store this is (`store`): written by the first process, and again after elections and by operators who adopt it.
+/// Which store this is (`store`): written by the first process, and again after elections and by operators
+/// who adopt it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreRecord {
     /// See [`FormatVersion`].
@@ -456,7 +463,8 @@ pub struct ImportRecord {
     pub since: WallTime,
 }
 
-/// What a task has found out, and what its command wrote (`findings/{task}`). Each is written without the other.
+/// What a task has found out, and what its command wrote (`findings/{task}`). Each is written without the
+/// other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindingsRecord {
     /// See [`FormatVersion`].
@@ -464,8 +472,8 @@ pub struct FindingsRecord {
     pub v: FormatVersion,
     /// Of which attempt.
     pub attempt: u32,
-    /// The findings, empty if there are none; cut in the middle if they were larger than [`crate::codec::MAX_FINDINGS`].
-    /// Before `output` was, a command's output was kept here.
+    /// The findings, empty if there are none; cut in the middle if they were larger than
+    /// [`crate::codec::MAX_FINDINGS`]. Before `output` was, a command's output was kept here.
     pub text: String,
     /// How long they were before they were cut, in bytes.
     pub bytes: u64,
@@ -521,8 +529,9 @@ impl FindingsRecord {
     }
 }
 
-/// A worktree of a git repository (`worktrees/{host}/{name}`). On no lease: it must outlive the process that made it, since it
-/// says what is to be cleared away. What it says about a folder is true under the lock of its repository only.
+/// A worktree of a git repository (`worktrees/{host}/{name}`). On no lease: it must outlive the process that
+/// made it, since it says what is to be cleared away. What it says about a folder is true under the lock of
+/// its repository only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorktreeRecord {
     /// See [`FormatVersion`].

@@ -88,8 +88,9 @@ impl fmt::Display for TermNumber {
     }
 }
 
-/// Counts the lives of a store: raised by an operator who restored etcd from an older snapshot, so that tokens
-/// given out after the restore are greater than those given out before it, whatever the term numbers say.
+/// Counts the lives of a store: raised by an operator who restored etcd from an older snapshot, so that
+/// tokens given out after the restore are greater than those given out before it, whatever the term numbers
+/// say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -103,9 +104,10 @@ impl fmt::Display for Generation {
 
 /// What user code hands to a resource outside etcd so that the resource can refuse a former owner.
 ///
-/// Strictly greater for each later ownership of the same plan, also when all keys were deleted in between or etcd
-/// was restored (with the generation raised). Shown as `generation.term`, as `1.7`. The resource has to keep the
-/// greatest token it has seen and to refuse anything below; a lease alone can never exclude a paused process.
+/// Strictly greater for each later ownership of the same plan, also when all keys were deleted in between or
+/// etcd was restored (with the generation raised). Shown as `generation.term`, as `1.7`. The resource has to
+/// keep the greatest token it has seen and to refuse anything below; a lease alone can never exclude a paused
+/// process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]

@@ -1,7 +1,7 @@
 //! The state machine of a session: when to renew, until when to trust, when it is over.
 //!
-//! A session is an etcd lease that its process keeps alive. This machine decides; the driver (`planlease`'s session task)
-//! owns the connection and the timer and does what the [`Command`]s say.
+//! A session is an etcd lease that its process keeps alive. This machine decides; the driver (`planlease`'s
+//! session task) owns the connection and the timer and does what the [`Command`]s say.
 //!
 //! ```text
 //!            Woke/Renewed/StreamFailed, in time
@@ -10,10 +10,10 @@
 //!              └──────┘
 //! ```
 //!
-//! The law of lease timing: the holder's deadline has to come before the granter's. The server restarts its clock when it
-//! handles a renewal, some time after the holder *sent* it; so the deadline is counted from the sending, minus a margin
-//! for clocks that run at different rates and for the time it takes to stop. Counting from the answer, as etcd's
-//! own client does, lets a holder believe in a lease that the server has dropped.
+//! The law of lease timing: the holder's deadline has to come before the granter's. The server restarts its
+//! clock when it handles a renewal, some time after the holder *sent* it; so the deadline is counted from the
+//! sending, minus a margin for clocks that run at different rates and for the time it takes to stop. Counting
+//! from the answer, as etcd's own client does, lets a holder believe in a lease that the server has dropped.
 
 use std::{fmt, time::Duration};
 
@@ -86,8 +86,8 @@ impl Timing {
         self.ttl / 3
     }
 
-    /// How long an answer may take before the stream counts as dead: half of the time between two renewals, so that
-    /// another endpoint gets its chance within the TTL.
+    /// How long an answer may take before the stream counts as dead: half of the time between two renewals,
+    /// so that another endpoint gets its chance within the TTL.
     #[must_use]
     pub fn patience(self) -> Duration {
         self.renew_every() / 2

@@ -20,14 +20,15 @@ use crate::{
 /// The most tasks a plan may have. Bounds the memory of its readers, and the time of its graph algorithms.
 pub const MAX_TASKS: usize = 100_000;
 
-/// The most tasks that one task may depend on: all of them are compared in the transaction that starts it, and etcd
-/// allows 128 compares. A task that joins more can wait for tasks that join some of them each.
+/// The most tasks that one task may depend on: all of them are compared in the transaction that starts it,
+/// and etcd allows 128 compares. A task that joins more can wait for tasks that join some of them each.
 pub const MAX_DEPENDENCIES: usize = 100;
 
 /// The longest text of one field (title, description, step), in bytes.
 pub const MAX_TEXT: usize = 16 * 1024;
 
-/// The field of a definition that identifies its import, so that an import whose answer was lost is recognised.
+/// The field of a definition that identifies its import, so that an import whose answer was lost is
+/// recognised.
 pub const IMPORT_ID: &str = "import_id";
 
 /// The field of a definition that says when it was imported, for people.
@@ -42,8 +43,8 @@ pub const EDIT_ID: &str = "edit_id";
 /// The field of a definition that says when it was edited last, for people.
 pub const EDITED_AT: &str = "edited_at";
 
-/// The definition of a plan. What changes while a plan is executed are the task records; the definition changes only if
-/// it is edited, see [`crate::edit`].
+/// The definition of a plan. What changes while a plan is executed are the task records; the definition
+/// changes only if it is edited, see [`crate::edit`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PlanSpec {
     /// What the plan is called by people.
@@ -62,8 +63,8 @@ pub struct PlanSpec {
     pub parallel: Vec<Group>,
     /// The tasks, in the order of the file.
     pub tasks: Vec<TaskSpec>,
-    /// Whether ready tasks of one phase and priority start in the order of the file; otherwise by their ids, number by
-    /// number.
+    /// Whether ready tasks of one phase and priority start in the order of the file; otherwise by their ids,
+    /// number by number.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_file_order: bool,
     /// How its tasks are treated.
@@ -102,8 +103,8 @@ impl Source {
         self.location.as_ref().map_or(&self.path, |at| &at.path)
     }
 
-    /// Whether both may be one file: the same path on one host; else, as hosts have their folders elsewhere, one path as given is
-    /// the end of the other.
+    /// Whether both may be one file: the same path on one host; else, as hosts have their folders elsewhere,
+    /// one path as given is the end of the other.
     #[must_use]
     pub fn may_be_same_file(&self, other: &Self) -> bool {
         if let (Some(one), Some(other)) = (&self.location, &other.location)
@@ -255,7 +256,8 @@ pub enum OnLost {
     Retry,
     /// Failed: for work that must never run twice.
     Fail,
-    /// Failed and parked for a person: running an agent's job with side effects again can be the worse choice.
+    /// Failed and parked for a person: running an agent's job with side effects again can be the worse
+    /// choice.
     Ask,
 }
 
@@ -303,20 +305,22 @@ pub struct Policy {
     pub max_lost: u32,
     /// How long one attempt may take, in seconds; 0 for as long as it likes.
     pub attempt_deadline_s: u64,
-    /// How long a failed or lost task rests before its owner starts it again, in seconds; twice as long after each further
-    /// failure or loss.
+    /// How long a failed or lost task rests before its owner starts it again, in seconds; twice as long after
+    /// each further failure or loss.
     pub retry_delay_s: u64,
     /// … but no longer than this.
     pub retry_delay_max_s: u64,
-    /// How long a task may take with all its attempts and the pauses between them, in seconds; 0 for as long as it likes. What
-    /// counts is measured by the plan's owners: the time in progress, the time of rest, and the time in which it could be
-    /// started.
+    /// How long a task may take with all its attempts and the pauses between them, in seconds; 0 for as long
+    /// as it likes. What counts is measured by the plan's owners: the time in progress, the time of rest, and
+    /// the time in which it could be started.
     pub total_deadline_s: u64,
-    /// How long a task that could start may wait until it is started, in seconds; 0 for as long as it takes. Time in which it could
-    /// not be started does not count: the plan is halted, or as many tasks are in progress as may be.
+    /// How long a task that could start may wait until it is started, in seconds; 0 for as long as it takes.
+    /// Time in which it could not be started does not count: the plan is halted, or as many tasks are in
+    /// progress as may be.
     pub queue_deadline_s: u64,
-    /// How long a task in progress may give no sign of life, in seconds; 0 for as long as it takes. A worker that is silent for
-    /// longer is lost; a command that `planlease run` has started is ended, and has failed.
+    /// How long a task in progress may give no sign of life, in seconds; 0 for as long as it takes. A worker
+    /// that is silent for longer is lost; a command that `planlease run` has started is ended, and has
+    /// failed.
     pub heartbeat_s: u64,
     /// What counts as a sign of life.
     pub heartbeat_on: HeartbeatOn,
@@ -324,8 +328,8 @@ pub struct Policy {
     pub max_in_progress: u32,
     /// What becomes of a task whose claimant is gone.
     pub on_lost: OnLost,
-    /// How long a successor waits after an *unclean* end before it takes over, in seconds: time for side effects
-    /// outside etcd to die down. None after a clean release.
+    /// How long a successor waits after an *unclean* end before it takes over, in seconds: time for side
+    /// effects outside etcd to die down. None after a clean release.
     pub lock_delay_s: u64,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
@@ -354,8 +358,9 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// How long a task rests after this failure or loss: twice as long after each, up to the bound, and up to a quarter more,
-    /// so that tasks which failed together are not started together. The same for the same record.
+    /// How long a task rests after this failure or loss: twice as long after each, up to the bound, and up to
+    /// a quarter more, so that tasks which failed together are not started together. The same for the same
+    /// record.
     #[must_use]
     pub fn retry_delay(&self, record: &TaskRecord) -> Duration {
         let before = record.failures.saturating_add(record.lost).saturating_sub(1);
@@ -499,8 +504,8 @@ impl PlanSpec {
         self.tasks.iter().filter(|task| task.is_ticked())
     }
 
-    /// Whether `edited` may come from the file that this plan was made of. Where its location does not show it, both must
-    /// have the same title.
+    /// Whether `edited` may come from the file that this plan was made of. Where its location does not show
+    /// it, both must have the same title.
     #[must_use]
     pub fn has_origin_of(&self, edited: &Self) -> bool {
         let (Some(own), Some(other)) = (&self.source, &edited.source) else { return false };
@@ -629,8 +634,8 @@ pub enum SpecError {
         /// The task.
         task: TaskId,
     },
-    /// It could not be stored: a task, or the phases together, are too large. Texts are bounded one by one, their
-    /// number is not.
+    /// It could not be stored: a task, or the phases together, are too large. Texts are bounded one by one,
+    /// their number is not.
     #[error("the plan is too large: {0}")]
     TooLarge(String),
     /// The dependencies make no sense.

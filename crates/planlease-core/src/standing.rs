@@ -11,7 +11,8 @@ pub enum Standing {
     Waits(Vec<Wait>),
     /// A claimant works on it.
     InProgress,
-    /// It failed, and may be tried again by itself: this many failures are behind it, of this many that are allowed.
+    /// It failed, and may be tried again by itself: this many failures are behind it, of this many that are
+    /// allowed.
     Retryable {
         /// How many attempts failed.
         failures: u32,

@@ -1,4 +1,5 @@
-//! The counts of a plan's tasks: always derived from the tasks at hand, never stored, so that they cannot drift.
+//! The counts of a plan's tasks: always derived from the tasks at hand, never stored, so that they cannot
+//! drift.
 
 use serde::Serialize;
 

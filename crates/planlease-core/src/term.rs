@@ -1,7 +1,7 @@
 //! Ownership, decided: who is first in line, which term comes next, how the last one is closed.
 //!
-//! The line is etcd's own Election recipe: first is the key with the lowest create revision. What the recipe lacks is
-//! kept in the term: a number that grows for ever, and how the last ownership ended.
+//! The line is etcd's own Election recipe: first is the key with the lowest create revision. What the recipe
+//! lacks is kept in the term: a number that grows for ever, and how the last ownership ended.
 
 use crate::{
     Generation, LeaseId, OrchestratorId, Revision, TermNumber, WallTime,
@@ -20,7 +20,8 @@ pub struct Candidate {
     pub lease: LeaseId,
     /// When it joined: the create revision of its key.
     pub joined: Revision,
-    /// Its record; `None` for an unmanaged candidate (`etcdctl elect`), which waits in the queue like the others.
+    /// Its record; `None` for an unmanaged candidate (`etcdctl elect`), which waits in the queue like the
+    /// others.
     pub record: Option<CandidateRecord>,
 }
 
@@ -42,8 +43,8 @@ pub struct Line {
     candidates: Vec<Candidate>,
     /// The present term or the last one, and the revision of its record.
     pub term: Option<(Revision, TermRecord)>,
-    /// What stands in the queue or in the place of the term and cannot be read. Then nothing may be concluded from the absence
-    /// of an owner, or of a term.
+    /// What stands in the queue or in the place of the term and cannot be read. Then nothing may be concluded
+    /// from the absence of an owner, or of a term.
     pub unreadable: Vec<Unreadable>,
 }
 
@@ -82,8 +83,8 @@ impl Line {
         }
     }
 
-    /// The effective owner: first in the queue, *and* named by the term. A candidate that is first but has not taken over yet
-    /// owns nothing.
+    /// The effective owner: first in the queue, *and* named by the term. A candidate that is first but has
+    /// not taken over yet owns nothing.
     #[must_use]
     pub fn owner(&self) -> Option<(&Candidate, &TermRecord)> {
         let first = self.candidates.first()?;
@@ -144,7 +145,8 @@ pub fn succeed(
         term: TermRecord {
             v: FormatVersion::default(),
             number,
-            // A process that was connected when an operator raised it knows an older one: tokens grow all the same.
+            // A process that was connected when an operator raised it knows an older one: tokens grow all the
+            // same.
             generation: previous.map_or(generation, |term| term.generation.max(generation)),
             owner: successor.record.clone(),
             lease: successor.lease,
@@ -158,8 +160,8 @@ pub fn succeed(
     }
 }
 
-/// Whether a lock delay applies after this term: always, unless its owner has ended it. After an expired session or an
-/// operator's forced end, work of the owner may still go on outside etcd.
+/// Whether a lock delay applies after this term: always, unless its owner has ended it. After an expired
+/// session or an operator's forced end, work of the owner may still go on outside etcd.
 #[must_use]
 pub fn needs_lock_delay(term: &TermRecord) -> bool {
     let end = term.ended.as_ref().map(|end| &end.how);
@@ -174,8 +176,8 @@ pub fn end(term: &TermRecord, how: Ending, now: WallTime) -> TermRecord {
 
 /// Who has to leave the line so that `to` comes right after the first.
 ///
-/// A hand-over deletes the keys of those in between, in the transaction that ends the term; they join again at the
-/// end. An unmanaged candidate among them would not notice its removal, so then there is no hand-over.
+/// A hand-over deletes the keys of those in between, in the transaction that ends the term; they join again
+/// at the end. An unmanaged candidate among them would not notice its removal, so then there is no hand-over.
 ///
 /// # Errors
 /// [`HandOverError`].

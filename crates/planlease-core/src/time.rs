@@ -1,14 +1,14 @@
 //! The two times: one that decides (since boot), one that is shown to people (the wall clock).
 //!
-//! They are different types so that nothing can be decided by the wall clock: it jumps, differs between hosts, and
-//! is set by people.
+//! They are different types so that nothing can be decided by the wall clock: it jumps, differs between
+//! hosts, and is set by people.
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// The longest duration that a plan, a setting or a stored record may ask for: ten years. A longer one cannot be
-/// meant, and sums of durations within this bound do not overflow.
+/// The longest duration that a plan, a setting or a stored record may ask for: ten years. A longer one cannot
+/// be meant, and sums of durations within this bound do not overflow.
 pub const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// A duration in whole seconds that a plan or a stored record names: at most [`MAX_DURATION`].
@@ -23,8 +23,8 @@ pub(crate) fn limit(seconds: u64) -> Option<Duration> {
 
 /// A moment on one host's clock, counted since its boot *including the time it was suspended*.
 ///
-/// On Linux that is `CLOCK_BOOTTIME`. `std::time::Instant` and tokio's timers stop during a suspend, and a laptop
-/// that wakes up would believe in a lease that etcd let go hours ago. Means nothing on another host.
+/// On Linux that is `CLOCK_BOOTTIME`. `std::time::Instant` and tokio's timers stop during a suspend, and a
+/// laptop that wakes up would believe in a lease that etcd let go hours ago. Means nothing on another host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BootTime(Duration);
 
@@ -66,7 +66,8 @@ impl fmt::Display for BootTime {
     }
 }
 
-/// A moment of the wall clock, in milliseconds since 1970-01-01 UTC. For people only: nothing is decided by it.
+/// A moment of the wall clock, in milliseconds since 1970-01-01 UTC. For people only: nothing is decided by
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WallTime(pub i64);

@@ -1,7 +1,7 @@
 //! Which status of a task may follow which, by whom, and what the record looks like afterwards.
 //!
-//! The only place where that is decided. Everybody who writes a task record gets it from [`apply`], and the audit
-//! replays histories through [`is_allowed`].
+//! The only place where that is decided. Everybody who writes a task record gets it from [`apply`], and the
+//! audit replays histories through [`is_allowed`].
 //!
 //! ```text
 //!              start                 complete
@@ -83,16 +83,18 @@ pub enum Change {
     Retry(String),
     /// Back to pending: the claimant gives the task back unharmed, the attempt does not count as failed.
     Return(String),
-    /// The claimant is gone; what happens is the task's policy. The owner may say so after it has checked. Of a claim whose time
-    /// limit has passed, every process may that has seen it; of an owner's claim, an operator whose write compares that the
-    /// plan has no owner.
+    /// The claimant is gone; what happens is the task's policy. The owner may say so after it has checked. Of
+    /// a claim whose time limit has passed, every process may that has seen it; of an owner's claim, an
+    /// operator whose write compares that the plan has no owner.
     Lose(OnLost, String),
-    /// The claimant is gone, and the task rests: its owner puts it back after the retry delay. Only the owner may say so.
+    /// The claimant is gone, and the task rests: its owner puts it back after the retry delay. Only the owner
+    /// may say so.
     Rest(String),
-    /// Hand a task that is not in progress to a person, with what there is to decide: it failed too often, or its time is up.
-    /// Only the owner says so.
+    /// Hand a task that is not in progress to a person, with what there is to decide: it failed too often, or
+    /// its time is up. Only the owner says so.
     Park(String),
-    /// Store what the owner has measured of an attempt of its own ([`TaskRecord::spent_ms`]), and nothing else.
+    /// Store what the owner has measured of an attempt of its own ([`TaskRecord::spent_ms`]), and nothing
+    /// else.
     Measure,
 }
 
@@ -135,8 +137,8 @@ impl Change {
 pub struct Write {
     /// Who writes, by what right.
     pub writer: Writer,
-    /// The attempt that the writer speaks for; `None` if for whichever is present. A result of an attempt that is not
-    /// the present one is refused.
+    /// The attempt that the writer speaks for; `None` if for whichever is present. A result of an attempt
+    /// that is not the present one is refused.
     pub attempt: Option<u32>,
     /// The writer's wall clock, for people.
     pub at: WallTime,
@@ -193,7 +195,8 @@ fn role_name(role: Role) -> &'static str {
 /// The record after the change.
 ///
 /// # Errors
-/// [`Refusal`], if the transition table does not allow the change to this writer now; the record stays as it is.
+/// [`Refusal`], if the transition table does not allow the change to this writer now; the record stays as it
+/// is.
 pub fn apply(record: &TaskRecord, change: &Change, write: &Write) -> Result<TaskRecord, Refusal> {
     let to = target(record, change, write)?;
     let mut next = record.clone();
@@ -312,7 +315,8 @@ fn target(record: &TaskRecord, change: &Change, write: &Write) -> Result<TaskSta
         (InProgress, Change::Start) => Err(Refusal::ClaimedBy { by: claimant(record) }),
         (InProgress, Change::Lose(on_lost, _)) => match role {
             Role::Owner => Ok(if *on_lost == OnLost::Retry { Pending } else { Failed }),
-            // A claim whose time limit has passed has no claimant any more: a process that has seen its lease end may say so.
+            // A claim whose time limit has passed has no claimant any more: a process that has seen its lease
+            // end may say so.
             Role::Worker | Role::Operator
                 if record.claim.as_ref().is_some_and(|claim| claim.limit.is_some()) =>
             {
@@ -356,8 +360,8 @@ fn claimant(record: &TaskRecord) -> String {
 
 /// Whether the writer speaks for the present claim.
 ///
-/// The claimant does, by the same guard. An operator does for a claim by a person, and for one whose owner is gone:
-/// an operator's write that compares "the plan has no owner" proves that an owner's claim is an orphan.
+/// The claimant does, by the same guard. An operator does for a claim by a person, and for one whose owner is
+/// gone: an operator's write that compares "the plan has no owner" proves that an owner's claim is an orphan.
 fn held(record: &TaskRecord, write: &Write) -> Result<(), Refusal> {
     let writer = &write.writer;
     let holds = record.claim.as_ref().is_some_and(|claim| match (&claim.guard, writer.role) {
@@ -377,8 +381,8 @@ fn owner_is_gone(record: &TaskRecord, writer: &Writer) -> bool {
     record.claim.as_ref().is_some_and(by_owner) && writer.guard == Guard::Unowned
 }
 
-/// Whether `after` can follow `before` in a task's history; else what is wrong with it. For the audit: it knows the
-/// records, not the changes.
+/// Whether `after` can follow `before` in a task's history; else what is wrong with it. For the audit: it
+/// knows the records, not the changes.
 ///
 /// # Errors
 /// A sentence that names what cannot be.

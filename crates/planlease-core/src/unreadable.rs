@@ -49,8 +49,8 @@ pub fn read<T: DeserializeOwned>(key: &Key, value: &[u8]) -> Result<T, Unreadabl
 
 /// Checks whether the value of a key is what the key says, whatever kind of key it is.
 ///
-/// The parts of a large definition are checked one by one. The value of a candidate can be anything: other programs may
-/// join a queue with etcd's own tools.
+/// The parts of a large definition are checked one by one. The value of a candidate can be anything: other
+/// programs may join a queue with etcd's own tools.
 ///
 /// # Errors
 /// [`CodecError`] if it cannot be read.

@@ -1,7 +1,7 @@
 //! Worktrees, decided: which state may follow which, which of them are abandoned, what may be done about one.
 //!
-//! One rule stands above all others: work that is nowhere else is never destroyed. So a worktree is removed only if
-//! nothing was found in it, and there is no state from which it could be removed otherwise.
+//! One rule stands above all others: work that is nowhere else is never destroyed. So a worktree is removed
+//! only if nothing was found in it, and there is no state from which it could be removed otherwise.
 
 use uuid::Uuid;
 
@@ -72,8 +72,9 @@ pub enum Tidying {
     Quarantine,
 }
 
-/// What tidying up does about a worktree. `work`: whether something was found that is nowhere else. To be asked and
-/// acted upon under the lock of the repository: then one that is being added or removed has been given up by its maker.
+/// What tidying up does about a worktree. `work`: whether something was found that is nowhere else. To be
+/// asked and acted upon under the lock of the repository: then one that is being added or removed has been
+/// given up by its maker.
 #[must_use]
 pub fn tidy(state: WorktreeState, tenure: Tenure, work: bool) -> Tidying {
     match state {
@@ -98,7 +99,8 @@ pub enum Refusal {
     WrongState(WorktreeState),
 }
 
-/// Whether a worktree that was named may be removed. `own`: whether the caller has the authority by which it was made.
+/// Whether a worktree that was named may be removed. `own`: whether the caller has the authority by which it
+/// was made.
 ///
 /// # Errors
 /// [`Refusal`]. There is no way around it.
@@ -139,7 +141,8 @@ pub struct Limits {
     pub repository: usize,
 }
 
-/// Which limit leaves no room for one more. `others`: the repositories of all worktrees of the host that come before it.
+/// Which limit leaves no room for one more. `others`: the repositories of all worktrees of the host that come
+/// before it.
 #[must_use]
 pub fn exceeded<'a>(
     limits: Limits,

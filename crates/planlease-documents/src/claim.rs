@@ -23,7 +23,8 @@ struct ClaimedTask {
     task: TaskId,
     attempt: u32,
     revision: Revision,
-    /// How long the claim stands, from now or the last progress report, in seconds; `None` if a session keeps it.
+    /// How long the claim stands, from now or the last progress report, in seconds; `None` if a session keeps
+    /// it.
     limit_s: Option<u64>,
     description: String,
     steps: Vec<String>,

@@ -100,7 +100,8 @@ impl EditShown {
         }
     }
 
-    /// With what the file says besides the definition. `recorded`: the tasks that this command recorded as done.
+    /// With what the file says besides the definition. `recorded`: the tasks that this command recorded as
+    /// done.
     #[must_use]
     pub fn with_file(self, view: &PlanView, parsed: &Parsed, recorded: Vec<TaskId>) -> Self {
         let source = view.spec.source.as_ref().filter(|_| !view.spec.has_origin_of(&parsed.spec));

@@ -33,7 +33,8 @@ pub struct StateImport {
     /// `created`, `unchanged`, `checked` for a dry run, `refused`, or `failed`.
     outcome: &'static str,
     revision: Option<Revision>,
-    /// The tasks that were in progress. They have no live claimant; the first owner of the plan recovers them.
+    /// The tasks that were in progress. They have no live claimant; the first owner of the plan recovers
+    /// them.
     nobody_works_on: Vec<TaskId>,
     /// What the file says of its tasks as a whole and the tasks do not: it is derived again.
     derived: Vec<Place>,

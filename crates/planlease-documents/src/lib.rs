@@ -1,8 +1,9 @@
-//! What planlease shows: JSON documents for programs, which the command line and the sidecar share, and tables for people.
+//! What planlease shows: JSON documents for programs, which the command line and the sidecar share, and
+//! tables for people.
 //!
-//! The JSON is stable: a document names its schema, as `planlease.status.v1`; fields may be added to it, and whatever
-//! else changes gives it a new name. Times are RFC 3339 in UTC, durations are in seconds, names are in `snake_case`. Field by
-//! field: `docs/json.md`, which is made from the types here.
+//! The JSON is stable: a document names its schema, as `planlease.status.v1`; fields may be added to it, and
+//! whatever else changes gives it a new name. Times are RFC 3339 in UTC, durations are in seconds, names are
+//! in `snake_case`. Field by field: `docs/json.md`, which is made from the types here.
 
 mod audit;
 mod claim;

@@ -84,8 +84,8 @@ struct Held {
 }
 
 impl NextTasks {
-    /// The first `count` ready tasks with these labels, and what the first `count` of the blocked ones wait for; `alive`: what
-    /// the claims of those in progress hang on.
+    /// The first `count` ready tasks with these labels, and what the first `count` of the blocked ones wait
+    /// for; `alive`: what the claims of those in progress hang on.
     pub fn new(view: &PlanView, count: usize, labels: &[String], alive: &Alive) -> Self {
         let specs: BTreeMap<&TaskId, &TaskSpec> =
             view.spec.tasks.iter().map(|task| (&task.id, task)).collect();

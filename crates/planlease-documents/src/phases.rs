@@ -29,7 +29,8 @@ pub struct PhaseList {
 struct Phase {
     number: String,
     name: String,
-    /// `done`, `failed` (every task has come to an end, not all of them well), `in_progress`, `ready`, `blocked` or `empty`.
+    /// `done`, `failed` (every task has come to an end, not all of them well), `in_progress`, `ready`,
+    /// `blocked` or `empty`.
     state: &'static str,
     summary: Summary,
     ready: Vec<TaskId>,

@@ -1,4 +1,5 @@
-//! `plan check`: what was parsed, or what is wrong with it. Its JSON is described by the documentation of plan files.
+//! `plan check`: what was parsed, or what is wrong with it. Its JSON is described by the documentation of
+//! plan files.
 
 use planlease_core::{
     WallTime, counted,

@@ -1,4 +1,5 @@
-//! Tables for people: aligned columns without lines, fitted to the terminal's width by wrapping between words.
+//! Tables for people: aligned columns without lines, fitted to the terminal's width by wrapping between
+//! words.
 
 use comfy_table::{Color, ColumnConstraint, ContentArrangement, Width, presets};
 
@@ -128,8 +129,8 @@ fn marked(line: &str) -> String {
     text
 }
 
-/// How wide each column's content is to be. The widest columns give way first, and none breaks a word; where the words alone are
-/// wider than the terminal, so is the table.
+/// How wide each column's content is to be. The widest columns give way first, and none breaks a word; where
+/// the words alone are wider than the terminal, so is the table.
 fn widths(natural: &[u16], words: &[u16], terminal: u16) -> Vec<u16> {
     let least: Vec<u16> =
         natural.iter().zip(words).map(|(all, word)| (*all).min((*word).min(LONGEST_WORD))).collect();

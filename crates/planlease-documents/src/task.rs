@@ -59,7 +59,8 @@ struct Claim {
 /// What a claim hangs on, at the moment of reading.
 #[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
 pub(super) struct Hold {
-    /// Whether the task is in progress and its claimant is gone: a dead process, a former owner, a time limit that has passed.
+    /// Whether the task is in progress and its claimant is gone: a dead process, a former owner, a time limit
+    /// that has passed.
     claimant_gone: bool,
     /// How long a claim has left that no session keeps, in seconds.
     claim_left_s: Option<u64>,

@@ -309,7 +309,8 @@ fn keys(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String
     }
 }
 
-/// The reference names every field of every document that a snapshot shows; `tools/json-reference.py` makes it.
+/// The reference names every field of every document that a snapshot shows; `tools/json-reference.py` makes
+/// it.
 #[test]
 fn the_reference_of_json_is_complete() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer};
 /// How wide [`Time::to_the_second`] is, in characters.
 pub(crate) const SECOND_WIDTH: usize = "2025-11-24 16:00:00Z".len();
 
-/// A duration in its two largest units, rounded down to the second of them: `7s`, `3m12s`, `1h55m`, `2d21h`. Below ten seconds
-/// with tenths, where there are some: `0.3s`.
+/// A duration in its two largest units, rounded down to the second of them: `7s`, `3m12s`, `1h55m`, `2d21h`.
+/// Below ten seconds with tenths, where there are some: `0.3s`.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();

@@ -1,8 +1,8 @@
 //! `watch`: what changed, in words and as JSON.
 //!
-//! A snapshot is one object, `planlease.snapshot.v1`; a change set is one object, `planlease.changes.v1`. Each of its
-//! `changes` says in `change` what kind it is; whatever carries a record carries the whole of it, so that a reader can keep
-//! a copy of the plans up to date from nothing else.
+//! A snapshot is one object, `planlease.snapshot.v1`; a change set is one object, `planlease.changes.v1`.
+//! Each of its `changes` says in `change` what kind it is; whatever carries a record carries the whole of it,
+//! so that a reader can keep a copy of the plans up to date from nothing else.
 
 #[cfg(test)]
 mod tests;

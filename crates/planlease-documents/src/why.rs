@@ -30,8 +30,8 @@ pub struct WhyTask {
     task: TaskId,
     revision: Revision,
     status: TaskStatus,
-    /// The rule that decides what happens next: `ready`, `halted`, `waits`, `claimed`, `lost` (in progress, and its claimant is gone),
-    /// `retry`, `exhausted`, `parked`, `completed` or `skipped`.
+    /// The rule that decides what happens next: `ready`, `halted`, `waits`, `claimed`, `lost` (in progress,
+    /// and its claimant is gone), `retry`, `exhausted`, `parked`, `completed` or `skipped`.
     rule: &'static str,
     waits: Vec<Waits>,
     /// What happened to it, oldest first; at most the last 16 changes.
@@ -172,8 +172,8 @@ impl WhyTask {
     }
 }
 
-/// How the last attempt of a task ended that will be retried, and how many attempts may still fail or be lost. After losses
-/// alone it was lost, after failures alone it failed.
+/// How the last attempt of a task ended that will be retried, and how many attempts may still fail or be
+/// lost. After losses alone it was lost, after failures alone it failed.
 fn retryable(record: &TaskRecord, failures: u32, allowed: u32, max_lost: u32) -> String {
     let (attempt, lost) = (record.attempt, record.lost);
     let error = record.error.as_deref().map(plain).unwrap_or_default();

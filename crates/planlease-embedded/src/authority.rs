@@ -1,9 +1,10 @@
 //! Accepts every `:authority`, as etcd does.
 //!
-//! gRPC clients name the server as their channel was configured: by the path of a socket, by the alias of a tunnel, or not at
-//! all. h2 resets a request whose name is not a host and a port. This reader looks at the first request of a connection. If h2
-//! would refuse its `:authority`, it decodes the headers of all requests of that connection and leaves the name out; nothing
-//! here needs it. Otherwise, and that is the rule, it passes the bytes on unread: all requests of a channel have one name.
+//! gRPC clients name the server as their channel was configured: by the path of a socket, by the alias of a
+//! tunnel, or not at all. h2 resets a request whose name is not a host and a port. This reader looks at the
+//! first request of a connection. If h2 would refuse its `:authority`, it decodes the headers of all requests
+//! of that connection and leaves the name out; nothing here needs it. Otherwise, and that is the rule, it
+//! passes the bytes on unread: all requests of a channel have one name.
 
 use std::io;
 use std::pin::Pin;
@@ -182,7 +183,8 @@ impl Frames {
         }
     }
 
-    /// Lets h2 see what it will refuse. Its table of headers is not ours if we have written some, so then the connection ends.
+    /// Lets h2 see what it will refuse. Its table of headers is not ours if we have written some, so then the
+    /// connection ends.
     fn give_up(&mut self, output: &mut BytesMut) -> io::Result<Step> {
         if self.rewriting {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "malformed frames of headers"));

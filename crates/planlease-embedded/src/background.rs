@@ -1,8 +1,8 @@
-//! The background tasks of a server: one revokes leases whose time is up, one makes batches durable, one removes what
-//! compactions made useless, and one compacts if the server is to do that by itself.
+//! The background tasks of a server: one revokes leases whose time is up, one makes batches durable, one
+//! removes what compactions made useless, and one compacts if the server is to do that by itself.
 //!
-//! All are owned by [`Tasks`]. Stopping ends them at once, except the committer, which finishes what is queued: a write that
-//! is on its way to the disk is answered.
+//! All are owned by [`Tasks`]. Stopping ends them at once, except the committer, which finishes what is
+//! queued: a write that is on its way to the disk is answered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,7 +85,8 @@ async fn expire(shared: Arc<Shared>, stop: CancellationToken) {
     }
 }
 
-/// Sweeps step by step. Each step waits until the one before is durable, so that writes get their turn in between.
+/// Sweeps step by step. Each step waits until the one before is durable, so that writes get their turn in
+/// between.
 async fn sweep(shared: Arc<Shared>, stop: CancellationToken) {
     loop {
         let step = async {

@@ -1,8 +1,9 @@
 //! Files of bbolt, in which etcd keeps its data: written whole, in one go. Pure.
 //!
-//! A file is a row of pages. Pages 0 and 1 say where everything is, page 2 lists free pages (none here). A bucket is a tree of
-//! pages: leaves with the keys in order, and branches with the first key of each page below. A page that is too large
-//! for one continues on the following ones. A leaf of the outermost tree names the buckets and their roots.
+//! A file is a row of pages. Pages 0 and 1 say where everything is, page 2 lists free pages (none here). A
+//! bucket is a tree of pages: leaves with the keys in order, and branches with the first key of each page
+//! below. A page that is too large for one continues on the following ones. A leaf of the outermost tree
+//! names the buckets and their roots.
 
 /// The size of a page.
 const PAGE: usize = 4096;

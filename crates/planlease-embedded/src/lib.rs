@@ -7,19 +7,21 @@
 //! # Durability
 //!
 //! With a data folder, a write is answered when it is on the disk. Writes are applied one after another, and
-//! while one batch is being written the next one gathers (group commit). Nothing can be read or watched before
-//! it is durable, so a crash takes back nothing that anybody has seen. Leases survive, and start their TTL anew.
+//! while one batch is being written the next one gathers (group commit). Nothing can be read or watched
+//! before it is durable, so a crash takes back nothing that anybody has seen. Leases survive, and start their
+//! TTL anew.
 //!
 //! # Memory
 //!
 //! Everything is in memory, with the whole history since the last compaction: about the bytes of all keys and
-//! values plus 200 bytes per version. As in etcd, it is for its users to compact, unless [`Options::compaction`] says how
-//! much history to keep. A compaction removes history in steps, so that no write waits for all of it.
+//! values plus 200 bytes per version. As in etcd, it is for its users to compact, unless
+//! [`Options::compaction`] says how much history to keep. A compaction removes history in steps, so that no
+//! write waits for all of it.
 //!
 //! # Time, connections, randomness
 //!
-//! All three come from outside: time is tokio's, so it can be paused or simulated; [`Server::serve`] takes any
-//! stream of connections; ids come from the seed in [`Options`].
+//! All three come from outside: time is tokio's, so it can be paused or simulated; [`Server::serve`] takes
+//! any stream of connections; ids come from the seed in [`Options`].
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -72,6 +74,6 @@ pub use crate::shared::Activity;
 pub use crate::storage::OpenError;
 pub use redb::StorageBackend;
 
-/// The version in answers to a status request: that of the etcd whose behaviour is followed, marked as ours in
-/// the way semantic versions provide for.
+/// The version in answers to a status request: that of the etcd whose behaviour is followed, marked as ours
+/// in the way semantic versions provide for.
 pub const VERSION: &str = "3.5.30+embedded";

@@ -31,8 +31,9 @@ pub enum Listen {
         /// Whether others than this machine may be able to connect.
         allow_remote: bool,
     },
-    /// A unix socket, made with mode 0600. Its folder is made with mode 0700 unless it is there. A socket that
-    /// nobody listens on any more is replaced; so that no two do this at once, open the data folder first.
+    /// A unix socket, made with mode 0600. Its folder is made with mode 0700 unless it is there. A socket
+    /// that nobody listens on any more is replaced; so that no two do this at once, open the data folder
+    /// first.
     Unix {
         /// The socket.
         path: PathBuf,

@@ -3,8 +3,9 @@
 //! Two revisions are told apart. *Applied* is what the writer has done; *visible* is what has been made
 //! durable as well. A reader is given a [`View`] at the visible revision, so that it can never see what a
 //! crash could take back; the writer, who answers only after its batch is durable, looks at the applied one.
-//! A compaction is treated alike: it is noted when applied, and history is gone for readers when it becomes visible. The
-//! versions themselves are removed in [steps](Store::sweep), so that no write waits for millions of them.
+//! A compaction is treated alike: it is noted when applied, and history is gone for readers when it becomes
+//! visible. The versions themselves are removed in [steps](Store::sweep), so that no write waits for millions
+//! of them.
 //!
 //! The whole history since the last compaction is in memory, once per version: keys and values are shared
 //! between the index, the event log and the answers under way.
@@ -55,8 +56,8 @@ struct Version {
 #[derive(Debug)]
 pub(crate) struct Store {
     keys: BTreeMap<Bytes, Vec<Version>>,
-    /// The events of each revision that is still needed by a watcher, present or future; before them those that are not
-    /// needed, whose keys are still to be swept.
+    /// The events of each revision that is still needed by a watcher, present or future; before them those
+    /// that are not needed, whose keys are still to be swept.
     log: BTreeMap<i64, Vec<Event>>,
     /// The first revision in the log that is needed.
     log_from: i64,
@@ -156,8 +157,8 @@ impl Store {
         self.log.first_key_value().is_some_and(|(revision, _)| *revision < self.log_from)
     }
 
-    /// Removes versions that no reader can ask for any more, of the keys of at least `events` events if there are so many.
-    /// Returns the rows that were removed.
+    /// Removes versions that no reader can ask for any more, of the keys of at least `events` events if there
+    /// are so many. Returns the rows that were removed.
     pub(crate) fn sweep(&mut self, events: usize) -> Vec<RowId> {
         let (mut swept, mut removed) = (0, Vec::new());
         while swept < events
@@ -213,7 +214,8 @@ impl Store {
         self.log.entry(at.0).or_default().push(Event { key, put, prev });
     }
 
-    /// Ends a restore: everything that was read is visible. Rows that a crash left over from a compaction are garbage.
+    /// Ends a restore: everything that was read is visible. Rows that a crash left over from a compaction are
+    /// garbage.
     pub(crate) fn restored(&mut self, revision: i64, compaction: i64) {
         self.applied = revision;
         self.applied_compaction = compaction;
@@ -244,8 +246,8 @@ impl Store {
     }
 }
 
-/// How many versions of a key a compaction makes useless. What was current at the compacted revision stays. A tombstone
-/// goes, except one of exactly that revision: a watch may still begin there.
+/// How many versions of a key a compaction makes useless. What was current at the compacted revision stays. A
+/// tombstone goes, except one of exactly that revision: a watch may still begin there.
 fn first_kept(versions: &[Version], compaction: i64) -> usize {
     let newer = versions.partition_point(|version| version.at.0 <= compaction);
     let kept = newer.checked_sub(1).filter(|&current| {

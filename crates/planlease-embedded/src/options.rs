@@ -21,7 +21,8 @@ pub struct Options {
     pub client_urls: Vec<String>,
     /// Shortest TTL of a lease, in seconds; a shorter wish is raised to it. etcd's is 2 with its defaults.
     pub ttl_min_secs: i64,
-    /// Which history the server drops by itself; `None` leaves compaction to its clients, as etcd does by default.
+    /// Which history the server drops by itself; `None` leaves compaction to its clients, as etcd does by
+    /// default.
     pub compaction: Option<KeptHistory>,
     /// The bounds.
     pub limits: Limits,

@@ -1,8 +1,8 @@
 //! Keeps some of the disk back, so that on a full disk deletions and compactions can still be written.
 //!
-//! The reserve is a file beside the database. When the disk has less room than a commit may need, the reserve is given up,
-//! and from then on the server accepts only what frees space, as etcd does under its alarm NOSPACE. When there is room
-//! again, the reserve is taken again.
+//! The reserve is a file beside the database. When the disk has less room than a commit may need, the reserve
+//! is given up, and from then on the server accepts only what frees space, as etcd does under its alarm
+//! NOSPACE. When there is room again, the reserve is taken again.
 
 use std::fs::File;
 use std::io;

@@ -1,7 +1,7 @@
 //! Serves the gRPC services on a stream of connections, whatever they are made of.
 //!
-//! Every connection is counted and can be cut: after the shutdown sign the streams end, requests under way get
-//! [`Limits::drain_max`](crate::Limits::drain_max) to finish, and what is left is cut off.
+//! Every connection is counted and can be cut: after the shutdown sign the streams end, requests under way
+//! get [`Limits::drain_max`](crate::Limits::drain_max) to finish, and what is left is cut off.
 
 use std::future::Future;
 use std::io;

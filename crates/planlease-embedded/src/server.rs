@@ -33,8 +33,9 @@ use crate::storage::{Contents, OpenError, Storage};
 
 /// A single-node server of etcd's v3 API.
 ///
-/// It owns background tasks: one lets leases expire, one removes compacted history, with a data folder one writes to
-/// it, and if so wanted one compacts. Dropping the server stops them, after what was queued is written, without waiting; [`Server::close`] waits.
+/// It owns background tasks: one lets leases expire, one removes compacted history, with a data folder one
+/// writes to it, and if so wanted one compacts. Dropping the server stops them, after what was queued is
+/// written, without waiting; [`Server::close`] waits.
 #[derive(Debug)]
 #[must_use = "dropping the server stops it"]
 pub struct Server {
@@ -68,9 +69,9 @@ impl Server {
         Ok(Self::start(storage, contents, options))
     }
 
-    /// As [`Server::open`], with the data on something else than a file: a disk of a simulation, say, that loses what was
-    /// not synced. It is written to on the server's own task, so it must never block. The folder in the options is not
-    /// looked at.
+    /// As [`Server::open`], with the data on something else than a file: a disk of a simulation, say, that
+    /// loses what was not synced. It is written to on the server's own task, so it must never block. The
+    /// folder in the options is not looked at.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -168,8 +169,8 @@ impl Server {
         self.shared.identity.cluster_id
     }
 
-    /// Waits until the server can do nothing any more: it was stopped, or could not write its data folder. In the
-    /// latter case the reason is returned.
+    /// Waits until the server can do nothing any more: it was stopped, or could not write its data folder. In
+    /// the latter case the reason is returned.
     ///
     /// # Cancel safety
     /// Can be dropped at any time.

@@ -1,6 +1,7 @@
 //! A snapshot: everything that the server has, at one revision, as the file that etcd would send.
 //!
-//! What `etcdutl snapshot restore` makes of it is a store of etcd's with the same keys, history, revisions and leases.
+//! What `etcdutl snapshot restore` makes of it is a store of etcd's with the same keys, history, revisions
+//! and leases.
 
 use std::sync::Arc;
 
@@ -34,7 +35,8 @@ struct Lease {
     ttl: i64,
 }
 
-/// The buckets of an etcd that stay empty. `etcdutl snapshot restore` empties some of them, and they have to be there.
+/// The buckets of an etcd that stay empty. `etcdutl snapshot restore` empties some of them, and they have to
+/// be there.
 const EMPTY: [&str; 8] =
     ["alarm", "auth", "authRoles", "authUsers", "cluster", "members", "members_removed", "authRevision"];
 

@@ -11,7 +11,8 @@ use tonic::{Code, Status};
 pub(crate) enum Refusal {
     /// A key of zero bytes.
     EmptyKey,
-    /// `ignore_value` or `ignore_lease` on a key that does not exist; also an empty operation in a transaction.
+    /// `ignore_value` or `ignore_lease` on a key that does not exist; also an empty operation in a
+    /// transaction.
     KeyNotFound,
     /// A value together with `ignore_value`.
     ValueProvided,

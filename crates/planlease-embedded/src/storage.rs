@@ -6,11 +6,11 @@
 //! | `history` | revision, position in it | the version, as etcd's `KeyValue`; version 0 is a tombstone |
 //! | `leases` | id | TTL in seconds |
 //!
-//! A batch is one redb transaction, durable (fsync) when [`Storage::commit`] returns. What hangs on a lease is
-//! not stored: it is in the versions. A lock file beside it gives a folder to one process at a time.
+//! A batch is one redb transaction, durable (fsync) when [`Storage::commit`] returns. What hangs on a lease
+//! is not stored: it is in the versions. A lock file beside it gives a folder to one process at a time.
 //!
-//! Every opening verifies the checksum of every page. A commit looks first whether the file is still the one that was
-//! opened, and whether there is [room](crate::reserve) for it.
+//! Every opening verifies the checksum of every page. A commit looks first whether the file is still the one
+//! that was opened, and whether there is [room](crate::reserve) for it.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -392,7 +392,8 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Makes an empty database, under its name only once it is whole: a file that a crash left empty is no new store.
+/// Makes an empty database, under its name only once it is whole: a file that a crash left empty is no new
+/// store.
 fn make_database(path: &Path) -> Result<(), OpenError> {
     let new = path.join(NEW_FILE);
     let renamed = || -> io::Result<()> {

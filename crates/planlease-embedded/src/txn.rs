@@ -1,9 +1,9 @@
 //! Checks and carries out one transaction. Pure.
 //!
-//! It goes in three steps, as in etcd. [`check`] looks at the request alone. [`plan`] evaluates every compare,
-//! those of nested transactions too, against the state *before* the transaction, and then checks each operation
-//! on the chosen path, so that nothing can fail half-way. [`apply`] carries the path out; its reads do see its
-//! earlier writes.
+//! It goes in three steps, as in etcd. [`check`] looks at the request alone. [`plan`] evaluates every
+//! compare, those of nested transactions too, against the state *before* the transaction, and then checks
+//! each operation on the chosen path, so that nothing can fail half-way. [`apply`] carries the path out; its
+//! reads do see its earlier writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -107,8 +107,8 @@ pub(crate) fn plan(view: View<'_>, lessor: &Lessor, request: &PbTxnRequest) -> R
     Ok(path)
 }
 
-/// Inside a transaction only revision 0 means "now". A negative revision is one like any other, and so it is compacted
-/// unless it is the -1 that stands for "nothing was compacted yet", as in etcd's `checkRange`.
+/// Inside a transaction only revision 0 means "now". A negative revision is one like any other, and so it is
+/// compacted unless it is the -1 that stands for "nothing was compacted yet", as in etcd's `checkRange`.
 fn check_range_in_txn(view: View<'_>, revision: i64) -> Result<(), Refusal> {
     if revision < 0 && revision < view.oldest() {
         return Err(Refusal::Compacted);

@@ -4,8 +4,9 @@
 //! one message at a time, when the client has room for it. So a client that does not read costs one cursor,
 //! and holds up nobody; when it reads again, it catches up from history, as etcd's unsynced watchers do.
 //!
-//! Most watchers wait, and most of what happens is none of their business. So what happens is looked at once for all of
-//! them, and only whom it concerns falls behind until it is told: ten thousand watchers that wait cost no more than one.
+//! Most watchers wait, and most of what happens is none of their business. So what happens is looked at once
+//! for all of them, and only whom it concerns falls behind until it is told: ten thousand watchers that wait
+//! cost no more than one.
 //!
 //! A compaction would take events away from a watcher that is only a moment late. Therefore the log keeps
 //! what the cursors still need, up to [`Limits::watch_backlog_max`] revisions; a watcher further behind is
@@ -107,8 +108,8 @@ impl Hub {
         created(id, "")
     }
 
-    /// Removes a watcher; there is nothing to say about one that is not there. One that a compaction ended before is
-    /// confirmed once more, and its id is free from then on.
+    /// Removes a watcher; there is nothing to say about one that is not there. One that a compaction ended
+    /// before is confirmed once more, and its id is free from then on.
     pub(crate) fn cancel(&mut self, stream: u64, watch_id: i64, store: &Store) -> Option<PbWatchResponse> {
         let watchers = self.streams.get_mut(&stream)?;
         match watchers.remove(watch_id) {
@@ -127,8 +128,8 @@ impl Hub {
         })
     }
 
-    /// Asks for one answer as soon as every watcher of the stream has been told everything. As in etcd there is
-    /// none without a watcher, nor with one that begins in the future.
+    /// Asks for one answer as soon as every watcher of the stream has been told everything. As in etcd there
+    /// is none without a watcher, nor with one that begins in the future.
     pub(crate) fn request_progress(&mut self, stream: u64) {
         if let Some(stream) = self.streams.get_mut(&stream) {
             stream.request_progress();
@@ -182,8 +183,8 @@ impl Hub {
         store.drop_events_before(needed.map_or(compaction, |needed| needed.min(compaction)));
     }
 
-    /// The streams that are to be woken, since they have something to tell that they had not when they were last asked for
-    /// what is [next](Self::next).
+    /// The streams that are to be woken, since they have something to tell that they had not when they were
+    /// last asked for what is [next](Self::next).
     pub(crate) fn stirred(&mut self) -> BTreeSet<u64> {
         std::mem::take(&mut self.stirred)
     }

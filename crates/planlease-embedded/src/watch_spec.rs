@@ -28,8 +28,8 @@ pub(crate) struct WatchSpec {
 }
 
 impl WatchSpec {
-    /// What it is to be told of from the one revision to the other one, as much as one message holds; and where to go on, if
-    /// that is not all.
+    /// What it is to be told of from the one revision to the other one, as much as one message holds; and
+    /// where to go on, if that is not all.
     pub(crate) fn events(&self, from: i64, until: i64, store: &Store) -> (Vec<PbEvent>, Option<i64>) {
         let mut events = Vec::new();
         let mut bytes = 0;
@@ -46,8 +46,8 @@ impl WatchSpec {
         (events, None)
     }
 
-    /// Whether nothing has happened since its start, as far as the present tells: its only key is there, and was last written
-    /// before. Who waits for a key to go away begins at the revision at which he saw it.
+    /// Whether nothing has happened since its start, as far as the present tells: its only key is there, and
+    /// was last written before. Who waits for a key to go away begins at the revision at which he saw it.
     pub(crate) fn is_level(&self, store: &Store) -> bool {
         let present = self.range.single().and_then(|key| store.read().get(key));
         present.is_some_and(|kv| kv.mod_revision < self.start_revision)

@@ -112,7 +112,8 @@ impl Stream {
         self.watchers.values_mut().for_each(|watcher| watcher.told = false);
     }
 
-    /// Something happened, at the newest revision so far: if it concerns the watcher, that one is behind now. Whether it does.
+    /// Something happened, at the newest revision so far: if it concerns the watcher, that one is behind now.
+    /// Whether it does.
     pub(crate) fn happened(&mut self, id: i64, revision: i64, event: &Event) -> bool {
         let Some(watcher) = self.watchers.get(&id) else { return false };
         if revision < watcher.spec.start_revision || !watcher.spec.wants(event) {
@@ -131,8 +132,8 @@ impl Stream {
         self.lost.first().copied()
     }
 
-    /// The next message about what has happened, and whether it may be sent in fragments. Who is furthest behind comes
-    /// first, so that a busy watcher cannot starve another.
+    /// The next message about what has happened, and whether it may be sent in fragments. Who is furthest
+    /// behind comes first, so that a busy watcher cannot starve another.
     pub(crate) fn catch_up(&mut self, store: &Store) -> Option<(PbWatchResponse, bool)> {
         loop {
             let (_, id) = *self.behind.first()?;

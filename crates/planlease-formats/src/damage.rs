@@ -1,4 +1,5 @@
-//! Property tests: checklists with damaged lines. Each line is a task, or an error at its place; the same for dependencies.
+//! Property tests: checklists with damaged lines. Each line is a task, or an error at its place; the same for
+//! dependencies.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 

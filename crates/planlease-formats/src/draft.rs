@@ -34,8 +34,8 @@ pub(crate) struct TaskPlaces {
     pub(crate) depends_on: Vec<usize>,
 }
 
-/// What the file has but the draft has not, because of errors that were reported. Nothing that refers to it is
-/// complained about.
+/// What the file has but the draft has not, because of errors that were reported. Nothing that refers to it
+/// is complained about.
 #[derive(Debug, Default)]
 pub(crate) struct Missing {
     /// The tasks whose ids are known.

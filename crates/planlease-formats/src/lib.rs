@@ -1,11 +1,11 @@
 //! Plan files, and the predecessor's files, to and from planlease's own types.
 //!
-//! Two formats of plan files, told apart by the extension: [`Format::Markdown`], checklists in phases as people
-//! and agents write them, and [`Format::Toml`], the native one, in which everything can be said. `docs/plan-file.md`
-//! describes both for users.
+//! Two formats of plan files, told apart by the extension: [`Format::Markdown`], checklists in phases as
+//! people and agents write them, and [`Format::Toml`], the native one, in which everything can be said.
+//! `docs/plan-file.md` describes both for users.
 //!
-//! Everything here is a pure function of bytes: whoever calls reads the file. What is returned is sound: a plan
-//! whose dependencies make sense, or all that is wrong with the file, each problem with its place.
+//! Everything here is a pure function of bytes: whoever calls reads the file. What is returned is sound: a
+//! plan whose dependencies make sense, or all that is wrong with the file, each problem with its place.
 //!
 //! ```
 //! let file = "# Plan: Tea\n## Phase 1: Kitchen\n- [ ] 1.1 Boil water\n- [ ] 1.2 Brew (depends: 1.1)\n";
@@ -37,7 +37,8 @@ pub use name::{UnusableFileName, plan_name};
 pub use native::schema;
 pub use problem::{Problem, Problems, Severity};
 
-/// The largest plan file that is read, in bytes. Checked before anything looks into it; larger files are refused.
+/// The largest plan file that is read, in bytes. Checked before anything looks into it; larger files are
+/// refused.
 pub const MAX_FILE: usize = 4 * 1024 * 1024;
 
 /// A plan file that could be read, and what its author should know about it.
@@ -45,7 +46,8 @@ pub const MAX_FILE: usize = 4 * 1024 * 1024;
 pub struct Parsed {
     /// The plan: sound, see [`PlanSpec::problems`].
     pub spec: PlanSpec,
-    /// What may not mean what its author thinks it means. Warnings only, in the order of the file; at most 100.
+    /// What may not mean what its author thinks it means. Warnings only, in the order of the file; at most
+    /// 100.
     pub warnings: Vec<Problem>,
     /// How many more warnings there are.
     pub left_out: usize,
@@ -53,8 +55,8 @@ pub struct Parsed {
 
 /// Reads a plan file, in the format that its extension says.
 ///
-/// `path` is the file's path as the user gave it; it goes into messages and into [`PlanSpec::source`], nothing is
-/// opened.
+/// `path` is the file's path as the user gave it; it goes into messages and into [`PlanSpec::source`],
+/// nothing is opened.
 ///
 /// # Errors
 /// All problems of the file, at least one of them an error; nothing of such a file should be used.

@@ -29,8 +29,8 @@ impl fmt::Display for Severity {
 
 /// One thing that is wrong with a plan file, and where.
 ///
-/// Shown as `file:line:column: severity: message`, which editors and terminals turn into a link; the alternate
-/// form (`{:#}`) adds the help on a line of its own.
+/// Shown as `file:line:column: severity: message`, which editors and terminals turn into a link; the
+/// alternate form (`{:#}`) adds the help on a line of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Whether the file can be used in spite of it.

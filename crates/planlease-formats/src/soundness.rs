@@ -1,4 +1,5 @@
-//! Whether what was read makes a plan, and where to point if not. The rules are the core's; here are the places.
+//! Whether what was read makes a plan, and where to point if not. The rules are the core's; here are the
+//! places.
 
 use std::collections::BTreeMap;
 
@@ -124,7 +125,8 @@ impl<'a> Places<'a> {
         Self { draft, by_id, duplicates: BTreeMap::new() }
     }
 
-    /// Where to point for this problem. Problems are to be asked for in the order in which the core lists them.
+    /// Where to point for this problem. Problems are to be asked for in the order in which the core lists
+    /// them.
     fn of(&mut self, problem: &SpecError) -> usize {
         match problem {
             SpecError::DuplicateTask { task } => {

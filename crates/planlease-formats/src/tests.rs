@@ -244,7 +244,8 @@ fn hostile(size: usize) -> Vec<(&'static str, String)> {
         hostile.push(("plan.md", format!("# T\n## Phase 1: P\n{}", repeat(line))));
     }
     hostile.push(("plan.md", (0..size / 120).map(|i| format!("{}- a\n", " ".repeat(i % 240))).collect()));
-    // After five notes that name all of them there is room for all but a few: the worst for each further note.
+    // After five notes that name all of them there is room for all but a few: the worst for each further
+    // note.
     let tasks: String = (0..16_700).map(|i| format!("- [ ] 1.{i} a\n")).collect();
     let notes = repeat("**Execution Note:** 1.0-1.16699 [PARALLEL]\n");
     hostile.push(("plan.md", format!("# T\n## Phase 1: P\n{tasks}{notes}")));
@@ -260,8 +261,8 @@ fn hostile(size: usize) -> Vec<(&'static str, String)> {
     hostile
 }
 
-/// How much of a processor reading one of these texts may take, without optimisation. All of them take a small part of it; a
-/// step that is quadratic in half a megabyte takes much more.
+/// How much of a processor reading one of these texts may take, without optimisation. All of them take a
+/// small part of it; a step that is quadratic in half a megabyte takes much more.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Measured by what this thread alone has used, so that it does not depend on what else goes on.

@@ -49,7 +49,8 @@ pub(crate) enum End {
     /// Its command did not start since this host is short of something. Nothing was done, and it may start
     /// later.
     Short(String),
-    /// Its command was killed and nobody knows how far it came: its supervisor process died, or the session's deadline passed.
+    /// Its command was killed and nobody knows how far it came: its supervisor process died, or the session's
+    /// deadline passed.
     Lost(String),
 }
 
@@ -158,8 +159,8 @@ async fn follow(
     }
 }
 
-/// Judges an attempt by how its command ended. Only a command that ended by itself has a result: what a command makes of a
-/// signal of ours, an exit with status 0 too, says nothing about the work.
+/// Judges an attempt by how its command ended. Only a command that ended by itself has a result: what a
+/// command makes of a signal of ours, an exit with status 0 too, says nothing about the work.
 fn judge(finished: &Finished, overdue: Option<String>) -> End {
     match (finished.cause, &finished.status, overdue) {
         (Cause::Itself, Status::NotStarted { why, code: SHORTAGE }, _) => End::Short(why.clone()),

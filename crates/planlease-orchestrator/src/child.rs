@@ -1,4 +1,5 @@
-//! The orchestrator's side of guarded commands: starting them, prolonging their deadline, hearing how they ended.
+//! The orchestrator's side of guarded commands: starting them, prolonging their deadline, hearing how they
+//! ended.
 
 use std::{
     io,
@@ -81,8 +82,8 @@ fn in_dir(dir: Option<&PathBuf>) -> String {
 
 /// Starts guarded commands, and tells all guards how long their commands may live.
 ///
-/// Clones share the deadline. There is one set of guards per session: its deadline is the moment up to which the
-/// session is trusted, less what killing may take.
+/// Clones share the deadline. There is one set of guards per session: its deadline is the moment up to which
+/// the session is trusted, less what killing may take.
 #[derive(Clone, Debug)]
 pub struct Guards {
     entry: EntryPoint,
@@ -98,9 +99,9 @@ impl Guards {
         Self { entry, deadline: watch::Sender::new(None) }
     }
 
-    /// Lets all commands, those that run and those to come, live until `deadline`, on the clock that counts suspend
-    /// (`CLOCK_BOOTTIME`). An earlier deadline than the last one changes nothing: what was promised was promised on the
-    /// word of the server. To stop a command early, kill it.
+    /// Lets all commands, those that run and those to come, live until `deadline`, on the clock that counts
+    /// suspend (`CLOCK_BOOTTIME`). An earlier deadline than the last one changes nothing: what was promised
+    /// was promised on the word of the server. To stop a command early, kill it.
     pub fn extend(&self, deadline: BootTime) {
         self.deadline.send_if_modified(|known| {
             let later = known.is_none_or(|known| known < deadline);
@@ -119,7 +120,8 @@ impl Guards {
     /// [`SpawnError`], if there is no guard; the command was not started.
     ///
     /// # Cancel safety
-    /// If the future is dropped, the guard finds nobody to work for and ends without having started the command.
+    /// If the future is dropped, the guard finds nobody to work for and ends without having started the
+    /// command.
     pub async fn spawn(&self, spec: &CommandSpec) -> Result<GuardedChild, SpawnError> {
         let (listener, socket) = listen().map_err(SpawnError::Prepare)?;
         let assignment = Assignment {
@@ -196,8 +198,8 @@ impl Guards {
 
 /// A command under its guard.
 ///
-/// Dropping it kills the command and all that it started, at once; nobody waits for that. To know that they are gone,
-/// [`GuardedChild::kill`] it and [`GuardedChild::wait`].
+/// Dropping it kills the command and all that it started, at once; nobody waits for that. To know that they
+/// are gone, [`GuardedChild::kill`] it and [`GuardedChild::wait`].
 #[derive(Debug)]
 #[must_use = "a command that is dropped is killed"]
 pub struct GuardedChild {
@@ -217,8 +219,8 @@ pub struct Finished {
     pub status: Status,
     /// Whether processes that it had started could not be killed: other users', or stuck in the kernel.
     pub survivors: bool,
-    /// What it wrote, to standard output and standard error as it came; at most [`MAX_FINDINGS`] bytes, the middle
-    /// left out. Empty if it was not captured.
+    /// What it wrote, to standard output and standard error as it came; at most [`MAX_FINDINGS`] bytes, the
+    /// middle left out. Empty if it was not captured.
     pub output: String,
 }
 

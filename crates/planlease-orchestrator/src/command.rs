@@ -26,7 +26,8 @@ pub struct CommandSpec {
     pub env: Vec<(OsString, Option<OsString>)>,
     /// The working directory; the orchestrator's own if `None`.
     pub dir: Option<PathBuf>,
-    /// How long the command has between SIGTERM and SIGKILL when it is asked to stop. A deadline knows no grace.
+    /// How long the command has between SIGTERM and SIGKILL when it is asked to stop. A deadline knows no
+    /// grace.
     pub grace: Duration,
     /// The soft limit of open files that the command gets, as `ulimit -n` shows it; the orchestrator's own if
     /// `None`.
@@ -38,7 +39,8 @@ pub struct CommandSpec {
 }
 
 impl CommandSpec {
-    /// A program without arguments, with the orchestrator's environment, captured, with a grace of ten seconds.
+    /// A program without arguments, with the orchestrator's environment, captured, with a grace of ten
+    /// seconds.
     #[must_use]
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
@@ -90,20 +92,22 @@ impl Eq for Pulse {}
 /// How a command is connected to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attachment {
-    /// No input; output kept in memory up to a bound; a session of its own, so that a command which asks for a terminal is
-    /// refused instead of stopped. For tasks.
+    /// No input; output kept in memory up to a bound; a session of its own, so that a command which asks for
+    /// a terminal is refused instead of stopped. For tasks.
     Captured,
     /// Input and output are the orchestrator's; a process group of its own. For a command that holds a plan
     /// where there is no terminal.
     Inherited,
-    /// Input and output are the orchestrator's, and so is the process group: for a command that holds a plan in
-    /// the foreground of a terminal.
+    /// Input and output are the orchestrator's, and so is the process group: for a command that holds a plan
+    /// in the foreground of a terminal.
     ///
-    /// The command is then a part of the same job for the shell: it may read the terminal, Ctrl-C reaches it, and
-    /// Ctrl-Z stops both it and the orchestrator but not the guard, which kills it at the deadline. Two things are
-    /// weaker. SIGTERM is sent to the command alone, since the group is the orchestrator's; SIGKILL still reaches
-    /// everything that descends from the command. And if the guard is killed, only the command dies with it.
+    /// The command is then a part of the same job for the shell: it may read the terminal, Ctrl-C reaches it,
+    /// and Ctrl-Z stops both it and the orchestrator but not the guard, which kills it at the deadline. Two
+    /// things are weaker. SIGTERM is sent to the command alone, since the group is the orchestrator's;
+    /// SIGKILL still reaches everything that descends from the command. And if the guard is killed, only the
+    /// command dies with it.
     ///
-    /// An orchestrator does best to leave Ctrl-C to the command, which gets it anyway, and to pass on SIGTERM.
+    /// An orchestrator does best to leave Ctrl-C to the command, which gets it anyway, and to pass on
+    /// SIGTERM.
     Terminal,
 }

@@ -1,8 +1,8 @@
 //! What an orchestrator and a guard say to each other: the guard's arguments, then lines over a unix socket.
 //!
-//! Both sides are the same program, so there is no version in it. The socket has an abstract name, one per guard,
-//! bound before the guard is started; each side checks by the kernel's credentials that the other one is the process
-//! that it should be, so there is no secret that could leak.
+//! Both sides are the same program, so there is no version in it. The socket has an abstract name, one per
+//! guard, bound before the guard is started; each side checks by the kernel's credentials that the other one
+//! is the process that it should be, so there is no secret that could leak.
 
 use std::{
     ffi::OsString,
@@ -183,7 +183,8 @@ pub enum Status {
         /// or [`SHORTAGE`](crate::shortage::SHORTAGE) if the host is short of something.
         code: u8,
     },
-    /// Nobody knows: its guard was killed, or the command cannot be. It may have done all, a part, or nothing.
+    /// Nobody knows: its guard was killed, or the command cannot be. It may have done all, a part, or
+    /// nothing.
     Unknown,
 }
 

@@ -1,5 +1,5 @@
-//! The task behind one guarded command: passes deadlines and wishes on to the guard, reads its reports and the
-//! command's output, and does the guard's work if the guard cannot.
+//! The task behind one guarded command: passes deadlines and wishes on to the guard, reads its reports and
+//! the command's output, and does the guard's work if the guard cannot.
 
 use std::{io, ops::ControlFlow, time::Duration};
 
@@ -109,7 +109,8 @@ impl Driver {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                // What has happened comes before what is wanted; the output last, since there may be no end of it.
+                // What has happened comes before what is wanted; the output last, since there may be no end
+                // of it.
                 biased;
                 readable = self.control.readable() => {
                     if readable.is_err() || self.listen().is_break() {
@@ -199,8 +200,8 @@ impl Driver {
         let _ = self.guard.start_kill();
     }
 
-    /// Kills the command's group, or as much of it as is not our own. The guard has not waited for the command unless
-    /// it said that it ended, so the number is still the command's.
+    /// Kills the command's group, or as much of it as is not our own. The guard has not waited for the
+    /// command unless it said that it ended, so the number is still the command's.
     fn kill_command(&mut self) {
         if let Some(command) = self.command {
             self.stood_in = true;

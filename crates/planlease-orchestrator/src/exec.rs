@@ -1,7 +1,8 @@
 //! The exec stage: a process that ties its life to its guard's, and then becomes the command.
 //!
-//! The tie (`PR_SET_PDEATHSIG`) is kept across `execve`, but not by a program that is set-uid or has capabilities of
-//! its own. The kernel sends the signal when the *thread* that started us ends: the guard has one thread only.
+//! The tie (`PR_SET_PDEATHSIG`) is kept across `execve`, but not by a program that is set-uid or has
+//! capabilities of its own. The kernel sends the signal when the *thread* that started us ends: the guard has
+//! one thread only.
 
 use std::{
     convert::Infallible,
@@ -26,7 +27,8 @@ use crate::{
     shortage::{SHORTAGE, is_shortage},
 };
 
-/// The argument by which the exec stage leads a session of its own, so that no command of it stops at a terminal.
+/// The argument by which the exec stage leads a session of its own, so that no command of it stops at a
+/// terminal.
 pub(crate) const SESSION: &str = "session";
 
 /// The statuses that shells have for a program that is not there, and for one that cannot be executed.
@@ -65,8 +67,8 @@ impl From<nix::Error> for ExecError {
     }
 }
 
-/// Becomes the command; returns only if that failed. To be called by the main thread of a process that a guard
-/// started, before there is any other thread; the process must then end with a status other than 0.
+/// Becomes the command; returns only if that failed. To be called by the main thread of a process that a
+/// guard started, before there is any other thread; the process must then end with a status other than 0.
 ///
 /// # Errors
 /// Whatever kept it from becoming the command.
@@ -110,8 +112,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Infallible, ExecE
     Err(ExecError::Command { program, source })
 }
 
-/// Reads from the other end of the pipe whether the command was started; `Err` says why not. To be called when the
-/// process has ended: what it became does not have the pipe, so there is an end to read to.
+/// Reads from the other end of the pipe whether the command was started; `Err` says why not. To be called
+/// when the process has ended: what it became does not have the pipe, so there is an end to read to.
 pub(crate) fn fate(mut pipe: impl io::Read) -> Result<(), (String, u8)> {
     let mut told = Vec::new();
     match pipe.read_to_end(&mut told).map(|_| told.split_first()) {

@@ -1,8 +1,8 @@
-//! Where the commands of tasks run: under guards, as processes of this host, or in whatever a program that embeds the
-//! orchestrator puts in their place.
+//! Where the commands of tasks run: under guards, as processes of this host, or in whatever a program that
+//! embeds the orchestrator puts in their place.
 //!
-//! Whoever runs commands makes one promise: none of them does anything after the deadline that was last told. That is what
-//! keeps two owners of a plan from working at the same time.
+//! Whoever runs commands makes one promise: none of them does anything after the deadline that was last told.
+//! That is what keeps two owners of a plan from working at the same time.
 
 use std::{fmt::Debug, pin::Pin, sync::Arc};
 
@@ -17,7 +17,8 @@ use crate::{
 /// A future of an executor.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Starts what runs commands, once per session. An [`EntryPoint`] is one: it leads to the guards of processes.
+/// Starts what runs commands, once per session. An [`EntryPoint`] is one: it leads to the guards of
+/// processes.
 pub trait Executor: Debug + Send + Sync {
     /// What runs the commands of a new session. It must run none before [`Commands::extend`] was called.
     fn for_session(&self) -> Arc<dyn Commands>;
@@ -25,8 +26,8 @@ pub trait Executor: Debug + Send + Sync {
 
 /// Runs the commands of one session.
 pub trait Commands: Debug + Send + Sync {
-    /// Lets all commands, those that run and those to come, live until `deadline`, on the clock that counts suspend. An
-    /// earlier deadline than the last one changes nothing.
+    /// Lets all commands, those that run and those to come, live until `deadline`, on the clock that counts
+    /// suspend. An earlier deadline than the last one changes nothing.
     fn extend(&self, deadline: BootTime);
 
     /// Starts a command.

@@ -19,8 +19,9 @@ pub(crate) fn check_folder(folder: &Path) -> Result<(), String> {
     }
 }
 
-/// Checks that the program is there and can be executed, in the way in which the system will look for it: a name without a
-/// slash in the folders of `search_path`, anything else from the working directory of the command.
+/// Checks that the program is there and can be executed, in the way in which the system will look for it: a
+/// name without a slash in the folders of `search_path`, anything else from the working directory of the
+/// command.
 ///
 /// # Errors
 /// Why not, as a sentence.

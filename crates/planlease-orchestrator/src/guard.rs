@@ -1,14 +1,15 @@
 //! The guard: a small process that runs one command and kills it when it must not run any longer.
 //!
-//! It has no runtime, one thread, and one duty. Its deadline is a timer of the kernel that counts suspend, so it fires
-//! whatever happens to the orchestrator, and right after a laptop wakes up. It is in a process group of its own, so
-//! that neither Ctrl-C nor a stop of the orchestrator's job reaches it, and it blocks the signals by which processes
-//! are usually asked to end: whether the command ends is decided by the orchestrator and the deadline.
+//! It has no runtime, one thread, and one duty. Its deadline is a timer of the kernel that counts suspend, so
+//! it fires whatever happens to the orchestrator, and right after a laptop wakes up. It is in a process group
+//! of its own, so that neither Ctrl-C nor a stop of the orchestrator's job reaches it, and it blocks the
+//! signals by which processes are usually asked to end: whether the command ends is decided by the
+//! orchestrator and the deadline.
 //!
-//! When the command must die, the guard kills its process group and all that descends from it, including what has left
-//! the group: being their "subreaper", it inherits every process whose parent has died, and goes on until there is
-//! none. When the command ends by itself, what is left in its group is killed; a daemon that has deliberately left the
-//! group may stay, since nobody took its ownership away.
+//! When the command must die, the guard kills its process group and all that descends from it, including what
+//! has left the group: being their "subreaper", it inherits every process whose parent has died, and goes on
+//! until there is none. When the command ends by itself, what is left in its group is killed; a daemon that
+//! has deliberately left the group may stay, since nobody took its ownership away.
 //!
 //! Out of reach are processes of other users (started by `sudo`, say) and those stuck in the kernel; after
 //! `PATIENCE` they are reported as survivors.
@@ -98,8 +99,9 @@ impl<T, E: Into<io::Error>> Trying<T> for Result<T, E> {
 
 /// Runs the command that the arguments tell, until it ends or must end. `exec` leads to [`exec::run`].
 ///
-/// To be called by the main thread of a process of its own, before there is any other thread. The result is the exit
-/// status for that process: the command's, or 128 + the signal that ended it. The orchestrator does not rely on it.
+/// To be called by the main thread of a process of its own, before there is any other thread. The result is
+/// the exit status for that process: the command's, or 128 + the signal that ended it. The orchestrator does
+/// not rely on it.
 ///
 /// # Errors
 /// [`GuardError`], if there is no orchestrator to work for or the system refuses what a guard needs.
@@ -177,8 +179,8 @@ impl Guard {
         let _ = self.control.write_all(report.to_string().as_bytes());
     }
 
-    /// Starts the exec stage, tells the orchestrator which process it is, and only then lets it become the command:
-    /// so the orchestrator knows what to kill if we are killed, whatever the command does first.
+    /// Starts the exec stage, tells the orchestrator which process it is, and only then lets it become the
+    /// command: so the orchestrator knows what to kill if we are killed, whatever the command does first.
     fn start(&mut self, exec: &EntryPoint) -> io::Result<Running> {
         let (go_read, mut go) = io::pipe()?;
         let (fate, fate_write) = io::pipe()?;
@@ -246,7 +248,8 @@ impl Guard {
             }
             reap_adopted(running.pid);
             if has_ended(running.pid) {
-                // Asked kindly, the rest of the group has the grace as well: a shell dies at once, its child may tidy up.
+                // Asked kindly, the rest of the group has the grace as well: a shell dies at once, its child
+                // may tidy up.
                 if !self.leash.is_ending() {
                     return Ok(Cause::Itself);
                 }
@@ -258,8 +261,8 @@ impl Guard {
         }
     }
 
-    /// Waits for an order, the end of a child, or the next moment that matters; obeys the orders, unless the command has
-    /// ended before any of them was read: it has ended by itself then.
+    /// Waits for an order, the end of a child, or the next moment that matters; obeys the orders, unless the
+    /// command has ended before any of them was read: it has ended by itself then.
     fn wait(&mut self, command: Option<Pid>) -> Result<(), GuardError> {
         if let Some(moment) = self.leash.next_moment() {
             // A moment of zero would disarm the timer.
@@ -316,8 +319,8 @@ impl Guard {
 
     /// Kills until nothing is left, or for [`PATIENCE`]; true if nothing is left.
     ///
-    /// The command itself, if it has ended, stays a zombie: so the number of its group cannot become another's while
-    /// we still send signals to it.
+    /// The command itself, if it has ended, stays a zombie: so the number of its group cannot become
+    /// another's while we still send signals to it.
     fn kill(&self, running: &Running, scope: Scope) -> bool {
         let until = now().plus(PATIENCE);
         loop {
@@ -344,8 +347,9 @@ impl Guard {
         }
     }
 
-    /// The processes besides the command itself that are to be killed. A child of ours counts until it was waited
-    /// for: its own children become ours when it ends, and one look at `/proc` may have come too early for them.
+    /// The processes besides the command itself that are to be killed. A child of ours counts until it was
+    /// waited for: its own children become ours when it ends, and one look at `/proc` may have come too early
+    /// for them.
     fn left(&self, running: &Running, scope: Scope) -> impl Iterator<Item = processes::Process> {
         let (command, this) = (running.pid, Pid::this());
         let wanted = move |group: Group, process: &processes::Process| {

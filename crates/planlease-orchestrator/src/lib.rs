@@ -1,7 +1,7 @@
 //! A ready-made orchestrator: owns plans and runs a command per ready task.
 //!
-//! A command must not outlive the ownership it works under, not even if the orchestrator is killed or paused. So it
-//! runs under a *guard*, a small process with a deadline of its own:
+//! A command must not outlive the ownership it works under, not even if the orchestrator is killed or paused.
+//! So it runs under a *guard*, a small process with a deadline of its own:
 //!
 //! ```text
 //!   orchestrator ──► guard ──► exec stage, becomes the command ──► whatever the command starts
@@ -17,8 +17,8 @@
 //! | the guard is paused | the orchestrator, shortly after the deadline |
 //! | both are killed at once | the kernel kills the command; its own children are out of reach |
 //!
-//! The program that embeds this crate has two hidden subcommands that call [`guard::run`] and [`exec::run`], and
-//! names them with [`EntryPoint`]s.
+//! The program that embeds this crate has two hidden subcommands that call [`guard::run`] and [`exec::run`],
+//! and names them with [`EntryPoint`]s.
 
 mod attempt;
 mod child;

@@ -26,13 +26,13 @@ pub struct Options {
     pub commands: CommandSource,
     /// The soft limit of open files that commands get; this process's own if `None`.
     pub open_files: Option<u64>,
-    /// Changes to the environment of every task, which is that of this process and what tells it its task; `None` removes
-    /// a variable.
+    /// Changes to the environment of every task, which is that of this process and what tells it its task;
+    /// `None` removes a variable.
     pub env: Vec<(OsString, Option<OsString>)>,
     /// Where tasks run; `None`: where this process does.
     pub dir: Option<PathBuf>,
-    /// The folders in which programs are looked up (`PATH`), to find out before a plan is acquired whether its commands could
-    /// start. `None` for an executor that starts no programs here.
+    /// The folders in which programs are looked up (`PATH`), to find out before a plan is acquired whether
+    /// its commands could start. `None` for an executor that starts no programs here.
     pub search_path: Option<OsString>,
     /// How long a task has between SIGTERM and SIGKILL.
     pub grace: Duration,
@@ -75,7 +75,8 @@ impl Options {
             let Some(path) = &self.search_path else { continue };
             known.entry(command.program.clone()).or_insert_with(|| fitness::check_program(&command, path));
         }
-        // Where some can be run, the others are found out about one by one: another host may have their programs.
+        // Where some can be run, the others are found out about one by one: another host may have their
+        // programs.
         match known.values().find(|found| found.is_ok()).or_else(|| known.values().next()) {
             Some(Err(why)) => Err(why.clone()),
             Some(Ok(())) | None => Ok(()),

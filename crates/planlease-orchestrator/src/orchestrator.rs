@@ -1,5 +1,5 @@
-//! The orchestrator: opens a session, stands in line for the plans, executes those that it gets, and begins anew when the
-//! session is lost.
+//! The orchestrator: opens a session, stands in line for the plans, executes those that it gets, and begins
+//! anew when the session is lost.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,7 +30,8 @@ use crate::{
     runner::{Ended, Runner, Shared, Stop, failed_tasks, until},
 };
 
-/// How long before the session's deadline commands are killed: what killing a process group may take on a busy host.
+/// How long before the session's deadline commands are killed: what killing a process group may take on a
+/// busy host.
 const KILL_ALLOWANCE: Duration = Duration::from_millis(100);
 
 /// How long to wait before a new session is tried after one was lost or could not be opened.
@@ -48,7 +49,8 @@ const SETBACKS: u32 = 5;
 /// How an orchestrator came to its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// The plans in which nothing is left to be done, with whether all of their tasks were completed or skipped.
+    /// The plans in which nothing is left to be done, with whether all of their tasks were completed or
+    /// skipped.
     pub finished: Vec<(PlanName, bool)>,
     /// The plans that were not finished, since the orchestrator was stopped.
     pub unfinished: Vec<PlanName>,
@@ -168,13 +170,14 @@ impl Orchestrator {
         }
     }
 
-    /// Executes the plans until nothing is left to be done in any of them, by us or by somebody else, or until it is told
-    /// to stop. A lost session is replaced by a new one. A plan of which no command could start here is not acquired; one whose
-    /// commands turn out not to start is released, tried again a few times, and given up.
+    /// Executes the plans until nothing is left to be done in any of them, by us or by somebody else, or
+    /// until it is told to stop. A lost session is replaced by a new one. A plan of which no command could
+    /// start here is not acquired; one whose commands turn out not to start is released, tried again a few
+    /// times, and given up.
     ///
     /// # Errors
-    /// [`Error::PlanNotFound`] and [`Error::PlanClosed`] for a named plan that is not there, or is cancelled or archived, and
-    /// what trying again cannot fix: a wrong configuration, missing permissions.
+    /// [`Error::PlanNotFound`] and [`Error::PlanClosed`] for a named plan that is not there, or is cancelled
+    /// or archived, and what trying again cannot fix: a wrong configuration, missing permissions.
     ///
     /// # Cancel safety
     /// Dropping the future kills what runs; its ownerships are released by the session's task or expire.
@@ -282,7 +285,8 @@ impl Orchestrator {
         };
         let mut status = session.watch_status();
         extend(commands.as_ref(), *status.borrow_and_update());
-        // Each renewal comes by here. If this loop is stuck, nothing is noted, and the plans go to somebody else.
+        // Each renewal comes by here. If this loop is stuck, nothing is noted, and the plans go to somebody
+        // else.
         let progress = session.require_progress(session.timing().ttl);
         let mut runners = Runners::new();
         let mut owned: BTreeSet<PlanName> = BTreeSet::new();
@@ -299,7 +303,8 @@ impl Orchestrator {
             // Dropped before anything else is waited for: who stands in line may hold what a runner needs.
             let event = {
                 let mut next = std::pin::pin!(contend(session, wanted, &reporter, &mut told));
-                // Standing in line goes on while sessions are renewed; only something that changes what is wanted ends it.
+                // Standing in line goes on while sessions are renewed; only something that changes what is
+                // wanted ends it.
                 loop {
                     progress.note();
                     tokio::select! {
@@ -317,7 +322,8 @@ impl Orchestrator {
             };
             match event {
                 Event::Stop | Event::Rested | Event::Won(Won::Nothing) => {}
-                // Also told before the session itself has found out: its keys are gone, and the runners hear of that.
+                // Also told before the session itself has found out: its keys are gone, and the runners hear
+                // of that.
                 Event::SessionLost | Event::Won(Won::SessionLost) => {
                     self.lose(runners).await;
                     return Ok(true);
@@ -420,15 +426,16 @@ enum Won {
     SessionLost,
 }
 
-/// Stands in line for all of these plans at once; the first one that comes ends it, and leaves the other lines. Never
-/// returns if there are none.
+/// Stands in line for all of these plans at once; the first one that comes ends it, and leaves the other
+/// lines. Never returns if there are none.
 async fn contend(
     session: &Session,
     plans: Vec<PlanName>,
     reporter: &Reporter,
     told: &mut BTreeSet<PlanName>,
 ) -> Result<Won, Error> {
-    // Whatever is free is taken first, so that standing in many lines does not take what somebody else could have.
+    // Whatever is free is taken first, so that standing in many lines does not take what somebody else could
+    // have.
     let options = AcquireOptions { only_for_work: true, ..AcquireOptions::default() };
     for plan in &plans {
         match session.try_acquire_with(plan, options).await {

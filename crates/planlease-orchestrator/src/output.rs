@@ -7,7 +7,8 @@ use tokio::{io::AsyncReadExt as _, net::unix::pipe, time::timeout};
 
 use crate::{clock::now, command::Pulse};
 
-/// How long to read on after the command has ended: for what is in the pipe, not for a daemon that kept it open.
+/// How long to read on after the command has ended: for what is in the pipe, not for a daemon that kept it
+/// open.
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// How much is read at once, in bytes; what a pipe holds.
@@ -92,8 +93,8 @@ impl Capture {
         self.tail.extend(rest);
     }
 
-    /// What was kept, as text of at most `limit` bytes, with a note of how much was left out. What is not UTF-8 is
-    /// replaced.
+    /// What was kept, as text of at most `limit` bytes, with a note of how much was left out. What is not
+    /// UTF-8 is replaced.
     pub(crate) fn into_text(self) -> String {
         let tail = Vec::from(self.tail);
         let kept = u64::try_from(self.head.len() + tail.len()).unwrap_or(u64::MAX);

@@ -39,7 +39,8 @@ pub enum Report {
         /// Which attempt.
         attempt: u32,
     },
-    /// Nothing else is to be done, but a worker or a person has a task in progress: its end, or its loss, is waited for.
+    /// Nothing else is to be done, but a worker or a person has a task in progress: its end, or its loss, is
+    /// waited for.
     ClaimedBy {
         /// Of which plan.
         plan: PlanName,
@@ -123,7 +124,8 @@ pub enum Report {
     },
     /// The plan was deleted.
     Deleted(PlanName),
-    /// No command of the plan could start on this host, for this reason: the plan is released, or was not acquired.
+    /// No command of the plan could start on this host, for this reason: the plan is released, or was not
+    /// acquired.
     CannotStart {
         /// Which plan.
         plan: PlanName,

@@ -1,8 +1,8 @@
-//! The execution of one plan during one ownership: keeps ready tasks running, records what comes of them, and stops
-//! everything when the ownership ends.
+//! The execution of one plan during one ownership: keeps ready tasks running, records what comes of them, and
+//! stops everything when the ownership ends.
 //!
-//! It holds no task of its own: whoever polls it drives it. The plan's state is kept from the answers of its own writes and
-//! from one watch on the plan's tasks, since operators and workers may change them too.
+//! It holds no task of its own: whoever polls it drives it. The plan's state is kept from the answers of its
+//! own writes and from one watch on the plan's tasks, since operators and workers may change them too.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -233,8 +233,8 @@ impl Runner {
         }
     }
 
-    /// Records what has ended, starts what is ready, and does what is due, unless etcd is in trouble. `Err` if the ownership is
-    /// lost.
+    /// Records what has ended, starts what is ready, and does what is due, unless etcd is in trouble. `Err`
+    /// if the ownership is lost.
     async fn work(&mut self, stop: Stop) -> Result<(), String> {
         if self.not_before.is_none_or(|moment| moment <= Instant::now()) {
             self.not_before = None;
@@ -294,8 +294,9 @@ impl Runner {
         }
     }
 
-    /// Whether the last note of a task's command is really the last one. A note can be held up by an etcd that stands still: only a
-    /// record that is read without delay proves the silence. Else the silence begins again as soon as etcd is heard again.
+    /// Whether the last note of a task's command is really the last one. A note can be held up by an etcd
+    /// that stands still: only a record that is read without delay proves the silence. Else the silence
+    /// begins again as soon as etcd is heard again.
     async fn is_silent(&mut self, task: &TaskId) -> bool {
         self.due = Some(self.now()); // Unless it is ended, its time is to be counted again.
         let coordinator = self.ownership.session().coordinator().clone();
@@ -380,9 +381,9 @@ impl Runner {
         }
     }
 
-    /// Whether a worker or a person has a task in progress: what depends on it may become ready, and if the worker is lost,
-    /// somebody has to recover the task. What was claimed by our own right, but does not run here, is not waited for: that
-    /// right lasts as long as we do, so only its end makes an orphan of it.
+    /// Whether a worker or a person has a task in progress: what depends on it may become ready, and if the
+    /// worker is lost, somebody has to recover the task. What was claimed by our own right, but does not run
+    /// here, is not waited for: that right lasts as long as we do, so only its end makes an orphan of it.
     fn others_at_work(&mut self) -> bool {
         let own = self.ownership.guard();
         let others = self.view.tasks.values().filter(|task| {
@@ -402,8 +403,8 @@ impl Runner {
         !others.is_empty()
     }
 
-    /// etcd did not do what was asked, but may do it later. Told once; asked again after a while, as long as the session
-    /// lives, which is the bound.
+    /// etcd did not do what was asked, but may do it later. Told once; asked again after a while, as long as
+    /// the session lives, which is the bound.
     fn wait_for_better(&mut self, why: String) {
         if self.trouble != why {
             self.shared.reporter.tell(&Report::Trouble(why.clone()));
@@ -523,8 +524,8 @@ impl Runner {
         Ok(())
     }
 
-    /// Ready tasks, each with room for it. Where the plan bounds how many are in progress, one: it has to be counted before the next
-    /// one can start.
+    /// Ready tasks, each with room for it. Where the plan bounds how many are in progress, one: it has to be
+    /// counted before the next one can start.
     fn take_ready(&mut self) -> Vec<(TaskId, OwnedSemaphorePermit)> {
         let mut some = Vec::new();
         if !self.may_start() {

@@ -1,7 +1,7 @@
 //! Guarded commands with real processes and real signals.
 //!
-//! The test binary has no harness of cargo's, because it is also the guard, the exec stage, and an orchestrator that
-//! can be killed or paused.
+//! The test binary has no harness of cargo's, because it is also the guard, the exec stage, and an
+//! orchestrator that can be killed or paused.
 
 use std::{
     ffi::OsString,
@@ -168,7 +168,8 @@ fn signal(pid: impl TryInto<i32>, signal: Signal) {
     kill(Pid::from_raw(pid), signal).expect("the process is there");
 }
 
-/// A command with a family: a child in its group, and one that has left it. Each writes its process id into a file.
+/// A command with a family: a child in its group, and one that has left it. Each writes its process id into a
+/// file.
 struct Family {
     dir: TempDir,
 }
@@ -184,8 +185,8 @@ impl Family {
         self.dir.path().join(name)
     }
 
-    /// The script; `first` is what the command does before anybody can know that it is there, `last` what it does once
-    /// the others are there.
+    /// The script; `first` is what the command does before anybody can know that it is there, `last` what it
+    /// does once the others are there.
     fn script(&self, first: &str, last: &str) -> String {
         let dir = self.dir.path().display();
         format!(
@@ -270,9 +271,10 @@ async fn orchestrator(args: Vec<OsString>) -> ExitCode {
 struct Orchestrator(std::process::Child);
 
 impl Orchestrator {
-    /// In a process group of its own: in ours, which has no parent in its session if there is no shell with job
-    /// control, it would be continued while it is stopped. The kernel does that for all of a group when the last
-    /// process that ties it to another one ends, and the command of another test, in the terminal, is one.
+    /// In a process group of its own: in ours, which has no parent in its session if there is no shell with
+    /// job control, it would be continued while it is stopped. The kernel does that for all of a group when
+    /// the last process that ties it to another one ends, and the command of another test, in the terminal,
+    /// is one.
     fn start(lease: Duration, script: &str) -> Self {
         let process = std::process::Command::new("/proc/self/exe")
             .process_group(0)

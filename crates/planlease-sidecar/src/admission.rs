@@ -1,5 +1,5 @@
-//! Who is let in. A port of the loopback device is no identity: every process of the host, and every page that a browser on
-//! it shows, can connect to it.
+//! Who is let in. A port of the loopback device is no identity: every process of the host, and every page
+//! that a browser on it shows, can connect to it.
 //!
 //! Over TCP a request bears a token. Over the unix socket the permissions of the socket are enough, and the
 //! kernel names the process. Either way it has a header that no page of another site can send, no header that
@@ -115,7 +115,8 @@ impl Admission {
     /// Whether this request is answered, and which client it comes from.
     ///
     /// # Errors
-    /// [`Kind::TooMany`], [`Kind::BadRequest`], [`Kind::CrossSite`], [`Kind::Unauthorized`], [`Kind::NotAllowed`].
+    /// [`Kind::TooMany`], [`Kind::BadRequest`], [`Kind::CrossSite`], [`Kind::Unauthorized`],
+    /// [`Kind::NotAllowed`].
     pub(crate) fn admit(&self, peer: &Peer, method: &Method, headers: &HeaderMap) -> Result<Origin, Problem> {
         match self.check(peer, method, headers) {
             Ok(_) if self.pace.check().is_err() => {
@@ -168,7 +169,8 @@ impl Admission {
         Ok(Origin::Token(name))
     }
 
-    /// Whether the request is addressed to a name of this host: the name of another one may have been made to point here.
+    /// Whether the request is addressed to a name of this host: the name of another one may have been made to
+    /// point here.
     fn is_ours(&self, headers: &HeaderMap) -> bool {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let name = match host.rsplit_once(':') {

@@ -1,6 +1,8 @@
-//! What is served, a file per thing. Each gives its rows of the table of routes, with the handlers beside them.
+//! What is served, a file per thing. Each gives its rows of the table of routes, with the handlers beside
+//! them.
 //!
-//! A handler reads names and right from the request, asks the library, and shows a document of the command line, or a problem.
+//! A handler reads names and right from the request, asks the library, and shows a document of the command
+//! line, or a problem.
 
 mod claims;
 mod drain;

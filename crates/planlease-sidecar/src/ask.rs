@@ -1,4 +1,5 @@
-//! Asking a sidecar something from another process of the host: for hooks and probes, where there is no other client.
+//! Asking a sidecar something from another process of the host: for hooks and probes, where there is no other
+//! client.
 
 use std::{path::PathBuf, time::Duration};
 

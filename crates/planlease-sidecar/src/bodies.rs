@@ -42,7 +42,8 @@ impl Bodies {
     /// Reads a body. `patience`: how long it may take, and how long it may wait for room.
     ///
     /// # Errors
-    /// [`Kind::TooLarge`], [`Kind::TooSlow`], [`Kind::TooMany`] if there is no room, [`Kind::BadRequest`] if it broke off.
+    /// [`Kind::TooLarge`], [`Kind::TooSlow`], [`Kind::TooMany`] if there is no room, [`Kind::BadRequest`] if
+    /// it broke off.
     pub(crate) async fn read(&self, body: Body, patience: Duration) -> Result<(Bytes, Room), Problem> {
         let declared = http_body::Body::size_hint(&body).exact().and_then(|size| usize::try_from(size).ok());
         let mut reading = Reading { body, left: patience, patience };

@@ -18,14 +18,15 @@ const KEPT: usize = 256;
 /// How many snapshots are kept as they are sent.
 const SNAPSHOTS_KEPT: usize = 4;
 
-/// How large one of them may be, in bytes: a larger one is made for each subscriber rather than kept for nobody.
+/// How large one of them may be, in bytes: a larger one is made for each subscriber rather than kept for
+/// nobody.
 const SNAPSHOT_KEPT: usize = 2 * 1024 * 1024;
 
 /// Which plans a subscriber wants; `None` for all.
 pub(crate) type Wish = Option<BTreeSet<PlanName>>;
 
-/// The last events as they are sent, by the change sets that they are made of; and the last snapshots: subscribers come in crowds
-/// when a sidecar or a connection has come back.
+/// The last events as they are sent, by the change sets that they are made of; and the last snapshots:
+/// subscribers come in crowds when a sidecar or a connection has come back.
 #[derive(Debug, Default)]
 pub(crate) struct Encoded {
     kept: Mutex<VecDeque<(Arc<ChangeSet>, Bytes)>>,

@@ -57,8 +57,8 @@ struct Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// Takes it back from who looks after it. `None` if a request that is under way has it as well: it is released when that
-    /// drops it.
+    /// Takes it back from who looks after it. `None` if a request that is under way has it as well: it is
+    /// released when that drops it.
     async fn take(self) -> Option<T> {
         self.stop.cancel();
         let _ended = self.tending.await;
@@ -102,7 +102,8 @@ impl Held {
         self.heard.subscribe()
     }
 
-    /// Tells the program something. If it does not read what it is told, the session ends: it would not learn of a loss.
+    /// Tells the program something. If it does not read what it is told, the session ends: it would not learn
+    /// of a loss.
     pub(crate) fn tell(&self, event: Bytes) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.news.try_send(event) {
             tracing::warn!(orchestrator = %self.session.id(), "its program does not read what it is told");
@@ -122,8 +123,8 @@ impl Held {
         }
     }
 
-    /// Acquires a plan; waits in line for it for so long. Asked for again, it is told again. Dropping the future leaves the
-    /// line.
+    /// Acquires a plan; waits in line for it for so long. Asked for again, it is told again. Dropping the
+    /// future leaves the line.
     ///
     /// # Errors
     /// [`Kind::Held`] if somebody else has it, and as for [`Session::acquire`].
@@ -248,8 +249,9 @@ impl Held {
         }
     }
 
-    /// Ends it. `orderly`: its program has said so, and what it owns is released first. Otherwise the lease is revoked with
-    /// all that hangs on it, and the terms end uncleanly, as after a crash: nobody knows whether the program still works.
+    /// Ends it. `orderly`: its program has said so, and what it owns is released first. Otherwise the lease
+    /// is revoked with all that hangs on it, and the terms end uncleanly, as after a crash: nobody knows
+    /// whether the program still works.
     pub(crate) async fn end(&self, orderly: bool) {
         if orderly {
             let releasing = tokio::time::timeout(RELEASE_WITHIN, self.release_all());

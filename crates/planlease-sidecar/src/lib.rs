@@ -4,14 +4,14 @@
 //!   your program ── HTTP, server-sent events ──► the sidecar ── gRPC ──► etcd
 //! ```
 //!
-//! A program that owns plans opens a *session*, usually by a request whose answer does not end: the session stands as long as
-//! that connection does. What it owns and what it has claimed hang on the session's own lease in etcd. When the program dies the
-//! kernel closes the connection, the sidecar revokes the lease, and the next one in line owns the plan some milliseconds
-//! later; when the sidecar dies, the lease expires.
+//! A program that owns plans opens a *session*, usually by a request whose answer does not end: the session
+//! stands as long as that connection does. What it owns and what it has claimed hang on the session's own
+//! lease in etcd. When the program dies the kernel closes the connection, the sidecar revokes the lease, and
+//! the next one in line owns the plan some milliseconds later; when the sidecar dies, the lease expires.
 //!
-//! The sidecar decides nothing. It finds out by whose right a request is made, asks the library, and tells the outcome as HTTP
-//! has it: a task's `ETag` is the revision that wrote it, an update needs `If-Match`, a refusal is `application/problem+json`.
-//! What it serves is one table ([`Sidecar::openapi`] is made from it).
+//! The sidecar decides nothing. It finds out by whose right a request is made, asks the library, and tells
+//! the outcome as HTTP has it: a task's `ETag` is the revision that wrote it, an update needs `If-Match`, a
+//! refusal is `application/problem+json`. What it serves is one table ([`Sidecar::openapi`] is made from it).
 
 mod admission;
 mod api;

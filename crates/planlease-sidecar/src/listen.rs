@@ -1,4 +1,5 @@
-//! Where the sidecar listens: TCP, on loopback unless more is asked for, and a unix socket for the programs of its group.
+//! Where the sidecar listens: TCP, on loopback unless more is asked for, and a unix socket for the programs
+//! of its group.
 
 use std::{
     io,
@@ -19,8 +20,9 @@ use crate::{admission::Peer, repeated::Repeated, stream::Stream};
 /// The mode of the socket: its user and its group. Whoever can open it acts by its right.
 const MODE: u32 = 0o660;
 
-/// How long a host may leave unacknowledged what it was sent. Streams send something every few seconds; so a program whose host has
-/// lost its power, and which nobody can tell from one that is slow, has no connection any more after about this time.
+/// How long a host may leave unacknowledged what it was sent. Streams send something every few seconds; so a
+/// program whose host has lost its power, and which nobody can tell from one that is slow, has no connection
+/// any more after about this time.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
 /// How long to wait after the system refused to hand over a connection, as when it is out of descriptors.
@@ -32,7 +34,8 @@ const BACKLOG: u32 = 1024;
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// A TCP address; port 0 lets the system choose. `[::]` serves IPv6 and IPv4; on a host without IPv6, IPv4.
+    /// A TCP address; port 0 lets the system choose. `[::]` serves IPv6 and IPv4; on a host without IPv6,
+    /// IPv4.
     Tcp {
         /// The address.
         addr: SocketAddr,

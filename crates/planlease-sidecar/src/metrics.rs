@@ -1,4 +1,5 @@
-//! What the sidecar counts. Labels are bounded: routes by the table of routes, kinds and outcomes by what there is.
+//! What the sidecar counts. Labels are bounded: routes by the table of routes, kinds and outcomes by what
+//! there is.
 
 use std::time::Duration;
 
@@ -64,7 +65,8 @@ impl Metrics {
         self.problems.get_or_create(&Problem { kind }).inc();
     }
 
-    /// What became of an update: `committed`, `repeated` (told again to who asked again), `conflict`, `refused`, `unknown`.
+    /// What became of an update: `committed`, `repeated` (told again to who asked again), `conflict`,
+    /// `refused`, `unknown`.
     pub(crate) fn update(&self, outcome: &'static str) {
         self.updates.get_or_create(&Update { outcome }).inc();
     }

@@ -40,8 +40,8 @@ pub(crate) fn document() -> Value {
     })
 }
 
-/// What is in requests is described as it is read, what is in answers as it is written: a field that can be left out of the one
-/// is always in the other.
+/// What is in requests is described as it is read, what is in answers as it is written: a field that can be
+/// left out of the one is always in the other.
 struct Shapes {
     requests: SchemaGenerator,
     answers: SchemaGenerator,

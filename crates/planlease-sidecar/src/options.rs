@@ -9,14 +9,16 @@ use crate::token::Tokens;
 /// Settings of a sidecar.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What the sessions are called: `{name}-{number}`, with a random part where a program gives no name of its own.
+    /// What the sessions are called: `{name}-{number}`, with a random part where a program gives no name of
+    /// its own.
     pub name: String,
     /// The tokens one of which a request over TCP has to bear, as they are now: they can be replaced at any
     /// time. `None`: nothing is served over TCP but health and metrics.
     pub tokens: Option<watch::Receiver<Tokens>>,
     /// Further names by which this host may be addressed in `Host`, besides those of the loopback device.
     pub hosts: Vec<String>,
-    /// How many sessions there may be at once. Each renews its own lease, one message per third of the TTL. Default: 256.
+    /// How many sessions there may be at once. Each renews its own lease, one message per third of the TTL.
+    /// Default: 256.
     pub max_sessions: usize,
     /// How many connections of clients there may be at once, of subscribers too. Those over TCP that have
     /// shown no token yet do not count; a bound of their own holds for them. Default: 8,192.
@@ -63,7 +65,8 @@ pub(crate) const MAX_HEARTBEAT: Duration = Duration::from_secs(3600);
 /// How many tasks one request claims, at most.
 pub(crate) const MAX_CLAIM: u32 = 1_000;
 
-/// How many pieces of news a session's stream may be behind; then its program does not read, and the session ends.
+/// How many pieces of news a session's stream may be behind; then its program does not read, and the session
+/// ends.
 pub(crate) const MAX_NEWS: usize = 1_024;
 
 impl Default for Options {

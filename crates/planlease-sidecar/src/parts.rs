@@ -1,4 +1,5 @@
-//! What handlers take out of a request: names from the path, what is asked for, the body, and by whose right it is.
+//! What handlers take out of a request: names from the path, what is asked for, the body, and by whose right
+//! it is.
 
 use std::{collections::BTreeMap, fmt::Display, str::FromStr, sync::Arc};
 

@@ -27,8 +27,8 @@ struct Felt {
 }
 
 impl Pulse {
-    /// Why requests fail; `None` if they succeed. An etcd that does not answer may be electing a leader, and has the time that a
-    /// silent watch has; one that refuses has not.
+    /// Why requests fail; `None` if they succeed. An etcd that does not answer may be electing a leader, and
+    /// has the time that a silent watch has; one that refuses has not.
     pub(crate) async fn trouble(&self, coordinator: &Coordinator) -> Option<String> {
         let mut last = self.0.lock().await; // One asks, the others wait for its answer.
         let clock = coordinator.clock();

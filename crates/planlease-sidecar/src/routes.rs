@@ -1,5 +1,5 @@
-//! Rows of the table of what is served. From the table come the router, the description for clients, and the labels of the
-//! metrics.
+//! Rows of the table of what is served. From the table come the router, the description for clients, and the
+//! labels of the metrics.
 
 use axum::routing::MethodRouter;
 use http::Method;

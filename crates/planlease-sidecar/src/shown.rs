@@ -75,7 +75,8 @@ impl Trust {
 /// A session.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct SessionShown {
-    /// Names the session in `Planlease-Session`. Whoever knows it acts by its right. Only in the answers to who has it.
+    /// Names the session in `Planlease-Session`. Whoever knows it acts by its right. Only in the answers to
+    /// who has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<Uuid>,
     /// Under which name others see it.

@@ -51,8 +51,9 @@ impl Sidecar {
         self.listeners.spawn(serve(bound, router, self.app.clone()));
     }
 
-    /// Drains: accepts no new work, but keeps renewing and serving until every program has ended its sessions or the grace
-    /// is over, releases what is left, lets streams and connections end. `now`: ends the wait early.
+    /// Drains: accepts no new work, but keeps renewing and serving until every program has ended its sessions
+    /// or the grace is over, releases what is left, lets streams and connections end. `now`: ends the wait
+    /// early.
     pub async fn drain(self, now: impl Future<Output = ()>) -> Ended {
         let Self { app, listeners } = self;
         app.drain.begin(true);

@@ -1,4 +1,5 @@
-//! Looking after what a session has: recovering what others left in progress in a plan that it owns, and telling what is lost.
+//! Looking after what a session has: recovering what others left in progress in a plan that it owns, and
+//! telling what is lost.
 //!
 //! It is what every owner does; a program behind a sidecar does not have to know of it.
 

@@ -1,4 +1,5 @@
-//! Prints every change of a namespace, as it happens: `subscriber ENDPOINT… [--namespace NAME] [--plan NAME]`.
+//! Prints every change of a namespace, as it happens:
+//! `subscriber ENDPOINT… [--namespace NAME] [--plan NAME]`.
 #![expect(clippy::print_stdout, reason = "a program that prints")]
 
 use planlease::{Config, Coordinator, Endpoint};

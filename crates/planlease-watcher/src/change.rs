@@ -16,12 +16,12 @@ use crate::plan::{Halts, PlanState};
 pub struct ChangeSet {
     /// The store's revision after it.
     pub revision: Revision,
-    /// Whether the history was not to be had: then these are the differences between what was held before and what is
-    /// there now, each once, whatever happened in between. Ownership is an exception: its terms are reported one by one.
-    /// A set of no changes says that nothing differs.
+    /// Whether the history was not to be had: then these are the differences between what was held before and
+    /// what is there now, each once, whatever happened in between. Ownership is an exception: its terms are
+    /// reported one by one. A set of no changes says that nothing differs.
     pub resynced: bool,
-    /// The changes. Their order within one set means nothing, but for those of one plan's ownership, which are reported in the
-    /// order in which they happened, and for a plan that went and came again.
+    /// The changes. Their order within one set means nothing, but for those of one plan's ownership, which
+    /// are reported in the order in which they happened, and for a plan that went and came again.
     pub changes: Vec<Change>,
 }
 
@@ -36,8 +36,8 @@ pub enum Change {
         /// The plan.
         plan: PlanName,
     },
-    /// The definition of a plan was edited; this is the plan after the whole set. The tasks that were added or removed by it are
-    /// reported beside it.
+    /// The definition of a plan was edited; this is the plan after the whole set. The tasks that were added
+    /// or removed by it are reported beside it.
     Redefined(Arc<PlanState>),
     /// A task's record was written.
     Task {
@@ -48,14 +48,16 @@ pub enum Change {
         /// As it was before, if it was there.
         before: Option<Arc<TaskView>>,
     },
-    /// A task's record was deleted, or cannot be read any more, while its plan stays: it was edited out of the plan.
+    /// A task's record was deleted, or cannot be read any more, while its plan stays: it was edited out of
+    /// the plan.
     TaskGone {
         /// The plan.
         plan: PlanName,
         /// The task as it was.
         before: Arc<TaskView>,
     },
-    /// The output of a task was written or deleted. The text is not held; [`planlease::Coordinator::findings`] reads it.
+    /// The output of a task was written or deleted. The text is not held;
+    /// [`planlease::Coordinator::findings`] reads it.
     Findings {
         /// The plan.
         plan: PlanName,
@@ -84,8 +86,8 @@ pub enum Change {
     OrchestratorAppeared(Arc<Registered>),
     /// An orchestrator's session is over.
     OrchestratorGone(Arc<Registered>),
-    /// A stored value cannot be read, being of a newer planlease or damaged: what it holds is left out of the snapshot. To
-    /// be reported rather than guessed.
+    /// A stored value cannot be read, being of a newer planlease or damaged: what it holds is left out of the
+    /// snapshot. To be reported rather than guessed.
     Unreadable {
         /// Where it is.
         key: Key,
@@ -94,7 +96,8 @@ pub enum Change {
     },
 }
 
-/// What happened to the ownership of a plan. Never coalesced: each term is reported with its beginning and its end.
+/// What happened to the ownership of a plan. Never coalesced: each term is reported with its beginning and
+/// its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnershipChange {

@@ -1,5 +1,5 @@
-//! What differs between two states of one plan. Whether a change set or a new list led from one to the other makes no
-//! difference, so the two cannot tell different stories. Pure.
+//! What differs between two states of one plan. Whether a change set or a new list led from one to the other
+//! makes no difference, so the two cannot tell different stories. Pure.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -14,8 +14,8 @@ pub enum Error {
     /// It ended, for a reason that a retry does not remove: correct it, and start another watcher.
     #[error("the watcher cannot go on")]
     Failed(#[source] Arc<planlease::Error>),
-    /// It ended: etcd was restored from an older snapshot, or another one answers. What is held was never, or is no more.
-    /// Start another watcher once the store is adopted.
+    /// It ended: etcd was restored from an older snapshot, or another one answers. What is held was never, or
+    /// is no more. Start another watcher once the store is adopted.
     #[error(
         "the store went back from revision {held} to {found}: etcd was restored from an older snapshot, or another one answers"
     )]
@@ -25,8 +25,8 @@ pub enum Error {
         /// The revision that etcd reports now.
         found: Revision,
     },
-    /// Nothing can be resumed from a revision that has not been seen yet: it may be of another store. If it is known to be
-    /// of this one (a fresh write's, say), wait for it first.
+    /// Nothing can be resumed from a revision that has not been seen yet: it may be of another store. If it
+    /// is known to be of this one (a fresh write's, say), wait for it first.
     #[error("revision {from} is in the future: the watcher is at {at}")]
     Future {
         /// From where the subscriber wanted to go on.

@@ -15,11 +15,12 @@ use crate::{
     store::Store,
 };
 
-/// How long to wait before a list that failed is tried again. The coordinator has tried for some time by then.
+/// How long to wait before a list that failed is tried again. The coordinator has tried for some time by
+/// then.
 const LIST_AGAIN: Duration = Duration::from_secs(1);
 
-/// How often a list may show an older revision than was seen before. A member that lags catches up in that time; a store
-/// that was restored does not.
+/// How often a list may show an older revision than was seen before. A member that lags catches up in that
+/// time; a store that was restored does not.
 const OLD_LISTS: u32 = 10;
 
 /// Reads until it is impossible, and says why it is. Dropping the future stops it.
@@ -105,8 +106,8 @@ async fn load(
     }
 }
 
-/// Takes a page over, a little at a time: with a hundred thousand tasks it is long enough for a session on the same thread
-/// to miss a renewal.
+/// Takes a page over, a little at a time: with a hundred thousand tasks it is long enough for a session on
+/// the same thread to miss a renewal.
 async fn take_over(loading: &mut Loading, page: Vec<(Key, Entry)>) {
     for (key, entry) in page {
         loading.add(&key, &entry);
@@ -153,8 +154,9 @@ async fn until_gap(
     }
 }
 
-/// Whether a retry cannot succeed. The coordinator was connected before: certificates, passwords and roles have worked,
-/// and may work again. Only a user who may not read the plans at the `first` look has to be given the right to.
+/// Whether a retry cannot succeed. The coordinator was connected before: certificates, passwords and roles
+/// have worked, and may work again. Only a user who may not read the plans at the `first` look has to be
+/// given the right to.
 fn is_final(error: &planlease::Error, first: bool) -> bool {
     use planlease::Error as E;
     match error {

@@ -1,6 +1,8 @@
-//! Where the one task that reads and the many that subscribe meet. It is locked for moments only, never across an await.
+//! Where the one task that reads and the many that subscribe meet. It is locked for moments only, never
+//! across an await.
 //!
-//! The task owns the [`Publisher`]; when it ends, however it ends, the publisher is dropped, and everybody learns of it.
+//! The task owns the [`Publisher`]; when it ends, however it ends, the publisher is dropped, and everybody
+//! learns of it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,11 +36,11 @@ struct State {
 /// How a watcher does: for health checks and metrics. Counts begin with its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// The revision up to which everything is known, as far as etcd says; `None` before the first list. May be above the
-    /// snapshot's, since other namespaces raise it too.
+    /// The revision up to which everything is known, as far as etcd says; `None` before the first list. May
+    /// be above the snapshot's, since other namespaces raise it too.
     pub revision: Option<Revision>,
-    /// When etcd was last heard of. It is asked after some seconds of silence: if this is older than ten, etcd is not
-    /// to be reached, and what is known grows stale.
+    /// When etcd was last heard of. It is asked after some seconds of silence: if this is older than ten,
+    /// etcd is not to be reached, and what is known grows stale.
     pub heard_at: Option<BootTime>,
     /// Whether the watch stands, as far as is known.
     pub connected: bool,

@@ -1,7 +1,7 @@
 //! Streams every change of planlease's plans to subscribers: list, then watch.
 //!
-//! However many subscribe, a process makes one list and keeps one watch per namespace. From them a [`Store`] keeps the map
-//! of all plans; each change of it is sent to all subscribers, whole revisions at a time.
+//! However many subscribe, a process makes one list and keeps one watch per namespace. From them a [`Store`]
+//! keeps the map of all plans; each change of it is sent to all subscribers, whole revisions at a time.
 //!
 //! ```text
 //!   etcd ── list, watch ──► the watcher's task ──► store ──► ring of the last changes ◄── subscriptions
@@ -9,12 +9,12 @@
 //!
 //! What a subscriber can rely on:
 //!
-//! - Changes come in the order of their revisions, none twice and none left out; what one transaction did comes together.
-//!   Where that cannot be ([`Why`]), it receives a [`Snapshot`] to start again from.
+//! - Changes come in the order of their revisions, none twice and none left out; what one transaction did
+//!   comes together. Where that cannot be ([`Why`]), it receives a [`Snapshot`] to start again from.
 //! - After a gap (etcd's history was compacted) the differences are reported, deletions too, marked
 //!   [`resynced`](ChangeSet::resynced).
-//! - Changes of ownership are reported one by one and say why ([`OwnershipChange`]), also after a gap, as far back as etcd keeps
-//!   a plan's past terms.
+//! - Changes of ownership are reported one by one and say why ([`OwnershipChange`]), also after a gap, as far
+//!   back as etcd keeps a plan's past terms.
 //! - A plan is there whole or not at all: half an import is nothing yet.
 //! - A slow subscriber delays no other, and costs no memory.
 //!

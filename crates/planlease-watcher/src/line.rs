@@ -1,7 +1,7 @@
 //! Why an ownership changed, decided from the line before and after.
 //!
-//! etcd's deletions carry no reason; the reason is the term. An owner's key that goes together with an ended term was
-//! released, handed over or forced, as the term says; one that goes alone went with its session.
+//! etcd's deletions carry no reason; the reason is the term. An owner's key that goes together with an ended
+//! term was released, handed over or forced, as the term says; one that goes alone went with its session.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,8 @@ use crate::change::OwnershipChange;
 /// Past terms of one plan, as far as they are kept.
 pub(crate) type PastTerms = BTreeMap<TermNumber, TermRecord>;
 
-/// What happened between two sights of a line. `past` is needed only if there was a gap between them: the terms that
-/// began and ended in it are reported from there.
+/// What happened between two sights of a line. `past` is needed only if there was a gap between them: the
+/// terms that began and ended in it are reported from there.
 pub(crate) fn changes(before: &Line, after: &Line, past: &PastTerms) -> Vec<OwnershipChange> {
     if before == after {
         return Vec::new();

@@ -19,8 +19,8 @@ pub(crate) struct Loading {
     present: Option<Gathered>,
 }
 
-/// The plan whose keys are being read. Those of a plan follow one another, and are taken over together: its definition
-/// waits for its further parts, which come after it.
+/// The plan whose keys are being read. Those of a plan follow one another, and are taken over together: its
+/// definition waits for its further parts, which come after it.
 #[derive(Debug)]
 struct Gathered {
     plan: PlanName,
@@ -97,7 +97,8 @@ impl Loading {
         if let Some(head) = head {
             store.put_plan(&plan, &[(&PlanKey::Spec, Some(&head))], &mut Vec::new());
         }
-        // Without a readable definition, the plan's parts are hidden: report which part of the definition is at fault.
+        // Without a readable definition, the plan's parts are hidden: report which part of the definition is
+        // at fault.
         let unreadable = store.hidden.get_mut(&plan).map(|parts| parts.unreadable_spec_parts(&plan));
         for (key, error) in unreadable.into_iter().flatten() {
             store.note(&key, Err(error), &mut Vec::new());

@@ -40,8 +40,8 @@ pub(crate) struct Definition {
     graph: Arc<Graph>,
 }
 
-/// What belongs to a plan besides its definition. May be there before the plan is (an import writes the definition last)
-/// and after it (the term stays, so that tokens grow for ever).
+/// What belongs to a plan besides its definition. May be there before the plan is (an import writes the
+/// definition last) and after it (the term stays, so that tokens grow for ever).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Parts {
     pub(crate) tasks: RedBlackTreeMapSync<TaskId, Arc<TaskView>>,
@@ -201,7 +201,8 @@ impl PartialEq for PlanState {
 }
 
 impl Parts {
-    /// Takes over what a key holds now. What cannot be read counts as absent, and is remembered as unreadable.
+    /// Takes over what a key holds now. What cannot be read counts as absent, and is remembered as
+    /// unreadable.
     pub(crate) fn put(
         &mut self,
         plan: &PlanName,

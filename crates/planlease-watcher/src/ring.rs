@@ -1,6 +1,7 @@
 //! The last change sets, for all subscribers together: a subscriber is no more than a position in here.
 //!
-//! So a slow one costs nothing and delays no other; once the ring has moved past its position, it has lagged. Pure.
+//! So a slow one costs nothing and delays no other; once the ring has moved past its position, it has lagged.
+//! Pure.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -94,8 +95,8 @@ impl Ring {
         Ok(kept.map(|kept| &kept.set))
     }
 
-    /// Where a subscriber continues that has seen everything up to `revision`. A revision inside a gap that was closed by a
-    /// resynchronisation is nowhere: what was seen in the gap is not known here.
+    /// Where a subscriber continues that has seen everything up to `revision`. A revision inside a gap that
+    /// was closed by a resynchronisation is nowhere: what was seen in the gap is not known here.
     pub(crate) fn position_after(&self, revision: Revision) -> Result<u64, Overrun> {
         if revision < self.floor {
             return Err(Overrun);

@@ -11,8 +11,8 @@ use crate::{
     plan::PlanState,
 };
 
-/// All plans and orchestrators as they were at one revision. Cheap to clone and to keep: clones share what they have in
-/// common, and one change copies a few nodes of a tree, not the store.
+/// All plans and orchestrators as they were at one revision. Cheap to clone and to keep: clones share what
+/// they have in common, and one change copies a few nodes of a tree, not the store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     pub(crate) revision: Revision,
@@ -64,8 +64,8 @@ impl Snapshot {
         self.unreadable.iter().map(|(key, reason)| Unreadable { key: key.clone(), reason: reason.clone() })
     }
 
-    /// Brings it up to date with the change set that follows. Applied in the order in which a subscription brings them,
-    /// the result is the same as the watcher's own.
+    /// Brings it up to date with the change set that follows. Applied in the order in which a subscription
+    /// brings them, the result is the same as the watcher's own.
     pub fn apply(&mut self, set: &ChangeSet) {
         self.revision = self.revision.max(set.revision);
         for change in &set.changes {

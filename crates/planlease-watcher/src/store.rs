@@ -47,8 +47,8 @@ impl Store {
         &self.snapshot
     }
 
-    /// Takes over the changes of one revision and says what they mean. `None` if they mean nothing to a subscriber (half
-    /// an import), or were taken over before: some versions of etcd tell things twice.
+    /// Takes over the changes of one revision and says what they mean. `None` if they mean nothing to a
+    /// subscriber (half an import), or were taken over before: some versions of etcd tell things twice.
     pub fn apply(&mut self, set: &RawChangeSet) -> Option<ChangeSet> {
         if set.revision <= self.snapshot.revision {
             return None;
@@ -135,7 +135,8 @@ impl Store {
         self.note(&Key::Orchestrator(id.clone()), read, changes);
     }
 
-    /// Takes over keys of one plan. The definition goes last: the same transaction may have written parts of it.
+    /// Takes over keys of one plan. The definition goes last: the same transaction may have written parts of
+    /// it.
     pub(crate) fn put_plan(
         &mut self,
         plan: &PlanName,

@@ -16,10 +16,12 @@ use crate::{
     snapshot::Snapshot,
 };
 
-/// The changes, in the order of their revisions, none twice and none left out; or, where that cannot be, a snapshot to
-/// start again from. A [`Stream`]; ends when the watcher does ([`crate::Watcher::error`] says why).
+/// The changes, in the order of their revisions, none twice and none left out; or, where that cannot be, a
+/// snapshot to start again from. A [`Stream`]; ends when the watcher does ([`crate::Watcher::error`] says
+/// why).
 ///
-/// No other subscriber waits for it: if it does not read for a while, it receives a notice that it lagged, and costs nothing.
+/// No other subscriber waits for it: if it does not read for a while, it receives a notice that it lagged,
+/// and costs nothing.
 #[derive(Debug)]
 #[must_use = "a subscription does nothing unless it is read"]
 pub struct Subscription {

@@ -25,10 +25,10 @@ use crate::{
 /// Watcher configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// How many changes are kept for subscribers that are behind or come back. Bounds the memory: a change holds a task's
-    /// record and the one before it, usually some 300 bytes each, or a plan that appeared, as far as it is not the same any
-    /// more. A subscriber that is further behind is given a snapshot.
-    /// Default: 4,096.
+    /// How many changes are kept for subscribers that are behind or come back. Bounds the memory: a change
+    /// holds a task's record and the one before it, usually some 300 bytes each, or a plan that appeared, as
+    /// far as it is not the same any more. A subscriber that is further behind is given a snapshot. Default:
+    /// 4,096.
     pub changes_kept: usize,
 }
 
@@ -38,8 +38,8 @@ impl Default for Options {
     }
 }
 
-/// Watches one namespace, for any number of subscribers: one list, then one watch, and no further request while nothing
-/// breaks.
+/// Watches one namespace, for any number of subscribers: one list, then one watch, and no further request
+/// while nothing breaks.
 ///
 /// Share it in an [`Arc`]. Dropping it stops it.
 #[derive(Debug)]
@@ -109,11 +109,13 @@ impl Watcher {
         self.hub.snapshot()
     }
 
-    /// Waits until everything up to a revision is known: to read one's own write, wait for its revision. Costs no request.
+    /// Waits until everything up to a revision is known: to read one's own write, wait for its revision.
+    /// Costs no request.
     ///
-    /// A revision that changed nothing in this namespace is reached when etcd says that it has sent everything, some seconds
-    /// after it fell silent; the snapshot's own revision is lower then. (etcd before 3.4.25 and 3.5.8 may say so too early,
-    /// right after a reconnection. A snapshot of the revision that was waited for, or above, is proof.)
+    /// A revision that changed nothing in this namespace is reached when etcd says that it has sent
+    /// everything, some seconds after it fell silent; the snapshot's own revision is lower then. (etcd before
+    /// 3.4.25 and 3.5.8 may say so too early, right after a reconnection. A snapshot of the revision that was
+    /// waited for, or above, is proof.)
     ///
     /// # Errors
     /// [`Error::Behind`], [`Error::Closed`], [`Error::Failed`], [`Error::WentBack`].

@@ -50,7 +50,8 @@ const KNOWN: [&str; 12] = [
 pub(crate) struct Admin(PathBuf);
 
 impl Admin {
-    /// That of this site, if there is one: by its mark, by the reason of its lock, or if it has neither, by its path.
+    /// That of this site, if there is one: by its mark, by the reason of its lock, or if it has neither, by
+    /// its path.
     pub(crate) fn of(common: &Path, site: &Site) -> Result<Option<Self>, Error> {
         let all = common.join("worktrees");
         let entries = match fs::read_dir(&all) {
@@ -186,7 +187,8 @@ pub(crate) fn linked_folder(file: &Path) -> Option<PathBuf> {
     Some(plain(&file.parent()?.join(target)))
 }
 
-/// The path without `..`, which git writes if it is set to use relative paths. Nothing before it is a symbolic link.
+/// The path without `..`, which git writes if it is set to use relative paths. Nothing before it is a
+/// symbolic link.
 pub(crate) fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {

@@ -1,5 +1,5 @@
-//! The fence file: says, beside a path, whose the path is. Two hosts or fleets that see the same folder do not see each
-//! other's records; they see this.
+//! The fence file: says, beside a path, whose the path is. Two hosts or fleets that see the same folder do
+//! not see each other's records; they see this.
 
 use std::{
     fmt,
@@ -54,7 +54,8 @@ impl Fence {
     /// The holder of the path; `None` if it has none.
     ///
     /// # Errors
-    /// [`Error::Io`] if there is a file that cannot be read, or says nothing: then no process may touch the path.
+    /// [`Error::Io`] if there is a file that cannot be read, or says nothing: then no process may touch the
+    /// path.
     pub fn holder(&self) -> Result<Option<Holder>, Error> {
         let unreadable = Error::io("cannot read the fence file", &self.file);
         let text = match fs::metadata(&self.file).and_then(|about| match about.len() {
@@ -68,8 +69,8 @@ impl Fence {
         serde_json::from_slice(&text).map(Some).map_err(|error| unreadable(error.into()))
     }
 
-    /// Takes the path for this holder. It appears whole or not at all, and only if the path is free: a file is written
-    /// aside and linked to the name, which exactly one can do.
+    /// Takes the path for this holder. It appears whole or not at all, and only if the path is free: a file
+    /// is written aside and linked to the name, which exactly one can do.
     ///
     /// # Errors
     /// [`Error::Fenced`] if another holder has it, [`Error::Io`].

@@ -24,7 +24,8 @@ impl Tree<'_> {
         Git::of(self.git_dir, Some(self.folder))
     }
 
-    /// What is there that is nowhere else, a line each. `submodules`: the trees that are looked at by themselves.
+    /// What is there that is nowhere else, a line each. `submodules`: the trees that are looked at by
+    /// themselves.
     pub(crate) async fn look(&self, submodules: &BTreeSet<PathBuf>) -> Result<Vec<String>, Error> {
         let status = ["status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal"];
         let said = self.git()?.args(status).args(["--ignore-submodules=dirty"]).run().await?;
@@ -45,8 +46,8 @@ impl Tree<'_> {
         Ok(found)
     }
 
-    /// Of a checkout that was interrupted: what git wrote is in the base, half written or whole; anything else is not
-    /// git's. Compared with an index of its own, since there is none yet.
+    /// Of a checkout that was interrupted: what git wrote is in the base, half written or whole; anything
+    /// else is not git's. Compared with an index of its own, since there is none yet.
     pub(crate) async fn look_at_half_made(&self, base: &str) -> Result<Vec<String>, Error> {
         let index = self.git_dir.join("planlease-index");
         let git = || Ok::<_, Error>(self.git()?.variable("GIT_INDEX_FILE", &index));
@@ -70,7 +71,8 @@ impl Tree<'_> {
         Ok(hidden.count())
     }
 
-    /// Folders of submodules that hold something although no repository is there: git does not look into them.
+    /// Folders of submodules that hold something although no repository is there: git does not look into
+    /// them.
     async fn in_submodules_that_are_not_there(&self, known: &BTreeSet<PathBuf>) -> Result<usize, Error> {
         let said = self.git()?.args(["ls-files", "--stage", "-z"]).run().await?;
         let entries = said.split(|byte| *byte == 0).filter(|entry| entry.starts_with(b"160000 "));

@@ -45,7 +45,8 @@ const ELSEWHERE: [&str; 19] = [
     "GIT_WORK_TREE",
 ];
 
-/// Settings that decide whether git sees a change: it asks the file system, and compares all that a file's status has.
+/// Settings that decide whether git sees a change: it asks the file system, and compares all that a file's
+/// status has.
 const SETTINGS: [&str; 4] =
     ["core.fsmonitor=false", "core.untrackedCache=false", "core.trustctime=true", "core.checkStat=default"];
 
@@ -81,8 +82,8 @@ impl Git {
         Ok(Self { command, shown: Vec::new(), input: None })
     }
 
-    /// git for this git folder and tree, wherever its `.git` may be: without that file git would look for a repository
-    /// further up. Only reads, so it needs no lock.
+    /// git for this git folder and tree, wherever its `.git` may be: without that file git would look for a
+    /// repository further up. Only reads, so it needs no lock.
     pub(crate) fn of(git_dir: &Path, tree: Option<&Path>) -> Result<Self, Error> {
         let mut git = Self::at(git_dir, None)?;
         git.command.arg("--git-dir").arg(git_dir);

@@ -1,7 +1,9 @@
-//! Looks for work that would be lost with a worktree: changes, files that git does not know, operations that are under
-//! way, commits that no branch, remote branch or tag has that stays; also in repositories inside of it.
+//! Looks for work that would be lost with a worktree: changes, files that git does not know, operations that
+//! are under way, commits that no branch, remote branch or tag has that stays; also in repositories inside of
+//! it.
 //!
-//! What is in doubt counts as work. What git is set to ignore does not, as for git itself, unless it is a repository.
+//! What is in doubt counts as work. What git is set to ignore does not, as for git itself, unless it is a
+//! repository.
 
 use std::io;
 
@@ -41,8 +43,8 @@ pub(crate) struct Seen {
 const PER_WORKTREE: [&str; 3] = ["refs/worktree", "refs/bisect", "refs/rewritten"];
 
 impl Locked {
-    /// What there is in the worktree that is nowhere else, a line each; empty if nothing. `keep_branch`: commits on its
-    /// branch are safe there.
+    /// What there is in the worktree that is nowhere else, a line each; empty if nothing. `keep_branch`:
+    /// commits on its branch are safe there.
     ///
     /// # Errors
     /// If that is unknown.
@@ -90,7 +92,8 @@ impl Locked {
         Ok(Seen { work: found, has_repositories })
     }
 
-    /// Whether what is at the path is the worktree: by the fence file beside it, or by what ties it to git's folder.
+    /// Whether what is at the path is the worktree: by the fence file beside it, or by what ties it to git's
+    /// folder.
     ///
     /// # Errors
     /// [`Error::Fenced`] if the two contradict each other.
@@ -107,7 +110,8 @@ impl Locked {
         }
     }
 
-    /// Whether the branch would be removed with the worktree: it was made for it, and is no other name of another one.
+    /// Whether the branch would be removed with the worktree: it was made for it, and is no other name of
+    /// another one.
     pub(crate) async fn branch_goes(&self, site: &Site, keep_branch: bool) -> Result<bool, Error> {
         if keep_branch || !self.made_branch(site).await? {
             return Ok(false);
@@ -116,8 +120,8 @@ impl Locked {
         Ok(symbolic.is_none())
     }
 
-    /// Commits that HEAD, the branch, references of the worktree or files in git's folder of it name, and that nothing
-    /// has that stays. The base is none of the worktree's own.
+    /// Commits that HEAD, the branch, references of the worktree or files in git's folder of it name, and
+    /// that nothing has that stays. The base is none of the worktree's own.
     async fn look_at_commits(
         &self,
         site: &Site,

@@ -1,7 +1,9 @@
-//! What a removal keeps for a while: commits that only a reflog or ORIG_HEAD knows, and settings of the worktree alone.
+//! What a removal keeps for a while: commits that only a reflog or ORIG_HEAD knows, and settings of the
+//! worktree alone.
 //!
-//! They are no work, as for git itself: they were replaced (amended, rebased, reset). git would forget them after a
-//! month; so does this, which has them below `refs/planlease/removed/`, each by the id of its worktree.
+//! They are no work, as for git itself: they were replaced (amended, rebased, reset). git would forget them
+//! after a month; so does this, which has them below `refs/planlease/removed/`, each by the id of its
+//! worktree.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +27,8 @@ const GITS_OWN: [&str; 5] =
     ["core.bare", "core.worktree", "core.sparsecheckout", "core.sparsecheckoutcone", "index.sparse"];
 
 impl Locked {
-    /// Keeps what would be forgotten with the worktree, and with its branch if that `goes` too. Can be called again.
+    /// Keeps what would be forgotten with the worktree, and with its branch if that `goes` too. Can be called
+    /// again.
     pub(crate) async fn keep(&self, site: &Site, admin: Option<&Admin>, goes: bool) -> Result<(), Error> {
         let common = self.repository().common();
         let mut dropped = BTreeSet::from([site.base.clone()]);

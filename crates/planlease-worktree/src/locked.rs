@@ -10,7 +10,8 @@ use crate::{
     site::Site,
 };
 
-/// The lock of a repository. Dropping it releases the lock, once every git that was started under it has ended.
+/// The lock of a repository. Dropping it releases the lock, once every git that was started under it has
+/// ended.
 #[derive(Debug)]
 pub struct Locked {
     repository: Repository,

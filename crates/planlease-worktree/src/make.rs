@@ -13,11 +13,12 @@ use crate::{
 };
 
 impl Locked {
-    /// Makes the worktree with its branch. The branch follows no other one. To be called once its record says that it is
-    /// being added; whatever comes of it, [`Locked::unmake`] takes it back.
+    /// Makes the worktree with its branch. The branch follows no other one. To be called once its record says
+    /// that it is being added; whatever comes of it, [`Locked::unmake`] takes it back.
     ///
     /// # Errors
-    /// [`Error::Fenced`] and [`Error::InTheWay`] if the path belongs to another, [`Error::BranchExists`], [`Error::Git`].
+    /// [`Error::Fenced`] and [`Error::InTheWay`] if the path belongs to another, [`Error::BranchExists`],
+    /// [`Error::Git`].
     pub async fn make(&self, site: &Site, holder: &Holder) -> Result<(), Error> {
         if let Some(parent) = site.path.parent() {
             fs::create_dir_all(parent).map_err(Error::io("cannot make", parent))?;
@@ -28,7 +29,8 @@ impl Locked {
             fence.give_up(site)?; // What is there is not ours, and must not be taken for it.
             return Err(Error::InTheWay(site.path.clone()));
         }
-        // Not by `worktree add -b`: that can neither say whose the branch is nor refuse one that is there in the same step.
+        // Not by `worktree add -b`: that can neither say whose the branch is nor refuse one that is there in
+        // the same step.
         let (reference, reason) = (site.reference(), site.reason());
         let made = self
             .git()?
@@ -51,13 +53,13 @@ impl Locked {
         }
     }
 
-    /// Takes away what there is of a worktree in which [`Locked::work`] has found nothing, once it has looked again. One
-    /// that was made to its end is removed by git, which looks once more; git does not do that if there are submodules.
-    /// `keep_branch`: leaves the branch where it is.
+    /// Takes away what there is of a worktree in which [`Locked::work`] has found nothing, once it has looked
+    /// again. One that was made to its end is removed by git, which looks once more; git does not do that if
+    /// there are submodules. `keep_branch`: leaves the branch where it is.
     ///
     /// # Errors
-    /// [`Error::Work`] and [`Error::Git`] if something came up meanwhile: then nothing was removed. [`Error::Io`]. Can be
-    /// called again.
+    /// [`Error::Work`] and [`Error::Git`] if something came up meanwhile: then nothing was removed.
+    /// [`Error::Io`]. Can be called again.
     pub async fn unmake(&self, site: &Site, stage: Stage, keep_branch: bool) -> Result<(), Error> {
         self.forget_expired().await?;
         let goes = self.branch_goes(site, keep_branch).await?;
@@ -105,8 +107,8 @@ impl Locked {
         removed.map(drop)
     }
 
-    /// Removes the branch, if it is unused and still has nothing that is nowhere else: another process may have committed
-    /// since that was looked at.
+    /// Removes the branch, if it is unused and still has nothing that is nowhere else: another process may
+    /// have committed since that was looked at.
     async fn remove_branch(&self, site: &Site) -> Result<(), Error> {
         let reference = site.reference();
         let Some(tip) = self.tip(&reference).await? else { return Ok(()) };

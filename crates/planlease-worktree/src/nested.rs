@@ -1,4 +1,5 @@
-//! The repositories that would go with a worktree: submodules at any depth, checked out or not, and clones inside of it.
+//! The repositories that would go with a worktree: submodules at any depth, checked out or not, and clones
+//! inside of it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,7 +37,8 @@ pub(crate) struct Nest<'a> {
 }
 
 impl<'a> Nest<'a> {
-    /// Those of this worktree. Also looks for what must not be removed with a folder: other worktrees, other file systems.
+    /// Those of this worktree. Also looks for what must not be removed with a folder: other worktrees, other
+    /// file systems.
     pub(crate) async fn of(root: &'a Path, admin: &Admin) -> Result<Self, Error> {
         let mut nest = Self { root, all: Vec::new(), found: Vec::new() };
         let mut modules = vec![admin.path().join("modules")];
@@ -126,8 +128,9 @@ impl<'a> Nest<'a> {
         Ok(())
     }
 
-    /// What in them is nowhere else, a line each. `common`, `base`: the worktree's repository, and the commit at which
-    /// its branch began: a commit that this one names for a submodule was in the submodule's remote repository.
+    /// What in them is nowhere else, a line each. `common`, `base`: the worktree's repository, and the commit
+    /// at which its branch began: a commit that this one names for a submodule was in the submodule's remote
+    /// repository.
     pub(crate) async fn look(self, common: &Path, base: &str, half: bool) -> Result<Vec<String>, Error> {
         let trees = self.trees();
         let mut found = self.found.clone();
@@ -179,8 +182,9 @@ impl Nested {
         Ok(found)
     }
 
-    /// How many commits would be lost with the repository: those that no remote branch has. A tag that was fetched counts
-    /// as the remote's too, which one of a commit that was made here (its reflog says so) does not.
+    /// How many commits would be lost with the repository: those that no remote branch has. A tag that was
+    /// fetched counts as the remote's too, which one of a commit that was made here (its reflog says so) does
+    /// not.
     async fn commits_of_its_own(&self, base: Option<&str>, found: &mut Vec<String>) -> Result<usize, Error> {
         let all = reach::references(&self.git_dir, &[]).await?;
         let below = |prefix: &str, reference: &Reference| reference.name.starts_with(prefix);

@@ -42,7 +42,8 @@ pub(crate) async fn references(git_dir: &Path, below: &[&str]) -> Result<Vec<Ref
 /// A commit with its parents.
 pub(crate) type Node = Vec<String>;
 
-/// The commits that `tips` reach and `kept` does not. Replacements and grafts, which are of this clone only, do not count.
+/// The commits that `tips` reach and `kept` does not. Replacements and grafts, which are of this clone only,
+/// do not count.
 pub(crate) async fn unreached<'a>(
     git_dir: &Path,
     tips: impl IntoIterator<Item = &'a str>,

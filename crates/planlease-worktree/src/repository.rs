@@ -56,11 +56,12 @@ impl Repository {
         &self.common
     }
 
-    /// Waits until no other process adds or removes worktrees of this repository, on any host that shares the file system.
+    /// Waits until no other process adds or removes worktrees of this repository, on any host that shares the
+    /// file system.
     ///
-    /// The lock is the operating system's (`flock`): gone with the last process that holds it, and every git that is
-    /// started under it holds it too. On NFS it excludes other hosts only if the server's lock service runs (NFSv4, or
-    /// v3 without `nolock` or `local_lock`).
+    /// The lock is the operating system's (`flock`): gone with the last process that holds it, and every git
+    /// that is started under it holds it too. On NFS it excludes other hosts only if the server's lock
+    /// service runs (NFSv4, or v3 without `nolock` or `local_lock`).
     ///
     /// # Errors
     /// [`Error::Busy`] if that takes longer, [`Error::Io`].

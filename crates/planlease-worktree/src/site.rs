@@ -29,7 +29,8 @@ impl Site {
         format!("refs/heads/{}", self.branch)
     }
 
-    /// What git keeps as the reason why the worktree is locked: the proof that git's folder of it was made for this site.
+    /// What git keeps as the reason why the worktree is locked: the proof that git's folder of it was made
+    /// for this site.
     pub(crate) fn reason(&self) -> String {
         format!("planlease worktree {}", self.id)
     }

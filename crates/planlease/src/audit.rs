@@ -21,8 +21,8 @@ const MAX_RESTARTS: usize = 5;
 pub struct Audited {
     /// What was found.
     pub report: Report,
-    /// Whether the history was there from the first revision on. If not, it began with a snapshot: the compacted past is
-    /// taken as it is.
+    /// Whether the history was there from the first revision on. If not, it began with a snapshot: the
+    /// compacted past is taken as it is.
     pub complete: bool,
     /// Up to which revision it was read.
     pub until: Revision,
@@ -31,8 +31,8 @@ pub struct Audited {
 }
 
 impl Coordinator {
-    /// Reads the history of the namespace up to the present revision and replays it. Takes as long as the history is;
-    /// `progress` is called with the revision up to which it was read. Changes nothing.
+    /// Reads the history of the namespace up to the present revision and replays it. Takes as long as the
+    /// history is; `progress` is called with the revision up to which it was read. Changes nothing.
     ///
     /// # Errors
     /// As for any read.
@@ -72,7 +72,8 @@ impl Coordinator {
                 Feed::Compacted(at) => return Ok(Some(at)),
                 Feed::Broken(reason) => {
                     tracing::debug!(reason, "the history is read on");
-                    // An audit has an end: if the store cannot be read either, for the time of an operation, that is it.
+                    // An audit has an end: if the store cannot be read either, for the time of an operation,
+                    // that is it.
                     self.ping(self.config().operation_timeout).await?;
                 }
                 Feed::Alive(revision) => replay.arrival.reported(revision),

@@ -1,7 +1,8 @@
 //! The right to write the tasks of one plan, and the writes.
 //!
-//! Every write names its right (a guard) and the revision that it saw, and etcd compares both in the transaction that
-//! writes. There is no way to write a task record without an [`Authority`], and no way to make one without a guard.
+//! Every write names its right (a guard) and the revision that it saw, and etcd compares both in the
+//! transaction that writes. There is no way to write a task record without an [`Authority`], and no way to
+//! make one without a guard.
 
 use std::{sync::Arc, time::Duration};
 
@@ -73,7 +74,8 @@ pub enum Outcome {
     Committed(TaskView),
     /// It was not carried out and never will be.
     Refused(Refused),
-    /// etcd did not answer in time: it was carried out, or will be, or never. The record's `op_id` shows it later.
+    /// etcd did not answer in time: it was carried out, or will be, or never. The record's `op_id` shows it
+    /// later.
     Unknown {
         /// Identifies the write in the record and in the history.
         op_id: Uuid,
@@ -92,7 +94,8 @@ pub enum Refused {
     NotAllowed(transition::Refusal, Box<TaskView>),
     /// The right is gone: the ownership, the registration, or the absence of an owner.
     RightGone,
-    /// A task that it depends on was changed since it was seen, or is not done; or the plan was paused meanwhile.
+    /// A task that it depends on was changed since it was seen, or is not done; or the plan was paused
+    /// meanwhile.
     Dependency,
     /// The plan is paused, cancelled or archived: nothing is started.
     Halted(Box<HaltRecord>),
@@ -147,7 +150,8 @@ impl Coordinator {
         Authority::new(self.clone(), delegation.plan.clone(), writer, None)
     }
 
-    /// The authority of a worker: it claims tasks of a plan that another process owns, fenced by its registration.
+    /// The authority of a worker: it claims tasks of a plan that another process owns, fenced by its
+    /// registration.
     ///
     /// # Errors
     /// [`Error::SessionLost`] if the session is not registered or not alive.
@@ -160,8 +164,9 @@ impl Coordinator {
         Ok(Authority::new(self.clone(), plan.clone(), writer, Some(session.clone())))
     }
 
-    /// The authority of an operator: it changes tasks that no process works on, while the plan keeps the owner, or the lack of an
-    /// owner, that the view shows. Its claims end after [`CLAIM_LIMIT`]: see [`Authority::claims_for`].
+    /// The authority of an operator: it changes tasks that no process works on, while the plan keeps the
+    /// owner, or the lack of an owner, that the view shows. Its claims end after [`CLAIM_LIMIT`]: see
+    /// [`Authority::claims_for`].
     ///
     /// # Errors
     /// [`Error::PlanOwned`] while a candidate is about to take over: try again.
@@ -219,16 +224,17 @@ impl Authority {
         &self.writer
     }
 
-    /// The same right for *one* update, which carries this id: so that the caller can retry after a lost answer,
-    /// and [`Coordinator::find_update`] finds out whether it was carried out. Two updates must not have the same.
+    /// The same right for *one* update, which carries this id: so that the caller can retry after a lost
+    /// answer, and [`Coordinator::find_update`] finds out whether it was carried out. Two updates must not
+    /// have the same.
     #[must_use]
     pub fn identified(self, op_id: Uuid) -> Self {
         Self { op_id: Some(op_id), ..self }
     }
 
-    /// The same right with another time limit of its claims, counted from the claim or the last progress report: after it, each
-    /// is lost, and the plan's owner or the next claimant takes the task. etcd measures the time. Within [`CLAIM_LIMITS`]; without
-    /// effect on claims that a session keeps.
+    /// The same right with another time limit of its claims, counted from the claim or the last progress
+    /// report: after it, each is lost, and the plan's owner or the next claimant takes the task. etcd
+    /// measures the time. Within [`CLAIM_LIMITS`]; without effect on claims that a session keeps.
     ///
     /// [`CLAIM_LIMITS`]: crate::CLAIM_LIMITS
     #[must_use]
@@ -236,17 +242,17 @@ impl Authority {
         Self { limit: self.limit.map(|_| limit), ..self }
     }
 
-    /// Changes a task if its record is still the one that was seen. One transaction. `attempt`: the attempt that the
-    /// change is about; `None` for whichever is present. To start a task, the plan is read first: what it depends on has to be
-    /// done. [`Authority::start`] saves that for callers that have the plan.
+    /// Changes a task if its record is still the one that was seen. One transaction. `attempt`: the attempt
+    /// that the change is about; `None` for whichever is present. To start a task, the plan is read first:
+    /// what it depends on has to be done. [`Authority::start`] saves that for callers that have the plan.
     ///
-    /// A result (complete, fail) that is refused because its attempt or its right is over is kept, for people to see, if that
-    /// takes no longer than two seconds: [`Coordinator::late_results`].
+    /// A result (complete, fail) that is refused because its attempt or its right is over is kept, for people
+    /// to see, if that takes no longer than two seconds: [`Coordinator::late_results`].
     ///
     /// # Errors
-    /// [`Error::SessionLost`] if the session under the right is over (the update is not sent then), and what proves that nothing
-    /// was done: [`Error::Unreachable`], [`Error::PermissionDenied`], …. A lost answer is not an error but
-    /// [`Outcome::Unknown`].
+    /// [`Error::SessionLost`] if the session under the right is over (the update is not sent then), and what
+    /// proves that nothing was done: [`Error::Unreachable`], [`Error::PermissionDenied`], …. A lost answer is
+    /// not an error but [`Outcome::Unknown`].
     ///
     /// # Cancel safety
     /// A dropped future leaves the outcome unknown.
@@ -282,9 +288,10 @@ impl Authority {
         }
     }
 
-    /// Starts a task: claims it for the writer (also one whose claimant's time limit has passed), if it and all that it depends on are as the plan was seen, and done, and the
-    /// plan is not halted, nor defined differently since. One transaction; in a plan that bounds how many are in progress at once, one read before it, and
-    /// both again as long as its tasks change in between.
+    /// Starts a task: claims it for the writer (also one whose claimant's time limit has passed), if it and
+    /// all that it depends on are as the plan was seen, and done, and the plan is not halted, nor defined
+    /// differently since. One transaction; in a plan that bounds how many are in progress at once, one read
+    /// before it, and both again as long as its tasks change in between.
     ///
     /// # Errors
     /// As [`Authority::update`].
@@ -335,8 +342,8 @@ impl Authority {
         dependencies.chain([definition, Compare::Empty(layout.halts(&self.plan))]).collect()
     }
 
-    /// Reads the task, decides, and writes; decides again on the fresh record if another process was faster. `None`
-    /// leaves the task as it is, which counts as committed. At most 32 tries.
+    /// Reads the task, decides, and writes; decides again on the fresh record if another process was faster.
+    /// `None` leaves the task as it is, which counts as committed. At most 32 tries.
     ///
     /// # Errors
     /// As [`Authority::update`].
@@ -358,8 +365,8 @@ impl Authority {
         Ok(Outcome::Refused(Refused::Conflict(Box::new(seen))))
     }
 
-    /// Many updates of different tasks, as few transactions as possible; each succeeds or fails by itself. If tasks are to be
-    /// started, the plan is read first, as in [`Authority::update`].
+    /// Many updates of different tasks, as few transactions as possible; each succeeds or fails by itself. If
+    /// tasks are to be started, the plan is read first, as in [`Authority::update`].
     ///
     /// # Errors
     /// As [`Authority::update`]; what was done before the error stays done.
@@ -404,19 +411,20 @@ impl Authority {
         }
     }
 
-    /// Stores the findings of a task, cut to the size that is kept; its output stays. One read and one transaction, which compares
-    /// that nothing else was stored in between: findings that arrive late do not take the place of newer ones.
+    /// Stores the findings of a task, cut to the size that is kept; its output stays. One read and one
+    /// transaction, which compares that nothing else was stored in between: findings that arrive late do not
+    /// take the place of newer ones.
     ///
     /// # Errors
-    /// [`Error::OwnershipLost`] if the right is gone, [`Error::TaskNotFound`], [`Error::TimedOut`] if others keep writing, and as
-    /// for any request.
+    /// [`Error::OwnershipLost`] if the right is gone, [`Error::TaskNotFound`], [`Error::TimedOut`] if others
+    /// keep writing, and as for any request.
     pub async fn write_findings(&self, task: &TaskId, attempt: u32, text: &str) -> Result<(), Error> {
         self.store_findings(task, |output| FindingsRecord { output, ..FindingsRecord::new(attempt, text) })
             .await
     }
 
-    /// Stores what the command of an attempt wrote, cut to the size that is kept; the findings of the task stay. As
-    /// [`Authority::write_findings`] otherwise.
+    /// Stores what the command of an attempt wrote, cut to the size that is kept; the findings of the task
+    /// stay. As [`Authority::write_findings`] otherwise.
     ///
     /// # Errors
     /// As [`Authority::write_findings`].
@@ -429,7 +437,8 @@ impl Authority {
         .await
     }
 
-    /// Stores where the findings of a task are kept, with a text about them. As [`Authority::write_findings`] otherwise.
+    /// Stores where the findings of a task are kept, with a text about them. As [`Authority::write_findings`]
+    /// otherwise.
     ///
     /// # Errors
     /// As [`Authority::write_findings`].
@@ -607,8 +616,8 @@ impl Authority {
             && present.revision == seen.revision
             && next.status == transition::TaskStatus::InProgress
         {
-            // What a start requires besides may hold again (a pause ends), and then an earlier try that is still under way
-            // can be carried out after all.
+            // What a start requires besides may hold again (a pause ends), and then an earlier try that is
+            // still under way can be carried out after all.
             return Ok(unknown("what the start requires was not the case, at least for a while"));
         }
         Ok(Outcome::Refused(if !right {

@@ -16,7 +16,8 @@ const TRIES: usize = 32;
 /// What asking for work came to.
 #[derive(Debug, Default)]
 pub struct Claimed {
-    /// The tasks that are the claimant's now, each in progress with its attempt, in the order in which they were handed out.
+    /// The tasks that are the claimant's now, each in progress with its attempt, in the order in which they
+    /// were handed out.
     pub tasks: Vec<TaskView>,
     /// Tasks that may be the claimant's: the outcome is unknown. If they are, they carry this id.
     pub unknown: Vec<(TaskId, uuid::Uuid)>,
@@ -25,14 +26,15 @@ pub struct Claimed {
 }
 
 impl Authority {
-    /// Claims up to `count` ready tasks that have all of these labels, in the order in which they are handed out: by priority,
-    /// by phase, by number. One read; then one transaction for up to about a hundred tasks, in which each claim stands for
-    /// itself; both again for those that another process took in between. No task is claimed by two. If there are fewer ready ones,
-    /// the claims of operators whose time limit has passed are ended first.
+    /// Claims up to `count` ready tasks that have all of these labels, in the order in which they are handed
+    /// out: by priority, by phase, by number. One read; then one transaction for up to about a hundred tasks,
+    /// in which each claim stands for itself; both again for those that another process took in between. No
+    /// task is claimed by two. If there are fewer ready ones, the claims of operators whose time limit has
+    /// passed are ended first.
     ///
     /// # Errors
-    /// As [`Authority::update`]. What was claimed before the error stays claimed: the tasks are recovered when the claimant's
-    /// session ends.
+    /// As [`Authority::update`]. What was claimed before the error stays claimed: the tasks are recovered
+    /// when the claimant's session ends.
     ///
     /// # Cancel safety
     /// A dropped future may leave tasks claimed, likewise.

@@ -66,8 +66,8 @@ impl Clock for TokioClock {
     }
 }
 
-/// How often a wait looks at the boot clock. tokio's timers stand still while the host is suspended; so after it wakes
-/// up, a deadline that has passed meanwhile is noticed within this time.
+/// How often a wait looks at the boot clock. tokio's timers stand still while the host is suspended; so after
+/// it wakes up, a deadline that has passed meanwhile is noticed within this time.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Waits until `moment` on the given clock. Cancel safe.
@@ -100,7 +100,8 @@ impl Random {
         uuid::Builder::from_random_bytes(self.with(|rng| rng.random())).into_uuid()
     }
 
-    /// A positive number for a lease id: chosen here, so that a grant whose answer was lost can be asked for again.
+    /// A positive number for a lease id: chosen here, so that a grant whose answer was lost can be asked for
+    /// again.
     pub(crate) fn lease_id(&self) -> LeaseId {
         let id = self.with(|rng| rng.random_range(1..i64::MAX));
         LeaseId::from_wire(id).expect("the range begins at 1")

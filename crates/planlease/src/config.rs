@@ -25,12 +25,14 @@ use crate::{
 
 /// Coordinator configuration: where etcd is, and how to use it.
 ///
-/// The default is the user's own local server (see [`LocalServer`]); [`Config::with_endpoints`] names an etcd.
+/// The default is the user's own local server (see [`LocalServer`]); [`Config::with_endpoints`] names an
+/// etcd.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The servers: members of one cluster, in the order of preference. One is used at a time.
     pub endpoints: Vec<Endpoint>,
-    /// How `https` endpoints are verified, and the client certificate. `None`: the system's roots, no client certificate.
+    /// How `https` endpoints are verified, and the client certificate. `None`: the system's roots, no client
+    /// certificate.
     pub tls: Option<Tls>,
     /// The user and password of an etcd with authentication.
     pub credentials: Option<Credentials>,
@@ -42,15 +44,17 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// Timeout of one request, after which another endpoint is tried. Default: 3 s.
     pub request_timeout: Duration,
-    /// Total retry budget of one operation. It also bounds how long an operation waits for its turn before: 512
-    /// are under way at a time. Default: 15 s.
+    /// Total retry budget of one operation. It also bounds how long an operation waits for its turn before:
+    /// 512 are under way at a time. Default: 15 s.
     pub operation_timeout: Duration,
     /// Time to live of a session: how long after a crash its plans are free. Default: 15 s.
     pub ttl: Duration,
-    /// How long before its expiry on the server a session counts as lost. Default: a tenth of the TTL, at least 0.5 s.
+    /// How long before its expiry on the server a session counts as lost. Default: a tenth of the TTL, at
+    /// least 0.5 s.
     pub margin: Option<Duration>,
     /// The folder in which this host remembers the stores that it has seen, to detect a restored one.
-    /// Default: nothing is remembered. The command line uses the folder of the user's own server, [`LocalServer::folder`].
+    /// Default: nothing is remembered. The command line uses the folder of the user's own server,
+    /// [`LocalServer::folder`].
     pub state_folder: Option<PathBuf>,
     /// The seed of all ids and jitter, for a repeatable run. `None`: from the operating system.
     pub seed: Option<u64>,
@@ -61,7 +65,8 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// Configures the user's own local server, which is started on first use if the program `planlease` is on the path.
+    /// Configures the user's own local server, which is started on first use if the program `planlease` is on
+    /// the path.
     fn default() -> Self {
         Self::local(LocalServer::of_user())
     }
@@ -295,8 +300,8 @@ pub struct Credentials {
     pub password: Secret,
 }
 
-/// A certificate, key or password: a value, or a file that is read again for each new connection, so that what is rotated is
-/// used without a restart. Never shown.
+/// A certificate, key or password: a value, or a file that is read again for each new connection, so that
+/// what is rotated is used without a restart. Never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
     /// The value.

@@ -22,7 +22,8 @@ pub trait Connector: Debug + Send + Sync {
     /// Connects to one server. Bounded in time by the caller.
     fn connect(&self, endpoint: &Endpoint) -> Connecting;
 
-    /// How long a connection may take to be made, given what is configured. Longer where a server has to be started.
+    /// How long a connection may take to be made, given what is configured. Longer where a server has to be
+    /// started.
     fn connect_timeout(&self, configured: Duration) -> Duration {
         configured
     }

@@ -28,7 +28,8 @@ use crate::{
     store::Store,
 };
 
-/// The oldest etcd that has what the protocol needs (nested transactions, range compares, leases that can be listed).
+/// The oldest etcd that has what the protocol needs (nested transactions, range compares, leases that can be
+/// listed).
 const OLDEST: &str = "3.4.0";
 
 /// How many plans' terms are remembered between two acquisitions. Beyond it, one more read is needed.
@@ -101,16 +102,16 @@ impl Coordinator {
     /// Connects, checks that the server has what is needed, and that the store belongs to this cluster.
     ///
     /// # Errors
-    /// [`Error::Config`], [`Error::Unreachable`], [`Error::Tls`], [`Error::Unauthenticated`], [`Error::ServerTooOld`],
-    /// [`Error::StoreMoved`], [`Error::StoreRestored`], and as for any request.
+    /// [`Error::Config`], [`Error::Unreachable`], [`Error::Tls`], [`Error::Unauthenticated`],
+    /// [`Error::ServerTooOld`], [`Error::StoreMoved`], [`Error::StoreRestored`], and as for any request.
     pub async fn connect(config: Config) -> Result<Self, Error> {
         let config = config.validate()?;
         let layout = Layout::new(&config.root, &config.namespace);
         let etcd = Etcd::new(config);
         match etcd.status().await {
             Ok(status) => check_version(&status)?,
-            // Where etcd asks for users, recent versions show their status to root only. What this user may do with the
-            // store is reported by the next request.
+            // Where etcd asks for users, recent versions show their status to root only. What this user may
+            // do with the store is reported by the next request.
             Err(fault) if fault.kind == FaultKind::PermissionDenied => {}
             Err(fault) => return Err(fault.into()),
         }
@@ -140,9 +141,10 @@ impl Coordinator {
         Ok(all.collect())
     }
 
-    /// Adopts a store that was restored or copied: raises its generation, whatever it looks like, so that every token from
-    /// now on is greater than all before. For an operator who has restored etcd and knows that no process works on the
-    /// other copy. Processes that are connected have to be restarted. Returns the generation.
+    /// Adopts a store that was restored or copied: raises its generation, whatever it looks like, so that
+    /// every token from now on is greater than all before. For an operator who has restored etcd and knows
+    /// that no process works on the other copy. Processes that are connected have to be restarted. Returns
+    /// the generation.
     ///
     /// # Errors
     /// As for any request.
@@ -188,8 +190,8 @@ impl Coordinator {
         self.read_line(plan, &mut reply)
     }
 
-    /// The line of candidates for a plan, and its term, as far as they can be read ([`Line::unreadable`]); `None` if there is
-    /// no such plan. One transaction.
+    /// The line of candidates for a plan, and its term, as far as they can be read ([`Line::unreadable`]);
+    /// `None` if there is no such plan. One transaction.
     ///
     /// # Errors
     /// As for any read.
@@ -244,8 +246,8 @@ impl Coordinator {
         Ok(registered.collect())
     }
 
-    /// The registrations as the keys alone show them, with their create revisions: a session is alive as long as its key is
-    /// there, whatever is written under it.
+    /// The registrations as the keys alone show them, with their create revisions: a session is alive as long
+    /// as its key is there, whatever is written under it.
     pub(crate) async fn registrations(&self) -> Result<BTreeSet<(OrchestratorId, Revision)>, Error> {
         let snapshot = self.snapshot(&self.layout().orchestrators()).await?;
         let alive = snapshot.entries.into_iter().filter_map(|(key, entry)| match key {
@@ -269,8 +271,8 @@ impl Coordinator {
         Ok(found)
     }
 
-    /// Saves the whole store as of one revision, while it is in use: the file that `etcdctl snapshot save` makes. With users,
-    /// it takes the role `root`.
+    /// Saves the whole store as of one revision, while it is in use: the file that `etcdctl snapshot save`
+    /// makes. With users, it takes the role `root`.
     ///
     /// # Errors
     /// As for any read.
@@ -286,8 +288,8 @@ impl Coordinator {
         RawSnapshot::read(self.etcd(), self.layout(), range, None).await
     }
 
-    /// As [`Coordinator::snapshot`], page by page: reads the first one, and returns how to get the others. For callers that do not
-    /// want to wait for all of it, or to hold all of it at a time.
+    /// As [`Coordinator::snapshot`], page by page: reads the first one, and returns how to get the others.
+    /// For callers that do not want to wait for all of it, or to hold all of it at a time.
     ///
     /// # Errors
     /// As for any read.
@@ -298,8 +300,8 @@ impl Coordinator {
     /// As [`Coordinator::snapshot`], as of an earlier revision: for callers that continue from there.
     ///
     /// # Errors
-    /// [`Error::Compacted`] if etcd's history does not reach back so far; [`Error::Refused`] for a revision of the future;
-    /// and as for any read.
+    /// [`Error::Compacted`] if etcd's history does not reach back so far; [`Error::Refused`] for a revision
+    /// of the future; and as for any read.
     pub async fn snapshot_at(&self, range: &KeyRange, revision: Revision) -> Result<RawSnapshot, Error> {
         RawSnapshot::read(self.etcd(), self.layout(), range, Some(revision)).await
     }

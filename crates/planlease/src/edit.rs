@@ -1,9 +1,9 @@
 //! Editing the definition of a plan that is under way.
 //!
-//! One transaction writes the new definition, the records of the tasks that are new, and deletes those of the tasks that go,
-//! if the definition and the tasks that go are as they were seen. Every start compares the definition that it was decided
-//! on, so that no task is started by an order that does not hold any more; the process that executes the plan sees the change and
-//! reads it again.
+//! One transaction writes the new definition, the records of the tasks that are new, and deletes those of the
+//! tasks that go, if the definition and the tasks that go are as they were seen. Every start compares the
+//! definition that it was decided on, so that no task is started by an order that does not hold any more; the
+//! process that executes the plan sees the change and reads it again.
 
 use std::{cmp::Reverse, collections::HashMap};
 
@@ -27,11 +27,12 @@ use crate::{
 /// How often it is tried while the plan changes.
 const TRIES: usize = 64;
 
-/// The most tasks that one edit adds and removes: for each of them there is a compare, and etcd takes 128 operations on all
-/// levels of a transaction together.
+/// The most tasks that one edit adds and removes: for each of them there is a compare, and etcd takes 128
+/// operations on all levels of a transaction together.
 pub const MAX_EDITED: usize = 40;
 
-/// Above how many bytes a stored part is halved to make room for an edit: older versions filled parts with up to 512 KiB.
+/// Above how many bytes a stored part is halved to make room for an edit: older versions filled parts with up
+/// to 512 KiB.
 const HALVED_ABOVE: usize = 64 * 1024;
 
 /// The most operations in each transaction inside the one of an edit.
@@ -47,15 +48,16 @@ pub struct Edited {
 }
 
 impl Coordinator {
-    /// Changes the definition of a plan to `edited`, as [`Edit`] says: new tasks are added, pending ones that are left out are
-    /// removed with their outputs, all others stay. The plan may be owned and executed meanwhile. Two reads, one
-    /// transaction; all again if one of the tasks that would go was started in between, or another process edits.
+    /// Changes the definition of a plan to `edited`, as [`Edit`] says: new tasks are added, pending ones that
+    /// are left out are removed with their outputs, all others stay. The plan may be owned and executed
+    /// meanwhile. Two reads, one transaction; all again if one of the tasks that would go was started in
+    /// between, or another process edits.
     ///
     /// # Errors
-    /// [`Error::EditTooLarge`] beyond [`MAX_EDITED`] tasks; [`Error::EditTooWide`] if the parts of the definition in which
-    /// something changes have more than about 1 MiB; [`Error::Unsound`] with everything that is wrong with the
-    /// definition that would come out; [`Error::PlanNotFound`];
-    /// [`Error::TimedOut`] if the plan keeps changing; and as for any request.
+    /// [`Error::EditTooLarge`] beyond [`MAX_EDITED`] tasks; [`Error::EditTooWide`] if the parts of the
+    /// definition in which something changes have more than about 1 MiB; [`Error::Unsound`] with everything
+    /// that is wrong with the definition that would come out; [`Error::PlanNotFound`]; [`Error::TimedOut`] if
+    /// the plan keeps changing; and as for any request.
     ///
     /// # Cancel safety
     /// A dropped future leaves the old definition or the new one.
@@ -111,7 +113,8 @@ impl Coordinator {
     /// Leaves out the pending tasks of a plan whose boxes are ticked in `file`, as an operator; says which.
     ///
     /// # Errors
-    /// [`Error::PlanNotFound`], [`Error::PlanOwned`] while a process takes the plan over, and as for any request.
+    /// [`Error::PlanNotFound`], [`Error::PlanOwned`] while a process takes the plan over, and as for any
+    /// request.
     ///
     /// # Cancel safety
     /// Each task is left out, or is as it was.
@@ -136,8 +139,8 @@ impl Coordinator {
         Ok(done.collect())
     }
 
-    /// Halves the largest of the stored parts in which an edit changes something, so that the edit writes less. The definition
-    /// stays as it is. `false` if none is large.
+    /// Halves the largest of the stored parts in which an edit changes something, so that the edit writes
+    /// less. The definition stays as it is. `false` if none is large.
     async fn make_room(&self, view: &PlanView, stored: &[&[u8]], changed: &[usize]) -> Result<bool, Error> {
         let large = changed.iter().filter_map(|at| Some((stored.get(*at)?.len(), *at)));
         let large = large.filter(|(length, _)| *length > HALVED_ABOVE);
@@ -155,7 +158,8 @@ impl Coordinator {
         Ok(true)
     }
 
-    /// Writes it, if the plan is as it was seen; `None` if it is not, or if room had to be made in what is stored first.
+    /// Writes it, if the plan is as it was seen; `None` if it is not, or if room had to be made in what is
+    /// stored first.
     async fn write_edit(&self, view: &PlanView, edit: &Edit, past: &Past) -> Result<Option<Revision>, Error> {
         let key = |key| self.layout().of(&view.name, &key);
         let layout = self.layout();
@@ -232,7 +236,8 @@ fn written_anew(before: &PlanSpec, after: &PlanSpec) -> Result<usize, Error> {
     Ok(bytes)
 }
 
-/// These operations in transactions inside of one: etcd bounds the operations of each of them, less those around it.
+/// These operations in transactions inside of one: etcd bounds the operations of each of them, less those
+/// around it.
 fn nested(mut ops: Vec<Op>) -> Vec<Op> {
     let mut nested = Vec::new();
     while !ops.is_empty() {

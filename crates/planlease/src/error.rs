@@ -59,8 +59,8 @@ pub enum Error {
         /// The oldest that works.
         needed: &'static str,
     },
-    /// The keys were written on another cluster: etcd was restored or copied. Old tokens could come again, so nothing
-    /// goes on until an operator has looked and raised the generation.
+    /// The keys were written on another cluster: etcd was restored or copied. Old tokens could come again, so
+    /// nothing goes on until an operator has looked and raised the generation.
     #[error(
         "this store belongs to etcd cluster {recorded}, but cluster {found} answers: restored or copied? \
          check that no process works on the other one, then adopt the store"
@@ -71,8 +71,8 @@ pub enum Error {
         /// The cluster that answers.
         found: String,
     },
-    /// etcd was restored from an older state under the same cluster id. Old tokens could come again, so nothing goes on until
-    /// an operator has looked and raised the generation.
+    /// etcd was restored from an older state under the same cluster id. Old tokens could come again, so
+    /// nothing goes on until an operator has looked and raised the generation.
     #[error(
         "etcd was restored from an older state: {0}. Fencing tokens could be given out twice; check that no process works \
          on the old data, then adopt the store"
@@ -96,7 +96,8 @@ pub enum Error {
     /// Every task of the plan is done: there is nothing to cancel.
     #[error("plan {0} is finished")]
     PlanFinished(PlanName),
-    /// An owner would find nothing to do: no task is in progress, ready, or may be tried again without an operator.
+    /// An owner would find nothing to do: no task is in progress, ready, or may be tried again without an
+    /// operator.
     #[error("plan {plan} has no task left for an owner")]
     NothingLeft {
         /// The plan.
@@ -115,7 +116,8 @@ pub enum Error {
         /// The most.
         most: usize,
     },
-    /// One edit changes more of the definition than one transaction can; nothing was changed. Make it in steps.
+    /// One edit changes more of the definition than one transaction can; nothing was changed. Make it in
+    /// steps.
     #[error("the edit would write {bytes} bytes of the definition at once; at most {most} can be")]
     EditTooWide {
         /// How many.
@@ -203,7 +205,8 @@ pub enum Error {
     /// The definition is not sound; nothing was changed.
     #[error("the plan is not sound: {}", list(.0))]
     Unsound(Vec<SpecError>),
-    /// A stored record cannot be read: it is damaged, or a newer planlease wrote it. What needs it fails; nothing was changed.
+    /// A stored record cannot be read: it is damaged, or a newer planlease wrote it. What needs it fails;
+    /// nothing was changed.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
     /// A record would be too large to be stored; nothing was changed.
@@ -228,8 +231,8 @@ pub struct Cause(String);
 
 impl Error {
     /// Whether the same may succeed later with the same settings: the network, a member, or the certificate,
-    /// password, token or role of either side, once they have worked, may be right again in a moment. What waits or watches
-    /// goes on after such an error; what has one thing to do reports it.
+    /// password, token or role of either side, once they have worked, may be right again in a moment. What
+    /// waits or watches goes on after such an error; what has one thing to do reports it.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         matches!(
@@ -243,7 +246,8 @@ impl Error {
         )
     }
 
-    /// What was sent may have been carried out by a try that was not answered, and what is there now does not tell.
+    /// What was sent may have been carried out by a try that was not answered, and what is there now does not
+    /// tell.
     pub(crate) fn outcome_unknown(why: &str) -> Self {
         Self::OutcomeUnknown(Cause(why.to_owned()))
     }

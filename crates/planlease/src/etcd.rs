@@ -1,5 +1,5 @@
-//! etcd as the rest of the crate sees it: transactions, ranges, leases and watches that fail over, time out, are bounded
-//! and say what is known about their outcome. No type of `etcd-client` leaves this module.
+//! etcd as the rest of the crate sees it: transactions, ranges, leases and watches that fail over, time out,
+//! are bounded and say what is known about their outcome. No type of `etcd-client` leaves this module.
 
 mod batch;
 mod channel;
@@ -142,8 +142,8 @@ impl Etcd {
 
     /// Sends a transaction until it is answered, or the operation's time is up.
     ///
-    /// After a lost answer the *same* transaction is sent again: so it has to be one whose repetition does no harm and
-    /// whose refusal shows whether it had been carried out (a create revision, a term, an `op_id`).
+    /// After a lost answer the *same* transaction is sent again: so it has to be one whose repetition does no
+    /// harm and whose refusal shows whether it had been carried out (a create revision, a term, an `op_id`).
     ///
     /// It waits at most the operation's time for its turn, and has as much again from then on.
     pub(crate) async fn settle(&self, txn: &Transaction) -> Result<Reply, Fault> {
@@ -183,8 +183,8 @@ impl Etcd {
         Ok(reply)
     }
 
-    /// Refuses an answer that is older than what was known when it was asked for: some versions of etcd give stale ones
-    /// after a member was paused. Another endpoint is asked then.
+    /// Refuses an answer that is older than what was known when it was asked for: some versions of etcd give
+    /// stale ones after a member was paused. Another endpoint is asked then.
     fn check_newest(&self, before: u64, answered: Revision) -> Result<(), Fault> {
         if answered.get() < before {
             return Err(Fault::stale(answered.get(), before));
@@ -193,8 +193,8 @@ impl Etcd {
         Ok(())
     }
 
-    /// Asks for a lease of this id and TTL; returns the TTL that the server granted. The id is chosen by the caller, so
-    /// that a grant whose answer was lost is recognised when it is asked for again.
+    /// Asks for a lease of this id and TTL; returns the TTL that the server granted. The id is chosen by the
+    /// caller, so that a grant whose answer was lost is recognised when it is asked for again.
     pub(crate) async fn grant(&self, id: LeaseId, ttl: Duration) -> Result<Duration, Fault> {
         let whole = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
         let seconds = i64::try_from(whole).unwrap_or(i64::MAX);
@@ -229,8 +229,8 @@ impl Etcd {
         }
     }
 
-    /// How long a lease has left, to the second; `None` if it is gone. One that was granted and has run out exists until etcd
-    /// revokes it, and has nothing left.
+    /// How long a lease has left, to the second; `None` if it is gone. One that was granted and has run out
+    /// exists until etcd revokes it, and has nothing left.
     pub(crate) async fn lease_left(&self, id: LeaseId) -> Result<Option<Duration>, Fault> {
         let answer = self
             .retry(|client| async move {
@@ -264,14 +264,15 @@ impl Etcd {
         Watch::open(&self.inner.watches, first).await
     }
 
-    /// Reads one key, and how far the cluster has come, from one member: a linearizable read, then its status.
+    /// Reads one key, and how far the cluster has come, from one member: a linearizable read, then its
+    /// status.
     pub(crate) async fn look(&self, key: &[u8]) -> Result<Seen, Fault> {
         self.retry(|client| async move { look(&client, key).await }).await
     }
 
-    /// What the present member says about itself. The first request of a coordinator. Where no server accepts a connection
-    /// it is tried for the time of a connection only; one that does, and does not answer, may be about to elect a leader, and
-    /// has the time of an operation.
+    /// What the present member says about itself. The first request of a coordinator. Where no server accepts
+    /// a connection it is tried for the time of a connection only; one that does, and does not answer, may be
+    /// about to elect a leader, and has the time of an operation.
     pub(crate) async fn status(&self) -> Result<MemberStatus, Fault> {
         let Config { connect_timeout, operation_timeout, connector, .. } = self.config();
         let brief = connector.connect_timeout((*connect_timeout).min(*operation_timeout));
@@ -322,8 +323,8 @@ impl Etcd {
         self.inner.turns.next(request_timeout, operation_timeout).await
     }
 
-    /// Calls until there is an answer, on one endpoint after the other, with growing delays. Says whether a try before
-    /// the answered one may have been carried out too.
+    /// Calls until there is an answer, on one endpoint after the other, with growing delays. Says whether a
+    /// try before the answered one may have been carried out too.
     async fn repeat<T, F>(
         &self,
         budget: Duration,
@@ -363,8 +364,8 @@ async fn look(client: &Client, key: &[u8]) -> Result<Seen, Fault> {
     let (member, raft_term) =
         answer.header.as_ref().map_or((0, 0), |header| (header.member_id, header.raft_term));
     let mut reply = Reply::from_wire(answer)?;
-    // After the read, this member has seen all that any other one had committed before. Behind a proxy it may be another
-    // one that answers now; and some versions show their status to root only.
+    // After the read, this member has seen all that any other one had committed before. Behind a proxy it may
+    // be another one that answers now; and some versions show their status to root only.
     let raft_index = match client.maintenance_client().status().await.map_err(Fault::of) {
         Ok(status) if status.header().is_some_and(|header| header.member_id() == member) => {
             Some(status.raft_index().max(status.raft_applied_index())).filter(|index| *index > 0)

@@ -34,7 +34,8 @@ pub struct Listing {
     layout: Layout,
 }
 
-/// Changes of a range from a revision on: every revision once, whole, in order, over any number of broken connections.
+/// Changes of a range from a revision on: every revision once, whole, in order, over any number of broken
+/// connections.
 ///
 /// It owns no task: polling drives it, and dropping it ends the watch.
 #[derive(Debug)]
@@ -58,7 +59,8 @@ pub enum Feed {
     Connected,
     /// Everything up to this revision has been delivered: the stream is alive.
     Alive(Revision),
-    /// The history from where it was to go on is compacted up to this revision: read a new snapshot, and go on from there.
+    /// The history from where it was to go on is compacted up to this revision: read a new snapshot, and go
+    /// on from there.
     Compacted(Revision),
     /// The connection broke, for this reason; the next call reconnects. Nothing is lost.
     Broken(String),
@@ -85,7 +87,8 @@ impl Listing {
     /// The next page; `None` if there is none any more.
     ///
     /// # Errors
-    /// As for any read. [`Error::Compacted`] if reading took so long that etcd has forgotten the revision meanwhile.
+    /// As for any read. [`Error::Compacted`] if reading took so long that etcd has forgotten the revision
+    /// meanwhile.
     ///
     /// # Cancel safety
     /// Nothing is lost if the future is dropped: the next call reads the same page.
@@ -119,8 +122,8 @@ impl Changes {
         Self { etcd, layout, range, from, watch: None, quiet: QUIET, backoff }
     }
 
-    /// Has etcd asked soon after it falls silent, instead of after some seconds, whether it has sent everything: for a
-    /// reader that wants to know when it has arrived.
+    /// Has etcd asked soon after it falls silent, instead of after some seconds, whether it has sent
+    /// everything: for a reader that wants to know when it has arrived.
     pub(crate) fn in_a_hurry(self) -> Self {
         Self { quiet: Duration::from_millis(100), ..self }
     }
@@ -131,13 +134,14 @@ impl Changes {
     /// Nothing is lost if the future is dropped: the next call goes on where it left off.
     ///
     /// # Errors
-    /// Only what is never [passing](Error::is_passing): [`Error::StoreRestored`]. Certificates, passwords and roles have worked before, and may work
-    /// again: what is wrong with them is [`Feed::Broken`].
+    /// Only what is never [passing](Error::is_passing): [`Error::StoreRestored`]. Certificates, passwords and
+    /// roles have worked before, and may work again: what is wrong with them is [`Feed::Broken`].
     pub async fn next(&mut self) -> Result<Feed, Error> {
         if self.watch.is_none() {
-            // One revision earlier than needed. Where nothing has happened since, the needed one is of the future, and etcd
-            // (3.5.22 and later) does not answer questions for the progress of such a watch: an idle server would be taken
-            // for a dead one. (A vigil begins exactly: etcd looks into the past only every 100 ms.)
+            // One revision earlier than needed. Where nothing has happened since, the needed one is of the
+            // future, and etcd (3.5.22 and later) does not answer questions for the progress of such a watch:
+            // an idle server would be taken for a dead one. (A vigil begins exactly: etcd looks into the past
+            // only every 100 ms.)
             let from = Revision::from_wire(self.from.to_wire() - 1).unwrap_or(self.from);
             let spec = WatchSpec { id: WATCH, range: self.range.clone(), from, quiet: self.quiet };
             match self.etcd.watch(&spec).await {
@@ -167,8 +171,8 @@ impl Changes {
         }
     }
 
-    /// Groups changes by revision. What was delivered before is dropped: some versions of etcd tell things twice after
-    /// a reconnection.
+    /// Groups changes by revision. What was delivered before is dropped: some versions of etcd tell things
+    /// twice after a reconnection.
     fn sets(&mut self, changes: Vec<(Revision, Vec<u8>, Option<Entry>)>) -> Vec<RawChangeSet> {
         let mut sets: Vec<RawChangeSet> = Vec::new();
         for (revision, key, entry) in changes {

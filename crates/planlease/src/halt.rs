@@ -1,9 +1,10 @@
 //! Stopping a plan: pause and resume, cancel, archive.
 //!
-//! A pause is a key, `halt/pause`, that every start compares as absent: nothing more is started, what runs comes to its end, and
-//! the owner stays. A close is a key, `halt/close`, that every acquisition compares as well, and that is put by the very
-//! transaction that ends the present ownership: from that revision on no owner writes anything. The records stay as they
-//! were; reopening the plan is deleting the key, and the next owner recovers what was in progress.
+//! A pause is a key, `halt/pause`, that every start compares as absent: nothing more is started, what runs
+//! comes to its end, and the owner stays. A close is a key, `halt/close`, that every acquisition compares as
+//! well, and that is put by the very transaction that ends the present ownership: from that revision on no
+//! owner writes anything. The records stay as they were; reopening the plan is deleting the key, and the next
+//! owner recovers what was in progress.
 
 use planlease_core::{
     PlanName, Revision,
@@ -34,7 +35,8 @@ pub enum Halted {
 }
 
 impl Coordinator {
-    /// Pauses a plan: no process starts another task. What is in progress goes on, and the owner stays. One transaction.
+    /// Pauses a plan: no process starts another task. What is in progress goes on, and the owner stays. One
+    /// transaction.
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any request.
@@ -60,7 +62,8 @@ impl Coordinator {
         }
     }
 
-    /// Ends a pause, and reopens a plan that was cancelled or archived. `false` if there was nothing to end. One read, one transaction.
+    /// Ends a pause, and reopens a plan that was cancelled or archived. `false` if there was nothing to end.
+    /// One read, one transaction.
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any request.
@@ -78,12 +81,14 @@ impl Coordinator {
         }
     }
 
-    /// Cancels a plan: its present ownership ends by force in the same transaction, and no process can own it or start a task
-    /// any more, until it is resumed. Against a completion at the same moment there is one winner: a plan that is finished is
-    /// not cancelled, and the transaction compares that no task was changed since the plan was looked at.
+    /// Cancels a plan: its present ownership ends by force in the same transaction, and no process can own it
+    /// or start a task any more, until it is resumed. Against a completion at the same moment there is one
+    /// winner: a plan that is finished is not cancelled, and the transaction compares that no task was
+    /// changed since the plan was looked at.
     ///
     /// # Errors
-    /// [`Error::PlanFinished`], [`Error::PlanNotFound`], [`Error::TimedOut`] if the plan keeps changing, and as for any request.
+    /// [`Error::PlanFinished`], [`Error::PlanNotFound`], [`Error::TimedOut`] if the plan keeps changing, and
+    /// as for any request.
     pub async fn cancel_plan(&self, plan: &PlanName, by: &str, why: &str) -> Result<Halted, Error> {
         let record = self.halt_record(Halt::Cancelled, by, why);
         self.close(plan, &record, |view| {

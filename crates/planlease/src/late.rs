@@ -1,7 +1,7 @@
 //! Keeping what a late result said.
 //!
-//! The one write of a plan's keys that compares no authority: the reporter of a late result has none. It touches a key of its own,
-//! by which nothing is decided, and it is bounded ([`planlease_core::late`]).
+//! The one write of a plan's keys that compares no authority: the reporter of a late result has none. It
+//! touches a key of its own, by which nothing is decided, and it is bounded ([`planlease_core::late`]).
 
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ impl Coordinator {
 }
 
 impl Authority {
-    /// Keeps what a refused change said, if it is a result that came too late. A failure to keep it is logged only:
-    /// the caller has the refusal as its answer, and waits at most [`PATIENCE`] longer for this.
+    /// Keeps what a refused change said, if it is a result that came too late. A failure to keep it is logged
+    /// only: the caller has the refusal as its answer, and waits at most [`PATIENCE`] longer for this.
     pub(crate) async fn keep_late(
         &self,
         task: &TaskId,

@@ -1,10 +1,11 @@
 //! Lease-owned plans and compare-and-swap task updates for fleets of orchestrators, on etcd.
 //!
-//! A *plan* is a list of *tasks* with dependencies. An *orchestrator* is a program that executes plans. It opens a
-//! [`Session`] (an etcd lease that it keeps alive), acquires the [`Ownership`] of a plan, and updates the plan's tasks
-//! through the ownership's [`Authority`]. Each update is one transaction, guarded by the owner's key and by the
-//! revision of the task, so that a process that has lost the plan cannot write, whatever it believes. If the owner dies,
-//! its lease expires; the next candidate in the queue takes over and recovers the tasks that were in progress.
+//! A *plan* is a list of *tasks* with dependencies. An *orchestrator* is a program that executes plans. It
+//! opens a [`Session`] (an etcd lease that it keeps alive), acquires the [`Ownership`] of a plan, and updates
+//! the plan's tasks through the ownership's [`Authority`]. Each update is one transaction, guarded by the
+//! owner's key and by the revision of the task, so that a process that has lost the plan cannot write,
+//! whatever it believes. If the owner dies, its lease expires; the next candidate in the queue takes over and
+//! recovers the tasks that were in progress.
 //!
 //! | To … | start at |
 //! | --- | --- |
@@ -41,13 +42,13 @@
 //! # }
 //! ```
 //!
-//! Protocol decisions are pure functions in [`planlease_core`]; this crate performs the I/O. Time, randomness and
-//! connections come in through [`Config`]. Nothing here prints or ends the process, and only [`local`] reads the
-//! environment.
+//! Protocol decisions are pure functions in [`planlease_core`]; this crate performs the I/O. Time, randomness
+//! and connections come in through [`Config`]. Nothing here prints or ends the process, and only [`local`]
+//! reads the environment.
 //!
-//! **Cancel safety.** A future that writes can be dropped at any time: the write is then carried out once or not at all,
-//! and [`Coordinator::find_update`] finds out which for an update with an id of its own. A future that waits in a queue
-//! leaves it when it is dropped. Exceptions are documented with the method.
+//! **Cancel safety.** A future that writes can be dropped at any time: the write is then carried out once or
+//! not at all, and [`Coordinator::find_update`] finds out which for an update with an id of its own. A future
+//! that waits in a queue leaves it when it is dropped. Exceptions are documented with the method.
 
 mod audit;
 mod authority;

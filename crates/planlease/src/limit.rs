@@ -1,5 +1,5 @@
-//! The time limits of claims that no session keeps: each hangs on a lease of its own, which nothing renews by itself. So etcd
-//! measures the time, and no host's clock is asked.
+//! The time limits of claims that no session keeps: each hangs on a lease of its own, which nothing renews by
+//! itself. So etcd measures the time, and no host's clock is asked.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,8 +30,8 @@ pub const CLAIM_LIMITS: (Duration, Duration) = (Duration::from_secs(1), Duration
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
 impl Coordinator {
-    /// What the claims of a plan's tasks hang on, as far as it still exists. Reads the registrations if a worker has a claim,
-    /// and the lease of each limited claim.
+    /// What the claims of a plan's tasks hang on, as far as it still exists. Reads the registrations if a
+    /// worker has a claim, and the lease of each limited claim.
     ///
     /// # Errors
     /// As for any request.
@@ -74,8 +74,8 @@ impl Coordinator {
 }
 
 impl Authority {
-    /// Ends the claims whose limit has passed, among these tasks, as their policy says of lost ones. Returns the plan as it is
-    /// then; `None` if nothing was changed.
+    /// Ends the claims whose limit has passed, among these tasks, as their policy says of lost ones. Returns
+    /// the plan as it is then; `None` if nothing was changed.
     pub(crate) async fn end_expired_claims(
         &self,
         plan: &PlanView,

@@ -4,7 +4,8 @@ use std::ops::Deref;
 
 use planlease_core::unreadable::Unreadable;
 
-/// The records that a read found. One that cannot be read is left out and listed beside them; it does not stop the read.
+/// The records that a read found. One that cannot be read is left out and listed beside them; it does not
+/// stop the read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct List<T> {
     /// What could be read.

@@ -1,8 +1,9 @@
 //! The user's own local server: where it is, and how it comes to be running.
 //!
-//! The one place of the library that looks at the environment, since the state folder is a matter of the user's
-//! (`XDG_STATE_HOME`, `HOME`). The server itself is a process of its own, `planlease dev serve`: the process that
-//! needs it first starts it. It survives its starter and stops by itself after some time without connections and sessions.
+//! The one place of the library that looks at the environment, since the state folder is a matter of the
+//! user's (`XDG_STATE_HOME`, `HOME`). The server itself is a process of its own, `planlease dev serve`: the
+//! process that needs it first starts it. It survives its starter and stops by itself after some time without
+//! connections and sessions.
 
 use std::{
     ffi::OsStr,
@@ -22,7 +23,8 @@ use crate::{
     connect::{Connecting, Connection, Connector},
 };
 
-/// How long a first use waits for the server to come up. It takes some tens of milliseconds; a large history longer.
+/// How long a first use waits for the server to come up. It takes some tens of milliseconds; a large history
+/// longer.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How often the socket is tried meanwhile.
@@ -48,8 +50,8 @@ pub struct Launch {
 }
 
 impl LocalServer {
-    /// The server of this user: its folder is `planlease` below the XDG state folder (`~/.local/state`), and it is
-    /// started by `planlease` from the path.
+    /// The server of this user: its folder is `planlease` below the XDG state folder (`~/.local/state`), and
+    /// it is started by `planlease` from the path.
     #[must_use]
     pub fn of_user() -> Self {
         let launch = Launch {
@@ -89,8 +91,8 @@ impl LocalServer {
         self.folder.join("server.log")
     }
 
-    /// Refuses a folder or a socket that other users have, or may write to: they could put a server of theirs in its place,
-    /// and plans have commands.
+    /// Refuses a folder or a socket that other users have, or may write to: they could put a server of theirs
+    /// in its place, and plans have commands.
     ///
     /// # Errors
     /// [`io::ErrorKind::PermissionDenied`] with the reason.
@@ -119,8 +121,8 @@ impl LocalServer {
         Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
     }
 
-    /// Starts a server process, detached. If one is running already, or being started by another process at this moment,
-    /// the new one notices and ends at once: the data folder has one owner.
+    /// Starts a server process, detached. If one is running already, or being started by another process at
+    /// this moment, the new one notices and ends at once: the data folder has one owner.
     fn start(&self, launch: &Launch) -> io::Result<()> {
         self.ensure_ours()?;
         create_private_folder(&self.folder)?;
@@ -194,8 +196,9 @@ pub fn create_private_folder(folder: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// A folder of the XDG base directories: the one that is named, if its path is absolute; else one below the home, which is
-/// `HOME` or, if that is not set or not absolute, the one that the system knows. `None` for a user without a home.
+/// A folder of the XDG base directories: the one that is named, if its path is absolute; else one below the
+/// home, which is `HOME` or, if that is not set or not absolute, the one that the system knows. `None` for a
+/// user without a home.
 #[must_use]
 pub fn user_folder(named: Option<&OsStr>, home: Option<&OsStr>, below_home: &str) -> Option<PathBuf> {
     let absolute = |path: Option<&OsStr>| path.map(PathBuf::from).filter(|path| path.is_absolute());
@@ -206,7 +209,8 @@ pub fn user_folder(named: Option<&OsStr>, home: Option<&OsStr>, below_home: &str
     })
 }
 
-/// `$XDG_STATE_HOME/planlease`, or `~/.local/state/planlease`; below the temporary folder for a user without a home.
+/// `$XDG_STATE_HOME/planlease`, or `~/.local/state/planlease`; below the temporary folder for a user without
+/// a home.
 fn state_folder() -> PathBuf {
     let (named, home) = (std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"));
     user_folder(named.as_deref(), home.as_deref(), ".local/state")
@@ -214,7 +218,8 @@ fn state_folder() -> PathBuf {
         .join("planlease")
 }
 
-/// Refuses a folder or socket that is another user's, or that other users may write to. One that is not there is fine.
+/// Refuses a folder or socket that is another user's, or that other users may write to. One that is not there
+/// is fine.
 fn ensure_owner(path: &Path) -> io::Result<()> {
     let about = match std::fs::metadata(path) {
         Ok(about) => about,

@@ -1,8 +1,9 @@
 //! Named locks of a plan: fair, fenced, and released by a crash.
 //!
-//! The line is etcd's own Mutex recipe, as that of ownership is: a range of keys, one per candidate, in the order of their
-//! create revisions. The first one holds the lock. There is no term, since nothing in etcd is written by its authority: what a
-//! lock protects is outside, and has to look at the token, whose number is the create revision of the holder's key.
+//! The line is etcd's own Mutex recipe, as that of ownership is: a range of keys, one per candidate, in the
+//! order of their create revisions. The first one holds the lock. There is no term, since nothing in etcd is
+//! written by its authority: what a lock protects is outside, and has to look at the token, whose number is
+//! the create revision of the holder's key.
 
 use std::time::Duration;
 
@@ -57,8 +58,8 @@ impl Session {
     /// Acquires a lock of a plan if its queue is empty. Needs no ownership of the plan. One transaction.
     ///
     /// # Errors
-    /// [`Error::LockedLocally`] if this session has it, or waits for it; [`Error::PlanNotFound`], [`Error::SessionLost`], and
-    /// as for any request.
+    /// [`Error::LockedLocally`] if this session has it, or waits for it; [`Error::PlanNotFound`],
+    /// [`Error::SessionLost`], and as for any request.
     ///
     /// # Cancel safety
     /// A dropped future may leave the lock taken; the session's task releases it then.
@@ -77,8 +78,9 @@ impl Session {
         }
     }
 
-    /// Acquires a lock of a plan; waits in its queue, in the order of arrival, while another session holds it. `wait`: for how long;
-    /// `None` for as long as it takes. Uncontended as [`Session::try_lock`]; the turn of who waits costs one read.
+    /// Acquires a lock of a plan; waits in its queue, in the order of arrival, while another session holds
+    /// it. `wait`: for how long; `None` for as long as it takes. Uncontended as [`Session::try_lock`]; the
+    /// turn of who waits costs one read.
     ///
     /// # Errors
     /// As [`Session::try_lock`]; [`Error::TimedOut`] if the time to wait is up.
@@ -148,9 +150,9 @@ impl Lock {
         &self.place.session
     }
 
-    /// The token for the resource that the lock protects, so that it can refuse earlier holders: the store's generation and the
-    /// create revision of the holder's key, greater for each holder of this lock than for the one before. Not to be compared
-    /// with tokens of ownerships.
+    /// The token for the resource that the lock protects, so that it can refuse earlier holders: the store's
+    /// generation and the create revision of the holder's key, greater for each holder of this lock than for
+    /// the one before. Not to be compared with tokens of ownerships.
     #[must_use]
     pub fn token(&self) -> FencingToken {
         let generation = self.session().coordinator().generation();
@@ -177,8 +179,9 @@ impl Lock {
     /// Releases the lock: the next one in the queue holds it at once. One transaction.
     ///
     /// # Errors
-    /// [`Error::LockLost`] if it was lost already; [`Error::OutcomeUnknown`] or [`Error::Unreachable`] if etcd did not answer:
-    /// the session's task goes on trying then, and it is free at the latest when the session ends.
+    /// [`Error::LockLost`] if it was lost already; [`Error::OutcomeUnknown`] or [`Error::Unreachable`] if
+    /// etcd did not answer: the session's task goes on trying then, and it is free at the latest when the
+    /// session ends.
     pub async fn release(mut self) -> Result<(), Error> {
         if self.place.in_flight {
             // A request to join that was sent again may still be under way, and would put the key once more.
@@ -249,7 +252,8 @@ impl Place {
         self.session.coordinator().layout().of(&self.plan, &PlanKey::Lock(self.lock.clone(), lease))
     }
 
-    /// Puts the own key, unless it is there already, and returns the queue. `alone`: only if the queue is empty.
+    /// Puts the own key, unless it is there already, and returns the queue. `alone`: only if the queue is
+    /// empty.
     async fn join(&mut self, alone: bool) -> Result<Line, Error> {
         let mut pace = Pace::new(Some(self.session.coordinator().config().operation_timeout));
         loop {
@@ -257,7 +261,8 @@ impl Place {
             let layout = self.session.coordinator().layout();
             let (queue, spec) =
                 (layout.lock_queue(&self.plan, &self.lock), layout.of(&self.plan, &PlanKey::Spec));
-            // As for ownership: a request that was given up must not put the key later, see `Session::outdate`.
+            // As for ownership: a request that was given up must not put the key later, see
+            // `Session::outdate`.
             let written = self.session.written();
             let not_outdated = written.clone().map(|(key, modified)| Compare::Modified(key, Some(modified)));
             let when = [Compare::Exists(spec.clone()), Compare::Created(self.key.clone(), None)];

@@ -1,6 +1,7 @@
 //! What this host remembers of the stores that it has seen: a small file in the state folder.
 //!
-//! Only [`crate::store`] uses it. A host without it, or with one that cannot be read, knows less and works all the same.
+//! Only [`crate::store`] uses it. A host without it, or with one that cannot be read, knows less and works
+//! all the same.
 
 use std::{
     fs::{self, File},
@@ -72,7 +73,8 @@ impl Memory {
         (ours.into_iter().map(|kept| kept.seen).collect(), others)
     }
 
-    /// Replaces the file whole, under a lock beside it. One that cannot be read is replaced too: what it knew is lost already.
+    /// Replaces the file whole, under a lock beside it. One that cannot be read is replaced too: what it knew
+    /// is lost already.
     fn replace(&self, file: &Path, record: &StoreRecord, now: &Marks) -> io::Result<()> {
         if let Some(folder) = file.parent() {
             create_private_folder(folder)?;

@@ -19,15 +19,15 @@ pub struct Released {
 }
 
 impl Coordinator {
-    /// Ends the present ownership of a plan. Its holder is notified, every write that it still sends is refused, and the next
-    /// candidate takes over once the plan's lock delay is over, as after a crash. Whatever the holder does *outside* etcd is
-    /// not stopped by this, so look before.
+    /// Ends the present ownership of a plan. Its holder is notified, every write that it still sends is
+    /// refused, and the next candidate takes over once the plan's lock delay is over, as after a crash.
+    /// Whatever the holder does *outside* etcd is not stopped by this, so look before.
     ///
     /// `expected` protects against ending another ownership than the one that the caller saw.
     ///
     /// # Errors
-    /// [`Error::NotOwned`], [`Error::OtherOwner`], [`Error::OwnershipLost`] if it ended at this very moment, and as for any
-    /// request.
+    /// [`Error::NotOwned`], [`Error::OtherOwner`], [`Error::OwnershipLost`] if it ended at this very moment,
+    /// and as for any request.
     pub async fn force_release(
         &self,
         plan: &PlanName,
@@ -48,7 +48,8 @@ impl Coordinator {
             });
         }
         let Some((owner, term)) = line.owner() else {
-            // First in the queue without a term: an unmanaged candidate, or one about to take over. It has only its key.
+            // First in the queue without a term: an unmanaged candidate, or one about to take over. It has
+            // only its key.
             let key = self.layout().of(plan, &planlease_core::keys::PlanKey::Owner(first.lease));
             // As long as it has not taken over: the key of an owner goes with the end of its term only.
             let term = self.layout().of(plan, &planlease_core::keys::PlanKey::Term);

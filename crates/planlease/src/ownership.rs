@@ -1,10 +1,11 @@
-//! Ownership of a plan: what its holder has, and how it lets go of it. [`acquire`] gets it, [`ending`] ends it, and
-//! [`cleanup`] ends what was dropped.
+//! Ownership of a plan: what its holder has, and how it lets go of it. [`acquire`] gets it, [`ending`] ends
+//! it, and [`cleanup`] ends what was dropped.
 //!
-//! The line is a range of keys, one per candidate, in the order of their create revisions: etcd's own Election recipe, so
-//! that `etcdctl elect` waits in the same line and is waited for. An [`Ownership`] exists only after a transaction
-//! has written its term: there is no owner without a term, and no two by construction. Each transaction here can be
-//! sent again after a lost answer: its refusal shows whether it had been carried out.
+//! The line is a range of keys, one per candidate, in the order of their create revisions: etcd's own
+//! Election recipe, so that `etcdctl elect` waits in the same line and is waited for. An [`Ownership`] exists
+//! only after a transaction has written its term: there is no owner without a term, and no two by
+//! construction. Each transaction here can be sent again after a lost answer: its refusal shows whether it
+//! had been carried out.
 
 mod acquire;
 mod cleanup;
@@ -39,15 +40,15 @@ use crate::{
 pub struct AcquireOptions {
     /// How long to wait in the queue. `None`: for as long as it takes.
     pub wait: Option<Duration>,
-    /// Lock delay in place of the plan's own (`lock_delay_s`): how long the plan stays free after an end of the previous
-    /// ownership that was *not orderly* (an expired session, an operator's forced end), so that its side effects outside
-    /// etcd can die down. There is none after a release.
+    /// Lock delay in place of the plan's own (`lock_delay_s`): how long the plan stays free after an end of
+    /// the previous ownership that was *not orderly* (an expired session, an operator's forced end), so that
+    /// its side effects outside etcd can die down. There is none after a release.
     ///
-    /// It counts from when this process first saw that the owner is gone. If it is longer than `wait`, a later try waits
-    /// for the rest only.
+    /// It counts from when this process first saw that the owner is gone. If it is longer than `wait`, a
+    /// later try waits for the rest only.
     pub lock_delay: Option<Duration>,
-    /// Leave the queue with [`Error::NothingLeft`], without beginning a term, if an owner would find nothing to do by the
-    /// time the plan is free. One more read before each takeover.
+    /// Leave the queue with [`Error::NothingLeft`], without beginning a term, if an owner would find nothing
+    /// to do by the time the plan is free. One more read before each takeover.
     pub only_for_work: bool,
 }
 
@@ -88,7 +89,8 @@ impl Holder {
 pub enum Loss {
     /// The session under it is over.
     Session(LossReason),
-    /// The owner's key was deleted: by an operator, or with its lease. [`Ownership::explain_loss`] returns which.
+    /// The owner's key was deleted: by an operator, or with its lease. [`Ownership::explain_loss`] returns
+    /// which.
     KeyGone,
 }
 
@@ -124,7 +126,8 @@ pub(crate) async fn lost(session: &Session, key: &watch::Receiver<Gone>) -> Loss
 
 /// The exclusive, time-bounded right to one plan.
 ///
-/// Dropping it releases it, by the session's own task; [`Ownership::release`] waits for that and says how it went.
+/// Dropping it releases it, by the session's own task; [`Ownership::release`] waits for that and says how it
+/// went.
 #[derive(Debug)]
 #[must_use = "dropping the ownership releases the plan"]
 pub struct Ownership {
@@ -184,8 +187,9 @@ impl Ownership {
         )
     }
 
-    /// The same right as a value that another process of the same owner can be given (by an environment variable, say).
-    /// It is worth exactly as much as the ownership: every write under it compares the owner's key.
+    /// The same right as a value that another process of the same owner can be given (by an environment
+    /// variable, say). It is worth exactly as much as the ownership: every write under it compares the
+    /// owner's key.
     #[must_use]
     pub fn delegate(&self) -> Delegation {
         Delegation {
@@ -203,7 +207,8 @@ impl Ownership {
         deadline(&self.session, &self.gone)
     }
 
-    /// Waits until it is over, and says why. Everything that was done by its right has to stop then. Cancel safe.
+    /// Waits until it is over, and says why. Everything that was done by its right has to stop then. Cancel
+    /// safe.
     pub async fn lost(&self) -> Loss {
         lost(&self.session, &self.gone).await
     }
@@ -233,8 +238,9 @@ impl Ownership {
     /// Releases the plan: the next one in the queue takes over at once. One transaction.
     ///
     /// # Errors
-    /// [`Error::OwnershipLost`] if it was over already; [`Error::OutcomeUnknown`] or [`Error::Unreachable`] if etcd did not
-    /// answer: the session's task goes on trying then, and the plan is free at the latest when the session ends.
+    /// [`Error::OwnershipLost`] if it was over already; [`Error::OutcomeUnknown`] or [`Error::Unreachable`]
+    /// if etcd did not answer: the session's task goes on trying then, and the plan is free at the latest
+    /// when the session ends.
     pub async fn release(mut self) -> Result<(), Error> {
         let ticket = self.ticket();
         let released = end_term(self.session.coordinator(), &ticket, Ending::Clean, &[]).await;
@@ -244,7 +250,8 @@ impl Ownership {
         released
     }
 
-    /// Hands the plan over to `to`, which must wait in the queue. The waiters before it lose their place and join again at the end.
+    /// Hands the plan over to `to`, which must wait in the queue. The waiters before it lose their place and
+    /// join again at the end.
     ///
     /// # Errors
     /// [`Error::HandOver`] if it cannot be done; the ownership stays then. Else as [`Ownership::release`].

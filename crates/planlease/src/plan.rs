@@ -1,7 +1,8 @@
 //! Plans as a whole: importing, reading, listing and deleting them.
 //!
-//! A plan is there exactly if its `spec` key is. So an import of any size is atomic to every reader: the task records and
-//! the parts of a large definition are written first, under the mark of the importer, and the `spec` key last.
+//! A plan is there exactly if its `spec` key is. So an import of any size is atomic to every reader: the task
+//! records and the parts of a large definition are written first, under the mark of the importer, and the
+//! `spec` key last.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -57,7 +58,8 @@ pub struct PlanView {
     pub paused: Option<(Revision, HaltRecord)>,
     /// Why it cannot be owned, if it is cancelled or archived.
     pub closed: Option<(Revision, HaltRecord)>,
-    /// What of it cannot be read, and is missing here: tasks, its term. A halt that cannot be read still halts it.
+    /// What of it cannot be read, and is missing here: tasks, its term. A halt that cannot be read still
+    /// halts it.
     pub unreadable: Vec<Unreadable>,
 }
 
@@ -90,7 +92,8 @@ impl PlanView {
         Err(Error::TaskNotFound { plan: self.name.clone(), task: task.clone() })
     }
 
-    /// Takes a further record of the plan, as it was read. One that cannot be read counts as absent, and is listed.
+    /// Takes a further record of the plan, as it was read. One that cannot be read counts as absent, and is
+    /// listed.
     ///
     /// # Errors
     /// All but [`Error::Unreadable`].
@@ -115,7 +118,8 @@ impl PlanView {
         self.graph.ready(|task| self.status(task))
     }
 
-    /// Whether an owner would find something to do: a task in progress, one that is ready, or one that may be tried again.
+    /// Whether an owner would find something to do: a task in progress, one that is ready, or one that may be
+    /// tried again.
     #[must_use]
     pub fn has_work(&self) -> bool {
         matches!(self.outlook(), Outlook::Retries | Outlook::Open)
@@ -225,25 +229,25 @@ pub enum Imported {
 /// What a plan that is imported has behind it already: work that was done elsewhere.
 #[derive(Clone, Debug, Default)]
 pub struct Past {
-    /// The records of tasks that have a past. The import replaces their writer and operation id, and the claim of a task in
-    /// progress by one without a live claimant, which the plan's first owner recovers.
+    /// The records of tasks that have a past. The import replaces their writer and operation id, and the
+    /// claim of a task in progress by one without a live claimant, which the plan's first owner recovers.
     pub records: BTreeMap<TaskId, TaskRecord>,
     /// The outputs of tasks, and others that are kept under a name of their own.
     pub findings: BTreeMap<TaskId, FindingsRecord>,
 }
 
 impl Coordinator {
-    /// Makes a plan. However many do it at once, and wherever one of them dies, the plan appears once and whole, or not
-    /// at all. A plan of up to about 100 tasks takes one transaction, and a lease around it; `progress` is called with how many tasks of
-    /// a larger one are written.
+    /// Makes a plan. However many do it at once, and wherever one of them dies, the plan appears once and
+    /// whole, or not at all. A plan of up to about 100 tasks takes one transaction, and a lease around it;
+    /// `progress` is called with how many tasks of a larger one are written.
     ///
     /// # Errors
-    /// [`Error::Unsound`] with everything that is wrong, [`Error::PlanExists`], [`Error::ImportUnderWay`], and as for any
-    /// request.
+    /// [`Error::Unsound`] with everything that is wrong, [`Error::PlanExists`], [`Error::ImportUnderWay`],
+    /// and as for any request.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves no plan, or the whole plan; what was written of half a plan is invisible, and is cleared
-    /// away by the next import of that name.
+    /// Dropping the future leaves no plan, or the whole plan; what was written of half a plan is invisible,
+    /// and is cleared away by the next import of that name.
     pub async fn import(
         &self,
         plan: &PlanName,
@@ -274,8 +278,8 @@ impl Coordinator {
             return Err(Error::Unsound(problems));
         }
         let import = Import::new(self, plan, spec, past)?;
-        // All that an import writes first hangs on a session: a request that arrives after the import is over finds no
-        // lease, and is refused, whatever has become of the plan since.
+        // All that an import writes first hangs on a session: a request that arrives after the import is over
+        // finds no lease, and is refused, whatever has become of the plan since.
         let session = self.open_unregistered_session(Identity::of_process()).await?;
         let imported = if import.puts.len() < CHUNK_OPS - 1 && import.bytes() < CHUNK_BYTES {
             import.at_once(&session).await
@@ -288,8 +292,8 @@ impl Coordinator {
         imported
     }
 
-    /// Reads a plan, at one revision. One transaction for up to 500 tasks, then pages of up to 2,000. What of it cannot be
-    /// read is left out ([`PlanView::unreadable`]), unless it is the definition.
+    /// Reads a plan, at one revision. One transaction for up to 500 tasks, then pages of up to 2,000. What of
+    /// it cannot be read is left out ([`PlanView::unreadable`]), unless it is the definition.
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], [`Error::Unreadable`] if its definition cannot be read, and as for any read.
@@ -327,8 +331,8 @@ impl Coordinator {
         Ok(view)
     }
 
-    /// Reads all plans, at one revision. A plan whose definition cannot be read is left out; what cannot be read of the others
-    /// is listed here too.
+    /// Reads all plans, at one revision. A plan whose definition cannot be read is left out; what cannot be
+    /// read of the others is listed here too.
     ///
     /// # Errors
     /// As for any read.
@@ -371,9 +375,9 @@ impl Coordinator {
         Ok(entry.map(|entry| TaskView::read(plan, task.clone(), &entry)).transpose()?)
     }
 
-    /// Deletes a plan with everything that belongs to it, in one transaction; but for its term, so that the tokens of a
-    /// later plan of that name are greater still. One read before it: the deletion is of the plan that is there now, not of
-    /// one that is imported under its name while the request is under way.
+    /// Deletes a plan with everything that belongs to it, in one transaction; but for its term, so that the
+    /// tokens of a later plan of that name are greater still. One read before it: the deletion is of the plan
+    /// that is there now, not of one that is imported under its name while the request is under way.
     ///
     /// # Errors
     /// [`Error::PlanNotFound`]; [`Error::PlanOwned`] if it is owned or waited for; and as for any request.
@@ -424,7 +428,8 @@ impl Coordinator {
         self.record(&Key::Plan(plan.clone(), PlanKey::Findings(task.clone()))).await
     }
 
-    /// Reads the outputs of all tasks of a plan, and those that are kept under a name of their own, at one revision.
+    /// Reads the outputs of all tasks of a plan, and those that are kept under a name of their own, at one
+    /// revision.
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any read.
@@ -564,7 +569,8 @@ struct Import<'a> {
     puts: Vec<Op>,
 }
 
-/// A record with work behind it, as an import writes it: a claim in it has no live claimant, so that it can be recovered.
+/// A record with work behind it, as an import writes it: a claim in it has no live claimant, so that it can
+/// be recovered.
 pub(crate) fn with_past(past: &TaskRecord, fresh: TaskRecord, now: WallTime) -> TaskRecord {
     let mut record = TaskRecord { writer: fresh.writer, op_id: fresh.op_id, ..past.clone() };
     let in_progress = record.status == TaskStatus::InProgress;
@@ -593,7 +599,8 @@ impl<'a> Import<'a> {
         let (head, parts) = codec::encode_spec(&marked)?;
         let mut puts = Vec::with_capacity(parts.len() + spec.tasks.len() + past.findings.len());
         let writer = Writer { who: importer(), role: Role::Operator, term: None, guard: Guard::Import };
-        // The tasks first: whatever a dead import leaves behind, a task is among it, by which the next one knows.
+        // The tasks first: whatever a dead import leaves behind, a task is among it, by which the next one
+        // knows.
         for task in &spec.tasks {
             let fresh = TaskRecord::new(writer.clone(), random.uuid());
             let record = match past.records.get(&task.id) {
@@ -707,7 +714,8 @@ impl<'a> Import<'a> {
         Ok(codec::encode(&ImportRecord { v: FormatVersion::default(), by: importer(), since })?)
     }
 
-    /// What is in the way. `uncertain`: an earlier try of ours may have made the plan before whatever is there now.
+    /// What is in the way. `uncertain`: an earlier try of ours may have made the plan before whatever is
+    /// there now.
     fn refused(&self, spec: Option<Entry>, mark: Option<Entry>, uncertain: bool) -> Result<Imported, Error> {
         let ours = spec.as_ref().filter(|entry| entry.value == self.head);
         if let Some(entry) = ours {

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 
-/// How long an attempt has the field to itself before the next one is started beside it: RFC 8305's recommendation.
+/// How long an attempt has the field to itself before the next one is started beside it: RFC 8305's
+/// recommendation.
 pub(crate) const STAGGER: Duration = Duration::from_millis(250);
 
-/// The first success; the attempts that still run are dropped then. A failed attempt is followed by the next one at once,
-/// a silent one after [`STAGGER`]. The errors, in the order in which the attempts failed, if none succeeds.
+/// The first success; the attempts that still run are dropped then. A failed attempt is followed by the next
+/// one at once, a silent one after [`STAGGER`]. The errors, in the order in which the attempts failed, if
+/// none succeeds.
 pub(crate) async fn first_success<T, E, F>(attempts: impl IntoIterator<Item = F>) -> Result<T, Vec<E>>
 where
     F: Future<Output = Result<T, E>>,

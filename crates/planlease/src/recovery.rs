@@ -27,16 +27,17 @@ use crate::{
     vigil::{Gone, gone},
 };
 
-/// How often the plan is read again when tasks change while they are being recovered (workers come to their end).
+/// How often the plan is read again when tasks change while they are being recovered (workers come to their
+/// end).
 const MAX_ROUNDS: usize = 8;
 
 /// How long after a limited claim was first seen, or should be over, its lease is looked at.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 impl Ownership {
-    /// Finds the tasks in progress whose claimant is gone and does about each what its policy says. To be called right
-    /// after the plan was acquired, before any work is handed out; what is interrupted is found again by the next call, or
-    /// by the next owner. Returns the recovered tasks, and the plan as it is then.
+    /// Finds the tasks in progress whose claimant is gone and does about each what its policy says. To be
+    /// called right after the plan was acquired, before any work is handed out; what is interrupted is found
+    /// again by the next call, or by the next owner. Returns the recovered tasks, and the plan as it is then.
     ///
     /// # Errors
     /// [`Error::OwnershipLost`], and as for any request. What was recovered before stays recovered.
@@ -47,8 +48,8 @@ impl Ownership {
         self.recover_with(orphan::recovery).await
     }
 
-    /// As [`Ownership::recover`], with another decision about each orphan: [`orphan::recovery_after_rest`] for an owner that
-    /// puts tasks back once they have rested.
+    /// As [`Ownership::recover`], with another decision about each orphan: [`orphan::recovery_after_rest`]
+    /// for an owner that puts tasks back once they have rested.
     ///
     /// # Errors
     /// As [`Ownership::recover`].
@@ -87,8 +88,9 @@ impl Ownership {
     }
 }
 
-/// Those that have claimed tasks of a plan: its owner keeps watch over the registrations of workers and the time limits of
-/// operators, so that what they leave behind is recovered while the ownership lasts, and not by the next owner only.
+/// Those that have claimed tasks of a plan: its owner keeps watch over the registrations of workers and the
+/// time limits of operators, so that what they leave behind is recovered while the ownership lasts, and not
+/// by the next owner only.
 #[derive(Debug)]
 pub struct Claimants {
     session: Session,
@@ -106,8 +108,8 @@ impl Ownership {
 }
 
 impl Claimants {
-    /// From now on keeps watch over exactly the claims of the plan as it is seen here. One message for each worker that is new, on
-    /// the session's own stream; none while nothing changes.
+    /// From now on keeps watch over exactly the claims of the plan as it is seen here. One message for each
+    /// worker that is new, on the session's own stream; none while nothing changes.
     pub async fn follow(&mut self, plan: &PlanView) {
         let claims = plan.tasks.values().filter(|task| task.record.status == TaskStatus::InProgress);
         let claims: Vec<&Claim> = claims.filter_map(|task| task.record.claim.as_ref()).collect();
@@ -135,8 +137,9 @@ impl Claimants {
         }
     }
 
-    /// Waits until one of them is gone, or its time limit has passed: what it had in progress are orphans then, and
-    /// [`Ownership::recover`] finds them. Waits for ever if there is none. Each is returned once. Cancel safe.
+    /// Waits until one of them is gone, or its time limit has passed: what it had in progress are orphans
+    /// then, and [`Ownership::recover`] finds them. Waits for ever if there is none. Each is returned once.
+    /// Cancel safe.
     pub async fn gone(&mut self) {
         tokio::select! {
             biased; // Both lead to the same.
@@ -146,8 +149,8 @@ impl Claimants {
     }
 }
 
-/// Waits until the lease of a limited claim is gone. When it has expired, only etcd knows: it is asked when the time that was
-/// left has passed, and again if there is more.
+/// Waits until the lease of a limited claim is gone. When it has expired, only etcd knows: it is asked when
+/// the time that was left has passed, and again if there is more.
 async fn limit_passed(session: &Session, limits: &mut BTreeMap<LeaseId, BootTime>) {
     let coordinator = session.coordinator();
     loop {

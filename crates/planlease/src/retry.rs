@@ -1,7 +1,7 @@
 //! When to try again: the only place that knows, and the only user of the crate `backoff`.
 //!
-//! The schedule alone is taken from it: its time budget is counted by a clock that stands still in simulations, and its
-//! jitter comes from a generator that no seed reaches. Both are given here instead.
+//! The schedule alone is taken from it: its time budget is counted by a clock that stands still in
+//! simulations, and its jitter comes from a generator that no seed reaches. Both are given here instead.
 
 use std::time::Duration;
 

@@ -1,7 +1,9 @@
-//! A session: the lease of this process, the task that renews it, and the registration that shows it to others.
+//! A session: the lease of this process, the task that renews it, and the registration that shows it to
+//! others.
 //!
-//! The task owns the connection and the timer; the decisions are [`planlease_core::session::Machine`]'s. It never starts
-//! over: a lost session is reported, not repaired, since everything that hung on it is lost with it.
+//! The task owns the connection and the timer; the decisions are [`planlease_core::session::Machine`]'s. It
+//! never starts over: a lost session is reported, not repaired, since everything that hung on it is lost with
+//! it.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -28,15 +30,15 @@ use crate::{
     vigil::Vigil,
 };
 
-/// The most plans that one session owns or waits for. All of their keys hang on one lease, and etcd deletes them in one
-/// transaction when it ends: thousands at once would hold up everybody else.
+/// The most plans that one session owns or waits for. All of their keys hang on one lease, and etcd deletes
+/// them in one transaction when it ends: thousands at once would hold up everybody else.
 pub const MAX_HELD: usize = 1_000;
 
 /// The identity of a process.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
-    /// The orchestrator's name. `None`: made of host, pid and a random part. It names one incarnation: a new process
-    /// needs a new one.
+    /// The orchestrator's name. `None`: made of host, pid and a random part. It names one incarnation: a new
+    /// process needs a new one.
     pub id: Option<OrchestratorId>,
     /// The host's name.
     pub host: String,
@@ -67,8 +69,8 @@ impl Identity {
     }
 }
 
-/// A lease that is kept alive, and everything that hangs on it. Cheap to clone; the session ends with [`Session::close`],
-/// or some time after the last clone is dropped (when its lease expires).
+/// A lease that is kept alive, and everything that hangs on it. Cheap to clone; the session ends with
+/// [`Session::close`], or some time after the last clone is dropped (when its lease expires).
 #[derive(Clone, Debug)]
 pub struct Session {
     inner: Arc<Inner>,
@@ -93,7 +95,8 @@ struct Inner {
     tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// The registration of a session. It is written again, unchanged, to move its mod revision: see [`Session::outdate`].
+/// The registration of a session. It is written again, unchanged, to move its mod revision: see
+/// [`Session::outdate`].
 #[derive(Debug)]
 struct Registered {
     key: Vec<u8>,
@@ -215,7 +218,8 @@ impl Session {
         self.inner.timing
     }
 
-    /// Whether it can be relied on, looked at by the clock: also right when the renewing task did not get to run.
+    /// Whether it can be relied on, looked at by the clock: also right when the renewing task did not get to
+    /// run.
     #[must_use]
     pub fn status(&self) -> Status {
         let status = *self.inner.status.borrow();
@@ -248,9 +252,10 @@ impl Session {
         &self.inner.coordinator
     }
 
-    /// From now on renews only as long as the work under the session makes progress: as long as [`Progress::note`] was called
-    /// within that time. Work that is stuck while its process lives loses its plans on purpose, with
-    /// [`LossReason::NoProgress`], some time between that and the TTL later. A second call replaces the first.
+    /// From now on renews only as long as the work under the session makes progress: as long as
+    /// [`Progress::note`] was called within that time. Work that is stuck while its process lives loses its
+    /// plans on purpose, with [`LossReason::NoProgress`], some time between that and the TTL later. A second
+    /// call replaces the first.
     #[must_use = "the session ends unless progress is noted"]
     pub fn require_progress(&self, within: Duration) -> Progress {
         let last = watch::Sender::new(self.clock().boot());
@@ -258,8 +263,8 @@ impl Session {
         Progress { session: self.clone(), last }
     }
 
-    /// Ends the session: stops renewing and revokes the lease, with which everything that hangs on it disappears in
-    /// one revision. Ownerships that were not released end uncleanly.
+    /// Ends the session: stops renewing and revokes the lease, with which everything that hangs on it
+    /// disappears in one revision. Ownerships that were not released end uncleanly.
     ///
     /// # Errors
     /// If the lease could not be revoked; it expires by itself then.
@@ -289,8 +294,8 @@ impl Session {
         self.inner.registered.as_ref().map(|registered| registered.created)
     }
 
-    /// The key of the registration, with the revision that wrote it last: compared by every transaction that puts a key
-    /// into a line. `None` for a session that is not shown to others.
+    /// The key of the registration, with the revision that wrote it last: compared by every transaction that
+    /// puts a key into a line. `None` for a session that is not shown to others.
     pub(crate) fn written(&self) -> Option<(Vec<u8>, Revision)> {
         self.inner.registered.as_ref().map(|own| (own.key.clone(), *own.modified.borrow()))
     }
@@ -306,9 +311,9 @@ impl Session {
         }
     }
 
-    /// Makes sure that no transaction which was sent before can put a key into a line any more: a request that was given
-    /// up may still be under way, and arrive when its other compares hold again. The registration is written again, and they
-    /// all compare its revision.
+    /// Makes sure that no transaction which was sent before can put a key into a line any more: a request
+    /// that was given up may still be under way, and arrive when its other compares hold again. The
+    /// registration is written again, and they all compare its revision.
     ///
     /// # Errors
     /// As for any request; it is to be done again then.
@@ -342,8 +347,9 @@ impl Session {
         self.inner.vigil.over_own(key, created)
     }
 
-    /// Marks the plan, or the lock, as held by this process. What was abandoned and is not cleaned up yet is waited for: it hangs on
-    /// the same key of the same lease, so cleaning it up later would take away what is acquired now.
+    /// Marks the plan, or the lock, as held by this process. What was abandoned and is not cleaned up yet is
+    /// waited for: it hangs on the same key of the same lease, so cleaning it up later would take away what
+    /// is acquired now.
     pub(crate) async fn hold(&self, seat: impl Into<Seat>) -> Result<Held, Error> {
         let seat = seat.into();
         let mut changes = self.inner.held.subscribe();
@@ -565,7 +571,8 @@ impl Renewer {
         }
     }
 
-    /// Sends a renewal; what follows at once, if anything. Never waits longer than until the machine has to decide.
+    /// Sends a renewal; what follows at once, if anything. Never waits longer than until the machine has to
+    /// decide.
     async fn renew(&mut self, reconnect: bool) -> Option<Event> {
         if self.stands_still() {
             tracing::warn!(lease = %self.lease, "the work under the session makes no progress: not renewed");

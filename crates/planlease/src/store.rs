@@ -1,4 +1,5 @@
-//! Which store this is: made by the first process, compared at each connection, adopted by an operator after a restore.
+//! Which store this is: made by the first process, compared at each connection, adopted by an operator after
+//! a restore.
 
 use planlease_core::{
     Generation, Revision,

@@ -6,12 +6,13 @@ use uuid::Uuid;
 use crate::{authority::TaskView, coordinator::Coordinator, error::Error};
 
 impl Coordinator {
-    /// The record that the update with this id has written, if it was carried out on a record of revision `seen`: for a caller that
-    /// repeats a request whose answer got lost. One read, and one more for each record written since. `None` proves that it
-    /// was not carried out *yet*.
+    /// The record that the update with this id has written, if it was carried out on a record of revision
+    /// `seen`: for a caller that repeats a request whose answer got lost. One read, and one more for each
+    /// record written since. `None` proves that it was not carried out *yet*.
     ///
     /// # Errors
-    /// [`Error::OutcomeUnknown`] if the plan was deleted and created again meanwhile, [`Error::Compacted`], and as for any read.
+    /// [`Error::OutcomeUnknown`] if the plan was deleted and created again meanwhile, [`Error::Compacted`],
+    /// and as for any read.
     pub async fn find_update(
         &self,
         plan: &PlanName,
@@ -54,7 +55,8 @@ impl Coordinator {
             Revision::from_wire(at.to_wire() - 1).filter(|before| *before > seen.revision)
         {
             let Some(entry) = self.task_entry_at(plan, &seen.id, before).await? else {
-                // The record that is there now is another plan's. What happened before the gap cannot be reached from it.
+                // The record that is there now is another plan's. What happened before the gap cannot be
+                // reached from it.
                 return Err(Error::outcome_unknown("the plan was deleted meanwhile, and created again"));
             };
             let view = TaskView::read(plan, seen.id.clone(), &entry)?;

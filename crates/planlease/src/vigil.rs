@@ -1,8 +1,10 @@
-//! The vigil of a session: learns when single keys disappear, over one watch stream, however many keys there are.
+//! The vigil of a session: learns when single keys disappear, over one watch stream, however many keys there
+//! are.
 //!
-//! Owners keep it over their own key (an operator may end an ownership at any time), candidates over the key of the one
-//! before them in the queue. One watch per key, so that no waiter is woken by a change of another key. That over an own key begins
-//! a moment later, from where the key was made: what is given back before costs no watch.
+//! Owners keep it over their own key (an operator may end an ownership at any time), candidates over the key
+//! of the one before them in the queue. One watch per key, so that no waiter is woken by a change of another
+//! key. That over an own key begins a moment later, from where the key was made: what is given back before
+//! costs no watch.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -23,8 +25,9 @@ use crate::{
     retry::Backoff,
 };
 
-/// How long after its making an own key is watched. etcd serves a watch that begins in the past every 100 ms: so much later is
-/// heard what happens to the key in the meantime. Whatever is written without the right to is refused all the same.
+/// How long after its making an own key is watched. etcd serves a watch that begins in the past every 100 ms:
+/// so much later is heard what happens to the key in the meantime. Whatever is written without the right to
+/// is refused all the same.
 const SETTLED: Duration = Duration::from_millis(20);
 
 /// When a key was found gone: at which revision, if that is known.
@@ -46,8 +49,9 @@ struct Watched {
 /// Waits for the deletion of single keys. Its task ends when the handle is dropped.
 #[derive(Debug)]
 pub(crate) struct Vigil {
-    /// Unbounded, as the watches are: one for each key that a caller asks for. A bounded one would make callers wait, and
-    /// who waits with a lock or a place of a queue in hand, and is not polled, makes all others wait.
+    /// Unbounded, as the watches are: one for each key that a caller asks for. A bounded one would make
+    /// callers wait, and who waits with a lock or a place of a queue in hand, and is not polled, makes all
+    /// others wait.
     requests: mpsc::UnboundedSender<Watched>,
     cancel: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -62,8 +66,8 @@ impl Vigil {
         Self { requests, cancel, task: Mutex::new(Some(task)) }
     }
 
-    /// Learns when the key that was made at `created` is gone; `seen` is a revision at which it was there. Dropping
-    /// the receiver ends the watch.
+    /// Learns when the key that was made at `created` is gone; `seen` is a revision at which it was there.
+    /// Dropping the receiver ends the watch.
     pub(crate) fn over(&self, key: Vec<u8>, created: Revision, seen: Revision) -> watch::Receiver<Gone> {
         self.request(key, created, seen, None)
     }

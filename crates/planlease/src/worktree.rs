@@ -1,7 +1,8 @@
-//! Records of worktrees, each written by compare-and-swap; a new record is guarded by the plan's ownership as well.
+//! Records of worktrees, each written by compare-and-swap; a new record is guarded by the plan's ownership as
+//! well.
 //!
-//! What the records are about is in a file system, which no transaction reaches. So they are written *around* what is
-//! done there, and a process that changes both holds the lock of the repository meanwhile.
+//! What the records are about is in a file system, which no transaction reaches. So they are written *around*
+//! what is done there, and a process that changes both holds the lock of the repository meanwhile.
 
 use planlease_core::{
     HostName, Revision, WorktreeName,
@@ -95,7 +96,8 @@ impl Coordinator {
         write(self, None, (&seen.host, &seen.name), Some(seen), next).await
     }
 
-    /// Forgets a worktree of which nothing is left, if its record is still the one that was seen. `false`: it is not.
+    /// Forgets a worktree of which nothing is left, if its record is still the one that was seen. `false`: it
+    /// is not.
     ///
     /// # Errors
     /// As for any request.
@@ -111,8 +113,8 @@ impl Coordinator {
 }
 
 impl Authority {
-    /// Writes the first record of a worktree, if there is none of that name and the right holds. One transaction. The
-    /// record says by itself whose it is; nothing of it is filled in here.
+    /// Writes the first record of a worktree, if there is none of that name and the right holds. One
+    /// transaction. The record says by itself whose it is; nothing of it is filled in here.
     ///
     /// # Errors
     /// [`Error::SessionLost`] if the session under the right is over, and as for any request.
@@ -126,7 +128,8 @@ impl Authority {
         write(self.coordinator(), Some(self), (host, name), None, record).await
     }
 
-    /// Writes the next record of a worktree, if the present one is still the one that was seen and the right holds.
+    /// Writes the next record of a worktree, if the present one is still the one that was seen and the right
+    /// holds.
     ///
     /// # Errors
     /// As [`Authority::add_worktree`].

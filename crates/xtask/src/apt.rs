@@ -79,7 +79,8 @@ fn from_deb822(text: &str) -> Option<Mirror> {
         let uris = field("URIs").unwrap_or_default();
         let Some(uri) = uris.split_whitespace().find(|uri| is_debian(uri)) else { continue };
         if enabled && binary {
-            // A key may also stand in the field itself; such a source is trusted through the machine's keyring.
+            // A key may also stand in the field itself; such a source is trusted through the machine's
+            // keyring.
             let signed_by = field("Signed-By").filter(|key| key.starts_with('/') && !key.contains(' '));
             return Some(Mirror { uri: uri.to_owned(), signed_by });
         }
@@ -90,7 +91,8 @@ fn from_deb822(text: &str) -> Option<Mirror> {
 /// The pauses between attempts to download: a mirror that is being updated is whole again soon.
 const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
 
-/// Downloads the packages of a suite and unpacks them into `into`, which must not exist yet. Makes three attempts.
+/// Downloads the packages of a suite and unpacks them into `into`, which must not exist yet. Makes three
+/// attempts.
 ///
 /// `work` holds apt's lists and the packages; it is emptied first. `into` appears at the end, complete, by a
 /// rename: an interrupted run leaves nothing that looks finished.
@@ -121,7 +123,8 @@ fn attempt(mirror: &Mirror, suite: &str, packages: &[&str], work: &Path, into: &
         command.arg("-c").arg(&config).args(arguments).current_dir(work.join("packages"));
         output(&mut command)
     };
-    // A list that was not read is a failure here: without it, apt finds no package later, and does not say why.
+    // A list that was not read is a failure here: without it, apt finds no package later, and does not say
+    // why.
     apt_get(&["-q", "-o", "APT::Update::Error-Mode=any", "update"])?;
     let mut download = vec!["-q", "download"];
     download.extend(packages);

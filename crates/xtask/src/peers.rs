@@ -1,5 +1,5 @@
-//! Gets the servers that the benchmarks run planlease against, where they can be had. Nothing is installed: they are unpacked into
-//! `target/peers`.
+//! Gets the servers that the benchmarks run planlease against, where they can be had. Nothing is installed:
+//! they are unpacked into `target/peers`.
 
 use std::env;
 use std::path::PathBuf;
@@ -46,8 +46,8 @@ const PEERS: [Peer; 3] = [
     },
 ];
 
-/// The variables that tell the benchmarks where the servers are that are not on `PATH`. One that cannot be had is told, and left
-/// out.
+/// The variables that tell the benchmarks where the servers are that are not on `PATH`. One that cannot be
+/// had is told, and left out.
 pub(crate) fn variables() -> Vec<(&'static str, PathBuf)> {
     let on_path = |name: &str| {
         let folders = env::var_os("PATH").unwrap_or_default();

@@ -1,5 +1,5 @@
-//! `cargo xtask simulate`, `bugs` and `soak`: the simulation, the simulation of deliberately broken code, and the long form of
-//! both it and the faults on a real cluster.
+//! `cargo xtask simulate`, `bugs` and `soak`: the simulation, the simulation of deliberately broken code, and
+//! the long form of both it and the faults on a real cluster.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,8 +54,8 @@ pub(crate) struct Bugs {
     pub(crate) third: bool,
 }
 
-/// Puts each deliberate bug into a copy of the code, and fails unless the simulation finds it within the seeds that its
-/// file states.
+/// Puts each deliberate bug into a copy of the code, and fails unless the simulation finds it within the
+/// seeds that its file states.
 pub(crate) fn bugs(options: &Bugs) -> Result {
     let mut patches: Vec<PathBuf> = entries(&root().join("tests/bugs"))?;
     patches.retain(|patch| {
@@ -175,8 +175,9 @@ impl Bug {
     }
 }
 
-/// The workspace's manifest, with another version. To cargo, members of two workspaces are the same if name, version and place
-/// in the workspace are; in a shared target folder it would take the one that is built for the other.
+/// The workspace's manifest, with another version. To cargo, members of two workspaces are the same if name,
+/// version and place in the workspace are; in a shared target folder it would take the one that is built for
+/// the other.
 fn of_another_version(manifest: &[u8]) -> Vec<u8> {
     String::from_utf8_lossy(manifest).replacen("version = \"0.1.0\"", "version = \"0.1.999\"", 1).into_bytes()
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: gets the servers, runs every test, the checks by tools from outside, the short form of the simulation and
-//! a third of the deliberate bugs that it has to find, and says what was not run and why.
+//! `cargo xtask test`: gets the servers, runs every test, the checks by tools from outside, the short form of
+//! the simulation and a third of the deliberate bugs that it has to find, and says what was not run and why.
 
 use std::env;
 use std::io::{BufRead as _, BufReader, Write as _};

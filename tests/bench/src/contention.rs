@@ -1,5 +1,5 @@
-//! Sixteen processes change different tasks of one plan at once: the experiment in which files lose most of what they have
-//! acknowledged. Here everything that was acknowledged has to be in the history.
+//! Sixteen processes change different tasks of one plan at once: the experiment in which files lose most of
+//! what they have acknowledged. Here everything that was acknowledged has to be in the history.
 
 use std::collections::BTreeMap;
 

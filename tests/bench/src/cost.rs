@@ -1,4 +1,5 @@
-//! What work costs: CPU and memory here and in what was started from here, and what the servers wrote to the disk.
+//! What work costs: CPU and memory here and in what was started from here, and what the servers wrote to the
+//! disk.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! Events of a sidecar to many subscribers: whether any misses or repeats a revision, how long they take, what a subscriber costs.
+//! Events of a sidecar to many subscribers: whether any misses or repeats a revision, how long they take,
+//! what a subscriber costs.
 //!
 //! Subscribers, sidecar and server share the machine; so the time that an event takes is that of a busy one.
 

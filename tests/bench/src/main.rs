@@ -1,7 +1,8 @@
 //! The benchmarks: what planlease costs, on servers that sync every write to disk.
 //!
-//! `cargo xtask bench` builds it and the program for release, and runs it. Absolute figures are those of the machine; what can
-//! be compared are the ratios in one run. The exit status is 1 if anything that was acknowledged was lost.
+//! `cargo xtask bench` builds it and the program for release, and runs it. Absolute figures are those of the
+//! machine; what can be compared are the ratios in one run. The exit status is 1 if anything that was
+//! acknowledged was lost.
 #![expect(clippy::unwrap_used, reason = "a benchmark fails where it stands")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its terminal")]
 

@@ -1,5 +1,6 @@
-//! Ownership: taken and given back by nobody else's leave; passed on by a release; passed on by a crash. Each against what etcd
-//! itself needs for the same. Passed on through a sidecar too, where a connection stands for its program.
+//! Ownership: taken and given back by nobody else's leave; passed on by a release; passed on by a crash. Each
+//! against what etcd itself needs for the same. Passed on through a sidecar too, where a connection stands
+//! for its program.
 
 use std::time::Duration;
 
@@ -103,7 +104,8 @@ async fn uncontended(site: &Site, in_flight: usize, rounds: usize, report: &mut 
     room.audit().await;
 }
 
-/// A key on a lease, made if it is not there, and deleted as it was made. `terms`: with two records of each, as planlease keeps them.
+/// A key on a lease, made if it is not there, and deleted as it was made. `terms`: with two records of each,
+/// as planlease keeps them.
 async fn raw_pairs(mut client: Client, key: String, lease: i64, terms: bool) -> usize {
     let (began, mut count) = (Instant::now(), 0);
     let records = |count: usize| {
@@ -223,7 +225,8 @@ async fn killed_behind_a_sidecar(site: &Site, rounds: usize, report: &mut Report
     room.audit().await;
 }
 
-/// Owners that are killed, all at nearly the same time: from the kill until the session has expired, and until somebody else owns.
+/// Owners that are killed, all at nearly the same time: from the kill until the session has expired, and
+/// until somebody else owns.
 async fn crashed(site: &Site, ttl: u64, rounds: usize, report: &mut Report) {
     let room = site.room_for(&format!("crashed-{ttl}"), Duration::from_secs(ttl)).await;
     let waiter = room.session("waiter").await;

@@ -1,5 +1,5 @@
-//! The systems that users would take instead, each on its own server that syncs every write to disk: updates of a task that are
-//! conditional on its version and on who owns the plan, as each of them does it best.
+//! The systems that users would take instead, each on its own server that syncs every write to disk: updates
+//! of a task that are conditional on its version and on who owns the plan, as each of them does it best.
 
 mod postgres;
 mod redis;

@@ -63,8 +63,8 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
     report.add(Figure { section: "program", on: "disk", what, unit: "MiB", rounds: vec![size] });
 }
 
-/// The most that a command ever had in memory, in MiB. A process of its own waits for it: the kernel tells only the most of all that
-/// a process has waited for.
+/// The most that a command ever had in memory, in MiB. A process of its own waits for it: the kernel tells
+/// only the most of all that a process has waited for.
 fn most_memory(room: &Room, args: &[&str]) -> f64 {
     let command = room.program().command(args);
     let mut waits = Command::new(std::env::current_exe().unwrap());

@@ -50,7 +50,8 @@ impl Report {
         self.figures.push(figure);
     }
 
-    /// What several kinds of doing the same came to, in turns: each, and how many times each other one's the last one's is.
+    /// What several kinds of doing the same came to, in turns: each, and how many times each other one's the
+    /// last one's is.
     pub(crate) fn compare(
         &mut self,
         section: &'static str,

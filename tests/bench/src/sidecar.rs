@@ -79,7 +79,8 @@ impl Sidecar {
         Self { owner, tasks, _process: process }
     }
 
-    /// Each task is changed in a loop of its own, over a new connection: an idle one is closed by the sidecar.
+    /// Each task is changed in a loop of its own, over a new connection: an idle one is closed by the
+    /// sidecar.
     pub(crate) async fn updates(&mut self) -> Vec<usize> {
         let client = &self.owner.client;
         let connected = self.tasks.iter_mut().map(async |task| task.connection = client.connect().await);

@@ -79,7 +79,8 @@ impl Site {
     }
 }
 
-/// Runs a command to its end, which has to be a good one, and tells how long it took as a whole process, in milliseconds.
+/// Runs a command to its end, which has to be a good one, and tells how long it took as a whole process, in
+/// milliseconds.
 pub(crate) async fn timed(room: &Room, args: &[&str]) -> (Ended, f64) {
     let began = Instant::now();
     let ended = room.program().run_to(0, args).await;

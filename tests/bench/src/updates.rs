@@ -1,5 +1,6 @@
-//! Conditional, fenced updates of tasks: through the library, through the sidecar (one connection for each update in flight), and what etcd itself can do of the same kind: single transactions,
-//! and transactions of as many as are in flight (at most 64), put together by hand. In turns, on the same server.
+//! Conditional, fenced updates of tasks: through the library, through the sidecar (one connection for each
+//! update in flight), and what etcd itself can do of the same kind: single transactions, and transactions of
+//! as many as are in flight (at most 64), put together by hand. In turns, on the same server.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Changes to many subscribers in one process: what they cost the writer, how long a change takes to them, what memory an idle one
-//! has. Against as many watches on the server itself, each on a stream of its own.
+//! Changes to many subscribers in one process: what they cost the writer, how long a change takes to them,
+//! what memory an idle one has. Against as many watches on the server itself, each on a stream of its own.
 
 use std::{thread, time::Duration};
 
@@ -107,7 +107,8 @@ struct Round {
 
 impl Round {
     async fn of(writer: &Writer, subscribers: Vec<JoinHandle<Seen>>) -> Self {
-        // A watch that begins in the past, be it by one revision, is told by etcd ten times a second until it has caught up.
+        // A watch that begins in the past, be it by one revision, is told by etcd ten times a second until it
+        // has caught up.
         tokio::time::sleep(SETTLED).await;
         let began = Instant::now();
         let written = writer.round().await;

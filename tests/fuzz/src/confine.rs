@@ -1,7 +1,8 @@
-//! Runs a test in a child process that can have so much memory and no more: an allocation beyond it ends the child.
+//! Runs a test in a child process that can have so much memory and no more: an allocation beyond it ends the
+//! child.
 //!
-//! The limit is the address space (`ulimit -v`), so it holds for whatever allocates, and for a single large allocation
-//! that is never written to. It includes the program itself, some 100 MiB with its threads.
+//! The limit is the address space (`ulimit -v`), so it holds for whatever allocates, and for a single large
+//! allocation that is never written to. It includes the program itself, some 100 MiB with its threads.
 
 use std::process::Command;
 
@@ -11,8 +12,8 @@ const CHILD: &str = "PLANLEASE_FUZZ_CONFINED";
 /// One mebibyte.
 pub const MIB: u64 = 1024 * 1024;
 
-/// Whether this is the child. If not, runs the test of this name again in a child that can have `bytes` of memory, and
-/// expects it to pass.
+/// Whether this is the child. If not, runs the test of this name again in a child that can have `bytes` of
+/// memory, and expects it to pass.
 ///
 /// # Panics
 /// If the child fails, which it says why, or if there is no test of this name.

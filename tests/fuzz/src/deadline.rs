@@ -1,4 +1,5 @@
-//! A deadline for each input: what takes longer counts as a hang, and ends the process with the input that did it.
+//! A deadline for each input: what takes longer counts as a hang, and ends the process with the input that
+//! did it.
 
 use std::{
     fmt::Debug,

@@ -91,7 +91,8 @@ pub fn request(method: &str, frames: Frames) -> Request<Body> {
 /// How long a stream may say nothing before its end is not waited for: a watch goes on until it is cancelled.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// Calls a method with these frames, whatever they are. Of a stream it reads `most` messages at most, and until it is silent.
+/// Calls a method with these frames, whatever they are. Of a stream it reads `most` messages at most, and
+/// until it is silent.
 ///
 /// # Panics
 /// If what answers is not even gRPC.

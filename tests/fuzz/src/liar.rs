@@ -1,7 +1,7 @@
 //! A server that lies: a real one, with somebody in the middle who changes what it says.
 //!
-//! Connections are in memory and time is tokio's, so that a test can wait for hours of it. What was said to the client
-//! is kept, for whoever has to know what the client may conclude.
+//! Connections are in memory and time is tokio's, so that a test can wait for hours of it. What was said to
+//! the client is kept, for whoever has to know what the client may conclude.
 
 use std::{
     convert::Infallible,
@@ -36,8 +36,8 @@ use crate::{
     protobuf::{self, Change},
 };
 
-/// How many requests one test may make of the server. Beyond it the client goes in circles without a pause, and is told
-/// nothing any more.
+/// How many requests one test may make of the server. Beyond it the client goes in circles without a pause,
+/// and is told nothing any more.
 pub const MOST_REQUESTS: u64 = 3_000;
 
 /// What becomes of one message on its way to the client.
@@ -108,7 +108,8 @@ struct Said {
 }
 
 impl Liar {
-    /// Somebody in the middle, who tells the truth until [`Liar::begin`], with the future that has to run meanwhile.
+    /// Somebody in the middle, who tells the truth until [`Liar::begin`], with the future that has to run
+    /// meanwhile.
     pub fn before(honest: Channel) -> (Self, impl Future<Output = Result<(), tonic::transport::Error>>) {
         let (connections, incoming) = mpsc::unbounded_channel();
         let said = Arc::new(Mutex::new(Said::default()));
@@ -147,8 +148,8 @@ impl Liar {
         self.said().requests
     }
 
-    /// Whether the client was told that the write of this id had happened: by the success of a transaction with it, or
-    /// by something that was read.
+    /// Whether the client was told that the write of this id had happened: by the success of a transaction
+    /// with it, or by something that was read.
     #[must_use]
     pub fn has_stated(&self, op_id: Uuid) -> bool {
         let text = op_id.to_string();

@@ -83,8 +83,8 @@ pub const WORDS: &[&str] = &[
 /// The most problems that are listed of one severity.
 const MAX_LISTED: usize = 100;
 
-/// Real plan files with their formats: the examples, and those of the folder that `PLANLEASE_TEST_PLANS` names, if it
-/// does.
+/// Real plan files with their formats: the examples, and those of the folder that `PLANLEASE_TEST_PLANS`
+/// names, if it does.
 ///
 /// # Panics
 /// If the examples cannot be read.
@@ -114,7 +114,8 @@ fn in_folder(folder: &Path) -> Vec<(Format, Vec<u8>)> {
     files.collect()
 }
 
-/// A plan file that is nearly valid: every part is one that such files have, in any order, with names that often meet.
+/// A plan file that is nearly valid: every part is one that such files have, in any order, with names that
+/// often meet.
 #[derive(Clone, Debug, TypeGenerator)]
 pub struct Nearly(Vec<Part>);
 

@@ -1,4 +1,5 @@
-//! Messages of protobuf taken apart without knowing their types, changed in one place, and put together again.
+//! Messages of protobuf taken apart without knowing their types, changed in one place, and put together
+//! again.
 
 use bolero::TypeGenerator;
 

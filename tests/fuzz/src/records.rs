@@ -1,5 +1,5 @@
-//! Stored records: one of each kind with everything in it, as JSON that can be edited, and what has to hold for whatever
-//! is read.
+//! Stored records: one of each kind with everything in it, as JSON that can be edited, and what has to hold
+//! for whatever is read.
 
 use std::fmt::Debug;
 
@@ -61,7 +61,8 @@ pub const WORDS: &[&str] = &[
     "\"parts\":3,",
 ];
 
-/// The longest message about bytes that cannot be read. The bytes may be a megabyte; who reads the message is a person.
+/// The longest message about bytes that cannot be read. The bytes may be a megabyte; who reads the message is
+/// a person.
 pub const MAX_MESSAGE: usize = 1024;
 
 /// The kinds of values that are stored, or handed from one process to another.
@@ -157,7 +158,8 @@ impl Kind {
         }
     }
 
-    /// Reads bytes as this kind and checks what has to hold; the value as it would be written back, if it was read.
+    /// Reads bytes as this kind and checks what has to hold; the value as it would be written back, if it was
+    /// read.
     ///
     /// # Errors
     /// Why it was not read, as a person is told.

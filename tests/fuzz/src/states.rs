@@ -1,5 +1,5 @@
-//! State files of the predecessor: as it could have written them, with whatever else may be in them; and the real ones,
-//! where there are some.
+//! State files of the predecessor: as it could have written them, with whatever else may be in them; and the
+//! real ones, where there are some.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -8,8 +8,8 @@ use planlease_formats::state::{self, Content, Mode, StateFile};
 use proptest::{collection, option, prelude::*};
 use serde_json::{Map, Value, json};
 
-/// Real files: `status`, `plans` and `registry` in this folder, named by `PLANLEASE_TEST_CORPUS`, or beside the project.
-/// `None` if there is none; the test that wants it says so.
+/// Real files: `status`, `plans` and `registry` in this folder, named by `PLANLEASE_TEST_CORPUS`, or beside
+/// the project. `None` if there is none; the test that wants it says so.
 #[must_use]
 pub fn corpus() -> Option<PathBuf> {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");

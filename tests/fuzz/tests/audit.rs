@@ -1,5 +1,5 @@
-//! The audit and the decisions that it replays, on histories that no process of ours has made: no panic, findings
-//! bounded in number and length; and on those that one could have made, no finding at all.
+//! The audit and the decisions that it replays, on histories that no process of ours has made: no panic,
+//! findings bounded in number and length; and on those that one could have made, no finding at all.
 
 use bolero::{TypeGenerator, check};
 use planlease_core::{

@@ -1,5 +1,5 @@
-//! The embedded server under requests that no client of etcd would make: each is answered, by an answer or by a gRPC
-//! status, and afterwards the history still makes sense.
+//! The embedded server under requests that no client of etcd would make: each is answered, by an answer or by
+//! a gRPC status, and afterwards the history still makes sense.
 
 use std::collections::BTreeMap;
 
@@ -89,8 +89,8 @@ fn keys(range: &PbRangeResponse) -> Keys {
     range.kvs.iter().map(row).collect()
 }
 
-/// Every revision can be read or is compacted; and what a watch tells from the oldest one on leads from there to the
-/// present, over each revision in between.
+/// Every revision can be read or is compacted; and what a watch tells from the oldest one on leads from there
+/// to the present, over each revision in between.
 async fn makes_sense(channel: &Channel) {
     let now = range(channel, 0).await.expect("the present can be read");
     let latest = now.header.as_ref().expect("every answer has a header").revision;

@@ -1,5 +1,5 @@
-//! The library and the watcher against a server that lies: nothing panics, nothing goes on for ever or in circles, and
-//! no write is said to have happened unless the server said so.
+//! The library and the watcher against a server that lies: nothing panics, nothing goes on for ever or in
+//! circles, and no write is said to have happened unless the server said so.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,8 @@ use tokio::time::timeout;
 /// How long one input may take on a busy machine: some hundred requests, in memory.
 const EACH: Duration = Duration::from_secs(60);
 
-/// How long one operation of the library may take, by the clock that stands still: its own timeouts are below it.
+/// How long one operation of the library may take, by the clock that stands still: its own timeouts are below
+/// it.
 const OPERATION: Duration = Duration::from_secs(120);
 
 /// How long somebody listens to what has no end of its own.
@@ -286,8 +287,8 @@ fn changes_are_told_in_order_if_any_number_in_them_is_another_one() {
     }
 }
 
-/// Has every message say the same wrong thing in one field, for each of the first fields of the message and of those
-/// in it.
+/// Has every message say the same wrong thing in one field, for each of the first fields of the message and
+/// of those in it.
 fn with_one_field_wrong(number: Number, test: impl AsyncFn(&Coordinator)) {
     let deadline = Deadline::of(EACH);
     for within in 0..6 {

@@ -1,4 +1,5 @@
-//! Plan files of both formats: whatever bytes they hold, they are read or refused, soon, with places in the file.
+//! Plan files of both formats: whatever bytes they hold, they are read or refused, soon, with places in the
+//! file.
 
 use bolero::{TypeGenerator, check};
 use planlease_formats::{Format, MAX_FILE, parse_as};
@@ -77,8 +78,8 @@ fn real_files_are_read_or_refused() {
     }
 }
 
-/// What is repeated to fill a file: each is the beginning of something whose end is missing, or something that is
-/// looked for again and again.
+/// What is repeated to fill a file: each is the beginning of something whose end is missing, or something
+/// that is looked for again and again.
 const PATTERNS: &[&str] = &[
     "\n",
     " ",
@@ -170,8 +171,8 @@ fn filled(beginning: &str, pattern: &str, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// Big enough that what is done for each byte again for each other byte takes minutes, and small enough for everything
-/// else to be done at once.
+/// Big enough that what is done for each byte again for each other byte takes minutes, and small enough for
+/// everything else to be done at once.
 const FILLED: usize = 64 * 1024;
 
 #[test]
@@ -187,8 +188,8 @@ fn no_pattern_makes_a_file_hard_to_read() {
     }
 }
 
-/// How much memory reading may take for each byte of a file, and how much the process has for itself. What takes the
-/// most is a file of nothing but mistakes, of which each is remembered until they are counted.
+/// How much memory reading may take for each byte of a file, and how much the process has for itself. What
+/// takes the most is a file of nothing but mistakes, of which each is remembered until they are counted.
 const MEMORY: (u64, u64) = (256, 200 * MIB);
 
 #[test]

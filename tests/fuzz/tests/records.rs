@@ -1,5 +1,5 @@
-//! Stored records of every kind: whatever the bytes are, they are read or refused in a few words; what is read can be
-//! written back; what an older reader does not know it keeps, or refuses to read at all.
+//! Stored records of every kind: whatever the bytes are, they are read or refused in a few words; what is
+//! read can be written back; what an older reader does not know it keeps, or refuses to read at all.
 
 use bolero::{TypeGenerator, check};
 use planlease_core::codec;

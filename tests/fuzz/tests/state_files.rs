@@ -1,5 +1,5 @@
-//! The predecessor's state files: whatever bytes they hold, they are read or refused, soon, with places in the file; and what
-//! is read comes back equal.
+//! The predecessor's state files: whatever bytes they hold, they are read or refused, soon, with places in
+//! the file; and what is read comes back equal.
 
 use bolero::{TypeGenerator, check};
 use planlease_formats::state::{self, Content, MAX_STATE_FILE, Mode};

@@ -1,5 +1,5 @@
-//! The watcher's map, kept from change sets that nobody of ours has made: no panic, and whoever follows the changes that
-//! it tells holds the same as it does.
+//! The watcher's map, kept from change sets that nobody of ours has made: no panic, and whoever follows the
+//! changes that it tells holds the same as it does.
 
 use bolero::check;
 use planlease::RawSnapshot;

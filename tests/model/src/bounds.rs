@@ -1,6 +1,7 @@
 //! How much may happen in one run: what makes the number of states finite, and is said with every result.
 
-/// The bounds of a check. What is not bounded here happens whenever it can: every order, every delay, every pause.
+/// The bounds of a check. What is not bounded here happens whenever it can: every order, every delay, every
+/// pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct Bounds {
     /// Processes, each with one session

@@ -1,6 +1,8 @@
-//! From the model's values to those of `planlease-core`, and back: what lets the model ask the code for its decisions.
+//! From the model's values to those of `planlease-core`, and back: what lets the model ask the code for its
+//! decisions.
 //!
-//! The model's values are small, since every reachable state is kept; they leave out what decides nothing (texts, times).
+//! The model's values are small, since every reachable state is kept; they leave out what decides nothing
+//! (texts, times).
 
 use planlease_core::{
     Generation, LeaseId, OrchestratorId, Revision, TermNumber, WallTime,

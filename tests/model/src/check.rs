@@ -74,9 +74,11 @@ where
     }
 }
 
-/// The shortest run that breaks something: which property, and the story. `None` if none of at most so many steps does.
+/// The shortest run that breaks something: which property, and the story. `None` if none of at most so many
+/// steps does.
 ///
-/// The checker keeps the last discovery of many, not the first. So it is asked for runs of one step, of two, and so on.
+/// The checker keeps the last discovery of many, not the first. So it is asked for runs of one step, of two,
+/// and so on.
 #[must_use]
 pub fn shortest<M>(model: &M, most_steps: usize) -> Option<(&'static str, String)>
 where

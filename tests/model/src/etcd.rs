@@ -1,7 +1,7 @@
 //! etcd, as little of it as the protocol relies on: keys with their revisions, leases, transactions.
 //!
-//! One plan only, so a key is known by what it is. A transaction is carried out at once and whole, or not at all; when it
-//! arrives is the business of [`crate::model`].
+//! One plan only, so a key is known by what it is. A transaction is carried out at once and whole, or not at
+//! all; when it arrives is the business of [`crate::model`].
 
 use crate::bridge::{Task, Term};
 
@@ -178,7 +178,8 @@ impl Store {
         }
     }
 
-    /// Whether the transaction can never do anything any more, since it compares a revision that is past for ever.
+    /// Whether the transaction can never do anything any more, since it compares a revision that is past for
+    /// ever.
     #[must_use]
     pub fn is_spent(&self, txn: &Txn) -> bool {
         (txn.when.iter().any(|compare| self.is_past(*compare)) || self.joins_in_vain(&txn.then))

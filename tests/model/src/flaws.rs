@@ -42,7 +42,8 @@ pub enum Flaw {
     NewOpId,
     /// A write that was not answered in time is told as refused.
     UnknownToldAsRefused,
-    /// A refusal counts as proof even where what was compared can hold again, and an earlier sending may still arrive.
+    /// A refusal counts as proof even where what was compared can hold again, and an earlier sending may
+    /// still arrive.
     RefusalTrusted,
     /// A refused write is looked for in the present record only, not in the history.
     HistoryNotRead,

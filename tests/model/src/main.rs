@@ -29,7 +29,8 @@ struct Args {
     /// Checks the scenarios of the test run instead of the bounds
     #[arg(long)]
     scenarios: bool,
-    /// Leaves one thing out of the protocol, and prints the shortest run that goes wrong, within bounds of its own
+    /// Leaves one thing out of the protocol, and prints the shortest run that goes wrong, within bounds of
+    /// its own
     #[arg(long, value_name = "NAME", conflicts_with = "scenarios")]
     flaw: Option<Flaw>,
 }

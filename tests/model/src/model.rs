@@ -1,7 +1,7 @@
 //! Who owns and who writes: the actions of processes, operator and network, and the state that follows.
 //!
-//! Time is not in it. A lease can expire at any moment, so what holds here holds for every clock; what clocks are needed
-//! for is checked by [`crate::time`].
+//! Time is not in it. A lease can expire at any moment, so what holds here holds for every clock; what clocks
+//! are needed for is checked by [`crate::time`].
 
 use planlease_core::{FencingToken, transition::Change};
 use stateright::{Model, Property};
@@ -252,7 +252,8 @@ impl Ownership {
                 Phase::Seeking | Phase::Crashed | Phase::Lost => {}
             }
         }
-        // While the session holds the plan, or wants it, a place of its own need not be one that it does not know of.
+        // While the session holds the plan, or wants it, a place of its own need not be one that it does not
+        // know of.
         let may_look = process.phase == Phase::Idle || self.protocol.has(Flaw::LookTooEarly);
         if process.chore == Some(Chore::Outdate)
             || (process.chore == Some(Chore::Look) && process.call.is_none() && may_look)
@@ -395,8 +396,9 @@ impl Ownership {
         });
     }
 
-    /// etcd handles a request that somebody waits for, and the answer arrives. An answer that arrives later is the same as
-    /// one whose receiver goes on later; one that gets lost, the same as a request that nobody waits for any longer.
+    /// etcd handles a request that somebody waits for, and the answer arrives. An answer that arrives later
+    /// is the same as one whose receiver goes on later; one that gets lost, the same as a request that nobody
+    /// waits for any longer.
     fn handle(&self, state: &mut State, actor: Actor) -> Option<()> {
         let call = state.call(actor).take()?;
         let before = state.store.clone();
@@ -477,8 +479,8 @@ impl State {
         }
     }
 
-    /// What follows from a change at once: the watches tell of keys that are gone, and what can do nothing any more is
-    /// forgotten.
+    /// What follows from a change at once: the watches tell of keys that are gone, and what can do nothing
+    /// any more is forgotten.
     fn settle(&mut self) {
         let Self { store, processes, late, .. } = self;
         for process in processes {

@@ -1,7 +1,8 @@
 //! An orchestrator: what it believes, what it waits for, and what it does about an answer.
 //!
-//! It has no clock. It goes on whenever the checker lets it, however much later, and believes what it heard last: so every
-//! process is paused at every point of its life, for every length of time, without a word about it here.
+//! It has no clock. It goes on whenever the checker lets it, however much later, and believes what it heard
+//! last: so every process is paused at every point of its life, for every length of time, without a word
+//! about it here.
 
 use planlease_core::term::Standing;
 
@@ -254,8 +255,8 @@ pub fn outcome(
 ) -> Told {
     let present = store.tasks[usize::from(task)];
     let in_history = || store.history[usize::from(task)].contains(&op) && !protocol.has(Flaw::HistoryNotRead);
-    // A revision that is past never comes again, so a refusal for its sake is one for every sending. But that somebody is
-    // in line can change, and then an earlier sending finds all that it compares.
+    // A revision that is past never comes again, so a refusal for its sake is one for every sending. But that
+    // somebody is in line can change, and then an earlier sending finds all that it compares.
     let may_hold_again = call.txn.when.contains(&Compare::Empty) && present.modified == seen;
     if let Answer::Done(_) = answer {
         Told::Committed

@@ -1,7 +1,8 @@
 //! What is always so, and what is so at least once: the properties that the checker judges every state by.
 //!
-//! "At the end" means a state in which nothing can happen any more. Every run of the model comes to one (a test goes
-//! through the whole graph to see that it has no circle), so what holds in each of them holds eventually.
+//! "At the end" means a state in which nothing can happen any more. Every run of the model comes to one (a
+//! test goes through the whole graph to see that it has no circle), so what holds in each of them holds
+//! eventually.
 
 use planlease_core::transition::TaskStatus;
 use stateright::{Model, Property};

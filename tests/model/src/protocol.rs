@@ -1,4 +1,5 @@
-//! The transactions of the protocol, each as `docs/protocol.md` has it; what is in their records, `planlease-core` decides.
+//! The transactions of the protocol, each as `docs/protocol.md` has it; what is in their records,
+//! `planlease-core` decides.
 
 use planlease_core::{
     Generation, TaskId, TermNumber, orphan,
@@ -17,8 +18,9 @@ use crate::{
 /// The term that somebody saw.
 pub type SeenTerm = Option<Kept<Term>>;
 
-/// Acquires the plan if nobody is in line, else joins the line. `registered`: when the process last wrote its registration,
-/// as far as it knows. By writing it again it makes sure that nothing which was sent before puts the key.
+/// Acquires the plan if nobody is in line, else joins the line. `registered`: when the process last wrote its
+/// registration, as far as it knows. By writing it again it makes sure that nothing which was sent before
+/// puts the key.
 #[must_use]
 pub fn acquire(protocol: Protocol, lease: Lease, seen: SeenTerm, registered: Rev) -> Txn {
     let mut then = vec![Op::Join(lease)];
@@ -34,7 +36,8 @@ pub fn acquire(protocol: Protocol, lease: Lease, seen: SeenTerm, registered: Rev
     }
 }
 
-/// Takes over if the own key is first. `left_at`: when the owner of the seen term left, if it was the one before.
+/// Takes over if the own key is first. `left_at`: when the owner of the seen term left, if it was the one
+/// before.
 #[must_use]
 pub fn take_over(protocol: Protocol, own: Place, seen: SeenTerm, left_at: Option<Rev>) -> Txn {
     let when = |term_at: Option<Rev>| {

@@ -1,8 +1,9 @@
 //! One session in time: whether the holder stops believing in its lease before etcd can drop it.
 //!
-//! There are two clocks. etcd's is the true one here; the holder's may lose one second in a time to live, which is what the
-//! margin is for. A clock that gains makes the holder stop earlier, which hurts nobody, and is left out. The holder decides
-//! by the code's own machine, `planlease_core::session`; it wakes up on time, or later, or never.
+//! There are two clocks. etcd's is the true one here; the holder's may lose one second in a time to live,
+//! which is what the margin is for. A clock that gains makes the holder stop earlier, which hurts nobody, and
+//! is left out. The holder decides by the code's own machine, `planlease_core::session`; it wakes up on time,
+//! or later, or never.
 
 use std::{
     hash::{Hash, Hasher},
@@ -24,7 +25,8 @@ pub const TTL_S: u8 = 6;
 /// The margin, in seconds: what the holder's clock may lose in a time to live.
 pub const MARGIN_S: u8 = 1;
 
-/// How long the answer to the grant may take, and so how far the first deadline may be from a server's that counts later.
+/// How long the answer to the grant may take, and so how far the first deadline may be from a server's that
+/// counts later.
 const SLOWEST_GRANT_S: u8 = 2;
 
 /// What is always so.
@@ -288,7 +290,8 @@ impl Session {
     }
 }
 
-/// The stream is closed. What is under way on it may still arrive: the last of them, since an earlier one changes less.
+/// The stream is closed. What is under way on it may still arrive: the last of them, since an earlier one
+/// changes less.
 fn give_up(renewals: &mut Vec<Renewal>) {
     renewals.drain(..renewals.len().saturating_sub(1));
     for renewal in renewals {

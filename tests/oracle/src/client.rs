@@ -1,4 +1,5 @@
-//! A client that keeps a journal: the library's calls, each entered before it is made and completed by its answer.
+//! A client that keeps a journal: the library's calls, each entered before it is made and completed by its
+//! answer.
 
 use planlease::{Authority, Coordinator, Error, Outcome, Ownership, PlanView, Refused, TaskView};
 use planlease_core::{PlanName, TaskId, transition::Change};

@@ -1,7 +1,8 @@
 //! The whole history of a store, as a watch of one's own tells it.
 //!
-//! Nothing of it comes from the library that is judged: the watch is etcd's, the client is etcd's, and only the keys and
-//! records are read by the code that defines them. Give it connections that lead past everything that can be broken.
+//! Nothing of it comes from the library that is judged: the watch is etcd's, the client is etcd's, and only
+//! the keys and records are read by the code that defines them. Give it connections that lead past everything
+//! that can be broken.
 
 use std::{
     collections::BTreeMap,
@@ -59,7 +60,8 @@ pub struct TaskWrite {
     pub record: TaskRecord,
     /// The revision that had written the record before; `None` if it was not there.
     pub before: Option<Revision>,
-    /// The revision that deleted it, if none wrote over it: the plan was deleted, or the task edited out of it.
+    /// The revision that deleted it, if none wrote over it: the plan was deleted, or the task edited out of
+    /// it.
     pub gone: Option<Revision>,
 }
 
@@ -89,8 +91,8 @@ impl History {
         &self.layout
     }
 
-    /// Takes in what the server tells, from the first revision that is missing, until the connection breaks; says why it did.
-    /// Call it again, with the same or another member of the cluster, to go on.
+    /// Takes in what the server tells, from the first revision that is missing, until the connection breaks;
+    /// says why it did. Call it again, with the same or another member of the cluster, to go on.
     ///
     /// # Cancel safety
     /// What was told before the future is dropped is kept; the next call goes on from there.
@@ -122,7 +124,8 @@ impl History {
         Ok(())
     }
 
-    /// Follows until everything that the server has now is recorded; for a server that nobody writes to any more.
+    /// Follows until everything that the server has now is recorded; for a server that nobody writes to any
+    /// more.
     ///
     /// # Errors
     /// Why the server could not be asked.
@@ -229,7 +232,8 @@ pub fn task_writes(sets: &[RawChangeSet]) -> Vec<TaskWrite> {
 }
 
 impl Inner {
-    /// Takes in the events of one message. What was told before is told again after a reconnection, and passed over.
+    /// Takes in the events of one message. What was told before is told again after a reconnection, and
+    /// passed over.
     fn take_in<'a>(
         &mut self,
         layout: &Layout,

@@ -1,7 +1,8 @@
 //! What clients called, and what they were told, and when.
 //!
-//! An entry is made *before* a request is sent and completed after it was answered. One that is never completed stands for a
-//! client that died, or lost interest, while the request was under way: nobody was told anything.
+//! An entry is made *before* a request is sent and completed after it was answered. One that is never
+//! completed stands for a client that died, or lost interest, while the request was under way: nobody was
+//! told anything.
 
 use std::{
     collections::BTreeMap,
@@ -54,7 +55,8 @@ pub enum What {
         /// The revision of the record that the change builds on, if the caller chose it.
         seen: Option<Revision>,
     },
-    /// The owner recovered what its predecessor had left: any number of writes, of tasks that the caller does not know.
+    /// The owner recovered what its predecessor had left: any number of writes, of tasks that the caller does
+    /// not know.
     Recover(Writer),
 }
 
@@ -67,7 +69,8 @@ pub enum Told {
     Plan(Revision, BTreeMap<TaskId, Revision>),
     /// The change was made, by this write at this revision.
     Committed(Uuid, Revision),
-    /// The change was not made and never will be. If the answer brought the record as it was: the revision that wrote it.
+    /// The change was not made and never will be. If the answer brought the record as it was: the revision
+    /// that wrote it.
     Refused(String, Option<Revision>),
     /// Nobody knows; this write would be it.
     Unknown(Uuid),

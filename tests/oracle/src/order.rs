@@ -1,12 +1,13 @@
 //! Whether the order in which clients were told things is one in which they can have happened.
 //!
-//! Strict serializability, given a witness: etcd's revisions are the order of all writes. So each call has a range of
-//! revisions at which it can have taken effect: a write its own; a read of a record all from the one that wrote it to the one
-//! before it was written over; a read of a plan the one that it names. What reads a revision comes after what wrote it, so
-//! each revision has two points. It remains to be seen whether a point can be chosen
-//! for each so that a call that began after another one had been answered does not come before it. As all ranges lie on one
-//! line, choosing the lowest point that is left, call by call in the order in which they began, finds a choice if there is
-//! one: polynomial, where the search without a witness ([`crate::search`]) is exponential.
+//! Strict serializability, given a witness: etcd's revisions are the order of all writes. So each call has a
+//! range of revisions at which it can have taken effect: a write its own; a read of a record all from the one
+//! that wrote it to the one before it was written over; a read of a plan the one that it names. What reads a
+//! revision comes after what wrote it, so each revision has two points. It remains to be seen whether a point
+//! can be chosen for each so that a call that began after another one had been answered does not come before
+//! it. As all ranges lie on one line, choosing the lowest point that is left, call by call in the order in
+//! which they began, finds a choice if there is one: polynomial, where the search without a witness
+//! ([`crate::search`]) is exponential.
 
 use std::{collections::BTreeMap, time::Duration};
 

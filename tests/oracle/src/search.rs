@@ -1,8 +1,9 @@
 //! Linearizability of the calls on one task, searched for without knowing the order of the writes.
 //!
-//! The check of [`crate::order`] takes the revisions' word for the order in which things happened. This one does not: it looks
-//! for *some* order in which a register that can be compared and set gives the answers that were given. stateright's tester
-//! does the search; it is exponential in how many calls overlap, so it is asked about short histories only.
+//! The check of [`crate::order`] takes the revisions' word for the order in which things happened. This one
+//! does not: it looks for *some* order in which a register that can be compared and set gives the answers
+//! that were given. stateright's tester does the search; it is exponential in how many calls overlap, so it
+//! is asked about short histories only.
 
 use std::time::Duration;
 
@@ -99,7 +100,8 @@ type Step = (Duration, Option<Duration>, Op, Ret);
 
 fn is_linearizable(steps: &[Step], others: &[(Option<Revision>, Option<Revision>)]) -> bool {
     let mut tester = LinearizabilityTester::new(Register::default());
-    // Each call is a thread of its own, so that calls of one client may overlap; the times tell what came before what.
+    // Each call is a thread of its own, so that calls of one client may overlap; the times tell what came
+    // before what.
     for (index, (seen, to)) in others.iter().enumerate() {
         let _ = tester.on_invoke(steps.len() + index, Op::Set { seen: *seen, to: *to });
     }

@@ -1,4 +1,5 @@
-//! History and journal, settled: every answer is proven by the history, and every write is one that somebody answers for.
+//! History and journal, settled: every answer is proven by the history, and every write is one that somebody
+//! answers for.
 //!
 //! | told | in the history |
 //! | --- | --- |
@@ -7,8 +8,9 @@
 //! | unknown | once or never: which, is counted |
 //! | nothing | once or never |
 //!
-//! That a refused change was not made after all is seen from the other side: each write of a writer that the journal knows
-//! (by name and right) must be one that was told as committed or unknown, or belong to a call that was never answered.
+//! That a refused change was not made after all is seen from the other side: each write of a writer that the
+//! journal knows (by name and right) must be one that was told as committed or unknown, or belong to a call
+//! that was never answered.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -178,7 +178,8 @@ fn a_record_that_nobody_wrote_is_found() {
     assert!(order::check(&history(), &told.journal.calls())[0].contains("did not write it"));
 }
 
-/// Found by seed 401282 of the simulation: the task was edited out of its plan, and a read that said so was called impossible.
+/// Found by seed 401282 of the simulation: the task was edited out of its plan, and a read that said so was
+/// called impossible.
 #[test]
 fn a_record_is_there_until_it_is_deleted() {
     let mut writes = history();
@@ -213,8 +214,8 @@ fn a_plan_that_mixes_two_moments_is_found() {
 }
 
 proptest! {
-    /// The check with a witness and the search without one: what the first accepts, the second can put in an order; and
-    /// histories that really happened are accepted by both.
+    /// The check with a witness and the search without one: what the first accepts, the second can put in an
+    /// order; and histories that really happened are accepted by both.
     #[test]
     fn the_two_judges_of_order_agree(
         steps in prop::collection::vec((any::<bool>(), 0..4_u64, 0..4_u64), 1..10),

@@ -1,4 +1,5 @@
-//! The clock of a simulated host: runs a little too fast or too slow, and jumps ahead when the host was "suspended".
+//! The clock of a simulated host: runs a little too fast or too slow, and jumps ahead when the host was
+//! "suspended".
 
 use std::{
     sync::{

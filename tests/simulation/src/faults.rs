@@ -23,8 +23,8 @@ pub enum Fault {
     Held(String, Duration),
     /// Messages between the two take up to that long, for a while.
     Slow(String, Duration, Duration),
-    /// Every message between the two takes that long, for a while; then nothing passes any more, for longer than any
-    /// session lives: a link that is about to die.
+    /// Every message between the two takes that long, for a while; then nothing passes any more, for longer
+    /// than any session lives: a link that is about to die.
     Dying(String, Duration, Duration),
     /// The host's processes are killed, and started again after that long.
     Crash(String, Duration),
@@ -140,7 +140,8 @@ impl Plan {
                         8 => Fault::Suspended(host, long * 4),
                         9 => Fault::Revoked(host),
                         DYING => {
-                            // A renewal is answered just before it would be given up, which is after a sixth of the TTL.
+                            // A renewal is answered just before it would be given up, which is after a sixth
+                            // of the TTL.
                             let latency = ttl.mul_f64(rng.random_range(0.6..0.9) / 12.0);
                             Fault::Dying(host, latency, Duration::from_secs(3) + short)
                         }

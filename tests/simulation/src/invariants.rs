@@ -1,5 +1,5 @@
-//! What must hold: a file per invariant, each with its source. Safety is judged by everything that was recorded, liveness while
-//! the run is going on.
+//! What must hold: a file per invariant, each with its source. Safety is judged by everything that was
+//! recorded, liveness while the run is going on.
 
 pub mod answers;
 pub mod conduct;

@@ -17,7 +17,8 @@ use planlease_simulation::{
 
 /// Runs planlease's real code on a simulated network with faults, one run per seed.
 ///
-/// A run that breaks an invariant prints what it was and the command that repeats it; the exit status is 1 then.
+/// A run that breaks an invariant prints what it was and the command that repeats it; the exit status is 1
+/// then.
 #[derive(Parser)]
 #[command(after_help = EXAMPLES)]
 struct Arguments {

@@ -63,9 +63,9 @@ impl Options {
         let millis = |rng: &mut StdRng, range: std::ops::RangeInclusive<u64>| {
             Duration::from_millis(rng.random_range(range))
         };
-        // In some runs clocks are perfect, the margin is as small as can be, links die slowly, work takes longer than a
-        // session lives, and nobody ends an ownership by force: then nothing but the way in which deadlines are counted
-        // keeps an owner from working too long.
+        // In some runs clocks are perfect, the margin is as small as can be, links die slowly, work takes
+        // longer than a session lives, and nobody ends an ownership by force: then nothing but the way in
+        // which deadlines are counted keeps an owner from working too long.
         let tight = rng.random_bool(0.2);
         let ttl = Duration::from_secs(if tight { 8 } else { rng.random_range(2..=8) });
         let (orchestrators, clients) = (rng.random_range(1..=3), rng.random_range(1..=2));

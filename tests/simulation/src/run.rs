@@ -22,7 +22,8 @@ use crate::{
 /// How long everything may take to come to its end after the faults are over.
 pub const LIVENESS: Duration = Duration::from_secs(240);
 
-/// How long watchers may take to see the last change: the longest that a silent stream is believed in, and some.
+/// How long watchers may take to see the last change: the longest that a silent stream is believed in, and
+/// some.
 const CONVERGENCE: Duration = Duration::from_secs(40);
 
 /// How often it is looked whether they have.
@@ -64,9 +65,9 @@ pub fn run(options: &Options) -> Outcome {
 
 /// Begins every run at the same place of the count of tasks.
 ///
-/// tokio counts tasks per process and keeps them in a few lists, by what is left of their number when it is divided by the
-/// number of lists; a host that is killed drops them list by list. So without this, a run would depend on how many tasks the
-/// runs before it had.
+/// tokio counts tasks per process and keeps them in a few lists, by what is left of their number when it is
+/// divided by the number of lists; a host that is killed drops them list by list. So without this, a run
+/// would depend on how many tasks the runs before it had.
 fn align_task_ids() {
     const LISTS_MAX: u64 = 1 << 10;
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it needs nothing");
@@ -161,7 +162,8 @@ fn judged(world: &World, simulated: Duration) -> Outcome {
     Outcome { violations, digest: digest(world), figures, simulated }
 }
 
-/// Everything that happened, in one number: each revision with its keys and writers, each call with its time and answer.
+/// Everything that happened, in one number: each revision with its keys and writers, each call with its time
+/// and answer.
 fn digest(world: &World) -> u64 {
     let sets = world.history.sets();
     let writes: Vec<_> = world.history.task_writes().iter().map(|write| write.record.op_id).collect();

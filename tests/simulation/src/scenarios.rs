@@ -1,5 +1,5 @@
-//! What a simulation has found, kept: for each bug the run that shows it, spelled out, so that it stays the same run when what
-//! is drawn from seeds changes.
+//! What a simulation has found, kept: for each bug the run that shows it, spelled out, so that it stays the
+//! same run when what is drawn from seeds changes.
 
 use std::time::Duration;
 

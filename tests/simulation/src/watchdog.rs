@@ -1,4 +1,5 @@
-//! Ends a run that hangs: code that spins stops the simulation's clock, so that no invariant is ever looked at again.
+//! Ends a run that hangs: code that spins stops the simulation's clock, so that no invariant is ever looked
+//! at again.
 
 use std::{
     process,

@@ -1,4 +1,5 @@
-//! What stands outside the simulated hosts: the record of what happened, and the resource that the work is done on.
+//! What stands outside the simulated hosts: the record of what happened, and the resource that the work is
+//! done on.
 //!
 //! Nothing of it is seen by the code under test.
 
@@ -261,8 +262,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The resource outside etcd on which the work of plans is done: whatever must not be done by two at once. It has no fence;
-/// it only writes down who is there, under which token, from when to when.
+/// The resource outside etcd on which the work of plans is done: whatever must not be done by two at once. It
+/// has no fence; it only writes down who is there, under which token, from when to when.
 #[derive(Debug, Default)]
 pub struct Office {
     /// Everybody who was ever there.

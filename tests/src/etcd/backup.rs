@@ -1,4 +1,5 @@
-//! Snapshots of a running cluster, and the restoring of one in its place: what an operator does after a disaster.
+//! Snapshots of a running cluster, and the restoring of one in its place: what an operator does after a
+//! disaster.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,11 +9,11 @@ use super::{Etcd, Line, Member};
 /// How a snapshot is restored.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Restore<'a> {
-    /// By how much the revision is raised, so that it passes every one that anybody may have seen. The tool of 3.4
-    /// cannot do that.
+    /// By how much the revision is raised, so that it passes every one that anybody may have seen. The tool
+    /// of 3.4 cannot do that.
     pub bump_revision: Option<u64>,
-    /// `--initial-cluster-token`: with another one than before it is another cluster, by its id; with the same one, and
-    /// the same addresses, it says that it is the same.
+    /// `--initial-cluster-token`: with another one than before it is another cluster, by its id; with the
+    /// same one, and the same addresses, it says that it is the same.
     pub token: Option<&'a str>,
     /// To say that it is that other cluster: with its addresses and its token, and so with its id.
     pub posing_as: Option<&'a Etcd>,
@@ -79,8 +80,8 @@ impl Etcd {
         path
     }
 
-    /// Replaces the cluster by one with the data of a snapshot: all members are killed, their data is set aside, and they
-    /// are started again at the same addresses.
+    /// Replaces the cluster by one with the data of a snapshot: all members are killed, their data is set
+    /// aside, and they are started again at the same addresses.
     ///
     /// # Panics
     ///

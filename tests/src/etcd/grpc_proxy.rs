@@ -1,4 +1,5 @@
-//! etcd's own proxy, `etcd grpc-proxy start`, before a cluster: it shares watches among its clients, and numbers them itself.
+//! etcd's own proxy, `etcd grpc-proxy start`, before a cluster: it shares watches among its clients, and
+//! numbers them itself.
 
 use std::{
     fs::File,

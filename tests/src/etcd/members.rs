@@ -6,8 +6,8 @@ use super::{Etcd, Member, Place, START_LIMIT};
 use crate::wait::until;
 
 impl Etcd {
-    /// Adds a member to the running cluster, which starts empty and learns from the others; its number. With `learner` it
-    /// only learns: it does not vote, and refuses most of what clients ask.
+    /// Adds a member to the running cluster, which starts empty and learns from the others; its number. With
+    /// `learner` it only learns: it does not vote, and refuses most of what clients ask.
     ///
     /// # Panics
     ///

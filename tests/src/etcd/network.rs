@@ -24,15 +24,17 @@ impl Etcd {
         self.members.iter().map(|member| member.proxy().endpoint()).collect()
     }
 
-    /// From now on `to` does not hear what `from` says, while `from` may hear `to`. Nobody is told: what is said waits, as
-    /// with a firewall that drops packets, and arrives after [`Etcd::heal`], if somebody still listens.
+    /// From now on `to` does not hear what `from` says, while `from` may hear `to`. Nobody is told: what is
+    /// said waits, as with a firewall that drops packets, and arrives after [`Etcd::heal`], if somebody still
+    /// listens.
     ///
     /// # Panics
     ///
     /// See [`Etcd::proxied_endpoints`].
     pub fn deafen(&self, from: usize, to: usize) {
         let (sender, listener) = (&self.members[from], &self.members[to]);
-        // Members talk over connections that the sender made, and over those that the listener made to ask for more.
+        // Members talk over connections that the sender made, and over those that the listener made to ask
+        // for more.
         listener.wire().peer.set_for_peer(sender.known_id(), Direction::ToServer, Way::Held);
         sender.wire().peer.set_for_peer(listener.known_id(), Direction::ToClient, Way::Held);
     }

@@ -1,4 +1,5 @@
-//! Members whose client ports speak TLS: what they show, what they ask for, and how the harness itself reaches them.
+//! Members whose client ports speak TLS: what they show, what they ask for, and how the harness itself
+//! reaches them.
 
 use std::{
     net::{IpAddr, Ipv4Addr},

@@ -60,7 +60,8 @@ impl Etcd {
         revision
     }
 
-    /// Gives freed room back to the file system, on every member. A member that does it answers nobody meanwhile.
+    /// Gives freed room back to the file system, on every member. A member that does it answers nobody
+    /// meanwhile.
     ///
     /// # Panics
     ///
@@ -71,7 +72,8 @@ impl Etcd {
         }
     }
 
-    /// Writes strangers' keys, `filler/…`, until etcd raises its alarm about space. The quota has to be small.
+    /// Writes strangers' keys, `filler/…`, until etcd raises its alarm about space. The quota has to be
+    /// small.
     ///
     /// # Panics
     ///

@@ -1,5 +1,5 @@
-//! One connection through a proxy: two pumps, each of which reads ahead a bounded piece and looks at what is switched
-//! before it writes.
+//! One connection through a proxy: two pumps, each of which reads ahead a bounded piece and looks at what is
+//! switched before it writes.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -39,8 +39,8 @@ pub(super) struct Connection {
     pub(super) peer: OnceLock<u64>,
     /// Whether bytes were swallowed, so that it can never go on.
     lossy: AtomicBool,
-    /// The stream of the request that is held, or was; 0 for none. From then on the server is kept from seeing whether
-    /// the client is still there.
+    /// The stream of the request that is held, or was; 0 for none. From then on the server is kept from
+    /// seeing whether the client is still there.
     held_stream: AtomicU32,
     /// The streams whose answers are to be lost.
     victims: Mutex<BTreeMap<u32, Arc<trap::Inner>>>,
@@ -162,7 +162,8 @@ impl Connection {
                 return Ok(());
             }
             if is_last {
-                // What follows a held request (that it is no longer wanted, the end) never comes; but the client is heard out.
+                // What follows a held request (that it is no longer wanted, the end) never comes; but the
+                // client is heard out.
                 while self.is_detached() && matches!(read(from).await.what, What::Bytes { .. }) {}
                 return Ok(());
             }

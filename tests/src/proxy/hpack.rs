@@ -1,5 +1,5 @@
-//! HPACK (RFC 7541), as far as it takes to read the `:path` of a request: a table that has to follow every header, since
-//! a repeated path is sent as a number only.
+//! HPACK (RFC 7541), as far as it takes to read the `:path` of a request: a table that has to follow every
+//! header, since a repeated path is sent as a number only.
 
 use std::collections::VecDeque;
 
@@ -167,8 +167,8 @@ fn unpack(raw: &[u8]) -> Result<Vec<u8>, Malformed> {
     if length < 8 && code == (1 << length) - 1 { Ok(out) } else { Err(Malformed) }
 }
 
-/// The byte whose code this is, if it is a whole one. Canonical: the codes of one length are consecutive, in the order of
-/// their bytes, and begin where those of the length before end.
+/// The byte whose code this is, if it is a whole one. Canonical: the codes of one length are consecutive, in
+/// the order of their bytes, and begin where those of the length before end.
 fn symbol(code: u32, length: u8) -> Option<u8> {
     let of = |n: u8| CODE_LENGTHS.iter().filter(move |l| **l == n).count();
     let first = (1..length).fold(0usize, |first, n| (first + of(n)) << 1);

@@ -1,4 +1,5 @@
-//! HTTP/2 as it goes by, without holding anything up: where frames begin and end, and which request is on which stream.
+//! HTTP/2 as it goes by, without holding anything up: where frames begin and end, and which request is on
+//! which stream.
 
 use super::hpack::Decoder;
 
@@ -51,7 +52,8 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Tells each frame as it begins, and again with what it holds when it ends (nothing is kept but header blocks).
+    /// Tells each frame as it begins, and again with what it holds when it ends (nothing is kept but header
+    /// blocks).
     pub(super) fn feed(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Frame, Option<&[u8]>)) {
         loop {
             if let Some((frame, kept, left)) = &mut self.under_way {

@@ -1,5 +1,5 @@
-//! What clients in other languages do that ours does not: half-closed streams, compressed messages, passwords where there
-//! are no users, locks and elections of the server, health checks, plain HTTP.
+//! What clients in other languages do that ours does not: half-closed streams, compressed messages, passwords
+//! where there are no users, locks and elections of the server, health checks, plain HTTP.
 
 use std::time::Duration;
 

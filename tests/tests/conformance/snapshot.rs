@@ -73,8 +73,8 @@ async fn restored(folder: &Path, bytes: &[u8]) -> (Etcd, Client) {
     (etcd, client)
 }
 
-/// Every shape that a file may take: many keys, large values, a value for several pages, tombstones, several writes at one
-/// revision, leases, compacted history.
+/// Every shape that a file may take: many keys, large values, a value for several pages, tombstones, several
+/// writes at one revision, leases, compacted history.
 async fn etcd_continues_from_a_snapshot(backend: Backend) {
     let server = backend.start().await;
     let mut client = server.client().await;

@@ -72,8 +72,8 @@ async fn a_watch_from_the_past_goes_on_into_the_present(fixture: Fixture) {
     assert_eq!(watch.seen(50, &all).await, expected);
 }
 
-/// The server is shared, so its revision may pass the start before anything is written here: the events before
-/// it must not come, those after it must.
+/// The server is shared, so its revision may pass the start before anything is written here: the events
+/// before it must not come, those after it must.
 async fn a_watch_from_the_future_waits_for_it(fixture: Fixture) {
     let (all, a) = (fixture.key(""), fixture.key("a"));
     let now = put(&fixture.client, &a, "0").await;

@@ -1,4 +1,5 @@
-//! Single requests and answers: lost before or after they were carried out, late, cut off by a server that goes away.
+//! Single requests and answers: lost before or after they were carried out, late, cut off by a server that
+//! goes away.
 
 use std::time::Duration;
 
@@ -226,8 +227,8 @@ async fn f12_every_kind_of_request_survives_its_own_loss() {
     one_life_with(Proxy::lose_request).await;
 }
 
-/// Several write the same tasks as fast as they can, while answers, requests and connections are lost all the time. What
-/// each was told is held against the history by somebody who took no part in it.
+/// Several write the same tasks as fast as they can, while answers, requests and connections are lost all the
+/// time. What each was told is held against the history by somebody who took no part in it.
 async fn f12_clients_that_write_at_once_over_a_bad_wire_are_told_the_truth() {
     const WRITERS: usize = 4;
     let etcd = Etcd::builder().proxied(true).start().await;

@@ -102,9 +102,10 @@ async fn f13_a_leader_that_is_killed_costs_no_ownership() {
     nothing_was_lost(&etcd, owner).await;
 }
 
-/// While it is stopped nothing is lost. When it comes back it believes for a moment to be the leader still, and that the
-/// lease was not renewed for long: some of etcd's servers, 3.5.30 among them, pass that on to the new leader, which
-/// deletes the key of a living owner. Then the owner is told at once, and writes nothing more.
+/// While it is stopped nothing is lost. When it comes back it believes for a moment to be the leader still,
+/// and that the lease was not renewed for long: some of etcd's servers, 3.5.30 among them, pass that on to
+/// the new leader, which deletes the key of a living owner. Then the owner is told at once, and writes
+/// nothing more.
 async fn f13_a_leader_that_stops_and_comes_back_costs_no_write() {
     let etcd = Etcd::builder().members(3).start().await;
     let (leader, owner, observer) = owner_at_the_leader(&etcd).await;
@@ -196,8 +197,9 @@ async fn f14_changes_of_leader_delay_a_takeover_and_no_more() {
     audit(&etcd).await;
 }
 
-/// Every member runs and answers, and none of them can do anything: nobody renews, writes or takes over. When they find
-/// each other again, a new leader gives each lease a full TTL: the dead seem to live, and the line keeps its order.
+/// Every member runs and answers, and none of them can do anything: nobody renews, writes or takes over. When
+/// they find each other again, a new leader gives each lease a full TTL: the dead seem to live, and the line
+/// keeps its order.
 async fn f15_without_a_majority_the_owner_stops_and_nobody_starts_twice() {
     let etcd = Etcd::builder().members(3).proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;

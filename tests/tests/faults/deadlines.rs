@@ -34,7 +34,8 @@ pub(crate) fn cases() -> Vec<PlainCase> {
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Every look at the wall clock of the owner differs by two hours from the one before; its deadlines are ten minutes away.
+/// Every look at the wall clock of the owner differs by two hours from the one before; its deadlines are ten
+/// minutes away.
 async fn f05_wall_clocks_that_jump_end_no_deadline() {
     let etcd = Etcd::builder().start().await;
     let settings = planlease::Config { clock: Arc::new(Bent::default()), ..config(&etcd.endpoints()) };
@@ -73,8 +74,8 @@ async fn f05_wall_clocks_that_jump_end_no_deadline() {
     audit(&etcd).await;
 }
 
-/// The command notes its progress much more often than it has to. For three times as long as it may be silent, its notes do not get
-/// through.
+/// The command notes its progress much more often than it has to. For three times as long as it may be
+/// silent, its notes do not get through.
 async fn f26_a_member_that_stands_still_makes_no_command_silent() {
     const HEARTBEAT_S: u64 = 2;
     let etcd = Etcd::builder().start().await;

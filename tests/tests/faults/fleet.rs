@@ -1,5 +1,5 @@
-//! What the scenarios share: a cluster with somebody who owns a plan and somebody who waits for it, and the audit at the
-//! end.
+//! What the scenarios share: a cluster with somebody who owns a plan and somebody who waits for it, and the
+//! audit at the end.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -21,11 +21,13 @@ use planlease_tests::{
 };
 use tokio::{task::JoinHandle, time::Instant};
 
-/// Short, so that a test sees expiries without waiting long; the shortest that leaves a margin on a busy machine.
+/// Short, so that a test sees expiries without waiting long; the shortest that leaves a margin on a busy
+/// machine.
 pub(crate) const TTL: Duration = Duration::from_secs(3);
 
-/// By how much a takeover may be late: etcd looks for expired leases every half second, the deletion has to be agreed on,
-/// the next one has to hear of it. On an idle machine all of it takes less than 1 s; on one that compiles meanwhile, not.
+/// By how much a takeover may be late: etcd looks for expired leases every half second, the deletion has to
+/// be agreed on, the next one has to hear of it. On an idle machine all of it takes less than 1 s; on one
+/// that compiles meanwhile, not.
 pub(crate) const EXPIRY_LAG: Duration = Duration::from_secs(3);
 
 /// How long a member waits before it stands for election, at most: twice etcd's default timeout.
@@ -45,7 +47,8 @@ macro_rules! scenarios {
     };
 }
 
-/// Runs a scenario on a runtime of its own. A failure says how to see it again; the data of its clusters is kept.
+/// Runs a scenario on a runtime of its own. A failure says how to see it again; the data of its clusters is
+/// kept.
 pub(crate) fn run(name: &str, scenario: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -159,7 +162,8 @@ pub(crate) async fn in_line(observer: &Coordinator, candidates: usize) {
     .await;
 }
 
-/// Somebody who owns the plan through the proxies and has started a task, and somebody who waits for it past them.
+/// Somebody who owns the plan through the proxies and has started a task, and somebody who waits for it past
+/// them.
 pub(crate) struct Pair {
     pub(crate) observer: Coordinator,
     pub(crate) exposed: Coordinator,

@@ -1,5 +1,5 @@
-//! Hosts that are dead: packets to them vanish, and no one refuses anything. On network namespaces, which are hosts of their
-//! own as far as the network goes; only where the machine allows them.
+//! Hosts that are dead: packets to them vanish, and no one refuses anything. On network namespaces, which are
+//! hosts of their own as far as the network goes; only where the machine allows them.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -231,8 +231,8 @@ async fn f61_without_a_majority_one_message_names_every_endpoint() {
     .await;
 }
 
-/// What is under way over the dead connection is given up after the time of a request; finding another endpoint, of which one
-/// more is dead, costs no more than a stagger.
+/// What is under way over the dead connection is given up after the time of a request; finding another
+/// endpoint, of which one more is dead, costs no more than a stagger.
 async fn f61_work_goes_on_when_the_host_in_use_dies() {
     let hosts = Arc::new(Hosts::start(5).unwrap());
     let etcd = Etcd::builder().members(5).on(&hosts).start().await;

@@ -1,5 +1,5 @@
-//! Requests that arrive long after they were sent again and answered: when the world has moved on, and what they compare
-//! would hold once more. Each of them has to compare something that never comes back.
+//! Requests that arrive long after they were sent again and answered: when the world has moved on, and what
+//! they compare would hold once more. Each of them has to compare something that never comes back.
 
 use std::time::Duration;
 
@@ -44,8 +44,8 @@ async fn f11_an_import_that_arrives_after_its_plan_was_deleted_makes_no_plan() {
     audit(&etcd).await;
 }
 
-/// The first try was carried out, and then the plan was deleted, and another one imported under its name: what is there now
-/// says nothing of the first try.
+/// The first try was carried out, and then the plan was deleted, and another one imported under its name:
+/// what is there now says nothing of the first try.
 async fn f11_an_update_whose_plan_was_made_anew_before_it_was_repeated_is_unknown() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;

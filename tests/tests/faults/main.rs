@@ -1,9 +1,10 @@
-//! What the world does to a fleet, on real etcd clusters: networks that fall silent in one direction, members that stop,
-//! answers that get lost, full disks, history that is forgotten, users who may not any more, clocks that jump.
+//! What the world does to a fleet, on real etcd clusters: networks that fall silent in one direction, members
+//! that stop, answers that get lost, full disks, history that is forgotten, users who may not any more,
+//! clocks that jump.
 //!
-//! Each test is one scenario of a numbered list, and injects its fault for real. It ends with the audit of the store,
-//! read past all proxies, and holds what clients were told against the history. Lines that begin with `measured:` say
-//! how long things took.
+//! Each test is one scenario of a numbered list, and injects its fault for real. It ends with the audit of
+//! the store, read past all proxies, and holds what clients were told against the history. Lines that begin
+//! with `measured:` say how long things took.
 //!
 //! | file | what fails |
 //! | --- | --- |

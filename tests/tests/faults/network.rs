@@ -1,4 +1,5 @@
-//! The wire between a client and its server: silent, deaf in one direction, slow, dead for some of the endpoints.
+//! The wire between a client and its server: silent, deaf in one direction, slow, dead for some of the
+//! endpoints.
 
 use std::time::Duration;
 
@@ -38,7 +39,8 @@ pub(crate) fn cases() -> Vec<PlainCase> {
     ]
 }
 
-/// Neither side is told anything: only the owner's clock and the server's can tell, and the owner's has to be first.
+/// Neither side is told anything: only the owner's clock and the server's can tell, and the owner's has to be
+/// first.
 async fn f06_a_silent_partition_stops_the_owner_before_the_server_frees_the_plan() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
@@ -52,7 +54,8 @@ async fn f06_a_silent_partition_stops_the_owner_before_the_server_frees_the_plan
     assert_eq!(loss, Loss::Session(LossReason::DeadlinePassed));
     let (next, freed_at) = pair.waiting.await.unwrap().unwrap();
     assert!(lost_at < freed_at, "the owner believed in its right for {:?} too long", lost_at - freed_at);
-    // Not only before the server did, which may be late: before it could. The last renewal was sent before the cut.
+    // Not only before the server did, which may be late: before it could. The last renewal was sent before
+    // the cut.
     assert!(lost_at - cut < TTL, "{:?}", lost_at - cut);
     let took = freed_at - cut;
     assert!(took >= TTL - TTL / 6, "freed too early: {took:?}");
@@ -84,7 +87,8 @@ async fn f07_an_owner_whose_requests_do_not_arrive_stops_and_its_writes_never_ha
     assert_eq!(audited.audit.find_write(op_id), None);
 }
 
-/// An owner updates a task while one direction loses everything; the id of the update, which it is told nothing of.
+/// An owner updates a task while one direction loses everything; the id of the update, which it is told
+/// nothing of.
 async fn deaf_owner(direction: Direction) -> (Etcd, uuid::Uuid) {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;

@@ -1,4 +1,5 @@
-//! What happens to a process: stopped, starved, suspended, dead at any request; and what an operator does to it.
+//! What happens to a process: stopped, starved, suspended, dead at any request; and what an operator does to
+//! it.
 
 use std::{
     collections::BTreeMap,
@@ -130,7 +131,8 @@ async fn too_late(coordinator: &Coordinator, owner: &Ownership, started: &TaskVi
     assert_eq!(kept, [(Some(1), TaskStatus::Completed)]);
 }
 
-/// The boot clock counts the suspend, timers do not: whoever asks is told by the clock, before any timer has fired.
+/// The boot clock counts the suspend, timers do not: whoever asks is told by the clock, before any timer has
+/// fired.
 async fn f04_a_host_that_was_suspended_trusts_nothing_when_it_wakes_up() {
     let etcd = Etcd::builder().start().await;
     let clock = Arc::new(Bent::default());
@@ -194,7 +196,8 @@ async fn f05_wall_clocks_that_jump_and_boot_clocks_that_drift_change_nothing() {
     join_all(runs).await;
 }
 
-/// An owner and somebody who waits, and what is done to the owner's key or lease from outside; the loss and when.
+/// An owner and somebody who waits, and what is done to the owner's key or lease from outside; the loss and
+/// when.
 async fn done_by_hand(
     etcd: &Etcd,
     pair: Pair,
@@ -299,8 +302,8 @@ async fn mortal(etcd: &Etcd, nth: u32) -> (Proxy, Coordinator, Coordinator) {
     (proxy, mortal, observer)
 }
 
-/// How many of them die at a time. All share one thread: with too many, the sessions of some wait there beyond their TTL while
-/// others are audited.
+/// How many of them die at a time. All share one thread: with too many, the sessions of some wait there
+/// beyond their TTL while others are audited.
 const DYING: usize = 6;
 
 /// Tries the first, the second, … transaction, until one is beyond the last: how many there were.
@@ -414,8 +417,8 @@ async fn f55_one_release_wakes_one_of_three_hundred_who_wait() {
     }
     let took = began.elapsed();
     let since = |method: &str| patient.traffic().get(method).unwrap_or(&0) - before.get(method).unwrap_or(&0);
-    // A release, and two for a takeover: who waited behind somebody that waited, too, has to look once how it became owner.
-    // The first one waited behind the owner itself.
+    // A release, and two for a takeover: who waited behind somebody that waited, too, has to look once how it
+    // became owner. The first one waited behind the owner itself.
     assert_eq!(since("Txn"), 3 * u64::try_from(HANDOVERS).unwrap() - 1);
     assert_eq!(since("Range"), 0);
     assert!(places.iter().all(|(_, place)| !place.is_finished()));

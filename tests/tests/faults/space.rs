@@ -70,7 +70,8 @@ async fn f35_a_full_disk_refuses_writes_and_nothing_else_and_all_goes_on_when_th
     assert!(task.revision > pair.started.revision);
 }
 
-/// Letting go needs no room, and hands nothing over: taking over does. So nobody is stuck behind somebody who is done.
+/// Letting go needs no room, and hands nothing over: taking over does. So nobody is stuck behind somebody who
+/// is done.
 async fn f35_with_a_full_disk_a_plan_can_be_let_go_and_is_taken_over_when_there_is_room() {
     let etcd = Etcd::builder().proxied(true).quota(8 * 1024 * 1024).start().await;
     let pair = Pair::on(&etcd, TTL).await;
@@ -85,8 +86,8 @@ async fn f35_with_a_full_disk_a_plan_can_be_let_go_and_is_taken_over_when_there_
     audit(&etcd).await;
 }
 
-/// etcd answers nothing meanwhile: an update is not reported as done, an owner that cannot renew stops in time, and nobody takes
-/// over before etcd can write again.
+/// etcd answers nothing meanwhile: an update is not reported as done, an owner that cannot renew stops in
+/// time, and nobody takes over before etcd can write again.
 async fn f66_nobody_takes_over_while_the_disk_stalls() {
     let folder = tempfile::tempdir().unwrap();
     let mut disk = match Disk::mounted_in(folder.path()) {

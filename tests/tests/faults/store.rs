@@ -37,8 +37,8 @@ pub(crate) fn cases() -> Vec<PlainCase> {
     ]
 }
 
-/// What an older etcd does after a pause of a member, here done by a copy with the same id: it answers correctly, as of
-/// then. Whoever has seen more knows better.
+/// What an older etcd does after a pause of a member, here done by a copy with the same id: it answers
+/// correctly, as of then. Whoever has seen more knows better.
 async fn f38_an_endpoint_that_answers_from_the_past_is_not_believed() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let past = Etcd::builder().start().await;
@@ -213,7 +213,8 @@ async fn f39_an_emptied_etcd_gives_no_token_twice() {
     assert_eq!(observer(&etcd).await.generation(), again.generation());
 }
 
-/// Members come and go, leaders change, a cluster stands still and goes on: all of it raises what is compared.
+/// Members come and go, leaders change, a cluster stands still and goes on: all of it raises what is
+/// compared.
 async fn f39_elections_and_restarts_are_no_restore() {
     let etcd = Etcd::builder().members(3).start().await;
     let folder = tempfile::tempdir().unwrap();
@@ -301,8 +302,8 @@ async fn f39_what_runs_across_a_restore_reports_it() {
     }
 }
 
-/// The same addresses and the same token make the same id: the store looks the same, only younger. An owner that lives
-/// through this must not take its answers for what they seem.
+/// The same addresses and the same token make the same id: the store looks the same, only younger. An owner
+/// that lives through this must not take its answers for what they seem.
 async fn f39_a_store_that_went_back_in_time_under_its_owner_is_not_written_to() {
     let etcd = Etcd::builder().start().await;
     let settings = Config { operation_timeout: Duration::from_secs(2), ..config(&etcd.endpoints()) };

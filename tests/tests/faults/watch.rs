@@ -1,5 +1,5 @@
-//! Watchers: history that is forgotten, members that fall silent, subscribers that do not read, lists that are large or
-//! fail.
+//! Watchers: history that is forgotten, members that fall silent, subscribers that do not read, lists that
+//! are large or fail.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -163,7 +163,8 @@ async fn f24_an_audit_of_a_store_that_has_forgotten_everything_ends() {
     assert!(!audited.complete);
 }
 
-/// Some servers, 3.5.30 among them, do not answer the question for progress while a watch waits for the very next revision.
+/// Some servers, 3.5.30 among them, do not answer the question for progress while a watch waits for the very
+/// next revision.
 async fn f26_a_server_that_has_nothing_to_tell_is_not_taken_for_a_dead_one() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;
@@ -263,7 +264,8 @@ async fn f29_ten_thousand_changes_reach_a_thousand_subscribers_and_one_that_slee
         assert_eq!(read.0, last);
         records = read.1;
     }
-    // While one has not read anything: what is kept for it, the state, and what the oldest kept changes replaced.
+    // While one has not read anything: what is kept for it, the state, and what the oldest kept changes
+    // replaced.
     let held = records.iter().filter(|record| record.strong_count() > 0).count();
     assert!(
         held <= KEPT + 2 * TASKS,

@@ -1,4 +1,5 @@
-//! What becomes of attempts that did not come to an end of their own: stopped by planlease, lost, or never started.
+//! What becomes of attempts that did not come to an end of their own: stopped by planlease, lost, or never
+//! started.
 
 use std::time::Duration;
 

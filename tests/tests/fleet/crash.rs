@@ -25,7 +25,8 @@ const CRASHES: usize = 20;
 /// What the owners run: it leaves its number, so that it can be seen whether it is still there.
 const WORK: &str = "echo $$ > \"$ROOM/work-$PLANLEASE_PLAN\"; exec sleep 1000";
 
-/// 20 processes own a plan each and are killed, spread over the time between two renewals; somebody waits in each line.
+/// 20 processes own a plan each and are killed, spread over the time between two renewals; somebody waits in
+/// each line.
 async fn every_crash_passes_the_plan_on_within_the_bound(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let coordinator = room.coordinator().await;

@@ -65,7 +65,8 @@ async fn a_stored_duration_of_any_length_is_survived(fixture: Fixture) {
     room.audit().await;
 }
 
-/// Each task takes longer than one may wait: what is held up by a pause, by `max_in_progress` or by `--jobs` is not parked for it.
+/// Each task takes longer than one may wait: what is held up by a pause, by `max_in_progress` or by `--jobs`
+/// is not parked for it.
 async fn no_task_waits_too_long_while_it_may_not_start(fixture: Fixture) {
     let room = Room::new(fixture, Duration::from_secs(15));
     let coordinator = room.coordinator().await;
@@ -78,7 +79,8 @@ async fn no_task_waits_too_long_while_it_may_not_start(fixture: Fixture) {
     room.program().run_to(0, ["plan", "pause", "paused", "--reason", "a test"]).await;
     let mut runs = [("paused", "4"), ("bounded", "4"), ("crowded", "1")]
         .map(|(name, jobs)| (name, room.start(&["run", name, "--jobs", jobs], name)));
-    // By the time that the others are done, the paused plan has been held up for six times as long as its tasks may wait.
+    // By the time that the others are done, the paused plan has been held up for six times as long as its
+    // tasks may wait.
     for (name, run) in &mut runs[1..] {
         assert_eq!(run.until_ended(LIMIT).await, Some(0), "{name}: {}", run.said());
     }
@@ -104,7 +106,8 @@ async fn until_spent(coordinator: &Coordinator, plan: &PlanName, attempt: u32, s
     .await
 }
 
-/// The first owner is killed in the middle; the second one goes on from what the first has measured, and does not end.
+/// The first owner is killed in the middle; the second one goes on from what the first has measured, and does
+/// not end.
 async fn the_next_owner_goes_on_counting_the_total_deadline(fixture: Fixture) {
     const TOTAL_S: u64 = 10;
     let room = Room::new(fixture, TTL);

@@ -1,4 +1,5 @@
-//! What commands find in their environment: what says what they are for, and the way to the store; no flag of the caller's.
+//! What commands find in their environment: what says what they are for, and the way to the store; no flag of
+//! the caller's.
 
 use std::{collections::BTreeSet, time::Duration};
 

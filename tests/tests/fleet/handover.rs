@@ -20,13 +20,14 @@ pub(crate) fn cases() -> Vec<Case> {
 const TTL: Duration = Duration::from_secs(10);
 const HANDOVERS: usize = 31;
 
-/// How many times the least that etcd needs for a release ours may take. Who polls, or is served by etcd's look back
-/// (every 100 ms), is beyond it on a slow disk as on a fast one; that nothing is asked twice, `requests.rs` counts.
+/// How many times the least that etcd needs for a release ours may take. Who polls, or is served by etcd's
+/// look back (every 100 ms), is beyond it on a slow disk as on a fast one; that nothing is asked twice,
+/// `requests.rs` counts.
 const MOST: u32 = 2;
 
-/// Two sessions with connections of their own pass a plan to and fro. The time is taken from before the release is
-/// sent until the successor has its ownership: two transactions, and the event between them. So does etcd's own client,
-/// in turn with them.
+/// Two sessions with connections of their own pass a plan to and fro. The time is taken from before the
+/// release is sent until the successor has its ownership: two transactions, and the event between them. So
+/// does etcd's own client, in turn with them.
 async fn a_release_reaches_the_next_one_in_line_at_once(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let (coordinator, plan) = (room.coordinator().await, plan_name("passed-on"));
@@ -46,7 +47,8 @@ async fn a_release_reaches_the_next_one_in_line_at_once(fixture: Fixture) {
             let ownership = waiter.acquire(&name, AcquireOptions::default()).await.unwrap();
             (ownership, Instant::now())
         });
-        // It waits in line once it watches: a watch that begins in the past makes etcd look back, every 100 ms.
+        // It waits in line once it watches: a watch that begins in the past makes etcd look back, every 100
+        // ms.
         until("watch over the one before", SOON, async || {
             if watch_messages(&next) > watches { Ok(()) } else { Err("it joins the line") }
         })

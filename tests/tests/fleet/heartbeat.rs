@@ -20,7 +20,8 @@ pub(crate) fn cases() -> Vec<Case> {
 
 const HEARTBEAT_S: u64 = 3;
 
-/// Tasks 1 to 3 note their progress for longer than they may be silent, tasks 4 to 6 write output for as long, task 7 is silent.
+/// Tasks 1 to 3 note their progress for longer than they may be silent, tasks 4 to 6 write output for as
+/// long, task 7 is silent.
 const WORK: &str = r#"
     [ "$PLANLEASE_TASK" = 7 ] && exec sleep 1000
     for n in $(seq 16); do

@@ -257,8 +257,8 @@ fn block_on(test: impl Future<Output = ()>) {
     runtime.block_on(async { tokio::time::timeout(LIMIT, test).await.unwrap() });
 }
 
-/// A backup is made while others write, replaces the one before in one step, and is its owner's alone. Whatever is killed
-/// meanwhile, the file is a whole one.
+/// A backup is made while others write, replaces the one before in one step, and is its owner's alone.
+/// Whatever is killed meanwhile, the file is a whole one.
 async fn backup_is_whole() {
     let machine = Machine::new();
     let program = &machine.program;
@@ -275,7 +275,8 @@ async fn backup_is_whole() {
     assert!(said.stderr.contains("saved"), "{}", said.stderr);
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert!(whole(&file) > 500 * 500);
-    // The command is killed at some moment, then the server is. The file stays a whole one, the old or the new.
+    // The command is killed at some moment, then the server is. The file stays a whole one, the old or the
+    // new.
     for (round, pause) in [0, 5, 10, 20, 40, 80].into_iter().enumerate() {
         let output = machine.home.path().join(format!("backup-{round}"));
         let mut command = Process::start(program.command(backup), &output);

@@ -1,8 +1,8 @@
-//! The product as a fleet has it: real processes of the program, that are killed, paused and started many at once, on
-//! a server that is a process too.
+//! The product as a fleet has it: real processes of the program, that are killed, paused and started many at
+//! once, on a server that is a process too.
 //!
-//! What they measure is printed in lines that begin with `measured:`. Tests that measure or need all cores run one at a
-//! time, after the others.
+//! What they measure is printed in lines that begin with `measured:`. Tests that measure or need all cores
+//! run one at a time, after the others.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 #![expect(clippy::print_stdout, reason = "what is measured is told")]

@@ -75,7 +75,8 @@ async fn a_plan_is_finished_whoever_is_killed_meanwhile(fixture: Fixture) {
         room.fixture.server
     );
     every_task_was_done(&room, &coordinator, &plan).await;
-    // The last one that was killed may have been replaced after the end; each finds that nothing is left to be done.
+    // The last one that was killed may have been replaced after the end; each finds that nothing is left to
+    // be done.
     until("good end of all orchestrators", LIMIT, async || {
         restore(&room, &mut fleet);
         let running =
@@ -87,8 +88,8 @@ async fn a_plan_is_finished_whoever_is_killed_meanwhile(fixture: Fixture) {
     room.audit().await;
 }
 
-/// Four layers of ten tasks; each waits for one of the layer before it. Killed commands count as failed, so that many
-/// failures have to be allowed.
+/// Four layers of ten tasks; each waits for one of the layer before it. Killed commands count as failed, so
+/// that many failures have to be allowed.
 fn layers() -> PlanSpec {
     let mut spec = spec(TASKS, WORK);
     for (n, task) in spec.tasks.iter_mut().enumerate().skip(10) {
@@ -101,7 +102,8 @@ fn orchestrator(room: &Room, n: usize) -> Process {
     room.start(&["run", "beset", "--jobs", "4"], &format!("orchestrator-{n}"))
 }
 
-/// Starts a new orchestrator in the place of each that was killed. One that has ended well is not needed any more.
+/// Starts a new orchestrator in the place of each that was killed. One that has ended well is not needed any
+/// more.
 fn restore(room: &Room, fleet: &mut [Process]) {
     for (n, process) in fleet.iter_mut().enumerate() {
         if let Some(status) = process.ended()
@@ -113,7 +115,8 @@ fn restore(room: &Room, fleet: &mut [Process]) {
     }
 }
 
-/// Kills an orchestrator in half of the cases, else any process of the fleet: a guard, a command, a child of it.
+/// Kills an orchestrator in half of the cases, else any process of the fleet: a guard, a command, a child of
+/// it.
 fn kill_somebody(room: &Room, fleet: &mut [Process], random: &mut StdRng) {
     let everybody = room.processes();
     if random.random_bool(0.5) || everybody.is_empty() {

@@ -1,5 +1,5 @@
-//! From the predecessor's files to plans and back, with real processes: what is imported, what is refused, and what readers of
-//! the files see meanwhile.
+//! From the predecessor's files to plans and back, with real processes: what is imported, what is refused,
+//! and what readers of the files see meanwhile.
 
 use std::{
     path::PathBuf,
@@ -368,7 +368,8 @@ async fn an_import_that_is_killed_is_completed_by_the_next_one(fixture: Fixture)
         let mut changes = coordinator.changes(keys, before.next());
         while !matches!(changes.next().await.unwrap(), Feed::Connected) {}
         let mut import = room.start(&["import", path_text(&file), "--plan", &name], "import");
-        // The moment that the first key is there, while a dozen transactions are still to come, and up to some of them later.
+        // The moment that the first key is there, while a dozen transactions are still to come, and up to
+        // some of them later.
         while !matches!(changes.next().await.unwrap(), Feed::Changes(_)) {}
         tokio::time::sleep(Duration::from_millis(n * 4)).await;
         import.signal(Signal::SIGKILL);
@@ -531,7 +532,8 @@ async fn a_plan_of_our_own_is_a_document_of_the_same_schema(fixture: Fixture) {
     assert_eq!(exported(&room, "copy").await, document);
 }
 
-/// Real files, where there are some: in `../shared/corpus` beside the project, or where `PLANLEASE_TEST_CORPUS` says.
+/// Real files, where there are some: in `../shared/corpus` beside the project, or where
+/// `PLANLEASE_TEST_CORPUS` says.
 async fn real_files_come_back_equal(fixture: Fixture) {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
     let corpus = std::env::var_os("PLANLEASE_TEST_CORPUS").map_or_else(beside, PathBuf::from);

@@ -29,8 +29,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The documented exit status of a change for an attempt that is over.
 const STALE: i32 = 108;
 
-/// The first attempt leaves its number, those of its children (one of which has left its session), and its right, and
-/// never ends. The second one, which the next owner starts, looks itself whether one of them is still there.
+/// The first attempt leaves its number, those of its children (one of which has left its session), and its
+/// right, and never ends. The second one, which the next owner starts, looks itself whether one of them is
+/// still there.
 const WORK: &str = r#"
     mine="$ROOM/$PLANLEASE_PLAN-$PLANLEASE_TASK"
     if [ "$PLANLEASE_ATTEMPT" = 1 ]; then
@@ -120,8 +121,8 @@ async fn says_why(first: &mut Process, plan: &str) {
     assert_eq!(first.until_ended(SOON).await, Some(0), "{}", first.said());
 }
 
-/// What a child of the stopped one would write, by the right that it was given: on the task as it is now, and on the
-/// task as it was before the pause, on which etcd itself decides.
+/// What a child of the stopped one would write, by the right that it was given: on the task as it is now, and
+/// on the task as it was before the pause, on which etcd itself decides.
 async fn late_writes_are_refused(room: &Room, plan: &str, seen: &TaskView) {
     let right = std::fs::read_to_string(room.path(&format!("{plan}-1.right"))).unwrap();
     let program = room.program().clone().variable("PLANLEASE_OWNERSHIP", right.trim());

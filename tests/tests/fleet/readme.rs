@@ -1,9 +1,10 @@
 //! The README's five minutes: each of its commands is run, and prints what the transcript says.
 //!
-//! What differs from run to run (times, processes, hosts, revisions) is compared as a placeholder. A comment before a block says
-//! how it is replayed: `<!-- replay: live -->` (numbers differ), `exact` (nothing but hosts may), `background NAME` (its last command goes on
-//! while the next blocks run), `follow NAME` (what NAME prints later), `kill NAME`, `first COMMAND`; joined by `; `. With
-//! `PLANLEASE_README=write` the transcripts are written instead of compared: `tools/readme-transcripts.sh`.
+//! What differs from run to run (times, processes, hosts, revisions) is compared as a placeholder. A comment
+//! before a block says how it is replayed: `<!-- replay: live -->` (numbers differ), `exact` (nothing but
+//! hosts may), `background NAME` (its last command goes on while the next blocks run), `follow NAME` (what
+//! NAME prints later), `kill NAME`, `first COMMAND`; joined by `; `. With `PLANLEASE_README=write` the
+//! transcripts are written instead of compared: `tools/readme-transcripts.sh`.
 
 use std::{
     collections::BTreeMap,
@@ -194,8 +195,8 @@ async fn since_import(home: &Home, command: &mut String) {
     *command = format!("{watch}--from-revision {}", shown["revision"]);
 }
 
-/// Whether the lines are those of the transcript, in which `…` stands for any number of lines. What is printed later does not
-/// matter where the transcript ends with it.
+/// Whether the lines are those of the transcript, in which `…` stands for any number of lines. What is
+/// printed later does not matter where the transcript ends with it.
 fn matches(said: &[String], shown: &[String]) -> bool {
     match shown.split_first() {
         None => said.is_empty(),
@@ -204,7 +205,8 @@ fn matches(said: &[String], shown: &[String]) -> bool {
     }
 }
 
-/// As many lines of what was printed as the transcript has before and after its `…`, on a machine called `vm` of a user `ann`.
+/// As many lines of what was printed as the transcript has before and after its `…`, on a machine called `vm`
+/// of a user `ann`.
 fn shortened(said: &str, transcript: &[String], home: &Path) -> Vec<String> {
     let said = said.replace(home.to_str().unwrap(), "/home/ann").replace(&host(), "vm");
     let lines: Vec<String> = said.lines().map(str::to_owned).collect();
@@ -223,7 +225,8 @@ fn host() -> String {
     nix::unistd::gethostname().unwrap().to_string_lossy().into_owned()
 }
 
-/// The lines with placeholders. `live`: for all numbers, and for repeated lines; `exact`: for hosts and paths only.
+/// The lines with placeholders. `live`: for all numbers, and for repeated lines; `exact`: for hosts and paths
+/// only.
 fn mask(text: &str, live: bool, exact: bool) -> Vec<String> {
     let host = host();
     let mut lines: Vec<String> = Vec::new();

@@ -71,8 +71,8 @@ description = "egg"
 depends_on = ["1"]
 "#;
 
-/// A command, the exit status that is documented for what is wrong with it, and words of which its message has to have
-/// each: what happened, and what to do.
+/// A command, the exit status that is documented for what is wrong with it, and words of which its message
+/// has to have each: what happened, and what to do.
 struct Wrong<'a> {
     args: Vec<&'a str>,
     status: i32,
@@ -197,7 +197,8 @@ impl Files {
     }
 }
 
-/// Checks status and message; the message, or what is wrong with it. The problems of a plan file are listed above it.
+/// Checks status and message; the message, or what is wrong with it. The problems of a plan file are listed
+/// above it.
 fn check(wrong: &Wrong<'_>, ended: Ended) -> Result<String, String> {
     let told = wrong.args.join(" ");
     let Ended { code, stderr, .. } = ended;

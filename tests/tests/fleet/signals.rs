@@ -1,4 +1,5 @@
-//! Signals and terminals: which end a process in order, which stay ignored, and what a command can do at a terminal.
+//! Signals and terminals: which end a process in order, which stay ignored, and what a command can do at a
+//! terminal.
 
 use std::{os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
 

@@ -1,6 +1,8 @@
-//! Worktrees, with real git: made by many at once, interrupted in each step, full of work, in the way of somebody else.
+//! Worktrees, with real git: made by many at once, interrupted in each step, full of work, in the way of
+//! somebody else.
 //!
-//! git is reached through a script of the test, which can kill the program right before or right after one of its calls.
+//! git is reached through a script of the test, which can kill the program right before or right after one of
+//! its calls.
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
-//! What removing a worktree would destroy, in every place where git keeps it; and what must not keep it from being removed.
+//! What removing a worktree would destroy, in every place where git keeps it; and what must not keep it from
+//! being removed.
 
 use std::{fs, path::Path, process::Command};
 

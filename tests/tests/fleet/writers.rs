@@ -22,8 +22,8 @@ pub(crate) fn cases() -> Vec<Case> {
 const TTL: Duration = Duration::from_secs(15);
 const SECONDS: u64 = 10;
 
-/// Two processes write task 1 twice at a time each, task 2 both, and two tasks of their own; meanwhile the program
-/// itself changes a seventh, a process per change.
+/// Two processes write task 1 twice at a time each, task 2 both, and two tasks of their own; meanwhile the
+/// program itself changes a seventh, a process per change.
 async fn two_processes_write_as_fast_as_they_can_and_nothing_is_lost(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let (coordinator, plan) = (room.coordinator().await, plan_name("written"));

@@ -203,7 +203,8 @@ async fn a_definition_above_one_mebibyte_is_edited(fixture: Fixture) {
     audit(&fixture).await;
 }
 
-/// Older versions filled each part with up to 512 KiB: a task that is inserted would move a task from each part to the next.
+/// Older versions filled each part with up to 512 KiB: a task that is inserted would move a task from each
+/// part to the next.
 async fn full_parts_of_an_older_version_make_room_for_an_edit(fixture: Fixture) {
     let coordinator = coordinator(&fixture).await;
     let task = |name: &str| TaskSpec { steps: vec!["x".repeat(9_000)], ..TaskSpec::new(id(name), "long") };

@@ -1,6 +1,8 @@
-//! One endpoint at a time, and another one when it fails: members that die, or fall silent, while work goes on.
+//! One endpoint at a time, and another one when it fails: members that die, or fall silent, while work goes
+//! on.
 //!
-//! Only with three real members. The etcd library's own several-endpoints mode would lose about half of the calls here.
+//! Only with three real members. The etcd library's own several-endpoints mode would lose about half of the
+//! calls here.
 
 use std::time::Duration;
 
@@ -23,7 +25,8 @@ pub(crate) fn cases() -> Vec<PlainCase> {
     ]
 }
 
-/// Somebody lists servers of two clusters, which have the same plan: after a fail-over there would be a second owner.
+/// Somebody lists servers of two clusters, which have the same plan: after a fail-over there would be a
+/// second owner.
 async fn an_endpoint_of_another_cluster_is_never_used() {
     let (ours, other) = (Etcd::builder().start().await, Etcd::builder().start().await);
     let at = |etcd: &Etcd| etcd.endpoints()[0].parse().unwrap();
@@ -60,7 +63,8 @@ pub(crate) fn block_on(test: impl Future<Output = ()>) {
     });
 }
 
-/// The first endpoint fails while a plan is owned and updated through it; everything goes on through another one.
+/// The first endpoint fails while a plan is owned and updated through it; everything goes on through another
+/// one.
 async fn a_fault(fault: Fault) {
     let etcd = Etcd::builder().members(3).start().await;
     let endpoints = etcd.endpoints().iter().map(|endpoint| endpoint.parse().unwrap()).collect();

@@ -1,4 +1,5 @@
-//! What the tests of this suite share: coordinators on a room of their own, small plans, and the audit at the end.
+//! What the tests of this suite share: coordinators on a room of their own, small plans, and the audit at the
+//! end.
 
 use std::time::Duration;
 

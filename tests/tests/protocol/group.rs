@@ -136,7 +136,8 @@ async fn two_updates_of_one_task_come_in_their_order(fixture: Fixture) {
     audit(&fixture).await;
 }
 
-/// etcd looks at the conditions of a whole request before it does any of it: together, both would get through.
+/// etcd looks at the conditions of a whole request before it does any of it: together, both would get
+/// through.
 async fn a_start_and_the_end_of_what_it_needs_do_not_share_a_request(fixture: Fixture) {
     let needs = |n: usize| {
         let dependencies = if n == 0 { Vec::new() } else { vec![id("1.0")] };
@@ -322,7 +323,8 @@ async fn a_plan_that_may_not_be_written_refuses_no_other() {
     assert_eq!(open.plan(&plans[1]).await.unwrap().summary().in_progress, 0);
 }
 
-/// Three updates of one task while nothing is answered: the third one's time is up before the others let it go.
+/// Three updates of one task while nothing is answered: the third one's time is up before the others let it
+/// go.
 async fn what_gets_no_turn_is_not_sent() {
     let etcd = Etcd::builder().start().await;
     let proxy = Proxy::before(etcd.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap());

@@ -89,8 +89,8 @@ async fn a_cancelled_plan_has_no_owner_and_gets_none_until_it_is_resumed(fixture
     audit(&fixture).await;
 }
 
-/// Both at the same moment, many times: either the plan is finished and was not cancelled, or it was cancelled and its last
-/// task was not completed.
+/// Both at the same moment, many times: either the plan is finished and was not cancelled, or it was
+/// cancelled and its last task was not completed.
 async fn of_a_cancellation_and_the_last_completion_one_wins(fixture: Fixture) {
     let coordinator = coordinator(&fixture).await;
     let first = session(&fixture, "first").await;

@@ -1,5 +1,5 @@
-//! Answers that get lost *after* the request went through: every operation finds out what became of it, and nothing happens
-//! twice.
+//! Answers that get lost *after* the request went through: every operation finds out what became of it, and
+//! nothing happens twice.
 
 use std::{
     io,
@@ -50,11 +50,11 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Loses the answer to the next request after [`Loss::arm`]: the request arrives, the connection breaks before the answer
-/// does.
+/// Loses the answer to the next request after [`Loss::arm`]: the request arrives, the connection breaks
+/// before the answer does.
 ///
-/// Only connections for requests with one answer are meant, not those of watches and renewals: they are the first one that
-/// a coordinator makes, and the one that it makes when that one broke.
+/// Only connections for requests with one answer are meant, not those of watches and renewals: they are the
+/// first one that a coordinator makes, and the one that it makes when that one broke.
 #[derive(Clone, Debug)]
 struct Loss {
     /// What the request has to hold whose answer is to be lost, if one is.
@@ -142,8 +142,8 @@ impl AsyncRead for Lossy {
     }
 }
 
-/// Whether these bytes, which begin with a frame of HTTP/2, hold a part of an answer: headers or data, and not just what
-/// the protocol says for itself (acknowledgements, windows, pings).
+/// Whether these bytes, which begin with a frame of HTTP/2, hold a part of an answer: headers or data, and
+/// not just what the protocol says for itself (acknowledgements, windows, pings).
 fn has_answer(mut frames: &[u8]) -> bool {
     while let [a, b, c, kind, ..] = *frames {
         if kind <= 1 {
@@ -172,7 +172,8 @@ impl AsyncWrite for Lossy {
     }
 }
 
-/// A coordinator whose answers can be lost. Its sessions are renewed so seldom that a renewal never gets in the way.
+/// A coordinator whose answers can be lost. Its sessions are renewed so seldom that a renewal never gets in
+/// the way.
 async fn lossy(fixture: &Fixture) -> (Coordinator, Loss) {
     let loss = Loss::new();
     let ttl = Duration::from_secs(600);
@@ -185,7 +186,8 @@ async fn lossy_session(coordinator: &Coordinator, name: &str) -> planlease::Sess
     coordinator.open_session(identity).await.unwrap()
 }
 
-/// Waits until what was acquired is watched, which is a moment later: the connection for that is not to be taken for one for requests.
+/// Waits until what was acquired is watched, which is a moment later: the connection for that is not to be
+/// taken for one for requests.
 async fn watched(coordinator: &Coordinator) {
     until("a watch", SOON, async || {
         let traffic = coordinator.traffic();

@@ -1,4 +1,5 @@
-//! The coordinator's protocol on every server alike: ownership, guarded updates, imports, recovery, and the audit of it.
+//! The coordinator's protocol on every server alike: ownership, guarded updates, imports, recovery, and the
+//! audit of it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 #![expect(clippy::print_stdout, reason = "what was measured is told")]

@@ -232,7 +232,8 @@ async fn imported_with_delay(fixture: &Fixture, seconds: u64) -> Coordinator {
     coordinator
 }
 
-/// Both ends that are not orderly, and every way to the next ownership: a try, a wait, and a wait that began before the end.
+/// Both ends that are not orderly, and every way to the next ownership: a try, a wait, and a wait that began
+/// before the end.
 async fn every_way_to_an_ownership_keeps_the_lock_delay(fixture: Fixture) {
     let coordinator = imported_with_delay(&fixture, 1).await;
     let delay = Duration::from_secs(1);
@@ -303,7 +304,8 @@ async fn a_lock_delay_goes_on_between_two_tries(fixture: Fixture) {
     audit(&fixture).await;
 }
 
-/// The definition may be edited while a candidate waits: what counts is the delay at the end of the ownership.
+/// The definition may be edited while a candidate waits: what counts is the delay at the end of the
+/// ownership.
 async fn a_lock_delay_that_is_edited_while_a_candidate_waits_counts(fixture: Fixture) {
     let coordinator = imported_with_delay(&fixture, 0).await;
     let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);

@@ -148,7 +148,8 @@ async fn what_is_given_back_at_once_is_not_watched(fixture: Fixture) {
         owner.release().await.unwrap();
         long += u64::from(began.elapsed() >= Duration::from_millis(20));
     }
-    // Each that was watched: a watch, and its end. And every few seconds the stream is asked whether it is alive.
+    // Each that was watched: a watch, and its end. And every few seconds the stream is asked whether it is
+    // alive.
     let most = 2 * long + all.elapsed().as_secs();
     assert!(watches() <= most, "{} messages for {long} that were watched", watches());
     let TryAcquire::Acquired(_owner) = session.try_acquire(&plan()).await.unwrap() else { panic!("taken") };

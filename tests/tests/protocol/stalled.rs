@@ -1,5 +1,5 @@
-//! Requests that were begun, and whose futures nobody polls any more: one branch of a `select!`, a task that is busy
-//! elsewhere. They wait; nobody waits for them.
+//! Requests that were begun, and whose futures nobody polls any more: one branch of a `select!`, a task that
+//! is busy elsewhere. They wait; nobody waits for them.
 
 use std::{
     io,

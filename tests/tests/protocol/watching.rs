@@ -1,4 +1,5 @@
-//! The watcher on real servers: every change once, in order, whole revisions at a time, with the reasons; and what it costs.
+//! The watcher on real servers: every change once, in order, whole revisions at a time, with the reasons; and
+//! what it costs.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What the program answered, held against the history at the revision that the answer names: never against itself.
+//! What the program answered, held against the history at the revision that the answer names: never against
+//! itself.
 
 use std::{collections::BTreeMap, fmt::Debug, rc::Rc, slice};
 
@@ -24,7 +25,8 @@ pub(crate) type Verdict = Result<(), String>;
 /// How an answer is held against the state at its revision.
 pub(crate) type Check = fn(&State, &Value) -> Verdict;
 
-/// Holds answers against the history, each at the revision that it names. How many different revisions that were.
+/// Holds answers against the history, each at the revision that it names. How many different revisions that
+/// were.
 pub(crate) fn check(history: &History, answers: impl IntoIterator<Item = (Check, Value)>) -> usize {
     let mut visits: Vec<_> =
         answers.into_iter().map(|(check, answer)| (revision(&answer), (check, answer))).collect();
@@ -86,7 +88,8 @@ pub(crate) fn plans(state: &State, answer: &Value) -> Verdict {
     Ok(())
 }
 
-/// Nothing but the counts, of the tasks at that revision and of those in the same answer, as far as it tells tasks.
+/// Nothing but the counts, of the tasks at that revision and of those in the same answer, as far as it tells
+/// tasks.
 pub(crate) fn only_counts(state: &State, answer: &Value) -> Verdict {
     for answer in answer["plans"].as_array().map_or(slice::from_ref(answer), Vec::as_slice) {
         counts(plan_of(state, answer)?, answer)?;

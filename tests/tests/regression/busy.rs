@@ -1,5 +1,6 @@
-//! Two plans that change all the time, while a test looks at them: `wide`, which takes two pages to read, by its owner as
-//! fast as it can, in transactions of one task and of many; `deep` by an orchestrator and the commands that it runs.
+//! Two plans that change all the time, while a test looks at them: `wide`, which takes two pages to read, by
+//! its owner as fast as it can, in transactions of one task and of many; `deep` by an orchestrator and the
+//! commands that it runs.
 
 use std::time::Duration;
 

@@ -23,8 +23,8 @@ const ORCHESTRATORS: usize = 6;
 /// What the owners run: it leaves its number, so that it can be seen whether it is still there.
 const WORK: &str = "echo $$ > \"$ROOM/work-$PLANLEASE_PLAN\"; exec sleep 1000";
 
-/// Nobody waits for the plans and nobody cleans up: the registrations and the ownerships go by themselves, and whoever
-/// comes later owns the plans at once.
+/// Nobody waits for the plans and nobody cleans up: the registrations and the ownerships go by themselves,
+/// and whoever comes later owns the plans at once.
 pub(crate) async fn r02_a_killed_orchestrator_leaves_nothing_behind(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let coordinator = room.coordinator().await;

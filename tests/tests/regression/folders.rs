@@ -1,5 +1,6 @@
-//! Orchestrators that are started at once in the worktrees of one repository: none changes its working directory or
-//! depends on that of another, and tasks run where they were told to, even if the folder of their orchestrator is removed.
+//! Orchestrators that are started at once in the worktrees of one repository: none changes its working
+//! directory or depends on that of another, and tasks run where they were told to, even if the folder of
+//! their orchestrator is removed.
 
 use std::{
     path::{Path, PathBuf},

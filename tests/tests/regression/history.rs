@@ -1,5 +1,5 @@
-//! The history of a store as etcd itself tells it, and the plans as they were at any of its revisions: what answers are
-//! held against. Of planlease it uses nothing but how keys and values look.
+//! The history of a store as etcd itself tells it, and the plans as they were at any of its revisions: what
+//! answers are held against. Of planlease it uses nothing but how keys and values look.
 
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 

@@ -34,7 +34,8 @@ const DONE: i32 = 0;
 const EXISTS_OR_UNDER_WAY: i32 = 9;
 const NO_SUCH_PLAN: i32 = 104;
 
-/// How many imports are killed at one time: as many as the machine carries without one of them losing its session.
+/// How many imports are killed at one time: as many as the machine carries without one of them losing its
+/// session.
 const AT_ONCE: usize = 8;
 
 pub(crate) async fn r06_an_import_is_killed_at_any_point(fixture: Fixture) {
@@ -133,8 +134,8 @@ async fn marks(room: &Room) -> Result<(), usize> {
     if marks == 0 { Ok(()) } else { Err(marks) }
 }
 
-/// The next import of each plan completes it: by one process, or by two at once, one of which may be told that the other
-/// is at it.
+/// The next import of each plan completes it: by one process, or by two at once, one of which may be told
+/// that the other is at it.
 async fn again(room: &Room, frames: usize) {
     let file = room.path("plan.toml");
     for place in 0..=frames {

@@ -1,5 +1,5 @@
-//! An owner whose ownership vanishes under it while others wait: the key is deleted by hand, the lease is revoked, the
-//! server is killed and comes back, soon enough or too late.
+//! An owner whose ownership vanishes under it while others wait: the key is deleted by hand, the lease is
+//! revoked, the server is killed and comes back, soon enough or too late.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use crate::processes::{RIGHT_GONE, audit, number_in, plan_file, until_dead};
 
-/// Sessions outlive everything here but what is done to them. One that is gone is noticed at its next renewal at the
-/// latest, which is after a third of that.
+/// Sessions outlive everything here but what is done to them. One that is gone is noticed at its next renewal
+/// at the latest, which is after a third of that.
 const TTL: Duration = Duration::from_secs(15);
 
 /// Those that shall, and that shall not, outlive an absence of the server.

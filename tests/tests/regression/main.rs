@@ -1,6 +1,7 @@
-//! The bugs that plan state kept in files has had, one test each: updates that overwrite each other, entries that
-//! outlive their process, two owners, answers torn between two states, a working directory changed under others' feet,
-//! half a plan, a lock that vanishes, counts that drift, a display of what never was, tasks in progress for ever.
+//! The bugs that plan state kept in files has had, one test each: updates that overwrite each other, entries
+//! that outlive their process, two owners, answers torn between two states, a working directory changed under
+//! others' feet, half a plan, a lock that vanishes, counts that drift, a display of what never was, tasks in
+//! progress for ever.
 //!
 //! | test | with files it went wrong, because |
 //! | --- | --- |
@@ -15,9 +16,9 @@
 //! | `r09` | a display read again and again, and showed what it met |
 //! | `r10` | nobody was obliged to look after the tasks of the dead |
 //!
-//! Everything is done by processes of the program, on a server that is a process too, and held against the history that
-//! etcd itself tells. One test runs at a time, since most of them need all cores. Lines that begin with `measured:` say
-//! how long things took; no test depends on it.
+//! Everything is done by processes of the program, on a server that is a process too, and held against the
+//! history that etcd itself tells. One test runs at a time, since most of them need all cores. Lines that
+//! begin with `measured:` say how long things took; no test depends on it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 #![expect(clippy::print_stdout, reason = "what is measured is told")]

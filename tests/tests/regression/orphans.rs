@@ -17,8 +17,8 @@ const TTL: Duration = Duration::from_secs(3);
 /// The documented exit status of `run` if tasks have failed, or wait for ones that have.
 const TASKS_FAILED: i32 = 10;
 
-/// A task for each policy. None is tried again when it *fails*; their first attempts, and the second one of `again`, do not
-/// end by themselves.
+/// A task for each policy. None is tried again when it *fails*; their first attempts, and the second one of
+/// `again`, do not end by themselves.
 const PLAN: &str = r#"
 title = "left in progress"
 policy = { max_retries = 0 }

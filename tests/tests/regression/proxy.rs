@@ -1,7 +1,8 @@
 //! A way to the server that ends after a number of requests, together with the process that went it.
 //!
-//! What is counted are the HTTP/2 frames that carry what a client asks; a large request is several of them. So the place
-//! of the end is a place in the conversation, however fast that goes, and also in the middle of a request.
+//! What is counted are the HTTP/2 frames that carry what a client asks; a large request is several of them.
+//! So the place of the end is a place in the conversation, however fast that goes, and also in the middle of
+//! a request.
 
 use std::{
     io,

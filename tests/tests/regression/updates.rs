@@ -25,8 +25,8 @@ const CIRCLE: [&[&str]; 3] = [&["start"], &["fail", "--error", "no luck"], &["re
 /// How often each of them does that.
 const TURNS: usize = 4;
 
-/// Changes one task again and again, to whatever can follow what it is. Whoever is refused was too late, which is no
-/// mistake: somebody else has changed it.
+/// Changes one task again and again, to whatever can follow what it is. Whoever is refused was too late,
+/// which is no mistake: somebody else has changed it.
 const CONTENDER: &str = r#"
     read -r _
     for turn in 1 2 3 4; do
@@ -70,7 +70,8 @@ pub(crate) async fn r01_two_processes_update_one_task(fixture: Fixture) {
     audit(&room).await;
 }
 
-/// All have seen the same record, and all are told to change it: exactly one does, the others are told why not.
+/// All have seen the same record, and all are told to change it: exactly one does, the others are told why
+/// not.
 async fn one_of_them_wins(room: &Room, round: usize, processes: usize) -> (u64, Uuid) {
     let seen = room.json(&["task", "show", "contended", "001"]).await["revision"].to_string();
     let (verb, needs) = CIRCLE[round % CIRCLE.len()].split_first().unwrap();

@@ -1,5 +1,5 @@
-//! Processes that watch while everything changes: one from the beginning, one that nobody reads for a long time, one that
-//! is killed again and again and goes on where it was, and one that comes when all is over.
+//! Processes that watch while everything changes: one from the beginning, one that nobody reads for a long
+//! time, one that is killed again and again and goes on where it was, and one that comes when all is over.
 
 use std::{collections::BTreeMap, fs::File, io::Read as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
@@ -88,7 +88,8 @@ fn beginning(watcher: &Process) -> String {
     snapshot["revision"].to_string()
 }
 
-/// What watchers say that are killed in the middle, without their torn last lines; and the one that goes on after them.
+/// What watchers say that are killed in the middle, without their torn last lines; and the one that goes on
+/// after them.
 async fn kill_and_resume(room: &Room, from: &str) -> (String, Process) {
     let (mut said, mut from) = (String::new(), from.to_owned());
     for n in 0.. {

@@ -1,5 +1,5 @@
-//! Requests that make no sense, come slowly, or come by the thousand: a clear answer each, nothing changed, and the others do
-//! not notice.
+//! Requests that make no sense, come slowly, or come by the thousand: a clear answer each, nothing changed,
+//! and the others do not notice.
 
 use http::Method;
 use planlease_tests::{

@@ -1,5 +1,5 @@
-//! The clients in Python and Node: their own tests on a real sidecar, and their examples, orchestrators of which one is
-//! killed. They run where their interpreters are; where one is missing, the output says so.
+//! The clients in Python and Node: their own tests on a real sidecar, and their examples, orchestrators of
+//! which one is killed. They run where their interpreters are; where one is missing, the output says so.
 
 use std::{path::PathBuf, process::Command, time::Duration};
 
@@ -104,7 +104,8 @@ async fn passes_its_own_tests(fixture: Fixture, folder: &str, interpreter: &str,
     let mut tests = Process::start(command, &room.path("tests"));
     assert_eq!(tests.until_ended(Duration::from_secs(60)).await, Some(0), "{}", tests.said());
     let said = tests.said();
-    // A test of a hostile text and one of a worker stand for all that need the sidecar: none of them was left out.
+    // A test of a hostile text and one of a worker stand for all that need the sidecar: none of them was left
+    // out.
     let ran = ["hostile text reaches subscribers", "a worker executes tasks of another program"];
     let words = said.replace('_', " ");
     assert!(ran.iter().all(|name| words.contains(name)) && !words.contains("names no sidecar"), "{said}");

@@ -62,8 +62,8 @@ async fn sidecar(room: &Room, redirection: &str) -> (Process, Client) {
     (process, client)
 }
 
-/// Acquires the plan; while it is owned, requests are refused, which is logged. It has to be owned after several TTLs, by the
-/// same token, and to be told so.
+/// Acquires the plan; while it is owned, requests are refused, which is logged. It has to be owned after
+/// several TTLs, by the same token, and to be told so.
 async fn works(room: &Room, client: &Client) {
     let mut events = client.stream(Method::POST, "/v1/plans/release/ownership", &[], "").await;
     events.until("granted", SOON).await;

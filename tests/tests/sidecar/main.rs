@@ -1,5 +1,5 @@
-//! The sidecar as programs have it: real processes on a real server, whose connections break, who are killed, and who ask for
-//! what is not allowed.
+//! The sidecar as programs have it: real processes on a real server, whose connections break, who are killed,
+//! and who ask for what is not allowed.
 //!
 //! What they measure is printed in lines that begin with `measured:`.
 

@@ -139,7 +139,8 @@ async fn an_ownership_that_was_ended_by_force_is_told(fixture: Fixture) {
     room.audit().await;
 }
 
-/// A request that does not want to wait learns how long it would have to; repeated, it gets the plan when the delay is over.
+/// A request that does not want to wait learns how long it would have to; repeated, it gets the plan when the
+/// delay is over.
 async fn a_lock_delay_is_kept_by_requests_that_do_not_wait(fixture: Fixture) {
     let (room, sidecar) = scene(fixture).await;
     room.import("delayed", &format!("{PLAN}\n[policy]\nlock_delay_s = 2\n")).await;

@@ -84,7 +84,8 @@ async fn an_update_that_is_asked_for_again_is_told_again(fixture: Fixture) {
     let any = [("if-match", "*"), ("idempotency-key", "9b2f1c34-0000-4000-8000-00000000000c")];
     let noted = client.ask(Method::PATCH, &task("1"), &any, &note).await.with(200);
     assert_eq!(client.ask(Method::PATCH, &task("1"), &any, &note).await.with(200).etag(), noted.etag());
-    // A key that is used for something else as well names another write: of another record, another task, another change.
+    // A key that is used for something else as well names another write: of another record, another task,
+    // another change.
     let used = ("idempotency-key", id);
     let present = [("if-match", "*"), used];
     client.ask(Method::PATCH, &task("1"), &present, &note).await.with(200);

@@ -1,5 +1,5 @@
-//! Stored records that cannot be read: every kind of record, and every way to be unreadable, beside a healthy plan. Each stops
-//! only what needs it, and is reported with its key.
+//! Stored records that cannot be read: every kind of record, and every way to be unreadable, beside a healthy
+//! plan. Each stops only what needs it, and is reported with its key.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -39,7 +39,8 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// One key of each kind, and a match without a wildcard: a new kind does not compile until it has its row here.
+/// One key of each kind, and a match without a wildcard: a new kind does not compile until it has its row
+/// here.
 macro_rules! kinds {
     ($($pattern:pat => $example:expr,)*) => {
         fn kinds() -> Vec<Key> {
@@ -118,7 +119,8 @@ fn huge() -> Vec<u8> {
     format!(r#"{{"v":1,"text":"{text}"}}"#).into_bytes()
 }
 
-/// A plan for each key, named as the key's plan, and a healthy one. Task 1 runs until the file `go` is there; 2 comes after it.
+/// A plan for each key, named as the key's plan, and a healthy one. Task 1 runs until the file `go` is there;
+/// 2 comes after it.
 async fn import(room: &Room, keys: &[Key]) {
     let coordinator = room.coordinator().await;
     let script = "until [ -e $ROOM/go ]; do sleep 0.1; done";
@@ -360,7 +362,8 @@ async fn running(fixture: Fixture, value: Vec<u8>) {
     assert!(matches!(coordinator.plan(&plan("spec")).await, Err(Error::Unreadable(_))));
 }
 
-/// Without it a process cannot know which store it talks to. So each new one ends and names the key; what is connected goes on.
+/// Without it a process cannot know which store it talks to. So each new one ends and names the key; what is
+/// connected goes on.
 async fn the_store_record_is_needed_by_all(fixture: Fixture) {
     let mut etcd = fixture.client.clone();
     let room = Room::new(fixture, Duration::from_secs(15));

@@ -4,8 +4,8 @@ use clap::{Arg, ArgAction, Command, builder::FalseyValueParser};
 
 use crate::{environment::SET_FOR_COMMANDS, settings};
 
-/// The command with a variable for every flag, in it and in all that is below it. Hidden commands have none: they are
-/// started by programs, which say what they mean.
+/// The command with a variable for every flag, in it and in all that is below it. Hidden commands have none:
+/// they are started by programs, which say what they mean.
 pub(super) fn with_variables(command: Command) -> Command {
     command
         .mut_args(with_variable)

@@ -1,5 +1,5 @@
-//! `demo`: the whole of planlease at work on this machine: a server, real plans, a fleet of orchestrator processes, a crash,
-//! a takeover, and the audit of everything that happened.
+//! `demo`: the whole of planlease at work on this machine: a server, real plans, a fleet of orchestrator
+//! processes, a crash, a takeover, and the audit of everything that happened.
 
 mod fleet;
 mod picture;
@@ -21,9 +21,10 @@ use crate::{exit::Exit, failure::Failure, invocation::Invocation, output::AuditR
 
 /// Show planlease at work: a fleet of orchestrators, a crash, a takeover, and the audit of all that happened.
 ///
-/// Starts a server inside this process, imports plans, starts several orchestrator processes that compete for them and run
-/// a command per task, kills the owner of the first plan with SIGKILL in the middle of its work, shows who takes over and
-/// how long that took, and at the end replays the whole history to see whether anything went wrong.
+/// Starts a server inside this process, imports plans, starts several orchestrator processes that compete for
+/// them and run a command per task, kills the owner of the first plan with SIGKILL in the middle of its work,
+/// shows who takes over and how long that took, and at the end replays the whole history to see whether
+/// anything went wrong.
 ///
 /// With --endpoints it does the same on that etcd, in a namespace of its own, which is emptied afterwards.
 #[derive(Debug, Args)]

@@ -1,4 +1,5 @@
-//! `dev`: servers of one's own. In the foreground for trying things, and the local one that commands use by default.
+//! `dev`: servers of one's own. In the foreground for trying things, and the local one that commands use by
+//! default.
 
 mod backup;
 mod clients;
@@ -14,8 +15,9 @@ use planlease_embedded::{ListenError, OpenError};
 
 use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log};
 
-/// Runs a server in the foreground until it is asked to end: a small etcd for one machine. Every planlease, every client
-/// of etcd and `etcdctl` can talk to it. It has no authentication, so it listens where only this machine can connect.
+/// Runs a server in the foreground until it is asked to end: a small etcd for one machine. Every planlease,
+/// every client of etcd and `etcdctl` can talk to it. It has no authentication, so it listens where only this
+/// machine can connect.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,

@@ -16,15 +16,15 @@ use crate::{
     settings::Settings,
 };
 
-/// Looks at the settings, every endpoint, the store, the clock, and tries out a session. Ends with status 0 only if all
-/// is well. Changes nothing but for a session that it opens and closes.
+/// Looks at the settings, every endpoint, the store, the clock, and tries out a session. Ends with status 0
+/// only if all is well. Changes nothing but for a session that it opens and closes.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease doctor\n  planlease --context prod doctor -o json\n  planlease doctor --adopt-store     after a restore of etcd, see docs/operations.md"
 )]
 pub(crate) struct DoctorArgs {
-    /// Adopt a store that was restored or copied: raises its generation, so that every fencing token from now on is greater
-    /// than all before. Only when no process works on the old data any more
+    /// Adopt a store that was restored or copied: raises its generation, so that every fencing token from now
+    /// on is greater than all before. Only when no process works on the old data any more
     #[arg(long)]
     adopt_store: bool,
     #[command(flatten)]

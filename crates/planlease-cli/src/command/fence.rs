@@ -1,5 +1,5 @@
-//! `fence`: lets a resource outside etcd refuse former owners. The highest token that the resource has seen is kept beside
-//! it; etcd is asked only for tokens that it never issued.
+//! `fence`: lets a resource outside etcd refuse former owners. The highest token that the resource has seen
+//! is kept beside it; etcd is asked only for tokens that it never issued.
 
 mod state;
 
@@ -30,10 +30,12 @@ pub(crate) enum FenceCommand {
     Hook(HookArgs),
 }
 
-/// Keeps the highest token that a resource has seen. A token that is lower is refused with status 101: its owner has lost
-/// the plan to a later one, and must not act on the resource. Equal ones are admitted: they are of the same owner.
+/// Keeps the highest token that a resource has seen. A token that is lower is refused with status 101: its
+/// owner has lost the plan to a later one, and must not act on the resource. Equal ones are admitted: they
+/// are of the same owner.
 ///
-/// Without --plan it needs no etcd, and believes every token. What is kept never goes down, however many check at once and wherever one of them dies.
+/// Without --plan it needs no etcd, and believes every token. What is kept never goes down, however many
+/// check at once and wherever one of them dies.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease fence check deploy --token \"$PLANLEASE_FENCING_TOKEN\" --state /var/lib/deploy/fence && ./deploy\n  planlease fence check deploy --token 1.7 --state /var/lib/deploy/fence -o json"
@@ -47,7 +49,8 @@ pub(crate) struct CheckArgs {
     /// The folder in which the highest tokens are kept, a file per resource; made if it is not there
     #[arg(long, value_name = "FOLDER")]
     state: PathBuf,
-    /// The plan whose owners have the tokens: asks the store, and refuses a token that it never issued for this plan
+    /// The plan whose owners have the tokens: asks the store, and refuses a token that it never issued for
+    /// this plan
     #[arg(long, value_name = "PLAN")]
     plan: Option<String>,
     #[command(flatten)]
@@ -64,15 +67,17 @@ pub(crate) struct ListArgs {
     output: OutputArgs,
 }
 
-/// Prints a hook for a repository that is pushed to. An owner pushes with `git push -o planlease-token=TOKEN`; a push with a
-/// lower token than the plan's pushes had before is refused, and one without a token too, unless `git config
-/// planlease.tokenRequired false` is set there. Which plan may push what is decided here, and not by the push.
+/// Prints a hook for a repository that is pushed to. An owner pushes with
+/// `git push -o planlease-token=TOKEN`; a push with a lower token than the plan's pushes had before is
+/// refused, and one without a token too, unless `git config planlease.tokenRequired false` is set there.
+/// Which plan may push what is decided here, and not by the push.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease fence hook --plan release > /srv/repo.git/hooks/pre-receive\n  planlease fence hook --plan release --plan docs=refs/heads/docs/ --ask\n  chmod +x /srv/repo.git/hooks/pre-receive\n  git -C /srv/repo.git config receive.advertisePushOptions true\n  git -C /srv/repo.git config core.hooksPath /srv/repo.git/hooks"
 )]
 pub(crate) struct HookArgs {
-    /// A plan whose owners may push; with =PREFIX, only to references that begin so. Can be given several times
+    /// A plan whose owners may push; with =PREFIX, only to references that begin so. Can be given several
+    /// times
     #[arg(long = "plan", value_name = "PLAN[=PREFIX]")]
     plans: Vec<String>,
     /// Let the hook ask the store, with the settings of this call, and refuse tokens that it never issued

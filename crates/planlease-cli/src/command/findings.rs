@@ -27,8 +27,8 @@ pub(crate) enum FindingsCommand {
     List(ListArgs),
 }
 
-/// Stores the findings of a task: a text of up to 48 KiB, or where a longer one is kept. By the right of the plan's owner
-/// inside a command that `run` or `hold` started, else as an operator.
+/// Stores the findings of a task: a text of up to 48 KiB, or where a longer one is kept. By the right of the
+/// plan's owner inside a command that `run` or `hold` started, else as an operator.
 #[derive(Debug, Args)]
 #[command(
     group(ArgGroup::new("what").required(true).multiple(true).args(["file", "stdin", "content", "reference"])),
@@ -55,8 +55,8 @@ pub(crate) struct WriteArgs {
     output: OutputArgs,
 }
 
-/// Prints the findings of a task, as they were written; if it has none, what its command wrote. Also findings that an import
-/// kept under a name of their own.
+/// Prints the findings of a task, as they were written; if it has none, what its command wrote. Also findings
+/// that an import kept under a name of their own.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease findings read release 2.3\n  planlease findings read release 2.3 -o json | jq .reference"

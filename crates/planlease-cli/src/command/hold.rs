@@ -30,17 +30,20 @@ const REVOKE_WITHIN: Duration = Duration::from_secs(1);
 /// How long an explanation of a loss is waited for.
 const EXPLAIN_WITHIN: Duration = Duration::from_secs(2);
 
-/// Owns a plan while a command runs; waits in its queue first if another process owns it. When the command ends, the plan is
-/// released, the next one in the queue takes over at once, and the command's exit status is passed on.
+/// Owns a plan while a command runs; waits in its queue first if another process owns it. When the command
+/// ends, the plan is released, the next one in the queue takes over at once, and the command's exit status is
+/// passed on.
 ///
-/// If the ownership is lost, the command and all that it started are killed before anybody else can own the plan, also if
-/// this process is paused or killed. If it is lost before the command was started, the line is joined again.
+/// If the ownership is lost, the command and all that it started are killed before anybody else can own the
+/// plan, also if this process is paused or killed. If it is lost before the command was started, the line is
+/// joined again.
 ///
-/// The command finds `PLANLEASE_PLAN` and `PLANLEASE_FENCING_TOKEN` in its environment; `planlease task …` inside of it
-/// reaches the same etcd and changes tasks by the right of the owner.
+/// The command finds `PLANLEASE_PLAN` and `PLANLEASE_FENCING_TOKEN` in its environment; `planlease task …`
+/// inside of it reaches the same etcd and changes tasks by the right of the owner.
 ///
-/// A signal while waiting leaves the line. While the command runs, Ctrl-C on a terminal is the command's alone; otherwise
-/// the first SIGINT, SIGTERM, SIGHUP or SIGQUIT asks it to end (SIGTERM, and SIGKILL after the grace), the second one kills it.
+/// A signal while waiting leaves the line. While the command runs, Ctrl-C on a terminal is the command's
+/// alone; otherwise the first SIGINT, SIGTERM, SIGHUP or SIGQUIT asks it to end (SIGTERM, and SIGKILL after
+/// the grace), the second one kills it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct HoldArgs {
@@ -52,8 +55,9 @@ pub(crate) struct HoldArgs {
     /// How long to wait for other owners; then status 118 [default: as long as it takes]
     #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
     wait: Option<Duration>,
-    /// How long the plan stays free after an owner that crashed or was forced out, since it may have left something running
-    /// elsewhere; counted from when this process sees the end [default: the plan's lock_delay_s]
+    /// How long the plan stays free after an owner that crashed or was forced out, since it may have left
+    /// something running elsewhere; counted from when this process sees the end
+    /// [default: the plan's lock_delay_s]
     #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
     lock_delay: Option<Duration>,
     /// How long the command has between SIGTERM and SIGKILL

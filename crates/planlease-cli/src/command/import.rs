@@ -21,21 +21,23 @@ use crate::{
     progress::Progress,
 };
 
-/// Imports plans that are under way in files of the predecessor: `status.json` files, whole `plan-outputs` folders with the
-/// findings of each plan, and its `orchestrator-registry.json`.
+/// Imports plans that are under way in files of the predecessor: `status.json` files, whole `plan-outputs`
+/// folders with the findings of each plan, and its `orchestrator-registry.json`.
 ///
-/// Each plan appears whole or not at all, with the status of each task; `planlease export` gives an equal document back. All
-/// files are read first, each of them once, so that a bad one changes nothing. A file that was imported before is left alone,
-/// whatever has become of its plan since; one that says something else than what is there is refused, and what differs is
-/// told. Tasks that were in progress are nobody's: the plan's first owner recovers them. What a registry tells is shown as
-/// the history that it is; nothing of it becomes a live orchestrator.
+/// Each plan appears whole or not at all, with the status of each task; `planlease export` gives an equal
+/// document back. All files are read first, each of them once, so that a bad one changes nothing. A file that
+/// was imported before is left alone, whatever has become of its plan since; one that says something else
+/// than what is there is refused, and what differs is told. Tasks that were in progress are nobody's: the
+/// plan's first owner recovers them. What a registry tells is shown as the history that it is; nothing of it
+/// becomes a live orchestrator.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ImportArgs {
     /// State files, registries, or folders that hold some
     #[arg(required = true, value_name = "FILE|FOLDER")]
     paths: Vec<String>,
-    /// What to call the plan [default: the name of its folder, or of its file if that is not called status.json]
+    /// What to call the plan
+    /// [default: the name of its folder, or of its file if that is not called status.json]
     #[arg(long, value_name = "NAME")]
     plan: Option<String>,
     /// Import what can be understood of a file with mistakes, and tell what was left out
@@ -191,7 +193,8 @@ impl Draft {
         }
     }
 
-    /// There is a plan of this name that was not imported from this very file: whether it says the same all the same.
+    /// There is a plan of this name that was not imported from this very file: whether it says the same all
+    /// the same.
     async fn compare(&self, coordinator: &Coordinator) -> Result<StateImport, (StateImport, Failure)> {
         let view = match coordinator.plan(&self.plan).await {
             Ok(view) => view,

@@ -28,10 +28,12 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Keeps a file as the predecessor's `status.json` of a plan, from now on, until it is stopped.
 ///
-/// The file is replaced in one step whenever the plan has changed: who reads it sees the plan as it was at one revision, never
-/// half of it. Changes that come at once are written at once. Ctrl-C and SIGTERM end it after one last look at the plan.
+/// The file is replaced in one step whenever the plan has changed: who reads it sees the plan as it was at
+/// one revision, never half of it. Changes that come at once are written at once. Ctrl-C and SIGTERM end it
+/// after one last look at the plan.
 ///
-/// A file has one mirror at a time, on whichever host that shares its file system; a second one ends with status 26.
+/// A file has one mirror at a time, on whichever host that shares its file system; a second one ends with
+/// status 26.
 ///
 /// The mirror is for reading: what others write into the file changes no plan, and is written over.
 #[derive(Debug, Args)]

@@ -40,9 +40,9 @@ pub(crate) struct HistoryArgs {
     output: OutputArgs,
 }
 
-/// Ends the present ownership of a plan. Its owner loses the right at once: its commands are killed, and whatever it
-/// still sends is refused; the next in the queue takes over when the plan's lock delay is over, as after a crash. What it
-/// does outside etcd is not undone. Who did it and why stays in the plan's history.
+/// Ends the present ownership of a plan. Its owner loses the right at once: its commands are killed, and
+/// whatever it still sends is refused; the next in the queue takes over when the plan's lock delay is over,
+/// as after a crash. What it does outside etcd is not undone. Who did it and why stays in the plan's history.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease owner release release --reason 'host is being replaced'\n  planlease owner release release --reason stuck --expect ci-7-4711-k2 --yes"
@@ -91,7 +91,8 @@ impl ReleaseArgs {
         let coordinator = invocation.connect().await?;
         let line = coordinator.plan(&plan).await?.line;
         let first = line.candidates().first().ok_or_else(|| planlease::Error::NotOwned(plan.clone()))?;
-        // What was looked at is what is ended: if somebody else owns it by the time of the answer, nothing happens.
+        // What was looked at is what is ended: if somebody else owns it by the time of the answer, nothing
+        // happens.
         let seen = first.record.as_ref().map(|record| record.orchestrator.clone());
         if let Some(expected) = expected.clone().filter(|expected| seen.as_ref() != Some(expected)) {
             return Err(planlease::Error::OtherOwner { plan, by: first.name(), expected }.into());

@@ -1,5 +1,5 @@
-//! Helper processes that this program starts of itself. They begin before anything else does, since they must not have
-//! a second thread, and take their arguments from `planlease-orchestrator`, not from people.
+//! Helper processes that this program starts of itself. They begin before anything else does, since they must
+//! not have a second thread, and take their arguments from `planlease-orchestrator`, not from people.
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -9,8 +9,9 @@ use crate::{
     output::{OutputArgs, PlanList, PlanStatus},
 };
 
-/// Without a plan: all of them, with their counts, owners, and how many wait. With one: its phases, what is in
-/// progress, what failed and why, its owner and the line. One request to etcd for a plan of up to 500 tasks.
+/// Without a plan: all of them, with their counts, owners, and how many wait. With one: its phases, what is
+/// in progress, what failed and why, its owner and the line. One request to etcd for a plan of up to 500
+/// tasks.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease status\n  planlease status release\n  planlease status release -o json | jq .summary"

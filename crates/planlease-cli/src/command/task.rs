@@ -33,8 +33,8 @@ pub(crate) enum TaskCommand {
     Show(ShowArgs),
     /// Claim a task and start its next attempt; its dependencies must be done
     ///
-    /// An operator's claim ends after --for: then the plan's owner recovers the task, or the next claimant takes it. Each `task
-    /// progress` extends it to the same time again.
+    /// An operator's claim ends after --for: then the plan's owner recovers the task, or the next claimant
+    /// takes it. Each `task progress` extends it to the same time again.
     #[command(after_help = UPDATE_HELP)]
     Start(StartArgs),
     /// Claim one or more ready tasks, by label and priority

@@ -22,12 +22,13 @@ use crate::{
     signals::Signals,
 };
 
-/// Streams every change of plans and orchestrators, in the order of their revisions: what one transaction did comes
-/// together, nothing comes twice, nothing is left out. With plans named, only what is about them.
+/// Streams every change of plans and orchestrators, in the order of their revisions: what one transaction did
+/// comes together, nothing comes twice, nothing is left out. With plans named, only what is about them.
 ///
-/// As JSON: one object a line and change set (`planlease.changes.v1`), with `revision`, `resynced` and `changes`. Whoever
-/// has dealt with a revision can go on after it with --from-revision, as far back as etcd keeps its history. If the history
-/// is compacted away while this is cut off, the differences are told, with `resynced`.
+/// As JSON: one object a line and change set (`planlease.changes.v1`), with `revision`, `resynced` and
+/// `changes`. Whoever has dealt with a revision can go on after it with --from-revision, as far back as etcd
+/// keeps its history. If the history is compacted away while this is cut off, the differences are told, with
+/// `resynced`.
 ///
 /// Ends at Ctrl-C, SIGTERM, or when nobody reads what it prints.
 #[derive(Debug, Args)]
@@ -41,8 +42,8 @@ pub(crate) struct WatchArgs {
     /// Show first how everything was at that moment
     #[arg(long)]
     snapshot: bool,
-    /// End when every task of these plans is completed or skipped; with status 10 when a plan cannot go on without a person's
-    /// decision, and with 121 when it is cancelled or archived
+    /// End when every task of these plans is completed or skipped; with status 10 when a plan cannot go on
+    /// without a person's decision, and with 121 when it is cancelled or archived
     #[arg(long, requires = "plans")]
     until_finished: bool,
     #[command(flatten)]
@@ -153,7 +154,8 @@ impl Wanted {
     }
 }
 
-/// Whether nothing more comes of the plan by itself: what only an owner would go on with counts if there is one.
+/// Whether nothing more comes of the plan by itself: what only an owner would go on with counts if there is
+/// one.
 fn has_ended(plan: &PlanState) -> bool {
     plan.halts().closed.is_some()
         || match plan.outlook() {

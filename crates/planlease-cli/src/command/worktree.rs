@@ -1,4 +1,5 @@
-//! `worktree`: worktrees of git repositories that belong to plans, and what becomes of those whose owner is gone.
+//! `worktree`: worktrees of git repositories that belong to plans, and what becomes of those whose owner is
+//! gone.
 
 mod add;
 mod bytes;

@@ -1,4 +1,5 @@
-//! The environment of the commands that `run`, `hold`, `lock` and `demo` start: a `planlease` inside reaches the same store.
+//! The environment of the commands that `run`, `hold`, `lock` and `demo` start: a `planlease` inside reaches
+//! the same store.
 
 use std::{
     ffi::OsString,
@@ -11,8 +12,8 @@ use super::Settings;
 use crate::environment::{CONFIG, Environment};
 
 impl Settings {
-    /// The changes to the environment of a command: these settings, and no other variable of planlease than those that say what
-    /// the command is for, and where the contexts are.
+    /// The changes to the environment of a command: these settings, and no other variable of planlease than
+    /// those that say what the command is for, and where the contexts are.
     pub(crate) fn for_commands(&self, environment: &Environment) -> Vec<(OsString, Option<OsString>)> {
         let removed = environment.not_for_commands().map(|name| (OsString::from(name), None));
         let config = environment.get(CONFIG).and_then(|path| std::path::absolute(path).ok());
@@ -21,8 +22,9 @@ impl Settings {
         removed.chain(config).chain(settings).collect()
     }
 
-    /// The variables. Everything is said, so that neither the caller's variables nor a configuration file change it; what
-    /// is not set is empty, which counts as not given. Paths are absolute: the command may be in another folder.
+    /// The variables. Everything is said, so that neither the caller's variables nor a configuration file
+    /// change it; what is not set is empty, which counts as not given. Paths are absolute: the command may be
+    /// in another folder.
     pub(crate) fn variables(&self) -> Vec<(OsString, OsString)> {
         let path =
             |path: &Option<PathBuf>| path.as_deref().map(absolute).unwrap_or_default().into_os_string();

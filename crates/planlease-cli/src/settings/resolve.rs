@@ -35,8 +35,9 @@ pub(super) struct Layers<'a> {
 impl<'a> Layers<'a> {
     /// Finds the context.
     ///
-    /// Endpoints on the command line or in the environment are another cluster than that of the current context, so its
-    /// certificates and password are not for them: then only a context that is asked for just as expressly is used.
+    /// Endpoints on the command line or in the environment are another cluster than that of the current
+    /// context, so its certificates and password are not for them: then only a context that is asked for just
+    /// as expressly is used.
     pub(super) fn new(
         flags: &'a ConnectionArgs,
         environment: &'a Environment,
@@ -154,7 +155,8 @@ fn flag<'a>(flags: &'a ConnectionArgs, name: &str) -> Option<&'a str> {
 pub(super) fn endpoints(text: &str) -> Result<Vec<Endpoint>, String> {
     let parts = || text.split(',').map(str::trim).filter(|part| !part.is_empty());
     let parse = |part: &str| part.parse().map_err(|error| format!("{error}"));
-    // First those with a user and a password, which may have a comma in it: no other message must show a part of it.
+    // First those with a user and a password, which may have a comma in it: no other message must show a part
+    // of it.
     parts().filter(|part| part.contains('@')).try_for_each(|part| parse(part).map(drop::<Endpoint>))?;
     let endpoints: Vec<Endpoint> = parts().map(parse).collect::<Result<_, String>>()?;
     if endpoints.is_empty() { Err("no endpoint is given".to_owned()) } else { Ok(endpoints) }

@@ -1,5 +1,5 @@
-//! etcd's Auth service as an etcd without authentication answers it: so that a client which was given a user's name and a
-//! password learns that none is needed, and goes on.
+//! etcd's Auth service as an etcd without authentication answers it: so that a client which was given a
+//! user's name and a password learns that none is needed, and goes on.
 
 use axum::Router;
 use etcd_client::proto::{PbAuthenticateResponse, PbResponseHeader};

@@ -1,7 +1,7 @@
 //! etcd's `v3election` service: the election recipe of etcd's Go client, run within the server.
 //!
-//! The leader is the key with the lowest create revision below the election's name; its value is what the leader proclaims.
-//! Source: `client/v3/concurrency/election.go` of etcd.
+//! The leader is the key with the lowest create revision below the election's name; its value is what the
+//! leader proclaims. Source: `client/v3/concurrency/election.go` of etcd.
 
 use async_stream::try_stream;
 use axum::Router;

@@ -51,7 +51,8 @@ where
     })
 }
 
-/// The status of a method that this server does not have, in the words of gRPC for Go, which etcd is built on.
+/// The status of a method that this server does not have, in the words of gRPC for Go, which etcd is built
+/// on.
 pub(crate) fn unknown(path: &str, services: &[&str]) -> Status {
     match path.trim_start_matches('/').split_once('/') {
         Some((service, method)) if services.contains(&service) => {

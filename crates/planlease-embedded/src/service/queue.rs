@@ -41,8 +41,8 @@ impl Queue {
         self.shared.header()
     }
 
-    /// Puts a key below `name` at the end of the queue, or finds the one that this lease has there, and waits until every
-    /// older one is gone.
+    /// Puts a key below `name` at the end of the queue, or finds the one that this lease has there, and waits
+    /// until every older one is gone.
     ///
     /// # Errors
     /// `LeaseNotFound`; "session expired" if the key is gone before it holds.
@@ -132,7 +132,8 @@ impl Queue {
         self.shared.call(|engine, now| engine.delete(now, &request)).await.map(drop)
     }
 
-    /// Carries out an operation on a key if it is still the one that was made at `created`. Returns whether it was.
+    /// Carries out an operation on a key if it is still the one that was made at `created`. Returns whether
+    /// it was.
     ///
     /// # Cancel safety
     /// The operation is done at the first poll.

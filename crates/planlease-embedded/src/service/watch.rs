@@ -1,8 +1,9 @@
 //! etcd's Watch service: one stream per client call, which pulls its messages from the engine.
 //!
 //! The stream is polled when the client has room for another message, so nothing is queued here but the
-//! fragments of one message. It ends when the client cancels its call, and with an error when the server stops. A client
-//! that only closes its sending half still receives every event, as from etcd: it has nothing more to ask for.
+//! fragments of one message. It ends when the client cancels its call, and with an error when the server
+//! stops. A client that only closes its sending half still receives every event, as from etcd: it has nothing
+//! more to ask for.
 
 use std::collections::VecDeque;
 use std::future;

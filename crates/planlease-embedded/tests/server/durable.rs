@@ -185,7 +185,8 @@ async fn with_history(folder: &Path) -> u32 {
     hash
 }
 
-/// One bit in every page is flipped, each in a copy of its own: either the copy is refused, or it has lost nothing.
+/// One bit in every page is flipped, each in a copy of its own: either the copy is refused, or it has lost
+/// nothing.
 #[tokio::test]
 async fn a_flipped_bit_is_found_or_harmless() {
     let folder = tempfile::tempdir().unwrap();

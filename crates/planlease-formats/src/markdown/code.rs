@@ -1,6 +1,7 @@
 //! Which parts of a Markdown text are not prose: code, fenced, indented or inline, and HTML.
 //!
-//! This is the part of Markdown that takes a real parser, and all that one is used for; see [the reader](super).
+//! This is the part of Markdown that takes a real parser, and all that one is used for; see
+//! [the reader](super).
 
 use std::ops::Range;
 

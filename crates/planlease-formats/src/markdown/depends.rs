@@ -1,7 +1,8 @@
 //! The dependencies that a text states: `(depends: 1.1, 2.3)`, `Depends on: Task 1.1`, `(after phase 2)`.
 //!
-//! A statement stands in brackets anywhere, at the beginning of a detail (`- **Dependencies:** 1.1`), or within the line of a
-//! task (`…, depends on 1.1`). What it names is resolved by [the waits](super::waits), once all tasks are known.
+//! A statement stands in brackets anywhere, at the beginning of a detail (`- **Dependencies:** 1.1`), or
+//! within the line of a task (`…, depends on 1.1`). What it names is resolved by [the waits](super::waits),
+//! once all tasks are known.
 
 use std::ops::Range;
 
@@ -57,7 +58,8 @@ pub(super) enum Place {
     Heading,
 }
 
-/// All statements of a text. `is_prose` tells whether an offset is outside of code: what is quoted there is not meant.
+/// All statements of a text. `is_prose` tells whether an offset is outside of code: what is quoted there is
+/// not meant.
 pub(super) fn stated<'a>(text: &'a str, place: Place, is_prose: impl Fn(usize) -> bool) -> Vec<Stated<'a>> {
     let (mut found, mut taken) = (Vec::new(), Vec::new());
     if matches!(place, Place::Detail | Place::Label)
@@ -242,7 +244,8 @@ fn within<'a>(
 enum Extent {
     /// Up to the closing bracket.
     Bracket,
-    /// The same in the line of a task, where `(depends: …)` means nothing else: what is no name is a wrong one.
+    /// The same in the line of a task, where `(depends: …)` means nothing else: what is no name is a wrong
+    /// one.
     Strict,
     /// Up to the end of the text.
     Label,
@@ -283,7 +286,8 @@ const CONDITIONS: [&str; 8] = ["or", "either", "except", "unless", "not", "witho
 /// What says that nothing comes first.
 const NONE: [&str; 4] = ["none", "nothing", "n/a", "no"];
 
-/// The names in a text that begins at `base`, and why they are not all there is to it; `None` if the text states nothing.
+/// The names in a text that begins at `base`, and why they are not all there is to it; `None` if the text
+/// states nothing.
 fn names(text: &str, base: usize, word: Opening, extent: Extent) -> Option<(Vec<Named<'_>>, Option<Fault>)> {
     let is_strict = word.is_strong && word.has_colon && extent == Extent::Strict;
     let mut reader = Names { found: Vec::new(), is_conditional: false, in_phases: false };
@@ -322,8 +326,8 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// Reads one part of a list; whether it came to a word that is no name. Numbers behind such a word are not those of
-    /// tasks: `Python 3.12`.
+    /// Reads one part of a list; whether it came to a word that is no name. Numbers behind such a word are
+    /// not those of tasks: `Python 3.12`.
     fn part(&mut self, part: &'a str, base: usize, extent: Extent) -> bool {
         let (mut is_over, mut is_prose) = (false, false);
         let mut is_phase = false; // The word before was `phase`.

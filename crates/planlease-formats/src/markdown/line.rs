@@ -60,8 +60,8 @@ pub(super) fn item(line: &str) -> Option<&str> {
     rest.starts_with(char::is_whitespace).then(|| rest.trim_start())
 }
 
-/// Whether an item of a checklist is done, and its text. Blanks in the box, and one missing behind it, leave no doubt of
-/// what is meant.
+/// Whether an item of a checklist is done, and its text. Blanks in the box, and one missing behind it, leave
+/// no doubt of what is meant.
 pub(super) fn check(item: &str) -> Option<(bool, &str)> {
     let (mark, rest) = item.strip_prefix('[')?.split_once(']')?;
     let done = match mark.trim() {
@@ -194,12 +194,14 @@ pub(super) fn near_number(text: &str, has_box: bool) -> Option<&str> {
     is_number.then_some(number)
 }
 
-/// Whether a line of text is words and no more: no quotation, table, label, HTML, and nothing like a task or a phase.
+/// Whether a line of text is words and no more: no quotation, table, label, HTML, and nothing like a task or
+/// a phase.
 pub(super) fn is_plain(text: &str) -> bool {
     !text.starts_with(['>', '|', '<', '*']) && near_task(text).is_none() && near_phase(text).is_none()
 }
 
-/// The number of the phase that a line seems to begin without being such a heading: `##Phase 2: Name`, `**Phase 2: Name**`.
+/// The number of the phase that a line seems to begin without being such a heading: `##Phase 2: Name`,
+/// `**Phase 2: Name**`.
 pub(super) fn near_phase(line: &str) -> Option<&str> {
     let inside = line.trim_start_matches(['#', '*', '_', ' ', '\t']);
     let (word, rest) = inside.split_at_checked("phase".len())?;

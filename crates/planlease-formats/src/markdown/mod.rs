@@ -1,14 +1,15 @@
 //! Reads the Markdown plan files: phases as headings, tasks as checklists.
 //!
-//! The grammar is one of *lines*: a heading, an item at the left margin, what is indented below it. That is how
-//! people write these plans and how agents edit them, and it is not quite Markdown: a `**VERIFY Phase 1:**` that
-//! follows an indented line without a blank one between belongs to that line for Markdown, and to the phase for
-//! everybody else. So the lines are read here, and a Markdown parser says only which of them are code or HTML,
-//! the part that is hard to get right ([`code`]). What a single line is, [`line`] says.
+//! The grammar is one of *lines*: a heading, an item at the left margin, what is indented below it. That is
+//! how people write these plans and how agents edit them, and it is not quite Markdown: a
+//! `**VERIFY Phase 1:**` that follows an indented line without a blank one between belongs to that line for
+//! Markdown, and to the phase for everybody else. So the lines are read here, and a Markdown parser says only
+//! which of them are code or HTML, the part that is hard to get right ([`code`]). What a single line is,
+//! [`line`] says.
 //!
-//! Nothing that looks like a task or a dependency is passed over: what is not understood is an error with its place, or a
-//! warning where it is as likely to be prose. What resembles a task is judged at the end ([`near`]), since a number that a
-//! task of the plan has is a mention of that task.
+//! Nothing that looks like a task or a dependency is passed over: what is not understood is an error with its
+//! place, or a warning where it is as likely to be prose. What resembles a task is judged at the end
+//! ([`near`]), since a number that a task of the plan has is a mention of that task.
 
 mod code;
 mod depends;

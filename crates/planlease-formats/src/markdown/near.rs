@@ -1,4 +1,5 @@
-//! What resembles a task or a phase and is written as none: an error, unless the plan has that task elsewhere.
+//! What resembles a task or a phase and is written as none: an error, unless the plan has that task
+//! elsewhere.
 
 use std::collections::HashSet;
 

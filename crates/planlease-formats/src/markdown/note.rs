@@ -1,8 +1,7 @@
 //! Notes about the order of execution, as plans state them in prose.
 //!
-//! `**Execution Note:** Tasks 2.1-2.6 are [SEQUENTIAL] - reason`, the same with `Phases` and `[PARALLEL]`, and
-//! `**pipeline-start:** when 1.3 completes`. Here they are read; [`super::notes`] makes rules of
-//! them.
+//! `**Execution Note:** Tasks 2.1-2.6 are [SEQUENTIAL] - reason`, the same with `Phases` and `[PARALLEL]`,
+//! and `**pipeline-start:** when 1.3 completes`. Here they are read; [`super::notes`] makes rules of them.
 
 /// What a note says of those it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! Keeps the notes about the order of execution with the plan, once all its tasks and phases are known.
 //!
-//! A note of tasks in a phase is kept with the phase, all others with the plan. What they come to is the core's
-//! (`planlease_core::order`). A note that contradicts the dependencies is kept as well, under `contradictory` among the
-//! extras, and orders nothing: a plan whose tasks wait for each other could never end.
+//! A note of tasks in a phase is kept with the phase, all others with the plan. What they come to is the
+//! core's (`planlease_core::order`). A note that contradicts the dependencies is kept as well, under
+//! `contradictory` among the extras, and orders nothing: a plan whose tasks wait for each other could never
+//! end.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},

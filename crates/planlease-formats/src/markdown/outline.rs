@@ -11,8 +11,8 @@ use crate::text::Text;
 pub(super) struct Outline<'a> {
     /// The title as written, and where its heading begins.
     pub(super) title: Option<(&'a str, usize)>,
-    /// The level of the headings that begin phases. Such headings below it (`### Phase 1: Effort` in a section about
-    /// something else) begin none.
+    /// The level of the headings that begin phases. Such headings below it (`### Phase 1: Effort` in a
+    /// section about something else) begin none.
     pub(super) phase_level: usize,
 }
 
@@ -39,8 +39,8 @@ impl<'a> Outline<'a> {
     }
 }
 
-/// The first heading of level 1 above the phases that calls itself a plan (`Implementation Plan: …`), else the
-/// first one: above the title there may be a notice in the form of a heading.
+/// The first heading of level 1 above the phases that calls itself a plan (`Implementation Plan: …`), else
+/// the first one: above the title there may be a notice in the form of a heading.
 fn title<'a>(headings: &[(usize, usize, &'a str)], phase_level: usize) -> Option<(&'a str, usize)> {
     let is_phase = |level: usize, text: &str| level == phase_level && line::phase(text).is_some();
     let above_phases = headings.iter().take_while(|(_, level, text)| !is_phase(*level, text));

@@ -1,7 +1,8 @@
 //! Makes dependencies of what the lines of a plan state about them, once all its tasks and phases are known.
 //!
-//! What names a task of the plan is a dependency; what names a phase, one on all its tasks; what names a step, one on the
-//! step's task. A statement that cannot be understood is an error, or a warning where it may be prose.
+//! What names a task of the plan is a dependency; what names a phase, one on all its tasks; what names a
+//! step, one on the step's task. A statement that cannot be understood is an error, or a warning where it may
+//! be prose.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -30,13 +31,15 @@ pub(super) struct Found<'a> {
 pub(super) enum Subject {
     /// The task at this place of the plan.
     Task(usize),
-    /// The phase at this place of the plan; `has_tasks`: some of them stand above, so that one of these may be meant.
+    /// The phase at this place of the plan; `has_tasks`: some of them stand above, so that one of these may
+    /// be meant.
     Phase { place: usize, has_tasks: bool },
 }
 
 const HOW_TO_WRITE_IT: &str = "Write `(depends: 1.1, 1.2)` into the line of the task, or put the words into backticks if they are none.";
 
-/// Gives each task what it waits for; what phases wait for is added to the notes. `steps`: the tasks of the numbered steps.
+/// Gives each task what it waits for; what phases wait for is added to the notes. `steps`: the tasks of the
+/// numbered steps.
 pub(super) fn resolve<'a>(
     found: Vec<Found<'a>>,
     steps: &HashMap<&'a str, usize>,

@@ -131,23 +131,25 @@ pub(super) struct PolicyFile {
     /// How long one attempt may take, in seconds; 0 for as long as it likes.
     #[schemars(range(max = LONGEST))]
     attempt_deadline_s: u64,
-    /// How long a failed or lost task rests before it is started again, in seconds; twice as long after each further failure
-    /// or loss.
+    /// How long a failed or lost task rests before it is started again, in seconds; twice as long after each
+    /// further failure or loss.
     #[schemars(range(max = LONGEST))]
     retry_delay_s: u64,
     /// … but no longer than this, in seconds.
     #[schemars(range(max = LONGEST))]
     retry_delay_max_s: u64,
-    /// How long a task may take with all its attempts and the pauses between them, in seconds; 0 for as long as it likes. Measured by
-    /// the plan's owners: time in progress, time of rest, and time in which it could be started.
+    /// How long a task may take with all its attempts and the pauses between them, in seconds; 0 for as long
+    /// as it likes. Measured by the plan's owners: time in progress, time of rest, and time in which it could
+    /// be started.
     #[schemars(range(max = LONGEST))]
     total_deadline_s: u64,
-    /// How long a task that could start may wait until it is started, in seconds; 0 for as long as it takes. Time in which it could not
-    /// be started does not count: the plan is halted, or as many tasks are in progress as may be.
+    /// How long a task that could start may wait until it is started, in seconds; 0 for as long as it takes.
+    /// Time in which it could not be started does not count: the plan is halted, or as many tasks are in
+    /// progress as may be.
     #[schemars(range(max = LONGEST))]
     queue_deadline_s: u64,
-    /// How long a task in progress may give no sign of life, in seconds; 0 for as long as it likes. A silent command is ended and has
-    /// failed; a silent worker is lost.
+    /// How long a task in progress may give no sign of life, in seconds; 0 for as long as it likes. A silent
+    /// command is ended and has failed; a silent worker is lost.
     #[schemars(range(max = LONGEST))]
     heartbeat_s: u64,
     /// What counts as a sign of life.

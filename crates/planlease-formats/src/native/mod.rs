@@ -1,8 +1,9 @@
 //! Reads the native plan files, in TOML.
 //!
-//! The file is taken apart by hand down to its phases and tasks, and each of them is read by itself: so that all
-//! that is wrong is said at once, rather than the first mistake of the file. What they may contain, the types in
-//! [`file`] say, and nobody else: the list of known keys and the published schema are made from them.
+//! The file is taken apart by hand down to its phases and tasks, and each of them is read by itself: so that
+//! all that is wrong is said at once, rather than the first mistake of the file. What they may contain, the
+//! types in [`file`] say, and nobody else: the list of known keys and the published schema are made from
+//! them.
 
 mod file;
 mod keys;
@@ -32,7 +33,8 @@ use crate::{
 
 const HOW_TO_WRITE_A_TASK: &str = "A task is a table `[[task]]` with an `id` and a `description`.";
 
-/// The JSON schema of native plan files, for editors and validators; published as `docs/schema/plan.schema.json`.
+/// The JSON schema of native plan files, for editors and validators; published as
+/// `docs/schema/plan.schema.json`.
 #[must_use]
 pub fn schema() -> Value {
     file::schema().to_value()

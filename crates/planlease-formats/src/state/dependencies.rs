@@ -14,7 +14,8 @@ use super::{
     plan::Found,
 };
 
-/// How often dependencies are taken out of circles. What is circular still is refused by the check of the whole plan.
+/// How often dependencies are taken out of circles. What is circular still is refused by the check of the
+/// whole plan.
 const MAX_CYCLES: usize = 100;
 
 /// Enters the dependencies of all tasks; gives the groups of tasks that run one after the other.

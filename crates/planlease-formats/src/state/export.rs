@@ -21,8 +21,8 @@ const COUNTS: [&str; 6] = ["totalTasks", "completed", "pending", "in_progress", 
 /// The field of a definition that says when its import began, in milliseconds since 1970.
 const IMPORTED_AT: &str = "imported_at";
 
-/// The plan as the predecessor's `status.json`: for one that was imported from such a file and not touched since, the same
-/// document; for any other, one that the same readers understand.
+/// The plan as the predecessor's `status.json`: for one that was imported from such a file and not touched
+/// since, the same document; for any other, one that the same readers understand.
 ///
 /// `records` are the plan's, of one revision.
 #[must_use]

@@ -1,5 +1,5 @@
-//! What is wrong with a state file, and what that leads to: a refusal, or, if the caller wants what can be had, a loss that
-//! is told.
+//! What is wrong with a state file, and what that leads to: a refusal, or, if the caller wants what can be
+//! had, a loss that is told.
 
 use crate::{
     problem::{Problem, Problems, Report, Severity},

@@ -1,7 +1,9 @@
-//! JSON with places: every value knows where it stands in the text, so that what is wrong with it can be pointed at.
+//! JSON with places: every value knows where it stands in the text, so that what is wrong with it can be
+//! pointed at.
 //!
-//! What JSON forbids is refused with its place: `NaN`, a name that comes twice in an object, half a surrogate pair. A text
-//! that ends too early is told apart from one that is wrong: it was cut off while it was written.
+//! What JSON forbids is refused with its place: `NaN`, a name that comes twice in an object, half a surrogate
+//! pair. A text that ends too early is told apart from one that is wrong: it was cut off while it was
+//! written.
 
 use serde_json::{Map, Number, Value};
 
@@ -9,7 +11,8 @@ use crate::text::Text;
 
 use super::fault::Faults;
 
-/// How deep values may be nested. What is stored has to be readable by everybody, and most readers stop at 128.
+/// How deep values may be nested. What is stored has to be readable by everybody, and most readers stop at
+/// 128.
 pub(super) const MAX_DEPTH: usize = 64;
 
 /// A value and where it begins, as an offset in bytes.
@@ -85,8 +88,8 @@ pub(super) fn to_map(fields: &[Field]) -> Map<String, Value> {
     fields.iter().map(|field| (field.name.clone(), field.value.to_value())).collect()
 }
 
-/// Reads a text; `None` if nothing can be made of it, which is reported then. Of a text that is cut off, what came before is
-/// kept: whole fields of the outermost object, whole items of its lists.
+/// Reads a text; `None` if nothing can be made of it, which is reported then. Of a text that is cut off, what
+/// came before is kept: whole fields of the outermost object, whole items of its lists.
 pub(super) fn parse(text: &Text<'_>, faults: &mut Faults<'_>) -> Option<Placed> {
     let mut reader = Reader { text: text.as_str(), at: 0, cut: false, faults };
     reader.blanks();
@@ -171,8 +174,8 @@ impl Reader<'_, '_, '_> {
         Ok(Placed { at, value })
     }
 
-    /// What is left of a container when its text ends: the two outermost levels keep what is whole, the others are
-    /// incomplete themselves.
+    /// What is left of a container when its text ends: the two outermost levels keep what is whole, the
+    /// others are incomplete themselves.
     fn close<T>(&mut self, at: usize, depth: usize, kept: T) -> Result<T, Stop> {
         if depth > 1 {
             return Err(Stop::Cut);
@@ -292,7 +295,8 @@ impl Reader<'_, '_, '_> {
         Ok(Json::List(items))
     }
 
-    /// After an item: whether another one follows. At the end of the text the caller finds out that there is none.
+    /// After an item: whether another one follows. At the end of the text the caller finds out that there is
+    /// none.
     fn goes_on(&mut self, end: u8) -> Result<bool, Stop> {
         if self.cut {
             return Ok(true);
@@ -456,7 +460,8 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-/// Whether the number says what its text said, as far as can be told cheaply: an integer that became a fraction does not.
+/// Whether the number says what its text said, as far as can be told cheaply: an integer that became a
+/// fraction does not.
 fn is_exact(text: &str, number: &Number) -> bool {
     let integer = !text.contains(['.', 'e', 'E']);
     let negative_zero = text.bytes().all(|b| matches!(b, b'-' | b'0'));

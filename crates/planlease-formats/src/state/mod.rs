@@ -1,9 +1,10 @@
-//! The predecessor's state files (`status.json`) and its registry: read with places, turned into a plan and its records, and
-//! back into an equal document.
+//! The predecessor's state files (`status.json`) and its registry: read with places, turned into a plan and
+//! its records, and back into an equal document.
 //!
-//! The state file says which tasks exist and how far they are; the plan file in Markdown is not asked. Whatever a file says
-//! that planlease has no field of its own for stays with the definition, so that [`export`] gives it back. One thing does
-//! not come back as it was: a summary that disagrees with its tasks is derived anew, and said so.
+//! The state file says which tasks exist and how far they are; the plan file in Markdown is not asked.
+//! Whatever a file says that planlease has no field of its own for stays with the definition, so that
+//! [`export`] gives it back. One thing does not come back as it was: a summary that disagrees with its tasks
+//! is derived anew, and said so.
 //!
 //! ```
 //! use planlease_formats::state::{self, Content, Mode};
@@ -45,7 +46,8 @@ use crate::{
     text::Text,
 };
 
-/// The largest state file that is read, in bytes. Checked before anything looks into it; larger files are refused.
+/// The largest state file that is read, in bytes. Checked before anything looks into it; larger files are
+/// refused.
 pub const MAX_STATE_FILE: usize = 16 * 1024 * 1024;
 
 /// What a file of the predecessor holds.
@@ -68,7 +70,8 @@ pub struct StateFile {
     pub findings: BTreeMap<TaskId, String>,
     /// The path of the plan file, as the state file says it.
     pub plan_path: Option<String>,
-    /// What its owner should know, and what was left out if the file was read leniently. In the order of the file.
+    /// What its owner should know, and what was left out if the file was read leniently. In the order of the
+    /// file.
     pub warnings: Vec<Problem>,
     /// What the file says of its tasks as a whole, and the tasks do not: export derives it anew.
     pub derived: Vec<Problem>,
@@ -99,7 +102,8 @@ impl StateFile {
 
 /// Reads a file of the predecessor. What is in it decides what it is, not its name.
 ///
-/// `path` is the file's path as the user gave it; it goes into messages and into the plan's source, nothing is opened.
+/// `path` is the file's path as the user gave it; it goes into messages and into the plan's source, nothing
+/// is opened.
 ///
 /// # Errors
 /// All problems of the file; nothing of such a file should be used.

@@ -1,4 +1,5 @@
-//! Moments as text: RFC 3339, to the millisecond. Without a clock or a time zone there is nothing that could go wrong.
+//! Moments as text: RFC 3339, to the millisecond. Without a clock or a time zone there is nothing that could
+//! go wrong.
 
 use planlease_core::WallTime;
 

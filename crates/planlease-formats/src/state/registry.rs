@@ -1,12 +1,13 @@
-//! The predecessor's registry of orchestrators: what was running once. Nothing of it is alive by being in a file.
+//! The predecessor's registry of orchestrators: what was running once. Nothing of it is alive by being in a
+//! file.
 
 use super::{
     fault::Faults,
     json::{Json, Placed, to_map},
 };
 
-/// An entry of the registry, as it stands there. Whether the process lives cannot be told by it: it says what its owner
-/// last wrote, and an owner that crashed wrote nothing any more.
+/// An entry of the registry, as it stands there. Whether the process lives cannot be told by it: it says what
+/// its owner last wrote, and an owner that crashed wrote nothing any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Instance {
     /// What it called itself.

@@ -1,8 +1,9 @@
-//! One task of a state file, both ways: what its fields mean for a record, and what a record means for its fields.
+//! One task of a state file, both ways: what its fields mean for a record, and what a record means for its
+//! fields.
 //!
-//! The task as the file has it stays with the definition, whole. So a field is written anew only if the record says
-//! something else than the field already does: what nobody has changed comes back as it was, to the letter, whatever
-//! precision, zone or odd type it was written with.
+//! The task as the file has it stays with the definition, whole. So a field is written anew only if the
+//! record says something else than the field already does: what nobody has changed comes back as it was, to
+//! the letter, whatever precision, zone or odd type it was written with.
 
 use planlease_core::{
     WallTime, codec,
@@ -17,8 +18,8 @@ use super::moment;
 /// The field of a definition, and of each of its tasks, that holds what the file said.
 pub(super) const KEPT: &str = "status_json";
 
-/// Who has a task in progress that was in progress in the file: the process of that time, of which nothing is known, and
-/// which has no right here. Whoever owns the plan first recovers it.
+/// Who has a task in progress that was in progress in the file: the process of that time, of which nothing is
+/// known, and which has no right here. Whoever owns the plan first recovers it.
 pub const NOBODY: &str = "nobody alive (imported)";
 
 /// What a state file says about how far a task is, in the terms of a record.
@@ -115,8 +116,8 @@ impl TaskState {
     }
 }
 
-/// A text cut to what a record can hold beside others, as it is stored, with its escapes. The whole of it is kept with the
-/// definition.
+/// A text cut to what a record can hold beside others, as it is stored, with its escapes. The whole of it is
+/// kept with the definition.
 fn fitting(text: &str) -> String {
     let fits =
         |text: &String| serde_json::to_string(text).is_ok_and(|stored| stored.len() <= MAX_TEXT + 1024);

@@ -65,9 +65,10 @@ impl Runner {
     }
 }
 
-/// Gives back what was killed here, if the plan was cancelled or archived: no owner comes after us who would recover it. By
-/// the authority of an operator, which compares that no process owns the plan or waits for it; so it is tried again while
-/// others leave the queue. A task that must not run twice, or about which a person decides, fails as its policy says.
+/// Gives back what was killed here, if the plan was cancelled or archived: no owner comes after us who would
+/// recover it. By the authority of an operator, which compares that no process owns the plan or waits for it;
+/// so it is tried again while others leave the queue. A task that must not run twice, or about which a person
+/// decides, fails as its policy says.
 async fn give_back_if_closed(ownership: &Ownership, policies: &Policies, reporter: &Reporter) {
     for _ in 0..GIVE_BACK_TRIES {
         match try_to_give_back(ownership, policies).await {

@@ -66,7 +66,8 @@ impl Unrecorded {
         }
     }
 
-    /// Writes the output, and then the end, unless that was tried before. To be looked at by [`Runner::record`].
+    /// Writes the output, and then the end, unless that was tried before. To be looked at by
+    /// [`Runner::record`].
     async fn send(&mut self, authority: &Authority, policies: &Policies, reporter: &Reporter) {
         let attempt = self.result.started.record.attempt;
         if !std::mem::replace(&mut self.output_kept, true) && !self.result.output.trim().is_empty() {
@@ -100,8 +101,9 @@ enum Written {
 }
 
 impl Runner {
-    /// Records what came of the attempts that have ended, until etcd gets into trouble. What is to be written about them travels
-    /// together; what came of that is looked at one by one. `Err` if the ownership is lost.
+    /// Records what came of the attempts that have ended, until etcd gets into trouble. What is to be written
+    /// about them travels together; what came of that is looked at one by one. `Err` if the ownership is
+    /// lost.
     pub(super) async fn record_ended(&mut self) -> Result<(), String> {
         let (authority, policies, reporter) = (&self.authority, &self.policies, &self.shared.reporter);
         future::join_all(self.ended.iter_mut().map(|ended| ended.send(authority, policies, reporter))).await;
@@ -155,7 +157,8 @@ impl Runner {
         Ok(Recorded::Done)
     }
 
-    /// Puts a failed task back, if its policy allows another attempt at once; after a pause it is [`Overdue`]'s.
+    /// Puts a failed task back, if its policy allows another attempt at once; after a pause it is
+    /// [`Overdue`]'s.
     fn retry(&self, seen: &TaskView) -> Option<Change> {
         let policy = self.policies.of_task(&seen.id);
         (policy.retry_delay_s == 0 && may_be_retried(&seen.record, policy))

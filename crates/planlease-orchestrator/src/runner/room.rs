@@ -16,9 +16,9 @@ impl Room {
         Self { jobs, waited_for: None }
     }
 
-    /// Waits until there is room for one attempt, and keeps it for [`take`](Self::take). Kept, not only seen: given
-    /// back here, it would go to the runner that waits next, which would give it back in turn, and they would pass it
-    /// round for ever. Cancel safe.
+    /// Waits until there is room for one attempt, and keeps it for [`take`](Self::take). Kept, not only seen:
+    /// given back here, it would go to the runner that waits next, which would give it back in turn, and they
+    /// would pass it round for ever. Cancel safe.
     pub(super) async fn wait(&mut self) {
         // The semaphore is never closed.
         self.waited_for = Arc::clone(&self.jobs).acquire_owned().await.ok();

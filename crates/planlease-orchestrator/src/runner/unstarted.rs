@@ -1,4 +1,5 @@
-//! Commands that did not start: when each is tried again, and when there is no point in going on on this host.
+//! Commands that did not start: when each is tried again, and when there is no point in going on on this
+//! host.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,7 +1,7 @@
 //! Every change, as server-sent events: one event per change set, whose id is the revision.
 //!
-//! However many subscribe, there is one watch on etcd, and an event is made once: subscribers who want the same are sent the
-//! same bytes.
+//! However many subscribe, there is one watch on etcd, and an event is made once: subscribers who want the
+//! same are sent the same bytes.
 
 use std::{collections::BTreeSet, time::Duration};
 

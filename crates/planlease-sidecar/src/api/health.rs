@@ -1,7 +1,7 @@
 //! Probes and metrics.
 //!
-//! Whether the sidecar *lives* never depends on etcd: to start it anew would mend nothing, and cost every plan that is owned
-//! through it. Whether it is *ready* does.
+//! Whether the sidecar *lives* never depends on etcd: to start it anew would mend nothing, and cost every
+//! plan that is owned through it. Whether it is *ready* does.
 
 use std::time::Duration;
 

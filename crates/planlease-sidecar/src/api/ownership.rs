@@ -98,8 +98,8 @@ async fn terms(State(app): State<App>, names: Names) -> Result<Response, Problem
 #[schemars(rename = "AcquireRequest")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Acquire {
-    /// How long to wait in line, in seconds; 0 not at all. By default a stream waits as long as it takes, and a session not
-    /// at all.
+    /// How long to wait in line, in seconds; 0 not at all. By default a stream waits as long as it takes, and
+    /// a session not at all.
     #[schemars(range(min = 0, max = 3600))]
     wait_s: Option<f64>,
     /// What others see the session of the stream as; by default it is made up. Not with a session.
@@ -150,8 +150,8 @@ async fn take(
     Ok(owned)
 }
 
-/// The stream of a connection that is to own a plan: of its session, and meanwhile the plan is acquired. Ends, and with it the
-/// session, if it cannot be, or when it is lost.
+/// The stream of a connection that is to own a plan: of its session, and meanwhile the plan is acquired.
+/// Ends, and with it the session, if it cannot be, or when it is lost.
 fn acquiring(
     app: App,
     held: Arc<Held>,

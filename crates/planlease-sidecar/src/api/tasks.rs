@@ -29,8 +29,8 @@ use crate::{
 /// How often an update without a precondition is decided anew because the task was changed in between.
 const TRIES: usize = 20;
 
-/// How long an update waits for the watcher to see the revision that it names, before the plan is read. It is there within a
-/// millisecond or two of the answer that told it.
+/// How long an update waits for the watcher to see the revision that it names, before the plan is read. It is
+/// there within a millisecond or two of the answer that told it.
 const SIGHT: Duration = Duration::from_millis(50);
 
 /// What can be in the way of reading a task.
@@ -159,8 +159,8 @@ async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> 
 pub(super) enum Update {
     /// Begins the next attempt, for the caller.
     Start {
-        /// How long a claim without a session stands, from now or from its last progress report, in seconds; 8 hours by default.
-        /// Refused with a session, which keeps the claim.
+        /// How long a claim without a session stands, from now or from its last progress report, in seconds;
+        /// 8 hours by default. Refused with a session, which keeps the claim.
         #[serde(default)]
         #[schemars(range(min = 1, max = 31_536_000))]
         for_s: Option<u64>,
@@ -315,8 +315,9 @@ impl Wanted {
         }
     }
 
-    /// Tries it without reading the plan, on the record that the request names, if the watcher has that one. `None` if that is
-    /// not so, or if it was refused: then it has changed nothing and never will, and why is decided on what is there now.
+    /// Tries it without reading the plan, on the record that the request names, if the watcher has that one.
+    /// `None` if that is not so, or if it was refused: then it has changed nothing and never will, and why is
+    /// decided on what is there now.
     async fn carry_out_as_watched(&self, app: &Shared, caller: &Caller) -> Result<Option<Outcome>, Problem> {
         let (Match::Exactly(revision), Caller::Program(session)) = (&self.precondition, caller) else {
             return Ok(None);
@@ -334,8 +335,9 @@ impl Wanted {
         Ok(Some(outcome).filter(|outcome| !matches!(outcome, Outcome::Refused(_))))
     }
 
-    /// The id of the write that this request makes of a record of that revision. It is made of all that the request is about, so
-    /// that a key which is used for another one as well names another write, and none is ever in the history twice.
+    /// The id of the write that this request makes of a record of that revision. It is made of all that the
+    /// request is about, so that a key which is used for another one as well names another write, and none is
+    /// ever in the history twice.
     fn op_id(&self, base: Revision) -> Uuid {
         let Self { plan, task, change, key, .. } = self;
         Uuid::new_v5(key, format!("{plan}/{task}/{base}/{}", change.verb()).as_bytes())

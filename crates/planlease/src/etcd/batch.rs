@@ -1,7 +1,9 @@
-//! Which of the waiting transactions travel together: decided here, put into a request by [`super::together`], sent by [`super::commit`].
+//! Which of the waiting transactions travel together: decided here, put into a request by
+//! [`super::together`], sent by [`super::commit`].
 //!
-//! etcd looks at all conditions of a request, those of nested transactions too, *before* it does anything. So two transactions of
-//! which one writes what the other one writes or compares never share a request: the second would not see the first.
+//! etcd looks at all conditions of a request, those of nested transactions too, *before* it does anything. So
+//! two transactions of which one writes what the other one writes or compares never share a request: the
+//! second would not see the first.
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -36,10 +38,12 @@ pub(super) struct Waiting {
 /// How many requests are under way at most.
 pub(super) const MAX_FLIGHTS: usize = 4;
 
-/// How many batches are sent apart once one that was joined was refused: where updates meet others' often, joining them is in vain.
+/// How many batches are sent apart once one that was joined was refused: where updates meet others' often,
+/// joining them is in vain.
 const APART: usize = 32;
 
-/// How many have to wait for a request to go out beside those that are under way, and the fewest that one of several has.
+/// How many have to wait for a request to go out beside those that are under way, and the fewest that one of
+/// several has.
 const ENOUGH: usize = 32;
 
 /// All that wait, each plan's in the order in which they came, and what is under way.
@@ -50,7 +54,8 @@ pub(super) struct Queue {
     next: Option<PlanName>,
     waiting: usize,
     under_way: BTreeMap<Ticket, Sent>,
-    /// The keys that are being written: who writes one of them as well waits until that is answered, which keeps the order.
+    /// The keys that are being written: who writes one of them as well waits until that is answered, which
+    /// keeps the order.
     busy: HashSet<Hash>,
     hashes: Hashes,
     /// How many batches there were.
@@ -73,8 +78,8 @@ struct Sent {
     members: usize,
 }
 
-/// Stands for a key: to compare keys that begin alike, and to copy them, costs more. Two keys of one hash wait for each other in vain,
-/// which is all that comes of it.
+/// Stands for a key: to compare keys that begin alike, and to copy them, costs more. Two keys of one hash
+/// wait for each other in vain, which is all that comes of it.
 type Hash = u64;
 
 /// How keys become hashes; keys cannot be chosen so that their hashes collide.
@@ -92,7 +97,8 @@ impl Hashes {
 pub(super) struct Batch {
     pub(super) members: Vec<Waiting>,
     pub(super) ticket: Ticket,
-    /// The most conditions, or operations, with which it is worth a try to write all or nothing: see [`super::together`]. 0: none.
+    /// The most conditions, or operations, with which it is worth a try to write all or nothing: see
+    /// [`super::together`]. 0: none.
     pub(super) joined: usize,
 }
 
@@ -145,7 +151,8 @@ impl Queue {
         self.limit = self.limit.min(refused / 2).max(1);
     }
 
-    /// From now on those that are joined have fewer conditions and operations than one that the server found too large.
+    /// From now on those that are joined have fewer conditions and operations than one that the server found
+    /// too large.
     pub(super) fn shrink_joined(&mut self, refused: usize) {
         self.joined = self.joined.min(refused / 2);
     }
@@ -169,15 +176,16 @@ impl Queue {
         self.waiting = 0;
     }
 
-    /// How many the next batch has at most: as many as there are for each of the requests, so that the server syncs and works on some
-    /// while the answers to others are dealt with here.
+    /// How many the next batch has at most: as many as there are for each of the requests, so that the server
+    /// syncs and works on some while the answers to others are dealt with here.
     fn share(&self) -> usize {
         let sent: usize = self.under_way.values().map(|sent| sent.members).sum();
         (self.waiting + sent).div_ceil(MAX_FLIGHTS).max(ENOUGH).min(self.limit)
     }
 
-    /// The next batch: one transaction of each plan in turn, until it is full or nothing more fits together; `None` if there is nothing to
-    /// send. What it writes is under way from then on, until [`Queue::done`]. And those whose time was up before they began.
+    /// The next batch: one transaction of each plan in turn, until it is full or nothing more fits together;
+    /// `None` if there is nothing to send. What it writes is under way from then on, until [`Queue::done`].
+    /// And those whose time was up before they began.
     pub(super) fn take(&mut self, now: Instant) -> (Option<Batch>, Vec<Waiting>) {
         let mut batch = Filling { hashes: self.hashes.clone(), ..Filling::default() };
         let mut late = Vec::new();
@@ -405,7 +413,8 @@ mod tests {
             let batch = take(&mut queue);
             assert_eq!(keys(&batch), [first.0, "c"], "{}", second.0);
             let next = queue.take(Instant::now()).0.map_or(0, |next| next.members.len());
-            // Another request comes after it, in etcd's own order; only who writes the same key waits for the answer.
+            // Another request comes after it, in etcd's own order; only who writes the same key waits for the
+            // answer.
             assert_eq!(next, usize::from(first.0 != second.0));
             queue.done(batch.ticket);
             let next = queue.take(Instant::now()).0.map_or(0, |next| next.members.len());

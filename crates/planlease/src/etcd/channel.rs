@@ -1,7 +1,8 @@
 //! One connection to one endpoint as a channel, and the count of what goes over it.
 //!
-//! The channel is planlease's own, not `etcd-client`'s: that one balances between endpoints, and with one of two dead
-//! about half of the calls fail. Here a channel has one endpoint, and [`super::lane`] moves on when it fails.
+//! The channel is planlease's own, not `etcd-client`'s: that one balances between endpoints, and with one of
+//! two dead about half of the calls fail. Here a channel has one endpoint, and [`super::lane`] moves on when
+//! it fails.
 
 use std::{
     collections::BTreeMap,
@@ -49,7 +50,8 @@ impl Traffic {
     }
 }
 
-/// Connects to one endpoint, authenticates if there are credentials, and hands out a client on that connection.
+/// Connects to one endpoint, authenticates if there are credentials, and hands out a client on that
+/// connection.
 pub(super) async fn connect(
     config: &Config,
     endpoint: &Endpoint,
@@ -63,8 +65,8 @@ pub(super) async fn connect(
     let (address, user) = read?;
     let connector = Arc::clone(&config.connector);
     let to = endpoint.clone();
-    // A channel reconnects by itself when its connection breaks, without a check that the same cluster answers.
-    // So it may do it once; then its lane makes the next channel, and looks.
+    // A channel reconnects by itself when its connection breaks, without a check that the same cluster
+    // answers. So it may do it once; then its lane makes the next channel, and looks.
     let spent = Arc::new(AtomicBool::new(false));
     let reached = Arc::new(AtomicBool::new(false));
     let reaching = Arc::clone(&reached);
@@ -99,7 +101,8 @@ pub(super) async fn connect(
     let channel = BoxCloneSyncService::new(counted.map_err(Into::into));
     let mut options = ConnectOptions::new().with_require_leader(require_leader);
     if let Some((user, password)) = user {
-        // Tokens expire; etcd refuses a request with an old one before it does anything, so sending it again is safe.
+        // Tokens expire; etcd refuses a request with an old one before it does anything, so sending it again
+        // is safe.
         options = options.with_user(user, password).with_auto_token_refresh(true);
     }
     let authenticate = Client::from_channel(Channel::Custom(channel), Some(options));
@@ -156,7 +159,8 @@ async fn tls(tls: Option<&Tls>) -> Result<ClientTlsConfig, ConfigError> {
     Ok(config)
 }
 
-/// A request body that counts its messages. The first one is the request itself; further ones are those of a stream.
+/// A request body that counts its messages. The first one is the request itself; further ones are those of a
+/// stream.
 struct Counted {
     body: Body,
     traffic: Traffic,

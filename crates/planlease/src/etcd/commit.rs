@@ -1,8 +1,10 @@
-//! Group commit: what is to be written at the same moment travels in one request, and each transaction succeeds or fails by itself
-//! (see [`super::together`]). They share one round trip, one revision and one sync of etcd's disk.
+//! Group commit: what is to be written at the same moment travels in one request, and each transaction
+//! succeeds or fails by itself (see [`super::together`]). They share one round trip, one revision and one
+//! sync of etcd's disk.
 //!
-//! There is no timer. A transaction that finds nothing under way leaves at once, as itself; those that come while it is under way
-//! wait for its answer, and leave together. A further request goes out beside it as soon as enough of them wait.
+//! There is no timer. A transaction that finds nothing under way leaves at once, as itself; those that come
+//! while it is under way wait for its answer, and leave together. A further request goes out beside it as
+//! soon as enough of them wait.
 
 use std::{
     collections::BTreeMap,
@@ -69,8 +71,9 @@ impl State {
 }
 
 impl Etcd {
-    /// As [`Etcd::settle_fenced`], together with what is written at the same moment. It waits at most the operation's time for its turn,
-    /// and has as much again from then on. `plan`: no plan's transactions hold up those of another one by their number.
+    /// As [`Etcd::settle_fenced`], together with what is written at the same moment. It waits at most the
+    /// operation's time for its turn, and has as much again from then on. `plan`: no plan's transactions hold
+    /// up those of another one by their number.
     ///
     /// Nothing but puts and reads of single keys may be in it.
     ///
@@ -182,7 +185,8 @@ impl Flight {
         }
     }
 
-    /// `uncertain`: whether an earlier request that had them all may have been carried out; so too for the others.
+    /// `uncertain`: whether an earlier request that had them all may have been carried out; so too for the
+    /// others.
     async fn send_apart(&self, mut members: Vec<Waiting>, uncertain: bool) {
         let txn = together::apart(&mut members);
         let result = self.etcd.settle_at_once(&txn).await;
@@ -201,7 +205,8 @@ impl Flight {
     /// A request that had them all has failed.
     async fn failed(&self, members: Vec<Waiting>, mut fault: Fault, uncertain: bool) {
         if fault.not_executed && !fault.is_worth_repeating(true) {
-            // Nothing was done, because of one of them (a plan that etcd's permissions deny to this user) or because of their number.
+            // Nothing was done, because of one of them (a plan that etcd's permissions deny to this user) or
+            // because of their number.
             tracing::debug!(%fault, together = members.len(), "refused together: sent one by one");
             if fault.kind == FaultKind::TooLarge {
                 self.etcd.inner.commits.state().queue.shrink(members.len());
@@ -229,7 +234,8 @@ impl Flight {
 }
 
 impl Drop for Flight {
-    /// The runtime ended in the middle, or something panicked: the next one can go; this one has no caller left.
+    /// The runtime ended in the middle, or something panicked: the next one can go; this one has no caller
+    /// left.
     fn drop(&mut self) {
         if !self.ended {
             let mut state = self.etcd.inner.commits.state();

@@ -1,8 +1,10 @@
-//! What went wrong with a request, and what is known about its outcome. The only place that reads etcd's errors.
+//! What went wrong with a request, and what is known about its outcome. The only place that reads etcd's
+//! errors.
 //!
-//! A mutation whose answer is lost may have happened, or may still happen later. Only two things prove that it did not
-//! and will not: the connection was never made, or etcd itself refused it. This file separates those from
-//! everything else, by *where* it failed; the gRPC code alone says little (a timeout comes as `Cancelled`).
+//! A mutation whose answer is lost may have happened, or may still happen later. Only two things prove that
+//! it did not and will not: the connection was never made, or etcd itself refused it. This file separates
+//! those from everything else, by *where* it failed; the gRPC code alone says little (a timeout comes as
+//! `Cancelled`).
 
 use std::{error::Error as StdError, fmt, io, time::Duration};
 
@@ -46,8 +48,8 @@ pub(crate) enum FaultKind {
 }
 
 impl FaultKind {
-    /// How much it says about why no endpoint can be used: what a member answered more than what a connection said, and that
-    /// more than silence.
+    /// How much it says about why no endpoint can be used: what a member answered more than what a connection
+    /// said, and that more than silence.
     fn weight(self) -> u8 {
         match self {
             Self::Unreachable => 0,
@@ -146,8 +148,8 @@ impl Fault {
             Code::Unavailable | Code::Unknown | Code::Internal | Code::Aborted => {
                 Self::new(FaultKind::Unreachable, never_sent, message)
             }
-            // What has a cause on this side was not said by a server: the connection was ended in the middle, with
-            // "enhance your calm", say.
+            // What has a cause on this side was not said by a server: the connection was ended in the middle,
+            // with "enhance your calm", say.
             _ if status.source().is_some() => Self::new(FaultKind::Unreachable, never_sent, message),
             code => Self::new(FaultKind::Other, is_refusal(code), message),
         }
@@ -162,8 +164,9 @@ impl Fault {
         Self::new(kind, true, chain(error))
     }
 
-    /// It happened before anything was answered over a new connection. With TLS 1.3 a client learns only after its own
-    /// handshake that its certificate is refused, or missing: by an alert or, if that is overtaken, by the connection's end.
+    /// It happened before anything was answered over a new connection. With TLS 1.3 a client learns only
+    /// after its own handshake that its certificate is refused, or missing: by an alert or, if that is
+    /// overtaken, by the connection's end.
     pub(super) fn before_any_answer(self, endpoint: &Endpoint) -> Self {
         if !endpoint.is_encrypted() || self.kind != FaultKind::Unreachable {
             return self;
@@ -190,8 +193,8 @@ impl Fault {
         )
     }
 
-    /// None of the endpoints can be used: each with its fault, those with the same one together. The kind is that of the
-    /// fault that says most.
+    /// None of the endpoints can be used: each with its fault, those with the same one together. The kind is
+    /// that of the fault that says most.
     pub(super) fn of_all<'a>(faults: impl IntoIterator<Item = (&'a Endpoint, Self)>) -> Self {
         let mut worst: Option<Self> = None;
         let mut messages: Vec<(String, Vec<String>)> = Vec::new();
@@ -253,7 +256,8 @@ impl Fault {
         Self::new(FaultKind::Unavailable, true, message)
     }
 
-    /// The endpoint belongs to a cluster that was restored, or whose store was adopted, since this process connected.
+    /// The endpoint belongs to a cluster that was restored, or whose store was adopted, since this process
+    /// connected.
     pub(super) fn restored(why: impl fmt::Display) -> Self {
         Self::new(FaultKind::Restored, true, why.to_string())
     }
@@ -300,14 +304,15 @@ impl Fault {
         Self { endpoint: endpoint.to_string(), ..self }
     }
 
-    /// Whether another connection may do better: to another endpoint, or with what the user is known by read again.
+    /// Whether another connection may do better: to another endpoint, or with what the user is known by read
+    /// again.
     pub(super) fn is_connections(&self) -> bool {
         self.is_endpoints() || self.is_of_identity()
     }
 
-    /// Whether sending the same again can help: the fault is one of the way or of the moment, not of the request. With
-    /// `worked`: there was a connection before, so that what the user or the server is known by was right once, and may be
-    /// again; else it has to be set right first.
+    /// Whether sending the same again can help: the fault is one of the way or of the moment, not of the
+    /// request. With `worked`: there was a connection before, so that what the user or the server is known by
+    /// was right once, and may be again; else it has to be set right first.
     pub(super) fn is_worth_repeating(&self, worked: bool) -> bool {
         self.is_endpoints() || (worked && self.is_of_identity())
     }

@@ -1,4 +1,5 @@
-//! What a process knows of its cluster once it is connected, and whether a new connection leads to the same one.
+//! What a process knows of its cluster once it is connected, and whether a new connection leads to the same
+//! one.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -25,13 +26,14 @@ impl Known {
         Self { cluster_id, generation, marks: Mutex::new(marks) }
     }
 
-    /// How far the cluster had come. To be asked for before a server is asked, since another connection may see more meanwhile.
+    /// How far the cluster had come. To be asked for before a server is asked, since another connection may
+    /// see more meanwhile.
     pub(super) fn marks(&self) -> Marks {
         *self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses a server of another cluster, of one that was restored, or whose store was adopted since. `before`: from
-    /// [`Known::marks`].
+    /// Refuses a server of another cluster, of one that was restored, or whose store was adopted since.
+    /// `before`: from [`Known::marks`].
     pub(super) fn check(&self, before: &Marks, seen: &Seen) -> Result<(), Fault> {
         if seen.cluster_id != self.cluster_id {
             return Err(Fault::other_cluster(seen.cluster_id, self.cluster_id));

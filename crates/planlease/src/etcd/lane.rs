@@ -1,5 +1,6 @@
-//! One connection for one kind of traffic, to one endpoint at a time: sticky while it works. When there is none, or it
-//! failed, the endpoints are tried in parallel with a stagger, and the first one that answers is used.
+//! One connection for one kind of traffic, to one endpoint at a time: sticky while it works. When there is
+//! none, or it failed, the endpoints are tried in parallel with a stagger, and the first one that answers is
+//! used.
 
 use std::{
     fmt,
@@ -36,7 +37,8 @@ pub(super) struct Endpoints {
     probe: Vec<u8>,
     /// The cluster that all endpoints have to belong to, once it is known.
     known: OnceLock<Known>,
-    /// Index of the endpoint that is tried first: the one that answered last, or the one after it if it failed since.
+    /// Index of the endpoint that is tried first: the one that answered last, or the one after it if it
+    /// failed since.
     first: AtomicUsize,
 }
 
@@ -82,8 +84,9 @@ impl Endpoints {
         let _ = self.first.compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Connects to one endpoint. `probe`: also waits for an answer, which only a member with a majority behind it gives, and
-    /// refuses a member of another cluster, or of a restored one, before anything is asked of it.
+    /// Connects to one endpoint. `probe`: also waits for an answer, which only a member with a majority
+    /// behind it gives, and refuses a member of another cluster, or of a restored one, before anything is
+    /// asked of it.
     async fn connect(
         &self,
         at: usize,
@@ -132,8 +135,9 @@ pub(super) struct Lane {
     state: Mutex<State>,
 }
 
-/// A connection that is being made, for all callers that wait for it: a burst of calls makes one, and every caller that is
-/// polled drives it. A lock would be held by a caller that is not polled any more, and the others would wait for ever.
+/// A connection that is being made, for all callers that wait for it: a burst of calls makes one, and every
+/// caller that is polled drives it. A lock would be held by a caller that is not polled any more, and the
+/// others would wait for ever.
 type Connecting = BoxFuture<'static, Result<(Arc<Client>, usize), Fault>>;
 
 #[derive(Default)]
@@ -171,8 +175,8 @@ impl Lane {
         &self.endpoints.config
     }
 
-    /// The connection in use, or a new one to the first endpoint that answers. Takes as long as the slowest of its attempts
-    /// may, if all fail.
+    /// The connection in use, or a new one to the first endpoint that answers. Takes as long as the slowest
+    /// of its attempts may, if all fail.
     pub(super) async fn connected(&self) -> Result<Connected, Fault> {
         let (connecting, connection) = {
             let mut state = self.state();
@@ -206,8 +210,9 @@ impl Lane {
     /// Connects to the first endpoint that answers.
     fn connect(&self, connection: u64, progress: Arc<Progress>) -> Shared<Connecting> {
         let (endpoints, require_leader) = (Arc::clone(&self.endpoints), self.require_leader);
-        // The only endpoint needs no test before its first use: there is nothing to prefer to it, and its cluster is either
-        // not known yet or was found there a moment ago. But only an answer shows that it accepts our certificate.
+        // The only endpoint needs no test before its first use: there is nothing to prefer to it, and its
+        // cluster is either not known yet or was found there a moment ago. But only an answer shows that it
+        // accepts our certificate.
         let only = match endpoints.config.endpoints.as_slice() {
             [only] => !only.is_encrypted(),
             _ => false,
@@ -234,8 +239,8 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives up a connection in which something failed, so that the next call makes another one, to another endpoint if
-    /// that answers. Does nothing if another caller did already.
+    /// Gives up a connection in which something failed, so that the next call makes another one, to another
+    /// endpoint if that answers. Does nothing if another caller did already.
     pub(super) fn give_up(&self, connected: &Connected) {
         let mut state = self.state();
         if state.connection == connected.connection {

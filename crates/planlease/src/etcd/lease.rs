@@ -1,7 +1,7 @@
 //! The stream of renewals of one lease.
 //!
-//! Only an *answer* counts as a renewal: sending succeeds with a dead server too. The server reports a lease that is gone by a TTL
-//! of 0 on a live stream, and by an error at the start of a new one.
+//! Only an *answer* counts as a renewal: sending succeeds with a dead server too. The server reports a lease
+//! that is gone by a TTL of 0 on a live stream, and by an error at the start of a new one.
 
 use std::time::Duration;
 
@@ -46,7 +46,8 @@ impl KeepAlive {
         self.keeper.keep_alive().await.map_err(|error| Fault::of(error).at(&self.connected.endpoint))
     }
 
-    /// Waits for the next answer: the TTL from the moment at which the server handled the renewal. Cancel safe.
+    /// Waits for the next answer: the TTL from the moment at which the server handled the renewal. Cancel
+    /// safe.
     pub(crate) async fn answer(&mut self) -> Result<Duration, Fault> {
         let answer =
             self.answers.message().await.map_err(|error| Fault::of(error).at(&self.connected.endpoint))?;

@@ -1,8 +1,8 @@
-//! The watches of one stream, each with our number and the server's: etcd takes the numbers that it is asked for, its proxy
-//! (`etcd grpc-proxy`) gives numbers of its own, and answers in any order.
+//! The watches of one stream, each with our number and the server's: etcd takes the numbers that it is asked
+//! for, its proxy (`etcd grpc-proxy`) gives numbers of its own, and answers in any order.
 //!
-//! The first answer shows which of the two it is. Until then, and behind a proxy, one watch is requested at a time, so that
-//! each answer has one question.
+//! The first answer shows which of the two it is. Until then, and behind a proxy, one watch is requested at a
+//! time, so that each answer has one question.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,7 +10,8 @@ use planlease_core::keys::KeyRange;
 
 use super::watch::WatchSpec;
 
-/// Our number of a watch that is asked for only to see whether the stream is alive. Those of callers are positive.
+/// Our number of a watch that is asked for only to see whether the stream is alive. Those of callers are
+/// positive.
 const PING: i64 = 0;
 
 /// What is to be sent.
@@ -86,7 +87,8 @@ impl Numbers {
         (id, send)
     }
 
-    /// Our number of a watch that the server speaks of; `None` if there is none. Negative ones are the stream's.
+    /// Our number of a watch that the server speaks of; `None` if there is none. Negative ones are the
+    /// stream's.
     pub(super) fn ours(&self, theirs: i64) -> Option<i64> {
         match self.assigned {
             Some(true) if theirs >= 0 => self.ours.get(&theirs).copied(),
@@ -102,7 +104,8 @@ impl Numbers {
         })
     }
 
-    /// Asks whether the stream is alive. `None` where the server can be asked for its progress; a proxy cannot.
+    /// Asks whether the stream is alive. `None` where the server can be asked for its progress; a proxy
+    /// cannot.
     pub(super) fn ping(&mut self) -> Option<Vec<Send>> {
         if self.assigned != Some(true) {
             return None;

@@ -11,15 +11,15 @@ use super::{
     txn,
 };
 
-/// How many keys a page has, if nothing is known of how large they are. Values are bounded too, so it stays far below what is
-/// decoded.
+/// How many keys a page has, if nothing is known of how large they are. Values are bounded too, so it stays
+/// far below what is decoded.
 pub(crate) const PAGE: i64 = 500;
 
 /// What the bytes of a page are to come to, judged by the page before it.
 const PAGE_BYTES: usize = 1024 * 1024;
 
-/// How many keys a page has at most. Should each of them have grown to the largest value all of a sudden, the answer is
-/// not decoded, and asked for in smaller pages ([`Etcd::fitting_page`]).
+/// How many keys a page has at most. Should each of them have grown to the largest value all of a sudden, the
+/// answer is not decoded, and asked for in smaller pages ([`Etcd::fitting_page`]).
 const MAX_PAGE: i64 = 2_000;
 
 /// What a row has besides its key and its value.
@@ -72,8 +72,8 @@ impl Etcd {
         .await
     }
 
-    /// Reads a range once; fewer keys, if the answer is larger than what is decoded. One key always fits: etcd takes no
-    /// value above 1.5 MiB unless it is configured to.
+    /// Reads a range once; fewer keys, if the answer is larger than what is decoded. One key always fits:
+    /// etcd takes no value above 1.5 MiB unless it is configured to.
     async fn fitting_page(
         &self,
         range: &KeyRange,
@@ -88,7 +88,8 @@ impl Etcd {
         }
     }
 
-    /// Reads the first page of a range, as of `at` if given, else of the present revision; with the pages behind it.
+    /// Reads the first page of a range, as of `at` if given, else of the present revision; with the pages
+    /// behind it.
     pub(crate) async fn first_page(
         &self,
         range: KeyRange,
@@ -154,8 +155,8 @@ fn behind(rows: &[Row], range: KeyRange) -> KeyRange {
     }
 }
 
-/// How many keys the page after these has. For each page etcd counts all that is left of the range, key by key: the fewer
-/// pages there are, the less it has to do.
+/// How many keys the page after these has. For each page etcd counts all that is left of the range, key by
+/// key: the fewer pages there are, the less it has to do.
 fn limit_after(rows: &[Row]) -> i64 {
     let bytes: usize = rows.iter().map(|(key, entry)| key.len() + entry.value.len() + ROW_BYTES).sum();
     let within =

@@ -1,5 +1,5 @@
-//! What the writes of one right have in common: etcd compares that the right is still there. Kept apart from what else a write
-//! compares, so that it is asked once for all that travel together.
+//! What the writes of one right have in common: etcd compares that the right is still there. Kept apart from
+//! what else a write compares, so that it is asked once for all that travel together.
 
 use std::sync::Arc;
 
@@ -64,7 +64,8 @@ impl Fenced {
         Transaction::check_size(self.txn.widest() + 1, self.txn.bytes() + 2 * self.right.bytes())
     }
 
-    /// The transaction that compares the right as well, and reads last whether it was there if anything was not the case.
+    /// The transaction that compares the right as well, and reads last whether it was there if anything was
+    /// not the case.
     pub(super) fn whole(&self) -> Transaction {
         let Self { right, txn } = self;
         let mut whole = txn.clone();

@@ -1,10 +1,12 @@
 //! How transactions travel in one request, and how each of them is answered.
 //!
-//! *Joined*, all conditions are compared first, and either everything is written or nothing: the cheapest request that etcd knows. As
-//! who owns a plan is nearly always the only one who writes to its tasks, it nearly always succeeds. *Apart*, each is a transaction of
-//! its own inside the request, and succeeds or fails by itself: so is sent what was refused when it was joined.
+//! *Joined*, all conditions are compared first, and either everything is written or nothing: the cheapest
+//! request that etcd knows. As who owns a plan is nearly always the only one who writes to its tasks, it
+//! nearly always succeeds. *Apart*, each is a transaction of its own inside the request, and succeeds or
+//! fails by itself: so is sent what was refused when it was joined.
 //!
-//! What a request is made of is lent by the transactions, which are in the order of their rights from then on.
+//! What a request is made of is lent by the transactions, which are in the order of their rights from then
+//! on.
 
 use std::{mem, sync::Arc};
 
@@ -57,8 +59,8 @@ impl Lent {
     }
 }
 
-/// One request of all of them, on three levels: below the request a transaction for each right, which compares that it is there, and
-/// below that the transactions under it.
+/// One request of all of them, on three levels: below the request a transaction for each right, which
+/// compares that it is there, and below that the transactions under it.
 pub(super) fn apart(members: &mut [Waiting]) -> Transaction {
     Transaction::default().then(by_right(members).map(|members| {
         let right = right_of(members);

@@ -1,5 +1,6 @@
-//! How many operations are under way at a time. Ten thousand that are sent at once are answered no sooner than one after
-//! the other; but the last of them has waited for longer than a request may take, is taken for lost, and sent again.
+//! How many operations are under way at a time. Ten thousand that are sent at once are answered no sooner
+//! than one after the other; but the last of them has waited for longer than a request may take, is taken for
+//! lost, and sent again.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -13,7 +14,8 @@ use tokio::{
 
 use super::fault::Fault;
 
-/// How many operations with one answer are under way at a time; the others wait for their turn, in the order in which they came.
+/// How many operations with one answer are under way at a time; the others wait for their turn, in the order
+/// in which they came.
 const MAX_UNDER_WAY: usize = 512;
 
 /// Bounds how many operations are under way at a time.
@@ -43,8 +45,9 @@ impl Turns {
 
     /// Waits for a turn as long as turns are given back, at most for `patience`.
     ///
-    /// If none is given back for as long as a request may take (`request`), it goes all the same: then the others are not
-    /// answered either, or their futures are not polled any more, so that no caller waits for them.
+    /// If none is given back for as long as a request may take (`request`), it goes all the same: then the
+    /// others are not answered either, or their futures are not polled any more, so that no caller waits for
+    /// them.
     pub(super) async fn next(&self, request: Duration, patience: Duration) -> Result<Turn<'_>, Fault> {
         let turn = |permit| Turn { turns: self, _permit: permit };
         if let Ok(permit) = self.free.try_acquire() {

@@ -1,4 +1,5 @@
-//! Transactions: what is compared, what is done, what came back; checked against etcd's limits before they are sent.
+//! Transactions: what is compared, what is done, what came back; checked against etcd's limits before they
+//! are sent.
 
 use etcd_client::{
     CompareOp, DeleteOptions, GetOptions, PutOptions, Txn, TxnOp,
@@ -74,7 +75,8 @@ pub(crate) struct Reply {
     pub(crate) revision: Revision,
     /// The cluster that answered; 0 in a nested reply.
     pub(crate) cluster_id: u64,
-    /// Whether an earlier try of the same transaction was not answered, so that it may have been carried out then.
+    /// Whether an earlier try of the same transaction was not answered, so that it may have been carried out
+    /// then.
     pub(crate) uncertain: bool,
     /// Whether the right was there under which it was to be done, if it was to be done under one.
     pub(crate) right: bool,

@@ -1,9 +1,10 @@
-//! One stream of watches, kept honest: what was cancelled is said before anything else, and silence is a fault.
+//! One stream of watches, kept honest: what was cancelled is said before anything else, and silence is a
+//! fault.
 //!
-//! A watch that etcd cancelled (compaction, a token that expired) leaves its stream open and silent; a member that was
-//! stopped says nothing either. So each message is looked at for `canceled` first, and a stream that has been quiet is
-//! asked for its progress; if that is not answered either, it counts as dead. A proxy is not asked for that, which it does not
-//! understand, but for one more watch.
+//! A watch that etcd cancelled (compaction, a token that expired) leaves its stream open and silent; a member
+//! that was stopped says nothing either. So each message is looked at for `canceled` first, and a stream that
+//! has been quiet is asked for its progress; if that is not answered either, it counts as dead. A proxy is
+//! not asked for that, which it does not understand, but for one more watch.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -33,7 +34,8 @@ pub(crate) struct WatchSpec {
     pub(crate) range: KeyRange,
     /// The first revision of interest.
     pub(crate) from: Revision,
-    /// After how much silence the stream is asked whether it has sent everything. Of the first watch of a stream.
+    /// After how much silence the stream is asked whether it has sent everything. Of the first watch of a
+    /// stream.
     pub(crate) quiet: Duration,
 }
 
@@ -159,7 +161,8 @@ impl Watch {
         }
     }
 
-    /// Waits for the next message. Cancel safe: nothing that was received is lost, and what is to be sent is sent next time.
+    /// Waits for the next message. Cancel safe: nothing that was received is lost, and what is to be sent is
+    /// sent next time.
     pub(crate) async fn next(&mut self) -> Result<WatchMessage, Fault> {
         loop {
             self.flush().await?;

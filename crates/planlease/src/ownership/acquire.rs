@@ -25,12 +25,12 @@ use crate::{
 };
 
 impl Session {
-    /// Acquires the plan if the queue is empty and no lock delay is left. One transaction; one read before it if the plan's
-    /// term is not known yet.
+    /// Acquires the plan if the queue is empty and no lock delay is left. One transaction; one read before it
+    /// if the plan's term is not known yet.
     ///
     /// # Errors
-    /// [`Error::HeldLocally`] if this process has it, [`Error::PlanNotFound`], [`Error::SessionLost`], and as for any
-    /// request.
+    /// [`Error::HeldLocally`] if this process has it, [`Error::PlanNotFound`], [`Error::SessionLost`], and as
+    /// for any request.
     ///
     /// # Cancel safety
     /// A dropped future may leave the plan acquired; the session's task releases it then.
@@ -77,8 +77,8 @@ impl Session {
                         drop(place.leave());
                         return Ok(TryAcquire::Delayed(left));
                     }
-                    // The queue was empty, only the term was not as seen last, or its lock delay was not known: it is known
-                    // now.
+                    // The queue was empty, only the term was not as seen last, or its lock delay was not
+                    // known: it is known now.
                     if !pace.keep(self, line).await {
                         return Err(Error::TimedOut("the queue of the plan cannot be read"));
                     }
@@ -91,8 +91,8 @@ impl Session {
     /// [`Session::try_acquire`]; a takeover is one more transaction.
     ///
     /// # Errors
-    /// As [`Session::try_acquire`]; [`Error::TimedOut`] if the time to wait is up; [`Error::NothingLeft`] if the options say
-    /// so.
+    /// As [`Session::try_acquire`]; [`Error::TimedOut`] if the time to wait is up; [`Error::NothingLeft`] if
+    /// the options say so.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the queue: the session's task deletes the key.
@@ -164,8 +164,8 @@ impl Session {
         }
     }
 
-    /// One transaction that acquires if the queue is empty; else joins it, if wanted, and returns it. A term that its owner
-    /// has not ended is not followed at once, unless it is known that no lock delay is left.
+    /// One transaction that acquires if the queue is empty; else joins it, if wanted, and returns it. A term
+    /// that its owner has not ended is not followed at once, unless it is known that no lock delay is left.
     async fn attempt(&self, place: &mut InLine, join: bool) -> Result<Attempt, Error> {
         let coordinator = self.coordinator();
         let plan = &place.plan;
@@ -183,7 +183,8 @@ impl Session {
         let spec = coordinator.layout().of(plan, &PlanKey::Spec);
         let close = coordinator.layout().of(plan, &PlanKey::Close);
         let succession = self.succession(seen.as_ref().map(|(_, term)| term), None);
-        // A request that was given up must not put the key later, when all else holds again: see `Session::outdate`.
+        // A request that was given up must not put the key later, when all else holds again: see
+        // `Session::outdate`.
         let written = self.written();
         let not_outdated = written.clone().map(|(key, modified)| Compare::Modified(key, Some(modified)));
         // A waiter will need to know the lock delay, which is in the definition.
@@ -226,8 +227,9 @@ impl Session {
         Ok(attempt)
     }
 
-    /// One transaction that takes over if the own key is first. `left_at`: when the owner of the term that `line` shows
-    /// left, if that is known. A release has written the term at that very revision; an expiry has left it as it was.
+    /// One transaction that takes over if the own key is first. `left_at`: when the owner of the term that
+    /// `line` shows left, if that is known. A release has written the term at that very revision; an expiry
+    /// has left it as it was.
     async fn take_over(
         &self,
         place: &mut InLine,
@@ -262,8 +264,8 @@ impl Session {
             plan,
             &expired,
         )?);
-        // Else its owner has ended it when it left. That it is this very term is sure only if the one before in line *was*
-        // the owner: its key and its term can have changed at one revision in no other way.
+        // Else its owner has ended it when it left. That it is this very term is sure only if the one before
+        // in line *was* the owner: its key and its term can have changed at one revision in no other way.
         if let Some(left_at) = left_at {
             let ended = seen.map(|(_, term)| term::end(term, Ending::Clean, WallTime(0)));
             let released = self.succession(ended.as_ref(), Some(joined));
@@ -301,8 +303,8 @@ impl Session {
         }
     }
 
-    /// The failure branch of both transactions: the queue now, and whether we own the plan after all, because the
-    /// answer of an earlier try got lost.
+    /// The failure branch of both transactions: the queue now, and whether we own the plan after all, because
+    /// the answer of an earlier try got lost.
     fn read_line(&self, place: &mut InLine, reply: &mut Reply) -> Result<Attempt, Error> {
         let plan = &place.plan;
         let line = self.coordinator().read_line(plan, reply)?;
@@ -356,8 +358,8 @@ impl Session {
     }
 }
 
-/// The pauses between rounds that find the queue unchanged: each is longer than the one before it. Without them
-/// a waiter behind a key that is no candidate's, or with a faulty server, would ask again and again.
+/// The pauses between rounds that find the queue unchanged: each is longer than the one before it. Without
+/// them a waiter behind a key that is no candidate's, or with a faulty server, would ask again and again.
 pub(crate) struct Pace {
     seen: Option<Line>,
     backoff: Backoff,
@@ -408,8 +410,8 @@ struct InLine {
     delay: LockDelay,
     /// Whether the place is given up if an owner would find nothing to do.
     only_for_work: bool,
-    /// Whether a transaction that may put the key may still be under way, its answer lost or not waited for: the key may
-    /// appear after one has looked for it.
+    /// Whether a transaction that may put the key may still be under way, its answer lost or not waited for:
+    /// the key may appear after one has looked for it.
     in_flight: AtomicBool,
 }
 
@@ -427,8 +429,8 @@ impl InLine {
         }
     }
 
-    /// Looks whether an owner would find something to do, if that is a condition. A plan that cannot be read passes: its
-    /// owner finds out why. So does one that is cancelled or archived: the transaction says so.
+    /// Looks whether an owner would find something to do, if that is a condition. A plan that cannot be read
+    /// passes: its owner finds out why. So does one that is cancelled or archived: the transaction says so.
     async fn ensure_work(&self) -> Result<(), Error> {
         if !self.only_for_work {
             return Ok(());

@@ -1,5 +1,5 @@
-//! What becomes of ownerships and places in a queue whose handles were dropped: a task of the session ends them, one after the
-//! other, and looks again for what may arrive late.
+//! What becomes of ownerships and places in a queue whose handles were dropped: a task of the session ends
+//! them, one after the other, and looks again for what may arrive late.
 
 use std::collections::VecDeque;
 
@@ -27,7 +27,8 @@ pub(crate) enum Abandoned {
     Ownership { ticket: Box<Ticket>, _held: Held },
     /// A place in a queue whose future was dropped.
     Place { plan: PlanName, held: Held, in_flight: bool },
-    /// A transaction that may put the key arrives late, if ever. It must not: no process would know of that place.
+    /// A transaction that may put the key arrives late, if ever. It must not: no process would know of that
+    /// place.
     Late { session: Session, plan: PlanName, outdated: bool },
     /// A lock whose handle was dropped, or a place in its line.
     Lock { key: Vec<u8>, held: Held, in_flight: bool },
@@ -92,7 +93,8 @@ async fn clean_up(coordinator: &Coordinator, abandoned: &mut Abandoned) -> Resul
             if *in_flight {
                 held.session().outdate().await?;
             }
-            // Its name has our lease in it, and no other part of this session has it as long as it is marked as held.
+            // Its name has our lease in it, and no other part of this session has it as long as it is marked
+            // as held.
             coordinator.etcd().settle(&Transaction::default().then([Op::Delete(key.clone())])).await?;
             Ok(())
         }
@@ -101,7 +103,8 @@ async fn clean_up(coordinator: &Coordinator, abandoned: &mut Abandoned) -> Resul
                 session.outdate().await?;
                 *outdated = true;
             }
-            // Looked at when this process has the plan no more: only then is a key of ours in its line one too many.
+            // Looked at when this process has the plan no more: only then is a key of ours in its line one
+            // too many.
             match session.hold_if_free(plan) {
                 Some(_held) => leave_line(coordinator, plan, session.lease()).await,
                 None => Err(Error::HeldLocally(plan.clone())),
@@ -130,7 +133,8 @@ async fn leave_line(coordinator: &Coordinator, plan: &PlanName, lease: LeaseId) 
                 return end_term(coordinator, &ticket, Ending::Clean, &[]).await;
             }
             _ => {
-                // The term as seen: else it could be the key of an owner by now, whose term would have no end.
+                // The term as seen: else it could be the key of an owner by now, whose term would have no
+                // end.
                 let key = coordinator.layout().of(plan, &PlanKey::Owner(lease));
                 let term = coordinator.layout().of(plan, &PlanKey::Term);
                 let seen = line.term.as_ref().map(|(revision, _)| *revision);

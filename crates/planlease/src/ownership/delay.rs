@@ -1,7 +1,9 @@
-//! The lock delay: how long after an end that was not orderly the plan stays free. Every way to an ownership asks here.
+//! The lock delay: how long after an end that was not orderly the plan stays free. Every way to an ownership
+//! asks here.
 //!
-//! The delay counts from when this process first saw that the owner is gone: nothing else measures the time in between,
-//! and wall clocks decide nothing. The coordinator remembers that moment, so a second try waits for the rest only.
+//! The delay counts from when this process first saw that the owner is gone: nothing else measures the time
+//! in between, and wall clocks decide nothing. The coordinator remembers that moment, so a second try waits
+//! for the rest only.
 
 use std::time::Duration;
 
@@ -68,7 +70,8 @@ impl LockDelay {
         self.own = read.map(|read| (spec.modified, read.policy.lock_delay()));
     }
 
-    /// How much of it is left before the term of this line may be followed. One read if the plan's own is not known yet.
+    /// How much of it is left before the term of this line may be followed. One read if the plan's own is not
+    /// known yet.
     pub(super) async fn left(
         &mut self,
         coordinator: &Coordinator,

@@ -46,7 +46,8 @@ pub(crate) async fn end_term(
         .then(displaced)
         .otherwise([Op::Get(term_key)]);
     let mut reply = match coordinator.etcd().settle(&txn).await {
-        // A full database takes no record of the end, but it lets go of the key. To the successor that is an expiry.
+        // A full database takes no record of the end, but it lets go of the key. To the successor that is an
+        // expiry.
         Err(fault) if fault.kind == FaultKind::NoSpace => {
             let key = layout.of(plan, &PlanKey::Owner(*lease));
             let bare =

@@ -1,4 +1,5 @@
-//! Checks on prose, in comments and in Markdown: the length of lines, and words that the project does not use.
+//! Checks on prose, in comments and in Markdown: the length of lines, and words that the project does not
+//! use.
 
 use super::Finding;
 
@@ -8,7 +9,8 @@ const LONGEST_COMMENT: usize = 110;
 /// The longest line of prose in Markdown, in characters.
 const LONGEST_MARKDOWN: usize = 120;
 
-/// Words that hide who does what, and what to write instead. Split in two, so that this file does not find itself.
+/// Words that hide who does what, and what to write instead. Split in two, so that this file does not find
+/// itself.
 const WORDS: [(&str, &str); 9] = [
     (concat!("to", "ld"), "reports, returns, notifies, sends: name what does it to what"),
     (concat!("an", "ew"), "again, or a verb with re-"),

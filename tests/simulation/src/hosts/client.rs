@@ -1,5 +1,6 @@
-//! A program on top of the library: acquires plans, executes them by hand, and does everything that the library allows in an
-//! order that nobody has thought of. It keeps a journal of what it called and what it was told.
+//! A program on top of the library: acquires plans, executes them by hand, and does everything that the
+//! library allows in an order that nobody has thought of. It keeps a journal of what it called and what it
+//! was told.
 
 use std::{sync::Arc, time::Duration};
 

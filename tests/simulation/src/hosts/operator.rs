@@ -1,5 +1,6 @@
-//! An operator: imports and edits plans, ends ownerships by force, changes tasks by hand, deletes a plan now and then; and when faults
-//! are over, decides what is left to be decided by a person, and says when everything is done.
+//! An operator: imports and edits plans, ends ownerships by force, changes tasks by hand, deletes a plan now
+//! and then; and when faults are over, decides what is left to be decided by a person, and says when
+//! everything is done.
 
 use std::{sync::Arc, time::Duration};
 
@@ -191,8 +192,8 @@ impl Operator {
         Ok(())
     }
 
-    /// Retries or leaves out what waits for a person, and ends what a person has begun. Everything is done when all plans
-    /// are there and have come to their end.
+    /// Retries or leaves out what waits for a person, and ends what a person has begun. Everything is done
+    /// when all plans are there and have come to their end.
     async fn bring_to_an_end(&mut self, coordinator: &Coordinator) -> Result<(), Error> {
         for number in 0..self.world.options.plans {
             let (name, spec) = definition(&self.world, number);

@@ -1,4 +1,5 @@
-//! An orchestrator as users run it: takes whatever plans there are, and begins anew when it has finished them.
+//! An orchestrator as users run it: takes whatever plans there are, and begins anew when it has finished
+//! them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -57,8 +58,8 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
                 world.problem(format!("{host} gave up what it had begun: {error}"));
             }
         }
-        // As whatever starts it again would: two of them that begin anew all the time would own a plan by turns, and leave no
-        // moment to an operator, whose writes compare that nobody has come to own it.
+        // As whatever starts it again would: two of them that begin anew all the time would own a plan by
+        // turns, and leave no moment to an operator, whose writes compare that nobody has come to own it.
         tokio::time::sleep(REST).await;
     }
 }

@@ -1,5 +1,5 @@
-//! The server: the embedded one, on a disk that loses what was not synced; and within it, past the network, the recorder of
-//! the history and the hand that compacts and revokes.
+//! The server: the embedded one, on a disk that loses what was not synced; and within it, past the network,
+//! the recorder of the history and the hand that compacts and revokes.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! A watcher with its subscribers: one reads everything, one is slow. What they are told is written down, and judged at the
-//! end of the run.
+//! A watcher with its subscribers: one reads everything, one is slow. What they are told is written down, and
+//! judged at the end of the run.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,6 @@
-//! The work of tasks: takes a while, sometimes fails, and happens at a resource outside etcd. Stands in the place of the
-//! processes that an orchestrator starts, and keeps their promise: nothing is done after the deadline.
+//! The work of tasks: takes a while, sometimes fails, and happens at a resource outside etcd. Stands in the
+//! place of the processes that an orchestrator starts, and keeps their promise: nothing is done after the
+//! deadline.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,6 @@
-//! No deadline of a policy ends anything before its time: not the clock of another host, not a wall clock, not a pause makes an
-//! owner act early. And what is used up of a task's total time is never forgotten, but by a person who retries the task.
+//! No deadline of a policy ends anything before its time: not the clock of another host, not a wall clock,
+//! not a pause makes an owner act early. And what is used up of a task's total time is never forgotten, but
+//! by a person who retries the task.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -106,7 +107,8 @@ impl Known {
             return None;
         }
         if says("(heartbeat_s)") {
-            // What runs under the owner's eyes writes output, too, so that only its beginning can be seen here.
+            // What runs under the owner's eyes writes output, too, so that only its beginning can be seen
+            // here.
             let silent = why.starts_with("nothing was said");
             return Some((policy.heartbeat()?, if silent { self.written } else { self.since }, "heartbeat"));
         }

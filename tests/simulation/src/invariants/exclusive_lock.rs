@@ -1,6 +1,7 @@
-//! Nobody works under a lock before it is theirs, nor beyond its end: a key has to be first in line, and whoever loses a lock has stopped before the server gives up its key, and so before
-//! anybody else can have it. As for ownerships, that holds as long as clocks are no worse than the margin allows; and whose
-//! lease is revoked, or whose plan is deleted, is told that this proves nothing.
+//! Nobody works under a lock before it is theirs, nor beyond its end: a key has to be first in line, and
+//! whoever loses a lock has stopped before the server gives up its key, and so before anybody else can have
+//! it. As for ownerships, that holds as long as clocks are no worse than the margin allows; and whose lease
+//! is revoked, or whose plan is deleted, is told that this proves nothing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

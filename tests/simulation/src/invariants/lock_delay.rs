@@ -1,7 +1,8 @@
-//! After an ownership that did not end in order the plan stays free for its lock delay, whoever comes next and in whatever way.
+//! After an ownership that did not end in order the plan stays free for its lock delay, whoever comes next
+//! and in whatever way.
 //!
-//! Judged by when the history was told: of the end (the owner's key is gone, or an operator has ended the term), and of the
-//! next term.
+//! Judged by when the history was told: of the end (the owner's key is gone, or an operator has ended the
+//! term), and of the next term.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -77,7 +78,8 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
                 _ => {}
             }
         }
-        // A release deletes the key and ends the term in one revision: what the term says counts, whichever comes first.
+        // A release deletes the key and ends the term in one revision: what the term says counts, whichever
+        // comes first.
         for (name, entry) in set.changes.iter().filter_map(|change| match (&change.key, &change.entry) {
             (Key::Plan(plan, PlanKey::Term), Some(entry)) => Some((plan, entry)),
             _ => None,

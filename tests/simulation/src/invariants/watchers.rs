@@ -1,6 +1,6 @@
-//! A subscriber sees every change in the order of the revisions, none twice, none missing, whole revisions at a time; or it
-//! is given a snapshot to begin anew from. What it holds at a revision is what the store held then; counts are the counts of
-//! the very tasks beside them; and in the end everybody holds the present.
+//! A subscriber sees every change in the order of the revisions, none twice, none missing, whole revisions at
+//! a time; or it is given a snapshot to begin anew from. What it holds at a revision is what the store held
+//! then; counts are the counts of the very tasks beside them; and in the end everybody holds the present.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +28,8 @@ pub struct Delivered {
 /// Everything that a copy holds; or in what it contradicts itself.
 pub type Seen = Result<Facts, String>;
 
-/// Definitions, tasks, outputs, halts, terms: each with the revision that wrote it. Candidates in the queues of plans and
-/// registrations: each with the revision that created it. Of locks, watchers keep nothing.
+/// Definitions, tasks, outputs, halts, terms: each with the revision that wrote it. Candidates in the queues
+/// of plans and registrations: each with the revision that created it. Of locks, watchers keep nothing.
 pub type Facts = BTreeMap<Key, Revision>;
 
 /// Looks at a copy of the store.

@@ -1,5 +1,5 @@
-//! Clients of the library within this process: each with connections and a clock of its own, under a new name for each
-//! session.
+//! Clients of the library within this process: each with connections and a clock of its own, under a new name
+//! for each session.
 
 use std::{sync::Arc, time::Duration};
 
@@ -91,7 +91,8 @@ impl Member {
         None
     }
 
-    /// As a machine does that sleeps for long: the session is lost without anybody being told, and its lease expires.
+    /// As a machine does that sleeps for long: the session is lost without anybody being told, and its lease
+    /// expires.
     pub(crate) async fn crash(&self, life: &Life) {
         if let Some(clock) = &self.clock {
             clock.sleep(TTL * 10);

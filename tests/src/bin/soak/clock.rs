@@ -1,4 +1,5 @@
-//! A client's clock that can be made to jump: what a suspended machine sees when it wakes up, and a wrong wall clock.
+//! A client's clock that can be made to jump: what a suspended machine sees when it wakes up, and a wrong
+//! wall clock.
 
 use std::{
     sync::atomic::{AtomicI64, AtomicU64, Ordering},

@@ -1,5 +1,5 @@
-//! The cluster: members of etcd behind proxies, and what the soak asks of them. Unlike the harness's, these requests may
-//! fail: something is always broken here.
+//! The cluster: members of etcd behind proxies, and what the soak asks of them. Unlike the harness's, these
+//! requests may fail: something is always broken here.
 
 use std::{fmt, time::Duration};
 
@@ -27,7 +27,8 @@ impl Cluster {
             .members(members)
             .proxied(true)
             .argument("--log-level=warn")
-            // A member that was away for a while is given a snapshot, and not the log: the other way of catching up.
+            // A member that was away for a while is given a snapshot, and not the log: the other way of
+            // catching up.
             .argument("--snapshot-count=2000")
             .argument("--experimental-snapshot-catchup-entries=500")
             .start()
@@ -73,8 +74,8 @@ impl Cluster {
         Client::connect([self.members()[member].endpoint()], Some(options)).await
     }
 
-    /// Starts members again that were killed, and waits until they answer. Not a future: the harness's cannot be sent from
-    /// one thread to another.
+    /// Starts members again that were killed, and waits until they answer. Not a future: the harness's cannot
+    /// be sent from one thread to another.
     pub(crate) fn restart(&self, members: impl IntoIterator<Item = usize>) {
         let restarts = members.into_iter().map(|member| self.members()[member].restart());
         tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(join_all(restarts)));

@@ -1,5 +1,6 @@
-//! What was done to plans as a whole: ownerships, imports, deletions, outputs. Each deed is written down before it is done
-//! and completed by its answer, and settled at the end against the history, as the journal's calls on tasks are.
+//! What was done to plans as a whole: ownerships, imports, deletions, outputs. Each deed is written down
+//! before it is done and completed by its answer, and settled at the end against the history, as the
+//! journal's calls on tasks are.
 
 mod settle;
 
@@ -73,7 +74,8 @@ impl Told {
     pub(crate) fn of<T>(answer: &Result<T, Error>, term: impl FnOnce(&T) -> Option<TermNumber>) -> Self {
         match answer {
             Ok(done) => Self::Done(term(done)),
-            // Who gives up waiting, or loses the session meanwhile, is not told whether the last request was carried out.
+            // Who gives up waiting, or loses the session meanwhile, is not told whether the last request was
+            // carried out.
             Err(error @ (Error::OutcomeUnknown(_) | Error::TimedOut(_) | Error::SessionLost(_))) => {
                 Self::Unknown(error.to_string())
             }

@@ -1,5 +1,5 @@
-//! The fleet: processes `planlease run --all`, each started again in its place when it has ended. They end by themselves
-//! when nothing is left to be done; new plans need new processes.
+//! The fleet: processes `planlease run --all`, each started again in its place when it has ended. They end by
+//! themselves when nothing is left to be done; new plans need new processes.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},

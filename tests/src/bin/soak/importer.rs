@@ -1,5 +1,5 @@
-//! The importer: brings new plans in, one after the other, sometimes large ones, sometimes two at once under one name, and
-//! deletes finished ones.
+//! The importer: brings new plans in, one after the other, sometimes large ones, sometimes two at once under
+//! one name, and deletes finished ones.
 
 use planlease::{Coordinator, PlanView, core::PlanName};
 use rand::{RngExt as _, seq::IndexedRandom as _};

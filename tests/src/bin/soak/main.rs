@@ -1,12 +1,13 @@
-//! The soak: everything at once, on a real cluster, for as long as one likes, while a nemesis breaks whatever can break.
+//! The soak: everything at once, on a real cluster, for as long as one likes, while a nemesis breaks whatever
+//! can break.
 //!
-//! Real members of etcd behind proxies, real processes `planlease run`, and clients of the library that own plans, wait in
-//! line, work for others, meddle as operators, import and delete. What is called and what is told is written down; an
-//! independent watch records the whole history. At the end everything heals, all plans have to come to their end by
-//! themselves, and what was told is settled against what happened.
+//! Real members of etcd behind proxies, real processes `planlease run`, and clients of the library that own
+//! plans, wait in line, work for others, meddle as operators, import and delete. What is called and what is
+//! told is written down; an independent watch records the whole history. At the end everything heals, all
+//! plans have to come to their end by themselves, and what was told is settled against what happened.
 //!
-//! `cargo run -p planlease-tests --bin soak -- --minutes 10 --seed 1`; build the program first (`cargo build -p
-//! planlease-cli`). The exit status is 1 if anything was found that must not be.
+//! `cargo run -p planlease-tests --bin soak -- --minutes 10 --seed 1`; build the program first (`cargo build
+//! -p planlease-cli`). The exit status is 1 if anything was found that must not be.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its terminal")]
 

@@ -1,5 +1,6 @@
-//! The nemesis: breaks one thing after the other, as the seed says, and mends it again. Of the cluster at most a minority is
-//! broken at a time, but for a total outage now and then; processes and clocks are broken besides.
+//! The nemesis: breaks one thing after the other, as the seed says, and mends it again. Of the cluster at
+//! most a minority is broken at a time, but for a total outage now and then; processes and clocks are broken
+//! besides.
 
 use std::time::Duration;
 

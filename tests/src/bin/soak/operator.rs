@@ -1,5 +1,5 @@
-//! Operators: people who meddle. They retry, skip, reopen, do tasks by hand, and end ownerships by force. What they began by
-//! hand they end: nobody else will.
+//! Operators: people who meddle. They retry, skip, reopen, do tasks by hand, and end ownerships by force.
+//! What they began by hand they end: nobody else will.
 
 use planlease::{
     Authority, Outcome, PlanView, TaskView,

@@ -1,4 +1,5 @@
-//! Owners: acquire plans or wait in line for them, recover what others left, work, and let go in every way there is.
+//! Owners: acquire plans or wait in line for them, recover what others left, work, and let go in every way
+//! there is.
 
 use std::time::Duration;
 

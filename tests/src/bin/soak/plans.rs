@@ -11,7 +11,8 @@ use rand::{RngExt as _, rngs::StdRng};
 /// How many tasks a large plan has: more than one transaction of an import holds.
 const LARGE: usize = 130;
 
-/// Leaves a line when it begins and one when it ends, by which is judged what ran when. Some fail, some say something.
+/// Leaves a line when it begins and one when it ends, by which is judged what ran when. Some fail, some say
+/// something.
 const SCRIPT: &str = r#"
     me="$PLANLEASE_PLAN $PLANLEASE_FENCING_TOKEN $PLANLEASE_TASK $PLANLEASE_ATTEMPT"
     echo "begin $me" >> "$SOAK/commands"

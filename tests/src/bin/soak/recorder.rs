@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::world::{Crew, Phase, World};
 
-/// How long one member is listened to without a word before another one is asked. It may be stopped, or cut off.
+/// How long one member is listened to without a word before another one is asked. It may be stopped, or cut
+/// off.
 const QUIET: Duration = Duration::from_secs(3);
 
 pub(crate) fn start(world: &World, crew: &mut Crew) {
@@ -31,7 +32,8 @@ async fn record(world: World) {
     }
 }
 
-/// Up to which revision the history was known at what time: a revision that was recorded had happened by then.
+/// Up to which revision the history was known at what time: a revision that was recorded had happened by
+/// then.
 async fn note(world: World) {
     let mut last = 0;
     while world.phase() != Phase::Over {

@@ -1,4 +1,5 @@
-//! The verdict: history, journals, deeds, watchers' copies and what commands left behind, each against the others.
+//! The verdict: history, journals, deeds, watchers' copies and what commands left behind, each against the
+//! others.
 
 mod commands;
 
@@ -176,7 +177,8 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Everything that the verdict was reached from, for people to look at: a line for each change, call and deed.
+/// Everything that the verdict was reached from, for people to look at: a line for each change, call and
+/// deed.
 fn keep(world: &World, sets: &[RawChangeSet], calls: &[Call]) {
     let change = |set: &RawChangeSet, change: &KeyChange| {
         let value = change.entry.as_ref().map(|entry| String::from_utf8_lossy(&entry.value).into_owned());

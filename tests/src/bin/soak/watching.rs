@@ -1,5 +1,6 @@
-//! Watchers: each keeps a copy of the store from what it is told, and notes at checkpoints what the copy looks like. One is
-//! slow, one goes away and comes back. What the store looked like at these revisions, the history tells in the end.
+//! Watchers: each keeps a copy of the store from what it is told, and notes at checkpoints what the copy
+//! looks like. One is slow, one goes away and comes back. What the store looked like at these revisions, the
+//! history tells in the end.
 
 use std::{
     collections::BTreeMap,
@@ -55,7 +56,8 @@ impl Checkpoints {
         last.picture.pop_first();
     }
 
-    /// Compares every checkpoint with the history: one sentence for each that differs. With how many there were.
+    /// Compares every checkpoint with the history: one sentence for each that differs. With how many there
+    /// were.
     pub(crate) fn compare(&self, sets: &[RawChangeSet]) -> (usize, Vec<String>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         all.sort_by_key(|checkpoint| checkpoint.revision);

@@ -1,5 +1,6 @@
-//! What owners and workers do with the tasks of a plan, one step at a time: start, report, end, in every way the library
-//! has. What is theirs they read from the store, and not from memory: a start whose answer was lost is found there.
+//! What owners and workers do with the tasks of a plan, one step at a time: start, report, end, in every way
+//! the library has. What is theirs they read from the store, and not from memory: a start whose answer was
+//! lost is found there.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

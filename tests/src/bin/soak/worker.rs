@@ -1,4 +1,5 @@
-//! Workers: claim tasks of plans that others own, by the right of their registration, and die over them now and then.
+//! Workers: claim tasks of plans that others own, by the right of their registration, and die over them now
+//! and then.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What everybody in the soak shares: the cluster, what is recorded, what is counted, and how far the soak is.
+//! What everybody in the soak shares: the cluster, what is recorded, what is counted, and how far the soak
+//! is.
 
 use std::{
     path::{Path, PathBuf},
@@ -27,7 +28,8 @@ use crate::{
 /// Where the keys are.
 const ROOT: &str = "/soak";
 
-/// Time to live of all sessions: short, so that many expire; long enough for a machine that does other things too.
+/// Time to live of all sessions: short, so that many expire; long enough for a machine that does other things
+/// too.
 pub(crate) const TTL: Duration = Duration::from_secs(6);
 
 /// How far the soak is.
@@ -148,7 +150,8 @@ impl Inner {
         )
     }
 
-    /// Where the cluster is, for the `n`th of those who take part: each prefers another member. Through the proxies.
+    /// Where the cluster is, for the `n`th of those who take part: each prefers another member. Through the
+    /// proxies.
     pub(crate) fn endpoints(&self, n: usize) -> Vec<String> {
         let mut endpoints = self.cluster.endpoints();
         let count = endpoints.len();

@@ -2,11 +2,12 @@
 //!
 //! After the operations the complete histories are compared too: the events of every watch that was opened,
 //! and all keys at every revision that can still be read. A failure is shrunk to the shortest sequence that
-//! shows it, and its seed is kept in `differential.regressions` beside this file, to be run first from then on.
+//! shows it, and its seed is kept in `differential.regressions` beside this file, to be run first from then
+//! on.
 //!
 //! Not compared: what etcd leaves open (identifiers, raft terms, how events are spread over messages), and
-//! time, since no lease expires here. Nor is etcd 3.4: before 3.4.25 it may report progress on a watch that has
-//! not caught up, so there is no telling when a watch has told everything.
+//! time, since no lease expires here. Nor is etcd 3.4: before 3.4.25 it may report progress on a watch that
+//! has not caught up, so there is no telling when a watch has told everything.
 
 mod operations;
 mod relative;
@@ -26,8 +27,8 @@ use self::wire::{Answer, Side};
 /// How many sequences are tried; `PROPTEST_CASES` asks for more, or fewer.
 const CASES: u32 = 100;
 
-/// The same sequences every time: a test that fails fails again. More of them are tried by another seed, which
-/// `PROPTEST_RNG_SEED` sets.
+/// The same sequences every time: a test that fails fails again. More of them are tried by another seed,
+/// which `PROPTEST_RNG_SEED` sets.
 const SEED: u64 = 2_379;
 
 const REGRESSIONS: &str =

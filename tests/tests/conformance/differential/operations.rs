@@ -1,6 +1,7 @@
 //! What is generated: requests that often meet, on few keys, with revisions and leases that often exist.
 //!
-//! Requests are etcd's own messages, except that revisions and lease ids are *relative*: see [`super::relative`].
+//! Requests are etcd's own messages, except that revisions and lease ids are *relative*: see
+//! [`super::relative`].
 
 use etcd_client::proto::{
     PbCompare, PbCompareTarget, PbDeleteRequest, PbPutRequest, PbRangeRequest, PbTargetUnion, PbTxnOpRequest,
@@ -189,8 +190,9 @@ fn txn(depth: u32) -> BoxedStrategy<PbTxnRequest> {
         .boxed()
 }
 
-/// Takes out what makes an etcd 3.5 crash: it does not notice that a delete "from this key on" overlaps a put of
-/// the same transaction, and panics if that put then wants to keep the value or lease of a key that is gone.
+/// Takes out what makes an etcd 3.5 crash: it does not notice that a delete "from this key on" overlaps a put
+/// of the same transaction, and panics if that put then wants to keep the value or lease of a key that is
+/// gone.
 fn harmless(mut txn: PbTxnRequest) -> PbTxnRequest {
     if deletes_to_the_end(&txn) {
         keep_nothing(&mut txn);

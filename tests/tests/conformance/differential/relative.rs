@@ -1,7 +1,7 @@
 //! Revisions and lease ids relative to where a sequence began, so that two servers can be compared.
 //!
-//! 0 keeps its meaning ("now", "none"). Revision `n > 0` stands for the revision at the beginning plus `n - 1`,
-//! lease `n > 0` for an id that belongs to this sequence only.
+//! 0 keeps its meaning ("now", "none"). Revision `n > 0` stands for the revision at the beginning plus
+//! `n - 1`, lease `n > 0` for an id that belongs to this sequence only.
 
 use etcd_client::proto::{
     PbCompare, PbDeleteResponse, PbEvent, PbKeyValue, PbPutRequest, PbPutResponse, PbRangeRequest,

@@ -102,7 +102,8 @@ impl Fleet {
         for member in self.members.iter_mut().filter(|member| member.state == State::Running) {
             if let Ok(Some(status)) = member.process.try_wait() {
                 member.state = State::Ended;
-                // Some task may have failed: the audit and the story tell. Anything else is a failure of ours.
+                // Some task may have failed: the audit and the story tell. Anything else is a failure of
+                // ours.
                 if !status.success()
                     && status.code() != Some(i32::from(crate::exit::Exit::TasksFailed.code()))
                 {

@@ -1,5 +1,5 @@
-//! How the demo looks: lines that stay, and below them, on a terminal, a scene that is drawn anew all the time. Without a
-//! terminal there are the lines alone.
+//! How the demo looks: lines that stay, and below them, on a terminal, a scene that is drawn anew all the
+//! time. Without a terminal there are the lines alone.
 
 use std::io::IsTerminal as _;
 

@@ -7,11 +7,11 @@ use planlease::{Config, Coordinator};
 
 use crate::{exit::Exit, failure::Failure, invocation::local_server, output, replace, settings::untrusted};
 
-/// Saves everything in the local server into a file: all plans, their history and the leases, as of one moment. The server
-/// and its clients continue meanwhile.
+/// Saves everything in the local server into a file: all plans, their history and the leases, as of one
+/// moment. The server and its clients continue meanwhile.
 ///
-/// The file is a snapshot of etcd's. A file that exists is replaced when the backup is complete; if this command or the
-/// server is killed before, it stays as it was.
+/// The file is a snapshot of etcd's. A file that exists is replaced when the backup is complete; if this
+/// command or the server is killed before, it stays as it was.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   planlease dev backup plans.db

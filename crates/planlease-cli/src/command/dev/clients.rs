@@ -1,4 +1,5 @@
-//! Who is connected to a unix socket: asked from the kernel (`sock_diag(7)`), so that nothing can be out of date.
+//! Who is connected to a unix socket: asked from the kernel (`sock_diag(7)`), so that nothing can be out of
+//! date.
 
 use std::{
     collections::BTreeSet, fs, io, os::fd::AsRawFd as _, os::unix::fs::MetadataExt as _, path::Path,

@@ -1,4 +1,5 @@
-//! Who listens on a unix socket: asked from the kernel, so that no file with a process id can be wrong about it.
+//! Who listens on a unix socket: asked from the kernel, so that no file with a process id can be wrong about
+//! it.
 
 use std::{io, path::Path};
 

@@ -1,8 +1,9 @@
 //! `dev serve`: the local server itself, a process that nobody sees.
 //!
-//! Exactly one runs for a folder: whoever has the data folder open. Everybody else who was started at the same moment
-//! ends at once and in silence. It leaves the session of its starter, so that it survives it, and stops by itself when
-//! nobody has used it for some time, or when it is asked to. Its standard output is its log file.
+//! Exactly one runs for a folder: whoever has the data folder open. Everybody else who was started at the
+//! same moment ends at once and in silence. It leaves the session of its starter, so that it survives it, and
+//! stops by itself when nobody has used it for some time, or when it is asked to. Its standard output is its
+//! log file.
 
 use std::{
     fs::File,
@@ -78,9 +79,10 @@ impl ServeArgs {
         ended.map(|()| Exit::Done)
     }
 
-    /// Makes this process the leader of a session of its own, which no terminal and no logout can end. The leader of a
-    /// process group cannot do that, and its starter made it one; so it starts itself once more, as an ordinary member
-    /// (and in `/`, to keep no file system busy), and ends. Returns whether this process is the one that goes on.
+    /// Makes this process the leader of a session of its own, which no terminal and no logout can end. The
+    /// leader of a process group cannot do that, and its starter made it one; so it starts itself once more,
+    /// as an ordinary member (and in `/`, to keep no file system busy), and ends. Returns whether this
+    /// process is the one that goes on.
     fn leave_session(&self) -> io::Result<bool> {
         if nix::unistd::setsid().is_ok() {
             return Ok(true);
@@ -97,8 +99,8 @@ impl ServeArgs {
     }
 }
 
-/// Closes what the starter left open by mistake: a lock or a pipe of a script must not be held for as long as the server
-/// runs. To be called before anything else is opened.
+/// Closes what the starter left open by mistake: a lock or a pipe of a script must not be held for as long as
+/// the server runs. To be called before anything else is opened.
 pub(super) fn close_inherited() {
     let Ok(folder) = std::fs::read_dir("/dev/fd") else { return };
     let open: Vec<RawFd> = folder

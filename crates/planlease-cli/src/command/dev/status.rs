@@ -12,8 +12,8 @@ use crate::{
     settings::untrusted,
 };
 
-/// Shows whether the local server runs, where it is, and how large its data are. Starts nothing. Ends with status 102 if
-/// it does not run.
+/// Shows whether the local server runs, where it is, and how large its data are. Starts nothing. Ends with
+/// status 102 if it does not run.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]

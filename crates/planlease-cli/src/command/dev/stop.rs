@@ -22,9 +22,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long it is looked whether a client starts it again.
 const RESTARTED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Stops the local server and waits until it has written everything. Its data stay; the next command starts it again.
+/// Stops the local server and waits until it has written everything. Its data stay; the next command starts
+/// it again.
 ///
-/// Refused with status 26 while other processes are connected: they would start it again at once. Stop them first.
+/// Refused with status 26 while other processes are connected: they would start it again at once. Stop them
+/// first.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   planlease dev stop

@@ -2,7 +2,8 @@
 
 use planlease::version_numbers;
 
-/// A bug, and the patch release of each minor version that mended it. `None`: that minor version never had it.
+/// A bug, and the patch release of each minor version that mended it. `None`: that minor version never had
+/// it.
 struct Bug {
     what: &'static str,
     mended: [Option<u32>; 3],

@@ -1,5 +1,5 @@
-//! The highest tokens that resources have seen, a file each. A file is replaced whole, under a lock, and is on the disk
-//! before anybody is told; one that cannot be read is never replaced.
+//! The highest tokens that resources have seen, a file each. A file is replaced whole, under a lock, and is
+//! on the disk before anybody is told; one that cannot be read is never replaced.
 
 use std::{
     fs::{self, File},
@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{exit::Exit, failure::Failure, output::Highest};
 
-/// The most bytes that the name of a resource has. A file's name has at most 255, and a byte can take three of them.
+/// The most bytes that the name of a resource has. A file's name has at most 255, and a byte can take three
+/// of them.
 const LONGEST: usize = 80;
 
 /// The largest file that is read.

@@ -1,5 +1,5 @@
-//! The command under its guard: started by a right that hangs on a session, prolonged with it, killed at a loss, asked to
-//! end by signals.
+//! The command under its guard: started by a right that hangs on a session, prolonged with it, killed at a
+//! loss, asked to end by signals.
 
 use std::{ffi::OsString, fs::File, time::Duration};
 
@@ -22,7 +22,8 @@ use crate::{
     signals::{Asked, Signals},
 };
 
-/// How long before the session's deadline the command is killed: what killing a process group may take on a busy host.
+/// How long before the session's deadline the command is killed: what killing a process group may take on a
+/// busy host.
 const KILL_ALLOWANCE: Duration = Duration::from_millis(100);
 
 /// How long a host may be short of resources before the command is not started.
@@ -106,7 +107,8 @@ pub(in crate::command) enum End {
     NotBegun(Error),
 }
 
-/// What the command of an owner is told. What a task of a plan would be told, and was told to us, is taken away.
+/// What the command of an owner is told. What a task of a plan would be told, and was told to us, is taken
+/// away.
 pub(super) fn of_owner(ownership: &Ownership) -> Result<[(&'static str, Option<String>); 6], Failure> {
     let right = serde_json::to_string(&ownership.delegate()).map_err(|error| Failure::json(&error))?;
     Ok([
@@ -184,8 +186,8 @@ pub(in crate::command) async fn run(
     let mut loss = None;
     let finished = loop {
         tokio::select! {
-            // Renewals first, so that the command is not killed for want of a message; then an end that is there; and the
-            // loss before what anybody wants.
+            // Renewals first, so that the command is not killed for want of a message; then an end that is
+            // there; and the loss before what anybody wants.
             biased;
             Ok(()) = status.changed() => extend(&guards, *status.borrow_and_update()),
             finished = child.wait() => break finished.clone(),
@@ -212,8 +214,8 @@ fn extend(guards: &Guards, status: SessionStatus) {
     }
 }
 
-/// The loss that a guard has seen before we did: it acts a moment earlier, and whatever happens to us. A guard that was
-/// killed itself is none.
+/// The loss that a guard has seen before we did: it acts a moment earlier, and whatever happens to us. A
+/// guard that was killed itself is none.
 fn behind(cause: Cause, status: &Status, session: SessionStatus) -> Option<Loss> {
     match (cause, status, session) {
         (Cause::Deadline, _, SessionStatus::Lost(reason)) => Some(Loss::Session(reason)),
@@ -283,7 +285,8 @@ impl PassingOn {
         }
     }
 
-    /// On a terminal Ctrl-C and Ctrl-\\ reach the command anyway, which may use it for something else than to end.
+    /// On a terminal Ctrl-C and Ctrl-\\ reach the command anyway, which may use it for something else than to
+    /// end.
     fn wish(&mut self, asked: Asked) -> Wish {
         match (asked, self.attachment, self.asked) {
             (Asked::INTERRUPT | Asked::QUIT, Attachment::Terminal, _) => Wish::Nothing,

@@ -143,8 +143,9 @@ enum Not {
     Failed(Error),
 }
 
-/// Gets what is wanted, in a session of its own. What is `held` by commands above is not waited for. While it waits, a lost session is replaced by a new one, at the end of the
-/// line: who waits for hours is not sent away by an etcd that is away for a minute.
+/// Gets what is wanted, in a session of its own. What is `held` by commands above is not waited for. While it
+/// waits, a lost session is replaced by a new one, at the end of the line: who waits for hours is not sent
+/// away by an etcd that is away for a minute.
 pub(in crate::command) async fn acquire<W: Wanted>(
     coordinator: &Coordinator,
     wanted: &W,

@@ -1,7 +1,7 @@
 //! The findings of a plan: the files in the folder `findings` beside its state file.
 //!
-//! A file belongs to the tasks that name it as their `findingsPath`; else to the one whose id its name begins with
-//! (`1.2-verification.md`, `1-2-verification.md`); else it is kept under its own name.
+//! A file belongs to the tasks that name it as their `findingsPath`; else to the one whose id its name begins
+//! with (`1.2-verification.md`, `1-2-verification.md`); else it is kept under its own name.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,8 +11,8 @@ use planlease_formats::state::StateFile;
 use super::{folder, source};
 use crate::failure::Failure;
 
-/// The largest file of findings that is looked at, in bytes. What is longer than a task can hold is cut, and says where the
-/// whole of it is.
+/// The largest file of findings that is looked at, in bytes. What is longer than a task can hold is cut, and
+/// says where the whole of it is.
 const MAX_FILE: usize = 4 * 1024 * 1024;
 
 /// The outputs of tasks beside a state file.

@@ -27,7 +27,8 @@ pub(super) struct Found {
     pub(super) outputs: Option<PathBuf>,
 }
 
-/// Reads a file. What is returned was there at one moment: if the file is written to meanwhile, it is read again.
+/// Reads a file. What is returned was there at one moment: if the file is written to meanwhile, it is read
+/// again.
 pub(super) fn read(path: &str, max: usize) -> Result<Vec<u8>, Failure> {
     let unreadable = |reason: String| {
         Failure::new(Exit::UnreadableFile, format!("cannot read {path}: {reason}"))

@@ -31,10 +31,11 @@ pub(crate) struct DiffArgs {
     output: OutputArgs,
 }
 
-/// Makes a plan as its file says now, in one transaction, while it is executed: new tasks are added, and pending ones that are
-/// not in the file any more are removed. A task that has begun is never removed, nor what it depends on; one that has ended
-/// is not done again, however it is defined now. At most 40 tasks are added and removed at once. A plan that was made of
-/// another file is only changed if --plan names it, or after a confirmation.
+/// Makes a plan as its file says now, in one transaction, while it is executed: new tasks are added, and
+/// pending ones that are not in the file any more are removed. A task that has begun is never removed, nor
+/// what it depends on; one that has ended is not done again, however it is defined now. At most 40 tasks are
+/// added and removed at once. A plan that was made of another file is only changed if --plan names it, or
+/// after a confirmation.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease plan update docs/release.md --dry-run\n  planlease plan update docs/release.md"

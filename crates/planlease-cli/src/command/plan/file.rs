@@ -12,7 +12,8 @@ use crate::{
     output::{self, Format, PlanFile},
 };
 
-/// Reads and parses one file; its warnings go to standard error, and so do its errors, which are returned as well.
+/// Reads and parses one file; its warnings go to standard error, and so do its errors, which are returned as
+/// well.
 pub(crate) fn load(path: &str) -> Result<Result<Parsed, Problems>, Failure> {
     let bytes = bytes(path)?;
     Ok(match planlease_formats::parse(path, &bytes) {

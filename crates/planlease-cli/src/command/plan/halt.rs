@@ -11,7 +11,8 @@ use crate::{
     output::{HaltShown, OutputArgs},
 };
 
-/// Nothing more is started in the plan, by nobody. What is in progress goes on to its end, and the owner stays.
+/// Nothing more is started in the plan, by nobody. What is in progress goes on to its end, and the owner
+/// stays.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease plan pause release --reason 'the registry is down'\n  planlease plan resume release"
@@ -36,9 +37,9 @@ pub(crate) struct ResumeArgs {
     output: OutputArgs,
 }
 
-/// Ends the plan's ownership by force, and the plan cannot be owned any more: the commands of its owner are killed as if the ownership were
-/// lost. The records stay as they are. A plan whose tasks are all done is not cancelled: of a cancellation and a completion at
-/// the same moment one wins.
+/// Ends the plan's ownership by force, and the plan cannot be owned any more: the commands of its owner are
+/// killed as if the ownership were lost. The records stay as they are. A plan whose tasks are all done is not
+/// cancelled: of a cancellation and a completion at the same moment one wins.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  planlease plan cancel release --reason 'superseded by 1.5' --yes")]
 pub(crate) struct CancelArgs {
@@ -53,7 +54,8 @@ pub(crate) struct CancelArgs {
     output: OutputArgs,
 }
 
-/// Puts away a plan without an owner: it is listed with `--all` only, and cannot be owned until it is resumed.
+/// Puts away a plan without an owner: it is listed with `--all` only, and cannot be owned until it is
+/// resumed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  planlease plan archive release\n  planlease plan list --all")]
 pub(crate) struct ArchiveArgs {

@@ -27,7 +27,8 @@ enum Ticked {
 const MAX_NAMED: usize = 20;
 
 impl TickedArgs {
-    /// Whether these ticked tasks are recorded as done. Reports on standard error what they count as, unless it was said.
+    /// Whether these ticked tasks are recorded as done. Reports on standard error what they count as, unless
+    /// it was said.
     ///
     /// # Errors
     /// If it is to be asked and there is no terminal.

@@ -19,8 +19,8 @@ const GOOD: Style = Style::Green;
 const BAD: Style = Style::Red;
 const DIM: Style = Style::Dim;
 
-/// Says each event on standard output: as a line for people, or as one JSON object a line. A reader that has gone, or does not
-/// read, does not stop the work: then events are dropped, and their number is said.
+/// Says each event on standard output: as a line for people, or as one JSON object a line. A reader that has
+/// gone, or does not read, does not stop the work: then events are dropped, and their number is said.
 pub(super) fn reporter(format: Format) -> Reporter {
     let stdout = Lines::to_standard_output(match format {
         Format::Table => |lines| format!("{} dropped: they were not read in time\n", counted(lines, "line")),

@@ -14,8 +14,8 @@ const EVERY: Duration = Duration::from_millis(200);
 /// How long an answer may take.
 const WITHIN: Duration = Duration::from_secs(5);
 
-/// Asks a sidecar to begin nothing new, and waits until its programs have ended their sessions. The sidecar itself goes on
-/// serving; SIGTERM ends it.
+/// Asks a sidecar to begin nothing new, and waits until its programs have ended their sessions. The sidecar
+/// itself goes on serving; SIGTERM ends it.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease sidecar drain --socket /run/planlease/sidecar.sock --wait 25s\n  planlease sidecar drain --listen 127.0.0.1:7420 --token-file /etc/planlease/token"

@@ -37,7 +37,8 @@ pub(crate) struct ServeArgs {
     /// A TCP address to serve metrics and probes on, to everybody who can reach it
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
-    /// What its sessions are called: this, and a random part where a program gives no name [default: sidecar-HOST]
+    /// What its sessions are called: this, and a random part where a program gives no name
+    /// [default: sidecar-HOST]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// How long programs have at the end to finish and to release

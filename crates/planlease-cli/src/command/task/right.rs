@@ -1,5 +1,5 @@
-//! The authority by which the command line changes a task: that of the plan's owner, if it was delegated to this process,
-//! else that of the person at the keyboard.
+//! The authority by which the command line changes a task: that of the plan's owner, if it was delegated to
+//! this process, else that of the person at the keyboard.
 
 use planlease::{
     Authority, Coordinator, Delegation, Error, PlanView,
@@ -22,7 +22,8 @@ pub(in crate::command) enum Right {
 }
 
 impl Right {
-    /// The right that this process has to whatever task of a plan. A delegation for another plan is none for this one.
+    /// The right that this process has to whatever task of a plan. A delegation for another plan is none for
+    /// this one.
     pub(in crate::command) fn of_plan(invocation: &Invocation, plan: &PlanName) -> Result<Self, Failure> {
         Ok(match delegation(invocation.environment())? {
             Some(delegation) if delegation.plan == *plan => Self::Delegated(delegation, None),

@@ -121,14 +121,15 @@ impl Update<'_> {
         Ok(Tried { outcome, view, doubt })
     }
 
-    /// Looks once more after an outcome that is not known: the record tells whether the write was made. That it was not
-    /// made *yet* proves nothing, so then it stays unknown.
+    /// Looks once more after an outcome that is not known: the record tells whether the write was made. That
+    /// it was not made *yet* proves nothing, so then it stays unknown.
     async fn settle(&self, outcome: Outcome) -> (Outcome, Doubt) {
         let Outcome::Unknown { op_id, .. } = &outcome else { return (outcome, Doubt::None) };
         match self.coordinator.task(&self.plan, &self.task).await {
             Ok(Some(present)) if present.record.op_id == *op_id => (Outcome::Committed(present), Doubt::None),
-            // etcd may carry out a write and say that it is full. It has answered this read after that, so what the
-            // record does not show was not done; and while the alarm lasts, it is not done later either.
+            // etcd may carry out a write and say that it is full. It has answered this read after that, so
+            // what the record does not show was not done; and while the alarm lasts, it is not done later
+            // either.
             Ok(Some(_)) if self.is_full().await => (outcome, Doubt::NoSpace),
             _ => (outcome, Doubt::Open),
         }

@@ -1,7 +1,7 @@
 //! The changes for one reader, at its own pace.
 //!
-//! A watcher with many subscribers drops what a slow one does not read in time. Here there is one, and nobody whom it could
-//! hold up: etcd is read no faster than the changes are printed, so nothing is ever dropped.
+//! A watcher with many subscribers drops what a slow one does not read in time. Here there is one, and nobody
+//! whom it could hold up: etcd is read no faster than the changes are printed, so nothing is ever dropped.
 
 use std::{collections::VecDeque, time::Duration};
 

@@ -7,8 +7,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 /// How often to look.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Waits until the reader of standard output has gone. Without it, `watch | head -1` would live on until something changes.
-/// A file has no reader that could go. Cancel safe.
+/// Waits until the reader of standard output has gone. Without it, `watch | head -1` would live on until
+/// something changes. A file has no reader that could go. Cancel safe.
 pub(super) async fn gone() {
     let stdout = crate::output::stdout();
     loop {

@@ -1,4 +1,5 @@
-//! `worktree add`: the record first, then git, then the record again; so that what was begun can be told from what is.
+//! `worktree add`: the record first, then git, then the record again; so that what was begun can be told from
+//! what is.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -30,12 +31,13 @@ use crate::{
 /// The pause between two looks whether there is room.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Makes a worktree of a git repository, with a new branch that follows no other. It belongs to a plan, and to the
-/// ownership under which it was made: inside a command that `run` or `hold` started, to that of the plan's owner; else
-/// --plan is needed, and it is yours to remove.
+/// Makes a worktree of a git repository, with a new branch that follows no other. It belongs to a plan, and
+/// to the ownership under which it was made: inside a command that `run` or `hold` started, to that of the
+/// plan's owner; else --plan is needed, and it is yours to remove.
 ///
-/// Paths are absolute; nothing depends on the working directory. Commands on one repository take turns, also on several
-/// hosts that share its file system. What an interrupted command has left there is cleared away first.
+/// Paths are absolute; nothing depends on the working directory. Commands on one repository take turns, also
+/// on several hosts that share its file system. What an interrupted command has left there is cleared away
+/// first.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct AddArgs {
@@ -175,7 +177,8 @@ impl Order<'_> {
         }
     }
 
-    /// Checks everything that can be told beforehand, and writes the record: nothing but that has been made after it.
+    /// Checks everything that can be told beforehand, and writes the record: nothing but that has been made
+    /// after it.
     async fn reserve(&self, locked: &Locked, authority: &Authority) -> Result<Reserved, Failure> {
         let coordinator = &self.scene.coordinator;
         if let Some(present) = coordinator.worktree(&self.scene.host, &self.name).await? {
@@ -253,7 +256,8 @@ impl Order<'_> {
         }
     }
 
-    /// Makes what the record says, and says that it is ready. If that cannot be done, all of it is taken back.
+    /// Makes what the record says, and says that it is ready. If that cannot be done, all of it is taken
+    /// back.
     async fn make(
         &self,
         locked: &Locked,

@@ -21,8 +21,8 @@ use crate::{
     output::{OutputArgs, Tidied, WorktreesTidied},
 };
 
-/// Removes a worktree and its branch. Refused while the owner of its plan works in it, unless by that owner itself; and
-/// refused as long as it holds work that is nowhere else: there is no flag that destroys work.
+/// Removes a worktree and its branch. Refused while the owner of its plan works in it, unless by that owner
+/// itself; and refused as long as it holds work that is nowhere else: there is no flag that destroys work.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease worktree remove release-2.3\n  planlease worktree remove release-2.3 --keep-branch"
@@ -39,8 +39,9 @@ pub(crate) struct RemoveArgs {
     output: OutputArgs,
 }
 
-/// Sets a worktree aside. Nothing in it is touched, it stays at its path and on its branch; nobody is given it any more,
-/// and `clean` leaves it alone. `remove` removes it once what it holds is committed and elsewhere.
+/// Sets a worktree aside. Nothing in it is touched, it stays at its path and on its branch; nobody is given
+/// it any more, and `clean` leaves it alone. `remove` removes it once what it holds is committed and
+/// elsewhere.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease worktree quarantine release-2.3 --why 'half of the migration'"

@@ -89,8 +89,8 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Does about a worktree what nobody has to be asked for, under the lock of its repository. With `act` unset, only says
-    /// what that is.
+    /// Does about a worktree what nobody has to be asked for, under the lock of its repository. With `act`
+    /// unset, only says what that is.
     pub(super) async fn tidy(
         &self,
         locked: &Locked,
@@ -129,8 +129,8 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Removes a worktree in which nothing was found, and its record with it. If git finds something after all, it is
-    /// quarantined, and what git said is returned.
+    /// Removes a worktree in which nothing was found, and its record with it. If git finds something after
+    /// all, it is quarantined, and what git said is returned.
     pub(super) async fn take_away(
         &self,
         locked: &Locked,
@@ -152,7 +152,8 @@ impl<'a> Scene<'a> {
         if self.coordinator.forget_worktree(&removing).await? { Ok(None) } else { Err(changed(&view.name)) }
     }
 
-    /// Clears away what interrupted commands have left in this repository. What cannot be is told, and is in nobody's way.
+    /// Clears away what interrupted commands have left in this repository. What cannot be is told, and is in
+    /// nobody's way.
     pub(super) async fn recover(&self, locked: &Locked) -> Result<(), Error> {
         for view in self.coordinator.worktrees().await? {
             let interrupted = matches!(view.record.state, WorktreeState::Adding | WorktreeState::Removing);

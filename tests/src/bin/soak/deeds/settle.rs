@@ -1,5 +1,5 @@
-//! Deeds against the history: what was acknowledged happened once, what was refused never, nothing happened that nobody
-//! answers for, and nobody believed in an ownership when the next one had begun.
+//! Deeds against the history: what was acknowledged happened once, what was refused never, nothing happened
+//! that nobody answers for, and nobody believed in an ownership when the next one had begun.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -289,8 +289,8 @@ impl Facts {
         }
     }
 
-    /// Owners that still believed in their ownership when the next one was known to have begun. After an end by force
-    /// the owner is told as soon as can be, and until then believes rightly what it was told last.
+    /// Owners that still believed in their ownership when the next one was known to have begun. After an end
+    /// by force the owner is told as soon as can be, and until then believes rightly what it was told last.
     fn late_believers(&self, inner: &Inner) -> Vec<String> {
         let mut late = Vec::new();
         for ((plan, number), believed) in &inner.beliefs {

@@ -1,5 +1,6 @@
-//! What the commands of the fleet left behind, against the history: no attempt ran twice, what is recorded as completed
-//! came to its end, and nobody began by a right that somebody else had already begun to use after it.
+//! What the commands of the fleet left behind, against the history: no attempt ran twice, what is recorded as
+//! completed came to its end, and nobody began by a right that somebody else had already begun to use after
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
