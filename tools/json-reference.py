@@ -54,7 +54,7 @@ def read():
         # What a list's lines are is named where they are written.
         for name, body in re.findall(r"impl(?:<[^>]*>)? Document for (\w+)(?:<[^>]*>)? \{\n(.*?)\n\}", text, re.S):
             schema = re.search(r'SCHEMA: Option<&\'static str> = Some\(\s*"(planlease[^"]+)"', body)
-            each = re.search(r'each\(\s*"(planlease[^"]+)",\s*&self\.(\w+)', body)
+            each = re.search(r'each(?:_readable)?\(\s*"(planlease[^"]+)",\s*&self\.(\w+)', body)
             if schema:
                 line = each and each.group(1) != schema.group(1) and (each.group(1), each.group(2))
                 schemas.append((schema.group(1), name, path, line or None))
