@@ -34,7 +34,7 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// Somebody who could connect to the port.
+    /// A client that could connect to the port.
     Tcp(SocketAddr),
     /// A process that may open the socket, as the kernel reports it.
     Unix {

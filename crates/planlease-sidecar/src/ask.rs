@@ -26,7 +26,7 @@ pub enum Address {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AskError {
-    /// Nobody listens there.
+    /// No process listens there.
     #[error("no sidecar can be reached at {at}: {source}")]
     Unreachable {
         /// Where.

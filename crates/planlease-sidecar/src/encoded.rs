@@ -1,4 +1,5 @@
-//! Events as they are sent: each is made once, and sent to whoever wants the same as the same bytes.
+//! Events as they are sent: each is made once, and sent to all subscribers of the same kind as the same
+//! bytes.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -18,8 +19,8 @@ const KEPT: usize = 256;
 /// How many snapshots are kept as they are sent.
 const SNAPSHOTS_KEPT: usize = 4;
 
-/// How large one of them may be, in bytes: a larger one is made for each subscriber rather than kept for
-/// nobody.
+/// How large one of them may be, in bytes: a larger one is made for each subscriber and not
+/// kept.
 const SNAPSHOT_KEPT: usize = 2 * 1024 * 1024;
 
 /// Which plans a subscriber wants; `None` for all.
@@ -75,7 +76,7 @@ impl Encoded {
         let json =
             planlease_documents::json(&ChangesShown::new(set, layout)).unwrap_or_else(|_| "{}".to_owned());
         let bytes = sse::event("changes", Some(set.revision.to_wire()), &json);
-        // A filter's own set is one subscriber's alone: nobody else comes to ask for it.
+        // A filter's own set is one subscriber's alone: no other one asks for it.
         if Arc::strong_count(set) > 1 {
             kept.push_back((Arc::clone(set), bytes.clone()));
             if kept.len() > KEPT {

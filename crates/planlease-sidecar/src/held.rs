@@ -102,8 +102,8 @@ impl Held {
         self.heard.subscribe()
     }
 
-    /// Tells the program something. If it does not read what it is told, the session ends: it would not learn
-    /// of a loss.
+    /// Sends an event to the program. If the program does not read its events, the session ends: it would not
+    /// learn of a loss.
     pub(crate) fn tell(&self, event: Bytes) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.news.try_send(event) {
             tracing::warn!(orchestrator = %self.session.id(), "its program does not read what it is told");
@@ -123,11 +123,11 @@ impl Held {
         }
     }
 
-    /// Acquires a plan; waits in line for it for so long. Asked for again, it is told again. Dropping the
+    /// Acquires a plan; waits in its queue for so long. A repeated request gets the same answer. Dropping the
     /// future leaves the line.
     ///
     /// # Errors
-    /// [`Kind::Held`] if somebody else has it, and as for [`Session::acquire`].
+    /// [`Kind::Held`] if another process has it, and as for [`Session::acquire`].
     pub(crate) async fn acquire(
         &self,
         plan: &PlanName,
@@ -194,7 +194,7 @@ impl Held {
     /// Takes a lock; waits in line for it for so long.
     ///
     /// # Errors
-    /// [`Kind::Held`] if somebody else has it, and as for [`Session::lock`].
+    /// [`Kind::Held`] if another process has it, and as for [`Session::lock`].
     pub(crate) async fn lock(
         &self,
         plan: &PlanName,
@@ -250,7 +250,7 @@ impl Held {
     }
 
     /// Ends it. `orderly`: its program has said so, and what it owns is released first. Otherwise the lease
-    /// is revoked with all that hangs on it, and the terms end uncleanly, as after a crash: nobody knows
+    /// is revoked with all that hangs on it, and the terms end uncleanly, as after a crash: it is unknown
     /// whether the program still works.
     pub(crate) async fn end(&self, orderly: bool) {
         if orderly {

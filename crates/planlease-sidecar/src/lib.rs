@@ -7,10 +7,10 @@
 //! A program that owns plans opens a *session*, usually by a request whose answer does not end: the session
 //! stands as long as that connection does. What it owns and what it has claimed hang on the session's own
 //! lease in etcd. When the program dies the kernel closes the connection, the sidecar revokes the lease, and
-//! the next one in line owns the plan some milliseconds later; when the sidecar dies, the lease expires.
+//! the next one in the queue owns the plan some milliseconds later; when the sidecar dies, the lease expires.
 //!
-//! The sidecar decides nothing. It finds out by whose right a request is made, asks the library, and tells
-//! the outcome as HTTP has it: a task's `ETag` is the revision that wrote it, an update needs `If-Match`, a
+//! The sidecar decides nothing. It finds the authority of a request, asks the library, and returns
+//! the outcome in HTTP's terms: a task's `ETag` is the revision that wrote it, an update needs `If-Match`, a
 //! refusal is `application/problem+json`. What it serves is one table ([`Sidecar::openapi`] is made from it).
 
 mod admission;

@@ -17,12 +17,12 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener};
 
 use crate::{admission::Peer, repeated::Repeated, stream::Stream};
 
-/// The mode of the socket: its user and its group. Whoever can open it acts by its right.
+/// The mode of the socket: its user and its group. A process that can open it acts with its authority.
 const MODE: u32 = 0o660;
 
 /// How long a host may leave unacknowledged what it was sent. Streams send something every few seconds; so a
-/// program whose host has lost its power, and which nobody can tell from one that is slow, has no connection
-/// any more after about this time.
+/// program whose host has lost its power, and which cannot be distinguished from a slow one, has no
+/// connection any more after about this time.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
 /// How long to wait after the system refused to hand over a connection, as when it is out of descriptors.
@@ -42,7 +42,7 @@ pub enum Listen {
         /// Whether others than this host may be able to connect. Their requests travel in the clear.
         allow_remote: bool,
     },
-    /// A unix socket, made with mode 0660. One that nobody listens on any more is replaced.
+    /// A unix socket, made with mode 0660. One without a listener is replaced.
     Unix {
         /// The socket.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum ListenError {
         /// The address.
         addr: SocketAddr,
     },
-    /// Somebody listens there.
+    /// A process listens there.
     #[error("somebody is listening on {at} already")]
     InUse {
         /// The address or path.
@@ -75,7 +75,7 @@ pub enum ListenError {
     },
 }
 
-/// A socket that is bound; nobody is served yet.
+/// A socket that is bound; no client is served yet.
 #[derive(Debug)]
 #[must_use = "dropping it closes the socket"]
 pub struct Bound {

@@ -65,7 +65,7 @@ impl Metrics {
         self.problems.get_or_create(&Problem { kind }).inc();
     }
 
-    /// What became of an update: `committed`, `repeated` (told again to who asked again), `conflict`,
+    /// What became of an update: `committed`, `repeated` (the same answer to a repeated request), `conflict`,
     /// `refused`, `unknown`.
     pub(crate) fn update(&self, outcome: &'static str) {
         self.updates.get_or_create(&Update { outcome }).inc();

@@ -1,4 +1,4 @@
-//! What a sidecar is told, and every bound of it.
+//! Sidecar configuration, and every bound.
 
 use std::time::Duration;
 

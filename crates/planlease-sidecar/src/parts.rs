@@ -162,7 +162,7 @@ impl Caller {
     /// The right to a plan's tasks. A person's is good for the plan as it was seen.
     ///
     /// # Errors
-    /// [`Kind::Held`] while somebody takes the plan over; [`Kind::RightGone`] if the session is over.
+    /// [`Kind::Held`] while another process takes the plan over; [`Kind::RightGone`] if the session is over.
     pub(crate) fn authority(&self, app: &Shared, view: &PlanView) -> Result<Authority, Problem> {
         match self {
             Self::Program(held) => held.authority(&view.name),
@@ -217,7 +217,7 @@ impl FromRequestParts<App> for Caller {
 /// The name of a new session: the program's own, or one with a random part.
 ///
 /// # Errors
-/// [`Kind::BadRequest`] if nobody can be called so.
+/// [`Kind::BadRequest`] if it is no valid name.
 pub(crate) fn session_name(app: &Shared, wanted: Option<&str>) -> Result<OrchestratorId, Problem> {
     let made_up = || format!("{}-{}", app.options.name, &Uuid::new_v4().simple().to_string()[..8]);
     let name = wanted.map_or_else(made_up, str::to_owned);

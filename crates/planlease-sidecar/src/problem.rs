@@ -1,4 +1,5 @@
-//! What is told when something cannot be done: `application/problem+json` (RFC 9457), with types that stay.
+//! The answer to a request that cannot be served: `application/problem+json` (RFC 9457), with types that
+//! stay.
 
 use axum::{
     body::Body,
@@ -88,7 +89,7 @@ kinds! {
     Halted CONFLICT "halted" "The plan is paused, cancelled or archived",
     /// The right is over.
     RightGone CONFLICT "right-gone" "The right to do that is over",
-    /// Somebody else owns it.
+    /// Another process owns it.
     Held CONFLICT "held" "Somebody else has it",
     /// There is one of this name.
     Exists CONFLICT "exists" "There is one of this name already",

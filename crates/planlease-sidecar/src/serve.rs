@@ -30,7 +30,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 /// How long a request is worked on whose client has closed its sending side, over TCP: it may be gone.
 const HALF_CLOSED: Duration = Duration::from_secs(10);
 
-/// Serves until it is told to stop, and then until what was begun is done.
+/// Serves until it is stopped, and then until the started requests are done.
 pub(crate) async fn serve(bound: Bound, router: Router, app: App) {
     let connections = TaskTracker::new();
     let places = Places::new(app.options.max_connections, MAX_UNPROVEN);

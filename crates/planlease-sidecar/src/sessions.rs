@@ -146,7 +146,7 @@ async fn supervise(sessions: Arc<Sessions>, held: Arc<Held>) {
 }
 
 /// Counts how long renewals take. A renewal that was sent at some moment makes the deadline that moment, plus
-/// the TTL, less the margin; so the deadline tells when it was sent.
+/// the TTL, less the margin; so the deadline shows when it was sent.
 async fn observe(metrics: Metrics, held: Arc<Held>) {
     let mut status = held.session.watch_status();
     let timing = held.session.timing();

@@ -21,7 +21,7 @@ use crate::{
 pub(crate) struct Trust {
     /// Until when, on the wall clock; `None` if it is over.
     trusted_until: Option<Time>,
-    /// For how many more seconds; 0 if it is over. This is what to count from, by a clock that nobody sets.
+    /// For how many more seconds; 0 if it is over. Count from this value, by a monotonic clock.
     trusted_for_s: f64,
 }
 
@@ -75,8 +75,8 @@ impl Trust {
 /// A session.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct SessionShown {
-    /// Names the session in `Planlease-Session`. Whoever knows it acts by its right. Only in the answers to
-    /// who has it.
+    /// Names the session in `Planlease-Session`. A client that knows it acts with its authority. Only in the
+    /// answers to its own client.
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<Uuid>,
     /// Under which name others see it.

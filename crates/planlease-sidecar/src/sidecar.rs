@@ -29,7 +29,7 @@ pub enum Ended {
 }
 
 impl Sidecar {
-    /// Begins: follows the plans of the coordinator's namespace. Nobody is served yet.
+    /// Begins: follows the plans of the coordinator's namespace. No client is served yet.
     ///
     /// # Panics
     /// Outside a tokio runtime.

@@ -51,7 +51,7 @@ struct Recovered<'a> {
     tasks: Vec<String>,
 }
 
-/// Runs until the ownership is lost, or it is told to stop.
+/// Runs until the ownership is lost, or the handle stops it.
 pub(crate) async fn tend(app: App, held: Arc<Held>, ownership: Arc<Ownership>, stop: CancellationToken) {
     let loss = tokio::select! {
         biased; // Whoever lets go of the plan loses nothing.
@@ -69,7 +69,7 @@ pub(crate) async fn tend(app: App, held: Arc<Held>, ownership: Arc<Ownership>, s
     }
 }
 
-/// Runs until the lock is lost, or it is told to stop.
+/// Runs until the lock is lost, or the handle stops it.
 pub(crate) async fn tend_lock(held: Arc<Held>, lock: Arc<Lock>, stop: CancellationToken) {
     let loss = tokio::select! {
         biased; // Whoever lets go of the lock loses nothing.

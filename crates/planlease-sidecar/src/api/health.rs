@@ -1,6 +1,6 @@
 //! Probes and metrics.
 //!
-//! Whether the sidecar *lives* never depends on etcd: to start it anew would mend nothing, and cost every
+//! Whether the sidecar *lives* never depends on etcd: a restart would repair nothing, and cost every
 //! plan that is owned through it. Whether it is *ready* does.
 
 use std::time::Duration;

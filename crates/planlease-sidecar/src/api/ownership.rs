@@ -204,7 +204,7 @@ async fn release(State(_app): State<App>, names: Names, caller: Caller) -> Resul
 #[schemars(rename = "ForceRequest")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Force {
-    /// Who owns it, as far as is known: if it is somebody else by now, nothing is done.
+    /// The expected owner: if another process owns the plan by now, nothing is done.
     expected: String,
     /// For the owner, and for the history.
     reason: String,

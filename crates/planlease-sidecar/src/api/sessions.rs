@@ -36,7 +36,7 @@ use crate::{
 /// How often a session without a stream has to be heard of, in seconds, if it does not say.
 const HEARTBEAT: f64 = 30.0;
 
-/// More often than that nobody has to say that it lives.
+/// The shortest interval at which a program must report that it lives.
 const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
 
 pub(super) fn routes() -> Vec<Route> {

@@ -26,11 +26,11 @@ use crate::{
     shared::{App, Shared},
 };
 
-/// How often an update without a precondition is decided anew because the task was changed in between.
+/// How often an update without a precondition is decided again because the task was changed in between.
 const TRIES: usize = 20;
 
 /// How long an update waits for the watcher to see the revision that it names, before the plan is read. It is
-/// there within a millisecond or two of the answer that told it.
+/// there within a millisecond or two of the answer that reported it.
 const SIGHT: Duration = Duration::from_millis(50);
 
 /// What can be in the way of reading a task.
@@ -352,7 +352,7 @@ impl Wanted {
                 let op_id = self.op_id(base);
                 Ok(app.coordinator.find_update(&self.plan, &self.task, base, op_id).await?)
             }
-            // Nobody knows how far to look back: only the present record is asked.
+            // It is unknown how far to look back: only the present record is asked.
             Match::Any => {
                 let base = match app.coordinator.record_before(&self.plan, seen).await {
                     Ok(before) => before.map(|before| before.revision),
