@@ -173,6 +173,22 @@ mod tests {
     }
 
     #[test]
+    fn the_help_of_a_command_is_its_whole_description() {
+        let mut definition = definition();
+        for (command, part) in [
+            ("run", "PLANLEASE_TASK_DESCRIPTION"),
+            ("hold", "the owner's authority"),
+            ("lock", "PLANLEASE_LOCK_TOKEN"),
+            ("sidecar", "At SIGTERM"),
+            ("mirror", "status 26"),
+            ("watch", "planlease.changes.v1"),
+        ] {
+            let help = definition.find_subcommand_mut(command).unwrap().render_long_help().to_string();
+            assert!(help.contains(part), "{command} --help lacks {part}:\n{help}");
+        }
+    }
+
+    #[test]
     fn the_help_tells_the_exit_statuses() {
         let help = definition().render_long_help().to_string();
         assert!(help.contains("102  no server answers"), "{help}");

@@ -45,31 +45,19 @@ pub(crate) enum Command {
     /// Import, check, list, show and delete plans
     #[command(subcommand)]
     Plan(plan::PlanCommand),
-    /// Show planlease at work: a fleet, a crash, a takeover, and the audit of it
     Demo(demo::DemoArgs),
-    /// Own plans and run a command per ready task
     Run(run::RunArgs),
-    /// Own a plan while your own program runs
     Hold(hold::HoldArgs),
-    /// Serve plans, tasks, ownership and events over HTTP
     Sidecar(sidecar::SidecarArgs),
-    /// Run a command while this process holds a named lock of a plan
     Lock(lock::LockArgs),
     /// List the locks of a plan with their holders and queues
     Locks(lock::LocksArgs),
-    /// Show the progress and the owners of plans
     Status(status::StatusArgs),
-    /// List the tasks that may start now, and what the others wait for
     Next(next::NextArgs),
-    /// Explain the state of a plan or task, and what happens next
     Why(why::WhyArgs),
-    /// Show the dependencies of tasks, as text or as a picture
     Deps(deps::DepsArgs),
-    /// Show the progress of each phase
     Phases(phases::PhasesArgs),
-    /// Estimate how long a plan may still take
     Estimate(estimate::EstimateArgs),
-    /// Stream every change, as it happens or from a revision on
     Watch(watch::WatchArgs),
     /// List, show and change tasks
     #[command(subcommand)]
@@ -86,20 +74,14 @@ pub(crate) enum Command {
     /// Let resources outside etcd refuse former owners, by their fencing tokens
     #[command(subcommand)]
     Fence(fence::FenceCommand),
-    /// Check the whole history against the protocol's promises
     Audit(audit::AuditArgs),
-    /// Check servers, store and clock, and name the remedies
     Doctor(doctor::DoctorArgs),
-    /// Run your own server, or manage the local one
     Dev(dev::DevArgs),
     /// Choose between several clusters
     #[command(subcommand)]
     Context(context::ContextCommand),
-    /// Import plans from JSON state files (status.json)
     Import(import::ImportArgs),
-    /// Write a plan as a JSON state file (status.json)
     Export(export::ExportArgs),
-    /// Keep a status.json up to date, for programs that still read it
     Mirror(mirror::MirrorArgs),
     /// Store, print and list the outputs of tasks
     #[command(subcommand)]

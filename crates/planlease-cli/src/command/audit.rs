@@ -10,9 +10,11 @@ use crate::{
     progress::Progress,
 };
 
-/// Reads the namespace's whole history from etcd, as far as it is not compacted, and checks every change
-/// against the promises of the protocol: one owner at a time, no write without a right, no update lost or
-/// applied twice, and so on. Changes nothing. Ends with status 5 if anything was found.
+/// Check the whole history against the protocol's promises
+///
+/// Reads the namespace's history from etcd, as far as it is not compacted, and checks every change: one owner
+/// at a time, no write without authority, no update lost or applied twice, and so on. Changes nothing. Ends
+/// with status 5 if it found violations.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  planlease audit\n  planlease audit -o json | jq .violations_found")]
 pub(crate) struct AuditArgs {

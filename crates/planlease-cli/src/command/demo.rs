@@ -19,14 +19,13 @@ use tokio::time::Instant;
 use self::{fleet::Fleet, picture::Picture, stage::Stage, story::Story};
 use crate::{exit::Exit, failure::Failure, invocation::Invocation, output::AuditReport, signals::Signals};
 
-/// Show planlease at work: a fleet of orchestrators, a crash, a takeover, and the audit of all that happened.
+/// Show planlease at work: a fleet, a crash, a takeover, and the audit of it
 ///
 /// Starts a server inside this process, imports plans, starts several orchestrator processes that compete for
 /// them and run a command per task, kills the owner of the first plan with SIGKILL in the middle of its work,
-/// shows who takes over and how long that took, and at the end replays the whole history to see whether
-/// anything went wrong.
+/// shows which one takes over and how long that took, and at the end replays the whole history to check it.
 ///
-/// With --endpoints it does the same on that etcd, in a namespace of its own, which is emptied afterwards.
+/// With --endpoints it does the same on that etcd, in a separate namespace, which is emptied afterwards.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DemoArgs {

@@ -9,8 +9,10 @@ use crate::{
     output::{DependencyGraph, Format, print},
 };
 
-/// What each task waits for, and which rule says so: its own dependencies, a sequence of tasks or phases, the
-/// pipeline start of its phase. As text, as JSON, and for the tools that draw graphs.
+/// Show the dependencies of tasks, as text or as a picture
+///
+/// Shows what each task waits for, and the rule that says so: its own dependencies, a sequence of tasks or
+/// phases, the pipeline start of its phase. As text, as JSON, and for tools that draw graphs.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease deps release\n  planlease deps release --task 2.1\n  planlease deps release -o dot | dot -Tsvg > release.svg\n  planlease deps release -o mermaid >> README.md"

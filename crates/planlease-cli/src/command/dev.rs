@@ -15,9 +15,11 @@ use planlease_embedded::{ListenError, OpenError};
 
 use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log};
 
-/// Runs a server in the foreground until it is asked to end: a small etcd for one machine. Every planlease,
-/// every client of etcd and `etcdctl` can talk to it. It has no authentication, so it listens where only this
-/// machine can connect.
+/// Run your own server, or manage the local one
+///
+/// Runs a server in the foreground until it is asked to end: a small etcd for one machine. planlease, every
+/// etcd client and `etcdctl` can use it. It has no authentication, so it listens where only this machine can
+/// connect.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,

@@ -16,8 +16,10 @@ use crate::{
     settings::Settings,
 };
 
-/// Looks at the settings, every endpoint, the store, the clock, and tries out a session. Ends with status 0
-/// only if all is well. Changes nothing but for a session that it opens and closes.
+/// Check servers, store and clock, and name the remedies
+///
+/// Checks the settings, every endpoint, the store and the clock, and opens and closes a session. Ends with
+/// status 0 only if all checks pass. Changes nothing else.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease doctor\n  planlease --context prod doctor -o json\n  planlease doctor --adopt-store     after a restore of etcd, see docs/operations.md"

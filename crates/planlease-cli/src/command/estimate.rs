@@ -11,8 +11,10 @@ use crate::{
     output::{EstimateShown, OutputArgs},
 };
 
-/// The critical path of what is left, how much can go on side by side, and how long it takes: by the time
-/// that the plan's completed tasks took, and by a guess for a plan that has none.
+/// Estimate how long a plan may still take
+///
+/// Shows the critical path of the remaining tasks, how many can run side by side, and how long they take: by
+/// the time that completed tasks of the plan took, or by a guess if there are none.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease estimate release\n  planlease estimate release --jobs 4 --guess 20m\n  planlease estimate release -o json | jq .remaining_s"

@@ -21,11 +21,12 @@ use crate::{
     replace,
 };
 
-/// Writes a plan as the predecessor's `status.json`, as it is at one revision.
+/// Write a plan as a JSON state file (status.json)
 ///
-/// A plan that was imported from such a file, and not changed since, gives an equal document: every field
-/// that was there, known or not. What has changed since is written anew, and so are the counts of the
-/// summary. A plan that planlease made gives a document that the same readers understand.
+/// The document shows the plan at one revision. A plan that was imported from such a file and has not changed
+/// since gives an equal document, with every field that was there, known or not. Changed fields and the
+/// counts of the summary are written again. A plan that planlease made gives a document that the same readers
+/// understand.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease export release\n  planlease export release -O docs/plan-outputs/release/status.json\n  planlease export release | jq .summary"

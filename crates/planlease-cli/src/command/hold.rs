@@ -30,18 +30,19 @@ const REVOKE_WITHIN: Duration = Duration::from_secs(1);
 /// How long an explanation of a loss is waited for.
 const EXPLAIN_WITHIN: Duration = Duration::from_secs(2);
 
-/// Owns a plan while a command runs; waits in its queue first if another process owns it. When the command
-/// ends, the plan is released, the next one in the queue takes over at once, and the command's exit status is
-/// passed on.
+/// Own a plan while your own program runs
 ///
-/// If the ownership is lost, the command and all that it started are killed before anybody else can own the
-/// plan, also if this process is paused or killed. If it is lost before the command was started, the line is
-/// joined again.
+/// Waits in the plan's queue first if another process owns it. When the command ends, the plan is released,
+/// the next one in the queue takes over at once, and the command's exit status is passed on.
 ///
-/// The command finds `PLANLEASE_PLAN` and `PLANLEASE_FENCING_TOKEN` in its environment; `planlease task …`
-/// inside of it reaches the same etcd and changes tasks by the right of the owner.
+/// If the ownership is lost, the command and everything that it started are killed before another process can
+/// own the plan, even if this process is paused or killed. If it is lost before the command was started, this
+/// process joins the queue again.
 ///
-/// A signal while waiting leaves the line. While the command runs, Ctrl-C on a terminal is the command's
+/// The command has `PLANLEASE_PLAN` and `PLANLEASE_FENCING_TOKEN` in its environment. `planlease task …`
+/// inside it reaches the same etcd and changes tasks with the owner's authority.
+///
+/// A signal while waiting leaves the queue. While the command runs, Ctrl-C on a terminal goes to the command
 /// alone; otherwise the first SIGINT, SIGTERM, SIGHUP or SIGQUIT asks it to end (SIGTERM, and SIGKILL after
 /// the grace), the second one kills it.
 #[derive(Debug, Args)]

@@ -21,15 +21,16 @@ use crate::{
     progress::Progress,
 };
 
-/// Imports plans that are under way in files of the predecessor: `status.json` files, whole `plan-outputs`
-/// folders with the findings of each plan, and its `orchestrator-registry.json`.
+/// Import plans from JSON state files (status.json)
 ///
-/// Each plan appears whole or not at all, with the status of each task; `planlease export` gives an equal
-/// document back. All files are read first, each of them once, so that a bad one changes nothing. A file that
-/// was imported before is left alone, whatever has become of its plan since; one that says something else
-/// than what is there is refused, and what differs is told. Tasks that were in progress are nobody's: the
-/// plan's first owner recovers them. What a registry tells is shown as the history that it is; nothing of it
-/// becomes a live orchestrator.
+/// Reads `status.json` files, whole `plan-outputs` folders with the outputs of each plan, and an
+/// `orchestrator-registry.json`.
+///
+/// Each plan appears whole or not at all, with the status of each task; `planlease export` returns an equal
+/// document. All files are read first, each once, so that a bad one changes nothing. A file that was imported
+/// before is left alone, whatever has become of its plan since; one that differs from the stored plan is
+/// refused, with the differences. Tasks in progress have no live claimant: the plan's first owner recovers
+/// them. The entries of a registry are shown as history; none becomes a live orchestrator.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ImportArgs {

@@ -23,15 +23,17 @@ use crate::{
     signals::Signals,
 };
 
-/// Runs a command while this process has the lock; waits in its queue first, in the order of arrival. The
-/// lock belongs to the plan, but needs no ownership of it: it is for what several processes of a plan must
-/// not do at once, as commits in one repository.
+/// Run a command while this process holds a named lock of a plan
 ///
-/// If the lock is lost, the command and all that it started are killed before anybody else can have it, also
-/// if this process is paused or killed. A crash releases it. If it is lost before the command was started,
-/// the line is joined again.
+/// Waits in the lock's queue first, in the order of arrival. The lock belongs to the plan, but needs no
+/// ownership of it: it is for work that the processes of a plan must not do at the same time, such as commits
+/// to one repository.
 ///
-/// The command finds `PLANLEASE_LOCK` and `PLANLEASE_LOCK_TOKEN` in its environment: the token grows from
+/// If the lock is lost, the command and everything that it started are killed before another process can have
+/// it, even if this process is paused or killed. A crash releases it. If it is lost before the command was
+/// started, this process joins the queue again.
+///
+/// The command has `PLANLEASE_LOCK` and `PLANLEASE_LOCK_TOKEN` in its environment. The token grows from
 /// holder to holder, for `planlease fence`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -26,16 +26,17 @@ const COLLECT: Duration = Duration::from_millis(100);
 /// How long the last look at the plan may take when the mirror is asked to end.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
-/// Keeps a file as the predecessor's `status.json` of a plan, from now on, until it is stopped.
+/// Keep a status.json up to date, for programs that still read it
 ///
-/// The file is replaced in one step whenever the plan has changed: who reads it sees the plan as it was at
-/// one revision, never half of it. Changes that come at once are written at once. Ctrl-C and SIGTERM end it
-/// after one last look at the plan.
+/// The file is replaced in one step whenever the plan has changed: a reader sees the plan at one revision,
+/// never half of it. Changes that arrive together are written together. Ctrl-C and SIGTERM end it after one
+/// last look at the plan.
 ///
-/// A file has one mirror at a time, on whichever host that shares its file system; a second one ends with
-/// status 26.
+/// A file has one mirror at a time, on all hosts that share its file system; a second one ends with status
+/// 26.
 ///
-/// The mirror is for reading: what others write into the file changes no plan, and is written over.
+/// The mirror is for reading: changes that other programs write into the file change no plan, and are
+/// overwritten.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease mirror release docs/plan-outputs/release/status.json\n  planlease mirror release status.json --once"

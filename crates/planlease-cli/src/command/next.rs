@@ -9,8 +9,10 @@ use crate::{
     output::{NextTasks, OutputArgs},
 };
 
-/// The ready tasks in the order in which they are handed out: by priority, by phase, by number; phases that
-/// the plan calls parallel take turns. And what the pending others wait for.
+/// List the tasks that may start now, and what the others wait for
+///
+/// Ready tasks come in the order in which they are handed out: by priority, by phase, by number; phases that
+/// the plan calls parallel take turns.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease next release\n  planlease next release 1 --label gpu\n  planlease next release -o json | jq -r '.ready[0].task'"

@@ -9,7 +9,9 @@ use crate::{
     output::{OutputArgs, PhaseList},
 };
 
-/// Counts of each phase, what it waits for, and what has to hold at its end.
+/// Show the progress of each phase
+///
+/// Shows the counts of each phase, what it waits for, and what must hold at its end.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  planlease phases release\n  planlease phases release -o json")]
 pub(crate) struct PhasesArgs {

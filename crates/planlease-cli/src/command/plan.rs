@@ -20,27 +20,40 @@ use crate::{
 /// What to do with plans.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlanCommand {
-    /// Make plans of plan files; what is there already from the same file stays as it is
+    /// Import plans from plan files
+    ///
+    /// All files are read first, so that a bad one changes nothing; each plan then appears whole or not at
+    /// all. A plan that exists already from the same file stays as it is; one from another file is refused.
     Import(import::ImportArgs),
-    /// Say what a plan file means and what is wrong with it; needs no server
+    /// Check a plan file and show what it means; needs no server
     Check(check::CheckArgs),
     /// List all plans with their counts and owners
     List(ListArgs),
-    /// Show what a plan is made of
+    /// Show the definition of a plan
     Show(ShowArgs),
-    /// Say what differs between a plan and its file
+    /// Show the differences between a plan and its file; changes nothing
     Diff(edit::DiffArgs),
     /// Make a plan as its file says now; what was begun stays
     Update(edit::UpdateArgs),
-    /// Start nothing more in a plan; what is in progress goes on
+    /// Pause a plan: no task is started
+    ///
+    /// Tasks in progress continue to their end, and the owner stays.
     Pause(halt::PauseArgs),
-    /// Go on with a plan that was paused, cancelled or archived
+    /// Resume a plan that was paused, cancelled or archived
+    ///
+    /// The next owner continues where the last one stopped.
     Resume(halt::ResumeArgs),
     /// End a plan before it is finished: its ownership ends, and it cannot be owned again
     Cancel(halt::CancelArgs),
-    /// Put a plan away
+    /// Archive a plan without an owner
+    ///
+    /// It is listed with `--all` only, and cannot be owned until it is resumed.
     Archive(halt::ArchiveArgs),
     /// Delete a plan without an owner, with everything that belongs to it
+    ///
+    /// Deletes its tasks, findings and history of owners. Refused while it is owned or waited for. A later
+    /// plan of the same name continues with the number of its last term, so that its fencing tokens are
+    /// greater.
     Delete(delete::DeleteArgs),
 }
 

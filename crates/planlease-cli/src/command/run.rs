@@ -22,20 +22,20 @@ use crate::{
     signals::Signals,
 };
 
-/// Own plans and run a command per ready task.
+/// Own plans and run a command per ready task
 ///
-/// Each plan is owned by one orchestrator at a time; where another one is first, this one waits in the queue
-/// and takes over when the other one ends or dies. Tasks run without a shell, in process groups of their own,
-/// which are killed before the ownership can pass on to somebody else, whatever happens to this process.
+/// One orchestrator at a time owns each plan. Where another one is first, this one waits in the queue and
+/// takes over when the owner ends or dies. Tasks run without a shell, in their own process groups, which are
+/// killed before the ownership can pass to another process, whatever happens to this one.
 ///
-/// A task runs its own command if its plan gives it one, else that of --exec. It finds what it is to do in
+/// A task runs its own command if its plan gives it one, else that of --exec. Its environment has
 /// `PLANLEASE_PLAN`, `PLANLEASE_TASK`, `PLANLEASE_TASK_DESCRIPTION`, `PLANLEASE_ATTEMPT` and
 /// `PLANLEASE_FENCING_TOKEN`. Its exit status counts only if it ends by itself. A command that does not start
 /// (no such program) uses no retry.
 ///
 /// A user who can write to the plans of a namespace can run commands here, unless --commands says otherwise.
 ///
-/// The first Ctrl-C (or SIGTERM) lets what runs come to its end, the second one stops it.
+/// The first Ctrl-C (or SIGTERM) lets running tasks finish, the second one stops them.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RunArgs {

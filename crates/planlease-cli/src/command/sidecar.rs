@@ -12,16 +12,15 @@ use planlease_sidecar::{Address, AskError, ListenError, Sidecar, Tokens};
 
 use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log, output, secrets};
 
-/// Serves plans, tasks, ownership and events over HTTP, to the programs of this host or pod, until it is
-/// asked to end.
+/// Serve plans, tasks, ownership and events over HTTP
 ///
-/// A program that owns a plan keeps a connection open; when it dies, the connection closes and the next one
-/// in the queue owns the plan some milliseconds later. Over TCP each request has to bear the token; the unix
-/// socket has mode 0660, and whoever may open it is let in. Everything is described at /openapi.json, and in
-/// docs/sidecar.md.
+/// Serves the programs of this host or pod until it is asked to end. A program that owns a plan keeps a
+/// connection open; when it dies, the connection closes and the next one in the queue owns the plan within
+/// milliseconds. Over TCP each request needs the token; the unix socket has mode 0660, and a process that may
+/// open it is let in. The interface is described at /openapi.json and in docs/sidecar.md.
 ///
-/// At SIGTERM nothing new is begun. What is owned is renewed until the programs have ended their sessions or
-/// the grace is over; then it is released. A second signal ends the wait.
+/// At SIGTERM it accepts no new work. It renews what its programs own until they have ended their sessions or
+/// the grace is over; then it releases the rest. A second signal ends the wait.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub(crate) struct SidecarArgs {

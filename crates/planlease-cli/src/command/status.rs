@@ -9,9 +9,11 @@ use crate::{
     output::{OutputArgs, PlanList, PlanStatus},
 };
 
-/// Without a plan: all of them, with their counts, owners, and how many wait. With one: its phases, what is
-/// in progress, what failed and why, its owner and the line. One request to etcd for a plan of up to 500
-/// tasks.
+/// Show the progress and the owners of plans
+///
+/// Without a plan: all plans with their counts, owners and waiters. With one: its phases, the tasks in
+/// progress, failed tasks with the reason, its owner and its queue. One request to etcd for a plan of up to
+/// 500 tasks.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease status\n  planlease status release\n  planlease status release -o json | jq .summary"

@@ -38,6 +38,14 @@ pub(crate) enum TaskCommand {
     #[command(after_help = UPDATE_HELP)]
     Start(StartArgs),
     /// Claim one or more ready tasks, by label and priority
+    ///
+    /// Claims ready tasks in the order in which they are handed out (see `next`): each starts its next
+    /// attempt, and no two claimants get the same task. Ends with status 13 if there is none.
+    ///
+    /// Authority: inside a command that `run` or `hold` started, that of the plan's owner, so that the claims
+    /// are recovered when the ownership ends; otherwise an operator's, whose claims end after --for: then the
+    /// plan's owner recovers the tasks, or the next claimant takes them. Each `task progress` extends the
+    /// claim to the same time again; etcd measures it.
     Claim(claim::ClaimArgs),
     /// Report the progress of a task
     #[command(after_help = UPDATE_HELP)]

@@ -22,15 +22,17 @@ use crate::{
     signals::Signals,
 };
 
-/// Streams every change of plans and orchestrators, in the order of their revisions: what one transaction did
-/// comes together, nothing comes twice, nothing is left out. With plans named, only what is about them.
+/// Stream every change, as it happens or from a revision on
+///
+/// Prints changes of plans and orchestrators in the order of their revisions: all changes of one transaction
+/// together, none twice, none missing. With plans named, only their changes.
 ///
 /// As JSON: one object a line and change set (`planlease.changes.v1`), with `revision`, `resynced` and
-/// `changes`. Whoever has dealt with a revision can go on after it with --from-revision, as far back as etcd
-/// keeps its history. If the history is compacted away while this is cut off, the differences are told, with
-/// `resynced`.
+/// `changes`. A reader that has handled a revision can continue after it with --from-revision, as far back as
+/// etcd keeps its history. If the history is compacted while this command is cut off, it prints the
+/// differences, with `resynced`.
 ///
-/// Ends at Ctrl-C, SIGTERM, or when nobody reads what it prints.
+/// Ends at Ctrl-C, SIGTERM, or when its reader has gone.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct WatchArgs {

@@ -10,8 +10,10 @@ use crate::{
     output::{OutputArgs, WhyPlan, WhyTask},
 };
 
-/// Who did what, when, under which ownership, and which rule led to the present state: of a plan, or of one
-/// of its tasks. Ends with what happens next, or who has to do what for it to go on.
+/// Explain the state of a plan or task, and what happens next
+///
+/// Shows the history of the plan, or of one of its tasks (what happened, when, under which ownership), the
+/// rule behind the present state, and what happens next or what an operator must do.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease why release          why is it not done?\n  planlease why release 2.1      why does 2.1 not start, or why did it fail?\n  planlease why release 2.1 -o json"

@@ -25,7 +25,15 @@ use crate::{
 /// What to do with worktrees.
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorktreeCommand {
-    /// Make a worktree with a branch of its own
+    /// Make a worktree with its own branch
+    ///
+    /// Makes a worktree of a git repository, with a new branch that follows no other. It belongs to a plan,
+    /// and to the ownership under which it was made: inside a command that `run` or `hold` started, that of
+    /// the plan's owner; otherwise --plan is needed, and the worktree is yours to remove.
+    ///
+    /// Paths are absolute; nothing depends on the working directory. Commands on one repository take turns,
+    /// also on several hosts that share its file system. Leftovers of an interrupted command are removed
+    /// first.
     Add(AddArgs),
     /// List the worktrees of all hosts
     List(ListArgs),
@@ -35,9 +43,19 @@ pub(crate) enum WorktreeCommand {
     Abandoned(ListArgs),
     /// Set a worktree aside: it stays where it is until a person has looked
     Quarantine(QuarantineArgs),
-    /// Clear away what is abandoned; what holds work is quarantined instead
+    /// Remove abandoned worktrees; those that hold work are quarantined instead
+    ///
+    /// Examines the worktrees of this host that have no live owner, and the leftovers of interrupted
+    /// commands. It removes those without work, with their branches. Those that hold work that is nowhere
+    /// else (changes, files that git does not know, commits that no other branch or tag has) stay as they are
+    /// and are listed until an operator has looked.
+    ///
+    /// Without --execute it only shows what it would do.
     Clean(CleanArgs),
     /// Remove a worktree that holds no work
+    ///
+    /// Removes the worktree and its branch. Refused while the owner of its plan works in it, unless by that
+    /// owner; and refused as long as it holds work that is nowhere else: no flag destroys work.
     Remove(RemoveArgs),
 }
 

@@ -446,3 +446,14 @@ fn an_operator_may_write_while_the_queue_is_empty() {
     history.check(&[]);
     assert_eq!(history.audit.report().revisions, 2);
 }
+
+#[test]
+fn the_report_keeps_a_bounded_number_of_violations_and_counts_all() {
+    let mut history = History::new();
+    for _ in 0..=VIOLATIONS_KEPT {
+        history.commit(vec![(PlanKey::Owner(lease(7)), Some((b"{}".to_vec(), None)))]);
+    }
+    let report = history.audit.report();
+    assert_eq!(report.violations.len(), VIOLATIONS_KEPT);
+    assert_eq!(report.violations_found, VIOLATIONS_KEPT as u64 + 1);
+}

@@ -11,9 +11,7 @@ use crate::{
     output::{OutputArgs, PlanDeleted},
 };
 
-/// Deletes a plan with its tasks, findings and history of owners. Refused while somebody owns it or waits for
-/// it. A later plan of the same name goes on with the number of its last term, so that its fencing tokens are
-/// greater still.
+/// `plan delete`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  planlease plan delete release\n  planlease plan delete release --yes")]
 pub(crate) struct DeleteArgs {

@@ -11,8 +11,7 @@ use crate::{
     output::{HaltShown, OutputArgs},
 };
 
-/// Nothing more is started in the plan, by nobody. What is in progress goes on to its end, and the owner
-/// stays.
+/// `plan pause`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease plan pause release --reason 'the registry is down'\n  planlease plan resume release"
@@ -27,7 +26,7 @@ pub(crate) struct PauseArgs {
     output: OutputArgs,
 }
 
-/// Ends a pause; reopens a plan that was cancelled or archived. The next owner recovers what was in progress.
+/// `plan resume`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  planlease plan resume release")]
 pub(crate) struct ResumeArgs {
@@ -54,8 +53,7 @@ pub(crate) struct CancelArgs {
     output: OutputArgs,
 }
 
-/// Puts away a plan without an owner: it is listed with `--all` only, and cannot be owned until it is
-/// resumed.
+/// `plan archive`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  planlease plan archive release\n  planlease plan list --all")]
 pub(crate) struct ArchiveArgs {

@@ -13,9 +13,7 @@ use crate::{
     progress::Progress,
 };
 
-/// Makes a plan of each file. All files are read first, so that a bad one changes nothing; each plan then
-/// appears whole or not at all. A plan that is there already from the same file stays as it is; one from
-/// another file is refused.
+/// `plan import`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease plan import docs/release.md\n  planlease plan import plan.toml --plan release-1.4\n  planlease plan import plans/*.md --dry-run"

@@ -11,13 +11,7 @@ use crate::{
     output::{ClaimShown, OutputArgs, plain},
 };
 
-/// Claims ready tasks in the order in which they are handed out (see `next`): each begins its next attempt,
-/// and no two claimants get the same one. Ends with status 13 if there is none.
-///
-/// Authority: inside a command that `run` or `hold` started, that of the plan's owner, so that the claims are
-/// recovered when the ownership ends; else as an operator, whose claims end after --for: then the plan's
-/// owner recovers the tasks, or the next claimant takes them. Each `task progress` extends the claim to the
-/// same time again; etcd measures it.
+/// `task claim`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease task claim release\n  planlease task claim release --for 1h\n  planlease task claim release --count 4 --label gpu -o jsonl\n  planlease hold release -- sh -c 'planlease task claim release -o json | jq -r .tasks[0].task'"

@@ -31,13 +31,7 @@ use crate::{
 /// The pause between two looks whether there is room.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Makes a worktree of a git repository, with a new branch that follows no other. It belongs to a plan, and
-/// to the ownership under which it was made: inside a command that `run` or `hold` started, to that of the
-/// plan's owner; else --plan is needed, and it is yours to remove.
-///
-/// Paths are absolute; nothing depends on the working directory. Commands on one repository take turns, also
-/// on several hosts that share its file system. What an interrupted command has left there is cleared away
-/// first.
+/// `worktree add`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct AddArgs {

@@ -13,12 +13,7 @@ use crate::{
     output::{OutputArgs, Tidied, WorktreesTidied},
 };
 
-/// Looks at the worktrees of this host that no live owner has, and at what interrupted commands have left.
-/// What holds no work is removed with its branch; what holds work that is nowhere else (changes, files that
-/// git does not know, commits that no other branch or tag has) is quarantined: it stays as it is, and is
-/// listed until a person has looked.
-///
-/// Without --execute it only says what it would do.
+/// `worktree clean`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  planlease worktree clean\n  planlease worktree clean --execute")]
 pub(crate) struct CleanArgs {

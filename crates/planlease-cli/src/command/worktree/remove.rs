@@ -21,8 +21,7 @@ use crate::{
     output::{OutputArgs, Tidied, WorktreesTidied},
 };
 
-/// Removes a worktree and its branch. Refused while the owner of its plan works in it, unless by that owner
-/// itself; and refused as long as it holds work that is nowhere else: there is no flag that destroys work.
+/// `worktree remove`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease worktree remove release-2.3\n  planlease worktree remove release-2.3 --keep-branch"
