@@ -96,7 +96,7 @@ fn the_published_schema_is_that_of_the_types() {
     let published: serde_json::Value = serde_json::from_str(SCHEMA).unwrap_or_default();
     assert!(
         published == schema(),
-        "docs/schema/plan.schema.json is stale. Write it anew:\n  \
+        "docs/schema/plan.schema.json is stale. Write it again:\n  \
          cargo run -p planlease-formats --example schema > docs/schema/plan.schema.json"
     );
 }
