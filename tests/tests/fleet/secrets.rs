@@ -72,7 +72,7 @@ async fn a_secret_that_is_no_file_is_refused_at_once(fixture: Fixture) {
     sidecar.until_said("serving on", SOON).await;
     fs::remove_file(&token).unwrap();
     mkfifo(&token, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-    sidecar.until_said("not a regular file; the token before stays", SOON).await;
+    sidecar.until_said("not a regular file; the tokens before stay", SOON).await;
     sidecar.signal(Signal::SIGTERM);
     assert_eq!(sidecar.until_ended(SOON).await, Some(0), "{}", sidecar.said());
 }

@@ -399,6 +399,7 @@ fn on_settings_and_ends<'a>(files: &Files, from: &str) -> Vec<Calls<'a>> {
         each("sidecar probe", &[&["live", "--socket", &at("none")]]),
         each("sidecar openapi", &[&[]]),
         each("dev", &[&["--data-dir", &at("good.toml"), "--listen", "127.0.0.1:0"], &["--listen", HOSTILE]]),
+        each("dev backup", &[&[&at("no/folder")], &[&at(HOSTILE)]]),
         each("dev status", &[&[]]),
         each("dev stop", &[&[]]),
         each("demo", &[&[HOSTILE]]),
