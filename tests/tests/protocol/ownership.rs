@@ -42,7 +42,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_forced_release_tells_the_holder_and_refuses_its_writes,
         a_forced_release_of_somebody_else_than_expected_is_refused,
         a_hand_over_goes_to_the_named_one,
-        a_stranger_waits_in_the_same_line_and_is_waited_for,
+        an_unmanaged_candidate_waits_in_the_same_queue,
         tokens_grow_even_over_a_deletion,
         many_at_once_and_exactly_one_owns,
         an_identity_is_used_once,
@@ -481,7 +481,7 @@ async fn a_hand_over_goes_to_the_named_one(fixture: Fixture) {
 }
 
 /// Joins the line as `etcdctl elect` and Go's `concurrency.Election` do.
-async fn a_stranger_waits_in_the_same_line_and_is_waited_for(mut fixture: Fixture) {
+async fn an_unmanaged_candidate_waits_in_the_same_queue(mut fixture: Fixture) {
     let coordinator = imported(&fixture).await;
     let election = coordinator.layout().election(&plan());
     let lease = fixture.client.lease_grant(60, None).await.unwrap().id();
@@ -493,7 +493,7 @@ async fn a_stranger_waits_in_the_same_line_and_is_waited_for(mut fixture: Fixtur
 
     let first = session(&fixture, "first").await;
     let TryAcquire::HeldBy(holder) = first.try_acquire(&plan()).await.unwrap() else { panic!("two owners") };
-    assert!(holder.candidate.name().contains("stranger"), "{}", holder.candidate.name());
+    assert!(holder.candidate.name().contains("unmanaged candidate"), "{}", holder.candidate.name());
     let waiting = background(async move {
         let ownership = first.acquire(&plan(), AcquireOptions::default()).await.unwrap();
         (first, ownership)
@@ -501,7 +501,7 @@ async fn a_stranger_waits_in_the_same_line_and_is_waited_for(mut fixture: Fixtur
     in_line(&coordinator, 2).await;
     fixture.client.lease_revoke(lease).await.unwrap();
     let (_session, ownership) = waiting.await.unwrap();
-    assert_eq!(ownership.term().number, TermNumber(1), "the stranger had no term");
+    assert_eq!(ownership.term().number, TermNumber(1), "the unmanaged candidate had no term");
     ownership.release().await.unwrap();
     audit(&fixture).await;
 }
