@@ -39,7 +39,8 @@ fn main() -> std::process::ExitCode {
         .plain(failover::cases())
         .plain(group::plain_cases())
         .plain(requests::plain_cases())
-        // They count requests: a server that is busy with other tests may answer late, and a request is sent again.
+        // They count requests: a server that is busy with other tests may answer late, and then a request is
+        // sent again.
         .one_at_a_time()
         .shared(requests::cases())
         .run()
