@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     coordinator::Coordinator,
     error::Error,
-    etcd::{Branch, Compare, Fenced, Op, Right, Transaction},
+    etcd::{Admission, AuthorityGuard, Branch, Compare, Guarded, Op, Transaction},
     limit::CLAIM_LIMIT,
     plan::PlanView,
     session::Session,
@@ -113,7 +113,7 @@ pub struct Authority {
     plan: PlanName,
     writer: Writer,
     /// What stands for the right in etcd.
-    right: Arc<Right>,
+    right: Arc<AuthorityGuard>,
     /// The session that the right hangs on, if it is one of this process: looked at before anything is sent.
     session: Option<Session>,
     /// How long its claims stand, if no session keeps them.
@@ -196,13 +196,13 @@ impl Authority {
         let layout = coordinator.layout();
         let right = match &writer.guard {
             Guard::Owner { lease, revision } => {
-                Right::Key(layout.of(&plan, &PlanKey::Owner(*lease)), *revision)
+                AuthorityGuard::Key(layout.of(&plan, &PlanKey::Owner(*lease)), *revision)
             }
             Guard::Worker { orchestrator, revision } => {
-                Right::Key(layout.key(&Key::Orchestrator(orchestrator.clone())), *revision)
+                AuthorityGuard::Key(layout.key(&Key::Orchestrator(orchestrator.clone())), *revision)
             }
             // An import's is not made outside this crate; imports guard themselves.
-            Guard::Unowned | Guard::Import => Right::Unowned(layout.queue(&plan)),
+            Guard::Unowned | Guard::Import => AuthorityGuard::Unowned(layout.queue(&plan)),
         };
         Self { coordinator, plan, writer, right: right.into(), session, limit: None, op_id: None }
     }
@@ -490,7 +490,8 @@ impl Authority {
             let txn = Transaction::when(when)
                 .then([Op::Put(key.clone(), value.clone())])
                 .otherwise([Op::Find(record.clone()), Op::Get(key.clone())]);
-            let mut reply = self.coordinator.etcd().commit(&self.plan, self.fenced(txn)).await?;
+            let write = self.guarded(txn).coalesced(&self.plan);
+            let mut reply = self.coordinator.etcd().execute(write, Admission::TURN).await?;
             if reply.branch == Branch::Then {
                 return Ok(());
             }
@@ -501,7 +502,7 @@ impl Authority {
             if !exists {
                 return Err(Error::TaskNotFound { plan: self.plan.clone(), task: task.clone() });
             }
-            if !reply.right {
+            if !reply.guard_held {
                 return Err(Error::OwnershipLost(self.plan.clone()));
             }
             seen = present;
@@ -511,7 +512,7 @@ impl Authority {
 
     async fn etcd_row(&self, key: &[u8]) -> Result<Option<Entry>, Error> {
         let read = Transaction::default().then([Op::Get(key.to_vec())]);
-        Ok(self.coordinator.etcd().settle(&read).await?.row())
+        Ok(self.coordinator.etcd().execute(&read, Admission::TURN).await?.row())
     }
 
     /// One transaction, which travels together with what else is written at that moment.
@@ -552,7 +553,8 @@ impl Authority {
         let txn = Transaction::when([unchanged].into_iter().chain(requires.iter().cloned()))
             .then([Op::Put(key.clone(), codec::encode(&next)?)])
             .otherwise([Op::Get(key)]);
-        let mut reply = match self.coordinator.etcd().commit(&self.plan, self.fenced(txn)).await {
+        let write = self.guarded(txn).coalesced(&self.plan);
+        let mut reply = match self.coordinator.etcd().execute(write, Admission::TURN).await {
             Ok(reply) => reply,
             Err(fault) if fault.not_executed => return Err(fault.into()),
             Err(fault) => {
@@ -564,7 +566,7 @@ impl Authority {
             return Ok(Outcome::Committed(TaskView { id: seen.id.clone(), revision, record: next }));
         }
         let entry = reply.row();
-        self.judge(seen, &next, entry, reply.right, reply.uncertain).await
+        self.judge(seen, &next, entry, reply.guard_held, reply.uncertain).await
     }
 
     /// Everything about the next write but what it changes.
@@ -630,8 +632,8 @@ impl Authority {
     }
 
     /// The transaction, if the right is still there.
-    pub(crate) fn fenced(&self, txn: Transaction) -> Fenced {
-        Fenced { right: Arc::clone(&self.right), txn }
+    pub(crate) fn guarded(&self, txn: Transaction) -> Guarded {
+        Guarded { guard: Arc::clone(&self.right), txn }
     }
 
     pub(crate) fn ensure_live(&self) -> Result<(), Error> {

@@ -21,7 +21,7 @@ use crate::{
     clock::Clock,
     config::Config,
     error::Error,
-    etcd::{Etcd, FaultKind, MemberStatus, Op, Reply, Row, Transaction},
+    etcd::{Admission, Etcd, FaultKind, MemberStatus, Op, Reply, Row, Transaction},
     feed::{Changes, Listing, RawSnapshot},
     list::List,
     session::{Identity, Session},
@@ -186,7 +186,7 @@ impl Coordinator {
     pub async fn line(&self, plan: &PlanName) -> Result<Line, Error> {
         let term = self.layout().of(plan, &PlanKey::Term);
         let txn = Transaction::default().then([Op::Range(self.layout().queue(plan), 0), Op::Get(term)]);
-        let mut reply = self.etcd().settle(&txn).await?;
+        let mut reply = self.etcd().execute(&txn, Admission::TURN).await?;
         self.read_line(plan, &mut reply)
     }
 
@@ -200,7 +200,7 @@ impl Coordinator {
         let queue = Op::Range(self.layout().queue(plan), 0);
         let txn =
             Transaction::default().then([Op::Find(of(PlanKey::Spec)), queue, Op::Get(of(PlanKey::Term))]);
-        let mut reply = self.etcd().settle(&txn).await?;
+        let mut reply = self.etcd().execute(&txn, Admission::TURN).await?;
         let there = reply.row().is_some();
         let (rows, _) = reply.rows();
         Ok(there.then(|| line_of(self.layout(), plan, rows, reply.row())))
@@ -209,7 +209,7 @@ impl Coordinator {
     /// Reads the record of a key; `None` if it is not there. One read.
     pub(crate) async fn record<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
         let get = Transaction::default().then([Op::Get(self.layout().key(key))]);
-        let entry = self.etcd().settle(&get).await?.row();
+        let entry = self.etcd().execute(&get, Admission::TURN).await?.row();
         Ok(entry.map(|entry| unreadable::read(key, &entry.value)).transpose()?)
     }
 

@@ -20,7 +20,7 @@ use crate::{
     authority::{Outcome, TaskView},
     coordinator::Coordinator,
     error::Error,
-    etcd::{Branch, Compare, FaultKind, MAX_BYTES, Op, Transaction},
+    etcd::{Admission, Branch, Compare, FaultKind, MAX_BYTES, Op, Transaction},
     plan::{Past, PlanView, TICKED, importer, with_past},
 };
 
@@ -154,7 +154,7 @@ impl Coordinator {
         let parts = (halved.at..).zip(halved.parts);
         then.extend(parts.map(|(at, part)| Op::Put(key(PlanKey::SpecPart(number(at))), part)));
         let txn = Transaction::when([Compare::Modified(spec, Some(view.defined))]).then(then);
-        self.etcd().settle(&txn).await?;
+        self.etcd().execute(&txn, Admission::TURN).await?;
         Ok(true)
     }
 
@@ -206,7 +206,7 @@ impl Coordinator {
             }
             return Err(Error::EditTooWide { bytes: txn.bytes(), most: MAX_BYTES });
         }
-        let mut reply = self.etcd().settle(&txn).await?;
+        let mut reply = self.etcd().execute(&txn, Admission::TURN).await?;
         if reply.branch == Branch::Then {
             return Ok(Some(reply.revision));
         }

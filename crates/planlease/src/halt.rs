@@ -18,7 +18,7 @@ use serde_json::Map;
 use crate::{
     coordinator::Coordinator,
     error::Error,
-    etcd::{Branch, Compare, Op, Transaction},
+    etcd::{Admission, Branch, Compare, Op, Transaction},
     plan::{PlanView, halt_of},
 };
 
@@ -46,7 +46,7 @@ impl Coordinator {
         let txn = Transaction::when([Compare::Exists(spec.clone()), Compare::Created(pause.clone(), None)])
             .then([Op::Put(pause.clone(), codec::encode(&record)?)])
             .otherwise([Op::Find(spec), Op::Get(pause)]);
-        let mut reply = self.etcd().settle(&txn).await?;
+        let mut reply = self.etcd().execute(&txn, Admission::TURN).await?;
         if reply.branch == Branch::Then {
             return Ok(Halted::Done(reply.revision));
         }
@@ -75,7 +75,7 @@ impl Coordinator {
             return Ok(false);
         }
         let txn = Transaction::when([Compare::Exists(spec)]).then([Op::DeleteRange(layout.halts(plan))]);
-        match self.etcd().settle(&txn).await?.branch {
+        match self.etcd().execute(&txn, Admission::TURN).await?.branch {
             Branch::Then => Ok(true),
             Branch::Otherwise => Err(Error::PlanNotFound(plan.clone())),
         }
@@ -161,7 +161,7 @@ impl Coordinator {
                     None => Compare::Created(layout.of(plan, &PlanKey::Term), None),
                 }),
             }
-            let reply = self.etcd().settle(&Transaction::when(when).then(then)).await?;
+            let reply = self.etcd().execute(&Transaction::when(when).then(then), Admission::TURN).await?;
             if reply.branch == Branch::Then {
                 return Ok(Halted::Done(reply.revision));
             }

@@ -17,7 +17,7 @@ use crate::{
     authority::Authority,
     coordinator::Coordinator,
     error::Error,
-    etcd::{Branch, Compare, Op, Transaction},
+    etcd::{Admission, Branch, Compare, Op, Transaction},
 };
 
 /// How often it is tried again because others keep late results of the same task at the same moment.
@@ -61,7 +61,7 @@ impl Authority {
         let key = layout.key(&late);
         let record = layout.of(self.plan(), &PlanKey::Task(task.clone()));
         let read = Transaction::default().then([Op::Get(key.clone())]);
-        let mut seen = etcd.settle(&read).await?.row();
+        let mut seen = etcd.execute(&read, Admission::TURN).await?.row();
         for _ in 0..TRIES {
             let before = seen.as_ref().map(|entry| unreadable::read(&late, &entry.value)).transpose()?;
             if before.as_ref().is_some_and(|before: &LateRecord| before.op_id == write.op_id) {
@@ -72,7 +72,7 @@ impl Authority {
             let txn = Transaction::when([Compare::Exists(record.clone()), unchanged])
                 .then([Op::Put(key.clone(), codec::encode(&next)?)])
                 .otherwise([Op::Find(record.clone()), Op::Get(key.clone())]);
-            let mut reply = etcd.settle(&txn).await?;
+            let mut reply = etcd.execute(&txn, Admission::TURN).await?;
             if reply.branch == Branch::Then || reply.row().is_none() {
                 return Ok(()); // Done; or the plan is gone, and everything about it.
             }

@@ -63,6 +63,7 @@ mod etcd;
 mod feed;
 mod halt;
 mod history;
+mod key_watch;
 mod late;
 mod limit;
 mod list;
@@ -78,7 +79,6 @@ mod retry;
 mod session;
 mod store;
 mod trace;
-mod vigil;
 mod worktree;
 
 pub use audit::Audited;

@@ -65,7 +65,7 @@ impl Coordinator {
 
     /// Lets the limit count again from now.
     pub(crate) async fn renew_limit(&self, limit: &ClaimLimit) {
-        match tokio::time::timeout(AFTERWARDS, self.etcd().keep_alive(limit.lease)).await {
+        match tokio::time::timeout(AFTERWARDS, self.etcd().renew_once(limit.lease)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the time limit of the claim is not extended"),
             Err(_) => tracing::warn!("the time limit of the claim is not extended: etcd does not answer"),

@@ -18,11 +18,11 @@ use tokio::sync::watch;
 use crate::{
     coordinator::{Coordinator, line_of},
     error::Error,
-    etcd::{Branch, Compare, Op, Reply, Row, Transaction},
+    etcd::{Admission, Branch, Compare, Op, Reply, Row, Transaction},
+    key_watch::{Gone, gone},
     list::List,
-    ownership::{self, Abandoned, Holder, Loss, Pace},
-    session::{Held, Seat, Session},
-    vigil::{Gone, gone},
+    ownership::{self, Abandoned, Holder, Loss, QueueBackoff},
+    session::{Reservable, Reservation, Session},
 };
 
 /// What trying to take a lock came to.
@@ -106,10 +106,10 @@ impl Session {
     async fn wait_for_lock(&self, plan: &PlanName, lock: &LockName) -> Result<Lock, Error> {
         let mut place = Place::new(self, plan, lock).await?;
         let mut line = place.join(false).await?;
-        let mut pace = Pace::new(None);
+        let mut backoff = QueueBackoff::new(None);
         loop {
             self.ensure_live()?;
-            pace.keep(self, line.clone()).await;
+            backoff.pause(self, line.clone()).await;
             if let Some(since) = place.first_since(&line) {
                 return Ok(place.locked(since));
             }
@@ -118,7 +118,7 @@ impl Session {
                 Standing::Behind(before) => {
                     let key = place.key_of(before.lease);
                     let seen = line.candidates().last().map_or(before.joined, |last| last.joined);
-                    let mut leaves = self.vigil(key, before.joined, seen);
+                    let mut leaves = self.watch_key(key, before.joined, seen);
                     tokio::select! {
                         biased; // Without a session there is no place in the queue.
                         reason = self.lost() => return Err(Error::SessionLost(reason)),
@@ -185,12 +185,12 @@ impl Lock {
     pub async fn release(mut self) -> Result<(), Error> {
         if self.place.in_flight {
             // A request to join that was sent again may still be under way, and would put the key once more.
-            self.session().outdate().await?;
+            self.session().fence_stale_joins().await?;
         }
         let key = self.place.key.clone();
         let txn =
             Transaction::when([Compare::Created(key.clone(), Some(self.revision))]).then([Op::Delete(key)]);
-        let reply = self.session().coordinator().etcd().settle(&txn).await?;
+        let reply = self.session().coordinator().etcd().execute(&txn, Admission::TURN).await?;
         drop(self.place.held.take());
         // Refused after a lost answer: the first try has deleted it.
         if reply.branch == Branch::Then || reply.uncertain {
@@ -208,7 +208,7 @@ impl Coordinator {
     pub async fn locks(&self, plan: &PlanName) -> Result<List<LockView>, Error> {
         let layout = self.layout();
         let spec = Transaction::default().then([Op::Find(layout.of(plan, &PlanKey::Spec))]);
-        let mut reply = self.etcd().settle(&spec).await?;
+        let mut reply = self.etcd().execute(&spec, Admission::TURN).await?;
         reply.row().ok_or_else(|| Error::PlanNotFound(plan.clone()))?;
         let page = self.etcd().scan(&layout.locks(plan), Some(reply.revision)).await?;
         let name = |row: &Row| match layout.parse(&row.0) {
@@ -234,7 +234,7 @@ struct Place {
     lock: LockName,
     key: Vec<u8>,
     /// `None` once there is nothing to give up any more.
-    held: Option<Held>,
+    held: Option<Reservation>,
     /// Whether a transaction that may put the key may still be under way, its answer lost or not waited for.
     in_flight: bool,
 }
@@ -242,7 +242,7 @@ struct Place {
 impl Place {
     async fn new(session: &Session, plan: &PlanName, lock: &LockName) -> Result<Self, Error> {
         lock.check_new()?;
-        let held = session.hold(Seat::Lock(plan.clone(), lock.clone())).await?;
+        let held = session.reserve(Reservable::Lock(plan.clone(), lock.clone())).await?;
         let key = session.coordinator().layout().of(plan, &PlanKey::Lock(lock.clone(), session.lease()));
         let (session, plan, lock) = (session.clone(), plan.clone(), lock.clone());
         Ok(Self { session, plan, lock, key, held: Some(held), in_flight: false })
@@ -255,14 +255,14 @@ impl Place {
     /// Puts the own key, unless it is there already, and returns the queue. `alone`: only if the queue is
     /// empty.
     async fn join(&mut self, alone: bool) -> Result<Line, Error> {
-        let mut pace = Pace::new(Some(self.session.coordinator().config().operation_timeout));
+        let mut backoff = QueueBackoff::new(Some(self.session.coordinator().config().operation_timeout));
         loop {
             self.session.ensure_live()?;
             let layout = self.session.coordinator().layout();
             let (queue, spec) =
                 (layout.lock_queue(&self.plan, &self.lock), layout.of(&self.plan, &PlanKey::Spec));
             // As for ownership: a request that was given up must not put the key later, see
-            // `Session::outdate`.
+            // `Session::fence_stale_joins`.
             let written = self.session.written();
             let not_outdated = written.clone().map(|(key, modified)| Compare::Modified(key, Some(modified)));
             let when = [Compare::Exists(spec.clone()), Compare::Created(self.key.clone(), None)];
@@ -272,7 +272,7 @@ impl Place {
                 .then([Op::Range(queue.clone(), 0)])
                 .otherwise([Op::Range(queue, 0), Op::Find(spec)])
                 .otherwise(written.map(|(key, _)| Op::Get(key)));
-            let mut reply = self.settle(&txn).await?;
+            let mut reply = self.execute(&txn).await?;
             let line = self.read(&mut reply)?;
             if reply.branch == Branch::Then {
                 return Ok(line);
@@ -289,7 +289,7 @@ impl Place {
                 (_, None) => false,
             };
             let ours = !matches!(line.standing(self.session.lease()), Standing::Absent);
-            if ours || (alone && !outdated) || !pace.keep(&self.session, line.clone()).await {
+            if ours || (alone && !outdated) || !backoff.pause(&self.session, line.clone()).await {
                 return Ok(line);
             }
         }
@@ -300,7 +300,7 @@ impl Place {
         let layout = self.session.coordinator().layout();
         let queue = layout.lock_queue(&self.plan, &self.lock);
         let txn = Transaction::default().then([Op::Range(queue, 0)]);
-        let mut reply = self.session.coordinator().etcd().settle(&txn).await?;
+        let mut reply = self.session.coordinator().etcd().execute(&txn, Admission::TURN).await?;
         self.read(&mut reply)
     }
 
@@ -315,9 +315,9 @@ impl Place {
     }
 
     /// Sends a transaction that may put the key.
-    async fn settle(&mut self, txn: &Transaction) -> Result<Reply, Error> {
+    async fn execute(&mut self, txn: &Transaction) -> Result<Reply, Error> {
         let before = std::mem::replace(&mut self.in_flight, true);
-        let reply = self.session.coordinator().etcd().settle(txn).await;
+        let reply = self.session.coordinator().etcd().execute(txn, Admission::TURN).await;
         let certain = match &reply {
             Ok(reply) => !reply.uncertain,
             Err(fault) => fault.not_executed,
@@ -328,7 +328,7 @@ impl Place {
 
     /// First in the queue, with a key of this create revision.
     fn locked(self, revision: Revision) -> Lock {
-        let gone = self.session.vigil_over_own(self.key.clone(), revision);
+        let gone = self.session.watch_own_key(self.key.clone(), revision);
         let lock = Lock { place: self, revision, gone };
         tracing::info!(plan = %lock.plan(), lock = %lock.name(), token = %lock.token(), "locked");
         lock

@@ -5,7 +5,7 @@ use planlease_core::{OrchestratorId, PlanName, TermNumber, record::Ending};
 use crate::{
     coordinator::Coordinator,
     error::Error,
-    etcd::{Branch, Compare, Op, Transaction},
+    etcd::{Admission, Branch, Compare, Op, Transaction},
     ownership::{Ticket, end_term},
 };
 
@@ -56,7 +56,7 @@ impl Coordinator {
             let seen = line.term.as_ref().map(|(revision, _)| *revision);
             let when = [Compare::Created(key.clone(), Some(first.joined)), Compare::Modified(term, seen)];
             let txn = Transaction::when(when).then([Op::Delete(key)]);
-            let reply = self.etcd().settle(&txn).await?;
+            let reply = self.etcd().execute(&txn, Admission::TURN).await?;
             return match reply.branch {
                 Branch::Otherwise if !reply.uncertain => Err(Error::OwnershipLost(plan.clone())),
                 // Also by an earlier try, whose answer got lost: the key is gone.

@@ -24,15 +24,15 @@ use tokio::sync::watch;
 
 use self::cleanup::is_passing;
 pub(crate) use self::{
-    acquire::Pace,
+    acquire::QueueBackoff,
     cleanup::{Abandoned, release_abandoned},
     ending::{Ticket, end_term},
 };
 use crate::{
     authority::{Authority, Delegation},
     error::Error,
-    session::{Held, Session},
-    vigil::{Gone, gone},
+    key_watch::{Gone, gone},
+    session::{Reservation, Session},
 };
 
 /// How an ownership is acquired.
@@ -136,7 +136,7 @@ pub struct Ownership {
     revision: Revision,
     term: TermRecord,
     gone: watch::Receiver<Gone>,
-    held: Option<Held>,
+    held: Option<Reservation>,
 }
 
 impl Ownership {

@@ -26,7 +26,7 @@ use crate::{
     authority::TaskView,
     coordinator::{Coordinator, line_of},
     error::Error,
-    etcd::{Branch, Compare, MAX_BYTES, Op, PAGE, Row, Transaction},
+    etcd::{Admission, Branch, Compare, MAX_BYTES, Op, PAGE, Row, Transaction},
     list::List,
     session::{Identity, Session},
 };
@@ -307,7 +307,7 @@ impl Coordinator {
             Op::Range(layout.halts(plan), 0),
             Op::Range(tasks.clone(), PAGE),
         ]);
-        let mut reply = self.etcd().settle(&txn).await?;
+        let mut reply = self.etcd().execute(&txn, Admission::TURN).await?;
         let revision = reply.revision;
         let mut parts = Parts::default();
         let (definition, _) = reply.rows();
@@ -385,7 +385,10 @@ impl Coordinator {
         let layout = self.layout();
         let spec = layout.of(plan, &PlanKey::Spec);
         let queue = layout.queue(plan);
-        let mut seen = self.etcd().settle(&Transaction::default().then([Op::Find(spec.clone())])).await?;
+        let mut seen = self
+            .etcd()
+            .execute(&Transaction::default().then([Op::Find(spec.clone())]), Admission::TURN)
+            .await?;
         let seen = seen.row().ok_or_else(|| Error::PlanNotFound(plan.clone()))?.created;
         let delete = [
             layout.spec(plan),
@@ -401,7 +404,7 @@ impl Coordinator {
             .then(delete.map(Op::DeleteRange))
             .then([Op::Delete(layout.of(plan, &PlanKey::Import))])
             .otherwise([Op::Range(queue, 0), Op::Get(layout.of(plan, &PlanKey::Term)), Op::Find(spec)]);
-        let mut reply = self.etcd().settle(&txn).await?;
+        let mut reply = self.etcd().execute(&txn, Admission::TURN).await?;
         if reply.branch == Branch::Then {
             return Ok(());
         }
@@ -436,7 +439,7 @@ impl Coordinator {
     pub async fn all_findings(&self, plan: &PlanName) -> Result<List<(TaskId, FindingsRecord)>, Error> {
         let layout = self.layout();
         let spec = Transaction::default().then([Op::Find(layout.of(plan, &PlanKey::Spec))]);
-        let mut reply = self.etcd().settle(&spec).await?;
+        let mut reply = self.etcd().execute(&spec, Admission::TURN).await?;
         reply.row().ok_or_else(|| Error::PlanNotFound(plan.clone()))?;
         let found = self.snapshot_at(&layout.findings(plan), reply.revision).await?;
         let read = found.entries.into_iter().map(|(key, entry)| {
@@ -451,7 +454,8 @@ impl Coordinator {
 
     pub(crate) async fn task_entry(&self, plan: &PlanName, task: &TaskId) -> Result<Option<Entry>, Error> {
         let key = self.layout().of(plan, &PlanKey::Task(task.clone()));
-        let mut reply = self.etcd().settle(&Transaction::default().then([Op::Get(key)])).await?;
+        let mut reply =
+            self.etcd().execute(&Transaction::default().then([Op::Get(key)]), Admission::TURN).await?;
         Ok(reply.row())
     }
 
@@ -641,7 +645,7 @@ impl<'a> Import<'a> {
         .then([Op::Put(spec.clone(), self.head.clone())])
         .then([Op::PutLeased(mark.clone(), self.mark_record()?, session.lease())])
         .otherwise([Op::Get(spec), Op::Get(mark)]);
-        let mut reply = self.coordinator.etcd().settle(&txn).await?;
+        let mut reply = self.coordinator.etcd().execute(&txn, Admission::TURN).await?;
         if reply.branch == Branch::Then {
             return Ok(Imported::Created(reply.revision));
         }
@@ -663,7 +667,7 @@ impl<'a> Import<'a> {
         while written < self.puts.len() {
             let chunk = chunk(&self.puts[written..]);
             let txn = Transaction::when([marked()]).then(chunk.iter().cloned());
-            if self.coordinator.etcd().settle(&txn).await?.branch == Branch::Otherwise {
+            if self.coordinator.etcd().execute(&txn, Admission::TURN).await?.branch == Branch::Otherwise {
                 return Err(Error::SessionLost(session.lost().await));
             }
             written += chunk.len();
@@ -673,7 +677,7 @@ impl<'a> Import<'a> {
         let txn = Transaction::when([marked(), Compare::Created(spec.clone(), None)])
             .then([Op::Put(spec.clone(), self.head.clone()), Op::Delete(self.key(&PlanKey::Import))])
             .otherwise([Op::Get(spec), Op::Get(self.key(&PlanKey::Import))]);
-        let mut reply = self.coordinator.etcd().settle(&txn).await?;
+        let mut reply = self.coordinator.etcd().execute(&txn, Admission::TURN).await?;
         match reply.branch {
             Branch::Then => Ok(Imported::Created(reply.revision)),
             Branch::Otherwise => {
@@ -697,7 +701,7 @@ impl<'a> Import<'a> {
                     Op::PutLeased(mark.clone(), self.mark_record()?, lease),
                 ])
                 .otherwise([Op::Get(spec), Op::Get(mark)]);
-        let mut reply = self.coordinator.etcd().settle(&txn).await?;
+        let mut reply = self.coordinator.etcd().execute(&txn, Admission::TURN).await?;
         if reply.branch == Branch::Then {
             return Ok(Marked::Ours(reply.revision));
         }

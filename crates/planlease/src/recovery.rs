@@ -21,10 +21,10 @@ use crate::{
     authority::{Outcome, Refused, TaskView},
     clock::sleep_until,
     error::Error,
+    key_watch::{Gone, gone},
     ownership::Ownership,
     plan::PlanView,
     session::Session,
-    vigil::{Gone, gone},
 };
 
 /// How often the plan is read again when tasks change while they are being recovered (workers come to their
@@ -131,7 +131,7 @@ impl Claimants {
             if !self.watched.contains_key(&(worker.clone(), revision)) {
                 let key = self.session.coordinator().layout().key(&Key::Orchestrator(worker.clone()));
                 // It was there when it was made; the watch shows whether it still is.
-                let gone = self.session.vigil(key, revision, revision);
+                let gone = self.session.watch_key(key, revision, revision);
                 self.watched.insert((worker, revision), gone);
             }
         }

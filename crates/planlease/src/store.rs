@@ -14,7 +14,7 @@ use serde_json::Map;
 use crate::{
     config::Config,
     error::Error,
-    etcd::{Branch, Compare, Etcd, Known, Op, Seen, Transaction},
+    etcd::{Admission, Branch, Compare, Etcd, Known, Op, Seen, Transaction},
     memory::Memory,
 };
 
@@ -116,7 +116,7 @@ impl<'a> Store<'a> {
         let record = StoreRecord { raft_term: Some(marks.raft_term), raft_index: marks.raft_index, ..record };
         let txn = Transaction::when([Compare::Modified(self.key.clone(), before)])
             .then([Op::Put(self.key.clone(), codec::encode(&record)?)]);
-        Ok((self.etcd.settle(&txn).await?.branch == Branch::Then).then_some(record))
+        Ok((self.etcd.execute(&txn, Admission::TURN).await?.branch == Branch::Then).then_some(record))
     }
 
     /// Brings a record up to date after an election. A user who may only read goes without.

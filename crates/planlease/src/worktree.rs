@@ -17,7 +17,7 @@ use crate::{
     authority::Authority,
     coordinator::Coordinator,
     error::Error,
-    etcd::{Branch, Compare, Op, Transaction},
+    etcd::{Admission, Branch, Compare, Op, Transaction},
     list::List,
 };
 
@@ -80,7 +80,8 @@ impl Coordinator {
         name: &WorktreeName,
     ) -> Result<Option<WorktreeView>, Error> {
         let key = self.layout().key(&Key::Worktree(host.clone(), name.clone()));
-        let mut reply = self.etcd().settle(&Transaction::default().then([Op::Get(key)])).await?;
+        let mut reply =
+            self.etcd().execute(&Transaction::default().then([Op::Get(key)]), Admission::TURN).await?;
         Ok(reply.row().map(|entry| WorktreeView::read(host.clone(), name.clone(), &entry)).transpose()?)
     }
 
@@ -106,7 +107,7 @@ impl Coordinator {
         let txn = Transaction::when([Compare::Modified(key.clone(), Some(seen.revision))])
             .then([Op::Delete(key.clone())])
             .otherwise([Op::Find(key)]);
-        let mut reply = self.etcd().settle(&txn).await?;
+        let mut reply = self.etcd().execute(&txn, Admission::TURN).await?;
         // Gone is gone: by this attempt, an earlier one, or another process.
         Ok(reply.branch == Branch::Then || reply.row().is_none())
     }
@@ -155,8 +156,8 @@ async fn write(
         .then([Op::Put(key.clone(), codec::encode(next)?)])
         .otherwise([Op::Get(key)]);
     let mut reply = match authority {
-        Some(authority) => coordinator.etcd().settle_fenced(&authority.fenced(txn)).await?,
-        None => coordinator.etcd().settle(&txn).await?,
+        Some(authority) => coordinator.etcd().execute(&authority.guarded(txn), Admission::TURN).await?,
+        None => coordinator.etcd().execute(&txn, Admission::TURN).await?,
     };
     if reply.branch == Branch::Then {
         let created = seen.map_or(reply.revision, |seen| seen.created);
@@ -173,7 +174,7 @@ async fn write(
     Ok(match present {
         // By an earlier try, whose answer got lost.
         Some(present) if present.record.op_id == next.op_id => WorktreeWrite::Written(present),
-        _ if !reply.right => WorktreeWrite::RightGone,
+        _ if !reply.guard_held => WorktreeWrite::RightGone,
         present => WorktreeWrite::Conflict(present.map(Box::new)),
     })
 }

@@ -1,5 +1,5 @@
-//! Which of the waiting transactions travel together: decided here, put into a request by
-//! [`super::together`], sent by [`super::commit`].
+//! Which of the waiting transactions share a request: decided here, put into a request by
+//! [`super::coalesce`], sent by [`super::commit`].
 //!
 //! etcd looks at all conditions of a request, those of nested transactions too, *before* it does anything. So
 //! two transactions of which one writes what the other one writes or compares never share a request: the
@@ -19,15 +19,15 @@ use tokio::{
 };
 
 use super::{
+    authority_guard::{AuthorityGuard, Guarded},
     fault::Fault,
-    right::{Fenced, Right},
     txn::{Compare, MAX_BYTES, MAX_OPS, Op, Reply},
 };
 
 /// A transaction that waits for its turn, with the caller that waits for its reply.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) write: Fenced,
+    pub(super) write: Guarded,
     pub(super) answer: oneshot::Sender<Result<Reply, Fault>>,
     /// When it is too late to begin.
     pub(super) deadline: Instant,
@@ -38,9 +38,9 @@ pub(super) struct Waiting {
 /// How many requests are under way at most.
 pub(super) const MAX_FLIGHTS: usize = 4;
 
-/// How many batches are sent apart once one that was joined was refused: where updates meet others' often,
-/// joining them is in vain.
-const APART: usize = 32;
+/// How many batches are sent split once a coalesced one was refused: where updates meet others' often,
+/// coalescing them is in vain.
+const SPLIT_BATCHES: usize = 32;
 
 /// How many have to wait for a request to go out beside those that are under way, and the fewest that one of
 /// several has.
@@ -62,10 +62,10 @@ pub(super) struct Queue {
     batches: u64,
     /// The most transactions in one request.
     limit: usize,
-    /// The most conditions, or operations, of one that is joined.
-    joined: usize,
-    /// How many batches more are sent apart.
-    apart: usize,
+    /// The most conditions, or operations, of one that is coalesced.
+    coalesced: usize,
+    /// How many batches more are sent split.
+    split: usize,
 }
 
 /// Stands for a batch that is under way.
@@ -92,14 +92,14 @@ impl Hashes {
     }
 }
 
-/// Transactions that travel in one request.
+/// Transactions that share a request.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) members: Vec<Waiting>,
     pub(super) ticket: Ticket,
     /// The most conditions, or operations, with which it is worth a try to write all or nothing: see
-    /// [`super::together`]. 0: none.
-    pub(super) joined: usize,
+    /// [`super::coalesce`]. 0: none.
+    pub(super) coalesced: usize,
 }
 
 /// A batch that is being filled.
@@ -112,8 +112,8 @@ struct Filling {
     /// The keys that it compares beside those.
     compared: HashSet<Hash>,
     ranges: Vec<KeyRange>,
-    /// How many of its transactions each right has.
-    rights: BTreeMap<Arc<Right>, usize>,
+    /// How many of its transactions each guard has.
+    guards: BTreeMap<Arc<AuthorityGuard>, usize>,
     /// The most that one of them has.
     most: usize,
     bytes: usize,
@@ -131,8 +131,8 @@ impl Queue {
             hashes: Hashes::default(),
             batches: 0,
             limit: MAX_OPS,
-            joined: MAX_OPS,
-            apart: 0,
+            coalesced: MAX_OPS,
+            split: 0,
         }
     }
 
@@ -151,15 +151,15 @@ impl Queue {
         self.limit = self.limit.min(refused / 2).max(1);
     }
 
-    /// From now on those that are joined have fewer conditions and operations than one that the server found
+    /// From now on those that are coalesced have fewer conditions and operations than one that the server found
     /// too large.
-    pub(super) fn shrink_joined(&mut self, refused: usize) {
-        self.joined = self.joined.min(refused / 2);
+    pub(super) fn shrink_coalesced(&mut self, refused: usize) {
+        self.coalesced = self.coalesced.min(refused / 2);
     }
 
-    /// A batch that was joined was refused.
-    pub(super) fn keep_apart(&mut self) {
-        self.apart = APART;
+    /// A batch that was coalesced was refused.
+    pub(super) fn keep_split(&mut self) {
+        self.split = SPLIT_BATCHES;
     }
 
     pub(super) fn push(&mut self, plan: &PlanName, waiting: Waiting) {
@@ -183,7 +183,7 @@ impl Queue {
         (self.waiting + sent).div_ceil(MAX_FLIGHTS).max(ENOUGH).min(self.limit)
     }
 
-    /// The next batch: one transaction of each plan in turn, until it is full or nothing more fits together;
+    /// The next batch: one transaction of each plan in turn, until it is full or nothing more fits into it;
     /// `None` if there is nothing to send. What it writes is under way from then on, until [`Queue::done`].
     /// And those whose time was up before they began.
     pub(super) fn take(&mut self, now: Instant) -> (Option<Batch>, Vec<Waiting>) {
@@ -218,7 +218,7 @@ impl Queue {
                         self.next = Some(plan.clone());
                         break 'full;
                     }
-                    batch.take_in(one);
+                    batch.add(one);
                     took = true;
                     break;
                 }
@@ -242,9 +242,9 @@ impl Queue {
         let ticket = Ticket(self.batches);
         self.busy.extend(&written);
         self.under_way.insert(ticket, Sent { written, members: members.len() });
-        let joined = if self.apart == 0 { self.joined } else { 0 };
-        self.apart = self.apart.saturating_sub(1);
-        (Some(Batch { members, ticket, joined }), late)
+        let coalesced = if self.split == 0 { self.coalesced } else { 0 };
+        self.split = self.split.saturating_sub(1);
+        (Some(Batch { members, ticket, coalesced }), late)
     }
 
     /// All plans, beginning with the one whose turn it is: who waits, and who will have been passed over.
@@ -264,7 +264,7 @@ impl Queue {
 
 impl Filling {
     /// Whether one of the two would have to see what the other one writes.
-    fn conflicts(&self, write: &Fenced) -> bool {
+    fn conflicts(&self, write: &Guarded) -> bool {
         let written = |key: &[u8]| self.written.contains(&self.hashes.of(key));
         let known = |key: &[u8]| {
             let hash = self.hashes.of(key);
@@ -275,11 +275,11 @@ impl Filling {
         let writes = |range: &KeyRange| {
             self.members.iter().flat_map(|one| one.write.txn.written()).any(|key| range.contains(key))
         };
-        let right = match &*write.right {
-            Right::Key(key, _) => written(key),
-            Right::Unowned(range) => writes(range),
+        let guard = match &*write.guard {
+            AuthorityGuard::Key(key, _) => written(key),
+            AuthorityGuard::Unowned(range) => writes(range),
         };
-        right
+        guard
             || write.txn.written().any(known)
             || write.txn.when.iter().any(|compare| match compare {
                 Compare::Created(key, _) | Compare::Modified(key, _) | Compare::Exists(key) => written(key),
@@ -289,34 +289,34 @@ impl Filling {
             })
     }
 
-    /// Whether etcd would take it in as well. A single one is always taken: it was checked by itself.
-    fn has_room(&self, write: &Fenced, limit: usize) -> bool {
-        let of_right = self.rights.get(&write.right);
-        let rights = self.rights.len() + usize::from(of_right.is_none());
-        let most = self.most.max(of_right.unwrap_or(&0) + 1);
-        // etcd counts the longest list of each of the three levels: see [`super::together::apart`].
-        let fits = rights + most + self.widest.max(write.txn.widest()) <= MAX_OPS
+    /// Whether etcd would accept it as well. A single one is always taken: it was checked by itself.
+    fn has_room(&self, write: &Guarded, limit: usize) -> bool {
+        let of_guard = self.guards.get(&write.guard);
+        let guards = self.guards.len() + usize::from(of_guard.is_none());
+        let most = self.most.max(of_guard.unwrap_or(&0) + 1);
+        // etcd counts the longest list of each of the three levels: see [`super::coalesce::split`].
+        let fits = guards + most + self.widest.max(write.txn.widest()) <= MAX_OPS
             && self.bytes + Self::bytes(write) <= MAX_BYTES;
         self.members.is_empty() || (fits && self.members.len() < limit)
     }
 
-    fn bytes(write: &Fenced) -> usize {
-        Op::nested_bytes(&write.txn) + write.right.bytes()
+    fn bytes(write: &Guarded) -> usize {
+        Op::nested_bytes(&write.txn) + write.guard.bytes()
     }
 
-    fn take_in(&mut self, mut one: Waiting) {
+    fn add(&mut self, mut one: Waiting) {
         one.place = None; // Another transaction may wait there.
-        let Fenced { right, txn } = &one.write;
+        let Guarded { guard, txn } = &one.write;
         self.written.extend(txn.written().map(|key| self.hashes.of(key)));
-        let of_right = if let Some(count) = self.rights.get_mut(right) {
+        let of_guard = if let Some(count) = self.guards.get_mut(guard) {
             *count += 1;
             *count
         } else {
-            self.rights.insert(Arc::clone(right), 1);
-            self.remember(&right.compare());
+            self.guards.insert(Arc::clone(guard), 1);
+            self.remember(&guard.compare());
             1
         };
-        self.most = self.most.max(of_right);
+        self.most = self.most.max(of_guard);
         for compare in &txn.when {
             self.remember(compare);
         }
@@ -359,8 +359,8 @@ mod tests {
     fn push(queue: &mut Queue, plan: &str, txn: Transaction, seconds: u64) -> Reader {
         let (answer, reader) = oneshot::channel();
         let deadline = Instant::now() + Duration::from_secs(seconds);
-        let right = Right::Key(plan.into(), Revision::from_wire(5).unwrap());
-        let write = Fenced { right: right.into(), txn };
+        let guard = AuthorityGuard::Key(plan.into(), Revision::from_wire(5).unwrap());
+        let write = Guarded { guard: guard.into(), txn };
         queue.push(&plan.parse().unwrap(), Waiting { write, answer, deadline, place: None });
         reader
     }
@@ -384,7 +384,7 @@ mod tests {
         assert_eq!(
             batch.members.len(),
             MAX_OPS - 1,
-            "as many as etcd takes: two rights, 125 of one of them, and the widest of those"
+            "as many as etcd takes: two guards, 125 of one of them, and the widest of those"
         );
         let batch = take(&mut queue);
         assert_eq!(keys(&batch)[0], "m125");
@@ -449,13 +449,13 @@ mod tests {
         let batch = take(&mut queue);
         assert_eq!(batch.members.len(), 1);
         // The widest one leaves room for fewer beside it, wherever it stands.
-        for (at, together) in [(0, MAX_OPS - 102), (31, 31)] {
+        for (at, fit) in [(0, MAX_OPS - 102), (31, 31)] {
             let mut queue = Queue::new();
             let wide = (0..100).map(|n| Compare::Exists(format!("x{n}").into_bytes())).collect::<Vec<_>>();
             let more = |n: usize| if n == at { wide.clone() } else { Vec::new() };
             let readers: Vec<_> = (0..60).map(|n| put(&mut queue, "p", &format!("{n}"), more(n))).collect();
             let batch = take(&mut queue);
-            assert_eq!(batch.members.len(), together);
+            assert_eq!(batch.members.len(), fit);
             drop(readers);
         }
         drop(readers);
@@ -474,20 +474,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_a_refusal_batches_are_kept_apart_for_a_while() {
+    async fn after_a_refusal_batches_are_kept_split_for_a_while() {
         let mut queue = Queue::new();
-        let joined = |queue: &mut Queue, key: &str| {
+        let coalesced = |queue: &mut Queue, key: &str| {
             let reader = put(queue, "p", key, Vec::new());
             let batch = take(queue);
             queue.done(batch.ticket);
             drop(reader);
-            batch.joined
+            batch.coalesced
         };
-        assert_eq!(joined(&mut queue, "a"), MAX_OPS);
-        queue.keep_apart();
-        let next: Vec<_> = (0..=APART).map(|_| joined(&mut queue, "a")).collect();
-        assert_eq!(next, [vec![0; APART], vec![MAX_OPS]].concat());
-        queue.shrink_joined(13);
-        assert_eq!(joined(&mut queue, "a"), 6);
+        assert_eq!(coalesced(&mut queue, "a"), MAX_OPS);
+        queue.keep_split();
+        let next: Vec<_> = (0..=SPLIT_BATCHES).map(|_| coalesced(&mut queue, "a")).collect();
+        assert_eq!(next, [vec![0; SPLIT_BATCHES], vec![MAX_OPS]].concat());
+        queue.shrink_coalesced(13);
+        assert_eq!(coalesced(&mut queue, "a"), 6);
     }
 }

@@ -1,7 +1,7 @@
 //! One connection to one endpoint as a channel, and the count of what goes over it.
 //!
 //! The channel is planlease's own, not `etcd-client`'s: that one balances between endpoints, and with one of
-//! two dead about half of the calls fail. Here a channel has one endpoint, and [`super::lane`] moves on when
+//! two dead about half of the calls fail. Here a channel has one endpoint, and [`super::connection`] moves on when
 //! it fails.
 
 use std::{
@@ -66,7 +66,7 @@ pub(super) async fn connect(
     let connector = Arc::clone(&config.connector);
     let to = endpoint.clone();
     // A channel reconnects by itself when its connection breaks, without a check that the same cluster
-    // answers. So it may do it once; then its lane makes the next channel, and looks.
+    // answers. So it may do it once; then the endpoint connection makes the next channel, and looks.
     let spent = Arc::new(AtomicBool::new(false));
     let reached = Arc::new(AtomicBool::new(false));
     let reaching = Arc::clone(&reached);

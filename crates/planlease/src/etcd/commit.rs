@@ -1,5 +1,5 @@
 //! Group commit: what is to be written at the same moment travels in one request, and each transaction
-//! succeeds or fails by itself (see [`super::together`]). They share one round trip, one revision and one
+//! succeeds or fails by itself (see [`super::coalesce`]). They share one round trip, one revision and one
 //! sync of etcd's disk.
 //!
 //! There is no timer. A transaction that finds nothing under way leaves at once, as itself; those that come
@@ -9,6 +9,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures_util::future;
@@ -20,10 +21,11 @@ use tokio::{
 
 use super::{
     Etcd,
+    authority_guard::Guarded,
     batch::{Batch, MAX_FLIGHTS, Queue, Ticket, Waiting},
+    coalesce,
+    execute::Admission,
     fault::{Fault, FaultKind},
-    right::Fenced,
-    together,
     txn::{Branch, Reply},
 };
 
@@ -71,17 +73,17 @@ impl State {
 }
 
 impl Etcd {
-    /// As [`Etcd::settle_fenced`], together with what is written at the same moment. It waits at most the
-    /// operation's time for its turn, and has as much again from then on. `plan`: no plan's transactions hold
-    /// up those of another one by their number.
+    /// Executes a write in one request with the others of the moment: see [`Request::Coalesced`]. It waits at
+    /// most `patience` for its turn.
     ///
-    /// Nothing but puts and reads of single keys may be in it.
-    ///
-    /// # Cancel safety
-    /// A dropped future leaves it unknown whether it is carried out.
-    pub(crate) async fn commit(&self, plan: &PlanName, write: Fenced) -> Result<Reply, Fault> {
+    /// [`Request::Coalesced`]: super::execute::Request::Coalesced
+    pub(super) async fn coalesce(
+        &self,
+        plan: &PlanName,
+        write: Guarded,
+        patience: Duration,
+    ) -> Result<Reply, Fault> {
         write.check_limits()?;
-        let patience = self.config().operation_timeout;
         let deadline = Instant::now() + patience;
         let places = self.inner.commits.places(plan);
         let place = match Arc::clone(&places).try_acquire_owned() {
@@ -156,28 +158,28 @@ impl Flight {
     async fn send(&self, batch: Batch) {
         match batch.members.as_slice() {
             [_] => self.send_each(batch.members, false).await,
-            _ => self.send_joined(batch.members, batch.joined).await,
+            _ => self.send_coalesced(batch.members, batch.coalesced).await,
         }
     }
 
-    /// `most`: see [`Batch::joined`].
-    async fn send_joined(&self, mut members: Vec<Waiting>, most: usize) {
-        let Some((txn, lent)) = together::joined(&mut members, most) else {
-            return self.send_apart(members, false).await;
+    /// `most`: see [`Batch::coalesced`].
+    async fn send_coalesced(&self, mut members: Vec<Waiting>, most: usize) {
+        let Some((txn, borrowed)) = coalesce::coalesced(&mut members, most) else {
+            return self.send_split(members, false).await;
         };
-        match self.etcd.settle_at_once(&txn).await {
-            Ok(reply) if reply.branch == Branch::Then => lent.answer(members, reply),
+        match self.etcd.execute(&txn, Admission::AT_ONCE).await {
+            Ok(reply) if reply.branch == Branch::Then => borrowed.answer(members, reply),
             Ok(reply) => {
-                lent.give_back(&mut members, txn);
-                self.etcd.inner.commits.state().queue.keep_apart();
-                self.send_apart(members, reply.uncertain).await;
+                borrowed.return_to(&mut members, txn);
+                self.etcd.inner.commits.state().queue.keep_split();
+                self.send_split(members, reply.uncertain).await;
             }
             Err(fault) => {
                 let width = txn.widest();
-                lent.give_back(&mut members, txn);
+                borrowed.return_to(&mut members, txn);
                 if fault.kind == FaultKind::TooLarge && fault.not_executed {
-                    self.etcd.inner.commits.state().queue.shrink_joined(width);
-                    self.send_apart(members, false).await;
+                    self.etcd.inner.commits.state().queue.shrink_coalesced(width);
+                    self.send_split(members, false).await;
                 } else {
                     self.failed(members, fault, false).await;
                 }
@@ -187,16 +189,16 @@ impl Flight {
 
     /// `uncertain`: whether an earlier request that had them all may have been carried out; so too for the
     /// others.
-    async fn send_apart(&self, mut members: Vec<Waiting>, uncertain: bool) {
-        let txn = together::apart(&mut members);
-        let result = self.etcd.settle_at_once(&txn).await;
-        together::give_back(&mut members, txn);
+    async fn send_split(&self, mut members: Vec<Waiting>, uncertain: bool) {
+        let txn = coalesce::split(&mut members);
+        let result = self.etcd.execute(&txn, Admission::AT_ONCE).await;
+        coalesce::return_to(&mut members, txn);
         match result {
             Ok(mut reply) => {
                 reply.uncertain |= uncertain;
                 let uncertain = reply.uncertain;
-                let without_right = together::answer(members, reply);
-                self.send_each(without_right, uncertain).await;
+                let without_guard = coalesce::answer(members, reply);
+                self.send_each(without_guard, uncertain).await;
             }
             Err(fault) => self.failed(members, fault, uncertain).await,
         }
@@ -207,7 +209,7 @@ impl Flight {
         if fault.not_executed && !fault.is_worth_repeating(true) {
             // Nothing was done, because of one of them (a plan that etcd's permissions deny to this user) or
             // because of their number.
-            tracing::debug!(%fault, together = members.len(), "refused together: sent one by one");
+            tracing::debug!(%fault, requests = members.len(), "refused as one request: sent one by one");
             if fault.kind == FaultKind::TooLarge {
                 self.etcd.inner.commits.state().queue.shrink(members.len());
             }
@@ -222,7 +224,7 @@ impl Flight {
     /// Each in a request of its own.
     async fn send_each(&self, batch: Vec<Waiting>, uncertain: bool) {
         let each = batch.into_iter().map(async |one| {
-            let mut result = self.etcd.settle_fenced_at_once(&one.write).await;
+            let mut result = self.etcd.execute(&one.write, Admission::AT_ONCE).await;
             match &mut result {
                 Ok(reply) => reply.uncertain |= uncertain,
                 Err(fault) => fault.not_executed &= !uncertain,

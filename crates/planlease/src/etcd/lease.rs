@@ -1,4 +1,4 @@
-//! The stream of renewals of one lease.
+//! Leases: granting, ending and looking at them, and the stream of renewals of one lease.
 //!
 //! Only an *answer* counts as a renewal: sending succeeds with a dead server too. The server reports a lease
 //! that is gone by a TTL of 0 on a live stream, and by an error at the start of a new one.
@@ -9,9 +9,72 @@ use etcd_client::{LeaseKeepAliveStream, LeaseKeeper};
 use planlease_core::LeaseId;
 
 use super::{
-    fault::Fault,
-    lane::{Connected, Lane},
+    Etcd,
+    connection::{Connected, EndpointConnection},
+    execute::Admission,
+    fault::{Fault, FaultKind},
 };
+
+impl Etcd {
+    /// Asks for a lease of this id and TTL; returns the TTL that the server granted. The id is chosen by the
+    /// caller, so that a grant whose answer was lost is recognised when it is asked for again.
+    pub(crate) async fn grant(&self, id: LeaseId, ttl: Duration) -> Result<Duration, Fault> {
+        let whole = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
+        let seconds = i64::try_from(whole).unwrap_or(i64::MAX);
+        let granted = self
+            .call(Admission::TURN, |client| async move {
+                let options = etcd_client::LeaseGrantOptions::new().with_id(id.to_wire());
+                let mut leases = client.lease_client();
+                match leases.grant(seconds, Some(options)).await.map_err(Fault::of) {
+                    Ok(answer) => Ok(answer.ttl()),
+                    Err(fault) if fault.kind == FaultKind::LeaseExists => {
+                        let answer = leases.time_to_live(id.to_wire(), None).await.map_err(Fault::of)?;
+                        // It may have expired, or been revoked, since: then it says -1 and 0.
+                        if answer.ttl() > 0 { Ok(answer.granted_ttl()) } else { Err(Fault::lease_gone()) }
+                    }
+                    Err(fault) => Err(fault),
+                }
+            })
+            .await?;
+        Ok(Duration::from_secs(u64::try_from(granted).unwrap_or(0)))
+    }
+
+    /// Ends a lease; one that is gone already is fine.
+    pub(crate) async fn revoke(&self, id: LeaseId) -> Result<(), Fault> {
+        let revoked = self
+            .call(Admission::TURN, |client| async move {
+                client.lease_client().revoke(id.to_wire()).await.map_err(Fault::of).map(drop)
+            })
+            .await;
+        match revoked {
+            Err(fault) if fault.kind != FaultKind::LeaseNotFound => Err(fault),
+            _ => Ok(()),
+        }
+    }
+
+    /// How long a lease has left, to the second; `None` if it is gone. One that was granted and has run out
+    /// exists until etcd revokes it, and has nothing left.
+    pub(crate) async fn lease_left(&self, id: LeaseId) -> Result<Option<Duration>, Fault> {
+        let answer = self
+            .call(Admission::TURN, |client| async move {
+                client.lease_client().time_to_live(id.to_wire(), None).await.map_err(Fault::of)
+            })
+            .await?;
+        let left = Duration::from_secs(u64::try_from(answer.ttl()).unwrap_or(0));
+        Ok((answer.granted_ttl() > 0).then_some(left))
+    }
+
+    /// Opens a stream of renewals with its first renewal, on the connection for renewals. That connection is
+    /// driven by the runtime on which it is made: to be called where sessions are renewed, and nowhere else.
+    pub(crate) async fn keep_alive(&self, id: LeaseId) -> Result<KeepAlive, Fault> {
+        KeepAlive::open(&self.inner.renewals, id).await
+    }
+
+    /// Renews a lease once, for callers that do it seldom.
+    pub(crate) async fn renew_once(&self, id: LeaseId) -> Result<(), Fault> {
+        KeepAlive::open(&self.inner.unary, id).await.map(drop)
+    }
+}
 
 /// An open stream.
 pub(crate) struct KeepAlive {
@@ -22,9 +85,9 @@ pub(crate) struct KeepAlive {
 
 impl KeepAlive {
     /// Opens the stream, which renews the lease once. Bounded by the request timeout.
-    pub(super) async fn open(lane: &Lane, id: LeaseId) -> Result<Self, Fault> {
-        let connected = lane.connected().await?;
-        let timeout = lane.config().request_timeout;
+    pub(super) async fn open(connection: &EndpointConnection, id: LeaseId) -> Result<Self, Fault> {
+        let connected = connection.connected().await?;
+        let timeout = connection.config().request_timeout;
         let mut client = connected.client.lease_client();
         let opened = match tokio::time::timeout(timeout, client.keep_alive(id.to_wire())).await {
             Ok(opened) => opened.map_err(Fault::of),
@@ -34,7 +97,7 @@ impl KeepAlive {
             Ok((keeper, answers)) => Ok(Self { keeper, answers, connected }),
             Err(fault) => {
                 if fault.is_connections() {
-                    lane.give_up(&connected);
+                    connection.give_up(&connected);
                 }
                 Err(fault.at(&connected.endpoint))
             }
@@ -59,7 +122,7 @@ impl KeepAlive {
     }
 
     /// Gives up the connection, so that the next stream goes to another endpoint.
-    pub(crate) fn give_up(self, etcd: &super::Etcd) {
+    pub(crate) fn give_up(self, etcd: &Etcd) {
         etcd.inner.renewals.give_up(&self.connected);
     }
 }

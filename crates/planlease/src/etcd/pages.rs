@@ -1,12 +1,11 @@
 //! A range read page by page, all of it at one revision.
 
-use std::sync::atomic::Ordering;
-
 use etcd_client::{GetOptions, SortOrder, SortTarget};
 use planlease_core::{Revision, keys::KeyRange};
 
 use super::{
     Etcd, MAX_DECODED, Row,
+    execute::Admission,
     fault::{Fault, FaultKind},
     txn,
 };
@@ -61,9 +60,9 @@ impl Etcd {
             .with_sort(SortTarget::Key, SortOrder::Ascend)
             .with_revision(at.map_or(0, Revision::to_wire));
         let options = &options;
-        self.retry(|client| async move {
+        self.call(Admission::TURN, |client| async move {
             let mut kv = client.kv_client().max_decoding_message_size(MAX_DECODED);
-            let before = self.inner.newest.load(Ordering::Relaxed);
+            let before = self.newest();
             let answer = kv.get(range.start.clone(), Some(options.clone())).await.map_err(Fault::of)?;
             let page = txn::page(answer.0)?;
             self.check_newest(before, page.revision)?;

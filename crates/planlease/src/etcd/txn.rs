@@ -78,8 +78,8 @@ pub(crate) struct Reply {
     /// Whether an earlier try of the same transaction was not answered, so that it may have been carried out
     /// then.
     pub(crate) uncertain: bool,
-    /// Whether the right was there under which it was to be done, if it was to be done under one.
-    pub(crate) right: bool,
+    /// Whether the guard held under which it was to be carried out, if it was to be under one.
+    pub(crate) guard_held: bool,
     results: std::vec::IntoIter<OpResult>,
 }
 
@@ -258,7 +258,7 @@ impl Reply {
         });
         let results = results.collect::<Result<Vec<_>, Fault>>()?.into_iter();
         let branch = if wire.succeeded { Branch::Then } else { Branch::Otherwise };
-        Ok(Self { branch, revision, cluster_id, uncertain: false, right: true, results })
+        Ok(Self { branch, revision, cluster_id, uncertain: false, guard_held: true, results })
     }
 
     /// What operations brought that each wrote one key and read another one, which has its name as its value.
@@ -278,7 +278,7 @@ impl Reply {
     pub(super) fn with(branch: Branch, nested: Vec<Self>) -> Self {
         let results = nested.into_iter().map(OpResult::Nested).collect::<Vec<_>>().into_iter();
         let revision = Revision::from_wire(9).unwrap();
-        Self { branch, revision, cluster_id: 0, uncertain: false, right: true, results }
+        Self { branch, revision, cluster_id: 0, uncertain: false, guard_held: true, results }
     }
 
     /// What the next reading operation of the branch brought, and whether its range has more.

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::{
     MAX_DECODED, Row,
+    connection::{Connected, EndpointConnection},
     fault::{Fault, FaultKind},
-    lane::{Connected, Lane},
     numbers::{Numbers, Send},
     txn,
 };
@@ -86,9 +86,9 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(super) async fn open(lane: &Lane, first: &WatchSpec) -> Result<Self, Fault> {
-        let connected = lane.connected().await?;
-        let timeout = lane.config().request_timeout;
+    pub(super) async fn open(connection: &EndpointConnection, first: &WatchSpec) -> Result<Self, Fault> {
+        let connected = connection.connected().await?;
+        let timeout = connection.config().request_timeout;
         let mut client = connected.client.watch_client().max_decoding_message_size(MAX_DECODED);
         let opening = client.watch(first.range.start.clone(), Some(options(first)));
         let opened = match tokio::time::timeout(timeout, opening).await {
@@ -114,7 +114,7 @@ impl Watch {
             }
             Err(fault) => {
                 if fault.is_connections() {
-                    lane.give_up(&connected);
+                    connection.give_up(&connected);
                 }
                 Err(fault.at(&connected.endpoint))
             }

@@ -17,11 +17,11 @@ use super::{AcquireOptions, Holder, Ownership, TryAcquire, cleanup::Abandoned, d
 use crate::{
     coordinator::Coordinator,
     error::Error,
-    etcd::{Branch, Compare, Fault, Op, Reply, Transaction},
+    etcd::{Admission, Branch, Compare, Fault, Op, Reply, Transaction},
+    key_watch::gone,
     plan::halt_of,
     retry::Backoff,
-    session::{Held, Session},
-    vigil::gone,
+    session::{Reservation, Session},
 };
 
 impl Session {
@@ -47,8 +47,8 @@ impl Session {
         plan: &PlanName,
         options: AcquireOptions,
     ) -> Result<TryAcquire, Error> {
-        let mut place = InLine::new(self, plan, options, self.hold(plan).await?);
-        let mut pace = Pace::new(Some(self.coordinator().config().operation_timeout));
+        let mut place = InLine::new(self, plan, options, self.reserve(plan).await?);
+        let mut backoff = QueueBackoff::new(Some(self.coordinator().config().operation_timeout));
         if options.only_for_work {
             let not_now = match Holder::of(&self.coordinator().line(plan).await?) {
                 Some(holder) => Some(Ok(TryAcquire::HeldBy(holder))),
@@ -79,7 +79,7 @@ impl Session {
                     }
                     // The queue was empty, only the term was not as seen last, or its lock delay was not
                     // known: it is known now.
-                    if !pace.keep(self, line).await {
+                    if !backoff.pause(self, line).await {
                         return Err(Error::TimedOut("the queue of the plan cannot be read"));
                     }
                 }
@@ -111,16 +111,16 @@ impl Session {
     }
 
     async fn wait_in_line(&self, plan: &PlanName, options: AcquireOptions) -> Result<Ownership, Error> {
-        let mut place = InLine::new(self, plan, options, self.hold(plan).await?);
+        let mut place = InLine::new(self, plan, options, self.reserve(plan).await?);
         let mut attempt = self.attempt(&mut place, true).await?;
-        let mut pace = Pace::new(None);
+        let mut backoff = QueueBackoff::new(None);
         loop {
             self.ensure_live()?;
             let line = match attempt {
                 Attempt::Owned { revision, term } => return Ok(self.own(place, revision, term).await),
                 Attempt::Line(line) => line,
             };
-            pace.keep(self, line.clone()).await;
+            backoff.pause(self, line.clone()).await;
             attempt = match line.standing(self.lease()) {
                 Standing::Absent => self.attempt(&mut place, true).await?,
                 Standing::First => {
@@ -184,7 +184,7 @@ impl Session {
         let close = coordinator.layout().of(plan, &PlanKey::Close);
         let succession = self.succession(seen.as_ref().map(|(_, term)| term), None);
         // A request that was given up must not put the key later, when all else holds again: see
-        // `Session::outdate`.
+        // `Session::fence_stale_joins`.
         let written = self.written();
         let not_outdated = written.clone().map(|(key, modified)| Compare::Modified(key, Some(modified)));
         // A waiter will need to know the lock delay, which is in the definition.
@@ -215,7 +215,7 @@ impl Session {
         .otherwise(join)
         .otherwise([Op::Range(queue, 0), Op::Get(term_key), read_spec, Op::Get(close)])
         .otherwise(written.map(|(key, _)| Op::Get(key)));
-        let mut reply = place.settle(&txn).await?;
+        let mut reply = place.execute(&txn).await?;
         if reply.branch == Branch::Then {
             return Ok(self.owned(plan, reply.revision, reply.revision, succession.term));
         }
@@ -278,7 +278,7 @@ impl Session {
             Op::Find(spec.clone()),
             Op::Get(close.clone()),
         ]);
-        let mut reply = place.settle(&txn).await?;
+        let mut reply = place.execute(&txn).await?;
         if reply.branch == Branch::Then {
             return Ok(self.owned(plan, joined, reply.revision, expired.term));
         }
@@ -295,7 +295,7 @@ impl Session {
         tracing::debug!(%plan, behind = %before.name(), "waiting in the queue");
         let key = self.coordinator().layout().of(plan, &PlanKey::Owner(before.lease));
         let seen = line.candidates().last().map_or(before.joined, |last| last.joined);
-        let mut leaves = self.vigil(key, before.joined, seen);
+        let mut leaves = self.watch_key(key, before.joined, seen);
         tokio::select! {
             biased; // Without a session there is no place in the queue.
             reason = self.lost() => Err(Error::SessionLost(reason)),
@@ -330,7 +330,7 @@ impl Session {
     }
 
     async fn own(&self, place: InLine, revision: Revision, term: TermRecord) -> Ownership {
-        let gone = self.vigil_over_own(place.key.clone(), revision);
+        let gone = self.watch_own_key(place.key.clone(), revision);
         let plan = place.plan.clone();
         let held = place.leave();
         tracing::info!(%plan, token = %term.token(), "acquired");
@@ -360,19 +360,19 @@ impl Session {
 
 /// The pauses between rounds that find the queue unchanged: each is longer than the one before it. Without
 /// them a waiter behind a key that is no candidate's, or with a faulty server, would ask again and again.
-pub(crate) struct Pace {
+pub(crate) struct QueueBackoff {
     seen: Option<Line>,
     backoff: Backoff,
 }
 
-impl Pace {
+impl QueueBackoff {
     /// `budget`: after how long there is to be no further round; never, if not given.
     pub(crate) fn new(budget: Option<Duration>) -> Self {
         Self { seen: None, backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(2), budget) }
     }
 
     /// Waits, if the queue did not move; `false` if there is to be no further round.
-    pub(crate) async fn keep(&mut self, session: &Session, line: Line) -> bool {
+    pub(crate) async fn pause(&mut self, session: &Session, line: Line) -> bool {
         if self.seen.as_ref() != Some(&line) {
             self.seen = Some(line);
             self.backoff.reset();
@@ -405,7 +405,7 @@ struct InLine {
     plan: PlanName,
     key: Vec<u8>,
     /// `None` once there is nothing to give up any more.
-    held: Option<Held>,
+    held: Option<Reservation>,
     /// How long the plan stays free after an end that was not orderly.
     delay: LockDelay,
     /// Whether the place is given up if an owner would find nothing to do.
@@ -416,7 +416,7 @@ struct InLine {
 }
 
 impl InLine {
-    fn new(session: &Session, plan: &PlanName, options: AcquireOptions, held: Held) -> Self {
+    fn new(session: &Session, plan: &PlanName, options: AcquireOptions, held: Reservation) -> Self {
         let key = session.coordinator().layout().of(plan, &PlanKey::Owner(session.lease()));
         Self {
             session: session.clone(),
@@ -444,9 +444,9 @@ impl InLine {
     }
 
     /// Sends a transaction of a candidate.
-    async fn settle(&self, txn: &Transaction) -> Result<Reply, Fault> {
+    async fn execute(&self, txn: &Transaction) -> Result<Reply, Fault> {
         let before = self.in_flight.swap(true, Ordering::Relaxed);
-        let reply = self.session.coordinator().etcd().settle(txn).await;
+        let reply = self.session.coordinator().etcd().execute(txn, Admission::TURN).await;
         let certain = match &reply {
             Ok(reply) => !reply.uncertain,
             Err(fault) => fault.not_executed,
@@ -456,10 +456,10 @@ impl InLine {
     }
 
     /// There is nothing to give up (any more), unless something is still under way.
-    fn leave(mut self) -> Option<Held> {
+    fn leave(mut self) -> Option<Reservation> {
         if self.in_flight.load(Ordering::Relaxed) {
             let (session, plan) = (self.session.clone(), self.plan.clone());
-            self.session.abandon(Abandoned::Late { session, plan, outdated: false });
+            self.session.abandon(Abandoned::Late { session, plan, fenced: false });
         }
         self.held.take()
     }

@@ -13,8 +13,8 @@ use super::ending::{Ticket, end_term};
 use crate::{
     coordinator::Coordinator,
     error::Error,
-    etcd::{Branch, Compare, Op, Transaction},
-    session::{Held, Session},
+    etcd::{Admission, Branch, Compare, Op, Transaction},
+    session::{Reservation, Session},
 };
 
 /// How often leaving a queue is tried at once while the queue moves.
@@ -24,14 +24,14 @@ const LEAVE_TRIES: usize = 8;
 #[derive(Debug)]
 pub(crate) enum Abandoned {
     /// An ownership whose handle was dropped.
-    Ownership { ticket: Box<Ticket>, _held: Held },
+    Ownership { ticket: Box<Ticket>, _held: Reservation },
     /// A place in a queue whose future was dropped.
-    Place { plan: PlanName, held: Held, in_flight: bool },
+    Place { plan: PlanName, held: Reservation, in_flight: bool },
     /// A transaction that may put the key arrives late, if ever. It must not: no process would know of that
     /// place.
-    Late { session: Session, plan: PlanName, outdated: bool },
+    Late { session: Session, plan: PlanName, fenced: bool },
     /// A lock whose handle was dropped, or a place in its line.
-    Lock { key: Vec<u8>, held: Held, in_flight: bool },
+    Lock { key: Vec<u8>, held: Reservation, in_flight: bool },
     /// Nothing: reports when everything before it is done.
     Flush(oneshot::Sender<()>),
 }
@@ -85,27 +85,30 @@ async fn clean_up(coordinator: &Coordinator, abandoned: &mut Abandoned) -> Resul
         Abandoned::Place { plan, held, in_flight } => {
             let session = held.session();
             if *in_flight {
-                session.outdate().await?;
+                session.fence_stale_joins().await?;
             }
             leave_line(coordinator, plan, session.lease()).await
         }
         Abandoned::Lock { key, held, in_flight } => {
             if *in_flight {
-                held.session().outdate().await?;
+                held.session().fence_stale_joins().await?;
             }
             // Its name has our lease in it, and no other part of this session has it as long as it is marked
             // as held.
-            coordinator.etcd().settle(&Transaction::default().then([Op::Delete(key.clone())])).await?;
+            coordinator
+                .etcd()
+                .execute(&Transaction::default().then([Op::Delete(key.clone())]), Admission::TURN)
+                .await?;
             Ok(())
         }
-        Abandoned::Late { session, plan, outdated } => {
-            if !*outdated {
-                session.outdate().await?;
-                *outdated = true;
+        Abandoned::Late { session, plan, fenced } => {
+            if !*fenced {
+                session.fence_stale_joins().await?;
+                *fenced = true;
             }
             // Looked at when this process has the plan no more: only then is a key of ours in its line one
             // too many.
-            match session.hold_if_free(plan) {
+            match session.reserve_if_free(plan) {
                 Some(_held) => leave_line(coordinator, plan, session.lease()).await,
                 None => Err(Error::HeldLocally(plan.clone())),
             }
@@ -141,7 +144,7 @@ async fn leave_line(coordinator: &Coordinator, plan: &PlanName, lease: LeaseId) 
                 let when =
                     [Compare::Created(key.clone(), Some(candidate.joined)), Compare::Modified(term, seen)];
                 let txn = Transaction::when(when).then([Op::Delete(key)]);
-                if coordinator.etcd().settle(&txn).await?.branch == Branch::Then {
+                if coordinator.etcd().execute(&txn, Admission::TURN).await?.branch == Branch::Then {
                     return Ok(());
                 }
             }

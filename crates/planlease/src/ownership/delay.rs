@@ -20,7 +20,7 @@ use planlease_core::{
 use crate::{
     coordinator::Coordinator,
     error::Error,
-    etcd::{Compare, Op, Transaction},
+    etcd::{Admission, Compare, Op, Transaction},
 };
 
 /// The lock delay as one acquisition knows it.
@@ -85,8 +85,10 @@ impl LockDelay {
             Some(length) => length,
             None => {
                 let spec = coordinator.layout().of(plan, &PlanKey::Spec);
-                let mut reply =
-                    coordinator.etcd().settle(&Transaction::default().then([Op::Get(spec)])).await?;
+                let mut reply = coordinator
+                    .etcd()
+                    .execute(&Transaction::default().then([Op::Get(spec)]), Admission::TURN)
+                    .await?;
                 let entry = reply.row().ok_or_else(|| Error::PlanNotFound(plan.clone()))?;
                 self.note(&entry);
                 let key = Key::Plan(plan.clone(), PlanKey::Spec);

@@ -10,7 +10,7 @@ use planlease_core::{
 use crate::{
     coordinator::Coordinator,
     error::Error,
-    etcd::{Branch, Compare, FaultKind, Op, Transaction},
+    etcd::{Admission, Branch, Compare, FaultKind, Op, Transaction},
 };
 
 /// What it takes to end an ownership.
@@ -45,14 +45,14 @@ pub(crate) async fn end_term(
         ])
         .then(displaced)
         .otherwise([Op::Get(term_key)]);
-    let mut reply = match coordinator.etcd().settle(&txn).await {
+    let mut reply = match coordinator.etcd().execute(&txn, Admission::TURN).await {
         // A full database takes no record of the end, but it lets go of the key. To the successor that is an
         // expiry.
         Err(fault) if fault.kind == FaultKind::NoSpace => {
             let key = layout.of(plan, &PlanKey::Owner(*lease));
             let bare =
                 Transaction::when([Compare::Created(key.clone(), Some(*revision))]).then([Op::Delete(key)]);
-            let reply = coordinator.etcd().settle(&bare).await?;
+            let reply = coordinator.etcd().execute(&bare, Admission::TURN).await?;
             tracing::info!(%plan, token = %term.token(), "let go of, with a full database");
             return match reply.branch {
                 Branch::Then => Ok(()),

@@ -21,7 +21,7 @@ use super::{
     channel::{self, Traffic},
     fault::Fault,
     known::Known,
-    look,
+    member::look,
 };
 use crate::{
     config::{Config, Endpoint},
@@ -129,7 +129,7 @@ impl Progress {
 
 /// One connection to the endpoint that answers first, made again when it breaks.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct EndpointConnection {
     endpoints: Arc<Endpoints>,
     require_leader: bool,
     state: Mutex<State>,
@@ -166,7 +166,7 @@ pub(super) struct Connected {
     connection: u64,
 }
 
-impl Lane {
+impl EndpointConnection {
     pub(super) fn new(endpoints: Arc<Endpoints>, require_leader: bool) -> Self {
         Self { endpoints, require_leader, state: Mutex::default() }
     }

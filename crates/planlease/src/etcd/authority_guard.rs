@@ -1,5 +1,5 @@
-//! What the writes of one right have in common: etcd compares that the right is still there. Kept apart from
-//! what else a write compares, so that it is asked once for all that travel together.
+//! The guard of an authority: the compare that all writes under it share. Kept apart from what else a write
+//! compares, so that it is compared once for all that travel in one request.
 
 use std::sync::Arc;
 
@@ -10,23 +10,23 @@ use super::{
     txn::{Compare, Op, Transaction},
 };
 
-/// What stands for a right.
+/// What stands for an authority in etcd.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Right {
+pub(crate) enum AuthorityGuard {
     /// A key that was made at this revision.
     Key(Vec<u8>, Revision),
     /// That no key of the range exists.
     Unowned(KeyRange),
 }
 
-/// A transaction under a right.
+/// A transaction under an authority.
 #[derive(Clone, Debug)]
-pub(crate) struct Fenced {
-    pub(crate) right: Arc<Right>,
+pub(crate) struct Guarded {
+    pub(crate) guard: Arc<AuthorityGuard>,
     pub(crate) txn: Transaction,
 }
 
-impl Right {
+impl AuthorityGuard {
     pub(crate) fn compare(&self) -> Compare {
         match self {
             Self::Key(key, created) => Compare::Created(key.clone(), Some(*created)),
@@ -34,7 +34,7 @@ impl Right {
         }
     }
 
-    /// Reads what [`Right::holds`] looks at.
+    /// Reads what [`AuthorityGuard::holds`] looks at.
     fn read(&self) -> Op {
         match self {
             Self::Key(key, _) => Op::Find(key.clone()),
@@ -50,6 +50,7 @@ impl Right {
         }
     }
 
+    /// Whether the guard holds, given what its key, or its range, has.
     pub(super) fn holds(&self, row: Option<&Entry>) -> bool {
         match self {
             Self::Key(_, created) => row.is_some_and(|entry| entry.created == *created),
@@ -58,18 +59,18 @@ impl Right {
     }
 }
 
-impl Fenced {
+impl Guarded {
     /// Refuses before sending what etcd would refuse.
     pub(super) fn check_limits(&self) -> Result<(), Fault> {
-        Transaction::check_size(self.txn.widest() + 1, self.txn.bytes() + 2 * self.right.bytes())
+        Transaction::check_size(self.txn.widest() + 1, self.txn.bytes() + 2 * self.guard.bytes())
     }
 
-    /// The transaction that compares the right as well, and reads last whether it was there if anything was
-    /// not the case.
+    /// The transaction that compares the guard as well, and reads last, if anything was not the case, whether
+    /// the guard holds.
     pub(super) fn whole(&self) -> Transaction {
-        let Self { right, txn } = self;
+        let Self { guard, txn } = self;
         let mut whole = txn.clone();
-        whole.when.push(right.compare());
-        whole.otherwise([right.read()])
+        whole.when.push(guard.compare());
+        whole.otherwise([guard.read()])
     }
 }

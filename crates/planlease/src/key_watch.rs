@@ -1,4 +1,4 @@
-//! The vigil of a session: learns when single keys disappear, over one watch stream, however many keys there
+//! The key watch of a session: learns when single keys disappear, over one watch stream, however many keys there
 //! are.
 //!
 //! Owners keep it over their own key (an operator may end an ownership at any time), candidates over the key
@@ -48,7 +48,7 @@ struct Watched {
 
 /// Waits for the deletion of single keys. Its task ends when the handle is dropped.
 #[derive(Debug)]
-pub(crate) struct Vigil {
+pub(crate) struct KeyWatch {
     /// Unbounded, as the watches are: one for each key that a caller asks for. A bounded one would make
     /// callers wait, and who waits with a lock or a place of a queue in hand, and is not polled, makes all
     /// others wait.
@@ -57,7 +57,7 @@ pub(crate) struct Vigil {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Vigil {
+impl KeyWatch {
     #[expect(clippy::disallowed_methods, reason = "the handle owns the task, stops it and can wait for it")]
     pub(crate) fn start(etcd: Etcd) -> Self {
         let (requests, inbox) = mpsc::unbounded_channel();
@@ -68,12 +68,12 @@ impl Vigil {
 
     /// Learns when the key that was made at `created` is gone; `seen` is a revision at which it was there.
     /// Dropping the receiver ends the watch.
-    pub(crate) fn over(&self, key: Vec<u8>, created: Revision, seen: Revision) -> watch::Receiver<Gone> {
+    pub(crate) fn of(&self, key: Vec<u8>, created: Revision, seen: Revision) -> watch::Receiver<Gone> {
         self.request(key, created, seen, None)
     }
 
     /// The same of a key that we made ourselves.
-    pub(crate) fn over_own(&self, key: Vec<u8>, created: Revision) -> watch::Receiver<Gone> {
+    pub(crate) fn own(&self, key: Vec<u8>, created: Revision) -> watch::Receiver<Gone> {
         self.request(key, created, created, Some(Instant::now() + SETTLED))
     }
 
@@ -99,7 +99,7 @@ impl Vigil {
     }
 }
 
-impl Drop for Vigil {
+impl Drop for KeyWatch {
     fn drop(&mut self) {
         self.cancel.cancel();
     }

@@ -1,0 +1,53 @@
+//! The identity of a process: what its session shows to others.
+
+use std::collections::BTreeMap;
+
+use planlease_core::OrchestratorId;
+
+use crate::{error::Error, etcd::Etcd};
+
+/// The identity of a process.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// The orchestrator's name. `None`: made of host, pid and a random part. It names one incarnation: a new
+    /// process needs a new one.
+    pub id: Option<OrchestratorId>,
+    /// The host's name.
+    pub host: String,
+    /// The boot of the host, where it is known.
+    pub boot_id: Option<String>,
+    /// The process.
+    pub pid: u32,
+    /// What its user says about it.
+    pub labels: BTreeMap<String, String>,
+    /// Where it can be reached.
+    pub endpoint: Option<String>,
+}
+
+impl Identity {
+    /// This process on this host, from the operating system.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+        Self {
+            id: None,
+            host: host.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned()),
+            boot_id: boot_id.map(|id| id.trim().to_owned()),
+            pid: std::process::id(),
+            labels: BTreeMap::new(),
+            endpoint: None,
+        }
+    }
+
+    /// The name that is given; else one made of host, pid and a random part.
+    pub(super) fn name(&self, etcd: &Etcd) -> Result<OrchestratorId, Error> {
+        if let Some(id) = &self.id {
+            return Ok(id.clone());
+        }
+        let host: String = self.host.chars().filter(|c| !c.is_control() && *c != '/').take(64).collect();
+        let random = etcd.random().uuid().simple().to_string();
+        let host = host.trim_start_matches('-');
+        Ok(OrchestratorId::new(format!("{host}-{}-{}", self.pid, &random[..8]))?)
+    }
+}
