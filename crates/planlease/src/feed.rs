@@ -140,8 +140,8 @@ impl Changes {
         if self.watch.is_none() {
             // One revision earlier than needed. Where nothing has happened since, the needed one is of the
             // future, and etcd (3.5.22 and later) does not answer questions for the progress of such a watch:
-            // an idle server would be taken for a dead one. (A key watch begins exactly: etcd looks into the past
-            // only every 100 ms.)
+            // an idle server would be taken for a dead one. (A key watch begins exactly: etcd looks into the
+            // past only every 100 ms.)
             let from = Revision::from_wire(self.from.to_wire() - 1).unwrap_or(self.from);
             let spec = WatchSpec { id: WATCH, range: self.range.clone(), from, quiet: self.quiet };
             match self.etcd.watch(&spec).await {

@@ -1,5 +1,4 @@
-//! The key watch of a session: learns when single keys disappear, over one watch stream, however many keys there
-//! are.
+//! The key watch of a session: learns when single keys disappear, over one watch stream for all of them.
 //!
 //! Owners keep it over their own key (an operator may end an ownership at any time), candidates over the key
 //! of the one before them in the queue. One watch per key, so that no waiter is woken by a change of another

@@ -1,5 +1,5 @@
-//! A session: the lease of this process, with the registration that shows it to others, the renewal that keeps
-//! it alive, and the reservations of what hangs on it.
+//! A session: the lease of this process, with the registration that shows it to others, the renewal that
+//! keeps it alive, and the reservations of what hangs on it.
 
 mod identity;
 mod registration;

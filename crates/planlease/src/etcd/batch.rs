@@ -151,8 +151,8 @@ impl Queue {
         self.limit = self.limit.min(refused / 2).max(1);
     }
 
-    /// From now on those that are coalesced have fewer conditions and operations than one that the server found
-    /// too large.
+    /// From now on coalesced requests have fewer conditions and operations than one that the server found too
+    /// large.
     pub(super) fn shrink_coalesced(&mut self, refused: usize) {
         self.coalesced = self.coalesced.min(refused / 2);
     }

@@ -1,8 +1,8 @@
 //! One connection to one endpoint as a channel, and the count of what goes over it.
 //!
 //! The channel is planlease's own, not `etcd-client`'s: that one balances between endpoints, and with one of
-//! two dead about half of the calls fail. Here a channel has one endpoint, and [`super::connection`] moves on when
-//! it fails.
+//! two dead about half of the calls fail. Here a channel has one endpoint, and [`super::connection`] moves on
+//! when it fails.
 
 use std::{
     collections::BTreeMap,

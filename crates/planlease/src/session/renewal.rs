@@ -1,7 +1,7 @@
 //! The renewal of a session: the task that keeps its lease alive and publishes whether it can be relied on.
 //!
-//! It owns the stream and the timer; the decisions are [`planlease_core::session::Machine`]'s. It never starts
-//! over: a lost session is reported, not repaired, since everything that hung on it is lost with it.
+//! It owns the stream and the timer; the decisions are [`planlease_core::session::Machine`]'s. It never
+//! starts over: a lost session is reported, not repaired, since everything that hung on it is lost with it.
 
 use std::{sync::Arc, time::Duration};
 
