@@ -8,7 +8,7 @@ use super::Finding;
 pub(super) const DOCUMENT: &str = "docs/failure-model.md";
 
 /// Where the suites are.
-pub(super) const SUITES: &str = "tests/tests/";
+pub(super) const SUITES: &str = "tests/suites/";
 
 /// Findings on the document, given the sources of all tests by their path.
 pub(super) fn check(document: &str, sources: &BTreeMap<String, String>) -> Vec<Finding> {
@@ -68,9 +68,9 @@ mod tests {
     #[test]
     fn a_test_that_is_not_there_is_found_and_one_that_is_there_is_not() {
         let sources = [
-            ("tests/tests/faults/watch.rs", "async fn f24_forgotten() {}"),
-            ("tests/tests/regression/lock.rs", "async fn r07_split() {}"),
-            ("tests/tests/protocol/claim.rs", "async fn one_claims(fixture: Fixture) {}"),
+            ("tests/suites/faults/watch.rs", "async fn f24_forgotten() {}"),
+            ("tests/suites/regression/lock.rs", "async fn r07_split() {}"),
+            ("tests/suites/protocol/claim.rs", "async fn one_claims(fixture: Fixture) {}"),
             ("tests/fuzz/tests/records.rs", ""),
         ];
         let sources = sources.map(|(path, text)| (path.to_owned(), text.to_owned())).into();

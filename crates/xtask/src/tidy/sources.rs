@@ -62,6 +62,7 @@ fn is_test(name: &str) -> bool {
     name.ends_with("/tests.rs")
         || name.ends_with("_test.rs")
         || name.contains("/tests/")
+        || name.starts_with("tests/suites/")
         || name.contains("/examples/")
 }
 

@@ -32,7 +32,7 @@ const CASES: u32 = 100;
 const SEED: u64 = 2_379;
 
 const REGRESSIONS: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/differential/differential.regressions");
+    concat!(env!("CARGO_MANIFEST_DIR"), "/suites/conformance/differential/differential.regressions");
 
 /// The comparisons: their names say what must be there for them to run.
 pub(crate) fn cases() -> Vec<PlainCase> {
