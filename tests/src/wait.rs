@@ -53,7 +53,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     #[should_panic(expected = "no unicorn within 1s; last seen: \"a horse\"")]
-    async fn the_deadline_tells_what_was_seen_last() {
+    async fn the_timeout_reports_the_last_observation() {
         until("unicorn", Duration::from_secs(1), async || Err::<(), _>("a horse")).await;
     }
 }

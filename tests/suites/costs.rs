@@ -143,7 +143,7 @@ fn what_a_watcher_holds_grows_with_the_tasks_alone() {
 }
 
 #[test]
-fn a_change_costs_the_same_whatever_the_size_of_its_plan() {
+fn a_changes_cost_does_not_depend_on_the_plans_size() {
     for tasks in [1_000, 10_000] {
         let mut store = Store::load(&started(tasks));
         let before = store.snapshot().clone(); // As long as somebody reads the one before.

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_tells_the_exit_statuses() {
+    fn the_help_lists_the_exit_statuses() {
         let help = definition().render_long_help().to_string();
         assert!(help.contains("102  no server answers"), "{help}");
     }

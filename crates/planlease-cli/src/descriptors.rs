@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_tasks_run_as_there_is_room_for() {
+    fn tasks_are_limited_by_the_descriptors() {
         for limit in [64, 128, 256, 1024] {
             let most = room(limit, 12);
             assert!(needed(u16::try_from(most).unwrap(), 12) <= limit);

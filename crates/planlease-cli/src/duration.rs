@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_as_people_write_them() {
+    fn durations_are_parsed_as_usually_written() {
         for (text, millis) in [("15s", 15_000), ("500ms", 500), ("1m 30s", 90_000), (" 2h ", 7_200_000)] {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_happen_around_a_command_is_100_or_more_and_below_those_of_shells() {
+    fn statuses_of_planlease_are_between_100_and_those_of_shells() {
         for exit in Exit::ALL.iter().filter(|exit| **exit > Exit::Child(u8::MAX)) {
             assert!((100..125).contains(&exit.code()), "{exit:?}");
         }

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_takes_nothing_stops_nobody_and_what_is_dropped_is_counted() {
+    fn a_blocked_stream_blocks_no_writer_and_drops_are_counted() {
         let (open, gate) = sync_channel(1 << 20);
         let (written, read) = sync_channel(1 << 20);
         let lines = Lines::to(Gate { open: gate, written }, |dropped| format!("{dropped} dropped\n"));

@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_made_in_a_full_part_from_the_last_one_on() {
+    fn space_in_a_full_part_is_made_from_the_last_one() {
         let task = |i: usize| TaskSpec::new(TaskId::new(i.to_string()).unwrap(), "x".repeat(400));
         let spec = PlanSpec { tasks: (0..4_000).map(task).collect(), ..PlanSpec::default() };
         let mut stored: Vec<Vec<u8>> =

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn pending_tasks_go_and_what_was_begun_stays_where_it_was_with_what_it_depends_on() {
+    fn an_edit_removes_pending_tasks_and_keeps_begun_ones() {
         let present = plan(&[("1.1", &[]), ("1.2", &["1.1"]), ("2.1", &[]), ("2.2", &["2.1"]), ("2.3", &[])]);
         let edited = plan(&[("1.1", &[]), ("1.3", &[])]);
         let status = |task: &TaskId| {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_bytes_are_in_step_whatever_path_leads_there() {
+    fn equal_bytes_are_in_step_by_any_path() {
         let source = |path: &str, sha256: &str| {
             Some(Source { path: path.into(), sha256: sha256.into(), location: None })
         };

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_for_good_holds_up_what_waits_for_it_and_nothing_else() {
+    fn a_failed_task_blocks_its_dependents_only() {
         let found = look(1, &[("b", TaskStatus::Failed, 5, true)]);
         assert_eq!(found.stuck, [id("b"), id("d")]);
         assert_eq!(found.critical_path, [id("a"), id("c")]);

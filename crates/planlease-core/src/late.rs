@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_of_an_operator_is_not_kept_whatever_its_guard() {
+    fn an_operators_result_is_never_kept() {
         for (role, guard) in
             [(Role::Operator, write(Role::Owner, 9, None).writer.guard), (Role::Worker, Guard::Unowned)]
         {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_result_whose_right_or_attempt_is_over_is_kept() {
+    fn only_results_of_ended_claims_or_attempts_are_kept() {
         use Change::{Complete, Fail, Progress};
         let stale = Refusal::StaleAttempt { given: 1, present: 2 };
         let wrong = Refusal::WrongStatus { verb: "complete", status: TaskStatus::Completed };

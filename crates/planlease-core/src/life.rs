@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_remembers_the_most_of_what_its_processes_saw_of_a_bounded_number_of_stores() {
+    fn a_host_remembers_the_newest_of_a_bounded_number_of_stores() {
         let mut host = Vec::new();
         remember(&mut host, &record(1, 2, 5), &marks(4, 100, 80), 2);
         remember(&mut host, &record(1, 2, 5), &marks(3, 120, 70), 2);

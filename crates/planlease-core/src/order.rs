@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_the_plan_does_not_have_are_told() {
+    fn names_missing_in_the_plan_are_reported() {
         let group = |tasks: &[&str], phases: &[&str]| Group {
             tasks: tasks.iter().map(|text| id(text)).collect(),
             phases: phases.iter().map(|&text| text.to_owned()).collect(),

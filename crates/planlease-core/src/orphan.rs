@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_that_does_not_tend_retries_lets_nothing_rest() {
+    fn an_owner_without_retries_lets_no_task_rest() {
         let spec = PlanSpec {
             tasks: vec![crate::spec::TaskSpec::new(TaskId::new("1").unwrap(), "work")],
             policy: Policy { retry_delay_s: 5, ..Policy::default() },

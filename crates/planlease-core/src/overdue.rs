@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_says_nothing_loses_its_claim_and_one_that_does_keeps_it() {
+    fn a_silent_worker_loses_its_claim_and_a_live_one_keeps_it() {
         let policy =
             Policy { heartbeat_s: 10, attempt_deadline_s: 25, on_lost: OnLost::Fail, ..Policy::default() };
         let silent = of_worker(1);

@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn timings_that_leave_no_second_chance_are_refused_with_the_numbers() {
+    fn timings_without_a_second_renewal_are_refused() {
         assert!(TIMING.validate().is_ok());
         assert!(Timing { ttl: Duration::from_secs(1), ..TIMING }.validate().is_err());
         let error = Timing { margin: Duration::from_secs(3), ..TIMING }.validate().unwrap_err().to_string();

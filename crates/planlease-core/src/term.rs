@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_without_an_owner_needs_an_empty_line() {
+    fn a_write_without_an_owner_needs_an_empty_queue() {
         assert_eq!(Line::default().guard(), Some(Guard::Unowned));
         assert_eq!(Line::new(vec![candidate(3, None)], None).guard(), None);
         assert!(matches!(
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_successor_closes_what_nobody_closed() {
+    fn the_successor_closes_an_open_term() {
         let successor = Successor { record: record("b"), lease: LeaseId::from_wire(8).unwrap(), guard: None };
         let next = succeed(Some(&first_term(3)), Generation(1), &successor, WallTime(5));
         assert_eq!(next.term.number, TermNumber(2));
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_never_falls_although_its_owner_knows_an_older_generation() {
+    fn a_token_never_falls_with_an_older_generation() {
         let successor = Successor { record: record("b"), lease: LeaseId::from_wire(8).unwrap(), guard: None };
         let previous = TermRecord { generation: Generation(3), ..first_term(3) };
         for (known, generation) in [(1, 3), (3, 3), (4, 4)] {
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hand_over_moves_those_in_between_and_never_a_stranger() {
+    fn a_hand_over_moves_waiters_but_no_unmanaged_candidate() {
         let named = |name| OrchestratorId::new(name).unwrap();
         let line =
             Line::new(vec![candidate(1, Some("a")), candidate(2, Some("b")), candidate(3, Some("c"))], None);

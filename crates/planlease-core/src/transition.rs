@@ -553,7 +553,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_with_a_limit_can_be_lost_by_everybody() {
+    fn an_expired_claim_can_be_lost_by_any_role() {
         let by_operator =
             apply(&in_status(TaskStatus::Pending), &Change::Start, &write(Role::Operator, 4)).unwrap();
         let limit = ClaimLimit { lease: LeaseId::from_wire(9).unwrap(), seconds: 60 };
@@ -591,7 +591,7 @@ mod tests {
 
     /// A task that was in progress elsewhere when its plan was imported.
     #[test]
-    fn what_nobody_has_claimed_an_owner_or_a_person_can_end() {
+    fn an_unclaimed_task_is_ended_by_owner_or_operator() {
         let mut imported = in_status(TaskStatus::InProgress);
         imported.claim = Some(Claim { guard: Some(Guard::Import), ..imported.claim.unwrap() });
         for (role, may) in [(Role::Owner, true), (Role::Operator, true), (Role::Worker, false)] {
@@ -629,7 +629,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_who_puts_a_task_back_gives_it_all_of_its_time_again() {
+    fn an_operators_return_restores_the_tasks_full_time() {
         let spent = TaskRecord { spent_ms: 9_000, ..in_status(TaskStatus::Failed) };
         let again = |role| apply(&spent, &Change::Retry("again".into()), &write(role, 1)).unwrap();
         assert_eq!((again(Role::Owner).spent_ms, again(Role::Operator).spent_ms), (9_000, 0));

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worktree_is_abandoned_exactly_when_its_term_is_over_or_its_plan_gone() {
+    fn a_worktree_is_abandoned_without_its_term_or_its_plan() {
         let ((line, guard), (_, other)) = (owned(7), owned(8));
         assert_eq!(tenure(&record(Some(guard.clone())), Some(&line)), Tenure::Live);
         assert_eq!(tenure(&record(Some(other)), Some(&line)), Tenure::TermOver);

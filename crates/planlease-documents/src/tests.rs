@@ -142,7 +142,7 @@ fn a_plan_with_a_failed_task_does_not_look_finished() {
 }
 
 #[test]
-fn a_claimant_that_is_gone_is_not_shown_at_work() {
+fn a_lost_claimant_is_not_displayed_at_work() {
     let (plan, task) = (abandoned(), TaskId::new("1.2").unwrap());
     let alive = alive(&plan);
     let status = PlanStatus::new(&plan, &alive);
@@ -403,7 +403,7 @@ fn imports_name_what_is_ticked_and_what_was_refused() {
 }
 
 #[test]
-fn commands_are_shown_as_a_shell_would_take_them() {
+fn commands_are_displayed_as_a_shell_would_take_them() {
     let line =
         |words: &[&str]| command_line(Some(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>()));
     assert_eq!(line(&["sh", "-c", "echo $HOME"]), "sh -c 'echo $HOME'");
@@ -425,7 +425,7 @@ const STATE: &[u8] = br#"{
 }"#;
 
 #[test]
-fn imports_of_the_predecessors_files_as_table_and_lines() {
+fn imports_of_state_files_as_table_and_lines() {
     use planlease_core::PlanName;
     use planlease_formats::state::{self, Content, Mode};
     let read = |file: &[u8]| state::read("tea/status.json", file, Mode::Lenient).unwrap();

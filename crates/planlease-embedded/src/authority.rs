@@ -459,7 +459,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn foreign_bytes_do_no_harm(frames in proptest::collection::vec(
+        fn arbitrary_bytes_do_no_harm(frames in proptest::collection::vec(
             (prop_oneof![Just(HEADERS), Just(CONTINUATION), Just(0_u8)], any::<u8>(), 0_u32..3, proptest::collection::vec(any::<u8>(), 0..40)), 0..6
         ), cut in 0_usize..200, bad in any::<bool>()) {
             let mut bytes = GREETING.to_vec();

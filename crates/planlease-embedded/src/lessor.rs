@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_due_when_its_ttl_has_passed_since_the_last_renewal_and_not_before() {
+    fn a_lease_is_due_a_ttl_after_its_last_renewal() {
         let mut lessor = Lessor::default();
         lessor.grant(1, 10, 2, secs(0)).unwrap();
         assert_eq!(lessor.due(secs(10) - Duration::from_nanos(1)), None);

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_unix_socket_is_closed_to_others_and_replaces_a_dead_one_only() {
+    async fn a_unix_socket_is_private_and_replaces_only_a_dead_one() {
         use std::os::unix::fs::PermissionsExt;
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
 

@@ -588,7 +588,7 @@ mod tests {
         }
 
     #[test]
-    fn a_deletion_at_the_compacted_revision_can_still_be_watched_and_goes_with_the_next() {
+    fn a_deletion_at_the_compacted_revision_is_still_watched() {
         let mut store = Store::default();
         apply(&mut store, &[Op::Put(0, 1, 0)]);
         apply(&mut store, &[Op::Delete(0, 0)]);

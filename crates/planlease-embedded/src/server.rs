@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_seen_before_it_is_durable_and_what_gathers_travels_together() {
+    async fn a_write_is_visible_once_durable_and_syncs_are_shared() {
         let (server, mut client, disk) = on_disk().await;
         client.put("a", "0", None).await.unwrap();
         let alive = client.lease_grant(60, None).await.unwrap().id();

@@ -507,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn compares_hold_for_every_key_of_the_range_or_for_the_absent_one() {
+    fn compares_hold_for_each_key_of_a_range_or_for_absence() {
         use CompareOp::{Equal, Greater, Less, NotEqual};
         let store = store();
         for (op, target, key, range_end, expected) in [

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_furthest_behind_is_told_first_and_the_header_says_how_far() {
+    fn the_watcher_furthest_behind_is_served_first() {
         let (mut hub, mut store, limits) = (Hub::default(), Store::default(), Limits::default());
         write(&mut store, 1, 700_000);
         write(&mut store, 2, 700_000);
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_is_answered_only_when_all_were_told_everything() {
+    fn progress_is_answered_once_all_watchers_are_current() {
         let (mut hub, mut store, limits) = (Hub::default(), Store::default(), Limits::default());
         let stream = hub.open();
         hub.create(stream, spec(7, 0), &store, &limits);
@@ -439,7 +439,7 @@ mod tests {
     proptest! {
         /// However reading, writing, adding and removing alternate.
         #[test]
-        fn everyone_is_told_all_that_concerns_him_once_and_in_order(
+        fn each_watcher_gets_its_events_once_and_in_order(
             steps in proptest::collection::vec(step(), 1..60),
         ) {
             let (mut hub, mut store, limits) = (Hub::default(), Store::default(), Limits::default());

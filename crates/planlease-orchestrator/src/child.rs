@@ -339,7 +339,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stranger_is_not_taken_for_the_guard() {
+    async fn another_process_is_not_taken_for_the_supervisor() {
         let (listener, name) = listen().unwrap();
         let connect = || std::os::unix::net::UnixStream::connect_addr(&address(&name).unwrap()).unwrap();
         let mut stranger = connect();
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_guard_that_cannot_start_or_ends_early_is_told() {
+    async fn a_failed_supervisor_is_reported() {
         let guards = |program: &str| Guards::new(EntryPoint { program: program.into(), args: Vec::new() });
         let missing = guards("/no/such/guard").spawn(&CommandSpec::new("true")).await.unwrap_err();
         assert!(matches!(missing, SpawnError::Start { .. }), "{missing}");

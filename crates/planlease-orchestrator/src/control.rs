@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_of_ours_is_refused() {
+    fn an_unknown_control_line_is_refused() {
         for line in ["", "deadline", "deadline x", "kill now", "Terminate", "deadline -1"] {
             let mut lines = Lines::default();
             lines.push(format!("{line}\n").as_bytes());

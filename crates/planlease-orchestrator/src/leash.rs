@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deadline_is_the_last_one_told() {
+    fn the_last_deadline_counts() {
         let mut leash = leash(5);
         assert_eq!((leash.verdict(at(4)), leash.next_moment()), (None, Some(at(5))));
         leash.obey(Order::Deadline(at(8)), at(4), GRACE);

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_a_parenthesis_confuses_nobody() {
+    fn a_name_with_a_parenthesis_is_parsed() {
         let pid = Pid::from_raw;
         let expected = Process { pid: pid(7), parent: pid(3), group: pid(5), zombie: true };
         assert_eq!(read(b"7 (a) Z 1 (b\xff) Z 3 5 0 0"), Some(expected));

@@ -97,7 +97,7 @@ trials![
     a_dropped_command_is_killed,
     signals_to_the_guard_do_not_end_it,
     a_killed_guard_takes_the_command_along,
-    a_killed_guard_of_a_paused_orchestrator_takes_the_command_along,
+    a_killed_supervisor_takes_its_command_along,
     an_orchestrator_killed_at_any_moment_leaves_nothing_behind,
     a_guard_killed_at_any_moment_leaves_nothing_behind,
     a_paused_guard_does_not_save_the_command,
@@ -564,7 +564,7 @@ async fn a_paused_orchestrator_loses_its_commands_at_the_deadline() {
     assert!(paused.elapsed() < lease + Duration::from_secs(1), "{:?}", paused.elapsed());
 }
 
-async fn a_killed_guard_of_a_paused_orchestrator_takes_the_command_along() {
+async fn a_killed_supervisor_takes_its_command_along() {
     let family = Family::new();
     let orchestrator = Orchestrator::start(LONG, &family.script("", "wait"));
     let [command, member, _] = family.pids().await;

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn over_tcp_it_takes_the_token_the_header_and_a_name_of_this_host() {
+    fn tcp_needs_the_token_the_header_and_a_name_of_this_host() {
         assert_eq!(tcp(&GOOD), None);
         for host in ["localhost", "LOCALHOST:1", "[::1]:7420", "sidecar.internal:80"] {
             assert_eq!(tcp(&[("host", host), GOOD[1], GOOD[2]]), None, "{host}");

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_is_read_whole_and_gives_its_room_back() {
+    async fn a_body_is_read_whole_and_releases_its_memory() {
         let bodies = Bodies::default();
         for size in [0, 10, SMALL_BODY, SMALL_BODY + 1, MAX_BODY] {
             let (bytes, room) = bodies.read(Body::from(vec![b'x'; size]), PATIENCE).await.unwrap();

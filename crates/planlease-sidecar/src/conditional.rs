@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_it_is_not_sent_it_again() {
+    fn a_current_copy_is_not_sent_again() {
         let has = |value| has_already(&headers(header::IF_NONE_MATCH, value), "41".parse().unwrap());
         assert!(has("\"41\"") && has("W/\"41\"") && has("\"40\", \"41\"") && has("*"));
         assert!(!has("\"40\"") && !has("41"));

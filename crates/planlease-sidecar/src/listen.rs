@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_ipv6_is_told_from_other_failures() {
+    fn a_host_without_ipv6_is_distinguished() {
         for (code, without) in [
             (Errno::EAFNOSUPPORT, true),
             (Errno::EADDRNOTAVAIL, true),

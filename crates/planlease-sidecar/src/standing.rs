@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_without_a_token_push_out_each_other_and_no_client() {
+    fn connections_without_a_token_evict_each_other_only() {
         let places = Places::new(2, 3);
         let first = places.unproven();
         first.prove().unwrap();

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_have_names_and_rights() {
+    fn tokens_have_names_and_roles() {
         let text = "# of this host\nci 0123456789abcdef\n\nfedcba9876543210\r\n";
         let tokens = Tokens::read(text, "wall 00112233445566778899\n").unwrap();
         let find = |given: &str| tokens.find(given.as_bytes()).map(|token| (token.name(), token.may_write()));

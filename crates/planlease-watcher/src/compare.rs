@@ -113,7 +113,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn two_maps_differ_in_what_one_lacks_and_in_what_is_not_the_same() {
+    fn two_maps_differ_in_missing_and_in_changed_entries() {
         let map = |pairs: &[(u8, u8)]| pairs.iter().copied().collect::<BTreeMap<_, _>>();
         for (before, after, expected) in [
             (map(&[]), map(&[]), vec![]),

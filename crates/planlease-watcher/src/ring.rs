@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn who_resumes_gets_what_follows_or_is_told_that_it_cannot() {
+    fn resuming_continues_or_is_refused() {
         let mut ring = Ring::new(3, revision(10));
         assert_eq!(ring.position_after(revision(10)), Ok(FIRST));
         assert_eq!(ring.position_after(revision(9)), Err(Overrun));

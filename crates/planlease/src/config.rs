@@ -383,7 +383,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endpoints_read_as_people_write_them() {
+    fn endpoints_are_parsed_as_usually_written() {
         for (text, shown) in [
             ("127.0.0.1:2379", "http://127.0.0.1:2379"),
             ("http://etcd:2379/", "http://etcd:2379"),
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_an_endpoint_is_refused_and_not_shown() {
+    fn a_password_in_an_endpoint_is_refused_and_hidden() {
         for text in [
             "http://user:hunter2@etcd:2379",
             "https://user:hunter2@[::1]:2379/",
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_shown() {
+    fn secrets_are_hidden() {
         let credentials = Credentials { user: "u".into(), password: "hunter2".into() };
         let tls = Tls { identity: Some(("cert".into(), "hunter2".into())), ..Tls::default() };
         assert!(!format!("{credentials:?} {tls:?}").contains("hunter2"));

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_seen_is_there_again_and_a_damaged_file_is_no_obstacle() {
+    fn seen_stores_are_remembered_despite_a_damaged_file() {
         let folder = tempfile::tempdir().unwrap();
         let memory = Memory::at(Some(folder.path()), "/planlease", "team a/b");
         assert_eq!(memory.read(), []);

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_and_foreign_lines_do_not_disturb() {
+    fn colours_and_other_lines_are_ignored() {
         let mut summary = Summary::default();
         summary.read("test result: \u{1b}[32mok\u{1b}[m. 7 passed; 0 failed; 0 ignored");
         summary.read("test result: unheard of");

@@ -146,7 +146,7 @@ mod tests {
     const GOOD: Summary = Summary { passed: 3, failed: 0, filtered: 0 };
 
     #[test]
-    fn a_failed_test_a_failed_build_and_in_ci_a_test_not_run_are_failures() {
+    fn failed_tests_failed_builds_and_ci_skips_are_failures() {
         assert_eq!(verdict(true, GOOD, 0, true), Ok(()));
         assert_eq!(verdict(true, GOOD, 1, false), Ok(()));
         assert!(verdict(true, GOOD, 1, true).is_err());

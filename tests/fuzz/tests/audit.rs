@@ -152,7 +152,7 @@ struct Deed {
 }
 
 #[test]
-fn whatever_a_task_is_every_change_is_allowed_or_refused_and_the_audit_agrees() {
+fn the_audit_agrees_on_every_change_of_every_task() {
     check!().with_max_len(INPUT_BYTES).with_type::<Deed>().for_each(|deed| {
         let Some(record) = deed.record.read() else { return };
         let change = changes()[usize::from(deed.change) % changes().len()].clone();
@@ -197,7 +197,7 @@ struct InLine {
 }
 
 #[test]
-fn whatever_the_line_is_a_decision_is_made() {
+fn every_queue_leads_to_a_decision() {
     let record: CandidateRecord = codec::decode(Kind::Candidate.example().to_string().as_bytes()).unwrap();
     check!().with_max_len(INPUT_BYTES).with_type::<InLine>().for_each(
         |InLine { candidates, term, ended }| {

@@ -462,7 +462,7 @@ async fn ask(channel: &Channel, ask: &Ask) {
 }
 
 #[test]
-fn requests_with_anything_in_their_fields_are_answered_as_etcd_would() {
+fn arbitrary_requests_are_answered_as_etcd_would() {
     let deadline = Deadline::of(EACH);
     check!().with_max_len(INPUT_BYTES).with_type::<Vec<Ask>>().for_each(|asks| {
         deadline.within(asks.clone(), || {

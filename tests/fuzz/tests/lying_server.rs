@@ -115,7 +115,7 @@ fn check_all(test: impl AsyncFn(&Liar, &Coordinator) + std::panic::RefUnwindSafe
 }
 
 #[test]
-fn reads_end_whatever_is_answered() {
+fn reads_end_under_any_answer() {
     check_all(async |_, coordinator| {
         let name = plan("p");
         drop(ends("plans", coordinator.plans()).await);
@@ -182,7 +182,7 @@ fn writes_end_and_say_nothing_that_was_not_said() {
 }
 
 #[test]
-fn waiting_in_line_goes_on_without_haste_whatever_is_answered() {
+fn queueing_continues_unhurried_under_any_answer() {
     check_all(async |_, coordinator| {
         let opened = [
             ends("open", coordinator.open_session(identity("a"))).await,
@@ -207,7 +207,7 @@ fn waiting_in_line_goes_on_without_haste_whatever_is_answered() {
 }
 
 #[test]
-fn a_watcher_follows_without_haste_whatever_it_is_told() {
+fn a_watcher_follows_unhurried_under_any_answer() {
     check_all(async |_, coordinator| {
         let watcher = Watcher::start(coordinator.clone());
         if let Some(Ok(mut subscription)) = a_while(watcher.subscribe(Filter::default(), None)).await {
@@ -244,7 +244,7 @@ fn a_watcher_follows_without_haste_whatever_it_is_told() {
 }
 
 #[test]
-fn an_audit_reads_without_haste_whatever_it_is_told() {
+fn an_audit_reads_unhurried_under_any_answer() {
     check_all(async |_, coordinator| {
         drop(a_while(coordinator.audit(|_| {})).await);
     });
@@ -268,12 +268,12 @@ async fn in_order(coordinator: &Coordinator) {
 }
 
 #[test]
-fn changes_are_told_in_order_whatever_the_server_tells() {
+fn changes_arrive_in_order_under_any_answer() {
     check_all(async |_, coordinator| in_order(coordinator).await);
 }
 
 #[test]
-fn changes_are_told_in_order_if_any_number_in_them_is_another_one() {
+fn changes_arrive_in_order_with_any_number_altered() {
     let deadline = Deadline::of(EACH);
     for which in 0..40 {
         let change = protobuf::Change::Number(which, Number::Small(200));
@@ -313,7 +313,7 @@ const YES: Number = Number::Edge(1);
 const LAST: Number = Number::Edge(2);
 
 #[test]
-fn a_server_that_always_says_yes_keeps_nobody_busy() {
+fn a_server_that_always_agrees_causes_no_busy_loop() {
     with_one_field_wrong(YES, async |coordinator| {
         drop(ends("plans", coordinator.plans()).await);
         drop(ends("snapshot", coordinator.snapshot(&coordinator.layout().everything())).await);
@@ -345,7 +345,7 @@ fn the_largest_numbers_of_all_are_taken_as_any_others() {
 }
 
 #[test]
-fn a_strangers_key_in_the_line_keeps_nobody_busy() {
+fn an_unmanaged_candidate_causes_no_busy_loop() {
     run(async |liar, coordinator| {
         let layout = coordinator.layout();
         let of = |rest: &str| format!("{}/{rest}", layout.election(&plan("p")));

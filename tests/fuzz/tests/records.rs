@@ -141,7 +141,7 @@ fn what_an_older_reader_does_not_know_is_kept() {
 }
 
 #[test]
-fn what_is_read_besides_the_fields_that_are_known_does_no_harm_anywhere() {
+fn unknown_fields_do_no_harm() {
     for kind in ALL {
         let mut found = Vec::new();
         paths(&kind.example(), "", &mut found);

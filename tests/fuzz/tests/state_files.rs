@@ -148,7 +148,7 @@ fn a_file_that_is_larger_than_allowed_is_refused_unread() {
 
 proptest! {
     #[test]
-    fn whatever_a_file_says_comes_back_equal(document in states::document()) {
+    fn every_file_comes_back_equal(document in states::document()) {
         let plan = states::plan(document.to_string().as_bytes(), Mode::Strict);
         prop_assert_eq!(&plan.derived, &[]);
         prop_assert_eq!(&states::through_the_store(&plan), &document);

@@ -18,7 +18,7 @@ fn follow(follower: &mut Snapshot, told: Option<ChangeSet>, store: &Store) {
 }
 
 #[test]
-fn who_follows_the_changes_of_any_history_holds_what_the_watcher_holds() {
+fn a_subscribers_copy_equals_the_watchers_snapshot() {
     let deadline = Deadline::of(EACH);
     check!().with_max_len(INPUT_BYTES).with_type::<(History, History)>().for_each(|(history, another)| {
         deadline.within((history.clone(), another.clone()), || {
@@ -40,7 +40,7 @@ fn who_follows_the_changes_of_any_history_holds_what_the_watcher_holds() {
 }
 
 #[test]
-fn a_list_is_taken_over_whatever_was_held_before() {
+fn a_list_replaces_any_previous_state() {
     let deadline = Deadline::of(EACH);
     check!().with_max_len(INPUT_BYTES).with_type::<(History, History)>().for_each(|(history, another)| {
         deadline.within((history.clone(), another.clone()), || {

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_found_and_a_line_is_none() {
+    fn a_circle_is_found_and_a_chain_is_none() {
         assert!(has_circle(&Counter { begins_anew: true }));
         assert!(!has_circle(&Counter { begins_anew: false }));
     }

@@ -20,7 +20,7 @@ fn holds(scenario: &Scenario) -> BTreeSet<&'static str> {
 }
 
 #[test]
-fn the_protocol_holds_in_every_state_and_everything_of_interest_happens() {
+fn the_protocol_holds_in_every_state() {
     let happened: BTreeSet<_> = SCENARIOS.iter().flat_map(holds).collect();
     let of_interest: BTreeSet<_> = properties::SOMETIMES.iter().map(|(name, _)| *name).collect();
     assert_eq!(of_interest.difference(&happened).collect::<Vec<_>>(), [&""; 0]);
@@ -64,22 +64,22 @@ fn a_write_without_the_record_is_carried_out_twice() {
 }
 
 #[test]
-fn a_release_without_the_guard_ends_what_it_does_not_mean() {
+fn a_release_without_the_guard_ends_another_term() {
     breaks(Flaw::ReleaseUnguarded, properties::OWN_END);
 }
 
 #[test]
-fn a_removal_that_does_not_compare_the_term_takes_the_key_of_an_owner() {
+fn a_removal_without_the_term_takes_an_owners_key() {
     breaks(Flaw::RemovalBlind, properties::OWN_END);
 }
 
 #[test]
-fn who_takes_over_without_a_second_look_is_the_second_owner() {
+fn a_takeover_without_a_second_read_makes_two_owners() {
     breaks(Flaw::NoSecondLook, properties::ONE_OWNER);
 }
 
 #[test]
-fn a_takeover_that_does_not_compare_the_term_gives_a_token_again() {
+fn a_takeover_without_the_term_reuses_a_token() {
     breaks(Flaw::TermNotCompared, properties::TOKENS);
 }
 
@@ -99,22 +99,22 @@ fn a_key_without_a_lease_outlives_its_session() {
 }
 
 #[test]
-fn who_recovers_before_the_takeover_takes_claims_of_the_living() {
+fn recovery_before_the_takeover_takes_live_claims() {
     breaks(Flaw::RecoveryTooEarly, properties::LIVING);
 }
 
 #[test]
-fn who_does_not_recover_leaves_orphans_behind() {
+fn a_takeover_without_recovery_leaves_orphans() {
     breaks(Flaw::RecoveryLeftOut, properties::NO_ORPHAN);
 }
 
 #[test]
-fn a_write_that_is_repeated_under_a_new_id_is_told_wrongly() {
+fn a_write_repeated_under_a_new_id_is_misreported() {
     breaks(Flaw::NewOpId, properties::TRUTH);
 }
 
 #[test]
-fn an_unknown_outcome_that_is_told_as_refused_is_told_wrongly() {
+fn an_unknown_outcome_reported_as_refused_is_wrong() {
     breaks(Flaw::UnknownToldAsRefused, properties::TRUTH);
 }
 
@@ -124,22 +124,22 @@ fn a_refusal_for_a_reason_that_can_pass_is_no_proof() {
 }
 
 #[test]
-fn a_write_that_was_written_over_is_told_wrongly_without_the_history() {
+fn an_overwritten_write_is_misreported_without_history() {
     breaks(Flaw::HistoryNotRead, properties::TRUTH);
 }
 
 #[test]
-fn a_place_in_line_that_nobody_remembers_holds_up_all_others() {
+fn a_forgotten_candidate_blocks_the_queue() {
     breaks(Flaw::PlaceForgotten, properties::NOT_IN_VAIN);
 }
 
 #[test]
-fn a_place_that_is_looked_for_while_the_plan_is_held_may_be_overlooked() {
+fn a_late_candidate_is_missed_while_the_plan_is_owned() {
     breaks(Flaw::LookTooEarly, properties::NOT_IN_VAIN);
 }
 
 #[test]
-fn a_place_that_a_late_request_takes_after_the_look_for_it_holds_up_all_others() {
+fn a_late_join_after_the_search_blocks_the_queue() {
     breaks(Flaw::JoinNotOutdated, properties::NOT_IN_VAIN);
 }
 
@@ -154,14 +154,14 @@ fn a_deadline_without_a_margin_comes_too_late_for_a_slow_clock() {
 }
 
 #[test]
-fn an_answer_that_is_taken_for_that_to_a_later_renewal_makes_the_deadline_too_late() {
+fn a_mismatched_renewal_answer_sets_a_late_deadline() {
     breaks(Flaw::AnswerMistaken, time::IN_TIME);
 }
 
 const DOC: &str = include_str!("../../../docs/model.md");
 
 #[test]
-fn the_counterexamples_in_the_documentation_are_those_that_the_program_prints() {
+fn documented_counterexamples_are_the_printed_ones() {
     for flaw in [Flaw::WriteUnguarded, Flaw::DeadlineFromAnswer, Flaw::PlaceForgotten] {
         let (_, story) = flaw.counterexample();
         let block = format!("--flaw {}\n```\n\n```text\n{story}```\n", flaw.name());
@@ -182,7 +182,7 @@ fn the_documentation_knows_every_flaw_and_what_it_breaks() {
 }
 
 #[test]
-fn the_documentation_states_the_bounds_and_the_states_of_the_test_run() {
+fn documented_bounds_and_states_are_those_of_this_run() {
     for Scenario { name, bounds, states } in SCENARIOS {
         let Bounds { processes, tasks, acquisitions, writes, .. } = bounds;
         let Bounds { crashes, losses, timeouts, forces, operator_writes, .. } = bounds;

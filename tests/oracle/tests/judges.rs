@@ -129,7 +129,7 @@ fn a_refused_write_is_not_in_the_history() {
 }
 
 #[test]
-fn an_unknown_outcome_is_settled_by_its_op_id() {
+fn an_unknown_outcome_is_resolved_by_its_op_id() {
     let told = Teller::new();
     told.write(2, 1, 2, Some(Told::Unknown(op(5))));
     told.write(5, 3, 4, Some(Told::Unknown(op(9))));
@@ -142,7 +142,7 @@ fn an_unknown_outcome_is_settled_by_its_op_id() {
 }
 
 #[test]
-fn a_call_without_an_answer_explains_one_write_on_what_it_had_seen() {
+fn an_unanswered_call_explains_one_write_on_what_it_saw() {
     let told = Teller::new();
     told.write(2, 1, 2, None);
     assert!(settle(&[write(5, Some(2))], &told.journal.calls()).violations.is_empty());
@@ -172,7 +172,7 @@ fn a_read_that_was_answered_before_the_write_began_is_found() {
 }
 
 #[test]
-fn a_record_that_nobody_wrote_is_found() {
+fn a_record_without_a_writer_is_found() {
     let told = Teller::new();
     told.read(1, 2, 3);
     assert!(order::check(&history(), &told.journal.calls())[0].contains("did not write it"));

@@ -5,7 +5,7 @@
 use planlease_simulation::{run::run, scenarios};
 
 #[test]
-fn what_was_found_stays_mended() {
+fn fixed_bugs_stay_fixed() {
     for scenario in scenarios::all() {
         let outcome = run(&scenario.options);
         assert_eq!(outcome.violations, [], "{}", scenario.found);

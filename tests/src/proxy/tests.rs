@@ -61,7 +61,7 @@ async fn is_silent(stream: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn what_is_held_arrives_late_and_whole() {
+async fn held_bytes_arrive_late_and_whole() {
     let echo = Echo::start().await;
     let mut stream = echo.connect().await;
     echoes(&mut stream, b"before").await;
@@ -192,7 +192,7 @@ async fn value(client: &mut Client, key: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn the_answer_of_one_method_is_lost_after_the_request_went_through() {
+async fn one_methods_answer_is_lost_after_its_request() {
     let (_server, proxy, mut client, mut past) = grpc().await;
     client.put("a", "1", None).await.unwrap();
     let trap = proxy.lose_answer("KV/Put");

@@ -15,7 +15,7 @@ pub(crate) fn cases() -> Vec<Case> {
         the_past_before_a_compaction_cannot_be_read,
         a_revision_is_compacted_once_and_not_in_advance,
         what_is_current_survives_a_compaction,
-        a_watch_from_before_a_compaction_is_cancelled_with_its_revision,
+        a_watch_from_before_a_compaction_is_cancelled,
         a_watch_that_is_running_is_not_disturbed_by_a_compaction,
         the_id_of_a_compacted_watch_stays_taken_until_cancelled,
     ]
@@ -71,7 +71,7 @@ async fn what_is_current_survives_a_compaction(mut fixture: Fixture) {
     assert_eq!(again, last + 1);
 }
 
-async fn a_watch_from_before_a_compaction_is_cancelled_with_its_revision(mut fixture: Fixture) {
+async fn a_watch_from_before_a_compaction_is_cancelled(mut fixture: Fixture) {
     let last = written(&mut fixture, 5).await;
     compact(&mut fixture, last - 1).await;
     let from = |revision| WatchOptions::new().with_start_revision(revision);

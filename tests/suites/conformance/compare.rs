@@ -12,7 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_missing_key_has_zero_everywhere_and_no_value,
         a_compare_of_a_range_holds_if_it_holds_for_every_key,
         a_compare_of_an_empty_range_says_that_it_is_empty,
-        first_in_line_is_who_finds_no_lower_create_revision,
+        the_first_candidate_has_the_lowest_create_revision,
         a_compare_of_values_is_a_compare_of_bytes,
     ]
 }
@@ -93,7 +93,7 @@ async fn a_compare_of_an_empty_range_says_that_it_is_empty(mut fixture: Fixture)
 }
 
 /// How planlease acquires and takes over: both are one compare of a range.
-async fn first_in_line_is_who_finds_no_lower_create_revision(mut fixture: Fixture) {
+async fn the_first_candidate_has_the_lowest_create_revision(mut fixture: Fixture) {
     let prefix = fixture.key("owner/");
     let empty = || Compare::create_revision(&*prefix, CompareOp::Equal, 0).with_prefix();
     let first = fixture.key("owner/9");

@@ -9,7 +9,7 @@ use crate::probe::{put, refused, revision, value};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
-        a_delete_tells_how_many_keys_it_removed,
+        a_delete_counts_the_removed_keys,
         a_delete_of_a_range_leaves_its_end_alone,
         a_delete_gives_back_what_was_there_on_request,
         what_was_deleted_can_be_read_in_the_past,
@@ -17,7 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-async fn a_delete_tells_how_many_keys_it_removed(mut fixture: Fixture) {
+async fn a_delete_counts_the_removed_keys(mut fixture: Fixture) {
     for name in ["a", "b", "c"] {
         let key = fixture.key(name);
         put(&fixture.client, &key, name).await;

@@ -8,9 +8,9 @@ use crate::probe::{Watch, absent, read, refused, revision, txn};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
-        candidates_line_up_in_the_order_of_arrival,
-        a_retry_finds_its_own_place_in_line,
-        who_is_next_waits_for_the_predecessor_only,
+        candidates_queue_in_the_order_of_arrival,
+        a_retry_finds_its_own_candidate,
+        a_waiter_waits_for_its_predecessor_only,
         a_guarded_write_fails_once_the_owner_is_gone,
     ]
 }
@@ -53,7 +53,7 @@ async fn owner(fixture: &mut Fixture) -> Option<String> {
     answer.kvs().first().map(|kv| kv.key_str().unwrap().to_owned())
 }
 
-async fn candidates_line_up_in_the_order_of_arrival(mut fixture: Fixture) {
+async fn candidates_queue_in_the_order_of_arrival(mut fixture: Fixture) {
     let line = candidates(&mut fixture, 4).await;
     for candidate in &line {
         assert_eq!(owner(&mut fixture).await.as_ref(), Some(&candidate.key));
@@ -62,13 +62,13 @@ async fn candidates_line_up_in_the_order_of_arrival(mut fixture: Fixture) {
     assert_eq!(owner(&mut fixture).await, None);
 }
 
-async fn a_retry_finds_its_own_place_in_line(mut fixture: Fixture) {
+async fn a_retry_finds_its_own_candidate(mut fixture: Fixture) {
     let line = candidates(&mut fixture, 2).await;
     let again = stand_in_line(&mut fixture, line[0].lease).await;
     assert_eq!(again.place, line[0].place);
 }
 
-async fn who_is_next_waits_for_the_predecessor_only(mut fixture: Fixture) {
+async fn a_waiter_waits_for_its_predecessor_only(mut fixture: Fixture) {
     let line = candidates(&mut fixture, 3).await;
     let before = GetOptions::new()
         .with_prefix()

@@ -20,7 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_keepalive_gives_the_full_ttl_again,
         one_stream_keeps_several_leases_alive,
         a_keepalive_of_a_dead_lease_says_zero,
-        time_to_live_tells_what_is_left_and_which_keys,
+        time_to_live_returns_the_rest_and_the_keys,
         time_to_live_of_an_unknown_lease_is_minus_one,
         a_key_moves_from_lease_to_lease,
         a_transaction_attaches_keys_to_leases,
@@ -132,7 +132,7 @@ async fn a_keepalive_of_a_dead_lease_says_zero(mut fixture: Fixture) {
     assert_eq!((answer.id(), answer.ttl()), (lease, 0));
 }
 
-async fn time_to_live_tells_what_is_left_and_which_keys(mut fixture: Fixture) {
+async fn time_to_live_returns_the_rest_and_the_keys(mut fixture: Fixture) {
     let lease = granted(&mut fixture).await;
     let (a, b) = (fixture.key("a"), fixture.key("b"));
     put_with(&mut fixture, &b, lease).await;

@@ -35,10 +35,10 @@ const PROXY_DIFFERS: &[(&str, &str)] = &[
     ("lease::a_keepalive_of_a_dead_lease_says_zero", "it says -1"),
     ("lease_expiry::an_expired_lease_is_gone", "a renewal of it says -1"),
     ("watch_control::an_id_may_be_chosen_and_is_refused_when_taken", "it numbers watches itself"),
-    ("watch_control::progress_is_told_on_request", "it does not pass the request on"),
+    ("watch_control::progress_is_sent_on_request", "it does not pass the request on"),
     ("compaction::the_id_of_a_compacted_watch_stays_taken_until_cancelled", "it numbers watches itself"),
     (
-        "compaction::a_watch_from_before_a_compaction_is_cancelled_with_its_revision",
+        "compaction::a_watch_from_before_a_compaction_is_cancelled",
         "it sends nothing for a watch that begins before the compaction, or at it, on a key of another watch",
     ),
     ("maintenance::members_are_listed_with_their_addresses", "it lists itself, without a name and an id"),

@@ -8,7 +8,7 @@ use crate::probe::put;
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
-        status_tells_version_leader_and_size,
+        status_returns_version_leader_and_size,
         members_are_listed_with_their_addresses,
         no_alarm_is_raised,
         every_header_names_the_cluster_the_member_and_the_term,
@@ -16,7 +16,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-async fn status_tells_version_leader_and_size(mut fixture: Fixture) {
+async fn status_returns_version_leader_and_size(mut fixture: Fixture) {
     put(&fixture.client, &fixture.key("a"), "1").await;
     let status = fixture.client.status().await.unwrap();
     assert!(status.version().starts_with("3."), "{}", status.version());

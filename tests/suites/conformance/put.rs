@@ -10,7 +10,7 @@ use crate::probe::{put, refused, revision, value};
 pub(crate) fn cases() -> Vec<Case> {
     cases![
         a_put_creates_a_key_and_later_puts_count_its_versions,
-        a_key_that_was_deleted_begins_anew,
+        a_recreated_key_starts_at_version_one,
         a_put_gives_back_the_previous_value_on_request,
         a_put_without_a_key_is_refused,
         an_empty_value_is_a_value,
@@ -35,7 +35,7 @@ async fn a_put_creates_a_key_and_later_puts_count_its_versions(mut fixture: Fixt
     assert_eq!((kv.value(), kv.lease()), (&b"2"[..], 0));
 }
 
-async fn a_key_that_was_deleted_begins_anew(mut fixture: Fixture) {
+async fn a_recreated_key_starts_at_version_one(mut fixture: Fixture) {
     let key = fixture.key("a");
     let first = put(&fixture.client, &key, "1").await;
     fixture.client.delete(key.as_str(), None).await.unwrap();

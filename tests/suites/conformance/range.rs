@@ -21,7 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
         answers_are_sorted_by_each_target_in_both_orders,
         a_sorted_answer_is_cut_after_it_was_sorted,
         revisions_filter_keys,
-        the_past_can_be_read_while_the_header_tells_the_present,
+        a_past_read_has_the_present_revision_in_its_header,
         a_future_revision_is_refused,
         a_serializable_read_answers_like_any_other,
         a_read_without_a_key_is_refused,
@@ -180,7 +180,7 @@ async fn revisions_filter_keys(mut fixture: Fixture) {
     assert_eq!(listed(&mut fixture, narrow).await, ["a"]);
 }
 
-async fn the_past_can_be_read_while_the_header_tells_the_present(mut fixture: Fixture) {
+async fn a_past_read_has_the_present_revision_in_its_header(mut fixture: Fixture) {
     let before = written(&mut fixture, &["a", "b"]).await[1];
     put(&fixture.client, &fixture.key("a"), "new").await;
     fixture.client.delete(fixture.key("b"), None).await.unwrap();

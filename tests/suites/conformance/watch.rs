@@ -14,7 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_watch_from_the_past_goes_on_into_the_present,
         a_watch_from_the_future_waits_for_it,
         the_events_of_one_transaction_come_in_one_message,
-        the_events_of_one_transaction_come_in_one_message_from_the_past_too,
+        a_transactions_events_share_a_message_also_in_history,
         a_large_transaction_is_not_torn,
         an_event_carries_revisions_versions_and_lease,
         a_delete_carries_the_key_and_the_revision_only,
@@ -104,7 +104,7 @@ async fn the_events_of_one_transaction_come_in_one_message(mut fixture: Fixture)
     assert!(message.events().iter().all(|event| event.kv().unwrap().mod_revision() == at));
 }
 
-async fn the_events_of_one_transaction_come_in_one_message_from_the_past_too(mut fixture: Fixture) {
+async fn a_transactions_events_share_a_message_also_in_history(mut fixture: Fixture) {
     let all = fixture.key("");
     let (a, b) = (fixture.key("a"), fixture.key("b"));
     let both = || txn([], [put_op(&*a, "1"), put_op(&*b, "1")], []);

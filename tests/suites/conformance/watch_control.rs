@@ -12,7 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
         an_id_may_be_chosen_and_is_refused_when_taken,
         a_cancelled_watch_says_so_and_is_silent_then,
         one_watch_is_cancelled_and_the_others_go_on,
-        progress_is_told_on_request,
+        progress_is_sent_on_request,
         a_watch_of_an_empty_range_is_refused,
     ]
 }
@@ -75,7 +75,7 @@ async fn one_watch_is_cancelled_and_the_others_go_on(fixture: Fixture) {
     assert_eq!(watch.message().await.watch_id(), second);
 }
 
-async fn progress_is_told_on_request(fixture: Fixture) {
+async fn progress_is_sent_on_request(fixture: Fixture) {
     let a = fixture.key("a");
     let mut watch = Watch::begin(&fixture.client, &a, WatchOptions::new()).await;
     let now = put(&fixture.client, &fixture.key("elsewhere"), "1").await;

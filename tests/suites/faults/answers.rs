@@ -24,12 +24,12 @@ pub(crate) fn cases() -> Vec<PlainCase> {
         "on_etcd::answers": [
             f08_an_acquisition_whose_answer_is_lost_is_one_ownership,
             f09_a_grant_whose_answer_is_lost_leaks_no_lease,
-            f10_a_release_that_arrives_late_does_not_touch_the_next_ownership,
-            f11_an_update_that_arrives_after_it_was_sent_again_has_one_effect,
-            f11_an_update_that_arrives_after_it_was_given_up_is_found_by_its_id,
+            f10_a_late_release_does_not_touch_the_next_ownership,
+            f11_a_late_update_that_was_resent_has_one_effect,
+            f11_a_late_update_is_found_by_its_id,
             f12_every_kind_of_request_survives_the_loss_of_its_answer,
             f12_every_kind_of_request_survives_its_own_loss,
-            f12_clients_that_write_at_once_over_a_bad_wire_are_told_the_truth,
+            f12_concurrent_writers_on_a_bad_network_get_true_answers,
             f12_a_server_that_goes_away_politely_costs_nothing,
             f12_a_server_that_hangs_up_for_too_many_pings_costs_nothing,
         ],
@@ -75,7 +75,7 @@ async fn f09_a_grant_whose_answer_is_lost_leaks_no_lease() {
 }
 
 /// A release is under way for so long that its sender has sent it again, acquired anew, and works.
-async fn f10_a_release_that_arrives_late_does_not_touch_the_next_ownership() {
+async fn f10_a_late_release_does_not_touch_the_next_ownership() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
     exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
@@ -122,7 +122,7 @@ async fn requests(etcd: &Etcd) -> u64 {
 }
 
 /// The same transaction arrives twice, the first one last.
-async fn f11_an_update_that_arrives_after_it_was_sent_again_has_one_effect() {
+async fn f11_a_late_update_that_was_resent_has_one_effect() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
     exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
@@ -141,7 +141,7 @@ async fn f11_an_update_that_arrives_after_it_was_sent_again_has_one_effect() {
 }
 
 /// "Read back, and not there" proves nothing: the write comes later.
-async fn f11_an_update_that_arrives_after_it_was_given_up_is_found_by_its_id() {
+async fn f11_a_late_update_is_found_by_its_id() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;
     let exposed = unhurried(&etcd).await;
@@ -229,7 +229,7 @@ async fn f12_every_kind_of_request_survives_its_own_loss() {
 
 /// Several write the same tasks as fast as they can, while answers, requests and connections are lost all the
 /// time. What each was told is held against the history by somebody who took no part in it.
-async fn f12_clients_that_write_at_once_over_a_bad_wire_are_told_the_truth() {
+async fn f12_concurrent_writers_on_a_bad_network_get_true_answers() {
     const WRITERS: usize = 4;
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;

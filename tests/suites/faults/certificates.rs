@@ -27,7 +27,7 @@ pub(crate) fn cases() -> Vec<PlainCase> {
             f59_a_new_authority_is_trusted_without_a_restart,
         ],
         "on_three_members::certificates": [
-            f59_a_bad_certificate_on_one_endpoint_is_no_reason_not_to_try_the_next,
+            f59_a_bad_certificate_fails_over_to_the_next_endpoint,
         ],
     ]
 }
@@ -197,7 +197,7 @@ async fn f59_programs_go_on_after_a_bad_certificate() {
     assert_eq!(hold.until_ended(SOON).await, Some(0), "{}", hold.said());
 }
 
-async fn f59_a_bad_certificate_on_one_endpoint_is_no_reason_not_to_try_the_next() {
+async fn f59_a_bad_certificate_fails_over_to_the_next_endpoint() {
     let secured: Arc<Secured> = Secured::new(false);
     let etcd = Etcd::builder().members(3).secured(&secured).start().await;
     let bad = Authority::new("another").issue("m0", &[std::net::Ipv4Addr::LOCALHOST.into()], Some(A_DAY));

@@ -24,14 +24,14 @@ pub(crate) fn cases() -> Vec<PlainCase> {
         "on_three_members::cluster": [
             f13_a_leader_that_is_killed_costs_no_ownership,
             f13_a_leader_that_stops_and_comes_back_costs_no_write,
-            f13_a_leader_that_is_cut_off_from_the_others_costs_no_ownership,
-            f13_an_owner_that_dies_with_the_leader_is_followed_within_the_bound,
+            f13_a_partitioned_leader_costs_no_ownership,
+            f13_an_owner_that_dies_with_the_leader_is_replaced_in_time,
             f14_changes_of_leader_delay_a_takeover_and_no_more,
-            f15_without_a_majority_the_owner_stops_and_nobody_starts_twice,
-            f37_a_learner_and_a_removed_member_among_the_endpoints_are_passed_over,
+            f15_without_a_majority_the_owner_stops_and_none_follows,
+            f37_learners_and_removed_members_are_skipped,
         ],
         "on_etcd::cluster": [
-            f16_a_restart_of_the_only_member_gives_the_dead_a_full_ttl_again,
+            f16_a_restart_gives_dead_sessions_a_full_ttl_again,
         ],
     ]
 }
@@ -147,7 +147,7 @@ async fn f13_a_leader_that_stops_and_comes_back_costs_no_write() {
 }
 
 /// It runs, answers its clients, and knows nothing: the owner has to find that out.
-async fn f13_a_leader_that_is_cut_off_from_the_others_costs_no_ownership() {
+async fn f13_a_partitioned_leader_costs_no_ownership() {
     let etcd = Etcd::builder().members(3).proxied(true).start().await;
     let (leader, owner, _observer) = owner_at_the_leader(&etcd).await;
     works(&owner, Duration::from_millis(500)).await;
@@ -160,7 +160,7 @@ async fn f13_a_leader_that_is_cut_off_from_the_others_costs_no_ownership() {
 }
 
 /// Its last renewal may have been known to the dead leader only: the new one gives the lease a full TTL.
-async fn f13_an_owner_that_dies_with_the_leader_is_followed_within_the_bound() {
+async fn f13_an_owner_that_dies_with_the_leader_is_replaced_in_time() {
     let etcd = Etcd::builder().members(3).proxied(true).start().await;
     let pair = Pair::on(&etcd, PATIENT).await;
     let leader = leader_first(&etcd).await[0];
@@ -200,7 +200,7 @@ async fn f14_changes_of_leader_delay_a_takeover_and_no_more() {
 /// Every member runs and answers, and none of them can do anything: nobody renews, writes or takes over. When
 /// they find each other again, a new leader gives each lease a full TTL: the dead seem to live, and the line
 /// keeps its order.
-async fn f15_without_a_majority_the_owner_stops_and_nobody_starts_twice() {
+async fn f15_without_a_majority_the_owner_stops_and_none_follows() {
     let etcd = Etcd::builder().members(3).proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
     let others = [session(&pair.observer, "third").await, session(&pair.observer, "fourth").await];
@@ -252,7 +252,7 @@ async fn f15_without_a_majority_the_owner_stops_and_nobody_starts_twice() {
 }
 
 /// The server was down for longer than the TTL, with an owner that died meanwhile: nothing of it is stuck.
-async fn f16_a_restart_of_the_only_member_gives_the_dead_a_full_ttl_again() {
+async fn f16_a_restart_gives_dead_sessions_a_full_ttl_again() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, PATIENT).await;
     let member = &etcd.members()[0];
@@ -269,7 +269,7 @@ async fn f16_a_restart_of_the_only_member_gives_the_dead_a_full_ttl_again() {
     audit(&etcd).await;
 }
 
-async fn f37_a_learner_and_a_removed_member_among_the_endpoints_are_passed_over() {
+async fn f37_learners_and_removed_members_are_skipped() {
     let mut etcd = Etcd::builder().members(3).start().await;
     observer(&etcd).await.import(&plan(), &spec(1), |_| {}).await.unwrap();
     let learner = etcd.add_member(true).await;

@@ -20,7 +20,7 @@ pub(crate) fn cases() -> Vec<PlainCase> {
     crate::scenarios![
         "on_etcd::identity": [
             f32_a_server_that_forgets_all_tokens_costs_nothing,
-            f32_a_password_that_was_changed_ends_the_owner_without_a_storm,
+            f32_a_changed_password_ends_the_owner_without_a_storm,
             f32_a_password_is_rotated_under_running_programs,
             f32_signed_tokens_expire_without_a_cost,
             f34_a_role_that_is_revoked_stops_the_writes_without_a_storm,
@@ -100,7 +100,7 @@ fn requests(coordinator: &Coordinator) -> u64 {
 }
 
 /// The old one is worth nothing as soon as the token is.
-async fn f32_a_password_that_was_changed_ends_the_owner_without_a_storm() {
+async fn f32_a_changed_password_ends_the_owner_without_a_storm() {
     let etcd = quick_passwords().argument("--auth-token-ttl=1").start().await;
     let mut admin = guarded(&etcd).await;
     let coordinator = connected(worker(&etcd, TTL)).await;

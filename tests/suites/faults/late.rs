@@ -22,17 +22,17 @@ use crate::{
 pub(crate) fn cases() -> Vec<PlainCase> {
     crate::scenarios![
         "on_etcd::late": [
-            f11_an_update_whose_plan_was_made_anew_before_it_was_repeated_is_unknown,
-            f11_an_import_that_arrives_after_its_plan_was_deleted_makes_no_plan,
-            f11_a_deletion_that_arrives_late_spares_the_next_plan_of_that_name,
-            f11_an_output_that_arrives_late_does_not_take_the_place_of_a_newer_one,
-            f10_a_place_in_line_that_arrives_after_it_was_given_up_does_not_stay,
-            f10_a_place_in_line_that_arrives_after_the_release_does_not_stay,
+            f11_an_update_resent_to_a_recreated_plan_is_unknown,
+            f11_an_import_after_the_plans_deletion_makes_no_plan,
+            f11_a_late_deletion_spares_the_next_plan_of_that_name,
+            f11_a_late_output_does_not_replace_a_newer_one,
+            f10_a_late_join_after_giving_up_does_not_stay,
+            f10_a_late_join_after_the_release_does_not_stay,
         ],
     ]
 }
 
-async fn f11_an_import_that_arrives_after_its_plan_was_deleted_makes_no_plan() {
+async fn f11_an_import_after_the_plans_deletion_makes_no_plan() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
     let trap = etcd.members()[0].proxy().hold_request("KV/Txn");
@@ -46,7 +46,7 @@ async fn f11_an_import_that_arrives_after_its_plan_was_deleted_makes_no_plan() {
 
 /// The first try was carried out, and then the plan was deleted, and another one imported under its name:
 /// what is there now says nothing of the first try.
-async fn f11_an_update_whose_plan_was_made_anew_before_it_was_repeated_is_unknown() {
+async fn f11_an_update_resent_to_a_recreated_plan_is_unknown() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
     exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
@@ -68,7 +68,7 @@ async fn f11_an_update_whose_plan_was_made_anew_before_it_was_repeated_is_unknow
     audit(&etcd).await;
 }
 
-async fn f11_a_deletion_that_arrives_late_spares_the_next_plan_of_that_name() {
+async fn f11_a_late_deletion_spares_the_next_plan_of_that_name() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
     observer.import(&plan(), &spec(2), |_| {}).await.unwrap();
@@ -81,7 +81,7 @@ async fn f11_a_deletion_that_arrives_late_spares_the_next_plan_of_that_name() {
     audit(&etcd).await;
 }
 
-async fn f11_an_output_that_arrives_late_does_not_take_the_place_of_a_newer_one() {
+async fn f11_a_late_output_does_not_replace_a_newer_one() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
     exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
@@ -103,7 +103,7 @@ async fn f11_an_output_that_arrives_late_does_not_take_the_place_of_a_newer_one(
 }
 
 /// Somebody gives up waiting while its request to join the line is under way; then the request arrives.
-async fn f10_a_place_in_line_that_arrives_after_it_was_given_up_does_not_stay() {
+async fn f10_a_late_join_after_giving_up_does_not_stay() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
     observer.import(&plan(), &spec(1), |_| {}).await.unwrap();
@@ -122,7 +122,7 @@ async fn f10_a_place_in_line_that_arrives_after_it_was_given_up_does_not_stay() 
 }
 
 /// The same after the plan was acquired by the second try, and released.
-async fn f10_a_place_in_line_that_arrives_after_the_release_does_not_stay() {
+async fn f10_a_late_join_after_the_release_does_not_stay() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
     observer.import(&plan(), &spec(1), |_| {}).await.unwrap();

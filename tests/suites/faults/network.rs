@@ -24,24 +24,24 @@ use crate::fleet::{
 pub(crate) fn cases() -> Vec<PlainCase> {
     crate::scenarios![
         "on_etcd::network": [
-            f06_a_silent_partition_stops_the_owner_before_the_server_frees_the_plan,
-            f07_an_owner_that_hears_no_answers_stops_and_its_writes_are_settled_later,
-            f07_an_owner_whose_requests_do_not_arrive_stops_and_its_writes_never_happen,
+            f06_a_silent_partition_stops_the_owner_before_expiry,
+            f07_an_owner_without_answers_stops_and_resolves_writes_later,
+            f07_an_owner_whose_requests_are_lost_stops_unwritten,
             f06_a_wire_that_is_slow_but_not_silent_costs_no_ownership,
-            f57_an_idle_connection_is_not_tested_more_often_than_servers_bear,
+            f57_idle_connections_are_not_pinged_too_often,
         ],
         "on_etcd_3_4::network": [
             f57_an_idle_connection_to_an_older_server_is_kept,
         ],
         "on_three_members::network": [
-            f40_with_two_of_three_endpoints_dead_or_silent_no_operation_fails,
+            f40_two_of_three_dead_or_silent_endpoints_fail_no_call,
         ],
     ]
 }
 
 /// Neither side is told anything: only the owner's clock and the server's can tell, and the owner's has to be
 /// first.
-async fn f06_a_silent_partition_stops_the_owner_before_the_server_frees_the_plan() {
+async fn f06_a_silent_partition_stops_the_owner_before_expiry() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
     let (delegation, late) = (pair.owner.delegate(), pair.owner.authority());
@@ -74,14 +74,14 @@ async fn f06_a_silent_partition_stops_the_owner_before_the_server_frees_the_plan
 }
 
 /// Requests arrive, answers do not: the server takes the owner for alive, and carries out what it asks.
-async fn f07_an_owner_that_hears_no_answers_stops_and_its_writes_are_settled_later() {
+async fn f07_an_owner_without_answers_stops_and_resolves_writes_later() {
     let (etcd, op_id) = deaf_owner(Direction::ToClient).await;
     let audited = audit(&etcd).await;
     assert!(audited.audit.find_write(op_id).is_some(), "it arrived, and the right was still there");
 }
 
 /// Answers would arrive, requests do not.
-async fn f07_an_owner_whose_requests_do_not_arrive_stops_and_its_writes_never_happen() {
+async fn f07_an_owner_whose_requests_are_lost_stops_unwritten() {
     let (etcd, op_id) = deaf_owner(Direction::ToServer).await;
     let audited = audit(&etcd).await;
     assert_eq!(audited.audit.find_write(op_id), None);
@@ -140,7 +140,7 @@ async fn f06_a_wire_that_is_slow_but_not_silent_costs_no_ownership() {
     assert_eq!(audited.audit.find_write(task.record.op_id), Some(task.revision));
 }
 
-async fn f57_an_idle_connection_is_not_tested_more_often_than_servers_bear() {
+async fn f57_idle_connections_are_not_pinged_too_often() {
     an_idle_fleet(Etcd::builder()).await;
 }
 
@@ -167,7 +167,7 @@ async fn an_idle_fleet(builder: Builder) {
 }
 
 /// A client that balances between its endpoints would lose about half of its calls here.
-async fn f40_with_two_of_three_endpoints_dead_or_silent_no_operation_fails() {
+async fn f40_two_of_three_dead_or_silent_endpoints_fail_no_call() {
     let etcd = Etcd::builder().members(3).proxied(true).start().await;
     let observer = observer(&etcd).await;
     observer.import(&plan(), &spec(1), |_| {}).await.unwrap();

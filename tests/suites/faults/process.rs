@@ -39,16 +39,16 @@ pub(crate) fn cases() -> Vec<PlainCase> {
         "on_etcd::process": [
             f01_an_owner_that_dies_is_followed_within_the_bound,
             f03_a_short_silence_costs_nothing,
-            f04_a_host_that_was_suspended_trusts_nothing_when_it_wakes_up,
-            f05_wall_clocks_that_jump_and_boot_clocks_that_drift_change_nothing,
-            f17_an_owner_whose_key_is_deleted_is_told_at_once_though_its_session_lives,
-            f18_a_lease_that_is_revoked_is_told_once_on_a_stream_that_stands,
-            f18_a_lease_that_is_revoked_is_told_once_on_a_stream_that_is_opened,
-            f19_an_operator_ends_an_ownership_and_the_holder_knows_within_a_second,
-            f41_an_import_that_dies_at_any_request_is_whole_or_is_made_anew,
-            f41_a_recovery_that_dies_at_any_request_is_finished_by_the_next_owner,
-            f55_one_release_wakes_one_of_three_hundred_who_wait,
-            f56_thousands_of_leases_that_die_at_once_take_no_living_one_along,
+            f04_a_suspended_host_trusts_nothing_when_it_wakes,
+            f05_jumping_and_drifting_clocks_change_nothing,
+            f17_an_owner_learns_of_its_deleted_key_at_once,
+            f18_a_revoked_lease_is_noticed_on_an_open_stream,
+            f18_a_revoked_lease_is_noticed_on_a_new_stream,
+            f19_the_owner_notices_a_forced_release_within_a_second,
+            f41_an_import_that_dies_anywhere_is_whole_or_repeatable,
+            f41_the_next_owner_finishes_a_recovery_that_died,
+            f55_one_release_wakes_one_of_three_hundred_waiters,
+            f56_thousands_of_expiring_leases_spare_the_live_ones,
             f58_a_runtime_that_is_blocked_loses_its_plans_and_knows_it,
             f58_a_panic_lets_go_of_the_plan,
         ],
@@ -133,7 +133,7 @@ async fn too_late(coordinator: &Coordinator, owner: &Ownership, started: &TaskVi
 
 /// The boot clock counts the suspend, timers do not: whoever asks is told by the clock, before any timer has
 /// fired.
-async fn f04_a_host_that_was_suspended_trusts_nothing_when_it_wakes_up() {
+async fn f04_a_suspended_host_trusts_nothing_when_it_wakes() {
     let etcd = Etcd::builder().start().await;
     let clock = Arc::new(Bent::default());
     let settings = Config { clock: clock.clone(), ..config(&etcd.endpoints()) };
@@ -162,7 +162,7 @@ async fn f04_a_host_that_was_suspended_trusts_nothing_when_it_wakes_up() {
     audit(&etcd).await;
 }
 
-async fn f05_wall_clocks_that_jump_and_boot_clocks_that_drift_change_nothing() {
+async fn f05_jumping_and_drifting_clocks_change_nothing() {
     let runs = [-10, 10].map(|drift| async move {
         let etcd = Etcd::builder().proxied(true).start().await;
         let observer = observer(&etcd).await;
@@ -219,7 +219,7 @@ async fn done_by_hand(
 }
 
 /// Renewals go on and are answered; that counts for nothing.
-async fn f17_an_owner_whose_key_is_deleted_is_told_at_once_though_its_session_lives() {
+async fn f17_an_owner_learns_of_its_deleted_key_at_once() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
     let key = pair.observer.layout().of(&plan(), &PlanKey::Owner(pair.owner.session().lease()));
@@ -233,7 +233,7 @@ async fn f17_an_owner_whose_key_is_deleted_is_told_at_once_though_its_session_li
     assert_eq!(audit(&etcd).await.report.unclean, 1);
 }
 
-async fn f18_a_lease_that_is_revoked_is_told_once_on_a_stream_that_stands() {
+async fn f18_a_revoked_lease_is_noticed_on_an_open_stream() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
     let (_, _, owner) = done_by_hand(&etcd, pair, async |client, owner| {
@@ -244,7 +244,7 @@ async fn f18_a_lease_that_is_revoked_is_told_once_on_a_stream_that_stands() {
     assert_eq!(audit(&etcd).await.report.unclean, 1);
 }
 
-async fn f18_a_lease_that_is_revoked_is_told_once_on_a_stream_that_is_opened() {
+async fn f18_a_revoked_lease_is_noticed_on_a_new_stream() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
     let proxy = etcd.members()[0].proxy();
@@ -269,7 +269,7 @@ async fn is_told_once(owner: &Ownership) {
     assert!(status.changed().await.is_err(), "the task has ended, and said nothing more");
 }
 
-async fn f19_an_operator_ends_an_ownership_and_the_holder_knows_within_a_second() {
+async fn f19_the_owner_notices_a_forced_release_within_a_second() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
     let operator = pair.observer.clone();
@@ -319,7 +319,7 @@ async fn at_any_transaction<F: Future<Output = bool>>(most: u32, dies_at: impl F
     deaths
 }
 
-async fn f41_an_import_that_dies_at_any_request_is_whole_or_is_made_anew() {
+async fn f41_an_import_that_dies_anywhere_is_whole_or_repeatable() {
     const TASKS: usize = 450;
     let etcd = Etcd::builder().start().await;
     let etcd = &etcd;
@@ -350,7 +350,7 @@ async fn f41_an_import_that_dies_at_any_request_is_whole_or_is_made_anew() {
     println!("measured: an import died at each of {deaths} transactions");
 }
 
-async fn f41_a_recovery_that_dies_at_any_request_is_finished_by_the_next_owner() {
+async fn f41_the_next_owner_finishes_a_recovery_that_died() {
     const TASKS: usize = 250;
     let etcd = Etcd::builder().start().await;
     let etcd = &etcd;
@@ -392,7 +392,7 @@ async fn f41_a_recovery_that_dies_at_any_request_is_finished_by_the_next_owner()
     println!("measured: a takeover died at each of {deaths} transactions");
 }
 
-async fn f55_one_release_wakes_one_of_three_hundred_who_wait() {
+async fn f55_one_release_wakes_one_of_three_hundred_waiters() {
     const WAITING: usize = 300;
     const HANDOVERS: usize = 20;
     let etcd = Etcd::builder().start().await;
@@ -429,7 +429,7 @@ async fn f55_one_release_wakes_one_of_three_hundred_who_wait() {
 }
 
 /// A whole fleet dies in one moment, with its registrations; who lives is renewed in time.
-async fn f56_thousands_of_leases_that_die_at_once_take_no_living_one_along() {
+async fn f56_thousands_of_expiring_leases_spare_the_live_ones() {
     const DYING: usize = 5_000;
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL * 2).await;

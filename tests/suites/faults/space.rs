@@ -20,9 +20,9 @@ use crate::fleet::{Pair, TTL, acquired, audit, committed, finishes, id, plan, sp
 pub(crate) fn cases() -> Vec<PlainCase> {
     crate::scenarios![
         "on_etcd::space": [
-            f35_a_full_disk_refuses_writes_and_nothing_else_and_all_goes_on_when_there_is_room,
-            f35_with_a_full_disk_a_plan_can_be_let_go_and_is_taken_over_when_there_is_room,
-            f66_nobody_takes_over_while_the_disk_stalls,
+            f35_a_full_disk_refuses_writes_only_until_it_has_space,
+            f35_a_plan_released_on_a_full_disk_is_taken_over_later,
+            f66_no_takeover_while_the_disk_stalls,
         ],
         "on_embedded::space": [
             f35_on_a_full_disk_the_local_server_deletes_and_compacts,
@@ -39,7 +39,7 @@ async fn make_room(etcd: &Etcd) {
     etcd.disarm().await;
 }
 
-async fn f35_a_full_disk_refuses_writes_and_nothing_else_and_all_goes_on_when_there_is_room() {
+async fn f35_a_full_disk_refuses_writes_only_until_it_has_space() {
     let etcd = Etcd::builder().proxied(true).quota(8 * 1024 * 1024).start().await;
     let pair = Pair::on(&etcd, TTL).await;
     etcd.fill().await;
@@ -72,7 +72,7 @@ async fn f35_a_full_disk_refuses_writes_and_nothing_else_and_all_goes_on_when_th
 
 /// Letting go needs no room, and hands nothing over: taking over does. So nobody is stuck behind somebody who
 /// is done.
-async fn f35_with_a_full_disk_a_plan_can_be_let_go_and_is_taken_over_when_there_is_room() {
+async fn f35_a_plan_released_on_a_full_disk_is_taken_over_later() {
     let etcd = Etcd::builder().proxied(true).quota(8 * 1024 * 1024).start().await;
     let pair = Pair::on(&etcd, TTL).await;
     etcd.fill().await;
@@ -88,7 +88,7 @@ async fn f35_with_a_full_disk_a_plan_can_be_let_go_and_is_taken_over_when_there_
 
 /// etcd answers nothing meanwhile: an update is not reported as done, an owner that cannot renew stops in
 /// time, and nobody takes over before etcd can write again.
-async fn f66_nobody_takes_over_while_the_disk_stalls() {
+async fn f66_no_takeover_while_the_disk_stalls() {
     let folder = tempfile::tempdir().unwrap();
     let mut disk = match Disk::mounted_in(folder.path()) {
         Ok(disk) => disk,

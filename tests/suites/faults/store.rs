@@ -18,21 +18,21 @@ pub(crate) fn cases() -> Vec<PlainCase> {
     crate::scenarios![
         "on_etcd::store": [
             f38_an_endpoint_that_answers_from_the_past_is_not_believed,
-            f39_a_restored_store_stops_everybody_until_it_is_adopted,
-            f39_a_restored_store_whose_revisions_were_raised_stops_everybody_until_it_is_adopted,
-            f39_a_store_restored_under_the_same_id_stops_everybody_until_it_is_adopted,
-            f39_a_store_restored_under_the_same_id_with_raised_revisions_stops_everybody_until_it_is_adopted,
+            f39_a_restored_store_must_be_adopted,
+            f39_a_restored_store_with_raised_revisions_must_be_adopted,
+            f39_a_restore_under_the_same_id_must_be_adopted,
+            f39_a_restore_of_raised_revisions_must_be_adopted,
             f39_a_cluster_of_three_restored_under_the_same_id_is_noticed,
-            f39_a_store_restored_twice_from_one_snapshot_gives_no_token_twice,
-            f39_a_copied_data_folder_is_noticed_by_a_host_that_has_seen_more,
+            f39_two_restores_of_one_snapshot_give_no_token_twice,
+            f39_a_copied_data_folder_is_noticed_by_a_host_ahead_of_it,
             f39_an_emptied_etcd_gives_no_token_twice,
             f39_elections_and_restarts_are_no_restore,
             f39_what_runs_across_a_restore_reports_it,
-            f39_a_store_that_went_back_in_time_under_its_owner_is_not_written_to,
+            f39_a_store_that_went_back_under_its_owner_is_not_written,
         ],
         "on_etcd_3_4::store": [
-            f39_a_restored_store_of_an_older_server_stops_everybody_until_it_is_adopted,
-            f39_a_store_of_an_older_server_restored_under_the_same_id_stops_everybody_until_it_is_adopted,
+            f39_a_restored_store_of_an_older_server_must_be_adopted,
+            f39_an_older_servers_restore_of_same_id_must_be_adopted,
         ],
     ]
 }
@@ -74,24 +74,24 @@ fn is_no_answer<T>(read: &Result<T, Error>) -> bool {
     matches!(read, Err(Error::OutcomeUnknown(_) | Error::Unreachable(_) | Error::StoreRestored(_)))
 }
 
-async fn f39_a_restored_store_stops_everybody_until_it_is_adopted() {
+async fn f39_a_restored_store_must_be_adopted() {
     restored(Etcd::builder().start().await, NEW_TOKEN).await;
 }
 
-async fn f39_a_restored_store_whose_revisions_were_raised_stops_everybody_until_it_is_adopted() {
+async fn f39_a_restored_store_with_raised_revisions_must_be_adopted() {
     restored(Etcd::builder().start().await, Restore { bump_revision: RAISED, ..NEW_TOKEN }).await;
 }
 
 /// Its tool cannot raise revisions.
-async fn f39_a_restored_store_of_an_older_server_stops_everybody_until_it_is_adopted() {
+async fn f39_a_restored_store_of_an_older_server_must_be_adopted() {
     restored(Etcd::of(planlease_tests::etcd::Line::V3_4).start().await, NEW_TOKEN).await;
 }
 
-async fn f39_a_store_restored_under_the_same_id_stops_everybody_until_it_is_adopted() {
+async fn f39_a_restore_under_the_same_id_must_be_adopted() {
     restored(Etcd::builder().start().await, Restore::default()).await;
 }
 
-async fn f39_a_store_restored_under_the_same_id_with_raised_revisions_stops_everybody_until_it_is_adopted() {
+async fn f39_a_restore_of_raised_revisions_must_be_adopted() {
     restored(Etcd::builder().start().await, Restore { bump_revision: RAISED, ..Restore::default() }).await;
 }
 
@@ -99,7 +99,7 @@ async fn f39_a_cluster_of_three_restored_under_the_same_id_is_noticed() {
     restored(Etcd::builder().members(3).start().await, Restore::default()).await;
 }
 
-async fn f39_a_store_of_an_older_server_restored_under_the_same_id_stops_everybody_until_it_is_adopted() {
+async fn f39_an_older_servers_restore_of_same_id_must_be_adopted() {
     restored(Etcd::of(planlease_tests::etcd::Line::V3_4).start().await, Restore::default()).await;
 }
 
@@ -152,7 +152,7 @@ async fn restored(etcd: Etcd, how: Restore<'_>) {
 }
 
 /// Of one host, whose state folder knows the generation of the first restore.
-async fn f39_a_store_restored_twice_from_one_snapshot_gives_no_token_twice() {
+async fn f39_two_restores_of_one_snapshot_give_no_token_twice() {
     let etcd = Etcd::builder().start().await;
     let folder = tempfile::tempdir().unwrap();
     let settings = Config { state_folder: Some(folder.path().to_owned()), ..config(&etcd.endpoints()) };
@@ -172,7 +172,7 @@ async fn f39_a_store_restored_twice_from_one_snapshot_gives_no_token_twice() {
 }
 
 /// Its raft log goes on, so only a host that has seen more can know.
-async fn f39_a_copied_data_folder_is_noticed_by_a_host_that_has_seen_more() {
+async fn f39_a_copied_data_folder_is_noticed_by_a_host_ahead_of_it() {
     let etcd = Etcd::builder().start().await;
     let folder = tempfile::tempdir().unwrap();
     let settings = Config { state_folder: Some(folder.path().to_owned()), ..config(&etcd.endpoints()) };
@@ -304,7 +304,7 @@ async fn f39_what_runs_across_a_restore_reports_it() {
 
 /// The same addresses and the same token make the same id: the store looks the same, only younger. An owner
 /// that lives through this must not take its answers for what they seem.
-async fn f39_a_store_that_went_back_in_time_under_its_owner_is_not_written_to() {
+async fn f39_a_store_that_went_back_under_its_owner_is_not_written() {
     let etcd = Etcd::builder().start().await;
     let settings = Config { operation_timeout: Duration::from_secs(2), ..config(&etcd.endpoints()) };
     let live = connected(settings).await;

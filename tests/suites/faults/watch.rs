@@ -24,19 +24,19 @@ use crate::fleet::{
 pub(crate) fn cases() -> Vec<PlainCase> {
     crate::scenarios![
         "on_etcd::watch": [
-            f24_what_happened_in_forgotten_history_is_told_as_differences,
-            f24_a_watcher_that_is_held_up_while_history_is_forgotten_tells_everything,
+            f24_compacted_history_is_delivered_as_differences,
+            f24_a_delayed_watcher_misses_nothing_of_compacted_history,
             f24_an_audit_of_a_store_that_has_forgotten_everything_ends,
-            f26_a_server_that_has_nothing_to_tell_is_not_taken_for_a_dead_one,
-            f31_a_list_that_fails_again_and_again_is_read_until_it_succeeds,
-            f29_ten_thousand_changes_reach_a_thousand_subscribers_and_one_that_sleeps_holds_up_nobody,
+            f26_a_quiet_server_is_not_taken_for_a_dead_one,
+            f31_a_failing_list_is_retried_until_it_succeeds,
+            f29_10_000_changes_reach_1_000_subscribers_past_a_slow_one,
             f30_lists_and_histories_beyond_all_default_limits_are_read,
         ],
         "on_etcd_3_4::watch": [
             f24_an_older_server_that_forgets_history_is_followed_too,
         ],
         "on_three_members::watch": [
-            f26_a_member_that_falls_silent_is_left_for_another_and_nothing_is_missed,
+            f26_a_silent_member_is_left_and_nothing_is_missed,
         ],
     ]
 }
@@ -71,7 +71,7 @@ fn named(name: &str) -> PlanName {
     PlanName::new(name).unwrap()
 }
 
-async fn f24_what_happened_in_forgotten_history_is_told_as_differences() {
+async fn f24_compacted_history_is_delivered_as_differences() {
     forgotten_history(Etcd::builder().proxied(true).start().await).await;
 }
 
@@ -120,7 +120,7 @@ async fn forgotten_history(etcd: Etcd) {
 }
 
 /// The watch stands and its news is under way; that history is forgotten meanwhile is none of its business.
-async fn f24_a_watcher_that_is_held_up_while_history_is_forgotten_tells_everything() {
+async fn f24_a_delayed_watcher_misses_nothing_of_compacted_history() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;
     observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
@@ -165,7 +165,7 @@ async fn f24_an_audit_of_a_store_that_has_forgotten_everything_ends() {
 
 /// Some servers, 3.5.30 among them, do not answer the question for progress while a watch waits for the very
 /// next revision.
-async fn f26_a_server_that_has_nothing_to_tell_is_not_taken_for_a_dead_one() {
+async fn f26_a_quiet_server_is_not_taken_for_a_dead_one() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;
     observer.import(&plan(), &spec(1), |_| {}).await.unwrap();
@@ -188,7 +188,7 @@ async fn f26_a_server_that_has_nothing_to_tell_is_not_taken_for_a_dead_one() {
 }
 
 /// The list that makes good for lost history fails, too: several times, in several ways.
-async fn f31_a_list_that_fails_again_and_again_is_read_until_it_succeeds() {
+async fn f31_a_failing_list_is_retried_until_it_succeeds() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;
     observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
@@ -216,7 +216,7 @@ async fn f31_a_list_that_fails_again_and_again_is_read_until_it_succeeds() {
     audit(&etcd).await;
 }
 
-async fn f29_ten_thousand_changes_reach_a_thousand_subscribers_and_one_that_sleeps_holds_up_nobody() {
+async fn f29_10_000_changes_reach_1_000_subscribers_past_a_slow_one() {
     const TASKS: usize = 100;
     const ROUNDS: usize = 100;
     const KEPT: usize = TASKS * (ROUNDS - 10);
@@ -323,7 +323,7 @@ async fn f30_lists_and_histories_beyond_all_default_limits_are_read() {
 }
 
 /// It keeps its connections open and says nothing, for as long as one likes to wait.
-async fn f26_a_member_that_falls_silent_is_left_for_another_and_nothing_is_missed() {
+async fn f26_a_silent_member_is_left_and_nothing_is_missed() {
     let etcd = Etcd::builder().members(3).start().await;
     let leader = etcd.leader().await.endpoint();
     let (mut followers, rest): (Vec<_>, Vec<_>) =

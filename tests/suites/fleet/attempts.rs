@@ -25,7 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
         an_exit_after_our_own_signal_is_no_result,
         a_task_that_kills_its_supervisor_is_parked_after_max_lost,
         a_lost_task_rests_before_it_is_started_again,
-        a_task_that_kills_its_orchestrator_is_parked_by_a_later_owner,
+        a_task_that_kills_its_orchestrators_is_parked,
         a_wrong_configuration_is_refused_before_a_plan_is_acquired,
         commands_that_do_not_start_use_no_retry_and_release_the_plan,
         a_folder_that_vanishes_uses_no_retry,
@@ -127,7 +127,7 @@ async fn a_lost_task_rests_before_it_is_started_again(fixture: Fixture) {
     room.audit().await;
 }
 
-async fn a_task_that_kills_its_orchestrator_is_parked_by_a_later_owner(fixture: Fixture) {
+async fn a_task_that_kills_its_orchestrators_is_parked(fixture: Fixture) {
     let room = Room::new(fixture, Duration::from_secs(2));
     let (coordinator, plan) = (room.coordinator().await, plan_name("fatal"));
     let policy = Policy { max_lost: 1, max_retries: 0, ..Policy::default() };

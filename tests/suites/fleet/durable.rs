@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use crate::{spec::spec, writers::all_are_in_the_history};
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![after_a_crash_of_the_server_every_acknowledged_write_is_there]
+    cases![acknowledged_writes_survive_a_crash_of_the_server]
 }
 
 /// Long enough for the session to outlive the crashes.
@@ -25,7 +25,7 @@ const CRASHES: u64 = 5;
 const TASKS: [&str; 6] = ["1", "1", "2", "3", "4", "5"];
 const LIMIT: Duration = Duration::from_secs(30);
 
-async fn after_a_crash_of_the_server_every_acknowledged_write_is_there(fixture: Fixture) {
+async fn acknowledged_writes_survive_a_crash_of_the_server(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let (coordinator, plan) = (room.coordinator().await, plan_name("kept"));
     coordinator.import(&plan, &spec(5, "true"), |_| {}).await.unwrap();

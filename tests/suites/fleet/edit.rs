@@ -11,7 +11,7 @@ use planlease_tests::{
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
-        who_executes_a_plan_goes_on_with_what_its_file_says_now,
+        an_executed_plan_follows_its_edited_file,
         a_plan_is_not_replaced_by_another_file_of_the_same_name,
         ticked_boxes_are_reported_and_count_as_the_user_says,
     ]
@@ -26,7 +26,7 @@ const AFTER: &str = "# Release\n\n## Phase 1: Build\n\n- [ ] 1.3 ship it\n- [ ] 
 const WORK: &str =
     r#"echo "$PLANLEASE_TASK" >> "$ROOM/begun"; while ! [ -e "$ROOM/go" ]; do sleep 0.02; done"#;
 
-async fn who_executes_a_plan_goes_on_with_what_its_file_says_now(fixture: Fixture) {
+async fn an_executed_plan_follows_its_edited_file(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let file = room.path("release.md");
     let file = path_text(&file);

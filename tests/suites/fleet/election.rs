@@ -16,12 +16,12 @@ use planlease_tests::{
 use crate::spec::spec;
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![etcdctl_elect_waits_in_the_same_line_and_is_waited_for]
+    cases![etcdctl_elect_shares_the_queue]
 }
 
 const TTL: Duration = Duration::from_secs(15);
 
-async fn etcdctl_elect_waits_in_the_same_line_and_is_waited_for(fixture: Fixture) {
+async fn etcdctl_elect_shares_the_queue(fixture: Fixture) {
     if Line::Current.binary().is_none() && std::env::var_os("CI").is_none() {
         println!("NOT RUN: there is no etcdctl here");
         return;

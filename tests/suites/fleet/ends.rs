@@ -19,7 +19,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases![
         a_closed_plan_is_not_run_and_the_reason_is_said,
         a_plan_that_is_cancelled_while_it_runs_is_given_back,
-        a_plan_that_is_deleted_meanwhile_is_told,
+        a_plans_deletion_while_it_runs_is_reported,
         a_failed_plan_says_what_failed,
         a_watch_ends_with_what_became_of_the_plan,
     ]
@@ -88,7 +88,7 @@ async fn a_plan_that_is_cancelled_while_it_runs_is_given_back(fixture: Fixture) 
 }
 
 /// Only what no process owns or waits for can be deleted: here between two tries.
-async fn a_plan_that_is_deleted_meanwhile_is_told(fixture: Fixture) {
+async fn a_plans_deletion_while_it_runs_is_reported(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let coordinator = room.coordinator().await;
     let mut half = spec(2, "true");

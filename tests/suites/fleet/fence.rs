@@ -24,7 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
         the_push_of_a_former_owner_is_refused,
         a_push_chooses_neither_its_plan_nor_its_fence,
         the_highest_token_never_goes_down,
-        what_is_damaged_refuses_everybody_and_is_left_as_it_is,
+        a_damaged_fence_refuses_all_and_is_kept,
     ]
 }
 
@@ -217,7 +217,7 @@ async fn the_highest_token_never_goes_down(fixture: Fixture) {
     program.run_to(RIGHT_GONE, check("1.99")).await;
 }
 
-async fn what_is_damaged_refuses_everybody_and_is_left_as_it_is(fixture: Fixture) {
+async fn a_damaged_fence_refuses_all_and_is_kept(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let (program, state) = (alone(&room), room.path("state"));
     let check = ["fence", "check", "r", "--token", "9.9", "--state", path_text(&state)];

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::{measure, spec::spec};
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![a_release_reaches_the_next_one_in_line_at_once]
+    cases![a_release_reaches_the_next_waiter_at_once]
 }
 
 const TTL: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ const MOST: u32 = 2;
 /// Two sessions with connections of their own pass a plan to and fro. The time is taken from before the
 /// release is sent until the successor has its ownership: two transactions, and the event between them. So
 /// does etcd's own client, in turn with them.
-async fn a_release_reaches_the_next_one_in_line_at_once(fixture: Fixture) {
+async fn a_release_reaches_the_next_waiter_at_once(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let (coordinator, plan) = (room.coordinator().await, plan_name("passed-on"));
     coordinator.import(&plan, &spec(1, "true"), |_| {}).await.unwrap();

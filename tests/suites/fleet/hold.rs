@@ -22,7 +22,7 @@ use crate::spec::spec;
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
-        who_is_cut_off_before_the_command_begins_goes_back_into_the_line,
+        a_holder_cut_off_before_its_command_queues_again,
         every_hold_waits_for_the_end_of_the_lock_delay,
         nothing_waits_for_the_command_that_started_it,
         a_child_in_another_folder_finds_the_files_of_the_settings,
@@ -71,7 +71,7 @@ async fn every_hold_waits_for_the_end_of_the_lock_delay(fixture: Fixture) {
     room.audit().await;
 }
 
-async fn who_is_cut_off_before_the_command_begins_goes_back_into_the_line(fixture: Fixture) {
+async fn a_holder_cut_off_before_its_command_queues_again(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let (coordinator, plan) = (room.coordinator().await, plan_name("cut-off"));
     coordinator.import(&plan, &spec(1, "true"), |_| {}).await.unwrap();

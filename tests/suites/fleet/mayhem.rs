@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep};
 use crate::spec::spec;
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![a_plan_is_finished_whoever_is_killed_meanwhile]
+    cases![a_plan_is_finished_despite_random_kills]
 }
 
 const TTL: Duration = Duration::from_secs(3);
@@ -43,7 +43,7 @@ const WORK: &str = r#"
     echo "end $PLANLEASE_TASK $PLANLEASE_ATTEMPT" >> "$ROOM/log"
 "#;
 
-async fn a_plan_is_finished_whoever_is_killed_meanwhile(fixture: Fixture) {
+async fn a_plan_is_finished_despite_random_kills(fixture: Fixture) {
     let seed: u64 = std::env::var("FLEET_SEED")
         .map_or(uuid::Uuid::new_v4().as_u64_pair().0, |seed| seed.parse().unwrap());
     println!("the seed is FLEET_SEED={seed}");

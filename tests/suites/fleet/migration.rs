@@ -30,7 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
         of_a_bad_file_what_can_be_had_is_taken_if_asked_for,
         a_file_that_says_something_else_is_refused_with_what_differs,
         what_was_in_progress_is_recovered_by_the_first_owner,
-        a_folder_comes_with_its_findings_and_its_registry_stays_history,
+        a_folder_is_imported_with_findings_and_registry,
         links_that_lead_out_of_a_folder_are_not_followed,
         findings_are_written_and_read,
         an_import_that_is_killed_is_completed_by_the_next_one,
@@ -240,7 +240,7 @@ async fn what_was_in_progress_is_recovered_by_the_first_owner(fixture: Fixture) 
     room.audit().await;
 }
 
-async fn a_folder_comes_with_its_findings_and_its_registry_stays_history(fixture: Fixture) {
+async fn a_folder_is_imported_with_findings_and_registry(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     write(&room, "outputs/tea/status.json", &state().to_string());
     write(&room, "outputs/tea/findings/boiling.md", "# It boils\n");

@@ -16,7 +16,7 @@ use planlease_tests::{
 use crate::spec::spec;
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![a_stopped_orchestrator_has_no_children_left_when_the_next_owner_starts]
+    cases![a_stopped_orchestrators_children_end_before_the_next_owner]
 }
 
 const TTL: Duration = Duration::from_secs(4);
@@ -50,7 +50,7 @@ const WORK: &str = r#"
     echo "$PLANLEASE_TASK" >> "$ROOM/$PLANLEASE_PLAN.second"
 "#;
 
-async fn a_stopped_orchestrator_has_no_children_left_when_the_next_owner_starts(fixture: Fixture) {
+async fn a_stopped_orchestrators_children_end_before_the_next_owner(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let coordinator = room.coordinator().await;
     let names: Vec<String> = (0..PAUSES).map(|n| format!("paused-{n}")).collect();

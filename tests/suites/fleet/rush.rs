@@ -15,10 +15,7 @@ use planlease_tests::{
 use crate::spec::spec;
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        of_fifty_at_once_one_owns_and_the_others_are_told_who,
-        of_fifty_at_once_one_owns_and_the_others_wait_in_line
-    ]
+    cases![of_fifty_one_owns_and_the_others_are_refused, of_fifty_one_owns_and_the_others_queue]
 }
 
 const TTL: Duration = Duration::from_secs(15);
@@ -31,7 +28,7 @@ const OWNED_BY_OTHER: i32 = 100;
 /// Every entry and every exit in one file, whose lines are written whole: they must alternate.
 const WORK: &str = "echo begin >> \"$ROOM/log\"; cat > /dev/null; echo end >> \"$ROOM/log\"";
 
-async fn of_fifty_at_once_one_owns_and_the_others_are_told_who(fixture: Fixture) {
+async fn of_fifty_one_owns_and_the_others_are_refused(fixture: Fixture) {
     let (room, coordinator, plan) = prepared(fixture).await;
     for round in 1..=ROUNDS {
         let mut processes = rush(&room, &["hold", plan.as_str(), "--no-wait", "--", "sh", "-c", WORK]);
@@ -62,7 +59,7 @@ async fn of_fifty_at_once_one_owns_and_the_others_are_told_who(fixture: Fixture)
     finished(&room, usize::try_from(ROUNDS).unwrap()).await;
 }
 
-async fn of_fifty_at_once_one_owns_and_the_others_wait_in_line(fixture: Fixture) {
+async fn of_fifty_one_owns_and_the_others_queue(fixture: Fixture) {
     let (room, coordinator, plan) = prepared(fixture).await;
     let each = u64::try_from(PROCESSES).unwrap();
     for round in 0..ROUNDS {

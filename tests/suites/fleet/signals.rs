@@ -21,7 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_signal_that_was_ignored_at_the_start_stays_ignored,
         a_command_of_hold_can_use_the_terminal,
         a_task_has_no_terminal_to_stop_at,
-        what_cannot_be_executed_is_told_from_what_is_not_there,
+        unexecutable_and_missing_commands_are_distinguished,
     ]
 }
 
@@ -144,7 +144,7 @@ async fn a_task_has_no_terminal_to_stop_at(fixture: Fixture) {
     room.audit().await;
 }
 
-async fn what_cannot_be_executed_is_told_from_what_is_not_there(fixture: Fixture) {
+async fn unexecutable_and_missing_commands_are_distinguished(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     room.coordinator().await.import(&plan_name("codes"), &spec(1, "true"), |_| {}).await.unwrap();
     std::fs::write(room.path("text"), "no program").unwrap();

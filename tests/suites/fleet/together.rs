@@ -14,13 +14,13 @@ use planlease_tests::{
 use crate::spec::spec;
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![tasks_that_are_ready_together_are_started_together]
+    cases![tasks_that_are_ready_at_once_share_a_revision]
 }
 
 const TASKS: usize = 16;
 
 /// The first start leaves at once, and the others together behind it: not a request, and a revision, each.
-async fn tasks_that_are_ready_together_are_started_together(fixture: Fixture) {
+async fn tasks_that_are_ready_at_once_share_a_revision(fixture: Fixture) {
     let room = Room::new(fixture, Duration::from_secs(15));
     let (coordinator, plan) = (room.coordinator().await, plan_name("together"));
     coordinator.import(&plan, &spec(TASKS, "exec sleep 1000"), |_| {}).await.unwrap();

@@ -34,17 +34,17 @@ pub(crate) fn cases() -> Vec<Case> {
         a_removal_that_is_killed_before_any_step_is_finished,
         a_removal_that_is_killed_after_any_step_is_finished,
         a_clean_that_is_killed_after_any_step_is_finished,
-        a_removal_that_is_killed_half_way_is_finished_unless_work_came_up,
+        a_killed_removal_is_finished_unless_work_appeared,
         a_checkout_that_is_killed_is_waited_for_and_cleared_away,
         a_record_of_which_nothing_was_made_goes,
-        work_survives_cleaning_whatever_it_is,
+        work_of_any_kind_survives_cleaning,
         what_comes_up_while_it_is_removed_survives_as_well,
         what_is_elsewhere_is_no_reason_to_keep_a_worktree,
         what_a_live_owner_has_is_left_alone,
         a_former_owner_makes_nothing,
-        who_loses_the_right_meanwhile_makes_nothing,
+        an_owner_that_loses_authority_makes_no_worktree,
         what_cannot_be_made_is_taken_back,
-        a_path_that_another_fleet_has_is_refused,
+        a_path_of_another_store_is_refused,
         limits_refuse_before_anything_is_made_and_can_be_waited_for,
     ]
 }
@@ -313,7 +313,7 @@ async fn a_killed_removal_is_finished(fixture: Fixture, how: &str, when: &str) {
     assert!(kills >= 7, "removing calls git often: {kills}");
 }
 
-async fn a_removal_that_is_killed_half_way_is_finished_unless_work_came_up(fixture: Fixture) {
+async fn a_killed_removal_is_finished_unless_work_appeared(fixture: Fixture) {
     let yard = Yard::new(fixture).await;
     for (n, work) in ["", "echo work > new;"].into_iter().enumerate() {
         let name = format!("tree-{n}");
@@ -430,7 +430,7 @@ async fn a_record_of_which_nothing_was_made_goes(fixture: Fixture) {
 /// Something that is done in a worktree.
 type Work = fn(&Path);
 
-async fn work_survives_cleaning_whatever_it_is(fixture: Fixture) {
+async fn work_of_any_kind_survives_cleaning(fixture: Fixture) {
     let yard = Yard::new(fixture).await;
     let kinds: [(&str, Work); 7] = [
         ("changed", |tree| fs::write(tree.join("a"), "work").unwrap()),
@@ -556,7 +556,7 @@ async fn a_former_owner_makes_nothing(fixture: Fixture) {
     yard.room.audit().await;
 }
 
-async fn who_loses_the_right_meanwhile_makes_nothing(fixture: Fixture) {
+async fn an_owner_that_loses_authority_makes_no_worktree(fixture: Fixture) {
     let yard = Yard::new(fixture).await;
     let mut args = yard.add_args("one");
     args.extend(["--plan", PLAN].map(str::to_owned));
@@ -609,7 +609,7 @@ async fn what_cannot_be_made_is_taken_back(fixture: Fixture) {
     yard.is_bare("nothing was begun").await;
 }
 
-async fn a_path_that_another_fleet_has_is_refused(fixture: Fixture) {
+async fn a_path_of_another_store_is_refused(fixture: Fixture) {
     let yard = Yard::new(fixture).await;
     assert_eq!(yard.add(&yard.program, "one", &["--host", "a"]).await.code, Some(DONE));
     let other = yard.program.clone().variable("PLANLEASE_NAMESPACE", "other");

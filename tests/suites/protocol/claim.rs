@@ -22,7 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         what_is_claimed_goes_by_labels_and_priority,
         a_bound_holds_for_claims,
         a_late_result_of_a_lost_attempt_is_refused,
-        a_claim_without_a_session_ends_and_the_next_claimant_takes_it,
+        a_claim_without_a_session_ends_and_is_claimed_again,
         a_claim_without_a_session_ends_and_the_owner_recovers_it,
         a_claim_that_has_ended_leaves_no_lease,
     ]
@@ -170,7 +170,7 @@ async fn operator(coordinator: &Coordinator, who: &str, limit: Duration) -> Auth
 /// As short as etcd grants.
 const SHORT: Duration = Duration::from_secs(3);
 
-async fn a_claim_without_a_session_ends_and_the_next_claimant_takes_it(fixture: Fixture) {
+async fn a_claim_without_a_session_ends_and_is_claimed_again(fixture: Fixture) {
     let coordinator = coordinator(&fixture).await;
     coordinator.import(&plan(), &tasks(1), |_| {}).await.unwrap();
     let (ann, bob) = (operator(&coordinator, "ann", SHORT).await, operator(&coordinator, "bob", SHORT).await);

@@ -25,7 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
         edits_at_the_same_moment_are_one_after_the_other,
         a_definition_in_parts_is_edited_whole,
         a_definition_above_one_mebibyte_is_edited,
-        full_parts_of_an_older_version_make_room_for_an_edit,
+        full_parts_of_an_older_version_can_be_edited,
         what_cannot_be_done_changes_nothing,
     ]
 }
@@ -205,7 +205,7 @@ async fn a_definition_above_one_mebibyte_is_edited(fixture: Fixture) {
 
 /// Older versions filled each part with up to 512 KiB: a task that is inserted would move a task from each
 /// part to the next.
-async fn full_parts_of_an_older_version_make_room_for_an_edit(fixture: Fixture) {
+async fn full_parts_of_an_older_version_can_be_edited(fixture: Fixture) {
     let coordinator = coordinator(&fixture).await;
     let task = |name: &str| TaskSpec { steps: vec!["x".repeat(9_000)], ..TaskSpec::new(id(name), "long") };
     let large = PlanSpec { tasks: (0..230).map(|n| task(&n.to_string())).collect(), ..spec() };

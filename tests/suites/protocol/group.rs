@@ -27,14 +27,14 @@ use crate::{
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
-        updates_of_one_moment_travel_together_and_stand_for_themselves,
+        coalesced_updates_are_answered_one_by_one,
         a_lone_update_is_one_request,
         two_updates_of_one_task_come_in_their_order,
         a_start_and_the_end_of_what_it_needs_do_not_share_a_request,
         a_bound_on_tasks_in_progress_holds_for_starts_of_one_moment,
-        a_right_that_is_gone_refuses_what_is_written_under_it_and_nothing_else,
-        who_does_not_wait_any_more_holds_up_nobody,
-        who_finds_no_place_waits_for_one,
+        a_lost_authority_refuses_its_own_updates_only,
+        a_cancelled_update_delays_no_other,
+        an_update_waits_for_space_in_a_batch,
     ]
 }
 
@@ -74,7 +74,7 @@ async fn started(authority: &Authority, view: &PlanView) -> Vec<TaskView> {
     authority.update_all(&starts).await.unwrap().into_iter().map(committed).collect()
 }
 
-async fn updates_of_one_moment_travel_together_and_stand_for_themselves(fixture: Fixture) {
+async fn coalesced_updates_are_answered_one_by_one(fixture: Fixture) {
     let (coordinator, first, owner) = begun(&fixture, &wide(200, Policy::default())).await;
     let authority = owner.authority();
     let view = coordinator.plan(&plan()).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_bound_on_tasks_in_progress_holds_for_starts_of_one_moment(fixture: Fi
 }
 
 /// Of two plans' updates in one request, those of the plan that was released are told what is there now.
-async fn a_right_that_is_gone_refuses_what_is_written_under_it_and_nothing_else(fixture: Fixture) {
+async fn a_lost_authority_refuses_its_own_updates_only(fixture: Fixture) {
     let (coordinator, session, released) = begun(&fixture, &wide(20, Policy::default())).await;
     let other: PlanName = "other".parse().unwrap();
     coordinator.import(&other, &wide(20, Policy::default()), |_| {}).await.unwrap();
@@ -205,7 +205,7 @@ async fn a_right_that_is_gone_refuses_what_is_written_under_it_and_nothing_else(
     audit(&fixture).await;
 }
 
-async fn who_does_not_wait_any_more_holds_up_nobody(fixture: Fixture) {
+async fn a_cancelled_update_delays_no_other(fixture: Fixture) {
     let (coordinator, _first, owner) = begun(&fixture, &wide(60, Policy::default())).await;
     let authority = owner.authority();
     let mut tasks = started(&authority, &coordinator.plan(&plan()).await.unwrap()).await;
@@ -224,7 +224,7 @@ async fn who_does_not_wait_any_more_holds_up_nobody(fixture: Fixture) {
 }
 
 /// More at once than may wait.
-async fn who_finds_no_place_waits_for_one(fixture: Fixture) {
+async fn an_update_waits_for_space_in_a_batch(fixture: Fixture) {
     const TASKS: usize = 1_300;
     let (coordinator, _first, owner) = begun(&fixture, &wide(TASKS, Policy::default())).await;
     let authority = owner.authority();

@@ -19,7 +19,7 @@ use crate::fleet::{
 pub(crate) fn cases() -> Vec<Case> {
     cases![
         in_a_paused_plan_nothing_is_started_and_what_runs_goes_on,
-        a_cancelled_plan_has_no_owner_and_gets_none_until_it_is_resumed,
+        a_cancelled_plan_gets_no_owner_until_it_is_resumed,
         of_a_cancellation_and_the_last_completion_one_wins,
         an_archived_plan_is_left_alone,
         never_are_more_tasks_in_progress_than_the_plan_allows,
@@ -61,7 +61,7 @@ async fn in_a_paused_plan_nothing_is_started_and_what_runs_goes_on(fixture: Fixt
     audit(&fixture).await;
 }
 
-async fn a_cancelled_plan_has_no_owner_and_gets_none_until_it_is_resumed(fixture: Fixture) {
+async fn a_cancelled_plan_gets_no_owner_until_it_is_resumed(fixture: Fixture) {
     let coordinator = imported(&fixture).await;
     let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
     let owner = try_acquire(&first).await.unwrap();

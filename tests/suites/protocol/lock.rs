@@ -17,7 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
         what_was_dropped_is_given_up,
         a_lock_goes_with_its_session,
         a_lock_goes_with_its_plan,
-        who_is_put_out_of_the_line_joins_again_at_its_end,
+        a_removed_waiter_joins_again_at_the_end,
     ]
 }
 
@@ -146,7 +146,7 @@ async fn a_lock_goes_with_its_plan(fixture: Fixture) {
     assert!(matches!(none, Err(Error::PlanNotFound(_))), "{none:?}");
 }
 
-async fn who_is_put_out_of_the_line_joins_again_at_its_end(fixture: Fixture) {
+async fn a_removed_waiter_joins_again_at_the_end(fixture: Fixture) {
     let coordinator = imported(&fixture).await;
     let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
     let third = session(&fixture, "third").await;

@@ -39,8 +39,8 @@ pub(crate) fn cases() -> Vec<Case> {
         an_acquisition_whose_answer_is_lost_is_one_ownership,
         a_takeover_whose_answer_is_lost_is_one_ownership,
         an_update_whose_answer_is_lost_is_committed_once,
-        an_update_whose_answer_is_lost_and_that_was_written_over_is_found_in_the_history,
-        updates_of_one_moment_whose_answer_is_lost_are_each_committed_once,
+        an_overwritten_update_without_answer_is_found_in_history,
+        coalesced_updates_without_answer_are_committed_once,
         a_release_whose_answer_is_lost_has_released,
         an_import_whose_answer_is_lost_has_imported,
         a_large_import_goes_on_after_lost_answers,
@@ -254,7 +254,7 @@ async fn an_update_whose_answer_is_lost_is_committed_once(fixture: Fixture) {
 }
 
 /// The hard case: by the time the writer asks again, somebody else has written over its record.
-async fn an_update_whose_answer_is_lost_and_that_was_written_over_is_found_in_the_history(fixture: Fixture) {
+async fn an_overwritten_update_without_answer_is_found_in_history(fixture: Fixture) {
     imported(&fixture).await;
     let (coordinator, loss) = lossy(&fixture).await;
     let session = lossy_session(&coordinator, "one").await;
@@ -289,7 +289,7 @@ async fn written_over(delegated: Authority, task: TaskId, what: &str) -> TaskVie
 }
 
 /// They share a request; by the time it is sent again, one of them is written over.
-async fn updates_of_one_moment_whose_answer_is_lost_are_each_committed_once(fixture: Fixture) {
+async fn coalesced_updates_without_answer_are_committed_once(fixture: Fixture) {
     const TASKS: u64 = 40;
     let observer = crate::fleet::coordinator(&fixture).await;
     let tasks = (0..TASKS).map(|n| TaskSpec::new(id(&n.to_string()), "work")).collect();

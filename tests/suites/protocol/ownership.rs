@@ -22,25 +22,25 @@ use crate::fleet::{
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
-        the_first_one_owns_and_the_second_is_told_who,
+        the_first_owns_and_the_second_learns_the_owner,
         a_term_that_is_remembered_from_earlier_is_not_used_again,
         a_release_passes_the_plan_on_in_the_order_of_arrival,
         a_dropped_ownership_is_released,
-        a_dropped_wait_leaves_the_line,
-        what_was_dropped_does_not_take_away_what_is_acquired_after_it,
-        a_candidate_that_leaves_lets_nobody_past_the_owner,
-        a_session_that_ends_frees_its_plans_and_the_term_says_unclean,
-        a_session_that_is_not_renewed_frees_its_plans_within_the_bound,
+        a_dropped_wait_leaves_the_queue,
+        a_dropped_ownership_spares_one_acquired_later,
+        a_leaving_candidate_lets_no_other_past_the_owner,
+        a_session_that_ends_frees_its_plans_uncleanly,
+        an_unrenewed_session_frees_its_plans_within_the_bound,
         every_way_to_an_ownership_keeps_the_lock_delay,
         a_lock_delay_goes_on_between_two_tries,
         a_lock_delay_that_is_edited_while_a_candidate_waits_counts,
         a_waiter_for_work_leaves_the_queue_of_a_finished_plan,
         a_lock_delay_is_kept_after_an_unclean_end_and_only_then,
-        work_that_stands_still_loses_its_plans_and_work_that_goes_on_does_not,
+        a_session_without_required_progress_loses_its_plans,
         one_process_does_not_own_a_plan_twice,
         a_plan_that_is_not_there_cannot_be_acquired,
-        a_forced_release_tells_the_holder_and_refuses_its_writes,
-        a_forced_release_of_somebody_else_than_expected_is_refused,
+        a_forced_release_reaches_the_owner_and_fences_it,
+        a_forced_release_of_an_unexpected_owner_is_refused,
         a_hand_over_goes_to_the_named_one,
         an_unmanaged_candidate_waits_in_the_same_queue,
         tokens_grow_even_over_a_deletion,
@@ -49,7 +49,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-async fn the_first_one_owns_and_the_second_is_told_who(fixture: Fixture) {
+async fn the_first_owns_and_the_second_learns_the_owner(fixture: Fixture) {
     imported(&fixture).await;
     let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
     let ownership = try_acquire(&first).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_dropped_ownership_is_released(fixture: Fixture) {
     audit(&fixture).await;
 }
 
-async fn a_dropped_wait_leaves_the_line(fixture: Fixture) {
+async fn a_dropped_wait_leaves_the_queue(fixture: Fixture) {
     let coordinator = imported(&fixture).await;
     let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
     let _owner = try_acquire(&first).await.unwrap();
@@ -123,7 +123,7 @@ async fn a_dropped_wait_leaves_the_line(fixture: Fixture) {
 }
 
 /// The one behind it is woken, and has to find out that somebody is still ahead.
-async fn a_candidate_that_leaves_lets_nobody_past_the_owner(fixture: Fixture) {
+async fn a_leaving_candidate_lets_no_other_past_the_owner(fixture: Fixture) {
     let coordinator = imported(&fixture).await;
     let first = session(&fixture, "first").await;
     let owner = try_acquire(&first).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_candidate_that_leaves_lets_nobody_past_the_owner(fixture: Fixture) {
 }
 
 /// Both hang on the same key of the same lease, and what was dropped is cleaned up in the background.
-async fn what_was_dropped_does_not_take_away_what_is_acquired_after_it(fixture: Fixture) {
+async fn a_dropped_ownership_spares_one_acquired_later(fixture: Fixture) {
     let coordinator = imported(&fixture).await;
     let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
     drop(try_acquire(&first).await.unwrap());
@@ -182,7 +182,7 @@ async fn what_was_dropped_does_not_take_away_what_is_acquired_after_it(fixture: 
     audit(&fixture).await;
 }
 
-async fn a_session_that_ends_frees_its_plans_and_the_term_says_unclean(fixture: Fixture) {
+async fn a_session_that_ends_frees_its_plans_uncleanly(fixture: Fixture) {
     let coordinator = imported(&fixture).await;
     let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
     let ownership = try_acquire(&first).await.unwrap();
@@ -199,7 +199,7 @@ async fn a_session_that_ends_frees_its_plans_and_the_term_says_unclean(fixture: 
 }
 
 /// The lease of a process that is cut off from etcd expires; the next one in line takes over.
-async fn a_session_that_is_not_renewed_frees_its_plans_within_the_bound(fixture: Fixture) {
+async fn an_unrenewed_session_frees_its_plans_within_the_bound(fixture: Fixture) {
     imported(&fixture).await;
     // A session on a runtime of its own that is stopped dead: nothing renews, nothing is released.
     let owner_config = config(&fixture);
@@ -379,7 +379,7 @@ async fn a_lock_delay_is_kept_after_an_unclean_end_and_only_then(fixture: Fixtur
     audit(&fixture).await;
 }
 
-async fn work_that_stands_still_loses_its_plans_and_work_that_goes_on_does_not(fixture: Fixture) {
+async fn a_session_without_required_progress_loses_its_plans(fixture: Fixture) {
     imported(&fixture).await;
     let first = session(&fixture, "first").await;
     let owner = try_acquire(&first).await.unwrap();
@@ -419,7 +419,7 @@ async fn a_plan_that_is_not_there_cannot_be_acquired(fixture: Fixture) {
     assert!(coordinator.line(&missing).await.unwrap().candidates().is_empty(), "nobody queues for nothing");
 }
 
-async fn a_forced_release_tells_the_holder_and_refuses_its_writes(fixture: Fixture) {
+async fn a_forced_release_reaches_the_owner_and_fences_it(fixture: Fixture) {
     let coordinator = imported(&fixture).await;
     let first = session(&fixture, "first").await;
     let owner = try_acquire(&first).await.unwrap();
@@ -436,7 +436,7 @@ async fn a_forced_release_tells_the_holder_and_refuses_its_writes(fixture: Fixtu
     audit(&fixture).await;
 }
 
-async fn a_forced_release_of_somebody_else_than_expected_is_refused(fixture: Fixture) {
+async fn a_forced_release_of_an_unexpected_owner_is_refused(fixture: Fixture) {
     let coordinator = imported(&fixture).await;
     let nobody = coordinator.force_release(&plan(), None, "me", "x").await;
     assert!(matches!(nobody, Err(Error::NotOwned(_))));

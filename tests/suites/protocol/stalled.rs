@@ -30,10 +30,7 @@ use tokio::{
 use crate::fleet::{config, imported, plan};
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_connection_that_a_stalled_request_has_begun_serves_the_others,
-        stalled_requests_hold_up_nobody_however_many,
-    ]
+    cases![a_stalled_requests_connection_serves_the_others, stalled_requests_delay_no_other,]
 }
 
 /// Breaks the connections that there are, and says when the next one is begun.
@@ -92,7 +89,7 @@ impl AsyncWrite for Breaking {
     }
 }
 
-async fn a_connection_that_a_stalled_request_has_begun_serves_the_others(fixture: Fixture) {
+async fn a_stalled_requests_connection_serves_the_others(fixture: Fixture) {
     imported(&fixture).await;
     let breaker = Breaker::default();
     let config = Config { connector: Arc::new(breaker.clone()), ..config(&fixture) };
@@ -111,7 +108,7 @@ async fn a_connection_that_a_stalled_request_has_begun_serves_the_others(fixture
 }
 
 /// Each has been sent, and is never looked at again; more than may be under way at a time.
-async fn stalled_requests_hold_up_nobody_however_many(fixture: Fixture) {
+async fn stalled_requests_delay_no_other(fixture: Fixture) {
     imported(&fixture).await;
     let config = Config { request_timeout: Duration::from_secs(1), ..config(&fixture) };
     let coordinator = Coordinator::connect(config).await.unwrap();

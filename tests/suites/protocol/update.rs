@@ -28,7 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
         an_owner_hears_of_a_worker_that_is_lost,
         orphans_are_recovered_by_the_next_owner,
         a_batch_succeeds_and_fails_task_by_task,
-        an_operator_does_not_write_past_an_owner_that_it_has_not_seen,
+        an_operator_does_not_write_past_an_unseen_owner,
         two_writers_of_one_task_lose_nothing,
         findings_are_kept_with_their_task,
     ]
@@ -234,7 +234,7 @@ async fn a_batch_succeeds_and_fails_task_by_task(fixture: Fixture) {
     audit(&fixture).await;
 }
 
-async fn an_operator_does_not_write_past_an_owner_that_it_has_not_seen(fixture: Fixture) {
+async fn an_operator_does_not_write_past_an_unseen_owner(fixture: Fixture) {
     let coordinator = imported(&fixture).await;
     let view = coordinator.plan(&plan()).await.unwrap(); // Nobody owns it, as seen here.
     let operator = coordinator.operator(&view, "me").unwrap();

@@ -16,9 +16,9 @@ use crate::fleet::{audit, coordinator, execute, imported, plan, session, spec, t
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
-        a_subscriber_sees_every_change_once_in_order_and_nothing_more_is_asked_of_etcd,
-        a_subscriber_is_told_why_an_ownership_ended,
-        an_import_in_parts_is_told_as_one_plan,
+        a_subscriber_sees_each_change_once_without_requests,
+        a_subscriber_learns_why_an_ownership_ended,
+        an_import_in_parts_is_delivered_as_one_plan,
         what_was_written_can_be_waited_for,
     ]
 }
@@ -46,7 +46,7 @@ fn reads(coordinator: &Coordinator) -> u64 {
     ["Range", "Txn"].iter().filter_map(|method| traffic.get(*method)).sum()
 }
 
-async fn a_subscriber_sees_every_change_once_in_order_and_nothing_more_is_asked_of_etcd(fixture: Fixture) {
+async fn a_subscriber_sees_each_change_once_without_requests(fixture: Fixture) {
     let watching = imported(&fixture).await;
     let (watcher, mut subscription) = begun(&watching).await;
     // With several endpoints, a new connection is tried by a read: the watch has its own.
@@ -94,7 +94,7 @@ async fn a_subscriber_sees_every_change_once_in_order_and_nothing_more_is_asked_
     audit(&fixture).await;
 }
 
-async fn a_subscriber_is_told_why_an_ownership_ended(fixture: Fixture) {
+async fn a_subscriber_learns_why_an_ownership_ended(fixture: Fixture) {
     let watching = imported(&fixture).await;
     let (watcher, mut subscription) = begun(&watching).await;
     let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
@@ -129,7 +129,7 @@ async fn a_subscriber_is_told_why_an_ownership_ended(fixture: Fixture) {
     audit(&fixture).await;
 }
 
-async fn an_import_in_parts_is_told_as_one_plan(fixture: Fixture) {
+async fn an_import_in_parts_is_delivered_as_one_plan(fixture: Fixture) {
     let watching = coordinator(&fixture).await;
     let (watcher, mut subscription) = begun(&watching).await;
     let importer = coordinator(&fixture).await;

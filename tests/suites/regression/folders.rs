@@ -48,7 +48,7 @@ const CASES: [Case; 6] = [
 /// Each plan has two tasks, one after the other: the first one runs before the folders are removed.
 const TASKS: usize = 2;
 
-pub(crate) async fn r05_nobody_changes_a_working_directory(fixture: Fixture) {
+pub(crate) async fn r05_no_process_changes_its_working_directory(fixture: Fixture) {
     let room = Room::new(fixture, TTL);
     let base = repository(&room);
     let mut importers: Vec<Process> = CASES.iter().map(|case| import(&room, &base, case)).collect();
@@ -87,7 +87,7 @@ pub(crate) async fn r05_nobody_changes_a_working_directory(fixture: Fixture) {
     .await;
     for ((process, _), case) in running.iter_mut().zip(&CASES) {
         assert_eq!(process.until_ended(SOON).await, Some(0), "{}: {}", case.plan, process.said());
-        tasks_ran_where_they_were_told(&room, &base, case);
+        tasks_ran_in_their_directories(&room, &base, case);
     }
     for case in CASES.iter().filter(|case| !case.removed) {
         assert_eq!(
@@ -160,7 +160,7 @@ fn all_stay_where_they_are(running: &mut [(Process, PathBuf)]) {
     }
 }
 
-fn tasks_ran_where_they_were_told(room: &Room, base: &Path, case: &Case) {
+fn tasks_ran_in_their_directories(room: &Room, base: &Path, case: &Case) {
     let text = room.text(&format!("{}.where", case.plan));
     let found: Vec<&str> = text.lines().collect();
     let told = path_text(&base.join(case.runs_in)).to_owned();

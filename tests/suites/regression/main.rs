@@ -43,7 +43,7 @@ use planlease_tests::{backend::Backend, cases, suite::Suite};
 
 use crate::{
     counts::r08_counts_while_tasks_change, crash::r02_a_killed_orchestrator_leaves_nothing_behind,
-    folders::r05_nobody_changes_a_working_directory, import::r06_an_import_is_killed_at_any_point,
+    folders::r05_no_process_changes_its_working_directory, import::r06_an_import_is_killed_at_any_point,
     lock::r07_the_lock_vanishes_while_others_wait_for_it,
     orphans::r10_tasks_in_progress_lose_their_orchestrator, reading::r04_reading_while_others_write,
     start::r03_two_orchestrators_start_one_plan, updates::r01_two_processes_update_one_task,
@@ -59,7 +59,7 @@ fn main() -> std::process::ExitCode {
             r02_a_killed_orchestrator_leaves_nothing_behind,
             r03_two_orchestrators_start_one_plan,
             r04_reading_while_others_write,
-            r05_nobody_changes_a_working_directory,
+            r05_no_process_changes_its_working_directory,
             r06_an_import_is_killed_at_any_point,
             r08_counts_while_tasks_change,
             r09_watching_while_everything_changes,

@@ -17,10 +17,10 @@ use tokio::{
 use crate::scene::{PLAN, TOKEN, say, sidecar, with_port};
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![nothing_is_answered_to_strangers, a_replaced_token_needs_no_restart, a_viewer_reads_only]
+    cases![unauthorised_requests_get_no_answer, a_replaced_token_needs_no_restart, a_viewer_reads_only]
 }
 
-async fn nothing_is_answered_to_strangers(fixture: Fixture) {
+async fn unauthorised_requests_get_no_answer(fixture: Fixture) {
     let room = Room::new(fixture, Duration::from_secs(15));
     room.import("release", PLAN).await;
     std::fs::write(room.path("token"), format!("{TOKEN}\n")).unwrap();

@@ -18,8 +18,8 @@ use crate::scene::{PLAN, scene, sidecar, task};
 pub(crate) fn cases() -> Vec<Case> {
     cases![
         a_subscriber_goes_on_where_it_ended,
-        a_subscriber_is_told_of_its_plans_only,
-        a_subscriber_that_does_not_read_begins_anew,
+        a_subscriber_gets_its_plans_only,
+        a_subscriber_that_does_not_read_starts_again,
         a_revision_that_is_not_reached_yet_is_waited_for,
     ]
 }
@@ -142,7 +142,7 @@ async fn after_a_restart_a_subscriber_goes_on(fixture: Fixture) {
     assert_eq!((resync.name.as_str(), resync.id >= Some(live)), ("resync", true));
 }
 
-async fn a_subscriber_is_told_of_its_plans_only(fixture: Fixture) {
+async fn a_subscriber_gets_its_plans_only(fixture: Fixture) {
     let (room, sidecar) = scene(fixture).await;
     let client = &sidecar.client;
     let mut events = client.stream(Method::GET, "/v1/events?plan=another,third", &[], "").await;
@@ -157,7 +157,7 @@ async fn a_subscriber_is_told_of_its_plans_only(fixture: Fixture) {
 /// More changes than the sidecar keeps, and than fit between it and a subscriber.
 const FLOOD: usize = 6_000;
 
-async fn a_subscriber_that_does_not_read_begins_anew(fixture: Fixture) {
+async fn a_subscriber_that_does_not_read_starts_again(fixture: Fixture) {
     let (room, sidecar) = scene(fixture).await;
     let mut slow = sidecar.client.stream(Method::GET, "/v1/events", &[], "").await;
     let mut quick = sidecar.client.stream(Method::GET, "/v1/events", &[], "").await;

@@ -18,7 +18,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_session_that_is_not_heard_of_ends,
         two_programs_behind_one_sidecar_are_two_candidates,
         a_lock_is_one_programs_at_a_time,
-        an_ownership_that_was_ended_by_force_is_told,
+        a_forced_release_is_reported,
         a_lock_delay_is_kept_by_requests_that_do_not_wait,
         there_are_as_many_sessions_as_there_may_be,
     ]
@@ -119,7 +119,7 @@ async fn a_lock_is_one_programs_at_a_time(fixture: Fixture) {
     room.audit().await;
 }
 
-async fn an_ownership_that_was_ended_by_force_is_told(fixture: Fixture) {
+async fn a_forced_release_is_reported(fixture: Fixture) {
     let (room, sidecar) = scene(fixture).await;
     let client = &sidecar.client;
     let mut owner = client.stream(Method::POST, OWNERSHIP, &[], r#"{"id": "owner"}"#).await;

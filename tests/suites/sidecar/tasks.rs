@@ -16,7 +16,7 @@ use crate::scene::{PLAN, say, scene, sidecar, task};
 pub(crate) fn cases() -> Vec<Case> {
     cases![
         an_update_names_the_revision_that_it_is_about,
-        an_update_that_is_asked_for_again_is_told_again,
+        a_repeated_request_gets_the_same_answer,
         an_owner_executes_a_plan,
         what_the_watcher_knows_is_not_read_again,
         a_late_result_is_refused_and_kept,
@@ -59,7 +59,7 @@ async fn an_update_names_the_revision_that_it_is_about(fixture: Fixture) {
     room.audit().await;
 }
 
-async fn an_update_that_is_asked_for_again_is_told_again(fixture: Fixture) {
+async fn a_repeated_request_gets_the_same_answer(fixture: Fixture) {
     let (room, sidecar) = scene(fixture).await;
     let client = &sidecar.client;
     let seen = client.get(&task("1")).await.etag();

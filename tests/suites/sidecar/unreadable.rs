@@ -170,7 +170,7 @@ async fn reading(fixture: Fixture, value: Vec<u8>) {
     let unreadable: BTreeSet<String> =
         keys.iter().filter(|key| !takes_anything(key)).map(ToString::to_string).collect();
     lists_leave_out_what_they_cannot_read(&room, &keys).await;
-    plans_are_shown_as_far_as_they_can_be(&room, &keys).await;
+    plans_are_displayed_as_far_as_possible(&room, &keys).await;
     let found = room.coordinator().await.unreadable().await.unwrap();
     assert_eq!(found.iter().map(|one| one.key.to_string()).collect::<BTreeSet<_>>(), unreadable);
     let after = sidecar(&room, "after", METRICS).await; // Its watcher lists the records as they are.
@@ -229,7 +229,7 @@ async fn lists_leave_out_what_they_cannot_read(room: &Room, keys: &[Key]) {
 }
 
 /// Every way to look at a plan: of the healthy one, and of all that are not.
-async fn plans_are_shown_as_far_as_they_can_be(room: &Room, keys: &[Key]) {
+async fn plans_are_displayed_as_far_as_possible(room: &Room, keys: &[Key]) {
     for args in [
         &["status", "healthy"][..],
         &["plan", "show", "healthy"],

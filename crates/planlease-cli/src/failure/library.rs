@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_script_must_tell_apart_has_a_status_of_its_own() {
+    fn failures_that_scripts_distinguish_have_their_own_status() {
         let plan = || PlanName::new("p").unwrap();
         let id = || OrchestratorId::new("o").unwrap();
         let task = TaskId::new("1").unwrap();

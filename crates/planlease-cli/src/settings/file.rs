@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_key_is_told_with_its_place() {
+    fn an_unknown_key_is_reported_with_its_place() {
         let failure =
             ConfigFile::parse(Path::new("c.toml"), "[contexts.a]\nendpoint = \"x:1\"\n").unwrap_err();
         let line = failure.lines().next().unwrap_or_default().to_owned();

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_given_by_hand_do_not_get_the_password_of_the_current_context() {
+    fn explicit_endpoints_do_not_get_the_contexts_password() {
         let flags = ConnectionArgs { endpoints: Some("x:1".into()), ..ConnectionArgs::default() };
         let settings = resolve(&flags, &[]).unwrap();
         assert_eq!((settings.cacert.value, settings.context.value), (None, None));
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_told_with_its_origin() {
+    fn an_invalid_value_is_reported_with_its_origin() {
         for (variable, value, told) in [
             ("PLANLEASE_TIMEOUT", "soon", "timeout (from PLANLEASE_TIMEOUT): \"soon\" is not a duration"),
             (

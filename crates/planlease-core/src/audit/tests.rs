@@ -141,7 +141,7 @@ impl History {
 }
 
 #[test]
-fn a_history_as_it_should_be_has_no_violations_and_says_what_was_checked() {
+fn a_correct_history_has_no_violations_and_counts_checks() {
     let mut history = History::new();
     let first = history.acquire(7);
     history.change("1", &Change::Start, &first);
@@ -253,7 +253,7 @@ fn edited(tasks: &[&str], new: &[&str]) -> Vec<(PlanKey, Option<Value>)> {
 }
 
 #[test]
-fn an_edited_plan_is_whole_and_nothing_that_was_begun_is_edited_out() {
+fn an_edited_plan_is_whole_and_keeps_begun_tasks() {
     let mut history = History::new();
     let mut edit = edited(&["1", "3"], &["3"]);
     edit.push((PlanKey::Task(id("2")), None));
@@ -303,7 +303,7 @@ fn each_rule_has_a_name_and_a_promise_of_its_own() {
 }
 
 #[test]
-fn a_write_after_the_term_ended_is_found_even_if_the_key_is_left() {
+fn a_write_after_the_terms_end_is_found_despite_a_key() {
     let mut history = History::new();
     let owner = history.acquire(7);
     let ended = term::end(history.term.as_ref().unwrap(), Ending::Clean, WallTime(0));
@@ -397,7 +397,7 @@ fn a_registration_without_a_lease_is_found() {
 }
 
 #[test]
-fn the_first_in_the_queue_owns_the_plan_only_under_its_own_open_term() {
+fn the_first_candidate_owns_only_under_its_own_open_term() {
     // The lease of the term, but another place in the queue: it left and joined again.
     let mut history = History::new();
     history.acquire(7);
@@ -448,7 +448,7 @@ fn an_operator_may_write_while_the_queue_is_empty() {
 }
 
 #[test]
-fn the_report_keeps_a_bounded_number_of_violations_and_counts_all() {
+fn the_report_keeps_some_violations_and_counts_all() {
     let mut history = History::new();
     for _ in 0..=VIOLATIONS_KEPT {
         history.commit(vec![(PlanKey::Owner(lease(7)), Some((b"{}".to_vec(), None)))]);

@@ -158,7 +158,7 @@ fn everything_else_in_words() {
 }
 
 #[test]
-fn a_gap_is_told_even_if_nothing_differs() {
+fn a_gap_is_reported_even_if_nothing_differs() {
     let closed = ChangeSet { revision: revision(41), resynced: true, changes: Vec::new() };
     let closed = ChangesShown::new(&closed, &layout());
     insta::assert_snapshot!(shown(Format::Table, &closed), @"-                         41  the history was compacted meanwhile; what differs since then:");

@@ -13,7 +13,7 @@ fn keys(response: &etcd_client::GetResponse) -> Vec<&str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_answer_says_who_gave_it_and_at_which_revision() {
+async fn every_answer_names_its_member_and_revision() {
     let (server, mut client) = in_memory().await;
     let put = client.put("a", "1", None).await.unwrap();
     let header = put.header().unwrap();
@@ -72,7 +72,7 @@ async fn a_range_stream_gives_what_a_range_gives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn puts_and_deletions_tell_what_was_there() {
+async fn puts_and_deletions_return_the_previous_value() {
     let (_server, mut client) = in_memory().await;
     client.put("a", "1", None).await.unwrap();
     let put = client.put("a", "2", Some(PutOptions::new().with_prev_key())).await.unwrap();

@@ -13,7 +13,7 @@ fn on_lease(id: i64) -> Option<PutOptions> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_ends_after_its_ttl_and_takes_its_keys_in_one_revision() {
+async fn an_expired_lease_takes_its_keys_in_one_revision() {
     let (server, mut client) = in_memory().await;
     // A longer lease is what the server waits for when the shorter one comes.
     client.lease_grant(5, None).await.unwrap();
@@ -39,7 +39,7 @@ async fn a_lease_ends_after_its_ttl_and_takes_its_keys_in_one_revision() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewed_lease_lives_on_and_an_ended_one_is_answered_with_zero() {
+async fn renewal_extends_a_lease_and_answers_zero_for_an_ended_one() {
     let (_server, mut client) = in_memory().await;
     let id = client.lease_grant(10, Some(LeaseGrantOptions::new().with_id(77))).await.unwrap().id();
     assert_eq!(id, 77);

@@ -33,7 +33,7 @@ async fn created(stream: &mut WatchStream) -> i64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_is_told_of_its_keys_a_revision_at_a_time_and_whole() {
+async fn a_watch_gets_whole_revisions_of_its_keys() {
     let (_server, mut client) = in_memory().await;
     let options = WatchOptions::new().with_prefix().with_prev_key();
     let mut stream = client.watch("a", Some(options)).await.unwrap();
@@ -112,7 +112,7 @@ async fn many_watches_share_a_stream_and_are_cancelled_one_by_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn progress_is_told_when_asked_for_and_after_silence() {
+async fn progress_is_sent_on_request_and_after_silence() {
     let (_server, mut client) = in_memory().await;
     let mut stream = client.watch("a", Some(WatchOptions::new().with_progress_notify())).await.unwrap();
     let id = created(&mut stream).await;
@@ -127,7 +127,7 @@ async fn progress_is_told_when_asked_for_and_after_silence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_from_a_compacted_revision_is_created_and_then_cancelled() {
+async fn a_watch_of_compacted_history_is_created_then_cancelled() {
     let (_server, mut client) = in_memory().await;
     for value in ["1", "2", "3"] {
         client.put("a", value, None).await.unwrap();
@@ -149,7 +149,7 @@ async fn a_watch_from_a_compacted_revision_is_created_and_then_cancelled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compaction_takes_nothing_from_a_watch_that_is_a_moment_late() {
+async fn a_compaction_spares_a_watch_that_is_slightly_late() {
     let (_server, mut client) = in_memory().await;
     let mut stream = client.watch("a", None).await.unwrap();
     created(&mut stream).await;
@@ -161,7 +161,7 @@ async fn a_compaction_takes_nothing_from_a_watch_that_is_a_moment_late() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_watcher_holds_up_nobody_and_catches_up_from_history() {
+async fn a_slow_watcher_delays_no_other_and_catches_up() {
     let mut options = Options::in_memory(7);
     options.limits.watch_backlog_max = 100;
     let server = Server::open(options).await.unwrap();

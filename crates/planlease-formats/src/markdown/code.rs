@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn code_and_html_are_told_from_prose() {
+    fn code_and_html_are_distinguished_from_prose() {
         let text = "a `b` c <!-- d --> e\n\n```\nf\n```\n\n    g\n\n<p>\nh\n</p>\n\n- i\n  ~~~\n  j\n  ~~~\n";
         let code = Code::find(text);
         let kind = |needle: &str| code.at(text.find(needle).unwrap());

@@ -74,7 +74,7 @@ fn phases_tasks_steps_and_dependencies_are_read() {
 }
 
 #[test]
-fn the_title_is_the_heading_that_calls_itself_a_plan_or_the_first_one() {
+fn the_title_is_the_plan_heading_or_the_first_one() {
     let title = |headings: &str| {
         let text = format!("{headings}\n## Phase 1: P\n- [ ] 1.1 D\n# Appendix: Plan: B\n");
         crate::parse("docs/tea.md", text.as_bytes()).unwrap().spec.title
@@ -281,7 +281,7 @@ fn a_note_that_contradicts_the_dependencies_orders_nothing() {
 }
 
 #[test]
-fn line_endings_tabs_byte_order_marks_and_a_missing_last_newline_change_nothing() {
+fn line_endings_tabs_and_byte_order_marks_change_nothing() {
     let plan = "# T\n## Phase 1: P\n- [ ] 1.1 D\n  - s\n- [ ] 1.2 E (depends: 1.1)";
     let expected = check(plan);
     for variant in [
@@ -424,7 +424,7 @@ fn what_mentions_a_task_is_none() {
 }
 
 #[test]
-fn tasks_below_what_resembles_a_phase_are_no_tasks_of_the_phase_above() {
+fn tasks_below_a_phase_lookalike_leave_the_phase_above() {
     for (heading, error) in [
         (
             "### Phase 2: Q",
@@ -680,7 +680,7 @@ fn everything_that_is_wrong_is_said_at_once_with_its_place() {
 }
 
 #[test]
-fn a_plan_without_tasks_is_told_how_to_have_some() {
+fn a_plan_without_tasks_gets_advice() {
     insta::assert_snapshot!(refuse("plan.md", "# T\n\nSome prose.\n"), @r"
     plan.md:1:1: error: the plan has no tasks
       help: There would be nothing to do. A task is a line `- [ ] 1.1 What to do` at the left margin, below a heading `## Phase 1: Name`.

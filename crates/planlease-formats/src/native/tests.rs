@@ -252,7 +252,7 @@ fn what_is_no_list_of_tables_is_refused() {
 }
 
 #[test]
-fn what_refers_to_something_that_could_not_be_read_is_not_complained_about() {
+fn references_to_unreadable_parts_are_no_second_error() {
     insta::assert_snapshot!(refuse("plan.toml", r#"
 title = "T"
 [[phase]]

@@ -72,7 +72,7 @@ fn write(at: i64) -> Write {
 }
 
 #[test]
-fn what_nobody_has_changed_comes_back_equal() {
+fn an_unchanged_file_comes_back_equal() {
     let plan = plan(&real_shaped());
     assert_eq!(plan.document(&name()), real_shaped());
     assert_eq!(plan.derived, []);
@@ -96,7 +96,7 @@ fn fields_mean_what_they_meant() {
 }
 
 #[test]
-fn nobody_has_the_right_to_a_task_that_was_in_progress() {
+fn an_imported_task_in_progress_has_no_claimant() {
     let plan = plan(&real_shaped());
     let record = &plan.records()[&id("0.2")];
     let Some(Claim { by, guard, .. }) = &record.claim else { panic!("{record:?}") };
@@ -104,7 +104,7 @@ fn nobody_has_the_right_to_a_task_that_was_in_progress() {
 }
 
 #[test]
-fn what_has_changed_is_written_anew_and_nothing_else() {
+fn only_changes_are_rewritten() {
     let plan = plan(&real_shaped());
     let mut records = plan.records();
     let started = apply(&records[&id("0.3")], &Change::Start, &write(1_766_600_000_000)).unwrap();
@@ -139,7 +139,7 @@ fn what_has_changed_is_written_anew_and_nothing_else() {
 }
 
 #[test]
-fn what_stays_true_of_a_task_that_has_changed_stays_as_it_was_written() {
+fn unchanged_fields_of_a_changed_task_stay_as_written() {
     let plan = plan(&real_shaped());
     let done =
         apply(&plan.records()[&id("0.2")], &Change::Complete(None), &write(1_766_600_000_000)).unwrap();
@@ -155,7 +155,7 @@ fn what_stays_true_of_a_task_that_has_changed_stays_as_it_was_written() {
 }
 
 #[test]
-fn a_summary_that_disagrees_is_derived_anew_and_told() {
+fn a_wrong_summary_is_derived_again_and_reported() {
     let mut wrong = real_shaped();
     wrong["summary"] = json!({"totalTasks": 5, "completed": 7, "note": "kept"});
     let plan = plan(&wrong);
@@ -182,7 +182,7 @@ fn is_valid(document: &Value) -> Result<(), String> {
 }
 
 #[test]
-fn whatever_becomes_of_a_plan_is_valid_by_the_predecessors_schema() {
+fn every_export_is_valid_by_the_state_files_schema() {
     let file = "# Plan: Tea\n## Phase 1: Kitchen\n- [ ] 1.1 Boil water\n- [ ] 1.2 Brew (depends: 1.1)\n- [ ] 1.3 Pour\n";
     let spec = crate::parse("tea.md", file.as_bytes()).unwrap().spec;
     let fresh = plan::record(&TaskState::of_fields(&serde_json::Map::new()));
@@ -245,7 +245,7 @@ fn wrong_tasks_are_refused_with_their_places() {
 }
 
 #[test]
-fn a_name_that_comes_twice_is_refused_and_leniently_the_last_one_counts() {
+fn a_duplicate_name_is_refused_or_leniently_the_last_wins() {
     let twice = br#"{"planPath": "a", "planName": "b", "createdAt": "2025-12-24T04:16:52Z",
         "tasks": [{"id": "1", "title": "a", "status": "pending", "status": "failed"}]}"#;
     insta::assert_snapshot!(refusal(twice));
@@ -254,7 +254,7 @@ fn a_name_that_comes_twice_is_refused_and_leniently_the_last_one_counts() {
 }
 
 #[test]
-fn of_a_file_that_is_cut_off_anywhere_the_whole_tasks_can_be_had() {
+fn whole_tasks_can_be_read_from_a_truncated_file() {
     let text = serde_json::to_string_pretty(&real_shaped()).unwrap();
     let whole = plan(&real_shaped());
     let mut had = 0;

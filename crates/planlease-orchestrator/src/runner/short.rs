@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_host_on_which_nothing_starts_for_long_leaves_the_plan_to_others() {
+    async fn a_host_that_cannot_start_commands_gives_up_the_plan() {
         let (mut short, begun) = (Short::default(), Instant::now());
         let mut now = begun;
         while short.verdict().is_none() {

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_few_in_a_row_nothing_more_is_tried_until_something_starts() {
+    async fn failed_starts_in_a_row_pause_further_starts() {
         let (mut unstarted, now) = (Unstarted::default(), Instant::now());
         unstarted.note(task("1"), "why", now);
         unstarted.note(task("2"), "why", now);

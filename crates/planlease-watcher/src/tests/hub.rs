@@ -121,7 +121,7 @@ async fn a_subscriber_comes_back_with_what_it_has_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_told_of_a_gap_elsewhere_begins_anew() {
+async fn a_gap_of_another_watcher_restarts_the_subscriber() {
     let (script, watcher) = begun(8).await;
     script.stir(|stage| {
         stage.world.import("q", 1); // 3
@@ -148,7 +148,7 @@ async fn one_reads_ones_own_writes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revision_of_somebody_else_is_reached_when_etcd_says_so() {
+async fn another_writers_revision_is_reached_by_progress() {
     let (script, watcher) = begun(8).await;
     script.stir(|stage| {
         stage.world.pass();
@@ -199,7 +199,7 @@ async fn a_broken_connection_loses_and_repeats_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_mended_ends_it_for_everybody() {
+async fn a_permanent_failure_ends_all_subscriptions() {
     let (script, watcher) = begun(8).await;
     let mut subscription = watcher.subscribe(Filter::default(), None).await.unwrap();
     snapshot(&mut subscription).await;

@@ -86,7 +86,7 @@ fn an_ownership_says_how_it_begins_and_why_it_ends() {
 }
 
 #[test]
-fn a_stranger_in_line_waits_and_leaves_like_everybody() {
+fn an_unmanaged_candidate_waits_and_leaves() {
     let (mut world, mut store) = begun();
     let key = || of("p", PlanKey::Owner(lease("x")));
     let set = world.commit(vec![(key(), Some(b"etcdctl".to_vec()))]);
@@ -134,7 +134,7 @@ fn half_an_import_is_nothing_and_a_deleted_plan_goes_whole() {
 }
 
 #[test]
-fn a_definition_in_parts_is_put_together() {
+fn a_definition_in_parts_is_joined() {
     let tasks = (0..40).map(|n| TaskSpec::new(task(&n.to_string()), "x".repeat(MAX_TEXT)));
     let spec = PlanSpec { tasks: tasks.collect(), ..PlanSpec::default() };
     let (head, parts) = codec::encode_spec(&spec).unwrap();
@@ -153,7 +153,7 @@ fn a_definition_in_parts_is_put_together() {
 }
 
 #[test]
-fn an_unreadable_part_of_a_definition_is_listed_under_its_own_key() {
+fn an_unreadable_definition_part_is_listed_under_its_key() {
     let tasks = (0..40).map(|n| TaskSpec::new(task(&n.to_string()), "x".repeat(MAX_TEXT)));
     let spec = PlanSpec { tasks: tasks.collect(), ..PlanSpec::default() };
     let (head, parts) = codec::encode_spec(&spec).unwrap();
@@ -227,7 +227,7 @@ fn sessions_take_everything_of_theirs_with_them_at_once() {
 }
 
 #[test]
-fn a_resync_tells_the_differences_deletions_too() {
+fn a_resync_delivers_differences_and_deletions() {
     let (mut world, mut store) = begun();
     for set in [
         world.import("q", 1),
@@ -277,7 +277,7 @@ fn a_resync_tells_the_differences_deletions_too() {
 }
 
 #[test]
-fn the_terms_of_a_gap_are_told_one_by_one() {
+fn the_terms_of_a_gap_are_delivered_one_by_one() {
     let (mut world, mut store) = begun();
     store.apply(&world.acquire("p", "a"));
     store.apply(&world.acquire("p", "x"));
@@ -307,7 +307,7 @@ fn the_terms_of_a_gap_are_told_one_by_one() {
 }
 
 #[test]
-fn an_owner_whose_term_outlasts_a_gap_has_nothing_to_tell() {
+fn an_owner_whose_term_outlasts_a_gap_is_unchanged() {
     let (mut world, mut store) = begun();
     store.apply(&world.acquire("p", "a"));
     world.write("p", &["1"], InProgress);

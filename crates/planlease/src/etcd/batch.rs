@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_would_have_to_see_the_other_one_waits() {
+    async fn dependent_updates_do_not_share_a_request() {
         let range = || KeyRange { start: b"a".to_vec(), end: b"b".to_vec() };
         let none_after = || Compare::NoneWrittenAfter(range(), Revision::from_wire(7).unwrap());
         for (first, second) in [
@@ -462,7 +462,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_late_or_gone_is_not_sent() {
+    async fn late_and_cancelled_updates_are_not_sent() {
         let mut queue = Queue::new();
         drop(put(&mut queue, "p", "gone", Vec::new()));
         let late =

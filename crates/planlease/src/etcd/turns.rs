@@ -83,7 +83,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(15);
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_than_the_bound_are_under_way_and_all_come_in_their_order() {
+    async fn at_most_the_bound_is_under_way_in_order() {
         let turns = Turns::of(3);
         let (under_way, most, order) =
             (AtomicU64::new(0), AtomicU64::new(0), std::sync::Mutex::new(Vec::new()));
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_not_polled_any_more_holds_up_nobody() {
+    async fn an_unpolled_request_delays_no_other() {
         let turns = Turns::of(1);
         let _stalled = turns.next(REQUEST, PATIENCE).await.unwrap();
         let mut in_line = Box::pin(turns.next(REQUEST, PATIENCE));

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_that_is_not_there_is_found_and_one_that_is_there_is_not() {
+    fn evidence_that_does_not_exist_is_found() {
         let sources = [
             ("tests/suites/faults/watch.rs", "async fn f24_forgotten() {}"),
             ("tests/suites/regression/lock.rs", "async fn r07_split() {}"),

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn lifetimes_escapes_and_raw_names_are_code_or_text_as_they_should() {
+    fn lifetimes_escapes_and_raw_names_are_masked_rightly() {
         assert_eq!(code_only("fn f<'a>(x: &'a str) {}"), "fn f<'a>(x: &'a str) {}");
         assert_eq!(code_only("r#type('\\'', '\\u{7d}', 'é', b'x')").replace(' ', ""), "r#type(,,,b)");
         assert_eq!(code_only("br\"}\"; b\"}\"; for\"}\"").replace(' ', ""), ";b;for");

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn io_clock_randomness_and_runtime_are_found_in_the_pure_crates_only() {
+    fn effects_are_found_in_the_pure_crates_only() {
         for broken in ["use std::fs;", "use tokio::time;", "fn a() { Instant::now() }", "use rand::Rng;"] {
             assert_eq!(lines(CORE, broken), [2], "{broken}");
         }

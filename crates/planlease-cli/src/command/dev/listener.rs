@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_listener_is_found_and_its_leftover_file_is_nobody() {
+    fn the_listener_is_found_and_a_leftover_file_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         assert_eq!(of(&path).unwrap(), None);

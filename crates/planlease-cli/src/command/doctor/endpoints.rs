@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_endpoint_is_told() {
+    fn an_endpoints_problem_is_reported() {
         check(|_| {}, Verdict::Ok);
         check(|status| status.version = "3.5.1".into(), Verdict::Warning);
         check(|status| status.db_size = LARGE + 1, Verdict::Warning);

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_resource_has_a_file_of_its_own_and_none_leads_elsewhere() {
+    fn each_resource_has_its_own_file_inside_the_folder() {
         assert_eq!(file_name("refs/heads/main").unwrap(), "refs%2Fheads%2Fmain.fence");
         assert_eq!(file_name("..").unwrap(), "%2E%2E.fence");
         assert_ne!(file_name("a%2F").unwrap(), file_name("a/").unwrap());

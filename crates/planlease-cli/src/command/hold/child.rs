@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_signal_asks_and_the_second_one_kills_but_ctrl_c_is_the_commands() {
+    fn the_second_signal_kills_and_ctrl_c_goes_to_the_command() {
         let wishes = |attachment, signals: [Asked; 3]| {
             let mut passing_on = PassingOn::new(attachment);
             signals.map(|asked| passing_on.wish(asked))
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_is_a_loss_and_a_guard_that_was_killed_is_none() {
+    fn a_deadline_is_a_loss_and_a_killed_supervisor_is_none() {
         let live =
             SessionStatus::Live { deadline: planlease::core::BootTime::since_boot(Duration::from_secs(9)) };
         let gone = SessionStatus::Lost(LossReason::LeaseGone);

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_refused_learns_by_whom_and_how_many_wait() {
+    fn a_refusal_names_the_owner_and_counts_the_waiters() {
         let plan = PlanName::new("release").unwrap();
         let failure = refused(&plan, &holder(2));
         assert_eq!(failure.exit(), Exit::OwnedByOther);

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_are_told_with_their_places() {
+    fn differences_are_reported_with_their_places() {
         let present = json!({"a": 1, "tasks": [{"id": "1.1", "status": "completed"}], "runs": []});
         let file = json!({"tasks": [{"id": "1.1", "status": "pending"}], "runs": [1], "b": true});
         assert_eq!(

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_revision_that_cannot_be_gone_on_from_is_told_with_the_present_one() {
+    fn a_lost_revision_is_reported_with_the_current_one() {
         let revision = |n| Revision::from_wire(n).unwrap();
         let text = |failure: &Failure| failure.lines().collect::<Vec<_>>().join("\n");
         let (future, compacted) = (future(revision(9), revision(7)), compacted(revision(2), revision(7)));

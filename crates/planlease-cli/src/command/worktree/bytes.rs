@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_read_as_people_write_them() {
+    fn amounts_are_parsed_as_usually_written() {
         for (text, bytes) in [("0", 0), ("512", 512), ("2K", 2048), ("1 MiB", 1 << 20), ("10G", 10 << 30)] {
             assert_eq!(parse(text), Ok(bytes), "{text}");
         }
