@@ -54,7 +54,7 @@ impl Backend {
         }
     }
 
-    /// Starts one, empty, for whoever asks.
+    /// Starts one, empty.
     pub async fn start(self) -> Server {
         let running = match self {
             Self::Embedded => Running::Embedded(Embedded::in_memory().await),
@@ -151,7 +151,8 @@ impl Server {
 
     /// A new client with a connection of its own to the first member.
     ///
-    /// One endpoint only: with several the client balances calls, and a test could not tell who answered.
+    /// One endpoint only: with several the client balances calls, and a test could not see which one
+    /// answered.
     ///
     /// # Panics
     ///

@@ -15,7 +15,7 @@ use rcgen::{
 /// How long a certificate is valid where a test does not say.
 pub const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A certificate authority that nobody else trusts.
+/// A certificate authority for this test only.
 #[derive(Debug)]
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 

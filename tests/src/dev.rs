@@ -19,7 +19,7 @@ use crate::program::{Process, Program};
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// What the data of the tests that run at one time need at most, in bytes.
-const ROOM: u64 = 1024 * 1024 * 1024;
+const SPACE_NEEDED: u64 = 1024 * 1024 * 1024;
 
 /// A running `planlease dev`; dropping it kills it and removes its data.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Dev {
         drop(self.process().take());
     }
 
-    /// Stops it in the middle of whatever it does (SIGSTOP).
+    /// Stops it in the middle of its work (SIGSTOP).
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);
     }
@@ -118,14 +118,14 @@ impl Drop for Dev {
     }
 }
 
-/// Where its data go: into shared memory, if there is room. They survive the crash of a *process* there as
+/// Where its data go: into shared memory, if there is space. They survive the crash of a *process* there as
 /// anywhere (of etcd the same is asked: see `Builder::durable`), and nothing that is measured depends on who
 /// else uses the disk.
 fn place() -> PathBuf {
     let memory = Path::new("/dev/shm");
-    let room =
+    let free =
         statvfs(memory).map_or(0, |about| about.blocks_available().saturating_mul(about.fragment_size()));
-    if room >= ROOM { memory.to_owned() } else { std::env::temp_dir() }
+    if free >= SPACE_NEEDED { memory.to_owned() } else { std::env::temp_dir() }
 }
 
 /// Starts the process, and reads where it listens from what it says.

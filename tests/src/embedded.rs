@@ -86,7 +86,7 @@ async fn serve(options: Options, ready: oneshot::Sender<String>, stopped: onesho
     let listen = Listen::Tcp { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), allow_remote: false };
     let bound = listen.bind().await.expect("a loopback port is free");
     let endpoint = bound.url().to_owned();
-    // Whoever started us may have given up meanwhile; then `stopped` is ready as well.
+    // The caller may have given up meanwhile; then `stopped` is ready as well.
     let _ = ready.send(endpoint);
     let stopped = async {
         let _ = stopped.await;

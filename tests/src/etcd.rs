@@ -35,7 +35,7 @@ use crate::wait::until;
 /// How long a cluster may take to elect its first leader on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// How often a start is tried with other ports when somebody else was quicker to take one.
+/// How often a start is tried with other ports when another process was quicker to take one.
 const START_ATTEMPTS: usize = 3;
 
 /// Which etcd a test asks for.
@@ -185,7 +185,7 @@ pub struct Etcd {
 }
 
 impl Etcd {
-    /// One member of the current line, not synced to disk.
+    /// One member of the current release line, not synced to disk.
     pub fn builder() -> Builder {
         Builder {
             line: Line::Current,
@@ -201,7 +201,7 @@ impl Etcd {
         }
     }
 
-    /// The same, of the given line.
+    /// The same, of the given release line.
     pub fn of(line: Line) -> Builder {
         Builder { line, ..Self::builder() }
     }
@@ -319,7 +319,7 @@ struct Place {
     secured: Option<(PathBuf, Arc<Secured>)>,
     client_port: u16,
     peer_port: u16,
-    /// What the other members are told: the proxy's, if there is one.
+    /// What the other members know: the proxy's, if there is one.
     advertised_port: u16,
     data: PathBuf,
     log: PathBuf,
@@ -378,7 +378,7 @@ pub struct Member {
     binary: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
-    /// Its id in the cluster, once it has told it.
+    /// Its id in the cluster, once it has reported it.
     id: OnceLock<u64>,
     process: Mutex<Option<Guarded>>,
 }
@@ -442,7 +442,7 @@ impl Member {
         std::fs::read_to_string(&self.place.log).unwrap_or_default()
     }
 
-    /// Its id in the cluster; `None` before it has told it.
+    /// Its id in the cluster; `None` before it has reported it.
     #[must_use]
     pub fn id(&self) -> Option<u64> {
         self.id.get().copied()
@@ -458,7 +458,7 @@ impl Member {
         drop(self.process().take());
     }
 
-    /// Stops it in the middle of whatever it does (SIGSTOP); its connections stay open and silent.
+    /// Stops it in the middle of its work (SIGSTOP); its connections stay open and silent.
     ///
     /// # Panics
     ///
@@ -489,8 +489,8 @@ impl Member {
         .await;
     }
 
-    /// Starts it again after [`Member::kill`], and waits until it listens: for a cluster that does not tell
-    /// everybody how it does.
+    /// Starts it again after [`Member::kill`], and waits until it listens: for a cluster that does not report
+    /// its health without authentication.
     ///
     /// # Panics
     ///
@@ -542,7 +542,7 @@ impl Member {
     }
 }
 
-/// A port that nobody listens on now: below the range from which the kernel takes ports for outgoing
+/// A port without a listener: below the range from which the kernel takes ports for outgoing
 /// connections, so that none of those occupies it while a member is restarted.
 pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 12_000;

@@ -45,7 +45,7 @@ impl Guarded {
         i32::try_from(self.child.id()).expect("Linux's process ids fit")
     }
 
-    /// The child's standard input, if it is a pipe and nobody has it yet.
+    /// The child's standard input, if it is a pipe and was not taken yet.
     pub(crate) fn input(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take()
     }
@@ -64,7 +64,7 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        // The shell first: once the child has been waited for, its id may become somebody else's.
+        // The shell first: once the child has been waited for, its id may become another process's.
         let _ = self.watcher.kill();
         let _ = self.watcher.wait();
         let _ = self.child.kill();

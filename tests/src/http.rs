@@ -137,7 +137,7 @@ impl Client {
         self.ask(Method::GET, path, &[], "").await
     }
 
-    /// Asks for something that a session has the right to; an empty one is none.
+    /// Makes a request under the authority of a session; an empty one is none.
     pub async fn post(&self, path: &str, session: &str, body: &Value) -> Answer {
         let headers: &[_] = if session.is_empty() { &[] } else { &[("planlease-session", session)] };
         self.ask(Method::POST, path, headers, &body.to_string()).await
@@ -167,7 +167,7 @@ impl Client {
     /// A connection that is kept, for one request after the other.
     ///
     /// # Panics
-    /// If nobody listens.
+    /// If there is no listener.
     #[expect(
         clippy::disallowed_methods,
         reason = "the connection belongs to what is returned, which aborts it"

@@ -12,10 +12,10 @@
 //! | [`http`] | a client of the sidecar, and programs that own plans through one |
 //! | [`packages`] | clients of etcd in other languages, from their registries |
 //! | [`program`] | processes of the program `planlease`, to be run, killed and paused |
-//! | [`proxy`] | a wire that can be cut, slowed down, silenced, or lose the answer to one request |
+//! | [`proxy`] | a network that can be cut, slowed down, silenced, or lose the answer to one request |
 //! | [`raw`] | what etcd itself needs for the same, to measure by |
-//! | [`room`] | a store, a folder and the program, for one test alone |
 //! | [`suite`] | a test written once becomes one test per backend, `on_etcd::name` |
+//! | [`test_env`] | the environment of one test: its store, its folder, and the program |
 //! | [`wait`] | waiting for a condition with a deadline, never for a guessed time |
 //! | [`writer`] | a process that changes tasks as fast as it can, and notes down what was acknowledged |
 //!
@@ -40,7 +40,12 @@ pub mod program;
 pub mod proxy;
 pub mod race;
 pub mod raw;
-pub mod room;
 pub mod suite;
+pub mod test_env;
 pub mod wait;
 pub mod writer;
+
+#[doc(hidden)] // For the attributes.
+pub use inventory;
+pub use planlease_tests_macros::{case, plain};
+pub use test_env::TestEnv;

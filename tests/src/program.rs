@@ -29,7 +29,7 @@ pub fn planlease() -> PathBuf {
     let path = if let Some(named) = std::env::var_os("PLANLEASE_TEST_PROGRAM") {
         PathBuf::from(named)
     } else {
-        let test = std::env::current_exe().expect("Linux tells where this program is");
+        let test = std::env::current_exe().expect("Linux knows where this program is");
         // target/PROFILE/deps/SUITE-HASH
         test.ancestors().nth(2).unwrap_or(Path::new(".")).join("planlease")
     };
@@ -97,12 +97,12 @@ impl Program {
     pub async fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Ended {
         let mut command = self.command(args);
         command.stdin(Stdio::null());
-        let told = format!("{command:?}");
+        let reported = format!("{command:?}");
         let output = tokio::process::Command::from(command).kill_on_drop(true).output();
         let output = tokio::time::timeout(COMMAND_LIMIT, output)
             .await
-            .unwrap_or_else(|_| panic!("{told} did not end within {COMMAND_LIMIT:?}"))
-            .unwrap_or_else(|error| panic!("cannot run {told}: {error}"));
+            .unwrap_or_else(|_| panic!("{reported} did not end within {COMMAND_LIMIT:?}"))
+            .unwrap_or_else(|error| panic!("cannot run {reported}: {error}"));
         Ended {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

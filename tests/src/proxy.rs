@@ -6,7 +6,7 @@
 //! connections it cannot, and passes everything on.
 //!
 //! It runs on a thread of its own: a test that blocks its runtime, or stops its clock, does not stop the
-//! wire.
+//! network.
 
 mod connection;
 mod hpack;
@@ -49,10 +49,10 @@ pub enum Way {
     Delayed(Duration),
     /// So many bytes pass per second.
     Throttled(u32),
-    /// They wait. Once the way is open again all of them arrive, late, as retransmitted packets do. Nobody is
-    /// told meanwhile that anything is wrong; not even the end of a connection passes.
+    /// They wait. Once the way is open again all of them arrive, late, as retransmitted packets do. Meanwhile
+    /// no error is reported; not even the end of a connection passes.
     Held,
-    /// They are lost, without anybody being told. What has lost bytes can never go on, so such connections
+    /// They are lost, without an error. What has lost bytes can never go on, so such connections
     /// are reset when the proxy is healed.
     Swallowed,
 }
@@ -193,7 +193,7 @@ impl Proxy {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Resets all connections, and refuses new ones as a host does on which nobody listens; until
+    /// Resets all connections, and refuses new ones as a host without a listener does; until
     /// [`Proxy::heal`].
     pub fn cut(&self) {
         self.order(false);
@@ -215,7 +215,7 @@ impl Proxy {
         }
     }
 
-    /// Lets nothing through in either direction, and tells nobody: what a firewall does that drops packets.
+    /// Lets nothing through in either direction, without an error: what a firewall does that drops packets.
     /// What was said meanwhile arrives after [`Proxy::heal`], as it does when packets are sent again.
     pub fn silence(&self) {
         self.set(Direction::ToServer, Way::Held);
@@ -245,7 +245,7 @@ impl Proxy {
     ///
     /// # Panics
     ///
-    /// If somebody else has taken its port meanwhile.
+    /// If another process has taken its port meanwhile.
     pub fn heal(&self) {
         {
             let mut state = self.shared.state();
@@ -330,7 +330,7 @@ impl Proxy {
         Trap::new(trap)
     }
 
-    /// Tells the accepting task what to do and waits until it has done it; it runs on another thread.
+    /// Orders the accepting task to do something and waits until it has done it; it runs on another thread.
     fn order(&self, listening: bool) {
         let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         let (done, wait) = mpsc::channel();
@@ -365,7 +365,7 @@ impl Shared {
         (number, connection)
     }
 
-    /// A connection has told which member made it.
+    /// A connection has named the member that made it.
     fn introduce(&self, connection: &Connection, peer: u64) {
         let state = self.state();
         if connection.peer.set(peer).is_ok()
@@ -402,7 +402,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, mut orders: tokio::s
     let end = shared.end.clone();
     loop {
         tokio::select! {
-            biased; // The end and orders first: nobody is let in once a cut was carried out.
+            biased; // The end and orders first: no connection is accepted once a cut was carried out.
             () = end.cancelled() => return,
             order = orders.recv() => {
                 let Some(Order { listening, done }) = order else { return };
@@ -415,7 +415,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, mut orders: tokio::s
                         Ok(())
                     }
                 };
-                let _ = done.send(outcome); // Whoever asked waits for it, or is gone with the proxy.
+                let _ = done.send(outcome); // The caller waits for it, or is gone with the proxy.
             }
             Ok(client) = next(listener.as_ref()) => {
                 let (number, connection) = shared.admit();

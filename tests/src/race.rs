@@ -1,5 +1,5 @@
 //! Two operations that are to meet, round after round: the one that has won waits a little longer in the next
-//! round. So each wins some rounds, unless one of them wins whatever happens.
+//! round. So each wins some rounds, unless one of them always wins.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ impl Race {
     ///
     /// # Panics
     ///
-    /// If one of them has won all rounds: then they never met, or one of them wins whatever happens.
+    /// If one of them has won all rounds: then they never met, or one of them always wins.
     pub fn both_have_won(&self) {
         let [first, second] = self.wins;
         println!("measured: the first one won {first} times, the second one {second} times");

@@ -38,7 +38,7 @@ pub async fn delete(client: &mut Client, key: &str, created: i64, records: impl 
     assert!(client.txn(Txn::new().when([same]).and_then(ops)).await.expect("a transaction").succeeded());
 }
 
-/// A release: `client` deletes `key`, `next` is told of it by its watch and makes `theirs`. How long that
+/// A release: `client` deletes `key`, `next` learns it from its watch and makes `theirs`. How long that
 /// takes.
 ///
 /// # Panics

@@ -1,90 +1,90 @@
 //! A test written once becomes one test per backend: `on_etcd::put::an_empty_value_is_a_value`.
 //!
-//! A suite is a test binary without cargo's own harness. Its `main` lists the tests and runs them:
+//! A suite is a test binary without cargo's own harness. Each test registers itself by an attribute, and
+//! `main` runs all that are in the binary:
 //!
 //! ```no_run
-//! use planlease_tests::cases;
-//! use planlease_tests::suite::{Fixture, Suite};
+//! use planlease_tests::{TestEnv, case, suite::Suite};
 //!
-//! async fn a_key_can_be_read_back(mut fixture: Fixture) {
-//!     let key = fixture.key("a");
-//!     fixture.client.put(key.as_str(), "1", None).await.unwrap();
+//! #[case]
+//! async fn a_key_can_be_read_back(mut env: TestEnv) {
+//!     let key = env.key("a");
+//!     env.client.put(key.as_str(), "1", None).await.unwrap();
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
-//!     Suite::new("example").shared(cases![a_key_can_be_read_back]).run()
+//!     Suite::new("example").run()
 //! }
 //! ```
 //!
-//! *Shared* tests use one server per backend, each below a prefix of its own; tests that compact, or count
-//! revisions, or stop the server, run *alone*, on a server of their own.
+//! *Shared* tests use one server per backend, each below a prefix of its own. Tests that compact, or count
+//! revisions, or stop the server, run *alone*, on a server of their own. *Plain* ones start the servers that
+//! they need. Tests that measure or need all cores run *one at a time*, after the others.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use etcd_client::Client;
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime::Runtime;
 
-use crate::backend::{Backend, Server};
+use crate::{
+    backend::{Backend, Server},
+    test_env::TestEnv,
+};
 
 /// No single test takes longer than this; one that does hangs.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What a test gets: a server, a connection of its own to it, and keys that nobody else uses.
-#[derive(Clone)]
-pub struct Fixture {
-    /// The server.
-    pub server: Arc<Server>,
-    /// A client with a connection of its own.
-    pub client: Client,
-    prefix: String,
-}
-
-impl Fixture {
-    /// A store of its own on this server.
-    pub async fn on(server: Arc<Server>, prefix: impl Into<String>) -> Self {
-        let client = server.client().await;
-        Self { server, client, prefix: prefix.into() }
-    }
-
-    /// A key that no other test uses; `key("")` is the prefix of all keys of this test.
-    #[must_use]
-    pub fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
-    }
-}
-
 /// The future of a test.
 pub type Running = Pin<Box<dyn Future<Output = ()>>>;
 
-/// A test and its name.
+/// A registered test: made by the attributes `case` and `plain`.
 #[derive(Clone, Copy)]
 pub struct Case {
-    /// Its path, `conformance::put::an_empty_value_is_a_value`.
+    /// The module, with the suite before it: `conformance::put`.
+    pub module: &'static str,
+    /// The function's name.
     pub name: &'static str,
+    /// It has a server of its own.
+    pub alone: bool,
+    /// It runs while no other test runs.
+    pub one_at_a_time: bool,
+    /// A plain test's server, by the name of [`Backend::module`] or one like it.
+    pub group: Option<&'static str>,
     /// The test itself.
-    pub run: fn(Fixture) -> Running,
+    pub run: Run,
 }
 
-/// A test that looks after its servers itself. If it needs a real etcd its name says so, by beginning with
-/// `on_etcd::` or `on_etcd_3_4::`.
-pub type PlainCase = (&'static str, fn());
+/// How a test is called.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// On each server of the suite.
+    OnServer(fn(TestEnv) -> Running),
+    /// Once; it starts the servers that it needs.
+    Plain(fn() -> Running),
+    /// Once, without a runtime.
+    Blocking(fn()),
+}
 
-/// Lists tests, functions `async fn(Fixture)`, by their paths.
-#[macro_export]
-macro_rules! cases {
-    ($($($path:ident)::+),* $(,)?) => {
-        vec![$($crate::suite::Case {
-            name: concat!(module_path!(), "::", stringify!($($path)::+)),
-            run: |fixture| Box::pin($($path)::+(fixture)),
-        }),*]
-    };
+inventory::collect!(Case);
+
+impl Case {
+    /// A test that shares a server, among others.
+    #[must_use]
+    pub const fn new(module: &'static str, name: &'static str, run: Run) -> Self {
+        Self { module, name, alone: false, one_at_a_time: false, group: None, run }
+    }
+
+    /// The path within the suite, whose own name goes without saying: `put::an_empty_value_is_a_value`.
+    fn path(&self) -> String {
+        let module = self.module.split_once("::").map_or("", |(_, module)| module);
+        if module.is_empty() { self.name.to_owned() } else { format!("{module}::{}", self.name) }
+    }
 }
 
 /// The tests of one binary, and what they run on.
@@ -92,46 +92,25 @@ macro_rules! cases {
 pub struct Suite {
     name: &'static str,
     backends: Vec<Backend>,
+    ttl: Option<Duration>,
+    worker_threads: Option<usize>,
     left_out: Vec<LeftOut>,
-    side_by_side: Group,
-    one_at_a_time: Option<Group>,
+    conditional: Vec<(&'static str, bool)>,
 }
 
-/// Tests that run side by side, or one after the other.
-#[derive(Default)]
-struct Group {
-    shared: Vec<Case>,
-    alone: Vec<Case>,
-    plain: Vec<Trial>,
-}
-
-impl Group {
-    fn trials(self, backends: &[Backend], left_out: &[LeftOut], servers: &Arc<Servers>) -> Vec<Trial> {
-        let mut trials = self.plain;
-        for backend in backends {
-            for (cases, alone) in [(&self.shared, false), (&self.alone, true)] {
-                let runs = |case: &&Case| !left_out.iter().any(|out| *out == (*backend, &*path(case)));
-                let cases = cases.iter().filter(runs);
-                trials.extend(cases.map(|case| trial(*backend, *case, alone, Arc::clone(servers))));
-            }
-        }
-        trials
-    }
-
-    fn has(&self, test: &str) -> bool {
-        self.shared.iter().chain(&self.alone).any(|case| path(case) == test)
-    }
-}
+/// A test that does not run on one backend.
+type LeftOut = (Backend, &'static str);
 
 impl Suite {
-    /// A suite without tests, on all backends.
+    /// All tests of this binary, on all backends.
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
             backends: Backend::all(),
+            ttl: None,
+            worker_threads: None,
             left_out: Vec::new(),
-            side_by_side: Group::default(),
-            one_at_a_time: None,
+            conditional: Vec::new(),
         }
     }
 
@@ -141,10 +120,15 @@ impl Suite {
         self
     }
 
-    /// Runs the tests added from here on after all others and one at a time, whatever the command line says:
-    /// for tests that measure, or need all cores.
-    pub fn one_at_a_time(mut self) -> Self {
-        self.one_at_a_time.get_or_insert_default();
+    /// The TTL of sessions, where a test does not choose another one.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// Runs plain tests on runtimes with this many threads. Without it everything of a test happens on one.
+    pub fn worker_threads(mut self, threads: usize) -> Self {
+        self.worker_threads = Some(threads);
         self
     }
 
@@ -154,31 +138,9 @@ impl Suite {
         self
     }
 
-    /// The tests that are being added.
-    fn group(&mut self) -> &mut Group {
-        self.one_at_a_time.as_mut().unwrap_or(&mut self.side_by_side)
-    }
-
-    /// Adds tests that share a server.
-    pub fn shared(mut self, cases: Vec<Case>) -> Self {
-        self.group().shared.extend(cases);
-        self
-    }
-
-    /// Adds tests that need a server each.
-    pub fn alone(mut self, cases: Vec<Case>) -> Self {
-        self.group().alone.extend(cases);
-        self
-    }
-
-    /// Adds tests that look after their servers themselves.
-    pub fn plain(mut self, cases: Vec<PlainCase>) -> Self {
-        self.group().plain.extend(cases.into_iter().map(|(name, test)| {
-            Trial::test(name, move || {
-                test();
-                Ok(())
-            })
-        }));
+    /// Leaves out all tests whose paths begin so, if this machine does not allow them.
+    pub fn only_if(mut self, allowed: bool, beginning: &'static str) -> Self {
+        self.conditional.push((beginning, allowed));
         self
     }
 
@@ -186,38 +148,134 @@ impl Suite {
     ///
     /// # Panics
     ///
-    /// If a test is to be left out that is not there.
+    /// If two tests have one name, or a test is to be left out that does not exist.
     #[must_use]
     pub fn run(self) -> ExitCode {
         let mut arguments = Arguments::from_args();
         let servers = Arc::new(Servers::default());
-        for (_, test) in &self.left_out {
-            let groups = [Some(&self.side_by_side), self.one_at_a_time.as_ref()];
-            let known = groups.into_iter().flatten().any(|group| group.has(test));
-            assert!(known, "there is no test {test}, which is to be left out");
-        }
+        let (last, first) = self.cases().into_iter().partition::<Vec<Case>, _>(|case| case.one_at_a_time);
         let mut failed = false;
-        let mut run = |group: Group, arguments: &Arguments| {
-            let trials = group.trials(&self.backends, &self.left_out, &servers);
+        let mut run = |cases: &[Case], arguments: &Arguments| {
+            let trials = self.trials(cases, &servers);
             failed |= !trials.is_empty() && libtest_mimic::run(arguments, trials).has_failed();
         };
-        run(self.side_by_side, &arguments);
+        run(&first, &arguments);
         arguments.test_threads = Some(1);
-        run(self.one_at_a_time.unwrap_or_default(), &arguments);
+        run(&last, &arguments);
         if !arguments.list {
-            servers.tell(self.name);
+            servers.report(self.name);
         }
         if failed { ExitCode::from(101) } else { ExitCode::SUCCESS }
     }
+
+    /// All tests, by their names.
+    fn cases(&self) -> Vec<Case> {
+        let mut cases: Vec<Case> = inventory::iter::<Case>.into_iter().copied().collect();
+        cases.sort_by_key(|case| (case.group, case.path()));
+        let mut known = BTreeSet::new();
+        for case in &cases {
+            assert!(known.insert((case.group, case.path())), "two tests are named {}", case.path());
+        }
+        for (_, test) in &self.left_out {
+            assert!(known.contains(&(None, (*test).to_owned())), "there is no test {test} to be left out");
+        }
+        for (beginning, _) in &self.conditional {
+            let found = cases.iter().any(|case| full_name(case.group, case).starts_with(beginning));
+            assert!(found, "no test begins with {beginning}");
+        }
+        cases
+    }
+
+    /// These tests, each on every server that it runs on.
+    fn trials(&self, cases: &[Case], servers: &Arc<Servers>) -> Vec<Trial> {
+        let mut trials = Vec::new();
+        for case in cases.iter().filter(|case| !self.is_left_out(case)) {
+            match case.run {
+                Run::OnServer(_) => {}
+                Run::Plain(run) => trials.push(self.plain_trial(*case, run)),
+                Run::Blocking(run) => trials.push(Trial::test(full_name(case.group, case), move || {
+                    run();
+                    Ok(())
+                })),
+            }
+        }
+        for backend in &self.backends {
+            for alone in [false, true] {
+                let cases = cases.iter().filter(|case| case.alone == alone && !self.is_left_out(case));
+                for case in cases {
+                    let Run::OnServer(run) = case.run else { continue };
+                    if !self.left_out.iter().any(|out| *out == (*backend, &*case.path())) {
+                        trials.push(self.trial(*backend, *case, run, Arc::clone(servers)));
+                    }
+                }
+            }
+        }
+        trials
+    }
+
+    /// Whether this machine does not allow the test.
+    fn is_left_out(&self, case: &Case) -> bool {
+        let name = full_name(case.group, case);
+        self.conditional.iter().any(|(beginning, allowed)| !allowed && name.starts_with(beginning))
+    }
+
+    /// A test on a server.
+    fn trial(
+        &self,
+        backend: Backend,
+        case: Case,
+        run: fn(TestEnv) -> Running,
+        servers: Arc<Servers>,
+    ) -> Trial {
+        let name = full_name(Some(backend.module()), &case);
+        let prefix = format!("{name}/");
+        let ttl = self.ttl;
+        Trial::test(name, move || {
+            BACKEND.set(Some(backend));
+            let server = if case.alone { servers.start(backend) } else { servers.shared(backend) };
+            let kept = Arc::clone(&server);
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                runtime(None).block_on(async move {
+                    let env = TestEnv::on(server, prefix).await;
+                    let env = if let Some(ttl) = ttl { env.with_ttl(ttl) } else { env };
+                    within_limit(run(env)).await;
+                });
+            }));
+            outcome.map_err(|panic| {
+                kept.keep_data();
+                resume_unwind(panic)
+            })
+        })
+    }
+
+    /// A test that starts its servers. A failure says how to repeat it; the data of its servers is kept.
+    fn plain_trial(&self, case: Case, run: fn() -> Running) -> Trial {
+        let (suite, threads) = (self.name, self.worker_threads);
+        let name = full_name(case.group, &case);
+        Trial::test(name.clone(), move || {
+            let runtime = runtime(threads);
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                // Dropped by the panic, not before it: servers keep their data then.
+                runtime.block_on(within_limit(run()));
+            }));
+            // What a failed test left behind may wait for ever.
+            runtime.shutdown_background();
+            outcome.map_err(|panic| {
+                println!("again: cargo test -p planlease-tests --test {suite} -- --exact {name}");
+                resume_unwind(panic)
+            })
+        })
+    }
 }
 
-/// A test that does not run on one backend.
-type LeftOut = (Backend, &'static str);
+/// The name of a test, with the server before it.
+fn full_name(group: Option<&str>, case: &Case) -> String {
+    group.map_or_else(|| case.path(), |group| format!("{group}::{}", case.path()))
+}
 
-/// The path of a test within its suite: the binary's own name goes without saying, and `stringify!` puts
-/// blanks into a path.
-fn path(case: &Case) -> String {
-    case.name.split_once("::").map_or(case.name, |(_, path)| path).replace(' ', "")
+/// Runs a test, unless it hangs.
+async fn within_limit(mut test: Running) {
+    tokio::time::timeout(LIMIT, &mut test).await.unwrap_or_else(|_| panic!("not done within {LIMIT:?}"));
 }
 
 thread_local! {
@@ -231,35 +289,20 @@ pub fn backend() -> Option<Backend> {
     BACKEND.get()
 }
 
-fn trial(backend: Backend, case: Case, alone: bool, servers: Arc<Servers>) -> Trial {
-    let name = format!("{}::{}", backend.module(), path(&case));
-    let prefix = format!("{name}/");
-    Trial::test(name, move || {
-        BACKEND.set(Some(backend));
-        let server = if alone { servers.start(backend) } else { servers.shared(backend) };
-        let kept = Arc::clone(&server);
-        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            runtime().block_on(async move {
-                let client = server.client().await;
-                let test = (case.run)(Fixture { server, client, prefix });
-                tokio::time::timeout(LIMIT, test)
-                    .await
-                    .unwrap_or_else(|_| panic!("not done within {LIMIT:?}"));
-            });
-        }));
-        outcome.map_err(|panic| {
-            kept.keep_data();
-            resume_unwind(panic)
-        })
-    })
+/// A runtime for one test, with this many threads; without a number everything happens on the test's own.
+fn runtime(threads: Option<usize>) -> Runtime {
+    let mut builder = match threads {
+        None => tokio::runtime::Builder::new_current_thread(),
+        Some(threads) => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(threads);
+            builder
+        }
+    };
+    builder.enable_all().build().expect("threads and files are available")
 }
 
-/// A runtime for one test: everything of a test happens on its own thread.
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads and files are at hand")
-}
-
-/// The servers of a test binary: those that are shared, and what all of them said they are.
+/// The servers of a test binary: those that are shared, and the versions that they reported.
 #[derive(Default)]
 struct Servers {
     shared: Mutex<BTreeMap<Backend, Arc<OnceLock<Arc<Server>>>>>,
@@ -268,7 +311,7 @@ struct Servers {
 
 impl Servers {
     fn start(&self, backend: Backend) -> Arc<Server> {
-        let server = runtime().block_on(backend.start());
+        let server = runtime(None).block_on(backend.start());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.insert(backend, server.to_string());
         Arc::new(server)
@@ -283,7 +326,7 @@ impl Servers {
         Arc::clone(cell.get_or_init(|| self.start(backend)))
     }
 
-    fn tell(&self, suite: &str) {
+    fn report(&self, suite: &str) {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let names: Vec<&str> = seen.values().map(String::as_str).collect();
         if !names.is_empty() {

@@ -1,5 +1,5 @@
-//! The other half of a test's binary: a process that changes tasks as fast as it can, by a right that was
-//! delegated to it, and notes down every change that was acknowledged.
+//! The other half of a test's binary: a process that changes tasks as fast as it can, under an authority that
+//! was delegated to it, and notes down every change that was acknowledged.
 //!
 //! A binary is one if it calls [`run`] with what the variable [`ORDERS`] says.
 
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     program::Process,
-    room::{Room, path_text},
+    test_env::{FOLDER, TestEnv, path_text},
 };
 
 /// The variable by which a process of this binary learns that it is a writer.
@@ -30,12 +30,12 @@ pub const ORDERS: &str = "FLEET_WRITER_ORDERS";
 /// The pause after a change whose outcome is not known.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What a writer is told.
+/// The orders of a writer.
 #[derive(Serialize, Deserialize)]
 struct Orders {
     endpoints: Vec<String>,
     root: String,
-    right: Delegation,
+    authority: Delegation,
     /// Each is written by a loop of its own, all at the same time.
     tasks: Vec<TaskId>,
     seconds: u64,
@@ -57,29 +57,29 @@ pub struct Acknowledged {
 /// # Panics
 /// If it cannot be started.
 #[must_use]
-pub fn start(room: &Room, name: &str, right: &Delegation, tasks: &[&str], seconds: u64) -> Process {
+pub fn start(env: &TestEnv, name: &str, authority: &Delegation, tasks: &[&str], seconds: u64) -> Process {
     let orders = Orders {
-        endpoints: room.fixture.server.endpoints(),
-        root: room.config.root.clone(),
-        right: right.clone(),
+        endpoints: env.server.endpoints(),
+        root: env.config.root.clone(),
+        authority: authority.clone(),
         tasks: tasks.iter().map(|task| TaskId::new(*task).expect("an id")).collect(),
         seconds,
-        notes: room.path(&format!("{name}.notes")),
+        notes: env.path(&format!("{name}.notes")),
     };
     let mut command = Command::new(std::env::current_exe().expect("a writer works, or its test fails"));
     command
         .env(ORDERS, serde_json::to_string(&orders).expect("a writer works, or its test fails"))
-        .env("ROOM", path_text(room.folder()));
-    Process::start(command, &room.path(name))
+        .env(FOLDER, path_text(env.folder()));
+    Process::start(command, &env.path(name))
 }
 
-/// What a writer has noted down. A last line that is not whole was not acknowledged to anybody.
+/// What a writer has noted down. A last line that is not whole was not acknowledged.
 ///
 /// # Panics
 /// If it has not begun.
 #[must_use]
-pub fn notes(room: &Room, name: &str) -> Vec<Acknowledged> {
-    read(&room.path(&format!("{name}.notes")))
+pub fn notes(env: &TestEnv, name: &str) -> Vec<Acknowledged> {
+    read(&env.path(&format!("{name}.notes")))
 }
 
 fn read(path: &Path) -> Vec<Acknowledged> {
@@ -121,7 +121,7 @@ async fn write_all(orders: &Orders) {
     let authority = Coordinator::connect(config)
         .await
         .expect("a writer works, or its test fails")
-        .delegated(&orders.right);
+        .delegated(&orders.authority);
     let notes = File::options()
         .create(true)
         .append(true)
@@ -140,7 +140,7 @@ async fn write(authority: &Authority, task: &TaskId, until: Instant, mut notes: 
         let change = Change::Progress(format!("{} {}", std::process::id(), number.get()));
         match authority.modify(task, |_| Some(change.clone())).await {
             Ok(Outcome::Committed(written)) => {
-                // In one write, so that a line is whole whoever kills us.
+                // In one write, so that a line is whole even after a kill.
                 let line = format!("{} {}\n", written.record.op_id, written.revision);
                 notes.write_all(line.as_bytes()).expect("a writer works, or its test fails");
             }

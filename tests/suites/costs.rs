@@ -1,5 +1,5 @@
 //! What the hot paths cost, in allocations and bytes: the same on every machine. A bound stands a tenth above
-//! what was counted when it was set; whoever needs more raises it, and says why.
+//! what was counted when it was set; a change that needs more raises it, and says why.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use std::{hint::black_box, ops::RangeInclusive};
@@ -146,10 +146,10 @@ fn what_a_watcher_holds_grows_with_the_tasks_alone() {
 fn a_changes_cost_does_not_depend_on_the_plans_size() {
     for tasks in [1_000, 10_000] {
         let mut store = Store::load(&started(tasks));
-        let before = store.snapshot().clone(); // As long as somebody reads the one before.
+        let before = store.snapshot().clone(); // As long as a reader has the one before.
         let change = change(10);
         let cost = measure(|| drop(black_box(store.apply(&change))));
-        // A path through the tree of tasks is made anew; that of a plan ten times as large is some levels
+        // A path through the tree of tasks is copied; that of a plan ten times as large is some levels
         // longer.
         within("allocations", cost.count_total, 20..=48);
         within("bytes", cost.bytes_total, 2_000..=4_950);

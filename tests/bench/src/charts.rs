@@ -31,8 +31,8 @@ const CHARTS: [Chart; 2] = [
         groups: &["1 in flight", "16 in flight", "64 in flight", "256 in flight"],
         series: &[
             ("etcd, a transaction each", "updates: single transactions"),
-            ("etcd, by hand, each for itself", "updates: put together by hand"),
-            ("etcd, by hand, all or nothing", "updates: by hand, all or nothing"),
+            ("etcd, hand-batched, each for itself", "updates: hand-batched"),
+            ("etcd, hand-batched, all or nothing", "updates: hand-batched, all or nothing"),
             ("planlease on etcd", "updates: planlease"),
             ("PostgreSQL", "against peers: PostgreSQL"),
             ("ZooKeeper", "against peers: ZooKeeper"),
@@ -62,11 +62,11 @@ const GAP: f64 = 34.0;
 /// What a run wrote.
 #[derive(Deserialize)]
 struct Run {
-    figures: Vec<Told>,
+    figures: Vec<Received>,
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct Received {
     section: String,
     on: String,
     what: String,
@@ -89,7 +89,9 @@ pub(crate) fn draw(run: &[u8], folder: &Path) -> io::Result<()> {
 impl Chart {
     fn bars(&self, run: &Run, group: &str) -> Vec<(&'static str, f64)> {
         let median = |what: String| {
-            let same = |told: &&Told| told.section == self.section && told.on == self.on && told.what == what;
+            let same = |reported: &&Received| {
+                reported.section == self.section && reported.on == self.on && reported.what == what
+            };
             let rounds: Vec<f64> = run.figures.iter().find(same)?.rounds.iter().flatten().copied().collect();
             Some(share(&rounds, 0.5))
         };

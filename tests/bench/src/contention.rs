@@ -10,7 +10,7 @@ use planlease_core::{
 };
 use planlease_tests::{
     program::Process,
-    room::{Room, acquired, plan_name, task_id},
+    test_env::{TestEnv, acquired, plan_name, task_id},
     wait::SOON,
     writer,
 };
@@ -34,8 +34,8 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
     for site in site::all(args).await {
         let (mut commands, mut loops) = (Figures::default(), Figures::default());
         for round in 0..args.rounds {
-            by_commands(&site.room(&format!("commands-{round}")).await, &mut commands).await;
-            in_a_loop(&site.room(&format!("loop-{round}")).await, &mut loops).await;
+            by_commands(&site.env(&format!("commands-{round}")).await, &mut commands).await;
+            in_a_loop(&site.env(&format!("loop-{round}")).await, &mut loops).await;
         }
         for (how, figures) in [("a command per update", commands), ("library, tight loop", loops)] {
             for ((what, unit), rounds) in figures.0 {
@@ -76,14 +76,14 @@ fn spec(tasks: usize) -> PlanSpec {
 }
 
 /// Each process starts and completes its own tasks, with a command for each change.
-async fn by_commands(room: &Room, figures: &mut Figures) {
-    let (coordinator, plan) = (room.coordinator().await, plan_name("contention"));
+async fn by_commands(env: &TestEnv, figures: &mut Figures) {
+    let (coordinator, plan) = (env.coordinator().await, plan_name("contention"));
     coordinator.import(&plan, &spec(PROCESSES * TASKS_EACH), |_| {}).await.unwrap();
     let began = Instant::now();
     let process = |first: usize| async move {
         for task in first..first + TASKS_EACH {
             for change in ["start", "complete"] {
-                timed(room, &["task", change, "contention", &task.to_string()]).await;
+                timed(env, &["task", change, "contention", &task.to_string()]).await;
             }
         }
     };
@@ -95,25 +95,25 @@ async fn by_commands(room: &Room, figures: &mut Figures) {
     figures.enter(2 * PROCESSES * TASKS_EACH, lost, seconds);
 }
 
-/// Each process changes its own task as fast as it can, by the owner's right.
-async fn in_a_loop(room: &Room, figures: &mut Figures) {
-    let (coordinator, plan) = (room.coordinator().await, plan_name("contention"));
+/// Each process changes its own task as fast as it can, under the owner's authority.
+async fn in_a_loop(env: &TestEnv, figures: &mut Figures) {
+    let (coordinator, plan) = (env.coordinator().await, plan_name("contention"));
     coordinator.import(&plan, &spec(PROCESSES), |_| {}).await.unwrap();
-    let session = room.session("owner").await;
+    let session = env.session("owner").await;
     let owner = acquired(&session, &plan).await;
     let tasks = coordinator.plan(&plan).await.unwrap().tasks.into_values();
     let starts: Vec<_> = tasks.map(|task| (task, Change::Start)).collect();
     let started = owner.authority().update_all(&starts).await.unwrap();
     assert!(started.iter().all(|outcome| matches!(outcome, Outcome::Committed(_))), "{started:?}");
     let names: Vec<String> = (0..PROCESSES).map(|n| n.to_string()).collect();
-    let right = owner.delegate();
+    let authority = owner.delegate();
     let mut writers: Vec<Process> =
-        names.iter().map(|name| writer::start(room, name, &right, &[name], SECONDS)).collect();
+        names.iter().map(|name| writer::start(env, name, &authority, &[name], SECONDS)).collect();
     for writer in &mut writers {
         assert_eq!(writer.until_ended(SOON).await, Some(0), "{}", writer.said());
     }
-    let audited = room.audit().await;
-    let notes: Vec<_> = names.iter().flat_map(|name| writer::notes(room, name)).collect();
+    let audited = env.audit().await;
+    let notes: Vec<_> = names.iter().flat_map(|name| writer::notes(env, name)).collect();
     let found = |one: &&writer::Acknowledged| audited.audit.find_write(one.op_id) == Some(one.revision);
     let lost = notes.len() - notes.iter().filter(found).count();
     #[expect(clippy::cast_precision_loss, reason = "a few seconds")]

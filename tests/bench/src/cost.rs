@@ -56,13 +56,13 @@ impl Disk {
     }
 }
 
-/// What etcd tells about itself; a server that does not ends the connection.
+/// etcd's own metrics; a server that has none ends the connection.
 async fn metrics(address: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
-    let mut told = Vec::new();
-    stream.read_to_end(&mut told).await?;
-    Ok(String::from_utf8_lossy(&told).into_owned())
+    let mut reported = Vec::new();
+    stream.read_to_end(&mut reported).await?;
+    Ok(String::from_utf8_lossy(&reported).into_owned())
 }
 
 /// The number behind a name that begins a line; 0 if there is none.
@@ -79,7 +79,7 @@ fn children() -> Vec<String> {
     children.flat_map(|all| all.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// User and system time of a process, which the kernel tells in hundredths of a second.
+/// User and system time of a process, which the kernel reports in hundredths of a second.
 fn seconds(process: &str) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // The name comes second and may have blanks; what is asked for are the 14th and the 15th.

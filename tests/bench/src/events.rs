@@ -13,7 +13,7 @@ use planlease_core::{
 };
 use planlease_tests::{
     program::Process,
-    room::{Room, acquired, plan_name, task_id},
+    test_env::{TestEnv, acquired, plan_name, task_id},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -42,28 +42,28 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     }
     for site in site::all(args).await {
-        let room = site.room("events").await;
-        let (sidecar, _) = sidecar::started(&room, &["--metrics", "127.0.0.1:0"]).await;
-        let told = LocalSet::new().run_until(fan_out(&room, &sidecar)).await;
+        let env = site.env("events").await;
+        let (sidecar, _) = sidecar::started(&env, &["--metrics", "127.0.0.1:0"]).await;
+        let reported = LocalSet::new().run_until(fan_out(&env, &sidecar)).await;
         let mut add = |what: &str, unit, value: f64| {
             let what = what.to_owned();
             report.add(Figure { section: "events", on: site.name, what, unit, rounds: vec![value] });
         };
         add("subscribers", "", count(SUBSCRIBERS));
-        add("changes in a minute", "", count(told.changes));
-        add("events delivered", "", count(told.delivered));
-        add("memory of the sidecar per idle subscriber", "KiB", told.memory);
-        add("change to subscriber, median", "ms", told.at(0.5));
-        add("change to subscriber, 99 of 100", "ms", told.at(0.99));
-        add("watches on etcd", "", told.watches);
-        for wrong in told.wrong {
+        add("changes in a minute", "", count(reported.changes));
+        add("events delivered", "", count(reported.delivered));
+        add("memory of the sidecar per idle subscriber", "KiB", reported.memory);
+        add("change to subscriber, median", "ms", reported.at(0.5));
+        add("change to subscriber, 99 of 100", "ms", reported.at(0.99));
+        add("watches on etcd", "", reported.watches);
+        for wrong in reported.wrong {
             report.violation(format!("events on {}: {wrong}", site.name));
         }
     }
 }
 
 /// What was seen.
-struct Told {
+struct Received {
     changes: usize,
     delivered: usize,
     memory: f64,
@@ -73,7 +73,7 @@ struct Told {
     wrong: Vec<String>,
 }
 
-impl Told {
+impl Received {
     /// The time below which this part of the events lies, in milliseconds.
     fn at(&self, part: f64) -> f64 {
         let mut left = part * count(self.delivered);
@@ -87,20 +87,20 @@ impl Told {
     }
 }
 
-async fn fan_out(room: &Room, sidecar: &Process) -> Told {
+async fn fan_out(env: &TestEnv, sidecar: &Process) -> Received {
     let plan = plan_name("events");
     let task = |n: usize| TaskSpec::new(task_id(&n.to_string()), "work");
     let spec =
         PlanSpec { title: "events".into(), tasks: (0..TASKS).map(task).collect(), ..PlanSpec::default() };
-    room.coordinator().await.import(&plan, &spec, |_| {}).await.unwrap();
-    let ownership = acquired(&room.session("writer").await, &plan).await;
+    env.coordinator().await.import(&plan, &spec, |_| {}).await.unwrap();
+    let ownership = acquired(&env.session("writer").await, &plan).await;
     let claimed = ownership.authority().claim(TASKS, &[]).await.unwrap();
     let began = Instant::now();
     let before = memory_of(&sidecar.id().to_string());
     let seen = Rc::new(RefCell::new(Vec::new()));
     let mut subscribers = Vec::new();
     for _ in 0..SUBSCRIBERS {
-        let stream = subscribe(room).await;
+        let stream = subscribe(env).await;
         let seen = Rc::clone(&seen);
         subscribers.push(tokio::task::spawn_local(read(stream, began, seen)));
     }
@@ -133,42 +133,48 @@ async fn fan_out(room: &Room, sidecar: &Process) -> Told {
     judge(&written, &seen.borrow(), memory, watches)
 }
 
-/// What one subscriber was told: revisions, and how long each took in milliseconds.
+/// What one subscriber received: revisions, and how long each took in milliseconds.
 #[derive(Default)]
 struct Seen {
     revisions: Vec<i64>,
     took: Vec<usize>,
 }
 
-fn judge(written: &[i64], seen: &[Rc<RefCell<Seen>>], memory: f64, watches: f64) -> Told {
-    let mut told =
-        Told { changes: written.len(), delivered: 0, memory, watches, took: Vec::new(), wrong: Vec::new() };
+fn judge(written: &[i64], seen: &[Rc<RefCell<Seen>>], memory: f64, watches: f64) -> Received {
+    let mut reported = Received {
+        changes: written.len(),
+        delivered: 0,
+        memory,
+        watches,
+        took: Vec::new(),
+        wrong: Vec::new(),
+    };
     for one in seen {
         let one = one.borrow();
         if one.revisions != written {
             let missing = written.iter().filter(|revision| !one.revisions.contains(revision)).count();
-            told.wrong.push(format!(
-                "a subscriber was told {} of {} changes, {missing} missing",
+            reported.wrong.push(format!(
+                "a subscriber received {} of {} changes, {missing} missing",
                 one.revisions.len(),
                 written.len()
             ));
         }
-        told.delivered += one.revisions.len();
+        reported.delivered += one.revisions.len();
         for millis in &one.took {
-            if told.took.len() <= *millis {
-                told.took.resize(millis + 1, 0);
+            if reported.took.len() <= *millis {
+                reported.took.resize(millis + 1, 0);
             }
-            told.took[*millis] += 1;
+            reported.took[*millis] += 1;
         }
     }
     if seen.len() != SUBSCRIBERS {
-        told.wrong.push(format!("{} of {SUBSCRIBERS} subscribers were let in", seen.len()));
+        reported.wrong.push(format!("{} of {SUBSCRIBERS} subscribers were let in", seen.len()));
     }
-    told
+    reported
 }
 
-async fn subscribe(room: &Room) -> UnixStream {
-    let mut stream = UnixStream::connect(room.path("sidecar.sock")).await.unwrap();
+async fn subscribe(env: &TestEnv) -> UnixStream {
+    let mut stream = UnixStream::connect(env.path("sidecar.sock")).await.unwrap();
     let request = "GET /v1/events?plan=events HTTP/1.1\r\nhost: localhost\r\nplanlease-request: true\r\naccept: text/event-stream\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     stream

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use planlease_tests::room::{Room, path_text};
+use planlease_tests::test_env::{TestEnv, path_text};
 
 use crate::{
     Args,
@@ -20,15 +20,15 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
         for tasks in SIZES {
             let mut figures = COMMANDS.map(|what| (what, Vec::new()));
             for round in 0..args.rounds {
-                let room = site.room(&format!("{tasks}-{round}")).await;
-                help.push(timed(&room, &["--help"]).await.1);
-                let file = write_plan(&room, tasks);
+                let env = site.env(&format!("{tasks}-{round}")).await;
+                help.push(timed(&env, &["--help"]).await.1);
+                let file = write_plan(&env, tasks);
                 for (what, rounds) in &mut figures {
                     let args: Vec<&str> = match *what {
                         "plan import" => vec!["plan", "import", &file],
                         reading => vec![reading, "large"],
                     };
-                    rounds.push(timed(&room, &args).await.1);
+                    rounds.push(timed(&env, &args).await.1);
                 }
             }
             for (what, rounds) in figures {
@@ -55,7 +55,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
 }
 
 /// A plan in which nearly every task depends on three earlier ones: the last, one near, one far.
-fn write_plan(room: &Room, tasks: usize) -> String {
+fn write_plan(env: &TestEnv, tasks: usize) -> String {
     let mut text = "title = \"A large plan\"\n".to_owned();
     for task in 0..tasks {
         let mut on: Vec<usize> =
@@ -70,7 +70,7 @@ fn write_plan(room: &Room, tasks: usize) -> String {
         )
         .unwrap();
     }
-    let file = room.path("large.toml");
+    let file = env.path("large.toml");
     std::fs::write(&file, text).unwrap();
     path_text(&file).to_owned()
 }

@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// Which parts [default: all]
     #[arg(value_enum)]
     sections: Vec<Section>,
-    /// How often each thing is measured; medians are told, with the least and the most
+    /// How often each thing is measured; medians are reported, with the least and the most
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Only with so many updates in flight [default: 1, 16, 64 and 256 in turn]
@@ -145,7 +145,7 @@ fn main() -> ExitCode {
     if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Begins anew with what the harness reads from its environment: where the program is, and where data go.
+/// Restarts with what the harness reads from its environment: where the program is, and where data go.
 fn prepare(args: &Args) -> ExitCode {
     let own = std::env::current_exe().unwrap();
     let program = std::env::var_os("PLANLEASE_TEST_PROGRAM").map(PathBuf::from);

@@ -1,4 +1,4 @@
-//! Ownership: taken and given back by nobody else's leave; passed on by a release; passed on by a crash. Each
+//! Ownership: acquired and released without contention; passed on by a release; passed on by a crash. Each
 //! against what etcd itself needs for the same. Passed on through a sidecar too, where a connection stands
 //! for its program.
 
@@ -15,7 +15,7 @@ use planlease_core::{
 use planlease_tests::{
     http::{self, start_owner},
     raw::{self, WATCHING},
-    room::{Room, acquired, in_line, plan_name, task_id, until_free},
+    test_env::{TestEnv, acquired, in_queue, plan_name, task_id, until_free},
     wait::SOON,
 };
 use tokio::time::Instant;
@@ -59,20 +59,20 @@ async fn imported(coordinator: &Coordinator, plan: &PlanName) {
     coordinator.import(plan, &spec, |_| {}).await.unwrap();
 }
 
-/// Plans that nobody else wants, taken and given back.
+/// Plans without contention, acquired and released.
 async fn uncontended(site: &Site, in_flight: usize, rounds: usize, report: &mut Report) {
-    let room = site.room(&format!("uncontended-{in_flight}")).await;
-    let session = room.session("owner").await;
+    let env = site.env(&format!("uncontended-{in_flight}")).await;
+    let session = env.session("owner").await;
     let plans: Vec<_> = (0..in_flight).map(|n| plan_name(&format!("plan-{n}"))).collect();
     for plan in &plans {
         imported(session.coordinator(), plan).await;
     }
-    let mut client = room.fixture.client.clone();
+    let mut client = env.client.clone();
     let lease = client.lease_grant(60, None).await.unwrap().id();
     let [mut raw, mut recorded, mut ours] = [const { Vec::new() }; 3];
     for _ in 0..rounds {
         for (kind, terms) in [(&mut raw, false), (&mut recorded, true)] {
-            let keys = (0..in_flight).map(|n| room.fixture.key(&format!("raw/{n}")));
+            let keys = (0..in_flight).map(|n| env.key(&format!("raw/{n}")));
             let before = Cpu::now();
             let pairs = join_all(keys.map(|key| raw_pairs(client.clone(), key, lease, terms))).await;
             kind.push((rate(&pairs), Cpu::now().since(before, count(&pairs))));
@@ -101,7 +101,7 @@ async fn uncontended(site: &Site, in_flight: usize, rounds: usize, report: &mut 
         let kinds = kinds.map(|(kind, rounds)| (kind, rounds.iter().map(figure).collect()));
         report.compare("ownership", site.name, &format!("{what}, {of}"), unit, &kinds);
     }
-    room.audit().await;
+    env.audit().await;
 }
 
 /// A key on a lease, made if it is not there, and deleted as it was made. `terms`: with two records of each,
@@ -122,23 +122,22 @@ async fn raw_pairs(mut client: Client, key: String, lease: i64, terms: bool) -> 
 
 /// A plan goes to who waits for it: from the moment its owner begins to release it.
 async fn released(site: &Site, rounds: usize, report: &mut Report) {
-    let room = site.room("released").await;
-    let (one, other) = (room.session("one").await, room.session("other").await);
+    let env = site.env("released").await;
+    let (one, other) = (env.session("one").await, env.session("other").await);
     let (mut owner, mut next) = (&one, &other);
     let plan = plan_name("handover");
     imported(one.coordinator(), &plan).await;
-    let mut client = room.fixture.client.clone();
-    let mut watcher = room.fixture.server.client().await;
+    let mut client = env.client.clone();
+    let mut watcher = env.server.client().await;
     let lease = client.lease_grant(60, None).await.unwrap().id();
-    let (_sidecar, programs) = sidecar::started(&room, &[]).await;
+    let (_sidecar, programs) = sidecar::started(&env, &[]).await;
     let through = plan_name("through-sidecar");
     imported(one.coordinator(), &through).await;
     let [mut raw, mut behind, mut ours] = [const { Vec::new() }; 3];
     for _ in 0..rounds {
         let [mut raw_times, mut behind_times, mut our_times] = [const { Vec::new() }; 3];
         for n in 0..HANDOVERS {
-            let (key, theirs) =
-                (room.fixture.key(&format!("raw/{n}")), room.fixture.key(&format!("next/{n}")));
+            let (key, theirs) = (env.key(&format!("raw/{n}")), env.key(&format!("next/{n}")));
             let took = raw::handover(&mut client, &mut watcher, lease, &key, &theirs).await;
             raw_times.push(milliseconds(took));
 
@@ -146,7 +145,7 @@ async fn released(site: &Site, rounds: usize, report: &mut Report) {
 
             let first = acquired(owner, &plan).await;
             let release = async {
-                in_line(owner.coordinator(), &plan, 2).await;
+                in_queue(owner.coordinator(), &plan, 2).await;
                 tokio::time::sleep(WATCHING).await;
                 let began = Instant::now();
                 first.release().await.unwrap();
@@ -167,7 +166,7 @@ async fn released(site: &Site, rounds: usize, report: &mut Report) {
     }
     let kinds = [("delete, event, transaction", raw), ("through the sidecar", behind), ("planlease", ours)];
     report.compare("ownership", site.name, "released, to the next owner", "ms", &kinds);
-    room.audit().await;
+    env.audit().await;
 }
 
 /// One program releases, and another one behind the same sidecar hears that it owns.
@@ -179,7 +178,7 @@ async fn released_behind_a_sidecar(
     let mut first = Candidate::new(programs, plan).await;
     first.granted().await;
     let mut second = Candidate::new(programs, plan).await;
-    in_line(coordinator, plan, 2).await;
+    in_queue(coordinator, plan, 2).await;
     tokio::time::sleep(WATCHING).await;
     let began = Instant::now();
     let (took, ()) = tokio::join!(
@@ -196,20 +195,20 @@ async fn released_behind_a_sidecar(
 
 /// A program is killed, and another one behind the same sidecar hears that it owns.
 async fn killed_behind_a_sidecar(site: &Site, rounds: usize, report: &mut Report) {
-    let room = site.room("killed-behind-sidecar").await;
-    let coordinator = room.coordinator().await;
+    let env = site.env("killed-behind-sidecar").await;
+    let coordinator = env.coordinator().await;
     let plan = plan_name("through-sidecar");
     imported(&coordinator, &plan).await;
-    let (_sidecar, programs) = sidecar::started(&room, &[]).await;
+    let (_sidecar, programs) = sidecar::started(&env, &[]).await;
     let mut medians = Vec::new();
     for round in 0..rounds {
         let mut times = Vec::new();
         for n in 0..HANDOVERS {
-            let output = room.path(&format!("program-{round}-{n}"));
+            let output = env.path(&format!("program-{round}-{n}"));
             let mut owner = start_owner(programs.socket(), plan.as_str(), &output);
             owner.until_said("event: granted", SOON).await;
             let mut next = Candidate::new(&programs, &plan).await;
-            in_line(&coordinator, &plan, 2).await;
+            in_queue(&coordinator, &plan, 2).await;
             tokio::time::sleep(WATCHING).await;
             let killed = Instant::now();
             owner.signal(Signal::SIGKILL);
@@ -222,33 +221,33 @@ async fn killed_behind_a_sidecar(site: &Site, rounds: usize, report: &mut Report
     }
     let what = "program behind a sidecar killed, to the next owner".to_owned();
     report.add(Figure { section: "ownership", on: site.name, what, unit: "ms", rounds: medians });
-    room.audit().await;
+    env.audit().await;
 }
 
 /// Owners that are killed, all at nearly the same time: from the kill until the session has expired, and
-/// until somebody else owns.
+/// until the next process owns.
 async fn crashed(site: &Site, ttl: u64, rounds: usize, report: &mut Report) {
-    let room = site.room_for(&format!("crashed-{ttl}"), Duration::from_secs(ttl)).await;
-    let waiter = room.session("waiter").await;
-    let kills = (0..rounds).map(|n| crash(&room, &waiter, plan_name(&format!("plan-{n}"))));
+    let env = site.env_for(&format!("crashed-{ttl}"), Duration::from_secs(ttl)).await;
+    let waiter = env.session("waiter").await;
+    let kills = (0..rounds).map(|n| crash(&env, &waiter, plan_name(&format!("plan-{n}"))));
     let (expired, owned): (Vec<f64>, Vec<f64>) = join_all(kills).await.into_iter().unzip();
     let after = owned.iter().zip(&expired).map(|(owned, expired)| owned - expired).collect();
     for (what, rounds) in [("expiry", expired), ("next owner", owned), ("next owner after expiry", after)] {
         let what = format!("killed, TTL {ttl} s: {what}");
         report.add(Figure { section: "ownership", on: site.name, what, unit: "ms", rounds });
     }
-    room.until_empty().await;
-    room.audit().await;
+    env.until_empty().await;
+    env.audit().await;
 }
 
-async fn crash(room: &Room, waiter: &planlease::Session, plan: PlanName) -> (f64, f64) {
+async fn crash(env: &TestEnv, waiter: &planlease::Session, plan: PlanName) -> (f64, f64) {
     let coordinator = waiter.coordinator();
     imported(coordinator, &plan).await;
-    let mut owner = room.start(&["hold", plan.as_str(), "--", "sleep", "600"], &format!("{plan}.log"));
-    in_line(coordinator, &plan, 1).await;
+    let mut owner = env.start(&["hold", plan.as_str(), "--", "sleep", "600"], &format!("{plan}.log"));
+    in_queue(coordinator, &plan, 1).await;
     let line = coordinator.layout().queue(&plan);
     let options = WatchOptions::new().with_range(line.end);
-    let mut events = room.fixture.server.client().await.watch(line.start, Some(options)).await.unwrap();
+    let mut events = env.server.client().await.watch(line.start, Some(options)).await.unwrap();
     let acquire = async {
         let owned = waiter.acquire(&plan, AcquireOptions::default()).await.unwrap();
         let at = Instant::now();
@@ -256,7 +255,7 @@ async fn crash(room: &Room, waiter: &planlease::Session, plan: PlanName) -> (f64
         at
     };
     let kill = async {
-        in_line(coordinator, &plan, 2).await;
+        in_queue(coordinator, &plan, 2).await;
         let killed = Instant::now();
         owner.signal(Signal::SIGKILL);
         loop {

@@ -75,7 +75,7 @@ struct Server {
 }
 
 impl Server {
-    /// `command` is told the folder and the port.
+    /// `command` receives the folder and the port.
     fn start(name: &str, command: impl FnOnce(&Path, u16) -> Command) -> Self {
         let data = TempDir::with_prefix(format!("bench-{name}-")).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use nix::sys::resource::{UsageWho, getrusage};
-use planlease_tests::{program::planlease, room::Room};
+use planlease_tests::{program::planlease, test_env::TestEnv};
 
 use crate::{
     Args,
@@ -22,13 +22,13 @@ const COMMANDS: [&str; 3] = ["--help", "status", "task complete"];
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
     for site in site::all(args).await {
-        let room = site.room("program").await;
+        let env = site.env("program").await;
         let mut text = "title = \"A plan\"\n".to_owned();
         (0..=RUNS).for_each(|n| text += &format!("\n[[task]]\nid = \"t{n}\"\ndescription = \"work\"\n"));
         let mut figures = COMMANDS.map(|what| (what, Vec::new(), Vec::new()));
         for round in 0..args.rounds {
             let plan = format!("plan-{round}");
-            room.import(&plan, &text).await;
+            env.import(&plan, &text).await;
             for (what, times, memory) in &mut figures {
                 let mut of_round = Vec::new();
                 for run in 0..=RUNS {
@@ -38,12 +38,12 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
                         other => vec![other],
                     };
                     if *what == "task complete" {
-                        room.program().run_to(0, ["task", "start", &plan, &task]).await;
+                        env.program().run_to(0, ["task", "start", &plan, &task]).await;
                     }
                     if run == RUNS {
-                        memory.push(most_memory(&room, &command));
+                        memory.push(most_memory(&env, &command));
                     } else {
-                        of_round.push(timed(&room, &command).await.1);
+                        of_round.push(timed(&env, &command).await.1);
                     }
                 }
                 times.push(share(&of_round, 0.5));
@@ -63,10 +63,10 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
     report.add(Figure { section: "program", on: "disk", what, unit: "MiB", rounds: vec![size] });
 }
 
-/// The most that a command ever had in memory, in MiB. A process of its own waits for it: the kernel tells
+/// The most that a command ever had in memory, in MiB. A process of its own waits for it: the kernel reports
 /// only the most of all that a process has waited for.
-fn most_memory(room: &Room, args: &[&str]) -> f64 {
-    let command = room.program().command(args);
+fn most_memory(env: &TestEnv, args: &[&str]) -> f64 {
+    let command = env.program().command(args);
     let mut waits = Command::new(std::env::current_exe().unwrap());
     waits.arg("--memory-of").arg(command.get_program()).args(command.get_args());
     waits.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));

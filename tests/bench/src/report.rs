@@ -44,7 +44,7 @@ pub(crate) fn share(values: &[f64], share: f64) -> f64 {
 }
 
 impl Report {
-    /// Enters a figure, and tells it as it comes.
+    /// Enters a figure, and prints it as it comes.
     pub(crate) fn add(&mut self, figure: Figure) {
         println!("{figure}");
         self.figures.push(figure);

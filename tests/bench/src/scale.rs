@@ -10,7 +10,7 @@ use planlease_core::{
     keys::{Key, PlanKey},
     spec::{PlanSpec, TaskSpec},
 };
-use planlease_tests::room::{Room, acquired, plan_name, task_id};
+use planlease_tests::test_env::{TestEnv, acquired, plan_name, task_id};
 use planlease_watcher::{Delivery, Filter, Watcher};
 use tokio::time::Instant;
 
@@ -51,13 +51,13 @@ const AT_ONCE: usize = 64;
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
     for site in site::all(args).await {
         for plans in PLANS {
-            let room = site.room(&format!("tasks-{plans}")).await;
-            snapshots(&room, site.name, plans, args.rounds, report).await;
+            let env = site.env(&format!("tasks-{plans}")).await;
+            snapshots(&env, site.name, plans, args.rounds, report).await;
         }
-        let room = site.room("sessions").await;
-        at_rest(&room, site.name, report).await;
-        let room = site.room("dying").await;
-        taken_over(&room, site.name, report).await;
+        let env = site.env("sessions").await;
+        at_rest(&env, site.name, report).await;
+        let env = site.env("dying").await;
+        taken_over(&env, site.name, report).await;
     }
 }
 
@@ -75,16 +75,16 @@ fn plan(n: u32) -> PlanName {
 }
 
 /// Until a watcher has everything, against reading the same keys page by page.
-async fn snapshots(room: &Room, on: &'static str, plans: u32, rounds: usize, report: &mut Report) {
-    let coordinator = room.coordinator().await;
+async fn snapshots(env: &TestEnv, on: &'static str, plans: u32, rounds: usize, report: &mut Report) {
+    let coordinator = env.coordinator().await;
     import(&coordinator, plans, TASKS).await;
     let [mut raw, mut ours] = [const { Vec::new() }; 2];
     for _ in 0..rounds {
         let began = Instant::now();
-        let read = pages(room, &coordinator).await;
+        let read = pages(env, &coordinator).await;
         raw.push(began.elapsed().as_secs_f64() * 1000.0);
         assert!(read >= (plans * TASKS) as usize);
-        let coordinator = room.coordinator().await;
+        let coordinator = env.coordinator().await;
         let began = Instant::now();
         let watcher = Watcher::start(coordinator);
         let mut subscription = watcher.subscribe(Filter::default(), None).await.unwrap();
@@ -106,8 +106,8 @@ async fn snapshots(room: &Room, on: &'static str, plans: u32, rounds: usize, rep
     add("per task", "µs", per_task);
 }
 
-async fn pages(room: &Room, coordinator: &Coordinator) -> usize {
-    let mut client: Client = room.fixture.client.clone();
+async fn pages(env: &TestEnv, coordinator: &Coordinator) -> usize {
+    let mut client: Client = env.client.clone();
     let everything = coordinator.layout().everything();
     let (mut from, mut revision, mut read) = (everything.start, 0, 0);
     loop {
@@ -124,8 +124,8 @@ async fn pages(room: &Room, coordinator: &Coordinator) -> usize {
     }
 }
 
-async fn sessions(room: &Room, name: &str, count: u32) -> Vec<Session> {
-    let coordinators = join_all((0..COORDINATORS).map(|_| room.coordinator())).await;
+async fn sessions(env: &TestEnv, name: &str, count: u32) -> Vec<Session> {
+    let coordinators = join_all((0..COORDINATORS).map(|_| env.coordinator())).await;
     let open = (0..count).zip(coordinators.iter().cycle()).map(async |(n, coordinator)| {
         let id = Some(OrchestratorId::new(format!("{name}-{n}")).unwrap());
         coordinator.open_session(Identity { id, ..Identity::of_process() }).await.unwrap()
@@ -134,9 +134,9 @@ async fn sessions(room: &Room, name: &str, count: u32) -> Vec<Session> {
 }
 
 /// What sessions with plans cost while nothing happens.
-async fn at_rest(room: &Room, on: &'static str, report: &mut Report) {
-    import(&room.coordinator().await, SESSIONS * OWNED, 1).await;
-    let sessions = sessions(room, "owner", SESSIONS).await;
+async fn at_rest(env: &TestEnv, on: &'static str, report: &mut Report) {
+    import(&env.coordinator().await, SESSIONS * OWNED, 1).await;
+    let sessions = sessions(env, "owner", SESSIONS).await;
     let owned = owned(&sessions, OWNED).await;
     let mut add = |what: &str, unit, value| {
         let what = format!("{SESSIONS} sessions with {OWNED} plans each at rest, {what}");
@@ -163,12 +163,12 @@ async fn owned(sessions: &[Session], each: u32) -> Vec<Box<planlease::Ownership>
 }
 
 /// From the moment that the leases of all owners are gone until all their plans have another owner.
-async fn taken_over(room: &Room, on: &'static str, report: &mut Report) {
+async fn taken_over(env: &TestEnv, on: &'static str, report: &mut Report) {
     let plans = DYING * ORPHANED;
-    import(&room.coordinator().await, plans, 1).await;
-    let dying = sessions(room, "owner", DYING).await;
+    import(&env.coordinator().await, plans, 1).await;
+    let dying = sessions(env, "owner", DYING).await;
     let owned = owned(&dying, ORPHANED).await;
-    let heirs = sessions(room, "heir", HEIRS).await;
+    let heirs = sessions(env, "heir", HEIRS).await;
     let began = std::cell::Cell::new(None);
     let waits = (0..plans).zip(heirs.iter().cycle()).map(async |(n, heir)| {
         let owner = heir.acquire(&plan(n), AcquireOptions::default()).await.unwrap();
@@ -179,7 +179,7 @@ async fn taken_over(room: &Room, on: &'static str, report: &mut Report) {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         began.set(Some(Instant::now()));
-        let client = &room.fixture.client;
+        let client = &env.client;
         let ends = dying
             .iter()
             .map(async |session| client.lease_client().revoke(session.lease().to_wire()).await.unwrap());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_client::{Client, Compare, CompareOp, GetOptions, Txn, TxnOp, WatchOptions, WatchStream};
 use futures_util::{StreamExt as _, future::join_all, stream};
-use planlease_tests::room::Room;
+use planlease_tests::test_env::TestEnv;
 use tokio::time::Instant;
 
 use crate::{
@@ -38,16 +38,16 @@ const WORK: [(&str, usize, &str); 9] = [
 ];
 
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
-    let mut rooms = Vec::new();
+    let mut envs = Vec::new();
     for site in site::all(args).await {
-        let room = site.room("server").await;
-        let mut client = room.fixture.client.clone();
+        let env = site.env("server").await;
+        let mut client = env.client.clone();
         for n in 0..KEYS {
-            client.put(room.fixture.key(&format!("range/{n:04}")), VALUE, None).await.unwrap();
+            client.put(env.key(&format!("range/{n:04}")), VALUE, None).await.unwrap();
         }
-        rooms.push((site, room));
+        envs.push((site, env));
     }
-    if let [(_, local), (_, etcd)] = rooms.as_slice() {
+    if let [(_, local), (_, etcd)] = envs.as_slice() {
         for (what, in_flight, unit) in WORK {
             let [mut theirs, mut ours] = [const { Vec::new() }; 2];
             for _ in 0..args.rounds {
@@ -60,15 +60,15 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
     }
 }
 
-async fn run(room: &Room, what: &str, in_flight: usize) -> f64 {
+async fn run(env: &TestEnv, what: &str, in_flight: usize) -> f64 {
     if what == "put to event" {
-        return watched(room).await;
+        return watched(env).await;
     }
-    let _waiting = if what == BESIDE { waiting(room).await } else { Vec::new() };
+    let _waiting = if what == BESIDE { waiting(env).await } else { Vec::new() };
     let began = Instant::now();
     let all = (0..in_flight).map(async |n| {
-        let mut client = room.fixture.client.clone();
-        let key = room.fixture.key(&format!("{what}/{n}"));
+        let mut client = env.client.clone();
+        let key = env.key(&format!("{what}/{n}"));
         let mut seen = client.put(key.clone(), VALUE, None).await.unwrap().header().unwrap().revision();
         let mut count = 0;
         while began.elapsed() < ROUND {
@@ -78,7 +78,7 @@ async fn run(room: &Room, what: &str, in_flight: usize) -> f64 {
                 "conditional transaction" => seen = conditional(&mut client, &key, seen).await,
                 _ => {
                     let below = GetOptions::new().with_prefix();
-                    let read = client.get(room.fixture.key("range/"), Some(below)).await.unwrap();
+                    let read = client.get(env.key("range/"), Some(below)).await.unwrap();
                     assert_eq!(read.kvs().len(), KEYS);
                 }
             }
@@ -98,25 +98,25 @@ async fn conditional(client: &mut Client, key: &str, seen: i64) -> i64 {
     answer.header().unwrap().revision()
 }
 
-async fn waiting(room: &Room) -> Vec<WatchStream> {
-    let client = room.fixture.server.client().await;
+async fn waiting(env: &TestEnv) -> Vec<WatchStream> {
+    let client = env.server.client().await;
     let watches = (0..WAITING).map(async |n| {
         let mut client = client.clone();
-        client.watch(room.fixture.key(&format!("waiting/{n}")), None).await.unwrap()
+        client.watch(env.key(&format!("waiting/{n}")), None).await.unwrap()
     });
     stream::iter(watches).buffer_unordered(64).collect().await
 }
 
 /// The median of what an event takes to its watcher, from before the put.
-async fn watched(room: &Room) -> f64 {
-    let key = room.fixture.key("watched/key");
+async fn watched(env: &TestEnv) -> f64 {
+    let key = env.key("watched/key");
     let below = WatchOptions::new().with_prefix();
-    let mut watcher = room.fixture.server.client().await;
-    let mut events = watcher.watch(room.fixture.key("watched/"), Some(below)).await.unwrap();
+    let mut watcher = env.server.client().await;
+    let mut events = watcher.watch(env.key("watched/"), Some(below)).await.unwrap();
     let began = Instant::now();
     let mut took = Vec::new();
     while began.elapsed() < ROUND {
-        let mut client = room.fixture.client.clone();
+        let mut client = env.client.clone();
         let sent = Instant::now();
         let event = async {
             while events.message().await.unwrap().unwrap().events().is_empty() {}

@@ -9,7 +9,7 @@ use planlease_core::{
 use planlease_tests::{
     http::{Client, Connection, Events},
     program::Process,
-    room::{Room, path_text, plan_name, task_id},
+    test_env::{TestEnv, path_text, plan_name, task_id},
     wait::{SOON, until},
 };
 use tokio::time::Instant;
@@ -42,11 +42,11 @@ pub(crate) struct Candidate {
 }
 
 /// Starts a sidecar with these flags besides, at `sidecar.sock`, and waits until it is ready.
-pub(crate) async fn started(room: &Room, flags: &[&str]) -> (Process, Client) {
-    let socket = room.path("sidecar.sock");
+pub(crate) async fn started(env: &TestEnv, flags: &[&str]) -> (Process, Client) {
+    let socket = env.path("sidecar.sock");
     let args: Vec<_> =
         ["sidecar", "--socket", path_text(&socket)].into_iter().chain(flags.iter().copied()).collect();
-    let process = room.start(&args, "sidecar");
+    let process = env.start(&args, "sidecar");
     let client = Client::of(&socket);
     until("a sidecar that is ready", SOON, async || {
         let ready = socket.exists() && client.get("/readyz").await.status == 200;
@@ -58,13 +58,13 @@ pub(crate) async fn started(room: &Room, flags: &[&str]) -> (Process, Client) {
 
 impl Sidecar {
     /// As many tasks as are in flight, all in progress.
-    pub(crate) async fn start(room: &Room, in_flight: usize) -> Self {
+    pub(crate) async fn start(env: &TestEnv, in_flight: usize) -> Self {
         let plan = plan_name("through-sidecar");
         let tasks = (0..in_flight).map(|n| TaskSpec::new(task_id(&n.to_string()), "work")).collect();
         let spec = PlanSpec { title: "updates".into(), tasks, ..PlanSpec::default() };
-        room.coordinator().await.import(&plan, &spec, |_| {}).await.unwrap();
+        env.coordinator().await.import(&plan, &spec, |_| {}).await.unwrap();
         let limit = ["--max-requests-per-second", REQUESTS_PER_SECOND];
-        let (process, client) = started(room, &limit).await;
+        let (process, client) = started(env, &limit).await;
         let mut owner = Candidate::new(&client, &plan).await;
         owner.granted().await;
         let tasks = join_all((0..in_flight).map(async |n| {
@@ -100,7 +100,7 @@ impl Sidecar {
 }
 
 impl Candidate {
-    /// It is in line when this returns, or soon after.
+    /// It is in the queue when this returns, or soon after.
     pub(crate) async fn new(client: &Client, plan: &PlanName) -> Self {
         let path = format!("/v1/plans/{plan}/ownership");
         let mut events = client.stream(Method::POST, &path, &[], "{}").await;

@@ -8,8 +8,7 @@ use planlease_tests::{
     dev::Dev,
     etcd::{Etcd, Line},
     program::Ended,
-    room::Room,
-    suite::Fixture,
+    test_env::TestEnv,
 };
 use tokio::time::Instant;
 
@@ -21,11 +20,11 @@ const TTL: Duration = Duration::from_secs(60);
 /// What all rounds together write is more than etcd's default of 2 GiB.
 const QUOTA: u64 = 8 << 30;
 
-/// A server under the name by which it is told.
+/// A server under the name by which it is reported.
 pub(crate) struct Site {
     pub(crate) name: &'static str,
     /// Whether it says how often it has synced its log.
-    pub(crate) tells_syncs: bool,
+    pub(crate) reports_syncs: bool,
     server: Arc<Server>,
 }
 
@@ -45,7 +44,7 @@ pub(crate) async fn all(args: &Args) -> Vec<Site> {
     let mut sites = Vec::new();
     if args.measures_on(Servers::Local) {
         let local = Dev::start_in(&std::env::temp_dir()).await;
-        sites.push(Site { name: "local server", tells_syncs: false, server: Arc::new(local.into()) });
+        sites.push(Site { name: "local server", reports_syncs: false, server: Arc::new(local.into()) });
     }
     if args.measures_on(Servers::Etcd) {
         sites.extend(etcd("etcd", 1).await);
@@ -64,25 +63,25 @@ async fn etcd(name: &'static str, members: usize) -> Option<Site> {
         return None;
     }
     let etcd = Etcd::builder().members(members).durable(true).quota(QUOTA).start().await;
-    Some(Site { name, tells_syncs: true, server: Arc::new(etcd.into()) })
+    Some(Site { name, reports_syncs: true, server: Arc::new(etcd.into()) })
 }
 
 impl Site {
     /// A store that nothing is in.
-    pub(crate) async fn room(&self, name: &str) -> Room {
-        self.room_for(name, TTL).await
+    pub(crate) async fn env(&self, name: &str) -> TestEnv {
+        self.env_for(name, TTL).await
     }
 
     /// The same for sessions with that TTL.
-    pub(crate) async fn room_for(&self, name: &str, ttl: Duration) -> Room {
-        Room::new(Fixture::on(Arc::clone(&self.server), format!("bench/{name}/")).await, ttl)
+    pub(crate) async fn env_for(&self, name: &str, ttl: Duration) -> TestEnv {
+        TestEnv::on(Arc::clone(&self.server), format!("bench/{name}/")).await.with_ttl(ttl)
     }
 }
 
-/// Runs a command to its end, which has to be a good one, and tells how long it took as a whole process, in
+/// Runs a command that has to succeed, and returns how long it took as a whole process, in
 /// milliseconds.
-pub(crate) async fn timed(room: &Room, args: &[&str]) -> (Ended, f64) {
+pub(crate) async fn timed(env: &TestEnv, args: &[&str]) -> (Ended, f64) {
     let began = Instant::now();
-    let ended = room.program().run_to(0, args).await;
+    let ended = env.program().run_to(0, args).await;
     (ended, began.elapsed().as_secs_f64() * 1000.0)
 }

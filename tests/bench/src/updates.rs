@@ -1,6 +1,6 @@
 //! Conditional, fenced updates of tasks: through the library, through the sidecar (one connection for each
 //! update in flight), and what etcd itself can do of the same kind: single transactions, and transactions of
-//! as many as are in flight (at most 64), put together by hand. In turns, on the same server.
+//! as many as are in flight (at most 64), hand-batched. In turns, on the same server.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use planlease_core::{
 };
 use planlease_tests::{
     backend::Server,
-    room::{Room, acquired, plan_name, task_id},
+    test_env::{TestEnv, acquired, plan_name, task_id},
 };
 use tokio::time::Instant;
 
@@ -29,8 +29,8 @@ use crate::{
 /// How many updates are under way at a time.
 const IN_FLIGHT: [usize; 4] = [1, 16, 64, 256];
 
-/// How many of them a request put together by hand has at most.
-const BY_HAND: usize = 64;
+/// How many of them a hand-batched request has at most.
+const HAND_BATCHED: usize = 64;
 
 /// How long each round of each kind lasts.
 pub(crate) const ROUND: Duration = Duration::from_millis(1500);
@@ -48,29 +48,29 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
 
 async fn measure_at(site: &Site, peers: &[Peer], args: &Args, report: &mut Report) {
     for in_flight in IN_FLIGHT.into_iter().filter(|n| args.in_flight.is_none_or(|only| only == *n)) {
-        let room = site.room(&format!("updates-{in_flight}")).await;
-        let mut bench = Bench::new(&room, in_flight).await;
+        let env = site.env(&format!("updates-{in_flight}")).await;
+        let mut bench = Bench::new(&env, in_flight).await;
         // In a store of its own: it watches all of its plans.
-        let other_room = site.room(&format!("sidecar-{in_flight}")).await;
-        let mut sidecar = Sidecar::start(&other_room, in_flight).await;
+        let other_env = site.env(&format!("sidecar-{in_flight}")).await;
+        let mut sidecar = Sidecar::start(&other_env, in_flight).await;
         let mut kinds = [const { Vec::new() }; 5];
         let mut others: Vec<_> = peers.iter().map(|peer| (peer.name(), Vec::new())).collect();
         for _ in 0..args.rounds {
             for (peer, (_, rounds)) in peers.iter().zip(&mut others) {
                 rounds.push(count(peer.round(in_flight, &bench.value).await) / ROUND.as_secs_f64());
             }
-            let together = in_flight.min(BY_HAND);
-            let server = &room.fixture.server;
+            let together = in_flight.min(HAND_BATCHED);
+            let server = &env.server;
             kinds[0].push(Round::of(server, bench.raw(1, Form::Joined)).await);
-            kinds[1].push(Round::of(server, bench.raw(together, Form::Apart)).await);
+            kinds[1].push(Round::of(server, bench.raw(together, Form::Split)).await);
             kinds[2].push(Round::of(server, bench.raw(together, Form::Joined)).await);
             kinds[3].push(Round::of(server, sidecar.updates()).await);
             kinds[4].push(Round::of(server, bench.library()).await);
         }
         let names = [
             "single transactions",
-            "put together by hand",
-            "by hand, all or nothing",
+            "hand-batched",
+            "hand-batched, all or nothing",
             "through the sidecar",
             "planlease",
         ];
@@ -91,7 +91,7 @@ async fn measure_at(site: &Site, peers: &[Peer], args: &Args, report: &mut Repor
                 report.add(Figure { section: "updates", on: site.name, what, unit, rounds });
             };
             add("written to the disk", "bytes each", |round| round.disk.0);
-            if site.tells_syncs {
+            if site.reports_syncs {
                 add("syncs of the log", "each", |round| round.disk.1);
             }
         }
@@ -101,16 +101,16 @@ async fn measure_at(site: &Site, peers: &[Peer], args: &Args, report: &mut Repor
             report.compare("updates", site.name, &format!("{what}, against peers"), "/s", &all);
         }
         // Everything that was acknowledged is in the history, or the audit fails.
-        room.audit().await;
-        other_room.audit().await;
+        env.audit().await;
+        other_env.audit().await;
     }
 }
 
-/// How updates are put together by hand.
+/// Hand-batched updates.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// Each succeeds or fails by itself.
-    Apart,
+    Split,
     /// All or nothing.
     Joined,
 }
@@ -136,21 +136,21 @@ impl Round {
 }
 
 struct Bench<'a> {
-    room: &'a Room,
+    env: &'a TestEnv,
     authority: Authority,
     tasks: Vec<TaskView>,
     value: Vec<u8>,
-    /// Keeps the right.
+    /// Keeps the authority.
     _owner: Box<planlease::Ownership>,
 }
 
 impl<'a> Bench<'a> {
-    async fn new(room: &'a Room, in_flight: usize) -> Self {
-        let (coordinator, plan) = (room.coordinator().await, plan_name("updates"));
+    async fn new(env: &'a TestEnv, in_flight: usize) -> Self {
+        let (coordinator, plan) = (env.coordinator().await, plan_name("updates"));
         let tasks = (0..in_flight).map(|n| TaskSpec::new(task_id(&n.to_string()), "work")).collect();
         let spec = PlanSpec { title: "updates".into(), tasks, ..PlanSpec::default() };
         coordinator.import(&plan, &spec, |_| {}).await.unwrap();
-        let session = room.session("owner").await;
+        let session = env.session("owner").await;
         let owner = acquired(&session, &plan).await;
         let authority = owner.authority();
         let tasks = coordinator.plan(&plan).await.unwrap().tasks.into_values();
@@ -158,7 +158,7 @@ impl<'a> Bench<'a> {
         let started = authority.update_all(&starts).await.unwrap();
         let tasks: Vec<_> = started.into_iter().map(committed).collect();
         let value = planlease_core::codec::encode(&tasks[0].record).unwrap();
-        Self { room, authority, tasks, value, _owner: owner }
+        Self { env, authority, tasks, value, _owner: owner }
     }
 
     /// Each task is changed in a loop of its own.
@@ -179,11 +179,11 @@ impl<'a> Bench<'a> {
 
     /// The same by transactions of `together` updates, of keys of the same kind with values of the same size.
     async fn raw(&self, together: usize, form: Form) -> Vec<usize> {
-        let guard = self.room.fixture.key("guard");
-        let mut client = self.room.fixture.client.clone();
+        let guard = self.env.key("guard");
+        let mut client = self.env.client.clone();
         client.put(guard.clone(), "", None).await.unwrap();
         let created = client.get(guard.clone(), None).await.unwrap().kvs()[0].create_revision();
-        let key = |flight, n| self.room.fixture.key(&format!("raw/{flight}/{n}"));
+        let key = |flight, n| self.env.key(&format!("raw/{flight}/{n}"));
         let mut flights = Vec::new();
         for flight in 0..self.tasks.len() / together {
             let (mut keys, mut revisions) = (Vec::new(), Vec::new());
@@ -212,25 +212,25 @@ impl<'a> Bench<'a> {
     ) -> usize {
         let mut count = 0;
         while began.elapsed() < ROUND {
-            let right = || Compare::create_revision(guard.clone(), CompareOp::Equal, created);
+            let authority = || Compare::create_revision(guard.clone(), CompareOp::Equal, created);
             let same = |n: usize| Compare::mod_revision(keys[n].clone(), CompareOp::Equal, revisions[n]);
             let put = |n: usize| TxnOp::put(keys[n].clone(), self.value.clone(), None);
             let get = |n: usize| TxnOp::get(keys[n].clone(), None);
             let all = || 0..keys.len();
             let txn = match form {
                 Form::Joined if keys.len() == 1 => {
-                    Txn::new().when([same(0), right()]).and_then([put(0)]).or_else([get(0)])
+                    Txn::new().when([same(0), authority()]).and_then([put(0)]).or_else([get(0)])
                 }
                 Form::Joined => {
-                    let conditions = all().map(same).chain([right()]);
+                    let conditions = all().map(same).chain([authority()]);
                     Txn::new()
                         .when(conditions.collect::<Vec<_>>())
                         .and_then(all().map(put).collect::<Vec<_>>())
                 }
-                Form::Apart => {
+                Form::Split => {
                     let one = |n| Txn::new().when([same(n)]).and_then([put(n)]).or_else([get(n)]);
                     let nested = all().map(|n| TxnOp::txn(one(n)));
-                    Txn::new().when([right()]).and_then(nested.collect::<Vec<_>>())
+                    Txn::new().when([authority()]).and_then(nested.collect::<Vec<_>>())
                 }
             };
             let answer = client.txn(txn).await.unwrap();

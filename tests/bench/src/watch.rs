@@ -12,8 +12,8 @@ use planlease_core::{
     spec::{PlanSpec, TaskSpec},
     transition::Change,
 };
-use planlease_tests::room::{Room, acquired, background, plan_name, task_id};
-use planlease_watcher::{Change as Told, Delivery, Filter, Subscription, Watcher};
+use planlease_tests::test_env::{TestEnv, acquired, background, plan_name, task_id};
+use planlease_watcher::{Change as Received, Delivery, Filter, Subscription, Watcher};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -36,7 +36,7 @@ const MOST_WATCHES: usize = 1_000;
 /// How long the writer writes in a round: one task, one update after the other.
 const ROUND: Duration = Duration::from_secs(2);
 
-/// Until all watches are told at once what happens.
+/// Until all watches have received at once what happens.
 const SETTLED: Duration = Duration::from_millis(250);
 
 /// Of the only figure that is taken once.
@@ -48,12 +48,12 @@ const END: &str = "end";
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
     let mut measured_idle = false;
     for site in site::all(args).await {
-        let room = site.room("watch").await;
-        let writer = Writer::start(&room).await;
+        let env = site.env("watch").await;
+        let writer = Writer::start(&env).await;
         if !measured_idle {
             measured_idle = true;
             // Before anything else: memory that was given back once is not counted when it is taken again.
-            let rounds = vec![idle(&room).await];
+            let rounds = vec![idle(&env).await];
             report.add(Figure { section: "watch", on: site.name, what: IDLE.into(), unit: "KiB", rounds });
         }
         let mut alone = f64::NAN;
@@ -61,9 +61,9 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
             let [mut raw, mut ours] = [const { Vec::new() }; 2];
             for _ in 0..args.rounds {
                 if subscribers <= MOST_WATCHES {
-                    raw.push(watches(&room, &writer, subscribers).await);
+                    raw.push(watches(&env, &writer, subscribers).await);
                 }
-                ours.push(subscriptions(&room, &writer, subscribers).await);
+                ours.push(subscriptions(&env, &writer, subscribers).await);
             }
             let what = format!("{subscribers} subscribers");
             for (of, unit, figure) in [
@@ -89,7 +89,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
             add("lagged", "", ours.iter().map(|round| round.lagged).collect());
         }
         drop(writer);
-        room.audit().await;
+        env.audit().await;
     }
 }
 
@@ -101,14 +101,14 @@ struct Round {
     reached: f64,
     /// What it took from before an update was sent to one of the subscribers, in milliseconds.
     took: Vec<f64>,
-    /// How many subscribers were given everything anew.
+    /// How many subscribers received everything again.
     lagged: f64,
 }
 
 impl Round {
     async fn of(writer: &Writer, subscribers: Vec<JoinHandle<Seen>>) -> Self {
-        // A watch that begins in the past, be it by one revision, is told by etcd ten times a second until it
-        // has caught up.
+        // A watch that begins in the past, be it by one revision, is served by etcd ten times a second until
+        // it has caught up.
         tokio::time::sleep(SETTLED).await;
         let began = Instant::now();
         let written = writer.round().await;
@@ -142,9 +142,9 @@ impl Seen {
 }
 
 /// KiB of memory for each of many subscribers, each a task that waits.
-async fn idle(room: &Room) -> f64 {
+async fn idle(env: &TestEnv) -> f64 {
     const MANY: u32 = 10_000;
-    let watcher = Watcher::start(room.coordinator().await);
+    let watcher = Watcher::start(env.coordinator().await);
     drop(subscribe(&watcher).await);
     let (before, mut tasks) = (memory(), Vec::new());
     for _ in 0..MANY {
@@ -166,8 +166,8 @@ async fn subscribe(watcher: &Watcher) -> Subscription {
 }
 
 /// All subscribe to one watcher. The last one takes the time.
-async fn subscriptions(room: &Room, writer: &Writer, count: usize) -> Round {
-    let watcher = Watcher::start(room.coordinator().await);
+async fn subscriptions(env: &TestEnv, writer: &Writer, count: usize) -> Round {
+    let watcher = Watcher::start(env.coordinator().await);
     let mut subscribers = Vec::new();
     for n in 1..=count {
         let mut subscription = subscribe(&watcher).await;
@@ -177,7 +177,7 @@ async fn subscriptions(room: &Room, writer: &Writer, count: usize) -> Round {
                 match subscription.next().await.unwrap() {
                     Delivery::Changes(set) => {
                         for change in &set.changes {
-                            if let Told::Task { task, .. } = change
+                            if let Received::Task { task, .. } = change
                                 && seen.ends(&task.record, n == count)
                             {
                                 return seen;
@@ -201,10 +201,10 @@ async fn subscriptions(room: &Room, writer: &Writer, count: usize) -> Round {
 }
 
 /// All watch the server, on streams of their own. The last one takes the time.
-async fn watches(room: &Room, writer: &Writer, count: usize) -> Round {
-    let coordinator = room.coordinator().await;
+async fn watches(env: &TestEnv, writer: &Writer, count: usize) -> Round {
+    let coordinator = env.coordinator().await;
     let tasks = coordinator.layout().tasks(&plan_name("watched"));
-    let mut client = room.fixture.server.client().await;
+    let mut client = env.server.client().await;
     let mut subscribers = Vec::new();
     for n in 1..=count {
         let options = WatchOptions::new().with_range(tasks.end.clone());
@@ -237,14 +237,14 @@ fn now() -> f64 {
     Duration::from(time).as_secs_f64() * 1000.0
 }
 
-/// A writer on a thread of its own, which writes when it is told to; until it is dropped.
+/// A writer on a thread of its own, which writes on request; until it is dropped.
 struct Writer(mpsc::Sender<oneshot::Sender<u32>>);
 
 impl Writer {
-    async fn start(room: &Room) -> Self {
+    async fn start(env: &TestEnv) -> Self {
         let (ready, is_ready) = oneshot::channel();
         let (orders, mut rounds) = mpsc::channel::<oneshot::Sender<u32>>(1);
-        let config = room.config.clone();
+        let config = env.config.clone();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {

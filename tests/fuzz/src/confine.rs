@@ -6,7 +6,7 @@
 
 use std::process::Command;
 
-/// Tells the child that it is one.
+/// Marks the child as one.
 const CHILD: &str = "PLANLEASE_FUZZ_CONFINED";
 
 /// One mebibyte.
@@ -28,7 +28,7 @@ pub fn is_confined(test: &str, bytes: u64) -> bool {
         .arg(program)
         .args(["--exact", test, "--test-threads=1", "--nocapture"])
         .env(CHILD, "1")
-        .env("MALLOC_ARENA_MAX", "1") // An arena for each thread would reserve address space that nobody uses.
+        .env("MALLOC_ARENA_MAX", "1") // An arena for each thread would reserve unused address space.
         .output()
         .expect("a shell is at hand");
     let (said, complained) =

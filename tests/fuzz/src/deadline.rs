@@ -32,14 +32,14 @@ impl Deadline {
         Self { events }
     }
 
-    /// Does something with an input, within the deadline. `input` is what is shown if it takes longer.
+    /// Does something with an input, within the deadline. `input` is what is printed if it takes longer.
     pub fn within<T>(&self, input: impl Debug + Send + 'static, act: impl FnOnce() -> T) -> T {
         let _ended = Ended(self);
-        self.tell(Event::Begin(Box::new(input)));
+        self.report(Event::Begin(Box::new(input)));
         act()
     }
 
-    fn tell(&self, event: Event) {
+    fn report(&self, event: Event) {
         self.events.send(event).expect("the thread lives as long as this");
     }
 }
@@ -49,7 +49,7 @@ struct Ended<'a>(&'a Deadline);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
-        self.0.tell(Event::End);
+        self.0.report(Event::End);
     }
 }
 

@@ -1,4 +1,4 @@
-//! gRPC below the level of messages: calls and answers whose bytes are whatever a test wants.
+//! gRPC below the level of messages: calls and answers of arbitrary bytes.
 
 use std::{
     collections::VecDeque,
@@ -38,7 +38,7 @@ impl http_body::Body for Frames {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         if self.stays_open {
-            return Poll::Pending; // Nobody wakes it: whoever waits has to have a deadline.
+            return Poll::Pending; // It is never woken: a caller has to have a deadline.
         }
         Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
     }
@@ -91,7 +91,7 @@ pub fn request(method: &str, frames: Frames) -> Request<Body> {
 /// How long a stream may say nothing before its end is not waited for: a watch goes on until it is cancelled.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// Calls a method with these frames, whatever they are. Of a stream it reads `most` messages at most, and
+/// Calls a method with these frames. Of a stream it reads `most` messages at most, and
 /// until it is silent.
 ///
 /// # Panics

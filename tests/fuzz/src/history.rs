@@ -30,9 +30,9 @@ pub enum Step {
     Import(u8),
     /// A plan goes, but for its term.
     Delete(u8),
-    /// Somebody acquires a plan, or joins the line for it.
+    /// A session acquires a plan, or joins the queue for it.
     Acquire(u8, u8),
-    /// The first in line takes over.
+    /// The first in the queue takes over.
     TakeOver(u8),
     /// The owner lets go, hands over, or is forced to.
     End(u8, u8),
@@ -55,9 +55,9 @@ pub enum Twist {
     Edited(u8, Vec<Edit>),
     /// A number in a value is another one, perhaps one that nothing can be added to.
     Number(u8, u8, u8),
-    /// It is told twice.
+    /// It is delivered twice.
     Twice,
-    /// One of its changes is told twice.
+    /// One of its changes is delivered twice.
     Doubled(u8),
     /// One of its changes is missing.
     Missing(u8),
@@ -79,7 +79,7 @@ pub struct History {
 }
 
 impl History {
-    /// Whether etcd could tell it: a change is of the revision that its entry says.
+    /// Whether etcd could deliver it: a change is of the revision that its entry names.
     #[must_use]
     pub fn is_possible(&self) -> bool {
         let lies = |twist: &Twist| matches!(twist, Twist::Revision(_) | Twist::Entries(..));

@@ -6,9 +6,9 @@
 pub mod confine;
 pub mod deadline;
 pub mod edit;
+pub mod faulty_server;
 pub mod grpc;
 pub mod history;
-pub mod liar;
 pub mod panics;
 pub mod plans;
 pub mod protobuf;

@@ -1,4 +1,4 @@
-//! Notices panics that nobody passes on: the runtime catches those of its tasks, and the task is merely gone.
+//! Notices panics that do not propagate: the runtime catches those of its tasks, and the task is merely gone.
 
 use std::{
     cell::RefCell,
@@ -35,7 +35,7 @@ pub fn none_in<T>(act: impl FnOnce() -> T) -> T {
 mod tests {
     #[test]
     #[should_panic(expected = "a task panicked: ")]
-    #[expect(clippy::disallowed_methods, reason = "a task that nobody waits for is the point")]
+    #[expect(clippy::disallowed_methods, reason = "a task that is never awaited is the point")]
     fn a_panic_that_the_runtime_swallows_is_noticed() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         super::none_in(|| {

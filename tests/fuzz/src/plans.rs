@@ -1,4 +1,4 @@
-//! Plan files: real ones, nearly valid ones, and what has to hold for whatever is read of one.
+//! Plan files: real ones, nearly valid ones, and what has to hold for everything that is read of one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,5 @@
 //! Stored records: one of each kind with everything in it, as JSON that can be edited, and what has to hold
-//! for whatever is read.
+//! for everything that is read.
 
 use std::fmt::Debug;
 
@@ -61,8 +61,8 @@ pub const WORDS: &[&str] = &[
     "\"parts\":3,",
 ];
 
-/// The longest message about bytes that cannot be read. The bytes may be a megabyte; who reads the message is
-/// a person.
+/// The longest message about bytes that cannot be read. The bytes may be a megabyte; the message is read by
+/// an operator.
 pub const MAX_MESSAGE: usize = 1024;
 
 /// The kinds of values that are stored, or handed from one process to another.
@@ -72,7 +72,7 @@ pub enum Kind {
     Task,
     /// A term.
     Term,
-    /// Somebody in line.
+    /// A candidate in the queue.
     Candidate,
     /// A process.
     Registration,
@@ -84,7 +84,7 @@ pub enum Kind {
     Findings,
     /// The definition of a plan.
     Spec,
-    /// A right that was handed to another process.
+    /// An authority that was delegated to another process.
     Delegation,
 }
 
@@ -162,7 +162,7 @@ impl Kind {
     /// read.
     ///
     /// # Errors
-    /// Why it was not read, as a person is told.
+    /// Why it was not read, as it is reported to people.
     ///
     /// # Panics
     /// If something does not hold.
@@ -197,7 +197,7 @@ fn check_spec(bytes: &[u8]) -> Result<Value, String> {
     let spec: PlanSpec = codec::decode_spec(bytes, []).map_err(|error| explained(&error))?;
     let (head, parts) = match codec::encode_spec(&spec) {
         Ok(stored) => stored,
-        Err(_) if bytes.len() > codec::MAX_SPEC_PART => return Err("nobody can have stored it".into()),
+        Err(_) if bytes.len() > codec::MAX_SPEC_PART => return Err("it cannot have been stored".into()),
         Err(error) => panic!("it was stored, so it can be stored: {error}"),
     };
     let again =

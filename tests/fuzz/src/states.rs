@@ -1,5 +1,5 @@
-//! State files of the predecessor: as it could have written them, with whatever else may be in them; and the
-//! real ones, where there are some.
+//! JSON state files: as the scripts that kept them could have written them, with anything else in them; and
+//! the real ones, where there are some.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -35,7 +35,7 @@ pub fn files(folder: &std::path::Path) -> Vec<(String, Vec<u8>)> {
     files.into_iter().map(read).collect()
 }
 
-/// A few files as the predecessor wrote them at different times, small.
+/// A few small files as they were written at different times.
 #[must_use]
 pub fn shaped() -> Vec<Vec<u8>> {
     let plain = json!({
@@ -168,7 +168,7 @@ fn task() -> impl Strategy<Value = Map<String, Value>> {
     )
 }
 
-/// A whole file that nobody could object to.
+/// A valid file in every respect.
 pub fn document() -> impl Strategy<Value = Value> {
     let beside = collection::btree_map("[a-z]{1,3}[A-Z].{0,6}", anything(), 0..5);
     let usual =

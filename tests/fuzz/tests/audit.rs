@@ -21,7 +21,7 @@ use planlease_fuzz::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// The longest sentence about one violation. It may quote a record, which is anybody's.
+/// The longest sentence about one violation. It may quote a record, whose content is arbitrary.
 const MAX_SENTENCE: usize = 1024;
 
 #[test]
@@ -101,7 +101,7 @@ impl Edge {
     }
 }
 
-/// A task's record as somebody else may have written it.
+/// A task's record as another program may have written it.
 #[derive(Clone, Debug, TypeGenerator)]
 struct Record {
     status: u8,
@@ -143,7 +143,7 @@ fn guard(n: u8, edge: Edge) -> Guard {
 }
 
 #[derive(Clone, Debug, TypeGenerator)]
-struct Deed {
+struct Action {
     record: Record,
     change: u8,
     role: u8,
@@ -153,16 +153,16 @@ struct Deed {
 
 #[test]
 fn the_audit_agrees_on_every_change_of_every_task() {
-    check!().with_max_len(INPUT_BYTES).with_type::<Deed>().for_each(|deed| {
-        let Some(record) = deed.record.read() else { return };
-        let change = changes()[usize::from(deed.change) % changes().len()].clone();
+    check!().with_max_len(INPUT_BYTES).with_type::<Action>().for_each(|action| {
+        let Some(record) = action.record.read() else { return };
+        let change = changes()[usize::from(action.change) % changes().len()].clone();
         let writer = Writer {
             who: "o-1".into(),
-            role: [Role::Owner, Role::Worker, Role::Operator][usize::from(deed.role) % 3],
+            role: [Role::Owner, Role::Worker, Role::Operator][usize::from(action.role) % 3],
             term: None,
-            guard: guard(deed.guard.0, deed.guard.1),
+            guard: guard(action.guard.0, action.guard.1),
         };
-        let write = Write { writer, attempt: deed.attempt, at: WallTime(i64::MAX), op_id: Uuid::nil() };
+        let write = Write { writer, attempt: action.attempt, at: WallTime(i64::MAX), op_id: Uuid::nil() };
         let Ok(next) = transition::apply(&record, &change, &write) else { return };
         assert!(next.transitions.len() <= TRANSITIONS_KEPT.max(record.transitions.len()));
         let coherent = record.claim.is_some() == (record.status == TaskStatus::InProgress);
@@ -190,7 +190,7 @@ fn any_two_records_can_be_compared_and_any_orphan_recovered() {
 }
 
 #[derive(Clone, Debug, TypeGenerator)]
-struct InLine {
+struct Queued {
     candidates: Vec<(Edge, Edge, bool)>,
     term: Option<(Edge, Edge, Edge)>,
     ended: bool,
@@ -199,8 +199,8 @@ struct InLine {
 #[test]
 fn every_queue_leads_to_a_decision() {
     let record: CandidateRecord = codec::decode(Kind::Candidate.example().to_string().as_bytes()).unwrap();
-    check!().with_max_len(INPUT_BYTES).with_type::<InLine>().for_each(
-        |InLine { candidates, term, ended }| {
+    check!().with_max_len(INPUT_BYTES).with_type::<Queued>().for_each(
+        |Queued { candidates, term, ended }| {
             let candidates: Vec<Candidate> = candidates
                 .iter()
                 .map(|(lease, joined, ours)| Candidate {

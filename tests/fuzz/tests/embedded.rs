@@ -89,8 +89,8 @@ fn keys(range: &PbRangeResponse) -> Keys {
     range.kvs.iter().map(row).collect()
 }
 
-/// Every revision can be read or is compacted; and what a watch tells from the oldest one on leads from there
-/// to the present, over each revision in between.
+/// Every revision can be read or is compacted; and what a watch delivers from the oldest one on leads from
+/// there to the present, over each revision in between.
 async fn makes_sense(channel: &Channel) {
     let now = range(channel, 0).await.expect("the present can be read");
     let latest = now.header.as_ref().expect("every answer has a header").revision;
@@ -113,12 +113,12 @@ async fn makes_sense(channel: &Channel) {
                 held.remove(&kv.key);
             }
         }
-        assert_eq!(held, keys(&range(channel, revision).await.expect("it was told")), "at {revision}");
+        assert_eq!(held, keys(&range(channel, revision).await.expect("it was reported")), "at {revision}");
     }
     assert_eq!(held, keys(&now));
 }
 
-/// What a watch tells of these revisions, by revision.
+/// What a watch delivers of these revisions, by revision.
 async fn watched(channel: &Channel, from: i64, until: i64) -> Vec<(i64, Vec<PbEvent>)> {
     if from > until {
         return Vec::new();

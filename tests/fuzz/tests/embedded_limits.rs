@@ -83,7 +83,7 @@ fn a_request_takes_memory_in_proportion_to_what_is_allowed() {
     if !is_confined(name, MEMORY.0 * allowed + MEMORY.1) {
         return;
     }
-    // Fields of two bytes each on the wire: empty compares, operations of either branch.
+    // Fields of two encoded bytes each: empty compares, operations of either branch.
     for field in [[0x0a, 0], [0x12, 0], [0x1a, 0]] {
         for size in [largest(), 8 * 1024 * 1024, 15 * 1024 * 1024] {
             let answer = send("KV/Txn", [field.repeat(size / 2)], 1);

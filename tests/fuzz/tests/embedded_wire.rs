@@ -1,5 +1,5 @@
-//! The embedded server's connections: whatever bytes come in, the server stays, the connection is let go, and
-//! others are served meanwhile.
+//! The embedded server's connections: with any bytes that come in, the server stays, the connection is let
+//! go, and others are served meanwhile.
 
 use std::{io, time::Duration};
 

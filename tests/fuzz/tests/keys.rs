@@ -1,4 +1,4 @@
-//! Keys: every name makes a key that reads back, and whatever else is in etcd is not taken for one of ours.
+//! Keys: every name makes a key that reads back, and no other key in etcd is taken for one of ours.
 
 use bolero::{TypeGenerator, check};
 use planlease_core::{

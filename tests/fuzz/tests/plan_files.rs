@@ -1,4 +1,4 @@
-//! Plan files of both formats: whatever bytes they hold, they are read or refused, soon, with places in the
+//! Plan files of both formats: with any bytes, they are read or refused, soon, with places in the
 //! file.
 
 use bolero::{TypeGenerator, check};

@@ -1,4 +1,4 @@
-//! Stored records of every kind: whatever the bytes are, they are read or refused in a few words; what is
+//! Stored records of every kind: with any bytes, they are read or refused in a few words; what is
 //! read can be written back; what an older reader does not know it keeps, or refuses to read at all.
 
 use bolero::{TypeGenerator, check};

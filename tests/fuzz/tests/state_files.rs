@@ -1,4 +1,4 @@
-//! The predecessor's state files: whatever bytes they hold, they are read or refused, soon, with places in
+//! JSON state files: with any bytes, they are read or refused, soon, with places in
 //! the file; and what is read comes back equal.
 
 use bolero::{TypeGenerator, check};
@@ -177,7 +177,7 @@ fn real_files_come_back_equal() {
         let original: Value = serde_json::from_slice(&bytes).unwrap();
         let what = match plan.derived.len() {
             0 => "equal".to_owned(),
-            n => format!("{n} counts derived anew: {}", plan.derived[0].message),
+            n => format!("{n} counts derived again: {}", plan.derived[0].message),
         };
         if plan.derived.is_empty() {
             assert_eq!(states::through_the_store(&plan), original, "{name}");

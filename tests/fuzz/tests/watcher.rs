@@ -1,5 +1,5 @@
-//! The watcher's map, kept from change sets that nobody of ours has made: no panic, and whoever follows the
-//! changes that it tells holds the same as it does.
+//! The watcher's map, kept from arbitrary change sets: no panic, and a follower of the
+//! changes that it delivers holds the same as it does.
 
 use bolero::check;
 use planlease::RawSnapshot;
@@ -11,10 +11,10 @@ use planlease_fuzz::{
 };
 use planlease_watcher::{ChangeSet, Snapshot, Store};
 
-/// Brings the follower up to date with what was told.
-fn follow(follower: &mut Snapshot, told: Option<ChangeSet>, store: &Store) {
+/// Brings the follower up to date with what was delivered.
+fn follow(follower: &mut Snapshot, reported: Option<ChangeSet>, store: &Store) {
     let revision = store.snapshot().revision();
-    follower.apply(&told.unwrap_or(ChangeSet { revision, resynced: false, changes: Vec::new() }));
+    follower.apply(&reported.unwrap_or(ChangeSet { revision, resynced: false, changes: Vec::new() }));
 }
 
 #[test]
@@ -27,10 +27,10 @@ fn a_subscribers_copy_equals_the_watchers_snapshot() {
             let mut follower = store.snapshot().clone();
             for set in &sets {
                 let before = store.snapshot().revision();
-                let told = store.apply(set);
+                let reported = store.apply(set);
                 assert!(before <= store.snapshot().revision(), "it went back");
-                assert!(told.as_ref().is_none_or(|told| !told.changes.is_empty()));
-                follow(&mut follower, told, &store);
+                assert!(reported.as_ref().is_none_or(|reported| !reported.changes.is_empty()));
+                follow(&mut follower, reported, &store);
                 if history.is_possible() {
                     assert_eq!(&follower, store.snapshot());
                 }
@@ -49,8 +49,8 @@ fn a_list_replaces_any_previous_state() {
                 drop(store.apply(&set));
             }
             let present = history.play().1;
-            let told = store.resync(&present);
-            assert!(told.resynced && told.revision == present.revision);
+            let reported = store.resync(&present);
+            assert!(reported.resynced && reported.revision == present.revision);
             assert_eq!(store.snapshot(), Store::load(&present).snapshot());
         });
     });

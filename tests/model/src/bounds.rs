@@ -25,7 +25,7 @@ pub struct Bounds {
     /// Requests that are not waited for any longer and arrive later; a lost answer is one of them
     #[arg(long, default_value_t = 1)]
     pub timeouts: u8,
-    /// Ownerships, and places in line, that the operator ends
+    /// Ownerships, and candidates, that the operator ends
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(..=9))]
     pub forces: u8,
     /// Tasks that the operator changes
@@ -87,7 +87,7 @@ pub const SCENARIOS: [Scenario; 7] = [
         states: 78_666,
     },
     Scenario {
-        name: "three in line",
+        name: "three in the queue",
         bounds: Bounds { processes: 3, writes: 0, losses: 1, forces: 1, ..Bounds::CALM },
         states: 112_675,
     },

@@ -34,7 +34,7 @@ pub struct Term {
     pub lease: Lease,
     /// Create revision of its key, if the term was not written by the same transaction.
     pub guard: Option<Rev>,
-    /// How it ended, if somebody has said so.
+    /// How it ended, if that is known.
     pub ended: Option<End>,
 }
 
@@ -49,14 +49,14 @@ pub enum End {
     Forced,
 }
 
-/// By what right a task was written.
+/// Under which authority a task was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Right {
-    /// The import's; nobody else writes so.
+pub enum Authority {
+    /// The import's; no other writer uses it.
     Import,
     /// The owner's, in a term.
     Owner(Place, u8),
-    /// An operator's, under the owner's guard or under that of nobody's owning the plan.
+    /// An operator's, under the owner's guard or under the guard that there is no owner.
     Operator(Option<Place>),
 }
 
@@ -72,7 +72,7 @@ pub struct Task {
     /// Whose claim it is, if it is in progress.
     pub claim: Option<Place>,
     /// Who wrote it.
-    pub right: Right,
+    pub authority: Authority,
     /// By which write.
     pub op: OpId,
 }
@@ -86,7 +86,7 @@ impl Task {
             attempt: 0,
             lost: 0,
             claim: None,
-            right: Right::Import,
+            authority: Authority::Import,
             op: OpId { write: u8::MAX, renewed: false },
         }
     }
@@ -101,13 +101,13 @@ impl Task {
             attempt: self.attempt.into(),
             lost: self.lost.into(),
             claim,
-            ..TaskRecord::new(self.right.writer(), op_id(self.op))
+            ..TaskRecord::new(self.authority.writer(), op_id(self.op))
         }
     }
 
-    /// What the model keeps of a record that this right has written.
+    /// What the model keeps of a record that was written under this authority.
     #[must_use]
-    pub fn of(record: &TaskRecord, right: Right, op: OpId) -> Self {
+    pub fn of(record: &TaskRecord, authority: Authority, op: OpId) -> Self {
         let claimed_by = |claim: &Claim| match &claim.guard {
             Some(Guard::Owner { lease, revision }) => {
                 Place { lease: lease_of(*lease), created: rev(*revision) }
@@ -119,13 +119,13 @@ impl Task {
             attempt: small(record.attempt.into()),
             lost: small(record.lost.into()),
             claim: record.claim.as_ref().map(claimed_by),
-            right,
+            authority,
             op,
         }
     }
 }
 
-impl Right {
+impl Authority {
     /// As the code has it.
     #[must_use]
     pub fn writer(self) -> Writer {
@@ -188,7 +188,7 @@ impl Term {
     }
 }
 
-/// The line and the term, as whoever reads the store sees them.
+/// The queue and the term, as a reader of the store sees them.
 #[must_use]
 pub fn line(store: &Store) -> Line {
     let candidates = store.line.iter().map(|place| Candidate {
@@ -206,7 +206,7 @@ pub fn place(candidate: &Candidate) -> Place {
     Place { lease: lease_of(candidate.lease), created: rev(candidate.joined) }
 }
 
-/// The place in line of the effective owner.
+/// The candidate of the effective owner.
 #[must_use]
 pub fn owner(store: &Store) -> Option<Place> {
     line(store).owner().map(|(candidate, _)| place(candidate))

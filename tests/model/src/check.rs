@@ -8,7 +8,7 @@ use std::{
 
 use stateright::{Checker, HasDiscoveries, Model};
 
-use crate::story::{self, Told};
+use crate::story::{self, Narrated};
 
 /// What a check came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ where
 #[must_use]
 pub fn shortest<M>(model: &M, most_steps: usize) -> Option<(&'static str, String)>
 where
-    M: Told + Clone + Send + Sync + 'static,
+    M: Narrated + Clone + Send + Sync + 'static,
     M::State: Hash + Send + Sync + Clone + PartialEq + Debug,
     M::Action: Clone + PartialEq + Debug,
 {
@@ -98,7 +98,7 @@ where
             property.expectation.discovery_is_failure() && checker.discovery(property.name).is_some()
         })?;
         let path = checker.discovery(broken.name)?;
-        Some((broken.name, story::tell(model, path, broken.name)))
+        Some((broken.name, story::report(model, path, broken.name)))
     })
 }
 
@@ -146,9 +146,9 @@ fn key(state: &impl Hash) -> u64 {
 mod tests {
     use super::*;
 
-    /// Counts to three; then stays there, or begins anew.
+    /// Counts to three; then stays there, or starts over.
     struct Counter {
-        begins_anew: bool,
+        starts_over: bool,
     }
 
     impl Model for Counter {
@@ -160,7 +160,7 @@ mod tests {
         }
 
         fn actions(&self, state: &u8, actions: &mut Vec<()>) {
-            if *state < 3 || self.begins_anew {
+            if *state < 3 || self.starts_over {
                 actions.push(());
             }
         }
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_circle_is_found_and_a_chain_is_none() {
-        assert!(has_circle(&Counter { begins_anew: true }));
-        assert!(!has_circle(&Counter { begins_anew: false }));
+        assert!(has_circle(&Counter { starts_over: true }));
+        assert!(!has_circle(&Counter { starts_over: false }));
     }
 }

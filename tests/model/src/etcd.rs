@@ -13,7 +13,7 @@ pub struct Rev(pub u8);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lease(pub u8);
 
-/// A key of the line, `owner/{lease}`, in one of its lives; compared in a write, it is a guard.
+/// A key of the queue, `owner/{lease}`, in one of its lives; compared in a write, it is a guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Whose.
@@ -25,7 +25,7 @@ pub struct Place {
 /// Identifies a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OpId {
-    /// Which write of somebody's.
+    /// Which write of a process.
     pub write: u8,
     /// Whether it was given a new id when it was sent again, which must not be.
     pub renewed: bool,
@@ -64,11 +64,11 @@ pub struct Store {
 /// What a transaction compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Compare {
-    /// The key of this lease in the line has this create revision; `None`: it is not there.
+    /// The key of this lease in the queue has this create revision; `None`: it does not exist.
     Created(Lease, Option<Rev>),
-    /// Nobody is in line.
+    /// The queue is empty.
     Empty,
-    /// No key of the line was created before this revision.
+    /// No key of the queue was created before this revision.
     NoneBefore(Rev),
     /// The term was last written at this revision; `None`: it is not there.
     TermModified(Option<Rev>),
@@ -81,9 +81,9 @@ pub enum Compare {
 /// What a transaction does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Op {
-    /// Puts a key of the line, on its lease.
+    /// Puts a key of the queue, on its lease.
     Join(Lease),
-    /// Deletes a key of the line.
+    /// Deletes a key of the queue.
     Leave(Lease),
     /// Writes the term.
     Term(Term),
@@ -93,7 +93,7 @@ pub enum Op {
     Task(u8, Task),
 }
 
-/// A transaction. Its reads are not said: whoever is refused reads the store as it is then.
+/// A transaction. Its reads are left out: a refused writer reads the store as it is then.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Txn {
     /// Compares this,
@@ -116,7 +116,7 @@ pub enum Answer {
 }
 
 impl Store {
-    /// A plan with so many tasks, and nobody who cares for it.
+    /// A plan with so many tasks, and without candidates.
     #[must_use]
     pub fn new(processes: u8, tasks: u8) -> Self {
         let imported = Kept { modified: Rev(1), value: Task::imported() };
@@ -132,13 +132,13 @@ impl Store {
         }
     }
 
-    /// The key of this lease in the line.
+    /// The key of this lease in the queue.
     #[must_use]
     pub fn place(&self, lease: Lease) -> Option<Place> {
         self.line.iter().copied().find(|place| place.lease == lease)
     }
 
-    /// Whether this very key, in this very life, is in the line.
+    /// Whether this very key, in this very life, is in the queue.
     #[must_use]
     pub fn has(&self, place: Place) -> bool {
         self.line.contains(&place)

@@ -20,11 +20,11 @@ pub enum Flaw {
     WriteUnguarded,
     /// A write compares the writer's key, and not the record.
     RecordNotCompared,
-    /// A release, or a force, deletes the owner's key whatever its create revision.
+    /// A release, or a force, deletes the owner's key at any create revision.
     ReleaseUnguarded,
-    /// A candidate is taken out of the line without comparing that it has not become the owner meanwhile.
+    /// A candidate is removed from the queue without comparing that it has not become the owner meanwhile.
     RemovalBlind,
-    /// Whoever the one before has left takes over, without comparing that nobody else is before it.
+    /// A waiter whose predecessor has left takes over, without comparing that no other is before it.
     NoSecondLook,
     /// A takeover does not compare the term that it builds its own from.
     TermNotCompared,
@@ -40,18 +40,18 @@ pub enum Flaw {
     RecoveryLeftOut,
     /// What was not answered is sent again as a new write, with a new op id.
     NewOpId,
-    /// A write that was not answered in time is told as refused.
-    UnknownToldAsRefused,
+    /// A write that was not answered in time is reported as refused.
+    UnknownReportedAsRefused,
     /// A refusal counts as proof even where what was compared can hold again, and an earlier sending may
     /// still arrive.
     RefusalTrusted,
     /// A refused write is looked for in the present record only, not in the history.
     HistoryNotRead,
-    /// A session does not look for a place in line that a late request took after it had left.
+    /// A session does not look for the key of a late join after it has left.
     PlaceForgotten,
     /// A session looks for such a place while it holds the plan, and not again when it holds it no more.
     LookTooEarly,
-    /// A request to join the line does not compare the registration, so nothing outdates it.
+    /// A request to join the queue does not compare the registration, so nothing outdates it.
     JoinNotOutdated,
     /// The session's deadline is counted from the arrival of the answer.
     DeadlineFromAnswer,
@@ -92,7 +92,7 @@ impl Flaw {
             Self::RefusalTrusted => Bounds { losses: 1, timeouts: 1, operator_writes: 1, ..calm },
             Self::RecordNotCompared
             | Self::NewOpId
-            | Self::UnknownToldAsRefused
+            | Self::UnknownReportedAsRefused
             | Self::PlaceForgotten
             | Self::JoinNotOutdated => Bounds { timeouts: 1, ..calm },
             Self::LookTooEarly => Bounds { timeouts: 1, forces: 1, ..calm },
@@ -119,7 +119,7 @@ impl Flaw {
             Self::RecoveryLeftOut => properties::NO_ORPHAN,
             Self::RecordNotCompared
             | Self::NewOpId
-            | Self::UnknownToldAsRefused
+            | Self::UnknownReportedAsRefused
             | Self::RefusalTrusted
             | Self::HistoryNotRead => properties::TRUTH,
             Self::PlaceForgotten | Self::LookTooEarly | Self::JoinNotOutdated => properties::NOT_IN_VAIN,

@@ -5,7 +5,7 @@
 use planlease_core::{FencingToken, transition};
 
 use crate::{
-    bridge::{self, Right, Task, Term},
+    bridge::{self, Authority, Task, Term},
     etcd::{Kept, Place, Store},
 };
 
@@ -24,7 +24,7 @@ pub enum Rule {
     Living,
     /// An effective ownership is ended by its own end, never by that of another.
     OwnEnd,
-    /// Who was told that its release was carried out has released.
+    /// A release that was reported as carried out has happened.
     Released,
 }
 
@@ -90,11 +90,11 @@ fn judge_term(before: &Store, after: &Store, greatest: &mut Option<FencingToken>
 }
 
 fn judge_write(before: &Store, old: Task, new: Task, broken: &mut Broken) {
-    let (guarded, place) = match new.right {
-        Right::Owner(place, _) => (before.has(place), Some(place)),
-        Right::Operator(Some(place)) => (before.has(place), None),
-        Right::Operator(None) => (before.line.is_empty(), None),
-        Right::Import => (false, None),
+    let (guarded, place) = match new.authority {
+        Authority::Owner(place, _) => (before.has(place), Some(place)),
+        Authority::Operator(Some(place)) => (before.has(place), None),
+        Authority::Operator(None) => (before.line.is_empty(), None),
+        Authority::Import => (false, None),
     };
     broken.unless(guarded, Rule::Guarded);
     broken.unless(transition::is_allowed(&old.record(), &new.record()).is_ok(), Rule::Path);

@@ -10,7 +10,7 @@ use planlease_model::{
     check::{self, Finding},
     flaws::{Flaw, Protocol},
     model::Ownership,
-    story::Told,
+    story::Narrated,
     time::Session,
 };
 
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 /// Checks a model and prints what comes of it; whether nothing is broken.
 fn report<M>(what: &str, model: &M, threads: usize) -> bool
 where
-    M: Told + Clone + Send + Sync + 'static,
+    M: Narrated + Clone + Send + Sync + 'static,
     M::State: Hash + Send + Sync + Clone + PartialEq + Debug,
     M::Action: Clone + PartialEq + Debug,
 {

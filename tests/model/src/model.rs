@@ -8,11 +8,11 @@ use stateright::{Model, Property};
 
 use crate::{
     bounds::Bounds,
-    bridge::{self, End, Right},
+    bridge::{self, Authority, End},
     etcd::{Lease, OpId, Place, Store, Txn},
     flaws::{Flaw, Protocol},
     judge::{self, Broken, Rule},
-    process::{self, Call, Chore, Phase, Process, Purpose, Told},
+    process::{self, Call, Chore, Phase, Process, Purpose, Reply},
     properties, protocol,
 };
 
@@ -34,13 +34,13 @@ pub struct State {
     pub processes: Vec<Process>,
     /// The operator's request.
     pub operator: Option<Call>,
-    /// Requests under way whose answers nobody waits for, and who sent them.
+    /// Requests under way whose answers no process waits for, and who sent them.
     pub late: Vec<(Actor, Txn)>,
-    /// What was told of each write.
-    pub told: Vec<Told>,
+    /// What was reported of each write.
+    pub reported: Vec<Reply>,
     /// What has been used up of the bounds.
     pub spent: Spent,
-    /// The greatest token that anybody had.
+    /// The greatest token that any owner had.
     pub greatest: Option<FencingToken>,
     /// The rules that were broken. A run ends with the first.
     pub broken: Broken,
@@ -71,7 +71,7 @@ pub enum Actor {
 pub enum Action {
     /// A process wants the plan and asks for it.
     Acquire(u8),
-    /// It is told that the one before it has left, and takes over.
+    /// It learns that its predecessor has left, and takes over.
     StepForward(u8),
     /// It looks for orphans: recovers the first, or is done.
     Recover(u8),
@@ -85,7 +85,7 @@ pub enum Action {
     Chore(u8),
     /// It is no more.
     Crash(u8),
-    /// The operator ends the present ownership, or takes away the first in line.
+    /// The operator ends the present ownership, or removes the first candidate.
     Force,
     /// The operator puts a task back to pending, or skips it.
     Decide(u8, Decision),
@@ -93,7 +93,7 @@ pub enum Action {
     Handle(Actor),
     /// A request is not waited for any longer.
     TimeOut(Actor),
-    /// etcd handles a request whose answer nobody waits for.
+    /// etcd handles a request whose answer no process waits for.
     HandleLate(u8),
     /// It is sent again.
     SendAgain(Actor),
@@ -131,7 +131,7 @@ impl Model for Ownership {
             processes: (0..self.bounds.processes).map(|n| Process::new(Lease(n))).collect(),
             operator: None,
             late: Vec::new(),
-            told: Vec::new(),
+            reported: Vec::new(),
             spent: Spent::default(),
             greatest: None,
             broken: Broken::default(),
@@ -175,8 +175,8 @@ impl Model for Ownership {
             }
             Action::Decide(task, decision) => {
                 state.spent.operator_writes += 1;
-                let right = operator_right(&state.store)?;
-                self.send_write(&mut state, Actor::Operator, task, &decision.change(), right);
+                let authority = operator_authority(&state.store)?;
+                self.send_write(&mut state, Actor::Operator, task, &decision.change(), authority);
             }
             Action::Handle(actor) => self.handle(&mut state, actor)?,
             Action::HandleLate(index) => {
@@ -236,13 +236,13 @@ impl Ownership {
                     if !tenure.recovered {
                         actions.push(Action::Recover(n));
                     } else if state.spent.writes < self.bounds.writes {
-                        let right = Right::Owner(tenure.own, tenure.term.number);
+                        let authority = Authority::Owner(tenure.own, tenure.term.number);
                         for task in 0..self.bounds.tasks {
                             for (change, action) in [
                                 (Change::Start, Action::Start(n, task)),
                                 (Change::Complete(None), Action::Complete(n, task)),
                             ] {
-                                if self.is_possible(state, task, &change, right) {
+                                if self.is_possible(state, task, &change, authority) {
                                     actions.push(action);
                                 }
                             }
@@ -284,11 +284,11 @@ impl Ownership {
             actions.push(Action::Force);
         }
         if state.spent.operator_writes < self.bounds.operator_writes
-            && let Some(right) = operator_right(&state.store)
+            && let Some(authority) = operator_authority(&state.store)
         {
             for task in 0..self.bounds.tasks {
                 for decision in [Decision::Retry, Decision::Skip] {
-                    if self.is_possible(state, task, &decision.change(), right) {
+                    if self.is_possible(state, task, &decision.change(), authority) {
                         actions.push(Action::Decide(task, decision));
                     }
                 }
@@ -319,9 +319,9 @@ impl Ownership {
         }
     }
 
-    fn is_possible(&self, state: &State, task: u8, change: &Change, right: Right) -> bool {
+    fn is_possible(&self, state: &State, task: u8, change: &Change, authority: Authority) -> bool {
         let seen = state.store.tasks[usize::from(task)];
-        protocol::write(self.protocol, (task, seen), change, right, seen.value.op).is_some()
+        protocol::write(self.protocol, (task, seen), change, authority, seen.value.op).is_some()
     }
 
     fn recover(&self, state: &mut State, n: u8) {
@@ -333,7 +333,7 @@ impl Ownership {
         };
         match (protocol::orphan(&state.store, own), &mut process.phase) {
             (Some((task, change)), _) => {
-                self.send_write(state, Actor::Process(n), task, &change, Right::Owner(own, term));
+                self.send_write(state, Actor::Process(n), task, &change, Authority::Owner(own, term));
             }
             (None, Phase::Owner(tenure)) => tenure.recovered = true,
             (None, _) => {}
@@ -343,17 +343,17 @@ impl Ownership {
     fn write_as_owner(&self, state: &mut State, n: u8, task: u8, change: &Change) {
         if let Some(tenure) = state.processes[usize::from(n)].tenure() {
             state.spent.writes += 1;
-            let right = Right::Owner(tenure.own, tenure.term.number);
-            self.send_write(state, Actor::Process(n), task, change, right);
+            let authority = Authority::Owner(tenure.own, tenure.term.number);
+            self.send_write(state, Actor::Process(n), task, change, authority);
         }
     }
 
     /// Reads a task and sends the change of it.
-    fn send_write(&self, state: &mut State, actor: Actor, task: u8, change: &Change, right: Right) {
+    fn send_write(&self, state: &mut State, actor: Actor, task: u8, change: &Change, authority: Authority) {
         let seen = state.store.tasks[usize::from(task)];
-        let op = OpId { write: u8::try_from(state.told.len()).unwrap_or(u8::MAX), renewed: false };
-        if let Some(txn) = protocol::write(self.protocol, (task, seen), change, right, op) {
-            state.told.push(Told::Nothing);
+        let op = OpId { write: u8::try_from(state.reported.len()).unwrap_or(u8::MAX), renewed: false };
+        if let Some(txn) = protocol::write(self.protocol, (task, seen), change, authority, op) {
+            state.reported.push(Reply::Nothing);
             *state.call(actor) = Some(Call::send(Purpose::Write(task, seen.modified, op), txn));
         }
     }
@@ -383,7 +383,7 @@ impl Ownership {
         }
     }
 
-    /// Takes a key out of the line, and ends the term if it is the owner's.
+    /// Removes a key from the queue, and ends the term if it is the owner's.
     fn dismiss(&self, state: &mut State, actor: Actor, place: Place, how: End) {
         let owner = bridge::owner(&state.store);
         let term = state.store.term.map(|term| term.value).filter(|_| owner == Some(place));
@@ -396,9 +396,9 @@ impl Ownership {
         });
     }
 
-    /// etcd handles a request that somebody waits for, and the answer arrives. An answer that arrives later
-    /// is the same as one whose receiver goes on later; one that gets lost, the same as a request that nobody
-    /// waits for any longer.
+    /// etcd handles a request that a process waits for, and the answer arrives. An answer that arrives later
+    /// is the same as one whose receiver goes on later; one that gets lost, the same as a request that no
+    /// process waits for any longer.
     fn handle(&self, state: &mut State, actor: Actor) -> Option<()> {
         let call = state.call(actor).take()?;
         let before = state.store.clone();
@@ -406,8 +406,8 @@ impl Ownership {
         state.judge(&before);
         match call.purpose {
             Purpose::Write(task, seen, op) => {
-                let told = process::outcome(self.protocol, &call, (task, seen, op), answer, &state.store);
-                state.told[usize::from(op.write)] = told;
+                let reported = process::outcome(self.protocol, &call, (task, seen, op), answer, &state.store);
+                state.reported[usize::from(op.write)] = reported;
             }
             Purpose::End(ended) if process::has_ended(&call, ended, answer, &state.store) => {
                 let truth = state.store.past.contains(&ended);
@@ -436,8 +436,8 @@ impl Ownership {
     fn give_up(&self, state: &mut State, actor: Actor) {
         let Some(call) = state.call(actor).take() else { return };
         if let Purpose::Write(_, _, op) = call.purpose {
-            let refused = self.protocol.has(Flaw::UnknownToldAsRefused);
-            state.told[usize::from(op.write)] = if refused { Told::Refused } else { Told::Unknown };
+            let refused = self.protocol.has(Flaw::UnknownReportedAsRefused);
+            state.reported[usize::from(op.write)] = if refused { Reply::Refused } else { Reply::Unknown };
         }
     }
 }
@@ -458,7 +458,7 @@ impl State {
         }
     }
 
-    /// What is under way stays under way, but nobody waits for it.
+    /// What is under way stays under way, but no process waits for it.
     fn time_out(&mut self, actor: Actor) {
         let Some(call) = self.call(actor).as_mut().filter(|call| call.awaited) else { return };
         call.awaited = false;
@@ -479,7 +479,7 @@ impl State {
         }
     }
 
-    /// What follows from a change at once: the watches tell of keys that are gone, and what can do nothing
+    /// What follows from a change at once: the watches report keys that are gone, and what can do nothing
     /// any more is forgotten.
     fn settle(&mut self) {
         let Self { store, processes, late, .. } = self;
@@ -490,9 +490,9 @@ impl State {
     }
 }
 
-fn operator_right(store: &Store) -> Option<Right> {
+fn operator_authority(store: &Store) -> Option<Authority> {
     let line = bridge::line(store);
     let guard = line.guard()?;
     let owner = line.owner().map(|(candidate, _)| bridge::place(candidate));
-    Some(Right::Operator(owner.filter(|_| guard != planlease_core::record::Guard::Unowned)))
+    Some(Authority::Operator(owner.filter(|_| guard != planlease_core::record::Guard::Unowned)))
 }

@@ -35,7 +35,7 @@ pub struct Process {
 /// Where a process believes to be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// Not in line.
+    /// Not in the queue.
     Idle,
     /// Has asked for the plan.
     Seeking,
@@ -43,13 +43,13 @@ pub enum Phase {
     Behind(Waiting),
     /// Owns the plan.
     Owner(Tenure),
-    /// Was told that its session is over.
+    /// Knows that its session is over.
     Lost,
     /// Is no more. Its session is, until it expires.
     Crashed,
 }
 
-/// What a session does so that no late request takes a place that nobody knows of.
+/// What a session does so that no late request leaves a key that no process knows of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Chore {
     /// Writes its registration again: what was sent before compares that, and is outdated.
@@ -58,7 +58,7 @@ pub enum Chore {
     Look,
 }
 
-/// A place in line, as it was seen.
+/// A candidate's key, as it was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Waiting {
     /// The own one.
@@ -69,7 +69,7 @@ pub struct Waiting {
     pub was_owner: bool,
     /// The term as it was seen.
     pub term: SeenTerm,
-    /// When the one before left, as the watch told.
+    /// When the predecessor left, as the watch reported.
     pub left_at: Option<Rev>,
 }
 
@@ -100,22 +100,22 @@ pub struct Call {
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// Acquire the plan, or join the line.
+    /// Acquire the plan, or join the queue.
     Acquire,
     /// Take over.
     TakeOver,
-    /// End a term: the own one, or somebody else's by force.
+    /// End a term: the own one, or another's by force.
     End(Term),
-    /// Take a key out of the line: the own one, or somebody else's by force.
+    /// Remove a key from the queue: the own one, or another's by force.
     Leave,
     /// Write a task that was last written at the revision.
     Write(u8, Rev, OpId),
 }
 
-/// What somebody was told of a write.
+/// What was reported of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Told {
-    /// Nothing yet, or nobody is there to be told.
+pub enum Reply {
+    /// Nothing yet, or there is no process to report to.
     Nothing,
     /// Carried out.
     Committed,
@@ -186,7 +186,7 @@ impl Process {
         self.late = false;
     }
 
-    /// Goes on as the line, and the term, tell.
+    /// Goes on as the queue and the term require.
     fn look(&mut self, protocol: Protocol, store: &Store) {
         let line = bridge::line(store);
         if let Some((owner, term)) = line.owner()
@@ -223,7 +223,7 @@ impl Process {
         self.phase = Phase::Seeking;
     }
 
-    /// The watch tells that a key is gone.
+    /// The watch reports that a key is gone.
     pub fn see_leave(&mut self, store: &Store) {
         if let Phase::Behind(waiting) = &mut self.phase
             && waiting.left_at.is_none()
@@ -244,7 +244,7 @@ impl Process {
     }
 }
 
-/// What an answer tells of a write.
+/// What an answer says about a write.
 #[must_use]
 pub fn outcome(
     protocol: Protocol,
@@ -252,28 +252,28 @@ pub fn outcome(
     (task, seen, op): (u8, Rev, OpId),
     answer: Answer,
     store: &Store,
-) -> Told {
+) -> Reply {
     let present = store.tasks[usize::from(task)];
     let in_history = || store.history[usize::from(task)].contains(&op) && !protocol.has(Flaw::HistoryNotRead);
     // A revision that is past never comes again, so a refusal for its sake is one for every sending. But that
-    // somebody is in line can change, and then an earlier sending finds all that it compares.
+    // a process is in the queue can change, and then an earlier sending finds all that it compares.
     let may_hold_again = call.txn.when.contains(&Compare::Empty) && present.modified == seen;
     if let Answer::Done(_) = answer {
-        Told::Committed
+        Reply::Committed
     } else if present.value.op == op {
-        Told::Proven
+        Reply::Proven
     } else if !call.uncertain {
-        Told::Refused
+        Reply::Refused
     } else if present.modified != seen && in_history() {
-        Told::Proven
+        Reply::Proven
     } else if may_hold_again && !protocol.has(Flaw::RefusalTrusted) {
-        Told::Unknown
+        Reply::Unknown
     } else {
-        Told::Refused
+        Reply::Refused
     }
 }
 
-/// Whether an answer tells that a term was ended as asked for.
+/// Whether an answer says that a term was ended as asked for.
 #[must_use]
 pub fn has_ended(call: &Call, ended: Term, answer: Answer, store: &Store) -> bool {
     let says_so = |term: &Term| term.number == ended.number && term.ended == ended.ended;

@@ -8,11 +8,11 @@ use planlease_core::transition::TaskStatus;
 use stateright::{Model, Property};
 
 use crate::{
-    bridge::{self, End, Right, Task},
+    bridge::{self, Authority, End, Task},
     etcd::{Lease, Store},
     judge::Rule,
     model::{Ownership, State},
-    process::{Phase, Process, Purpose, Tenure, Told},
+    process::{Phase, Process, Purpose, Reply, Tenure},
 };
 
 /// One owner at a time.
@@ -28,15 +28,15 @@ pub const LIVING: &str = "no claim is taken from the living";
 /// Ends.
 pub const OWN_END: &str = "no release or force ends another ownership than its own";
 /// Outcomes.
-pub const TRUTH: &str = "what is told of a write is true, and none is carried out twice";
+pub const TRUTH: &str = "the answer to a write is true, and none is carried out twice";
 /// Outcomes of releases.
-pub const RELEASED: &str = "whoever is told that its release was carried out has released";
+pub const RELEASED: &str = "a release that is reported as carried out has happened";
 /// Leases.
-pub const LEASED: &str = "a place in line lives no longer than its session";
+pub const LEASED: &str = "a candidate lives no longer than its session";
 /// Orphans.
 pub const NO_ORPHAN: &str = "an owner that hands out work has left no orphan behind";
 /// Liveness.
-pub const NOT_IN_VAIN: &str = "at the end nobody waits for the plan";
+pub const NOT_IN_VAIN: &str = "at the end no process waits for the plan";
 
 /// A property's condition.
 pub type Holds = fn(&Ownership, &State) -> bool;
@@ -83,21 +83,21 @@ pub const SOMETIMES: [(&str, Holds); 14] = [
         tasks(state).any(|task| task.attempt == 2 && task.lost == 1)
     }),
     ("a task is completed", |_, state| tasks(state).any(|task| task.status == TaskStatus::Completed)),
-    ("a write whose answer got lost is proven", |_, state| state.told.contains(&Told::Proven)),
+    ("a write whose answer got lost is proven", |_, state| state.reported.contains(&Reply::Proven)),
     ("a write of unknown outcome was carried out", |_, state| {
-        writes(state).any(|(told, times)| told == Told::Unknown && times == 1)
+        writes(state).any(|(reported, times)| reported == Reply::Unknown && times == 1)
     }),
-    ("a write is refused", |_, state| state.told.contains(&Told::Refused)),
-    ("a late request takes a place in line that nobody waits in", |_, state| {
+    ("a write is refused", |_, state| state.reported.contains(&Reply::Refused)),
+    ("a late request leaves a candidate that no process knows of", |_, state| {
         let waits = |process: &Process| process.phase != Phase::Idle || process.call.is_some();
         state.store.line.iter().any(|place| !waits(of(state, place.lease)))
     }),
     ("an operator changes a task", |_, state| {
-        tasks(state).any(|task| matches!(task.right, Right::Operator(_)))
+        tasks(state).any(|task| matches!(task.authority, Authority::Operator(_)))
     }),
 ];
 
-/// All of them. What nobody may do within the bounds cannot be asked for.
+/// All of them. What is impossible within the bounds cannot be asked for.
 pub(crate) fn of_ownership() -> Vec<Property<Ownership>> {
     let always = ALWAYS.map(|(name, holds)| Property::always(name, holds));
     let sometimes = SOMETIMES.map(|(name, holds)| Property::sometimes(name, holds));
@@ -112,17 +112,17 @@ fn tasks(state: &State) -> impl Iterator<Item = Task> {
     state.store.tasks.iter().map(|kept| kept.value)
 }
 
-/// What was told of each write, and how often it was carried out.
-fn writes(state: &State) -> impl Iterator<Item = (Told, usize)> {
+/// What was reported of each write, and how often it was carried out.
+fn writes(state: &State) -> impl Iterator<Item = (Reply, usize)> {
     let times = |write| state.store.history.iter().flatten().filter(|op| op.write == write).count();
-    (0u8..).zip(&state.told).map(move |(write, told)| (*told, times(write)))
+    (0u8..).zip(&state.reported).map(move |(write, reported)| (*reported, times(write)))
 }
 
 fn is_true(state: &State) -> bool {
-    writes(state).all(|(told, times)| match (told, times) {
-        (Told::Committed | Told::Proven, times) => times == 1,
-        (Told::Refused, times) => times == 0,
-        (Told::Nothing | Told::Unknown, times) => times <= 1,
+    writes(state).all(|(reported, times)| match (reported, times) {
+        (Reply::Committed | Reply::Proven, times) => times == 1,
+        (Reply::Refused, times) => times == 0,
+        (Reply::Nothing | Reply::Unknown, times) => times <= 1,
     })
 }
 
@@ -134,7 +134,7 @@ fn no_orphan(state: &State) -> bool {
         || tasks(state).all(|task| task.claim.is_none_or(|claim| state.store.has(claim)))
 }
 
-/// Somebody who believes in an ownership that is over, while another one owns the plan.
+/// A process that believes in an ownership that is over, while another one owns the plan.
 fn former_owner(state: &State) -> Option<&Process> {
     let owner = bridge::owner(&state.store)?;
     let is_former = |process: &&Process| {

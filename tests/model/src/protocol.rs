@@ -10,15 +10,15 @@ use planlease_core::{
 };
 
 use crate::{
-    bridge::{self, End, NOW, Right, Task, Term},
+    bridge::{self, Authority, End, NOW, Task, Term},
     etcd::{Compare, Kept, Lease, Op, OpId, Place, Rev, Store, Txn},
     flaws::{Flaw, Protocol},
 };
 
-/// The term that somebody saw.
+/// The term that a process saw.
 pub type SeenTerm = Option<Kept<Term>>;
 
-/// Acquires the plan if nobody is in line, else joins the line. `registered`: when the process last wrote its
+/// Acquires the plan if the queue is empty, else joins it. `registered`: when the process last wrote its
 /// registration, as far as it knows. By writing it again it makes sure that nothing which was sent before
 /// puts the key.
 #[must_use]
@@ -70,7 +70,8 @@ pub fn end_term(protocol: Protocol, owner: Place, term: Term, how: End) -> Txn {
     Txn { when: guard(protocol, owner), then, otherwise: None }
 }
 
-/// Takes a key out of the line that has no term, and has got none meanwhile: else its term would have no end.
+/// Removes a key without a term from the queue, if it has got none meanwhile: else its term would have no
+/// end.
 #[must_use]
 pub fn leave(protocol: Protocol, place: Place, seen: SeenTerm) -> Txn {
     let mut when = guard(protocol, place);
@@ -91,18 +92,18 @@ pub fn write(
     protocol: Protocol,
     (task, seen): (u8, Kept<Task>),
     change: &Change,
-    right: Right,
+    authority: Authority,
     op: OpId,
 ) -> Option<Txn> {
     let speaks_for = (!matches!(change, Change::Start)).then_some(seen.value.attempt.into());
-    let write = Write { writer: right.writer(), attempt: speaks_for, at: NOW, op_id: bridge::op_id(op) };
+    let write = Write { writer: authority.writer(), attempt: speaks_for, at: NOW, op_id: bridge::op_id(op) };
     let next = transition::apply(&seen.value.record(), change, &write).ok()?;
-    let guard = match right {
-        Right::Owner(place, _) | Right::Operator(Some(place)) => {
+    let guard = match authority {
+        Authority::Owner(place, _) | Authority::Operator(Some(place)) => {
             Compare::Created(place.lease, Some(place.created))
         }
-        Right::Operator(None) => Compare::Empty,
-        Right::Import => unreachable!("the plan is there from the beginning"),
+        Authority::Operator(None) => Compare::Empty,
+        Authority::Import => unreachable!("the plan is there from the beginning"),
     };
     let mut when = Vec::new();
     if !protocol.has(Flaw::RecordNotCompared) {
@@ -111,7 +112,7 @@ pub fn write(
     if !protocol.has(Flaw::WriteUnguarded) {
         when.push(guard);
     }
-    Some(Txn { when, then: vec![Op::Task(task, Task::of(&next, right, op))], otherwise: None })
+    Some(Txn { when, then: vec![Op::Task(task, Task::of(&next, authority, op))], otherwise: None })
 }
 
 /// The first task that is an orphan for the owner with this key, and what becomes of it.

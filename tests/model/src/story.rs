@@ -5,12 +5,12 @@ mod session;
 
 use stateright::{Model, Path};
 
-/// A model whose runs can be told.
-pub trait Told: Model {
+/// A model whose runs can be narrated.
+pub trait Narrated: Model {
     /// How it begins, if there is something to say.
     fn begin(&self, state: &Self::State) -> Option<String>;
 
-    /// One step; `None` if it need not be told.
+    /// One step; `None` if it is left out.
     fn step(&self, before: &Self::State, action: &Self::Action, after: &Self::State) -> Option<String>;
 
     /// How it ends.
@@ -19,7 +19,7 @@ pub trait Told: Model {
 
 /// The run, step by step, and at its end which property it breaks.
 #[must_use]
-pub fn tell<M: Told>(model: &M, path: Path<M::State, M::Action>, broken: &str) -> String {
+pub fn report<M: Narrated>(model: &M, path: Path<M::State, M::Action>, broken: &str) -> String {
     let path: Vec<_> = path.into_vec();
     let mut steps: Vec<String> = path.first().and_then(|(first, _)| model.begin(first)).into_iter().collect();
     for pair in path.windows(2) {

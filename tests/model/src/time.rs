@@ -1,7 +1,7 @@
 //! One session in time: whether the holder stops believing in its lease before etcd can drop it.
 //!
 //! There are two clocks. etcd's is the true one here; the holder's may lose one second in a time to live,
-//! which is what the margin is for. A clock that gains makes the holder stop earlier, which hurts nobody, and
+//! which is what the margin is for. A clock that gains makes the holder stop earlier, which does no harm, and
 //! is left out. The holder decides by the code's own machine, `planlease_core::session`; it wakes up on time,
 //! or later, or never.
 
@@ -218,7 +218,7 @@ impl Model for Session {
                 state.lost += 1;
                 state.steady = 0;
             }
-            Action::Wake => self.tell(&mut state, Event::Woke),
+            Action::Wake => self.report(&mut state, Event::Woke),
             Action::Handle(index) => {
                 let renewal = &mut state.renewals[usize::from(index)];
                 renewal.stage = if state.lives { Stage::Renewed } else { Stage::Refused };
@@ -230,13 +230,13 @@ impl Model for Session {
                 Stage::Renewed if self.protocol.has(Flaw::DeadlineFromAnswer) => {
                     state.holder = self.open(state.clock());
                 }
-                Stage::Renewed => self.tell(&mut state, Event::Renewed { ttl: span(TTL_S) }),
-                Stage::Refused => self.tell(&mut state, Event::LeaseGone),
+                Stage::Renewed => self.report(&mut state, Event::Renewed { ttl: span(TTL_S) }),
+                Stage::Refused => self.report(&mut state, Event::LeaseGone),
                 Stage::Sent => return None,
             },
             Action::Break => {
                 give_up(&mut state.renewals);
-                self.tell(&mut state, Event::StreamFailed { retry_after: span(1) });
+                self.report(&mut state, Event::StreamFailed { retry_after: span(1) });
             }
             Action::Expire => state.lives = false,
         }
@@ -278,8 +278,8 @@ impl Session {
         Holder::new(Machine::open(timing, BootTime::since_boot(span(clock))))
     }
 
-    /// Tells the machine, and does what it says.
-    fn tell(&self, state: &mut State, event: Event) {
+    /// Advances the machine, and does what it decides.
+    fn report(&self, state: &mut State, event: Event) {
         let clock = BootTime::since_boot(span(state.clock()));
         for command in state.holder.handle(clock, event) {
             if let Command::Renew { .. } = command {

@@ -115,7 +115,7 @@ fn a_write_repeated_under_a_new_id_is_misreported() {
 
 #[test]
 fn an_unknown_outcome_reported_as_refused_is_wrong() {
-    breaks(Flaw::UnknownToldAsRefused, properties::TRUTH);
+    breaks(Flaw::UnknownReportedAsRefused, properties::TRUTH);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use planlease::{Authority, Coordinator, Error, Outcome, Ownership, PlanView, Refused, TaskView};
 use planlease_core::{PlanName, TaskId, transition::Change};
 
-use crate::journal::{Journal, Told, What};
+use crate::journal::{Journal, Reply, What};
 
 /// A client that records its calls.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl Client {
     ) -> Result<Outcome, Error> {
         let entered = self.write(authority, &seen.id, seen);
         let answer = authority.update(seen, attempt, change).await;
-        entered.told(told(&answer));
+        entered.reported(reported(&answer));
         answer
     }
 
@@ -50,7 +50,7 @@ impl Client {
         let Some(seen) = plan.tasks.get(task) else { return authority.start(plan, task).await };
         let entered = self.write(authority, task, seen);
         let answer = authority.start(plan, task).await;
-        entered.told(told(&answer));
+        entered.reported(reported(&answer));
         answer
     }
 
@@ -75,9 +75,9 @@ impl Client {
                 change
             })
             .await;
-        entered.told(match &answer {
-            Ok(Outcome::Committed(view)) if !changed => Told::Record(Some(view.revision)),
-            answer => told(answer),
+        entered.reported(match &answer {
+            Ok(Outcome::Committed(view)) if !changed => Reply::Record(Some(view.revision)),
+            answer => reported(answer),
         });
         answer
     }
@@ -95,11 +95,11 @@ impl Client {
         match authority.update_all(updates).await {
             Ok(outcomes) => {
                 for (entered, outcome) in entered.into_iter().zip(&outcomes) {
-                    entered.told(told_of(outcome));
+                    entered.reported(answered(outcome));
                 }
                 Ok(outcomes)
             }
-            // What was done before the error stays done, and is not told: the calls stay open.
+            // What was done before the error stays done, and is not reported: the calls stay open.
             Err(error) => Err(error),
         }
     }
@@ -112,7 +112,7 @@ impl Client {
         let what = What::Recover(ownership.authority().writer().clone());
         let entered = self.journal.call(&self.name, ownership.plan(), what);
         let recovered = ownership.recover().await;
-        entered.told(Told::Done);
+        entered.reported(Reply::Done);
         recovered
     }
 
@@ -128,9 +128,9 @@ impl Client {
     ) -> Result<Option<TaskView>, Error> {
         let entered = self.journal.call(&self.name, plan, What::Read(task.clone()));
         let read = coordinator.task(plan, task).await;
-        entered.told(match &read {
-            Ok(read) => Told::Record(read.as_ref().map(|view| view.revision)),
-            Err(_) => Told::Done,
+        entered.reported(match &read {
+            Ok(read) => Reply::Record(read.as_ref().map(|view| view.revision)),
+            Err(_) => Reply::Done,
         });
         read
     }
@@ -142,12 +142,12 @@ impl Client {
     pub async fn plan(&self, coordinator: &Coordinator, plan: &PlanName) -> Result<PlanView, Error> {
         let entered = self.journal.call(&self.name, plan, What::ReadPlan);
         let view = coordinator.plan(plan).await;
-        entered.told(match &view {
+        entered.reported(match &view {
             Ok(view) => {
                 let records = view.tasks.iter().map(|(id, task)| (id.clone(), task.revision)).collect();
-                Told::Plan(view.revision, records)
+                Reply::Plan(view.revision, records)
             }
-            Err(_) => Told::Done,
+            Err(_) => Reply::Done,
         });
         view
     }
@@ -160,21 +160,21 @@ impl Client {
 }
 
 /// What an update's answer says. An error of the library is a proof that nothing was done.
-fn told(answer: &Result<Outcome, Error>) -> Told {
+fn reported(answer: &Result<Outcome, Error>) -> Reply {
     match answer {
-        Ok(outcome) => told_of(outcome),
-        Err(error) => Told::Refused(error.to_string(), None),
+        Ok(outcome) => answered(outcome),
+        Err(error) => Reply::Refused(error.to_string(), None),
     }
 }
 
-fn told_of(outcome: &Outcome) -> Told {
+fn answered(outcome: &Outcome) -> Reply {
     match outcome {
-        Outcome::Committed(view) => Told::Committed(view.record.op_id, view.revision),
-        Outcome::Unknown { op_id, .. } => Told::Unknown(*op_id),
+        Outcome::Committed(view) => Reply::Committed(view.record.op_id, view.revision),
+        Outcome::Unknown { op_id, .. } => Reply::Unknown(*op_id),
         Outcome::Refused(refused) => match refused {
-            Refused::Conflict(present) => Told::Refused("conflict".to_owned(), Some(present.revision)),
+            Refused::Conflict(present) => Reply::Refused("conflict".to_owned(), Some(present.revision)),
             // Decided from the record that the caller saw, before anything was asked.
-            other => Told::Refused(format!("{other:?}"), None),
+            other => Reply::Refused(format!("{other:?}"), None),
         },
     }
 }

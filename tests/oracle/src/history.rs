@@ -1,4 +1,4 @@
-//! The whole history of a store, as a watch of one's own tells it.
+//! The whole history of a store, as an independent watch receives it.
 //!
 //! Nothing of it comes from the library that is judged: the watch is etcd's, the client is etcd's, and only
 //! the keys and records are read by the code that defines them. Give it connections that lead past everything
@@ -37,13 +37,13 @@ pub struct History {
 #[derive(Debug)]
 struct Inner {
     sets: Vec<RawChangeSet>,
-    /// When each of them was told.
+    /// When each of them was received.
     times: Vec<Duration>,
     /// Every key with the revision that wrote it last.
     present: BTreeMap<Vec<u8>, i64>,
-    /// The first revision that was not told yet.
+    /// The first revision that was not received yet.
     next: i64,
-    /// What the watch told that a watch must not tell.
+    /// What the watch delivered that a watch must not deliver.
     problems: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ impl History {
         Self::timed(layout, || Duration::ZERO)
     }
 
-    /// As [`History::new`], with the time at which each revision was told.
+    /// As [`History::new`], with the time at which each revision was received.
     #[must_use]
     pub fn timed(layout: Layout, now: fn() -> Duration) -> Self {
         let inner = Inner {
@@ -91,11 +91,11 @@ impl History {
         &self.layout
     }
 
-    /// Takes in what the server tells, from the first revision that is missing, until the connection breaks;
+    /// Applies what the server sends, from the first revision that is missing, until the connection breaks;
     /// says why it did. Call it again, with the same or another member of the cluster, to go on.
     ///
     /// # Cancel safety
-    /// What was told before the future is dropped is kept; the next call goes on from there.
+    /// What was received before the future is dropped is kept; the next call goes on from there.
     pub async fn follow(&self, client: &Client) -> String {
         self.try_follow(client).await.err().unwrap_or_else(|| "the watch ended".to_owned())
     }
@@ -124,7 +124,7 @@ impl History {
         Ok(())
     }
 
-    /// Follows until everything that the server has now is recorded; for a server that nobody writes to any
+    /// Follows until everything that the server has now is recorded; for a server that is not written to any
     /// more.
     ///
     /// # Errors
@@ -159,7 +159,7 @@ impl History {
         }
     }
 
-    /// The last revision that is recorded; 0 if none is. Whoever compacts the store must not go beyond it.
+    /// The last revision that is recorded; 0 if none is. A compaction must not go beyond it.
     #[must_use]
     pub fn recorded(&self) -> i64 {
         self.lock().next - 1
@@ -171,7 +171,7 @@ impl History {
         self.lock().sets.clone()
     }
 
-    /// When each of [`History::sets`] was told, if the history was made with a clock.
+    /// When each of [`History::sets`] was received, if the history was made with a clock.
     #[must_use]
     pub fn times(&self) -> Vec<Duration> {
         self.lock().times.clone()
@@ -232,7 +232,7 @@ pub fn task_writes(sets: &[RawChangeSet]) -> Vec<TaskWrite> {
 }
 
 impl Inner {
-    /// Takes in the events of one message. What was told before is told again after a reconnection, and
+    /// Applies the events of one message. What was received before is sent again after a reconnection, and
     /// passed over.
     fn take_in<'a>(
         &mut self,
@@ -247,7 +247,8 @@ impl Inner {
                 continue;
             }
             if revision + 1 < self.next {
-                self.problems.push(format!("the watch told revision {revision} after {}", self.next - 1));
+                self.problems
+                    .push(format!("the watch delivered revision {revision} after {}", self.next - 1));
                 continue;
             }
             self.next = revision + 1;

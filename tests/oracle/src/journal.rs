@@ -1,8 +1,8 @@
-//! What clients called, and what they were told, and when.
+//! What clients called, which answers they got, and when.
 //!
 //! An entry is made *before* a request is sent and completed after it was answered. One that is never
-//! completed stands for a client that died, or lost interest, while the request was under way: nobody was
-//! told anything.
+//! completed stands for a client that died, or lost interest, while the request was under way: it got
+//! no answer.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,7 @@ pub struct Call {
     /// When it was called.
     pub began: Duration,
     /// When it was answered, and what the answer was; `None` if it never was.
-    pub told: Option<(Duration, Told)>,
+    pub reported: Option<(Duration, Reply)>,
 }
 
 /// What was called.
@@ -50,7 +50,7 @@ pub enum What {
     Write {
         /// Which task.
         task: TaskId,
-        /// By whom and by what right.
+        /// By whom and under which authority.
         writer: Writer,
         /// The revision of the record that the change builds on, if the caller chose it.
         seen: Option<Revision>,
@@ -60,9 +60,9 @@ pub enum What {
     Recover(Writer),
 }
 
-/// What a caller was told.
+/// The answer to a caller.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
+pub enum Reply {
     /// The record, as it was written by this revision; `None` if there was none.
     Record(Option<Revision>),
     /// The plan as of this revision: its tasks, each with the revision that wrote its record.
@@ -72,13 +72,13 @@ pub enum Told {
     /// The change was not made and never will be. If the answer brought the record as it was: the revision
     /// that wrote it.
     Refused(String, Option<Revision>),
-    /// Nobody knows; this write would be it.
+    /// The outcome is unknown; this write would be it.
     Unknown(Uuid),
     /// The call came to its end; what it did is not part of the answer.
     Done,
 }
 
-/// A call that is under way. Dropped without an answer, it is one that nobody was told of.
+/// A call that is under way. Dropped, it is one without an answer.
 #[derive(Debug)]
 #[must_use = "an answer has to be entered"]
 pub struct Entered {
@@ -95,7 +95,7 @@ impl Journal {
     /// Enters a call that is about to be made.
     pub fn call(&self, client: &str, plan: &PlanName, what: What) -> Entered {
         let began = (self.now)();
-        let call = Call { client: client.to_owned(), plan: plan.clone(), what, began, told: None };
+        let call = Call { client: client.to_owned(), plan: plan.clone(), what, began, reported: None };
         let mut calls = self.lock();
         calls.push(call);
         Entered { journal: self.clone(), index: calls.len() - 1 }
@@ -119,9 +119,9 @@ impl fmt::Debug for Journal {
 }
 
 impl Entered {
-    /// Enters what the caller was told.
-    pub fn told(self, told: Told) {
+    /// Enters the answer to the caller.
+    pub fn reported(self, reported: Reply) {
         let now = (self.journal.now)();
-        self.journal.lock()[self.index].told = Some((now, told));
+        self.journal.lock()[self.index].reported = Some((now, reported));
     }
 }

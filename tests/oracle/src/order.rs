@@ -1,4 +1,4 @@
-//! Whether the order in which clients were told things is one in which they can have happened.
+//! Whether the order of the answers to clients is one in which things can have happened.
 //!
 //! Strict serializability, given a witness: etcd's revisions are the order of all writes. So each call has a
 //! range of revisions at which it can have taken effect: a write its own; a read of a record all from the one
@@ -15,7 +15,7 @@ use planlease_core::{PlanName, Revision, TaskId};
 
 use crate::{
     history::TaskWrite,
-    journal::{Call, Told, What},
+    journal::{Call, Reply, What},
 };
 
 /// When a call can take effect: the writes of a revision, and after them what sees it.
@@ -52,7 +52,7 @@ pub fn check(writes: &[TaskWrite], calls: &[Call]) -> Vec<String> {
     let tasks = Tasks::of(writes);
     let mut spans: Vec<Span> = calls.iter().filter_map(|call| span(call, &tasks, &mut violations)).collect();
     spans.sort_by_key(|span| span.began);
-    // The answers in the order in which they came: what was known to somebody when a call began.
+    // The answers in the order in which they came: what was known to a client when a call began.
     let mut answers: Vec<(Duration, usize)> =
         spans.iter().enumerate().map(|(index, span)| (span.ended, index)).collect();
     answers.sort_unstable();
@@ -79,17 +79,17 @@ pub fn check(writes: &[TaskWrite], calls: &[Call]) -> Vec<String> {
 }
 
 fn span(call: &Call, tasks: &Tasks, violations: &mut Vec<String>) -> Option<Span> {
-    let (ended, told) = call.told.as_ref()?;
+    let (ended, reported) = call.reported.as_ref()?;
     let of = |what: String, low: Point, high: Point| {
         Some(Span { what, began: call.began, ended: *ended, low, high })
     };
     let who = |verb: &str, task: &TaskId| format!("{} {verb} task {task} of {}", call.client, call.plan);
-    match (&call.what, told) {
-        (What::Write { task, .. }, Told::Committed(_, revision)) => {
+    match (&call.what, reported) {
+        (What::Write { task, .. }, Reply::Committed(_, revision)) => {
             of(who("writing", task), Point::written(*revision), Point::written(*revision))
         }
-        (What::Write { task, .. }, Told::Refused(_, Some(present)))
-        | (What::Read(task) | What::Write { task, .. }, Told::Record(Some(present))) => {
+        (What::Write { task, .. }, Reply::Refused(_, Some(present)))
+        | (What::Read(task) | What::Write { task, .. }, Reply::Record(Some(present))) => {
             let what = who("reading", task);
             let Some(until) = tasks.until(&call.plan, task, *present) else {
                 violations.push(format!("{what} was shown revision {present}, which did not write it"));
@@ -97,7 +97,7 @@ fn span(call: &Call, tasks: &Tasks, violations: &mut Vec<String>) -> Option<Span
             };
             of(what, Point::seen(*present), until)
         }
-        (What::ReadPlan, Told::Plan(at, records)) => {
+        (What::ReadPlan, Reply::Plan(at, records)) => {
             let what = format!("{} reading {}", call.client, call.plan);
             for (task, shown) in records {
                 let there = tasks.at(&call.plan, task, *at);

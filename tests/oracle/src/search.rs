@@ -12,7 +12,7 @@ use stateright::semantics::{ConsistencyTester, LinearizabilityTester, Sequential
 
 use crate::{
     history::TaskWrite,
-    journal::{Call, Told, What},
+    journal::{Call, Reply, What},
 };
 
 /// The longest history that is searched, in calls.
@@ -65,27 +65,27 @@ pub fn check(writes: &[TaskWrite], calls: &[Call], plan: &PlanName, task: &TaskI
         return None; // The plan was deleted and made again: not one register.
     }
     let mut steps = Vec::new();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for call in calls.iter().filter(|call| call.plan == *plan) {
-        let (began, ended) = (call.began, call.told.as_ref().map(|(ended, _)| *ended));
-        match (&call.what, call.told.as_ref().map(|(_, told)| told)) {
-            (What::Write { task: of, .. }, Some(Told::Committed(op_id, revision))) if of == task => {
+        let (began, ended) = (call.began, call.reported.as_ref().map(|(ended, _)| *ended));
+        match (&call.what, call.reported.as_ref().map(|(_, reported)| reported)) {
+            (What::Write { task: of, .. }, Some(Reply::Committed(op_id, revision))) if of == task => {
                 let write = mine.iter().find(|write| write.record.op_id == *op_id);
                 let seen = write.and_then(|write| write.before);
-                told.push(*revision);
+                reported.push(*revision);
                 steps.push((began, ended, Op::Set { seen, to: Some(*revision) }, Ret::Set(true)));
             }
-            (What::Read(of) | What::Write { task: of, .. }, Some(Told::Record(present))) if of == task => {
+            (What::Read(of) | What::Write { task: of, .. }, Some(Reply::Record(present))) if of == task => {
                 steps.push((began, ended, Op::Read, Ret::Held(*present)));
             }
-            (What::Write { task: of, .. }, Some(Told::Refused(_, present @ Some(_)))) if of == task => {
+            (What::Write { task: of, .. }, Some(Reply::Refused(_, present @ Some(_)))) if of == task => {
                 steps.push((began, ended, Op::Read, Ret::Held(*present)));
             }
             _ => {}
         }
     }
-    // Writes that nobody was told of took effect at some time, without an answer.
-    let others = mine.iter().filter(|write| !told.contains(&write.revision));
+    // Writes without an answer took effect at some time.
+    let others = mine.iter().filter(|write| !reported.contains(&write.revision));
     let others = others.map(|write| (write.before, Some(write.revision)));
     // Nor of the end of the record.
     let gone = mine.iter().filter(|write| write.gone.is_some()).map(|write| (Some(write.revision), None));
@@ -100,7 +100,7 @@ type Step = (Duration, Option<Duration>, Op, Ret);
 
 fn is_linearizable(steps: &[Step], others: &[(Option<Revision>, Option<Revision>)]) -> bool {
     let mut tester = LinearizabilityTester::new(Register::default());
-    // Each call is a thread of its own, so that calls of one client may overlap; the times tell what came
+    // Each call is a thread of its own, so that calls of one client may overlap; the times show what came
     // before what.
     for (index, (seen, to)) in others.iter().enumerate() {
         let _ = tester.on_invoke(steps.len() + index, Op::Set { seen: *seen, to: *to });

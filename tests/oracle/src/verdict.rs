@@ -7,8 +7,9 @@ use planlease_core::audit::Report;
 use crate::{
     history::History,
     journal::{Journal, What},
-    order, search,
-    settle::{Settlement, settle},
+    order,
+    reconcile::{Settlement, reconcile},
+    search,
 };
 
 /// The result of all judges.
@@ -18,9 +19,9 @@ pub struct Verdict {
     pub history: Vec<String>,
     /// The audit of the history.
     pub report: Report,
-    /// What clients were told, against it.
+    /// The answers to clients, against it.
     pub settlement: Settlement,
-    /// What was told in an order in which it cannot have happened.
+    /// Answers in an order in which things cannot have happened.
     pub order: Vec<String>,
     /// How many tasks' calls were searched for an order.
     pub searched: usize,
@@ -34,8 +35,8 @@ impl Verdict {
             let plan = violation.plan.as_ref().map_or_else(String::new, |plan| format!("{plan}: "));
             format!("{} at revision {}: {plan}{}", violation.rule.name(), violation.revision, violation.text)
         });
-        let told = self.settlement.violations.iter().chain(&self.order).cloned();
-        self.history.iter().cloned().chain(audit).chain(told).collect()
+        let reported = self.settlement.violations.iter().chain(&self.order).cloned();
+        self.history.iter().cloned().chain(audit).chain(reported).collect()
     }
 }
 
@@ -45,7 +46,7 @@ pub fn judge(history: &History, journal: &Journal) -> Verdict {
     let calls = journal.calls();
     let writes = history.task_writes();
     let report = history.audit().report();
-    let settlement = settle(&writes, &calls);
+    let settlement = reconcile(&writes, &calls);
     let mut order = order::check(&writes, &calls);
     let tasks: BTreeSet<_> = calls
         .iter()

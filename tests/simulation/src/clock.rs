@@ -14,7 +14,7 @@ use planlease::{
     core::{BootTime, WallTime},
 };
 
-/// What every clock shows at the beginning, so that earlier moments can be told.
+/// What every clock reads at the beginning, so that earlier moments can be expressed.
 const BOOTED: Duration = Duration::from_secs(3600);
 
 /// The clock of one simulated host. Clones are the same clock.

@@ -34,7 +34,7 @@ pub enum Fault {
     Compact,
     /// The host was suspended for that long: its clock jumps ahead of its timers.
     Suspended(String, Duration),
-    /// All leases of the host's sessions are revoked by somebody.
+    /// All leases of the host's sessions are revoked from outside.
     Revoked(String),
 }
 
@@ -263,7 +263,7 @@ impl Nemesis {
                 None
             }
             Fault::Revoked(host) => {
-                world.revoke.lock().expect("nobody panics with it").push(host.clone());
+                world.revoke.lock().expect("no holder panics").push(host.clone());
                 world.compact.notify_one();
                 None
             }

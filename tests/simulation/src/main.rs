@@ -94,7 +94,7 @@ fn main() -> ExitCode {
             *total.entry(name).or_default() += number;
         }
         if !outcome.violations.is_empty() {
-            tell(seed, &options, &outcome);
+            report(seed, &options, &outcome);
             broken.push(seed);
             if !arguments.keep_going {
                 break;
@@ -135,7 +135,7 @@ fn scenarios(watchdog: &Watchdog) -> ExitCode {
     if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn tell(seed: u64, options: &Options, outcome: &Outcome) {
+fn report(seed: u64, options: &Options, outcome: &Outcome) {
     println!("seed {seed}: {} violations after {:?}", outcome.violations.len(), outcome.simulated);
     println!("{options:?}");
     for (invariant, violation) in outcome.violations.iter().take(20) {

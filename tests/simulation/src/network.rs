@@ -22,7 +22,7 @@ pub const SERVER: &str = "etcd";
 /// Its port.
 const PORT: u16 = 2379;
 
-/// The server's address, as clients are told it.
+/// The server's address, as clients know it.
 #[must_use]
 pub fn endpoint() -> Endpoint {
     Endpoint::Http(format!("{SERVER}:{PORT}"))

@@ -19,7 +19,7 @@ pub struct Options {
     pub orchestrators: usize,
     /// How many tasks each runs at once.
     pub jobs: usize,
-    /// How many clients of the library that own plans and execute them by hand.
+    /// How many clients of the library that own plans and execute them themselves.
     pub clients: usize,
     /// How many workers that claim tasks of plans which others own.
     pub workers: usize,
@@ -64,7 +64,7 @@ impl Options {
             Duration::from_millis(rng.random_range(range))
         };
         // In some runs clocks are perfect, the margin is as small as can be, links die slowly, work takes
-        // longer than a session lives, and nobody ends an ownership by force: then nothing but the way in
+        // longer than a session lives, and no ownership is ended by force: then nothing but the way in
         // which deadlines are counted keeps an owner from working too long.
         let tight = rng.random_bool(0.2);
         let ttl = Duration::from_secs(if tight { 8 } else { rng.random_range(2..=8) });

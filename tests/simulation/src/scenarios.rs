@@ -23,13 +23,13 @@ pub fn all() -> Vec<Scenario> {
         dependencies_of_started_tasks(),
         finished_with_a_worker_at_work(),
         session_expired_at_its_grant(),
-        start_without_room(),
+        start_without_slot(),
     ]
 }
 
 fn dependencies_of_started_tasks() -> Scenario {
     Scenario {
-        found: "a task that was started by hand, or in a batch, did not wait for what it depends on",
+        found: "a task that was started manually, or in a batch, did not wait for what it depends on",
         options: Options {
             clients: 0,
             plans: 6,
@@ -91,7 +91,7 @@ fn session_expired_at_its_grant() -> Scenario {
     }
 }
 
-fn start_without_room() -> Scenario {
+fn start_without_slot() -> Scenario {
     Scenario {
         found: "a start that was not answered, and turned out to have happened when there was no room, was never run",
         options: Options {

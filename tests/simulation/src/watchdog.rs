@@ -21,7 +21,7 @@ impl Watchdog {
     #[expect(clippy::print_stdout, reason = "it is the last thing that the program says")]
     pub fn start() -> Self {
         let (sender, runs) = mpsc::channel::<String>();
-        // It ends with the program: whoever holds the other end is gone then.
+        // It ends with the program: the other end is gone then.
         thread::spawn(move || {
             let mut present = None::<String>;
             loop {
@@ -42,6 +42,6 @@ impl Watchdog {
 
     /// A run begins: `seed 17`, say.
     pub fn begin(&self, run: impl Into<String>) {
-        drop(self.0.send(run.into())); // Nobody listens any more only if the program ends.
+        drop(self.0.send(run.into())); // Nothing listens any more only if the program ends.
     }
 }

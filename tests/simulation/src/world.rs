@@ -29,11 +29,11 @@ pub const AGAIN: Duration = Duration::from_millis(500);
 /// The record of a run, and the resource that the work changes.
 #[derive(Debug)]
 pub struct World {
-    /// What the run was told.
+    /// The options of the run.
     pub options: Options,
     /// Everything that was written.
     pub history: History,
-    /// What the clients were told.
+    /// The answers to the clients.
     pub journal: Journal,
     /// The server's disk.
     pub disk: Disk,
@@ -43,11 +43,11 @@ pub struct World {
     pub desk: Office,
     /// The server is to compact, and to revoke.
     pub compact: Notify,
-    /// The leases that somebody revoked.
+    /// The leases that were revoked from outside.
     pub revoked: Mutex<BTreeSet<i64>>,
     /// The hosts whose leases are to be revoked.
     pub revoke: Mutex<Vec<String>>,
-    /// What each watcher's subscribers were told.
+    /// What each watcher's subscribers received.
     pub delivered: Mutex<BTreeMap<String, Vec<Delivered>>>,
     clocks: BTreeMap<String, HostClock>,
     starts: Mutex<BTreeMap<String, u64>>,
@@ -262,20 +262,20 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The resource outside etcd on which the work of plans is done: whatever must not be done by two at once. It
+/// The resource outside etcd on which the work of plans is done, never by two at once. It
 /// has no fence; it only writes down who is there, under which token, from when to when.
 #[derive(Debug, Default)]
 pub struct Office {
-    /// Everybody who was ever there.
+    /// All work that was ever done there.
     pub shifts: Mutex<Vec<Shift>>,
 }
 
-/// Work on a plan by the right of one ownership.
+/// Work on a plan under the authority of one ownership.
 #[derive(Clone, Debug)]
 pub struct Shift {
     /// The plan.
     pub plan: PlanName,
-    /// The right.
+    /// The token.
     pub token: FencingToken,
     /// Who works.
     pub who: String,
@@ -285,7 +285,7 @@ pub struct Shift {
     pub ended: Option<Duration>,
 }
 
-/// Somebody at work. Dropping it ends the work.
+/// Work under way. Dropping it ends the work.
 #[derive(Debug)]
 #[must_use = "work ends when it is dropped"]
 pub struct AtWork {
@@ -295,12 +295,12 @@ pub struct AtWork {
 }
 
 impl Office {
-    /// Somebody begins to work on a plan by the right of this token.
+    /// Begins work on a plan under this token.
     pub fn enter(world: &Arc<World>, plan: &PlanName, token: FencingToken, who: &str) -> AtWork {
         Self::enter_at(world, |world| &world.office, plan, token, who)
     }
 
-    /// Somebody begins to work under a lock of a plan.
+    /// Begins work under a lock of a plan.
     pub fn enter_desk(world: &Arc<World>, plan: &PlanName, token: FencingToken, who: &str) -> AtWork {
         Self::enter_at(world, |world| &world.desk, plan, token, who)
     }

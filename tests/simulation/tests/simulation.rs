@@ -1,6 +1,6 @@
 //! What was found stays found. That the same seed is the same run (`simulate --twice`) and the seeds of every
 //! run of all tests need a build of their own, which `cargo xtask test` makes; that deliberate bugs are found
-//! is shown by `cargo xtask bugs`.
+//! is checked by `cargo xtask bugs`.
 
 use planlease_simulation::{run::run, scenarios};
 

@@ -9,7 +9,7 @@ use super::{Etcd, Line, Member};
 /// How a snapshot is restored.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Restore<'a> {
-    /// By how much the revision is raised, so that it passes every one that anybody may have seen. The tool
+    /// By how much the revision is raised, so that it passes every one that a client may have seen. The tool
     /// of 3.4 cannot do that.
     pub bump_revision: Option<u64>,
     /// `--initial-cluster-token`: with another one than before it is another cluster, by its id; with the
@@ -76,7 +76,7 @@ impl Etcd {
             bytes.extend_from_slice(part.blob());
         }
         let path = self.folder.as_ref().expect("it is kept until the end").path().join("snapshot.db");
-        std::fs::write(&path, bytes).expect("room for a snapshot");
+        std::fs::write(&path, bytes).expect("space for a snapshot");
         path
     }
 

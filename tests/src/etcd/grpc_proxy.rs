@@ -24,7 +24,7 @@ impl GrpcProxy {
         let folder = etcd.folder.as_ref().expect("it is kept until the end").path();
         let port = free_port();
         let address = format!("127.0.0.1:{port}");
-        let log = File::create(folder.join("grpc-proxy.log")).expect("room for a log");
+        let log = File::create(folder.join("grpc-proxy.log")).expect("space for a log");
         let endpoints = etcd.members.iter().map(Member::endpoint).collect::<Vec<_>>().join(",");
         let mut command = Command::new(binary);
         command.env_clear().args([

@@ -47,7 +47,7 @@ impl Etcd {
     ///
     /// If the others do not agree.
     pub async fn remove_member(&self, number: usize) {
-        let id = *self.members[number].id.get().expect("it has told its id");
+        let id = *self.members[number].id.get().expect("it has reported its id");
         let through =
             (0..self.members.len()).find(|other| *other != number && self.members[*other].is_running());
         let mut client = self.client(through.expect("another member runs")).await;

@@ -9,7 +9,7 @@ impl Member {
     }
 
     fn known_id(&self) -> u64 {
-        *self.id.get().expect("every member has told its id before the cluster was given out")
+        *self.id.get().expect("every member has reported its id before the cluster was given out")
     }
 }
 
@@ -24,9 +24,9 @@ impl Etcd {
         self.members.iter().map(|member| member.proxy().endpoint()).collect()
     }
 
-    /// From now on `to` does not hear what `from` says, while `from` may hear `to`. Nobody is told: what is
-    /// said waits, as with a firewall that drops packets, and arrives after [`Etcd::heal`], if somebody still
-    /// listens.
+    /// From now on `to` does not hear what `from` says, while `from` may hear `to`. No error is reported:
+    /// what is sent waits, as with a firewall that drops packets, and arrives after [`Etcd::heal`], if a
+    /// receiver still listens.
     ///
     /// # Panics
     ///

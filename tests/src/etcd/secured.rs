@@ -47,7 +47,7 @@ impl Secured {
     #[must_use]
     pub fn write_ca(&self, folder: &Path) -> std::path::PathBuf {
         let path = folder.join("ca.crt");
-        crate::certificates::replace(&path, &self.authority.pem()).expect("room for a certificate");
+        crate::certificates::replace(&path, &self.authority.pem()).expect("space for a certificate");
         path
     }
 }
@@ -57,7 +57,7 @@ impl Place {
     pub(super) fn security(&self) -> Vec<String> {
         let Some((folder, secured)) = &self.secured else { return Vec::new() };
         let own = secured.authority.issue(&self.name, &[IpAddr::V4(self.ip())], Some(A_DAY));
-        let (certificate, key) = own.write(folder, &self.name).expect("room for a certificate");
+        let (certificate, key) = own.write(folder, &self.name).expect("space for a certificate");
         let mut flags =
             vec![format!("--cert-file={}", certificate.display()), format!("--key-file={}", key.display())];
         if secured.asks {
@@ -84,6 +84,6 @@ impl Member {
     /// If it does not speak TLS.
     pub fn show(&self, certified: &Certified) {
         let (folder, _) = self.place.secured.as_ref().expect("a member that speaks TLS");
-        certified.write(folder, &self.place.name).expect("room for a certificate");
+        certified.write(folder, &self.place.name).expect("space for a certificate");
     }
 }

@@ -48,7 +48,7 @@ impl Etcd {
         answer.header().expect("every answer has one").revision()
     }
 
-    /// Forgets the history before the present revision, and frees its room.
+    /// Forgets the history before the present revision, and frees its space.
     ///
     /// # Panics
     ///
@@ -60,7 +60,7 @@ impl Etcd {
         revision
     }
 
-    /// Gives freed room back to the file system, on every member. A member that does it answers nobody
+    /// Gives freed space back to the file system, on every member. A member that does it answers no request
     /// meanwhile.
     ///
     /// # Panics
@@ -72,7 +72,7 @@ impl Etcd {
         }
     }
 
-    /// Writes strangers' keys, `filler/…`, until etcd raises its alarm about space. The quota has to be
+    /// Writes unrelated keys, `filler/…`, until etcd raises its alarm about space. The quota has to be
     /// small.
     ///
     /// # Panics
@@ -118,7 +118,7 @@ impl Etcd {
             .filter(|number| self.members[*number].is_running())
             .partition::<Vec<_>, _>(|number| self.members[*number].id.get().copied() == leader);
         let (from, to) = (from[0], to[0]);
-        let id = *self.members[to].id.get().expect("it has told its id");
+        let id = *self.members[to].id.get().expect("it has reported its id");
         self.client(from).await.move_leader(id).await.expect("the leader can leave");
         to
     }

@@ -261,7 +261,7 @@ impl Connection {
         mut queue: mpsc::Receiver<Piece>,
     ) -> io::Result<()> {
         let mut ways = self.ways.subscribe();
-        // Before the server's first frame there is no room for one of ours.
+        // Before the server's first frame there is no place for one of ours.
         let mut at_boundary = false;
         loop {
             let piece = tokio::select! {

@@ -52,9 +52,9 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Tells each frame as it begins, and again with what it holds when it ends (nothing is kept but header
+    /// Returns each frame as it begins, and again with its content when it ends (nothing is kept but header
     /// blocks).
-    pub(super) fn feed(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Frame, Option<&[u8]>)) {
+    pub(super) fn feed(&mut self, mut bytes: &[u8], mut report: impl FnMut(Frame, Option<&[u8]>)) {
         loop {
             if let Some((frame, kept, left)) = &mut self.under_way {
                 let (now, after) = bytes.split_at((*left).min(bytes.len()));
@@ -66,7 +66,7 @@ impl Frames {
                 if *left > 0 {
                     return;
                 }
-                tell(*frame, Some(kept));
+                report(*frame, Some(kept));
                 self.under_way = None;
             }
             let (now, after) = bytes.split_at((HEADER - self.header.len()).min(bytes.len()));
@@ -77,7 +77,7 @@ impl Frames {
             }
             let frame = Frame::read(&self.header);
             self.header.clear();
-            tell(frame, None);
+            report(frame, None);
             self.under_way = Some((frame, Vec::new(), frame.length));
         }
     }

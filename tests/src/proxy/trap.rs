@@ -17,7 +17,7 @@ pub(super) enum Kind {
     Crash,
 }
 
-/// A trap as the wire sees it.
+/// A trap as the connection sees it.
 #[derive(Debug)]
 pub(super) struct Inner {
     method: String,

@@ -1,8 +1,7 @@
-//! Compaction: what is forgotten, who is told, and what stays. Each test has a server of its own.
+//! Compaction: what is forgotten, who is notified, and what stays. Each test has a server of its own.
 
 use etcd_client::{CompactionOptions, GetOptions, WatchOptions};
-use planlease_tests::cases;
-use planlease_tests::suite::{Case, Fixture};
+use planlease_tests::{TestEnv, case};
 use tonic::Code;
 
 use crate::probe::{Watch, put, refused, revision};
@@ -10,94 +9,89 @@ use crate::probe::{Watch, put, refused, revision};
 const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
 const FUTURE: &str = "etcdserver: mvcc: required revision is a future revision";
 
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        the_past_before_a_compaction_cannot_be_read,
-        a_revision_is_compacted_once_and_not_in_advance,
-        what_is_current_survives_a_compaction,
-        a_watch_from_before_a_compaction_is_cancelled,
-        a_watch_that_is_running_is_not_disturbed_by_a_compaction,
-        the_id_of_a_compacted_watch_stays_taken_until_cancelled,
-    ]
-}
-
 /// Puts `a` so many times and returns the revision of the last.
-async fn written(fixture: &mut Fixture, times: usize) -> i64 {
+async fn written(env: &mut TestEnv, times: usize) -> i64 {
     let mut last = 0;
     for number in 0..times {
-        last = put(&fixture.client, "a", &number.to_string()).await;
+        last = put(&env.client, "a", &number.to_string()).await;
     }
     last
 }
 
-async fn compact(fixture: &mut Fixture, at: i64) {
+async fn compact(env: &mut TestEnv, at: i64) {
     let options = CompactionOptions::new().with_physical();
-    fixture.client.compact(at, Some(options)).await.unwrap();
+    env.client.compact(at, Some(options)).await.unwrap();
 }
 
-async fn the_past_before_a_compaction_cannot_be_read(mut fixture: Fixture) {
-    let last = written(&mut fixture, 5).await;
-    compact(&mut fixture, last - 2).await;
+#[case(alone)]
+async fn the_past_before_a_compaction_cannot_be_read(mut env: TestEnv) {
+    let last = written(&mut env, 5).await;
+    compact(&mut env, last - 2).await;
     let at = |revision| Some(GetOptions::new().with_revision(revision));
-    refused(fixture.client.get("a", at(last - 3)).await, Code::OutOfRange, COMPACTED);
-    refused(fixture.client.get("a", at(1)).await, Code::OutOfRange, COMPACTED);
+    refused(env.client.get("a", at(last - 3)).await, Code::OutOfRange, COMPACTED);
+    refused(env.client.get("a", at(1)).await, Code::OutOfRange, COMPACTED);
     for (revision, value) in [(last - 2, "2"), (last - 1, "3"), (last, "4")] {
-        let answer = fixture.client.get("a", at(revision)).await.unwrap();
+        let answer = env.client.get("a", at(revision)).await.unwrap();
         assert_eq!(answer.kvs()[0].value_str().unwrap(), value);
     }
 }
 
-async fn a_revision_is_compacted_once_and_not_in_advance(mut fixture: Fixture) {
-    let last = written(&mut fixture, 5).await;
-    refused(fixture.client.compact(last + 1, None).await, Code::OutOfRange, FUTURE);
-    compact(&mut fixture, last - 1).await;
-    refused(fixture.client.compact(last - 1, None).await, Code::OutOfRange, COMPACTED);
-    refused(fixture.client.compact(last - 2, None).await, Code::OutOfRange, COMPACTED);
-    compact(&mut fixture, last).await;
+#[case(alone)]
+async fn a_revision_is_compacted_once_and_not_in_advance(mut env: TestEnv) {
+    let last = written(&mut env, 5).await;
+    refused(env.client.compact(last + 1, None).await, Code::OutOfRange, FUTURE);
+    compact(&mut env, last - 1).await;
+    refused(env.client.compact(last - 1, None).await, Code::OutOfRange, COMPACTED);
+    refused(env.client.compact(last - 2, None).await, Code::OutOfRange, COMPACTED);
+    compact(&mut env, last).await;
 }
 
-async fn what_is_current_survives_a_compaction(mut fixture: Fixture) {
-    let kept = put(&fixture.client, "kept", "1").await;
-    put(&fixture.client, "gone", "1").await;
-    fixture.client.delete("gone", None).await.unwrap();
-    let last = written(&mut fixture, 2).await;
-    compact(&mut fixture, last).await;
-    let answer = fixture.client.get("", Some(GetOptions::new().with_all_keys())).await.unwrap();
+#[case(alone)]
+async fn what_is_current_survives_a_compaction(mut env: TestEnv) {
+    let kept = put(&env.client, "kept", "1").await;
+    put(&env.client, "gone", "1").await;
+    env.client.delete("gone", None).await.unwrap();
+    let last = written(&mut env, 2).await;
+    compact(&mut env, last).await;
+    let answer = env.client.get("", Some(GetOptions::new().with_all_keys())).await.unwrap();
     let keys: Vec<&str> = answer.kvs().iter().map(|kv| kv.key_str().unwrap()).collect();
     assert_eq!(keys, ["a", "kept"]);
     assert_eq!((answer.kvs()[1].create_revision(), answer.kvs()[1].version()), (kept, 1));
     assert_eq!(revision(answer.header()), last);
-    let again = put(&fixture.client, "gone", "2").await;
+    let again = put(&env.client, "gone", "2").await;
     assert_eq!(again, last + 1);
 }
 
-async fn a_watch_from_before_a_compaction_is_cancelled(mut fixture: Fixture) {
-    let last = written(&mut fixture, 5).await;
-    compact(&mut fixture, last - 1).await;
+#[case(alone)]
+async fn a_watch_from_before_a_compaction_is_cancelled(mut env: TestEnv) {
+    let last = written(&mut env, 5).await;
+    compact(&mut env, last - 1).await;
     let from = |revision| WatchOptions::new().with_start_revision(revision);
-    let mut watch = Watch::begin(&fixture.client, "a", from(last - 3)).await;
+    let mut watch = Watch::begin(&env.client, "a", from(last - 3)).await;
     let cancelled = watch.message().await;
     assert!(cancelled.canceled() && cancelled.events().is_empty(), "{cancelled:?}");
     assert_eq!((cancelled.watch_id(), cancelled.compact_revision()), (watch.id, last - 1));
     // The revision that it names is the first from which everything can be had.
-    let mut watch = Watch::begin(&fixture.client, "a", from(last - 1)).await;
+    let mut watch = Watch::begin(&env.client, "a", from(last - 1)).await;
     assert_eq!(watch.seen(2, "").await, ["+a=3", "+a=4"]);
 }
 
-async fn a_watch_that_is_running_is_not_disturbed_by_a_compaction(mut fixture: Fixture) {
-    let mut watch = Watch::begin(&fixture.client, "a", WatchOptions::new()).await;
-    let last = written(&mut fixture, 2).await;
+#[case(alone)]
+async fn a_watch_that_is_running_is_not_disturbed_by_a_compaction(mut env: TestEnv) {
+    let mut watch = Watch::begin(&env.client, "a", WatchOptions::new()).await;
+    let last = written(&mut env, 2).await;
     assert_eq!(watch.seen(2, "").await, ["+a=0", "+a=1"]);
-    compact(&mut fixture, last).await;
-    put(&fixture.client, "a", "after").await;
+    compact(&mut env, last).await;
+    put(&env.client, "a", "after").await;
     assert_eq!(watch.seen(1, "").await, ["+a=after"]);
 }
 
-async fn the_id_of_a_compacted_watch_stays_taken_until_cancelled(mut fixture: Fixture) {
-    let last = written(&mut fixture, 5).await;
-    compact(&mut fixture, last - 1).await;
+#[case(alone)]
+async fn the_id_of_a_compacted_watch_stays_taken_until_cancelled(mut env: TestEnv) {
+    let last = written(&mut env, 5).await;
+    compact(&mut env, last - 1).await;
     let from = |revision| WatchOptions::new().with_watch_id(7).with_start_revision(revision);
-    let mut watch = Watch::begin(&fixture.client, "a", from(2)).await;
+    let mut watch = Watch::begin(&env.client, "a", from(2)).await;
     let ended = watch.message().await;
     assert!(ended.canceled() && ended.watch_id() == 7 && ended.compact_revision() == last - 1, "{ended:?}");
     watch.stream().watch("a", Some(from(last))).await.unwrap();

@@ -4,26 +4,8 @@ use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions};
 use planlease_tests::etcd::{Etcd, Member};
-use planlease_tests::suite::PlainCase;
+use planlease_tests::plain;
 use planlease_tests::wait::{SOON, until};
-
-pub(crate) fn cases() -> Vec<PlainCase> {
-    vec![
-        ("on_etcd::harness::a_killed_member_comes_back_with_its_data", || {
-            run(a_killed_member_comes_back_with_its_data());
-        }),
-        ("on_etcd::harness::a_paused_member_is_silent_until_it_goes_on", || {
-            run(a_paused_member_is_silent_until_it_goes_on());
-        }),
-        ("on_three_members::harness::two_of_three_members_go_on_without_their_leader", || {
-            run(two_of_three_members_go_on_without_their_leader());
-        }),
-    ]
-}
-
-fn run(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
-}
 
 async fn client(member: &Member) -> Client {
     let options = ConnectOptions::new().with_timeout(Duration::from_secs(1));
@@ -37,16 +19,18 @@ async fn value(member: &Member) -> Option<Vec<u8>> {
     answer.kvs().first().map(|kv| kv.value().to_vec())
 }
 
+#[plain(on_etcd)]
 async fn a_killed_member_comes_back_with_its_data() {
     let etcd = Etcd::builder().start().await;
     let member = &etcd.members()[0];
     client(member).await.put("a", "1", None).await.unwrap();
     member.kill();
-    client(member).await.get("a", None).await.expect_err("nobody is there to answer");
+    client(member).await.get("a", None).await.expect_err("there is no server to answer");
     member.restart().await;
     assert_eq!(value(member).await.as_deref(), Some(&b"1"[..]));
 }
 
+#[plain(on_etcd)]
 async fn a_paused_member_is_silent_until_it_goes_on() {
     let etcd = Etcd::builder().start().await;
     let member = &etcd.members()[0];
@@ -57,6 +41,7 @@ async fn a_paused_member_is_silent_until_it_goes_on() {
     assert_eq!(value(member).await.as_deref(), Some(&b"1"[..]));
 }
 
+#[plain(on_three_members)]
 async fn two_of_three_members_go_on_without_their_leader() {
     let etcd = Etcd::builder().members(3).start().await;
     let leader = etcd.leader().await;

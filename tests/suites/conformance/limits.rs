@@ -1,8 +1,7 @@
 //! Limits that planlease must know before it sends: operations in a transaction, bytes in a request.
 
 use etcd_client::TxnOp;
-use planlease_tests::cases;
-use planlease_tests::suite::{Case, Fixture};
+use planlease_tests::{TestEnv, case};
 use tonic::Code;
 
 use crate::probe::{absent, put_op, refusal, refused, txn, value};
@@ -15,61 +14,55 @@ const BYTES: usize = 1536 * 1024;
 
 const TOO_MANY: &str = "etcdserver: too many operations in txn request";
 
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_transaction_has_at_most_128_operations_in_a_branch,
-        a_transaction_has_at_most_128_compares,
-        nested_transactions_share_what_the_outer_one_leaves,
-        a_request_of_a_megabyte_and_a_half_is_too_large,
-        a_message_far_beyond_that_is_refused_as_well,
-    ]
-}
-
-async fn a_transaction_has_at_most_128_operations_in_a_branch(mut fixture: Fixture) {
-    let puts = |count: usize| {
-        (0..count).map(|number| put_op(fixture.key(&number.to_string()), "")).collect::<Vec<_>>()
-    };
+#[case]
+async fn a_transaction_has_at_most_128_operations_in_a_branch(mut env: TestEnv) {
+    let puts =
+        |count: usize| (0..count).map(|number| put_op(env.key(&number.to_string()), "")).collect::<Vec<_>>();
     let (fits, excess, other) = (puts(OPERATIONS), puts(OPERATIONS + 1), puts(OPERATIONS + 1));
     let both = txn([], fits.clone(), fits);
-    fixture.client.txn(both).await.unwrap();
-    refused(fixture.client.txn(txn([], excess, [])).await, Code::InvalidArgument, TOO_MANY);
-    refused(fixture.client.txn(txn([], [], other)).await, Code::InvalidArgument, TOO_MANY);
+    env.client.txn(both).await.unwrap();
+    refused(env.client.txn(txn([], excess, [])).await, Code::InvalidArgument, TOO_MANY);
+    refused(env.client.txn(txn([], [], other)).await, Code::InvalidArgument, TOO_MANY);
 }
 
-async fn a_transaction_has_at_most_128_compares(mut fixture: Fixture) {
-    let compares = |count| vec![absent(fixture.key("a")); count];
+#[case]
+async fn a_transaction_has_at_most_128_compares(mut env: TestEnv) {
+    let compares = |count| vec![absent(env.key("a")); count];
     let (fits, excess) = (compares(OPERATIONS), compares(OPERATIONS + 1));
-    assert!(fixture.client.txn(txn(fits, [], [])).await.unwrap().succeeded());
-    refused(fixture.client.txn(txn(excess, [], [])).await, Code::InvalidArgument, TOO_MANY);
+    assert!(env.client.txn(txn(fits, [], [])).await.unwrap().succeeded());
+    refused(env.client.txn(txn(excess, [], [])).await, Code::InvalidArgument, TOO_MANY);
 }
 
 /// With `n` nested transactions each of them may have `128 - n` operations: 126 with two compares each is the
 /// most that one group commit can hold.
-async fn nested_transactions_share_what_the_outer_one_leaves(mut fixture: Fixture) {
+#[case]
+async fn nested_transactions_share_what_the_outer_one_leaves(mut env: TestEnv) {
     let group = |count: usize, compares: usize| {
         let nested = |number: usize| {
-            let key = fixture.key(&number.to_string());
+            let key = env.key(&number.to_string());
             TxnOp::txn(txn(vec![absent(&*key); compares], [put_op(&*key, "")], [TxnOp::get(&*key, None)]))
         };
         txn([], (0..count).map(nested).collect::<Vec<_>>(), [])
     };
     let (fits, one_more, wider) = (group(126, 2), group(127, 2), group(126, 3));
-    assert!(fixture.client.txn(fits).await.unwrap().succeeded());
-    refused(fixture.client.txn(one_more).await, Code::InvalidArgument, TOO_MANY);
-    refused(fixture.client.txn(wider).await, Code::InvalidArgument, TOO_MANY);
+    assert!(env.client.txn(fits).await.unwrap().succeeded());
+    refused(env.client.txn(one_more).await, Code::InvalidArgument, TOO_MANY);
+    refused(env.client.txn(wider).await, Code::InvalidArgument, TOO_MANY);
 }
 
-async fn a_request_of_a_megabyte_and_a_half_is_too_large(mut fixture: Fixture) {
-    let key = fixture.key("a");
+#[case]
+async fn a_request_of_a_megabyte_and_a_half_is_too_large(mut env: TestEnv) {
+    let key = env.key("a");
     // The key, and what frames a request, take some bytes as well.
-    fixture.client.put(key.as_str(), vec![b'x'; BYTES - 512], None).await.unwrap();
-    let result = fixture.client.put(key.as_str(), vec![b'x'; BYTES], None).await;
+    env.client.put(key.as_str(), vec![b'x'; BYTES - 512], None).await.unwrap();
+    let result = env.client.put(key.as_str(), vec![b'x'; BYTES], None).await;
     refused(result, Code::InvalidArgument, "etcdserver: request is too large");
-    assert_eq!(value(&fixture.client, &key).await.unwrap().len(), BYTES - 512);
+    assert_eq!(value(&env.client, &key).await.unwrap().len(), BYTES - 512);
 }
 
-async fn a_message_far_beyond_that_is_refused_as_well(mut fixture: Fixture) {
-    let (code, text) = refusal(fixture.client.put(fixture.key("a"), vec![b'x'; 2 * BYTES], None).await);
+#[case]
+async fn a_message_far_beyond_that_is_refused_as_well(mut env: TestEnv) {
+    let (code, text) = refusal(env.client.put(env.key("a"), vec![b'x'; 2 * BYTES], None).await);
     // By whom it is refused depends on how much of it a server reads: the gRPC layer, or etcd itself.
     assert!([Code::ResourceExhausted, Code::InvalidArgument].contains(&code), "{code:?}: {text}");
 }

@@ -10,13 +10,13 @@ mod compare;
 mod delete;
 mod differential;
 mod election;
-mod foreign;
 mod harness;
 mod lease;
 mod lease_expiry;
 mod limits;
 mod maintenance;
 mod other_clients;
+mod other_languages;
 mod probe;
 mod put;
 mod range;
@@ -27,7 +27,6 @@ mod watch;
 mod watch_control;
 
 use planlease_tests::backend::Backend;
-use planlease_tests::cases;
 use planlease_tests::suite::Suite;
 
 /// What differs through `etcd grpc-proxy`. planlease relies on none of it.
@@ -67,29 +66,5 @@ fn main() -> std::process::ExitCode {
     Suite::new("conformance")
         .on(Backend::all().into_iter().chain([Backend::Proxied]))
         .except(Backend::Proxied, PROXY_DIFFERS)
-        .shared(put::cases())
-        .shared(range::cases())
-        .shared(delete::cases())
-        .shared(txn::cases())
-        .shared(compare::cases())
-        .shared(limits::cases())
-        .shared(lease::cases())
-        .shared(lease_expiry::cases())
-        .shared(watch::cases())
-        .shared(watch_control::cases())
-        .shared(election::cases())
-        .shared(maintenance::cases())
-        .shared(other_clients::cases())
-        .shared(snapshot::cases())
-        .alone(compaction::cases())
-        .alone(cases![
-            range::every_key_is_in_the_range_of_all_keys,
-            txn::only_a_write_that_changes_something_takes_a_revision,
-            lease::all_leases_are_listed,
-        ])
-        .plain(harness::cases())
-        .plain(differential::cases())
-        .plain(foreign::cases())
-        .plain(snapshot::plain_cases())
         .run()
 }

@@ -10,9 +10,8 @@ use etcd_client::proto::{
 };
 use etcd_client::{CampaignResponse, LockOptions};
 use planlease_tests::backend::Backend;
-use planlease_tests::cases;
-use planlease_tests::suite::{Case, Fixture};
 use planlease_tests::wait::SOON;
+use planlease_tests::{TestEnv, case};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -21,23 +20,6 @@ use tonic::{Code, Status, Streaming};
 
 use crate::probe::{as_sent, put, value};
 use crate::raw::Raw;
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_half_closed_watch_gets_every_event,
-        a_half_closed_watch_catches_up_from_history,
-        a_half_closed_lease_stream_answers_and_ends,
-        unknown_methods_are_named,
-        an_oversized_message_exhausts_a_resource,
-        compressed_messages_are_understood,
-        a_password_is_refused_where_there_are_no_users,
-        a_transaction_that_reads_a_negative_revision_writes_nothing,
-        a_lock_is_given_to_one_at_a_time,
-        an_election_has_one_leader_after_the_other,
-        the_health_of_the_server_can_be_asked_for,
-        health_and_version_are_served_over_http,
-    ]
-}
 
 /// The request for a watch of one key; the stream of requests ends after it.
 fn watch_once(key: &str, start_revision: i64) -> impl Stream<Item = PbWatchRequest> + Send + 'static {
@@ -63,37 +45,40 @@ async fn values(stream: &mut Streaming<PbWatchResponse>, count: usize) -> Vec<St
 
 const WATCH: &str = "/etcdserverpb.Watch/Watch";
 
-async fn a_half_closed_watch_gets_every_event(fixture: Fixture) {
-    let key = fixture.key("a");
-    let raw = Raw::connect(&fixture.server).await;
+#[case]
+async fn a_half_closed_watch_gets_every_event(env: TestEnv) {
+    let key = env.key("a");
+    let raw = Raw::connect(&env.server).await;
     let mut stream: Streaming<PbWatchResponse> = raw.stream(WATCH, watch_once(&key, 0)).await.unwrap();
     let created = timeout(SOON, stream.next()).await.unwrap().unwrap().unwrap();
     assert!(created.created, "{created:?}");
     for number in 0..3 {
-        put(&fixture.client, &key, &number.to_string()).await;
+        put(&env.client, &key, &number.to_string()).await;
     }
     assert_eq!(values(&mut stream, 3).await, ["0", "1", "2"]);
     timeout(Duration::from_millis(200), stream.next()).await.expect_err("it goes on until it is cancelled");
 }
 
-async fn a_half_closed_watch_catches_up_from_history(fixture: Fixture) {
-    let key = fixture.key("a");
-    let first = put(&fixture.client, &key, "0").await;
+#[case]
+async fn a_half_closed_watch_catches_up_from_history(env: TestEnv) {
+    let key = env.key("a");
+    let first = put(&env.client, &key, "0").await;
     for number in 1..400 {
-        put(&fixture.client, &key, &number.to_string()).await;
+        put(&env.client, &key, &number.to_string()).await;
     }
-    let raw = Raw::connect(&fixture.server).await;
+    let raw = Raw::connect(&env.server).await;
     let mut stream = raw.stream(WATCH, watch_once(&key, first)).await.unwrap();
     let seen = values(&mut stream, 400).await;
     assert_eq!(seen, (0..400).map(|number| number.to_string()).collect::<Vec<_>>());
-    put(&fixture.client, &key, "and on").await;
+    put(&env.client, &key, "and on").await;
     assert_eq!(values(&mut stream, 1).await, ["and on"]);
 }
 
-async fn a_half_closed_lease_stream_answers_and_ends(mut fixture: Fixture) {
+#[case]
+async fn a_half_closed_lease_stream_answers_and_ends(mut env: TestEnv) {
     use etcd_client::proto::{PbLeaseKeepAliveRequest, PbLeaseKeepAliveResponse};
-    let id = fixture.client.lease_grant(60, None).await.unwrap().id();
-    let raw = Raw::connect(&fixture.server).await;
+    let id = env.client.lease_grant(60, None).await.unwrap().id();
+    let raw = Raw::connect(&env.server).await;
     let requests = tokio_stream::once(PbLeaseKeepAliveRequest { id });
     let mut stream: Streaming<PbLeaseKeepAliveResponse> =
         raw.stream("/etcdserverpb.Lease/LeaseKeepAlive", requests).await.unwrap();
@@ -108,8 +93,9 @@ fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code, text: &str
     assert_eq!((as_sent(status.code(), code), status.message()), (code, text));
 }
 
-async fn unknown_methods_are_named(fixture: Fixture) {
-    let raw = Raw::connect(&fixture.server).await;
+#[case]
+async fn unknown_methods_are_named(env: TestEnv) {
+    let raw = Raw::connect(&env.server).await;
     let method = raw.call::<(), ()>("/etcdserverpb.KV/Frobnicate", ()).await;
     refused(method, Code::Unimplemented, "unknown method Frobnicate for service etcdserverpb.KV");
     let method = raw.call::<(), ()>("/etcdserverpb.Auth/Frobnicate", ()).await;
@@ -118,24 +104,26 @@ async fn unknown_methods_are_named(fixture: Fixture) {
     refused(service, Code::Unimplemented, "unknown service frob.Nicate");
 }
 
-async fn an_oversized_message_exhausts_a_resource(fixture: Fixture) {
-    let raw = Raw::connect(&fixture.server).await;
+#[case]
+async fn an_oversized_message_exhausts_a_resource(env: TestEnv) {
+    let raw = Raw::connect(&env.server).await;
     let bytes = 5 * 1024 * 1024;
     let request =
-        PbPutRequest { key: fixture.key("a").into_bytes(), value: vec![b'x'; bytes], ..Default::default() };
+        PbPutRequest { key: env.key("a").into_bytes(), value: vec![b'x'; bytes], ..Default::default() };
     let sent = prost::Message::encoded_len(&request);
     let put = raw.call::<_, PbPutResponse>("/etcdserverpb.KV/Put", request).await;
     let text = format!("grpc: received message larger than max ({sent} vs. 2097152)");
     refused(put, Code::ResourceExhausted, &text);
-    assert_eq!(value(&fixture.client, &fixture.key("a")).await, None);
+    assert_eq!(value(&env.client, &env.key("a")).await, None);
 }
 
-async fn compressed_messages_are_understood(fixture: Fixture) {
-    if fixture.server.backend() == Backend::Etcd34 {
+#[case]
+async fn compressed_messages_are_understood(env: TestEnv) {
+    if env.server.backend() == Backend::Etcd34 {
         return; // It knows no compression.
     }
-    let raw = Raw::connect(&fixture.server).await.with_gzip();
-    let (key, value) = (fixture.key("a").into_bytes(), vec![b'x'; 100_000]);
+    let raw = Raw::connect(&env.server).await.with_gzip();
+    let (key, value) = (env.key("a").into_bytes(), vec![b'x'; 100_000]);
     let request = PbPutRequest { key: key.clone(), value: value.clone(), ..Default::default() };
     raw.call::<_, PbPutResponse>("/etcdserverpb.KV/Put", request).await.unwrap();
     let request = PbRangeRequest { key, ..Default::default() };
@@ -152,20 +140,22 @@ struct AuthStatus {
     auth_revision: u64,
 }
 
-async fn a_password_is_refused_where_there_are_no_users(fixture: Fixture) {
-    let raw = Raw::connect(&fixture.server).await;
+#[case]
+async fn a_password_is_refused_where_there_are_no_users(env: TestEnv) {
+    let raw = Raw::connect(&env.server).await;
     let request = PbAuthenticateRequest { name: "ann".into(), password: "secret".into() };
     let answer = raw.call::<_, PbAuthenticateResponse>("/etcdserverpb.Auth/Authenticate", request).await;
     refused(answer, Code::FailedPrecondition, "etcdserver: authentication is not enabled");
-    if fixture.server.backend() != Backend::Etcd34 {
+    if env.server.backend() != Backend::Etcd34 {
         let status: AuthStatus = raw.call("/etcdserverpb.Auth/AuthStatus", ()).await.unwrap();
         assert_eq!(status, AuthStatus { enabled: false, auth_revision: 1 });
     }
 }
 
-async fn a_transaction_that_reads_a_negative_revision_writes_nothing(fixture: Fixture) {
-    let raw = Raw::connect(&fixture.server).await;
-    let key = fixture.key("a").into_bytes();
+#[case]
+async fn a_transaction_that_reads_a_negative_revision_writes_nothing(env: TestEnv) {
+    let raw = Raw::connect(&env.server).await;
+    let key = env.key("a").into_bytes();
     let op = |request| PbTxnRequestOp { request: Some(request) };
     let put = PbPutRequest { key: key.clone(), value: b"1".to_vec(), ..Default::default() };
     let range = PbRangeRequest { key, revision: -2, ..Default::default() };
@@ -173,15 +163,16 @@ async fn a_transaction_that_reads_a_negative_revision_writes_nothing(fixture: Fi
     let request = PbTxnRequest { success, ..Default::default() };
     let answer = raw.call::<_, PbTxnResponse>("/etcdserverpb.KV/Txn", request).await;
     refused(answer, Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted");
-    assert_eq!(value(&fixture.client, &fixture.key("a")).await, None);
+    assert_eq!(value(&env.client, &env.key("a")).await, None);
 }
 
-async fn a_lock_is_given_to_one_at_a_time(mut fixture: Fixture) {
-    let name = fixture.key("lock");
-    let mut lease = async || fixture.client.lease_grant(60, None).await.unwrap().id();
+#[case]
+async fn a_lock_is_given_to_one_at_a_time(mut env: TestEnv) {
+    let name = env.key("lock");
+    let mut lease = async || env.client.lease_grant(60, None).await.unwrap().id();
     let (first, second, gone) = (lease().await, lease().await, lease().await);
     let lock = |lease: i64| {
-        let (mut client, name) = (fixture.client.clone(), name.clone());
+        let (mut client, name) = (env.client.clone(), name.clone());
         async move { client.lock(name, Some(LockOptions::new().with_lease(lease))).await }
     };
     let held = lock(first).await.unwrap();
@@ -190,14 +181,14 @@ async fn a_lock_is_given_to_one_at_a_time(mut fixture: Fixture) {
     let (mut waiting, mut dying) = (Box::pin(lock(second)), Box::pin(lock(gone)));
     timeout(Duration::from_millis(200), &mut waiting).await.expect_err("it is held");
     timeout(Duration::from_millis(200), &mut dying).await.expect_err("and there is a queue");
-    fixture.client.clone().lease_revoke(gone).await.unwrap();
-    fixture.client.clone().unlock(held.key()).await.unwrap();
+    env.client.clone().lease_revoke(gone).await.unwrap();
+    env.client.clone().unlock(held.key()).await.unwrap();
     let next = timeout(SOON, waiting).await.expect("it is free").unwrap();
     assert_eq!(next.key(), format!("{name}/{second:x}").as_bytes());
-    fixture.client.clone().unlock(next.key()).await.unwrap();
+    env.client.clone().unlock(next.key()).await.unwrap();
     let outcome = timeout(SOON, dying).await.expect("its turn");
     // etcd 3.4 does not look whether the lease of a waiter is still there.
-    if fixture.server.backend() != Backend::Etcd34 {
+    if env.server.backend() != Backend::Etcd34 {
         let status = outcome.expect_err("its lease is gone").to_string();
         assert!(status.contains("session is expired"), "{status}");
     }
@@ -205,15 +196,16 @@ async fn a_lock_is_given_to_one_at_a_time(mut fixture: Fixture) {
     assert!(unknown.contains("requested lease not found"), "{unknown}");
 }
 
-async fn an_election_has_one_leader_after_the_other(mut fixture: Fixture) {
-    let name = fixture.key("election");
-    let mut lease = async || fixture.client.lease_grant(60, None).await.unwrap().id();
+#[case]
+async fn an_election_has_one_leader_after_the_other(mut env: TestEnv) {
+    let name = env.key("election");
+    let mut lease = async || env.client.lease_grant(60, None).await.unwrap().id();
     let (first, second) = (lease().await, lease().await);
-    let mut client = fixture.client.clone();
+    let mut client = env.client.clone();
     let none = client.leader(name.clone()).await.unwrap_err().to_string();
     assert!(none.contains("election: no leader"), "{none}");
     let elected = client.campaign(name.clone(), "one", first).await.unwrap();
-    let (mut other, theirs) = (fixture.client.clone(), name.clone());
+    let (mut other, theirs) = (env.client.clone(), name.clone());
     let mut waiting = Box::pin(async move { other.campaign(theirs, "two", second).await });
     timeout(Duration::from_millis(200), &mut waiting).await.expect_err("there is a leader");
     let mut seen = client.observe(name.clone()).await.unwrap();
@@ -242,14 +234,16 @@ struct Health {
     status: i32,
 }
 
-async fn the_health_of_the_server_can_be_asked_for(fixture: Fixture) {
-    let raw = Raw::connect(&fixture.server).await;
+#[case]
+async fn the_health_of_the_server_can_be_asked_for(env: TestEnv) {
+    let raw = Raw::connect(&env.server).await;
     let health: Health = raw.call("/grpc.health.v1.Health/Check", ()).await.unwrap();
     assert_eq!(health.status, 1);
 }
 
-async fn health_and_version_are_served_over_http(fixture: Fixture) {
-    let endpoint = fixture.server.endpoints()[0].clone();
+#[case]
+async fn health_and_version_are_served_over_http(env: TestEnv) {
+    let endpoint = env.server.endpoints()[0].clone();
     let health = get(&endpoint, "/health").await;
     assert!(health.starts_with("HTTP/1.1 200") && health.contains(r#""health":"true""#), "{health}");
     let version = get(&endpoint, "/version").await;

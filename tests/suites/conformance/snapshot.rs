@@ -6,34 +6,11 @@ use etcd_client::{
     Client, CompactionOptions, GetOptions, LeaseTimeToLiveOptions, PutOptions, Txn, TxnOp, WatchOptions,
 };
 use planlease_tests::backend::Backend;
-use planlease_tests::cases;
 use planlease_tests::etcd::{Etcd, Restore};
-use planlease_tests::suite::{Case, Fixture, PlainCase};
+use planlease_tests::{TestEnv, case, plain};
 use sha2::{Digest as _, Sha256};
 
 use crate::probe::{Watch, put, refused, revision};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![a_snapshot_ends_with_its_hash]
-}
-
-pub(crate) fn plain_cases() -> Vec<PlainCase> {
-    vec![
-        ("on_etcd::snapshot::etcd_continues_from_a_snapshot_of_the_embedded_server", || {
-            block_on(etcd_continues_from_a_snapshot(Backend::Embedded));
-        }),
-        ("on_etcd::snapshot::etcd_continues_from_a_snapshot_of_a_data_folder", || {
-            block_on(etcd_continues_from_a_snapshot(Backend::EmbeddedInFolder));
-        }),
-        ("on_etcd::snapshot::an_empty_embedded_server_has_a_snapshot", || {
-            block_on(an_empty_server_has_a_snapshot());
-        }),
-    ]
-}
-
-fn block_on(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
-}
 
 async fn saved(client: &Client) -> Vec<u8> {
     let mut stream = client.clone().snapshot().await.unwrap();
@@ -44,11 +21,12 @@ async fn saved(client: &Client) -> Vec<u8> {
     bytes
 }
 
-async fn a_snapshot_ends_with_its_hash(fixture: Fixture) {
-    put(&fixture.client, &fixture.key("a"), "1").await;
-    let bytes = saved(&fixture.client).await;
+#[case]
+async fn a_snapshot_ends_with_its_hash(env: TestEnv) {
+    put(&env.client, &env.key("a"), "1").await;
+    let bytes = saved(&env.client).await;
     let (file, hash) = bytes.split_at(bytes.len() - 32);
-    assert_eq!(file.len() % 512, 0, "by this etcdutl tells that a hash is there");
+    assert_eq!(file.len() % 512, 0, "by this etcdutl sees that there is a hash");
     assert_eq!(Sha256::digest(file).as_slice(), hash);
 }
 
@@ -71,6 +49,16 @@ async fn restored(folder: &Path, bytes: &[u8]) -> (Etcd, Client) {
     etcd.restore(&file, Restore::default()).await;
     let client = etcd.client(0).await;
     (etcd, client)
+}
+
+#[plain(on_etcd)]
+async fn etcd_continues_from_a_snapshot_of_the_embedded_server() {
+    etcd_continues_from_a_snapshot(Backend::Embedded).await;
+}
+
+#[plain(on_etcd)]
+async fn etcd_continues_from_a_snapshot_of_a_data_folder() {
+    etcd_continues_from_a_snapshot(Backend::EmbeddedInFolder).await;
 }
 
 /// Every shape that a file may take: many keys, large values, a value for several pages, tombstones, several
@@ -127,7 +115,8 @@ async fn etcd_continues_from_a_snapshot(backend: Backend) {
     assert_eq!(all(&copy, 0).await.len(), all(&client, 0).await.len());
 }
 
-async fn an_empty_server_has_a_snapshot() {
+#[plain(on_etcd)]
+async fn an_empty_embedded_server_has_a_snapshot() {
     let server = Backend::Embedded.start().await;
     let folder = tempfile::tempdir().unwrap();
     let bytes = saved(&server.client().await).await;

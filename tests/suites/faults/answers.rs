@@ -8,33 +8,16 @@ use planlease_core::{TermNumber, session::Status, transition::Change};
 use planlease_oracle::{History, Journal, judge};
 use planlease_tests::{
     etcd::Etcd,
+    plain,
     proxy::{GoAway, Proxy, Trap},
-    suite::PlainCase,
     wait::{SOON, until},
 };
 use planlease_watcher::{Filter, Watcher};
 use tokio::time::Instant;
 
-use crate::fleet::{
+use crate::helpers::{
     acquired, audit, background, committed, config, connected, exposed, id, observer, plan, session, spec,
 };
-
-pub(crate) fn cases() -> Vec<PlainCase> {
-    crate::scenarios![
-        "on_etcd::answers": [
-            f08_an_acquisition_whose_answer_is_lost_is_one_ownership,
-            f09_a_grant_whose_answer_is_lost_leaks_no_lease,
-            f10_a_late_release_does_not_touch_the_next_ownership,
-            f11_a_late_update_that_was_resent_has_one_effect,
-            f11_a_late_update_is_found_by_its_id,
-            f12_every_kind_of_request_survives_the_loss_of_its_answer,
-            f12_every_kind_of_request_survives_its_own_loss,
-            f12_concurrent_writers_on_a_bad_network_get_true_answers,
-            f12_a_server_that_goes_away_politely_costs_nothing,
-            f12_a_server_that_hangs_up_for_too_many_pings_costs_nothing,
-        ],
-    ]
-}
 
 /// Sessions that are renewed so seldom that a renewal never gets in the way.
 pub(crate) async fn unhurried(etcd: &Etcd) -> planlease::Coordinator {
@@ -42,6 +25,7 @@ pub(crate) async fn unhurried(etcd: &Etcd) -> planlease::Coordinator {
     connected(Config { ttl, ..config(&etcd.proxied_endpoints()) }).await
 }
 
+#[plain(on_etcd)]
 async fn f08_an_acquisition_whose_answer_is_lost_is_one_ownership() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
@@ -58,6 +42,7 @@ async fn f08_an_acquisition_whose_answer_is_lost_is_one_ownership() {
     assert_eq!(audit(&etcd).await.report.terms, 1);
 }
 
+#[plain(on_etcd)]
 async fn f09_a_grant_whose_answer_is_lost_leaks_no_lease() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
@@ -74,7 +59,8 @@ async fn f09_a_grant_whose_answer_is_lost_leaks_no_lease() {
     audit(&etcd).await;
 }
 
-/// A release is under way for so long that its sender has sent it again, acquired anew, and works.
+/// A release is under way for so long that its sender has sent it again, acquired the plan again, and works.
+#[plain(on_etcd)]
 async fn f10_a_late_release_does_not_touch_the_next_ownership() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
@@ -109,7 +95,7 @@ pub(crate) async fn deliver_and_see(etcd: &Etcd, trap: &Trap) {
     .await;
 }
 
-/// How many transactions the server has handled, as its metrics tell.
+/// How many transactions the server has handled, by its metrics.
 async fn requests(etcd: &Etcd) -> u64 {
     let metrics = etcd.members()[0].metrics().await;
     let handled = metrics.lines().filter(|line| {
@@ -122,6 +108,7 @@ async fn requests(etcd: &Etcd) -> u64 {
 }
 
 /// The same transaction arrives twice, the first one last.
+#[plain(on_etcd)]
 async fn f11_a_late_update_that_was_resent_has_one_effect() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
@@ -141,6 +128,7 @@ async fn f11_a_late_update_that_was_resent_has_one_effect() {
 }
 
 /// "Read back, and not there" proves nothing: the write comes later.
+#[plain(on_etcd)]
 async fn f11_a_late_update_is_found_by_its_id() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;
@@ -154,7 +142,7 @@ async fn f11_a_late_update_is_found_by_its_id() {
     let starting = background(async move { authority.start(&view, &id("1")).await.unwrap() });
     trap.sprung().await;
     proxy.cut_others(&trap);
-    let Outcome::Unknown { op_id, .. } = starting.await.unwrap() else { panic!("who told it?") };
+    let Outcome::Unknown { op_id, .. } = starting.await.unwrap() else { panic!("it cannot know") };
     let before = observer.task(&plan(), &id("1")).await.unwrap().unwrap();
     assert_ne!(before.record.op_id, op_id, "not there yet");
     assert_eq!(audit(&etcd).await.audit.find_write(op_id), None);
@@ -197,7 +185,7 @@ async fn one_life_with(fault: fn(&Proxy, &str) -> Trap) {
     assert_eq!(exposed.orchestrators().await.unwrap().len(), 1);
     let renewal = traps.iter().position(|(name, _)| *name == "renewal").unwrap();
     traps[renewal].1.sprung().await;
-    until("change told", SOON, async || {
+    until("change reported", SOON, async || {
         let snapshot = watcher.snapshot().ok_or("nothing yet")?;
         if snapshot.revision() >= done.revision { Ok(()) } else { Err("not that far") }
     })
@@ -219,16 +207,19 @@ async fn one_life_with(fault: fn(&Proxy, &str) -> Trap) {
     assert_eq!((audited.report.terms, audited.report.unclean), (1, 0));
 }
 
+#[plain(on_etcd)]
 async fn f12_every_kind_of_request_survives_the_loss_of_its_answer() {
     one_life_with(Proxy::lose_answer).await;
 }
 
+#[plain(on_etcd)]
 async fn f12_every_kind_of_request_survives_its_own_loss() {
     one_life_with(Proxy::lose_request).await;
 }
 
 /// Several write the same tasks as fast as they can, while answers, requests and connections are lost all the
-/// time. What each was told is held against the history by somebody who took no part in it.
+/// time. The answers to each are checked against the history by an independent observer.
+#[plain(on_etcd)]
 async fn f12_concurrent_writers_on_a_bad_network_get_true_answers() {
     const WRITERS: usize = 4;
     let etcd = Etcd::builder().proxied(true).start().await;
@@ -251,17 +242,17 @@ async fn f12_concurrent_writers_on_a_bad_network_get_true_answers() {
         let authority = connected(settings).await.delegated(&owner.delegate());
         let client = planlease_oracle::Client::new(format!("w{n}"), journal.clone());
         writers.push(background(async move {
-            let (mut told, mut unknown) = (0, 0);
+            let (mut reported, mut unknown) = (0, 0);
             while Instant::now() < until_then {
-                let task = id(&format!("{}", told % 3 + 1));
-                let progress = format!("w{n} {told}");
+                let task = id(&format!("{}", reported % 3 + 1));
+                let progress = format!("w{n} {reported}");
                 match client.modify(&authority, &task, |_| Some(Change::Progress(progress.clone()))).await {
                     Ok(Outcome::Unknown { .. }) | Err(_) => unknown += 1,
                     Ok(_) => {}
                 }
-                told += 1;
+                reported += 1;
             }
-            (told, unknown)
+            (reported, unknown)
         }));
     }
     let proxy = etcd.members()[0].proxy();
@@ -284,9 +275,9 @@ async fn f12_concurrent_writers_on_a_bad_network_get_true_answers() {
     proxy.heal();
     let (mut calls, mut unknown) = (0, 0);
     for writer in writers {
-        let told = writer.await.unwrap();
-        calls += told.0;
-        unknown += told.1;
+        let reported = writer.await.unwrap();
+        calls += reported.0;
+        unknown += reported.1;
     }
     owner.release().await.unwrap();
     let history = History::new(observer.layout().clone());
@@ -298,10 +289,12 @@ async fn f12_concurrent_writers_on_a_bad_network_get_true_answers() {
     audit(&etcd).await;
 }
 
+#[plain(on_etcd)]
 async fn f12_a_server_that_goes_away_politely_costs_nothing() {
     a_server_that_goes_away(GoAway::Graceful).await;
 }
 
+#[plain(on_etcd)]
 async fn f12_a_server_that_hangs_up_for_too_many_pings_costs_nothing() {
     a_server_that_goes_away(GoAway::TooManyPings).await;
 }
@@ -323,7 +316,7 @@ async fn a_server_that_goes_away(how: GoAway) {
         let done = Change::Complete(None);
         committed(owner.authority().update(&started, Some(1), &done).await.unwrap());
     }
-    assert!(proxy.accepted() > 10, "{} connections: nobody went away", proxy.accepted());
+    assert!(proxy.accepted() > 10, "{} connections: none was dropped", proxy.accepted());
     assert!(matches!(owner.session().status(), Status::Live { .. }));
     owner.release().await.unwrap();
     let audited = audit(&etcd).await;

@@ -8,29 +8,13 @@ use planlease_tests::{
     certificates::{A_DAY, Authority},
     etcd::{Etcd, Secured},
     http::Client,
+    plain,
     program::{Process, Program},
-    suite::PlainCase,
     wait::{SOON, until},
 };
 use planlease_watcher::Watcher;
 
-use crate::fleet::{acquired, committed, config, connected, id, plan, session, spec};
-
-pub(crate) fn cases() -> Vec<PlainCase> {
-    crate::scenarios![
-        "on_etcd::certificates": [
-            f59_both_sides_are_verified,
-            f59_the_systems_authorities_are_trusted_by_default,
-            f59_a_bad_certificate_for_some_seconds_ends_no_watcher,
-            f59_programs_go_on_after_a_bad_certificate,
-            f59_certificates_are_rotated_under_a_running_sidecar,
-            f59_a_new_authority_is_trusted_without_a_restart,
-        ],
-        "on_three_members::certificates": [
-            f59_a_bad_certificate_fails_over_to_the_next_endpoint,
-        ],
-    ]
-}
+use crate::helpers::{acquired, committed, config, connected, id, plan, session, spec};
 
 /// A TTL that outlives a restart.
 const PATIENT: Duration = Duration::from_secs(12);
@@ -48,6 +32,7 @@ fn settings(etcd: &Etcd, tls: Tls) -> Config {
     Config { ttl: PATIENT, tls: Some(tls), ..config(&etcd.endpoints()) }
 }
 
+#[plain(on_etcd)]
 async fn f59_both_sides_are_verified() {
     let secured = Secured::new(true);
     let etcd = Etcd::builder().secured(&secured).start().await;
@@ -72,6 +57,7 @@ async fn f59_both_sides_are_verified() {
 }
 
 /// Without `--cacert`. `SSL_CERT_FILE` names the system's bundle, as OpenSSL has it.
+#[plain(on_etcd)]
 async fn f59_the_systems_authorities_are_trusted_by_default() {
     let secured = Secured::new(false);
     let etcd = Etcd::builder().secured(&secured).start().await;
@@ -96,6 +82,7 @@ async fn restarted_with_a_bad_certificate(etcd: &Etcd, secured: &Secured) {
     member.restart_unseen().await;
 }
 
+#[plain(on_etcd)]
 async fn f59_a_bad_certificate_for_some_seconds_ends_no_watcher() {
     let secured = Secured::new(false);
     let etcd = Etcd::builder().secured(&secured).start().await;
@@ -109,13 +96,13 @@ async fn f59_a_bad_certificate_for_some_seconds_ends_no_watcher() {
         watcher.trouble().filter(|why| why.contains("certificate")).ok_or("none")
     })
     .await;
-    println!("measured: an expired certificate is told as: {reason}");
+    println!("measured: an expired certificate is reported as: {reason}");
     let refused = coordinator.ping(Duration::from_secs(2)).await;
     assert!(matches!(refused, Err(Error::Tls(_))), "{refused:?}");
     assert!(watcher.error().is_none(), "the watcher has ended");
 
     // What is asked while the certificate is bad is answered when it is good again.
-    let asked = crate::fleet::background({
+    let asked = crate::helpers::background({
         let coordinator = coordinator.clone();
         async move { coordinator.plan(&plan()).await }
     });
@@ -145,6 +132,7 @@ fn program(etcd: &Etcd, secured: &Secured, folder: &Path) -> Program {
         .variable("PLANLEASE_TTL", "30s")
 }
 
+#[plain(on_etcd)]
 async fn f59_programs_go_on_after_a_bad_certificate() {
     let secured = Secured::new(false);
     let etcd = Etcd::builder().secured(&secured).start().await;
@@ -197,6 +185,7 @@ async fn f59_programs_go_on_after_a_bad_certificate() {
     assert_eq!(hold.until_ended(SOON).await, Some(0), "{}", hold.said());
 }
 
+#[plain(on_three_members)]
 async fn f59_a_bad_certificate_fails_over_to_the_next_endpoint() {
     let secured: Arc<Secured> = Secured::new(false);
     let etcd = Etcd::builder().members(3).secured(&secured).start().await;
@@ -227,6 +216,7 @@ async fn f59_a_bad_certificate_fails_over_to_the_next_endpoint() {
 /// A client's certificate of some seconds, as an issuer of short-lived ones gives.
 const BRIEF: Duration = Duration::from_secs(8);
 
+#[plain(on_etcd)]
 async fn f59_certificates_are_rotated_under_a_running_sidecar() {
     let secured = Secured::new(true);
     let etcd = Etcd::builder().secured(&secured).start().await;
@@ -253,7 +243,7 @@ async fn f59_certificates_are_rotated_under_a_running_sidecar() {
     .await;
     hold.until_said("owned", SOON).await;
 
-    // It expires, and every connection has to be made again: what is told is true.
+    // It expires, and every connection has to be made again: the answers are true.
     tokio::time::sleep(BRIEF).await;
     etcd.members()[0].kill();
     etcd.members()[0].restart_unseen().await;
@@ -277,6 +267,7 @@ async fn f59_certificates_are_rotated_under_a_running_sidecar() {
 }
 
 /// The authority is replaced: the client's file first, then the server's certificate.
+#[plain(on_etcd)]
 async fn f59_a_new_authority_is_trusted_without_a_restart() {
     let secured = Secured::new(false);
     let etcd = Etcd::builder().secured(&secured).start().await;
@@ -299,7 +290,7 @@ async fn f59_a_new_authority_is_trusted_without_a_restart() {
     planlease_tests::certificates::replace(&path, "half of a certif").unwrap();
     etcd.members()[0].kill();
     etcd.members()[0].restart_unseen().await;
-    let asked = crate::fleet::background({
+    let asked = crate::helpers::background({
         let coordinator = coordinator.clone();
         async move { coordinator.plan(&plan()).await }
     });

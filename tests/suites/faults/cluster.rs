@@ -9,32 +9,15 @@ use planlease_core::{
 };
 use planlease_tests::{
     etcd::Etcd,
-    suite::PlainCase,
+    plain,
     wait::{SOON, until},
 };
 use tokio::time::Instant;
 
-use crate::fleet::{
+use crate::helpers::{
     ELECTION, EXPIRY_LAG, Pair, TTL, acquired, audit, committed, config, connected, ends, finishes, id,
-    in_line, observer, plan, session, spec, tell_takeover, waits,
+    in_queue, observer, plan, report_takeover, session, spec, waits,
 };
-
-pub(crate) fn cases() -> Vec<PlainCase> {
-    crate::scenarios![
-        "on_three_members::cluster": [
-            f13_a_leader_that_is_killed_costs_no_ownership,
-            f13_a_leader_that_stops_and_comes_back_costs_no_write,
-            f13_a_partitioned_leader_costs_no_ownership,
-            f13_an_owner_that_dies_with_the_leader_is_replaced_in_time,
-            f14_changes_of_leader_delay_a_takeover_and_no_more,
-            f15_without_a_majority_the_owner_stops_and_none_follows,
-            f37_learners_and_removed_members_are_skipped,
-        ],
-        "on_etcd::cluster": [
-            f16_a_restart_gives_dead_sessions_a_full_ttl_again,
-        ],
-    ]
-}
 
 /// With a TTL that leaves time for an election and another endpoint.
 const PATIENT: Duration = Duration::from_secs(9);
@@ -91,6 +74,7 @@ async fn nothing_was_lost(etcd: &Etcd, owner: Box<Ownership>) {
     assert_eq!((audited.report.terms, audited.report.unclean), (1, 0));
 }
 
+#[plain(on_three_members)]
 async fn f13_a_leader_that_is_killed_costs_no_ownership() {
     let etcd = Etcd::builder().members(3).start().await;
     let (leader, owner, _observer) = owner_at_the_leader(&etcd).await;
@@ -104,8 +88,9 @@ async fn f13_a_leader_that_is_killed_costs_no_ownership() {
 
 /// While it is stopped nothing is lost. When it comes back it believes for a moment to be the leader still,
 /// and that the lease was not renewed for long: some of etcd's servers, 3.5.30 among them, pass that on to
-/// the new leader, which deletes the key of a living owner. Then the owner is told at once, and writes
+/// the new leader, which deletes the key of a living owner. Then the owner is notified at once, and writes
 /// nothing more.
+#[plain(on_three_members)]
 async fn f13_a_leader_that_stops_and_comes_back_costs_no_write() {
     let etcd = Etcd::builder().members(3).start().await;
     let (leader, owner, observer) = owner_at_the_leader(&etcd).await;
@@ -133,7 +118,7 @@ async fn f13_a_leader_that_stops_and_comes_back_costs_no_write() {
     } else {
         let (loss, lost_at, owner) = ending.await.unwrap();
         assert_eq!(loss, Loss::KeyGone);
-        println!("measured: revoked by a leader that came back; told {:?} after that", lost_at - resumed);
+        println!("measured: revoked by a leader that came back; noticed {:?} after that", lost_at - resumed);
         let task = observer.task(&plan(), &id("1")).await.unwrap().unwrap();
         let outcome = owner.authority().update(&task, Some(1), &Change::Complete(None)).await;
         let refused = matches!(
@@ -147,6 +132,7 @@ async fn f13_a_leader_that_stops_and_comes_back_costs_no_write() {
 }
 
 /// It runs, answers its clients, and knows nothing: the owner has to find that out.
+#[plain(on_three_members)]
 async fn f13_a_partitioned_leader_costs_no_ownership() {
     let etcd = Etcd::builder().members(3).proxied(true).start().await;
     let (leader, owner, _observer) = owner_at_the_leader(&etcd).await;
@@ -160,23 +146,25 @@ async fn f13_a_partitioned_leader_costs_no_ownership() {
 }
 
 /// Its last renewal may have been known to the dead leader only: the new one gives the lease a full TTL.
+#[plain(on_three_members)]
 async fn f13_an_owner_that_dies_with_the_leader_is_replaced_in_time() {
     let etcd = Etcd::builder().members(3).proxied(true).start().await;
     let pair = Pair::on(&etcd, PATIENT).await;
     let leader = leader_first(&etcd).await[0];
     let died = Instant::now();
-    etcd.members().iter().for_each(|member| member.proxy().silence()); // The owner, for all that anybody can see.
+    etcd.members().iter().for_each(|member| member.proxy().silence()); // Still the owner by the store's state.
     etcd.members()[leader].kill();
     let (next, freed_at) = pair.waiting.await.unwrap().unwrap();
     let took = freed_at - died;
     assert!(took <= TTL + ELECTION + TTL + EXPIRY_LAG, "{took:?}");
-    tell_takeover("the death of owner and leader", took);
+    report_takeover("the death of owner and leader", took);
     finishes(next).await;
     etcd.members()[leader].restart().await;
     audit(&etcd).await;
 }
 
 /// Each new leader gives every lease a full TTL: the bound grows with each, and holds.
+#[plain(on_three_members)]
 async fn f14_changes_of_leader_delay_a_takeover_and_no_more() {
     let etcd = Etcd::builder().members(3).proxied(true).start().await;
     let pair = Pair::on(&etcd, PATIENT).await;
@@ -192,20 +180,21 @@ async fn f14_changes_of_leader_delay_a_takeover_and_no_more() {
     assert!(!pair.waiting.is_finished(), "freed although no leader lasted for a TTL");
     let (next, freed_at) = pair.waiting.await.unwrap().unwrap();
     assert!(freed_at - last_change <= TTL + EXPIRY_LAG, "{:?}", freed_at - last_change);
-    tell_takeover("a crash and four changes of leader, half a TTL apart", freed_at - died);
+    report_takeover("a crash and four changes of leader, half a TTL apart", freed_at - died);
     finishes(next).await;
     audit(&etcd).await;
 }
 
-/// Every member runs and answers, and none of them can do anything: nobody renews, writes or takes over. When
-/// they find each other again, a new leader gives each lease a full TTL: the dead seem to live, and the line
+/// Every member runs and answers, and none of them can do anything: no renewal, write or takeover. When
+/// they find each other again, a new leader gives each lease a full TTL: the dead seem to live, and the queue
 /// keeps its order.
+#[plain(on_three_members)]
 async fn f15_without_a_majority_the_owner_stops_and_none_follows() {
     let etcd = Etcd::builder().members(3).proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
     let others = [session(&pair.observer, "third").await, session(&pair.observer, "fourth").await];
     let places = others.each_ref().map(waits);
-    in_line(&pair.observer, 4).await;
+    in_queue(&pair.observer, 4).await;
     let late = pair.owner.authority();
     let ending = ends(pair.owner);
     let began = Instant::now();
@@ -214,7 +203,7 @@ async fn f15_without_a_majority_the_owner_stops_and_none_follows() {
     assert_eq!(loss, Loss::Session(LossReason::DeadlinePassed));
     // A leader that is cut off answers renewals until it notices that.
     assert!(lost_at - began <= ELECTION + TTL, "{:?}", lost_at - began);
-    // Who waits has lost its session, too: its place in line is worth nothing any more.
+    // The waiter has lost its session, too: its place in the queue is worth nothing any more.
     for place in [pair.waiting].into_iter().chain(places) {
         assert!(matches!(place.await.unwrap(), Err(Error::SessionLost(LossReason::DeadlinePassed))));
     }
@@ -230,9 +219,9 @@ async fn f15_without_a_majority_the_owner_stops_and_none_follows() {
     assert_eq!(line.candidates().len(), 4, "the keys of the dead are there still");
     assert_eq!(line.owner().unwrap().0.name(), "owner");
     let done = Change::Complete(None);
-    assert!(late.update(&pair.started, Some(1), &done).await.is_err(), "it has to acquire anew");
+    assert!(late.update(&pair.started, Some(1), &done).await.is_err(), "it has to acquire again");
     let after = waits(&session(&observer, "after").await);
-    in_line(&observer, 5).await;
+    in_queue(&observer, 5).await;
     let behind = waits(&session(&observer, "behind").await);
     let mut terms = Vec::new();
     for next in [after, behind] {
@@ -240,7 +229,7 @@ async fn f15_without_a_majority_the_owner_stops_and_none_follows() {
         if terms.is_empty() {
             let took = freed_at - healed;
             assert!(took <= ELECTION + TTL + EXPIRY_LAG, "{took:?}");
-            tell_takeover("a lost majority, counted from its return", took);
+            report_takeover("a lost majority, counted from its return", took);
             next.recover().await.unwrap();
         }
         terms.push(next.term().number.0);
@@ -252,6 +241,7 @@ async fn f15_without_a_majority_the_owner_stops_and_none_follows() {
 }
 
 /// The server was down for longer than the TTL, with an owner that died meanwhile: nothing of it is stuck.
+#[plain(on_etcd)]
 async fn f16_a_restart_gives_dead_sessions_a_full_ttl_again() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, PATIENT).await;
@@ -264,11 +254,12 @@ async fn f16_a_restart_gives_dead_sessions_a_full_ttl_again() {
     let restarted = Instant::now();
     let (next, freed_at) = pair.waiting.await.unwrap().unwrap();
     assert!(freed_at - restarted <= TTL + ELECTION + EXPIRY_LAG, "{:?}", freed_at - restarted);
-    tell_takeover("a crash and a restart of the only member half a TTL later", freed_at - died);
+    report_takeover("a crash and a restart of the only member half a TTL later", freed_at - died);
     finishes(next).await;
     audit(&etcd).await;
 }
 
+#[plain(on_three_members)]
 async fn f37_learners_and_removed_members_are_skipped() {
     let mut etcd = Etcd::builder().members(3).start().await;
     observer(&etcd).await.import(&plan(), &spec(1), |_| {}).await.unwrap();
@@ -286,5 +277,5 @@ async fn f37_learners_and_removed_members_are_skipped() {
     })
     .await;
     nothing_was_lost(&etcd, owner).await;
-    in_line(&observer(&etcd).await, 0).await;
+    in_queue(&observer(&etcd).await, 0).await;
 }

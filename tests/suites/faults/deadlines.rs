@@ -12,30 +12,22 @@ use planlease_orchestrator::{
 };
 use planlease_tests::{
     etcd::Etcd,
+    plain,
     program::{Process, Program, planlease},
-    suite::PlainCase,
     wait::until,
 };
 use tokio::sync::watch;
 
 use crate::{
-    fleet::{audit, config, connected, id, observer, plan, spec},
+    helpers::{audit, config, connected, id, observer, plan, spec},
     process::Bent,
 };
-
-pub(crate) fn cases() -> Vec<PlainCase> {
-    crate::scenarios![
-        "on_etcd::deadlines": [
-            f05_wall_clocks_that_jump_end_no_deadline,
-            f26_a_member_that_stands_still_makes_no_command_silent,
-        ],
-    ]
-}
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Every look at the wall clock of the owner differs by two hours from the one before; its deadlines are ten
 /// minutes away.
+#[plain(on_etcd)]
 async fn f05_wall_clocks_that_jump_end_no_deadline() {
     let etcd = Etcd::builder().start().await;
     let settings = planlease::Config { clock: Arc::new(Bent::default()), ..config(&etcd.endpoints()) };
@@ -76,6 +68,7 @@ async fn f05_wall_clocks_that_jump_end_no_deadline() {
 
 /// The command notes its progress much more often than it has to. For three times as long as it may be
 /// silent, its notes do not get through.
+#[plain(on_etcd)]
 async fn f26_a_member_that_stands_still_makes_no_command_silent() {
     const HEARTBEAT_S: u64 = 2;
     let etcd = Etcd::builder().start().await;

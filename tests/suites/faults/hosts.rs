@@ -1,43 +1,31 @@
 //! Hosts that are dead: packets to them vanish, and no one refuses anything. On network namespaces, which are
 //! hosts of their own as far as the network goes; only where the machine allows them.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use planlease::Config;
 use planlease_core::{session::Status, transition::Change};
 use planlease_tests::{
+    TestEnv,
     etcd::Etcd,
     hosts::Hosts,
     http::Client,
-    program::{Ended, Process, Program},
-    suite::PlainCase,
+    plain,
+    program::{Ended, Process},
     wait::{SOON, until},
 };
-use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::fleet::{TTL, acquired, committed, config, connected, id, plan, session, spec};
-
-pub(crate) fn cases() -> Vec<PlainCase> {
-    if !Hosts::allowed() {
-        return Vec::new();
-    }
-    crate::scenarios![
-        "on_three_hosts::hosts": [
-            f61_every_command_works_while_one_host_is_dead,
-            f61_a_dead_host_costs_half_a_second_at_most,
-            f61_a_sidecar_starts_while_one_host_is_dead,
-            f61_without_a_majority_one_message_names_every_endpoint,
-            f61_work_goes_on_when_the_host_in_use_dies,
-        ],
-    ]
-}
+use crate::helpers::{TTL, acquired, committed, config, connected, id, plan, session, spec};
 
 /// What a dead or silent member may cost, with two staggers in it.
 const COST: Duration = Duration::from_millis(500);
 
 /// Some tasks, for commands that show and change them.
 const PLAN: &str = "title = \"Release\"\n[[task]]\nid = \"1\"\ndescription = \"tag\"\n[[task]]\nid = \"2\"\ndescription = \"publish\"\n";
+
+/// The TTL of the sessions of commands.
+const TTL_OF_COMMANDS: Duration = Duration::from_secs(5);
 
 /// How a host is dead.
 #[derive(Clone, Copy, Debug)]
@@ -59,30 +47,25 @@ impl Death {
     }
 }
 
-/// Three members on three hosts, and the program.
-struct Scene {
-    etcd: Etcd,
+/// Three members on three hosts, and the environment of a test on them.
+struct ThreeHosts {
+    env: TestEnv,
     hosts: Arc<Hosts>,
-    folder: TempDir,
-    program: Program,
 }
 
-impl Scene {
-    async fn new() -> Self {
+impl ThreeHosts {
+    async fn start() -> Self {
         let hosts = Arc::new(Hosts::start(3).unwrap());
         let etcd = Etcd::builder().members(3).on(&hosts).start().await;
-        let folder = tempfile::tempdir().unwrap();
-        let program = Program::planlease(folder.path())
-            .variable("PLANLEASE_ENDPOINTS", etcd.endpoints().join(","))
-            .variable("PLANLEASE_TTL", "5s");
-        std::fs::write(folder.path().join("release.toml"), PLAN).unwrap();
-        let scene = Self { etcd, hosts, folder, program };
-        scene.run("plan import release.toml").await;
-        scene
+        let env = TestEnv::on(Arc::new(etcd.into()), "planlease/").await.with_ttl(TTL_OF_COMMANDS);
+        std::fs::write(env.path("release.toml"), PLAN).unwrap();
+        let three = Self { env, hosts };
+        three.run("plan import release.toml").await;
+        three
     }
 
-    fn path(&self) -> &Path {
-        self.folder.path()
+    fn etcd(&self) -> &Etcd {
+        self.env.server.etcd().expect("a real one")
     }
 
     /// Runs a command that has to go well.
@@ -91,7 +74,7 @@ impl Scene {
     }
 
     async fn run_to(&self, code: i32, command: &str) -> Ended {
-        let ended = self.program.run(command.split(' ')).await;
+        let ended = self.env.program().run(command.split(' ')).await;
         assert_eq!(ended.code, Some(code), "planlease {command}: {}{}", ended.stdout, ended.stderr);
         ended
     }
@@ -143,52 +126,56 @@ const COMMANDS: &str = "\
     plan archive NEW
     plan delete NEW --yes";
 
+#[plain(on_three_hosts)]
 async fn f61_every_command_works_while_one_host_is_dead() {
-    let scene = Scene::new().await;
+    let three = ThreeHosts::start().await;
     for death in DEATHS {
-        death.of(&scene.hosts, 0);
+        death.of(&three.hosts, 0);
         for command in COMMANDS.lines() {
-            scene.run(&command.trim().replace("NEW", &format!("{death:?}"))).await;
+            three.run(&command.trim().replace("NEW", &format!("{death:?}"))).await;
         }
         // It looks at each endpoint, and says which one is dead.
-        let doctor = scene.run_to(5, "doctor").await;
+        let doctor = three.run_to(5, "doctor").await;
         let bad: Vec<&str> = doctor.stdout.lines().filter(|line| line.starts_with("bad")).collect();
-        let dead = scene.etcd.endpoints().remove(0);
+        let dead = three.etcd().endpoints().remove(0);
         assert!(matches!(bad[..], [line] if line.contains(&dead)), "{}", doctor.stdout);
-        scene.hosts.heal(0);
+        three.hosts.heal(0);
     }
 }
 
+#[plain(on_three_hosts)]
 async fn f61_a_dead_host_costs_half_a_second_at_most() {
-    let scene = Scene::new().await;
-    let healthy = scene.shortest("plan list").await;
+    let three = ThreeHosts::start().await;
+    let healthy = three.shortest("plan list").await;
     for death in DEATHS {
-        death.of(&scene.hosts, 0);
-        let one_dead = scene.shortest("plan list").await;
+        death.of(&three.hosts, 0);
+        let one_dead = three.shortest("plan list").await;
         println!("measured: plan list: {healthy:?}; with the first of three hosts {death:?}: {one_dead:?}");
         assert!(one_dead < healthy + COST, "{death:?}: {one_dead:?}, and {healthy:?} without");
-        scene.hosts.heal(0);
+        three.hosts.heal(0);
     }
     // A session and a watch have connections of their own: they begin where the first one found an answer.
-    let healthy = scene.shortest("hold release -- true").await;
-    scene.hosts.lose(0);
-    let one_dead = scene.shortest("hold release -- true").await;
+    let healthy = three.shortest("hold release -- true").await;
+    three.hosts.lose(0);
+    let one_dead = three.shortest("hold release -- true").await;
     println!("measured: hold: {healthy:?}; with the first of three hosts dead: {one_dead:?}");
     assert!(one_dead < healthy + COST, "{one_dead:?}, and {healthy:?} without");
-    scene.hosts.heal(0);
-    scene.etcd.members()[0].pause();
-    let silent = scene.shortest("plan list").await;
+    three.hosts.heal(0);
+    three.etcd().members()[0].pause();
+    let silent = three.shortest("plan list").await;
     println!("measured: plan list with the first of three members stopped: {silent:?}");
     assert!(silent < healthy + COST, "{silent:?}");
-    scene.etcd.members()[0].resume();
+    three.etcd().members()[0].resume();
 }
 
+#[plain(on_three_hosts)]
 async fn f61_a_sidecar_starts_while_one_host_is_dead() {
-    let scene = Scene::new().await;
-    scene.hosts.lose(0);
-    let socket = scene.path().join("sidecar.sock");
-    let command = scene.program.command(["sidecar", "--socket", socket.to_str().unwrap(), "--name", "one"]);
-    let process = Process::start(command, &scene.path().join("sidecar.log"));
+    let three = ThreeHosts::start().await;
+    three.hosts.lose(0);
+    let socket = three.env.path("sidecar.sock");
+    let command =
+        three.env.program().command(["sidecar", "--socket", socket.to_str().unwrap(), "--name", "one"]);
+    let process = Process::start(command, &three.env.path("sidecar.log"));
     let client = Client::of(&socket);
     until("a sidecar that is ready", SOON, async || {
         if !socket.exists() {
@@ -201,19 +188,20 @@ async fn f61_a_sidecar_starts_while_one_host_is_dead() {
     client.get("/v1/plans/release").await.with(200);
 }
 
+#[plain(on_three_hosts)]
 async fn f61_without_a_majority_one_message_names_every_endpoint() {
-    let scene = Scene::new().await;
-    let endpoints = scene.etcd.endpoints();
+    let three = ThreeHosts::start().await;
+    let endpoints = three.etcd().endpoints();
     // The third one has lost its majority.
     DEATHS.iter().zip([0, 1]).for_each(|(death, host)| {
-        Death::Unplugged.of(&scene.hosts, host);
-        death.of(&scene.hosts, host);
+        Death::Unplugged.of(&three.hosts, host);
+        death.of(&three.hosts, host);
     });
     for command in
         ["plan list --timeout 5s", "hold release --timeout 5s -- true", "sidecar --timeout 5s --socket s"]
     {
         let began = Instant::now();
-        let ended = scene.run_to(102, command).await;
+        let ended = three.run_to(102, command).await;
         let took = began.elapsed();
         println!("measured: {command} without a majority: {took:?}: {}", ended.stderr);
         assert!(took < Duration::from_secs(8), "{took:?}");
@@ -222,9 +210,9 @@ async fn f61_without_a_majority_one_message_names_every_endpoint() {
         assert!(endpoints.iter().all(|endpoint| message.contains(endpoint.as_str())), "{message}");
         assert!(message.contains("majority"), "{message}");
     }
-    scene.hosts.heal(0);
-    scene.hosts.heal(1);
-    until("majority", SOON, async || match scene.program.run(["plan", "list"]).await {
+    three.hosts.heal(0);
+    three.hosts.heal(1);
+    until("majority", SOON, async || match three.env.program().run(["plan", "list"]).await {
         Ended { code: Some(0), .. } => Ok(()),
         ended => Err(ended.stderr),
     })
@@ -233,6 +221,7 @@ async fn f61_without_a_majority_one_message_names_every_endpoint() {
 
 /// What is under way over the dead connection is given up after the time of a request; finding another
 /// endpoint, of which one more is dead, costs no more than a stagger.
+#[plain(on_three_hosts)]
 async fn f61_work_goes_on_when_the_host_in_use_dies() {
     let hosts = Arc::new(Hosts::start(5).unwrap());
     let etcd = Etcd::builder().members(5).on(&hosts).start().await;

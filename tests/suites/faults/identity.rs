@@ -1,4 +1,4 @@
-//! Users, passwords, tokens, roles: changed while somebody works.
+//! Users, passwords, tokens, roles: changed while programs work.
 
 use std::time::Duration;
 
@@ -7,26 +7,13 @@ use planlease::{Config, Coordinator, Credentials, Error};
 use planlease_core::{session::Status, transition::Change};
 use planlease_tests::{
     etcd::{Builder, Etcd},
-    http,
+    http, plain,
     program::{Process, Program},
-    suite::PlainCase,
     wait::{SOON, until},
 };
 use planlease_watcher::{Filter, Watcher};
 
-use crate::fleet::{TTL, acquired, committed, config, connected, ends, id, plan, session, spec};
-
-pub(crate) fn cases() -> Vec<PlainCase> {
-    crate::scenarios![
-        "on_etcd::identity": [
-            f32_a_server_that_forgets_all_tokens_costs_nothing,
-            f32_a_changed_password_ends_the_owner_without_a_storm,
-            f32_a_password_is_rotated_under_running_programs,
-            f32_signed_tokens_expire_without_a_cost,
-            f34_a_role_that_is_revoked_stops_the_writes_without_a_storm,
-        ],
-    ]
-}
+use crate::helpers::{TTL, acquired, committed, config, connected, ends, id, plan, session, spec};
 
 /// A TTL that outlives a restart.
 const PATIENT: Duration = Duration::from_secs(12);
@@ -69,6 +56,7 @@ async fn audit(etcd: &Etcd) {
 }
 
 /// Simple tokens live in the server's memory.
+#[plain(on_etcd)]
 async fn f32_a_server_that_forgets_all_tokens_costs_nothing() {
     let etcd = quick_passwords().start().await;
     drop(guarded(&etcd).await);
@@ -100,6 +88,7 @@ fn requests(coordinator: &Coordinator) -> u64 {
 }
 
 /// The old one is worth nothing as soon as the token is.
+#[plain(on_etcd)]
 async fn f32_a_changed_password_ends_the_owner_without_a_storm() {
     let etcd = quick_passwords().argument("--auth-token-ttl=1").start().await;
     let mut admin = guarded(&etcd).await;
@@ -119,7 +108,7 @@ async fn f32_a_changed_password_ends_the_owner_without_a_storm() {
         }
     })
     .await;
-    println!("measured: a changed password is told as: {refused}");
+    println!("measured: a changed password is reported as: {refused}");
     let before = requests(&coordinator);
     let (loss, ..) = ending.await.unwrap();
     assert!(matches!(loss, planlease::Loss::Session(_)), "{loss:?}");
@@ -133,6 +122,7 @@ async fn f32_a_changed_password_ends_the_owner_without_a_storm() {
     audit(&etcd).await;
 }
 
+#[plain(on_etcd)]
 async fn f34_a_role_that_is_revoked_stops_the_writes_without_a_storm() {
     let etcd = quick_passwords().start().await;
     let mut admin = guarded(&etcd).await;
@@ -170,6 +160,7 @@ async fn f34_a_role_that_is_revoked_stops_the_writes_without_a_storm() {
 }
 
 /// The server has the new password some seconds before the file has.
+#[plain(on_etcd)]
 async fn f32_a_password_is_rotated_under_running_programs() {
     let etcd = quick_passwords().start().await;
     let mut admin = guarded(&etcd).await;
@@ -217,6 +208,7 @@ async fn f32_a_password_is_rotated_under_running_programs() {
 }
 
 /// Tokens that the server signs, and that are worth nothing after two seconds.
+#[plain(on_etcd)]
 async fn f32_signed_tokens_expire_without_a_cost() {
     let folder = tempfile::tempdir().unwrap();
     let (public, private) = signing_keys(folder.path());

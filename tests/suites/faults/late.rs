@@ -1,5 +1,5 @@
 //! Requests that arrive long after they were sent again and answered: when the world has moved on, and what
-//! they compare would hold once more. Each of them has to compare something that never comes back.
+//! they compare would hold again. Each of them has to compare something that never comes back.
 
 use std::time::Duration;
 
@@ -10,28 +10,16 @@ use planlease_core::{
 };
 use planlease_tests::{
     etcd::Etcd,
-    suite::PlainCase,
+    plain,
     wait::{SOON, until},
 };
 
 use crate::{
     answers::{deliver_and_see, unhurried},
-    fleet::{acquired, audit, background, committed, id, in_line, observer, plan, session, spec},
+    helpers::{acquired, audit, background, committed, id, in_queue, observer, plan, session, spec},
 };
 
-pub(crate) fn cases() -> Vec<PlainCase> {
-    crate::scenarios![
-        "on_etcd::late": [
-            f11_an_update_resent_to_a_recreated_plan_is_unknown,
-            f11_an_import_after_the_plans_deletion_makes_no_plan,
-            f11_a_late_deletion_spares_the_next_plan_of_that_name,
-            f11_a_late_output_does_not_replace_a_newer_one,
-            f10_a_late_join_after_giving_up_does_not_stay,
-            f10_a_late_join_after_the_release_does_not_stay,
-        ],
-    ]
-}
-
+#[plain(on_etcd)]
 async fn f11_an_import_after_the_plans_deletion_makes_no_plan() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
@@ -46,6 +34,7 @@ async fn f11_an_import_after_the_plans_deletion_makes_no_plan() {
 
 /// The first try was carried out, and then the plan was deleted, and another one imported under its name:
 /// what is there now says nothing of the first try.
+#[plain(on_etcd)]
 async fn f11_an_update_resent_to_a_recreated_plan_is_unknown() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
@@ -68,6 +57,7 @@ async fn f11_an_update_resent_to_a_recreated_plan_is_unknown() {
     audit(&etcd).await;
 }
 
+#[plain(on_etcd)]
 async fn f11_a_late_deletion_spares_the_next_plan_of_that_name() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
@@ -81,6 +71,7 @@ async fn f11_a_late_deletion_spares_the_next_plan_of_that_name() {
     audit(&etcd).await;
 }
 
+#[plain(on_etcd)]
 async fn f11_a_late_output_does_not_replace_a_newer_one() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
@@ -92,7 +83,7 @@ async fn f11_a_late_output_does_not_replace_a_newer_one() {
     let trap = etcd.members()[0].proxy().hold_nth_request("KV/Txn", 2); // The first one looks what is there.
     authority.write_findings(&task, 1, "first").await.unwrap();
     assert!(trap.has_sprung());
-    let given_back = Change::Return("once more".to_owned());
+    let given_back = Change::Return("again".to_owned());
     let given_back = committed(authority.update(&started, Some(1), &given_back).await.unwrap());
     committed(authority.update(&given_back, None, &Change::Start).await.unwrap());
     authority.write_findings(&task, 2, "second").await.unwrap();
@@ -102,7 +93,8 @@ async fn f11_a_late_output_does_not_replace_a_newer_one() {
     audit(&etcd).await;
 }
 
-/// Somebody gives up waiting while its request to join the line is under way; then the request arrives.
+/// A waiter gives up while its request to join the queue is under way; then the request arrives.
+#[plain(on_etcd)]
 async fn f10_a_late_join_after_giving_up_does_not_stay() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
@@ -115,13 +107,14 @@ async fn f10_a_late_join_after_giving_up_does_not_stay() {
     let options = AcquireOptions { wait, ..AcquireOptions::default() };
     impatient.acquire(&plan(), options).await.unwrap_err();
     assert!(trap.has_sprung());
-    in_line(&observer, 1).await;
+    in_queue(&observer, 1).await;
     deliver_and_see(&etcd, &trap).await;
     only_next_is_served(&etcd, *owner).await;
     audit(&etcd).await;
 }
 
 /// The same after the plan was acquired by the second try, and released.
+#[plain(on_etcd)]
 async fn f10_a_late_join_after_the_release_does_not_stay() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
@@ -139,13 +132,13 @@ async fn f10_a_late_join_after_the_release_does_not_stay() {
     audit(&etcd).await;
 }
 
-/// The owner lets go: who comes then gets the plan, and nobody stands in line who does not know it.
+/// The owner releases: the next process gets the plan, and no candidate is left that does not know of itself.
 async fn only_next_is_served(etcd: &Etcd, owner: planlease::Ownership) {
     let observer = observer(etcd).await;
     owner.release().await.unwrap();
     let next = session(&observer, "next").await;
     let next = tokio::time::timeout(SOON, next.acquire(&plan(), AcquireOptions::default())).await;
-    next.expect("nobody is in the way").unwrap().release().await.unwrap();
+    next.expect("the queue is free").unwrap().release().await.unwrap();
     until("empty line", SOON, async || {
         let line = observer.line(&plan()).await.unwrap();
         if line.candidates().is_empty() { Ok(()) } else { Err(line.candidates().len()) }

@@ -1,4 +1,4 @@
-//! The wire between a client and its server: silent, deaf in one direction, slow, dead for some of the
+//! The network between a client and its server: silent, deaf in one direction, slow, dead for some of the
 //! endpoints.
 
 use std::time::Duration;
@@ -10,37 +10,20 @@ use planlease_core::{
 };
 use planlease_tests::{
     etcd::{Builder, Etcd, Line},
+    plain,
     proxy::{Direction, Way},
-    suite::PlainCase,
     wait::until,
 };
 use tokio::time::Instant;
 
-use crate::fleet::{
+use crate::helpers::{
     EXPIRY_LAG, Pair, TTL, acquired, audit, committed, config, connected, ends, finishes, id, observer, plan,
-    renewed, session, spec, tell_takeover,
+    renewed, report_takeover, session, spec,
 };
 
-pub(crate) fn cases() -> Vec<PlainCase> {
-    crate::scenarios![
-        "on_etcd::network": [
-            f06_a_silent_partition_stops_the_owner_before_expiry,
-            f07_an_owner_without_answers_stops_and_resolves_writes_later,
-            f07_an_owner_whose_requests_are_lost_stops_unwritten,
-            f06_a_wire_that_is_slow_but_not_silent_costs_no_ownership,
-            f57_idle_connections_are_not_pinged_too_often,
-        ],
-        "on_etcd_3_4::network": [
-            f57_an_idle_connection_to_an_older_server_is_kept,
-        ],
-        "on_three_members::network": [
-            f40_two_of_three_dead_or_silent_endpoints_fail_no_call,
-        ],
-    ]
-}
-
-/// Neither side is told anything: only the owner's clock and the server's can tell, and the owner's has to be
+/// Neither side gets an error: only the owner's clock and the server's decide, and the owner's has to be
 /// first.
+#[plain(on_etcd)]
 async fn f06_a_silent_partition_stops_the_owner_before_expiry() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
@@ -53,14 +36,14 @@ async fn f06_a_silent_partition_stops_the_owner_before_expiry() {
     let (loss, lost_at, _owner) = ending.await.unwrap();
     assert_eq!(loss, Loss::Session(LossReason::DeadlinePassed));
     let (next, freed_at) = pair.waiting.await.unwrap().unwrap();
-    assert!(lost_at < freed_at, "the owner believed in its right for {:?} too long", lost_at - freed_at);
+    assert!(lost_at < freed_at, "the owner believed in its authority for {:?} too long", lost_at - freed_at);
     // Not only before the server did, which may be late: before it could. The last renewal was sent before
     // the cut.
     assert!(lost_at - cut < TTL, "{:?}", lost_at - cut);
     let took = freed_at - cut;
     assert!(took >= TTL - TTL / 6, "freed too early: {took:?}");
     assert!(took <= TTL + EXPIRY_LAG, "freed too late: {took:?}");
-    tell_takeover("a silent partition", took);
+    report_takeover("a silent partition", took);
 
     // Nothing is even sent by who knows that it is lost; what is sent by who does not know is refused.
     let done = Change::Complete(None);
@@ -74,20 +57,22 @@ async fn f06_a_silent_partition_stops_the_owner_before_expiry() {
 }
 
 /// Requests arrive, answers do not: the server takes the owner for alive, and carries out what it asks.
+#[plain(on_etcd)]
 async fn f07_an_owner_without_answers_stops_and_resolves_writes_later() {
     let (etcd, op_id) = deaf_owner(Direction::ToClient).await;
     let audited = audit(&etcd).await;
-    assert!(audited.audit.find_write(op_id).is_some(), "it arrived, and the right was still there");
+    assert!(audited.audit.find_write(op_id).is_some(), "it arrived, and the authority still held");
 }
 
 /// Answers would arrive, requests do not.
+#[plain(on_etcd)]
 async fn f07_an_owner_whose_requests_are_lost_stops_unwritten() {
     let (etcd, op_id) = deaf_owner(Direction::ToServer).await;
     let audited = audit(&etcd).await;
     assert_eq!(audited.audit.find_write(op_id), None);
 }
 
-/// An owner updates a task while one direction loses everything; the id of the update, which it is told
+/// An owner updates a task while one direction loses everything; the id of the update, which it learns
 /// nothing of.
 async fn deaf_owner(direction: Direction) -> (Etcd, uuid::Uuid) {
     let etcd = Etcd::builder().proxied(true).start().await;
@@ -99,16 +84,16 @@ async fn deaf_owner(direction: Direction) -> (Etcd, uuid::Uuid) {
     let cut = Instant::now();
     etcd.members()[0].proxy().set(direction, Way::Swallowed);
     let outcome = authority.update(&pair.started, Some(1), &Change::Complete(None)).await.unwrap();
-    let Outcome::Unknown { op_id, .. } = outcome else { panic!("who told it? {outcome:?}") };
+    let Outcome::Unknown { op_id, .. } = outcome else { panic!("it cannot know: {outcome:?}") };
     let (loss, lost_at, _owner) = ending.await.unwrap();
     assert_eq!(loss, Loss::Session(LossReason::DeadlinePassed));
     let (next, freed_at) = pair.waiting.await.unwrap().unwrap();
     assert!(lost_at < freed_at, "two owners for {:?}", lost_at - freed_at);
     assert!(lost_at - cut < TTL, "{:?}", lost_at - cut);
-    // A renewal may have arrived, and counts for the server, though nobody heard that it was answered.
+    // A renewal may have arrived, and counts for the server, though its answer was lost.
     let took = freed_at - cut;
     assert!(took <= TTL + TTL / 3 + EXPIRY_LAG, "freed too late: {took:?}");
-    tell_takeover(&format!("a loss of everything {direction:?}"), took);
+    report_takeover(&format!("a loss of everything {direction:?}"), took);
 
     etcd.heal();
     let (_, view) = next.recover().await.unwrap();
@@ -119,7 +104,8 @@ async fn deaf_owner(direction: Direction) -> (Etcd, uuid::Uuid) {
     (etcd, op_id)
 }
 
-/// A tenth of a second each way, and little room: that is slow, but not dead.
+/// A tenth of a second each way, and little bandwidth: that is slow, but not dead.
+#[plain(on_etcd)]
 async fn f06_a_wire_that_is_slow_but_not_silent_costs_no_ownership() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let proxy = etcd.members()[0].proxy();
@@ -140,10 +126,12 @@ async fn f06_a_wire_that_is_slow_but_not_silent_costs_no_ownership() {
     assert_eq!(audited.audit.find_write(task.record.op_id), Some(task.revision));
 }
 
+#[plain(on_etcd)]
 async fn f57_idle_connections_are_not_pinged_too_often() {
     an_idle_fleet(Etcd::builder()).await;
 }
 
+#[plain(on_etcd_3_4)]
 async fn f57_an_idle_connection_to_an_older_server_is_kept() {
     an_idle_fleet(Etcd::of(Line::V3_4)).await;
 }
@@ -167,6 +155,7 @@ async fn an_idle_fleet(builder: Builder) {
 }
 
 /// A client that balances between its endpoints would lose about half of its calls here.
+#[plain(on_three_members)]
 async fn f40_two_of_three_dead_or_silent_endpoints_fail_no_call() {
     let etcd = Etcd::builder().members(3).proxied(true).start().await;
     let observer = observer(&etcd).await;

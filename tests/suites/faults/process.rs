@@ -23,39 +23,19 @@ use planlease_core::{
 };
 use planlease_tests::{
     etcd::Etcd,
+    plain,
     proxy::Proxy,
-    suite::PlainCase,
     wait::{SOON, until},
 };
 use tokio::time::Instant;
 
-use crate::fleet::{
+use crate::helpers::{
     EXPIRY_LAG, Pair, TTL, acquired, audit, background, committed, config, connected, ends, finishes, id,
-    in_line, observer, plan, renewed, session, spec, tell_takeover, waits,
+    in_queue, observer, plan, renewed, report_takeover, session, spec, waits,
 };
 
-pub(crate) fn cases() -> Vec<PlainCase> {
-    crate::scenarios![
-        "on_etcd::process": [
-            f01_an_owner_that_dies_is_followed_within_the_bound,
-            f03_a_short_silence_costs_nothing,
-            f04_a_suspended_host_trusts_nothing_when_it_wakes,
-            f05_jumping_and_drifting_clocks_change_nothing,
-            f17_an_owner_learns_of_its_deleted_key_at_once,
-            f18_a_revoked_lease_is_noticed_on_an_open_stream,
-            f18_a_revoked_lease_is_noticed_on_a_new_stream,
-            f19_the_owner_notices_a_forced_release_within_a_second,
-            f41_an_import_that_dies_anywhere_is_whole_or_repeatable,
-            f41_the_next_owner_finishes_a_recovery_that_died,
-            f55_one_release_wakes_one_of_three_hundred_waiters,
-            f56_thousands_of_expiring_leases_spare_the_live_ones,
-            f58_a_runtime_that_is_blocked_loses_its_plans_and_knows_it,
-            f58_a_panic_lets_go_of_the_plan,
-        ],
-    ]
-}
-
 /// Its connections are reset, as the kernel does with those of a process that was killed.
+#[plain(on_etcd)]
 async fn f01_an_owner_that_dies_is_followed_within_the_bound() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
@@ -64,14 +44,15 @@ async fn f01_an_owner_that_dies_is_followed_within_the_bound() {
     let (next, freed_at) = pair.waiting.await.unwrap().unwrap();
     let took = freed_at - died;
     assert!(took >= TTL * 2 / 3 && took <= TTL + EXPIRY_LAG, "{took:?}");
-    tell_takeover("a crash", took);
+    report_takeover("a crash", took);
     assert_eq!(next.term().number.0, pair.owner.term().number.0 + 1);
     assert!(next.token() > pair.owner.token());
     finishes(next).await;
     assert_eq!(audit(&etcd).await.report.unclean, 1);
 }
 
-/// Shorter than what a session can bear: nobody takes over, and nobody is told that it lost anything.
+/// Shorter than what a session can bear: no takeover, and no loss is reported.
+#[plain(on_etcd)]
 async fn f03_a_short_silence_costs_nothing() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
@@ -119,7 +100,7 @@ impl Clock for Bent {
     }
 }
 
-/// An owner that has outlived its session tells a result: nothing is sent but a note of it.
+/// An owner that has outlived its session reports a result: nothing is sent but a note of it.
 async fn too_late(coordinator: &Coordinator, owner: &Ownership, started: &TaskView) {
     let before = coordinator.traffic().get("Txn").copied();
     let late = owner.authority().update(started, Some(1), &Change::Complete(None)).await;
@@ -131,8 +112,9 @@ async fn too_late(coordinator: &Coordinator, owner: &Ownership, started: &TaskVi
     assert_eq!(kept, [(Some(1), TaskStatus::Completed)]);
 }
 
-/// The boot clock counts the suspend, timers do not: whoever asks is told by the clock, before any timer has
+/// The boot clock counts the suspend, timers do not: a caller learns it from the clock, before any timer has
 /// fired.
+#[plain(on_etcd)]
 async fn f04_a_suspended_host_trusts_nothing_when_it_wakes() {
     let etcd = Etcd::builder().start().await;
     let clock = Arc::new(Bent::default());
@@ -144,7 +126,7 @@ async fn f04_a_suspended_host_trusts_nothing_when_it_wakes() {
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
     let next = session(&observer(&etcd).await, "next").await;
     let waiting = waits(&next);
-    in_line(&suspended, 2).await;
+    in_queue(&suspended, 2).await;
 
     clock.suspended_millis.store(600_000, Ordering::SeqCst);
     assert_eq!(owner.session().status(), Status::Lost(LossReason::DeadlinePassed));
@@ -153,15 +135,16 @@ async fn f04_a_suspended_host_trusts_nothing_when_it_wakes() {
     too_late(&suspended, &owner, &started).await;
     assert_eq!(owner.lost().await, Loss::Session(LossReason::DeadlinePassed));
     assert!(woke.elapsed() < Duration::from_secs(1), "{:?}", woke.elapsed());
-    // The server has counted other seconds: it frees the plan when nobody renews any more.
+    // The server has counted other seconds: it frees the plan without further renewals.
     let (next, freed_at) = waiting.await.unwrap().unwrap();
     assert!(freed_at - woke <= TTL + EXPIRY_LAG, "{:?}", freed_at - woke);
-    tell_takeover("a suspend, counted from the awakening", freed_at - woke);
+    report_takeover("a suspend, counted from the awakening", freed_at - woke);
     drop(owner);
     finishes(next).await;
     audit(&etcd).await;
 }
 
+#[plain(on_etcd)]
 async fn f05_jumping_and_drifting_clocks_change_nothing() {
     let runs = [-10, 10].map(|drift| async move {
         let etcd = Etcd::builder().proxied(true).start().await;
@@ -174,7 +157,7 @@ async fn f05_jumping_and_drifting_clocks_change_nothing() {
         let mut task = committed(owner.authority().start(&view, &id("1")).await.unwrap());
         let next = session(&observer, "next").await;
         let waiting = waits(&next);
-        in_line(&observer, 2).await;
+        in_queue(&observer, 2).await;
         let began = Instant::now();
         while began.elapsed() < TTL * 2 {
             let progress = Change::Progress(format!("{:?}", began.elapsed()));
@@ -196,71 +179,74 @@ async fn f05_jumping_and_drifting_clocks_change_nothing() {
     join_all(runs).await;
 }
 
-/// An owner and somebody who waits, and what is done to the owner's key or lease from outside; the loss and
+/// An owner and a waiter, and what is done to the owner's key or lease from outside; the loss and
 /// when.
-async fn done_by_hand(
+async fn done_by_operator(
     etcd: &Etcd,
     pair: Pair,
-    deed: impl AsyncFnOnce(&mut etcd_client::Client, &Ownership),
+    action: impl AsyncFnOnce(&mut etcd_client::Client, &Ownership),
 ) -> (Loss, Duration, Box<Ownership>) {
     let mut client = etcd.client(0).await;
     let late = pair.owner.authority();
-    deed(&mut client, &pair.owner).await;
+    action(&mut client, &pair.owner).await;
     let done = Instant::now();
     let (loss, lost_at, owner) = ends(pair.owner).await.unwrap();
-    let told = lost_at - done;
-    assert!(told <= Duration::from_secs(1), "told after {told:?}");
+    let reported = lost_at - done;
+    assert!(reported <= Duration::from_secs(1), "reported after {reported:?}");
     let (next, freed_at) = pair.waiting.await.unwrap().unwrap();
-    tell_takeover("an end by hand", freed_at.saturating_duration_since(done));
+    report_takeover("a forced end", freed_at.saturating_duration_since(done));
     let outcome = late.update(&pair.started, Some(1), &Change::Complete(None)).await;
     assert!(!matches!(outcome, Ok(planlease::Outcome::Committed(_))), "{outcome:?}");
     finishes(next).await;
-    (loss, told, owner)
+    (loss, reported, owner)
 }
 
 /// Renewals go on and are answered; that counts for nothing.
+#[plain(on_etcd)]
 async fn f17_an_owner_learns_of_its_deleted_key_at_once() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
     let key = pair.observer.layout().of(&plan(), &PlanKey::Owner(pair.owner.session().lease()));
-    let (loss, told, owner) = done_by_hand(&etcd, pair, async |client, _| {
+    let (loss, reported, owner) = done_by_operator(&etcd, pair, async |client, _| {
         client.delete(key, None).await.unwrap();
     })
     .await;
     assert_eq!(loss, Loss::KeyGone);
     assert!(matches!(owner.session().status(), Status::Live { .. }));
-    println!("measured: told of the end of its key after {told:?}");
+    println!("measured: notified of the end of its key after {reported:?}");
     assert_eq!(audit(&etcd).await.report.unclean, 1);
 }
 
+#[plain(on_etcd)]
 async fn f18_a_revoked_lease_is_noticed_on_an_open_stream() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
-    let (_, _, owner) = done_by_hand(&etcd, pair, async |client, owner| {
+    let (_, _, owner) = done_by_operator(&etcd, pair, async |client, owner| {
         client.lease_revoke(owner.session().lease().to_wire()).await.unwrap();
     })
     .await;
-    is_told_once(&owner).await;
+    is_reported_once(&owner).await;
     assert_eq!(audit(&etcd).await.report.unclean, 1);
 }
 
+#[plain(on_etcd)]
 async fn f18_a_revoked_lease_is_noticed_on_a_new_stream() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
     let proxy = etcd.members()[0].proxy();
-    let (_, _, owner) = done_by_hand(&etcd, pair, async |client, owner| {
+    let (_, _, owner) = done_by_operator(&etcd, pair, async |client, owner| {
         // While it has no stream: the next one begins with the refusal.
         proxy.cut();
         client.lease_revoke(owner.session().lease().to_wire()).await.unwrap();
         proxy.heal();
     })
     .await;
-    is_told_once(&owner).await;
+    is_reported_once(&owner).await;
     assert_eq!(audit(&etcd).await.report.unclean, 1);
 }
 
 /// The session says why, and never says anything else again.
-async fn is_told_once(owner: &Ownership) {
+async fn is_reported_once(owner: &Ownership) {
     let session = owner.session();
     let reason = tokio::time::timeout(SOON, session.lost()).await.expect("the end of the session");
     assert_eq!(reason, LossReason::LeaseGone);
@@ -269,12 +255,13 @@ async fn is_told_once(owner: &Ownership) {
     assert!(status.changed().await.is_err(), "the task has ended, and said nothing more");
 }
 
+#[plain(on_etcd)]
 async fn f19_the_owner_notices_a_forced_release_within_a_second() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
     let operator = pair.observer.clone();
     let token = pair.owner.token();
-    let (loss, told, owner) = done_by_hand(&etcd, pair, async |_, owner| {
+    let (loss, reported, owner) = done_by_operator(&etcd, pair, async |_, owner| {
         let released =
             operator.force_release(&plan(), Some(owner.session().id()), "kim", "it is stuck").await.unwrap();
         assert_eq!(released.term, Some(owner.term().number));
@@ -285,7 +272,7 @@ async fn f19_the_owner_notices_a_forced_release_within_a_second() {
     assert!(why.contains("kim ended it: it is stuck"), "{why}");
     let line = operator.line(&plan()).await.unwrap();
     assert!(line.term.unwrap().1.token() > token);
-    println!("measured: told of a forced end after {told:?}");
+    println!("measured: notified of a forced end after {reported:?}");
     audit(&etcd).await;
 }
 
@@ -319,6 +306,7 @@ async fn at_any_transaction<F: Future<Output = bool>>(most: u32, dies_at: impl F
     deaths
 }
 
+#[plain(on_etcd)]
 async fn f41_an_import_that_dies_anywhere_is_whole_or_repeatable() {
     const TASKS: usize = 450;
     let etcd = Etcd::builder().start().await;
@@ -333,7 +321,7 @@ async fn f41_an_import_that_dies_anywhere_is_whole_or_repeatable() {
             Ok(view) => assert_eq!(view.tasks.len(), TASKS, "half a plan"),
             Err(Error::PlanNotFound(_)) => {
                 assert!(observer.plans().await.unwrap().is_empty());
-                // Whoever is dead is in the way until its session ends.
+                // Dead candidates are in the way until their sessions end.
                 until("import after a death", SOON, async || {
                     observer.import(&plan(), &spec(TASKS), |_| {}).await.map_err(|error| error.to_string())
                 })
@@ -350,6 +338,7 @@ async fn f41_an_import_that_dies_anywhere_is_whole_or_repeatable() {
     println!("measured: an import died at each of {deaths} transactions");
 }
 
+#[plain(on_etcd)]
 async fn f41_the_next_owner_finishes_a_recovery_that_died() {
     const TASKS: usize = 250;
     let etcd = Etcd::builder().start().await;
@@ -392,6 +381,7 @@ async fn f41_the_next_owner_finishes_a_recovery_that_died() {
     println!("measured: a takeover died at each of {deaths} transactions");
 }
 
+#[plain(on_etcd)]
 async fn f55_one_release_wakes_one_of_three_hundred_waiters() {
     const WAITING: usize = 300;
     const HANDOVERS: usize = 20;
@@ -403,7 +393,7 @@ async fn f55_one_release_wakes_one_of_three_hundred_waiters() {
     for n in 0..WAITING {
         let next = session(&patient, &format!("w{n}")).await;
         places.push_back((next.id().clone(), waits(&next)));
-        in_line(&patient, n + 2).await;
+        in_queue(&patient, n + 2).await;
     }
     let before = patient.traffic();
     let began = Instant::now();
@@ -417,7 +407,7 @@ async fn f55_one_release_wakes_one_of_three_hundred_waiters() {
     }
     let took = began.elapsed();
     let since = |method: &str| patient.traffic().get(method).unwrap_or(&0) - before.get(method).unwrap_or(&0);
-    // A release, and two for a takeover: who waited behind somebody that waited, too, has to look once how it
+    // A release, and two for a takeover: a waiter behind another waiter has to look once how it
     // became owner. The first one waited behind the owner itself.
     assert_eq!(since("Txn"), 3 * u64::try_from(HANDOVERS).unwrap() - 1);
     assert_eq!(since("Range"), 0);
@@ -429,6 +419,7 @@ async fn f55_one_release_wakes_one_of_three_hundred_waiters() {
 }
 
 /// A whole fleet dies in one moment, with its registrations; who lives is renewed in time.
+#[plain(on_etcd)]
 async fn f56_thousands_of_expiring_leases_spare_the_live_ones() {
     const DYING: usize = 5_000;
     let etcd = Etcd::builder().proxied(true).start().await;
@@ -462,7 +453,8 @@ async fn f56_thousands_of_expiring_leases_spare_the_live_ones() {
     assert_eq!(audit(&etcd).await.report.unclean, 0);
 }
 
-/// The owner's runtime runs nothing for longer than the TTL: nobody renews, nobody notices. The clock does.
+/// The owner's runtime runs nothing for longer than the TTL: no renewal, no notice. The clock still counts.
+#[plain(on_etcd)]
 async fn f58_a_runtime_that_is_blocked_loses_its_plans_and_knows_it() {
     let etcd = Etcd::builder().start().await;
     let observer = observer(&etcd).await;
@@ -490,7 +482,7 @@ async fn f58_a_runtime_that_is_blocked_loses_its_plans_and_knows_it() {
     let began = Instant::now();
     let (next, freed_at) = waiting.await.unwrap().unwrap();
     assert!(freed_at - began <= TTL + EXPIRY_LAG, "{:?}", freed_at - began);
-    tell_takeover("a runtime that was blocked", freed_at - began);
+    report_takeover("a runtime that was blocked", freed_at - began);
     drop(block);
     let loss = tokio::task::spawn_blocking(|| stuck.join().unwrap()).await.unwrap();
     assert_eq!(loss, Loss::Session(LossReason::DeadlinePassed));
@@ -498,6 +490,7 @@ async fn f58_a_runtime_that_is_blocked_loses_its_plans_and_knows_it() {
     audit(&etcd).await;
 }
 
+#[plain(on_etcd)]
 async fn f58_a_panic_lets_go_of_the_plan() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let pair = Pair::on(&etcd, TTL).await;
@@ -510,7 +503,7 @@ async fn f58_a_panic_lets_go_of_the_plan() {
     assert!(panicking.await.unwrap_err().is_panic());
     let (next, freed_at) = pair.waiting.await.unwrap().unwrap();
     assert!(freed_at - began < TTL / 2, "released, and not left to expire: {:?}", freed_at - began);
-    tell_takeover("a panic", freed_at - began);
+    report_takeover("a panic", freed_at - began);
     finishes(next).await;
     assert_eq!(audit(&etcd).await.report.unclean, 0);
 }

@@ -1,4 +1,4 @@
-//! The room on etcd's disk: used up, and free again.
+//! The space on etcd's disk: used up, and free again.
 
 use std::time::Duration;
 
@@ -9,29 +9,16 @@ use planlease_tests::{
     disk::Disk,
     etcd::Etcd,
     packages::not_run,
+    plain,
     program::{Process, Program},
-    suite::PlainCase,
     wait::SOON,
 };
 use tokio::time::Instant;
 
-use crate::fleet::{Pair, TTL, acquired, audit, committed, finishes, id, plan, spec};
-
-pub(crate) fn cases() -> Vec<PlainCase> {
-    crate::scenarios![
-        "on_etcd::space": [
-            f35_a_full_disk_refuses_writes_only_until_it_has_space,
-            f35_a_plan_released_on_a_full_disk_is_taken_over_later,
-            f66_no_takeover_while_the_disk_stalls,
-        ],
-        "on_embedded::space": [
-            f35_on_a_full_disk_the_local_server_deletes_and_compacts,
-        ],
-    ]
-}
+use crate::helpers::{Pair, TTL, acquired, audit, committed, finishes, id, plan, spec};
 
 /// What an operator does then.
-async fn make_room(etcd: &Etcd) {
+async fn free_space(etcd: &Etcd) {
     let options = DeleteOptions::new().with_prefix();
     etcd.client(0).await.delete("filler/", Some(options)).await.unwrap();
     etcd.compact().await;
@@ -39,6 +26,7 @@ async fn make_room(etcd: &Etcd) {
     etcd.disarm().await;
 }
 
+#[plain(on_etcd)]
 async fn f35_a_full_disk_refuses_writes_only_until_it_has_space() {
     let etcd = Etcd::builder().proxied(true).quota(8 * 1024 * 1024).start().await;
     let pair = Pair::on(&etcd, TTL).await;
@@ -60,7 +48,7 @@ async fn f35_a_full_disk_refuses_writes_only_until_it_has_space() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(matches!(pair.owner.session().status(), Status::Live { .. }));
-    make_room(&etcd).await;
+    free_space(&etcd).await;
     let task =
         committed(authority.update(&pair.started, Some(1), &Change::Progress("late".into())).await.unwrap());
     pair.owner.release().await.unwrap();
@@ -70,24 +58,26 @@ async fn f35_a_full_disk_refuses_writes_only_until_it_has_space() {
     assert!(task.revision > pair.started.revision);
 }
 
-/// Letting go needs no room, and hands nothing over: taking over does. So nobody is stuck behind somebody who
+/// A release needs no space, and hands nothing over: a takeover does. So no process is stuck behind one that
 /// is done.
+#[plain(on_etcd)]
 async fn f35_a_plan_released_on_a_full_disk_is_taken_over_later() {
     let etcd = Etcd::builder().proxied(true).quota(8 * 1024 * 1024).start().await;
     let pair = Pair::on(&etcd, TTL).await;
     etcd.fill().await;
     let owners_session = pair.owner.session().clone();
-    pair.owner.release().await.expect("a release needs no room");
+    pair.owner.release().await.expect("a release needs no space");
     let waited = pair.waiting.await.unwrap();
     assert!(matches!(waited, Err(Error::NoSpace(_))), "{:?}", waited.map(|(ownership, _)| ownership));
     owners_session.close().await.unwrap();
-    make_room(&etcd).await;
+    free_space(&etcd).await;
     finishes(*acquired(&pair.next).await).await;
     audit(&etcd).await;
 }
 
 /// etcd answers nothing meanwhile: an update is not reported as done, an owner that cannot renew stops in
-/// time, and nobody takes over before etcd can write again.
+/// time, and there is no takeover before etcd can write again.
+#[plain(on_etcd)]
 async fn f66_no_takeover_while_the_disk_stalls() {
     let folder = tempfile::tempdir().unwrap();
     let mut disk = match Disk::mounted_in(folder.path()) {
@@ -148,6 +138,7 @@ async fn on_a_small_disk(folder: &std::path::Path) -> (Process, Client) {
     (process, Client::connect([endpoint], None).await.unwrap())
 }
 
+#[plain(on_embedded)]
 async fn f35_on_a_full_disk_the_local_server_deletes_and_compacts() {
     let folder = tempfile::tempdir().unwrap();
     let (process, mut client) = on_a_small_disk(folder.path()).await;
@@ -177,7 +168,7 @@ async fn f35_on_a_full_disk_the_local_server_deletes_and_compacts() {
     client.get("large/0", None).await.expect("and reads");
 
     std::fs::remove_file(&filler).unwrap();
-    client.put("more", "x", None).await.expect("there is room again");
+    client.put("more", "x", None).await.expect("there is space again");
     let alarms = client.alarm(AlarmAction::Get, AlarmType::None, None).await.unwrap();
     assert!(alarms.alarms().is_empty());
 }

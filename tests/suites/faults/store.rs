@@ -7,38 +7,18 @@ use planlease_core::{Generation, session::LossReason, transition::Change};
 use planlease_tests::{
     etcd::{Etcd, Restore},
     http::Client,
+    plain,
     program::{Process, Program},
-    suite::PlainCase,
     wait::{SOON, until},
 };
 
-use crate::fleet::{acquired, audit, committed, config, connected, ends, id, observer, plan, session, spec};
-
-pub(crate) fn cases() -> Vec<PlainCase> {
-    crate::scenarios![
-        "on_etcd::store": [
-            f38_an_endpoint_that_answers_from_the_past_is_not_believed,
-            f39_a_restored_store_must_be_adopted,
-            f39_a_restored_store_with_raised_revisions_must_be_adopted,
-            f39_a_restore_under_the_same_id_must_be_adopted,
-            f39_a_restore_of_raised_revisions_must_be_adopted,
-            f39_a_cluster_of_three_restored_under_the_same_id_is_noticed,
-            f39_two_restores_of_one_snapshot_give_no_token_twice,
-            f39_a_copied_data_folder_is_noticed_by_a_host_ahead_of_it,
-            f39_an_emptied_etcd_gives_no_token_twice,
-            f39_elections_and_restarts_are_no_restore,
-            f39_what_runs_across_a_restore_reports_it,
-            f39_a_store_that_went_back_under_its_owner_is_not_written,
-        ],
-        "on_etcd_3_4::store": [
-            f39_a_restored_store_of_an_older_server_must_be_adopted,
-            f39_an_older_servers_restore_of_same_id_must_be_adopted,
-        ],
-    ]
-}
+use crate::helpers::{
+    acquired, audit, committed, config, connected, ends, id, observer, plan, session, spec,
+};
 
 /// What an older etcd does after a pause of a member, here done by a copy with the same id: it answers
-/// correctly, as of then. Whoever has seen more knows better.
+/// correctly, as of then. A client that has seen more knows better.
+#[plain(on_etcd)]
 async fn f38_an_endpoint_that_answers_from_the_past_is_not_believed() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let past = Etcd::builder().start().await;
@@ -74,31 +54,38 @@ fn is_no_answer<T>(read: &Result<T, Error>) -> bool {
     matches!(read, Err(Error::OutcomeUnknown(_) | Error::Unreachable(_) | Error::StoreRestored(_)))
 }
 
+#[plain(on_etcd)]
 async fn f39_a_restored_store_must_be_adopted() {
     restored(Etcd::builder().start().await, NEW_TOKEN).await;
 }
 
+#[plain(on_etcd)]
 async fn f39_a_restored_store_with_raised_revisions_must_be_adopted() {
     restored(Etcd::builder().start().await, Restore { bump_revision: RAISED, ..NEW_TOKEN }).await;
 }
 
 /// Its tool cannot raise revisions.
+#[plain(on_etcd_3_4)]
 async fn f39_a_restored_store_of_an_older_server_must_be_adopted() {
     restored(Etcd::of(planlease_tests::etcd::Line::V3_4).start().await, NEW_TOKEN).await;
 }
 
+#[plain(on_etcd)]
 async fn f39_a_restore_under_the_same_id_must_be_adopted() {
     restored(Etcd::builder().start().await, Restore::default()).await;
 }
 
+#[plain(on_etcd)]
 async fn f39_a_restore_of_raised_revisions_must_be_adopted() {
     restored(Etcd::builder().start().await, Restore { bump_revision: RAISED, ..Restore::default() }).await;
 }
 
+#[plain(on_etcd)]
 async fn f39_a_cluster_of_three_restored_under_the_same_id_is_noticed() {
     restored(Etcd::builder().members(3).start().await, Restore::default()).await;
 }
 
+#[plain(on_etcd_3_4)]
 async fn f39_an_older_servers_restore_of_same_id_must_be_adopted() {
     restored(Etcd::of(planlease_tests::etcd::Line::V3_4).start().await, Restore::default()).await;
 }
@@ -106,10 +93,10 @@ async fn f39_an_older_servers_restore_of_same_id_must_be_adopted() {
 /// What gives a restored cluster another id.
 const NEW_TOKEN: Restore<'static> = Restore { token: Some("another"), bump_revision: None, posing_as: None };
 
-/// Above every revision that anyone has seen.
+/// Above every revision that a client has seen.
 const RAISED: Option<u64> = Some(1_000_000_000);
 
-/// After the snapshot a term begins and ends whose token somebody outside may have seen.
+/// After the snapshot a term begins and ends whose token a resource outside may have seen.
 async fn restored(etcd: Etcd, how: Restore<'_>) {
     let live = observer(&etcd).await;
     live.import(&plan(), &spec(1), |_| {}).await.unwrap();
@@ -152,6 +139,7 @@ async fn restored(etcd: Etcd, how: Restore<'_>) {
 }
 
 /// Of one host, whose state folder knows the generation of the first restore.
+#[plain(on_etcd)]
 async fn f39_two_restores_of_one_snapshot_give_no_token_twice() {
     let etcd = Etcd::builder().start().await;
     let folder = tempfile::tempdir().unwrap();
@@ -172,6 +160,7 @@ async fn f39_two_restores_of_one_snapshot_give_no_token_twice() {
 }
 
 /// Its raft log goes on, so only a host that has seen more can know.
+#[plain(on_etcd)]
 async fn f39_a_copied_data_folder_is_noticed_by_a_host_ahead_of_it() {
     let etcd = Etcd::builder().start().await;
     let folder = tempfile::tempdir().unwrap();
@@ -197,6 +186,7 @@ async fn f39_a_copied_data_folder_is_noticed_by_a_host_ahead_of_it() {
 }
 
 /// A developer's etcd that begins again is no reason to stop; only the tokens go on.
+#[plain(on_etcd)]
 async fn f39_an_emptied_etcd_gives_no_token_twice() {
     let etcd = Etcd::builder().start().await;
     let folder = tempfile::tempdir().unwrap();
@@ -215,6 +205,7 @@ async fn f39_an_emptied_etcd_gives_no_token_twice() {
 
 /// Members come and go, leaders change, a cluster stands still and goes on: all of it raises what is
 /// compared.
+#[plain(on_etcd)]
 async fn f39_elections_and_restarts_are_no_restore() {
     let etcd = Etcd::builder().members(3).start().await;
     let folder = tempfile::tempdir().unwrap();
@@ -249,6 +240,7 @@ async fn f39_elections_and_restarts_are_no_restore() {
 }
 
 /// The library's feed, `watch`, and a sidecar: all of them say so, none hangs.
+#[plain(on_etcd)]
 async fn f39_what_runs_across_a_restore_reports_it() {
     for bump_revision in [None, RAISED] {
         let etcd = Etcd::builder().start().await;
@@ -304,6 +296,7 @@ async fn f39_what_runs_across_a_restore_reports_it() {
 
 /// The same addresses and the same token make the same id: the store looks the same, only younger. An owner
 /// that lives through this must not take its answers for what they seem.
+#[plain(on_etcd)]
 async fn f39_a_store_that_went_back_under_its_owner_is_not_written() {
     let etcd = Etcd::builder().start().await;
     let settings = Config { operation_timeout: Duration::from_secs(2), ..config(&etcd.endpoints()) };

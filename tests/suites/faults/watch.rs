@@ -11,35 +11,15 @@ use planlease_core::{
 };
 use planlease_tests::{
     etcd::Etcd,
-    suite::PlainCase,
+    plain,
     wait::{SOON, until},
 };
 use planlease_watcher::{Change, Delivery, Filter, Options, Store, Subscription, Watcher, Why};
 use tokio::time::Instant;
 
-use crate::fleet::{
+use crate::helpers::{
     acquired, audit, background, committed, config, connected, exposed, id, observer, plan, session, spec,
 };
-
-pub(crate) fn cases() -> Vec<PlainCase> {
-    crate::scenarios![
-        "on_etcd::watch": [
-            f24_compacted_history_is_delivered_as_differences,
-            f24_a_delayed_watcher_misses_nothing_of_compacted_history,
-            f24_an_audit_of_a_store_that_has_forgotten_everything_ends,
-            f26_a_quiet_server_is_not_taken_for_a_dead_one,
-            f31_a_failing_list_is_retried_until_it_succeeds,
-            f29_10_000_changes_reach_1_000_subscribers_past_a_slow_one,
-            f30_lists_and_histories_beyond_all_default_limits_are_read,
-        ],
-        "on_etcd_3_4::watch": [
-            f24_an_older_server_that_forgets_history_is_followed_too,
-        ],
-        "on_three_members::watch": [
-            f26_a_silent_member_is_left_and_nothing_is_missed,
-        ],
-    ]
-}
 
 /// A watcher whose watch stands, and a subscription that has its first snapshot.
 async fn begun(coordinator: &Coordinator, options: Options) -> (Watcher, Subscription) {
@@ -71,10 +51,12 @@ fn named(name: &str) -> PlanName {
     PlanName::new(name).unwrap()
 }
 
+#[plain(on_etcd)]
 async fn f24_compacted_history_is_delivered_as_differences() {
     forgotten_history(Etcd::builder().proxied(true).start().await).await;
 }
 
+#[plain(on_etcd_3_4)]
 async fn f24_an_older_server_that_forgets_history_is_followed_too() {
     forgotten_history(Etcd::of(planlease_tests::etcd::Line::V3_4).proxied(true).start().await).await;
 }
@@ -120,6 +102,7 @@ async fn forgotten_history(etcd: Etcd) {
 }
 
 /// The watch stands and its news is under way; that history is forgotten meanwhile is none of its business.
+#[plain(on_etcd)]
 async fn f24_a_delayed_watcher_misses_nothing_of_compacted_history() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;
@@ -137,15 +120,15 @@ async fn f24_a_delayed_watcher_misses_nothing_of_compacted_history() {
     }
     etcd.compact().await;
     etcd.heal();
-    let mut told = Vec::new();
-    while told.len() < written.len() {
+    let mut reported = Vec::new();
+    while reported.len() < written.len() {
         let Delivery::Changes(set) = next(&mut subscription).await else { panic!("back to the beginning") };
         assert!(!set.resynced, "nothing was missed: {set:?}");
-        told.extend(
+        reported.extend(
             set.changes.iter().any(|change| matches!(change, Change::Task { .. })).then_some(set.revision),
         );
     }
-    assert_eq!(told, written);
+    assert_eq!(reported, written);
     owner.release().await.unwrap();
     holds_the_truth(&watcher, &observer).await;
     watcher.close().await.unwrap();
@@ -153,6 +136,7 @@ async fn f24_a_delayed_watcher_misses_nothing_of_compacted_history() {
 }
 
 /// There is nothing to replay, and nothing comes any more: that, too, is an end.
+#[plain(on_etcd)]
 async fn f24_an_audit_of_a_store_that_has_forgotten_everything_ends() {
     let etcd = Etcd::builder().start().await;
     let observer = observer(&etcd).await;
@@ -165,6 +149,7 @@ async fn f24_an_audit_of_a_store_that_has_forgotten_everything_ends() {
 
 /// Some servers, 3.5.30 among them, do not answer the question for progress while a watch waits for the very
 /// next revision.
+#[plain(on_etcd)]
 async fn f26_a_quiet_server_is_not_taken_for_a_dead_one() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;
@@ -188,6 +173,7 @@ async fn f26_a_quiet_server_is_not_taken_for_a_dead_one() {
 }
 
 /// The list that makes good for lost history fails, too: several times, in several ways.
+#[plain(on_etcd)]
 async fn f31_a_failing_list_is_retried_until_it_succeeds() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;
@@ -216,6 +202,7 @@ async fn f31_a_failing_list_is_retried_until_it_succeeds() {
     audit(&etcd).await;
 }
 
+#[plain(on_etcd)]
 async fn f29_10_000_changes_reach_1_000_subscribers_past_a_slow_one() {
     const TASKS: usize = 100;
     const ROUNDS: usize = 100;
@@ -228,17 +215,17 @@ async fn f29_10_000_changes_reach_1_000_subscribers_past_a_slow_one() {
     for _ in 0..1_000 {
         let mut subscription = watcher.subscribe(Filter::default(), None).await.unwrap();
         readers.push(background(async move {
-            let (mut told, mut last, mut records) = (0, None, Vec::new());
-            while told < TASKS * (ROUNDS + 1) {
+            let (mut reported, mut last, mut records) = (0, None, Vec::new());
+            while reported < TASKS * (ROUNDS + 1) {
                 match next(&mut subscription).await {
                     Delivery::Snapshot(_, Why::Beginning) => {}
-                    Delivery::Snapshot(_, why) => return Err(format!("{why:?} after {told}")),
+                    Delivery::Snapshot(_, why) => return Err(format!("{why:?} after {reported}")),
                     Delivery::Changes(set) => {
                         assert!(last < Some(set.revision), "{last:?}, then {}", set.revision);
                         last = Some(set.revision);
                         for change in &set.changes {
                             if let Change::Task { task, .. } = change {
-                                told += 1;
+                                reported += 1;
                                 records.push(Arc::downgrade(task));
                             }
                         }
@@ -273,7 +260,7 @@ async fn f29_10_000_changes_reach_1_000_subscribers_past_a_slow_one() {
         records.len()
     );
     println!(
-        "measured: {} changes written in {written:?}, told to 1000 in {:?}",
+        "measured: {} changes written in {written:?}, delivered to 1000 in {:?}",
         TASKS * ROUNDS,
         began.elapsed()
     );
@@ -285,7 +272,8 @@ async fn f29_10_000_changes_reach_1_000_subscribers_past_a_slow_one() {
     audit(&etcd).await;
 }
 
-/// gRPC libraries decode 4 MiB unless they are told otherwise.
+/// gRPC libraries decode 4 MiB unless they are configured otherwise.
+#[plain(on_etcd)]
 async fn f30_lists_and_histories_beyond_all_default_limits_are_read() {
     const TASKS: usize = 600;
     let etcd = Etcd::builder().start().await;
@@ -323,6 +311,7 @@ async fn f30_lists_and_histories_beyond_all_default_limits_are_read() {
 }
 
 /// It keeps its connections open and says nothing, for as long as one likes to wait.
+#[plain(on_three_members)]
 async fn f26_a_silent_member_is_left_and_nothing_is_missed() {
     let etcd = Etcd::builder().members(3).start().await;
     let leader = etcd.leader().await.endpoint();
@@ -344,18 +333,18 @@ async fn f26_a_silent_member_is_left_and_nothing_is_missed() {
         let started = committed(owner.authority().start(&view, task).await.unwrap());
         written.insert(started.revision, started.id);
     }
-    let mut told = BTreeMap::new();
+    let mut reported = BTreeMap::new();
     let mut first = None;
-    while told.len() < written.len() {
+    while reported.len() < written.len() {
         let Delivery::Changes(set) = next(&mut subscription).await else { panic!("back to the beginning") };
         first.get_or_insert_with(|| paused.elapsed());
         for change in &set.changes {
             if let Change::Task { task, .. } = change {
-                assert_eq!(told.insert(set.revision, task.id.clone()), None, "told twice");
+                assert_eq!(reported.insert(set.revision, task.id.clone()), None, "delivered twice");
             }
         }
     }
-    assert_eq!(told, written);
+    assert_eq!(reported, written);
     let first = first.unwrap();
     assert!(first <= Duration::from_secs(15), "{first:?}");
     println!("measured: a silent member was left by its watcher after {first:?}");

@@ -4,14 +4,9 @@ use std::time::Duration;
 
 use planlease_core::transition::TaskStatus;
 use planlease_tests::{
-    cases,
-    room::{Room, path_text, plan_name},
-    suite::{Case, Fixture},
+    TestEnv, case,
+    test_env::{path_text, plan_name},
 };
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![a_host_runs_only_the_commands_that_it_allows]
-}
 
 const TTL: Duration = Duration::from_secs(15);
 
@@ -24,23 +19,24 @@ title = "Of others"
 [[task]]
 id = "1"
 description = "with a command of its own"
-command = ["sh", "-c", "echo plan >> \"$ROOM/done\""]
+command = ["sh", "-c", "echo plan >> \"$TEST_DIR/done\""]
 [[task]]
 id = "2"
 description = "without one"
 "#;
 
-const EXEC: &str = "echo \"exec $PLANLEASE_TASK\" >> \"$ROOM/done\"";
+const EXEC: &str = "echo \"exec $PLANLEASE_TASK\" >> \"$TEST_DIR/done\"";
 
-async fn a_host_runs_only_the_commands_that_it_allows(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
+#[case]
+async fn a_host_runs_only_the_commands_that_it_allows(env: TestEnv) {
+    let env = env.with_ttl(TTL);
     for name in ["none", "nothing", "exec", "file", "plan"] {
-        room.import(name, PLAN).await;
+        env.import(name, PLAN).await;
     }
-    let program = room.program();
+    let program = env.program();
     let untouched = async |plan: &str| {
-        assert_eq!(room.text("done"), "", "a command was run");
-        let view = room.coordinator().await.plan(&plan_name(plan)).await.unwrap();
+        assert_eq!(env.text("done"), "", "a command was run");
+        let view = env.coordinator().await.plan(&plan_name(plan)).await.unwrap();
         for task in view.tasks.values() {
             assert_eq!((task.record.status, task.record.attempt), (TaskStatus::Pending, 0), "{task:?}");
         }
@@ -54,8 +50,8 @@ async fn a_host_runs_only_the_commands_that_it_allows(fixture: Fixture) {
     assert!(without.stderr.contains("runs --exec only"), "{}", without.stderr);
     untouched("exec").await;
 
-    // For this host, whatever store it works on; the flag and its variable say otherwise.
-    let config = room.path("config.toml");
+    // For this host, on every store; the flag and its variable say otherwise.
+    let config = env.path("config.toml");
     std::fs::write(&config, "commands = \"none\"\n").unwrap();
     let hosted = program.clone().variable("PLANLEASE_CONFIG", path_text(&config));
     let refused = hosted.run_to(CANNOT_START, shell("nothing")).await;
@@ -66,16 +62,16 @@ async fn a_host_runs_only_the_commands_that_it_allows(fixture: Fixture) {
     assert!(line.contains("none") && line.contains("config.toml"), "{settings}");
     std::fs::write(&config, "commands = \"exec\"\n").unwrap();
     hosted.run_to(0, shell("file")).await;
-    assert_eq!(sorted(&room), ["exec 1", "exec 2"], "the plan's command was run");
+    assert_eq!(sorted(&env), ["exec 1", "exec 2"], "the plan's command was run");
 
     program.run_to(0, [&shell("exec")[..], &["--commands", "exec"]].concat()).await;
-    assert_eq!(sorted(&room), ["exec 1", "exec 1", "exec 2", "exec 2"]);
+    assert_eq!(sorted(&env), ["exec 1", "exec 1", "exec 2", "exec 2"]);
     hosted.variable("PLANLEASE_COMMANDS", "plan").run_to(0, shell("plan")).await;
-    assert_eq!(sorted(&room), ["exec 1", "exec 1", "exec 2", "exec 2", "exec 2", "plan"]);
+    assert_eq!(sorted(&env), ["exec 1", "exec 1", "exec 2", "exec 2", "exec 2", "plan"]);
 }
 
-fn sorted(room: &Room) -> Vec<String> {
-    let mut lines: Vec<String> = room.text("done").lines().map(str::to_owned).collect();
+fn sorted(env: &TestEnv) -> Vec<String> {
+    let mut lines: Vec<String> = env.text("done").lines().map(str::to_owned).collect();
     lines.sort();
     lines
 }

@@ -5,42 +5,38 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use planlease::AcquireOptions;
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     program::{Process, is_alive},
-    room::{Room, background, in_line, plan_name},
-    suite::{Case, Fixture},
+    test_env::{background, in_queue, plan_name},
     wait::{SOON, until},
 };
 use tokio::time::{Instant, sleep};
 
 use crate::{measure, spec::spec};
 
-pub(crate) fn cases() -> Vec<Case> {
-    cases![every_crash_passes_the_plan_on_within_the_bound]
-}
-
 const TTL: Duration = Duration::from_secs(5);
 const CRASHES: usize = 20;
 
 /// What the owners run: it leaves its number, so that it can be seen whether it is still there.
-const WORK: &str = "echo $$ > \"$ROOM/work-$PLANLEASE_PLAN\"; exec sleep 1000";
+const WORK: &str = "echo $$ > \"$TEST_DIR/work-$PLANLEASE_PLAN\"; exec sleep 1000";
 
-/// 20 processes own a plan each and are killed, spread over the time between two renewals; somebody waits in
+/// 20 processes own a plan each and are killed, spread over the time between two renewals; one waits in
 /// each line.
-async fn every_crash_passes_the_plan_on_within_the_bound(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let coordinator = room.coordinator().await;
+#[case]
+async fn every_crash_passes_the_plan_on_within_the_bound(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let coordinator = env.coordinator().await;
     let mut owners = Vec::new();
     for n in 0..CRASHES {
         coordinator.import(&plan_name(&name(n)), &spec(1, WORK), |_| {}).await.unwrap();
-        owners.push(owner(&room, n));
+        owners.push(owner(&env, n));
     }
     let mut work = Vec::new();
     for n in 0..CRASHES {
-        in_line(&coordinator, &plan_name(&name(n)), 1).await;
-        work.push(work_of(&room, n).await);
+        in_queue(&coordinator, &plan_name(&name(n)), 1).await;
+        work.push(work_of(&env, n).await);
     }
-    let next = room.session("next").await;
+    let next = env.session("next").await;
     let mut takeovers = Vec::new();
     for (n, work) in work.into_iter().enumerate() {
         let next = next.clone();
@@ -51,7 +47,7 @@ async fn every_crash_passes_the_plan_on_within_the_bound(fixture: Fixture) {
         }));
     }
     for n in 0..CRASHES {
-        in_line(&coordinator, &plan_name(&name(n)), 2).await;
+        in_queue(&coordinator, &plan_name(&name(n)), 2).await;
     }
     let mut killed = Vec::new();
     for owner in &mut owners {
@@ -65,11 +61,11 @@ async fn every_crash_passes_the_plan_on_within_the_bound(fixture: Fixture) {
         took.push(owned - killed);
         ownership.release().await.unwrap();
     }
-    measure::tell("SIGKILL of an owner to the next owner, TTL 5 s", &room.fixture.server.to_string(), &took);
+    measure::report("SIGKILL of an owner to the next owner, TTL 5 s", &env.server.to_string(), &took);
     let bound = TTL + Duration::from_secs(1);
     assert!(took.iter().all(|took| *took <= bound), "{took:?}");
-    room.until_empty().await;
-    room.audit().await;
+    env.until_empty().await;
+    env.audit().await;
 }
 
 fn name(n: usize) -> String {
@@ -77,18 +73,18 @@ fn name(n: usize) -> String {
 }
 
 /// Both ways to own a plan from the command line.
-fn owner(room: &Room, n: usize) -> Process {
+fn owner(env: &TestEnv, n: usize) -> Process {
     let (name, output) = (name(n), format!("owner-{n}"));
     if n.is_multiple_of(2) {
-        room.start(&["run", &name], &output)
+        env.start(&["run", &name], &output)
     } else {
-        room.start(&["hold", &name, "--", "sh", "-c", WORK], &output)
+        env.start(&["hold", &name, "--", "sh", "-c", WORK], &output)
     }
 }
 
 /// The process that the owner runs.
-async fn work_of(room: &Room, n: usize) -> i32 {
-    let file = room.path(&format!("work-{}", name(n)));
+async fn work_of(env: &TestEnv, n: usize) -> i32 {
+    let file = env.path(&format!("work-{}", name(n)));
     until("work", SOON, async || {
         let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
         text.trim().parse().map_err(|_| text)

@@ -3,19 +3,10 @@
 use std::{fs, time::Duration};
 
 use planlease_tests::{
-    cases,
-    room::{Room, path_text},
-    suite::{Case, Fixture},
+    TestEnv, case,
+    test_env::path_text,
     wait::{SOON, until},
 };
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        an_executed_plan_follows_its_edited_file,
-        a_plan_is_not_replaced_by_another_file_of_the_same_name,
-        ticked_boxes_are_reported_and_count_as_the_user_says,
-    ]
-}
 
 const TTL: Duration = Duration::from_secs(5);
 
@@ -24,27 +15,28 @@ const AFTER: &str = "# Release\n\n## Phase 1: Build\n\n- [ ] 1.3 ship it\n- [ ] 
 
 /// Says which task it is, and works until it may go on.
 const WORK: &str =
-    r#"echo "$PLANLEASE_TASK" >> "$ROOM/begun"; while ! [ -e "$ROOM/go" ]; do sleep 0.02; done"#;
+    r#"echo "$PLANLEASE_TASK" >> "$TEST_DIR/begun"; while ! [ -e "$TEST_DIR/go" ]; do sleep 0.02; done"#;
 
-async fn an_executed_plan_follows_its_edited_file(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let file = room.path("release.md");
+#[case]
+async fn an_executed_plan_follows_its_edited_file(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let file = env.path("release.md");
     let file = path_text(&file);
     fs::write(file, BEFORE).unwrap();
-    room.json(&["plan", "import", file]).await;
-    assert_eq!(room.json(&["plan", "diff", file]).await["in_step"], true);
-    let mut run = room.start(&["run", "release", "--jobs", "1", "--shell", "--exec", WORK], "run");
+    env.json(&["plan", "import", file]).await;
+    assert_eq!(env.json(&["plan", "diff", file]).await["in_step"], true);
+    let mut run = env.start(&["run", "release", "--jobs", "1", "--shell", "--exec", WORK], "run");
     until("the first task to begin", SOON, async || {
-        let begun = room.text("begun");
+        let begun = env.text("begun");
         if begun == "1.1\n" { Ok(()) } else { Err(begun) }
     })
     .await;
 
     fs::write(file, AFTER).unwrap();
-    let diff = room.program().run_to(12, ["plan", "diff", file, "-o", "json"]).await;
-    let dry = room.json(&["plan", "update", file, "--dry-run"]).await;
+    let diff = env.program().run_to(12, ["plan", "diff", file, "-o", "json"]).await;
+    let dry = env.json(&["plan", "update", file, "--dry-run"]).await;
     assert_eq!(dry, serde_json::from_str::<serde_json::Value>(&diff.stdout).unwrap());
-    let done = room.json(&["plan", "update", file]).await;
+    let done = env.json(&["plan", "update", file]).await;
     let whats: Vec<(&str, &str)> = done["tasks"]
         .as_array()
         .unwrap()
@@ -54,24 +46,25 @@ async fn an_executed_plan_follows_its_edited_file(fixture: Fixture) {
     assert_eq!(whats, [("1.3", "added"), ("1.4", "added"), ("1.2", "removed"), ("1.1", "kept")]);
     assert_eq!(dry["tasks"], done["tasks"], "what was said before is what was done");
 
-    fs::write(room.path("go"), "").unwrap();
+    fs::write(env.path("go"), "").unwrap();
     assert_eq!(run.until_ended(SOON).await, Some(0), "{}", run.said());
-    assert_eq!(room.text("begun"), "1.1\n1.3\n1.4\n", "{}", run.said());
-    let status = room.json(&["status", "release"]).await;
+    assert_eq!(env.text("begun"), "1.1\n1.3\n1.4\n", "{}", run.said());
+    let status = env.json(&["status", "release"]).await;
     assert_eq!(status["summary"]["completed"], 3, "{status}");
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn a_plan_is_not_replaced_by_another_file_of_the_same_name(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
+#[case]
+async fn a_plan_is_not_replaced_by_another_file_of_the_same_name(env: TestEnv) {
+    let env = env.with_ttl(TTL);
     let [one, other] = ["one", "other"].map(|folder| {
-        fs::create_dir(room.path(folder)).unwrap();
-        room.path(&format!("{folder}/tasks.md"))
+        fs::create_dir(env.path(folder)).unwrap();
+        env.path(&format!("{folder}/tasks.md"))
     });
     let (one, other) = (path_text(&one), path_text(&other));
     fs::write(one, BEFORE).unwrap();
     fs::write(other, AFTER).unwrap();
-    let program = room.program();
+    let program = env.program();
     program.run_to(0, ["plan", "import", one]).await;
     // The same file by another path is in step.
     let dotted = one.replace("/tasks.md", "/./tasks.md");
@@ -84,7 +77,7 @@ async fn a_plan_is_not_replaced_by_another_file_of_the_same_name(fixture: Fixtur
     );
     let diff = program.run_to(12, ["plan", "diff", other, "-o", "json"]).await;
     assert_eq!(serde_json::from_str::<serde_json::Value>(&diff.stdout).unwrap()["other_source"], *one);
-    assert_eq!(room.json(&["plan", "show", "tasks"]).await["tasks"][0]["id"], "1.1", "nothing was changed");
+    assert_eq!(env.json(&["plan", "show", "tasks"]).await["tasks"][0]["id"], "1.1", "nothing was changed");
 
     // An edited file is what the plan was made of.
     fs::write(one, BEFORE.replace("ship", "send").replace("test it", "check it")).unwrap();
@@ -93,23 +86,24 @@ async fn a_plan_is_not_replaced_by_another_file_of_the_same_name(fixture: Fixtur
     assert!(!again.stderr.contains("delete"), "{again:?}");
     program.run_to(0, ["plan", "update", one]).await;
     program.run_to(0, ["plan", "update", other, "--plan", "tasks"]).await;
-    assert_eq!(room.json(&["plan", "show", "tasks"]).await["tasks"][0]["id"], "1.3");
+    assert_eq!(env.json(&["plan", "show", "tasks"]).await["tasks"][0]["id"], "1.3");
 }
 
 const TICKED: &str =
     "# Release\n\n## Phase 1: Build\n\n- [x] 1.1 build it\n- [ ] 1.2 test it (depends: 1.1)\n";
 
-async fn ticked_boxes_are_reported_and_count_as_the_user_says(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let file = room.path("release.md");
+#[case]
+async fn ticked_boxes_are_reported_and_count_as_the_user_says(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let file = env.path("release.md");
     let file = path_text(&file);
     fs::write(file, TICKED).unwrap();
-    let program = room.program();
+    let program = env.program();
     let check = program.run_to(0, ["plan", "check", file, "-o", "json"]).await;
     assert_eq!(serde_json::from_str::<serde_json::Value>(&check.stdout).unwrap()["ticked"][0], "1.1");
     assert!(check.stderr.contains("1 ticked task: 1.1"), "{check:?}");
     let status =
-        async |plan: &str, task: &str| room.json(&["task", "show", plan, task]).await["status"].clone();
+        async |plan: &str, task: &str| env.json(&["task", "show", plan, task]).await["status"].clone();
 
     let import = program.run_to(0, ["plan", "import", file, "--plan", "again"]).await;
     assert!(import.stderr.contains("--ticked done"), "{import:?}");
@@ -117,7 +111,7 @@ async fn ticked_boxes_are_reported_and_count_as_the_user_says(fixture: Fixture) 
     let show = program.run_to(0, ["plan", "show", "again"]).await;
     assert!(show.stdout.contains("ticked in the plan file, and pending here: 1.1"), "{show:?}");
 
-    let done = room.json(&["plan", "import", file, "--ticked", "done"]).await;
+    let done = env.json(&["plan", "import", file, "--ticked", "done"]).await;
     assert_eq!(
         (&done["imports"][0]["ticked"][0], &done["imports"][0]["ticked_are_done"]),
         (&"1.1".into(), &true.into())
@@ -134,7 +128,7 @@ async fn ticked_boxes_are_reported_and_count_as_the_user_says(fixture: Fixture) 
 
     // A box that is ticked later, and a new task that is done already.
     fs::write(file, TICKED.replace("[ ]", "[x]") + "- [x] 1.3 ship it\n").unwrap();
-    let update = room.json(&["plan", "update", file, "--ticked", "done"]).await;
+    let update = env.json(&["plan", "update", file, "--ticked", "done"]).await;
     assert_eq!(update["recorded_as_done"], serde_json::json!(["1.2", "1.3"]), "{update}");
     assert_eq!(status("release", "1.2").await, "skipped");
     assert_eq!(status("release", "1.3").await, "completed");
@@ -152,5 +146,5 @@ async fn ticked_boxes_are_reported_and_count_as_the_user_says(fixture: Fixture) 
             "{document}"
         );
     }
-    room.audit().await;
+    env.audit().await;
 }

@@ -5,18 +5,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use planlease_core::transition::TaskStatus;
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     program::{Process, Program},
-    room::{Room, plan_name, task_id},
-    suite::{Case, Fixture},
+    test_env::{plan_name, task_id},
     wait::{SOON, until},
 };
 
 use crate::spec::spec;
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![commands_find_the_documented_variables_only, the_processes_of_a_demo_inherit_no_flags]
-}
 
 const TTL: Duration = Duration::from_secs(15);
 
@@ -62,36 +57,38 @@ fn names(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-async fn commands_find_the_documented_variables_only(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let (coordinator, plan) = (room.coordinator().await, plan_name("env"));
-    let script = r#"env > "$ROOM/run"; "$PROGRAM" next env -o json > "$ROOM/next"; "$PROGRAM" lock env git -- sh -c 'env > "$ROOM/inner"'"#;
+#[case]
+async fn commands_find_the_documented_variables_only(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let (coordinator, plan) = (env.coordinator().await, plan_name("env"));
+    let script = r#"env > "$TEST_DIR/run"; "$PROGRAM" next env -o json > "$TEST_DIR/next"; "$PROGRAM" lock env git -- sh -c 'env > "$TEST_DIR/inner"'"#;
     coordinator.import(&plan, &spec(2, script), |_| {}).await.unwrap();
-    let program = with_flags(room.program());
+    let program = with_flags(env.program());
     program.run_to(0, ["run", "env", "--jobs", "1"]).await;
     let own = ["PLAN", "TASK", "TASK_DESCRIPTION", "ATTEMPT", "FENCING_TOKEN", "OWNERSHIP"];
-    assert_eq!(found(&room.text("run")), names(&own));
+    assert_eq!(found(&env.text("run")), names(&own));
     // What a task says about itself still holds below a lock that it takes.
-    assert_eq!(found(&room.text("inner")), names(&[&own[..], &["LOCK", "LOCK_TOKEN", "HELD"]].concat()));
-    assert!(!room.text("next").is_empty());
+    assert_eq!(found(&env.text("inner")), names(&[&own[..], &["LOCK", "LOCK_TOKEN", "HELD"]].concat()));
+    assert!(!env.text("next").is_empty());
     let view = coordinator.plan(&plan).await.unwrap();
     assert_eq!(view.tasks[&task_id("1")].record.status, TaskStatus::Completed);
 
-    let write = |name: &str| format!(r#"env > "$ROOM/{name}""#);
+    let write = |name: &str| format!(r#"env > "$TEST_DIR/{name}""#);
     coordinator.import(&plan_name("held"), &spec(1, "true"), |_| {}).await.unwrap();
     program.run_to(0, ["hold", "held", "--", "sh", "-c", &write("hold")]).await;
-    assert_eq!(found(&room.text("hold")), names(&["PLAN", "FENCING_TOKEN", "OWNERSHIP"]));
+    assert_eq!(found(&env.text("hold")), names(&["PLAN", "FENCING_TOKEN", "OWNERSHIP"]));
     program.run_to(0, ["lock", "held", "git", "--", "sh", "-c", &write("lock")]).await;
-    assert_eq!(found(&room.text("lock")), names(&["LOCK", "LOCK_TOKEN", "HELD"]));
-    room.audit().await;
+    assert_eq!(found(&env.text("lock")), names(&["LOCK", "LOCK_TOKEN", "HELD"]));
+    env.audit().await;
 }
 
-async fn the_processes_of_a_demo_inherit_no_flags(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let program = with_flags(room.program());
-    let mut demo = Process::start(program.command(["demo", "--no-crash"]), &room.path("demo"));
+#[case]
+async fn the_processes_of_a_demo_inherit_no_flags(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let program = with_flags(env.program());
+    let mut demo = Process::start(program.command(["demo", "--no-crash"]), &env.path("demo"));
     let environment = until("an orchestrator of the demo", SOON, async || {
-        let members = room.processes().into_iter().filter(|pid| *pid != demo.id());
+        let members = env.processes().into_iter().filter(|pid| *pid != demo.id());
         let runs = members
             .filter(|pid| planlease_tests::program::arguments(*pid).get(1).is_some_and(|word| word == "run"));
         let read = |pid| std::fs::read_to_string(format!("/proc/{pid}/environ")).ok();
@@ -101,5 +98,5 @@ async fn the_processes_of_a_demo_inherit_no_flags(fixture: Fixture) {
     assert_eq!(found(&environment.replace('\0', "\n")), names(&[]));
     demo.signal(nix::sys::signal::Signal::SIGTERM);
     demo.until_ended(SOON).await;
-    room.until_empty().await;
+    env.until_empty().await;
 }

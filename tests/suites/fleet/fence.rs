@@ -10,43 +10,33 @@ use std::{
 
 use planlease_core::FencingToken;
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     program::{Process, Program, planlease},
-    room::{Room, path_text, plan_name},
-    suite::{Case, Fixture},
+    test_env::{path_text, plan_name},
     wait::SOON,
 };
 
 use crate::spec::spec;
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        the_push_of_a_former_owner_is_refused,
-        a_push_chooses_neither_its_plan_nor_its_fence,
-        the_highest_token_never_goes_down,
-        a_damaged_fence_refuses_all_and_is_kept,
-    ]
-}
 
 const TTL: Duration = Duration::from_secs(5);
 
 /// The documented exit statuses.
 const DONE: i32 = 0;
 const BAD_STATE: i32 = 25;
-const RIGHT_GONE: i32 = 101;
+const AUTHORITY_LOST: i32 = 101;
 
 const PROCESSES: u64 = 40;
 
 /// A repository to push to, with the hook, and one to push from.
-fn repositories(room: &Room, hook: &str) {
-    let folder = room.folder();
+fn repositories(env: &TestEnv, hook: &str) {
+    let folder = env.folder();
     git(folder, &["init", "-q", "--bare", "-b", "main", "server.git"]);
-    let file = room.path("server.git/hooks/pre-receive");
+    let file = env.path("server.git/hooks/pre-receive");
     fs::write(&file, hook).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-    git(&room.path("server.git"), &["config", "receive.advertisePushOptions", "true"]);
+    git(&env.path("server.git"), &["config", "receive.advertisePushOptions", "true"]);
     git(folder, &["init", "-q", "-b", "main", "work"]);
-    git(&room.path("work"), &["remote", "add", "origin", "../server.git"]);
+    git(&env.path("work"), &["remote", "add", "origin", "../server.git"]);
 }
 
 fn run(folder: &Path, args: &[&str]) -> Output {
@@ -63,8 +53,8 @@ fn git(folder: &Path, args: &[&str]) -> String {
 }
 
 /// Commits something and pushes it; what git said if it was refused.
-fn push(room: &Room, options: &[&str]) -> Result<(), String> {
-    let work = room.path("work");
+fn push(env: &TestEnv, options: &[&str]) -> Result<(), String> {
+    let work = env.path("work");
     git(&work, &["commit", "-q", "--allow-empty", "-m", &format!("pushed with {options:?}")]);
     let options = options.iter().flat_map(|option| ["-o", option]);
     let args: Vec<&str> = ["push", "-q"].into_iter().chain(options).chain(["origin", "HEAD:main"]).collect();
@@ -72,59 +62,61 @@ fn push(room: &Room, options: &[&str]) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-fn head(room: &Room) -> String {
-    git(&room.path("server.git"), &["log", "--format=%s", "-1", "main"])
+fn head(env: &TestEnv) -> String {
+    git(&env.path("server.git"), &["log", "--format=%s", "-1", "main"])
 }
 
-async fn the_push_of_a_former_owner_is_refused(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    room.coordinator().await.import(&plan_name("release"), &spec(1, "true"), |_| {}).await.unwrap();
-    let hook = room.program().run_to(DONE, ["fence", "hook", "--print"]).await.stdout;
+#[case]
+async fn the_push_of_a_former_owner_is_refused(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    env.coordinator().await.import(&plan_name("release"), &spec(1, "true"), |_| {}).await.unwrap();
+    let hook = env.program().run_to(DONE, ["fence", "hook", "--print"]).await.stdout;
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/hooks/pre-receive");
     assert_eq!(hook, fs::read_to_string(example).unwrap(), "the example is what is printed");
-    repositories(&room, &hook);
+    repositories(&env, &hook);
     let mut tokens = Vec::new();
     for _ in 0..2 {
-        let file = room.path("token");
+        let file = env.path("token");
         let shell = format!("printenv PLANLEASE_FENCING_TOKEN > '{}'", path_text(&file));
-        room.program().run_to(DONE, ["hold", "release", "--", "sh", "-c", &shell]).await;
-        tokens.push(format!("planlease-token={}", room.text("token").trim()));
+        env.program().run_to(DONE, ["hold", "release", "--", "sh", "-c", &shell]).await;
+        tokens.push(format!("planlease-token={}", env.text("token").trim()));
     }
     let [former, present] = &tokens[..] else { unreachable!("two of them") };
-    push(&room, &[former]).unwrap();
-    push(&room, &[former]).unwrap(); // As often as it likes, while nobody else has.
-    push(&room, &[present]).unwrap();
-    let refused = push(&room, &[former]).unwrap_err();
+    push(&env, &[former]).unwrap();
+    push(&env, &[former]).unwrap(); // As often as it likes, while it has no successor.
+    push(&env, &[present]).unwrap();
+    let refused = push(&env, &[former]).unwrap_err();
     assert!(refused.contains("token 1.1 is lower than 1.2"), "{refused}");
-    assert!(head(&room).contains(present), "nothing of it arrived");
-    let refused = push(&room, &[]).unwrap_err();
+    assert!(head(&env).contains(present), "nothing of it arrived");
+    let refused = push(&env, &[]).unwrap_err();
     assert!(refused.contains("no fencing token"), "{refused}");
-    let refused = push(&room, &["planlease-token=1.x"]).unwrap_err();
+    let refused = push(&env, &["planlease-token=1.x"]).unwrap_err();
     assert!(refused.contains("not a fencing token"), "{refused}");
     // The push does not choose what it is compared with.
-    let refused = push(&room, &[former, "planlease-plan=other"]).unwrap_err();
+    let refused = push(&env, &[former, "planlease-plan=other"]).unwrap_err();
     assert!(refused.contains("the whole repository"), "{refused}");
-    git(&room.path("server.git"), &["config", "planlease.tokenRequired", "false"]);
-    push(&room, &[]).unwrap();
-    assert!(push(&room, &[former]).is_err(), "a token that is shown is looked at all the same");
-    // A hook that cannot tell refuses.
-    fs::write(room.path("server.git/planlease-fence/repository.fence"), "").unwrap();
-    assert!(push(&room, &["planlease-token=9.9"]).unwrap_err().contains("cannot be understood"));
+    git(&env.path("server.git"), &["config", "planlease.tokenRequired", "false"]);
+    push(&env, &[]).unwrap();
+    assert!(push(&env, &[former]).is_err(), "a token that is shown is looked at all the same");
+    // A hook that cannot decide refuses.
+    fs::write(env.path("server.git/planlease-fence/repository.fence"), "").unwrap();
+    assert!(push(&env, &["planlease-token=9.9"]).unwrap_err().contains("cannot be understood"));
 }
 
-async fn a_push_chooses_neither_its_plan_nor_its_fence(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
+#[case]
+async fn a_push_chooses_neither_its_plan_nor_its_fence(env: TestEnv) {
+    let env = env.with_ttl(TTL);
     for plan in ["release", "docs"] {
-        room.coordinator().await.import(&plan_name(plan), &spec(1, "true"), |_| {}).await.unwrap();
+        env.coordinator().await.import(&plan_name(plan), &spec(1, "true"), |_| {}).await.unwrap();
     }
     for plan in ["release", "release", "docs"] {
-        room.program().run_to(DONE, ["hold", plan, "--", "true"]).await;
+        env.program().run_to(DONE, ["hold", plan, "--", "true"]).await;
     }
     let set_up = ["fence", "hook", "--plan", "release", "--plan", "docs=refs/heads/docs/", "--ask"];
-    let hook = room.program().run_to(DONE, set_up).await.stdout;
-    repositories(&room, &hook);
-    let server = room.path("server.git");
-    push(&room, &["planlease-token=1.2"]).unwrap();
+    let hook = env.program().run_to(DONE, set_up).await.stdout;
+    repositories(&env, &hook);
+    let server = env.path("server.git");
+    push(&env, &["planlease-token=1.2"]).unwrap();
     for (options, why) in [
         (&["planlease-token=1.1"][..], "token 1.1 is lower than 1.2"),
         (&["planlease-token=1.1", "planlease-plan=zz"], "this is not for plan zz"),
@@ -133,18 +125,18 @@ async fn a_push_chooses_neither_its_plan_nor_its_fence(fixture: Fixture) {
         (&["planlease-token=1.3"], "never issued"),
         (&["planlease-token=--help"], "not a fencing token"),
     ] {
-        let refused = push(&room, options).unwrap_err();
+        let refused = push(&env, options).unwrap_err();
         assert!(refused.contains(why), "{options:?}: {refused}");
     }
-    push(&room, &["planlease-token=1.2"]).unwrap(); // Nothing has locked it out.
-    let work = room.path("work");
+    push(&env, &["planlease-token=1.2"]).unwrap(); // Nothing has locked it out.
+    let work = env.path("work");
     let docs = ["push", "-q", "-o", "planlease-token=1.1", "origin", "HEAD:refs/heads/docs/a"];
     git(&work, &docs);
     let both = run(&work, &[&docs[..5], &["HEAD:refs/heads/docs/b", "HEAD:refs/heads/b"]].concat());
     assert!(String::from_utf8_lossy(&both.stderr).contains("one push changes"), "{both:?}");
     // The settings of who pushes decide nothing.
     git(&server, &["config", "core.hooksPath", path_text(&server.join("hooks"))]);
-    let home = room.path("home-of-pusher");
+    let home = env.path("home-of-pusher");
     fs::create_dir(&home).unwrap();
     fs::write(
         home.join(".gitconfig"),
@@ -169,19 +161,20 @@ async fn a_push_chooses_neither_its_plan_nor_its_fence(fixture: Fixture) {
 }
 
 /// Needs no server, and is led to none.
-fn alone(room: &Room) -> Program {
-    room.program().clone().variable("PLANLEASE_ENDPOINTS", "127.0.0.1:1")
+fn alone(env: &TestEnv) -> Program {
+    env.program().clone().variable("PLANLEASE_ENDPOINTS", "127.0.0.1:1")
 }
 
-async fn the_highest_token_never_goes_down(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let (program, state) = (alone(&room), room.path("state"));
+#[case]
+async fn the_highest_token_never_goes_down(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let (program, state) = (alone(&env), env.path("state"));
     let check = |token: &str| {
         ["fence", "check", "r", "--token", token, "--state", path_text(&state)].map(str::to_owned)
     };
     let start = |n: u64| {
         let token = format!("1.{}", (n * 17) % PROCESSES + 1);
-        Process::start(program.gated(check(&token)), &room.path(&format!("said-{n}")))
+        Process::start(program.gated(check(&token)), &env.path(&format!("said-{n}")))
     };
     let mut checks: Vec<Process> = (0..PROCESSES).map(start).collect();
     checks.iter_mut().for_each(|process| process.say("go"));
@@ -202,7 +195,7 @@ async fn the_highest_token_never_goes_down(fixture: Fixture) {
     for process in &mut checks {
         match process.until_ended(SOON).await {
             Some(DONE) => admitted += 1,
-            Some(RIGHT_GONE) => assert!(process.said().contains("is lower than"), "{}", process.said()),
+            Some(AUTHORITY_LOST) => assert!(process.said().contains("is lower than"), "{}", process.said()),
             other => panic!("{other:?}: {}", process.said()),
         }
     }
@@ -211,15 +204,16 @@ async fn the_highest_token_never_goes_down(fixture: Fixture) {
         program.run_to(DONE, ["fence", "list", "--state", path_text(&state), "-o", "json"]).await.stdout;
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed["resources"][0]["highest"], format!("1.{PROCESSES}"));
-    let refused = program.run_to(RIGHT_GONE, check("1.3")).await;
+    let refused = program.run_to(AUTHORITY_LOST, check("1.3")).await;
     assert_eq!(refused.stderr.lines().count(), 3, "{}", refused.stderr);
     program.run_to(DONE, check("2.1")).await;
-    program.run_to(RIGHT_GONE, check("1.99")).await;
+    program.run_to(AUTHORITY_LOST, check("1.99")).await;
 }
 
-async fn a_damaged_fence_refuses_all_and_is_kept(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let (program, state) = (alone(&room), room.path("state"));
+#[case]
+async fn a_damaged_fence_refuses_all_and_is_kept(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let (program, state) = (alone(&env), env.path("state"));
     let check = ["fence", "check", "r", "--token", "9.9", "--state", path_text(&state)];
     program.run_to(DONE, check).await;
     for damage in ["", "{\"v\":1", "1.7\n", "{\"v\":1,\"resource\":\"other\",\"highest\":\"1.7\"}"] {

@@ -1,19 +1,14 @@
-//! What a task has found out, and what its command wrote: each is kept, whatever the order.
+//! What a task has found out, and what its command wrote: each is kept, in any order.
 
 use std::time::Duration;
 
 use planlease_core::record::FindingsRecord;
 use planlease_tests::{
-    cases,
-    room::{Room, plan_name, task_id},
-    suite::{Case, Fixture},
+    TestEnv, case,
+    test_env::{plan_name, task_id},
 };
 
 use crate::spec::spec;
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![findings_of_a_task_stay_beside_its_output]
-}
 
 const TTL: Duration = Duration::from_secs(15);
 
@@ -25,35 +20,36 @@ const WORK: &str = r#"
         2) "$PROGRAM" findings write found 2 --ref https://example.org/2 ;;
     esac"#;
 
-async fn findings_of_a_task_stay_beside_its_output(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let (coordinator, plan) = (room.coordinator().await, plan_name("found"));
+#[case]
+async fn findings_of_a_task_stay_beside_its_output(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let (coordinator, plan) = (env.coordinator().await, plan_name("found"));
     coordinator.import(&plan, &spec(3, WORK), |_| {}).await.unwrap();
-    room.program().run_to(0, ["run", "found"]).await;
+    env.program().run_to(0, ["run", "found"]).await;
     let read = async |task: &str, flags: &[&str]| {
         let args = [&["findings", "read", "found", task], flags].concat();
-        room.program().run_to(0, args).await.stdout
+        env.program().run_to(0, args).await.stdout
     };
     assert_eq!(read("1", &[]).await, "the answer");
     assert!(read("1", &["--command-output"]).await.starts_with("noise of 1\n"));
-    let second = room.json(&["findings", "read", "found", "2"]).await;
+    let second = env.json(&["findings", "read", "found", "2"]).await;
     assert_eq!(second["reference"], "https://example.org/2");
     assert!(second["output"]["text"].as_str().unwrap().starts_with("noise of 2\n"), "{second}");
     assert_eq!(read("3", &[]).await, "noise of 3\n", "a task without findings is read by its output");
-    let shown = room.program().run_to(0, ["task", "show", "found", "1"]).await.stdout;
+    let shown = env.program().run_to(0, ["task", "show", "found", "1"]).await.stdout;
     assert!(shown.contains("the answer") && shown.contains("noise of 1"), "{shown}");
 
     // What is written later takes the place of its own kind only.
-    room.program().run_to(0, ["findings", "write", "found", "3", "--content", "by a person"]).await;
+    env.program().run_to(0, ["findings", "write", "found", "3", "--content", "by a person"]).await;
     assert_eq!(read("3", &[]).await, "by a person");
     assert_eq!(read("3", &["--command-output"]).await, "noise of 3\n");
     // As large as they may be, and hard to escape.
     let large = "\u{1}".repeat(planlease_core::codec::MAX_FINDINGS);
-    let session = room.session("owner").await;
-    let owner = planlease_tests::room::acquired(&session, &plan).await;
+    let session = env.session("owner").await;
+    let owner = planlease_tests::test_env::acquired(&session, &plan).await;
     owner.authority().write_findings(&task_id("3"), 1, &large).await.unwrap();
     let FindingsRecord { text, output, .. } =
         coordinator.findings(&plan, &task_id("3")).await.unwrap().unwrap();
     assert_eq!((text.len(), output.unwrap().text.as_str()), (large.len(), "noise of 3\n"));
-    room.audit().await;
+    env.audit().await;
 }

@@ -4,18 +4,13 @@ use std::time::Duration;
 
 use planlease::{AcquireOptions, Session};
 use planlease_tests::{
-    cases, raw,
-    room::{Room, acquired, background, in_line, plan_name},
-    suite::{Case, Fixture},
+    TestEnv, case, raw,
+    test_env::{acquired, background, in_queue, plan_name},
     wait::{SOON, until},
 };
 use tokio::time::Instant;
 
 use crate::{measure, spec::spec};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![a_release_reaches_the_next_waiter_at_once]
-}
 
 const TTL: Duration = Duration::from_secs(10);
 const HANDOVERS: usize = 31;
@@ -28,17 +23,18 @@ const MOST: u32 = 2;
 /// Two sessions with connections of their own pass a plan to and fro. The time is taken from before the
 /// release is sent until the successor has its ownership: two transactions, and the event between them. So
 /// does etcd's own client, in turn with them.
-async fn a_release_reaches_the_next_waiter_at_once(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let (coordinator, plan) = (room.coordinator().await, plan_name("passed-on"));
+#[case]
+async fn a_release_reaches_the_next_waiter_at_once(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let (coordinator, plan) = (env.coordinator().await, plan_name("passed-on"));
     coordinator.import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
-    let sessions = [room.session("one").await, room.session("other").await];
+    let sessions = [env.session("one").await, env.session("other").await];
     let mut owner = *acquired(&sessions[0], &plan).await;
-    let lease = room.fixture.client.clone().lease_grant(60, None).await.unwrap().id();
-    let (mut first, mut second) = (room.fixture.client.clone(), room.fixture.server.client().await);
+    let lease = env.client.clone().lease_grant(60, None).await.unwrap().id();
+    let (mut first, mut second) = (env.client.clone(), env.server.client().await);
     let [mut took, mut raw] = [const { Vec::new() }; 2];
     for n in 1..=HANDOVERS {
-        let (key, theirs) = (room.fixture.key(&format!("raw/{n}")), room.fixture.key(&format!("next/{n}")));
+        let (key, theirs) = (env.key(&format!("raw/{n}")), env.key(&format!("next/{n}")));
         raw.push(raw::handover(&mut first, &mut second, lease, &key, &theirs).await);
         let (next, name) = (sessions[n % 2].clone(), plan.clone());
         let watches = watch_messages(&next);
@@ -47,25 +43,25 @@ async fn a_release_reaches_the_next_waiter_at_once(fixture: Fixture) {
             let ownership = waiter.acquire(&name, AcquireOptions::default()).await.unwrap();
             (ownership, Instant::now())
         });
-        // It waits in line once it watches: a watch that begins in the past makes etcd look back, every 100
-        // ms.
+        // It waits in the queue once it watches: a watch that begins in the past makes etcd look back, every
+        // 100 ms.
         until("watch over the one before", SOON, async || {
-            if watch_messages(&next) > watches { Ok(()) } else { Err("it joins the line") }
+            if watch_messages(&next) > watches { Ok(()) } else { Err("it joins the queue") }
         })
         .await;
-        in_line(&coordinator, &plan, 2).await;
+        in_queue(&coordinator, &plan, 2).await;
         let released = Instant::now();
         owner.release().await.unwrap();
         let (ownership, owned) = waiting.await.unwrap();
         took.push(owned - released);
         owner = ownership;
     }
-    let server = room.fixture.server.to_string();
-    measure::tell("release to the next owner", &server, &took);
-    measure::tell("the least that etcd needs for it", &server, &raw);
+    let server = env.server.to_string();
+    measure::report("release to the next owner", &server, &took);
+    measure::report("the least that etcd needs for it", &server, &raw);
     owner.release().await.unwrap();
     assert!(measure::median(&took) < measure::median(&raw) * MOST, "{took:?}, and the least {raw:?}");
-    room.audit().await;
+    env.audit().await;
 }
 
 /// How much a session has said on its watch stream so far.

@@ -7,16 +7,11 @@ use planlease_core::{
     transition::TaskStatus,
 };
 use planlease_tests::{
-    cases,
-    room::{Room, plan_name, task_id},
-    suite::{Case, Fixture},
+    TestEnv, case,
+    test_env::{plan_name, task_id},
 };
 
 use crate::spec::spec;
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![the_policy_says_what_keeps_a_command_alive]
-}
 
 const HEARTBEAT_S: u64 = 3;
 
@@ -33,9 +28,10 @@ const WORK: &str = r#"
         sleep 0.3
     done"#;
 
-async fn the_policy_says_what_keeps_a_command_alive(fixture: Fixture) {
-    let room = Room::new(fixture, Duration::from_secs(15));
-    let (coordinator, plan) = (room.coordinator().await, plan_name("beats"));
+#[case]
+async fn the_policy_says_what_keeps_a_command_alive(env: TestEnv) {
+    let env = env.with_ttl(Duration::from_secs(15));
+    let (coordinator, plan) = (env.coordinator().await, plan_name("beats"));
     let policy = Policy { heartbeat_s: HEARTBEAT_S, max_retries: 0, ..Policy::default() };
     let mut spec = PlanSpec { policy, ..spec(7, WORK) };
     let kinds = [None, Some(HeartbeatOn::Progress), Some(HeartbeatOn::Output)].into_iter().cycle();
@@ -43,7 +39,7 @@ async fn the_policy_says_what_keeps_a_command_alive(fixture: Fixture) {
         task.policy = Some(Box::new(TaskPolicy { heartbeat_on, ..TaskPolicy::default() }));
     }
     coordinator.import(&plan, &spec, |_| {}).await.unwrap();
-    let mut run = room.start(&["run", "beats", "--jobs", "7"], "run");
+    let mut run = env.start(&["run", "beats", "--jobs", "7"], "run");
     assert_eq!(run.until_ended(Duration::from_secs(60)).await, Some(10), "{}", run.said());
     let view = coordinator.plan(&plan).await.unwrap();
     // Notes: any, progress, output. Output: the same. Silence.
@@ -62,6 +58,6 @@ async fn the_policy_says_what_keeps_a_command_alive(fixture: Fixture) {
     }
     let noted = &view.tasks[&task_id("1")].record.progress;
     assert_eq!(noted.as_deref(), Some(r#"{"step": 16}"#));
-    room.until_empty().await;
-    room.audit().await;
+    env.until_empty().await;
+    env.audit().await;
 }

@@ -9,32 +9,23 @@ use planlease_core::{
     spec::{PlanSpec, Policy},
 };
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     program::Process,
     proxy::Proxy,
-    room::{Room, acquired, in_line, plan_name, task_id, until_free},
-    suite::{Case, Fixture},
+    test_env::{acquired, in_queue, plan_name, task_id, until_free},
     wait::SOON,
 };
 use tokio::time::Instant;
 
 use crate::spec::spec;
 
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_holder_cut_off_before_its_command_queues_again,
-        every_hold_waits_for_the_end_of_the_lock_delay,
-        nothing_waits_for_the_command_that_started_it,
-        a_child_in_another_folder_finds_the_files_of_the_settings,
-    ]
-}
-
 const TTL: Duration = Duration::from_secs(5);
 
 /// After a SIGKILL and after a forced end; also where the caller does not want to wait for other owners.
-async fn every_hold_waits_for_the_end_of_the_lock_delay(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let coordinator = room.coordinator().await;
+#[case]
+async fn every_hold_waits_for_the_end_of_the_lock_delay(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let coordinator = env.coordinator().await;
     let delay = Duration::from_secs(2);
     for (n, (forced, flags)) in [
         (false, &["--no-wait"][..]),
@@ -49,11 +40,11 @@ async fn every_hold_waits_for_the_end_of_the_lock_delay(fixture: Fixture) {
         let seconds = if flags.contains(&"--lock-delay") { 0 } else { delay.as_secs() };
         let policy = Policy { lock_delay_s: seconds, ..Policy::default() };
         coordinator.import(&plan, &PlanSpec { policy, ..spec(1, "true") }, |_| {}).await.unwrap();
-        let mut first = room.start(&["hold", plan.as_str(), "--", "sleep", "60"], &format!("first-{n}"));
+        let mut first = env.start(&["hold", plan.as_str(), "--", "sleep", "60"], &format!("first-{n}"));
         first.until_said("holding", SOON).await;
         let mut ended = Instant::now();
         if forced {
-            room.program()
+            env.program()
                 .run_to(0, ["owner", "release", plan.as_str(), "--reason", "it hangs", "--yes"])
                 .await;
         } else {
@@ -62,33 +53,34 @@ async fn every_hold_waits_for_the_end_of_the_lock_delay(fixture: Fixture) {
             ended = Instant::now() - Duration::from_millis(500); // It may have been free for as long as it takes to look.
         }
         let args = [&["hold", plan.as_str()], flags, &["--", "true"]].concat();
-        let next = room.program().run_to(0, args).await;
+        let next = env.program().run_to(0, args).await;
         assert!(ended.elapsed() >= delay - Duration::from_millis(500), "{flags:?}: {}", next.stderr);
         assert!(next.stderr.contains("lock delay"), "{}", next.stderr);
-        let again = room.program().run_to(0, ["hold", plan.as_str(), "--no-wait", "--", "true"]).await;
+        let again = env.program().run_to(0, ["hold", plan.as_str(), "--no-wait", "--", "true"]).await;
         assert!(!again.stderr.contains("lock delay"), "after a release: {}", again.stderr);
     }
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn a_holder_cut_off_before_its_command_queues_again(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let (coordinator, plan) = (room.coordinator().await, plan_name("cut-off"));
+#[case]
+async fn a_holder_cut_off_before_its_command_queues_again(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let (coordinator, plan) = (env.coordinator().await, plan_name("cut-off"));
     coordinator.import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
-    let session = room.session("first").await;
+    let session = env.session("first").await;
     let first = acquired(&session, &plan).await;
     let view = coordinator.plan(&plan).await.unwrap();
     let started = first.authority().start(&view, &task_id("1")).await.unwrap();
     assert!(matches!(started, Outcome::Committed(_)), "{started:?}");
 
-    let server = room.fixture.server.endpoints()[0].trim_start_matches("http://").parse().unwrap();
+    let server = env.server.endpoints()[0].trim_start_matches("http://").parse().unwrap();
     let proxy = Proxy::before(server);
-    let program = room.program().clone().variable("PLANLEASE_ENDPOINTS", proxy.endpoint());
+    let program = env.program().clone().variable("PLANLEASE_ENDPOINTS", proxy.endpoint());
     let mut hold = Process::start(
         program.command(["hold", plan.as_str(), "--", "sh", "-c", "echo begun"]),
-        &room.path("hold"),
+        &env.path("hold"),
     );
-    in_line(&coordinator, &plan, 2).await;
+    in_queue(&coordinator, &plan, 2).await;
     // From now on its first transaction is the takeover, and the second one recovers the task.
     let cut = proxy.crash_at("KV/Txn", 2);
     first.release().await.unwrap();
@@ -101,12 +93,13 @@ async fn a_holder_cut_off_before_its_command_queues_again(fixture: Fixture) {
     let terms = coordinator.past_terms(&plan).await.unwrap();
     let ended: Vec<_> = terms.into_iter().map(|term| term.ended.map(|end| end.how)).collect();
     assert_eq!(ended, [Ending::Clean, Ending::Unclean, Ending::Clean].map(Some));
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn nothing_waits_for_the_command_that_started_it(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let coordinator = room.coordinator().await;
+#[case]
+async fn nothing_waits_for_the_command_that_started_it(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let coordinator = env.coordinator().await;
     for plan in ["outer", "inner"] {
         coordinator.import(&plan_name(plan), &spec(1, "true"), |_| {}).await.unwrap();
     }
@@ -126,27 +119,28 @@ async fn nothing_waits_for_the_command_that_started_it(fixture: Fixture) {
             .into(),
     ];
     for args in nested {
-        let refused = room.program().run_to(100, &args).await;
+        let refused = env.program().run_to(100, &args).await;
         assert!(refused.stderr.contains("a command that waits for this one has it"), "{}", refused.stderr);
     }
     let left: Vec<String> = own(&["lock", "outer", "git", "--", program, "hold", "inner", "--", "true"]);
-    room.program().run_to(0, &left).await;
+    env.program().run_to(0, &left).await;
     // What was handed down is of no account once that ownership is over.
-    let shell = format!("printenv PLANLEASE_OWNERSHIP > '{}'", room.path("right").display());
-    room.program().run_to(0, ["hold", "outer", "--", "sh", "-c", &shell]).await;
-    let former = room.program().clone().variable("PLANLEASE_OWNERSHIP", room.text("right").trim());
+    let shell = format!("printenv PLANLEASE_OWNERSHIP > '{}'", env.path("right").display());
+    env.program().run_to(0, ["hold", "outer", "--", "sh", "-c", &shell]).await;
+    let former = env.program().clone().variable("PLANLEASE_OWNERSHIP", env.text("right").trim());
     former.run_to(0, ["hold", "outer", "--", "true"]).await;
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn a_child_in_another_folder_finds_the_files_of_the_settings(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    room.coordinator().await.import(&plan_name("release"), &spec(1, "true"), |_| {}).await.unwrap();
-    std::fs::write(room.path("settings.toml"), "[contexts.unused]\nendpoints = \"a:1\"\n").unwrap();
+#[case]
+async fn a_child_in_another_folder_finds_the_files_of_the_settings(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    env.coordinator().await.import(&plan_name("release"), &spec(1, "true"), |_| {}).await.unwrap();
+    std::fs::write(env.path("settings.toml"), "[contexts.unused]\nendpoints = \"a:1\"\n").unwrap();
     let program = planlease_tests::program::planlease();
     let shell = format!("cd / && '{}' status release", program.display());
-    let mut command = room.program().command(["hold", "release", "--", "sh", "-c", &shell]);
-    command.current_dir(room.folder()).env("PLANLEASE_CONFIG", "settings.toml");
-    let mut hold = Process::start(command, &room.path("hold"));
+    let mut command = env.program().command(["hold", "release", "--", "sh", "-c", &shell]);
+    command.current_dir(env.folder()).env("PLANLEASE_CONFIG", "settings.toml");
+    let mut hold = Process::start(command, &env.path("hold"));
     assert_eq!(hold.until_ended(SOON).await, Some(0), "{}", hold.said());
 }

@@ -12,28 +12,13 @@ use nix::{
     unistd::{Pid, getpgid, getsid},
 };
 use planlease_tests::{
+    plain,
     program::{Process, Program, arguments, is_alive, with_variable},
-    room::path_text,
-    suite::PlainCase,
+    test_env::path_text,
     wait::{SOON, until},
 };
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-
-pub(crate) fn plain_cases() -> Vec<PlainCase> {
-    vec![
-        ("on_embedded::local::many_commands_at_once_start_one_server", || block_on(many_commands_at_once())),
-        ("on_embedded::local::the_server_comes_back_with_all_data", || block_on(comes_back_with_all_data())),
-        ("on_embedded::local::the_server_inherits_no_flags", || block_on(inherits_no_flags())),
-        ("on_embedded::local::a_server_in_use_is_not_stopped", || block_on(in_use_is_not_stopped())),
-        ("on_embedded::local::a_backup_is_whole_or_not_there", || block_on(backup_is_whole())),
-        ("on_embedded::local::a_server_of_another_user_is_refused", || block_on(another_users_server())),
-        ("on_embedded::local::a_slow_reader_gets_all_of_it", || block_on(slow_reader())),
-        ("on_embedded::local::with_endpoints_nothing_is_started", || {
-            block_on(with_endpoints_nothing_is_started())
-        }),
-    ]
-}
 
 const COMMANDS: usize = 20;
 
@@ -92,7 +77,8 @@ impl Drop for Machine {
     }
 }
 
-async fn many_commands_at_once() {
+#[plain(on_embedded)]
+async fn many_commands_at_once_start_one_server() {
     let machine = Machine::new();
     let start = |n: usize| {
         let output = machine.home.path().join(format!("command-{n}"));
@@ -103,8 +89,9 @@ async fn many_commands_at_once() {
     for command in &mut commands {
         assert_eq!(command.until_ended(SOON).await, Some(DONE), "{}", command.said());
     }
-    let told = commands.iter().filter(|command| command.said().contains("starting the local server")).count();
-    assert!(told >= 1, "who starts a server says so");
+    let reported =
+        commands.iter().filter(|command| command.said().contains("starting the local server")).count();
+    assert!(reported >= 1, "who starts a server says so");
     drop(commands);
 
     let server = machine.server().await;
@@ -115,7 +102,7 @@ async fn many_commands_at_once() {
     let pid = Pid::from_raw(server);
     assert_ne!(getsid(Some(pid)).unwrap(), getsid(None).unwrap(), "it is in a session of its own");
     assert_ne!(getpgid(Some(pid)).unwrap(), getpgid(None).unwrap());
-    assert_eq!(mode(&machine.folder()), 0o700, "nobody else can reach its socket");
+    assert_eq!(mode(&machine.folder()), 0o700, "no other user can reach its socket");
 
     machine.program.run_to(DONE, ["dev", "stop"]).await;
     assert!(!is_alive(server), "it has ended when `dev stop` says so");
@@ -123,7 +110,8 @@ async fn many_commands_at_once() {
     assert_eq!(machine.servers(), [] as [i32; 0], "`dev status` starts nothing");
 }
 
-async fn comes_back_with_all_data() {
+#[plain(on_embedded)]
+async fn the_server_comes_back_with_all_data() {
     let machine = Machine::new();
     let file = machine.home.path().join("release.toml");
     let text = "title = \"Release\"\n[[task]]\nid = \"1\"\ndescription = \"tag\"\ncommand = [\"true\"]\n";
@@ -151,7 +139,8 @@ async fn comes_back_with_all_data() {
     machine.program.run_to(DONE, ["dev", "stop"]).await;
 }
 
-async fn inherits_no_flags() {
+#[plain(on_embedded)]
+async fn the_server_inherits_no_flags() {
     let machine = Machine::new();
     let flags = machine.program.clone().variable("PLANLEASE_OUTPUT", "json").variable("PLANLEASE_JUNK", "x");
     flags.run_to(DONE, ["plan", "list"]).await;
@@ -161,7 +150,8 @@ async fn inherits_no_flags() {
     machine.program.run_to(DONE, ["dev", "stop"]).await;
 }
 
-async fn in_use_is_not_stopped() {
+#[plain(on_embedded)]
+async fn a_server_in_use_is_not_stopped() {
     let machine = Machine::new();
     machine.program.run_to(DONE, ["plan", "list"]).await;
     let server = machine.server().await;
@@ -190,7 +180,8 @@ async fn in_use_is_not_stopped() {
     assert!(!is_alive(next));
 }
 
-async fn another_users_server() {
+#[plain(on_embedded)]
+async fn a_server_of_another_user_is_refused() {
     let machine = Machine::new();
     std::fs::create_dir_all(machine.folder()).unwrap();
     std::fs::set_permissions(machine.folder(), std::fs::Permissions::from_mode(0o777)).unwrap();
@@ -207,7 +198,8 @@ async fn another_users_server() {
     assert_eq!(machine.servers(), [] as [i32; 0], "nothing was started there");
 }
 
-async fn slow_reader() {
+#[plain(on_embedded)]
+async fn a_slow_reader_gets_all_of_it() {
     use std::io::Read as _;
     let machine = Machine::new();
     let file = machine.home.path().join("large.toml");
@@ -236,12 +228,15 @@ async fn slow_reader() {
     machine.program.run_to(DONE, ["dev", "stop"]).await;
 }
 
+#[plain(on_embedded)]
 async fn with_endpoints_nothing_is_started() {
     let machine = Machine::new();
-    let nobody = "127.0.0.1:1";
-    let refused =
-        machine.program.run_to(UNREACHABLE, ["plan", "list", "--endpoints", nobody, "--timeout", "3s"]).await;
-    assert!(refused.stderr.contains(nobody), "what was tried is named: {}", refused.stderr);
+    let unreachable = "127.0.0.1:1";
+    let refused = machine
+        .program
+        .run_to(UNREACHABLE, ["plan", "list", "--endpoints", unreachable, "--timeout", "3s"])
+        .await;
+    assert!(refused.stderr.contains(unreachable), "what was tried is named: {}", refused.stderr);
     assert!((1..=3).contains(&refused.stderr.lines().count()), "{}", refused.stderr);
     assert_eq!(machine.processes(), [] as [i32; 0]);
     assert!(!machine.folder().exists(), "not even a folder was made");
@@ -251,15 +246,10 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-fn block_on(test: impl Future<Output = ()>) {
-    const LIMIT: Duration = Duration::from_secs(120);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(LIMIT, test).await.unwrap() });
-}
-
 /// A backup is made while others write, replaces the one before in one step, and is its owner's alone.
 /// Whatever is killed meanwhile, the file is a whole one.
-async fn backup_is_whole() {
+#[plain(on_embedded)]
+async fn a_backup_is_whole_or_not_there() {
     let machine = Machine::new();
     let program = &machine.program;
     let plan = machine.home.path().join("plan.toml");

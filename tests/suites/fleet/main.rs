@@ -5,7 +5,7 @@
 //! run one at a time, after the others.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
-#![expect(clippy::print_stdout, reason = "what is measured is told")]
+#![expect(clippy::print_stdout, reason = "what is measured is printed")]
 
 mod attempts;
 mod commands;
@@ -47,40 +47,5 @@ fn main() -> std::process::ExitCode {
     if let Some(orders) = std::env::var_os(writer::ORDERS) {
         return writer::run(&orders);
     }
-    Suite::new("fleet")
-        .on([Backend::Dev, Backend::Etcd])
-        .shared(crash::cases())
-        .shared(deadlines::cases())
-        .shared(handover::cases())
-        .shared(heartbeat::cases())
-        .shared(attempts::cases())
-        .shared(ends::cases())
-        .shared(environment::cases())
-        .shared(findings::cases())
-        .shared(hold::cases())
-        .shared(commands::cases())
-        .shared(secrets::cases())
-        .shared(shortage::cases())
-        .shared(signals::cases())
-        .shared(edit::cases())
-        .shared(terminal::cases())
-        .shared(election::cases())
-        .shared(pause::cases())
-        .shared(migration::cases())
-        .shared(worktree::cases())
-        .shared(worktree_work::cases())
-        .shared(fence::cases())
-        .plain(refusals::plain_cases())
-        .plain(local::plain_cases())
-        .plain(readme::plain_cases())
-        .one_at_a_time()
-        .shared(lock::cases())
-        .shared(rush::cases())
-        .shared(together::cases())
-        .shared(writers::cases())
-        .alone(mayhem::cases())
-        .alone(migration::alone_cases())
-        .alone(durable::cases())
-        .alone(refusals::cases())
-        .run()
+    Suite::new("fleet").on([Backend::Dev, Backend::Etcd]).run()
 }

@@ -13,20 +13,15 @@ use planlease_core::{
     transition::TaskStatus,
 };
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     program::Process,
-    room::{Room, plan_name, task_id},
-    suite::{Case, Fixture},
+    test_env::{plan_name, task_id},
     wait::until,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::{Instant, sleep};
 
 use crate::spec::spec;
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![a_plan_is_finished_despite_random_kills]
-}
 
 const TTL: Duration = Duration::from_secs(3);
 const TASKS: usize = 40;
@@ -38,33 +33,34 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Leaves a line when it begins and one when it ends.
 const WORK: &str = r#"
-    echo "begin $PLANLEASE_TASK $PLANLEASE_ATTEMPT" >> "$ROOM/log"
+    echo "begin $PLANLEASE_TASK $PLANLEASE_ATTEMPT" >> "$TEST_DIR/log"
     sleep 0.6
-    echo "end $PLANLEASE_TASK $PLANLEASE_ATTEMPT" >> "$ROOM/log"
+    echo "end $PLANLEASE_TASK $PLANLEASE_ATTEMPT" >> "$TEST_DIR/log"
 "#;
 
-async fn a_plan_is_finished_despite_random_kills(fixture: Fixture) {
+#[case(alone, one_at_a_time)]
+async fn a_plan_is_finished_despite_random_kills(env: TestEnv) {
     let seed: u64 = std::env::var("FLEET_SEED")
         .map_or(uuid::Uuid::new_v4().as_u64_pair().0, |seed| seed.parse().unwrap());
     println!("the seed is FLEET_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let room = Room::new(fixture, TTL);
-    let (coordinator, plan) = (room.coordinator().await, plan_name("beset"));
+    let env = env.with_ttl(TTL);
+    let (coordinator, plan) = (env.coordinator().await, plan_name("beset"));
     coordinator.import(&plan, &layers(), |_| {}).await.unwrap();
 
-    let mut fleet: Vec<Process> = (0..ORCHESTRATORS).map(|n| orchestrator(&room, n)).collect();
+    let mut fleet: Vec<Process> = (0..ORCHESTRATORS).map(|n| orchestrator(&env, n)).collect();
     for n in 1..=KILLS {
         sleep(Duration::from_millis(random.random_range(300..1200))).await;
         if n == KILLS / 2 {
-            room.fixture.server.kill();
-            room.fixture.server.restart().await;
+            env.server.kill();
+            env.server.restart().await;
         }
-        kill_somebody(&room, &mut fleet, &mut random);
-        restore(&room, &mut fleet);
+        kill_one(&env, &mut fleet, &mut random);
+        restore(&env, &mut fleet);
     }
     let calm = Instant::now();
     until("end of the plan", LIMIT, async || {
-        restore(&room, &mut fleet);
+        restore(&env, &mut fleet);
         let summary = coordinator.plan(&plan).await.unwrap().summary();
         if summary.is_finished() { Ok(()) } else { Err(summary) }
     })
@@ -72,20 +68,20 @@ async fn a_plan_is_finished_despite_random_kills(fixture: Fixture) {
     println!(
         "measured: {KILLS} kills, then the plan was done after another {:.1?}, {}",
         calm.elapsed(),
-        room.fixture.server
+        env.server
     );
-    every_task_was_done(&room, &coordinator, &plan).await;
+    every_task_was_done(&env, &coordinator, &plan).await;
     // The last one that was killed may have been replaced after the end; each finds that nothing is left to
     // be done.
     until("good end of all orchestrators", LIMIT, async || {
-        restore(&room, &mut fleet);
+        restore(&env, &mut fleet);
         let running =
             fleet.iter_mut().filter_map(|process| process.ended().is_none().then(|| process.said())).next();
         running.map_or(Ok(()), Err)
     })
     .await;
-    room.until_empty().await;
-    room.audit().await;
+    env.until_empty().await;
+    env.audit().await;
 }
 
 /// Four layers of ten tasks; each waits for one of the layer before it. Killed commands count as failed, so
@@ -98,40 +94,40 @@ fn layers() -> PlanSpec {
     PlanSpec { policy: Policy { max_retries: 1000, max_lost: 1000, ..Policy::default() }, ..spec }
 }
 
-fn orchestrator(room: &Room, n: usize) -> Process {
-    room.start(&["run", "beset", "--jobs", "4"], &format!("orchestrator-{n}"))
+fn orchestrator(env: &TestEnv, n: usize) -> Process {
+    env.start(&["run", "beset", "--jobs", "4"], &format!("orchestrator-{n}"))
 }
 
 /// Starts a new orchestrator in the place of each that was killed. One that has ended well is not needed any
 /// more.
-fn restore(room: &Room, fleet: &mut [Process]) {
+fn restore(env: &TestEnv, fleet: &mut [Process]) {
     for (n, process) in fleet.iter_mut().enumerate() {
         if let Some(status) = process.ended()
             && !status.success()
         {
             assert_eq!(status.code(), None, "only what we kill ends badly: {}", process.said());
-            *process = orchestrator(room, n);
+            *process = orchestrator(env, n);
         }
     }
 }
 
-/// Kills an orchestrator in half of the cases, else any process of the fleet: a guard, a command, a child of
-/// it.
-fn kill_somebody(room: &Room, fleet: &mut [Process], random: &mut StdRng) {
-    let everybody = room.processes();
-    if random.random_bool(0.5) || everybody.is_empty() {
+/// Kills an orchestrator in half of the cases, else any process of the fleet: a supervisor, a command, a
+/// child of it.
+fn kill_one(env: &TestEnv, fleet: &mut [Process], random: &mut StdRng) {
+    let running = env.processes();
+    if random.random_bool(0.5) || running.is_empty() {
         let chosen = random.random_range(0..fleet.len());
         fleet[chosen].signal(Signal::SIGKILL);
     } else {
-        let chosen = everybody[random.random_range(0..everybody.len())];
+        let chosen = running[random.random_range(0..running.len())];
         // It may have ended meanwhile.
         let _ = kill(Pid::from_raw(chosen), Signal::SIGKILL);
     }
 }
 
 /// Each task is completed, and the attempt that completed it ran to its end, once.
-async fn every_task_was_done(room: &Room, coordinator: &Coordinator, plan: &PlanName) {
-    let log = std::fs::read_to_string(room.path("log")).unwrap();
+async fn every_task_was_done(env: &TestEnv, coordinator: &Coordinator, plan: &PlanName) {
+    let log = std::fs::read_to_string(env.path("log")).unwrap();
     let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
     for line in log.lines() {
         *lines.entry(line).or_default() += 1;

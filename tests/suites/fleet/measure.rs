@@ -10,7 +10,7 @@ pub(crate) fn median(durations: &[Duration]) -> Duration {
 }
 
 /// Prints median and maximum.
-pub(crate) fn tell(what: &str, backend: &str, durations: &[Duration]) {
+pub(crate) fn report(what: &str, backend: &str, durations: &[Duration]) {
     let (count, median, max) = (durations.len(), median(durations), durations.iter().max().unwrap());
     println!("measured: {what}, {backend}: median {median:.1?}, at most {max:.1?} ({count} times)");
 }

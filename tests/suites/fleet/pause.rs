@@ -6,18 +6,13 @@ use nix::sys::signal::Signal;
 use planlease::{Outcome, Refused, TaskView};
 use planlease_core::transition::{Change, TaskStatus};
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     program::Process,
-    room::{Room, in_line, plan_name, task_id},
-    suite::{Case, Fixture},
+    test_env::{in_queue, plan_name, task_id},
     wait::{SOON, until},
 };
 
 use crate::spec::spec;
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![a_stopped_orchestrators_children_end_before_the_next_owner]
-}
 
 const TTL: Duration = Duration::from_secs(4);
 const PAUSES: usize = 20;
@@ -30,37 +25,38 @@ const LIMIT: Duration = Duration::from_secs(60);
 const STALE: i32 = 108;
 
 /// The first attempt leaves its number, those of its children (one of which has left its session), and its
-/// right, and never ends. The second one, which the next owner starts, looks itself whether one of them is
-/// still there.
+/// authority, and never ends. The second one, which the next owner starts, looks itself whether one of them
+/// is still there.
 const WORK: &str = r#"
-    mine="$ROOM/$PLANLEASE_PLAN-$PLANLEASE_TASK"
+    mine="$TEST_DIR/$PLANLEASE_PLAN-$PLANLEASE_TASK"
     if [ "$PLANLEASE_ATTEMPT" = 1 ]; then
         sleep 1000 &
         first=$!
         setsid sleep 1000 &
         printenv PLANLEASE_OWNERSHIP > "$mine.right"
-        echo $$ $first $! >> "$ROOM/$PLANLEASE_PLAN.processes"
+        echo $$ $first $! >> "$TEST_DIR/$PLANLEASE_PLAN.processes"
         wait
     fi
-    for process in $(cat "$ROOM/$PLANLEASE_PLAN.processes"); do
+    for process in $(cat "$TEST_DIR/$PLANLEASE_PLAN.processes"); do
         if grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$process/status" 2> /dev/null; then
-            echo "$PLANLEASE_TASK began while $process ran" >> "$ROOM/overlaps"
+            echo "$PLANLEASE_TASK began while $process ran" >> "$TEST_DIR/overlaps"
         fi
     done
-    echo "$PLANLEASE_TASK" >> "$ROOM/$PLANLEASE_PLAN.second"
+    echo "$PLANLEASE_TASK" >> "$TEST_DIR/$PLANLEASE_PLAN.second"
 "#;
 
-async fn a_stopped_orchestrators_children_end_before_the_next_owner(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let coordinator = room.coordinator().await;
+#[case]
+async fn a_stopped_orchestrators_children_end_before_the_next_owner(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let coordinator = env.coordinator().await;
     let names: Vec<String> = (0..PAUSES).map(|n| format!("paused-{n}")).collect();
     let mut first = Vec::new();
     for name in &names {
         coordinator.import(&plan_name(name), &spec(TASKS, WORK), |_| {}).await.unwrap();
-        first.push(room.start(&["run", name, "--jobs", "2", "-o", "jsonl"], &format!("{name}.first")));
+        first.push(env.start(&["run", name, "--jobs", "2", "-o", "jsonl"], &format!("{name}.first")));
     }
     for name in &names {
-        until("work in progress", SOON, async || working(&room, name)).await;
+        until("work in progress", SOON, async || working(&env, name)).await;
     }
     let mut seen = Vec::new();
     for name in &names {
@@ -69,16 +65,16 @@ async fn a_stopped_orchestrators_children_end_before_the_next_owner(fixture: Fix
     let jobs = (PAUSES * TASKS).to_string();
     let mut args = vec!["run", "--id", "next", "--jobs", &jobs, "-o", "jsonl"];
     args.extend(names.iter().map(String::as_str));
-    let mut next = room.start(&args, "next");
+    let mut next = env.start(&args, "next");
     for name in &names {
-        in_line(&coordinator, &plan_name(name), 2).await;
+        in_queue(&coordinator, &plan_name(name), 2).await;
     }
 
     first.iter_mut().for_each(|first| first.signal(Signal::SIGSTOP));
     assert_eq!(next.until_ended(LIMIT).await, Some(0), "{}", next.said());
-    assert_eq!(std::fs::read_to_string(room.path("overlaps")).unwrap_or_default(), "");
+    assert_eq!(std::fs::read_to_string(env.path("overlaps")).unwrap_or_default(), "");
     for name in &names {
-        let done = std::fs::read_to_string(room.path(&format!("{name}.second"))).unwrap();
+        let done = std::fs::read_to_string(env.path(&format!("{name}.second"))).unwrap();
         assert_eq!(
             done.lines().collect::<BTreeSet<_>>(),
             BTreeSet::from(["1", "2"]),
@@ -91,14 +87,14 @@ async fn a_stopped_orchestrators_children_end_before_the_next_owner(fixture: Fix
         }
     }
 
-    let before = room.audit().await.until;
+    let before = env.audit().await.until;
     first.iter_mut().for_each(|first| first.signal(Signal::SIGCONT));
     for ((name, first), seen) in names.iter().zip(&mut first).zip(&seen) {
         says_why(first, name).await;
-        late_writes_are_refused(&room, name, seen).await;
+        late_writes_are_refused(&env, name, seen).await;
     }
-    room.until_empty().await;
-    let after = room.audit().await;
+    env.until_empty().await;
+    let after = env.audit().await;
     let expected = u64::try_from(PAUSES * TASKS * 5).unwrap();
     assert_eq!(
         after.report.updates, expected,
@@ -107,12 +103,12 @@ async fn a_stopped_orchestrators_children_end_before_the_next_owner(fixture: Fix
 }
 
 /// Whether both tasks of a plan have left the numbers of their processes.
-fn working(room: &Room, plan: &str) -> Result<(), String> {
-    let text = std::fs::read_to_string(room.path(&format!("{plan}.processes"))).unwrap_or_default();
+fn working(env: &TestEnv, plan: &str) -> Result<(), String> {
+    let text = std::fs::read_to_string(env.path(&format!("{plan}.processes"))).unwrap_or_default();
     if text.ends_with('\n') && text.lines().count() == TASKS { Ok(()) } else { Err(text) }
 }
 
-/// It notices that its plan is lost, tells why and to whom, and ends, since the plan is finished.
+/// It notices that its plan is lost, reports why and to whom, and ends, since the plan is finished.
 async fn says_why(first: &mut Process, plan: &str) {
     let said = first.until_said(r#""event":"lost""#, SOON).await;
     let lost = said.lines().find(|line| line.contains(r#""event":"lost""#)).unwrap();
@@ -121,16 +117,16 @@ async fn says_why(first: &mut Process, plan: &str) {
     assert_eq!(first.until_ended(SOON).await, Some(0), "{}", first.said());
 }
 
-/// What a child of the stopped one would write, by the right that it was given: on the task as it is now, and
-/// on the task as it was before the pause, on which etcd itself decides.
-async fn late_writes_are_refused(room: &Room, plan: &str, seen: &TaskView) {
-    let right = std::fs::read_to_string(room.path(&format!("{plan}-1.right"))).unwrap();
-    let program = room.program().clone().variable("PLANLEASE_OWNERSHIP", right.trim());
+/// What a child of the stopped one would write, under the authority that it was given: on the task as it is
+/// now, and on the task as it was before the pause, on which etcd itself decides.
+async fn late_writes_are_refused(env: &TestEnv, plan: &str, seen: &TaskView) {
+    let authority = std::fs::read_to_string(env.path(&format!("{plan}-1.right"))).unwrap();
+    let program = env.program().clone().variable("PLANLEASE_OWNERSHIP", authority.trim());
     let program = program.variable("PLANLEASE_TASK", "1").variable("PLANLEASE_ATTEMPT", "1");
     let refused = program.run_to(STALE, ["task", "fail", plan, "1", "--error", "late"]).await;
     assert!(refused.stderr.contains("attempt 1; the present attempt is 2"), "{}", refused.stderr);
 
-    let right = room.coordinator().await.delegated(&serde_json::from_str(&right).unwrap());
-    let outcome = right.update(seen, Some(1), &Change::Complete(None)).await.unwrap();
+    let authority = env.coordinator().await.delegated(&serde_json::from_str(&authority).unwrap());
+    let outcome = authority.update(seen, Some(1), &Change::Complete(None)).await.unwrap();
     assert!(matches!(outcome, Outcome::Refused(Refused::RightGone)), "{outcome:?}");
 }

@@ -16,16 +16,15 @@ use std::{
 
 use nix::sys::signal::Signal;
 use planlease_tests::{
+    plain,
     program::{Process, Program, planlease},
-    suite::PlainCase,
     wait::until,
 };
 use tempfile::TempDir;
 
-pub(crate) fn plain_cases() -> Vec<PlainCase> {
-    vec![("on_embedded::readme::the_five_minutes_print_what_the_readme_shows", || {
-        tokio::runtime::Runtime::new().unwrap().block_on(replay());
-    })]
+#[plain(on_embedded)]
+fn the_five_minutes_print_what_the_readme_shows() {
+    tokio::runtime::Runtime::new().unwrap().block_on(replay());
 }
 
 /// How long a block may take to print what it should: a session of the default TTL expires in one of them.
@@ -187,7 +186,7 @@ async fn play(home: &mut Home, block: &mut Block, write: bool) {
     }
 }
 
-/// A revision to begin with is that of the plan's import: that of a task which nobody has touched.
+/// A revision to begin with is that of the plan's import: that of an untouched task.
 async fn since_import(home: &Home, command: &mut String) {
     let Some((watch, _)) = command.split_once("--from-revision ") else { return };
     let shown = home.run("planlease task show host-checkup 1.2 -o json").await;

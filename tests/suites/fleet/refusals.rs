@@ -6,39 +6,31 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::Command,
+    sync::Arc,
     time::Duration,
 };
 
-use etcd_client::{Client, Permission, PermissionType};
+use etcd_client::{Permission, PermissionType};
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     etcd::Etcd,
-    program::{Ended, Program},
-    room::{Room, in_line, path_text, plan_name},
-    suite::{Case, Fixture, PlainCase},
+    plain,
+    program::Ended,
+    test_env::{in_queue, path_text, plan_name},
     wait::SOON,
 };
-use tempfile::TempDir;
 
 use crate::election::etcdctl;
 
-pub(crate) fn cases() -> Vec<Case> {
-    cases![each_has_its_message_and_its_status_and_changes_nothing]
-}
-
-pub(crate) fn plain_cases() -> Vec<PlainCase> {
-    vec![
-        ("on_etcd::refusals::a_full_etcd_is_told_as_such", || block_on(a_full_etcd())),
-        ("on_etcd::refusals::who_may_not_write_is_told_so", || block_on(users_and_passwords())),
-    ]
-}
-
 const TTL: Duration = Duration::from_secs(15);
+
+/// The file of the plan `release`.
+const FILE: &str = "release.toml";
 
 /// The documented exit status of a file that has problems, which are listed above the message.
 const BAD_PLAN_FILE: i32 = 3;
 
-/// The most characters in a line of a message: long paths and addresses have room.
+/// The most characters in a line of a message: enough for long paths and addresses.
 const LONGEST: usize = 400;
 
 /// Two tasks, the second of which waits for the first.
@@ -83,22 +75,23 @@ fn wrong<'a>(command: &'a str, status: i32, says: &'a [&'a str]) -> Wrong<'a> {
     Wrong { args: command.split(' ').collect(), status, says }
 }
 
-async fn each_has_its_message_and_its_status_and_changes_nothing(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let files = Files::new(&room);
-    let program = room.program();
+#[case(alone, one_at_a_time)]
+async fn each_has_its_message_and_its_status_and_changes_nothing(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let files = Files::new(&env);
+    let program = env.program();
     program.run_to(0, ["plan", "import", path_text(&files.plan)]).await;
     // Odd characters are no reason to refuse a name.
     program.run_to(0, ["plan", "import", path_text(&files.plan), "--name", "ü % \"*? (1)"]).await;
     program.run_to(0, ["task", "start", "ü % \"*? (1)", "1"]).await;
     program.run_to(0, ["plan", "import", path_text(&files.plan), "--name", "held"]).await;
-    let mut holder = room.start(&["hold", "held", "--", "cat"], "holder");
-    let coordinator = room.coordinator().await;
-    in_line(&coordinator, &plan_name("held"), 1).await;
+    let mut holder = env.start(&["hold", "held", "--", "cat"], "holder");
+    let coordinator = env.coordinator().await;
+    in_queue(&coordinator, &plan_name("held"), 1).await;
     let owner = coordinator.line(&plan_name("held")).await.unwrap().owner().unwrap().0.name();
     let (owned, not_deleted) = ([owner.as_str()], [owner.as_str(), "Nothing was changed"]);
 
-    let plain = room.fixture.server.endpoints()[0].replace("http://", "https://");
+    let plain = env.server.endpoints()[0].replace("http://", "https://");
     let tls = format!("plan list --timeout 3s --endpoints {plain}");
     let long = format!("plan show {}", "x".repeat(4000));
     let mut all = vec![
@@ -132,26 +125,26 @@ async fn each_has_its_message_and_its_status_and_changes_nothing(fixture: Fixtur
 
     let (mut messages, mut faults) = (BTreeMap::new(), Vec::new());
     for wrong in all {
-        let told = wrong.args.join(" ");
-        let before = revision(&room).await;
+        let reported = wrong.args.join(" ");
+        let before = revision(&env).await;
         match check(&wrong, program.run(&wrong.args).await) {
             Ok(message) => {
-                if let Some(same) = messages.insert(message, told.clone()) {
-                    faults.push(format!("`{same}` and `{told}` are told in the same words"));
+                if let Some(same) = messages.insert(message, reported.clone()) {
+                    faults.push(format!("`{same}` and `{reported}` are reported in the same words"));
                 }
             }
             Err(fault) => faults.push(fault),
         }
         // Who wants to own a plan is registered while it runs: it comes, and goes.
         let registered = if wrong.args[0] == "hold" { 2 } else { 0 };
-        if revision(&room).await != before + registered {
-            faults.push(format!("`{told}` changed something"));
+        if revision(&env).await != before + registered {
+            faults.push(format!("`{reported}` changed something"));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     holder.close_input();
     assert_eq!(holder.until_ended(SOON).await, Some(0), "{}", holder.said());
-    room.audit().await;
+    env.audit().await;
 }
 
 /// Plan files, and what is wrong with them.
@@ -166,18 +159,18 @@ struct Files {
 }
 
 impl Files {
-    fn new(room: &Room) -> Self {
+    fn new(env: &TestEnv) -> Self {
         let write = |name: &str, contents: &[u8]| {
-            std::fs::write(room.path(name), contents).unwrap();
-            room.path(name)
+            std::fs::write(env.path(name), contents).unwrap();
+            env.path(name)
         };
         let files = Self {
             plan: write("release.toml", PLAN.as_bytes()),
             other: write("other.toml", OTHER.as_bytes()),
             cycle: write("cycle.toml", CYCLE.as_bytes()),
             huge: write("huge.md", b""),
-            missing: room.path("missing.toml"),
-            folder: room.path("folder.toml"),
+            missing: env.path("missing.toml"),
+            folder: env.path("folder.toml"),
             binary: write("binary.md", &[0xff, 0xfe, 0x00, 0x80]),
         };
         File::options().write(true).open(&files.huge).unwrap().set_len(1 << 34).unwrap(); // 16 GiB of nothing.
@@ -200,7 +193,7 @@ impl Files {
 /// Checks status and message; the message, or what is wrong with it. The problems of a plan file are listed
 /// above it.
 fn check(wrong: &Wrong<'_>, ended: Ended) -> Result<String, String> {
-    let told = wrong.args.join(" ");
+    let reported = wrong.args.join(" ");
     let Ended { code, stderr, .. } = ended;
     let begin = stderr.match_indices("error: ").find(|(at, _)| *at == 0 || stderr[..*at].ends_with('\n'));
     let (above, message) = stderr.split_at(begin.map_or(stderr.len(), |(at, _)| at));
@@ -220,52 +213,40 @@ fn check(wrong: &Wrong<'_>, ended: Ended) -> Result<String, String> {
     } else {
         return Ok(message.to_owned());
     };
-    Err(format!("`{}` {fault}; it says: {stderr:?}", told.chars().take(100).collect::<String>()))
+    Err(format!("`{}` {fault}; it says: {stderr:?}", reported.chars().take(100).collect::<String>()))
 }
 
 /// The revision of the whole server.
-async fn revision(room: &Room) -> i64 {
-    room.fixture.client.clone().get("x", None).await.unwrap().header().unwrap().revision()
+async fn revision(env: &TestEnv) -> i64 {
+    env.client.clone().get("x", None).await.unwrap().header().unwrap().revision()
 }
 
-/// A server of its own, and the program led to it.
-struct Site {
-    etcd: Etcd,
-    home: TempDir,
-    file: PathBuf,
+/// The environment of an etcd of its own, started with this argument, and a plan file in its folder.
+async fn own_etcd(argument: Option<&str>) -> TestEnv {
+    let builder = Etcd::builder();
+    let etcd = match argument {
+        Some(argument) => builder.argument(argument),
+        None => builder,
+    };
+    let env = TestEnv::on(Arc::new(etcd.start().await.into()), "planlease/").await;
+    std::fs::write(env.path(FILE), PLAN).unwrap();
+    env
 }
 
-impl Site {
-    async fn new(argument: Option<&str>) -> Self {
-        let builder = Etcd::builder();
-        let etcd = match argument {
-            Some(argument) => builder.argument(argument),
-            None => builder,
-        };
-        let home = tempfile::tempdir().unwrap();
-        let file = home.path().join("release.toml");
-        std::fs::write(&file, PLAN).unwrap();
-        Self { etcd: etcd.start().await, home, file }
-    }
-
-    fn program(&self) -> Program {
-        Program::planlease(self.home.path()).variable("PLANLEASE_ENDPOINTS", self.etcd.endpoints().join(","))
-    }
-
-    /// Runs the stock client, which must succeed.
-    fn etcdctl(&self, args: &[&str]) {
-        let mut command = Command::new(etcdctl());
-        command.env("ETCDCTL_API", "3").arg("--endpoints").arg(self.etcd.endpoints().join(",")).args(args);
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
+/// Runs the stock client, which must succeed.
+fn run_etcdctl(env: &TestEnv, args: &[&str]) {
+    let mut command = Command::new(etcdctl());
+    command.env("ETCDCTL_API", "3").arg("--endpoints").arg(env.server.endpoints().join(",")).args(args);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-async fn a_full_etcd() {
-    let site = Site::new(Some("--quota-backend-bytes=2097152")).await;
-    let program = site.program();
-    program.run_to(0, ["plan", "import", path_text(&site.file)]).await;
-    site.etcd.fill().await;
+#[plain(on_etcd)]
+async fn a_full_etcd_is_reported_as_such() {
+    let env = own_etcd(Some("--quota-backend-bytes=2097152")).await;
+    let program = env.program();
+    program.run_to(0, ["plan", "import", FILE]).await;
+    env.server.etcd().unwrap().fill().await;
 
     let ended = program.run(["task", "start", "release", "1"]).await;
     let start = wrong("task start release 1", 111, &["full", "compact", "alarm disarm"]);
@@ -274,42 +255,43 @@ async fn a_full_etcd() {
     assert!(task.stdout.contains("\"pending\""), "reading goes on, and nothing was changed: {}", task.stdout);
 }
 
-async fn users_and_passwords() {
-    let site = Site::new(None).await;
-    let (program, file) = (site.program(), path_text(&site.file).to_owned());
-    program.run_to(0, ["plan", "import", &file]).await;
-    site.etcdctl(&["user", "add", "root:secret"]);
-    site.etcdctl(&["user", "grant-role", "root", "root"]);
-    site.etcdctl(&["user", "add", "reader:look"]);
-    let mut client = Client::connect(site.etcd.endpoints(), None).await.unwrap();
+#[plain(on_etcd)]
+async fn a_user_without_permission_is_refused_with_advice() {
+    let env = own_etcd(None).await;
+    let program = env.program();
+    program.run_to(0, ["plan", "import", FILE]).await;
+    run_etcdctl(&env, &["user", "add", "root:secret"]);
+    run_etcdctl(&env, &["user", "grant-role", "root", "root"]);
+    run_etcdctl(&env, &["user", "add", "reader:look"]);
+    let mut client = env.client.clone();
     client.role_add("readers").await.unwrap();
     let ours = Permission::new(PermissionType::Read, "/planlease/").with_prefix();
     client.role_grant_permission("readers", ours).await.unwrap();
     client.user_grant_role("reader", "readers").await.unwrap();
-    site.etcdctl(&["user", "add", "worker:work"]);
+    run_etcdctl(&env, &["user", "add", "worker:work"]);
     client.role_add("workers").await.unwrap();
     let ours = Permission::new(PermissionType::Readwrite, "/planlease/").with_prefix();
     client.role_grant_permission("workers", ours).await.unwrap();
     client.user_grant_role("worker", "workers").await.unwrap();
-    site.etcdctl(&["auth", "enable"]);
+    run_etcdctl(&env, &["auth", "enable"]);
 
     for (name, password) in [("good", "secret"), ("bad", "guess"), ("look", "look"), ("work", "work")] {
-        let path = site.home.path().join(name);
+        let path = env.path(name);
         std::fs::write(&path, password).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     }
-    let password = |name: &str| path_text(&site.home.path().join(name)).to_owned();
+    let password = |name: &str| path_text(&env.path(name)).to_owned();
     let with = |user: &str, file: &str| {
         program.clone().variable("PLANLEASE_USER", user).variable("PLANLEASE_PASSWORD_FILE", password(file))
     };
     let start = ["task", "start", "release", "1"];
-    let told = "task start release 1";
+    let reported = "task start release 1";
     let ended = program.run(start).await;
-    check(&wrong(told, 113, &["user", "--password-file"]), ended).unwrap();
+    check(&wrong(reported, 113, &["user", "--password-file"]), ended).unwrap();
     let ended = with("root", "bad").run(start).await;
-    check(&wrong(told, 113, &["user and password", "--password-file"]), without_warning(ended)).unwrap();
+    check(&wrong(reported, 113, &["user and password", "--password-file"]), without_warning(ended)).unwrap();
     let ended = with("reader", "look").run(start).await;
-    check(&wrong(told, 114, &["not permit", "Grant"]), without_warning(ended)).unwrap();
+    check(&wrong(reported, 114, &["not permit", "Grant"]), without_warning(ended)).unwrap();
     let task = with("reader", "look").run_to(0, ["task", "show", "release", "1", "-o", "json"]).await;
     assert!(
         task.stdout.contains("\"pending\""),
@@ -330,10 +312,4 @@ fn without_warning(mut ended: Ended) -> Ended {
     assert!(warning.starts_with("warning: the password of user"), "{warning}");
     ended.stderr = rest.to_owned();
     ended
-}
-
-fn block_on(test: impl Future<Output = ()>) {
-    const LIMIT: Duration = Duration::from_secs(120);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(LIMIT, test).await.unwrap() });
 }

@@ -5,18 +5,13 @@ use std::time::Duration;
 use planlease::Coordinator;
 use planlease_core::PlanName;
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     program::Process,
-    room::{Room, in_line, plan_name},
-    suite::{Case, Fixture},
+    test_env::{in_queue, plan_name},
     wait::{SOON, until},
 };
 
 use crate::spec::spec;
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![of_fifty_one_owns_and_the_others_are_refused, of_fifty_one_owns_and_the_others_queue]
-}
 
 const TTL: Duration = Duration::from_secs(15);
 const PROCESSES: usize = 50;
@@ -26,18 +21,19 @@ const ROUNDS: u64 = 10;
 const OWNED_BY_OTHER: i32 = 100;
 
 /// Every entry and every exit in one file, whose lines are written whole: they must alternate.
-const WORK: &str = "echo begin >> \"$ROOM/log\"; cat > /dev/null; echo end >> \"$ROOM/log\"";
+const WORK: &str = "echo begin >> \"$TEST_DIR/log\"; cat > /dev/null; echo end >> \"$TEST_DIR/log\"";
 
-async fn of_fifty_one_owns_and_the_others_are_refused(fixture: Fixture) {
-    let (room, coordinator, plan) = prepared(fixture).await;
+#[case(one_at_a_time)]
+async fn of_fifty_one_owns_and_the_others_are_refused(env: TestEnv) {
+    let (env, coordinator, plan) = prepared(env).await;
     for round in 1..=ROUNDS {
-        let mut processes = rush(&room, &["hold", plan.as_str(), "--no-wait", "--", "sh", "-c", WORK]);
-        let told = until("end of all but one", SOON, async || {
+        let mut processes = rush(&env, &["hold", plan.as_str(), "--no-wait", "--", "sh", "-c", WORK]);
+        let reported = until("end of all but one", SOON, async || {
             let ended = processes.iter_mut().filter_map(Process::ended).count();
             if ended >= PROCESSES - 1 { Ok(ended) } else { Err(ended) }
         })
         .await;
-        assert_eq!(told, PROCESSES - 1, "one of them owns the plan and runs");
+        assert_eq!(reported, PROCESSES - 1, "one of them owns the plan and runs");
         let line = coordinator.line(&plan).await.unwrap();
         let (owner, term) = line.owner().expect("one of them owns the plan");
         assert_eq!((line.candidates().len(), term.number.0), (1, round));
@@ -46,7 +42,7 @@ async fn of_fifty_one_owns_and_the_others_are_refused(fixture: Fixture) {
             if let Some(status) = process.ended() {
                 let said = process.said();
                 assert_eq!(status.code(), Some(OWNED_BY_OTHER), "{said}");
-                assert!(said.contains(&name), "who owns it, {name}, is told: {said}");
+                assert!(said.contains(&name), "the owner, {name}, is named: {said}");
             }
         }
         let mut owner =
@@ -56,15 +52,16 @@ async fn of_fifty_one_owns_and_the_others_are_refused(fixture: Fixture) {
         assert_eq!(owner.until_ended(SOON).await, Some(0), "{}", owner.said());
         in_nobodys_hands(&coordinator, &plan).await;
     }
-    finished(&room, usize::try_from(ROUNDS).unwrap()).await;
+    finished(&env, usize::try_from(ROUNDS).unwrap()).await;
 }
 
-async fn of_fifty_one_owns_and_the_others_queue(fixture: Fixture) {
-    let (room, coordinator, plan) = prepared(fixture).await;
+#[case(one_at_a_time)]
+async fn of_fifty_one_owns_and_the_others_queue(env: TestEnv) {
+    let (env, coordinator, plan) = prepared(env).await;
     let each = u64::try_from(PROCESSES).unwrap();
     for round in 0..ROUNDS {
-        let mut processes = rush(&room, &["hold", plan.as_str(), "--", "sh", "-c", WORK]);
-        in_line(&coordinator, &plan, PROCESSES).await;
+        let mut processes = rush(&env, &["hold", plan.as_str(), "--", "sh", "-c", WORK]);
+        in_queue(&coordinator, &plan, PROCESSES).await;
         let line = coordinator.line(&plan).await.unwrap();
         assert_eq!(line.owner().unwrap().1.number.0, round * each + 1, "one of them owns the plan");
         processes.iter_mut().for_each(Process::close_input); // Each ends as soon as it has had the plan.
@@ -75,22 +72,22 @@ async fn of_fifty_one_owns_and_the_others_queue(fixture: Fixture) {
         let line = coordinator.line(&plan).await.unwrap();
         assert_eq!(line.term.unwrap().1.number.0, (round + 1) * each, "each of them has had it once");
     }
-    finished(&room, PROCESSES * usize::try_from(ROUNDS).unwrap()).await;
+    finished(&env, PROCESSES * usize::try_from(ROUNDS).unwrap()).await;
 }
 
-async fn prepared(fixture: Fixture) -> (Room, Coordinator, PlanName) {
-    let room = Room::new(fixture, TTL);
-    let (coordinator, plan) = (room.coordinator().await, plan_name("wanted"));
+async fn prepared(env: TestEnv) -> (TestEnv, Coordinator, PlanName) {
+    let env = env.with_ttl(TTL);
+    let (coordinator, plan) = (env.coordinator().await, plan_name("wanted"));
     coordinator.import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
-    (room, coordinator, plan)
+    (env, coordinator, plan)
 }
 
 /// Starts them, waiting before a gate each, and opens all gates.
-fn rush(room: &Room, args: &[&str]) -> Vec<Process> {
+fn rush(env: &TestEnv, args: &[&str]) -> Vec<Process> {
     let start = |n: usize| {
-        let output = room.path(&format!("process-{n}"));
+        let output = env.path(&format!("process-{n}"));
         let _ = std::fs::remove_file(&output); // What one of an earlier round said.
-        Process::start(room.program().gated(args), &output)
+        Process::start(env.program().gated(args), &output)
     };
     let mut processes: Vec<Process> = (0..PROCESSES).map(start).collect();
     for process in &mut processes {
@@ -108,9 +105,9 @@ async fn in_nobodys_hands(coordinator: &Coordinator, plan: &PlanName) {
 }
 
 /// The commands ran one after the other, this many of them.
-async fn finished(room: &Room, runs: usize) {
-    let log = std::fs::read_to_string(room.path("log")).unwrap();
+async fn finished(env: &TestEnv, runs: usize) {
+    let log = std::fs::read_to_string(env.path("log")).unwrap();
     assert_eq!(log, "begin\nend\n".repeat(runs), "two ran at once");
-    room.until_empty().await;
-    room.audit().await;
+    env.until_empty().await;
+    env.audit().await;
 }

@@ -9,19 +9,10 @@ use nix::{
 };
 use planlease_core::keys::PlanKey;
 use planlease_tests::{
-    cases,
-    room::{Room, path_text, plan_name},
-    suite::{Case, Fixture},
+    TestEnv, case,
+    test_env::{path_text, plan_name},
     wait::SOON,
 };
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_secret_that_is_no_file_is_refused_at_once,
-        secrets_that_others_can_read_are_warned_of,
-        names_of_folders_name_nothing_new,
-    ]
-}
 
 const TTL: Duration = Duration::from_secs(15);
 const TOKEN: &str = "a-token-that-is-long-enough";
@@ -30,9 +21,10 @@ fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-async fn a_secret_that_is_no_file_is_refused_at_once(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let (pipe, long) = (room.path("pipe"), room.path("long"));
+#[case]
+async fn a_secret_that_is_no_file_is_refused_at_once(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let (pipe, long) = (env.path("pipe"), env.path("long"));
     mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
     fs::write(&long, vec![b'x'; 2 << 20]).unwrap();
     for (secret, why) in [
@@ -51,24 +43,24 @@ async fn a_secret_that_is_no_file_is_refused_at_once(fixture: Fixture) {
         .into_iter()
         .enumerate()
         {
-            let mut process = room.start(&args, &format!("refused{n}-{why}"));
+            let mut process = env.start(&args, &format!("refused{n}-{why}"));
             let ended = process.until_ended(SOON).await;
             assert!(ended.is_some_and(|code| code != 0), "{args:?}: {ended:?}, {}", process.said());
             assert!(process.said().contains(why), "{args:?}: {}", process.said());
         }
     }
     for (config, why) in [(path_text(&pipe), "a pipe"), ("/dev/zero", "more than 1 MiB")] {
-        let mut process = room.start(&["plan", "list", "--config", config], why);
+        let mut process = env.start(&["plan", "list", "--config", config], why);
         assert_eq!(process.until_ended(SOON).await, Some(4), "{}", process.said());
         assert!(process.said().contains(why), "{}", process.said());
     }
-    room.program().run_to(0, ["plan", "list", "--config", "/dev/null"]).await;
+    env.program().run_to(0, ["plan", "list", "--config", "/dev/null"]).await;
 
     // A file that becomes a pipe under a sidecar.
-    let token = room.path("token");
+    let token = env.path("token");
     fs::write(&token, TOKEN).unwrap();
     let args = ["sidecar", "--listen", "127.0.0.1:0", "--token-file", path_text(&token)];
-    let mut sidecar = room.start(&args, "sidecar");
+    let mut sidecar = env.start(&args, "sidecar");
     sidecar.until_said("serving on", SOON).await;
     fs::remove_file(&token).unwrap();
     mkfifo(&token, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
@@ -77,14 +69,15 @@ async fn a_secret_that_is_no_file_is_refused_at_once(fixture: Fixture) {
     assert_eq!(sidecar.until_ended(SOON).await, Some(0), "{}", sidecar.said());
 }
 
-async fn secrets_that_others_can_read_are_warned_of(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let secret = room.path("secret");
+#[case]
+async fn secrets_that_others_can_read_are_warned_of(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let secret = env.path("secret");
     fs::write(&secret, TOKEN).unwrap();
     let with = |endpoint: &'static str| {
         let user = ["plan", "list", "--user", "me", "--password-file", path_text(&secret)];
         let args = [&user[..], &["--endpoints", endpoint, "--timeout", "1s"]].concat();
-        room.program().run(args)
+        env.program().run(args)
     };
     for (bits, warned) in [(0o644, true), (0o604, true), (0o640, false), (0o600, false)] {
         mode(&secret, bits);
@@ -96,7 +89,7 @@ async fn secrets_that_others_can_read_are_warned_of(fixture: Fixture) {
     assert!(!with("https://127.0.0.1:1").await.stderr.contains("without encryption"));
     mode(&secret, 0o644);
     let args = ["sidecar", "--listen", "127.0.0.1:0", "--token-file", path_text(&secret)];
-    let mut sidecar = room.start(&args, "sidecar");
+    let mut sidecar = env.start(&args, "sidecar");
     let said = sidecar.until_said("serving on", SOON).await;
     assert!(said.contains("every user of this host can read"), "{said}");
     sidecar.signal(Signal::SIGTERM);
@@ -104,14 +97,15 @@ async fn secrets_that_others_can_read_are_warned_of(fixture: Fixture) {
 }
 
 /// Clients of HTTP and people with paths would mean another one.
-async fn names_of_folders_name_nothing_new(fixture: Fixture) {
-    let mut client = fixture.client.clone();
-    let room = Room::new(fixture, TTL);
-    let (file, task) = (room.path("plan.toml"), room.path("task.toml"));
+#[case]
+async fn names_of_folders_name_nothing_new(env: TestEnv) {
+    let mut client = env.client.clone();
+    let env = env.with_ttl(TTL);
+    let (file, task) = (env.path("plan.toml"), env.path("task.toml"));
     fs::write(&file, "title = \"x\"\n[[task]]\nid = \"1\"\ndescription = \"x\"\n").unwrap();
     fs::write(&task, "title = \"x\"\n[[task]]\nid = \"..\"\ndescription = \"x\"\n").unwrap();
     let file = path_text(&file);
-    let program = room.program();
+    let program = env.program();
     for name in [".", ".."] {
         for more in [&[][..], &["--dry-run"]] {
             let refused =
@@ -120,7 +114,7 @@ async fn names_of_folders_name_nothing_new(fixture: Fixture) {
         }
     }
     program.run_to(110, ["plan", "import", path_text(&task)]).await;
-    let coordinator = room.coordinator().await;
+    let coordinator = env.coordinator().await;
     assert!(coordinator.plans().await.unwrap().is_empty());
 
     // What was called so by an older version stays, and can be deleted.

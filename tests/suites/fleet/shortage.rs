@@ -6,43 +6,31 @@ use std::{process::Command, time::Duration};
 use planlease::Coordinator;
 use planlease_core::transition::TaskStatus;
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     program::Process,
-    room::{Room, plan_name, until_free},
-    suite::{Case, Fixture},
+    test_env::{plan_name, until_free},
     wait::SOON,
 };
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_run_that_is_short_of_descriptors_waits_and_uses_no_attempt,
-        the_soft_limit_is_raised_and_commands_get_it_back,
-        more_jobs_than_descriptors_are_refused,
-        a_hold_that_is_short_of_descriptors_waits,
-    ]
-}
 
 const TTL: Duration = Duration::from_secs(15);
 
 /// So many tasks that run this command, without a retry.
-async fn import(room: &Room, tasks: usize, command: &str) {
+async fn import(env: &TestEnv, tasks: usize, command: &str) {
     let mut text = "title = \"Busy\"\n[policy]\nmax_retries = 0\n".to_owned();
     for n in 1..=tasks {
         let command = serde_json::json!(["sh", "-c", command]);
         text += &format!("[[task]]\nid = \"{n}\"\ndescription = \"x\"\ncommand = {command}\n");
     }
-    room.import("busy", &text).await;
+    env.import("busy", &text).await;
 }
 
 /// The program under these limits of its shell.
-fn limited(room: &Room, limits: &str, args: &[&str], output: &str) -> Process {
-    let program = room.program().command([""; 0]);
+fn limited(env: &TestEnv, limits: &str, args: &[&str], output: &str) -> Process {
+    let program = env.program().command([""; 0]);
     let mut shell = Command::new("bash");
     shell.args(["-c", &format!("{limits}; exec \"$PROGRAM\" \"$@\""), "bash"]).args(args);
-    shell
-        .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))))
-        .current_dir(room.folder());
-    Process::start(shell, &room.path(output))
+    shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(env.folder());
+    Process::start(shell, &env.path(output))
 }
 
 /// Bounds the descriptors of a process that runs.
@@ -64,59 +52,63 @@ async fn all_completed(coordinator: &Coordinator) {
     }
 }
 
-async fn a_run_that_is_short_of_descriptors_waits_and_uses_no_attempt(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    import(&room, 60, "sleep 0.2").await;
-    let mut run = room.start(&["run", "busy", "--jobs", "30"], "run");
+#[case]
+async fn a_run_that_is_short_of_descriptors_waits_and_uses_no_attempt(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    import(&env, 60, "sleep 0.2").await;
+    let mut run = env.start(&["run", "busy", "--jobs", "30"], "run");
     run.until_said("busy acquired", SOON).await;
     // Less than the tasks of one moment need, but more than it has open for other things.
     bound(run.id(), 40);
     assert_eq!(run.until_ended(Duration::from_secs(90)).await, Some(0), "{}", run.said());
     let said = run.said();
     assert!(said.contains("short of resources") && said.contains("Too many open files"), "{said}");
-    all_completed(&room.coordinator().await).await;
-    room.audit().await;
+    all_completed(&env.coordinator().await).await;
+    env.audit().await;
 }
 
-async fn the_soft_limit_is_raised_and_commands_get_it_back(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    import(&room, 60, "ulimit -Sn >> \"$ROOM/limits\"; ulimit -Hn >> \"$ROOM/hard\"; sleep 0.2").await;
-    let mut run = limited(&room, "ulimit -Sn 128; ulimit -Hn 1000", &["run", "busy", "--jobs", "60"], "run");
+#[case]
+async fn the_soft_limit_is_raised_and_commands_get_it_back(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    import(&env, 60, "ulimit -Sn >> \"$TEST_DIR/limits\"; ulimit -Hn >> \"$TEST_DIR/hard\"; sleep 0.2").await;
+    let mut run = limited(&env, "ulimit -Sn 128; ulimit -Hn 1000", &["run", "busy", "--jobs", "60"], "run");
     assert_eq!(run.until_ended(Duration::from_secs(60)).await, Some(0), "{}", run.said());
-    let limits = |file: &str| room.text(file).lines().map(str::to_owned).collect::<Vec<_>>();
+    let limits = |file: &str| env.text(file).lines().map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(limits("limits"), vec!["128"; 60]);
     assert_eq!(limits("hard"), vec!["1000"; 60]);
     assert!(!run.said().contains("short of resources"), "{}", run.said());
-    all_completed(&room.coordinator().await).await;
-    let hold = ["hold", "busy", "--", "sh", "-c", "ulimit -Sn > \"$ROOM/held\""];
-    let mut hold = limited(&room, "ulimit -Sn 128", &hold, "hold");
+    all_completed(&env.coordinator().await).await;
+    let hold = ["hold", "busy", "--", "sh", "-c", "ulimit -Sn > \"$TEST_DIR/held\""];
+    let mut hold = limited(&env, "ulimit -Sn 128", &hold, "hold");
     assert_eq!(hold.until_ended(SOON).await, Some(0), "{}", hold.said());
-    assert_eq!(room.text("held"), "128\n");
+    assert_eq!(env.text("held"), "128\n");
 }
 
-async fn more_jobs_than_descriptors_are_refused(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    import(&room, 1, "true").await;
-    let mut run = limited(&room, "ulimit -n 128", &["run", "busy", "--jobs", "60"], "run");
+#[case]
+async fn more_jobs_than_descriptors_are_refused(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    import(&env, 1, "true").await;
+    let mut run = limited(&env, "ulimit -n 128", &["run", "busy", "--jobs", "60"], "run");
     assert_eq!(run.until_ended(SOON).await, Some(2), "{}", run.said());
     let said = run.said();
     assert!(said.contains("--jobs 60 needs") && said.contains("may have 128"), "{said}");
     let most = said.split("Say --jobs ").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
-    let mut run = limited(&room, "ulimit -n 128", &["run", "busy", "--jobs", &most], "again");
+    let mut run = limited(&env, "ulimit -n 128", &["run", "busy", "--jobs", &most], "again");
     assert_eq!(run.until_ended(SOON).await, Some(0), "{}", run.said());
 }
 
-async fn a_hold_that_is_short_of_descriptors_waits(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    import(&room, 1, "true").await;
-    let mut owner = room.start(&["hold", "busy", "--", "cat"], "owner");
+#[case]
+async fn a_hold_that_is_short_of_descriptors_waits(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    import(&env, 1, "true").await;
+    let mut owner = env.start(&["hold", "busy", "--", "cat"], "owner");
     owner.until_said("holding busy", SOON).await;
-    let mut hold = room.start(&["hold", "busy", "--", "true"], "hold");
+    let mut hold = env.start(&["hold", "busy", "--", "true"], "hold");
     hold.until_said("waiting", SOON).await;
     bound(hold.id(), descriptors(hold.id()));
     owner.close_input();
     hold.until_said("short of resources", SOON).await;
     bound(hold.id(), 256);
     assert_eq!(hold.until_ended(SOON).await, Some(0), "{}", hold.said());
-    until_free(&room.coordinator().await, &plan_name("busy")).await;
+    until_free(&env.coordinator().await, &plan_name("busy")).await;
 }

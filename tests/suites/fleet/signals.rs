@@ -6,39 +6,29 @@ use std::{os::unix::fs::PermissionsExt as _, process::Command, time::Duration};
 use nix::sys::signal::Signal;
 use planlease_core::record::Ending;
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     program::Process,
-    room::{Room, plan_name},
-    suite::{Case, Fixture},
+    test_env::plan_name,
     wait::{SOON, until},
 };
 
 use crate::spec::spec;
 
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        every_signal_that_ends_a_process_releases_the_plan,
-        a_signal_that_was_ignored_at_the_start_stays_ignored,
-        a_command_of_hold_can_use_the_terminal,
-        a_task_has_no_terminal_to_stop_at,
-        unexecutable_and_missing_commands_are_distinguished,
-    ]
-}
-
 const TTL: Duration = Duration::from_secs(15);
 
 /// Says when it has begun, and counts how often it is asked to end.
 const COUNTS: &str =
-    r#"trap 'echo asked >> "$ROOM/asked"' TERM; touch "$ROOM/begun"; while :; do sleep 0.1; done"#;
+    r#"trap 'echo asked >> "$TEST_DIR/asked"' TERM; touch "$TEST_DIR/begun"; while :; do sleep 0.1; done"#;
 
-async fn begun(room: &Room) {
-    until("begin of a command", SOON, async || if room.path("begun").exists() { Ok(()) } else { Err(()) })
+async fn begun(env: &TestEnv) {
+    until("begin of a command", SOON, async || if env.path("begun").exists() { Ok(()) } else { Err(()) })
         .await;
 }
 
-async fn every_signal_that_ends_a_process_releases_the_plan(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let coordinator = room.coordinator().await;
+#[case]
+async fn every_signal_that_ends_a_process_releases_the_plan(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let coordinator = env.coordinator().await;
     let signals = [
         Signal::SIGHUP,
         Signal::SIGINT,
@@ -51,46 +41,47 @@ async fn every_signal_that_ends_a_process_releases_the_plan(fixture: Fixture) {
     for signal in signals {
         let name = signal.as_str().to_lowercase();
         coordinator
-            .import(&plan_name(&name), &spec(1, r#"touch "$ROOM/begun"; sleep 1000"#), |_| {})
+            .import(&plan_name(&name), &spec(1, r#"touch "$TEST_DIR/begun"; sleep 1000"#), |_| {})
             .await
             .unwrap();
-        let work = r#"touch "$ROOM/begun"; sleep 1000"#;
-        let mut hold = room.start(&["hold", &name, "--", "sh", "-c", work], &format!("hold-{name}"));
-        begun(&room).await;
+        let work = r#"touch "$TEST_DIR/begun"; sleep 1000"#;
+        let mut hold = env.start(&["hold", &name, "--", "sh", "-c", work], &format!("hold-{name}"));
+        begun(&env).await;
         hold.signal(signal);
         assert_eq!(hold.until_ended(SOON).await, Some(143), "{name}: {}", hold.said());
-        std::fs::remove_file(room.path("begun")).unwrap();
-        let mut run = room.start(&["run", &name], &format!("run-{name}"));
-        begun(&room).await;
+        std::fs::remove_file(env.path("begun")).unwrap();
+        let mut run = env.start(&["run", &name], &format!("run-{name}"));
+        begun(&env).await;
         run.signal(signal);
         run.until_said("again to stop", SOON).await;
         run.signal(signal);
         assert_eq!(run.until_ended(SOON).await, Some(11), "{name}: {}", run.said());
-        std::fs::remove_file(room.path("begun")).unwrap();
+        std::fs::remove_file(env.path("begun")).unwrap();
         let terms = coordinator.past_terms(&plan_name(&name)).await.unwrap();
         let ended: Vec<_> = terms.into_iter().filter_map(|term| term.ended.map(|end| end.how)).collect();
         assert_eq!(ended, [Ending::Clean, Ending::Clean], "{name}");
     }
-    room.until_empty().await;
-    room.audit().await;
+    env.until_empty().await;
+    env.audit().await;
 }
 
 /// As under `nohup`, or in the background of a script.
-async fn a_signal_that_was_ignored_at_the_start_stays_ignored(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let coordinator = room.coordinator().await;
+#[case]
+async fn a_signal_that_was_ignored_at_the_start_stays_ignored(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let coordinator = env.coordinator().await;
     coordinator.import(&plan_name("ignores"), &spec(1, "true"), |_| {}).await.unwrap();
     let mut shell = Command::new("sh");
     shell.args(["-c", r#"trap '' INT HUP; exec "$PROGRAM" hold ignores --grace 1000s -- sh -c "$WORK""#]);
-    shell.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH")).envs(room.variables());
-    shell.env("WORK", COUNTS).current_dir(room.folder());
-    let mut hold = Process::start(shell, &room.path("hold"));
-    begun(&room).await;
+    shell.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH")).envs(env.variables());
+    shell.env("WORK", COUNTS).current_dir(env.folder());
+    let mut hold = Process::start(shell, &env.path("hold"));
+    begun(&env).await;
     hold.signal(Signal::SIGINT);
     hold.signal(Signal::SIGHUP);
     // The first one that is taken asks. Had one before it been taken, this one would kill.
     hold.signal(Signal::SIGTERM);
-    until("the command was asked", SOON, async || if room.path("asked").exists() { Ok(()) } else { Err(()) })
+    until("the command was asked", SOON, async || if env.path("asked").exists() { Ok(()) } else { Err(()) })
         .await;
     // As if the terminal had gone: the command ignores it, too.
     let command = planlease_tests::program::with_variable("WORK", COUNTS);
@@ -103,55 +94,57 @@ async fn a_signal_that_was_ignored_at_the_start_stays_ignored(fixture: Fixture) 
         assert_eq!(mask & 0b11, 0b11, "process {pid} takes SIGHUP or SIGINT: {status}");
     }
     assert!(hold.ended().is_none(), "{}", hold.said());
-    assert_eq!(room.text("asked").lines().count(), 1);
+    assert_eq!(env.text("asked").lines().count(), 1);
     hold.signal(Signal::SIGTERM);
     assert_eq!(hold.until_ended(SOON).await, Some(137), "{}", hold.said());
-    room.until_empty().await;
-    room.audit().await;
+    env.until_empty().await;
+    env.audit().await;
 }
 
 /// Its input is not the terminal; `ssh` and `sudo` ask there all the same.
-async fn a_command_of_hold_can_use_the_terminal(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let coordinator = room.coordinator().await;
+#[case]
+async fn a_command_of_hold_can_use_the_terminal(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let coordinator = env.coordinator().await;
     coordinator.import(&plan_name("tty"), &spec(1, "true"), |_| {}).await.unwrap();
-    let ask = room.path("ask");
-    let text =
-        "#!/bin/sh\ntouch \"$ROOM/begun\"\nread -r answer < /dev/tty\necho \"$answer\" > \"$ROOM/answer\"\n";
+    let ask = env.path("ask");
+    let text = "#!/bin/sh\ntouch \"$TEST_DIR/begun\"\nread -r answer < /dev/tty\necho \"$answer\" > \"$TEST_DIR/answer\"\n";
     std::fs::write(&ask, text).unwrap();
     std::fs::set_permissions(&ask, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut script = Command::new("script");
     script.args(["-qec", r#""$PROGRAM" hold tty -- ./ask < /dev/null"#, "/dev/null"]);
-    script.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH")).envs(room.variables());
-    script.env("SHELL", "/bin/sh").current_dir(room.folder());
-    let mut terminal = Process::start(script, &room.path("terminal"));
-    begun(&room).await;
+    script.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH")).envs(env.variables());
+    script.env("SHELL", "/bin/sh").current_dir(env.folder());
+    let mut terminal = Process::start(script, &env.path("terminal"));
+    begun(&env).await;
     terminal.say("open sesame");
     assert_eq!(terminal.until_ended(SOON).await, Some(0), "{}", terminal.said());
-    assert_eq!(room.text("answer").trim(), "open sesame");
-    room.until_empty().await;
-    room.audit().await;
+    assert_eq!(env.text("answer").trim(), "open sesame");
+    env.until_empty().await;
+    env.audit().await;
 }
 
-async fn a_task_has_no_terminal_to_stop_at(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let coordinator = room.coordinator().await;
+#[case]
+async fn a_task_has_no_terminal_to_stop_at(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let coordinator = env.coordinator().await;
     let script = r#"read -r pid comm state ppid pgrp session tty rest < /proc/$$/stat
-        echo "$([ "$session" = $$ ] && echo leads) $tty" > "$ROOM/session""#;
+        echo "$([ "$session" = $$ ] && echo leads) $tty" > "$TEST_DIR/session""#;
     coordinator.import(&plan_name("session"), &spec(1, script), |_| {}).await.unwrap();
-    room.program().run_to(0, ["run", "session"]).await;
-    assert_eq!(room.text("session").trim(), "leads 0");
-    room.audit().await;
+    env.program().run_to(0, ["run", "session"]).await;
+    assert_eq!(env.text("session").trim(), "leads 0");
+    env.audit().await;
 }
 
-async fn unexecutable_and_missing_commands_are_distinguished(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    room.coordinator().await.import(&plan_name("codes"), &spec(1, "true"), |_| {}).await.unwrap();
-    std::fs::write(room.path("text"), "no program").unwrap();
+#[case]
+async fn unexecutable_and_missing_commands_are_distinguished(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    env.coordinator().await.import(&plan_name("codes"), &spec(1, "true"), |_| {}).await.unwrap();
+    std::fs::write(env.path("text"), "no program").unwrap();
     for (code, program) in [(126, "./text"), (126, "/"), (127, "./nothing"), (127, "no-such-program")] {
-        let ended = room.program().run_to(code, ["hold", "codes", "--", program]).await;
+        let ended = env.program().run_to(code, ["hold", "codes", "--", program]).await;
         assert!(ended.stderr.contains("cannot run"), "{}", ended.stderr);
-        room.program().run_to(code, ["lock", "codes", "git", "--", program]).await;
+        env.program().run_to(code, ["lock", "codes", "git", "--", program]).await;
     }
-    room.audit().await;
+    env.audit().await;
 }

@@ -1,7 +1,7 @@
 //! What the tests of this suite have their processes do.
 
 use planlease_core::spec::{PlanSpec, Policy, TaskSpec};
-use planlease_tests::room::task_id;
+use planlease_tests::test_env::task_id;
 
 /// A plan of `count` tasks without dependencies, 1 and up, which run `script`.
 pub(crate) fn spec(count: usize, script: &str) -> PlanSpec {

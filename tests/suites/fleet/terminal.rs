@@ -9,16 +9,11 @@ use std::{
 };
 
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     program::{Ended, Program},
-    room::{Room, path_text, plan_name},
-    suite::{Case, Fixture},
+    test_env::{path_text, plan_name},
 };
 use serde_json::{Value, json};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![nothing_that_others_wrote_drives_the_terminal, exact_texts_stay_exact_unless_a_terminal_shows_them]
-}
 
 const TTL: Duration = Duration::from_secs(15);
 
@@ -67,8 +62,8 @@ struct Files {
 }
 
 impl Files {
-    fn new(room: &Room) -> Self {
-        let folder = room.path(HOSTILE);
+    fn new(env: &TestEnv) -> Self {
+        let folder = env.path(HOSTILE);
         std::fs::create_dir_all(folder.join("outputs/findings")).unwrap();
         let files = Self { folder };
         files.put("good.toml", &plan());
@@ -167,23 +162,24 @@ fn state(created: &str) -> Value {
     })
 }
 
-async fn nothing_that_others_wrote_drives_the_terminal(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let program = room.program().clone().variable("HOSTILE", HOSTILE);
-    let files = Files::new(&room);
+#[case]
+async fn nothing_that_others_wrote_drives_the_terminal(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let program = env.program().clone().variable("HOSTILE", HOSTILE);
+    let files = Files::new(&env);
     let mut leaves_found = BTreeSet::new();
     leaves(&program, &[], &mut leaves_found).await;
 
     let good = files.at("good.toml");
     looked_through(&program, &["plan", "import", &good, "--plan", "release"]).await;
     looked_through(&program, &["plan", "import", &good, "--plan", NAME]).await;
-    let from = room.coordinator().await.plan(&plan_name("release")).await.unwrap().revision.to_string();
+    let from = env.coordinator().await.plan(&plan_name("release")).await.unwrap().revision.to_string();
     // What a program of others writes through the library.
     looked_through(&program, &["run", "release", "--id", NAME, "--label", &format!("x={HOSTILE}")]).await;
-    let session = room.session(&format!("{NAME}2")).await;
-    let owner = planlease_tests::room::acquired(&session, &plan_name(NAME)).await;
+    let session = env.session(&format!("{NAME}2")).await;
+    let owner = planlease_tests::test_env::acquired(&session, &plan_name(NAME)).await;
     looked_through(&program, &["task", "start", NAME, "4"]).await;
-    let repository = room.path("repository");
+    let repository = env.path("repository");
     git(&repository);
 
     let table = commands(&files, &repository, &from);
@@ -454,10 +450,11 @@ fn git(repository: &Path) {
     run(&["commit", "-q", "--allow-empty", "-m", "first"]);
 }
 
-async fn exact_texts_stay_exact_unless_a_terminal_shows_them(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let program = room.program();
-    let file = room.path("plan.toml");
+#[case]
+async fn exact_texts_stay_exact_unless_a_terminal_shows_them(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let program = env.program();
+    let file = env.path("plan.toml");
     std::fs::write(&file, plan()).unwrap();
     program.run_to(0, ["plan", "import", path_text(&file), "--plan", "release"]).await;
     program.run_to(0, ["findings", "write", "release", "4", "--content", HOSTILE]).await;

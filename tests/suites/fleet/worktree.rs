@@ -1,5 +1,5 @@
 //! Worktrees, with real git: made by many at once, interrupted in each step, full of work, in the way of
-//! somebody else.
+//! another.
 //!
 //! git is reached through a script of the test, which can kill the program right before or right after one of
 //! its calls.
@@ -16,10 +16,9 @@ use planlease_core::{
     record::{WorktreeRecord, WorktreeState},
 };
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     program::{Ended, Process, Program},
-    room::{Room, acquired, path_text, plan_name},
-    suite::{Case, Fixture},
+    test_env::{acquired, path_text, plan_name},
     wait::{SOON, until},
 };
 use serde_json::Value;
@@ -27,40 +26,18 @@ use uuid::Uuid;
 
 use crate::spec::spec;
 
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        eight_at_once_in_one_repository_all_succeed,
-        an_add_that_is_killed_in_any_step_leaves_nothing_in_the_way,
-        a_removal_that_is_killed_before_any_step_is_finished,
-        a_removal_that_is_killed_after_any_step_is_finished,
-        a_clean_that_is_killed_after_any_step_is_finished,
-        a_killed_removal_is_finished_unless_work_appeared,
-        a_checkout_that_is_killed_is_waited_for_and_cleared_away,
-        a_record_of_which_nothing_was_made_goes,
-        work_of_any_kind_survives_cleaning,
-        what_comes_up_while_it_is_removed_survives_as_well,
-        what_is_elsewhere_is_no_reason_to_keep_a_worktree,
-        what_a_live_owner_has_is_left_alone,
-        a_former_owner_makes_nothing,
-        an_owner_that_loses_authority_makes_no_worktree,
-        what_cannot_be_made_is_taken_back,
-        a_path_of_another_store_is_refused,
-        limits_refuse_before_anything_is_made_and_can_be_waited_for,
-    ]
-}
-
 const TTL: Duration = Duration::from_secs(5);
 pub(crate) const PLAN: &str = "release";
 
 /// The documented exit statuses.
 pub(crate) const DONE: i32 = 0;
 const USAGE: i32 = 2;
-const NO_ROOM: i32 = 20;
+const NO_SPACE: i32 = 20;
 pub(crate) const HAS_WORK: i32 = 21;
 const GIT_FAILED: i32 = 22;
 const TAKEN: i32 = 24;
 const OWNED: i32 = 100;
-const RIGHT_GONE: i32 = 101;
+const AUTHORITY_LOST: i32 = 101;
 
 /// Where git is killed, or not at all.
 const SCRIPT: &str = r#"#!/bin/sh
@@ -80,36 +57,36 @@ if [ "$n" = "${KILL_AFTER:-}" ]; then kill -9 "$PPID"; fi
 exit "$status"
 "#;
 
-/// A room with a repository, a plan, and git in between.
+/// An environment with a repository, a plan, and git in between.
 pub(crate) struct Yard {
-    pub(crate) room: Room,
+    pub(crate) env: TestEnv,
     pub(crate) program: Program,
 }
 
 impl Yard {
-    pub(crate) async fn new(fixture: Fixture) -> Self {
-        let room = Room::new(fixture, TTL);
-        let bin = room.path("bin");
+    pub(crate) async fn new(env: TestEnv) -> Self {
+        let env = env.with_ttl(TTL);
+        let bin = env.path("bin");
         fs::create_dir(&bin).unwrap();
         fs::write(bin.join("git"), SCRIPT).unwrap();
         fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).unwrap();
         let path = std::env::var("PATH").unwrap();
         let real = std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file());
-        let program = room
+        let program = env
             .program()
             .clone()
             .variable("PATH", format!("{}:{path}", path_text(&bin)))
             .variable("REAL_GIT", real.unwrap())
-            .variable("YARD", room.folder())
+            .variable("YARD", env.folder())
             // What would lead git elsewhere.
             .variable("GIT_DIR", "/nowhere")
             .variable("GIT_INDEX_FILE", "/nowhere")
             .variable("GIT_WORK_TREE", "/nowhere");
-        room.coordinator().await.import(&plan_name(PLAN), &spec(1, "true"), |_| {}).await.unwrap();
-        let yard = Self { room, program };
+        env.coordinator().await.import(&plan_name(PLAN), &spec(1, "true"), |_| {}).await.unwrap();
+        let yard = Self { env, program };
         yard.repository("origin");
-        let origin = yard.room.path("origin");
-        git(yard.room.folder(), &["clone", "-q", path_text(&origin), "repo"]);
+        let origin = yard.env.path("origin");
+        git(yard.env.folder(), &["clone", "-q", path_text(&origin), "repo"]);
         // What would make every new branch follow another one.
         yard.git(&["config", "branch.autoSetupMerge", "always"]);
         yard.git(&["config", "user.email", "somebody@example.org"]);
@@ -119,8 +96,8 @@ impl Yard {
 
     /// A repository with one commit.
     fn repository(&self, name: &str) {
-        let folder = self.room.path(name);
-        git(self.room.folder(), &["init", "-q", "-b", "main", name]);
+        let folder = self.env.path(name);
+        git(self.env.folder(), &["init", "-q", "-b", "main", name]);
         fs::write(folder.join("a"), "a\n").unwrap();
         fs::write(folder.join("b"), "b\n").unwrap();
         fs::write(folder.join(".gitignore"), "ignored\n").unwrap();
@@ -129,21 +106,21 @@ impl Yard {
     }
 
     pub(crate) fn git(&self, args: &[&str]) -> String {
-        git(&self.room.path("repo"), args)
+        git(&self.env.path("repo"), args)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.room.path("trees").join(name)
+        self.env.path("trees").join(name)
     }
 
     pub(crate) fn add_args(&self, name: &str) -> Vec<String> {
-        let (path, repository) = (self.path(name), self.room.path("repo"));
+        let (path, repository) = (self.path(name), self.env.path("repo"));
         ["worktree", "add", path_text(&path), "-r", path_text(&repository), "--base", "origin/main"]
             .map(str::to_owned)
             .into()
     }
 
-    /// By a person.
+    /// By an operator.
     pub(crate) async fn add(&self, program: &Program, name: &str, more: &[&str]) -> Ended {
         let mut args = self.add_args(name);
         args.extend(["--plan", PLAN].iter().chain(more).map(|arg| (*arg).to_owned()));
@@ -165,7 +142,7 @@ impl Yard {
 
     /// The program, which is killed at this call of git from now on.
     pub(crate) fn killed(&self, when: &str, n: usize) -> Program {
-        let _ = fs::remove_file(self.room.path("calls"));
+        let _ = fs::remove_file(self.env.path("calls"));
         self.program.clone().variable(when, n.to_string())
     }
 
@@ -175,8 +152,8 @@ impl Yard {
         assert_eq!(listed["worktrees"], serde_json::json!([]), "{after}");
         let branches = self.git(&["for-each-ref", "--format=%(refname)", "refs/heads"]);
         assert_eq!(branches, "refs/heads/main\n", "{after}");
-        assert_eq!(names(&self.room.path("repo/.git/worktrees")), [""; 0], "{after}");
-        assert_eq!(names(&self.room.path("trees")), [""; 0], "{after}");
+        assert_eq!(names(&self.env.path("repo/.git/worktrees")), [""; 0], "{after}");
+        assert_eq!(names(&self.env.path("trees")), [""; 0], "{after}");
     }
 }
 
@@ -199,15 +176,16 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-async fn eight_at_once_in_one_repository_all_succeed(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn eight_at_once_in_one_repository_all_succeed(env: TestEnv) {
+    let yard = Yard::new(env).await;
     let started: Vec<String> = (0..8).map(|n| format!("tree-{n}")).collect();
     let start = |name: &String| {
         let mut args = yard.add_args(name);
         args.extend(["--plan".to_owned(), PLAN.to_owned()]);
         // Long enough for the others to come by.
         let program = yard.program.clone().variable("SLOW", "0.2");
-        Process::start(program.gated(args), &yard.room.path(&format!("said-{name}")))
+        Process::start(program.gated(args), &yard.env.path(&format!("said-{name}")))
     };
     let mut adding: Vec<Process> = started.iter().map(start).collect();
     adding.iter_mut().for_each(|process| process.say("go"));
@@ -223,14 +201,15 @@ async fn eight_at_once_in_one_repository_all_succeed(fixture: Fixture) {
         assert_eq!(git(&yard.path(name), &["branch", "--show-current"]), format!("{name}\n"));
         assert_eq!(fs::read_to_string(yard.path(name).join("a")).unwrap(), "a\n");
     }
-    assert_eq!(yard.room.text("turns"), "begins\nends\n".repeat(8), "one at a time");
-    let config = fs::read_to_string(yard.room.path("repo/.git/config")).unwrap();
+    assert_eq!(yard.env.text("turns"), "begins\nends\n".repeat(8), "one at a time");
+    let config = fs::read_to_string(yard.env.path("repo/.git/config")).unwrap();
     assert!(!config.contains("tree-"), "no branch follows another one: {config}");
-    yard.room.audit().await;
+    yard.env.audit().await;
 }
 
-async fn an_add_that_is_killed_in_any_step_leaves_nothing_in_the_way(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn an_add_that_is_killed_in_any_step_leaves_nothing_in_the_way(env: TestEnv) {
+    let yard = Yard::new(env).await;
     let mut kills = 0;
     for when in ["KILL_BEFORE", "KILL_AFTER"] {
         for n in 1..50 {
@@ -258,24 +237,27 @@ async fn an_add_that_is_killed_in_any_step_leaves_nothing_in_the_way(fixture: Fi
         yard.is_bare(when).await;
     }
     assert!(kills >= 12, "add calls git six times at least: {kills}");
-    yard.room.audit().await;
+    yard.env.audit().await;
 }
 
-async fn a_removal_that_is_killed_before_any_step_is_finished(fixture: Fixture) {
-    a_killed_removal_is_finished(fixture, "remove", "KILL_BEFORE").await;
+#[case]
+async fn a_removal_that_is_killed_before_any_step_is_finished(env: TestEnv) {
+    a_killed_removal_is_finished(env, "remove", "KILL_BEFORE").await;
 }
 
-async fn a_removal_that_is_killed_after_any_step_is_finished(fixture: Fixture) {
-    a_killed_removal_is_finished(fixture, "remove", "KILL_AFTER").await;
+#[case]
+async fn a_removal_that_is_killed_after_any_step_is_finished(env: TestEnv) {
+    a_killed_removal_is_finished(env, "remove", "KILL_AFTER").await;
 }
 
-async fn a_clean_that_is_killed_after_any_step_is_finished(fixture: Fixture) {
-    a_killed_removal_is_finished(fixture, "clean", "KILL_AFTER").await;
+#[case]
+async fn a_clean_that_is_killed_after_any_step_is_finished(env: TestEnv) {
+    a_killed_removal_is_finished(env, "clean", "KILL_AFTER").await;
 }
 
 /// Kills the command at its first call of git, its second one, and so on, until it needs no more.
-async fn a_killed_removal_is_finished(fixture: Fixture, how: &str, when: &str) {
-    let yard = Yard::new(fixture).await;
+async fn a_killed_removal_is_finished(env: TestEnv, how: &str, when: &str) {
+    let yard = Yard::new(env).await;
     let mut kills = 0;
     for n in 1..50 {
         let args = match how {
@@ -313,8 +295,9 @@ async fn a_killed_removal_is_finished(fixture: Fixture, how: &str, when: &str) {
     assert!(kills >= 7, "removing calls git often: {kills}");
 }
 
-async fn a_killed_removal_is_finished_unless_work_appeared(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn a_killed_removal_is_finished_unless_work_appeared(env: TestEnv) {
+    let yard = Yard::new(env).await;
     for (n, work) in ["", "echo work > new;"].into_iter().enumerate() {
         let name = format!("tree-{n}");
         yard.add_owned(&name).await;
@@ -336,9 +319,10 @@ async fn a_killed_removal_is_finished_unless_work_appeared(fixture: Fixture) {
     }
 }
 
-async fn a_checkout_that_is_killed_is_waited_for_and_cleared_away(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
-    let filter = yard.room.path("filter");
+#[case]
+async fn a_checkout_that_is_killed_is_waited_for_and_cleared_away(env: TestEnv) {
+    let yard = Yard::new(env).await;
+    let filter = yard.env.path("filter");
     // Kills the program in the middle of a checkout; then goes on slowly, or takes git along.
     let script = r#"#!/bin/sh
 if how=$(cat "$YARD/kill" 2>/dev/null); then
@@ -351,12 +335,12 @@ cat
     fs::set_permissions(&filter, fs::Permissions::from_mode(0o755)).unwrap();
     yard.git(&["config", "filter.trap.smudge", path_text(&filter)]);
     yard.git(&["config", "filter.trap.clean", "cat"]);
-    fs::write(yard.room.path("repo/.git/info/attributes"), "b filter=trap\n").unwrap();
+    fs::write(yard.env.path("repo/.git/info/attributes"), "b filter=trap\n").unwrap();
     for how in ["slow", "all"] {
-        fs::write(yard.room.path("kill"), how).unwrap();
+        fs::write(yard.env.path("kill"), how).unwrap();
         let killed = yard.add(&yard.program, "one", &[]).await;
         assert_eq!(killed.code, None, "{how}: {}", killed.stderr);
-        fs::remove_file(yard.room.path("kill")).unwrap();
+        fs::remove_file(yard.env.path("kill")).unwrap();
         let half = fs::read_to_string(yard.path("one").join("a")).unwrap_or_default();
         assert!(how == "slow" || half == "a\n", "the checkout had begun");
         if how == "all" {
@@ -366,15 +350,15 @@ cat
         } else {
             let again = yard.add(&yard.program, "one", &[]).await;
             assert_eq!(again.code, Some(DONE), "{}", again.stderr);
-            assert_eq!(yard.room.text("slept"), "over\n", "whoever came waited for the git that was left");
+            assert_eq!(yard.env.text("slept"), "over\n", "the next process waited for the git that was left");
             assert!(again.stderr.contains("cleared away"), "{}", again.stderr);
             yard.program.run_to(DONE, ["worktree", "remove", "one"]).await;
             yard.is_bare(how).await;
         }
     }
-    fs::write(yard.room.path("kill"), "all").unwrap();
+    fs::write(yard.env.path("kill"), "all").unwrap();
     assert_eq!(yard.add(&yard.program, "one", &[]).await.code, None);
-    fs::remove_file(yard.room.path("kill")).unwrap();
+    fs::remove_file(yard.env.path("kill")).unwrap();
     fs::write(yard.path("one").join("mine"), "work").unwrap();
     let done = yard.json(&["worktree", "clean", "--execute"]).await;
     assert_eq!(done["worktrees"][0]["action"], "quarantine", "{done}");
@@ -387,7 +371,7 @@ fn record(yard: &Yard, name: &str, state: WorktreeState) -> WorktreeRecord {
         id: Uuid::new_v4(),
         state,
         path: path_text(&yard.path(name)).to_owned(),
-        repository: path_text(&yard.room.path("repo/.git").canonicalize().unwrap()).to_owned(),
+        repository: path_text(&yard.env.path("repo/.git").canonicalize().unwrap()).to_owned(),
         branch: name.to_owned(),
         base: yard.git(&["rev-parse", "HEAD"]).trim().to_owned(),
         plan: plan_name(PLAN),
@@ -402,10 +386,11 @@ fn record(yard: &Yard, name: &str, state: WorktreeState) -> WorktreeRecord {
     }
 }
 
-async fn a_record_of_which_nothing_was_made_goes(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
-    let coordinator = yard.room.coordinator().await;
-    // A folder and a branch of that name, which are somebody else's.
+#[case]
+async fn a_record_of_which_nothing_was_made_goes(env: TestEnv) {
+    let yard = Yard::new(env).await;
+    let coordinator = yard.env.coordinator().await;
+    // A folder and a branch of that name, which another process made.
     yard.git(&["branch", "theirs"]);
     fs::create_dir_all(yard.path("theirs")).unwrap();
     fs::write(yard.path("theirs").join("file"), "theirs").unwrap();
@@ -430,8 +415,9 @@ async fn a_record_of_which_nothing_was_made_goes(fixture: Fixture) {
 /// Something that is done in a worktree.
 type Work = fn(&Path);
 
-async fn work_of_any_kind_survives_cleaning(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn work_of_any_kind_survives_cleaning(env: TestEnv) {
+    let yard = Yard::new(env).await;
     let kinds: [(&str, Work); 7] = [
         ("changed", |tree| fs::write(tree.join("a"), "work").unwrap()),
         ("unknown", |tree| fs::write(tree.join("new"), "work").unwrap()),
@@ -476,7 +462,7 @@ async fn work_of_any_kind_survives_cleaning(fixture: Fixture) {
     assert_eq!(refused.code, Some(TAKEN), "{}", refused.stderr);
     let refused = yard.add(&yard.program, "changed", &["--name", "other"]).await;
     assert_eq!(refused.code, Some(TAKEN), "{}", refused.stderr);
-    // Commits are safe on a branch that is kept; a file that is taken away by hand is nobody's work any more.
+    // Commits are safe on a branch that is kept; a file that an operator removes is no work any more.
     yard.program.run_to(DONE, ["worktree", "remove", "committed", "--keep-branch"]).await;
     assert!(!yard.path("committed").exists());
     assert!(yard.git(&["log", "--format=%s", "-1", "committed"]).contains("work"));
@@ -485,8 +471,9 @@ async fn work_of_any_kind_survives_cleaning(fixture: Fixture) {
     assert_eq!(yard.git(&["branch", "--list", "unknown"]), "");
 }
 
-async fn what_comes_up_while_it_is_removed_survives_as_well(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn what_comes_up_while_it_is_removed_survives_as_well(env: TestEnv) {
+    let yard = Yard::new(env).await;
     yard.add_owned("one").await;
     let tree = yard.path("one");
     // Between the look and the removal.
@@ -505,8 +492,9 @@ async fn what_comes_up_while_it_is_removed_survives_as_well(fixture: Fixture) {
     assert!(yard.git(&["log", "--format=%s", "-1", "one"]).contains("work"), "the commit is on its branch");
 }
 
-async fn what_is_elsewhere_is_no_reason_to_keep_a_worktree(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn what_is_elsewhere_is_no_reason_to_keep_a_worktree(env: TestEnv) {
+    let yard = Yard::new(env).await;
     yard.add_owned("pushed").await;
     let tree = yard.path("pushed");
     git(&tree, &["commit", "-q", "--allow-empty", "-m", "work"]);
@@ -514,11 +502,12 @@ async fn what_is_elsewhere_is_no_reason_to_keep_a_worktree(fixture: Fixture) {
     fs::write(tree.join("ignored"), "made by a build").unwrap();
     yard.program.run_to(DONE, ["worktree", "clean", "--execute"]).await;
     yard.is_bare("pushed").await;
-    assert!(git(&yard.room.path("origin"), &["log", "--format=%s", "-1", "pushed"]).contains("work"));
+    assert!(git(&yard.env.path("origin"), &["log", "--format=%s", "-1", "pushed"]).contains("work"));
 }
 
-async fn what_a_live_owner_has_is_left_alone(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn what_a_live_owner_has_is_left_alone(env: TestEnv) {
+    let yard = Yard::new(env).await;
     let mut shell = "\"$PROGRAM\"".to_owned();
     for arg in yard.add_args("one") {
         shell.push_str(&format!(" '{arg}'"));
@@ -526,7 +515,7 @@ async fn what_a_live_owner_has_is_left_alone(fixture: Fixture) {
     shell.push_str(" && read -r _ && \"$PROGRAM\" worktree remove one");
     let mut hold = Process::start(
         yard.program.command(["hold", PLAN, "--", "sh", "-c", &shell]),
-        &yard.room.path("hold"),
+        &yard.env.path("hold"),
     );
     hold.until_said("made by", SOON).await;
     yard.program.run_to(DONE, ["worktree", "clean", "--execute"]).await;
@@ -541,45 +530,48 @@ async fn what_a_live_owner_has_is_left_alone(fixture: Fixture) {
     hold.say("go");
     assert_eq!(hold.until_ended(SOON).await, Some(DONE), "its owner may: {}", hold.said());
     yard.is_bare("by its owner").await;
-    yard.room.audit().await;
+    yard.env.audit().await;
 }
 
-async fn a_former_owner_makes_nothing(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
-    let right = yard.room.path("right");
-    let shell = format!("printenv PLANLEASE_OWNERSHIP > '{}'", path_text(&right));
+#[case]
+async fn a_former_owner_makes_nothing(env: TestEnv) {
+    let yard = Yard::new(env).await;
+    let authority = yard.env.path("right");
+    let shell = format!("printenv PLANLEASE_OWNERSHIP > '{}'", path_text(&authority));
     yard.program.run_to(DONE, ["hold", PLAN, "--", "sh", "-c", &shell]).await;
-    let former = yard.program.clone().variable("PLANLEASE_OWNERSHIP", yard.room.text("right").trim());
+    let former = yard.program.clone().variable("PLANLEASE_OWNERSHIP", yard.env.text("right").trim());
     let refused = former.run(yard.add_args("one")).await;
-    assert_eq!(refused.code, Some(RIGHT_GONE), "{}", refused.stderr);
+    assert_eq!(refused.code, Some(AUTHORITY_LOST), "{}", refused.stderr);
     yard.is_bare("a former owner").await;
-    yard.room.audit().await;
+    yard.env.audit().await;
 }
 
-async fn an_owner_that_loses_authority_makes_no_worktree(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn an_owner_that_loses_authority_makes_no_worktree(env: TestEnv) {
+    let yard = Yard::new(env).await;
     let mut args = yard.add_args("one");
     args.extend(["--plan", PLAN].map(str::to_owned));
     let program = yard.program.clone().variable("SLOW", "2");
-    let mut adding = Process::start(program.command(args), &yard.room.path("adding"));
+    let mut adding = Process::start(program.command(args), &yard.env.path("adding"));
     until("git at work", SOON, async || {
-        let turns = yard.room.text("turns");
+        let turns = yard.env.text("turns");
         if turns.is_empty() { Err(turns) } else { Ok(()) }
     })
     .await;
-    // A person's right ends when somebody comes to own the plan.
-    let session = yard.room.session("owner").await;
+    // An operator's authority ends when the plan gets an owner.
+    let session = yard.env.session("owner").await;
     let ownership = acquired(&session, &plan_name(PLAN)).await;
-    assert_eq!(adding.until_ended(SOON).await, Some(RIGHT_GONE), "{}", adding.said());
-    yard.is_bare("it lost the right").await;
+    assert_eq!(adding.until_ended(SOON).await, Some(AUTHORITY_LOST), "{}", adding.said());
+    yard.is_bare("it lost the authority").await;
     ownership.release().await.unwrap();
     session.close().await.unwrap();
-    yard.room.audit().await;
+    yard.env.audit().await;
 }
 
-async fn what_cannot_be_made_is_taken_back(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
-    let hook = yard.room.path("repo/.git/hooks/post-checkout");
+#[case]
+async fn what_cannot_be_made_is_taken_back(env: TestEnv) {
+    let yard = Yard::new(env).await;
+    let hook = yard.env.path("repo/.git/hooks/post-checkout");
     fs::write(&hook, "#!/bin/sh\necho no room on this disk >&2\nexit 1\n").unwrap();
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
     let failed = yard.add(&yard.program, "one", &[]).await;
@@ -595,7 +587,7 @@ async fn what_cannot_be_made_is_taken_back(fixture: Fixture) {
     let taken = yard.add(&yard.program, "one", &["--branch", "theirs"]).await;
     assert_eq!(taken.code, Some(TAKEN), "{}", taken.stderr);
     for usage in ["relative", "/a/../b"] {
-        let (repository, plan) = (yard.room.path("repo"), ["--plan", PLAN]);
+        let (repository, plan) = (yard.env.path("repo"), ["--plan", PLAN]);
         let args = ["worktree", "add", usage, "-r", path_text(&repository)];
         yard.program.run_to(USAGE, args.iter().chain(&plan)).await;
     }
@@ -609,15 +601,16 @@ async fn what_cannot_be_made_is_taken_back(fixture: Fixture) {
     yard.is_bare("nothing was begun").await;
 }
 
-async fn a_path_of_another_store_is_refused(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn a_path_of_another_store_is_refused(env: TestEnv) {
+    let yard = Yard::new(env).await;
     assert_eq!(yard.add(&yard.program, "one", &["--host", "a"]).await.code, Some(DONE));
     let other = yard.program.clone().variable("PLANLEASE_NAMESPACE", "other");
-    let plan = yard.room.path("release.toml");
+    let plan = yard.env.path("release.toml");
     fs::write(&plan, "title = \"R\"\n[[task]]\nid = \"1\"\ndescription = \"x\"\n").unwrap();
     other.run_to(DONE, ["plan", "import", path_text(&plan), "--name", PLAN]).await;
     // Another host of the same fleet, and another fleet; also if the folder itself is away at the moment.
-    let away = yard.room.path("away");
+    let away = yard.env.path("away");
     for moved in [false, true] {
         if moved {
             fs::rename(yard.path("one"), &away).unwrap();
@@ -636,21 +629,22 @@ async fn a_path_of_another_store_is_refused(fixture: Fixture) {
     assert_eq!(yard.json(&["worktree", "list"]).await["worktrees"].as_array().unwrap().len(), 1);
 }
 
-async fn limits_refuse_before_anything_is_made_and_can_be_waited_for(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn limits_refuse_before_anything_is_made_and_can_be_waited_for(env: TestEnv) {
+    let yard = Yard::new(env).await;
     for limit in [["--max-host", "0"], ["--max-repository", "0"], ["--min-free", "900000T"]] {
         let refused = yard.add(&yard.program, "one", &limit).await;
-        assert_eq!(refused.code, Some(NO_ROOM), "{}", refused.stderr);
-        yard.is_bare("no room").await;
+        assert_eq!(refused.code, Some(NO_SPACE), "{}", refused.stderr);
+        yard.is_bare("no space").await;
     }
     assert_eq!(yard.add(&yard.program, "one", &["--max-repository", "1"]).await.code, Some(DONE));
     let mut args = yard.add_args("two");
     args.extend(["--plan", PLAN, "--max-repository", "1", "--wait", "60s"].map(str::to_owned));
-    let log = yard.room.path("log");
+    let log = yard.env.path("log");
     let calls = || fs::read_to_string(&log).unwrap_or_default().lines().count();
     let before = calls();
-    let mut waiting = Process::start(yard.program.command(args), &yard.room.path("waiting"));
-    until("a look for room", SOON, async || if calls() > before { Ok(()) } else { Err(calls()) }).await;
+    let mut waiting = Process::start(yard.program.command(args), &yard.env.path("waiting"));
+    until("a look for space", SOON, async || if calls() > before { Ok(()) } else { Err(calls()) }).await;
     assert!(waiting.ended().is_none(), "{}", waiting.said());
     yard.program.run_to(DONE, ["worktree", "remove", "one"]).await;
     assert_eq!(waiting.until_ended(SOON).await, Some(DONE), "{}", waiting.said());

@@ -1,30 +1,13 @@
 //! What removing a worktree would destroy, in every place where git keeps it; and what must not keep it from
 //! being removed.
 
+use planlease_tests::{TestEnv, case};
 use std::{fs, path::Path, process::Command};
-
-use planlease_tests::{
-    cases,
-    suite::{Case, Fixture},
-};
 
 use crate::worktree::{DONE, HAS_WORK, PLAN, Yard, names};
 
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        work_that_only_the_worktree_has_survives,
-        work_in_submodules_survives,
-        a_worktree_that_is_elsewhere_is_left_alone,
-        a_worktree_without_work_is_removed,
-        replaced_commits_outlive_the_worktree,
-        a_branch_that_others_need_stays,
-        a_removal_with_submodules_that_is_killed_is_finished,
-        a_removal_that_has_not_begun_is_not_taken_for_half_done,
-    ]
-}
-
 /// A worktree, and what a shell does in it.
-type Deed = (&'static str, &'static str);
+type Action = (&'static str, &'static str);
 
 impl Yard {
     /// Adds a submodule, which has one of its own, to the repository's main branch.
@@ -39,12 +22,12 @@ impl Yard {
             cd "$ORIGIN"; git submodule --quiet add "$OUT/sub" sub; git commit -q -m sub
             git -C "$REPO" fetch -q; git -C "$REPO" reset -q --hard origin/main
         "#;
-        self.shell(self.room.folder(), "setup", script);
+        self.shell(self.env.folder(), "setup", script);
     }
 
-    /// Runs a script in a folder, with git as a person has it.
+    /// Runs a script in a folder, with git as a user has it.
     fn shell(&self, folder: &Path, name: &str, script: &str) {
-        let out = self.room.path("out");
+        let out = self.env.path("out");
         fs::create_dir_all(&out).unwrap();
         let settings = [
             ("user.email", "somebody@example.org"),
@@ -54,8 +37,8 @@ impl Yard {
         ];
         let mut command = Command::new("sh");
         command.args(["-ec", script]).current_dir(folder);
-        command.env("NAME", name).env("OUT", &out).env("TREE", folder).env("TREES", self.room.path("trees"));
-        command.env("REPO", self.room.path("repo")).env("ORIGIN", self.room.path("origin"));
+        command.env("NAME", name).env("OUT", &out).env("TREE", folder).env("TREES", self.env.path("trees"));
+        command.env("REPO", self.env.path("repo")).env("ORIGIN", self.env.path("origin"));
         command.env("GIT_CONFIG_COUNT", settings.len().to_string());
         for (n, (key, value)) in settings.into_iter().enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{n}"), key).env(format!("GIT_CONFIG_VALUE_{n}"), value);
@@ -67,7 +50,7 @@ impl Yard {
 
     /// git's folder of the worktree.
     fn admin(&self, name: &str) -> Vec<String> {
-        names(&self.room.path("repo/.git/worktrees").join(name))
+        names(&self.env.path("repo/.git/worktrees").join(name))
     }
 
     /// Cleans, and expects that nothing but the record changed.
@@ -110,7 +93,7 @@ const COMMITTED_AND_PUSHED: &str = r#"
 "#;
 
 /// What holds work.
-const WORK: [Deed; 21] = [
+const WORK: [Action; 21] = [
     (
         "autostash",
         "pushed c; echo work >> a; GIT_SEQUENCE_EDITOR='sed -i s/^pick/edit/' git rebase -q -i --autostash HEAD~1",
@@ -147,22 +130,24 @@ const WORK: [Deed; 21] = [
     ("mode", "chmod +x a"),
 ];
 
-async fn work_that_only_the_worktree_has_survives(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn work_that_only_the_worktree_has_survives(env: TestEnv) {
+    let yard = Yard::new(env).await;
     for (name, script) in WORK {
         yard.add_owned(name).await;
         yard.shell(&yard.path(name), name, &format!("{COMMITTED_AND_PUSHED}{script}"));
         yard.is_kept(name).await;
         if name == "replaced" {
-            yard.shell(&yard.room.path("repo"), name, "git replace -d $(git replace -l)");
+            yard.shell(&yard.env.path("repo"), name, "git replace -d $(git replace -l)");
         }
     }
 }
 
-async fn work_in_submodules_survives(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn work_in_submodules_survives(env: TestEnv) {
+    let yard = Yard::new(env).await;
     yard.with_submodules();
-    let all: [Deed; 12] = [
+    let all: [Action; 12] = [
         ("sub-commit", "cd sub; git checkout -q main; commit c; git checkout -q --detach origin/main"),
         (
             "sub-detached",
@@ -195,9 +180,10 @@ async fn work_in_submodules_survives(fixture: Fixture) {
     yard.is_kept("not-there").await;
 }
 
-async fn a_worktree_that_is_elsewhere_is_left_alone(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
-    let all: [Deed; 8] = [
+#[case]
+async fn a_worktree_that_is_elsewhere_is_left_alone(env: TestEnv) {
+    let yard = Yard::new(env).await;
+    let all: [Action; 8] = [
         ("moved", "git worktree unlock .; git worktree move . $OUT/$NAME"),
         ("moved-locked", "git worktree move -f -f . $OUT/$NAME"),
         ("repaired", "mv $TREE $OUT/$NAME; git -C $OUT/$NAME worktree repair"),
@@ -219,17 +205,18 @@ async fn a_worktree_that_is_elsewhere_is_left_alone(fixture: Fixture) {
         yard.is_kept(name).await;
         // It is as usable as before.
         let usable = "git -C $OUT/$NAME status; git -C $OUT/$NAME commit -q --allow-empty -m more";
-        yard.shell(yard.room.folder(), name, usable);
+        yard.shell(yard.env.folder(), name, usable);
     }
-    // Once a person has removed it there, its record goes.
-    yard.shell(&yard.room.path("repo"), "moved", "git worktree remove -f -f $OUT/$NAME; git branch -D $NAME");
+    // Once an operator has removed it there, its record goes.
+    yard.shell(&yard.env.path("repo"), "moved", "git worktree remove -f -f $OUT/$NAME; git branch -D $NAME");
     yard.program.run_to(DONE, ["worktree", "remove", "moved"]).await;
 }
 
-async fn a_worktree_without_work_is_removed(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn a_worktree_without_work_is_removed(env: TestEnv) {
+    let yard = Yard::new(env).await;
     yard.with_submodules();
-    let all: [Deed; 12] = [
+    let all: [Action; 12] = [
         (
             "embedded",
             "git clone -q $ORIGIN inside; git -c advice.addEmbeddedRepo=false add inside; git commit -q -m inside; \
@@ -262,14 +249,15 @@ async fn a_worktree_without_work_is_removed(fixture: Fixture) {
     }
     assert!(yard.git(&["log", "--format=%s", "-1", "renamed-branch"]).contains("c of renamed"));
     assert!(
-        names(&yard.room.path("repo/.git")).iter().all(|name| !name.contains("removed")),
+        names(&yard.env.path("repo/.git")).iter().all(|name| !name.contains("removed")),
         "nothing is left"
     );
 }
 
-async fn replaced_commits_outlive_the_worktree(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
-    let all: [Deed; 3] = [
+#[case]
+async fn replaced_commits_outlive_the_worktree(env: TestEnv) {
+    let yard = Yard::new(env).await;
+    let all: [Action; 3] = [
         (
             "amended",
             "commit c; git rev-parse HEAD > $OUT/$NAME; git commit -q --amend -m better; \
@@ -284,8 +272,8 @@ async fn replaced_commits_outlive_the_worktree(fixture: Fixture) {
     for (name, script) in all {
         if name == "base-gone" {
             let lost = "git commit-tree -m lost HEAD^{tree} > $OUT/base";
-            yard.shell(&yard.room.path("repo"), name, lost);
-            let base = yard.room.text("out/base");
+            yard.shell(&yard.env.path("repo"), name, lost);
+            let base = yard.env.text("out/base");
             let mut args = yard.add_args(name);
             args.truncate(5); // Without the base.
             args.extend(["--base", base.trim(), "--plan", PLAN].map(str::to_owned));
@@ -296,7 +284,7 @@ async fn replaced_commits_outlive_the_worktree(fixture: Fixture) {
         yard.shell(&yard.path(name), name, &format!("{COMMITTED_AND_PUSHED}{script}"));
         yard.program.run_to(DONE, ["worktree", "remove", name]).await;
         let check = "git gc -q --prune=now; git cat-file -e $(cat $OUT/$NAME)";
-        yard.shell(&yard.room.path("repo"), name, check);
+        yard.shell(&yard.env.path("repo"), name, check);
     }
     yard.add_owned("settings").await;
     yard.git(&["config", "extensions.worktreeConfig", "true"]);
@@ -306,19 +294,20 @@ async fn replaced_commits_outlive_the_worktree(fixture: Fixture) {
     assert_eq!(kept.lines().count(), 4, "{kept}");
     let settings = "git for-each-ref --format='%(refname)' refs/planlease/removed | while read -r name; do \
         git cat-file -p $name:config.worktree 2>/dev/null || true; done | grep -q agent-7";
-    yard.shell(&yard.room.path("repo"), "settings", settings);
+    yard.shell(&yard.env.path("repo"), "settings", settings);
     // After a month it is forgotten, as it would be in a reflog.
     let age = "old=\"@$(($(date +%s) - 31 * 86400)) +0000\"; for name in $(git for-each-ref --format='%(refname)' refs/planlease/removed); do \
         git update-ref $name $(GIT_COMMITTER_DATE=\"$old\" git commit-tree -m old -p $name $name^{tree}); done";
-    yard.shell(&yard.room.path("repo"), "age", age);
+    yard.shell(&yard.env.path("repo"), "age", age);
     yard.add_owned("next").await;
     yard.is_removed("next").await;
     assert_eq!(yard.git(&["for-each-ref", "refs/planlease"]), "");
 }
 
-async fn a_branch_that_others_need_stays(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
-    let all: [Deed; 3] = [
+#[case]
+async fn a_branch_that_others_need_stays(env: TestEnv) {
+    let yard = Yard::new(env).await;
+    let all: [Action; 3] = [
         ("elsewhere", "git checkout -q --detach; git worktree add -q $OUT/$NAME $NAME"),
         (
             "rebasing",
@@ -339,8 +328,9 @@ async fn a_branch_that_others_need_stays(fixture: Fixture) {
     yard.git(&["rev-parse", "--verify", "refs/heads/other-main"]);
 }
 
-async fn a_removal_with_submodules_that_is_killed_is_finished(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn a_removal_with_submodules_that_is_killed_is_finished(env: TestEnv) {
+    let yard = Yard::new(env).await;
     yard.with_submodules();
     let begin = "git submodule --quiet update --init --recursive";
     let mut kills = 0;
@@ -361,7 +351,7 @@ async fn a_removal_with_submodules_that_is_killed_is_finished(fixture: Fixture) 
         let name = format!("half-{n}");
         yard.add_owned(&name).await;
         yard.shell(&yard.path(&name), &name, begin);
-        let state = yard.room.path("repo/.git/worktrees").join(&name).join("planlease-removing");
+        let state = yard.env.path("repo/.git/worktrees").join(&name).join("planlease-removing");
         yard.begin_to_remove(&name).await;
         fs::write(state, "").unwrap();
         yard.shell(&yard.path(&name), &name, &format!("rm -rf a .git sub/.git sub/inner/x; {work}"));
@@ -372,8 +362,9 @@ async fn a_removal_with_submodules_that_is_killed_is_finished(fixture: Fixture) 
     }
 }
 
-async fn a_removal_that_has_not_begun_is_not_taken_for_half_done(fixture: Fixture) {
-    let yard = Yard::new(fixture).await;
+#[case]
+async fn a_removal_that_has_not_begun_is_not_taken_for_half_done(env: TestEnv) {
+    let yard = Yard::new(env).await;
     yard.add_owned("one").await;
     yard.begin_to_remove("one").await;
     yard.shell(&yard.path("one"), "one", "rm a");

@@ -9,24 +9,11 @@ use planlease_core::{
     transition::{Change, Refusal, TaskStatus},
 };
 use planlease_tests::{
-    cases,
-    suite::{Case, Fixture},
+    TestEnv, case,
     wait::{SOON, until},
 };
 
-use crate::fleet::{audit, background, committed, coordinator, id, plan, session, try_acquire};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        no_two_workers_claim_one_task,
-        what_is_claimed_goes_by_labels_and_priority,
-        a_bound_holds_for_claims,
-        a_late_result_of_a_lost_attempt_is_refused,
-        a_claim_without_a_session_ends_and_is_claimed_again,
-        a_claim_without_a_session_ends_and_the_owner_recovers_it,
-        a_claim_that_has_ended_leaves_no_lease,
-    ]
-}
+use crate::helpers::{audit, background, committed, id, plan, try_acquire};
 
 fn tasks(count: usize) -> PlanSpec {
     let task = |n: usize| TaskSpec {
@@ -41,14 +28,15 @@ fn ids(tasks: &[planlease::TaskView]) -> Vec<&str> {
     tasks.iter().map(|task| task.id.as_str()).collect()
 }
 
-async fn no_two_workers_claim_one_task(fixture: Fixture) {
+#[case]
+async fn no_two_workers_claim_one_task(env: TestEnv) {
     const WORKERS: usize = 8;
     const TASKS: usize = 120;
-    let observer = coordinator(&fixture).await;
+    let observer = env.coordinator().await;
     observer.import(&plan(), &tasks(TASKS), |_| {}).await.unwrap();
     let mut workers = Vec::new();
     for n in 0..WORKERS {
-        let session = session(&fixture, &format!("worker-{n}")).await;
+        let session = env.session(&format!("worker-{n}")).await;
         workers.push(background(async move {
             let authority = session.coordinator().worker(&session, &plan()).unwrap();
             let mut mine = Vec::new();
@@ -72,14 +60,15 @@ async fn no_two_workers_claim_one_task(fixture: Fixture) {
     let distinct: BTreeSet<&TaskId> = all.iter().collect();
     assert_eq!((all.len(), distinct.len()), (TASKS, TASKS));
     assert_eq!(observer.plan(&plan()).await.unwrap().summary().completed, TASKS);
-    let audited = audit(&fixture).await;
+    let audited = audit(&env).await;
     assert_eq!(audited.report.updates, 3 * 120, "made, claimed and completed, once each");
 }
 
-async fn what_is_claimed_goes_by_labels_and_priority(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn what_is_claimed_goes_by_labels_and_priority(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     coordinator.import(&plan(), &tasks(8), |_| {}).await.unwrap();
-    let worker = coordinator.worker(&session(&fixture, "worker").await, &plan()).unwrap();
+    let worker = coordinator.worker(&env.session("worker").await, &plan()).unwrap();
     let even = worker.claim(3, &["even".to_owned()]).await.unwrap();
     assert_eq!(ids(&even.tasks), ["1.6", "1.2", "1.4"]);
     assert!(even.tasks.iter().all(|task| task.record.status == TaskStatus::InProgress));
@@ -88,33 +77,35 @@ async fn what_is_claimed_goes_by_labels_and_priority(fixture: Fixture) {
     coordinator.pause_plan(&plan(), "me", "lunch").await.unwrap();
     let halted = worker.claim(1, &[]).await.unwrap();
     assert!(matches!(halted.refused, Some(Refused::Halted(_))) && halted.tasks.is_empty(), "{halted:?}");
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_bound_holds_for_claims(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn a_bound_holds_for_claims(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     let bounded = PlanSpec { policy: Policy { max_in_progress: 3, ..Policy::default() }, ..tasks(8) };
     coordinator.import(&plan(), &bounded, |_| {}).await.unwrap();
-    let worker = coordinator.worker(&session(&fixture, "worker").await, &plan()).unwrap();
+    let worker = coordinator.worker(&env.session("worker").await, &plan()).unwrap();
     let claimed = worker.claim(5, &[]).await.unwrap();
     assert_eq!(claimed.tasks.len(), 3);
     assert!(matches!(claimed.refused, Some(Refused::Full(3))), "{claimed:?}");
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-/// Its worker was taken for lost; the task has been claimed anew since.
-async fn a_late_result_of_a_lost_attempt_is_refused(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+/// Its worker was taken for lost; the task has been claimed again since.
+#[case]
+async fn a_late_result_of_a_lost_attempt_is_refused(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     let retried = PlanSpec { policy: Policy { on_lost: OnLost::Retry, ..Policy::default() }, ..tasks(1) };
     coordinator.import(&plan(), &retried, |_| {}).await.unwrap();
-    let owner = try_acquire(&session(&fixture, "owner").await).await.unwrap();
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let owner = try_acquire(&env.session("owner").await).await.unwrap();
+    let (first, second) = (env.session("first").await, env.session("second").await);
     let slow = coordinator.worker(&first, &plan()).unwrap();
     let old = slow.claim(1, &[]).await.unwrap().tasks.remove(0);
     let by = old.record.claim.clone().unwrap().by;
     assert_eq!(by, "first");
-    // What a worker is that was cut off: its right is gone, and it does not know.
-    let mut client = fixture.client.clone();
+    // A worker that was cut off: its authority is lost, and it does not know.
+    let mut client = env.client.clone();
     client.lease_revoke(first.lease().to_wire()).await.unwrap();
     let view = until("the orphan to be recovered", SOON, async || {
         let (recovered, view) = owner.recover().await.unwrap();
@@ -134,7 +125,7 @@ async fn a_late_result_of_a_lost_attempt_is_refused(fixture: Fixture) {
         ),
         "{late:?}"
     );
-    // Nor by another's right: the attempt is compared as well.
+    // Nor under another's authority: the attempt is compared as well.
     let stale = owner.authority().update(&new, Some(1), &Change::Complete(None)).await.unwrap();
     assert!(
         matches!(
@@ -148,20 +139,23 @@ async fn a_late_result_of_a_lost_attempt_is_refused(fixture: Fixture) {
     })
     .await
     .unwrap();
-    // Both were kept, once each, however often they are told.
+    // Both were kept, once each, however often they are reported.
     let again = owner.authority().update(&new, Some(1), &Change::Complete(None)).await.unwrap();
     assert!(matches!(again, Outcome::Refused(Refused::NotAllowed(..))), "{again:?}");
     let kept = coordinator.late_results(&plan(), &id("1.1")).await.unwrap();
-    let told: Vec<_> = kept.iter().map(|late| (late.by.as_str(), late.attempt, late.status)).collect();
-    assert_eq!(told, [("first", Some(1), TaskStatus::Completed), ("owner", Some(1), TaskStatus::Completed)]);
+    let reported: Vec<_> = kept.iter().map(|late| (late.by.as_str(), late.attempt, late.status)).collect();
+    assert_eq!(
+        reported,
+        [("first", Some(1), TaskStatus::Completed), ("owner", Some(1), TaskStatus::Completed)]
+    );
     // They go with the plan.
     owner.release().await.unwrap();
     coordinator.delete_plan(&plan()).await.unwrap();
     assert_eq!(coordinator.late_results(&plan(), &id("1.1")).await.unwrap(), []);
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-/// The right of an operator whose claims stand for so long.
+/// The authority of an operator whose claims stand for so long.
 async fn operator(coordinator: &Coordinator, who: &str, limit: Duration) -> Authority {
     let view = coordinator.plan(&plan()).await.unwrap();
     coordinator.operator(&view, who).unwrap().claims_for(limit)
@@ -170,8 +164,9 @@ async fn operator(coordinator: &Coordinator, who: &str, limit: Duration) -> Auth
 /// As short as etcd grants.
 const SHORT: Duration = Duration::from_secs(3);
 
-async fn a_claim_without_a_session_ends_and_is_claimed_again(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn a_claim_without_a_session_ends_and_is_claimed_again(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     coordinator.import(&plan(), &tasks(1), |_| {}).await.unwrap();
     let (ann, bob) = (operator(&coordinator, "ann", SHORT).await, operator(&coordinator, "bob", SHORT).await);
     let claimed = ann.claim(1, &[]).await.unwrap().tasks.remove(0);
@@ -207,13 +202,14 @@ async fn a_claim_without_a_session_ends_and_is_claimed_again(fixture: Fixture) {
     .await;
     let third = committed(ann.start(&view, &id("1.1")).await.unwrap());
     assert_eq!((third.record.attempt, third.record.lost), (3, 2));
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_claim_without_a_session_ends_and_the_owner_recovers_it(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn a_claim_without_a_session_ends_and_the_owner_recovers_it(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     coordinator.import(&plan(), &tasks(1), |_| {}).await.unwrap();
-    let owner = try_acquire(&session(&fixture, "owner").await).await.unwrap();
+    let owner = try_acquire(&env.session("owner").await).await.unwrap();
     let claimed = operator(&coordinator, "ann", SHORT).await.claim(1, &[]).await.unwrap();
     assert_eq!(claimed.tasks.len(), 1);
     let (recovered, view) = owner.recover().await.unwrap();
@@ -225,20 +221,21 @@ async fn a_claim_without_a_session_ends_and_the_owner_recovers_it(fixture: Fixtu
     assert_eq!((recovered.len(), recovered[0].record.status), (1, TaskStatus::Pending));
     let why = recovered[0].record.transitions.last().unwrap().why.clone().unwrap();
     assert!(why.starts_with("the claim of ann on attempt 1 ended after"), "{why}");
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_claim_that_has_ended_leaves_no_lease(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn a_claim_that_has_ended_leaves_no_lease(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     coordinator.import(&plan(), &tasks(2), |_| {}).await.unwrap();
     let ann = operator(&coordinator, "ann", Duration::from_secs(600)).await;
     let claimed = ann.claim(1, &[]).await.unwrap().tasks.remove(0);
     let limit = claimed.record.claim.clone().unwrap().limit.unwrap();
-    let mut client = fixture.client.clone();
+    let mut client = env.client.clone();
     let mut granted =
         async || client.lease_time_to_live(limit.lease.to_wire(), None).await.unwrap().granted_ttl();
     assert_eq!(granted().await, 600);
     committed(ann.update(&claimed, Some(1), &Change::Complete(None)).await.unwrap());
     assert_eq!(granted().await, 0, "the lease is revoked with the claim");
-    audit(&fixture).await;
+    audit(&env).await;
 }

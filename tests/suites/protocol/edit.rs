@@ -7,36 +7,18 @@ use planlease_core::{
     spec::{PlanSpec, TaskSpec},
     transition::{Change, TaskStatus},
 };
-use planlease_tests::{
-    cases,
-    race::Race,
-    suite::{Case, Fixture},
-};
+use planlease_tests::{TestEnv, case, race::Race};
 
-use crate::fleet::{
-    audit, background, committed, coordinator, execute, id, imported, plan, session, spec, try_acquire,
-};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_plan_is_edited_while_it_is_executed,
-        nothing_is_started_by_an_order_that_holds_no_more,
-        of_a_removal_and_a_start_one_wins,
-        edits_at_the_same_moment_are_one_after_the_other,
-        a_definition_in_parts_is_edited_whole,
-        a_definition_above_one_mebibyte_is_edited,
-        full_parts_of_an_older_version_can_be_edited,
-        what_cannot_be_done_changes_nothing,
-    ]
-}
+use crate::helpers::{audit, background, committed, execute, id, imported, plan, spec, try_acquire};
 
 fn ids(tasks: &[TaskId]) -> Vec<&str> {
     tasks.iter().map(TaskId::as_str).collect()
 }
 
-async fn a_plan_is_edited_while_it_is_executed(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let owner = try_acquire(&session(&fixture, "first").await).await.unwrap();
+#[case]
+async fn a_plan_is_edited_while_it_is_executed(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let owner = try_acquire(&env.session("first").await).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
     execute(&owner.authority(), &view, "1").await;
     let view = coordinator.plan(&plan()).await.unwrap();
@@ -62,12 +44,13 @@ async fn a_plan_is_edited_while_it_is_executed(fixture: Fixture) {
 
     let again = coordinator.edit_plan(&plan(), &edited).await.unwrap();
     assert_eq!(again.revision, None, "it is so already");
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn nothing_is_started_by_an_order_that_holds_no_more(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let owner = try_acquire(&session(&fixture, "first").await).await.unwrap();
+#[case]
+async fn nothing_is_started_by_an_order_that_holds_no_more(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let owner = try_acquire(&env.session("first").await).await.unwrap();
     let before = coordinator.plan(&plan()).await.unwrap();
     let mut edited = spec();
     edited.tasks[0].depends_on.push(id("0"));
@@ -79,16 +62,17 @@ async fn nothing_is_started_by_an_order_that_holds_no_more(fixture: Fixture) {
     execute(&owner.authority(), &now, "0").await;
     let now = coordinator.plan(&plan()).await.unwrap();
     execute(&owner.authority(), &now, "1").await;
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
 /// However it comes out: a task that was started is there, one that was removed was not started.
-async fn of_a_removal_and_a_start_one_wins(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn of_a_removal_and_a_start_one_wins(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     let both = PlanSpec { tasks: ["1", "2"].map(|name| TaskSpec::new(id(name), name)).into(), ..spec() };
     let one = PlanSpec { tasks: both.tasks[..1].to_vec(), ..spec() };
     coordinator.import(&plan(), &both, |_| {}).await.unwrap();
-    let owner = try_acquire(&session(&fixture, "first").await).await.unwrap();
+    let owner = try_acquire(&env.session("first").await).await.unwrap();
     let mut race = Race::default();
     for _ in 0..40 {
         let view = coordinator.plan(&plan()).await.unwrap();
@@ -107,7 +91,7 @@ async fn of_a_removal_and_a_start_one_wins(fixture: Fixture) {
             Outcome::Committed(task) => {
                 assert_eq!((ids(&edit.kept), ids(&edit.removed)), (vec!["2"], vec![]));
                 race.won(0);
-                let back = Change::Return("once more".into());
+                let back = Change::Return("again".into());
                 committed(owner.authority().update(&task, Some(task.record.attempt), &back).await.unwrap());
             }
             Outcome::Refused(Refused::Dependency | Refused::NoSuchTask) => {
@@ -119,11 +103,12 @@ async fn of_a_removal_and_a_start_one_wins(fixture: Fixture) {
         coordinator.edit_plan(&plan(), &both).await.unwrap();
     }
     race.both_have_won();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn edits_at_the_same_moment_are_one_after_the_other(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
+#[case]
+async fn edits_at_the_same_moment_are_one_after_the_other(env: TestEnv) {
+    let coordinator = imported(&env).await;
     let edits: Vec<_> = (0..8)
         .map(|n| {
             let coordinator = coordinator.clone();
@@ -143,11 +128,12 @@ async fn edits_at_the_same_moment_are_one_after_the_other(fixture: Fixture) {
     assert_eq!(revisions.len(), 8, "each was carried out once");
     let view = coordinator.plan(&plan()).await.unwrap();
     assert_eq!((view.defined, view.tasks.len()), (revisions[7], 4), "the last one knew what the others did");
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_definition_in_parts_is_edited_whole(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn a_definition_in_parts_is_edited_whole(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     let long =
         |n: usize| TaskSpec { steps: vec!["x".repeat(9_000)], ..TaskSpec::new(id(&format!("{n}")), "long") };
     let large = PlanSpec { tasks: (0..80).map(long).collect(), ..spec() };
@@ -166,12 +152,13 @@ async fn a_definition_in_parts_is_edited_whole(fixture: Fixture) {
     let view = coordinator.plan(&plan()).await.unwrap();
     assert_eq!(view.spec.tasks, edited.tasks);
     coordinator.delete_plan(&plan()).await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
 /// Larger than one transaction can be: only the parts in which something changes are written.
-async fn a_definition_above_one_mebibyte_is_edited(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn a_definition_above_one_mebibyte_is_edited(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     let task = |name: &str| TaskSpec { steps: vec!["x".repeat(9_000)], ..TaskSpec::new(id(name), "long") };
     let large = PlanSpec { tasks: (0..300).map(|n| task(&n.to_string())).collect(), ..spec() };
     coordinator.import(&plan(), &large, |_| {}).await.unwrap();
@@ -200,17 +187,18 @@ async fn a_definition_above_one_mebibyte_is_edited(fixture: Fixture) {
     let refused = coordinator.edit_plan(&plan(), &edited).await;
     assert!(matches!(refused, Err(Error::EditTooWide { .. })), "{refused:?}");
     assert_eq!(coordinator.plan(&plan()).await.unwrap().spec, present.spec);
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
 /// Older versions filled each part with up to 512 KiB: a task that is inserted would move a task from each
 /// part to the next.
-async fn full_parts_of_an_older_version_can_be_edited(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn full_parts_of_an_older_version_can_be_edited(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     let task = |name: &str| TaskSpec { steps: vec!["x".repeat(9_000)], ..TaskSpec::new(id(name), "long") };
     let large = PlanSpec { tasks: (0..230).map(|n| task(&n.to_string())).collect(), ..spec() };
     coordinator.import(&plan(), &large, |_| {}).await.unwrap();
-    let (mut etcd, layout) = (fixture.client.clone(), coordinator.layout().clone());
+    let (mut etcd, layout) = (env.client.clone(), coordinator.layout().clone());
     let key = |key| layout.of(&plan(), &key);
     let head = etcd.get(key(PlanKey::Spec), None).await.unwrap().kvs()[0].value().to_vec();
     let mut head: serde_json::Value = serde_json::from_slice(&head).unwrap();
@@ -242,11 +230,12 @@ async fn full_parts_of_an_older_version_can_be_edited(fixture: Fixture) {
     let refused = coordinator.edit_plan(&plan(), &edited).await;
     assert!(matches!(refused, Err(Error::EditTooWide { .. })), "{refused:?}");
     assert_eq!(coordinator.plan(&plan()).await.unwrap().spec, view.spec);
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn what_cannot_be_done_changes_nothing(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
+#[case]
+async fn what_cannot_be_done_changes_nothing(env: TestEnv) {
+    let coordinator = imported(&env).await;
     let before = coordinator.plan(&plan()).await.unwrap();
     let mut many = spec();
     many.tasks.extend((0..=MAX_EDITED).map(|n| TaskSpec::new(id(&format!("9.{n}")), "one more")));
@@ -265,5 +254,5 @@ async fn what_cannot_be_done_changes_nothing(fixture: Fixture) {
     coordinator.delete_plan(&plan()).await.unwrap();
     let gone = coordinator.edit_plan(&plan(), &spec()).await;
     assert!(matches!(gone, Err(Error::PlanNotFound(_))), "{gone:?}");
-    audit(&fixture).await;
+    audit(&env).await;
 }

@@ -8,25 +8,14 @@ use std::time::Duration;
 
 use planlease::{Config, Coordinator, Error, Identity, TryAcquire};
 use planlease_core::{session::Status, transition::Change};
-use planlease_tests::{etcd::Etcd, suite::PlainCase};
+use planlease_tests::{etcd::Etcd, plain};
 use tokio::time::Instant;
 
-use crate::fleet::{committed, id, plan, spec};
+use crate::helpers::{committed, id, plan, spec};
 
-pub(crate) fn cases() -> Vec<PlainCase> {
-    vec![
-        ("on_three_members::failover::a_member_that_dies_costs_nothing", || block_on(a_fault(Fault::Killed))),
-        ("on_three_members::failover::a_member_that_falls_silent_costs_nothing", || {
-            block_on(a_fault(Fault::Silent));
-        }),
-        ("on_etcd::failover::an_endpoint_of_another_cluster_is_never_used", || {
-            block_on(an_endpoint_of_another_cluster_is_never_used());
-        }),
-    ]
-}
-
-/// Somebody lists servers of two clusters, which have the same plan: after a fail-over there would be a
-/// second owner.
+/// A configuration lists servers of two clusters, which have the same plan: after a fail-over there would be
+/// a second owner.
+#[plain(on_etcd)]
 async fn an_endpoint_of_another_cluster_is_never_used() {
     let (ours, other) = (Etcd::builder().start().await, Etcd::builder().start().await);
     let at = |etcd: &Etcd| etcd.endpoints()[0].parse().unwrap();
@@ -45,7 +34,7 @@ async fn an_endpoint_of_another_cluster_is_never_used() {
     assert!(matches!(read, Err(Error::Unreachable(_) | Error::OutcomeUnknown(_))), "{read:?}");
     let acquired = session.try_acquire(&plan()).await;
     assert!(acquired.is_err(), "{acquired:?}");
-    assert!(alone.line(&plan()).await.unwrap().term.is_none(), "nobody came over to the other cluster");
+    assert!(alone.line(&plan()).await.unwrap().term.is_none(), "no process came over to the other cluster");
 }
 
 /// What happens to a member.
@@ -56,11 +45,14 @@ enum Fault {
 }
 
 /// Runs a test on a runtime of its own, as the shared tests do.
-pub(crate) fn block_on(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(90), test).await.expect("not done in time")
-    });
+#[plain(on_three_members)]
+async fn a_member_that_dies_costs_nothing() {
+    a_fault(Fault::Killed).await;
+}
+
+#[plain(on_three_members)]
+async fn a_member_that_falls_silent_costs_nothing() {
+    a_fault(Fault::Silent).await;
 }
 
 /// The first endpoint fails while a plan is owned and updated through it; everything goes on through another

@@ -13,42 +13,9 @@ use planlease_core::{
     spec::{PlanSpec, Policy, TaskSpec},
     transition::{Change, TaskStatus},
 };
-use planlease_tests::{
-    cases,
-    etcd::Etcd,
-    proxy::Proxy,
-    suite::{Case, Fixture, PlainCase},
-};
+use planlease_tests::{TestEnv, case, etcd::Etcd, plain, proxy::Proxy};
 
-use crate::{
-    failover::block_on,
-    fleet::{audit, committed, coordinator, execute, id, plan, session, spec, try_acquire},
-};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        coalesced_updates_are_answered_one_by_one,
-        a_lone_update_is_one_request,
-        two_updates_of_one_task_come_in_their_order,
-        a_start_and_the_end_of_what_it_needs_do_not_share_a_request,
-        a_bound_on_tasks_in_progress_holds_for_starts_of_one_moment,
-        a_lost_authority_refuses_its_own_updates_only,
-        a_cancelled_update_delays_no_other,
-        an_update_waits_for_space_in_a_batch,
-    ]
-}
-
-pub(crate) fn plain_cases() -> Vec<PlainCase> {
-    vec![
-        ("on_etcd::group::a_server_that_allows_fewer_operations_is_learned", || {
-            block_on(a_server_that_allows_fewer_operations_is_learned());
-        }),
-        ("on_etcd::group::a_plan_that_may_not_be_written_refuses_no_other", || {
-            block_on(a_plan_that_may_not_be_written_refuses_no_other());
-        }),
-        ("on_etcd::group::what_gets_no_turn_is_not_sent", || block_on(what_gets_no_turn_is_not_sent())),
-    ]
-}
+use crate::helpers::{audit, committed, execute, id, plan, spec, try_acquire};
 
 /// A plan of `count` tasks that depend on nothing.
 fn wide(count: usize, policy: Policy) -> PlanSpec {
@@ -57,10 +24,10 @@ fn wide(count: usize, policy: Policy) -> PlanSpec {
 }
 
 /// The plan, imported and owned.
-async fn begun(fixture: &Fixture, spec: &PlanSpec) -> (Coordinator, Session, Box<Ownership>) {
-    let coordinator = coordinator(fixture).await;
+async fn begun(env: &TestEnv, spec: &PlanSpec) -> (Coordinator, Session, Box<Ownership>) {
+    let coordinator = env.coordinator().await;
     coordinator.import(&plan(), spec, |_| {}).await.unwrap();
-    let first = session(fixture, "first").await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     (coordinator, first, owner)
 }
@@ -74,8 +41,9 @@ async fn started(authority: &Authority, view: &PlanView) -> Vec<TaskView> {
     authority.update_all(&starts).await.unwrap().into_iter().map(committed).collect()
 }
 
-async fn coalesced_updates_are_answered_one_by_one(fixture: Fixture) {
-    let (coordinator, first, owner) = begun(&fixture, &wide(200, Policy::default())).await;
+#[case]
+async fn coalesced_updates_are_answered_one_by_one(env: TestEnv) {
+    let (coordinator, first, owner) = begun(&env, &wide(200, Policy::default())).await;
     let authority = owner.authority();
     let view = coordinator.plan(&plan()).await.unwrap();
     let mut tasks = started(&authority, &view).await;
@@ -98,11 +66,12 @@ async fn coalesced_updates_are_answered_one_by_one(fixture: Fixture) {
         }
     }
     owner.release().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_lone_update_is_one_request(fixture: Fixture) {
-    let (coordinator, first, owner) = begun(&fixture, &wide(1, Policy::default())).await;
+#[case]
+async fn a_lone_update_is_one_request(env: TestEnv) {
+    let (coordinator, first, owner) = begun(&env, &wide(1, Policy::default())).await;
     let view = coordinator.plan(&plan()).await.unwrap();
     let mut task = started(&owner.authority(), &view).await.remove(0);
     let before = first.coordinator().traffic();
@@ -112,12 +81,13 @@ async fn a_lone_update_is_one_request(fixture: Fixture) {
     let after = first.coordinator().traffic();
     let since = |method: &str| after.get(method).unwrap_or(&0) - before.get(method).unwrap_or(&0);
     assert_eq!((since("Txn"), since("Range")), (5, 0), "{after:?}");
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-/// Whoever came first is the one that gets through; the other one is told what it wrote.
-async fn two_updates_of_one_task_come_in_their_order(fixture: Fixture) {
-    let (coordinator, _first, owner) = begun(&fixture, &wide(40, Policy::default())).await;
+/// The first update gets through; the second one returns what the first wrote.
+#[case]
+async fn two_updates_of_one_task_come_in_their_order(env: TestEnv) {
+    let (coordinator, _first, owner) = begun(&env, &wide(40, Policy::default())).await;
     let authority = owner.authority();
     let mut tasks = started(&authority, &coordinator.plan(&plan()).await.unwrap()).await;
     for _ in 0..10 {
@@ -133,18 +103,19 @@ async fn two_updates_of_one_task_come_in_their_order(fixture: Fixture) {
         }
         tasks = next;
     }
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
 /// etcd looks at the conditions of a whole request before it does any of it: together, both would get
 /// through.
-async fn a_start_and_the_end_of_what_it_needs_do_not_share_a_request(fixture: Fixture) {
+#[case]
+async fn a_start_and_the_end_of_what_it_needs_do_not_share_a_request(env: TestEnv) {
     let needs = |n: usize| {
         let dependencies = if n == 0 { Vec::new() } else { vec![id("1.0")] };
         TaskSpec { depends_on: dependencies, ..TaskSpec::new(id(&format!("1.{n}")), "work") }
     };
     let tasks = (0..20).map(needs).collect();
-    let (coordinator, first, owner) = begun(&fixture, &PlanSpec { tasks, ..spec() }).await;
+    let (coordinator, first, owner) = begun(&env, &PlanSpec { tasks, ..spec() }).await;
     let authority = owner.authority();
     execute(&authority, &coordinator.plan(&plan()).await.unwrap(), "1.0").await;
     let view = coordinator.plan(&plan()).await.unwrap();
@@ -164,34 +135,36 @@ async fn a_start_and_the_end_of_what_it_needs_do_not_share_a_request(fixture: Fi
             assert!(task.revision < reopened.revision, "{task:?} was started on {reopened:?}");
         }
     }
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_bound_on_tasks_in_progress_holds_for_starts_of_one_moment(fixture: Fixture) {
+#[case]
+async fn a_bound_on_tasks_in_progress_holds_for_starts_of_one_moment(env: TestEnv) {
     let policy = Policy { max_in_progress: 3, ..Policy::default() };
-    let (coordinator, _first, owner) = begun(&fixture, &wide(12, policy)).await;
+    let (coordinator, _first, owner) = begun(&env, &wide(12, policy)).await;
     let authority = owner.authority();
     let view = coordinator.plan(&plan()).await.unwrap();
     let outcomes = join_all(view.tasks.keys().map(|task| authority.start(&view, task))).await;
     let started = outcomes.into_iter().filter(|outcome| matches!(outcome, Ok(Outcome::Committed(_)))).count();
     let in_progress = coordinator.plan(&plan()).await.unwrap().summary().in_progress;
     assert_eq!((started, in_progress), (3, 3));
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-/// Of two plans' updates in one request, those of the plan that was released are told what is there now.
-async fn a_lost_authority_refuses_its_own_updates_only(fixture: Fixture) {
-    let (coordinator, session, released) = begun(&fixture, &wide(20, Policy::default())).await;
+/// Of two plans' updates in one request, those of the plan that was released return the present record.
+#[case]
+async fn a_lost_authority_refuses_its_own_updates_only(env: TestEnv) {
+    let (coordinator, session, released) = begun(&env, &wide(20, Policy::default())).await;
     let other: PlanName = "other".parse().unwrap();
     coordinator.import(&other, &wide(20, Policy::default()), |_| {}).await.unwrap();
     let kept = owned(&session, &other).await;
-    let rights = [released.authority(), kept.authority()];
+    let authorities = [released.authority(), kept.authority()];
     let views = [coordinator.plan(&plan()).await.unwrap(), coordinator.plan(&other).await.unwrap()];
-    let before = [started(&rights[0], &views[0]).await, started(&rights[1], &views[1]).await];
+    let before = [started(&authorities[0], &views[0]).await, started(&authorities[1], &views[1]).await];
     released.release().await.unwrap();
     let all = (0..20).flat_map(|n| [(0, n), (1, n)]);
     let outcomes = all.map(async |(plan, n): (usize, usize)| {
-        (plan, progress(&rights[plan], &before[plan][n], "late").await)
+        (plan, progress(&authorities[plan], &before[plan][n], "late").await)
     });
     for (plan, outcome) in join_all(outcomes).await {
         match outcome {
@@ -202,11 +175,12 @@ async fn a_lost_authority_refuses_its_own_updates_only(fixture: Fixture) {
     }
     let present = coordinator.plan(&plan()).await.unwrap();
     assert!(present.tasks.values().all(|task| task.record.progress.is_none()), "{present:?}");
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_cancelled_update_delays_no_other(fixture: Fixture) {
-    let (coordinator, _first, owner) = begun(&fixture, &wide(60, Policy::default())).await;
+#[case]
+async fn a_cancelled_update_delays_no_other(env: TestEnv) {
+    let (coordinator, _first, owner) = begun(&env, &wide(60, Policy::default())).await;
     let authority = owner.authority();
     let mut tasks = started(&authority, &coordinator.plan(&plan()).await.unwrap()).await;
     let last = tasks.pop().unwrap();
@@ -220,19 +194,20 @@ async fn a_cancelled_update_delays_no_other(fixture: Fixture) {
         }
     }
     committed(progress(&authority, &last, "done").await);
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
 /// More at once than may wait.
-async fn an_update_waits_for_space_in_a_batch(fixture: Fixture) {
+#[case]
+async fn an_update_waits_for_space_in_a_batch(env: TestEnv) {
     const TASKS: usize = 1_300;
-    let (coordinator, _first, owner) = begun(&fixture, &wide(TASKS, Policy::default())).await;
+    let (coordinator, _first, owner) = begun(&env, &wide(TASKS, Policy::default())).await;
     let authority = owner.authority();
     let view = coordinator.plan(&plan()).await.unwrap();
     let outcomes = join_all(view.tasks.keys().map(|task| authority.start(&view, task))).await;
     outcomes.into_iter().for_each(|outcome| drop(committed(outcome.unwrap())));
     assert_eq!(coordinator.plan(&plan()).await.unwrap().summary().in_progress, TASKS);
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
 async fn owned(session: &Session, plan: &PlanName) -> Box<Ownership> {
@@ -247,6 +222,7 @@ fn config(endpoint: &str) -> Config {
 }
 
 /// A limit below the usual one refuses the first requests that are too large for it, and none later.
+#[plain(on_etcd)]
 async fn a_server_that_allows_fewer_operations_is_learned() {
     let etcd = Etcd::builder().argument("--max-txn-ops=12").start().await;
     let coordinator = Coordinator::connect(config(&etcd.endpoints()[0])).await.unwrap();
@@ -266,7 +242,7 @@ async fn a_server_that_allows_fewer_operations_is_learned() {
     }
     for round in 0..6 {
         let (text, before) = (round.to_string(), sent());
-        let outcomes = join_all(tasks.iter().map(|(right, task)| progress(right, task, &text))).await;
+        let outcomes = join_all(tasks.iter().map(|(authority, task)| progress(authority, task, &text))).await;
         for ((_, task), outcome) in tasks.iter_mut().zip(outcomes) {
             *task = committed(outcome);
         }
@@ -277,6 +253,7 @@ async fn a_server_that_allows_fewer_operations_is_learned() {
     assert!(requests[4..].iter().all(|count| *count < 20), "{requests:?}");
 }
 
+#[plain(on_etcd)]
 async fn a_plan_that_may_not_be_written_refuses_no_other() {
     let etcd = Etcd::builder().argument("--bcrypt-cost=4").start().await;
     let open = Coordinator::connect(config(&etcd.endpoints()[0])).await.unwrap();
@@ -308,9 +285,9 @@ async fn a_plan_that_may_not_be_written_refuses_no_other() {
     let session = worker.open_session(Identity::of_process()).await.unwrap();
     let (ours, theirs) = (owned(&session, &plans[0]).await, owned(&session, &plans[1]).await);
     let views = [worker.plan(&plans[0]).await.unwrap(), worker.plan(&plans[1]).await.unwrap()];
-    let rights = [ours.authority(), theirs.authority()];
+    let authorities = [ours.authority(), theirs.authority()];
     let all = views[0].tasks.keys().flat_map(|task| [(0, task), (1, task)]);
-    let outcomes = all.map(async |(n, task): (usize, _)| (n, rights[n].start(&views[n], task).await));
+    let outcomes = all.map(async |(n, task): (usize, _)| (n, authorities[n].start(&views[n], task).await));
     for (n, outcome) in join_all(outcomes).await {
         match outcome {
             Ok(outcome) if n == 0 => drop(committed(outcome)),
@@ -325,6 +302,7 @@ async fn a_plan_that_may_not_be_written_refuses_no_other() {
 
 /// Three updates of one task while nothing is answered: the third one's time is up before the others let it
 /// go.
+#[plain(on_etcd)]
 async fn what_gets_no_turn_is_not_sent() {
     let etcd = Etcd::builder().start().await;
     let proxy = Proxy::before(etcd.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap());

@@ -6,31 +6,16 @@ use planlease_core::{
     spec::{PlanSpec, Policy, TaskSpec},
     transition::{Change, TaskStatus},
 };
-use planlease_tests::{
-    cases,
-    race::Race,
-    suite::{Case, Fixture},
-};
+use planlease_tests::{TestEnv, case, race::Race};
 
-use crate::fleet::{
-    audit, background, committed, coordinator, id, imported, in_line, plan, session, spec, try_acquire,
-};
+use crate::helpers::{audit, background, committed, id, imported, in_queue, plan, spec, try_acquire};
 
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        in_a_paused_plan_nothing_is_started_and_what_runs_goes_on,
-        a_cancelled_plan_gets_no_owner_until_it_is_resumed,
-        of_a_cancellation_and_the_last_completion_one_wins,
-        an_archived_plan_is_left_alone,
-        never_are_more_tasks_in_progress_than_the_plan_allows,
-    ]
-}
-
-async fn in_a_paused_plan_nothing_is_started_and_what_runs_goes_on(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn in_a_paused_plan_nothing_is_started_and_what_runs_goes_on(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     let tasks = ["1", "3"].map(|name| TaskSpec::new(id(name), "work")).to_vec();
     coordinator.import(&plan(), &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
-    let owner = try_acquire(&session(&fixture, "first").await).await.unwrap();
+    let owner = try_acquire(&env.session("first").await).await.unwrap();
     let before = coordinator.plan(&plan()).await.unwrap();
     let running = committed(owner.authority().start(&before, &id("1")).await.unwrap());
     let seen = coordinator.plan(&plan()).await.unwrap();
@@ -39,12 +24,12 @@ async fn in_a_paused_plan_nothing_is_started_and_what_runs_goes_on(fixture: Fixt
     let again = coordinator.pause_plan(&plan(), "you", "tea").await.unwrap();
     assert!(matches!(&again, Halted::Unchanged(by) if by.by == "me"), "{again:?}");
 
-    // Whoever has not seen the pause is refused by etcd, whoever has by itself.
+    // A writer that has not seen the pause is refused by etcd, one that has by itself.
     let third = id("3");
     let unaware = owner.authority().start(&seen, &third).await.unwrap();
     assert!(matches!(unaware, Outcome::Refused(Refused::Dependency)), "{unaware:?}");
     let view = coordinator.plan(&plan()).await.unwrap();
-    let worker = coordinator.worker(&session(&fixture, "worker").await, &plan()).unwrap();
+    let worker = coordinator.worker(&env.session("worker").await, &plan()).unwrap();
     for authority in [&owner.authority(), &worker] {
         let aware = authority.start(&view, &third).await.unwrap();
         assert!(
@@ -58,18 +43,19 @@ async fn in_a_paused_plan_nothing_is_started_and_what_runs_goes_on(fixture: Fixt
     assert!(!coordinator.resume_plan(&plan()).await.unwrap(), "there is nothing to resume any more");
     let view = coordinator.plan(&plan()).await.unwrap();
     committed(owner.authority().start(&view, &third).await.unwrap());
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_cancelled_plan_gets_no_owner_until_it_is_resumed(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+#[case]
+async fn a_cancelled_plan_gets_no_owner_until_it_is_resumed(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
     let running = committed(owner.authority().start(&view, &id("1")).await.unwrap());
     let waits = second.clone();
     let waiting = background(async move { waits.acquire(&plan(), AcquireOptions::default()).await });
-    in_line(&coordinator, 2).await;
+    in_queue(&coordinator, 2).await;
 
     let cancelled = coordinator.cancel_plan(&plan(), "me", "not needed").await.unwrap();
     assert!(matches!(cancelled, Halted::Done(_)), "{cancelled:?}");
@@ -77,23 +63,24 @@ async fn a_cancelled_plan_gets_no_owner_until_it_is_resumed(fixture: Fixture) {
     assert!(owner.explain_loss().await.unwrap().contains("cancelled: not needed"));
     let late = owner.authority().update(&running, Some(1), &Change::Complete(None)).await.unwrap();
     assert!(matches!(late, Outcome::Refused(Refused::RightGone)), "{late:?}");
-    let told = waiting.await.unwrap().unwrap_err();
-    assert!(matches!(&told, Error::PlanClosed { by, .. } if by == "me"), "{told:?}");
-    let told = second.try_acquire(&plan()).await.unwrap_err();
-    assert!(matches!(told, Error::PlanClosed { .. }), "{told:?}");
+    let reported = waiting.await.unwrap().unwrap_err();
+    assert!(matches!(&reported, Error::PlanClosed { by, .. } if by == "me"), "{reported:?}");
+    let reported = second.try_acquire(&plan()).await.unwrap_err();
+    assert!(matches!(reported, Error::PlanClosed { .. }), "{reported:?}");
 
     assert!(coordinator.resume_plan(&plan()).await.unwrap());
     let next = try_acquire(&second).await.unwrap();
     let (recovered, _) = next.recover().await.unwrap();
     assert_eq!(recovered.len(), 1, "what was in progress when it was cancelled");
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
 /// Both at the same moment, many times: either the plan is finished and was not cancelled, or it was
 /// cancelled and its last task was not completed.
-async fn of_a_cancellation_and_the_last_completion_one_wins(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn of_a_cancellation_and_the_last_completion_one_wins(env: TestEnv) {
+    let coordinator = env.coordinator().await;
+    let first = env.session("first").await;
     let mut race = Race::default();
     for round in 0..40 {
         let plan = planlease_core::PlanName::new(format!("race-{round}")).unwrap();
@@ -129,35 +116,37 @@ async fn of_a_cancellation_and_the_last_completion_one_wins(fixture: Fixture) {
         drop(owner.release().await);
     }
     race.both_have_won();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn an_archived_plan_is_left_alone(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn an_archived_plan_is_left_alone(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let refused = coordinator.archive_plan(&plan(), "me", "old").await.unwrap_err();
     assert!(matches!(refused, Error::PlanOwned { .. }), "{refused:?}");
     owner.release().await.unwrap();
     coordinator.archive_plan(&plan(), "me", "old").await.unwrap();
-    let told = first.try_acquire(&plan()).await.unwrap_err();
-    assert!(matches!(told, Error::PlanClosed { how: Halt::Archived, .. }), "{told:?}");
+    let reported = first.try_acquire(&plan()).await.unwrap_err();
+    assert!(matches!(reported, Error::PlanClosed { how: Halt::Archived, .. }), "{reported:?}");
     coordinator.delete_plan(&plan()).await.unwrap();
     coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
     assert!(try_acquire(&first).await.is_some(), "the next plan of that name is another one");
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn never_are_more_tasks_in_progress_than_the_plan_allows(fixture: Fixture) {
+#[case]
+async fn never_are_more_tasks_in_progress_than_the_plan_allows(env: TestEnv) {
     const MOST: usize = 2;
-    let coordinator = coordinator(&fixture).await;
+    let coordinator = env.coordinator().await;
     let tasks = (1..=12).map(|n| TaskSpec::new(id(&n.to_string()), "work")).collect();
     let policy = Policy { max_in_progress: 2, ..Policy::default() };
     let bounded = PlanSpec { title: "bounded".into(), tasks, policy, ..PlanSpec::default() };
     coordinator.import(&plan(), &bounded, |_| {}).await.unwrap();
     let mut workers = Vec::new();
     for n in 0..4 {
-        let (coordinator, session) = (coordinator.clone(), session(&fixture, &format!("worker-{n}")).await);
+        let (coordinator, session) = (coordinator.clone(), env.session(&format!("worker-{n}")).await);
         workers.push(background(async move {
             let mut most = 0;
             loop {
@@ -179,5 +168,5 @@ async fn never_are_more_tasks_in_progress_than_the_plan_allows(fixture: Fixture)
         assert!(most <= MOST, "{most} at once");
     }
     assert!(coordinator.plan(&plan()).await.unwrap().summary().completed == 12);
-    audit(&fixture).await;
+    audit(&env).await;
 }

@@ -1,4 +1,4 @@
-//! Imports: whole or not at all, once, however many try and whatever their size.
+//! Imports: whole or not at all, once, with any number of importers and any size.
 
 use planlease::{Error, Imported};
 use planlease_core::{
@@ -7,30 +7,18 @@ use planlease_core::{
     record::{Guard, Role, TaskRecord, Writer},
     spec::{PlanSpec, Source, TaskSpec},
 };
-use planlease_tests::{
-    cases,
-    suite::{Case, Fixture},
-};
+use planlease_tests::{TestEnv, case};
 
-use crate::fleet::{audit, coordinator, id, plan, spec};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_plan_is_imported_once,
-        an_unsound_plan_changes_nothing,
-        a_large_plan_appears_whole,
-        many_importers_at_once_make_one_plan,
-        what_a_dead_import_left_behind_is_cleared_away,
-    ]
-}
+use crate::helpers::{audit, id, plan, spec};
 
 fn large() -> PlanSpec {
     let tasks = (0..3000).map(|n| TaskSpec::new(id(&format!("{}.{}", n / 100, n % 100)), "x".repeat(300)));
     PlanSpec { title: "large".into(), tasks: tasks.collect(), ..PlanSpec::default() }
 }
 
-async fn a_plan_is_imported_once(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn a_plan_is_imported_once(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     let source = Some(Source { path: "plan.md".into(), sha256: "ab".into(), location: None });
     let sourced = PlanSpec { source, ..spec() };
     let created = coordinator.import(&plan(), &sourced, |_| {}).await.unwrap();
@@ -40,11 +28,12 @@ async fn a_plan_is_imported_once(fixture: Fixture) {
     assert!(matches!(other, Err(Error::PlanExists(_))), "{other:?}");
     let view = coordinator.plan(&plan()).await.unwrap();
     assert_eq!((view.spec.title.as_str(), view.tasks.len()), ("three tasks", 3));
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn an_unsound_plan_changes_nothing(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn an_unsound_plan_changes_nothing(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     let mut unsound = spec();
     unsound.tasks[0].depends_on.push(id("3"));
     let refused = coordinator.import(&plan(), &unsound, |_| {}).await;
@@ -52,9 +41,10 @@ async fn an_unsound_plan_changes_nothing(fixture: Fixture) {
     assert!(coordinator.plans().await.unwrap().is_empty());
 }
 
-async fn a_large_plan_appears_whole(fixture: Fixture) {
-    let importer = coordinator(&fixture).await;
-    let reader = coordinator(&fixture).await;
+#[case]
+async fn a_large_plan_appears_whole(env: TestEnv) {
+    let importer = env.coordinator().await;
+    let reader = env.coordinator().await;
     let (name, spec) = (plan(), large());
     let last = std::cell::Cell::new(0);
     let import = async { importer.import(&name, &spec, |written| last.set(written)).await.unwrap() };
@@ -75,15 +65,16 @@ async fn a_large_plan_appears_whole(fixture: Fixture) {
     assert_eq!((view.tasks.len(), view.spec.tasks.len()), (3000, 3000));
     assert_eq!(reader.plans().await.unwrap()[0].tasks.len(), 3000);
     reader.delete_plan(&plan()).await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn many_importers_at_once_make_one_plan(fixture: Fixture) {
+#[case]
+async fn many_importers_at_once_make_one_plan(env: TestEnv) {
     for (round, spec) in [spec(), large()].into_iter().enumerate() {
         let name = planlease_core::PlanName::new(format!("p{round}")).unwrap();
         let mut importers = Vec::new();
         for _ in 0..6 {
-            importers.push(coordinator(&fixture).await);
+            importers.push(env.coordinator().await);
         }
         let imports = importers.iter().map(|importer| importer.import(&name, &spec, |_| {}));
         let imports = futures_util::future::join_all(imports).await;
@@ -97,22 +88,23 @@ async fn many_importers_at_once_make_one_plan(fixture: Fixture) {
         };
         assert!(imports.iter().all(refused), "{imports:?}");
     }
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn what_a_dead_import_left_behind_is_cleared_away(mut fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn what_a_dead_import_left_behind_is_cleared_away(mut env: TestEnv) {
+    let coordinator = env.coordinator().await;
     let writer = Writer { who: "dead".into(), role: Role::Operator, term: None, guard: Guard::Import };
     let left = codec::encode(&TaskRecord::new(writer, uuid::Uuid::from_u128(1))).unwrap();
     let key = coordinator.layout().of(&plan(), &PlanKey::Task(id("99")));
-    fixture.client.put(key, left, None).await.unwrap();
+    env.client.put(key, left, None).await.unwrap();
     assert!(matches!(coordinator.plan(&plan()).await, Err(Error::PlanNotFound(_))), "it is invisible");
     coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
-    let view = imported_view(&fixture).await;
+    let view = imported_view(&env).await;
     assert_eq!(view.tasks.len(), 3, "and it is not part of the plan");
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn imported_view(fixture: &Fixture) -> planlease::PlanView {
-    coordinator(fixture).await.plan(&plan()).await.unwrap()
+async fn imported_view(env: &TestEnv) -> planlease::PlanView {
+    env.coordinator().await.plan(&plan()).await.unwrap()
 }

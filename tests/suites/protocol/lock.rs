@@ -3,23 +3,11 @@
 use planlease::{Coordinator, Error, Lock, Loss, Session, TryLock};
 use planlease_core::{LockName, session::LossReason};
 use planlease_tests::{
-    cases,
-    suite::{Case, Fixture},
+    TestEnv, case,
     wait::{SOON, until},
 };
 
-use crate::fleet::{audit, background, execute, imported, plan, session, try_acquire};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_lock_is_had_in_the_order_of_arrival,
-        a_lock_is_its_own_and_needs_no_ownership,
-        what_was_dropped_is_given_up,
-        a_lock_goes_with_its_session,
-        a_lock_goes_with_its_plan,
-        a_removed_waiter_joins_again_at_the_end,
-    ]
-}
+use crate::helpers::{audit, background, execute, imported, plan, try_acquire};
 
 fn git() -> LockName {
     LockName::new("git/repo 1".replace('/', ":")).unwrap()
@@ -32,9 +20,9 @@ async fn locked(session: &Session) -> Lock {
     }
 }
 
-/// Waits until the lock's line is this long.
-async fn in_line(coordinator: &Coordinator, wanted: usize) {
-    until("line of that length", SOON, async || {
+/// Waits until the lock's queue is this long.
+async fn in_queue(coordinator: &Coordinator, wanted: usize) {
+    until("queue of that length", SOON, async || {
         let locks = coordinator.locks(&plan()).await.unwrap();
         let found = locks.first().map_or(0, |view| view.line.candidates().len());
         if found == wanted { Ok(()) } else { Err(found) }
@@ -47,13 +35,14 @@ fn waiting(session: &Session) -> tokio::task::JoinHandle<Lock> {
     background(async move { session.lock(&plan(), &git(), None).await.unwrap() })
 }
 
-async fn a_lock_is_had_in_the_order_of_arrival(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
+#[case]
+async fn a_lock_is_had_in_the_order_of_arrival(env: TestEnv) {
+    let coordinator = imported(&env).await;
     let mut turns = Vec::new();
     for n in 0..4 {
-        let session = session(&fixture, &format!("s{n}")).await;
+        let session = env.session(&format!("s{n}")).await;
         turns.push(waiting(&session));
-        in_line(&coordinator, n + 1).await;
+        in_queue(&coordinator, n + 1).await;
     }
     let mut last = None;
     for turn in turns {
@@ -68,14 +57,15 @@ async fn a_lock_is_had_in_the_order_of_arrival(fixture: Fixture) {
     }
     assert_eq!(coordinator.locks(&plan()).await.unwrap().items, []);
     let view = coordinator.plan(&plan()).await.unwrap();
-    let owner = try_acquire(&session(&fixture, "owner").await).await.unwrap();
+    let owner = try_acquire(&env.session("owner").await).await.unwrap();
     execute(&owner.authority(), &view, "1").await;
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_lock_is_its_own_and_needs_no_ownership(fixture: Fixture) {
-    imported(&fixture).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+#[case]
+async fn a_lock_is_its_own_and_needs_no_ownership(env: TestEnv) {
+    imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
     let _owner = try_acquire(&second).await.unwrap();
     let lock = locked(&first).await;
     let twice = first.try_lock(&plan(), &git()).await;
@@ -91,24 +81,25 @@ async fn a_lock_is_its_own_and_needs_no_ownership(fixture: Fixture) {
     locked(&second).await.release().await.unwrap();
 }
 
-async fn what_was_dropped_is_given_up(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
-    let third = session(&fixture, "third").await;
+#[case]
+async fn what_was_dropped_is_given_up(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
+    let third = env.session("third").await;
     let lock = locked(&first).await;
     let left = waiting(&second);
-    in_line(&coordinator, 2).await;
+    in_queue(&coordinator, 2).await;
     let next = waiting(&third);
-    in_line(&coordinator, 3).await;
+    in_queue(&coordinator, 3).await;
     left.abort();
-    in_line(&coordinator, 2).await;
+    in_queue(&coordinator, 2).await;
     drop(lock);
     let lock = next.await.unwrap();
     // And who has dropped something can come again.
     let mut again = Vec::new();
     for (n, session) in [&first, &second].into_iter().enumerate() {
         again.push(waiting(session));
-        in_line(&coordinator, n + 2).await;
+        in_queue(&coordinator, n + 2).await;
     }
     lock.release().await.unwrap();
     for again in again {
@@ -116,12 +107,13 @@ async fn what_was_dropped_is_given_up(fixture: Fixture) {
     }
 }
 
-async fn a_lock_goes_with_its_session(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+#[case]
+async fn a_lock_goes_with_its_session(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
     let lock = locked(&first).await;
     let next = waiting(&second);
-    in_line(&coordinator, 2).await;
+    in_queue(&coordinator, 2).await;
     first.close().await.unwrap();
     assert!(next.await.unwrap().deadline().is_some());
     assert_eq!(lock.lost().await, Loss::Session(LossReason::Closed));
@@ -130,12 +122,13 @@ async fn a_lock_goes_with_its_session(fixture: Fixture) {
     assert!(matches!(late, Err(Error::LockLost { .. })), "{late:?}");
 }
 
-async fn a_lock_goes_with_its_plan(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+#[case]
+async fn a_lock_goes_with_its_plan(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
     let lock = locked(&first).await;
     let next = background(async move { second.lock(&plan(), &git(), None).await });
-    in_line(&coordinator, 2).await;
+    in_queue(&coordinator, 2).await;
     coordinator.delete_plan(&plan()).await.unwrap();
     assert_eq!(lock.lost().await, Loss::KeyGone);
     let next = next.await.unwrap();
@@ -146,19 +139,20 @@ async fn a_lock_goes_with_its_plan(fixture: Fixture) {
     assert!(matches!(none, Err(Error::PlanNotFound(_))), "{none:?}");
 }
 
-async fn a_removed_waiter_joins_again_at_the_end(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
-    let third = session(&fixture, "third").await;
+#[case]
+async fn a_removed_waiter_joins_again_at_the_end(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
+    let third = env.session("third").await;
     let lock = locked(&first).await;
     let next = waiting(&second);
-    in_line(&coordinator, 2).await;
+    in_queue(&coordinator, 2).await;
     let last = waiting(&third);
-    in_line(&coordinator, 3).await;
+    in_queue(&coordinator, 3).await;
     let key = planlease_core::keys::PlanKey::Lock(git(), second.lease());
-    let mut client = fixture.client.clone();
+    let mut client = env.client.clone();
     client.delete(coordinator.layout().of(&plan(), &key), None).await.unwrap();
-    in_line(&coordinator, 2).await; // It does not know yet: it watches the one before it.
+    in_queue(&coordinator, 2).await; // It does not know yet: it watches the one before it.
     lock.release().await.unwrap();
     let lock = last.await.unwrap();
     lock.release().await.unwrap();

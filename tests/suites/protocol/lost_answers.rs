@@ -24,31 +24,12 @@ use planlease_core::{
     transition::Change,
 };
 use planlease_tests::{
-    cases,
-    suite::{Case, Fixture},
+    TestEnv, case,
     wait::{SOON, until},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::fleet::{
-    audit, background, committed, config, id, imported, in_line, plan, session, spec, try_acquire,
-};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        an_acquisition_whose_answer_is_lost_is_one_ownership,
-        a_takeover_whose_answer_is_lost_is_one_ownership,
-        an_update_whose_answer_is_lost_is_committed_once,
-        an_overwritten_update_without_answer_is_found_in_history,
-        coalesced_updates_without_answer_are_committed_once,
-        a_release_whose_answer_is_lost_has_released,
-        an_import_whose_answer_is_lost_has_imported,
-        a_large_import_goes_on_after_lost_answers,
-        a_lock_whose_answers_are_lost_is_had_once_and_released,
-        an_edit_whose_answer_is_lost_is_carried_out_once,
-        a_session_whose_grant_is_not_answered_is_opened_once,
-    ]
-}
+use crate::helpers::{audit, background, committed, id, imported, in_queue, plan, spec, try_acquire};
 
 /// Loses the answer to the next request after [`Loss::arm`]: the request arrives, the connection breaks
 /// before the answer does.
@@ -174,10 +155,10 @@ impl AsyncWrite for Lossy {
 
 /// A coordinator whose answers can be lost. Its sessions are renewed so seldom that a renewal never gets in
 /// the way.
-async fn lossy(fixture: &Fixture) -> (Coordinator, Loss) {
+async fn lossy(env: &TestEnv) -> (Coordinator, Loss) {
     let loss = Loss::new();
     let ttl = Duration::from_secs(600);
-    let config = Config { ttl, connector: Arc::new(loss.clone()), ..config(fixture) };
+    let config = Config { ttl, connector: Arc::new(loss.clone()), ..env.config.clone() };
     (Coordinator::connect(config).await.unwrap(), loss)
 }
 
@@ -196,9 +177,10 @@ async fn watched(coordinator: &Coordinator) {
     .await;
 }
 
-async fn an_acquisition_whose_answer_is_lost_is_one_ownership(fixture: Fixture) {
-    imported(&fixture).await;
-    let (coordinator, loss) = lossy(&fixture).await;
+#[case]
+async fn an_acquisition_whose_answer_is_lost_is_one_ownership(env: TestEnv) {
+    imported(&env).await;
+    let (coordinator, loss) = lossy(&env).await;
     let session = lossy_session(&coordinator, "one").await;
     coordinator.plan(&plan()).await.unwrap(); // The term is known: the next request is the one that acquires.
     loss.arm();
@@ -209,32 +191,34 @@ async fn an_acquisition_whose_answer_is_lost_is_one_ownership(fixture: Fixture) 
     assert_eq!(owner.term().number, TermNumber(1), "one term, not two");
     owner.release().await.unwrap();
     session.close().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_takeover_whose_answer_is_lost_is_one_ownership(fixture: Fixture) {
-    let observer = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn a_takeover_whose_answer_is_lost_is_one_ownership(env: TestEnv) {
+    let observer = imported(&env).await;
+    let first = env.session("first").await;
     let TryAcquire::Acquired(owner) = first.try_acquire(&plan()).await.unwrap() else { panic!("taken") };
-    let (coordinator, loss) = lossy(&fixture).await;
+    let (coordinator, loss) = lossy(&env).await;
     let second = lossy_session(&coordinator, "second").await;
     let waiting = background({
         let second = second.clone();
         async move { second.acquire(&plan(), AcquireOptions::default()).await.unwrap() }
     });
-    in_line(&observer, 2).await;
+    in_queue(&observer, 2).await;
     loss.arm();
     owner.release().await.unwrap();
     let next = waiting.await.unwrap();
     loss.check();
     assert_eq!(next.term().number, TermNumber(2));
     next.release().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn an_update_whose_answer_is_lost_is_committed_once(fixture: Fixture) {
-    imported(&fixture).await;
-    let (coordinator, loss) = lossy(&fixture).await;
+#[case]
+async fn an_update_whose_answer_is_lost_is_committed_once(env: TestEnv) {
+    imported(&env).await;
+    let (coordinator, loss) = lossy(&env).await;
     let session = lossy_session(&coordinator, "one").await;
     let owner = try_acquire(&session).await.unwrap();
     watched(&coordinator).await;
@@ -248,21 +232,22 @@ async fn an_update_whose_answer_is_lost_is_committed_once(fixture: Fixture) {
     let outcome = owner.authority().update_all(&batch).await.unwrap().remove(0);
     loss.check();
     let done = committed(outcome);
-    let audited = audit(&fixture).await;
+    let audited = audit(&env).await;
     assert_eq!(audited.audit.find_write(done.record.op_id), Some(done.revision));
     assert_eq!(audited.report.updates, 5, "three at the import, and these two once each");
 }
 
-/// The hard case: by the time the writer asks again, somebody else has written over its record.
-async fn an_overwritten_update_without_answer_is_found_in_history(fixture: Fixture) {
-    imported(&fixture).await;
-    let (coordinator, loss) = lossy(&fixture).await;
+/// The hard case: by the time the writer asks again, another writer has overwritten its record.
+#[case]
+async fn an_overwritten_update_without_answer_is_found_in_history(env: TestEnv) {
+    imported(&env).await;
+    let (coordinator, loss) = lossy(&env).await;
     let session = lossy_session(&coordinator, "one").await;
     let owner = try_acquire(&session).await.unwrap();
     watched(&coordinator).await;
     let view = coordinator.plan(&plan()).await.unwrap();
     let task = committed(owner.authority().start(&view, &id("1")).await.unwrap());
-    let delegated = crate::fleet::coordinator(&fixture).await.delegated(&owner.delegate());
+    let delegated = env.coordinator().await.delegated(&owner.delegate());
     let over = background(written_over(delegated, id("1"), "mine"));
     loss.arm();
     let mine = owner.authority().update(&task, Some(1), &Change::Progress("mine".into())).await.unwrap();
@@ -270,7 +255,7 @@ async fn an_overwritten_update_without_answer_is_found_in_history(fixture: Fixtu
     loss.check();
     let yours = over.await.unwrap();
     assert!(mine.revision < yours.revision);
-    let audited = audit(&fixture).await;
+    let audited = audit(&env).await;
     assert_eq!(audited.audit.find_write(mine.record.op_id), Some(mine.revision));
     assert_eq!(audited.audit.find_write(yours.record.op_id), Some(yours.revision));
 }
@@ -289,12 +274,13 @@ async fn written_over(delegated: Authority, task: TaskId, what: &str) -> TaskVie
 }
 
 /// They share a request; by the time it is sent again, one of them is written over.
-async fn coalesced_updates_without_answer_are_committed_once(fixture: Fixture) {
+#[case]
+async fn coalesced_updates_without_answer_are_committed_once(env: TestEnv) {
     const TASKS: u64 = 40;
-    let observer = crate::fleet::coordinator(&fixture).await;
+    let observer = env.coordinator().await;
     let tasks = (0..TASKS).map(|n| TaskSpec::new(id(&n.to_string()), "work")).collect();
     observer.import(&plan(), &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
-    let (coordinator, loss) = lossy(&fixture).await;
+    let (coordinator, loss) = lossy(&env).await;
     let session = lossy_session(&coordinator, "one").await;
     let owner = try_acquire(&session).await.unwrap();
     watched(&coordinator).await;
@@ -310,7 +296,7 @@ async fn coalesced_updates_without_answer_are_committed_once(fixture: Fixture) {
     .await;
     loss.check();
     let over = over.await.unwrap();
-    let audited = audit(&fixture).await;
+    let audited = audit(&env).await;
     for mine in outcomes {
         assert_eq!(audited.audit.find_write(mine.record.op_id), Some(mine.revision));
         assert!(mine.id != over.id || mine.revision < over.revision);
@@ -318,9 +304,10 @@ async fn coalesced_updates_without_answer_are_committed_once(fixture: Fixture) {
     assert_eq!(audited.report.updates, 3 * TASKS + 1, "at the import, the start, and these once each");
 }
 
-async fn a_release_whose_answer_is_lost_has_released(fixture: Fixture) {
-    imported(&fixture).await;
-    let (coordinator, loss) = lossy(&fixture).await;
+#[case]
+async fn a_release_whose_answer_is_lost_has_released(env: TestEnv) {
+    imported(&env).await;
+    let (coordinator, loss) = lossy(&env).await;
     let session = lossy_session(&coordinator, "one").await;
     let owner = try_acquire(&session).await.unwrap();
     watched(&coordinator).await;
@@ -328,12 +315,13 @@ async fn a_release_whose_answer_is_lost_has_released(fixture: Fixture) {
     owner.release().await.unwrap();
     loss.check();
     assert!(coordinator.line(&plan()).await.unwrap().candidates().is_empty());
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_lock_whose_answers_are_lost_is_had_once_and_released(fixture: Fixture) {
-    imported(&fixture).await;
-    let (coordinator, loss) = lossy(&fixture).await;
+#[case]
+async fn a_lock_whose_answers_are_lost_is_had_once_and_released(env: TestEnv) {
+    imported(&env).await;
+    let (coordinator, loss) = lossy(&env).await;
     let session = lossy_session(&coordinator, "one").await;
     let name = LockName::new("git").unwrap();
     for round in 0..2 {
@@ -342,7 +330,7 @@ async fn a_lock_whose_answers_are_lost_is_had_once_and_released(fixture: Fixture
         watched(&coordinator).await;
         loss.check();
         assert_eq!(coordinator.locks(&plan()).await.unwrap()[0].line.candidates().len(), 1);
-        let next = crate::fleet::session(&fixture, &format!("next-{round}")).await;
+        let next = env.session(&format!("next-{round}")).await;
         assert!(matches!(next.try_lock(&plan(), &name).await.unwrap(), TryLock::HeldBy(_)));
         loss.arm();
         lock.release().await.unwrap();
@@ -351,9 +339,10 @@ async fn a_lock_whose_answers_are_lost_is_had_once_and_released(fixture: Fixture
     }
 }
 
-async fn an_edit_whose_answer_is_lost_is_carried_out_once(fixture: Fixture) {
-    imported(&fixture).await;
-    let (coordinator, loss) = lossy(&fixture).await;
+#[case]
+async fn an_edit_whose_answer_is_lost_is_carried_out_once(env: TestEnv) {
+    imported(&env).await;
+    let (coordinator, loss) = lossy(&env).await;
     let mut edited = spec();
     edited.tasks.remove(2);
     let view = coordinator.plan(&plan()).await.unwrap();
@@ -363,11 +352,12 @@ async fn an_edit_whose_answer_is_lost_is_carried_out_once(fixture: Fixture) {
     let now = coordinator.plan(&plan()).await.unwrap();
     assert_eq!(done.revision, Some(now.defined));
     assert!(now.defined > view.defined && now.tasks.len() == 2);
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn an_import_whose_answer_is_lost_has_imported(fixture: Fixture) {
-    let (coordinator, loss) = lossy(&fixture).await;
+#[case]
+async fn an_import_whose_answer_is_lost_has_imported(env: TestEnv) {
+    let (coordinator, loss) = lossy(&env).await;
     loss.arm();
     let imported = coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
     loss.check();
@@ -375,11 +365,12 @@ async fn an_import_whose_answer_is_lost_has_imported(fixture: Fixture) {
     loss.arm();
     coordinator.delete_plan(&plan()).await.unwrap();
     loss.check();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_large_import_goes_on_after_lost_answers(fixture: Fixture) {
-    let (coordinator, loss) = lossy(&fixture).await;
+#[case]
+async fn a_large_import_goes_on_after_lost_answers(env: TestEnv) {
+    let (coordinator, loss) = lossy(&env).await;
     let mut large = spec();
     let task = |n| TaskSpec::new(id(&format!("9.{n}")), "x".repeat(200));
     large.tasks.extend((0..600).map(task));
@@ -387,19 +378,20 @@ async fn a_large_import_goes_on_after_lost_answers(fixture: Fixture) {
     loss.check();
     assert!(matches!(imported, Imported::Created(_)), "{imported:?}");
     assert_eq!(coordinator.plan(&plan()).await.unwrap().tasks.len(), 603);
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_session_whose_grant_is_not_answered_is_opened_once(mut fixture: Fixture) {
-    let (coordinator, loss) = lossy(&fixture).await;
+#[case]
+async fn a_session_whose_grant_is_not_answered_is_opened_once(mut env: TestEnv) {
+    let (coordinator, loss) = lossy(&env).await;
     loss.arm();
     let session = lossy_session(&coordinator, "one").await;
     loss.check();
     let lease = session.lease();
-    let keys = fixture.client.lease_time_to_live(lease.to_wire(), None).await.unwrap();
+    let keys = env.client.lease_time_to_live(lease.to_wire(), None).await.unwrap();
     assert!(keys.ttl() > 0, "the lease is there");
-    assert_eq!(crate::fleet::coordinator(&fixture).await.orchestrators().await.unwrap().len(), 1);
+    assert_eq!(env.coordinator().await.orchestrators().await.unwrap().len(), 1);
     session.close().await.unwrap();
-    let gone = fixture.client.lease_time_to_live(lease.to_wire(), None).await.unwrap();
+    let gone = env.client.lease_time_to_live(lease.to_wire(), None).await.unwrap();
     assert_eq!(gone.ttl(), -1, "and it does not outlive the session");
 }

@@ -1,4 +1,4 @@
-//! Acquire, wait in line, take over, release, hand over, force: one owner at a time, whatever happens.
+//! Acquire, wait in the queue, take over, release, hand over, force: one owner at a time, always.
 
 use std::time::Duration;
 
@@ -11,47 +11,16 @@ use planlease_core::{
     spec::{PlanSpec, Policy},
 };
 use planlease_tests::{
-    cases,
-    suite::{Case, Fixture},
+    TestEnv, case, plain,
     wait::{SOON, until},
 };
 
-use crate::fleet::{
-    TTL, audit, background, config, coordinator, execute, imported, in_line, plan, session, spec, try_acquire,
-};
+use crate::helpers::{TTL, audit, background, execute, imported, in_queue, plan, spec, try_acquire};
 
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        the_first_owns_and_the_second_learns_the_owner,
-        a_term_that_is_remembered_from_earlier_is_not_used_again,
-        a_release_passes_the_plan_on_in_the_order_of_arrival,
-        a_dropped_ownership_is_released,
-        a_dropped_wait_leaves_the_queue,
-        a_dropped_ownership_spares_one_acquired_later,
-        a_leaving_candidate_lets_no_other_past_the_owner,
-        a_session_that_ends_frees_its_plans_uncleanly,
-        an_unrenewed_session_frees_its_plans_within_the_bound,
-        every_way_to_an_ownership_keeps_the_lock_delay,
-        a_lock_delay_goes_on_between_two_tries,
-        a_lock_delay_that_is_edited_while_a_candidate_waits_counts,
-        a_waiter_for_work_leaves_the_queue_of_a_finished_plan,
-        a_lock_delay_is_kept_after_an_unclean_end_and_only_then,
-        a_session_without_required_progress_loses_its_plans,
-        one_process_does_not_own_a_plan_twice,
-        a_plan_that_is_not_there_cannot_be_acquired,
-        a_forced_release_reaches_the_owner_and_fences_it,
-        a_forced_release_of_an_unexpected_owner_is_refused,
-        a_hand_over_goes_to_the_named_one,
-        an_unmanaged_candidate_waits_in_the_same_queue,
-        tokens_grow_even_over_a_deletion,
-        many_at_once_and_exactly_one_owns,
-        an_identity_is_used_once,
-    ]
-}
-
-async fn the_first_owns_and_the_second_learns_the_owner(fixture: Fixture) {
-    imported(&fixture).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+#[case]
+async fn the_first_owns_and_the_second_learns_the_owner(env: TestEnv) {
+    imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
     let ownership = try_acquire(&first).await.unwrap();
     assert_eq!(ownership.token().to_string(), "1.1");
     let TryAcquire::HeldBy(holder) = second.try_acquire(&plan()).await.unwrap() else { panic!("two owners") };
@@ -60,33 +29,35 @@ async fn the_first_owns_and_the_second_learns_the_owner(fixture: Fixture) {
     assert_eq!(holder.waiting, 0);
     ownership.release().await.unwrap();
     assert!(try_acquire(&second).await.is_some());
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_term_that_is_remembered_from_earlier_is_not_used_again(fixture: Fixture) {
-    imported(&fixture).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+#[case]
+async fn a_term_that_is_remembered_from_earlier_is_not_used_again(env: TestEnv) {
+    imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
     for (number, session) in [(1, &first), (2, &second), (3, &first)] {
         let ownership = try_acquire(session).await.unwrap();
         assert_eq!(ownership.term().number, TermNumber(number));
         ownership.release().await.unwrap();
     }
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_release_passes_the_plan_on_in_the_order_of_arrival(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn a_release_passes_the_plan_on_in_the_order_of_arrival(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let mut owner = try_acquire(&first).await.unwrap();
     let mut waiting = Vec::new();
     for n in 0..3 {
-        let session = session(&fixture, &format!("waiting-{n}")).await;
+        let session = env.session(&format!("waiting-{n}")).await;
         waiting.push(background(async move {
             let name = plan();
             let ownership = session.acquire(&name, AcquireOptions::default()).await.unwrap();
             (session, ownership)
         }));
-        in_line(&coordinator, n + 2).await;
+        in_queue(&coordinator, n + 2).await;
     }
     for (n, waiting) in waiting.into_iter().enumerate() {
         owner.release().await.unwrap();
@@ -99,48 +70,51 @@ async fn a_release_passes_the_plan_on_in_the_order_of_arrival(fixture: Fixture) 
     let ends = coordinator.past_terms(&plan()).await.unwrap();
     assert_eq!(ends.len(), 4);
     assert!(ends.iter().all(|term| term.ended.as_ref().unwrap().how == Ending::Clean));
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_dropped_ownership_is_released(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn a_dropped_ownership_is_released(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     drop(try_acquire(&first).await.unwrap());
-    in_line(&coordinator, 0).await;
+    in_queue(&coordinator, 0).await;
     assert!(try_acquire(&first).await.is_some(), "and the same process can acquire it again");
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_dropped_wait_leaves_the_queue(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+#[case]
+async fn a_dropped_wait_leaves_the_queue(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
     let _owner = try_acquire(&first).await.unwrap();
     let options = AcquireOptions { wait: Some(Duration::from_millis(300)), ..AcquireOptions::default() };
     let refused = second.acquire(&plan(), options).await;
     assert!(matches!(refused, Err(Error::TimedOut(_))), "{refused:?}");
-    in_line(&coordinator, 1).await;
-    audit(&fixture).await;
+    in_queue(&coordinator, 1).await;
+    audit(&env).await;
 }
 
-/// The one behind it is woken, and has to find out that somebody is still ahead.
-async fn a_leaving_candidate_lets_no_other_past_the_owner(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+/// The one behind it is woken, and has to find out that another is still ahead.
+#[case]
+async fn a_leaving_candidate_lets_no_other_past_the_owner(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
-    let second = session(&fixture, "second").await;
+    let second = env.session("second").await;
     let leaving =
         background(async move { second.acquire(&plan(), AcquireOptions::default()).await.map(drop) });
-    in_line(&coordinator, 2).await;
-    let third = session(&fixture, "third").await;
+    in_queue(&coordinator, 2).await;
+    let third = env.session("third").await;
     let before = third.coordinator().traffic();
     let waiting = background({
         let third = third.clone();
         async move { third.acquire(&plan(), AcquireOptions::default()).await.unwrap() }
     });
-    in_line(&coordinator, 3).await;
+    in_queue(&coordinator, 3).await;
     leaving.abort();
-    in_line(&coordinator, 2).await;
-    // It has been woken when it has asked once more than it took to join.
+    in_queue(&coordinator, 2).await;
+    // It has been woken when it has made one more request than it took to join.
     let asked = |traffic: &std::collections::BTreeMap<String, u64>| traffic.get("Txn").copied().unwrap_or(0);
     let joined = asked(&before) + 2;
     until("look at the line", SOON, async || {
@@ -153,24 +127,25 @@ async fn a_leaving_candidate_lets_no_other_past_the_owner(fixture: Fixture) {
     assert!(owner.deadline().is_some());
     owner.release().await.unwrap();
     waiting.await.unwrap().release().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
 /// Both hang on the same key of the same lease, and what was dropped is cleaned up in the background.
-async fn a_dropped_ownership_spares_one_acquired_later(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+#[case]
+async fn a_dropped_ownership_spares_one_acquired_later(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
     drop(try_acquire(&first).await.unwrap());
     let owner = try_acquire(&first).await.expect("a release of our own is waited for");
     let name = plan();
     let mut waiting = Box::pin(second.acquire(&name, AcquireOptions::default()));
     tokio::select! {
-        biased; // The line first, which is what is waited for.
-        () = in_line(&coordinator, 2) => {}
+        biased; // The queue first, which is what is waited for.
+        () = in_queue(&coordinator, 2) => {}
         acquired = &mut waiting => panic!("two owners: {acquired:?}"),
     }
     owner.release().await.unwrap();
-    drop(waiting); // It may be the owner by now, or still in line.
+    drop(waiting); // It may be the owner by now, or still in the queue.
     let next = second.acquire(&plan(), AcquireOptions::default()).await.unwrap();
     let (recovered, view) = next.recover().await.unwrap();
     assert_eq!(recovered, []);
@@ -179,12 +154,13 @@ async fn a_dropped_ownership_spares_one_acquired_later(fixture: Fixture) {
         execute(&next.authority(), &view, task).await;
     }
     next.release().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_session_that_ends_frees_its_plans_uncleanly(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+#[case]
+async fn a_session_that_ends_frees_its_plans_uncleanly(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
     let ownership = try_acquire(&first).await.unwrap();
     first.clone().close().await.unwrap();
     assert_eq!(ownership.lost().await, Loss::Session(LossReason::Closed));
@@ -192,17 +168,20 @@ async fn a_session_that_ends_frees_its_plans_uncleanly(fixture: Fixture) {
     assert_eq!(next.term().number, TermNumber(2));
     let past = coordinator.past_term(&plan(), TermNumber(1)).await.unwrap().unwrap();
     assert_eq!(past.ended.unwrap().how, Ending::Unclean);
-    let refused =
-        ownership.authority().start(&coordinator.plan(&plan()).await.unwrap(), &crate::fleet::id("1")).await;
+    let refused = ownership
+        .authority()
+        .start(&coordinator.plan(&plan()).await.unwrap(), &crate::helpers::id("1"))
+        .await;
     assert!(matches!(refused, Err(Error::SessionLost(_))), "{refused:?}");
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-/// The lease of a process that is cut off from etcd expires; the next one in line takes over.
-async fn an_unrenewed_session_frees_its_plans_within_the_bound(fixture: Fixture) {
-    imported(&fixture).await;
+/// The lease of a process that is cut off from etcd expires; the next waiter takes over.
+#[case]
+async fn an_unrenewed_session_frees_its_plans_within_the_bound(env: TestEnv) {
+    imported(&env).await;
     // A session on a runtime of its own that is stopped dead: nothing renews, nothing is released.
-    let owner_config = config(&fixture);
+    let owner_config = env.config.clone();
     let dead = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let ownership = runtime.block_on(async {
@@ -215,18 +194,18 @@ async fn an_unrenewed_session_frees_its_plans_within_the_bound(fixture: Fixture)
         tokio::time::Instant::now()
     });
     let died_at = tokio::task::spawn_blocking(|| dead.join().unwrap()).await.unwrap();
-    let second = session(&fixture, "second").await;
+    let second = env.session("second").await;
     let next = second.acquire(&plan(), AcquireOptions::default()).await.unwrap();
     let took = died_at.elapsed();
     assert!(took <= TTL + Duration::from_secs(1), "the takeover took {took:?}");
     assert!(took >= TTL - Duration::from_secs(1), "an early loss, after {took:?}");
     assert_eq!(next.term().number, TermNumber(2));
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
 /// Imports the plan with this lock delay.
-async fn imported_with_delay(fixture: &Fixture, seconds: u64) -> Coordinator {
-    let coordinator = coordinator(fixture).await;
+async fn imported_with_delay(env: &TestEnv, seconds: u64) -> Coordinator {
+    let coordinator = env.coordinator().await;
     let policy = Policy { lock_delay_s: seconds, ..Policy::default() };
     coordinator.import(&plan(), &PlanSpec { policy, ..spec() }, |_| {}).await.unwrap();
     coordinator
@@ -234,16 +213,17 @@ async fn imported_with_delay(fixture: &Fixture, seconds: u64) -> Coordinator {
 
 /// Both ends that are not orderly, and every way to the next ownership: a try, a wait, and a wait that began
 /// before the end.
-async fn every_way_to_an_ownership_keeps_the_lock_delay(fixture: Fixture) {
-    let coordinator = imported_with_delay(&fixture, 1).await;
+#[case]
+async fn every_way_to_an_ownership_keeps_the_lock_delay(env: TestEnv) {
+    let coordinator = imported_with_delay(&env, 1).await;
     let delay = Duration::from_secs(1);
     for (n, (forced, way)) in
         [false, true].into_iter().flat_map(|forced| [0, 1, 2].map(|way| (forced, way))).enumerate()
     {
-        let first = session(&fixture, &format!("first-{n}")).await;
+        let first = env.session(&format!("first-{n}")).await;
         let owner = first.acquire(&plan(), AcquireOptions::default()).await.unwrap();
         let term = owner.term().number;
-        let next = session(&fixture, &format!("next-{n}")).await;
+        let next = env.session(&format!("next-{n}")).await;
         let mut waiting = None;
         if way == 2 {
             let next = next.clone();
@@ -251,7 +231,7 @@ async fn every_way_to_an_ownership_keeps_the_lock_delay(fixture: Fixture) {
                 Some(background(
                     async move { next.acquire(&plan(), AcquireOptions::default()).await.unwrap() },
                 ));
-            in_line(&coordinator, 2).await;
+            in_queue(&coordinator, 2).await;
         }
         let ended = tokio::time::Instant::now();
         if forced {
@@ -280,13 +260,14 @@ async fn every_way_to_an_ownership_keeps_the_lock_delay(fixture: Fixture) {
         assert!(after.elapsed() < delay);
         owner.release().await.unwrap();
     }
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
 /// A process that asks again and again, each time for less than the delay, is not sent back to its beginning.
-async fn a_lock_delay_goes_on_between_two_tries(fixture: Fixture) {
-    imported_with_delay(&fixture, 2).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+#[case]
+async fn a_lock_delay_goes_on_between_two_tries(env: TestEnv) {
+    imported_with_delay(&env, 2).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
     let _owner = try_acquire(&first).await.unwrap();
     first.clone().close().await.unwrap();
     let begun = tokio::time::Instant::now();
@@ -301,18 +282,19 @@ async fn a_lock_delay_goes_on_between_two_tries(fixture: Fixture) {
     };
     assert!(begun.elapsed() >= Duration::from_secs(2));
     owner.release().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
 /// The definition may be edited while a candidate waits: what counts is the delay at the end of the
 /// ownership.
-async fn a_lock_delay_that_is_edited_while_a_candidate_waits_counts(fixture: Fixture) {
-    let coordinator = imported_with_delay(&fixture, 0).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+#[case]
+async fn a_lock_delay_that_is_edited_while_a_candidate_waits_counts(env: TestEnv) {
+    let coordinator = imported_with_delay(&env, 0).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
     let _owner = try_acquire(&first).await.unwrap();
     let waiting =
         background(async move { second.acquire(&plan(), AcquireOptions::default()).await.unwrap() });
-    in_line(&coordinator, 2).await;
+    in_queue(&coordinator, 2).await;
     let policy = Policy { lock_delay_s: 1, ..Policy::default() };
     coordinator.edit_plan(&plan(), &PlanSpec { policy, ..spec() }).await.unwrap();
     let ended = tokio::time::Instant::now();
@@ -320,24 +302,22 @@ async fn a_lock_delay_that_is_edited_while_a_candidate_waits_counts(fixture: Fix
     let owner = waiting.await.unwrap();
     assert!(ended.elapsed() >= Duration::from_secs(1), "taken over after {:?}", ended.elapsed());
     owner.release().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
 /// A candidate that is there for the plan's work begins no term for a plan that has none left.
-async fn a_waiter_for_work_leaves_the_queue_of_a_finished_plan(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn a_waiter_for_work_leaves_the_queue_of_a_finished_plan(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let options = AcquireOptions { only_for_work: true, ..AcquireOptions::default() };
-    let waiting: Vec<_> = (0..3)
-        .map(|n| {
-            let fixture = fixture.clone();
-            background(
-                async move { session(&fixture, &format!("w{n}")).await.acquire(&plan(), options).await },
-            )
-        })
-        .collect();
-    in_line(&coordinator, 4).await;
+    let mut waiting = Vec::new();
+    for n in 0..3 {
+        let session = env.session(&format!("w{n}")).await;
+        waiting.push(background(async move { session.acquire(&plan(), options).await }));
+    }
+    in_queue(&coordinator, 4).await;
     for task in ["1", "2", "3"] {
         execute(&owner.authority(), &coordinator.plan(&plan()).await.unwrap(), task).await;
     }
@@ -349,39 +329,41 @@ async fn a_waiter_for_work_leaves_the_queue_of_a_finished_plan(fixture: Fixture)
             "{left:?}"
         );
     }
-    in_line(&coordinator, 0).await;
+    in_queue(&coordinator, 0).await;
     let tried = first.try_acquire_with(&plan(), options).await;
     assert!(matches!(tried, Err(Error::NothingLeft { .. })), "{tried:?}");
     assert_eq!(coordinator.past_terms(&plan()).await.unwrap().len(), 1, "no empty terms");
     try_acquire(&first).await.expect("without the condition it can be owned").release().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_lock_delay_is_kept_after_an_unclean_end_and_only_then(fixture: Fixture) {
-    imported(&fixture).await;
+#[case]
+async fn a_lock_delay_is_kept_after_an_unclean_end_and_only_then(env: TestEnv) {
+    imported(&env).await;
     let delay = Duration::from_secs(1);
     let options = AcquireOptions { lock_delay: Some(delay), ..AcquireOptions::default() };
-    let first = session(&fixture, "first").await;
+    let first = env.session("first").await;
     drop(first.acquire(&plan(), options).await.unwrap());
     let begun = tokio::time::Instant::now();
-    let second = session(&fixture, "second").await;
+    let second = env.session("second").await;
     let owner = second.acquire(&plan(), options).await.unwrap();
     assert!(begun.elapsed() < delay, "a clean end needs no delay");
 
-    second.clone().close().await.unwrap(); // As a crash does: nobody says how the term ended.
+    second.clone().close().await.unwrap(); // As a crash does: how the term ended is not written.
     drop(owner);
     let begun = tokio::time::Instant::now();
-    let third = session(&fixture, "third").await;
+    let third = env.session("third").await;
     let owner = third.acquire(&plan(), options).await.unwrap();
-    assert!(begun.elapsed() >= delay, "nobody was in line, and still it waits");
+    assert!(begun.elapsed() >= delay, "the queue was empty, and still it waits");
     assert_eq!(owner.term().number, TermNumber(3));
     owner.release().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_session_without_required_progress_loses_its_plans(fixture: Fixture) {
-    imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn a_session_without_required_progress_loses_its_plans(env: TestEnv) {
+    imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let progress = first.require_progress(Duration::from_secs(1));
     let begun = tokio::time::Instant::now();
@@ -392,55 +374,63 @@ async fn a_session_without_required_progress_loses_its_plans(fixture: Fixture) {
     }
     let lost = tokio::time::timeout(TTL * 2, owner.lost()).await.expect("a stuck owner loses its plan");
     assert_eq!(lost, Loss::Session(LossReason::NoProgress));
-    let second = session(&fixture, "second").await;
+    let second = env.session("second").await;
     let next = second.acquire(&plan(), AcquireOptions::default()).await.unwrap();
     assert_eq!(next.term().number, TermNumber(2));
     next.release().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn one_process_does_not_own_a_plan_twice(fixture: Fixture) {
-    imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn one_process_does_not_own_a_plan_twice(env: TestEnv) {
+    imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     assert!(matches!(first.try_acquire(&plan()).await, Err(Error::HeldLocally(_))));
     owner.release().await.unwrap();
     assert!(try_acquire(&first).await.is_some());
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_plan_that_is_not_there_cannot_be_acquired(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn a_plan_that_is_not_there_cannot_be_acquired(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let missing = PlanName::new("missing").unwrap();
     assert!(matches!(first.try_acquire(&missing).await, Err(Error::PlanNotFound(_))));
     let waiting = first.acquire(&missing, AcquireOptions::default()).await;
     assert!(matches!(waiting, Err(Error::PlanNotFound(_))));
-    assert!(coordinator.line(&missing).await.unwrap().candidates().is_empty(), "nobody queues for nothing");
+    assert!(
+        coordinator.line(&missing).await.unwrap().candidates().is_empty(),
+        "a plan that does not exist has no queue"
+    );
 }
 
-async fn a_forced_release_reaches_the_owner_and_fences_it(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn a_forced_release_reaches_the_owner_and_fences_it(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
     let authority = owner.authority();
     let released = coordinator.force_release(&plan(), Some(first.id()), "me@here", "stuck").await.unwrap();
     assert_eq!(released.term, Some(TermNumber(1)));
-    let lost = tokio::time::timeout(Duration::from_secs(2), owner.lost()).await.expect("the holder is told");
+    let lost =
+        tokio::time::timeout(Duration::from_secs(2), owner.lost()).await.expect("the holder is notified");
     assert_eq!(lost, Loss::KeyGone);
     assert_eq!(owner.explain_loss().await.unwrap(), "me@here ended it: stuck");
-    let outcome = authority.start(&view, &crate::fleet::id("1")).await.unwrap();
+    let outcome = authority.start(&view, &crate::helpers::id("1")).await.unwrap();
     assert!(matches!(outcome, planlease::Outcome::Refused(planlease::Refused::RightGone)), "{outcome:?}");
     assert!(matches!(owner.release().await, Err(Error::OwnershipLost(_))));
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_forced_release_of_an_unexpected_owner_is_refused(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let nobody = coordinator.force_release(&plan(), None, "me", "x").await;
-    assert!(matches!(nobody, Err(Error::NotOwned(_))));
-    let first = session(&fixture, "first").await;
+#[case]
+async fn a_forced_release_of_an_unexpected_owner_is_refused(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let refused = coordinator.force_release(&plan(), None, "me", "x").await;
+    assert!(matches!(refused, Err(Error::NotOwned(_))));
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let other = OrchestratorId::new("other").unwrap();
     let refused = coordinator.force_release(&plan(), Some(&other), "me", "x").await;
@@ -448,67 +438,68 @@ async fn a_forced_release_of_an_unexpected_owner_is_refused(fixture: Fixture) {
     owner.release().await.unwrap();
 }
 
-async fn a_hand_over_goes_to_the_named_one(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn a_hand_over_goes_to_the_named_one(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let mut waiting = Vec::new();
     for (n, name) in ["second", "third", "fourth"].iter().enumerate() {
-        let session = session(&fixture, name).await;
+        let session = env.session(name).await;
         waiting.push(background(async move {
             session.acquire(&plan(), AcquireOptions::default()).await.map(|ownership| (session, ownership))
         }));
-        in_line(&coordinator, n + 2).await;
+        in_queue(&coordinator, n + 2).await;
     }
     let absent = OrchestratorId::new("absent").unwrap();
-    let Err((owner, Error::HandOver(_))) = owner.hand_over(&absent).await else {
-        panic!("handed over to nobody")
-    };
+    let Err((owner, Error::HandOver(_))) = owner.hand_over(&absent).await else { panic!("not handed over") };
     owner.hand_over(&OrchestratorId::new("fourth").unwrap()).await.unwrap();
     let (_session, ownership) = waiting.pop().unwrap().await.unwrap().unwrap();
     assert_eq!(ownership.session().id().as_str(), "fourth");
     let past = coordinator.past_term(&plan(), TermNumber(1)).await.unwrap().unwrap();
     assert!(matches!(past.ended.unwrap().how, Ending::HandedOver { .. }));
     // The others have joined again.
-    in_line(&coordinator, 3).await;
+    in_queue(&coordinator, 3).await;
     ownership.release().await.unwrap();
     let mut waiting: futures_util::stream::FuturesUnordered<_> = waiting.into_iter().collect();
     while let Some(waiting) = futures_util::StreamExt::next(&mut waiting).await {
         let (_session, ownership) = waiting.unwrap().unwrap();
         ownership.release().await.unwrap();
     }
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-/// Joins the line as `etcdctl elect` and Go's `concurrency.Election` do.
-async fn an_unmanaged_candidate_waits_in_the_same_queue(mut fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
+/// Joins the queue as `etcdctl elect` and Go's `concurrency.Election` do.
+#[case]
+async fn an_unmanaged_candidate_waits_in_the_same_queue(mut env: TestEnv) {
+    let coordinator = imported(&env).await;
     let election = coordinator.layout().election(&plan());
-    let lease = fixture.client.lease_grant(60, None).await.unwrap().id();
+    let lease = env.client.lease_grant(60, None).await.unwrap().id();
     let key = format!("{election}/{lease:x}");
-    let put = TxnOp::put(key.as_str(), "stranger", Some(PutOptions::new().with_lease(lease)));
+    let put = TxnOp::put(key.as_str(), "unmanaged", Some(PutOptions::new().with_lease(lease)));
     let campaign =
         Txn::new().when([Compare::create_revision(key.as_str(), CompareOp::Equal, 0)]).and_then([put]);
-    fixture.client.txn(campaign).await.unwrap();
+    env.client.txn(campaign).await.unwrap();
 
-    let first = session(&fixture, "first").await;
+    let first = env.session("first").await;
     let TryAcquire::HeldBy(holder) = first.try_acquire(&plan()).await.unwrap() else { panic!("two owners") };
     assert!(holder.candidate.name().contains("unmanaged candidate"), "{}", holder.candidate.name());
     let waiting = background(async move {
         let ownership = first.acquire(&plan(), AcquireOptions::default()).await.unwrap();
         (first, ownership)
     });
-    in_line(&coordinator, 2).await;
-    fixture.client.lease_revoke(lease).await.unwrap();
+    in_queue(&coordinator, 2).await;
+    env.client.lease_revoke(lease).await.unwrap();
     let (_session, ownership) = waiting.await.unwrap();
     assert_eq!(ownership.term().number, TermNumber(1), "the unmanaged candidate had no term");
     ownership.release().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn tokens_grow_even_over_a_deletion(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn tokens_grow_even_over_a_deletion(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let before = owner.token();
     assert!(matches!(coordinator.delete_plan(&plan()).await, Err(Error::PlanOwned { .. })));
@@ -519,58 +510,45 @@ async fn tokens_grow_even_over_a_deletion(fixture: Fixture) {
     let owner = try_acquire(&first).await.unwrap();
     assert!(owner.token() > before, "{} after {before}", owner.token());
     owner.release().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn many_at_once_and_exactly_one_owns(fixture: Fixture) {
-    imported(&fixture).await;
+#[case]
+async fn many_at_once_and_exactly_one_owns(env: TestEnv) {
+    imported(&env).await;
     let mut sessions = Vec::new();
     for n in 0..12 {
-        sessions.push(session(&fixture, &format!("s{n}")).await);
+        sessions.push(env.session(&format!("s{n}")).await);
     }
     for round in 0..5 {
         let tries = sessions.iter().map(|session| async { try_acquire(session).await });
         let owned: Vec<_> = futures_util::future::join_all(tries).await.into_iter().flatten().collect();
         assert_eq!(owned.len(), 1, "in round {round}");
         for ownership in owned {
-            let view = coordinator(&fixture).await.plan(&plan()).await.unwrap();
+            let view = env.coordinator().await.plan(&plan()).await.unwrap();
             if round == 0 {
                 execute(&ownership.authority(), &view, "1").await;
             }
             ownership.release().await.unwrap();
         }
     }
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn an_identity_is_used_once(fixture: Fixture) {
-    let first = session(&fixture, "one").await;
+#[case]
+async fn an_identity_is_used_once(env: TestEnv) {
+    let first = env.session("one").await;
     let identity = Identity { id: Some(first.id().clone()), ..Identity::of_process() };
-    let second = coordinator(&fixture).await.open_session(identity).await;
+    let second = env.coordinator().await.open_session(identity).await;
     assert!(matches!(second, Err(Error::IdentityTaken(_))), "{second:?}");
-    let listed = coordinator(&fixture).await.orchestrators().await.unwrap();
+    let listed = env.coordinator().await.orchestrators().await.unwrap();
     assert_eq!(listed.len(), 1);
     first.close().await.unwrap();
-    assert!(coordinator(&fixture).await.orchestrators().await.unwrap().is_empty());
-}
-
-/// Tests that need an etcd with settings of its own.
-pub(crate) fn plain_cases() -> Vec<planlease_tests::suite::PlainCase> {
-    vec![
-        ("on_etcd::ownership::a_ttl_that_the_server_does_not_grant_is_refused", || {
-            block_on(a_ttl_that_the_server_does_not_grant_is_refused());
-        }),
-        ("on_etcd::ownership::a_token_that_expires_costs_nothing", || {
-            block_on(a_token_that_expires_costs_nothing());
-        }),
-    ]
-}
-
-fn block_on(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+    assert!(env.coordinator().await.orchestrators().await.unwrap().is_empty());
 }
 
 /// etcd forgets a token that is not used for some seconds; requests, watches and renewals get a new one.
+#[plain(on_etcd)]
 async fn a_token_that_expires_costs_nothing() {
     const TOKEN_TTL: Duration = Duration::from_secs(2);
     let etcd = planlease_tests::etcd::Etcd::builder().argument("--auth-token-ttl=2").start().await;
@@ -600,6 +578,7 @@ async fn a_token_that_expires_costs_nothing() {
     assert_eq!(lost, Ok(Loss::KeyGone));
 }
 
+#[plain(on_etcd)]
 async fn a_ttl_that_the_server_does_not_grant_is_refused() {
     let slow = ["--election-timeout=4000", "--heartbeat-interval=400"];
     let etcd =

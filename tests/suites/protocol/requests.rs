@@ -11,37 +11,15 @@ use planlease_core::{
     transition::Change,
 };
 use planlease_tests::{
+    TestEnv,
     backend::Backend,
-    cases,
+    case, plain,
     proxy::Proxy,
-    suite::{Case, Fixture, PlainCase},
     wait::{SOON, until},
 };
 use tokio::time::Instant;
 
-use crate::{
-    failover::block_on,
-    fleet::{TTL, background, committed, coordinator, id, imported, in_line, plan, session, spec},
-};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        acquiring_updating_and_releasing_cost_one_transaction_each,
-        taking_over_costs_one_transaction,
-        one_watch_stream_serves_all_that_comes_and_goes,
-        what_is_given_back_at_once_is_not_watched,
-        the_status_of_a_plan_of_500_tasks_costs_one_request,
-        a_long_plan_is_read_in_few_pages,
-        one_renewal_per_third_of_the_ttl_however_many_plans,
-        no_more_than_512_are_under_way_at_a_time,
-    ]
-}
-
-pub(crate) fn plain_cases() -> Vec<PlainCase> {
-    vec![("on_embedded::requests::a_page_that_is_too_large_is_asked_for_again_as_small_ones", || {
-        block_on(a_page_that_is_too_large_is_asked_for_again_as_small_ones());
-    })]
-}
+use crate::helpers::{TTL, background, committed, id, imported, in_queue, plan, spec};
 
 /// The requests since `before`, watches and renewals aside.
 fn unary(coordinator: &Coordinator, before: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
@@ -62,9 +40,10 @@ fn check(coordinator: &Coordinator, before: &BTreeMap<String, u64>, expected: &[
     assert_eq!(unary(coordinator, before), expected);
 }
 
-async fn acquiring_updating_and_releasing_cost_one_transaction_each(fixture: Fixture) {
-    imported(&fixture).await;
-    let session = session(&fixture, "one").await;
+#[case(one_at_a_time)]
+async fn acquiring_updating_and_releasing_cost_one_transaction_each(env: TestEnv) {
+    imported(&env).await;
+    let session = env.session("one").await;
     let coordinator = session.coordinator().clone();
 
     let before = coordinator.traffic();
@@ -89,19 +68,20 @@ async fn acquiring_updating_and_releasing_cost_one_transaction_each(fixture: Fix
     owner.release().await.unwrap();
 }
 
-async fn taking_over_costs_one_transaction(fixture: Fixture) {
-    let observer = imported(&fixture).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+#[case(one_at_a_time)]
+async fn taking_over_costs_one_transaction(env: TestEnv) {
+    let observer = imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
     for expire in [false, true] {
         let TryAcquire::Acquired(owner) = first.try_acquire(&plan()).await.unwrap() else { panic!("taken") };
         let waiting = background({
             let second = second.clone();
             async move { second.acquire(&plan(), AcquireOptions::default()).await.unwrap() }
         });
-        in_line(&observer, 2).await;
+        in_queue(&observer, 2).await;
         let before = second.coordinator().traffic();
         if expire {
-            // As an expiry does: the key goes, and nobody has written how the term ended.
+            // As an expiry does: the key goes, and how the term ended is not written.
             first.clone().close().await.unwrap();
         } else {
             owner.release().await.unwrap();
@@ -113,16 +93,17 @@ async fn taking_over_costs_one_transaction(fixture: Fixture) {
 }
 
 /// A watch that is not needed any more is ended by itself; the stream with all the others stands.
-async fn one_watch_stream_serves_all_that_comes_and_goes(fixture: Fixture) {
-    imported(&fixture).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+#[case(one_at_a_time)]
+async fn one_watch_stream_serves_all_that_comes_and_goes(env: TestEnv) {
+    imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
     for _ in 0..5 {
         let TryAcquire::Acquired(owner) = first.try_acquire(&plan()).await.unwrap() else { panic!("taken") };
         let waiting = background({
             let second = second.clone();
             async move { second.acquire(&plan(), AcquireOptions::default()).await.unwrap() }
         });
-        in_line(first.coordinator(), 2).await;
+        in_queue(first.coordinator(), 2).await;
         owner.release().await.unwrap();
         waiting.await.unwrap().release().await.unwrap();
     }
@@ -132,9 +113,10 @@ async fn one_watch_stream_serves_all_that_comes_and_goes(fixture: Fixture) {
 }
 
 /// A watch of an own key begins 20 ms after its making.
-async fn what_is_given_back_at_once_is_not_watched(fixture: Fixture) {
-    imported(&fixture).await;
-    let session = session(&fixture, "one").await;
+#[case(one_at_a_time)]
+async fn what_is_given_back_at_once_is_not_watched(env: TestEnv) {
+    imported(&env).await;
+    let session = env.session("one").await;
     let watches = || {
         let traffic = session.coordinator().traffic();
         ["Watch", "Watch message"].map(|method| traffic.get(method).copied().unwrap_or(0)).iter().sum::<u64>()
@@ -157,8 +139,9 @@ async fn what_is_given_back_at_once_is_not_watched(fixture: Fixture) {
     until("a watch", SOON, async || if watches() > before { Ok(()) } else { Err(watches()) }).await;
 }
 
-async fn the_status_of_a_plan_of_500_tasks_costs_one_request(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case(one_at_a_time)]
+async fn the_status_of_a_plan_of_500_tasks_costs_one_request(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     let name = PlanName::new("large").unwrap();
     let tasks = (0..500).map(|n| TaskSpec::new(id(&format!("1.{n}")), "work")).collect();
     coordinator.import(&name, &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
@@ -168,8 +151,9 @@ async fn the_status_of_a_plan_of_500_tasks_costs_one_request(fixture: Fixture) {
 }
 
 /// Once it is known how small its records are.
-async fn a_long_plan_is_read_in_few_pages(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case(one_at_a_time)]
+async fn a_long_plan_is_read_in_few_pages(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     let name = PlanName::new("long").unwrap();
     let tasks = (0..3_000).map(|n| TaskSpec::new(id(&format!("1.{n}")), "work")).collect();
     coordinator.import(&name, &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
@@ -179,13 +163,14 @@ async fn a_long_plan_is_read_in_few_pages(fixture: Fixture) {
 }
 
 /// What comes after 500 small values has 96 MiB, of which 64 would be decoded.
+#[plain(on_embedded)]
 async fn a_page_that_is_too_large_is_asked_for_again_as_small_ones() {
-    let fixture = Fixture::on(Arc::new(Backend::Embedded.start().await), "large").await;
-    let coordinator = coordinator(&fixture).await;
+    let env = TestEnv::on(Arc::new(Backend::Embedded.start().await), "large").await;
+    let coordinator = env.coordinator().await;
     let puts = (0..2_000).map(async |n: usize| {
         let key = coordinator.layout().of(&plan(), &PlanKey::Findings(id(&format!("{n:04}"))));
         let value = vec![b'x'; if n < 500 { 10 } else { 64 * 1024 }];
-        fixture.client.kv_client().put(key, value, None).await.unwrap();
+        env.client.kv_client().put(key, value, None).await.unwrap();
     });
     stream::iter(puts).buffer_unordered(16).for_each(async |_| {}).await;
     let before = coordinator.traffic();
@@ -197,8 +182,9 @@ async fn a_page_that_is_too_large_is_asked_for_again_as_small_ones() {
     check(&coordinator, &before, &[("Range", 1 + 1 + 4)]);
 }
 
-async fn one_renewal_per_third_of_the_ttl_however_many_plans(fixture: Fixture) {
-    let session = session(&fixture, "one").await;
+#[case(one_at_a_time)]
+async fn one_renewal_per_third_of_the_ttl_however_many_plans(env: TestEnv) {
+    let session = env.session("one").await;
     let coordinator = session.coordinator().clone();
     let mut owned = Vec::new();
     for n in 0..20 {
@@ -215,7 +201,7 @@ async fn one_renewal_per_third_of_the_ttl_however_many_plans(fixture: Fixture) {
     let start = renewals();
     let begin = Instant::now();
     // etcd's proxy renews by itself, and answers when it does so: some of our renewals wait for that.
-    let wanted = if fixture.server.backend() == Backend::Proxied { 4u8 } else { 6 };
+    let wanted = if env.server.backend() == Backend::Proxied { 4u8 } else { 6 };
     until("the last renewal", SOON, async || {
         let sent = renewals();
         if sent >= start + u64::from(wanted) { Ok(()) } else { Err(sent - start) }
@@ -227,18 +213,14 @@ async fn one_renewal_per_third_of_the_ttl_however_many_plans(fixture: Fixture) {
 }
 
 /// Many reads while nothing is answered. All of them are, in the end, and none is sent twice.
-async fn no_more_than_512_are_under_way_at_a_time(fixture: Fixture) {
-    imported(&fixture).await;
-    let upstream = fixture.server.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap();
+#[case(one_at_a_time)]
+async fn no_more_than_512_are_under_way_at_a_time(env: TestEnv) {
+    imported(&env).await;
+    let upstream = env.server.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap();
     let proxy = Proxy::before(upstream);
     let long = Duration::from_secs(60);
     let endpoints = vec![proxy.endpoint().parse().unwrap()];
-    let config = Config {
-        endpoints,
-        request_timeout: long,
-        operation_timeout: long,
-        ..crate::fleet::config(&fixture)
-    };
+    let config = Config { endpoints, request_timeout: long, operation_timeout: long, ..env.config.clone() };
     let coordinator = Coordinator::connect(config).await.unwrap();
     let sent = |before: &BTreeMap<String, u64>| {
         unary(&coordinator, before).into_iter().map(|(_, count)| count).sum::<u64>()

@@ -1,5 +1,5 @@
-//! Requests that were begun, and whose futures nobody polls any more: one branch of a `select!`, a task that
-//! is busy elsewhere. They wait; nobody waits for them.
+//! Requests that were begun, and whose futures are not polled any more: one branch of a `select!`, a task
+//! that is busy elsewhere. They wait; nothing waits for them.
 
 use std::{
     io,
@@ -17,21 +17,13 @@ use planlease::{
     Config, Coordinator, Endpoint,
     connect::{Connecting, Connection, Connector, SocketConnector},
 };
-use planlease_tests::{
-    cases,
-    suite::{Case, Fixture},
-    wait::SOON,
-};
+use planlease_tests::{TestEnv, case, wait::SOON};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::Notify,
 };
 
-use crate::fleet::{config, imported, plan};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![a_stalled_requests_connection_serves_the_others, stalled_requests_delay_no_other,]
-}
+use crate::helpers::{imported, plan};
 
 /// Breaks the connections that there are, and says when the next one is begun.
 #[derive(Clone, Debug, Default)]
@@ -89,10 +81,11 @@ impl AsyncWrite for Breaking {
     }
 }
 
-async fn a_stalled_requests_connection_serves_the_others(fixture: Fixture) {
-    imported(&fixture).await;
+#[case]
+async fn a_stalled_requests_connection_serves_the_others(env: TestEnv) {
+    imported(&env).await;
     let breaker = Breaker::default();
-    let config = Config { connector: Arc::new(breaker.clone()), ..config(&fixture) };
+    let config = Config { connector: Arc::new(breaker.clone()), ..env.config.clone() };
     let coordinator = Coordinator::connect(config).await.unwrap();
     coordinator.plan(&plan()).await.unwrap();
     breaker.broken.fetch_add(1, Ordering::SeqCst);
@@ -108,9 +101,10 @@ async fn a_stalled_requests_connection_serves_the_others(fixture: Fixture) {
 }
 
 /// Each has been sent, and is never looked at again; more than may be under way at a time.
-async fn stalled_requests_delay_no_other(fixture: Fixture) {
-    imported(&fixture).await;
-    let config = Config { request_timeout: Duration::from_secs(1), ..config(&fixture) };
+#[case]
+async fn stalled_requests_delay_no_other(env: TestEnv) {
+    imported(&env).await;
+    let config = Config { request_timeout: Duration::from_secs(1), ..env.config.clone() };
     let coordinator = Coordinator::connect(config).await.unwrap();
     let name = plan();
     let mut stalled: Vec<_> = (0..600).map(|_| Box::pin(coordinator.plan(&name))).collect();

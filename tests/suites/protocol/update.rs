@@ -1,42 +1,18 @@
-//! Task updates: compared, fenced, told in three values, exactly once.
+//! Task updates: compared, fenced, answered in three values, exactly once.
 
 use planlease::{AcquireOptions, Outcome, Refused};
 use planlease_core::{
     spec::{OnLost, PlanSpec, Policy},
     transition::{Change, Refusal, TaskStatus},
 };
-use planlease_tests::{
-    cases,
-    suite::{Case, Fixture},
-    wait::SOON,
-};
+use planlease_tests::{TestEnv, case, wait::SOON};
 
-use crate::fleet::{
-    TTL, audit, committed, coordinator, execute, id, imported, plan, session, spec, try_acquire,
-};
+use crate::helpers::{TTL, audit, committed, execute, id, imported, plan, spec, try_acquire};
 
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_plan_is_executed_and_every_update_is_in_the_history_once,
-        an_update_of_a_stale_record_is_refused_with_the_present_one,
-        a_start_before_its_dependencies_is_refused,
-        however_a_task_is_started_it_waits_for_what_it_depends_on,
-        a_dependency_that_is_reopened_meanwhile_refuses_the_start,
-        a_former_owner_writes_nothing,
-        a_delegation_is_worth_what_the_ownership_is_worth,
-        workers_claim_each_task_once_and_die_with_their_claims,
-        an_owner_hears_of_a_worker_that_is_lost,
-        orphans_are_recovered_by_the_next_owner,
-        a_batch_succeeds_and_fails_task_by_task,
-        an_operator_does_not_write_past_an_unseen_owner,
-        two_writers_of_one_task_lose_nothing,
-        findings_are_kept_with_their_task,
-    ]
-}
-
-async fn a_plan_is_executed_and_every_update_is_in_the_history_once(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn a_plan_is_executed_and_every_update_is_in_the_history_once(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let mut done = Vec::new();
     loop {
@@ -47,15 +23,16 @@ async fn a_plan_is_executed_and_every_update_is_in_the_history_once(fixture: Fix
     let view = coordinator.plan(&plan()).await.unwrap();
     assert!(view.summary().is_finished() && view.summary().completed == 3);
     owner.release().await.unwrap();
-    let audited = audit(&fixture).await;
+    let audited = audit(&env).await;
     for task in done {
         assert_eq!(audited.audit.find_write(task.record.op_id), Some(task.revision));
     }
 }
 
-async fn an_update_of_a_stale_record_is_refused_with_the_present_one(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn an_update_of_a_stale_record_is_refused_with_the_present_one(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
     let stale = view.tasks[&id("1")].clone();
@@ -67,12 +44,13 @@ async fn an_update_of_a_stale_record_is_refused_with_the_present_one(fixture: Fi
     let Outcome::Refused(Refused::NotAllowed(Refusal::StaleAttempt { .. }, _)) = outcome else {
         panic!("{outcome:?}")
     };
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_start_before_its_dependencies_is_refused(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn a_start_before_its_dependencies_is_refused(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
     let outcome = owner.authority().start(&view, &id("2")).await.unwrap();
@@ -81,31 +59,33 @@ async fn a_start_before_its_dependencies_is_refused(fixture: Fixture) {
     assert!(matches!(outcome, Outcome::Refused(Refused::NoSuchTask)), "{outcome:?}");
 }
 
-async fn however_a_task_is_started_it_waits_for_what_it_depends_on(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn however_a_task_is_started_it_waits_for_what_it_depends_on(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
     let (authority, early) = (owner.authority(), view.tasks[&id("2")].clone());
-    let by_hand = coordinator.operator(&view, "me").unwrap();
+    let by_operator = coordinator.operator(&view, "me").unwrap();
     let all: Vec<_> = view.tasks.values().map(|task| (task.clone(), Change::Start)).collect();
     let mut outcomes = authority.update_all(&all).await.unwrap();
     committed(outcomes.remove(0)); // Task 1 depends on nothing.
     outcomes.push(authority.update(&early, None, &Change::Start).await.unwrap());
     outcomes.push(authority.modify(&early.id, |_| Some(Change::Start)).await.unwrap());
-    outcomes.push(by_hand.update(&early, None, &Change::Start).await.unwrap());
+    outcomes.push(by_operator.update(&early, None, &Change::Start).await.unwrap());
     for outcome in outcomes {
         assert!(matches!(outcome, Outcome::Refused(Refused::Dependency)), "{outcome:?}");
     }
     let started = coordinator.task(&plan(), &id("1")).await.unwrap().unwrap();
     committed(authority.update(&started, None, &Change::Complete(None)).await.unwrap());
     committed(authority.update(&early, None, &Change::Start).await.unwrap());
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_dependency_that_is_reopened_meanwhile_refuses_the_start(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn a_dependency_that_is_reopened_meanwhile_refuses_the_start(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
     execute(&owner.authority(), &view, "1").await;
@@ -114,12 +94,13 @@ async fn a_dependency_that_is_reopened_meanwhile_refuses_the_start(fixture: Fixt
     committed(operator.update(&view.tasks[&id("1")], None, &Change::Retry("wrong".into())).await.unwrap());
     let outcome = owner.authority().start(&view, &id("2")).await.unwrap();
     assert!(matches!(outcome, Outcome::Refused(Refused::Dependency)), "{outcome:?}");
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_former_owner_writes_nothing(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+#[case]
+async fn a_former_owner_writes_nothing(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
@@ -131,12 +112,13 @@ async fn a_former_owner_writes_nothing(fixture: Fixture) {
     let (recovered, view) = next.recover().await.unwrap();
     assert_eq!(recovered.len(), 1);
     execute(&next.authority(), &view, "1").await;
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_delegation_is_worth_what_the_ownership_is_worth(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn a_delegation_is_worth_what_the_ownership_is_worth(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let text = serde_json::to_string(&owner.delegate()).unwrap();
     let delegated = coordinator.delegated(&serde_json::from_str(&text).unwrap());
@@ -145,19 +127,20 @@ async fn a_delegation_is_worth_what_the_ownership_is_worth(fixture: Fixture) {
     owner.release().await.unwrap();
     let outcome = delegated.update(&started, None, &Change::Complete(None)).await.unwrap();
     assert!(matches!(outcome, Outcome::Refused(Refused::RightGone)), "{outcome:?}");
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn workers_claim_each_task_once_and_die_with_their_claims(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let owner_session = session(&fixture, "owner").await;
+#[case]
+async fn workers_claim_each_task_once_and_die_with_their_claims(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let owner_session = env.session("owner").await;
     let owner = try_acquire(&owner_session).await.unwrap();
-    let (a, b) = (session(&fixture, "a").await, session(&fixture, "b").await);
+    let (a, b) = (env.session("a").await, env.session("b").await);
     let view = coordinator.plan(&plan()).await.unwrap();
-    let (a_right, b_right) =
+    let (a_authority, b_authority) =
         (coordinator.worker(&a, &plan()).unwrap(), coordinator.worker(&b, &plan()).unwrap());
     let task = id("1");
-    let (one, other) = tokio::join!(a_right.start(&view, &task), b_right.start(&view, &task));
+    let (one, other) = tokio::join!(a_authority.start(&view, &task), b_authority.start(&view, &task));
     let won =
         [one.unwrap(), other.unwrap()].into_iter().filter(|o| matches!(o, Outcome::Committed(_))).count();
     assert_eq!(won, 1, "one task, one claimant");
@@ -167,15 +150,16 @@ async fn workers_claim_each_task_once_and_die_with_their_claims(fixture: Fixture
     assert_eq!(recovered.len(), 1);
     assert_eq!(recovered[0].record.status, TaskStatus::Pending);
     assert_eq!((recovered[0].record.lost, recovered[0].record.failures), (1, 0));
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn an_owner_hears_of_a_worker_that_is_lost(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn an_owner_hears_of_a_worker_that_is_lost(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let mut claimants = owner.claimants();
-    let worker = session(&fixture, "worker").await;
+    let worker = env.session("worker").await;
     let view = coordinator.plan(&plan()).await.unwrap();
     let claimed = coordinator.worker(&worker, &plan()).unwrap().start(&view, &id("1")).await.unwrap();
     let claimed = committed(claimed);
@@ -186,20 +170,21 @@ async fn an_owner_hears_of_a_worker_that_is_lost(fixture: Fixture) {
     tokio::time::timeout(SOON, claimants.gone()).await.expect("its registration is gone");
     let (recovered, view) = owner.recover().await.unwrap();
     assert_eq!((recovered.len(), recovered[0].id.clone()), (1, claimed.id));
-    // It is told once, and nobody is watched over who has nothing in progress.
+    // It is reported once, and no process is watched that has nothing in progress.
     claimants.follow(&view).await;
     assert!(tokio::time::timeout(TTL / 2, claimants.gone()).await.is_err());
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn orphans_are_recovered_by_the_next_owner(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn orphans_are_recovered_by_the_next_owner(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     let tasks =
         (0..150).map(|n| planlease_core::spec::TaskSpec::new(id(&format!("1.{n}")), "work")).collect();
     let policy = Policy { on_lost: OnLost::Ask, ..Policy::default() };
     let many = PlanSpec { tasks, policy, ..spec() };
     coordinator.import(&plan(), &many, |_| {}).await.unwrap();
-    let first = session(&fixture, "first").await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
     let starts: Vec<_> = view.tasks.values().map(|task| (task.clone(), Change::Start)).collect();
@@ -207,20 +192,21 @@ async fn orphans_are_recovered_by_the_next_owner(fixture: Fixture) {
         committed(outcome);
     }
     drop(owner);
-    let second = session(&fixture, "second").await;
+    let second = env.session("second").await;
     let next = second.acquire(&plan(), AcquireOptions::default()).await.unwrap();
     let (recovered, view) = next.recover().await.unwrap();
     assert_eq!(recovered.len(), 150);
     assert!(recovered.iter().all(|task| task.record.parked.is_some()));
     assert_eq!(view.summary().failed, 150);
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_batch_succeeds_and_fails_task_by_task(fixture: Fixture) {
-    let coordinator = coordinator(&fixture).await;
+#[case]
+async fn a_batch_succeeds_and_fails_task_by_task(env: TestEnv) {
+    let coordinator = env.coordinator().await;
     let tasks = (1..=3).map(|n| planlease_core::spec::TaskSpec::new(id(&n.to_string()), "work")).collect();
     coordinator.import(&plan(), &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
-    let first = session(&fixture, "first").await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
     committed(owner.authority().start(&view, &id("2")).await.unwrap());
@@ -231,14 +217,15 @@ async fn a_batch_succeeds_and_fails_task_by_task(fixture: Fixture) {
     assert!(matches!(outcomes[2], Outcome::Committed(_)), "{outcomes:?}");
     drop(owner);
     first.close().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn an_operator_does_not_write_past_an_unseen_owner(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let view = coordinator.plan(&plan()).await.unwrap(); // Nobody owns it, as seen here.
+#[case]
+async fn an_operator_does_not_write_past_an_unseen_owner(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let view = coordinator.plan(&plan()).await.unwrap(); // Without an owner, as seen here.
     let operator = coordinator.operator(&view, "me").unwrap();
-    let first = session(&fixture, "first").await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let outcome = operator.update(&view.tasks[&id("1")], None, &Change::Skip("x".into())).await.unwrap();
     assert!(matches!(outcome, Outcome::Refused(Refused::RightGone)), "{outcome:?}");
@@ -246,18 +233,19 @@ async fn an_operator_does_not_write_past_an_unseen_owner(fixture: Fixture) {
     let operator = coordinator.operator(&view, "me").unwrap();
     committed(operator.update(&view.tasks[&id("1")], None, &Change::Skip("x".into())).await.unwrap());
     owner.release().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
 /// Two writers change one task as fast as they can; each acknowledged change is there, none twice.
-async fn two_writers_of_one_task_lose_nothing(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn two_writers_of_one_task_lose_nothing(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
     committed(owner.authority().start(&view, &id("1")).await.unwrap());
     let write = async |name: &str| {
-        let authority = crate::fleet::coordinator(&fixture).await.delegated(&owner.delegate());
+        let authority = env.coordinator().await.delegated(&owner.delegate());
         let mut written = Vec::new();
         for n in 0..40 {
             let note = Change::Progress(format!("{name} {n}"));
@@ -267,7 +255,7 @@ async fn two_writers_of_one_task_lose_nothing(fixture: Fixture) {
     };
     let (mut a, b) = tokio::join!(write("a"), write("b"));
     a.extend(b);
-    let audited = audit(&fixture).await;
+    let audited = audit(&env).await;
     for task in &a {
         assert_eq!(
             audited.audit.find_write(task.record.op_id),
@@ -280,9 +268,10 @@ async fn two_writers_of_one_task_lose_nothing(fixture: Fixture) {
     assert_eq!(a.len(), 80, "each at a revision of its own");
 }
 
-async fn findings_are_kept_with_their_task(fixture: Fixture) {
-    let coordinator = imported(&fixture).await;
-    let first = session(&fixture, "first").await;
+#[case]
+async fn findings_are_kept_with_their_task(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let authority = owner.authority();
     authority.write_findings(&id("1"), 1, &"line\n".repeat(100_000)).await.unwrap();

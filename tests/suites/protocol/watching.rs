@@ -6,22 +6,12 @@ use std::time::Duration;
 use planlease::{AcquireOptions, Coordinator};
 use planlease_core::{Revision, TaskId, transition::TaskStatus};
 use planlease_tests::{
-    cases,
-    suite::{Case, Fixture},
+    TestEnv, case,
     wait::{SOON, until},
 };
 use planlease_watcher::{Change, ChangeSet, Delivery, Filter, OwnershipChange, Subscription, Watcher};
 
-use crate::fleet::{audit, coordinator, execute, imported, plan, session, spec, try_acquire};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_subscriber_sees_each_change_once_without_requests,
-        a_subscriber_learns_why_an_ownership_ended,
-        an_import_in_parts_is_delivered_as_one_plan,
-        what_was_written_can_be_waited_for,
-    ]
-}
+use crate::helpers::{audit, execute, imported, plan, spec, try_acquire};
 
 /// The next change set; a test that waits for one that does not come has failed.
 async fn next(subscription: &mut Subscription) -> std::sync::Arc<ChangeSet> {
@@ -46,8 +36,9 @@ fn reads(coordinator: &Coordinator) -> u64 {
     ["Range", "Txn"].iter().filter_map(|method| traffic.get(*method)).sum()
 }
 
-async fn a_subscriber_sees_each_change_once_without_requests(fixture: Fixture) {
-    let watching = imported(&fixture).await;
+#[case]
+async fn a_subscriber_sees_each_change_once_without_requests(env: TestEnv) {
+    let watching = imported(&env).await;
     let (watcher, mut subscription) = begun(&watching).await;
     // With several endpoints, a new connection is tried by a read: the watch has its own.
     until("watch that stands", SOON, async || watcher.health().connected.then_some(()).ok_or("not yet"))
@@ -58,7 +49,7 @@ async fn a_subscriber_sees_each_change_once_without_requests(fixture: Fixture) {
         many.push(watcher.subscribe(Filter::default(), None).await.unwrap());
     }
 
-    let first = session(&fixture, "first").await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     for task in ["1", "2", "3"] {
         let view = first.coordinator().plan(&plan()).await.unwrap();
@@ -84,70 +75,74 @@ async fn a_subscriber_sees_each_change_once_without_requests(fixture: Fixture) {
     let expected: Vec<(TaskId, TaskStatus)> = ["1", "2", "3"]
         .iter()
         .flat_map(|task| {
-            [TaskStatus::InProgress, TaskStatus::Completed].map(|status| (crate::fleet::id(task), status))
+            [TaskStatus::InProgress, TaskStatus::Completed].map(|status| (crate::helpers::id(task), status))
         })
         .collect();
     assert_eq!(seen, expected);
     assert_eq!(reads(&watching), asked, "requests after the list");
     assert_eq!(watching.traffic().get("Watch"), Some(&1), "one watch for all subscribers");
     watcher.close().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn a_subscriber_learns_why_an_ownership_ended(fixture: Fixture) {
-    let watching = imported(&fixture).await;
+#[case]
+async fn a_subscriber_learns_why_an_ownership_ended(env: TestEnv) {
+    let watching = imported(&env).await;
     let (watcher, mut subscription) = begun(&watching).await;
-    let (first, second) = (session(&fixture, "first").await, session(&fixture, "second").await);
+    let (first, second) = (env.session("first").await, env.session("second").await);
     let owner = try_acquire(&first).await.unwrap();
     watching.force_release(&plan(), None, "me", "stuck").await.unwrap();
     let next_owner = second.acquire(&plan(), AcquireOptions::default()).await.unwrap();
     second.clone().close().await.unwrap();
     drop((owner, next_owner));
 
-    let mut told = Vec::new();
-    while told.len() < 4 {
+    let mut reported = Vec::new();
+    while reported.len() < 4 {
         for change in &next(&mut subscription).await.changes {
             if let Change::Ownership { what, .. } = change {
                 match what {
                     OwnershipChange::Acquired { owner, token } => {
-                        told.push(format!("{owner} acquired {token}"))
+                        reported.push(format!("{owner} acquired {token}"))
                     }
                     OwnershipChange::Forced { owner, by, reason, .. } => {
-                        told.push(format!("{owner} forced by {by}: {reason}"))
+                        reported.push(format!("{owner} forced by {by}: {reason}"))
                     }
-                    OwnershipChange::Expired { owner, .. } => told.push(format!("{owner} expired")),
+                    OwnershipChange::Expired { owner, .. } => reported.push(format!("{owner} expired")),
                     _ => {}
                 }
             }
         }
     }
     assert_eq!(
-        told,
+        reported,
         ["first acquired 1.1", "first forced by me: stuck", "second acquired 1.2", "second expired"]
     );
     watcher.close().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn an_import_in_parts_is_delivered_as_one_plan(fixture: Fixture) {
-    let watching = coordinator(&fixture).await;
+#[case]
+async fn an_import_in_parts_is_delivered_as_one_plan(env: TestEnv) {
+    let watching = env.coordinator().await;
     let (watcher, mut subscription) = begun(&watching).await;
-    let importer = coordinator(&fixture).await;
+    let importer = env.coordinator().await;
     let mut large = spec();
-    let task = |n| planlease_core::spec::TaskSpec::new(crate::fleet::id(&format!("9.{n}")), "x".repeat(200));
+    let task =
+        |n| planlease_core::spec::TaskSpec::new(crate::helpers::id(&format!("9.{n}")), "x".repeat(200));
     large.tasks.extend((0..1500).map(task));
     importer.import(&plan(), &large, |_| {}).await.unwrap();
     let set = next(&mut subscription).await;
     let [Change::PlanAppeared(appeared)] = set.changes.as_slice() else { panic!("{:?}", set.changes.len()) };
     assert_eq!(appeared.summary().total, 1503);
     watcher.close().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }
 
-async fn what_was_written_can_be_waited_for(fixture: Fixture) {
-    let watching = imported(&fixture).await;
+#[case]
+async fn what_was_written_can_be_waited_for(env: TestEnv) {
+    let watching = imported(&env).await;
     let (watcher, _subscription) = begun(&watching).await;
-    let first = session(&fixture, "first").await;
+    let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     for task in ["1", "2", "3"] {
         let view = first.coordinator().plan(&plan()).await.unwrap();
@@ -157,5 +152,5 @@ async fn what_was_written_can_be_waited_for(fixture: Fixture) {
     }
     owner.release().await.unwrap();
     watcher.close().await.unwrap();
-    audit(&fixture).await;
+    audit(&env).await;
 }

@@ -1,6 +1,7 @@
 //! What the program answered, held against the history at the revision that the answer names: never against
 //! itself.
 
+use planlease_tests::plain;
 use std::{collections::BTreeMap, fmt::Debug, rc::Rc, slice};
 
 use planlease_core::{
@@ -9,17 +10,12 @@ use planlease_core::{
     record::{Guard, Role, TaskRecord, Writer},
     transition::TaskStatus,
 };
-use planlease_tests::suite::PlainCase;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::history::{Entry, History, Plan, Set, State, Stored, Task};
 
-pub(crate) fn plain_cases() -> Vec<PlainCase> {
-    vec![("answers::an_answer_of_two_revisions_is_found", an_answer_of_two_revisions_is_found)]
-}
-
-/// In words, what an answer tells and the history does not know.
+/// In words, what an answer says and the history does not know.
 pub(crate) type Verdict = Result<(), String>;
 
 /// How an answer is held against the state at its revision.
@@ -38,7 +34,7 @@ pub(crate) fn check(history: &History, answers: impl IntoIterator<Item = (Check,
     visits.len()
 }
 
-/// The revision that an answer names; all plans of a list are told at the same one.
+/// The revision that an answer names; all plans of a list have the same one.
 fn revision(answer: &Value) -> u64 {
     let whole = answer["revision"].as_u64();
     whole
@@ -57,22 +53,22 @@ pub(crate) fn status(state: &State, answer: &Value) -> Verdict {
         let by = record.claim.as_ref().map(|claim| &claim.by);
         json!([id, record.attempt, by, record.progress])
     });
-    let told = rows(&answer["in_progress"], |row| {
+    let reported = rows(&answer["in_progress"], |row| {
         json!([row["task"], row["attempt"], row["claimed_by"], row["progress"]])
     });
-    same("what is in progress", &told, &running.collect())?;
+    same("what is in progress", &reported, &running.collect())?;
     let failed = with(TaskStatus::Failed)
         .map(|(id, task)| json!([id, task.record.attempt, task.record.error, task.record.parked]));
-    let told =
+    let reported =
         rows(&answer["attention"], |row| json!([row["task"], row["attempt"], row["error"], row["parked"]]));
-    same("what has failed", &told, &failed.collect())?;
+    same("what has failed", &reported, &failed.collect())?;
     // None of the plans here has dependencies.
     let mut ready: Vec<Value> = with(TaskStatus::Pending).map(|(id, _)| json!(id)).collect();
-    let mut told = rows(&answer["ready"], Value::clone);
+    let mut reported = rows(&answer["ready"], Value::clone);
     let text = |id: &Value| id.to_string();
-    told.sort_by_key(text);
+    reported.sort_by_key(text);
     ready.sort_by_key(text);
-    same("what is ready", &told, &ready)
+    same("what is ready", &reported, &ready)
 }
 
 /// `status` of all plans.
@@ -88,7 +84,7 @@ pub(crate) fn plans(state: &State, answer: &Value) -> Verdict {
     Ok(())
 }
 
-/// Nothing but the counts, of the tasks at that revision and of those in the same answer, as far as it tells
+/// Nothing but the counts, of the tasks at that revision and of those in the same answer, as far as it has
 /// tasks.
 pub(crate) fn only_counts(state: &State, answer: &Value) -> Verdict {
     for answer in answer["plans"].as_array().map_or(slice::from_ref(answer), Vec::as_slice) {
@@ -118,7 +114,7 @@ pub(crate) fn snapshot(state: &State, answer: &Value) -> Verdict {
     Ok(())
 }
 
-/// The counts of an answer are those of the tasks at its revision, and of the phases that it tells.
+/// The counts of an answer are those of the tasks at its revision, and of the phases in it.
 fn counts(plan: &Plan, answer: &Value) -> Verdict {
     same("the counts", &answer["summary"], &plan.counts())?;
     let Some(phases) = answer["phases"].as_array() else { return Ok(()) };
@@ -135,7 +131,7 @@ fn plan_of<'a>(state: &'a State, answer: &Value) -> Result<&'a Plan, String> {
     state.get(&name).filter(|plan| plan.there).ok_or_else(|| format!("{name} was not there"))
 }
 
-/// A task's record, as far as answers tell it.
+/// A task's record, as far as answers have it.
 pub(crate) fn stored(task: &Task) -> Value {
     let record = &task.record;
     json!({
@@ -146,14 +142,14 @@ pub(crate) fn stored(task: &Task) -> Value {
 }
 
 /// The same of an answer.
-pub(crate) fn told(answer: &Value) -> Value {
-    let mut told = json!({});
+pub(crate) fn reported(answer: &Value) -> Value {
+    let mut reported = json!({});
     for name in ["status", "revision", "attempt", "failures", "lost", "progress", "error", "parked", "op_id"]
     {
-        told[name] = answer[name].clone();
+        reported[name] = answer[name].clone();
     }
-    told["claim"] = answer["claim"]["by"].clone();
-    told
+    reported["claim"] = answer["claim"]["by"].clone();
+    reported
 }
 
 fn same_tasks(plan: &Plan, answer: &Value) -> Verdict {
@@ -163,7 +159,7 @@ fn same_tasks(plan: &Plan, answer: &Value) -> Verdict {
         listed.iter().filter_map(|task| Some((task["task"].as_str()?, task))).collect();
     for (id, task) in &plan.tasks {
         let answer = listed.get(id.as_str()).ok_or_else(|| format!("{id} is missing"))?;
-        same(&format!("task {id}"), &told(answer), &stored(task))?;
+        same(&format!("task {id}"), &reported(answer), &stored(task))?;
     }
     Ok(())
 }
@@ -172,11 +168,11 @@ fn ownership(plan: &Plan, answer: &Value) -> Verdict {
     let owner = plan.owner().map_or(Value::Null, |term| {
         json!([term.owner.orchestrator, term.number, term.token(), term.lease.to_string()])
     });
-    let told = match &answer["owner"] {
+    let reported = match &answer["owner"] {
         Value::Null => Value::Null,
         owner => json!([owner["orchestrator"], owner["term"], owner["token"], owner["lease"]]),
     };
-    same("the owner", &told, &owner)?;
+    same("the owner", &reported, &owner)?;
     let waiting = rows(&answer["waiting"], |waiting| waiting["lease"].clone());
     same("who waits", &waiting, &plan.waiting().into_iter().map(Value::from).collect())
 }
@@ -185,11 +181,16 @@ fn rows(list: &Value, row: impl Fn(&Value) -> Value) -> Vec<Value> {
     list.as_array().into_iter().flatten().map(row).collect()
 }
 
-fn same<T: PartialEq + Debug>(what: &str, told: &T, stored: &T) -> Verdict {
-    if told == stored { Ok(()) } else { Err(format!("{what}: {told:?} was told, {stored:?} was stored")) }
+fn same<T: PartialEq + Debug>(what: &str, reported: &T, stored: &T) -> Verdict {
+    if reported == stored {
+        Ok(())
+    } else {
+        Err(format!("{what}: {reported:?} was reported, {stored:?} was stored"))
+    }
 }
 
 /// Two tasks, written at the revisions 2 and 3, and answers that mix them with the state before.
+#[plain]
 fn an_answer_of_two_revisions_is_found() {
     let write = |status, n: u128| {
         let guard = Guard::Import;

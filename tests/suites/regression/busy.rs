@@ -8,8 +8,9 @@ use nix::sys::signal::Signal;
 use planlease::{Identity, Outcome, Ownership, TaskView, TryAcquire};
 use planlease_core::transition::{Change, TaskStatus};
 use planlease_tests::{
+    TestEnv,
     program::Process,
-    room::{Room, background, plan_name, task_id},
+    test_env::{background, plan_name, task_id},
     wait::{SOON, until},
 };
 use tokio::task::JoinHandle;
@@ -23,7 +24,7 @@ const WIDE: usize = 520;
 /// How many of them change, at the beginning of the first page and at the end of the second.
 const CHANGING: usize = 16;
 
-/// How many tasks `deep` has: more than an orchestrator runs while anybody looks.
+/// How many tasks `deep` has: more than an orchestrator runs during the test.
 const DEEP: usize = 400;
 
 /// The sessions of those who change the plans must outlive what they are made to share the machine with.
@@ -36,31 +37,31 @@ pub(crate) struct Busy {
 }
 
 impl Busy {
-    pub(crate) async fn start(room: &Room) -> Self {
-        room.import("wide", &plan_file(WIDE, "true")).await;
-        room.import("deep", &plan_file(DEEP, "case $PLANLEASE_TASK in *7) exit 1 ;; esac")).await;
-        let session = room.coordinator().await.open_session(Identity::of_process()).await.unwrap();
+    pub(crate) async fn start(env: &TestEnv) -> Self {
+        env.import("wide", &plan_file(WIDE, "true")).await;
+        env.import("deep", &plan_file(DEEP, "case $PLANLEASE_TASK in *7) exit 1 ;; esac")).await;
+        let session = env.coordinator().await.open_session(Identity::of_process()).await.unwrap();
         let TryAcquire::Acquired(wide) = session.try_acquire(&plan_name("wide")).await.unwrap() else {
-            panic!("nobody else wants the plan")
+            panic!("the plan has no other candidate")
         };
         let enough = CancellationToken::new();
         let writer = background(write(*wide, enough.clone()));
-        let orchestrator = room.start(&["run", "deep", "--jobs", "4", "-o", "jsonl"], "orchestrator");
+        let orchestrator = env.start(&["run", "deep", "--jobs", "4", "-o", "jsonl"], "orchestrator");
         orchestrator.until_said(r#""event":"ended""#, SOON).await;
         Self { orchestrator, writer, enough }
     }
 
     /// Ends all of it, and waits for the end.
-    pub(crate) async fn stop(mut self, room: &Room) {
+    pub(crate) async fn stop(mut self, env: &TestEnv) {
         self.enough.cancel();
         let (wide, written) = self.writer.await.unwrap();
-        println!("measured: writes while others read, {}: {written} by one process", room.fixture.server);
+        println!("measured: writes while others read, {}: {written} by one process", env.server);
         let session = wide.session().clone();
         wide.release().await.unwrap();
         session.close().await.unwrap();
         self.orchestrator.signal(Signal::SIGTERM);
         self.orchestrator.until_ended(SOON).await;
-        let coordinator = room.coordinator().await;
+        let coordinator = env.coordinator().await;
         until("end of the ownership", SOON, async || {
             let line = coordinator.line(&plan_name("deep")).await.unwrap();
             if line.candidates().is_empty() { Ok(()) } else { Err(self.orchestrator.said()) }
@@ -86,7 +87,9 @@ async fn write(wide: Ownership, enough: CancellationToken) -> (Ownership, usize)
         let updates: Vec<_> = chosen.iter().map(|i| (tasks[*i].clone(), next(&tasks[*i], n))).collect();
         let outcomes = wide.authority().update_all(&updates).await.unwrap();
         for (i, outcome) in chosen.into_iter().zip(outcomes) {
-            let Outcome::Committed(task) = outcome else { panic!("nobody else changes it: {outcome:?}") };
+            let Outcome::Committed(task) = outcome else {
+                panic!("no other process changes it: {outcome:?}")
+            };
             tasks[i] = task;
             written += 1;
         }

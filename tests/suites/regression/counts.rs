@@ -1,7 +1,7 @@
-//! Counts that are shown while what they count changes, and readers that must not write.
+//! Counts that are displayed while what they count changes, and readers that must not write.
 
 use futures_util::future::join_all;
-use planlease_tests::{room::Room, suite::Fixture};
+use planlease_tests::{TestEnv, case};
 use serde_json::Value;
 
 use crate::{
@@ -15,16 +15,17 @@ use crate::{
 const READERS: usize = 4;
 const READS: usize = 8;
 
-/// Every way to be shown counts.
+/// Every way to read counts.
 const WAYS: [&[&str]; 4] = [&["status", "wide"], &["status"], &["status", "deep"], &["plan", "list"]];
 
-pub(crate) async fn r08_counts_while_tasks_change(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let busy = Busy::start(&room).await;
-    let shown = join_all((0..READERS).map(|_| look(&room))).await;
-    busy.stop(&room).await;
+#[case(one_at_a_time)]
+async fn r08_counts_while_tasks_change(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let busy = Busy::start(&env).await;
+    let shown = join_all((0..READERS).map(|_| look(&env))).await;
+    busy.stop(&env).await;
 
-    let history = History::read(&room).await;
+    let history = History::read(&env).await;
     let mut different: Vec<String> =
         shown.iter().flatten().map(|answer| answer["summary"].to_string()).collect();
     different.sort();
@@ -32,20 +33,20 @@ pub(crate) async fn r08_counts_while_tasks_change(fixture: Fixture) {
     assert!(different.len() > READS / 2, "the counts changed while they were looked at: {different:?}");
     check(&history, shown);
 
-    // Now that nobody else writes: who reads writes nothing, and there is nothing to be put right.
+    // Now that all writes have ended: a reader writes nothing, and there is nothing to be repaired.
     let last = history.last();
-    let shown = join_all((0..READERS).map(|_| look(&room))).await;
-    let history = History::read(&room).await;
+    let shown = join_all((0..READERS).map(|_| look(&env))).await;
+    let history = History::read(&env).await;
     assert_eq!(history.last(), last, "readers changed something");
     check(&history, shown);
-    audit(&room).await;
+    audit(&env).await;
 }
 
-/// What one reader is shown.
-async fn look(room: &Room) -> Vec<Value> {
+/// What one reader gets.
+async fn look(env: &TestEnv) -> Vec<Value> {
     let mut shown = Vec::new();
     for args in WAYS.iter().cycle().take(READS) {
-        shown.push(room.json(args).await);
+        shown.push(env.json(args).await);
     }
     shown
 }

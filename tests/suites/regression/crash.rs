@@ -5,9 +5,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use planlease_core::keys::{Key, PlanKey};
 use planlease_tests::{
+    TestEnv, case,
     program::{Process, is_alive},
-    room::{Room, in_line, plan_name},
-    suite::Fixture,
+    test_env::{in_queue, plan_name},
     wait::{SOON, until},
 };
 use tokio::time::Instant;
@@ -21,24 +21,25 @@ const TTL: Duration = Duration::from_secs(3);
 const ORCHESTRATORS: usize = 6;
 
 /// What the owners run: it leaves its number, so that it can be seen whether it is still there.
-const WORK: &str = "echo $$ > \"$ROOM/work-$PLANLEASE_PLAN\"; exec sleep 1000";
+const WORK: &str = "echo $$ > \"$TEST_DIR/work-$PLANLEASE_PLAN\"; exec sleep 1000";
 
-/// Nobody waits for the plans and nobody cleans up: the registrations and the ownerships go by themselves,
-/// and whoever comes later owns the plans at once.
-pub(crate) async fn r02_a_killed_orchestrator_leaves_nothing_behind(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let coordinator = room.coordinator().await;
+/// No process waits for the plans or cleans up: the registrations and the ownerships go by themselves,
+/// and a later process owns the plans at once.
+#[case(one_at_a_time)]
+async fn r02_a_killed_orchestrator_leaves_nothing_behind(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let coordinator = env.coordinator().await;
     let mut owners = Vec::new();
     for n in 0..ORCHESTRATORS {
-        room.import(&name(n), &plan_file(1, WORK)).await;
-        owners.push(owner(&room, n));
+        env.import(&name(n), &plan_file(1, WORK)).await;
+        owners.push(owner(&env, n));
     }
     let mut work = Vec::new();
     for n in 0..ORCHESTRATORS {
-        in_line(&coordinator, &plan_name(&name(n)), 1).await;
-        work.push(number_in(&room, &format!("work-{}", name(n))).await);
+        in_queue(&coordinator, &plan_name(&name(n)), 1).await;
+        work.push(number_in(&env, &format!("work-{}", name(n))).await);
     }
-    let last = History::read(&room).await.last();
+    let last = History::read(&env).await.last();
 
     let killed = Instant::now();
     owners.iter_mut().for_each(|owner| owner.signal(Signal::SIGKILL));
@@ -52,26 +53,26 @@ pub(crate) async fn r02_a_killed_orchestrator_leaves_nothing_behind(fixture: Fix
     .await;
     println!(
         "measured: SIGKILL of {ORCHESTRATORS} owners until nothing is left of them, TTL {TTL:?}, {}: {:.1?}",
-        room.fixture.server,
+        env.server,
         killed.elapsed()
     );
     assert!(work.iter().all(|pid| !is_alive(*pid)), "what they ran ended before their plans were free");
-    assert_eq!(room.json(&["orchestrator", "list"]).await["orchestrators"], serde_json::json!([]));
+    assert_eq!(env.json(&["orchestrator", "list"]).await["orchestrators"], serde_json::json!([]));
 
-    let history = History::read(&room).await;
+    let history = History::read(&env).await;
     let after: Vec<&Set> = history.0.iter().filter(|set| set.revision > last).collect();
     assert_eq!(after.len(), ORCHESTRATORS, "a revision for each session, and no other");
     assert!(after.into_iter().all(is_end_of_a_session), "both entries of a process vanish at once");
 
     for n in 0..ORCHESTRATORS {
         let name = name(n);
-        room.program().run_to(0, ["hold", &name, "--no-wait", "--", "true"]).await;
-        let terms = room.json(&["owner", "history", &name]).await;
+        env.program().run_to(0, ["hold", &name, "--no-wait", "--", "true"]).await;
+        let terms = env.json(&["owner", "history", &name]).await;
         let ended: Vec<_> =
             terms["terms"].as_array().unwrap().iter().map(|term| &term["ended"]["how"]).collect();
         assert_eq!(ended, ["unclean", "clean"], "{terms}");
     }
-    audit(&room).await;
+    audit(&env).await;
 }
 
 fn name(n: usize) -> String {
@@ -79,16 +80,16 @@ fn name(n: usize) -> String {
 }
 
 /// Both ways to own a plan.
-fn owner(room: &Room, n: usize) -> Process {
+fn owner(env: &TestEnv, n: usize) -> Process {
     let (name, output) = (name(n), format!("owner-{n}"));
     if n.is_multiple_of(2) {
-        room.start(&["run", &name], &output)
+        env.start(&["run", &name], &output)
     } else {
-        room.start(&["hold", &name, "--", "sh", "-c", WORK], &output)
+        env.start(&["hold", &name, "--", "sh", "-c", WORK], &output)
     }
 }
 
-/// Whether a revision is nothing but the deletion of a registration and of a place in line.
+/// Whether a revision is nothing but the deletion of a registration and of a candidate.
 fn is_end_of_a_session(set: &Set) -> bool {
     let deleted = |wanted: fn(&Key) -> bool| {
         set.changes.iter().filter(|(key, entry)| entry.is_none() && wanted(key)).count()

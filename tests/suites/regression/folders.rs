@@ -1,5 +1,5 @@
 //! Orchestrators that are started at once in the worktrees of one repository: none changes its working
-//! directory or depends on that of another, and tasks run where they were told to, even if the folder of
+//! directory or depends on that of another, and tasks run in their directories, even if the folder of
 //! their orchestrator is removed.
 
 use std::{
@@ -9,9 +9,9 @@ use std::{
 };
 
 use planlease_tests::{
+    TestEnv, case,
     program::Process,
-    room::{Room, path_text},
-    suite::Fixture,
+    test_env::path_text,
     wait::{SOON, until},
 };
 
@@ -21,14 +21,14 @@ const TTL: Duration = Duration::from_secs(15);
 
 /// Leaves the folder it is in, and goes on once the test says so.
 const WORK: &str = r#"
-    readlink /proc/$$/cwd >> "$ROOM/$PLANLEASE_PLAN.where"
-    until [ -e "$ROOM/go" ]; do sleep 0.05; done
+    readlink /proc/$$/cwd >> "$TEST_DIR/$PLANLEASE_PLAN.where"
+    until [ -e "$TEST_DIR/go" ]; do sleep 0.05; done
 "#;
 
 /// An orchestrator, in a worktree of its own.
 struct Case {
     plan: &'static str,
-    /// Where its tasks run, as it is told: in the folder `elsewhere`, or relative to its own.
+    /// Where its tasks run, as configured: in the folder `elsewhere`, or relative to its own.
     dir: Option<&'static str>,
     /// The same, seen from the folder in which all of them are.
     runs_in: &'static str,
@@ -48,10 +48,11 @@ const CASES: [Case; 6] = [
 /// Each plan has two tasks, one after the other: the first one runs before the folders are removed.
 const TASKS: usize = 2;
 
-pub(crate) async fn r05_no_process_changes_its_working_directory(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let base = repository(&room);
-    let mut importers: Vec<Process> = CASES.iter().map(|case| import(&room, &base, case)).collect();
+#[case(one_at_a_time)]
+async fn r05_no_process_changes_its_working_directory(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let base = repository(&env);
+    let mut importers: Vec<Process> = CASES.iter().map(|case| import(&env, &base, case)).collect();
     for importer in &mut importers {
         assert_eq!(importer.until_ended(SOON).await, Some(0), "{}", importer.said());
     }
@@ -65,12 +66,12 @@ pub(crate) async fn r05_no_process_changes_its_working_directory(fixture: Fixtur
             None => {}
         }
         let tree = base.join(case.plan);
-        let process = start(&room, &tree, &args, &format!("{}.run", case.plan));
+        let process = start(&env, &tree, &args, &format!("{}.run", case.plan));
         running.push((process, tree));
     }
     until("the first task of each plan", SOON, async || {
         all_stay_where_they_are(&mut running);
-        let waiting = CASES.iter().find(|case| room.text(&format!("{}.where", case.plan)).is_empty());
+        let waiting = CASES.iter().find(|case| env.text(&format!("{}.where", case.plan)).is_empty());
         waiting.map_or(Ok(()), |case| Err(case.plan))
     })
     .await;
@@ -78,7 +79,7 @@ pub(crate) async fn r05_no_process_changes_its_working_directory(fixture: Fixtur
         git(&base.join("repository"), &["worktree", "remove", "--force", path_text(&base.join(case.plan))]);
     }
     all_stay_where_they_are(&mut running);
-    std::fs::write(room.path("go"), "").unwrap();
+    std::fs::write(env.path("go"), "").unwrap();
     until("end of all orchestrators", SOON, async || {
         all_stay_where_they_are(&mut running);
         let left = running.iter_mut().find_map(|(one, _)| one.ended().is_none().then(|| one.said()));
@@ -87,7 +88,7 @@ pub(crate) async fn r05_no_process_changes_its_working_directory(fixture: Fixtur
     .await;
     for ((process, _), case) in running.iter_mut().zip(&CASES) {
         assert_eq!(process.until_ended(SOON).await, Some(0), "{}: {}", case.plan, process.said());
-        tasks_ran_in_their_directories(&room, &base, case);
+        tasks_ran_in_their_directories(&env, &base, case);
     }
     for case in CASES.iter().filter(|case| !case.removed) {
         assert_eq!(
@@ -97,12 +98,12 @@ pub(crate) async fn r05_no_process_changes_its_working_directory(fixture: Fixtur
             case.plan
         );
     }
-    audit(&room).await;
+    audit(&env).await;
 }
 
 /// A repository with a plan file in it, and a worktree for each case.
-fn repository(room: &Room) -> PathBuf {
-    let base = std::fs::canonicalize(room.path("")).unwrap();
+fn repository(env: &TestEnv) -> PathBuf {
+    let base = std::fs::canonicalize(env.path("")).unwrap();
     let repository = base.join("repository");
     std::fs::create_dir_all(repository.join("plans")).unwrap();
     std::fs::create_dir(base.join("elsewhere")).unwrap();
@@ -129,17 +130,17 @@ fn git(folder: &Path, args: &[&str]) -> String {
 }
 
 /// Some name the file from where they are, some from the root.
-fn import(room: &Room, base: &Path, case: &Case) -> Process {
+fn import(env: &TestEnv, base: &Path, case: &Case) -> Process {
     let tree = base.join(case.plan);
     let absolute = tree.join("plans/work.toml");
     let file = if case.removed { path_text(&absolute) } else { "plans/work.toml" };
-    start(room, &tree, &["plan", "import", file, "--name", case.plan], &format!("{}.import", case.plan))
+    start(env, &tree, &["plan", "import", file, "--name", case.plan], &format!("{}.import", case.plan))
 }
 
-fn start(room: &Room, folder: &Path, args: &[&str], output: &str) -> Process {
-    let mut command = room.program().command(args);
+fn start(env: &TestEnv, folder: &Path, args: &[&str], output: &str) -> Process {
+    let mut command = env.program().command(args);
     command.current_dir(folder);
-    Process::start(command, &room.path(output))
+    Process::start(command, &env.path(output))
 }
 
 /// The working directory of each living process is the one it was started in, which may be gone meanwhile.
@@ -160,11 +161,11 @@ fn all_stay_where_they_are(running: &mut [(Process, PathBuf)]) {
     }
 }
 
-fn tasks_ran_in_their_directories(room: &Room, base: &Path, case: &Case) {
-    let text = room.text(&format!("{}.where", case.plan));
+fn tasks_ran_in_their_directories(env: &TestEnv, base: &Path, case: &Case) {
+    let text = env.text(&format!("{}.where", case.plan));
     let found: Vec<&str> = text.lines().collect();
-    let told = path_text(&base.join(case.runs_in)).to_owned();
+    let reported = path_text(&base.join(case.runs_in)).to_owned();
     let gone = case.removed && case.runs_in == case.plan;
-    let second = if gone { format!("{told} (deleted)") } else { told.clone() };
-    assert_eq!(found, [told, second], "the tasks of {}", case.plan);
+    let second = if gone { format!("{reported} (deleted)") } else { reported.clone() };
+    assert_eq!(found, [reported, second], "the tasks of {}", case.plan);
 }

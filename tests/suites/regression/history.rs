@@ -1,6 +1,7 @@
-//! The history of a store as etcd itself tells it, and the plans as they were at any of its revisions: what
-//! answers are held against. Of planlease it uses nothing but how keys and values look.
+//! The history of a store as etcd itself delivers it, and the plans as they were at any of its revisions:
+//! what answers are held against. Of planlease it uses nothing but how keys and values look.
 
+use planlease_tests::TestEnv;
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use etcd_client::{Event, EventType, WatchOptions};
@@ -10,12 +11,11 @@ use planlease_core::{
     keys::{Key, Layout, PlanKey},
     record::{Guard, TaskRecord, TermRecord},
 };
-use planlease_tests::room::Room;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-/// How long etcd may take to tell a history.
+/// How long etcd may take to deliver a history.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Everything that was ever written, revision by revision.
@@ -41,7 +41,7 @@ pub(crate) enum Stored {
     Other,
 }
 
-/// Who is in line, and the revision of the term.
+/// The candidates, and the revision of the term.
 pub(crate) type Standing = (BTreeMap<u64, LeaseId>, Option<u64>);
 
 /// All plans at one revision; among them such as are not there, but half of which has been written.
@@ -52,7 +52,7 @@ pub(crate) type State = BTreeMap<PlanName, Plan>;
 pub(crate) struct Plan {
     pub(crate) there: bool,
     pub(crate) tasks: BTreeMap<TaskId, Task>,
-    /// Who is in line, by the revision at which they joined.
+    /// The candidates, by the revision at which they joined.
     line: BTreeMap<u64, LeaseId>,
     term: Option<(u64, Rc<TermRecord>)>,
 }
@@ -66,18 +66,18 @@ pub(crate) struct Task {
 }
 
 impl History {
-    pub(crate) async fn read(room: &Room) -> Self {
-        let root = &room.config.root;
+    pub(crate) async fn read(env: &TestEnv) -> Self {
+        let root = &env.config.root;
         let layout = Layout::new(root, &Namespace::default());
-        let mut client = room.fixture.client.clone();
-        // A stranger's key below the root: what etcd tells before it is all there was.
+        let mut client = env.client.clone();
+        // An unrelated key below the root: what etcd delivers before it is all there was.
         let end = format!("{root}/end-{}", Uuid::new_v4());
         client.put(end.as_str(), "", None).await.unwrap();
         let options = WatchOptions::new().with_prefix().with_start_revision(1).with_fragment();
         let mut watch = client.watch(format!("{root}/"), Some(options)).await.unwrap();
         let mut history = Self::default();
         loop {
-            let message = timeout(LIMIT, watch.message()).await.expect("a history is told soon");
+            let message = timeout(LIMIT, watch.message()).await.expect("a history is delivered soon");
             let message = message.unwrap().expect("the stream goes on");
             assert!(!message.canceled(), "{message:?}");
             for event in message.events() {
@@ -105,7 +105,7 @@ impl History {
             self.0.push(Set { revision, changes: Vec::new() });
         }
         let last = self.0.last_mut().unwrap();
-        assert_eq!(last.revision, revision, "etcd tells in order");
+        assert_eq!(last.revision, revision, "etcd delivers in order");
         last.changes.push((key, entry));
     }
 
@@ -184,7 +184,7 @@ impl Plan {
         counts
     }
 
-    /// The term of whoever owns it: first in line, and named by a term that nobody has ended.
+    /// The term of the owner: first in the queue, and named by an open term.
     pub(crate) fn owner(&self) -> Option<&TermRecord> {
         let (joined, lease) = self.line.first_key_value()?;
         let (revision, term) = self.term.as_ref()?;
@@ -198,7 +198,7 @@ impl Plan {
         behind.map(LeaseId::to_string).collect()
     }
 
-    /// Everything about line and term that can change.
+    /// Everything about queue and term that can change.
     pub(crate) fn standing(&self) -> Standing {
         (self.line.clone(), self.term.as_ref().map(|(revision, _)| *revision))
     }

@@ -8,9 +8,9 @@ use planlease_core::{
     keys::{Key, PlanKey},
 };
 use planlease_tests::{
+    TestEnv, case,
     program::Process,
-    room::{Room, path_text},
-    suite::Fixture,
+    test_env::path_text,
     wait::{SOON, until},
 };
 use serde_json::Value;
@@ -23,7 +23,7 @@ use crate::{
 /// The mark of a dead importer stays that long.
 const TTL: Duration = Duration::from_secs(3);
 
-/// Where nobody is killed, renewals shall not be counted as something that every import says.
+/// Where no process is killed, renewals shall not be counted as something that every import says.
 const LONG: Duration = Duration::from_secs(60);
 
 /// Too many for one transaction, or two.
@@ -38,17 +38,18 @@ const NO_SUCH_PLAN: i32 = 104;
 /// session.
 const AT_ONCE: usize = 8;
 
-pub(crate) async fn r06_an_import_is_killed_at_any_point(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    std::fs::write(room.path("plan.toml"), plan_file(TASKS, "true")).unwrap();
-    let mut watcher = room.start(&["watch", "--snapshot", "-o", "jsonl"], "watcher");
+#[case(one_at_a_time)]
+async fn r06_an_import_is_killed_at_any_point(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    std::fs::write(env.path("plan.toml"), plan_file(TASKS, "true")).unwrap();
+    let mut watcher = env.start(&["watch", "--snapshot", "-o", "jsonl"], "watcher");
     watcher.until_said("\n", SOON).await;
 
-    // How many frames there are, if nobody is in the way.
-    let (whole, mut importer) = importer(&room, usize::MAX, LONG).await;
+    // How many frames there are, without interference.
+    let (whole, mut importer) = importer(&env, usize::MAX, LONG).await;
     assert_eq!(importer.until_ended(SOON).await, Some(DONE), "{}", importer.said());
     let frames = whole.passed();
-    println!("measured: frames of an import of {TASKS} tasks, {}: {frames}", room.fixture.server);
+    println!("measured: frames of an import of {TASKS} tasks, {}: {frames}", env.server);
 
     // Every place, the one behind the end included.
     let mut killed = 0;
@@ -56,24 +57,24 @@ pub(crate) async fn r06_an_import_is_killed_at_any_point(fixture: Fixture) {
     for places in places.chunks(AT_ONCE) {
         let mut running = Vec::new();
         for place in places {
-            running.push(self::importer(&room, *place, TTL).await);
+            running.push(self::importer(&env, *place, TTL).await);
         }
         for (_, importer) in &mut running {
             let ended = importer.until_ended(SOON).await;
             assert!(ended.is_none() || ended == Some(DONE), "{}", importer.said());
             killed += usize::from(ended.is_none());
         }
-        all_are_whole(&room).await;
+        all_are_whole(&env).await;
     }
     assert!(killed >= frames, "each of them was killed on its way, but the last one: {killed} of {frames}");
-    until("end of the marks of the dead", SOON, async || marks(&room).await).await;
-    again(&room, frames).await;
+    until("end of the marks of the dead", SOON, async || marks(&env).await).await;
+    again(&env, frames).await;
 
-    let shown = room.json(&["status"]).await;
+    let shown = env.json(&["status"]).await;
     assert_eq!(shown["plans"].as_array().unwrap().len(), frames + 2, "the first one, and one for each place");
-    all_are_whole(&room).await;
-    appeared_once_and_whole(&room, &mut watcher).await;
-    audit(&room).await;
+    all_are_whole(&env).await;
+    appeared_once_and_whole(&env, &mut watcher).await;
+    audit(&env).await;
 }
 
 fn name(place: usize) -> String {
@@ -81,20 +82,20 @@ fn name(place: usize) -> String {
 }
 
 /// Starts an import that is killed before it says more than this.
-async fn importer(room: &Room, place: usize, ttl: Duration) -> (Proxy, Process) {
-    let proxy = Proxy::start(&room.fixture.server.endpoints()[0], place).await;
-    let program = room.program().clone().variable("PLANLEASE_ENDPOINTS", &proxy.endpoint);
+async fn importer(env: &TestEnv, place: usize, ttl: Duration) -> (Proxy, Process) {
+    let proxy = Proxy::start(&env.server.endpoints()[0], place).await;
+    let program = env.program().clone().variable("PLANLEASE_ENDPOINTS", &proxy.endpoint);
     let program = program.variable("PLANLEASE_TTL", format!("{}s", ttl.as_secs()));
-    let (name, file) = (name(place), room.path("plan.toml"));
+    let (name, file) = (name(place), env.path("plan.toml"));
     let command = program.command(["plan", "import", path_text(&file), "--name", &name]);
-    let process = Process::start(command, &room.path(&name));
+    let process = Process::start(command, &env.path(&name));
     proxy.leads(&process); // Nothing passes before this test waits for something.
     (proxy, process)
 }
 
-/// Whoever reads sees whole plans only; half of one is none.
-async fn all_are_whole(room: &Room) {
-    let shown = room.json(&["status"]).await;
+/// A reader sees whole plans only; half of one is none.
+async fn all_are_whole(env: &TestEnv) {
+    let shown = env.json(&["status"]).await;
     let there: BTreeMap<&str, &Value> = shown["plans"]
         .as_array()
         .unwrap()
@@ -105,18 +106,18 @@ async fn all_are_whole(room: &Room) {
         there.values().all(|summary| summary["total"] == TASKS && summary["pending"] == TASKS),
         "{there:?}"
     );
-    let written = written(room).await;
+    let written = written(env).await;
     for (name, whole) in &written {
         assert_eq!(*whole, there.contains_key(name.as_str()), "{name}");
     }
     if let Some((half, _)) = written.iter().find(|(_, whole)| !**whole) {
-        room.program().run_to(NO_SUCH_PLAN, ["task", "list", half.as_str()]).await;
+        env.program().run_to(NO_SUCH_PLAN, ["task", "list", half.as_str()]).await;
     }
 }
 
 /// The plans of which anything is stored, and whether they are whole.
-async fn written(room: &Room) -> BTreeMap<PlanName, bool> {
-    let coordinator = room.coordinator().await;
+async fn written(env: &TestEnv) -> BTreeMap<PlanName, bool> {
+    let coordinator = env.coordinator().await;
     let mut written = BTreeMap::new();
     for (key, _) in coordinator.snapshot(&coordinator.layout().plans()).await.unwrap().entries {
         if let Key::Plan(name, key) = key {
@@ -127,21 +128,21 @@ async fn written(room: &Room) -> BTreeMap<PlanName, bool> {
 }
 
 /// How many imports are marked as under way.
-async fn marks(room: &Room) -> Result<(), usize> {
-    let coordinator = room.coordinator().await;
+async fn marks(env: &TestEnv) -> Result<(), usize> {
+    let coordinator = env.coordinator().await;
     let present = coordinator.snapshot(&coordinator.layout().plans()).await.unwrap().entries;
     let marks = present.iter().filter(|(key, _)| matches!(key, Key::Plan(_, PlanKey::Import))).count();
     if marks == 0 { Ok(()) } else { Err(marks) }
 }
 
-/// The next import of each plan completes it: by one process, or by two at once, one of which may be told
+/// The next import of each plan completes it: by one process, or by two at once, one of which may learn
 /// that the other is at it.
-async fn again(room: &Room, frames: usize) {
-    let file = room.path("plan.toml");
+async fn again(env: &TestEnv, frames: usize) {
+    let file = env.path("plan.toml");
     for place in 0..=frames {
         let name = name(place);
         let args = ["plan", "import", path_text(&file), "--name", &name];
-        let start = |n| room.gated(&args, &format!("again-{place}-{n}"));
+        let start = |n| env.gated(&args, &format!("again-{place}-{n}"));
         let mut importers: Vec<Process> = (0..=place % 2).map(start).collect();
         go(&mut importers);
         let mut ended = Vec::new();
@@ -151,13 +152,13 @@ async fn again(room: &Room, frames: usize) {
             ended.push(status);
         }
         assert!(ended.contains(&Some(DONE)), "one of them completes {name}: {ended:?}");
-        room.program().run_to(DONE, args).await; // And then there is nothing to be done.
+        env.program().run_to(DONE, args).await; // And then there is nothing to be done.
     }
 }
 
-/// Who watched all the time was told of each plan once, with all its tasks.
-async fn appeared_once_and_whole(room: &Room, watcher: &mut Process) {
-    let shown = room.json(&["status"]).await;
+/// A process that watched all the time received each plan once, with all its tasks.
+async fn appeared_once_and_whole(env: &TestEnv, watcher: &mut Process) {
+    let shown = env.json(&["status"]).await;
     let plans = shown["plans"].as_array().unwrap().len();
     let appeared = until("word of all plans", SOON, async || {
         let said = watcher.said();
@@ -173,7 +174,7 @@ async fn appeared_once_and_whole(room: &Room, watcher: &mut Process) {
     .await;
     let mut names = std::collections::BTreeSet::new();
     for change in &appeared {
-        assert_eq!(change["change"], "plan_appeared", "nothing else is to be told: {change}");
+        assert_eq!(change["change"], "plan_appeared", "nothing else is to be reported: {change}");
         assert_eq!(change["tasks"].as_array().unwrap().len(), TASKS, "{}", change["plan"]);
         assert!(names.insert(change["plan"].as_str().unwrap()), "{} appeared twice", change["plan"]);
     }

@@ -3,25 +3,25 @@
 use std::fmt::Write as _;
 
 use planlease_tests::{
+    TestEnv,
     program::{Process, is_alive},
-    room::Room,
     wait::{SOON, until},
 };
 use serde_json::Value;
 
-/// The documented exit status of who is told that a plan is owned by somebody else.
+/// The documented exit status for a plan that another process owns.
 pub(crate) const OWNED_BY_OTHER: i32 = 100;
 
-/// … of a right that is over.
-pub(crate) const RIGHT_GONE: i32 = 101;
+/// … of an authority that is lost.
+pub(crate) const AUTHORITY_LOST: i32 = 101;
 
 /// … of a change that was decided on an older record.
 pub(crate) const STALE: i32 = 108;
 
-/// Waits until no process is left in the room, and then has the program check the whole history.
-pub(crate) async fn audit(room: &Room) -> Value {
-    room.until_empty().await;
-    let report = room.json(&["audit"]).await;
+/// Waits until no process of the test is left, and then has the program check the whole history.
+pub(crate) async fn audit(env: &TestEnv) -> Value {
+    env.until_empty().await;
+    let report = env.json(&["audit"]).await;
     assert_eq!(report["complete"], true, "{report}");
     assert_eq!(report["violations"], Value::Array(Vec::new()), "{report}");
     report
@@ -35,9 +35,9 @@ pub(crate) fn go(processes: &mut [Process]) {
 }
 
 /// Waits for the number that a process of a task has left in a file.
-pub(crate) async fn number_in(room: &Room, name: &str) -> i32 {
+pub(crate) async fn number_in(env: &TestEnv, name: &str) -> i32 {
     until("number of a process", SOON, async || {
-        let text = room.text(name);
+        let text = env.text(name);
         text.trim().parse().map_err(|_| text)
     })
     .await

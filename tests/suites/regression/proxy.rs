@@ -16,7 +16,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use planlease_tests::{program::Process, room::background};
+use planlease_tests::{program::Process, test_env::background};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy},
     net::{
@@ -48,7 +48,7 @@ struct Way {
     /// How many frames may pass.
     limit: usize,
     passed: AtomicUsize,
-    /// Who dies at the next one; 0 for nobody.
+    /// The process that dies at the next one; 0 for none.
     victim: AtomicI32,
     closed: CancellationToken,
 }

@@ -1,7 +1,7 @@
 //! Processes that read while others write.
 
 use nix::sys::signal::Signal;
-use planlease_tests::{room::Room, suite::Fixture, wait::SOON};
+use planlease_tests::{TestEnv, case, wait::SOON};
 use serde_json::Value;
 
 use crate::{
@@ -25,35 +25,36 @@ const READERS: [(&[&str], Check); 5] = [
     (&["status"], answers::plans),
 ];
 
-pub(crate) async fn r04_reading_while_others_write(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let busy = Busy::start(&room).await;
-    let readers = READERS.map(|(args, _)| read(&room, args));
-    let (read, snapshots) = tokio::join!(futures_util::future::join_all(readers), snapshots(&room));
-    busy.stop(&room).await;
+#[case(one_at_a_time)]
+async fn r04_reading_while_others_write(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let busy = Busy::start(&env).await;
+    let readers = READERS.map(|(args, _)| read(&env, args));
+    let (read, snapshots) = tokio::join!(futures_util::future::join_all(readers), snapshots(&env));
+    busy.stop(&env).await;
 
-    let history = History::read(&room).await;
+    let history = History::read(&env).await;
     for ((args, check), answers) in READERS.into_iter().zip(read) {
         let revisions = answers::check(&history, answers.into_iter().map(|answer| (check, answer)));
         assert!(revisions > READS / 2, "{args:?} read {revisions} revisions only while others wrote");
     }
     answers::check(&history, snapshots.into_iter().map(|answer| (answers::snapshot as Check, answer)));
-    audit(&room).await;
+    audit(&env).await;
 }
 
-async fn read(room: &Room, args: &[&str]) -> Vec<Value> {
+async fn read(env: &TestEnv, args: &[&str]) -> Vec<Value> {
     let mut answers = Vec::new();
     for _ in 0..READS {
-        answers.push(room.json(args).await);
+        answers.push(env.json(args).await);
     }
     answers
 }
 
 /// What watchers show first.
-async fn snapshots(room: &Room) -> Vec<Value> {
+async fn snapshots(env: &TestEnv) -> Vec<Value> {
     let mut snapshots = Vec::new();
     for n in 0..WATCHERS {
-        let mut watcher = room.start(&["watch", "--snapshot", "-o", "jsonl"], &format!("watcher-{n}"));
+        let mut watcher = env.start(&["watch", "--snapshot", "-o", "jsonl"], &format!("watcher-{n}"));
         let said = watcher.until_said("\n", SOON).await;
         watcher.signal(Signal::SIGTERM);
         assert_eq!(watcher.until_ended(SOON).await, Some(0));

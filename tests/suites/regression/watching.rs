@@ -1,4 +1,4 @@
-//! Processes that watch while everything changes: one from the beginning, one that nobody reads for a long
+//! Processes that watch while everything changes: one from the beginning, one that is not read for a long
 //! time, one that is killed again and again and goes on where it was, and one that comes when all is over.
 
 use std::{collections::BTreeMap, fs::File, io::Read as _, os::unix::fs::OpenOptionsExt as _, path::Path};
@@ -14,9 +14,8 @@ use planlease_core::{
     transition::TaskStatus,
 };
 use planlease_tests::{
+    TestEnv, case,
     program::Process,
-    room::Room,
-    suite::Fixture,
     wait::{SOON, until},
 };
 use serde_json::{Value, json};
@@ -28,57 +27,58 @@ use crate::{
     processes::audit,
 };
 
-/// How much a pipe holds: what a watcher can say while nobody reads.
+/// How much a pipe holds: what a watcher can print without a reader.
 const PIPE: usize = 64 * 1024;
 
-/// How often a watcher is killed, and how many changes each one tells at least.
+/// How often a watcher is killed, and how many changes each one prints at least.
 const KILLS: usize = 3;
 const LINES: usize = 100;
 
 /// What happened at a revision, in words that do not depend on the order within it.
-type Told = (u64, Vec<String>);
+type Printed = (u64, Vec<String>);
 
-pub(crate) async fn r09_watching_while_everything_changes(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    let mut early = room.start(&["watch", "--snapshot", "-o", "jsonl"], "early");
+#[case(one_at_a_time)]
+async fn r09_watching_while_everything_changes(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let mut early = env.start(&["watch", "--snapshot", "-o", "jsonl"], "early");
     early.until_said("\n", SOON).await;
-    let fifo = room.path("fifo");
+    let fifo = env.path("fifo");
     mkfifo(&fifo, Mode::S_IRWXU).unwrap();
     let mut pipe = without_waiting(&fifo);
-    let mut unread = room.start(&["watch", "--from-revision", &beginning(&early), "-o", "jsonl"], "fifo");
+    let mut unread = env.start(&["watch", "--from-revision", &beginning(&early), "-o", "jsonl"], "fifo");
 
-    let busy = Busy::start(&room).await;
-    let (killed, mut resumed) = kill_and_resume(&room, &beginning(&early)).await;
-    busy.stop(&room).await;
+    let busy = Busy::start(&env).await;
+    let (killed, mut resumed) = kill_and_resume(&env, &beginning(&early)).await;
+    busy.stop(&env).await;
 
-    let history = History::read(&room).await;
-    let told = told(&history, beginning(&early).parse().unwrap());
-    let last = told.last().unwrap().0;
-    println!("measured: revisions that a watcher told, {}: {}", room.fixture.server, told.len());
-    until_told(&early, last).await;
-    same("a watcher from the beginning on", &heard(&early.said()), &told);
-    until_told(&resumed, last).await;
-    same("watchers that go on where one was killed", &heard(&(killed + &resumed.said())), &told);
+    let history = History::read(&env).await;
+    let reported = reported(&history, beginning(&early).parse().unwrap());
+    let last = reported.last().unwrap().0;
+    println!("measured: revisions that a watcher reported, {}: {}", env.server, reported.len());
+    until_reported(&early, last).await;
+    same("a watcher from the beginning on", &heard(&early.said()), &reported);
+    until_reported(&resumed, last).await;
+    same("watchers that go on where one was killed", &heard(&(killed + &resumed.said())), &reported);
 
-    let mut late = room.start(&["watch", "--from-revision", &beginning(&early), "-o", "jsonl"], "late");
-    until_told(&late, last).await;
-    same("a watcher of what is over", &heard(&late.said()), &told);
+    let mut late = env.start(&["watch", "--from-revision", &beginning(&early), "-o", "jsonl"], "late");
+    until_reported(&late, last).await;
+    same("a watcher of what is over", &heard(&late.said()), &reported);
 
     let mut said = Vec::new();
-    until("the rest of what nobody read", SOON, async || {
+    until("the rest of what was not read", SOON, async || {
         while matches!(pipe.by_ref().take(4096).read_to_end(&mut said), Ok(1..)) {}
         let text = String::from_utf8_lossy(&said);
         if latest(&text) >= Some(last) { Ok(()) } else { Err(latest(&text)) }
     })
     .await;
     assert!(said.len() > 2 * PIPE, "it had to wait for its reader: {}", said.len());
-    same("a watcher that nobody read", &heard(&String::from_utf8(said).unwrap()), &told);
+    same("a watcher that was not read", &heard(&String::from_utf8(said).unwrap()), &reported);
 
     for watcher in [&mut early, &mut unread, &mut resumed, &mut late] {
         watcher.signal(Signal::SIGTERM);
         until("end of a watcher", SOON, async || watcher.ended().ok_or("it runs")).await;
     }
-    audit(&room).await;
+    audit(&env).await;
 }
 
 /// The revision of the snapshot with which a watcher began.
@@ -90,11 +90,11 @@ fn beginning(watcher: &Process) -> String {
 
 /// What watchers say that are killed in the middle, without their torn last lines; and the one that goes on
 /// after them.
-async fn kill_and_resume(room: &Room, from: &str) -> (String, Process) {
+async fn kill_and_resume(env: &TestEnv, from: &str) -> (String, Process) {
     let (mut said, mut from) = (String::new(), from.to_owned());
     for n in 0.. {
         let mut watcher =
-            room.start(&["watch", "--from-revision", &from, "-o", "jsonl"], &format!("killed-{n}"));
+            env.start(&["watch", "--from-revision", &from, "-o", "jsonl"], &format!("killed-{n}"));
         if n == KILLS {
             return (said, watcher);
         }
@@ -114,10 +114,10 @@ async fn kill_and_resume(room: &Room, from: &str) -> (String, Process) {
     unreachable!("the last one was returned")
 }
 
-/// What watchers have to tell: worked out from the history.
-fn told(history: &History, after: u64) -> Vec<Told> {
+/// What watchers have to print: worked out from the history.
+fn reported(history: &History, after: u64) -> Vec<Printed> {
     let mut state = State::new();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for set in &history.0 {
         let before = Before::of(set, &state);
         set.apply(&mut state);
@@ -137,10 +137,10 @@ fn told(history: &History, after: u64) -> Vec<Told> {
         }
         words.sort();
         if set.revision > after && !words.is_empty() {
-            told.push((set.revision, words));
+            reported.push((set.revision, words));
         }
     }
-    told
+    reported
 }
 
 /// What was before a revision, as far as it touches it.
@@ -190,8 +190,8 @@ impl<'a> Before<'a> {
     }
 }
 
-/// What a watcher told. Several changes of one line at one revision are told as one.
-fn heard(said: &str) -> Vec<Told> {
+/// What a watcher printed. Several changes of one queue at one revision are printed as one.
+fn heard(said: &str) -> Vec<Printed> {
     let lines = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let sets = lines.filter(|line| line["schema"] == "planlease.changes.v1");
     sets.map(|set| {
@@ -210,13 +210,13 @@ fn words_of(change: &Value) -> String {
         "orchestrator_appeared" => registered(text("orchestrator"), true),
         "orchestrator_gone" => registered(text("orchestrator"), false),
         "plan_appeared" => appeared(text("plan"), change["tasks"].as_array().unwrap().len()),
-        "task" => changed(text("plan"), text("task"), &change["before"], &answers::told(change)),
+        "task" => changed(text("plan"), text("task"), &change["before"], &answers::reported(change)),
         "findings" => format!("output of {} {}", text("plan"), text("task")),
         "ownership" => {
             let waiting = change["waiting"].as_array().unwrap().iter().map(|one| &one["lease"]);
             line(text("plan"), &change["owner"]["token"], &json!(waiting.collect::<Vec<_>>()))
         }
-        other => panic!("nobody did that: {other}: {change}"),
+        other => panic!("no process did that: {other}: {change}"),
     }
 }
 
@@ -242,14 +242,14 @@ fn line(plan: &str, token: &Value, waiting: &Value) -> String {
 
 /// Compares revision by revision, so that a difference can be read.
 #[track_caller]
-fn same(who: &str, heard: &[Told], told: &[Told]) {
-    for (heard, told) in heard.iter().zip(told) {
-        assert_eq!(heard, told, "{who}");
+fn same(who: &str, heard: &[Printed], reported: &[Printed]) {
+    for (heard, reported) in heard.iter().zip(reported) {
+        assert_eq!(heard, reported, "{who}");
     }
-    assert_eq!(heard.len(), told.len(), "{who} told too little or too much");
+    assert_eq!(heard.len(), reported.len(), "{who} reported too little or too much");
 }
 
-async fn until_told(watcher: &Process, last: u64) {
+async fn until_reported(watcher: &Process, last: u64) {
     until("the last change", SOON, async || {
         let latest = latest(&watcher.said());
         if latest >= Some(last) { Ok(()) } else { Err(latest) }

@@ -3,42 +3,28 @@
 use std::{sync::Arc, time::Duration};
 
 use http::Method;
-use planlease_tests::{
-    cases,
-    room::Room,
-    suite::{Case, Fixture},
-    wait::SOON,
-};
+use planlease_tests::{TestEnv, case, wait::SOON};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, UnixStream},
     task::JoinSet,
 };
 
-use crate::scene::{PLAN, Sidecar, TOKEN, say, sidecar, with_port};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        refused_requests_cost_clients_nothing,
-        idle_connections_without_a_token_keep_no_client_out,
-        bodies_and_files_take_bounded_memory,
-        two_hosts_are_one_too_many,
-    ]
-}
+use crate::helpers::{PLAN, Sidecar, TOKEN, say, sidecar, with_port};
 
 /// The memory that the chart gives a sidecar, in KiB.
 const LIMIT_KIB: u64 = 256 * 1024;
 
-async fn scene(fixture: Fixture, flags: &[&str]) -> (Room, Sidecar, u16) {
-    let room = Room::new(fixture, Duration::from_secs(15));
-    room.import("release", PLAN).await;
-    let token = room.path("token");
+async fn scene(env: TestEnv, flags: &[&str]) -> (TestEnv, Sidecar, u16) {
+    let env = env.with_ttl(Duration::from_secs(15));
+    env.import("release", PLAN).await;
+    let token = env.path("token");
     std::fs::write(&token, TOKEN).unwrap();
     let all = ["--listen", "127.0.0.1:0", "--token-file", token.to_str().unwrap()];
     let all: Vec<&str> = all.into_iter().chain(flags.iter().copied()).collect();
-    let sidecar = sidecar(&room, "one", &all).await;
+    let sidecar = sidecar(&env, "one", &all).await;
     let port = with_port(&sidecar).await;
-    (room, sidecar, port)
+    (env, sidecar, port)
 }
 
 fn list(headers: &str) -> String {
@@ -49,9 +35,10 @@ async fn with_token(port: u16) -> String {
     say(port, &list(&format!("planlease-request: true\r\nauthorization: Bearer {TOKEN}\r\n"))).await
 }
 
-async fn refused_requests_cost_clients_nothing(fixture: Fixture) {
+#[case(one_at_a_time)]
+async fn refused_requests_cost_clients_nothing(env: TestEnv) {
     const REFUSED: usize = 1_000;
-    let (_room, sidecar, port) = scene(fixture, &["--max-requests-per-second", "50"]).await;
+    let (_env, sidecar, port) = scene(env, &["--max-requests-per-second", "50"]).await;
     for n in 0..REFUSED {
         let headers = ["", "planlease-request: true\r\n", "origin: http://evil.example\r\n"][n % 3];
         let answer = say(port, &list(headers)).await;
@@ -68,8 +55,9 @@ async fn refused_requests_cost_clients_nothing(fixture: Fixture) {
     assert!(lines <= 20, "{lines} lines for {REFUSED} requests: {said}");
 }
 
-async fn idle_connections_without_a_token_keep_no_client_out(fixture: Fixture) {
-    let (_room, sidecar, port) = scene(fixture, &["--max-connections", "8"]).await;
+#[case(one_at_a_time)]
+async fn idle_connections_without_a_token_keep_no_client_out(env: TestEnv) {
+    let (_env, sidecar, port) = scene(env, &["--max-connections", "8"]).await;
     let mut idle = Vec::new();
     for _ in 0..300 {
         idle.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
@@ -88,11 +76,12 @@ fn peak(pid: i32) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-async fn bodies_and_files_take_bounded_memory(fixture: Fixture) {
+#[case(one_at_a_time)]
+async fn bodies_and_files_take_bounded_memory(env: TestEnv) {
     const LARGEST: usize = 4 * 1024 * 1024;
-    let room = Room::new(fixture, Duration::from_secs(15));
-    room.import("release", PLAN).await;
-    let sidecar = sidecar(&room, "one", &[]).await;
+    let env = env.with_ttl(Duration::from_secs(15));
+    env.import("release", PLAN).await;
+    let sidecar = sidecar(&env, "one", &[]).await;
     let before = peak(sidecar.process.id());
     // Bodies of which one byte is missing.
     let body: Arc<[u8]> = vec![b'['; LARGEST - 1].into();
@@ -163,8 +152,9 @@ async fn bodies_and_files_take_bounded_memory(fixture: Fixture) {
     sidecar.client.ask(Method::PUT, "/v1/plans/small", &headers, PLAN).await.with(201);
 }
 
-async fn two_hosts_are_one_too_many(fixture: Fixture) {
-    let (_room, sidecar, port) = scene(fixture, &[]).await;
+#[case(one_at_a_time)]
+async fn two_hosts_are_one_too_many(env: TestEnv) {
+    let (_env, sidecar, port) = scene(env, &[]).await;
     let token = format!("planlease-request: true\r\nauthorization: Bearer {TOKEN}\r\n");
     for second in ["host: localhost\r\n", "host: evil.example\r\n", "Host:\r\n"] {
         let answer = say(port, &list(&format!("{token}{second}"))).await;

@@ -3,9 +3,7 @@
 use std::{os::unix::fs::PermissionsExt as _, time::Duration};
 
 use planlease_tests::{
-    cases,
-    room::Room,
-    suite::{Case, Fixture},
+    TestEnv, case,
     wait::{SOON, until},
 };
 
@@ -14,20 +12,17 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::scene::{PLAN, TOKEN, say, sidecar, with_port};
+use crate::helpers::{PLAN, TOKEN, say, sidecar, with_port};
 
-pub(crate) fn cases() -> Vec<Case> {
-    cases![unauthorised_requests_get_no_answer, a_replaced_token_needs_no_restart, a_viewer_reads_only]
-}
-
-async fn unauthorised_requests_get_no_answer(fixture: Fixture) {
-    let room = Room::new(fixture, Duration::from_secs(15));
-    room.import("release", PLAN).await;
-    std::fs::write(room.path("token"), format!("{TOKEN}\n")).unwrap();
-    let token = room.path("token");
+#[case]
+async fn unauthorised_requests_get_no_answer(env: TestEnv) {
+    let env = env.with_ttl(Duration::from_secs(15));
+    env.import("release", PLAN).await;
+    std::fs::write(env.path("token"), format!("{TOKEN}\n")).unwrap();
+    let token = env.path("token");
     let flags =
         ["--listen", "127.0.0.1:0", "--token-file", token.to_str().unwrap(), "--metrics", "127.0.0.1:0"];
-    let sidecar = sidecar(&room, "one", &flags).await;
+    let sidecar = sidecar(&env, "one", &flags).await;
     let (api, metrics) = until("two ports", SOON, async || {
         sidecar
             .port("serving on http")
@@ -55,7 +50,7 @@ async fn unauthorised_requests_get_no_answer(fixture: Fixture) {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{headers}: {answer}");
         assert!(answer.contains(&format!("urn:planlease:problem:{kind}")), "{headers}: {answer}");
     }
-    // The port for metrics shows no plan, whoever asks; probes and metrics everybody may see.
+    // The port for metrics shows no plan to any client; probes and metrics are public.
     let whole = format!("{host}{header}{bearer}");
     assert!(say(metrics, &request(&whole)).await.starts_with("HTTP/1.1 404"));
     for path in ["/metrics", "/livez", "/readyz", "/startupz"] {
@@ -69,7 +64,7 @@ async fn unauthorised_requests_get_no_answer(fixture: Fixture) {
             .await
             .starts_with("HTTP/1.1 200")
     );
-    // Nothing was deleted, until somebody comes who may.
+    // Nothing was deleted, until a client with permission comes.
     assert_eq!(sidecar.client.get("/v1/plans/release").await.status, 200);
     assert!(say(api, &request(&whole)).await.starts_with("HTTP/1.1 200"));
     assert_eq!(sidecar.client.get("/v1/plans/release").await.status, 404);
@@ -80,17 +75,18 @@ async fn unauthorised_requests_get_no_answer(fixture: Fixture) {
         vec!["sidecar", "--socket", sidecar.socket.to_str().unwrap()],
         vec!["sidecar", "--listen", "0.0.0.0:0", "--token-file", token.to_str().unwrap()],
     ] {
-        let refused = room.program().run(args).await;
+        let refused = env.program().run(args).await;
         assert!([2, 6].contains(&refused.code.unwrap()), "{refused:?}");
     }
 }
 
-async fn a_replaced_token_needs_no_restart(fixture: Fixture) {
-    let room = Room::new(fixture, Duration::from_secs(15));
-    let token = room.path("token");
+#[case]
+async fn a_replaced_token_needs_no_restart(env: TestEnv) {
+    let env = env.with_ttl(Duration::from_secs(15));
+    let token = env.path("token");
     std::fs::write(&token, format!("{TOKEN}\n")).unwrap();
     let flags = ["--listen", "127.0.0.1:0", "--token-file", token.to_str().unwrap()];
-    let sidecar = sidecar(&room, "one", &flags).await;
+    let sidecar = sidecar(&env, "one", &flags).await;
     let api = until("port", SOON, async || sidecar.port("serving on http").ok_or("none yet")).await;
     let list = async |token: &str| {
         let head = "host: localhost\r\nplanlease-request: true\r\nconnection: close\r\n";
@@ -113,15 +109,16 @@ async fn a_replaced_token_needs_no_restart(fixture: Fixture) {
     assert!(list(TOKEN).await.starts_with("HTTP/1.1 401"));
 }
 
-async fn a_viewer_reads_only(fixture: Fixture) {
-    let room = Room::new(fixture, Duration::from_secs(15));
-    room.import("release", PLAN).await;
-    let (clients, viewers) = (room.path("clients"), room.path("viewers"));
+#[case]
+async fn a_viewer_reads_only(env: TestEnv) {
+    let env = env.with_ttl(Duration::from_secs(15));
+    env.import("release", PLAN).await;
+    let (clients, viewers) = (env.path("clients"), env.path("viewers"));
     std::fs::write(&clients, format!("# ours\nci {TOKEN}\n")).unwrap();
     std::fs::write(&viewers, "wall a-token-to-look-with\n").unwrap();
     let files = [clients.to_str().unwrap(), viewers.to_str().unwrap()];
     let flags = ["--listen", "127.0.0.1:0", "--token-file", files[0], "--viewer-token-file", files[1]];
-    let sidecar = sidecar(&room, "one", &flags).await;
+    let sidecar = sidecar(&env, "one", &flags).await;
     let port = with_port(&sidecar).await;
     let ask = async |token: &str, line: &str, more: &str| {
         let head = "host: localhost\r\nplanlease-request: true\r\nconnection: close\r\ncontent-length: 0\r\n";
@@ -157,7 +154,7 @@ async fn a_viewer_reads_only(fixture: Fixture) {
     // What the client called itself stands beside what it is, in the record and in the log.
     let paused = ask(TOKEN, "POST /v1/plans/release/pause", "planlease-operator: alice\r\n").await;
     assert!(paused.starts_with("HTTP/1.1 200"), "{paused}");
-    let status = room.json(&["status", "release"]).await;
+    let status = env.json(&["status", "release"]).await;
     assert!(status.to_string().contains("alice (token:ci)"), "{status}");
     assert!(sidecar.process.said().contains("token:ci"), "{}", sidecar.process.said());
     assert!(!sidecar.process.said().contains(TOKEN));

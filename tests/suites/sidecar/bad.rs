@@ -2,27 +2,20 @@
 //! and the others do not notice.
 
 use http::Method;
-use planlease_tests::{
-    cases,
-    suite::{Case, Fixture},
-    wait::SOON,
-};
+use planlease_tests::{TestEnv, case, wait::SOON};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
     time::Instant,
 };
 
-use crate::scene::{scene, task};
+use crate::helpers::{task, with_sidecar};
 
-pub(crate) fn cases() -> Vec<Case> {
-    cases![bad_requests_change_nothing, slow_clients_do_no_harm]
-}
-
-async fn bad_requests_change_nothing(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case(one_at_a_time)]
+async fn bad_requests_change_nothing(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
-    let before = room.coordinator().await.plan(&"release".parse().unwrap()).await.unwrap();
+    let before = env.coordinator().await.plan(&"release".parse().unwrap()).await.unwrap();
     let any = ("if-match", "*");
     let json = ("content-type", "application/json");
     let huge = format!(r#"{{"change": "complete", "notes": "{}"}}"#, "n".repeat(5 << 20));
@@ -41,8 +34,8 @@ async fn bad_requests_change_nothing(fixture: Fixture) {
         (&long, 422, "bad-plan"),
     ] {
         let answer = client.ask(Method::PATCH, &task("1"), &[any, json], body).await;
-        let told = body.get(..60).unwrap_or(body);
-        assert_eq!((answer.status.as_u16(), answer.problem()), (status, kind), "{told}: {}", answer.text);
+        let reported = body.get(..60).unwrap_or(body);
+        assert_eq!((answer.status.as_u16(), answer.problem()), (status, kind), "{reported}: {}", answer.text);
     }
     let start = r#"{"change": "start"}"#;
     for headers in [
@@ -91,13 +84,14 @@ async fn bad_requests_change_nothing(fixture: Fixture) {
         client.ask(Method::PUT, "/v1/plans/bad", &[("content-type", "application/toml")], "title = 7").await;
     assert_eq!(plan.clone().with(422).problem(), "bad-plan");
     assert!(plan.json["problems"][0].as_str().unwrap().contains("1:"), "with its place: {}", plan.text);
-    let after = room.coordinator().await.plan(&"release".parse().unwrap()).await.unwrap();
+    let after = env.coordinator().await.plan(&"release".parse().unwrap()).await.unwrap();
     assert_eq!(after.tasks, before.tasks);
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn slow_clients_do_no_harm(fixture: Fixture) {
-    let (_room, sidecar) = scene(fixture).await;
+#[case(one_at_a_time)]
+async fn slow_clients_do_no_harm(env: TestEnv) {
+    let (_env, sidecar) = with_sidecar(env).await;
     let mut half_open = Vec::new();
     for n in 0..1_000 {
         let mut stream = UnixStream::connect(&sidecar.socket).await.unwrap();
@@ -115,7 +109,7 @@ async fn slow_clients_do_no_harm(fixture: Fixture) {
         sidecar.client.get(&task("1")).await.with(200);
     }
     println!("measured: 20 requests beside 1,000 half-open connections: {:?}", begun.elapsed());
-    // Each is closed in the end; the one whose body did not come is told why.
+    // Each is closed in the end; the one whose body did not come gets the reason.
     let mut said = Vec::new();
     tokio::time::timeout(SOON, slow.read_to_end(&mut said)).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&said);

@@ -5,36 +5,32 @@ use std::time::Duration;
 use http::Method;
 use nix::sys::signal::Signal;
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     http::start_owner,
-    room::{Room, in_line, plan_name, until_free},
-    suite::{Case, Fixture},
+    test_env::{in_queue, plan_name, until_free},
     wait::SOON,
 };
 use tokio::time::Instant;
 
-use crate::scene::{PLAN, sidecar};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![a_killed_program_gives_way_at_once, a_killed_sidecar_gives_way_within_its_ttl]
-}
+use crate::helpers::{PLAN, sidecar};
 
 /// How often a program is killed.
 const TIMES: usize = 50;
 
-async fn a_killed_program_gives_way_at_once(fixture: Fixture) {
-    let room = Room::new(fixture, Duration::from_secs(15));
-    room.import("release", PLAN).await;
-    let (coordinator, plan) = (room.coordinator().await, plan_name("release"));
-    let (one, two) = (sidecar(&room, "one", &[]).await, sidecar(&room, "two", &[]).await);
+#[case(one_at_a_time)]
+async fn a_killed_program_gives_way_at_once(env: TestEnv) {
+    let env = env.with_ttl(Duration::from_secs(15));
+    env.import("release", PLAN).await;
+    let (coordinator, plan) = (env.coordinator().await, plan_name("release"));
+    let (one, two) = (sidecar(&env, "one", &[]).await, sidecar(&env, "two", &[]).await);
     let mut took = Vec::new();
     let mut last = 0;
     for round in 0..TIMES {
-        let mut owner = start_owner(&one.socket, "release", &room.path(&format!("owner-{round}")));
+        let mut owner = start_owner(&one.socket, "release", &env.path(&format!("owner-{round}")));
         owner.until_said("event: granted", SOON).await;
         let mut next = two.client.stream(Method::POST, "/v1/plans/release/ownership", &[], "").await;
         next.until("session", SOON).await;
-        in_line(&coordinator, &plan, 2).await;
+        in_queue(&coordinator, &plan, 2).await;
         let killed = Instant::now();
         owner.signal(Signal::SIGKILL);
         let granted = next.until("granted", Duration::from_secs(10)).await;
@@ -54,20 +50,21 @@ async fn a_killed_program_gives_way_at_once(fixture: Fixture) {
     );
     // Far below the time to live: it was the connection, not the lease, that ended.
     assert!(took[TIMES - 1] < Duration::from_secs(5), "{took:?}");
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn a_killed_sidecar_gives_way_within_its_ttl(fixture: Fixture) {
+#[case(one_at_a_time)]
+async fn a_killed_sidecar_gives_way_within_its_ttl(env: TestEnv) {
     const TTL: Duration = Duration::from_secs(4);
-    let room = Room::new(fixture, TTL);
-    room.import("release", PLAN).await;
-    let (coordinator, plan) = (room.coordinator().await, plan_name("release"));
-    let (mut one, two) = (sidecar(&room, "one", &[]).await, sidecar(&room, "two", &[]).await);
-    let mut owner = start_owner(&one.socket, "release", &room.path("owner"));
+    let env = env.with_ttl(TTL);
+    env.import("release", PLAN).await;
+    let (coordinator, plan) = (env.coordinator().await, plan_name("release"));
+    let (mut one, two) = (sidecar(&env, "one", &[]).await, sidecar(&env, "two", &[]).await);
+    let mut owner = start_owner(&one.socket, "release", &env.path("owner"));
     owner.until_said("event: granted", SOON).await;
     let mut next = two.client.stream(Method::POST, "/v1/plans/release/ownership", &[], "").await;
     next.until("session", SOON).await;
-    in_line(&coordinator, &plan, 2).await;
+    in_queue(&coordinator, &plan, 2).await;
     let killed = Instant::now();
     one.process.signal(Signal::SIGKILL);
     next.until("granted", TTL * 3).await;
@@ -77,5 +74,5 @@ async fn a_killed_sidecar_gives_way_within_its_ttl(fixture: Fixture) {
     assert!(took <= TTL + Duration::from_secs(1), "{took:?}");
     // Its program learns of it by the end of the stream.
     owner.until_ended(SOON).await;
-    room.audit().await;
+    env.audit().await;
 }

@@ -5,31 +5,18 @@ use std::time::Duration;
 use http::Method;
 use nix::sys::signal::Signal;
 use planlease_tests::{
-    cases,
-    suite::{Case, Fixture},
+    TestEnv, case,
     wait::{SOON, until},
 };
 use serde_json::json;
 
-use crate::scene::{scene, sidecar, task};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        programs_finish_before_their_sidecar_ends,
-        a_drain_is_bounded,
-        a_hook_waits_for_the_programs,
-        a_drain_can_be_undone
-    ]
-}
-
-pub(crate) fn alone_cases() -> Vec<Case> {
-    cases![without_etcd_it_lives_and_says_nothing_old]
-}
+use crate::helpers::{sidecar, task, with_sidecar};
 
 const OWNERSHIP: &str = "/v1/plans/release/ownership";
 
-async fn programs_finish_before_their_sidecar_ends(fixture: Fixture) {
-    let (room, mut sidecar) = scene(fixture).await;
+#[case]
+async fn programs_finish_before_their_sidecar_ends(env: TestEnv) {
+    let (env, mut sidecar) = with_sidecar(env).await;
     let client = sidecar.client.clone();
     let mut owner = client.stream(Method::POST, OWNERSHIP, &[], "").await;
     let session = owner.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
@@ -56,14 +43,15 @@ async fn programs_finish_before_their_sidecar_ends(fixture: Fixture) {
     // Streams end, rather than break.
     while events.next(SOON).await.is_some() {}
     assert!(!sidecar.socket.exists());
-    let terms = room.json(&["owner", "history", "release"]).await;
+    let terms = env.json(&["owner", "history", "release"]).await;
     assert_eq!(terms["terms"][0]["ended"]["how"], "clean");
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn a_drain_is_bounded(fixture: Fixture) {
-    let (room, _one) = scene(fixture).await;
-    let mut brief = sidecar(&room, "brief", &["--grace", "500ms"]).await;
+#[case]
+async fn a_drain_is_bounded(env: TestEnv) {
+    let (env, _one) = with_sidecar(env).await;
+    let mut brief = sidecar(&env, "brief", &["--grace", "500ms"]).await;
     let mut owner = brief.client.stream(Method::POST, OWNERSHIP, &[], "").await;
     owner.until("granted", SOON).await;
     brief.process.signal(Signal::SIGTERM);
@@ -71,28 +59,30 @@ async fn a_drain_is_bounded(fixture: Fixture) {
     owner.until("over", SOON).await;
     assert_eq!(brief.process.until_ended(SOON).await, Some(0), "{}", brief.process.said());
     assert!(brief.process.said().contains("1 session ended"), "{}", brief.process.said());
-    let terms = room.json(&["owner", "history", "release"]).await;
+    let terms = env.json(&["owner", "history", "release"]).await;
     assert_eq!(terms["terms"][0]["ended"]["how"], "clean");
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn a_hook_waits_for_the_programs(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case]
+async fn a_hook_waits_for_the_programs(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let mut owner = sidecar.client.stream(Method::POST, OWNERSHIP, &[], "").await;
     owner.until("granted", SOON).await;
     let socket = sidecar.socket.to_str().unwrap();
-    let late = room.program().run(["sidecar", "drain", "--socket", socket, "--wait", "300ms"]).await;
+    let late = env.program().run(["sidecar", "drain", "--socket", socket, "--wait", "300ms"]).await;
     assert_eq!(late.code, Some(118), "{late:?}");
     owner.until("draining", SOON).await;
-    let not_ready = room.program().run(["sidecar", "probe", "ready", "--socket", socket]).await;
+    let not_ready = env.program().run(["sidecar", "probe", "ready", "--socket", socket]).await;
     assert!(not_ready.code == Some(102) && not_ready.stderr.contains("draining"), "{not_ready:?}");
     drop(owner);
-    room.program().run_to(0, ["sidecar", "drain", "--socket", socket]).await;
-    room.program().run_to(0, ["sidecar", "probe", "live", "--socket", socket]).await;
+    env.program().run_to(0, ["sidecar", "drain", "--socket", socket]).await;
+    env.program().run_to(0, ["sidecar", "probe", "live", "--socket", socket]).await;
 }
 
-async fn a_drain_can_be_undone(fixture: Fixture) {
-    let (room, mut sidecar) = scene(fixture).await;
+#[case]
+async fn a_drain_can_be_undone(env: TestEnv) {
+    let (env, mut sidecar) = with_sidecar(env).await;
     let client = sidecar.client.clone();
     let mut owner = client.stream(Method::POST, OWNERSHIP, &[], r#"{"id": "me"}"#).await;
     owner.until("granted", SOON).await;
@@ -109,8 +99,8 @@ async fn a_drain_can_be_undone(fixture: Fixture) {
     owner.until("undrained", SOON).await;
     assert_eq!(client.get("/readyz").await.status, 200);
     client.post("/v1/sessions", "", &json!({ "heartbeat_s": 9 })).await.with(201);
-    // The registration says which client it is, whatever it calls itself.
-    let registered = room.json(&["orchestrator", "list"]).await;
+    // The registration says which client it is, under any name it gives itself.
+    let registered = env.json(&["orchestrator", "list"]).await;
     let mine = registered["orchestrators"]
         .as_array()
         .unwrap()
@@ -122,7 +112,7 @@ async fn a_drain_can_be_undone(fixture: Fixture) {
     // Again from the command line; and not once the sidecar itself is to end.
     let socket = sidecar.socket.to_str().unwrap();
     client.ask(Method::POST, "/v1/drain", &[], "").await.with(202);
-    room.program().run_to(0, ["sidecar", "drain", "--undo", "--socket", socket]).await;
+    env.program().run_to(0, ["sidecar", "drain", "--undo", "--socket", socket]).await;
     assert_eq!(client.get("/v1/drain").await.json["draining"], false);
     owner.until("draining", SOON).await;
     owner.until("undrained", SOON).await;
@@ -133,15 +123,16 @@ async fn a_drain_can_be_undone(fixture: Fixture) {
     drop(owner);
 }
 
-async fn without_etcd_it_lives_and_says_nothing_old(fixture: Fixture) {
-    let server = fixture.server.clone();
-    let (room, sidecar) = scene(fixture).await;
+#[case(alone)]
+async fn without_etcd_it_lives_and_says_nothing_old(env: TestEnv) {
+    let server = env.server.clone();
+    let (env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let mut owner = client.stream(Method::POST, OWNERSHIP, &[], r#"{"id": "me"}"#).await;
     let session = owner.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
     owner.until("granted", SOON).await;
     server.kill();
-    // Whoever asks for the owner is told nothing rather than what was the case before.
+    // A question for the owner gets no answer rather than a stale one.
     let unknown = client.get("/v1/plans/release/owner").await.with(503);
     assert_eq!(unknown.problem(), "unavailable");
     until("a sidecar that is not ready", SOON, async || {
@@ -162,5 +153,5 @@ async fn without_etcd_it_lives_and_says_nothing_old(fixture: Fixture) {
     .await;
     let mut again = client.stream(Method::POST, OWNERSHIP, &[], "").await;
     again.until("granted", Duration::from_secs(40)).await;
-    room.audit().await;
+    env.audit().await;
 }

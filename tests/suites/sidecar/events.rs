@@ -2,10 +2,9 @@
 
 use http::Method;
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     http::Client,
-    room::{acquired, plan_name},
-    suite::{Case, Fixture},
+    test_env::{acquired, plan_name},
     wait::SOON,
 };
 use serde_json::json;
@@ -13,20 +12,7 @@ use serde_json::json;
 use planlease::Outcome;
 use planlease_core::transition::Change;
 
-use crate::scene::{PLAN, scene, sidecar, task};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_subscriber_goes_on_where_it_ended,
-        a_subscriber_gets_its_plans_only,
-        a_subscriber_that_does_not_read_starts_again,
-        a_revision_that_is_not_reached_yet_is_waited_for,
-    ]
-}
-
-pub(crate) fn alone_cases() -> Vec<Case> {
-    cases![after_a_restart_a_subscriber_goes_on]
-}
+use crate::helpers::{PLAN, sidecar, task, with_sidecar};
 
 async fn progress(client: &Client, n: usize) -> i64 {
     let body = json!({ "change": "progress", "progress": n.to_string() });
@@ -34,35 +20,36 @@ async fn progress(client: &Client, n: usize) -> i64 {
     done.json["record"]["revision"].as_i64().unwrap()
 }
 
-async fn a_subscriber_goes_on_where_it_ended(fixture: Fixture) {
-    let (_room, sidecar) = scene(fixture).await;
+#[case]
+async fn a_subscriber_goes_on_where_it_ended(env: TestEnv) {
+    let (_env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let started = client.change(&task("1"), "", "*", &json!({ "change": "start" })).await.with(200);
     let mut events = client.stream(Method::GET, "/v1/events", &[], "").await;
     let snapshot = events.next(SOON).await.unwrap();
     assert_eq!((snapshot.name.as_str(), &snapshot.data["plans"][0]["plan"]), ("snapshot", &json!("release")));
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut last = snapshot.id.unwrap();
-    // The snapshot need not know of a write that was answered a moment ago; then it is told.
+    // The snapshot need not know of a write that was answered a moment ago; then it is delivered.
     let started = started.json["record"]["revision"].as_i64().unwrap();
     let mut written: Vec<i64> = (started > last).then_some(started).into_iter().collect();
     for round in 0..4 {
         for n in 0..10 {
             written.push(progress(client, round * 10 + n).await);
         }
-        while told.len() < written.len() - 3 {
+        while reported.len() < written.len() - 3 {
             let event = events.until("changes", SOON).await;
             last = event.id.unwrap();
-            told.push(last);
+            reported.push(last);
         }
         // It goes away in the middle, and comes back with what it knows.
         let id = last.to_string();
         events = client.stream(Method::GET, "/v1/events", &[("last-event-id", &id)], "").await;
     }
-    while told.len() < written.len() {
-        told.push(events.until("changes", SOON).await.id.unwrap());
+    while reported.len() < written.len() {
+        reported.push(events.until("changes", SOON).await.id.unwrap());
     }
-    assert_eq!(told, written);
+    assert_eq!(reported, written);
     // An empty id is none, as the standard has it.
     for (path, headers) in [("/v1/events", &[("last-event-id", "")][..]), ("/v1/events?after=", &[])] {
         let mut beginning = client.stream(Method::GET, path, headers, "").await;
@@ -72,8 +59,9 @@ async fn a_subscriber_goes_on_where_it_ended(fixture: Fixture) {
     assert_eq!(client.ask(Method::GET, "/v1/events", &bad, "").await.with(400).problem(), "bad-request");
 }
 
-async fn a_revision_that_is_not_reached_yet_is_waited_for(fixture: Fixture) {
-    let (_room, sidecar) = scene(fixture).await;
+#[case]
+async fn a_revision_that_is_not_reached_yet_is_waited_for(env: TestEnv) {
+    let (_env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let started = client.change(&task("1"), "", "*", &json!({ "change": "start" })).await.with(200);
     let last = started.json["record"]["revision"].as_i64().unwrap();
@@ -100,19 +88,20 @@ async fn a_revision_that_is_not_reached_yet_is_waited_for(fixture: Fixture) {
 }
 
 /// Reads changes until this revision.
-async fn told_until(events: &mut planlease_tests::http::Events, last: i64) -> Vec<i64> {
-    let mut told = Vec::new();
-    while told.last() != Some(&last) {
+async fn received_until(events: &mut planlease_tests::http::Events, last: i64) -> Vec<i64> {
+    let mut reported = Vec::new();
+    while reported.last() != Some(&last) {
         let event = events.next(SOON).await.unwrap();
         assert_eq!(event.name, "changes");
-        told.push(event.id.unwrap());
+        reported.push(event.id.unwrap());
     }
-    told
+    reported
 }
 
-async fn after_a_restart_a_subscriber_goes_on(fixture: Fixture) {
-    let mut etcd = fixture.client.clone();
-    let (room, one) = scene(fixture).await;
+#[case(alone)]
+async fn after_a_restart_a_subscriber_goes_on(env: TestEnv) {
+    let mut etcd = env.client.clone();
+    let (env, one) = with_sidecar(env).await;
     one.client.change(&task("1"), "", "*", &json!({ "change": "start" })).await.with(200);
     let seen = progress(&one.client, 0).await;
     let mut written = Vec::new();
@@ -122,33 +111,34 @@ async fn after_a_restart_a_subscriber_goes_on(fixture: Fixture) {
     let known = seen.to_string();
     let headers = [("last-event-id", known.as_str())];
     drop(one);
-    let two = sidecar(&room, "two", &[]).await;
+    let two = sidecar(&env, "two", &[]).await;
     // Several come back at once; the history is read once.
     let mut events = two.client.stream(Method::GET, "/v1/events", &headers, "").await;
     let mut others = two.client.stream(Method::GET, "/v1/events", &headers, "").await;
     let last = *written.last().unwrap();
-    assert_eq!(told_until(&mut events, last).await, written);
-    assert_eq!(told_until(&mut others, last).await, written);
+    assert_eq!(received_until(&mut events, last).await, written);
+    assert_eq!(received_until(&mut others, last).await, written);
     let live = progress(&two.client, 99).await;
-    assert_eq!(told_until(&mut events, live).await, [live]);
+    assert_eq!(received_until(&mut events, live).await, [live]);
     let mut halfway =
         two.client.stream(Method::GET, &format!("/v1/events?after={}", written[9]), &[], "").await;
-    assert_eq!(told_until(&mut halfway, last).await, written[10..]);
+    assert_eq!(received_until(&mut halfway, last).await, written[10..]);
     // Once the history is gone, it is given everything instead.
     etcd.compact(live, None).await.unwrap();
-    let three = sidecar(&room, "three", &[]).await;
+    let three = sidecar(&env, "three", &[]).await;
     let mut events = three.client.stream(Method::GET, "/v1/events", &headers, "").await;
     let resync = events.next(SOON).await.unwrap();
     assert_eq!((resync.name.as_str(), resync.id >= Some(live)), ("resync", true));
 }
 
-async fn a_subscriber_gets_its_plans_only(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case]
+async fn a_subscriber_gets_its_plans_only(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let mut events = client.stream(Method::GET, "/v1/events?plan=another,third", &[], "").await;
     assert_eq!(events.next(SOON).await.unwrap().data["plans"], json!([]));
     client.change(&task("1"), "", "*", &json!({ "change": "start" })).await.with(200);
-    room.import("another", PLAN).await;
+    env.import("another", PLAN).await;
     let event = events.until("changes", SOON).await;
     assert_eq!(event.data["changes"][0]["change"], "plan_appeared");
     assert_eq!(event.data["changes"][0]["plan"], "another");
@@ -157,12 +147,13 @@ async fn a_subscriber_gets_its_plans_only(fixture: Fixture) {
 /// More changes than the sidecar keeps, and than fit between it and a subscriber.
 const FLOOD: usize = 6_000;
 
-async fn a_subscriber_that_does_not_read_starts_again(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case]
+async fn a_subscriber_that_does_not_read_starts_again(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let mut slow = sidecar.client.stream(Method::GET, "/v1/events", &[], "").await;
     let mut quick = sidecar.client.stream(Method::GET, "/v1/events", &[], "").await;
     let first = quick.next(SOON).await.unwrap();
-    let owner = acquired(&room.session("writer").await, &plan_name("release")).await;
+    let owner = acquired(&env.session("writer").await, &plan_name("release")).await;
     let mut task = owner.authority().claim(1, &[]).await.unwrap().tasks.remove(0);
     let flood = async {
         for n in 0..FLOOD {
@@ -175,24 +166,24 @@ async fn a_subscriber_that_does_not_read_starts_again(fixture: Fixture) {
         }
         task.revision.to_wire()
     };
-    // Whoever reads is told everything meanwhile, as if the other one were not there.
+    // A subscriber that reads receives everything meanwhile, as if the other one did not exist.
     let reading = async {
-        let mut told = vec![first.id.unwrap()];
-        while told.len() < FLOOD {
-            told.push(quick.until("changes", SOON).await.id.unwrap());
+        let mut reported = vec![first.id.unwrap()];
+        while reported.len() < FLOOD {
+            reported.push(quick.until("changes", SOON).await.id.unwrap());
         }
-        told
+        reported
     };
-    let (last, told) = tokio::join!(flood, reading);
-    assert!(told.is_sorted_by(|one, next| one < next), "in order, none twice");
+    let (last, reported) = tokio::join!(flood, reading);
+    assert!(reported.is_sorted_by(|one, next| one < next), "in order, none twice");
     let mut known = slow.next(SOON).await.unwrap();
     assert_eq!(known.name, "snapshot");
-    let mut anew = 0;
+    let mut restarts = 0;
     while known.id.unwrap() < last {
         let event = slow.next(SOON).await.unwrap();
         assert!(event.id > known.id, "{:?} after {:?}", event.id, known.id);
-        anew += usize::from(event.name == "resync");
+        restarts += usize::from(event.name == "resync");
         known = event;
     }
-    assert!(anew >= 1, "it was told that it has missed something");
+    assert!(restarts >= 1, "it was informed that it has missed something");
 }

@@ -3,9 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use planlease_tests::{
-    cases,
-    room::{Room, plan_name, until_free},
-    suite::{Case, Fixture},
+    TestEnv, case,
+    test_env::{plan_name, until_free},
     wait::{SOON, until},
 };
 use tokio::{
@@ -13,29 +12,21 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use crate::scene::{PLAN, Sidecar, TOKEN, sidecar, with_port};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_half_closed_request_is_served,
-        a_half_closed_stream_of_events_goes_on,
-        a_half_closed_owner_owns_until_it_is_gone,
-    ]
-}
+use crate::helpers::{PLAN, Sidecar, TOKEN, sidecar, with_port};
 
 trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
 
 /// A sidecar that is silent for a minute unless something happens.
-async fn scene(fixture: Fixture) -> (Room, Sidecar, u16) {
-    let room = Room::new(fixture, Duration::from_secs(60));
-    room.import("release", PLAN).await;
-    let token = room.path("token");
+async fn with_sidecar(env: TestEnv) -> (TestEnv, Sidecar, u16) {
+    let env = env.with_ttl(Duration::from_secs(60));
+    env.import("release", PLAN).await;
+    let token = env.path("token");
     std::fs::write(&token, TOKEN).unwrap();
     let flags = ["--listen", "127.0.0.1:0", "--token-file", token.to_str().unwrap(), "--heartbeat", "60s"];
-    let sidecar = sidecar(&room, "one", &flags).await;
+    let sidecar = sidecar(&env, "one", &flags).await;
     let port = with_port(&sidecar).await;
-    (room, sidecar, port)
+    (env, sidecar, port)
 }
 
 /// Over the socket, and over TCP: sends this and closes the sending side.
@@ -58,8 +49,9 @@ fn request(line: &str, more: &str, body: &str) -> String {
     )
 }
 
-async fn a_half_closed_request_is_served(fixture: Fixture) {
-    let (_room, sidecar, port) = scene(fixture).await;
+#[case]
+async fn a_half_closed_request_is_served(env: TestEnv) {
+    let (_env, sidecar, port) = with_sidecar(env).await;
     let json = "content-type: application/json\r\nif-match: *\r\n";
     for tcp in [false, true] {
         for (line, more, body, status) in [
@@ -96,21 +88,23 @@ async fn read_until(connection: &mut Box<dyn Connection>, said: &mut String, wan
     }
 }
 
-async fn a_half_closed_stream_of_events_goes_on(fixture: Fixture) {
-    let (room, sidecar, port) = scene(fixture).await;
+#[case]
+async fn a_half_closed_stream_of_events_goes_on(env: TestEnv) {
+    let (env, sidecar, port) = with_sidecar(env).await;
     for (name, tcp) in [("unix", false), ("tcp", true)] {
         let asked = request("GET /v1/events HTTP/1.1", "accept: text/event-stream\r\n", "");
         let mut connection = half_closed(&sidecar.socket, port, tcp, &asked).await;
         let mut said = String::new();
         read_until(&mut connection, &mut said, "event: snapshot").await;
-        room.import(name, PLAN).await;
+        env.import(name, PLAN).await;
         read_until(&mut connection, &mut said, "\"plan_appeared\"").await;
     }
 }
 
-async fn a_half_closed_owner_owns_until_it_is_gone(fixture: Fixture) {
-    let (room, sidecar, port) = scene(fixture).await;
-    let (coordinator, plan) = (room.coordinator().await, plan_name("release"));
+#[case]
+async fn a_half_closed_owner_owns_until_it_is_gone(env: TestEnv) {
+    let (env, sidecar, port) = with_sidecar(env).await;
+    let (coordinator, plan) = (env.coordinator().await, plan_name("release"));
     let acquire = request(
         "POST /v1/plans/release/ownership HTTP/1.1",
         "accept: text/event-stream\r\ncontent-type: application/json\r\n",

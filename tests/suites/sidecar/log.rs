@@ -15,41 +15,32 @@ use nix::{
 };
 use planlease_core::transition::TaskStatus;
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     http::Client,
     program::Process,
-    room::{Room, path_text, plan_name},
-    suite::{Case, Fixture},
+    test_env::{path_text, plan_name},
     wait::{SOON, until},
 };
 
 use tokio::time::Instant;
 
-use crate::scene::PLAN;
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_log_on_a_full_device_costs_nothing,
-        a_log_that_nothing_reads_costs_no_plan,
-        a_run_whose_output_nothing_reads_goes_on,
-    ]
-}
+use crate::helpers::PLAN;
 
 /// A time to live that has passed several times before a test ends.
 const TTL: Duration = Duration::from_secs(3);
 
 /// Starts the program with everything that it logs, redirected as a shell does.
-fn redirected(room: &Room, args: &[&str], redirection: &str, name: &str) -> Process {
+fn redirected(env: &TestEnv, args: &[&str], redirection: &str, name: &str) -> Process {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("exec \"$PROGRAM\" \"$@\" {redirection}"), "sh"]).args(args);
-    shell.current_dir(room.folder()).envs(room.variables()).env("PLANLEASE_LOG", "trace");
-    Process::start(shell, &room.path(name))
+    shell.current_dir(env.folder()).envs(env.variables()).env("PLANLEASE_LOG", "trace");
+    Process::start(shell, &env.path(name))
 }
 
 /// A sidecar whose log goes there.
-async fn sidecar(room: &Room, redirection: &str) -> (Process, Client) {
-    let socket = room.path("sidecar.sock");
-    let process = redirected(room, &["sidecar", "--socket", path_text(&socket)], redirection, "sidecar");
+async fn sidecar(env: &TestEnv, redirection: &str) -> (Process, Client) {
+    let socket = env.path("sidecar.sock");
+    let process = redirected(env, &["sidecar", "--socket", path_text(&socket)], redirection, "sidecar");
     let client = Client::of(&socket);
     until("a sidecar that is ready", SOON, async || {
         if !socket.exists() {
@@ -63,8 +54,8 @@ async fn sidecar(room: &Room, redirection: &str) -> (Process, Client) {
 }
 
 /// Acquires the plan; while it is owned, requests are refused, which is logged. It has to be owned after
-/// several TTLs, by the same token, and to be told so.
-async fn works(room: &Room, client: &Client) {
+/// several TTLs, by the same token, and to be answered.
+async fn works(env: &TestEnv, client: &Client) {
     let mut events = client.stream(Method::POST, "/v1/plans/release/ownership", &[], "").await;
     events.until("granted", SOON).await;
     let token =
@@ -84,51 +75,54 @@ async fn works(room: &Room, client: &Client) {
     })
     .await;
     events.until("trusted", SOON).await;
-    let view = room.coordinator().await.plan(&plan_name("release")).await.unwrap();
+    let view = env.coordinator().await.plan(&plan_name("release")).await.unwrap();
     assert_eq!(view.line.owner().map(|(_, term)| term.token().to_string()), owned);
 }
 
-async fn a_log_on_a_full_device_costs_nothing(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    room.import("release", PLAN).await;
-    let (mut process, client) = sidecar(&room, "2>/dev/full").await;
-    works(&room, &client).await;
+#[case]
+async fn a_log_on_a_full_device_costs_nothing(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    env.import("release", PLAN).await;
+    let (mut process, client) = sidecar(&env, "2>/dev/full").await;
+    works(&env, &client).await;
     process.signal(Signal::SIGTERM);
     assert_eq!(process.until_ended(SOON).await, Some(0));
     // The others that log under an ownership, too.
     for args in [["-v", "hold", "release", "--", "true"], ["-v", "run", "release", "--exec", "true"]] {
-        let mut process = redirected(&room, &args, "2>/dev/full", "full");
+        let mut process = redirected(&env, &args, "2>/dev/full", "full");
         assert_eq!(process.until_ended(SOON).await, Some(0), "{args:?}");
     }
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn a_log_that_nothing_reads_costs_no_plan(fixture: Fixture) {
-    let room = Room::new(fixture, TTL);
-    room.import("release", PLAN).await;
-    let _stalled = stalled(&room.path("log"));
-    let (mut process, client) = sidecar(&room, "2>log").await;
-    works(&room, &client).await;
+#[case]
+async fn a_log_that_nothing_reads_costs_no_plan(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    env.import("release", PLAN).await;
+    let _stalled = stalled(&env.path("log"));
+    let (mut process, client) = sidecar(&env, "2>log").await;
+    works(&env, &client).await;
     process.signal(Signal::SIGTERM);
     assert_eq!(process.until_ended(SOON).await, Some(0), "nor does the end wait for the reader");
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn a_run_whose_output_nothing_reads_goes_on(fixture: Fixture) {
+#[case]
+async fn a_run_whose_output_nothing_reads_goes_on(env: TestEnv) {
     const TASKS: usize = 120;
-    let room = Room::new(fixture, TTL);
+    let env = env.with_ttl(TTL);
     let tasks = (1..=TASKS).map(|n| format!("[[task]]\nid = \"{n}\"\ndescription = \"work\"\n"));
-    room.import("many", &format!("title = \"Many\"\n{}", tasks.collect::<String>())).await;
-    let _stalled = stalled(&room.path("events"));
+    env.import("many", &format!("title = \"Many\"\n{}", tasks.collect::<String>())).await;
+    let _stalled = stalled(&env.path("events"));
     let args = ["run", "many", "--jobs", "4", "--exec", "sleep 0.05"];
-    let mut run = redirected(&room, &args, ">events 2>&1", "run");
+    let mut run = redirected(&env, &args, ">events 2>&1", "run");
     assert_eq!(run.until_ended(Duration::from_secs(120)).await, Some(0));
-    let view = room.coordinator().await.plan(&plan_name("many")).await.unwrap();
+    let view = env.coordinator().await.plan(&plan_name("many")).await.unwrap();
     let attempts: u32 = view.tasks.values().map(|task| task.record.attempt).sum();
     assert_eq!((view.summary().completed, attempts as usize), (TASKS, TASKS), "no command was killed");
     assert!(view.tasks.values().all(|task| task.record.status == TaskStatus::Completed));
     assert_eq!(view.line.term.as_ref().map(|(_, term)| term.number.0), Some(1), "the plan was not lost");
-    room.audit().await;
+    env.audit().await;
 }
 
 /// A pipe of one page with a name, whose reader is there and does not read.

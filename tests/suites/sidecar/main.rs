@@ -4,7 +4,7 @@
 //! What they measure is printed in lines that begin with `measured:`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
-#![expect(clippy::print_stdout, reason = "what is measured is told")]
+#![expect(clippy::print_stdout, reason = "what is measured is printed")]
 
 mod abuse;
 mod admission;
@@ -14,9 +14,9 @@ mod crash;
 mod drain;
 mod events;
 mod half;
+mod helpers;
 mod log;
 mod manual;
-mod scene;
 mod sessions;
 mod socket;
 mod tasks;
@@ -31,22 +31,8 @@ fn main() -> std::process::ExitCode {
     }
     Suite::new("sidecar")
         .on([Backend::Dev, Backend::Etcd])
-        .shared(tasks::cases())
-        .shared(sessions::cases())
-        .shared(events::cases())
-        .shared(admission::cases())
-        .shared(half::cases())
-        .shared(socket::cases())
-        .shared(unreadable::cases())
-        .shared(drain::cases())
-        .shared(log::cases())
-        .shared(clients::cases())
-        .shared(manual::cases())
-        .alone(drain::alone_cases())
-        .alone(events::alone_cases())
-        .one_at_a_time()
-        .shared(crash::cases())
-        .shared(bad::cases())
-        .shared(abuse::cases())
+        .only_if(clients::is_here("python3"), "clients::python_")
+        .only_if(clients::is_here("node"), "clients::node_")
+        .only_if(manual::is_possible(), "manual::")
         .run()
 }

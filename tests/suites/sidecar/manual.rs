@@ -2,20 +2,15 @@
 
 use std::{path::PathBuf, process::Command, time::Duration};
 
-use planlease_tests::{
-    cases,
-    program::Process,
-    room::Room,
-    suite::{Case, Fixture},
-};
+use planlease_tests::{TestEnv, case, program::Process};
 
-/// The tests, if there is a curl.
-pub(crate) fn cases() -> Vec<Case> {
-    if Command::new("curl").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        return cases![the_examples_do_what_they_say];
+/// Whether there is a curl; says so if there is none.
+pub(crate) fn is_possible() -> bool {
+    let found = Command::new("curl").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !found {
+        println!("NOT RUN: the examples of docs/sidecar.md, since curl is not installed");
     }
-    println!("NOT RUN: the examples of docs/sidecar.md, since curl is not installed");
-    Vec::new()
+    found
 }
 
 /// The blocks of a document that are shell commands.
@@ -24,18 +19,19 @@ fn commands(document: &str) -> String {
     blocks.map(|block| block.split("```").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-async fn the_examples_do_what_they_say(fixture: Fixture) {
-    let room = Room::new(fixture, Duration::from_secs(15));
+#[case]
+async fn the_examples_do_what_they_say(env: TestEnv) {
+    let env = env.with_ttl(Duration::from_secs(15));
     let document = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/sidecar.md");
     let script = commands(&std::fs::read_to_string(document).unwrap());
     assert!(script.contains("planlease sidecar --socket"), "{script}");
-    let bin = room.path("bin");
+    let bin = env.path("bin");
     std::fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(planlease_tests::program::planlease(), bin.join("planlease")).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
-    shell.args(["-euc", &script]).current_dir(room.folder()).envs(room.variables()).env("PATH", path);
-    let mut shell = Process::start(shell, &room.path("said"));
+    shell.args(["-euc", &script]).current_dir(env.folder()).envs(env.variables()).env("PATH", path);
+    let mut shell = Process::start(shell, &env.path("said"));
     assert_eq!(shell.until_ended(Duration::from_secs(60)).await, Some(0), "{}", shell.said());
     for said in [
         r#""schema":"planlease.status.v1""#,
@@ -50,5 +46,5 @@ async fn the_examples_do_what_they_say(fixture: Fixture) {
     ] {
         assert!(shell.said().contains(said), "{said}: {}", shell.said());
     }
-    room.audit().await;
+    env.audit().await;
 }

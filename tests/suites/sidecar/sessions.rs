@@ -4,30 +4,19 @@ use std::time::Duration;
 
 use http::Method;
 use planlease_tests::{
-    cases,
-    suite::{Case, Fixture},
+    TestEnv, case,
     wait::{SOON, until},
 };
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::scene::{PLAN, scene, sidecar};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_session_that_is_not_heard_of_ends,
-        two_programs_behind_one_sidecar_are_two_candidates,
-        a_lock_is_one_programs_at_a_time,
-        a_forced_release_is_reported,
-        a_lock_delay_is_kept_by_requests_that_do_not_wait,
-        there_are_as_many_sessions_as_there_may_be,
-    ]
-}
+use crate::helpers::{PLAN, sidecar, with_sidecar};
 
 const OWNERSHIP: &str = "/v1/plans/release/ownership";
 
-async fn a_session_that_is_not_heard_of_ends(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case]
+async fn a_session_that_is_not_heard_of_ends(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let opened = client.post("/v1/sessions", "", &json!({ "heartbeat_s": 2.0 })).await.with(201);
     let session = opened.json["session"].as_str().unwrap().to_owned();
@@ -49,16 +38,17 @@ async fn a_session_that_is_not_heard_of_ends(fixture: Fixture) {
     })
     .await;
     assert_eq!(client.post(OWNERSHIP, &session, &json!({})).await.with(404).problem(), "no-such-session");
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn two_programs_behind_one_sidecar_are_two_candidates(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case]
+async fn two_programs_behind_one_sidecar_are_two_candidates(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let mut first = client.stream(Method::POST, OWNERSHIP, &[], r#"{"id": "first"}"#).await;
     let session = first.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
     first.until("granted", SOON).await;
-    // One that does not want to wait is told who has it.
+    // One that does not want to wait learns the owner.
     let mut hasty = client.stream(Method::POST, OWNERSHIP, &[], r#"{"id": "hasty", "wait_s": 0}"#).await;
     let refused = hasty.until("refused", SOON).await;
     assert_eq!((&refused.data["status"], &refused.data["owner"]), (&json!(409), &json!("first")));
@@ -66,7 +56,7 @@ async fn two_programs_behind_one_sidecar_are_two_candidates(fixture: Fixture) {
     // One that waits has its turn when the first one lets go.
     let mut second = client.stream(Method::POST, OWNERSHIP, &[], r#"{"id": "second"}"#).await;
     second.until("session", SOON).await;
-    until("the second in line", SOON, async || {
+    until("the second in the queue", SOON, async || {
         let seen = client.get("/v1/plans/release/owner").await.json;
         if seen["waiting"][0]["name"] == "second" { Ok(()) } else { Err(seen.to_string()) }
     })
@@ -81,11 +71,12 @@ async fn two_programs_behind_one_sidecar_are_two_candidates(fixture: Fixture) {
         .await
         .with(409);
     assert_eq!(taken.problem(), "exists");
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn a_lock_is_one_programs_at_a_time(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case]
+async fn a_lock_is_one_programs_at_a_time(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let open = || client.stream(Method::POST, "/v1/sessions", &[], "");
     let (mut one, mut two) = (open().await, open().await);
@@ -99,7 +90,7 @@ async fn a_lock_is_one_programs_at_a_time(fixture: Fixture) {
     let body = json!({ "wait_s": 30 });
     let waiting = client.post(lock, &two_id, &body);
     let dying = async {
-        until("one in line", SOON, async || {
+        until("one in the queue", SOON, async || {
             let locks = client.get("/v1/plans/release/locks").await.json;
             if locks["locks"][0]["waiting"].as_array().map(Vec::len) == Some(1) {
                 Ok(())
@@ -116,11 +107,12 @@ async fn a_lock_is_one_programs_at_a_time(fixture: Fixture) {
     let headers = [("planlease-session", two_id.as_str())];
     client.ask(Method::DELETE, lock, &headers, "").await.with(204);
     assert_eq!(client.ask(Method::DELETE, lock, &headers, "").await.with(409).problem(), "right-gone");
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn a_forced_release_is_reported(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case]
+async fn a_forced_release_is_reported(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let mut owner = client.stream(Method::POST, OWNERSHIP, &[], r#"{"id": "owner"}"#).await;
     let session = owner.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
@@ -133,17 +125,18 @@ async fn a_forced_release_is_reported(fixture: Fixture) {
     assert_eq!(lost.data["plan"], "release");
     owner.until("over", SOON).await;
     assert_eq!(owner.next(SOON).await, None, "what was asked for is over");
-    // By its right nothing is written any more.
+    // Under its authority nothing is written any more.
     let late = client.change("/v1/plans/release/tasks/1", &session, "*", &json!({ "change": "start" })).await;
     assert!([404, 409].contains(&late.status.as_u16()), "{}", late.text);
-    room.audit().await;
+    env.audit().await;
 }
 
 /// A request that does not want to wait learns how long it would have to; repeated, it gets the plan when the
 /// delay is over.
-async fn a_lock_delay_is_kept_by_requests_that_do_not_wait(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
-    room.import("delayed", &format!("{PLAN}\n[policy]\nlock_delay_s = 2\n")).await;
+#[case]
+async fn a_lock_delay_is_kept_by_requests_that_do_not_wait(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
+    env.import("delayed", &format!("{PLAN}\n[policy]\nlock_delay_s = 2\n")).await;
     let client = &sidecar.client;
     let url = "/v1/plans/delayed/ownership";
     let open = async |id: &str| {
@@ -170,12 +163,13 @@ async fn a_lock_delay_is_kept_by_requests_that_do_not_wait(fixture: Fixture) {
     .await;
     assert!(ended.elapsed() >= Duration::from_secs(2), "granted after {:?}", ended.elapsed());
     assert_eq!(granted.json["token"], "1.2");
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn there_are_as_many_sessions_as_there_may_be(fixture: Fixture) {
-    let (room, _one) = scene(fixture).await;
-    let small = sidecar(&room, "small", &["--max-sessions", "2"]).await;
+#[case]
+async fn there_are_as_many_sessions_as_there_may_be(env: TestEnv) {
+    let (env, _one) = with_sidecar(env).await;
+    let small = sidecar(&env, "small", &["--max-sessions", "2"]).await;
     let client = &small.client;
     let mut streams = Vec::new();
     for _ in 0..2 {
@@ -187,7 +181,7 @@ async fn there_are_as_many_sessions_as_there_may_be(fixture: Fixture) {
     assert_eq!(more.problem(), "too-many");
     assert_eq!(client.get("/v1/sessions").await.json["sessions"].as_array().unwrap().len(), 2);
     streams.pop();
-    until("room for one more", SOON, async || {
+    until("space for one more", SOON, async || {
         let answer = client.post("/v1/sessions", "", &json!({ "heartbeat_s": 9 })).await;
         if answer.status == 201 { Ok(()) } else { Err(answer.text) }
     })

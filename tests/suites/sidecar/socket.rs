@@ -5,22 +5,13 @@ use std::{os::unix::fs::PermissionsExt as _, time::Duration};
 use nix::sys::signal::Signal;
 use planlease_socket::{Found, probe};
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     program::Process,
-    room::{Room, path_text},
-    suite::{Case, Fixture},
+    test_env::path_text,
     wait::{SOON, until},
 };
 
-use crate::scene::{Sidecar, sidecar};
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        a_live_sidecar_keeps_its_socket_however_busy_it_is,
-        a_sidecar_removes_its_own_socket_only,
-        the_mode_of_a_socket_is_not_the_umasks,
-    ]
-}
+use crate::helpers::{Sidecar, sidecar};
 
 async fn is_served(sidecar: &Sidecar) {
     until("an answer", SOON, async || {
@@ -34,13 +25,14 @@ async fn is_served(sidecar: &Sidecar) {
     .await;
 }
 
-async fn a_live_sidecar_keeps_its_socket_however_busy_it_is(fixture: Fixture) {
-    let room = Room::new(fixture, Duration::from_secs(60));
-    let mut one = sidecar(&room, "one", &[]).await;
+#[case]
+async fn a_live_sidecar_keeps_its_socket_however_busy_it_is(env: TestEnv) {
+    let env = env.with_ttl(Duration::from_secs(60));
+    let mut one = sidecar(&env, "one", &[]).await;
     let args = ["sidecar", "--socket", path_text(&one.socket)];
     // One that does not accept, and then one whose queue is full as well.
     one.process.signal(Signal::SIGSTOP);
-    let refused = room.program().run(args).await;
+    let refused = env.program().run(args).await;
     assert!(refused.code != Some(0) && refused.stderr.contains("listening"), "{refused:?}");
     let mut waiting = Vec::new();
     let found = loop {
@@ -50,7 +42,7 @@ async fn a_live_sidecar_keeps_its_socket_however_busy_it_is(fixture: Fixture) {
         }
     };
     assert!(matches!(found, Found::Busy), "{} connections wait: {found:?}", waiting.len());
-    let refused = room.program().run(args).await;
+    let refused = env.program().run(args).await;
     assert!(refused.code != Some(0) && refused.stderr.contains("listening"), "{refused:?}");
     drop(waiting);
     one.process.signal(Signal::SIGCONT);
@@ -59,15 +51,16 @@ async fn a_live_sidecar_keeps_its_socket_however_busy_it_is(fixture: Fixture) {
     one.process.signal(Signal::SIGKILL);
     one.process.until_ended(SOON).await;
     assert!(matches!(probe(&one.socket).unwrap(), Found::Stale));
-    is_served(&sidecar(&room, "one", &[]).await).await;
+    is_served(&sidecar(&env, "one", &[]).await).await;
 }
 
-async fn a_sidecar_removes_its_own_socket_only(fixture: Fixture) {
-    let room = Room::new(fixture, Duration::from_secs(15));
-    let mut one = sidecar(&room, "one", &[]).await;
+#[case]
+async fn a_sidecar_removes_its_own_socket_only(env: TestEnv) {
+    let env = env.with_ttl(Duration::from_secs(15));
+    let mut one = sidecar(&env, "one", &[]).await;
     std::fs::remove_file(&one.socket).unwrap();
     let args = ["sidecar", "--socket", path_text(&one.socket)];
-    let two = room.start(&args, "two");
+    let two = env.start(&args, "two");
     until("a second one", SOON, async || match probe(&one.socket) {
         Ok(Found::Live(_)) => Ok(()),
         other => Err(format!("{other:?}: {}", two.said())),
@@ -78,14 +71,15 @@ async fn a_sidecar_removes_its_own_socket_only(fixture: Fixture) {
     is_served(&one).await; // By the second one.
 }
 
-async fn the_mode_of_a_socket_is_not_the_umasks(fixture: Fixture) {
-    let room = Room::new(fixture, Duration::from_secs(15));
+#[case]
+async fn the_mode_of_a_socket_is_not_the_umasks(env: TestEnv) {
+    let env = env.with_ttl(Duration::from_secs(15));
     for umask in ["000", "022", "077"] {
-        let socket = room.path(&format!("s{umask}"));
+        let socket = env.path(&format!("s{umask}"));
         let mut shell = std::process::Command::new("sh");
         let script = format!("umask {umask}; exec \"$PROGRAM\" sidecar --socket {}", socket.display());
-        shell.args(["-c", &script]).envs(room.variables()).current_dir(room.folder());
-        let _process = Process::start(shell, &room.path(umask));
+        shell.args(["-c", &script]).envs(env.variables()).current_dir(env.folder());
+        let _process = Process::start(shell, &env.path(umask));
         until("a sidecar", SOON, async || match probe(&socket) {
             Ok(Found::Live(_)) => Ok(()),
             other => Err(format!("{other:?}")),

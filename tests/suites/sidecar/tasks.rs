@@ -1,34 +1,19 @@
-//! Updates of tasks: under conditions, by a right, once.
+//! Updates of tasks: under conditions, under an authority, once.
 
 use std::time::Duration;
 
 use http::Method;
 use planlease_tests::{
-    cases,
-    room::Room,
-    suite::{Case, Fixture},
+    TestEnv, case,
     wait::{SOON, until},
 };
 use serde_json::json;
 
-use crate::scene::{PLAN, say, scene, sidecar, task};
+use crate::helpers::{PLAN, say, sidecar, task, with_sidecar};
 
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        an_update_names_the_revision_that_it_is_about,
-        a_repeated_request_gets_the_same_answer,
-        an_owner_executes_a_plan,
-        what_the_watcher_knows_is_not_read_again,
-        a_late_result_is_refused_and_kept,
-        plans_are_made_read_and_deleted,
-        ticked_boxes_count_as_the_request_says,
-        a_claim_without_a_session_has_the_limit_that_is_asked_for,
-        each_alert_is_about_a_metric_that_is_there,
-    ]
-}
-
-async fn an_update_names_the_revision_that_it_is_about(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case]
+async fn an_update_names_the_revision_that_it_is_about(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let seen = client.get(&task("1")).await.with(200);
     assert_eq!(seen.json["revision"].to_string(), seen.etag().trim_matches('"'));
@@ -38,7 +23,7 @@ async fn an_update_names_the_revision_that_it_is_about(fixture: Fixture) {
     let started = client.change(&task("1"), "", &seen.etag(), &start).await.with(200);
     assert_eq!(started.json["record"]["status"], "in_progress");
     assert_ne!(started.etag(), seen.etag());
-    // The old one is stale now, and the answer tells how it is.
+    // The old one is stale now, and the answer has the present one.
     let stale = client.change(&task("1"), "", &seen.etag(), &json!({ "change": "complete" })).await.with(412);
     assert_eq!(
         (stale.problem(), &stale.json["present"]["status"]),
@@ -56,11 +41,12 @@ async fn an_update_names_the_revision_that_it_is_about(fixture: Fixture) {
     assert_eq!(done.json["record"]["notes"], "tagged");
     let again = client.change(&task("1"), "", &done.etag(), &json!({ "change": "complete" })).await.with(409);
     assert_eq!(again.problem(), "wrong-state");
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn a_repeated_request_gets_the_same_answer(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case]
+async fn a_repeated_request_gets_the_same_answer(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let seen = client.get(&task("1")).await.etag();
     let id = "9b2f1c34-0000-4000-8000-00000000000a";
@@ -69,7 +55,7 @@ async fn a_repeated_request_gets_the_same_answer(fixture: Fixture) {
     let first = client.ask(Method::PATCH, &task("1"), &headers, &start).await.with(200);
     let again = client.ask(Method::PATCH, &task("1"), &headers, &start).await.with(200);
     assert_eq!((first.etag(), &first.json), (again.etag(), &again.json));
-    // Also after somebody else has written over it: the answer is the one that it had.
+    // Also after another writer has overwritten it: the answer is the one that it had.
     client
         .change(&task("1"), "", &first.etag(), &json!({ "change": "progress", "progress": "half" }))
         .await
@@ -79,7 +65,7 @@ async fn a_repeated_request_gets_the_same_answer(fixture: Fixture) {
     // Another one with the same condition is refused.
     let other = [("if-match", seen.as_str()), ("idempotency-key", "9b2f1c34-0000-4000-8000-00000000000b")];
     client.ask(Method::PATCH, &task("1"), &other, &start).await.with(412);
-    // With `*` it is recognised as long as nobody has written over it.
+    // With `*` it is recognised as long as no other writer has overwritten it.
     let note = json!({ "change": "progress", "progress": "most" }).to_string();
     let any = [("if-match", "*"), ("idempotency-key", "9b2f1c34-0000-4000-8000-00000000000c")];
     let noted = client.ask(Method::PATCH, &task("1"), &any, &note).await.with(200);
@@ -92,12 +78,13 @@ async fn a_repeated_request_gets_the_same_answer(fixture: Fixture) {
     client.ask(Method::PATCH, &task("2"), &present, &start).await.with(200);
     let done = json!({ "change": "complete" }).to_string();
     client.ask(Method::PATCH, &task("1"), &present, &done).await.with(200);
-    let audited = room.audit().await;
+    let audited = env.audit().await;
     assert_eq!(audited.report.updates, 3 + 6, "made, and each of six writes once");
 }
 
-async fn an_owner_executes_a_plan(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case]
+async fn an_owner_executes_a_plan(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let mut owner = client.stream(Method::POST, "/v1/plans/release/ownership", &[], r#"{"id": "me"}"#).await;
     let session = owner.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
@@ -133,13 +120,14 @@ async fn an_owner_executes_a_plan(fixture: Fixture) {
         (&json!("clean"), &json!(3))
     );
     assert_eq!(client.get(&format!("/v1/sessions/{session}")).await.with(404).problem(), "no-such-session");
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn what_the_watcher_knows_is_not_read_again(fixture: Fixture) {
-    let room = Room::new(fixture, Duration::from_secs(15));
-    room.import("release", PLAN).await;
-    let sidecar = sidecar(&room, "one", &["--metrics", "127.0.0.1:0"]).await;
+#[case]
+async fn what_the_watcher_knows_is_not_read_again(env: TestEnv) {
+    let env = env.with_ttl(Duration::from_secs(15));
+    env.import("release", PLAN).await;
+    let sidecar = sidecar(&env, "one", &["--metrics", "127.0.0.1:0"]).await;
     let client = &sidecar.client;
     let port = until("a port", SOON, async || {
         sidecar.port("metrics and probes").ok_or_else(|| sidecar.process.said())
@@ -169,7 +157,7 @@ async fn what_the_watcher_knows_is_not_read_again(fixture: Fixture) {
     let blocked = client.change(&task("3"), &session, &third, &json!({ "change": "start" })).await.with(409);
     assert_eq!(blocked.problem(), "blocked");
     assert_eq!(client.get(&task("1")).await.etag(), tag);
-    room.audit().await;
+    env.audit().await;
 }
 
 /// How many transactions and reads have gone to etcd.
@@ -187,8 +175,9 @@ async fn requests(port: u16) -> u64 {
 const TICKED: &str =
     "# Release\n\n## Phase 1: Build\n\n- [x] 1.1 build it\n- [ ] 1.2 test it (depends: 1.1)\n";
 
-async fn ticked_boxes_count_as_the_request_says(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case]
+async fn ticked_boxes_count_as_the_request_says(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let markdown = [("content-type", "text/markdown")];
     let put = async |to: &str, text: &str| {
@@ -221,11 +210,12 @@ async fn ticked_boxes_count_as_the_request_says(fixture: Fixture) {
     assert_eq!(status("done/tasks/1.2").await, "skipped");
     assert_eq!(status("done/tasks/1.3").await, "completed");
     assert_eq!(status("pending/tasks/1.3").await, "pending");
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn a_claim_without_a_session_has_the_limit_that_is_asked_for(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case]
+async fn a_claim_without_a_session_has_the_limit_that_is_asked_for(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let start = |for_s: u64| json!({ "change": "start", "for_s": for_s });
     for wrong in [0, 40_000_000] {
@@ -246,15 +236,16 @@ async fn a_claim_without_a_session_has_the_limit_that_is_asked_for(fixture: Fixt
     assert_eq!((first, second), (json!(60), json!(28_800)), "{list}");
     assert!(left.is_some_and(|left| (1..=60).contains(&left)), "{list}");
     assert_eq!(list["tasks"][0]["claimant_gone"], false);
-    room.audit().await;
+    env.audit().await;
 }
 
 /// The chart's alerts, and what a sidecar with an owned plan serves.
-async fn each_alert_is_about_a_metric_that_is_there(fixture: Fixture) {
+#[case]
+async fn each_alert_is_about_a_metric_that_is_there(env: TestEnv) {
     let alerts = include_str!("../../../charts/planlease/files/alerts.yaml");
-    let room = Room::new(fixture, Duration::from_secs(15));
-    room.import("release", PLAN).await;
-    let sidecar = sidecar(&room, "one", &["--metrics", "[::]:0"]).await;
+    let env = env.with_ttl(Duration::from_secs(15));
+    env.import("release", PLAN).await;
+    let sidecar = sidecar(&env, "one", &["--metrics", "[::]:0"]).await;
     let port = until("a port", SOON, async || {
         sidecar.port("metrics and probes").ok_or_else(|| sidecar.process.said())
     })
@@ -279,8 +270,9 @@ async fn each_alert_is_about_a_metric_that_is_there(fixture: Fixture) {
     }
 }
 
-async fn a_late_result_is_refused_and_kept(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case]
+async fn a_late_result_is_refused_and_kept(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let open = |id: &'static str| client.stream(Method::POST, "/v1/sessions", &[], id);
     let (mut owner, mut worker) = (open(r#"{"id": "owner"}"#).await, open(r#"{"id": "worker"}"#).await);
@@ -314,11 +306,12 @@ async fn a_late_result_is_refused_and_kept(fixture: Fixture) {
         (&why["late"][0]["said"], &why["late"][0]["attempt"]),
         (&json!("was done after all"), &json!(1))
     );
-    room.audit().await;
+    env.audit().await;
 }
 
-async fn plans_are_made_read_and_deleted(fixture: Fixture) {
-    let (room, sidecar) = scene(fixture).await;
+#[case]
+async fn plans_are_made_read_and_deleted(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
     let client = &sidecar.client;
     let toml = [("content-type", "application/toml")];
     let text = PLAN;
@@ -361,5 +354,5 @@ async fn plans_are_made_read_and_deleted(fixture: Fixture) {
     assert_eq!(client.get(findings).await.with(200).json["text"], "all well");
     client.ask(Method::DELETE, "/v1/plans/another", &[], "").await.with(200);
     assert_eq!(client.get("/v1/plans/another").await.with(404).problem(), "no-such-plan");
-    room.audit().await;
+    env.audit().await;
 }

@@ -12,32 +12,16 @@ use planlease_core::{
     spec::{PlanSpec, TaskSpec},
 };
 use planlease_tests::{
-    cases,
+    TestEnv, case,
     http::Client,
-    room::Room,
-    suite::{Case, Fixture},
     wait::{SOON, until},
 };
 use serde_json::Value;
 
-use crate::scene::{say, sidecar};
+use crate::helpers::{say, sidecar};
 
 /// The flags of a sidecar that shows its metrics.
 const METRICS: &[&str] = &["--metrics", "127.0.0.1:0"];
-
-pub(crate) fn cases() -> Vec<Case> {
-    cases![
-        garbage_is_reported_and_left_out,
-        a_newer_format_is_reported_and_left_out,
-        a_huge_value_is_reported_and_left_out,
-        an_empty_value_is_reported_and_left_out,
-        garbage_stops_no_other_plan_of_a_run,
-        a_newer_format_stops_no_other_plan_of_a_run,
-        a_huge_value_stops_no_other_plan_of_a_run,
-        an_empty_value_stops_no_other_plan_of_a_run,
-        the_store_record_is_needed_by_all,
-    ]
-}
 
 /// One key of each kind, and a match without a wildcard: a new kind does not compile until it has its row
 /// here.
@@ -121,9 +105,9 @@ fn huge() -> Vec<u8> {
 
 /// A plan for each key, named as the key's plan, and a healthy one. Task 1 runs until the file `go` is there;
 /// 2 comes after it.
-async fn import(room: &Room, keys: &[Key]) {
-    let coordinator = room.coordinator().await;
-    let script = "until [ -e $ROOM/go ]; do sleep 0.1; done";
+async fn import(env: &TestEnv, keys: &[Key]) {
+    let coordinator = env.coordinator().await;
+    let script = "until [ -e $TEST_DIR/go ]; do sleep 0.1; done";
     let command = |script: &str| Some(vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()]);
     let first = TaskSpec { command: command(script), ..TaskSpec::new(id("1"), "wait") };
     let second =
@@ -144,36 +128,40 @@ async fn spoil(etcd: &mut Etcd, layout: &Layout, keys: &[Key], value: &[u8]) {
     }
 }
 
-async fn garbage_is_reported_and_left_out(fixture: Fixture) {
-    reading(fixture, garbage()).await;
+#[case]
+async fn garbage_is_reported_and_left_out(env: TestEnv) {
+    reading(env, garbage()).await;
 }
 
-async fn a_newer_format_is_reported_and_left_out(fixture: Fixture) {
-    reading(fixture, newer()).await;
+#[case]
+async fn a_newer_format_is_reported_and_left_out(env: TestEnv) {
+    reading(env, newer()).await;
 }
 
-async fn a_huge_value_is_reported_and_left_out(fixture: Fixture) {
-    reading(fixture, huge()).await;
+#[case]
+async fn a_huge_value_is_reported_and_left_out(env: TestEnv) {
+    reading(env, huge()).await;
 }
 
-async fn an_empty_value_is_reported_and_left_out(fixture: Fixture) {
-    reading(fixture, Vec::new()).await;
+#[case]
+async fn an_empty_value_is_reported_and_left_out(env: TestEnv) {
+    reading(env, Vec::new()).await;
 }
 
-async fn reading(fixture: Fixture, value: Vec<u8>) {
-    let mut etcd = fixture.client.clone();
-    let room = Room::new(fixture, Duration::from_secs(15));
+async fn reading(env: TestEnv, value: Vec<u8>) {
+    let mut etcd = env.client.clone();
+    let env = env.with_ttl(Duration::from_secs(15));
     let keys: Vec<Key> = kinds().into_iter().chain(odd_keys()).filter(|key| *key != Key::Store).collect();
-    import(&room, &keys).await;
-    let before = sidecar(&room, "before", METRICS).await; // Its watcher sees the records change.
-    spoil(&mut etcd, room.coordinator().await.layout(), &keys, &value).await;
+    import(&env, &keys).await;
+    let before = sidecar(&env, "before", METRICS).await; // Its watcher sees the records change.
+    spoil(&mut etcd, env.coordinator().await.layout(), &keys, &value).await;
     let unreadable: BTreeSet<String> =
         keys.iter().filter(|key| !takes_anything(key)).map(ToString::to_string).collect();
-    lists_leave_out_what_they_cannot_read(&room, &keys).await;
-    plans_are_displayed_as_far_as_possible(&room, &keys).await;
-    let found = room.coordinator().await.unreadable().await.unwrap();
+    lists_leave_out_what_they_cannot_read(&env, &keys).await;
+    plans_are_displayed_as_far_as_possible(&env, &keys).await;
+    let found = env.coordinator().await.unreadable().await.unwrap();
     assert_eq!(found.iter().map(|one| one.key.to_string()).collect::<BTreeSet<_>>(), unreadable);
-    let after = sidecar(&room, "after", METRICS).await; // Its watcher lists the records as they are.
+    let after = sidecar(&env, "after", METRICS).await; // Its watcher lists the records as they are.
     for sidecar in [&before, &after] {
         routes_answer(&sidecar.client, &keys).await;
         until("the metric", SOON, async || {
@@ -191,7 +179,7 @@ async fn reading(fixture: Fixture, value: Vec<u8>) {
         })
         .await;
     }
-    let doctor = room.program().run(["doctor", "-o", "json"]).await;
+    let doctor = env.program().run(["doctor", "-o", "json"]).await;
     assert_eq!(doctor.code, Some(5), "{}", doctor.stderr);
     for key in &unreadable {
         assert!(doctor.stdout.contains(&format!("`{key}`")), "{key}: {}", doctor.stdout);
@@ -207,29 +195,29 @@ fn listed(document: &Value, list: &str, name: &str) -> (BTreeSet<String>, BTreeS
     (texts(&document[list], name), texts(&document["unreadable"], "key"))
 }
 
-async fn lists_leave_out_what_they_cannot_read(room: &Room, keys: &[Key]) {
+async fn lists_leave_out_what_they_cannot_read(env: &TestEnv, keys: &[Key]) {
     let all = keys.iter().filter(|key| !is_definition(key)).filter_map(Key::plan);
     let plans: BTreeSet<String> = all.map(ToString::to_string).chain(["healthy".to_owned()]).collect();
     for args in [&["plan", "list", "--all"][..], &["status"]] {
-        let (shown, unreadable) = listed(&room.json(args).await, "plans", "plan");
+        let (shown, unreadable) = listed(&env.json(args).await, "plans", "plan");
         assert_eq!(shown, plans);
-        let said = room.program().run_to(0, args).await.stderr;
+        let said = env.program().run_to(0, args).await.stderr;
         for key in ["plans/spec/spec", "plans/task/tasks/2", "plans/term/term", "plans/queue/owner/zzzz"] {
             assert!(unreadable.contains(key) && said.contains(&format!("`{key}`")), "{key}: {said}");
         }
     }
     let (orchestrators, unreadable) =
-        listed(&room.json(&["orchestrator", "list"]).await, "orchestrators", "orchestrator");
+        listed(&env.json(&["orchestrator", "list"]).await, "orchestrators", "orchestrator");
     assert!(unreadable.contains("orchestrators/o") && !orchestrators.contains("o"), "{unreadable:?}");
-    let (worktrees, unreadable) = listed(&room.json(&["worktree", "list"]).await, "worktrees", "name");
+    let (worktrees, unreadable) = listed(&env.json(&["worktree", "list"]).await, "worktrees", "name");
     assert!(unreadable.contains("worktrees/h/w") && worktrees.is_empty(), "{unreadable:?}");
-    room.program().run_to(0, ["worktree", "clean"]).await;
-    let audit = room.program().run(["audit"]).await;
+    env.program().run_to(0, ["worktree", "clean"]).await;
+    let audit = env.program().run(["audit"]).await;
     assert!(audit.stdout.contains("readable"), "{}{}", audit.stdout, audit.stderr);
 }
 
 /// Every way to look at a plan: of the healthy one, and of all that are not.
-async fn plans_are_displayed_as_far_as_possible(room: &Room, keys: &[Key]) {
+async fn plans_are_displayed_as_far_as_possible(env: &TestEnv, keys: &[Key]) {
     for args in [
         &["status", "healthy"][..],
         &["plan", "show", "healthy"],
@@ -247,13 +235,13 @@ async fn plans_are_displayed_as_far_as_possible(room: &Room, keys: &[Key]) {
         &["findings", "list", "healthy"],
         &["export", "healthy"],
     ] {
-        let ended = room.program().run_to(0, args).await;
+        let ended = env.program().run_to(0, args).await;
         assert_eq!(ended.stderr, "", "{args:?}");
     }
     for key in keys.iter().filter(|key| key.plan().is_some()) {
         let name = key.plan().unwrap().as_str();
         let wanted = if is_definition(key) { 120 } else { 0 };
-        let status = room.program().run_to(wanted, ["status", name, "-o", "json"]).await;
+        let status = env.program().run_to(wanted, ["status", name, "-o", "json"]).await;
         if is_definition(key) {
             assert!(status.stderr.contains(&format!("`plans/{name}/spec`")), "{}", status.stderr);
         } else if matches!(key, Key::Plan(_, PlanKey::Task(_))) {
@@ -261,9 +249,9 @@ async fn plans_are_displayed_as_far_as_possible(room: &Room, keys: &[Key]) {
             let status: Value = serde_json::from_str(&status.stdout).unwrap();
             assert_eq!(status["summary"]["unreadable"], 1);
             assert_eq!(status["finished"], false);
-            let export = room.program().run_to(120, ["export", name]).await;
+            let export = env.program().run_to(120, ["export", name]).await;
             assert!(export.stdout.is_empty() && export.stderr.contains(&format!("`{key}`")));
-            room.program().run_to(120, ["task", "show", name, "2"]).await;
+            env.program().run_to(120, ["task", "show", name, "2"]).await;
         }
     }
 }
@@ -302,29 +290,33 @@ async fn routes_answer(client: &Client, keys: &[Key]) {
     assert!(unreadable.contains("plans/spec/spec") && unreadable.contains("plans/task/tasks/2"));
 }
 
-async fn garbage_stops_no_other_plan_of_a_run(fixture: Fixture) {
-    running(fixture, garbage()).await;
+#[case]
+async fn garbage_stops_no_other_plan_of_a_run(env: TestEnv) {
+    running(env, garbage()).await;
 }
 
-async fn a_newer_format_stops_no_other_plan_of_a_run(fixture: Fixture) {
-    running(fixture, newer()).await;
+#[case]
+async fn a_newer_format_stops_no_other_plan_of_a_run(env: TestEnv) {
+    running(env, newer()).await;
 }
 
-async fn a_huge_value_stops_no_other_plan_of_a_run(fixture: Fixture) {
-    running(fixture, huge()).await;
+#[case]
+async fn a_huge_value_stops_no_other_plan_of_a_run(env: TestEnv) {
+    running(env, huge()).await;
 }
 
-async fn an_empty_value_stops_no_other_plan_of_a_run(fixture: Fixture) {
-    running(fixture, Vec::new()).await;
+#[case]
+async fn an_empty_value_stops_no_other_plan_of_a_run(env: TestEnv) {
+    running(env, Vec::new()).await;
 }
 
 /// One orchestrator finds half of the plans spoilt; the other half is spoilt under it.
-async fn running(fixture: Fixture, value: Vec<u8>) {
-    let mut etcd = fixture.client.clone();
-    let room = Room::new(fixture, Duration::from_secs(15));
-    let coordinator = room.coordinator().await;
+async fn running(env: TestEnv, value: Vec<u8>) {
+    let mut etcd = env.client.clone();
+    let env = env.with_ttl(Duration::from_secs(15));
+    let coordinator = env.coordinator().await;
     let layout = coordinator.layout().clone();
-    // Keys of queues are candidates, whom everybody waits for: they would only make the run wait.
+    // Keys of queues are candidates, for which all others wait: they would only make the run wait.
     let keys: Vec<Key> = kinds()
         .into_iter()
         .chain(odd_keys())
@@ -332,14 +324,14 @@ async fn running(fixture: Fixture, value: Vec<u8>) {
         .collect();
     let (early, late): (Vec<_>, Vec<_>) = keys.iter().cloned().enumerate().partition(|(n, _)| n % 2 == 0);
     let [early, late] = [early, late].map(|half| half.into_iter().map(|(_, key)| key).collect::<Vec<_>>());
-    import(&room, &keys).await;
+    import(&env, &keys).await;
     spoil(&mut etcd, &layout, &early, &value).await;
-    let mut run = room.start(&["run", "--all", "--jobs", "60", "--id", "runner"], "run");
+    let mut run = env.start(&["run", "--all", "--jobs", "60", "--id", "runner"], "run");
     run.until_said("healthy 1 started", SOON).await;
     spoil(&mut etcd, &layout, &late, &value).await;
     tokio::time::sleep(Duration::from_secs(4)).await; // Long enough for a loop without pauses to show itself.
     assert!(run.ended().is_none(), "{}", run.said());
-    std::fs::write(room.path("go"), "").unwrap();
+    std::fs::write(env.path("go"), "").unwrap();
     let healthy = plan("healthy");
     until("the healthy plan", SOON, async || {
         let summary = coordinator.plan(&healthy).await.unwrap().summary();
@@ -364,14 +356,15 @@ async fn running(fixture: Fixture, value: Vec<u8>) {
 
 /// Without it a process cannot know which store it talks to. So each new one ends and names the key; what is
 /// connected goes on.
-async fn the_store_record_is_needed_by_all(fixture: Fixture) {
-    let mut etcd = fixture.client.clone();
-    let room = Room::new(fixture, Duration::from_secs(15));
-    import(&room, &[]).await;
-    let layout = room.coordinator().await.layout().clone();
+#[case]
+async fn the_store_record_is_needed_by_all(env: TestEnv) {
+    let mut etcd = env.client.clone();
+    let env = env.with_ttl(Duration::from_secs(15));
+    import(&env, &[]).await;
+    let layout = env.coordinator().await.layout().clone();
     let good = etcd.get(layout.key(&Key::Store), None).await.unwrap().kvs()[0].value().to_vec();
-    let before = sidecar(&room, "before", METRICS).await;
-    let mut run = room.start(&["run", "healthy", "--id", "runner"], "run");
+    let before = sidecar(&env, "before", METRICS).await;
+    let mut run = env.start(&["run", "healthy", "--id", "runner"], "run");
     run.until_said("1 started", SOON).await;
     for value in [garbage(), newer(), huge(), Vec::new()] {
         spoil(&mut etcd, &layout, &[Key::Store], &value).await;
@@ -386,10 +379,10 @@ async fn the_store_record_is_needed_by_all(fixture: Fixture) {
             &["worktree", "list"],
             &["sidecar", "--socket", "another"],
         ] {
-            let ended = room.program().run_to(120, args).await;
+            let ended = env.program().run_to(120, args).await;
             assert!(ended.stderr.contains("`store`"), "{args:?}: {}", ended.stderr);
         }
-        let doctor = room.program().run(["doctor"]).await;
+        let doctor = env.program().run(["doctor"]).await;
         assert!(doctor.code != Some(0), "{}", doctor.stdout);
         assert!(format!("{}{}", doctor.stdout, doctor.stderr).contains("`store`"), "{}", doctor.stdout);
         before.client.get("/v1/plans").await.with(200);
@@ -398,7 +391,7 @@ async fn the_store_record_is_needed_by_all(fixture: Fixture) {
         assert!(run.ended().is_none(), "{}", run.said());
     }
     etcd.put(layout.key(&Key::Store), good, None).await.unwrap();
-    std::fs::write(room.path("go"), "").unwrap();
+    std::fs::write(env.path("go"), "").unwrap();
     assert_eq!(run.until_ended(SOON).await, Some(0), "{}", run.said());
-    room.program().run_to(0, ["plan", "list"]).await;
+    env.program().run_to(0, ["plan", "list"]).await;
 }

@@ -70,7 +70,7 @@ mod tests {
         let sources = [
             ("tests/suites/faults/watch.rs", "async fn f24_forgotten() {}"),
             ("tests/suites/regression/lock.rs", "async fn r07_split() {}"),
-            ("tests/suites/protocol/claim.rs", "async fn one_claims(fixture: Fixture) {}"),
+            ("tests/suites/protocol/claim.rs", "async fn one_claims(env: TestEnv) {}"),
             ("tests/fuzz/tests/records.rs", ""),
         ];
         let sources = sources.map(|(path, text)| (path.to_owned(), text.to_owned())).into();

@@ -4,7 +4,7 @@ use std::{os::unix::process::CommandExt as _, path::Path};
 
 use futures_util::future::join_all;
 use nix::unistd::{Gid, Uid, chown};
-use planlease_tests::room::background;
+use planlease_tests::test_env::background;
 use tokio::time::Instant;
 use tokio_postgres::{Client, Error, NoTls, Statement};
 
@@ -17,8 +17,8 @@ pub(super) const BINARY: &str = "PLANLEASE_BENCH_POSTGRES";
 /// More connections do not make it faster.
 const MOST_CONNECTIONS: usize = 64;
 
-/// It does not run as root; whoever must not be is this one.
-const NOBODY: u32 = 65_534;
+/// It does not run as root; root runs it as this user.
+const UNPRIVILEGED: u32 = 65_534;
 
 const CHECK_AND_UPDATE: &str = "UPDATE tasks SET version = version + 1, value = $1
     WHERE id = $2 AND version = $3 AND EXISTS (SELECT FROM plans WHERE name = 'plan' AND owner = $4)";
@@ -37,12 +37,12 @@ impl Postgres {
                 let mut command = with_its_libraries(&program.with_file_name(name));
                 command.current_dir(data);
                 if Uid::effective().is_root() {
-                    command.uid(NOBODY).gid(NOBODY);
+                    command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
                 }
                 command
             };
             if Uid::effective().is_root() {
-                chown(data, Some(Uid::from_raw(NOBODY)), Some(Gid::from_raw(NOBODY))).unwrap();
+                chown(data, Some(Uid::from_raw(UNPRIVILEGED)), Some(Gid::from_raw(UNPRIVILEGED))).unwrap();
             }
             let mut make = command("initdb");
             let made = make.args(["--auth=trust", "--username=bench", "-D"]).arg(&folder).output().unwrap();

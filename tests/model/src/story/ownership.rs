@@ -7,23 +7,28 @@ use crate::{
     bridge::{self, End, Term},
     etcd::{Answer, Compare, Lease, Op, Store, Txn},
     model::{Action, Actor, Decision, Ownership, State},
-    process::{Call, Chore, Phase, Process, Purpose, Told},
+    process::{Call, Chore, Phase, Process, Purpose, Reply},
 };
 
-impl super::Told for Ownership {
+impl super::Narrated for Ownership {
     fn begin(&self, _: &State) -> Option<String> {
         None
     }
 
     fn step(&self, before: &State, action: &Action, after: &State) -> Option<String> {
         let writes = |n: u8, what: String| {
-            format!("{} sends write {}: {what}{}", of(n), after.told.len(), sent(after, Actor::Process(n)))
+            format!(
+                "{} sends write {}: {what}{}",
+                of(n),
+                after.reported.len(),
+                sent(after, Actor::Process(n))
+            )
         };
         let asks = |n: u8, what: &str| format!("{} {what}{}", of(n), sent(after, Actor::Process(n)));
         Some(match *action {
             Action::Acquire(n) => format!("{} asks for the plan", of(n)),
             Action::StepForward(n) => asks(n, "hears that the one before it has left, and asks to take over"),
-            Action::Recover(n) if after.told.len() == before.told.len() => {
+            Action::Recover(n) if after.reported.len() == before.reported.len() => {
                 format!("{} finds no orphan, and begins to hand out work", of(n))
             }
             Action::Recover(n) => writes(n, call(after, Actor::Process(n)).map(recovery)?),
@@ -48,7 +53,11 @@ impl super::Told for Ownership {
             Action::Decide(task, decision) => {
                 let verb = if decision == Decision::Retry { "retry" } else { "skip" };
                 let conditions = sent(after, Actor::Operator);
-                format!("the operator sends write {}: {verb} task {}{conditions}", after.told.len(), task + 1)
+                format!(
+                    "the operator sends write {}: {verb} task {}{conditions}",
+                    after.reported.len(),
+                    task + 1
+                )
             }
             Action::Handle(actor) => {
                 let call = call(before, actor)?;
@@ -74,8 +83,8 @@ impl super::Told for Ownership {
             }
             Action::GiveUp(actor) => match call(before, actor)?.purpose {
                 Purpose::Write(_, _, op) => {
-                    let told = outcome(after.told[usize::from(op.write)]);
-                    format!("{} does not send it again, and takes it as {told}", who(actor))
+                    let reported = outcome(after.reported[usize::from(op.write)]);
+                    format!("{} does not send it again, and takes it as {reported}", who(actor))
                 }
                 _ => format!("{} does not send it again", who(actor)),
             },
@@ -113,7 +122,7 @@ fn call(state: &State, actor: Actor) -> Option<&Call> {
     }
 }
 
-/// What somebody's request compares.
+/// What a request compares.
 fn sent(state: &State, actor: Actor) -> String {
     call(state, actor).map(|call| conditions(&call.txn)).unwrap_or_default()
 }
@@ -130,8 +139,8 @@ fn conditions(txn: &Txn) -> String {
 fn condition(compare: Compare) -> String {
     match compare {
         Compare::Created(lease, Some(at)) => format!("{}'s key is of revision {}", bridge::name(lease), at.0),
-        Compare::Created(lease, None) => format!("{} is not in line", bridge::name(lease)),
-        Compare::Empty => "nobody is in line".to_owned(),
+        Compare::Created(lease, None) => format!("{} is not in the queue", bridge::name(lease)),
+        Compare::Empty => "the queue is empty".to_owned(),
         Compare::NoneBefore(at) => format!("no key is older than revision {}", at.0),
         Compare::TermModified(Some(at)) => format!("the term is of revision {}", at.0),
         Compare::TermModified(None) => "there is no term".to_owned(),
@@ -190,7 +199,7 @@ fn effects(before: &Store, after: &Store) -> String {
     }
     for place in after.line.iter().filter(|place| !before.has(**place)) {
         if new.is_none_or(|term| term.lease != place.lease || term.ended.is_some()) {
-            effects.push(format!("{} is in line", bridge::name(place.lease)));
+            effects.push(format!("{} is in the queue", bridge::name(place.lease)));
         }
     }
     match new {
@@ -217,7 +226,7 @@ fn effects(before: &Store, after: &Store) -> String {
 /// What the sender makes of the answer.
 fn heard(after: &State, actor: Actor, call: &Call) -> String {
     if let Purpose::Write(_, _, op) = call.purpose {
-        return format!("; {} takes it as {}", who(actor), outcome(after.told[usize::from(op.write)]));
+        return format!("; {} takes it as {}", who(actor), outcome(after.reported[usize::from(op.write)]));
     }
     let Actor::Process(n) = actor else { return String::new() };
     let Process { phase, call, .. } = &after.processes[usize::from(n)];
@@ -234,12 +243,12 @@ fn heard(after: &State, actor: Actor, call: &Call) -> String {
     }
 }
 
-fn outcome(told: Told) -> &'static str {
-    match told {
-        Told::Nothing => "nothing",
-        Told::Committed | Told::Proven => "carried out",
-        Told::Refused => "not carried out",
-        Told::Unknown => "unknown",
+fn outcome(reported: Reply) -> &'static str {
+    match reported {
+        Reply::Nothing => "nothing",
+        Reply::Committed | Reply::Proven => "carried out",
+        Reply::Refused => "not carried out",
+        Reply::Unknown => "unknown",
     }
 }
 

@@ -4,7 +4,7 @@ use planlease_core::session::Status;
 
 use crate::time::{Action, Session, Stage, State, TTL_S};
 
-impl super::Told for Session {
+impl super::Narrated for Session {
     fn begin(&self, state: &State) -> Option<String> {
         let granted = state.expires - TTL_S;
         Some(format!(

@@ -1,6 +1,6 @@
-//! A program on top of the library: acquires plans, executes them by hand, and does everything that the
-//! library allows in an order that nobody has thought of. It keeps a journal of what it called and what it
-//! was told.
+//! A program on top of the library: acquires plans, executes them itself, and does everything that the
+//! library allows in an unusual order. It keeps a journal of what it called and which answers it
+//! got.
 
 use std::{sync::Arc, time::Duration};
 
@@ -76,7 +76,7 @@ impl Program {
                 session.acquire(&plan, AcquireOptions { wait, ..AcquireOptions::default() }).await
             }
             _ => {
-                // Waits for a while, and then drops the future in the middle of whatever it does.
+                // Waits for a while, and then drops the future in the middle of its work.
                 let patience = Duration::from_millis(self.rng.random_range(1..4_000));
                 let acquiring = session.acquire(&plan, AcquireOptions::default());
                 match tokio::time::timeout(patience, acquiring).await {
@@ -123,7 +123,7 @@ impl Program {
             let who = format!("{}.{}", self.life.host, self.life.start);
             let _at_work = Office::enter_desk(&self.world, plan, lock.token(), &who);
             tokio::select! {
-                biased; // Whoever lost the lock stops at once.
+                biased; // A holder that lost the lock stops at once.
                 _ = lock.lost() => self.world.count("locks lost"),
                 () = tokio::time::sleep(takes) => {}
             }
@@ -154,7 +154,7 @@ impl Program {
             let world = Arc::clone(&self.world);
             let lost = ownership.lost();
             tokio::select! {
-                biased; // Whoever lost the plan stops at once.
+                biased; // An owner that lost the plan stops at once.
                 _ = lost => {
                     world.count("lost by a client");
                     Err(())
@@ -195,13 +195,13 @@ impl Program {
             line.candidates().iter().skip(1).filter_map(|candidate| candidate.record.as_ref()).collect();
         match waiting.choose(&mut self.rng) {
             Some(to) => ownership.hand_over(&to.orchestrator).await,
-            None => Err((ownership, Error::TimedOut("nobody waits"))),
+            None => Err((ownership, Error::TimedOut("no waiter"))),
         }
     }
 
     /// Works on the plan for a while. `Err` if it is to be given up.
     async fn work(&mut self, coordinator: &Coordinator, ownership: &Ownership) -> Result<(), ()> {
-        let (_, mut view) = self.tell("recover", self.client.recover(ownership).await)?;
+        let (_, mut view) = self.report("recover", self.client.recover(ownership).await)?;
         for _ in 0..self.rng.random_range(1..30) {
             if self.world.is_healed() {
                 return Ok(());
@@ -209,13 +209,13 @@ impl Program {
             match self.rng.random_range(0..10) {
                 0..5 => self.execute(ownership, &mut view).await?,
                 5 => self.note(ownership, &view).await?,
-                6 => self.settle_many(ownership, &view).await?,
+                6 => self.execute_many(ownership, &view).await?,
                 7 => self.impatient(ownership, &view).await,
-                8 => view = self.tell("read", self.client.plan(coordinator, ownership.plan()).await)?,
+                8 => view = self.report("read", self.client.plan(coordinator, ownership.plan()).await)?,
                 _ => {
                     let Some(task) = self.any(&view, |_| true) else { return Ok(()) };
                     let read = self.client.task(coordinator, ownership.plan(), &task.id).await;
-                    if let Some(task) = self.tell("read", read)? {
+                    if let Some(task) = self.report("read", read)? {
                         view.take_in(task);
                     }
                 }
@@ -229,7 +229,7 @@ impl Program {
         let ready: Vec<TaskId> = view.ready().cloned().collect();
         let Some(task) = ready.choose(&mut self.rng).cloned() else {
             let read = self.client.plan(ownership.session().coordinator(), ownership.plan()).await;
-            *view = self.tell("read", read)?;
+            *view = self.report("read", read)?;
             return Ok(());
         };
         let authority = ownership.authority();
@@ -245,7 +245,7 @@ impl Program {
         }
         let change = match (well, self.rng.random_range(0..8)) {
             (_, 0) => Change::Return("given back".to_owned()),
-            (_, 1) => return Ok(()), // Forgotten: it stays in progress until somebody recovers it.
+            (_, 1) => return Ok(()), // Forgotten: it stays in progress until an owner recovers it.
             (true, _) => Change::Complete(Some(format!("by {}", self.life.host))),
             (false, _) => Change::Fail("it did not work".to_owned()),
         };
@@ -254,26 +254,26 @@ impl Program {
         Ok(())
     }
 
-    /// Says something about a task in progress, on whatever its record is.
+    /// Says something about a task in progress, on any record.
     async fn note(&mut self, ownership: &Ownership, view: &PlanView) -> Result<(), ()> {
         let Some(task) = self.any(view, |status| status == TaskStatus::InProgress) else { return Ok(()) };
         let note = Change::Progress(format!("{}", self.rng.random_range(0..1_000)));
         let authority = ownership.authority();
-        let told = self.client.modify(&authority, &task.id, |record| {
+        let reported = self.client.modify(&authority, &task.id, |record| {
             (record.status == TaskStatus::InProgress).then(|| note.clone())
         });
-        let told = told.await;
-        self.tell("note", told).map(drop)
+        let reported = reported.await;
+        self.report("note", reported).map(drop)
     }
 
     /// Many tasks in one request: each is left out or put back, as its status allows.
-    async fn settle_many(&mut self, ownership: &Ownership, view: &PlanView) -> Result<(), ()> {
+    async fn execute_many(&mut self, ownership: &Ownership, view: &PlanView) -> Result<(), ()> {
         let updates: Vec<(TaskView, Change)> = view
             .tasks
             .values()
             .filter_map(|task| {
                 let change = match task.record.status {
-                    TaskStatus::Failed => Change::Retry("once more".to_owned()),
+                    TaskStatus::Failed => Change::Retry("again".to_owned()),
                     TaskStatus::Skipped => Change::Retry("after all".to_owned()),
                     TaskStatus::Pending => Change::Skip("not now".to_owned()),
                     TaskStatus::InProgress => Change::Progress("among others".to_owned()),
@@ -283,7 +283,7 @@ impl Program {
             })
             .collect();
         let many = self.client.update_all(&ownership.authority(), &updates).await;
-        self.tell("settle many", many).map(drop)
+        self.report("settle many", many).map(drop)
     }
 
     /// Drops an update in the middle of it.
@@ -309,7 +309,7 @@ impl Program {
         outcome: Result<Outcome, Error>,
         view: &mut PlanView,
     ) -> Result<Option<TaskView>, ()> {
-        match self.tell(doing, outcome)? {
+        match self.report(doing, outcome)? {
             Outcome::Committed(task) => {
                 view.take_in(task.clone());
                 Ok(Some(task))
@@ -323,7 +323,7 @@ impl Program {
         }
     }
 
-    fn tell<T>(&self, doing: &str, answer: Result<T, Error>) -> Result<T, ()> {
+    fn report<T>(&self, doing: &str, answer: Result<T, Error>) -> Result<T, ()> {
         answer.map_err(|error| self.world.expect(&self.life.host, doing, &error))
     }
 }

@@ -1,5 +1,5 @@
-//! An operator: imports and edits plans, ends ownerships by force, changes tasks by hand, deletes a plan now
-//! and then; and when faults are over, decides what is left to be decided by a person, and says when
+//! An operator: imports and edits plans, ends ownerships by force, changes tasks manually, deletes a plan now
+//! and then; and when faults are over, decides what is left to an operator, and says when
 //! everything is done.
 
 use std::{sync::Arc, time::Duration};
@@ -73,7 +73,7 @@ pub fn definition(world: &World, number: usize) -> (PlanName, PlanSpec) {
     let policy = Policy {
         max_retries: rng.random_range(0..4),
         max_lost: if world.options.operator_meddles { rng.random_range(0..4) } else { u32::MAX },
-        // Where nobody meddles, work is to go on for as long as it takes.
+        // Without an operator's interference, work is to go on for as long as it takes.
         attempt_deadline_s: [0, 2, 60][rng.random_range(0..3)] * u64::from(world.options.operator_meddles),
         on_lost: any_policy(&mut rng),
         lock_delay_s: [0, 0, 0, 1][rng.random_range(0..4)],
@@ -86,7 +86,7 @@ pub fn definition(world: &World, number: usize) -> (PlanName, PlanSpec) {
 /// The part of a plan's policy that counts time; half of the plans have none.
 fn timers(world: &World, number: usize) -> Policy {
     let mut rng = random(&(world.options.seed, "timers", number));
-    // Where nobody meddles, work is to go on for as long as it takes.
+    // Without an operator's interference, work is to go on for as long as it takes.
     if !world.options.operator_meddles || rng.random_bool(0.5) {
         return Policy::default();
     }
@@ -174,7 +174,7 @@ impl Operator {
         Ok(())
     }
 
-    /// Does about one task what only a person may do.
+    /// Does about one task what only an operator may do.
     async fn decide(&mut self, coordinator: &Coordinator, plan: &PlanView) -> Result<(), Error> {
         let authority = coordinator.operator(plan, "the operator")?;
         let tasks: Vec<_> = plan.tasks.values().cloned().collect();
@@ -182,8 +182,8 @@ impl Operator {
         let change = match (task.record.status, self.rng.random_bool(0.5)) {
             (TaskStatus::Pending, true) => Change::Start,
             (TaskStatus::Pending, false) => Change::Skip("not needed".to_owned()),
-            (TaskStatus::InProgress, true) => Change::Complete(Some("by hand".to_owned())),
-            (TaskStatus::InProgress, false) => Change::Fail("by hand".to_owned()),
+            (TaskStatus::InProgress, true) => Change::Complete(Some("manually".to_owned())),
+            (TaskStatus::InProgress, false) => Change::Fail("manually".to_owned()),
             (TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Skipped, _) => {
                 Change::Retry("again".to_owned())
             }
@@ -192,8 +192,8 @@ impl Operator {
         Ok(())
     }
 
-    /// Retries or leaves out what waits for a person, and ends what a person has begun. Everything is done
-    /// when all plans are there and have come to their end.
+    /// Retries or leaves out what waits for an operator, and ends what an operator has begun. Everything is
+    /// done when all plans are there and have come to their end.
     async fn bring_to_an_end(&mut self, coordinator: &Coordinator) -> Result<(), Error> {
         for number in 0..self.world.options.plans {
             let (name, spec) = definition(&self.world, number);
@@ -214,11 +214,11 @@ impl Operator {
             }
             for task in plan.tasks.values() {
                 let record = &task.record;
-                let by_hand = record.claim.as_ref().is_some_and(|claim| claim.guard.is_none());
+                let by_operator = record.claim.as_ref().is_some_and(|claim| claim.guard.is_none());
                 let change = match record.status {
                     TaskStatus::Failed if record.failures > 3 => Change::Skip("it never works".to_owned()),
-                    TaskStatus::Failed => Change::Retry("once more".to_owned()),
-                    TaskStatus::InProgress if by_hand => Change::Complete(Some("at last".to_owned())),
+                    TaskStatus::Failed => Change::Retry("again".to_owned()),
+                    TaskStatus::InProgress if by_operator => Change::Complete(Some("at last".to_owned())),
                     _ => continue,
                 };
                 let Ok(authority) = coordinator.operator(&plan, "the operator") else { break };

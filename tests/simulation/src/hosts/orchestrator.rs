@@ -1,4 +1,4 @@
-//! An orchestrator as users run it: takes whatever plans there are, and begins anew when it has finished
+//! An orchestrator as users run it: takes all plans there are, and starts again when it has finished
 //! them.
 
 use std::{sync::Arc, time::Duration};
@@ -58,8 +58,8 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
                 world.problem(format!("{host} gave up what it had begun: {error}"));
             }
         }
-        // As whatever starts it again would: two of them that begin anew all the time would own a plan by
-        // turns, and leave no moment to an operator, whose writes compare that nobody has come to own it.
+        // As a service manager would: two orchestrators that restart all the time would own a plan by
+        // turns, and leave no moment to an operator, whose writes compare that the plan has no new owner.
         tokio::time::sleep(REST).await;
     }
 }

@@ -35,7 +35,7 @@ async fn record(world: &World, client: &Client) -> String {
     world.history.follow(client).await
 }
 
-/// Compacts and revokes when told so.
+/// Compacts and revokes on request.
 async fn keep_house(world: &World, mut client: Client) {
     loop {
         world.compact.notified().await;

@@ -1,4 +1,4 @@
-//! A watcher with its subscribers: one reads everything, one is slow. What they are told is written down, and
+//! A watcher with its subscribers: one reads everything, one is slow. What they receive is recorded, and
 //! judged at the end of the run.
 
 use std::{sync::Arc, time::Duration};
@@ -53,7 +53,7 @@ async fn read(world: &World, life: &Life, kind: &str, mut subscription: Subscrip
             }
         };
         let Some(copy) = &copy else {
-            world.problem(format!("{name} was told changes before a snapshot"));
+            world.problem(format!("{name} received changes before a snapshot"));
             continue;
         };
         let delivered = Delivered { revision: copy.revision(), continues, seen: look(copy) };

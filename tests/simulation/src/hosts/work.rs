@@ -134,9 +134,10 @@ struct Task {
 
 impl Task {
     async fn run(mut self) -> Finished {
-        let (plan, task, attempt) = (self.told(env::PLAN), self.told(env::TASK), self.told(env::ATTEMPT));
+        let (plan, task, attempt) =
+            (self.reported(env::PLAN), self.reported(env::TASK), self.reported(env::ATTEMPT));
         let plan = PlanName::new(plan).expect("the orchestrator says which plan");
-        let token = token(&self.told(env::FENCING_TOKEN)).expect("the orchestrator says which token");
+        let token = token(&self.reported(env::FENCING_TOKEN)).expect("the orchestrator says which token");
         let (takes, well) = nature(&self.world, plan.as_str(), &task, &attempt);
         let mut work = None;
         let mut done = std::pin::pin!(tokio::time::sleep(takes));
@@ -167,7 +168,7 @@ impl Task {
         }
     }
 
-    fn told(&self, name: &str) -> String {
+    fn reported(&self, name: &str) -> String {
         let value =
             self.spec.env.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.clone());
         value.and_then(|value| value.into_string().ok()).unwrap_or_default()

@@ -1,5 +1,5 @@
 //! No acknowledged update is lost, none is applied twice, no outcome is reported without proof: what every
-//! client was told is settled against the history, answer by answer.
+//! answer to a client is checked against the history.
 
 use super::Evidence;
 

@@ -1,5 +1,5 @@
-//! Nobody sees what nobody should: no error that its documentation does not allow, no program that gives up
-//! what it has begun, no stream that ends by itself, no panic.
+//! No client sees what it should not: no error that its documentation does not allow, no program that gives
+//! up what it has begun, no stream that ends by itself, no panic.
 //!
 //! Looked at by the hosts themselves while they run.
 

@@ -1,6 +1,6 @@
 //! No deadline of a policy ends anything before its time: not the clock of another host, not a wall clock,
 //! not a pause makes an owner act early. And what is used up of a task's total time is never forgotten, but
-//! by a person who retries the task.
+//! by an operator who retries the task.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -37,17 +37,17 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
         let before = known.get(&id).filter(|known| Some(known.revision) == write.before);
         let policy = spec.task(&write.task).map_or_else(|| spec.policy.clone(), |task| spec.policy_of(task));
         if let Some(before) = before {
-            let told = |what: String| format!("{} {} at {at:?}: {what}", write.plan, write.task);
+            let reported = |what: String| format!("{} {} at {at:?}: {what}", write.plan, write.task);
             if let Some((least, since, what)) = before.counted(&write.record, &policy, at) {
                 let took = (at - since).saturating_sub(pauses.of_waiting(&write.plan, what, since, at));
                 if took + slack < least.mul_f64(1.0 - drift) {
-                    violations.push(told(format!("{what} of {least:?} was over after {took:?}")));
+                    violations.push(reported(format!("{what} of {least:?} was over after {took:?}")));
                 }
             }
             let forgotten = write.record.spent_ms < before.record.spent_ms;
             if forgotten && write.record.writer.role != Role::Operator {
                 let (was, is) = (before.record.spent_ms, write.record.spent_ms);
-                violations.push(told(format!("{was} ms were used up, and then {is} ms")));
+                violations.push(reported(format!("{was} ms were used up, and then {is} ms")));
             }
         }
         let next = Known::after(before, write.revision, write.record, at);
@@ -64,7 +64,7 @@ struct Known {
     written: Duration,
     /// Since when it is in its status.
     since: Duration,
-    /// When its first attempt started, since a person last looked.
+    /// When its first attempt started, since an operator last looked.
     first_started: Duration,
 }
 

@@ -1,7 +1,7 @@
-//! Nobody works under a lock before it is theirs, nor beyond its end: a key has to be first in line, and
-//! whoever loses a lock has stopped before the server gives up its key, and so before anybody else can have
-//! it. As for ownerships, that holds as long as clocks are no worse than the margin allows; and whose lease
-//! is revoked, or whose plan is deleted, is told that this proves nothing.
+//! No process works under a lock before it is theirs, nor beyond its end: a key has to be first in the queue,
+//! and a holder that loses a lock has stopped before the server gives up its key, and so before another can
+//! have it. As for ownerships, that holds as long as clocks are no worse than the margin allows; and whose
+//! lease is revoked, or whose plan is deleted, is excepted: this proves nothing then.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +27,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
         let key = keys.get(&(plan.clone(), shift.token.term.0)).copied().unwrap_or_default();
         if key.first.is_none_or(|first| began + tick < first) {
             violations.push(format!(
-                "{who} worked under lock {} of {plan} from {began:?} on, whose key was first in line at {:?}",
+                "{who} worked under lock {} of {plan} from {began:?} on, whose key was first in the queue at {:?}",
                 shift.token, key.first
             ));
         } else if let Some(Gone { at, violent: false }) = key.gone
@@ -45,7 +45,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
 /// What became of a key.
 #[derive(Clone, Copy, Debug, Default)]
 struct Life {
-    /// When it was first in line, if ever.
+    /// When it was first in the queue, if ever.
     first: Option<Duration>,
     gone: Option<Gone>,
 }

@@ -1,9 +1,9 @@
-//! Nobody works on a plan beyond the end of its ownership: whoever loses a plan has stopped before the server
-//! gives up its key, and so before anybody else can own it. That holds as long as clocks are no worse than
-//! the margin allows (the law of lease timing).
+//! No process works on a plan beyond the end of its ownership: an owner that loses a plan has stopped before
+//! the server gives up its key, and so before another can own it. That holds as long as clocks are no worse
+//! than the margin allows (the law of lease timing).
 //!
-//! Who ends an ownership by force, or revokes its lease, is told that what its holder does outside etcd is
-//! not stopped by this: such an end proves nothing.
+//! An operator that ends an ownership by force, or revokes its lease, is warned that what its holder does
+//! outside etcd is not stopped by this: such an end proves nothing.
 
 use std::{collections::BTreeMap, time::Duration};
 

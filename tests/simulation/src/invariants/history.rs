@@ -1,6 +1,6 @@
 //! The history of the store is one that the protocol allows: one owner at a time with a greater token each
-//! time, no write without a right that existed, none twice, each task on a path through the transition table,
-//! none before its dependencies, plans whole or not there, what dies with its process on a lease.
+//! time, no write without an authority that held, none twice, each task on a path through the transition
+//! table, none before its dependencies, plans whole or not there, what dies with its process on a lease.
 //!
 //! Judged by the audit, revision by revision.
 

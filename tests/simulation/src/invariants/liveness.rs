@@ -1,5 +1,5 @@
 //! After the faults, every plan comes to its end within a bound, and nothing has to be restarted for it:
-//! nobody is stuck behind somebody who is gone, no task stays in progress for ever, no stream stays silent.
+//! no process is stuck behind one that is gone, no task stays in progress for ever, no stream stays silent.
 
 use super::Evidence;
 

@@ -1,7 +1,7 @@
-//! After an ownership that did not end in order the plan stays free for its lock delay, whoever comes next
-//! and in whatever way.
+//! After an ownership that did not end in order the plan stays free for its lock delay, for any process
+//! that comes next, in any way.
 //!
-//! Judged by when the history was told: of the end (the owner's key is gone, or an operator has ended the
+//! Judged by when the history was received: of the end (the owner's key is gone, or an operator has ended the
 //! term), and of the next term.
 
 use std::{collections::BTreeMap, time::Duration};

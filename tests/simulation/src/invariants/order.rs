@@ -1,4 +1,4 @@
-//! What clients were told is possible in the order in which they were told it: reads and writes are strictly
+//! The answers to clients are possible in the order in which they were given: reads and writes are strictly
 //! serializable, and a plan that is read is the plan as it was at one revision.
 
 use super::Evidence;

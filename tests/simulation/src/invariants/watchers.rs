@@ -1,6 +1,6 @@
 //! A subscriber sees every change in the order of the revisions, none twice, none missing, whole revisions at
-//! a time; or it is given a snapshot to begin anew from. What it holds at a revision is what the store held
-//! then; counts are the counts of the very tasks beside them; and in the end everybody holds the present.
+//! a time; or it is given a snapshot to restart from. What it holds at a revision is what the store held
+//! then; counts are the counts of the very tasks beside them; and in the end every watcher holds the present.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::world::{World, lock};
 pub struct Delivered {
     /// The revision of its copy.
     pub revision: Revision,
-    /// Whether it was told one revision's changes, on top of what it held.
+    /// Whether it received one revision's changes, on top of what it held.
     pub continues: bool,
     /// What it held.
     pub seen: Seen,
@@ -66,7 +66,7 @@ fn of_plan(plan: &PlanState) -> Vec<(PlanKey, Revision)> {
     facts
 }
 
-/// What subscribers were told wrongly.
+/// What subscribers received wrongly.
 #[must_use]
 pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
     let delivered = lock(&evidence.world.delivered);
@@ -119,10 +119,10 @@ fn judge(name: &str, deliveries: &[Delivered], store: &Store, violations: &mut V
             && let Some(before) = before
         {
             if at <= before {
-                violations.push(format!("{name} was told revision {at} after {before}"));
+                violations.push(format!("{name} received revision {at} after {before}"));
             }
             if let Some(missing) = store.changed.iter().find(|changed| before < **changed && **changed < at) {
-                violations.push(format!("{name} was told revision {at} after {before}, and {missing} never"));
+                violations.push(format!("{name} received revision {at} after {before}, and {missing} never"));
             }
         }
         before = Some(at);
@@ -148,7 +148,7 @@ fn difference(seen: &Facts, there: &Facts) -> String {
 /// What the store held at each revision, from the history.
 struct Store {
     states: Vec<(Revision, Facts)>,
-    /// The revisions at which something changed that subscribers are told.
+    /// The revisions at which something changed that subscribers receive.
     changed: Vec<Revision>,
     nothing: Facts,
 }
@@ -191,7 +191,7 @@ impl Store {
     }
 }
 
-/// Whether subscribers are told of a key: of a plan that is there, and of a kind that watchers keep.
+/// Whether subscribers receive a key: of a plan that exists, and of a kind that watchers keep.
 fn is_shown(key: &Key, all: &Facts) -> bool {
     let has = |plan: &PlanName, key| all.contains_key(&Key::Plan(plan.clone(), key));
     match key {

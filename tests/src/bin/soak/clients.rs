@@ -91,7 +91,7 @@ impl Member {
         None
     }
 
-    /// As a machine does that sleeps for long: the session is lost without anybody being told, and its lease
+    /// As a machine does that sleeps for long: the session is lost without notice, and its lease
     /// expires.
     pub(crate) async fn crash(&self, life: &Life) {
         if let Some(clock) = &self.clock {

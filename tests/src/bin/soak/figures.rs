@@ -55,7 +55,7 @@ impl Figures {
                 Ok(Outcome::Refused(refused)) => match refused {
                     Refused::Conflict(_) => "refused: conflict",
                     Refused::NotAllowed(..) => "refused: not allowed",
-                    Refused::RightGone => "refused: right gone",
+                    Refused::RightGone => "refused: authority lost",
                     Refused::Dependency => "refused: dependency",
                     Refused::NoSuchTask => "refused: no such task",
                     _ => "refused",
@@ -88,7 +88,7 @@ fn failure(error: &Error) -> &'static str {
         Error::NotOwned(_) => "not owned",
         Error::OtherOwner { .. } => "other owner",
         Error::HeldLocally(_) => "held locally",
-        Error::HandOver(_) => "nobody to hand over to",
+        Error::HandOver(_) => "no waiter to hand over to",
         Error::TimedOut(_) => "timed out",
         Error::Compacted => "compacted",
         Error::TaskNotFound { .. } => "no such task",
@@ -97,10 +97,10 @@ fn failure(error: &Error) -> &'static str {
 }
 
 pub(crate) fn start(world: &World, crew: &mut Crew) {
-    crew.join("the line of progress", tell(world.clone()));
+    crew.join("the line of progress", report(world.clone()));
 }
 
-async fn tell(world: World) {
+async fn report(world: World) {
     while world.phase() < Phase::Over {
         let figures = &world.figures;
         eprintln!(

@@ -1,4 +1,4 @@
-//! The end of the soak: everything is mended, and whether everything comes to its end by itself is seen.
+//! The end of the soak: everything is repaired, and it is checked that everything comes to its end by itself.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ const PLANS_LIMIT: Duration = Duration::from_secs(300);
 /// How long a process may take to notice that nothing is left to be done.
 const PROCESSES_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long whoever takes part may take to come to an end.
+/// How long an actor may take to come to an end.
 const CREW_LIMIT: Duration = Duration::from_secs(90);
 
-/// Everybody, by when they are to end.
+/// All actors, by when they are to end.
 #[derive(Default)]
 pub(crate) struct Crews {
-    /// Until everything is mended.
+    /// Until everything is repaired.
     pub(crate) nemesis: Crew,
     /// Those who write.
     pub(crate) writers: Crew,
@@ -65,7 +65,7 @@ pub(crate) async fn finish(world: &World, crews: Crews) {
     complete(world).await;
     world.enter(Phase::Over);
     report(world, crews.watchers.ended(CREW_LIMIT).await);
-    complete(world).await; // What expired meanwhile was told to watchers too.
+    complete(world).await; // What expired meanwhile was delivered to watchers too.
 }
 
 fn report(world: &World, problems: Vec<String>) {
@@ -108,7 +108,7 @@ fn unfinished(plan: &PlanView) -> String {
         .map(|task| format!("{} is {} ({:?})", task.id, task.record.status, task.record.claim))
         .collect();
     format!(
-        "{} is not finished {PLANS_LIMIT:?} after everything was mended: {}; in line: {:?}",
+        "{} is not finished {PLANS_LIMIT:?} after everything was repaired: {}; in the queue: {:?}",
         plan.name,
         tasks.join(", "),
         plan.line.candidates().iter().map(planlease::core::term::Candidate::name).collect::<Vec<_>>()

@@ -191,7 +191,7 @@ pub(crate) fn processes(world: &World) -> Vec<i32> {
     with_variable(MARK, &world.folder().to_string_lossy())
 }
 
-/// Whether it is one of the places' own processes, and not a guard or a command.
+/// Whether it is one of the places' own processes, and not a supervisor or a command.
 pub(crate) fn is_orchestrator(pid: i32) -> bool {
     arguments(pid).get(1).is_some_and(|argument| argument == "run")
 }

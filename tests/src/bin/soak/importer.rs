@@ -5,8 +5,8 @@ use planlease::{Coordinator, PlanView, core::PlanName};
 use rand::{RngExt as _, seq::IndexedRandom as _};
 
 use crate::{
+    actions::{Reply, What},
     clients::Member,
-    deeds::{Told, What},
     plans,
     work::{patiently, words},
     world::{Crew, Phase, World},
@@ -69,19 +69,19 @@ async fn import(member: &mut Member, coordinator: &Coordinator, name: &PlanName,
     let who = member.name();
     let title = words(&who);
     let spec = plans::draw(&title, count.is_multiple_of(15), &mut member.random);
-    let entered = member.world.deeds.enter(&who, name, What::Import(title));
+    let entered = member.world.actions.enter(&who, name, What::Import(title));
     let import = coordinator.import(name, &spec, |_| {});
     let Some(answer) = patiently(&mut member.random, import).await else {
         return member.world.figures.count("import", "dropped");
     };
     member.world.figures.answer("import", &answer);
-    entered.told(Told::of(&answer, |_| None));
+    entered.reported(Reply::of(&answer, |_| None));
 }
 
 async fn delete(member: &mut Member, coordinator: &Coordinator, finished: &[&PlanView]) {
     let Some(plan) = finished.choose(&mut member.random) else { return };
-    let entered = member.world.deeds.enter(&member.name(), &plan.name, What::Delete);
+    let entered = member.world.actions.enter(&member.name(), &plan.name, What::Delete);
     let answer = coordinator.delete_plan(&plan.name).await;
     member.world.figures.answer("delete a plan", &answer);
-    entered.told(Told::of(&answer, |()| None));
+    entered.reported(Reply::of(&answer, |()| None));
 }

@@ -1,20 +1,20 @@
-//! The soak: everything at once, on a real cluster, for as long as one likes, while a nemesis breaks whatever
-//! can break.
+//! The soak: everything at once, on a real cluster, for as long as one likes, while a nemesis breaks
+//! everything that can break.
 //!
 //! Real members of etcd behind proxies, real processes `planlease run`, and clients of the library that own
-//! plans, wait in line, work for others, meddle as operators, import and delete. What is called and what is
-//! told is written down; an independent watch records the whole history. At the end everything heals, all
-//! plans have to come to their end by themselves, and what was told is settled against what happened.
+//! plans, wait in queues, work for others, meddle as operators, import and delete. Calls and answers
+//! are recorded; an independent watch records the whole history. At the end everything heals, all
+//! plans have to come to their end by themselves, and the answers are checked against what happened.
 //!
 //! `cargo run -p planlease-tests --bin soak -- --minutes 10 --seed 1`; build the program first (`cargo build
 //! -p planlease-cli`). The exit status is 1 if anything was found that must not be.
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its terminal")]
 
+mod actions;
 mod clients;
 mod clock;
 mod cluster;
-mod deeds;
 mod figures;
 mod finish;
 mod fleet;
@@ -42,7 +42,7 @@ use crate::{
     world::World,
 };
 
-/// Everything at once on a real cluster, while a nemesis breaks whatever can break.
+/// Everything at once on a real cluster, while a nemesis breaks everything that can break.
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct Args {
     /// For how long things are broken; healing and judging come on top
@@ -94,9 +94,9 @@ fn main() -> ExitCode {
     if verdict.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Begins anew with what the harness reads from its environment, and with a seed.
+/// Restarts with what the harness reads from its environment, and with a seed.
 fn prepare(args: &Args) -> ExitCode {
-    let own = std::env::current_exe().expect("Linux tells where this program is");
+    let own = std::env::current_exe().expect("Linux knows where this program is");
     let mut again = std::process::Command::new(&own);
     again.args(std::env::args_os().skip(1)).arg("--prepared");
     if args.seed.is_none() {

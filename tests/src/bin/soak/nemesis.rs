@@ -100,7 +100,7 @@ async fn pause(world: &World, random: &mut StdRng, ms: std::ops::Range<u64>) {
     world.pause(Duration::from_millis(random.random_range(ms))).await;
 }
 
-/// Until it is mended, but for what the proxies do.
+/// Until it is repaired, but for what the proxies do.
 async fn inflict(world: &World, random: &mut StdRng, fault: Fault, member: usize) {
     let cluster = &world.cluster;
     let victim = &cluster.members()[member];
@@ -136,7 +136,7 @@ async fn inflict(world: &World, random: &mut StdRng, fault: Fault, member: usize
             pause(world, random, 1000..10_000).await;
         }
         Fault::OutageMute => {
-            // All that is asked is done, and nobody is told.
+            // All requests are carried out, and no answer arrives.
             for member in cluster.members() {
                 member.proxy().set(Direction::ToClient, Way::Swallowed);
             }
@@ -195,7 +195,7 @@ fn held_or_swallowed(random: &mut StdRng) -> Way {
     if random.random_bool(0.5) { Way::Held } else { Way::Swallowed }
 }
 
-/// Single answers, or requests, are lost, whoever's they are.
+/// Single answers, or requests, are lost, of any client.
 async fn lose(world: &World, random: &mut StdRng, fault: Fault) {
     for _ in 0..random.random_range(2..12) {
         let proxy = world.cluster.members().choose(random).expect("a member").proxy();
@@ -237,7 +237,7 @@ async fn break_processes(world: World) {
                 let long = Duration::from_millis(random.random_range(200..14_000));
                 world.fleet.stop(n, long).then_some("an orchestrator is stopped for a while")
             }
-            6 | 7 => kill_anybody(&world, &mut random).then_some("kill -9 of any process of the fleet"),
+            6 | 7 => kill_one(&world, &mut random).then_some("kill -9 of any process of the fleet"),
             _ => {
                 jump(&world, &mut random);
                 Some("a clock jumps")
@@ -250,8 +250,8 @@ async fn break_processes(world: World) {
     world.fleet.resume(true);
 }
 
-/// Guards and commands too; they are told apart from orchestrators, whose death has to be known of.
-fn kill_anybody(world: &World, random: &mut StdRng) -> bool {
+/// Supervisors and commands too; they are distinguished from orchestrators, whose death has to be known of.
+fn kill_one(world: &World, random: &mut StdRng) -> bool {
     let chosen = fleet::processes(world).choose(random).copied();
     let Some(pid) = chosen.filter(|pid| !fleet::is_orchestrator(*pid)) else { return false };
     kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok() // It may have ended meanwhile.

@@ -1,5 +1,5 @@
-//! Operators: people who meddle. They retry, skip, reopen, do tasks by hand, and end ownerships by force.
-//! What they began by hand they end: nobody else will.
+//! Operators: people who meddle. They retry, skip, reopen, do tasks manually, and end ownerships by force.
+//! What they began themselves they end: no other actor will.
 
 use planlease::{
     Authority, Outcome, PlanView, TaskView,
@@ -12,8 +12,8 @@ use planlease_oracle::Client;
 use rand::{RngExt as _, seq::IndexedRandom as _};
 
 use crate::{
+    actions::{Reply, What},
     clients::Member,
-    deeds::{Told, What},
     work::words,
     world::{Crew, Phase, World},
 };
@@ -36,10 +36,10 @@ async fn meddle(mut member: Member) {
         {
             if member.world.phase() == Phase::Storm && member.random.random_bool(0.1) {
                 let reason = words(&who);
-                let entered = member.world.deeds.enter(&who, &view.name, What::Force(reason.clone()));
+                let entered = member.world.actions.enter(&who, &view.name, What::Force(reason.clone()));
                 let forced = coordinator.force_release(&view.name, None, &who, &reason).await;
                 member.world.figures.answer("force a release", &forced);
-                entered.told(Told::of(&forced, |released| released.term));
+                entered.reported(Reply::of(&forced, |released| released.term));
             } else if let Ok(authority) = coordinator.operator(&view, &who)
                 && let Some((kind, seen, change)) = decide(&mut member, &view, &who)
             {
@@ -65,20 +65,21 @@ async fn carry_out(
     if let (Ok(Outcome::Committed(started)), Change::Start) = (&answer, change) {
         let done = Change::Complete(Some(words(&authority.writer().who)));
         let answer = client.update(authority, started, Some(started.record.attempt), &done).await;
-        member.world.figures.update("by hand: complete", &answer);
+        member.world.figures.update("manually: complete", &answer);
     }
 }
 
 /// What is to be done about a plan.
 fn decide(member: &mut Member, view: &PlanView, who: &str) -> Option<(&'static str, TaskView, Change)> {
-    let by_hand = |task: &&TaskView| task.record.claim.as_ref().is_some_and(|claim| claim.guard.is_none());
-    if let Some(task) = view.tasks.values().find(by_hand) {
-        return Some(("by hand: complete", task.clone(), Change::Complete(Some(words(who)))));
+    let by_operator =
+        |task: &&TaskView| task.record.claim.as_ref().is_some_and(|claim| claim.guard.is_none());
+    if let Some(task) = view.tasks.values().find(by_operator) {
+        return Some(("manually: complete", task.clone(), Change::Complete(Some(words(who)))));
     }
     let failed = |task: &&TaskView| task.record.status == TaskStatus::Failed;
     if member.world.phase() > Phase::Storm {
         let task = view.tasks.values().find(failed)?;
-        return Some(("by hand: skip", task.clone(), Change::Skip(words(who))));
+        return Some(("manually: skip", task.clone(), Change::Skip(words(who))));
     }
     let all: Vec<&TaskView> = view.tasks.values().collect();
     let task = *all.choose(&mut member.random)?;
@@ -86,13 +87,13 @@ fn decide(member: &mut Member, view: &PlanView, who: &str) -> Option<(&'static s
     let rarely = member.random.random_bool(0.1);
     let ready: Vec<&TaskId> = view.ready().collect();
     let (kind, change) = match task.record.status {
-        TaskStatus::Failed if often => ("by hand: skip", Change::Skip(words(who))),
-        TaskStatus::Failed | TaskStatus::Skipped => ("by hand: retry", Change::Retry(words(who))),
-        TaskStatus::Completed if rarely => ("by hand: reopen", Change::Retry(words(who))),
-        TaskStatus::Pending if often && ready.contains(&&task.id) => ("by hand: start", Change::Start),
-        TaskStatus::Pending if rarely => ("by hand: skip", Change::Skip(words(who))),
+        TaskStatus::Failed if often => ("manually: skip", Change::Skip(words(who))),
+        TaskStatus::Failed | TaskStatus::Skipped => ("manually: retry", Change::Retry(words(who))),
+        TaskStatus::Completed if rarely => ("manually: reopen", Change::Retry(words(who))),
+        TaskStatus::Pending if often && ready.contains(&&task.id) => ("manually: start", Change::Start),
+        TaskStatus::Pending if rarely => ("manually: skip", Change::Skip(words(who))),
         // Allowed if its owner is gone; else it has to be refused.
-        TaskStatus::InProgress if often => ("by hand: return", Change::Return(words(who))),
+        TaskStatus::InProgress if often => ("manually: return", Change::Return(words(who))),
         _ => return None,
     };
     Some((kind, task.clone(), change))

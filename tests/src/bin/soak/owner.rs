@@ -1,5 +1,5 @@
-//! Owners: acquire plans or wait in line for them, recover what others left, work, and let go in every way
-//! there is.
+//! Owners: acquire plans or wait in the queue for them, recover what others left, work, and let go in every
+//! way there is.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use rand::{RngExt as _, seq::IndexedRandom as _};
 use tokio::time::Instant;
 
 use crate::{
+    actions::{Reply, What},
     clients::{Life, Member},
-    deeds::{Told, What},
     work::{self, Step},
     world::{Crew, Phase, World},
 };
@@ -67,7 +67,7 @@ async fn live(member: &mut Member, life: &Life) {
 }
 
 async fn acquire(member: &mut Member, life: &Life, plan: &PlanName) -> Option<Ownership> {
-    let entered = member.world.deeds.enter(&life.name, plan, What::Acquire);
+    let entered = member.world.actions.enter(&life.name, plan, What::Acquire);
     let way = member.random.random_range(0..10);
     let wait = Duration::from_millis(member.random.random_range(10..8000));
     let answer = match way {
@@ -75,7 +75,7 @@ async fn acquire(member: &mut Member, life: &Life, plan: &PlanName) -> Option<Ow
             Ok(TryAcquire::Acquired(ownership)) => Ok(*ownership),
             Ok(TryAcquire::HeldBy(_) | TryAcquire::Delayed(_)) => {
                 member.world.figures.count("acquire", "held by another");
-                entered.told(Told::Refused("held by another".to_owned()));
+                entered.reported(Reply::Refused("held by another".to_owned()));
                 return None;
             }
             Err(error) => Err(error),
@@ -96,7 +96,7 @@ async fn acquire(member: &mut Member, life: &Life, plan: &PlanName) -> Option<Ow
         }
     };
     member.world.figures.answer("acquire", &answer);
-    entered.told(Told::of(&answer, |ownership| Some(ownership.term().number)));
+    entered.reported(Reply::of(&answer, |ownership| Some(ownership.term().number)));
     answer.ok()
 }
 
@@ -117,8 +117,8 @@ async fn execute(member: &mut Member, life: &Life, ownership: Ownership) -> bool
             Step::Finished | Step::Gone => break,
             Step::Idle => {
                 idle += 1;
-                let mended = idle <= 5 && look_around(member, life, &ownership, stale.as_ref()).await;
-                if !mended && idle > 5 {
+                let repaired = idle <= 5 && look_around(member, life, &ownership, stale.as_ref()).await;
+                if !repaired && idle > 5 {
                     break;
                 }
             }
@@ -130,7 +130,7 @@ async fn execute(member: &mut Member, life: &Life, ownership: Ownership) -> bool
     let_go(member, life, ownership).await
 }
 
-/// Nothing is ready: perhaps because something failed, or somebody died.
+/// Nothing is ready: perhaps because a task failed, or a worker died.
 async fn look_around(
     member: &mut Member,
     life: &Life,
@@ -138,7 +138,7 @@ async fn look_around(
     view: Option<&PlanView>,
 ) -> bool {
     if let Some(view) = view
-        && work::mend(member, life, &ownership.authority(), view).await
+        && work::repair(member, life, &ownership.authority(), view).await
     {
         return true;
     }
@@ -151,7 +151,7 @@ async fn look_around(
 fn believe(world: &World, ownership: &Ownership) {
     let now = world.now();
     if ownership.deadline().is_some() {
-        world.deeds.believed(ownership.plan(), ownership.term().number, now);
+        world.actions.believed(ownership.plan(), ownership.term().number, now);
     }
 }
 
@@ -170,20 +170,20 @@ async fn let_go(member: &mut Member, life: &Life, ownership: Ownership) -> bool 
             false // The lease expires, some time after its holder does not believe in it any more.
         }
         2..5 => {
-            let Some(to) = somebody_in_line(member, life, &plan).await else {
+            let Some(to) = has_waiter(member, life, &plan).await else {
                 return release(member, life, ownership).await;
             };
-            let entered = member.world.deeds.enter(&life.name, &plan, What::HandOver(term));
+            let entered = member.world.actions.enter(&life.name, &plan, What::HandOver(term));
             match ownership.hand_over(&to).await {
                 Ok(()) => {
-                    entered.told(Told::Done(None));
+                    entered.reported(Reply::Done(None));
                     member.world.figures.count("hand over", "done");
                     true
                 }
                 Err((ownership, error)) => {
                     let answer: Result<(), Error> = Err(error);
                     member.world.figures.answer("hand over", &answer);
-                    entered.told(Told::of(&answer, |()| None));
+                    entered.reported(Reply::of(&answer, |()| None));
                     drop(ownership);
                     true
                 }
@@ -195,15 +195,15 @@ async fn let_go(member: &mut Member, life: &Life, ownership: Ownership) -> bool 
 
 async fn release(member: &Member, life: &Life, ownership: Ownership) -> bool {
     let what = What::Release(ownership.term().number);
-    let entered = member.world.deeds.enter(&life.name, ownership.plan(), what);
+    let entered = member.world.actions.enter(&life.name, ownership.plan(), what);
     let released = ownership.release().await;
     member.world.figures.answer("release", &released);
-    entered.told(Told::of(&released, |()| None));
+    entered.reported(Reply::of(&released, |()| None));
     // A plan that was not released is ours until the session ends: so it has to end.
     released.is_ok()
 }
 
-async fn somebody_in_line(member: &mut Member, life: &Life, plan: &PlanName) -> Option<OrchestratorId> {
+async fn has_waiter(member: &mut Member, life: &Life, plan: &PlanName) -> Option<OrchestratorId> {
     let line = life.session.coordinator().line(plan).await.ok()?;
     let waiting: Vec<OrchestratorId> = line
         .candidates()

@@ -39,7 +39,7 @@ async fn note(world: World) {
     while world.phase() != Phase::Over {
         let recorded = world.history.recorded();
         if recorded > last {
-            world.deeds.known(recorded);
+            world.actions.known(recorded);
             last = recorded;
         }
         world.pause(Duration::from_millis(50)).await;

@@ -16,11 +16,11 @@ use planlease::{
         record::{Ending, Guard, TaskRecord, TermRecord},
     },
 };
-use planlease_oracle::journal::{Told, What};
+use planlease_oracle::journal::{Reply, What};
 use uuid::Uuid;
 
 use crate::{
-    deeds, fleet,
+    actions, fleet,
     world::{Phase, World},
 };
 
@@ -29,9 +29,9 @@ use crate::{
 pub(crate) enum Sabotage {
     /// The journal says that a write was acknowledged which never happened.
     Journal,
-    /// The deeds say that a release was acknowledged which never happened.
-    Deed,
-    /// A record is written past the library, by the right of an owner that is gone.
+    /// The actions say that a release was acknowledged which never happened.
+    Action,
+    /// A record is written past the library, under the authority of an owner that is gone.
     Write,
     /// A record is written twice, with the same id.
     Twice,
@@ -45,7 +45,7 @@ pub(crate) enum Sabotage {
     Command,
     /// An owner is said to have believed in a term that was over.
     Belief,
-    /// A process of the fleet is killed, and nobody says so.
+    /// A process of the fleet is killed, and its death is not recorded.
     Process,
     /// A worker that lives on claims a task and never touches it again: its plan cannot come to its end.
     Stuck,
@@ -59,12 +59,15 @@ impl Sabotage {
                 let (plan, task, record) = some_task(world, |_| true).await;
                 let what = What::Write { task, writer: record.writer, seen: None };
                 let revision = "7".parse().expect("a revision");
-                world.journal.call("owner-9.1", &plan, what).told(Told::Committed(Uuid::new_v4(), revision));
+                world
+                    .journal
+                    .call("owner-9.1", &plan, what)
+                    .reported(Reply::Committed(Uuid::new_v4(), revision));
             }
-            Self::Deed => {
+            Self::Action => {
                 let (plan, ..) = some_task(world, |_| true).await;
-                let what = deeds::What::Release(planlease::core::TermNumber(1_000_000));
-                world.deeds.enter("owner-9.1", &plan, what).told(deeds::Told::Done(None));
+                let what = actions::What::Release(planlease::core::TermNumber(1_000_000));
+                world.actions.enter("owner-9.1", &plan, what).reported(actions::Reply::Done(None));
             }
             Self::Write | Self::Twice => {
                 let by_owner = |record: &TaskRecord| matches!(record.writer.guard, Guard::Owner { .. });
@@ -146,7 +149,7 @@ async fn believe(world: &World) {
                 _ => None,
             });
         if let Some((plan, number)) = over {
-            return world.deeds.believed(&plan, number, world.now());
+            return world.actions.believed(&plan, number, world.now());
         }
         world.pause(Duration::from_millis(200)).await;
     }

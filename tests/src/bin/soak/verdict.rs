@@ -1,4 +1,4 @@
-//! The verdict: history, journals, deeds, watchers' copies and what commands left behind, each against the
+//! The verdict: history, journals, actions, watchers' copies and what commands left behind, each against the
 //! others.
 
 mod commands;
@@ -13,14 +13,15 @@ use planlease::core::{
 use planlease_oracle::{
     history::TaskWrite,
     journal::{Call, What},
-    order, search,
-    settle::{Settlement, settle},
+    order,
+    reconcile::{Settlement, reconcile},
+    search,
 };
 use serde_json::{Value, json};
 
 use crate::{
     Args,
-    deeds::{self, Settled},
+    actions::{self, Reconciled},
     world::World,
 };
 
@@ -35,7 +36,7 @@ pub(crate) struct Verdict {
     counts: BTreeMap<&'static str, BTreeMap<String, u64>>,
     report: Report,
     updates: Settlement,
-    deeds: Settled,
+    actions: Reconciled,
     searched: usize,
     checkpoints: usize,
     commands: usize,
@@ -55,13 +56,13 @@ impl Verdict {
             let plan = violation.plan.as_ref().map_or_else(String::new, |plan| format!("{plan}: "));
             format!("{} at revision {}: {plan}{}", violation.rule.name(), violation.revision, violation.text)
         }));
-        let updates = settle_each(&writes, &calls);
+        let updates = reconcile_each(&writes, &calls);
         violations.extend(updates.violations.iter().cloned());
         violations.extend(order::check(&writes, &calls));
         let (searched, unordered) = search_each(&writes, &calls);
         violations.extend(unordered);
-        let deeds = deeds::settle(&sets, &world.deeds);
-        violations.extend(deeds.violations.iter().cloned());
+        let actions = actions::reconcile(&sets, &world.actions);
+        violations.extend(actions.violations.iter().cloned());
         let (checkpoints, differences) = world.checkpoints.compare(&sets);
         violations.extend(differences);
         let (commands, misdeeds) = commands::check(world, &sets, &writes);
@@ -81,7 +82,7 @@ impl Verdict {
             counts: world.figures.counted(),
             report,
             updates,
-            deeds,
+            actions,
             searched,
             checkpoints,
             commands,
@@ -110,7 +111,7 @@ impl Verdict {
                 "checks": checks,
             },
             "updates": self.updates,
-            "plans_and_ownerships": self.deeds,
+            "plans_and_ownerships": self.actions,
             "tasks_searched_for_an_order": self.searched,
             "watchers_checkpoints": self.checkpoints,
             "commands": self.commands,
@@ -138,30 +139,30 @@ impl fmt::Display for Verdict {
         row("revisions", self.report.revisions)?;
         row("task updates in the history", self.report.updates)?;
         row("terms", self.report.terms)?;
-        let deaths = self.deeds.deaths;
-        let settled = [
+        let deaths = self.actions.deaths;
+        let reconciled = [
             ("terms that ended by a release", deaths.clean),
             ("terms that ended by a hand-over", deaths.handed_over),
             ("terms that ended without one (takeovers after a crash or a loss)", deaths.unclean),
             ("terms that ended by force", deaths.forced),
-            ("plans that appeared", self.deeds.imports),
-            ("plans that were deleted", self.deeds.deletions),
+            ("plans that appeared", self.actions.imports),
+            ("plans that were deleted", self.actions.deletions),
             ("updates that were acknowledged, each found once", self.updates.committed),
             ("updates that were refused, none found", self.updates.refused),
             ("updates of unknown outcome: carried out", self.updates.unknown_carried_out),
             ("updates of unknown outcome: never", self.updates.unknown_never),
             ("updates without an answer", self.updates.unanswered),
-            ("other requests that were acknowledged", self.deeds.done),
-            ("other requests that were refused", self.deeds.refused),
-            ("other requests of unknown outcome: carried out", self.deeds.unknown_carried_out),
-            ("other requests of unknown outcome: never", self.deeds.unknown_never),
-            ("other requests without an answer", self.deeds.unanswered),
+            ("other requests that were acknowledged", self.actions.done),
+            ("other requests that were refused", self.actions.refused),
+            ("other requests of unknown outcome: carried out", self.actions.unknown_carried_out),
+            ("other requests of unknown outcome: never", self.actions.unknown_never),
+            ("other requests without an answer", self.actions.unanswered),
             ("tasks whose calls were searched for an order", self.searched),
             ("watchers' copies compared", self.checkpoints),
             ("commands that were run", self.commands),
             ("violations", self.violations.len()),
         ];
-        for (what, times) in settled {
+        for (what, times) in reconciled {
             row(what, times as u64)?;
         }
         for violation in self.violations.iter().take(PRINTED) {
@@ -178,7 +179,7 @@ impl fmt::Display for Verdict {
 }
 
 /// Everything that the verdict was reached from, for people to look at: a line for each change, call and
-/// deed.
+/// action.
 fn keep(world: &World, sets: &[RawChangeSet], calls: &[Call]) {
     let change = |set: &RawChangeSet, change: &KeyChange| {
         let value = change.entry.as_ref().map(|entry| String::from_utf8_lossy(&entry.value).into_owned());
@@ -189,7 +190,7 @@ fn keep(world: &World, sets: &[RawChangeSet], calls: &[Call]) {
     let files = [
         ("history", changes.collect::<Vec<_>>()),
         ("calls", calls.collect()),
-        ("deeds", world.deeds.lines()),
+        ("deeds", world.actions.lines()),
     ];
     for (name, lines) in files {
         if let Err(error) = std::fs::write(world.path(name), lines.join("\n")) {
@@ -201,8 +202,8 @@ fn keep(world: &World, sets: &[RawChangeSet], calls: &[Call]) {
 /// What was written, and what was called.
 type Happened = (Vec<TaskWrite>, Vec<Call>);
 
-/// Plan by plan: what was told about one can be settled by what happened to it.
-fn settle_each(writes: &[TaskWrite], calls: &[Call]) -> Settlement {
+/// Plan by plan: the answers about one can be checked by what happened to it.
+fn reconcile_each(writes: &[TaskWrite], calls: &[Call]) -> Settlement {
     let mut plans: BTreeMap<&PlanName, Happened> = BTreeMap::new();
     for write in writes {
         plans.entry(&write.plan).or_default().0.push(write.clone());
@@ -212,7 +213,7 @@ fn settle_each(writes: &[TaskWrite], calls: &[Call]) -> Settlement {
     }
     let mut sum = Settlement::default();
     for (writes, calls) in plans.values() {
-        let one = settle(writes, calls);
+        let one = reconcile(writes, calls);
         sum.committed += one.committed;
         sum.refused += one.refused;
         sum.unknown_carried_out += one.unknown_carried_out;

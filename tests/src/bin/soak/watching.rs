@@ -1,6 +1,6 @@
-//! Watchers: each keeps a copy of the store from what it is told, and notes at checkpoints what the copy
+//! Watchers: each keeps a copy of the store from what it receives, and notes at checkpoints what the copy
 //! looks like. One is slow, one goes away and comes back. What the store looked like at these revisions, the
-//! history tells in the end.
+//! history shows in the end.
 
 use std::{
     collections::BTreeMap,
@@ -85,11 +85,11 @@ impl Checkpoints {
 fn difference(expected: &Picture, found: &Picture) -> String {
     let keys: std::collections::BTreeSet<&Key> = expected.keys().chain(found.keys()).collect();
     let differing = keys.into_iter().filter(|key| expected.get(key) != found.get(key));
-    let told: Vec<String> = differing
+    let reported: Vec<String> = differing
         .take(5)
-        .map(|key| format!("{key:?} is {:?} and was told as {:?}", expected.get(key), found.get(key)))
+        .map(|key| format!("{key:?} is {:?} and was delivered as {:?}", expected.get(key), found.get(key)))
         .collect();
-    told.join("; ")
+    reported.join("; ")
 }
 
 /// The store, folded from the history by other means than the watchers'.
@@ -230,7 +230,7 @@ async fn attend(member: &mut Member, habit: Habit, watcher: &Watcher, copy: &mut
 async fn subscribe(member: &Member, watcher: &Watcher, copy: &Option<Snapshot>) -> Option<Subscription> {
     let from = copy.as_ref().map(Snapshot::revision);
     if let Some(from) = from {
-        // Its last revision may have been told by a watcher that was further than this one.
+        // Its last revision may have come from a watcher that was further than this one.
         while watcher.wait_for(from, Duration::from_secs(1)).await.is_err() {
             if member.world.phase() >= Phase::Still || watcher.error().is_some() {
                 return None;
@@ -270,11 +270,11 @@ fn take_in(member: &Member, delivery: Delivery, copy: &mut Option<Snapshot>, set
         Delivery::Changes(set) => {
             *sets += 1;
             let Some(copy) = copy else {
-                return world.figures.violation(format!("{who} was told changes of nothing"));
+                return world.figures.violation(format!("{who} received changes of nothing"));
             };
             if set.revision <= copy.revision() && !set.resynced {
                 world.figures.violation(format!(
-                    "{who} was told revision {} after {}",
+                    "{who} received revision {} after {}",
                     set.revision,
                     copy.revision()
                 ));
@@ -290,7 +290,7 @@ fn take_in(member: &Member, delivery: Delivery, copy: &mut Option<Snapshot>, set
     }
 }
 
-/// At the end, when nobody writes any more: everything is told, without the watcher being started anew.
+/// At the end, when all writes have ended: everything is delivered, without a restart of the watcher.
 async fn know_everything(member: &Member, watcher: &Watcher, copy: &mut Option<Snapshot>) {
     let (world, who) = (&member.world, member.name());
     world.until(Phase::Over).await;
@@ -306,14 +306,14 @@ async fn know_everything(member: &Member, watcher: &Watcher, copy: &mut Option<S
             let mut sets = 1;
             while copy.as_ref().is_none_or(|copy| copy.revision() < snapshot.revision()) {
                 let Ok(Some(delivery)) = tokio::time::timeout(LIMIT, rest.next()).await else {
-                    return world.figures.violation(format!("{who} was not told everything"));
+                    return world.figures.violation(format!("{who} did not receive everything"));
                 };
                 take_in(member, delivery, copy, &mut sets);
             }
             if copy.as_ref() != Some(&snapshot) {
                 world
                     .figures
-                    .violation(format!("what {who} was told does not add up to what its watcher holds"));
+                    .violation(format!("what {who} received does not add up to what its watcher holds"));
             }
         }
         Err(error) => {

@@ -17,8 +17,8 @@ use planlease::{
 use rand::{RngExt as _, rngs::StdRng, seq::IndexedRandom as _};
 
 use crate::{
+    actions::{Reply, What},
     clients::{Life, Member},
-    deeds::{Told, What},
 };
 
 /// How many tasks one of them has in progress at once.
@@ -35,11 +35,11 @@ pub(crate) enum Step {
     Idle,
     /// All tasks have come to their end.
     Finished,
-    /// The right is gone, or the plan.
+    /// The authority is lost, or the plan is gone.
     Gone,
 }
 
-/// A text that nobody else writes.
+/// A text that no other actor writes.
 pub(crate) fn words(who: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("{who} says {}", NEXT.fetch_add(1, Ordering::Relaxed))
@@ -53,7 +53,7 @@ pub(crate) async fn patiently<T>(random: &mut StdRng, future: impl Future<Output
     tokio::time::timeout(Duration::from_millis(random.random_range(0..20)), future).await.ok()
 }
 
-/// The tasks in progress by this right.
+/// The tasks in progress under this authority.
 fn mine<'a>(view: &'a PlanView, authority: &Authority) -> Vec<&'a TaskView> {
     let guard = &authority.writer().guard;
     let is_mine = |task: &&TaskView| {
@@ -123,7 +123,7 @@ async fn start(
         }
         _ => patiently(&mut member.random, life.client.start(authority, view, task)).await,
     };
-    told(member, "start", answer)
+    reported(member, "start", answer)
 }
 
 /// Reports on what is in progress, or ends it.
@@ -147,11 +147,11 @@ async fn go_on(member: &mut Member, life: &Life, authority: &Authority, mine: &[
             holds(record.claim.as_ref().and_then(|claim| claim.guard.clone())).then(|| change.clone())
         });
         let answer = patiently(&mut member.random, modify).await;
-        return told(member, "modify", answer);
+        return reported(member, "modify", answer);
     }
     let update = life.client.update(authority, seen, attempt, &change);
     let answer = patiently(&mut member.random, update).await;
-    told(member, kind, answer)
+    reported(member, kind, answer)
 }
 
 fn draw(member: &mut Member, who: &str) -> (&'static str, Change) {
@@ -174,11 +174,11 @@ async fn all_at_once(member: &mut Member, life: &Life, authority: &Authority, mi
             member.world.figures.count("update all", "dropped");
             None
         }
-        Some(Err(error)) => told(member, "update all", Some(Err(error))),
+        Some(Err(error)) => reported(member, "update all", Some(Err(error))),
         Some(Ok(outcomes)) => {
             let mut last = None;
             for outcome in outcomes {
-                last = told(member, "update all", Some(Ok(outcome)));
+                last = reported(member, "update all", Some(Ok(outcome)));
             }
             last
         }
@@ -188,14 +188,14 @@ async fn all_at_once(member: &mut Member, life: &Life, authority: &Authority, mi
 async fn output(member: &mut Member, life: &Life, authority: &Authority, seen: &TaskView) {
     let text = words(&life.name);
     let what = What::Output(seen.id.clone(), text.clone());
-    let entered = member.world.deeds.enter(&life.name, authority.plan(), what);
+    let entered = member.world.actions.enter(&life.name, authority.plan(), what);
     let write = authority.write_findings(&seen.id, seen.record.attempt, &text);
     let Some(answer) = patiently(&mut member.random, write).await else { return };
     member.world.figures.answer("write an output", &answer);
-    entered.told(Told::of(&answer, |()| None));
+    entered.reported(Reply::of(&answer, |()| None));
 }
 
-fn told(member: &Member, kind: &'static str, answer: Answer) -> Answer {
+fn reported(member: &Member, kind: &'static str, answer: Answer) -> Answer {
     match &answer {
         Some(answer) => member.world.figures.update(kind, answer),
         None => member.world.figures.count(kind, "dropped"),
@@ -204,7 +204,7 @@ fn told(member: &Member, kind: &'static str, answer: Answer) -> Answer {
 }
 
 /// What an owner does about tasks that have failed and hold up others: tries them again, or leaves them out.
-pub(crate) async fn mend(member: &mut Member, life: &Life, authority: &Authority, view: &PlanView) -> bool {
+pub(crate) async fn repair(member: &mut Member, life: &Life, authority: &Authority, view: &PlanView) -> bool {
     let failed = |task: &&TaskView| task.record.status == TaskStatus::Failed;
     let Some(seen) = view.tasks.values().find(failed) else { return false };
     let again = seen.record.failures < FAILURES_MAX && seen.record.parked.is_none();
@@ -212,5 +212,5 @@ pub(crate) async fn mend(member: &mut Member, life: &Life, authority: &Authority
     let (kind, change) = if again { ("retry", Change::Retry(text)) } else { ("skip", Change::Skip(text)) };
     let update = life.client.update(authority, seen, None, &change);
     let answer = patiently(&mut member.random, update).await;
-    matches!(told(member, kind, answer), Some(Ok(Outcome::Committed(_))))
+    matches!(reported(member, kind, answer), Some(Ok(Outcome::Committed(_))))
 }

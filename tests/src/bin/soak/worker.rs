@@ -1,4 +1,4 @@
-//! Workers: claim tasks of plans that others own, by the right of their registration, and die over them now
+//! Workers: claim tasks of plans that others own, under their registrations, and die over them now
 //! and then.
 
 use std::time::Duration;

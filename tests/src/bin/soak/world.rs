@@ -1,4 +1,4 @@
-//! What everybody in the soak shares: the cluster, what is recorded, what is counted, and how far the soak
+//! What all actors of the soak share: the cluster, what is recorded, what is counted, and how far the soak
 //! is.
 
 use std::{
@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    Args, clock::JumpingClock, cluster::Cluster, deeds::Deeds, figures::Figures, fleet::Fleet,
+    Args, actions::Actions, clock::JumpingClock, cluster::Cluster, figures::Figures, fleet::Fleet,
     watching::Checkpoints,
 };
 
@@ -39,9 +39,9 @@ pub(crate) enum Phase {
     Storm,
     /// Everything is healed. Nothing new is begun; what there is has to come to its end.
     Calm,
-    /// Nobody writes any more.
+    /// All writes have ended.
     Still,
-    /// Everybody stops.
+    /// All actors stop.
     Over,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Inner {
     pub(crate) cluster: Cluster,
     pub(crate) history: History,
     pub(crate) journal: Journal,
-    pub(crate) deeds: Deeds,
+    pub(crate) actions: Actions,
     pub(crate) fleet: Fleet,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) figures: Figures,
@@ -86,7 +86,7 @@ impl World {
         let inner = Inner {
             history: History::new(Layout::new(ROOT, &Namespace::default())),
             journal: Journal::new(now),
-            deeds: Deeds::new(now),
+            actions: Actions::new(now),
             fleet: Fleet::default(),
             checkpoints: Checkpoints::default(),
             figures: Figures::default(),
@@ -103,7 +103,7 @@ impl World {
 }
 
 impl Inner {
-    /// Time since the beginning; the same for everybody.
+    /// Time since the beginning; the same for all actors.
     pub(crate) fn now(&self) -> Duration {
         self.began.elapsed()
     }
@@ -116,7 +116,7 @@ impl Inner {
         self.folder.path().join(name)
     }
 
-    /// Everything was well: nobody will want to look at the logs.
+    /// Everything was well: the logs are of no use.
     pub(crate) fn forget(&self) {
         let _ = std::fs::remove_dir_all(self.folder.path());
     }
@@ -163,14 +163,14 @@ impl Inner {
         ROOT
     }
 
-    /// What a client of the library is told: the `n`th of its role.
+    /// The configuration of a client of the library: the `n`th of its role.
     pub(crate) fn config(&self, role: &str, n: usize) -> (Config, Arc<JumpingClock>) {
         let clock = Arc::new(JumpingClock::default());
         self.clocks.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&clock));
         let endpoints =
             if role == "watcher" && n != 1 { self.cluster.watchers_endpoints() } else { self.endpoints(n) };
         let endpoints = endpoints.iter().map(|endpoint| endpoint.parse().unwrap()).collect();
-        // Some have little patience, and are told of unknown outcomes that others never see.
+        // Some have little patience, and get unknown outcomes that others never see.
         let patience = if n.is_multiple_of(2) { 1 } else { 4 };
         let config = Config {
             clock: Arc::clone(&clock) as Arc<dyn planlease::clock::Clock>,
@@ -181,7 +181,7 @@ impl Inner {
         (config, clock)
     }
 
-    /// What those are told who look from outside: past the proxies.
+    /// The configuration of observers: past the proxies.
     pub(crate) fn direct_config(&self) -> Config {
         let endpoints = self.cluster.direct_endpoints();
         Self::config_at(endpoints.iter().map(|endpoint| endpoint.parse().unwrap()).collect())
@@ -207,7 +207,7 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    /// One more; `who` is told if it does not end.
+    /// Adds an actor; `who` is named if it does not end.
     pub(crate) fn join(&mut self, who: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         self.names.push(who);
         self.running.spawn(async move {

@@ -7,7 +7,7 @@
 //!
 //! Not compared: what etcd leaves open (identifiers, raft terms, how events are spread over messages), and
 //! time, since no lease expires here. Nor is etcd 3.4: before 3.4.25 it may report progress on a watch that
-//! has not caught up, so there is no telling when a watch has told everything.
+//! has not caught up, so it is unknown when a watch has delivered everything.
 
 mod operations;
 mod relative;
@@ -16,7 +16,7 @@ mod wire;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use planlease_tests::backend::{Backend, Server};
-use planlease_tests::suite::PlainCase;
+use planlease_tests::plain;
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::{FileFailurePersistence, RngSeed, TestCaseError, TestError, TestRunner};
 use tokio::runtime::Runtime;
@@ -34,16 +34,14 @@ const SEED: u64 = 2_379;
 const REGRESSIONS: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/suites/conformance/differential/differential.regressions");
 
-/// The comparisons: their names say what must be there for them to run.
-pub(crate) fn cases() -> Vec<PlainCase> {
-    vec![
-        ("on_etcd::differential::the_embedded_server_answers_like_etcd", || {
-            compare(Backend::Embedded, Backend::Etcd)
-        }),
-        ("on_embedded::differential::a_folder_changes_no_answer", || {
-            compare(Backend::Embedded, Backend::EmbeddedInFolder);
-        }),
-    ]
+#[plain(on_etcd)]
+fn the_embedded_server_answers_like_etcd() {
+    compare(Backend::Embedded, Backend::Etcd);
+}
+
+#[plain(on_embedded)]
+fn a_folder_changes_no_answer() {
+    compare(Backend::Embedded, Backend::EmbeddedInFolder);
 }
 
 /// Runs the comparison of two servers.

@@ -36,7 +36,7 @@ pub(super) struct WatchFrom {
     pub(super) no_delete: bool,
 }
 
-/// Two leases, some keys, and then whatever comes; long enough for histories to form.
+/// Two leases, some keys, and then anything; long enough for histories to form.
 pub(super) fn sequence() -> impl Strategy<Value = Vec<Operation>> {
     let leases = [1, 2].map(|lease| Operation::Grant { lease, ttl: 600 });
     let keys = vec((name(), value(), 0_i64..3), 1..8);

@@ -22,11 +22,11 @@ use crate::raw::Raw;
 use super::operations::{Operation, WatchFrom};
 use super::relative::Origin;
 
-/// An answer or a refusal as text: whatever two servers that behave alike must have in common.
+/// An answer or a refusal as text: what two servers that behave alike must have in common.
 pub(super) type Answer = String;
 
-/// How long a watch is listened to before it is asked again whether it has told everything: etcd does not
-/// answer such a question while it catches up, and never answers it later.
+/// How long a watch is listened to before it is asked again whether it has delivered everything: etcd does
+/// not answer such a question while it catches up, and never answers it later.
 const ASK_AGAIN: Duration = Duration::from_millis(60);
 
 /// Everything from the first key on.
@@ -46,8 +46,8 @@ struct OpenWatch {
     stream: WatchStream,
     start: i64,
     /// Events and how it ended, if it did.
-    told: Vec<String>,
-    told_up_to: i64,
+    reported: Vec<String>,
+    received_up_to: i64,
     ended: bool,
 }
 
@@ -59,7 +59,7 @@ impl Side {
         let client = server.client().await;
         let mut side = Self { raw, client, origin, leases: Vec::new(), watches: Vec::new() };
         side.clear().await;
-        // The first revision is the same on both sides, whatever an earlier sequence has left behind.
+        // The first revision is the same on both sides, independent of earlier sequences.
         let first = side.client.put("origin", "", None).await.expect("a put of one key");
         side.origin.revision = first.header().expect("every answer has a header").revision();
         side
@@ -88,7 +88,8 @@ impl Side {
                 answer(result, |txn| origin.txn_answer(txn))
             }
             Operation::Compact { revision } => {
-                // A value from before an event may be asked for after the event; give everybody time for it.
+                // A value from before an event may be asked for after the event; give all watches time for
+                // it.
                 self.settle().await;
                 let revision = origin.absolute_revision(revision);
                 let request = PbCompactionRequest { revision, physical: false };
@@ -106,7 +107,7 @@ impl Side {
         self.settle().await;
         let mut histories = BTreeMap::new();
         for watch in std::mem::take(&mut self.watches) {
-            histories.insert(watch.what, watch.told.join("\n         "));
+            histories.insert(watch.what, watch.reported.join("\n         "));
         }
         let now = self.revision().await;
         for revision in self.origin.revision..=now {
@@ -183,19 +184,21 @@ impl Side {
         };
         let what = format!("the events of watch {}, {watch:?}", self.watches.len());
         let start = self.origin.absolute_revision(watch.revision);
-        let mut open = OpenWatch { what, stream, start, told: Vec::new(), told_up_to: 0, ended: false };
+        let mut open =
+            OpenWatch { what, stream, start, reported: Vec::new(), received_up_to: 0, ended: false };
         let created = open.next(SOON).await.expect("a watch is confirmed at once");
         let now =
             self.origin.relative_revision(created.header().map_or(0, etcd_client::ResponseHeader::revision));
         open.ended = created.canceled();
-        let told = format!("created: {}, canceled: {}, now: {now}", created.created(), created.canceled());
+        let reported =
+            format!("created: {}, canceled: {}, now: {now}", created.created(), created.canceled());
         self.watches.push(open);
-        // Once it has caught up it is told of everything in time, whatever is compacted later.
+        // Once it has caught up it receives everything in time, also what is compacted later.
         self.settle().await;
-        told
+        reported
     }
 
-    /// Waits until every watch has told all there is to tell up to now.
+    /// Waits until every watch has delivered everything up to now.
     async fn settle(&mut self) {
         let now = self.revision().await;
         let origin = self.origin;
@@ -227,15 +230,20 @@ impl Side {
 }
 
 impl OpenWatch {
-    /// Listens until the server says that it has told everything up to the revision.
+    /// Listens until the server says that it has sent everything up to the revision.
     async fn settle(&mut self, origin: Origin, now: i64) {
-        // A watch that begins in the future has nothing to tell, and etcd waits for it without an answer.
+        // A watch that begins in the future has nothing to deliver, and etcd waits for it without an answer.
         if self.start > now {
             return;
         }
         let deadline = Instant::now() + SOON;
         while !self.ended {
-            assert!(Instant::now() < deadline, "no progress up to {now} on {}: {:?}", self.what, self.told);
+            assert!(
+                Instant::now() < deadline,
+                "no progress up to {now} on {}: {:?}",
+                self.what,
+                self.reported
+            );
             self.stream.request_progress().await.expect("a stream that is open");
             while let Some(message) = self.next(ASK_AGAIN).await {
                 let revision = message.header().map_or(0, etcd_client::ResponseHeader::revision);
@@ -256,24 +264,25 @@ impl OpenWatch {
     fn take(&mut self, origin: Origin, message: &WatchResponse) {
         for event in message.events() {
             let event = origin.event(event.0.clone());
-            self.told.push(format!("{event:?}"));
+            self.reported.push(format!("{event:?}"));
         }
         let revisions: Vec<i64> =
             message.events().iter().filter_map(|event| Some(event.kv()?.mod_revision())).collect();
         if let (Some(first), Some(last)) = (revisions.first(), revisions.last()) {
-            if *first <= self.told_up_to || !revisions.is_sorted() {
-                self.told.push(format!("torn or out of order: {revisions:?} after {}", self.told_up_to));
+            if *first <= self.received_up_to || !revisions.is_sorted() {
+                self.reported
+                    .push(format!("torn or out of order: {revisions:?} after {}", self.received_up_to));
             }
-            // A header's revision says that everything up to it has been told.
+            // A header's revision says that everything up to it has been delivered.
             let header = message.header().map_or(0, etcd_client::ResponseHeader::revision);
             if header < *last {
-                self.told.push(format!("the header is behind its events: {header} < {last}"));
+                self.reported.push(format!("the header is behind its events: {header} < {last}"));
             }
-            self.told_up_to = header;
+            self.received_up_to = header;
         }
         if message.canceled() {
             let compacted = origin.relative_revision(message.compact_revision());
-            self.told.push(format!("canceled, compacted at {compacted}: {}", message.cancel_reason()));
+            self.reported.push(format!("canceled, compacted at {compacted}: {}", message.cancel_reason()));
             self.ended = true;
         }
     }

@@ -1,6 +1,6 @@
 //! What the commands of the fleet left behind, against the history: no attempt ran twice, what is recorded as
-//! completed came to its end, and nobody began by a right that somebody else had already begun to use after
-//! it.
+//! completed came to its end, and none began under an authority that a successor had already begun to use
+//! after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,7 +68,8 @@ pub(crate) fn check(world: &World, sets: &[RawChangeSet], writes: &[TaskWrite]) 
     (begun.len(), violations)
 }
 
-/// Terms that an operator ended: their owners are told as soon as can be, and not before the next one begins.
+/// Terms that an operator ended: their owners learn it as soon as possible, and not before the next one
+/// begins.
 fn forced(sets: &[RawChangeSet]) -> BTreeSet<(String, u64)> {
     let mut forced = BTreeSet::new();
     for change in sets.iter().flat_map(|set| &set.changes) {

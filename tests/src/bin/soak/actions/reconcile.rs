@@ -1,5 +1,5 @@
 //! Deeds against the history: what was acknowledged happened once, what was refused never, nothing happened
-//! that nobody answers for, and nobody believed in an ownership when the next one had begun.
+//! without a client behind it, and no owner believed in its ownership when the next one had begun.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ use planlease::core::{
 };
 use serde::Serialize;
 
-use super::{Deed, Deeds, Inner, Told, What};
+use super::{Action, Actions, Inner, Reply, What};
 use crate::clients;
 
 /// How the terms of all plans ended.
@@ -30,7 +30,7 @@ pub(crate) struct Deaths {
 
 /// What the settlement came to.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Settled {
+pub(crate) struct Reconciled {
     pub(crate) done: usize,
     pub(crate) refused: usize,
     pub(crate) unknown_carried_out: usize,
@@ -63,56 +63,58 @@ struct Facts {
     violations: Vec<String>,
 }
 
-pub(crate) fn settle(sets: &[RawChangeSet], deeds: &Deeds) -> Settled {
+pub(crate) fn reconcile(sets: &[RawChangeSet], actions: &Actions) -> Reconciled {
     let facts = Facts::of(sets);
-    let inner = deeds.lock();
-    let mut settled = Settled {
+    let inner = actions.lock();
+    let mut reconciled = Reconciled {
         terms: facts.terms.len(),
         deaths: facts.deaths(),
         imports: facts.imports.values().sum(),
         deletions: facts.deletions.values().sum(),
         violations: facts.violations.clone(),
-        ..Settled::default()
+        ..Reconciled::default()
     };
-    // Who acquired without being told: the terms that nobody was told of have to be theirs.
+    // Acquisitions without an answer: the terms that no client got an answer for have to be theirs.
     let mut hopeful: BTreeMap<(PlanName, String), usize> = BTreeMap::new();
-    let mut told_of: BTreeSet<(PlanName, TermNumber)> = BTreeSet::new();
+    let mut answered: BTreeSet<(PlanName, TermNumber)> = BTreeSet::new();
     let mut deletions: BTreeMap<PlanName, (usize, usize)> = BTreeMap::new();
-    for deed in &inner.deeds {
-        match &deed.what {
-            What::Acquire => match &deed.told {
-                Some((_, Told::Done(Some(term)))) => {
-                    told_of.insert((deed.plan.clone(), *term));
+    for action in &inner.actions {
+        match &action.what {
+            What::Acquire => match &action.reported {
+                Some((_, Reply::Done(Some(term)))) => {
+                    answered.insert((action.plan.clone(), *term));
                 }
-                Some((_, Told::Refused(_))) => {}
-                _ => *hopeful.entry((deed.plan.clone(), deed.who.clone())).or_default() += 1,
+                Some((_, Reply::Refused(_))) => {}
+                _ => *hopeful.entry((action.plan.clone(), action.who.clone())).or_default() += 1,
             },
             What::Delete => {
-                let (certain, possible) = deletions.entry(deed.plan.clone()).or_default();
-                match &deed.told {
-                    Some((_, Told::Done(_))) => *certain += 1,
-                    Some((_, Told::Refused(_))) => {}
+                let (certain, possible) = deletions.entry(action.plan.clone()).or_default();
+                match &action.reported {
+                    Some((_, Reply::Done(_))) => *certain += 1,
+                    Some((_, Reply::Refused(_))) => {}
                     _ => *possible += 1,
                 }
             }
             _ => {}
         }
-        facts.settle_one(deed, &mut settled);
+        facts.reconcile_one(action, &mut reconciled);
     }
-    facts.unexpected_terms(&told_of, &mut hopeful, &mut settled.violations);
+    facts.unexpected_terms(&answered, &mut hopeful, &mut reconciled.violations);
     for (plan, found) in &facts.deletions {
         let (certain, possible) = deletions.remove(plan).unwrap_or_default();
         if *found < certain || *found > certain + possible {
-            settled.violations.push(format!(
+            reconciled.violations.push(format!(
                 "{plan} was deleted {found} times; {certain} deletions were acknowledged, {possible} may have happened"
             ));
         }
     }
     for (plan, (certain, _)) in deletions.iter().filter(|(_, (certain, _))| *certain > 0) {
-        settled.violations.push(format!("{plan} was never deleted, which was acknowledged {certain} times"));
+        reconciled
+            .violations
+            .push(format!("{plan} was never deleted, which was acknowledged {certain} times"));
     }
-    settled.violations.extend(facts.late_believers(&inner));
-    settled
+    reconciled.violations.extend(facts.late_believers(&inner));
+    reconciled
 }
 
 impl Facts {
@@ -208,42 +210,42 @@ impl Facts {
         deaths
     }
 
-    fn settle_one(&self, deed: &Deed, settled: &mut Settled) {
-        let told = match &deed.told {
-            None => return settled.unanswered += 1,
-            Some((_, told)) => told,
+    fn reconcile_one(&self, action: &Action, reconciled: &mut Reconciled) {
+        let reported = match &action.reported {
+            None => return reconciled.unanswered += 1,
+            Some((_, reported)) => reported,
         };
-        let Some(happened) = self.happened(deed, told) else {
+        let Some(happened) = self.happened(action, reported) else {
             // Settled with all others of its kind.
-            match told {
-                Told::Done(_) => settled.done += 1,
-                Told::Refused(_) => settled.refused += 1,
-                Told::Unknown(_) => settled.unanswered += 1,
+            match reported {
+                Reply::Done(_) => reconciled.done += 1,
+                Reply::Refused(_) => reconciled.refused += 1,
+                Reply::Unknown(_) => reconciled.unanswered += 1,
             }
             return;
         };
-        match (told, happened) {
-            (Told::Done(_), true) => settled.done += 1,
-            (Told::Refused(_), false) => settled.refused += 1,
-            (Told::Unknown(_), true) => settled.unknown_carried_out += 1,
-            (Told::Unknown(_), false) => settled.unknown_never += 1,
-            (told, happened) => settled.violations.push(format!(
-                "{} was told of {:?} of {} (called at {:?}) {told:?}, but it {}",
-                deed.who,
-                deed.what,
-                deed.plan,
-                deed.began,
+        match (reported, happened) {
+            (Reply::Done(_), true) => reconciled.done += 1,
+            (Reply::Refused(_), false) => reconciled.refused += 1,
+            (Reply::Unknown(_), true) => reconciled.unknown_carried_out += 1,
+            (Reply::Unknown(_), false) => reconciled.unknown_never += 1,
+            (reported, happened) => reconciled.violations.push(format!(
+                "the answer to {} about {:?} of {} (called at {:?}) is {reported:?}, but it {}",
+                action.who,
+                action.what,
+                action.plan,
+                action.began,
                 if happened { "happened" } else { "did not happen" },
             )),
         }
     }
 
-    /// Whether it happened, once; `None` where that cannot be said of one deed alone.
-    fn happened(&self, deed: &Deed, told: &Told) -> Option<bool> {
-        let term = |number: &TermNumber| self.terms.get(&(deed.plan.clone(), *number));
-        match &deed.what {
-            What::Acquire => match told {
-                Told::Done(Some(number)) => Some(term(number).is_some_and(|term| term.owner == deed.who)),
+    /// Whether it happened, once; `None` where that cannot be said of one action alone.
+    fn happened(&self, action: &Action, reported: &Reply) -> Option<bool> {
+        let term = |number: &TermNumber| self.terms.get(&(action.plan.clone(), *number));
+        match &action.what {
+            What::Acquire => match reported {
+                Reply::Done(Some(number)) => Some(term(number).is_some_and(|term| term.owner == action.who)),
                 _ => None,
             },
             What::Release(number) => Some(term(number).is_some_and(|term| term.ended == Some(Ending::Clean))),
@@ -253,36 +255,36 @@ impl Facts {
             }
             What::Force(mark) => {
                 let forced = |term: &Term| matches!(&term.ended, Some(Ending::Forced { reason, .. }) if reason == mark);
-                match told {
-                    Told::Done(None) => None, // Nobody owned it yet: only a place in line was taken away.
+                match reported {
+                    Reply::Done(None) => None, // It had no owner yet: only a waiter was removed.
                     _ => Some(self.terms.values().any(forced)),
                 }
             }
             What::Import(title) => {
-                Some(self.imports.get(&(deed.plan.clone(), title.clone())).is_some_and(|times| *times == 1))
+                Some(self.imports.get(&(action.plan.clone(), title.clone())).is_some_and(|times| *times == 1))
             }
             What::Delete => None,
             What::Output(task, text) => {
-                Some(self.outputs.contains(&(deed.plan.clone(), task.clone(), text.clone())))
+                Some(self.outputs.contains(&(action.plan.clone(), task.clone(), text.clone())))
             }
         }
     }
 
-    /// Terms of the soak's own owners that none of them was told of, or can have begun without being told.
+    /// Terms of the soak's own owners that none of them got an answer for, or can have begun without one.
     fn unexpected_terms(
         &self,
-        told_of: &BTreeSet<(PlanName, TermNumber)>,
+        answered: &BTreeSet<(PlanName, TermNumber)>,
         hopeful: &mut BTreeMap<(PlanName, String), usize>,
         violations: &mut Vec<String>,
     ) {
         for ((plan, number), term) in &self.terms {
-            if !clients::is_owner(&term.owner) || told_of.contains(&(plan.clone(), *number)) {
+            if !clients::is_owner(&term.owner) || answered.contains(&(plan.clone(), *number)) {
                 continue;
             }
             match hopeful.get_mut(&(plan.clone(), term.owner.clone())) {
                 Some(left) if *left > 0 => *left -= 1,
                 _ => violations.push(format!(
-                    "term {number} of {plan} began at revision {} for {}, who was not told, and had no call open",
+                    "term {number} of {plan} began at revision {} for {}, which got no answer, and had no call open",
                     term.began, term.owner
                 )),
             }
@@ -290,7 +292,7 @@ impl Facts {
     }
 
     /// Owners that still believed in their ownership when the next one was known to have begun. After an end
-    /// by force the owner is told as soon as can be, and until then believes rightly what it was told last.
+    /// by force the owner is notified as soon as possible, and until then rightly believes its last answer.
     fn late_believers(&self, inner: &Inner) -> Vec<String> {
         let mut late = Vec::new();
         for ((plan, number), believed) in &inner.beliefs {

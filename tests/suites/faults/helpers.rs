@@ -1,20 +1,17 @@
-//! What the scenarios share: a cluster with somebody who owns a plan and somebody who waits for it, and the
+//! What the scenarios share: a cluster with an owner of a plan and a waiter for it, and the
 //! audit at the end.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    pin::pin,
-    time::Duration,
-};
+use std::time::Duration;
 
 use planlease::{
-    AcquireOptions, Audited, Config, Coordinator, Error, Identity, Loss, Outcome, Ownership, Session,
-    TaskView, TryAcquire,
+    AcquireOptions, Audited, Config, Coordinator, Error, Identity, Loss, Ownership, Session, TaskView,
+    TryAcquire,
 };
 use planlease_core::{
-    OrchestratorId, PlanName, TaskId,
+    OrchestratorId, PlanName,
     spec::{PlanSpec, TaskSpec},
 };
+pub(crate) use planlease_tests::test_env::{background, committed, task_id as id};
 use planlease_tests::{
     etcd::Etcd,
     wait::{SOON, until},
@@ -33,53 +30,8 @@ pub(crate) const EXPIRY_LAG: Duration = Duration::from_secs(3);
 /// How long a member waits before it stands for election, at most: twice etcd's default timeout.
 pub(crate) const ELECTION: Duration = Duration::from_secs(2);
 
-/// No scenario takes longer; one that does hangs.
-const LIMIT: Duration = Duration::from_secs(100);
-
-/// Lists scenarios, functions `async fn()`, under the kind of cluster that they start.
-#[macro_export]
-macro_rules! scenarios {
-    ($($group:literal: [$($test:ident),* $(,)?]),* $(,)?) => {
-        vec![$($((
-            concat!($group, "::", stringify!($test)),
-            (|| $crate::fleet::run(concat!($group, "::", stringify!($test)), $test())) as fn(),
-        )),*),*]
-    };
-}
-
-/// Runs a scenario on a runtime of its own. A failure says how to see it again; the data of its clusters is
-/// kept.
-pub(crate) fn run(name: &str, scenario: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        runtime.block_on(async {
-            // Dropped by the panic, not before it: clusters keep their data then.
-            let mut scenario = pin!(scenario);
-            tokio::time::timeout(LIMIT, &mut scenario).await.expect("not done in time");
-        });
-    }));
-    // What a failed scenario left behind may wait for ever.
-    runtime.shutdown_background();
-    if let Err(panic) = outcome {
-        println!("again: cargo test -p planlease-tests --test faults -- --exact {name}");
-        resume_unwind(panic);
-    }
-}
-
-/// Something that goes on while the test does something else; awaited by the test.
-#[expect(clippy::disallowed_methods, reason = "a test awaits what it spawns")]
-pub(crate) fn background<T: Send + 'static>(
-    future: impl Future<Output = T> + Send + 'static,
-) -> JoinHandle<T> {
-    tokio::spawn(future)
-}
-
 pub(crate) fn plan() -> PlanName {
     PlanName::new("release").unwrap()
-}
-
-pub(crate) fn id(text: &str) -> TaskId {
-    TaskId::new(text).unwrap()
 }
 
 /// A plan of `count` tasks without dependencies, 1 and up.
@@ -129,7 +81,7 @@ pub(crate) async fn acquired(session: &Session) -> Box<Ownership> {
 /// The ownership, and when it began.
 pub(crate) type Acquired = Result<(Ownership, Instant), Error>;
 
-/// Joins the line for the plan.
+/// Joins the queue for the plan.
 pub(crate) fn waits(session: &Session) -> JoinHandle<Acquired> {
     let session = session.clone();
     background(async move {
@@ -153,16 +105,16 @@ pub(crate) async fn renewed(session: &Session) {
     tokio::time::timeout(SOON, status.changed()).await.expect("a renewal").unwrap();
 }
 
-/// Waits until this many are in line for the plan.
-pub(crate) async fn in_line(observer: &Coordinator, candidates: usize) {
-    until("line of that length", SOON, async || {
+/// Waits until the plan has this many candidates.
+pub(crate) async fn in_queue(observer: &Coordinator, candidates: usize) {
+    until("queue of that length", SOON, async || {
         let found = observer.line(&plan()).await.unwrap().candidates().len();
         if found == candidates { Ok(()) } else { Err(found) }
     })
     .await;
 }
 
-/// Somebody who owns the plan through the proxies and has started a task, and somebody who waits for it past
+/// An owner of the plan, connected through the proxies, that has started a task, and a waiter past
 /// them.
 pub(crate) struct Pair {
     pub(crate) observer: Coordinator,
@@ -185,7 +137,7 @@ impl Pair {
         let patient = connected(Config { ttl: patience, ..config(&etcd.endpoints()) }).await;
         let next = session(&patient, "next").await;
         let waiting = waits(&next);
-        in_line(&observer, 2).await;
+        in_queue(&observer, 2).await;
         Self { observer, exposed, owner, started, next, waiting }
     }
 }
@@ -206,14 +158,6 @@ pub(crate) async fn finishes(ownership: Ownership) {
     ownership.release().await.unwrap();
 }
 
-#[track_caller]
-pub(crate) fn committed(outcome: Outcome) -> TaskView {
-    match outcome {
-        Outcome::Committed(task) => task,
-        other => panic!("not committed: {other:?}"),
-    }
-}
-
 /// The oracle: nothing in the history of the store breaks an invariant. Asked past all proxies.
 pub(crate) async fn audit(etcd: &Etcd) -> Audited {
     let audited = observer(etcd).await.audit(|_| {}).await.unwrap();
@@ -222,7 +166,7 @@ pub(crate) async fn audit(etcd: &Etcd) -> Audited {
     audited
 }
 
-/// One line per takeover: they are read by whoever asks how long one takes.
-pub(crate) fn tell_takeover(after: &str, took: Duration) {
+/// One line per takeover, which says how long it took.
+pub(crate) fn report_takeover(after: &str, took: Duration) {
     println!("measured: takeover after {after}: {:.2} s (ttl {} s)", took.as_secs_f64(), TTL.as_secs());
 }

@@ -18,7 +18,7 @@ use planlease_embedded::{Options, Server};
 use planlease_fuzz::{
     INPUT_BYTES,
     deadline::Deadline,
-    liar::{Liar, Lie, Lies, MOST_REQUESTS},
+    faulty_server::{FaultyServer, Lie, Lies, MOST_REQUESTS},
     panics,
     protobuf::{self, Number},
 };
@@ -32,7 +32,7 @@ const EACH: Duration = Duration::from_secs(60);
 /// it.
 const OPERATION: Duration = Duration::from_secs(120);
 
-/// How long somebody listens to what has no end of its own.
+/// How long a subscriber listens to what has no end of its own.
 const LISTEN: Duration = Duration::from_secs(30);
 
 fn plan(name: &str) -> PlanName {
@@ -54,20 +54,20 @@ async fn a_while<T>(operation: impl Future<Output = T>) -> Option<T> {
     timeout(LISTEN, Box::pin(operation)).await.ok()
 }
 
-/// A test on a real server with somebody in the middle, who has told the truth so far.
-fn run(test: impl AsyncFnOnce(&Liar, &Coordinator)) {
+/// A test on a real server behind a proxy that has changed nothing so far.
+fn run(test: impl AsyncFnOnce(&FaultyServer, &Coordinator)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     panics::none_in(|| {
         runtime.expect("a runtime").block_on(async {
             let server = Server::open(Options::in_memory(1)).await.expect("it is in memory");
-            let (liar, serving) = Liar::before(server.channel());
+            let (faulty, serving) = FaultyServer::before(server.channel());
             tokio::select! {
                 biased; // The one in the middle has no end.
                 ended = serving => panic!("the one in the middle ended: {ended:?}"),
                 () = async {
-                    let coordinator = connect(&liar).await.expect("the truth is told");
+                    let coordinator = connect(&faulty).await.expect("nothing is changed yet");
                     coordinator.import(&plan("p"), &spec(), |_| {}).await.expect("it is sound");
-                    Box::pin(test(&liar, &coordinator)).await;
+                    Box::pin(test(&faulty, &coordinator)).await;
                 } => {}
             }
             server.close().await;
@@ -75,12 +75,12 @@ fn run(test: impl AsyncFnOnce(&Liar, &Coordinator)) {
     });
 }
 
-async fn connect(liar: &Liar) -> Result<Coordinator, planlease::Error> {
+async fn connect(faulty: &FaultyServer) -> Result<Coordinator, planlease::Error> {
     let config = Config {
-        connector: Arc::new(liar.clone()),
+        connector: Arc::new(faulty.clone()),
         clock: Arc::new(TokioClock::start()),
         seed: Some(1),
-        ..Config::with_endpoints(vec![Endpoint::Http("liar:1".into())])
+        ..Config::with_endpoints(vec![Endpoint::Http("faulty:1".into())])
     };
     Coordinator::connect(config).await
 }
@@ -93,21 +93,22 @@ fn identity(name: &str) -> Identity {
 #[derive(Clone, Debug, TypeGenerator)]
 struct Case {
     lies: Lies,
-    anew: bool,
+    restarts: bool,
 }
 
-fn check_all(test: impl AsyncFn(&Liar, &Coordinator) + std::panic::RefUnwindSafe) {
+fn check_all(test: impl AsyncFn(&FaultyServer, &Coordinator) + std::panic::RefUnwindSafe) {
     let deadline = Deadline::of(EACH);
     check!().with_test_time(Duration::from_secs(4)).with_max_len(INPUT_BYTES).with_type::<Case>().for_each(
         |case| {
             deadline.within(case.clone(), || {
-                run(async |liar, honest| {
-                    liar.begin(&case.lies);
-                    let anew = if case.anew { ends("connect", connect(liar)).await.ok() } else { None };
-                    let coordinator = anew.as_ref().unwrap_or(honest);
-                    test(liar, coordinator).await;
+                run(async |faulty, honest| {
+                    faulty.begin(&case.lies);
+                    let restarts =
+                        if case.restarts { ends("connect", connect(faulty)).await.ok() } else { None };
+                    let coordinator = restarts.as_ref().unwrap_or(honest);
+                    test(faulty, coordinator).await;
                     let asked = coordinator.traffic();
-                    assert!(liar.requests() <= MOST_REQUESTS, "it asks without a pause: {asked:?}");
+                    assert!(faulty.requests() <= MOST_REQUESTS, "it asks without a pause: {asked:?}");
                 });
             });
         },
@@ -131,29 +132,29 @@ fn reads_end_under_any_answer() {
 }
 
 /// What was committed was stated.
-fn stated(liar: &Liar, outcome: Result<Outcome, planlease::Error>) {
+fn stated(faulty: &FaultyServer, outcome: Result<Outcome, planlease::Error>) {
     if let Ok(Outcome::Committed(view)) = outcome {
-        assert!(liar.has_stated(view.record.op_id), "nobody said so: {view:?}");
+        assert!(faulty.has_stated(view.record.op_id), "the server did not say so: {view:?}");
     }
 }
 
-async fn write(liar: &Liar, authority: &Authority, view: &PlanView) {
+async fn write(faulty: &FaultyServer, authority: &Authority, view: &PlanView) {
     for task in view.tasks.values() {
-        stated(liar, ends("start", authority.start(view, &task.id)).await);
-        stated(liar, ends("update", authority.update(task, None, &Change::Progress("half".into()))).await);
+        stated(faulty, ends("start", authority.start(view, &task.id)).await);
+        stated(faulty, ends("update", authority.update(task, None, &Change::Progress("half".into()))).await);
         let decide = |_: &_| Some(Change::Complete(None));
-        stated(liar, ends("modify", authority.modify(&task.id, decide)).await);
+        stated(faulty, ends("modify", authority.modify(&task.id, decide)).await);
         drop(ends("write findings", authority.write_findings(&task.id, 1, "text")).await);
     }
     let all: Vec<_> = view.tasks.values().map(|task| (task.clone(), Change::Start)).collect();
     for outcome in ends("update all", authority.update_all(&all)).await.into_iter().flatten() {
-        stated(liar, Ok(outcome));
+        stated(faulty, Ok(outcome));
     }
 }
 
-async fn own(liar: &Liar, ownership: Box<Ownership>) {
+async fn own(faulty: &FaultyServer, ownership: Box<Ownership>) {
     if let Ok((_, view)) = ends("recover", ownership.recover()).await {
-        write(liar, &ownership.authority(), &view).await;
+        write(faulty, &ownership.authority(), &view).await;
     }
     drop(ends("explain", ownership.explain_loss()).await);
     drop(ends("release", ownership.release()).await);
@@ -161,11 +162,11 @@ async fn own(liar: &Liar, ownership: Box<Ownership>) {
 
 #[test]
 fn writes_end_and_say_nothing_that_was_not_said() {
-    check_all(async |liar, coordinator| {
+    check_all(async |faulty, coordinator| {
         let name = plan("p");
         if let Ok(session) = ends("open a session", coordinator.open_session(identity("o"))).await {
             match ends("acquire", session.try_acquire(&name)).await {
-                Ok(TryAcquire::Acquired(ownership)) => own(liar, ownership).await,
+                Ok(TryAcquire::Acquired(ownership)) => own(faulty, ownership).await,
                 Ok(TryAcquire::HeldBy(_) | TryAcquire::Delayed(_)) | Err(_) => {}
             }
             a_while(session.lost()).await;
@@ -174,7 +175,7 @@ fn writes_end_and_say_nothing_that_was_not_said() {
         if let Ok(view) = ends("plan", coordinator.plan(&name)).await
             && let Ok(authority) = coordinator.operator(&view, "op")
         {
-            write(liar, &authority, &view).await;
+            write(faulty, &authority, &view).await;
         }
         drop(ends("import", coordinator.import(&plan("q"), &spec(), |_| {})).await);
         drop(ends("delete", coordinator.delete_plan(&plan("q"))).await);
@@ -234,7 +235,7 @@ fn a_watcher_follows_unhurried_under_any_answer() {
                 std::future::pending::<()>().await;
             };
             tokio::select! {
-                biased; // What is told counts before what is done.
+                biased; // What is delivered counts before what is done.
                 () = async { a_while(changes).await; } => {}
                 () = stir => {}
             }
@@ -279,8 +280,8 @@ fn changes_arrive_in_order_with_any_number_altered() {
         let change = protobuf::Change::Number(which, Number::Small(200));
         let lies = Lies { lies: vec![(0, Lie::Changed(vec![change]))], insists: true };
         deadline.within(which, || {
-            run(async |liar, coordinator| {
-                liar.begin(&lies);
+            run(async |faulty, coordinator| {
+                faulty.begin(&lies);
                 in_order(coordinator).await;
             });
         });
@@ -296,10 +297,10 @@ fn with_one_field_wrong(number: Number, test: impl AsyncFn(&Coordinator)) {
             let change = protobuf::Change::More { within, field, number };
             let lies = Lies { lies: vec![(0, Lie::Changed(vec![change]))], insists: true };
             deadline.within(lies.clone(), || {
-                run(async |liar, coordinator| {
-                    liar.begin(&lies);
+                run(async |faulty, coordinator| {
+                    faulty.begin(&lies);
                     test(coordinator).await;
-                    assert!(liar.requests() <= MOST_REQUESTS, "it asks without a pause: {lies:?}");
+                    assert!(faulty.requests() <= MOST_REQUESTS, "it asks without a pause: {lies:?}");
                 });
             });
         }
@@ -309,7 +310,7 @@ fn with_one_field_wrong(number: Number, test: impl AsyncFn(&Coordinator)) {
 /// 1 is a yes, too: to "there is more", to "cancelled".
 const YES: Number = Number::Edge(1);
 
-/// The largest number that etcd could tell.
+/// The largest number that etcd could send.
 const LAST: Number = Number::Edge(2);
 
 #[test]
@@ -346,20 +347,20 @@ fn the_largest_numbers_of_all_are_taken_as_any_others() {
 
 #[test]
 fn an_unmanaged_candidate_causes_no_busy_loop() {
-    run(async |liar, coordinator| {
+    run(async |faulty, coordinator| {
         let layout = coordinator.layout();
         let of = |rest: &str| format!("{}/{rest}", layout.election(&plan("p")));
-        let unmanaged = layout.parse(of("nobody").as_bytes());
+        let unmanaged = layout.parse(of("unmanaged").as_bytes());
         assert!(matches!(unmanaged, Some(Key::Plan(_, PlanKey::Unknown(_)))), "{unmanaged:?}");
         assert!(
             layout.parse(of("a").as_bytes())
                 == Some(Key::Plan(plan("p"), PlanKey::Owner("a".parse().unwrap())))
         );
-        liar.put(of("nobody").into_bytes()).await;
-        liar.begin(&Lies { lies: Vec::new(), insists: false });
+        faulty.put(of("unmanaged").into_bytes()).await;
+        faulty.begin(&Lies { lies: Vec::new(), insists: false });
         let session = coordinator.open_session(identity("o")).await.unwrap();
         drop(a_while(session.try_acquire(&plan("p"))).await);
         drop(a_while(session.acquire(&plan("p"), planlease::AcquireOptions::default())).await);
-        assert!(liar.requests() <= MOST_REQUESTS, "it asks without a pause");
+        assert!(faulty.requests() <= MOST_REQUESTS, "it asks without a pause");
     });
 }

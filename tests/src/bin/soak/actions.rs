@@ -1,8 +1,8 @@
-//! What was done to plans as a whole: ownerships, imports, deletions, outputs. Each deed is written down
-//! before it is done and completed by its answer, and settled at the end against the history, as the
+//! What was done to plans as a whole: ownerships, imports, deletions, outputs. Each action is written down
+//! before it is done and completed by its answer, and reconciled at the end with the history, as the
 //! journal's calls on tasks are.
 
-mod settle;
+mod reconcile;
 
 use std::{
     collections::BTreeMap,
@@ -15,21 +15,21 @@ use planlease::{
     core::{PlanName, TaskId, TermNumber},
 };
 
-pub(crate) use settle::{Settled, settle};
+pub(crate) use reconcile::{Reconciled, reconcile};
 
-/// The time that everybody shares.
+/// The time that all actors share.
 type Now = dyn Fn() -> Duration + Send + Sync;
 
 /// The operations that clients call, with their results. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Deeds {
+pub(crate) struct Actions {
     now: Arc<Now>,
     inner: Arc<Mutex<Inner>>,
 }
 
 #[derive(Default)]
 struct Inner {
-    deeds: Vec<Deed>,
+    actions: Vec<Action>,
     /// When which revision was recorded already, in order.
     known: Vec<(Duration, i64)>,
     /// When an owner last believed in its ownership.
@@ -37,13 +37,13 @@ struct Inner {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Deed {
+pub(crate) struct Action {
     pub(crate) who: String,
     pub(crate) plan: PlanName,
     pub(crate) what: What,
     pub(crate) began: Duration,
-    /// `None` if nobody waited for the answer.
-    pub(crate) told: Option<(Duration, Told)>,
+    /// `None` if no client waited for the answer.
+    pub(crate) reported: Option<(Duration, Reply)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,30 +52,30 @@ pub(crate) enum What {
     Acquire,
     Release(TermNumber),
     HandOver(TermNumber),
-    /// The reason tells it from others.
+    /// The reason is unique.
     Force(String),
-    /// The title tells it from others.
+    /// The title is unique.
     Import(String),
     Delete,
-    /// The text tells it from others.
+    /// The text is unique.
     Output(TaskId, String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Reply {
     Done(Option<TermNumber>),
     /// And it never will be.
     Refused(String),
     Unknown(String),
 }
 
-impl Told {
+impl Reply {
     /// What an answer of the library says.
     pub(crate) fn of<T>(answer: &Result<T, Error>, term: impl FnOnce(&T) -> Option<TermNumber>) -> Self {
         match answer {
             Ok(done) => Self::Done(term(done)),
-            // Who gives up waiting, or loses the session meanwhile, is not told whether the last request was
-            // carried out.
+            // A client that gives up waiting, or loses the session meanwhile, does not learn whether the last
+            // request was carried out.
             Err(error @ (Error::OutcomeUnknown(_) | Error::TimedOut(_) | Error::SessionLost(_))) => {
                 Self::Unknown(error.to_string())
             }
@@ -84,21 +84,21 @@ impl Told {
     }
 }
 
-/// A deed that is under way.
+/// An action that is under way.
 #[must_use = "its answer has to be entered"]
 pub(crate) struct Entered {
-    deeds: Deeds,
+    actions: Actions,
     index: usize,
 }
 
 impl Entered {
-    pub(crate) fn told(self, told: Told) {
-        let now = (self.deeds.now)();
-        self.deeds.lock().deeds[self.index].told = Some((now, told));
+    pub(crate) fn reported(self, reported: Reply) {
+        let now = (self.actions.now)();
+        self.actions.lock().actions[self.index].reported = Some((now, reported));
     }
 }
 
-impl Deeds {
+impl Actions {
     pub(crate) fn new(now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self { now: Arc::new(now), inner: Arc::default() }
     }
@@ -106,8 +106,8 @@ impl Deeds {
     pub(crate) fn enter(&self, who: &str, plan: &PlanName, what: What) -> Entered {
         let began = (self.now)();
         let mut inner = self.lock();
-        inner.deeds.push(Deed { who: who.to_owned(), plan: plan.clone(), what, began, told: None });
-        Entered { index: inner.deeds.len() - 1, deeds: self.clone() }
+        inner.actions.push(Action { who: who.to_owned(), plan: plan.clone(), what, began, reported: None });
+        Entered { index: inner.actions.len() - 1, actions: self.clone() }
     }
 
     /// The history is known up to this revision by now.
@@ -121,9 +121,9 @@ impl Deeds {
         self.lock().beliefs.insert((plan.clone(), term), at);
     }
 
-    /// All deeds, for people.
+    /// All actions, for people.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.lock().deeds.iter().map(|deed| format!("{:?} {deed:?}", deed.began)).collect()
+        self.lock().actions.iter().map(|action| format!("{:?} {action:?}", action.began)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -1,57 +1,97 @@
-//! What a test works in: a store of its own on the server, a folder of its own, and the program.
+//! The environment of one test: a store of its own on a server, a folder of its own, and the program.
 
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
+use etcd_client::Client;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use planlease::{Audited, Config, Coordinator, Identity, Ownership, Session, TryAcquire};
+use planlease::{Audited, Config, Coordinator, Identity, Outcome, Ownership, Session, TaskView, TryAcquire};
 use planlease_core::{OrchestratorId, PlanName, TaskId};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use crate::{
+    backend::Server,
     program::{Process, Program, planlease, with_variable},
-    suite::Fixture,
     wait::{SOON, until},
 };
 
-/// A test environment: one store, its processes and files. Dropping it ends the processes that it started.
-pub struct Room {
+/// The variable that holds the folder, in every process that a test starts: by it they are found.
+pub const FOLDER: &str = "TEST_DIR";
+
+/// The TTL of sessions, unless the suite or the test has another one: no busy moment ends them.
+const TTL: Duration = Duration::from_secs(15);
+
+/// What a test works in: a server, a connection to it, keys that no other test uses, and, once it is asked
+/// for, a folder with the program's processes. Dropping it ends those.
+pub struct TestEnv {
     /// The server.
-    pub fixture: Fixture,
-    /// What leads a coordinator to the store.
+    pub server: Arc<Server>,
+    /// A client with a connection of its own.
+    pub client: Client,
+    /// The configuration of coordinators on this test's store.
     pub config: Config,
+    prefix: String,
+    place: OnceLock<Place>,
+}
+
+/// Where the processes of a test run.
+struct Place {
     program: Program,
     // `None` once it has been given up, to be kept.
     folder: Option<TempDir>,
 }
 
-impl Room {
-    /// A room for sessions with that TTL.
+impl TestEnv {
+    /// A store of its own on this server, below a prefix that no other test uses.
     ///
     /// # Panics
-    /// If there can be no folder.
+    /// If the server's endpoints are none.
+    pub async fn on(server: Arc<Server>, prefix: impl Into<String>) -> Self {
+        let (client, prefix) = (server.client().await, prefix.into());
+        let endpoints =
+            server.endpoints().iter().map(|endpoint| endpoint.parse().expect("an endpoint")).collect();
+        let root = format!("/{}", prefix.trim_end_matches('/'));
+        let config = Config { root, ttl: TTL, ..Config::with_endpoints(endpoints) };
+        Self { server, client, config, prefix, place: OnceLock::new() }
+    }
+
+    /// The same for sessions with that TTL.
+    ///
+    /// # Panics
+    /// If the program was led here before.
     #[must_use]
-    pub fn new(fixture: Fixture, ttl: Duration) -> Self {
-        let folder = tempfile::Builder::new().prefix("planlease-room-").tempdir().expect("a folder");
-        let endpoints = fixture.server.endpoints();
-        let root = format!("/{}", fixture.key("").trim_end_matches('/'));
-        let parsed = endpoints.iter().map(|endpoint| endpoint.parse().expect("an endpoint")).collect();
-        let config = Config { root: root.clone(), ttl, ..Config::with_endpoints(parsed) };
-        let program = Program::planlease(folder.path())
-            .variable("PLANLEASE_ENDPOINTS", endpoints.join(","))
-            .variable("PLANLEASE_ROOT", root)
-            .variable("PLANLEASE_TTL", format!("{}ms", ttl.as_millis()))
-            .variable("PROGRAM", planlease())
-            .variable("ROOM", folder.path());
-        Self { fixture, config, program, folder: Some(folder) }
+    pub fn with_ttl(mut self, ttl: Duration) -> Self {
+        assert!(self.place.get().is_none(), "the program has its TTL already");
+        self.config.ttl = ttl;
+        self
+    }
+
+    /// A key that no other test uses; `key("")` is the prefix of all keys of this test.
+    #[must_use]
+    pub fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn place(&self) -> &Place {
+        self.place.get_or_init(|| {
+            let folder = tempfile::Builder::new().prefix("planlease-test-").tempdir().expect("a folder");
+            let program = Program::planlease(folder.path())
+                .variable("PLANLEASE_ENDPOINTS", self.server.endpoints().join(","))
+                .variable("PLANLEASE_ROOT", &self.config.root)
+                .variable("PLANLEASE_TTL", format!("{}ms", self.config.ttl.as_millis()))
+                .variable("PROGRAM", planlease())
+                .variable(FOLDER, folder.path());
+            Place { program, folder: Some(folder) }
+        })
     }
 
     /// The folder.
@@ -60,7 +100,7 @@ impl Room {
     /// Never.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        self.folder.as_ref().expect("it is there until it is dropped").path()
+        self.place().folder.as_ref().expect("it exists until it is dropped").path()
     }
 
     /// A path in the folder.
@@ -75,17 +115,17 @@ impl Room {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// The program, led to this room. Its commands find the folder in `$ROOM`, and the program itself in
+    /// The program, led to this store. Its commands find the folder in `$TEST_DIR`, and the program itself in
     /// `$PROGRAM`.
     #[must_use]
     pub fn program(&self) -> &Program {
-        &self.program
+        &self.place().program
     }
 
-    /// What a shell has to know whose commands are led to this room.
+    /// The variables of a shell whose commands are led to this store.
     #[must_use]
     pub fn variables(&self) -> Vec<(OsString, OsString)> {
-        let command = self.program.command([""; 0]);
+        let command = self.program().command([""; 0]);
         let set = command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
         set.collect()
     }
@@ -93,13 +133,13 @@ impl Room {
     /// Starts a process whose output goes into a file of that name.
     #[must_use]
     pub fn start(&self, args: &[&str], output: &str) -> Process {
-        Process::start(self.program.command(args), &self.path(output))
+        Process::start(self.program().command(args), &self.path(output))
     }
 
-    /// Starts a process that begins when a line is said to it.
+    /// Starts a process that begins when it receives a line.
     #[must_use]
     pub fn gated(&self, args: &[&str], output: &str) -> Process {
-        Process::start(self.program.gated(args), &self.path(output))
+        Process::start(self.program().gated(args), &self.path(output))
     }
 
     /// What a command says that has to go well.
@@ -107,7 +147,7 @@ impl Room {
     /// # Panics
     /// If it does not.
     pub async fn json(&self, args: &[&str]) -> Value {
-        let ended = self.program.run_to(0, args.iter().chain(&["-o", "json"])).await;
+        let ended = self.program().run_to(0, args.iter().chain(&["-o", "json"])).await;
         serde_json::from_str(&ended.stdout).expect("JSON")
     }
 
@@ -118,7 +158,7 @@ impl Room {
     pub async fn import(&self, name: &str, text: &str) {
         let file = self.path(&format!("{name}.toml"));
         std::fs::write(&file, text).expect("a file");
-        self.program.run_to(0, ["plan", "import", path_text(&file)]).await;
+        self.program().run_to(0, ["plan", "import", path_text(&file)]).await;
     }
 
     /// A coordinator with connections of its own.
@@ -142,7 +182,7 @@ impl Room {
     /// The processes that were started here, or by what was started here.
     #[must_use]
     pub fn processes(&self) -> Vec<i32> {
-        with_variable("ROOM", path_text(self.folder()))
+        with_variable(FOLDER, path_text(self.folder()))
     }
 
     /// Waits until no process is left here.
@@ -169,15 +209,18 @@ impl Room {
     }
 }
 
-impl Drop for Room {
+impl Drop for TestEnv {
     fn drop(&mut self) {
+        if self.place.get().is_none() {
+            return; // No process was started.
+        }
         for pid in self.processes() {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL); // It may have ended meanwhile.
         }
-        if let Some(folder) = self.folder.take()
+        if let Some(folder) = self.place.get_mut().and_then(|place| place.folder.take())
             && std::thread::panicking()
         {
-            println!("what the processes said is kept in {}", folder.keep().display());
+            println!("the output of the processes is kept in {}", folder.keep().display());
         }
     }
 }
@@ -209,12 +252,12 @@ pub fn task_id(text: &str) -> TaskId {
     TaskId::new(text).expect("an id")
 }
 
-/// Waits until somebody owns the plan, and this many are in line, the owner among them.
+/// Waits until the plan has an owner, and this many candidates, the owner among them.
 ///
 /// # Panics
 /// If that does not come to pass.
-pub async fn in_line(coordinator: &Coordinator, plan: &PlanName, candidates: usize) {
-    until("owner, and a line of that length", SOON, async || {
+pub async fn in_queue(coordinator: &Coordinator, plan: &PlanName, candidates: usize) {
+    until("owner, and a queue of that length", SOON, async || {
         let line = coordinator.line(plan).await.expect("an answer");
         let found = (line.candidates().len(), line.owner().is_some());
         if found == (candidates, true) { Ok(()) } else { Err(found) }
@@ -222,10 +265,10 @@ pub async fn in_line(coordinator: &Coordinator, plan: &PlanName, candidates: usi
     .await;
 }
 
-/// Waits until nobody is in line for a plan, and nobody owns it.
+/// Waits until the queue of a plan is empty.
 ///
 /// # Panics
-/// If somebody stays.
+/// If a candidate stays.
 pub async fn until_free(coordinator: &Coordinator, plan: &PlanName) {
     until("a free plan", SOON, async || {
         let line = coordinator.line(plan).await.expect("an answer");
@@ -234,14 +277,27 @@ pub async fn until_free(coordinator: &Coordinator, plan: &PlanName) {
     .await;
 }
 
-/// The ownership of a plan that nobody else wants.
+/// The ownership of a plan without contention.
 ///
 /// # Panics
-/// If somebody has it.
+/// If it has an owner.
 pub async fn acquired(session: &Session, plan: &PlanName) -> Box<Ownership> {
     match session.try_acquire(plan).await.expect("an answer") {
         TryAcquire::Acquired(ownership) => ownership,
         busy => panic!("not acquired: {busy:?}"),
+    }
+}
+
+/// The task after an update that has to be committed.
+///
+/// # Panics
+/// If it was not.
+#[track_caller]
+#[expect(clippy::must_use_candidate, reason = "most tests only want it to be committed")]
+pub fn committed(outcome: Outcome) -> TaskView {
+    match outcome {
+        Outcome::Committed(task) => task,
+        other => panic!("not committed: {other:?}"),
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use planlease_tests::backend::{Backend, Server};
 use planlease_tests::etcd::Etcd;
 use planlease_tests::packages::Language;
+use planlease_tests::plain;
 use planlease_tests::program::Process;
-use planlease_tests::suite::PlainCase;
 
 /// How long a script may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(100);
@@ -15,17 +15,36 @@ const LIMIT: Duration = Duration::from_secs(100);
 const PYTHON: (Language, &str) = (Language::Python, "etcd3_client.py");
 const NODE: (Language, &str) = (Language::Node, "etcd3_client.mjs");
 
-pub(crate) fn cases() -> Vec<PlainCase> {
-    vec![
-        ("on_embedded::foreign::python", || run(Backend::Embedded, PYTHON)),
-        ("on_embedded::foreign::node", || run(Backend::Embedded, NODE)),
-        ("on_etcd::foreign::python", || run(Backend::Etcd, PYTHON)),
-        ("on_etcd::foreign::node", || run(Backend::Etcd, NODE)),
-        // Not the one for Python: it half-closes the stream of renewals, and the proxy ends such a stream.
-        ("on_grpc_proxy::foreign::node", || run(Backend::Proxied, NODE)),
-        // Not the one for Python: today's gRPC refuses to send a token without TLS.
-        ("on_etcd::foreign::node_with_a_user", || run_with_user(NODE)),
-    ]
+#[plain(on_embedded)]
+fn python_on_the_embedded_server() {
+    run(Backend::Embedded, PYTHON);
+}
+
+#[plain(on_embedded)]
+fn node_on_the_embedded_server() {
+    run(Backend::Embedded, NODE);
+}
+
+#[plain(on_etcd)]
+fn python_on_etcd() {
+    run(Backend::Etcd, PYTHON);
+}
+
+#[plain(on_etcd)]
+fn node_on_etcd() {
+    run(Backend::Etcd, NODE);
+}
+
+/// Not the client for Python: it half-closes the stream of renewals, and the proxy ends such a stream.
+#[plain(on_grpc_proxy)]
+fn node_behind_a_grpc_proxy() {
+    run(Backend::Proxied, NODE);
+}
+
+/// Not the client for Python: today's gRPC refuses to send a token without TLS.
+#[plain(on_etcd)]
+fn node_with_a_user() {
+    run_with_user(NODE);
 }
 
 fn run(backend: Backend, (language, script): (Language, &str)) {

@@ -1,7 +1,7 @@
-//! A server that lies: a real one, with somebody in the middle who changes what it says.
+//! A faulty server: a real one, with a proxy in front that changes its answers.
 //!
 //! Connections are in memory and time is tokio's, so that a test can wait for hours of it. What was said to
-//! the client is kept, for whoever has to know what the client may conclude.
+//! the client is kept, for tests that have to know what the client may conclude.
 
 use std::{
     convert::Infallible,
@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// How many requests one test may make of the server. Beyond it the client goes in circles without a pause,
-/// and is told nothing any more.
+/// and receives nothing any more.
 pub const MOST_REQUESTS: u64 = 3_000;
 
 /// What becomes of one message on its way to the client.
@@ -68,7 +68,7 @@ pub enum Lie {
 pub struct Lies {
     /// After so many true messages, this.
     pub lies: Vec<(u8, Lie)>,
-    /// Whether the last one is told again and again.
+    /// Whether the last one is delivered again and again.
     pub insists: bool,
 }
 
@@ -88,7 +88,7 @@ const COMPLAINTS: &[&str] = &[
 
 /// Where a test sees both sides.
 #[derive(Clone, Debug)]
-pub struct Liar {
+pub struct FaultyServer {
     connections: mpsc::UnboundedSender<io::Result<DuplexStream>>,
     honest: Channel,
     said: Arc<Mutex<Said>>,
@@ -103,12 +103,12 @@ struct Said {
     requests: u64,
     /// The messages that reached the client.
     messages: Vec<Bytes>,
-    /// The transactions of which the client was told that they had succeeded.
+    /// The transactions that were reported to the client as succeeded.
     granted: Vec<Bytes>,
 }
 
-impl Liar {
-    /// Somebody in the middle, who tells the truth until [`Liar::begin`], with the future that has to run
+impl FaultyServer {
+    /// A proxy that changes nothing until [`FaultyServer::begin`], with the future that has to run
     /// meanwhile.
     pub fn before(honest: Channel) -> (Self, impl Future<Output = Result<(), tonic::transport::Error>>) {
         let (connections, incoming) = mpsc::unbounded_channel();
@@ -136,10 +136,10 @@ impl Liar {
 
     /// From now on, these lies.
     pub fn begin(&self, lies: &Lies) {
-        let mut told = lies.lies.clone();
-        told.truncate(12);
+        let mut reported = lies.lies.clone();
+        reported.truncate(12);
         *self.said() =
-            Said { lies: told.into_iter().rev().collect(), insists: lies.insists, ..Said::default() };
+            Said { lies: reported.into_iter().rev().collect(), insists: lies.insists, ..Said::default() };
     }
 
     /// How many requests were made since then.
@@ -148,7 +148,7 @@ impl Liar {
         self.said().requests
     }
 
-    /// Whether the client was told that the write of this id had happened: by the success of a transaction
+    /// Whether the write of this id was reported to the client as done: by the success of a transaction
     /// with it, or by something that was read.
     #[must_use]
     pub fn has_stated(&self, op_id: Uuid) -> bool {
@@ -167,7 +167,7 @@ fn lock(said: &Mutex<Said>) -> MutexGuard<'_, Said> {
     said.lock().expect("nothing panics that holds it")
 }
 
-impl Connector for Liar {
+impl Connector for FaultyServer {
     fn connect(&self, _: &Endpoint) -> Connecting {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let sent = self.connections.send(Ok(theirs));
@@ -199,32 +199,32 @@ impl Said {
         };
         let Some(lie) = lie else {
             self.true_ones = self.true_ones.saturating_add(1);
-            return Instead::Frames(vec![self.tell(message.clone(), request)]);
+            return Instead::Frames(vec![self.report(message.clone(), request)]);
         };
         self.true_ones = 0;
         match lie {
             Lie::Changed(changes) => {
                 let change = |bytes: Vec<u8>, change| protobuf::changed(&bytes, change);
                 let changed = changes.iter().take(4).fold(message.to_vec(), change);
-                Instead::Frames(vec![self.tell(changed.into(), request)])
+                Instead::Frames(vec![self.report(changed.into(), request)])
             }
             Lie::Edited(edits) => {
                 let mut bytes = message.to_vec();
                 edit::make(&mut bytes, &edits, &[]);
-                Instead::Frames(vec![self.tell(bytes.into(), request)])
+                Instead::Frames(vec![self.report(bytes.into(), request)])
             }
-            Lie::Else(bytes) => Instead::Frames(vec![self.tell(bytes.into(), request)]),
+            Lie::Else(bytes) => Instead::Frames(vec![self.report(bytes.into(), request)]),
             Lie::Twice => {
-                let frame = self.tell(message.clone(), request);
+                let frame = self.report(message.clone(), request);
                 Instead::Frames(vec![frame.clone(), frame])
             }
             Lie::Before(n) => {
                 let earlier = self.messages.len().checked_sub(1 + usize::from(n));
                 let earlier = earlier.map_or(message, |at| &self.messages[at]).clone();
-                Instead::Frames(vec![self.tell(earlier, request)])
+                Instead::Frames(vec![self.report(earlier, request)])
             }
             Lie::Claims(length) => {
-                self.tell(message.clone(), request);
+                self.report(message.clone(), request);
                 Instead::Frames(vec![framed_as(length, message)])
             }
             Lie::Lost => Instead::Frames(Vec::new()),
@@ -236,7 +236,7 @@ impl Said {
         }
     }
 
-    fn tell(&mut self, message: Bytes, request: Option<&Bytes>) -> Bytes {
+    fn report(&mut self, message: Bytes, request: Option<&Bytes>) -> Bytes {
         let succeeded = || PbTxnResponse::decode(message.clone()).is_ok_and(|answer| answer.succeeded);
         if let Some(request) = request.filter(|_| succeeded()) {
             self.granted.push(request.clone());
@@ -262,14 +262,14 @@ impl Middle {
         if is_stream {
             let response = self.honest.oneshot(request).await.expect("the server is in memory");
             let (head, inner) = response.into_parts();
-            let told = Told {
+            let reported = Delivered {
                 inner,
                 said: self.said,
                 rest: BytesMut::new(),
                 ready: Frames::default(),
                 ended: false,
             };
-            return Response::from_parts(head, Body::new(told));
+            return Response::from_parts(head, Body::new(reported));
         }
         let request = whole(request.into_body()).await;
         let frames = Frames { data: [framed(&request)].into(), ..Frames::default() };
@@ -303,8 +303,8 @@ async fn whole(mut body: Body) -> Bytes {
     take_messages(&mut bytes).into_iter().next().unwrap_or_default()
 }
 
-/// The answers of a stream, as they are told.
-struct Told {
+/// The answers of a stream, as they are delivered.
+struct Delivered {
     inner: Body,
     said: Arc<Mutex<Said>>,
     rest: BytesMut,
@@ -312,7 +312,7 @@ struct Told {
     ended: bool,
 }
 
-impl http_body::Body for Told {
+impl http_body::Body for Delivered {
     type Data = Bytes;
     type Error = Status;
 
@@ -320,33 +320,33 @@ impl http_body::Body for Told {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let told = &mut *self;
+        let reported = &mut *self;
         loop {
-            if let Some(data) = told.ready.data.pop_front() {
+            if let Some(data) = reported.ready.data.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
-            if told.ready.stays_open {
+            if reported.ready.stays_open {
                 return Poll::Pending;
             }
-            if let Some(trailers) = told.ready.trailers.take() {
-                told.ended = true;
+            if let Some(trailers) = reported.ready.trailers.take() {
+                reported.ended = true;
                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
             }
-            if told.ended {
+            if reported.ended {
                 return Poll::Ready(None);
             }
-            match ready!(Pin::new(&mut told.inner).poll_frame(context)) {
+            match ready!(Pin::new(&mut reported.inner).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => told.rest.extend_from_slice(&data),
+                    Ok(data) => reported.rest.extend_from_slice(&data),
                     Err(frame) => return Poll::Ready(Some(Ok(frame))),
                 },
                 other => return Poll::Ready(other),
             }
-            for message in take_messages(&mut told.rest) {
-                match lock(&told.said).say(&message, None) {
-                    Instead::Frames(data) => told.ready.data.extend(data),
-                    Instead::Error(status) => told.ready.trailers = Some(trailers(&status)),
-                    Instead::Nothing => told.ready.stays_open = true,
+            for message in take_messages(&mut reported.rest) {
+                match lock(&reported.said).say(&message, None) {
+                    Instead::Frames(data) => reported.ready.data.extend(data),
+                    Instead::Error(status) => reported.ready.trailers = Some(trailers(&status)),
+                    Instead::Nothing => reported.ready.stays_open = true,
                 }
             }
         }

@@ -3,10 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use planlease_tests::{
+    TestEnv,
     http::Client,
     program::Process,
-    room::Room,
-    suite::Fixture,
     wait::{SOON, until},
 };
 use tokio::{
@@ -52,12 +51,12 @@ impl Sidecar {
 }
 
 /// Starts a sidecar of that name, with these flags besides, and waits until it is ready.
-pub(crate) async fn sidecar(room: &Room, name: &str, flags: &[&str]) -> Sidecar {
-    let socket = room.path(&format!("{name}.sock"));
+pub(crate) async fn sidecar(env: &TestEnv, name: &str, flags: &[&str]) -> Sidecar {
+    let socket = env.path(&format!("{name}.sock"));
     let path = socket.to_str().unwrap().to_owned();
     let args: Vec<&str> =
         ["sidecar", "--socket", &path, "--name", name].into_iter().chain(flags.iter().copied()).collect();
-    let process = room.start(&args, name);
+    let process = env.start(&args, name);
     let client = Client::of(&socket);
     until("a sidecar that is ready", SOON, async || {
         if !matches!(planlease_socket::probe(&socket), Ok(planlease_socket::Found::Live(_))) {
@@ -76,12 +75,12 @@ pub(crate) async fn with_port(sidecar: &Sidecar) -> u16 {
         .await
 }
 
-/// A room with the plan `release` and one sidecar.
-pub(crate) async fn scene(fixture: Fixture) -> (Room, Sidecar) {
-    let room = Room::new(fixture, Duration::from_secs(15));
-    room.import("release", PLAN).await;
-    let sidecar = sidecar(&room, "one", &[]).await;
-    (room, sidecar)
+/// The environment with the plan `release` and one sidecar.
+pub(crate) async fn with_sidecar(env: TestEnv) -> (TestEnv, Sidecar) {
+    let env = env.with_ttl(Duration::from_secs(15));
+    env.import("release", PLAN).await;
+    let sidecar = sidecar(&env, "one", &[]).await;
+    (env, sidecar)
 }
 
 /// What is answered to these bytes.

@@ -1,16 +1,16 @@
-//! History and journal, settled: every answer is proven by the history, and every write is one that somebody
-//! answers for.
+//! History and journal, reconciled: every answer is proven by the history, and every write is one that a
+//! client answers for.
 //!
-//! | told | in the history |
+//! | answer | in the history |
 //! | --- | --- |
-//! | committed | exactly once, at the revision that was told |
+//! | committed | exactly once, at the revision of the answer |
 //! | refused | never |
 //! | unknown | once or never: which, is counted |
 //! | nothing | once or never |
 //!
 //! That a refused change was not made after all is seen from the other side: each write of a writer that the
-//! journal knows (by name and right) must be one that was told as committed or unknown, or belong to a call
-//! that was never answered.
+//! journal knows (by name and authority) must be one that was answered as committed or unknown, or belong to
+//! a call that was never answered.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::{
     history::TaskWrite,
-    journal::{Call, Told, What},
+    journal::{Call, Reply, What},
 };
 
 /// What the settlement came to.
@@ -37,7 +37,7 @@ pub struct Settlement {
     pub unknown_carried_out: usize,
     /// Unknown outcomes that turned out never to have happened.
     pub unknown_never: usize,
-    /// Calls that nobody waited for the answer of.
+    /// Calls whose answers no client waited for.
     pub unanswered: usize,
     /// What must not be.
     pub violations: Vec<String>,
@@ -45,7 +45,7 @@ pub struct Settlement {
 
 /// Settles the calls against the writes.
 #[must_use]
-pub fn settle(writes: &[TaskWrite], calls: &[Call]) -> Settlement {
+pub fn reconcile(writes: &[TaskWrite], calls: &[Call]) -> Settlement {
     let mut settlement = Settlement::default();
     let mut by_op: BTreeMap<Uuid, Vec<&TaskWrite>> = BTreeMap::new();
     for write in writes {
@@ -63,13 +63,13 @@ pub fn settle(writes: &[TaskWrite], calls: &[Call]) -> Settlement {
             writers.push((&call.plan, writer));
         }
         let Some(task) = task else { continue };
-        settle_write(call, task, &by_op, &mut settlement, &mut answered_for);
+        reconcile_write(call, task, &by_op, &mut settlement, &mut answered_for);
     }
     for write in writes {
         let known = writers.contains(&(&write.plan, &write.record.writer));
         if known && !answered_for.contains(&write.record.op_id) && !has_open_call(write, calls) {
             settlement.violations.push(format!(
-                "nobody was told of write {} of task {} of {} at revision {}: {} ({:?}), though all of its writer's calls \
+                "no client got an answer to write {} of task {} of {} at revision {}: {} ({:?}), though all of its writer's calls \
                  were answered; about that task: {}",
                 write.record.op_id,
                 write.task,
@@ -84,16 +84,16 @@ pub fn settle(writes: &[TaskWrite], calls: &[Call]) -> Settlement {
     settlement
 }
 
-/// What the writer called about the task, when, and what it was told.
+/// What the writer called about the task, when, and which answer it got.
 fn answers(write: &TaskWrite, calls: &[Call]) -> String {
     let of_task = calls.iter().filter(|call| {
         call.plan == write.plan
             && matches!(&call.what, What::Write { task, writer, .. } if *task == write.task && *writer == write.record.writer)
     });
-    of_task.map(|call| format!("{:?} {:?}", call.began, call.told)).collect::<Vec<_>>().join(", ")
+    of_task.map(|call| format!("{:?} {:?}", call.began, call.reported)).collect::<Vec<_>>().join(", ")
 }
 
-fn settle_write(
+fn reconcile_write(
     call: &Call,
     task: &TaskId,
     by_op: &BTreeMap<Uuid, Vec<&TaskWrite>>,
@@ -101,10 +101,10 @@ fn settle_write(
     answered_for: &mut BTreeSet<Uuid>,
 ) {
     let found = |op_id: &Uuid| by_op.get(op_id).map_or(&[][..], Vec::as_slice);
-    match call.told.as_ref().map(|(_, told)| told) {
+    match call.reported.as_ref().map(|(_, reported)| reported) {
         None => settlement.unanswered += 1,
-        Some(Told::Refused(..)) => settlement.refused += 1,
-        Some(Told::Committed(op_id, revision)) => {
+        Some(Reply::Refused(..)) => settlement.refused += 1,
+        Some(Reply::Committed(op_id, revision)) => {
             answered_for.insert(*op_id);
             let place = |write: &&TaskWrite| {
                 write.revision == *revision && write.plan == call.plan && write.task == *task
@@ -112,14 +112,14 @@ fn settle_write(
             match found(op_id) {
                 [write] if place(write) => settlement.committed += 1,
                 others => settlement.violations.push(format!(
-                    "{} was told that its write {op_id} of task {task} of {} is revision {revision}; the history has it at {:?}",
+                    "the answer to {} says that its write {op_id} of task {task} of {} is revision {revision}; the history has it at {:?}",
                     call.client,
                     call.plan,
                     others.iter().map(|write| write.revision.get()).collect::<Vec<_>>(),
                 )),
             }
         }
-        Some(Told::Unknown(op_id)) => {
+        Some(Reply::Unknown(op_id)) => {
             answered_for.insert(*op_id);
             match found(op_id) {
                 [] => settlement.unknown_never += 1,
@@ -129,7 +129,7 @@ fn settle_write(
                     .push(format!("the write {op_id} of task {task} of {} happened twice", call.plan)),
             }
         }
-        Some(Told::Record(_) | Told::Plan(..) | Told::Done) => {}
+        Some(Reply::Record(_) | Reply::Plan(..) | Reply::Done) => {}
     }
 }
 
@@ -137,7 +137,7 @@ fn settle_write(
 fn has_open_call(write: &TaskWrite, calls: &[Call]) -> bool {
     calls.iter().filter(|call| call.plan == write.plan).any(|call| match &call.what {
         What::Write { task, writer, seen } => {
-            call.told.is_none()
+            call.reported.is_none()
                 && *task == write.task
                 && *writer == write.record.writer
                 && seen.is_none_or(|seen| write.before == Some(seen))
