@@ -3,6 +3,7 @@
 //! Each check is a function from text to findings and has a test on an input that breaks it. This file walks
 //! the repository and hands every file to the checks that concern it.
 
+mod cases;
 mod evidence;
 mod manifests;
 mod mask;
@@ -54,6 +55,7 @@ pub(crate) fn findings(root: &Path) -> io::Result<Vec<Finding>> {
         findings.extend(prose::check(&name, &text));
         if name.ends_with(".rs") {
             findings.extend(sources::check(&name, &text));
+            findings.extend(cases::names(&name, &text));
         }
         if name.ends_with("Cargo.toml") && name != "Cargo.toml" {
             findings.extend(manifests::check(&name, &text));
@@ -64,6 +66,7 @@ pub(crate) fn findings(root: &Path) -> io::Result<Vec<Finding>> {
             tests.insert(name, text);
         }
     }
+    findings.extend(cases::lost_files(&tests));
     findings.extend(evidence.iter().flat_map(|document| evidence::check(document, &tests)));
     findings.sort();
     Ok(findings)
