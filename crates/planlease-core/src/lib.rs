@@ -12,6 +12,7 @@
 //! | what are the stored bytes, how do changes of them look | [`codec`], [`record`], [`change`] |
 //! | which stored values cannot be read | [`unreadable`] |
 //! | what is a plan made of, is it sound | [`spec`], [`graph`] |
+//! | what is a plan at one revision, as readers see it | [`view`] |
 //! | which status may follow which, by whom | [`transition`] |
 //! | who owns, who is next, which term comes now | [`term`] |
 //! | is the session still trusted, when to renew | [`session`] |
@@ -47,6 +48,7 @@ pub mod term;
 mod time;
 pub mod transition;
 pub mod unreadable;
+pub mod view;
 pub mod worktree;
 
 pub use counted::counted;

@@ -5,7 +5,8 @@
 
 use crate::{
     Generation, LeaseId, OrchestratorId, Revision, TermNumber, WallTime,
-    codec::FormatVersion,
+    change::Entry,
+    codec::{self, FormatVersion},
     record::{CandidateRecord, Ending, Guard, TermEnd, TermRecord},
     unreadable::Unreadable,
 };
@@ -26,6 +27,13 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Reads the candidate of a session from what its key holds. An unmanaged candidate's value can be
+    /// anything.
+    #[must_use]
+    pub fn read(lease: LeaseId, entry: &Entry) -> Self {
+        Self { lease, joined: entry.created, record: codec::decode(&entry.value).ok() }
+    }
+
     /// A name for people.
     #[must_use]
     pub fn name(&self) -> String {
@@ -62,9 +70,16 @@ pub enum Standing {
 impl Line {
     /// The line of these candidates, in whichever order they come.
     #[must_use]
-    pub fn new(mut candidates: Vec<Candidate>, term: Option<(Revision, TermRecord)>) -> Self {
+    pub fn new(candidates: Vec<Candidate>, term: Option<(Revision, TermRecord)>) -> Self {
+        let mut line = Self { candidates: Vec::new(), term, unreadable: Vec::new() };
+        line.set_candidates(candidates);
+        line
+    }
+
+    /// Replaces the candidates by these, in whichever order they come.
+    pub fn set_candidates(&mut self, mut candidates: Vec<Candidate>) {
         candidates.sort_by_key(|candidate| candidate.joined);
-        Self { candidates, term, unreadable: Vec::new() }
+        self.candidates = candidates;
     }
 
     /// Everybody in line, the first one first.

@@ -37,7 +37,7 @@ impl ClaimShown {
     #[must_use]
     pub fn new(view: &PlanView, claimed: &Claimed) -> Self {
         let specs: BTreeMap<&TaskId, &TaskSpec> =
-            view.spec.tasks.iter().map(|task| (&task.id, task)).collect();
+            view.spec().tasks.iter().map(|task| (&task.id, task)).collect();
         let tasks = claimed.tasks.iter().map(|task| {
             let spec = specs.get(&task.id);
             ClaimedTask {
@@ -50,7 +50,7 @@ impl ClaimShown {
                 command: spec.and_then(|spec| spec.command.clone()),
             }
         });
-        Self { plan: view.name.clone(), tasks: tasks.collect() }
+        Self { plan: view.name().clone(), tasks: tasks.collect() }
     }
 }
 

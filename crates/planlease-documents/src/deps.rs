@@ -47,30 +47,32 @@ impl DependencyGraph {
     #[must_use]
     pub fn new(view: &PlanView, of: Option<&TaskId>) -> Self {
         let mut waiters: BTreeMap<&TaskId, Vec<TaskId>> = BTreeMap::new();
-        for task in view.graph.tasks() {
-            for wait in view.graph.waits(task) {
+        for task in view.graph().tasks() {
+            for wait in view.graph().waits(task) {
                 waiters.entry(&wait.on).or_default().push(task.clone());
             }
         }
         let reached = of.map(|of| {
             let before =
-                reach(of, |task| view.graph.waits(task).iter().map(|wait| wait.on.clone()).collect());
+                reach(of, |task| view.graph().waits(task).iter().map(|wait| wait.on.clone()).collect());
             let after = reach(of, |task| waiters.get(task).cloned().unwrap_or_default());
             &before | &after
         });
         let descriptions: BTreeMap<&TaskId, &str> =
-            view.spec.tasks.iter().map(|task| (&task.id, task.description.as_str())).collect();
-        let tasks =
-            view.graph.tasks().filter(|task| reached.as_ref().is_none_or(|reached| reached.contains(*task)));
+            view.spec().tasks.iter().map(|task| (&task.id, task.description.as_str())).collect();
+        let tasks = view
+            .graph()
+            .tasks()
+            .filter(|task| reached.as_ref().is_none_or(|reached| reached.contains(*task)));
         let tasks = tasks.map(|task| Task {
             task: task.clone(),
             description: descriptions.get(task).copied().unwrap_or_default().to_owned(),
             status: view.status(task),
-            waits: told(view, view.graph.waits(task)),
+            waits: told(view, view.graph().waits(task)),
             waited_for_by: waiters.get(task).cloned().unwrap_or_default(),
         });
-        let unreadable = views(&view.unreadable);
-        Self { plan: view.name.clone(), revision: view.revision, tasks: tasks.collect(), unreadable }
+        let unreadable = views(view.unreadable());
+        Self { plan: view.name().clone(), revision: view.revision(), tasks: tasks.collect(), unreadable }
     }
 
     /// For Graphviz.

@@ -80,13 +80,13 @@ impl EditShown {
             description: specs.task(task).map(|task| task.description.clone()).unwrap_or_default(),
             command: specs.task(task).and_then(|task| task.command.clone()),
         };
-        let (old, new) = (&*view.spec, &edit.spec);
+        let (old, new) = (&*view.spec(), &edit.spec);
         let added = edit.added.iter().map(|id| task(new, id, What::Added, &[]));
         let changed = edit.changed.iter().map(|one| task(new, &one.task, What::Changed, &one.fields));
         let removed = edit.removed.iter().map(|id| task(old, id, What::Removed, &[]));
         let kept = edit.kept.iter().map(|id| task(old, id, What::Kept, &[]));
         Self {
-            plan: view.name.clone(),
+            plan: view.name().clone(),
             file: file.to_owned(),
             in_step: edit.is_empty() || revision.is_some(),
             tasks: added.chain(changed).chain(removed).chain(kept).collect(),
@@ -96,7 +96,7 @@ impl EditShown {
             ticked: Vec::new(),
             recorded_as_done: Vec::new(),
             warnings: Vec::new(),
-            unreadable: views(&view.unreadable),
+            unreadable: views(view.unreadable()),
         }
     }
 
@@ -104,7 +104,7 @@ impl EditShown {
     /// done.
     #[must_use]
     pub fn with_file(self, view: &PlanView, parsed: &Parsed, recorded: Vec<TaskId>) -> Self {
-        let source = view.spec.source.as_ref().filter(|_| !view.spec.has_origin_of(&parsed.spec));
+        let source = view.spec().source.as_ref().filter(|_| !view.spec().has_origin_of(&parsed.spec));
         let added =
             |task: &&TaskSpec| view.status(&task.id).is_none_or(|status| status == TaskStatus::Pending);
         Self {

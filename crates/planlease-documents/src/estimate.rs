@@ -55,20 +55,20 @@ impl EstimateShown {
     #[must_use]
     pub fn new(view: &PlanView, jobs: u16, guess: Duration, now: WallTime) -> Self {
         let specs: BTreeMap<&TaskId, &TaskSpec> =
-            view.spec.tasks.iter().map(|task| (&task.id, task)).collect();
+            view.spec().tasks.iter().map(|task| (&task.id, task)).collect();
         let known = |task: &TaskId| {
-            let record = &view.tasks.get(task)?.record;
+            let record = &view.tasks().get(task)?.record;
             let stuck = record.parked.is_some()
                 || record.status == TaskStatus::Failed
                     && !specs
                         .get(task)
-                        .is_some_and(|spec| may_be_retried(record, &view.spec.policy_of(spec)));
+                        .is_some_and(|spec| may_be_retried(record, &view.spec().policy_of(spec)));
             Some(Known { status: record.status, took: took(record, now), stuck })
         };
-        let found: Estimate = estimate(&view.graph, known, jobs.into(), guess);
+        let found: Estimate = estimate(view.graph(), known, jobs.into(), guess);
         Self {
-            plan: view.name.clone(),
-            revision: view.revision,
+            plan: view.name().clone(),
+            revision: view.revision(),
             tasks: found.tasks,
             jobs,
             remaining_s: found.with_jobs.as_secs_f64(),
@@ -79,7 +79,7 @@ impl EstimateShown {
             guess_s: found.mean.is_none().then_some(guess.as_secs_f64()),
             critical_path: found.critical_path,
             stuck: found.stuck,
-            unreadable: views(&view.unreadable),
+            unreadable: views(view.unreadable()),
         }
     }
 }

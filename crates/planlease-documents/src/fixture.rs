@@ -8,7 +8,6 @@ use std::{
 use planlease::{PlanView, TaskView, WorktreeView};
 use planlease_core::{
     Generation, HostName, LeaseId, OrchestratorId, PlanName, Revision, TaskId, WallTime, WorktreeName,
-    graph::Graph,
     late::{LateResult, Refuser},
     orphan::Alive,
     record::{
@@ -18,6 +17,7 @@ use planlease_core::{
     spec::{OnLost, PhaseSpec, PlanSpec, Source, TaskSpec},
     term::{Candidate, Line, Successor, succeed},
     transition::{Change, Write, apply},
+    view::{Definition, Halts, Parts},
 };
 use uuid::Uuid;
 
@@ -75,14 +75,14 @@ fn write(seconds_ago: i64) -> Write {
     Write { writer, attempt: None, at: ago(seconds_ago), op_id: Uuid::nil() }
 }
 
-fn task(id: &str, changes: &[(i64, Change)]) -> (TaskId, TaskView) {
+fn task(id: &str, changes: &[(i64, Change)]) -> TaskView {
     let id = TaskId::new(id).unwrap();
     let mut record = TaskRecord::new(write(900).writer, Uuid::nil());
     for (seconds, change) in changes {
         record = apply(&record, change, &write(*seconds)).unwrap();
     }
     let changes = i64::try_from(changes.len()).unwrap();
-    (id.clone(), TaskView { id, revision: revision(30 + changes), record })
+    TaskView { id, revision: revision(30 + changes), record }
 }
 
 fn spec() -> PlanSpec {
@@ -113,60 +113,76 @@ fn spec() -> PlanSpec {
 
 /// The plan: one task of each kind.
 pub(super) fn plan() -> PlanView {
-    let tasks: BTreeMap<TaskId, TaskView> = [
+    let tasks = [
         task("1.1", &[(190, Change::Start), (180, Change::Complete(Some("tagged".into())))]),
         task("1.2", &[(170, Change::Start), (60, Change::Progress("half of\nit".into()))]),
         task("1.10", &[(170, Change::Start), (120, Change::Lose(OnLost::Ask, "ci-0 is gone".into()))]),
         task("2.1", &[]),
         task("2.2", &[(100, Change::Skip("not needed".into()))]),
-    ]
-    .into();
-    let spec = spec();
-    PlanView {
-        name: PlanName::new("release").unwrap(),
-        revision: revision(40),
-        defined: revision(10),
-        graph: Arc::new(Graph::new(&spec)),
-        spec: Arc::new(spec),
-        tasks,
-        line: line(),
-        paused: None,
-        closed: None,
-        unreadable: Vec::new(),
-    }
+    ];
+    view(spec(), tasks, line())
+}
+
+/// The plan, defined like this.
+pub(super) fn view(spec: PlanSpec, tasks: impl IntoIterator<Item = TaskView>, line: Line) -> PlanView {
+    let definition = Definition::new(revision(10), revision(10), spec);
+    let mut parts = Parts::default();
+    (parts.tasks, parts.line) = (tasks.into_iter().collect(), Arc::new(line));
+    PlanView::new(PlanName::new("release").unwrap(), revision(40), definition, parts)
+}
+
+/// The plan with other halts.
+fn halted(plan: PlanView, halts: Halts) -> PlanView {
+    let mut plan = plan;
+    plan.change(plan.revision(), |parts| parts.halts = halts);
+    plan
+}
+
+/// The plan with another definition.
+pub(super) fn redefined(plan: PlanView, change: impl FnOnce(&mut PlanSpec)) -> PlanView {
+    let mut spec = PlanSpec::clone(plan.spec());
+    change(&mut spec);
+    plan.with_definition(Definition::new(revision(10), revision(10), spec))
+}
+
+/// The plan with another record of a task.
+pub(super) fn with_record(plan: PlanView, task: &TaskId, change: impl FnOnce(&mut TaskRecord)) -> PlanView {
+    let (mut plan, mut task) = (plan.clone(), plan.tasks()[task].clone());
+    change(&mut task.record);
+    plan.change(plan.revision(), |parts| parts.put_task(Arc::new(task)));
+    plan
 }
 
 /// The plan as it is at its end, without an owner: one task failed for good, the others are done.
 pub(super) fn ended_with_a_failure() -> PlanView {
     let done = |id| task(id, &[(190, Change::Start), (180, Change::Complete(None))]);
     let mut failed = task("2.1", &[(100, Change::Start), (90, Change::Fail("boom".into()))]);
-    failed.1.record.failures = 9;
-    let tasks = [done("1.1"), done("1.2"), done("1.10"), failed, done("2.2")].into();
-    PlanView { tasks, line: Line::new(Vec::new(), None), ..plan() }
+    failed.record.failures = 9;
+    let tasks = [done("1.1"), done("1.2"), done("1.10"), failed, done("2.2")];
+    view(spec(), tasks, Line::new(Vec::new(), None))
 }
 
 /// What the claims of a plan hang on, of which only the owner is there.
 pub(super) fn alive(view: &PlanView) -> Alive {
-    let owner = view.line.guard().unwrap_or(Guard::Unowned);
+    let owner = view.line().guard().unwrap_or(Guard::Unowned);
     Alive { owner, workers: BTreeSet::new(), limits: BTreeMap::new() }
 }
 
 /// The plan, cancelled while its owner worked, which was killed.
 pub(super) fn abandoned() -> PlanView {
-    let PlanView { paused, .. } = paused();
-    let closed =
-        paused.map(|(at, halt)| (at, HaltRecord { how: Halt::Cancelled, why: "enough".into(), ..halt }));
-    PlanView { closed, line: Line::new(Vec::new(), None), ..plan() }
+    let (at, halt) = paused().halts().paused.clone().unwrap();
+    let closed = Some((at, HaltRecord { how: Halt::Cancelled, why: "enough".into(), ..halt }));
+    let left = view(spec(), plan().tasks().values().cloned(), Line::new(Vec::new(), None));
+    halted(left, Halts { paused: None, closed })
 }
 
 /// The plan, of which an operator has claimed 2.1 for an hour, 20 minutes ago.
 pub(super) fn claimed_by_an_operator() -> PlanView {
-    let mut plan = plan();
-    let task = plan.tasks.get_mut(&TaskId::new("2.1").unwrap()).unwrap();
     let writer = Writer { who: "ann@desk".into(), role: Role::Operator, term: None, guard: Guard::Unowned };
-    task.record = apply(&task.record, &Change::Start, &Write { writer, ..write(1_200) }).unwrap();
-    task.record.claim.as_mut().unwrap().limit = Some(ClaimLimit { lease: lease(30), seconds: 3_600 });
-    plan
+    with_record(plan(), &TaskId::new("2.1").unwrap(), |record| {
+        *record = apply(record, &Change::Start, &Write { writer, ..write(1_200) }).unwrap();
+        record.claim.as_mut().unwrap().limit = Some(ClaimLimit { lease: lease(30), seconds: 3_600 });
+    })
 }
 
 /// A plan of this many tasks that all wait for the first.
@@ -176,8 +192,8 @@ pub(super) fn wide(tasks: usize) -> PlanView {
     let others = ids.map(|id| TaskSpec { depends_on: vec![first.clone()], ..TaskSpec::new(id, "work") });
     let mut spec = PlanSpec { title: "Wide".into(), ..PlanSpec::default() };
     spec.tasks = std::iter::once(TaskSpec::new(first.clone(), "first")).chain(others).collect();
-    let tasks = spec.tasks.iter().map(|spec| task(spec.id.as_str(), &[])).collect();
-    PlanView { graph: Arc::new(Graph::new(&spec)), spec: Arc::new(spec), tasks, ..plan() }
+    let tasks: Vec<_> = spec.tasks.iter().map(|spec| task(spec.id.as_str(), &[])).collect();
+    view(spec, tasks, line())
 }
 
 /// The plan, paused.
@@ -190,7 +206,7 @@ pub(super) fn paused() -> PlanView {
         why: "lunch".into(),
         extra: serde_json::Map::new(),
     };
-    PlanView { paused: Some((revision(39), halt)), ..plan() }
+    halted(plan(), Halts { paused: Some((revision(39), halt)), closed: None })
 }
 
 /// A worktree that the owner made.

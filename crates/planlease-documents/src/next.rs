@@ -88,7 +88,7 @@ impl NextTasks {
     /// for; `alive`: what the claims of those in progress hang on.
     pub fn new(view: &PlanView, count: usize, labels: &[String], alive: &Alive) -> Self {
         let specs: BTreeMap<&TaskId, &TaskSpec> =
-            view.spec.tasks.iter().map(|task| (&task.id, task)).collect();
+            view.spec().tasks.iter().map(|task| (&task.id, task)).collect();
         let asked_for = |task: &&TaskId| {
             specs.get(task).is_some_and(|spec| labels.iter().all(|label| spec.labels.contains(label)))
         };
@@ -101,8 +101,8 @@ impl NextTasks {
             labels: spec.labels.iter().cloned().collect(),
         });
         let mut next = Self {
-            plan: view.name.clone(),
-            revision: view.revision,
+            plan: view.name().clone(),
+            revision: view.revision(),
             halted: view.halt().map(HaltedBy::of),
             ready: shown.collect(),
             ready_total: ready.len(),
@@ -111,16 +111,16 @@ impl NextTasks {
             in_progress: Vec::new(),
             lost: Vec::new(),
             held: Vec::new(),
-            unreadable: views(&view.unreadable),
+            unreadable: views(view.unreadable()),
         };
         for (task, spec) in
-            view.graph.tasks().filter_map(|task| Some((view.tasks.get(task)?, specs.get(task)?)))
+            view.graph().tasks().filter_map(|task| Some((view.tasks().get(task)?, specs.get(task)?)))
         {
-            let policy = view.spec.policy_of(spec);
+            let policy = view.spec().policy_of(spec);
             let id = task.id.clone();
             let mut hold =
                 |state, why: Option<String>| next.held.push(Held { task: task.id.clone(), state, why });
-            match standing(&task.id, &task.record, &policy, &view.graph, |task| view.status(task)) {
+            match standing(&task.id, &task.record, &policy, view.graph(), |task| view.status(task)) {
                 Standing::Waits(waits) => {
                     next.blocked_total += 1;
                     if next.blocked.len() < count {

@@ -41,8 +41,8 @@ impl OrchestratorList {
     pub fn new(registered: List<Registered>, plans: &List<PlanView>) -> Self {
         let mut owned: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for view in plans.iter() {
-            if let Some((owner, _)) = view.line.owner() {
-                owned.entry(owner.lease.to_string()).or_default().push(view.name.to_string());
+            if let Some((owner, _)) = view.line().owner() {
+                owned.entry(owner.lease.to_string()).or_default().push(view.name().to_string());
             }
         }
         let unreadable = views(registered.unreadable.iter().chain(&plans.unreadable));

@@ -232,18 +232,18 @@ impl TermList {
     #[must_use]
     pub fn new(view: &PlanView, past: &List<TermRecord>) -> Self {
         let mut terms: Vec<&TermRecord> = past.iter().collect();
-        if let Some((_, present)) = &view.line.term
+        if let Some((_, present)) = &view.line().term
             && past.iter().all(|term| term.number != present.number)
         {
             terms.push(present);
         }
-        let deeds = Deeds::by_term(view.tasks.values().map(|task| &task.record));
+        let deeds = Deeds::by_term(view.tasks().values().map(|task| &task.record));
         let terms = terms.into_iter().map(|record| PastTerm {
             term: term(record),
             deeds: deeds.get(&record.number).copied().unwrap_or_default(),
         });
-        let unreadable = views(view.line.unreadable.iter().chain(&past.unreadable));
-        Self { plan: view.name.clone(), terms: terms.collect(), unreadable }
+        let unreadable = views(view.line().unreadable.iter().chain(&past.unreadable));
+        Self { plan: view.name().clone(), terms: terms.collect(), unreadable }
     }
 }
 

@@ -51,9 +51,9 @@ impl PhaseList {
         let mut missing: BTreeMap<&str, usize> = BTreeMap::new();
         let mut ready: BTreeMap<&str, Vec<TaskId>> = BTreeMap::new();
         let phase_of: BTreeMap<&TaskId, &str> =
-            view.spec.tasks.iter().filter_map(|task| Some((&task.id, task.phase.as_deref()?))).collect();
+            view.spec().tasks.iter().filter_map(|task| Some((&task.id, task.phase.as_deref()?))).collect();
         for (task, phase) in &phase_of {
-            match view.tasks.get(*task) {
+            match view.tasks().get(*task) {
                 Some(task) => records.entry(phase).or_default().push(&task.record),
                 None => *missing.entry(phase).or_default() += 1,
             }
@@ -63,8 +63,13 @@ impl PhaseList {
                 ready.entry(phase).or_default().push(task.clone());
             }
         }
-        let groups: Vec<_> =
-            view.spec.phases.iter().flat_map(|phase| &phase.parallel).chain(&view.spec.parallel).collect();
+        let groups: Vec<_> = view
+            .spec()
+            .phases
+            .iter()
+            .flat_map(|phase| &phase.parallel)
+            .chain(&view.spec().parallel)
+            .collect();
         let phase = |phase: &PhaseSpec| {
             let summary = Summary::of(records.remove(phase.number.as_str()).unwrap_or_default())
                 .with_unreadable(missing.remove(phase.number.as_str()).unwrap_or_default());
@@ -85,9 +90,9 @@ impl PhaseList {
                 verification_non_blocking: phase.verification_non_blocking,
             }
         };
-        let phases = view.spec.phases.iter().map(phase).collect();
-        let unreadable = views(&view.unreadable);
-        Self { plan: view.name.clone(), revision: view.revision, phases, unreadable }
+        let phases = view.spec().phases.iter().map(phase).collect();
+        let unreadable = views(view.unreadable());
+        Self { plan: view.name().clone(), revision: view.revision(), phases, unreadable }
     }
 }
 

@@ -54,13 +54,13 @@ impl PlanList {
         let plans = listed.iter().filter(|view| all || !archived(view)).map(|view| {
             let summary = view.summary();
             Listed {
-                plan: view.name.clone(),
-                title: view.spec.title.clone(),
-                revision: view.revision,
+                plan: view.name().clone(),
+                title: view.spec().title.clone(),
+                revision: view.revision(),
                 finished: summary.is_finished(),
                 halted: view.halt().map(HaltedBy::of),
                 summary,
-                ownership: Ownership::of(&view.line),
+                ownership: Ownership::of(view.line()),
             }
         });
         Self { store: None, plans: plans.collect(), unreadable: views(&listed.unreadable) }
@@ -173,7 +173,7 @@ impl PlanShown {
     /// Of a plan.
     #[must_use]
     pub fn new(view: &PlanView) -> Self {
-        let spec = &view.spec;
+        let spec = view.spec();
         let policy = &spec.policy;
         let source = spec.source.as_ref();
         let phases = spec.phases.iter().map(|phase| Phase {
@@ -192,9 +192,9 @@ impl PlanShown {
             ticked: task.is_ticked(),
         });
         Self {
-            plan: view.name.clone(),
+            plan: view.name().clone(),
             title: spec.title.clone(),
-            revision: view.revision,
+            revision: view.revision(),
             source: source.map(|source| Source { path: source.path.clone(), sha256: source.sha256.clone() }),
             policy: Policy {
                 max_retries: policy.max_retries,
@@ -205,7 +205,7 @@ impl PlanShown {
             },
             phases: phases.collect(),
             tasks: tasks.collect(),
-            unreadable: views(&view.unreadable),
+            unreadable: views(view.unreadable()),
         }
     }
 }

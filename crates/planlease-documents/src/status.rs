@@ -85,10 +85,10 @@ impl PlanStatus {
     pub fn new(view: &PlanView, alive: &Alive) -> Self {
         let summary = view.summary();
         let specs: BTreeMap<&TaskId, &TaskSpec> =
-            view.spec.tasks.iter().map(|task| (&task.id, task)).collect();
+            view.spec().tasks.iter().map(|task| (&task.id, task)).collect();
         let described =
             |task: &TaskView| specs.get(&task.id).map(|spec| spec.description.clone()).unwrap_or_default();
-        let with_status = |status| view.tasks.values().filter(move |task| task.record.status == status);
+        let with_status = |status| view.tasks().values().filter(move |task| task.record.status == status);
         let running = with_status(TaskStatus::InProgress).map(|task| Running {
             task: task.id.clone(),
             description: described(task),
@@ -107,18 +107,18 @@ impl PlanStatus {
             ended_at: task.record.ended_at.map(Time),
         });
         Self {
-            plan: view.name.clone(),
-            title: view.spec.title.clone(),
-            revision: view.revision,
+            plan: view.name().clone(),
+            title: view.spec().title.clone(),
+            revision: view.revision(),
             finished: summary.is_finished(),
             halted: view.halt().map(HaltedBy::of),
             summary,
-            phases: phases(&view.spec, view),
-            ownership: Ownership::of(&view.line),
+            phases: phases(view.spec(), view),
+            ownership: Ownership::of(view.line()),
             in_progress: running.collect(),
             attention: attention.collect(),
             ready: view.ready().cloned().collect(),
-            unreadable: views(&view.unreadable),
+            unreadable: views(view.unreadable()),
         }
     }
 

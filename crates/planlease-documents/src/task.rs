@@ -176,9 +176,9 @@ impl TaskList {
     pub fn new(view: &PlanView, status: Option<TaskStatus>, alive: &Alive) -> Self {
         let ready: BTreeSet<&TaskId> = view.ready().collect();
         let specs: BTreeMap<&TaskId, &TaskSpec> =
-            view.spec.tasks.iter().map(|task| (&task.id, task)).collect();
+            view.spec().tasks.iter().map(|task| (&task.id, task)).collect();
         let tasks =
-            view.tasks.values().filter(|task| status.is_none_or(|status| task.record.status == status));
+            view.tasks().values().filter(|task| status.is_none_or(|status| task.record.status == status));
         let tasks = tasks.map(|task| {
             let spec = specs.get(&task.id);
             Listed {
@@ -191,8 +191,8 @@ impl TaskList {
                 hold: Hold::of(task, alive),
             }
         });
-        let unreadable = views(&view.unreadable);
-        Self { plan: view.name.clone(), revision: view.revision, tasks: tasks.collect(), unreadable }
+        let unreadable = views(view.unreadable());
+        Self { plan: view.name().clone(), revision: view.revision(), tasks: tasks.collect(), unreadable }
     }
 }
 
@@ -269,7 +269,7 @@ impl TaskShown {
     /// A task of the plan, with its output, and what its claim hangs on.
     #[must_use]
     pub fn new(view: &PlanView, task: &TaskView, findings: Option<FindingsRecord>, alive: &Alive) -> Self {
-        let spec = view.spec.task(&task.id);
+        let spec = view.spec().task(&task.id);
         let transitions = task.record.transitions.iter().map(|transition| Transition {
             at: transition.at.into(),
             from: transition.from,
@@ -280,7 +280,7 @@ impl TaskShown {
             why: transition.why.clone(),
         });
         Self {
-            plan: view.name.clone(),
+            plan: view.name().clone(),
             task: task.id.clone(),
             phase: spec.and_then(|spec| spec.phase.clone()),
             description: spec.map(|spec| spec.description.clone()).unwrap_or_default(),
@@ -293,7 +293,7 @@ impl TaskShown {
             transitions: transitions.collect(),
             findings: findings.as_ref().map(|found| found.readable().into()),
             output: findings.and_then(|found| found.output).map(Into::into),
-            unreadable: views(&view.unreadable),
+            unreadable: views(view.unreadable()),
         }
     }
 

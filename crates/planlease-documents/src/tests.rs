@@ -1,6 +1,6 @@
 //! How documents look, in every form: what people and programs rely on.
 
-use planlease::{List, PlanView};
+use planlease::List;
 use planlease_core::{
     TaskId,
     keys::{Key, PlanKey},
@@ -13,8 +13,8 @@ use planlease_core::{
 
 use super::{
     fixture::{
-        NOW, abandoned, alive, claimed_by_an_operator, ended_with_a_failure, late, line, paused, plan, wide,
-        worktree,
+        NOW, abandoned, alive, claimed_by_an_operator, ended_with_a_failure, late, line, paused, plan,
+        redefined, wide, with_record, worktree,
     },
     *,
 };
@@ -66,7 +66,7 @@ fn tasks_as_table_and_lines() {
 #[test]
 fn a_task_as_table_and_json() {
     let plan = plan();
-    let task = &plan.tasks[&TaskId::new("1.10").unwrap()];
+    let task = &plan.tasks()[&TaskId::new("1.10").unwrap()];
     let output = OutputRecord::new(1, "one\n\x1b[31mtwo");
     let findings = FindingsRecord { output: Some(output), ..FindingsRecord::new(1, "found") };
     let task = TaskShown::new(&plan, task, Some(findings), &alive(&plan));
@@ -75,7 +75,7 @@ fn a_task_as_table_and_json() {
 
 #[test]
 fn an_owner_as_table_and_json() {
-    let owner = OwnerShown::new(plan().name, &line());
+    let owner = OwnerShown::new(plan().name().clone(), &line());
     insta::assert_snapshot!(shown(Format::Table, &owner) + &shown(Format::Json, &owner));
 }
 
@@ -113,7 +113,7 @@ fn why_a_plan_and_its_tasks_are_where_they_are() {
     let plan = plan();
     let mut text = shown(Format::Table, &WhyPlan::new(&plan, &List::default(), &alive(&plan)))
         + &shown(Format::Json, &WhyPlan::new(&plan, &List::default(), &alive(&plan)));
-    for task in plan.tasks.keys() {
+    for task in plan.tasks().keys() {
         let late = if task.as_str() == "1.1" { vec![late()] } else { Vec::new() };
         let why = WhyTask::new(&plan, task, &late, &alive(&plan)).unwrap();
         text += &format!("----\n{}{}", shown(Format::Table, &why), shown(Format::Jsonl, &why));
@@ -149,7 +149,7 @@ fn a_lost_claimant_is_not_displayed_at_work() {
     let text = shown(Format::Table, &status);
     assert!(text.contains("ci-1 (gone)"), "{text}");
     assert!(shown(Format::Json, &status).contains("\"claimant_gone\": true"));
-    let shown_task = shown(Format::Table, &TaskShown::new(&plan, &plan.tasks[&task], None, &alive));
+    let shown_task = shown(Format::Table, &TaskShown::new(&plan, &plan.tasks()[&task], None, &alive));
     assert!(shown_task.contains("claimed by ci-1 (gone), for 2m50s"), "{shown_task}");
     let list = TaskList::new(&plan, None, &alive);
     assert!(shown(Format::Table, &list).contains("ci-1 (gone)"), "{}", shown(Format::Table, &list));
@@ -175,18 +175,19 @@ fn a_task_that_rests_counts_what_has_happened_to_it() {
         (0, 1, "Attempt 2 was lost: boom; 1 lost of 3 allowed (max_lost).\n"),
         (1, 2, "Attempt 2 ended: boom; 1 of 3 allowed attempts failed, 2 lost of 3 allowed (max_lost).\n"),
     ] {
-        let (mut plan, task) = (abandoned(), TaskId::new("1.2").unwrap());
-        std::sync::Arc::make_mut(&mut plan.spec).policy.max_retries = 2;
-        let record = &mut plan.tasks.get_mut(&task).unwrap().record;
-        *record = TaskRecord {
-            status: TaskStatus::Failed,
-            attempt: 2,
-            failures,
-            lost,
-            claim: None,
-            error: Some("boom".into()),
-            ..record.clone()
-        };
+        let task = TaskId::new("1.2").unwrap();
+        let plan = redefined(abandoned(), |spec| spec.policy.max_retries = 2);
+        let plan = with_record(plan, &task, |record| {
+            *record = TaskRecord {
+                status: TaskStatus::Failed,
+                attempt: 2,
+                failures,
+                lost,
+                claim: None,
+                error: Some("boom".into()),
+                ..record.clone()
+            };
+        });
         let why = shown(Format::Table, &WhyTask::new(&plan, &task, &[], &alive(&plan)).unwrap());
         assert!(why.contains(wanted), "{why}");
     }
@@ -196,11 +197,11 @@ fn a_task_that_rests_counts_what_has_happened_to_it() {
 fn a_claim_without_a_session_shows_its_limit() {
     let (plan, task) = (claimed_by_an_operator(), TaskId::new("2.1").unwrap());
     let mut alive = alive(&plan);
-    let limit = plan.tasks[&task].record.claim.as_ref().unwrap().limit.unwrap();
+    let limit = plan.tasks()[&task].record.claim.as_ref().unwrap().limit.unwrap();
     alive.limits.insert(limit.lease, std::time::Duration::from_secs(2_400));
     let show = |alive: &planlease_core::orphan::Alive| {
         shown(Format::Table, &PlanStatus::new(&plan, alive))
-            + &shown(Format::Table, &TaskShown::new(&plan, &plan.tasks[&task], None, alive))
+            + &shown(Format::Table, &TaskShown::new(&plan, &plan.tasks()[&task], None, alive))
             + &shown(Format::Table, &WhyTask::new(&plan, &task, &[], alive).unwrap())
     };
     let text = show(&alive);
@@ -217,7 +218,7 @@ fn a_claim_without_a_session_shows_its_limit() {
     for part in ["ann@desk (gone)", "The claim of ann@desk on attempt 1 ended after 1h."] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
-    let update = TaskUpdate::committed(plan.name.clone(), "start", &plan.tasks[&task]);
+    let update = TaskUpdate::committed(plan.name().clone(), "start", &plan.tasks()[&task]);
     assert!(shown(Format::Table, &update).contains("the claim ends after 1h"));
 }
 
@@ -236,15 +237,15 @@ fn what_is_blocked_is_bounded_with_a_count_of_the_rest() {
 #[test]
 fn an_edited_plan_as_table_and_json() {
     let view = plan();
-    let mut edited = PlanSpec::clone(&view.spec);
+    let mut edited = PlanSpec::clone(view.spec());
     edited.title = "Release 1.5".into();
     edited.tasks.retain(|task| !["1.10", "2.1"].contains(&task.id.as_str()));
     edited.tasks[1].priority = 5;
     edited.tasks.push(TaskSpec::new(TaskId::new("2.3").unwrap(), "tell\neverybody"));
     let edit = view.edit(&edited);
     let before = EditShown::new(&view, "release.md", &edit, None);
-    let after = EditShown::new(&view, "release.md", &edit, Some(view.revision));
-    let same = EditShown::new(&view, "release.md", &view.edit(&view.spec), None);
+    let after = EditShown::new(&view, "release.md", &edit, Some(view.revision()));
+    let same = EditShown::new(&view, "release.md", &view.edit(view.spec()), None);
     insta::assert_snapshot!(
         shown(Format::Table, &before)
             + &shown(Format::Json, &before)
@@ -256,7 +257,7 @@ fn an_edited_plan_as_table_and_json() {
 #[test]
 fn locks_in_every_form() {
     let view = planlease::LockView { lock: "git".parse().unwrap(), line: line() };
-    let list = LockList::new(&plan().name, &vec![view].into());
+    let list = LockList::new(&plan().name().clone(), &vec![view].into());
     insta::assert_snapshot!(
         shown(Format::Table, &list) + &shown(Format::Json, &list) + &shown(Format::Jsonl, &list)
     );
@@ -266,7 +267,7 @@ fn locks_in_every_form() {
 fn why_a_plan_that_is_halted_does_not_go_on() {
     let plan = paused();
     let mut text = shown(Format::Table, &WhyPlan::new(&plan, &List::default(), &alive(&plan)));
-    for task in plan.tasks.keys() {
+    for task in plan.tasks().keys() {
         text += &format!(
             "----\n{}",
             shown(Format::Table, &WhyTask::new(&plan, task, &[], &alive(&plan)).unwrap())
@@ -284,7 +285,7 @@ fn past_terms_with_what_was_done_under_them() {
 #[test]
 fn claims_in_every_form() {
     let view = plan();
-    let tasks = vec![view.tasks[&TaskId::new("1.2").unwrap()].clone()];
+    let tasks = vec![view.tasks()[&TaskId::new("1.2").unwrap()].clone()];
     let claimed = ClaimShown::new(&view, &planlease::Claimed { tasks, ..planlease::Claimed::default() });
     let none = ClaimShown::new(&view, &planlease::Claimed::default());
     insta::assert_snapshot!(
@@ -396,7 +397,7 @@ fn imports_name_what_is_ticked_and_what_was_refused() {
         "t.md".into(),
         &parsed,
         true,
-        Some(planlease::Imported::Created(self::plan().revision)),
+        Some(planlease::Imported::Created(self::plan().revision())),
     );
     imports.refuse("u.md", &planlease_formats::parse("u.md", b"- [~] 1.1 D\n").unwrap_err());
     insta::assert_snapshot!(shown(Format::Table, &imports) + &shown(Format::Jsonl, &imports));
@@ -464,9 +465,10 @@ fn findings_as_table_and_lines() {
 
 #[test]
 fn what_cannot_be_read_stands_beside_the_rest() {
-    let key = Key::Plan(plan().name, PlanKey::Task(TaskId::new("2.2").unwrap()));
+    let key = Key::Plan(plan().name().clone(), PlanKey::Task(TaskId::new("2.2").unwrap()));
     let unreadable = Unreadable { key, reason: "it is empty".into() };
-    let view = PlanView { unreadable: vec![unreadable.clone()], ..plan() };
+    let mut view = plan();
+    view.note_unreadable(unreadable.clone());
     let status = PlanStatus::new(&view, &alive(&view));
     let json: serde_json::Value = serde_json::from_str(&shown(Format::Json, &status)).unwrap();
     let listed = serde_json::json!([{ "key": "plans/release/tasks/2.2", "reason": "it is empty" }]);

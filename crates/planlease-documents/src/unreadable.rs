@@ -1,5 +1,7 @@
 //! Stored records that cannot be read, listed beside what can be.
 
+use std::borrow::Borrow;
+
 use planlease_core::unreadable::Unreadable;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -24,9 +26,10 @@ impl UnreadableView {
 }
 
 /// All of them, each once.
-pub(crate) fn views<'a>(unreadable: impl IntoIterator<Item = &'a Unreadable>) -> Vec<UnreadableView> {
+pub(crate) fn views<T: Borrow<Unreadable>>(unreadable: impl IntoIterator<Item = T>) -> Vec<UnreadableView> {
     let mut views: Vec<UnreadableView> = Vec::new();
     for one in unreadable {
+        let one = one.borrow();
         let view = UnreadableView { key: one.key.to_string(), reason: one.reason.clone() };
         if !views.contains(&view) {
             views.push(view);

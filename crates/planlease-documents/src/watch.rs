@@ -13,7 +13,7 @@ use planlease_core::{
     FencingToken, OrchestratorId, PlanName, Revision, Summary, TaskId, counted, keys::Layout,
     transition::TaskStatus,
 };
-use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanState, Snapshot};
+use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanView, Snapshot};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -157,7 +157,7 @@ struct What {
 
 impl SnapshotShown {
     /// These plans of a snapshot.
-    pub fn new<'a>(snapshot: &Snapshot, plans: impl Iterator<Item = &'a PlanState>) -> Self {
+    pub fn new<'a>(snapshot: &Snapshot, plans: impl Iterator<Item = &'a PlanView>) -> Self {
         let unreadable: Vec<_> = snapshot.unreadable().collect();
         let plans = plans.map(Held::of).collect();
         Self { revision: snapshot.revision(), plans, unreadable: views(&unreadable) }
@@ -187,7 +187,7 @@ impl Document for SnapshotShown {
 }
 
 impl Held {
-    fn of(state: &PlanState) -> Self {
+    fn of(state: &PlanView) -> Self {
         let task = |view: &TaskView| {
             let spec = state.spec().task(&view.id);
             Task {
@@ -202,7 +202,7 @@ impl Held {
             title: state.spec().title.clone(),
             summary: state.summary(),
             ownership: Ownership::of(state.line()),
-            tasks: state.tasks().map(|view| task(view)).collect(),
+            tasks: state.tasks().values().map(|view| task(view)).collect(),
         }
     }
 }

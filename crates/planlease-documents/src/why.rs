@@ -104,11 +104,11 @@ impl Step {
 impl WhyTask {
     /// `None` if the plan has no such task.
     pub fn new(view: &PlanView, id: &TaskId, late: &[LateResult], alive: &Alive) -> Option<Self> {
-        let (task, spec) = (view.tasks.get(id)?, view.spec.task(id)?);
+        let (task, spec) = (view.tasks().get(id)?, view.spec().task(id)?);
         let record = &task.record;
-        let policy = view.spec.policy_of(spec);
-        let plan = &view.name;
-        let owner = view.line.owner().map(|(candidate, _)| plain(&candidate.name()));
+        let policy = view.spec().policy_of(spec);
+        let plan = view.name();
+        let owner = view.line().owner().map(|(candidate, _)| plain(&candidate.name()));
         let halt = view.halt().map(halted);
         let by_owner = owner.as_ref().map_or_else(
             || format!("{plan} has no owner: `planlease run {plan}` would continue it."),
@@ -116,7 +116,7 @@ impl WhyTask {
         );
         let error = record.error.as_deref().map(plain).unwrap_or_default();
         let mut waits = Vec::new();
-        let (rule, now, next) = match standing(id, record, &policy, &view.graph, |task| view.status(task)) {
+        let (rule, now, next) = match standing(id, record, &policy, view.graph(), |task| view.status(task)) {
             Standing::Ready => ("ready", "It may start: all that it waits for is done.".to_owned(), by_owner),
             Standing::Waits(on) => {
                 waits = told(view, &on);
@@ -167,7 +167,7 @@ impl WhyTask {
             late: late.iter().map(Late::of).collect(),
             now,
             next,
-            unreadable: views(&view.unreadable),
+            unreadable: views(view.unreadable()),
         })
     }
 }
@@ -194,7 +194,7 @@ fn claimed(
     on_lost: OnLost,
     alive: &Alive,
 ) -> (&'static str, String, String) {
-    let (plan, attempt) = (&view.name, record.attempt);
+    let (plan, attempt) = (view.name(), record.attempt);
     let claim = record.claim.as_ref();
     let by = claim.map_or_else(|| "an unknown process".to_owned(), |claim| plain(&claim.by));
     let limit = claim.and_then(|claim| claim.limit).map(|limit| duration(Duration::from_secs(limit.seconds)));
@@ -203,7 +203,7 @@ fn claimed(
             Some(limit) => format!("The claim of {by} on attempt {attempt} ended after {limit}."),
             None => format!("{by} worked on attempt {attempt} and is gone."),
         };
-        let next = match (view.line.owner(), &view.closed) {
+        let next = match (view.line().owner(), &view.halts().closed) {
             (Some((owner, _)), _) => {
                 format!("{}, who owns {plan}, recovers it: on_lost = {on_lost}.", plain(&owner.name()))
             }
@@ -313,19 +313,19 @@ pub struct WhyPlan {
 impl WhyPlan {
     /// Of a plan with its past terms, and what its claims hang on.
     pub fn new(view: &PlanView, past: &List<TermRecord>, alive: &Alive) -> Self {
-        let (plan, summary) = (&view.name, view.summary());
-        let ownership = Ownership::of(&view.line);
+        let (plan, summary) = (view.name(), view.summary());
+        let ownership = Ownership::of(view.line());
         let mut terms: Vec<Term> = past.iter().map(term).collect();
-        if let Some((_, present)) = &view.line.term
+        if let Some((_, present)) = &view.line().term
             && past.last().is_none_or(|last| last.number < present.number)
         {
             terms.push(term(present));
         }
-        let held = view.spec.tasks.iter().filter(|spec| {
-            view.tasks.get(&spec.id).is_some_and(|task| {
-                let policy = view.spec.policy_of(spec);
+        let held = view.spec().tasks.iter().filter(|spec| {
+            view.tasks().get(&spec.id).is_some_and(|task| {
+                let policy = view.spec().policy_of(spec);
                 let standing =
-                    standing(&spec.id, &task.record, &policy, &view.graph, |task| view.status(task));
+                    standing(&spec.id, &task.record, &policy, view.graph(), |task| view.status(task));
                 matches!(standing, Standing::Parked(_) | Standing::Exhausted { .. })
             })
         });
@@ -345,7 +345,7 @@ impl WhyPlan {
                 ready.len()
             );
             (now, if held.is_empty() { "It goes on by itself.".to_owned() } else { ask(plan, &held) })
-        } else if let Some(first) = view.unreadable.first().filter(|_| ready.is_empty()) {
+        } else if let Some(first) = view.unreadable().next().filter(|_| ready.is_empty()) {
             (format!("What it needs cannot be read: {first}."), DOCTOR.to_owned())
         } else if !ready.is_empty() {
             let now = format!("No process owns it, and {} could start.", counted(ready.len(), "task"));
@@ -368,7 +368,7 @@ impl WhyPlan {
                 ),
             )
         };
-        let lost = view.tasks.values().filter(|task| is_orphan(&task.record, alive));
+        let lost = view.tasks().values().filter(|task| is_orphan(&task.record, alive));
         let lost: Vec<TaskId> = lost.map(|task| task.id.clone()).collect();
         let now = match lost.len() {
             0 => now,
@@ -376,7 +376,7 @@ impl WhyPlan {
         };
         Self {
             plan: plan.clone(),
-            revision: view.revision,
+            revision: view.revision(),
             finished: summary.is_finished(),
             summary,
             owner: ownership.owner,
@@ -386,7 +386,7 @@ impl WhyPlan {
             lost,
             now,
             next,
-            unreadable: views(view.unreadable.iter().chain(&past.unreadable)),
+            unreadable: views(view.unreadable().chain(past.unreadable.iter().cloned())),
         }
     }
 }

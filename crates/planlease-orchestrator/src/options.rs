@@ -64,7 +64,7 @@ impl Options {
     /// Why it could not, as a sentence: an open task has no command, or no open task's program is here.
     pub(crate) fn check_plan(&self, plan: &PlanView) -> Result<(), String> {
         self.check()?;
-        let open = plan.spec.tasks.iter().filter(|task| {
+        let open = plan.spec().tasks.iter().filter(|task| {
             let status = plan.status(&task.id);
             status.is_some_and(|status| !matches!(status, TaskStatus::Completed | TaskStatus::Skipped))
         });

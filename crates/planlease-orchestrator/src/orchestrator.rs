@@ -217,7 +217,7 @@ impl Orchestrator {
                     self.left_out(unreadable);
                 }
                 let left = |plan: &PlanView| !plan.summary().is_finished() || plan.has_work();
-                views.extend(plans.into_iter().filter(|plan| plan.closed.is_none() && left(plan)));
+                views.extend(plans.into_iter().filter(|plan| plan.halts().closed.is_none() && left(plan)));
             }
             Plans::Named(names) => {
                 for name in names {
@@ -228,7 +228,7 @@ impl Orchestrator {
                         }
                         view => view?,
                     };
-                    if let Some((_, HaltRecord { how, by, why, .. })) = view.closed {
+                    if let Some((_, HaltRecord { how, by, why, .. })) = view.halts().closed.clone() {
                         return Err(Error::PlanClosed { plan: name.clone(), how, by, why });
                     }
                     views.push(view);
@@ -238,8 +238,8 @@ impl Orchestrator {
         let mut open = BTreeMap::new();
         for view in views {
             match self.options.check_plan(&view) {
-                Ok(()) => drop(open.insert(view.name.clone(), Open::default())),
-                Err(why) => self.dropped(&view.name, Dropped::CannotStart(why)),
+                Ok(()) => drop(open.insert(view.name().clone(), Open::default())),
+                Err(why) => self.dropped(view.name(), Dropped::CannotStart(why)),
             }
         }
         Ok(open)

@@ -156,15 +156,15 @@ impl Runner {
         };
         let (token, recovered) = (ownership.token(), recovered.len());
         reporter.tell(&Report::Acquired { plan: plan.clone(), token, recovered });
-        let mut ticked = view.pending_of_ticked(&view.spec);
-        ticked.retain(|task| view.tasks.get(task).is_some_and(|task| task.record.attempt == 0));
+        let mut ticked = view.pending_of_ticked(view.spec());
+        ticked.retain(|task| view.tasks().get(task).is_some_and(|task| task.record.attempt == 0));
         if !ticked.is_empty() {
             reporter.tell(&Report::Ticked { plan: plan.clone(), tasks: ticked });
         }
         let authority = ownership.authority();
         let (ask, _) = watch::channel(Ask::Run);
         let claimants = ownership.claimants();
-        let policies = Policies::of(&view.spec);
+        let policies = Policies::of(view.spec());
         let room = Room::new(Arc::clone(&shared.jobs));
         let runner = Self {
             shared,
@@ -195,7 +195,7 @@ impl Runner {
     async fn execute(mut self) -> Ended {
         let coordinator = self.ownership.session().coordinator().clone();
         let plan = coordinator.layout().halts_and_tasks(self.ownership.plan());
-        let mut changes = coordinator.changes(plan, self.view.revision.next());
+        let mut changes = coordinator.changes(plan, self.view.revision().next());
         loop {
             let stop = *self.shared.stop.borrow();
             if stop == Stop::Abort {
@@ -259,7 +259,7 @@ impl Runner {
         let instant = Instant::now();
         let rested = self.view.ready().filter(|task| room && !self.unstarted.rests(task, instant));
         let ready: BTreeSet<&TaskId> = rested.collect();
-        let seen = self.view.tasks.values().map(|task| Seen {
+        let seen = self.view.tasks().values().map(|task| Seen {
             task: &task.id,
             record: &task.record,
             policy: self.policies.of_task(&task.id),
@@ -303,8 +303,9 @@ impl Runner {
         let read = coordinator.task(self.ownership.plan(), task);
         match tokio::time::timeout(PROMPT, read).await {
             Ok(Ok(Some(present))) => {
-                let noted = self.view.tasks.get(task).is_some_and(|known| known.revision < present.revision);
-                self.view.take_in(present);
+                let noted =
+                    self.view.tasks().get(task).is_some_and(|known| known.revision < present.revision);
+                self.view.apply_task(present);
                 !noted
             }
             Ok(Ok(None)) => false,
@@ -317,7 +318,7 @@ impl Runner {
 
     /// Changes with the tasks that they are about, each with what was measured of it.
     fn measured(&self, changes: Vec<(TaskId, Change)>) -> Vec<(TaskView, Change)> {
-        let view = |task: &TaskId| Some(self.view.tasks.get(task)?.measured(self.spent(task)));
+        let view = |task: &TaskId| Some(self.view.tasks().get(task)?.measured(self.spent(task)));
         changes.into_iter().filter_map(|(task, change)| Some((view(&task)?, change))).collect()
     }
 
@@ -352,7 +353,7 @@ impl Runner {
                             why: why.to_owned(),
                         });
                     }
-                    self.view.take_in(task);
+                    self.view.apply_task(task);
                 }
                 Outcome::Refused(Refused::RightGone) => return Err(explain(&self.ownership).await),
                 Outcome::Refused(_) | Outcome::Unknown { .. } => again = true, // Looked at again, as it is then.
@@ -386,7 +387,7 @@ impl Runner {
     /// here, is not waited for: that right lasts as long as we do, so only its end makes an orphan of it.
     fn others_at_work(&mut self) -> bool {
         let own = self.ownership.guard();
-        let others = self.view.tasks.values().filter(|task| {
+        let others = self.view.tasks().values().filter(|task| {
             let claim = task.record.claim.as_ref();
             claim.is_some_and(|claim| claim.guard.as_ref() != Some(&own)) && !self.busy.contains_key(&task.id)
         });
@@ -466,8 +467,9 @@ impl Runner {
             }
         }
         let spent = self.spent(task);
-        let known = self.view.tasks.get(task);
-        let seen = known.filter(|known| known.record.attempt == result.started.record.attempt).cloned();
+        let known = self.view.tasks().get(task);
+        let seen = known.filter(|known| known.record.attempt == result.started.record.attempt);
+        let seen = seen.cloned();
         self.ended.push_back(Unrecorded::new(result, seen, spent));
     }
 
@@ -494,7 +496,7 @@ impl Runner {
                     Ok(Outcome::Committed(started)) => self.launch(started, permit),
                     Ok(Outcome::Refused(Refused::RightGone)) => lost = true,
                     Ok(Outcome::Refused(Refused::Conflict(present) | Refused::NotAllowed(_, present))) => {
-                        self.view.take_in(*present);
+                        self.view.apply_task(*present);
                         again = true;
                     }
                     // Read again: what could not be read is not ready then.
@@ -532,7 +534,7 @@ impl Runner {
             return some;
         }
         let (now, instant) = (self.now(), Instant::now());
-        let most = if self.view.spec.policy.max_in_progress > 0 { 1 } else { usize::MAX };
+        let most = if self.view.spec().policy.max_in_progress > 0 { 1 } else { usize::MAX };
         let most = most.min(self.short.room(self.busy.len(), instant));
         let (busy, clocks) = (&self.busy, (&self.policies, &self.overdue, &self.view));
         let startable = |task: &&TaskId| {
@@ -559,7 +561,8 @@ impl Runner {
     /// The starts that were not answered, but turn out to have happened.
     fn happened(&self) -> Vec<TaskView> {
         let happened = |(task, op_id): &(TaskId, Uuid)| {
-            self.view.tasks.get(task).filter(|task| task.record.op_id == *op_id).cloned()
+            let present = self.view.tasks().get(task).filter(|task| task.record.op_id == *op_id);
+            present.cloned()
         };
         self.unsure.iter().filter_map(happened).collect()
     }
@@ -595,7 +598,7 @@ impl Runner {
         let plan = self.ownership.plan().clone();
         let (task, attempt) = (started.id.clone(), started.record.attempt);
         self.shared.reporter.tell(&Report::Started { plan, task: task.clone(), attempt });
-        let spec = self.view.spec.task(&task).cloned().unwrap_or_else(|| TaskSpec::new(task.clone(), ""));
+        let spec = self.view.spec().task(&task).cloned().unwrap_or_else(|| TaskSpec::new(task.clone(), ""));
         let (overdue, ends) = watch::channel(None);
         let command = attempt::command(&self.shared.options, &self.ownership, &spec, &started);
         let pulse = command.as_ref().map(|command| command.pulse.clone()).unwrap_or_default();
@@ -606,7 +609,7 @@ impl Runner {
             ends,
             self.ask.subscribe(),
         );
-        self.view.take_in(started);
+        self.view.apply_task(started);
         self.busy.insert(task, Attempt { overdue, pulse });
         self.running.push(Box::pin(async move { (run.await, permit) }));
     }
@@ -618,8 +621,8 @@ impl Runner {
 
     /// The plan as it is now, whose definition may have been edited.
     fn see(&mut self, view: PlanView) {
-        if view.defined != self.view.defined {
-            self.policies = Policies::of(&view.spec);
+        if view.defined() != self.view.defined() {
+            self.policies = Policies::of(view.spec());
         }
         self.view = view;
     }
@@ -647,7 +650,7 @@ impl Runner {
                 for change in sets.into_iter().flat_map(|set| set.changes) {
                     match (change.key, change.entry) {
                         (Key::Plan(_, PlanKey::Task(id)), Some(entry)) => {
-                            self.view.take_in_entry(id, &entry);
+                            self.view.apply_entry(id, &entry);
                         }
                         (
                             Key::Plan(
@@ -679,7 +682,7 @@ fn is_used_up(
     now: BootTime,
 ) -> bool {
     policies.of_task(task).total_deadline().is_some_and(|total| {
-        let stored = || view.tasks.get(task).map(|task| task.record.spent());
+        let stored = || view.tasks().get(task).map(|task| task.record.spent());
         overdue.spent(task, now).or_else(stored).is_some_and(|spent| spent >= total)
     })
 }

@@ -165,7 +165,7 @@ impl Caller {
     /// [`Kind::Held`] while another process takes the plan over; [`Kind::RightGone`] if the session is over.
     pub(crate) fn authority(&self, app: &Shared, view: &PlanView) -> Result<Authority, Problem> {
         match self {
-            Self::Program(held) => held.authority(&view.name),
+            Self::Program(held) => held.authority(view.name()),
             Self::Person(..) => Ok(app.coordinator.operator(view, &self.name())?),
         }
     }

@@ -10,6 +10,7 @@ use planlease::{Error, Refused, TaskView};
 use planlease_core::{
     PlanName, TaskId,
     transition::{Change, Refusal},
+    view::MissingTask,
 };
 use planlease_documents::TaskUpdate;
 use serde_json::{Map, Value, json};
@@ -223,6 +224,12 @@ impl IntoResponse for Problem {
         // For the metrics: which kind it was.
         response.extensions_mut().insert(self.kind);
         response
+    }
+}
+
+impl From<MissingTask> for Problem {
+    fn from(missing: MissingTask) -> Self {
+        Error::from(missing).into()
     }
 }
 

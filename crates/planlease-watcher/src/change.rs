@@ -7,9 +7,8 @@ use planlease_core::{
     FencingToken, OrchestratorId, PlanName, Revision, TaskId,
     keys::Key,
     term::{Candidate, Line},
+    view::{Halts, PlanView},
 };
-
-use crate::plan::{Halts, PlanState};
 
 /// Everything that changed at one revision, or, if `resynced`, between two of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +29,7 @@ pub struct ChangeSet {
 #[non_exhaustive]
 pub enum Change {
     /// A plan is there, whole, with all its tasks.
-    PlanAppeared(Arc<PlanState>),
+    PlanAppeared(Arc<PlanView>),
     /// A plan is gone, with everything that belonged to it.
     PlanGone {
         /// The plan.
@@ -38,7 +37,7 @@ pub enum Change {
     },
     /// The definition of a plan was edited; this is the plan after the whole set. The tasks that were added
     /// or removed by it are reported beside it.
-    Redefined(Arc<PlanState>),
+    Redefined(Arc<PlanView>),
     /// A task's record was written.
     Task {
         /// The plan.

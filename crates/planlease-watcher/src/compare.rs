@@ -3,12 +3,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use planlease_core::{TaskId, keys::PlanKey};
+use planlease_core::{TaskId, keys::PlanKey, view::PlanView};
 
 use crate::{
     change::Change,
     line::{self, PastTerms},
-    plan::PlanState,
     store::PlanKeyChange,
 };
 
@@ -32,9 +31,9 @@ impl Touched {
         touched
     }
 
-    pub(crate) fn between(before: Option<&Arc<PlanState>>, after: Option<&Arc<PlanState>>) -> Self {
+    pub(crate) fn between(before: Option<&Arc<PlanView>>, after: Option<&Arc<PlanView>>) -> Self {
         let (Some(before), Some(after)) = (before, after) else { return Self::default() };
-        let (before, after) = (&before.parts, &after.parts);
+        let (before, after) = (before.parts(), after.parts());
         let tasks =
             differing(before.tasks.iter(), after.tasks.iter(), |one, other| one.revision == other.revision);
         let findings = differing(before.findings.iter(), after.findings.iter(), |one, other| one == other);
@@ -70,8 +69,8 @@ fn differing<'a, K: Ord + Clone + 'a, V: 'a>(
 
 /// What differs between two states of one plan.
 pub(crate) fn compare(
-    before: Option<&Arc<PlanState>>,
-    after: Option<&Arc<PlanState>>,
+    before: Option<&Arc<PlanView>>,
+    after: Option<&Arc<PlanView>>,
     touched: Touched,
     past: &PastTerms,
     changes: &mut Vec<Change>,
@@ -89,7 +88,7 @@ pub(crate) fn compare(
         changes.push(Change::Redefined(Arc::clone(after)));
     }
     for id in touched.tasks {
-        match (before.task(&id).cloned(), after.task(&id).cloned()) {
+        match (before.tasks().shared(&id).cloned(), after.tasks().shared(&id).cloned()) {
             (before, Some(task)) => changes.push(Change::Task { plan: plan(), task, before }),
             (Some(before), None) => changes.push(Change::TaskGone { plan: plan(), before }),
             (None, None) => {}

@@ -69,7 +69,6 @@ mod line;
 mod loading;
 #[cfg(test)]
 mod model;
-mod plan;
 mod recall;
 mod ring;
 mod snapshot;
@@ -84,7 +83,7 @@ pub use change::{Change, ChangeSet, OwnershipChange};
 pub use error::Error;
 pub use filter::Filter;
 pub use hub::Health;
-pub use plan::{Halts, PlanState};
+pub use planlease_core::view::{Halts, PlanView};
 pub use snapshot::Snapshot;
 pub use store::Store;
 pub use subscription::{Delivery, Subscription, Why};

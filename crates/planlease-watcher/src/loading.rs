@@ -8,9 +8,10 @@ use planlease_core::{
     change::Entry,
     codec,
     keys::{Key, PlanKey},
+    view::Parts,
 };
 
-use crate::{line::PastTerms, plan::Parts, snapshot::Snapshot, store::Store};
+use crate::{line::PastTerms, snapshot::Snapshot, store::Store};
 
 /// A list being taken over, entry by entry, so that its task can yield to others in between.
 #[derive(Debug)]

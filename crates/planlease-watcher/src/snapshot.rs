@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use planlease::Registered;
-use planlease_core::{OrchestratorId, PlanName, Revision, keys::Key, unreadable::Unreadable};
+use planlease_core::{
+    OrchestratorId, PlanName, Revision,
+    keys::Key,
+    unreadable::Unreadable,
+    view::{Parts, PlanView},
+};
 use rpds::RedBlackTreeMapSync;
 
-use crate::{
-    change::{Change, ChangeSet},
-    plan::PlanState,
-};
+use crate::change::{Change, ChangeSet};
 
 /// All plans and orchestrators as they were at one revision. Cheap to clone and to keep: clones share what
 /// they have in common, and one change copies a few nodes of a tree, not the store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     pub(crate) revision: Revision,
-    pub(crate) plans: RedBlackTreeMapSync<PlanName, Arc<PlanState>>,
+    pub(crate) plans: RedBlackTreeMapSync<PlanName, Arc<PlanView>>,
     pub(crate) orchestrators: RedBlackTreeMapSync<OrchestratorId, Arc<Registered>>,
     pub(crate) unreadable: RedBlackTreeMapSync<Key, String>,
 }
@@ -38,13 +40,13 @@ impl Snapshot {
     }
 
     /// All plans, by name.
-    pub fn plans(&self) -> impl Iterator<Item = &Arc<PlanState>> {
+    pub fn plans(&self) -> impl Iterator<Item = &Arc<PlanView>> {
         self.plans.values()
     }
 
     /// One plan; `None` if it is not there.
     #[must_use]
-    pub fn plan(&self, name: &PlanName) -> Option<&Arc<PlanState>> {
+    pub fn plan(&self, name: &PlanName) -> Option<&Arc<PlanView>> {
         self.plans.get(name)
     }
 
@@ -80,48 +82,45 @@ impl Snapshot {
                 self.plans.remove_mut(plan);
             }
             Change::Redefined(after) => {
-                self.edit(after.name(), |state| state.definition = after.definition.clone());
+                if let Some(state) = self.plans.get_mut(after.name()) {
+                    *state = Arc::new(PlanView::clone(state).with_definition(after.definition().clone()));
+                }
             }
             Change::Task { plan, task, .. } => {
-                self.edit(plan, |state| state.parts.tasks.insert_mut(task.id.clone(), task.clone()));
+                self.edit(plan, |parts| parts.tasks.insert(task.clone()));
             }
-            Change::TaskGone { plan, before } => self.edit(plan, |state| {
-                state.parts.tasks.remove_mut(&before.id);
+            Change::TaskGone { plan, before } => self.edit(plan, |parts| {
+                parts.tasks.remove(&before.id);
             }),
-            Change::Findings { plan, task, revision } => self.edit(plan, |state| match revision {
-                Some(revision) => state.parts.findings.insert_mut(task.clone(), *revision),
+            Change::Findings { plan, task, revision } => self.edit(plan, |parts| match revision {
+                Some(revision) => parts.findings.insert_mut(task.clone(), *revision),
                 None => {
-                    state.parts.findings.remove_mut(task);
+                    parts.findings.remove_mut(task);
                 }
             }),
-            Change::Halted { plan, halts } => self.edit(plan, |state| state.parts.halts = halts.clone()),
-            Change::Ownership { plan, line, .. } => self.edit(plan, |state| state.parts.line = line.clone()),
+            Change::Halted { plan, halts } => self.edit(plan, |parts| parts.halts = halts.clone()),
+            Change::Ownership { plan, line, .. } => self.edit(plan, |parts| parts.line = line.clone()),
             Change::OrchestratorAppeared(one) => self.orchestrators.insert_mut(one.id.clone(), one.clone()),
             Change::OrchestratorGone(one) => {
                 self.orchestrators.remove_mut(&one.id);
             }
             Change::Unreadable { key, reason } => {
-                note(&mut self.unreadable, key, reason.as_ref());
+                match reason {
+                    Some(reason) => self.unreadable.insert_mut(key.clone(), reason.clone()),
+                    None => {
+                        self.unreadable.remove_mut(key);
+                    }
+                }
                 if let Key::Plan(plan, of) = key {
-                    self.edit(plan, |state| note(&mut state.parts.unreadable, of, reason.as_ref()));
+                    self.edit(plan, |parts| parts.set_unreadable(of, reason.clone()));
                 }
             }
         }
     }
 
-    fn edit(&mut self, plan: &PlanName, edit: impl FnOnce(&mut PlanState)) {
-        if let Some(state) = self.plans.get_mut(plan) {
-            edit(Arc::make_mut(state));
-        }
-    }
-}
-
-/// Remembers why a key cannot be read, or forgets it.
-fn note<K: Ord + Clone>(unreadable: &mut RedBlackTreeMapSync<K, String>, key: &K, reason: Option<&String>) {
-    match reason {
-        Some(reason) => unreadable.insert_mut(key.clone(), reason.clone()),
-        None => {
-            unreadable.remove_mut(key);
+    fn edit(&mut self, plan: &PlanName, edit: impl FnOnce(&mut Parts)) {
+        if let Some(view) = self.plans.get_mut(plan) {
+            Arc::make_mut(view).change(self.revision, edit);
         }
     }
 }

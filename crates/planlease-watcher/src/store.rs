@@ -12,6 +12,7 @@ use planlease_core::{
     codec::{self, CodecError},
     keys::{Key, PlanKey},
     unreadable,
+    view::{Parts, PlanView},
 };
 
 use crate::{
@@ -19,7 +20,6 @@ use crate::{
     compare::{Touched, compare},
     line::PastTerms,
     loading::{Loaded, Loading},
-    plan::{Parts, PlanState},
     snapshot::Snapshot,
 };
 
@@ -144,7 +144,7 @@ impl Store {
         changes: &mut Vec<Change>,
     ) {
         let (mut definition, mut parts) = match self.snapshot.plan(plan) {
-            Some(state) => (Some(state.definition.clone()), state.parts.clone()),
+            Some(view) => (Some(view.definition().clone()), view.parts().clone()),
             None => (None, self.hidden.remove(plan).unwrap_or_default()),
         };
         let (heads, others): (Vec<_>, Vec<_>) =
@@ -160,8 +160,8 @@ impl Store {
         }
         match definition {
             Some(definition) => {
-                let state = Arc::new(PlanState::new(plan.clone(), definition, parts));
-                self.snapshot.plans.insert_mut(plan.clone(), state);
+                let view = PlanView::new(plan.clone(), self.snapshot.revision, definition, parts);
+                self.snapshot.plans.insert_mut(plan.clone(), Arc::new(view));
             }
             None => {
                 self.snapshot.plans.remove_mut(plan);

@@ -8,14 +8,14 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future;
 use planlease_core::{
-    FencingToken, LeaseId, OrchestratorId, PlanName, Revision, TaskId, TermNumber,
+    FencingToken, LeaseId, OrchestratorId, PlanName, TaskId, TermNumber,
     change::Entry,
     codec,
     keys::{Key, PlanKey},
     late::Refuser,
     record::{FindingsRecord, Guard, HaltRecord, OutputRecord, Role, TaskRecord, Writer},
     transition::{self, Change, Write},
-    unreadable::Unreadable,
+    view::{PlanView, TaskView},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -25,7 +25,6 @@ use crate::{
     error::Error,
     etcd::{Admission, AuthorityGuard, Branch, Compare, Guarded, Op, Transaction},
     limit::CLAIM_LIMIT,
-    plan::PlanView,
     session::Session,
 };
 
@@ -34,36 +33,6 @@ const MAX_CONFLICTS: usize = 32;
 
 /// How many of the updates of one call are under way at a time: enough to fill all requests that may be.
 const MAX_AT_ONCE: usize = 512;
-
-/// A task as it was at a revision.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TaskView {
-    /// Which task.
-    pub id: TaskId,
-    /// The revision that wrote this record: what an update compares.
-    pub revision: Revision,
-    /// The record.
-    pub record: TaskRecord,
-}
-
-impl TaskView {
-    pub(crate) fn read(plan: &PlanName, id: TaskId, entry: &Entry) -> Result<Self, Unreadable> {
-        match codec::decode(&entry.value) {
-            Ok(record) => Ok(Self { id, revision: entry.modified, record }),
-            Err(error) => Err(Unreadable::new(Key::Plan(plan.clone(), PlanKey::Task(id)), &error)),
-        }
-    }
-
-    /// The task with what its owner has measured of it, if it has: an update of it stores that, too.
-    #[must_use]
-    pub fn measured(&self, spent: Option<Duration>) -> Self {
-        let mut measured = self.clone();
-        if let Some(spent) = spent {
-            measured.record.spent_ms = u64::try_from(spent.as_millis()).unwrap_or(u64::MAX);
-        }
-        measured
-    }
-}
 
 /// What became of an update. One of three; "probably" is not among them.
 #[derive(Clone, Debug)]
@@ -171,17 +140,17 @@ impl Coordinator {
     /// # Errors
     /// [`Error::PlanOwned`] while a candidate is about to take over: try again.
     pub fn operator(&self, plan: &PlanView, who: &str) -> Result<Authority, Error> {
-        let guard = plan.line.guard().ok_or_else(|| Error::PlanOwned {
-            plan: plan.name.clone(),
+        let guard = plan.line().guard().ok_or_else(|| Error::PlanOwned {
+            plan: plan.name().clone(),
             by: plan
-                .line
+                .line()
                 .candidates()
                 .first()
                 .map_or_else(String::new, planlease_core::term::Candidate::name),
         })?;
-        let term = plan.line.owner().map(|(_, term)| term.number);
+        let term = plan.line().owner().map(|(_, term)| term.number);
         let writer = Writer { who: who.to_owned(), role: Role::Operator, term, guard };
-        let authority = Authority::new(self.clone(), plan.name.clone(), writer, None);
+        let authority = Authority::new(self.clone(), plan.name().clone(), writer, None);
         Ok(Authority { limit: Some(CLAIM_LIMIT), ..authority })
     }
 }
@@ -280,7 +249,7 @@ impl Authority {
     /// Starts a task whose record is still the one that was seen.
     async fn start_seen(&self, seen: &TaskView) -> Result<Outcome, Error> {
         let plan = self.coordinator.plan(&self.plan).await?;
-        match plan.tasks.get(&seen.id) {
+        match plan.tasks().get(&seen.id) {
             Some(present) if present.revision != seen.revision => {
                 Ok(Outcome::Refused(Refused::Conflict(Box::new(present.clone()))))
             }
@@ -298,11 +267,11 @@ impl Authority {
     pub async fn start(&self, plan: &PlanView, task: &TaskId) -> Result<Outcome, Error> {
         let freed = self.end_expired_claims(plan, |other| other == task).await?;
         let plan = freed.as_ref().unwrap_or(plan);
-        let Some(seen) = plan.tasks.get(task) else { return Ok(Outcome::Refused(Refused::NoSuchTask)) };
+        let Some(seen) = plan.tasks().get(task) else { return Ok(Outcome::Refused(Refused::NoSuchTask)) };
         if let Some(refused) = hindrance(plan, task) {
             return Ok(Outcome::Refused(refused));
         }
-        if plan.spec.policy.max_in_progress > 0 {
+        if plan.spec().policy.max_in_progress > 0 {
             return self.start_within_bounds(plan, task).await;
         }
         self.update_with(seen, None, &Change::Start, &self.requirements(plan, task)).await
@@ -310,11 +279,11 @@ impl Authority {
 
     /// Starts a task if there is room for one more: no task was changed since they were counted.
     async fn start_within_bounds(&self, plan: &PlanView, task: &TaskId) -> Result<Outcome, Error> {
-        let asked = plan.tasks.get(task).map(|task| task.revision);
+        let asked = plan.tasks().get(task).map(|task| task.revision);
         let mut outcome = Outcome::Refused(Refused::NoSuchTask);
         for _ in 0..MAX_CONFLICTS {
             let plan = self.coordinator.plan(&self.plan).await?;
-            let Some(seen) = plan.tasks.get(task) else { return Ok(outcome) };
+            let Some(seen) = plan.tasks().get(task) else { return Ok(outcome) };
             if Some(seen.revision) != asked {
                 return Ok(Outcome::Refused(Refused::Conflict(Box::new(seen.clone()))));
             }
@@ -323,7 +292,7 @@ impl Authority {
             }
             let mut requires = self.requirements(&plan, task);
             let tasks = self.coordinator.layout().tasks(&self.plan);
-            requires.push(Compare::NoneWrittenAfter(tasks, plan.revision));
+            requires.push(Compare::NoneWrittenAfter(tasks, plan.revision()));
             outcome = self.update_with(seen, None, &Change::Start, &requires).await?;
             if !matches!(outcome, Outcome::Refused(Refused::Dependency)) {
                 break;
@@ -336,9 +305,9 @@ impl Authority {
     fn requirements(&self, plan: &PlanView, task: &TaskId) -> Vec<Compare> {
         let layout = self.coordinator.layout();
         let key = |task| layout.of(&self.plan, &PlanKey::Task(task));
-        let dependencies = plan.dependency_revisions(task).into_iter();
+        let dependencies = plan.dependency_revisions(task);
         let dependencies = dependencies.map(|(task, revision)| Compare::Modified(key(task), Some(revision)));
-        let definition = Compare::Modified(layout.of(&self.plan, &PlanKey::Spec), Some(plan.defined));
+        let definition = Compare::Modified(layout.of(&self.plan, &PlanKey::Spec), Some(plan.defined()));
         dependencies.chain([definition, Compare::Empty(layout.halts(&self.plan))]).collect()
     }
 
@@ -402,7 +371,7 @@ impl Authority {
         let Some(plan) = plan.filter(|_| *change == Change::Start) else {
             return self.update_with(seen, None, change, &[]).await;
         };
-        let bound = plan.spec.policy.max_in_progress;
+        let bound = plan.spec().policy.max_in_progress;
         match hindrance(plan, &seen.id) {
             Some(refused) => Ok(Outcome::Refused(refused)),
             // Each would have to see that the one before it has started.
@@ -658,5 +627,5 @@ fn hindrance(plan: &PlanView, task: &TaskId) -> Option<Refused> {
     if plan.blockers(task).next().is_some() {
         return Some(Refused::Dependency);
     }
-    plan.is_full().then_some(Refused::Full(plan.spec.policy.max_in_progress))
+    plan.is_full().then_some(Refused::Full(plan.spec().policy.max_in_progress))
 }

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use planlease_core::{TaskId, spec::TaskSpec, transition::Change};
+use planlease_core::{
+    TaskId,
+    spec::TaskSpec,
+    transition::Change,
+    view::{PlanView, TaskView},
+};
 
 use crate::{
-    authority::{Authority, Outcome, Refused, TaskView},
+    authority::{Authority, Outcome, Refused},
     error::Error,
-    plan::PlanView,
 };
 
 /// How often it is tried while others take what was wanted.
@@ -57,7 +61,7 @@ impl Authority {
             if wanted.is_empty() {
                 return Ok(claimed);
             }
-            let outcomes = if plan.spec.policy.max_in_progress == 0 {
+            let outcomes = if plan.spec().policy.max_in_progress == 0 {
                 let starts: Vec<_> = wanted.into_iter().map(|task| (task, Change::Start)).collect();
                 let outcomes = self.update_all_of(Some(&plan), &starts).await?;
                 starts.into_iter().map(|(task, _)| task.id).zip(outcomes).collect()
@@ -118,10 +122,10 @@ impl Claimed {
 
 /// The next ready tasks with these labels, but for those of which it is not known.
 fn wanted(plan: &PlanView, count: usize, labels: &[String], claimed: &Claimed) -> Vec<TaskView> {
-    let specs: BTreeMap<&TaskId, &TaskSpec> = plan.spec.tasks.iter().map(|task| (&task.id, task)).collect();
+    let specs: BTreeMap<&TaskId, &TaskSpec> = plan.spec().tasks.iter().map(|task| (&task.id, task)).collect();
     let asked_for = |task: &&TaskId| {
         specs.get(task).is_some_and(|spec| labels.iter().all(|label| spec.labels.contains(label)))
             && !claimed.unknown.iter().any(|(unknown, _)| unknown == *task)
     };
-    plan.ready().filter(asked_for).take(count).filter_map(|task| plan.tasks.get(task).cloned()).collect()
+    plan.ready().filter(asked_for).take(count).filter_map(|task| plan.tasks().get(task)).cloned().collect()
 }

@@ -9,7 +9,7 @@ use std::{
 use planlease_core::{
     BootTime, Generation, LeaseId, OrchestratorId, PlanName, Revision, TermNumber,
     change::Entry,
-    codec::{self, CodecError},
+    codec::CodecError,
     keys::{Key, KeyRange, Layout, PlanKey},
     record::{Registration, TermRecord},
     term::{self, Candidate, Line},
@@ -424,11 +424,9 @@ pub(crate) fn line_of(layout: &Layout, plan: &PlanName, queue: Vec<Row>, term: O
         .into_iter()
         .filter_map(|(key, entry)| Some((layout.parse(&key)?, entry)))
         .map(|(key, entry)| match key {
-            Key::Plan(_, PlanKey::Owner(lease) | PlanKey::Lock(_, lease)) => Ok(Candidate {
-                lease,
-                joined: entry.created,
-                record: codec::decode(&entry.value).ok(), // An unmanaged candidate's value can be anything.
-            }),
+            Key::Plan(_, PlanKey::Owner(lease) | PlanKey::Lock(_, lease)) => {
+                Ok(Candidate::read(lease, &entry))
+            }
             other => Err(Unreadable::new(other, &CodecError::UnknownKey)),
         })
         .collect();

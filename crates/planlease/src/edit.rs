@@ -13,15 +13,16 @@ use planlease_core::{
     keys::PlanKey,
     record::{Guard, Role, TaskRecord, Writer},
     spec::{EDIT_ID, EDITED_AT, PlanSpec, TaskSpec},
-    transition::{Change, TaskStatus},
+    transition::Change,
+    view::{PlanView, TaskView},
 };
 
 use crate::{
-    authority::{Outcome, TaskView},
+    authority::Outcome,
     coordinator::Coordinator,
     error::Error,
     etcd::{Admission, Branch, Compare, FaultKind, MAX_BYTES, Op, Transaction},
-    plan::{Past, PlanView, TICKED, importer, with_past},
+    plan::{Past, TICKED, importer, with_past},
 };
 
 /// How often it is tried while the plan changes.
@@ -88,7 +89,7 @@ impl Coordinator {
                 .filter(|task| edit.added.contains(&task.id))
                 .try_for_each(|task| task.id.check_new())?;
             for task in &edit.removed {
-                view.require(PlanKey::Task(task.clone()))?;
+                view.require(&PlanKey::Task(task.clone()))?;
             }
             if edit.is_empty() {
                 return Ok(Edited { edit, revision: None });
@@ -126,7 +127,7 @@ impl Coordinator {
     ) -> Result<Vec<TaskId>, Error> {
         let view = self.plan(plan).await?;
         let pending = view.pending_of_ticked(file);
-        let skip = |task: &TaskId| Some((view.tasks.get(task)?.clone(), Change::Skip(TICKED.to_owned())));
+        let skip = |task: &TaskId| Some((view.tasks().get(task)?.clone(), Change::Skip(TICKED.to_owned())));
         let updates: Vec<(TaskView, Change)> = pending.iter().filter_map(skip).collect();
         if updates.is_empty() {
             return Ok(Vec::new());
@@ -147,13 +148,13 @@ impl Coordinator {
         let Some((_, at)) = large.max_by_key(|(length, at)| (*length, Reverse(*at))) else {
             return Ok(false);
         };
-        let Some(halved) = codec::halve_part(&view.spec, stored, at)? else { return Ok(false) };
-        let key = |key| self.layout().of(&view.name, &key);
+        let Some(halved) = codec::halve_part(view.spec(), stored, at)? else { return Ok(false) };
+        let key = |key| self.layout().of(&view.name(), &key);
         let spec = key(PlanKey::Spec);
         let mut then = vec![Op::Put(spec.clone(), halved.head)];
         let parts = (halved.at..).zip(halved.parts);
         then.extend(parts.map(|(at, part)| Op::Put(key(PlanKey::SpecPart(number(at))), part)));
-        let txn = Transaction::when([Compare::Modified(spec, Some(view.defined))]).then(then);
+        let txn = Transaction::when([Compare::Modified(spec, Some(view.defined()))]).then(then);
         self.etcd().execute(&txn, Admission::TURN).await?;
         Ok(true)
     }
@@ -161,21 +162,21 @@ impl Coordinator {
     /// Writes it, if the plan is as it was seen; `None` if it is not, or if room had to be made in what is
     /// stored first.
     async fn write_edit(&self, view: &PlanView, edit: &Edit, past: &Past) -> Result<Option<Revision>, Error> {
-        let key = |key| self.layout().of(&view.name, &key);
+        let key = |key| self.layout().of(&view.name(), &key);
         let layout = self.layout();
-        let parts = layout.spec_parts_after(&view.name, 0);
-        let stored = match self.etcd().scan(&parts, Some(view.revision)).await {
+        let parts = layout.spec_parts_after(&view.name(), 0);
+        let stored = match self.etcd().scan(&parts, Some(view.revision())).await {
             Err(fault) if fault.kind == FaultKind::Compacted => return Ok(None), // Read again, as it is now.
             stored => stored?,
         };
         let stored: Vec<&[u8]> = stored.rows.iter().map(|(_, entry)| entry.value.as_slice()).collect();
         let (head, parts) = codec::encode_spec_over(&edit.spec, &stored)?;
         let spec = key(PlanKey::Spec);
-        let mut when = vec![Compare::Modified(spec.clone(), Some(view.defined))];
-        let mut then = vec![Op::DeleteRange(layout.spec_parts_after(&view.name, parts.len()))];
+        let mut when = vec![Compare::Modified(spec.clone(), Some(view.defined()))];
+        let mut then = vec![Op::DeleteRange(layout.spec_parts_after(&view.name(), parts.len()))];
         for task in &edit.removed {
             let record = key(PlanKey::Task(task.clone()));
-            let seen = view.tasks.get(task).map(|task| task.revision);
+            let seen = view.tasks().get(task).map(|task| task.revision);
             when.push(Compare::Modified(record.clone(), seen));
             let of_it = [PlanKey::Findings(task.clone()), PlanKey::Late(task.clone())];
             then.push(Op::Delete(record));
@@ -199,7 +200,7 @@ impl Coordinator {
         then.push(Op::Put(spec.clone(), head.clone()));
         let txn = Transaction::when(when).then(nested(then)).otherwise([Op::Get(spec)]);
         if txn.bytes() > MAX_BYTES {
-            if written_anew(&view.spec, &edit.spec)? <= MAX_BYTES
+            if written_anew(view.spec(), &edit.spec)? <= MAX_BYTES
                 && self.make_room(view, &stored, &changed).await?
             {
                 return Ok(None);
@@ -246,19 +247,4 @@ fn nested(mut ops: Vec<Op>) -> Vec<Op> {
         ops = rest;
     }
     nested
-}
-
-impl PlanView {
-    /// The tasks that are pending here and whose boxes are ticked in `file`.
-    #[must_use]
-    pub fn pending_of_ticked(&self, file: &PlanSpec) -> Vec<TaskId> {
-        let pending = |task: &&TaskSpec| self.status(&task.id) == Some(TaskStatus::Pending);
-        file.ticked().filter(pending).map(|task| task.id.clone()).collect()
-    }
-
-    /// What it takes for the plan to be as `edited`.
-    #[must_use]
-    pub fn edit(&self, edited: &PlanSpec) -> Edit {
-        Edit::new(&self.spec, edited, |task| self.status(task))
-    }
 }

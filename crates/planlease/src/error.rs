@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use planlease_core::{
     InvalidName, LockName, OrchestratorId, PlanName, Summary, TaskId, codec::CodecError, record::Halt,
-    session::LossReason, spec::SpecError, term::HandOverError, unreadable::Unreadable,
+    session::LossReason, spec::SpecError, term::HandOverError, unreadable::Unreadable, view::MissingTask,
 };
 
 use crate::{
@@ -218,6 +218,15 @@ pub enum Error {
     /// No answer within the time that the caller gave.
     #[error("the time was up: {0}")]
     TimedOut(&'static str),
+}
+
+impl From<MissingTask> for Error {
+    fn from(missing: MissingTask) -> Self {
+        match missing {
+            MissingTask::Unreadable(unreadable) => unreadable.into(),
+            MissingTask::NotFound { plan, task } => Self::TaskNotFound { plan, task },
+        }
+    }
 }
 
 fn list(problems: &[SpecError]) -> String {

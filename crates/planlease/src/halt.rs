@@ -12,6 +12,7 @@ use planlease_core::{
     keys::PlanKey,
     record::{Ending, Halt, HaltRecord},
     term,
+    view::{self, PlanView},
 };
 use serde_json::Map;
 
@@ -19,7 +20,6 @@ use crate::{
     coordinator::Coordinator,
     error::Error,
     etcd::{Admission, Branch, Compare, Op, Transaction},
-    plan::{PlanView, halt_of},
 };
 
 /// How often closing is tried while the plan changes.
@@ -55,7 +55,7 @@ impl Coordinator {
         }
         match reply.row() {
             Some(entry) => {
-                let (at, present) = halt_of(plan, PlanKey::Pause, &entry, &mut Vec::new());
+                let (at, present) = view::halt_of(plan, &PlanKey::Pause, &entry).0;
                 Ok(halted(at, present, &record))
             }
             None => Err(Error::outcome_unknown("the plan was resumed at the same time")),
@@ -71,7 +71,7 @@ impl Coordinator {
         let layout = self.layout();
         let spec = layout.of(plan, &PlanKey::Spec);
         let view = self.plan(plan).await?;
-        if view.paused.is_none() && view.closed.is_none() {
+        if view.halts().paused.is_none() && view.halts().closed.is_none() {
             return Ok(false);
         }
         let txn = Transaction::when([Compare::Exists(spec)]).then([Op::DeleteRange(layout.halts(plan))]);
@@ -103,7 +103,7 @@ impl Coordinator {
     /// [`Error::PlanOwned`] if it is owned or waited for, [`Error::PlanNotFound`], and as for any request.
     pub async fn archive_plan(&self, plan: &PlanName, by: &str, why: &str) -> Result<Halted, Error> {
         let record = self.halt_record(Halt::Archived, by, why);
-        self.close(plan, &record, |view| match view.line.candidates().first() {
+        self.close(plan, &record, |view| match view.line().candidates().first() {
             Some(first) => Err(Error::PlanOwned { plan: plan.clone(), by: first.name() }),
             None => Ok(()),
         })
@@ -127,20 +127,20 @@ impl Coordinator {
         let value = codec::encode(record)?;
         for _ in 0..TRIES {
             let view = self.plan(plan).await?;
-            view.require(PlanKey::Term)?;
-            if let Some((at, present)) = &view.closed
+            view.require(&PlanKey::Term)?;
+            if let Some((at, present)) = &view.halts().closed
                 && present.how == record.how
             {
                 return Ok(halted(*at, present.clone(), record));
             }
             may(&view)?;
             let mut when = vec![
-                Compare::Modified(close.clone(), view.closed.as_ref().map(|(at, _)| *at)),
-                Compare::NoneWrittenAfter(layout.tasks(plan), view.revision),
+                Compare::Modified(close.clone(), view.halts().closed.as_ref().map(|(at, _)| *at)),
+                Compare::NoneWrittenAfter(layout.tasks(plan), view.revision()),
                 Compare::Exists(layout.of(plan, &PlanKey::Spec)),
             ];
             let mut then = vec![Op::Put(close.clone(), value.clone())];
-            match view.line.owner() {
+            match view.line().owner() {
                 Some((owner, of)) => {
                     let key = layout.of(plan, &PlanKey::Owner(owner.lease));
                     let ending = Ending::Forced {
@@ -155,7 +155,7 @@ impl Coordinator {
                         Op::Put(layout.of(plan, &PlanKey::PastTerm(of.number)), ended),
                     ]);
                 }
-                None => when.push(match &view.line.term {
+                None => when.push(match &view.line().term {
                     // No successor has taken over since.
                     Some((at, _)) => Compare::Modified(layout.of(plan, &PlanKey::Term), Some(*at)),
                     None => Compare::Created(layout.of(plan, &PlanKey::Term), None),

@@ -11,13 +11,13 @@ use planlease_core::{
     LeaseId, TaskId,
     orphan::{self, Alive},
     record::{Claim, ClaimLimit, Guard},
+    view::PlanView,
 };
 
 use crate::{
     authority::{Authority, Outcome},
     coordinator::Coordinator,
     error::Error,
-    plan::PlanView,
 };
 
 /// How long a claim by an operator lasts, if the caller does not say.
@@ -36,7 +36,7 @@ impl Coordinator {
     /// # Errors
     /// As for any request.
     pub async fn alive(&self, plan: &PlanView) -> Result<Alive, Error> {
-        let claims = || plan.tasks.values().filter_map(|task| task.record.claim.as_ref());
+        let claims = || plan.tasks().values().filter_map(|task| task.record.claim.as_ref());
         let by_worker = |claim: &Claim| matches!(claim.guard, Some(Guard::Worker { .. }));
         let workers = if claims().any(by_worker) { self.registrations().await? } else { BTreeSet::new() };
         let limits = claims().filter_map(|claim| claim.limit.as_ref());
@@ -45,7 +45,7 @@ impl Coordinator {
             Ok::<_, Error>(left.map(|left| (limit.lease, left)))
         }));
         Ok(Alive {
-            owner: plan.line.guard().unwrap_or(Guard::Unowned),
+            owner: plan.line().guard().unwrap_or(Guard::Unowned),
             workers,
             limits: limits.await?.into_iter().flatten().collect::<BTreeMap<LeaseId, Duration>>(),
         })
@@ -83,22 +83,26 @@ impl Authority {
     ) -> Result<Option<PlanView>, Error> {
         let limited = |task: &TaskId| {
             among(task)
-                && plan.tasks.get(task).and_then(|task| task.record.claim.as_ref()?.limit.as_ref()).is_some()
+                && plan
+                    .tasks()
+                    .get(task)
+                    .and_then(|task| task.record.claim.as_ref()?.limit.as_ref())
+                    .is_some()
         };
-        if !plan.tasks.keys().any(limited) {
+        if !plan.tasks().keys().any(limited) {
             return Ok(None);
         }
         let alive = self.coordinator().alive(plan).await?;
         let expired: Vec<_> = plan
-            .tasks
+            .tasks()
             .values()
             .filter(|task| limited(&task.id) && orphan::is_orphan(&task.record, &alive))
-            .map(|task| (task.clone(), orphan::recovery(&plan.spec, &task.id, &task.record)))
+            .map(|task| (task.clone(), orphan::recovery(plan.spec(), &task.id, &task.record)))
             .collect();
         let mut freed = None;
         for outcome in self.update_all(&expired).await? {
             if let Outcome::Committed(task) = outcome {
-                freed.get_or_insert_with(|| plan.clone()).take_in(task);
+                freed.get_or_insert_with(|| plan.clone()).apply_task(task);
             }
         }
         Ok(freed)

@@ -4,29 +4,26 @@
 //! records and the parts of a large definition are written first, under the mark of the importer, and the
 //! `spec` key last.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use planlease_core::{
-    LeaseId, PlanName, Revision, Summary, TaskId, WallTime,
+    LeaseId, PlanName, Revision, TaskId, WallTime,
     change::Entry,
     codec::{self, CodecError, FormatVersion},
-    graph::Graph,
-    keys::{Key, KeyRange, Layout, PlanKey},
-    order::Wait,
-    record::{Claim, FindingsRecord, Guard, Halt, HaltRecord, ImportRecord, Role, TaskRecord, Writer},
-    spec::{IMPORT_ID, IMPORTED_AT, PlanSpec, Policies},
-    standing::{Outlook, standing},
-    term::{Candidate, Line},
+    keys::{Key, KeyRange, PlanKey},
+    record::{Claim, FindingsRecord, Guard, ImportRecord, Role, TaskRecord, Writer},
+    spec::{IMPORT_ID, IMPORTED_AT, PlanSpec},
+    term::Candidate,
     transition::TaskStatus,
     unreadable::{self, Unreadable},
+    view::{Parts, PlanView, TaskView},
 };
 use uuid::Uuid;
 
 use crate::{
-    authority::TaskView,
     coordinator::{Coordinator, line_of},
     error::Error,
-    etcd::{Admission, Branch, Compare, MAX_BYTES, Op, PAGE, Row, Transaction},
+    etcd::{Admission, Branch, Compare, MAX_BYTES, Op, PAGE, Transaction},
     list::List,
     session::{Identity, Session},
 };
@@ -36,168 +33,6 @@ const CHUNK_OPS: usize = 100;
 
 /// The most bytes that one transaction of an import holds.
 const CHUNK_BYTES: usize = MAX_BYTES * 3 / 4;
-
-/// A plan as it was at one revision.
-#[derive(Clone, Debug)]
-pub struct PlanView {
-    /// Its name.
-    pub name: PlanName,
-    /// The store's revision.
-    pub revision: Revision,
-    /// The revision that wrote its definition.
-    pub defined: Revision,
-    /// Its definition.
-    pub spec: Arc<PlanSpec>,
-    /// Its dependencies.
-    pub graph: Arc<Graph>,
-    /// Its tasks, number by number.
-    pub tasks: BTreeMap<TaskId, TaskView>,
-    /// The owner and the queue.
-    pub line: Line,
-    /// Why nothing is started, if it is paused; and since which revision.
-    pub paused: Option<(Revision, HaltRecord)>,
-    /// Why it cannot be owned, if it is cancelled or archived.
-    pub closed: Option<(Revision, HaltRecord)>,
-    /// What of it cannot be read, and is missing here: tasks, its term. A halt that cannot be read still
-    /// halts it.
-    pub unreadable: Vec<Unreadable>,
-}
-
-impl PlanView {
-    /// The counts, of these very tasks.
-    #[must_use]
-    pub fn summary(&self) -> Summary {
-        let tasks = self.unreadable.iter().filter(|one| matches!(one.key, Key::Plan(_, PlanKey::Task(_))));
-        Summary::of(self.tasks.values().map(|task| &task.record)).with_unreadable(tasks.count())
-    }
-
-    /// Fails if this record of the plan cannot be read: for what needs it.
-    ///
-    /// # Errors
-    /// [`Error::Unreadable`].
-    pub fn require(&self, key: PlanKey) -> Result<(), Error> {
-        let key = Key::Plan(self.name.clone(), key);
-        self.unreadable.iter().find(|one| one.key == key).map_or(Ok(()), |one| Err(one.clone().into()))
-    }
-
-    /// One task.
-    ///
-    /// # Errors
-    /// [`Error::Unreadable`] if its record cannot be read; [`Error::TaskNotFound`].
-    pub fn task(&self, task: &TaskId) -> Result<&TaskView, Error> {
-        if let Some(view) = self.tasks.get(task) {
-            return Ok(view);
-        }
-        self.require(PlanKey::Task(task.clone()))?;
-        Err(Error::TaskNotFound { plan: self.name.clone(), task: task.clone() })
-    }
-
-    /// Takes a further record of the plan, as it was read. One that cannot be read counts as absent, and is
-    /// listed.
-    ///
-    /// # Errors
-    /// All but [`Error::Unreadable`].
-    pub fn take_beside<T>(&mut self, read: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
-        match read {
-            Err(Error::Unreadable(unreadable)) => {
-                self.unreadable.push(unreadable);
-                Ok(None)
-            }
-            read => read,
-        }
-    }
-
-    /// Where a task stands; `None` if there is no such task.
-    #[must_use]
-    pub fn status(&self, task: &TaskId) -> Option<TaskStatus> {
-        self.tasks.get(task).map(|task| task.record.status)
-    }
-
-    /// The tasks that may start now, in the order in which they are handed out.
-    pub fn ready(&self) -> impl Iterator<Item = &TaskId> {
-        self.graph.ready(|task| self.status(task))
-    }
-
-    /// Whether an owner would find something to do: a task in progress, one that is ready, or one that may be
-    /// tried again.
-    #[must_use]
-    pub fn has_work(&self) -> bool {
-        matches!(self.outlook(), Outlook::Retries | Outlook::Open)
-    }
-
-    /// What keeps its tasks from being started, if anything does.
-    #[must_use]
-    pub fn halt(&self) -> Option<&HaltRecord> {
-        self.closed.as_ref().or(self.paused.as_ref()).map(|(_, record)| record)
-    }
-
-    /// What may still come of it without a person's decision.
-    #[must_use]
-    pub fn outlook(&self) -> Outlook {
-        let policies = Policies::of(&self.spec);
-        Outlook::of(self.tasks.values().map(|task| {
-            let policy = policies.of_task(&task.id);
-            standing(&task.id, &task.record, policy, &self.graph, |id| self.status(id))
-        }))
-    }
-
-    /// The tasks that failed, with the decision that is asked for, or the error.
-    pub fn failed(&self) -> impl Iterator<Item = (&TaskId, &str)> {
-        self.tasks.values().filter(|task| task.record.status == TaskStatus::Failed).map(|task| {
-            let why = task.record.parked.as_deref().or(task.record.error.as_deref());
-            (&task.id, why.unwrap_or("no reason given"))
-        })
-    }
-
-    /// Whether as many tasks are in progress as may be.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        let most = usize::try_from(self.spec.policy.max_in_progress).unwrap_or(usize::MAX);
-        most > 0 && self.summary().in_progress >= most
-    }
-
-    /// Applies a newer record of a task, from a write's answer or a watch; an older one changes nothing.
-    pub fn take_in(&mut self, task: TaskView) {
-        if self.tasks.get(&task.id).is_none_or(|known| known.revision < task.revision) {
-            self.revision = self.revision.max(task.revision);
-            self.readable_again(&task.id);
-            self.tasks.insert(task.id.clone(), task);
-        }
-    }
-
-    /// Takes in a newer record of a task as it is stored, which may be one that cannot be read.
-    pub fn take_in_entry(&mut self, task: TaskId, entry: &Entry) {
-        if entry.modified <= self.revision
-            && self.tasks.get(&task).is_none_or(|t| t.revision >= entry.modified)
-        {
-            return;
-        }
-        match TaskView::read(&self.name, task.clone(), entry) {
-            Ok(view) => self.take_in(view),
-            Err(unreadable) => {
-                self.readable_again(&task);
-                self.tasks.remove(&task);
-                self.unreadable.push(unreadable);
-            }
-        }
-    }
-
-    fn readable_again(&mut self, task: &TaskId) {
-        let is_its = |key: &Key| matches!(key, Key::Plan(_, PlanKey::Task(of)) if of == task);
-        self.unreadable.retain(|one| !is_its(&one.key));
-    }
-
-    /// What a task still waits for.
-    pub fn blockers(&self, task: &TaskId) -> impl Iterator<Item = &Wait> {
-        self.graph.blockers(task, |task| self.status(task))
-    }
-
-    /// The revisions of all that a task depends on, as seen.
-    pub(crate) fn dependency_revisions(&self, task: &TaskId) -> Vec<(TaskId, Revision)> {
-        let waits = self.graph.waits(task).iter();
-        waits.filter_map(|wait| Some((wait.on.clone(), self.tasks.get(&wait.on)?.revision))).collect()
-    }
-}
 
 impl Past {
     /// The tasks whose boxes are ticked in the plan file, as completed.
@@ -309,10 +144,9 @@ impl Coordinator {
         ]);
         let mut reply = self.etcd().execute(&txn, Admission::TURN).await?;
         let revision = reply.revision;
-        let mut parts = Parts::default();
         let (definition, _) = reply.rows();
         let (queue, _) = reply.rows();
-        parts.term = reply.row();
+        let term = reply.row().map(|entry| (PlanKey::Term, entry));
         let (halts, _) = reply.rows();
         let (mut rows, more) = reply.rows();
         if more && !definition.is_empty() {
@@ -321,13 +155,14 @@ impl Coordinator {
                 rows.extend(page.rows);
             }
         }
-        for (key, entry) in [definition, queue, halts, rows].into_iter().flatten() {
-            if let Some(Key::Plan(plan, part)) = layout.parse(&key) {
-                parts.add(&plan, part, key, entry);
-            }
-        }
-        let view = parts.view(layout, plan, revision).ok_or_else(|| Error::PlanNotFound(plan.clone()))??;
-        self.remember_line(plan, &view.line);
+        let rows = [definition, queue, halts, rows].into_iter().flatten();
+        let parts = rows.filter_map(|(key, entry)| match layout.parse(&key) {
+            Some(Key::Plan(_, part)) => Some((part, entry)),
+            _ => None,
+        });
+        let (_, view) = view(plan, revision, parts.chain(term).collect());
+        let view = view.ok_or_else(|| Error::PlanNotFound(plan.clone()))??;
+        self.remember_line(plan, view.line());
         Ok(view)
     }
 
@@ -339,29 +174,22 @@ impl Coordinator {
     pub async fn plans(&self) -> Result<List<PlanView>, Error> {
         let page = self.etcd().scan(&self.layout().plans(), None).await?;
         let mut plans = List::default();
-        let mut parts: BTreeMap<PlanName, Parts> = BTreeMap::new();
+        let mut parts: BTreeMap<PlanName, Vec<(PlanKey, Entry)>> = BTreeMap::new();
         for (key, entry) in page.rows {
             match self.layout().parse(&key) {
-                Some(Key::Plan(plan, part)) => {
-                    parts.entry(plan.clone()).or_default().add(&plan, part, key, entry);
-                }
+                Some(Key::Plan(plan, part)) => parts.entry(plan).or_default().push((part, entry)),
                 Some(other) => plans.unreadable.push(Unreadable::new(other, &CodecError::UnknownKey)),
                 None => {}
             }
         }
-        for (name, parts) in parts {
-            let of_parts = parts.unreadable.clone();
-            match parts.view(self.layout(), &name, page.revision) {
-                Some(Ok(view)) => {
-                    plans.unreadable.extend_from_slice(&view.unreadable);
-                    plans.items.push(view);
-                }
-                Some(Err(unreadable)) => {
-                    plans.unreadable.push(unreadable);
-                    plans.unreadable.extend(of_parts);
-                }
-                None => plans.unreadable.extend(of_parts), // Not there, or not yet.
+        for (name, rows) in parts {
+            let (of_parts, view) = view(&name, page.revision, rows);
+            match view {
+                Some(Ok(view)) => plans.items.push(view),
+                Some(Err(unreadable)) => plans.unreadable.push(unreadable),
+                None => {} // Not there, or not yet.
             }
+            plans.unreadable.extend(of_parts);
         }
         Ok(plans)
     }
@@ -473,93 +301,50 @@ impl Coordinator {
     }
 }
 
-/// What the keys of one plan hold.
-#[derive(Default)]
-struct Parts {
-    head: Option<Entry>,
-    spec_parts: BTreeMap<u32, Vec<u8>>,
-    queue: Vec<Row>,
-    term: Option<Entry>,
-    paused: Option<(Revision, HaltRecord)>,
-    closed: Option<(Revision, HaltRecord)>,
-    tasks: BTreeMap<TaskId, TaskView>,
-    unreadable: Vec<Unreadable>,
-}
-
-impl Parts {
-    fn add(&mut self, plan: &PlanName, part: PlanKey, key: Vec<u8>, entry: Entry) {
-        match part {
-            PlanKey::Spec => self.head = Some(entry),
-            PlanKey::SpecPart(n) => drop(self.spec_parts.insert(n, entry.value)),
-            PlanKey::Owner(_) => self.queue.push((key, entry)),
-            PlanKey::Term => self.term = Some(entry),
-            PlanKey::Task(id) => match TaskView::read(plan, id.clone(), &entry) {
-                Ok(view) => drop(self.tasks.insert(id, view)),
-                Err(unreadable) => self.unreadable.push(unreadable),
-            },
-            PlanKey::Close => self.closed = Some(halt_of(plan, part, &entry, &mut self.unreadable)),
-            PlanKey::Pause => self.paused = Some(halt_of(plan, part, &entry, &mut self.unreadable)),
-            // Every start compares that nothing is there, whatever it is.
-            PlanKey::Unknown(ref below) if below.starts_with(b"halt/") => {
-                let halt = halt_of(plan, part, &entry, &mut self.unreadable);
-                self.paused.get_or_insert(halt);
-            }
-            // It is in the queue, whichever program wrote it.
-            PlanKey::Unknown(ref below) if below.starts_with(b"owner/") => self.queue.push((key, entry)),
-            PlanKey::Unknown(_) => {
-                let key = Key::Plan(plan.clone(), part);
-                self.unreadable.push(Unreadable::new(key, &CodecError::UnknownKey));
+/// Reads a plan from what its keys hold: what of it cannot be read, and the plan; `None` if it is not there
+/// (parts alone do not make one). Outputs, past terms, late results and locks are not looked at.
+fn view(
+    name: &PlanName,
+    revision: Revision,
+    rows: Vec<(PlanKey, Entry)>,
+) -> (Vec<Unreadable>, Option<Result<PlanView, Unreadable>>) {
+    let mut head = None;
+    let parts = Parts::of(
+        name,
+        rows.into_iter().filter_map(|(key, entry)| match key {
+            PlanKey::Spec => {
+                head = Some(entry);
+                None
             }
             PlanKey::Import
             | PlanKey::PastTerm(_)
             | PlanKey::Findings(_)
             | PlanKey::Late(_)
-            | PlanKey::Lock(..) => {}
-        }
-    }
-
-    /// The plan; `None` if it is not there (parts alone do not make one).
-    fn view(
-        self,
-        layout: &Layout,
-        name: &PlanName,
-        revision: Revision,
-    ) -> Option<Result<PlanView, Unreadable>> {
-        let head = self.head?;
-        let spec = match codec::decode_spec(&head.value, self.spec_parts.values().map(Vec::as_slice)) {
-            Ok(spec) => Arc::new(spec),
-            Err(error) => {
-                return Some(Err(Unreadable::new(Key::Plan(name.clone(), PlanKey::Spec), &error)));
-            }
-        };
-        let line = line_of(layout, name, self.queue, self.term);
-        let mut unreadable = self.unreadable;
-        unreadable.extend_from_slice(&line.unreadable);
-        let (defined, graph) = (head.modified, Arc::new(Graph::new(&spec)));
-        let (name, tasks, paused, closed) = (name.clone(), self.tasks, self.paused, self.closed);
-        Some(Ok(PlanView { name, revision, defined, spec, graph, tasks, line, paused, closed, unreadable }))
-    }
+            | PlanKey::Lock(..) => None,
+            key => Some((key, entry)),
+        }),
+    );
+    let unreadable = parts.unreadable(name).collect();
+    let view = head.map(|head| match parts.define(&head) {
+        Ok(definition) => Ok(PlanView::new(name.clone(), revision, definition, parts)),
+        Err(error) => Err(Unreadable::new(Key::Plan(name.clone(), PlanKey::Spec), &error)),
+    });
+    (unreadable, view)
 }
 
-/// What halts a plan, and since which revision. A record that cannot be read halts it as well.
-pub(crate) fn halt_of(
-    plan: &PlanName,
-    part: PlanKey,
-    entry: &Entry,
-    unreadable: &mut Vec<Unreadable>,
-) -> (Revision, HaltRecord) {
-    let how = if part == PlanKey::Close { Halt::Cancelled } else { Halt::Paused };
-    let key = Key::Plan(plan.clone(), part);
-    let read = match unreadable::check(&key, &entry.value) {
-        Ok(()) => unreadable::read(&key, &entry.value),
-        Err(error) => Err(Unreadable::new(key, &error)),
-    };
-    let halt = read.unwrap_or_else(|error| {
-        let halt = HaltRecord::unreadable(how, &error);
-        unreadable.push(error);
-        halt
-    });
-    (entry.modified, halt)
+/// Takes a record that is read beside a plan. One that cannot be read counts as absent, and is listed with
+/// the plan.
+///
+/// # Errors
+/// All but [`Error::Unreadable`].
+pub fn read_beside<T>(view: &mut PlanView, read: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+    match read {
+        Err(Error::Unreadable(unreadable)) => {
+            view.note_unreadable(unreadable);
+            Ok(None)
+        }
+        read => read,
+    }
 }
 
 /// An import, ready to be written.

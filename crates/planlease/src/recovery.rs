@@ -14,16 +14,16 @@ use planlease_core::{
     record::{Claim, Guard, TaskRecord},
     spec::PlanSpec,
     transition::{Change, TaskStatus},
+    view::{PlanView, TaskView},
 };
 use tokio::sync::watch;
 
 use crate::{
-    authority::{Outcome, Refused, TaskView},
+    authority::{Outcome, Refused},
     clock::sleep_until,
     error::Error,
     key_watch::{Gone, gone},
     ownership::Ownership,
-    plan::PlanView,
     session::Session,
 };
 
@@ -66,10 +66,10 @@ impl Ownership {
             let plan = coordinator.plan(self.plan()).await?;
             let alive = Alive { owner: self.guard(), ..coordinator.alive(&plan).await? };
             let orphans: Vec<_> = plan
-                .tasks
+                .tasks()
                 .values()
                 .filter(|task| orphan::is_orphan(&task.record, &alive))
-                .map(|task| (task.clone(), recovery(&plan.spec, &task.id, &task.record)))
+                .map(|task| (task.clone(), recovery(plan.spec(), &task.id, &task.record)))
                 .collect();
             if orphans.is_empty() {
                 return Ok((recovered, plan));
@@ -111,7 +111,7 @@ impl Claimants {
     /// From now on keeps watch over exactly the claims of the plan as it is seen here. One message for each
     /// worker that is new, on the session's own stream; none while nothing changes.
     pub async fn follow(&mut self, plan: &PlanView) {
-        let claims = plan.tasks.values().filter(|task| task.record.status == TaskStatus::InProgress);
+        let claims = plan.tasks().values().filter(|task| task.record.status == TaskStatus::InProgress);
         let claims: Vec<&Claim> = claims.filter_map(|task| task.record.claim.as_ref()).collect();
         let limits: BTreeSet<LeaseId> = claims.iter().filter_map(|claim| Some(claim.limit?.lease)).collect();
         self.limits.retain(|lease, _| limits.contains(lease));

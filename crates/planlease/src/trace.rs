@@ -1,9 +1,9 @@
 //! Looking in the history whether an update was carried out, and written over since.
 
-use planlease_core::{PlanName, Revision, TaskId, change::Entry};
+use planlease_core::{PlanName, Revision, TaskId, change::Entry, view::TaskView};
 use uuid::Uuid;
 
-use crate::{authority::TaskView, coordinator::Coordinator, error::Error};
+use crate::{coordinator::Coordinator, error::Error};
 
 impl Coordinator {
     /// The record that the update with this id has written, if it was carried out on a record of revision

@@ -91,7 +91,7 @@ async fn by_commands(env: &TestEnv, figures: &mut Figures) {
     futures_util::future::join_all(all).await;
     let seconds = began.elapsed().as_secs_f64();
     let view = coordinator.plan(&plan).await.unwrap();
-    let lost = view.tasks.values().filter(|task| task.record.status != TaskStatus::Completed).count();
+    let lost = view.tasks().values().filter(|task| task.record.status != TaskStatus::Completed).count();
     figures.enter(2 * PROCESSES * TASKS_EACH, lost, seconds);
 }
 
@@ -101,8 +101,8 @@ async fn in_a_loop(env: &TestEnv, figures: &mut Figures) {
     coordinator.import(&plan, &spec(PROCESSES), |_| {}).await.unwrap();
     let session = env.session("owner").await;
     let owner = acquired(&session, &plan).await;
-    let tasks = coordinator.plan(&plan).await.unwrap().tasks.into_values();
-    let starts: Vec<_> = tasks.map(|task| (task, Change::Start)).collect();
+    let view = coordinator.plan(&plan).await.unwrap();
+    let starts: Vec<_> = view.tasks().values().map(|task| (task.clone(), Change::Start)).collect();
     let started = owner.authority().update_all(&starts).await.unwrap();
     assert!(started.iter().all(|outcome| matches!(outcome, Outcome::Committed(_))), "{started:?}");
     let names: Vec<String> = (0..PROCESSES).map(|n| n.to_string()).collect();

@@ -153,8 +153,8 @@ impl<'a> Bench<'a> {
         let session = env.session("owner").await;
         let owner = acquired(&session, &plan).await;
         let authority = owner.authority();
-        let tasks = coordinator.plan(&plan).await.unwrap().tasks.into_values();
-        let starts: Vec<_> = tasks.map(|task| (task, Change::Start)).collect();
+        let view = coordinator.plan(&plan).await.unwrap();
+        let starts: Vec<_> = view.tasks().values().map(|task| (task.clone(), Change::Start)).collect();
         let started = authority.update_all(&starts).await.unwrap();
         let tasks: Vec<_> = started.into_iter().map(committed).collect();
         let value = planlease_core::codec::encode(&tasks[0].record).unwrap();

@@ -186,7 +186,7 @@ async fn subscriptions(env: &TestEnv, writer: &Writer, count: usize) -> Round {
                     }
                     Delivery::Snapshot(snapshot, _) => {
                         seen.lagged += 1;
-                        let mut tasks = snapshot.plans().flat_map(|plan| plan.tasks());
+                        let mut tasks = snapshot.plans().flat_map(|plan| plan.tasks().values());
                         if tasks.any(|task| task.record.progress.as_deref() == Some(END)) {
                             return seen;
                         }

@@ -139,14 +139,14 @@ fn stated(faulty: &FaultyServer, outcome: Result<Outcome, planlease::Error>) {
 }
 
 async fn write(faulty: &FaultyServer, authority: &Authority, view: &PlanView) {
-    for task in view.tasks.values() {
+    for task in view.tasks().values() {
         stated(faulty, ends("start", authority.start(view, &task.id)).await);
         stated(faulty, ends("update", authority.update(task, None, &Change::Progress("half".into()))).await);
         let decide = |_: &_| Some(Change::Complete(None));
         stated(faulty, ends("modify", authority.modify(&task.id, decide)).await);
         drop(ends("write findings", authority.write_findings(&task.id, 1, "text")).await);
     }
-    let all: Vec<_> = view.tasks.values().map(|task| (task.clone(), Change::Start)).collect();
+    let all: Vec<_> = view.tasks().values().map(|task| (task.clone(), Change::Start)).collect();
     for outcome in ends("update all", authority.update_all(&all)).await.into_iter().flatten() {
         stated(faulty, Ok(outcome));
     }

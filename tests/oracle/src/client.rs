@@ -47,7 +47,7 @@ impl Client {
         plan: &PlanView,
         task: &TaskId,
     ) -> Result<Outcome, Error> {
-        let Some(seen) = plan.tasks.get(task) else { return authority.start(plan, task).await };
+        let Some(seen) = plan.tasks().get(task) else { return authority.start(plan, task).await };
         let entered = self.write(authority, task, seen);
         let answer = authority.start(plan, task).await;
         entered.reported(reported(&answer));
@@ -144,8 +144,8 @@ impl Client {
         let view = coordinator.plan(plan).await;
         entered.reported(match &view {
             Ok(view) => {
-                let records = view.tasks.iter().map(|(id, task)| (id.clone(), task.revision)).collect();
-                Reply::Plan(view.revision, records)
+                let records = view.tasks().iter().map(|(id, task)| (id.clone(), task.revision)).collect();
+                Reply::Plan(view.revision(), records)
             }
             Err(_) => Reply::Done,
         });

@@ -230,7 +230,7 @@ async fn f12_concurrent_writers_on_a_bad_network_get_true_answers() {
     let began = Instant::now();
     let journal = Journal::new(move || began.elapsed());
     let starter = planlease_oracle::Client::new("owner", journal.clone());
-    for task in view.tasks.keys() {
+    for task in view.tasks().keys() {
         committed(starter.start(&owner.authority(), &view, task).await.unwrap());
     }
     let until_then = began + Duration::from_secs(10);
@@ -308,7 +308,7 @@ async fn a_server_that_goes_away(how: GoAway) {
     exposed.import(&plan(), &spec(tasks), |_| {}).await.unwrap();
     let owner = acquired(&session(&exposed, "owner").await).await;
     let view = exposed.plan(&plan()).await.unwrap();
-    for task in view.tasks.keys() {
+    for task in view.tasks().keys() {
         let (authority, view, task) = (owner.authority(), view.clone(), task.clone());
         let starting = background(async move { authority.start(&view, &task).await.unwrap() });
         proxy.go_away(how);

@@ -49,7 +49,7 @@ async fn works(owner: &Ownership, lasting: Duration) -> (u32, Duration) {
     let (began, mut updates) = (Instant::now(), 0);
     let view = coordinator.plan(&plan()).await.unwrap();
     let mut slowest = began.elapsed();
-    let mut task = view.tasks[&id("1")].clone();
+    let mut task = view.tasks()[&id("1")].clone();
     if task.record.attempt == 0 {
         task = committed(owner.authority().start(&view, &id("1")).await.unwrap());
     }

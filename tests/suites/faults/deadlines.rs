@@ -59,7 +59,7 @@ async fn f05_wall_clocks_that_jump_end_no_deadline() {
     let (_run, stop) = watch::channel(Stop::Run);
     let orchestrator = Orchestrator::new(coordinator.clone(), options, Reporter::new(|_| {}), stop);
     assert!(orchestrator.run().await.unwrap().is_success());
-    for task in coordinator.plan(&plan()).await.unwrap().tasks.values() {
+    for task in coordinator.plan(&plan()).await.unwrap().tasks().values() {
         let record = &task.record;
         assert_eq!((record.status, record.attempt), (TaskStatus::Completed, 2), "{record:?}");
     }

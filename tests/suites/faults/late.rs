@@ -67,7 +67,7 @@ async fn f11_a_late_deletion_spares_the_next_plan_of_that_name() {
     assert!(trap.has_sprung());
     observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
     deliver_and_see(&etcd, &trap).await;
-    assert_eq!(observer.plan(&plan()).await.unwrap().tasks.len(), 3);
+    assert_eq!(observer.plan(&plan()).await.unwrap().tasks().len(), 3);
     audit(&etcd).await;
 }
 

@@ -97,7 +97,7 @@ async fn deaf_owner(direction: Direction) -> (Etcd, uuid::Uuid) {
 
     etcd.heal();
     let (_, view) = next.recover().await.unwrap();
-    let task = &view.tasks[&id("1")];
+    let task = &view.tasks()[&id("1")];
     assert_eq!(task.record.op_id == op_id, direction == Direction::ToClient, "{task:?}");
     next.release().await.unwrap();
     pair.next.close().await.unwrap();

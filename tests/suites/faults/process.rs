@@ -318,7 +318,7 @@ async fn f41_an_import_that_dies_anywhere_is_whole_or_repeatable() {
         assert_eq!(imported.is_err(), trap.has_sprung(), "{imported:?}");
         let whole = observer.plan(&plan()).await;
         match &whole {
-            Ok(view) => assert_eq!(view.tasks.len(), TASKS, "half a plan"),
+            Ok(view) => assert_eq!(view.tasks().len(), TASKS, "half a plan"),
             Err(Error::PlanNotFound(_)) => {
                 assert!(observer.plans().await.unwrap().is_empty());
                 // Dead candidates are in the way until their sessions end.
@@ -326,7 +326,7 @@ async fn f41_an_import_that_dies_anywhere_is_whole_or_repeatable() {
                     observer.import(&plan(), &spec(TASKS), |_| {}).await.map_err(|error| error.to_string())
                 })
                 .await;
-                assert_eq!(observer.plan(&plan()).await.unwrap().tasks.len(), TASKS);
+                assert_eq!(observer.plan(&plan()).await.unwrap().tasks().len(), TASKS);
             }
             Err(error) => panic!("{error}"),
         }
@@ -348,8 +348,8 @@ async fn f41_the_next_owner_finishes_a_recovery_that_died() {
         observer.import(&plan(), &spec(TASKS), |_| {}).await.unwrap();
         let first = session(&observer, "first").await;
         let owner = acquired(&first).await;
-        let tasks = observer.plan(&plan()).await.unwrap().tasks.into_values();
-        let starts: Vec<_> = tasks.map(|task| (task, Change::Start)).collect();
+        let view = observer.plan(&plan()).await.unwrap();
+        let starts: Vec<_> = view.tasks().values().map(|task| (task.clone(), Change::Start)).collect();
         owner.authority().update_all(&starts).await.unwrap().into_iter().for_each(|o| drop(committed(o)));
         first.close().await.unwrap();
 
@@ -366,7 +366,7 @@ async fn f41_the_next_owner_finishes_a_recovery_that_died() {
         let third = session(&observer, "third").await;
         let owner = third.acquire(&plan(), AcquireOptions::default()).await.unwrap();
         let (_, view) = owner.recover().await.unwrap();
-        for task in view.tasks.values() {
+        for task in view.tasks().values() {
             let found = (task.record.status, task.record.attempt, task.record.lost);
             let expected = (TaskStatus::Pending, 1, 1);
             assert_eq!(found, expected, "task {}: recovered once, by whomever", task.id);

@@ -44,7 +44,7 @@ async fn f35_a_full_disk_refuses_writes_only_until_it_has_space() {
     let began = Instant::now();
     while began.elapsed() < TTL * 2 {
         let view = pair.exposed.plan(&plan()).await.unwrap();
-        assert_eq!(view.tasks[&id("1")], pair.started, "not applied this time");
+        assert_eq!(view.tasks()[&id("1")], pair.started, "not applied this time");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(matches!(pair.owner.session().status(), Status::Live { .. }));

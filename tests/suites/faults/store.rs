@@ -264,7 +264,7 @@ async fn f39_what_runs_across_a_restore_reports_it() {
             if answer.status == 200 { Ok(()) } else { Err(answer.text) }
         })
         .await;
-        let present = live.plan(&plan()).await.unwrap().revision;
+        let present = live.plan(&plan()).await.unwrap().revision();
         let mut changes = live.changes(live.layout().everything(), present.next());
         assert!(matches!(changes.next().await, Ok(Feed::Connected)));
 

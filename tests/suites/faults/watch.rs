@@ -236,7 +236,7 @@ async fn f29_10_000_changes_reach_1_000_subscribers_past_a_slow_one() {
         }));
     }
     let owner = acquired(&session(&observer, "owner").await).await;
-    let mut tasks: Vec<_> = observer.plan(&plan()).await.unwrap().tasks.into_values().collect();
+    let mut tasks: Vec<_> = observer.plan(&plan()).await.unwrap().tasks().values().cloned().collect();
     let began = Instant::now();
     for round in 0..=ROUNDS {
         let edit = if round == 0 { Edit::Start } else { Edit::Progress(format!("{round}")) };
@@ -288,7 +288,7 @@ async fn f30_lists_and_histories_beyond_all_default_limits_are_read() {
     let updates = |edit: Edit, tasks: Vec<planlease::TaskView>| -> Vec<_> {
         tasks.into_iter().map(|task| (task, edit.clone())).collect()
     };
-    let mut tasks: Vec<_> = observer.plan(&plan()).await.unwrap().tasks.into_values().collect();
+    let mut tasks: Vec<_> = observer.plan(&plan()).await.unwrap().tasks().values().cloned().collect();
     for edit in [Edit::Start, Edit::Progress(text.clone()), Edit::Complete(Some(text.clone()))] {
         let outcomes = owner.authority().update_all(&updates(edit, tasks)).await.unwrap();
         tasks = outcomes.into_iter().map(committed).collect();
@@ -296,7 +296,7 @@ async fn f30_lists_and_histories_beyond_all_default_limits_are_read() {
     let list = observer.snapshot(&observer.layout().everything()).await.unwrap();
     let bytes: usize = list.entries.iter().map(|(_, entry)| entry.value.len()).sum();
     assert!(bytes > 3 * 4 * 1024 * 1024, "{bytes}");
-    assert_eq!(observer.plan(&plan()).await.unwrap().tasks.len(), TASKS);
+    assert_eq!(observer.plan(&plan()).await.unwrap().tasks().len(), TASKS);
     let late = Watcher::start(observer.clone());
     late.ready().await.unwrap();
     for watcher in [&watcher, &late] {
@@ -329,7 +329,7 @@ async fn f26_a_silent_member_is_left_and_nothing_is_missed() {
     let owner = acquired(&session(&writing, "owner").await).await;
     let view = writing.plan(&plan()).await.unwrap();
     let mut written = BTreeMap::new();
-    for task in view.tasks.keys() {
+    for task in view.tasks().keys() {
         let started = committed(owner.authority().start(&view, task).await.unwrap());
         written.insert(started.revision, started.id);
     }

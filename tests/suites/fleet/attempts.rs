@@ -32,7 +32,7 @@ const KILLS_ORCHESTRATOR: &str =
     r#"echo begun >> "$TEST_DIR/begun"; kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); sleep 1000"#;
 
 async fn record(coordinator: &Coordinator, plan: &PlanName, task: &str) -> TaskRecord {
-    coordinator.plan(plan).await.unwrap().tasks[&task_id(task)].record.clone()
+    coordinator.plan(plan).await.unwrap().tasks()[&task_id(task)].record.clone()
 }
 
 async fn begun(env: &TestEnv, name: &str) {
@@ -167,8 +167,8 @@ async fn a_wrong_configuration_is_refused_before_a_plan_is_acquired(env: TestEnv
     }
     for plan in [&with, &without, &other] {
         let view = coordinator.plan(plan).await.unwrap();
-        assert!(view.line.term.is_none(), "{plan} was acquired");
-        assert!(view.tasks.values().all(|task| task.record.attempt == 0), "{plan}");
+        assert!(view.line().term.is_none(), "{plan} was acquired");
+        assert!(view.tasks().values().all(|task| task.record.attempt == 0), "{plan}");
     }
     env.audit().await;
 }
@@ -187,7 +187,7 @@ async fn commands_that_do_not_start_use_no_retry_and_release_the_plan(env: TestE
     assert!(said.contains("did not start") && said.contains("no-such-program"), "{said}");
     planlease_tests::test_env::until_free(&coordinator, &plan).await;
     let view = coordinator.plan(&plan).await.unwrap();
-    for (task, view) in &view.tasks {
+    for (task, view) in view.tasks().iter() {
         let expected = if *task == task_id("1") { TaskStatus::Completed } else { TaskStatus::Pending };
         let record = &view.record;
         assert_eq!((record.status, record.failures, record.lost), (expected, 0, 0), "{task}: {}", run.said());
@@ -209,9 +209,9 @@ async fn a_folder_that_vanishes_uses_no_retry(env: TestEnv) {
     run.until_said("released; will try again in", SOON).await;
     let view = coordinator.plan(&plan).await.unwrap();
     let (summary, attempts) =
-        (view.summary(), view.tasks.values().map(|task| task.record.attempt).sum::<u32>());
+        (view.summary(), view.tasks().values().map(|task| task.record.attempt).sum::<u32>());
     assert!(summary.completed > 0 && summary.failed == 0 && summary.in_progress == 0, "{}", run.said());
-    assert!(view.tasks.values().all(|task| task.record.failures == 0), "{}", run.said());
+    assert!(view.tasks().values().all(|task| task.record.failures == 0), "{}", run.said());
     assert!(attempts < 60, "{attempts} attempts were begun: {}", run.said());
     // What is missing comes back, and the work goes on by itself.
     std::fs::create_dir(env.path("work")).unwrap();

@@ -37,7 +37,7 @@ async fn a_host_runs_only_the_commands_that_it_allows(env: TestEnv) {
     let untouched = async |plan: &str| {
         assert_eq!(env.text("done"), "", "a command was run");
         let view = env.coordinator().await.plan(&plan_name(plan)).await.unwrap();
-        for task in view.tasks.values() {
+        for task in view.tasks().values() {
             assert_eq!((task.record.status, task.record.attempt), (TaskStatus::Pending, 0), "{task:?}");
         }
     };

@@ -49,7 +49,7 @@ async fn a_stored_duration_of_any_length_is_survived(env: TestEnv) {
     assert_eq!(run.until_ended(LIMIT).await, Some(0), "{}", run.said());
     let view = coordinator.plan(&plan).await.unwrap();
     for task in ["1", "2"] {
-        let record = &view.tasks[&task_id(task)].record;
+        let record = &view.tasks()[&task_id(task)].record;
         assert_eq!((record.status, record.attempt), (TaskStatus::Completed, 2), "{}", run.said());
     }
     env.until_empty().await;

@@ -27,8 +27,8 @@ async fn acknowledged_writes_survive_a_crash_of_the_server(env: TestEnv) {
     coordinator.import(&plan, &spec(5, "true"), |_| {}).await.unwrap();
     let owner = env.session("owner").await;
     let ownership = acquired(&owner, &plan).await;
-    let tasks = coordinator.plan(&plan).await.unwrap().tasks.into_values();
-    let starts: Vec<_> = tasks.map(|task| (task, Change::Start)).collect();
+    let view = coordinator.plan(&plan).await.unwrap();
+    let starts: Vec<_> = view.tasks().values().map(|task| (task.clone(), Change::Start)).collect();
     for outcome in ownership.authority().update_all(&starts).await.unwrap() {
         assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
     }

@@ -67,7 +67,7 @@ async fn a_plan_that_is_cancelled_while_it_runs_is_given_back(env: TestEnv) {
         ("3", (TaskStatus::Failed, 1, false)),
         ("4", (TaskStatus::Failed, 1, true)),
     ] {
-        let record = &view.tasks[&task_id(task)].record;
+        let record = &view.tasks()[&task_id(task)].record;
         assert_eq!((record.status, record.lost, record.parked.is_some()), wanted, "{task}: {}", run.said());
         assert!(record.claim.is_none() && record.failures == 0, "{record:?}");
         assert_eq!(record.lost_for_good, task == "3");

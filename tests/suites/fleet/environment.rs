@@ -71,7 +71,7 @@ async fn commands_find_the_documented_variables_only(env: TestEnv) {
     assert_eq!(found(&env.text("inner")), names(&[&own[..], &["LOCK", "LOCK_TOKEN", "HELD"]].concat()));
     assert!(!env.text("next").is_empty());
     let view = coordinator.plan(&plan).await.unwrap();
-    assert_eq!(view.tasks[&task_id("1")].record.status, TaskStatus::Completed);
+    assert_eq!(view.tasks()[&task_id("1")].record.status, TaskStatus::Completed);
 
     let write = |name: &str| format!(r#"env > "$TEST_DIR/{name}""#);
     coordinator.import(&plan_name("held"), &spec(1, "true"), |_| {}).await.unwrap();

@@ -46,7 +46,7 @@ async fn the_policy_says_what_keeps_a_command_alive(env: TestEnv) {
     for (task, lives) in
         [("1", true), ("2", true), ("3", false), ("4", true), ("5", false), ("6", true), ("7", false)]
     {
-        let record = &view.tasks[&task_id(task)].record;
+        let record = &view.tasks()[&task_id(task)].record;
         let why = record.error.as_deref().unwrap_or_default();
         if lives {
             assert_eq!(record.status, TaskStatus::Completed, "{task}: {why}; {}", run.said());
@@ -56,7 +56,7 @@ async fn the_policy_says_what_keeps_a_command_alive(env: TestEnv) {
             assert_eq!((record.failures, record.lost), (1, 0), "{task}");
         }
     }
-    let noted = &view.tasks[&task_id("1")].record.progress;
+    let noted = &view.tasks()[&task_id("1")].record.progress;
     assert_eq!(noted.as_deref(), Some(r#"{"step": 16}"#));
     env.until_empty().await;
     env.audit().await;

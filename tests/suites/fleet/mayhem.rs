@@ -133,8 +133,8 @@ async fn every_task_was_done(env: &TestEnv, coordinator: &Coordinator, plan: &Pl
         *lines.entry(line).or_default() += 1;
     }
     let view = coordinator.plan(plan).await.unwrap();
-    assert_eq!(view.tasks.len(), TASKS);
-    for task in view.tasks.values() {
+    assert_eq!(view.tasks().len(), TASKS);
+    for task in view.tasks().values() {
         assert_eq!(task.record.status, TaskStatus::Completed);
         let end = format!("end {} {}", task.id, task.record.attempt);
         assert_eq!(lines.get(end.as_str()), Some(&1), "{end}");

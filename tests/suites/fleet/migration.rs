@@ -308,7 +308,7 @@ async fn links_that_lead_out_of_a_folder_are_not_followed(env: TestEnv) {
         );
     }
     let plans = coordinator.plans().await.unwrap();
-    let names: Vec<&str> = plans.items.iter().map(|plan| plan.name.as_str()).collect();
+    let names: Vec<&str> = plans.items.iter().map(|plan| plan.name().as_str()).collect();
     assert_eq!(names, ["cup", "pot", "tea"]);
     link(&format!("{outside}/status.json"), "lone/status.json");
     let refused = env.program().run_to(4, ["import", path_text(&env.path("lone"))]).await.stderr;
@@ -361,7 +361,7 @@ async fn an_import_that_is_killed_is_completed_by_the_next_one(env: TestEnv) {
         import.signal(Signal::SIGKILL);
         import.until_ended(SOON).await;
         match coordinator.plan(&plan).await {
-            Ok(view) => assert_eq!(view.tasks.len(), 1500, "half a plan"),
+            Ok(view) => assert_eq!(view.tasks().len(), 1500, "half a plan"),
             Err(Error::PlanNotFound(_)) => left_half += 1,
             Err(error) => panic!("{error}"),
         }
@@ -370,7 +370,7 @@ async fn an_import_that_is_killed_is_completed_by_the_next_one(env: TestEnv) {
             if ended.code == Some(0) { Ok(()) } else { Err(ended.stderr) }
         })
         .await;
-        assert_eq!(coordinator.plan(&plan).await.unwrap().tasks.len(), 1500);
+        assert_eq!(coordinator.plan(&plan).await.unwrap().tasks().len(), 1500);
     }
     assert!(left_half > 0, "every import was done before it was killed");
     assert_eq!(exported(&env, "killed-0").await, large(1500));
@@ -486,7 +486,7 @@ async fn readers_of_a_mirror_never_see_half_a_file(env: TestEnv) {
 async fn by_operator(coordinator: &Coordinator, plan: &PlanName, task: &str, change: &Change) {
     let view = coordinator.plan(plan).await.unwrap();
     let authority = coordinator.operator(&view, "a person").unwrap();
-    let outcome = authority.update(&view.tasks[&task_id(task)], None, change).await.unwrap();
+    let outcome = authority.update(&view.tasks()[&task_id(task)], None, change).await.unwrap();
     assert!(matches!(outcome, planlease::Outcome::Committed(_)), "{outcome:?}");
 }
 

@@ -60,7 +60,7 @@ async fn a_stopped_orchestrators_children_end_before_the_next_owner(env: TestEnv
     }
     let mut seen = Vec::new();
     for name in &names {
-        seen.push(coordinator.plan(&plan_name(name)).await.unwrap().tasks[&task_id("1")].clone());
+        seen.push(coordinator.plan(&plan_name(name)).await.unwrap().tasks()[&task_id("1")].clone());
     }
     let jobs = (PAUSES * TASKS).to_string();
     let mut args = vec!["run", "--id", "next", "--jobs", &jobs, "-o", "jsonl"];
@@ -80,8 +80,8 @@ async fn a_stopped_orchestrators_children_end_before_the_next_owner(env: TestEnv
             BTreeSet::from(["1", "2"]),
             "the second attempts looked"
         );
-        for task in coordinator.plan(&plan_name(name)).await.unwrap().tasks.into_values() {
-            let record = task.record;
+        for task in coordinator.plan(&plan_name(name)).await.unwrap().tasks().values() {
+            let record = &task.record;
             let found = (record.status, record.attempt, record.lost);
             assert_eq!(found, (TaskStatus::Completed, 2, 1), "task {} of {name}", task.id);
         }

@@ -46,7 +46,7 @@ fn descriptors(pid: i32) -> usize {
 
 async fn all_completed(coordinator: &Coordinator) {
     let view = coordinator.plan(&plan_name("busy")).await.unwrap();
-    for task in view.tasks.values() {
+    for task in view.tasks().values() {
         assert_eq!(task.record.status, TaskStatus::Completed, "{:?}", task.record);
         assert_eq!((task.record.failures, task.record.lost), (0, 0), "{:?}", task.record);
     }

@@ -173,7 +173,7 @@ async fn nothing_that_others_wrote_drives_the_terminal(env: TestEnv) {
     let good = files.at("good.toml");
     looked_through(&program, &["plan", "import", &good, "--plan", "release"]).await;
     looked_through(&program, &["plan", "import", &good, "--plan", NAME]).await;
-    let from = env.coordinator().await.plan(&plan_name("release")).await.unwrap().revision.to_string();
+    let from = env.coordinator().await.plan(&plan_name("release")).await.unwrap().revision().to_string();
     // What a program of others writes through the library.
     looked_through(&program, &["run", "release", "--id", NAME, "--label", &format!("x={HOSTILE}")]).await;
     let session = env.session(&format!("{NAME}2")).await;

@@ -24,7 +24,7 @@ async fn tasks_that_are_ready_at_once_share_a_revision(env: TestEnv) {
     let mut revisions = BTreeSet::new();
     until("start of all tasks", SOON, async || {
         let view = coordinator.plan(&plan).await.unwrap();
-        let started = view.tasks.values().filter(|task| task.record.status == TaskStatus::InProgress);
+        let started = view.tasks().values().filter(|task| task.record.status == TaskStatus::InProgress);
         let started: Vec<_> = started.map(|task| task.revision).collect();
         if started.len() < TASKS {
             return Err(run.said());

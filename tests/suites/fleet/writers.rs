@@ -26,8 +26,8 @@ async fn two_processes_write_as_fast_as_they_can_and_nothing_is_lost(env: TestEn
     coordinator.import(&plan, &spec(7, "true"), |_| {}).await.unwrap();
     let owner = env.session("owner").await;
     let ownership = acquired(&owner, &plan).await;
-    let tasks = coordinator.plan(&plan).await.unwrap().tasks.into_values();
-    let starts: Vec<_> = tasks.map(|task| (task, Change::Start)).collect();
+    let view = coordinator.plan(&plan).await.unwrap();
+    let starts: Vec<_> = view.tasks().values().map(|task| (task.clone(), Change::Start)).collect();
     for outcome in ownership.authority().update_all(&starts).await.unwrap() {
         assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
     }

@@ -112,7 +112,7 @@ async fn a_late_result_of_a_lost_attempt_is_refused(env: TestEnv) {
         if recovered.is_empty() { Err(view.summary()) } else { Ok(view) }
     })
     .await;
-    assert_eq!(view.tasks[&id("1.1")].record.lost, 1);
+    assert_eq!(view.tasks()[&id("1.1")].record.lost, 1);
     let quick = coordinator.worker(&second, &plan()).unwrap();
     let new = quick.claim(1, &[]).await.unwrap().tasks.remove(0);
     assert_eq!(new.record.attempt, 2);

@@ -35,8 +35,8 @@ async fn a_plan_is_edited_while_it_is_executed(env: TestEnv) {
         (vec!["4", "5"], vec!["3"], vec!["1", "2"])
     );
     let view = coordinator.plan(&plan()).await.unwrap();
-    assert_eq!(Some(view.defined), done.revision);
-    assert_eq!(view.tasks.keys().map(TaskId::as_str).collect::<Vec<_>>(), ["1", "2", "4", "5"]);
+    assert_eq!(Some(view.defined()), done.revision);
+    assert_eq!(view.tasks().keys().map(TaskId::as_str).collect::<Vec<_>>(), ["1", "2", "4", "5"]);
     assert_eq!(view.ready().map(TaskId::as_str).collect::<Vec<_>>(), ["5"]);
     assert_eq!(view.status(&id("2")), Some(TaskStatus::InProgress));
     committed(owner.authority().update(&running, Some(1), &Change::Complete(None)).await.unwrap());
@@ -127,7 +127,11 @@ async fn edits_at_the_same_moment_are_one_after_the_other(env: TestEnv) {
     revisions.dedup();
     assert_eq!(revisions.len(), 8, "each was carried out once");
     let view = coordinator.plan(&plan()).await.unwrap();
-    assert_eq!((view.defined, view.tasks.len()), (revisions[7], 4), "the last one knew what the others did");
+    assert_eq!(
+        (view.defined(), view.tasks().len()),
+        (revisions[7], 4),
+        "the last one knew what the others did"
+    );
     audit(&env).await;
 }
 
@@ -143,14 +147,14 @@ async fn a_definition_in_parts_is_edited_whole(env: TestEnv) {
     edited.tasks.truncate(70);
     coordinator.edit_plan(&plan(), &edited).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
-    assert_eq!((&view.spec.tasks, view.tasks.len()), (&edited.tasks, 70));
+    assert_eq!((&view.spec().tasks, view.tasks().len()), (&edited.tasks, 70));
     // Small enough for one key: no part of the old one is left that could be taken for a part of it.
     for task in &mut edited.tasks {
         task.steps.clear();
     }
     coordinator.edit_plan(&plan(), &edited).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
-    assert_eq!(view.spec.tasks, edited.tasks);
+    assert_eq!(view.spec().tasks, edited.tasks);
     coordinator.delete_plan(&plan()).await.unwrap();
     audit(&env).await;
 }
@@ -170,8 +174,8 @@ async fn a_definition_above_one_mebibyte_is_edited(env: TestEnv) {
         edited.tasks.push(task(&format!("last-{round}")));
         coordinator.edit_plan(&plan(), &edited).await.unwrap();
         let view = coordinator.plan(&plan()).await.unwrap();
-        assert_eq!(view.spec.tasks, edited.tasks);
-        assert_eq!(view.tasks.len(), edited.tasks.len());
+        assert_eq!(view.spec().tasks, edited.tasks);
+        assert_eq!(view.tasks().len(), edited.tasks.len());
     }
     // The most tasks at once, each in a part of its own.
     for n in 0..MAX_EDITED {
@@ -179,14 +183,14 @@ async fn a_definition_above_one_mebibyte_is_edited(env: TestEnv) {
     }
     coordinator.edit_plan(&plan(), &edited).await.unwrap();
     let present = coordinator.plan(&plan()).await.unwrap();
-    assert_eq!(present.spec.tasks, edited.tasks);
+    assert_eq!(present.spec().tasks, edited.tasks);
     // All of them is more than etcd takes at once.
     for task in &mut edited.tasks {
         task.description = "everything is different".to_owned();
     }
     let refused = coordinator.edit_plan(&plan(), &edited).await;
     assert!(matches!(refused, Err(Error::EditTooWide { .. })), "{refused:?}");
-    assert_eq!(coordinator.plan(&plan()).await.unwrap().spec, present.spec);
+    assert_eq!(coordinator.plan(&plan()).await.unwrap().spec(), present.spec());
     audit(&env).await;
 }
 
@@ -214,7 +218,7 @@ async fn full_parts_of_an_older_version_can_be_edited(env: TestEnv) {
     }
     head["parts"] = full.into();
     etcd.put(key(PlanKey::Spec), serde_json::to_vec(&head).unwrap(), None).await.unwrap();
-    assert_eq!(coordinator.plan(&plan()).await.unwrap().spec.tasks, large.tasks);
+    assert_eq!(coordinator.plan(&plan()).await.unwrap().spec().tasks, large.tasks);
 
     let mut edited = large.clone();
     for place in [1, 60, 120, 180] {
@@ -222,14 +226,14 @@ async fn full_parts_of_an_older_version_can_be_edited(env: TestEnv) {
     }
     coordinator.edit_plan(&plan(), &edited).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
-    assert_eq!((&view.spec.tasks, view.tasks.len()), (&edited.tasks, 234));
+    assert_eq!((&view.spec().tasks, view.tasks().len()), (&edited.tasks, 234));
     // More than one transaction can write stays refused, and changes nothing.
     for task in &mut edited.tasks {
         task.description = "everything is different".to_owned();
     }
     let refused = coordinator.edit_plan(&plan(), &edited).await;
     assert!(matches!(refused, Err(Error::EditTooWide { .. })), "{refused:?}");
-    assert_eq!(coordinator.plan(&plan()).await.unwrap().spec, view.spec);
+    assert_eq!(coordinator.plan(&plan()).await.unwrap().spec(), view.spec());
     audit(&env).await;
 }
 
@@ -247,7 +251,7 @@ async fn what_cannot_be_done_changes_nothing(env: TestEnv) {
     let refused = coordinator.edit_plan(&plan(), &circle).await;
     assert!(matches!(&refused, Err(Error::Unsound(problems)) if problems.len() == 1), "{refused:?}");
     let present = coordinator.plan(&plan()).await.unwrap();
-    assert_eq!((present.defined, present.tasks.len()), (before.defined, 3));
+    assert_eq!((present.defined(), present.tasks().len()), (before.defined(), 3));
     coordinator.edit_plan(&plan(), &many).await.unwrap();
     let fewer = coordinator.edit_plan(&plan(), &spec()).await.unwrap();
     assert_eq!(fewer.edit.removed.len(), MAX_EDITED, "the most is not too much for etcd");

@@ -37,7 +37,7 @@ async fn progress(authority: &Authority, task: &TaskView, text: &str) -> Outcome
 }
 
 async fn started(authority: &Authority, view: &PlanView) -> Vec<TaskView> {
-    let starts: Vec<_> = view.tasks.values().map(|task| (task.clone(), Change::Start)).collect();
+    let starts: Vec<_> = view.tasks().values().map(|task| (task.clone(), Change::Start)).collect();
     authority.update_all(&starts).await.unwrap().into_iter().map(committed).collect()
 }
 
@@ -47,7 +47,7 @@ async fn coalesced_updates_are_answered_one_by_one(env: TestEnv) {
     let authority = owner.authority();
     let view = coordinator.plan(&plan()).await.unwrap();
     let mut tasks = started(&authority, &view).await;
-    let stale = view.tasks[&tasks[7].id].clone();
+    let stale = view.tasks()[&tasks[7].id].clone();
     let record = tasks[7].record.clone();
     let present = std::mem::replace(&mut tasks[7], TaskView { record, ..stale });
     let sent = || first.coordinator().traffic().get("Txn").copied().unwrap_or(0);
@@ -124,7 +124,7 @@ async fn a_start_and_the_end_of_what_it_needs_do_not_share_a_request(env: TestEn
     let later: Vec<TaskId> = (2..20).map(|n| id(&format!("1.{n}"))).collect();
     let again = Change::Retry("wrong".into());
     let operator = first.coordinator().operator(&view, "me").unwrap();
-    let reopen = operator.update(&view.tasks[&id("1.0")], None, &again);
+    let reopen = operator.update(&view.tasks()[&id("1.0")], None, &again);
     let starts = join_all(later.iter().map(|task| authority.start(&view, task)));
     let (ahead, reopened, outcomes) = tokio::join!(authority.start(&view, &ahead), reopen, starts);
     committed(ahead.unwrap());
@@ -144,7 +144,7 @@ async fn a_bound_on_tasks_in_progress_holds_for_starts_of_one_moment(env: TestEn
     let (coordinator, _first, owner) = begun(&env, &wide(12, policy)).await;
     let authority = owner.authority();
     let view = coordinator.plan(&plan()).await.unwrap();
-    let outcomes = join_all(view.tasks.keys().map(|task| authority.start(&view, task))).await;
+    let outcomes = join_all(view.tasks().keys().map(|task| authority.start(&view, task))).await;
     let started = outcomes.into_iter().filter(|outcome| matches!(outcome, Ok(Outcome::Committed(_)))).count();
     let in_progress = coordinator.plan(&plan()).await.unwrap().summary().in_progress;
     assert_eq!((started, in_progress), (3, 3));
@@ -174,7 +174,7 @@ async fn a_lost_authority_refuses_its_own_updates_only(env: TestEnv) {
         }
     }
     let present = coordinator.plan(&plan()).await.unwrap();
-    assert!(present.tasks.values().all(|task| task.record.progress.is_none()), "{present:?}");
+    assert!(present.tasks().values().all(|task| task.record.progress.is_none()), "{present:?}");
     audit(&env).await;
 }
 
@@ -204,7 +204,7 @@ async fn an_update_waits_for_space_in_a_batch(env: TestEnv) {
     let (coordinator, _first, owner) = begun(&env, &wide(TASKS, Policy::default())).await;
     let authority = owner.authority();
     let view = coordinator.plan(&plan()).await.unwrap();
-    let outcomes = join_all(view.tasks.keys().map(|task| authority.start(&view, task))).await;
+    let outcomes = join_all(view.tasks().keys().map(|task| authority.start(&view, task))).await;
     outcomes.into_iter().for_each(|outcome| drop(committed(outcome.unwrap())));
     assert_eq!(coordinator.plan(&plan()).await.unwrap().summary().in_progress, TASKS);
     audit(&env).await;
@@ -286,7 +286,7 @@ async fn a_plan_that_may_not_be_written_refuses_no_other() {
     let (ours, theirs) = (owned(&session, &plans[0]).await, owned(&session, &plans[1]).await);
     let views = [worker.plan(&plans[0]).await.unwrap(), worker.plan(&plans[1]).await.unwrap()];
     let authorities = [ours.authority(), theirs.authority()];
-    let all = views[0].tasks.keys().flat_map(|task| [(0, task), (1, task)]);
+    let all = views[0].tasks().keys().flat_map(|task| [(0, task), (1, task)]);
     let outcomes = all.map(async |(n, task): (usize, _)| (n, authorities[n].start(&views[n], task).await));
     for (n, outcome) in join_all(outcomes).await {
         match outcome {

@@ -104,11 +104,11 @@ async fn of_a_cancellation_and_the_last_completion_one_wins(env: TestEnv) {
         let done = view.status(&id("1")) == Some(TaskStatus::Completed);
         match (completed, cancelled) {
             (Outcome::Committed(_), Err(Error::PlanFinished(_))) => {
-                assert!(done && view.closed.is_none());
+                assert!(done && view.halts().closed.is_none());
                 race.won(0);
             }
             (Outcome::Refused(Refused::RightGone), Ok(Halted::Done(_))) => {
-                assert!(!done && view.closed.is_some());
+                assert!(!done && view.halts().closed.is_some());
                 race.won(1);
             }
             both => panic!("{both:?}"),

@@ -27,7 +27,7 @@ async fn a_plan_is_imported_once(env: TestEnv) {
     let other = coordinator.import(&plan(), &spec(), |_| {}).await;
     assert!(matches!(other, Err(Error::PlanExists(_))), "{other:?}");
     let view = coordinator.plan(&plan()).await.unwrap();
-    assert_eq!((view.spec.title.as_str(), view.tasks.len()), ("three tasks", 3));
+    assert_eq!((view.spec().title.as_str(), view.tasks().len()), ("three tasks", 3));
     audit(&env).await;
 }
 
@@ -55,15 +55,15 @@ async fn a_large_plan_appears_whole(env: TestEnv) {
             _ = &mut import => break,
             seen = reader.plan(&name) => match seen {
                 Err(Error::PlanNotFound(_)) => {}
-                Ok(view) => assert_eq!(view.tasks.len(), 3000, "half a plan"),
+                Ok(view) => assert_eq!(view.tasks().len(), 3000, "half a plan"),
                 Err(error) => panic!("{error}"),
             },
         }
     }
     assert_eq!(last.get(), 3000);
     let view = reader.plan(&plan()).await.unwrap();
-    assert_eq!((view.tasks.len(), view.spec.tasks.len()), (3000, 3000));
-    assert_eq!(reader.plans().await.unwrap()[0].tasks.len(), 3000);
+    assert_eq!((view.tasks().len(), view.spec().tasks.len()), (3000, 3000));
+    assert_eq!(reader.plans().await.unwrap()[0].tasks().len(), 3000);
     reader.delete_plan(&plan()).await.unwrap();
     audit(&env).await;
 }
@@ -101,7 +101,7 @@ async fn what_a_dead_import_left_behind_is_cleared_away(mut env: TestEnv) {
     assert!(matches!(coordinator.plan(&plan()).await, Err(Error::PlanNotFound(_))), "it is invisible");
     coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
     let view = imported_view(&env).await;
-    assert_eq!(view.tasks.len(), 3, "and it is not part of the plan");
+    assert_eq!(view.tasks().len(), 3, "and it is not part of the plan");
     audit(&env).await;
 }
 

@@ -285,7 +285,7 @@ async fn coalesced_updates_without_answer_are_committed_once(env: TestEnv) {
     let owner = try_acquire(&session).await.unwrap();
     watched(&coordinator).await;
     let (authority, view) = (owner.authority(), coordinator.plan(&plan()).await.unwrap());
-    let starts: Vec<_> = view.tasks.values().map(|task| (task.clone(), Change::Start)).collect();
+    let starts: Vec<_> = view.tasks().values().map(|task| (task.clone(), Change::Start)).collect();
     let started: Vec<_> = authority.update_all(&starts).await.unwrap().into_iter().map(committed).collect();
     let over = background(written_over(observer.delegated(&owner.delegate()), id("7"), "mine of 7"));
     loss.arm_for("mine of 9"); // The first one leaves alone.
@@ -350,8 +350,8 @@ async fn an_edit_whose_answer_is_lost_is_carried_out_once(env: TestEnv) {
     let done = coordinator.edit_plan(&plan(), &edited).await.unwrap();
     loss.check();
     let now = coordinator.plan(&plan()).await.unwrap();
-    assert_eq!(done.revision, Some(now.defined));
-    assert!(now.defined > view.defined && now.tasks.len() == 2);
+    assert_eq!(done.revision, Some(now.defined()));
+    assert!(now.defined() > view.defined() && now.tasks().len() == 2);
     audit(&env).await;
 }
 
@@ -377,7 +377,7 @@ async fn a_large_import_goes_on_after_lost_answers(env: TestEnv) {
     let imported = coordinator.import(&plan(), &large, |_| loss.arm()).await.unwrap();
     loss.check();
     assert!(matches!(imported, Imported::Created(_)), "{imported:?}");
-    assert_eq!(coordinator.plan(&plan()).await.unwrap().tasks.len(), 603);
+    assert_eq!(coordinator.plan(&plan()).await.unwrap().tasks().len(), 603);
     audit(&env).await;
 }
 

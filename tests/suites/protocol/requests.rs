@@ -146,7 +146,7 @@ async fn the_status_of_a_plan_of_500_tasks_costs_one_request(env: TestEnv) {
     let tasks = (0..500).map(|n| TaskSpec::new(id(&format!("1.{n}")), "work")).collect();
     coordinator.import(&name, &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
     let before = coordinator.traffic();
-    assert_eq!(coordinator.plan(&name).await.unwrap().tasks.len(), 500);
+    assert_eq!(coordinator.plan(&name).await.unwrap().tasks().len(), 500);
     check(&coordinator, &before, &[("Txn", 1)]);
 }
 
@@ -158,7 +158,7 @@ async fn a_long_plan_is_read_in_few_pages(env: TestEnv) {
     let tasks = (0..3_000).map(|n| TaskSpec::new(id(&format!("1.{n}")), "work")).collect();
     coordinator.import(&name, &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
     let before = coordinator.traffic();
-    assert_eq!(coordinator.plan(&name).await.unwrap().tasks.len(), 3_000);
+    assert_eq!(coordinator.plan(&name).await.unwrap().tasks().len(), 3_000);
     check(&coordinator, &before, &[("Range", 2), ("Txn", 1)]);
 }
 
@@ -243,5 +243,5 @@ async fn no_more_than_512_are_under_way_at_a_time(env: TestEnv) {
 }
 
 async fn read(coordinator: Coordinator) -> usize {
-    coordinator.plan(&plan()).await.unwrap().tasks.len()
+    coordinator.plan(&plan()).await.unwrap().tasks().len()
 }

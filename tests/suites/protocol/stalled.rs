@@ -96,7 +96,7 @@ async fn a_stalled_requests_connection_serves_the_others(env: TestEnv) {
         () = breaker.begun.notified() => {}
     }
     let other = tokio::time::timeout(SOON, coordinator.plan(&plan())).await;
-    assert_eq!(other.expect("it does not wait for the stalled one").unwrap().tasks.len(), 3);
+    assert_eq!(other.expect("it does not wait for the stalled one").unwrap().tasks().len(), 3);
     assert_eq!(stalled.await.unwrap().len(), 1, "which goes on when it is polled again");
 }
 
@@ -112,6 +112,6 @@ async fn stalled_requests_delay_no_other(env: TestEnv) {
         assert!(one.as_mut().now_or_never().is_none());
     }
     let other = tokio::time::timeout(SOON, coordinator.plan(&name)).await;
-    assert_eq!(other.expect("it does not wait for the stalled ones").unwrap().tasks.len(), 3);
+    assert_eq!(other.expect("it does not wait for the stalled ones").unwrap().tasks().len(), 3);
     drop(stalled);
 }

@@ -35,7 +35,7 @@ async fn an_update_of_a_stale_record_is_refused_with_the_present_one(env: TestEn
     let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
-    let stale = view.tasks[&id("1")].clone();
+    let stale = view.tasks()[&id("1")].clone();
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
     let outcome = owner.authority().update(&stale, None, &Change::Skip("x".into())).await.unwrap();
     let Outcome::Refused(Refused::Conflict(present)) = outcome else { panic!("{outcome:?}") };
@@ -65,9 +65,9 @@ async fn however_a_task_is_started_it_waits_for_what_it_depends_on(env: TestEnv)
     let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
-    let (authority, early) = (owner.authority(), view.tasks[&id("2")].clone());
+    let (authority, early) = (owner.authority(), view.tasks()[&id("2")].clone());
     let by_operator = coordinator.operator(&view, "me").unwrap();
-    let all: Vec<_> = view.tasks.values().map(|task| (task.clone(), Change::Start)).collect();
+    let all: Vec<_> = view.tasks().values().map(|task| (task.clone(), Change::Start)).collect();
     let mut outcomes = authority.update_all(&all).await.unwrap();
     committed(outcomes.remove(0)); // Task 1 depends on nothing.
     outcomes.push(authority.update(&early, None, &Change::Start).await.unwrap());
@@ -91,7 +91,7 @@ async fn a_dependency_that_is_reopened_meanwhile_refuses_the_start(env: TestEnv)
     execute(&owner.authority(), &view, "1").await;
     let view = coordinator.plan(&plan()).await.unwrap(); // Task 1 is done, as seen here.
     let operator = coordinator.operator(&view, "me").unwrap();
-    committed(operator.update(&view.tasks[&id("1")], None, &Change::Retry("wrong".into())).await.unwrap());
+    committed(operator.update(&view.tasks()[&id("1")], None, &Change::Retry("wrong".into())).await.unwrap());
     let outcome = owner.authority().start(&view, &id("2")).await.unwrap();
     assert!(matches!(outcome, Outcome::Refused(Refused::Dependency)), "{outcome:?}");
     audit(&env).await;
@@ -187,7 +187,7 @@ async fn orphans_are_recovered_by_the_next_owner(env: TestEnv) {
     let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
-    let starts: Vec<_> = view.tasks.values().map(|task| (task.clone(), Change::Start)).collect();
+    let starts: Vec<_> = view.tasks().values().map(|task| (task.clone(), Change::Start)).collect();
     for outcome in owner.authority().update_all(&starts).await.unwrap() {
         committed(outcome);
     }
@@ -210,7 +210,7 @@ async fn a_batch_succeeds_and_fails_task_by_task(env: TestEnv) {
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
     committed(owner.authority().start(&view, &id("2")).await.unwrap());
-    let batch: Vec<_> = view.tasks.values().map(|task| (task.clone(), Change::Start)).collect();
+    let batch: Vec<_> = view.tasks().values().map(|task| (task.clone(), Change::Start)).collect();
     let outcomes = owner.authority().update_all(&batch).await.unwrap();
     assert!(matches!(outcomes[0], Outcome::Committed(_)), "{outcomes:?}");
     assert!(matches!(outcomes[1], Outcome::Refused(Refused::Conflict(_))), "{outcomes:?}");
@@ -227,11 +227,11 @@ async fn an_operator_does_not_write_past_an_unseen_owner(env: TestEnv) {
     let operator = coordinator.operator(&view, "me").unwrap();
     let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
-    let outcome = operator.update(&view.tasks[&id("1")], None, &Change::Skip("x".into())).await.unwrap();
+    let outcome = operator.update(&view.tasks()[&id("1")], None, &Change::Skip("x".into())).await.unwrap();
     assert!(matches!(outcome, Outcome::Refused(Refused::RightGone)), "{outcome:?}");
     let view = coordinator.plan(&plan()).await.unwrap();
     let operator = coordinator.operator(&view, "me").unwrap();
-    committed(operator.update(&view.tasks[&id("1")], None, &Change::Skip("x".into())).await.unwrap());
+    committed(operator.update(&view.tasks()[&id("1")], None, &Change::Skip("x".into())).await.unwrap());
     owner.release().await.unwrap();
     audit(&env).await;
 }

@@ -75,7 +75,7 @@ async fn write(wide: Ownership, enough: CancellationToken) -> (Ownership, usize)
     let view = wide.session().coordinator().plan(wide.plan()).await.unwrap();
     let changing = (1..=CHANGING / 2).chain(WIDE + 1 - CHANGING / 2..=WIDE);
     let mut tasks: Vec<TaskView> =
-        changing.map(|n| view.tasks[&task_id(&format!("{n:03}"))].clone()).collect();
+        changing.map(|n| view.tasks()[&task_id(&format!("{n:03}"))].clone()).collect();
     let mut written = 0;
     for n in 0.. {
         if enough.is_cancelled() {

@@ -85,7 +85,7 @@ async fn bad_requests_change_nothing(env: TestEnv) {
     assert_eq!(plan.clone().with(422).problem(), "bad-plan");
     assert!(plan.json["problems"][0].as_str().unwrap().contains("1:"), "with its place: {}", plan.text);
     let after = env.coordinator().await.plan(&"release".parse().unwrap()).await.unwrap();
-    assert_eq!(after.tasks, before.tasks);
+    assert_eq!(after.tasks(), before.tasks());
     env.audit().await;
 }
 

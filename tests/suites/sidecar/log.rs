@@ -76,7 +76,7 @@ async fn works(env: &TestEnv, client: &Client) {
     .await;
     events.until("trusted", SOON).await;
     let view = env.coordinator().await.plan(&plan_name("release")).await.unwrap();
-    assert_eq!(view.line.owner().map(|(_, term)| term.token().to_string()), owned);
+    assert_eq!(view.line().owner().map(|(_, term)| term.token().to_string()), owned);
 }
 
 #[case]
@@ -118,10 +118,10 @@ async fn a_run_whose_output_nothing_reads_goes_on(env: TestEnv) {
     let mut run = redirected(&env, &args, ">events 2>&1", "run");
     assert_eq!(run.until_ended(Duration::from_secs(120)).await, Some(0));
     let view = env.coordinator().await.plan(&plan_name("many")).await.unwrap();
-    let attempts: u32 = view.tasks.values().map(|task| task.record.attempt).sum();
+    let attempts: u32 = view.tasks().values().map(|task| task.record.attempt).sum();
     assert_eq!((view.summary().completed, attempts as usize), (TASKS, TASKS), "no command was killed");
-    assert!(view.tasks.values().all(|task| task.record.status == TaskStatus::Completed));
-    assert_eq!(view.line.term.as_ref().map(|(_, term)| term.number.0), Some(1), "the plan was not lost");
+    assert!(view.tasks().values().all(|task| task.record.status == TaskStatus::Completed));
+    assert_eq!(view.line().term.as_ref().map(|(_, term)| term.number.0), Some(1), "the plan was not lost");
     env.audit().await;
 }
 

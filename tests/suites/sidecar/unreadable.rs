@@ -338,7 +338,7 @@ async fn running(env: TestEnv, value: Vec<u8>) {
         if summary.is_done() { Ok(()) } else { Err(format!("{summary:?}\n{}", run.said())) }
     })
     .await;
-    for task in coordinator.plan(&healthy).await.unwrap().tasks.values() {
+    for task in coordinator.plan(&healthy).await.unwrap().tasks().values() {
         assert_eq!((task.record.attempt, task.record.lost), (1, 0), "{task:?}");
     }
     for name in keys.iter().filter_map(Key::plan) {

@@ -64,17 +64,17 @@ fn show(text: &str) -> Result<(), Failure> {
 
 /// Fails if a task of the plan cannot be read: the document would not have it.
 pub(crate) fn whole(view: &PlanView) -> Result<(), Failure> {
-    let is_task = |one: &&Unreadable| matches!(one.key, Key::Plan(_, PlanKey::Task(_)));
-    match view.unreadable.iter().find(is_task) {
-        Some(unreadable) => Err(planlease::Error::from(unreadable.clone()).into()),
+    let is_task = |one: &Unreadable| matches!(one.key, Key::Plan(_, PlanKey::Task(_)));
+    match view.unreadable().find(is_task) {
+        Some(unreadable) => Err(unreadable.into()),
         None => Ok(()),
     }
 }
 
 /// The document of a plan.
 pub(crate) fn document(view: &PlanView) -> Value {
-    let records = view.tasks.iter().map(|(id, task)| (id.clone(), task.record.clone()));
-    state::export(&view.name, &view.spec, &records.collect())
+    let records = view.tasks().iter().map(|(id, task)| (id.clone(), task.record.clone()));
+    state::export(view.name(), view.spec(), &records.collect())
 }
 
 /// A document as the predecessor writes it: indented, with a line break at its end.

@@ -164,16 +164,13 @@ impl Mirror<'_> {
 
     fn write_seen(&mut self, seen: &Snapshot) -> Result<(), Failure> {
         match seen.plan(&self.plan) {
-            Some(plan) => {
-                let view = plan.to_view(seen.revision());
-                match export::whole(&view) {
-                    Ok(()) => self.write(export::document(&view)),
-                    Err(failure) => {
-                        self.stays(failure.what());
-                        Ok(())
-                    }
+            Some(plan) => match export::whole(plan) {
+                Ok(()) => self.write(export::document(plan)),
+                Err(failure) => {
+                    self.stays(failure.what());
+                    Ok(())
                 }
-            }
+            },
             None if seen.unreadable().any(|one| one.plan() == Some(&self.plan)) => {
                 self.stays("the plan's definition cannot be read");
                 Ok(())

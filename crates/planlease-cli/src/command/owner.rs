@@ -69,7 +69,7 @@ impl OwnerCommand {
                 let plan = super::plan_name(&args.plan)?;
                 // The whole plan, so that one which is not there is not taken for one without an owner.
                 let view = invocation.connect().await?.plan(&plan).await?;
-                invocation.show(args.output.format, &OwnerShown::new(plan, &view.line))?;
+                invocation.show(args.output.format, &OwnerShown::new(plan, &view.line()))?;
             }
             Self::History(args) => {
                 let plan = super::plan_name(&args.plan)?;
@@ -89,7 +89,8 @@ impl ReleaseArgs {
         let plan = super::plan_name(&self.plan)?;
         let expected = self.expect.as_deref().map(OrchestratorId::new).transpose()?;
         let coordinator = invocation.connect().await?;
-        let line = coordinator.plan(&plan).await?.line;
+        let seen = coordinator.plan(&plan).await?;
+        let line = seen.line();
         let first = line.candidates().first().ok_or_else(|| planlease::Error::NotOwned(plan.clone()))?;
         // What was looked at is what is ended: if somebody else owns it by the time of the answer, nothing
         // happens.

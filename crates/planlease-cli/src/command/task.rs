@@ -6,7 +6,10 @@ pub(super) mod right;
 mod update;
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser as _};
-use planlease::core::transition::{Change, TaskStatus};
+use planlease::{
+    core::transition::{Change, TaskStatus},
+    read_beside,
+};
 
 use self::{limit::LimitArgs, update::UpdateArgs};
 use crate::{
@@ -186,7 +189,7 @@ impl ShowArgs {
         let coordinator = invocation.connect().await?;
         let mut view = coordinator.plan(&plan).await?;
         view.task(&task)?;
-        let findings = view.take_beside(coordinator.findings(&plan, &task).await)?;
+        let findings = read_beside(&mut view, coordinator.findings(&plan, &task).await)?;
         let alive = coordinator.alive(&view).await?;
         invocation.show(self.output.format, &TaskShown::new(&view, view.task(&task)?, findings, &alive))?;
         Ok(Exit::Done)

@@ -11,7 +11,7 @@ use planlease::{
     core::{PlanName, Revision, counted},
 };
 use planlease_core::{record::HaltRecord, standing::Outlook, transition::TaskStatus};
-use planlease_watcher::{ChangeSet, PlanState, Snapshot};
+use planlease_watcher::{ChangeSet, PlanView, Snapshot};
 
 use self::feed::{Feed, News};
 use crate::{
@@ -158,7 +158,7 @@ impl Wanted {
 
 /// Whether nothing more comes of the plan by itself: what only an owner would go on with counts if there is
 /// one.
-fn has_ended(plan: &PlanState) -> bool {
+fn has_ended(plan: &PlanView) -> bool {
     plan.halts().closed.is_some()
         || match plan.outlook() {
             Outlook::Done | Outlook::Stuck => true,
@@ -168,7 +168,7 @@ fn has_ended(plan: &PlanState) -> bool {
 }
 
 /// What is wrong with a plan that has ended; `None` if every task is completed or skipped.
-fn unfinished(plan: &PlanState) -> Option<Failure> {
+fn unfinished(plan: &PlanView) -> Option<Failure> {
     let name = plan.name();
     if plan.outlook() == Outlook::Done {
         return None;
@@ -178,7 +178,7 @@ fn unfinished(plan: &PlanState) -> Option<Failure> {
         return Some(Error::PlanClosed { plan, how: *how, by, why }.into());
     }
     let summary = plan.summary();
-    let failed = plan.tasks().find(|task| task.record.status == TaskStatus::Failed);
+    let failed = plan.tasks().values().find(|task| task.record.status == TaskStatus::Failed);
     let failed = failed.map(|task| {
         let why = task.record.parked.as_deref().or(task.record.error.as_deref()).unwrap_or_default();
         format!("; task {}: {}", task.id, output::plain(why))

@@ -1,7 +1,7 @@
 //! `why`: what led to the present state.
 
 use clap::Args;
-use planlease::core::keys::PlanKey;
+use planlease::{core::keys::PlanKey, read_beside};
 
 use crate::{
     exit::Exit,
@@ -36,10 +36,9 @@ impl WhyArgs {
         let alive = coordinator.alive(&view).await?;
         match task {
             Some(task) => {
-                view.require(PlanKey::Task(task.clone()))?;
-                let late = view
-                    .take_beside(coordinator.late_results(&plan, &task).await.map(Some))?
-                    .unwrap_or_default();
+                view.require(&PlanKey::Task(task.clone()))?;
+                let late = coordinator.late_results(&plan, &task).await.map(Some);
+                let late = read_beside(&mut view, late)?.unwrap_or_default();
                 let Some(shown) = WhyTask::new(&view, &task, &late, &alive) else {
                     return Err(Failure::new(Exit::NoSuchTask, format!("{plan} has no task {task}"))
                         .remedy(format!("`planlease task list {plan}` lists them.")));

@@ -1,6 +1,9 @@
 //! What the library's errors mean to a person, and which status each has.
 
-use planlease::{ConfigError, Error, core::InvalidName};
+use planlease::{
+    ConfigError, Error,
+    core::{InvalidName, unreadable::Unreadable, view::MissingTask},
+};
 
 use super::Failure;
 use crate::exit::Exit;
@@ -21,6 +24,18 @@ impl From<ConfigError> for Failure {
         };
         Self::new(exit, error.to_string())
             .remedy("`planlease context show` tells where each setting comes from.")
+    }
+}
+
+impl From<MissingTask> for Failure {
+    fn from(missing: MissingTask) -> Self {
+        Error::from(missing).into()
+    }
+}
+
+impl From<Unreadable> for Failure {
+    fn from(unreadable: Unreadable) -> Self {
+        Error::from(unreadable).into()
     }
 }
 

@@ -37,11 +37,11 @@ fn set(changes: Vec<Change>) -> ChangesShown {
 }
 
 fn name() -> PlanName {
-    plan().name
+    plan().name().clone()
 }
 
 fn task(id: &str, before: Option<&str>) -> Change {
-    let view = |id: &str| Arc::new(plan().tasks[&TaskId::new(id).unwrap()].clone());
+    let view = |id: &str| Arc::new(plan().tasks()[&TaskId::new(id).unwrap()].clone());
     Change::Task { plan: name(), task: view(id), before: before.map(view) }
 }
 
@@ -58,8 +58,8 @@ fn owner() -> (OrchestratorId, FencingToken) {
 /// The store that holds the plan.
 fn store() -> Store {
     let view = plan();
-    let (head, _) = codec::encode_spec(&view.spec).unwrap();
-    let tasks = view.tasks.values();
+    let (head, _) = codec::encode_spec(view.spec()).unwrap();
+    let tasks = view.tasks().values();
     let tasks = tasks
         .map(|task| (PlanKey::Task(task.id.clone()), codec::encode(&task.record).unwrap(), task.revision));
     let line: Line = line();
@@ -71,7 +71,7 @@ fn store() -> Store {
         .into_iter()
         .map(|(key, value, at)| {
             let entry = Entry { value, modified: at, created: at, version: 1, lease: None };
-            (Key::Plan(view.name.clone(), key), entry)
+            (Key::Plan(view.name().clone(), key), entry)
         })
         .collect();
     for candidate in line.candidates() {
@@ -79,7 +79,7 @@ fn store() -> Store {
             candidate.record.as_ref().map(|record| codec::encode(record).unwrap()).unwrap_or_default();
         let (at, lease) = (candidate.joined, candidate.lease);
         let entry = Entry { value, modified: at, created: at, version: 1, lease: Some(lease) };
-        entries.push((Key::Plan(view.name.clone(), PlanKey::Owner(lease)), entry));
+        entries.push((Key::Plan(view.name().clone(), PlanKey::Owner(lease)), entry));
     }
     Store::load(&RawSnapshot { revision: revision(40), entries })
 }

@@ -87,9 +87,9 @@ async fn try_to_give_back(ownership: &Ownership, policies: &Policies) -> Result<
         Err(Error::PlanNotFound(_)) => return Ok(true),
         Err(error) => return Err(error),
     };
-    let Some((_, halt)) = &view.closed else { return Ok(true) };
+    let Some((_, halt)) = &view.halts().closed else { return Ok(true) };
     let own = ownership.guard();
-    let ours = view.tasks.values().filter(|task| {
+    let ours = view.tasks().values().filter(|task| {
         let claim = task.record.claim.as_ref();
         task.record.status == TaskStatus::InProgress
             && claim.is_some_and(|claim| claim.guard.as_ref() == Some(&own))

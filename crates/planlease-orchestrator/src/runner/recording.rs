@@ -180,7 +180,7 @@ impl Runner {
                 Err(error) => return Ok(Written::Later(chain(&error))),
             }
             ended.unsure = None;
-            self.view.take_in(ended.seen.clone());
+            self.view.apply_task(ended.seen.clone());
             if ended.seen.record.op_id == op_id {
                 return Ok(Written::Done); // The answer got lost, the write did not.
             }
@@ -192,12 +192,12 @@ impl Runner {
             };
             match outcome {
                 Ok(Outcome::Committed(task)) => {
-                    self.view.take_in(task.clone());
+                    self.view.apply_task(task.clone());
                     ended.seen = task;
                     return Ok(Written::Done);
                 }
                 Ok(Outcome::Refused(Refused::Conflict(present))) => {
-                    self.view.take_in((*present).clone());
+                    self.view.apply_task((*present).clone());
                     ended.seen = *present; // A note by the task itself, say: the same attempt still counts.
                 }
                 Ok(Outcome::Refused(Refused::RightGone)) | Err(Error::SessionLost(_)) => {

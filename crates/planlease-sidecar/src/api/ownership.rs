@@ -79,10 +79,10 @@ async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem>
     let plan = names.plan()?;
     let asked_at = Time(app.coordinator.clock().wall());
     let view = app.coordinator.plan(&plan).await?;
-    let lease = view.line.owner().map(|(candidate, _)| candidate.lease);
+    let lease = view.line().owner().map(|(candidate, _)| candidate.lease);
     let held = app.sessions.all().into_iter().find(|held| Some(held.session.lease()) == lease);
     let trust = held.and_then(|held| held.owned(&plan)).map(|owned| owned.trust);
-    let seen = Seen { owner: OwnerShown::new(plan, &view.line), asked_at, trust };
+    let seen = Seen { owner: OwnerShown::new(plan, &view.line()), asked_at, trust };
     Ok(own(StatusCode::OK, &seen))
 }
 

@@ -151,7 +151,7 @@ async fn list(State(app): State<App>, Asked(asked): Asked<List>) -> Result<Respo
 async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let view = app.coordinator.plan(&names.plan()?).await?;
     let mut response = Shown(PlanShown::new(&view)).into_response();
-    response.headers_mut().insert(header::ETAG, etag(view.defined));
+    response.headers_mut().insert(header::ETAG, etag(view.defined()));
     Ok(response)
 }
 

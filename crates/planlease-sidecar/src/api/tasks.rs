@@ -8,7 +8,7 @@ use axum::{
     routing::{get, patch, put},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use planlease::{CLAIM_LIMITS, Error, Outcome, Refused, TaskView};
+use planlease::{CLAIM_LIMITS, Error, Outcome, Refused, TaskView, read_beside};
 use planlease_core::{
     PlanName, Revision, TaskId,
     transition::{Change, TaskStatus},
@@ -133,7 +133,7 @@ async fn show(State(app): State<App>, names: Names, headers: HeaderMap) -> Resul
     let mut response = if has_already(&headers, revision) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let findings = view.take_beside(app.coordinator.findings(&plan, &task).await)?;
+        let findings = read_beside(&mut view, app.coordinator.findings(&plan, &task).await)?;
         let alive = app.coordinator.alive(&view).await?;
         Shown(TaskShown::new(&view, view.task(&task)?, findings, &alive)).into_response()
     };
@@ -145,8 +145,8 @@ async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> 
     let (plan, task) = (names.plan()?, names.task()?);
     let mut view = app.coordinator.plan(&plan).await?;
     view.task(&task)?;
-    let late =
-        view.take_beside(app.coordinator.late_results(&plan, &task).await.map(Some))?.unwrap_or_default();
+    let late = read_beside(&mut view, app.coordinator.late_results(&plan, &task).await.map(Some))?
+        .unwrap_or_default();
     let alive = app.coordinator.alive(&view).await?;
     let missing = || Problem::new(Kind::NoSuchTask, format!("{plan} has no task {task}"));
     Ok(Shown(WhyTask::new(&view, &task, &late, &alive).ok_or_else(missing)?).into_response())
@@ -324,12 +324,12 @@ impl Wanted {
         };
         let Ok(watched) = app.watcher.wait_for(*revision, SIGHT).await else { return Ok(None) };
         let Some(plan) = watched.plan(&self.plan) else { return Ok(None) };
-        let Some(seen) = plan.task(&self.task).filter(|task| task.revision == *revision) else {
+        let Some(seen) = plan.tasks().get(&self.task).filter(|task| task.revision == *revision) else {
             return Ok(None);
         };
         let authority = session.authority(&self.plan)?.identified(self.op_id(*revision));
         let outcome = match &self.change {
-            Change::Start => authority.start(&plan.to_view(watched.revision()), &self.task).await?,
+            Change::Start => authority.start(plan, &self.task).await?,
             change => authority.update(seen, self.attempt, change).await?,
         };
         Ok(Some(outcome).filter(|outcome| !matches!(outcome, Outcome::Refused(_))))

@@ -11,6 +11,7 @@ use planlease_core::{
     record::{CandidateRecord, Ending, HaltRecord, TermRecord},
     session::LossReason,
     term::{self, Candidate, Line, Standing, Succession, Successor},
+    view,
 };
 
 use super::{AcquireOptions, Holder, Ownership, TryAcquire, cleanup::Abandoned, delay::LockDelay};
@@ -19,7 +20,6 @@ use crate::{
     error::Error,
     etcd::{Admission, Branch, Compare, Fault, Op, Reply, Transaction},
     key_watch::gone,
-    plan::halt_of,
     retry::Backoff,
     session::{Reservation, Session},
 };
@@ -316,8 +316,7 @@ impl Session {
                 Ok(Attempt::Owned { revision: candidate.joined, term: term.clone() })
             }
             (_, Some(entry)) => {
-                let (_, HaltRecord { how, by, why, .. }) =
-                    halt_of(plan, PlanKey::Close, &entry, &mut Vec::new());
+                let ((_, HaltRecord { how, by, why, .. }), _) = view::halt_of(plan, &PlanKey::Close, &entry);
                 Err(Error::PlanClosed { plan: plan.clone(), how, by, why })
             }
             (_, None) => Ok(Attempt::Line(line)),
@@ -436,7 +435,7 @@ impl InLine {
             return Ok(());
         }
         match self.session.coordinator().plan(&self.plan).await {
-            Ok(view) if view.closed.is_none() && !view.has_work() => {
+            Ok(view) if view.halts().closed.is_none() && !view.has_work() => {
                 Err(Error::NothingLeft { plan: self.plan.clone(), summary: view.summary() })
             }
             Ok(_) | Err(_) => Ok(()),

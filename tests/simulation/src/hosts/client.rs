@@ -138,7 +138,7 @@ impl Program {
     async fn choose_plan(&mut self, coordinator: &Coordinator) -> Option<PlanName> {
         match coordinator.plans().await {
             Ok(plans) => {
-                let names: Vec<_> = plans.iter().map(|plan| plan.name.clone()).collect();
+                let names: Vec<_> = plans.iter().map(|plan| plan.name().clone()).collect();
                 names.choose(&mut self.rng).cloned()
             }
             Err(error) => {
@@ -216,7 +216,7 @@ impl Program {
                     let Some(task) = self.any(&view, |_| true) else { return Ok(()) };
                     let read = self.client.task(coordinator, ownership.plan(), &task.id).await;
                     if let Some(task) = self.report("read", read)? {
-                        view.take_in(task);
+                        view.apply_task(task);
                     }
                 }
             }
@@ -269,7 +269,7 @@ impl Program {
     /// Many tasks in one request: each is left out or put back, as its status allows.
     async fn execute_many(&mut self, ownership: &Ownership, view: &PlanView) -> Result<(), ()> {
         let updates: Vec<(TaskView, Change)> = view
-            .tasks
+            .tasks()
             .values()
             .filter_map(|task| {
                 let change = match task.record.status {
@@ -299,7 +299,7 @@ impl Program {
     }
 
     fn any(&mut self, view: &PlanView, wanted: impl Fn(TaskStatus) -> bool) -> Option<TaskView> {
-        let tasks: Vec<_> = view.tasks.values().filter(|task| wanted(task.record.status)).collect();
+        let tasks: Vec<_> = view.tasks().values().filter(|task| wanted(task.record.status)).collect();
         tasks.choose(&mut self.rng).map(|task| (*task).clone())
     }
 
@@ -311,11 +311,11 @@ impl Program {
     ) -> Result<Option<TaskView>, ()> {
         match self.report(doing, outcome)? {
             Outcome::Committed(task) => {
-                view.take_in(task.clone());
+                view.apply_task(task.clone());
                 Ok(Some(task))
             }
             Outcome::Refused(Refused::Conflict(present)) => {
-                view.take_in(*present);
+                view.apply_task(*present);
                 Ok(None)
             }
             Outcome::Refused(Refused::RightGone | Refused::NoSuchTask) => Err(()),

@@ -9,7 +9,7 @@ use planlease::core::{
     change::RawChangeSet,
     keys::{Key, PlanKey},
 };
-use planlease_watcher::{PlanState, Snapshot};
+use planlease_watcher::{PlanView, Snapshot};
 
 use super::Evidence;
 use crate::world::{World, lock};
@@ -39,7 +39,7 @@ pub type Facts = BTreeMap<Key, Revision>;
 pub fn look(copy: &Snapshot) -> Seen {
     let mut facts = Facts::new();
     for plan in copy.plans() {
-        let counted = Summary::of(plan.tasks().map(|task| &task.record));
+        let counted = Summary::of(plan.tasks().values().map(|task| &task.record));
         if plan.summary() != counted {
             return Err(format!(
                 "{} shows {:?} where its tasks are {counted:?}",
@@ -53,10 +53,10 @@ pub fn look(copy: &Snapshot) -> Seen {
     Ok(facts)
 }
 
-fn of_plan(plan: &PlanState) -> Vec<(PlanKey, Revision)> {
+fn of_plan(plan: &PlanView) -> Vec<(PlanKey, Revision)> {
     let mut facts = vec![(PlanKey::Spec, plan.defined())];
-    facts.extend(plan.tasks().map(|task| (PlanKey::Task(task.id.clone()), task.revision)));
-    let outputs = plan.tasks().map(|task| &task.id);
+    facts.extend(plan.tasks().values().map(|task| (PlanKey::Task(task.id.clone()), task.revision)));
+    let outputs = plan.tasks().values().map(|task| &task.id);
     facts.extend(outputs.filter_map(|id| Some((PlanKey::Findings(id.clone()), plan.findings(id)?))));
     facts.extend(plan.halts().paused.as_ref().map(|(at, _)| (PlanKey::Pause, *at)));
     facts.extend(plan.halts().closed.as_ref().map(|(at, _)| (PlanKey::Close, *at)));

@@ -102,16 +102,16 @@ async fn until_finished(coordinator: &Coordinator) -> Result<(), Vec<PlanView>> 
 
 fn unfinished(plan: &PlanView) -> String {
     let tasks: Vec<String> = plan
-        .tasks
+        .tasks()
         .values()
         .filter(|task| !matches!(task.record.status.as_str(), "completed" | "skipped"))
         .map(|task| format!("{} is {} ({:?})", task.id, task.record.status, task.record.claim))
         .collect();
     format!(
         "{} is not finished {PLANS_LIMIT:?} after everything was repaired: {}; in the queue: {:?}",
-        plan.name,
+        plan.name(),
         tasks.join(", "),
-        plan.line.candidates().iter().map(planlease::core::term::Candidate::name).collect::<Vec<_>>()
+        plan.line().candidates().iter().map(planlease::core::term::Candidate::name).collect::<Vec<_>>()
     )
 }
 

@@ -59,7 +59,7 @@ async fn bring(world: World) {
 
 fn name(member: &mut Member, count: usize, there: &[PlanView]) -> PlanName {
     let again = PlanName::new(format!("again-{}", member.random.random_range(0..NAMES))).unwrap();
-    if member.random.random_bool(0.4) && !there.iter().any(|plan| plan.name == again) {
+    if member.random.random_bool(0.4) && !there.iter().any(|plan| *plan.name() == again) {
         return again;
     }
     PlanName::new(format!("plan-{count:04}")).unwrap()
@@ -80,8 +80,8 @@ async fn import(member: &mut Member, coordinator: &Coordinator, name: &PlanName,
 
 async fn delete(member: &mut Member, coordinator: &Coordinator, finished: &[&PlanView]) {
     let Some(plan) = finished.choose(&mut member.random) else { return };
-    let entered = member.world.actions.enter(&member.name(), &plan.name, What::Delete);
-    let answer = coordinator.delete_plan(&plan.name).await;
+    let entered = member.world.actions.enter(&member.name(), &plan.name(), What::Delete);
+    let answer = coordinator.delete_plan(&plan.name()).await;
     member.world.figures.answer("delete a plan", &answer);
     entered.reported(Reply::of(&answer, |()| None));
 }

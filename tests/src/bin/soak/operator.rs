@@ -32,12 +32,12 @@ async fn meddle(mut member: Member) {
     let client = Client::new(&who, member.world.journal.clone());
     while let Some(coordinator) = member.coordinator().await {
         if let Some(plan) = member.unfinished(&coordinator).await
-            && let Ok(view) = client.plan(&coordinator, &plan.name).await
+            && let Ok(view) = client.plan(&coordinator, &plan.name()).await
         {
             if member.world.phase() == Phase::Storm && member.random.random_bool(0.1) {
                 let reason = words(&who);
-                let entered = member.world.actions.enter(&who, &view.name, What::Force(reason.clone()));
-                let forced = coordinator.force_release(&view.name, None, &who, &reason).await;
+                let entered = member.world.actions.enter(&who, &view.name(), What::Force(reason.clone()));
+                let forced = coordinator.force_release(&view.name(), None, &who, &reason).await;
                 member.world.figures.answer("force a release", &forced);
                 entered.reported(Reply::of(&forced, |released| released.term));
             } else if let Ok(authority) = coordinator.operator(&view, &who)
@@ -73,15 +73,15 @@ async fn carry_out(
 fn decide(member: &mut Member, view: &PlanView, who: &str) -> Option<(&'static str, TaskView, Change)> {
     let by_operator =
         |task: &&TaskView| task.record.claim.as_ref().is_some_and(|claim| claim.guard.is_none());
-    if let Some(task) = view.tasks.values().find(by_operator) {
+    if let Some(task) = view.tasks().values().find(by_operator) {
         return Some(("manually: complete", task.clone(), Change::Complete(Some(words(who)))));
     }
     let failed = |task: &&TaskView| task.record.status == TaskStatus::Failed;
     if member.world.phase() > Phase::Storm {
-        let task = view.tasks.values().find(failed)?;
+        let task = view.tasks().values().find(failed)?;
         return Some(("manually: skip", task.clone(), Change::Skip(words(who))));
     }
-    let all: Vec<&TaskView> = view.tasks.values().collect();
+    let all: Vec<&TaskView> = view.tasks().values().collect();
     let task = *all.choose(&mut member.random)?;
     let often = member.random.random_bool(0.5);
     let rarely = member.random.random_bool(0.1);

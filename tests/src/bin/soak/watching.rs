@@ -140,7 +140,7 @@ fn picture(copy: &Snapshot) -> Picture {
     for plan in copy.plans() {
         let mut enter = |key, revision| picture.insert(Key::Plan(plan.name().clone(), key), revision);
         enter(PlanKey::Spec, plan.defined());
-        for task in plan.tasks() {
+        for task in plan.tasks().values() {
             enter(PlanKey::Task(task.id.clone()), task.revision);
             if let Some(revision) = plan.findings(&task.id) {
                 enter(PlanKey::Findings(task.id.clone()), revision);

@@ -59,7 +59,7 @@ fn mine<'a>(view: &'a PlanView, authority: &Authority) -> Vec<&'a TaskView> {
     let is_mine = |task: &&TaskView| {
         task.record.claim.as_ref().is_some_and(|claim| claim.guard.as_ref() == Some(guard))
     };
-    view.tasks.values().filter(is_mine).collect()
+    view.tasks().values().filter(is_mine).collect()
 }
 
 /// One step. `stale`: a view that may be out of date, from which is written now and then.
@@ -108,9 +108,9 @@ async fn start(
     task: &TaskId,
 ) -> Answer {
     // Without dependencies there is nothing more to be compared, and the other ways are as good.
-    let free = view.graph.waits(task).is_empty();
+    let free = view.graph().waits(task).is_empty();
     let way = if free { member.random.random_range(0..4) } else { 0 };
-    let answer = match (way, view.tasks.get(task)) {
+    let answer = match (way, view.tasks().get(task)) {
         (1, Some(seen)) => {
             let start = life.client.update(authority, seen, None, &Change::Start);
             patiently(&mut member.random, start).await
@@ -206,7 +206,7 @@ fn reported(member: &Member, kind: &'static str, answer: Answer) -> Answer {
 /// What an owner does about tasks that have failed and hold up others: tries them again, or leaves them out.
 pub(crate) async fn repair(member: &mut Member, life: &Life, authority: &Authority, view: &PlanView) -> bool {
     let failed = |task: &&TaskView| task.record.status == TaskStatus::Failed;
-    let Some(seen) = view.tasks.values().find(failed) else { return false };
+    let Some(seen) = view.tasks().values().find(failed) else { return false };
     let again = seen.record.failures < FAILURES_MAX && seen.record.parked.is_none();
     let text = words(&life.name);
     let (kind, change) = if again { ("retry", Change::Retry(text)) } else { ("skip", Change::Skip(text)) };

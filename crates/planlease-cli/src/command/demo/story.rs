@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use planlease::core::{FencingToken, OrchestratorId, PlanName, TermNumber, counted, transition::TaskStatus};
-use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanState, Snapshot};
+use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanView, Snapshot};
 use tokio::time::Instant;
 
 use super::{
@@ -217,7 +217,7 @@ impl Story {
         if waits { "waits in the queue".to_owned() } else { "-".to_owned() }
     }
 
-    fn plan(&self, name: &PlanName) -> Option<&PlanState> {
+    fn plan(&self, name: &PlanName) -> Option<&PlanView> {
         self.now.as_ref()?.plan(name).map(AsRef::as_ref)
     }
 }
@@ -226,17 +226,17 @@ fn tasks(n: usize) -> String {
     counted(n, "task")
 }
 
-fn is_over(plan: &PlanState) -> bool {
+fn is_over(plan: &PlanView) -> bool {
     let summary = plan.summary();
     let nothing_left = summary.is_finished() || (summary.in_progress == 0 && plan.ready().next().is_none());
     nothing_left && plan.line().candidates().is_empty()
 }
 
-fn row(plan: &PlanState) -> Row {
+fn row(plan: &PlanView) -> Row {
     let summary = plan.summary();
     let owner =
         plan.line().owner().map(|(candidate, term)| format!("{}, token {}", candidate.name(), term.token()));
-    let running = plan.tasks().filter(|task| task.record.status == TaskStatus::InProgress);
+    let running = plan.tasks().values().filter(|task| task.record.status == TaskStatus::InProgress);
     Row {
         name: plan.name().to_string(),
         done: summary.ended(),

@@ -72,11 +72,11 @@ impl SourceArgs {
 
     /// Asks before a plan is changed that was made of another file, unless the plan was named.
     fn confirm_origin(&self, view: &PlanView, file: &PlanSpec, confirm: ConfirmArgs) -> Result<(), Failure> {
-        if self.plan.is_some() || confirm.yes || view.spec.has_origin_of(file) {
+        if self.plan.is_some() || confirm.yes || view.spec().has_origin_of(file) {
             return Ok(());
         }
-        let plan = &view.name;
-        let source = match &view.spec.source {
+        let plan = view.name();
+        let source = match &view.spec().source {
             Some(source) => format!("the plan {plan} was made of another file, {}", source.full_path()),
             None => format!("the plan {plan} was not made of a file"),
         };

@@ -127,7 +127,7 @@ impl Draft {
         let tasks = spec.tasks.len();
         let written = |n: usize| progress.say(|| format!("importing {plan}: {n} of {tasks} tasks"));
         match coordinator.import_with(plan, spec, &past, written).await {
-            Err(Error::PlanExists(_)) if coordinator.plan(plan).await?.spec.has_origin_of(spec) => {
+            Err(Error::PlanExists(_)) if coordinator.plan(plan).await?.spec().has_origin_of(spec) => {
                 let what = format!("the plan {plan} is there already, and {file} has changed since");
                 let remedy = format!(
                     "See what differs: planlease plan diff {file}; take it over: planlease plan update {file}."

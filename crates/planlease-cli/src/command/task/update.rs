@@ -194,7 +194,7 @@ impl Update<'_> {
         let what = |why: String| format!("cannot {verb} task {task} of {plan}: {why}");
         let present = match refused {
             Refused::Conflict(present) | Refused::NotAllowed(_, present) => Some(&**present),
-            _ => view.tasks.get(task),
+            _ => view.tasks().get(task),
         };
         let failure = match refused {
             Refused::Conflict(_) => {
