@@ -127,7 +127,7 @@ fn a_record_is_read_in_few_allocations() {
 }
 
 #[test]
-fn what_a_watcher_holds_grows_with_the_tasks_alone() {
+fn a_watchers_memory_grows_with_the_tasks_alone() {
     for tasks in [1_000, 10_000] {
         // A started task has its claim's limit (24 bytes) and the time that it has spent (16 bytes) besides.
         for (list, bytes, allocations) in
@@ -158,7 +158,7 @@ fn a_changes_cost_does_not_depend_on_the_plans_size() {
 }
 
 #[test]
-fn what_is_ready_is_found_without_any_allocation() {
+fn ready_tasks_are_found_without_allocation() {
     let store = Store::load(&half_done(1_000));
     let snapshot = store.snapshot();
     let plan = snapshot.plan(&plan()).unwrap();

@@ -44,8 +44,8 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "memory allocation of")]
-    fn what_takes_more_than_it_may_is_noticed() {
-        let name = "confine::tests::what_takes_more_than_it_may_is_noticed";
+    fn exceeding_the_budget_is_noticed() {
+        let name = "confine::tests::exceeding_the_budget_is_noticed";
         if is_confined(name, 300 * MIB) {
             drop(std::hint::black_box(vec![0_u8; 600 * 1024 * 1024]));
         }

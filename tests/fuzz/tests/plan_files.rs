@@ -234,7 +234,7 @@ fn large_plan(format: Format, what: &str) -> String {
 }
 
 #[test]
-fn what_is_accepted_can_be_stored_however_much_it_is() {
+fn accepted_plans_of_any_size_can_be_stored() {
     for (format, name) in FORMATS {
         for what in ["steps", "criteria"] {
             plans::check(format, name, large_plan(format, what).as_bytes());

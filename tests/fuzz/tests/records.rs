@@ -128,7 +128,7 @@ const KEPT: &[(Kind, &[&str])] = &[
 ];
 
 #[test]
-fn what_an_older_reader_does_not_know_is_kept() {
+fn fields_unknown_to_an_older_reader_are_kept() {
     let more = json!({ "deep": [1, -1, 0.5, null, "ä", { "a": true }], "large": u64::MAX });
     for (kind, places) in KEPT {
         for place in *places {

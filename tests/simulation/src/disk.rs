@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_synced_is_lost_and_what_was_is_kept() {
+    fn unsynced_writes_are_lost_and_synced_ones_kept() {
         let disk = Disk::default();
         disk.set_len(4).unwrap();
         disk.write(0, b"kept").unwrap();

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http2_is_passed_over() {
+    fn bytes_that_are_not_http2_are_ignored() {
         let mut client = Client::new();
         assert_eq!(client.feed(b"GET / HTTP/1.1\r\n\r\n"), []);
         assert_eq!(client.feed(&conversation()), []);

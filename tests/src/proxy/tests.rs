@@ -99,7 +99,7 @@ async fn not_even_the_end_passes_a_silent_wire() {
 }
 
 #[tokio::test]
-async fn what_has_lost_bytes_is_reset_when_the_wire_is_healed() {
+async fn a_connection_that_lost_bytes_is_reset_when_healed() {
     let echo = Echo::start().await;
     let (mut lossy, mut idle) = (echo.connect().await, echo.connect().await);
     echoes(&mut lossy, b"before").await;

@@ -47,7 +47,7 @@ async fn a_revision_is_compacted_once_and_not_in_advance(mut env: TestEnv) {
 }
 
 #[case(alone)]
-async fn what_is_current_survives_a_compaction(mut env: TestEnv) {
+async fn current_values_survive_a_compaction(mut env: TestEnv) {
     let kept = put(&env.client, "kept", "1").await;
     put(&env.client, "gone", "1").await;
     env.client.delete("gone", None).await.unwrap();

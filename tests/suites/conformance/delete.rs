@@ -47,7 +47,7 @@ async fn a_delete_gives_back_what_was_there_on_request(mut env: TestEnv) {
 }
 
 #[case]
-async fn what_was_deleted_can_be_read_in_the_past(mut env: TestEnv) {
+async fn a_deleted_key_can_be_read_in_the_past(mut env: TestEnv) {
     let key = env.key("a");
     let written = put(&env.client, &key, "1").await;
     let deleted = revision(env.client.delete(key.as_str(), None).await.unwrap().header());

@@ -27,7 +27,7 @@ async fn imported(env: &TestEnv) {
 }
 
 #[case(one_at_a_time)]
-async fn what_is_read_and_written_under_a_lock_is_not_lost(env: TestEnv) {
+async fn read_and_write_under_a_lock_loses_nothing(env: TestEnv) {
     let env = env.with_ttl(Duration::from_secs(15));
     imported(&env).await;
     fs::write(env.path("count"), "0\n").unwrap();

@@ -145,7 +145,7 @@ async fn a_bad_file_changes_nothing(env: TestEnv) {
 }
 
 #[case]
-async fn of_a_bad_file_what_can_be_had_is_taken_if_asked_for(env: TestEnv) {
+async fn a_bad_file_is_imported_leniently_on_request(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let whole = format!("{:#}", state());
     let cut = whole.find("\"1.1 Serve\"").unwrap();
@@ -203,7 +203,7 @@ async fn a_file_that_says_something_else_is_refused_with_what_differs(env: TestE
 }
 
 #[case]
-async fn what_was_in_progress_is_recovered_by_the_first_owner(env: TestEnv) {
+async fn tasks_in_progress_are_recovered_by_the_first_owner(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let file = write(&env, "tea/status.json", &state().to_string());
     let said = env.program().run_to(0, ["import", path_text(&file)]).await.stdout;

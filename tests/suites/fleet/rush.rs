@@ -24,7 +24,7 @@ const OWNED_BY_OTHER: i32 = 100;
 const WORK: &str = "echo begin >> \"$TEST_DIR/log\"; cat > /dev/null; echo end >> \"$TEST_DIR/log\"";
 
 #[case(one_at_a_time)]
-async fn of_fifty_one_owns_and_the_others_are_refused(env: TestEnv) {
+async fn one_of_fifty_owns_and_the_others_are_refused(env: TestEnv) {
     let (env, coordinator, plan) = prepared(env).await;
     for round in 1..=ROUNDS {
         let mut processes = rush(&env, &["hold", plan.as_str(), "--no-wait", "--", "sh", "-c", WORK]);
@@ -56,7 +56,7 @@ async fn of_fifty_one_owns_and_the_others_are_refused(env: TestEnv) {
 }
 
 #[case(one_at_a_time)]
-async fn of_fifty_one_owns_and_the_others_queue(env: TestEnv) {
+async fn one_of_fifty_owns_and_the_others_queue(env: TestEnv) {
     let (env, coordinator, plan) = prepared(env).await;
     let each = u64::try_from(PROCESSES).unwrap();
     for round in 0..ROUNDS {

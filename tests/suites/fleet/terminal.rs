@@ -163,7 +163,7 @@ fn state(created: &str) -> Value {
 }
 
 #[case]
-async fn nothing_that_others_wrote_drives_the_terminal(env: TestEnv) {
+async fn stored_text_does_not_drive_the_terminal(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let program = env.program().clone().variable("HOSTILE", HOSTILE);
     let files = Files::new(&env);

@@ -472,7 +472,7 @@ async fn work_of_any_kind_survives_cleaning(env: TestEnv) {
 }
 
 #[case]
-async fn what_comes_up_while_it_is_removed_survives_as_well(env: TestEnv) {
+async fn work_that_appears_during_a_removal_survives(env: TestEnv) {
     let yard = Yard::new(env).await;
     yard.add_owned("one").await;
     let tree = yard.path("one");
@@ -493,7 +493,7 @@ async fn what_comes_up_while_it_is_removed_survives_as_well(env: TestEnv) {
 }
 
 #[case]
-async fn what_is_elsewhere_is_no_reason_to_keep_a_worktree(env: TestEnv) {
+async fn a_worktree_whose_work_is_elsewhere_is_removed(env: TestEnv) {
     let yard = Yard::new(env).await;
     yard.add_owned("pushed").await;
     let tree = yard.path("pushed");
@@ -506,7 +506,7 @@ async fn what_is_elsewhere_is_no_reason_to_keep_a_worktree(env: TestEnv) {
 }
 
 #[case]
-async fn what_a_live_owner_has_is_left_alone(env: TestEnv) {
+async fn a_live_owners_worktree_is_kept(env: TestEnv) {
     let yard = Yard::new(env).await;
     let mut shell = "\"$PROGRAM\"".to_owned();
     for arg in yard.add_args("one") {
@@ -569,7 +569,7 @@ async fn an_owner_that_loses_authority_makes_no_worktree(env: TestEnv) {
 }
 
 #[case]
-async fn what_cannot_be_made_is_taken_back(env: TestEnv) {
+async fn a_failed_worktree_is_rolled_back(env: TestEnv) {
     let yard = Yard::new(env).await;
     let hook = yard.env.path("repo/.git/hooks/post-checkout");
     fs::write(&hook, "#!/bin/sh\necho no room on this disk >&2\nexit 1\n").unwrap();

@@ -65,7 +65,7 @@ async fn no_two_workers_claim_one_task(env: TestEnv) {
 }
 
 #[case]
-async fn what_is_claimed_goes_by_labels_and_priority(env: TestEnv) {
+async fn claims_go_by_labels_and_priority(env: TestEnv) {
     let coordinator = env.coordinator().await;
     coordinator.import(&plan(), &tasks(8), |_| {}).await.unwrap();
     let worker = coordinator.worker(&env.session("worker").await, &plan()).unwrap();

@@ -67,7 +67,7 @@ async fn nothing_is_started_by_an_order_that_holds_no_more(env: TestEnv) {
 
 /// However it comes out: a task that was started is there, one that was removed was not started.
 #[case]
-async fn of_a_removal_and_a_start_one_wins(env: TestEnv) {
+async fn a_removal_or_a_start_wins(env: TestEnv) {
     let coordinator = env.coordinator().await;
     let both = PlanSpec { tasks: ["1", "2"].map(|name| TaskSpec::new(id(name), name)).into(), ..spec() };
     let one = PlanSpec { tasks: both.tasks[..1].to_vec(), ..spec() };
@@ -238,7 +238,7 @@ async fn full_parts_of_an_older_version_can_be_edited(env: TestEnv) {
 }
 
 #[case]
-async fn what_cannot_be_done_changes_nothing(env: TestEnv) {
+async fn a_refused_command_changes_nothing(env: TestEnv) {
     let coordinator = imported(&env).await;
     let before = coordinator.plan(&plan()).await.unwrap();
     let mut many = spec();

@@ -303,7 +303,7 @@ async fn a_plan_that_may_not_be_written_refuses_no_other() {
 /// Three updates of one task while nothing is answered: the third one's time is up before the others let it
 /// go.
 #[plain(on_etcd)]
-async fn what_gets_no_turn_is_not_sent() {
+async fn a_request_without_a_turn_is_not_sent() {
     let etcd = Etcd::builder().start().await;
     let proxy = Proxy::before(etcd.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap());
     let direct = Coordinator::connect(config(&etcd.endpoints()[0])).await.unwrap();

@@ -78,7 +78,7 @@ async fn a_cancelled_plan_gets_no_owner_until_it_is_resumed(env: TestEnv) {
 /// Both at the same moment, many times: either the plan is finished and was not cancelled, or it was
 /// cancelled and its last task was not completed.
 #[case]
-async fn of_a_cancellation_and_the_last_completion_one_wins(env: TestEnv) {
+async fn a_cancellation_or_the_last_completion_wins(env: TestEnv) {
     let coordinator = env.coordinator().await;
     let first = env.session("first").await;
     let mut race = Race::default();

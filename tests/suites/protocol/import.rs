@@ -92,7 +92,7 @@ async fn many_importers_at_once_make_one_plan(env: TestEnv) {
 }
 
 #[case]
-async fn what_a_dead_import_left_behind_is_cleared_away(mut env: TestEnv) {
+async fn leftovers_of_a_dead_import_are_removed(mut env: TestEnv) {
     let coordinator = env.coordinator().await;
     let writer = Writer { who: "dead".into(), role: Role::Operator, term: None, guard: Guard::Import };
     let left = codec::encode(&TaskRecord::new(writer, uuid::Uuid::from_u128(1))).unwrap();

@@ -82,7 +82,7 @@ async fn a_lock_is_its_own_and_needs_no_ownership(env: TestEnv) {
 }
 
 #[case]
-async fn what_was_dropped_is_given_up(env: TestEnv) {
+async fn a_dropped_lock_or_wait_is_given_up(env: TestEnv) {
     let coordinator = imported(&env).await;
     let (first, second) = (env.session("first").await, env.session("second").await);
     let third = env.session("third").await;

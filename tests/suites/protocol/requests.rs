@@ -114,7 +114,7 @@ async fn one_watch_stream_serves_all_that_comes_and_goes(env: TestEnv) {
 
 /// A watch of an own key begins 20 ms after its making.
 #[case(one_at_a_time)]
-async fn what_is_given_back_at_once_is_not_watched(env: TestEnv) {
+async fn an_ownership_released_at_once_is_not_watched(env: TestEnv) {
     imported(&env).await;
     let session = env.session("one").await;
     let watches = || {

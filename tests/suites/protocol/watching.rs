@@ -139,7 +139,7 @@ async fn an_import_in_parts_is_delivered_as_one_plan(env: TestEnv) {
 }
 
 #[case]
-async fn what_was_written_can_be_waited_for(env: TestEnv) {
+async fn a_written_revision_can_be_waited_for(env: TestEnv) {
     let watching = imported(&env).await;
     let (watcher, _subscription) = begun(&watching).await;
     let first = env.session("first").await;

@@ -124,7 +124,7 @@ async fn an_owner_executes_a_plan(env: TestEnv) {
 }
 
 #[case]
-async fn what_the_watcher_knows_is_not_read_again(env: TestEnv) {
+async fn the_watchers_knowledge_is_not_read_again(env: TestEnv) {
     let env = env.with_ttl(Duration::from_secs(15));
     env.import("release", PLAN).await;
     let sidecar = sidecar(&env, "one", &["--metrics", "127.0.0.1:0"]).await;
