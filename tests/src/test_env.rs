@@ -30,8 +30,8 @@ pub const FOLDER: &str = "TEST_DIR";
 /// The TTL of sessions, unless the suite or the test has another one: no busy moment ends them.
 const TTL: Duration = Duration::from_secs(15);
 
-/// What a test works in: a server, a connection to it, keys that no other test uses, and, once it is asked
-/// for, a folder with the program's processes. Dropping it ends those.
+/// Test environment: a server, a connection to it, keys that no other test uses, and a folder for processes of
+/// the program, made on first use. Dropping it ends the processes.
 pub struct TestEnv {
     /// The server.
     pub server: Arc<Server>,
@@ -51,10 +51,10 @@ struct Place {
 }
 
 impl TestEnv {
-    /// A store of its own on this server, below a prefix that no other test uses.
+    /// Makes the environment of a store on this server, below a prefix that no other test uses.
     ///
     /// # Panics
-    /// If the server's endpoints are none.
+    /// If the server's endpoints cannot be parsed.
     pub async fn on(server: Arc<Server>, prefix: impl Into<String>) -> Self {
         let (client, prefix) = (server.client().await, prefix.into());
         let endpoints =
@@ -64,10 +64,10 @@ impl TestEnv {
         Self { server, client, config, prefix, place: OnceLock::new() }
     }
 
-    /// The same for sessions with that TTL.
+    /// Sets the TTL of sessions.
     ///
     /// # Panics
-    /// If the program was led here before.
+    /// If the program was used before.
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
         assert!(self.place.get().is_none(), "the program has its TTL already");
@@ -75,7 +75,7 @@ impl TestEnv {
         self
     }
 
-    /// A key that no other test uses; `key("")` is the prefix of all keys of this test.
+    /// Returns a key that no other test uses; `key("")` is the prefix of all keys of this test.
     #[must_use]
     pub fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
@@ -109,20 +109,20 @@ impl TestEnv {
         self.folder().join(name)
     }
 
-    /// What a file of this folder says; nothing if it is not there yet.
+    /// Reads a file of the folder; empty if it does not exist yet.
     #[must_use]
     pub fn text(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// The program, led to this store. Its commands find the folder in `$TEST_DIR`, and the program itself in
-    /// `$PROGRAM`.
+    /// The program, configured for this store. Its commands find the folder in `$TEST_DIR`, and the program
+    /// itself in `$PROGRAM`.
     #[must_use]
     pub fn program(&self) -> &Program {
         &self.place().program
     }
 
-    /// The variables of a shell whose commands are led to this store.
+    /// The variables of a shell whose commands use this store.
     #[must_use]
     pub fn variables(&self) -> Vec<(OsString, OsString)> {
         let command = self.program().command([""; 0]);
@@ -142,26 +142,26 @@ impl TestEnv {
         Process::start(self.program().gated(args), &self.path(output))
     }
 
-    /// What a command says that has to go well.
+    /// Runs a command with `-o json`, and returns its output.
     ///
     /// # Panics
-    /// If it does not.
+    /// If it fails.
     pub async fn json(&self, args: &[&str]) -> Value {
         let ended = self.program().run_to(0, args.iter().chain(&["-o", "json"])).await;
         serde_json::from_str(&ended.stdout).expect("JSON")
     }
 
-    /// Makes a plan of the text of a plan file.
+    /// Imports the text of a plan file.
     ///
     /// # Panics
-    /// If that does not go well.
+    /// If that fails.
     pub async fn import(&self, name: &str, text: &str) {
         let file = self.path(&format!("{name}.toml"));
         std::fs::write(&file, text).expect("a file");
         self.program().run_to(0, ["plan", "import", path_text(&file)]).await;
     }
 
-    /// A coordinator with connections of its own.
+    /// Connects a coordinator with connections of its own.
     ///
     /// # Panics
     /// If it cannot connect.
@@ -169,7 +169,7 @@ impl TestEnv {
         Coordinator::connect(self.config.clone()).await.expect("a connection")
     }
 
-    /// A session of a process of its own, as far as etcd can see: with connections of its own.
+    /// Opens a session with connections of its own: to etcd, another process.
     ///
     /// # Panics
     /// If it cannot be opened.
@@ -179,13 +179,13 @@ impl TestEnv {
         self.coordinator().await.open_session(identity).await.expect("a session")
     }
 
-    /// The processes that were started here, or by what was started here.
+    /// The processes that the test has started, and their children.
     #[must_use]
     pub fn processes(&self) -> Vec<i32> {
         with_variable(FOLDER, path_text(self.folder()))
     }
 
-    /// Waits until no process is left here.
+    /// Waits until no process of the test is left.
     ///
     /// # Panics
     /// If one stays.
@@ -197,10 +197,10 @@ impl TestEnv {
         .await;
     }
 
-    /// The oracle: nothing in the history of this store breaks an invariant.
+    /// Audits the history of this store.
     ///
     /// # Panics
-    /// If something does.
+    /// If it breaks an invariant.
     pub async fn audit(&self) -> Audited {
         let audited = self.coordinator().await.audit(|_| {}).await.expect("an answer");
         assert!(audited.complete);
@@ -225,10 +225,10 @@ impl Drop for TestEnv {
     }
 }
 
-/// The path as text; those of tests are.
+/// The path as text.
 ///
 /// # Panics
-/// If it is none.
+/// If it is not UTF-8.
 #[must_use]
 pub fn path_text(path: &Path) -> &str {
     path.to_str().expect("text")
@@ -237,7 +237,7 @@ pub fn path_text(path: &Path) -> &str {
 /// The name of a plan.
 ///
 /// # Panics
-/// If it is none.
+/// If it is not valid.
 #[must_use]
 pub fn plan_name(name: &str) -> PlanName {
     PlanName::new(name).expect("a name")
@@ -246,7 +246,7 @@ pub fn plan_name(name: &str) -> PlanName {
 /// The id of a task.
 ///
 /// # Panics
-/// If it is none.
+/// If it is not valid.
 #[must_use]
 pub fn task_id(text: &str) -> TaskId {
     TaskId::new(text).expect("an id")
@@ -255,7 +255,7 @@ pub fn task_id(text: &str) -> TaskId {
 /// Waits until the plan has an owner, and this many candidates, the owner among them.
 ///
 /// # Panics
-/// If that does not come to pass.
+/// If that does not happen soon.
 pub async fn in_queue(coordinator: &Coordinator, plan: &PlanName, candidates: usize) {
     until("owner, and a queue of that length", SOON, async || {
         let line = coordinator.line(plan).await.expect("an answer");
@@ -277,7 +277,7 @@ pub async fn until_free(coordinator: &Coordinator, plan: &PlanName) {
     .await;
 }
 
-/// The ownership of a plan without contention.
+/// Acquires a plan that is free.
 ///
 /// # Panics
 /// If it has an owner.
@@ -288,7 +288,7 @@ pub async fn acquired(session: &Session, plan: &PlanName) -> Box<Ownership> {
     }
 }
 
-/// The task after an update that has to be committed.
+/// Returns the task after an update, which has to be committed.
 ///
 /// # Panics
 /// If it was not.
