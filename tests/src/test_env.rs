@@ -30,8 +30,8 @@ pub const FOLDER: &str = "TEST_DIR";
 /// The TTL of sessions, unless the suite or the test has another one: no busy moment ends them.
 const TTL: Duration = Duration::from_secs(15);
 
-/// Test environment: a server, a connection to it, keys that no other test uses, and a folder for processes of
-/// the program, made on first use. Dropping it ends the processes.
+/// Test environment: a server, a connection to it, keys that no other test uses, and a folder for processes
+/// of the program, made on first use. Dropping it ends the processes.
 pub struct TestEnv {
     /// The server.
     pub server: Arc<Server>,
