@@ -147,14 +147,19 @@ async fn supervise(sessions: Arc<Sessions>, held: Arc<Held>) {
 
 /// Counts how long renewals take. A renewal that was sent at some moment makes the deadline that moment, plus
 /// the TTL, less the margin; so the deadline shows when it was sent.
+///
+/// Notes with each that this sidecar is not stuck: renewals do not need its runtime, and what its programs
+/// own must not stay with a sidecar that they cannot reach.
 async fn observe(metrics: Metrics, held: Arc<Held>) {
     let mut status = held.session.watch_status();
     let timing = held.session.timing();
+    let progress = held.session.require_progress(timing.ttl * 2);
     while tokio::select! {
         biased; // At the end nothing is renewed any more.
         () = held.over.cancelled() => false,
         changed = status.changed() => changed.is_ok(),
     } {
+        progress.note();
         if let Status::Live { deadline } = *status.borrow_and_update() {
             let sent = deadline.plus(timing.margin).minus(timing.ttl);
             metrics.renewal(sent.until(held.session.coordinator().clock().boot()));

@@ -21,6 +21,7 @@ use crate::{
     clock::{Clock, SystemClock},
     connect::{Connector, SocketConnector},
     local::LocalServer,
+    renewal_runtime::RenewalRuntime,
 };
 
 /// Coordinator configuration: where etcd is, and how to use it.
@@ -62,6 +63,8 @@ pub struct Config {
     pub clock: Arc<dyn Clock>,
     /// The source of connections.
     pub connector: Arc<dyn Connector>,
+    /// Where the renewals of sessions run. Default: on a thread of their own.
+    pub renewals: RenewalRuntime,
 }
 
 impl Default for Config {
@@ -98,6 +101,7 @@ impl Config {
             seed: None,
             clock: Arc::new(SystemClock),
             connector: Arc::new(SocketConnector),
+            renewals: RenewalRuntime::default(),
         }
     }
 

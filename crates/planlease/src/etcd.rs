@@ -44,7 +44,7 @@ use self::{
     connection::{EndpointConnection, Endpoints},
     turns::Turns,
 };
-use crate::{clock::Random, config::Config};
+use crate::{clock::Random, config::Config, renewal_runtime::Renewals};
 
 /// The largest message that is decoded: a page of the largest values, with room to spare.
 const MAX_DECODED: usize = 64 * 1024 * 1024;
@@ -64,6 +64,8 @@ struct Inner {
     unary: EndpointConnection,
     /// Renewals alone, so that no large answer delays them.
     renewals: EndpointConnection,
+    /// Where renewals run: whatever uses their connection, which is driven where it was made.
+    renewal_tasks: Renewals,
     /// Watches alone.
     watches: EndpointConnection,
     endpoints: Arc<Endpoints>,
@@ -77,6 +79,7 @@ struct Inner {
 impl Etcd {
     pub(crate) fn new(config: Config) -> Self {
         let random = Random::new(config.seed);
+        let renewal_tasks = Renewals::new(config.renewals);
         let store = Layout::new(&config.root, &config.namespace).key(&Key::Store);
         let endpoints = Arc::new(Endpoints::new(config, store));
         let connection = |require_leader| EndpointConnection::new(Arc::clone(&endpoints), require_leader);
@@ -85,6 +88,7 @@ impl Etcd {
             inner: Arc::new(Inner {
                 unary,
                 renewals,
+                renewal_tasks,
                 watches,
                 endpoints,
                 random,

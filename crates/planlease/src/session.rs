@@ -35,7 +35,11 @@ use crate::{
 };
 
 /// A lease that is kept alive, and everything that hangs on it. Cheap to clone; the session ends with
-/// [`Session::close`], or some time after the last clone is dropped (when its lease expires).
+/// [`Session::close`], or some time after the last clone is dropped or the runtime on which it was opened has
+/// ended (when its lease expires).
+///
+/// It is renewed on a thread of its own, or where [`Config::renewals`](crate::Config::renewals) says: a
+/// program that blocks its runtime keeps its sessions.
 #[derive(Clone, Debug)]
 pub struct Session {
     inner: Arc<Inner>,
@@ -76,9 +80,9 @@ impl Session {
         register: bool,
     ) -> Result<Self, Error> {
         let etcd = coordinator.etcd();
-        let config = etcd.config();
         let id = identity.name(etcd)?;
         let lease = etcd.random().lease_id();
+        let config = etcd.config();
         let asked = config.clock.boot();
         let ttl = etcd.grant(lease, config.ttl).await?;
         if ttl >= config.ttl + Duration::from_secs(1) {
@@ -111,10 +115,13 @@ impl Session {
         let (abandoned, inbox) = mpsc::unbounded_channel();
         let (gate, gate_seen) = watch::channel(None);
         let (renewer, status) = Renewer::new(etcd, lease, machine, gate_seen);
-        let tasks = vec![
-            tokio::spawn(renewer.run(cancel.clone())),
-            tokio::spawn(release_abandoned(coordinator.clone(), inbox, status.clone())),
-        ];
+        let releasing = release_abandoned(coordinator.clone(), inbox, status.clone());
+        let end = cancel.clone().drop_guard();
+        let release = async move {
+            let _end = end; // Where nothing can be released any more, since the runtime ends, nothing is renewed.
+            releasing.await;
+        };
+        let tasks = vec![etcd.spawn_renewal(renewer.run(cancel.clone())), tokio::spawn(release)];
         Self {
             inner: Arc::new(Inner {
                 coordinator: coordinator.clone(),
@@ -188,8 +195,9 @@ impl Session {
 
     /// From now on renews only as long as the work under the session makes progress: as long as
     /// [`Progress::note`] was called within that time. Work that is stuck while its process lives loses its
-    /// plans on purpose, with [`LossReason::NoProgress`], some time between that and the TTL later. A second
-    /// call replaces the first.
+    /// plans on purpose, with [`LossReason::NoProgress`], some time between that and the TTL later. Without
+    /// this a program that is stuck for good keeps its plans: renewals do not need its runtime. A second call
+    /// replaces the first.
     #[must_use = "the session ends unless progress is noted"]
     pub fn require_progress(&self, within: Duration) -> Progress {
         let (progress, gate) = Progress::within(within, self);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use bolero::{TypeGenerator, check};
 use planlease::{
-    Authority, Config, Coordinator, Feed, Identity, Outcome, Ownership, PlanView, TryAcquire,
+    Authority, Config, Coordinator, Feed, Identity, Outcome, Ownership, PlanView, RenewalRuntime, TryAcquire,
     clock::TokioClock, config::Endpoint,
 };
 use planlease_core::{
@@ -79,6 +79,7 @@ async fn connect(faulty: &FaultyServer) -> Result<Coordinator, planlease::Error>
     let config = Config {
         connector: Arc::new(faulty.clone()),
         clock: Arc::new(TokioClock::start()),
+        renewals: RenewalRuntime::Ambient, // Its time is paused.
         seed: Some(1),
         ..Config::with_endpoints(vec![Endpoint::Http("faulty:1".into())])
     };

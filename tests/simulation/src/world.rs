@@ -14,7 +14,7 @@ use std::{
 };
 
 use planlease::{
-    Config, Coordinator, Error, Identity, Session,
+    Config, Coordinator, Error, Identity, RenewalRuntime, Session,
     core::{FencingToken, Namespace, PlanName, keys::Layout},
 };
 use planlease_oracle::{Client, History, Journal};
@@ -145,6 +145,7 @@ impl World {
             seed: Some(life.seed),
             clock: Arc::new(self.clock(&life.host).clone()),
             connector: Arc::new(network::SimulatedNetwork),
+            renewals: RenewalRuntime::Ambient, // Simulated time is the time of one runtime.
             ..Config::with_endpoints(vec![network::endpoint()])
         }
     }

@@ -16,6 +16,7 @@ mod lost_answers;
 mod ownership;
 mod requests;
 mod stalled;
+mod starved;
 mod update;
 mod watching;
 

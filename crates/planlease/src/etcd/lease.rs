@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use etcd_client::{LeaseKeepAliveStream, LeaseKeeper};
 use planlease_core::LeaseId;
+use tokio::task::JoinHandle;
 
 use super::{
     Etcd,
@@ -64,8 +65,13 @@ impl Etcd {
         Ok((answer.granted_ttl() > 0).then_some(left))
     }
 
+    /// Runs a task that renews a session: see [`Renewals`](crate::renewal_runtime::Renewals).
+    pub(crate) fn spawn_renewal(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.inner.renewal_tasks.spawn(task)
+    }
+
     /// Opens a stream of renewals with its first renewal, on the connection for renewals. That connection is
-    /// driven by the runtime on which it is made: to be called where sessions are renewed, and nowhere else.
+    /// driven by the runtime on which it is made: to be called by tasks of [`Etcd::spawn_renewal`] only.
     pub(crate) async fn keep_alive(&self, id: LeaseId) -> Result<KeepAlive, Fault> {
         KeepAlive::open(&self.inner.renewals, id).await
     }
