@@ -18,6 +18,7 @@ use planlease_core::{
     view::{PlanView, TaskView},
 };
 use serde::{Deserialize, Serialize};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
     etcd::{Admission, AuthorityGuard, Branch, Compare, Guarded, Op, Transaction},
     limit::CLAIM_LIMIT,
     session::Session,
+    span,
 };
 
 /// How often a decision is repeated on a fresh record before it ends as a conflict.
@@ -504,7 +506,11 @@ impl Authority {
             claim.limit = Some(self.coordinator.grant_limit(limit).await?);
         }
         let after = next.claim.as_ref().and_then(|claim| claim.limit);
-        let outcome = self.send(seen, next, requires).await;
+        let span = span::update(self.session.as_ref(), &self.plan, &seen.id, &next);
+        let outcome = self.send(seen, next, requires).instrument(span.clone()).await;
+        if let Ok(Outcome::Committed(written)) = &outcome {
+            span::committed(&span, written.revision);
+        }
         match (&outcome, before, after) {
             (Ok(Outcome::Committed(_)), Some(limit), None) | (Ok(Outcome::Refused(_)), None, Some(limit)) => {
                 self.coordinator.end_limit(&limit).await;

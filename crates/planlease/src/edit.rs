@@ -73,6 +73,7 @@ impl Coordinator {
     ///
     /// # Cancel safety
     /// As [`Coordinator::edit_plan`].
+    #[tracing::instrument(name = "edit_plan", level = "debug", skip_all, fields(%plan))]
     pub async fn edit_plan_with(
         &self,
         plan: &PlanName,

@@ -40,6 +40,7 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any request.
+    #[tracing::instrument(level = "debug", skip_all, fields(%plan))]
     pub async fn pause_plan(&self, plan: &PlanName, by: &str, why: &str) -> Result<Halted, Error> {
         let (spec, pause) = (self.layout().of(plan, &PlanKey::Spec), self.layout().of(plan, &PlanKey::Pause));
         let record = self.halt_record(Halt::Paused, by, why);
@@ -67,6 +68,7 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any request.
+    #[tracing::instrument(level = "debug", skip_all, fields(%plan))]
     pub async fn resume_plan(&self, plan: &PlanName) -> Result<bool, Error> {
         let layout = self.layout();
         let spec = layout.of(plan, &PlanKey::Spec);
@@ -89,6 +91,7 @@ impl Coordinator {
     /// # Errors
     /// [`Error::PlanFinished`], [`Error::PlanNotFound`], [`Error::TimedOut`] if the plan keeps changing, and
     /// as for any request.
+    #[tracing::instrument(level = "debug", skip_all, fields(%plan))]
     pub async fn cancel_plan(&self, plan: &PlanName, by: &str, why: &str) -> Result<Halted, Error> {
         let record = self.halt_record(Halt::Cancelled, by, why);
         self.close(plan, &record, |view| {
@@ -101,6 +104,7 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::PlanOwned`] if it is owned or waited for, [`Error::PlanNotFound`], and as for any request.
+    #[tracing::instrument(level = "debug", skip_all, fields(%plan))]
     pub async fn archive_plan(&self, plan: &PlanName, by: &str, why: &str) -> Result<Halted, Error> {
         let record = self.halt_record(Halt::Archived, by, why);
         self.close(plan, &record, |view| match view.line().candidates().first() {

@@ -18,6 +18,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     etcd::{Etcd, Fault, QUIET, Watch, WatchEvent, WatchMessage, WatchSpec},
@@ -58,10 +59,10 @@ pub(crate) struct KeyWatch {
 
 impl KeyWatch {
     #[expect(clippy::disallowed_methods, reason = "the handle owns the task, stops it and can wait for it")]
-    pub(crate) fn start(etcd: Etcd) -> Self {
+    pub(crate) fn start(etcd: Etcd, span: &Span) -> Self {
         let (requests, inbox) = mpsc::unbounded_channel();
         let cancel = CancellationToken::new();
-        let task = tokio::spawn(Keeper::new(etcd, inbox).run(cancel.clone()));
+        let task = tokio::spawn(Keeper::new(etcd, inbox).run(cancel.clone()).instrument(span.clone()));
         Self { requests, cancel, task: Mutex::new(Some(task)) }
     }
 

@@ -78,6 +78,7 @@ mod recovery;
 mod renewal_runtime;
 mod retry;
 mod session;
+mod span;
 mod store;
 mod trace;
 mod worktree;

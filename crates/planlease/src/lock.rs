@@ -63,6 +63,7 @@ impl Session {
     ///
     /// # Cancel safety
     /// A dropped future may leave the lock taken; the session's task releases it then.
+    #[tracing::instrument(name = "lock", level = "debug", skip_all, fields(session = %self.lease(), %plan, %lock))]
     pub async fn try_lock(&self, plan: &PlanName, lock: &LockName) -> Result<TryLock, Error> {
         let mut place = Place::new(self, plan, lock).await?;
         let line = place.join(true).await?;
@@ -87,6 +88,7 @@ impl Session {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the queue: the session's task deletes the key.
+    #[tracing::instrument(level = "debug", skip_all, fields(session = %self.lease(), %plan, %lock))]
     pub async fn lock(
         &self,
         plan: &PlanName,

@@ -28,6 +28,7 @@ impl Coordinator {
     /// # Errors
     /// [`Error::NotOwned`], [`Error::OtherOwner`], [`Error::OwnershipLost`] if it ended at this very moment,
     /// and as for any request.
+    #[tracing::instrument(level = "debug", skip_all, fields(%plan))]
     pub async fn force_release(
         &self,
         plan: &PlanName,

@@ -21,6 +21,7 @@ use planlease_core::{
     term::{self, Candidate, Line},
 };
 use tokio::sync::watch;
+use tracing::Span;
 
 use self::cleanup::is_passing;
 pub(crate) use self::{
@@ -137,6 +138,8 @@ pub struct Ownership {
     term: TermRecord,
     gone: watch::Receiver<Gone>,
     held: Option<Reservation>,
+    /// Lasts as long as this handle, and ends with it.
+    span: Span,
 }
 
 impl Ownership {
@@ -241,6 +244,7 @@ impl Ownership {
     /// [`Error::OwnershipLost`] if it was over already; [`Error::OutcomeUnknown`] or [`Error::Unreachable`]
     /// if etcd did not answer: the session's task goes on trying then, and the plan is free at the latest
     /// when the session ends.
+    #[tracing::instrument(level = "debug", skip_all, parent = &self.span, fields(session = %self.session.lease(), plan = %self.plan, term = self.term.number.0))]
     pub async fn release(mut self) -> Result<(), Error> {
         let ticket = self.ticket();
         let released = end_term(self.session.coordinator(), &ticket, Ending::Clean, &[]).await;
@@ -255,6 +259,7 @@ impl Ownership {
     ///
     /// # Errors
     /// [`Error::HandOver`] if it cannot be done; the ownership stays then. Else as [`Ownership::release`].
+    #[tracing::instrument(level = "debug", skip_all, parent = &self.span, fields(session = %self.session.lease(), plan = %self.plan, term = self.term.number.0, %to))]
     pub async fn hand_over(mut self, to: &OrchestratorId) -> Result<(), (Self, Error)> {
         let coordinator = self.session.coordinator().clone();
         let displaced = match coordinator.line(&self.plan).await {

@@ -99,6 +99,7 @@ impl Coordinator {
     ///
     /// # Cancel safety
     /// As [`Coordinator::import`].
+    #[tracing::instrument(name = "import", level = "debug", skip_all, fields(%plan))]
     pub async fn import_with(
         &self,
         plan: &PlanName,
@@ -209,6 +210,7 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::PlanNotFound`]; [`Error::PlanOwned`] if it is owned or waited for; and as for any request.
+    #[tracing::instrument(level = "debug", skip_all, fields(%plan))]
     pub async fn delete_plan(&self, plan: &PlanName) -> Result<(), Error> {
         let layout = self.layout();
         let spec = layout.of(plan, &PlanKey::Spec);

@@ -17,6 +17,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 pub(crate) use self::reservations::{Reservable, Reservation};
 pub use self::{identity::Identity, renewal::Progress, reservations::MAX_HELD};
@@ -32,6 +33,7 @@ use crate::{
     error::Error,
     key_watch::{Gone, KeyWatch},
     ownership::{Abandoned, release_abandoned},
+    span,
 };
 
 /// A lease that is kept alive, and everything that hangs on it. Cheap to clone; the session ends with
@@ -61,6 +63,8 @@ struct Inner {
     abandoned: mpsc::UnboundedSender<Abandoned>,
     gate: watch::Sender<Gate>,
     tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
+    /// What the session does in the background runs in it.
+    span: Span,
 }
 
 impl Drop for Inner {
@@ -82,6 +86,20 @@ impl Session {
         let etcd = coordinator.etcd();
         let id = identity.name(etcd)?;
         let lease = etcd.random().lease_id();
+        let span = span::session(lease, &id);
+        let opening = Self::granted(coordinator, (id, identity), lease, register, span.clone());
+        opening.instrument(span).await
+    }
+
+    /// A session with this lease, which is asked for.
+    async fn granted(
+        coordinator: &Coordinator,
+        (id, identity): (OrchestratorId, Identity),
+        lease: LeaseId,
+        register: bool,
+        span: Span,
+    ) -> Result<Self, Error> {
+        let etcd = coordinator.etcd();
         let config = etcd.config();
         let asked = config.clock.boot();
         let ttl = etcd.grant(lease, config.ttl).await?;
@@ -96,7 +114,7 @@ impl Session {
             true => Some(Registration::write(coordinator, &identity, &id, lease).await?),
             false => None,
         };
-        Ok(Self::start(coordinator, (id, identity), (lease, registration), machine))
+        Ok(Self::start(coordinator, (id, identity), (lease, registration), machine, span))
     }
 
     #[expect(
@@ -108,6 +126,7 @@ impl Session {
         (id, identity): (OrchestratorId, Identity),
         (lease, registration): (LeaseId, Option<Registration>),
         machine: Machine,
+        span: Span,
     ) -> Self {
         let etcd = coordinator.etcd();
         let timing = machine.timing();
@@ -121,7 +140,10 @@ impl Session {
             let _end = end; // Where nothing can be released any more, since the runtime ends, nothing is renewed.
             releasing.await;
         };
-        let tasks = vec![etcd.spawn_renewal(renewer.run(cancel.clone())), tokio::spawn(release)];
+        let tasks = vec![
+            etcd.spawn_renewal(renewer.run(cancel.clone()).instrument(span.clone())),
+            tokio::spawn(release.instrument(span.clone())),
+        ];
         Self {
             inner: Arc::new(Inner {
                 coordinator: coordinator.clone(),
@@ -132,11 +154,12 @@ impl Session {
                 registration,
                 status,
                 cancel,
-                key_watch: KeyWatch::start(etcd.clone()),
+                key_watch: KeyWatch::start(etcd.clone(), &span),
                 reservations: Reservations::new(),
                 abandoned,
                 gate,
                 tasks: tokio::sync::Mutex::new(tasks),
+                span,
             }),
         }
     }
@@ -211,6 +234,11 @@ impl Session {
     /// # Errors
     /// If the lease could not be revoked; it expires by itself then.
     pub async fn close(self) -> Result<(), Error> {
+        let span = self.inner.span.clone();
+        self.end().instrument(span).await
+    }
+
+    async fn end(self) -> Result<(), Error> {
         let (done, flushed) = oneshot::channel();
         self.abandon(Abandoned::Flush(done));
         let _ = flushed.await; // Releases that are under way come first; they are bounded.
@@ -289,6 +317,11 @@ impl Session {
 
     fn reservations(&self) -> &Reservations {
         &self.inner.reservations
+    }
+
+    /// The span of the session.
+    pub(crate) fn span(&self) -> &Span {
+        &self.inner.span
     }
 
     /// Has an ownership released by the session's task, since its handle was dropped.

@@ -15,6 +15,7 @@ mod lock;
 mod lost_answers;
 mod ownership;
 mod requests;
+mod spans;
 mod stalled;
 mod starved;
 mod update;

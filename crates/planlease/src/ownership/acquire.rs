@@ -22,6 +22,7 @@ use crate::{
     key_watch::gone,
     retry::Backoff,
     session::{Reservation, Session},
+    span,
 };
 
 impl Session {
@@ -42,6 +43,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::try_acquire`], and [`Error::NothingLeft`].
+    #[tracing::instrument(name = "acquire", level = "debug", skip_all, fields(session = %self.lease(), %plan))]
     pub async fn try_acquire_with(
         &self,
         plan: &PlanName,
@@ -96,6 +98,7 @@ impl Session {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the queue: the session's task deletes the key.
+    #[tracing::instrument(level = "debug", skip_all, fields(session = %self.lease(), %plan))]
     pub async fn acquire(&self, plan: &PlanName, options: AcquireOptions) -> Result<Ownership, Error> {
         let waiting = self.wait_in_line(plan, options);
         match options.wait {
@@ -332,8 +335,9 @@ impl Session {
         let gone = self.watch_own_key(place.key.clone(), revision);
         let plan = place.plan.clone();
         let held = place.leave();
-        tracing::info!(%plan, token = %term.token(), "acquired");
-        Ownership { session: self.clone(), plan, revision, term, gone, held }
+        let span = span::ownership(self, &plan, &term, revision);
+        tracing::info!(parent: &span, %plan, token = %term.token(), "acquired");
+        Ownership { session: self.clone(), plan, revision, term, gone, held, span }
     }
 
     fn succession(&self, previous: Option<&TermRecord>, guard: Option<Revision>) -> Succession {
