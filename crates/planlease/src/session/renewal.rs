@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use planlease_core::{
     BootTime, LeaseId,
-    session::{Command, Event, Machine, Status},
+    session::{Command, Event, LossReason, Machine, Status},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -169,9 +169,37 @@ impl Renewer {
     }
 }
 
+impl Drop for Renewer {
+    /// However the task ends, also aborted or with its runtime: a session that is not renewed any more is not
+    /// shown as alive.
+    fn drop(&mut self) {
+        if let Status::Live { .. } = self.machine.status() {
+            self.publish.send_replace(Status::Lost(LossReason::Closed));
+        }
+    }
+}
+
 async fn answer(stream: &mut Option<KeepAlive>) -> Result<Duration, Fault> {
     match stream {
         Some(stream) => stream.answer().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn a_renewer_that_is_aborted_publishes_the_end() {
+        let config = Config::with_endpoints(vec!["127.0.0.1:1".parse().unwrap()]);
+        let machine = Machine::open(config.timing(), config.clock.boot());
+        let (_gate, gate) = watch::channel(None);
+        let lease = LeaseId::from_wire(7).unwrap();
+        let (renewer, status) = Renewer::new(&Etcd::new(config), lease, machine, gate);
+        assert!(matches!(*status.borrow(), Status::Live { .. }));
+        drop(renewer);
+        assert_eq!(*status.borrow(), Status::Lost(LossReason::Closed));
     }
 }
