@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "crates/planlease-documents/src").rglob("*.rs")) + [
-    ROOT / "crates/planlease-cli/src/output/settings.rs",
+    ROOT / "crates/planlease-cli/src/command/context/view.rs",
     *sorted((ROOT / "crates/planlease-sidecar/src").rglob("*.rs")),
     ROOT / "crates/planlease-core/src/deeds.rs",
     ROOT / "crates/planlease-core/src/summary.rs",

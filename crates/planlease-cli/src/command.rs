@@ -2,7 +2,7 @@
 //!
 //! A command is a struct of flags with
 //! `async fn run(self, invocation: &Invocation) -> Result<Exit, Failure>`. It reads and writes through the
-//! library, shows a [`crate::output::Document`], and returns the status to end with.
+//! library, shows a [`crate::output::Tabular`] document, and returns the status to end with.
 
 mod audit;
 mod completions;
@@ -15,8 +15,8 @@ mod estimate;
 pub(crate) mod export;
 mod fence;
 mod findings;
-mod held;
 mod hold;
+mod holding;
 mod import;
 mod lock;
 mod mirror;
@@ -34,10 +34,8 @@ mod watch;
 mod why;
 mod worktree;
 
-use clap::Subcommand;
-use planlease::core::{PlanName, TaskId};
-
 use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log};
+use clap::Subcommand;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -108,8 +106,12 @@ impl Command {
     }
 }
 
-/// Does it.
-pub(crate) async fn run(command: Command, invocation: &Invocation) -> Result<Exit, Failure> {
+/// Runs a command. `definition`: that of the whole command line.
+pub(crate) async fn run(
+    command: Command,
+    invocation: &Invocation,
+    definition: fn() -> clap::Command,
+) -> Result<Exit, Failure> {
     match command {
         Command::Plan(command) => command.run(invocation).await,
         Command::Demo(args) => args.run(invocation).await,
@@ -138,16 +140,6 @@ pub(crate) async fn run(command: Command, invocation: &Invocation) -> Result<Exi
         Command::Export(args) => args.run(invocation).await,
         Command::Mirror(args) => args.run(invocation).await,
         Command::Findings(command) => command.run(invocation).await,
-        Command::Completions(args) => args.run(),
+        Command::Completions(args) => args.run(definition()),
     }
-}
-
-/// A plan's name as typed.
-pub(crate) fn plan_name(text: &str) -> Result<PlanName, Failure> {
-    Ok(PlanName::new(text)?)
-}
-
-/// A task's id as typed.
-pub(crate) fn task_id(text: &str) -> Result<TaskId, Failure> {
-    Ok(TaskId::new(text)?)
 }

@@ -34,7 +34,7 @@ impl ConfirmArgs {
     /// Lets the person type `name` after saying what would happen.
     ///
     /// # Errors
-    /// If something else is typed, or nobody is there to ask.
+    /// If something else is typed, or there is no terminal to ask on.
     pub(crate) fn by_name(self, name: &str, what: &str) -> Result<(), Failure> {
         if self.yes {
             return Ok(());

@@ -1,7 +1,7 @@
 //! The exit statuses: every one that this program has, with its meaning. Documented by `planlease --help`.
 //!
 //! What can happen while a command of the user runs below `run` or `hold` is 100 or more, so that the
-//! command's own status can be passed on and still be told apart. 125 and above are left to shells and
+//! command's own status can be passed on and still be distinguished. 125 and above are left to shells and
 //! signals (126, 127, 128 + n).
 
 use std::fmt::Write as _;
@@ -25,7 +25,7 @@ pub(crate) enum Exit {
     CannotServe,
     /// The history that was asked for is compacted.
     HistoryGone,
-    /// Nobody owns the plan.
+    /// The plan has no owner.
     NotOwned,
     /// The plan exists already, with other contents.
     PlanExists,
@@ -55,7 +55,7 @@ pub(crate) enum Exit {
     InUse,
     /// A status that the user's own command ended with; passed on.
     Child(u8),
-    /// Somebody else owns the plan, or is expected not to and does.
+    /// Another process owns the plan, or is expected not to and does.
     OwnedByOther,
     /// The ownership, the session, or the right to write is over.
     RightGone,
@@ -69,7 +69,7 @@ pub(crate) enum Exit {
     NoSuchTask,
     /// The task's status does not allow the change.
     WrongTransition,
-    /// Somebody else has claimed the task.
+    /// Another process has claimed the task.
     Claimed,
     /// The plan is paused, cancelled or archived.
     Halted,

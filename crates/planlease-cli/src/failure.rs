@@ -1,15 +1,13 @@
 //! What is said when something cannot be done: what happened, what it means, what to do. Three lines at most.
 
-mod library;
-mod worktree;
+pub(crate) mod library;
+pub(crate) mod worktree;
 
 use std::io;
 
-pub(crate) use self::library::{remedy, with_cause};
-use crate::{
-    exit::Exit,
-    output::{self, Style},
-};
+use planlease_documents::Style;
+
+use crate::{exit::Exit, messages};
 
 const ERROR: Style = Style::BoldRed;
 
@@ -86,13 +84,13 @@ impl Failure {
         [&self.what, &self.meaning, &self.remedy].into_iter().filter_map(Option::as_deref)
     }
 
-    /// Says it on standard error. Nobody listening there is no reason to fail otherwise.
+    /// Shows it on standard error. That nothing reads it is no reason to fail otherwise.
     pub(crate) fn report(&self) -> Exit {
         let lines = self.lines().enumerate().map(|(n, line)| match n {
             0 => format!("{ERROR}error:{ERROR:#} {line}\n"),
             _ => format!("  {line}\n"),
         });
-        output::tell_last(&lines.collect::<String>());
+        messages::tell_last(&lines.collect::<String>());
         self.exit
     }
 }

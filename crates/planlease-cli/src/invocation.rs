@@ -15,16 +15,16 @@ use planlease::{
 };
 
 use crate::{
-    args::ConnectionArgs,
+    connection::ConnectionArgs,
     environment::Environment,
     exit::Exit,
     failure::Failure,
-    output::{Document, Format, StoreShown},
+    output::{Format, StoreView, Tabular},
     progress::Progress,
     settings::Settings,
 };
 
-/// How long the program is silent when nobody answers.
+/// How long the program is silent when no server answers.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// One run of the program.
@@ -82,10 +82,10 @@ impl Invocation {
     }
 
     /// Which store that leads to.
-    pub(crate) fn store(&self) -> Result<StoreShown, Failure> {
+    pub(crate) fn store(&self) -> Result<StoreView, Failure> {
         let settings = self.settings()?;
         let endpoints = settings.endpoints.value.unwrap_or_default();
-        Ok(StoreShown {
+        Ok(StoreView {
             endpoints: endpoints.iter().map(ToString::to_string).collect(),
             namespace: settings.namespace.value.to_string(),
             context: settings.context.value,
@@ -93,7 +93,7 @@ impl Invocation {
     }
 
     /// Shows what was read, on standard output.
-    pub(crate) fn show<D: Document>(&self, format: Format, document: &D) -> Result<(), Failure> {
+    pub(crate) fn show<D: Tabular>(&self, format: Format, document: &D) -> Result<(), Failure> {
         crate::output::show(format, document, self.now())
     }
 
@@ -106,7 +106,7 @@ impl Invocation {
     /// Who the person at the keyboard is: `user@host`.
     pub(crate) fn operator(&self) -> String {
         let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
-        let user = user.or_else(|| self.environment.text("USER")).unwrap_or_else(|| "somebody".to_owned());
+        let user = user.or_else(|| self.environment.text("USER")).unwrap_or_else(|| "unknown".to_owned());
         format!("{user}@{}", planlease::Identity::of_process().host)
     }
 }
@@ -133,7 +133,7 @@ fn last_words(server: &LocalServer) -> String {
     }
 }
 
-/// Tells a person that waits, what for.
+/// Shows a waiting person what the program waits for.
 async fn keep_company(settings: &Settings) -> Infallible {
     tokio::time::sleep(SILENCE).await;
     let mut progress = Progress::new();
@@ -144,7 +144,7 @@ async fn keep_company(settings: &Settings) -> Infallible {
     std::future::pending().await
 }
 
-/// Nobody answers: one line that names what was tried, and what to do.
+/// No server answers: one line that names what was tried, and what to do.
 fn unreachable(settings: &Settings, cause: &str) -> Failure {
     match &settings.endpoints.value {
         Some(endpoints) => {

@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use crate::output::{Printable, stderr, stdout};
+use planlease_documents::Printable;
+
+use crate::streams::{stderr, stdout};
 
 /// How much may wait to be written, in bytes.
 const MOST: usize = 1 << 20;

@@ -5,12 +5,12 @@
 use std::io;
 
 use planlease::core::counted;
+use planlease_documents::{Printable, escape_json};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     environment::{Environment, LOG},
     lines::Lines,
-    output::{Printable, escape_json},
 };
 
 /// Where the log goes.
@@ -27,7 +27,8 @@ pub(crate) enum Log {
 }
 
 /// Starts logging: warnings; with `-v` what happens to sessions and ownerships, with `-vv` everything of
-/// ours. The variable `PLANLEASE_LOG` says it in detail. A filter that cannot be read is told and not used.
+/// ours. The variable `PLANLEASE_LOG` says it in detail. A filter that cannot be read is reported and not
+/// used.
 pub(crate) fn start(verbose: u8, environment: &Environment, log: Log) {
     let usual = match (verbose, log) {
         (0, Log::StandardError) => "warn",

@@ -4,6 +4,7 @@
 mod args;
 mod command;
 mod confirm;
+mod connection;
 mod descriptors;
 mod duration;
 mod environment;
@@ -12,12 +13,15 @@ mod failure;
 mod invocation;
 mod lines;
 mod logging;
+mod messages;
+mod names;
 mod output;
 mod progress;
 mod replace;
 mod secrets;
 mod settings;
 mod signals;
+mod streams;
 
 use std::process::ExitCode;
 
@@ -39,8 +43,8 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.expect("the system gives a process its threads");
     let invocation = Invocation::new(cli.global.connection, environment);
-    let ended = runtime.block_on(command::run(cli.command, &invocation));
-    runtime.shutdown_background(); // Nothing is waited for here: whoever has a task has waited for it.
+    let ended = runtime.block_on(command::run(cli.command, &invocation, args::definition));
+    runtime.shutdown_background(); // Nothing is waited for here: the owner of a task has waited for it.
     lines::finish();
     let ended = ended.map_err(|failure| failure.in_store(|| Some(invocation.store().ok()?.to_string())));
     ended.unwrap_or_else(|failure| failure.report()).into()

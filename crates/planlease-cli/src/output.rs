@@ -1,9 +1,7 @@
-//! What is shown, where: documents on standard output, words on standard error.
-
-mod settings;
+//! What is shown on standard output: documents, and texts for files and programs.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     os::fd::AsFd,
 };
 
@@ -17,10 +15,13 @@ use nix::{
 };
 use planlease::core::WallTime;
 
-pub(crate) use self::settings::{ContextList, SettingsShown};
 pub(crate) use planlease_documents::*;
 
-use crate::{exit::Exit, failure::Failure, lines::Lines};
+use crate::{exit::Exit, failure::Failure};
+pub(crate) use crate::{
+    messages::{ask, replace_line, tell, tell_last},
+    streams::{stderr, stdout, stdout_text},
+};
 
 /// How many records that cannot be read are listed on standard error.
 const UNREADABLE_TOLD: usize = 20;
@@ -44,18 +45,18 @@ fn formats() -> impl TypedValueParser<Value = Format> {
 }
 
 /// The document as text, with a line break at its end.
-pub(crate) fn text<D: Document>(format: Format, document: &D, now: WallTime) -> Result<String, Failure> {
+pub(crate) fn text<D: Tabular>(format: Format, document: &D, now: WallTime) -> Result<String, Failure> {
     planlease_documents::text(format, document, now).map_err(|error| Failure::json(&error))
 }
 
 /// Shows a document on standard output.
-pub(crate) fn show<D: Document>(format: Format, document: &D, now: WallTime) -> Result<(), Failure> {
+pub(crate) fn show<D: Tabular>(format: Format, document: &D, now: WallTime) -> Result<(), Failure> {
     print(&text(format, document, now)?)?;
     tell_unreadable(document.unreadable());
     Ok(())
 }
 
-/// Tells a person what could not be read.
+/// Shows which records could not be read.
 pub(crate) fn tell_unreadable(unreadable: &[UnreadableView]) {
     for one in unreadable.iter().take(UNREADABLE_TOLD) {
         tell(&one.line());
@@ -127,65 +128,4 @@ impl<W: io::Write + AsFd> Patient<W> {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// Tells a person something, on standard error. Nobody reading it is no failure, and holds nothing up.
-pub(crate) fn tell(line: &str) {
-    let line = stderr_text(&format!("{line}\n"));
-    match Lines::standard_error() {
-        Some(lines) => lines.say(&line),
-        None => drop(stderr().write_all(line.as_bytes())),
-    }
-}
-
-/// Shows a line on standard error that takes the place of the one that was shown so before.
-pub(crate) fn replace_line(line: &str) {
-    let line = stderr_text(line).in_place();
-    match Lines::standard_error() {
-        Some(lines) => lines.say(&line),
-        None => drop(stderr().write_all(line.as_bytes())),
-    }
-}
-
-/// Tells a person the last thing before the program ends: this waits as long as writing takes.
-pub(crate) fn tell_last(text: &str) {
-    drop(stderr().write_all(stderr_text(text).as_bytes()));
-}
-
-/// Puts a question on standard error, and returns the line that is typed.
-///
-/// # Errors
-/// If the terminal fails.
-pub(crate) fn ask(question: &str) -> io::Result<String> {
-    let (mut stderr, mut typed) = (stderr(), String::new());
-    stderr.write_all(stderr_text(question).as_bytes())?;
-    stderr.flush()?;
-    io::stdin().read_line(&mut typed)?;
-    Ok(typed)
-}
-
-/// The text as standard output shows it.
-pub(crate) fn stdout_text(text: &str) -> Printable {
-    Printable::styled(text, has_colors(&stdout()))
-}
-
-/// The text as standard error shows it.
-fn stderr_text(text: &str) -> Printable {
-    Printable::styled(text, has_colors(&stderr()))
-}
-
-fn has_colors(stream: &impl anstream::stream::RawStream) -> bool {
-    anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
-}
-
-/// Standard output. What is written to it comes from a [`Printable`], or is exact on purpose.
-#[expect(clippy::disallowed_methods, reason = "the place from which all is printed")]
-pub(crate) fn stdout() -> io::Stdout {
-    io::stdout()
-}
-
-/// Standard error.
-#[expect(clippy::disallowed_methods, reason = "the place from which all is printed")]
-pub(crate) fn stderr() -> io::Stderr {
-    io::stderr()
 }

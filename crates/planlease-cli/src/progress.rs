@@ -1,4 +1,4 @@
-//! One line on standard error that tells how far something is: on a terminal only, and not more often than is
+//! One line on standard error that shows how far something is: on a terminal only, and not more often than is
 //! of use.
 
 use std::{io::IsTerminal as _, time::Duration};
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::output;
 
-/// How often the line is written anew.
+/// How often the line is rewritten.
 const EVERY: Duration = Duration::from_millis(100);
 
 /// A progress line on a terminal. The line disappears with it.

@@ -4,10 +4,10 @@
 
 mod file;
 mod inherit;
+mod origin;
 mod resolve;
 
 use std::{
-    fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,50 +15,12 @@ use std::{
 use planlease::{Config, Credentials, Endpoint, Secret, Tls, core::Namespace, local::LocalServer};
 use planlease_orchestrator::CommandSource;
 
-pub(crate) use self::file::{ConfigFile, LOCAL, path as config_path, with_current};
 use self::resolve::Layers;
-use crate::{args::ConnectionArgs, environment::Environment, exit::Exit, failure::Failure, secrets};
-
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// The command line.
-    Flag(&'static str),
-    /// The environment.
-    Variable(String),
-    /// A context of the configuration file.
-    Context {
-        /// The context.
-        name: String,
-        /// The file.
-        file: PathBuf,
-    },
-    /// The configuration file itself.
-    File(PathBuf),
-    /// Nobody said anything.
-    Default,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(flag) => write!(f, "--{flag}"),
-            Self::Variable(name) => f.write_str(name),
-            Self::Context { name, file } => write!(f, "context {name} in {}", file.display()),
-            Self::File(file) => write!(f, "{}", file.display()),
-            Self::Default => f.write_str("default"),
-        }
-    }
-}
-
-/// A value, and where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sourced<T> {
-    /// The value.
-    pub(crate) value: T,
-    /// Its origin.
-    pub(crate) origin: Origin,
-}
+pub(crate) use self::{
+    file::{ConfigFile, LOCAL, path as config_path, with_current},
+    origin::{Origin, Sourced},
+};
+use crate::{connection::ConnectionArgs, environment::Environment, exit::Exit, failure::Failure, secrets};
 
 /// What the settings mean.
 #[derive(Clone, Debug, PartialEq, Eq)]

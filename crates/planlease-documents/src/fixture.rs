@@ -46,11 +46,11 @@ fn candidate(n: i64, name: &str, since: WallTime) -> Candidate {
 pub(super) fn line() -> Line {
     let owner = candidate(20, "ci-1", ago(200));
     let waiting = candidate(21, "ci-2", ago(90));
-    let stranger = Candidate { lease: lease(22), joined: revision(22), record: None };
+    let unmanaged = Candidate { lease: lease(22), joined: revision(22), record: None };
     let first = successor(&candidate(10, "ci-0", ago(900)));
     let first = succeed(None, Generation(1), &first, ago(900)).term;
     let term = succeed(Some(&first), Generation(1), &successor(&owner), ago(200)).term;
-    Line::new(vec![owner, waiting, stranger], Some((revision(23), term)))
+    Line::new(vec![owner, waiting, unmanaged], Some((revision(23), term)))
 }
 
 fn successor(candidate: &Candidate) -> Successor {

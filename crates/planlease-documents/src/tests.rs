@@ -19,7 +19,7 @@ use super::{
     *,
 };
 
-fn shown<D: Document>(format: Format, document: &D) -> String {
+fn shown<D: Tabular>(format: Format, document: &D) -> String {
     let text = text(format, document, NOW).unwrap();
     Printable::styled(&text, false).as_str().to_owned()
 }
@@ -40,21 +40,21 @@ fn plans_as_table_and_lines() {
     insta::assert_snapshot!(shown(Format::Table, &plans) + &shown(Format::Jsonl, &plans));
     insta::assert_snapshot!(shown(Format::Table, &PlanList::new(&List::default(), false)), @"no plans; `planlease plan import FILE` makes one");
     assert_eq!(shown(Format::Jsonl, &PlanList::new(&List::default(), false)), "");
-    let prod = || StoreShown {
+    let prod = || StoreView {
         endpoints: vec!["https://etcd-1:2379".into()],
         namespace: "ops".into(),
         context: Some("prod".into()),
     };
     let none = PlanList::new(&List::default(), false).in_store(prod());
     insta::assert_snapshot!(shown(Format::Table, &none), @"no plans in namespace ops on https://etcd-1:2379 (context prod); `planlease plan import FILE` makes one");
-    let local = StoreShown { endpoints: Vec::new(), context: None, ..prod() };
+    let local = StoreView { endpoints: Vec::new(), context: None, ..prod() };
     let one = shown(Format::Table, &PlanList::new(&vec![plan()].into(), false).in_store(local));
     assert!(one.ends_with("\n1 plan in namespace ops on the local server\n"), "{one}");
 }
 
 #[test]
 fn a_plan_as_table() {
-    insta::assert_snapshot!(shown(Format::Table, &PlanShown::new(&plan())));
+    insta::assert_snapshot!(shown(Format::Table, &DefinitionView::new(&plan())));
 }
 
 #[test]
@@ -69,13 +69,13 @@ fn a_task_as_table_and_json() {
     let task = &plan.tasks()[&TaskId::new("1.10").unwrap()];
     let output = OutputRecord::new(1, "one\n\x1b[31mtwo");
     let findings = FindingsRecord { output: Some(output), ..FindingsRecord::new(1, "found") };
-    let task = TaskShown::new(&plan, task, Some(findings), &alive(&plan));
+    let task = TaskDetailView::new(&plan, task, Some(findings), &alive(&plan));
     insta::assert_snapshot!(shown(Format::Table, &task) + &shown(Format::Json, &task));
 }
 
 #[test]
 fn an_owner_as_table_and_json() {
-    let owner = OwnerShown::new(plan().name().clone(), &line());
+    let owner = OwnerView::new(plan().name().clone(), &line());
     insta::assert_snapshot!(shown(Format::Table, &owner) + &shown(Format::Json, &owner));
 }
 
@@ -98,7 +98,7 @@ fn phases_as_table_and_lines() {
 
 #[test]
 fn an_estimate_as_table_and_json() {
-    let estimate = EstimateShown::new(&plan(), 2, std::time::Duration::from_mins(10), NOW);
+    let estimate = EstimateView::new(&plan(), 2, std::time::Duration::from_mins(10), NOW);
     insta::assert_snapshot!(shown(Format::Table, &estimate) + &shown(Format::Json, &estimate));
 }
 
@@ -149,7 +149,7 @@ fn a_lost_claimant_is_not_displayed_at_work() {
     let text = shown(Format::Table, &status);
     assert!(text.contains("ci-1 (gone)"), "{text}");
     assert!(shown(Format::Json, &status).contains("\"claimant_gone\": true"));
-    let shown_task = shown(Format::Table, &TaskShown::new(&plan, &plan.tasks()[&task], None, &alive));
+    let shown_task = shown(Format::Table, &TaskDetailView::new(&plan, &plan.tasks()[&task], None, &alive));
     assert!(shown_task.contains("claimed by ci-1 (gone), for 2m50s"), "{shown_task}");
     let list = TaskList::new(&plan, None, &alive);
     assert!(shown(Format::Table, &list).contains("ci-1 (gone)"), "{}", shown(Format::Table, &list));
@@ -201,7 +201,7 @@ fn a_claim_without_a_session_shows_its_limit() {
     alive.limits.insert(limit.lease, std::time::Duration::from_secs(2_400));
     let show = |alive: &planlease_core::orphan::Alive| {
         shown(Format::Table, &PlanStatus::new(&plan, alive))
-            + &shown(Format::Table, &TaskShown::new(&plan, &plan.tasks()[&task], None, alive))
+            + &shown(Format::Table, &TaskDetailView::new(&plan, &plan.tasks()[&task], None, alive))
             + &shown(Format::Table, &WhyTask::new(&plan, &task, &[], alive).unwrap())
     };
     let text = show(&alive);
@@ -243,9 +243,9 @@ fn an_edited_plan_as_table_and_json() {
     edited.tasks[1].priority = 5;
     edited.tasks.push(TaskSpec::new(TaskId::new("2.3").unwrap(), "tell\neverybody"));
     let edit = view.edit(&edited);
-    let before = EditShown::new(&view, "release.md", &edit, None);
-    let after = EditShown::new(&view, "release.md", &edit, Some(view.revision()));
-    let same = EditShown::new(&view, "release.md", &view.edit(view.spec()), None);
+    let before = EditView::new(&view, "release.md", &edit, None);
+    let after = EditView::new(&view, "release.md", &edit, Some(view.revision()));
+    let same = EditView::new(&view, "release.md", &view.edit(view.spec()), None);
     insta::assert_snapshot!(
         shown(Format::Table, &before)
             + &shown(Format::Json, &before)
@@ -286,8 +286,8 @@ fn past_terms_with_what_was_done_under_them() {
 fn claims_in_every_form() {
     let view = plan();
     let tasks = vec![view.tasks()[&TaskId::new("1.2").unwrap()].clone()];
-    let claimed = ClaimShown::new(&view, &planlease::Claimed { tasks, ..planlease::Claimed::default() });
-    let none = ClaimShown::new(&view, &planlease::Claimed::default());
+    let claimed = ClaimView::new(&view, &planlease::Claimed { tasks, ..planlease::Claimed::default() });
+    let none = ClaimView::new(&view, &planlease::Claimed::default());
     insta::assert_snapshot!(
         shown(Format::Table, &claimed)
             + &shown(Format::Json, &claimed)
@@ -345,8 +345,8 @@ fn the_reference_of_json_is_complete() {
 #[test]
 fn worktrees_in_every_form() {
     let (used, left) = (worktree("one", WorktreeState::Ready), worktree("two", WorktreeState::Quarantined));
-    let shown_one = WorktreeShown::new(&left, Tenure::TermOver);
-    let list = WorktreeList::new(vec![WorktreeShown::new(&used, Tenure::Live), shown_one.clone()], &[]);
+    let shown_one = WorktreeStatusView::new(&left, Tenure::TermOver);
+    let list = WorktreeList::new(vec![WorktreeStatusView::new(&used, Tenure::Live), shown_one.clone()], &[]);
     let tidied =
         [Tidied::keep(&used, "it is in use".into()), Tidied::quarantine(&left, "1 changed file".into())];
     let tidied = WorktreesTidied::new(false, tidied.into(), &[]);
@@ -453,7 +453,7 @@ fn findings_as_table_and_lines() {
     let found = [("1.1", FindingsRecord::new(1, "short")), ("1.2", output.clone()), ("summary", long)];
     let found = found.map(|(name, found)| (TaskId::new(name).unwrap(), found)).to_vec().into();
     let list = FindingsList::new(PlanName::new("tea").unwrap(), found);
-    let one = FindingsShown::new(
+    let one = FindingsView::new(
         PlanName::new("tea").unwrap(),
         TaskId::new("1.1").unwrap(),
         FindingsRecord { attempt: 1, bytes: 5, text: "short".into(), ..output },

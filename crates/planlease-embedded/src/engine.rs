@@ -81,7 +81,7 @@ pub(crate) struct Mark {
     pub(crate) index: u64,
 }
 
-/// A result that may be told once `seq` is durable.
+/// A result that may be returned once `seq` is durable.
 #[derive(Debug)]
 pub(crate) struct Done<T> {
     pub(crate) result: Result<T, Refusal>,
@@ -387,7 +387,7 @@ impl Engine {
         self.hub.cancel(stream, watch_id, &self.store)
     }
 
-    /// Asks for a sign that everything so far was told.
+    /// Requests a notification once all events so far were sent.
     pub(crate) fn watch_request_progress(&mut self, stream: u64) {
         self.hub.request_progress(stream);
     }
@@ -397,12 +397,12 @@ impl Engine {
         self.hub.tick(stream);
     }
 
-    /// The streams that have something to tell since they were last asked.
+    /// The streams that have something to send since they were last asked.
     pub(crate) fn watch_stirred(&mut self) -> BTreeSet<u64> {
         self.hub.stirred()
     }
 
-    /// What a stream is to be told next.
+    /// The next messages of a stream.
     pub(crate) fn watch_next(&mut self, stream: u64) -> Vec<PbWatchResponse> {
         self.hub.next(stream, &self.store, &self.limits)
     }

@@ -1,7 +1,7 @@
 //! Numbers that must be different but need not be secret: cluster, member and lease ids, all from a seed.
 //!
 //! A lease id that was used before the server was opened the last time must not come again, or a client that
-//! slept through it would take a stranger's lease for its own. So the number of the opening goes into the
+//! slept through it would take another client's lease for its own. So the number of the opening goes into the
 //! sequence.
 
 /// A sequence of ids.

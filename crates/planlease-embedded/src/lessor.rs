@@ -3,7 +3,7 @@
 //!
 //! A lease never ends before its TTL has passed since it was granted or last renewed; it is the engine that
 //! revokes what is due, and it does so before anything else at each step, so that nothing can be done with a
-//! lease whose time is up. Deadlines are not stored: at the next opening every lease starts anew, as in etcd.
+//! lease whose time is up. Deadlines are not stored: at the next opening every lease starts over, as in etcd.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl Lessor {
         Ok(ttl_secs)
     }
 
-    /// Starts the TTL anew and returns it in seconds; `None` if there is no such lease.
+    /// Restarts the TTL and returns it in seconds; `None` if there is no such lease.
     pub(crate) fn renew(&mut self, id: i64, now: Duration) -> Option<i64> {
         let lease = self.leases.get_mut(&id)?;
         self.deadlines.remove(&(lease.deadline, id));

@@ -8,8 +8,8 @@
 //!
 //! With a data folder, a write is answered when it is on the disk. Writes are applied one after another, and
 //! while one batch is being written the next one gathers (group commit). Nothing can be read or watched
-//! before it is durable, so a crash takes back nothing that anybody has seen. Leases survive, and start their
-//! TTL anew.
+//! before it is durable, so a crash takes back nothing that a client has seen. Leases survive, with a fresh
+//! TTL.
 //!
 //! # Memory
 //!
@@ -58,9 +58,11 @@ mod server;
 mod service;
 mod shared;
 mod snapshot;
+mod snapshot_file;
 mod status;
 mod storage;
 mod txn;
+mod version;
 mod watch_hub;
 mod watch_spec;
 mod watch_stream;
@@ -72,8 +74,5 @@ pub use crate::serve::ServeError;
 pub use crate::server::Server;
 pub use crate::shared::Activity;
 pub use crate::storage::OpenError;
+pub use crate::version::VERSION;
 pub use redb::StorageBackend;
-
-/// The version in answers to a status request: that of the etcd whose behaviour is followed, marked as ours
-/// in the way semantic versions provide for.
-pub const VERSION: &str = "3.5.30+embedded";

@@ -1,7 +1,8 @@
 //! Sockets to serve on: TCP on loopback, or a unix socket that only its owner can open.
 //!
-//! The server has no authentication: whoever can connect can do everything. So a TCP address that others can
-//! reach is refused unless that is asked for, and a unix socket lives in a folder that is closed to others.
+//! The server has no authentication: every client that can connect can do everything. So a TCP address that
+//! others can reach is refused unless that is asked for, and a unix socket lives in a folder that is closed
+//! to others.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,7 +33,7 @@ pub enum Listen {
         allow_remote: bool,
     },
     /// A unix socket, made with mode 0600. Its folder is made with mode 0700 unless it is there. A socket
-    /// that nobody listens on any more is replaced; so that no two do this at once, open the data folder
+    /// that no process listens on any more is replaced; so that no two do this at once, open the data folder
     /// first.
     Unix {
         /// The socket.
@@ -84,7 +85,7 @@ pub fn is_loopback(addr: &SocketAddr) -> bool {
     addr.ip().to_canonical().is_loopback()
 }
 
-/// A socket that is bound; nobody is served yet.
+/// A socket that is bound; no client is served yet.
 #[derive(Debug)]
 #[must_use = "dropping it closes the socket"]
 pub struct Bound {
@@ -115,7 +116,7 @@ impl Listen {
 }
 
 impl Bound {
-    /// The address as a client is told it: `http://…` or `unix://…`.
+    /// The address as clients use it: `http://…` or `unix://…`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -184,8 +185,8 @@ fn bind_unix(path: &Path) -> Result<Bound, ListenError> {
     Ok(Bound { socket: Socket::Unix { listener, _name: name }, url: format!("unix://{at}") })
 }
 
-/// Makes the folder of a socket, or checks that it is closed to others: so nobody can connect in the moment
-/// before the socket has its mode.
+/// Makes the folder of a socket, or checks that it is closed to others: so no other user can connect in the
+/// moment before the socket has its mode.
 fn close_folder(path: &Path, at: &str) -> Result<(), ListenError> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 

@@ -1,6 +1,6 @@
 //! The multi-version store: keys, their history, revisions, compaction. Pure: no clock, no I/O.
 //!
-//! Two revisions are told apart. *Applied* is what the writer has done; *visible* is what has been made
+//! There are two revisions. *Applied* is what the writer has done; *visible* is what has been made
 //! durable as well. A reader is given a [`View`] at the visible revision, so that it can never see what a
 //! crash could take back; the writer, who answers only after its batch is durable, looks at the applied one.
 //! A compaction is treated alike: it is noted when applied, and history is gone for readers when it becomes
@@ -125,7 +125,7 @@ impl Store {
         View { store: self, revision: self.applied, oldest: self.applied_compaction }
     }
 
-    /// Begins a transaction. It takes effect as it goes, so whoever calls checks everything first.
+    /// Begins a transaction. It takes effect as it goes, so the caller checks everything first.
     pub(crate) fn write(&mut self) -> Write<'_> {
         Write { store: self, events: Vec::new() }
     }
@@ -496,9 +496,9 @@ mod tests {
             assert_eq!(found, model.at(revision).values().cloned().collect::<Vec<_>>(), "at {revision}");
         }
         // A revision's events lead from the map before it to its own.
-        let mut told = compacted.max(1);
+        let mut sent = compacted.max(1);
         for (revision, events) in store.events(compacted.max(1) + 1, i64::MAX) {
-            assert_eq!(revision, told + 1);
+            assert_eq!(revision, sent + 1);
             let mut map = model.at(revision - 1).clone();
             for event in events {
                 let key = KEYS.into_iter().find(|key| event.key == key.as_bytes()).unwrap();
@@ -509,9 +509,9 @@ mod tests {
                 }
             }
             assert_eq!(&map, model.at(revision));
-            told = revision;
+            sent = revision;
         }
-        assert_eq!(told, visible.max(compacted));
+        assert_eq!(sent, visible.max(compacted));
     }
 
     proptest! {

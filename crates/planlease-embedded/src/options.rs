@@ -17,7 +17,7 @@ pub struct Options {
     pub seed: u64,
     /// Name of the only member.
     pub name: String,
-    /// Addresses to tell in the member list, in addition to those that are bound.
+    /// Addresses for the member list, in addition to those that are bound.
     pub client_urls: Vec<String>,
     /// Shortest TTL of a lease, in seconds; a shorter wish is raised to it. etcd's is 2 with its defaults.
     pub ttl_min_secs: i64,

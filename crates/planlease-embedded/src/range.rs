@@ -36,7 +36,7 @@ pub(crate) fn answer(view: View<'_>, request: &PbRangeRequest) -> Result<PbRange
         return Ok(response);
     }
     let limit = usize::try_from(request.limit).unwrap_or(0);
-    // One more than asked for tells whether there are more.
+    // One more than asked for shows whether there are more.
     let fetch =
         if limit == 0 || order != SortOrder::None || filters(request) { usize::MAX } else { limit + 1 };
     let mut kvs = Vec::new();

@@ -22,6 +22,7 @@ use crate::background::Tasks;
 use crate::engine::Engine;
 use crate::ids::{self, Ids};
 use crate::lessor::Lessor;
+use crate::limits::Limits;
 use crate::listen::Bound;
 use crate::mvcc::Store;
 use crate::options::Options;
@@ -46,7 +47,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the data folder, if there is one, and starts the background tasks. Every lease starts anew.
+    /// Opens the data folder, if there is one, and starts the background tasks. Every lease starts over.
     ///
     /// # Errors
     /// See [`OpenError`]; without a data folder there is none.
@@ -218,7 +219,7 @@ impl Contents {
     }
 }
 
-fn engine(contents: Contents, limits: &crate::Limits, ttl_min_secs: i64, durable: bool) -> Engine {
+fn engine(contents: Contents, limits: &Limits, ttl_min_secs: i64, durable: bool) -> Engine {
     let Contents { store, leases, seed, opening, index } = contents;
     let mut lessor = Lessor::default();
     for (id, ttl_secs) in leases {
@@ -273,7 +274,7 @@ mod tests {
             Held(self.clone())
         }
 
-        /// Waits until somebody waits for an fsync.
+        /// Waits until a caller waits for an fsync.
         async fn reached(&self) {
             eventually(|| self.state.0.lock().unwrap().waiting).await;
         }
@@ -397,8 +398,8 @@ mod tests {
         assert_eq!(revisions, (4..42).collect::<Vec<_>>());
         let commits = (disk.syncs() - before) / one_commit;
         assert!(commits <= 10, "{commits} commits for 38 grants and 38 puts");
-        let told = watch.message().await.unwrap().unwrap();
-        assert_eq!(told.events()[0].kv().unwrap().mod_revision(), 4);
+        let message = watch.message().await.unwrap().unwrap();
+        assert_eq!(message.events()[0].kv().unwrap().mod_revision(), 4);
         server.close().await;
     }
 

@@ -1,6 +1,7 @@
 //! The gRPC services: each file is one of etcd's, and only translates between the wire and the engine.
 
 pub(crate) mod auth;
+pub(crate) mod base;
 pub(crate) mod cluster;
 pub(crate) mod election;
 pub(crate) mod http;
@@ -13,37 +14,18 @@ pub(crate) mod queue;
 pub(crate) mod watch;
 pub(crate) mod words;
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::middleware::from_fn_with_state;
 use etcd_client::proto::{PbClusterServer, PbKvServer, PbLeaseServer, PbMaintenanceServer, PbWatchServer};
-use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
 use tonic::server::NamedService;
 use tonic::service::Routes;
-use tonic::{Response, Status};
 
+use crate::service::base::{MESSAGE_BYTES_MAX, Service};
 use crate::service::words::{Words, in_the_words_of_etcd};
 use crate::shared::Shared;
-
-/// Bytes of the largest message that is decoded at all; what is above a request's limit and below this is
-/// refused with etcd's own text. No more, since decoding takes up to a hundred bytes for each byte.
-const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// The answers of a streaming call.
-pub(crate) type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
-/// The result of a call that answers once.
-pub(crate) type Reply<T> = Result<Response<T>, Status>;
-
-/// What every service has: the server, and the sign for its streams to end.
-#[derive(Clone, Debug)]
-pub(crate) struct Service {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) stop: CancellationToken,
-}
 
 /// All services. Their streams end when `stop` is cancelled.
 pub(crate) fn routes(shared: &Arc<Shared>, stop: &CancellationToken) -> Routes {

@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::reserve::Space;
 use crate::status::Refusal;
 
-/// What the server is doing for others, for whoever decides when it may stop.
+/// What the server is doing for clients: by this its owner decides when it may stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Activity {
@@ -31,7 +31,7 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// Whether nobody would miss the server.
+    /// Whether no client needs the server.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         *self == Self::default()
@@ -152,7 +152,7 @@ impl Shared {
         self.engine.lock().expect("an operation on the engine panicked; its state cannot be trusted")
     }
 
-    /// Does something with the engine and tells those whom the outcome concerns.
+    /// Does something with the engine and notifies those whom the outcome concerns.
     pub(crate) fn with<T>(&self, operate: impl FnOnce(&mut Engine, Duration) -> T) -> T {
         let mut engine = self.lock();
         let deadline = engine.next_deadline();
@@ -163,7 +163,7 @@ impl Shared {
         if engine.queued() > 0 {
             self.work.notify_one();
         }
-        // Told under the lock, so that nobody hears of an older state later.
+        // Published under the lock, so that no subscriber sees an older state later.
         self.published.send_if_modified(|published| {
             let changed = published.mark != mark;
             published.mark = mark;
@@ -281,7 +281,7 @@ impl Shared {
         self.published.subscribe()
     }
 
-    /// Registers a stream of watchers; and what tells when there is something new for it.
+    /// Registers a stream of watchers; and what notifies it of news.
     pub(crate) fn open_stream(&self) -> (u64, Arc<Notify>) {
         let (id, news) = (self.with(|engine, _| engine.watch_open()), Arc::new(Notify::new()));
         self.streams().insert(id, Arc::clone(&news));
@@ -309,7 +309,7 @@ impl Shared {
         self.closed.cancel();
     }
 
-    /// Publishes nothing any more, and tells those that wait. The first reason stays.
+    /// Publishes nothing any more, and notifies the waiters. The first reason stays.
     pub(crate) fn end(&self, end: End) {
         self.published.send_if_modified(|published| {
             let first = published.end.is_none();

@@ -1,6 +1,6 @@
 //! etcd's error table: every refusal this server can give, its gRPC code and its exact text.
 //!
-//! Clients of etcd tell errors apart by the text, so the texts are part of the wire format and stand
+//! Clients of etcd distinguish errors by the text, so the texts are part of the wire format and stand
 //! nowhere else. What is *not* in etcd's table (a failed disk, a service we do not have) is a
 //! [`tonic::Status`] made by the file that notices it.
 

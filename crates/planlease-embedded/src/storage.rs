@@ -109,7 +109,7 @@ pub(crate) struct Storage {
 #[derive(Debug)]
 struct Place {
     file: PathBuf,
-    /// Device and inode, by which another file of the same name is told from it.
+    /// Device and inode, which distinguish it from another file of the same name.
     identity: Option<(u64, u64)>,
     reserve: Reserve,
     /// Held for as long as the folder is open.

@@ -2,15 +2,15 @@
 //!
 //! Nothing is queued per watcher. A watcher is a cursor into the event log of the store, and its stream pulls
 //! one message at a time, when the client has room for it. So a client that does not read costs one cursor,
-//! and holds up nobody; when it reads again, it catches up from history, as etcd's unsynced watchers do.
+//! and delays no other; when it reads again, it catches up from history, as etcd's unsynced watchers do.
 //!
-//! Most watchers wait, and most of what happens is none of their business. So what happens is looked at once
-//! for all of them, and only whom it concerns falls behind until it is told: ten thousand watchers that wait
-//! cost no more than one.
+//! Most watchers wait, and most events do not concern them. So each event is matched once for all of them,
+//! and only the watchers that it concerns fall behind until it is sent: ten thousand waiting watchers cost no
+//! more than one.
 //!
 //! A compaction would take events away from a watcher that is only a moment late. Therefore the log keeps
 //! what the cursors still need, up to [`Limits::watch_backlog_max`] revisions; a watcher further behind is
-//! told, as in etcd, that its revision was compacted.
+//! cancelled, as in etcd, since its revision was compacted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -32,7 +32,7 @@ pub(crate) struct Hub {
     keys: Keys,
     /// The first revision that was not looked at.
     level: i64,
-    /// Streams that have something to tell since they were last asked.
+    /// Streams that have something to send since they were last asked.
     stirred: BTreeSet<u64>,
     /// Number of watchers.
     watchers: usize,
@@ -41,7 +41,7 @@ pub(crate) struct Hub {
 /// A watcher: its stream, and its id there.
 type Who = (u64, i64);
 
-/// Which watchers may have to be told of a key.
+/// The watchers that a key may concern.
 #[derive(Debug, Default)]
 struct Keys {
     single: HashMap<Bytes, BTreeSet<Who>>,
@@ -109,7 +109,7 @@ impl Hub {
     }
 
     /// Removes a watcher; there is nothing to say about one that is not there. One that a compaction ended
-    /// before is confirmed once more, and its id is free from then on.
+    /// before is confirmed again, and its id is free from then on.
     pub(crate) fn cancel(&mut self, stream: u64, watch_id: i64, store: &Store) -> Option<PbWatchResponse> {
         let watchers = self.streams.get_mut(&stream)?;
         match watchers.remove(watch_id) {
@@ -128,7 +128,7 @@ impl Hub {
         })
     }
 
-    /// Asks for one answer as soon as every watcher of the stream has been told everything. As in etcd there
+    /// Asks for one answer as soon as all events were sent to every watcher of the stream. As in etcd there
     /// is none without a watcher, nor with one that begins in the future.
     pub(crate) fn request_progress(&mut self, stream: u64) {
         if let Some(stream) = self.streams.get_mut(&stream) {
@@ -143,7 +143,7 @@ impl Hub {
         }
     }
 
-    /// What the stream is to be told next: one message, or its fragments; none when there is nothing to say.
+    /// The next message of the stream, or its fragments; none when there is nothing to send.
     pub(crate) fn next(&mut self, stream: u64, store: &Store, limits: &Limits) -> Vec<PbWatchResponse> {
         self.look(store);
         let Some(watchers) = self.streams.get_mut(&stream) else { return Vec::new() };
@@ -183,7 +183,7 @@ impl Hub {
         store.drop_events_before(needed.map_or(compaction, |needed| needed.min(compaction)));
     }
 
-    /// The streams that are to be woken, since they have something to tell that they had not when they were
+    /// The streams that are to be woken, since they have something to send that they had not when they were
     /// last asked for what is [next](Self::next).
     pub(crate) fn stirred(&mut self) -> BTreeSet<u64> {
         std::mem::take(&mut self.stirred)
@@ -282,9 +282,9 @@ mod tests {
         let stream = hub.open();
         hub.create(stream, spec(7, 3), &store, &limits);
         hub.create(stream, spec(8, 2), &store, &limits);
-        let told = drain(&mut hub, stream, &store, &limits);
+        let sent = drain(&mut hub, stream, &store, &limits);
         // The message of three events is above the fragment size, so it comes in two parts.
-        assert_eq!(told, [(8, 2, 3), (8, 1, 3), (7, 2, 3), (7, 1, 4), (8, 1, 4)]);
+        assert_eq!(sent, [(8, 2, 3), (8, 1, 3), (7, 2, 3), (7, 1, 4), (8, 1, 4)]);
     }
 
     #[test]
@@ -351,7 +351,7 @@ mod tests {
         store.compact(9).unwrap();
         store.publish(11, 9);
         hub.release_events(&mut store, &limits);
-        assert_eq!(store.log_start(), Some(9), "no more than is compacted, whatever is still to be told");
+        assert_eq!(store.log_start(), Some(9), "no more than is compacted, whatever is still to be sent");
     }
 
     /// A watch of one key, or of those up to another one.
@@ -420,9 +420,9 @@ mod tests {
         ]
     }
 
-    type Told = BTreeMap<Who, Vec<(i64, Vec<u8>)>>;
+    type Sent = BTreeMap<Who, Vec<(i64, Vec<u8>)>>;
 
-    fn read(hub: &mut Hub, stream: u64, store: &Store, most: usize, told: &mut Told) {
+    fn read(hub: &mut Hub, stream: u64, store: &Store, most: usize, sent: &mut Sent) {
         for _ in 0..most {
             let messages = hub.next(stream, store, &Limits::default());
             if messages.is_empty() {
@@ -430,8 +430,8 @@ mod tests {
             }
             for message in messages {
                 let kvs = message.events.into_iter().map(|event| event.kv.unwrap());
-                let told = told.entry((stream, message.watch_id)).or_default();
-                told.extend(kvs.map(|kv| (kv.mod_revision, kv.key)));
+                let sent = sent.entry((stream, message.watch_id)).or_default();
+                sent.extend(kvs.map(|kv| (kv.mod_revision, kv.key)));
             }
         }
     }
@@ -444,7 +444,7 @@ mod tests {
         ) {
             let (mut hub, mut store, limits) = (Hub::default(), Store::default(), Limits::default());
             let streams = [hub.open(), hub.open()];
-            let (mut written, mut told, mut watchers) = (Vec::new(), Told::new(), BTreeMap::new());
+            let (mut written, mut sent, mut watchers) = (Vec::new(), Sent::new(), BTreeMap::new());
             for step in steps {
                 match step {
                     Step::Write(keys) => written.push((write_keys(&mut store, &keys), keys)),
@@ -462,13 +462,13 @@ mod tests {
                         if let Some(who) = watchers.keys().nth(nth).copied() {
                             prop_assert!(hub.cancel(who.0, who.1, &store).is_some());
                             watchers.remove(&who);
-                            told.remove(&who);
+                            sent.remove(&who);
                         }
                     }
-                    Step::Read(on, most) => read(&mut hub, streams[on], &store, most, &mut told),
+                    Step::Read(on, most) => read(&mut hub, streams[on], &store, most, &mut sent),
                 }
             }
-            streams.into_iter().for_each(|stream| read(&mut hub, stream, &store, usize::MAX, &mut told));
+            streams.into_iter().for_each(|stream| read(&mut hub, stream, &store, usize::MAX, &mut sent));
             for (who, (range, from)) in watchers {
                 let each = |(revision, keys): &(i64, BTreeSet<u8>)| {
                     let (revision, keys) = (*revision, keys.clone());
@@ -476,9 +476,9 @@ mod tests {
                 };
                 let concerns = |(revision, key): &(i64, Vec<u8>)| *revision >= from && range.contains(key);
                 let all: Vec<_> = written.iter().flat_map(each).filter(concerns).collect();
-                prop_assert_eq!(told.remove(&who).unwrap_or_default(), all);
+                prop_assert_eq!(sent.remove(&who).unwrap_or_default(), all);
             }
-            prop_assert!(told.is_empty());
+            prop_assert!(sent.is_empty());
         }
     }
 }

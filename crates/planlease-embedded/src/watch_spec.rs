@@ -1,4 +1,4 @@
-//! What a watcher asks for, and how what happened is told to it. Pure.
+//! What a watcher asks for, and how events are sent to it. Pure.
 
 use etcd_client::EventType;
 use etcd_client::proto::{PbEvent, PbKeyValue, PbWatchResponse};
@@ -12,7 +12,7 @@ use crate::range::to_wire;
 /// Bytes of events after which a message is full; one revision is never divided.
 const MESSAGE_BYTES: usize = 1024 * 1024;
 
-/// What a client asks to be told.
+/// What a client asks to watch.
 #[derive(Clone, Debug)]
 pub(crate) struct WatchSpec {
     pub(crate) range: KeyRange,
@@ -28,8 +28,8 @@ pub(crate) struct WatchSpec {
 }
 
 impl WatchSpec {
-    /// What it is to be told of from the one revision to the other one, as much as one message holds; and
-    /// where to go on, if that is not all.
+    /// Its events from the one revision to the other one, as much as one message holds; and where to go on,
+    /// if that is not all.
     pub(crate) fn events(&self, from: i64, until: i64, store: &Store) -> (Vec<PbEvent>, Option<i64>) {
         let mut events = Vec::new();
         let mut bytes = 0;
@@ -53,7 +53,7 @@ impl WatchSpec {
         present.is_some_and(|kv| kv.mod_revision < self.start_revision)
     }
 
-    /// Whether it is told of this.
+    /// Whether it receives this event.
     pub(crate) fn wants(&self, event: &Event) -> bool {
         let filtered = if event.put.is_some() { self.no_put } else { self.no_delete };
         !filtered && self.range.contains(&event.key)

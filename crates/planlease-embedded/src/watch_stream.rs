@@ -15,7 +15,8 @@ pub(crate) const NO_WATCH: i64 = -1;
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
     watchers: BTreeMap<i64, Watcher>,
-    /// Who is behind, the furthest first: the first revision that it was not told about, and who.
+    /// The watchers that are behind, the furthest first: the first revision that was not sent, and the
+    /// watcher.
     behind: BTreeSet<(i64, i64)>,
     /// Who begins in the future, at which revision.
     future: BTreeSet<(i64, i64)>,
@@ -34,17 +35,17 @@ struct Watcher {
     spec: WatchSpec,
     place: Place,
     /// Something was said since the last tick of the progress timer.
-    told: bool,
+    sent: bool,
 }
 
-/// Up to where a watcher was told everything.
+/// How far the events of a watcher were sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Nothing that it was not told concerns it.
+    /// All of its events were sent.
     Level,
     /// Nothing before the one revision or after the other one concerns it, of what has happened.
     Behind(i64, i64),
-    /// It is to be told that it is gone.
+    /// It has to be notified that it is gone.
     Lost,
 }
 
@@ -76,7 +77,7 @@ impl Stream {
             id => id,
         };
         let (start, visible, is_level) = (spec.start_revision, store.visible(), spec.is_level(store));
-        self.watchers.insert(id, Watcher { spec, place: Place::Level, told: false });
+        self.watchers.insert(id, Watcher { spec, place: Place::Level, sent: false });
         if start > visible {
             self.future.insert((start, id));
         } else if start != 0 && start < store.visible_compaction() {
@@ -107,9 +108,9 @@ impl Stream {
 
     /// The progress timer went off.
     pub(crate) fn tick(&mut self) {
-        let silent = |watcher: &Watcher| watcher.spec.progress_notify && !watcher.told;
+        let silent = |watcher: &Watcher| watcher.spec.progress_notify && !watcher.sent;
         self.due = self.watchers.iter().filter(|(_, watcher)| silent(watcher)).map(|(id, _)| *id).collect();
-        self.watchers.values_mut().for_each(|watcher| watcher.told = false);
+        self.watchers.values_mut().for_each(|watcher| watcher.sent = false);
     }
 
     /// Something happened, at the newest revision so far: if it concerns the watcher, that one is behind now.
@@ -141,11 +142,11 @@ impl Stream {
             let Place::Behind(from, until) = watcher.place else { return None };
             let (events, next) = watcher.spec.events(from, until, store);
             let fragmented = watcher.spec.fragment;
-            watcher.told |= !events.is_empty();
+            watcher.sent |= !events.is_empty();
             self.put(id, next.map_or(Place::Level, |next| Place::Behind(next, until)));
             if !events.is_empty() {
                 self.due.remove(&id);
-                // A client may take it for "told up to here".
+                // A client may take it for "sent up to here".
                 let header = Some(header(next.map_or(store.visible(), |next| next - 1)));
                 return Some((
                     PbWatchResponse { header, watch_id: id, events, ..Default::default() },
@@ -155,9 +156,9 @@ impl Stream {
         }
     }
 
-    /// An answer to who asked for progress, or to whom it is due. Nobody is behind here.
+    /// A progress notification, requested or due. No watcher is behind here.
     pub(crate) fn progress(&mut self, store: &Store) -> Option<PbWatchResponse> {
-        let told = |watch_id| PbWatchResponse {
+        let notification = |watch_id| PbWatchResponse {
             header: Some(header(store.visible())),
             watch_id,
             ..Default::default()
@@ -166,11 +167,11 @@ impl Stream {
         self.future.retain(|(start, _)| *start > next);
         if std::mem::take(&mut self.progress_requested) && self.future.is_empty() && !self.watchers.is_empty()
         {
-            return Some(told(NO_WATCH));
+            return Some(notification(NO_WATCH));
         }
         let id = *self.due.iter().find(|id| self.watchers[id].spec.start_revision <= next)?;
         self.due.remove(&id);
-        Some(told(id))
+        Some(notification(id))
     }
 
     /// Who needs an older revision than this one is lost. Whether anybody is.
@@ -181,7 +182,7 @@ impl Stream {
         !self.lost.is_empty()
     }
 
-    /// The oldest revision whose events are still to be told.
+    /// The oldest revision whose events are still to be sent.
     pub(crate) fn needs(&self) -> Option<i64> {
         self.behind.first().map(|(from, _)| *from)
     }

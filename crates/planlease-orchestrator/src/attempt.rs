@@ -1,17 +1,16 @@
 //! One attempt at one task: its command, and what came of it.
 
-use std::{ffi::OsString, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use planlease::{Ownership, TaskView};
-use planlease_core::{TaskId, spec::TaskSpec};
+use planlease_core::spec::TaskSpec;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    child::Finished,
     command::CommandSpec,
-    control::{Cause, Status},
+    ending::{Cause, Finished, Status},
     executor::{Commands, Running},
-    options::{CommandSource, Options, TaskCommand, env},
+    options::{Options, env},
     shortage::SHORTAGE,
 };
 
@@ -49,28 +48,12 @@ pub(crate) enum End {
     /// Its command did not start since this host is short of something. Nothing was done, and it may start
     /// later.
     Short(String),
-    /// Its command was killed and nobody knows how far it came: its supervisor process died, or the session's
-    /// deadline passed.
+    /// Its command was killed, and it is unknown how far it came: its supervisor process died, or the
+    /// session's deadline passed.
     Lost(String),
 }
 
-/// What a task runs, and where: its own command, or the default one, as far as they may be run here. `None`
-/// if there is none.
-pub(crate) fn plain_command(options: &Options, own: Option<&[String]>) -> Option<CommandSpec> {
-    let own = own.filter(|_| options.commands == CommandSource::Plan);
-    let default = options.command.as_ref().filter(|_| options.commands != CommandSource::None);
-    let mut command = match (own, default) {
-        (Some(words), _) => program(words.iter().map(OsString::from))?,
-        (None, Some(TaskCommand::Program(words))) => program(words.iter().cloned())?,
-        (None, Some(TaskCommand::Shell(script))) => CommandSpec::shell(script),
-        (None, None) => return None,
-    };
-    command.dir.clone_from(&options.dir);
-    command.open_files = options.open_files;
-    Some(command)
-}
-
-/// The command of a task, with everything that tells the task what it is.
+/// The command of a task, with the environment that describes the task to it.
 ///
 /// # Errors
 /// Why there is none to run.
@@ -81,7 +64,7 @@ pub(crate) fn command(
     started: &TaskView,
 ) -> std::result::Result<CommandSpec, String> {
     let own = spec.command.as_deref();
-    let mut command = plain_command(options, own).ok_or_else(|| no_command(options, &spec.id, own))?;
+    let mut command = options.plain_command(own).ok_or_else(|| options.no_command(&spec.id, own))?;
     let delegation = serde_json::to_string(&ownership.delegate()).map_err(|error| error.to_string())?;
     let own = [
         (env::PLAN, ownership.plan().to_string()),
@@ -95,12 +78,6 @@ pub(crate) fn command(
     command.env.extend(own.into_iter().map(|(name, value)| (name.into(), Some(value.into()))));
     command.grace = options.grace;
     Ok(command)
-}
-
-fn program(mut words: impl Iterator<Item = OsString>) -> Option<CommandSpec> {
-    let mut command = CommandSpec::new(words.next()?);
-    command.args = words.collect();
-    Some(command)
 }
 
 /// Runs the command of an attempt to its end. `overdue`: why it is to be ended, as soon as it is.
@@ -122,19 +99,6 @@ pub(crate) async fn run(
         },
     };
     Result { started, end, took: began.elapsed(), output }
-}
-
-/// Why a task has no command that may be run here.
-pub(crate) fn no_command(options: &Options, task: &TaskId, own: Option<&[String]>) -> String {
-    match (options.commands, own) {
-        (CommandSource::None, _) => format!("task {task} is not run: --commands none runs no commands here"),
-        (CommandSource::Exec, Some(_)) => {
-            format!("the command of task {task} is not run: --commands exec runs no command of a plan")
-        }
-        (CommandSource::Exec | CommandSource::Plan, _) => {
-            format!("task {task} has no command, and the orchestrator has no default one")
-        }
-    }
 }
 
 async fn follow(

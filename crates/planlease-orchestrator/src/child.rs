@@ -1,4 +1,4 @@
-//! The orchestrator's side of guarded commands: starting them, prolonging their deadline, hearing how they
+//! The orchestrator's side of supervised commands: starting them, prolonging their deadline, hearing how they
 //! ended.
 
 use std::{
@@ -22,28 +22,29 @@ use tokio::{
 
 use crate::{
     command::{Attachment, CommandSpec},
-    control::{Assignment, Cause, Group, Status, address},
+    control::{Assignment, Group, address},
     driver::{Ask, Driver},
+    ending::Finished,
     entry::EntryPoint,
     output::Output,
     shortage::{SHORTAGE, is_shortage},
 };
 
-/// How long a guard may take to connect: milliseconds usually, but the machine may be busy.
+/// How long a supervisor may take to connect: milliseconds usually, but the machine may be busy.
 const CONTACT: Duration = Duration::from_secs(20);
 
-/// Tells the sockets of one process apart.
+/// Distinguishes the sockets of one process.
 static NEXT_SOCKET: AtomicU64 = AtomicU64::new(0);
 
-/// Why a command could not be given to a guard. It was not started.
+/// Why a command could not be given to a supervisor. It was not started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
     /// A socket or a pipe could not be made.
-    #[error("cannot prepare a guard")]
+    #[error("cannot prepare a supervisor")]
     Prepare(#[source] io::Error),
-    /// The program of the guard, or the command's working directory, cannot be used.
-    #[error("cannot start the guard `{}`{}", program.display(), in_dir(dir.as_ref()))]
+    /// The program of the supervisor, or the command's working directory, cannot be used.
+    #[error("cannot start the supervisor `{}`{}", program.display(), in_dir(dir.as_ref()))]
     Start {
         /// The program.
         program: PathBuf,
@@ -52,8 +53,8 @@ pub enum SpawnError {
         /// What the system says.
         source: io::Error,
     },
-    /// The guard was started but did not connect; it has ended, or will when it finds nobody.
-    #[error("the guard `{}` did not report: {why}", program.display())]
+    /// The supervisor was started but did not connect; it has ended, or will when it finds no orchestrator.
+    #[error("the supervisor `{}` did not report: {why}", program.display())]
     NoContact {
         /// The program.
         program: PathBuf,
@@ -80,20 +81,20 @@ fn in_dir(dir: Option<&PathBuf>) -> String {
     dir.map_or_else(String::new, |dir| format!(" in `{}`", dir.display()))
 }
 
-/// Starts guarded commands, and tells all guards how long their commands may live.
+/// Starts supervised commands, and sends all supervisors the deadline of their commands.
 ///
-/// Clones share the deadline. There is one set of guards per session: its deadline is the moment up to which
-/// the session is trusted, less what killing may take.
+/// Clones share the deadline. There is one set of supervisors per session: its deadline is the moment up to
+/// which the session is trusted, less what killing may take.
 #[derive(Clone, Debug)]
-pub struct Guards {
+pub struct Supervisors {
     entry: EntryPoint,
     deadline: watch::Sender<Option<BootTime>>,
 }
 
-impl Guards {
-    /// Guards that are started by the given entry point, which leads to [`crate::guard::run`].
+impl Supervisors {
+    /// Supervisors that are started by the given entry point, which leads to [`crate::supervisor::run`].
     ///
-    /// No command runs before [`Guards::extend`] was called for the first time.
+    /// No command runs before [`Supervisors::extend`] was called for the first time.
     #[must_use]
     pub fn new(entry: EntryPoint) -> Self {
         Self { entry, deadline: watch::Sender::new(None) }
@@ -101,7 +102,7 @@ impl Guards {
 
     /// Lets all commands, those that run and those to come, live until `deadline`, on the clock that counts
     /// suspend (`CLOCK_BOOTTIME`). An earlier deadline than the last one changes nothing: what was promised
-    /// was promised on the word of the server. To stop a command early, kill it.
+    /// was promised by the server. To stop a command early, kill it.
     pub fn extend(&self, deadline: BootTime) {
         self.deadline.send_if_modified(|known| {
             let later = known.is_none_or(|known| known < deadline);
@@ -112,17 +113,17 @@ impl Guards {
         });
     }
 
-    /// Starts a guard and gives it the command, which begins as soon as there is a deadline to come.
+    /// Starts a supervisor and gives it the command, which begins as soon as there is a deadline to come.
     ///
-    /// That the command cannot be run is told by [`GuardedChild::wait`], not here.
+    /// That the command cannot be run is returned by [`SupervisedChild::wait`], not here.
     ///
     /// # Errors
-    /// [`SpawnError`], if there is no guard; the command was not started.
+    /// [`SpawnError`], if there is no supervisor; the command was not started.
     ///
     /// # Cancel safety
-    /// If the future is dropped, the guard finds nobody to work for and ends without having started the
+    /// If the future is dropped, the supervisor finds no orchestrator and ends without having started the
     /// command.
-    pub async fn spawn(&self, spec: &CommandSpec) -> Result<GuardedChild, SpawnError> {
+    pub async fn spawn(&self, spec: &CommandSpec) -> Result<SupervisedChild, SpawnError> {
         let (listener, socket) = listen().map_err(SpawnError::Prepare)?;
         let assignment = Assignment {
             socket,
@@ -138,11 +139,11 @@ impl Guards {
             args: spec.args.clone(),
         };
         let group = assignment.group;
-        let (mut guard, mut output) = self.start(spec, assignment)?;
-        let control = match accept(&listener, &mut guard).await {
+        let (mut supervisor, mut output) = self.start(spec, assignment)?;
+        let control = match accept(&listener, &mut supervisor).await {
             Ok(control) => control,
             Err(Silent { mut why, short }) => {
-                let _ = guard.start_kill();
+                let _ = supervisor.start_kill();
                 output.drain().await;
                 let said = output.into_text();
                 if !said.is_empty() {
@@ -151,15 +152,16 @@ impl Guards {
                 return Err(SpawnError::NoContact { program: self.entry.program.clone(), why, short });
             }
         };
-        let id = guard.id();
+        let id = supervisor.id();
         let (ask, asked) = watch::channel(Ask::Nothing);
-        let driver = Driver::new(guard, control, self.deadline.subscribe(), asked, output, group, spec.grace);
+        let driver =
+            Driver::new(supervisor, control, self.deadline.subscribe(), asked, output, group, spec.grace);
         #[expect(
             clippy::disallowed_methods,
             reason = "the handle owns the task: it stops it and waits for it"
         )]
         let task = tokio::spawn(driver.run());
-        Ok(GuardedChild { guard: id, ask, task, finished: None })
+        Ok(SupervisedChild { supervisor: id, ask, task, finished: None })
     }
 
     /// Starts the process. The ends of the pipe that are the command's are closed here when this returns.
@@ -187,56 +189,33 @@ impl Guards {
         } else {
             Output::not_captured()
         };
-        let guard = command.spawn().map_err(|source| SpawnError::Start {
+        let supervisor = command.spawn().map_err(|source| SpawnError::Start {
             program: self.entry.program.clone(),
             dir: spec.dir.clone(),
             source,
         })?;
-        Ok((guard, output))
+        Ok((supervisor, output))
     }
 }
 
-/// A command under its guard.
+/// A command under its supervisor.
 ///
-/// Dropping it kills the command and all that it started, at once; nobody waits for that. To know that they
-/// are gone, [`GuardedChild::kill`] it and [`GuardedChild::wait`].
+/// Dropping it kills the command and all that it started, at once, without waiting for it. To know that they
+/// are gone, [`SupervisedChild::kill`] it and [`SupervisedChild::wait`].
 #[derive(Debug)]
 #[must_use = "a command that is dropped is killed"]
-pub struct GuardedChild {
-    guard: Option<u32>,
+pub struct SupervisedChild {
+    supervisor: Option<u32>,
     ask: watch::Sender<Ask>,
     task: JoinHandle<Finished>,
     finished: Option<Finished>,
 }
 
-/// What became of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Finished {
-    /// Why it ended.
-    pub cause: Cause,
-    /// How it ended.
-    pub status: Status,
-    /// Whether processes that it had started could not be killed: other users', or stuck in the kernel.
-    pub survivors: bool,
-    /// What it wrote, to standard output and standard error as it came; at most [`MAX_FINDINGS`] bytes, the
-    /// middle left out. Empty if it was not captured.
-    pub output: String,
-}
-
-impl Finished {
-    /// An end without survivors.
+impl SupervisedChild {
+    /// The supervisor's process id, for logs.
     #[must_use]
-    pub fn new(cause: Cause, status: Status, output: String) -> Self {
-        Self { cause, status, survivors: false, output }
-    }
-}
-
-impl GuardedChild {
-    /// The guard's process id, for logs.
-    #[must_use]
-    pub fn guard_id(&self) -> Option<u32> {
-        self.guard
+    pub fn supervisor_id(&self) -> Option<u32> {
+        self.supervisor
     }
 
     /// Asks the command to end: SIGTERM to its process group, and SIGKILL after the grace.
@@ -252,7 +231,7 @@ impl GuardedChild {
     /// Waits until the command has ended and what it left behind was killed. Later calls return the same.
     ///
     /// # Panics
-    /// If the task that watches over the guard panicked.
+    /// If the task that watches over the supervisor panicked.
     ///
     /// # Cancel safety
     /// Cancel safe: the command goes on, and can be waited for again.
@@ -268,18 +247,18 @@ impl GuardedChild {
     }
 }
 
-impl Drop for GuardedChild {
+impl Drop for SupervisedChild {
     fn drop(&mut self) {
-        // Closes the connection; its end makes the guard kill.
+        // Closes the connection; its end makes the supervisor kill.
         self.task.abort();
     }
 }
 
-/// A listener with a name that nobody else uses.
+/// A listener with a name that no other process uses.
 fn listen() -> io::Result<(UnixListener, String)> {
     loop {
         let number = NEXT_SOCKET.fetch_add(1, Ordering::Relaxed);
-        let name = format!("planlease-guard-{}-{number}", Pid::this());
+        let name = format!("planlease-supervisor-{}-{number}", Pid::this());
         match StdListener::bind_addr(&address(&name)?) {
             Ok(listener) => {
                 listener.set_nonblocking(true)?;
@@ -292,7 +271,7 @@ fn listen() -> io::Result<(UnixListener, String)> {
     }
 }
 
-/// Why there is no connection from a guard.
+/// Why there is no connection from a supervisor.
 struct Silent {
     why: String,
     short: bool,
@@ -304,14 +283,14 @@ impl Silent {
     }
 }
 
-/// Waits for the guard's connection, or says why there is none.
-async fn accept(listener: &UnixListener, guard: &mut Child) -> Result<UnixStream, Silent> {
-    let id = guard.id().and_then(|id| i32::try_from(id).ok());
+/// Waits for the supervisor's connection, or says why there is none.
+async fn accept(listener: &UnixListener, supervisor: &mut Child) -> Result<UnixStream, Silent> {
+    let id = supervisor.id().and_then(|id| i32::try_from(id).ok());
     let contact = timeout(CONTACT, async {
         tokio::select! {
-            biased; // A guard that has connected is one, whatever happens to it afterwards.
+            biased; // A supervisor that has connected is one, whatever happens to it afterwards.
             control = accept_from(listener, id) => control.map_err(|error| Silent::because(&error)),
-            status = guard.wait() => Err(match status {
+            status = supervisor.wait() => Err(match status {
                 Ok(status) => Silent {
                     why: format!("it ended early ({status})"),
                     short: status.code() == Some(i32::from(SHORTAGE)),
@@ -342,32 +321,33 @@ mod tests {
     async fn another_process_is_not_taken_for_the_supervisor() {
         let (listener, name) = listen().unwrap();
         let connect = || std::os::unix::net::UnixStream::connect_addr(&address(&name).unwrap()).unwrap();
-        let mut stranger = connect();
+        let mut other = connect();
         let short = Duration::from_millis(100);
         assert!(timeout(short, accept_from(&listener, Some(1))).await.is_err());
         assert!(timeout(short, accept_from(&listener, None)).await.is_err());
         // Hung up on: a read ends.
-        assert_eq!(io::Read::read(&mut stranger, &mut [0]).unwrap(), 0);
-        let _guard = connect();
+        assert_eq!(io::Read::read(&mut other, &mut [0]).unwrap(), 0);
+        let _supervisor = connect();
         accept_from(&listener, Some(Pid::this().as_raw())).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_failed_supervisor_is_reported() {
-        let guards = |program: &str| Guards::new(EntryPoint { program: program.into(), args: Vec::new() });
-        let missing = guards("/no/such/guard").spawn(&CommandSpec::new("true")).await.unwrap_err();
+        let supervisors =
+            |program: &str| Supervisors::new(EntryPoint { program: program.into(), args: Vec::new() });
+        let missing = supervisors("/no/such/supervisor").spawn(&CommandSpec::new("true")).await.unwrap_err();
         assert!(matches!(missing, SpawnError::Start { .. }), "{missing}");
-        let error = guards("ls").spawn(&CommandSpec::new("true")).await.unwrap_err().to_string();
+        let error = supervisors("ls").spawn(&CommandSpec::new("true")).await.unwrap_err().to_string();
         assert!(error.contains("ended early") && error.contains("it said: ls: "), "{error}");
     }
 
     #[tokio::test]
     async fn a_deadline_only_grows() {
-        let guards = Guards::new(EntryPoint::of_this_program("guard"));
+        let supervisors = Supervisors::new(EntryPoint::of_this_program("supervisor"));
         let at = |seconds| BootTime::since_boot(Duration::from_secs(seconds));
-        for (told, known) in [(5, 5), (7, 7), (6, 7)] {
-            guards.extend(at(told));
-            assert_eq!(*guards.deadline.borrow(), Some(at(known)));
+        for (deadline, known) in [(5, 5), (7, 7), (6, 7)] {
+            supervisors.extend(at(deadline));
+            assert_eq!(*supervisors.deadline.borrow(), Some(at(known)));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The clock by which guards and their orchestrators go.
+//! The clock by which supervisors and their orchestrators go.
 
 use std::time::Duration;
 

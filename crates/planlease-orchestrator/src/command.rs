@@ -15,7 +15,7 @@ use planlease_core::BootTime;
 /// How long a command has between SIGTERM and SIGKILL unless said otherwise.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A command to run under a guard.
+/// A command to run under a supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandSpec {
     /// The program, looked up in `PATH` unless it contains a `/`.
@@ -34,7 +34,7 @@ pub struct CommandSpec {
     pub open_files: Option<u64>,
     /// Where its input, output and signals come from.
     pub attachment: Attachment,
-    /// Where the moment of its last output is noted, if it is captured: a clone of it tells.
+    /// Where the moment of its last output is noted, if it is captured: a clone of it knows.
     pub pulse: Pulse,
 }
 
@@ -102,10 +102,10 @@ pub enum Attachment {
     /// in the foreground of a terminal.
     ///
     /// The command is then a part of the same job for the shell: it may read the terminal, Ctrl-C reaches it,
-    /// and Ctrl-Z stops both it and the orchestrator but not the guard, which kills it at the deadline. Two
-    /// things are weaker. SIGTERM is sent to the command alone, since the group is the orchestrator's;
-    /// SIGKILL still reaches everything that descends from the command. And if the guard is killed, only the
-    /// command dies with it.
+    /// and Ctrl-Z stops both it and the orchestrator but not the supervisor, which kills it at the deadline.
+    /// Two things are weaker. SIGTERM is sent to the command alone, since the group is the orchestrator's;
+    /// SIGKILL still reaches everything that descends from the command. And if the supervisor is killed, only
+    /// the command dies with it.
     ///
     /// An orchestrator does best to leave Ctrl-C to the command, which gets it anyway, and to pass on
     /// SIGTERM.

@@ -1,8 +1,9 @@
-//! What an orchestrator and a guard say to each other: the guard's arguments, then lines over a unix socket.
+//! The messages between an orchestrator and a supervisor: the supervisor's arguments, then lines over a
+//! unix socket.
 //!
 //! Both sides are the same program, so there is no version in it. The socket has an abstract name, one per
-//! guard, bound before the guard is started; each side checks by the kernel's credentials that the other one
-//! is the process that it should be, so there is no secret that could leak.
+//! supervisor, bound before the supervisor is started; each side checks by the kernel's credentials that the
+//! other one is the process that it should be, so there is no secret that could leak.
 
 use std::{
     ffi::OsString,
@@ -17,6 +18,8 @@ use std::{
 
 use nix::unistd::Pid;
 use planlease_core::BootTime;
+
+use crate::ending::{Cause, Status};
 
 /// The longest line; a longer one is not from our program.
 pub(crate) const MAX_LINE: usize = 4096;
@@ -35,7 +38,7 @@ pub(crate) enum Group {
     Of(Pid),
 }
 
-/// The guard's arguments.
+/// The supervisor's arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
     /// The abstract name of the orchestrator's socket.
@@ -106,7 +109,7 @@ pub(crate) fn number<N: FromStr>(arg: Option<OsString>) -> Option<N> {
     text(arg)?.parse().ok()
 }
 
-/// From the orchestrator to the guard.
+/// From the orchestrator to the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// The command may run until then.
@@ -143,7 +146,7 @@ impl FromStr for Order {
     }
 }
 
-/// From the guard to the orchestrator.
+/// From the supervisor to the orchestrator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Report {
     /// The command is about to run as this process.
@@ -155,48 +158,6 @@ pub(crate) enum Report {
         /// Whether processes are left that could not be killed: other users', or stuck in the kernel.
         survivors: bool,
     },
-}
-
-/// Why a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// By itself, or by a signal that was not ours.
-    Itself,
-    /// It was asked to, with [`crate::GuardedChild::terminate`] or [`crate::GuardedChild::kill`].
-    Asked,
-    /// Its deadline had passed, or its guard was gone.
-    Deadline,
-}
-
-/// How a command ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// With this exit code.
-    Exited(i32),
-    /// By this signal.
-    Signalled(i32),
-    /// It never ran.
-    NotStarted {
-        /// Why.
-        why: String,
-        /// The status that shells have for it: 126 if its program is there but cannot be executed, else 127;
-        /// or [`SHORTAGE`](crate::shortage::SHORTAGE) if the host is short of something.
-        code: u8,
-    },
-    /// Nobody knows: its guard was killed, or the command cannot be. It may have done all, a part, or
-    /// nothing.
-    Unknown,
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exited(code) => write!(f, "exited with code {code}"),
-            Self::Signalled(signal) => write!(f, "ended by signal {signal}"),
-            Self::NotStarted { why, .. } => write!(f, "did not start: {why}"),
-            Self::Unknown => write!(f, "ended in an unknown way"),
-        }
-    }
 }
 
 impl fmt::Display for Report {
@@ -257,7 +218,7 @@ fn parse(number: &str) -> Result<i32, Garbled> {
     number.parse().map_err(|_| Garbled)
 }
 
-/// The other side does not speak our language.
+/// A malformed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a line of the control socket")]
 pub(crate) struct Garbled;

@@ -1,5 +1,5 @@
-//! The task behind one guarded command: passes deadlines and wishes on to the guard, reads its reports and
-//! the command's output, and does the guard's work if the guard cannot.
+//! The task behind one supervised command: passes deadlines and wishes on to the supervisor, reads its
+//! reports and the command's output, and does the supervisor's work if the supervisor cannot.
 
 use std::{io, ops::ControlFlow, time::Duration};
 
@@ -16,21 +16,21 @@ use tokio::{
 };
 
 use crate::{
-    child::Finished,
     clock::now,
-    control::{Cause, Garbled, Group, Lines, MAX_LINE, Order, Report, Status},
-    guard::PATIENCE,
+    control::{Garbled, Group, Lines, MAX_LINE, Order, Report},
+    ending::{Cause, Finished, Status},
     output::Output,
     processes::{self, Process},
+    supervisor::PATIENCE,
 };
 
-/// How often the task looks whether its guard should have acted by now.
+/// How often the task looks whether its supervisor should have acted by now.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How late a guard may be before its work is done for it.
+/// How late a supervisor may be before its work is done for it.
 const LATE: Duration = Duration::from_millis(250);
 
-/// How late a guard may be before it is given up. By then it has reported survivors, if it is able to.
+/// How late a supervisor may be before it is given up. By then it has reported survivors, if it is able to.
 const TOO_LATE: Duration = Duration::from_secs(PATIENCE.as_secs() + 1);
 
 /// The number of the signal that kills.
@@ -56,7 +56,7 @@ impl Ask {
 /// The state of the task.
 #[derive(Debug)]
 pub(crate) struct Driver {
-    guard: Child,
+    supervisor: Child,
     control: UnixStream,
     lines: Lines,
     deadline: watch::Receiver<Option<BootTime>>,
@@ -66,17 +66,17 @@ pub(crate) struct Driver {
     grace: Duration,
     command: Option<Pid>,
     ended: Option<(Cause, Status, bool)>,
-    /// When the guard must have killed, because it was asked to.
+    /// When the supervisor must have killed, because it was asked to.
     asked_until: Option<BootTime>,
     /// The last deadline that was passed on.
-    told: Option<BootTime>,
+    passed_on: Option<BootTime>,
     /// Whether the command was killed in place of its supervisor process, which may not know.
     stood_in: bool,
 }
 
 impl Driver {
     pub(crate) fn new(
-        guard: Child,
+        supervisor: Child,
         control: UnixStream,
         mut deadline: watch::Receiver<Option<BootTime>>,
         ask: watch::Receiver<Ask>,
@@ -84,10 +84,10 @@ impl Driver {
         group: Group,
         grace: Duration,
     ) -> Self {
-        // The first one is told like a change.
+        // The first one counts as a change.
         deadline.mark_changed();
         Self {
-            guard,
+            supervisor,
             control,
             lines: Lines::default(),
             deadline,
@@ -98,12 +98,12 @@ impl Driver {
             command: None,
             ended: None,
             asked_until: None,
-            told: None,
+            passed_on: None,
             stood_in: false,
         }
     }
 
-    /// Drives until the guard is gone, and tells what became of the command.
+    /// Drives until the supervisor is gone, and returns what became of the command.
     pub(crate) async fn run(mut self) -> Finished {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -126,7 +126,7 @@ impl Driver {
         self.finish().await
     }
 
-    /// Reads the guard's reports, without waiting for more.
+    /// Reads the supervisor's reports, without waiting for more.
     fn listen(&mut self) -> ControlFlow<()> {
         let mut bytes = [0; MAX_LINE];
         match self.control.try_read(&mut bytes) {
@@ -144,7 +144,10 @@ impl Driver {
                 }
                 Ok(None) => return ControlFlow::Continue(()),
                 Err(Garbled) => {
-                    tracing::error!(guard = self.guard.id(), "malformed message from the supervisor process");
+                    tracing::error!(
+                        supervisor = self.supervisor.id(),
+                        "malformed message from the supervisor process"
+                    );
                     return ControlFlow::Break(());
                 }
             }
@@ -159,35 +162,41 @@ impl Driver {
             Ask::Kill => (Order::Kill, Duration::ZERO),
         };
         self.asked_until = Some(now().plus(within));
-        self.tell(order);
+        self.send(order);
     }
 
     fn pass_on_deadline(&mut self) {
         let deadline = *self.deadline.borrow_and_update();
         if let Some(deadline) = deadline {
-            self.told = Some(deadline);
-            self.tell(Order::Deadline(deadline));
+            self.passed_on = Some(deadline);
+            self.send(Order::Deadline(deadline));
         }
     }
 
-    /// Sends a line. A guard that does not read its lines cannot be trusted with a command.
-    fn tell(&mut self, order: Order) {
+    /// Sends a line. A supervisor that does not read its lines cannot be trusted with a command.
+    fn send(&mut self, order: Order) {
         let line = order.to_string();
         let sent = self.control.try_write(line.as_bytes());
         // A connection that has ended is noticed by reading, after the last report.
         let stuck = matches!(&sent, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         if stuck || sent.is_ok_and(|sent| sent < line.len()) {
-            tracing::error!(guard = self.guard.id(), "a guard does not read; it and its command are killed");
+            tracing::error!(
+                supervisor = self.supervisor.id(),
+                "a supervisor does not read; it and its command are killed"
+            );
             self.give_up();
         }
     }
 
-    /// Kills in place of a guard that is late: it is paused, say.
+    /// Kills in place of a supervisor that is late: it is paused, say.
     fn stand_in(&mut self) {
         let now = now();
-        let Some(moment) = self.told.into_iter().chain(self.asked_until).min() else { return };
+        let Some(moment) = self.passed_on.into_iter().chain(self.asked_until).min() else { return };
         if moment.plus(TOO_LATE) <= now {
-            tracing::error!(guard = self.guard.id(), "a guard does not end; it and its command are killed");
+            tracing::error!(
+                supervisor = self.supervisor.id(),
+                "a supervisor does not end; it and its command are killed"
+            );
             self.give_up();
         } else if moment.plus(LATE) <= now {
             self.kill_command();
@@ -197,10 +206,10 @@ impl Driver {
     fn give_up(&mut self) {
         self.kill_command();
         // It may have ended already; then there is nothing to kill.
-        let _ = self.guard.start_kill();
+        let _ = self.supervisor.start_kill();
     }
 
-    /// Kills the command's group, or as much of it as is not our own. The guard has not waited for the
+    /// Kills the command's group, or as much of it as is not our own. The supervisor has not waited for the
     /// command unless it said that it ended, so the number is still the command's.
     fn kill_command(&mut self) {
         if let Some(command) = self.command {
@@ -212,7 +221,7 @@ impl Driver {
         }
     }
 
-    /// The guard has hung up: it has ended, or is about to.
+    /// The supervisor has hung up: it has ended, or is about to.
     async fn finish(mut self) -> Finished {
         let (cause, status, survivors) = match self.ended.take() {
             // Our signal, of which the supervisor process did not know.
@@ -222,18 +231,23 @@ impl Driver {
             }
             Some(ended) => ended,
             None => {
-                // The kernel has killed the command with its guard, but not what the command had started.
+                // The kernel has killed the command with its supervisor, but not what the command had
+                // started.
                 self.give_up();
                 let survivors = !self.group_is_gone().await;
-                tracing::warn!(guard = self.guard.id(), survivors, "a guard died; its command was killed");
+                tracing::warn!(
+                    supervisor = self.supervisor.id(),
+                    survivors,
+                    "a supervisor died; its command was killed"
+                );
                 (Cause::Deadline, Status::Unknown, survivors)
             }
         };
         if survivors {
-            tracing::error!(guard = self.guard.id(), "processes of a command could not be killed");
+            tracing::error!(supervisor = self.supervisor.id(), "processes of a command could not be killed");
         }
-        if let Err(error) = self.guard.wait().await {
-            tracing::warn!(%error, "a guard cannot be waited for");
+        if let Err(error) = self.supervisor.wait().await {
+            tracing::warn!(%error, "a supervisor cannot be waited for");
         }
         self.output.drain().await;
         Finished { cause, status, survivors, output: self.output.into_text() }

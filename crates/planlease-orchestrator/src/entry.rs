@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-/// A program and its first arguments: what leads to [`crate::guard::run`] or [`crate::exec::run`].
+/// A program and its first arguments: what leads to [`crate::supervisor::run`] or [`crate::exec::run`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryPoint {
     /// The program.

@@ -1,8 +1,8 @@
-//! The exec stage: a process that ties its life to its guard's, and then becomes the command.
+//! The exec stage: a process that ties its life to its supervisor's, and then becomes the command.
 //!
 //! The tie (`PR_SET_PDEATHSIG`) is kept across `execve`, but not by a program that is set-uid or has
-//! capabilities of its own. The kernel sends the signal when the *thread* that started us ends: the guard has
-//! one thread only.
+//! capabilities of its own. The kernel sends the signal when the *thread* that started us ends: the
+//! supervisor has one thread only.
 
 use std::{
     convert::Infallible,
@@ -42,16 +42,16 @@ const READY: u8 = b'.';
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExecError {
-    /// The arguments are not those that a guard gives.
-    #[error("the exec stage is started by a guard only: {0} is missing or wrong")]
+    /// The arguments are not those that a supervisor gives.
+    #[error("the exec stage is started by a supervisor only: {0} is missing or wrong")]
     Usage(&'static str),
-    /// The guard ended, or withdrew the command.
-    #[error("the guard is gone; the command was not started")]
-    NoGuard,
+    /// The supervisor ended, or withdrew the command.
+    #[error("the supervisor is gone; the command was not started")]
+    NoSupervisor,
     /// A system call failed; the command was not started.
     #[error("cannot prepare the command")]
     System(#[from] io::Error),
-    /// The program cannot be run; the guard has been told.
+    /// The program cannot be run; it was reported to the supervisor.
     #[error("cannot run `{}`", program.display())]
     Command {
         /// The program.
@@ -68,33 +68,35 @@ impl From<nix::Error> for ExecError {
 }
 
 /// Becomes the command; returns only if that failed. To be called by the main thread of a process that a
-/// guard started, before there is any other thread; the process must then end with a status other than 0.
+/// supervisor started, before there is any other thread; the process must then end with a status other than
+/// 0.
 ///
 /// # Errors
 /// Whatever kept it from becoming the command.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Infallible, ExecError> {
     let mut args = args.into_iter();
-    let guard = number(args.next()).map(Pid::from_raw).ok_or(ExecError::Usage("the guard's process id"))?;
+    let supervisor =
+        number(args.next()).map(Pid::from_raw).ok_or(ExecError::Usage("the supervisor's process id"))?;
     let go: RawFd = number(args.next()).ok_or(ExecError::Usage("the pipe to wait for"))?;
     let fate: RawFd = number(args.next()).ok_or(ExecError::Usage("the pipe to report to"))?;
     let session = text(args.next()).ok_or(ExecError::Usage("the session"))? == SESSION;
     let open_files = open_files(args.next()).ok_or(ExecError::Usage("the limit of open files"))?;
     let program = args.next().ok_or(ExecError::Usage("the program"))?;
 
-    // First the tie, then the look: a guard that died before the tie is not our parent any more.
+    // First the tie, then the look: a supervisor that died before the tie is not our parent any more.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
-    if unistd::getppid() != guard {
-        return Err(ExecError::NoGuard);
+    if unistd::getppid() != supervisor {
+        return Err(ExecError::NoSupervisor);
     }
     if session {
         unistd::setsid()?;
     }
     let mut go = adopt(go, OpenOptions::new().read(true))?;
     let mut fate = adopt(fate, OpenOptions::new().write(true))?;
-    // The guard blocks signals for itself; the command shall not find them blocked.
+    // The supervisor blocks signals for itself; the command shall not find them blocked.
     SigSet::empty().thread_set_mask()?;
     if go.read(&mut [0])? == 0 {
-        return Err(ExecError::NoGuard);
+        return Err(ExecError::NoSupervisor);
     }
     if let Some(soft) = open_files {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
@@ -102,7 +104,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Infallible, ExecE
     }
     fate.write_all(&[READY])?;
     let source = Command::new(&program).args(args).exec();
-    // As shells have it: what is there but cannot be executed is told from what is not there.
+    // As shells do, distinguish a program that cannot be executed from one that is missing.
     let code = match source.kind() {
         _ if is_shortage(&source) => SHORTAGE,
         io::ErrorKind::NotFound => NOT_FOUND,
@@ -115,8 +117,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<Infallible, ExecE
 /// Reads from the other end of the pipe whether the command was started; `Err` says why not. To be called
 /// when the process has ended: what it became does not have the pipe, so there is an end to read to.
 pub(crate) fn fate(mut pipe: impl io::Read) -> Result<(), (String, u8)> {
-    let mut told = Vec::new();
-    match pipe.read_to_end(&mut told).map(|_| told.split_first()) {
+    let mut report = Vec::new();
+    match pipe.read_to_end(&mut report).map(|_| report.split_first()) {
         Ok(Some((&READY, []))) => Ok(()),
         Ok(Some((&READY, failure))) => {
             let failure = String::from_utf8_lossy(failure);
@@ -128,7 +130,8 @@ pub(crate) fn fate(mut pipe: impl io::Read) -> Result<(), (String, u8)> {
     }
 }
 
-/// Takes over one end of a pipe that the guard left open for us, so that the command does not inherit it.
+/// Takes over one end of a pipe that the supervisor left open for us, so that the command does not inherit
+/// it.
 ///
 /// `/proc` gives us a second, close-on-exec descriptor of the same pipe; the first one is closed.
 fn adopt(fd: RawFd, mode: &OpenOptions) -> io::Result<File> {

@@ -1,26 +1,31 @@
-//! Where the commands of tasks run: under guards, as processes of this host, or in whatever a program that
-//! embeds the orchestrator puts in their place.
+//! Where the commands of tasks run: under supervisors, as processes of this host, or in whatever a program
+//! that embeds the orchestrator puts in their place.
 //!
-//! Whoever runs commands makes one promise: none of them does anything after the deadline that was last told.
+//! An executor makes one promise: none of its commands does anything after the deadline that was set last.
 //! That is what keeps two owners of a plan from working at the same time.
 
-use std::{fmt::Debug, pin::Pin, sync::Arc};
+use std::{fmt::Debug, pin::Pin, sync::Arc, time::Duration};
 
-use planlease_core::BootTime;
+use planlease_core::{BootTime, session::Status};
 
 use crate::{
-    child::{Finished, GuardedChild, Guards, SpawnError},
+    child::{SpawnError, SupervisedChild, Supervisors},
     command::CommandSpec,
+    ending::Finished,
     entry::EntryPoint,
 };
+
+/// How long before the session's deadline commands are killed: what killing a process group may take on a
+/// busy host.
+const KILL_ALLOWANCE: Duration = Duration::from_millis(100);
 
 /// A future of an executor.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Starts what runs commands, once per session. An [`EntryPoint`] is one: it leads to the guards of
+/// Makes the runner of commands, once per session. An [`EntryPoint`] is one: it leads to the supervisors of
 /// processes.
 pub trait Executor: Debug + Send + Sync {
-    /// What runs the commands of a new session. It must run none before [`Commands::extend`] was called.
+    /// The runner of the commands of a new session. It must run none before [`Commands::extend`] was called.
     fn for_session(&self) -> Arc<dyn Commands>;
 }
 
@@ -51,11 +56,11 @@ pub trait Running: Debug + Send {
 
 impl Executor for EntryPoint {
     fn for_session(&self) -> Arc<dyn Commands> {
-        Arc::new(Guards::new(self.clone()))
+        Arc::new(Supervisors::new(self.clone()))
     }
 }
 
-impl Commands for Guards {
+impl Commands for Supervisors {
     fn extend(&self, deadline: BootTime) {
         Self::extend(self, deadline);
     }
@@ -65,7 +70,7 @@ impl Commands for Guards {
     }
 }
 
-impl Running for GuardedChild {
+impl Running for SupervisedChild {
     fn terminate(&self) {
         Self::terminate(self);
     }
@@ -76,5 +81,12 @@ impl Running for GuardedChild {
 
     fn wait(&mut self) -> Boxed<'_, &Finished> {
         Box::pin(Self::wait(self))
+    }
+}
+
+/// Lets the commands of a session live as long as the session may be relied on, less what killing them takes.
+pub(crate) fn extend(commands: &dyn Commands, status: Status) {
+    if let Status::Live { deadline } = status {
+        commands.extend(deadline.minus(KILL_ALLOWANCE));
     }
 }

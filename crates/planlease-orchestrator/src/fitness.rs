@@ -84,7 +84,7 @@ mod tests {
         assert!(missing.contains("no such program"), "{missing}");
         let text = check("text", None, here);
         if nix::unistd::getuid().is_root() {
-            // Root may execute a file only if somebody may.
+            // Root may execute a file only if some user may.
             assert!(text.unwrap_err().contains("cannot be executed"));
         }
         assert!(check(here, None, "").unwrap_err().contains("it is a folder"));

@@ -1,15 +1,11 @@
-//! What an orchestrator is told: plain data.
+//! The options of an orchestrator: plain data.
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use planlease::{Identity, PlanView};
-use planlease_core::{PlanName, transition::TaskStatus};
+use planlease_core::{PlanName, TaskId, transition::TaskStatus};
 
-use crate::{
-    attempt::{no_command, plain_command},
-    executor::Executor,
-    fitness,
-};
+use crate::{command::CommandSpec, executor::Executor, fitness};
 
 /// How to orchestrate.
 #[derive(Clone, Debug)]
@@ -26,8 +22,8 @@ pub struct Options {
     pub commands: CommandSource,
     /// The soft limit of open files that commands get; this process's own if `None`.
     pub open_files: Option<u64>,
-    /// Changes to the environment of every task, which is that of this process and what tells it its task;
-    /// `None` removes a variable.
+    /// Changes to the environment of every task, which is that of this process and the description of its
+    /// task; `None` removes a variable.
     pub env: Vec<(OsString, Option<OsString>)>,
     /// Where tasks run; `None`: where this process does.
     pub dir: Option<PathBuf>,
@@ -36,7 +32,7 @@ pub struct Options {
     pub search_path: Option<OsString>,
     /// How long a task has between SIGTERM and SIGKILL.
     pub grace: Duration,
-    /// Where commands run; usually the [`EntryPoint`](crate::EntryPoint) of the guards.
+    /// Where commands run; usually the [`EntryPoint`](crate::EntryPoint) of the supervisors.
     pub executor: Arc<dyn Executor>,
     /// Who this process is. Each session gets a name of its own if it has none.
     pub identity: Identity,
@@ -52,7 +48,7 @@ impl Options {
         if let Some(dir) = &self.dir {
             fitness::check_folder(dir)?;
         }
-        match plain_command(self, None) {
+        match self.plain_command(None) {
             Some(command) => fitness::check_program(&command, path),
             None => Ok(()),
         }
@@ -71,7 +67,7 @@ impl Options {
         let mut known = BTreeMap::new();
         for task in open {
             let own = task.command.as_deref();
-            let command = plain_command(self, own).ok_or_else(|| no_command(self, &task.id, own))?;
+            let command = self.plain_command(own).ok_or_else(|| self.no_command(&task.id, own))?;
             let Some(path) = &self.search_path else { continue };
             known.entry(command.program.clone()).or_insert_with(|| fitness::check_program(&command, path));
         }
@@ -82,6 +78,43 @@ impl Options {
             Some(Ok(())) | None => Ok(()),
         }
     }
+
+    /// The command of a task and its folder: the task's own, or the default one, as far as [`CommandSource`]
+    /// allows. `None` if there is none.
+    pub(crate) fn plain_command(&self, own: Option<&[String]>) -> Option<CommandSpec> {
+        let own = own.filter(|_| self.commands == CommandSource::Plan);
+        let default = self.command.as_ref().filter(|_| self.commands != CommandSource::None);
+        let mut command = match (own, default) {
+            (Some(words), _) => program(words.iter().map(OsString::from))?,
+            (None, Some(TaskCommand::Program(words))) => program(words.iter().cloned())?,
+            (None, Some(TaskCommand::Shell(script))) => CommandSpec::shell(script),
+            (None, None) => return None,
+        };
+        command.dir.clone_from(&self.dir);
+        command.open_files = self.open_files;
+        Some(command)
+    }
+
+    /// Why a task has no command that may be run here.
+    pub(crate) fn no_command(&self, task: &TaskId, own: Option<&[String]>) -> String {
+        match (self.commands, own) {
+            (CommandSource::None, _) => {
+                format!("task {task} is not run: --commands none runs no commands here")
+            }
+            (CommandSource::Exec, Some(_)) => {
+                format!("the command of task {task} is not run: --commands exec runs no command of a plan")
+            }
+            (CommandSource::Exec | CommandSource::Plan, _) => {
+                format!("task {task} has no command, and the orchestrator has no default one")
+            }
+        }
+    }
+}
+
+fn program(mut words: impl Iterator<Item = OsString>) -> Option<CommandSpec> {
+    let mut command = CommandSpec::new(words.next()?);
+    command.args = words.collect();
+    Some(command)
 }
 
 /// Which plans an orchestrator executes.

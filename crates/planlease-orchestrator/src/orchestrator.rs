@@ -1,5 +1,5 @@
-//! The orchestrator: opens a session, stands in line for the plans, executes those that it gets, and begins
-//! anew when the session is lost.
+//! The orchestrator: opens a session, waits in the queues of the plans, executes those that it acquires, and
+//! starts over when the session is lost.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,15 +24,11 @@ use tokio::{
 
 use crate::{
     attempt::chain,
-    executor::Commands,
+    executor::extend,
     options::{Options, Plans},
     report::{Report, Reporter},
     runner::{Ended, Runner, Shared, Stop, failed_tasks, until},
 };
-
-/// How long before the session's deadline commands are killed: what killing a process group may take on a
-/// busy host.
-const KILL_ALLOWANCE: Duration = Duration::from_millis(100);
 
 /// How long to wait before a new session is tried after one was lost or could not be opened.
 const SESSION_AGAIN: Duration = Duration::from_secs(1);
@@ -150,7 +146,7 @@ pub struct Orchestrator {
 type Runners = FuturesUnordered<Pin<Box<dyn Future<Output = (PlanName, Ended)> + Send>>>;
 
 impl Orchestrator {
-    /// An orchestrator that tells `reporter` what it does, and stops as `stop` says.
+    /// An orchestrator that reports what it does to `reporter`, and stops when `stop` says so.
     #[must_use]
     pub fn new(
         coordinator: Coordinator,
@@ -170,8 +166,8 @@ impl Orchestrator {
         }
     }
 
-    /// Executes the plans until nothing is left to be done in any of them, by us or by somebody else, or
-    /// until it is told to stop. A lost session is replaced by a new one. A plan of which no command could
+    /// Executes the plans until nothing is left to be done in any of them, by this or another process, or
+    /// until it is asked to stop. A lost session is replaced by a new one. A plan of which no command could
     /// start here is not acquired; one whose commands turn out not to start is released, tried again a few
     /// times, and given up.
     ///
@@ -188,16 +184,16 @@ impl Orchestrator {
                 Ok(session) => session,
                 // Also a lease that was gone again before the session stood: everything took too long.
                 Err(error) if error.is_passing() || matches!(error, Error::SessionLost(_)) => {
-                    self.reporter.tell(&Report::Trouble(chain(&error)));
+                    self.reporter.send(&Report::Trouble(chain(&error)));
                     self.pause().await;
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            self.reporter.tell(&Report::SessionOpened(session.id().clone()));
+            self.reporter.send(&Report::SessionOpened(session.id().clone()));
             let lost = self.work(&session).await?;
             if let Err(error) = session.close().await {
-                self.reporter.tell(&Report::Trouble(chain(&error)));
+                self.reporter.send(&Report::Trouble(chain(&error)));
             }
             if lost {
                 self.pause().await;
@@ -251,7 +247,7 @@ impl Orchestrator {
             Key::Plan(plan, PlanKey::Spec) => {
                 self.dropped(&plan.clone(), Dropped::Unreadable(unreadable.to_string()));
             }
-            _ => self.reporter.tell(&Report::Unreadable(unreadable.to_string())),
+            _ => self.reporter.send(&Report::Unreadable(unreadable.to_string())),
         }
     }
 
@@ -262,7 +258,7 @@ impl Orchestrator {
             return self.dropped(plan, Dropped::Unreadable(why));
         }
         open.rest();
-        self.reporter.tell(&Report::Trouble(format!("{plan} cannot be owned: {why}")));
+        self.reporter.send(&Report::Trouble(format!("{plan} cannot be owned: {why}")));
     }
 
     async fn pause(&mut self) {
@@ -285,12 +281,12 @@ impl Orchestrator {
         };
         let mut status = session.watch_status();
         extend(commands.as_ref(), *status.borrow_and_update());
-        // Each renewal comes by here. If this loop is stuck, nothing is noted, and the plans go to somebody
-        // else.
+        // Each renewal passes here. If this loop is stuck, no progress is noted, and the plans go to another
+        // owner.
         let progress = session.require_progress(session.timing().ttl);
         let mut runners = Runners::new();
         let mut owned: BTreeSet<PlanName> = BTreeSet::new();
-        let mut told: BTreeSet<PlanName> = BTreeSet::new();
+        let mut reported: BTreeSet<PlanName> = BTreeSet::new();
         let reporter = self.reporter.clone();
         loop {
             let stopping = *self.stop.borrow() != Stop::Run;
@@ -300,10 +296,10 @@ impl Orchestrator {
             let full = stopping || owned.len() >= self.options.max_plans.max(1);
             let wanted = if full { Vec::new() } else { self.wanted(&owned) };
             let rested = if full { None } else { self.next_rested() };
-            // Dropped before anything else is waited for: who stands in line may hold what a runner needs.
+            // Dropped before anything else is waited for: a waiter may hold what a runner needs.
             let event = {
-                let mut next = std::pin::pin!(contend(session, wanted, &reporter, &mut told));
-                // Standing in line goes on while sessions are renewed; only something that changes what is
+                let mut next = std::pin::pin!(contend(session, wanted, &reporter, &mut reported));
+                // Waiting goes on while sessions are renewed; only something that changes what is
                 // wanted ends it.
                 loop {
                     progress.note();
@@ -322,8 +318,8 @@ impl Orchestrator {
             };
             match event {
                 Event::Stop | Event::Rested | Event::Won(Won::Nothing) => {}
-                // Also told before the session itself has found out: its keys are gone, and the runners hear
-                // of that.
+                // Also reported before the session itself has found out: its keys are gone, and the runners
+                // hear of that.
                 Event::SessionLost | Event::Won(Won::SessionLost) => {
                     self.lose(runners).await;
                     return Ok(true);
@@ -339,7 +335,7 @@ impl Orchestrator {
                 Event::Won(Won::Dropped(plan, why)) => self.dropped(&plan, why),
                 Event::Won(Won::Failed(plan, why)) => self.failed(&plan, why),
                 Event::Won(Won::Done(plan, summary, failed)) => {
-                    self.reporter.tell(&Report::Finished { plan: plan.clone(), summary, failed });
+                    self.reporter.send(&Report::Finished { plan: plan.clone(), summary, failed });
                     self.ended(&plan, Ended::Finished(summary));
                 }
             }
@@ -367,7 +363,7 @@ impl Orchestrator {
             // A shortage passes: the plan is tried again for as long as it takes.
             Ended::CannotStart(why) | Ended::Short(why) => {
                 let again = Some(open.rest());
-                self.reporter.tell(&Report::CannotStart { plan: plan.clone(), why, again });
+                self.reporter.send(&Report::CannotStart { plan: plan.clone(), why, again });
             }
             Ended::NotBegun => drop(open.rest()),
             Ended::Stopped | Ended::Lost => *open = Open::default(),
@@ -377,7 +373,7 @@ impl Orchestrator {
     /// The plan is not executed any further.
     fn dropped(&mut self, plan: &PlanName, why: Dropped) {
         self.open.remove(plan);
-        self.reporter.tell(&why.report(plan.clone()));
+        self.reporter.send(&why.report(plan.clone()));
         self.summary.dropped.push((plan.clone(), why));
     }
 
@@ -393,12 +389,6 @@ impl Orchestrator {
     }
 }
 
-fn extend(commands: &dyn Commands, status: Status) {
-    if let Status::Live { deadline } = status {
-        commands.extend(deadline.minus(KILL_ALLOWANCE));
-    }
-}
-
 /// What changes the work of an orchestrator.
 enum Event {
     Stop,
@@ -410,7 +400,7 @@ enum Event {
     Won(Won),
 }
 
-/// What standing in line came to.
+/// What waiting in the queues came to.
 enum Won {
     /// The plan is ours.
     Plan(Box<Ownership>),
@@ -420,49 +410,49 @@ enum Won {
     Dropped(PlanName, Dropped),
     /// This plan cannot be owned at the moment, for this reason; the others can.
     Failed(PlanName, String),
-    /// Something went wrong that trying again may mend.
+    /// Something went wrong that a retry may fix.
     Nothing,
     /// etcd says that there is no such session.
     SessionLost,
 }
 
-/// Stands in line for all of these plans at once; the first one that comes ends it, and leaves the other
-/// lines. Never returns if there are none.
+/// Waits in the queues of all of these plans at once; the first one that is acquired ends it, and leaves the
+/// other queues. Never returns if there are none.
 async fn contend(
     session: &Session,
     plans: Vec<PlanName>,
     reporter: &Reporter,
-    told: &mut BTreeSet<PlanName>,
+    reported: &mut BTreeSet<PlanName>,
 ) -> Result<Won, Error> {
-    // Whatever is free is taken first, so that standing in many lines does not take what somebody else could
-    // have.
+    // Whatever is free is taken first, so that waiting in many queues does not take what another process
+    // could have.
     let options = AcquireOptions { only_for_work: true, ..AcquireOptions::default() };
     for plan in &plans {
         match session.try_acquire_with(plan, options).await {
             Ok(TryAcquire::Acquired(ownership)) => return Ok(Won::Plan(ownership)),
             Ok(TryAcquire::HeldBy(_) | TryAcquire::Delayed(_)) => {
-                if told.insert(plan.clone()) {
-                    reporter.tell(&Report::Waiting(plan.clone()));
+                if reported.insert(plan.clone()) {
+                    reporter.send(&Report::Waiting(plan.clone()));
                 }
             }
             Err(error) => return trouble(session, plan, error, reporter).await,
         }
     }
-    let mut lines: FuturesUnordered<_> = plans
+    let mut queues: FuturesUnordered<_> = plans
         .into_iter()
         .map(|plan| async move {
             let acquired = session.acquire(&plan, options).await;
             (plan, acquired)
         })
         .collect();
-    match lines.next().await {
+    match queues.next().await {
         Some((_, Ok(ownership))) => Ok(Won::Plan(Box::new(ownership))),
         Some((plan, Err(error))) => trouble(session, &plan, error, reporter).await,
         None => std::future::pending().await,
     }
 }
 
-/// What trying again can mend is waited out: the session's end, if it comes to that, is seen elsewhere.
+/// What a retry can fix is waited out: the session's end, if it comes to that, is seen elsewhere.
 async fn trouble(
     session: &Session,
     plan: &PlanName,
@@ -479,7 +469,7 @@ async fn trouble(
             Ok(Won::Done(plan, summary, failed))
         }
         Error::SessionLost(reason) => {
-            reporter.tell(&Report::Trouble(reason.to_string()));
+            reporter.send(&Report::Trouble(reason.to_string()));
             Ok(Won::SessionLost)
         }
         // Only this plan is concerned: something of it cannot be read or written.
@@ -487,7 +477,7 @@ async fn trouble(
             Ok(Won::Failed(plan.clone(), chain(&error)))
         }
         error if error.is_passing() || matches!(error, Error::OwnershipLost(_)) => {
-            reporter.tell(&Report::Trouble(chain(&error)));
+            reporter.send(&Report::Trouble(chain(&error)));
             tokio::time::sleep(SESSION_AGAIN).await;
             Ok(Won::Nothing)
         }

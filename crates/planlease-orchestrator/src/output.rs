@@ -54,7 +54,7 @@ impl Output {
                 self.read().await;
             }
         };
-        // If there is no end, somebody else writes; what the command wrote has been read by now.
+        // If there is no end, another process writes; what the command wrote has been read by now.
         let _ = timeout(DRAIN, rest).await;
     }
 
@@ -105,7 +105,7 @@ impl Capture {
         }
         let note = format!("\n[… {left_out} bytes left out …]\n");
         let room = self.limit.saturating_sub(note.len());
-        // Replacing what is not UTF-8 may lengthen a half threefold; so each is cut once more.
+        // Replacing what is not UTF-8 may lengthen a half threefold; so each is cut again.
         let head = String::from_utf8_lossy(&self.head);
         let head = &head[..head.floor_char_boundary(room / 2)];
         let tail = String::from_utf8_lossy(&tail);

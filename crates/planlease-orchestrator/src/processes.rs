@@ -1,4 +1,4 @@
-//! Which processes there are, as `/proc` tells.
+//! Which processes there are, as `/proc` lists them.
 //!
 //! A list is a look at a moving thing. It is only used to find our own children (whose numbers cannot be
 //! given to others before we have waited for them) and to see whether a group is empty.

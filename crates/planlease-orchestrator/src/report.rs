@@ -1,4 +1,4 @@
-//! What an orchestrator tells about itself, for whoever shows it to people.
+//! What an orchestrator reports about itself.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,9 +10,9 @@ use planlease_core::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Report {
-    /// A session was opened: this is who we are from now on.
+    /// A session was opened under this name.
     SessionOpened(OrchestratorId),
-    /// Somebody else owns the plan; we are in line for it.
+    /// Another process owns the plan; this one waits in its queue.
     Waiting(PlanName),
     /// The plan is ours.
     Acquired {
@@ -142,17 +142,17 @@ pub enum Report {
     Unreadable(String),
 }
 
-/// Who is told. Called from the orchestrator's own task, so it must not block.
+/// The receiver of reports. Called from the orchestrator's own task, so it must not block.
 #[derive(Clone)]
 pub struct Reporter(Arc<dyn Fn(&Report) + Send + Sync>);
 
 impl Reporter {
-    /// Tells this function.
-    pub fn new(tell: impl Fn(&Report) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(tell))
+    /// Reports to this function.
+    pub fn new(report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(report))
     }
 
-    pub(crate) fn tell(&self, report: &Report) {
+    pub(crate) fn send(&self, report: &Report) {
         tracing::debug!(?report, "orchestrator");
         (self.0)(report);
     }

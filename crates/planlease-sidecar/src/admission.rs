@@ -1,11 +1,11 @@
-//! Who is let in. A port of the loopback device is no identity: every process of the host, and every page
-//! that a browser on it shows, can connect to it.
+//! Which requests are answered. A port of the loopback device is no identity: every process of the host, and
+//! every page that a browser on it shows, can connect to it.
 //!
 //! Over TCP a request bears a token. Over the unix socket the permissions of the socket are enough, and the
 //! kernel names the process. Either way it has a header that no page of another site can send, no header that
 //! only pages send, and is addressed to a name of this host.
 
-use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc};
+use std::{num::NonZeroU32, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -13,82 +13,21 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio::sync::watch;
 
 use crate::{
+    headers::{OPERATOR, REQUEST, SESSION},
     options::Options,
-    parts::{OPERATOR, SESSION},
+    origin::{Origin, Peer},
     problem::{Kind, Problem},
     shared::App,
     standing::Standing,
     token::Tokens,
 };
 
-/// A header that a page of another site cannot send without being asked whether it may.
-pub(crate) const REQUEST: HeaderName = HeaderName::from_static("planlease-request");
-
 /// The names of the loopback device.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
-
-/// Who is at the other end of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Peer {
-    /// A client that could connect to the port.
-    Tcp(SocketAddr),
-    /// A process that may open the socket, as the kernel reports it.
-    Unix {
-        /// Its process, if it is in this pid namespace.
-        pid: Option<i32>,
-        /// Its user.
-        uid: u32,
-    },
-}
-
-impl Peer {
-    /// Its user, as the kernel reports it.
-    pub(crate) fn uid(&self) -> Option<u32> {
-        match self {
-            Self::Tcp(_) => None,
-            Self::Unix { uid, .. } => Some(*uid),
-        }
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix { pid: Some(pid), uid } => write!(f, "process {pid} of user {uid}"),
-            Self::Unix { pid: None, uid } => write!(f, "a process of user {uid}"),
-        }
-    }
-}
-
-/// Which client a request comes from, as far as the sidecar knows by itself: not what the client calls
-/// itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// A process, as the kernel reports it.
-    Process {
-        /// Its process, if it is in this pid namespace.
-        pid: Option<i32>,
-        /// Its user.
-        uid: u32,
-    },
-    /// A client that bears the token of this name.
-    Token(String),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Process { pid: Some(pid), uid } => write!(f, "uid:{uid},pid:{pid}"),
-            Self::Process { pid: None, uid } => write!(f, "uid:{uid}"),
-            Self::Token(name) => write!(f, "token:{name}"),
-        }
-    }
-}
 
 /// What has to be the case for a request to be answered.
 #[derive(Debug)]
@@ -243,7 +182,7 @@ impl Act {
         }
         let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         let session = text(SESSION).and_then(|id| app.sessions.get(id.parse().ok()?).ok());
-        let caller = session.map(|held| held.session.id().to_string());
+        let caller = session.map(|client| client.session.id().to_string());
         let caller = caller.or_else(|| text(OPERATOR).map(str::to_owned));
         Some(Self { method, route: request.extensions().get::<MatchedPath>().cloned(), caller })
     }
@@ -263,6 +202,10 @@ impl Act {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use http::HeaderName;
+
     use super::*;
 
     fn admission() -> Admission {

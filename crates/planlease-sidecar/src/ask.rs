@@ -11,7 +11,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use crate::{admission::REQUEST, options::MAX_BODY};
+use crate::{headers::REQUEST, options::MAX_BODY};
 
 /// Where a sidecar is, and what it has to be shown.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use planlease_core::{PlanName, Revision, keys::Layout};
-use planlease_documents::{ChangesShown, SnapshotShown};
+use planlease_documents::{ChangesView, SnapshotView};
 use planlease_watcher::{ChangeSet, Snapshot};
 
 use crate::sse;
@@ -52,7 +52,7 @@ impl Encoded {
         if let Some(known) = kept.iter().find(same) {
             return known.bytes.clone();
         }
-        let shown = SnapshotShown::new(snapshot, snapshot.plans().map(|plan| &**plan));
+        let shown = SnapshotView::new(snapshot, snapshot.plans().map(|plan| &**plan));
         let json = planlease_documents::json(&shown).unwrap_or_else(|_| "{}".to_owned());
         let bytes = sse::event(name, Some(revision.to_wire()), &json);
         if bytes.len() <= SNAPSHOT_KEPT {
@@ -74,7 +74,7 @@ impl Encoded {
             return bytes;
         }
         let json =
-            planlease_documents::json(&ChangesShown::new(set, layout)).unwrap_or_else(|_| "{}".to_owned());
+            planlease_documents::json(&ChangesView::new(set, layout)).unwrap_or_else(|_| "{}".to_owned());
         let bytes = sse::event("changes", Some(set.revision.to_wire()), &json);
         // A filter's own set is one subscriber's alone: no other one asks for it.
         if Arc::strong_count(set) > 1 {

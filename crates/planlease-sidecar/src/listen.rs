@@ -15,7 +15,7 @@ use nix::{
 use planlease_socket::{BindError, Name};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener};
 
-use crate::{admission::Peer, repeated::Repeated, stream::Stream};
+use crate::{origin::Peer, repeated::Repeated, stream::Stream};
 
 /// The mode of the socket: its user and its group. A process that can open it acts with its authority.
 const MODE: u32 = 0o660;
@@ -60,7 +60,7 @@ pub enum ListenError {
         addr: SocketAddr,
     },
     /// A process listens there.
-    #[error("somebody is listening on {at} already")]
+    #[error("another process is listening on {at} already")]
     InUse {
         /// The address or path.
         at: String,

@@ -4,9 +4,8 @@ use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    admission::REQUEST,
     api,
-    parts::{OPERATOR, SESSION},
+    headers::{OPERATOR, REQUEST, SESSION},
     problem::Kind,
     routes::{Gives, Parameter, Route, Takes},
     shape::Shape,

@@ -56,7 +56,7 @@ pub(crate) const MAX_UNPROVEN: usize = 1_024;
 /// The largest head of a request, in bytes.
 pub(crate) const MAX_HEAD: usize = 16 * 1024;
 
-/// How long a request may wait in line for a plan or a lock, at most.
+/// The longest time that a request may wait in the queue of a plan or a lock.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(3600);
 
 /// How seldom a session without a connection may be heard of, at most.

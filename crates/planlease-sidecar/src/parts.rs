@@ -1,14 +1,14 @@
-//! What handlers take out of a request: names from the path, what is asked for, the body, and by whose right
-//! it is.
+//! Extractors and responders of the handlers: names from the path, the query, the body, the caller with its
+//! authority; and documents as responses.
 
 use std::{collections::BTreeMap, fmt::Display, str::FromStr, sync::Arc};
 
 use axum::{
     body::Body,
-    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    extract::{self, FromRequest, FromRequestParts, Path, Request},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request};
 use planlease::{Authority, PlanView};
 use planlease_core::{LockName, OrchestratorId, PlanName, TaskId};
 use planlease_documents::Document;
@@ -16,19 +16,14 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{
-    admission::Origin,
     bodies::Room,
-    held::Held,
+    client_session::ClientSession,
+    headers::{OPERATOR, SESSION},
+    origin::Origin,
     problem::{Kind, Problem},
     shape::Own,
     shared::{App, Shared},
 };
-
-/// Names the session by whose right a request is made.
-pub(crate) const SESSION: HeaderName = HeaderName::from_static("planlease-session");
-
-/// Says which person makes a request without a session.
-pub(crate) const OPERATOR: HeaderName = HeaderName::from_static("planlease-operator");
 
 /// The longest name of a person, in bytes.
 const MAX_OPERATOR: usize = 200;
@@ -77,26 +72,26 @@ impl FromRequestParts<App> for Names {
     }
 }
 
-/// What is asked for behind the `?`.
+/// The query of the URL.
 #[derive(Debug)]
-pub(crate) struct Asked<T>(pub(crate) T);
+pub(crate) struct Query<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequestParts<App> for Asked<T> {
+impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, _app: &App) -> Result<Self, Problem> {
-        let asked = Query::try_from_uri(&parts.uri);
-        let Query(asked) =
-            asked.map_err(|rejection| Problem::new(Kind::BadRequest, rejection.body_text()))?;
-        Ok(Self(asked))
+        let query = extract::Query::try_from_uri(&parts.uri);
+        let extract::Query(query) =
+            query.map_err(|rejection| Problem::new(Kind::BadRequest, rejection.body_text()))?;
+        Ok(Self(query))
     }
 }
 
 /// The bytes of a body, bounded in size and time, and the memory that they take.
 #[derive(Debug)]
-pub(crate) struct Raw(pub(crate) bytes::Bytes, pub(crate) Room);
+pub(crate) struct RawBody(pub(crate) bytes::Bytes, pub(crate) Room);
 
-impl FromRequest<App> for Raw {
+impl FromRequest<App> for RawBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
@@ -114,7 +109,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let kind = content_type(request.headers());
-        let Raw(bytes, _room) = Raw::from_request(request, app).await?;
+        let RawBody(bytes, _room) = RawBody::from_request(request, app).await?;
         let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         if !kind.is_empty() && kind != "application/json" {
             let detail = format!("the body is {kind:?}; send Content-Type: application/json");
@@ -139,7 +134,7 @@ pub(crate) fn content_type(headers: &HeaderMap) -> String {
 #[derive(Debug)]
 pub(crate) enum Caller {
     /// A program with a session.
-    Program(Arc<Held>),
+    Program(Arc<ClientSession>),
     /// A person, or a program that acts for one: what it calls itself, and what it is.
     Person(String, Origin),
 }
@@ -149,9 +144,9 @@ impl Caller {
     ///
     /// # Errors
     /// [`Kind::NotAllowed`] without one.
-    pub(crate) fn session(&self) -> Result<&Arc<Held>, Problem> {
+    pub(crate) fn session(&self) -> Result<&Arc<ClientSession>, Problem> {
         match self {
-            Self::Program(held) => Ok(held),
+            Self::Program(client) => Ok(client),
             Self::Person(..) => Err(Problem::new(
                 Kind::NotAllowed,
                 "that takes a session: open one at /v1/sessions and send its id as Planlease-Session",
@@ -165,7 +160,7 @@ impl Caller {
     /// [`Kind::Held`] while another process takes the plan over; [`Kind::RightGone`] if the session is over.
     pub(crate) fn authority(&self, app: &Shared, view: &PlanView) -> Result<Authority, Problem> {
         match self {
-            Self::Program(held) => held.authority(view.name()),
+            Self::Program(client) => client.authority(view.name()),
             Self::Person(..) => Ok(app.coordinator.operator(view, &self.name())?),
         }
     }
@@ -174,7 +169,7 @@ impl Caller {
     /// beside it.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::Program(held) => held.session.id().to_string(),
+            Self::Program(client) => client.session.id().to_string(),
             Self::Person(who, origin) => format!("{who} ({origin})"),
         }
     }
@@ -225,9 +220,9 @@ pub(crate) fn session_name(app: &Shared, wanted: Option<&str>) -> Result<Orchest
 }
 
 /// A document as an answer.
-pub(crate) struct Shown<D>(pub(crate) D);
+pub(crate) struct JsonView<D>(pub(crate) D);
 
-impl<D: Document> IntoResponse for Shown<D> {
+impl<D: Document> IntoResponse for JsonView<D> {
     fn into_response(self) -> Response {
         json(StatusCode::OK, planlease_documents::json(&self.0))
     }

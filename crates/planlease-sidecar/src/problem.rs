@@ -91,7 +91,7 @@ kinds! {
     /// The right is over.
     RightGone CONFLICT "right-gone" "The right to do that is over",
     /// Another process owns it.
-    Held CONFLICT "held" "Somebody else has it",
+    Held CONFLICT "held" "Another process has it",
     /// There is one of this name.
     Exists CONFLICT "exists" "There is one of this name already",
     /// There are as many as there may be.

@@ -5,7 +5,10 @@ use std::time::Duration;
 use planlease::{Coordinator, Error, core::BootTime};
 use tokio::sync::Mutex;
 
-use crate::{api::health::SILENCE, problem::with_causes};
+use crate::problem::with_causes;
+
+/// How long etcd may be silent before the sidecar counts as not ready. It is asked after some seconds.
+pub(crate) const SILENCE: Duration = Duration::from_secs(10);
 
 /// How long an answer counts: probes cost etcd one small read in this time, however many there are.
 const FRESH: Duration = Duration::from_secs(1);
@@ -40,8 +43,8 @@ impl Pulse {
         let failing = error.as_ref().map(|_| last.as_ref().and_then(|felt| felt.failing).unwrap_or(at));
         let trouble = error.zip(failing).and_then(|(error, since)| {
             let silent = matches!(error, Error::Unreachable(_) | Error::OutcomeUnknown(_));
-            let told = !silent || since.until(at) > SILENCE;
-            told.then(|| format!("requests to etcd fail: {}", with_causes(&error)))
+            let failed = !silent || since.until(at) > SILENCE;
+            failed.then(|| format!("requests to etcd fail: {}", with_causes(&error)))
         });
         *last = Some(Felt { at, failing, trouble: trouble.clone() });
         trouble

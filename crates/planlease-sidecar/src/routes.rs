@@ -90,7 +90,7 @@ impl Route {
     }
 
     /// With this document of the sidecar's own in the answer.
-    pub(crate) fn tells<T: Own>(self) -> Self {
+    pub(crate) fn returns<T: Own>(self) -> Self {
         self.gives(Gives::Document(200, Shape::own::<T>()))
     }
 

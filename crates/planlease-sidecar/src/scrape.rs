@@ -70,7 +70,7 @@ impl Collector for Present {
             let metric = ConstCounter::new(value);
             metric.encode(to.encode_descriptor(name, help, None, metric.metric_type())?)
         };
-        counter("change_sets", "Change sets told", health.change_sets)?;
+        counter("change_sets", "Change sets sent", health.change_sets)?;
         counter("resyncs", "How often the history was gone and everything was read again", health.resyncs)?;
         counter("watch_breaks", "How often the watch on etcd broke", health.breaks)?;
         counter("lagged", "How often a subscriber fell behind and was given a snapshot", health.lagged)?;
@@ -82,7 +82,7 @@ impl Collector for Present {
 impl Present {
     /// A line for each plan that is owned through this sidecar.
     fn owned(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let shown: Vec<_> = self.0.sessions.all().iter().map(|held| held.shown(false)).collect();
+        let shown: Vec<_> = self.0.sessions.all().iter().map(|client| client.view(false)).collect();
         let owned = || shown.iter().flat_map(|session| session.plans.iter().map(move |plan| (session, plan)));
         if owned().next().is_none() {
             return Ok(());

@@ -13,9 +13,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
 use crate::{
-    admission::Peer,
     listen::Bound,
     options::{MAX_HEAD, MAX_UNPROVEN},
+    origin::Peer,
     problem::{Kind, Problem},
     repeated,
     shared::App,
@@ -38,7 +38,7 @@ pub(crate) async fn serve(bound: Bound, router: Router, app: App) {
     let stop = app.drain.ended.clone();
     loop {
         let (stream, peer) = tokio::select! {
-            biased; // At the end nobody is let in any more.
+            biased; // At the end no connection is accepted any more.
             () = stop.cancelled() => break,
             _ = report.tick() => {
                 app.repeated.report();

@@ -14,9 +14,9 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::{
-    admission::Origin,
-    held::{Bond, Held},
+    client_session::{Bond, ClientSession},
     metrics::Metrics,
+    origin::Origin,
     problem::{Kind, Problem},
 };
 
@@ -26,7 +26,7 @@ const CLIENT: &str = "client";
 /// All client sessions.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    held: Mutex<BTreeMap<Uuid, Arc<Held>>>,
+    clients: Mutex<BTreeMap<Uuid, Arc<ClientSession>>>,
     /// How many there are, also those that are ending.
     count: watch::Sender<usize>,
     room: Arc<Semaphore>,
@@ -39,7 +39,7 @@ impl Sessions {
     /// None yet, and at most so many.
     pub(crate) fn new(most: usize, metrics: Metrics) -> Self {
         Self {
-            held: Mutex::default(),
+            clients: Mutex::default(),
             count: watch::Sender::new(0),
             room: Arc::new(Semaphore::new(most)),
             most,
@@ -61,7 +61,7 @@ impl Sessions {
         id: OrchestratorId,
         origin: Origin,
         bond: Bond,
-    ) -> Result<(Arc<Held>, mpsc::Receiver<Bytes>), Problem> {
+    ) -> Result<(Arc<ClientSession>, mpsc::Receiver<Bytes>), Problem> {
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
             let detail = format!("{} sessions are open here, which is the most (--max-sessions)", self.most);
             return Err(Problem::new(Kind::TooMany, detail));
@@ -71,37 +71,37 @@ impl Sessions {
         let identity = Identity { id: Some(id), labels, ..Identity::of_process() };
         let session = coordinator.open_session(identity).await?;
         tracing::info!(orchestrator = %session.id(), client = %origin, "a session was opened");
-        let (held, news) = Held::new(session, origin, bond, room);
+        let (client, news) = ClientSession::new(session, origin, bond, room);
         self.count.send_modify(|count| *count += 1);
-        self.all_held().insert(held.id, Arc::clone(&held));
-        self.tasks.spawn(supervise(Arc::clone(self), Arc::clone(&held)));
-        self.tasks.spawn(observe(self.metrics.clone(), Arc::clone(&held)));
-        Ok((held, news))
+        self.clients().insert(client.id, Arc::clone(&client));
+        self.tasks.spawn(supervise(Arc::clone(self), Arc::clone(&client)));
+        self.tasks.spawn(observe(self.metrics.clone(), Arc::clone(&client)));
+        Ok((client, news))
     }
 
     /// A session by its id.
     ///
     /// # Errors
     /// [`Kind::NoSuchSession`].
-    pub(crate) fn get(&self, id: Uuid) -> Result<Arc<Held>, Problem> {
-        let held = self.all_held().get(&id).cloned();
-        held.filter(|held| !held.over.is_cancelled()).ok_or_else(|| {
+    pub(crate) fn get(&self, id: Uuid) -> Result<Arc<ClientSession>, Problem> {
+        let client = self.clients().get(&id).cloned();
+        client.filter(|client| !client.over.is_cancelled()).ok_or_else(|| {
             Problem::new(Kind::NoSuchSession, "it is over, with all that it owned; open another one")
         })
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> Vec<Arc<Held>> {
-        self.all_held().values().cloned().collect()
+    pub(crate) fn all(&self) -> Vec<Arc<ClientSession>> {
+        self.clients().values().cloned().collect()
     }
 
     /// Ends one, if it is there; waits for that only if the caller does.
     pub(crate) fn end(self: &Arc<Self>, id: Uuid, orderly: bool) -> impl Future<Output = ()> + use<> {
-        let held = self.all_held().remove(&id);
-        let ending = held.map(|held| {
+        let client = self.clients().remove(&id);
+        let ending = client.map(|client| {
             let sessions = Arc::clone(self);
             self.tasks.spawn(async move {
-                held.end(orderly).await;
+                client.end(orderly).await;
                 sessions.count.send_modify(|count| *count -= 1);
             })
         });
@@ -119,7 +119,7 @@ impl Sessions {
 
     /// Ends all, in order.
     pub(crate) async fn end_all(self: &Arc<Self>) {
-        let ids: Vec<Uuid> = self.all_held().keys().copied().collect();
+        let ids: Vec<Uuid> = self.clients().keys().copied().collect();
         let endings: Vec<_> = ids.into_iter().map(|id| self.end(id, true)).collect();
         futures_util::future::join_all(endings).await;
         self.none().await;
@@ -127,22 +127,22 @@ impl Sessions {
         self.tasks.wait().await;
     }
 
-    fn all_held(&self) -> MutexGuard<'_, BTreeMap<Uuid, Arc<Held>>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn clients(&self) -> MutexGuard<'_, BTreeMap<Uuid, Arc<ClientSession>>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Ends a session that is lost, or that was not heard of for too long.
-async fn supervise(sessions: Arc<Sessions>, held: Arc<Held>) {
+async fn supervise(sessions: Arc<Sessions>, client: Arc<ClientSession>) {
     tokio::select! {
         biased; // Who ends in order needs no supervision.
-        () = held.over.cancelled() => {}
-        _ = held.session.lost() => {}
-        () = silence(&held) => {
-            tracing::warn!(orchestrator = %held.session.id(), "its program was not heard of for too long");
+        () = client.over.cancelled() => {}
+        _ = client.session.lost() => {}
+        () = silence(&client) => {
+            tracing::warn!(orchestrator = %client.session.id(), "its program was not heard of for too long");
         }
     }
-    drop(sessions.end(held.id, false));
+    drop(sessions.end(client.id, false));
 }
 
 /// Counts how long renewals take. A renewal that was sent at some moment makes the deadline that moment, plus
@@ -150,33 +150,33 @@ async fn supervise(sessions: Arc<Sessions>, held: Arc<Held>) {
 ///
 /// Notes with each that this sidecar is not stuck: renewals do not need its runtime, and what its programs
 /// own must not stay with a sidecar that they cannot reach.
-async fn observe(metrics: Metrics, held: Arc<Held>) {
-    let mut status = held.session.watch_status();
-    let timing = held.session.timing();
-    let progress = held.session.require_progress(timing.ttl * 2);
+async fn observe(metrics: Metrics, client: Arc<ClientSession>) {
+    let mut status = client.session.watch_status();
+    let timing = client.session.timing();
+    let progress = client.session.require_progress(timing.ttl * 2);
     while tokio::select! {
         biased; // At the end nothing is renewed any more.
-        () = held.over.cancelled() => false,
+        () = client.over.cancelled() => false,
         changed = status.changed() => changed.is_ok(),
     } {
         progress.note();
         if let Status::Live { deadline } = *status.borrow_and_update() {
             let sent = deadline.plus(timing.margin).minus(timing.ttl);
-            metrics.renewal(sent.until(held.session.coordinator().clock().boot()));
+            metrics.renewal(sent.until(client.session.coordinator().clock().boot()));
         }
     }
 }
 
 /// Resolves when the program was not heard of for as long as it may be silent.
-async fn silence(held: &Held) {
-    let Bond::Heartbeat(every) = held.bond else { return std::future::pending().await };
-    let mut heard = held.heard();
+async fn silence(client: &ClientSession) {
+    let Bond::Heartbeat(every) = client.bond else { return std::future::pending().await };
+    let mut heard = client.heard();
     loop {
         let last = *heard.borrow_and_update();
         tokio::select! {
             biased; // Who is heard of at the last moment lives.
             _ = heard.changed() => {}
-            () = sleep_until(held.session.coordinator().clock(), last.plus(every)) => return,
+            () = sleep_until(client.session.coordinator().clock(), last.plus(every)) => return,
         }
     }
 }

@@ -58,7 +58,7 @@ impl Sidecar {
         let Self { app, listeners } = self;
         app.drain.begin(true);
         let idle = tokio::select! {
-            biased; // Whoever is done does not have to be hurried.
+            biased; // A drain that is done needs no hurry.
             () = app.sessions.none() => true,
             () = tokio::time::sleep(app.options.grace) => false,
             () = now => false,

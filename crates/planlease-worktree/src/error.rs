@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use crate::fence::Holder;
+use crate::holder::Holder;
 
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]

@@ -2,39 +2,17 @@
 //! not see each other's records; they see this.
 
 use std::{
-    fmt,
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{error::Error, site::Site};
+use crate::{error::Error, holder::Holder, site::Site};
 
 /// The largest fence file that is read.
 const MOST: u64 = 64 * 1024;
-
-/// Who a path belongs to, as its fence file says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// The worktree.
-    pub id: Uuid,
-    /// The store that has its record.
-    pub store: String,
-    /// The host that made it.
-    pub host: String,
-    /// Its name there.
-    pub name: String,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = |text: &str| text.replace(char::is_control, "\u{fffd}");
-        write!(f, "worktree {} of host {} in {}", plain(&self.name), plain(&self.host), plain(&self.store))
-    }
-}
 
 /// The fence file of a path.
 #[derive(Clone, Debug)]

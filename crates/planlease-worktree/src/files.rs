@@ -41,7 +41,7 @@ impl Tree<'_> {
         let mut found = Vec::new();
         count(&mut found, changed, "changed file", "that is not committed", "that are not committed");
         count(&mut found, unknown, "file or folder", "that git does not know", "that git does not know");
-        let hidden = "that git was told not to look at";
+        let hidden = "that git was configured not to look at";
         count(&mut found, self.hidden().await?, "file", hidden, hidden);
         Ok(found)
     }

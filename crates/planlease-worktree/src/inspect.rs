@@ -167,7 +167,7 @@ impl Locked {
 fn look_at_ties(site: &Site, admin: &Admin, half: bool, found: &mut Vec<String>) -> Result<(), Error> {
     if let Some(reason) = admin.locked_by_other(site) {
         let reason = reason.replace(char::is_control, "\u{fffd}");
-        found.push(format!("a lock of git that somebody has put on it ({reason:?})"));
+        found.push(format!("a lock of git that another process has put on it ({reason:?})"));
     }
     match admin.tree() {
         Some(tree) if tree != site.path && tree.canonicalize().ok() != site.path.canonicalize().ok() => {

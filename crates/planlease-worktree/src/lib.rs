@@ -17,6 +17,7 @@ mod error;
 mod fence;
 mod files;
 mod git;
+mod holder;
 mod inspect;
 mod kept;
 mod locked;
@@ -27,7 +28,8 @@ mod repository;
 mod site;
 
 pub use error::Error;
-pub use fence::{Fence, Holder};
+pub use fence::Fence;
+pub use holder::Holder;
 pub use inspect::Stage;
 pub use locked::Locked;
 pub use repository::Repository;

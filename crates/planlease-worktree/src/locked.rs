@@ -1,6 +1,9 @@
 //! A repository under its lock: only here is anything in it changed.
 
-use std::fs::File;
+use std::{
+    fs::{File, TryLockError},
+    time::Duration,
+};
 
 use crate::{
     admin::Admin,
@@ -10,6 +13,12 @@ use crate::{
     site::Site,
 };
 
+/// The file in the common git folder that is locked.
+const LOCK: &str = "planlease.lock";
+
+/// The pause between two tries to lock.
+const PAUSE: Duration = Duration::from_millis(25);
+
 /// The lock of a repository. Dropping it releases the lock, once every git that was started under it has
 /// ended.
 #[derive(Debug)]
@@ -18,11 +27,38 @@ pub struct Locked {
     file: File,
 }
 
-impl Locked {
-    pub(crate) fn new(repository: Repository, file: File) -> Self {
-        Self { repository, file }
+impl Repository {
+    /// Waits until no other process adds or removes worktrees of this repository, on any host that shares the
+    /// file system.
+    ///
+    /// The lock is the operating system's (`flock`): gone with the last process that holds it, and every git
+    /// that is started under it holds it too. On NFS it excludes other hosts only if the server's lock
+    /// service runs (NFSv4, or v3 without `nolock` or `local_lock`).
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if that takes longer, [`Error::Io`].
+    ///
+    /// # Cancel safety
+    /// Nothing is held if the future is dropped.
+    pub async fn lock(&self, within: Duration) -> Result<Locked, Error> {
+        let path = self.common().join(LOCK);
+        let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = open.map_err(Error::io("cannot open", &path))?;
+        let started = tokio::time::Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Locked { repository: self.clone(), file }),
+                Err(TryLockError::WouldBlock) if started.elapsed() < within => {
+                    tokio::time::sleep(PAUSE).await
+                }
+                Err(TryLockError::WouldBlock) => return Err(Error::Busy { path, within }),
+                Err(TryLockError::Error(error)) => return Err(Error::io("cannot lock", path)(error)),
+            }
+        }
     }
+}
 
+impl Locked {
     /// The repository.
     #[must_use]
     pub fn repository(&self) -> &Repository {

@@ -1,14 +1,9 @@
-//! Makes a worktree, and takes one away: each step such that the next process can tell whether it was done.
+//! Makes a worktree, and takes one away: each step such that the next process sees whether it was done.
 
 use std::{fs, io, path::Path};
 
 use crate::{
-    admin::Admin,
-    error::Error,
-    fence::{Fence, Holder},
-    inspect::Stage,
-    locked::Locked,
-    reach,
+    admin::Admin, error::Error, fence::Fence, holder::Holder, inspect::Stage, locked::Locked, reach,
     site::Site,
 };
 
@@ -54,7 +49,7 @@ impl Locked {
     }
 
     /// Takes away what there is of a worktree in which [`Locked::work`] has found nothing, once it has looked
-    /// again. One that was made to its end is removed by git, which looks once more; git does not do that if
+    /// again. One that was made to its end is removed by git, which looks again; git does not do that if
     /// there are submodules. `keep_branch`: leaves the branch where it is.
     ///
     /// # Errors

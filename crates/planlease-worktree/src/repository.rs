@@ -1,22 +1,11 @@
-//! A repository: where its common git folder is, and its lock.
+//! A repository: where its common git folder is.
 
-use std::{
-    fs::{File, TryLockError},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use crate::{
     error::Error,
     git::{Git, line},
-    locked::Locked,
 };
-
-/// The file in the common git folder that is locked.
-const LOCK: &str = "planlease.lock";
-
-/// The pause between two tries to lock.
-const PAUSE: Duration = Duration::from_millis(25);
 
 /// A git repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,35 +43,6 @@ impl Repository {
     #[must_use]
     pub fn common(&self) -> &Path {
         &self.common
-    }
-
-    /// Waits until no other process adds or removes worktrees of this repository, on any host that shares the
-    /// file system.
-    ///
-    /// The lock is the operating system's (`flock`): gone with the last process that holds it, and every git
-    /// that is started under it holds it too. On NFS it excludes other hosts only if the server's lock
-    /// service runs (NFSv4, or v3 without `nolock` or `local_lock`).
-    ///
-    /// # Errors
-    /// [`Error::Busy`] if that takes longer, [`Error::Io`].
-    ///
-    /// # Cancel safety
-    /// Nothing is held if the future is dropped.
-    pub async fn lock(&self, within: Duration) -> Result<Locked, Error> {
-        let path = self.common.join(LOCK);
-        let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = open.map_err(Error::io("cannot open", &path))?;
-        let started = tokio::time::Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Locked::new(self.clone(), file)),
-                Err(TryLockError::WouldBlock) if started.elapsed() < within => {
-                    tokio::time::sleep(PAUSE).await
-                }
-                Err(TryLockError::WouldBlock) => return Err(Error::Busy { path, within }),
-                Err(TryLockError::Error(error)) => return Err(Error::io("cannot lock", path)(error)),
-            }
-        }
     }
 }
 

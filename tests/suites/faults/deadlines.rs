@@ -53,7 +53,7 @@ async fn f05_wall_clocks_that_jump_end_no_deadline() {
         dir: None,
         search_path: None,
         grace: Duration::from_secs(10),
-        executor: Arc::new(EntryPoint { program: planlease(), args: vec!["guard".into()] }),
+        executor: Arc::new(EntryPoint { program: planlease(), args: vec!["supervisor".into()] }),
         identity: Identity::of_process(),
     };
     let (_run, stop) = watch::channel(Stop::Run);

@@ -195,7 +195,7 @@ async fn a_file_that_says_something_else_is_refused_with_what_differs(env: TestE
     let file = write(&env, "wrong/status.json", &wrong.to_string());
     let ended = env.program().run_to(0, ["import", path_text(&file)]).await;
     assert!(
-        ended.stdout.contains("derived anew: the summary says completed: 7, and the tasks 1"),
+        ended.stdout.contains("derived again: the summary says completed: 7, and the tasks 1"),
         "{}",
         ended.stdout
     );
@@ -207,7 +207,7 @@ async fn tasks_in_progress_are_recovered_by_the_first_owner(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let file = write(&env, "tea/status.json", &state().to_string());
     let said = env.program().run_to(0, ["import", path_text(&file)]).await.stdout;
-    assert!(said.contains("nobody alive works on it: 0.2"), "{said}");
+    assert!(said.contains("no live process works on it: 0.2"), "{said}");
     let status = env.json(&["status", "tea"]).await;
     assert_eq!(status["in_progress"][0]["claimed_by"], "nobody alive (imported)");
     let session = env.session("first").await;

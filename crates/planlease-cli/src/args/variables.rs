@@ -19,7 +19,7 @@ fn with_variable(arg: Arg) -> Arg {
         return arg;
     }
     if settings::is_setting(long) {
-        // Read where all sources of a setting are put together, which tells afterwards where each came from.
+        // Read where all sources of a setting are put together, which knows where each came from.
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
         return arg.help(format!("{help} [env: {variable}]"));
     }
@@ -52,8 +52,8 @@ mod tests {
     fn missing(command: &Command, path: &str) -> Vec<String> {
         let own = command.get_arguments().filter(|arg| {
             let Some(long) = arg.get_long() else { return false };
-            let told = arg.get_help().is_some_and(|help| help.to_string().contains("[env: "));
-            arg.get_env().is_none() && !told && !SET_FOR_COMMANDS.contains(&name(long).as_str())
+            let documented = arg.get_help().is_some_and(|help| help.to_string().contains("[env: "));
+            arg.get_env().is_none() && !documented && !SET_FOR_COMMANDS.contains(&name(long).as_str())
         });
         let own = own.map(|arg| format!("{path} --{}", arg.get_id())).collect::<Vec<_>>();
         let below = command.get_subcommands().filter(|command| !command.is_hide_set());

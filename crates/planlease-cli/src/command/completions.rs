@@ -4,7 +4,6 @@ use clap::Args;
 use clap_complete::Shell;
 
 use crate::{
-    args,
     exit::Exit,
     failure::Failure,
     output::{self, Printable},
@@ -21,10 +20,10 @@ pub(crate) struct CompletionsArgs {
 }
 
 impl CompletionsArgs {
-    pub(crate) fn run(self) -> Result<Exit, Failure> {
-        // Into memory first: written straight to a pipe that nobody reads, the generator would panic.
+    pub(crate) fn run(self, mut definition: clap::Command) -> Result<Exit, Failure> {
+        // Into memory first: written straight to a pipe without a reader, the generator would panic.
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut args::definition(), "planlease", &mut script);
+        clap_complete::generate(self.shell, &mut definition, "planlease", &mut script);
         output::print_exact(&String::from_utf8_lossy(&script), Printable::of_others)?;
         Ok(Exit::Done)
     }

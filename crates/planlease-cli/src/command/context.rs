@@ -1,14 +1,17 @@
 //! `context`: several clusters in one configuration file.
 
+mod view;
+
 use std::{io, path::Path};
 
 use clap::{Args, Subcommand};
 
+use self::view::{ContextList, SettingsView};
 use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{self, ContextList, OutputArgs, SettingsShown},
+    output::{self, OutputArgs},
     settings::{ConfigFile, LOCAL, Origin, config_path, with_current},
 };
 
@@ -63,7 +66,7 @@ impl ContextCommand {
         match self {
             Self::Show(args) => {
                 let settings = invocation.settings()?;
-                invocation.show(args.output.format, &SettingsShown::from(&settings))?;
+                invocation.show(args.output.format, &SettingsView::from(&settings))?;
             }
             Self::List(args) => {
                 let file = match config_path(invocation.connection(), invocation.environment()) {

@@ -16,7 +16,12 @@ use planlease::{
 use planlease_watcher::{Delivery, Filter, Subscription, Watcher};
 use tokio::time::Instant;
 
-use self::{fleet::Fleet, picture::Picture, stage::Stage, story::Story};
+use self::{
+    fleet::{Crew, Fleet},
+    picture::Picture,
+    stage::Stage,
+    story::Story,
+};
 use crate::{exit::Exit, failure::Failure, invocation::Invocation, output::AuditReport, signals::Signals};
 
 /// Show planlease at work: a fleet, a crash, a takeover, and the audit of it
@@ -54,9 +59,6 @@ Examples:
   planlease demo
   planlease demo --plan docs/my-plan.md --orchestrators 5
   planlease --endpoints 127.0.0.1:2379 demo";
-
-/// The time to live of the orchestrators' sessions: short, so that nobody has to wait long for the takeover.
-const TTL: Duration = Duration::from_secs(4);
 
 /// How much of the first plan is done when its owner is killed.
 const CRASH_AT: f64 = 0.4;
@@ -114,7 +116,8 @@ impl DemoArgs {
         }
         let watcher = Watcher::start(coordinator.clone());
         let news = watcher.subscribe(Filter::default(), None).await.map_err(|error| failed(&error))?;
-        let mut fleet = Fleet::start(stage, invocation.environment(), self, plans)?;
+        let crew = Crew { orchestrators: self.orchestrators, jobs: self.jobs, exec: &self.exec };
+        let mut fleet = Fleet::start(stage, invocation.environment(), &crew, plans)?;
         picture.say(&format!("fleet      {}", fleet.describe()));
         let names: Vec<PlanName> = plans.iter().map(|(name, _)| name.clone()).collect();
         let mut story = Story::new(names, Instant::now());

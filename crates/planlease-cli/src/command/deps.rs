@@ -6,6 +6,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
+    names::{plan_name, task_id},
     output::{DependencyGraph, Format, print},
 };
 
@@ -46,8 +47,8 @@ enum GraphFormat {
 
 impl DepsArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = super::plan_name(&self.plan)?;
-        let task = self.task.as_deref().map(super::task_id).transpose()?;
+        let plan = plan_name(&self.plan)?;
+        let task = self.task.as_deref().map(task_id).transpose()?;
         let view = invocation.connect().await?.plan(&plan).await?;
         if let Some(task) = &task
             && view.status(task).is_none()

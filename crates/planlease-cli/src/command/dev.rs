@@ -7,11 +7,11 @@ mod foreground;
 mod history;
 mod listener;
 mod serve;
+mod server;
 mod status;
 mod stop;
 
 use clap::{Args, Subcommand};
-use planlease_embedded::{ListenError, OpenError};
 
 use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log};
 
@@ -76,42 +76,4 @@ impl DevArgs {
             Some(DevCommand::Backup(args)) => args.run().await,
         }
     }
-}
-
-/// A seed for a new server: from it come the ids by which one server is told from another.
-fn seed() -> u64 {
-    uuid::Uuid::new_v4().as_u64_pair().0
-}
-
-impl From<OpenError> for Failure {
-    fn from(error: OpenError) -> Self {
-        let failure = Self::new(Exit::CannotServe, with_causes(&error));
-        match error {
-            OpenError::InUse { .. } => failure.remedy("Stop that server, or choose another folder."),
-            _ => failure,
-        }
-    }
-}
-
-impl From<ListenError> for Failure {
-    fn from(error: ListenError) -> Self {
-        let failure = Self::new(Exit::CannotServe, with_causes(&error));
-        match error {
-            ListenError::NotLoopback { .. } => failure.remedy("--allow-remote allows it."),
-            ListenError::InUse { .. } => {
-                failure.remedy("Choose another address with --listen; port 0 takes a free one.")
-            }
-            _ => failure,
-        }
-    }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }

@@ -10,7 +10,7 @@ use planlease::{Config, Coordinator, Error, core::Generation};
 
 use crate::{
     exit::Exit,
-    failure::{Failure, with_cause},
+    failure::{Failure, library::with_cause},
     invocation::Invocation,
     output::{self, Diagnosis, Finding, OutputArgs},
     settings::Settings,

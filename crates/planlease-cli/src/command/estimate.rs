@@ -8,7 +8,8 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{EstimateShown, OutputArgs},
+    names::plan_name,
+    output::{EstimateView, OutputArgs},
 };
 
 /// Estimate how long a plan may still take
@@ -34,9 +35,9 @@ pub(crate) struct EstimateArgs {
 
 impl EstimateArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = super::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         let view = invocation.connect().await?.plan(&plan).await?;
-        let shown = EstimateShown::new(&view, self.jobs, self.guess, invocation.now());
+        let shown = EstimateView::new(&view, self.jobs, self.guess, invocation.now());
         invocation.show(self.output.format, &shown)?;
         Ok(Exit::Done)
     }

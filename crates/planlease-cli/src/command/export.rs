@@ -17,6 +17,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
+    names::plan_name,
     output::{self, Printable, escape_json},
     replace,
 };
@@ -41,7 +42,7 @@ pub(crate) struct ExportArgs {
 
 impl ExportArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = super::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         let view = invocation.connect().await?.plan(&plan).await?;
         whole(&view)?;
         let text = text(&document(&view))?;

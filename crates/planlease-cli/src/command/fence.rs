@@ -13,6 +13,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
+    names::plan_name,
     output::{self, FenceChecked, FenceList, OutputArgs, Printable},
 };
 
@@ -118,7 +119,7 @@ impl HookArgs {
                 ))
                 .remedy("Write --plan PLAN or --plan PLAN=refs/heads/PREFIX."));
             }
-            plans.push_str(&format!("{prefix} {}\n", super::plan_name(plan)?));
+            plans.push_str(&format!("{prefix} {}\n", plan_name(plan)?));
         }
         let mut text = HOOK.replacen("plans=''", &format!("plans={}", quoted(plans.trim_end())), 1);
         if self.ask {
@@ -143,7 +144,7 @@ impl CheckArgs {
     async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let Self { resource, token, state, plan, output } = self;
         if let Some(plan) = plan {
-            let plan = super::plan_name(&plan)?;
+            let plan = plan_name(&plan)?;
             let line = invocation.connect().await?.line(&plan).await?;
             let highest = line.term.map(|(_, term)| term.token());
             fence::issued(highest, token).map_err(|error| {
@@ -158,7 +159,7 @@ impl CheckArgs {
         invocation.show(output.format, &checked)?;
         let Some(stale) = refused else { return Ok(Exit::Done) };
         Err(Failure::new(Exit::RightGone, format!("{}: {stale}", checked.resource))
-            .meaning("Somebody else owns the plan by now; nothing was changed.")
-            .remedy("Stop: whoever has this token must not act on the resource any more."))
+            .meaning("Another process owns the plan by now; nothing was changed.")
+            .remedy("Stop: a process with this token must not act on the resource any more."))
     }
 }

@@ -1,4 +1,4 @@
-//! `findings`: what a task has found out, for whoever comes after it.
+//! `findings`: what a task has found out, for its successors.
 
 use std::{
     fs::File,
@@ -13,7 +13,8 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{self, FindingsList, FindingsShown, FindingsWritten, Format, OutputArgs, Printable},
+    names::{plan_name, task_id},
+    output::{self, FindingsList, FindingsView, FindingsWritten, Format, OutputArgs, Printable},
 };
 
 /// What to do with findings.
@@ -97,7 +98,7 @@ impl FindingsCommand {
 
 impl WriteArgs {
     async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let (plan, task) = (super::plan_name(&self.plan)?, super::task_id(&self.task)?);
+        let (plan, task) = (plan_name(&self.plan)?, task_id(&self.task)?);
         let text = self.text()?;
         let right = Right::of(invocation, &plan, &task)?;
         let coordinator = invocation.connect().await?;
@@ -155,7 +156,7 @@ fn bounded(what: &str, source: impl Read) -> Result<Vec<u8>, Failure> {
 
 impl ReadArgs {
     async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let (plan, task) = (super::plan_name(&self.plan)?, super::task_id(&self.task)?);
+        let (plan, task) = (plan_name(&self.plan)?, task_id(&self.task)?);
         let coordinator = invocation.connect().await?;
         let Some(found) = coordinator.findings(&plan, &task).await? else {
             let view = coordinator.plan(&plan).await?;
@@ -173,7 +174,7 @@ impl ReadArgs {
         if self.output.format == Format::Table {
             return print(&found, self.written);
         }
-        invocation.show(self.output.format, &FindingsShown::new(plan, task, found))?;
+        invocation.show(self.output.format, &FindingsView::new(plan, task, found))?;
         Ok(Exit::Done)
     }
 }
@@ -194,7 +195,7 @@ fn print(found: &FindingsRecord, written: bool) -> Result<Exit, Failure> {
 
 impl ListArgs {
     async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = super::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         let coordinator = invocation.connect().await?;
         let found = coordinator.all_findings(&plan).await?;
         invocation.show(self.output.format, &FindingsList::new(plan, found))?;

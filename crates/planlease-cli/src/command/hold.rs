@@ -1,34 +1,19 @@
 //! `hold`: own a plan while a program of the caller's runs.
 
-pub(super) mod child;
-pub(super) mod line;
-
 use std::{ffi::OsString, time::Duration};
 
 use clap::Args;
-use planlease::{
-    Error, Loss, Ownership, Session,
-    core::{counted, session::Status},
+use planlease::{Coordinator, Holder, Ownership, core::PlanName};
+use planlease_orchestrator::{
+    CommandSpec,
+    hold::{Inherited, Lost, Notice, Patience, PlanOwnership, Work, of_owner},
 };
 
-use self::{
-    child::{End, Ended},
-    line::{ForPlan, Patience, Turn},
-};
-use super::held::Held;
+use super::holding::{self, CRASHED, Subject, Typed, describe_fate};
 use crate::{
-    exit::Exit,
-    failure::{Failure, with_cause},
-    invocation::Invocation,
-    output,
+    exit::Exit, failure::Failure, invocation::Invocation, messages, names::plan_name, output::plain,
     signals::Signals,
 };
-
-/// How long a session that is lost is given to be revoked: only to spare the next one the rest of its TTL.
-const REVOKE_WITHIN: Duration = Duration::from_secs(1);
-
-/// How long an explanation of a loss is waited for.
-const EXPLAIN_WITHIN: Duration = Duration::from_secs(2);
 
 /// Own a plan while your own program runs
 ///
@@ -80,134 +65,134 @@ Examples:
 
 impl HoldArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = super::plan_name(&self.plan)?;
-        let held = Held::of(invocation.environment())?;
-        let mut variables = invocation.settings()?.for_commands(invocation.environment());
-        variables.push(held.variable()?);
+        let plan = plan_name(&self.plan)?;
+        let inherited = holding::inherited(invocation.environment())?;
+        let variables = invocation.settings()?.for_commands(invocation.environment());
         let mut signals = Signals::take()?;
         let coordinator = tokio::select! {
             biased; // A connection is of use even if it is to be closed at once.
             connected = invocation.connect() => connected?,
-            asked = signals.which() => return Ok(Exit::Child(asked.status())),
+            signal = signals.which() => return Ok(Exit::Child(signal.status())),
         };
-        let mut patience = Patience::new(self.no_wait, self.wait);
-        let wanted = ForPlan { plan: &plan, lock_delay: self.lock_delay };
-        loop {
-            let ownership =
-                match line::acquire(&coordinator, &wanted, &held, &mut patience, &mut signals).await? {
-                    Turn::Ours(ownership) => *ownership,
-                    Turn::Asked(asked) => return Ok(Exit::Child(asked.status())),
-                };
-            output::tell(&format!("holding {plan}, token {}", ownership.token()));
-            let ended = self.work(&ownership, &variables, &mut signals).await;
-            let again = ended.as_ref().is_ok_and(Ended::is_before_the_start) && patience.lasts();
-            match conclude(ownership, ended, &mut signals).await {
-                Err(lost) if again => output::tell(&format!("{}; waiting in the queue again", lost.what())),
-                concluded => return concluded,
-            }
-        }
-    }
-
-    /// What is done with the plan while it is ours.
-    async fn work(
-        &self,
-        ownership: &Ownership,
-        variables: &[(OsString, Option<OsString>)],
-        signals: &mut Signals,
-    ) -> Result<Ended, Failure> {
-        if !self.no_recover {
-            let recovered = tokio::select! {
-                biased; // Whoever owns the plan no more has nothing to wait for.
-                loss = ownership.lost() => return Ok(Ended::lost_before_the_start(loss)),
-                recovered = ownership.recover() => recovered,
-            };
-            match recovered.map(|(recovered, _)| recovered.len()) {
-                Ok(0) => {}
-                Ok(n) => output::tell(&format!("recovered {} of lost claimants", counted(n, "task"))),
-                Err(error) if line::is_passing(&error) => return Ok(Ended::not_begun(error)),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let spec = child::spec(&self.command, variables, child::of_owner(ownership)?, self.grace)?;
-        child::run(&spec, ownership, signals).await
+        let patience = Patience::new(!self.no_wait, self.wait);
+        let wanted = PlanOwnership::new(plan.clone()).lock_delay(self.lock_delay).recover(!self.no_recover);
+        let typed = Typed { command: self.command, variables, grace: self.grace };
+        let work = OwnersCommand { plan, typed, inherited: inherited.clone() };
+        holding::run(&coordinator, inherited, patience, &wanted, &work, &mut signals).await
     }
 }
 
-/// Gives up what is held, and says how it went.
-async fn conclude(
-    ownership: Ownership,
-    ended: Result<Ended, Failure>,
-    signals: &mut Signals,
-) -> Result<Exit, Failure> {
-    let session = ownership.session().clone();
-    let plan = ownership.plan().clone();
-    let result = match ended {
-        Ok(Ended { end: End::Lost(loss), command, .. }) => {
-            let failure = lost(&ownership, &loss, &command).await;
-            match loss {
-                Loss::Session(_) => drop(ownership), // There is nothing to release: it is gone with the session.
-                _ => drop(ownership.release().await), // Refused, as is to be expected.
-            }
-            Err(failure)
-        }
-        Ok(Ended { end: End::NotBegun(error), command, .. }) => {
-            drop(ownership.release().await); // What does not succeed here is done by the end of the session.
-            Err(Failure::from(error).meaning(command))
-        }
-        ended => {
-            let result = ended.and_then(child::exit);
-            let released = tokio::select! {
-                biased; // Released well is better than left at a signal.
-                released = ownership.release() => released,
-                () = signals.next() => Ok(()), // It ends with the session.
-            };
-            match released {
-                Ok(()) => result,
-                Err(Error::OwnershipLost(_) | Error::SessionLost(_)) => Err(Failure::new(
-                    Exit::RightGone,
-                    format!("the ownership of {plan} was over when the command ended"),
+/// The command of a plan's owner.
+struct OwnersCommand {
+    plan: PlanName,
+    typed: Typed,
+    inherited: Inherited,
+}
+
+impl Work<Ownership> for OwnersCommand {
+    fn acquired(&self, ownership: &Ownership) {
+        messages::tell(&format!("holding {}, token {}", self.plan, ownership.token()));
+    }
+
+    fn spec(&self, ownership: &Ownership) -> Result<CommandSpec, serde_json::Error> {
+        // The ownership itself is handed down by its delegation.
+        Ok(self.typed.spec(of_owner(ownership)?, self.inherited.variable()?))
+    }
+
+    fn notice(&self, notice: Notice<'_>) {
+        holding::show(self, &notice);
+    }
+}
+
+impl Subject for OwnersCommand {
+    fn name(&self) -> String {
+        self.plan.to_string()
+    }
+
+    fn describe(&self, holder: &Holder) -> String {
+        let first = plain(&holder.candidate.name());
+        let owner = match (&holder.term, &holder.candidate.record) {
+            (Some(term), Some(record)) => {
+                format!(
+                    "owned by {first} on {} (process {}), token {}",
+                    plain(&record.host),
+                    record.pid,
+                    term.token()
                 )
-                .meaning("The command may have gone on for a moment while another process owned the plan.")
-                .remedy(format!("`planlease owner history {plan}` tells how each ownership ended."))),
-                Err(error) => {
-                    output::tell(&format!(
-                        "could not release {plan}: {}; it ends with the session",
-                        with_cause(&error)
-                    ));
-                    result
-                }
             }
+            (None, Some(_)) => format!("about to be taken over by {first}"),
+            (_, None) => format!("held by {first}"),
+        };
+        format!("{owner}; {}", holding::waiting(holder))
+    }
+
+    fn shown_by(&self) -> String {
+        format!("planlease owner show {}", self.plan)
+    }
+
+    fn lost(&self, lost: &Lost) -> Failure {
+        let plan = &self.plan;
+        let explained = lost.explained.as_deref();
+        let explained =
+            explained.map_or_else(String::new, |why| format!(" In the plan's history: {}.", plain(why)));
+        Failure::new(Exit::RightGone, format!("the ownership of {plan} is over: {}", lost.loss))
+            .meaning(format!("{}{explained}", describe_fate(&lost.command)))
+            .remedy(format!("`planlease owner show {plan}` shows who owns it now."))
+    }
+
+    fn lost_at_the_end(&self) -> Failure {
+        let plan = &self.plan;
+        Failure::new(Exit::RightGone, format!("the ownership of {plan} was over when the command ended"))
+            .meaning("The command may have gone on for a moment while another process owned the plan.")
+            .remedy(format!("`planlease owner history {plan}` shows how each ownership ended."))
+    }
+
+    async fn still_held(&self, coordinator: &Coordinator) -> String {
+        match coordinator.line(&self.plan).await {
+            Ok(line) => match line.candidates().first() {
+                Some(first) => format!("is still owned by {}", plain(&first.name())),
+                None => format!("has a lock delay: {CRASHED}"),
+            },
+            Err(_) => "is still owned".to_owned(),
         }
-    };
-    close(session, signals).await;
-    result
+    }
 }
 
-async fn lost(ownership: &Ownership, loss: &Loss, command: &str) -> Failure {
-    let plan = ownership.plan();
-    let explained = tokio::time::timeout(EXPLAIN_WITHIN, ownership.explain_loss()).await;
-    let explained = match explained {
-        Ok(Ok(why)) => format!(" In the plan's history: {}.", output::plain(&why)),
-        Ok(Err(_)) | Err(_) => String::new(),
+#[cfg(test)]
+mod tests {
+    use planlease::core::{Generation, LeaseId, OrchestratorId, Revision, WallTime};
+    use planlease_core::{
+        record::CandidateRecord,
+        term::{Candidate, Successor, succeed},
     };
-    Failure::new(Exit::RightGone, format!("the ownership of {plan} is over: {loss}"))
-        .meaning(format!("{command}{explained}"))
-        .remedy(format!("`planlease owner show {plan}` tells who owns it now."))
-}
 
-/// Ends the session, so that nobody waits for it to expire.
-pub(super) async fn close(session: Session, signals: &mut Signals) {
-    let within = match session.status() {
-        Status::Live { .. } => Duration::MAX, // Bounded by the time limit of an operation.
-        Status::Lost(_) => REVOKE_WITHIN,
-    };
-    tokio::select! {
-        biased; // Closed well is better than left at a signal.
-        closed = tokio::time::timeout(within, session.close()) => {
-            if let Ok(Err(error)) = closed {
-                tracing::info!(%error, "the session was not closed; it expires");
-            }
-        }
-        () = signals.next() => {}
+    use planlease_orchestrator::hold::HoldError;
+
+    use super::*;
+
+    fn holder(waiting: usize) -> Holder {
+        let record =
+            CandidateRecord::new(OrchestratorId::new("ci-1").unwrap(), "host\x1b[2J-1", 42, WallTime(0));
+        let lease = LeaseId::from_wire(7).unwrap();
+        let joined = Revision::from_wire(5).unwrap();
+        let successor = Successor { record: record.clone(), lease, guard: Some(joined) };
+        let term = succeed(None, Generation(1), &successor, WallTime(0)).term;
+        Holder { candidate: Candidate { lease, joined, record: Some(record) }, term: Some(term), waiting }
+    }
+
+    #[test]
+    fn a_refusal_names_the_owner_and_the_queue() {
+        let typed = Typed { command: Vec::new(), variables: Vec::new(), grace: Duration::ZERO };
+        let plan = PlanName::new("release").unwrap();
+        let work = OwnersCommand { plan, typed, inherited: Inherited::default() };
+        let failure = holding::failure(&work, HoldError::HeldBy(Box::new(holder(2))));
+        assert_eq!(failure.exit(), Exit::OwnedByOther);
+        insta::assert_snapshot!(failure.lines().collect::<Vec<_>>().join("\n"), @r"
+        release is owned by ci-1 on host�[2J-1 (process 42), token 1.1; 2 waiting
+        The command was not started.
+        Without --no-wait it waits its turn; `planlease owner show release` shows the queue.
+        ");
+        let unmanaged = Candidate { record: None, ..holder(0).candidate };
+        insta::assert_snapshot!(work.describe(&Holder { candidate: unmanaged, term: None, waiting: 1 }), @"held by an unmanaged candidate (lease 7); 1 waiting");
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
+    names::plan_name,
     output::{self, OutputArgs, StateImport, StateImports},
     progress::Progress,
 };
@@ -71,7 +72,7 @@ struct Draft {
 struct Read {
     drafts: Vec<Draft>,
     registries: Vec<(String, Registry)>,
-    /// The first reason why something of it cannot be used; it is told at the end.
+    /// The first reason why something of it cannot be used; it is shown at the end.
     failed: Option<Failure>,
 }
 
@@ -106,7 +107,7 @@ impl ImportArgs {
         read.failed.map_or(Ok(Exit::Done), Err)
     }
 
-    /// Reads all files, and tells the problems of all.
+    /// Reads all files, and shows the problems of all.
     fn read(&self) -> Result<Read, Failure> {
         let mut found = Vec::new();
         for path in &self.paths {
@@ -140,7 +141,7 @@ impl ImportArgs {
                 source::tell(&state.warnings);
                 source::tell(&state.derived);
                 let plan = match &self.plan {
-                    Some(name) => crate::command::plan_name(name)?,
+                    Some(name) => plan_name(name)?,
                     None => source::plan_name(&found.path, state.plan_path.as_deref())?,
                 };
                 plan.check_new()?;

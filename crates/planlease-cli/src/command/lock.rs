@@ -4,22 +4,21 @@ use std::{ffi::OsString, time::Duration};
 
 use clap::Args;
 use planlease::{
-    Coordinator, Error, Holder, Lock, Loss, Session, TryLock,
+    Coordinator, Holder, Lock, Loss,
     core::{LockName, PlanName},
 };
-use planlease_orchestrator::env;
-
-use super::held::Held;
-use super::hold::{
-    child::{self, End, Ended},
-    close,
-    line::{self, Busy, Patience, Turn, Wanted},
+use planlease_orchestrator::{
+    CommandSpec,
+    hold::{Inherited, Lost, NamedLock, Notice, Patience, Work, of_lock},
 };
+
+use super::holding::{self, Subject, Typed, describe_fate};
 use crate::{
     exit::Exit,
-    failure::{Failure, with_cause},
+    failure::Failure,
     invocation::Invocation,
-    output::{self, LockList, OutputArgs, plain},
+    names::plan_name,
+    output::{LockList, OutputArgs, plain},
     signals::Signals,
 };
 
@@ -74,7 +73,7 @@ pub(crate) struct LocksArgs {
 
 impl LocksArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = super::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         let locks = invocation.connect().await?.locks(&plan).await?;
         invocation.show(self.output.format, &LockList::new(&plan, &locks))?;
         Ok(Exit::Done)
@@ -83,137 +82,88 @@ impl LocksArgs {
 
 impl LockArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = super::plan_name(&self.plan)?;
-        let name = LockName::new(&*self.name).map_err(Failure::from)?;
-        let held = Held::of(invocation.environment())?;
+        let plan = plan_name(&self.plan)?;
+        let lock = LockName::new(&*self.name).map_err(Failure::from)?;
+        let inherited = holding::inherited(invocation.environment())?;
         let variables = invocation.settings()?.for_commands(invocation.environment());
         let mut signals = Signals::take()?;
         let coordinator = tokio::select! {
             biased; // A connection is of use even if it is to be closed at once.
             connected = invocation.connect() => connected?,
-            asked = signals.which() => return Ok(Exit::Child(asked.status())),
+            signal = signals.which() => return Ok(Exit::Child(signal.status())),
         };
-        let mut patience = Patience::new(self.no_wait, self.wait);
-        let wanted = ForLock { plan: &plan, lock: &name };
-        loop {
-            let lock = match line::acquire(&coordinator, &wanted, &held, &mut patience, &mut signals).await? {
-                Turn::Ours(lock) => *lock,
-                Turn::Asked(asked) => return Ok(Exit::Child(asked.status())),
-            };
-            let own =
-                [(env::LOCK, Some(name.to_string())), (env::LOCK_TOKEN, Some(lock.token().to_string()))];
-            let mut variables = variables.clone();
-            variables.push(held.and(&plan, lock.session().lease(), lock.revision()).variable()?);
-            let spec = child::spec(&self.command, &variables, own, self.grace)?;
-            let ended = child::run(&spec, &lock, &mut signals).await;
-            let again = ended.as_ref().is_ok_and(Ended::is_before_the_start) && patience.lasts();
-            match conclude(lock, ended, &mut signals).await {
-                Err(lost) if again => output::tell(&format!("{}; waiting in the queue again", lost.what())),
-                concluded => return concluded,
-            }
-        }
+        let patience = Patience::new(!self.no_wait, self.wait);
+        let wanted = NamedLock::new(plan.clone(), lock.clone());
+        let typed = Typed { command: self.command, variables, grace: self.grace };
+        let work = LockedCommand { plan, lock, typed, inherited: inherited.clone() };
+        holding::run(&coordinator, inherited, patience, &wanted, &work, &mut signals).await
     }
 }
 
-/// Gives up the lock, and says how it went.
-async fn conclude(lock: Lock, ended: Result<Ended, Failure>, signals: &mut Signals) -> Result<Exit, Failure> {
-    let session = lock.session().clone();
-    let what = format!("lock {} of {}", lock.name(), lock.plan());
-    let shows = format!("`planlease locks {}` shows who has it now.", lock.plan());
-    let result = match ended {
-        Ok(Ended { end: End::Lost(loss), command, .. }) => {
-            match loss {
-                Loss::Session(_) => drop(lock), // There is nothing to release: it is gone with the session.
-                _ => drop(lock.release().await), // Refused, as is to be expected.
-            }
-            let why = match loss {
-                Loss::Session(reason) => reason.to_string(),
-                _ => "its key was deleted".to_owned(),
-            };
-            Err(Failure::new(Exit::RightGone, format!("{what} is lost: {why}"))
-                .meaning(command)
-                .remedy(shows))
-        }
-        ended => {
-            let result = ended.and_then(child::exit);
-            let released = tokio::select! {
-                biased; // Released well is better than left at a signal.
-                released = lock.release() => released,
-                () = signals.next() => Ok(()), // It ends with the session.
-            };
-            match released {
-                Ok(()) => result,
-                Err(Error::LockLost { .. } | Error::SessionLost(_)) => {
-                    Err(Failure::new(Exit::RightGone, format!("{what} was lost when the command ended"))
-                        .meaning(
-                            "The command may have gone on for a moment while another process had the lock.",
-                        )
-                        .remedy(shows))
-                }
-                Err(error) => {
-                    let why = with_cause(&error);
-                    output::tell(&format!("could not release {what}: {why}; it ends with the session"));
-                    result
-                }
-            }
-        }
-    };
-    close(session, signals).await;
-    result
+/// The command that runs under a lock.
+struct LockedCommand {
+    plan: PlanName,
+    lock: LockName,
+    typed: Typed,
+    inherited: Inherited,
 }
 
-/// A lock of a plan.
-struct ForLock<'a> {
-    plan: &'a PlanName,
-    lock: &'a LockName,
+impl Work<Lock> for LockedCommand {
+    fn spec(&self, lock: &Lock) -> Result<CommandSpec, serde_json::Error> {
+        let inherited = self.inherited.and(&self.plan, lock.session().lease(), lock.revision());
+        Ok(self.typed.spec(of_lock(lock), inherited.variable()?))
+    }
+
+    fn notice(&self, notice: Notice<'_>) {
+        holding::show(self, &notice);
+    }
 }
 
-impl ForLock<'_> {
+impl Subject for LockedCommand {
     fn name(&self) -> String {
         format!("lock {} of {}", self.lock, self.plan)
     }
-}
 
-impl Wanted for ForLock<'_> {
-    type Right = Lock;
-
-    async fn take_now(&self, session: &Session) -> Result<Result<Lock, Busy>, Error> {
-        Ok(match session.try_lock(self.plan, self.lock).await? {
-            TryLock::Locked(lock) => Ok(*lock),
-            TryLock::HeldBy(holder) => Err(Busy::Held(holder)),
-        })
-    }
-
-    async fn wait(&self, session: &Session, wait: Option<Duration>) -> Result<Lock, Error> {
-        session.lock(self.plan, self.lock, wait).await
-    }
-
-    fn words(&self, holder: &Holder) -> (String, String) {
+    fn describe(&self, holder: &Holder) -> String {
         let first = plain(&holder.candidate.name());
         let by = match &holder.candidate.record {
             Some(record) => format!("{first} on {} (process {})", plain(&record.host), record.pid),
             None => first.to_string(),
         };
-        (self.name(), format!("held by {by}; {}", line::waiting(holder)))
+        format!("held by {by}; {}", holding::waiting(holder))
     }
 
-    fn refused(&self, holder: &Holder) -> Failure {
-        let (what, held) = self.words(holder);
-        Failure::new(Exit::OwnedByOther, format!("{what} is {held}"))
-            .meaning("The command was not started.")
-            .remedy(format!(
-                "Without --no-wait it waits its turn; `planlease locks {}` shows the queue.",
-                self.plan
-            ))
+    fn shown_by(&self) -> String {
+        format!("planlease locks {}", self.plan)
     }
 
-    async fn still_held(&self, coordinator: &Coordinator) -> Failure {
-        let locks = coordinator.locks(self.plan).await.unwrap_or_default();
-        let first = locks.iter().find(|view| view.lock == *self.lock);
+    fn lost(&self, lost: &Lost) -> Failure {
+        let why = match &lost.loss {
+            Loss::Session(reason) => reason.to_string(),
+            _ => "its key was deleted".to_owned(),
+        };
+        Failure::new(Exit::RightGone, format!("{} is lost: {why}", self.name()))
+            .meaning(describe_fate(&lost.command))
+            .remedy(self.shows_holder())
+    }
+
+    fn lost_at_the_end(&self) -> Failure {
+        Failure::new(Exit::RightGone, format!("{} was lost when the command ended", self.name()))
+            .meaning("The command may have gone on for a moment while another process had the lock.")
+            .remedy(self.shows_holder())
+    }
+
+    async fn still_held(&self, coordinator: &Coordinator) -> String {
+        let locks = coordinator.locks(&self.plan).await.unwrap_or_default();
+        let first = locks.iter().find(|view| view.lock == self.lock);
         let first = first.and_then(|view| view.line.candidates().first());
         let by = first.map_or_else(String::new, |first| format!(" by {}", plain(&first.name())));
-        Failure::new(Exit::TimedOut, format!("the time to wait is up; {} is still held{by}", self.name()))
-            .meaning("The command was not started, and the process left the queue.")
-            .remedy("Give a longer --wait, or none to wait as long as it takes.")
+        format!("is still held{by}")
+    }
+}
+
+impl LockedCommand {
+    fn shows_holder(&self) -> String {
+        format!("`{}` shows who has it now.", self.shown_by())
     }
 }

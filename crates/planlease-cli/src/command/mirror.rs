@@ -18,7 +18,9 @@ use super::{
     export,
     watch::feed::{Feed, News},
 };
-use crate::{exit::Exit, failure::Failure, invocation::Invocation, output, replace, signals::Signals};
+use crate::{
+    exit::Exit, failure::Failure, invocation::Invocation, names::plan_name, output, replace, signals::Signals,
+};
 
 /// How long changes are collected before the file is written: many tasks that change at once are one write.
 const COLLECT: Duration = Duration::from_millis(100);
@@ -56,13 +58,13 @@ struct Mirror<'a> {
     plan: PlanName,
     file: &'a Path,
     written: Option<Value>,
-    /// Why it stays as it is, as it was told last.
+    /// Why it stays as it is, as it was shown last.
     stays_because: Option<String>,
 }
 
 impl MirrorArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = super::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         let by = format!(
             "the mirror of {plan} (process {} on {})",
             std::process::id(),
@@ -155,7 +157,7 @@ impl Mirror<'_> {
                 ));
                 Ok(false)
             }
-            News::Mended => {
+            News::Reconnected => {
                 output::tell("connected again");
                 Ok(false)
             }

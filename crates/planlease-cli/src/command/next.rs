@@ -6,6 +6,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
+    names::plan_name,
     output::{NextTasks, OutputArgs},
 };
 
@@ -31,7 +32,7 @@ pub(crate) struct NextArgs {
 
 impl NextArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = super::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         let coordinator = invocation.connect().await?;
         let view = coordinator.plan(&plan).await?;
         let alive = coordinator.alive(&view).await?;

@@ -8,7 +8,8 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{OutputArgs, OwnerShown, ReleasedShown, TermList},
+    names::plan_name,
+    output::{OutputArgs, OwnerView, ReleasedView, TermList},
 };
 
 /// What to do with an ownership.
@@ -66,13 +67,13 @@ impl OwnerCommand {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         match self {
             Self::Show(args) => {
-                let plan = super::plan_name(&args.plan)?;
+                let plan = plan_name(&args.plan)?;
                 // The whole plan, so that one which is not there is not taken for one without an owner.
                 let view = invocation.connect().await?.plan(&plan).await?;
-                invocation.show(args.output.format, &OwnerShown::new(plan, &view.line()))?;
+                invocation.show(args.output.format, &OwnerView::new(plan, &view.line()))?;
             }
             Self::History(args) => {
-                let plan = super::plan_name(&args.plan)?;
+                let plan = plan_name(&args.plan)?;
                 let coordinator = invocation.connect().await?;
                 let view = coordinator.plan(&plan).await?;
                 let past = coordinator.past_terms(&plan).await?;
@@ -86,13 +87,13 @@ impl OwnerCommand {
 
 impl ReleaseArgs {
     async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = super::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         let expected = self.expect.as_deref().map(OrchestratorId::new).transpose()?;
         let coordinator = invocation.connect().await?;
         let seen = coordinator.plan(&plan).await?;
         let line = seen.line();
         let first = line.candidates().first().ok_or_else(|| planlease::Error::NotOwned(plan.clone()))?;
-        // What was looked at is what is ended: if somebody else owns it by the time of the answer, nothing
+        // What was looked at is what is ended: if another process owns it by the time of the answer, nothing
         // happens.
         let seen = first.record.as_ref().map(|record| record.orchestrator.clone());
         if let Some(expected) = expected.clone().filter(|expected| seen.as_ref() != Some(expected)) {
@@ -102,7 +103,7 @@ impl ReleaseArgs {
         let expected = expected.or(seen);
         let by = invocation.operator();
         let released = coordinator.force_release(&plan, expected.as_ref(), &by, &self.reason).await?;
-        invocation.show(self.output.format, &ReleasedShown::new(plan, released))?;
+        invocation.show(self.output.format, &ReleasedView::new(plan, released))?;
         Ok(Exit::Done)
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
+    names::plan_name,
     output::{OutputArgs, PhaseList},
 };
 
@@ -23,7 +24,7 @@ pub(crate) struct PhasesArgs {
 
 impl PhasesArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = super::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         let view = invocation.connect().await?.plan(&plan).await?;
         invocation.show(self.output.format, &PhaseList::new(&view))?;
         Ok(Exit::Done)

@@ -14,7 +14,8 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{OutputArgs, PlanList, PlanShown},
+    names::plan_name,
+    output::{DefinitionView, OutputArgs, PlanList},
 };
 
 /// What to do with plans.
@@ -90,9 +91,9 @@ impl PlanCommand {
                 Ok(Exit::Done)
             }
             Self::Show(args) => {
-                let plan = super::plan_name(&args.plan)?;
+                let plan = plan_name(&args.plan)?;
                 let view = invocation.connect().await?.plan(&plan).await?;
-                invocation.show(args.output.format, &PlanShown::new(&view))?;
+                invocation.show(args.output.format, &DefinitionView::new(&view))?;
                 Ok(Exit::Done)
             }
             Self::Diff(args) => args.run(invocation).await,

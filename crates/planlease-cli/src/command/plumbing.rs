@@ -1,4 +1,4 @@
-//! Helper processes that this program starts of itself. They begin before anything else does, since they must
+//! Helper processes that this program starts itself. They begin before anything else does, since they must
 //! not have a second thread, and take their arguments from `planlease-orchestrator`, not from people.
 
 use std::{ffi::OsString, process::ExitCode};
@@ -6,12 +6,12 @@ use std::{ffi::OsString, process::ExitCode};
 use planlease_orchestrator::{
     EntryPoint,
     exec::{self, ExecError},
-    guard,
     shortage::{SHORTAGE, is_due_to_shortage},
+    supervisor,
 };
 
 /// The hidden subcommand that keeps watch over one command of a plan.
-pub(crate) const GUARD: &str = "guard";
+pub(crate) const SUPERVISOR: &str = "supervisor";
 
 /// The hidden subcommand that becomes the command.
 pub(crate) const EXEC: &str = "exec";
@@ -20,15 +20,15 @@ pub(crate) const EXEC: &str = "exec";
 pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut args = args.into_iter().skip(1);
     let first = args.next()?;
-    if first == GUARD {
+    if first == SUPERVISOR {
         let code =
-            guard::run(args, &EntryPoint::of_this_program(EXEC)).unwrap_or_else(|error| failed(&error));
+            supervisor::run(args, &EntryPoint::of_this_program(EXEC)).unwrap_or_else(|error| failed(&error));
         return Some(code.into());
     }
     if first == EXEC {
         let Err(error) = exec::run(args);
         return Some(match error {
-            // The guard was told, and its orchestrator tells it: once is enough.
+            // The supervisor has reported it to its orchestrator, which shows it: once is enough.
             ExecError::Command { .. } => NOT_STARTED.into(),
             error => failed(&error).into(),
         });
@@ -40,7 +40,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> 
 const NOT_STARTED: u8 = 127;
 
 fn failed(error: &(dyn std::error::Error + 'static)) -> u8 {
-    // The orchestrator learns the reason through its own connection; this is for whoever starts it by hand.
+    // The orchestrator learns the reason through its own connection; this is for a person who starts it.
     crate::output::tell(&format!("error: {error}"));
     if is_due_to_shortage(error) { SHORTAGE } else { NOT_STARTED }
 }

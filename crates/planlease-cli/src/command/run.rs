@@ -8,15 +8,17 @@ use clap::{Args, ValueEnum};
 use planlease::{Coordinator, Error, Identity, core::OrchestratorId};
 use planlease_orchestrator::{
     CommandSource, Dropped, EntryPoint, Options, Orchestrator, Plans, Stop, Summary, TaskCommand,
+    hold::Inherited,
 };
 use tokio::sync::watch;
 
 use crate::{
-    command::{held::Held, plumbing},
+    command::{holding, plumbing},
     descriptors,
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
+    names::plan_name,
     output::{self, OutputArgs},
     settings::Settings,
     signals::Signals,
@@ -108,7 +110,7 @@ Examples:
 impl RunArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let format = self.output.format;
-        let held = Held::of(invocation.environment())?;
+        let held = holding::inherited(invocation.environment())?;
         let options = self.options(invocation, &held)?;
         let mut signals = Signals::take()?;
         let coordinator = invocation.connect().await?;
@@ -130,17 +132,17 @@ impl RunArgs {
         conclude(summary)
     }
 
-    fn options(&self, invocation: &Invocation, held: &Held) -> Result<Options, Failure> {
+    fn options(&self, invocation: &Invocation, held: &Inherited) -> Result<Options, Failure> {
         descriptors::check_jobs(self.jobs)?;
         let settings = invocation.settings()?;
         let commands = self.commands(&settings)?;
         let plans = if self.all {
             Plans::All
         } else {
-            Plans::Named(self.plans.iter().map(|name| super::plan_name(name)).collect::<Result<_, _>>()?)
+            Plans::Named(self.plans.iter().map(|name| plan_name(name)).collect::<Result<_, _>>()?)
         };
         let mut env = settings.for_commands(invocation.environment());
-        env.push(held.variable()?);
+        env.push(held.variable().map_err(|error| Failure::json(&error))?);
         let options = Options {
             plans,
             jobs: self.jobs.into(),
@@ -152,7 +154,7 @@ impl RunArgs {
             dir: self.dir.clone(),
             search_path: Some(invocation.environment().search_path()),
             grace: self.grace,
-            executor: Arc::new(EntryPoint::of_this_program(plumbing::GUARD)),
+            executor: Arc::new(EntryPoint::of_this_program(plumbing::SUPERVISOR)),
             identity: self.identity()?,
         };
         options.check().map_err(|why| {
@@ -227,16 +229,16 @@ fn conclude(summary: Summary) -> Result<Exit, Failure> {
 }
 
 /// Refuses plans that a command above owns: it waits for this one to end.
-async fn ensure_not_held(coordinator: &Coordinator, plans: &Plans, held: &Held) -> Result<(), Failure> {
+async fn ensure_not_held(coordinator: &Coordinator, plans: &Plans, held: &Inherited) -> Result<(), Failure> {
     for plan in held.plans() {
         let wanted = match plans {
             Plans::All => true,
             Plans::Named(names) => names.contains(plan),
         };
         if wanted
-            && coordinator.line(plan).await?.candidates().first().is_some_and(|first| held.is_ours(first))
+            && coordinator.line(plan).await?.candidates().first().is_some_and(|first| held.contains(first))
         {
-            return Err(Held::refusal(plan.as_str()));
+            return Err(holding::held_above(plan.as_str()));
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
+    names::plan_name,
     output::{OutputArgs, PlanList, PlanStatus},
 };
 
@@ -27,7 +28,7 @@ pub(crate) struct StatusArgs {
 
 impl StatusArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = self.plan.as_deref().map(super::plan_name).transpose()?;
+        let plan = self.plan.as_deref().map(plan_name).transpose()?;
         let coordinator = invocation.connect().await?;
         match plan {
             Some(plan) => {

@@ -1,4 +1,4 @@
-//! `task`: looking at tasks, and changing them by hand or from a command that a plan runs.
+//! `task`: looking at tasks, and changing them, by an operator or from a command that a plan runs.
 
 mod claim;
 mod limit;
@@ -16,7 +16,8 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{OutputArgs, TaskList, TaskShown},
+    names::{plan_name, task_id},
+    output::{OutputArgs, TaskDetailView, TaskList},
 };
 
 const UPDATE_HELP: &str = "\
@@ -174,7 +175,7 @@ impl TaskCommand {
 
 impl ListArgs {
     async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = super::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         let coordinator = invocation.connect().await?;
         let view = coordinator.plan(&plan).await?;
         let alive = coordinator.alive(&view).await?;
@@ -185,13 +186,14 @@ impl ListArgs {
 
 impl ShowArgs {
     async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let (plan, task) = (super::plan_name(&self.plan)?, super::task_id(&self.task)?);
+        let (plan, task) = (plan_name(&self.plan)?, task_id(&self.task)?);
         let coordinator = invocation.connect().await?;
         let mut view = coordinator.plan(&plan).await?;
         view.task(&task)?;
         let findings = read_beside(&mut view, coordinator.findings(&plan, &task).await)?;
         let alive = coordinator.alive(&view).await?;
-        invocation.show(self.output.format, &TaskShown::new(&view, view.task(&task)?, findings, &alive))?;
+        invocation
+            .show(self.output.format, &TaskDetailView::new(&view, view.task(&task)?, findings, &alive))?;
         Ok(Exit::Done)
     }
 }

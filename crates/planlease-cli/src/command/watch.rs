@@ -18,7 +18,8 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{self, ChangesShown, Format, OutputArgs, SnapshotShown},
+    names::plan_name,
+    output::{self, ChangesInWords, Format, OutputArgs, SnapshotView},
     signals::Signals,
 };
 
@@ -69,7 +70,7 @@ struct Wanted {
 
 impl WatchArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plans = self.plans.iter().map(|name| super::plan_name(name)).collect::<Result<_, _>>()?;
+        let plans = self.plans.iter().map(|name| plan_name(name)).collect::<Result<_, _>>()?;
         let format = match self.output.format {
             Format::Table => Format::Table,
             Format::Json | Format::Jsonl => Format::Jsonl, // A stream is no document.
@@ -90,7 +91,7 @@ impl WatchArgs {
         let mut feed = Feed::open(coordinator, self.from_revision).await?;
         if self.snapshot {
             let plans = feed.snapshot().plans().filter(|plan| wanted.plan(plan.name()));
-            invocation.show(wanted.format, &SnapshotShown::new(feed.snapshot(), plans.map(AsRef::as_ref)))?;
+            invocation.show(wanted.format, &SnapshotView::new(feed.snapshot(), plans.map(AsRef::as_ref)))?;
         }
         for plan in wanted.plans.iter().filter(|plan| feed.snapshot().plan(plan).is_none()) {
             if wanted.until_finished {
@@ -105,7 +106,7 @@ impl WatchArgs {
             match feed.next().await? {
                 News::Changes(set) => {
                     if let Some(set) = wanted.part_of(set) {
-                        invocation.show(wanted.format, &ChangesShown::new(&set, &layout))?;
+                        invocation.show(wanted.format, &ChangesInWords::new(&set, &layout))?;
                     }
                 }
                 News::Broken(why) => {
@@ -113,7 +114,7 @@ impl WatchArgs {
                         "the connection broke ({why}); it goes on where it was once there is another"
                     ));
                 }
-                News::Mended => output::tell("connected again"),
+                News::Reconnected => output::tell("connected again"),
             }
         }
     }
@@ -124,7 +125,7 @@ impl Wanted {
         self.plans.is_empty() || self.plans.contains(plan)
     }
 
-    /// What of it is asked for; `None` if nothing. That a gap was closed is told in any case.
+    /// What of it is asked for; `None` if nothing. That a gap was closed is shown in any case.
     fn part_of(&self, mut set: ChangeSet) -> Option<ChangeSet> {
         if !self.plans.is_empty() {
             set.changes.retain(|change| change.plan().is_some_and(|plan| self.plans.contains(plan)));

@@ -7,6 +7,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
+    names::{plan_name, task_id},
     output::{OutputArgs, WhyPlan, WhyTask},
 };
 
@@ -29,8 +30,8 @@ pub(crate) struct WhyArgs {
 
 impl WhyArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = super::plan_name(&self.plan)?;
-        let task = self.task.as_deref().map(super::task_id).transpose()?;
+        let plan = plan_name(&self.plan)?;
+        let task = self.task.as_deref().map(task_id).transpose()?;
         let coordinator = invocation.connect().await?;
         let mut view = coordinator.plan(&plan).await?;
         let alive = coordinator.alive(&view).await?;

@@ -1,25 +1,26 @@
-//! `worktree`: worktrees of git repositories that belong to plans, and what becomes of those whose owner is
-//! gone.
+//! `worktree`: worktrees of git repositories that belong to plans. What is done is in `planlease-worktrees`.
 
 mod add;
 mod bytes;
 mod clean;
+mod host;
 mod remove;
-mod scene;
 
 use clap::{Args, Subcommand};
+use planlease::core::WorktreeName;
 
 use self::{
     add::AddArgs,
     clean::CleanArgs,
+    host::HostArgs,
     remove::{QuarantineArgs, RemoveArgs},
-    scene::{HostArgs, Scene},
 };
 use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{OutputArgs, WorktreeList, WorktreeShown},
+    names::plan_name,
+    output::{OutputArgs, WorktreeList, WorktreeStatusView},
 };
 
 /// What to do with worktrees.
@@ -99,17 +100,17 @@ impl WorktreeCommand {
 
 impl ListArgs {
     async fn run(self, invocation: &Invocation, abandoned: bool) -> Result<Exit, Failure> {
-        let plan = self.plan.as_deref().map(super::plan_name).transpose()?;
-        let scene = Scene::open(invocation, &HostArgs::default()).await?;
+        let plan = self.plan.as_deref().map(plan_name).transpose()?;
+        let host = HostArgs::default().open(invocation).await?;
         let mut shown = Vec::new();
-        let found = scene.coordinator.worktrees().await?;
+        let found = host.coordinator().worktrees().await?;
         for view in found.iter() {
             if plan.as_ref().is_some_and(|plan| *plan != view.record.plan) {
                 continue;
             }
-            let tenure = scene.tenure(&view.record).await?;
+            let tenure = host.tenure(&view.record).await?;
             if !abandoned || tenure.is_over() {
-                shown.push(WorktreeShown::new(view, tenure));
+                shown.push(WorktreeStatusView::new(view, tenure));
             }
         }
         invocation.show(self.output.format, &WorktreeList::new(shown, &found.unreadable))?;
@@ -119,10 +120,11 @@ impl ListArgs {
 
 impl ShowArgs {
     async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let scene = Scene::open(invocation, &self.host).await?;
-        let view = scene.named(&self.name).await?;
-        let tenure = scene.tenure(&view.record).await?;
-        invocation.show(self.output.format, &WorktreeShown::new(&view, tenure))?;
+        let name = WorktreeName::new(&*self.name)?;
+        let host = self.host.open(invocation).await?;
+        let view = host.named(&name).await?;
+        let tenure = host.tenure(&view.record).await?;
+        invocation.show(self.output.format, &WorktreeStatusView::new(&view, tenure))?;
         Ok(Exit::Done)
     }
 }

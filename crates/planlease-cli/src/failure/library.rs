@@ -23,7 +23,7 @@ impl From<ConfigError> for Failure {
             _ => Exit::Usage,
         };
         Self::new(exit, error.to_string())
-            .remedy("`planlease context show` tells where each setting comes from.")
+            .remedy("`planlease context show` shows where each setting comes from.")
     }
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
 /// What to do about it.
 pub(crate) fn remedy(error: &Error) -> &'static str {
     match explain(error).2 {
-        "" => "Run it once more with -vv, which tells more.",
+        "" => "Run it again with -vv, which shows more.",
         remedy => remedy,
     }
 }
@@ -155,7 +155,7 @@ fn explain_plan(error: &Error) -> (Exit, &'static str, &'static str) {
         }
         Error::PlanClosed { .. } => (
             Exit::Halted,
-            "Nobody can own it, and nothing is started in it.",
+            "No process can own it, and nothing is started in it.",
             "`planlease plan resume PLAN` reopens it.",
         ),
         Error::PlanFinished(_) => (
@@ -202,7 +202,7 @@ mod tests {
         let id = || OrchestratorId::new("o").unwrap();
         let task = TaskId::new("1").unwrap();
         let short = Timing { ttl: Duration::from_secs(1), margin: Duration::from_millis(100) };
-        let by = || "somebody".to_owned();
+        let by = || "an operator".to_owned();
         let errors = [
             (Error::PlanNotFound(plan()), Exit::NoSuchPlan),
             (Error::TaskNotFound { plan: plan(), task }, Exit::NoSuchTask),
@@ -228,10 +228,10 @@ mod tests {
             (PlanName::new("a/b").unwrap_err().into(), Exit::BadName),
         ];
         for (error, exit) in errors {
-            let told = error.to_string();
+            let text = error.to_string();
             let failure = Failure::from(error);
-            assert_eq!(failure.exit(), exit, "{told}");
-            assert!((1..=3).contains(&failure.lines().count()), "{told}");
+            assert_eq!(failure.exit(), exit, "{text}");
+            assert!((1..=3).contains(&failure.lines().count()), "{text}");
         }
     }
 

@@ -24,8 +24,8 @@ use std::{
 use nix::fcntl::OFlag;
 use serde::Deserialize;
 
-use super::{Origin, Sourced};
-use crate::{args::ConnectionArgs, environment::Environment, exit::Exit, failure::Failure};
+use super::origin::{Origin, Sourced};
+use crate::{connection::ConnectionArgs, environment::Environment, exit::Exit, failure::Failure};
 
 /// The longest file that is read.
 const LONGEST: u64 = 1024 * 1024;

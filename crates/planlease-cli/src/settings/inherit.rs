@@ -61,7 +61,7 @@ fn of_endpoint(endpoint: &Endpoint) -> String {
     }
 }
 
-/// The path from the root. One that cannot be told (there is no working directory) stays as it is.
+/// The path from the root. It stays as it is if there is no working directory.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
@@ -69,7 +69,7 @@ fn absolute(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{args::ConnectionArgs, environment::Environment};
+    use crate::{connection::ConnectionArgs, environment::Environment};
 
     #[test]
     fn paths_that_are_inherited_are_absolute() {

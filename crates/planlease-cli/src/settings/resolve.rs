@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use planlease::Endpoint;
 use planlease_orchestrator::CommandSource;
 
-use super::{ConfigFile, LOCAL, Origin, Sourced, file::Context};
-use crate::{args::ConnectionArgs, environment::Environment, failure::Failure};
+use super::{
+    file::{ConfigFile, Context, LOCAL},
+    origin::{Origin, Sourced},
+};
+use crate::{connection::ConnectionArgs, environment::Environment, failure::Failure};
 
 /// The names of the settings: as flags, and with `_` for `-` in the file and (in capitals) as variables.
 pub(super) const NAMES: [&str; 11] = [
@@ -273,7 +276,7 @@ mod tests {
 
     #[test]
     fn an_invalid_value_is_reported_with_its_origin() {
-        for (variable, value, told) in [
+        for (variable, value, message) in [
             ("PLANLEASE_TIMEOUT", "soon", "timeout (from PLANLEASE_TIMEOUT): \"soon\" is not a duration"),
             (
                 "PLANLEASE_ENDPOINTS",
@@ -290,7 +293,7 @@ mod tests {
         ] {
             let failure = resolve(&ConnectionArgs::default(), &[(variable, value)]).unwrap_err();
             let line = failure.lines().next().unwrap_or_default().to_owned();
-            assert!(line.starts_with(told), "{line}");
+            assert!(line.starts_with(message), "{line}");
             assert_eq!(failure.exit(), Exit::Usage);
         }
     }

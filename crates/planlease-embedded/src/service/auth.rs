@@ -5,7 +5,7 @@ use axum::Router;
 use etcd_client::proto::{PbAuthenticateResponse, PbResponseHeader};
 use tonic::Response;
 
-use crate::service::Service;
+use crate::service::base::Service;
 use crate::service::method::unary;
 use crate::status::Refusal;
 

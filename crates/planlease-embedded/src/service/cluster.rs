@@ -7,7 +7,7 @@ use etcd_client::proto::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::service::{Reply, Service};
+use crate::service::base::{Reply, Service};
 
 fn refuse<T>() -> Reply<T> {
     Err(Status::unimplemented("this server is a cluster of one member, which cannot change"))

@@ -11,9 +11,9 @@ use etcd_client::proto::{
 };
 use tonic::{Response, Status};
 
+use crate::service::base::{Reply, ResponseStream, Service};
 use crate::service::method::{streaming, unary};
 use crate::service::queue::{Place, Queue};
-use crate::service::{Reply, ResponseStream, Service};
 use crate::status::Refusal;
 
 pub(crate) const NAME: &str = "v3electionpb.Election";

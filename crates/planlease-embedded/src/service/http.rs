@@ -8,8 +8,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, StatusCode};
 use axum::routing::get;
 
-use crate::VERSION;
 use crate::shared::Shared;
+use crate::version::VERSION;
 
 /// The version of the cluster that the version of the server belongs to.
 const CLUSTER_VERSION: &str = "3.5.0";

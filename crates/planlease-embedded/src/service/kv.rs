@@ -8,7 +8,7 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 
 use crate::engine::Engine;
-use crate::service::{Reply, ResponseStream, Service};
+use crate::service::base::{Reply, ResponseStream, Service};
 use crate::status::Refusal;
 use crate::txn;
 

@@ -8,8 +8,8 @@ use etcd_client::proto::{
 };
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::service::base::{Reply, ResponseStream, Service};
 use crate::service::words::size_in_words;
-use crate::service::{Reply, ResponseStream, Service};
 use crate::status::Refusal;
 
 /// The TTL of a lease that does not exist, in an answer about its time to live.

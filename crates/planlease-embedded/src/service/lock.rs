@@ -7,7 +7,7 @@ use axum::Router;
 use etcd_client::proto::{PbLockResponse, PbUnlockResponse};
 use tonic::Response;
 
-use crate::service::Service;
+use crate::service::base::Service;
 use crate::service::method::unary;
 use crate::service::queue::{Place, Queue};
 

@@ -12,12 +12,12 @@ use etcd_client::proto::{
 use etcd_client::{AlarmAction, AlarmType};
 use tonic::{Request, Response, Status};
 
-use crate::VERSION;
 use crate::engine::Engine;
 use crate::hash::hash_kv;
-use crate::service::{Reply, ResponseStream, Service};
-use crate::snapshot::file;
+use crate::service::base::{Reply, ResponseStream, Service};
+use crate::snapshot_file::file;
 use crate::status::Refusal;
+use crate::version::VERSION;
 
 /// The bytes of a snapshot in one message.
 const SNAPSHOT_PART: usize = 32 * 1024;

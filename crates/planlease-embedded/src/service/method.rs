@@ -12,7 +12,7 @@ use tonic::server::Grpc;
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
-use crate::service::{MESSAGE_BYTES_MAX, Reply, ResponseStream};
+use crate::service::base::{MESSAGE_BYTES_MAX, Reply, ResponseStream};
 
 fn grpc<Q, A>() -> Grpc<ProstCodec<A, Q>>
 where

@@ -10,7 +10,7 @@ use etcd_client::{CompareOp, SortOrder, SortTarget};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::service::Service;
+use crate::service::base::Service;
 use crate::shared::Shared;
 use crate::status::Refusal;
 

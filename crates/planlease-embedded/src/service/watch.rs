@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep_until};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::key_range::KeyRange;
+use crate::service::base::{ResponseStream, Service};
 use crate::service::words::size_in_words;
-use crate::service::{ResponseStream, Service};
 use crate::shared::Shared;
 use crate::status::Refusal;
 use crate::watch_spec::WatchSpec;
@@ -49,12 +49,12 @@ impl PbWatchService for Service {
                 }
                 let idle = ready.is_empty();
                 let step = tokio::select! {
-                    biased; // Stopping, then what the client wants, then what there is to tell, then waiting.
+                    biased; // Stopping, then what the client wants, then what there is to send, then waiting.
                     () = stop.cancelled() => Err(Status::from(Refusal::Stopped)),
                     request = requests.message(), if !half_closed && ready.len() < READY_MAX => {
                         request.map(Step::Received).map_err(|status| size_in_words(&shared, status))
                     }
-                    () = future::ready(()), if !idle => Ok(Step::Tell),
+                    () = future::ready(()), if !idle => Ok(Step::Send),
                     () = stream.news.notified() => Ok(Step::Look), // Also what came since it was looked.
                     () = shared.closed() => Ok(Step::Look),
                     () = sleep_until(progress_at) => Ok(Step::Tick),
@@ -62,7 +62,7 @@ impl PbWatchService for Service {
                 match step? {
                     Step::Received(Some(request)) => ready.extend(stream.receive(request)),
                     Step::Received(None) => half_closed = true,
-                    Step::Tell => {
+                    Step::Send => {
                         if let Some(message) = ready.pop_front() {
                             yield stream.complete(message);
                         }
@@ -83,7 +83,7 @@ enum Step {
     /// The client asked for something, or closed its sending half.
     Received(Option<PbWatchRequest>),
     /// A message is ready.
-    Tell,
+    Send,
     /// There may be something new.
     Look,
     /// The progress timer went off.
@@ -94,7 +94,7 @@ enum Step {
 struct Registered {
     shared: Arc<Shared>,
     id: u64,
-    /// Tells when there is something new for it.
+    /// Notifies when there is something new for it.
     news: Arc<Notify>,
 }
 

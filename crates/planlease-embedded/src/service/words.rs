@@ -1,4 +1,5 @@
-//! What gRPC itself refuses, in the words of gRPC for Go: clients of etcd tell errors apart by code and text.
+//! What gRPC itself refuses, in the words of gRPC for Go: clients of etcd distinguish errors by code and
+//! text.
 
 use std::sync::Arc;
 

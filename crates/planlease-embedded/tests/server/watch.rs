@@ -9,7 +9,7 @@ use planlease_embedded::{Options, Server};
 use crate::{in_memory, soon};
 
 /// `put a=1 @2` and the like.
-fn told(response: &WatchResponse) -> Vec<String> {
+fn lines_of(response: &WatchResponse) -> Vec<String> {
     let events = response.events().iter().map(|event| {
         let kv = event.kv().unwrap();
         let (key, value) = (kv.key_str().unwrap(), kv.value_str().unwrap());
@@ -41,14 +41,14 @@ async fn a_watch_gets_whole_revisions_of_its_keys() {
     client.put("b", "1", None).await.unwrap();
     let ops = [TxnOp::put("a2", "2", None), TxnOp::put("b", "2", None), TxnOp::put("a1", "2", None)];
     client.txn(Txn::new().and_then(ops)).await.unwrap();
-    assert_eq!(told(&next(&mut stream).await), ["put a2=2 @3", "put a1=2 @3"]);
+    assert_eq!(lines_of(&next(&mut stream).await), ["put a2=2 @3", "put a1=2 @3"]);
     client.lease_grant(60, Some(LeaseGrantOptions::new().with_id(5))).await.unwrap();
     client.put("a1", "3", Some(PutOptions::new().with_lease(5))).await.unwrap();
-    assert_eq!(told(&next(&mut stream).await), ["put a1=3 @4 was 2"]);
+    assert_eq!(lines_of(&next(&mut stream).await), ["put a1=3 @4 was 2"]);
     client.put("a2", "3", Some(PutOptions::new().with_lease(5))).await.unwrap();
     next(&mut stream).await;
     client.lease_revoke(5).await.unwrap();
-    assert_eq!(told(&next(&mut stream).await), ["delete a1 @6 was 3", "delete a2 @6 was 3"]);
+    assert_eq!(lines_of(&next(&mut stream).await), ["delete a1 @6 was 3", "delete a2 @6 was 3"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,10 +62,10 @@ async fn a_watch_begins_in_the_past_or_in_the_future() {
     let mut future = client.watch("a", from(6)).await.unwrap();
     created(&mut past).await;
     created(&mut future).await;
-    assert_eq!(told(&next(&mut past).await), ["put a=2 @3 was 1", "put a=3 @4 was 2"]);
+    assert_eq!(lines_of(&next(&mut past).await), ["put a=2 @3 was 1", "put a=3 @4 was 2"]);
     client.put("a", "4", None).await.unwrap();
     client.put("a", "5", None).await.unwrap();
-    assert_eq!(told(&next(&mut future).await), ["put a=5 @6 was 4"]);
+    assert_eq!(lines_of(&next(&mut future).await), ["put a=5 @6 was 4"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,10 +79,10 @@ async fn filters_leave_out_what_they_say() {
     client.put("a", "1", None).await.unwrap();
     client.delete("a", None).await.unwrap();
     client.put("a", "2", None).await.unwrap();
-    assert_eq!(told(&next(&mut deletes).await), ["delete a @3"]);
-    let mut seen = told(&next(&mut puts).await);
+    assert_eq!(lines_of(&next(&mut deletes).await), ["delete a @3"]);
+    let mut seen = lines_of(&next(&mut puts).await);
     while seen.len() < 2 {
-        seen.extend(told(&next(&mut puts).await));
+        seen.extend(lines_of(&next(&mut puts).await));
     }
     assert_eq!(seen, ["put a=1 @2", "put a=2 @4"]);
 }
@@ -106,7 +106,7 @@ async fn many_watches_share_a_stream_and_are_cancelled_one_by_one() {
     assert!(canceled.canceled() && !canceled.created() && canceled.watch_id() == 7, "{canceled:?}");
     client.put("a", "1", None).await.unwrap();
     client.put("b", "1", None).await.unwrap();
-    assert_eq!(told(&next(&mut stream).await), ["put b=1 @3"]);
+    assert_eq!(lines_of(&next(&mut stream).await), ["put b=1 @3"]);
     drop(stream);
     soon(server.activity().wait_for(|activity| activity.watches == 0)).await.unwrap();
 }
@@ -145,7 +145,7 @@ async fn a_watch_of_compacted_history_is_created_then_cancelled() {
     assert_eq!(refused.cancel_reason(), "etcdserver: mvcc: required revision has been compacted");
     let mut stream = client.watch("a", from(4)).await.unwrap();
     created(&mut stream).await;
-    assert_eq!(told(&next(&mut stream).await), ["put a=3 @4"], "what was before is gone");
+    assert_eq!(lines_of(&next(&mut stream).await), ["put a=3 @4"], "what was before is gone");
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +157,7 @@ async fn a_compaction_spares_a_watch_that_is_slightly_late() {
         client.put("a", value, None).await.unwrap();
     }
     client.compact(4, None).await.unwrap();
-    assert_eq!(told(&next(&mut stream).await), ["put a=1 @2", "put a=2 @3", "put a=3 @4"]);
+    assert_eq!(lines_of(&next(&mut stream).await), ["put a=1 @2", "put a=2 @3", "put a=3 @4"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,11 +174,11 @@ async fn a_slow_watcher_delays_no_other_and_catches_up() {
     }
     for n in 0..500 {
         client.put("a", n.to_string(), None).await.unwrap();
-        assert_eq!(told(&next(&mut fast).await), [format!("put a={n} @{}", n + 2)]);
+        assert_eq!(lines_of(&next(&mut fast).await), [format!("put a={n} @{}", n + 2)]);
     }
     let mut seen = Vec::new();
     while seen.len() < 500 {
-        seen.extend(told(&next(&mut slow).await));
+        seen.extend(lines_of(&next(&mut slow).await));
     }
     assert_eq!(seen.first().unwrap(), "put a=0 @2");
     assert_eq!(seen.last().unwrap(), "put a=499 @501");

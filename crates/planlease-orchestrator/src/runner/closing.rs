@@ -11,7 +11,7 @@ use planlease_core::{
     transition::{Change, TaskStatus},
 };
 
-use super::{Ended, Runner, Stop};
+use super::execution::{Ended, Runner, Stop};
 use crate::{
     attempt::{Ask, chain},
     report::{Report, Reporter},
@@ -33,7 +33,7 @@ impl Runner {
         let finished = stop == Stop::Run || summary.is_finished();
         let failed = failed_tasks(&self.view);
         self.release().await;
-        reporter.tell(&if finished {
+        reporter.send(&if finished {
             Report::Finished { plan, summary, failed }
         } else {
             Report::Released(plan)
@@ -41,12 +41,12 @@ impl Runner {
         if finished { Ended::Finished(summary) } else { Ended::Stopped }
     }
 
-    /// Lets the next one in line own the plan.
+    /// Releases the plan to the next waiter.
     pub(super) async fn release(self) {
         let plan = self.ownership.plan().clone();
         if let Err(error) = self.ownership.release().await {
             let why = format!("{plan} ends with the session: {}", chain(&error));
-            self.shared.reporter.tell(&Report::Trouble(why));
+            self.shared.reporter.send(&Report::Trouble(why));
         }
     }
 
@@ -59,7 +59,7 @@ impl Runner {
         while let Some((result, _permit)) = self.running.next().await {
             self.not_recorded(&result.started.id, format!("the ownership is over: {why}"));
         }
-        self.shared.reporter.tell(&Report::Lost { plan: self.ownership.plan().clone(), why });
+        self.shared.reporter.send(&Report::Lost { plan: self.ownership.plan().clone(), why });
         give_back_if_closed(&self.ownership, &self.policies, &self.shared.reporter).await;
         Ended::Lost
     }
@@ -74,7 +74,7 @@ async fn give_back_if_closed(ownership: &Ownership, policies: &Policies, reporte
         match try_to_give_back(ownership, policies).await {
             Ok(true) => return,
             Ok(false) | Err(Error::PlanOwned { .. }) => tokio::time::sleep(GIVE_BACK_AGAIN).await,
-            Err(error) => return reporter.tell(&Report::Trouble(chain(&error))),
+            Err(error) => return reporter.send(&Report::Trouble(chain(&error))),
         }
     }
 }

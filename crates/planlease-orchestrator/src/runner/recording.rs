@@ -1,89 +1,23 @@
 //! Recording what came of the attempts that have ended, over lost answers and other people's writes.
 
-use std::time::Duration;
-
 use futures_util::future;
-use planlease::{Authority, Error, Outcome, Refused, TaskView};
+use planlease::{Error, Outcome, Refused, TaskView};
 use planlease_core::{
-    orphan,
-    spec::Policies,
     standing::{may_be_retried, retry_reason},
     transition::Change,
 };
-use uuid::Uuid;
 
-use super::{Runner, explain};
+use super::{
+    execution::{Runner, explain},
+    unrecorded::Unrecorded,
+};
 use crate::{
-    attempt::{self, End, chain},
-    report::{Report, Reporter},
+    attempt::{End, chain},
+    report::Report,
 };
 
 /// How often a write is tried on a fresh record at once before the others get their turn.
 const MAX_CONFLICTS: usize = 16;
-
-/// An attempt that has ended, and how far its end is recorded.
-pub(super) struct Unrecorded {
-    pub(super) result: attempt::Result,
-    /// The record of its task, as it was seen last.
-    seen: TaskView,
-    output_kept: bool,
-    recorded: bool,
-    /// What came of writing its end, if that is not looked at yet.
-    sent: Option<Result<Outcome, Error>>,
-    /// The write whose answer got lost: it may be in the record.
-    unsure: Option<Uuid>,
-    /// How much of its total time the task has used up, if it is bounded.
-    spent: Option<Duration>,
-}
-
-impl Unrecorded {
-    /// `seen`: the record of its task, if it was seen since the start.
-    pub(super) fn new(result: attempt::Result, seen: Option<TaskView>, spent: Option<Duration>) -> Self {
-        Self {
-            seen: seen.unwrap_or_else(|| result.started.clone()),
-            spent,
-            result,
-            output_kept: false,
-            recorded: false,
-            sent: None,
-            unsure: None,
-        }
-    }
-
-    /// Whether its end is in its record.
-    fn is_recorded(&self) -> bool {
-        self.recorded || matches!(self.sent, Some(Ok(Outcome::Committed(_))))
-    }
-
-    /// What is to be recorded.
-    fn end(&self, policies: &Policies) -> Change {
-        match &self.result.end {
-            End::Completed => Change::Complete(None),
-            End::Failed(why) => Change::Fail(why.clone()),
-            End::Stopped => Change::Return("the orchestrator stops".to_owned()),
-            End::NotStarted(why) | End::Short(why) => Change::Return(format!("did not start: {why}")),
-            End::Lost(why) => orphan::lost(policies.of_task(&self.seen.id), &self.seen.record, why.clone()),
-        }
-    }
-
-    /// Writes the output, and then the end, unless that was tried before. To be looked at by
-    /// [`Runner::record`].
-    async fn send(&mut self, authority: &Authority, policies: &Policies, reporter: &Reporter) {
-        let attempt = self.result.started.record.attempt;
-        if !std::mem::replace(&mut self.output_kept, true) && !self.result.output.trim().is_empty() {
-            let task = &self.result.started.id;
-            if let Err(error) = authority.write_output(task, attempt, &self.result.output).await {
-                let why = format!("the output of {task} is not kept: {}", chain(&error));
-                reporter.tell(&Report::Trouble(why));
-            }
-        }
-        if !self.recorded && self.sent.is_none() && self.unsure.is_none() {
-            self.sent = Some(
-                authority.update(&self.seen.measured(self.spent), Some(attempt), &self.end(policies)).await,
-            );
-        }
-    }
-}
 
 /// What recording came to.
 enum Recorded {
@@ -107,7 +41,7 @@ impl Runner {
     pub(super) async fn record_ended(&mut self) -> Result<(), String> {
         let (authority, policies, reporter) = (&self.authority, &self.policies, &self.shared.reporter);
         future::join_all(self.ended.iter_mut().map(|ended| ended.send(authority, policies, reporter))).await;
-        // If the right went away in between, what was recorded before is told first.
+        // If the authority was lost in between, what was recorded before is reported first.
         self.ended.make_contiguous().sort_by_key(|ended| !ended.is_recorded());
         while let Some(mut ended) = self.ended.pop_front() {
             match self.record(&mut ended).await? {
@@ -147,13 +81,13 @@ impl Runner {
         let error = match &ended.result.end {
             End::NotStarted(why) | End::Short(why) => {
                 let why = why.clone();
-                self.shared.reporter.tell(&Report::NotStarted { plan, task, attempt, why });
+                self.shared.reporter.send(&Report::NotStarted { plan, task, attempt, why });
                 return Ok(Recorded::Done);
             }
             End::Failed(why) | End::Lost(why) => Some(why.clone()),
             End::Completed | End::Stopped => None,
         };
-        self.shared.reporter.tell(&Report::Ended { plan, task, attempt, status, took, error });
+        self.shared.reporter.send(&Report::Ended { plan, task, attempt, status, took, error });
         Ok(Recorded::Done)
     }
 

@@ -84,7 +84,7 @@ impl Short {
     }
 
     /// How many more may be started, while this many run.
-    pub(super) fn room(&self, running: usize, now: Instant) -> usize {
+    pub(super) fn allowance(&self, running: usize, now: Instant) -> usize {
         let Some(known) = &self.0 else { return usize::MAX };
         if now < known.until || known.given_up {
             return 0;
@@ -116,16 +116,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_a_shortage_no_more_run_at_once_than_ran_then() {
         let (mut short, now) = (Short::default(), Instant::now());
-        assert_eq!(short.room(0, now), usize::MAX);
+        assert_eq!(short.allowance(0, now), usize::MAX);
         assert!(short.note(8, "why", now));
         assert!(!short.note(6, "why", now), "one of many at once");
-        assert_eq!(short.room(0, now), 0, "nothing for a while");
+        assert_eq!(short.allowance(0, now), 0, "nothing for a while");
         let later = short.next(now).unwrap();
         assert_eq!(later, now + REST);
-        assert_eq!((short.room(4, later), short.room(6, later), short.room(9, later)), (2, 0, 0));
+        assert_eq!(
+            (short.allowance(4, later), short.allowance(6, later), short.allowance(9, later)),
+            (2, 0, 0)
+        );
         let more = later + MORE_AFTER;
         assert_eq!(short.next(later), Some(more));
-        assert_eq!((short.room(6, more), short.room(6, more + MORE_AFTER)), (1, 2));
+        assert_eq!((short.allowance(6, more), short.allowance(6, more + MORE_AFTER)), (1, 2));
         assert_eq!(short.next(more), Some(more + MORE_AFTER));
     }
 
@@ -138,9 +141,9 @@ mod tests {
             now = short.next(now).unwrap();
             assert!(now.duration_since(begun) < 3 * PATIENCE);
         }
-        assert_eq!((short.verdict(), short.room(0, now)), (Some("too many open files"), 0));
+        assert_eq!((short.verdict(), short.allowance(0, now)), (Some("too many open files"), 0));
         short.started();
-        assert_eq!((short.verdict(), short.room(0, now)), (None, 1));
+        assert_eq!((short.verdict(), short.allowance(0, now)), (None, 1));
         assert!(short.note(0, "again", now) && short.verdict().is_none(), "what started counts");
     }
 }

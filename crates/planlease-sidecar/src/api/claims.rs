@@ -7,13 +7,13 @@ use axum::{
 };
 use http::Method;
 use planlease::Refused;
-use planlease_documents::ClaimShown;
+use planlease_documents::ClaimView;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
     options::MAX_CLAIM,
-    parts::{Caller, Json, Names, Shown},
+    parts::{Caller, Json, JsonView, Names},
     problem::{Kind, Problem},
     routes::Route,
     shared::App,
@@ -25,7 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::POST, "/v1/plans/{plan}/claims", "claimTasks", what, || post(claim))
             .acts()
             .reads::<Claim>()
-            .shows::<ClaimShown>()
+            .shows::<ClaimView>()
             .problems(&[Kind::NoSuchPlan, Kind::NotAllowed, Kind::Halted, Kind::Draining]),
     ]
 }
@@ -52,16 +52,16 @@ async fn claim(
     State(app): State<App>,
     names: Names,
     caller: Caller,
-    Json(asked): Json<Claim>,
+    Json(body): Json<Claim>,
 ) -> Result<Response, Problem> {
     let plan = names.plan()?;
     app.drain.allows_new()?;
-    if !(1..=MAX_CLAIM).contains(&asked.count) {
+    if !(1..=MAX_CLAIM).contains(&body.count) {
         return Err(Problem::new(Kind::BadRequest, format!("count has to be 1 to {MAX_CLAIM}")));
     }
     let authority = caller.session()?.authority(&plan)?;
-    let count = usize::try_from(asked.count).unwrap_or(usize::MAX);
-    let claimed = authority.claim(count, &asked.labels).await?;
+    let count = usize::try_from(body.count).unwrap_or(usize::MAX);
+    let claimed = authority.claim(count, &body.labels).await?;
     if claimed.tasks.is_empty() && claimed.unknown.is_empty() {
         match &claimed.refused {
             None => {}
@@ -83,5 +83,5 @@ async fn claim(
         }
     }
     let view = app.coordinator.plan(&plan).await?;
-    Ok(Shown(ClaimShown::new(&view, &claimed)).into_response())
+    Ok(JsonView(ClaimView::new(&view, &claimed)).into_response())
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::{
     encoded::Wish,
-    parts::Asked,
+    parts::Query,
     problem::{Kind, Problem},
     routes::{Gives, Parameter, Route},
     shared::{App, Shared},
@@ -55,7 +55,7 @@ struct Wanted {
 
 async fn events(
     State(app): State<App>,
-    Asked(asked): Asked<Wanted>,
+    Query(query): Query<Wanted>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     sse::accepted(&headers)?;
@@ -69,17 +69,17 @@ async fn events(
     let id = headers.get(LAST_EVENT_ID).map(|id| known(id.to_str().unwrap_or("?"), "Last-Event-ID"));
     let after = match id.transpose()?.flatten() {
         Some(id) => Some(id),
-        None => known(asked.after.as_deref().unwrap_or_default(), "after")?,
+        None => known(query.after.as_deref().unwrap_or_default(), "after")?,
     };
     let mut filter = Filter::default();
-    if let Some(plans) = &asked.plan {
+    if let Some(plans) = &query.plan {
         let names = plans.split(',').map(PlanName::new).collect::<Result<BTreeSet<_>, _>>();
         let names = names.map_err(|error| Problem::new(Kind::BadRequest, format!("plan: {error}")))?;
         filter = Filter { plans: Some(names), plans_only: true };
     }
     let plans = filter.plans.clone();
     let subscription = subscribe(&app, filter, after).await?;
-    Ok(sse::answer(told(app.clone(), plans, subscription), app.options.heartbeat))
+    Ok(sse::answer(event_stream(app.clone(), plans, subscription), app.options.heartbeat))
 }
 
 /// Subscribes. A revision that is not reached yet is waited for: it may have been read at another sidecar,
@@ -96,7 +96,11 @@ async fn subscribe(app: &Shared, filter: Filter, after: Option<Revision>) -> Res
 }
 
 /// What a subscriber is sent. What is there already is sent together.
-fn told(app: App, plans: Wish, subscription: Subscription) -> impl Stream<Item = Bytes> + Send + 'static {
+fn event_stream(
+    app: App,
+    plans: Wish,
+    subscription: Subscription,
+) -> impl Stream<Item = Bytes> + Send + 'static {
     let ended = app.drain.ended.clone();
     let deliveries = subscription.take_until(ended.cancelled_owned());
     deliveries.map(move |delivery| encode(&app, &plans, &delivery))

@@ -3,8 +3,6 @@
 //! Whether the sidecar *lives* never depends on etcd: a restart would repair nothing, and cost every
 //! plan that is owned through it. Whether it is *ready* does.
 
-use std::time::Duration;
-
 use axum::{
     Router,
     extract::State,
@@ -15,12 +13,10 @@ use http::{StatusCode, header};
 
 use crate::{
     problem::with_causes,
+    pulse::SILENCE,
     scrape,
     shared::{App, Shared},
 };
-
-/// How long etcd may be silent. It is asked after some seconds.
-pub(crate) const SILENCE: Duration = Duration::from_secs(10);
 
 /// What everybody is answered.
 pub(crate) fn router() -> Router<App> {

@@ -13,14 +13,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
+    maintain::maintain_lock,
     options::MAX_WAIT,
-    parts::{Caller, Json, Names, Shown, own},
+    parts::{Caller, Json, JsonView, Names, own},
     problem::{Kind, Problem},
     routes::{Gives, Route},
     sessions::seconds,
     shared::App,
-    shown::LockedShown,
-    tend::tend_lock,
+    view::LockedView,
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -43,7 +43,7 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .acts()
         .reads::<Lock>()
-        .tells::<LockedShown>()
+        .returns::<LockedView>()
         .problems(&[Kind::NoSuchPlan, Kind::NotAllowed, Kind::Held, Kind::Exists, Kind::Draining]),
         Route::new(
             Method::DELETE,
@@ -63,7 +63,7 @@ pub(super) fn routes() -> Vec<Route> {
 #[schemars(rename = "LockRequest")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Lock {
-    /// How long to wait in line, in seconds; not at all by default.
+    /// How long to wait in the queue, in seconds; not at all by default.
     #[serde(default)]
     #[schemars(range(min = 0, max = 3600))]
     wait_s: f64,
@@ -72,22 +72,22 @@ pub(super) struct Lock {
 async fn list(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let plan = names.plan()?;
     let locks = app.coordinator.locks(&plan).await?;
-    Ok(Shown(LockList::new(&plan, &locks)).into_response())
+    Ok(JsonView(LockList::new(&plan, &locks)).into_response())
 }
 
 async fn take(
     State(app): State<App>,
     names: Names,
     caller: Caller,
-    Json(asked): Json<Lock>,
+    Json(body): Json<Lock>,
 ) -> Result<Response, Problem> {
     let (plan, lock) = (names.plan()?, names.lock()?);
     app.drain.allows_new()?;
-    let wait = seconds("wait_s", asked.wait_s, MAX_WAIT)?;
-    let held = caller.session()?;
-    let lock = held.lock(&plan, &lock, wait).await?;
-    let (locked, tended) = (LockedShown::of(&lock), Arc::clone(held));
-    held.keep_lock(lock, move |lock, stop| tend_lock(tended, lock, stop));
+    let wait = seconds("wait_s", body.wait_s, MAX_WAIT)?;
+    let client = caller.session()?;
+    let lock = client.lock(&plan, &lock, wait).await?;
+    let (locked, maintained) = (LockedView::of(&lock), Arc::clone(client));
+    client.keep_lock(lock, move |lock, stop| maintain_lock(maintained, lock, stop));
     Ok(own(StatusCode::OK, &locked))
 }
 

@@ -9,9 +9,9 @@ use axum::{
 };
 use http::Method;
 use planlease_core::{PlanName, term::Line, worktree};
-use planlease_documents::{OrchestratorList, WorktreeList, WorktreeShown};
+use planlease_documents::{OrchestratorList, WorktreeList, WorktreeStatusView};
 
-use crate::{parts::Shown, problem::Problem, routes::Route, shared::App};
+use crate::{parts::JsonView, problem::Problem, routes::Route, shared::App};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -36,7 +36,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn orchestrators(State(app): State<App>) -> Result<Response, Problem> {
     let registered = app.coordinator.orchestrators().await?;
-    Ok(Shown(OrchestratorList::new(registered, &app.coordinator.plans().await?)).into_response())
+    Ok(JsonView(OrchestratorList::new(registered, &app.coordinator.plans().await?)).into_response())
 }
 
 async fn worktrees(State(app): State<App>) -> Result<Response, Problem> {
@@ -50,7 +50,7 @@ async fn worktrees(State(app): State<App>) -> Result<Response, Problem> {
     }
     let shown = found.iter().map(|view| {
         let tenure = worktree::tenure(&view.record, lines.get(&view.record.plan).and_then(Option::as_ref));
-        WorktreeShown::new(view, tenure)
+        WorktreeStatusView::new(view, tenure)
     });
-    Ok(Shown(WorktreeList::new(shown.collect(), &found.unreadable)).into_response())
+    Ok(JsonView(WorktreeList::new(shown.collect(), &found.unreadable)).into_response())
 }

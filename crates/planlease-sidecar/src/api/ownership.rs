@@ -13,30 +13,30 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use http::{HeaderMap, Method, StatusCode};
 use planlease_core::{OrchestratorId, PlanName};
-use planlease_documents::{OwnerShown, ReleasedShown, TermList, Time};
+use planlease_documents::{OwnerView, ReleasedView, TermList, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sessions::{follow, over};
 use crate::{
-    admission::Origin,
-    held::{Bond, Held},
+    client_session::{Bond, ClientSession},
+    maintain::maintain,
     options::MAX_WAIT,
-    parts::{Caller, Json, Names, Shown, own, session_name},
+    origin::Origin,
+    parts::{Caller, Json, JsonView, Names, own, session_name},
     problem::{Kind, Problem},
     routes::{Gives, Route},
     sessions::seconds,
     shape::{Own, Shape},
     shared::App,
-    shown::{OwnedShown, Trust},
     sse,
-    tend::tend,
+    view::{OwnedView, Trust},
 };
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/v1/plans/{plan}/owner", "showOwner", "Who owns a plan, and who waits. Asked from etcd each time; 503 rather than an old answer.", || get(show))
-            .tells::<Seen>()
+            .returns::<Seen>()
             .problems(&[Kind::NoSuchPlan]),
         Route::new(Method::GET, "/v1/plans/{plan}/terms", "listTerms", "Who owned a plan, and how each term ended.", || get(terms))
             .shows::<TermList>()
@@ -44,7 +44,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::POST, "/v1/plans/{plan}/ownership", "acquirePlan", "Acquires a plan for the session. Without one, and with Accept: text/event-stream, for as long as the connection stands: the answer tells what happens to it.", || post(acquire))
             .acts()
             .reads::<Acquire>()
-            .gives(Gives::EventsOr(Shape::own::<OwnedShown>()))
+            .gives(Gives::EventsOr(Shape::own::<OwnedView>()))
             .problems(&[Kind::NoSuchPlan, Kind::Held, Kind::NotAcceptable, Kind::Draining]),
         Route::new(Method::DELETE, "/v1/plans/{plan}/ownership", "releasePlan", "Releases a plan of the session: the next one in the queue owns it at once.", || delete(release))
             .acts()
@@ -53,7 +53,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::POST, "/v1/plans/{plan}/owner/release", "forceRelease", "Ends another process's ownership. What that process does outside etcd is not stopped by this.", || post(force))
             .acts()
             .reads::<Force>()
-            .shows::<ReleasedShown>()
+            .shows::<ReleasedView>()
             .problems(&[Kind::NoSuchPlan, Kind::WrongState, Kind::Held]),
     ]
 }
@@ -63,7 +63,7 @@ pub(super) fn routes() -> Vec<Route> {
 #[schemars(rename = "OwnerSeen")]
 struct Seen {
     #[serde(flatten)]
-    owner: OwnerShown,
+    owner: OwnerView,
     /// When etcd was asked.
     asked_at: Time,
     /// Until when the ownership is certain, if a session of this sidecar has it; unknown for another's.
@@ -80,9 +80,9 @@ async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem>
     let asked_at = Time(app.coordinator.clock().wall());
     let view = app.coordinator.plan(&plan).await?;
     let lease = view.line().owner().map(|(candidate, _)| candidate.lease);
-    let held = app.sessions.all().into_iter().find(|held| Some(held.session.lease()) == lease);
-    let trust = held.and_then(|held| held.owned(&plan)).map(|owned| owned.trust);
-    let seen = Seen { owner: OwnerShown::new(plan, &view.line()), asked_at, trust };
+    let client = app.sessions.all().into_iter().find(|client| Some(client.session.lease()) == lease);
+    let trust = client.and_then(|client| client.owned(&plan)).map(|owned| owned.trust);
+    let seen = Seen { owner: OwnerView::new(plan, &view.line()), asked_at, trust };
     Ok(own(StatusCode::OK, &seen))
 }
 
@@ -90,7 +90,7 @@ async fn terms(State(app): State<App>, names: Names) -> Result<Response, Problem
     let plan = names.plan()?;
     let view = app.coordinator.plan(&plan).await?;
     let past = app.coordinator.past_terms(&plan).await?;
-    Ok(Shown(TermList::new(&view, &past)).into_response())
+    Ok(JsonView(TermList::new(&view, &past)).into_response())
 }
 
 /// How a plan is acquired.
@@ -98,8 +98,8 @@ async fn terms(State(app): State<App>, names: Names) -> Result<Response, Problem
 #[schemars(rename = "AcquireRequest")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Acquire {
-    /// How long to wait in line, in seconds; 0 not at all. By default a stream waits as long as it takes, and
-    /// a session not at all.
+    /// How long to wait in the queue, in seconds; 0 not at all. By default a stream waits as long as it
+    /// takes, and a session not at all.
     #[schemars(range(min = 0, max = 3600))]
     wait_s: Option<f64>,
     /// What others see the session of the stream as; by default it is made up. Not with a session.
@@ -112,41 +112,41 @@ async fn acquire(
     Extension(origin): Extension<Origin>,
     caller: Caller,
     headers: HeaderMap,
-    Json(asked): Json<Acquire>,
+    Json(body): Json<Acquire>,
 ) -> Result<Response, Problem> {
     let plan = names.plan()?;
     app.drain.allows_new()?;
-    let wait = asked.wait_s.map(|wait| seconds("wait_s", wait, MAX_WAIT)).transpose()?;
-    if let Caller::Program(held) = &caller {
-        if asked.id.is_some() {
+    let wait = body.wait_s.map(|wait| seconds("wait_s", wait, MAX_WAIT)).transpose()?;
+    if let Caller::Program(client) = &caller {
+        if body.id.is_some() {
             return Err(Problem::new(Kind::BadRequest, "id: the session has its name already"));
         }
-        if let Some(owned) = held.owned(&plan) {
+        if let Some(owned) = client.owned(&plan) {
             return Ok(own(StatusCode::OK, &owned)); // Asked for again.
         }
-        let owned = take(&app, held, &plan, wait.or(Some(Duration::ZERO))).await?;
+        let owned = take(&app, client, &plan, wait.or(Some(Duration::ZERO))).await?;
         return Ok(own(StatusCode::OK, &owned));
     }
     sse::accepted(&headers)?;
-    let id = session_name(&app, asked.id.as_deref())?;
+    let id = session_name(&app, body.id.as_deref())?;
     app.coordinator.plan(&plan).await?; // There, or the answer is a problem and no stream.
-    let (held, news) = app.sessions.open(&app.coordinator, id, origin, Bond::Connection).await?;
-    let following = follow(&app, Arc::clone(&held), news);
-    Ok(sse::answer(acquiring(app.clone(), held, plan, wait, following), app.options.heartbeat))
+    let (client, news) = app.sessions.open(&app.coordinator, id, origin, Bond::Connection).await?;
+    let following = follow(&app, Arc::clone(&client), news);
+    Ok(sse::answer(acquiring(app.clone(), client, plan, wait, following), app.options.heartbeat))
 }
 
 /// Acquires, and looks after what was acquired.
 async fn take(
     app: &App,
-    held: &Arc<Held>,
+    client: &Arc<ClientSession>,
     plan: &PlanName,
     wait: Option<Duration>,
-) -> Result<OwnedShown, Problem> {
-    let ownership = held.acquire(plan, wait).await?;
+) -> Result<OwnedView, Problem> {
+    let ownership = client.acquire(plan, wait).await?;
     app.metrics.acquired();
-    let owned = OwnedShown::of(&ownership);
-    let (app, tended) = (app.clone(), Arc::clone(held));
-    held.keep(ownership, move |ownership, stop| tend(app, tended, ownership, stop));
+    let owned = OwnedView::of(&ownership);
+    let (app, maintained) = (app.clone(), Arc::clone(client));
+    client.keep(ownership, move |ownership, stop| maintain(app, maintained, ownership, stop));
     Ok(owned)
 }
 
@@ -154,18 +154,18 @@ async fn take(
 /// Ends, and with it the session, if it cannot be, or when it is lost.
 fn acquiring(
     app: App,
-    held: Arc<Held>,
+    client: Arc<ClientSession>,
     plan: PlanName,
     wait: Option<Duration>,
     following: impl Stream<Item = Bytes> + Send + 'static,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     stream! {
         let mut following = Box::pin(following);
-        let taking = take(&app, &held, &plan, wait);
+        let taking = take(&app, &client, &plan, wait);
         let mut taking = Box::pin(taking);
         let taken = loop {
             let next = tokio::select! {
-                biased; // What is ours is told before what is news.
+                biased; // The acquisition is sent before other events.
                 taken = &mut taking => Err(taken),
                 event = following.next() => Ok(event),
             };
@@ -214,12 +214,12 @@ async fn force(
     State(app): State<App>,
     names: Names,
     caller: Caller,
-    Json(asked): Json<Force>,
+    Json(body): Json<Force>,
 ) -> Result<Response, Problem> {
     let plan = names.plan()?;
-    let expected = OrchestratorId::new(asked.expected)
+    let expected = OrchestratorId::new(body.expected)
         .map_err(|error| Problem::new(Kind::BadRequest, format!("expected: {error}")))?;
     let released =
-        app.coordinator.force_release(&plan, Some(&expected), &caller.name(), &asked.reason).await?;
-    Ok(Shown(ReleasedShown::new(plan, released)).into_response())
+        app.coordinator.force_release(&plan, Some(&expected), &caller.name(), &body.reason).await?;
+    Ok(JsonView(ReleasedView::new(plan, released)).into_response())
 }

@@ -12,8 +12,8 @@ use http::{HeaderMap, Method, StatusCode, header};
 use planlease::{Imported, Past};
 use planlease_core::{PlanName, record};
 use planlease_documents::{
-    DependencyGraph, EditShown, EstimateShown, HaltShown, ImportList, NextTasks, PhaseList, PlanDeleted,
-    PlanList, PlanShown, PlanStatus, WhyPlan,
+    DefinitionView, DependencyGraph, EditView, EstimateView, HaltView, ImportList, NextTasks, PhaseList,
+    PlanDeleted, PlanList, PlanStatus, WhyPlan,
 };
 use planlease_formats::{Format, Parsed};
 use schemars::JsonSchema;
@@ -24,7 +24,7 @@ use crate::{
     bodies::take,
     conditional::etag,
     options::MAX_READING,
-    parts::{Asked, Caller, Json, Names, Raw, Shown, content_type},
+    parts::{Caller, Json, JsonView, Names, Query, RawBody, content_type},
     problem::{Kind, Problem},
     routes::{Gives, Parameter, Route, Takes},
     shape::Shape,
@@ -43,7 +43,7 @@ pub(super) fn routes() -> Vec<Route> {
             .query(&[Parameter::new("all", "boolean", "Archived plans as well.")])
             .shows::<PlanList>(),
         Route::new(Method::GET, "/v1/plans/{plan}", "showPlan", "What a plan is made of.", || get(show))
-            .shows::<PlanShown>()
+            .shows::<DefinitionView>()
             .problems(READING),
         Route::new(Method::PUT, "/v1/plans/{plan}", "importPlan", "Makes a plan of a file: 201, or 200 if it is there already from the same file. With update=true, edits the plan that is there.", || put(import))
             .takes(Takes::File(FILES))
@@ -53,9 +53,9 @@ pub(super) fn routes() -> Vec<Route> {
             ])
             .gives(Gives::Document(201, Shape::of::<ImportList>()))
             .also(200, Some(Shape::of::<ImportList>()))
-            .also(200, Some(Shape::of::<EditShown>()))
+            .also(200, Some(Shape::of::<EditView>()))
             .problems(&[Kind::NoSuchPlan, Kind::Exists, Kind::BadPlan, Kind::Draining]),
-        Route::new(Method::DELETE, "/v1/plans/{plan}", "deletePlan", "Deletes a plan that nobody owns, with everything.", || delete(remove))
+        Route::new(Method::DELETE, "/v1/plans/{plan}", "deletePlan", "Deletes a plan that has no owner, with everything.", || delete(remove))
             .shows::<PlanDeleted>()
             .problems(&[Kind::NoSuchPlan, Kind::Held]),
     ];
@@ -104,7 +104,7 @@ fn views() -> [Route; 6] {
             "/v1/plans/{plan}/estimate",
             "estimate",
             "How long a plan may still take.",
-            Shape::of::<EstimateShown>(),
+            Shape::of::<EstimateView>(),
             || get(estimate),
         )
         .query(&[
@@ -123,13 +123,13 @@ fn halts() -> [Route; 4] {
         Route::new(Method::POST, path, name, what, handler)
             .acts()
             .reads::<Halt>()
-            .shows::<HaltShown>()
+            .shows::<HaltView>()
             .problems(&[Kind::NoSuchPlan, Kind::WrongState])
     };
     [
         halt("/v1/plans/{plan}/pause", "pausePlan", "Nothing more is started.", || post(pause)),
         halt("/v1/plans/{plan}/resume", "resumePlan", "It goes on.", || post(resume)),
-        halt("/v1/plans/{plan}/cancel", "cancelPlan", "Ends its ownership; nobody can own it.", || {
+        halt("/v1/plans/{plan}/cancel", "cancelPlan", "Ends its ownership; no process can own it.", || {
             post(cancel)
         }),
         halt("/v1/plans/{plan}/archive", "archivePlan", "Cancels it and puts it away.", || post(archive)),
@@ -143,14 +143,14 @@ struct List {
     all: bool,
 }
 
-async fn list(State(app): State<App>, Asked(asked): Asked<List>) -> Result<Response, Problem> {
+async fn list(State(app): State<App>, Query(query): Query<List>) -> Result<Response, Problem> {
     let views = app.coordinator.plans().await?;
-    Ok(Shown(PlanList::new(&views, asked.all)).into_response())
+    Ok(JsonView(PlanList::new(&views, query.all)).into_response())
 }
 
 async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let view = app.coordinator.plan(&names.plan()?).await?;
-    let mut response = Shown(PlanShown::new(&view)).into_response();
+    let mut response = JsonView(DefinitionView::new(&view)).into_response();
     response.headers_mut().insert(header::ETAG, etag(view.defined()));
     Ok(response)
 }
@@ -176,16 +176,16 @@ enum Ticked {
 async fn import(
     State(app): State<App>,
     names: Names,
-    Asked(asked): Asked<Import>,
+    Query(query): Query<Import>,
     caller: Caller,
     headers: HeaderMap,
-    Raw(file, _room): Raw,
+    RawBody(file, _room): RawBody,
 ) -> Result<Response, Problem> {
     let plan = names.plan()?;
     let (parsed, _reading) = parse(&app, &plan, &content_type(&headers), file).await?;
-    let (spec, ticked_are_done) = (&parsed.spec, asked.ticked == Ticked::Done);
+    let (spec, ticked_are_done) = (&parsed.spec, query.ticked == Ticked::Done);
     let past = if ticked_are_done { Past::of_ticked(spec) } else { Past::default() };
-    if asked.update {
+    if query.update {
         let mut recorded = Vec::new();
         if ticked_are_done {
             recorded = app.coordinator.skip_ticked(&plan, spec, &caller.name()).await?;
@@ -193,15 +193,15 @@ async fn import(
         let edited = app.coordinator.edit_plan_with(&plan, spec, &past).await?;
         recorded.extend(edited.edit.added.iter().filter(|task| past.records.contains_key(*task)).cloned());
         let view = app.coordinator.plan(&plan).await?;
-        let shown = EditShown::new(&view, plan.as_str(), &edited.edit, edited.revision);
-        return Ok(Shown(shown.with_file(&view, &parsed, recorded)).into_response());
+        let shown = EditView::new(&view, plan.as_str(), &edited.edit, edited.revision);
+        return Ok(JsonView(shown.with_file(&view, &parsed, recorded)).into_response());
     }
     app.drain.allows_new()?;
     let imported = app.coordinator.import_with(&plan, spec, &past, |_| {}).await?;
     let created = matches!(imported, Imported::Created(_));
     let mut imports = ImportList::default();
     imports.add(plan.clone(), plan.to_string(), &parsed, ticked_are_done, Some(imported));
-    let mut response = Shown(imports).into_response();
+    let mut response = JsonView(imports).into_response();
     if created {
         *response.status_mut() = StatusCode::CREATED;
     }
@@ -248,13 +248,13 @@ async fn parse(
 async fn remove(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let plan = names.plan()?;
     app.coordinator.delete_plan(&plan).await?;
-    Ok(Shown(PlanDeleted { deleted: plan }).into_response())
+    Ok(JsonView(PlanDeleted { deleted: plan }).into_response())
 }
 
 async fn status(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let view = app.coordinator.plan(&names.plan()?).await?;
     let alive = app.coordinator.alive(&view).await?;
-    Ok(Shown(PlanStatus::new(&view, &alive)).into_response())
+    Ok(JsonView(PlanStatus::new(&view, &alive)).into_response())
 }
 
 #[derive(Debug, Deserialize)]
@@ -264,20 +264,20 @@ struct Next {
     label: Option<String>,
 }
 
-async fn next(State(app): State<App>, names: Names, Asked(asked): Asked<Next>) -> Result<Response, Problem> {
+async fn next(State(app): State<App>, names: Names, Query(query): Query<Next>) -> Result<Response, Problem> {
     let view = app.coordinator.plan(&names.plan()?).await?;
     let labels: Vec<String> =
-        asked.label.iter().flat_map(|labels| labels.split(',')).map(str::to_owned).collect();
+        query.label.iter().flat_map(|labels| labels.split(',')).map(str::to_owned).collect();
     let alive = app.coordinator.alive(&view).await?;
-    Ok(Shown(NextTasks::new(&view, asked.count.unwrap_or(usize::MAX), &labels, &alive)).into_response())
+    Ok(JsonView(NextTasks::new(&view, query.count.unwrap_or(usize::MAX), &labels, &alive)).into_response())
 }
 
 async fn deps(State(app): State<App>, names: Names) -> Result<Response, Problem> {
-    Ok(Shown(DependencyGraph::new(&app.coordinator.plan(&names.plan()?).await?, None)).into_response())
+    Ok(JsonView(DependencyGraph::new(&app.coordinator.plan(&names.plan()?).await?, None)).into_response())
 }
 
 async fn phases(State(app): State<App>, names: Names) -> Result<Response, Problem> {
-    Ok(Shown(PhaseList::new(&app.coordinator.plan(&names.plan()?).await?)).into_response())
+    Ok(JsonView(PhaseList::new(&app.coordinator.plan(&names.plan()?).await?)).into_response())
 }
 
 #[derive(Debug, Deserialize)]
@@ -290,15 +290,15 @@ struct Estimate {
 async fn estimate(
     State(app): State<App>,
     names: Names,
-    Asked(asked): Asked<Estimate>,
+    Query(query): Query<Estimate>,
 ) -> Result<Response, Problem> {
-    let guess = match asked.guess_s {
+    let guess = match query.guess_s {
         None => Duration::ZERO,
         Some(guess) => crate::sessions::seconds("guess_s", guess, Duration::from_secs(u32::MAX.into()))?,
     };
     let view = app.coordinator.plan(&names.plan()?).await?;
     let now = app.coordinator.clock().wall();
-    Ok(Shown(EstimateShown::new(&view, asked.jobs.map_or(1, NonZeroU16::get), guess, now)).into_response())
+    Ok(JsonView(EstimateView::new(&view, query.jobs.map_or(1, NonZeroU16::get), guess, now)).into_response())
 }
 
 async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> {
@@ -306,7 +306,7 @@ async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> 
     let view = app.coordinator.plan(&plan).await?;
     let past = app.coordinator.past_terms(&plan).await?;
     let alive = app.coordinator.alive(&view).await?;
-    Ok(Shown(WhyPlan::new(&view, &past, &alive)).into_response())
+    Ok(JsonView(WhyPlan::new(&view, &past, &alive)).into_response())
 }
 
 /// Why a plan is stopped, or goes on.
@@ -319,56 +319,51 @@ pub(super) struct Halt {
     why: String,
 }
 
-async fn pause(
-    app: State<App>,
-    names: Names,
-    caller: Caller,
-    asked: Json<Halt>,
-) -> Result<Response, Problem> {
-    halt(app, names, caller, asked, record::Halt::Paused).await
+async fn pause(app: State<App>, names: Names, caller: Caller, body: Json<Halt>) -> Result<Response, Problem> {
+    halt(app, names, caller, body, record::Halt::Paused).await
 }
 
 async fn cancel(
     app: State<App>,
     names: Names,
     caller: Caller,
-    asked: Json<Halt>,
+    body: Json<Halt>,
 ) -> Result<Response, Problem> {
-    halt(app, names, caller, asked, record::Halt::Cancelled).await
+    halt(app, names, caller, body, record::Halt::Cancelled).await
 }
 
 async fn archive(
     app: State<App>,
     names: Names,
     caller: Caller,
-    asked: Json<Halt>,
+    body: Json<Halt>,
 ) -> Result<Response, Problem> {
-    halt(app, names, caller, asked, record::Halt::Archived).await
+    halt(app, names, caller, body, record::Halt::Archived).await
 }
 
 async fn halt(
     State(app): State<App>,
     names: Names,
     caller: Caller,
-    Json(asked): Json<Halt>,
+    Json(body): Json<Halt>,
     how: record::Halt,
 ) -> Result<Response, Problem> {
-    let (plan, by, why) = (names.plan()?, caller.name(), asked.why.as_str());
+    let (plan, by, why) = (names.plan()?, caller.name(), body.why.as_str());
     let halted = match how {
         record::Halt::Paused => app.coordinator.pause_plan(&plan, &by, why).await?,
         record::Halt::Cancelled => app.coordinator.cancel_plan(&plan, &by, why).await?,
         record::Halt::Archived => app.coordinator.archive_plan(&plan, &by, why).await?,
     };
-    Ok(Shown(HaltShown::new(plan, how, halted)).into_response())
+    Ok(JsonView(HaltView::new(plan, how, halted)).into_response())
 }
 
 async fn resume(
     State(app): State<App>,
     names: Names,
     _caller: Caller,
-    Json(_asked): Json<Halt>,
+    Json(_body): Json<Halt>,
 ) -> Result<Response, Problem> {
     let plan = names.plan()?;
     let changed = app.coordinator.resume_plan(&plan).await?;
-    Ok(Shown(HaltShown::resumed(plan, changed)).into_response())
+    Ok(JsonView(HaltView::resumed(plan, changed)).into_response())
 }

@@ -19,18 +19,18 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use crate::{
-    admission::Origin,
+    client_session::{Bond, ClientSession},
     drain::Phase,
-    held::{Bond, Held},
     options::MAX_HEARTBEAT,
+    origin::Origin,
     parts::{Json, Names, own, session_name},
     problem::{Kind, Problem},
     routes::{Gives, Route},
     sessions::{Sessions, seconds},
     shape::{Own, Shape},
     shared::App,
-    shown::SessionShown,
     sse,
+    view::SessionView,
 };
 
 /// How often a session without a stream has to be heard of, in seconds, if it does not say.
@@ -43,15 +43,15 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::POST, "/v1/sessions", "openSession", "Opens a session. With Accept: text/event-stream it stands as long as the connection does, and the answer tells what happens to it; else it has to be heard of every heartbeat_s.", || post(open))
             .reads::<Open>()
-            .gives(Gives::EventsOr(Shape::own::<SessionShown>()))
-            .also(201, Some(Shape::own::<SessionShown>()))
+            .gives(Gives::EventsOr(Shape::own::<SessionView>()))
+            .also(201, Some(Shape::own::<SessionView>()))
             .problems(&[Kind::Exists, Kind::Draining]),
-        Route::new(Method::GET, "/v1/sessions", "listSessions", "The sessions of this sidecar, without their ids.", || get(list)).tells::<All>(),
+        Route::new(Method::GET, "/v1/sessions", "listSessions", "The sessions of this sidecar, without their ids.", || get(list)).returns::<All>(),
         Route::new(Method::GET, "/v1/sessions/{session}", "showSession", "What a session owns, and until when that is certain.", || get(show))
-            .tells::<SessionShown>()
+            .returns::<SessionView>()
             .problems(&[Kind::NoSuchSession]),
         Route::new(Method::POST, "/v1/sessions/{session}/heartbeat", "heartbeat", "Says that the program lives.", || post(heartbeat))
-            .tells::<SessionShown>()
+            .returns::<SessionView>()
             .problems(&[Kind::NoSuchSession]),
         Route::new(Method::DELETE, "/v1/sessions/{session}", "closeSession", "Releases what it owns, and ends it.", || delete(close))
             .gives(Gives::Nothing)
@@ -75,23 +75,23 @@ async fn open(
     State(app): State<App>,
     Extension(origin): Extension<Origin>,
     headers: HeaderMap,
-    Json(asked): Json<Open>,
+    Json(body): Json<Open>,
 ) -> Result<Response, Problem> {
     app.drain.allows_new()?;
-    let id = session_name(&app, asked.id.as_deref())?;
+    let id = session_name(&app, body.id.as_deref())?;
     if sse::wanted(&headers) {
-        if asked.heartbeat_s.is_some() {
+        if body.heartbeat_s.is_some() {
             return Err(Problem::new(Kind::BadRequest, "heartbeat_s: a session with a stream needs none"));
         }
-        let (held, news) = app.sessions.open(&app.coordinator, id, origin, Bond::Connection).await?;
-        return Ok(sse::answer(follow(&app, held, news), app.options.heartbeat));
+        let (client, news) = app.sessions.open(&app.coordinator, id, origin, Bond::Connection).await?;
+        return Ok(sse::answer(follow(&app, client, news), app.options.heartbeat));
     }
-    let every = seconds("heartbeat_s", asked.heartbeat_s.unwrap_or(HEARTBEAT), MAX_HEARTBEAT)?;
+    let every = seconds("heartbeat_s", body.heartbeat_s.unwrap_or(HEARTBEAT), MAX_HEARTBEAT)?;
     if every < MIN_HEARTBEAT {
         return Err(Problem::new(Kind::BadRequest, "heartbeat_s has to be 0.1 or more"));
     }
-    let (held, _news) = app.sessions.open(&app.coordinator, id, origin, Bond::Heartbeat(every)).await?;
-    Ok(own(StatusCode::CREATED, &held.shown(true)))
+    let (client, _news) = app.sessions.open(&app.coordinator, id, origin, Bond::Heartbeat(every)).await?;
+    Ok(own(StatusCode::CREATED, &client.view(true)))
 }
 
 /// Ends the session when the stream is dropped: the program has closed the connection, or died.
@@ -123,7 +123,7 @@ pub(super) fn over(why: String) -> Bytes {
 
 /// What comes next on the stream of a session.
 enum Next {
-    Tell(Bytes),
+    Send(Bytes),
     Over(String),
 }
 
@@ -135,33 +135,33 @@ async fn phase_of(drain: &mut watch::Receiver<Phase>, draining: bool) -> Result<
 /// The stream of a session that is bound to it.
 pub(super) fn follow(
     app: &App,
-    held: Arc<Held>,
+    client: Arc<ClientSession>,
     mut news: mpsc::Receiver<Bytes>,
 ) -> impl Stream<Item = Bytes> + Send + use<> {
-    let bound = WhileConnected { sessions: Arc::clone(&app.sessions), id: held.id };
+    let bound = WhileConnected { sessions: Arc::clone(&app.sessions), id: client.id };
     let mut drain = app.drain.watch();
     stream! {
         let _bound = bound;
-        yield sse::document("session", &held.shown(true));
-        let mut status = held.session.watch_status();
+        yield sse::document("session", &client.view(true));
+        let mut status = client.session.watch_status();
         let mut draining = false; // As the client knows it.
         loop {
             let next = tokio::select! {
-                biased; // What was to be told before the end is told.
-                Some(event) = news.recv() => Next::Tell(event),
-                () = held.over.cancelled() => Next::Over("the session was ended".to_owned()),
-                changed = status.changed() => match (changed, held.session.status()) {
-                    (Ok(()), Status::Live { .. }) => Next::Tell(held.trusted()),
+                biased; // Events from before the end are sent before it.
+                Some(event) = news.recv() => Next::Send(event),
+                () = client.over.cancelled() => Next::Over("the session was ended".to_owned()),
+                changed = status.changed() => match (changed, client.session.status()) {
+                    (Ok(()), Status::Live { .. }) => Next::Send(client.trusted()),
                     (_, Status::Lost(reason)) => Next::Over(reason.to_string()),
                     (Err(_), Status::Live { .. }) => Next::Over("the session was ended".to_owned()),
                 },
                 Ok(()) = phase_of(&mut drain, draining) => {
                     draining = !draining;
-                    Next::Tell(sse::event(if draining { "draining" } else { "undrained" }, None, "{}"))
+                    Next::Send(sse::event(if draining { "draining" } else { "undrained" }, None, "{}"))
                 }
             };
             match next {
-                Next::Tell(event) => yield event,
+                Next::Send(event) => yield event,
                 Next::Over(why) => {
                     yield over(why);
                     break;
@@ -174,7 +174,7 @@ pub(super) fn follow(
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "SessionList")]
 struct All {
-    sessions: Vec<SessionShown>,
+    sessions: Vec<SessionView>,
 }
 
 impl Own for All {
@@ -182,23 +182,23 @@ impl Own for All {
 }
 
 async fn list(State(app): State<App>) -> Response {
-    let sessions = app.sessions.all().iter().map(|held| held.shown(false)).collect();
+    let sessions = app.sessions.all().iter().map(|client| client.view(false)).collect();
     own(StatusCode::OK, &All { sessions })
 }
 
 async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem> {
-    let held = app.sessions.get(names.session()?)?;
-    Ok(own(StatusCode::OK, &held.shown(true)))
+    let client = app.sessions.get(names.session()?)?;
+    Ok(own(StatusCode::OK, &client.view(true)))
 }
 
 async fn heartbeat(State(app): State<App>, names: Names) -> Result<Response, Problem> {
-    let held = app.sessions.get(names.session()?)?;
-    held.note();
-    Ok(own(StatusCode::OK, &held.shown(true)))
+    let client = app.sessions.get(names.session()?)?;
+    client.note();
+    Ok(own(StatusCode::OK, &client.view(true)))
 }
 
 async fn close(State(app): State<App>, names: Names) -> Result<Response, Problem> {
-    let held = app.sessions.get(names.session()?)?;
-    app.sessions.end(held.id, true).await;
+    let client = app.sessions.get(names.session()?)?;
+    app.sessions.end(client.id, true).await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

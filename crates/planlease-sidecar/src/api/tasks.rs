@@ -13,14 +13,14 @@ use planlease_core::{
     PlanName, Revision, TaskId,
     transition::{Change, TaskStatus},
 };
-use planlease_documents::{FindingsShown, FindingsWritten, TaskList, TaskShown, TaskUpdate, WhyTask};
+use planlease_documents::{FindingsView, FindingsWritten, TaskDetailView, TaskList, TaskUpdate, WhyTask};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
     conditional::{Match, etag, has_already, idempotency_key, if_match},
-    parts::{Asked, Caller, Json, Names, Raw, Shown},
+    parts::{Caller, Json, JsonView, Names, Query, RawBody},
     problem::{Kind, Problem},
     routes::{Parameter, Route, Takes},
     shared::{App, Shared},
@@ -50,7 +50,7 @@ pub(super) fn routes() -> Vec<Route> {
             || get(show),
         )
         .headers(&[Parameter::new("If-None-Match", "string", "304 if it is still this one.")])
-        .shows::<TaskShown>()
+        .shows::<TaskDetailView>()
         .also(304, None)
         .problems(READING),
         Route::new(
@@ -94,7 +94,7 @@ pub(super) fn routes() -> Vec<Route> {
             "What a task has found out.",
             || get(findings),
         )
-        .shows::<FindingsShown>()
+        .shows::<FindingsView>()
         .problems(&[Kind::NoSuchPlan, Kind::NoSuchTask, Kind::NotFound]),
         Route::new(
             Method::PUT,
@@ -120,10 +120,10 @@ struct List {
     status: Option<TaskStatus>,
 }
 
-async fn list(State(app): State<App>, names: Names, Asked(asked): Asked<List>) -> Result<Response, Problem> {
+async fn list(State(app): State<App>, names: Names, Query(query): Query<List>) -> Result<Response, Problem> {
     let view = app.coordinator.plan(&names.plan()?).await?;
     let alive = app.coordinator.alive(&view).await?;
-    Ok(Shown(TaskList::new(&view, asked.status, &alive)).into_response())
+    Ok(JsonView(TaskList::new(&view, query.status, &alive)).into_response())
 }
 
 async fn show(State(app): State<App>, names: Names, headers: HeaderMap) -> Result<Response, Problem> {
@@ -135,7 +135,7 @@ async fn show(State(app): State<App>, names: Names, headers: HeaderMap) -> Resul
     } else {
         let findings = read_beside(&mut view, app.coordinator.findings(&plan, &task).await)?;
         let alive = app.coordinator.alive(&view).await?;
-        Shown(TaskShown::new(&view, view.task(&task)?, findings, &alive)).into_response()
+        JsonView(TaskDetailView::new(&view, view.task(&task)?, findings, &alive)).into_response()
     };
     response.headers_mut().insert(header::ETAG, etag(revision));
     Ok(response)
@@ -149,7 +149,7 @@ async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> 
         .unwrap_or_default();
     let alive = app.coordinator.alive(&view).await?;
     let missing = || Problem::new(Kind::NoSuchTask, format!("{plan} has no task {task}"));
-    Ok(Shown(WhyTask::new(&view, &task, &late, &alive).ok_or_else(missing)?).into_response())
+    Ok(JsonView(WhyTask::new(&view, &task, &late, &alive).ok_or_else(missing)?).into_response())
 }
 
 /// What is to become of a task.
@@ -198,7 +198,7 @@ pub(super) enum Update {
         /// Why.
         reason: String,
     },
-    /// Puts it back, to be done once more.
+    /// Puts it back, to be done again.
     Retry {
         /// Why.
         reason: String,
@@ -392,7 +392,7 @@ impl Wanted {
 
     fn committed(&self, task: &TaskView) -> Response {
         let update = TaskUpdate::committed(self.plan.clone(), self.change.verb(), task);
-        let mut response = Shown(update).into_response();
+        let mut response = JsonView(update).into_response();
         response.headers_mut().insert(header::ETAG, etag(task.revision));
         response
     }
@@ -401,7 +401,7 @@ impl Wanted {
 async fn findings(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let (plan, task) = (names.plan()?, names.task()?);
     match app.coordinator.findings(&plan, &task).await? {
-        Some(found) => Ok(Shown(FindingsShown::new(plan, task, found)).into_response()),
+        Some(found) => Ok(JsonView(FindingsView::new(plan, task, found)).into_response()),
         None => {
             let view = app.coordinator.plan(&plan).await?;
             view.task(&task)?;
@@ -420,23 +420,23 @@ struct WriteFindings {
 async fn write_findings(
     State(app): State<App>,
     names: Names,
-    Asked(asked): Asked<WriteFindings>,
+    Query(query): Query<WriteFindings>,
     caller: Caller,
-    Raw(text, _room): Raw,
+    RawBody(text, _room): RawBody,
 ) -> Result<Response, Problem> {
     let (plan, task) = (names.plan()?, names.task()?);
     let Ok(text) = std::str::from_utf8(&text) else {
         return Err(Problem::new(Kind::BadRequest, "findings are text in UTF-8"));
     };
     let view = app.coordinator.plan(&plan).await?;
-    let attempt = asked.attempt.unwrap_or(view.task(&task)?.record.attempt);
+    let attempt = query.attempt.unwrap_or(view.task(&task)?.record.attempt);
     let authority = caller.authority(&app, &view)?;
-    match &asked.reference {
+    match &query.reference {
         Some(reference) => authority.write_reference(&task, attempt, text, reference).await?,
         None => authority.write_findings(&task, attempt, text).await?,
     }
-    let written = FindingsWritten { plan, task, attempt, bytes: text.len(), reference: asked.reference };
-    let mut response = Shown(written).into_response();
+    let written = FindingsWritten { plan, task, attempt, bytes: text.len(), reference: query.reference };
+    let mut response = JsonView(written).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

@@ -4,7 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, evidence::SUITES, line_of, mask::code_only};
+use super::{
+    evidence::SUITES,
+    finding::{Finding, line_of},
+    mask::code_only,
+};
 
 /// The longest name of a test.
 const LONGEST_NAME: usize = 60;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Finding;
+use super::finding::Finding;
 
 /// The document.
 pub(super) const DOCUMENT: &str = "docs/failure-model.md";

@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::Finding;
+use super::finding::Finding;
 
 /// The diagram of `ARCHITECTURE.md`: which crates of ours each crate may depend on. `*` means all.
 ///
@@ -18,10 +18,8 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("planlease-watcher", &["planlease", "planlease-core"]),
     ("planlease-orchestrator", &["planlease", "planlease-core"]),
     ("planlease-worktree", &[]),
-    (
-        "planlease-documents",
-        &["planlease-watcher", "planlease", "planlease-core", "planlease-formats", "planlease-worktree"],
-    ),
+    ("planlease-worktrees", &["planlease", "planlease-core", "planlease-worktree"]),
+    ("planlease-documents", &["planlease-watcher", "planlease", "planlease-core", "planlease-formats"]),
     (
         "planlease-sidecar",
         &[
@@ -46,6 +44,12 @@ const ARROWS: [(&str, &[&str]); 19] = [
 /// Crates that must stay pure, and what they must therefore not depend on.
 const PURE: [&str; 2] = ["planlease-core", "planlease-formats"];
 const IMPURE: [&str; 8] = ["etcd-client", "nix", "rand", "redb", "tokio", "tonic", "tokio-util", "jiff"];
+
+/// Features that only one crate may enable: `tables` brings a table library, which a sidecar has no use for.
+const FEATURES: [(&str, &str, &str); 1] = [("planlease-documents", "tables", "planlease-cli")];
+
+/// Libraries for terminals, and the crates that have them: always, or only with a feature.
+const TERMINAL: [&str; 2] = ["comfy-table", "crossterm"];
 
 /// Dependencies whose version stands in the member: they carry the `protoc` binary of one platform each,
 /// and a workspace dependency cannot be limited to a platform.
@@ -89,6 +93,9 @@ pub(super) fn check(name: &str, text: &str) -> Vec<Finding> {
                 format!("`{package}` is pure and must not depend on `{dependency}`; do it in the caller"),
             ));
         }
+        findings.extend(
+            at_terminals(package, dependency, value).map(|message| Finding::new(name, line, message)),
+        );
         let inherited = value.get("workspace").and_then(Value::as_bool) == Some(true);
         if !inherited && !dependency.starts_with(OWN_VERSION) {
             findings.push(Finding::new(
@@ -99,6 +106,22 @@ pub(super) fn check(name: &str, text: &str) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Why this crate must not have the dependency like this, if it brings a terminal's libraries along.
+fn at_terminals(package: &str, dependency: &str, value: &Value) -> Option<String> {
+    let enabled = value.get("features").and_then(Value::as_array).into_iter().flatten();
+    let enabled: Vec<&str> = enabled.filter_map(Value::as_str).collect();
+    let feature = FEATURES
+        .iter()
+        .find(|(of, feature, by)| *of == dependency && *by != package && enabled.contains(feature));
+    if let Some((_, feature, by)) = feature {
+        return Some(format!("only `{by}` may enable the feature `{feature}` of `{dependency}`"));
+    }
+    let optional = value.get("optional").and_then(Value::as_bool) == Some(true);
+    (TERMINAL.contains(&dependency) && package != "planlease-cli" && !optional).then(|| {
+        format!("`{dependency}` is for terminals; make it optional, behind a feature of the command line")
+    })
 }
 
 fn is_ours(dependency: &str) -> bool {
@@ -169,6 +192,19 @@ mod tests {
     #[test]
     fn a_runtime_in_a_pure_crate_is_found() {
         assert!(only("planlease-formats", "[dependencies]\ntokio.workspace = true\n").contains("pure"));
+    }
+
+    #[test]
+    fn only_the_command_line_has_the_libraries_of_terminals() {
+        let rest = "[dependencies]\nplanlease-documents = { workspace = true, features = [\"tables\"] }\n";
+        assert!(
+            only("planlease-sidecar", rest).contains("only `planlease-cli` may enable the feature `tables`")
+        );
+        assert_eq!(check("Cargo.toml", &manifest("planlease-cli", rest)), []);
+        let rest = "[dependencies]\ncomfy-table.workspace = true\n";
+        assert!(only("planlease-documents", rest).contains("is for terminals"));
+        let rest = "[dependencies]\ncomfy-table = { workspace = true, optional = true }\n";
+        assert_eq!(check("Cargo.toml", &manifest("planlease-documents", rest)), []);
     }
 
     #[test]

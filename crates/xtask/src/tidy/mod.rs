@@ -4,7 +4,9 @@
 //! the repository and hands every file to the checks that concern it.
 
 mod cases;
+mod circles;
 mod evidence;
+mod finding;
 mod manifests;
 mod mask;
 mod prose;
@@ -12,30 +14,11 @@ mod sources;
 mod text;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// One place that breaks one rule: what, why, and what to do.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Finding {
-    file: String,
-    line: usize,
-    message: String,
-}
-
-impl Finding {
-    fn new(file: &str, line: usize, message: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), line, message: message.into() }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file, self.line, self.message)
-    }
-}
+use self::finding::Finding;
 
 /// Folders that hold nothing of ours; `.git` is a file in a linked worktree.
 const SKIPPED: [&str; 3] = [".git", "target", "node_modules"];
@@ -47,6 +30,7 @@ pub(crate) fn findings(root: &Path) -> io::Result<Vec<Finding>> {
     files.sort();
     let mut findings = Vec::new();
     let (mut evidence, mut tests) = (None, BTreeMap::new());
+    let mut crates: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for path in files {
         let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
         // What isn't text (a picture, say) is nobody's concern here.
@@ -60,6 +44,9 @@ pub(crate) fn findings(root: &Path) -> io::Result<Vec<Finding>> {
         if name.ends_with("Cargo.toml") && name != "Cargo.toml" {
             findings.extend(manifests::check(&name, &text));
         }
+        if let Some((package, file)) = source_of_a_crate(&name) {
+            crates.entry(package.to_owned()).or_default().insert(file.to_owned(), text.clone());
+        }
         if name == evidence::DOCUMENT {
             evidence = Some(text);
         } else if name.starts_with("tests/") && name.ends_with(".rs") {
@@ -67,9 +54,16 @@ pub(crate) fn findings(root: &Path) -> io::Result<Vec<Finding>> {
         }
     }
     findings.extend(cases::lost_files(&tests));
+    findings.extend(crates.iter().flat_map(|(package, sources)| circles::check(package, sources)));
     findings.extend(evidence.iter().flat_map(|document| evidence::check(document, &tests)));
     findings.sort();
     Ok(findings)
+}
+
+/// The crate and the path below its `src`, if this is a source of one.
+fn source_of_a_crate(name: &str) -> Option<(&str, &str)> {
+    let (package, file) = name.strip_prefix("crates/")?.split_once("/src/")?;
+    file.ends_with(".rs").then_some((package, file))
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -86,11 +80,6 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The line in which the byte at `offset` stands, from 1.
-fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
 }
 
 #[cfg(test)]

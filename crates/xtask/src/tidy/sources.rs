@@ -1,7 +1,9 @@
 //! Checks on Rust source: house style, and what is absent from which crate.
 
-use super::mask::{after_word, closing_brace, code_only, without_tests};
-use super::{Finding, line_of};
+use super::{
+    finding::{Finding, line_of},
+    mask::{after_word, closing_brace, code_only, without_tests},
+};
 
 /// A function is shorter than this many lines, signature and braces included.
 const LONGEST_FUNCTION: usize = 80;

@@ -1,6 +1,6 @@
 //! Checks on every text file: nothing unfinished, nothing of the machine on which it was made.
 
-use super::{Finding, line_of};
+use super::finding::{Finding, line_of};
 
 /// Words that mark work left over. Split in two, so that this file does not find itself.
 const UNFINISHED: [&str; 3] = [concat!("FIX", "ME"), concat!("TO", "DO"), concat!("XX", "X")];

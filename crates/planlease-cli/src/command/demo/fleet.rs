@@ -9,8 +9,15 @@ use std::{
 use planlease::core::{OrchestratorId, PlanName, spec::PlanSpec};
 use tokio::time::Instant;
 
-use super::{DemoArgs, stage::Stage};
+use super::stage::Stage;
 use crate::{environment::Environment, failure::Failure};
+
+/// How many orchestrators to start, and what each runs.
+pub(super) struct Crew<'a> {
+    pub(super) orchestrators: u8,
+    pub(super) jobs: u8,
+    pub(super) exec: &'a str,
+}
 
 /// The demo's orchestrators. Those that are left are killed when it is dropped.
 pub(super) struct Fleet {
@@ -40,12 +47,12 @@ impl Fleet {
     pub(super) fn start(
         stage: &Stage,
         environment: &Environment,
-        args: &DemoArgs,
+        crew: &Crew<'_>,
         plans: &[(PlanName, PlanSpec)],
     ) -> Result<Self, Failure> {
         let system = |error: &std::io::Error| Failure::system("cannot start an orchestrator", error);
         let mut members = Vec::new();
-        for n in 1..=args.orchestrators {
+        for n in 1..=crew.orchestrators {
             let id = OrchestratorId::new(format!("orchestrator-{n}"))?;
             let log =
                 File::create(stage.folder().join(format!("{id}.log"))).map_err(|error| system(&error))?;
@@ -61,8 +68,8 @@ impl Fleet {
             let process = command
                 .arg("run")
                 .args(plans.iter().map(|(name, _)| name.as_str()))
-                .args(["--id", id.as_str(), "--max-plans", "1", "--jobs", &args.jobs.to_string()])
-                .args(["--exec", &args.exec])
+                .args(["--id", id.as_str(), "--max-plans", "1", "--jobs", &crew.jobs.to_string()])
+                .args(["--exec", crew.exec])
                 .stdin(Stdio::null())
                 .stdout(log)
                 .stderr(errors)
@@ -97,12 +104,12 @@ impl Fleet {
         running
     }
 
-    /// A process that ended although nobody wanted it to, and failed.
+    /// A process that failed without having been killed.
     pub(super) fn died_by_itself(&mut self) -> Option<String> {
         for member in self.members.iter_mut().filter(|member| member.state == State::Running) {
             if let Ok(Some(status)) = member.process.try_wait() {
                 member.state = State::Ended;
-                // Some task may have failed: the audit and the story tell. Anything else is a failure of
+                // Some task may have failed: the audit and the story show it. Anything else is a failure of
                 // ours.
                 if !status.success()
                     && status.code() != Some(i32::from(crate::exit::Exit::TasksFailed.code()))

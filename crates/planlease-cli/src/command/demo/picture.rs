@@ -1,4 +1,4 @@
-//! How the demo looks: lines that stay, and below them, on a terminal, a scene that is drawn anew all the
+//! How the demo looks: lines that stay, and below them, on a terminal, a scene that is redrawn all the
 //! time. Without a terminal there are the lines alone.
 
 use std::io::IsTerminal as _;

@@ -1,4 +1,5 @@
-//! Where the demo takes place: a server inside this process, or somebody's etcd in a namespace of its own.
+//! Where the demo takes place: a server inside this process, or an etcd of the user's, in a namespace of its
+//! own.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -13,8 +14,10 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::TTL;
 use crate::{exit::Exit, failure::Failure, invocation::Invocation, settings::Settings};
+
+/// The time to live of the orchestrators' sessions: short, so that the takeover comes soon.
+pub(super) const TTL: Duration = Duration::from_secs(4);
 
 /// The plans that planlease ships, as files of the formats that it reads.
 const SHIPPED: [(&str, &str); 2] = [
@@ -86,10 +89,10 @@ impl Stage {
             .remedy(format!("What the orchestrators said is kept in {}.", self.folder.path().display()))
     }
 
-    /// Takes it down; what the orchestrators said is kept if somebody may want to read it.
+    /// Takes it down; what the orchestrators said is kept if a person may want to read it.
     pub(super) async fn strike(self, keep: bool) {
         if self.embedded.is_none() {
-            drop(empty(self.config).await); // What is left there harms nobody: it has a namespace of its own.
+            drop(empty(self.config).await); // What is left there does no harm: it has a namespace of its own.
         }
         if let Some(embedded) = self.embedded {
             embedded.stop.cancel();
@@ -118,7 +121,7 @@ async fn serve(folder: &Path) -> Result<(Embedded, Endpoint), Failure> {
     let seed = SystemClock.boot().as_duration().as_nanos();
     let options = Options::in_folder(folder.join("data"), u64::try_from(seed).unwrap_or(u64::MAX));
     let server = Server::open(options).await.map_err(|error| cannot(&error))?;
-    let path = folder.join("run").join("etcd.sock"); // Its folder is made so that nobody else can enter it.
+    let path = folder.join("run").join("etcd.sock"); // Its folder is closed to other users.
     let bound = Listen::Unix { path: path.clone() }.bind().await.map_err(|error| cannot(&error))?;
     let stop = CancellationToken::new();
     let serve = server.serve_on(bound, stop.clone().cancelled_owned());

@@ -7,9 +7,9 @@ use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanView, Snapshot};
 use tokio::time::Instant;
 
 use super::{
-    TTL,
     fleet::{Fleet, State},
     picture::{Row, Scene},
+    stage::TTL,
 };
 use crate::output::Style;
 
@@ -59,7 +59,7 @@ impl Story {
         self.timed(lines)
     }
 
-    /// Takes in what changed; the lines that tell of it.
+    /// Applies what changed; returns the lines that report it.
     pub(super) fn tell(&mut self, set: &ChangeSet) -> Vec<String> {
         if let Some(now) = &mut self.now {
             now.apply(set);
@@ -119,7 +119,7 @@ impl Story {
         }
     }
 
-    /// The owner of the first plan, once it is in the middle of its work. Nobody after the crash.
+    /// The owner of the first plan, once it is in the middle of its work. `None` after the crash.
     pub(super) fn victim(&self, done: f64) -> Option<OrchestratorId> {
         let plan = self.plan(self.plans.first()?)?;
         let summary = plan.summary();
@@ -146,7 +146,7 @@ impl Story {
         line
     }
 
-    /// Whether every plan has come to its end: all tasks ended, and nobody owns it any more.
+    /// Whether every plan has come to its end: all tasks ended, and it has no owner any more.
     pub(super) fn is_over(&self) -> bool {
         self.now.is_some() && self.plans.iter().all(|name| self.plan(name).is_some_and(is_over))
     }
@@ -171,7 +171,7 @@ impl Story {
         if let Some(crash) = &self.crash {
             let recovered = self.recovered.get(&crash.plan).copied().unwrap_or(0);
             let took = crash.successor.as_ref().map_or_else(
-                || "nobody had to take over".to_owned(),
+                || "no process had to take over".to_owned(),
                 |(successor, took)| {
                     let term = crash
                         .term
@@ -242,7 +242,7 @@ fn row(plan: &PlanView) -> Row {
         done: summary.ended(),
         total: summary.total,
         owner: owner
-            .unwrap_or_else(|| if summary.is_finished() { "finished".into() } else { "nobody".into() }),
+            .unwrap_or_else(|| if summary.is_finished() { "finished".into() } else { "no owner".into() }),
         running: running.map(|task| task.id.to_string()).collect(),
     }
 }

@@ -113,7 +113,7 @@ fn peers(file: u32) -> io::Result<BTreeSet<u32>> {
     let mut answer = vec![0; 64 * 1024];
     for _ in 0..MOST {
         let length = recv(kernel.as_raw_fd(), &mut answer, MsgFlags::empty())?;
-        if !take_in(answer.get(..length).unwrap_or_default(), file, &mut found)? {
+        if !collect(answer.get(..length).unwrap_or_default(), file, &mut found)? {
             break;
         }
     }
@@ -121,7 +121,7 @@ fn peers(file: u32) -> io::Result<BTreeSet<u32>> {
 }
 
 /// Takes over what one answer says; whether there is more to come.
-fn take_in(mut answer: &[u8], file: u32, found: &mut BTreeSet<u32>) -> io::Result<bool> {
+fn collect(mut answer: &[u8], file: u32, found: &mut BTreeSet<u32>) -> io::Result<bool> {
     while let (Some(length), Some(kind)) = (number(answer, 0), short(answer, 4)) {
         match kind {
             MESSAGE_DONE => return Ok(false),

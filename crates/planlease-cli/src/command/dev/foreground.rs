@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::Args;
 use planlease_embedded::{Listen, Options, Server};
 
-use super::history::HistoryArgs;
+use super::{
+    history::HistoryArgs,
+    server::{seed, with_causes},
+};
 use crate::{exit::Exit, failure::Failure, output, signals::Signals};
 
 /// Where and with which data.
@@ -29,10 +32,8 @@ impl ForegroundArgs {
         let mut signals = Signals::take()?;
         let listen = self.listen().await?;
         let (mut options, kept) = match self.data_dir {
-            Some(folder) => {
-                (Options::in_folder(&folder, super::seed()), format!("data in {}", folder.display()))
-            }
-            None => (Options::in_memory(super::seed()), "in memory".to_owned()),
+            Some(folder) => (Options::in_folder(&folder, seed()), format!("data in {}", folder.display())),
+            None => (Options::in_memory(seed()), "in memory".to_owned()),
         };
         options.compaction = self.history.kept();
         let server = Server::open(options).await?;
@@ -48,7 +49,7 @@ impl ForegroundArgs {
         let serving = server.serve_on(bound, async { signals.next().await });
         let ended = tokio::select! {
             biased; // Served to the end is better than anything else.
-            served = serving => served.map_err(|error| Failure::new(Exit::Unexpected, super::with_causes(&error))),
+            served = serving => served.map_err(|error| Failure::new(Exit::Unexpected, with_causes(&error))),
             reason = server.ended() => Err(stopped(reason)),
         };
         tokio::select! {

@@ -9,7 +9,7 @@ use nix::{
 };
 use planlease_socket::Found;
 
-/// The process that listens on the socket; `None` if nobody does.
+/// The process that listens on the socket; `None` if there is none.
 pub(super) fn of(socket: &Path) -> io::Result<Option<Pid>> {
     let stream = match planlease_socket::probe(socket)? {
         Found::Live(stream) => stream,

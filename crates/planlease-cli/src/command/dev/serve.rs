@@ -1,9 +1,9 @@
-//! `dev serve`: the local server itself, a process that nobody sees.
+//! `dev serve`: the local server itself, a process in the background.
 //!
-//! Exactly one runs for a folder: whoever has the data folder open. Everybody else who was started at the
-//! same moment ends at once and in silence. It leaves the session of its starter, so that it survives it, and
-//! stops by itself when nobody has used it for some time, or when it is asked to. Its standard output is its
-//! log file.
+//! Exactly one runs for a folder: the process that has it open. Every other one that was started at the same
+//! moment ends at once and in silence. It leaves the session of its starter, so that it survives it, and
+//! stops by itself when no client has used it for some time, or when it is asked to. Its standard output is
+//! its log file.
 
 use std::{
     fs::File,
@@ -19,10 +19,14 @@ use planlease::local::{LocalServer, create_private_folder};
 use planlease_embedded::{Activity, Listen, OpenError, Options, Server};
 use tokio::sync::watch;
 
-use super::{foreground::stopped, history::HistoryArgs};
+use super::{
+    foreground::stopped,
+    history::HistoryArgs,
+    server::{seed, with_causes},
+};
 use crate::{exit::Exit, failure::Failure, signals::Signals};
 
-/// Beyond this size, in bytes, the log begins anew when a server starts.
+/// Beyond this size, in bytes, the log is emptied when a server starts.
 const LOG_MAX: u64 = 1024 * 1024;
 
 /// Where, and for how long.
@@ -47,11 +51,11 @@ impl ServeArgs {
         let local = LocalServer::in_folder(&self.folder);
         create_private_folder(&self.folder)
             .map_err(|error| Failure::system("cannot make the folder", &error))?;
-        let mut options = Options::in_folder(self.folder.join("data"), super::seed());
+        let mut options = Options::in_folder(self.folder.join("data"), seed());
         options.compaction = self.history.kept();
         let server = match Server::open(options).await {
             Ok(server) => server,
-            Err(OpenError::InUse { .. }) => return Ok(Exit::Done), // Somebody else is the server.
+            Err(OpenError::InUse { .. }) => return Ok(Exit::Done), // Another process is the server.
             Err(error) => return Err(error.into()),
         };
         let bound = Listen::Unix { path: local.socket() }.bind().await?;
@@ -63,14 +67,14 @@ impl ServeArgs {
                 biased; // The order does not matter: both mean the same.
                 () = signals.next() => tracing::info!(target: "planlease", "asked to stop"),
                 () = idle(activity, self.idle_timeout) => {
-                    tracing::info!(target: "planlease", idle = ?self.idle_timeout, "nobody needs the server");
+                    tracing::info!(target: "planlease", idle = ?self.idle_timeout, "no client needs the server");
                 }
             }
         };
         let ended = tokio::select! {
             biased; // Served to the end is better than anything else.
             served = server.serve_on(bound, end) => {
-                served.map_err(|error| Failure::new(Exit::Unexpected, super::with_causes(&error)))
+                served.map_err(|error| Failure::new(Exit::Unexpected, with_causes(&error)))
             }
             reason = server.ended() => Err(stopped(reason)),
         };
@@ -80,7 +84,7 @@ impl ServeArgs {
     }
 
     /// Makes this process the leader of a session of its own, which no terminal and no logout can end. The
-    /// leader of a process group cannot do that, and its starter made it one; so it starts itself once more,
+    /// leader of a process group cannot do that, and its starter made it one; so it starts itself again,
     /// as an ordinary member (and in `/`, to keep no file system busy), and ends. Returns whether this
     /// process is the one that goes on.
     fn leave_session(&self) -> io::Result<bool> {
@@ -112,7 +116,7 @@ pub(super) fn close_inherited() {
     }
 }
 
-/// Resolves when nobody has used the server for this long.
+/// Resolves when no client has used the server for this long.
 async fn idle(mut activity: watch::Receiver<Activity>, timeout: Duration) {
     loop {
         if activity.wait_for(Activity::is_idle).await.is_err() {

@@ -48,7 +48,7 @@ impl StopArgs {
             output::tell("the local server does not run");
             return Ok(Exit::Done);
         };
-        // Where the kernel cannot tell, the look afterwards remains.
+        // Where the kernel cannot report it, the look afterwards remains.
         let clients = clients::of(&server.socket()).await.ok();
         let named = clients.as_ref().map_or_else(|| "unknown processes".to_owned(), |all| all.join(", "));
         if clients.as_ref().is_some_and(|clients| !clients.is_empty()) && !self.force {
@@ -91,7 +91,7 @@ async fn gone(pid: Pid) {
     }
 }
 
-/// Waits until somebody listens on the socket again.
+/// Waits until a process listens on the socket again.
 async fn restarted(socket: &Path) -> Pid {
     loop {
         if let Ok(Some(pid)) = listener::of(socket) {

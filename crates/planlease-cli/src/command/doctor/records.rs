@@ -9,7 +9,7 @@ use planlease::{
 };
 
 use crate::{
-    failure::with_cause,
+    failure::library::with_cause,
     output::{Finding, plain},
 };
 

@@ -9,7 +9,7 @@ use planlease::{
 use tokio::time::Instant;
 
 use crate::{
-    failure::{remedy, with_cause},
+    failure::library::{remedy, with_cause},
     output::Finding,
 };
 

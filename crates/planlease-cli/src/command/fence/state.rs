@@ -1,5 +1,5 @@
 //! The highest tokens that resources have seen, a file each. A file is replaced whole, under a lock, and is
-//! on the disk before anybody is told; one that cannot be read is never replaced.
+//! on the disk before the caller gets an answer; one that cannot be read is never replaced.
 
 use std::{
     fs::{self, File},
@@ -49,7 +49,7 @@ impl State {
     ) -> Result<Result<FencingToken, E>, Failure> {
         let name = file_name(resource)?;
         fs::create_dir_all(&self.folder).map_err(|error| unusable("cannot make", &self.folder, &error))?;
-        // Beside the file, which is replaced; never removed, since somebody may be waiting for it.
+        // Beside the file, which is replaced; never removed, since another process may be waiting for it.
         let lock = self.folder.join(format!("{name}.lock"));
         let locked = File::options().read(true).write(true).create(true).truncate(false).open(&lock);
         let locked = locked.and_then(|file| file.lock().map(|()| file));
@@ -89,7 +89,7 @@ impl State {
 
     /// Writes aside, flushes, renames, flushes the folder.
     fn replace(&self, file: &Path, next: &Kept) -> io::Result<()> {
-        let aside = file.with_extension("fence.new"); // Nobody else writes it: the lock is held.
+        let aside = file.with_extension("fence.new"); // No other process writes it: the lock is held.
         let mut new = File::create(&aside)?;
         new.write_all(&serde_json::to_vec(next)?)?;
         new.write_all(b"\n")?;
@@ -138,7 +138,7 @@ fn unusable(what: &str, path: &Path, error: &io::Error) -> Failure {
 
 fn damaged(file: &Path, why: &str) -> Failure {
     Failure::new(Exit::BadFenceState, format!("{} cannot be understood: {why}", file.display()))
-        .meaning("No token is admitted, since nobody knows the highest one; the file was left as it is.")
+        .meaning("No token is admitted, since the highest one is unknown; the file was left as it is.")
         .remedy("Restore it, or write the token of the present owner into it (`planlease owner show`).")
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// The most differences that are told.
+/// The most differences that are shown.
 const MAX_TOLD: usize = 20;
 
 /// Where the second document says something else than the first; the first few places.

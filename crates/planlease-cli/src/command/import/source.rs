@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A file to be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Its path, as it is told.
+    /// Its path, as it is shown.
     pub(super) path: String,
     /// The folder of the plan's outputs, if it is the state file of one.
     pub(super) outputs: Option<PathBuf>,
@@ -94,7 +94,7 @@ pub(super) fn plan_name(path: &str, plan_path: Option<&str>) -> Result<PlanName,
     })
 }
 
-/// Tells problems as they are found.
+/// Shows problems as they are found.
 pub(super) fn tell(problems: &[Problem]) {
     for problem in problems {
         output::tell(&format!("{problem:#}"));

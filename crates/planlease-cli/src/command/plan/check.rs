@@ -10,7 +10,7 @@ use crate::{
     output::{OutputArgs, PlanFile},
 };
 
-/// Reads a plan file and shows what was understood. Problems are told as file:line:column on standard error.
+/// Reads a plan file and shows what was understood. Problems are shown as file:line:column on standard error.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease plan check docs/release.md\n  planlease plan check docs/release.md -o json"

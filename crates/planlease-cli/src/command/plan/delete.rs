@@ -8,6 +8,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
+    names::plan_name,
     output::{OutputArgs, PlanDeleted},
 };
 
@@ -25,7 +26,7 @@ pub(crate) struct DeleteArgs {
 
 impl DeleteArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = crate::command::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         let coordinator = invocation.connect().await?;
         if !self.confirm.yes {
             let what = match coordinator.plan(&plan).await {

@@ -16,7 +16,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{EditShown, Format, OutputArgs},
+    output::{EditView, Format, OutputArgs},
 };
 
 /// Says what `plan update` with this file would change. Nothing is changed.
@@ -98,7 +98,7 @@ impl DiffArgs {
         let (plan, parsed) = self.source.read(self.output.format, invocation)?;
         let view = invocation.connect().await?.plan(&plan).await?;
         let edit = view.edit(&parsed.spec);
-        let shown = EditShown::new(&view, &self.source.file, &edit, None);
+        let shown = EditView::new(&view, &self.source.file, &edit, None);
         invocation.show(self.output.format, &shown.with_file(&view, &parsed, Vec::new()))?;
         Ok(if edit.is_empty() { Exit::Done } else { Exit::OutOfStep })
     }
@@ -111,7 +111,7 @@ impl UpdateArgs {
         let coordinator = invocation.connect().await?;
         let view = coordinator.plan(&plan).await?;
         if self.dry_run {
-            let shown = EditShown::new(&view, &self.source.file, &view.edit(spec), None);
+            let shown = EditView::new(&view, &self.source.file, &view.edit(spec), None);
             invocation.show(self.output.format, &shown.with_file(&view, &parsed, Vec::new()))?;
             return Ok(Exit::Done);
         }
@@ -127,7 +127,7 @@ impl UpdateArgs {
         }
         let edited = coordinator.edit_plan_with(&plan, spec, &past).await?;
         recorded.extend(edited.edit.added.iter().filter(|task| past.records.contains_key(*task)).cloned());
-        let shown = EditShown::new(&view, &self.source.file, &edited.edit, edited.revision);
+        let shown = EditView::new(&view, &self.source.file, &edited.edit, edited.revision);
         invocation.show(self.output.format, &shown.with_file(&view, &parsed, recorded))?;
         Ok(Exit::Done)
     }

@@ -9,6 +9,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
+    names::plan_name,
     output::{self, Format, PlanFile},
 };
 
@@ -62,7 +63,7 @@ pub(crate) fn refused(path: &str, problems: &Problems) -> Failure {
 /// The plan that a file is about: what it is called, or by the file's own name.
 pub(crate) fn plan(path: &str, name: Option<&str>) -> Result<PlanName, Failure> {
     match name {
-        Some(name) => crate::command::plan_name(name),
+        Some(name) => plan_name(name),
         None => planlease_formats::plan_name(path).map_err(|error| {
             Failure::new(Exit::BadName, format!("{error}: {}", error.reason)).remedy("Say --plan NAME.")
         }),
@@ -97,7 +98,7 @@ fn bytes(path: &str) -> Result<Vec<u8>, Failure> {
     }
     let most = u64::try_from(MAX_FILE).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
-    // One byte more than is allowed tells that there is more, whatever the file's size is said to be.
+    // One byte more than is allowed shows that there is more, whatever the file's size is said to be.
     file.take(most.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(|error| unreadable(error.to_string()))?;

@@ -8,7 +8,8 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{HaltShown, OutputArgs},
+    names::plan_name,
+    output::{HaltView, OutputArgs},
 };
 
 /// `plan pause`.
@@ -68,40 +69,40 @@ pub(crate) struct ArchiveArgs {
 
 impl PauseArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = crate::command::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         let coordinator = invocation.connect().await?;
         let halted = coordinator.pause_plan(&plan, &invocation.operator(), &self.reason).await?;
-        invocation.show(self.output.format, &HaltShown::new(plan, Halt::Paused, halted))?;
+        invocation.show(self.output.format, &HaltView::new(plan, Halt::Paused, halted))?;
         Ok(Exit::Done)
     }
 }
 
 impl ResumeArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = crate::command::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         let changed = invocation.connect().await?.resume_plan(&plan).await?;
-        invocation.show(self.output.format, &HaltShown::resumed(plan, changed))?;
+        invocation.show(self.output.format, &HaltView::resumed(plan, changed))?;
         Ok(Exit::Done)
     }
 }
 
 impl CancelArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = crate::command::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         self.confirm.by_name(plan.as_str(), &format!("This ends what the owner of {plan} does"))?;
         let coordinator = invocation.connect().await?;
         let halted: Halted = coordinator.cancel_plan(&plan, &invocation.operator(), &self.reason).await?;
-        invocation.show(self.output.format, &HaltShown::new(plan, Halt::Cancelled, halted))?;
+        invocation.show(self.output.format, &HaltView::new(plan, Halt::Cancelled, halted))?;
         Ok(Exit::Done)
     }
 }
 
 impl ArchiveArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = crate::command::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         let coordinator = invocation.connect().await?;
         let halted = coordinator.archive_plan(&plan, &invocation.operator(), &self.reason).await?;
-        invocation.show(self.output.format, &HaltShown::new(plan, Halt::Archived, halted))?;
+        invocation.show(self.output.format, &HaltView::new(plan, Halt::Archived, halted))?;
         Ok(Exit::Done)
     }
 }

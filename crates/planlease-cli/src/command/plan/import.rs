@@ -77,7 +77,7 @@ impl ImportArgs {
         Ok(Exit::Done)
     }
 
-    /// Reads all files, and tells the problems of all before it gives up.
+    /// Reads all files, and shows the problems of all before it gives up.
     fn drafts(&self, imports: &mut ImportList) -> Result<Vec<Draft>, Failure> {
         if self.plan.is_some() && self.files.len() > 1 {
             return Err(Failure::usage("--plan names one plan, but several files are given"));

@@ -37,7 +37,7 @@ pub(super) fn reporter(format: Format) -> Reporter {
     })
 }
 
-/// Tells what a signal has brought about.
+/// Shows what a signal has caused.
 pub(super) fn stopping(stop: Stop) {
     output::tell(match stop {
         Stop::Run | Stop::Drain => "finishing running tasks; press Ctrl-C again to stop them",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use planlease_sidecar::Address;
 
-use super::AtArgs;
+use super::access::AtArgs;
 use crate::{exit::Exit, failure::Failure};
 
 /// How often it is asked whether the end has come.

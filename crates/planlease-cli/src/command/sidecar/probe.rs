@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::AtArgs;
+use super::access::AtArgs;
 use crate::{exit::Exit, failure::Failure, output};
 
 /// Asks a sidecar how it is; status 102 if it is not well, or does not answer.

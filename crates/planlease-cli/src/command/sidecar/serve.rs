@@ -7,7 +7,7 @@ use planlease::{Identity, core::counted};
 use planlease_sidecar::{Bound, Ended, Listen, Options, Sidecar, Tokens};
 use tokio::sync::watch;
 
-use super::read_tokens;
+use super::access::read_tokens;
 use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log, output, signals::Signals};
 
 /// How often the files with tokens are read.

@@ -1,4 +1,4 @@
-//! `task claim`: whatever is ready, for whoever asks for work.
+//! `task claim`: claims ready tasks for a worker.
 
 use clap::Args;
 use planlease::Refused;
@@ -8,7 +8,8 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{ClaimShown, OutputArgs, plain},
+    names::plan_name,
+    output::{ClaimView, OutputArgs, plain},
 };
 
 /// `task claim`.
@@ -33,7 +34,7 @@ pub(crate) struct ClaimArgs {
 
 impl ClaimArgs {
     pub(super) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = crate::command::plan_name(&self.plan)?;
+        let plan = plan_name(&self.plan)?;
         let right = Right::of_plan(invocation, &plan)?;
         self.limit.check(&right)?;
         let coordinator = invocation.connect().await?;
@@ -41,7 +42,7 @@ impl ClaimArgs {
         let count = usize::try_from(self.count).unwrap_or(usize::MAX);
         let authority = self.limit.apply(right.authority(&coordinator, &view)?);
         let claimed = authority.claim(count, &self.labels).await?;
-        invocation.show(self.output.format, &ClaimShown::new(&view, &claimed))?;
+        invocation.show(self.output.format, &ClaimView::new(&view, &claimed))?;
         if let Some((task, op_id)) = claimed.unknown.first() {
             return Err(Failure::new(
                 Exit::OutcomeUnknown,
@@ -65,7 +66,7 @@ impl ClaimArgs {
             .remedy("Wait until one ends, or raise max_in_progress in the plan's policy.")),
             Some(_) => {
                 Err(Failure::new(Exit::RightGone, format!("the right to claim tasks of {plan} is over"))
-                    .remedy("`planlease owner show` tells who owns the plan now."))
+                    .remedy("`planlease owner show` shows who owns the plan now."))
             }
         }
     }

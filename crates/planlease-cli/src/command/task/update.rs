@@ -18,10 +18,11 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
+    names::{plan_name, task_id},
     output::{Format, OutputArgs, TaskUpdate, describe_task, plain},
 };
 
-/// How often a change is decided anew because something else changed in between, if no revision is expected.
+/// How often a change is decided again because the record changed in between, if no revision is expected.
 const TRIES: u32 = 20;
 
 /// The pause between two tries: a takeover that is under way takes about as long.
@@ -79,7 +80,7 @@ impl UpdateArgs {
     }
 
     pub(super) async fn run(self, invocation: &Invocation, change: Change) -> Result<Exit, Failure> {
-        let (plan, task) = (crate::command::plan_name(&self.plan)?, crate::command::task_id(&self.task)?);
+        let (plan, task) = (plan_name(&self.plan)?, task_id(&self.task)?);
         let right = Right::of(invocation, &plan, &task)?;
         self.limit.check(&right)?;
         let coordinator = &invocation.connect().await?;
@@ -145,7 +146,7 @@ impl Update<'_> {
     /// Whether another try, on what is there then, can come out differently and means the same.
     fn is_passing(&self, tried: &Result<Tried, Error>) -> bool {
         match tried {
-            Err(Error::PlanOwned { .. }) => true, // Somebody takes over at this moment.
+            Err(Error::PlanOwned { .. }) => true, // Another process takes over at this moment.
             Err(_) => false,
             Ok(Tried { view, outcome, .. }) => match outcome {
                 Outcome::Refused(Refused::Conflict(_)) => self.expected.is_none(),
@@ -201,7 +202,7 @@ impl Update<'_> {
                 let expected =
                     self.expected.map_or_else(String::new, |revision| format!(" (revision {revision})"));
                 Failure::new(Exit::Stale, what(format!("it was changed since it was looked at{expected}")))
-                    .remedy("Look at it, and decide anew with its present revision.")
+                    .remedy("Look at it, and decide again with its present revision.")
             }
             Refused::NotAllowed(refusal, _) => {
                 Failure::new(exit_of(refusal), what(why(refusal))).remedy(remedy_of(refusal))
@@ -213,7 +214,7 @@ impl Update<'_> {
                     "the plan's ownership changes all the time"
                 };
                 Failure::new(Exit::RightGone, what(why.to_owned()))
-                    .remedy("`planlease owner show` tells who owns the plan now.")
+                    .remedy("`planlease owner show` shows who owns the plan now.")
             }
             Refused::Dependency => {
                 let blockers: Vec<&str> = view.blockers(task).map(|wait| wait.on.as_str()).collect();
@@ -269,7 +270,7 @@ fn remedy_of(refusal: &Refusal) -> &'static str {
             "Wait until it ends; `planlease owner release` takes the plan from its owner."
         }
         Refusal::StaleAttempt { .. } => "This result is of an attempt that was given up; stop working on it.",
-        _ => "`planlease task show` tells how it came to where it is.",
+        _ => "`planlease task show` shows its history.",
     }
 }
 

@@ -1,7 +1,8 @@
 //! The changes for one reader, at its own pace.
 //!
-//! A watcher with many subscribers drops what a slow one does not read in time. Here there is one, and nobody
-//! whom it could hold up: etcd is read no faster than the changes are printed, so nothing is ever dropped.
+//! A watcher with many subscribers drops what a slow one does not read in time. Here there is one, and no
+//! other whom it could hold up: etcd is read no faster than the changes are printed, so nothing is ever
+//! dropped.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -11,22 +12,22 @@ use planlease_watcher::{ChangeSet, Snapshot, Store};
 
 use crate::{
     exit::Exit,
-    failure::{Failure, with_cause},
+    failure::{Failure, library::with_cause},
     output,
 };
 
 /// How long to wait before a list that failed is tried again.
 const LIST_AGAIN: Duration = Duration::from_secs(1);
 
-/// What there is to tell.
+/// What has happened.
 #[derive(Debug)]
 pub(in crate::command) enum News {
     /// Something changed.
     Changes(ChangeSet),
-    /// The connection broke, and why. Told again if the reason becomes another one.
+    /// The connection broke, and why. Returned again if the reason changes.
     Broken(String),
     /// There is a connection again.
-    Mended,
+    Reconnected,
 }
 
 /// The changes that `watch` prints.
@@ -35,9 +36,9 @@ pub(in crate::command) struct Feed {
     coordinator: Coordinator,
     store: Store,
     changes: Changes,
-    /// What was read and is not told yet.
+    /// What was read and is not returned yet.
     ahead: VecDeque<RawChangeSet>,
-    /// Why there is no connection, as told last.
+    /// Why there is no connection, as returned last.
     broken: Option<String>,
 }
 
@@ -51,7 +52,7 @@ impl Feed {
         let list = match from {
             None => coordinator.snapshot(&everything).await?,
             Some(from) => {
-                // Any read tells the present revision; this one is small.
+                // Any read returns the present revision; this one is small.
                 let present = coordinator.snapshot(&coordinator.layout().orchestrators()).await?.revision;
                 if from > present {
                     return Err(future(from, present));
@@ -67,7 +68,7 @@ impl Feed {
         Ok(Self { coordinator, store, changes, ahead: VecDeque::new(), broken: None })
     }
 
-    /// Everything as of what was told last.
+    /// Everything as of what was returned last.
     pub(in crate::command) fn snapshot(&self) -> &Snapshot {
         self.store.snapshot()
     }
@@ -84,7 +85,7 @@ impl Feed {
                 RawFeed::Changes(sets) => self.ahead.extend(sets),
                 RawFeed::Connected | RawFeed::Alive(_) if self.broken.is_some() => {
                     self.broken = None;
-                    return Ok(News::Mended);
+                    return Ok(News::Reconnected);
                 }
                 RawFeed::Alive(revision) if revision < self.store.snapshot().revision() => {
                     return Err(went_back(self.store.snapshot().revision(), revision));
@@ -100,7 +101,7 @@ impl Feed {
         }
     }
 
-    /// Lists anew, since the history from where it was is gone.
+    /// Lists again, since the history from where it was is gone.
     async fn resync(&mut self) -> Result<ChangeSet, Failure> {
         let everything = self.coordinator.layout().everything();
         let list = loop {
@@ -133,14 +134,14 @@ fn compacted(from: Revision, present: Revision) -> Failure {
         Exit::HistoryGone,
         format!("the history after revision {from} is compacted; the store is at {present}"),
     )
-    .meaning("What happened since then cannot be told change by change any more.")
-    .remedy("Begin anew with --snapshot: it shows everything as it is, and the changes that follow.")
+    .meaning("What happened since then cannot be shown change by change any more.")
+    .remedy("Start over with --snapshot: it shows everything as it is, and the changes that follow.")
 }
 
 fn went_back(held: Revision, found: Revision) -> Failure {
     Failure::new(Exit::StoreMoved, format!("the store went back from revision {held} to {found}"))
         .meaning("etcd was restored from an older snapshot, or another one answers.")
-        .remedy("`planlease doctor` tells more.")
+        .remedy("`planlease doctor` shows more.")
 }
 
 #[cfg(test)]
@@ -160,8 +161,8 @@ mod tests {
         ");
         insta::assert_snapshot!(text(&compacted), @r"
         the history after revision 2 is compacted; the store is at 7
-        What happened since then cannot be told change by change any more.
-        Begin anew with --snapshot: it shows everything as it is, and the changes that follow.
+        What happened since then cannot be shown change by change any more.
+        Start over with --snapshot: it shows everything as it is, and the changes that follow.
         ");
     }
 }

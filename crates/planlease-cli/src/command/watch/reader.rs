@@ -1,4 +1,4 @@
-//! Whether somebody still reads what is printed.
+//! Whether the reader of standard output is still there.
 
 use std::{os::fd::AsFd as _, time::Duration};
 
@@ -12,10 +12,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub(super) async fn gone() {
     let stdout = crate::output::stdout();
     loop {
-        // Nothing is asked for: that the other end is closed is told in any case.
+        // No event is asked for: a closed end is reported in any case.
         let mut looked = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
-        let told = poll(&mut looked, PollTimeout::ZERO).ok().and_then(|_| looked[0].revents());
-        if told.is_some_and(|told| told.intersects(PollFlags::POLLERR | PollFlags::POLLHUP)) {
+        let events = poll(&mut looked, PollTimeout::ZERO).ok().and_then(|_| looked[0].revents());
+        if events.is_some_and(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP)) {
             return;
         }
         tokio::time::sleep(LOOK_EVERY).await;

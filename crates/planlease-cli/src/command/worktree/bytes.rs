@@ -17,13 +17,6 @@ pub(super) fn parse(text: &str) -> Result<u64, String> {
     number.checked_mul(1024_u64.pow(power)).ok_or_else(|| format!("{text:?} is more than can be"))
 }
 
-/// The amount in the largest unit of which there is at least one.
-pub(super) fn shown(bytes: u64) -> String {
-    let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let unit = units.into_iter().find(|(size, _)| bytes >= *size);
-    unit.map_or_else(|| format!("{bytes} B"), |(size, name)| format!("{} {name}", bytes / size))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +29,5 @@ mod tests {
         for text in ["", "G", "-1", "1.5G", "99999999999T", "5 apples"] {
             assert!(parse(text).is_err(), "{text}");
         }
-        assert_eq!([shown(3), shown(2047), shown(5 << 30)], ["3 B", "1 KiB", "5 GiB"]);
     }
 }

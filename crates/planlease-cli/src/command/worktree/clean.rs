@@ -1,14 +1,11 @@
-//! `worktree clean`: clears away what is abandoned or was interrupted; shows first what it would do.
-
-use std::{collections::BTreeMap, path::Path};
+//! `worktree clean`: removes what is abandoned or was interrupted; shows first what it would do.
 
 use clap::Args;
-use planlease_worktree::{Locked, Repository};
 
-use super::scene::{HostArgs, Scene, lock};
+use super::host::{HostArgs, document};
 use crate::{
     exit::Exit,
-    failure::Failure,
+    failure::{Failure, worktree::what},
     invocation::Invocation,
     output::{OutputArgs, Tidied, WorktreesTidied},
 };
@@ -28,37 +25,14 @@ pub(crate) struct CleanArgs {
 
 impl CleanArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let scene = Scene::open(invocation, &self.host).await?;
-        let mut repositories = BTreeMap::<_, Vec<_>>::new();
-        let found = scene.coordinator.worktrees().await?;
-        for view in found.items {
-            if view.host == scene.host {
-                repositories.entry(view.record.repository.clone()).or_default().push(view);
-            }
-        }
-        let mut tidied = Vec::new();
-        for (repository, views) in repositories {
-            let locked = match locked(&repository).await {
-                Ok(locked) => locked,
-                Err(failure) => {
-                    tidied.extend(views.iter().map(|view| Tidied::keep(view, failure.what().to_owned())));
-                    continue;
-                }
-            };
-            for view in views {
-                match scene.tidy(&locked, &view.name, self.execute).await {
-                    Ok(done) => tidied.extend(done),
-                    // One that cannot be looked at is kept, and does not keep the others from being tidied.
-                    Err(failure) => tidied.push(Tidied::keep(&view, failure.what().to_owned())),
-                }
-            }
-        }
-        invocation
-            .show(self.output.format, &WorktreesTidied::new(self.execute, tidied, &found.unreadable))?;
+        let host = self.host.open(invocation).await?;
+        let cleaned = host.clean(self.execute).await?;
+        let worktrees = cleaned.worktrees.into_iter().map(|done| match done {
+            Ok(tidied) => document(tidied),
+            Err((view, error)) => Tidied::keep(&view, what(&error)),
+        });
+        let shown = WorktreesTidied::new(self.execute, worktrees.collect(), &cleaned.unreadable);
+        invocation.show(self.output.format, &shown)?;
         Ok(Exit::Done)
     }
-}
-
-async fn locked(repository: &str) -> Result<Locked, Failure> {
-    lock(&Repository::at(Path::new(repository))?).await
 }

@@ -1,0 +1,189 @@
+//! How changes look, in words and as JSON: what people and programs rely on.
+
+use std::sync::Arc;
+
+use planlease::RawSnapshot;
+use planlease_core::{
+    FencingToken, OrchestratorId, Revision, TaskId,
+    change::Entry,
+    codec,
+    keys::{Key, PlanKey},
+    term::Line,
+};
+use planlease_watcher::{Change, OwnershipChange, Store};
+
+use super::*;
+use crate::{
+    fixture::{NOW, line, plan},
+    printable::Printable,
+    tables::tabular::{Format, text},
+};
+
+fn layout() -> Layout {
+    Layout::new("/planlease", &planlease::core::Namespace::default())
+}
+
+fn shown<D: Tabular>(format: Format, document: &D) -> String {
+    Printable::styled(&text(format, document, NOW).unwrap(), false).as_str().to_owned()
+}
+
+fn revision(n: i64) -> Revision {
+    Revision::from_wire(n).unwrap()
+}
+
+fn set(changes: Vec<Change>) -> ChangesInWords {
+    ChangesInWords::new(&ChangeSet { revision: revision(41), resynced: false, changes }, &layout())
+}
+
+fn name() -> PlanName {
+    plan().name().clone()
+}
+
+fn task(id: &str, before: Option<&str>) -> Change {
+    let view = |id: &str| Arc::new(plan().tasks()[&TaskId::new(id).unwrap()].clone());
+    Change::Task { plan: name(), task: view(id), before: before.map(view) }
+}
+
+fn ownership(what: OwnershipChange) -> Change {
+    Change::Ownership { plan: name(), what, line: Arc::new(line()) }
+}
+
+fn owner() -> (OrchestratorId, FencingToken) {
+    let line = line();
+    let (_, term) = line.owner().unwrap();
+    (term.owner.orchestrator.clone(), term.token())
+}
+
+/// The store that holds the plan.
+fn store() -> Store {
+    let view = plan();
+    let (head, _) = codec::encode_spec(view.spec()).unwrap();
+    let tasks = view.tasks().values();
+    let tasks = tasks
+        .map(|task| (PlanKey::Task(task.id.clone()), codec::encode(&task.record).unwrap(), task.revision));
+    let line: Line = line();
+    let (written, term) = line.term.clone().unwrap();
+    let mut keys =
+        vec![(PlanKey::Spec, head, revision(3)), (PlanKey::Term, codec::encode(&term).unwrap(), written)];
+    keys.extend(tasks);
+    let mut entries: Vec<(Key, Entry)> = keys
+        .into_iter()
+        .map(|(key, value, at)| {
+            let entry = Entry { value, modified: at, created: at, version: 1, lease: None };
+            (Key::Plan(view.name().clone(), key), entry)
+        })
+        .collect();
+    for candidate in line.candidates() {
+        let value =
+            candidate.record.as_ref().map(|record| codec::encode(record).unwrap()).unwrap_or_default();
+        let (at, lease) = (candidate.joined, candidate.lease);
+        let entry = Entry { value, modified: at, created: at, version: 1, lease: Some(lease) };
+        entries.push((Key::Plan(view.name().clone(), PlanKey::Owner(lease)), entry));
+    }
+    Store::load(&RawSnapshot { revision: revision(40), entries })
+}
+
+#[test]
+fn changes_of_tasks_in_words() {
+    let changes = vec![
+        task("1.2", Some("2.1")),
+        task("1.2", Some("1.2")),
+        task("1.1", Some("1.2")),
+        task("1.10", Some("1.2")),
+        task("2.2", Some("2.1")),
+        task("2.1", None),
+        task("2.1", Some("1.2")),
+    ];
+    insta::assert_snapshot!(shown(Format::Table, &set(changes)), @r"
+    2025-11-24 15:57:10Z      41  release  1.2 started by ci-1 (attempt 1)
+    -                         41  release  1.2: half of it
+    2025-11-24 15:57:00Z      41  release  1.1 completed by ci-1: tagged
+    2025-11-24 15:58:00Z      41  release  1.10 waits for a decision: ci-0 is gone; look at what it has done, then retry or skip it
+    2025-11-24 15:58:20Z      41  release  2.2 skipped by ci-1: not needed
+    -                         41  release  2.1 added
+    -                         41  release  2.1 pending again, by ci-1
+    ");
+}
+
+#[test]
+fn changes_of_the_ownership_in_words() {
+    let (owner, token) = owner();
+    let to = OrchestratorId::new("ci-2").unwrap();
+    let waiting = line().candidates()[1].clone();
+    let unmanaged = line().candidates()[2].clone();
+    let (by, reason) = ("ann@desk".to_owned(), "host is\nreplaced".to_owned());
+    let changes = vec![
+        ownership(OwnershipChange::Acquired { owner: owner.clone(), token }),
+        ownership(OwnershipChange::Released { owner: owner.clone(), token }),
+        ownership(OwnershipChange::HandedOver { owner: owner.clone(), token, to }),
+        ownership(OwnershipChange::Expired { owner: owner.clone(), token }),
+        ownership(OwnershipChange::Forced { owner, token, by, reason }),
+        ownership(OwnershipChange::Waiting(waiting)),
+        ownership(OwnershipChange::Left(unmanaged)),
+        ownership(OwnershipChange::Amended),
+    ];
+    insta::assert_snapshot!(shown(Format::Table, &set(changes)), @r"
+    2025-11-24 15:56:40Z      41  release  ownership acquired by ci-1, token 1.2
+    -                         41  release  ownership released by ci-1, token 1.2
+    -                         41  release  ownership handed over by ci-1 to ci-2, token 1.2
+    -                         41  release  ownership of ci-1 expired with its session, token 1.2
+    -                         41  release  ownership of ci-1 forced to end by ann@desk: host is replaced, token 1.2
+    2025-11-24 15:58:30Z      41  release  ci-2 joined the queue
+    -                         41  release  an unmanaged candidate (lease 16) left the queue
+    -                         41  release  the record of the term was rewritten
+    ");
+}
+
+#[test]
+fn everything_else_in_words() {
+    let state = store().snapshot().plan(&name()).unwrap().clone();
+    let key = Key::Plan(name(), PlanKey::Term);
+    let changes = vec![
+        Change::PlanAppeared(Arc::clone(&state)),
+        Change::Redefined(Arc::clone(&state)),
+        Change::PlanGone { plan: name() },
+        Change::Findings { plan: name(), task: TaskId::new("1.1").unwrap(), revision: Some(revision(41)) },
+        Change::Unreadable { key: key.clone(), reason: Some("bad \x1b[2J".into()) },
+        Change::Unreadable { key, reason: None },
+    ];
+    insta::assert_snapshot!(shown(Format::Table, &set(changes)), @r"
+    -                         41  release  imported: Release 1.4, 5 tasks
+    -                         41  release  was edited: Release 1.4, 5 tasks
+    -                         41  release  was deleted
+    -                         41  release  1.1 has output
+    -                         41  release  /planlease/v1/default/plans/release/term cannot be read: bad �[2J
+    -                         41  release  /planlease/v1/default/plans/release/term is gone or can be read again
+    ");
+}
+
+#[test]
+fn a_gap_is_reported_even_if_nothing_differs() {
+    let closed = ChangeSet { revision: revision(41), resynced: true, changes: Vec::new() };
+    let closed = ChangesInWords::new(&closed, &layout());
+    insta::assert_snapshot!(shown(Format::Table, &closed), @"-                         41  the history was compacted meanwhile; what differs since then:");
+    insta::assert_snapshot!(shown(Format::Jsonl, &closed), @r#"{"schema":"planlease.changes.v1","revision":41,"resynced":true,"changes":[]}"#);
+}
+
+#[test]
+fn changes_as_json() {
+    let (owner, token) = owner();
+    let forced = OwnershipChange::Forced { owner, token, by: "ann@desk".into(), reason: "stuck".into() };
+    let changes = vec![
+        task("1.1", Some("1.2")),
+        ownership(forced),
+        Change::PlanGone { plan: name() },
+        Change::Unreadable { key: Key::Plan(name(), PlanKey::Term), reason: Some("bad".into()) },
+    ];
+    let lines = shown(Format::Jsonl, &set(changes.clone()));
+    assert_eq!(lines.lines().count(), 1);
+    insta::assert_snapshot!(shown(Format::Json, &set(changes)));
+}
+
+#[test]
+fn a_snapshot_has_everything_that_changes_build_upon() {
+    let store = store();
+    let plans = || store.snapshot().plans().map(AsRef::as_ref);
+    let snapshot = SnapshotView::new(store.snapshot(), plans());
+    insta::assert_snapshot!(shown(Format::Table, &snapshot), @"-                         40  release  3 of 5 tasks ended; owned by ci-1 on host-1 (process 42), for 3m20s, token 1.2");
+    insta::assert_snapshot!(shown(Format::Json, &snapshot));
+}

@@ -1,0 +1,84 @@
+//! `locks`: who has which lock of a plan, and who waits.
+
+use planlease::{
+    List, LockView,
+    core::{PlanName, Revision, term::Candidate},
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    document::{Document, each_readable},
+    unreadable::{UnreadableView, views},
+};
+use crate::time::Time;
+
+/// The locks of a plan.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LockList {
+    pub(crate) plan: PlanName,
+    pub(crate) locks: Vec<LockQueueView>,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unreadable: Vec<UnreadableView>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct LockQueueView {
+    pub(crate) lock: String,
+    pub(crate) holder: InLine,
+    pub(crate) waiting: Vec<InLine>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct InLine {
+    /// The orchestrator, or the lease of an unmanaged candidate.
+    pub(crate) who: String,
+    pub(crate) host: Option<String>,
+    pub(crate) pid: Option<u32>,
+    pub(crate) since: Option<Time>,
+    /// When it came, and the number of the holder's token.
+    pub(crate) joined: Revision,
+}
+
+impl InLine {
+    fn of(candidate: &Candidate) -> Self {
+        let record = candidate.record.as_ref();
+        Self {
+            who: candidate.name(),
+            host: record.map(|record| record.host.clone()),
+            pid: record.map(|record| record.pid),
+            since: record.map(|record| record.since.into()),
+            joined: candidate.joined,
+        }
+    }
+}
+
+impl LockList {
+    /// Of a plan.
+    #[must_use]
+    pub fn new(plan: &PlanName, listed: &List<LockView>) -> Self {
+        let locks = listed.iter().filter_map(|view| {
+            let (holder, waiting) = view.line.candidates().split_first()?;
+            Some(LockQueueView {
+                lock: view.lock.to_string(),
+                holder: InLine::of(holder),
+                waiting: waiting.iter().map(InLine::of).collect(),
+            })
+        });
+        let unreadable = views(&listed.unreadable);
+        Self { plan: plan.clone(), locks: locks.collect(), unreadable }
+    }
+}
+
+impl Document for LockList {
+    const SCHEMA: Option<&'static str> = Some("planlease.locks.v1");
+
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
+
+    fn lines(&self) -> Result<Vec<String>, serde_json::Error> {
+        each_readable("planlease.lock.v1", &self.locks, &self.unreadable)
+    }
+}

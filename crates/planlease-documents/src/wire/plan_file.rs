@@ -1,0 +1,106 @@
+//! `plan check`: what was parsed, or what is wrong with it. Its JSON is described by the documentation of
+//! plan files.
+
+use planlease_core::spec::{PlanSpec, TaskSpec};
+use planlease_formats::{Parsed, Problem, Problems};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::document::Document;
+
+/// A plan file as it was understood.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct PlanFile {
+    pub(crate) file: String,
+    /// null if the file has errors; there are no phases and tasks then.
+    pub(crate) title: Option<String>,
+    pub(crate) phases: Vec<Phase>,
+    pub(crate) tasks: Vec<Task>,
+    /// The tasks whose boxes are ticked.
+    pub(crate) ticked: Vec<String>,
+    /// Warnings, and errors if the file has some: at most 100 of each.
+    pub(crate) problems: Vec<FileProblem>,
+    /// How many more there are.
+    pub(crate) left_out: usize,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Phase {
+    pub(crate) number: String,
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Task {
+    pub(crate) id: String,
+    pub(crate) phase: Option<String>,
+    pub(crate) description: String,
+    pub(crate) depends_on: Vec<String>,
+    /// Program and arguments, if the file says them.
+    pub(crate) command: Option<Vec<String>>,
+    pub(crate) ticked: bool,
+}
+
+/// What is wrong with a file, and where.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FileProblem {
+    /// `error` or `warning`.
+    pub(crate) severity: String,
+    pub(crate) file: String,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+}
+
+impl From<&Problem> for FileProblem {
+    fn from(problem: &Problem) -> Self {
+        let Problem { severity, file, line, column, message, help } = problem.clone();
+        Self { severity: severity.to_string(), file, line, column, message, help }
+    }
+}
+
+/// The problems of a file as a document has them.
+pub(crate) fn problems(problems: &[Problem]) -> Vec<FileProblem> {
+    problems.iter().map(FileProblem::from).collect()
+}
+
+impl PlanFile {
+    /// Of a file that can be used.
+    #[must_use]
+    pub fn new(file: &str, parsed: &Parsed) -> Self {
+        let (warnings, left_out) = (problems(&parsed.warnings), parsed.left_out);
+        Self { file: file.to_owned(), problems: warnings, left_out, ..Self::of(&parsed.spec) }
+    }
+
+    /// Of a file with errors.
+    #[must_use]
+    pub fn refused(file: &str, problems: &Problems) -> Self {
+        let listed = self::problems(&problems.listed);
+        Self { file: file.to_owned(), problems: listed, left_out: problems.left_out, ..Self::default() }
+    }
+
+    fn of(spec: &PlanSpec) -> Self {
+        let phases =
+            spec.phases.iter().map(|phase| Phase { number: phase.number.clone(), name: phase.name.clone() });
+        let tasks = spec.tasks.iter().map(|task| Task {
+            id: task.id.to_string(),
+            phase: task.phase.clone(),
+            description: task.description.clone(),
+            depends_on: task.depends_on.iter().map(ToString::to_string).collect(),
+            command: task.command.clone(),
+            ticked: task.is_ticked(),
+        });
+        Self {
+            title: Some(spec.title.clone()),
+            phases: phases.collect(),
+            tasks: tasks.collect(),
+            ticked: spec.ticked().map(|task: &TaskSpec| task.id.to_string()).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Document for PlanFile {
+    const SCHEMA: Option<&'static str> = None;
+}

@@ -1,0 +1,379 @@
+//! `why`: who, when, under which ownership, and which rule led to the present state; and what happens next.
+
+use std::time::Duration;
+
+use planlease::{List, PlanView};
+use planlease_core::{
+    PlanName, Revision, Summary, TaskId, counted,
+    late::LateResult,
+    orphan::{Alive, is_orphan},
+    record::{HaltRecord, TaskRecord, TermRecord, TransitionRecord},
+    spec::OnLost,
+    standing::{Standing, standing},
+    transition::TaskStatus,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    document::Document,
+    next::{Waits, sentence, waits_of},
+    owner::{Owner, Ownership, Term, term},
+    unreadable::{UnreadableView, views},
+};
+use crate::{
+    printable::plain,
+    time::{Time, duration},
+};
+
+/// Why a task is where it is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WhyTask {
+    pub(crate) plan: PlanName,
+    pub(crate) task: TaskId,
+    pub(crate) revision: Revision,
+    pub(crate) status: TaskStatus,
+    /// The rule that decides what happens next: `ready`, `halted`, `waits`, `claimed`, `lost` (in progress,
+    /// and its claimant is gone), `retry`, `exhausted`, `parked`, `completed` or `skipped`.
+    pub(crate) rule: &'static str,
+    pub(crate) waits: Vec<Waits>,
+    /// What happened to it, oldest first; at most the last 16 changes.
+    pub(crate) history: Vec<Step>,
+    /// Results that came too late and changed nothing, oldest first; at most the last 16.
+    pub(crate) late: Vec<Late>,
+    /// What is the case now, as a sentence.
+    pub(crate) now: String,
+    /// What happens next, or what an operator must do.
+    pub(crate) next: String,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unreadable: Vec<UnreadableView>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Step {
+    pub(crate) at: Time,
+    pub(crate) attempt: u32,
+    pub(crate) from: TaskStatus,
+    pub(crate) to: TaskStatus,
+    pub(crate) by: String,
+    pub(crate) term: Option<u64>,
+    pub(crate) why: Option<String>,
+}
+
+/// A result that was refused: its attempt was over, or its writer had no authority any more.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Late {
+    pub(crate) at: Time,
+    pub(crate) attempt: Option<u32>,
+    /// What the task would have become.
+    pub(crate) status: TaskStatus,
+    pub(crate) by: String,
+    pub(crate) term: Option<u64>,
+    /// Its notes, or its error.
+    pub(crate) said: Option<String>,
+    /// Why it was refused.
+    pub(crate) refused: String,
+}
+
+impl Late {
+    fn of(late: &LateResult) -> Self {
+        Self {
+            at: late.at.into(),
+            attempt: late.attempt,
+            status: late.status,
+            by: late.by.clone(),
+            term: late.term.map(|term| term.0),
+            said: late.said.clone(),
+            refused: late.refused.clone(),
+        }
+    }
+}
+
+impl Step {
+    fn of(transition: &TransitionRecord) -> Self {
+        Self {
+            at: transition.at.into(),
+            attempt: transition.attempt,
+            from: transition.from,
+            to: transition.to,
+            by: transition.by.clone(),
+            term: transition.term.map(|term| term.0),
+            why: transition.why.clone(),
+        }
+    }
+}
+
+impl WhyTask {
+    /// `None` if the plan has no such task.
+    pub fn new(view: &PlanView, id: &TaskId, late: &[LateResult], alive: &Alive) -> Option<Self> {
+        let (task, spec) = (view.tasks().get(id)?, view.spec().task(id)?);
+        let record = &task.record;
+        let policy = view.spec().policy_of(spec);
+        let plan = view.name();
+        let owner = view.line().owner().map(|(candidate, _)| plain(&candidate.name()));
+        let halt = view.halt().map(halted);
+        let by_owner = owner.as_ref().map_or_else(
+            || format!("{plan} has no owner: `planlease run {plan}` would continue it."),
+            |owner| format!("{owner}, who owns {plan}, starts it when it has room."),
+        );
+        let error = record.error.as_deref().map(plain).unwrap_or_default();
+        let mut waits = Vec::new();
+        let (rule, now, next) = match standing(id, record, &policy, view.graph(), |task| view.status(task)) {
+            Standing::Ready => ("ready", "It may start: all that it waits for is done.".to_owned(), by_owner),
+            Standing::Waits(on) => {
+                waits = waits_of(view, &on);
+                let now = format!("It may not start yet: it waits for {}.", sentence(&waits));
+                ("waits", now, format!("See `planlease why {plan} {}`.", on[0].on))
+            }
+            Standing::InProgress => claimed(view, id, record, policy.on_lost, alive),
+            Standing::Retryable { failures, allowed } => (
+                "retry",
+                retryable(record, failures, allowed, policy.max_lost),
+                format!("The plan's owner puts it back by itself, or `planlease task retry {plan} {id}`."),
+            ),
+            Standing::Exhausted { failures, allowed } => (
+                "exhausted",
+                format!(
+                    "It failed {}, last with: {error}; {} allowed (max_retries).",
+                    counted(failures, "time"),
+                    counted(allowed, "attempt")
+                ),
+                format!("A person has to decide: `planlease task retry {plan} {id}`, or `skip`."),
+            ),
+            Standing::Parked(what) => (
+                "parked",
+                format!("It waits for a person: {}.", plain(&what)),
+                format!("`planlease task retry {plan} {id}` puts it back, `skip` leaves it out."),
+            ),
+            Standing::Completed => ("completed", "It is done.".to_owned(), String::new()),
+            Standing::Skipped => {
+                let reason = record.skip_reason.as_deref().map(plain).unwrap_or_default();
+                ("skipped", format!("It was left out: {reason}; what waits for it may start."), String::new())
+            }
+        };
+        let (rule, now, next) = match halt {
+            // Nothing else decides whether it starts.
+            Some(halt) if rule == "ready" => {
+                ("halted", halt, format!("`planlease plan resume {plan}` lets it go on."))
+            }
+            _ => (rule, now, next),
+        };
+        Some(Self {
+            plan: plan.clone(),
+            task: id.clone(),
+            revision: task.revision,
+            status: record.status,
+            rule,
+            waits,
+            history: record.transitions.iter().map(Step::of).collect(),
+            late: late.iter().map(Late::of).collect(),
+            now,
+            next,
+            unreadable: views(view.unreadable()),
+        })
+    }
+}
+
+/// How the last attempt of a task ended that will be retried, and how many attempts may still fail or be
+/// lost. After losses alone it was lost, after failures alone it failed.
+fn retryable(record: &TaskRecord, failures: u32, allowed: u32, max_lost: u32) -> String {
+    let (attempt, lost) = (record.attempt, record.lost);
+    let error = record.error.as_deref().map(plain).unwrap_or_default();
+    let failed = format!("{failures} of {} failed", counted(allowed, "allowed attempt"));
+    let gone = format!("{lost} lost of {max_lost} allowed (max_lost)");
+    match (failures, lost) {
+        (0, 1..) => format!("Attempt {attempt} was lost: {error}; {gone}."),
+        (_, 0) => format!("Attempt {attempt} failed: {error}; {failed}."),
+        _ => format!("Attempt {attempt} ended: {error}; {failed}, {gone}."),
+    }
+}
+
+/// A task in progress: whether its claimant is there, and what happens next.
+fn claimed(
+    view: &PlanView,
+    id: &TaskId,
+    record: &TaskRecord,
+    on_lost: OnLost,
+    alive: &Alive,
+) -> (&'static str, String, String) {
+    let (plan, attempt) = (view.name(), record.attempt);
+    let claim = record.claim.as_ref();
+    let by = claim.map_or_else(|| "an unknown process".to_owned(), |claim| plain(&claim.by));
+    let limit = claim.and_then(|claim| claim.limit).map(|limit| duration(Duration::from_secs(limit.seconds)));
+    if is_orphan(record, alive) {
+        let now = match limit {
+            Some(limit) => format!("The claim of {by} on attempt {attempt} ended after {limit}."),
+            None => format!("{by} worked on attempt {attempt} and is gone."),
+        };
+        let next = match (view.line().owner(), &view.halts().closed) {
+            (Some((owner, _)), _) => {
+                format!("{}, who owns {plan}, recovers it: on_lost = {on_lost}.", plain(&owner.name()))
+            }
+            (None, Some((_, halt))) => format!(
+                "The plan is {}: no owner recovers it. `planlease task retry {plan} {id}` puts it back, `fail` ends it.",
+                halt.how
+            ),
+            (None, None) => {
+                format!("The plan's next owner recovers it (on_lost = {on_lost}): `planlease run {plan}`.")
+            }
+        };
+        return ("lost", now, next);
+    }
+    let now = format!("{by} works on attempt {attempt}.");
+    let next = match (
+        claim.and_then(|claim| alive.left(claim)),
+        claim.is_some_and(|claim| claim.guard.is_none()),
+    ) {
+        (Some(left), _) => format!(
+            "The claim ends in {} (`planlease task progress {plan} {id}` extends it to {}); `complete` or `fail` ends the task.",
+            duration(Duration::from_secs(left.as_secs())),
+            limit.unwrap_or_default()
+        ),
+        (None, true) => {
+            format!("The claim has no time limit: `planlease task complete {plan} {id}` or `fail` ends it.")
+        }
+        (None, false) => format!("If {by} is lost, the plan's owner recovers the task: on_lost = {on_lost}."),
+    };
+    ("claimed", now, next)
+}
+
+impl Document for WhyTask {
+    const SCHEMA: Option<&'static str> = Some("planlease.why_task.v1");
+
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
+}
+
+/// Why a plan is where it is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WhyPlan {
+    pub(crate) plan: PlanName,
+    pub(crate) revision: Revision,
+    /// Whether every task has come to an end; failed ones too, which `summary` counts.
+    pub(crate) finished: bool,
+    pub(crate) summary: Summary,
+    pub(crate) owner: Option<Owner>,
+    /// The terms so far, oldest first.
+    pub(crate) terms: Vec<Term>,
+    pub(crate) ready: Vec<TaskId>,
+    /// What holds the plan up: parked or exhausted tasks.
+    pub(crate) held: Vec<TaskId>,
+    /// Tasks in progress whose claimants are gone.
+    pub(crate) lost: Vec<TaskId>,
+    pub(crate) now: String,
+    pub(crate) next: String,
+    /// What cannot be read, and is missing here. Absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unreadable: Vec<UnreadableView>,
+}
+
+impl WhyPlan {
+    /// Of a plan with its past terms, and what its claims hang on.
+    pub fn new(view: &PlanView, past: &List<TermRecord>, alive: &Alive) -> Self {
+        let (plan, summary) = (view.name(), view.summary());
+        let ownership = Ownership::of(view.line());
+        let mut terms: Vec<Term> = past.iter().map(term).collect();
+        if let Some((_, present)) = &view.line().term
+            && past.last().is_none_or(|last| last.number < present.number)
+        {
+            terms.push(term(present));
+        }
+        let held = view.spec().tasks.iter().filter(|spec| {
+            view.tasks().get(&spec.id).is_some_and(|task| {
+                let policy = view.spec().policy_of(spec);
+                let standing =
+                    standing(&spec.id, &task.record, &policy, view.graph(), |task| view.status(task));
+                matches!(standing, Standing::Parked(_) | Standing::Exhausted { .. })
+            })
+        });
+        let held: Vec<TaskId> = held.map(|spec| spec.id.clone()).collect();
+        let ready: Vec<TaskId> = view.ready().cloned().collect();
+        let (now, next) = if summary.is_done() {
+            ("Every task is completed or skipped.".to_owned(), String::new())
+        } else if let Some(halt) = view.halt() {
+            (halted(halt), format!("`planlease plan resume {plan}` lets it go on."))
+        } else if let Some(owner) = &ownership.owner {
+            let now = format!(
+                "{} owns it since {}, as term {}; {} in progress, {} ready.",
+                plain(&owner.orchestrator),
+                owner.since.rfc_3339(),
+                owner.term,
+                summary.in_progress,
+                ready.len()
+            );
+            (now, if held.is_empty() { "It goes on by itself.".to_owned() } else { ask(plan, &held) })
+        } else if let Some(first) = view.unreadable().next().filter(|_| ready.is_empty()) {
+            (format!("What it needs cannot be read: {first}."), DOCTOR.to_owned())
+        } else if !ready.is_empty() {
+            let now = format!("No process owns it, and {} could start.", counted(ready.len(), "task"));
+            (now, format!("`planlease run {plan}` goes on with it."))
+        } else if !held.is_empty() {
+            let now = format!(
+                "No process owns it, and nothing can start: {} failed.",
+                counted(summary.failed, "task")
+            );
+            (now, ask(plan, &held))
+        } else if summary.in_progress > 0 {
+            let now = format!("No process owns it; {} in progress.", being(summary.in_progress));
+            (now, format!("`planlease run {plan}` recovers the tasks whose claimants are gone, and goes on."))
+        } else {
+            let now = format!("No process owns it; {} may be retried.", counted(summary.failed, "task"));
+            (
+                now,
+                format!(
+                    "`planlease run {plan}` retries by the plan's policy, `planlease task retry` at once."
+                ),
+            )
+        };
+        let lost = view.tasks().values().filter(|task| is_orphan(&task.record, alive));
+        let lost: Vec<TaskId> = lost.map(|task| task.id.clone()).collect();
+        let now = match lost.len() {
+            0 => now,
+            n => format!("{now} The claimants of {} in progress are gone.", counted(n, "task")),
+        };
+        Self {
+            plan: plan.clone(),
+            revision: view.revision(),
+            finished: summary.is_finished(),
+            summary,
+            owner: ownership.owner,
+            terms,
+            ready,
+            held,
+            lost,
+            now,
+            next,
+            unreadable: views(view.unreadable().chain(past.unreadable.iter().cloned())),
+        }
+    }
+}
+
+/// What to do about a record that cannot be read.
+const DOCTOR: &str = "`planlease doctor` says what to do.";
+
+/// Who stopped the plan, and why.
+fn halted(halt: &HaltRecord) -> String {
+    format!("The plan was {} by {}: {}.", halt.how, plain(&halt.by), plain(&halt.why))
+}
+
+/// `1 task is`, `2 tasks are`.
+fn being(n: usize) -> String {
+    format!("{} {}", counted(n, "task"), if n == 1 { "is" } else { "are" })
+}
+
+fn ask(plan: &PlanName, held: &[TaskId]) -> String {
+    let first = &held[0];
+    let wait = if held.len() == 1 { "waits" } else { "wait" };
+    let tasks = counted(held.len(), "task");
+    format!("{tasks} {wait} for a person's decision: see `planlease why {plan} {first}`.")
+}
+
+impl Document for WhyPlan {
+    const SCHEMA: Option<&'static str> = Some("planlease.why_plan.v1");
+
+    fn unreadable(&self) -> &[UnreadableView] {
+        &self.unreadable
+    }
+}

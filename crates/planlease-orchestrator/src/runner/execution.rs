@@ -1,0 +1,705 @@
+//! The execution of one plan during one ownership: keeps ready tasks running, records what comes of them, and
+//! stops everything when the ownership ends.
+//!
+//! It holds no task of its own: the caller that polls it drives it. The plan's state is kept from the answers
+//! of its own writes and from one watch on the plan's tasks, since operators and workers may change them too.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{FutureExt as _, StreamExt as _, future, stream::FuturesUnordered};
+use planlease::{
+    Authority, Changes, Claimants, Error, Feed, Outcome, Ownership, PlanView, Refused, TaskView,
+    clock::{Clock, sleep_until},
+};
+use planlease_core::{
+    BootTime, PlanName, Summary, TaskId,
+    keys::{Key, PlanKey},
+    orphan,
+    overdue::{Circumstances, Due, Ours, Overdue, Seen},
+    spec::{Policies, TaskSpec},
+    transition::Change,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
+use uuid::Uuid;
+
+use super::{short::Short, slots::JobSlots, unrecorded::Unrecorded, unstarted::Unstarted};
+use crate::{
+    attempt::{self, Ask, chain},
+    command::Pulse,
+    executor::Commands,
+    options::Options,
+    report::{Report, Reporter},
+};
+
+/// How long reading a record may take if nothing stands still.
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// How long to leave etcd alone after it did not do what was asked.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often starts are tried in a row, on what was read again in between.
+const MAX_ROUNDS: usize = 32;
+
+/// What all runners of an orchestrator share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: Arc<Options>,
+    pub(crate) commands: Arc<dyn Commands>,
+    pub(crate) jobs: Arc<Semaphore>,
+    pub(crate) reporter: Reporter,
+    pub(crate) stop: watch::Receiver<Stop>,
+}
+
+/// Whether the orchestrator is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// It is not.
+    Run,
+    /// Start nothing new, let what runs come to its end, release.
+    Drain,
+    /// Stop what runs, give its tasks back, release.
+    Abort,
+}
+
+/// How the execution of a plan came to its end.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// Nothing is left to be done.
+    Finished(Summary),
+    /// The orchestrator stops.
+    Stopped,
+    /// The ownership is over.
+    Lost,
+    /// The plan could not be made ready, so nothing was done in it.
+    NotBegun,
+    /// Commands do not start on this host, for this reason; the plan was released.
+    CannotStart(String),
+    /// The same, since the host has been short of resources for long.
+    Short(String),
+}
+
+pub(super) type Running =
+    FuturesUnordered<Pin<Box<dyn Future<Output = (attempt::Result, OwnedSemaphorePermit)> + Send>>>;
+
+/// An attempt that runs here.
+pub(super) struct Attempt {
+    /// Says that it is to be ended because of the time, and why.
+    overdue: watch::Sender<Option<String>>,
+    /// When its command last wrote output.
+    pulse: Pulse,
+}
+
+/// Executes one plan during one ownership.
+pub(crate) struct Runner {
+    pub(super) shared: Shared,
+    pub(super) ownership: Ownership,
+    pub(super) authority: Authority,
+    pub(super) view: PlanView,
+    pub(super) running: Running,
+    /// The tasks whose attempts run here.
+    pub(super) busy: BTreeMap<TaskId, Attempt>,
+    /// Attempts that have ended, and whose ends are still to be recorded.
+    pub(super) ended: VecDeque<Unrecorded>,
+    /// When etcd did not do what was asked: not to be asked again before this.
+    pub(super) not_before: Option<Instant>,
+    /// The trouble that was reported last, so that it is reported once.
+    pub(super) trouble: String,
+    /// What is known of commands that did not start.
+    pub(super) unstarted: Unstarted,
+    /// What is known of a host that is short of resources.
+    pub(super) short: Short,
+    /// Starts whose answer got lost: they are found in the record if they happened, now or later.
+    pub(super) unsure: Vec<(TaskId, Uuid)>,
+    pub(super) ask: watch::Sender<Ask>,
+    /// The workers that have claimed tasks of the plan.
+    pub(super) claimants: Claimants,
+    /// Whether one of them is gone, and what it left behind is still to be recovered.
+    pub(super) claimant_gone: bool,
+    /// The tasks that were reported as claimed by another process.
+    pub(super) reported_others: BTreeSet<TaskId>,
+    pub(super) slots: JobSlots,
+    pub(super) policies: Policies,
+    pub(super) overdue: Overdue,
+    /// Whether the watch on the plan's tasks stands.
+    pub(super) in_touch: bool,
+    /// When the next thing is due for which only time has to pass.
+    pub(super) due: Option<BootTime>,
+}
+
+impl Runner {
+    /// Executes the plan until nothing is left to be done, the orchestrator stops, or the ownership is lost.
+    pub(crate) async fn run(shared: Shared, ownership: Ownership) -> (PlanName, Ended) {
+        let plan = ownership.plan().clone();
+        let reporter = shared.reporter.clone();
+        let (recovered, view) = match ownership.recover_with(orphan::recovery_after_rest).await {
+            Ok(recovered) => recovered,
+            Err(error) => {
+                reporter.send(&Report::Lost { plan: plan.clone(), why: chain(&error) });
+                return (plan, Ended::NotBegun);
+            }
+        };
+        let (token, recovered) = (ownership.token(), recovered.len());
+        reporter.send(&Report::Acquired { plan: plan.clone(), token, recovered });
+        let mut ticked = view.pending_of_ticked(view.spec());
+        ticked.retain(|task| view.tasks().get(task).is_some_and(|task| task.record.attempt == 0));
+        if !ticked.is_empty() {
+            reporter.send(&Report::Ticked { plan: plan.clone(), tasks: ticked });
+        }
+        let authority = ownership.authority();
+        let (ask, _) = watch::channel(Ask::Run);
+        let claimants = ownership.claimants();
+        let policies = Policies::of(view.spec());
+        let slots = JobSlots::new(Arc::clone(&shared.jobs));
+        let runner = Self {
+            shared,
+            ownership,
+            authority,
+            view,
+            running: Running::new(),
+            busy: BTreeMap::new(),
+            ended: VecDeque::new(),
+            not_before: None,
+            trouble: String::new(),
+            unstarted: Unstarted::default(),
+            short: Short::default(),
+            unsure: Vec::new(),
+            ask,
+            claimants,
+            claimant_gone: false,
+            reported_others: BTreeSet::new(),
+            slots,
+            policies,
+            overdue: Overdue::default(),
+            in_touch: false,
+            due: None,
+        };
+        (plan, runner.execute().await)
+    }
+
+    async fn execute(mut self) -> Ended {
+        let coordinator = self.ownership.session().coordinator().clone();
+        let plan = coordinator.layout().halts_and_tasks(self.ownership.plan());
+        let mut changes = coordinator.changes(plan, self.view.revision().next());
+        loop {
+            let stop = *self.shared.stop.borrow();
+            if stop == Stop::Abort {
+                self.ask.send_replace(Ask::Terminate);
+            }
+            if let Err(why) = self.work(stop).await {
+                return self.lose(why).await;
+            }
+            let recorded = self.ended.is_empty() || (stop == Stop::Abort && self.not_before.is_some());
+            if self.running.is_empty()
+                && self.ended.is_empty()
+                && let Some(why) = self.unstarted.verdict()
+            {
+                let why = why.to_owned();
+                self.release().await;
+                return Ended::CannotStart(why);
+            }
+            if self.running.is_empty()
+                && self.ended.is_empty()
+                && let Some(why) = self.short.verdict()
+            {
+                let why = why.to_owned();
+                self.release().await;
+                return Ended::Short(why);
+            }
+            let nothing_to_come =
+                stop != Stop::Run || !(self.has_ready() || self.others_at_work() || self.due.is_some());
+            if self.running.is_empty() && recorded && nothing_to_come {
+                return self.finish(stop).await;
+            }
+            self.claimants.follow(&self.view).await;
+            if let Err(why) = self.step(&mut changes).await {
+                return self.lose(why).await;
+            }
+        }
+    }
+
+    /// Records what has ended, starts what is ready, and does what is due, unless etcd is in trouble. `Err`
+    /// if the ownership is lost.
+    async fn work(&mut self, stop: Stop) -> Result<(), String> {
+        if self.not_before.is_none_or(|moment| moment <= Instant::now()) {
+            self.not_before = None;
+            self.record_ended().await?;
+            if self.claimant_gone && self.not_before.is_none() {
+                self.recover().await?;
+            }
+            if stop == Stop::Run && self.not_before.is_none() {
+                self.start_ready().await?;
+            }
+        }
+        let due = self.look(stop);
+        self.due = due.next;
+        self.end_overdue(&due).await;
+        if stop == Stop::Run { self.do_what_is_due(due).await } else { Ok(()) }
+    }
+
+    /// Looks what is due.
+    fn look(&mut self, stop: Stop) -> Due {
+        let in_touch = self.in_touch && self.not_before.is_none();
+        let free = stop == Stop::Run && in_touch && self.may_start() && self.slots.is_free();
+        let instant = Instant::now();
+        let rested = self.view.ready().filter(|task| free && !self.unstarted.rests(task, instant));
+        let ready: BTreeSet<&TaskId> = rested.collect();
+        let seen = self.view.tasks().values().map(|task| Seen {
+            task: &task.id,
+            record: &task.record,
+            policy: self.policies.of_task(&task.id),
+            startable: ready.contains(&task.id),
+            ours: self.busy.get(&task.id).map(|attempt| Ours { output: attempt.pulse.last() }),
+        });
+        let now = Circumstances { now: self.now(), in_touch, halted: self.view.halt().is_some() };
+        self.overdue.look(seen, now)
+    }
+
+    /// The present moment on the clock that decides.
+    fn now(&self) -> BootTime {
+        self.ownership.session().coordinator().clock().boot()
+    }
+
+    /// How much of its total time a task has used up, if it is bounded.
+    fn spent(&self, task: &TaskId) -> Option<Duration> {
+        self.policies.of_task(task).total_deadline()?;
+        self.overdue.spent(task, self.now())
+    }
+
+    /// Ends the attempts whose time is up.
+    async fn end_overdue(&mut self, due: &Due) {
+        for end in &due.ends {
+            let known = self.busy.get(&end.task).is_some_and(|attempt| attempt.overdue.borrow().is_some());
+            if known || (end.silent && !(self.in_touch && self.is_silent(&end.task).await)) {
+                continue;
+            }
+            if let Some(attempt) = self.busy.get(&end.task) {
+                attempt.overdue.send_replace(Some(end.why.clone()));
+            }
+        }
+    }
+
+    /// Whether the last note of a task's command is really the last one. A note can be held up by an etcd
+    /// that stands still: only a record that is read without delay proves the silence. Else the silence
+    /// begins again as soon as etcd is heard again.
+    async fn is_silent(&mut self, task: &TaskId) -> bool {
+        self.due = Some(self.now()); // Unless it is ended, its time is to be counted again.
+        let coordinator = self.ownership.session().coordinator().clone();
+        let read = coordinator.task(self.ownership.plan(), task);
+        match tokio::time::timeout(PROMPT, read).await {
+            Ok(Ok(Some(present))) => {
+                let noted =
+                    self.view.tasks().get(task).is_some_and(|known| known.revision < present.revision);
+                self.view.apply_task(present);
+                !noted
+            }
+            Ok(Ok(None)) => false,
+            Ok(Err(_)) | Err(_) => {
+                self.in_touch = false;
+                false
+            }
+        }
+    }
+
+    /// Changes with the tasks that they are about, each with what was measured of it.
+    fn measured(&self, changes: Vec<(TaskId, Change)>) -> Vec<(TaskView, Change)> {
+        let view = |task: &TaskId| Some(self.view.tasks().get(task)?.measured(self.spent(task)));
+        changes.into_iter().filter_map(|(task, change)| Some((view(&task)?, change))).collect()
+    }
+
+    /// Puts back, gives up and hands over what the time has come for. `Err` if the ownership is lost.
+    async fn do_what_is_due(&mut self, due: Due) -> Result<(), String> {
+        let updates = self.measured(due.changes);
+        if updates.is_empty() {
+            return Ok(());
+        }
+        self.due = Some(self.now()); // What comes of it is to be looked at, and what is not done stays due.
+        if self.not_before.is_some() {
+            return Ok(());
+        }
+        let outcomes = match self.authority.update_all(&updates).await {
+            Ok(outcomes) => outcomes,
+            Err(Error::SessionLost(reason)) => return Err(reason.to_string()),
+            Err(error) => {
+                self.wait_for_better(chain(&error));
+                return Ok(());
+            }
+        };
+        let mut again = false;
+        for ((_, change), outcome) in updates.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Committed(task) => {
+                    self.overdue.wrote(&task.id, task.record.op_id);
+                    if let Some(why) = change.reason() {
+                        self.shared.reporter.send(&Report::Overdue {
+                            plan: self.ownership.plan().clone(),
+                            task: task.id.clone(),
+                            status: task.record.status,
+                            why: why.to_owned(),
+                        });
+                    }
+                    self.view.apply_task(task);
+                }
+                Outcome::Refused(Refused::RightGone) => return Err(explain(&self.ownership).await),
+                Outcome::Refused(_) | Outcome::Unknown { .. } => again = true, // Looked at again, as it is then.
+            }
+        }
+        if !again {
+            return Ok(());
+        }
+        self.due = Some(self.now().plus(ASK_AGAIN));
+        self.reread().await
+    }
+
+    /// Recovers what lost workers left in progress. `Err` if the ownership is lost.
+    async fn recover(&mut self) -> Result<(), String> {
+        match self.ownership.recover_with(orphan::recovery_after_rest).await {
+            Ok((_, view)) => {
+                self.claimant_gone = false;
+                self.see(view);
+                Ok(())
+            }
+            Err(Error::OwnershipLost(_) | Error::SessionLost(_)) => Err(explain(&self.ownership).await),
+            Err(error) => {
+                self.wait_for_better(chain(&error));
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a worker or a person has a task in progress: what depends on it may become ready, and if the
+    /// worker is lost, the owner has to recover the task. What was claimed under this ownership, but does not
+    /// run here, is not waited for: the claim lasts as long as the ownership, whose end makes an orphan of
+    /// it.
+    fn others_at_work(&mut self) -> bool {
+        let own = self.ownership.guard();
+        let others = self.view.tasks().values().filter(|task| {
+            let claim = task.record.claim.as_ref();
+            claim.is_some_and(|claim| claim.guard.as_ref() != Some(&own)) && !self.busy.contains_key(&task.id)
+        });
+        let others: Vec<_> = others
+            .map(|task| (task.id.clone(), task.record.claim.as_ref().map(|claim| claim.by.clone())))
+            .collect();
+        for (task, by) in &others {
+            if self.reported_others.insert(task.clone()) {
+                let plan = self.ownership.plan().clone();
+                let by = by.clone().unwrap_or_default();
+                self.shared.reporter.send(&Report::ClaimedBy { plan, task: task.clone(), by });
+            }
+        }
+        !others.is_empty()
+    }
+
+    /// etcd did not do what was asked, but may do it later. Reported once; retried after a while, as long as
+    /// the session lives, which is the bound.
+    pub(super) fn wait_for_better(&mut self, why: String) {
+        if self.trouble != why {
+            self.shared.reporter.send(&Report::Trouble(why.clone()));
+            self.trouble = why;
+        }
+        self.not_before = Some(Instant::now() + ASK_AGAIN);
+    }
+
+    /// Waits for the next thing to happen, and deals with it. `Err` if the ownership is lost.
+    async fn step(&mut self, changes: &mut Changes) -> Result<(), String> {
+        let wants_more =
+            *self.shared.stop.borrow() == Stop::Run && self.not_before.is_none() && self.can_start();
+        let better = self.not_before;
+        tokio::select! {
+            biased; // The loss first: what runs has to die. Then the wish to stop, then what has ended.
+            _ = self.ownership.lost() => Err(explain(&self.ownership).await),
+            changed = self.shared.stop.changed() => {
+                if changed.is_err() {
+                    self.ask.send_replace(Ask::Terminate); // No caller is left that could want more.
+                }
+                Ok(())
+            }
+            Some(first) = self.running.next() => {
+                self.end(first);
+                // Those that have ended as well are recorded together with it.
+                while let Some(Some(other)) = self.running.next().now_or_never() {
+                    self.end(other);
+                }
+                Ok(())
+            }
+            () = until(better) => Ok(()),
+            () = until(self.unstarted.next(Instant::now())) => Ok(()),
+            () = until(self.short.next(Instant::now())) => Ok(()),
+            () = until_due(self.ownership.session().coordinator().clock(), self.due), if better.is_none() => Ok(()),
+            () = self.slots.wait(), if wants_more => Ok(()),
+            () = self.claimants.gone() => {
+                self.claimant_gone = true;
+                Ok(())
+            }
+            feed = changes.next() => self.apply(feed).await,
+        }
+    }
+
+    /// An attempt is over; what came of it is still to be recorded.
+    fn end(&mut self, (result, _permit): (attempt::Result, OwnedSemaphorePermit)) {
+        let task = &result.started.id;
+        self.busy.remove(task);
+        match &result.end {
+            attempt::End::NotStarted(why) => self.unstarted.note(task.clone(), why, Instant::now()),
+            attempt::End::Short(why) => {
+                if self.short.note(self.busy.len(), why, Instant::now()) {
+                    let what = format!("this host is short of resources: {why}");
+                    self.shared.reporter.send(&Report::Trouble(what));
+                }
+            }
+            _ => {
+                self.unstarted.started(task);
+                self.short.started();
+            }
+        }
+        let spent = self.spent(task);
+        let known = self.view.tasks().get(task);
+        let seen = known.filter(|known| known.record.attempt == result.started.record.attempt);
+        let seen = seen.cloned();
+        self.ended.push_back(Unrecorded::new(result, seen, spent));
+    }
+
+    /// Starts ready tasks as long as job slots are free. `Err` if the ownership is lost.
+    async fn start_ready(&mut self) -> Result<(), String> {
+        let started = self.start_in_turn().await;
+        self.slots.give_back();
+        started
+    }
+
+    /// Starts as many at once as there are free slots: their starts travel together.
+    async fn start_in_turn(&mut self) -> Result<(), String> {
+        self.launch_unsure();
+        for _ in 0..MAX_ROUNDS {
+            let some = self.take_ready();
+            if some.is_empty() {
+                return Ok(());
+            }
+            let starts = some.iter().map(|(task, _)| self.authority.start(&self.view, task));
+            let outcomes = future::join_all(starts).await;
+            let (mut lost, mut again, mut trouble) = (false, false, None);
+            for ((task, permit), outcome) in some.into_iter().zip(outcomes) {
+                match outcome {
+                    Ok(Outcome::Committed(started)) => self.launch(started, permit),
+                    Ok(Outcome::Refused(Refused::RightGone)) => lost = true,
+                    Ok(Outcome::Refused(Refused::Conflict(present) | Refused::NotAllowed(_, present))) => {
+                        self.view.apply_task(*present);
+                        again = true;
+                    }
+                    // Read again: what could not be read is not ready then.
+                    Ok(Outcome::Refused(_)) | Err(Error::Unreadable(_)) => again = true,
+                    Ok(Outcome::Unknown { op_id, reason }) => {
+                        self.unsure.push((task, op_id));
+                        trouble = Some(reason);
+                        again = true;
+                    }
+                    Err(Error::SessionLost(reason)) => return Err(reason.to_string()),
+                    Err(error) => trouble = Some(chain(&error)),
+                }
+            }
+            if lost {
+                return Err(explain(&self.ownership).await);
+            }
+            if again {
+                self.reread().await?;
+            }
+            if let Some(why) = trouble {
+                self.wait_for_better(why);
+                self.launch_unsure();
+                return Ok(());
+            }
+        }
+        self.wait_for_better("etcd refuses to start tasks that look ready".to_owned());
+        Ok(())
+    }
+
+    /// Ready tasks, each with a job slot. Where the plan bounds how many are in progress, one: it has to be
+    /// counted before the next one can start.
+    fn take_ready(&mut self) -> Vec<(TaskId, OwnedSemaphorePermit)> {
+        let mut some = Vec::new();
+        if !self.may_start() {
+            return some;
+        }
+        let (now, instant) = (self.now(), Instant::now());
+        let most = if self.view.spec().policy.max_in_progress > 0 { 1 } else { usize::MAX };
+        let most = most.min(self.short.allowance(self.busy.len(), instant));
+        let (busy, clocks) = (&self.busy, (&self.policies, &self.overdue, &self.view));
+        let startable = |task: &&TaskId| {
+            !busy.contains_key(*task)
+                && !self.unstarted.rests(task, instant)
+                && !is_used_up(clocks, task, now)
+        };
+        for task in self.view.ready().filter(startable).take(most) {
+            let Some(permit) = self.slots.take() else { break };
+            some.push((task.clone(), permit));
+        }
+        some
+    }
+
+    /// Launches the attempts whose start turns out to have happened.
+    fn launch_unsure(&mut self) {
+        for task in self.happened() {
+            let Some(permit) = self.slots.take() else { return };
+            self.unsure.retain(|(unsure, _)| *unsure != task.id);
+            self.launch(task, permit);
+        }
+    }
+
+    /// The starts that were not answered, but turn out to have happened.
+    fn happened(&self) -> Vec<TaskView> {
+        let happened = |(task, op_id): &(TaskId, Uuid)| {
+            let present = self.view.tasks().get(task).filter(|task| task.record.op_id == *op_id);
+            present.cloned()
+        };
+        self.unsure.iter().filter_map(happened).collect()
+    }
+
+    /// The ready tasks that do not run here, and have time left.
+    fn ready(&self) -> impl Iterator<Item = &TaskId> {
+        let (now, clocks) = (self.now(), (&self.policies, &self.overdue, &self.view));
+        let ready = self.view.ready();
+        ready.filter(move |task| !self.busy.contains_key(*task) && !is_used_up(clocks, task, now))
+    }
+
+    /// Whether another start is allowed, by the plan and by how commands start here.
+    fn may_start(&self) -> bool {
+        self.view.halt().is_none()
+            && !self.view.is_full()
+            && self.unstarted.verdict().is_none()
+            && self.short.allowance(self.busy.len(), Instant::now()) > 0
+    }
+
+    /// Whether something would be run now if a slot were free.
+    fn can_start(&self) -> bool {
+        let now = Instant::now();
+        let rested = |task: &TaskId| !self.unstarted.rests(task, now);
+        (self.may_start() && self.ready().any(rested)) || !self.happened().is_empty()
+    }
+
+    /// Whether something is to be run as soon as a slot is free.
+    fn has_ready(&self) -> bool {
+        self.ready().next().is_some() || !self.happened().is_empty()
+    }
+
+    fn launch(&mut self, started: TaskView, permit: OwnedSemaphorePermit) {
+        let plan = self.ownership.plan().clone();
+        let (task, attempt) = (started.id.clone(), started.record.attempt);
+        self.shared.reporter.send(&Report::Started { plan, task: task.clone(), attempt });
+        let spec = self.view.spec().task(&task).cloned().unwrap_or_else(|| TaskSpec::new(task.clone(), ""));
+        let (overdue, ends) = watch::channel(None);
+        let command = attempt::command(&self.shared.options, &self.ownership, &spec, &started);
+        let pulse = command.as_ref().map(|command| command.pulse.clone()).unwrap_or_default();
+        let run = attempt::run(
+            Arc::clone(&self.shared.commands),
+            command,
+            started.clone(),
+            ends,
+            self.ask.subscribe(),
+        );
+        self.view.apply_task(started);
+        self.busy.insert(task, Attempt { overdue, pulse });
+        self.running.push(Box::pin(async move { (run.await, permit) }));
+    }
+
+    pub(super) fn not_recorded(&self, task: &TaskId, why: String) {
+        let (plan, task) = (self.ownership.plan().clone(), task.clone());
+        self.shared.reporter.send(&Report::NotRecorded { plan, task, why });
+    }
+
+    /// The plan as it is now, whose definition may have been edited.
+    fn see(&mut self, view: PlanView) {
+        if view.defined() != self.view.defined() {
+            self.policies = Policies::of(view.spec());
+        }
+        self.view = view;
+    }
+
+    async fn reread(&mut self) -> Result<(), String> {
+        match self.ownership.session().coordinator().plan(self.ownership.plan()).await {
+            Ok(view) => {
+                self.see(view);
+                Ok(())
+            }
+            Err(Error::PlanNotFound(_)) => Err("the plan was deleted".to_owned()),
+            Err(error) => {
+                self.shared.reporter.send(&Report::Trouble(chain(&error)));
+                Ok(())
+            }
+        }
+    }
+
+    /// Applies what other processes did to the tasks.
+    async fn apply(&mut self, feed: Result<Feed, Error>) -> Result<(), String> {
+        self.in_touch = !matches!(feed, Ok(Feed::Broken(_)) | Err(_));
+        match feed {
+            Ok(Feed::Changes(sets)) => {
+                let mut stale = false;
+                for change in sets.into_iter().flat_map(|set| set.changes) {
+                    match (change.key, change.entry) {
+                        (Key::Plan(_, PlanKey::Task(id)), Some(entry)) => {
+                            self.view.apply_entry(id, &entry);
+                        }
+                        (
+                            Key::Plan(
+                                _,
+                                PlanKey::Pause | PlanKey::Close | PlanKey::Spec | PlanKey::Unknown(_),
+                            ),
+                            _,
+                        ) => stale = true,
+                        _ => {}
+                    }
+                }
+                if stale { self.reread().await } else { Ok(()) }
+            }
+            Ok(Feed::Compacted(_)) => self.reread().await,
+            Ok(Feed::Connected | Feed::Alive(_) | Feed::Broken(_)) => Ok(()),
+            Err(error) => {
+                self.wait_for_better(chain(&error));
+                tokio::time::sleep(ASK_AGAIN).await; // The watch itself does not wait.
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether all the time that the task has is used up: it is not started any more, but parked.
+fn is_used_up(
+    (policies, overdue, view): (&Policies, &Overdue, &PlanView),
+    task: &TaskId,
+    now: BootTime,
+) -> bool {
+    policies.of_task(task).total_deadline().is_some_and(|total| {
+        let stored = || view.tasks().get(task).map(|task| task.record.spent());
+        overdue.spent(task, now).or_else(stored).is_some_and(|spent| spent >= total)
+    })
+}
+
+/// Waits until the moment; for ever if there is none.
+pub(crate) async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The same by the clock that counts while the host is suspended.
+async fn until_due(clock: &dyn Clock, moment: Option<BootTime>) {
+    match moment {
+        Some(moment) => sleep_until(clock, moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Why the ownership is over, as far as the history says.
+pub(super) async fn explain(ownership: &Ownership) -> String {
+    match ownership.explain_loss().await {
+        Ok(why) => why,
+        Err(error) => chain(&error),
+    }
+}
