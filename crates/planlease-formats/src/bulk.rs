@@ -6,7 +6,7 @@
 
 use toml_parser::{Source, lexer::TokenKind};
 
-use crate::Format;
+use crate::format::Format;
 
 /// The estimated peak of memory while a file is read, in bytes, without the file itself. Rather too high than
 /// too low.
@@ -15,9 +15,9 @@ use crate::Format;
 #[must_use]
 pub fn memory(format: Format, bytes: &[u8]) -> usize {
     let parts = match format {
-        Format::Markdown => markdown(bytes),
         // What is no text is refused before it is parsed.
         Format::Toml => std::str::from_utf8(bytes).map_or(0, toml),
+        _ => markdown(bytes),
     };
     bytes.len().saturating_mul(2).saturating_add(parts)
 }

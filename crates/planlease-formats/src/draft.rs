@@ -4,6 +4,10 @@ use std::collections::BTreeSet;
 
 use planlease_core::spec::PlanSpec;
 
+/// The field of a task that keeps what its mark says that is neither open nor done: `in_progress`, `dropped`,
+/// `blocked`.
+pub(crate) const MARK: &str = "mark";
+
 /// What a reader of a format hands on. Places are offsets into the text, in bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
@@ -32,6 +36,14 @@ pub(crate) struct TaskPlaces {
     pub(crate) policy: usize,
     /// One for each dependency of the task, in the same order.
     pub(crate) depends_on: Vec<usize>,
+}
+
+impl TaskPlaces {
+    /// All parts in one place, with so many dependencies.
+    pub(crate) fn at(at: usize, depends_on: usize) -> Self {
+        let depends_on = vec![at; depends_on];
+        Self { id: at, phase: at, description: at, command: at, policy: at, depends_on }
+    }
 }
 
 /// What the file has but the draft has not, because of errors that were reported. Nothing that refers to it

@@ -17,51 +17,50 @@
 //! # Ok::<(), planlease_formats::Problems>(())
 //! ```
 
+mod assemble;
 mod bulk;
+mod checkbox;
+mod checklist;
+mod count;
+mod detect;
 mod draft;
+mod export;
 mod format;
 mod markdown;
+mod mirror;
 mod name;
 mod native;
+mod order;
+mod parsed;
 mod problem;
 mod soundness;
 pub mod state;
 mod text;
+mod tracker;
 
-use planlease_core::spec::{PlanSpec, Source};
+use planlease_core::{TaskId, spec::Source, transition::TaskStatus};
 use sha2::{Digest, Sha256};
 
+use checklist::Dialect;
+
 pub use bulk::memory;
+pub use export::export;
 pub use format::Format;
 pub use name::{UnusableFileName, plan_name};
 pub use native::schema;
+pub use parsed::{Counts, Parsed, Place};
 pub use problem::{Problem, Problems, Severity};
+pub use text::MAX_FILE;
 
-/// The largest plan file that is read, in bytes. Checked before anything looks into it; larger files are
-/// refused.
-pub const MAX_FILE: usize = 4 * 1024 * 1024;
-
-/// A plan file that could be read, and what its author should know about it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parsed {
-    /// The plan: sound, see [`PlanSpec::problems`].
-    pub spec: PlanSpec,
-    /// What may not mean what its author thinks it means. Warnings only, in the order of the file; at most
-    /// 100.
-    pub warnings: Vec<Problem>,
-    /// How many more warnings there are.
-    pub left_out: usize,
-}
-
-/// Reads a plan file, in the format that its extension says.
+/// Reads a plan file, in the format that its path and its content tell.
 ///
-/// `path` is the file's path as the user gave it; it goes into messages and into [`PlanSpec::source`],
-/// nothing is opened.
+/// `path` is the file's path as the user gave it; it goes into messages and into
+/// [`PlanSpec::source`](planlease_core::spec::PlanSpec::source), nothing is opened.
 ///
 /// # Errors
 /// All problems of the file, at least one of them an error; nothing of such a file should be used.
 pub fn parse(path: &str, bytes: &[u8]) -> Result<Parsed, Problems> {
-    match Format::of(path) {
+    match Format::detect(path, bytes) {
         Some(format) => parse_as(format, path, bytes),
         None => Err(Problems::from(format::unknown(path))),
     }
@@ -72,18 +71,110 @@ pub fn parse(path: &str, bytes: &[u8]) -> Result<Parsed, Problems> {
 /// # Errors
 /// As for [`parse`].
 pub fn parse_as(format: Format, path: &str, bytes: &[u8]) -> Result<Parsed, Problems> {
+    parse_tag(format, None, path, bytes)
+}
+
+/// Reads one list of tasks of a plan file that has several, see [`tags`].
+///
+/// # Errors
+/// As for [`parse`]; a tag that the file does not have.
+pub fn parse_tag(format: Format, tag: Option<&str>, path: &str, bytes: &[u8]) -> Result<Parsed, Problems> {
+    let text = text::Text::decode(path, bytes)?;
+    read(format, tag, path, &text, sha256(bytes))
+}
+
+/// Reads a folder of files that are a plan together: Backlog.md's tasks. `files`: their paths and contents.
+///
+/// # Errors
+/// As for [`parse`].
+pub fn parse_folder(path: &str, files: &[(String, Vec<u8>)]) -> Result<Parsed, Problems> {
+    let mut bytes = Vec::new();
+    let mut places = Vec::new();
+    for (file, content) in files {
+        text::Text::decode(file, content)?;
+        places.push((bytes.len(), file.as_str()));
+        bytes.extend_from_slice(content);
+        bytes.push(b'\n');
+    }
+    let text = text::Text::decode(path, &bytes)?.of_files(places);
+    read(Format::Backlog, None, path, &text, sha256(&bytes))
+}
+
+/// The tags of a file of Taskmaster: each is a plan of its own, see [`parse_tag`]. Empty for all other files.
+#[must_use]
+pub fn tags(format: Format, path: &str, bytes: &[u8]) -> Vec<String> {
+    match text::Text::decode(path, bytes) {
+        Ok(text) if format == Format::Taskmaster => tracker::tags(&text),
+        _ => Vec::new(),
+    }
+}
+
+/// The file with the marks of its tasks as their statuses are: boxes, or the fields that tell a state. All
+/// other bytes stay as they are, and so do marks that say the same; `None` for a format without marks.
+///
+/// # Errors
+/// As for [`parse`].
+pub fn mirrored(
+    format: Format,
+    path: &str,
+    bytes: &[u8],
+    status: impl Fn(&TaskId) -> Option<TaskStatus>,
+) -> Result<Option<Vec<u8>>, Problems> {
     let text = text::Text::decode(path, bytes)?;
     let mut report = problem::Report::new(&text);
-    let mut draft = match format {
-        Format::Markdown => markdown::read(&text, &mut report),
-        Format::Toml => match native::read(&text, &mut report) {
+    let (draft, _) = draft(format, None, path, &text, &mut report)?;
+    report.finish()?;
+    let mark = &bytes[..bytes.len() - text.as_str().len()]; // The byte order mark.
+    let written = mirror::mirrored(format, &text, &draft, status);
+    Ok(written.map(|written| [mark, written.as_bytes()].concat()))
+}
+
+fn read(
+    format: Format,
+    tag: Option<&str>,
+    path: &str,
+    text: &text::Text<'_>,
+    sha256: String,
+) -> Result<Parsed, Problems> {
+    let mut report = problem::Report::new(text);
+    let (mut draft, others) = draft(format, tag, path, text, &mut report)?;
+    let counts = count::counts(format, text, draft.spec.tasks.len(), others);
+    let places = draft.tasks.iter().map(|task| text.place(task.id)).collect();
+    draft.spec.source = Some(Source { path: path.to_owned(), sha256, location: None });
+    let (warnings, left_out) = report.finish()?;
+    Ok(Parsed { format, spec: draft.spec, warnings, left_out, counts, places })
+}
+
+/// Reads a text and checks what it says; also how many entries of it are no tasks. Fails at once only where
+/// there is nothing to look for.
+fn draft<'t>(
+    format: Format,
+    tag: Option<&str>,
+    path: &str,
+    text: &'t text::Text<'t>,
+    report: &mut problem::Report<'t>,
+) -> Result<(draft::Draft, usize), Problems> {
+    let name = name::title(path);
+    let mut others = 0;
+    let draft = match format {
+        Format::Markdown => markdown::read(text, report),
+        Format::Toml => match native::read(text, report) {
             Some(draft) => draft,
-            None => return Err(report.into_problems()), // Not TOML: nothing to look for in it.
+            None => return Err(std::mem::replace(report, problem::Report::new(text)).into_problems()),
         },
+        Format::Kiro => checklist::read(Dialect::Kiro, name, text, report),
+        Format::SpecKit => checklist::read(Dialect::SpecKit, name, text, report),
+        Format::OpenSpec => checklist::read(Dialect::OpenSpec, name, text, report),
+        Format::Conductor => checklist::read(Dialect::Conductor, name, text, report),
+        Format::Checklist => checklist::read(Dialect::Free, name, text, report),
+        Format::Backlog | Format::Taskmaster | Format::Beads | Format::Ralph => {
+            let (draft, no_tasks) = tracker::read(format, name, tag, text, report)?;
+            others = no_tasks;
+            draft
+        }
     };
-    soundness::check(&draft, &mut report);
-    draft.spec.source = Some(Source { path: path.to_owned(), sha256: sha256(bytes), location: None });
-    report.finish(draft.spec)
+    soundness::check(&draft, report);
+    Ok((draft, others))
 }
 
 /// SHA-256 in lower-case hex, of the bytes as they are: a changed line ending is a changed file.

@@ -15,12 +15,38 @@ pub struct UnusableFileName {
     pub reason: InvalidName,
 }
 
-/// The name of the plan in this file: the file's name without folders and without its last extension.
+/// File names that say nothing about the plan: it is named by its folder.
+const GENERIC: [&str; 6] = ["tasks.md", "plan.md", "tasks.json", "prd.json", "issues.jsonl", "beads.jsonl"];
+
+/// Folders that say nothing about the plan either.
+const TOOLS: [&str; 12] = [
+    "tasks", ".taskmaster", ".beads", ".kiro", "specs", "openspec", "changes", "conductor", "tracks", "backlog",
+    ".backlog", ".",
+];
+
+/// What a file without a title is called.
+pub(crate) fn title(path: &str) -> &str {
+    folder(path).unwrap_or(file_name(path))
+}
+
+/// The nearest folder that says something, of a file whose own name does not.
+fn folder(path: &str) -> Option<&str> {
+    let mut parts = path.rsplit(['/', '\\']);
+    let file = parts.next()?.to_ascii_lowercase();
+    let is_named = |part: &&str| !part.is_empty() && !TOOLS.contains(part) && *part != "..";
+    if GENERIC.contains(&file.as_str()) { parts.find(is_named) } else { None }
+}
+
+/// The name of the plan in this file: the file's name without folders and without its last extension; of
+/// `tasks.md`, `plan.md`, `tasks.json` and their like, the folder's.
 ///
 /// # Errors
 /// The rule of plan names that it breaks; then the user has to say a name.
 pub fn plan_name(path: &str) -> Result<PlanName, UnusableFileName> {
     let file = file_name(path);
+    if let Some(folder) = folder(path) {
+        return PlanName::new(folder).map_err(|reason| UnusableFileName { path: path.to_owned(), reason });
+    }
     let stem = match file.rsplit_once('.') {
         Some((stem, _)) if !stem.is_empty() => stem,
         _ => file, // `.md` is a name without extension.
@@ -42,6 +68,10 @@ mod tests {
             (r"c:\plans\größe.md", "größe"),
             ("plan", "plan"),
             (".md", ".md"),
+            (".kiro/specs/log-in/tasks.md", "log-in"),
+            ("conductor/tracks/log_in_20260101/plan.md", "log_in_20260101"),
+            ("shop/.taskmaster/tasks/tasks.json", "shop"),
+            ("./tasks.md", "tasks"),
         ] {
             assert_eq!(plan_name(path).unwrap().as_str(), name, "{path:?}");
         }

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use planlease_core::spec::PlanSpec;
-
-use crate::{Parsed, text::Text};
+use crate::text::Text;
 
 /// The most problems of each severity that are listed; the rest is counted. More would not be read.
 const MAX_LISTED: usize = 100;
@@ -137,13 +135,13 @@ impl<'a> Report<'a> {
         room
     }
 
-    /// The plan if there was no error, else the problems.
-    pub(crate) fn finish(mut self, spec: PlanSpec) -> Result<Parsed, Problems> {
+    /// The warnings and how many more there are, if there was no error; else all problems.
+    pub(crate) fn finish(mut self) -> Result<(Vec<Problem>, usize), Problems> {
         if !self.errors.is_empty() {
             return Err(self.into_problems());
         }
         self.warnings.sort_by_key(|problem| (problem.line, problem.column));
-        Ok(Parsed { spec, warnings: self.warnings, left_out: self.left_out })
+        Ok((self.warnings, self.left_out))
     }
 
     /// Everything noted so far.

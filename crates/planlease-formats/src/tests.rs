@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
+use planlease_core::spec::PlanSpec;
 use proptest::prelude::*;
 use serde_json::json;
 

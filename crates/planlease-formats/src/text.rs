@@ -1,9 +1,15 @@
 //! A file as text: decoded, bounded, and with places that people can find in an editor.
 
+use std::ops::Range;
+
 use crate::{
-    MAX_FILE,
+    parsed::Place,
     problem::{Problem, Problems, Severity},
 };
+
+/// The largest plan file that is read, in bytes. Checked before anything looks into it; larger files are
+/// refused.
+pub const MAX_FILE: usize = 4 * 1024 * 1024;
 
 /// The text of one file. Places in it are offsets in bytes until they are shown.
 #[derive(Debug)]
@@ -11,6 +17,8 @@ pub(crate) struct Text<'a> {
     file: &'a str,
     text: &'a str,
     line_starts: Vec<usize>,
+    /// Where each file begins, and its path: one, or several that were put together.
+    files: Vec<(usize, &'a str)>,
 }
 
 impl<'a> Text<'a> {
@@ -66,7 +74,18 @@ impl<'a> Text<'a> {
     fn new(file: &'a str, text: &'a str) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
-        Self { file, text, line_starts }
+        Self { file, text, line_starts, files: vec![(0, file)] }
+    }
+
+    /// With the places at which other files begin.
+    pub(crate) fn of_files(self, files: Vec<(usize, &'a str)>) -> Self {
+        Self { files, ..self }
+    }
+
+    /// The path of the file that an offset is in, and where that begins.
+    fn file_at(&self, at: usize) -> (usize, &'a str) {
+        let after = self.files.partition_point(|(start, _)| *start <= at);
+        self.files[after.saturating_sub(1)]
     }
 
     /// The path as given.
@@ -78,6 +97,13 @@ impl<'a> Text<'a> {
         self.text
     }
 
+    /// The part of each file.
+    pub(crate) fn files(&self) -> Vec<Range<usize>> {
+        let starts = self.files.iter().map(|(start, _)| *start);
+        let ends = starts.clone().skip(1).chain([self.text.len()]);
+        starts.zip(ends).map(|(start, end)| start..end).collect()
+    }
+
     /// Each line with the offset of its first byte, without its line ending.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, &'a str)> + '_ {
         self.line_starts.iter().enumerate().map(|(i, &start)| {
@@ -86,14 +112,28 @@ impl<'a> Text<'a> {
         })
     }
 
+    /// The line that an offset is in, and where it begins.
+    pub(crate) fn line_at(&self, at: usize) -> (usize, &'a str) {
+        let after = self.line_starts.partition_point(|start| *start <= at);
+        let start = self.line_starts[after.saturating_sub(1)];
+        let end = self.line_starts.get(after).copied().unwrap_or(self.text.len());
+        (start, self.text[start..end].trim_end_matches(['\n', '\r']))
+    }
+
     /// Line and column, from 1, of an offset.
     pub(crate) fn position(&self, at: usize) -> (usize, usize) {
         let at = at.min(self.text.len());
         let line = self.line_starts.partition_point(|start| *start <= at);
         let start = self.line_starts[line - 1]; // The first line starts at 0, so `line` is at least 1.
+        let first = self.line_starts.partition_point(|start| *start < self.file_at(at).0);
         let characters =
             self.text.as_bytes()[start..at].iter().filter(|byte| !is_continuation(**byte)).count();
-        (line, characters + 1)
+        (line - first, characters + 1)
+    }
+
+    /// The file and the line of an offset.
+    pub(crate) fn place(&self, at: usize) -> Place {
+        Place { file: self.file_at(at).1.to_owned(), line: self.position(at).0 }
     }
 
     pub(crate) fn problem(
@@ -104,7 +144,8 @@ impl<'a> Text<'a> {
         help: Option<String>,
     ) -> Problem {
         let (line, column) = self.position(at);
-        Problem { severity, file: self.file.to_owned(), line, column, message, help }
+        let file = self.file_at(at).1.to_owned();
+        Problem { severity, file, line, column, message, help }
     }
 }
 

@@ -116,15 +116,15 @@ pub(super) fn is_task_behind_one_blank(line: &str) -> bool {
 
 /// What resembles a task and is written as none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Near<'a> {
+pub(crate) struct Near<'a> {
     /// The number that it seems to have; of one part more than tasks have, too.
-    pub(super) number: &'a str,
+    pub(crate) number: &'a str,
     /// Whether it has a box, or something like one.
-    pub(super) has_box: bool,
+    pub(crate) has_box: bool,
 }
 
 /// Says whether a line would be a task if it stood in the right place, or were written a little differently.
-pub(super) fn near_task(line: &str) -> Option<Near<'_>> {
+pub(crate) fn near_task(line: &str) -> Option<Near<'_>> {
     const MARKS: [char; 11] = ['-', '*', '+', '•', '–', '—', '·', '●', '◦', '‣', '\\'];
     let line = line.trim_start();
     let text = item(line).unwrap_or_else(|| line.trim_start_matches(MARKS).trim_start());
@@ -218,7 +218,7 @@ pub(super) fn near_phase(line: &str) -> Option<&str> {
 }
 
 /// `Phase 2: Name` gives `2` and `Name`.
-pub(super) fn phase(heading: &str) -> Option<(&str, &str)> {
+pub(crate) fn phase(heading: &str) -> Option<(&str, &str)> {
     let (bold, heading) = match heading.strip_prefix("**") {
         Some(heading) => ("**", heading),
         None => ("", heading),

@@ -13,7 +13,7 @@
 
 mod code;
 mod depends;
-mod line;
+pub(crate) mod line;
 mod near;
 mod note;
 mod notes;

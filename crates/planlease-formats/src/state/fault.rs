@@ -18,49 +18,57 @@ pub enum Mode {
 
 /// Collects what is wrong with one file.
 #[derive(Debug)]
-pub(super) struct Faults<'a> {
+pub(crate) struct Faults<'a> {
     text: &'a Text<'a>,
     report: Report<'a>,
     mode: Mode,
+    /// Whether what the caller may give up is offered.
+    offers_loss: bool,
     refused: bool,
 }
 
 impl<'a> Faults<'a> {
-    pub(super) fn new(text: &'a Text<'a>, mode: Mode) -> Self {
-        Self { text, report: Report::new(text), mode, refused: false }
+    pub(crate) fn new(text: &'a Text<'a>, mode: Mode) -> Self {
+        Self { text, report: Report::new(text), mode, offers_loss: true, refused: false }
+    }
+
+    /// Of a plan file, which is read whole or not at all.
+    pub(crate) fn of_plan_file(text: &'a Text<'a>) -> Self {
+        Self { offers_loss: false, ..Self::new(text, Mode::Strict) }
     }
 
     /// Nothing can be made of the file, however lenient.
-    pub(super) fn fatal(&mut self, at: usize, message: impl Into<String>, help: &str) {
+    pub(crate) fn fatal(&mut self, at: usize, message: impl Into<String>, help: &str) {
         self.refused = true;
         self.report.error(at, message, help);
     }
 
     /// The file is refused, or, if the caller is lenient, something of it is given up: `loss` says what.
-    pub(super) fn salvageable(&mut self, at: usize, message: impl Into<String>, help: &str, loss: &str) {
+    pub(crate) fn salvageable(&mut self, at: usize, message: impl Into<String>, help: &str, loss: &str) {
         match self.mode {
+            Mode::Strict if !self.offers_loss => self.fatal(at, message, help),
             Mode::Strict => self.fatal(at, message, &format!("{help} With --lenient, {loss}.")),
             Mode::Lenient => self.report.warning(at, format!("{}: {loss}", message.into()), help),
         }
     }
 
     /// What its owner should know; nothing is given up.
-    pub(super) fn note(&mut self, at: usize, message: impl Into<String>, help: &str) {
+    pub(crate) fn note(&mut self, at: usize, message: impl Into<String>, help: &str) {
         self.report.warning(at, message, help);
     }
 
     /// Whether what is wrong is left out rather than refused.
-    pub(super) fn is_lenient(&self) -> bool {
+    pub(crate) fn is_lenient(&self) -> bool {
         self.mode == Mode::Lenient
     }
 
     /// Line and column, from 1.
-    pub(super) fn position(&self, at: usize) -> (usize, usize) {
+    pub(crate) fn position(&self, at: usize) -> (usize, usize) {
         self.text.position(at)
     }
 
     /// The warnings if the file is not refused, else all that is wrong.
-    pub(super) fn finish(self) -> Result<Vec<Problem>, Problems> {
+    pub(crate) fn finish(self) -> Result<Vec<Problem>, Problems> {
         let refused = self.refused;
         let problems = self.report.into_problems();
         if refused {

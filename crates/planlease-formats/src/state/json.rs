@@ -5,6 +5,8 @@
 //! pair. A text that ends too early is told apart from one that is wrong: it was cut off while it was
 //! written.
 
+use std::ops::Range;
+
 use serde_json::{Map, Number, Value};
 
 use crate::text::Text;
@@ -13,18 +15,18 @@ use super::fault::Faults;
 
 /// How deep values may be nested. What is stored has to be readable by everybody, and most readers stop at
 /// 128.
-pub(super) const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// A value and where it begins, as an offset in bytes.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Placed {
-    pub(super) at: usize,
-    pub(super) value: Json,
+pub(crate) struct Placed {
+    pub(crate) at: usize,
+    pub(crate) value: Json,
 }
 
 /// What a value can be.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Json {
+pub(crate) enum Json {
     Null,
     Bool(bool),
     Number(Number),
@@ -35,15 +37,15 @@ pub(super) enum Json {
 
 /// A field of an object.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Field {
-    pub(super) at: usize,
-    pub(super) name: String,
-    pub(super) value: Placed,
+pub(crate) struct Field {
+    pub(crate) at: usize,
+    pub(crate) name: String,
+    pub(crate) value: Placed,
 }
 
 impl Placed {
     /// The field of this name, if this is an object that has one.
-    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         match &self.value {
             Json::Object(fields) => fields.iter().find(|field| field.name == name).map(|field| &field.value),
             _ => None,
@@ -51,7 +53,7 @@ impl Placed {
     }
 
     /// The text, if it is one.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.value {
             Json::Text(text) => Some(text),
             _ => None,
@@ -59,7 +61,7 @@ impl Placed {
     }
 
     /// What kind of value it is, with an article.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self.value {
             Json::Null => "null",
             Json::Bool(_) => "a truth value",
@@ -71,7 +73,7 @@ impl Placed {
     }
 
     /// The value without its places.
-    pub(super) fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         match &self.value {
             Json::Null => Value::Null,
             Json::Bool(value) => Value::Bool(*value),
@@ -84,19 +86,24 @@ impl Placed {
 }
 
 /// The fields without their places.
-pub(super) fn to_map(fields: &[Field]) -> Map<String, Value> {
+pub(crate) fn to_map(fields: &[Field]) -> Map<String, Value> {
     fields.iter().map(|field| (field.name.clone(), field.value.to_value())).collect()
 }
 
 /// Reads a text; `None` if nothing can be made of it, which is reported then. Of a text that is cut off, what
 /// came before is kept: whole fields of the outermost object, whole items of its lists.
-pub(super) fn parse(text: &Text<'_>, faults: &mut Faults<'_>) -> Option<Placed> {
-    let mut reader = Reader { text: text.as_str(), at: 0, cut: false, faults };
+pub(crate) fn parse(text: &Text<'_>, faults: &mut Faults<'_>) -> Option<Placed> {
+    parse_part(text, 0..text.as_str().len(), faults)
+}
+
+/// As [`parse`], of a part of the text.
+pub(crate) fn parse_part(text: &Text<'_>, part: Range<usize>, faults: &mut Faults<'_>) -> Option<Placed> {
+    let mut reader = Reader { text: &text.as_str()[..part.end], at: part.start, cut: false, faults };
     reader.blanks();
     let value = match reader.value(0) {
         Ok(value) => value,
         Err(Stop::Cut) => {
-            reader.was_cut(0);
+            reader.was_cut(part.start);
             return None;
         }
         Err(Stop::Wrong) => return None,
@@ -469,6 +476,6 @@ fn is_exact(text: &str, number: &Number) -> bool {
 }
 
 /// The beginning of a text, for messages.
-pub(super) fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     text.chars().take(60).collect()
 }

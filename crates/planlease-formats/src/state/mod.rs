@@ -21,8 +21,8 @@
 
 mod dependencies;
 mod export;
-mod fault;
-mod json;
+pub(crate) mod fault;
+pub(crate) mod json;
 mod moment;
 mod phases;
 mod plan;

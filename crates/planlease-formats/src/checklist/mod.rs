@@ -1,0 +1,268 @@
+//! Reads the checklists that people and their tools write in Markdown: Kiro, spec-kit, OpenSpec, Conductor,
+//! and any other one.
+//!
+//! The text is read once, into an [outline](outline::Outline) of headings and boxes. Every box is a task;
+//! what the dialects differ in are [rules](rules::Rules): what the text behind a box says, which headings are
+//! phases, what waits for what without being said.
+
+mod conductor;
+mod free;
+mod ids;
+mod kiro;
+mod openspec;
+pub(crate) mod outline;
+mod phases;
+mod rules;
+mod spec_kit;
+mod waits;
+
+use std::collections::{HashMap, HashSet};
+
+use self::{
+    outline::{Item, Outline},
+    rules::{Label, Rules},
+    waits::Names,
+};
+use crate::{
+    assemble::{self, Entry, Found, State},
+    checkbox::{self, Mark},
+    draft::Draft,
+    problem::Report,
+    text::Text,
+};
+
+const HOW_TO_WRITE_A_TASK: &str = "A task is a line `- [ ] What to do`.";
+
+/// A kind of checklist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Kiro,
+    SpecKit,
+    OpenSpec,
+    Conductor,
+    Free,
+}
+
+impl Dialect {
+    fn rules(self) -> Rules {
+        match self {
+            Self::Kiro => kiro::RULES,
+            Self::SpecKit => spec_kit::RULES,
+            Self::OpenSpec => openspec::RULES,
+            Self::Conductor => conductor::RULES,
+            Self::Free => free::RULES,
+        }
+    }
+}
+
+/// Reads a checklist. `name`: what the plan is called if the file has no title.
+pub(crate) fn read(dialect: Dialect, name: &str, text: &Text<'_>, report: &mut Report<'_>) -> Draft {
+    let outline = Outline::read(text, report);
+    let rules = dialect.rules();
+    let reader = Reader::new(&outline, rules);
+    reader.report_duplicates(report);
+    reader.report_mentions(report);
+    let found = reader.found(name, report);
+    assemble::draft(found, rules.order, report)
+}
+
+/// A checklist on its way from its outline to a plan.
+struct Reader<'o, 'a> {
+    outline: &'o Outline<'a>,
+    rules: Rules,
+    labels: Vec<Label>,
+    parents: Vec<Option<usize>>,
+    ids: Vec<String>,
+    /// The items whose own ids were taken already.
+    duplicates: Vec<usize>,
+    phases: phases::Found,
+}
+
+impl<'o, 'a> Reader<'o, 'a> {
+    fn new(outline: &'o Outline<'a>, rules: Rules) -> Self {
+        let labels: Vec<Label> = outline.items.iter().map(|item| (rules.label)(&item.text)).collect();
+        let parents = parents(outline, &labels);
+        let (ids, duplicates) = ids_of(outline, &labels, &parents);
+        let phases = phases::find(outline, rules.phases);
+        Self { outline, rules, labels, parents, ids, duplicates, phases }
+    }
+
+    fn report_duplicates(&self, report: &mut Report<'_>) {
+        for &place in &self.duplicates {
+            let id = self.labels[place].id.as_deref().unwrap_or_default();
+            let message = format!("there is a task {id} already: this one is {}", self.ids[place]);
+            report.warning(self.outline.items[place].at, message, "Give each task an id of its own.");
+        }
+    }
+
+    /// Warns of list items without a box that begin with an id that no task has.
+    fn report_mentions(&self, report: &mut Report<'_>) {
+        let known: HashSet<&str> = self.labels.iter().filter_map(|label| label.id.as_deref()).collect();
+        for (at, line) in &self.outline.prose {
+            let trimmed = line.trim_start();
+            let text = checkbox::behind_bullets(trimmed);
+            let is_bulleted = text.len() < trimmed.len() && !trimmed.starts_with(|c: char| c.is_ascii_digit());
+            let id = Some(text).filter(|_| is_bulleted).and_then(ids::explicit).map(|(id, _)| id);
+            if let Some(id) = id.filter(|id| ids::is_certain(id) && !known.contains(id)) {
+                let message = format!("this has no box, and no task is called {id}: it is not read as a task");
+                report.warning(*at, message, "Write `- [ ] ` in front of it to make a task of it.");
+            }
+        }
+    }
+
+    fn found(&self, name: &str, report: &mut Report<'_>) -> Found {
+        let title = self.phases.title.map(|title| &self.outline.sections[title]);
+        let names = self.names();
+        let entries = (0..self.ids.len()).map(|place| self.entry(place, &names, report)).collect();
+        Found {
+            title: title.map_or(name, |title| title.text).to_owned(),
+            title_at: title.map_or(0, |title| title.at),
+            phases: self.phases.phases.clone(),
+            phase_places: self.phases.places.clone(),
+            entries,
+            how_to_write_a_task: HOW_TO_WRITE_A_TASK,
+            ..Found::default()
+        }
+    }
+
+    fn entry(&self, place: usize, names: &Names, report: &mut Report<'_>) -> Entry {
+        let (item, label) = (&self.outline.items[place], &self.labels[place]);
+        Entry {
+            at: item.at,
+            id: self.ids[place].clone(),
+            description: label.text.clone(),
+            phase: self.phases.of_item[place],
+            parent: self.parents[place],
+            stated: stated(item, names, report),
+            is_parallel: label.is_parallel,
+            is_optional: item.is_optional || label.is_optional,
+            priority: 0,
+            labels: label.labels.clone(),
+            steps: steps(item),
+            state: self.state(item.mark),
+            extra: label.extra.clone(),
+        }
+    }
+
+    fn state(&self, mark: Mark) -> State {
+        match mark {
+            Mark::Open => State::Open,
+            Mark::Done => State::Done,
+            Mark::Dash if !self.rules.dash_is_begun => State::Dropped,
+            Mark::Begun | Mark::Dash => State::Begun,
+            Mark::Blocked => State::Blocked,
+        }
+    }
+
+    fn names(&self) -> Names {
+        let mut names = Names::default();
+        for (place, label) in self.labels.iter().enumerate() {
+            names.add_task(&self.ids[place], place);
+            if let Some(id) = &label.id {
+                names.add_task(id, place);
+            }
+            if let Some(phase) = self.phases.of_item[place] {
+                names.add_to_phase(&self.phases.phases[phase].number, place);
+            }
+        }
+        names
+    }
+}
+
+/// The places of what an item says that it waits for.
+fn stated(item: &Item<'_>, names: &Names, report: &mut Report<'_>) -> Vec<usize> {
+    let mut stated = waits::in_text(item.at, &item.text);
+    stated.extend(item.details.iter().filter_map(|(at, line)| waits::in_detail(*at, line)));
+    let mut places = Vec::new();
+    for stated in stated {
+        let named = names.resolve(&stated);
+        let help = "Name tasks by their ids, as `(depends on 1.1, 1.2)`.";
+        for unknown in &named.unknown {
+            let message = format!("no task is called {unknown}: nothing waits for it");
+            report.warning(stated.at, message, help);
+        }
+        if named.is_unclear {
+            report.warning(stated.at, "this names no task, so that nothing waits for it", help);
+        }
+        places.extend(named.tasks);
+    }
+    places
+}
+
+/// The id that the text of a task begins with.
+pub(crate) fn id_in(text: &str) -> Option<String> {
+    Label::plain(text).id
+}
+
+/// A short number for a task without an id, made of its text.
+pub(crate) fn short_id(text: &str) -> String {
+    ids::hashed(&[], text, 0, 5)
+}
+
+/// What each item is nested below: another one by its columns, or by its number.
+fn parents(outline: &Outline<'_>, labels: &[Label]) -> Vec<Option<usize>> {
+    let mut by_id: HashMap<&str, usize> = HashMap::new();
+    let mut parents = Vec::with_capacity(labels.len());
+    for (place, (item, label)) in outline.items.iter().zip(labels).enumerate() {
+        let id = label.id.as_deref();
+        let above = id.and_then(|id| id.rsplit_once('.')).and_then(|(above, _)| by_id.get(above).copied());
+        parents.push(item.parent.or(above));
+        if let Some(id) = id {
+            by_id.insert(id, place);
+        }
+    }
+    parents
+}
+
+/// The ids of all items, and which of them have one that was taken already.
+fn ids_of(
+    outline: &Outline<'_>,
+    labels: &[Label],
+    parents: &[Option<usize>],
+) -> (Vec<String>, Vec<usize>) {
+    let mut taken: HashSet<String> = labels.iter().filter_map(|label| label.id.clone()).collect();
+    let mut given: HashSet<&str> = HashSet::new();
+    let mut nths: HashMap<String, usize> = HashMap::new();
+    let (mut ids, mut duplicates) = (Vec::with_capacity(labels.len()), Vec::new());
+    for (place, label) in labels.iter().enumerate() {
+        let id = match &label.id {
+            Some(id) if given.insert(id) => id.clone(),
+            Some(id) => {
+                duplicates.push(place);
+                let nth = nths.entry(id.clone()).or_insert(1);
+                loop {
+                    *nth += 1;
+                    let next = format!("{id}-{nth}");
+                    if taken.insert(next.clone()) {
+                        break next;
+                    }
+                }
+            }
+            None => {
+                let sections = outline.path(outline.items[place].section);
+                let mut path: Vec<&str> = sections.iter().map(|section| outline.sections[*section].text).collect();
+                path.extend(parents[place].map(|parent| labels[parent].text.as_str()));
+                let first = ids::hashed(&path, &label.text, 0, 17);
+                let nth = nths.entry(first).and_modify(|nth| *nth += 1).or_insert(0);
+                let hashed = |digits| ids::hashed(&path, &label.text, *nth, digits);
+                let free = (5..=17).map(hashed).find(|id| !taken.contains(id));
+                let id = free.unwrap_or_else(|| hashed(17));
+                taken.insert(id.clone());
+                id
+            }
+        };
+        ids.push(id);
+    }
+    (ids, duplicates)
+}
+
+/// The lines below an item, as far to the left as they go together.
+fn steps(item: &Item<'_>) -> Vec<String> {
+    let blanks = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
+    let lines = || item.details.iter().map(|(_, line)| *line);
+    let indent = lines().filter(|line| !line.trim().is_empty()).map(blanks).min().unwrap_or_default();
+    lines().map(|line| line.get(indent..).unwrap_or_default().trim_end().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! Which format a plan file has: by the folder that a tool keeps it in, else by what it contains.
+
+use crate::{
+    checkbox::{self, Checkbox, Found},
+    checklist::outline,
+    format::{Format, file_name},
+    markdown::line,
+};
+
+impl Format {
+    /// The format of a file, by its path and its content; `None` if it is none of ours.
+    #[must_use]
+    pub fn detect(path: &str, bytes: &[u8]) -> Option<Self> {
+        let by_name = Self::of(path)?;
+        let Ok(text) = std::str::from_utf8(bytes) else { return Some(by_name) };
+        Some(match by_name {
+            Self::Markdown => by_folder(path, text).unwrap_or_else(|| Signs::of(text).format()),
+            Self::Taskmaster if is_ralph(path, text) => Self::Ralph,
+            other => other,
+        })
+    }
+}
+
+/// The tool whose folder the file is in.
+fn by_folder(path: &str, text: &str) -> Option<Format> {
+    let name = file_name(path).to_ascii_lowercase();
+    let has = |folder: &str| path.split(['/', '\\']).any(|part| part == folder);
+    match name.as_str() {
+        "tasks.md" if has(".kiro") => Some(Format::Kiro),
+        "tasks.md" if has("openspec") => Some(Format::OpenSpec),
+        "plan.md" if has("conductor") => Some(Format::Conductor),
+        _ if (has("backlog") || has(".backlog")) && begins_with_front_matter(text) => Some(Format::Backlog),
+        _ => None,
+    }
+}
+
+/// Whether a JSON file lists stories.
+fn is_ralph(path: &str, text: &str) -> bool {
+    let names = ["\"userStories\"", "\"passes\"", "\"stories\""];
+    file_name(path).to_ascii_lowercase().starts_with("prd") || names.iter().any(|name| text.contains(name))
+}
+
+fn begins_with_front_matter(text: &str) -> bool {
+    text.trim_start_matches('\u{feff}').lines().next().is_some_and(|line| line.trim_end() == "---")
+}
+
+/// What in a Markdown text tells its format: numbers of lines.
+#[derive(Debug, Default)]
+struct Signs {
+    boxes: usize,
+    /// `- [ ] T001`
+    t_numbers: usize,
+    /// `- [ ] Task: `
+    labelled: usize,
+    /// `- [ ] 1.1 ` or `- [ ] 1. `
+    numbered: usize,
+    /// `## 1. Group`
+    groups: usize,
+    /// `_Requirements: 1.1_`
+    requirements: usize,
+    /// `- [ ] 1.1 ` below `## Phase 1: Name`
+    in_phases: usize,
+    /// `id:` and `status:` in front matter.
+    fields: usize,
+}
+
+impl Signs {
+    fn of(text: &str) -> Self {
+        let mut signs = Self::default();
+        let (mut in_phase, mut in_code) = (false, false);
+        let mut in_front = begins_with_front_matter(text);
+        for (nth, line) in text.lines().enumerate() {
+            if in_front {
+                in_front = nth == 0 || line.trim_end() != "---";
+                signs.fields += usize::from(line.starts_with("id:") || line.starts_with("status:"));
+                continue;
+            }
+            let trimmed = line.trim_start();
+            if trimmed.starts_with("```") || trimmed.starts_with("~~~") {
+                in_code = !in_code;
+            } else if let Some((_, heading)) = outline::heading(line).filter(|_| !in_code) {
+                in_phase |= line::phase(heading).is_some();
+                let is_group = heading.split_once(". ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+                signs.groups += usize::from(is_group);
+            } else if !in_code {
+                signs.line(line, in_phase);
+            }
+        }
+        signs
+    }
+
+    fn line(&mut self, line: &str, in_phase: bool) {
+        if line.contains("_Requirements:") || line.contains("_Requirement:") {
+            self.requirements += 1;
+        }
+        if let Found::Box(Checkbox { text, .. }) = checkbox::read(line) {
+            self.boxes += 1;
+            let bare = text.trim_start_matches(['*', '[']);
+            let digits = bare.strip_prefix('T').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+            self.t_numbers += usize::from(digits >= 2);
+            self.labelled += usize::from(bare.starts_with("Task:"));
+            let number = bare.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+            self.numbered += usize::from(bare[..number].contains('.'));
+        }
+        let near = line::near_task(line).filter(|near| near.has_box && in_phase);
+        let is_first = |number: &str| {
+            let before = line.find(number).map_or("", |at| &line[..at]);
+            !before.contains(|c: char| c.is_alphabetic() && !matches!(c, 'x' | 'X'))
+        };
+        self.in_phases += usize::from(near.is_some_and(|near| is_first(near.number)));
+    }
+
+    fn format(&self) -> Format {
+        let most = |number: usize| number > 0 && 2 * number >= self.boxes;
+        if self.fields >= 2 {
+            Format::Backlog
+        } else if self.in_phases > 0 || self.boxes == 0 {
+            Format::Markdown
+        } else if most(self.t_numbers) {
+            Format::SpecKit
+        } else if self.labelled > 0 && 8 * self.labelled >= self.boxes {
+            Format::Conductor
+        } else if self.requirements > 0 && self.numbered > 0 {
+            Format::Kiro
+        } else if self.groups > 0 && most(self.numbered) {
+            Format::OpenSpec
+        } else {
+            Format::Checklist
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_or_the_content_tells_the_format() {
+        for (path, text, format) in [
+            (".kiro/specs/a/tasks.md", "- [ ] a", Format::Kiro),
+            ("openspec/changes/a/tasks.md", "- [ ] a", Format::OpenSpec),
+            ("conductor/tracks/a/plan.md", "- [ ] a", Format::Conductor),
+            ("backlog/tasks/task-1 - a.md", "---\nid: task-1\n---\n", Format::Backlog),
+            ("a.md", "---\nid: task-1\nstatus: Done\n---\n", Format::Backlog),
+            ("a.md", "## Phase 1: A\n- [ ] 1.1 a\n", Format::Markdown),
+            ("a.md", "## Phase 1: A\n- [~] 1.1 a\n", Format::Markdown),
+            ("a.md", "no task", Format::Markdown),
+            ("a.md", "## Phase 1: A\n- [ ] T001 a\n", Format::SpecKit),
+            ("a.md", "## Phase 1: A\n- [ ] Task: a\n  - [ ] b\n", Format::Conductor),
+            ("a.md", "- [ ] 1. a\n  - _Requirements: 1.1_\n", Format::Kiro),
+            ("a.md", "## 1. A\n- [ ] 1.1 a\n", Format::OpenSpec),
+            ("a.md", "## Phase 1: A\n- [ ] a\n", Format::Checklist),
+            ("a.md", "- [ ] 1.1 a\n", Format::Checklist),
+            ("a.toml", "- [ ] a", Format::Toml),
+            ("tasks.json", "{\"tasks\": []}", Format::Taskmaster),
+            ("prd.json", "{\"userStories\": []}", Format::Ralph),
+            ("issues.jsonl", "{}", Format::Beads),
+        ] {
+            assert_eq!(Format::detect(path, text.as_bytes()), Some(format), "{path} {text:?}");
+        }
+        assert_eq!(Format::detect("a.yaml", b""), None);
+    }
+}

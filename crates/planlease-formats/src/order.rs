@@ -1,0 +1,157 @@
+//! What tasks wait for without saying so: parents for what is nested below them, and what
+//! their format says about the order.
+
+use std::collections::{BTreeMap, HashSet};
+
+use planlease_core::spec::MAX_DEPENDENCIES;
+
+/// What waits for what without being said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Nothing but parents for what is nested below them.
+    Free,
+    /// What is nested below a task, each for the one before it.
+    WithinParent,
+    /// Each task for the one before it in its phase, unless it is parallel; and phases for the one before.
+    ByPhase,
+}
+
+/// A task, as far as the order is concerned.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Node {
+    pub(crate) parent: Option<usize>,
+    /// The place of its phase.
+    pub(crate) phase: Option<usize>,
+    pub(crate) is_parallel: bool,
+    pub(crate) is_optional: bool,
+    /// What it says that it waits for.
+    pub(crate) stated: Vec<usize>,
+    /// What it waits for besides.
+    pub(crate) implied: Vec<usize>,
+}
+
+/// Adds what each task waits for without saying so. A parent stands above what is nested below it.
+pub(crate) fn imply(nodes: &mut [Node], order: Order) {
+    let children = children(nodes);
+    if order == Order::ByPhase {
+        for places in by_phase(nodes) {
+            chain(nodes, &places);
+        }
+    }
+    for (parent, children) in children.iter().enumerate() {
+        if order != Order::Free {
+            chain(nodes, children);
+        }
+        inherit(nodes, parent, children);
+    }
+    for (parent, children) in children.iter().enumerate() {
+        let needed = || children.iter().filter(|child| !nodes[**child].is_optional);
+        let waited: HashSet<usize> =
+            needed().flat_map(|child| &nodes[*child].implied).copied().collect();
+        let ends: Vec<usize> = needed().filter(|child| !waited.contains(child)).copied().collect();
+        nodes[parent].implied.extend(ends);
+    }
+    for (place, node) in nodes.iter_mut().enumerate() {
+        let mut seen: HashSet<usize> = node.stated.iter().copied().chain([place]).collect();
+        node.implied.sort_unstable();
+        node.implied.retain(|on| seen.insert(*on));
+    }
+}
+
+/// The places of the tasks of each phase that are nested below no other.
+fn by_phase(nodes: &[Node]) -> Vec<Vec<usize>> {
+    let mut phases: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (place, node) in nodes.iter().enumerate().filter(|(_, node)| node.parent.is_none()) {
+        if let Some(phase) = node.phase {
+            phases.entry(phase).or_default().push(place);
+        }
+    }
+    phases.into_values().collect()
+}
+
+/// The places of what is nested right below each task.
+fn children(nodes: &[Node]) -> Vec<Vec<usize>> {
+    let mut children = vec![Vec::new(); nodes.len()];
+    for (place, node) in nodes.iter().enumerate() {
+        if let Some(parent) = node.parent {
+            children[parent].push(place);
+        }
+    }
+    children
+}
+
+/// Each of these waits for the one before it. What is parallel waits for none of them, and the next one that
+/// is not waits for all of it; for what is optional nothing waits.
+fn chain(nodes: &mut [Node], places: &[usize]) {
+    let mut before: Vec<usize> = Vec::new();
+    for &place in places {
+        let node = &mut nodes[place];
+        if !node.is_parallel {
+            node.implied.extend(before.iter().rev().take(MAX_DEPENDENCIES));
+        }
+        if node.is_optional {
+            continue;
+        }
+        if !node.is_parallel {
+            before.clear();
+        }
+        before.push(place);
+    }
+}
+
+/// What is nested below a task begins when that one may.
+fn inherit(nodes: &mut [Node], parent: usize, children: &[usize]) {
+    let waits: Vec<usize> = nodes[parent].stated.iter().chain(&nodes[parent].implied).copied().collect();
+    if waits.len() > MAX_DEPENDENCIES {
+        return; // More than one may wait for, which is an error of the parent.
+    }
+    let children_set: HashSet<usize> = children.iter().copied().collect();
+    for &child in children.iter().filter(|_| !waits.is_empty()) {
+        if nodes[child].implied.is_empty() {
+            nodes[child].implied.extend(waits.iter().filter(|on| !children_set.contains(on)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn implied(order: Order, nodes: &[Node]) -> Vec<Vec<usize>> {
+        let mut nodes = nodes.to_vec();
+        imply(&mut nodes, order);
+        nodes.into_iter().map(|node| node.implied).collect()
+    }
+
+    fn below(parent: usize) -> Node {
+        Node { parent: Some(parent), ..Node::default() }
+    }
+
+    #[test]
+    fn a_parent_waits_for_what_is_nested_below_it() {
+        let nodes = [Node::default(), below(0), below(0), below(2)];
+        assert_eq!(implied(Order::Free, &nodes), [vec![1, 2], vec![], vec![3], vec![]]);
+        assert_eq!(implied(Order::WithinParent, &nodes), [vec![2], vec![], vec![1, 3], vec![1]]);
+        let optional = Node { is_optional: true, ..below(0) };
+        let nodes = [Node::default(), below(0), optional, below(0)];
+        assert_eq!(implied(Order::WithinParent, &nodes), [vec![3], vec![], vec![1], vec![1]]);
+    }
+
+    #[test]
+    fn parallel_tasks_wait_for_nothing_in_their_phase() {
+        let one = Node { phase: Some(0), ..Node::default() };
+        let parallel = Node { is_parallel: true, ..one.clone() };
+        let other = Node { phase: Some(1), ..Node::default() };
+        let nodes = [one.clone(), parallel.clone(), parallel, one.clone(), one, other];
+        let expected = [vec![], vec![], vec![], vec![0, 1, 2], vec![3], vec![]];
+        assert_eq!(implied(Order::ByPhase, &nodes), expected);
+    }
+
+    #[test]
+    fn nested_tasks_wait_for_what_their_parent_waits_for() {
+        let parent = Node { stated: vec![0], ..Node::default() };
+        let nodes = [Node::default(), parent, below(1), below(1)];
+        assert_eq!(implied(Order::Free, &nodes), [vec![], vec![2, 3], vec![0], vec![0]]);
+        assert_eq!(implied(Order::WithinParent, &nodes), [vec![], vec![3], vec![0], vec![2]]);
+    }
+}

@@ -1,0 +1,165 @@
+//! The fields of a task in JSON: what planlease has fields of its own for, what becomes steps, and what is
+//! kept as it is.
+
+use std::collections::HashMap;
+
+use planlease_core::spec::MAX_TEXT;
+use serde_json::{Map, json};
+
+use crate::{
+    assemble::{Entry, State},
+    problem::Report,
+    state::json::{Field, Json, Placed},
+};
+
+/// The field of a task that keeps what its file said beyond the plan.
+pub(crate) const KEPT: &str = "kept";
+
+/// The field of a plan that keeps which of the lists of its file it is.
+pub(crate) const TAG: &str = "tag";
+
+/// How the tasks of one format are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    /// The fields that become the task's own: its id and its title.
+    pub(super) own: &'static [&'static str],
+    /// The fields of text, or lists of it, that become its steps.
+    pub(super) steps: &'static [&'static str],
+}
+
+/// A number or text as text; `None` for anything else, and for an empty one.
+pub(super) fn scalar(value: &Placed) -> Option<String> {
+    let text = match &value.value {
+        Json::Text(text) => text.trim().to_owned(),
+        Json::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+/// The items of a list; none if it is none.
+pub(super) fn items(value: Option<&Placed>) -> &[Placed] {
+    match value.map(|value| &value.value) {
+        Some(Json::List(items)) => items,
+        _ => &[],
+    }
+}
+
+/// The first of these fields that has a text or a number.
+pub(super) fn first(task: &Placed, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| task.get(name).and_then(scalar))
+}
+
+/// The texts of a list of them.
+pub(super) fn texts(value: Option<&Placed>) -> Vec<String> {
+    items(value).iter().filter_map(scalar).collect()
+}
+
+/// Puts the fields of a task into an entry: those that become steps, and those that are kept.
+pub(super) fn keep(task: &Placed, shape: Shape, entry: &mut Entry) {
+    let Json::Object(fields) = &task.value else { return };
+    let mut kept = Map::new();
+    let mut of_steps = Vec::new();
+    for name in shape.steps {
+        let Some(field) = task.get(name) else { continue };
+        let texts = match &field.value {
+            Json::Text(text) => chunks(text),
+            Json::List(items) if items.iter().all(|item| item.text().is_some()) => {
+                items.iter().filter_map(Placed::text).map(str::to_owned).collect()
+            }
+            _ => continue,
+        };
+        if texts.iter().any(|text| text.len() > MAX_TEXT) {
+            continue;
+        }
+        of_steps.push(json!({ "name": name, "steps": texts.len(), "list": field.text().is_none() }));
+        entry.steps.extend(texts);
+    }
+    let is_step = |name: &str| of_steps.iter().any(|field| field["name"] == name);
+    // An id that is a number in quotes, and a list that is empty, would come out in another way.
+    let is_odd = |value: &Placed| match &value.value {
+        Json::Text(text) => text.parse::<f64>().is_ok(),
+        Json::List(items) => items.is_empty(),
+        _ => false,
+    };
+    let is_own = |field: &Field| shape.own.contains(&field.name.as_str()) && !is_odd(&field.value);
+    for field in fields.iter().filter(|field| !is_own(field) && !is_step(&field.name)) {
+        kept.insert(field.name.clone(), field.value.to_value());
+    }
+    entry.extra.insert(KEPT.to_owned(), json!({ "fields": kept, "steps": of_steps }));
+}
+
+/// A text in parts that are short enough for a step.
+fn chunks(text: &str) -> Vec<String> {
+    let (mut rest, mut chunks) = (text, Vec::new());
+    while !rest.is_empty() {
+        let end = rest.floor_char_boundary(MAX_TEXT);
+        chunks.push(rest[..end].to_owned());
+        rest = &rest[end..];
+    }
+    chunks
+}
+
+/// What a status says, in whichever words.
+pub(crate) fn state(status: &str) -> Option<State> {
+    let word: String = status.trim().chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    Some(match word.as_str() {
+        "open" | "pending" | "todo" | "notstarted" | "ready" | "backlog" | "new" | "draft" | "planned" | "" => {
+            State::Open
+        }
+        "done" | "completed" | "complete" | "closed" | "finished" | "passed" | "merged" | "resolved" => State::Done,
+        "inprogress" | "started" | "doing" | "active" | "wip" | "hooked" | "review" | "inreview" | "testing" => {
+            State::Begun
+        }
+        "blocked" | "onhold" | "paused" | "waiting" => State::Blocked,
+        "deferred" | "postponed" | "later" | "pinned" => State::Deferred,
+        "cancelled" | "canceled" | "wontdo" | "wontfix" | "skipped" | "rejected" | "duplicate" | "abandoned"
+        | "archived" => State::Dropped,
+        _ => return None,
+    })
+}
+
+/// The state that a field tells; an unknown one is open, which is said.
+pub(super) fn state_of(task: &Placed, field: &str, report: &mut Report<'_>) -> State {
+    let Some(value) = task.get(field) else { return State::Open };
+    let status = scalar(value).unwrap_or_default();
+    state(&status).unwrap_or_else(|| {
+        let message = format!("the status {status:?} is not known: the task counts as pending");
+        report.warning(value.at, message, "Known are pending, in-progress, blocked, deferred, cancelled, done.");
+        State::Open
+    })
+}
+
+/// Resolves what entries name by their ids.
+#[derive(Debug, Default)]
+pub(crate) struct Ids(HashMap<String, usize>);
+
+impl Ids {
+    /// Notes the id of an entry; gives another one to an entry whose id is taken.
+    pub(crate) fn give(&mut self, place: usize, at: usize, id: String, report: &mut Report<'_>) -> String {
+        if !self.0.contains_key(&id) {
+            self.0.insert(id.clone(), place);
+            return id;
+        }
+        let other = (2_usize..).map(|nth| format!("{id}-{nth}")).find(|other| !self.0.contains_key(other));
+        let other = other.unwrap_or_default();
+        let message = format!("there is a task {id} already: this one is {other}");
+        report.warning(at, message, "Give each task an id of its own.");
+        self.0.insert(other.clone(), place);
+        other
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<usize> {
+        self.0.get(id).copied()
+    }
+
+    /// The place of a task that another one waits for; an unknown one is said.
+    pub(crate) fn wanted(&self, id: &str, at: usize, report: &mut Report<'_>) -> Option<usize> {
+        let place = self.get(id);
+        if place.is_none() {
+            let help = "It may have been taken out of the file, or stand in another one.";
+            report.warning(at, format!("no task is called {id}: nothing waits for it"), help);
+        }
+        place
+    }
+}

@@ -1,0 +1,174 @@
+//! Taskmaster, `.taskmaster/tasks/tasks.json`: tasks with sub-tasks, in one list or in one for each tag.
+
+use serde_json::{Map, Value};
+
+use super::fields::{self, Ids, KEPT, Shape, TAG};
+use crate::{
+    assemble::{Entry, Found},
+    problem::Report,
+    state::json::{Field, Json, Placed},
+};
+
+const SHAPE: Shape = Shape {
+    own: &["id", "title", "subtasks"],
+    steps: &["description", "details", "testStrategy", "acceptanceCriteria"],
+};
+
+/// The deepest nesting of sub-tasks that is read.
+const MAX_NESTING: usize = 8;
+
+/// One list of tasks of a file.
+pub(super) struct Tagged<'a> {
+    /// What it is called; nothing for the only list of an untagged file.
+    pub(super) tag: Option<&'a str>,
+    /// The object that the list is a field of.
+    object: Option<&'a Placed>,
+    list: &'a Placed,
+}
+
+/// The lists of a file: one, or one for each tag.
+pub(super) fn lists(root: &Placed) -> Vec<Tagged<'_>> {
+    let is_list = |value: &&Placed| matches!(value.value, Json::List(_));
+    if is_list(&root) {
+        return vec![Tagged { tag: None, object: None, list: root }];
+    }
+    if let Some(list) = root.get("tasks").filter(is_list) {
+        return vec![Tagged { tag: None, object: Some(root), list }];
+    }
+    let Json::Object(fields) = &root.value else { return Vec::new() };
+    let tagged = |field: &'_ Field| field.value.get("tasks").is_some_and(|tasks| is_list(&tasks));
+    let lists = fields.iter().filter(|field| tagged(field));
+    let tagged = lists.filter_map(|field| {
+        let (tag, object) = (Some(field.name.as_str()), Some(&field.value));
+        Some(Tagged { tag, object, list: field.value.get("tasks")? })
+    });
+    tagged.collect()
+}
+
+/// Reads the tasks of one tag: of the one that is named, else of `master`, else of the first one. How many
+/// tasks the others have.
+pub(super) fn read(root: &Placed, tag: Option<&str>, report: &mut Report<'_>) -> (Found, usize) {
+    let lists = lists(root);
+    let nth = match tag {
+        Some(tag) => lists.iter().position(|list| list.tag == Some(tag)),
+        None => lists.iter().position(|list| list.tag == Some("master")).or((!lists.is_empty()).then_some(0)),
+    };
+    let names: Vec<&str> = lists.iter().filter_map(|list| list.tag).collect();
+    let Some(nth) = nth else {
+        match tag {
+            Some(tag) => report.error(
+                root.at,
+                format!("the file has no tag {tag}"),
+                format!("Its tags are {}.", names.join(", ")),
+            ),
+            None => report.error(root.at, "the file has no list of tasks", "Taskmaster's files have a field `tasks`."),
+        }
+        return (Found::default(), 0);
+    };
+    let Tagged { tag: name, object, list } = &lists[nth];
+    if tag.is_none() && lists.len() > 1 {
+        let others: Vec<&str> = names.iter().filter(|other| Some(**other) != *name).copied().collect();
+        let message = format!("the file has more lists of tasks: {}", others.join(", "));
+        report.warning(list.at, message, "Each is a plan of its own: name it with --tag.");
+    }
+    let mut reader = Reader::default();
+    reader.list(list, None, 0, report);
+    reader.resolve(report);
+    let mut extra = Map::new();
+    extra.extend(name.map(|name| (TAG.to_owned(), Value::from(name))));
+    if let Some(Placed { value: Json::Object(fields), .. }) = object {
+        let kept = fields.iter().filter(|field| field.name != "tasks");
+        let kept: Map<_, _> = kept.map(|field| (field.name.clone(), field.value.to_value())).collect();
+        if !kept.is_empty() {
+            extra.insert(KEPT.to_owned(), Value::from(kept));
+        }
+    }
+    let others = lists.iter().enumerate().filter(|(other, _)| *other != nth);
+    let others = others.map(|(_, list)| count(list.list, 0)).sum();
+    (Found { entries: reader.entries, extra, ..Found::default() }, others)
+}
+
+/// How many tasks and sub-tasks a list has.
+fn count(list: &Placed, depth: usize) -> usize {
+    let tasks = fields::items(Some(list)).iter();
+    let below = |task: &Placed| match task.get("subtasks") {
+        Some(list) if depth < MAX_NESTING => count(list, depth + 1),
+        _ => 0,
+    };
+    tasks.map(|task| 1 + below(task)).sum()
+}
+
+/// How many tasks all lists of a file have.
+pub(super) fn count_all(root: &Placed) -> usize {
+    lists(root).iter().map(|list| count(list.list, 0)).sum()
+}
+
+#[derive(Default)]
+struct Reader<'a> {
+    entries: Vec<Entry>,
+    tasks: Vec<&'a Placed>,
+    ids: Ids,
+}
+
+impl<'a> Reader<'a> {
+    fn list(&mut self, list: &'a Placed, parent: Option<usize>, depth: usize, report: &mut Report<'_>) {
+        for task in fields::items(Some(list)) {
+            let Some(id) = task.get("id").and_then(fields::scalar) else {
+                report.error(task.at, "this task has no id", "Give it an \"id\", a number or a text.");
+                continue;
+            };
+            let above = parent.map(|parent| self.entries[parent].id.clone());
+            let id = match above {
+                Some(above) if !id.starts_with(&format!("{above}.")) => format!("{above}.{id}"),
+                _ => id,
+            };
+            let place = self.entries.len();
+            let mut entry = Entry {
+                at: task.at,
+                id: self.ids.give(place, task.at, id, report),
+                description: fields::first(task, &["title", "name", "description"]).unwrap_or_default(),
+                parent,
+                priority: priority(task),
+                labels: fields::texts(task.get("labels").or(task.get("tags"))),
+                state: fields::state_of(task, "status", report),
+                ..Entry::default()
+            };
+            fields::keep(task, SHAPE, &mut entry);
+            self.entries.push(entry);
+            self.tasks.push(task);
+            match task.get("subtasks") {
+                Some(list) if depth < MAX_NESTING => self.list(list, Some(place), depth + 1, report),
+                Some(list) if !fields::items(Some(list)).is_empty() => {
+                    report.error(list.at, "sub-tasks are nested too deep", "Make tasks of them.");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A sub-task names its siblings by their own ids, and other tasks by their whole ones.
+    fn resolve(&mut self, report: &mut Report<'_>) {
+        for place in 0..self.entries.len() {
+            for on in fields::items(self.tasks[place].get("dependencies")) {
+                let Some(id) = fields::scalar(on) else { continue };
+                let sibling = self.sibling(place, &id);
+                let found = sibling.or_else(|| self.ids.wanted(&id, on.at, report));
+                self.entries[place].stated.extend(found);
+            }
+        }
+    }
+
+    /// The sub-task of this id beside another one. A later one that has the id of a task which the parent waits
+    /// for is not meant: the other task is.
+    fn sibling(&self, place: usize, id: &str) -> Option<usize> {
+        let parent = self.entries[place].parent?;
+        let found = self.ids.get(&format!("{}.{id}", self.entries[parent].id))?;
+        let of_parent = fields::items(self.tasks[parent].get("dependencies"));
+        let is_other = found > place && of_parent.iter().filter_map(fields::scalar).any(|on| on == id);
+        (!is_other).then_some(found)
+    }
+}
+
+fn priority(task: &Placed) -> i32 {
+    super::priority(task.get("priority").and_then(fields::scalar).as_deref())
+}
