@@ -37,6 +37,13 @@ pub const IMPORTED_AT: &str = "imported_at";
 /// The field of a task that says that its box is ticked in the plan file.
 pub const CHECKED: &str = "checked";
 
+/// The field of a task that keeps what its mark in the file says that is neither open nor done:
+/// `in_progress`, `blocked`, `deferred`, or [`DROPPED`].
+pub const MARK: &str = "mark";
+
+/// The [`MARK`] of a task that is not to be done any more.
+pub const DROPPED: &str = "dropped";
+
 /// As [`IMPORT_ID`], of the last edit.
 pub const EDIT_ID: &str = "edit_id";
 
@@ -238,6 +245,12 @@ impl TaskSpec {
     #[must_use]
     pub fn is_ticked(&self) -> bool {
         self.extra.get(CHECKED).and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    /// Whether its mark in the plan file says that it is not to be done any more.
+    #[must_use]
+    pub fn is_dropped(&self) -> bool {
+        self.extra.get(MARK).and_then(Value::as_str) == Some(DROPPED)
     }
 }
 

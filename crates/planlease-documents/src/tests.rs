@@ -399,7 +399,7 @@ fn imports_name_what_is_ticked_and_what_was_refused() {
         true,
         Some(planlease::Imported::Created(self::plan().revision())),
     );
-    imports.refuse("u.md", &planlease_formats::parse("u.md", b"- [~] 1.1 D\n").unwrap_err());
+    imports.refuse("u.md", &planlease_formats::parse("u.md", b"- [ 1.1 D\n").unwrap_err());
     insta::assert_snapshot!(shown(Format::Table, &imports) + &shown(Format::Jsonl, &imports));
 }
 

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use planlease_core::{
     TaskId, counted,
     graph::{self, GraphError},
-    spec::{CHECKED, Group, PhaseSpec, TaskSpec},
+    spec::{CHECKED, DROPPED, Group, MARK, PhaseSpec, TaskSpec},
 };
 use serde_json::{Map, Value};
 
 use crate::{
-    draft::{Draft, MARK, TaskPlaces},
+    draft::{Draft, TaskPlaces},
     order::{self, Node, Order},
     problem::Report,
 };
@@ -72,16 +72,22 @@ impl State {
             Self::Begun => Some("in_progress"),
             Self::Blocked => Some("blocked"),
             Self::Deferred => Some("deferred"),
-            Self::Dropped => Some("dropped"),
+            Self::Dropped => Some(DROPPED),
         }
     }
 
     /// What becomes of such tasks, and what to do about it.
     fn help(self) -> &'static str {
         match self {
-            Self::Dropped => "With --ticked done they are recorded as skipped; with --ticked pending they are done.",
-            Self::Blocked => "The file does not say by what: they count as pending. Write what they depend on.",
-            Self::Deferred => "They count as pending, and are done like all others: take out what is not to be done.",
+            Self::Dropped => {
+                "With --ticked done they are recorded as skipped; with --ticked pending they are done."
+            }
+            Self::Blocked => {
+                "The file does not say by what: they count as pending. Write what they depend on."
+            }
+            Self::Deferred => {
+                "They count as pending, and are done like all others: take out what is not to be done."
+            }
             _ => "No process of this plan works on them: they count as pending.",
         }
     }
@@ -91,7 +97,8 @@ impl State {
 pub(crate) fn draft(mut found: Found, order: Order, report: &mut Report<'_>) -> Draft {
     let entries = std::mem::take(&mut found.entries);
     report_states(&entries, report);
-    let mut nodes: Vec<Node> = entries.iter().enumerate().map(|(place, entry)| node(&entries, place, entry)).collect();
+    let mut nodes: Vec<Node> =
+        entries.iter().enumerate().map(|(place, entry)| node(&entries, place, entry)).collect();
     order::imply(&mut nodes, order);
     let mut draft = Draft { how_to_write_a_task: found.how_to_write_a_task, ..Draft::default() };
     draft.title = found.title_at;

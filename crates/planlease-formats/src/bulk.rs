@@ -17,7 +17,10 @@ pub fn memory(format: Format, bytes: &[u8]) -> usize {
     let parts = match format {
         // What is no text is refused before it is parsed.
         Format::Toml => std::str::from_utf8(bytes).map_or(0, toml),
-        _ => markdown(bytes),
+        Format::Taskmaster | Format::Beads | Format::Ralph => json(bytes),
+        Format::Markdown => markdown(bytes, ITEM),
+        // Each box is a task, up to as many as a plan may have.
+        _ => markdown(bytes, BOX),
     };
     bytes.len().saturating_mul(2).saturating_add(parts)
 }
@@ -64,7 +67,18 @@ const NESTED: usize = 160;
 /// What a mark within a line takes.
 const MARK: usize = 140;
 
-fn markdown(bytes: &[u8]) -> usize {
+/// What a box of a checklist takes besides, in which each is a task.
+const BOX: usize = 1_600;
+
+/// What a value in JSON takes: twice, as it is read and as it is kept.
+const JSON: usize = 400;
+
+fn json(bytes: &[u8]) -> usize {
+    let values = bytes.iter().filter(|byte| matches!(byte, b'[' | b'{' | b',' | b':')).count();
+    values.saturating_mul(JSON)
+}
+
+fn markdown(bytes: &[u8], item: usize) -> usize {
     let mut sum = 0_usize;
     for line in bytes.split(|byte| *byte == b'\n') {
         let prefix = line.iter().take_while(|byte| b" \t>-+*0123456789.)".contains(byte)).count();
@@ -80,7 +94,7 @@ fn markdown(bytes: &[u8]) -> usize {
                 _ => false,
             }
         });
-        let line = LINE + nested * NESTED + marks.count() * MARK + if is_item { ITEM } else { 0 };
+        let line = LINE + nested * NESTED + marks.count() * MARK + if is_item { item } else { 0 };
         sum = sum.saturating_add(line);
     }
     sum

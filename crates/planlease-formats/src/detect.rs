@@ -80,7 +80,8 @@ impl Signs {
                 in_code = !in_code;
             } else if let Some((_, heading)) = outline::heading(line).filter(|_| !in_code) {
                 in_phase |= line::phase(heading).is_some();
-                let is_group = heading.split_once(". ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+                let is_group =
+                    heading.split_once(". ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
                 signs.groups += usize::from(is_group);
             } else if !in_code {
                 signs.line(line, in_phase);
@@ -96,7 +97,8 @@ impl Signs {
         if let Found::Box(Checkbox { text, .. }) = checkbox::read(line) {
             self.boxes += 1;
             let bare = text.trim_start_matches(['*', '[']);
-            let digits = bare.strip_prefix('T').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+            let digits =
+                bare.strip_prefix('T').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
             self.t_numbers += usize::from(digits >= 2);
             self.labelled += usize::from(bare.starts_with("Task:"));
             let number = bare.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();

@@ -4,10 +4,6 @@ use std::collections::BTreeSet;
 
 use planlease_core::spec::PlanSpec;
 
-/// The field of a task that keeps what its mark says that is neither open nor done: `in_progress`, `dropped`,
-/// `blocked`.
-pub(crate) const MARK: &str = "mark";
-
 /// What a reader of a format hands on. Places are offsets into the text, in bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {

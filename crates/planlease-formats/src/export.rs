@@ -80,6 +80,10 @@ fn item(text: &mut String, task: &TaskSpec, status: TaskStatus) {
         let _infallible = write!(line, " <!-- id: {id} -->");
     }
     let _infallible = writeln!(text, "- [{mark}] {line}");
+    // Text right below would go on with what is to be done.
+    if task.steps.first().is_some_and(|step| !step.trim_start().starts_with(['-', '*', '+'])) {
+        text.push('\n');
+    }
     for step in task.steps.iter().flat_map(|step| step.lines()) {
         let step = if step.trim().is_empty() { String::new() } else { format!("  {step}") };
         let _infallible = writeln!(text, "{step}");
@@ -92,7 +96,9 @@ fn one_line(text: &str) -> String {
 
 fn taskmaster(spec: &PlanSpec, status: impl Fn(&TaskSpec) -> TaskStatus) -> String {
     let ids: HashSet<&str> = spec.tasks.iter().map(|task| task.id.as_str()).collect();
-    let parent = |id: &str| id.rsplit_once('.').map(|(above, _)| above.to_owned()).filter(|above| ids.contains(above.as_str()));
+    let parent = |id: &str| {
+        id.rsplit_once('.').map(|(above, _)| above.to_owned()).filter(|above| ids.contains(above.as_str()))
+    };
     let mut below: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     let mut tasks = Vec::new();
     // What is nested comes behind what it is part of: from the end, all of it is there.
@@ -168,7 +174,8 @@ fn restore(task: &TaskSpec, object: &mut Map<String, Value>) {
     };
     let mut steps = task.steps.iter();
     for field in kept["steps"].as_array().into_iter().flatten() {
-        let number = field["steps"].as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or_default();
+        let number =
+            field["steps"].as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or_default();
         let texts: Vec<&str> = steps.by_ref().take(number).map(String::as_str).collect();
         let is_list = field["list"].as_bool().unwrap_or_default();
         let value = if is_list { json!(texts) } else { Value::from(texts.concat()) };
@@ -183,7 +190,9 @@ fn restore(task: &TaskSpec, object: &mut Map<String, Value>) {
 fn set_status(format: Format, task: &TaskSpec, status: TaskStatus, object: &mut Map<String, Value>) {
     let present = object.get("status").and_then(Value::as_str).and_then(fields::state);
     let is_new = !task.extra.contains_key(KEPT);
-    if present.is_some_and(|state| says(state, status)) || present.is_none() && !is_new && status == TaskStatus::Pending {
+    if present.is_some_and(|state| says(state, status))
+        || present.is_none() && !is_new && status == TaskStatus::Pending
+    {
         return;
     }
     object.insert("status".to_owned(), Value::from(word(format, status)));

@@ -1,11 +1,11 @@
 //! Plan files, and the predecessor's files, to and from planlease's own types.
 //!
-//! Two formats of plan files, told apart by the extension: [`Format::Markdown`], checklists in phases as
-//! people and agents write them, and [`Format::Toml`], the native one, in which everything can be said.
-//! `docs/plan-file.md` describes both for users.
+//! planlease's own formats are [`Format::Markdown`], checklists in phases as people and agents write them, and
+//! [`Format::Toml`], in which everything can be said. The plan files of other tools are read as they are, see
+//! [`Format`]; path and content tell which format a file has. `docs/plan-file.md` describes all for users.
 //!
-//! Everything here is a pure function of bytes: whoever calls reads the file. What is returned is sound: a
-//! plan whose dependencies make sense, or all that is wrong with the file, each problem with its place.
+//! Everything here is a pure function of bytes: the caller reads the file. What is returned is sound: a plan
+//! whose dependencies make sense, or all that is wrong with the file, each problem with its place.
 //!
 //! ```
 //! let file = "# Plan: Tea\n## Phase 1: Kitchen\n- [ ] 1.1 Boil water\n- [ ] 1.2 Brew (depends: 1.1)\n";
@@ -46,7 +46,7 @@ use checklist::Dialect;
 pub use bulk::memory;
 pub use export::export;
 pub use format::Format;
-pub use name::{UnusableFileName, plan_name};
+pub use name::{UnusableFileName, is_named_by_folder, plan_name};
 pub use native::schema;
 pub use parsed::{Counts, Parsed, Place};
 pub use problem::{Problem, Problems, Severity};

@@ -1,4 +1,4 @@
-//! The name that a plan gets if nobody gives it one: that of its file.
+//! The name that a plan gets if it is given none: that of its file, or of its folder.
 
 use planlease_core::{InvalidName, PlanName};
 
@@ -20,9 +20,25 @@ const GENERIC: [&str; 6] = ["tasks.md", "plan.md", "tasks.json", "prd.json", "is
 
 /// Folders that say nothing about the plan either.
 const TOOLS: [&str; 12] = [
-    "tasks", ".taskmaster", ".beads", ".kiro", "specs", "openspec", "changes", "conductor", "tracks", "backlog",
-    ".backlog", ".",
+    "tasks",
+    ".taskmaster",
+    ".beads",
+    ".kiro",
+    "specs",
+    "openspec",
+    "changes",
+    "conductor",
+    "tracks",
+    "backlog",
+    ".backlog",
+    ".",
 ];
+
+/// Whether the name of this file says nothing about its plan, so that the folder names it.
+#[must_use]
+pub fn is_named_by_folder(path: &str) -> bool {
+    GENERIC.contains(&file_name(path).to_ascii_lowercase().as_str())
+}
 
 /// What a file without a title is called.
 pub(crate) fn title(path: &str) -> &str {

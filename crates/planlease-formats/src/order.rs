@@ -46,8 +46,10 @@ pub(crate) fn imply(nodes: &mut [Node], order: Order) {
     }
     for (parent, children) in children.iter().enumerate() {
         let needed = || children.iter().filter(|child| !nodes[**child].is_optional);
-        let waited: HashSet<usize> =
-            needed().flat_map(|child| &nodes[*child].implied).copied().collect();
+        let waited: HashSet<usize> = needed()
+            .flat_map(|child| nodes[*child].stated.iter().chain(&nodes[*child].implied))
+            .copied()
+            .collect();
         let ends: Vec<usize> = needed().filter(|child| !waited.contains(child)).copied().collect();
         nodes[parent].implied.extend(ends);
     }
@@ -105,10 +107,11 @@ fn inherit(nodes: &mut [Node], parent: usize, children: &[usize]) {
     if waits.len() > MAX_DEPENDENCIES {
         return; // More than one may wait for, which is an error of the parent.
     }
-    let children_set: HashSet<usize> = children.iter().copied().collect();
+    let beside: HashSet<usize> = children.iter().copied().collect();
     for &child in children.iter().filter(|_| !waits.is_empty()) {
-        if nodes[child].implied.is_empty() {
-            nodes[child].implied.extend(waits.iter().filter(|on| !children_set.contains(on)));
+        let waits_for_one = nodes[child].stated.iter().any(|on| beside.contains(on));
+        if nodes[child].implied.is_empty() && !waits_for_one {
+            nodes[child].implied.extend(waits.iter().filter(|on| !beside.contains(on)));
         }
     }
 }

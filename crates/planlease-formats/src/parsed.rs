@@ -1,5 +1,7 @@
 //! A plan file that could be read.
 
+use std::collections::BTreeMap;
+
 use planlease_core::{TaskId, spec::PlanSpec};
 
 use crate::{format::Format, problem::Problem};
@@ -53,11 +55,19 @@ impl Counts {
 }
 
 impl Parsed {
-    /// Why a task counts as done whose box is ticked: `ticked in tasks.md:12`.
+    /// Why each task whose box is ticked counts as done: `ticked in tasks.md:12`.
     #[must_use]
-    pub fn reason(&self, task: &TaskId) -> Option<String> {
-        let nth = self.spec.tasks.iter().position(|one| one.id == *task)?;
-        let Place { file, line } = self.places.get(nth)?;
-        Some(format!("ticked in {file}:{line}"))
+    pub fn reasons(&self) -> BTreeMap<TaskId, String> {
+        let ticked = self.spec.tasks.iter().zip(&self.places).filter(|(task, _)| task.is_ticked());
+        ticked
+            .map(|(task, Place { file, line })| (task.id.clone(), format!("ticked in {file}:{line}")))
+            .collect()
+    }
+
+    /// Whether some boxes are ticked and others are not: the file says how far its work is.
+    #[must_use]
+    pub fn is_partly_ticked(&self) -> bool {
+        let ticked = self.spec.ticked().count();
+        ticked > 0 && ticked < self.spec.tasks.len()
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) {
             problem if report.lists_errors() => {
                 report.error(places.of(&problem), problem.to_string(), help(&problem, draft));
             }
-            _ => {} // Searching the places of thousands of them would take long, for nobody to read.
+            _ => {} // Searching the places of thousands of them would take long, and the list has no room.
         }
     }
 }

@@ -157,7 +157,7 @@ fn a_plan_says_from_which_bytes_it_was_read() {
 fn an_unknown_format_is_not_guessed() {
     insta::assert_snapshot!(refuse("plans/release.yaml", "title: T"), @r#"
     plans/release.yaml:1:1: error: "release.yaml" does not say which format it has
-      help: Plan files end in .md or .markdown (checklists) or in .toml (native): rename the file.
+      help: Plan files end in .md or .markdown (checklists), in .toml (native), or in .json or .jsonl (those of other tools): rename the file.
     "#);
     let plan = "# T\n## Phase 1: P\n- [ ] 1.1 D\n";
     assert_eq!(parse_as(Format::Markdown, "-", plan.as_bytes()).unwrap().spec.title, "T");

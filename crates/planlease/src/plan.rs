@@ -12,7 +12,7 @@ use planlease_core::{
     codec::{self, CodecError, FormatVersion},
     keys::{Key, KeyRange, PlanKey},
     record::{Claim, FindingsRecord, Guard, ImportRecord, Role, TaskRecord, Writer},
-    spec::{IMPORT_ID, IMPORTED_AT, PlanSpec},
+    spec::{IMPORT_ID, IMPORTED_AT, PlanSpec, TaskSpec},
     term::Candidate,
     transition::TaskStatus,
     unreadable::{self, Unreadable},
@@ -35,16 +35,17 @@ const CHUNK_OPS: usize = 100;
 const CHUNK_BYTES: usize = MAX_BYTES * 3 / 4;
 
 impl Past {
-    /// The tasks whose boxes are ticked in the plan file, as completed.
+    /// The tasks whose boxes are ticked in the plan file, as completed; those that are marked as dropped, as
+    /// skipped. `reasons`: where each is ticked.
     #[must_use]
-    pub fn of_ticked(spec: &PlanSpec) -> Self {
+    pub fn of_ticked(spec: &PlanSpec, reasons: &BTreeMap<TaskId, String>) -> Self {
         let writer = Writer { who: importer(), role: Role::Operator, term: None, guard: Guard::Import };
-        let completed = TaskRecord {
-            status: TaskStatus::Completed,
-            notes: Some(TICKED.to_owned()),
-            ..TaskRecord::new(writer, Uuid::nil())
+        let record = |task: &TaskSpec| TaskRecord {
+            status: if task.is_dropped() { TaskStatus::Skipped } else { TaskStatus::Completed },
+            notes: Some(reasons.get(&task.id).map_or(TICKED, String::as_str).to_owned()),
+            ..TaskRecord::new(writer.clone(), Uuid::nil())
         };
-        let records = spec.ticked().map(|task| (task.id.clone(), completed.clone())).collect();
+        let records = spec.ticked().map(|task| (task.id.clone(), record(task))).collect();
         Self { records, findings: BTreeMap::new() }
     }
 }

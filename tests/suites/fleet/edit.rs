@@ -59,7 +59,7 @@ async fn a_plan_is_not_replaced_by_another_file_of_the_same_name(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let [one, other] = ["one", "other"].map(|folder| {
         fs::create_dir(env.path(folder)).unwrap();
-        env.path(&format!("{folder}/tasks.md"))
+        env.path(&format!("{folder}/release.md"))
     });
     let (one, other) = (path_text(&one), path_text(&other));
     fs::write(one, BEFORE).unwrap();
@@ -67,17 +67,17 @@ async fn a_plan_is_not_replaced_by_another_file_of_the_same_name(env: TestEnv) {
     let program = env.program();
     program.run_to(0, ["plan", "import", one]).await;
     // The same file by another path is in step.
-    let dotted = one.replace("/tasks.md", "/./tasks.md");
+    let dotted = one.replace("/release.md", "/./release.md");
     program.run_to(0, ["plan", "diff", &dotted]).await;
 
     let refused = program.run_to(9, ["plan", "update", other]).await;
     assert!(
-        refused.stderr.contains("another file") && refused.stderr.contains("--plan tasks"),
+        refused.stderr.contains("another file") && refused.stderr.contains("--plan release"),
         "{refused:?}"
     );
     let diff = program.run_to(12, ["plan", "diff", other, "-o", "json"]).await;
     assert_eq!(serde_json::from_str::<serde_json::Value>(&diff.stdout).unwrap()["other_source"], *one);
-    assert_eq!(env.json(&["plan", "show", "tasks"]).await["tasks"][0]["id"], "1.1", "nothing was changed");
+    assert_eq!(env.json(&["plan", "show", "release"]).await["tasks"][0]["id"], "1.1", "nothing was changed");
 
     // An edited file is what the plan was made of.
     fs::write(one, BEFORE.replace("ship", "send").replace("test it", "check it")).unwrap();
@@ -85,8 +85,8 @@ async fn a_plan_is_not_replaced_by_another_file_of_the_same_name(env: TestEnv) {
     assert!(again.stderr.contains("plan diff") && again.stderr.contains("plan update"), "{again:?}");
     assert!(!again.stderr.contains("delete"), "{again:?}");
     program.run_to(0, ["plan", "update", one]).await;
-    program.run_to(0, ["plan", "update", other, "--plan", "tasks"]).await;
-    assert_eq!(env.json(&["plan", "show", "tasks"]).await["tasks"][0]["id"], "1.3");
+    program.run_to(0, ["plan", "update", other, "--plan", "release"]).await;
+    assert_eq!(env.json(&["plan", "show", "release"]).await["tasks"][0]["id"], "1.3");
 }
 
 const TICKED: &str =
@@ -105,8 +105,13 @@ async fn ticked_boxes_are_reported_and_count_as_the_user_says(env: TestEnv) {
     let status =
         async |plan: &str, task: &str| env.json(&["task", "show", plan, task]).await["status"].clone();
 
-    let import = program.run_to(0, ["plan", "import", file, "--plan", "again"]).await;
-    assert!(import.stderr.contains("--ticked done"), "{import:?}");
+    // By default they count as done where other boxes are open, with the place as the reason.
+    let import = program.run_to(0, ["plan", "import", file, "--plan", "partly"]).await;
+    assert!(import.stderr.contains("1 ticked task: 1.1, recorded as done"), "{import:?}");
+    let notes = env.json(&["task", "show", "partly", "1.1"]).await["notes"].clone();
+    assert_eq!(notes, format!("ticked in {file}:5"));
+
+    program.run_to(0, ["plan", "import", file, "--plan", "again", "--ticked", "pending"]).await;
     assert_eq!(status("again", "1.1").await, "pending");
     let show = program.run_to(0, ["plan", "show", "again"]).await;
     assert!(show.stdout.contains("ticked in the plan file, and pending here: 1.1"), "{show:?}");

@@ -185,7 +185,7 @@ async fn ticked_boxes_count_as_the_request_says(env: TestEnv) {
     };
     let status = async |task: &str| client.get(&format!("/v1/plans/{task}")).await.json["status"].clone();
     for (to, status_then, are_done) in [
-        ("default", "pending", false),
+        ("default", "completed", true),
         ("pending?ticked=pending", "pending", false),
         ("done?ticked=done", "completed", true),
     ] {

@@ -87,7 +87,7 @@ impl DemoArgs {
             return stage::shipped_plans();
         }
         let read = |path: &String| {
-            let spec = super::plan::file::load(path)?
+            let spec = super::plan::file::load(path, &super::plan::file::ReadArgs::default())?
                 .map_err(|problems| super::plan::file::refused(path, &problems))?
                 .spec;
             let name = planlease_formats::plan_name(path)

@@ -1,4 +1,4 @@
-//! `mirror`: keeps a `status.json` as the plan is, for readers that have not moved yet.
+//! `mirror`: keeps a `status.json`, or the boxes of a plan file, as the plan is, for other readers.
 
 mod claim;
 
@@ -8,7 +8,8 @@ use std::{
 };
 
 use clap::Args;
-use planlease::{Coordinator, Error, Identity, core::PlanName};
+use planlease::{Coordinator, Error, Identity, PlanView, core::PlanName};
+use planlease_formats::Format;
 use planlease_watcher::Snapshot;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -28,7 +29,10 @@ const COLLECT: Duration = Duration::from_millis(100);
 /// How long the last look at the plan may take when the mirror is asked to end.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
-/// Keep a status.json up to date, for programs that still read it
+/// Keep a status.json, or the boxes of a plan file, up to date for other readers
+///
+/// Of a plan file (a checklist in Markdown, tasks.json, prd.json, issues.jsonl) only the marks of its tasks are
+/// changed, in place: all other bytes stay as they are.
 ///
 /// The file is replaced in one step whenever the plan has changed: a reader sees the plan at one revision,
 /// never half of it. Changes that arrive together are written together. Ctrl-C and SIGTERM end it after one
@@ -57,6 +61,8 @@ pub(crate) struct MirrorArgs {
 struct Mirror<'a> {
     plan: PlanName,
     file: &'a Path,
+    /// The format of the plan file that it is, if it is one.
+    format: Option<Format>,
     written: Option<Value>,
     /// Why it stays as it is, as it was shown last.
     stays_because: Option<String>,
@@ -73,7 +79,8 @@ impl MirrorArgs {
         let _claim = Claim::take(&self.file, &by)?;
         let mut signals = Signals::take()?;
         let coordinator = invocation.connect().await?;
-        let mut mirror = Mirror { plan, file: &self.file, written: None, stays_because: None };
+        let format = plan_file(&self.file);
+        let mut mirror = Mirror { plan, file: &self.file, format, written: None, stays_because: None };
         mirror.ensure_ours(&coordinator).await?;
         if self.once {
             mirror.look(&coordinator).await?;
@@ -98,6 +105,18 @@ impl MirrorArgs {
         }
         Ok(Exit::Done)
     }
+}
+
+/// The format of a plan file whose marks can be kept; `None` for a state file, or one that is not there yet.
+fn plan_file(file: &Path) -> Option<Format> {
+    let bytes = std::fs::read(file).ok()?;
+    let path = file.to_string_lossy();
+    let format = Format::detect(&path, &bytes)?;
+    // A state file is JSON as well.
+    let is_state = format == Format::Taskmaster && file.file_name().is_none_or(|name| name != "tasks.json");
+    let is_marked =
+        !is_state && matches!(planlease_formats::mirrored(format, &path, &bytes, |_| None), Ok(Some(_)));
+    is_marked.then_some(format)
 }
 
 impl Mirror<'_> {
@@ -127,7 +146,7 @@ impl Mirror<'_> {
     async fn look(&mut self, coordinator: &Coordinator) -> Result<(), Failure> {
         let view = coordinator.plan(&self.plan).await?;
         export::whole(&view)?;
-        self.write(export::document(&view))
+        self.write_view(&view)
     }
 
     /// Writes every change, until the plan is gone.
@@ -167,7 +186,7 @@ impl Mirror<'_> {
     fn write_seen(&mut self, seen: &Snapshot) -> Result<(), Failure> {
         match seen.plan(&self.plan) {
             Some(plan) => match export::whole(plan) {
-                Ok(()) => self.write(export::document(plan)),
+                Ok(()) => self.write_view(plan),
                 Err(failure) => {
                     self.stays(failure.what());
                     Ok(())
@@ -190,6 +209,31 @@ impl Mirror<'_> {
             output::tell(&format!("{} stays as it is: {why}", self.file.display()));
             self.stays_because = Some(why.to_owned());
         }
+    }
+
+    /// Writes the plan as it is.
+    fn write_view(&mut self, view: &PlanView) -> Result<(), Failure> {
+        match self.format {
+            Some(format) => self.mark(format, view),
+            None => self.write(export::document(view)),
+        }
+    }
+
+    /// Sets the marks of the plan file, which is read again: others edit it.
+    fn mark(&mut self, format: Format, view: &PlanView) -> Result<(), Failure> {
+        let path = self.file.to_string_lossy();
+        let bytes = std::fs::read(self.file)
+            .map_err(|error| Failure::new(Exit::UnreadableFile, format!("cannot read {path}: {error}")))?;
+        let statuses = export::statuses(view);
+        match planlease_formats::mirrored(format, &path, &bytes, |task| statuses.get(task).copied()) {
+            Ok(Some(marked)) if marked != bytes => {
+                replace::file(self.file, &marked)?;
+                self.stays_because = None;
+            }
+            Ok(_) => self.stays_because = None,
+            Err(problems) => self.stays(&problems.to_string()),
+        }
+        Ok(())
     }
 
     /// Writes the document, unless that is what was written last.

@@ -8,7 +8,7 @@ use super::{
     table::{Cell, Table, command_line},
     tabular::Tabular,
 };
-use crate::{printable::plain, wire::plan_file::PlanFile};
+use crate::{printable::plain, wire::plan_file::{Explained, PlanFile}};
 
 impl Tabular for PlanFile {
     fn table(&self, _now: WallTime) -> String {
@@ -31,6 +31,14 @@ impl Tabular for PlanFile {
         let mut text = format!("{}: {phases}, {tasks}\n", plain(self.title.as_deref().unwrap_or("-")));
         if !self.ticked.is_empty() {
             text += &format!("ticked: {}\n", self.ticked.join(", "));
+        }
+        if let Some(Explained { format, boxes, tasks, others, in_code, agree }) = &self.explained {
+            let agree = if *agree { "all are accounted for" } else { "some are missing" };
+            text += &format!("format: {format}\n");
+            text += &format!("boxes: {boxes} in the file, {tasks} tasks read, {others} others: {agree}\n");
+            if *in_code > 0 {
+                text += &format!("in code and comments: {in_code}, not read\n");
+            }
         }
         text + "\n" + &table.render("no tasks")
     }

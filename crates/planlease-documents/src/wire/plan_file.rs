@@ -2,7 +2,7 @@
 //! plan files.
 
 use planlease_core::spec::{PlanSpec, TaskSpec};
-use planlease_formats::{Parsed, Problem, Problems};
+use planlease_formats::{Counts, Parsed, Problem, Problems};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -22,6 +22,25 @@ pub struct PlanFile {
     pub(crate) problems: Vec<FileProblem>,
     /// How many more there are.
     pub(crate) left_out: usize,
+    /// What the file was read as, and what became of its boxes. Only if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) explained: Option<Explained>,
+}
+
+/// What became of the boxes of a file; of its entries, if it is no checklist.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Explained {
+    pub(crate) format: &'static str,
+    /// Those outside of code and comments, counted line by line.
+    pub(crate) boxes: usize,
+    /// How many tasks were read.
+    pub(crate) tasks: usize,
+    /// How many were read as something else: steps, criteria, boxes outside of phases.
+    pub(crate) others: usize,
+    /// Those in code and comments, which are no tasks.
+    pub(crate) in_code: usize,
+    /// Whether each of them is accounted for.
+    pub(crate) agree: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -71,6 +90,14 @@ impl PlanFile {
     pub fn new(file: &str, parsed: &Parsed) -> Self {
         let (warnings, left_out) = (problems(&parsed.warnings), parsed.left_out);
         Self { file: file.to_owned(), problems: warnings, left_out, ..Self::of(&parsed.spec) }
+    }
+
+    /// With what became of the boxes of the file.
+    #[must_use]
+    pub fn explained(self, parsed: &Parsed) -> Self {
+        let Counts { in_file, tasks, others, in_code } = parsed.counts;
+        let (format, agree) = (parsed.format.name(), parsed.counts.agree());
+        Self { explained: Some(Explained { format, boxes: in_file, tasks, others, in_code, agree }), ..self }
     }
 
     /// Of a file with errors.

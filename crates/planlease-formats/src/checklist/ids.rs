@@ -33,7 +33,9 @@ pub(super) fn explicit(text: &str) -> Option<(&str, String)> {
 
 /// The longest beginning of a text that has the form of an id.
 fn token(text: &str) -> Option<&str> {
-    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')))
+        .unwrap_or(text.len());
     let id = text[..end].trim_end_matches(['.', '-', '_']);
     let is_id = !id.is_empty() && id.len() <= MAX_ID && strength(id) != Strength::None;
     is_id.then_some(id)
@@ -88,7 +90,8 @@ fn strength(token: &str) -> Strength {
 /// What follows an id and its separators; `None` if it is none after all.
 fn behind<'a>(after: &'a str, opening: &str, strength: Strength, is_marked: bool) -> Option<&'a str> {
     let is_apart = |text: &str| text.is_empty() || text.starts_with(char::is_whitespace);
-    let closed = after.trim_start_matches(['*', '_', '`', ']', ')']);
+    let closing: &[char] = if opening.is_empty() { &['*', '_', '`'] } else { &['*', '_', '`', ']', ')'] };
+    let closed = after.trim_start_matches(closing);
     let was_closed = !opening.is_empty() && closed.len() < after.len();
     let separated = closed.trim_start_matches([':', '.', ')', ']']).trim_start_matches(['*', '_']);
     let has_separator = closed.starts_with([':', '.', ')']) && is_apart(separated)

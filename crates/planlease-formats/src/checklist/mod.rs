@@ -101,10 +101,12 @@ impl<'o, 'a> Reader<'o, 'a> {
         for (at, line) in &self.outline.prose {
             let trimmed = line.trim_start();
             let text = checkbox::behind_bullets(trimmed);
-            let is_bulleted = text.len() < trimmed.len() && !trimmed.starts_with(|c: char| c.is_ascii_digit());
+            let is_bulleted =
+                text.len() < trimmed.len() && !trimmed.starts_with(|c: char| c.is_ascii_digit());
             let id = Some(text).filter(|_| is_bulleted).and_then(ids::explicit).map(|(id, _)| id);
             if let Some(id) = id.filter(|id| ids::is_certain(id) && !known.contains(id)) {
-                let message = format!("this has no box, and no task is called {id}: it is not read as a task");
+                let message =
+                    format!("this has no box, and no task is called {id}: it is not read as a task");
                 report.warning(*at, message, "Write `- [ ] ` in front of it to make a task of it.");
             }
         }
@@ -215,11 +217,7 @@ fn parents(outline: &Outline<'_>, labels: &[Label]) -> Vec<Option<usize>> {
 }
 
 /// The ids of all items, and which of them have one that was taken already.
-fn ids_of(
-    outline: &Outline<'_>,
-    labels: &[Label],
-    parents: &[Option<usize>],
-) -> (Vec<String>, Vec<usize>) {
+fn ids_of(outline: &Outline<'_>, labels: &[Label], parents: &[Option<usize>]) -> (Vec<String>, Vec<usize>) {
     let mut taken: HashSet<String> = labels.iter().filter_map(|label| label.id.clone()).collect();
     let mut given: HashSet<&str> = HashSet::new();
     let mut nths: HashMap<String, usize> = HashMap::new();
@@ -240,7 +238,8 @@ fn ids_of(
             }
             None => {
                 let sections = outline.path(outline.items[place].section);
-                let mut path: Vec<&str> = sections.iter().map(|section| outline.sections[*section].text).collect();
+                let mut path: Vec<&str> =
+                    sections.iter().map(|section| outline.sections[*section].text).collect();
                 path.extend(parents[place].map(|parent| labels[parent].text.as_str()));
                 let first = ids::hashed(&path, &label.text, 0, 17);
                 let nth = nths.entry(first).and_modify(|nth| *nth += 1).or_insert(0);

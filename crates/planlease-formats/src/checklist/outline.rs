@@ -4,7 +4,7 @@
 //! Nesting goes by columns: a box stands below the nearest one above that begins at least two columns further
 //! to the left, unless other text ended that list in between.
 
-use std::ops::Range;
+use planlease_core::spec::MAX_TASKS;
 
 use crate::{
     checkbox::{self, Checkbox, Found, Mark},
@@ -36,8 +36,6 @@ pub(crate) struct Section<'a> {
 pub(crate) struct Item<'a> {
     /// Where its line begins.
     pub(crate) at: usize,
-    /// Where the mark stands.
-    pub(crate) inside: Range<usize>,
     pub(crate) mark: Mark,
     pub(crate) is_optional: bool,
     /// The text of its paragraph, in one line.
@@ -147,6 +145,8 @@ struct Reader<'a> {
     in_text: bool,
     /// Whether the line before was blank.
     after_blank: bool,
+    /// Whether there are more boxes than a plan may have tasks.
+    is_full: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
             self.section(at, level, text);
         } else {
             match checkbox::read(line) {
-                Found::Box(found) => self.item(at, &found),
+                Found::Box(found) => self.item(at, &found, report),
                 Found::Broken(broken) => {
                     report.error(at, broken.message(), broken.help());
                     self.text(at, line);
@@ -204,12 +204,18 @@ impl<'a> Reader<'a> {
         self.in_text = false;
     }
 
-    fn item(&mut self, at: usize, found: &Checkbox<'a>) {
+    fn item(&mut self, at: usize, found: &Checkbox<'a>, report: &mut Report<'_>) {
         let items = &mut self.outline.items;
+        if items.len() >= MAX_TASKS {
+            if !std::mem::replace(&mut self.is_full, true) {
+                let message = format!("the file has more than {MAX_TASKS} boxes");
+                report.error(at, message, format!("Split it into plans of at most {MAX_TASKS} tasks."));
+            }
+            return;
+        }
         while self.open.pop_if(|open| items[*open].indent + 1 >= found.indent).is_some() {}
         items.push(Item {
             at,
-            inside: at + found.inside.start..at + found.inside.end,
             mark: found.mark,
             is_optional: found.is_optional,
             text: found.text.to_owned(),
@@ -219,7 +225,7 @@ impl<'a> Reader<'a> {
             details: Vec::new(),
         });
         self.open.push(items.len() - 1);
-        self.in_text = true;
+        self.in_text = !found.text.ends_with("-->"); // A comment ends the paragraph.
     }
 
     /// A line of text: it goes on with an item, is one of its details, or ends the list.
@@ -304,7 +310,8 @@ mod tests {
     fn boxes_nest_by_columns() {
         let text = "- [ ] a\n  - [ ] b\n      - [ ] c\n  - [ ] d\n - [ ] e\n\n\t- [ ] f\n- g\n  - [ ] h\n";
         let parents: Vec<_> = outline(text).into_iter().map(|(text, parent, _)| (text, parent)).collect();
-        let expected = [("a", None), ("b", Some(0)), ("c", Some(1)), ("d", Some(0)), ("e", None), ("f", Some(4))];
+        let expected =
+            [("a", None), ("b", Some(0)), ("c", Some(1)), ("d", Some(0)), ("e", None), ("f", Some(4))];
         let expected: Vec<_> = expected.map(|(text, parent)| (text.to_owned(), parent)).into();
         assert_eq!(parents[..6], expected);
         assert_eq!(parents[6], ("h".to_owned(), None), "`g` has no box, and ended the list above");

@@ -79,7 +79,8 @@ impl Numbers {
     fn of(&mut self, heading: &str) -> (String, String) {
         let plain = heading.trim_matches(['*', '_', ' ']).to_owned();
         let Some((stated, name)) = number(heading) else {
-            while self.stated.contains(&self.next.to_string()) || self.given.contains(&self.next.to_string()) {
+            while self.stated.contains(&self.next.to_string()) || self.given.contains(&self.next.to_string())
+            {
                 self.next += 1;
             }
             self.given.insert(self.next.to_string());
@@ -114,7 +115,9 @@ pub(super) fn number(heading: &str) -> Option<(&str, &str)> {
     let is_number = match word {
         Some(_) => digits || letters,
         // `3 ideas` has no number.
-        None => digits && number.len() <= 8 && after.starts_with(['.', ')', ':', '、']) || number.contains('.'),
+        None => {
+            digits && number.len() <= 8 && after.starts_with(['.', ')', ':', '、']) || number.contains('.')
+        }
     };
     if number.is_empty() || !is_number || number.len() > 16 {
         return None;
@@ -131,7 +134,10 @@ mod tests {
     fn headings_may_have_a_number() {
         for (heading, expected) in [
             ("Phase 1: Setup (Shared)", Some(("1", "Setup (Shared)"))),
-            ("Phase 3: User Story 1 - Log in (Priority: P1) 🎯 MVP", Some(("3", "User Story 1 - Log in (Priority: P1) 🎯 MVP"))),
+            (
+                "Phase 3: User Story 1 - Log in (Priority: P1) 🎯 MVP",
+                Some(("3", "User Story 1 - Log in (Priority: P1) 🎯 MVP")),
+            ),
             ("🚀 Phase 2 — Build", Some(("2", "Build"))),
             ("**Phase 2b:** Build", Some(("2b", "Build"))),
             ("1. Group", Some(("1", "Group"))),

@@ -14,7 +14,8 @@ fn label(text: &str) -> Label {
     let mut label = Label::plain(text);
     let is_story = |tag: &str| {
         let number = tag.trim_start_matches(|c: char| c.is_ascii_alphabetic() || matches!(c, '-' | ' '));
-        let is_number = number.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',' | b'-'));
+        let is_number =
+            number.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',' | b'-'));
         tag.len() <= MAX_STORY && tag.starts_with(|c: char| c.is_ascii_uppercase()) && is_number
     };
     loop {

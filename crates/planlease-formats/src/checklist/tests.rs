@@ -1,0 +1,247 @@
+use proptest::{prelude::*, sample::select};
+
+use crate::{Format, Parsed, Severity, parse, parse_as, tests::show};
+
+fn read(path: &str, text: &str) -> Parsed {
+    let parsed = parse(path, text.as_bytes()).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(parsed.counts.agree(), "{:?}", parsed.counts);
+    parsed
+}
+
+/// Each task with what it waits for.
+fn waits(parsed: &Parsed) -> Vec<String> {
+    let ids = |task: &planlease_core::spec::TaskSpec| {
+        let on: Vec<&str> = task.depends_on.iter().map(planlease_core::TaskId::as_str).collect();
+        format!("{} < {}", task.id, on.join(" "))
+    };
+    parsed.spec.tasks.iter().map(ids).collect()
+}
+
+fn warnings(parsed: &Parsed) -> Vec<String> {
+    parsed.warnings.iter().map(|warning| format!("{}: {}", warning.line, warning.message)).collect()
+}
+
+#[test]
+fn kiro_nests_by_numbers_and_keeps_requirements() {
+    let text = "# Implementation Plan\n\n- [x] 1. Log in\n\n- [x] 1.1 Form\n  - Two fields\n  - _Requirements: 2.1, 2.2_\n\
+                - [-] 1.2 Session\n- [ ]* 1.3 More tests\n- [ ] 1.4 Log out\n- [ ] 2. Ship\n  - [ ] 2.1 (P) Pack\n";
+    let parsed = read(".kiro/specs/log-in/tasks.md", text);
+    assert_eq!(parsed.format, Format::Kiro);
+    let expected = ["1 < 1.4", "1.1 < ", "1.2 < 1.1", "1.3 < 1.2", "1.4 < 1.2", "2 < 2.1", "2.1 < "];
+    assert_eq!(waits(&parsed), expected);
+    assert_eq!(parsed.spec.tasks[1].steps, ["- Two fields", "- _Requirements: 2.1, 2.2_"]);
+    assert!(parsed.spec.tasks[3].labels.contains("optional"));
+    assert_eq!(warnings(&parsed), ["8: 1 task is marked as in progress"]);
+    assert_eq!((parsed.spec.tasks[0].is_ticked(), parsed.is_partly_ticked()), (true, true));
+}
+
+#[test]
+fn spec_kit_orders_tasks_and_phases() {
+    let text = "# Tasks: Shop\n\n## Phase 1: Setup\n\n- [X] T001 Create it in src/\n- [ ] T002 [P] Lint\n- [ ] T003 [P] Test\n\
+                - [ ] T004 Link\n  with more words\n\n**Checkpoint**: it runs\n\n## Phase 2: User Story 1 - Buy (Priority: P1) 🎯 MVP\n\n\
+                ### Tests\n\n- [ ] T005 [P] [US1] Cart (depends on T003, T004)\n- [ ] T006 [US1] Pay\n";
+    let parsed = read("specs/001-shop/tasks.md", text);
+    assert_eq!(parsed.format, Format::SpecKit);
+    let expected =
+        ["T001 < ", "T002 < ", "T003 < ", "T004 < T001 T002 T003", "T005 < T003 T004", "T006 < T005"];
+    assert_eq!(waits(&parsed), expected);
+    assert_eq!(parsed.spec.tasks[3].description, "Link with more words");
+    assert_eq!(parsed.spec.tasks[4].description, "Cart (depends on T003, T004)");
+    assert!(parsed.spec.tasks[4].labels.contains("US1"));
+    let phases: Vec<&str> = parsed.spec.phases.iter().map(|phase| phase.number.as_str()).collect();
+    assert_eq!(
+        (phases.as_slice(), parsed.spec.sequential[0].phases.as_slice()),
+        (&["1", "2"][..], &phases.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()[..])
+    );
+    assert_eq!(parsed.spec.phases[1].name, "User Story 1 - Buy (Priority: P1) 🎯 MVP");
+}
+
+#[test]
+fn openspec_has_groups_and_no_title() {
+    let parsed = read(
+        "openspec/changes/add-login/tasks.md",
+        "## 1. Form\n- [x] 1.1 Fields\n- [ ] 1.2 Style\n## 2. Docs\n- [ ] 2.1 Page\n",
+    );
+    insta::assert_snapshot!(show(&parsed.spec), @r#"
+    add-login
+    phase 1: Form
+    phase 2: Docs
+    task 1.1 in 1: Fields {"checked":true}
+    task 1.2 in 1: Style
+    task 2.1 in 2: Page
+    "#);
+}
+
+#[test]
+fn conductor_has_labels_commits_and_sub_tasks() {
+    let text = "# Plan: Docs\n\n## Phase 1: Write [checkpoint: 0b41b9b]\n- [x] Task: Draft it 0b41b9b\n    - [x] Outline\n- [~] Task: Review\n";
+    let parsed = read("conductor/tracks/docs/plan.md", text);
+    let tasks: Vec<&str> = parsed.spec.tasks.iter().map(|task| task.description.as_str()).collect();
+    assert_eq!(tasks, ["Draft it", "Outline", "Review"]);
+    assert_eq!(parsed.spec.tasks[0].extra["commit"], "0b41b9b");
+    // Progress that is noted in the file changes no id.
+    let before = text.replace(" 0b41b9b", "").replace(" [checkpoint: 0b41b9b]", "").replace("[x]", "[ ]");
+    let ids = |parsed: &Parsed| parsed.spec.tasks.iter().map(|task| task.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&read("conductor/tracks/docs/plan.md", &before)), ids(&parsed));
+}
+
+#[test]
+fn any_checklist_is_a_plan() {
+    let text = "# Todo\n\nIntro.\n\n## Now\n\n1. [ ] **API-1**: Serve it\n   - Depends on: DB-1\n2. [x] DB-1 Store it\n   - [x] Tables\n\n\
+                ### Later\n\n* [-] Old idea\n* [!] Blocked thing\n* [/] Begun thing (after API-1)\n";
+    let parsed = read("TODO.md", text);
+    assert_eq!(parsed.format, Format::Checklist);
+    let phases: Vec<&str> = parsed.spec.phases.iter().map(|phase| phase.name.as_str()).collect();
+    assert_eq!(phases, ["Now", "Later"]);
+    assert_eq!(parsed.spec.tasks[0].depends_on[0].as_str(), "DB-1");
+    assert_eq!(parsed.spec.tasks[1].depends_on, [parsed.spec.tasks[2].id.clone()], "a parent waits");
+    assert!(parsed.spec.tasks[3].is_dropped() && parsed.spec.tasks[3].is_ticked());
+    assert_eq!(parsed.spec.tasks[5].depends_on[0].as_str(), "API-1");
+    let expected = [
+        "14: 1 task is marked as dropped",
+        "15: 1 task is marked as blocked",
+        "16: 1 task is marked as in progress",
+    ];
+    assert_eq!(warnings(&parsed), expected);
+}
+
+#[test]
+fn ids_without_a_number_stay_when_others_come_and_go() {
+    let ids = |text: &str| {
+        let parsed = read("PLAN.md", text);
+        parsed
+            .spec
+            .tasks
+            .iter()
+            .map(|task| (task.description.clone(), task.id.to_string()))
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = ids("# P\n## A\n- [ ] one\n- [ ] two\n## B\n- [ ] three\n");
+    let after =
+        ids("# P\n## New\n- [ ] zero\n## A ✅\n- [x] **two**\n- [ ] half\n- [x] one\n## B\n- [ ] three\n");
+    for (task, id) in before {
+        let task = if task == "two" { "**two**" } else { &task };
+        assert_eq!(after[task], id);
+    }
+}
+
+#[test]
+fn duplicates_and_unknown_names_are_said() {
+    let parsed = read(
+        "openspec/changes/a/tasks.md",
+        "## 1. A\n- [ ] 1.1 One\n- [ ] 1.1 Two (depends on 9.9)\n- 1.3 Three\n",
+    );
+    assert_eq!(
+        warnings(&parsed),
+        [
+            "3: there is a task 1.1 already: this one is 1.1-2",
+            "3: no task is called 9.9: nothing waits for it",
+            "4: this has no box, and no task is called 1.3: it is not read as a task"
+        ]
+    );
+}
+
+#[test]
+fn the_order_of_the_file_gives_way_to_what_tasks_say() {
+    let text = "- [ ] 1. A\n- [ ] 1.1 B (depends on 1.2)\n- [ ] 1.2 C\n";
+    let parsed = read(".kiro/specs/a/tasks.md", text);
+    assert_eq!(waits(&parsed), ["1 < 1.2", "1.1 < 1.2", "1.2 < "]);
+    let refused = parse("a.md", b"- [ ] A1: a (depends on A2)\n- [ ] A2: b (depends on A1)\n").unwrap_err();
+    assert!(refused.to_string().contains("form a cycle"), "{refused}");
+}
+
+#[test]
+fn what_resembles_a_task_is_an_error_with_its_place() {
+    let refused = parse("TODO.md", b"- [ ] a\n- ( ) b\n- [%] c\n").unwrap_err();
+    insta::assert_snapshot!(format!("{refused:#}"), @r"
+    TODO.md:2:1: error: this looks like a task, but its box is written with other brackets
+      help: Write `- [ ] ` in front of what is to be done.
+    TODO.md:3:1: error: this looks like a task, but the mark in its box is not known
+      help: Known are `[ ]` to do, `[x]` done, `[~]` and `[/]` begun, `[-]` dropped, `[!]` blocked.
+    ");
+    assert!(refused.listed.iter().all(|problem| problem.severity == Severity::Error));
+}
+
+/// A task of a generated checklist: its words, whether it is ticked, and how many are nested below it.
+type Generated = (String, bool, usize);
+
+fn checklist() -> impl Strategy<Value = Vec<Vec<Generated>>> {
+    let words =
+        select(vec!["Add", "`list`", "the page", "S3", "3 files", "ünï", "a (b)", "x: y", "[link](u)"]);
+    let words = proptest::collection::vec(words, 1..4).prop_map(|words| format!("Do {}", words.join(" ")));
+    let task = (words, any::<bool>(), 0_usize..3);
+    proptest::collection::vec(proptest::collection::vec(task, 1..5), 1..4)
+}
+
+/// Writes a checklist in the style of a format: the text, and the ids it gives, if it gives any.
+fn written(format: Format, phases: &[Vec<Generated>], ending: &str) -> (String, Vec<String>) {
+    let (mut lines, mut ids) = (vec!["# Title".to_owned(), String::new()], Vec::new());
+    let mut number = 0;
+    for (phase, tasks) in (1..).zip(phases) {
+        match format {
+            Format::SpecKit | Format::Conductor => lines.push(format!("## Phase {phase}: Name {phase}")),
+            Format::OpenSpec => lines.push(format!("## {phase}. Name {phase}")),
+            Format::Checklist => lines.push(format!("### Name {phase}")),
+            _ => {}
+        }
+        lines.push(String::new());
+        if format == Format::Kiro {
+            lines.push(format!("- [ ] {phase}. Parent"));
+            ids.push(phase.to_string());
+        }
+        for (task, (text, ticked, below)) in (1..).zip(tasks) {
+            number += 1;
+            let mark = if *ticked { "x" } else { " " };
+            let id = match format {
+                Format::SpecKit => format!("T{number:03}"),
+                _ => format!("{phase}.{task}"),
+            };
+            lines.push(match format {
+                Format::SpecKit => format!("- [{mark}] {id} [P] [US1] {text}"),
+                Format::Conductor => format!("- [{mark}] Task: {text}"),
+                Format::Checklist => format!("{task}. [{mark}] {text}"),
+                _ => format!("- [{mark}] {id} {text}"),
+            });
+            ids.push(id.clone());
+            lines.push("  - a detail".to_owned());
+            for nested in 0..*below {
+                lines.push(format!("    - [ ] nested {nested}"));
+                ids.push(String::new());
+            }
+        }
+    }
+    (lines.join(ending) + ending, ids)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_checklist_is_read_back_in_the_style_of_each_format(
+        phases in checklist(),
+        ending in select(vec!["\n", "\r\n"]),
+    ) {
+        for format in [Format::Kiro, Format::SpecKit, Format::OpenSpec, Format::Conductor, Format::Checklist] {
+            let (text, ids) = written(format, &phases, ending);
+            let parsed = parse_as(format, "plan.md", text.as_bytes()).unwrap();
+            prop_assert!(parsed.counts.agree(), "{format}: {:?}\n{text}", parsed.counts);
+            prop_assert_eq!(parsed.spec.tasks.len(), ids.len(), "{}:\n{}", format, text);
+            let has_ids = !matches!(format, Format::Conductor | Format::Checklist);
+            for (task, id) in parsed.spec.tasks.iter().zip(&ids) {
+                prop_assert!(!has_ids || id.is_empty() || task.id.as_str() == id, "{}: {} {}", format, task.id, id);
+            }
+            let ticked = phases.iter().flatten().filter(|(_, ticked, _)| *ticked).count();
+            prop_assert_eq!(parsed.spec.ticked().count(), ticked);
+            // Its own marks change nothing; others change nothing but the marks.
+            let statuses = |task: &planlease_core::TaskId| {
+                let task = parsed.spec.task(task)?;
+                Some(if task.is_ticked() { planlease_core::transition::TaskStatus::Completed } else { planlease_core::transition::TaskStatus::Pending })
+            };
+            let same = crate::mirrored(format, "plan.md", text.as_bytes(), statuses).unwrap().unwrap();
+            prop_assert_eq!(String::from_utf8(same).unwrap(), text.clone());
+            let all = |_: &planlease_core::TaskId| Some(planlease_core::transition::TaskStatus::Completed);
+            let all = crate::mirrored(format, "plan.md", text.as_bytes(), all).unwrap().unwrap();
+            prop_assert_eq!(String::from_utf8(all).unwrap(), text.replace("[ ]", "[x]"));
+        }
+    }
+}

@@ -153,9 +153,8 @@ impl Names {
 
     /// `T001-T005`: the first and the last task.
     fn range(&self, word: &str) -> Option<(usize, usize)> {
-        word.match_indices(['-', '–', '—']).find_map(|(at, dash)| {
-            Some((self.task(&word[..at])?, self.task(&word[at + dash.len()..])?))
-        })
+        word.match_indices(['-', '–', '—'])
+            .find_map(|(at, dash)| Some((self.task(&word[..at])?, self.task(&word[at + dash.len()..])?)))
     }
 }
 

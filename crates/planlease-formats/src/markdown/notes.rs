@@ -99,7 +99,7 @@ fn obey(rules: Vec<(usize, Rule)>, draft: &mut Draft, report: &mut Report<'_>) {
     let alone = draft.spec.clone();
     if rules.iter().all(|(_, rule)| rule.only_allows()) || !cycles(&alone).is_empty() {
         rules.into_iter().for_each(|(_, rule)| rule.obey(&mut draft.spec));
-        return; // A cycle that is there already is told, and is not the notes' fault.
+        return; // A cycle that is there already is reported, and is not the notes' fault.
     }
     rules.iter().for_each(|(_, rule)| rule.clone().obey(&mut draft.spec));
     if cycles(&draft.spec).is_empty() {

@@ -1,8 +1,8 @@
 //! Reads the native plan files, in TOML.
 //!
-//! The file is taken apart by hand down to its phases and tasks, and each of them is read by itself: so that
+//! The file is taken apart down to its phases and tasks, and each of them is read by itself: so that
 //! all that is wrong is said at once, rather than the first mistake of the file. What they may contain, the
-//! types in [`file`] say, and nobody else: the list of known keys and the published schema are made from
+//! types in [`file`] say, and nothing else: the list of known keys and the published schema are made from
 //! them.
 
 mod file;

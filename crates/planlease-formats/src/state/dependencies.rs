@@ -73,7 +73,7 @@ fn dependency(
     known
 }
 
-/// Tells each circle, and takes one of its dependencies out for whoever is lenient.
+/// Reports each circle, and takes one of its dependencies out if the caller is lenient.
 fn break_cycles(
     found: &mut [Found<'_>],
     places: &BTreeMap<(TaskId, TaskId), usize>,

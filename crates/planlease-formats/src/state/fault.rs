@@ -1,5 +1,5 @@
 //! What is wrong with a state file, and what that leads to: a refusal, or, if the caller wants what can be
-//! had, a loss that is told.
+//! had, a loss that is reported.
 
 use crate::{
     problem::{Problem, Problems, Report, Severity},
@@ -12,7 +12,7 @@ pub enum Mode {
     /// A file with a mistake is refused.
     #[default]
     Strict,
-    /// What can be had of it is taken, and what is left out is told.
+    /// What can be had of it is taken, and what is left out is reported.
     Lenient,
 }
 

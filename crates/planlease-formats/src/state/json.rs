@@ -2,7 +2,7 @@
 //! pointed at.
 //!
 //! What JSON forbids is refused with its place: `NaN`, a name that comes twice in an object, half a surrogate
-//! pair. A text that ends too early is told apart from one that is wrong: it was cut off while it was
+//! pair. A text that ends too early is distinguished from one that is wrong: it was cut off while it was
 //! written.
 
 use std::ops::Range;
@@ -13,7 +13,7 @@ use crate::text::Text;
 
 use super::fault::Faults;
 
-/// How deep values may be nested. What is stored has to be readable by everybody, and most readers stop at
+/// How deep values may be nested. What is stored has to be readable by all, and most readers stop at
 /// 128.
 pub(crate) const MAX_DEPTH: usize = 64;
 
@@ -467,7 +467,7 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-/// Whether the number says what its text said, as far as can be told cheaply: an integer that became a
+/// Whether the number says what its text said, as far as is cheap to find out: an integer that became a
 /// fraction does not.
 fn is_exact(text: &str, number: &Number) -> bool {
     let integer = !text.contains(['.', 'e', 'E']);

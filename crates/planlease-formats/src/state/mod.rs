@@ -4,7 +4,7 @@
 //! The state file says which tasks exist and how far they are; the plan file in Markdown is not asked.
 //! Whatever a file says that planlease has no field of its own for stays with the definition, so that
 //! [`export`] gives it back. One thing does not come back as it was: a summary that disagrees with its tasks
-//! is derived anew, and said so.
+//! is derived again, which is reported.
 //!
 //! ```
 //! use planlease_formats::state::{self, Content, Mode};
@@ -73,7 +73,7 @@ pub struct StateFile {
     /// What its owner should know, and what was left out if the file was read leniently. In the order of the
     /// file.
     pub warnings: Vec<Problem>,
-    /// What the file says of its tasks as a whole, and the tasks do not: export derives it anew.
+    /// What the file says of its tasks as a whole, and the tasks do not: export derives it again.
     pub derived: Vec<Problem>,
 }
 

@@ -136,7 +136,7 @@ fn tasks<'a>(document: &'a Placed, faults: &mut Faults<'_>) -> Option<&'a [Place
     }
 }
 
-/// One task; `None` if it cannot be told which it is.
+/// One task; `None` if it does not say which it is.
 fn task<'a>(item: &'a Placed, faults: &mut Faults<'_>) -> Option<(Found<'a>, TaskState)> {
     let Json::Object(fields) = &item.value else {
         let what = format!("this task is {}, and should be an object", item.kind());
@@ -265,7 +265,7 @@ fn sound(spec: &PlanSpec, document: &Placed, faults: &mut Faults<'_>) {
     let mut told = BTreeSet::new();
     for problem in spec.problems() {
         if matches!(problem, SpecError::Graph(_)) && !faults.is_lenient() {
-            continue; // Told already, with its place.
+            continue; // Reported already, with its place.
         }
         let text = problem.to_string();
         let help = match problem {

@@ -6,7 +6,7 @@ use super::{
     json::{Json, Placed, to_map},
 };
 
-/// An entry of the registry, as it stands there. Whether the process lives cannot be told by it: it says what
+/// An entry of the registry, as it stands there. It does not show whether the process lives: it says what
 /// its owner last wrote, and an owner that crashed wrote nothing any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Instance {

@@ -28,7 +28,7 @@ pub(super) fn check<'a>(
         let was = value.to_value();
         let message =
             format!("the summary says {name}: {}, and the tasks {count}", super::json::cut(&was.to_string()));
-        let help = Some("It is derived anew.".to_owned());
+        let help = Some("It is derived again.".to_owned());
         Some(text.problem(Severity::Warning, value.at, message, help))
     });
     wrong.collect()

@@ -1,8 +1,8 @@
 //! One task of a state file, both ways: what its fields mean for a record, and what a record means for its
 //! fields.
 //!
-//! The task as the file has it stays with the definition, whole. So a field is written anew only if the
-//! record says something else than the field already does: what nobody has changed comes back as it was, to
+//! The task as the file has it stays with the definition, whole. So a field is written again only if the
+//! record says something else than the field already does: what has not changed comes back as it was, to
 //! the letter, whatever precision, zone or odd type it was written with.
 
 use planlease_core::{
@@ -19,7 +19,7 @@ use super::moment;
 pub(super) const KEPT: &str = "status_json";
 
 /// Who has a task in progress that was in progress in the file: the process of that time, of which nothing is
-/// known, and which has no right here. Whoever owns the plan first recovers it.
+/// known, and which has no right here. The plan's first owner recovers it.
 pub const NOBODY: &str = "nobody alive (imported)";
 
 /// What a state file says about how far a task is, in the terms of a record.
@@ -93,7 +93,7 @@ impl TaskState {
         }
     }
 
-    /// Enters it into a record that nobody has touched yet.
+    /// Enters it into a record that has not changed yet.
     pub fn put_into(&self, record: &mut TaskRecord) {
         let state = self.clone();
         record.status = state.status;

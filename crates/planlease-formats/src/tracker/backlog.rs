@@ -98,7 +98,8 @@ impl Task {
         let mut fields: Vec<(String, Field)> = Vec::new();
         for line in lines.by_ref() {
             if line.trim_end() == "---" {
-                let is_comment = |line: &&str| line.trim_start().starts_with("<!--") && line.trim_end().ends_with("-->");
+                let is_comment =
+                    |line: &&str| line.trim_start().starts_with("<!--") && line.trim_end().ends_with("-->");
                 let steps: Vec<String> =
                     lines.filter(|line| !is_comment(line)).map(|line| line.trim_end().to_owned()).collect();
                 let first = steps.iter().position(|line| !line.is_empty()).unwrap_or(steps.len());
@@ -133,7 +134,9 @@ fn task_text(fields: &[(String, Field)], name: &str) -> Option<String> {
 fn list(fields: &[(String, Field)], name: &str) -> Vec<String> {
     match field(fields, name) {
         Some(Field::List(list)) => list.clone(),
-        Some(Field::Text(text)) if !text.is_empty() => text.split(',').map(|text| unquoted(text).to_owned()).collect(),
+        Some(Field::Text(text)) if !text.is_empty() => {
+            text.split(',').map(|text| unquoted(text).to_owned()).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -163,7 +166,8 @@ fn front_matter(line: &str, fields: &mut Vec<(String, Field)>) {
             text.push_str(unquoted(trimmed));
         }
         _ => {
-            let Some((name, value)) = line.split_once(':').filter(|_| !is_indented && !line.starts_with('#')) else {
+            let Some((name, value)) = line.split_once(':').filter(|_| !is_indented && !line.starts_with('#'))
+            else {
                 return;
             };
             let value = value.trim();

@@ -14,8 +14,7 @@ const SHAPE: Shape = Shape {
 };
 
 /// Kinds of issues that are no work: mail, logs and members of a fleet.
-const NO_WORK: [&str; 9] =
-    ["message", "event", "agent", "molecule", "convoy", "gate", "role", "rig", "slot"];
+const NO_WORK: [&str; 9] = ["message", "event", "agent", "molecule", "convoy", "gate", "role", "rig", "slot"];
 
 /// The issues of a file; how many entries are no tasks.
 pub(super) fn read(issues: &[Placed], report: &mut Report<'_>) -> (Found, usize) {
@@ -60,8 +59,13 @@ pub(super) fn read(issues: &[Placed], report: &mut Report<'_>) -> (Found, usize)
     link(&mut entries, &read, &ids, report);
     for ((at, number), what) in [(deleted, "deleted"), (others, "of a kind that is no work")] {
         if number > 0 {
-            let (issues, verb) = (planlease_core::counted(number, "issue"), if number == 1 { "is" } else { "are" });
-            report.warning(at, format!("{issues} {verb} {what}, and no task"), "Nothing is to be done for these.");
+            let (issues, verb) =
+                (planlease_core::counted(number, "issue"), if number == 1 { "is" } else { "are" });
+            report.warning(
+                at,
+                format!("{issues} {verb} {what}, and no task"),
+                "Nothing is to be done for these.",
+            );
         }
     }
     (Found { entries, ..Found::default() }, deleted.1 + others.1)
@@ -75,7 +79,8 @@ fn link(entries: &mut [Entry], issues: &[&Placed], ids: &Ids, report: &mut Repor
         }
         for dependency in fields::items(issue.get("dependencies")) {
             let kind = dependency.get("type").or(dependency.get("dependency_type")).and_then(fields::scalar);
-            let on = fields::first(dependency, &["depends_on_id", "id"]).or_else(|| fields::scalar(dependency));
+            let on =
+                fields::first(dependency, &["depends_on_id", "id"]).or_else(|| fields::scalar(dependency));
             let Some(on) = on else { continue };
             match kind.as_deref() {
                 Some("blocks") | None => {

@@ -102,19 +102,20 @@ fn chunks(text: &str) -> Vec<String> {
 
 /// What a status says, in whichever words.
 pub(crate) fn state(status: &str) -> Option<State> {
-    let word: String = status.trim().chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let word: String =
+        status.trim().chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     Some(match word.as_str() {
-        "open" | "pending" | "todo" | "notstarted" | "ready" | "backlog" | "new" | "draft" | "planned" | "" => {
-            State::Open
+        "open" | "pending" | "todo" | "notstarted" | "ready" | "backlog" | "new" | "draft" | "planned"
+        | "" => State::Open,
+        "done" | "completed" | "complete" | "closed" | "finished" | "passed" | "merged" | "resolved" => {
+            State::Done
         }
-        "done" | "completed" | "complete" | "closed" | "finished" | "passed" | "merged" | "resolved" => State::Done,
-        "inprogress" | "started" | "doing" | "active" | "wip" | "hooked" | "review" | "inreview" | "testing" => {
-            State::Begun
-        }
+        "inprogress" | "started" | "doing" | "active" | "wip" | "hooked" | "review" | "inreview"
+        | "testing" => State::Begun,
         "blocked" | "onhold" | "paused" | "waiting" => State::Blocked,
         "deferred" | "postponed" | "later" | "pinned" => State::Deferred,
-        "cancelled" | "canceled" | "wontdo" | "wontfix" | "skipped" | "rejected" | "duplicate" | "abandoned"
-        | "archived" => State::Dropped,
+        "cancelled" | "canceled" | "wontdo" | "wontfix" | "skipped" | "rejected" | "duplicate"
+        | "abandoned" | "archived" => State::Dropped,
         _ => return None,
     })
 }
@@ -125,7 +126,11 @@ pub(super) fn state_of(task: &Placed, field: &str, report: &mut Report<'_>) -> S
     let status = scalar(value).unwrap_or_default();
     state(&status).unwrap_or_else(|| {
         let message = format!("the status {status:?} is not known: the task counts as pending");
-        report.warning(value.at, message, "Known are pending, in-progress, blocked, deferred, cancelled, done.");
+        report.warning(
+            value.at,
+            message,
+            "Known are pending, in-progress, blocked, deferred, cancelled, done.",
+        );
         State::Open
     })
 }

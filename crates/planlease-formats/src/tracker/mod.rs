@@ -133,3 +133,6 @@ fn lines(text: &Text<'_>) -> Result<Vec<Placed>, Problems> {
     faults.finish()?;
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,13 +16,15 @@ const SHAPE: Shape = Shape {
 };
 
 /// What a list of stories is called.
-const LISTS: [&str; 7] = ["userStories", "user_stories", "stories", "features", "requirements", "tasks", "items"];
+const LISTS: [&str; 7] =
+    ["userStories", "user_stories", "stories", "features", "requirements", "tasks", "items"];
 
 /// Reads the stories: of the outermost list, or of one for each phase.
 pub(super) fn read(root: &Placed, report: &mut Report<'_>) -> Found {
     let root = root.get("prd").unwrap_or(root);
     let mut found = Found {
-        title: fields::first(root, &["title", "project", "name", "feature", "projectName"]).unwrap_or_default(),
+        title: fields::first(root, &["title", "project", "name", "feature", "projectName"])
+            .unwrap_or_default(),
         title_at: root.at,
         ..Found::default()
     };
@@ -49,7 +51,9 @@ pub(super) fn read(root: &Placed, report: &mut Report<'_>) -> Found {
         }
     }
     for (place, story) in read.into_iter().enumerate() {
-        let on = ["dependencies", "dependsOn", "depends_on", "blockedBy"].into_iter().find_map(|name| story.get(name));
+        let on = ["dependencies", "dependsOn", "depends_on", "blockedBy"]
+            .into_iter()
+            .find_map(|name| story.get(name));
         for on in fields::items(on) {
             if let Some(id) = fields::scalar(on) {
                 found.entries[place].stated.extend(ids.wanted(&id, on.at, report));
@@ -61,16 +65,21 @@ pub(super) fn read(root: &Placed, report: &mut Report<'_>) -> Found {
 
 fn stories(object: &Placed) -> Option<&Placed> {
     let is_list = |list: &&Placed| matches!(&list.value, Json::List(_));
-    let all_objects = |list: &&Placed| {
-        fields::items(Some(list)).iter().all(|item| matches!(item.value, Json::Object(_)))
-    };
+    let all_objects =
+        |list: &&Placed| fields::items(Some(list)).iter().all(|item| matches!(item.value, Json::Object(_)));
     if is_list(&object) {
         return Some(object);
     }
     LISTS.iter().filter_map(|name| object.get(name)).filter(is_list).find(all_objects)
 }
 
-fn entry(story: &Placed, place: usize, phase: Option<usize>, ids: &mut Ids, report: &mut Report<'_>) -> Entry {
+fn entry(
+    story: &Placed,
+    place: usize,
+    phase: Option<usize>,
+    ids: &mut Ids,
+    report: &mut Report<'_>,
+) -> Entry {
     let text = fields::first(story, &["title", "name", "story", "description"]).unwrap_or_default();
     let id = story.get("id").and_then(fields::scalar).unwrap_or_else(|| checklist::short_id(&text));
     let flag = |name: &str| match story.get(name).map(|value| &value.value) {

@@ -61,7 +61,11 @@ pub(super) fn read(root: &Placed, tag: Option<&str>, report: &mut Report<'_>) ->
                 format!("the file has no tag {tag}"),
                 format!("Its tags are {}.", names.join(", ")),
             ),
-            None => report.error(root.at, "the file has no list of tasks", "Taskmaster's files have a field `tasks`."),
+            None => report.error(
+                root.at,
+                "the file has no list of tasks",
+                "Taskmaster's files have a field `tasks`.",
+            ),
         }
         return (Found::default(), 0);
     };

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The types of plan files.
-const FILES: &[&str] = &["text/markdown", "application/toml"];
+const FILES: &[&str] = &["text/markdown", "application/toml", "application/json", "application/x-ndjson"];
 
 /// What can be in the way of reading a plan.
 const READING: &[Kind] = &[Kind::NoSuchPlan];
@@ -49,7 +49,7 @@ pub(super) fn routes() -> Vec<Route> {
             .takes(Takes::File(FILES))
             .query(&[
                 Parameter::new("update", "boolean", "Edit the plan that is there."),
-                Parameter::new("ticked", "string", "How tasks count whose boxes are ticked: done, or pending (the default)."),
+                Parameter::new("ticked", "string", "How tasks count whose boxes are ticked: done, or pending. By default done if other boxes of the file are open."),
             ])
             .gives(Gives::Document(201, Shape::of::<ImportList>()))
             .also(200, Some(Shape::of::<ImportList>()))
@@ -160,16 +160,15 @@ async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem>
 struct Import {
     #[serde(default)]
     update: bool,
-    #[serde(default)]
-    ticked: Ticked,
+    /// By default those of a file count as done in which other boxes are open.
+    ticked: Option<Ticked>,
 }
 
 /// How tasks count whose boxes are ticked in the plan file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Ticked {
     Done,
-    #[default]
     Pending,
 }
 
@@ -183,8 +182,9 @@ async fn import(
 ) -> Result<Response, Problem> {
     let plan = names.plan()?;
     let (parsed, _reading) = parse(&app, &plan, &content_type(&headers), file).await?;
-    let (spec, ticked_are_done) = (&parsed.spec, query.ticked == Ticked::Done);
-    let past = if ticked_are_done { Past::of_ticked(spec) } else { Past::default() };
+    let spec = &parsed.spec;
+    let ticked_are_done = query.ticked.map_or_else(|| parsed.is_partly_ticked(), |how| how == Ticked::Done);
+    let past = if ticked_are_done { Past::of_ticked(spec, &parsed.reasons()) } else { Past::default() };
     if query.update {
         let mut recorded = Vec::new();
         if ticked_are_done {
@@ -215,14 +215,17 @@ async fn parse(
     kind: &str,
     file: Bytes,
 ) -> Result<(Parsed, OwnedSemaphorePermit), Problem> {
-    let (format, name) = match kind {
-        "text/markdown" => (Format::Markdown, format!("{plan}.md")),
-        "application/toml" => (Format::Toml, format!("{plan}.toml")),
+    let name = match kind {
+        "text/markdown" => format!("{plan}.md"),
+        "application/toml" => format!("{plan}.toml"),
+        "application/json" => format!("{plan}.json"),
+        "application/x-ndjson" => format!("{plan}.jsonl"),
         other => {
             let detail = format!("a plan file is one of {}, not {other:?}", FILES.join(", "));
             return Err(Problem::new(Kind::UnsupportedType, detail));
         }
     };
+    let format = Format::detect(&name, &file).unwrap_or(Format::Markdown);
     let memory = planlease_formats::memory(format, &file);
     if memory > MAX_READING {
         let mib = |bytes: usize| bytes / (1024 * 1024);

@@ -2,7 +2,10 @@
 
 use clap::Args;
 
-use super::{file, ticked::TickedArgs};
+use super::{
+    file::{self, ReadArgs},
+    ticked::TickedArgs,
+};
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -16,8 +19,13 @@ use crate::{
     after_help = "Examples:\n  planlease plan check docs/release.md\n  planlease plan check docs/release.md -o json"
 )]
 pub(crate) struct CheckArgs {
-    /// The plan file: .md, .markdown or .toml
+    /// The plan file, or a folder of tasks
     file: String,
+    /// Compare the boxes, or entries, of the file with the tasks that were read
+    #[arg(long)]
+    explain: bool,
+    #[command(flatten)]
+    how: ReadArgs,
     #[command(flatten)]
     ticked: TickedArgs,
     #[command(flatten)]
@@ -26,9 +34,15 @@ pub(crate) struct CheckArgs {
 
 impl CheckArgs {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let parsed = file::read(&self.file, self.output.format, invocation)?;
-        self.ticked.of_file_are_done(&self.file, &parsed.spec)?;
-        invocation.show(self.output.format, &PlanFile::new(&self.file, &parsed))?;
-        Ok(Exit::Done)
+        let parsed = file::read(&self.file, &self.how, self.output.format, invocation)?;
+        self.ticked.of_file_are_done(&self.file, &parsed)?;
+        let shown = PlanFile::new(&self.file, &parsed);
+        let shown = if self.explain { shown.explained(&parsed) } else { shown };
+        invocation.show(self.output.format, &shown)?;
+        match parsed.counts.agree() || !self.explain {
+            true => Ok(Exit::Done),
+            false => Err(Failure::new(Exit::BadPlanFile, format!("not every box of {} was read", self.file))
+                .meaning("This is a mistake of planlease.")),
+        }
     }
 }

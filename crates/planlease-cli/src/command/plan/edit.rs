@@ -10,7 +10,10 @@ use planlease::{
 };
 use planlease_formats::Parsed;
 
-use super::{file, ticked::TickedArgs};
+use super::{
+    file::{self, ReadArgs},
+    ticked::TickedArgs,
+};
 use crate::{
     confirm::{self, ConfirmArgs},
     exit::Exit,
@@ -57,8 +60,10 @@ pub(crate) struct UpdateArgs {
 // A file, and the plan that was made of it.
 #[derive(Debug, Args)]
 struct SourceArgs {
-    /// The plan file: .md, .markdown or .toml
+    /// The plan file, or a folder of tasks
     file: String,
+    #[command(flatten)]
+    how: ReadArgs,
     /// What the plan is called [default: the file's name without its extension]
     #[arg(long, alias = "name", value_name = "NAME")]
     plan: Option<String>,
@@ -66,7 +71,7 @@ struct SourceArgs {
 
 impl SourceArgs {
     fn read(&self, format: Format, invocation: &Invocation) -> Result<(PlanName, Parsed), Failure> {
-        let parsed = file::read(&self.file, format, invocation)?;
+        let parsed = file::read(&self.file, &self.how, format, invocation)?;
         Ok((file::plan(&self.file, self.plan.as_deref())?, parsed))
     }
 
@@ -119,11 +124,11 @@ impl UpdateArgs {
         let pending = view.pending_of_ticked(spec);
         let new = spec.ticked().map(|task| &task.id).filter(|task| view.status(task).is_none());
         let ticked: Vec<_> = pending.iter().chain(new).collect();
-        let are_done = self.ticked.are_done(&self.source.file, &ticked)?;
+        let are_done = self.ticked.are_done(&self.source.file, &parsed, &ticked)?;
         let (mut recorded, mut past) = (Vec::new(), Past::default());
         if are_done {
             recorded = coordinator.skip_ticked(&plan, spec, &invocation.operator()).await?;
-            past = Past::of_ticked(spec);
+            past = Past::of_ticked(spec, &parsed.reasons());
         }
         let edited = coordinator.edit_plan_with(&plan, spec, &past).await?;
         recorded.extend(edited.edit.added.iter().filter(|task| past.records.contains_key(*task)).cloned());

@@ -1,7 +1,8 @@
 //! Reads plan files, bounded in size; reports all that is wrong with them.
 
-use std::{fs::File, io::Read as _};
+use std::{fs::File, io::Read as _, path::Path};
 
+use clap::{Args, builder::PossibleValuesParser};
 use planlease::core::{PlanName, spec::Location};
 use planlease_formats::{MAX_FILE, Parsed, Problem, Problems, Severity};
 
@@ -13,11 +14,59 @@ use crate::{
     output::{self, Format, PlanFile},
 };
 
+/// `--format`, `--tag`: what a plan file is read as.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ReadArgs {
+    /// The format of the file [default: what its path and its content tell]
+    #[arg(long = "format", value_name = "NAME", value_parser = names())]
+    file_format: Option<String>,
+    /// The list of tasks to read, of a file of Taskmaster that has several
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+}
+
+/// The names of all formats.
+fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(planlease_formats::Format::ALL.map(planlease_formats::Format::name))
+}
+
+impl ReadArgs {
+    fn of(&self, path: &str, bytes: &[u8]) -> Option<planlease_formats::Format> {
+        let named = self.file_format.as_deref().and_then(planlease_formats::Format::named);
+        named.or_else(|| planlease_formats::Format::detect(path, bytes))
+    }
+
+    fn parse(&self, path: &str) -> Result<Result<Parsed, Problems>, Failure> {
+        if Path::new(path).is_dir() {
+            return Ok(planlease_formats::parse_folder(path, &folder(path)?));
+        }
+        let bytes = bytes(path)?;
+        Ok(match self.of(path, &bytes) {
+            Some(format) => planlease_formats::parse_tag(format, self.tag.as_deref(), path, &bytes),
+            None => planlease_formats::parse(path, &bytes),
+        })
+    }
+
+    /// The same, of this list of tasks.
+    pub(crate) fn of_tag(&self, tag: Option<String>) -> Self {
+        Self { tag: tag.or_else(|| self.tag.clone()), file_format: self.file_format.clone() }
+    }
+
+    /// The lists of tasks that are plans of their own, if the file has several and none was named.
+    pub(crate) fn tags(&self, path: &str) -> Result<Vec<String>, Failure> {
+        if self.tag.is_some() || Path::new(path).is_dir() || !path.ends_with(".json") {
+            return Ok(Vec::new());
+        }
+        let bytes = bytes(path)?;
+        let tags = self.of(path, &bytes).map(|format| planlease_formats::tags(format, path, &bytes));
+        Ok(tags.filter(|tags| tags.len() > 1).unwrap_or_default())
+    }
+}
+
 /// Reads and parses one file; its warnings go to standard error, and so do its errors, which are returned as
 /// well.
-pub(crate) fn load(path: &str) -> Result<Result<Parsed, Problems>, Failure> {
-    let bytes = bytes(path)?;
-    Ok(match planlease_formats::parse(path, &bytes) {
+pub(crate) fn load(path: &str, how: &ReadArgs) -> Result<Result<Parsed, Problems>, Failure> {
+    Ok(match how.parse(path)? {
         Ok(mut parsed) => {
             tell(&parsed.warnings, parsed.left_out);
             if let Some(source) = &mut parsed.spec.source {
@@ -33,8 +82,13 @@ pub(crate) fn load(path: &str) -> Result<Result<Parsed, Problems>, Failure> {
 }
 
 /// Reads and parses one file. Its errors are shown as a document too, where one is wanted.
-pub(crate) fn read(path: &str, format: Format, invocation: &Invocation) -> Result<Parsed, Failure> {
-    match load(path)? {
+pub(crate) fn read(
+    path: &str,
+    how: &ReadArgs,
+    format: Format,
+    invocation: &Invocation,
+) -> Result<Parsed, Failure> {
+    match load(path, how)? {
         Ok(parsed) => Ok(parsed),
         Err(problems) => {
             if format != Format::Table {
@@ -64,10 +118,56 @@ pub(crate) fn refused(path: &str, problems: &Problems) -> Failure {
 pub(crate) fn plan(path: &str, name: Option<&str>) -> Result<PlanName, Failure> {
     match name {
         Some(name) => plan_name(name),
-        None => planlease_formats::plan_name(path).map_err(|error| {
+        None => planlease_formats::plan_name(&named(path)).map_err(|error| {
             Failure::new(Exit::BadName, format!("{error}: {}", error.reason)).remedy("Say --plan NAME.")
         }),
     }
+}
+
+/// The path that names the plan of a file: the whole one where a folder names it.
+fn named(path: &str) -> String {
+    let is_folder = Path::new(path).is_dir();
+    if !is_folder && !planlease_formats::is_named_by_folder(path) {
+        return path.to_owned();
+    }
+    let whole = std::fs::canonicalize(path).ok().and_then(|whole| whole.into_os_string().into_string().ok());
+    let whole = whole.unwrap_or_else(|| path.to_owned());
+    if is_folder { format!("{whole}/tasks.md") } else { whole }
+}
+
+/// The files of a folder that is a plan: its Markdown, in the order of their names.
+fn folder(path: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let unreadable = |error: std::io::Error| {
+        Failure::new(Exit::UnreadableFile, format!("cannot read {path}: {error}"))
+            .meaning("Nothing was changed.")
+    };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned();
+        if name.to_ascii_lowercase().ends_with(".md") && !name.eq_ignore_ascii_case("readme.md") {
+            names.push(name);
+        }
+    }
+    names.sort();
+    let (mut files, mut room) = (Vec::new(), MAX_FILE);
+    for name in names {
+        let file = format!("{}/{name}", path.trim_end_matches('/'));
+        let bytes = bytes(&file)?;
+        room = room.checked_sub(bytes.len()).ok_or_else(|| {
+            let most = MAX_FILE / (1024 * 1024);
+            Failure::new(
+                Exit::UnreadableFile,
+                format!("the files of {path} have more than {most} MiB together"),
+            )
+            .meaning("Nothing was changed.")
+        })?;
+        files.push((file, bytes));
+    }
+    if files.is_empty() {
+        return Err(Failure::new(Exit::UnreadableFile, format!("{path} is a folder without Markdown files"))
+            .meaning("A folder is a plan if each file in it is a task, as Backlog.md keeps them."));
+    }
+    Ok(files)
 }
 
 /// Where exactly a file is; nothing if that has no name in UTF-8.

@@ -4,7 +4,10 @@ use clap::Args;
 use planlease::{Coordinator, Error, Imported, Past, core::PlanName};
 use planlease_formats::Parsed;
 
-use super::{file, ticked::TickedArgs};
+use super::{
+    file::{self, ReadArgs},
+    ticked::TickedArgs,
+};
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -19,7 +22,7 @@ use crate::{
     after_help = "Examples:\n  planlease plan import docs/release.md\n  planlease plan import plan.toml --plan release-1.4\n  planlease plan import plans/*.md --dry-run"
 )]
 pub(crate) struct ImportArgs {
-    /// The plan files: .md, .markdown or .toml
+    /// The plan files, or folders of tasks
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
     /// What to call the plan [default: the file's name without its extension]
@@ -28,6 +31,8 @@ pub(crate) struct ImportArgs {
     /// Read and check the files only; no server is asked
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    how: ReadArgs,
     #[command(flatten)]
     ticked: TickedArgs,
     #[command(flatten)]
@@ -84,8 +89,16 @@ impl ImportArgs {
         }
         let mut drafts: Vec<Draft> = Vec::new();
         let mut failed = None;
+        let mut sources = Vec::new();
         for path in &self.files {
-            match self.draft(path, imports) {
+            let tags = self.how.tags(path)?;
+            match tags.is_empty() {
+                true => sources.push((path, None)),
+                false => sources.extend(tags.into_iter().map(|tag| (path, Some(tag)))),
+            }
+        }
+        for (path, tag) in sources {
+            match self.draft(path, tag, imports) {
                 Ok(draft) => {
                     if let Some(same) = drafts.iter().find(|other| other.plan == draft.plan) {
                         let what = format!("{} and {path} would both be the plan {}", same.file, draft.plan);
@@ -106,14 +119,20 @@ impl ImportArgs {
         }
     }
 
-    fn draft(&self, path: &str, imports: &mut ImportList) -> Result<Draft, Failure> {
-        let parsed = file::load(path)?.map_err(|problems| {
+    /// `tag`: which list of the file, if each of several is a plan. `master` has the name of the file.
+    fn draft(&self, path: &str, tag: Option<String>, imports: &mut ImportList) -> Result<Draft, Failure> {
+        let suffix = tag.clone().filter(|tag| tag != "master");
+        let how = self.how.of_tag(tag);
+        let parsed = file::load(path, &how)?.map_err(|problems| {
             imports.refuse(path, &problems);
             file::refused(path, &problems)
         })?;
-        let plan = file::plan(path, self.plan.as_deref())?;
+        let mut plan = file::plan(path, self.plan.as_deref())?;
+        if let Some(suffix) = suffix {
+            plan = crate::command::plan_name(&format!("{plan}-{suffix}"))?;
+        }
         plan.check_new()?;
-        let ticked_are_done = self.ticked.of_file_are_done(path, &parsed.spec)?;
+        let ticked_are_done = self.ticked.of_file_are_done(path, &parsed)?;
         Ok(Draft { plan, file: path.to_owned(), parsed, ticked_are_done })
     }
 }
@@ -122,7 +141,7 @@ impl Draft {
     async fn import(&self, coordinator: &Coordinator) -> Result<Imported, Failure> {
         let Self { plan, file, parsed, ticked_are_done } = self;
         let spec = &parsed.spec;
-        let past = if *ticked_are_done { Past::of_ticked(spec) } else { Past::default() };
+        let past = if *ticked_are_done { Past::of_ticked(spec, &parsed.reasons()) } else { Past::default() };
         let mut progress = Progress::new();
         let tasks = spec.tasks.len();
         let written = |n: usize| progress.say(|| format!("importing {plan}: {n} of {tasks} tasks"));

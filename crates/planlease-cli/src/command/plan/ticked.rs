@@ -1,14 +1,16 @@
 //! `--ticked`: how tasks count whose boxes are ticked in the plan file.
 
 use clap::{Args, ValueEnum};
-use planlease::core::{TaskId, counted, spec::PlanSpec};
+use planlease::core::{TaskId, counted};
+use planlease_formats::Parsed;
 
 use crate::{confirm, failure::Failure, output};
 
 /// The flag.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct TickedArgs {
-    /// How tasks count whose boxes are ticked [default: ask on a terminal, else pending]
+    /// How tasks count whose boxes are ticked [default: done if others are open; else ask on a terminal, or
+    /// pending]
     #[arg(long, value_name = "HOW")]
     ticked: Option<Ticked>,
 }
@@ -32,7 +34,7 @@ impl TickedArgs {
     ///
     /// # Errors
     /// If it is to be asked and there is no terminal.
-    pub(crate) fn are_done(self, file: &str, ticked: &[&TaskId]) -> Result<bool, Failure> {
+    pub(crate) fn are_done(self, file: &str, parsed: &Parsed, ticked: &[&TaskId]) -> Result<bool, Failure> {
         if ticked.is_empty() {
             return Ok(false);
         }
@@ -48,6 +50,10 @@ impl TickedArgs {
         }
         let what =
             format!("{file}: {}: {}", counted(ticked.len(), "ticked task"), named(ticked.iter().copied()));
+        if self.ticked.is_none() && parsed.is_partly_ticked() {
+            output::tell(&format!("{what}, recorded as done (--ticked pending: to be done)"));
+            return Ok(true);
+        }
         if confirm::can_ask() {
             return confirm::yes_or_no(&format!("{what}. Record as done?"));
         }
@@ -59,8 +65,8 @@ impl TickedArgs {
     }
 
     /// The same, of all ticked tasks of a file.
-    pub(crate) fn of_file_are_done(self, file: &str, spec: &PlanSpec) -> Result<bool, Failure> {
-        self.are_done(file, &spec.ticked().map(|task| &task.id).collect::<Vec<_>>())
+    pub(crate) fn of_file_are_done(self, file: &str, parsed: &Parsed) -> Result<bool, Failure> {
+        self.are_done(file, parsed, &parsed.spec.ticked().map(|task| &task.id).collect::<Vec<_>>())
     }
 }
 

@@ -1,0 +1,173 @@
+use std::collections::BTreeMap;
+
+use planlease_core::{TaskId, transition::TaskStatus};
+use serde_json::{Value, json};
+
+use crate::{Format, Parsed, export, mirrored, parse, parse_folder, parse_tag, tags};
+
+fn read(path: &str, text: &str) -> Parsed {
+    let parsed = parse(path, text.as_bytes()).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(parsed.counts.agree(), "{:?}", parsed.counts);
+    parsed
+}
+
+fn waits(parsed: &Parsed) -> Vec<String> {
+    let task = |task: &planlease_core::spec::TaskSpec| {
+        let on: Vec<&str> = task.depends_on.iter().map(TaskId::as_str).collect();
+        format!("{} < {}", task.id, on.join(" "))
+    };
+    parsed.spec.tasks.iter().map(task).collect()
+}
+
+/// How far the file says that its tasks are.
+fn statuses(parsed: &Parsed) -> BTreeMap<TaskId, TaskStatus> {
+    let status = |task: &planlease_core::spec::TaskSpec| match task.extra.get("mark").and_then(Value::as_str)
+    {
+        Some("dropped") => TaskStatus::Skipped,
+        Some("in_progress") => TaskStatus::InProgress,
+        _ if task.is_ticked() => TaskStatus::Completed,
+        _ => TaskStatus::Pending,
+    };
+    parsed.spec.tasks.iter().map(|task| (task.id.clone(), status(task))).collect()
+}
+
+fn taskmaster() -> Value {
+    json!({ "master": {
+        "metadata": { "created": "2026-01-01" },
+        "tasks": [
+            { "id": 1, "title": "Set up", "description": "All of it.", "details": "a\nb", "testStrategy": "Run it.",
+              "status": "done", "priority": "high", "dependencies": [], "complexityScore": 7, "subtasks": [] },
+            { "id": 2, "title": "Build", "description": "", "status": "in-progress", "priority": "low", "dependencies": [1],
+              "subtasks": [
+                { "id": 1, "title": "Core", "status": "review", "dependencies": [], "parentTaskId": 2 },
+                { "id": 2, "title": "Shell", "status": "cancelled", "dependencies": [1, "1"] },
+                { "id": "3", "title": "Docs", "status": "deferred", "dependencies": ["2.1"] }
+              ] },
+            { "id": "7", "title": "Later", "status": "pending", "dependencies": ["2", 99] }
+        ]
+    } })
+}
+
+#[test]
+fn taskmaster_has_sub_tasks_and_states() {
+    let parsed = read(".taskmaster/tasks/tasks.json", &taskmaster().to_string());
+    assert_eq!(waits(&parsed), ["1 < ", "2 < 1 2.2 2.3", "2.1 < 1", "2.2 < 2.1", "2.3 < 2.1", "7 < 2"]);
+    let ticked: Vec<&str> = parsed.spec.ticked().map(|task| task.id.as_str()).collect();
+    assert_eq!(ticked, ["1", "2.2"]);
+    assert_eq!(parsed.spec.tasks[0].priority, 10);
+    assert_eq!(parsed.spec.tasks[0].steps, ["All of it.", "a\nb", "Run it."]);
+    let warnings: Vec<&str> = parsed.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert!(warnings.contains(&"no task is called 99: nothing waits for it"), "{warnings:?}");
+}
+
+#[test]
+fn taskmaster_comes_back_with_what_is_not_understood() {
+    let parsed = read("tasks.json", &taskmaster().to_string());
+    let written = export(Format::Taskmaster, &parsed.spec, &statuses(&parsed)).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), taskmaster());
+    let all = parsed.spec.tasks.iter().map(|task| (task.id.clone(), TaskStatus::Completed)).collect();
+    let written = export(Format::Taskmaster, &parsed.spec, &all).unwrap();
+    assert!(!written.contains("pending") && written.contains("complexityScore"), "{written}");
+}
+
+#[test]
+fn each_tag_is_a_plan() {
+    let text = r#"{"master": {"tasks": [{"id": 1, "title": "a"}]}, "next": {"tasks": [{"id": 1, "title": "b"}, {"id": 2, "title": "c"}]}}"#;
+    assert_eq!(tags(Format::Taskmaster, "tasks.json", text.as_bytes()), ["master", "next"]);
+    let master = read("tasks.json", text);
+    assert_eq!((master.spec.tasks.len(), master.counts.others), (1, 2));
+    assert_eq!(master.warnings[0].message, "the file has more lists of tasks: next");
+    let next = parse_tag(Format::Taskmaster, Some("next"), "tasks.json", text.as_bytes()).unwrap();
+    assert_eq!((next.spec.tasks.len(), next.warnings.len()), (2, 0));
+    assert!(parse_tag(Format::Taskmaster, Some("x"), "tasks.json", text.as_bytes()).is_err());
+}
+
+const BEADS: &str = concat!(
+    r#"{"id":"p-1","title":"Epic","status":"open","priority":1,"issue_type":"epic","extra":{"a":1}}"#,
+    "\n",
+    r#"{"id":"p-1.1","title":"Part","description":"Do.","status":"closed","priority":2,"issue_type":"task","close_reason":"done","dependencies":[{"issue_id":"p-1.1","depends_on_id":"p-1","type":"parent-child"}]}"#,
+    "\n",
+    r#"{"id":"p-2","title":"Next","status":"in_progress","priority":0,"issue_type":"bug","labels":["ui"],"dependencies":[{"issue_id":"p-2","depends_on_id":"p-1","type":"blocks"},{"issue_id":"p-2","depends_on_id":"p-9","type":"related"}]}"#,
+    "\n",
+    r#"{"id":"p-3","title":"Gone","status":"tombstone","priority":2,"issue_type":"task"}"#,
+    "\n",
+    r#"{"id":"p-4","title":"Mail","status":"open","priority":2,"issue_type":"message"}"#,
+    "\n",
+);
+
+#[test]
+fn beads_block_and_are_parts_of_each_other() {
+    let parsed = read(".beads/issues.jsonl", BEADS);
+    assert_eq!(waits(&parsed), ["p-1 < p-1.1", "p-1.1 < ", "p-2 < p-1"]);
+    assert_eq!(parsed.spec.tasks.iter().map(|task| task.priority).collect::<Vec<_>>(), [1, 0, 2]);
+    assert_eq!((parsed.counts.in_file, parsed.counts.others), (5, 2));
+    let written = export(Format::Beads, &parsed.spec, &statuses(&parsed)).unwrap();
+    for (written, read) in written.lines().zip(BEADS.lines()) {
+        let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(value(written), value(read));
+    }
+}
+
+#[test]
+fn ralph_has_stories_that_pass() {
+    let text = r#"{"project": "Shop", "userStories": [
+        {"id": "US-001", "title": "Buy", "acceptanceCriteria": ["It sells"], "priority": 1, "passes": true},
+        {"id": "US-002", "title": "Pay", "acceptanceCriteria": [], "priority": 2, "passes": false, "dependencies": ["US-001"]}]}"#;
+    let parsed = read("prd.json", text);
+    assert_eq!(
+        (parsed.spec.title.as_str(), waits(&parsed)),
+        ("Shop", vec!["US-001 < ".into(), "US-002 < US-001".into()])
+    );
+    assert_eq!(parsed.spec.tasks[0].steps, ["It sells"]);
+    assert!(parsed.spec.tasks[0].priority > parsed.spec.tasks[1].priority);
+    let passed = mirrored(Format::Ralph, "prd.json", text.as_bytes(), |_| Some(TaskStatus::Completed));
+    assert_eq!(String::from_utf8(passed.unwrap().unwrap()).unwrap(), text.replace("false", "true"));
+}
+
+#[test]
+fn a_folder_of_backlog_is_a_plan() {
+    let one = "---\nid: BACK-1\ntitle: 'Log in'\nstatus: Done\nlabels:\n  - web\ndependencies: []\npriority: high\n---\n\n## Acceptance Criteria\n<!-- AC:BEGIN -->\n- [x] #1 It works\n<!-- AC:END -->\n";
+    let two =
+        "---\nid: BACK-2\ntitle: Log out\nstatus: To Do\nlabels: [web, ui]\ndependencies:\n  - BACK-1\n---\n";
+    let files =
+        [("b/1.md".to_owned(), one.as_bytes().to_vec()), ("b/2.md".to_owned(), two.as_bytes().to_vec())];
+    let parsed = parse_folder("b", &files).unwrap();
+    assert_eq!(waits(&parsed), ["back-1 < ", "back-2 < back-1"]);
+    assert_eq!(parsed.spec.tasks[0].steps, ["## Acceptance Criteria", "- [x] #1 It works"]);
+    assert_eq!((parsed.spec.tasks[0].is_ticked(), parsed.spec.tasks[0].priority), (true, 10));
+    assert_eq!((parsed.places[1].file.as_str(), parsed.places[1].line), ("b/2.md", 1));
+    let bad = [files[0].clone(), ("b/3.md".to_owned(), b"no task".to_vec())];
+    let refused = parse_folder("b", &bad).unwrap_err().to_string();
+    assert!(refused.starts_with("b/3.md:1:1: error"), "{refused}");
+}
+
+#[test]
+fn states_are_kept_in_place() {
+    let text = taskmaster().to_string();
+    let kept = |status| {
+        let written = mirrored(Format::Taskmaster, "tasks.json", text.as_bytes(), |task: &TaskId| {
+            (task.as_str() == "2").then_some(status)
+        });
+        String::from_utf8(written.unwrap().unwrap()).unwrap()
+    };
+    assert_eq!(kept(TaskStatus::InProgress), text, "it says the same already");
+    assert_eq!(kept(TaskStatus::Completed), text.replace("\"in-progress\"", "\"done\""));
+}
+
+#[test]
+fn json_that_is_none_is_refused_with_its_place() {
+    let refused = parse("tasks.json", b"{\"tasks\": [{\"id\": 1,}]}").unwrap_err();
+    insta::assert_snapshot!(format!("{refused:#}"), @r"
+    tasks.json:1:21: error: another item is expected after the comma
+      help: The file is no JSON document: restore it, or mend this place.
+    ");
+}
+
+#[test]
+fn a_plan_comes_back_from_a_checklist() {
+    let parsed = read(".beads/issues.jsonl", BEADS);
+    let written = export(Format::Checklist, &parsed.spec, &statuses(&parsed)).unwrap();
+    let again = read("plan-of-beads.md", &written);
+    assert_eq!(waits(&again), waits(&parsed), "{written}");
+    assert_eq!(statuses(&again), statuses(&parsed), "{written}");
+}
