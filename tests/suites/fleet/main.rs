@@ -27,6 +27,7 @@ mod mayhem;
 mod measure;
 mod migration;
 mod pause;
+mod plan_files;
 mod readme;
 mod refusals;
 mod rush;

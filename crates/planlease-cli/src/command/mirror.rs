@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use self::claim::Claim;
 use super::{
     export,
+    plan::file,
     watch::feed::{Feed, News},
 };
 use crate::{
@@ -110,7 +111,7 @@ impl MirrorArgs {
 /// The format of a plan file whose marks can be kept; `None` for a state file, or one that is not there yet.
 fn plan_file(file: &Path) -> Option<Format> {
     let bytes = std::fs::read(file).ok()?;
-    let path = file.to_string_lossy();
+    let path = file::whole(&file.to_string_lossy());
     let format = Format::detect(&path, &bytes)?;
     // A state file is JSON as well.
     let is_state = format == Format::Taskmaster && file.file_name().is_none_or(|name| name != "tasks.json");

@@ -33,7 +33,8 @@ fn names() -> PossibleValuesParser {
 impl ReadArgs {
     fn of(&self, path: &str, bytes: &[u8]) -> Option<planlease_formats::Format> {
         let named = self.file_format.as_deref().and_then(planlease_formats::Format::named);
-        named.or_else(|| planlease_formats::Format::detect(path, bytes))
+        // The folders above tell as well, from wherever the command is given.
+        named.or_else(|| planlease_formats::Format::detect(&whole(path), bytes))
     }
 
     fn parse(&self, path: &str) -> Result<Result<Parsed, Problems>, Failure> {
@@ -130,9 +131,14 @@ fn named(path: &str) -> String {
     if !is_folder && !planlease_formats::is_named_by_folder(path) {
         return path.to_owned();
     }
-    let whole = std::fs::canonicalize(path).ok().and_then(|whole| whole.into_os_string().into_string().ok());
-    let whole = whole.unwrap_or_else(|| path.to_owned());
+    let whole = whole(path);
     if is_folder { format!("{whole}/tasks.md") } else { whole }
+}
+
+/// The absolute path; the one as given if there is none in UTF-8.
+pub(crate) fn whole(path: &str) -> String {
+    let whole = std::fs::canonicalize(path).ok().and_then(|whole| whole.into_os_string().into_string().ok());
+    whole.unwrap_or_else(|| path.to_owned())
 }
 
 /// The files of a folder that is a plan: its Markdown, in the order of their names.
