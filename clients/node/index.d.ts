@@ -73,7 +73,7 @@ export class Client {
   /** The progress of a plan. */
   status(plan: string): Promise<any>;
   /** Imports the text of a plan file. The same text again changes nothing. */
-  importPlan(plan: string, text: string, type?: "text/markdown" | "application/toml"): Promise<any>;
+  importPlan(plan: string, text: string, type?: "text/markdown" | "application/toml" | "application/json" | "application/x-ndjson"): Promise<any>;
   /** Acquires a plan; waits in its queue. Rejects with a `Problem` of kind `held` if the plan is not free in time. */
   own(plan: string, options?: OwnOptions): Promise<Ownership>;
   /** Opens a session that claims tasks of a plan which another program owns, or none. */

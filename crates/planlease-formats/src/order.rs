@@ -50,7 +50,12 @@ pub(crate) fn imply(nodes: &mut [Node], order: Order) {
             .flat_map(|child| nodes[*child].stated.iter().chain(&nodes[*child].implied))
             .copied()
             .collect();
-        let ends: Vec<usize> = needed().filter(|child| !waited.contains(child)).copied().collect();
+        // Where what is said contradicts the order of the file, that gives way: which one is the last is open.
+        let is_tangled = order != Order::Free
+            && needed()
+                .any(|child| nodes[*child].stated.iter().any(|on| on > child && children.contains(on)));
+        let is_end = |child: &&usize| is_tangled || !waited.contains(child);
+        let ends: Vec<usize> = needed().filter(is_end).copied().collect();
         nodes[parent].implied.extend(ends);
     }
     for (place, node) in nodes.iter_mut().enumerate() {

@@ -145,7 +145,7 @@ fn duplicates_and_unknown_names_are_said() {
 fn the_order_of_the_file_gives_way_to_what_tasks_say() {
     let text = "- [ ] 1. A\n- [ ] 1.1 B (depends on 1.2)\n- [ ] 1.2 C\n";
     let parsed = read(".kiro/specs/a/tasks.md", text);
-    assert_eq!(waits(&parsed), ["1 < 1.2", "1.1 < 1.2", "1.2 < "]);
+    assert_eq!(waits(&parsed), ["1 < 1.1 1.2", "1.1 < 1.2", "1.2 < "]);
     let refused = parse("a.md", b"- [ ] A1: a (depends on A2)\n- [ ] A2: b (depends on A1)\n").unwrap_err();
     assert!(refused.to_string().contains("form a cycle"), "{refused}");
 }
