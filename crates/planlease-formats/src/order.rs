@@ -52,8 +52,9 @@ pub(crate) fn imply(nodes: &mut [Node], order: Order) {
             .collect();
         // Where what is said contradicts the order of the file, that gives way: which one is the last is open.
         let is_tangled = order != Order::Free
-            && needed()
-                .any(|child| nodes[*child].stated.iter().any(|on| on > child && children.contains(on)));
+            && needed().any(|child| {
+                nodes[*child].stated.iter().any(|on| on > child && nodes[*on].parent == Some(parent))
+            });
         let is_end = |child: &&usize| is_tangled || !waited.contains(child);
         let ends: Vec<usize> = needed().filter(is_end).copied().collect();
         nodes[parent].implied.extend(ends);
