@@ -453,8 +453,8 @@ async fn f56_thousands_of_expiring_leases_spare_the_live_ones() {
     assert_eq!(audit(&etcd).await.report.unclean, 0);
 }
 
-/// The owner's runtime runs nothing for longer than the TTL, and was to renew the session itself: only the clock
-/// shows that it is lost. With renewals on their own thread it is not: `protocol::starved`.
+/// The owner's runtime runs nothing for longer than the TTL, and was to renew the session itself: only the
+/// clock shows that it is lost. With renewals on their own thread it is not: `protocol::starved`.
 #[plain(on_etcd)]
 async fn f58_a_runtime_that_is_blocked_loses_its_plans_and_knows_it() {
     let etcd = Etcd::builder().start().await;
