@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::{
     draft::{Draft, TaskPlaces},
     order::{self, Node, Order},
-    problem::Report,
+    report::Report,
 };
 
 /// What was found in a file.

@@ -23,6 +23,7 @@ mod checkbox;
 mod checklist;
 mod count;
 mod detect;
+mod digest;
 mod draft;
 mod export;
 mod format;
@@ -33,15 +34,16 @@ mod native;
 mod order;
 mod parsed;
 mod problem;
+mod report;
 mod soundness;
 pub mod state;
 mod text;
 mod tracker;
 
 use planlease_core::{TaskId, spec::Source, transition::TaskStatus};
-use sha2::{Digest, Sha256};
 
 use checklist::Dialect;
+use digest::sha256;
 
 pub use bulk::memory;
 pub use export::export;
@@ -121,7 +123,7 @@ pub fn mirrored(
     status: impl Fn(&TaskId) -> Option<TaskStatus>,
 ) -> Result<Option<Vec<u8>>, Problems> {
     let text = text::Text::decode(path, bytes)?;
-    let mut report = problem::Report::new(&text);
+    let mut report = report::Report::new(&text);
     let (draft, _) = draft(format, None, path, &text, &mut report)?;
     report.finish()?;
     let mark = &bytes[..bytes.len() - text.as_str().len()]; // The byte order mark.
@@ -136,7 +138,7 @@ fn read(
     text: &text::Text<'_>,
     sha256: String,
 ) -> Result<Parsed, Problems> {
-    let mut report = problem::Report::new(text);
+    let mut report = report::Report::new(text);
     let (mut draft, others) = draft(format, tag, path, text, &mut report)?;
     let counts = count::counts(format, text, draft.spec.tasks.len(), others);
     let places = draft.tasks.iter().map(|task| text.place(task.id)).collect();
@@ -152,7 +154,7 @@ fn draft<'t>(
     tag: Option<&str>,
     path: &str,
     text: &'t text::Text<'t>,
-    report: &mut problem::Report<'t>,
+    report: &mut report::Report<'t>,
 ) -> Result<(draft::Draft, usize), Problems> {
     let name = name::title(path);
     let mut others = 0;
@@ -160,7 +162,7 @@ fn draft<'t>(
         Format::Markdown => markdown::read(text, report),
         Format::Toml => match native::read(text, report) {
             Some(draft) => draft,
-            None => return Err(std::mem::replace(report, problem::Report::new(text)).into_problems()),
+            None => return Err(std::mem::replace(report, report::Report::new(text)).into_problems()),
         },
         Format::Kiro => checklist::read(Dialect::Kiro, name, text, report),
         Format::SpecKit => checklist::read(Dialect::SpecKit, name, text, report),
@@ -175,11 +177,6 @@ fn draft<'t>(
     };
     soundness::check(&draft, report);
     Ok((draft, others))
-}
-
-/// SHA-256 in lower-case hex, of the bytes as they are: a changed line ending is a changed file.
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

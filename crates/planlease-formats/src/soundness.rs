@@ -9,7 +9,7 @@ use planlease_core::{
     spec::{MAX_TASKS, MAX_TEXT, SpecError},
 };
 
-use crate::{draft::Draft, problem::Report};
+use crate::{draft::Draft, report::Report};
 
 /// Reports everything that is wrong with the plan itself, rather than with how it is written.
 pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) {

@@ -27,7 +27,7 @@ use crate::{
     assemble::{self, Entry, Found, State},
     checkbox::{self, Mark},
     draft::Draft,
-    problem::Report,
+    report::Report,
     text::Text,
 };
 

@@ -8,7 +8,7 @@ use planlease_core::spec::MAX_TASKS;
 
 use crate::{
     checkbox::{self, Checkbox, Found, Mark},
-    problem::Report,
+    report::Report,
     text::Text,
 };
 

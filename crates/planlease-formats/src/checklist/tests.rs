@@ -244,4 +244,25 @@ proptest! {
             prop_assert_eq!(String::from_utf8(all).unwrap(), text.replace("[ ]", "[x]"));
         }
     }
+
+    #[test]
+    fn no_format_panics_and_each_box_is_accounted_for(
+        pieces in proptest::collection::vec(
+            select(vec![
+                "- [ ] ", "* [x] ", "1. [~] ", "☐ ", "- [", "[x]", "]", "(", ")", "**", "`", "```\n", "<!--", "-->", "\n", "\r\n",
+                "  ", "\t", "# ", "## Phase 1: ", "---\n", "id: ", "T001 ", "1.1 ", "1. ", "AUTH-3: ", "[P] ", "(depends on ", "1.2",
+                "T001-T003", "phase 1", "ü", "→", "{", "}", "\"tasks\": ", "\"id\"", ":", ",", "[]", "word ",
+            ]),
+            0..40,
+        ),
+    ) {
+        let text = pieces.concat();
+        for format in Format::ALL {
+            if let Ok(parsed) = parse_as(format, "a/tasks.md", text.as_bytes()) {
+                prop_assert!(parsed.counts.agree(), "{format}: {:?}\n{text}", parsed.counts);
+                let same = crate::mirrored(format, "a/tasks.md", text.as_bytes(), |_| None).unwrap();
+                prop_assert!(same.is_none_or(|same| same == text.as_bytes()));
+            }
+        }
+    }
 }

@@ -13,6 +13,7 @@
 
 mod code;
 mod depends;
+mod extras;
 pub(crate) mod line;
 mod near;
 mod note;
@@ -26,7 +27,7 @@ use planlease_core::{
     TaskId,
     spec::{CHECKED, PhaseSpec, TaskSpec},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use self::{
     code::{Code, Verbatim},
@@ -39,7 +40,7 @@ use self::{
 use crate::{
     draft::{Draft, TaskPlaces},
     format::file_name,
-    problem::Report,
+    report::Report,
     text::Text,
 };
 
@@ -322,7 +323,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
     /// An item of a checklist that has no number. Kept with the phase; said once for each phase.
     fn without_number(&mut self, at: usize, phase: usize, text: &str) {
         let phase = &mut self.draft.spec.phases[phase];
-        if push(&mut phase.extra, "unnumbered", Value::from(text)) {
+        if extras::push(&mut phase.extra, "unnumbered", Value::from(text)) {
             let message =
                 format!("phase {} has a checklist without numbers: its items are no tasks", phase.number);
             let help = "They are kept and shown, not scheduled. To make tasks of them, begin each with a number, \
@@ -581,20 +582,6 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
         let indents = self.steps.iter().map(|step| step.len() - step.trim_start_matches([' ', '\t']).len());
         let indent = indents.min().unwrap_or_default();
         task.steps.extend(self.steps.drain(..).map(|step| step[indent..].to_owned()));
-    }
-}
-
-/// Appends to a list among the extras; says whether it is the first of it.
-fn push(extra: &mut Map<String, Value>, key: &str, value: Value) -> bool {
-    match extra.get_mut(key) {
-        Some(Value::Array(list)) => {
-            list.push(value);
-            false
-        }
-        _ => {
-            extra.insert(key.to_owned(), Value::Array(vec![value]));
-            true
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::{draft::Draft, problem::Report};
+use crate::{draft::Draft, report::Report};
 
 /// A line that resembles a task.
 #[derive(Clone, Copy, Debug)]

@@ -19,9 +19,10 @@ use serde_json::{Value, json};
 
 use super::{
     depends::Target,
+    extras,
     note::{self, Note, Subject},
 };
-use crate::{draft::Draft, problem::Report};
+use crate::{draft::Draft, report::Report};
 
 /// A note where it was found.
 #[derive(Debug)]
@@ -113,7 +114,7 @@ fn obey(rules: Vec<(usize, Rule)>, draft: &mut Draft, report: &mut Report<'_>) {
             draft.spec = with;
         } else {
             report.warning(at, "this note contradicts the dependencies", CONTRADICTION);
-            super::push(&mut draft.spec.extra, "contradictory", rule.told());
+            extras::push(&mut draft.spec.extra, "contradictory", rule.told());
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
     depends::{Fault, Named, Stated, Target},
     notes,
 };
-use crate::{draft::Draft, problem::Report};
+use crate::{draft::Draft, report::Report};
 
 /// A statement where it was found.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use toml::{
 };
 
 use super::file;
-use crate::problem::Report;
+use crate::report::Report;
 
 /// How unlike a known key may be that is suggested: typos, rather than other words.
 const SIMILAR: f64 = 0.7;

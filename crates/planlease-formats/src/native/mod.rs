@@ -27,7 +27,7 @@ use self::{
 };
 use crate::{
     draft::{Draft, Missing, TaskPlaces},
-    problem::Report,
+    report::Report,
     text::Text,
 };
 

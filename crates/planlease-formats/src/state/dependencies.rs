@@ -10,8 +10,8 @@ use planlease_core::{
 
 use super::{
     fault::Faults,
+    found::Found,
     json::{Json, Placed, cut},
-    plan::Found,
 };
 
 /// How often dependencies are taken out of circles. What is circular still is refused by the check of the

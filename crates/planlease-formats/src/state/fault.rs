@@ -2,7 +2,8 @@
 //! had, a loss that is reported.
 
 use crate::{
-    problem::{Problem, Problems, Report, Severity},
+    problem::{Problem, Problems, Severity},
+    report::Report,
     text::Text,
 };
 

@@ -22,6 +22,8 @@
 mod dependencies;
 mod export;
 pub(crate) mod fault;
+mod file;
+mod found;
 pub(crate) mod json;
 mod moment;
 mod phases;
@@ -30,13 +32,9 @@ mod registry;
 mod summary;
 mod task;
 
-use std::collections::BTreeMap;
-
-use planlease_core::{PlanName, TaskId, record::TaskRecord, spec::PlanSpec};
-use serde_json::Value;
-
 pub use export::export;
 pub use fault::Mode;
+pub use file::StateFile;
 pub use registry::Instance;
 pub use task::{NOBODY, TaskState};
 
@@ -59,24 +57,6 @@ pub enum Content {
     Registry(Registry),
 }
 
-/// The state of a plan, understood.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StateFile {
-    /// The plan: sound, see [`PlanSpec::problems`]. What planlease has no field for is in its extras.
-    pub spec: PlanSpec,
-    /// How far each of its tasks is.
-    pub states: BTreeMap<TaskId, TaskState>,
-    /// The files that tasks say their findings are in, as the state file says it.
-    pub findings: BTreeMap<TaskId, String>,
-    /// The path of the plan file, as the state file says it.
-    pub plan_path: Option<String>,
-    /// What its owner should know, and what was left out if the file was read leniently. In the order of the
-    /// file.
-    pub warnings: Vec<Problem>,
-    /// What the file says of its tasks as a whole, and the tasks do not: export derives it again.
-    pub derived: Vec<Problem>,
-}
-
 /// The registry of the predecessor's orchestrators: history, whatever it says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Registry {
@@ -84,20 +64,6 @@ pub struct Registry {
     pub instances: Vec<Instance>,
     /// What was left out if the file was read leniently.
     pub warnings: Vec<Problem>,
-}
-
-impl StateFile {
-    /// The records of the tasks, but for who writes them and when.
-    #[must_use]
-    pub fn records(&self) -> BTreeMap<TaskId, TaskRecord> {
-        self.states.iter().map(|(id, state)| (id.clone(), plan::record(state))).collect()
-    }
-
-    /// The document that export gives for this plan as long as nothing of it is changed.
-    #[must_use]
-    pub fn document(&self, name: &PlanName) -> Value {
-        export(name, &self.spec, &self.records())
-    }
 }
 
 /// Reads a file of the predecessor. What is in it decides what it is, not its name.

@@ -8,8 +8,8 @@ use planlease_core::{
 };
 
 use super::{
+    found::Found,
     json::{Json, Placed},
-    plan::Found,
 };
 
 /// Puts the tasks into their phases, and gives these in the order in which they come.

@@ -4,30 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use planlease_core::{
     TaskId, codec, graph,
-    record::{Guard, Role, TaskRecord, Writer},
     spec::{MAX_TEXT, PlanSpec, Source, SpecError, TaskSpec},
 };
 use serde_json::{Map, Value};
 
 use super::{
-    StateFile, dependencies,
+    dependencies,
     fault::Faults,
+    file::StateFile,
+    found::Found,
     json::{self, Json, Placed, cut},
     moment, phases, summary,
     task::{self, KEPT, TaskState},
 };
-use crate::text::Text;
+use crate::{digest::sha256, text::Text};
 
 /// The fields that every state file has.
 const REQUIRED: [&str; 3] = ["planPath", "planName", "createdAt"];
-
-/// A task that was understood, with its places.
-#[derive(Debug)]
-pub(super) struct Found<'a> {
-    pub(super) at: usize,
-    pub(super) placed: &'a Placed,
-    pub(super) spec: TaskSpec,
-}
 
 /// The plan of this document; `None` if there is none in it, which is reported then.
 pub(super) fn read(
@@ -63,7 +56,7 @@ pub(super) fn read(
     let plan_path = document.get("planPath").and_then(Placed::text).map(str::to_owned);
     let mut spec = PlanSpec {
         title: codec::shorten(title.unwrap_or(path), MAX_TEXT),
-        source: Some(Source { path: path.to_owned(), sha256: crate::sha256(bytes), location: None }),
+        source: Some(Source { path: path.to_owned(), sha256: sha256(bytes), location: None }),
         phases,
         tasks: found.into_iter().map(|task| task.spec).collect(),
         ..PlanSpec::default()
@@ -78,14 +71,6 @@ pub(super) fn read(
     sound(&spec, document, faults);
     let derived = summary::check(text, document, states.values());
     Some(StateFile { spec, states, findings, plan_path, warnings: Vec::new(), derived })
-}
-
-/// A record as an import writes it, but for who writes it and when.
-pub(super) fn record(state: &TaskState) -> TaskRecord {
-    let writer = Writer { who: String::new(), role: Role::Operator, term: None, guard: Guard::Import };
-    let mut record = TaskRecord::new(writer, Default::default());
-    state.put_into(&mut record);
-    record
 }
 
 fn required(document: &Placed, faults: &mut Faults<'_>) {

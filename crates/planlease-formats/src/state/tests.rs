@@ -1,10 +1,13 @@
 //! State files, read and given back.
 
+use std::collections::BTreeMap;
+
 use planlease_core::{
-    record::{Claim, Guard, Role, Writer},
+    PlanName, TaskId,
+    record::{Claim, Guard, Role, TaskRecord, Writer},
     transition::{Change, TaskStatus, Write, apply},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -170,7 +173,7 @@ fn a_plan_of_planleases_own_makes_a_document_of_the_schema() {
     let file = "# Plan: Tea\n## Phase 1: Kitchen\n- [ ] 1.1 Boil water\n- [ ] 1.2 Brew (depends: 1.1)\n";
     let spec = crate::parse("tea.md", file.as_bytes()).unwrap().spec;
     let state = TaskState::of_fields(&serde_json::Map::new());
-    let records = spec.tasks.iter().map(|task| (task.id.clone(), plan::record(&state))).collect();
+    let records = spec.tasks.iter().map(|task| (task.id.clone(), file::record(&state))).collect();
     insta::assert_snapshot!(serde_json::to_string_pretty(&export(&name(), &spec, &records)).unwrap());
 }
 
@@ -185,7 +188,7 @@ fn is_valid(document: &Value) -> Result<(), String> {
 fn every_export_is_valid_by_the_state_files_schema() {
     let file = "# Plan: Tea\n## Phase 1: Kitchen\n- [ ] 1.1 Boil water\n- [ ] 1.2 Brew (depends: 1.1)\n- [ ] 1.3 Pour\n";
     let spec = crate::parse("tea.md", file.as_bytes()).unwrap().spec;
-    let fresh = plan::record(&TaskState::of_fields(&serde_json::Map::new()));
+    let fresh = file::record(&TaskState::of_fields(&serde_json::Map::new()));
     let started = apply(&fresh, &Change::Start, &write(1_766_600_000_000)).unwrap();
     let changes = [
         Change::Complete(Some("hot".into())),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::fields::{self, Ids, KEPT};
 use crate::{
     assemble::{Entry, Found, State},
-    problem::Report,
+    report::Report,
     text::Text,
 };
 
@@ -30,7 +30,7 @@ pub(super) fn read(text: &Text<'_>, report: &mut Report<'_>) -> Found {
             at: file.start,
             id: ids.give(place, file.start, id.to_lowercase(), report),
             description: task.text("title").unwrap_or_default(),
-            priority: super::priority(task.text("priority").as_deref()),
+            priority: fields::priority(task.text("priority").as_deref()),
             labels: task.list("labels"),
             state: state(task.text("status"), file.start, report),
             steps: task.steps,

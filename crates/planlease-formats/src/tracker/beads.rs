@@ -4,7 +4,7 @@
 use super::fields::{self, Ids, Shape};
 use crate::{
     assemble::{Entry, Found},
-    problem::Report,
+    report::Report,
     state::json::Placed,
 };
 

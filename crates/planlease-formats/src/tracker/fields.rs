@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 
 use crate::{
     assemble::{Entry, State},
-    problem::Report,
+    report::Report,
     state::json::{Field, Json, Placed},
 };
 
@@ -118,6 +118,17 @@ pub(crate) fn state(status: &str) -> Option<State> {
         | "abandoned" | "archived" => State::Dropped,
         _ => return None,
     })
+}
+
+/// A number for words of priority: what is usual has none.
+pub(super) fn priority(word: Option<&str>) -> i32 {
+    match word.map(str::to_ascii_lowercase).as_deref() {
+        Some("critical" | "urgent" | "highest" | "p0") => 20,
+        Some("high" | "p1") => 10,
+        Some("low" | "p3") => -10,
+        Some("lowest" | "p4") => -20,
+        _ => 0,
+    }
 }
 
 /// The state that a field tells; an unknown one is open, which is said.

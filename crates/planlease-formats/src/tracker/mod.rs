@@ -12,7 +12,8 @@ use crate::{
     draft::Draft,
     format::Format,
     order::Order,
-    problem::{Problems, Report},
+    problem::Problems,
+    report::Report,
     state::{
         fault::Faults,
         json::{self, Json, Placed},
@@ -100,17 +101,6 @@ fn complete(mut found: Found) -> Found {
         }
     }
     found
-}
-
-/// A number for words of priority: what is usual has none.
-pub(crate) fn priority(word: Option<&str>) -> i32 {
-    match word.map(str::to_ascii_lowercase).as_deref() {
-        Some("critical" | "urgent" | "highest" | "p0") => 20,
-        Some("high" | "p1") => 10,
-        Some("low" | "p3") => -10,
-        Some("lowest" | "p4") => -20,
-        _ => 0,
-    }
 }
 
 fn document(text: &Text<'_>) -> Result<Placed, Problems> {

@@ -6,7 +6,7 @@ use super::fields::{self, Ids, Shape};
 use crate::{
     assemble::{Entry, Found, State},
     checklist,
-    problem::Report,
+    report::Report,
     state::json::{Json, Placed},
 };
 
@@ -112,6 +112,6 @@ fn priority(story: &Placed) -> i32 {
     let priority = story.get("priority").and_then(fields::scalar);
     match priority.as_deref().and_then(|priority| priority.parse::<i32>().ok()) {
         Some(number) => number.clamp(-1_000_000, 1_000_000).saturating_neg(),
-        None => super::priority(priority.as_deref()),
+        None => fields::priority(priority.as_deref()),
     }
 }

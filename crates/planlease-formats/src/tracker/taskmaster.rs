@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::fields::{self, Ids, KEPT, Shape, TAG};
 use crate::{
     assemble::{Entry, Found},
-    problem::Report,
+    report::Report,
     state::json::{Field, Json, Placed},
 };
 
@@ -174,5 +174,5 @@ impl<'a> Reader<'a> {
 }
 
 fn priority(task: &Placed) -> i32 {
-    super::priority(task.get("priority").and_then(fields::scalar).as_deref())
+    fields::priority(task.get("priority").and_then(fields::scalar).as_deref())
 }
