@@ -55,7 +55,7 @@ impl ExportArgs {
         whole(&view)?;
         let text = match Format::named(&self.format) {
             Some(format) => {
-                planlease_formats::export(format, &view.spec, &statuses(&view)).unwrap_or_default()
+                planlease_formats::export(format, view.spec(), &statuses(&view)).unwrap_or_default()
             }
             None => text(&document(&view))?,
         };
@@ -87,7 +87,7 @@ pub(crate) fn whole(view: &PlanView) -> Result<(), Failure> {
 
 /// How far each task is.
 pub(crate) fn statuses(view: &PlanView) -> BTreeMap<TaskId, TaskStatus> {
-    view.tasks.iter().map(|(id, task)| (id.clone(), task.record.status)).collect()
+    view.tasks().iter().map(|(id, task)| (id.clone(), task.record.status)).collect()
 }
 
 /// The document of a plan.

@@ -8,7 +8,10 @@ use super::{
     table::{Cell, Table, command_line},
     tabular::Tabular,
 };
-use crate::{printable::plain, wire::plan_file::{Explained, PlanFile}};
+use crate::{
+    printable::plain,
+    wire::plan_file::{Explained, PlanFile},
+};
 
 impl Tabular for PlanFile {
     fn table(&self, _now: WallTime) -> String {

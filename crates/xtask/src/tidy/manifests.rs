@@ -8,7 +8,7 @@ use super::finding::Finding;
 ///
 /// An arrow points down in this list; nothing points up. `planlease-embedded` is missing on the right-hand
 /// side on purpose: it stands for etcd, and the coordinator must not be able to tell the difference.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("planlease-core", &[]),
     ("planlease-socket", &[]),
     ("planlease-embedded", &["planlease-socket"]),

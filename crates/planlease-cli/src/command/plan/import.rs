@@ -129,7 +129,7 @@ impl ImportArgs {
         })?;
         let mut plan = file::plan(path, self.plan.as_deref())?;
         if let Some(suffix) = suffix {
-            plan = crate::command::plan_name(&format!("{plan}-{suffix}"))?;
+            plan = crate::names::plan_name(&format!("{plan}-{suffix}"))?;
         }
         plan.check_new()?;
         let ticked_are_done = self.ticked.of_file_are_done(path, &parsed)?;
