@@ -65,7 +65,7 @@ pub struct LateResult {
 #[derive(Clone, Copy, Debug)]
 pub enum Refuser<'a> {
     /// The reporter's authority is lost.
-    RightGone,
+    AuthorityLost,
     /// The transition table, given this record.
     Table(&'a Refusal, &'a TaskRecord),
 }
@@ -85,7 +85,7 @@ impl LateResult {
             return None;
         }
         let refused = match refuser {
-            Refuser::RightGone => "the right to tell it was over".to_owned(),
+            Refuser::AuthorityLost => "the right to tell it was over".to_owned(),
             Refuser::Table(_, record) if record.attempt == 0 => return None,
             Refuser::Table(Refusal::WrongStatus { .. }, record)
                 if record.status == status && record.writer.guard == write.writer.guard =>
@@ -161,7 +161,7 @@ mod tests {
             let mut write = write(role, 9, Some(1));
             write.writer.guard = guard;
             assert!(
-                LateResult::of(&Change::Complete(None), &write, Refuser::RightGone).is_none(),
+                LateResult::of(&Change::Complete(None), &write, Refuser::AuthorityLost).is_none(),
                 "{write:?}"
             );
         }
@@ -178,8 +178,8 @@ mod tests {
             LateResult::of(change, &write(role, lease, Some(1)), refuser).map(|late| late.status)
         };
         let (completed, failed) = (Some(TaskStatus::Completed), Some(TaskStatus::Failed));
-        assert_eq!(of(&Complete(None), Role::Owner, 1, Refuser::RightGone), completed);
-        assert_eq!(of(&Fail("x".into()), Role::Worker, 1, Refuser::RightGone), failed);
+        assert_eq!(of(&Complete(None), Role::Owner, 1, Refuser::AuthorityLost), completed);
+        assert_eq!(of(&Fail("x".into()), Role::Worker, 1, Refuser::AuthorityLost), failed);
         assert_eq!(of(&Complete(None), Role::Worker, 1, Refuser::Table(&stale, &begun)), completed);
         assert_eq!(of(&Complete(None), Role::Worker, 1, Refuser::Table(&wrong, &done)), completed);
         // The same authority, the same result: it was reported twice.
@@ -188,14 +188,14 @@ mod tests {
         assert_eq!(of(&Fail("x".into()), Role::Owner, 9, Refuser::Table(&wrong, &done)), failed);
         assert_eq!(of(&Complete(None), Role::Owner, 1, Refuser::Table(&wrong, &never)), None);
         assert_eq!(of(&Complete(None), Role::Operator, 1, Refuser::Table(&wrong, &done)), None);
-        assert_eq!(of(&Progress("x".into()), Role::Owner, 1, Refuser::RightGone), None);
+        assert_eq!(of(&Progress("x".into()), Role::Owner, 1, Refuser::AuthorityLost), None);
     }
 
     #[test]
     fn so_many_are_kept_and_none_twice() {
         let late = |attempt| {
             let change = Change::Complete(Some("n".repeat(9000)));
-            LateResult::of(&change, &write(Role::Worker, 1, Some(attempt)), Refuser::RightGone).unwrap()
+            LateResult::of(&change, &write(Role::Worker, 1, Some(attempt)), Refuser::AuthorityLost).unwrap()
         };
         let mut record = LateRecord::with(None, late(0), Uuid::nil()).unwrap();
         assert_eq!(LateRecord::with(Some(record.clone()), late(0), Uuid::nil()), None);

@@ -127,10 +127,7 @@ impl fmt::Display for FencingToken {
 impl FromStr for FencingToken {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('.').and_then(|(generation, term)| {
-            Some((generation.parse::<u64>().ok()?, term.parse::<u64>().ok()?))
-        });
-        parts
+        two_numbers(text)
             .map(|(generation, term)| Self { generation: Generation(generation), term: TermNumber(term) })
             .ok_or_else(|| format!("{text:?} is not a fencing token: two numbers with a dot between, as 1.7"))
     }
@@ -147,6 +144,57 @@ impl From<FencingToken> for String {
     fn from(token: FencingToken) -> Self {
         token.to_string()
     }
+}
+
+/// The fencing token of a lock: for the resource that the lock protects, so that it can refuse earlier
+/// holders.
+///
+/// Strictly greater for each later holder of the same lock. It says nothing about ownerships, and is never
+/// compared with a [`FencingToken`] of one. Shown as `generation.revision`, as `1.42`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(try_from = "String", into = "String")]
+pub struct LockToken {
+    /// The store's life in which the lock was taken.
+    pub generation: Generation,
+    /// The create revision of the holder's key.
+    pub revision: Revision,
+}
+
+impl fmt::Display for LockToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.generation, self.revision)
+    }
+}
+
+impl FromStr for LockToken {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        two_numbers(text)
+            .and_then(|(generation, revision)| {
+                let revision = Revision(NonZeroU64::new(revision)?);
+                Some(Self { generation: Generation(generation), revision })
+            })
+            .ok_or_else(|| format!("{text:?} is not a lock's token: two numbers with a dot between, as 1.42"))
+    }
+}
+
+impl TryFrom<String> for LockToken {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<LockToken> for String {
+    fn from(token: LockToken) -> Self {
+        token.to_string()
+    }
+}
+
+fn two_numbers(text: &str) -> Option<(u64, u64)> {
+    let (one, other) = text.split_once('.')?;
+    Some((one.parse().ok()?, other.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -167,5 +215,15 @@ mod tests {
         assert!(token("1.999") < token("2.1"));
         assert_eq!(token("2.1").to_string(), "2.1");
         assert!("7".parse::<FencingToken>().is_err());
+    }
+
+    #[test]
+    fn a_locks_token_reads_as_it_is_shown() {
+        let token = |text: &str| text.parse::<LockToken>().unwrap();
+        assert!(token("1.9") < token("1.10") && token("1.999") < token("2.1"));
+        assert_eq!(serde_json::to_value(token("1.42")).unwrap(), "1.42");
+        for wrong in ["7", "1.0", "1.-1", ""] {
+            assert!(wrong.parse::<LockToken>().is_err(), "{wrong}");
+        }
     }
 }

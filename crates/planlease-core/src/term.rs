@@ -44,9 +44,9 @@ impl Candidate {
     }
 }
 
-/// The line for one plan, and its term, as seen at one revision.
+/// The queue of a plan, or of a lock, and the term of its first candidate, as seen at one revision.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Line {
+pub struct Queue {
     /// In the order of arrival.
     candidates: Vec<Candidate>,
     /// The present term or the last one, and the revision of its record.
@@ -67,7 +67,7 @@ pub enum Standing {
     Absent,
 }
 
-impl Line {
+impl Queue {
     /// The line of these candidates, in whichever order they come.
     #[must_use]
     pub fn new(candidates: Vec<Candidate>, term: Option<(Revision, TermRecord)>) -> Self {
@@ -196,7 +196,7 @@ pub fn end(term: &TermRecord, how: Ending, now: WallTime) -> TermRecord {
 ///
 /// # Errors
 /// [`HandOverError`].
-pub fn hand_over<'a>(line: &'a Line, to: &OrchestratorId) -> Result<Vec<&'a Candidate>, HandOverError> {
+pub fn hand_over<'a>(line: &'a Queue, to: &OrchestratorId) -> Result<Vec<&'a Candidate>, HandOverError> {
     let waiting = line.candidates.get(1..).unwrap_or_default();
     let is_named =
         |candidate: &Candidate| candidate.record.as_ref().is_some_and(|record| record.orchestrator == *to);
@@ -252,14 +252,14 @@ mod tests {
         succeed(None, Generation(1), &successor, WallTime(0)).term
     }
 
-    fn with_term(candidates: Vec<Candidate>, term: TermRecord) -> Line {
-        Line::new(candidates, Some((Revision::from_wire(99).unwrap(), term)))
+    fn with_term(candidates: Vec<Candidate>, term: TermRecord) -> Queue {
+        Queue::new(candidates, Some((Revision::from_wire(99).unwrap(), term)))
     }
 
     #[test]
     fn each_waits_for_the_one_before_it() {
         let line =
-            Line::new(vec![candidate(5, Some("b")), candidate(3, None), candidate(9, Some("c"))], None);
+            Queue::new(vec![candidate(5, Some("b")), candidate(3, None), candidate(9, Some("c"))], None);
         assert_eq!(line.standing(LeaseId::from_wire(3).unwrap()), Standing::First);
         assert_eq!(line.standing(LeaseId::from_wire(9).unwrap()), Standing::Behind(candidate(5, Some("b"))));
         assert_eq!(line.standing(LeaseId::from_wire(4).unwrap()), Standing::Absent);
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn there_is_no_owner_without_a_term() {
         let first = || vec![candidate(3, Some("a"))];
-        assert!(Line::new(first(), None).owner().is_none());
+        assert!(Queue::new(first(), None).owner().is_none());
         assert!(with_term(first(), first_term(3)).owner().is_some());
         assert!(with_term(first(), first_term(2)).owner().is_none(), "a term of somebody before");
         let ended = end(&first_term(3), Ending::Clean, WallTime(0));
@@ -277,8 +277,8 @@ mod tests {
 
     #[test]
     fn a_write_without_an_owner_needs_an_empty_queue() {
-        assert_eq!(Line::default().guard(), Some(Guard::Unowned));
-        assert_eq!(Line::new(vec![candidate(3, None)], None).guard(), None);
+        assert_eq!(Queue::default().guard(), Some(Guard::Unowned));
+        assert_eq!(Queue::new(vec![candidate(3, None)], None).guard(), None);
         assert!(matches!(
             with_term(vec![candidate(3, Some("a"))], first_term(3)).guard(),
             Some(Guard::Owner { .. })
@@ -334,13 +334,13 @@ mod tests {
     fn a_hand_over_moves_waiters_but_no_unmanaged_candidate() {
         let named = |name| OrchestratorId::new(name).unwrap();
         let line =
-            Line::new(vec![candidate(1, Some("a")), candidate(2, Some("b")), candidate(3, Some("c"))], None);
+            Queue::new(vec![candidate(1, Some("a")), candidate(2, Some("b")), candidate(3, Some("c"))], None);
         assert_eq!(hand_over(&line, &named("b")).unwrap(), Vec::<&Candidate>::new());
         assert_eq!(hand_over(&line, &named("c")).unwrap(), [&candidate(2, Some("b"))]);
         assert!(matches!(hand_over(&line, &named("x")), Err(HandOverError::NotInLine { .. })));
         assert!(matches!(hand_over(&line, &named("a")), Err(HandOverError::NotInLine { .. })));
         let line =
-            Line::new(vec![candidate(1, Some("a")), candidate(2, None), candidate(3, Some("c"))], None);
+            Queue::new(vec![candidate(1, Some("a")), candidate(2, None), candidate(3, Some("c"))], None);
         assert!(matches!(hand_over(&line, &named("c")), Err(HandOverError::StrangerAhead { .. })));
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     record::{HaltRecord, TaskRecord},
     spec::{PlanSpec, Policies, TaskSpec},
     standing::{Outlook, standing},
-    term::Line,
+    term::Queue,
     transition::TaskStatus,
     unreadable::Unreadable,
 };
@@ -169,7 +169,7 @@ impl PlanView {
 
     /// The owner and the queue.
     #[must_use]
-    pub fn line(&self) -> &Arc<Line> {
+    pub fn line(&self) -> &Arc<Queue> {
         &self.parts.line
     }
 

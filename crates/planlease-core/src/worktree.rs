@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     WallTime,
     record::{Guard, WorktreeRecord, WorktreeState},
-    term::Line,
+    term::Queue,
 };
 
 /// Whether the authority by which a worktree was made still holds.
@@ -45,7 +45,7 @@ impl Tenure {
 
 /// Whose a worktree is. `line`: that of its plan; `None` if there is no such plan.
 #[must_use]
-pub fn tenure(record: &WorktreeRecord, line: Option<&Line>) -> Tenure {
+pub fn tenure(record: &WorktreeRecord, line: Option<&Queue>) -> Tenure {
     let Some(line) = line else { return Tenure::PlanGone };
     match &record.guard {
         Some(Guard::Owner { lease, revision }) => {
@@ -193,13 +193,13 @@ mod tests {
         }
     }
 
-    fn owned(n: i64) -> (Line, Guard) {
+    fn owned(n: i64) -> (Queue, Guard) {
         let (lease, joined) = (LeaseId::from_wire(n).unwrap(), Revision::from_wire(n).unwrap());
         let candidate = CandidateRecord::new(OrchestratorId::new("o").unwrap(), "host", 1, WallTime(0));
         let successor = Successor { record: candidate.clone(), lease, guard: Some(joined) };
         let term = succeed(None, Generation(1), &successor, WallTime(0)).term;
         let candidates = vec![Candidate { lease, joined, record: Some(candidate) }];
-        (Line::new(candidates, Some((joined, term))), Guard::Owner { lease, revision: joined })
+        (Queue::new(candidates, Some((joined, term))), Guard::Owner { lease, revision: joined })
     }
 
     #[test]
@@ -215,8 +215,8 @@ mod tests {
             // Also by the same session, which has lost the plan and owns it again.
             assert_eq!(tenure(&record(Some(earlier)), Some(&line)), Tenure::TermOver);
         }
-        assert_eq!(tenure(&record(Some(guard.clone())), Some(&Line::default())), Tenure::TermOver);
-        assert_eq!(tenure(&record(None), Some(&Line::default())), Tenure::Live, "a person's");
+        assert_eq!(tenure(&record(Some(guard.clone())), Some(&Queue::default())), Tenure::TermOver);
+        assert_eq!(tenure(&record(None), Some(&Queue::default())), Tenure::Live, "a person's");
         assert_eq!(tenure(&record(Some(guard)), None), Tenure::PlanGone);
     }
 

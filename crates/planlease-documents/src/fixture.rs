@@ -15,7 +15,7 @@ use planlease_core::{
         WorktreeState, Writer,
     },
     spec::{OnLost, PhaseSpec, PlanSpec, Source, TaskSpec},
-    term::{Candidate, Line, Successor, succeed},
+    term::{Candidate, Queue, Successor, succeed},
     transition::{Change, Write, apply},
     view::{Definition, Halts, Parts},
 };
@@ -43,14 +43,14 @@ fn candidate(n: i64, name: &str, since: WallTime) -> Candidate {
 }
 
 /// An owner in its second term, a waiter, and an unmanaged candidate.
-pub(super) fn line() -> Line {
+pub(super) fn line() -> Queue {
     let owner = candidate(20, "ci-1", ago(200));
     let waiting = candidate(21, "ci-2", ago(90));
     let unmanaged = Candidate { lease: lease(22), joined: revision(22), record: None };
     let first = successor(&candidate(10, "ci-0", ago(900)));
     let first = succeed(None, Generation(1), &first, ago(900)).term;
     let term = succeed(Some(&first), Generation(1), &successor(&owner), ago(200)).term;
-    Line::new(vec![owner, waiting, unmanaged], Some((revision(23), term)))
+    Queue::new(vec![owner, waiting, unmanaged], Some((revision(23), term)))
 }
 
 fn successor(candidate: &Candidate) -> Successor {
@@ -65,7 +65,7 @@ fn successor(candidate: &Candidate) -> Successor {
 pub(super) fn late() -> LateResult {
     let change = Change::Complete(Some("tagged as well".into()));
     let write = Write { attempt: Some(1), ..write(60) };
-    LateResult::of(&change, &write, Refuser::RightGone).unwrap()
+    LateResult::of(&change, &write, Refuser::AuthorityLost).unwrap()
 }
 
 fn write(seconds_ago: i64) -> Write {
@@ -124,7 +124,7 @@ pub(super) fn plan() -> PlanView {
 }
 
 /// The plan, defined like this.
-pub(super) fn view(spec: PlanSpec, tasks: impl IntoIterator<Item = TaskView>, line: Line) -> PlanView {
+pub(super) fn view(spec: PlanSpec, tasks: impl IntoIterator<Item = TaskView>, line: Queue) -> PlanView {
     let definition = Definition::new(revision(10), revision(10), spec);
     let mut parts = Parts::default();
     (parts.tasks, parts.line) = (tasks.into_iter().collect(), Arc::new(line));
@@ -159,7 +159,7 @@ pub(super) fn ended_with_a_failure() -> PlanView {
     let mut failed = task("2.1", &[(100, Change::Start), (90, Change::Fail("boom".into()))]);
     failed.record.failures = 9;
     let tasks = [done("1.1"), done("1.2"), done("1.10"), failed, done("2.2")];
-    view(spec(), tasks, Line::new(Vec::new(), None))
+    view(spec(), tasks, Queue::new(Vec::new(), None))
 }
 
 /// What the claims of a plan hang on, of which only the owner is there.
@@ -172,7 +172,7 @@ pub(super) fn alive(view: &PlanView) -> Alive {
 pub(super) fn abandoned() -> PlanView {
     let (at, halt) = paused().halts().paused.clone().unwrap();
     let closed = Some((at, HaltRecord { how: Halt::Cancelled, why: "enough".into(), ..halt }));
-    let left = view(spec(), plan().tasks().values().cloned(), Line::new(Vec::new(), None));
+    let left = view(spec(), plan().tasks().values().cloned(), Queue::new(Vec::new(), None));
     halted(left, Halts { paused: None, closed })
 }
 

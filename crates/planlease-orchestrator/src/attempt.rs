@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use planlease::{Ownership, TaskView};
+use planlease::{Ownership, TaskView, error_chain};
 use planlease_core::spec::TaskSpec;
 use tokio::{sync::watch, time::Instant};
 
@@ -94,8 +94,8 @@ pub(crate) async fn run(
         Err(why) => not_started(why),
         Ok(command) => match commands.spawn(&command).await {
             Ok(child) => follow(child, &mut overdue, &mut ask).await,
-            Err(error) if error.is_shortage() => (End::Short(chain(&error)), String::new()),
-            Err(error) => not_started(chain(&error)),
+            Err(error) if error.is_shortage() => (End::Short(error_chain(&error)), String::new()),
+            Err(error) => not_started(error_chain(&error)),
         },
     };
     Result { started, end, took: began.elapsed(), output }
@@ -148,17 +148,6 @@ fn with_output(status: &Status, output: &str) -> String {
     let last = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let last: String = last.trim().chars().take(200).collect();
     if last.is_empty() { status.to_string() } else { format!("{status}: {last}") }
-}
-
-/// An error with its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

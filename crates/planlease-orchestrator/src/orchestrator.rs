@@ -9,7 +9,9 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use planlease::{AcquireOptions, Coordinator, Error, Ownership, PlanView, Session, TryAcquire};
+use planlease::{
+    AcquireOptions, AuthorityLoss, Coordinator, Error, Ownership, PlanView, Session, TryAcquire, error_chain,
+};
 use planlease_core::{
     PlanName, Summary as TaskCounts, TaskId,
     keys::{Key, PlanKey},
@@ -23,7 +25,6 @@ use tokio::{
 };
 
 use crate::{
-    attempt::chain,
     executor::extend,
     options::{Options, Plans},
     report::{Report, Reporter},
@@ -183,8 +184,8 @@ impl Orchestrator {
             let session = match self.coordinator.open_session(self.options.identity.clone()).await {
                 Ok(session) => session,
                 // Also a lease that was gone again before the session stood: everything took too long.
-                Err(error) if error.is_passing() || matches!(error, Error::SessionLost(_)) => {
-                    self.reporter.send(&Report::Trouble(chain(&error)));
+                Err(error) if error.is_transient() || error.is_session_lost() => {
+                    self.reporter.send(&Report::Trouble(error_chain(&error)));
                     self.pause().await;
                     continue;
                 }
@@ -193,7 +194,7 @@ impl Orchestrator {
             self.reporter.send(&Report::SessionOpened(session.id().clone()));
             let lost = self.work(&session).await?;
             if let Err(error) = session.close().await {
-                self.reporter.send(&Report::Trouble(chain(&error)));
+                self.reporter.send(&Report::Trouble(error_chain(&error)));
             }
             if lost {
                 self.pause().await;
@@ -468,16 +469,16 @@ async fn trouble(
             let failed = view.map(|view| failed_tasks(&view)).unwrap_or_default();
             Ok(Won::Done(plan, summary, failed))
         }
-        Error::SessionLost(reason) => {
+        Error::AuthorityLost(AuthorityLoss::Session(reason)) => {
             reporter.send(&Report::Trouble(reason.to_string()));
             Ok(Won::SessionLost)
         }
         // Only this plan is concerned: something of it cannot be read or written.
         Error::Unreadable(_) | Error::Codec(_) | Error::TimedOut(_) | Error::Refused(_) => {
-            Ok(Won::Failed(plan.clone(), chain(&error)))
+            Ok(Won::Failed(plan.clone(), error_chain(&error)))
         }
-        error if error.is_passing() || matches!(error, Error::OwnershipLost(_)) => {
-            reporter.send(&Report::Trouble(chain(&error)));
+        error if error.is_transient() || matches!(error, Error::AuthorityLost(_)) => {
+            reporter.send(&Report::Trouble(error_chain(&error)));
             tokio::time::sleep(SESSION_AGAIN).await;
             Ok(Won::Nothing)
         }

@@ -117,7 +117,7 @@ async fn recover(client: &ClientSession, ownership: &Ownership, claimants: &mut 
             }
             true
         }
-        Err(Error::OwnershipLost(_) | Error::SessionLost(_)) => true, // The end is reported elsewhere.
+        Err(Error::AuthorityLost(_)) => true, // The end is reported elsewhere.
         Err(error) => {
             tracing::warn!(plan = %ownership.plan(), %error, "lost tasks are not recovered yet");
             false

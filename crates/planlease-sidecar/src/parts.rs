@@ -154,6 +154,17 @@ impl Caller {
         }
     }
 
+    /// The authority to update tasks of a plan, whoever owns it at that moment.
+    ///
+    /// # Errors
+    /// [`Kind::RightGone`] if the session is over.
+    pub(crate) fn authority_over(&self, app: &Shared, plan: &PlanName) -> Result<Authority, Problem> {
+        match self {
+            Self::Program(held) => held.authority(plan),
+            Self::Person(..) => Ok(app.coordinator.as_operator(plan, &self.name())),
+        }
+    }
+
     /// The right to a plan's tasks. A person's is good for the plan as it was seen.
     ///
     /// # Errors

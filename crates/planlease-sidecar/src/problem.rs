@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use planlease::{Error, Refused, TaskView};
+use planlease::{Error, Refused, TaskView, error_chain};
 use planlease_core::{
     PlanName, TaskId,
     transition::{Change, Refusal},
@@ -169,7 +169,7 @@ impl Problem {
                 };
                 (kind, refusal.to_string(), Some(&**present))
             }
-            Refused::RightGone => (Kind::RightGone, "the right to it is over".to_owned(), None),
+            Refused::AuthorityLost(_) => (Kind::RightGone, "the right to it is over".to_owned(), None),
             Refused::Dependency => {
                 let why = "it waits for others, or something that it needs was changed meanwhile";
                 (Kind::Blocked, why.to_owned(), None)
@@ -238,7 +238,7 @@ impl From<Error> for Problem {
         let kind = match &error {
             Error::StoreMoved { .. } | Error::StoreRestored(_) => Kind::Unavailable,
             Error::OutcomeUnknown(_) => Kind::OutcomeUnknown,
-            error if error.is_passing() => Kind::Unavailable,
+            error if error.is_transient() => Kind::Unavailable,
             Error::PlanNotFound(_) => Kind::NoSuchPlan,
             Error::TaskNotFound { .. } => Kind::NoSuchTask,
             Error::PlanClosed { .. } => Kind::Halted,
@@ -248,7 +248,7 @@ impl From<Error> for Problem {
             Error::NotOwned(_) | Error::PlanFinished(_) | Error::NothingLeft { .. } | Error::HandOver(_) => {
                 Kind::WrongState
             }
-            Error::SessionLost(_) | Error::OwnershipLost(_) | Error::LockLost { .. } => Kind::RightGone,
+            Error::AuthorityLost(_) | Error::LockLost { .. } => Kind::RightGone,
             Error::TooManyHeld { .. } | Error::EditTooLarge { .. } | Error::EditTooWide { .. } => {
                 Kind::TooMany
             }
@@ -258,14 +258,8 @@ impl From<Error> for Problem {
             Error::Unreadable(_) => Kind::Unreadable,
             _ => Kind::Unexpected,
         };
-        Self::new(kind, with_causes(&error))
+        Self::new(kind, error_chain(&error))
     }
-}
-
-/// The error and what caused it, in one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -5,8 +5,6 @@ use std::time::Duration;
 use planlease::{Coordinator, Error, core::BootTime};
 use tokio::sync::Mutex;
 
-use crate::problem::with_causes;
-
 /// How long etcd may be silent before the sidecar counts as not ready. It is asked after some seconds.
 pub(crate) const SILENCE: Duration = Duration::from_secs(10);
 
@@ -44,7 +42,7 @@ impl Pulse {
         let trouble = error.zip(failing).and_then(|(error, since)| {
             let silent = matches!(error, Error::Unreachable(_) | Error::OutcomeUnknown(_));
             let failed = !silent || since.until(at) > SILENCE;
-            failed.then(|| format!("requests to etcd fail: {}", with_causes(&error)))
+            failed.then(|| format!("requests to etcd fail: {}", planlease::error_chain(&error)))
         });
         *last = Some(Felt { at, failing, trouble: trouble.clone() });
         trouble

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use planlease::{Lock, Ownership, Session, core::session::Status};
-use planlease_core::{BootTime, FencingToken, LockName, OrchestratorId, PlanName, WallTime};
+use planlease_core::{BootTime, FencingToken, LockName, LockToken, OrchestratorId, PlanName, WallTime};
 use planlease_documents::Time;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -115,7 +115,7 @@ pub(crate) struct LockedView {
     plan: PlanName,
     lock: LockName,
     /// The fencing token.
-    token: FencingToken,
+    token: LockToken,
     #[serde(flatten)]
     trust: Trust,
 }

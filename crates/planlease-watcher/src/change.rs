@@ -6,7 +6,7 @@ use planlease::{Registered, TaskView};
 use planlease_core::{
     FencingToken, OrchestratorId, PlanName, Revision, TaskId,
     keys::Key,
-    term::{Candidate, Line},
+    term::{Candidate, Queue},
     view::{Halts, PlanView},
 };
 
@@ -79,7 +79,7 @@ pub enum Change {
         /// What happened.
         what: OwnershipChange,
         /// The line as it is after the whole set.
-        line: Arc<Line>,
+        line: Arc<Queue>,
     },
     /// An orchestrator's session began, or it says something else about itself than before.
     OrchestratorAppeared(Arc<Registered>),

@@ -59,7 +59,7 @@ async fn list(source: &impl Source, held: Option<Revision>, publisher: &Publishe
                 return Err(Error::Failed(Arc::new(error)));
             }
             Err(Unlisted::Failed(error)) => {
-                let reason = with_cause(&error);
+                let reason = planlease::error_chain(&error);
                 tracing::warn!(reason, "could not list; trying again");
                 publisher.trouble(reason);
             }
@@ -161,15 +161,6 @@ fn is_final(error: &planlease::Error, first: bool) -> bool {
     use planlease::Error as E;
     match error {
         E::PermissionDenied(_) => first,
-        error => matches!(
-            error,
-            E::Config(_) | E::ServerTooOld { .. } | E::StoreMoved { .. } | E::StoreRestored(_)
-        ),
+        error => error.is_permanent(),
     }
-}
-
-/// The error with what lay below it, in one line.
-fn with_cause(error: &planlease::Error) -> String {
-    use std::error::Error as _;
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }

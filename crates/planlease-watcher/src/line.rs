@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use planlease_core::{
     TermNumber,
     record::{Ending, TermRecord},
-    term::{Candidate, Line},
+    term::{Candidate, Queue},
 };
 
 use crate::change::OwnershipChange;
@@ -18,7 +18,7 @@ pub(crate) type PastTerms = BTreeMap<TermNumber, TermRecord>;
 
 /// What happened between two sights of a line. `past` is needed only if there was a gap between them: the
 /// terms that began and ended in it are reported from there.
-pub(crate) fn changes(before: &Line, after: &Line, past: &PastTerms) -> Vec<OwnershipChange> {
+pub(crate) fn changes(before: &Queue, after: &Queue, past: &PastTerms) -> Vec<OwnershipChange> {
     if before == after {
         return Vec::new();
     }
@@ -40,7 +40,7 @@ pub(crate) fn changes(before: &Line, after: &Line, past: &PastTerms) -> Vec<Owne
         }
     }
     let owners: BTreeSet<_> = begun.iter().chain(owned.as_slice()).map(|term| term.lease).collect();
-    let only_in = |these: &Line, those: &Line| -> Vec<Candidate> {
+    let only_in = |these: &Queue, those: &Queue| -> Vec<Candidate> {
         let there = |one: &Candidate| those.candidates().iter().any(|other| is_same(one, other));
         let missing = these.candidates().iter().filter(|one| !there(one) && !owners.contains(&one.lease));
         missing.cloned().collect()
@@ -54,7 +54,7 @@ pub(crate) fn changes(before: &Line, after: &Line, past: &PastTerms) -> Vec<Owne
 }
 
 /// The terms that began in between, in order.
-fn begun<'a>(before: &Line, after: &'a Line, past: &'a PastTerms) -> Vec<&'a TermRecord> {
+fn begun<'a>(before: &Queue, after: &'a Queue, past: &'a PastTerms) -> Vec<&'a TermRecord> {
     let Some((_, newest)) = &after.term else { return Vec::new() };
     if !before.unreadable.is_empty() {
         return if after.owner().is_some() { vec![newest] } else { Vec::new() };

@@ -13,7 +13,7 @@ use planlease_core::{
         TermRecord, Writer,
     },
     spec::{PlanSpec, TaskSpec},
-    term::{self, Candidate, Line, Successor},
+    term::{self, Candidate, Queue, Successor},
     transition::TaskStatus,
 };
 use uuid::Uuid;
@@ -154,7 +154,7 @@ impl World {
         self.commit(writes)
     }
 
-    pub(crate) fn line(&self, name: &str) -> Line {
+    pub(crate) fn line(&self, name: &str) -> Queue {
         let mut candidates = Vec::new();
         let mut term = None;
         for (key, entry) in &self.keys {
@@ -172,7 +172,7 @@ impl World {
                 _ => {}
             }
         }
-        Line::new(candidates, term)
+        Queue::new(candidates, term)
     }
 
     /// Acquires at once if the queue is empty, else joins it.
@@ -194,7 +194,7 @@ impl World {
         Some(self.commit(writes))
     }
 
-    fn succession(name: &str, owner: &str, line: &Line, guard: Option<Revision>) -> Vec<Write> {
+    fn succession(name: &str, owner: &str, line: &Queue, guard: Option<Revision>) -> Vec<Write> {
         let successor = Successor { record: candidate(owner), lease: lease(owner), guard };
         let last = line.term.as_ref().map(|(_, term)| term);
         let next = term::succeed(last, Generation(1), &successor, WallTime(0));

@@ -136,7 +136,7 @@ impl Host {
             WorktreeWrite::Written(view) => view,
             WorktreeWrite::Conflict(Some(present)) => return Err(Error::NameTaken(present)),
             WorktreeWrite::Conflict(None) => return Err(Error::Changed(request.name.clone())),
-            WorktreeWrite::RightGone => return Err(request.authority_lost()),
+            WorktreeWrite::AuthorityLost => return Err(request.authority_lost()),
         };
         // Others have their locks, in other repositories: the first record has the room.
         if let Some(why) = self.exceeded(request, &view.record.repository, Some(&view)).await? {
@@ -203,7 +203,7 @@ impl Host {
         let error = match locked.make(&site(&view.record), &holder).await {
             Ok(()) => match self.ready(authority, view).await? {
                 WorktreeWrite::Written(ready) => return Ok(ready),
-                WorktreeWrite::RightGone => request.authority_lost(),
+                WorktreeWrite::AuthorityLost => request.authority_lost(),
                 WorktreeWrite::Conflict(_) => return Err(Error::Changed(request.name.clone())),
             },
             Err(error) => error.into(),

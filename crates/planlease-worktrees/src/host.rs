@@ -11,7 +11,7 @@ use planlease::{Coordinator, WorktreeView, WorktreeWrite};
 use planlease_core::{
     HostName, PlanName, WallTime, WorktreeName,
     record::{WorktreeRecord, WorktreeState},
-    term::Line,
+    term::Queue,
     worktree::{self, Tenure, Tidying},
 };
 use planlease_worktree::{Locked, Repository, Stage};
@@ -31,7 +31,7 @@ pub struct Host {
     coordinator: Coordinator,
     name: HostName,
     /// The queue of each plan as it was first seen; `None` if there is no such plan.
-    queues: Mutex<BTreeMap<PlanName, Option<Line>>>,
+    queues: Mutex<BTreeMap<PlanName, Option<Queue>>>,
 }
 
 /// What was done about a worktree, or would be.
@@ -132,7 +132,9 @@ impl Host {
             .map_err(|refusal| Error::WrongState { name: view.name.clone(), why: refusal.to_string() })?;
         match self.coordinator.update_worktree(view, &next).await? {
             WorktreeWrite::Written(view) => Ok(view),
-            WorktreeWrite::Conflict(_) | WorktreeWrite::RightGone => Err(Error::Changed(view.name.clone())),
+            WorktreeWrite::Conflict(_) | WorktreeWrite::AuthorityLost => {
+                Err(Error::Changed(view.name.clone()))
+            }
         }
     }
 

@@ -10,8 +10,9 @@ use planlease_core::{
 };
 
 use crate::{
-    authority::{Authority, Outcome, Refused},
+    authority::Authority,
     error::Error,
+    update::{Outcome, Refused},
 };
 
 /// How often it is tried while others take what was wanted.

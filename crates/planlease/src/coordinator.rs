@@ -12,7 +12,7 @@ use planlease_core::{
     codec::CodecError,
     keys::{Key, KeyRange, Layout, PlanKey},
     record::{Registration, TermRecord},
-    term::{self, Candidate, Line},
+    term::{self, Candidate, Queue},
     unreadable::{self, Unreadable},
 };
 use serde::de::DeserializeOwned;
@@ -179,23 +179,23 @@ impl Coordinator {
         Ok(self.etcd().ping(within).await?)
     }
 
-    /// The line of candidates for a plan, and its term. One transaction.
+    /// The queue of a plan, and its term. One transaction.
     ///
     /// # Errors
     /// [`Error::Unreadable`] if the term cannot be read, and as for any read.
-    pub async fn line(&self, plan: &PlanName) -> Result<Line, Error> {
+    pub async fn line(&self, plan: &PlanName) -> Result<Queue, Error> {
         let term = self.layout().of(plan, &PlanKey::Term);
         let txn = Transaction::default().then([Op::Range(self.layout().queue(plan), 0), Op::Get(term)]);
         let mut reply = self.etcd().execute(&txn, Admission::TURN).await?;
         self.read_line(plan, &mut reply)
     }
 
-    /// The line of candidates for a plan, and its term, as far as they can be read ([`Line::unreadable`]);
+    /// The queue of a plan, and its term, as far as they can be read ([`Queue::unreadable`]);
     /// `None` if there is no such plan. One transaction.
     ///
     /// # Errors
     /// As for any read.
-    pub async fn line_of_plan(&self, plan: &PlanName) -> Result<Option<Line>, Error> {
+    pub async fn line_of_plan(&self, plan: &PlanName) -> Result<Option<Queue>, Error> {
         let of = |key| self.layout().of(plan, &key);
         let queue = Op::Range(self.layout().queue(plan), 0);
         let txn =
@@ -354,7 +354,7 @@ impl Coordinator {
     }
 
     /// Reads the next two results of a reply, a whole line and a term, and remembers the term.
-    pub(crate) fn read_line(&self, plan: &PlanName, reply: &mut Reply) -> Result<Line, Error> {
+    pub(crate) fn read_line(&self, plan: &PlanName, reply: &mut Reply) -> Result<Queue, Error> {
         let (rows, _) = reply.rows();
         let line = line_of(self.layout(), plan, rows, reply.row());
         let term = Key::Plan(plan.clone(), PlanKey::Term);
@@ -397,7 +397,7 @@ impl Coordinator {
     }
 
     /// Remembers the term of a line that was read, unless it is not known.
-    pub(crate) fn remember_line(&self, plan: &PlanName, line: &Line) {
+    pub(crate) fn remember_line(&self, plan: &PlanName, line: &Queue) {
         let term = Key::Plan(plan.clone(), PlanKey::Term);
         if line.unreadable.iter().all(|unreadable| unreadable.key != term) {
             let unended = line.term.as_ref().is_some_and(|(_, term)| term::needs_lock_delay(term));
@@ -419,7 +419,7 @@ impl Coordinator {
 }
 
 /// Puts a line together from the keys of the queue and the record of the term, as far as they can be read.
-pub(crate) fn line_of(layout: &Layout, plan: &PlanName, queue: Vec<Row>, term: Option<Entry>) -> Line {
+pub(crate) fn line_of(layout: &Layout, plan: &PlanName, queue: Vec<Row>, term: Option<Entry>) -> Queue {
     let candidates: List<Candidate> = queue
         .into_iter()
         .filter_map(|(key, entry)| Some((layout.parse(&key)?, entry)))
@@ -438,7 +438,7 @@ pub(crate) fn line_of(layout: &Layout, plan: &PlanName, queue: Vec<Row>, term: O
         unreadable.push(error);
         None
     });
-    let mut line = Line::new(candidates.items, term);
+    let mut line = Queue::new(candidates.items, term);
     line.unreadable = unreadable;
     line
 }

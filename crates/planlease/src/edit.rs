@@ -18,11 +18,11 @@ use planlease_core::{
 };
 
 use crate::{
-    authority::Outcome,
     coordinator::Coordinator,
     error::Error,
     etcd::{Admission, Branch, Compare, FaultKind, MAX_BYTES, Op, Transaction},
-    plan::{Past, TICKED, importer, with_past},
+    plan::{ImportedState, TICKED, importer, with_past},
+    update::Outcome,
 };
 
 /// How often it is tried while the plan changes.
@@ -63,7 +63,7 @@ impl Coordinator {
     /// # Cancel safety
     /// A dropped future leaves the old definition or the new one.
     pub async fn edit_plan(&self, plan: &PlanName, edited: &PlanSpec) -> Result<Edited, Error> {
-        self.edit_plan_with(plan, edited, &Past::default()).await
+        self.edit_plan_with(plan, edited, &ImportedState::default()).await
     }
 
     /// As [`Coordinator::edit_plan`], with new tasks that have work behind them. Findings are not written.
@@ -78,7 +78,7 @@ impl Coordinator {
         &self,
         plan: &PlanName,
         edited: &PlanSpec,
-        past: &Past,
+        past: &ImportedState,
     ) -> Result<Edited, Error> {
         let id = self.etcd().random().uuid().to_string();
         for _ in 0..TRIES {
@@ -162,7 +162,12 @@ impl Coordinator {
 
     /// Writes it, if the plan is as it was seen; `None` if it is not, or if room had to be made in what is
     /// stored first.
-    async fn write_edit(&self, view: &PlanView, edit: &Edit, past: &Past) -> Result<Option<Revision>, Error> {
+    async fn write_edit(
+        &self,
+        view: &PlanView,
+        edit: &Edit,
+        past: &ImportedState,
+    ) -> Result<Option<Revision>, Error> {
         let key = |key| self.layout().of(&view.name(), &key);
         let layout = self.layout();
         let parts = layout.spec_parts_after(&view.name(), 0);

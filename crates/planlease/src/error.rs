@@ -193,12 +193,10 @@ pub enum Error {
         /// The most.
         max: usize,
     },
-    /// The session is over, and with it everything that hung on it. Open a new one.
-    #[error("the session is over: {0}")]
-    SessionLost(LossReason),
-    /// The ownership is over.
-    #[error("the ownership of plan {0} is over")]
-    OwnershipLost(PlanName),
+    /// The authority is lost, so that nothing more is written under it; nothing was changed. An update of a
+    /// task reports the same as a value, [`crate::Refused::AuthorityLost`].
+    #[error(transparent)]
+    AuthorityLost(#[from] AuthorityLoss),
     /// The plan cannot be handed over so; nothing was changed.
     #[error(transparent)]
     HandOver(#[from] HandOverError),
@@ -229,6 +227,26 @@ impl From<MissingTask> for Error {
     }
 }
 
+/// Why an authority is lost, whichever operation finds it out. Lost is lost: the same authority never holds
+/// again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthorityLoss {
+    /// The session is over, and with it every ownership, lock and claim that depends on it. Open a new one.
+    #[error("the session is over: {0}")]
+    Session(LossReason),
+    /// The ownership of this plan is over: the plan was released, or an operator or another session has ended
+    /// the ownership. Acquire the plan again.
+    #[error("the ownership of plan {0} is over")]
+    Ownership(PlanName),
+    /// The registration of this worker is gone. Open a new session.
+    #[error("the registration of worker {0} is gone")]
+    Registration(String),
+    /// The plan has another owner, or lack of one, than the operator saw. Read the plan again.
+    #[error("the owner of plan {0} has changed")]
+    OwnerChanged(PlanName),
+}
+
 fn list(problems: &[SpecError]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
@@ -239,11 +257,12 @@ fn list(problems: &[SpecError]) -> String {
 pub struct Cause(String);
 
 impl Error {
-    /// Whether the same may succeed later with the same settings: the network, a member, or the certificate,
-    /// password, token or role of either side, once they have worked, may be right again in a moment. What
-    /// waits or watches goes on after such an error; what has one thing to do reports it.
+    /// Whether the same operation may succeed later with the same settings and the same session: the network,
+    /// a member, or the certificate, password, token or role of either side, once they have worked, may be
+    /// right again in a moment. A waiter or a watcher goes on after such an error; a command with one thing
+    /// to do reports it.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(
             self,
             Self::Unreachable(_)
@@ -255,11 +274,42 @@ impl Error {
         )
     }
 
+    /// Whether no retry can succeed with these settings on this store: the settings have to be corrected, the
+    /// server upgraded, or the store adopted first.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(
+            self,
+            Self::Config(_) | Self::ServerTooOld { .. } | Self::StoreMoved { .. } | Self::StoreRestored(_)
+        )
+    }
+
+    /// Whether the session is over: the same operation may succeed with a new one.
+    #[must_use]
+    pub fn is_session_lost(&self) -> bool {
+        matches!(self, Self::AuthorityLost(AuthorityLoss::Session(_)))
+    }
+
+    pub(crate) fn session_lost(reason: LossReason) -> Self {
+        AuthorityLoss::Session(reason).into()
+    }
+
+    pub(crate) fn ownership_lost(plan: PlanName) -> Self {
+        AuthorityLoss::Ownership(plan).into()
+    }
+
     /// What was sent may have been carried out by a try that was not answered, and what is there now does not
     /// tell.
     pub(crate) fn outcome_unknown(why: &str) -> Self {
         Self::OutcomeUnknown(Cause(why.to_owned()))
     }
+}
+
+/// An error with all its causes, in one line.
+#[must_use]
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 impl From<Fault> for Error {
@@ -272,7 +322,7 @@ impl From<Fault> for Error {
             FaultKind::NoSpace => Self::NoSpace(cause),
             FaultKind::Restored => Self::StoreRestored(cause.0),
             FaultKind::Compacted => Self::Compacted,
-            FaultKind::LeaseNotFound => Self::SessionLost(LossReason::LeaseGone),
+            FaultKind::LeaseNotFound => Self::session_lost(LossReason::LeaseGone),
             FaultKind::Unreachable | FaultKind::TimedOut | FaultKind::Unavailable if fault.not_executed => {
                 Self::Unreachable(cause)
             }

@@ -134,8 +134,8 @@ impl Changes {
     /// Nothing is lost if the future is dropped: the next call goes on where it left off.
     ///
     /// # Errors
-    /// Only what is never [passing](Error::is_passing): [`Error::StoreRestored`]. Certificates, passwords and
-    /// roles have worked before, and may work again: what is wrong with them is [`Feed::Broken`].
+    /// Only what is never [transient](Error::is_transient): [`Error::StoreRestored`]. Certificates, passwords
+    /// and roles have worked before, and may work again: what is wrong with them is [`Feed::Broken`].
     pub async fn next(&mut self) -> Result<Feed, Error> {
         if self.watch.is_none() {
             // One revision earlier than needed. Where nothing has happened since, the needed one is of the

@@ -10,7 +10,7 @@
 //! | To … | start at |
 //! | --- | --- |
 //! | connect, read plans, follow changes | [`Coordinator`], [`Feed`]; for many subscribers, the crate `planlease-watcher` |
-//! | own a plan and update its tasks | [`Session::acquire`], [`Ownership::authority`], [`Authority::update`] |
+//! | own a plan and update its tasks | [`Session::acquire`], [`Ownership::authority`], [`Authority::submit`] |
 //! | work on tasks without owning the plan | [`Coordinator::worker`], [`Authority::claim`] |
 //! | run commands for ready tasks | the crate `planlease-orchestrator` |
 //! | exclude others from a resource | [`Session::lock`], and fencing tokens ([`Ownership::token`]) |
@@ -64,7 +64,6 @@ mod feed;
 mod halt;
 mod history;
 mod key_watch;
-mod late;
 mod limit;
 mod list;
 pub mod local;
@@ -73,6 +72,7 @@ mod memory;
 mod operator;
 mod ownership;
 mod plan;
+mod queue;
 mod race;
 mod recovery;
 mod renewal_runtime;
@@ -80,16 +80,16 @@ mod retry;
 mod session;
 mod span;
 mod store;
-mod trace;
+mod update;
 mod worktree;
 
 pub use audit::Audited;
-pub use authority::{Authority, Delegation, Outcome, Refused};
+pub use authority::{Authority, Delegation};
 pub use claim::Claimed;
 pub use config::{Config, ConfigError, Credentials, Endpoint, Secret, Tls};
 pub use coordinator::{Coordinator, EndpointHealth, EndpointStatus, Registered, version_numbers};
 pub use edit::{Edited, MAX_EDITED};
-pub use error::{Cause, Error};
+pub use error::{AuthorityLoss, Cause, Error, error_chain};
 pub use feed::{Changes, Feed, Listing, RawSnapshot};
 pub use halt::Halted;
 pub use history::History;
@@ -98,10 +98,11 @@ pub use list::List;
 pub use lock::{Lock, LockView, TryLock};
 pub use operator::Released;
 pub use ownership::{AcquireOptions, Holder, Loss, Ownership, TryAcquire};
-pub use plan::{Imported, Past, read_beside};
+pub use plan::{Imported, ImportedState, read_beside};
 pub use planlease_core as core;
 pub use planlease_core::view::{PlanView, TaskView};
 pub use recovery::Claimants;
 pub use renewal_runtime::RenewalRuntime;
 pub use session::{Identity, MAX_HELD, Progress, Session};
+pub use update::{OpId, Outcome, Refused, Seen, UpdateRequest};
 pub use worktree::{WorktreeView, WorktreeWrite};

@@ -14,11 +14,7 @@ use planlease_core::{
     view::PlanView,
 };
 
-use crate::{
-    authority::{Authority, Outcome},
-    coordinator::Coordinator,
-    error::Error,
-};
+use crate::{authority::Authority, coordinator::Coordinator, error::Error, update::Outcome};
 
 /// How long a claim by an operator lasts, if the caller does not say.
 pub const CLAIM_LIMIT: Duration = Duration::from_hours(8);

@@ -6,7 +6,7 @@ use crate::{
     coordinator::Coordinator,
     error::Error,
     etcd::{Admission, Branch, Compare, Op, Transaction},
-    ownership::{Ticket, end_term},
+    queue::{Ticket, end_term},
 };
 
 /// What was ended by force.
@@ -26,7 +26,7 @@ impl Coordinator {
     /// `expected` protects against ending another ownership than the one that the caller saw.
     ///
     /// # Errors
-    /// [`Error::NotOwned`], [`Error::OtherOwner`], [`Error::OwnershipLost`] if it ended at this very moment,
+    /// [`Error::NotOwned`], [`Error::OtherOwner`], [`Error::AuthorityLost`] if it ended at this very moment,
     /// and as for any request.
     #[tracing::instrument(level = "debug", skip_all, fields(%plan))]
     pub async fn force_release(
@@ -59,7 +59,7 @@ impl Coordinator {
             let txn = Transaction::when(when).then([Op::Delete(key)]);
             let reply = self.etcd().execute(&txn, Admission::TURN).await?;
             return match reply.branch {
-                Branch::Otherwise if !reply.uncertain => Err(Error::OwnershipLost(plan.clone())),
+                Branch::Otherwise if !reply.uncertain => Err(Error::ownership_lost(plan.clone())),
                 // Also by an earlier try, whose answer got lost: the key is gone.
                 Branch::Then | Branch::Otherwise => Ok(Released { by: first.name(), term: None }),
             };

@@ -1,16 +1,12 @@
-//! Ownership of a plan: what its holder has, and how it lets go of it. [`acquire`] gets it, [`ending`] ends
-//! it, and [`cleanup`] ends what was dropped.
+//! Ownership of a plan: what its holder has, and how it lets go of it. [`acquire`] gets it, from a place in
+//! the plan's [queue](crate::queue).
 //!
-//! The line is a range of keys, one per candidate, in the order of their create revisions: etcd's own
-//! Election recipe, so that `etcdctl elect` waits in the same line and is waited for. An [`Ownership`] exists
-//! only after a transaction has written its term: there is no owner without a term, and no two by
-//! construction. Each transaction here can be sent again after a lost answer: its refusal shows whether it
-//! had been carried out.
+//! An [`Ownership`] exists only after a transaction has written its term: there is no owner without a term,
+//! and no two by construction. Each transaction here can be sent again after a lost answer: its refusal shows
+//! whether it had been carried out.
 
 mod acquire;
-mod cleanup;
 mod delay;
-mod ending;
 
 use std::time::Duration;
 
@@ -18,21 +14,16 @@ use planlease_core::{
     BootTime, FencingToken, OrchestratorId, PlanName, Revision,
     record::{Ending, Guard, Role, TermRecord, Writer},
     session::{LossReason, Status},
-    term::{self, Candidate, Line},
+    term::{self, Candidate, Queue},
 };
 use tokio::sync::watch;
 use tracing::Span;
 
-use self::cleanup::is_passing;
-pub(crate) use self::{
-    acquire::QueueBackoff,
-    cleanup::{Abandoned, release_abandoned},
-    ending::{Ticket, end_term},
-};
 use crate::{
     authority::{Authority, Delegation},
     error::Error,
     key_watch::{Gone, gone},
+    queue::{Abandoned, Ticket, end_term},
     session::{Reservation, Session},
 };
 
@@ -77,7 +68,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    pub(crate) fn of(line: &Line) -> Option<Self> {
+    pub(crate) fn of(line: &Queue) -> Option<Self> {
         let candidate = line.candidates().first()?.clone();
         let term = line.owner().map(|(_, term)| term.clone());
         Some(Self { candidate, term, waiting: line.candidates().len() - 1 })
@@ -241,14 +232,14 @@ impl Ownership {
     /// Releases the plan: the next one in the queue takes over at once. One transaction.
     ///
     /// # Errors
-    /// [`Error::OwnershipLost`] if it was over already; [`Error::OutcomeUnknown`] or [`Error::Unreachable`]
+    /// [`Error::AuthorityLost`] if it was over already; [`Error::OutcomeUnknown`] or [`Error::Unreachable`]
     /// if etcd did not answer: the session's task goes on trying then, and the plan is free at the latest
     /// when the session ends.
     #[tracing::instrument(level = "debug", skip_all, parent = &self.span, fields(session = %self.session.lease(), plan = %self.plan, term = self.term.number.0))]
     pub async fn release(mut self) -> Result<(), Error> {
         let ticket = self.ticket();
         let released = end_term(self.session.coordinator(), &ticket, Ending::Clean, &[]).await;
-        if !released.as_ref().is_err_and(is_passing) {
+        if !released.as_ref().is_err_and(Error::is_transient) {
             drop(self.held.take()); // Else the session's task goes on trying.
         }
         released

@@ -34,7 +34,7 @@ const CHUNK_OPS: usize = 100;
 /// The most bytes that one transaction of an import holds.
 const CHUNK_BYTES: usize = MAX_BYTES * 3 / 4;
 
-impl Past {
+impl ImportedState {
     /// The tasks whose boxes are ticked in the plan file, as completed; those that are marked as dropped, as
     /// skipped. `reasons`: where each is ticked.
     #[must_use]
@@ -62,9 +62,9 @@ pub enum Imported {
     Unchanged,
 }
 
-/// What a plan that is imported has behind it already: work that was done elsewhere.
+/// The imported state of a plan: work that was done elsewhere before.
 #[derive(Clone, Debug, Default)]
-pub struct Past {
+pub struct ImportedState {
     /// The records of tasks that have a past. The import replaces their writer and operation id, and the
     /// claim of a task in progress by one without a live claimant, which the plan's first owner recovers.
     pub records: BTreeMap<TaskId, TaskRecord>,
@@ -90,7 +90,7 @@ impl Coordinator {
         spec: &PlanSpec,
         progress: impl FnMut(usize),
     ) -> Result<Imported, Error> {
-        self.import_with(plan, spec, &Past::default(), progress).await
+        self.import_with(plan, spec, &ImportedState::default(), progress).await
     }
 
     /// Makes a plan that is under way already. As [`Coordinator::import`] otherwise.
@@ -105,7 +105,7 @@ impl Coordinator {
         &self,
         plan: &PlanName,
         spec: &PlanSpec,
-        past: &Past,
+        past: &ImportedState,
         progress: impl FnMut(usize),
     ) -> Result<Imported, Error> {
         plan.check_new()?;
@@ -380,7 +380,7 @@ impl<'a> Import<'a> {
         coordinator: &'a Coordinator,
         plan: &'a PlanName,
         spec: &'a PlanSpec,
-        past: &Past,
+        past: &ImportedState,
     ) -> Result<Self, Error> {
         let layout = coordinator.layout();
         let random = coordinator.etcd().random();
@@ -456,7 +456,7 @@ impl<'a> Import<'a> {
             let chunk = chunk(&self.puts[written..]);
             let txn = Transaction::when([marked()]).then(chunk.iter().cloned());
             if self.coordinator.etcd().execute(&txn, Admission::TURN).await?.branch == Branch::Otherwise {
-                return Err(Error::SessionLost(session.lost().await));
+                return Err(Error::session_lost(session.lost().await));
             }
             written += chunk.len();
             progress(written.min(self.spec.tasks.len()));

@@ -19,12 +19,12 @@ use planlease_core::{
 use tokio::sync::watch;
 
 use crate::{
-    authority::{Outcome, Refused},
     clock::sleep_until,
     error::Error,
     key_watch::{Gone, gone},
     ownership::Ownership,
     session::Session,
+    update::{Outcome, Refused},
 };
 
 /// How often the plan is read again when tasks change while they are being recovered (workers come to their
@@ -40,7 +40,7 @@ impl Ownership {
     /// again by the next call, or by the next owner. Returns the recovered tasks, and the plan as it is then.
     ///
     /// # Errors
-    /// [`Error::OwnershipLost`], and as for any request. What was recovered before stays recovered.
+    /// [`Error::AuthorityLost`], and as for any request. What was recovered before stays recovered.
     ///
     /// # Cancel safety
     /// Can be dropped and called again at any point.
@@ -78,9 +78,7 @@ impl Ownership {
             for outcome in self.authority().update_all(&orphans).await? {
                 match outcome {
                     Outcome::Committed(task) => recovered.push(task),
-                    Outcome::Refused(Refused::RightGone) => {
-                        return Err(Error::OwnershipLost(self.plan().clone()));
-                    }
+                    Outcome::Refused(Refused::AuthorityLost(loss)) => return Err(loss.into()),
                     Outcome::Refused(_) | Outcome::Unknown { .. } => {} // Looked at again in the next round.
                 }
             }

@@ -9,7 +9,7 @@ mod reservations;
 use std::{sync::Arc, time::Duration};
 
 use planlease_core::{
-    LeaseId, OrchestratorId, PlanName, Revision,
+    LeaseId, OrchestratorId, Revision,
     session::{LossReason, Machine, Status, Timing},
 };
 use tokio::{
@@ -32,7 +32,7 @@ use crate::{
     coordinator::Coordinator,
     error::Error,
     key_watch::{Gone, KeyWatch},
-    ownership::{Abandoned, release_abandoned},
+    queue::{Abandoned, release_abandoned},
     span,
 };
 
@@ -303,16 +303,14 @@ impl Session {
     }
 
     /// Reserves the plan, or the lock, for this process: see [`Reservations::reserve`].
-    pub(crate) async fn reserve(&self, what: impl Into<Reservable>) -> Result<Reservation, Error> {
-        let what = what.into();
+    pub(crate) async fn reserve(&self, what: Reservable) -> Result<Reservation, Error> {
         self.inner.reservations.reserve(&what).await?;
         Ok(Reservation::new(self, what))
     }
 
-    /// As [`Session::reserve`], for cleaning up; `None` if the plan is reserved already.
-    pub(crate) fn reserve_if_free(&self, plan: &PlanName) -> Option<Reservation> {
-        let what = Reservable::from(plan);
-        self.inner.reservations.reserve_for_cleanup(&what).then(|| Reservation::new(self, what))
+    /// As [`Session::reserve`], for cleaning up; `None` if it is reserved already.
+    pub(crate) fn reserve_if_free(&self, what: &Reservable) -> Option<Reservation> {
+        self.inner.reservations.reserve_for_cleanup(what).then(|| Reservation::new(self, what.clone()))
     }
 
     fn reservations(&self) -> &Reservations {
@@ -334,7 +332,7 @@ impl Session {
     pub(crate) fn ensure_live(&self) -> Result<(), Error> {
         match self.status() {
             Status::Live { .. } => Ok(()),
-            Status::Lost(reason) => Err(Error::SessionLost(reason)),
+            Status::Lost(reason) => Err(Error::session_lost(reason)),
         }
     }
 }

@@ -45,8 +45,8 @@ pub enum WorktreeWrite {
     Written(WorktreeView),
     /// The record was changed since it was seen, or is there although it should not be, or is gone.
     Conflict(Option<Box<WorktreeView>>),
-    /// The right is gone: the ownership, or the absence of an owner.
-    RightGone,
+    /// The authority is lost: the ownership is over, or the plan has an owner now.
+    AuthorityLost,
 }
 
 impl WorktreeView {
@@ -118,7 +118,7 @@ impl Authority {
     /// transaction. The record says by itself whose it is; nothing of it is filled in here.
     ///
     /// # Errors
-    /// [`Error::SessionLost`] if the session under the right is over, and as for any request.
+    /// [`Error::AuthorityLost`] if the session under the right is over, and as for any request.
     pub async fn add_worktree(
         &self,
         host: &HostName,
@@ -174,7 +174,7 @@ async fn write(
     Ok(match present {
         // By an earlier try, whose answer got lost.
         Some(present) if present.record.op_id == next.op_id => WorktreeWrite::Written(present),
-        _ if !reply.guard_held => WorktreeWrite::RightGone,
+        _ if !reply.guard_held => WorktreeWrite::AuthorityLost,
         present => WorktreeWrite::Conflict(present.map(Box::new)),
     })
 }

@@ -11,7 +11,7 @@ use planlease_core::{
     keys::{Key, PlanKey},
     record::{CandidateRecord, Ending, Guard, Role, TaskRecord, TermRecord, Writer},
     spec::{OnLost, PlanSpec, TaskSpec},
-    term::{self, Candidate, Line, Successor},
+    term::{self, Candidate, Queue, Successor},
     transition::{self, Change, Write},
 };
 use serde::Serialize;
@@ -201,7 +201,7 @@ impl World {
         self.keys.contains_key(&of(n, PlanKey::Spec))
     }
 
-    fn line(&self, n: u8) -> Line {
+    fn line(&self, n: u8) -> Queue {
         let candidates = self.keys.iter().filter_map(|(key, entry)| match key {
             Key::Plan(name, PlanKey::Owner(lease)) if *name == plan(n) => Some(Candidate {
                 lease: *lease,
@@ -212,7 +212,7 @@ impl World {
         });
         let term = self.keys.get(&of(n, PlanKey::Term));
         let term = term.and_then(|entry| Some((entry.modified, codec::decode(&entry.value).ok()?)));
-        Line::new(candidates.collect(), term)
+        Queue::new(candidates.collect(), term)
     }
 
     fn import(&self, n: u8) -> Option<Vec<Put>> {
@@ -334,7 +334,7 @@ fn of(n: u8, key: PlanKey) -> Key {
     Key::Plan(plan(n), key)
 }
 
-fn succession(n: u8, by: u8, line: &Line, guard: Option<Revision>) -> Vec<Put> {
+fn succession(n: u8, by: u8, line: &Queue, guard: Option<Revision>) -> Vec<Put> {
     let successor = Successor { record: candidate(by), lease: lease(by), guard };
     let last: Option<&TermRecord> = line.term.as_ref().map(|(_, term)| term);
     let next = term::succeed(last, Generation(1), &successor, WallTime(0));

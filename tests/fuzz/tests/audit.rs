@@ -9,7 +9,7 @@ use planlease_core::{
     orphan::{self, Alive},
     record::{CandidateRecord, Ending, Guard, Role, TRANSITIONS_KEPT, TaskRecord, TermRecord, Writer},
     spec::PlanSpec,
-    term::{self, Candidate, Line, Successor},
+    term::{self, Candidate, Queue, Successor},
     transition::{self, TaskStatus, Write},
 };
 use planlease_fuzz::{
@@ -220,7 +220,7 @@ fn every_queue_leads_to_a_decision() {
                 let term: TermRecord = codec::decode(term.to_string().as_bytes()).ok()?;
                 Some((revision.revision(), term))
             });
-            let line = Line::new(candidates, term);
+            let line = Queue::new(candidates, term);
             assert!(line.candidates().is_sorted_by_key(|candidate| candidate.joined));
             drop(line.guard());
             for candidate in line.candidates() {

@@ -9,7 +9,7 @@ use planlease_core::{
     codec::FormatVersion,
     orphan::Alive,
     record::{self, CandidateRecord, Claim, Guard, Role, TaskRecord, TermEnd, TermRecord, Writer},
-    term::{Candidate, Line, Successor},
+    term::{Candidate, Queue, Successor},
     transition::TaskStatus,
 };
 use uuid::Uuid;
@@ -190,14 +190,14 @@ impl Term {
 
 /// The queue and the term, as a reader of the store sees them.
 #[must_use]
-pub fn line(store: &Store) -> Line {
+pub fn line(store: &Store) -> Queue {
     let candidates = store.line.iter().map(|place| Candidate {
         lease: lease_id(place.lease),
         joined: revision(place.created),
         record: Some(candidate(place.lease)),
     });
     let term = store.term.map(|Kept { modified, value }| (revision(modified), value.record()));
-    Line::new(candidates.collect(), term)
+    Queue::new(candidates.collect(), term)
 }
 
 /// The key of a candidate.

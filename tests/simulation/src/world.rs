@@ -15,7 +15,7 @@ use std::{
 
 use planlease::{
     Config, Coordinator, Error, Identity, RenewalRuntime, Session,
-    core::{FencingToken, Namespace, PlanName, keys::Layout},
+    core::{FencingToken, LockToken, Namespace, PlanName, TermNumber, keys::Layout},
 };
 use planlease_oracle::{Client, History, Journal};
 use rand::{SeedableRng, rngs::StdRng};
@@ -201,8 +201,8 @@ impl World {
         self.count(match error {
             Error::Unreachable(_) => "unreachable",
             Error::OutcomeUnknown(_) => "outcome unknown",
-            Error::SessionLost(_) => "session lost",
-            Error::OwnershipLost(_) => "ownership lost",
+            Error::AuthorityLost(_) if error.is_session_lost() => "session lost",
+            Error::AuthorityLost(_) => "ownership lost",
             Error::TimedOut(_) => "timed out",
             Error::HeldLocally(_) | Error::LockedLocally { .. } => "held locally",
             Error::LockLost { .. } => "lock lost",
@@ -302,7 +302,10 @@ impl Office {
     }
 
     /// Begins work under a lock of a plan.
-    pub fn enter_desk(world: &Arc<World>, plan: &PlanName, token: FencingToken, who: &str) -> AtWork {
+    pub fn enter_desk(world: &Arc<World>, plan: &PlanName, token: LockToken, who: &str) -> AtWork {
+        // The desk is an office of its own: its tokens meet no plan's.
+        let LockToken { generation, revision } = token;
+        let token = FencingToken { generation, term: TermNumber(revision.get()) };
         Self::enter_at(world, |world| &world.desk, plan, token, who)
     }
 

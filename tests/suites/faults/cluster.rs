@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use planlease::{Config, Coordinator, Error, Loss, Outcome, Ownership, Refused};
+use planlease::{AuthorityLoss, Config, Coordinator, Error, Loss, Outcome, Ownership, Refused};
 use planlease_core::{
     session::{LossReason, Status},
     transition::Change,
@@ -121,10 +121,7 @@ async fn f13_a_leader_that_stops_and_comes_back_costs_no_write() {
         println!("measured: revoked by a leader that came back; noticed {:?} after that", lost_at - resumed);
         let task = observer.task(&plan(), &id("1")).await.unwrap().unwrap();
         let outcome = owner.authority().update(&task, Some(1), &Change::Complete(None)).await;
-        let refused = matches!(
-            outcome,
-            Ok(Outcome::Refused(Refused::RightGone)) | Err(Error::SessionLost(LossReason::LeaseGone))
-        );
+        let refused = matches!(outcome, Ok(Outcome::Refused(Refused::AuthorityLost(_))));
         assert!(refused, "{outcome:?}");
     }
     let audited = audit(&etcd).await;
@@ -205,7 +202,10 @@ async fn f15_without_a_majority_the_owner_stops_and_none_follows() {
     assert!(lost_at - began <= ELECTION + TTL, "{:?}", lost_at - began);
     // The waiter has lost its session, too: its place in the queue is worth nothing any more.
     for place in [pair.waiting].into_iter().chain(places) {
-        assert!(matches!(place.await.unwrap(), Err(Error::SessionLost(LossReason::DeadlinePassed))));
+        assert!(matches!(
+            place.await.unwrap(),
+            Err(Error::AuthorityLost(AuthorityLoss::Session(LossReason::DeadlinePassed)))
+        ));
     }
     tokio::time::sleep_until(began + ELECTION + TTL * 3).await; // For how long there is no majority.
     etcd.heal();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_client::{Client, Permission, PermissionType};
-use planlease::{Config, Coordinator, Credentials, Error};
+use planlease::{Config, Coordinator, Credentials, Error, Outcome, Refused};
 use planlease_core::{session::Status, transition::Change};
 use planlease_tests::{
     etcd::{Builder, Etcd},
@@ -103,7 +103,7 @@ async fn f32_a_changed_password_ends_the_owner_without_a_storm() {
     let refused = until("refusal", SOON, async || {
         match authority.update(&started, Some(1), &Change::Progress("still there".into())).await {
             Err(Error::Unauthenticated(cause)) => Ok(cause),
-            Err(Error::SessionLost(reason)) => panic!("nothing was said before {reason}"),
+            Ok(Outcome::Refused(Refused::AuthorityLost(loss))) => panic!("nothing was said before {loss}"),
             other => Err(format!("{other:?}")),
         }
     })
@@ -138,7 +138,7 @@ async fn f34_a_role_that_is_revoked_stops_the_writes_without_a_storm() {
         let outcome = owner.authority().update(&started, Some(1), &Change::Complete(None)).await;
         match outcome {
             Err(Error::PermissionDenied(_)) => {}
-            Err(Error::SessionLost(_)) => break,
+            Ok(Outcome::Refused(Refused::AuthorityLost(_))) => break,
             other => panic!("{other:?}"),
         }
         tokio::time::sleep(Duration::from_millis(250)).await;

@@ -50,7 +50,7 @@ async fn f06_a_silent_partition_stops_the_owner_before_expiry() {
     assert!(late.update(&pair.started, Some(1), &done).await.is_err());
     etcd.heal();
     let outcome = pair.exposed.delegated(&delegation).update(&pair.started, Some(1), &done).await.unwrap();
-    assert!(matches!(outcome, Outcome::Refused(Refused::RightGone)), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::Refused(Refused::AuthorityLost(_))), "{outcome:?}");
     finishes(next).await;
     let audited = audit(&etcd).await;
     assert_eq!(audited.report.unclean, 1);

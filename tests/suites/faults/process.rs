@@ -12,7 +12,8 @@ use std::{
 
 use futures_util::{StreamExt as _, future::join_all, stream};
 use planlease::{
-    AcquireOptions, Config, Coordinator, Error, Loss, Ownership, RenewalRuntime, TaskView, TryAcquire,
+    AcquireOptions, AuthorityLoss, Config, Coordinator, Error, Loss, Outcome, Ownership, Refused,
+    RenewalRuntime, TaskView, TryAcquire,
     clock::{Clock, SystemClock},
 };
 use planlease_core::{
@@ -104,7 +105,11 @@ impl Clock for Bent {
 async fn too_late(coordinator: &Coordinator, owner: &Ownership, started: &TaskView) {
     let before = coordinator.traffic().get("Txn").copied();
     let late = owner.authority().update(started, Some(1), &Change::Complete(None)).await;
-    assert!(matches!(late, Err(Error::SessionLost(LossReason::DeadlinePassed))), "{late:?}");
+    let passed = AuthorityLoss::Session(LossReason::DeadlinePassed);
+    assert!(
+        matches!(&late, Ok(Outcome::Refused(Refused::AuthorityLost(loss))) if *loss == passed),
+        "{late:?}"
+    );
     let sent = coordinator.traffic().get("Txn").copied();
     assert_eq!(sent, before.map(|before| before + 2), "a read and a note");
     let kept = coordinator.late_results(&plan(), &started.id).await.unwrap();
@@ -196,7 +201,7 @@ async fn done_by_operator(
     let (next, freed_at) = pair.waiting.await.unwrap().unwrap();
     report_takeover("a forced end", freed_at.saturating_duration_since(done));
     let outcome = late.update(&pair.started, Some(1), &Change::Complete(None)).await;
-    assert!(!matches!(outcome, Ok(planlease::Outcome::Committed(_))), "{outcome:?}");
+    assert!(!matches!(outcome, Ok(Outcome::Committed(_))), "{outcome:?}");
     finishes(next).await;
     (loss, reported, owner)
 }

@@ -317,7 +317,10 @@ async fn f39_a_store_that_went_back_under_its_owner_is_not_written() {
     let fresh = observer(&etcd).await;
     let outcome =
         fresh.delegated(&delegation).update(&started, Some(1), &Change::Complete(None)).await.unwrap();
-    assert!(matches!(outcome, Outcome::Refused(Refused::RightGone | Refused::Conflict(_))), "{outcome:?}");
+    assert!(
+        matches!(outcome, Outcome::Refused(Refused::AuthorityLost(_) | Refused::Conflict(_))),
+        "{outcome:?}"
+    );
     let audited = audit(&etcd).await;
     assert_eq!(audited.report.terms, 0, "that term has never been");
 }

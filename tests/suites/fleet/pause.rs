@@ -128,5 +128,5 @@ async fn late_writes_are_refused(env: &TestEnv, plan: &str, seen: &TaskView) {
 
     let authority = env.coordinator().await.delegated(&serde_json::from_str(&authority).unwrap());
     let outcome = authority.update(seen, Some(1), &Change::Complete(None)).await.unwrap();
-    assert!(matches!(outcome, Outcome::Refused(Refused::RightGone)), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::Refused(Refused::AuthorityLost(_))), "{outcome:?}");
 }

@@ -118,11 +118,7 @@ async fn a_late_result_of_a_lost_attempt_is_refused(env: TestEnv) {
     assert_eq!(new.record.attempt, 2);
     let late = slow.update(&old, Some(1), &Change::Complete(None)).await;
     assert!(
-        matches!(
-            &late,
-            Ok(Outcome::Refused(Refused::Conflict(_) | Refused::RightGone))
-                | Err(planlease::Error::SessionLost(_))
-        ),
+        matches!(&late, Ok(Outcome::Refused(Refused::Conflict(_) | Refused::AuthorityLost(_)))),
         "{late:?}"
     );
     // Nor under another's authority: the attempt is compared as well.

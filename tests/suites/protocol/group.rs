@@ -168,7 +168,7 @@ async fn a_lost_authority_refuses_its_own_updates_only(env: TestEnv) {
     });
     for (plan, outcome) in join_all(outcomes).await {
         match outcome {
-            Outcome::Refused(Refused::RightGone) if plan == 0 => {}
+            Outcome::Refused(Refused::AuthorityLost(_)) if plan == 0 => {}
             outcome if plan == 1 => assert_eq!(committed(outcome).record.progress.as_deref(), Some("late")),
             other => panic!("{other:?}"),
         }

@@ -62,7 +62,7 @@ async fn a_cancelled_plan_gets_no_owner_until_it_is_resumed(env: TestEnv) {
     owner.lost().await;
     assert!(owner.explain_loss().await.unwrap().contains("cancelled: not needed"));
     let late = owner.authority().update(&running, Some(1), &Change::Complete(None)).await.unwrap();
-    assert!(matches!(late, Outcome::Refused(Refused::RightGone)), "{late:?}");
+    assert!(matches!(late, Outcome::Refused(Refused::AuthorityLost(_))), "{late:?}");
     let reported = waiting.await.unwrap().unwrap_err();
     assert!(matches!(&reported, Error::PlanClosed { by, .. } if by == "me"), "{reported:?}");
     let reported = second.try_acquire(&plan()).await.unwrap_err();
@@ -107,7 +107,7 @@ async fn a_cancellation_or_the_last_completion_wins(env: TestEnv) {
                 assert!(done && view.halts().closed.is_none());
                 race.won(0);
             }
-            (Outcome::Refused(Refused::RightGone), Ok(Halted::Done(_))) => {
+            (Outcome::Refused(Refused::AuthorityLost(_)), Ok(Halted::Done(_))) => {
                 assert!(!done && view.halts().closed.is_some());
                 race.won(1);
             }

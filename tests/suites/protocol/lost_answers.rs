@@ -14,8 +14,8 @@ use std::{
 
 use futures_util::future::join_all;
 use planlease::{
-    AcquireOptions, Authority, Config, Coordinator, Endpoint, Identity, Imported, TaskView, TryAcquire,
-    TryLock,
+    AcquireOptions, Authority, Config, Coordinator, Endpoint, Identity, Imported, Outcome, TaskView,
+    TryAcquire, TryLock, UpdateRequest,
     connect::{Connecting, Connection, Connector, SocketConnector},
 };
 use planlease_core::{
@@ -41,12 +41,21 @@ struct Loss {
     /// What the request has to hold whose answer is to be lost, if one is.
     armed: Arc<Mutex<Option<&'static str>>>,
     lost: Arc<AtomicBool>,
+    /// How long there is no connection after that.
+    outage: Arc<Mutex<Duration>>,
+    down: Arc<Mutex<Option<tokio::time::Instant>>>,
     next_is_unary: Arc<AtomicBool>,
 }
 
 impl Loss {
     fn new() -> Self {
-        Self { armed: Arc::default(), lost: Arc::default(), next_is_unary: Arc::new(AtomicBool::new(true)) }
+        Self {
+            armed: Arc::default(),
+            lost: Arc::default(),
+            outage: Arc::default(),
+            down: Arc::default(),
+            next_is_unary: Arc::new(AtomicBool::new(true)),
+        }
     }
 
     fn arm(&self) {
@@ -83,6 +92,9 @@ impl Connector for Loss {
         let connecting = SocketConnector.connect(endpoint);
         let loss = self.clone();
         Box::pin(async move {
+            if loss.down.lock().unwrap().is_some_and(|until| tokio::time::Instant::now() < until) {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
             let inner = connecting.await?;
             let unary = loss.next_is_unary.swap(false, Ordering::SeqCst);
             let lossy = Lossy { inner, loss, unary, victim: false, cut: false };
@@ -117,6 +129,8 @@ impl AsyncRead for Lossy {
             self.cut = true;
             self.loss.next_is_unary.store(true, Ordering::SeqCst);
             self.loss.lost.store(true, Ordering::SeqCst);
+            let outage = *self.loss.outage.lock().unwrap();
+            *self.loss.down.lock().unwrap() = Some(tokio::time::Instant::now() + outage);
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         read
@@ -235,6 +249,40 @@ async fn an_update_whose_answer_is_lost_is_committed_once(env: TestEnv) {
     let audited = audit(&env).await;
     assert_eq!(audited.audit.find_write(done.record.op_id), Some(done.revision));
     assert_eq!(audited.report.updates, 5, "three at the import, and these two once each");
+}
+
+/// The answer is lost, and etcd cannot be reached for longer than the operation lasts.
+#[case]
+async fn submit_finds_an_unknown_outcome_by_its_op_id(env: TestEnv) {
+    let observer = imported(&env).await;
+    let owner = try_acquire(&env.session("owner").await).await.unwrap();
+    let view = observer.plan(&plan()).await.unwrap();
+    let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
+    let loss = Loss::new();
+    let (connector, short) = (Arc::new(loss.clone()), Duration::from_millis(300));
+    let settings =
+        Config { connector, request_timeout: short, operation_timeout: short, ..env.config.clone() };
+    let coordinator = Coordinator::connect(settings).await.unwrap();
+    let authority = coordinator.delegated(&owner.delegate());
+    *loss.outage.lock().unwrap() = Duration::from_secs(1);
+    loss.arm_for("one try");
+    let note = Change::Progress("one try".to_owned());
+    let outcome = authority.update(&started, None, &note).await.unwrap();
+    loss.check();
+    let Outcome::Unknown { op_id, .. } = outcome else { panic!("{outcome:?}") };
+    let unknown = observer.find_update(&plan(), &id("1"), started.revision, op_id).await.unwrap().unwrap();
+    until("the end of the outage", SOON, async || {
+        coordinator.ping(short).await.map_err(|error| error.to_string())
+    })
+    .await;
+    loss.arm_for("submitted");
+    let request = UpdateRequest::new(id("1"), Change::Progress("submitted".to_owned()));
+    let noted = committed(authority.submit_on(&unknown, &request).await.unwrap());
+    loss.check();
+    let present = observer.task(&plan(), &id("1")).await.unwrap().unwrap();
+    assert_eq!(noted, present, "carried out, and found");
+    let audited = audit(&env).await;
+    assert_eq!(audited.report.updates, 3 + 3, "three at the import, and these three once each");
 }
 
 /// The hard case: by the time the writer asks again, another writer has overwritten its record.

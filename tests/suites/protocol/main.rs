@@ -18,6 +18,7 @@ mod requests;
 mod spans;
 mod stalled;
 mod starved;
+mod submit;
 mod update;
 mod watching;
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
-use planlease::{AcquireOptions, Coordinator, Error, Identity, Loss, TryAcquire};
+use planlease::{
+    AcquireOptions, AuthorityLoss, Coordinator, Error, Identity, Loss, Outcome, Refused, TryAcquire,
+};
 use planlease_core::{
     OrchestratorId, PlanName, TermNumber,
     record::Ending,
@@ -172,7 +174,9 @@ async fn a_session_that_ends_frees_its_plans_uncleanly(env: TestEnv) {
         .authority()
         .start(&coordinator.plan(&plan()).await.unwrap(), &crate::helpers::id("1"))
         .await;
-    assert!(matches!(refused, Err(Error::SessionLost(_))), "{refused:?}");
+    let Ok(Outcome::Refused(Refused::AuthorityLost(AuthorityLoss::Session(_)))) = refused else {
+        panic!("{refused:?}")
+    };
     audit(&env).await;
 }
 
@@ -420,8 +424,8 @@ async fn a_forced_release_reaches_the_owner_and_fences_it(env: TestEnv) {
     assert_eq!(lost, Loss::KeyGone);
     assert_eq!(owner.explain_loss().await.unwrap(), "me@here ended it: stuck");
     let outcome = authority.start(&view, &crate::helpers::id("1")).await.unwrap();
-    assert!(matches!(outcome, planlease::Outcome::Refused(planlease::Refused::RightGone)), "{outcome:?}");
-    assert!(matches!(owner.release().await, Err(Error::OwnershipLost(_))));
+    assert!(matches!(outcome, Outcome::Refused(Refused::AuthorityLost(_))), "{outcome:?}");
+    assert!(matches!(owner.release().await, Err(Error::AuthorityLost(AuthorityLoss::Ownership(_)))));
     audit(&env).await;
 }
 

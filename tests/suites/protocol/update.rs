@@ -108,7 +108,7 @@ async fn a_former_owner_writes_nothing(env: TestEnv) {
     owner.release().await.unwrap();
     let next = second.acquire(&plan(), AcquireOptions::default()).await.unwrap();
     let outcome = late.update(&started, Some(1), &Change::Complete(None)).await.unwrap();
-    assert!(matches!(outcome, Outcome::Refused(Refused::RightGone)), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::Refused(Refused::AuthorityLost(_))), "{outcome:?}");
     let (recovered, view) = next.recover().await.unwrap();
     assert_eq!(recovered.len(), 1);
     execute(&next.authority(), &view, "1").await;
@@ -126,7 +126,7 @@ async fn a_delegation_is_worth_what_the_ownership_is_worth(env: TestEnv) {
     let started = committed(delegated.start(&view, &id("1")).await.unwrap());
     owner.release().await.unwrap();
     let outcome = delegated.update(&started, None, &Change::Complete(None)).await.unwrap();
-    assert!(matches!(outcome, Outcome::Refused(Refused::RightGone)), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::Refused(Refused::AuthorityLost(_))), "{outcome:?}");
     audit(&env).await;
 }
 
@@ -228,7 +228,7 @@ async fn an_operator_does_not_write_past_an_unseen_owner(env: TestEnv) {
     let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let outcome = operator.update(&view.tasks()[&id("1")], None, &Change::Skip("x".into())).await.unwrap();
-    assert!(matches!(outcome, Outcome::Refused(Refused::RightGone)), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::Refused(Refused::AuthorityLost(_))), "{outcome:?}");
     let view = coordinator.plan(&plan()).await.unwrap();
     let operator = coordinator.operator(&view, "me").unwrap();
     committed(operator.update(&view.tasks()[&id("1")], None, &Change::Skip("x".into())).await.unwrap());
@@ -283,5 +283,5 @@ async fn findings_are_kept_with_their_task(env: TestEnv) {
     assert!(matches!(missing, Err(planlease::Error::TaskNotFound { .. })));
     owner.release().await.unwrap();
     let late = authority.write_findings(&id("1"), 1, "late").await;
-    assert!(matches!(late, Err(planlease::Error::OwnershipLost(_))));
+    assert!(matches!(late, Err(planlease::Error::AuthorityLost(_))));
 }

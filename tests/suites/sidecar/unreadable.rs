@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use etcd_client::{Client as Etcd, PutOptions};
 use nix::sys::signal::Signal;
-use planlease::{Error, Past};
+use planlease::{Error, ImportedState};
 use planlease_core::{
     HostName, LeaseId, LockName, OrchestratorId, PlanName, TaskId, TermNumber, WorktreeName,
     keys::{Key, Layout, PlanKey},
@@ -114,7 +114,7 @@ async fn import(env: &TestEnv, keys: &[Key]) {
         TaskSpec { command: command("true"), depends_on: vec![id("1")], ..TaskSpec::new(id("2"), "end") };
     let spec = PlanSpec { title: "p".into(), tasks: vec![first, second], ..PlanSpec::default() };
     for name in keys.iter().filter_map(Key::plan).chain([&plan("healthy")]) {
-        coordinator.import_with(name, &spec, &Past::default(), |_| {}).await.unwrap();
+        coordinator.import_with(name, &spec, &ImportedState::default(), |_| {}).await.unwrap();
     }
 }
 

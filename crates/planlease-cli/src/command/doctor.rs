@@ -10,7 +10,7 @@ use planlease::{Config, Coordinator, Error, core::Generation};
 
 use crate::{
     exit::Exit,
-    failure::{Failure, library::with_cause},
+    failure::Failure,
     invocation::Invocation,
     output::{self, Diagnosis, Finding, OutputArgs},
     settings::Settings,
@@ -104,7 +104,7 @@ fn store(connected: &Result<Coordinator, Error>) -> Finding {
             "Use a newer planlease if one wrote it; else restore this key from a backup of etcd.",
         ),
         Err(error) => {
-            let failure = with_cause(error);
+            let failure = planlease::error_chain(error);
             Finding::problem("store", failure, "Mend what is said about the endpoints first.")
         }
     }

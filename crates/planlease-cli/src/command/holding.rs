@@ -13,12 +13,7 @@ use planlease_orchestrator::{
 
 use super::{plumbing::SUPERVISOR, task::right::delegation};
 use crate::{
-    descriptors,
-    environment::Environment,
-    exit::Exit,
-    failure::{Failure, library::with_cause},
-    messages,
-    signals::Signals,
+    descriptors, environment::Environment, exit::Exit, failure::Failure, messages, signals::Signals,
 };
 
 /// The status if no supervisor could be started.
@@ -127,7 +122,7 @@ pub(super) fn failure(subject: &impl Subject, error: HoldError) -> Failure {
         HoldError::NotBegun(error) => Failure::from(error).meaning(NOT_STARTED),
         HoldError::Spawn(error) => {
             let code = if error.is_shortage() { SHORTAGE } else { NO_SUPERVISOR };
-            Failure::new(Exit::Child(code), with_cause(&error)).meaning(NOT_STARTED)
+            Failure::new(Exit::Child(code), planlease::error_chain(&error)).meaning(NOT_STARTED)
         }
         HoldError::Environment(error) => Failure::json(&error),
         error => Failure::new(Exit::Unexpected, error.to_string()),
@@ -195,20 +190,20 @@ pub(super) fn show(subject: &impl Subject, notice: &Notice<'_>) {
             format!("waiting {:.1} s for the end of the lock delay: {CRASHED}", left.as_secs_f64())
         }
         Notice::PlaceLost(error) => {
-            format!("lost the place in the queue: {}; trying again", with_cause(*error))
+            format!("lost the place in the queue: {}; trying again", planlease::error_chain(*error))
         }
         Notice::Recovered(tasks) => format!("recovered {} of lost claimants", counted(*tasks, "task")),
         Notice::ShortOfResources(error) => {
-            format!("this host is short of resources: {}; trying again", with_cause(*error))
+            format!("this host is short of resources: {}; trying again", planlease::error_chain(*error))
         }
         Notice::AskedToEnd => "asked the command to end; signal again to kill it".to_owned(),
         Notice::Survivors => "warning: processes that the command had started could not be killed".to_owned(),
         Notice::LostBeforeStart(lost) => {
             format!("{}; waiting in the queue again", subject.lost(lost).what())
         }
-        Notice::NotBegun(error) => format!("{}; waiting in the queue again", with_cause(*error)),
+        Notice::NotBegun(error) => format!("{}; waiting in the queue again", planlease::error_chain(*error)),
         Notice::NotReleased(error) => {
-            format!("could not release {name}: {}; it ends with the session", with_cause(*error))
+            format!("could not release {name}: {}; it ends with the session", planlease::error_chain(*error))
         }
         _ => return,
     };

@@ -7,7 +7,7 @@ mod source;
 
 use clap::Args;
 use planlease::{
-    Coordinator, Error, Imported, Past,
+    Coordinator, Error, Imported, ImportedState,
     core::{PlanName, counted},
 };
 use planlease_formats::state::{self, Content, Mode, Registry, StateFile};
@@ -181,7 +181,7 @@ impl Draft {
 
     async fn import(&self, coordinator: &Coordinator) -> Result<StateImport, (StateImport, Failure)> {
         let Self { plan, state, findings, .. } = self;
-        let past = Past { records: state.records(), findings: findings.records.clone() };
+        let past = ImportedState { records: state.records(), findings: findings.records.clone() };
         let tasks = state.spec.tasks.len();
         let mut progress = Progress::new();
         let written = |n: usize| progress.say(|| format!("importing {plan}: {n} of {tasks} tasks"));

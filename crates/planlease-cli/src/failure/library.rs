@@ -3,6 +3,7 @@
 use planlease::{
     ConfigError, Error,
     core::{InvalidName, unreadable::Unreadable, view::MissingTask},
+    error_chain,
 };
 
 use super::Failure;
@@ -41,7 +42,7 @@ impl From<Unreadable> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let what = with_cause(&error);
+        let what = error_chain(&error);
         match error {
             Error::Config(error) => error.into(),
             Error::Name(error) => error.into(),
@@ -57,14 +58,6 @@ impl From<Error> for Failure {
                 failure
             }
         }
-    }
-}
-
-/// The error with what lay below it, in one line.
-pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }
 
@@ -121,7 +114,7 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
         Error::TaskNotFound { .. } => (Exit::NoSuchTask, "", "`planlease task list PLAN` shows its tasks."),
         Error::IdentityTaken(_) => (Exit::NameTaken, UNCHANGED, "Give the process another name."),
         Error::HeldLocally(_) | Error::LockedLocally { .. } => (Exit::OwnedByOther, UNCHANGED, ""),
-        Error::SessionLost(_) | Error::OwnershipLost(_) | Error::LockLost { .. } => (
+        Error::AuthorityLost(_) | Error::LockLost { .. } => (
             Exit::RightGone,
             "Nothing more is written under it; another process may own the plan by now.",
             "",
@@ -189,9 +182,12 @@ fn explain_plan(error: &Error) -> (Exit, &'static str, &'static str) {
 mod tests {
     use std::time::Duration;
 
-    use planlease::core::{
-        OrchestratorId, PlanName, Summary, TaskId,
-        session::{LossReason, Timing},
+    use planlease::{
+        AuthorityLoss,
+        core::{
+            OrchestratorId, PlanName, Summary, TaskId,
+            session::{LossReason, Timing},
+        },
     };
 
     use super::*;
@@ -214,8 +210,8 @@ mod tests {
             (Error::OtherOwner { plan: plan(), by: by(), expected: id() }, Exit::OwnedByOther),
             (Error::NotOwned(plan()), Exit::NotOwned),
             (Error::IdentityTaken(id()), Exit::NameTaken),
-            (Error::OwnershipLost(plan()), Exit::RightGone),
-            (Error::SessionLost(LossReason::DeadlinePassed), Exit::RightGone),
+            (Error::AuthorityLost(AuthorityLoss::Ownership(plan())), Exit::RightGone),
+            (Error::AuthorityLost(AuthorityLoss::Session(LossReason::DeadlinePassed)), Exit::RightGone),
             (Error::Unsound(Vec::new()), Exit::BadPlanFile),
             (Error::EditTooLarge { tasks: 61, most: 60 }, Exit::BadRecord),
             (Error::Compacted, Exit::HistoryGone),

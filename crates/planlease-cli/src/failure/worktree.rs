@@ -4,7 +4,7 @@ use planlease::WorktreeView;
 use planlease::core::worktree::{Refusal, Tenure};
 use planlease_worktree::Error;
 
-use super::{Failure, library::with_cause};
+use super::Failure;
 use crate::exit::Exit;
 
 impl From<Error> for Failure {
@@ -38,7 +38,7 @@ impl From<Error> for Failure {
 /// What happened, in one line.
 pub(crate) fn what(error: &planlease_worktrees::Error) -> String {
     match error {
-        planlease_worktrees::Error::Etcd(error) => with_cause(error),
+        planlease_worktrees::Error::Etcd(error) => planlease::error_chain(error),
         error => error.to_string(),
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     keys::{Key, PlanKey},
     record::{Halt, HaltRecord},
     spec::PlanSpec,
-    term::{Candidate, Line},
+    term::{Candidate, Queue},
     unreadable::{self, Unreadable},
 };
 
@@ -48,7 +48,7 @@ pub struct Parts {
     /// The revisions that wrote the outputs of tasks.
     pub findings: RedBlackTreeMapSync<TaskId, Revision>,
     /// The owner and the queue.
-    pub line: Arc<Line>,
+    pub line: Arc<Queue>,
     /// What keeps it from going on.
     pub halts: Halts,
     /// What cannot be read, and why.
@@ -251,7 +251,7 @@ impl Parts {
         self.tasks.is_empty()
             && self.findings.is_empty()
             && self.spec.is_empty()
-            && *self.line == Line::default()
+            && *self.line == Queue::default()
             && self.halts == Halts::default()
             && self.unreadable.is_empty()
     }

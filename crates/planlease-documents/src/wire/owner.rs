@@ -5,7 +5,7 @@ use planlease_core::{
     FencingToken,
     deeds::Deeds,
     record::{Ending, TermRecord},
-    term::{Candidate, Line},
+    term::{Candidate, Queue},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -79,7 +79,7 @@ pub(crate) struct Ownership {
 }
 
 impl Ownership {
-    pub(crate) fn of(line: &Line) -> Self {
+    pub(crate) fn of(line: &Queue) -> Self {
         let owner = line.owner().map(|(candidate, term)| owner(candidate, term));
         let in_line = line.candidates().iter().skip(usize::from(owner.is_some()));
         let waiting = in_line.zip(1..).map(|(candidate, position)| waiting(candidate, position)).collect();
@@ -145,7 +145,7 @@ pub struct OwnerView {
 impl OwnerView {
     /// Of a line as it was seen.
     #[must_use]
-    pub fn new(plan: PlanName, line: &Line) -> Self {
+    pub fn new(plan: PlanName, line: &Queue) -> Self {
         Self { plan, ownership: Ownership::of(line), unreadable: views(&line.unreadable) }
     }
 }

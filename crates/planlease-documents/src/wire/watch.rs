@@ -7,7 +7,7 @@
 use planlease::{TaskView, core::WallTime};
 use planlease_core::{
     FencingToken, OrchestratorId, PlanName, Revision, Summary, TaskId, keys::Layout, record::Ending,
-    term::Line, transition::TaskStatus,
+    term::Queue, transition::TaskStatus,
 };
 use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanView, Snapshot};
 use schemars::JsonSchema;
@@ -295,7 +295,7 @@ fn moment(change: &Change) -> Option<WallTime> {
     }
 }
 
-fn moment_of_ownership(what: &OwnershipChange, line: &Line) -> Option<WallTime> {
+fn moment_of_ownership(what: &OwnershipChange, line: &Queue) -> Option<WallTime> {
     let term =
         |token: &FencingToken| line.term.as_ref().map(|(_, term)| term).filter(|term| term.token() == *token);
     match what {

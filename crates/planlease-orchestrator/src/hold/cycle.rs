@@ -201,9 +201,7 @@ async fn release<H: Held>(
     };
     match released {
         Ok(()) => concluded,
-        Err(Error::OwnershipLost(_) | Error::LockLost { .. } | Error::SessionLost(_)) => {
-            Ok(Conclusion::LostAtTheEnd)
-        }
+        Err(Error::AuthorityLost(_) | Error::LockLost { .. }) => Ok(Conclusion::LostAtTheEnd),
         Err(error) => {
             work.notice(Notice::NotReleased(&error));
             concluded

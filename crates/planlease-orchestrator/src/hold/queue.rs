@@ -125,5 +125,5 @@ async fn wait<W: Wanted>(
 
 /// Whether the connection is the cause, and a retry may succeed.
 pub(super) fn is_passing(error: &Error) -> bool {
-    error.is_passing() || matches!(error, Error::SessionLost(_))
+    error.is_transient() || error.is_session_lost()
 }

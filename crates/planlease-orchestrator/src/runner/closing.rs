@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use planlease::{Error, Outcome, Ownership, PlanView};
+use planlease::{Error, Outcome, Ownership, PlanView, error_chain};
 use planlease_core::{
     TaskId,
     record::HaltRecord,
@@ -13,7 +13,7 @@ use planlease_core::{
 
 use super::execution::{Ended, Runner, Stop};
 use crate::{
-    attempt::{Ask, chain},
+    attempt::Ask,
     report::{Report, Reporter},
 };
 
@@ -45,7 +45,7 @@ impl Runner {
     pub(super) async fn release(self) {
         let plan = self.ownership.plan().clone();
         if let Err(error) = self.ownership.release().await {
-            let why = format!("{plan} ends with the session: {}", chain(&error));
+            let why = format!("{plan} ends with the session: {}", error_chain(&error));
             self.shared.reporter.send(&Report::Trouble(why));
         }
     }
@@ -74,7 +74,7 @@ async fn give_back_if_closed(ownership: &Ownership, policies: &Policies, reporte
         match try_to_give_back(ownership, policies).await {
             Ok(true) => return,
             Ok(false) | Err(Error::PlanOwned { .. }) => tokio::time::sleep(GIVE_BACK_AGAIN).await,
-            Err(error) => return reporter.send(&Report::Trouble(chain(&error))),
+            Err(error) => return reporter.send(&Report::Trouble(error_chain(&error))),
         }
     }
 }

@@ -13,8 +13,10 @@ use std::{
 
 use futures_util::{FutureExt as _, StreamExt as _, future, stream::FuturesUnordered};
 use planlease::{
-    Authority, Changes, Claimants, Error, Feed, Outcome, Ownership, PlanView, Refused, TaskView,
+    Authority, AuthorityLoss, Changes, Claimants, Error, Feed, Outcome, Ownership, PlanView, Refused,
+    TaskView,
     clock::{Clock, sleep_until},
+    error_chain,
 };
 use planlease_core::{
     BootTime, PlanName, Summary, TaskId,
@@ -32,7 +34,7 @@ use uuid::Uuid;
 
 use super::{short::Short, slots::JobSlots, unrecorded::Unrecorded, unstarted::Unstarted};
 use crate::{
-    attempt::{self, Ask, chain},
+    attempt::{self, Ask},
     command::Pulse,
     executor::Commands,
     options::Options,
@@ -142,7 +144,7 @@ impl Runner {
         let (recovered, view) = match ownership.recover_with(orphan::recovery_after_rest).await {
             Ok(recovered) => recovered,
             Err(error) => {
-                reporter.send(&Report::Lost { plan: plan.clone(), why: chain(&error) });
+                reporter.send(&Report::Lost { plan: plan.clone(), why: error_chain(&error) });
                 return (plan, Ended::NotBegun);
             }
         };
@@ -326,9 +328,8 @@ impl Runner {
         }
         let outcomes = match self.authority.update_all(&updates).await {
             Ok(outcomes) => outcomes,
-            Err(Error::SessionLost(reason)) => return Err(reason.to_string()),
             Err(error) => {
-                self.wait_for_better(chain(&error));
+                self.wait_for_better(error_chain(&error));
                 return Ok(());
             }
         };
@@ -347,7 +348,9 @@ impl Runner {
                     }
                     self.view.apply_task(task);
                 }
-                Outcome::Refused(Refused::RightGone) => return Err(explain(&self.ownership).await),
+                Outcome::Refused(Refused::AuthorityLost(loss)) => {
+                    return Err(explain(&self.ownership, &loss).await);
+                }
                 Outcome::Refused(_) | Outcome::Unknown { .. } => again = true, // Looked at again, as it is then.
             }
         }
@@ -366,9 +369,9 @@ impl Runner {
                 self.see(view);
                 Ok(())
             }
-            Err(Error::OwnershipLost(_) | Error::SessionLost(_)) => Err(explain(&self.ownership).await),
+            Err(Error::AuthorityLost(loss)) => Err(explain(&self.ownership, &loss).await),
             Err(error) => {
-                self.wait_for_better(chain(&error));
+                self.wait_for_better(error_chain(&error));
                 Ok(())
             }
         }
@@ -414,7 +417,7 @@ impl Runner {
         let better = self.not_before;
         tokio::select! {
             biased; // The loss first: what runs has to die. Then the wish to stop, then what has ended.
-            _ = self.ownership.lost() => Err(explain(&self.ownership).await),
+            _ = self.ownership.lost() => Err(explain_end(&self.ownership).await),
             changed = self.shared.stop.changed() => {
                 if changed.is_err() {
                     self.ask.send_replace(Ask::Terminate); // No caller is left that could want more.
@@ -483,11 +486,11 @@ impl Runner {
             }
             let starts = some.iter().map(|(task, _)| self.authority.start(&self.view, task));
             let outcomes = future::join_all(starts).await;
-            let (mut lost, mut again, mut trouble) = (false, false, None);
+            let (mut lost, mut again, mut trouble) = (None, false, None);
             for ((task, permit), outcome) in some.into_iter().zip(outcomes) {
                 match outcome {
                     Ok(Outcome::Committed(started)) => self.launch(started, permit),
-                    Ok(Outcome::Refused(Refused::RightGone)) => lost = true,
+                    Ok(Outcome::Refused(Refused::AuthorityLost(loss))) => lost = Some(loss),
                     Ok(Outcome::Refused(Refused::Conflict(present) | Refused::NotAllowed(_, present))) => {
                         self.view.apply_task(*present);
                         again = true;
@@ -499,12 +502,11 @@ impl Runner {
                         trouble = Some(reason);
                         again = true;
                     }
-                    Err(Error::SessionLost(reason)) => return Err(reason.to_string()),
-                    Err(error) => trouble = Some(chain(&error)),
+                    Err(error) => trouble = Some(error_chain(&error)),
                 }
             }
-            if lost {
-                return Err(explain(&self.ownership).await);
+            if let Some(loss) = lost {
+                return Err(explain(&self.ownership, &loss).await);
             }
             if again {
                 self.reread().await?;
@@ -628,7 +630,7 @@ impl Runner {
             }
             Err(Error::PlanNotFound(_)) => Err("the plan was deleted".to_owned()),
             Err(error) => {
-                self.shared.reporter.send(&Report::Trouble(chain(&error)));
+                self.shared.reporter.send(&Report::Trouble(error_chain(&error)));
                 Ok(())
             }
         }
@@ -660,7 +662,7 @@ impl Runner {
             Ok(Feed::Compacted(_)) => self.reread().await,
             Ok(Feed::Connected | Feed::Alive(_) | Feed::Broken(_)) => Ok(()),
             Err(error) => {
-                self.wait_for_better(chain(&error));
+                self.wait_for_better(error_chain(&error));
                 tokio::time::sleep(ASK_AGAIN).await; // The watch itself does not wait.
                 Ok(())
             }
@@ -696,10 +698,19 @@ async fn until_due(clock: &dyn Clock, moment: Option<BootTime>) {
     }
 }
 
-/// Why the ownership is over, as far as the history says.
-pub(super) async fn explain(ownership: &Ownership) -> String {
+/// Why the authority is lost, as far as it is known. If the session is over, etcd is not asked: what runs
+/// has to be killed at once.
+async fn explain(ownership: &Ownership, loss: &AuthorityLoss) -> String {
+    match loss {
+        AuthorityLoss::Session(reason) => reason.to_string(),
+        _ => explain_end(ownership).await,
+    }
+}
+
+/// How the ownership ended, as far as etcd shows it.
+async fn explain_end(ownership: &Ownership) -> String {
     match ownership.explain_loss().await {
         Ok(why) => why,
-        Err(error) => chain(&error),
+        Err(error) => error_chain(&error),
     }
 }

@@ -1,7 +1,7 @@
 //! Recording what came of the attempts that have ended, over lost answers and other people's writes.
 
 use futures_util::future;
-use planlease::{Error, Outcome, Refused, TaskView};
+use planlease::{Error, Outcome, Refused, TaskView, error_chain};
 use planlease_core::{
     standing::{may_be_retried, retry_reason},
     transition::Change,
@@ -11,13 +11,7 @@ use super::{
     execution::{Runner, explain},
     unrecorded::Unrecorded,
 };
-use crate::{
-    attempt::{End, chain},
-    report::Report,
-};
-
-/// How often a write is tried on a fresh record at once before the others get their turn.
-const MAX_CONFLICTS: usize = 16;
+use crate::{attempt::End, report::Report};
 
 /// What recording came to.
 enum Recorded {
@@ -62,7 +56,7 @@ impl Runner {
         let task = ended.result.started.id.clone();
         if !ended.recorded {
             let end = ended.end(&self.policies);
-            match self.write(ended, attempt, &end).await? {
+            match self.write(ended, end).await? {
                 Written::Done => ended.recorded = true,
                 Written::Refused(why) => {
                     self.not_recorded(&task, why);
@@ -72,7 +66,7 @@ impl Runner {
             }
         }
         if let Some(retry) = self.retry(&ended.seen)
-            && let Written::Later(why) = self.write(ended, attempt, &retry).await?
+            && let Written::Later(why) = self.write(ended, retry).await?
         {
             return Ok(Recorded::Later(why));
         }
@@ -100,59 +94,41 @@ impl Runner {
     }
 
     /// Writes a change of a task of ours, on whatever its record is now. `Err` if the ownership is lost.
-    async fn write(
-        &mut self,
-        ended: &mut Unrecorded,
-        attempt: u32,
-        change: &Change,
-    ) -> Result<Written, String> {
-        if let Some(op_id) = ended.unsure {
-            let coordinator = self.ownership.session().coordinator().clone();
-            match coordinator.task(self.ownership.plan(), &ended.seen.id).await {
-                Ok(Some(present)) => ended.seen = present,
-                Ok(None) => return Ok(Written::Refused("the task is gone".to_owned())),
-                Err(error) => return Ok(Written::Later(chain(&error))),
+    async fn write(&mut self, ended: &mut Unrecorded, change: Change) -> Result<Written, String> {
+        let outcome = match ended.sent.take() {
+            Some(outcome) => outcome,
+            None => ended.submit(&self.authority, change).await,
+        };
+        match outcome {
+            Ok(Outcome::Committed(task)) => {
+                self.view.apply_task(task.clone());
+                ended.seen = task;
+                ended.op_id = None;
+                Ok(Written::Done)
             }
-            ended.unsure = None;
-            self.view.apply_task(ended.seen.clone());
-            if ended.seen.record.op_id == op_id {
-                return Ok(Written::Done); // The answer got lost, the write did not.
+            Ok(Outcome::Refused(Refused::AuthorityLost(loss))) => {
+                let why = explain(&self.ownership, &loss).await;
+                self.not_recorded(&ended.seen.id, format!("refused: {why}"));
+                Err(why)
             }
+            Ok(Outcome::Refused(Refused::NotAllowed(refusal, _))) => {
+                Ok(Written::Refused(refusal.to_string()))
+            }
+            Ok(Outcome::Refused(Refused::Conflict(present))) => {
+                self.view.apply_task(*present);
+                Ok(Written::Later("the task keeps changing".to_owned()))
+            }
+            Ok(Outcome::Refused(_)) | Err(Error::PlanNotFound(_) | Error::TaskNotFound { .. }) => {
+                Ok(Written::Refused("the task is gone".to_owned()))
+            }
+            Ok(Outcome::Unknown { op_id, reason }) => {
+                ended.op_id = Some(op_id);
+                Ok(Written::Later(reason))
+            }
+            Err(error @ (Error::Codec(_) | Error::Unreadable(_))) => {
+                Ok(Written::Refused(error_chain(&error)))
+            }
+            Err(error) => Ok(Written::Later(error_chain(&error))),
         }
-        for _ in 0..MAX_CONFLICTS {
-            let outcome = match ended.sent.take() {
-                Some(outcome) => outcome,
-                None => self.authority.update(&ended.seen.measured(ended.spent), Some(attempt), change).await,
-            };
-            match outcome {
-                Ok(Outcome::Committed(task)) => {
-                    self.view.apply_task(task.clone());
-                    ended.seen = task;
-                    return Ok(Written::Done);
-                }
-                Ok(Outcome::Refused(Refused::Conflict(present))) => {
-                    self.view.apply_task((*present).clone());
-                    ended.seen = *present; // A note by the task itself, say: the same attempt still counts.
-                }
-                Ok(Outcome::Refused(Refused::RightGone)) | Err(Error::SessionLost(_)) => {
-                    let why = explain(&self.ownership).await;
-                    self.not_recorded(&ended.seen.id, format!("refused: {why}"));
-                    return Err(why);
-                }
-                Ok(Outcome::Refused(Refused::NotAllowed(refusal, _))) => {
-                    return Ok(Written::Refused(refusal.to_string()));
-                }
-                Ok(Outcome::Refused(_)) => return Ok(Written::Refused("the task is gone".to_owned())),
-                Ok(Outcome::Unknown { op_id, reason }) => {
-                    ended.unsure = Some(op_id);
-                    return Ok(Written::Later(reason));
-                }
-                Err(error @ (Error::Codec(_) | Error::Unreadable(_))) => {
-                    return Ok(Written::Refused(chain(&error)));
-                }
-                Err(error) => return Ok(Written::Later(chain(&error))),
-            }
-        }
-        Ok(Written::Later("the task keeps changing".to_owned()))
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use planlease::{Authority, Error, Outcome, TaskView};
+use planlease::{Authority, Error, Outcome, TaskView, UpdateRequest, error_chain};
 use planlease_core::{orphan, spec::Policies, transition::Change};
 use uuid::Uuid;
 
 use crate::{
-    attempt::{self, End, chain},
+    attempt::{self, End},
     report::{Report, Reporter},
 };
 
@@ -20,8 +20,8 @@ pub(super) struct Unrecorded {
     pub(super) recorded: bool,
     /// What came of writing its end, if that is not looked at yet.
     pub(super) sent: Option<Result<Outcome, Error>>,
-    /// The write whose answer got lost: it may be in the record.
-    pub(super) unsure: Option<Uuid>,
+    /// The id of the write whose outcome is unknown: it is submitted again under the same one.
+    pub(super) op_id: Option<Uuid>,
     /// How much of its total time the task has used up, if it is bounded.
     pub(super) spent: Option<Duration>,
 }
@@ -36,7 +36,7 @@ impl Unrecorded {
             output_kept: false,
             recorded: false,
             sent: None,
-            unsure: None,
+            op_id: None,
         }
     }
 
@@ -56,6 +56,18 @@ impl Unrecorded {
         }
     }
 
+    /// Submits a change of its task, decided on the record that was seen last.
+    pub(super) async fn submit(&self, authority: &Authority, change: Change) -> Result<Outcome, Error> {
+        let attempt = self.result.started.record.attempt;
+        let request =
+            UpdateRequest::new(self.seen.id.clone(), change).of_attempt(attempt).measured(self.spent);
+        let request = match self.op_id {
+            Some(op_id) => request.identified(op_id),
+            None => request,
+        };
+        authority.submit_on(&self.seen, &request).await
+    }
+
     /// Writes the output, and then the end, unless that was tried before. The outcome is
     /// processed by `Runner::record`.
     pub(super) async fn send(&mut self, authority: &Authority, policies: &Policies, reporter: &Reporter) {
@@ -63,14 +75,12 @@ impl Unrecorded {
         if !std::mem::replace(&mut self.output_kept, true) && !self.result.output.trim().is_empty() {
             let task = &self.result.started.id;
             if let Err(error) = authority.write_output(task, attempt, &self.result.output).await {
-                let why = format!("the output of {task} is not kept: {}", chain(&error));
+                let why = format!("the output of {task} is not kept: {}", error_chain(&error));
                 reporter.send(&Report::Trouble(why));
             }
         }
-        if !self.recorded && self.sent.is_none() && self.unsure.is_none() {
-            self.sent = Some(
-                authority.update(&self.seen.measured(self.spent), Some(attempt), &self.end(policies)).await,
-            );
+        if !self.recorded && self.sent.is_none() {
+            self.sent = Some(self.submit(authority, self.end(policies)).await);
         }
     }
 }

@@ -12,7 +12,6 @@ use axum::{
 use http::{StatusCode, header};
 
 use crate::{
-    problem::with_causes,
     pulse::SILENCE,
     scrape,
     shared::{App, Shared},
@@ -52,7 +51,7 @@ fn unready(app: &Shared) -> Option<String> {
         return Some("draining: nothing new is begun".to_owned());
     }
     if let Some(error) = app.watcher.error() {
-        return Some(format!("the watch on etcd has ended: {}", with_causes(&error)));
+        return Some(format!("the watch on etcd has ended: {}", planlease::error_chain(&error)));
     }
     let because = || app.watcher.trouble().map_or_else(String::new, |why| format!(": {why}"));
     let Some(heard) = app.watcher.health().heard_at else {

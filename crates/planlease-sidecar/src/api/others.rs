@@ -8,7 +8,7 @@ use axum::{
     routing::get,
 };
 use http::Method;
-use planlease_core::{PlanName, term::Line, worktree};
+use planlease_core::{PlanName, term::Queue, worktree};
 use planlease_documents::{OrchestratorList, WorktreeList, WorktreeStatusView};
 
 use crate::{parts::JsonView, problem::Problem, routes::Route, shared::App};
@@ -41,7 +41,7 @@ async fn orchestrators(State(app): State<App>) -> Result<Response, Problem> {
 
 async fn worktrees(State(app): State<App>) -> Result<Response, Problem> {
     let found = app.coordinator.worktrees().await?;
-    let mut lines: BTreeMap<&PlanName, Option<Line>> = BTreeMap::new();
+    let mut lines: BTreeMap<&PlanName, Option<Queue>> = BTreeMap::new();
     for view in found.iter() {
         let plan = &view.record.plan;
         if !lines.contains_key(plan) {

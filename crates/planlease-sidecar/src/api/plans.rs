@@ -9,7 +9,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
-use planlease::{Imported, Past};
+use planlease::{Imported, ImportedState};
 use planlease_core::{PlanName, record};
 use planlease_documents::{
     DefinitionView, DependencyGraph, EditView, EstimateView, HaltView, ImportList, NextTasks, PhaseList,
@@ -184,7 +184,10 @@ async fn import(
     let (parsed, _reading) = parse(&app, &plan, &content_type(&headers), file).await?;
     let spec = &parsed.spec;
     let ticked_are_done = query.ticked.map_or_else(|| parsed.is_partly_ticked(), |how| how == Ticked::Done);
-    let past = if ticked_are_done { Past::of_ticked(spec, &parsed.reasons()) } else { Past::default() };
+    let past = match ticked_are_done {
+        true => ImportedState::of_ticked(spec, &parsed.reasons()),
+        false => ImportedState::default(),
+    };
     if query.update {
         let mut recorded = Vec::new();
         if ticked_are_done {

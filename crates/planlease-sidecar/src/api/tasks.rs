@@ -1,6 +1,6 @@
 //! Tasks: read with the revision that wrote them, and updated if they are still of that revision.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -8,15 +8,14 @@ use axum::{
     routing::{get, patch, put},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use planlease::{CLAIM_LIMITS, Error, Outcome, Refused, TaskView, read_beside};
+use planlease::{Authority, CLAIM_LIMITS, Outcome, PlanView, Refused, TaskView, UpdateRequest, read_beside};
 use planlease_core::{
-    PlanName, Revision, TaskId,
+    PlanName,
     transition::{Change, TaskStatus},
 };
 use planlease_documents::{FindingsView, FindingsWritten, TaskDetailView, TaskList, TaskUpdate, WhyTask};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use uuid::Uuid;
 
 use crate::{
     conditional::{Match, etag, has_already, idempotency_key, if_match},
@@ -25,9 +24,6 @@ use crate::{
     routes::{Parameter, Route, Takes},
     shared::{App, Shared},
 };
-
-/// How often an update without a precondition is decided again because the task was changed in between.
-const TRIES: usize = 20;
 
 /// How long an update waits for the watcher to see the revision that it names, before the plan is read. It is
 /// there within a millisecond or two of the answer that reported it.
@@ -236,21 +232,6 @@ impl Update {
     }
 }
 
-/// An update, understood.
-struct Wanted {
-    plan: PlanName,
-    task: TaskId,
-    change: Change,
-    attempt: Option<u32>,
-    precondition: Match,
-    /// How long the claim stands that a start without a session makes.
-    limit: Option<Duration>,
-    /// The caller's, or one of its own.
-    key: Uuid,
-    /// Whether it is the caller's, who may have asked before.
-    repeatable: bool,
-}
-
 async fn update(
     State(app): State<App>,
     names: Names,
@@ -260,109 +241,68 @@ async fn update(
 ) -> Result<Response, Problem> {
     let limit = update.limit(&caller)?;
     let (change, attempt) = update.change();
+    let (plan, request) = (names.plan()?, UpdateRequest::new(names.task()?, change).of_attempt(attempt));
     let key = idempotency_key(&headers)?;
-    let wanted = Wanted {
-        plan: names.plan()?,
-        task: names.task()?,
-        change,
-        attempt,
-        precondition: if_match(&headers)?,
-        limit,
-        key: key.unwrap_or_else(Uuid::new_v4),
-        repeatable: key.is_some(),
+    let request = match if_match(&headers)? {
+        Match::Exactly(revision) => request.expecting(revision),
+        Match::Any => request,
     };
-    if wanted.change == Change::Start {
+    let request = match key {
+        Some(key) => request.idempotent(key),
+        None => request,
+    };
+    if request.change == Change::Start {
         app.drain.allows_new()?;
     }
-    wanted.carry_out(&app, &caller).await
+    let authority = caller.authority_over(&app, &plan)?;
+    let authority = match limit {
+        Some(limit) => authority.claims_for(limit),
+        None => authority,
+    };
+    Submission { plan, request, authority }.carry_out(&app, &caller).await
 }
 
-impl Wanted {
+/// An update of a task, and the authority for it.
+struct Submission {
+    plan: PlanName,
+    request: UpdateRequest,
+    authority: Authority,
+}
+
+/// What the watcher has of the task of an update.
+enum Watched {
+    Plan(Arc<PlanView>),
+    Task(Arc<TaskView>),
+}
+
+impl Submission {
     async fn carry_out(self, app: &Shared, caller: &Caller) -> Result<Response, Problem> {
-        if let Some(outcome) = self.carry_out_as_watched(app, caller).await? {
-            return self.told(app, outcome);
-        }
-        let mut tries = 1;
-        loop {
-            let view = app.coordinator.plan(&self.plan).await?;
-            let seen = view.task(&self.task)?;
-            if let Some(done) = self.done_before(app, seen).await? {
-                app.metrics.update("repeated");
-                return Ok(self.committed(&done));
-            }
-            if matches!(self.precondition, Match::Exactly(revision) if revision != seen.revision) {
-                app.metrics.update("conflict");
-                let conflict = Refused::Conflict(Box::new(seen.clone()));
-                return Err(Problem::refused(&self.plan, &self.task, &self.change, &conflict));
-            }
-            let authority = caller.authority(app, &view)?.identified(self.op_id(seen.revision));
-            let authority = match self.limit {
-                Some(limit) => authority.claims_for(limit),
-                None => authority,
-            };
-            let outcome = match &self.change {
-                Change::Start => authority.start(&view, &self.task).await?,
-                change => authority.update(seen, self.attempt, change).await?,
-            };
-            match outcome {
-                Outcome::Refused(Refused::Conflict(_))
-                    if self.precondition == Match::Any && tries < TRIES =>
-                {
-                    tries += 1;
+        let outcome = match self.watched(app, caller).await {
+            Some(Watched::Plan(plan)) => self.authority.submit_on(&*plan, &self.request).await?,
+            Some(Watched::Task(task)) => self.authority.submit_on(&*task, &self.request).await?,
+            None => {
+                if let Some(done) = self.authority.carried_out(&self.request).await? {
+                    app.metrics.update("repeated");
+                    return Ok(self.committed(&done));
                 }
-                outcome => return self.told(app, outcome),
+                self.authority.submit(&self.request).await?
             }
-        }
+        };
+        self.told(app, outcome)
     }
 
-    /// Tries it without reading the plan, on the record that the request names, if the watcher has that one.
-    /// `None` if that is not so, or if it was refused: then it has changed nothing and never will, and why is
-    /// decided on what is there now.
-    async fn carry_out_as_watched(&self, app: &Shared, caller: &Caller) -> Result<Option<Outcome>, Problem> {
-        let (Match::Exactly(revision), Caller::Program(session)) = (&self.precondition, caller) else {
-            return Ok(None);
-        };
-        let Ok(watched) = app.watcher.wait_for(*revision, SIGHT).await else { return Ok(None) };
-        let Some(plan) = watched.plan(&self.plan) else { return Ok(None) };
-        let Some(seen) = plan.tasks().get(&self.task).filter(|task| task.revision == *revision) else {
-            return Ok(None);
-        };
-        let authority = session.authority(&self.plan)?.identified(self.op_id(*revision));
-        let outcome = match &self.change {
-            Change::Start => authority.start(plan, &self.task).await?,
-            change => authority.update(seen, self.attempt, change).await?,
-        };
-        Ok(Some(outcome).filter(|outcome| !matches!(outcome, Outcome::Refused(_))))
-    }
-
-    /// The id of the write that this request makes of a record of that revision. It is made of all that the
-    /// request is about, so that a key which is used for another one as well names another write, and none is
-    /// ever in the history twice.
-    fn op_id(&self, base: Revision) -> Uuid {
-        let Self { plan, task, change, key, .. } = self;
-        Uuid::new_v5(key, format!("{plan}/{task}/{base}/{}", change.verb()).as_bytes())
-    }
-
-    /// The record that this very update has written already.
-    async fn done_before(&self, app: &Shared, seen: &TaskView) -> Result<Option<TaskView>, Problem> {
-        match self.precondition {
-            _ if !self.repeatable => Ok(None),
-            Match::Exactly(base) if base >= seen.revision => Ok(None),
-            Match::Exactly(base) => {
-                let op_id = self.op_id(base);
-                Ok(app.coordinator.find_update(&self.plan, &self.task, base, op_id).await?)
-            }
-            // It is unknown how far to look back: only the present record is asked.
-            Match::Any => {
-                let base = match app.coordinator.record_before(&self.plan, seen).await {
-                    Ok(before) => before.map(|before| before.revision),
-                    Err(Error::Compacted) => None,
-                    Err(error) => return Err(error.into()),
-                };
-                let ours = base.is_some_and(|base| seen.record.op_id == self.op_id(base));
-                Ok(ours.then(|| seen.clone()))
-            }
-        }
+    /// The record that the request is about, if the watcher has that very one: then nothing has to be read.
+    /// Not for an operator, whose authority is good for the plan as it is read.
+    async fn watched(&self, app: &Shared, caller: &Caller) -> Option<Watched> {
+        let (Some(revision), Caller::Program(_)) = (self.request.expect, caller) else { return None };
+        let snapshot = app.watcher.wait_for(revision, SIGHT).await.ok()?;
+        let plan = snapshot.plan(&self.plan)?;
+        let seen = plan.tasks().shared(&self.request.task).filter(|task| task.revision == revision)?;
+        Some(if self.request.change == Change::Start {
+            Watched::Plan(Arc::clone(plan))
+        } else {
+            Watched::Task(Arc::clone(seen))
+        })
     }
 
     fn told(&self, app: &Shared, outcome: Outcome) -> Result<Response, Problem> {
@@ -377,7 +317,7 @@ impl Wanted {
                 } else {
                     "refused"
                 });
-                Err(Problem::refused(&self.plan, &self.task, &self.change, &refused))
+                Err(Problem::refused(&self.plan, &self.request.task, &self.request.change, &refused))
             }
             Outcome::Unknown { op_id, reason } => {
                 app.metrics.update("unknown");
@@ -391,7 +331,7 @@ impl Wanted {
     }
 
     fn committed(&self, task: &TaskView) -> Response {
-        let update = TaskUpdate::committed(self.plan.clone(), self.change.verb(), task);
+        let update = TaskUpdate::committed(self.plan.clone(), self.request.change.verb(), task);
         let mut response = JsonView(update).into_response();
         response.headers_mut().insert(header::ETAG, etag(task.revision));
         response

@@ -13,7 +13,7 @@ use planlease_core::{
     codec,
     keys::{Key, PlanKey},
     spec::PlanSpec,
-    term::{Line, needs_lock_delay},
+    term::{Queue, needs_lock_delay},
     unreadable,
 };
 
@@ -76,7 +76,7 @@ impl LockDelay {
         &mut self,
         coordinator: &Coordinator,
         plan: &PlanName,
-        line: &Line,
+        line: &Queue,
     ) -> Result<Duration, Error> {
         let Some((revision, _)) = line.term.as_ref().filter(|(_, term)| needs_lock_delay(term)) else {
             return Ok(Duration::ZERO);

@@ -23,14 +23,9 @@ pub(crate) enum Reservable {
     Lock(PlanName, LockName),
 }
 
-impl From<&PlanName> for Reservable {
-    fn from(plan: &PlanName) -> Self {
-        Self::Plan(plan.clone())
-    }
-}
-
 impl Reservable {
-    fn held_locally(&self) -> Error {
+    /// The error for another part of this process that has it.
+    pub(crate) fn held_locally(&self) -> Error {
         match self {
             Self::Plan(plan) => Error::HeldLocally(plan.clone()),
             Self::Lock(plan, lock) => Error::LockedLocally { plan: plan.clone(), lock: lock.clone() },
@@ -78,7 +73,7 @@ impl Reservations {
                 Some(State::InUse) => return Err(wanted.held_locally()),
                 Some(State::Abandoned) => {
                     let free = changes.wait_for(|all| all.get(wanted) != Some(&State::Abandoned));
-                    free.await.map_err(|_| Error::SessionLost(LossReason::Closed))?;
+                    free.await.map_err(|_| Error::session_lost(LossReason::Closed))?;
                 }
             }
         }

@@ -318,7 +318,7 @@ impl Program {
                 view.apply_task(*present);
                 Ok(None)
             }
-            Outcome::Refused(Refused::RightGone | Refused::NoSuchTask) => Err(()),
+            Outcome::Refused(Refused::AuthorityLost(_) | Refused::NoSuchTask) => Err(()),
             Outcome::Refused(_) | Outcome::Unknown { .. } => Ok(None),
         }
     }

@@ -76,9 +76,8 @@ impl Reply {
             Ok(done) => Self::Done(term(done)),
             // A client that gives up waiting, or loses the session meanwhile, does not learn whether the last
             // request was carried out.
-            Err(error @ (Error::OutcomeUnknown(_) | Error::TimedOut(_) | Error::SessionLost(_))) => {
-                Self::Unknown(error.to_string())
-            }
+            Err(error @ (Error::OutcomeUnknown(_) | Error::TimedOut(_))) => Self::Unknown(error.to_string()),
+            Err(error) if error.is_session_lost() => Self::Unknown(error.to_string()),
             Err(error) => Self::Refused(error.to_string()),
         }
     }

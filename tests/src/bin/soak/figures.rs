@@ -55,7 +55,7 @@ impl Figures {
                 Ok(Outcome::Refused(refused)) => match refused {
                     Refused::Conflict(_) => "refused: conflict",
                     Refused::NotAllowed(..) => "refused: not allowed",
-                    Refused::RightGone => "refused: authority lost",
+                    Refused::AuthorityLost(_) => "refused: authority lost",
                     Refused::Dependency => "refused: dependency",
                     Refused::NoSuchTask => "refused: no such task",
                     _ => "refused",
@@ -79,8 +79,7 @@ fn failure(error: &Error) -> &'static str {
     match error {
         Error::OutcomeUnknown(_) => "unknown",
         Error::Unreachable(_) => "unreachable",
-        Error::SessionLost(_) => "session lost",
-        Error::OwnershipLost(_) => "ownership lost",
+        Error::AuthorityLost(_) => "authority lost",
         Error::PlanNotFound(_) => "no such plan",
         Error::PlanExists(_) => "plan exists",
         Error::ImportUnderWay { .. } => "import under way",

@@ -93,7 +93,7 @@ pub(crate) async fn step(
         return Step::Idle;
     };
     match outcome {
-        Some(Err(Error::SessionLost(_)) | Ok(Outcome::Refused(planlease::Refused::RightGone))) => Step::Gone,
+        Some(Ok(Outcome::Refused(planlease::Refused::AuthorityLost(_)))) => Step::Gone,
         _ => Step::Done,
     }
 }

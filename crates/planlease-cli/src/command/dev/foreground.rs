@@ -5,10 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::Args;
 use planlease_embedded::{Listen, Options, Server};
 
-use super::{
-    history::HistoryArgs,
-    server::{seed, with_causes},
-};
+use super::{history::HistoryArgs, server::seed};
 use crate::{exit::Exit, failure::Failure, output, signals::Signals};
 
 /// Where and with which data.
@@ -49,7 +46,7 @@ impl ForegroundArgs {
         let serving = server.serve_on(bound, async { signals.next().await });
         let ended = tokio::select! {
             biased; // Served to the end is better than anything else.
-            served = serving => served.map_err(|error| Failure::new(Exit::Unexpected, with_causes(&error))),
+            served = serving => served.map_err(|error| Failure::new(Exit::Unexpected, planlease::error_chain(&error))),
             reason = server.ended() => Err(stopped(reason)),
         };
         tokio::select! {

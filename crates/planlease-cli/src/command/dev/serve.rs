@@ -19,11 +19,7 @@ use planlease::local::{LocalServer, create_private_folder};
 use planlease_embedded::{Activity, Listen, OpenError, Options, Server};
 use tokio::sync::watch;
 
-use super::{
-    foreground::stopped,
-    history::HistoryArgs,
-    server::{seed, with_causes},
-};
+use super::{foreground::stopped, history::HistoryArgs, server::seed};
 use crate::{exit::Exit, failure::Failure, signals::Signals};
 
 /// Beyond this size, in bytes, the log is emptied when a server starts.
@@ -74,7 +70,7 @@ impl ServeArgs {
         let ended = tokio::select! {
             biased; // Served to the end is better than anything else.
             served = server.serve_on(bound, end) => {
-                served.map_err(|error| Failure::new(Exit::Unexpected, with_causes(&error)))
+                served.map_err(|error| Failure::new(Exit::Unexpected, planlease::error_chain(&error)))
             }
             reason = server.ended() => Err(stopped(reason)),
         };

@@ -11,7 +11,7 @@ pub(super) fn seed() -> u64 {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        let failure = Self::new(Exit::CannotServe, with_causes(&error));
+        let failure = Self::new(Exit::CannotServe, planlease::error_chain(&error));
         match error {
             OpenError::InUse { .. } => failure.remedy("Stop that server, or choose another folder."),
             _ => failure,
@@ -21,7 +21,7 @@ impl From<OpenError> for Failure {
 
 impl From<ListenError> for Failure {
     fn from(error: ListenError) -> Self {
-        let failure = Self::new(Exit::CannotServe, with_causes(&error));
+        let failure = Self::new(Exit::CannotServe, planlease::error_chain(&error));
         match error {
             ListenError::NotLoopback { .. } => failure.remedy("--allow-remote allows it."),
             ListenError::InUse { .. } => {
@@ -30,14 +30,4 @@ impl From<ListenError> for Failure {
             _ => failure,
         }
     }
-}
-
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }

@@ -8,10 +8,7 @@ use planlease::{
     },
 };
 
-use crate::{
-    failure::library::with_cause,
-    output::{Finding, plain},
-};
+use crate::output::{Finding, plain};
 
 /// How many records are listed one by one.
 const LISTED: usize = 100;
@@ -22,7 +19,7 @@ pub(super) async fn look(coordinator: &Coordinator) -> Vec<Finding> {
         Ok(unreadable) => unreadable,
         Err(error) => {
             let remedy = "Look at what is said about the endpoints first.";
-            return vec![Finding::problem("records", with_cause(&error), remedy)];
+            return vec![Finding::problem("records", planlease::error_chain(&error), remedy)];
         }
     };
     if unreadable.is_empty() {

@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use planlease::{
-    Config, Coordinator, Error, Identity,
+    AuthorityLoss, Config, Coordinator, Error, Identity,
     core::{PlanName, session::Timing},
 };
 use tokio::time::Instant;
 
-use crate::{
-    failure::library::{remedy, with_cause},
-    output::Finding,
-};
+use crate::{failure::library::remedy, output::Finding};
 
 /// How many requests are timed.
 const REQUESTS: usize = 5;
@@ -36,7 +33,7 @@ async fn round_trip(coordinator: &Coordinator) -> Finding {
         if let Err(error) = coordinator.line(&plan).await {
             return Finding::problem(
                 WHAT,
-                with_cause(&error),
+                planlease::error_chain(&error),
                 "Mend what is said about the endpoints first.",
             );
         }
@@ -72,7 +69,7 @@ async fn session(coordinator: &Coordinator) -> Finding {
             "Its --election-timeout is long: after a crash, plans are free that much later.",
         ),
         Ok(_) => Finding::ok(WHAT, "a lease can be granted, renewed and revoked, and a registration written"),
-        Err(error) => Finding::problem(WHAT, with_cause(&error), remedy(&error)),
+        Err(error) => Finding::problem(WHAT, planlease::error_chain(&error), remedy(&error)),
     }
 }
 
@@ -90,7 +87,7 @@ async fn try_session(config: &Config) -> Result<Duration, Error> {
     let lost = session.status();
     session.close().await?;
     match (renewed, lost) {
-        (_, planlease::core::session::Status::Lost(reason)) => Err(Error::SessionLost(reason)),
+        (_, planlease::core::session::Status::Lost(reason)) => Err(AuthorityLoss::Session(reason).into()),
         (Err(_), _) => Err(Error::TimedOut("no renewal of the session was answered")),
         (Ok(_), _) => Ok(timing.ttl),
     }

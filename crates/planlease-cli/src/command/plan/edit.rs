@@ -2,7 +2,7 @@
 
 use clap::Args;
 use planlease::{
-    Past, PlanView,
+    ImportedState, PlanView,
     core::{
         PlanName,
         spec::{PlanSpec, Source},
@@ -125,10 +125,10 @@ impl UpdateArgs {
         let new = spec.ticked().map(|task| &task.id).filter(|task| view.status(task).is_none());
         let ticked: Vec<_> = pending.iter().chain(new).collect();
         let are_done = self.ticked.are_done(&self.source.file, &parsed, &ticked)?;
-        let (mut recorded, mut past) = (Vec::new(), Past::default());
+        let (mut recorded, mut past) = (Vec::new(), ImportedState::default());
         if are_done {
             recorded = coordinator.skip_ticked(&plan, spec, &invocation.operator()).await?;
-            past = Past::of_ticked(spec, &parsed.reasons());
+            past = ImportedState::of_ticked(spec, &parsed.reasons());
         }
         let edited = coordinator.edit_plan_with(&plan, spec, &past).await?;
         recorded.extend(edited.edit.added.iter().filter(|task| past.records.contains_key(*task)).cloned());

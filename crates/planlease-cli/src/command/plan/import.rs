@@ -1,7 +1,7 @@
 //! `plan import`: plans of files, each whole or not at all.
 
 use clap::Args;
-use planlease::{Coordinator, Error, Imported, Past, core::PlanName};
+use planlease::{Coordinator, Error, Imported, ImportedState, core::PlanName};
 use planlease_formats::Parsed;
 
 use super::{
@@ -141,7 +141,10 @@ impl Draft {
     async fn import(&self, coordinator: &Coordinator) -> Result<Imported, Failure> {
         let Self { plan, file, parsed, ticked_are_done } = self;
         let spec = &parsed.spec;
-        let past = if *ticked_are_done { Past::of_ticked(spec, &parsed.reasons()) } else { Past::default() };
+        let past = match ticked_are_done {
+            true => ImportedState::of_ticked(spec, &parsed.reasons()),
+            false => ImportedState::default(),
+        };
         let mut progress = Progress::new();
         let tasks = spec.tasks.len();
         let written = |n: usize| progress.say(|| format!("importing {plan}: {n} of {tasks} tasks"));

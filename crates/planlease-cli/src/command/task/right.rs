@@ -58,6 +58,14 @@ impl Right {
         }
     }
 
+    /// The authority to update tasks of the plan, whoever owns it at that moment.
+    pub(in crate::command) fn over(&self, coordinator: &Coordinator, plan: &PlanName) -> Authority {
+        match self {
+            Self::Delegated(delegation, _) => coordinator.delegated(delegation),
+            Self::Operator(who) => coordinator.as_operator(plan, who),
+        }
+    }
+
     /// The right as the library wants it, for the plan as it was seen.
     pub(in crate::command) fn authority(
         &self,

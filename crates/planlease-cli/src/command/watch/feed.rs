@@ -10,11 +10,7 @@ use planlease::{Changes, Coordinator, Error, Feed as RawFeed};
 use planlease_core::{Revision, change::RawChangeSet};
 use planlease_watcher::{ChangeSet, Snapshot, Store};
 
-use crate::{
-    exit::Exit,
-    failure::{Failure, library::with_cause},
-    output,
-};
+use crate::{exit::Exit, failure::Failure, output};
 
 /// How long to wait before a list that failed is tried again.
 const LIST_AGAIN: Duration = Duration::from_secs(1);
@@ -107,8 +103,8 @@ impl Feed {
         let list = loop {
             match self.coordinator.snapshot(&everything).await {
                 Ok(list) => break list,
-                Err(error) if error.is_passing() => {
-                    output::tell(&format!("cannot read: {}; trying again", with_cause(&error)));
+                Err(error) if error.is_transient() => {
+                    output::tell(&format!("cannot read: {}; trying again", planlease::error_chain(&error)));
                     tokio::time::sleep(LIST_AGAIN).await;
                 }
                 Err(error) => return Err(error.into()),

@@ -8,7 +8,7 @@ use planlease_core::{
     change::Entry,
     codec,
     keys::{Key, PlanKey},
-    term::Line,
+    term::Queue,
 };
 use planlease_watcher::{Change, OwnershipChange, Store};
 
@@ -61,7 +61,7 @@ fn store() -> Store {
     let tasks = view.tasks().values();
     let tasks = tasks
         .map(|task| (PlanKey::Task(task.id.clone()), codec::encode(&task.record).unwrap(), task.revision));
-    let line: Line = line();
+    let line: Queue = line();
     let (written, term) = line.term.clone().unwrap();
     let mut keys =
         vec![(PlanKey::Spec, head, revision(3)), (PlanKey::Term, codec::encode(&term).unwrap(), written)];

@@ -79,9 +79,9 @@ pub(crate) async fn end_term(
             let past = past.map_err(|_| Error::outcome_unknown("how the term ended cannot be read"))?;
             match past.filter(|past| past.ended == ended.ended) {
                 Some(_) => Ok(()),
-                None => Err(Error::OwnershipLost(plan.clone())),
+                None => Err(Error::ownership_lost(plan.clone())),
             }
         }
-        _ => Err(Error::OwnershipLost(plan.clone())),
+        _ => Err(Error::ownership_lost(plan.clone())),
     }
 }

@@ -9,12 +9,15 @@ use tokio::{
     time::Instant,
 };
 
-use super::ending::{Ticket, end_term};
+use super::{
+    ending::{Ticket, end_term},
+    place::key_of,
+};
 use crate::{
     coordinator::Coordinator,
     error::Error,
     etcd::{Admission, Branch, Compare, Op, Transaction},
-    session::{Reservation, Session},
+    session::{Reservable, Reservation, Session},
 };
 
 /// How often leaving a queue is tried at once while the queue moves.
@@ -25,13 +28,11 @@ const LEAVE_TRIES: usize = 8;
 pub(crate) enum Abandoned {
     /// An ownership whose handle was dropped.
     Ownership { ticket: Box<Ticket>, _held: Reservation },
-    /// A place in a queue whose future was dropped.
-    Place { plan: PlanName, held: Reservation, in_flight: bool },
+    /// A place in a queue whose future was dropped, or a lock whose handle was.
+    Place { what: Reservable, held: Reservation, in_flight: bool },
     /// A transaction that may put the key arrives late, if ever. It must not: no process would know of that
     /// place.
-    Late { session: Session, plan: PlanName, fenced: bool },
-    /// A lock whose handle was dropped, or a place in its line.
-    Lock { key: Vec<u8>, held: Reservation, in_flight: bool },
+    Late { session: Session, what: Reservable, fenced: bool },
     /// Nothing: reports when everything before it is done.
     Flush(oneshot::Sender<()>),
 }
@@ -61,7 +62,7 @@ pub(crate) async fn release_abandoned(
         if let Abandoned::Flush(done) = abandoned {
             let _ = done.send(());
         } else if live && let Err(error) = clean_up(&coordinator, &mut abandoned).await {
-            if is_passing(&error) {
+            if error.is_transient() || matches!(error, Error::HeldLocally(_) | Error::LockedLocally { .. }) {
                 tracing::debug!(%error, "cleaned up later");
                 again.push_back((Instant::now() + look_after, abandoned));
             } else {
@@ -72,45 +73,28 @@ pub(crate) async fn release_abandoned(
     }
 }
 
-/// Whether a later attempt may succeed.
-pub(super) fn is_passing(error: &Error) -> bool {
-    error.is_passing() || matches!(error, Error::HeldLocally(_))
-}
-
 /// Cleans up one thing. Can be done again.
 async fn clean_up(coordinator: &Coordinator, abandoned: &mut Abandoned) -> Result<(), Error> {
     match abandoned {
         Abandoned::Flush(_) => Ok(()),
         Abandoned::Ownership { ticket, .. } => end_term(coordinator, ticket, Ending::Clean, &[]).await,
-        Abandoned::Place { plan, held, in_flight } => {
+        Abandoned::Place { what, held, in_flight } => {
             let session = held.session();
             if *in_flight {
                 session.fence_stale_joins().await?;
             }
-            leave_line(coordinator, plan, session.lease()).await
+            leave(session, what).await
         }
-        Abandoned::Lock { key, held, in_flight } => {
-            if *in_flight {
-                held.session().fence_stale_joins().await?;
-            }
-            // Its name has our lease in it, and no other part of this session has it as long as it is marked
-            // as held.
-            coordinator
-                .etcd()
-                .execute(&Transaction::default().then([Op::Delete(key.clone())]), Admission::TURN)
-                .await?;
-            Ok(())
-        }
-        Abandoned::Late { session, plan, fenced } => {
+        Abandoned::Late { session, what, fenced } => {
             if !*fenced {
                 session.fence_stale_joins().await?;
                 *fenced = true;
             }
-            // Looked at when this process has the plan no more: only then is a key of ours in its line one
+            // Looked at when this process has the place no more: only then is a key of ours in the queue one
             // too many.
-            match session.reserve_if_free(plan) {
-                Some(_held) => leave_line(coordinator, plan, session.lease()).await,
-                None => Err(Error::HeldLocally(plan.clone())),
+            match session.reserve_if_free(what) {
+                Some(_held) => leave(session, what).await,
+                None => Err(what.held_locally()),
             }
         }
     }
@@ -123,8 +107,24 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// Deletes a candidate's key from the queue; if it has taken over meanwhile, releases the plan.
-async fn leave_line(coordinator: &Coordinator, plan: &PlanName, lease: LeaseId) -> Result<(), Error> {
+/// Deletes the session's key from the queue.
+async fn leave(session: &Session, what: &Reservable) -> Result<(), Error> {
+    let coordinator = session.coordinator();
+    match what {
+        Reservable::Plan(plan) => leave_plan(coordinator, plan, session.lease()).await,
+        Reservable::Lock(..) => {
+            // Its name has our lease in it, and no other part of this session has it as long as it is marked
+            // as held.
+            let key = key_of(session, what, session.lease());
+            let delete = Transaction::default().then([Op::Delete(key)]);
+            coordinator.etcd().execute(&delete, Admission::TURN).await?;
+            Ok(())
+        }
+    }
+}
+
+/// Deletes a candidate's key from the queue of a plan; if it has taken over meanwhile, releases the plan.
+async fn leave_plan(coordinator: &Coordinator, plan: &PlanName, lease: LeaseId) -> Result<(), Error> {
     for _ in 0..LEAVE_TRIES {
         let line = coordinator.line(plan).await?;
         let Some(candidate) = line.candidates().iter().find(|candidate| candidate.lease == lease) else {

@@ -1,0 +1,374 @@
+//! Submitting an update: the one place that decides again after a conflict, that follows a change of owners
+//! for an operator, and that resolves an unknown outcome.
+//!
+//! All tries of one submission write the same `op_id`. At most one of them can succeed: each compares the
+//! revision of the record that it was decided on.
+
+use std::time::Duration;
+
+use planlease_core::{
+    PlanName, TaskId,
+    record::Role,
+    transition::Change,
+    view::{PlanView, TaskView},
+};
+use uuid::Uuid;
+
+use super::{
+    outcome::{Outcome, Refused},
+    request::{OpId, UpdateRequest},
+};
+use crate::{
+    authority::Authority,
+    coordinator::Coordinator,
+    error::{AuthorityLoss, Error},
+    retry::Backoff,
+};
+
+/// How often an update is decided again in all. With the pauses in between it takes 4 s at most.
+const MAX_ROUNDS: u32 = 32;
+
+/// The first and the longest pause before an update is decided again. A takeover takes about as long.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+
+/// How long an unknown outcome is looked for in the record and its history, in addition to the time that the
+/// request had.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// The pauses in between.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+
+/// What a caller has read before it submits an update: then the first try needs no read. It may be out of
+/// date. A refusal that was decided on it is decided again on what is present.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Seen<'a> {
+    /// The plan.
+    Plan(&'a PlanView),
+    /// The task alone: enough for every change but [`Change::Start`], and for every authority but an
+    /// operator's.
+    Task(&'a TaskView),
+}
+
+impl<'a> From<&'a PlanView> for Seen<'a> {
+    fn from(plan: &'a PlanView) -> Self {
+        Self::Plan(plan)
+    }
+}
+
+impl<'a> From<&'a TaskView> for Seen<'a> {
+    fn from(task: &'a TaskView) -> Self {
+        Self::Task(task)
+    }
+}
+
+impl Authority {
+    /// Updates a task. One read and one transaction if nothing else happens at the same moment.
+    ///
+    /// - A start reads the plan first: the dependencies must be done, the plan not halted, and no more tasks
+    ///   in progress than may be (`max_in_progress`).
+    /// - If the record changes in between, the change is decided again on the new one, at most 32 times; not
+    ///   if the request [expects](UpdateRequest::expecting) a revision.
+    /// - An operator's authority follows the plan: each try is guarded by the owner, or lack of one, that the
+    ///   plan has then.
+    /// - An unknown outcome is looked for in the record and its history for up to two seconds. A request with
+    ///   an id ([`UpdateRequest::identified`]) can be submitted again after that.
+    /// - A result (complete, fail) that is refused because its attempt or the authority is over is kept for
+    ///   people to see: [`Coordinator::late_results`].
+    ///
+    /// # Errors
+    /// [`Error::PlanNotFound`], [`Error::TaskNotFound`], [`Error::PlanOwned`] if the plan changes its owner
+    /// all the time, and what proves that nothing was done: [`Error::Unreachable`],
+    /// [`Error::PermissionDenied`], …. A lost answer is not an error but [`Outcome::Unknown`], and a lost
+    /// authority is [`Refused::AuthorityLost`].
+    ///
+    /// # Cancel safety
+    /// A dropped future leaves the outcome unknown.
+    pub async fn submit(&self, request: &UpdateRequest) -> Result<Outcome, Error> {
+        Submission::new(self, request).run(None).await
+    }
+
+    /// As [`Authority::submit`], with what the caller has read already: one transaction, and no read, if that
+    /// is still present.
+    ///
+    /// # Errors
+    /// As [`Authority::submit`].
+    ///
+    /// # Cancel safety
+    /// As [`Authority::submit`].
+    pub async fn submit_on<'a>(
+        &self,
+        seen: impl Into<Seen<'a>>,
+        request: &UpdateRequest,
+    ) -> Result<Outcome, Error> {
+        Submission::new(self, request).run(Some(seen.into())).await
+    }
+
+    /// The record that this very request has written already, if it has an id. Without an expected revision
+    /// only the present record is looked at: it is not known how far to look back. One read, and one more for
+    /// each record written since.
+    ///
+    /// # Errors
+    /// As [`Coordinator::find_update`].
+    pub async fn carried_out(&self, request: &UpdateRequest) -> Result<Option<TaskView>, Error> {
+        if request.op_id.is_none() {
+            return Ok(None);
+        }
+        match self.coordinator().task(self.plan(), &request.task).await? {
+            Some(present) => carried_out(self.coordinator(), self.plan(), request, &present).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// The same, with the present record.
+async fn carried_out(
+    coordinator: &Coordinator,
+    plan: &PlanName,
+    request: &UpdateRequest,
+    present: &TaskView,
+) -> Result<Option<TaskView>, Error> {
+    let base = match (request.op_id, request.expect) {
+        (None, _) => return Ok(None),
+        (Some(_), Some(base)) if base >= present.revision => return Ok(None),
+        (Some(_), Some(base)) => {
+            let op_id = request.op_id_on(plan, base).unwrap_or_default();
+            return coordinator.find_update(plan, &request.task, base, op_id).await;
+        }
+        (Some(OpId::Write(_)), None) => Some(present.revision),
+        (Some(OpId::Key(_)), None) => match coordinator.record_before(plan, present).await {
+            Ok(before) => before.map(|before| before.revision),
+            Err(Error::Compacted) => None,
+            Err(error) => return Err(error),
+        },
+    };
+    let ours = base.is_some_and(|base| request.op_id_on(plan, base) == Some(present.record.op_id));
+    Ok(ours.then(|| present.clone()))
+}
+
+/// One submission of an update.
+struct Submission<'a> {
+    authority: &'a Authority,
+    request: &'a UpdateRequest,
+    /// The id of the write, if the caller has not chosen one.
+    own_id: Uuid,
+    /// The id of the last try.
+    op_id: Uuid,
+    rounds: u32,
+    pauses: Backoff,
+}
+
+/// What a try came to.
+enum Tried {
+    Done(Outcome),
+    /// It may come out differently on what is present now: on this record, if it is known.
+    Again(Outcome, Option<TaskView>),
+}
+
+impl<'a> Submission<'a> {
+    fn new(authority: &'a Authority, request: &'a UpdateRequest) -> Self {
+        let own_id = authority.coordinator().etcd().random().uuid();
+        let pauses = Backoff::new(PAUSES.0, PAUSES.1, None);
+        Self { authority, request, own_id, op_id: own_id, rounds: 0, pauses }
+    }
+
+    async fn run(mut self, seen: Option<Seen<'_>>) -> Result<Outcome, Error> {
+        let first = match seen.and_then(|seen| self.basis(seen)) {
+            Some((plan, task)) => self.on_seen(plan, task).await?,
+            None => None,
+        };
+        let mut tried = match first {
+            Some(tried) => tried,
+            None => self.on_present().await?,
+        };
+        loop {
+            tried = match tried {
+                Tried::Done(outcome) => return Ok(self.finish(outcome).await),
+                Tried::Again(outcome, _) if !self.may_go_on().await => return Ok(self.finish(outcome).await),
+                Tried::Again(_, Some(present)) if !self.needs_plan() => self.on(None, &present).await?,
+                Tried::Again(..) => self.on_present().await?,
+            };
+        }
+    }
+
+    /// The part of what the caller has read that a try can be decided on.
+    fn basis<'s>(&self, seen: Seen<'s>) -> Option<(Option<&'s PlanView>, &'s TaskView)> {
+        let (plan, task) = match seen {
+            Seen::Plan(plan) => (Some(plan), plan.tasks().get(&self.request.task)?),
+            Seen::Task(task) if task.id == self.request.task && !self.needs_plan() => (None, task),
+            Seen::Task(_) => return None,
+        };
+        let expected = self.request.expect.is_none_or(|expected| expected == task.revision);
+        expected.then_some((plan, task))
+    }
+
+    /// Whether a try is decided on the plan, and not on the task alone.
+    fn needs_plan(&self) -> bool {
+        self.request.change == Change::Start || self.is_operator()
+    }
+
+    fn is_operator(&self) -> bool {
+        self.authority.writer().role == Role::Operator
+    }
+
+    /// Whether there is another round; waits for it.
+    async fn may_go_on(&mut self) -> bool {
+        self.rounds += 1;
+        if self.rounds >= MAX_ROUNDS {
+            return false;
+        }
+        match self.pauses.next(self.authority.coordinator().etcd().random()) {
+            Some(pause) => {
+                tokio::time::sleep(pause).await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A try on what the caller has read. `None` if it was refused, and what was read may have been out of
+    /// date.
+    async fn on_seen(&mut self, plan: Option<&PlanView>, task: &TaskView) -> Result<Option<Tried>, Error> {
+        let tried = match self.on(plan, task).await {
+            Err(Error::PlanOwned { .. }) => return Ok(None),
+            tried => tried?,
+        };
+        Ok(match tried {
+            Tried::Done(Outcome::Refused(Refused::Conflict(_) | Refused::AuthorityLost(_))) => Some(tried),
+            Tried::Done(Outcome::Refused(_)) => None,
+            _ => Some(tried),
+        })
+    }
+
+    /// A try on what is present. While a candidate takes the plan over, an operator's has to wait.
+    async fn on_present(&mut self) -> Result<Tried, Error> {
+        loop {
+            match self.on_read().await {
+                Err(Error::PlanOwned { .. }) if self.may_go_on().await => {}
+                tried => return tried,
+            }
+        }
+    }
+
+    async fn on_read(&mut self) -> Result<Tried, Error> {
+        let (coordinator, name) = (self.authority.coordinator(), self.authority.plan());
+        let alone = if self.needs_plan() { None } else { coordinator.task(name, self.id()).await? };
+        let (plan, task) = match alone {
+            Some(task) => (None, task),
+            None => {
+                let plan = coordinator.plan(name).await?;
+                let task = plan.task(self.id())?.clone();
+                (Some(plan), task)
+            }
+        };
+        if let Some(done) = carried_out(coordinator, name, self.request, &task).await? {
+            return Ok(Tried::Done(Outcome::Committed(done)));
+        }
+        if self.request.expect.is_some_and(|expected| expected != task.revision) {
+            return Ok(Tried::Done(Outcome::Refused(Refused::Conflict(Box::new(task)))));
+        }
+        self.on(plan.as_ref(), &task).await
+    }
+
+    fn id(&self) -> &TaskId {
+        &self.request.task
+    }
+
+    /// One try.
+    async fn on(&mut self, plan: Option<&PlanView>, task: &TaskView) -> Result<Tried, Error> {
+        let op_id = self.request.op_id_on(self.authority.plan(), task.revision).unwrap_or(self.own_id);
+        let authority = match plan.filter(|_| self.is_operator()) {
+            Some(plan) => self.authority.renewed(plan)?,
+            None => self.authority.clone(),
+        };
+        let authority = authority.identified(op_id);
+        self.op_id = op_id;
+        let UpdateRequest { change, attempt, spent, .. } = self.request;
+        let outcome = match (change, plan) {
+            (Change::Start, Some(plan)) => authority.start(plan, &task.id).await?,
+            (change, _) => authority.update_with(&task.measured(*spent), *attempt, change, &[]).await?,
+        };
+        let outcome = match outcome {
+            Outcome::Unknown { op_id, reason } => self.resolve(task, op_id, reason).await,
+            outcome => outcome,
+        };
+        self.judge(plan, task, op_id, outcome).await
+    }
+
+    /// Whether the outcome is the answer, or another try can come out differently and means the same.
+    async fn judge(
+        &self,
+        plan: Option<&PlanView>,
+        task: &TaskView,
+        op_id: Uuid,
+        outcome: Outcome,
+    ) -> Result<Tried, Error> {
+        let present = match outcome {
+            Outcome::Refused(Refused::Conflict(present)) => present,
+            Outcome::Refused(Refused::AuthorityLost(AuthorityLoss::OwnerChanged(_))) => {
+                return Ok(Tried::Again(outcome, None));
+            }
+            // Not as the plan was seen: it changed at the same moment.
+            Outcome::Refused(Refused::Dependency)
+                if plan.is_some_and(|plan| plan.blockers(&task.id).next().is_none()) =>
+            {
+                return Ok(Tried::Again(outcome, None));
+            }
+            outcome => return Ok(Tried::Done(outcome)),
+        };
+        // The request may have been submitted before, and what it wrote may have been written over since.
+        if self.request.op_id.is_some() {
+            let (coordinator, plan) = (self.authority.coordinator(), self.authority.plan());
+            if let Some(done) = coordinator.find_update(plan, &task.id, task.revision, op_id).await? {
+                return Ok(Tried::Done(Outcome::Committed(done)));
+            }
+        }
+        let outcome = Outcome::Refused(Refused::Conflict(present.clone()));
+        Ok(match self.request.expect {
+            Some(_) => Tried::Done(outcome),
+            None => Tried::Again(outcome, Some(*present)),
+        })
+    }
+
+    /// Looks what became of a write of which that is not known: a record or a history with its id shows that
+    /// it was made; a record of a later revision without it in the history, that it never will be, since the
+    /// write compares the revision. As long as the record is as it was, the write may still come.
+    async fn resolve(&self, base: &TaskView, op_id: Uuid, reason: String) -> Outcome {
+        let looked = tokio::time::timeout(RESOLVE_WITHIN, self.look(base, op_id)).await;
+        looked.ok().flatten().unwrap_or(Outcome::Unknown { op_id, reason })
+    }
+
+    /// `None` if it cannot be found out.
+    async fn look(&self, base: &TaskView, op_id: Uuid) -> Option<Outcome> {
+        let (coordinator, plan) = (self.authority.coordinator(), self.authority.plan());
+        let mut pauses = Backoff::new(LOOK_AGAIN.0, LOOK_AGAIN.1, None);
+        loop {
+            match coordinator.task(plan, &base.id).await {
+                Ok(Some(present)) if present.record.op_id == op_id => {
+                    return Some(Outcome::Committed(present));
+                }
+                Ok(Some(present)) if present.revision != base.revision => {
+                    match coordinator.find_update(plan, &base.id, base.revision, op_id).await {
+                        Ok(Some(done)) => return Some(Outcome::Committed(done)),
+                        Ok(None) => return Some(Outcome::Refused(Refused::Conflict(Box::new(present)))),
+                        Err(error) if error.is_transient() => {}
+                        Err(_) => return None,
+                    }
+                }
+                Ok(Some(_)) => {}
+                Err(error) if error.is_transient() => {}
+                // The plan is gone, and with it what would show it.
+                Ok(None) | Err(_) => return None,
+            }
+            self.authority.ensure_live().ok()?;
+            tokio::time::sleep(pauses.next(coordinator.etcd().random())?).await;
+        }
+    }
+
+    /// Keeps a result that came too late.
+    async fn finish(&self, outcome: Outcome) -> Outcome {
+        let authority = self.authority.clone().identified(self.op_id);
+        authority.keep_if_late(self.id(), self.request.attempt, &self.request.change, &outcome).await;
+        outcome
+    }
+}
