@@ -700,7 +700,7 @@ async fn until_due(clock: &dyn Clock, moment: Option<BootTime>) {
 
 /// Why the authority is lost, as far as it is known. If the session is over, etcd is not asked: what runs
 /// has to be killed at once.
-async fn explain(ownership: &Ownership, loss: &AuthorityLoss) -> String {
+pub(super) async fn explain(ownership: &Ownership, loss: &AuthorityLoss) -> String {
     match loss {
         AuthorityLoss::Session(reason) => reason.to_string(),
         _ => explain_end(ownership).await,

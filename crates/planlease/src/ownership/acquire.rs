@@ -12,7 +12,7 @@ use super::{AcquireOptions, Holder, Ownership, TryAcquire, delay::LockDelay};
 use crate::{
     coordinator::Coordinator,
     error::Error,
-    etcd::{Admission, Branch, Compare, Op, Reply, Transaction},
+    etcd::{Branch, Compare, Op, Reply, Transaction},
     queue::{Place, QueueBackoff, candidate},
     session::{Reservable, Session},
     span,
