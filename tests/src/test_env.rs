@@ -60,7 +60,7 @@ impl TestEnv {
         let endpoints =
             server.endpoints().iter().map(|endpoint| endpoint.parse().expect("an endpoint")).collect();
         let root = format!("/{}", prefix.trim_end_matches('/'));
-        let config = Config { root, ttl: TTL, ..Config::with_endpoints(endpoints) };
+        let config = Config::with_endpoints(endpoints).root(root).ttl(TTL);
         Self { server, client, config, prefix, place: OnceLock::new() }
     }
 
@@ -174,8 +174,7 @@ impl TestEnv {
     /// # Panics
     /// If it cannot be opened.
     pub async fn session(&self, name: &str) -> Session {
-        let identity =
-            Identity { id: Some(OrchestratorId::new(name).expect("a name")), ..Identity::of_process() };
+        let identity = Identity::of_process().id(OrchestratorId::new(name).expect("a name"));
         self.coordinator().await.open_session(identity).await.expect("a session")
     }
 

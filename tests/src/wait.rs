@@ -41,7 +41,7 @@ pub fn until<T, E: Debug>(
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_first_value_is_returned() {
         let mut looks = 0;
         let value = until("third look", SOON, async || {
@@ -51,9 +51,9 @@ mod tests {
         assert_eq!(value.await, "here");
     }
 
-    #[tokio::test(start_paused = true)]
-    #[should_panic(expected = "no unicorn within 1s; last seen: \"a horse\"")]
+    #[tokio::test]
+    #[should_panic(expected = "no unicorn within 60ms; last seen: \"a horse\"")]
     async fn the_timeout_reports_the_last_observation() {
-        until("unicorn", Duration::from_secs(1), async || Err::<(), _>("a horse")).await;
+        until("unicorn", Duration::from_millis(60), async || Err::<(), _>("a horse")).await;
     }
 }

@@ -112,12 +112,10 @@ pub fn run(orders: &OsStr) -> ExitCode {
 }
 
 async fn write_all(orders: &Orders) {
-    let endpoints = orders
-        .endpoints
-        .iter()
-        .map(|endpoint| endpoint.parse().expect("a writer works, or its test fails"))
-        .collect();
-    let config = Config { root: orders.root.clone(), ..Config::with_endpoints(endpoints) };
+    let endpoints = orders.endpoints.iter();
+    let endpoints =
+        endpoints.map(|endpoint| endpoint.parse().expect("a writer works, or its test fails")).collect();
+    let config = Config::with_endpoints(endpoints).root(orders.root.clone());
     let authority = Coordinator::connect(config)
         .await
         .expect("a writer works, or its test fails")

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use planlease::{Config, Credentials, Endpoint, Secret, Tls, core::Namespace, local::LocalServer};
+use planlease::{Config, Credentials, Endpoint, KeyPair, Secret, Tls, core::Namespace, local::LocalServer};
 use planlease_orchestrator::CommandSource;
 
 use self::resolve::Layers;
@@ -108,22 +108,21 @@ impl Settings {
             Some(endpoints) => Config::with_endpoints(endpoints.clone()),
             None => {
                 local.ensure_ours().map_err(|error| untrusted(&error))?;
-                Config::local(local.clone())
+                Config::with_local_server(local.clone())
             }
         };
         let timeout = self.timeout.value;
-        let config = Config {
-            tls: self.tls()?,
-            credentials: self.credentials()?,
-            root: self.root.value.clone(),
-            namespace: self.namespace.value.clone(),
-            connect_timeout: config.connect_timeout.min(timeout),
-            request_timeout: config.request_timeout.min(timeout),
-            operation_timeout: timeout,
-            ttl: self.ttl.value,
-            state_folder: Some(local.folder().to_owned()),
-            ..config
-        };
+        let (connect, request) = (config.connect_timeout.min(timeout), config.request_timeout.min(timeout));
+        let config = config
+            .tls(self.tls()?)
+            .credentials(self.credentials()?)
+            .root(self.root.value.clone())
+            .namespace(self.namespace.value.clone())
+            .connect_timeout(connect)
+            .request_timeout(request)
+            .operation_timeout(timeout)
+            .ttl(self.ttl.value)
+            .state_folder(local.folder().to_owned());
         Ok(config.validate()?)
     }
 
@@ -136,12 +135,13 @@ impl Settings {
             secrets::warn_of_readers(key);
         }
         let identity = match (secret(&self.cert)?, secret(&self.key)?) {
-            (Some(cert), Some(key)) => Some((cert, key)),
+            (Some(certificate), Some(key)) => Some(KeyPair { certificate, key }),
             (None, None) => None,
             (Some(_), None) => return Err(Failure::usage("--cert is given without --key")),
             (None, Some(_)) => return Err(Failure::usage("--key is given without --cert")),
         };
-        let tls = Tls { ca: secret(&self.cacert)?, identity, server_name: self.server_name.value.clone() };
+        let server_name = self.server_name.value.clone();
+        let tls = Tls::default().ca(secret(&self.cacert)?).identity(identity).server_name(server_name);
         Ok((tls.ca.is_some() || tls.identity.is_some() || tls.server_name.is_some()).then_some(tls))
     }
 
@@ -155,7 +155,7 @@ impl Settings {
                 let password = readable(path, Exit::Unauthenticated, &self.password_file.origin)?;
                 secrets::warn_of_readers(path);
                 secrets::warn_of_listeners(user, self.endpoints.value.as_deref().unwrap_or_default());
-                Ok(Some(Credentials { user: user.clone(), password }))
+                Ok(Some(Credentials::of_user(user).password(password)))
             }
         }
     }

@@ -373,7 +373,7 @@ impl Audit {
         }
         let path = transition::is_allowed(previous, &record);
         self.check(revision, Rule::Path, plan, path.is_ok(), || {
-            format!("task {task}: {}", path.err().unwrap_or_default())
+            format!("task {task}: {}", path.err().map(|why| why.to_string()).unwrap_or_default())
         });
         if previous.status != TaskStatus::InProgress && record.status == TaskStatus::InProgress {
             self.check(revision, Rule::Dependencies, plan, blockers.is_empty(), || {

@@ -55,6 +55,6 @@ pub use counted::counted;
 pub use id::{
     HostName, InvalidName, LeaseId, LockName, Namespace, OrchestratorId, PlanName, TaskId, WorktreeName,
 };
-pub use revision::{FencingToken, Generation, LockToken, Revision, TermNumber};
+pub use revision::{FencingToken, Generation, LockToken, Malformed, Revision, TermNumber};
 pub use summary::Summary;
 pub use time::{BootTime, MAX_DURATION, WallTime};

@@ -59,12 +59,26 @@ impl fmt::Display for Revision {
 }
 
 impl FromStr for Revision {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
+    type Err = Malformed;
+    fn from_str(text: &str) -> Result<Self, Malformed> {
         text.parse::<i64>()
             .ok()
             .and_then(Self::from_wire)
-            .ok_or_else(|| format!("{text:?} is not a revision: a positive whole number"))
+            .ok_or_else(|| Malformed::new(text, "a revision: a positive whole number"))
+    }
+}
+
+/// A text that is not written as such a number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not {expected}")]
+pub struct Malformed {
+    text: String,
+    expected: &'static str,
+}
+
+impl Malformed {
+    fn new(text: &str, expected: &'static str) -> Self {
+        Self { text: text.to_owned(), expected }
     }
 }
 
@@ -125,17 +139,17 @@ impl fmt::Display for FencingToken {
 }
 
 impl FromStr for FencingToken {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
+    type Err = Malformed;
+    fn from_str(text: &str) -> Result<Self, Malformed> {
         two_numbers(text)
             .map(|(generation, term)| Self { generation: Generation(generation), term: TermNumber(term) })
-            .ok_or_else(|| format!("{text:?} is not a fencing token: two numbers with a dot between, as 1.7"))
+            .ok_or_else(|| Malformed::new(text, "a fencing token: two numbers with a dot between, as 1.7"))
     }
 }
 
 impl TryFrom<String> for FencingToken {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
+    type Error = Malformed;
+    fn try_from(text: String) -> Result<Self, Malformed> {
         text.parse()
     }
 }
@@ -168,8 +182,8 @@ impl fmt::Display for LockToken {
 }
 
 impl FromStr for LockToken {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
+    type Err = Malformed;
+    fn from_str(text: &str) -> Result<Self, Malformed> {
         two_numbers(text)
             .and_then(|(generation, revision)| {
                 let revision = Revision(NonZeroU64::new(revision)?);
@@ -180,8 +194,8 @@ impl FromStr for LockToken {
 }
 
 impl TryFrom<String> for LockToken {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
+    type Error = Malformed;
+    fn try_from(text: String) -> Result<Self, Malformed> {
         text.parse()
     }
 }

@@ -386,7 +386,7 @@ fn owner_is_gone(record: &TaskRecord, writer: &Writer) -> bool {
 ///
 /// # Errors
 /// A sentence that names what cannot be.
-pub fn is_allowed(before: &TaskRecord, after: &TaskRecord) -> Result<(), String> {
+pub fn is_allowed(before: &TaskRecord, after: &TaskRecord) -> Result<(), Impossible> {
     use TaskStatus::{Completed, Failed, InProgress, Pending, Skipped};
     let (from, to) = (before.status, after.status);
     let role = after.writer.role;
@@ -400,21 +400,24 @@ pub fn is_allowed(before: &TaskRecord, after: &TaskRecord) -> Result<(), String>
         _ => false,
     };
     if !path {
-        return Err(format!("{} ({role:?}) took it from {from} to {to}", after.writer.who));
+        return impossible(format!("{} ({role:?}) took it from {from} to {to}", after.writer.who));
     }
     let started = from != InProgress && to == InProgress;
     let attempt = before.attempt.saturating_add(u32::from(started));
     if after.attempt != attempt {
-        return Err(format!("attempt {} follows attempt {} ({from} to {to})", after.attempt, before.attempt));
+        return impossible(format!(
+            "attempt {} follows attempt {} ({from} to {to})",
+            after.attempt, before.attempt
+        ));
     }
     if after.claim.is_some() != (to == InProgress) {
-        return Err(format!(
+        return impossible(format!(
             "it is {to}, and {} a claim",
             if after.claim.is_some() { "has" } else { "lacks" }
         ));
     }
     if from == InProgress && to == InProgress && before.claim != after.claim {
-        return Err(format!(
+        return impossible(format!(
             "the claim went from {} to {} without a start",
             claimant(before),
             claimant(after)
@@ -424,9 +427,18 @@ pub fn is_allowed(before: &TaskRecord, after: &TaskRecord) -> Result<(), String>
         let write =
             Write { writer: after.writer.clone(), attempt: None, at: WallTime(0), op_id: after.op_id };
         held(before, &write)
-            .map_err(|refusal| format!("{} completed it, but {refusal}", after.writer.who))?;
+            .map_err(|refusal| Impossible(format!("{} completed it, but {refusal}", after.writer.who)))?;
     }
     Ok(())
+}
+
+/// A change of a task's record that no transition makes, as a sentence that names what cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Impossible(String);
+
+fn impossible(why: String) -> Result<(), Impossible> {
+    Err(Impossible(why))
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub use command::{Attachment, CommandSpec, Pulse};
 pub use ending::{Cause, Finished, Status};
 pub use entry::EntryPoint;
 pub use executor::{Boxed, Commands, Executor, Running};
-pub use options::{CommandSource, Options, Plans, TaskCommand, env};
+pub use options::{CannotStart, CommandSource, Options, Plans, TaskCommand, env};
 pub use orchestrator::{Dropped, Orchestrator, Summary};
 pub use report::{Report, Reporter};
 pub use runner::Stop;

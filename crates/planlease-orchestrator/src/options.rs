@@ -9,12 +9,13 @@ use crate::{command::CommandSpec, executor::Executor, fitness};
 
 /// How to orchestrate.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Options {
     /// Which plans to own and execute.
     pub plans: Plans,
-    /// How many tasks run at once, over all plans. At least 1.
+    /// How many tasks run at once, over all plans. At least 1, the default.
     pub jobs: usize,
-    /// How many plans are owned at once. At least 1.
+    /// How many plans are owned at once. At least 1. Default: as many as there are.
     pub max_plans: usize,
     /// What a task runs if its plan does not say so.
     pub command: Option<TaskCommand>,
@@ -30,7 +31,7 @@ pub struct Options {
     /// The folders in which programs are looked up (`PATH`), to find out before a plan is acquired whether
     /// its commands could start. `None` for an executor that starts no programs here.
     pub search_path: Option<OsString>,
-    /// How long a task has between SIGTERM and SIGKILL.
+    /// How long a task has between SIGTERM and SIGKILL. Default: 10 s.
     pub grace: Duration,
     /// Where commands run; usually the [`EntryPoint`](crate::EntryPoint) of the supervisors.
     pub executor: Arc<dyn Executor>,
@@ -39,11 +40,94 @@ pub struct Options {
 }
 
 impl Options {
+    /// Settings for these plans, with an executor for their commands; everything else has its default.
+    #[must_use]
+    pub fn new(plans: Plans, executor: Arc<dyn Executor>) -> Self {
+        Self {
+            plans,
+            jobs: 1,
+            max_plans: usize::MAX,
+            command: None,
+            commands: CommandSource::Plan,
+            open_files: None,
+            env: Vec::new(),
+            dir: None,
+            search_path: None,
+            grace: Duration::from_secs(10),
+            executor,
+            identity: Identity::of_process(),
+        }
+    }
+
+    /// Sets how many tasks run at once, over all plans.
+    #[must_use]
+    pub fn jobs(self, jobs: usize) -> Self {
+        Self { jobs, ..self }
+    }
+
+    /// Sets how many plans are owned at once.
+    #[must_use]
+    pub fn max_plans(self, plans: usize) -> Self {
+        Self { max_plans: plans, ..self }
+    }
+
+    /// Sets what a task runs if its plan does not say so.
+    #[must_use]
+    pub fn command(self, command: impl Into<Option<TaskCommand>>) -> Self {
+        Self { command: command.into(), ..self }
+    }
+
+    /// Sets whose commands are run.
+    #[must_use]
+    pub fn commands(self, commands: CommandSource) -> Self {
+        Self { commands, ..self }
+    }
+
+    /// Sets the soft limit of open files that commands get.
+    #[must_use]
+    pub fn open_files(self, limit: impl Into<Option<u64>>) -> Self {
+        Self { open_files: limit.into(), ..self }
+    }
+
+    /// Sets the changes to the environment of every task; `None` removes a variable.
+    #[must_use]
+    pub fn env(self, env: Vec<(OsString, Option<OsString>)>) -> Self {
+        Self { env, ..self }
+    }
+
+    /// Sets where tasks run.
+    #[must_use]
+    pub fn dir(self, dir: impl Into<Option<PathBuf>>) -> Self {
+        Self { dir: dir.into(), ..self }
+    }
+
+    /// Sets the folders in which programs are looked up.
+    #[must_use]
+    pub fn search_path(self, path: impl Into<Option<OsString>>) -> Self {
+        Self { search_path: path.into(), ..self }
+    }
+
+    /// Sets how long a task has between SIGTERM and SIGKILL.
+    #[must_use]
+    pub fn grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
+
+    /// Sets the identity of this process.
+    #[must_use]
+    pub fn identity(self, identity: Identity) -> Self {
+        Self { identity, ..self }
+    }
+
     /// Checks what every task needs: the folder, and the program of the default command.
     ///
     /// # Errors
     /// Why no task could start, as a sentence.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), CannotStart> {
+        self.fitness().map_err(CannotStart)
+    }
+
+    fn fitness(&self) -> Result<(), String> {
         let Some(path) = &self.search_path else { return Ok(()) };
         if let Some(dir) = &self.dir {
             fitness::check_folder(dir)?;
@@ -59,7 +143,7 @@ impl Options {
     /// # Errors
     /// Why it could not, as a sentence: an open task has no command, or no open task's program is here.
     pub(crate) fn check_plan(&self, plan: &PlanView) -> Result<(), String> {
-        self.check()?;
+        self.fitness()?;
         let open = plan.spec().tasks.iter().filter(|task| {
             let status = plan.status(&task.id);
             status.is_some_and(|status| !matches!(status, TaskStatus::Completed | TaskStatus::Skipped))
@@ -116,6 +200,11 @@ fn program(mut words: impl Iterator<Item = OsString>) -> Option<CommandSpec> {
     command.args = words.collect();
     Some(command)
 }
+
+/// Why no task of an orchestrator could start, as a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CannotStart(String);
 
 /// Which plans an orchestrator executes.
 #[derive(Clone, Debug, PartialEq, Eq)]

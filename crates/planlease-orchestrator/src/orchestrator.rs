@@ -427,7 +427,7 @@ async fn contend(
 ) -> Result<Won, Error> {
     // Whatever is free is taken first, so that waiting in many queues does not take what another process
     // could have.
-    let options = AcquireOptions { only_for_work: true, ..AcquireOptions::default() };
+    let options = AcquireOptions::default().only_for_work(true);
     for plan in &plans {
         match session.try_acquire_with(plan, options).await {
             Ok(TryAcquire::Acquired(ownership)) => return Ok(Won::Plan(ownership)),

@@ -151,7 +151,7 @@ impl ClientSession {
                 }
             };
         }
-        match self.session.acquire(plan, AcquireOptions { wait, ..AcquireOptions::default() }).await {
+        match self.session.acquire(plan, AcquireOptions::default().wait(wait)).await {
             Ok(ownership) => Ok(ownership),
             Err(Error::TimedOut(why)) => Err(Problem::new(Kind::Held, why)),
             Err(error) => Err(error.into()),

@@ -7,7 +7,13 @@ use tokio::sync::watch;
 use crate::token::Tokens;
 
 /// Settings of a sidecar.
+///
+/// ```
+/// let options = planlease_sidecar::Options::default().name("builder").max_sessions(16);
+/// assert_eq!(options.max_sessions, 16);
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Options {
     /// What the sessions are called: `{name}-{number}`, with a random part where a program gives no name of
     /// its own.
@@ -82,5 +88,61 @@ impl Default for Options {
             grace: Duration::from_secs(30),
             heartbeat: Duration::from_secs(5),
         }
+    }
+}
+
+impl Options {
+    /// Sets what the sessions are called.
+    #[must_use]
+    pub fn name(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// Sets the tokens one of which a request over TCP has to bear.
+    #[must_use]
+    pub fn tokens(self, tokens: impl Into<Option<watch::Receiver<Tokens>>>) -> Self {
+        Self { tokens: tokens.into(), ..self }
+    }
+
+    /// Sets the further names by which this host may be addressed.
+    #[must_use]
+    pub fn hosts(self, hosts: Vec<String>) -> Self {
+        Self { hosts, ..self }
+    }
+
+    /// Sets how many sessions there may be at once.
+    #[must_use]
+    pub fn max_sessions(self, sessions: usize) -> Self {
+        Self { max_sessions: sessions, ..self }
+    }
+
+    /// Sets how many connections of clients there may be at once.
+    #[must_use]
+    pub fn max_connections(self, connections: usize) -> Self {
+        Self { max_connections: connections, ..self }
+    }
+
+    /// Sets how many requests a second are answered.
+    #[must_use]
+    pub fn max_requests_per_second(self, requests: u32) -> Self {
+        Self { max_requests_per_second: requests, ..self }
+    }
+
+    /// Sets how long a client may take for the head of a request, and again for its body.
+    #[must_use]
+    pub fn patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Sets how long a drain may take.
+    #[must_use]
+    pub fn grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
+
+    /// Sets how often a stream says that it lives while nothing happens.
+    #[must_use]
+    pub fn heartbeat(self, heartbeat: Duration) -> Self {
+        Self { heartbeat, ..self }
     }
 }

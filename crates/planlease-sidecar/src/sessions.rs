@@ -68,7 +68,7 @@ impl Sessions {
         };
         // What the client calls itself stands beside what it is.
         let labels = [(CLIENT.to_owned(), origin.to_string())].into();
-        let identity = Identity { id: Some(id), labels, ..Identity::of_process() };
+        let identity = Identity::of_process().id(id).labels(labels);
         let session = coordinator.open_session(identity).await?;
         tracing::info!(orchestrator = %session.id(), client = %origin, "a session was opened");
         let (client, news) = ClientSession::new(session, origin, bond, room);

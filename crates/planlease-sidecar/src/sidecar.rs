@@ -54,6 +54,10 @@ impl Sidecar {
     /// Drains: accepts no new work, but keeps renewing and serving until every program has ended its sessions
     /// or the grace is over, releases what is left, lets streams and connections end. `now`: ends the wait
     /// early.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, new work stays refused, and the sessions go on until their programs end
+    /// them.
     pub async fn drain(self, now: impl Future<Output = ()>) -> Ended {
         let Self { app, listeners } = self;
         app.drain.begin(true);

@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             endpoint => endpoints.push(endpoint.parse()?),
         }
     }
-    let config = Config { namespace, ..Config::with_endpoints(endpoints) };
+    let config = Config::with_endpoints(endpoints).namespace(namespace);
     let watcher = Watcher::start(Coordinator::connect(config).await?);
     let mut subscription = watcher.subscribe(filter, None).await?;
     while let Some(delivery) = subscription.next().await {

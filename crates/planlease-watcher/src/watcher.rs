@@ -24,6 +24,7 @@ use crate::{
 
 /// Watcher configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// How many changes are kept for subscribers that are behind or come back. Bounds the memory: a change
     /// holds a task's record and the one before it, usually some 300 bytes each, or a plan that appeared, as
@@ -35,6 +36,14 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { changes_kept: 4_096 }
+    }
+}
+
+impl Options {
+    /// Sets how many changes are kept for subscribers that are behind or come back.
+    #[must_use]
+    pub fn changes_kept(self, changes: usize) -> Self {
+        Self { changes_kept: changes }
     }
 }
 

@@ -48,6 +48,9 @@ impl Locked {
     ///
     /// # Errors
     /// If that is unknown.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn work(&self, site: &Site, stage: Stage, keep_branch: bool) -> Result<Vec<String>, Error> {
         Ok(self.look(site, stage, keep_branch).await?.work)
     }

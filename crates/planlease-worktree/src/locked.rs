@@ -69,6 +69,9 @@ impl Locked {
     ///
     /// # Errors
     /// [`Error::Git`] if it is none.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn commit(&self, name: &str) -> Result<String, Error> {
         let name = format!("{name}^{{commit}}");
         let said = self.git()?.args(["rev-parse", "--verify", "--end-of-options", &name]).run().await?;
@@ -79,6 +82,9 @@ impl Locked {
     ///
     /// # Errors
     /// [`Error::BadBranch`], [`Error::BranchExists`], [`Error::Git`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn check_branch(&self, branch: &str) -> Result<(), Error> {
         let reference = format!("refs/heads/{branch}");
         let sound = self.git()?.args(["check-ref-format", &reference]).ask().await?;

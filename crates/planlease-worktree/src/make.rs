@@ -14,6 +14,9 @@ impl Locked {
     /// # Errors
     /// [`Error::Fenced`] and [`Error::InTheWay`] if the path belongs to another, [`Error::BranchExists`],
     /// [`Error::Git`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, a part may be made; [`Locked::unmake`] takes it back.
     pub async fn make(&self, site: &Site, holder: &Holder) -> Result<(), Error> {
         if let Some(parent) = site.path.parent() {
             fs::create_dir_all(parent).map_err(Error::io("cannot make", parent))?;
@@ -55,6 +58,9 @@ impl Locked {
     /// # Errors
     /// [`Error::Work`] and [`Error::Git`] if something came up meanwhile: then nothing was removed.
     /// [`Error::Io`]. Can be called again.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, a part may be removed, and no work with it. Can be called again.
     pub async fn unmake(&self, site: &Site, stage: Stage, keep_branch: bool) -> Result<(), Error> {
         self.forget_expired().await?;
         let goes = self.branch_goes(site, keep_branch).await?;

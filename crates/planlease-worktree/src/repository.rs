@@ -18,6 +18,9 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::BadPath`] for a path that is not absolute, [`Error::Git`] if there is no repository.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn find(folder: &Path) -> Result<Self, Error> {
         absolute(folder)?;
         if !folder.is_dir() {

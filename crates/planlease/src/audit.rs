@@ -34,8 +34,22 @@ impl Coordinator {
     /// Reads the history of the namespace up to the present revision and replays it. Takes as long as the
     /// history is; `progress` is called with the revision up to which it was read. Changes nothing.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// let audited = coordinator.audit(|revision| println!("read up to revision {revision}")).await?;
+    /// assert!(audited.report.violations.is_empty());
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn audit(&self, mut progress: impl FnMut(u64)) -> Result<Audited, Error> {
         let present = self.snapshot(&self.layout().everything()).await?;
         let until = present.revision;

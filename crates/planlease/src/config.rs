@@ -6,7 +6,6 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    str::FromStr,
     sync::Arc,
     time::Duration,
 };
@@ -17,18 +16,38 @@ use planlease_core::{
     session::{Timing, TimingError, default_margin},
 };
 
+pub use crate::endpoint::{Endpoint, InvalidEndpoint};
+#[cfg(feature = "local-server")]
+use crate::local::LocalServer;
 use crate::{
     clock::{Clock, SystemClock},
     connect::{Connector, SocketConnector},
-    local::LocalServer,
     renewal_runtime::RenewalRuntime,
 };
 
+/// The endpoint of an etcd that runs on this machine with its own defaults.
+const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
+
 /// Coordinator configuration: where etcd is, and how to use it.
 ///
-/// The default is the user's own local server (see [`LocalServer`]); [`Config::with_endpoints`] names an
-/// etcd.
+/// The default is an etcd on this machine, `http://127.0.0.1:2379`. Nothing here starts a process, except
+/// `Config::local` with the feature `local-server`.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use planlease::{Config, Credentials, Namespace, Secret};
+///
+/// let config = Config::with_endpoints(vec!["https://etcd-1:2379".parse()?, "https://etcd-2:2379".parse()?])
+///     .namespace(Namespace::new("team-a")?)
+///     .credentials(Credentials::of_user("planlease").password(Secret::File("/run/secrets/etcd".into())))
+///     .ttl(Duration::from_secs(20))
+///     .validate()?;
+/// assert_eq!(config.ttl, Duration::from_secs(20));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// The servers: members of one cluster, in the order of preference. One is used at a time.
     pub endpoints: Vec<Endpoint>,
@@ -54,8 +73,7 @@ pub struct Config {
     /// least 0.5 s.
     pub margin: Option<Duration>,
     /// The folder in which this host remembers the stores that it has seen, to detect a restored one.
-    /// Default: nothing is remembered. The command line uses the folder of the user's own server,
-    /// [`LocalServer::folder`].
+    /// Default: nothing is remembered. The command line uses the folder of the user's own server.
     pub state_folder: Option<PathBuf>,
     /// The seed of all ids and jitter, for a repeatable run. `None`: from the operating system.
     pub seed: Option<u64>,
@@ -68,22 +86,30 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// Configures the user's own local server, which is started on first use if the program `planlease` is on
-    /// the path.
+    /// Configures an etcd on this machine, `http://127.0.0.1:2379`. Starts nothing.
     fn default() -> Self {
-        Self::local(LocalServer::of_user())
+        Self::with_endpoints(vec![Endpoint::Http(DEFAULT_ENDPOINT.to_owned())])
     }
 }
 
 impl Config {
-    /// Configures a local server.
+    /// Configures the user's own local server, which is started on first use if the program `planlease` is
+    /// on the path.
+    #[cfg(feature = "local-server")]
     #[must_use]
-    pub fn local(server: LocalServer) -> Self {
-        let endpoint = Endpoint::Unix(server.socket());
-        Self { connector: Arc::new(server), ..Self::with_endpoints(vec![endpoint]) }
+    pub fn local() -> Self {
+        Self::with_local_server(LocalServer::of_user())
     }
 
-    /// Configures an etcd. Starts no process.
+    /// Configures a local server.
+    #[cfg(feature = "local-server")]
+    #[must_use]
+    pub fn with_local_server(server: LocalServer) -> Self {
+        let endpoint = Endpoint::Unix(server.socket());
+        Self::with_endpoints(vec![endpoint]).connector(Arc::new(server))
+    }
+
+    /// Configures an etcd, by the endpoints of its members.
     #[must_use]
     pub fn with_endpoints(endpoints: Vec<Endpoint>) -> Self {
         Self {
@@ -103,6 +129,84 @@ impl Config {
             connector: Arc::new(SocketConnector),
             renewals: RenewalRuntime::default(),
         }
+    }
+
+    /// Sets how `https` endpoints are verified, and the client certificate.
+    #[must_use]
+    pub fn tls(self, tls: impl Into<Option<Tls>>) -> Self {
+        Self { tls: tls.into(), ..self }
+    }
+
+    /// Sets the user and password of an etcd with authentication.
+    #[must_use]
+    pub fn credentials(self, credentials: impl Into<Option<Credentials>>) -> Self {
+        Self { credentials: credentials.into(), ..self }
+    }
+
+    /// Sets the key prefix of everything that planlease stores.
+    #[must_use]
+    pub fn root(self, root: impl Into<String>) -> Self {
+        Self { root: root.into(), ..self }
+    }
+
+    /// Sets the isolated key space of one team below the root.
+    #[must_use]
+    pub fn namespace(self, namespace: Namespace) -> Self {
+        Self { namespace, ..self }
+    }
+
+    /// Sets the timeout of a new connection.
+    #[must_use]
+    pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self { connect_timeout, ..self }
+    }
+
+    /// Sets the timeout of one request, after which another endpoint is tried.
+    #[must_use]
+    pub fn request_timeout(self, request_timeout: Duration) -> Self {
+        Self { request_timeout, ..self }
+    }
+
+    /// Sets the total retry budget of one operation.
+    #[must_use]
+    pub fn operation_timeout(self, operation_timeout: Duration) -> Self {
+        Self { operation_timeout, ..self }
+    }
+
+    /// Sets the time to live of a session: how long after a crash its plans are free.
+    #[must_use]
+    pub fn ttl(self, ttl: Duration) -> Self {
+        Self { ttl, ..self }
+    }
+
+    /// Sets how long before its expiry on the server a session counts as lost.
+    #[must_use]
+    pub fn margin(self, margin: impl Into<Option<Duration>>) -> Self {
+        Self { margin: margin.into(), ..self }
+    }
+
+    /// Sets the folder in which this host remembers the stores that it has seen.
+    #[must_use]
+    pub fn state_folder(self, folder: impl Into<Option<PathBuf>>) -> Self {
+        Self { state_folder: folder.into(), ..self }
+    }
+
+    /// Sets the seed of all ids and jitter, for a repeatable run.
+    #[must_use]
+    pub fn seed(self, seed: impl Into<Option<u64>>) -> Self {
+        Self { seed: seed.into(), ..self }
+    }
+
+    /// Sets the source of time.
+    #[must_use]
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Sets the source of connections.
+    #[must_use]
+    pub fn connector(self, connector: Arc<dyn Connector>) -> Self {
+        Self { connector, ..self }
     }
 
     /// The timing of sessions if the server grants the requested TTL.
@@ -154,15 +258,8 @@ pub enum ConfigError {
     #[error("no endpoint is given")]
     NoEndpoint,
     /// An endpoint is not a valid address.
-    #[error(
-        "{text:?} is not an endpoint: {reason}; write http://HOST:PORT, https://HOST:PORT, HOST:PORT or unix:PATH"
-    )]
-    Endpoint {
-        /// The text as given.
-        text: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    Endpoint(#[from] InvalidEndpoint),
     /// The root is not a key prefix.
     #[error("the root {root:?} must begin with `/` and be more than that")]
     Root {
@@ -207,101 +304,79 @@ pub enum ConfigError {
     },
 }
 
-/// The address of one server.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Endpoint {
-    /// `http://host:port`, not encrypted.
-    Http(String),
-    /// `https://host:port`.
-    Https(String),
-    /// A unix socket.
-    Unix(PathBuf),
-}
-
-impl Endpoint {
-    /// Whether connections to it are encrypted.
-    #[must_use]
-    pub fn is_encrypted(&self) -> bool {
-        matches!(self, Self::Https(_))
-    }
-}
-
-impl FromStr for Endpoint {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let invalid =
-            |reason: &str| ConfigError::Endpoint { text: text.to_owned(), reason: reason.to_owned() };
-        if let Some(path) = text.strip_prefix("unix:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            return if path.is_empty() {
-                Err(invalid("the path is empty"))
-            } else {
-                Ok(Self::Unix(path.into()))
-            };
-        }
-        if let Some((_, host)) = text.rsplit_once('@') {
-            return Err(ConfigError::Endpoint {
-                text: format!("…@{host}"), // What stands before it may be a password.
-                reason:
-                    "user and password do not belong into an endpoint, but into --user and --password-file"
-                        .to_owned(),
-            });
-        }
-        let (make, rest): (fn(String) -> Self, &str) = match text.split_once("://") {
-            Some(("http", rest)) => (Self::Http, rest),
-            Some(("https", rest)) => (Self::Https, rest),
-            Some((scheme, _)) => return Err(invalid(&format!("{scheme}:// is not supported"))),
-            None => (Self::Http, text),
-        };
-        let rest = rest.trim_end_matches('/');
-        if rest.contains(['/', '?', '#']) {
-            return Err(invalid("nothing may follow the port"));
-        }
-        if !rest.starts_with('[') && rest.matches(':').count() > 1 {
-            return Err(invalid("an IPv6 address stands in brackets, [::1]:2379"));
-        }
-        let after_host = rest.rsplit_once(']').map_or(rest, |(_, after)| after);
-        match after_host.rsplit_once(':') {
-            None | Some((_, "")) => return Err(invalid("the port is missing")),
-            Some((_, port)) if !port.parse::<u16>().is_ok_and(|port| port > 0) => {
-                return Err(invalid(&format!("{port:?} is not a port; ports are 1 to 65535")));
-            }
-            Some(_) => {}
-        }
-        let authority: http::uri::Authority = rest.parse().map_err(|error| invalid(&format!("{error}")))?;
-        Ok(make(authority.to_string()))
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Http(authority) => write!(f, "http://{authority}"),
-            Self::Https(authority) => write!(f, "https://{authority}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
 /// TLS settings: how servers are verified, and the client certificate. All in PEM.
+///
+/// ```
+/// use planlease::{KeyPair, Secret, Tls};
+///
+/// let file = |name: &str| Secret::File(format!("/etc/planlease/{name}").into());
+/// let tls = Tls::default()
+///     .ca(file("ca.pem"))
+///     .identity(KeyPair { certificate: file("client.pem"), key: file("client-key.pem") });
+/// # let _ = tls;
+/// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Tls {
     /// The certificate authorities that are trusted, instead of the system's.
     pub ca: Option<Secret>,
     /// The client certificate and its private key.
-    pub identity: Option<(Secret, Secret)>,
+    pub identity: Option<KeyPair>,
     /// The name that the server's certificate must have, if not the endpoint's.
     pub server_name: Option<String>,
 }
 
+impl Tls {
+    /// Trusts these certificate authorities instead of the system's.
+    #[must_use]
+    pub fn ca(self, ca: impl Into<Option<Secret>>) -> Self {
+        Self { ca: ca.into(), ..self }
+    }
+
+    /// Sets the client certificate.
+    #[must_use]
+    pub fn identity(self, identity: impl Into<Option<KeyPair>>) -> Self {
+        Self { identity: identity.into(), ..self }
+    }
+
+    /// Sets the name that the server's certificate must have, if not the endpoint's.
+    #[must_use]
+    pub fn server_name(self, name: impl Into<Option<String>>) -> Self {
+        Self { server_name: name.into(), ..self }
+    }
+}
+
+/// A client certificate and its private key.
+#[derive(Clone, Debug)]
+pub struct KeyPair {
+    /// The certificate, with those between it and the authority.
+    pub certificate: Secret,
+    /// The private key.
+    pub key: Secret,
+}
+
 /// A user of etcd.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Credentials {
     /// The name.
     pub user: String,
     /// The password. A line break at the end of a file is no part of it.
     pub password: Secret,
+}
+
+impl Credentials {
+    /// A user with an empty password.
+    #[must_use]
+    pub fn of_user(user: impl Into<String>) -> Self {
+        Self { user: user.into(), password: Secret::Value(Vec::new()) }
+    }
+
+    /// Sets the password.
+    #[must_use]
+    pub fn password(self, password: impl Into<Secret>) -> Self {
+        Self { password: password.into(), ..self }
+    }
 }
 
 /// A certificate, key or password: a value, or a file that is read again for each new connection, so that
@@ -322,6 +397,9 @@ impl Secret {
     ///
     /// # Errors
     /// [`ConfigError::Secret`] if the file cannot be read, is not a regular one, or too long.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn read(&self) -> Result<Vec<u8>, ConfigError> {
         let path = match self {
             Self::Value(value) => return Ok(value.clone()),
@@ -387,56 +465,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endpoints_are_parsed_as_usually_written() {
-        for (text, shown) in [
-            ("127.0.0.1:2379", "http://127.0.0.1:2379"),
-            ("http://etcd:2379/", "http://etcd:2379"),
-            ("https://[::1]:2379", "https://[::1]:2379"),
-            ("unix:/run/x.sock", "unix:/run/x.sock"),
-            ("unix:///run/x.sock", "unix:/run/x.sock"),
-        ] {
-            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), shown);
-        }
-    }
-
-    #[test]
-    fn what_is_no_endpoint_is_refused_with_the_reason() {
-        for (text, reason) in [
-            ("etcd", "the port is missing"),
-            ("ftp://etcd:1", "ftp:// is not supported"),
-            ("unix:", "the path is empty"),
-            ("http://a b:1", "invalid"),
-            ("http://etcd:99999", "\"99999\" is not a port; ports are 1 to 65535"),
-            ("etcd:0", "\"0\" is not a port"),
-            ("https://etcd:http", "\"http\" is not a port"),
-            ("https://etcd:", "the port is missing"),
-            ("http://[::1]", "the port is missing"),
-            ("http://[::1]:70000", "is not a port"),
-            ("::1:2379", "in brackets"),
-            ("http://etcd:2379/v3", "nothing may follow the port"),
-        ] {
-            let error = text.parse::<Endpoint>().unwrap_err().to_string();
-            assert!(error.contains(reason), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_password_in_an_endpoint_is_refused_and_hidden() {
-        for text in [
-            "http://user:hunter2@etcd:2379",
-            "https://user:hunter2@[::1]:2379/",
-            "user:hunter2@etcd:2379",
-            "http://hunter2@etcd:2379",
-            "ftp://user:hunter2@etcd",
-            "http://user:hunter2/@@etcd:99999",
-        ] {
-            let error = text.parse::<Endpoint>().unwrap_err();
-            assert!(error.to_string().contains("--password-file"), "{error}");
-            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
-        }
-    }
-
-    #[test]
     fn relations_between_settings_are_checked_with_the_numbers() {
         let config = || Config::with_endpoints(vec!["a:1".parse().unwrap()]);
         assert!(config().validate().is_ok());
@@ -458,7 +486,7 @@ mod tests {
     #[test]
     fn secrets_are_hidden() {
         let credentials = Credentials { user: "u".into(), password: "hunter2".into() };
-        let tls = Tls { identity: Some(("cert".into(), "hunter2".into())), ..Tls::default() };
+        let tls = Tls::default().identity(KeyPair { certificate: "cert".into(), key: "hunter2".into() });
         assert!(!format!("{credentials:?} {tls:?}").contains("hunter2"));
     }
 }

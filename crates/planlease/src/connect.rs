@@ -7,7 +7,7 @@ use tokio::{
     net::{TcpStream, UnixStream, lookup_host},
 };
 
-use crate::{config::Endpoint, race::first_success};
+use crate::{endpoint::Endpoint, race::first_success};
 
 /// A byte stream to a server.
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}

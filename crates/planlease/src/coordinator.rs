@@ -104,6 +104,9 @@ impl Coordinator {
     /// # Errors
     /// [`Error::Config`], [`Error::Unreachable`], [`Error::Tls`], [`Error::Unauthenticated`],
     /// [`Error::ServerTooOld`], [`Error::StoreMoved`], [`Error::StoreRestored`], and as for any request.
+    ///
+    /// # Cancel safety
+    /// Cancel safe. A store that is new may be marked as this cluster's.
     pub async fn connect(config: Config) -> Result<Self, Error> {
         let config = config.validate()?;
         let layout = Layout::new(&config.root, &config.namespace);
@@ -132,6 +135,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::Config`] only.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn diagnose(config: Config) -> Result<Vec<EndpointHealth>, Error> {
         let etcd = Etcd::new(config.validate()?);
         let all = etcd.status_of_each().await.into_iter().map(|(endpoint, status)| EndpointHealth {
@@ -148,6 +154,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any request.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the generation is raised once or not at all.
     pub async fn adopt_store(config: Config) -> Result<Generation, Error> {
         let config = config.validate()?;
         let layout = Layout::new(&config.root, &config.namespace);
@@ -157,8 +166,24 @@ impl Coordinator {
 
     /// Opens a session: a lease that is kept alive, shown to others as an orchestrator.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// use planlease::Identity;
+    ///
+    /// let session = coordinator.open_session(Identity::of_process().label("zone", "b")).await?;
+    /// session.close().await?;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::IdentityTaken`], [`Error::TtlNotGranted`], and as for any request.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, a lease may be left; it expires after its TTL.
     pub async fn open_session(&self, identity: Identity) -> Result<Session, Error> {
         Session::open(self, identity, true).await
     }
@@ -166,6 +191,9 @@ impl Coordinator {
     /// As [`Coordinator::open_session`], without a registration: for a short job.
     ///
     /// # Errors
+    /// As [`Coordinator::open_session`].
+    ///
+    /// # Cancel safety
     /// As [`Coordinator::open_session`].
     pub async fn open_unregistered_session(&self, identity: Identity) -> Result<Session, Error> {
         Session::open(self, identity, false).await
@@ -175,6 +203,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn ping(&self, within: Duration) -> Result<(), Error> {
         Ok(self.etcd().ping(within).await?)
     }
@@ -183,6 +214,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::Unreadable`] if the term cannot be read, and as for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn line(&self, plan: &PlanName) -> Result<Queue, Error> {
         let term = self.layout().of(plan, &PlanKey::Term);
         let txn = Transaction::default().then([Op::Range(self.layout().queue(plan), 0), Op::Get(term)]);
@@ -195,6 +229,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn line_of_plan(&self, plan: &PlanName) -> Result<Option<Queue>, Error> {
         let of = |key| self.layout().of(plan, &key);
         let queue = Op::Range(self.layout().queue(plan), 0);
@@ -217,6 +254,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn past_term(&self, plan: &PlanName, number: TermNumber) -> Result<Option<TermRecord>, Error> {
         self.record(&Key::Plan(plan.clone(), PlanKey::PastTerm(number))).await
     }
@@ -225,6 +265,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn past_terms(&self, plan: &PlanName) -> Result<List<TermRecord>, Error> {
         let snapshot = self.snapshot(&self.layout().past_terms(plan)).await?;
         Ok(snapshot.entries.iter().map(|(key, entry)| unreadable::read(key, &entry.value)).collect())
@@ -234,6 +277,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn orchestrators(&self) -> Result<List<Registered>, Error> {
         let snapshot = self.snapshot(&self.layout().orchestrators()).await?;
         let registered = snapshot.entries.into_iter().map(|(key, entry)| {
@@ -261,6 +307,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn unreadable(&self) -> Result<Vec<Unreadable>, Error> {
         let (mut page, mut rest) = self.list(self.layout().everything()).await?;
         let mut found = unreadable::find(&page.entries);
@@ -276,6 +325,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn save_store(&self) -> Result<Vec<u8>, Error> {
         Ok(self.etcd().save().await?)
     }
@@ -284,6 +336,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn snapshot(&self, range: &KeyRange) -> Result<RawSnapshot, Error> {
         RawSnapshot::read(self.etcd(), self.layout(), range, None).await
     }
@@ -293,6 +348,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn list(&self, range: KeyRange) -> Result<(RawSnapshot, Listing), Error> {
         Listing::begin(self.etcd(), self.layout(), range, None).await
     }
@@ -302,6 +360,9 @@ impl Coordinator {
     /// # Errors
     /// [`Error::Compacted`] if etcd's history does not reach back so far; [`Error::Refused`] for a revision
     /// of the future; and as for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn snapshot_at(&self, range: &KeyRange, revision: Revision) -> Result<RawSnapshot, Error> {
         RawSnapshot::read(self.etcd(), self.layout(), range, Some(revision)).await
     }

@@ -30,7 +30,7 @@ use planlease_core::{
 
 pub(crate) use self::{
     authority_guard::{AuthorityGuard, Guarded},
-    execute::Admission,
+    execute::{Admission, Pending},
     fault::{Fault, FaultKind},
     known::Known,
     lease::KeepAlive,
@@ -117,7 +117,7 @@ impl Etcd {
     }
 
     /// Opens a stream of watches with its first watch.
-    pub(crate) async fn watch(&self, first: &WatchSpec) -> Result<Watch, Fault> {
-        Watch::open(&self.inner.watches, first).await
+    pub(crate) fn watch<'a>(&'a self, first: &'a WatchSpec) -> Pending<'a, Watch> {
+        Box::pin(async move { Watch::open(&self.inner.watches, first).await })
     }
 }

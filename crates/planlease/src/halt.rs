@@ -40,6 +40,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any request.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the write is carried out once or not at all.
     #[tracing::instrument(level = "debug", skip_all, fields(%plan))]
     pub async fn pause_plan(&self, plan: &PlanName, by: &str, why: &str) -> Result<Halted, Error> {
         let (spec, pause) = (self.layout().of(plan, &PlanKey::Spec), self.layout().of(plan, &PlanKey::Pause));
@@ -66,8 +69,23 @@ impl Coordinator {
     /// Ends a pause, and reopens a plan that was cancelled or archived. `false` if there was nothing to end.
     /// One read, one transaction.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// coordinator.pause_plan(&plan, "anna", "the registry is down").await?;
+    /// assert!(coordinator.plan(&plan).await?.halt().is_some());
+    /// assert!(coordinator.resume_plan(&plan).await?);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any request.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the write is carried out once or not at all.
     #[tracing::instrument(level = "debug", skip_all, fields(%plan))]
     pub async fn resume_plan(&self, plan: &PlanName) -> Result<bool, Error> {
         let layout = self.layout();
@@ -91,6 +109,9 @@ impl Coordinator {
     /// # Errors
     /// [`Error::PlanFinished`], [`Error::PlanNotFound`], [`Error::TimedOut`] if the plan keeps changing, and
     /// as for any request.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the write is carried out once or not at all.
     #[tracing::instrument(level = "debug", skip_all, fields(%plan))]
     pub async fn cancel_plan(&self, plan: &PlanName, by: &str, why: &str) -> Result<Halted, Error> {
         let record = self.halt_record(Halt::Cancelled, by, why);
@@ -104,6 +125,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::PlanOwned`] if it is owned or waited for, [`Error::PlanNotFound`], and as for any request.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the write is carried out once or not at all.
     #[tracing::instrument(level = "debug", skip_all, fields(%plan))]
     pub async fn archive_plan(&self, plan: &PlanName, by: &str, why: &str) -> Result<Halted, Error> {
         let record = self.halt_record(Halt::Archived, by, why);

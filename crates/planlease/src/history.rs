@@ -29,6 +29,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read. While etcd cannot be reached it goes on trying: bound it in time.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn history(
         &self,
         from: Revision,

@@ -17,11 +17,11 @@
 //! | import, edit, pause, cancel plans | [`Coordinator::import`], [`Coordinator::edit_plan`], [`Coordinator::pause_plan`], [`Coordinator::cancel_plan`] |
 //!
 //! ```no_run
-//! use planlease::{AcquireOptions, Config, Coordinator, Identity, Outcome};
-//! use planlease_core::{PlanName, transition::Change};
+//! use planlease::{AcquireOptions, Change, Config, Coordinator, Identity, Outcome, PlanName};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let coordinator = Coordinator::connect(Config::default()).await?;
+//! let config = Config::with_endpoints(vec!["https://etcd.example:2379".parse()?]);
+//! let coordinator = Coordinator::connect(config).await?;
 //! let session = coordinator.open_session(Identity::of_process()).await?;
 //! let plan = PlanName::new("release-1.4")?;
 //!
@@ -42,9 +42,16 @@
 //! # }
 //! ```
 //!
-//! Protocol decisions are pure functions in [`planlease_core`]; this crate performs the I/O. Time, randomness
-//! and connections come in through [`Config`]. Nothing here prints or ends the process, and only [`local`]
-//! reads the environment.
+//! Protocol decisions are pure functions in [`planlease_core`], which is at hand as [`core`]; what most
+//! programs need of it stands here as well. This crate performs the I/O. Time, randomness and connections
+//! come in through [`Config`]. Nothing here prints or ends the process, and nothing reads the environment but the
+//! module `local`.
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `local-server` | `Config::local` and the module `local`: the user's own server, started on first use by the program `planlease`. Off by default. |
+//!
+//! Ten programs that use the library are in the repository's `examples/`.
 //!
 //! **Cancel safety.** A future that writes can be dropped at any time: the write is then carried out once or
 //! not at all, and [`Coordinator::find_update`] finds out which for an update with an id of its own. A future
@@ -58,6 +65,7 @@ pub mod config;
 pub mod connect;
 mod coordinator;
 mod edit;
+mod endpoint;
 mod error;
 mod etcd;
 mod feed;
@@ -66,6 +74,7 @@ mod history;
 mod key_watch;
 mod limit;
 mod list;
+#[cfg(feature = "local-server")]
 pub mod local;
 mod lock;
 mod memory;
@@ -86,7 +95,7 @@ mod worktree;
 pub use audit::Audited;
 pub use authority::{Authority, Delegation};
 pub use claim::Claimed;
-pub use config::{Config, ConfigError, Credentials, Endpoint, Secret, Tls};
+pub use config::{Config, ConfigError, Credentials, Endpoint, InvalidEndpoint, KeyPair, Secret, Tls};
 pub use coordinator::{Coordinator, EndpointHealth, EndpointStatus, Registered, version_numbers};
 pub use edit::{Edited, MAX_EDITED};
 pub use error::{AuthorityLoss, Cause, Error, error_chain};
@@ -97,10 +106,17 @@ pub use limit::{CLAIM_LIMIT, CLAIM_LIMITS};
 pub use list::List;
 pub use lock::{Lock, LockView, TryLock};
 pub use operator::Released;
-pub use ownership::{AcquireOptions, Holder, Loss, Ownership, TryAcquire};
+pub use ownership::{AcquireOptions, Holder, Loss, NotHandedOver, Ownership, TryAcquire};
 pub use plan::{Imported, ImportedState, read_beside};
-pub use planlease_core as core;
-pub use planlease_core::view::{PlanView, TaskView};
+pub use planlease_core::{
+    self as core, FencingToken, Generation, HostName, InvalidName, LockName, Namespace, OrchestratorId,
+    PlanName, Revision, Summary, TaskId, TermNumber, WorktreeName,
+    record::{TaskRecord, TermRecord},
+    session::{LossReason, Status as SessionStatus},
+    spec::{PhaseSpec, PlanSpec, Policy, TaskSpec},
+    transition::{Change, TaskStatus},
+    view::{PlanView, TaskView},
+};
 pub use recovery::Claimants;
 pub use renewal_runtime::RenewalRuntime;
 pub use session::{Identity, MAX_HELD, Progress, Session};

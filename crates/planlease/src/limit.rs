@@ -31,6 +31,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any request.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn alive(&self, plan: &PlanView) -> Result<Alive, Error> {
         let claims = || plan.tasks().values().filter_map(|task| task.record.claim.as_ref());
         let by_worker = |claim: &Claim| matches!(claim.guard, Some(Guard::Worker { .. }));

@@ -19,8 +19,9 @@ use nix::unistd::{User, geteuid};
 use tokio::{net::UnixStream, time::Instant};
 
 use crate::{
-    config::Endpoint,
     connect::{Connecting, Connection, Connector},
+    endpoint::Endpoint,
+    memory,
 };
 
 /// How long a first use waits for the server to come up. It takes some tens of milliseconds; a large history
@@ -67,7 +68,7 @@ impl LocalServer {
         Self { folder: folder.into(), launch: None }
     }
 
-    /// The same server, started in this way if it is not running.
+    /// Starts the server in this way if it is not running.
     #[must_use]
     pub fn launched_by(self, launch: Launch) -> Self {
         Self { launch: Some(launch), ..self }
@@ -189,11 +190,7 @@ impl Connector for LocalServer {
 /// # Errors
 /// If it cannot be made.
 pub fn create_private_folder(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    if folder.is_dir() {
-        return Ok(());
-    }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    memory::create_private_folder(folder)
 }
 
 /// A folder of the XDG base directories: the one that is named, if its path is absolute; else one below the

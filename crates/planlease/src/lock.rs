@@ -178,6 +178,9 @@ impl Lock {
     /// [`Error::LockLost`] if it was lost already; [`Error::OutcomeUnknown`] or [`Error::Unreachable`] if
     /// etcd did not answer: the session's task goes on trying then, and it is free at the latest when the
     /// session ends.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the session's task releases the lock.
     pub async fn release(self) -> Result<(), Error> {
         let Self { candidacy: Candidacy { place, plan, lock }, revision, .. } = self;
         if place.is_in_flight() {
@@ -201,6 +204,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn locks(&self, plan: &PlanName) -> Result<List<LockView>, Error> {
         let layout = self.layout();
         let spec = Transaction::default().then([Op::Find(layout.of(plan, &PlanKey::Spec))]);

@@ -15,8 +15,6 @@ use planlease_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::local::create_private_folder;
-
 /// How many stores are remembered of one root and namespace, and in all: those that were seen last.
 const MOST: (usize, usize) = (8, 64);
 
@@ -104,6 +102,18 @@ fn read(file: &Path) -> io::Result<Vec<Kept>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
+}
+
+/// Makes a folder that only its owner can enter; one that is there is left as it is.
+///
+/// # Errors
+/// If it cannot be made.
+pub(crate) fn create_private_folder(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 #[cfg(test)]

@@ -25,9 +25,27 @@ impl Coordinator {
     ///
     /// `expected` protects against ending another ownership than the one that the caller saw.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// use planlease::AcquireOptions;
+    ///
+    /// let ownership = session.acquire(&plan, AcquireOptions::default()).await?;
+    /// let expected = session.id().clone();
+    /// coordinator.force_release(&plan, Some(&expected), "anna", "it hangs").await?;
+    /// println!("{}", ownership.lost().await);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotOwned`], [`Error::OtherOwner`], [`Error::AuthorityLost`] if it ended at this very moment,
     /// and as for any request.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the ownership is ended once or not at all.
     #[tracing::instrument(level = "debug", skip_all, fields(%plan))]
     pub async fn force_release(
         &self,

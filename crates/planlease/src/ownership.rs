@@ -28,7 +28,17 @@ use crate::{
 };
 
 /// How an ownership is acquired.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use planlease::AcquireOptions;
+///
+/// let options = AcquireOptions::default().wait(Duration::from_secs(60)).only_for_work(true);
+/// assert_eq!(options.wait, Some(Duration::from_secs(60)));
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct AcquireOptions {
     /// How long to wait in the queue. `None`: for as long as it takes.
     pub wait: Option<Duration>,
@@ -42,6 +52,26 @@ pub struct AcquireOptions {
     /// Leave the queue with [`Error::NothingLeft`], without beginning a term, if an owner would find nothing
     /// to do by the time the plan is free. One more read before each takeover.
     pub only_for_work: bool,
+}
+
+impl AcquireOptions {
+    /// Sets how long to wait in the queue.
+    #[must_use]
+    pub fn wait(self, wait: impl Into<Option<Duration>>) -> Self {
+        Self { wait: wait.into(), ..self }
+    }
+
+    /// Sets the lock delay in place of the plan's own.
+    #[must_use]
+    pub fn lock_delay(self, delay: impl Into<Option<Duration>>) -> Self {
+        Self { lock_delay: delay.into(), ..self }
+    }
+
+    /// Sets whether to leave the queue if an owner would find nothing to do.
+    #[must_use]
+    pub fn only_for_work(self, only: bool) -> Self {
+        Self { only_for_work: only, ..self }
+    }
 }
 
 /// What trying to acquire came to.
@@ -211,6 +241,9 @@ impl Ownership {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn explain_loss(&self) -> Result<String, Error> {
         let line = self.session.coordinator().line(&self.plan).await?;
         let Some((_, term)) = line.term else { return Ok("the plan was deleted".to_owned()) };
@@ -235,6 +268,9 @@ impl Ownership {
     /// [`Error::AuthorityLost`] if it was over already; [`Error::OutcomeUnknown`] or [`Error::Unreachable`]
     /// if etcd did not answer: the session's task goes on trying then, and the plan is free at the latest
     /// when the session ends.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the session's task releases the plan.
     #[tracing::instrument(level = "debug", skip_all, parent = &self.span, fields(session = %self.session.lease(), plan = %self.plan, term = self.term.number.0))]
     pub async fn release(mut self) -> Result<(), Error> {
         let ticket = self.ticket();
@@ -248,10 +284,32 @@ impl Ownership {
     /// Hands the plan over to `to`, which must wait in the queue. The waiters before it lose their place and
     /// join again at the end.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// use planlease::{AcquireOptions, OrchestratorId};
+    ///
+    /// let ownership = session.acquire(&plan, AcquireOptions::default()).await?;
+    /// let to = OrchestratorId::new("builder-2")?;
+    /// if let Err(failed) = ownership.hand_over(&to).await {
+    ///     let (ownership, why) = failed.into_parts();
+    ///     println!("{why}"); // builder-2 does not wait in the queue.
+    ///     ownership.release().await?;
+    /// }
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// [`Error::HandOver`] if it cannot be done; the ownership stays then. Else as [`Ownership::release`].
+    /// [`NotHandedOver`], which has the ownership, with [`Error::HandOver`] if it cannot be done, and else as
+    /// [`Ownership::release`]. `?` drops both, so it releases the plan.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the plan is handed over, or the session's task releases it.
     #[tracing::instrument(level = "debug", skip_all, parent = &self.span, fields(session = %self.session.lease(), plan = %self.plan, term = self.term.number.0, %to))]
-    pub async fn hand_over(mut self, to: &OrchestratorId) -> Result<(), (Self, Error)> {
+    pub async fn hand_over(mut self, to: &OrchestratorId) -> Result<(), NotHandedOver> {
         let coordinator = self.session.coordinator().clone();
         let displaced = match coordinator.line(&self.plan).await {
             Ok(line) => term::hand_over(&line, to)
@@ -261,7 +319,7 @@ impl Ownership {
         };
         let displaced = match displaced {
             Ok(displaced) => displaced,
-            Err(error) => return Err((self, error)),
+            Err(error) => return Err(NotHandedOver::new(self, error)),
         };
         let ending = Ending::HandedOver { to: to.clone() };
         match end_term(&coordinator, &self.ticket(), ending, &displaced).await {
@@ -269,7 +327,7 @@ impl Ownership {
                 drop(self.held.take());
                 Ok(())
             }
-            Err(error) => Err((self, error)),
+            Err(error) => Err(NotHandedOver::new(self, error)),
         }
     }
 
@@ -280,6 +338,38 @@ impl Ownership {
             revision: self.revision,
             term: self.term.clone(),
         }
+    }
+}
+
+/// A plan that was not handed over, with the ownership, which stays until this is dropped.
+#[derive(Debug, thiserror::Error)]
+#[error("the plan was not handed over")]
+pub struct NotHandedOver {
+    ownership: Box<Ownership>,
+    #[source]
+    error: Error,
+}
+
+impl NotHandedOver {
+    fn new(ownership: Ownership, error: Error) -> Self {
+        Self { ownership: Box::new(ownership), error }
+    }
+
+    /// Why it was not handed over.
+    #[must_use]
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// The ownership, and why it was not handed over.
+    pub fn into_parts(self) -> (Ownership, Error) {
+        (*self.ownership, self.error)
+    }
+}
+
+impl From<NotHandedOver> for Error {
+    fn from(failed: NotHandedOver) -> Self {
+        failed.error
     }
 }
 

@@ -77,6 +77,22 @@ impl Coordinator {
     /// whole, or not at all. A plan of up to about 100 tasks takes one transaction, and a lease around it;
     /// `progress` is called with how many tasks of a larger one are written.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// use planlease::{PlanName, PlanSpec, TaskId, TaskSpec};
+    ///
+    /// let spec = PlanSpec {
+    ///     tasks: vec![TaskSpec::new(TaskId::new("1")?, "Write the changelog")],
+    ///     ..PlanSpec::default()
+    /// };
+    /// coordinator.import(&PlanName::new("notes")?, &spec, |written| println!("{written} tasks")).await?;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Unsound`] with everything that is wrong, [`Error::PlanExists`], [`Error::ImportUnderWay`],
     /// and as for any request.
@@ -132,8 +148,23 @@ impl Coordinator {
     /// Reads a plan, at one revision. One transaction for up to 500 tasks, then pages of up to 2,000. What of
     /// it cannot be read is left out ([`PlanView::unreadable`]), unless it is the definition.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// let view = coordinator.plan(&plan).await?;
+    /// let ready: Vec<&str> = view.ready().map(|task| task.as_str()).collect();
+    /// assert_eq!(ready, ["1", "2"]);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::PlanNotFound`], [`Error::Unreadable`] if its definition cannot be read, and as for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn plan(&self, plan: &PlanName) -> Result<PlanView, Error> {
         let layout = self.layout();
         let tasks = layout.tasks(plan);
@@ -171,8 +202,23 @@ impl Coordinator {
     /// Reads all plans, at one revision. A plan whose definition cannot be read is left out; what cannot be
     /// read of the others is listed here too.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// for view in coordinator.plans().await?.items {
+    ///     println!("{}: {:?}", view.name(), view.summary());
+    /// }
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn plans(&self) -> Result<List<PlanView>, Error> {
         let page = self.etcd().scan(&self.layout().plans(), None).await?;
         let mut plans = List::default();
@@ -200,6 +246,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn task(&self, plan: &PlanName, task: &TaskId) -> Result<Option<TaskView>, Error> {
         let entry = self.task_entry(plan, task).await?;
         Ok(entry.map(|entry| TaskView::read(plan, task.clone(), &entry)).transpose()?)
@@ -211,6 +260,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::PlanNotFound`]; [`Error::PlanOwned`] if it is owned or waited for; and as for any request.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the plan is deleted or it is not.
     #[tracing::instrument(level = "debug", skip_all, fields(%plan))]
     pub async fn delete_plan(&self, plan: &PlanName) -> Result<(), Error> {
         let layout = self.layout();
@@ -258,6 +310,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn findings(&self, plan: &PlanName, task: &TaskId) -> Result<Option<FindingsRecord>, Error> {
         self.record(&Key::Plan(plan.clone(), PlanKey::Findings(task.clone()))).await
     }
@@ -267,6 +322,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn all_findings(&self, plan: &PlanName) -> Result<List<(TaskId, FindingsRecord)>, Error> {
         let layout = self.layout();
         let spec = Transaction::default().then([Op::Find(layout.of(plan, &PlanKey::Spec))]);

@@ -39,6 +39,20 @@ impl Ownership {
     /// called right after the plan was acquired, before any work is handed out; what is interrupted is found
     /// again by the next call, or by the next owner. Returns the recovered tasks, and the plan as it is then.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// use planlease::AcquireOptions;
+    ///
+    /// let ownership = session.acquire(&plan, AcquireOptions::default()).await?;
+    /// let (recovered, view) = ownership.recover().await?;
+    /// assert_eq!((recovered.len(), view.tasks().len()), (0, 2));
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::AuthorityLost`], and as for any request. What was recovered before stays recovered.
     ///
@@ -109,6 +123,9 @@ impl Ownership {
 impl Claimants {
     /// From now on keeps watch over exactly the claims of the plan as it is seen here. One message for each
     /// worker that is new, on the session's own stream; none while nothing changes.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the rest of the claims is not watched until the next call.
     pub async fn follow(&mut self, plan: &PlanView) {
         let claims = plan.tasks().values().filter(|task| task.record.status == TaskStatus::InProgress);
         let claims: Vec<&Claim> = claims.filter_map(|task| task.record.claim.as_ref()).collect();

@@ -233,6 +233,9 @@ impl Session {
     ///
     /// # Errors
     /// If the lease could not be revoked; it expires by itself then.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the lease may be left; it expires after its TTL.
     pub async fn close(self) -> Result<(), Error> {
         let span = self.inner.span.clone();
         self.end().instrument(span).await

@@ -61,6 +61,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn worktrees(&self) -> Result<List<WorktreeView>, Error> {
         let snapshot = self.snapshot(&self.layout().worktrees()).await?;
         let views = snapshot.entries.into_iter().map(|(key, entry)| match key {
@@ -74,6 +77,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn worktree(
         &self,
         host: &HostName,
@@ -89,6 +95,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any request; [`Error::OutcomeUnknown`] if no answer came.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the write is carried out once or not at all.
     pub async fn update_worktree(
         &self,
         seen: &WorktreeView,
@@ -102,6 +111,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any request.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the write is carried out once or not at all.
     pub async fn forget_worktree(&self, seen: &WorktreeView) -> Result<bool, Error> {
         let key = self.layout().key(&Key::Worktree(seen.host.clone(), seen.name.clone()));
         let txn = Transaction::when([Compare::Modified(key.clone(), Some(seen.revision))])
@@ -119,6 +131,9 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::AuthorityLost`] if the session under the right is over, and as for any request.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the write is carried out once or not at all.
     pub async fn add_worktree(
         &self,
         host: &HostName,
@@ -134,6 +149,9 @@ impl Authority {
     ///
     /// # Errors
     /// As [`Authority::add_worktree`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the write is carried out once or not at all.
     pub async fn update_worktree(
         &self,
         seen: &WorktreeView,

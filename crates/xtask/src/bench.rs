@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds the program and the benchmarks for release, and runs them.
+//! `cargo xtask bench`: builds the program and the benchmarks as they are packaged, and runs them.
 
 use std::process::Command;
 
@@ -19,9 +19,9 @@ pub(crate) struct Options {
 
 pub(crate) fn bench(options: &Options) -> Result {
     let etcd = etcd::current(true)?;
-    run(cargo().args(["build", "--release", "-p", "planlease-cli"]))?;
-    run(cargo().args(["build", "--release", "-p", "planlease-bench"]))?;
-    let mut bench = Command::new(root().join("target/release/bench"));
+    // In one go: alone each would need other features of the libraries that they share.
+    run(cargo().args(["build", "--profile=dist", "-p", "planlease-cli", "-p", "planlease-bench"]))?;
+    let mut bench = Command::new(root().join("target/dist/bench"));
     bench.env(etcd::VARIABLE, etcd.path).envs(peers::variables());
     run(bench.args(&options.args))
 }

@@ -125,7 +125,7 @@ async fn sessions(env: &TestEnv, name: &str, count: u32) -> Vec<Session> {
     let coordinators = join_all((0..COORDINATORS).map(|_| env.coordinator())).await;
     let open = (0..count).zip(coordinators.iter().cycle()).map(async |(n, coordinator)| {
         let id = Some(OrchestratorId::new(format!("{name}-{n}")).unwrap());
-        coordinator.open_session(Identity { id, ..Identity::of_process() }).await.unwrap()
+        coordinator.open_session(Identity::of_process().id(id)).await.unwrap()
     });
     stream::iter(open).buffered(AT_ONCE).collect().await
 }

@@ -76,18 +76,16 @@ fn run(test: impl AsyncFnOnce(&FaultyServer, &Coordinator)) {
 }
 
 async fn connect(faulty: &FaultyServer) -> Result<Coordinator, planlease::Error> {
-    let config = Config {
-        connector: Arc::new(faulty.clone()),
-        clock: Arc::new(TokioClock::start()),
-        renewals: RenewalRuntime::Ambient, // Its time is paused.
-        seed: Some(1),
-        ..Config::with_endpoints(vec![Endpoint::Http("faulty:1".into())])
-    };
+    let config = Config::with_endpoints(vec![Endpoint::Http("faulty:1".into())])
+        .connector(Arc::new(faulty.clone()))
+        .clock(Arc::new(TokioClock::start()))
+        .renewals(RenewalRuntime::Ambient) // Its time is paused.
+        .seed(1);
     Coordinator::connect(config).await
 }
 
 fn identity(name: &str) -> Identity {
-    Identity { id: Some(OrchestratorId::new(name).expect("a name")), ..Identity::of_process() }
+    Identity::of_process().id(OrchestratorId::new(name).expect("a name"))
 }
 
 /// Lies, and what is done meanwhile.

@@ -136,18 +136,16 @@ impl World {
 
     fn config(&self, life: &Life) -> Config {
         let options = &self.options;
-        Config {
-            ttl: options.ttl,
-            margin: Some(options.margin),
-            request_timeout: options.request_timeout,
-            connect_timeout: options.request_timeout,
-            operation_timeout: options.operation_timeout,
-            seed: Some(life.seed),
-            clock: Arc::new(self.clock(&life.host).clone()),
-            connector: Arc::new(network::SimulatedNetwork),
-            renewals: RenewalRuntime::Ambient, // Simulated time is the time of one runtime.
-            ..Config::with_endpoints(vec![network::endpoint()])
-        }
+        Config::with_endpoints(vec![network::endpoint()])
+            .ttl(options.ttl)
+            .margin(options.margin)
+            .request_timeout(options.request_timeout)
+            .connect_timeout(options.request_timeout)
+            .operation_timeout(options.operation_timeout)
+            .seed(life.seed)
+            .clock(Arc::new(self.clock(&life.host).clone()))
+            .connector(Arc::new(network::SimulatedNetwork))
+            .renewals(RenewalRuntime::Ambient) // Simulated time is the time of one runtime.
     }
 
     /// Opens a session, and tries until it succeeds.
@@ -165,7 +163,7 @@ impl World {
     #[must_use]
     pub fn identity(&self, life: &Life) -> Identity {
         let pid = u32::try_from(life.start).unwrap_or(u32::MAX);
-        Identity { host: life.host.clone(), pid, ..Identity::default() }
+        Identity::default().host(life.host.clone()).pid(pid)
     }
 
     /// A client of the oracle for a host.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use planlease::{Config, Outcome};
+use planlease::Outcome;
 use planlease_core::{TermNumber, session::Status, transition::Change};
 use planlease_oracle::{History, Journal, judge};
 use planlease_tests::{
@@ -22,7 +22,7 @@ use crate::helpers::{
 /// Sessions that are renewed so seldom that a renewal never gets in the way.
 pub(crate) async fn unhurried(etcd: &Etcd) -> planlease::Coordinator {
     let ttl = Duration::from_secs(60);
-    connected(Config { ttl, ..config(&etcd.proxied_endpoints()) }).await
+    connected(config(&etcd.proxied_endpoints()).ttl(ttl)).await
 }
 
 #[plain(on_etcd)]
@@ -237,8 +237,7 @@ async fn f12_concurrent_writers_on_a_bad_network_get_true_answers() {
     let mut writers = Vec::new();
     for n in 0..WRITERS {
         // An operation is given up soon, so that some outcomes stay unknown.
-        let settings =
-            Config { operation_timeout: Duration::from_millis(1500), ..config(&etcd.proxied_endpoints()) };
+        let settings = config(&etcd.proxied_endpoints()).operation_timeout(Duration::from_millis(1500));
         let authority = connected(settings).await.delegated(&owner.delegate());
         let client = planlease_oracle::Client::new(format!("w{n}"), journal.clone());
         writers.push(background(async move {

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use planlease::{Config, Coordinator, Error, Tls};
+use planlease::{Config, Coordinator, Error, KeyPair, Secret, Tls};
 use planlease_core::{session::Status, transition::Change};
 use planlease_tests::{
     certificates::{A_DAY, Authority},
@@ -21,15 +21,12 @@ const PATIENT: Duration = Duration::from_secs(12);
 
 fn tls(secured: &Secured, identity: bool) -> Tls {
     let own = secured.client("worker", Some(A_DAY));
-    Tls {
-        ca: Some(secured.authority.pem().into()),
-        identity: identity.then(|| (own.certificate.into(), own.key.into())),
-        ..Tls::default()
-    }
+    let own = identity.then(|| KeyPair { certificate: own.certificate.into(), key: own.key.into() });
+    Tls::default().ca(Secret::from(secured.authority.pem())).identity(own)
 }
 
 fn settings(etcd: &Etcd, tls: Tls) -> Config {
-    Config { ttl: PATIENT, tls: Some(tls), ..config(&etcd.endpoints()) }
+    config(&etcd.endpoints()).ttl(PATIENT).tls(tls)
 }
 
 #[plain(on_etcd)]
@@ -44,8 +41,8 @@ async fn f59_both_sides_are_verified() {
     owner.release().await.unwrap();
     assert_eq!(coordinator.audit(|_| {}).await.unwrap().report.violations, []);
 
-    let wrong_ca = Tls { ca: Some(Authority::new("another").pem().into()), ..tls(&secured, true) };
-    let wrong_name = Tls { server_name: Some("elsewhere".to_owned()), ..tls(&secured, true) };
+    let wrong_ca = tls(&secured, true).ca(Secret::from(Authority::new("another").pem()));
+    let wrong_name = tls(&secured, true).server_name("elsewhere".to_owned());
     for (what, tls) in [
         ("another authority", wrong_ca),
         ("another name", wrong_name),
@@ -272,8 +269,8 @@ async fn f59_a_new_authority_is_trusted_without_a_restart() {
     let secured = Secured::new(false);
     let etcd = Etcd::builder().secured(&secured).start().await;
     let folder = tempfile::tempdir().unwrap();
-    let ca = planlease::Secret::File(secured.write_ca(folder.path()));
-    let coordinator = connected(settings(&etcd, Tls { ca: Some(ca), ..Tls::default() })).await;
+    let ca = Secret::File(secured.write_ca(folder.path()));
+    let coordinator = connected(settings(&etcd, Tls::default().ca(ca))).await;
     coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
     let owner = acquired(&session(&coordinator, "owner").await).await;
     let next = Authority::new("the next one");

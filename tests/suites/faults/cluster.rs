@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use planlease::{AuthorityLoss, Config, Coordinator, Error, Loss, Outcome, Ownership, Refused};
+use planlease::{AuthorityLoss, Coordinator, Error, Loss, Outcome, Ownership, Refused};
 use planlease_core::{
     session::{LossReason, Status},
     transition::Change,
@@ -38,7 +38,7 @@ async fn owner_at_the_leader(etcd: &Etcd) -> (usize, Box<Ownership>, Coordinator
     };
     let observer = connected(config(&endpoints(&mut order.iter().rev().copied()))).await;
     observer.import(&plan(), &spec(1), |_| {}).await.unwrap();
-    let settings = Config { ttl: PATIENT, ..config(&endpoints(&mut order.iter().copied())) };
+    let settings = config(&endpoints(&mut order.iter().copied())).ttl(PATIENT);
     let owner = acquired(&session(&connected(settings).await, "owner").await).await;
     (order[0], owner, observer)
 }
@@ -265,7 +265,7 @@ async fn f37_learners_and_removed_members_are_skipped() {
     observer(&etcd).await.import(&plan(), &spec(1), |_| {}).await.unwrap();
     let learner = etcd.add_member(true).await;
     let endpoint = |number: usize| etcd.members()[number].endpoint();
-    let settings = Config { ttl: PATIENT, ..config(&[endpoint(learner), endpoint(2), endpoint(1)]) };
+    let settings = config(&[endpoint(learner), endpoint(2), endpoint(1)]).ttl(PATIENT);
     let owner = acquired(&session(&connected(settings).await, "owner").await).await;
     works(&owner, Duration::from_millis(500)).await;
     etcd.remove_member(2).await;

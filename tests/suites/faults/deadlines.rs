@@ -2,14 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use planlease::Identity;
 use planlease_core::{
     spec::{PlanSpec, Policy},
     transition::TaskStatus,
 };
-use planlease_orchestrator::{
-    CommandSource, EntryPoint, Options, Orchestrator, Plans, Reporter, Stop, TaskCommand,
-};
+use planlease_orchestrator::{EntryPoint, Options, Orchestrator, Plans, Reporter, Stop, TaskCommand};
 use planlease_tests::{
     etcd::Etcd,
     plain,
@@ -30,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[plain(on_etcd)]
 async fn f05_wall_clocks_that_jump_end_no_deadline() {
     let etcd = Etcd::builder().start().await;
-    let settings = planlease::Config { clock: Arc::new(Bent::default()), ..config(&etcd.endpoints()) };
+    let settings = config(&etcd.endpoints()).clock(Arc::new(Bent::default()));
     let coordinator = connected(settings).await;
     let policy = Policy {
         max_retries: 1,
@@ -42,20 +39,11 @@ async fn f05_wall_clocks_that_jump_end_no_deadline() {
         ..Policy::default()
     };
     coordinator.import(&plan(), &PlanSpec { policy, ..spec(3) }, |_| {}).await.unwrap();
-    let options = Options {
-        plans: Plans::Named(vec![plan()]),
-        jobs: 2,
-        max_plans: 1,
-        command: Some(TaskCommand::Shell(r#"[ "$PLANLEASE_ATTEMPT" = 2 ]"#.into())),
-        commands: CommandSource::Plan,
-        open_files: None,
-        env: Vec::new(),
-        dir: None,
-        search_path: None,
-        grace: Duration::from_secs(10),
-        executor: Arc::new(EntryPoint { program: planlease(), args: vec!["supervisor".into()] }),
-        identity: Identity::of_process(),
-    };
+    let executor = Arc::new(EntryPoint { program: planlease(), args: vec!["supervisor".into()] });
+    let options = Options::new(Plans::Named(vec![plan()]), executor)
+        .jobs(2)
+        .max_plans(1)
+        .command(TaskCommand::Shell(r#"[ "$PLANLEASE_ATTEMPT" = 2 ]"#.into()));
     let (_run, stop) = watch::channel(Stop::Run);
     let orchestrator = Orchestrator::new(coordinator.clone(), options, Reporter::new(|_| {}), stop);
     assert!(orchestrator.run().await.unwrap().is_success());

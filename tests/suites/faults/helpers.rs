@@ -43,13 +43,11 @@ pub(crate) fn spec(count: usize) -> PlanSpec {
 /// Settings for these endpoints. An operation is given up so soon that a test can wait for that.
 pub(crate) fn config(endpoints: &[String]) -> Config {
     let endpoints = endpoints.iter().map(|endpoint| endpoint.parse().unwrap()).collect();
-    Config {
-        ttl: TTL,
-        connect_timeout: Duration::from_secs(1),
-        request_timeout: Duration::from_secs(1),
-        operation_timeout: Duration::from_secs(8),
-        ..Config::with_endpoints(endpoints)
-    }
+    Config::with_endpoints(endpoints)
+        .ttl(TTL)
+        .connect_timeout(Duration::from_secs(1))
+        .request_timeout(Duration::from_secs(1))
+        .operation_timeout(Duration::from_secs(8))
 }
 
 /// A coordinator past all proxies.
@@ -67,7 +65,7 @@ pub(crate) async fn connected(config: Config) -> Coordinator {
 }
 
 pub(crate) async fn session(coordinator: &Coordinator, name: &str) -> Session {
-    let identity = Identity { id: Some(OrchestratorId::new(name).unwrap()), ..Identity::of_process() };
+    let identity = Identity::of_process().id(OrchestratorId::new(name).unwrap());
     coordinator.open_session(identity).await.unwrap()
 }
 
@@ -134,7 +132,7 @@ impl Pair {
         let owner = acquired(&session(&exposed, "owner").await).await;
         let view = exposed.plan(&plan()).await.unwrap();
         let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
-        let patient = connected(Config { ttl: patience, ..config(&etcd.endpoints()) }).await;
+        let patient = connected(config(&etcd.endpoints()).ttl(patience)).await;
         let next = session(&patient, "next").await;
         let waiting = waits(&next);
         in_queue(&observer, 2).await;

@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use planlease::Config;
 use planlease_core::{session::Status, transition::Change};
 use planlease_tests::{
     TestEnv,
@@ -225,7 +224,7 @@ async fn f61_without_a_majority_one_message_names_every_endpoint() {
 async fn f61_work_goes_on_when_the_host_in_use_dies() {
     let hosts = Arc::new(Hosts::start(5).unwrap());
     let etcd = Etcd::builder().members(5).on(&hosts).start().await;
-    let patient = Config { ttl: TTL * 4, ..config(&etcd.endpoints()) };
+    let patient = config(&etcd.endpoints()).ttl(TTL * 4);
     let request = patient.request_timeout;
     let coordinator = connected(patient).await;
     coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();

@@ -40,16 +40,16 @@ async fn guarded(etcd: &Etcd) -> Client {
 }
 
 fn credentials(user: &str, password: &str) -> Option<Credentials> {
-    Some(Credentials { user: user.to_owned(), password: password.into() })
+    Some(Credentials::of_user(user).password(password))
 }
 
 fn worker(etcd: &Etcd, ttl: Duration) -> Config {
-    Config { ttl, credentials: credentials("worker", "work"), ..config(&etcd.endpoints()) }
+    config(&etcd.endpoints()).ttl(ttl).credentials(credentials("worker", "work"))
 }
 
 /// Asked by who may read everything.
 async fn audit(etcd: &Etcd) {
-    let root = Config { credentials: credentials("root", "secret"), ..config(&etcd.endpoints()) };
+    let root = config(&etcd.endpoints()).credentials(credentials("root", "secret"));
     let audited = connected(root).await.audit(|_| {}).await.unwrap();
     assert_eq!(audited.report.violations, []);
     assert!(audited.report.updates > 0);
@@ -114,8 +114,7 @@ async fn f32_a_changed_password_ends_the_owner_without_a_storm() {
     assert!(matches!(loss, planlease::Loss::Session(_)), "{loss:?}");
     let asked = requests(&coordinator) - before;
     assert!(asked < 60, "a storm: {asked} requests within a TTL");
-    let again =
-        Coordinator::connect(Config { credentials: credentials("worker", "new"), ..worker(&etcd, TTL) });
+    let again = Coordinator::connect(worker(&etcd, TTL).credentials(credentials("worker", "new")));
     let again = again.await.unwrap();
     let owner = session(&again, "again").await.acquire(&plan(), planlease::AcquireOptions::default()).await;
     owner.unwrap().release().await.unwrap();

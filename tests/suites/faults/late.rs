@@ -104,7 +104,7 @@ async fn f10_a_late_join_after_giving_up_does_not_stay() {
     exposed.line(&plan()).await.unwrap(); // The term is known: the next transaction is the one that joins.
     let trap = etcd.members()[0].proxy().hold_request("KV/Txn");
     let wait = Some(Duration::from_secs(3)); // The request is sent again after one.
-    let options = AcquireOptions { wait, ..AcquireOptions::default() };
+    let options = AcquireOptions::default().wait(wait);
     impatient.acquire(&plan(), options).await.unwrap_err();
     assert!(trap.has_sprung());
     in_queue(&observer, 1).await;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use planlease::{Config, Loss, Outcome, Refused};
+use planlease::{Loss, Outcome, Refused};
 use planlease_core::{
     session::{LossReason, Status},
     transition::Change,
@@ -140,7 +140,7 @@ async fn f57_an_idle_connection_to_an_older_server_is_kept() {
 async fn an_idle_fleet(builder: Builder) {
     let etcd = builder.proxied(true).start().await;
     let ttl = Duration::from_secs(30);
-    let exposed = connected(Config { ttl, ..config(&etcd.proxied_endpoints()) }).await;
+    let exposed = connected(config(&etcd.proxied_endpoints()).ttl(ttl)).await;
     exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
     let owner = acquired(&session(&exposed, "owner").await).await;
     let proxy = etcd.members()[0].proxy();
@@ -161,7 +161,7 @@ async fn f40_two_of_three_dead_or_silent_endpoints_fail_no_call() {
     let observer = observer(&etcd).await;
     observer.import(&plan(), &spec(1), |_| {}).await.unwrap();
     // Long enough that the search for the one that answers does not cost the session.
-    let exposed = connected(Config { ttl: TTL * 4, ..config(&etcd.proxied_endpoints()) }).await;
+    let exposed = connected(config(&etcd.proxied_endpoints()).ttl(TTL * 4)).await;
     let owner = acquired(&session(&exposed, "owner").await).await;
     let view = exposed.plan(&plan()).await.unwrap();
     let mut task = committed(owner.authority().start(&view, &id("1")).await.unwrap());

@@ -12,8 +12,8 @@ use std::{
 
 use futures_util::{StreamExt as _, future::join_all, stream};
 use planlease::{
-    AcquireOptions, AuthorityLoss, Config, Coordinator, Error, Loss, Outcome, Ownership, Refused,
-    RenewalRuntime, TaskView, TryAcquire,
+    AcquireOptions, AuthorityLoss, Coordinator, Error, Loss, Outcome, Ownership, Refused, RenewalRuntime,
+    TaskView, TryAcquire,
     clock::{Clock, SystemClock},
 };
 use planlease_core::{
@@ -123,7 +123,7 @@ async fn too_late(coordinator: &Coordinator, owner: &Ownership, started: &TaskVi
 async fn f04_a_suspended_host_trusts_nothing_when_it_wakes() {
     let etcd = Etcd::builder().start().await;
     let clock = Arc::new(Bent::default());
-    let settings = Config { clock: clock.clone(), ..config(&etcd.endpoints()) };
+    let settings = config(&etcd.endpoints()).clock(clock.clone());
     let suspended = connected(settings).await;
     suspended.import(&plan(), &spec(1), |_| {}).await.unwrap();
     let owner = acquired(&session(&suspended, "owner").await).await;
@@ -156,7 +156,7 @@ async fn f05_jumping_and_drifting_clocks_change_nothing() {
         let observer = observer(&etcd).await;
         observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
         let clock = Arc::new(Bent { drift, ..Bent::default() });
-        let bent = connected(Config { clock, ..config(&etcd.proxied_endpoints()) }).await;
+        let bent = connected(config(&etcd.proxied_endpoints()).clock(clock)).await;
         let owner = acquired(&session(&bent, "bent").await).await;
         let view = bent.plan(&plan()).await.unwrap();
         let mut task = committed(owner.authority().start(&view, &id("1")).await.unwrap());
@@ -286,10 +286,10 @@ async fn mortal(etcd: &Etcd, nth: u32) -> (Proxy, Coordinator, Coordinator) {
     let address = etcd.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap();
     let proxy = Proxy::before(address);
     let root = format!("/dies-at-{nth}");
-    let settings = |endpoint: String| Config { root: root.clone(), ..config(&[endpoint]) };
+    let settings = |endpoint: String| config(&[endpoint]).root(root.clone());
     let observer = connected(settings(etcd.endpoints()[0].clone())).await;
     // What is dead needs not try for long.
-    let brief = Config { operation_timeout: Duration::from_secs(1), ..settings(proxy.endpoint()) };
+    let brief = settings(proxy.endpoint()).operation_timeout(Duration::from_secs(1));
     let mortal = connected(brief).await;
     (proxy, mortal, observer)
 }
@@ -391,7 +391,7 @@ async fn f55_one_release_wakes_one_of_three_hundred_waiters() {
     const WAITING: usize = 300;
     const HANDOVERS: usize = 20;
     let etcd = Etcd::builder().start().await;
-    let patient = connected(Config { ttl: Duration::from_secs(60), ..config(&etcd.endpoints()) }).await;
+    let patient = connected(config(&etcd.endpoints()).ttl(Duration::from_secs(60))).await;
     patient.import(&plan(), &spec(1), |_| {}).await.unwrap();
     let mut owner = acquired(&session(&patient, "first").await).await;
     let mut places = std::collections::VecDeque::new();
@@ -465,7 +465,7 @@ async fn f58_a_runtime_that_is_blocked_loses_its_plans_and_knows_it() {
     let etcd = Etcd::builder().start().await;
     let observer = observer(&etcd).await;
     observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
-    let settings = Config { renewals: RenewalRuntime::Ambient, ..config(&etcd.endpoints()) };
+    let settings = config(&etcd.endpoints()).renewals(RenewalRuntime::Ambient);
     let (owned, owns) = tokio::sync::oneshot::channel();
     let (block, blocked) = std::sync::mpsc::channel::<()>();
     let stuck = std::thread::spawn(move || {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use planlease::{Config, Coordinator, Error, Feed, Loss, Outcome, Refused};
+use planlease::{Coordinator, Error, Feed, Loss, Outcome, Refused};
 use planlease_core::{Generation, session::LossReason, transition::Change};
 use planlease_tests::{
     etcd::{Etcd, Restore},
@@ -28,7 +28,7 @@ async fn f38_an_endpoint_that_answers_from_the_past_is_not_believed() {
     past.restore(&snapshot, Restore { posing_as: Some(&etcd), ..Restore::default() }).await;
 
     let endpoints = [etcd.proxied_endpoints(), past.endpoints()].concat();
-    let settings = Config { operation_timeout: Duration::from_secs(3), ..config(&endpoints) };
+    let settings = config(&endpoints).operation_timeout(Duration::from_secs(3));
     let both = connected(settings).await;
     let owner = acquired(&session(&both, "owner").await).await;
     let view = both.plan(&plan()).await.unwrap();
@@ -143,7 +143,7 @@ async fn restored(etcd: Etcd, how: Restore<'_>) {
 async fn f39_two_restores_of_one_snapshot_give_no_token_twice() {
     let etcd = Etcd::builder().start().await;
     let folder = tempfile::tempdir().unwrap();
-    let settings = Config { state_folder: Some(folder.path().to_owned()), ..config(&etcd.endpoints()) };
+    let settings = config(&etcd.endpoints()).state_folder(folder.path().to_owned());
     let live = connected(settings.clone()).await;
     live.import(&plan(), &spec(1), |_| {}).await.unwrap();
     let snapshot = etcd.save_snapshot().await;
@@ -164,7 +164,7 @@ async fn f39_two_restores_of_one_snapshot_give_no_token_twice() {
 async fn f39_a_copied_data_folder_is_noticed_by_a_host_ahead_of_it() {
     let etcd = Etcd::builder().start().await;
     let folder = tempfile::tempdir().unwrap();
-    let settings = Config { state_folder: Some(folder.path().to_owned()), ..config(&etcd.endpoints()) };
+    let settings = config(&etcd.endpoints()).state_folder(folder.path().to_owned());
     let before = connected(settings.clone()).await;
     before.import(&plan(), &spec(1), |_| {}).await.unwrap();
     let copied = etcd.copy_data().await;
@@ -190,7 +190,7 @@ async fn f39_a_copied_data_folder_is_noticed_by_a_host_ahead_of_it() {
 async fn f39_an_emptied_etcd_gives_no_token_twice() {
     let etcd = Etcd::builder().start().await;
     let folder = tempfile::tempdir().unwrap();
-    let settings = Config { state_folder: Some(folder.path().to_owned()), ..config(&etcd.endpoints()) };
+    let settings = config(&etcd.endpoints()).state_folder(folder.path().to_owned());
     let live = connected(settings.clone()).await;
     live.import(&plan(), &spec(1), |_| {}).await.unwrap();
     let token = acquired(&session(&live, "first").await).await.token();
@@ -209,7 +209,7 @@ async fn f39_an_emptied_etcd_gives_no_token_twice() {
 async fn f39_elections_and_restarts_are_no_restore() {
     let etcd = Etcd::builder().members(3).start().await;
     let folder = tempfile::tempdir().unwrap();
-    let settings = Config { state_folder: Some(folder.path().to_owned()), ..config(&etcd.endpoints()) };
+    let settings = config(&etcd.endpoints()).state_folder(folder.path().to_owned());
     let long = connected(settings.clone()).await;
     long.import(&plan(), &spec(1), |_| {}).await.unwrap();
     for round in 0..6 {
@@ -299,7 +299,7 @@ async fn f39_what_runs_across_a_restore_reports_it() {
 #[plain(on_etcd)]
 async fn f39_a_store_that_went_back_under_its_owner_is_not_written() {
     let etcd = Etcd::builder().start().await;
-    let settings = Config { operation_timeout: Duration::from_secs(2), ..config(&etcd.endpoints()) };
+    let settings = config(&etcd.endpoints()).operation_timeout(Duration::from_secs(2));
     let live = connected(settings).await;
     live.import(&plan(), &spec(1), |_| {}).await.unwrap();
     let snapshot = etcd.save_snapshot().await;

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use planlease::{Config, Coordinator};
+use planlease::Coordinator;
 use planlease_core::{
     PlanName, Revision,
     spec::{PlanSpec, TaskSpec},
@@ -179,8 +179,7 @@ async fn f31_a_failing_list_is_retried_until_it_succeeds() {
     let observer = observer(&etcd).await;
     observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
     let watching =
-        connected(Config { operation_timeout: Duration::from_secs(1), ..config(&etcd.proxied_endpoints()) })
-            .await;
+        connected(config(&etcd.proxied_endpoints()).operation_timeout(Duration::from_secs(1))).await;
     let (watcher, mut subscription) = begun(&watching, Options::default()).await;
     let proxy = etcd.members()[0].proxy();
     proxy.cut();
@@ -210,7 +209,7 @@ async fn f29_10_000_changes_reach_1_000_subscribers_past_a_slow_one() {
     let etcd = Etcd::builder().start().await;
     let observer = observer(&etcd).await;
     observer.import(&plan(), &spec(TASKS), |_| {}).await.unwrap();
-    let (watcher, mut asleep) = begun(&observer, Options { changes_kept: KEPT }).await;
+    let (watcher, mut asleep) = begun(&observer, Options::default().changes_kept(KEPT)).await;
     let mut readers = Vec::new();
     for _ in 0..1_000 {
         let mut subscription = watcher.subscribe(Filter::default(), None).await.unwrap();

@@ -21,11 +21,9 @@ async fn an_endpoint_of_another_cluster_is_never_used() {
     let at = |etcd: &Etcd| etcd.endpoints()[0].parse().unwrap();
     let alone = Coordinator::connect(Config::with_endpoints(vec![at(&other)])).await.unwrap();
     alone.import(&plan(), &spec(), |_| {}).await.unwrap();
-    let config = Config {
-        request_timeout: Duration::from_millis(500),
-        operation_timeout: Duration::from_secs(2),
-        ..Config::with_endpoints(vec![at(&ours), at(&other)])
-    };
+    let config = Config::with_endpoints(vec![at(&ours), at(&other)])
+        .request_timeout(Duration::from_millis(500))
+        .operation_timeout(Duration::from_secs(2));
     let coordinator = Coordinator::connect(config).await.unwrap();
     coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
     let session = coordinator.open_session(Identity::of_process()).await.unwrap();
@@ -59,12 +57,11 @@ async fn a_member_that_falls_silent_costs_nothing() {
 /// one.
 async fn a_fault(fault: Fault) {
     let etcd = Etcd::builder().members(3).start().await;
-    let endpoints = etcd.endpoints().iter().map(|endpoint| endpoint.parse().unwrap()).collect();
-    let config = Config {
-        ttl: Duration::from_secs(12),
-        request_timeout: Duration::from_secs(1),
-        ..Config::with_endpoints(endpoints)
-    };
+    let endpoints = etcd.endpoints();
+    let endpoints = endpoints.iter().map(|endpoint| endpoint.parse().unwrap()).collect();
+    let config = Config::with_endpoints(endpoints)
+        .ttl(Duration::from_secs(12))
+        .request_timeout(Duration::from_secs(1));
     let coordinator = Coordinator::connect(config).await.unwrap();
     coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
     let session = coordinator.open_session(Identity::of_process()).await.unwrap();

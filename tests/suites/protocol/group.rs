@@ -279,8 +279,8 @@ async fn a_plan_that_may_not_be_written_refuses_no_other() {
     admin.user_grant_role("worker", "workers").await.unwrap();
     admin.auth_enable().await.unwrap();
 
-    let credentials = Some(Credentials { user: "worker".into(), password: "work".into() });
-    let worker = Config { credentials, ..config(&etcd.endpoints()[0]) };
+    let credentials = Credentials::of_user("worker").password("work");
+    let worker = config(&etcd.endpoints()[0]).credentials(credentials);
     let worker = Coordinator::connect(worker).await.unwrap();
     let session = worker.open_session(Identity::of_process()).await.unwrap();
     let (ours, theirs) = (owned(&session, &plans[0]).await, owned(&session, &plans[1]).await);
@@ -308,13 +308,11 @@ async fn a_request_without_a_turn_is_not_sent() {
     let proxy = Proxy::before(etcd.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap());
     let direct = Coordinator::connect(config(&etcd.endpoints()[0])).await.unwrap();
     direct.import(&plan(), &wide(1, Policy::default()), |_| {}).await.unwrap();
-    let brief = Config {
-        connect_timeout: Duration::from_millis(500),
-        request_timeout: Duration::from_millis(500),
-        operation_timeout: Duration::from_secs(1),
-        ttl: Duration::from_secs(60),
-        ..config(&proxy.endpoint())
-    };
+    let brief = config(&proxy.endpoint())
+        .connect_timeout(Duration::from_millis(500))
+        .request_timeout(Duration::from_millis(500))
+        .operation_timeout(Duration::from_secs(1))
+        .ttl(Duration::from_secs(60));
     let brief = Coordinator::connect(brief).await.unwrap();
     let session = brief.open_session(Identity::of_process()).await.unwrap();
     let owner = owned(&session, &plan()).await;

@@ -14,8 +14,8 @@ use std::{
 
 use futures_util::future::join_all;
 use planlease::{
-    AcquireOptions, Authority, Config, Coordinator, Endpoint, Identity, Imported, Outcome, TaskView,
-    TryAcquire, TryLock, UpdateRequest,
+    AcquireOptions, Authority, Coordinator, Endpoint, Identity, Imported, Outcome, TaskView, TryAcquire,
+    TryLock, UpdateRequest,
     connect::{Connecting, Connection, Connector, SocketConnector},
 };
 use planlease_core::{
@@ -172,12 +172,12 @@ impl AsyncWrite for Lossy {
 async fn lossy(env: &TestEnv) -> (Coordinator, Loss) {
     let loss = Loss::new();
     let ttl = Duration::from_secs(600);
-    let config = Config { ttl, connector: Arc::new(loss.clone()), ..env.config.clone() };
+    let config = env.config.clone().ttl(ttl).connector(Arc::new(loss.clone()));
     (Coordinator::connect(config).await.unwrap(), loss)
 }
 
 async fn lossy_session(coordinator: &Coordinator, name: &str) -> planlease::Session {
-    let identity = Identity { id: Some(OrchestratorId::new(name).unwrap()), ..Identity::of_process() };
+    let identity = Identity::of_process().id(OrchestratorId::new(name).unwrap());
     coordinator.open_session(identity).await.unwrap()
 }
 
@@ -260,8 +260,7 @@ async fn submit_finds_an_unknown_outcome_by_its_op_id(env: TestEnv) {
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
     let loss = Loss::new();
     let (connector, short) = (Arc::new(loss.clone()), Duration::from_millis(300));
-    let settings =
-        Config { connector, request_timeout: short, operation_timeout: short, ..env.config.clone() };
+    let settings = env.config.clone().connector(connector).request_timeout(short).operation_timeout(short);
     let coordinator = Coordinator::connect(settings).await.unwrap();
     let authority = coordinator.delegated(&owner.delegate());
     *loss.outage.lock().unwrap() = Duration::from_secs(1);

@@ -90,7 +90,7 @@ async fn a_dropped_wait_leaves_the_queue(env: TestEnv) {
     let coordinator = imported(&env).await;
     let (first, second) = (env.session("first").await, env.session("second").await);
     let _owner = try_acquire(&first).await.unwrap();
-    let options = AcquireOptions { wait: Some(Duration::from_millis(300)), ..AcquireOptions::default() };
+    let options = AcquireOptions::default().wait(Duration::from_millis(300));
     let refused = second.acquire(&plan(), options).await;
     assert!(matches!(refused, Err(Error::TimedOut(_))), "{refused:?}");
     in_queue(&coordinator, 1).await;
@@ -275,7 +275,7 @@ async fn a_lock_delay_goes_on_between_two_tries(env: TestEnv) {
     let _owner = try_acquire(&first).await.unwrap();
     first.clone().close().await.unwrap();
     let begun = tokio::time::Instant::now();
-    let options = AcquireOptions { wait: Some(Duration::from_millis(300)), ..AcquireOptions::default() };
+    let options = AcquireOptions::default().wait(Duration::from_millis(300));
     let owner = loop {
         match second.acquire(&plan(), options).await {
             Ok(owner) => break owner,
@@ -315,7 +315,7 @@ async fn a_waiter_for_work_leaves_the_queue_of_a_finished_plan(env: TestEnv) {
     let coordinator = imported(&env).await;
     let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
-    let options = AcquireOptions { only_for_work: true, ..AcquireOptions::default() };
+    let options = AcquireOptions::default().only_for_work(true);
     let mut waiting = Vec::new();
     for n in 0..3 {
         let session = env.session(&format!("w{n}")).await;
@@ -345,7 +345,7 @@ async fn a_waiter_for_work_leaves_the_queue_of_a_finished_plan(env: TestEnv) {
 async fn a_lock_delay_is_kept_after_an_unclean_end_and_only_then(env: TestEnv) {
     imported(&env).await;
     let delay = Duration::from_secs(1);
-    let options = AcquireOptions { lock_delay: Some(delay), ..AcquireOptions::default() };
+    let options = AcquireOptions::default().lock_delay(delay);
     let first = env.session("first").await;
     drop(first.acquire(&plan(), options).await.unwrap());
     let begun = tokio::time::Instant::now();
@@ -456,7 +456,8 @@ async fn a_hand_over_goes_to_the_named_one(env: TestEnv) {
         in_queue(&coordinator, n + 2).await;
     }
     let absent = OrchestratorId::new("absent").unwrap();
-    let Err((owner, Error::HandOver(_))) = owner.hand_over(&absent).await else { panic!("not handed over") };
+    let (owner, error) = owner.hand_over(&absent).await.unwrap_err().into_parts();
+    assert!(matches!(error, Error::HandOver(_)), "{error:?}");
     owner.hand_over(&OrchestratorId::new("fourth").unwrap()).await.unwrap();
     let (_session, ownership) = waiting.pop().unwrap().await.unwrap().unwrap();
     assert_eq!(ownership.session().id().as_str(), "fourth");
@@ -542,7 +543,7 @@ async fn many_at_once_and_exactly_one_owns(env: TestEnv) {
 #[case]
 async fn an_identity_is_used_once(env: TestEnv) {
     let first = env.session("one").await;
-    let identity = Identity { id: Some(first.id().clone()), ..Identity::of_process() };
+    let identity = Identity::of_process().id(first.id().clone());
     let second = env.coordinator().await.open_session(identity).await;
     assert!(matches!(second, Err(Error::IdentityTaken(_))), "{second:?}");
     let listed = env.coordinator().await.orchestrators().await.unwrap();
@@ -560,10 +561,10 @@ async fn a_token_that_expires_costs_nothing() {
     admin.user_add("root", "secret", None).await.unwrap();
     admin.user_grant_role("root", "root").await.unwrap();
     admin.auth_enable().await.unwrap();
-    let config = |password: &str| planlease::Config {
-        credentials: Some(planlease::Credentials { user: "root".into(), password: password.into() }),
-        ttl: Duration::from_secs(9),
-        ..planlease::Config::with_endpoints(etcd.endpoints().iter().map(|at| at.parse().unwrap()).collect())
+    let config = |password: &str| {
+        planlease::Config::with_endpoints(etcd.endpoints().iter().map(|at| at.parse().unwrap()).collect())
+            .credentials(planlease::Credentials::of_user("root").password(password))
+            .ttl(Duration::from_secs(9))
     };
     let wrong = Coordinator::connect(config("wrong")).await;
     assert!(matches!(wrong, Err(Error::Unauthenticated(_))), "{wrong:?}");
@@ -589,10 +590,7 @@ async fn a_ttl_that_the_server_does_not_grant_is_refused() {
         slow.into_iter().fold(planlease_tests::etcd::Etcd::builder(), |etcd, flag| etcd.argument(flag));
     let etcd = etcd.start().await;
     let endpoints = || etcd.endpoints().iter().map(|endpoint| endpoint.parse().unwrap()).collect();
-    let config = |seconds| planlease::Config {
-        ttl: Duration::from_secs(seconds),
-        ..planlease::Config::with_endpoints(endpoints())
-    };
+    let config = |seconds| planlease::Config::with_endpoints(endpoints()).ttl(Duration::from_secs(seconds));
     let coordinator = Coordinator::connect(config(3)).await.unwrap();
     let refused = coordinator.open_session(Identity::of_process()).await;
     let Err(Error::TtlNotGranted { asked, granted }) = refused else { panic!("{refused:?}") };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, future::join_all, stream};
-use planlease::{AcquireOptions, Config, Coordinator, Session, TryAcquire};
+use planlease::{AcquireOptions, Coordinator, Session, TryAcquire};
 use planlease_core::{
     PlanName,
     keys::{Key, PlanKey},
@@ -219,8 +219,8 @@ async fn no_more_than_512_are_under_way_at_a_time(env: TestEnv) {
     let upstream = env.server.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap();
     let proxy = Proxy::before(upstream);
     let long = Duration::from_secs(60);
-    let endpoints = vec![proxy.endpoint().parse().unwrap()];
-    let config = Config { endpoints, request_timeout: long, operation_timeout: long, ..env.config.clone() };
+    let mut config = env.config.clone().request_timeout(long).operation_timeout(long);
+    config.endpoints = vec![proxy.endpoint().parse().unwrap()];
     let coordinator = Coordinator::connect(config).await.unwrap();
     let sent = |before: &BTreeMap<String, u64>| {
         unary(&coordinator, before).into_iter().map(|(_, count)| count).sum::<u64>()

@@ -14,7 +14,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 use planlease::{
-    Config, Coordinator, Endpoint,
+    Coordinator, Endpoint,
     connect::{Connecting, Connection, Connector, SocketConnector},
 };
 use planlease_tests::{TestEnv, case, wait::SOON};
@@ -85,7 +85,7 @@ impl AsyncWrite for Breaking {
 async fn a_stalled_requests_connection_serves_the_others(env: TestEnv) {
     imported(&env).await;
     let breaker = Breaker::default();
-    let config = Config { connector: Arc::new(breaker.clone()), ..env.config.clone() };
+    let config = env.config.clone().connector(Arc::new(breaker.clone()));
     let coordinator = Coordinator::connect(config).await.unwrap();
     coordinator.plan(&plan()).await.unwrap();
     breaker.broken.fetch_add(1, Ordering::SeqCst);
@@ -104,7 +104,7 @@ async fn a_stalled_requests_connection_serves_the_others(env: TestEnv) {
 #[case]
 async fn stalled_requests_delay_no_other(env: TestEnv) {
     imported(&env).await;
-    let config = Config { request_timeout: Duration::from_secs(1), ..env.config.clone() };
+    let config = env.config.clone().request_timeout(Duration::from_secs(1));
     let coordinator = Coordinator::connect(config).await.unwrap();
     let name = plan();
     let mut stalled: Vec<_> = (0..600).map(|_| Box::pin(coordinator.plan(&name))).collect();

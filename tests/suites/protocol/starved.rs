@@ -82,7 +82,7 @@ async fn a_starved_runtime_keeps_its_session(env: TestEnv) {
 #[case]
 async fn a_starved_runtime_loses_a_session_that_it_renews_itself(env: TestEnv) {
     imported(&env).await;
-    let config = Config { renewals: RenewalRuntime::Ambient, ..env.config.clone() };
+    let config = env.config.clone().renewals(RenewalRuntime::Ambient);
     let lost = program(config, async |owner| {
         starve(passed(BLOCKED));
         let refused = owner.authority().modify(&id("1"), |_| Some(Change::Start)).await;

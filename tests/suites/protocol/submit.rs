@@ -66,7 +66,7 @@ async fn rivals(env: &TestEnv, delegation: &Delegation) -> (Authority, Arc<Rival
         left: Mutex::new(0),
         writes: AtomicUsize::new(0),
     });
-    let settings = Config { clock: Arc::clone(&rival) as Arc<dyn Clock>, ..env.config.clone() };
+    let settings = env.config.clone().clock(Arc::clone(&rival) as Arc<dyn Clock>);
     (Coordinator::connect(settings).await.unwrap().delegated(delegation), rival)
 }
 

@@ -143,22 +143,20 @@ impl RunArgs {
         };
         let mut env = settings.for_commands(invocation.environment());
         env.push(held.variable().map_err(|error| Failure::json(&error))?);
-        let options = Options {
-            plans,
-            jobs: self.jobs.into(),
-            max_plans: self.max_plans.map_or(usize::MAX, usize::from),
-            command: self.command()?,
-            commands,
-            open_files: descriptors::for_commands(),
-            env,
-            dir: self.dir.clone(),
-            search_path: Some(invocation.environment().search_path()),
-            grace: self.grace,
-            executor: Arc::new(EntryPoint::of_this_program(plumbing::SUPERVISOR)),
-            identity: self.identity()?,
-        };
+        let executor = Arc::new(EntryPoint::of_this_program(plumbing::SUPERVISOR));
+        let options = Options::new(plans, executor)
+            .jobs(self.jobs.into())
+            .max_plans(self.max_plans.map_or(usize::MAX, usize::from))
+            .command(self.command()?)
+            .commands(commands)
+            .open_files(descriptors::for_commands())
+            .env(env)
+            .dir(self.dir.clone())
+            .search_path(invocation.environment().search_path())
+            .grace(self.grace)
+            .identity(self.identity()?);
         options.check().map_err(|why| {
-            Failure::usage(why).meaning("No plan was acquired.").remedy("Check --dir and --exec.")
+            Failure::usage(why.to_string()).meaning("No plan was acquired.").remedy("Check --dir and --exec.")
         })?;
         Ok(options)
     }
@@ -198,7 +196,7 @@ impl RunArgs {
         };
         let labels: BTreeMap<String, String> = self.label.iter().map(label).collect::<Result<_, _>>()?;
         let id = self.id.as_ref().map(OrchestratorId::new).transpose()?;
-        Ok(Identity { id, labels, ..Identity::of_process() })
+        Ok(Identity::of_process().id(id).labels(labels))
     }
 }
 

@@ -79,7 +79,7 @@ impl PlanOwnership {
     }
 
     fn options(&self, wait: Option<Duration>) -> AcquireOptions {
-        AcquireOptions { wait, lock_delay: self.lock_delay, ..AcquireOptions::default() }
+        AcquireOptions::default().wait(wait).lock_delay(self.lock_delay)
     }
 }
 

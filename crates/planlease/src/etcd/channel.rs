@@ -27,7 +27,7 @@ use tonic::{
 use tower::{ServiceExt as _, service_fn, util::BoxCloneSyncService};
 
 use super::fault::Fault;
-use crate::config::{Config, ConfigError, Endpoint, Tls};
+use crate::config::{Config, ConfigError, Endpoint, InvalidEndpoint, KeyPair, Tls};
 
 /// How often an idle connection is tested. etcd's servers cut those that do it more often than every 5 s.
 const PING_EVERY: Duration = Duration::from_secs(10);
@@ -127,7 +127,7 @@ async fn address(config: &Config, endpoint: &Endpoint) -> Result<Address, Config
         Endpoint::Unix(_) => "http://localhost".to_owned(),
         other => other.to_string(),
     };
-    let invalid = |error: tonic::transport::Error| ConfigError::Endpoint {
+    let invalid = |error: tonic::transport::Error| InvalidEndpoint {
         text: endpoint.to_string(),
         reason: error.to_string(),
     };
@@ -150,7 +150,7 @@ async fn tls(tls: Option<&Tls>) -> Result<ClientTlsConfig, ConfigError> {
         Some(ca) => config.ca_certificate(Certificate::from_pem(ca.read().await?)),
         None => config.with_enabled_roots(),
     };
-    if let Some((certificate, key)) = &tls.identity {
+    if let Some(KeyPair { certificate, key }) = &tls.identity {
         config = config.identity(Identity::from_pem(certificate.read().await?, key.read().await?));
     }
     if let Some(name) = &tls.server_name {

@@ -2,6 +2,7 @@
 //! it is tried, and what is known about its outcome. Everything that is decided about that is decided here.
 
 use std::{
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -55,6 +56,12 @@ impl Admission {
     }
 }
 
+/// A request under way.
+///
+/// In a box, of a type that does not name it: so the callers' futures stay small, and a crate that awaits one
+/// does not compile everything below it once more.
+pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
+
 impl<'a> From<&'a Transaction> for Request<'a> {
     fn from(txn: &'a Transaction) -> Self {
         Self::Plain(txn)
@@ -84,22 +91,25 @@ impl Etcd {
     ///
     /// # Cancel safety
     /// A dropped future leaves it unknown whether it is carried out.
-    pub(crate) async fn execute<'a>(
-        &self,
+    pub(crate) fn execute<'a>(
+        &'a self,
         request: impl Into<Request<'a>>,
         admission: Admission,
-    ) -> Result<Reply, Fault> {
-        // In a box, so that the future of a coalesced write, of which there are hundreds at a time, is small.
-        match request.into() {
-            Request::Plain(txn) => Box::pin(self.transact(txn, admission)).await,
-            Request::Guarded(write) => {
-                let mut reply = Box::pin(self.transact(&write.whole(), admission)).await?;
+    ) -> Pending<'a, Reply> {
+        self.execute_request(request.into(), admission)
+    }
+
+    fn execute_request<'a>(&'a self, request: Request<'a>, admission: Admission) -> Pending<'a, Reply> {
+        match request {
+            Request::Plain(txn) => Box::pin(self.transact(txn, admission)),
+            Request::Guarded(write) => Box::pin(async move {
+                let mut reply = self.transact(&write.whole(), admission).await?;
                 if reply.branch == Branch::Otherwise {
                     reply.guard_held = write.guard.holds(reply.last_row().as_ref());
                 }
                 Ok(reply)
-            }
-            Request::Coalesced(plan, write) => self.coalesce(plan, write, self.budget(admission)).await,
+            }),
+            Request::Coalesced(plan, write) => Box::pin(self.coalesce(plan, write, self.budget(admission))),
         }
     }
 

@@ -12,57 +12,63 @@ use tokio::task::JoinHandle;
 use super::{
     Etcd,
     connection::{Connected, EndpointConnection},
-    execute::Admission,
+    execute::{Admission, Pending},
     fault::{Fault, FaultKind},
 };
 
 impl Etcd {
     /// Asks for a lease of this id and TTL; returns the TTL that the server granted. The id is chosen by the
     /// caller, so that a grant whose answer was lost is recognised when it is asked for again.
-    pub(crate) async fn grant(&self, id: LeaseId, ttl: Duration) -> Result<Duration, Fault> {
-        let whole = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
-        let seconds = i64::try_from(whole).unwrap_or(i64::MAX);
-        let granted = self
-            .call(Admission::TURN, |client| async move {
-                let options = etcd_client::LeaseGrantOptions::new().with_id(id.to_wire());
-                let mut leases = client.lease_client();
-                match leases.grant(seconds, Some(options)).await.map_err(Fault::of) {
-                    Ok(answer) => Ok(answer.ttl()),
-                    Err(fault) if fault.kind == FaultKind::LeaseExists => {
-                        let answer = leases.time_to_live(id.to_wire(), None).await.map_err(Fault::of)?;
-                        // It may have expired, or been revoked, since: then it says -1 and 0.
-                        if answer.ttl() > 0 { Ok(answer.granted_ttl()) } else { Err(Fault::lease_gone()) }
+    pub(crate) fn grant(&self, id: LeaseId, ttl: Duration) -> Pending<'_, Duration> {
+        Box::pin(async move {
+            let whole = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
+            let seconds = i64::try_from(whole).unwrap_or(i64::MAX);
+            let granted = self
+                .call(Admission::TURN, |client| async move {
+                    let options = etcd_client::LeaseGrantOptions::new().with_id(id.to_wire());
+                    let mut leases = client.lease_client();
+                    match leases.grant(seconds, Some(options)).await.map_err(Fault::of) {
+                        Ok(answer) => Ok(answer.ttl()),
+                        Err(fault) if fault.kind == FaultKind::LeaseExists => {
+                            let answer = leases.time_to_live(id.to_wire(), None).await.map_err(Fault::of)?;
+                            // It may have expired, or been revoked, since: then it says -1 and 0.
+                            if answer.ttl() > 0 { Ok(answer.granted_ttl()) } else { Err(Fault::lease_gone()) }
+                        }
+                        Err(fault) => Err(fault),
                     }
-                    Err(fault) => Err(fault),
-                }
-            })
-            .await?;
-        Ok(Duration::from_secs(u64::try_from(granted).unwrap_or(0)))
+                })
+                .await?;
+            Ok(Duration::from_secs(u64::try_from(granted).unwrap_or(0)))
+        })
     }
 
     /// Ends a lease; one that is gone already is fine.
-    pub(crate) async fn revoke(&self, id: LeaseId) -> Result<(), Fault> {
-        let revoked = self
-            .call(Admission::TURN, |client| async move {
-                client.lease_client().revoke(id.to_wire()).await.map_err(Fault::of).map(drop)
-            })
-            .await;
-        match revoked {
-            Err(fault) if fault.kind != FaultKind::LeaseNotFound => Err(fault),
-            _ => Ok(()),
-        }
+    pub(crate) fn revoke(&self, id: LeaseId) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let revoked = self
+                .call(Admission::TURN, |client| async move {
+                    client.lease_client().revoke(id.to_wire()).await.map_err(Fault::of).map(drop)
+                })
+                .await;
+            match revoked {
+                Err(fault) if fault.kind != FaultKind::LeaseNotFound => Err(fault),
+                _ => Ok(()),
+            }
+        })
     }
 
     /// How long a lease has left, to the second; `None` if it is gone. One that was granted and has run out
     /// exists until etcd revokes it, and has nothing left.
-    pub(crate) async fn lease_left(&self, id: LeaseId) -> Result<Option<Duration>, Fault> {
-        let answer = self
-            .call(Admission::TURN, |client| async move {
-                client.lease_client().time_to_live(id.to_wire(), None).await.map_err(Fault::of)
-            })
-            .await?;
-        let left = Duration::from_secs(u64::try_from(answer.ttl()).unwrap_or(0));
-        Ok((answer.granted_ttl() > 0).then_some(left))
+    pub(crate) fn lease_left(&self, id: LeaseId) -> Pending<'_, Option<Duration>> {
+        Box::pin(async move {
+            let answer = self
+                .call(Admission::TURN, |client| async move {
+                    client.lease_client().time_to_live(id.to_wire(), None).await.map_err(Fault::of)
+                })
+                .await?;
+            let left = Duration::from_secs(u64::try_from(answer.ttl()).unwrap_or(0));
+            Ok((answer.granted_ttl() > 0).then_some(left))
+        })
     }
 
     /// Runs a task that renews a session: see [`Renewals`](crate::renewal_runtime::Renewals).
@@ -77,8 +83,8 @@ impl Etcd {
     }
 
     /// Renews a lease once, for callers that do it seldom.
-    pub(crate) async fn renew_once(&self, id: LeaseId) -> Result<(), Fault> {
-        KeepAlive::open(&self.inner.unary, id).await.map(drop)
+    pub(crate) fn renew_once(&self, id: LeaseId) -> Pending<'_, ()> {
+        Box::pin(async move { KeepAlive::open(&self.inner.unary, id).await.map(drop) })
     }
 }
 

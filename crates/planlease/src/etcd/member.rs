@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{
     Etcd, channel,
-    execute::Admission,
+    execute::{Admission, Pending},
     fault::{Fault, FaultKind},
     txn::{Op, Reply, Transaction},
 };
@@ -37,46 +37,54 @@ pub(crate) struct Seen {
 
 impl Etcd {
     /// Everything that the server has, as the file that `etcdutl snapshot restore` reads.
-    pub(crate) async fn save(&self) -> Result<Vec<u8>, Fault> {
-        self.call(Admission::TURN, |client| async move {
-            let mut parts = client.maintenance_client().snapshot().await.map_err(Fault::of)?;
-            let mut file = Vec::new();
-            while let Some(part) = parts.message().await.map_err(Fault::of)? {
-                file.extend_from_slice(part.blob());
-            }
-            Ok(file)
+    pub(crate) fn save(&self) -> Pending<'_, Vec<u8>> {
+        Box::pin(async move {
+            self.call(Admission::TURN, |client| async move {
+                let mut parts = client.maintenance_client().snapshot().await.map_err(Fault::of)?;
+                let mut file = Vec::new();
+                while let Some(part) = parts.message().await.map_err(Fault::of)? {
+                    file.extend_from_slice(part.blob());
+                }
+                Ok(file)
+            })
+            .await
         })
-        .await
     }
 
     /// Reads one key, and how far the cluster has come, from one member: a linearizable read, then its
     /// status.
-    pub(crate) async fn look(&self, key: &[u8]) -> Result<Seen, Fault> {
-        self.call(Admission::TURN, |client| async move { look(&client, key).await }).await
+    pub(crate) fn look<'a>(&'a self, key: &'a [u8]) -> Pending<'a, Seen> {
+        Box::pin(
+            async move { self.call(Admission::TURN, |client| async move { look(&client, key).await }).await },
+        )
     }
 
     /// What the present member says about itself. The first request of a coordinator. Where no server accepts
     /// a connection it is tried for the time of a connection only; one that does, and does not answer, may be
     /// about to elect a leader, and has the time of an operation.
-    pub(crate) async fn status(&self) -> Result<MemberStatus, Fault> {
-        let Config { connect_timeout, operation_timeout, connector, .. } = self.config();
-        let brief = connector.connect_timeout((*connect_timeout).min(*operation_timeout));
-        let status = |budget| {
-            let admission = Admission::AT_ONCE.within(budget);
-            self.call(admission, |client| async move { member_status(&client).await })
-        };
-        match status(brief).await {
-            Err(fault) if fault.is_worth_repeating(false) && fault.kind != FaultKind::Unreachable => {
-                status(operation_timeout.saturating_sub(brief)).await
+    pub(crate) fn status(&self) -> Pending<'_, MemberStatus> {
+        Box::pin(async move {
+            let Config { connect_timeout, operation_timeout, connector, .. } = self.config();
+            let brief = connector.connect_timeout((*connect_timeout).min(*operation_timeout));
+            let status = |budget| {
+                let admission = Admission::AT_ONCE.within(budget);
+                self.call(admission, |client| async move { member_status(&client).await })
+            };
+            match status(brief).await {
+                Err(fault) if fault.is_worth_repeating(false) && fault.kind != FaultKind::Unreachable => {
+                    status(operation_timeout.saturating_sub(brief)).await
+                }
+                other => other,
             }
-            other => other,
-        }
+        })
     }
 
     /// Reads the key that every user may read, trying for so long.
-    pub(crate) async fn ping(&self, within: Duration) -> Result<(), Fault> {
-        let endpoints = &self.inner.endpoints;
-        self.call(Admission::AT_ONCE.within(within), async |client| endpoints.ping(&client).await).await
+    pub(crate) fn ping(&self, within: Duration) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let endpoints = &self.inner.endpoints;
+            self.call(Admission::AT_ONCE.within(within), async |client| endpoints.ping(&client).await).await
+        })
     }
 
     /// What each configured endpoint says about itself; all are asked at once.

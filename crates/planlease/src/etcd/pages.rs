@@ -5,7 +5,7 @@ use planlease_core::{Revision, keys::KeyRange};
 
 use super::{
     Etcd, MAX_DECODED, Row,
-    execute::Admission,
+    execute::{Admission, Pending},
     fault::{Fault, FaultKind},
     txn,
 };
@@ -48,27 +48,29 @@ pub(crate) struct Pages {
 
 impl Etcd {
     /// Reads a range once, at `at` if given.
-    pub(crate) async fn page(
-        &self,
-        range: &KeyRange,
+    pub(crate) fn page<'a>(
+        &'a self,
+        range: &'a KeyRange,
         limit: i64,
         at: Option<Revision>,
-    ) -> Result<Page, Fault> {
-        let options = GetOptions::new()
-            .with_range(range.end.clone())
-            .with_limit(limit)
-            .with_sort(SortTarget::Key, SortOrder::Ascend)
-            .with_revision(at.map_or(0, Revision::to_wire));
-        let options = &options;
-        self.call(Admission::TURN, |client| async move {
-            let mut kv = client.kv_client().max_decoding_message_size(MAX_DECODED);
-            let before = self.newest();
-            let answer = kv.get(range.start.clone(), Some(options.clone())).await.map_err(Fault::of)?;
-            let page = txn::page(answer.0)?;
-            self.check_newest(before, page.revision)?;
-            Ok(page)
+    ) -> Pending<'a, Page> {
+        Box::pin(async move {
+            let options = GetOptions::new()
+                .with_range(range.end.clone())
+                .with_limit(limit)
+                .with_sort(SortTarget::Key, SortOrder::Ascend)
+                .with_revision(at.map_or(0, Revision::to_wire));
+            let options = &options;
+            self.call(Admission::TURN, |client| async move {
+                let mut kv = client.kv_client().max_decoding_message_size(MAX_DECODED);
+                let before = self.newest();
+                let answer = kv.get(range.start.clone(), Some(options.clone())).await.map_err(Fault::of)?;
+                let page = txn::page(answer.0)?;
+                self.check_newest(before, page.revision)?;
+                Ok(page)
+            })
+            .await
         })
-        .await
     }
 
     /// Reads a range once; fewer keys, if the answer is larger than what is decoded. One key always fits:

@@ -36,6 +36,9 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::try_acquire`], and [`Error::NothingLeft`].
+    ///
+    /// # Cancel safety
+    /// As [`Session::try_acquire`].
     #[tracing::instrument(name = "acquire", level = "debug", skip_all, fields(session = %self.lease(), %plan))]
     pub async fn try_acquire_with(
         &self,

@@ -7,7 +7,15 @@ use planlease_core::OrchestratorId;
 use crate::{error::Error, etcd::Etcd};
 
 /// The identity of a process.
+///
+/// ```
+/// use planlease::Identity;
+///
+/// let identity = Identity::of_process().label("zone", "b").endpoint("http://10.0.0.7:8080".to_owned());
+/// assert_eq!(identity.labels["zone"], "b");
+/// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Identity {
     /// The orchestrator's name. `None`: made of host, pid and a random part. It names one incarnation: a new
     /// process needs a new one.
@@ -38,6 +46,43 @@ impl Identity {
             labels: BTreeMap::new(),
             endpoint: None,
         }
+    }
+
+    /// Sets the orchestrator's name. It names one incarnation: a new process needs a new one.
+    #[must_use]
+    pub fn id(self, id: impl Into<Option<OrchestratorId>>) -> Self {
+        Self { id: id.into(), ..self }
+    }
+
+    /// Sets the host's name.
+    #[must_use]
+    pub fn host(self, host: impl Into<String>) -> Self {
+        Self { host: host.into(), ..self }
+    }
+
+    /// Sets the process id.
+    #[must_use]
+    pub fn pid(self, pid: u32) -> Self {
+        Self { pid, ..self }
+    }
+
+    /// Adds something that its user says about it.
+    #[must_use]
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(name.into(), value.into());
+        self
+    }
+
+    /// Replaces what its user says about it.
+    #[must_use]
+    pub fn labels(self, labels: BTreeMap<String, String>) -> Self {
+        Self { labels, ..self }
+    }
+
+    /// Sets where it can be reached.
+    #[must_use]
+    pub fn endpoint(self, endpoint: impl Into<Option<String>>) -> Self {
+        Self { endpoint: endpoint.into(), ..self }
     }
 
     /// The name that is given; else one made of host, pid and a random part.

@@ -31,6 +31,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn late_results(&self, plan: &PlanName, task: &TaskId) -> Result<Vec<LateResult>, Error> {
         let record = self.record::<LateRecord>(&Key::Plan(plan.clone(), PlanKey::Late(task.clone()))).await?;
         Ok(record.map(|record| record.results).unwrap_or_default())

@@ -13,6 +13,9 @@ impl Coordinator {
     /// # Errors
     /// [`Error::OutcomeUnknown`] if the plan was deleted and created again meanwhile, [`Error::Compacted`],
     /// and as for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn find_update(
         &self,
         plan: &PlanName,
@@ -36,6 +39,9 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::Compacted`] if the history does not reach back so far, and as for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn record_before(&self, plan: &PlanName, view: &TaskView) -> Result<Option<TaskView>, Error> {
         let Some(before) = Revision::from_wire(view.revision.to_wire() - 1) else { return Ok(None) };
         let entry = self.task_entry_at(plan, &view.id, before).await?;

@@ -32,6 +32,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
         ],
     ),
     ("planlease-cli", &["*"]),
+    ("planlease-examples", &["*"]),
     ("planlease-model", &["planlease-core"]),
     ("planlease-oracle", &["planlease", "planlease-core"]),
     ("planlease-bench", &["*"]),
@@ -40,6 +41,9 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("planlease-tests", &["*"]),
     ("planlease-tests-macros", &[]),
 ];
+
+/// What a crate may depend on for the examples in its documentation, which are run.
+const FOR_EXAMPLES: [(&str, &str); 1] = [("planlease", "planlease-embedded")];
 
 /// Crates that must stay pure, and what they must therefore not depend on.
 const PURE: [&str; 2] = ["planlease-core", "planlease-formats"];
@@ -78,7 +82,10 @@ pub(super) fn check(name: &str, text: &str) -> Vec<Finding> {
     }
     for (dependency, value) in dependencies(&manifest) {
         let line = line_of_dependency(text, dependency);
-        if is_ours(dependency) && !allowed.unwrap_or(&["*"]).iter().any(|to| *to == "*" || *to == dependency)
+        let of_example = FOR_EXAMPLES.contains(&(package, dependency)) && is_for_tests(&manifest, dependency);
+        if is_ours(dependency)
+            && !of_example
+            && !allowed.unwrap_or(&["*"]).iter().any(|to| *to == "*" || *to == dependency)
         {
             findings.push(Finding::new(
                 name,
@@ -122,6 +129,12 @@ fn at_terminals(package: &str, dependency: &str, value: &Value) -> Option<String
     (TERMINAL.contains(&dependency) && package != "planlease-cli" && !optional).then(|| {
         format!("`{dependency}` is for terminals; make it optional, behind a feature of the command line")
     })
+}
+
+/// Whether a dependency is one of tests and documentation only.
+fn is_for_tests(manifest: &Table, dependency: &str) -> bool {
+    let stands_in = |table: &str| manifest.get(table).is_some_and(|table| table.get(dependency).is_some());
+    stands_in("dev-dependencies") && !stands_in("dependencies")
 }
 
 fn is_ours(dependency: &str) -> bool {
@@ -171,7 +184,8 @@ mod tests {
             message.starts_with("Cargo.toml:6: `planlease-core` must not depend on `planlease`"),
             "{message}"
         );
-        only("planlease", "[dev-dependencies]\nplanlease-embedded.workspace = true\n");
+        only("planlease", "[dependencies]\nplanlease-embedded.workspace = true\n");
+        only("planlease-watcher", "[dev-dependencies]\nplanlease-embedded.workspace = true\n");
         only("planlease-embedded", "[dependencies.planlease-core]\nworkspace = true\n");
         only("xtask", "[target.'cfg(unix)'.dependencies]\nplanlease-core = { workspace = true }\n");
     }
@@ -182,6 +196,8 @@ mod tests {
         assert_eq!(check("Cargo.toml", &manifest("planlease-watcher", rest)), []);
         let rest = "[dependencies]\nplanlease-embedded.workspace = true\n";
         assert_eq!(check("Cargo.toml", &manifest("planlease-cli", rest)), []);
+        let rest = "[dev-dependencies]\nplanlease-embedded.workspace = true\n";
+        assert_eq!(check("Cargo.toml", &manifest("planlease", rest)), []);
     }
 
     #[test]

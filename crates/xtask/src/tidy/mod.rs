@@ -6,6 +6,7 @@
 mod cases;
 mod circles;
 mod evidence;
+mod features;
 mod finding;
 mod manifests;
 mod mask;
@@ -23,8 +24,15 @@ use self::finding::Finding;
 /// Folders that hold nothing of ours; `.git` is a file in a linked worktree.
 const SKIPPED: [&str; 3] = [".git", "target", "node_modules"];
 
-/// All findings of all checks on the repository, in the order of the files.
+/// All findings on the workspace at `root`: on its files, and on what cargo resolves for it.
 pub(crate) fn findings(root: &Path) -> io::Result<Vec<Finding>> {
+    let mut findings = findings_in_files(root)?;
+    findings.extend(features::check()?);
+    Ok(findings)
+}
+
+/// All findings of the checks on files, in the order of the files.
+fn findings_in_files(root: &Path) -> io::Result<Vec<Finding>> {
     let mut files = Vec::new();
     walk(root, &mut files)?;
     files.sort();
@@ -107,7 +115,7 @@ mod tests {
             "[package]\nname = \"planlease-core\"\n[lints]\nworkspace = true\n",
         );
         put("target/debug/a.rs", "no header\n");
-        let found = findings(tree.path()).unwrap();
+        let found = findings_in_files(tree.path()).unwrap();
         let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[0].starts_with("crates/planlease-core/src/a.rs:1: does not open"), "{lines:?}");

@@ -50,6 +50,7 @@ fn is_edge(name: &str) -> bool {
     in_crate(name, "planlease-cli")
         || in_crate(name, "xtask")
         || name.starts_with("tests/")
+        || name.starts_with("examples/")
         || name.ends_with("build.rs")
 }
 

@@ -5,8 +5,8 @@
 use std::{sync::Arc, time::Duration};
 
 use planlease::{
-    AcquireOptions, Coordinator, Error, Outcome, Ownership, PlanView, Refused, Session, TaskView, TryAcquire,
-    TryLock,
+    AcquireOptions, Coordinator, Error, NotHandedOver, Outcome, Ownership, PlanView, Refused, Session,
+    TaskView, TryAcquire, TryLock,
     core::{
         LockName, PlanName, TaskId,
         transition::{Change, TaskStatus},
@@ -73,7 +73,7 @@ impl Program {
             },
             1 => {
                 let wait = Some(Duration::from_millis(self.rng.random_range(1..6_000)));
-                session.acquire(&plan, AcquireOptions { wait, ..AcquireOptions::default() }).await
+                session.acquire(&plan, AcquireOptions::default().wait(wait)).await
             }
             _ => {
                 // Waits for a while, and then drops the future in the middle of its work.
@@ -194,7 +194,7 @@ impl Program {
         let waiting: Vec<_> =
             line.candidates().iter().skip(1).filter_map(|candidate| candidate.record.as_ref()).collect();
         match waiting.choose(&mut self.rng) {
-            Some(to) => ownership.hand_over(&to.orchestrator).await,
+            Some(to) => ownership.hand_over(&to.orchestrator).await.map_err(NotHandedOver::into_parts),
             None => Err((ownership, Error::TimedOut("no waiter"))),
         }
     }

@@ -4,9 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use planlease::core::transition::TaskStatus;
-use planlease_orchestrator::{
-    CommandSource, Options, Orchestrator, Plans, Report, Reporter, Stop, TaskCommand,
-};
+use planlease_orchestrator::{Options, Orchestrator, Plans, Report, Reporter, Stop, TaskCommand};
 use tokio::sync::watch;
 
 use super::{Ended, work::Workshop};
@@ -24,20 +22,12 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
     let coordinator = world.connect(&life).await;
     let (_run, stop) = watch::channel(Stop::Run);
     loop {
-        let options = Options {
-            plans: Plans::All,
-            jobs: world.options.jobs,
-            max_plans: 2,
-            command: Some(TaskCommand::Program(vec!["work".into()])),
-            commands: CommandSource::Plan,
-            open_files: None,
-            env: Vec::new(),
-            dir: None,
-            search_path: None,
-            grace: AGAIN,
-            executor: Arc::new(Workshop::new(Arc::clone(&world), life.clone())),
-            identity: world.identity(&life),
-        };
+        let options = Options::new(Plans::All, Arc::new(Workshop::new(Arc::clone(&world), life.clone())))
+            .jobs(world.options.jobs)
+            .max_plans(2)
+            .command(TaskCommand::Program(vec!["work".into()]))
+            .grace(AGAIN)
+            .identity(world.identity(&life));
         let began = watch::Sender::new(false);
         let reporter = Reporter::new({
             let (world, began) = (Arc::clone(&world), began.clone());

@@ -19,7 +19,7 @@ use crate::{
 pub async fn run(world: Arc<World>, host: String) -> Ended {
     let life = world.start(&host);
     let coordinator = world.connect(&life).await;
-    let options = Options { changes_kept: world.options.changes_kept };
+    let options = Options::default().changes_kept(world.options.changes_kept);
     let watcher = Watcher::start_with(coordinator, options);
     let prompt = watcher.subscribe(Filter::default(), None).await;
     let slow = watcher.subscribe(Filter::default(), None).await;

@@ -78,7 +78,7 @@ impl Member {
             self.sessions += 1;
             let name = format!("{}.{}", self.name(), self.sessions);
             let id = Some(OrchestratorId::new(&name).unwrap());
-            let opened = coordinator.open_session(Identity { id, ..Identity::of_process() }).await;
+            let opened = coordinator.open_session(Identity::of_process().id(id)).await;
             self.world.figures.answer("open a session", &opened);
             match opened {
                 Ok(session) => {

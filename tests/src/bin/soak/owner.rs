@@ -81,7 +81,7 @@ async fn acquire(member: &mut Member, life: &Life, plan: &PlanName) -> Option<Ow
             Err(error) => Err(error),
         },
         5..9 => {
-            let options = AcquireOptions { wait: Some(wait), ..AcquireOptions::default() };
+            let options = AcquireOptions::default().wait(wait);
             life.session.acquire(plan, options).await
         }
         _ => {
@@ -180,7 +180,8 @@ async fn let_go(member: &mut Member, life: &Life, ownership: Ownership) -> bool 
                     member.world.figures.count("hand over", "done");
                     true
                 }
-                Err((ownership, error)) => {
+                Err(failed) => {
+                    let (ownership, error) = failed.into_parts();
                     let answer: Result<(), Error> = Err(error);
                     member.world.figures.answer("hand over", &answer);
                     entered.reported(Reply::of(&answer, |()| None));

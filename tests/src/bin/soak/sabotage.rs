@@ -168,7 +168,7 @@ async fn kill_in_secret(world: &World) {
 async fn get_stuck(world: &World) {
     let coordinator = Coordinator::connect(world.direct_config()).await.expect("it is asked past the faults");
     let id = Some(OrchestratorId::new("worker-9.1").expect("a name"));
-    let session = coordinator.open_session(Identity { id, ..Identity::of_process() }).await.unwrap();
+    let session = coordinator.open_session(Identity::of_process().id(id)).await.unwrap();
     while world.phase() == Phase::Storm {
         for plan in coordinator.plans().await.unwrap_or_default() {
             let authority = coordinator.worker(&session, &plan.name()).unwrap();

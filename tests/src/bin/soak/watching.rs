@@ -184,7 +184,7 @@ async fn watch(mut member: Member, habit: Habit) {
     while member.world.phase() < Phase::Over {
         let Some(coordinator) = member.coordinator().await else { break };
         let kept = if habit == Habit::Slow { 32 } else { Options::default().changes_kept };
-        let watcher = Watcher::start_with(coordinator, Options { changes_kept: kept });
+        let watcher = Watcher::start_with(coordinator, Options::default().changes_kept(kept));
         let stays = match habit {
             Habit::Restless => Duration::from_secs(member.random.random_range(5..40)),
             Habit::Steady | Habit::Slow => Duration::MAX,

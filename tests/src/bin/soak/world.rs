@@ -172,12 +172,10 @@ impl Inner {
         let endpoints = endpoints.iter().map(|endpoint| endpoint.parse().unwrap()).collect();
         // Some have little patience, and get unknown outcomes that others never see.
         let patience = if n.is_multiple_of(2) { 1 } else { 4 };
-        let config = Config {
-            clock: Arc::clone(&clock) as Arc<dyn planlease::clock::Clock>,
-            request_timeout: Duration::from_millis(500) * patience,
-            operation_timeout: Duration::from_secs(2) * patience,
-            ..Self::config_at(endpoints)
-        };
+        let config = Self::config_at(endpoints)
+            .clock(Arc::clone(&clock) as Arc<dyn planlease::clock::Clock>)
+            .request_timeout(Duration::from_millis(500) * patience)
+            .operation_timeout(Duration::from_secs(2) * patience);
         (config, clock)
     }
 
@@ -188,14 +186,12 @@ impl Inner {
     }
 
     fn config_at(endpoints: Vec<planlease::Endpoint>) -> Config {
-        Config {
-            root: ROOT.to_owned(),
-            ttl: TTL,
-            connect_timeout: Duration::from_secs(2),
-            request_timeout: Duration::from_secs(2),
-            operation_timeout: Duration::from_secs(8),
-            ..Config::with_endpoints(endpoints)
-        }
+        Config::with_endpoints(endpoints)
+            .root(ROOT.to_owned())
+            .ttl(TTL)
+            .connect_timeout(Duration::from_secs(2))
+            .request_timeout(Duration::from_secs(2))
+            .operation_timeout(Duration::from_secs(8))
     }
 }
 

@@ -21,8 +21,8 @@ pub(super) const TTL: Duration = Duration::from_secs(4);
 
 /// The plans that planlease ships, as files of the formats that it reads.
 const SHIPPED: [(&str, &str); 2] = [
-    ("release-service.md", include_str!("../../../../../examples/plans/release-service.md")),
-    ("host-checkup.md", include_str!("../../../../../examples/plans/host-checkup.md")),
+    ("release-service.md", include_str!("plans/release-service.md")),
+    ("host-checkup.md", include_str!("plans/host-checkup.md")),
 ];
 
 /// The demo's server, plans and folder.
@@ -58,7 +58,7 @@ impl Stage {
             }
         };
         let config = settings.config(&crate::invocation::local_server())?;
-        let config = Config { connector: Arc::new(SocketConnector), ..config };
+        let config = config.connector(Arc::new(SocketConnector));
         Ok(Self { config, settings, folder, embedded })
     }
 

@@ -26,7 +26,7 @@ impl BackupArgs {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         let server = local_server();
         server.ensure_ours().map_err(|error| untrusted(&error))?;
-        let coordinator = Coordinator::connect(Config::local(server)).await?;
+        let coordinator = Coordinator::connect(Config::with_local_server(server)).await?;
         let bytes = coordinator.save_store().await?;
         replace::private_file(&self.file, &bytes)?;
         output::tell(&format!("saved {} bytes to {}", bytes.len(), self.file.display()));

@@ -28,7 +28,7 @@ impl StatusArgs {
             .map_err(|error| Failure::system("cannot ask the local server", &error))?;
         let status = match pid {
             Some(_) => {
-                let config = Config::local(LocalServer::in_folder(server.folder()));
+                let config = Config::with_local_server(LocalServer::in_folder(server.folder()));
                 Coordinator::diagnose(config).await?.into_iter().next().map(|health| health.status)
             }
             None => None,

@@ -75,7 +75,7 @@ async fn session(coordinator: &Coordinator) -> Finding {
 
 /// Opens a session, waits for its first renewal, closes it. Returns the TTL that was granted.
 async fn try_session(config: &Config) -> Result<Duration, Error> {
-    let config = Config { ttl: TTL, margin: None, ..config.clone() };
+    let config = config.clone().ttl(TTL).margin(None);
     let coordinator = Coordinator::connect(config).await?;
     let mut identity = Identity::of_process();
     identity.labels.insert("purpose".to_owned(), "doctor".to_owned());

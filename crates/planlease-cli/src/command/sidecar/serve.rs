@@ -125,17 +125,16 @@ impl ServeArgs {
     }
 
     fn options(&self, tokens: Option<&watch::Sender<Tokens>>) -> Options {
-        Options {
-            name: self.name.clone().unwrap_or_else(|| format!("sidecar-{}", Identity::of_process().host)),
-            tokens: tokens.map(watch::Sender::subscribe),
-            hosts: self.hosts.clone(),
-            max_sessions: self.max_sessions,
-            max_connections: self.max_connections,
-            max_requests_per_second: self.max_requests_per_second,
-            grace: self.grace,
-            heartbeat: self.heartbeat.max(Duration::from_millis(100)),
-            ..Options::default()
-        }
+        let name = self.name.clone().unwrap_or_else(|| format!("sidecar-{}", Identity::of_process().host));
+        Options::default()
+            .name(name)
+            .tokens(tokens.map(watch::Sender::subscribe))
+            .hosts(self.hosts.clone())
+            .max_sessions(self.max_sessions)
+            .max_connections(self.max_connections)
+            .max_requests_per_second(self.max_requests_per_second)
+            .grace(self.grace)
+            .heartbeat(self.heartbeat.max(Duration::from_millis(100)))
     }
 
     /// The sockets for the interface, and the one for metrics.
