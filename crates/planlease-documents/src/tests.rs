@@ -321,7 +321,7 @@ fn the_reference_of_json_is_complete() {
         Some(rest.split("\n## ").next().unwrap_or(rest))
     };
     let mut documents = 0;
-    for folder in ["src/snapshots", "src/watch/snapshots"] {
+    for folder in ["src/snapshots", "src/tables/watch/snapshots"] {
         for file in std::fs::read_dir(root.join(folder)).unwrap() {
             let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
             for (at, _) in text.match_indices("{\n  \"schema\"") {

@@ -1,5 +1,5 @@
-//! The execution of one plan during one ownership: keeps ready tasks running, records their results, and stops
-//! everything when the ownership ends.
+//! The execution of one plan during one ownership: keeps ready tasks running, records their results, and
+//! stops everything when the ownership ends.
 
 mod closing;
 mod execution;

@@ -1,9 +1,9 @@
 //! The check that no modules of a crate import each other in a circle.
 //!
-//! An edge goes from a file to each module whose path it names, in a `use` or elsewhere; a path below a module
-//! counts as far as it names files. A child that names its parent is an edge upward. A `mod` declaration is
-//! no edge, but a path through the declared child is one. Tests do not count. Not a parser: inline modules
-//! and macros that write paths are not seen.
+//! An edge goes from a file to each module whose path it names, in a `use` or elsewhere; a path below a
+//! module counts as far as it names files. A child that names its parent is an edge upward. A `mod`
+//! declaration is no edge, but a path through the declared child is one. Tests do not count. Not a parser:
+//! inline modules and macros that write paths are not seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 
