@@ -4,7 +4,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use planlease::{AcquireOptions, Change, Identity, Outcome, Ownership, PlanView, TaskId};
+use planlease::{AcquireOptions, Change, Identity, Outcome, Ownership, PlanView, TaskId, UpdateRequest};
 use planlease_examples::{Result, Store, import_release};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -57,8 +57,8 @@ async fn execute(ownership: &Ownership, view: &PlanView, task: &TaskId) -> Resul
     };
     println!("{task} started");
     tokio::time::sleep(WORK).await;
-    let done = Change::Complete(None);
-    let outcome = ownership.authority().update(&started, Some(started.record.attempt), &done).await?;
+    let done = UpdateRequest::new(task.clone(), Change::Complete(None)).of_attempt(started.record.attempt);
+    let outcome = ownership.authority().submit(&done).await?;
     assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
     println!("{task} completed");
     Ok(())

@@ -1,7 +1,7 @@
 //! Imports a plan file, follows an edit of it, and refuses one that would undo what was done.
 #![expect(clippy::print_stdout, reason = "a program that prints")]
 
-use planlease::{AcquireOptions, Change, Identity, Outcome, PlanName};
+use planlease::{AcquireOptions, Change, Identity, Outcome, PlanName, UpdateRequest};
 use planlease_examples::{RELEASE, Result, Store, release};
 
 #[tokio::main]
@@ -28,8 +28,8 @@ async fn main() -> Result {
     let Outcome::Committed(started) = outcome else {
         return Err(format!("{first} was not started: {outcome:?}").into());
     };
-    let done = Change::Complete(None);
-    let outcome = ownership.authority().update(&started, Some(started.record.attempt), &done).await?;
+    let done = UpdateRequest::new(first, Change::Complete(None)).of_attempt(started.record.attempt);
+    let outcome = ownership.authority().submit(&done).await?;
     assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
 
     // An edit keeps what was done, and adds what is new.

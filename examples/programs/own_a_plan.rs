@@ -1,7 +1,7 @@
 //! Owns a plan and completes its tasks, in the order of their dependencies.
 #![expect(clippy::print_stdout, reason = "a program that prints")]
 
-use planlease::{AcquireOptions, Change, Identity, Outcome};
+use planlease::{AcquireOptions, Change, Identity, Outcome, UpdateRequest};
 use planlease_examples::{Result, Store, import_release};
 
 #[tokio::main]
@@ -32,7 +32,8 @@ async fn main() -> Result {
         println!("{task} started, attempt {}", started.record.attempt);
         // Here the work would be done, until `ownership.lost()` resolves.
         let done = Change::Complete(Some("done".to_owned()));
-        let outcome = authority.update(&started, Some(started.record.attempt), &done).await?;
+        let request = UpdateRequest::new(task.clone(), done).of_attempt(started.record.attempt);
+        let outcome = authority.submit(&request).await?;
         let Outcome::Committed(completed) = outcome else {
             return Err(format!("{task} was not completed: {outcome:?}").into());
         };

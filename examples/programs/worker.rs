@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use planlease::{Change, Coordinator, Identity, Outcome, PlanName, TaskId};
+use planlease::{Change, Coordinator, Identity, Outcome, PlanName, TaskId, UpdateRequest};
 use planlease_examples::{Result, Store};
 
 const TASKS: usize = 6;
@@ -37,8 +37,8 @@ async fn work(coordinator: &Coordinator, plan: &PlanName) -> Result<BTreeSet<Tas
             break;
         }
         for task in claimed.tasks {
-            let complete = Change::Complete(None);
-            let outcome = authority.update(&task, Some(task.record.attempt), &complete).await?;
+            let request = UpdateRequest::new(task.id.clone(), Change::Complete(None));
+            let outcome = authority.submit(&request.of_attempt(task.record.attempt)).await?;
             if !matches!(outcome, Outcome::Committed(_)) {
                 return Err(format!("{} was not completed: {outcome:?}", task.id).into());
             }

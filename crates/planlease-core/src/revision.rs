@@ -189,7 +189,7 @@ impl FromStr for LockToken {
                 let revision = Revision(NonZeroU64::new(revision)?);
                 Some(Self { generation: Generation(generation), revision })
             })
-            .ok_or_else(|| format!("{text:?} is not a lock's token: two numbers with a dot between, as 1.42"))
+            .ok_or_else(|| Malformed::new(text, "a lock's token: two numbers with a dot between, as 1.42"))
     }
 }
 

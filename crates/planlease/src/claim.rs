@@ -37,6 +37,22 @@ impl Authority {
     /// task is claimed by two. If there are fewer ready ones, the claims of operators whose time limit has
     /// passed are ended first.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// use planlease::Change;
+    ///
+    /// let authority = coordinator.worker(&session, &plan)?;
+    /// for task in authority.claim(2, &[]).await?.tasks {
+    ///     authority.update(&task, Some(task.record.attempt), &Change::Complete(None)).await?;
+    /// }
+    /// assert_eq!(coordinator.plan(&plan).await?.summary().completed, 2);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Authority::update`]. What was claimed before the error stays claimed: the tasks are recovered
     /// when the claimant's session ends.

@@ -54,6 +54,21 @@ impl Coordinator {
     /// meanwhile. Two reads, one transaction; all again if one of the tasks that would go was started in
     /// between, or another process edits.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// use planlease::{TaskId, TaskSpec};
+    ///
+    /// let mut spec = coordinator.plan(&plan).await?.spec().as_ref().clone();
+    /// spec.tasks.push(TaskSpec::new(TaskId::new("3")?, "one more"));
+    /// coordinator.edit_plan(&plan, &spec).await?;
+    /// assert_eq!(coordinator.plan(&plan).await?.tasks().len(), 3);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::EditTooLarge`] beyond [`MAX_EDITED`] tasks; [`Error::EditTooWide`] if the parts of the
     /// definition in which something changes have more than about 1 MiB; [`Error::Unsound`] with everything

@@ -44,8 +44,8 @@
 //!
 //! Protocol decisions are pure functions in [`planlease_core`], which is at hand as [`core`]; what most
 //! programs need of it stands here as well. This crate performs the I/O. Time, randomness and connections
-//! come in through [`Config`]. Nothing here prints or ends the process, and nothing reads the environment but the
-//! module `local`.
+//! come in through [`Config`]. Nothing here prints or ends the process, and nothing reads the environment but
+//! the module `local`.
 //!
 //! | feature | adds |
 //! | --- | --- |

@@ -80,6 +80,20 @@ impl Session {
     /// it. `wait`: for how long; `None` for as long as it takes. Uncontended as [`Session::try_lock`]; the
     /// turn of who waits costs one read.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// use planlease::LockName;
+    ///
+    /// let lock = session.lock(&plan, &LockName::new("registry")?, None).await?;
+    /// // Whatever it protects, until `lock.lost()` resolves.
+    /// lock.release().await?;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Session::try_lock`]; [`Error::TimedOut`] if the time to wait is up.
     ///

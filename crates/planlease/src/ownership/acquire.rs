@@ -22,6 +22,22 @@ impl Session {
     /// Acquires the plan if the queue is empty and no lock delay is left. One transaction; one read before it
     /// if the plan's term is not known yet.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// use planlease::TryAcquire;
+    ///
+    /// match session.try_acquire(&plan).await? {
+    ///     TryAcquire::Acquired(ownership) => ownership.release().await?,
+    ///     TryAcquire::HeldBy(holder) => println!("owned by {}", holder.candidate.name()),
+    ///     TryAcquire::Delayed(left) => println!("free in {left:?}"),
+    /// }
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::HeldLocally`] if this process has it, [`Error::PlanNotFound`], [`Error::AuthorityLost`], and as
     /// for any request.
@@ -87,6 +103,23 @@ impl Session {
 
     /// Acquires the plan; waits in the queue until it is free and its lock delay is over. Uncontended as
     /// [`Session::try_acquire`]; a takeover is one more transaction.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// use std::time::Duration;
+    ///
+    /// use planlease::AcquireOptions;
+    ///
+    /// let options = AcquireOptions::default().wait(Duration::from_secs(60));
+    /// let ownership = session.acquire(&plan, options).await?;
+    /// assert_eq!(ownership.token().to_string(), "1.1");
+    /// ownership.release().await?;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Session::try_acquire`]; [`Error::TimedOut`] if the time to wait is up; [`Error::NothingLeft`] if

@@ -93,6 +93,9 @@ impl Authority {
     ///
     /// # Errors
     /// As [`Authority::update`].
+    ///
+    /// # Cancel safety
+    /// As [`Authority::update`].
     pub async fn start(&self, plan: &PlanView, task: &TaskId) -> Result<Outcome, Error> {
         let freed = self.end_expired_claims(plan, |other| other == task).await?;
         let plan = freed.as_ref().unwrap_or(plan);
@@ -145,6 +148,9 @@ impl Authority {
     ///
     /// # Errors
     /// As [`Authority::update`].
+    ///
+    /// # Cancel safety
+    /// As [`Authority::update`].
     pub async fn modify(
         &self,
         task: &TaskId,
@@ -168,6 +174,9 @@ impl Authority {
     ///
     /// # Errors
     /// As [`Authority::update`]; what was done before the error stays done.
+    ///
+    /// # Cancel safety
+    /// As [`Authority::update`], each by itself.
     pub async fn update_all(&self, updates: &[(TaskView, Change)]) -> Result<Vec<Outcome>, Error> {
         let starts = updates.iter().any(|(_, change)| *change == Change::Start);
         let plan = if starts { Some(self.coordinator().plan(self.plan()).await?) } else { None };

@@ -25,6 +25,9 @@ impl Authority {
     /// # Errors
     /// [`Error::AuthorityLost`] if the right is gone, [`Error::TaskNotFound`], [`Error::TimedOut`] if others
     /// keep writing, and as for any request.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the write is carried out once or not at all.
     pub async fn write_findings(&self, task: &TaskId, attempt: u32, text: &str) -> Result<(), Error> {
         self.store_findings(task, |output| FindingsRecord { output, ..FindingsRecord::new(attempt, text) })
             .await
@@ -35,6 +38,9 @@ impl Authority {
     ///
     /// # Errors
     /// As [`Authority::write_findings`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the write is carried out once or not at all.
     pub async fn write_output(&self, task: &TaskId, attempt: u32, text: &str) -> Result<(), Error> {
         let output = OutputRecord::new(attempt, text);
         self.store(task, |present| match present {
@@ -49,6 +55,9 @@ impl Authority {
     ///
     /// # Errors
     /// As [`Authority::write_findings`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the write is carried out once or not at all.
     pub async fn write_reference(
         &self,
         task: &TaskId,

@@ -110,6 +110,9 @@ impl Authority {
     ///
     /// # Errors
     /// As [`Coordinator::find_update`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
     pub async fn carried_out(&self, request: &UpdateRequest) -> Result<Option<TaskView>, Error> {
         if request.op_id.is_none() {
             return Ok(None);

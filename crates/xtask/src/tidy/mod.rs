@@ -11,6 +11,7 @@ mod finding;
 mod manifests;
 mod mask;
 mod prose;
+mod rustdoc;
 mod sources;
 mod text;
 
@@ -49,6 +50,9 @@ fn findings_in_files(root: &Path) -> io::Result<Vec<Finding>> {
             findings.extend(sources::check(&name, &text));
             findings.extend(cases::names(&name, &text));
         }
+        if is_published(&name) {
+            findings.extend(rustdoc::check(&name, &text));
+        }
         if name.ends_with("Cargo.toml") && name != "Cargo.toml" {
             findings.extend(manifests::check(&name, &text));
         }
@@ -72,6 +76,11 @@ fn findings_in_files(root: &Path) -> io::Result<Vec<Finding>> {
 fn source_of_a_crate(name: &str) -> Option<(&str, &str)> {
     let (package, file) = name.strip_prefix("crates/")?.split_once("/src/")?;
     file.ends_with(".rs").then_some((package, file))
+}
+
+/// Source of the crates that others can depend on or install.
+fn is_published(name: &str) -> bool {
+    name.starts_with("crates/planlease") && name.contains("/src/") && name.ends_with(".rs")
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
