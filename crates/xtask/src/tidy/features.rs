@@ -8,8 +8,14 @@ use super::Finding;
 use crate::run::{cargo, output};
 
 /// The published libraries that pull others' code, and what must not be switched on by them alone.
-const LIBRARIES: [&str; 5] =
-    ["planlease", "planlease-watcher", "planlease-orchestrator", "planlease-sidecar", "planlease-worktree"];
+const LIBRARIES: [&str; 6] = [
+    "planlease",
+    "planlease-watcher",
+    "planlease-orchestrator",
+    "planlease-sidecar",
+    "planlease-worktree",
+    "planlease-worktrees",
+];
 
 /// Features that are for programs, tests and servers, with the reason.
 const FORBIDDEN: [(&str, &str, &str); 4] = [
