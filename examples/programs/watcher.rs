@@ -47,7 +47,7 @@ async fn main() -> Result {
 fn print(change: &Change) -> bool {
     match change {
         Change::PlanAppeared(plan) => {
-            println!("{} appeared with {} tasks", plan.name(), plan.tasks().count())
+            println!("{} appeared with {} tasks", plan.name(), plan.tasks().len())
         }
         Change::Task { plan, task, .. } => println!("{plan} {}: {}", task.id, task.record.status),
         Change::Ownership { plan, what: OwnershipChange::Acquired { token, .. }, .. } => {

@@ -1,8 +1,9 @@
 //! Plan files, and the predecessor's files, to and from planlease's own types.
 //!
-//! planlease's own formats are [`Format::Markdown`], checklists in phases as people and agents write them, and
-//! [`Format::Toml`], in which everything can be said. The plan files of other tools are read as they are, see
-//! [`Format`]; path and content tell which format a file has. `docs/plan-file.md` describes all for users.
+//! planlease's own formats are [`Format::Markdown`], checklists in phases as people and agents write them,
+//! and [`Format::Toml`], in which everything can be said. The plan files of other tools are read as they are,
+//! see [`Format`]; path and content determine the format of a file. `docs/plan-file.md` describes all for
+//! users.
 //!
 //! Everything here is a pure function of bytes: the caller reads the file. What is returned is sound: a plan
 //! whose dependencies make sense, or all that is wrong with the file, each problem with its place.

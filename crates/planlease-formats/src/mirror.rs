@@ -1,5 +1,5 @@
-//! Keeps the marks of a plan file as the plan is, in place: nothing but the mark of a task is changed, and only
-//! where it says something else.
+//! Keeps the marks of a plan file as the plan is, in place: nothing but the mark of a task is changed, and
+//! only where it says something else.
 
 use std::ops::Range;
 

@@ -50,7 +50,8 @@ pub(crate) fn imply(nodes: &mut [Node], order: Order) {
             .flat_map(|child| nodes[*child].stated.iter().chain(&nodes[*child].implied))
             .copied()
             .collect();
-        // Where what is said contradicts the order of the file, that gives way: which one is the last is open.
+        // Where a stated dependency contradicts the order of the file, the order gives way: which one is the
+        // last is open.
         let is_tangled = order != Order::Free
             && needed().any(|child| {
                 nodes[*child].stated.iter().any(|on| on > child && nodes[*on].parent == Some(parent))

@@ -154,7 +154,7 @@ impl Caller {
         }
     }
 
-    /// The authority to update tasks of a plan, whoever owns it at that moment.
+    /// The authority to update tasks of a plan, under the owner that it has at that moment.
     ///
     /// # Errors
     /// [`Kind::RightGone`] if the session is over.

@@ -79,6 +79,9 @@ impl Host {
     ///
     /// # Errors
     /// [`Error::NoSuchWorktree`], [`Error::Etcd`].
+    ///
+    /// # Cancel safety
+    /// Reads only: dropping the future changes nothing.
     pub async fn named(&self, name: &WorktreeName) -> Result<WorktreeView, Error> {
         let found = self.coordinator.worktree(&self.name, name).await?;
         found.ok_or_else(|| Error::NoSuchWorktree { name: name.clone(), host: self.name.clone() })
@@ -88,6 +91,9 @@ impl Host {
     ///
     /// # Errors
     /// [`Error::Etcd`].
+    ///
+    /// # Cancel safety
+    /// Reads only: dropping the future changes nothing.
     pub async fn tenure(&self, record: &WorktreeRecord) -> Result<Tenure, Error> {
         let known = self.queues.lock().unwrap_or_else(PoisonError::into_inner).get(&record.plan).cloned();
         let queue = match known {
@@ -106,6 +112,9 @@ impl Host {
     ///
     /// # Errors
     /// [`Error::NoSuchWorktree`], [`Error::WrongState`], [`Error::Changed`], [`Error::Etcd`].
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the worktree is set aside or it is as it was.
     pub async fn quarantine(&self, name: &WorktreeName, why: String) -> Result<Tidied, Error> {
         let view = self.named(name).await?;
         let view = self.enter(&view, WorktreeState::Quarantined, Some(why.clone())).await?;

@@ -105,6 +105,7 @@ impl Host {
         Ok(Cleaned { worktrees, unreadable: found.unreadable })
     }
 
+    #[expect(clippy::result_large_err, reason = "one per worktree, in a list")]
     async fn clean_repository(
         &self,
         repository: &str,

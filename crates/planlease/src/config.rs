@@ -209,6 +209,12 @@ impl Config {
         Self { connector, ..self }
     }
 
+    /// Sets where the renewals of sessions run.
+    #[must_use]
+    pub fn renewals(self, renewals: RenewalRuntime) -> Self {
+        Self { renewals, ..self }
+    }
+
     /// The timing of sessions if the server grants the requested TTL.
     #[must_use]
     pub fn timing(&self) -> Timing {

@@ -165,7 +165,7 @@ impl Coordinator {
             return Ok(false);
         };
         let Some(halved) = codec::halve_part(view.spec(), stored, at)? else { return Ok(false) };
-        let key = |key| self.layout().of(&view.name(), &key);
+        let key = |key| self.layout().of(view.name(), &key);
         let spec = key(PlanKey::Spec);
         let mut then = vec![Op::Put(spec.clone(), halved.head)];
         let parts = (halved.at..).zip(halved.parts);
@@ -183,9 +183,9 @@ impl Coordinator {
         edit: &Edit,
         past: &ImportedState,
     ) -> Result<Option<Revision>, Error> {
-        let key = |key| self.layout().of(&view.name(), &key);
+        let key = |key| self.layout().of(view.name(), &key);
         let layout = self.layout();
-        let parts = layout.spec_parts_after(&view.name(), 0);
+        let parts = layout.spec_parts_after(view.name(), 0);
         let stored = match self.etcd().scan(&parts, Some(view.revision())).await {
             Err(fault) if fault.kind == FaultKind::Compacted => return Ok(None), // Read again, as it is now.
             stored => stored?,
@@ -194,7 +194,7 @@ impl Coordinator {
         let (head, parts) = codec::encode_spec_over(&edit.spec, &stored)?;
         let spec = key(PlanKey::Spec);
         let mut when = vec![Compare::Modified(spec.clone(), Some(view.defined()))];
-        let mut then = vec![Op::DeleteRange(layout.spec_parts_after(&view.name(), parts.len()))];
+        let mut then = vec![Op::DeleteRange(layout.spec_parts_after(view.name(), parts.len()))];
         for task in &edit.removed {
             let record = key(PlanKey::Task(task.clone()));
             let seen = view.tasks().get(task).map(|task| task.revision);

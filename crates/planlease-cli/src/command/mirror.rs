@@ -32,8 +32,8 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Keep a status.json, or the boxes of a plan file, up to date for other readers
 ///
-/// Of a plan file (a checklist in Markdown, tasks.json, prd.json, issues.jsonl) only the marks of its tasks are
-/// changed, in place: all other bytes stay as they are.
+/// Of a plan file (a checklist in Markdown, tasks.json, prd.json, issues.jsonl) only the marks of its tasks
+/// are changed, in place: all other bytes stay as they are.
 ///
 /// The file is replaced in one step whenever the plan has changed: a reader sees the plan at one revision,
 /// never half of it. Changes that arrive together are written together. Ctrl-C and SIGTERM end it after one

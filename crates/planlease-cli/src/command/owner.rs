@@ -70,7 +70,7 @@ impl OwnerCommand {
                 let plan = plan_name(&args.plan)?;
                 // The whole plan, so that one which is not there is not taken for one without an owner.
                 let view = invocation.connect().await?.plan(&plan).await?;
-                invocation.show(args.output.format, &OwnerView::new(plan, &view.line()))?;
+                invocation.show(args.output.format, &OwnerView::new(plan, view.line()))?;
             }
             Self::History(args) => {
                 let plan = plan_name(&args.plan)?;

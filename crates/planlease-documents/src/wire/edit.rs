@@ -80,7 +80,7 @@ impl EditView {
             description: specs.task(task).map(|task| task.description.clone()).unwrap_or_default(),
             command: specs.task(task).and_then(|task| task.command.clone()),
         };
-        let (old, new) = (&*view.spec(), &edit.spec);
+        let (old, new) = (view.spec(), &edit.spec);
         let added = edit.added.iter().map(|id| task(new, id, What::Added, &[]));
         let changed = edit.changed.iter().map(|one| task(new, &one.task, What::Changed, &one.fields));
         let removed = edit.removed.iter().map(|id| task(old, id, What::Removed, &[]));

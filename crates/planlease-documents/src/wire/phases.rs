@@ -52,7 +52,7 @@ impl PhaseList {
         let phase_of: BTreeMap<&TaskId, &str> =
             view.spec().tasks.iter().filter_map(|task| Some((&task.id, task.phase.as_deref()?))).collect();
         for (task, phase) in &phase_of {
-            match view.tasks().get(*task) {
+            match view.tasks().get(task) {
                 Some(task) => records.entry(phase).or_default().push(&task.record),
                 None => *missing.entry(phase).or_default() += 1,
             }

@@ -181,7 +181,7 @@ impl PlanContents {
             title: state.spec().title.clone(),
             summary: state.summary(),
             ownership: Ownership::of(state.line()),
-            tasks: state.tasks().values().map(|view| task(view)).collect(),
+            tasks: state.tasks().values().map(task).collect(),
         }
     }
 }

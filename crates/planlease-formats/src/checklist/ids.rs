@@ -8,7 +8,8 @@ const MAX_ID: usize = 32;
 /// Words in front of a number that say that it is an id.
 const WORDS: [&str; 8] = ["task", "step", "item", "story", "ticket", "issue", "todo", "phase"];
 
-/// The id that a text begins with, and the rest of the text: `1.2 Do`, `T001 Do`, `**AUTH-3**: Do`, `Task 4: Do`.
+/// The id that a text begins with, and the rest of the text: `1.2 Do`, `T001 Do`, `**AUTH-3**: Do`,
+/// `Task 4: Do`.
 pub(super) fn explicit(text: &str) -> Option<(&str, String)> {
     const OPENING: [char; 6] = ['*', '_', '`', '[', '(', '#'];
     let begin = text.trim_start_matches(OPENING);

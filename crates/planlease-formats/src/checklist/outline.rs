@@ -92,7 +92,8 @@ enum Block {
 }
 
 impl Verbatim {
-    /// Whether this line, the next one of the text, is part of such a block, its first and last line included.
+    /// Whether this line, the next one of the text, is part of such a block, its first and last line
+    /// included.
     pub(crate) fn contains(&mut self, at: usize, line: &str) -> bool {
         let trimmed = line.trim();
         match self.0 {

@@ -21,8 +21,8 @@ pub(super) struct Rules {
 /// Which headings are phases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phases {
-    /// The outermost one with a number: `## Phase 2: …`, `## 2. …`; headings below divide it. Else the outermost
-    /// one.
+    /// The outermost one with a number: `## Phase 2: …`, `## 2. …`; headings below divide it. Else the
+    /// outermost one.
     Numbered,
     /// The nearest one.
     Nearest,

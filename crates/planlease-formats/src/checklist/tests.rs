@@ -1,3 +1,5 @@
+//! Tests of the readers of checklists: small files for each rule, and generated ones.
+
 use proptest::{prelude::*, sample::select};
 
 use crate::{Format, Parsed, Severity, parse, parse_as, tests::show};

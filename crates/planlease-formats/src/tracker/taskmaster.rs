@@ -162,8 +162,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The sub-task of this id beside another one. A later one that has the id of a task which the parent waits
-    /// for is not meant: the other task is.
+    /// The sub-task of this id beside another one. A later one that has the id of a task which the parent
+    /// waits for is not meant: the other task is.
     fn sibling(&self, place: usize, id: &str) -> Option<usize> {
         let parent = self.entries[place].parent?;
         let found = self.ids.get(&format!("{}.{id}", self.entries[parent].id))?;

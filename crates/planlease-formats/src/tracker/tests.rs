@@ -1,3 +1,5 @@
+//! Tests of the readers of files of trackers: small files for each rule, and generated ones.
+
 use std::collections::BTreeMap;
 
 use planlease_core::{TaskId, transition::TaskStatus};

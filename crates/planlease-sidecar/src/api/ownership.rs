@@ -82,7 +82,7 @@ async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem>
     let lease = view.line().owner().map(|(candidate, _)| candidate.lease);
     let client = app.sessions.all().into_iter().find(|client| Some(client.session.lease()) == lease);
     let trust = client.and_then(|client| client.owned(&plan)).map(|owned| owned.trust);
-    let seen = Seen { owner: OwnerView::new(plan, &view.line()), asked_at, trust };
+    let seen = Seen { owner: OwnerView::new(plan, view.line()), asked_at, trust };
     Ok(own(StatusCode::OK, &seen))
 }
 

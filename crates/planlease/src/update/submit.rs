@@ -165,7 +165,7 @@ struct Submission<'a> {
 enum Tried {
     Done(Outcome),
     /// It may come out differently on what is present now: on this record, if it is known.
-    Again(Outcome, Option<TaskView>),
+    Again(Outcome, Option<Box<TaskView>>),
 }
 
 impl<'a> Submission<'a> {
@@ -329,7 +329,7 @@ impl<'a> Submission<'a> {
         let outcome = Outcome::Refused(Refused::Conflict(present.clone()));
         Ok(match self.request.expect {
             Some(_) => Tried::Done(outcome),
-            None => Tried::Again(outcome, Some(*present)),
+            None => Tried::Again(outcome, Some(present)),
         })
     }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::run::{cargo, output};
 
 /// The published libraries that pull others' code, and what must not be switched on by them alone.

@@ -8,7 +8,7 @@ use super::finding::Finding;
 ///
 /// An arrow points down in this list; nothing points up. `planlease-embedded` is missing on the right-hand
 /// side on purpose: it stands for etcd, and the coordinator must not be able to tell the difference.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("planlease-core", &[]),
     ("planlease-socket", &[]),
     ("planlease-embedded", &["planlease-socket"]),
@@ -126,9 +126,10 @@ fn at_terminals(package: &str, dependency: &str, value: &Value) -> Option<String
         return Some(format!("only `{by}` may enable the feature `{feature}` of `{dependency}`"));
     }
     let optional = value.get("optional").and_then(Value::as_bool) == Some(true);
-    (TERMINAL.contains(&dependency) && package != "planlease-cli" && !optional).then(|| {
-        format!("`{dependency}` is for terminals; make it optional, behind a feature of the command line")
-    })
+    (TERMINAL.contains(&dependency) && !["planlease-cli", "planlease-tests"].contains(&package) && !optional)
+        .then(|| {
+            format!("`{dependency}` is for terminals; make it optional, behind a feature of the command line")
+        })
 }
 
 /// Whether a dependency is one of tests and documentation only.

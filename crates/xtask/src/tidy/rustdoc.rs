@@ -1,7 +1,9 @@
 //! Checks on the documentation of public items that no lint of rustc makes.
 
-use super::mask::{code_only, without_tests};
-use super::{Finding, line_of};
+use super::{
+    finding::{Finding, line_of},
+    mask::{code_only, without_tests},
+};
 
 /// What the doc comment of a public `async fn` contains, in any case: as a heading or as a sentence.
 const PROMISE: &str = "cancel safe";

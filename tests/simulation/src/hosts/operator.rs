@@ -115,22 +115,22 @@ impl Operator {
         let plans = coordinator.plans().await?;
         let Some(plan) = plans.choose(&mut self.rng).cloned() else { return Ok(()) };
         match self.rng.random_range(0..14) {
-            12.. if plan.halts().paused.is_some() => drop(coordinator.resume_plan(&plan.name()).await?),
+            12.. if plan.halts().paused.is_some() => drop(coordinator.resume_plan(plan.name()).await?),
             12.. => {
-                coordinator.pause_plan(&plan.name(), "the operator", "because").await?;
+                coordinator.pause_plan(plan.name(), "the operator", "because").await?;
                 self.world.count("plans paused");
             }
             10.. => self.edit(coordinator, &plan).await?,
             0..3 => {
-                coordinator.force_release(&plan.name(), None, "the operator", "because").await?;
+                coordinator.force_release(plan.name(), None, "the operator", "because").await?;
                 self.world.count("ended by force");
             }
             3..8 => self.decide(coordinator, &plan).await?,
             8 => {
-                coordinator.delete_plan(&plan.name()).await?;
+                coordinator.delete_plan(plan.name()).await?;
                 self.world.count("plans deleted");
             }
-            _ => drop(self.client.plan(coordinator, &plan.name()).await?),
+            _ => drop(self.client.plan(coordinator, plan.name()).await?),
         }
         Ok(())
     }
@@ -151,7 +151,7 @@ impl Operator {
 
     /// Leaves a task out of a plan, or thinks of one more, which has to wait for another one.
     async fn edit(&mut self, coordinator: &Coordinator, plan: &PlanView) -> Result<(), Error> {
-        let mut edited = PlanSpec::clone(&plan.spec());
+        let mut edited = PlanSpec::clone(plan.spec());
         let known: Vec<TaskId> = edited.tasks.iter().map(|task| task.id.clone()).collect();
         let Some(one) = known.choose(&mut self.rng) else { return Ok(()) };
         if self.rng.random_bool(0.5) && known.len() > 1 {
@@ -167,7 +167,7 @@ impl Operator {
                 edited.tasks.push(task);
             }
         }
-        let done = coordinator.edit_plan(&plan.name(), &edited).await?;
+        let done = coordinator.edit_plan(plan.name(), &edited).await?;
         if done.revision.is_some() {
             self.world.count("plans edited");
         }
@@ -210,7 +210,7 @@ impl Operator {
             }
             open += 1;
             if plan.halts().paused.is_some() {
-                coordinator.resume_plan(&plan.name()).await?;
+                coordinator.resume_plan(plan.name()).await?;
             }
             for task in plan.tasks().values() {
                 let record = &task.record;

@@ -71,7 +71,7 @@ impl Worker {
         let ready: Vec<(&PlanView, &TaskId)> =
             plans.iter().flat_map(|plan| plan.ready().map(move |task| (plan, task))).collect();
         let Some((plan, task)) = ready.choose(&mut self.rng).copied() else { return Ok(()) };
-        let authority: Authority = coordinator.worker(session, &plan.name())?;
+        let authority: Authority = coordinator.worker(session, plan.name())?;
         let Outcome::Committed(mut claimed) = self.client.start(&authority, plan, task).await? else {
             return Ok(());
         };

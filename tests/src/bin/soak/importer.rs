@@ -80,8 +80,8 @@ async fn import(member: &mut Member, coordinator: &Coordinator, name: &PlanName,
 
 async fn delete(member: &mut Member, coordinator: &Coordinator, finished: &[&PlanView]) {
     let Some(plan) = finished.choose(&mut member.random) else { return };
-    let entered = member.world.actions.enter(&member.name(), &plan.name(), What::Delete);
-    let answer = coordinator.delete_plan(&plan.name()).await;
+    let entered = member.world.actions.enter(&member.name(), plan.name(), What::Delete);
+    let answer = coordinator.delete_plan(plan.name()).await;
     member.world.figures.answer("delete a plan", &answer);
     entered.reported(Reply::of(&answer, |()| None));
 }

@@ -32,12 +32,12 @@ async fn meddle(mut member: Member) {
     let client = Client::new(&who, member.world.journal.clone());
     while let Some(coordinator) = member.coordinator().await {
         if let Some(plan) = member.unfinished(&coordinator).await
-            && let Ok(view) = client.plan(&coordinator, &plan.name()).await
+            && let Ok(view) = client.plan(&coordinator, plan.name()).await
         {
             if member.world.phase() == Phase::Storm && member.random.random_bool(0.1) {
                 let reason = words(&who);
-                let entered = member.world.actions.enter(&who, &view.name(), What::Force(reason.clone()));
-                let forced = coordinator.force_release(&view.name(), None, &who, &reason).await;
+                let entered = member.world.actions.enter(&who, view.name(), What::Force(reason.clone()));
+                let forced = coordinator.force_release(view.name(), None, &who, &reason).await;
                 member.world.figures.answer("force a release", &forced);
                 entered.reported(Reply::of(&forced, |released| released.term));
             } else if let Ok(authority) = coordinator.operator(&view, &who)

@@ -56,7 +56,7 @@ async fn live(member: &mut Member, life: &Life) {
             member.breathe(1000..3000).await;
             continue;
         };
-        let acquired = acquire(member, life, &plan.name()).await;
+        let acquired = acquire(member, life, plan.name()).await;
         if let Some(ownership) = acquired
             && !execute(member, life, ownership).await
         {

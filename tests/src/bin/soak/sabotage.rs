@@ -171,7 +171,7 @@ async fn get_stuck(world: &World) {
     let session = coordinator.open_session(Identity::of_process().id(id)).await.unwrap();
     while world.phase() == Phase::Storm {
         for plan in coordinator.plans().await.unwrap_or_default() {
-            let authority = coordinator.worker(&session, &plan.name()).unwrap();
+            let authority = coordinator.worker(&session, plan.name()).unwrap();
             let Some(task) = plan.ready().next() else { continue };
             if let Ok(Outcome::Committed(_)) = authority.start(&plan, task).await {
                 std::mem::forget(session); // Renewed as long as this process runs.

@@ -51,7 +51,7 @@ async fn live(member: &mut Member, life: &Life) {
 async fn visit(member: &mut Member, life: &Life) {
     let coordinator = life.session.coordinator();
     let Some(plan) = member.unfinished(coordinator).await else { return };
-    let Ok(authority) = coordinator.worker(&life.session, &plan.name()) else { return };
+    let Ok(authority) = coordinator.worker(&life.session, plan.name()) else { return };
     let mut stale = None;
     for _ in 0..member.random.random_range(1..12) {
         if member.world.phase() >= Phase::Still

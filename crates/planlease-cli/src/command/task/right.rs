@@ -58,7 +58,7 @@ impl Right {
         }
     }
 
-    /// The authority to update tasks of the plan, whoever owns it at that moment.
+    /// The authority to update tasks of the plan, under the owner that it has at that moment.
     pub(in crate::command) fn over(&self, coordinator: &Coordinator, plan: &PlanName) -> Authority {
         match self {
             Self::Delegated(delegation, _) => coordinator.delegated(delegation),

@@ -94,8 +94,8 @@ impl Update<'_> {
     }
 
     /// Whether etcd's database is full, as its alarm says. etcd may carry out a write and say that it is
-    /// full; but it has answered a read after that, so that what the record does not show was not done, and as
-    /// long as the alarm lasts, it is not done later either.
+    /// full; but it has answered a read after that, so that what the record does not show was not done, and
+    /// as long as the alarm lasts, it is not done later either.
     async fn is_full(&self, op_id: Uuid) -> bool {
         let healths = Coordinator::diagnose(self.coordinator.config().clone()).await.unwrap_or_default();
         let statuses = healths.iter().filter_map(|health| health.status.as_ref().ok());
