@@ -5,7 +5,7 @@
 //! whatever else changes gives it a new name. Times are RFC 3339 in UTC, durations are in seconds, names are
 //! in `snake_case`. Field by field: `docs/json.md`, which is made from the types here.
 //!
-//! [`wire`] holds the documents; `tables`, behind the feature of that name, shows them to people. Only the
+//! `wire` holds the documents; `tables`, behind the feature of that name, shows them to people. Only the
 //! command line enables it: a sidecar has no terminal, and no table library.
 
 #[cfg(all(test, feature = "tables"))]

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 /// How wide [`Time::to_the_second`] is, in characters.
+#[cfg(feature = "tables")]
 pub(crate) const SECOND_WIDTH: usize = "2025-11-24 16:00:00Z".len();
 
 /// A duration in its two largest units, rounded down to the second of them: `7s`, `3m12s`, `1h55m`, `2d21h`.
@@ -40,6 +41,7 @@ impl Time {
     }
 
     /// `2025-11-24 16:00:00Z`, rounded down.
+    #[cfg(feature = "tables")]
     pub(crate) fn to_the_second(self) -> String {
         self.format("%Y-%m-%d %H:%M:%SZ")
     }

@@ -35,7 +35,7 @@ impl Authority {
     /// [`Authority::start`] saves that for callers that have the plan.
     ///
     /// A result (complete, fail) that is refused because its attempt or its right is over is kept, for people
-    /// to see, if that takes no longer than two seconds: [`Coordinator::late_results`].
+    /// to see, if that takes no longer than two seconds: [`crate::Coordinator::late_results`].
     ///
     /// # Errors
     /// What proves that nothing was done: [`Error::Unreachable`], [`Error::PermissionDenied`], …. A lost

@@ -33,7 +33,7 @@ pub enum Refused {
     /// The transition table does not allow it; this is the record.
     NotAllowed(transition::Refusal, Box<TaskView>),
     /// The authority is lost. Also if the session was over before anything was sent: what other operations
-    /// report as [`Error::AuthorityLost`].
+    /// report as [`crate::Error::AuthorityLost`].
     AuthorityLost(AuthorityLoss),
     /// A task that it depends on was changed since it was seen, or is not done; or the plan was paused
     /// meanwhile.
