@@ -42,7 +42,7 @@ for (;;) {
     process.exitCode = 1;
     break;
   } else {
-    await sleep(500); // Somebody else is at a task.
+    await sleep(500); // Another process works on a task.
   }
 }
 await plan.release();

@@ -43,7 +43,7 @@ def main() -> int:
             if not running and not tasks:
                 if status["summary"]["failed"]:
                     return 1
-                time.sleep(0.5)  # Somebody else is at a task.
+                time.sleep(0.5)  # Another process works on a task.
             ended, running = wait(running, timeout=1, return_when=FIRST_COMPLETED)
             for one in ended:
                 one.result()

@@ -12,7 +12,7 @@ use crate::{
 /// Flags of `cargo xtask bench`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// What the benchmarks are told; `--help` shows it.
+    /// The arguments of the benchmarks; `--help` shows them.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 }

@@ -47,7 +47,7 @@ const PEERS: [Peer; 3] = [
 ];
 
 /// The variables that tell the benchmarks where the servers are that are not on `PATH`. One that cannot be
-/// had is told, and left out.
+/// had is named, and left out.
 pub(crate) fn variables() -> Vec<(&'static str, PathBuf)> {
     let on_path = |name: &str| {
         let folders = env::var_os("PATH").unwrap_or_default();

@@ -6,13 +6,13 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Why a subcommand ended badly. The message is for a person; `Told` has been told already.
+/// Why a subcommand failed. The message is for a person; `Reported` was printed before.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// What went wrong, for the last line of the output.
     Because(String),
     /// The output has said it all.
-    Told,
+    Reported,
 }
 
 impl Failure {
@@ -23,7 +23,7 @@ impl Failure {
     pub(crate) fn message(&self) -> Option<&str> {
         match self {
             Self::Because(message) => Some(message),
-            Self::Told => None,
+            Self::Reported => None,
         }
     }
 }

@@ -146,7 +146,7 @@ impl Bug {
         output(&mut git).map(drop).map_err(|failure| {
             let why = failure.message().unwrap_or_default().to_owned();
             Failure::because(format_args!(
-                "{} does not fit the code any more: make it anew\n{why}",
+                "{} does not fit the code any more: remake it\n{why}",
                 self.patch.display()
             ))
         })

@@ -68,7 +68,7 @@ pub(crate) fn test(options: &Options) -> Result {
     let (finished, summary) = run_and_count(&mut command)?;
     step("all suites have run");
     let simulated = match options.filter {
-        Some(_) => Ok(()), // Whoever wants one test does not want two hundred seeds.
+        Some(_) => Ok(()), // A run of one test needs no simulation.
         None => outside::outside()
             .and(simulation::short())
             .and_then(|()| simulation::bugs(&simulation::Bugs { third: true, ..Default::default() })),
@@ -112,10 +112,10 @@ fn report(finished: bool, summary: Summary, left_out: &[LeftOut]) -> Result {
     let strict = env::var("CI").is_ok_and(|value| value == "true");
     match verdict(finished, summary, left_out.len(), strict) {
         Ok(()) => Ok(()),
-        Err(None) => Err(Failure::Told),
+        Err(None) => Err(Failure::Reported),
         Err(Some(why)) => {
             eprintln!("xtask: {why}");
-            Err(Failure::Told)
+            Err(Failure::Reported)
         }
     }
 }

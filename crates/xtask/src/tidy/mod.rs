@@ -42,7 +42,7 @@ fn findings_in_files(root: &Path) -> io::Result<Vec<Finding>> {
     let mut crates: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for path in files {
         let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-        // What isn't text (a picture, say) is nobody's concern here.
+        // What isn't text (a picture, say) is not checked here.
         let Ok(text) = fs::read_to_string(&path) else { continue };
         findings.extend(text::check(&name, &text, &root.to_string_lossy()));
         findings.extend(prose::check(&name, &text));

@@ -23,28 +23,9 @@ const WORDS: [(&str, &str); 9] = [
     (concat!("in ", "earnest"), "in production"),
 ];
 
-/// Where none of these words is left. Grows until it is the whole repository.
-const CLEAN: [&str; 19] = [
-    "ARCHITECTURE.md",
-    "CONTRIBUTING.md",
-    "README.md",
-    "crates/planlease-cli/",
-    "crates/planlease-core/",
-    "crates/planlease-documents/",
-    "crates/planlease-embedded/",
-    "crates/planlease-formats/",
-    "crates/planlease-orchestrator/",
-    "crates/planlease-sidecar/",
-    "crates/planlease-watcher/src/",
-    "crates/planlease-worktree/",
-    "crates/planlease-worktrees/",
-    "crates/planlease/",
-    "docs/failure-model.md",
-    "docs/fencing.md",
-    "docs/fuzzing.md",
-    "docs/model.md",
-    "tests/",
-];
+/// Where these words may stand: in entries of past changes, and in the name of an imported claim, which is
+/// stored.
+const EXEMPT: [&str; 2] = ["CHANGELOG.md", "docs/migration.md"];
 
 /// A doc comment that says nothing. Split in two likewise.
 const EMPTY: &str = concat!("See the ", "module");
@@ -61,7 +42,7 @@ pub(super) fn check(name: &str, text: &str) -> Vec<Finding> {
     } else {
         return Vec::new();
     };
-    let clean = CLEAN.iter().any(|place| name.starts_with(place));
+    let clean = !EXEMPT.contains(&name);
     let mut findings = Vec::new();
     for (line, text) in prose {
         let long = text.chars().count();
@@ -147,7 +128,7 @@ mod tests {
     fn unused_words_are_found_in_prose_where_none_is_left() {
         let bad = concat!("// Some", "body is to", "ld.\nlet to", "ld = 1;\n// `to", "ld` and to", "lds");
         assert_eq!(lines("crates/planlease/src/a.rs", bad), [1, 1]);
-        assert_eq!(lines("crates/xtask/src/a.rs", bad), []);
+        assert_eq!(lines("CHANGELOG.md", concat!("It runs by ", "hand.")), [], "what was written then");
         assert_eq!(lines("README.md", concat!("It runs by ", "hand.")), [1]);
     }
 

@@ -106,7 +106,7 @@ fn banned(name: &str, code: &str) -> Vec<Finding> {
     findings
 }
 
-/// `tokio::select!` polls in a random order unless it is told not to, and the order is a decision.
+/// `tokio::select!` polls in a random order unless it is `biased`, and the order is a decision.
 fn unordered_selects(name: &str, code: &str) -> Vec<Finding> {
     let unordered = words(code, "select!").filter(|(word, offset)| {
         let inside = code[offset + word.len()..].trim_start().trim_start_matches(['{', '(']).trim_start();

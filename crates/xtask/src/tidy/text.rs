@@ -34,7 +34,7 @@ pub(super) fn check(name: &str, text: &str, root: &str) -> Vec<Finding> {
         findings.push(Finding::new(
             name,
             line_of(text, offset),
-            format!("`{word}` marks unfinished work, which nobody finds again; do it, or open an issue"),
+            format!("`{word}` marks unfinished work, which gets lost; do it, or open an issue"),
         ));
     }
     for (place, offset) in MACHINE.iter().flat_map(|place| starts_of_paths(text, place)) {
