@@ -9,7 +9,7 @@ use planlease::RawSnapshot;
 use planlease_core::{
     LeaseId, PlanName, Revision, TaskId, TermNumber, WallTime,
     change::{Entry, KeyChange, RawChangeSet},
-    codec,
+    codec, definition,
     keys::{Key, PlanKey},
     record::{Guard, Role, TaskRecord, Writer},
     spec::{PlanSpec, TaskSpec},
@@ -83,7 +83,7 @@ fn stored(tasks: Vec<TaskSpec>, record: impl Fn(usize) -> TaskRecord) -> RawSnap
         (Key::Plan(plan(), PlanKey::Task(task.id.clone())), entry(codec::encode(&record(n)).unwrap()))
     });
     let mut entries: Vec<_> = tasks.collect();
-    let (head, parts) = codec::encode_spec(&spec).unwrap();
+    let (head, parts) = definition::encode_spec(&spec).unwrap();
     entries.push((Key::Plan(plan(), PlanKey::Spec), entry(head)));
     let part = |(n, part)| (Key::Plan(plan(), PlanKey::SpecPart(n)), entry(part));
     entries.extend((1..).zip(parts).map(part));

@@ -12,12 +12,13 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{
-    Generation, LeaseId, OrchestratorId, PlanName, Revision, TaskId,
     change::{Entry, KeyChange, RawChangeSet},
-    codec,
+    codec, definition,
     graph::satisfies,
+    id::{LeaseId, OrchestratorId, PlanName, TaskId},
     keys::{Key, PlanKey},
     record::{Ending, Guard, StoreRecord, TaskRecord, TermRecord},
+    revision::{Generation, Revision},
     spec::PlanSpec,
     transition::{self, TaskStatus},
 };
@@ -454,7 +455,7 @@ impl Audit {
     fn read_spec(&mut self, revision: Option<Revision>, plan: &PlanName) {
         let Some(state) = self.plans.get_mut(plan) else { return };
         let Some(head) = &state.head else { return };
-        let spec = codec::decode_spec(head, state.parts.values().map(Vec::as_slice));
+        let spec = definition::decode_spec(head, state.parts.values().map(Vec::as_slice));
         match spec {
             Ok(spec) => {
                 state.dependencies =

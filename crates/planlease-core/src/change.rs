@@ -1,6 +1,6 @@
 //! Changes as etcd reports them: the keys put or deleted, all of one revision together.
 
-use crate::{LeaseId, Revision, keys::Key};
+use crate::{id::LeaseId, keys::Key, revision::Revision};
 
 /// A stored value with what etcd knows about it.
 #[derive(Clone, Debug, PartialEq, Eq)]

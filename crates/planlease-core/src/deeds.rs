@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{TermNumber, record::TaskRecord, transition::TaskStatus};
+use crate::{record::TaskRecord, revision::TermNumber, transition::TaskStatus};
 
 /// How many attempts began and ended under a term, by owner and workers alike. Each task remembers its last
 /// [`TRANSITIONS_KEPT`](crate::record::TRANSITIONS_KEPT) transitions, so for tasks that were tried more often

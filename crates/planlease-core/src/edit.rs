@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    TaskId,
+    id::TaskId,
     spec::{EDIT_ID, EDITED_AT, IMPORT_ID, IMPORTED_AT, PhaseSpec, PlanSpec, TaskSpec},
     transition::TaskStatus,
 };

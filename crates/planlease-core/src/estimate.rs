@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{MAX_DURATION, TaskId, graph::Graph, transition::TaskStatus};
+use crate::{graph::Graph, id::TaskId, time::MAX_DURATION, transition::TaskStatus};
 
 /// What is known about one task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

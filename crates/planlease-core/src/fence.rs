@@ -4,7 +4,7 @@
 //! happen *at the resource*, in one step with the write: a process that asks first and writes afterwards can
 //! be paused in between.
 
-use crate::FencingToken;
+use crate::revision::FencingToken;
 
 /// A token that is too low: its owner has lost the plan to a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

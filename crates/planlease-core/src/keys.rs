@@ -25,7 +25,8 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::{
-    HostName, LeaseId, LockName, Namespace, OrchestratorId, PlanName, TaskId, TermNumber, WorktreeName,
+    id::{HostName, LeaseId, LockName, Namespace, OrchestratorId, PlanName, TaskId, WorktreeName},
+    revision::TermNumber,
 };
 
 /// Everything but letters, digits and `-_.~` is written as `%XX`, as in the unreserved set of RFC 3986.

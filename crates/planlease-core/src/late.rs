@@ -9,9 +9,10 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    TermNumber, WallTime,
     codec::{self, FormatVersion},
     record::{Guard, Role, TaskRecord},
+    revision::TermNumber,
+    time::WallTime,
     transition::{Change, Refusal, TaskStatus, Write},
 };
 

@@ -9,9 +9,9 @@
 //! | --- | --- |
 //! | which names are allowed, how do they sort | [`PlanName`], [`TaskId`], [`OrchestratorId`] |
 //! | where does a value live in etcd | [`keys`] |
-//! | what are the stored bytes, how do changes of them look | [`codec`], [`record`], [`change`] |
+//! | what are the stored bytes, how do changes of them look | [`codec`], [`definition`], [`record`], [`change`] |
 //! | which stored values cannot be read | [`unreadable`] |
-//! | what is a plan made of, is it sound | [`spec`], [`graph`] |
+//! | what is a plan made of, is it sound | [`spec`], [`graph`], [`soundness`] |
 //! | what is a plan at one revision, as readers see it | [`view`] |
 //! | which status may follow which, by whom | [`transition`] |
 //! | who owns, who is next, which term comes now | [`term`] |
@@ -27,6 +27,7 @@ pub mod change;
 pub mod codec;
 mod counted;
 pub mod deeds;
+pub mod definition;
 pub mod edit;
 pub mod estimate;
 pub mod fence;
@@ -41,8 +42,10 @@ pub mod overdue;
 pub mod record;
 mod revision;
 pub mod session;
+pub mod soundness;
 pub mod spec;
 pub mod standing;
+mod status;
 mod summary;
 pub mod term;
 mod time;

@@ -10,7 +10,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Generation, Revision, WallTime, record::StoreRecord};
+use crate::{
+    record::StoreRecord,
+    revision::{Generation, Revision},
+    time::WallTime,
+};
 
 /// How far a cluster has come, as one member said in answer to a linearizable read and right after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,8 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::{
-    TaskId,
-    graph::GraphError,
+    id::TaskId,
     spec::{Group, PlanSpec, TaskSpec},
 };
 
@@ -161,6 +160,38 @@ impl<'a> Order<'a> {
         self.problems.extend(unknown);
         known
     }
+}
+
+/// What is wrong with the dependencies of one task.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GraphError {
+    /// It waits for a task that the plan does not have.
+    #[error("task {task} depends on {unknown}, which the plan does not have")]
+    UnknownDependency {
+        /// The task that waits.
+        task: TaskId,
+        /// What it waits for.
+        unknown: TaskId,
+    },
+    /// A note about the order of execution names something else.
+    #[error("the order of execution names {unknown}, which the plan does not have")]
+    UnknownInNote {
+        /// What it names: `task 9`, `phase 2b`.
+        unknown: String,
+    },
+    /// It waits for itself, over the named path.
+    #[error("the dependencies form a cycle: {}", path(.cycle))]
+    Cycle {
+        /// The tasks of the cycle, each depending on the one after it, the last one on the first.
+        cycle: Vec<TaskId>,
+    },
+}
+
+/// `1.1 → 1.2 → 1.1`
+fn path(cycle: &[TaskId]) -> String {
+    let closed = cycle.iter().chain(cycle.first()).map(TaskId::as_str);
+    closed.collect::<Vec<_>>().join(" → ")
 }
 
 #[cfg(test)]

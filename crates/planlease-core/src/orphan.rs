@@ -9,8 +9,10 @@ use std::{
 };
 
 use crate::{
-    LeaseId, OrchestratorId, Revision, TaskId, counted,
+    counted::counted,
+    id::{LeaseId, OrchestratorId, TaskId},
     record::{Claim, Guard, TaskRecord},
+    revision::Revision,
     spec::{OnLost, PlanSpec, Policy},
     transition::{Change, TaskStatus},
 };

@@ -25,10 +25,13 @@ use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
 use crate::{
-    BootTime, TaskId, WallTime, counted, orphan,
+    counted::counted,
+    id::TaskId,
+    orphan,
     record::{Guard, TaskRecord},
     spec::{HeartbeatOn, Policy},
     standing::{may_be_retried, retry_reason},
+    time::{BootTime, WallTime},
     transition::{Change, TaskStatus},
 };
 

@@ -12,10 +12,11 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    FencingToken, Generation, LeaseId, OrchestratorId, PlanName, Revision, TaskId, TermNumber, WallTime,
     codec::{self, FormatVersion},
-    transition::TaskStatus,
-    unreadable::Unreadable,
+    id::{LeaseId, OrchestratorId, PlanName, TaskId},
+    revision::{FencingToken, Generation, Revision, TermNumber},
+    status::TaskStatus,
+    time::WallTime,
 };
 
 /// How many of a task's last transitions its record remembers. The full history is etcd's own, until
@@ -443,11 +444,12 @@ impl std::fmt::Display for Halt {
 }
 
 impl HaltRecord {
-    /// The halt that stands in the place of a record which cannot be read: the key alone halts the plan.
+    /// The halt that stands in the place of a record which cannot be read, for this reason: the key alone
+    /// halts the plan.
     #[must_use]
-    pub fn unreadable(how: Halt, unreadable: &Unreadable) -> Self {
+    pub fn unreadable(how: Halt, why: String) -> Self {
         let (v, by) = (FormatVersion::default(), "an unknown writer".to_owned());
-        Self { v, how, by, at: WallTime(0), why: unreadable.to_string(), extra: Map::new() }
+        Self { v, how, by, at: WallTime(0), why, extra: Map::new() }
     }
 }
 

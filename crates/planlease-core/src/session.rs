@@ -17,7 +17,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::BootTime;
+use crate::time::BootTime;
 
 /// How a session is timed. All relations are checked by [`Timing::validate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

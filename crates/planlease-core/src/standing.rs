@@ -1,6 +1,11 @@
 //! Where a task stands: not only its status, but what comes next, and which rule says so.
 
-use crate::{TaskId, graph::Graph, order::Wait, record::TaskRecord, spec::Policy, transition::TaskStatus};
+use std::time::Duration;
+
+use crate::{
+    graph::Graph, id::TaskId, order::Wait, record::TaskRecord, spec::Policy, time::bounded,
+    transition::TaskStatus,
+};
 
 /// What comes next for a task, and by which rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +131,20 @@ pub fn retry_reason(record: &TaskRecord, policy: &Policy) -> String {
                 policy.max_retries, policy.max_lost
             )
         }
+    }
+}
+
+impl Policy {
+    /// How long a task rests after this failure or loss: twice as long after each, up to the bound, and up to
+    /// a quarter more, so that tasks which failed together are not started together. The same for the same
+    /// record.
+    #[must_use]
+    pub fn retry_delay(&self, record: &TaskRecord) -> Duration {
+        let before = record.failures.saturating_add(record.lost).saturating_sub(1);
+        let doubled = self.retry_delay_s.saturating_mul(1 << before.min(32));
+        let delay = bounded(doubled.min(self.retry_delay_max_s));
+        let jitter = u32::from(record.op_id.as_bytes()[15]); // Random, as the last byte of a random UUID.
+        delay + delay / 4 * jitter / 256
     }
 }
 

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::{record::TaskRecord, transition::TaskStatus};
+use crate::{record::TaskRecord, status::TaskStatus};
 
 /// How many tasks have which status. The sum of the parts is `total`, by construction.
 ///

@@ -4,10 +4,12 @@
 //! lacks is kept in the term: a number that grows for ever, and how the last ownership ended.
 
 use crate::{
-    Generation, LeaseId, OrchestratorId, Revision, TermNumber, WallTime,
     change::Entry,
     codec::{self, FormatVersion},
+    id::{LeaseId, OrchestratorId},
     record::{CandidateRecord, Ending, Guard, TermEnd, TermRecord},
+    revision::{Generation, Revision, TermNumber},
+    time::WallTime,
     unreadable::Unreadable,
 };
 

@@ -3,9 +3,9 @@
 use serde::de::DeserializeOwned;
 
 use crate::{
-    PlanName,
     change::Entry,
     codec::{self, CodecError, MAX_FINDINGS_VALUE, MAX_SPEC_PART, MAX_VALUE},
+    id::PlanName,
     keys::{Key, PlanKey},
     late::LateRecord,
     record::{

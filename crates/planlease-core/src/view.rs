@@ -4,63 +4,32 @@
 //! in common.
 
 mod parts;
+mod task;
 mod tasks;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 pub use self::{
     parts::{Definition, Halts, Parts, halt_of},
+    task::TaskView,
     tasks::Tasks,
 };
 use crate::{
-    PlanName, Revision, Summary, TaskId,
     change::Entry,
-    codec,
     edit::Edit,
     graph::Graph,
+    id::{PlanName, TaskId},
     keys::{Key, PlanKey},
     order::Wait,
-    record::{HaltRecord, TaskRecord},
+    record::HaltRecord,
+    revision::Revision,
     spec::{PlanSpec, Policies, TaskSpec},
     standing::{Outlook, standing},
+    summary::Summary,
     term::Queue,
     transition::TaskStatus,
     unreadable::Unreadable,
 };
-
-/// A task as it was at a revision.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TaskView {
-    /// Which task.
-    pub id: TaskId,
-    /// The revision that wrote this record: what an update compares.
-    pub revision: Revision,
-    /// The record.
-    pub record: TaskRecord,
-}
-
-impl TaskView {
-    /// Reads the task of a plan from what its key holds.
-    ///
-    /// # Errors
-    /// [`Unreadable`] with the key.
-    pub fn read(plan: &PlanName, id: TaskId, entry: &Entry) -> Result<Self, Unreadable> {
-        match codec::decode(&entry.value) {
-            Ok(record) => Ok(Self { id, revision: entry.modified, record }),
-            Err(error) => Err(Unreadable::new(Key::Plan(plan.clone(), PlanKey::Task(id)), &error)),
-        }
-    }
-
-    /// The task with what its owner has measured of it, if it has: an update of it stores that, too.
-    #[must_use]
-    pub fn measured(&self, spent: Option<Duration>) -> Self {
-        let mut measured = self.clone();
-        if let Some(spent) = spent {
-            measured.record.spent_ms = u64::try_from(spent.as_millis()).unwrap_or(u64::MAX);
-        }
-        measured
-    }
-}
 
 /// A plan as it was at one revision. Clones share everything.
 #[derive(Clone, Debug)]

@@ -6,9 +6,9 @@
 use uuid::Uuid;
 
 use crate::{
-    WallTime,
     record::{Guard, WorktreeRecord, WorktreeState},
     term::Queue,
+    time::WallTime,
 };
 
 /// Whether the authority by which a worktree was made still holds.

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use planlease_core::{
     TaskId,
     graph::GraphError,
-    spec::{MAX_TASKS, MAX_TEXT, SpecError},
+    soundness::SpecError,
+    spec::{MAX_TASKS, MAX_TEXT},
 };
 
 use crate::{draft::Draft, report::Report};

@@ -3,13 +3,15 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use planlease_core::{TaskId, keys::PlanKey, view::PlanView};
+use planlease_core::{TaskId, change::Entry, keys::PlanKey, view::PlanView};
 
 use crate::{
     change::Change,
     line::{self, PastTerms},
-    store::PlanKeyChange,
 };
+
+/// A key of one plan, with what it holds now.
+pub(crate) type PlanKeyChange<'a> = (&'a PlanKey, Option<&'a Entry>);
 
 /// Which tasks and findings of a plan may differ.
 #[derive(Default)]

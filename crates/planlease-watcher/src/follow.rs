@@ -10,9 +10,9 @@ use planlease_core::{Revision, change::Entry, keys::Key};
 use crate::{
     error::Error,
     hub::Publisher,
-    loading::{Loaded, Loading},
+    loading::Loading,
     source::{Rest, Source, Tail},
-    store::Store,
+    store::{Loaded, Store},
 };
 
 /// How long to wait before a list that failed is tried again. The coordinator has tried for some time by

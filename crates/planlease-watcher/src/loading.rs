@@ -11,7 +11,11 @@ use planlease_core::{
     view::Parts,
 };
 
-use crate::{line::PastTerms, snapshot::Snapshot, store::Store};
+use crate::{
+    change::ChangeSet,
+    snapshot::Snapshot,
+    store::{Loaded, Store},
+};
 
 /// A list being taken over, entry by entry, so that its task can yield to others in between.
 #[derive(Debug)]
@@ -27,13 +31,6 @@ struct Gathered {
     plan: PlanName,
     head: Option<Entry>,
     parts: Parts,
-}
-
-/// A list taken over.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    pub(crate) store: Store,
-    pub(crate) past: BTreeMap<PlanName, PastTerms>,
 }
 
 impl Loading {
@@ -109,5 +106,18 @@ impl Loading {
     pub(crate) fn finish(mut self) -> Loaded {
         self.complete();
         self.loaded
+    }
+}
+
+impl Store {
+    /// The store as a list shows it.
+    #[must_use]
+    pub fn load(list: &RawSnapshot) -> Self {
+        Loading::all_of(list).finish().store
+    }
+
+    /// Replaces what is held by a new list and says what differs.
+    pub fn resync(&mut self, list: &RawSnapshot) -> ChangeSet {
+        self.replace(Loading::all_of(list).finish())
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use planlease::{RawSnapshot, Registered};
+use planlease::Registered;
 use planlease_core::{
     OrchestratorId, PlanName,
     change::{Entry, RawChangeSet},
@@ -17,9 +17,8 @@ use planlease_core::{
 
 use crate::{
     change::{Change, ChangeSet},
-    compare::{Touched, compare},
+    compare::{PlanKeyChange, Touched, compare},
     line::PastTerms,
-    loading::{Loaded, Loading},
     snapshot::Snapshot,
 };
 
@@ -31,16 +30,7 @@ pub struct Store {
     pub(crate) hidden: BTreeMap<PlanName, Parts>,
 }
 
-/// A key of one plan, with what it holds now.
-pub(crate) type PlanKeyChange<'a> = (&'a PlanKey, Option<&'a Entry>);
-
 impl Store {
-    /// The store as a list shows it.
-    #[must_use]
-    pub fn load(list: &RawSnapshot) -> Self {
-        Loading::all_of(list).finish().store
-    }
-
     /// What is held.
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
@@ -74,11 +64,6 @@ impl Store {
             compare(before.as_ref(), after, Touched::of(&keys), &PastTerms::new(), &mut changes);
         }
         (!changes.is_empty()).then_some(ChangeSet { revision: set.revision, resynced: false, changes })
-    }
-
-    /// Replaces what is held by a new list and says what differs.
-    pub fn resync(&mut self, list: &RawSnapshot) -> ChangeSet {
-        self.replace(Loading::all_of(list).finish())
     }
 
     /// Replaces what is held by what was loaded and says what differs.
@@ -192,6 +177,13 @@ impl Store {
             Ok(()) => {}
         }
     }
+}
+
+/// A list taken over.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) store: Store,
+    pub(crate) past: BTreeMap<PlanName, PastTerms>,
 }
 
 /// What was read, if anything was, and whether it could be.

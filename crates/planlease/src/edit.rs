@@ -8,7 +8,7 @@
 use std::{cmp::Reverse, collections::HashMap};
 
 use planlease_core::{
-    PlanName, Revision, TaskId, codec,
+    PlanName, Revision, TaskId, codec, definition,
     edit::Edit,
     keys::PlanKey,
     record::{Guard, Role, TaskRecord, Writer},
@@ -164,7 +164,7 @@ impl Coordinator {
         let Some((_, at)) = large.max_by_key(|(length, at)| (*length, Reverse(*at))) else {
             return Ok(false);
         };
-        let Some(halved) = codec::halve_part(view.spec(), stored, at)? else { return Ok(false) };
+        let Some(halved) = definition::halve_part(view.spec(), stored, at)? else { return Ok(false) };
         let key = |key| self.layout().of(view.name(), &key);
         let spec = key(PlanKey::Spec);
         let mut then = vec![Op::Put(spec.clone(), halved.head)];
@@ -191,7 +191,7 @@ impl Coordinator {
             stored => stored?,
         };
         let stored: Vec<&[u8]> = stored.rows.iter().map(|(_, entry)| entry.value.as_slice()).collect();
-        let (head, parts) = codec::encode_spec_over(&edit.spec, &stored)?;
+        let (head, parts) = definition::encode_spec_over(&edit.spec, &stored)?;
         let spec = key(PlanKey::Spec);
         let mut when = vec![Compare::Modified(spec.clone(), Some(view.defined()))];
         let mut then = vec![Op::DeleteRange(layout.spec_parts_after(view.name(), parts.len()))];

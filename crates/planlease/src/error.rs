@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use planlease_core::{
     InvalidName, LockName, OrchestratorId, PlanName, Summary, TaskId, codec::CodecError, record::Halt,
-    session::LossReason, spec::SpecError, term::HandOverError, unreadable::Unreadable, view::MissingTask,
+    session::LossReason, soundness::SpecError, term::HandOverError, unreadable::Unreadable,
+    view::MissingTask,
 };
 
 use crate::{

@@ -10,6 +10,7 @@ use planlease_core::{
     LeaseId, PlanName, Revision, TaskId, WallTime,
     change::Entry,
     codec::{self, CodecError, FormatVersion},
+    definition,
     keys::{Key, KeyRange, PlanKey},
     record::{Claim, FindingsRecord, Guard, ImportRecord, Role, TaskRecord, Writer},
     spec::{IMPORT_ID, IMPORTED_AT, PlanSpec, TaskSpec},
@@ -446,7 +447,7 @@ impl<'a> Import<'a> {
         marked.extra.insert(IMPORT_ID.to_owned(), random.uuid().to_string().into());
         let now = coordinator.clock().wall();
         marked.extra.insert(IMPORTED_AT.to_owned(), now.0.into());
-        let (head, parts) = codec::encode_spec(&marked)?;
+        let (head, parts) = definition::encode_spec(&marked)?;
         let mut puts = Vec::with_capacity(parts.len() + spec.tasks.len() + past.findings.len());
         let writer = Writer { who: importer(), role: Role::Operator, term: None, guard: Guard::Import };
         // The tasks first: whatever a dead import leaves behind, a task is among it, by which the next one

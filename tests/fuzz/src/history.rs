@@ -7,7 +7,7 @@ use planlease::RawSnapshot;
 use planlease_core::{
     Generation, LeaseId, OrchestratorId, PlanName, Revision, TaskId, WallTime,
     change::{Entry, KeyChange, RawChangeSet},
-    codec,
+    codec, definition,
     keys::{Key, PlanKey},
     record::{CandidateRecord, Ending, Guard, Role, TaskRecord, TermRecord, Writer},
     spec::{OnLost, PlanSpec, TaskSpec},
@@ -225,7 +225,7 @@ impl World {
         let writer = Writer { who: "i".into(), role: Role::Operator, term: None, guard: Guard::Import };
         let record = stored(&TaskRecord::new(writer, Uuid::nil()));
         let puts = (0..3).map(|id| (of(n, PlanKey::Task(task(id))), Some((record.clone(), None))));
-        let head = codec::encode_spec(&spec).expect("it is small").0;
+        let head = definition::encode_spec(&spec).expect("it is small").0;
         Some(puts.chain([(of(n, PlanKey::Spec), Some((head, None)))]).collect())
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bolero::TypeGenerator;
-use planlease_core::{TaskId, codec, spec::PlanSpec};
+use planlease_core::{TaskId, definition, spec::PlanSpec};
 use planlease_formats::{Format, Problem, Problems, Severity, parse_as};
 
 /// Both formats, with the name of a file of each.
@@ -353,7 +353,7 @@ fn is_sound(spec: &PlanSpec) {
 }
 
 fn can_be_stored(spec: &PlanSpec) {
-    let (head, parts) = codec::encode_spec(spec).expect("what is accepted can be stored");
-    let read = codec::decode_spec(&head, parts.iter().map(Vec::as_slice));
+    let (head, parts) = definition::encode_spec(spec).expect("what is accepted can be stored");
+    let read = definition::decode_spec(&head, parts.iter().map(Vec::as_slice));
     assert_eq!(&read.expect("what was stored can be read"), spec);
 }

@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use planlease::Delegation;
 use planlease_core::{
     codec::{self, CodecError},
+    definition,
     record::{
         CandidateRecord, FindingsRecord, ImportRecord, Registration, StoreRecord, TaskRecord, TermRecord,
     },
@@ -194,14 +195,14 @@ fn check<T: DeserializeOwned + Serialize + PartialEq + Debug>(bytes: &[u8]) -> R
 }
 
 fn check_spec(bytes: &[u8]) -> Result<Value, String> {
-    let spec: PlanSpec = codec::decode_spec(bytes, []).map_err(|error| explained(&error))?;
-    let (head, parts) = match codec::encode_spec(&spec) {
+    let spec: PlanSpec = definition::decode_spec(bytes, []).map_err(|error| explained(&error))?;
+    let (head, parts) = match definition::encode_spec(&spec) {
         Ok(stored) => stored,
         Err(_) if bytes.len() > codec::MAX_SPEC_PART => return Err("it cannot have been stored".into()),
         Err(error) => panic!("it was stored, so it can be stored: {error}"),
     };
-    let again =
-        codec::decode_spec(&head, parts.iter().map(Vec::as_slice)).expect("what was written can be read");
+    let again = definition::decode_spec(&head, parts.iter().map(Vec::as_slice))
+        .expect("what was written can be read");
     assert_eq!(again, spec);
     drop(spec.problems());
     Ok(serde_json::from_slice(&head).expect("what was written is JSON"))

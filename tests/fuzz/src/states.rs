@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use planlease_core::{PlanName, TaskId, codec, record::TaskRecord, spec::PlanSpec};
+use planlease_core::{PlanName, TaskId, codec, definition, record::TaskRecord, spec::PlanSpec};
 use planlease_formats::state::{self, Content, Mode, StateFile};
 use proptest::{collection, option, prelude::*};
 use serde_json::{Map, Value, json};
@@ -78,8 +78,9 @@ pub fn plan(bytes: &[u8], mode: Mode) -> StateFile {
 /// If it cannot be stored.
 #[must_use]
 pub fn through_the_store(plan: &StateFile) -> Value {
-    let (head, parts) = codec::encode_spec(&plan.spec).expect("it can be stored");
-    let spec: PlanSpec = codec::decode_spec(&head, parts.iter().map(Vec::as_slice)).expect("and read back");
+    let (head, parts) = definition::encode_spec(&plan.spec).expect("it can be stored");
+    let spec: PlanSpec =
+        definition::decode_spec(&head, parts.iter().map(Vec::as_slice)).expect("and read back");
     let stored = |(id, record): (TaskId, TaskRecord)| {
         let bytes = codec::encode(&record).expect("it can be stored");
         (id, codec::decode(&bytes).expect("and read back"))

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    WallTime,
     record::{CandidateRecord, Role, Writer},
     spec::TaskSpec,
     term::{self, Successor},
+    time::WallTime,
     transition::{Change, Write, apply},
 };
 
@@ -52,7 +52,7 @@ impl History {
     fn new() -> Self {
         let mut history = Self { audit: Audit::new(), revision: 1, tasks: BTreeMap::new(), term: None };
         let spec = history.spec();
-        let mut changes = vec![(PlanKey::Spec, Some((codec::encode_spec(&spec).unwrap().0, None)))];
+        let mut changes = vec![(PlanKey::Spec, Some((definition::encode_spec(&spec).unwrap().0, None)))];
         for task in &spec.tasks {
             let record = TaskRecord::new(writer(Guard::Import), Uuid::nil());
             changes.push((PlanKey::Task(task.id.clone()), Some((codec::encode(&record).unwrap(), None))));
@@ -248,7 +248,7 @@ fn edited(tasks: &[&str], new: &[&str]) -> Vec<(PlanKey, Option<Value>)> {
     let spec = PlanSpec { tasks, ..PlanSpec::default() };
     let record = TaskRecord::new(writer(Guard::Import), Uuid::nil());
     let record = |name: &&str| (PlanKey::Task(id(name)), Some((codec::encode(&record).unwrap(), None)));
-    let head = (PlanKey::Spec, Some((codec::encode_spec(&spec).unwrap().0, None)));
+    let head = (PlanKey::Spec, Some((definition::encode_spec(&spec).unwrap().0, None)));
     new.iter().map(record).chain([head]).collect()
 }
 
@@ -421,7 +421,7 @@ fn an_audit_goes_on_from_a_snapshot() {
     let owner = whole.acquire(7);
     let Guard::Owner { revision: joined, .. } = owner else { unreachable!("an owner") };
     let entry = |value: Vec<u8>, lease| Entry { value, modified: joined, created: joined, version: 1, lease };
-    let spec = codec::encode_spec(&whole.spec()).unwrap().0;
+    let spec = definition::encode_spec(&whole.spec()).unwrap().0;
     let term = codec::encode(whole.term.as_ref().unwrap()).unwrap();
     let tasks = whole.tasks.clone().into_iter();
     let tasks = tasks.map(|(id, record)| (PlanKey::Task(id), codec::encode(&record).unwrap()));

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
 
-use super::{TaskView, Tasks};
+use super::{task::TaskView, tasks::Tasks};
 use crate::{
-    PlanName, Revision, TaskId,
     change::Entry,
     codec::{self, CodecError},
+    definition,
     graph::Graph,
+    id::{PlanName, TaskId},
     keys::{Key, PlanKey},
     record::{Halt, HaltRecord},
+    revision::Revision,
     spec::PlanSpec,
     term::{Candidate, Queue},
     unreadable::{self, Unreadable},
@@ -241,7 +243,7 @@ impl Parts {
     /// # Errors
     /// [`CodecError`] if one of them cannot be read, or is missing.
     pub fn define(&self, head: &Entry) -> Result<Definition, CodecError> {
-        let spec = codec::decode_spec(&head.value, self.spec.values().map(AsRef::as_ref))?;
+        let spec = definition::decode_spec(&head.value, self.spec.values().map(AsRef::as_ref))?;
         Ok(Definition::new(head.created, head.modified, spec))
     }
 
@@ -284,6 +286,6 @@ pub fn halt_of(
     };
     match read {
         Ok(halt) => ((entry.modified, halt), None),
-        Err(error) => ((entry.modified, HaltRecord::unreadable(how, &error)), Some(error)),
+        Err(error) => ((entry.modified, HaltRecord::unreadable(how, error.to_string())), Some(error)),
     }
 }

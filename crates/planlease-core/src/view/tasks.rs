@@ -4,8 +4,8 @@ use std::{ops::Index, sync::Arc};
 
 use rpds::RedBlackTreeMapSync;
 
-use super::TaskView;
-use crate::TaskId;
+use super::task::TaskView;
+use crate::id::TaskId;
 
 /// The tasks of a plan, number by number.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use planlease_core::{
     TaskId, codec, graph,
-    spec::{MAX_TEXT, PlanSpec, Source, SpecError, TaskSpec},
+    soundness::SpecError,
+    spec::{MAX_TEXT, PlanSpec, Source, TaskSpec},
 };
 use serde_json::{Map, Value};
 

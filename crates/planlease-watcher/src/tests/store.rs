@@ -1,7 +1,7 @@
 //! The store as tables: raw changes in, typed changes out.
 
 use planlease_core::{
-    codec,
+    definition,
     keys::PlanKey,
     record::Ending,
     spec::{MAX_TEXT, PlanSpec, TaskSpec},
@@ -137,7 +137,7 @@ fn half_an_import_is_nothing_and_a_deleted_plan_goes_whole() {
 fn a_definition_in_parts_is_joined() {
     let tasks = (0..40).map(|n| TaskSpec::new(task(&n.to_string()), "x".repeat(MAX_TEXT)));
     let spec = PlanSpec { tasks: tasks.collect(), ..PlanSpec::default() };
-    let (head, parts) = codec::encode_spec(&spec).unwrap();
+    let (head, parts) = definition::encode_spec(&spec).unwrap();
     assert!(parts.len() > 1);
     let mut world = World::new();
     let mut store = Store::load(&world.list());
@@ -156,7 +156,7 @@ fn a_definition_in_parts_is_joined() {
 fn an_unreadable_definition_part_is_listed_under_its_key() {
     let tasks = (0..40).map(|n| TaskSpec::new(task(&n.to_string()), "x".repeat(MAX_TEXT)));
     let spec = PlanSpec { tasks: tasks.collect(), ..PlanSpec::default() };
-    let (head, parts) = codec::encode_spec(&spec).unwrap();
+    let (head, parts) = definition::encode_spec(&spec).unwrap();
     let part = |n| of("p", PlanKey::SpecPart(n));
     let mut world = World::new();
     let mut store = Store::load(&world.list());

@@ -6,7 +6,7 @@ use planlease::RawSnapshot;
 use planlease_core::{
     FencingToken, OrchestratorId, Revision, TaskId,
     change::Entry,
-    codec,
+    codec, definition,
     keys::{Key, PlanKey},
     term::Queue,
 };
@@ -57,7 +57,7 @@ fn owner() -> (OrchestratorId, FencingToken) {
 /// The store that holds the plan.
 fn store() -> Store {
     let view = plan();
-    let (head, _) = codec::encode_spec(view.spec()).unwrap();
+    let (head, _) = definition::encode_spec(view.spec()).unwrap();
     let tasks = view.tasks().values();
     let tasks = tasks
         .map(|task| (PlanKey::Task(task.id.clone()), codec::encode(&task.record).unwrap(), task.revision));
