@@ -17,7 +17,9 @@
 //! | import, edit, pause, cancel plans | [`Coordinator::import`], [`Coordinator::edit_plan`], [`Coordinator::pause_plan`], [`Coordinator::cancel_plan`] |
 //!
 //! ```no_run
-//! use planlease::{AcquireOptions, Change, Config, Coordinator, Identity, Outcome, PlanName};
+//! use planlease::{
+//!     AcquireOptions, Change, Config, Coordinator, Identity, Outcome, PlanName, UpdateRequest,
+//! };
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = Config::with_endpoints(vec!["https://etcd.example:2379".parse()?]);
@@ -29,11 +31,12 @@
 //! let (_recovered, view) = ownership.recover().await?; // Tasks that the last owner left in progress.
 //! let authority = ownership.authority();
 //! for task in view.ready() {
-//!     if let Outcome::Committed(started) = authority.start(&view, task).await? {
+//!     let start = UpdateRequest::new(task.clone(), Change::Start);
+//!     if let Outcome::Committed(started) = authority.submit(&start).await? {
 //!         // … do the work, and stop when `ownership.lost()` resolves …
 //!         let done = Change::Complete(Some("done".to_owned()));
-//!         let outcome = authority.update(&started, Some(started.record.attempt), &done).await?;
-//!         println!("{outcome:?}");
+//!         let done = UpdateRequest::new(task.clone(), done).of_attempt(started.record.attempt);
+//!         println!("{:?}", authority.submit(&done).await?);
 //!     }
 //! }
 //! ownership.release().await?;
@@ -109,8 +112,8 @@ pub use operator::Released;
 pub use ownership::{AcquireOptions, Holder, Loss, NotHandedOver, Ownership, TryAcquire};
 pub use plan::{Imported, ImportedState, read_beside};
 pub use planlease_core::{
-    self as core, FencingToken, Generation, HostName, InvalidName, LockName, Namespace, OrchestratorId,
-    PlanName, Revision, Summary, TaskId, TermNumber, WorktreeName,
+    self as core, FencingToken, Generation, HostName, InvalidName, LockName, LockToken, Namespace,
+    OrchestratorId, PlanName, Revision, Summary, TaskId, TermNumber, WorktreeName,
     record::{TaskRecord, TermRecord},
     session::{LossReason, Status as SessionStatus},
     spec::{PhaseSpec, PlanSpec, Policy, TaskSpec},

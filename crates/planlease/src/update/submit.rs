@@ -76,6 +76,31 @@ impl Authority {
     /// - A result (complete, fail) that is refused because its attempt or the authority is over is kept for
     ///   people to see: [`Coordinator::late_results`].
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// use planlease::{AcquireOptions, Change, Outcome, Refused, TaskId, UpdateRequest};
+    ///
+    /// let ownership = session.acquire(&plan, AcquireOptions::default()).await?;
+    /// let authority = ownership.authority();
+    /// let task = TaskId::new("1")?;
+    /// let started = authority.submit(&UpdateRequest::new(task.clone(), Change::Start)).await?;
+    /// let Outcome::Committed(started) = started else { return Err("not started".into()) };
+    ///
+    /// let done = Change::Complete(Some("tagged v1.4".to_owned()));
+    /// let request = UpdateRequest::new(task, done).of_attempt(started.record.attempt);
+    /// match authority.submit(&request).await? {
+    ///     Outcome::Committed(task) => println!("committed at revision {}", task.revision),
+    ///     Outcome::Refused(Refused::AuthorityLost(why)) => println!("another process owns the plan: {why}"),
+    ///     Outcome::Refused(refused) => println!("refused: {refused:?}"),
+    ///     Outcome::Unknown { op_id, reason } => println!("look for {op_id} later: {reason}"),
+    /// }
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::PlanNotFound`], [`Error::TaskNotFound`], [`Error::PlanOwned`] if the plan changes its owner
     /// all the time, and what proves that nothing was done: [`Error::Unreachable`],
