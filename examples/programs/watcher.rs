@@ -11,6 +11,11 @@ async fn main() -> Result {
     let coordinator = store.connect().await?;
     let watcher = Watcher::start(coordinator.clone());
     let mut subscription = watcher.subscribe(Filter::default(), None).await?;
+    // The first delivery is a snapshot: all that came before it is in it, and not reported again.
+    let Some(Delivery::Snapshot(snapshot, _)) = subscription.next().await else {
+        return Err("the watcher has ended".into());
+    };
+    println!("{} plans at the beginning", snapshot.plans().count());
 
     // What there is to be seen. Usually other processes do this.
     let plan = import_release(&coordinator).await?;
@@ -26,10 +31,8 @@ async fn main() -> Result {
     let mut released = false;
     while !released && let Some(delivery) = subscription.next().await {
         match delivery {
-            // The first delivery, and again if this subscriber read too slowly: replaces what it held.
-            Delivery::Snapshot(snapshot, _) => {
-                println!("{} plans at the beginning", snapshot.plans().count())
-            }
+            // If this subscriber read too slowly: replaces what it held.
+            Delivery::Snapshot(snapshot, _) => println!("{} plans now", snapshot.plans().count()),
             // All changes of one revision, in the order of revisions, none left out.
             Delivery::Changes(set) => {
                 for change in &set.changes {

@@ -5,6 +5,9 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _},
     process::{Child, Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
 };
 
 use nix::{
@@ -26,6 +29,9 @@ const PROGRAMS: [&str; 10] = [
     "tls",
 ];
 
+/// How long a program may take; one that hangs fails its test.
+const LONGEST: Duration = Duration::from_secs(60);
+
 fn start(program: &str) -> Child {
     let mut command = Command::new(program);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -34,7 +40,16 @@ fn start(program: &str) -> Child {
 /// Runs a program to its end, and returns the lines that it printed.
 #[track_caller]
 fn lines(program: &str) -> Vec<String> {
-    let output = start(program).wait_with_output().unwrap();
+    let child = start(program);
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let (ended, watched) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        if watched.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+            let _ = kill(pid, Signal::SIGKILL); // Or it ended at this moment.
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(ended);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{program}: {}\n{text}", String::from_utf8_lossy(&output.stderr));
     text.lines().map(str::to_owned).collect()
