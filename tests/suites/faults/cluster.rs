@@ -219,7 +219,9 @@ async fn f15_without_a_majority_the_owner_stops_and_none_follows() {
     assert_eq!(line.candidates().len(), 4, "the keys of the dead are there still");
     assert_eq!(line.owner().unwrap().0.name(), "owner");
     let done = Change::Complete(None);
-    assert!(late.update(&pair.started, Some(1), &done).await.is_err(), "it has to acquire again");
+    let refused = late.update(&pair.started, Some(1), &done).await.unwrap();
+    let lost = matches!(refused, Outcome::Refused(Refused::AuthorityLost(_)));
+    assert!(lost, "it has to acquire again: {refused:?}");
     let after = waits(&session(&observer, "after").await);
     in_queue(&observer, 5).await;
     let behind = waits(&session(&observer, "behind").await);

@@ -47,7 +47,8 @@ async fn f06_a_silent_partition_stops_the_owner_before_expiry() {
 
     // Nothing is even sent by who knows that it is lost; what is sent by who does not know is refused.
     let done = Change::Complete(None);
-    assert!(late.update(&pair.started, Some(1), &done).await.is_err());
+    let refused = late.update(&pair.started, Some(1), &done).await.unwrap();
+    assert!(matches!(refused, Outcome::Refused(Refused::AuthorityLost(_))), "{refused:?}");
     etcd.heal();
     let outcome = pair.exposed.delegated(&delegation).update(&pair.started, Some(1), &done).await.unwrap();
     assert!(matches!(outcome, Outcome::Refused(Refused::AuthorityLost(_))), "{outcome:?}");
