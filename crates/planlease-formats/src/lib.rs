@@ -112,6 +112,12 @@ pub fn tags(format: Format, path: &str, bytes: &[u8]) -> Vec<String> {
     }
 }
 
+/// The tag that a plan was made of, if its file has several lists of tasks.
+#[must_use]
+pub fn tag_of(spec: &planlease_core::spec::PlanSpec) -> Option<&str> {
+    spec.extra.get(tracker::fields::TAG)?.as_str()
+}
+
 /// The file with the marks of its tasks as their statuses are: boxes, or the fields that tell a state. All
 /// other bytes stay as they are, and so do marks that say the same; `None` for a format without marks.
 ///
@@ -123,9 +129,23 @@ pub fn mirrored(
     bytes: &[u8],
     status: impl Fn(&TaskId) -> Option<TaskStatus>,
 ) -> Result<Option<Vec<u8>>, Problems> {
+    mirrored_tag(format, None, path, bytes, status)
+}
+
+/// As [`mirrored`], of the list of tasks of this tag: the other lists stay as they are.
+///
+/// # Errors
+/// As for [`parse_tag`].
+pub fn mirrored_tag(
+    format: Format,
+    tag: Option<&str>,
+    path: &str,
+    bytes: &[u8],
+    status: impl Fn(&TaskId) -> Option<TaskStatus>,
+) -> Result<Option<Vec<u8>>, Problems> {
     let text = text::Text::decode(path, bytes)?;
     let mut report = report::Report::new(&text);
-    let (draft, _) = draft(format, None, path, &text, &mut report)?;
+    let (draft, _) = draft(format, tag, path, &text, &mut report)?;
     report.finish()?;
     let mark = &bytes[..bytes.len() - text.as_str().len()]; // The byte order mark.
     let written = mirror::mirrored(format, &text, &draft, status);

@@ -42,10 +42,45 @@ async fn each_tag_of_taskmaster_is_a_plan_that_can_be_written_back(env: TestEnv)
     let plans: Vec<&Value> = imports["imports"].as_array().unwrap().iter().map(|one| &one["plan"]).collect();
     assert_eq!(plans, ["shop", "shop-next"]);
     program.run_to(0, ["run", "shop", "--exec", "true"]).await;
+    // A mirror keeps the list of its own plan, and an update is about the plan of its tag.
+    program.run_to(0, ["run", "shop-next", "--exec", "true"]).await;
+    program.run_to(0, ["mirror", "shop-next", file, "--once"]).await;
+    let mirrored = text.replace(r#""c", "status": "pending""#, r#""c", "status": "done""#);
+    assert_eq!(fs::read_to_string(file).unwrap(), mirrored);
+    let updated = env.json(&["plan", "update", file, "--tag", "next", "--ticked", "pending"]).await;
+    assert_eq!(updated["plan"], "shop-next");
     let written = program.run_to(0, ["export", "shop", "--format", "taskmaster"]).await.stdout;
     let written: Value = serde_json::from_str(&written).unwrap();
     let task = &written["master"]["tasks"][0];
     assert_eq!((&task["status"], &task["effort"]), (&"done".into(), &3.into()), "{written}");
     let checklist = program.run_to(0, ["export", "shop-next", "--format", "markdown"]).await.stdout;
-    assert!(checklist.contains("- [x] 1: b\n- [ ] 2: c\n"), "{checklist}");
+    assert!(checklist.contains("- [x] 1: b\n- [x] 2: c\n"), "{checklist}");
+}
+
+#[case]
+async fn a_mirror_leaves_files_alone_that_are_not_the_plans(env: TestEnv) {
+    let program = env.program();
+    let write = |name: &str, text: &str| {
+        let file = env.path(name);
+        fs::write(&file, text).unwrap();
+        path_text(&file).to_owned()
+    };
+    let own = write("TODO.md", "# Own\n- [ ] 1. a\n- [ ] 2. b\n");
+    program.run_to(0, ["plan", "import", &own, "--plan", "own"]).await;
+    for (name, text) in [
+        ("prose.md", "# Notes\nNothing to tick.\n"),
+        ("code.py", "print('hello')\n"),
+        ("release.toml", "title = \"x\"\n[[tasks]]\nid = \"1\"\ndescription = \"a\"\n"),
+        ("other.md", "# Other\n- [ ] 11. x\n- [x] 12. y\n"),
+        ("broken.md", "# Own\n- [ ] 1. a\n- [ ] 1. again\n```\n"),
+        ("data.json", "{\"mine\": 1}"),
+    ] {
+        let file = write(name, text);
+        let refused = program.run_to(9, ["mirror", "own", &file, "--once"]).await;
+        assert!(refused.stderr.contains("It was not changed."), "{name}: {}", refused.stderr);
+        assert_eq!(fs::read_to_string(&file).unwrap(), text, "{name}");
+    }
+    // A copy with the same tasks is another place of the same file.
+    let copy = write("copy.md", "# Own\n- [ ] 1. a\n- [ ] 2. b\n- text\n");
+    program.run_to(0, ["mirror", "own", &copy, "--once"]).await;
 }

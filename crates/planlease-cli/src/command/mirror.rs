@@ -3,12 +3,13 @@
 mod claim;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use clap::Args;
-use planlease::{Coordinator, Error, Identity, PlanView, core::PlanName};
+use planlease::{Coordinator, Error, Identity, PlanSpec, PlanView, core::PlanName};
 use planlease_formats::Format;
 use planlease_watcher::Snapshot;
 use serde_json::Value;
@@ -80,9 +81,10 @@ impl MirrorArgs {
         let _claim = Claim::take(&self.file, &by)?;
         let mut signals = Signals::take()?;
         let coordinator = invocation.connect().await?;
-        let format = plan_file(&self.file);
+        let view = coordinator.plan(&plan).await?;
+        let format = plan_file(&view, &self.file)?;
         let mut mirror = Mirror { plan, file: &self.file, format, written: None, stays_because: None };
-        mirror.ensure_ours(&coordinator).await?;
+        mirror.ensure_ours(&view)?;
         if self.once {
             mirror.look(&coordinator).await?;
             return Ok(Exit::Done);
@@ -108,25 +110,54 @@ impl MirrorArgs {
     }
 }
 
-/// The format of a plan file whose marks can be kept; `None` for a state file, or one that is not there yet.
-fn plan_file(file: &Path) -> Option<Format> {
-    let bytes = std::fs::read(file).ok()?;
+/// The format of a plan file whose marks are to be kept; `None` for a state file, or one that is not there
+/// yet. Every other file is refused: it would be lost.
+fn plan_file(view: &PlanView, file: &Path) -> Result<Option<Format>, Failure> {
+    let Ok(bytes) = std::fs::read(file) else { return Ok(None) };
+    if bytes.is_empty() || is_state(file, &bytes) {
+        return Ok(None);
+    }
     let path = file::whole(&file.to_string_lossy());
-    let format = Format::detect(&path, &bytes)?;
-    // A state file is JSON as well.
-    let is_state = format == Format::Taskmaster && file.file_name().is_none_or(|name| name != "tasks.json");
-    let is_marked =
-        !is_state && matches!(planlease_formats::mirrored(format, &path, &bytes, |_| None), Ok(Some(_)));
-    is_marked.then_some(format)
+    let refused = |why: &str| {
+        Failure::new(Exit::PlanExists, format!("{path} {why}")).meaning("It was not changed.").remedy(
+            "Name the file that the plan was made of, a status.json, or a file that does not exist yet.",
+        )
+    };
+    let Some(format) = Format::detect(&path, &bytes) else {
+        return Err(refused("is neither a plan file nor the state of a plan"));
+    };
+    let tag = planlease_formats::tag_of(view.spec());
+    match planlease_formats::mirrored_tag(format, tag, &path, &bytes, |_| None) {
+        Ok(Some(_)) => {}
+        Ok(None) => return Err(refused("is a plan file without marks that could be kept")),
+        Err(problems) => return Err(refused(&format!("cannot be kept as the plan is: {problems}"))),
+    }
+    let parsed = planlease_formats::parse_tag(format, tag, &path, &bytes);
+    let is_its = parsed.is_ok_and(|parsed| {
+        let ids = |spec: &PlanSpec| spec.tasks.iter().map(|task| task.id.clone()).collect::<BTreeSet<_>>();
+        view.spec().has_origin_of(&parsed.spec) || ids(view.spec()) == ids(&parsed.spec)
+    });
+    if is_its {
+        Ok(Some(format))
+    } else {
+        Err(refused(&format!("is not the file of the plan {}", view.name())))
+    }
+}
+
+/// Whether a file is the state of a plan, as a mirror writes it. A damaged one is known by its name.
+fn is_state(file: &Path, bytes: &[u8]) -> bool {
+    let document = serde_json::from_slice::<Value>(bytes).ok();
+    let names_plan =
+        document.is_some_and(|document| document.get("planPath").or(document.get("planName")).is_some());
+    names_plan || file.file_name().is_some_and(|name| name == "status.json")
 }
 
 impl Mirror<'_> {
     /// Refuses to write over the state of another plan.
-    async fn ensure_ours(&self, coordinator: &Coordinator) -> Result<(), Failure> {
-        let view = coordinator.plan(&self.plan).await?;
+    fn ensure_ours(&self, view: &PlanView) -> Result<(), Failure> {
         let Ok(bytes) = std::fs::read(self.file) else { return Ok(()) };
         let Ok(present) = serde_json::from_slice::<Value>(&bytes) else { return Ok(()) };
-        let document = export::document(&view);
+        let document = export::document(view);
         let path = |document: &Value| document.get("planPath").and_then(Value::as_str).map(str::to_owned);
         match (path(&present), path(&document)) {
             (Some(other), Some(own)) if other != own => {
@@ -226,7 +257,9 @@ impl Mirror<'_> {
         let bytes = std::fs::read(self.file)
             .map_err(|error| Failure::new(Exit::UnreadableFile, format!("cannot read {path}: {error}")))?;
         let statuses = export::statuses(view);
-        match planlease_formats::mirrored(format, &path, &bytes, |task| statuses.get(task).copied()) {
+        let tag = planlease_formats::tag_of(view.spec());
+        match planlease_formats::mirrored_tag(format, tag, &path, &bytes, |task| statuses.get(task).copied())
+        {
             Ok(Some(marked)) if marked != bytes => {
                 replace::file(self.file, &marked)?;
                 self.stays_because = None;

@@ -72,7 +72,7 @@ struct SourceArgs {
 impl SourceArgs {
     fn read(&self, format: Format, invocation: &Invocation) -> Result<(PlanName, Parsed), Failure> {
         let parsed = file::read(&self.file, &self.how, format, invocation)?;
-        Ok((file::plan(&self.file, self.plan.as_deref())?, parsed))
+        Ok((self.how.plan(&self.file, self.plan.as_deref())?, parsed))
     }
 
     /// Asks before a plan is changed that was made of another file, unless the plan was named.

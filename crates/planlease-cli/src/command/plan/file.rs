@@ -53,6 +53,16 @@ impl ReadArgs {
         Self { tag: tag.or_else(|| self.tag.clone()), file_format: self.file_format.clone() }
     }
 
+    /// The plan that a file is about: what it is called, or by the name of the file and its tag. `master` has
+    /// the name of the file.
+    pub(crate) fn plan(&self, path: &str, name: Option<&str>) -> Result<PlanName, Failure> {
+        let plan = plan(path, name)?;
+        match self.tag.as_deref().filter(|tag| *tag != "master" && name.is_none()) {
+            Some(tag) => plan_name(&format!("{plan}-{tag}")),
+            None => Ok(plan),
+        }
+    }
+
     /// The lists of tasks that are plans of their own, if the file has several and none was named.
     pub(crate) fn tags(&self, path: &str) -> Result<Vec<String>, Failure> {
         if self.tag.is_some() || Path::new(path).is_dir() || !path.ends_with(".json") {

@@ -119,17 +119,18 @@ impl ImportArgs {
         }
     }
 
-    /// `tag`: which list of the file, if each of several is a plan. `master` has the name of the file.
+    /// `tag`: which list of the file, if each of several is a plan.
     fn draft(&self, path: &str, tag: Option<String>, imports: &mut ImportList) -> Result<Draft, Failure> {
-        let suffix = tag.clone().filter(|tag| tag != "master");
+        // Of several plans, each needs a name of its own, also below a name that was given.
+        let below = tag.clone().filter(|tag| self.plan.is_some() && tag != "master");
         let how = self.how.of_tag(tag);
         let parsed = file::load(path, &how)?.map_err(|problems| {
             imports.refuse(path, &problems);
             file::refused(path, &problems)
         })?;
-        let mut plan = file::plan(path, self.plan.as_deref())?;
-        if let Some(suffix) = suffix {
-            plan = crate::names::plan_name(&format!("{plan}-{suffix}"))?;
+        let mut plan = how.plan(path, self.plan.as_deref())?;
+        if let Some(tag) = below {
+            plan = crate::names::plan_name(&format!("{plan}-{tag}"))?;
         }
         plan.check_new()?;
         let ticked_are_done = self.ticked.of_file_are_done(path, &parsed)?;
