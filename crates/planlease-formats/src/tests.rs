@@ -225,6 +225,21 @@ fn hostile(size: usize) -> Vec<(&'static str, String)> {
     ] {
         hostile.push(("plan.md", task(repeat(part))));
     }
+    for part in [
+        "depends on ",
+        "(depends on 9.9) ",
+        "(depends on ",
+        "(after ;",
+        "(after 9;",
+        ", after 9",
+        "**deps: ",
+        "A1 ",
+        "`",
+        "<!-- deps: 9 -->",
+    ] {
+        hostile.push(("TODO.md", format!("# T\n- [ ] {}\n", repeat(part))));
+    }
+    hostile.push(("TODO.md", format!("# T\n{}", repeat("- [ ] A1 a (after A1)\n"))));
     hostile.push((
         "plan.md",
         task(format!("(depends: {})", (0..size / 5).map(|i| format!("9.{i},")).collect::<String>())),

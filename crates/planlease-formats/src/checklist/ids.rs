@@ -42,6 +42,35 @@ fn token(text: &str) -> Option<&str> {
     is_id.then_some(id)
 }
 
+/// The id that a text begins with if other tasks of the file say that it is one, and the rest of the text:
+/// `A-1 Do`, `A1 Do`, `a.1 Do`, `PROJ_3 Do`. Alone it may be a word: `S3 bucket`.
+pub(super) fn loose(text: &str) -> Option<(&str, String)> {
+    let begin = text.trim_start_matches(['*', '_', '`', '[', '(']);
+    let opening = &text[..text.len() - begin.len()];
+    let end = begin
+        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')))
+        .unwrap_or(begin.len());
+    let id = begin[..end].trim_end_matches(['.', '-', '_']);
+    if !is_loose(id) {
+        return None;
+    }
+    let rest = behind(&begin[id.len()..], opening, Strength::Strong, false)?;
+    let is_open = opening.contains("**") && !begin[id.len()..].starts_with("**");
+    let rest = if is_open { rest.replacen("**", "", 1) } else { rest.to_owned() };
+    (!rest.trim().is_empty()).then(|| (id, rest.trim().to_owned()))
+}
+
+/// The most letters of an id that is one only if other tasks say so.
+const MAX_LETTERS: usize = 10;
+
+/// Whether a token is letters and a number, with or without a mark between: `A1`, `a.1`, `PROJ_3`.
+pub(super) fn is_loose(token: &str) -> bool {
+    let letters = token.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let number = token[letters..].strip_prefix(['.', '-', '_']).unwrap_or(&token[letters..]);
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    (1..=MAX_LETTERS).contains(&letters) && token.len() <= MAX_ID && number.split(['.', '-', '_']).all(digits)
+}
+
 /// Whether an id can hardly be anything else.
 pub(super) fn is_certain(id: &str) -> bool {
     strength(id) == Strength::Strong

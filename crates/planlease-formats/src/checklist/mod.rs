@@ -80,7 +80,7 @@ struct Reader<'o, 'a> {
 
 impl<'o, 'a> Reader<'o, 'a> {
     fn new(outline: &'o Outline<'a>, rules: Rules) -> Self {
-        let labels: Vec<Label> = outline.items.iter().map(|item| (rules.label)(&item.text)).collect();
+        let labels = labels(outline, rules);
         let parents = parents(outline, &labels);
         let (ids, duplicates) = ids_of(outline, &labels, &parents);
         let phases = phases::find(outline, rules.phases);
@@ -115,7 +115,9 @@ impl<'o, 'a> Reader<'o, 'a> {
     fn found(&self, name: &str, report: &mut Report<'_>) -> Found {
         let title = self.phases.title.map(|title| &self.outline.sections[title]);
         let names = self.names();
-        let entries = (0..self.ids.len()).map(|place| self.entry(place, &names, report)).collect();
+        let firsts: HashSet<String> =
+            self.outline.items.iter().map(|item| first_word(&item.text).to_lowercase()).collect();
+        let entries = (0..self.ids.len()).map(|place| self.entry(place, &names, &firsts, report)).collect();
         Found {
             title: title.map_or(name, |title| title.text).to_owned(),
             title_at: title.map_or(0, |title| title.at),
@@ -127,7 +129,7 @@ impl<'o, 'a> Reader<'o, 'a> {
         }
     }
 
-    fn entry(&self, place: usize, names: &Names, report: &mut Report<'_>) -> Entry {
+    fn entry(&self, place: usize, names: &Names, firsts: &HashSet<String>, report: &mut Report<'_>) -> Entry {
         let (item, label) = (&self.outline.items[place], &self.labels[place]);
         Entry {
             at: item.at,
@@ -135,7 +137,7 @@ impl<'o, 'a> Reader<'o, 'a> {
             description: label.text.clone(),
             phase: self.phases.of_item[place],
             parent: self.parents[place],
-            stated: stated(item, names, report),
+            stated: stated(item, names, firsts, report),
             is_parallel: label.is_parallel,
             is_optional: item.is_optional || label.is_optional,
             priority: 0,
@@ -171,20 +173,94 @@ impl<'o, 'a> Reader<'o, 'a> {
     }
 }
 
-/// The places of what an item says that it waits for.
-fn stated(item: &Item<'_>, names: &Names, report: &mut Report<'_>) -> Vec<usize> {
+/// The word that a text begins with, without the marks around it.
+fn first_word(text: &str) -> &str {
+    let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let end =
+        text.find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))).unwrap_or(text.len());
+    text[..end].trim_end_matches(['.', '-', '_'])
+}
+
+/// What the texts behind the boxes say. Where tasks refer to one another by what their texts begin with, or
+/// most of them begin so, that is their id.
+fn labels(outline: &Outline<'_>, rules: Rules) -> Vec<Label> {
+    let items = &outline.items;
+    let mut labels: Vec<Label> = items.iter().map(|item| (rules.label)(&item.text)).collect();
+    let mut loose: Vec<(usize, &str, String)> = Vec::new();
+    for (place, label) in labels.iter().enumerate().filter(|(_, label)| label.id.is_none()) {
+        let found = ids::loose(&items[place].text).filter(|_| label.extra.is_empty());
+        loose.extend(found.map(|(id, rest)| (place, id, rest)));
+    }
+    if loose.is_empty() {
+        return labels;
+    }
+    let mut times: HashMap<String, usize> = HashMap::new();
+    let known = labels.iter().filter_map(|label| label.id.as_deref());
+    for id in known.chain(loose.iter().map(|(_, id, _)| *id)) {
+        *times.entry(id.to_lowercase()).or_default() += 1;
+    }
+    let referred: HashSet<String> =
+        items.iter().flat_map(statements).flat_map(|stated| stated.words()).collect();
+    let prefix = |id: &str| id.trim_end_matches(|c: char| !c.is_ascii_alphabetic()).to_lowercase();
+    let are_alike = loose.len() > 2 || loose.iter().all(|(_, id, _)| prefix(id) == prefix(loose[0].1));
+    let is_most = loose.len() > 1 && 2 * loose.len() > items.len() && are_alike;
+    for (place, id, rest) in loose {
+        let lower = id.to_lowercase();
+        if times[&lower] > 1 || !(is_most || referred.contains(&lower)) {
+            continue;
+        }
+        let label = (rules.label)(&rest);
+        if label.id.is_none() {
+            labels[place] = Label { id: Some(id.to_owned()), ..label };
+        }
+    }
+    labels
+}
+
+/// What an item says that it waits for.
+fn statements(item: &Item<'_>) -> Vec<waits::Stated> {
     let mut stated = waits::in_text(item.at, &item.text);
-    stated.extend(item.details.iter().filter_map(|(at, line)| waits::in_detail(*at, line)));
+    let mut verbatim = outline::Verbatim::default();
+    for (at, line) in &item.details {
+        let is_comment = line.trim_start().starts_with("<!--");
+        if !verbatim.contains(*at, line) || is_comment && line.trim_end().ends_with("-->") {
+            stated.extend(waits::in_detail(*at, line));
+        }
+    }
+    stated
+}
+
+/// The places of what an item says that it waits for. `firsts`: the words that the texts of tasks begin
+/// with, in lower case.
+fn stated(item: &Item<'_>, names: &Names, firsts: &HashSet<String>, report: &mut Report<'_>) -> Vec<usize> {
     let mut places = Vec::new();
-    for stated in stated {
+    for stated in statements(item) {
         let named = names.resolve(&stated);
         let help = "Name tasks by their ids, as `(depends on 1.1, 1.2)`.";
         for unknown in &named.unknown {
             let message = format!("no task is called {unknown}: nothing waits for it");
-            report.warning(stated.at, message, help);
+            if firsts.contains(&unknown.to_lowercase())
+                && !first_word(&item.text).eq_ignore_ascii_case(unknown)
+            {
+                let help = format!(
+                    "The text of another task begins with {unknown}, which is not read as its id: write \
+                     `- [ ] {unknown}: …`, once in the file."
+                );
+                report.warning(stated.at, message, help);
+            } else {
+                report.warning(stated.at, message, help);
+            }
         }
         if named.is_unclear {
             report.warning(stated.at, "this names no task, so that nothing waits for it", help);
+        }
+        if named.is_conditional {
+            let help =
+                "A task waits for all the tasks that it names: list these, as `(depends on 1.1, 1.2)`.";
+            report.warning(stated.at, "the condition of this dependency is not understood", help);
+        }
+        if named.is_doubtful {
+            report.warning(stated.at, "this is not read as a dependency", help);
         }
         places.extend(named.tasks);
     }

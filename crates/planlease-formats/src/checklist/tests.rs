@@ -164,6 +164,57 @@ fn what_resembles_a_task_is_an_error_with_its_place() {
     assert!(refused.listed.iter().all(|problem| problem.severity == Severity::Error));
 }
 
+#[test]
+fn a_list_of_dependencies_ends_where_another_relation_begins() {
+    let text = "# T\n- [ ] 1. A\n- [ ] 2. B (depends on 1; blocks 5)\n- [ ] 3. C (after 2, parallel with 1)\n\
+                - [ ] 4. D (depends on 2, unblocks 1)\n- [ ] 5. E\n";
+    assert_eq!(waits(&read("TODO.md", text)), ["1 < ", "2 < 1", "3 < 2", "4 < 2", "5 < "]);
+}
+
+#[test]
+fn what_states_a_dependency_is_one_or_a_warning() {
+    let text = "# T\n- [ ] 1. A\n- [ ] 2. B, depends on 1\n- [ ] 3. C depends on 1\n- [ ] 4. D; after 1\n\
+                - [ ] 5. E **Depends:** 1\n- [ ] 6. F _depends on 1_\n- [ ] 7. G <!-- depends: 1 -->\n\
+                - [ ] 8. H {depends: 1}\n- [ ] 9. I (needs: 1)\n- [ ] 10. J\n  - Needs: 1\n\
+                - [ ] 11. K\n  Depends on: 1\n- [ ] 12. L. Depends on 1.\n- [ ] 13. M (depends on 1 and 99)\n\
+                - [ ] 14. N (after 99)\n- [ ] 15. O (depends on 1 or 2)\n- [ ] 16. P depends on the weather\n";
+    let parsed = read("TODO.md", text);
+    let waits = waits(&parsed);
+    for (nth, waits) in waits[1..13].iter().enumerate() {
+        assert_eq!(*waits, format!("{} < 1", nth + 2));
+    }
+    assert_eq!(waits[13..], ["14 < ", "15 < 1 2", "16 < "]);
+    let expected = [
+        "16: no task is called 99: nothing waits for it",
+        "17: no task is called 99: nothing waits for it",
+        "18: the condition of this dependency is not understood",
+    ];
+    assert_eq!(warnings(&parsed), expected);
+}
+
+#[test]
+fn short_ids_are_ids_where_tasks_refer_to_them() {
+    let text = "# T\n- [ ] A-1 Do\n- [ ] B1 Do (depends on A-1)\n- [ ] Wire the rest (after PROJ_3, B1)\n\
+                - [ ] PROJ_3 Do\n- [ ] S3 bucket\n- [ ] Last\n- [ ] Really last\n- [ ] Done\n";
+    let parsed = read("TODO.md", text);
+    let ids: Vec<&str> = parsed.spec.tasks.iter().map(|task| task.id.as_str()).collect();
+    assert_eq!((ids[0], ids[1], ids[3]), ("A-1", "B1", "PROJ_3"));
+    assert_eq!(waits(&parsed)[1], "B1 < A-1");
+    assert_eq!(parsed.spec.tasks[2].depends_on.len(), 2);
+    assert_eq!(parsed.spec.tasks[4].description, "S3 bucket", "one of a kind, and nothing names it");
+    let parsed = read("TODO.md", "# T\n- [ ] a.1 One\n- [ ] a.2 Two\n- [ ] Three\n");
+    assert_eq!((waits(&parsed)[0].as_str(), waits(&parsed)[1].as_str()), ("a.1 < ", "a.2 < "));
+}
+
+#[test]
+fn an_unknown_name_that_begins_a_text_is_explained() {
+    let text = "# T\n- [ ] A-1 One\n- [ ] A-1 Two\n- [ ] Three (depends on A-1)\n";
+    let parsed = read("TODO.md", text);
+    assert_eq!(warnings(&parsed), ["4: no task is called A-1: nothing waits for it"]);
+    let help = parsed.warnings[0].help.as_deref().unwrap_or_default();
+    assert!(help.starts_with("The text of another task begins with A-1"), "{help}");
+}
+
 /// A task of a generated checklist: its words, whether it is ticked, and how many are nested below it.
 type Generated = (String, bool, usize);
 

@@ -1,7 +1,8 @@
 //! What a task says that it waits for: `(depends on T012, T013)`, `Blocked by: 1.2`, `after phase 2`.
 //!
-//! A statement stands in brackets or behind a dash in the text of a task, or begins one of its details. What
-//! it names is resolved once all tasks are known; words that name nothing are words.
+//! A statement stands in brackets, in a comment, in bold or behind a dash in the text of a task, in a sentence
+//! of it, or in one of its details. What it names is resolved once all tasks are known. A statement is a
+//! dependency or a warning; words of prose that name nothing are words.
 
 use std::collections::HashMap;
 
@@ -11,6 +12,14 @@ pub(super) struct Stated {
     pub(super) at: usize,
     pub(super) names: String,
     opening: Opening,
+    form: Form,
+}
+
+impl Stated {
+    /// The words that follow the opening, in lower case.
+    pub(super) fn words(&self) -> Vec<String> {
+        words(&self.names).map(str::to_lowercase).collect()
+    }
 }
 
 /// How sure it is that words open a statement.
@@ -20,56 +29,154 @@ enum Opening {
     Strong,
     /// `after`: a number may be an id.
     Weak,
-    /// `requires`: a number is rather one of something else.
+    /// `requires`: a number is rather one of something else, unless only names follow.
     Vague,
 }
 
-const OPENINGS: [(&str, Opening); 19] = [
+/// Where a statement stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// In brackets, in a comment, in bold, behind a dash, or as a detail of its own.
+    Marked,
+    /// In a sentence, where it ends at the first word that is no name.
+    Sentence,
+    /// In a sentence that may be about anything: `deploy after 1.1`.
+    Prose,
+}
+
+const OPENINGS: [(&str, Opening); 24] = [
     ("depends-on", Opening::Strong),
     ("depends_on", Opening::Strong),
     ("depends on", Opening::Strong),
     ("depends upon", Opening::Strong),
     ("depends", Opening::Strong),
+    ("depend on", Opening::Strong),
+    ("dependent on", Opening::Strong),
     ("dependencies", Opening::Strong),
     ("dependency", Opening::Strong),
     ("dependson", Opening::Strong),
     ("deps", Opening::Strong),
+    ("dep", Opening::Weak),
     ("blocked by", Opening::Strong),
     ("blocked-by", Opening::Strong),
     ("blocked on", Opening::Strong),
     ("waits for", Opening::Strong),
     ("waits on", Opening::Strong),
     ("waiting for", Opening::Weak),
+    ("waiting on", Opening::Weak),
     ("after", Opening::Weak),
     ("prerequisites", Opening::Weak),
     ("prerequisite", Opening::Weak),
     ("requires", Opening::Vague),
+    ("needs", Opening::Vague),
 ];
+
+const EMPHASIS: [char; 2] = ['*', '_'];
+
+/// The most bytes that are looked at behind an opening.
+const MAX_STATEMENT: usize = 4_000;
 
 /// The statements in the text of a task.
 pub(super) fn in_text(at: usize, text: &str) -> Vec<Stated> {
-    let mut found = Vec::new();
-    for (open, _) in text.match_indices(['(', '[', '—', '–']).chain(text.match_indices(" - ")) {
-        let inside = text[open..].trim_start_matches(['(', '[', '—', '–', ' ', '-', '*', '_']);
-        let Some((opening, rest)) = opening(inside) else { continue };
-        let closing = match text[open..].chars().next() {
-            Some('(') => ')',
-            Some('[') => ']',
-            _ => '(',
+    let (mut found, mut taken, mut ticks) = (Vec::new(), 0, 0_usize);
+    let all_ticks = text.matches('`').count();
+    let mut is_boundary = true;
+    for (start, c) in text.char_indices() {
+        ticks += usize::from(c == '`');
+        let begins = std::mem::replace(&mut is_boundary, !c.is_alphanumeric()) && c.is_ascii_alphabetic();
+        let is_quoted = !ticks.is_multiple_of(2) && ticks < all_ticks;
+        if !begins || start < taken || is_quoted {
+            continue;
+        }
+        let Some((opening, rest)) = opening(&text[start..]) else { continue };
+        let Some((form, closing)) =
+            form(&text[..start], opening, &text[start..text.len() - rest.len()], rest)
+        else {
+            continue;
         };
-        let names = rest.split(closing).next().unwrap_or_default();
-        found.push(Stated { at, names: names.to_owned(), opening });
+        let names = &rest[..rest.floor_char_boundary(MAX_STATEMENT)];
+        let names = names.split(closing).next().unwrap_or_default();
+        let names = one_list(names);
+        let names = if form == Form::Marked { names } else { sentence(names) };
+        let from = text.len() - rest.len();
+        taken = from + names.len();
+        found.push(Stated { at, names: names.to_owned(), opening, form });
     }
     found
 }
 
-/// The statement that a detail of a task is.
-pub(super) fn in_detail(at: usize, detail: &str) -> Option<Stated> {
-    let text = detail.trim_start_matches([' ', '\t', '-', '*', '+', '_', '>', '(', '[']);
-    let (opening, names) = opening(text).filter(|(opening, names)| {
-        *opening == Opening::Strong || names.trim_start_matches(['*', '_', ' ']).starts_with(':')
-    })?;
-    Some(Stated { at, names: names.to_owned(), opening })
+/// The form of a statement, by what stands in front of its opening, and what closes it; `None` if it denies a
+/// dependency.
+fn form(before: &str, opening: Opening, words: &str, rest: &str) -> Option<(Form, &'static str)> {
+    let bare = before.trim_end_matches(|c: char| c.is_whitespace() || EMPHASIS.contains(&c));
+    let last_word = bare.rsplit(|c: char| !(c.is_alphabetic() || c == '\'')).next().unwrap_or_default();
+    if ["no", "not", "never", "longer", "without"].iter().any(|word| last_word.eq_ignore_ascii_case(word))
+        || last_word.ends_with("n't")
+    {
+        return None;
+    }
+    let has_colon = has_colon(rest);
+    let has_on = words.contains([' ', '-', '_']) || words.eq_ignore_ascii_case("dependson");
+    let is_certain = opening == Opening::Strong && (has_colon || has_on)
+        || has_colon && opening != Opening::Vague && !bare.is_empty();
+    if before.trim_end_matches(EMPHASIS).ends_with(char::is_alphanumeric) {
+        return None; // `list_depends_on_1`
+    }
+    Some(match bare.chars().next_back() {
+        Some('(') => (Form::Marked, ")"),
+        Some('[') => (Form::Marked, "]"),
+        Some('{') => (Form::Marked, "}"),
+        Some('—' | '–') => (Form::Marked, "("),
+        Some('-') if bare.ends_with("<!--") => (Form::Marked, "-->"),
+        Some('-') if bare.ends_with(" -") => (Form::Marked, "("),
+        Some(_) if is_certain && before.ends_with(EMPHASIS) => (Form::Marked, "("),
+        Some(_) if before.ends_with(EMPHASIS) => (Form::Sentence, "("),
+        _ if is_certain => (Form::Sentence, "("),
+        Some(',' | ';' | '.' | ':') => (Form::Sentence, "("),
+        _ => (Form::Prose, "("),
+    })
+}
+
+fn has_colon(rest: &str) -> bool {
+    rest.trim_start_matches(['*', '_', ' ']).starts_with([':', '='])
+}
+
+/// A text up to the end of its first sentence.
+fn sentence(text: &str) -> &str {
+    let end = text.match_indices('.').find(|(at, _)| {
+        let after = &text[at + 1..];
+        after.is_empty() || after.starts_with(char::is_whitespace)
+    });
+    end.map_or(text, |(at, _)| &text[..at])
+}
+
+/// A list of names up to where something else begins: `1.1, after 1.2`, `1.1; the last one`.
+fn one_list(names: &str) -> &str {
+    let end = names.match_indices([',', ';']).find(|(at, mark)| {
+        let after = names[at + 1..].trim_start();
+        let word = after.split(char::is_whitespace).next().unwrap_or_default();
+        opening(after).is_some() || *mark == ";" && !word.bytes().any(|byte| byte.is_ascii_digit())
+    });
+    end.map_or(names, |(at, _)| &names[..at])
+}
+
+/// The statements that a detail of a task makes: all of it, or what stands in brackets.
+pub(super) fn in_detail(at: usize, detail: &str) -> Vec<Stated> {
+    let text = detail
+        .trim_start_matches([' ', '\t', '-', '*', '+', '_', '>', '(', '[', '{', '<', '!'])
+        .trim_end_matches("-->");
+    let leading = opening(text)
+        .filter(|(opening, names)| *opening == Opening::Strong || has_colon(names))
+        .map(|(opening, names)| Stated { at, names: names.to_owned(), opening, form: Form::Marked });
+    match leading {
+        Some(stated) => vec![stated],
+        None => {
+            let bracketed = detail.find(['(', '[', '{']).map_or("", |open| &detail[open..]);
+            let mut stated = in_text(at, bracketed);
+            stated.retain(|stated| stated.form == Form::Marked);
+            stated
+        }
+    }
 }
 
 fn opening(text: &str) -> Option<(Opening, &str)> {
@@ -96,7 +203,62 @@ pub(super) struct Named {
     pub(super) unknown: Vec<String>,
     /// It says that it names something, and names nothing.
     pub(super) is_unclear: bool,
+    /// It does not say that all of them come first: `1.1 or 1.2`.
+    pub(super) is_conditional: bool,
+    /// It names tasks, and may be prose.
+    pub(super) is_doubtful: bool,
 }
+
+/// Words that begin another relation than that of a dependency.
+const RELATIONS: [&str; 18] = [
+    "blocks",
+    "blocking",
+    "unblocks",
+    "unblocking",
+    "parallel",
+    "relates",
+    "related",
+    "before",
+    "precedes",
+    "enables",
+    "supersedes",
+    "replaces",
+    "duplicates",
+    "alongside",
+    "concurrent",
+    "concurrently",
+    "by", // `needed by`, `followed by`
+    "see",
+];
+
+/// What may stand between and around names.
+const FILLERS: [&str; 25] = [
+    "all",
+    "of",
+    "the",
+    "both",
+    "each",
+    "is",
+    "are",
+    "has",
+    "have",
+    "been",
+    "on",
+    "in",
+    "with",
+    "also",
+    "complete",
+    "completes",
+    "completed",
+    "completion",
+    "done",
+    "finished",
+    "finishes",
+    "merged",
+    "ready",
+    "lands",
+    "landed",
+];
 
 impl Names {
     pub(super) fn add_task(&mut self, id: &str, place: usize) {
@@ -113,42 +275,80 @@ impl Names {
 
     /// Resolves what a statement names.
     pub(super) fn resolve(&self, stated: &Stated) -> Named {
-        let mut named = Named::default();
-        let mut words = words(&stated.names).peekable();
-        let (mut after_word, mut in_phases) = (false, false);
-        let mut says_none = words.peek().is_none();
+        let mut reading = Reading::default();
+        for (nth, part) in stated.names.split(';').enumerate() {
+            if nth > 0 && !self.is_list(part) {
+                break; // Something else begins.
+            }
+            self.read(part, stated, &mut reading);
+        }
+        reading.finish(stated)
+    }
+
+    /// Whether a text is names and nothing else.
+    fn is_list(&self, part: &str) -> bool {
+        words(part).all(|word| {
+            let lower = word.to_ascii_lowercase();
+            self.task(word).is_some()
+                || self.range(word).is_some()
+                || resembles_name(word)
+                || FILLERS.contains(&lower.as_str())
+                || matches!(lower.as_str(), "," | "and" | "or" | "task" | "tasks" | "phase" | "phases")
+        })
+    }
+
+    /// Reads one list of names, up to a word that begins something else.
+    fn read(&self, part: &str, stated: &Stated, reading: &mut Reading) {
+        let mut words = words(part).peekable();
         while let Some(word) = words.next() {
             let lower = word.to_ascii_lowercase();
             match lower.as_str() {
-                "phase" | "phases" => in_phases = true,
-                "task" | "tasks" | "step" | "steps" | "story" | "stories" => {
-                    (after_word, in_phases) = (true, false);
+                "," | "and" | "plus" => reading.end_item(),
+                "or" | "either" => {
+                    reading.end_item();
+                    reading.is_conditional = true;
                 }
-                "none" | "nothing" | "n/a" | "no" | "-" => says_none = true,
-                _ if in_phases && self.phases.contains_key(&lower) => {
-                    named.tasks.extend(&self.phases[&lower]);
+                "except" | "unless" | "without" | "not" | "but" => {
+                    reading.is_conditional = true;
+                    return;
+                }
+                "phase" | "phases" => reading.in_phases = true,
+                "task" | "tasks" | "step" | "steps" | "story" | "stories" => {
+                    (reading.after_word, reading.in_phases) = (true, false);
+                }
+                "none" | "nothing" | "n/a" | "no" | "-" => reading.says_none = true,
+                relation if RELATIONS.contains(&relation) => {
+                    reading.item.clear(); // `needed by 5`
+                    return;
+                }
+                _ if reading.in_phases && self.phases.contains_key(&lower) => {
+                    reading.add(self.phases[&lower].iter().copied(), false);
                 }
                 _ => {
-                    let is_number = word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-                    let may_be_id = !is_number || after_word || stated.opening != Opening::Vague;
-                    if let Some(task) = self.task(word).filter(|_| may_be_id) {
+                    let is_number = is_number(word) && !reading.after_word;
+                    if let Some(task) = self.task(word) {
                         let to = words.next_if(|word| matches!(*word, "to" | "through" | "–" | "—" | "..."));
                         let last = to.and_then(|_| words.next_if(|last| self.task(last).is_some()));
                         let last = last.and_then(|last| self.task(last)).unwrap_or(task);
-                        named.tasks.extend(task.min(last)..=task.max(last));
+                        reading.add(task.min(last)..=task.max(last), is_number);
                     } else if let Some((first, last)) = self.range(word) {
-                        named.tasks.extend(first.min(last)..=first.max(last));
-                    } else if stated.opening == Opening::Strong && resembles_id(word) {
-                        named.unknown.push(word.to_owned());
+                        reading.add(first.min(last)..=first.max(last), false);
+                    } else if resembles_name(word) {
+                        reading.unknown.push(word.to_owned());
+                        reading.has_name = true;
+                    } else if !FILLERS.contains(&lower.as_str()) {
+                        (reading.is_list, reading.item) = (false, [&*reading.item, word].join(" "));
+                        if stated.form != Form::Marked {
+                            reading.is_cut = true;
+                            reading.is_doubtful =
+                                words.any(|word| self.task(word).is_some() && !is_number_of_anything(word));
+                            return;
+                        }
                     }
                 }
             }
         }
-        named.tasks.sort_unstable();
-        named.tasks.dedup();
-        let is_strong = stated.opening == Opening::Strong;
-        named.is_unclear = is_strong && named.tasks.is_empty() && named.unknown.is_empty() && !says_none;
-        named
+        reading.end_item();
     }
 
     /// `T001-T005`: the first and the last task.
@@ -158,15 +358,140 @@ impl Names {
     }
 }
 
-/// Words, without the punctuation around them.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '&' | '+')).filter_map(|word| {
-        let is_around = |c: char| !c.is_alphanumeric();
-        match word {
-            "–" | "—" | "..." | "-" => Some(word),
-            _ => Some(word.trim_matches(is_around)).filter(|word| !word.is_empty()),
+/// What was read of a list of names.
+#[derive(Debug)]
+struct Reading {
+    tasks: Vec<usize>,
+    /// Tasks whose ids are numbers: they may be numbers of anything.
+    numbers: Vec<usize>,
+    unknown: Vec<String>,
+    /// Items of the list that name no task.
+    lost: Vec<String>,
+    /// The words of the current item that are no names.
+    item: String,
+    /// Whether the current item names something.
+    has_name: bool,
+    after_word: bool,
+    in_phases: bool,
+    says_none: bool,
+    is_conditional: bool,
+    /// Whether there are names and nothing else.
+    is_list: bool,
+    /// Whether the sentence goes on behind the names.
+    is_cut: bool,
+    is_doubtful: bool,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            tasks: Vec::new(),
+            numbers: Vec::new(),
+            unknown: Vec::new(),
+            lost: Vec::new(),
+            item: String::new(),
+            has_name: false,
+            after_word: false,
+            in_phases: false,
+            says_none: false,
+            is_conditional: false,
+            is_list: true,
+            is_cut: false,
+            is_doubtful: false,
         }
+    }
+}
+
+/// The most words of an item that is reported as one that names no task: more are an explanation.
+const MAX_ITEM: usize = 3;
+
+impl Reading {
+    fn add(&mut self, tasks: impl IntoIterator<Item = usize>, is_number: bool) {
+        self.has_name = true;
+        if is_number { self.numbers.extend(tasks) } else { self.tasks.extend(tasks) }
+    }
+
+    fn end_item(&mut self) {
+        let item = std::mem::take(&mut self.item);
+        let is_short = (1..=MAX_ITEM).contains(&item.split_whitespace().count());
+        if !std::mem::take(&mut self.has_name) && is_short {
+            self.lost.push(item.trim().to_owned());
+        }
+    }
+
+    fn finish(mut self, stated: &Stated) -> Named {
+        let is_strong = stated.opening == Opening::Strong;
+        let is_sentence = stated.form != Form::Marked;
+        // `requires 1.1 GB`, `depends on 3 things`: no numbers of tasks.
+        let counts = match stated.opening {
+            _ if is_sentence => !self.is_cut,
+            Opening::Vague => self.is_list,
+            _ => true,
+        };
+        let has_numbers = !self.numbers.is_empty();
+        if counts {
+            self.tasks.append(&mut self.numbers);
+        }
+        let mut named = Named { is_conditional: self.is_conditional, ..Named::default() };
+        let knows_none = self.tasks.is_empty();
+        match stated.form {
+            Form::Marked if is_strong || self.is_list => named.unknown = self.unknown,
+            Form::Sentence if is_strong || self.is_list => {
+                named.unknown = self.unknown;
+                named.unknown.retain(|name| resembles_id(name) || !self.is_cut && is_number(name));
+            }
+            _ => {}
+        }
+        let is_clause = stated.form == Form::Sentence && (is_strong || !self.is_cut);
+        if stated.form == Form::Marked || is_clause {
+            named.tasks = self.tasks;
+            named.is_doubtful = is_sentence && knows_none && is_strong && self.is_doubtful;
+        } else {
+            named.unknown.clear();
+            named.is_doubtful = !self.is_cut && !knows_none;
+        }
+        // `needs: 1.1 for the data`, `needs: Python 3`.
+        named.is_doubtful |=
+            !counts && stated.form == Form::Marked && has_colon(&stated.names) && has_numbers;
+        named.tasks.sort_unstable();
+        named.tasks.dedup();
+        let names_none = named.tasks.is_empty() && named.unknown.is_empty();
+        named.is_unclear = is_strong && !is_sentence && names_none && !self.says_none;
+        named.is_conditional &= !names_none;
+        if is_strong && !is_sentence && !names_none && !self.says_none {
+            named.unknown.append(&mut self.lost);
+        }
+        named
+    }
+}
+
+/// Words, without the punctuation around them, and the commas between them.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let pieces = text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, ',' | '&' | '+'));
+    pieces.flat_map(|piece| {
+        let is_around = |c: char| !c.is_alphanumeric();
+        let word = match piece.trim_end() {
+            dash @ ("–" | "—" | "..." | "-") => dash,
+            word => word.trim_matches(is_around),
+        };
+        let comma = piece.ends_with([',', '&', '+']).then_some(",");
+        [Some(word).filter(|word| !word.is_empty()), comma].into_iter().flatten()
     })
+}
+
+fn is_number(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
+/// Whether a number has no dot, so that it may count anything: `3 days`.
+fn is_number_of_anything(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a word may be an id where one is expected: a number, or letters and a number.
+fn resembles_name(word: &str) -> bool {
+    let has_digit = word.bytes().any(|byte| byte.is_ascii_digit());
+    has_digit && (is_number(word) || resembles_id(word) || super::ids::is_loose(word))
 }
 
 /// Whether a word has the form of an id: `1.2`, `T001`, `AUTH-3`.
@@ -207,6 +532,30 @@ mod tests {
             ("Do (requires 1.1 GB)", &[]),
             ("Do (requires T012)", &[2]),
             ("Do (after lunch)", &[]),
+            ("Do (depends on 1.1; blocks 3)", &[0]),
+            ("Do (depends on 1.1; 1.2)", &[0, 1]),
+            ("Do (after 1.1, parallel with 1.2)", &[0]),
+            ("Do (depends on 1.1, unblocks 1.2, 3)", &[0]),
+            ("Do (depends on 1.1, needed by 3)", &[0]),
+            ("Do (blocks 3; depends on 1.1)", &[0]),
+            ("Do, depends on 3", &[6]),
+            ("Do depends on 3", &[6]),
+            ("Do. Depends on 3.", &[6]),
+            ("Do; after 3", &[6]),
+            ("Do **Depends:** 3", &[6]),
+            ("Do _depends on 3_", &[6]),
+            ("Do <!-- depends: 3 -->", &[6]),
+            ("Do {depends: 1.1}", &[0]),
+            ("Do (needs: 1.1)", &[0]),
+            ("Do (dep: 1.1)", &[0]),
+            ("Do (requires 1.1)", &[0]),
+            ("Do Depends on: 1.1", &[0]),
+            ("Do `(depends on 1.1)`", &[]),
+            ("Add the ` key (depends on 1.1)", &[0]),
+            ("This depends on the weather", &[]),
+            ("Retry after 3 attempts", &[]),
+            ("It depends on 3 things", &[]),
+            ("This does not depend on 3", &[]),
         ] {
             let found: Vec<usize> =
                 in_text(0, text).iter().flat_map(|stated| names().resolve(stated).tasks).collect();
@@ -220,6 +569,10 @@ mod tests {
             ("  - After 1.1 look at it", &[]),
             ("  - _Requirements: 1.1_", &[]),
             ("  - Dependencies: none", &[]),
+            ("  - Needs: 1.1", &[0]),
+            ("  Depends on: 1.1", &[0]),
+            ("  <!-- depends: 3 -->", &[6]),
+            ("  - as said (depends on 3)", &[6]),
         ] {
             let found: Vec<usize> =
                 in_detail(0, detail).iter().flat_map(|stated| names().resolve(stated).tasks).collect();
@@ -233,5 +586,45 @@ mod tests {
         assert_eq!((named.unknown, named.is_unclear), (vec!["T099".to_owned()], false));
         assert!(names().resolve(&in_text(0, "Do (depends on the schema)")[0]).is_unclear);
         assert!(!names().resolve(&in_text(0, "Do (depends on: none)")[0]).is_unclear);
+    }
+
+    /// What a text warns of.
+    fn warned(text: &str) -> Vec<String> {
+        let mut warned = Vec::new();
+        for stated in in_text(0, text) {
+            let named = names().resolve(&stated);
+            warned.extend(named.unknown);
+            let said = [
+                ("unclear", named.is_unclear),
+                ("conditional", named.is_conditional),
+                ("doubtful", named.is_doubtful),
+            ];
+            warned.extend(said.into_iter().filter(|(_, is)| *is).map(|(word, _)| word.to_owned()));
+        }
+        warned
+    }
+
+    #[test]
+    fn no_stated_dependency_is_lost_in_silence() {
+        for (text, expected) in [
+            ("Do (depends on 3 and 99)", &["99"][..]),
+            ("Do (after 99)", &["99"]),
+            ("Do (after 99 days)", &[]),
+            ("Do (depends on 3, the schema)", &["schema"]),
+            ("Do (after 1.1; depends on 99)", &["99"]),
+            ("Do, depends on T099", &["T099"]),
+            ("Do (depends on T012 or T013)", &["conditional"]),
+            ("Do (depends on phase 2 except T013)", &["conditional"]),
+            ("Do after 3", &["doubtful"]),
+            ("Do depends on the output of T012", &["doubtful"]),
+            ("Do (needs: 1.1 for the data)", &["doubtful"]),
+            ("Do (depends on A-7)", &["A-7"]),
+            ("This depends on the weather", &[]),
+            ("Upgrade **dependencies** now", &[]),
+            ("Do (requires Python 3.12)", &[]),
+            ("Do (depends on 1.1; blocks 99)", &[]),
+        ] {
+            assert_eq!(warned(text), expected, "{text:?}");
+        }
     }
 }
