@@ -38,6 +38,14 @@ fn kiro_nests_by_numbers_and_keeps_requirements() {
 }
 
 #[test]
+fn kiro_marks_parallel_tasks_at_either_end() {
+    let text = "- [ ] 1. A\n- [ ] 1.1 B\n- [ ] 1.2 Write utilities (P)\n- [ ] 1.3 (P) D\n- [ ] 1.4 E\n";
+    let parsed = read(".kiro/specs/a/tasks.md", text);
+    assert_eq!(waits(&parsed), ["1 < 1.4", "1.1 < ", "1.2 < ", "1.3 < ", "1.4 < 1.1 1.2 1.3"]);
+    assert_eq!(parsed.spec.tasks[2].description, "Write utilities");
+}
+
+#[test]
 fn spec_kit_orders_tasks_and_phases() {
     let text = "# Tasks: Shop\n\n## Phase 1: Setup\n\n- [X] T001 Create it in src/\n- [ ] T002 [P] Lint\n- [ ] T003 [P] Test\n\
                 - [ ] T004 Link\n  with more words\n\n**Checkpoint**: it runs\n\n## Phase 2: User Story 1 - Buy (Priority: P1) 🎯 MVP\n\n\
