@@ -14,6 +14,8 @@ pub(super) struct Stated<'a> {
     pub(super) names: Vec<Named<'a>>,
     /// Why it cannot be understood as a whole, if it cannot.
     pub(super) fault: Option<Fault>,
+    /// Where a number stands among its names that is none of a task.
+    pub(super) lost: Option<usize>,
 }
 
 /// A task or phases as named, with the offset in the text.
@@ -151,7 +153,7 @@ fn begins_with_word(text: &str, word: &str) -> bool {
 
 /// The brackets that begin with an opening: where they open, where they end, and what they state.
 fn groups(text: &str, place: Place) -> impl Iterator<Item = (usize, usize, Option<Stated<'_>>)> {
-    const BRACKETS: [(char, char); 2] = [('(', ')'), ('[', ']')];
+    const BRACKETS: [(char, char); 3] = [('(', ')'), ('[', ']'), ('{', '}')];
     let mut from = 0;
     let mut unclosed = [false; BRACKETS.len()]; // Of these kinds there is no closing one any more.
     std::iter::from_fn(move || {
@@ -169,9 +171,13 @@ fn groups(text: &str, place: Place) -> impl Iterator<Item = (usize, usize, Optio
             let close = if unclosed[kind] { None } else { text[start..].find(BRACKETS[kind].1) };
             let Some(length) = close else {
                 let is_first = !std::mem::replace(&mut unclosed[kind], true);
-                if is_first && word.is_statement() {
+                if is_first && word.is_statement() && BRACKETS[kind].0 != '{' {
                     let fault = Some(Fault::Unclosed);
-                    return Some((open, text.len(), Some(Stated { at: open, names: Vec::new(), fault })));
+                    return Some((
+                        open,
+                        text.len(),
+                        Some(Stated { at: open, names: Vec::new(), fault, lost: None }),
+                    ));
                 }
                 continue;
             };
@@ -180,9 +186,11 @@ fn groups(text: &str, place: Place) -> impl Iterator<Item = (usize, usize, Optio
                 continue; // A link.
             }
             from = end;
-            let extent = if place == Place::Task { Extent::Strict } else { Extent::Bracket };
+            let is_brace = BRACKETS[kind].0 == '{'; // `{ deps: [] }` is rather a part of a program.
+            let extent = if place == Place::Task && !is_brace { Extent::Strict } else { Extent::Bracket };
             let statement = names(&text[start..end], start, word, extent);
-            return Some((open, end, statement.map(|(names, fault)| Stated { at: open, names, fault })));
+            let statement = statement.filter(|listed| !is_brace || !listed.names.is_empty());
+            return Some((open, end, statement.map(|listed| listed.stated_at(open))));
         }
     })
 }
@@ -195,8 +203,7 @@ fn leading(text: &str) -> Option<Stated<'_>> {
     // `After that, …` states nothing.
     let word = opening(inside).filter(|word| word.has_colon || word.is_statement())?;
     let start = at + word.length;
-    let (names, fault) = names(&text[start..], start, word, Extent::Label)?;
-    Some(Stated { at, names, fault })
+    Some(names(&text[start..], start, word, Extent::Label)?.stated_at(at))
 }
 
 /// The most bytes that are looked at behind an opening within a sentence.
@@ -228,13 +235,13 @@ fn within<'a>(
             continue; // `no dependencies: …`
         }
         let end = text.floor_char_boundary(start + MAX_SENTENCE);
-        if let Some((names, fault)) = names(&text[start..end], start, word, Extent::Sentence)
+        if let Some(Listed { names, fault, .. }) = names(&text[start..end], start, word, Extent::Sentence)
             && !names.is_empty()
             && is_prose(at)
         {
             let is_meant = word.is_statement() && place == Place::Task;
             let fault = if is_meant { fault } else { Some(Fault::Prose) };
-            found.push(Stated { at, names, fault });
+            found.push(Stated { at, names, fault, lost: None });
         }
     }
 }
@@ -283,23 +290,30 @@ const FILLERS: [&str; 23] = [
 /// What makes a list of names say something else than that all of them come first.
 const CONDITIONS: [&str; 8] = ["or", "either", "except", "unless", "not", "without", "but", "any"];
 
+/// Words that begin another relation than that of a dependency: `blocks`, `in parallel with`, `needed by`.
+const RELATIONS: [&str; 8] =
+    ["blocks", "blocking", "unblocks", "parallel", "relates", "related", "enables", "by"];
+
 /// What says that nothing comes first.
 const NONE: [&str; 4] = ["none", "nothing", "n/a", "no"];
 
 /// The names in a text that begins at `base`, and why they are not all there is to it; `None` if the text
 /// states nothing.
-fn names(text: &str, base: usize, word: Opening, extent: Extent) -> Option<(Vec<Named<'_>>, Option<Fault>)> {
+fn names(text: &str, base: usize, word: Opening, extent: Extent) -> Option<Listed<'_>> {
     let is_strict = word.is_strong && word.has_colon && extent == Extent::Strict;
-    let mut reader = Names { found: Vec::new(), is_conditional: false, in_phases: false };
+    let mut reader = Names::default();
     let mut says_none = false;
     let mut at = base;
     for part in text.split([',', ';', '&']) {
+        if !is_strict && text[..at - base].ends_with(';') && !is_list(part) {
+            break; // Something else begins.
+        }
         let trimmed = part.trim().trim_matches(EMPHASIS).trim();
         let is_none = matches!(trimmed, "" | "-") || NONE.iter().any(|none| begins_with_word(trimmed, none));
         says_none |= is_none;
         let before = reader.found.len();
         let is_over = !is_none && reader.part(part, at, extent);
-        if extent == Extent::Sentence && (is_over || is_none) {
+        if reader.is_ended || extent == Extent::Sentence && (is_over || is_none) {
             break;
         }
         if is_strict && !is_none && (is_over || reader.found.len() == before) {
@@ -309,18 +323,55 @@ fn names(text: &str, base: usize, word: Opening, extent: Extent) -> Option<(Vec<
         }
         at += part.len() + 1;
     }
+    let lost = reader.lost.filter(|_| extent != Extent::Sentence && word.is_strong);
     let fault = match reader.found.is_empty() {
         false => reader.is_conditional.then_some(Fault::Conditional),
-        true if says_none || !word.is_statement() => return None,
+        true if says_none => return None,
+        // `after 99`, and not `after 3 days`.
+        true if reader.lost.is_some() && extent != Extent::Sentence && is_list(text) => {
+            Some(Fault::NamesNothing)
+        }
+        true if !word.is_statement() => return None,
         true => Some(Fault::NamesNothing),
     };
-    Some((reader.found, fault))
+    let lost = lost.filter(|_| fault.is_none() && !is_strict);
+    Some(Listed { names: reader.found, fault, lost })
+}
+
+/// What a list names.
+struct Listed<'a> {
+    names: Vec<Named<'a>>,
+    fault: Option<Fault>,
+    /// Where a number stands that names no task.
+    lost: Option<usize>,
+}
+
+impl<'a> Listed<'a> {
+    fn stated_at(self, at: usize) -> Stated<'a> {
+        Stated { at, names: self.names, fault: self.fault, lost: self.lost }
+    }
+}
+
+/// Whether a part of a list is names and nothing else.
+fn is_list(part: &str) -> bool {
+    pieces(part).all(|(_, piece)| {
+        let word = piece.to_ascii_lowercase();
+        piece.starts_with(|c: char| c.is_ascii_digit())
+            || FILLERS.contains(&word.as_str())
+            || CONDITIONS.contains(&word.as_str())
+            || matches!(word.as_str(), "phase" | "phases")
+    })
 }
 
 /// Collects names word by word.
+#[derive(Default)]
 struct Names<'a> {
     found: Vec<Named<'a>>,
     is_conditional: bool,
+    /// Whether another relation begins.
+    is_ended: bool,
+    /// Where a number stands that is none of a task or phase.
+    lost: Option<usize>,
     /// Whether `phase` was read, so that plain numbers are those of phases.
     in_phases: bool,
 }
@@ -348,7 +399,13 @@ impl<'a> Names<'a> {
                 self.found.push(Named { target: Target::Phases(first, last), at });
             } else if !is_prose && resembles_task(piece) {
                 self.found.push(Named { target: Target::Task(piece), at });
+            } else if RELATIONS.contains(&word.as_str()) {
+                self.is_ended = true;
+                return true;
             } else {
+                if !is_prose && piece.bytes().all(|byte| byte.is_ascii_digit()) {
+                    self.lost.get_or_insert(at);
+                }
                 (is_over, is_prose) = (true, true);
                 if extent == Extent::Sentence {
                     break;
@@ -405,6 +462,8 @@ mod tests {
                 }
             });
             let names = names.collect::<Vec<_>>().join(" ");
+            let lost = stated.lost.map_or("", |at| &text[at..][..2]);
+            let names = format!("{names} {lost}").trim().to_owned();
             stated.fault.map_or(names.clone(), |fault| format!("{names} {fault:?}").trim().to_owned())
         };
         stated(text, place, |at| text[..at].matches('`').count().is_multiple_of(2))
@@ -466,6 +525,16 @@ mod tests {
             &[
                 ("Do (depends: 1.1-1.3; x y, -z)", &["1.1-1.3 x y -z"]),
                 ("Do (depends: 1, 1.1a)", &["1 1.1a"]),
+                ("Do (depends on 1.1; blocks 1.5)", &["1.1"]),
+                ("Do (depends: 1.1; blocks 1.5)", &["1.1"]),
+                ("Do (depends on 1.1; 1.5 is optional)", &["1.1"]),
+                ("Do (depends on 1.1; 1.2)", &["1.1 1.2"]),
+                ("Do (after 1.18, parallel with 1.2)", &["1.18"]),
+                ("Do {depends: 1.16}", &["1.16"]),
+                ("Do (depends on 1.1, needed by 1.5)", &["1.1"]),
+                ("Do (depends on 1.1 and 99)", &["1.1 99"]),
+                ("Do (after 99)", &["NamesNothing"]),
+                ("Do (after 3 days)", &[]),
                 ("Do (depends: 1.1 1.2 b)", &["1.1 1.2 b"]),
                 ("Do (depends on 1.1 or 1.2)", &["1.1 1.2 Conditional"]),
                 ("Do (depends on either 1.1, 1.2)", &["1.1 1.2 Conditional"]),

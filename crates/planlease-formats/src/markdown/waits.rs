@@ -70,6 +70,9 @@ pub(super) fn resolve<'a>(
                 continue;
             }
         }
+        if let Some(at) = stated.lost {
+            report_fault(Fault::NamesNothing, base + at, false, report);
+        }
         for Named { target, at } in stated.names {
             let at = base + at;
             match subject {
