@@ -88,7 +88,8 @@ pub(crate) struct Verbatim(Option<Block>);
 enum Block {
     /// A fenced block: the character of its fence, how many, and where it began.
     Fence(u8, usize, usize),
-    Comment,
+    /// A comment, and where it began.
+    Comment(usize),
 }
 
 impl Verbatim {
@@ -103,9 +104,9 @@ impl Verbatim {
                 }
                 true
             }
-            Some(Block::Comment) => {
-                if let Some(end) = line.find("-->") {
-                    self.0 = opens_comment(&line[end + 3..]).then_some(Block::Comment);
+            Some(Block::Comment(_)) => {
+                if let Some(end) = line.find("-->").map(|end| end + 3) {
+                    self.0 = opens_comment(&line[end..]).map(|open| Block::Comment(at + end + open));
                 }
                 true
             }
@@ -115,21 +116,23 @@ impl Verbatim {
                     true
                 }
                 // What stands in front of a comment is text.
-                None if opens_comment(line) => {
-                    self.0 = Some(Block::Comment);
-                    trimmed.starts_with("<!--")
-                }
-                None => trimmed.starts_with("<!--") && trimmed.ends_with("-->"),
+                None => match opens_comment(line) {
+                    Some(open) => {
+                        self.0 = Some(Block::Comment(at + open));
+                        trimmed.starts_with("<!--")
+                    }
+                    None => trimmed.starts_with("<!--") && trimmed.ends_with("-->"),
+                },
             },
         }
     }
 
-    /// Where the block of code begins that the text ended in.
-    fn unclosed(&self) -> Option<usize> {
-        match self.0 {
-            Some(Block::Fence(_, _, at)) => Some(at),
-            _ => None,
-        }
+    /// Where the block begins that the text ended in, and what it is.
+    fn unclosed(&self) -> Option<(usize, &'static str)> {
+        Some(match self.0? {
+            Block::Fence(_, _, at) => (at, "block of code"),
+            Block::Comment(at) => (at, "comment"),
+        })
     }
 }
 
@@ -257,9 +260,9 @@ impl<'a> Reader<'a> {
     }
 
     fn end(self, report: &mut Report<'_>) -> Outline<'a> {
-        if let (Some(at), Some(_)) = (self.verbatim.unclosed(), self.box_in_block) {
-            let help = "Everything below it counts as code, up to the end of the file: close it.";
-            report.error(at, "this block of code has no end, and tasks are in it", help);
+        if let (Some((at, block)), Some(_)) = (self.verbatim.unclosed(), self.box_in_block) {
+            let help = "Everything below it is part of it, up to the end of the file: close it.";
+            report.error(at, format!("this {block} has no end, and tasks are in it"), help);
         }
         self.outline
     }
@@ -282,12 +285,11 @@ fn fence(line: &str) -> Option<(u8, usize)> {
     (length >= 3 && !(first == b'`' && info.contains('`'))).then_some((first, length))
 }
 
-/// Whether a comment begins in this line that does not end in it.
-fn opens_comment(line: &str) -> bool {
-    match line.rfind("<!--") {
-        Some(at) => !line[at..].contains("-->") && line[..at].matches('`').count().is_multiple_of(2),
-        None => false,
-    }
+/// Where a comment begins in this line that does not end in it.
+fn opens_comment(line: &str) -> Option<usize> {
+    let at = line.rfind("<!--")?;
+    let is_open = !line[at..].contains("-->") && line[..at].matches('`').count().is_multiple_of(2);
+    is_open.then_some(at)
 }
 
 /// Whether a line is words that go on with the paragraph above: no quotation, table, HTML or label.
@@ -339,7 +341,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_an_error() {
-        for text in ["- [ ] a\n- [ b\n", "- [ ] a\n```\n- [ ] b\n", "- [ ] a\n- ( ) b\n"] {
+        for text in [
+            "- [ ] a\n- [ b\n",
+            "- [ ] a\n```\n- [ ] b\n",
+            "- [ ] a\n- ( ) b\n",
+            "- [ ] a\n<!-- b\n- [ ] c\n",
+        ] {
             let text = Text::decode("t.md", text.as_bytes()).unwrap();
             let mut report = Report::new(&text);
             Outline::read(&text, &mut report);

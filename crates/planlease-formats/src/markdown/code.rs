@@ -25,7 +25,7 @@ pub(super) enum Verbatim {
 pub(super) struct Code {
     /// Sorted, none overlapping another.
     parts: Vec<(Range<usize>, Verbatim)>,
-    /// Where fenced blocks begin that have no end.
+    /// Where fenced blocks and comments begin that have no end.
     pub(super) unclosed: Vec<usize>,
 }
 
@@ -43,7 +43,11 @@ impl Code {
                 }
                 Event::Code(_) => Verbatim::Span,
                 Event::Start(Tag::HtmlBlock) | Event::InlineHtml(_) => {
-                    let is_comment = text[range.clone()].trim_start().starts_with("<!--");
+                    let html = text[range.clone()].trim_start();
+                    let is_comment = html.starts_with("<!--");
+                    if is_comment && !html.contains("-->") {
+                        unclosed.push(range.start);
+                    }
                     if is_comment { Verbatim::Comment } else { Verbatim::Html }
                 }
                 _ => continue,
@@ -116,6 +120,8 @@ mod tests {
             ("```\n```", &[]),
             ("> ```\n> a\n> ```\n", &[]),
             ("- a\n  ```\n  b\n\nc\n", &[6]),
+            ("a\n\n<!-- b\n\nc\n", &[3]),
+            ("<!-- b\n\nc -->\n", &[]),
         ] {
             assert_eq!(Code::find(text).unclosed, unclosed, "{text:?}");
         }

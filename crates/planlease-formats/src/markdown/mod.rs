@@ -51,12 +51,16 @@ const HOW_TO_WRITE_A_TASK: &str =
 pub(crate) fn read(text: &Text<'_>, report: &mut Report<'_>) -> Draft {
     let code = Code::find(text.as_str());
     for &at in &code.unclosed {
-        let help = "Everything below it counts as code, up to the end of the file or list: close it.";
+        let (what, part) = match code.at(at) {
+            Some(Verbatim::Comment) => ("comment", "is part of it"),
+            _ => ("block of code", "counts as code"),
+        };
+        let help = format!("Everything below it {part}, up to the end of the file or list: close it.");
         let holds_task = |line: &str| line::near_task(line).is_some_and(|near| near.has_box);
         if code.block(at).is_some_and(|block| text.as_str()[block].lines().any(holds_task)) {
-            report.error(at, "this block of code has no end, and tasks are in it", help);
+            report.error(at, format!("this {what} has no end, and tasks are in it"), help);
         } else {
-            report.warning(at, "this block of code has no end", help);
+            report.warning(at, format!("this {what} has no end"), help);
         }
     }
     let outline = Outline::find(text, &code);

@@ -624,6 +624,21 @@ fn dependencies_that_are_not_understood_are_errors_or_warnings() {
 }
 
 #[test]
+fn a_comment_without_an_end_is_an_error_if_tasks_are_in_it() {
+    insta::assert_snapshot!(refuse("plan.md", "\
+# T
+## Phase 1: P
+- [ ] 1.1 D
+
+<!-- note
+- [ ] 1.2 D
+"), @r"
+    plan.md:5:1: error: this comment has no end, and tasks are in it
+      help: Everything below it is part of it, up to the end of the file or list: close it.
+    ");
+}
+
+#[test]
 fn other_oddities_are_warned_of() {
     insta::assert_snapshot!(check("\
 # T
