@@ -71,7 +71,8 @@ pub(super) fn read(issues: &[Placed], report: &mut Report<'_>) -> (Found, usize)
     (Found { entries, ..Found::default() }, deleted.1 + others.1)
 }
 
-/// Follows the dependencies: `blocks` is waited for, `parent-child` nests, and the others only relate.
+/// Follows the dependencies: `blocks`, `waits-for` and `conditional-blocks` are waited for, `parent-child` nests,
+/// and the others only relate.
 fn link(entries: &mut [Entry], issues: &[&Placed], ids: &Ids, report: &mut Report<'_>) {
     for (place, issue) in issues.iter().enumerate() {
         if let Some(parent) = issue.get("parent").or(issue.get("parent_id")).and_then(fields::scalar) {
@@ -82,8 +83,15 @@ fn link(entries: &mut [Entry], issues: &[&Placed], ids: &Ids, report: &mut Repor
             let on =
                 fields::first(dependency, &["depends_on_id", "id"]).or_else(|| fields::scalar(dependency));
             let Some(on) = on else { continue };
+            if kind.as_deref() == Some("conditional-blocks") {
+                let message =
+                    format!("this issue is to start only if {on} fails: it waits until {on} is done");
+                let help =
+                    "A plan has no conditions: skip what is not to be done, or take it out of the export.";
+                report.warning(dependency.at, message, help);
+            }
             match kind.as_deref() {
-                Some("blocks") | None => {
+                Some("blocks" | "waits-for" | "conditional-blocks") | None => {
                     let on = ids.wanted(&on, dependency.at, report);
                     entries[place].stated.extend(on);
                 }

@@ -49,10 +49,13 @@ pub(crate) fn read(
     Ok((assemble::draft(complete(found), Order::Free, report), others))
 }
 
-/// The tags of a file of Taskmaster: each is a plan of its own. Empty for a file that cannot be read.
+/// The tags of a file of Taskmaster that have tasks: each is a plan of its own. Empty for a file that cannot
+/// be read.
 pub(crate) fn tags(text: &Text<'_>) -> Vec<String> {
     let Ok(root) = document(text) else { return Vec::new() };
-    taskmaster::lists(&root).iter().filter_map(|list| list.tag).map(str::to_owned).collect()
+    let lists = taskmaster::lists(&root);
+    let full = lists.iter().filter(|list| !taskmaster::is_empty(list));
+    full.filter_map(|list| list.tag).map(str::to_owned).collect()
 }
 
 /// How many tasks a file of Taskmaster has, in all of its lists.

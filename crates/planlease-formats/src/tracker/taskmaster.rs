@@ -45,14 +45,43 @@ pub(super) fn lists(root: &Placed) -> Vec<Tagged<'_>> {
     tagged.collect()
 }
 
-/// Reads the tasks of one tag: of the one that is named, else of `master`, else of the first one. How many
-/// tasks the others have.
+/// Whether a list has no tasks.
+pub(super) fn is_empty(list: &Tagged<'_>) -> bool {
+    fields::items(Some(list.list)).is_empty()
+}
+
+/// Which list is read: the one that is named, else `master`, else the first one with tasks. The only list with
+/// tasks goes before an empty `master`; of several none does, since an update of the plan of `master` would
+/// take over the tasks of another plan.
+fn choose(lists: &[Tagged<'_>], tag: Option<&str>) -> Option<usize> {
+    let position = |tag| lists.iter().position(|list| list.tag == Some(tag));
+    if let Some(tag) = tag {
+        return position(tag);
+    }
+    let full: Vec<usize> = (0..lists.len()).filter(|nth| !is_empty(&lists[*nth])).collect();
+    let first = full.first().copied().or((!lists.is_empty()).then_some(0));
+    match position("master") {
+        Some(master) if full.len() != 1 => Some(master),
+        _ => first,
+    }
+}
+
+/// Warns of each list without tasks, once if all lists of a file are read: with the first one that has some.
+fn report_empty(lists: &[Tagged<'_>], chosen: usize, tag: Option<&str>, report: &mut Report<'_>) {
+    let first = lists.iter().position(|list| !is_empty(list));
+    if first.is_none() || tag.is_some() && first != Some(chosen) {
+        return;
+    }
+    for list in lists.iter().filter(|list| is_empty(list)) {
+        let message = format!("the tag {} has no tasks: no plan is made of it", list.tag.unwrap_or_default());
+        report.warning(list.list.at, message, "Add tasks to it, or take it out of the file.");
+    }
+}
+
+/// Reads the tasks of one tag, see [`choose`]. How many tasks the others have.
 pub(super) fn read(root: &Placed, tag: Option<&str>, report: &mut Report<'_>) -> (Found, usize) {
     let lists = lists(root);
-    let nth = match tag {
-        Some(tag) => lists.iter().position(|list| list.tag == Some(tag)),
-        None => lists.iter().position(|list| list.tag == Some("master")).or((!lists.is_empty()).then_some(0)),
-    };
+    let nth = choose(&lists, tag);
     let names: Vec<&str> = lists.iter().filter_map(|list| list.tag).collect();
     let Some(nth) = nth else {
         match tag {
@@ -70,8 +99,10 @@ pub(super) fn read(root: &Placed, tag: Option<&str>, report: &mut Report<'_>) ->
         return (Found::default(), 0);
     };
     let Tagged { tag: name, object, list } = &lists[nth];
-    if tag.is_none() && lists.len() > 1 {
-        let others: Vec<&str> = names.iter().filter(|other| Some(**other) != *name).copied().collect();
+    report_empty(&lists, nth, tag, report);
+    let others = lists.iter().filter(|list| !is_empty(list)).filter_map(|list| list.tag);
+    let others: Vec<&str> = others.filter(|other| Some(*other) != *name).collect();
+    if tag.is_none() && !others.is_empty() {
         let message = format!("the file has more lists of tasks: {}", others.join(", "));
         report.warning(list.at, message, "Each is a plan of its own: name it with --tag.");
     }

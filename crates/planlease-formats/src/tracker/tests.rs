@@ -84,6 +84,47 @@ fn each_tag_is_a_plan() {
     assert!(parse_tag(Format::Taskmaster, Some("x"), "tasks.json", text.as_bytes()).is_err());
 }
 
+#[test]
+fn an_empty_tag_is_named_and_the_others_are_plans() {
+    let text = r#"{"master": {"tasks": []}, "shop": {"tasks": [{"id": 1, "title": "a"}]}, "next": {"tasks": [{"id": 2, "title": "b"}]}}"#;
+    assert_eq!(tags(Format::Taskmaster, "tasks.json", text.as_bytes()), ["shop", "next"]);
+    let warnings = |tag| {
+        let parsed = parse_tag(Format::Taskmaster, tag, "tasks.json", text.as_bytes()).unwrap();
+        parsed.warnings.into_iter().map(|warning| warning.message).collect::<Vec<_>>()
+    };
+    let empty = "the tag master has no tasks: no plan is made of it";
+    assert_eq!((warnings(Some("shop")), warnings(Some("next"))), (vec![empty.to_owned()], vec![]));
+    for tag in [Some("master"), None] {
+        assert!(parse_tag(Format::Taskmaster, tag, "tasks.json", text.as_bytes()).is_err(), "{tag:?}");
+    }
+    let text = r#"{"empty": {"tasks": []}, "master": {"tasks": [{"id": 1, "title": "a"}]}}"#;
+    let parsed = read("tasks.json", text);
+    assert_eq!(parsed.warnings[0].message, "the tag empty has no tasks: no plan is made of it");
+    let only = read("tasks.json", &text.replace("master", "shop").replace("empty", "master"));
+    assert_eq!((only.spec.tasks.len(), only.warnings.len()), (1, 1));
+}
+
+#[test]
+fn issues_of_beads_wait_for_all_that_holds_them_back() {
+    let issue = |id: &str, kind: &str| {
+        format!(
+            "{{\"id\":\"{id}\",\"title\":\"T\",\"status\":\"open\",\"dependencies\":[{{\"issue_id\":\"{id}\",\
+             \"depends_on_id\":\"p-1\",\"type\":\"{kind}\"}}]}}\n"
+        )
+    };
+    let text = [
+        "{\"id\":\"p-1\",\"title\":\"T\",\"status\":\"open\"}\n".to_owned(),
+        issue("p-2", "waits-for"),
+        issue("p-3", "conditional-blocks"),
+        issue("p-4", "related"),
+    ]
+    .concat();
+    let parsed = read(".beads/issues.jsonl", &text);
+    assert_eq!(waits(&parsed), ["p-1 < ", "p-2 < p-1", "p-3 < p-1", "p-4 < "]);
+    let warnings: Vec<_> = parsed.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(warnings, ["this issue is to start only if p-1 fails: it waits until p-1 is done"]);
+}
+
 const BEADS: &str = concat!(
     r#"{"id":"p-1","title":"Epic","status":"open","priority":1,"issue_type":"epic","extra":{"a":1}}"#,
     "\n",
