@@ -10,7 +10,8 @@ use planlease_core::spec::MAX_DEPENDENCIES;
 pub(crate) enum Order {
     /// Nothing but parents for what is nested below them.
     Free,
-    /// What is nested below a task, each for the one before it.
+    /// What is nested below a task, each for the one before it, unless it is parallel; what is nested below no
+    /// task likewise.
     WithinParent,
     /// Each task for the one before it in its phase, unless it is parallel; and phases for the one before.
     ByPhase,
@@ -37,6 +38,10 @@ pub(crate) fn imply(nodes: &mut [Node], order: Order) {
         for places in by_phase(nodes) {
             chain(nodes, &places);
         }
+    }
+    if order == Order::WithinParent {
+        let outermost: Vec<usize> = (0..nodes.len()).filter(|place| nodes[*place].parent.is_none()).collect();
+        chain(nodes, &outermost);
     }
     for (parent, children) in children.iter().enumerate() {
         if order != Order::Free {
@@ -145,6 +150,15 @@ mod tests {
         let optional = Node { is_optional: true, ..below(0) };
         let nodes = [Node::default(), below(0), optional, below(0)];
         assert_eq!(implied(Order::WithinParent, &nodes), [vec![3], vec![], vec![1], vec![1]]);
+    }
+
+    #[test]
+    fn the_outermost_tasks_are_in_order_like_those_of_a_parent() {
+        let parallel = Node { is_parallel: true, ..Node::default() };
+        let nodes = [Node::default(), below(0), parallel, Node::default(), below(3), below(3)];
+        let expected = [vec![1], vec![], vec![], vec![0, 2, 5], vec![0, 2], vec![4]];
+        assert_eq!(implied(Order::WithinParent, &nodes), expected);
+        assert_eq!(implied(Order::Free, &nodes)[3], [4, 5]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Kiro, `.kiro/specs/*/tasks.md`: numbered tasks, nested by their numbers, in order within a parent.
+//! Kiro, `.kiro/specs/*/tasks.md`: numbered tasks, nested by their numbers, in the order of the file.
 
 use super::rules::{Label, Phases, Rules};
 use crate::order::Order;

@@ -29,12 +29,19 @@ fn kiro_nests_by_numbers_and_keeps_requirements() {
                 - [-] 1.2 Session\n- [ ]* 1.3 More tests\n- [ ] 1.4 Log out\n- [ ] 2. Ship\n  - [ ] 2.1 (P) Pack\n";
     let parsed = read(".kiro/specs/log-in/tasks.md", text);
     assert_eq!(parsed.format, Format::Kiro);
-    let expected = ["1 < 1.4", "1.1 < ", "1.2 < 1.1", "1.3 < 1.2", "1.4 < 1.2", "2 < 2.1", "2.1 < "];
+    let expected = ["1 < 1.4", "1.1 < ", "1.2 < 1.1", "1.3 < 1.2", "1.4 < 1.2", "2 < 1 2.1", "2.1 < 1"];
     assert_eq!(waits(&parsed), expected);
     assert_eq!(parsed.spec.tasks[1].steps, ["- Two fields", "- _Requirements: 2.1, 2.2_"]);
     assert!(parsed.spec.tasks[3].labels.contains("optional"));
     assert_eq!(warnings(&parsed), ["8: 1 task is marked as in progress"]);
     assert_eq!((parsed.spec.tasks[0].is_ticked(), parsed.is_partly_ticked()), (true, true));
+}
+
+#[test]
+fn checkpoints_of_kiro_stand_between_tasks() {
+    let text = "- [ ] 1. A\n  - [ ] 1.1 B\n- [ ] 2. Checkpoint - all tests pass\n- [ ] 3. C\n  - [ ] 3.1 D\n- [ ] 4. (P) E\n";
+    let parsed = read(".kiro/specs/a/tasks.md", text);
+    assert_eq!(waits(&parsed), ["1 < 1.1", "1.1 < ", "2 < 1", "3 < 2 3.1", "3.1 < 2", "4 < "]);
 }
 
 #[test]
