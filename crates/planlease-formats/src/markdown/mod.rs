@@ -426,7 +426,11 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
     /// Looks for what a part of the text says about dependencies; how much there is.
     fn look_for_dependencies(&mut self, part: &'a str, place: Place, subject: Subject) -> usize {
         let (base, code) = (self.offset(part), self.code);
-        let found = depends::stated(part, place, |at| code.at(base + at).is_none());
+        let is_comment = |at| code.at(base + at) == Some(Verbatim::Comment);
+        let mut found = depends::stated(part, place, |at| code.at(base + at).is_none() || is_comment(at));
+        for stated in found.iter_mut().filter(|stated| is_comment(stated.at)) {
+            stated.fault = Some(Fault::Prose); // A comment is no text of the plan.
+        }
         let number = found.len();
         self.stated.extend(found.into_iter().map(|stated| waits::Found { base, subject, stated }));
         number

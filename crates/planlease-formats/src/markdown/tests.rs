@@ -624,6 +624,32 @@ fn dependencies_that_are_not_understood_are_errors_or_warnings() {
 }
 
 #[test]
+fn what_is_lost_of_a_dependency_is_a_warning() {
+    insta::assert_snapshot!(check("\
+# T
+## Phase 1: P
+- [ ] 1.1 D
+- [ ] 1.2 D <!-- depends: 1.1 -->
+- [ ] 1.3 D (depends on 1.1 and 99)
+- [ ] 1.4 D (after 99)
+"), @r"
+    T
+    phase 1: P
+    task 1.1 in 1: D
+    task 1.2 in 1: D <!-- depends: 1.1 -->
+    task 1.3 in 1: D (depends on 1.1 and 99)
+      after 1.1
+    task 1.4 in 1: D (after 99)
+    plan.md:4:18: warning: this is not read as a dependency
+      help: Write `(depends: 1.1, 1.2)` into the line of the task, or put the words into backticks if they are none.
+    plan.md:5:33: warning: this names no task of the plan, so that nothing waits for it
+      help: Write `(depends: 1.1, 1.2)` into the line of the task, or put the words into backticks if they are none.
+    plan.md:6:13: warning: this names no task of the plan, so that nothing waits for it
+      help: Write `(depends: 1.1, 1.2)` into the line of the task, or put the words into backticks if they are none.
+    ");
+}
+
+#[test]
 fn a_comment_without_an_end_is_an_error_if_tasks_are_in_it() {
     insta::assert_snapshot!(refuse("plan.md", "\
 # T
