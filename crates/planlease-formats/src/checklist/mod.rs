@@ -243,8 +243,8 @@ fn stated(item: &Item<'_>, names: &Names, firsts: &HashSet<String>, report: &mut
                 && !first_word(&item.text).eq_ignore_ascii_case(unknown)
             {
                 let help = format!(
-                    "The text of another task begins with {unknown}, which is not read as its id: write \
-                     `- [ ] {unknown}: …`, once in the file."
+                    "The text of another task begins with {unknown}, which is not read as its id: end that line, and no \
+                     other, with `<!-- id: {unknown} -->`."
                 );
                 report.warning(stated.at, message, help);
             } else {

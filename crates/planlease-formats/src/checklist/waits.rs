@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use crate::checkbox;
+
 /// A statement: where it stands, and what follows its opening words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stated {
@@ -116,8 +118,7 @@ fn form(before: &str, opening: Opening, words: &str, rest: &str) -> Option<(Form
         return None;
     }
     let has_colon = has_colon(rest);
-    let has_on = words.contains([' ', '-', '_']) || words.eq_ignore_ascii_case("dependson");
-    let is_certain = opening == Opening::Strong && (has_colon || has_on)
+    let is_certain = opening == Opening::Strong && (has_colon || has_on(words))
         || has_colon && opening != Opening::Vague && !bare.is_empty();
     if before.trim_end_matches(EMPHASIS).ends_with(char::is_alphanumeric) {
         return None; // `list_depends_on_1`
@@ -125,7 +126,7 @@ fn form(before: &str, opening: Opening, words: &str, rest: &str) -> Option<(Form
     Some(match bare.chars().next_back() {
         Some('(') => (Form::Marked, ")"),
         Some('[') => (Form::Marked, "]"),
-        Some('{') => (Form::Marked, "}"),
+        Some('{') => (Form::Sentence, "}"), // `{ deps: [] }` is rather a part of a program.
         Some('—' | '–') => (Form::Marked, "("),
         Some('-') if bare.ends_with("<!--") => (Form::Marked, "-->"),
         Some('-') if bare.ends_with(" -") => (Form::Marked, "("),
@@ -135,6 +136,11 @@ fn form(before: &str, opening: Opening, words: &str, rest: &str) -> Option<(Form
         Some(',' | ';' | '.' | ':') => (Form::Sentence, "("),
         _ => (Form::Prose, "("),
     })
+}
+
+/// Whether an opening says more than a noun: `depends on`, `blocked by`.
+fn has_on(words: &str) -> bool {
+    words.contains([' ', '-', '_']) || words.eq_ignore_ascii_case("dependson")
 }
 
 fn has_colon(rest: &str) -> bool {
@@ -167,12 +173,16 @@ pub(super) fn in_detail(at: usize, detail: &str) -> Vec<Stated> {
         .trim_end_matches("-->");
     let leading = opening(text)
         .filter(|(opening, names)| *opening == Opening::Strong || has_colon(names))
-        .map(|(opening, names)| Stated { at, names: names.to_owned(), opening, form: Form::Marked });
+        .map(|(opening, names)| {
+            let is_certain = has_colon(names) || has_on(&text[..text.len() - names.len()]);
+            // `Dependency graph` is a thing to make.
+            let form = if is_certain { Form::Marked } else { Form::Sentence };
+            Stated { at, names: names.to_owned(), opening, form }
+        });
     match leading {
         Some(stated) => vec![stated],
         None => {
-            let bracketed = detail.find(['(', '[', '{']).map_or("", |open| &detail[open..]);
-            let mut stated = in_text(at, bracketed);
+            let mut stated = in_text(at, checkbox::behind_bullets(detail.trim_start()));
             stated.retain(|stated| stated.form == Form::Marked);
             stated
         }
@@ -602,6 +612,19 @@ mod tests {
             warned.extend(said.into_iter().filter(|(_, is)| *is).map(|(word, _)| word.to_owned()));
         }
         warned
+    }
+
+    #[test]
+    fn details_about_dependencies_are_prose() {
+        for detail in [
+            "  - Dependency analyzer (related files)",
+            "  - Regex pattern: `/(depends: [0-9])/i`",
+            "  - Output: { dependencies: [], dependents: [] }",
+        ] {
+            for stated in in_detail(0, detail) {
+                assert_eq!(names().resolve(&stated), Named::default(), "{detail:?}");
+            }
+        }
     }
 
     #[test]
