@@ -103,8 +103,8 @@ pub fn parse_folder(path: &str, files: &[(String, Vec<u8>)]) -> Result<Parsed, P
     read(Format::Backlog, None, path, &text, sha256(&bytes))
 }
 
-/// The tags of a file of Taskmaster that have tasks: each is a plan of its own, see [`parse_tag`]. Empty for all
-/// other files.
+/// The tags of a file of Taskmaster that have tasks: each is a plan of its own, see [`parse_tag`]. Empty for
+/// all other files.
 #[must_use]
 pub fn tags(format: Format, path: &str, bytes: &[u8]) -> Vec<String> {
     match text::Text::decode(path, bytes) {

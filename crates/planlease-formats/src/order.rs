@@ -10,8 +10,8 @@ use planlease_core::spec::MAX_DEPENDENCIES;
 pub(crate) enum Order {
     /// Nothing but parents for what is nested below them.
     Free,
-    /// What is nested below a task, each for the one before it, unless it is parallel; what is nested below no
-    /// task likewise.
+    /// What is nested below a task, each for the one before it, unless it is parallel; what is nested below
+    /// no task likewise.
     WithinParent,
     /// Each task for the one before it in its phase, unless it is parallel; and phases for the one before.
     ByPhase,

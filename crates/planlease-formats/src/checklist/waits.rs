@@ -1,8 +1,8 @@
 //! What a task says that it waits for: `(depends on T012, T013)`, `Blocked by: 1.2`, `after phase 2`.
 //!
-//! A statement stands in brackets, in a comment, in bold or behind a dash in the text of a task, in a sentence
-//! of it, or in one of its details. What it names is resolved once all tasks are known. A statement is a
-//! dependency or a warning; words of prose that name nothing are words.
+//! A statement stands in brackets, in a comment, in bold or behind a dash in the text of a task, in a
+//! sentence of it, or in one of its details. What it names is resolved once all tasks are known. A statement
+//! is a dependency or a warning; words of prose that name nothing are words.
 
 use std::collections::HashMap;
 

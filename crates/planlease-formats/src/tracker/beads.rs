@@ -71,8 +71,8 @@ pub(super) fn read(issues: &[Placed], report: &mut Report<'_>) -> (Found, usize)
     (Found { entries, ..Found::default() }, deleted.1 + others.1)
 }
 
-/// Follows the dependencies: `blocks`, `waits-for` and `conditional-blocks` are waited for, `parent-child` nests,
-/// and the others only relate.
+/// Follows the dependencies: `blocks`, `waits-for` and `conditional-blocks` are waited for, `parent-child`
+/// nests, and the others only relate.
 fn link(entries: &mut [Entry], issues: &[&Placed], ids: &Ids, report: &mut Report<'_>) {
     for (place, issue) in issues.iter().enumerate() {
         if let Some(parent) = issue.get("parent").or(issue.get("parent_id")).and_then(fields::scalar) {

@@ -50,9 +50,9 @@ pub(super) fn is_empty(list: &Tagged<'_>) -> bool {
     fields::items(Some(list.list)).is_empty()
 }
 
-/// Which list is read: the one that is named, else `master`, else the first one with tasks. The only list with
-/// tasks goes before an empty `master`; of several none does, since an update of the plan of `master` would
-/// take over the tasks of another plan.
+/// Which list is read: the one that is named, else `master`, else the first one with tasks. The only list
+/// with tasks goes before an empty `master`; of several none does, since an update of the plan of `master`
+/// would take over the tasks of another plan.
 fn choose(lists: &[Tagged<'_>], tag: Option<&str>) -> Option<usize> {
     let position = |tag| lists.iter().position(|list| list.tag == Some(tag));
     if let Some(tag) = tag {
