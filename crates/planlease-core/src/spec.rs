@@ -483,7 +483,7 @@ impl Policies {
 }
 
 impl PlanSpec {
-    /// The task of this id. Linear; for many look-ups build a [`graph::Graph`].
+    /// The task of this id. Linear; for many look-ups build a [`Graph`](crate::graph::Graph).
     #[must_use]
     pub fn task(&self, id: &TaskId) -> Option<&TaskSpec> {
         self.tasks.iter().find(|task| task.id == *id)
