@@ -185,7 +185,7 @@ impl Files {
             (3, &self.binary, &["binary.md"]),
             (4, &self.huge, &["huge.md", "MiB", "Split"]),
             (4, &self.missing, &["missing.toml", "No such file"]),
-            (4, &self.folder, &["folder.toml", "it is a folder"]),
+            (4, &self.folder, &["folder.toml", "is a folder without Markdown files"]),
         ]
     }
 }
