@@ -4,6 +4,7 @@ mod claim;
 
 use std::{
     collections::BTreeSet,
+    io::ErrorKind,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -113,7 +114,14 @@ impl MirrorArgs {
 /// The format of a plan file whose marks are to be kept; `None` for a state file, or one that is not there
 /// yet. Every other file is refused: it would be lost.
 fn plan_file(view: &PlanView, file: &Path) -> Result<Option<Format>, Failure> {
-    let Ok(bytes) = std::fs::read(file) else { return Ok(None) };
+    let bytes = match std::fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            let what = format!("cannot read {}: {error}", file.display());
+            return Err(Failure::new(Exit::UnreadableFile, what).meaning("It was not changed."));
+        }
+    };
     if bytes.is_empty() || is_state(file, &bytes) {
         return Ok(None);
     }

@@ -288,7 +288,7 @@ impl Submission {
                 self.authority.submit(&self.request).await?
             }
         };
-        self.told(app, outcome)
+        self.answer(app, outcome)
     }
 
     /// The record that the request is about, if the watcher has that very one: then nothing has to be read.
@@ -305,7 +305,7 @@ impl Submission {
         })
     }
 
-    fn told(&self, app: &Shared, outcome: Outcome) -> Result<Response, Problem> {
+    fn answer(&self, app: &Shared, outcome: Outcome) -> Result<Response, Problem> {
         match outcome {
             Outcome::Committed(task) => {
                 app.metrics.update("committed");
