@@ -12,7 +12,7 @@ program=$1
 help() { env -i "$program" "$@" --help; }
 
 # The names of the commands below this one.
-commands() { help "$@" | awk '/^Commands:/ { on = 1; next } /^[^ ]/ { on = 0 } on && /^  [a-z]/ { print $1 }'; }
+commands() { help "$@" | awk '/^Commands:/ { on = 1; next } /^[^ ]/ { on = 0 } on && /^  [a-z]/ && $1 != "help" { print $1 }'; }
 
 # Leaves out what the first page has said: the shared options, the name of each flag's variable.
 own() {

@@ -133,10 +133,11 @@ def draw(column, text, style, y):
     attributes = f' fill="{colour}"' if colour else ""
     attributes += ' font-weight="bold"' if bold else ""
     attributes += ' opacity="0.6"' if dim else ""
-    # The length makes columns meet in whatever monospaced font there is.
+    # The length makes columns meet in whatever monospaced font there is. Browsers collapse plain spaces.
+    shown = escape(text).replace(" ", "\u00a0")
     return (
         f'<text x="{x:.1f}" y="{y}" textLength="{len(text) * WIDTH:.1f}" lengthAdjust="spacingAndGlyphs"'
-        f'{attributes}>{escape(text)}</text>'
+        f'{attributes}>{shown}</text>'
     )
 
 
@@ -156,7 +157,7 @@ def picture(rows, title):
         f' height="{height:.0f}" role="img" aria-label="{escape(title)}">\n<title>{escape(title)}</title>\n'
         f'<rect x="0.5" y="0.5" width="{width - 1:.0f}" height="{height - 1:.0f}" rx="10"'
         f' fill="{BACKGROUND}" stroke="{BORDER}"/>\n{lights}\n'
-        f'<g fill="{TEXT}" font-size="{FONT_SIZE}" xml:space="preserve" style="white-space: pre" font-family="ui-monospace, SFMono-Regular,'
+        f'<g fill="{TEXT}" font-size="{FONT_SIZE}" font-family="ui-monospace, SFMono-Regular,'
         f" Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace\">\n" + "\n".join(body) + "\n</g>\n</svg>\n"
     )
 

@@ -27,6 +27,7 @@ PLAIN = {
     "FencingToken": "text, `1.7`", "Time": "text, RFC 3339 in UTC", "Revision": "number", "TermNumber": "number",
     "Uuid": "text", "TaskStatus": "`pending`, `in_progress`, `completed`, `failed` or `skipped`",
     "Value": "any", "PathBuf": "text", "Duration": "number, in seconds",
+    "PlanState": "`needs_decision`, `failed`, `stuck`, `running`, `waiting`, `paused`, `done`, `cancelled` or `archived`",
     "Halt": "`paused`, `cancelled` or `archived`",
     "Why": "`dependency`, `sequence`, `phase_sequence` or `pipeline_start`",
 }
@@ -162,7 +163,7 @@ RUN = ROOT / "crates/planlease-cli/src/command/run/follow.rs"
 
 def run_events():
     """The events of `run -o jsonl`, which are written field by field."""
-    print("## planlease.run.v1\n\n`run -o jsonl`: what an orchestrator does, one event a line.\n")
+    print("## planlease.run.v1\n\n`run -o jsonl`: what an orchestrator does, one event a line, each with its time `at`.\n")
     for fields in re.findall(r'json!\(\{"schema": schema, (.*?)\}\)', RUN.read_text(), re.S):
         names = re.findall(r'"(\w+)":', fields)
         event = re.search(r'"event": "(\w+)"', fields).group(1)
@@ -177,7 +178,7 @@ def main():
     print("Made by `tools/json-reference.py` from the types that the JSON is written from.\n")
     print("The sidecar's answers are documents of the same kind; what only it has says so.\n")
     print("Every reading command has `-o json` (one document) and `-o jsonl` (one object a line: each item of a list, or the")
-    print("whole document). Each names its schema first, `\"schema\": \"planlease.status.v1\"`. Within a version fields may be")
+    print("whole document). `run`, `watch` and `logs` are streams, of which both are JSON Lines: one object a line for each event. Each names its schema first, `\"schema\": \"planlease.status.v1\"`. Within a version fields may be")
     print("added, and nothing else changes; whatever else has to change gets another version. Fields that are `null` are there.")
     print("Times are text in RFC 3339, in UTC; durations are in seconds. Examples of all are the snapshots in")
     print("[`crates/planlease-documents`](../crates/planlease-documents/src/snapshots).\n")

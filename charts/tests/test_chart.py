@@ -36,6 +36,7 @@ GOOD = {
         "gateway": GATEWAY, "example": {**EXAMPLE, "plans": ["one", "two words"]},
         "networkPolicy": {"enabled": True, "from": [{"podSelector": {}}]},
     },
+    "viewers": {"etcd": ETCD, "gateway": {**GATEWAY, "viewerTokenSecret": "viewers"}},
     "by digest": {"etcd": ETCD, "gateway": GATEWAY, "image": {"digest": "sha256:" + "0" * 64}},
     "placed": {
         "etcd": ETCD,
@@ -85,6 +86,10 @@ REFUSED = {
     "a flag of the chart's": ({"sidecar": {"extraArgs": ["--grace=60s"]}}, "--grace itself; use sidecar.graceSeconds"),
     "in two arguments": ({"sidecar": {"extraArgs": ["--grace", "60s"]}}, "--grace itself; use sidecar.graceSeconds"),
     "where it listens": ({"sidecar": {"extraArgs": ["--metrics=[::]:1"]}}, "use metrics.port and listenAddress"),
+    "where viewers' tokens are": (
+        {"sidecar": {"extraArgs": ["--viewer-token-file=/x"]}, "gateway": GATEWAY | {"viewerTokenSecret": "viewers"}},
+        "use gateway.viewerTokenSecret",
+    ),
     "a flag without a value": ({"sidecar": {"extraArgs": ["--allow-remote"]}}, "the chart sets --allow-remote itself"),
     "a flag twice": ({"sidecar": {"extraArgs": ["--max-sessions=1", "--max-sessions", "2"]}}, "--max-sessions is there twice"),
     "a name twice": ({"sidecar": {"extraArgs": ["--name=a", "--name=b"]}}, "--name is there twice"),
@@ -172,6 +177,17 @@ class ChartTest(unittest.TestCase):
             if args[0] == "sidecar":
                 self.assertEqual([arg for arg in args if arg.startswith("--name")], ["--name=mine"])
                 self.assertEqual(args[-6:], given["extraArgs"])
+
+    def test_viewers_have_tokens_of_their_own(self) -> None:
+        for name, given in (("gateway", False), ("viewers", True)):
+            (pod,) = pods([document for document in render(GOOD[name]) if document["kind"] == "Deployment"])
+            container = pod["containers"][0]
+            paths = [arg.removeprefix("--viewer-token-file=") for arg in container["args"] if "viewer" in arg]
+            mounted = {mount["name"]: mount["mountPath"] + "/token" for mount in container["volumeMounts"]}
+            secrets = {volume["name"]: volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+            self.assertEqual(paths, [mounted["planlease-viewer-token"]] if given else [])
+            self.assertEqual(secrets.get("planlease-viewer-token"), "viewers" if given else None)
+            self.assertNotEqual(secrets["planlease-token"], "viewers")
 
     def test_both_families_are_served_unless_one_is_chosen(self) -> None:
         for values, address in (({}, "[::]"), ({"listenAddress": "0.0.0.0"}, "0.0.0.0")):

@@ -92,6 +92,8 @@ declare abstract class Session {
   readonly plan: string;
   /** The name that others see. */
   readonly name: string;
+  /** Whether the sidecar is about to end: begin nothing new, finish and release. False again if that is undone. */
+  readonly draining: boolean;
   /** Aborted when the session is over; the reason is a `SessionLost`. Pass it to what has to stop then. */
   readonly signal: AbortSignal;
   /** For how many more milliseconds the session can be relied on, without further news; 0 if it is over. */

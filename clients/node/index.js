@@ -312,6 +312,7 @@ class Session {
     this.#path = `/v1/plans/${quote(plan)}`;
     this.plan = plan;
     this.name = "";
+    this.draining = false;
     this.signal = this.#over.signal;
   }
 
@@ -396,6 +397,8 @@ class Session {
         if (name === "trusted") {
           this.#renewed = true;
           this.#check();
+        } else if (name === "draining" || name === "undrained") {
+          this.draining = name === "draining";
         } else if (name === "lost" || name === "over") {
           why = data.why;
           break;

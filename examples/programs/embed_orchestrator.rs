@@ -9,6 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use planlease::{
+    Session,
     clock::{SystemClock, sleep_until},
     core::BootTime,
 };
@@ -45,7 +46,7 @@ async fn main() -> Result {
 struct InProcess;
 
 impl Executor for InProcess {
-    fn for_session(&self) -> Arc<dyn Commands> {
+    fn for_session(&self, _: &Session) -> Arc<dyn Commands> {
         Arc::new(OfSession { deadline: watch::Sender::new(None) })
     }
 }

@@ -12,7 +12,7 @@ use std::{
     thread,
 };
 
-use planlease::{AcquireOptions, FencingToken, Identity, core::fence};
+use planlease::{AcquireOptions, FencingToken, Identity, Reason, core::fence};
 use planlease_examples::{Result, Store, import_release};
 
 #[tokio::main]
@@ -29,7 +29,10 @@ async fn main() -> Result {
     println!("token {}: {}", former.token(), put(resource, former.token(), "by the first")?);
 
     // An operator ends the ownership, and a second process acquires the plan.
-    coordinator.force_release(&plan, None, "the operator", "to show a former owner").await?;
+    coordinator
+        .admin()
+        .force_release(&plan, None, &Reason::by("the operator").because("to show a former owner"))
+        .await?;
     let second = coordinator.open_session(Identity::of_process()).await?;
     let owner = second.acquire(&plan, AcquireOptions::default()).await?;
     println!("token {}: {}", owner.token(), put(resource, owner.token(), "by the second")?);

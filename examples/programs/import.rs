@@ -17,7 +17,7 @@ async fn main() -> Result {
     }
 
     // However large the plan is, others see it whole or not at all.
-    let imported = coordinator.import(&plan, &release()?, |_| {}).await?;
+    let imported = coordinator.admin().import(&plan, &release()?, |_| {}).await?;
     println!("{imported:?}");
 
     let session = coordinator.open_session(Identity::of_process()).await?;
@@ -35,7 +35,7 @@ async fn main() -> Result {
     // An edit keeps what was done, and adds what is new.
     let longer = format!("{RELEASE}- [ ] 2.2 Announce (depends: 2.1)\n");
     let edited = planlease_formats::parse("release.md", longer.as_bytes())?.spec;
-    coordinator.edit_plan(&plan, &edited).await?;
+    coordinator.admin().edit(&plan, &edited).await?;
     let view = coordinator.plan(&plan).await?;
     println!("{} of {} tasks completed", view.summary().completed, view.tasks().len());
 

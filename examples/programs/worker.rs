@@ -16,7 +16,7 @@ async fn main() -> Result {
     let tasks: String = (1..=TASKS).map(|n| format!("- [ ] 1.{n} Check host {n}\n")).collect();
     let text = format!("# Plan: Checks\n\n## Phase 1: Hosts\n{tasks}");
     let spec = planlease_formats::parse("checks.md", text.as_bytes())?.spec;
-    coordinator.import(&plan, &spec, |_| {}).await?;
+    coordinator.admin().import(&plan, &spec, |_| {}).await?;
 
     let (first, second) = tokio::try_join!(work(&coordinator, &plan), work(&coordinator, &plan))?;
     println!("claimed by both: {}", first.intersection(&second).count());

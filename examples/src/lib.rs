@@ -90,10 +90,10 @@ pub const RELEASE: &str = "\
 /// Imports [`RELEASE`] as the plan `release`.
 ///
 /// # Errors
-/// As [`Coordinator::import`].
+/// As [`planlease::Admin::import`].
 pub async fn import_release(coordinator: &Coordinator) -> Result<PlanName> {
     let plan = PlanName::new("release")?;
-    coordinator.import(&plan, &release()?, |_| {}).await?;
+    coordinator.admin().import(&plan, &release()?, |_| {}).await?;
     Ok(plan)
 }
 

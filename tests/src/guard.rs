@@ -8,8 +8,9 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
+
+use crate::signal::send;
 
 /// A child process that does not outlive us.
 #[derive(Debug)]
@@ -50,10 +51,9 @@ impl Guarded {
         self.child.stdin.take()
     }
 
-    /// Sends a signal to the child.
+    /// Sends a signal to the child; after a SIGSTOP it stands.
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.id()), signal)
-            .expect("the child has not been waited for, so its id is still its own");
+        send(self.id(), signal);
     }
 
     /// Whether the child has ended by itself; its status if so.
@@ -75,6 +75,9 @@ impl Drop for Guarded {
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt as _;
+
+    use nix::sys::signal::kill;
+    use nix::unistd::Pid;
 
     use super::*;
     use crate::wait::{SOON, until};

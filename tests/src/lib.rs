@@ -10,6 +10,7 @@
 //! | [`etcd`] | real etcd processes, to be killed, paused and started again |
 //! | [`hosts`] | hosts of their own, whose network can die |
 //! | [`http`] | a client of the sidecar, and programs that own plans through one |
+//! | [`owner`] | a program in Rust that owns a plan, to be killed |
 //! | [`packages`] | clients of etcd in other languages, from their registries |
 //! | [`program`] | processes of the program `planlease`, to be run, killed and paused |
 //! | [`proxy`] | a network that can be cut, slowed down, silenced, or lose the answer to one request |
@@ -26,8 +27,10 @@
 //! `PLANLEASE_TEST_PROGRAM` says.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a harness talks to its terminal")]
 
+pub mod agent;
 pub mod backend;
 pub mod certificates;
+pub mod collector;
 pub mod dev;
 pub mod disk;
 pub mod embedded;
@@ -35,12 +38,15 @@ pub mod etcd;
 mod guard;
 pub mod hosts;
 pub mod http;
+pub mod owner;
 pub mod packages;
 pub mod program;
 pub mod proxy;
 pub mod race;
 pub mod raw;
+pub mod signal;
 pub mod suite;
+pub mod terminal;
 pub mod test_env;
 pub mod wait;
 pub mod writer;

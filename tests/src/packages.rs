@@ -1,4 +1,5 @@
-//! Clients of etcd in other languages: the packages that `tests/clients` pins, from the registries, below
+//! Clients of etcd and of MCP servers in other languages: the packages that `tests/clients` pins, from the
+//! registries, below
 //! `target`.
 //!
 //! The first test that needs them installs them, into a folder that the next run finds.
@@ -19,6 +20,9 @@ pub enum Language {
     Python,
     /// Node.
     Node,
+    /// Python with the official client of MCP, in an environment of its own: its packages are newer than
+    /// those of etcd's client allow.
+    Mcp,
 }
 
 impl Language {
@@ -37,7 +41,7 @@ impl Language {
             }
         };
         let mut command = match self {
-            Self::Python => Command::new(folder.join("bin/python")),
+            Self::Python | Self::Mcp => Command::new(folder.join("bin/python")),
             Self::Node => Command::new("node"),
         };
         command.arg(self.sources().join(name)).stdin(Stdio::null());
@@ -51,6 +55,7 @@ impl Language {
         match self {
             Self::Python => "python",
             Self::Node => "node",
+            Self::Mcp => "mcp",
         }
     }
 
@@ -60,16 +65,17 @@ impl Language {
     }
 
     /// The files that pin its packages.
-    fn pins(self) -> [&'static str; 2] {
+    fn pins(self) -> &'static [&'static str] {
         match self {
-            Self::Python => ["build.txt", "requirements.txt"],
-            Self::Node => ["package.json", "package-lock.json"],
+            Self::Python => &["build.txt", "requirements.txt"],
+            Self::Node => &["package.json", "package-lock.json"],
+            Self::Mcp => &["requirements.txt"],
         }
     }
 
     /// The folder of its packages, installed once; or why they cannot be had.
     fn installed(self) -> Result<PathBuf, String> {
-        static OUTCOMES: [OnceLock<Result<PathBuf, String>>; 2] = [const { OnceLock::new() }; 2];
+        static OUTCOMES: [OnceLock<Result<PathBuf, String>>; 3] = [const { OnceLock::new() }; 3];
         OUTCOMES[self as usize].get_or_init(|| self.install()).clone()
     }
 
@@ -83,15 +89,15 @@ impl Language {
         // One process installs, the others find it done.
         let lock = File::create(folder.with_extension("lock")).map_err(failed)?;
         let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error.to_string())?;
-        let [one, two] = self.pins().map(|file| fs::read_to_string(self.sources().join(file)));
-        let pinned = one.map_err(failed)? + &two.map_err(failed)?;
+        let pins = self.pins().iter().map(|file| fs::read_to_string(self.sources().join(file)));
+        let pinned = pins.collect::<Result<String, _>>().map_err(failed)?;
         let done = folder.join("installed");
         if fs::read_to_string(&done).is_ok_and(|installed| installed == pinned) {
             return Ok(folder);
         }
         println!("installing the packages of tests/clients/{} into {}", self.name(), folder.display());
         match self {
-            Self::Python => self.install_python(&folder)?,
+            Self::Python | Self::Mcp => self.install_python(&folder)?,
             Self::Node => self.install_node(&folder)?,
         }
         fs::write(done, pinned).map_err(failed)?;
@@ -100,7 +106,8 @@ impl Language {
 
     fn install_python(self, folder: &Path) -> Result<(), String> {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
-        for (file, flags) in [("build.txt", &[][..]), ("requirements.txt", &["--no-build-isolation"])] {
+        for file in self.pins() {
+            let flags: &[&str] = if *file == "build.txt" { &[] } else { &["--no-build-isolation"] };
             let mut pip = Command::new(folder.join("bin/python"));
             // A machine without a network is to find out soon.
             pip.args(["-m", "pip", "--quiet", "--disable-pip-version-check", "--timeout=20", "--retries=1"]);

@@ -244,6 +244,16 @@ pub fn arguments(pid: i32) -> Vec<String> {
     words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
+/// The helper process of this kind (`companion`, `supervisor`) that a process has started, if there is one.
+#[must_use]
+pub fn helper_of(parent: i32, kind: &str) -> Option<i32> {
+    let parent = format!("PPid:\t{parent}");
+    alive().find(|pid| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        arguments(*pid).get(1).is_some_and(|first| first == kind) && status.lines().any(|line| line == parent)
+    })
+}
+
 /// Whether a process runs: it is there, and no zombie.
 #[must_use]
 pub fn is_alive(pid: i32) -> bool {

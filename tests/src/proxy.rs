@@ -128,6 +128,8 @@ struct State {
     /// Whether the client counts as dead.
     crashed: bool,
     accepted: u64,
+    /// The bytes that the server has sent.
+    answered: u64,
     closest_pings: Option<Duration>,
 }
 
@@ -162,6 +164,7 @@ impl Proxy {
             traps: Vec::new(),
             crashed: false,
             accepted: 0,
+            answered: 0,
             closest_pings: None,
         };
         let end = CancellationToken::new();
@@ -312,6 +315,12 @@ impl Proxy {
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.shared.state().accepted
+    }
+
+    /// How many bytes the server has sent so far, on all connections.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.shared.state().answered
     }
 
     /// The shortest time between two of a client's pings on one connection so far.

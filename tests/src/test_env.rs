@@ -201,7 +201,7 @@ impl TestEnv {
     /// # Panics
     /// If it breaks an invariant.
     pub async fn audit(&self) -> Audited {
-        let audited = self.coordinator().await.audit(|_| {}).await.expect("an answer");
+        let audited = self.coordinator().await.admin().audit(|_| {}).await.expect("an answer");
         assert!(audited.complete);
         assert_eq!(audited.report.violations, []);
         audited
@@ -257,7 +257,7 @@ pub fn task_id(text: &str) -> TaskId {
 /// If that does not happen soon.
 pub async fn in_queue(coordinator: &Coordinator, plan: &PlanName, candidates: usize) {
     until("owner, and a queue of that length", SOON, async || {
-        let line = coordinator.line(plan).await.expect("an answer");
+        let line = coordinator.queue(plan).await.expect("an answer");
         let found = (line.candidates().len(), line.owner().is_some());
         if found == (candidates, true) { Ok(()) } else { Err(found) }
     })
@@ -270,7 +270,7 @@ pub async fn in_queue(coordinator: &Coordinator, plan: &PlanName, candidates: us
 /// If a candidate stays.
 pub async fn until_free(coordinator: &Coordinator, plan: &PlanName) {
     until("a free plan", SOON, async || {
-        let line = coordinator.line(plan).await.expect("an answer");
+        let line = coordinator.queue(plan).await.expect("an answer");
         if line.candidates().is_empty() { Ok(()) } else { Err(line.candidates().len()) }
     })
     .await;

@@ -87,7 +87,7 @@ the chart's.
 A list: the chart's arguments, the user's.
 */}}
 {{- define "planlease.args" -}}
-{{- $instead := dict "--grace" "sidecar.graceSeconds" "--log-format" "sidecar.logFormat" "--metrics" "metrics.port and listenAddress" "--token-file" "gateway.tokenSecret" "--listen" "listenAddress" -}}
+{{- $instead := dict "--grace" "sidecar.graceSeconds" "--log-format" "sidecar.logFormat" "--metrics" "metrics.port and listenAddress" "--token-file" "gateway.tokenSecret" "--viewer-token-file" "gateway.viewerTokenSecret" "--listen" "listenAddress" -}}
 {{- $given := dict -}}
 {{- range $argument := index . 1 -}}
 {{- $flag := splitList "=" $argument | first -}}

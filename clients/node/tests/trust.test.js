@@ -28,6 +28,7 @@ async function slow(context, delay = 0) {
       beginEvents(response);
       response.write(event("session", { session: "s", orchestrator: "me", trusted_for_s: 60 }));
       response.write(event("granted", { token: "1.1", trusted_for_s: 60 }));
+      state.say = (name) => response.write(event(name, {}));
       state.renew = () => response.write(event("trusted", { trusted_for_s: 60 }));
     } else if (request.method === "GET") {
       const plans = state.owned ? [{ plan: "p", trusted_for_s: state.trusted }] : [];
@@ -52,6 +53,18 @@ test("trust counts from the sending of the request", async (context) => {
   const { client } = await slow(context, 1_000);
   const plan = await client.own("p");
   assert.ok(plan.trustedFor() <= 59_010 && plan.trustedFor() > 1_000, `${plan.trustedFor()}`);
+  await plan.release();
+});
+
+test("a drain is reported until it is undone", async (context) => {
+  const state = await slow(context);
+  const plan = await state.client.own("p");
+  assert.equal(plan.draining, false);
+  state.say("draining");
+  await until(() => plan.draining);
+  state.say("undrained");
+  await until(() => !plan.draining);
+  assert.equal(plan.signal.aborted, false);
   await plan.release();
 });
 

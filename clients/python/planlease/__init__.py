@@ -424,6 +424,8 @@ class _Session:
         """Why it is over."""
         self.name = ""
         """The name that others see."""
+        self.draining = threading.Event()
+        """Set while the sidecar is about to end: begin nothing new, finish and release. Cleared if that is undone."""
         self._client = client
         self._path = f"/v1/plans/{_quote(plan)}"
         self._session = ""
@@ -594,6 +596,10 @@ class _Session:
             for event in self._events:
                 if event.name == "trusted":
                     self._renewed.set()
+                elif event.name == "draining":
+                    self.draining.set()
+                elif event.name == "undrained":
+                    self.draining.clear()
                 elif event.name in ("lost", "over"):
                     why = event.data["why"]
                     break

@@ -20,6 +20,7 @@ class SlowSidecar(FakeSidecar):
         self.trusted = trusted
         self.confirmed = 0
         self.owned = True
+        self.say: list[str] = []
 
         def answer(handler):
             time.sleep(delay)
@@ -28,6 +29,9 @@ class SlowSidecar(FakeSidecar):
                 chunk(handler, event("session", {"session": "s", "orchestrator": "me", "trusted_for_s": trusted}))
                 chunk(handler, event("granted", {"token": "1.1", "trusted_for_s": trusted}))
                 while True:
+                    for name in self.say:
+                        chunk(handler, event(name, {}))
+                    self.say = []
                     if self.more.wait(0.1):
                         self.more.clear()
                         chunk(handler, event("trusted", {"trusted_for_s": trusted}))
@@ -70,6 +74,15 @@ class TrustTest(unittest.TestCase):
             sidecar.more.set()
             sidecar.until(lambda: sidecar.confirmed > before)
             self.assertLessEqual(plan.trusted_for(), 1.0)
+
+    def test_a_drain_is_reported_until_it_is_undone(self) -> None:
+        with SlowSidecar() as sidecar, sidecar.client.own("p") as plan:
+            self.assertFalse(plan.draining.is_set())
+            sidecar.say = ["draining"]
+            sidecar.until(plan.draining.is_set)
+            sidecar.say = ["undrained"]
+            sidecar.until(lambda: not plan.draining.is_set())
+            self.assertFalse(plan.lost.is_set())
 
     def test_a_renewal_extends_the_trust(self) -> None:
         now = [1000.0]

@@ -1,17 +1,22 @@
 //! The command line. Texts stay texts here; `settings` and the commands decide what they mean, so that a bad
 //! name or endpoint is reported in one way wherever it comes from.
 
+mod json;
+mod unknown;
 mod variables;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, io::Write as _, process::ExitCode};
 
 use clap::{Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
 use crate::{
     command::Command,
     connection::ConnectionArgs,
+    environment::Environment,
     exit::Exit,
+    failure::{self, Failure},
     output::{self, Printable},
+    streams,
 };
 
 /// Plans that exactly one orchestrator owns at a time, and tasks that are updated exactly once, on etcd.
@@ -22,7 +27,6 @@ use crate::{
     name = "planlease",
     version,
     max_term_width = 110,
-    disable_help_subcommand = true,
     arg_required_else_help = true,
     after_help = EXAMPLES,
     after_long_help = after_long_help(),
@@ -91,7 +95,16 @@ impl Color {
 
 /// The command line's definition, with a variable for every flag.
 pub(crate) fn definition() -> clap::Command {
-    variables::with_variables(Cli::command().color(ColorChoice::Auto))
+    let command = Cli::command().color(ColorChoice::Auto);
+    // `planlease help plan import` is enough: below it, `help` would be one more command in each list.
+    variables::with_variables(command).mut_subcommands(|command| command.disable_help_subcommand(true))
+}
+
+/// Warns of variables that begin like planlease's and mean nothing.
+pub(crate) fn warn_of_unknown_variables(environment: &Environment) {
+    for warning in unknown::warnings(environment, definition) {
+        output::tell(&format!("warning: {warning}"));
+    }
 }
 
 /// Reads the command line. What is wrong with it, or the help that was asked for, is printed here.
@@ -99,8 +112,17 @@ pub(crate) fn definition() -> clap::Command {
 /// # Errors
 /// The status to end with.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
-    let parsed = definition().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let args: Vec<OsString> = args.into_iter().collect();
+    failure::print_as_json(json::is_typed(&args)); // Until it is known what the words mean.
+    let definition = definition();
+    let parsed = definition.clone().try_get_matches_from(args).and_then(|matches| {
+        failure::print_as_json(json::is_wanted(&definition, &matches));
+        Cli::from_arg_matches(&matches)
+    });
     parsed.map_err(|error| {
+        if error.use_stderr() && failure::is_json() {
+            return json::usage(&error).report().into();
+        }
         let (text, ends) = (error.render(), error.use_stderr());
         // What was typed is in the text of an error, and its escapes look like clap's: so there are
         // no colours if there is something to be replaced.
@@ -111,10 +133,18 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exi
             .any(|text| ends && Printable::of_others(&text).as_str() != text);
         match (hostile, ends) {
             (true, _) => output::tell_last(&plain),
-            // That nothing reads it is no reason to end otherwise.
-            (false, _) => drop(error.print()),
+            (false, true) => drop(error.print()), // That nothing reads it is no reason to end otherwise.
+            (false, false) => {
+                if let Err(error) = error.print().and_then(|()| output::stdout().flush()) {
+                    streams::note_loss(&error);
+                }
+            }
         }
-        if ends { Exit::Usage.into() } else { Exit::Done.into() }
+        match streams::take_loss() {
+            Some(why) => Failure::output_lost(&why).report().into(),
+            None if ends => Exit::Usage.into(),
+            None => Exit::Done.into(),
+        }
     })
 }
 
@@ -141,6 +171,16 @@ mod tests {
             let help = definition.find_subcommand_mut(command).unwrap().render_long_help().to_string();
             assert!(help.contains(part), "{command} --help lacks {part}:\n{help}");
         }
+    }
+
+    #[test]
+    fn help_is_a_command_too() {
+        for words in [&["help"][..], &["help", "run"], &["help", "plan", "import"]] {
+            let ended = definition().try_get_matches_from([&["planlease"], words].concat());
+            assert_eq!(ended.unwrap_err().kind(), clap::error::ErrorKind::DisplayHelp, "{words:?}");
+        }
+        let ended = definition().try_get_matches_from(["planlease", "plan", "help"]);
+        assert_eq!(ended.unwrap_err().kind(), clap::error::ErrorKind::InvalidSubcommand);
     }
 
     #[test]

@@ -39,8 +39,8 @@ impl ConfirmArgs {
         if self.yes {
             return Ok(());
         }
-        if !io::stdin().is_terminal() {
-            return Err(Failure::usage(format!("{what}; this has to be confirmed"))
+        if !can_ask() {
+            return Err(Failure::usage(format!("{what}; that has to be confirmed"))
                 .meaning("Nothing was changed; there is no terminal to ask on.")
                 .remedy("Say --yes."));
         }

@@ -15,6 +15,12 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if duration > MAX_DURATION { Err(format!("{text:?} is longer than 10 years")) } else { Ok(duration) }
 }
 
+/// The same, of a duration that has to be longer than nothing.
+pub(crate) fn parse_some(text: &str) -> Result<Duration, String> {
+    let duration = parse(text)?;
+    if duration.is_zero() { Err(format!("{text:?} is no time at all")) } else { Ok(duration) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,9 @@ pub(crate) const OWNERSHIP: &str = planlease_orchestrator::env::OWNERSHIP;
 /// Holds a filter for the log, as `planlease=debug`.
 pub(crate) const LOG: &str = "PLANLEASE_LOG";
 
+/// Says how the log is written, `text` or `json`, in commands without a flag for it.
+pub(crate) const LOG_FORMAT: &str = "PLANLEASE_LOG_FORMAT";
+
 /// Names the configuration file.
 pub(crate) const CONFIG: &str = "PLANLEASE_CONFIG";
 
@@ -19,7 +22,7 @@ pub(crate) const CONFIG: &str = "PLANLEASE_CONFIG";
 const PREFIX: &str = "PLANLEASE_";
 
 /// Variables that are set for commands, and so are not read as flags.
-pub(crate) const SET_FOR_COMMANDS: [&str; 9] = {
+pub(crate) const SET_FOR_COMMANDS: [&str; 11] = {
     use planlease_orchestrator::env;
     [
         env::HELD,
@@ -28,11 +31,30 @@ pub(crate) const SET_FOR_COMMANDS: [&str; 9] = {
         env::TASK,
         env::DESCRIPTION,
         env::ATTEMPT,
+        env::LAST_PROGRESS,
+        env::INPUTS,
         env::FENCING_TOKEN,
         env::LOCK,
         env::LOCK_TOKEN,
     ]
 };
+
+/// The beginnings of names that other programs read or write: commands of hooks, clients of the sidecar, and
+/// the tests of this project.
+const FOR_PROGRAMS: [&str; 5] = ["EVENT", "SIDECAR", "TEST_", "BENCH_", "FUZZ_"];
+
+/// Whether a variable is for other programs: by its name, or since Kubernetes sets it for a service that is
+/// called `planlease` or begins so.
+pub(crate) fn is_for_programs(name: &str) -> bool {
+    let Some(name) = name.strip_prefix(PREFIX) else { return true };
+    let parts: Vec<&str> = name.split('_').collect();
+    let of_service = parts.windows(2).any(|parts| match parts {
+        ["SERVICE", "HOST" | "PORT"] => true,
+        ["PORT", number] => number.parse::<u16>().is_ok(),
+        _ => false,
+    });
+    of_service || parts.last() == Some(&"PORT") || FOR_PROGRAMS.iter().any(|begin| name.starts_with(begin))
+}
 
 /// Variables by name. Empty ones count as not set; those whose name is no text are none of ours.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +77,13 @@ impl Environment {
         self.get(name).map(|value| value.to_string_lossy().into_owned())
     }
 
+    /// The folder for files that last as long as a command: the user's own for such, or that for all users.
+    pub(crate) fn folder_for_inputs(&self) -> PathBuf {
+        let folder = self.get("XDG_RUNTIME_DIR").or_else(|| self.get("TMPDIR"));
+        let folder = folder.map(PathBuf::from).filter(|folder| folder.is_dir());
+        folder.unwrap_or_else(|| PathBuf::from("/tmp"))
+    }
+
     /// The folders in which programs are looked up.
     pub(crate) fn search_path(&self) -> OsString {
         self.get("PATH").unwrap_or(OsStr::new("/bin:/usr/bin")).to_owned()
@@ -66,6 +95,12 @@ impl Environment {
     pub(crate) fn not_for_commands(&self) -> impl Iterator<Item = &str> {
         let names = self.0.keys().map(String::as_str);
         names.filter(|name| name.starts_with(PREFIX) && !SET_FOR_COMMANDS.contains(name))
+    }
+
+    /// The names of all variables that begin like planlease's and are not empty.
+    pub(crate) fn names_of_ours(&self) -> impl Iterator<Item = &str> {
+        let set = self.0.iter().filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty());
+        set.map(|(name, _)| name.as_str())
     }
 
     /// A folder of the XDG base directories, found as the local server's is.

@@ -49,6 +49,14 @@ pub(crate) enum Exit {
     NoSuchWorktree,
     /// The name, path or branch of a worktree is taken.
     WorktreeTaken,
+    /// What was printed could not be written.
+    OutputLost,
+    /// The task is there, and what was asked for of it is not stored.
+    NothingStored,
+    /// A sidecar answers, and says that it is not ready.
+    NotReady,
+    /// Of several changes some were made and some were not.
+    Partial,
     /// What `fence` keeps about a resource cannot be read or written.
     BadFenceState,
     /// Others use the local server, or mirror the same file.
@@ -58,7 +66,7 @@ pub(crate) enum Exit {
     /// Another process owns the plan, or is expected not to and does.
     OwnedByOther,
     /// The ownership, the session, or the right to write is over.
-    RightGone,
+    AuthorityLost,
     /// No server answers; nothing was changed.
     Unreachable,
     /// A request was sent and no answer came: it may or may not have been carried out.
@@ -105,7 +113,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every status but those of children.
-    pub(crate) const ALL: [Self; 45] = [
+    pub(crate) const ALL: [Self; 49] = [
         Self::Done,
         Self::Unexpected,
         Self::Usage,
@@ -121,6 +129,10 @@ impl Exit {
         Self::OutOfStep,
         Self::NothingReady,
         Self::CannotStart,
+        Self::OutputLost,
+        Self::NothingStored,
+        Self::NotReady,
+        Self::Partial,
         Self::NoRoom,
         Self::HasWork,
         Self::GitFailed,
@@ -129,7 +141,7 @@ impl Exit {
         Self::BadFenceState,
         Self::InUse,
         Self::OwnedByOther,
-        Self::RightGone,
+        Self::AuthorityLost,
         Self::Unreachable,
         Self::OutcomeUnknown,
         Self::NoSuchPlan,
@@ -163,6 +175,21 @@ impl Exit {
         self.entry().1
     }
 
+    /// Its name, as JSON has it. Stable as the number is.
+    pub(crate) fn name(self) -> String {
+        if let Self::Child(_) = self {
+            return "child".to_owned();
+        }
+        let mut name = String::new();
+        for character in format!("{self:?}").chars() {
+            if character.is_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.extend(character.to_lowercase());
+        }
+        name
+    }
+
     const fn entry(self) -> (u8, &'static str) {
         match self {
             Self::Done => (0, "done"),
@@ -182,16 +209,22 @@ impl Exit {
             Self::OutOfStep => (12, "`plan diff`: the plan is not as the file says"),
             Self::NothingReady => (13, "`task claim`: no task is ready"),
             Self::CannotStart => (14, "`run`: the commands of a plan do not start on this host"),
+            Self::OutputLost => (15, "standard output cannot be written; what was changed stays changed"),
+            Self::NothingStored => (16, "the task has no findings, or no output that is kept"),
+            Self::NotReady => (17, "`sidecar probe`: the sidecar answers that it is not ready"),
+            Self::Partial => (18, "of several changes some were made and some were not (each is listed)"),
             Self::NoRoom => (20, "a limit leaves no room for one more worktree"),
             Self::HasWork => (21, "the worktree holds work that is nowhere else"),
             Self::GitFailed => (22, "git cannot be started, or refuses"),
             Self::NoSuchWorktree => (23, "no such worktree"),
             Self::WorktreeTaken => (24, "the worktree's name, path or branch is taken"),
             Self::BadFenceState => (25, "what `fence` has kept cannot be read or written"),
-            Self::InUse => (26, "others use it: the local server, or the file of a `mirror`"),
+            Self::InUse => {
+                (26, "in use, or in the way: the local server or its data, a backup, the file of a `mirror`")
+            }
             Self::Child(code) => (code, "the status of the command that was run"),
             Self::OwnedByOther => (100, "the plan is owned by another process"),
-            Self::RightGone => (101, "the ownership, session or right to write is over"),
+            Self::AuthorityLost => (101, "the ownership, session or right to write is over"),
             Self::Unreachable => (102, "no server answers; nothing was changed"),
             Self::OutcomeUnknown => (103, "no answer came; it may or may not have been carried out"),
             Self::NoSuchPlan => (104, "no such plan"),
@@ -252,7 +285,42 @@ mod tests {
     }
 
     #[test]
+    fn the_documents_list_every_status() {
+        let text = include_str!("../../../docs/operations.md");
+        let table = text.split("## Exit statuses").nth(1).and_then(|text| text.split("\n#").next()).unwrap();
+        let mut listed = BTreeSet::new();
+        for row in table.lines().filter(|line| line.starts_with('|')) {
+            for part in row.split('|').nth(1).unwrap_or_default().split(',') {
+                let mut ends = part.trim().split('–').filter_map(|number| number.parse::<u8>().ok());
+                if let Some(first) = ends.next() {
+                    listed.extend(first..=ends.next().unwrap_or(first));
+                }
+            }
+        }
+        let missing: Vec<_> = Exit::ALL.iter().filter(|exit| !listed.contains(&exit.code())).collect();
+        assert_eq!(missing, Vec::<&Exit>::new());
+        let ours: BTreeSet<u8> = Exit::ALL.iter().map(|exit| exit.code()).chain([126, 127]).collect();
+        assert!(listed.is_subset(&ours), "{:?}", listed.difference(&ours));
+    }
+
+    #[test]
     fn the_statuses_never_change() {
         insta::assert_snapshot!(Exit::table());
+    }
+
+    #[test]
+    fn the_names_never_change_and_are_documented() {
+        let text = include_str!("../../../docs/operations.md");
+        let listed =
+            text.split("### Errors as JSON").nth(1).and_then(|text| text.split("\n#").next()).unwrap();
+        let names: Vec<String> =
+            Exit::ALL.iter().skip(1).map(|exit| format!("{} `{}`", exit.code(), exit.name())).collect();
+        for name in names {
+            assert!(
+                listed.split_whitespace().collect::<Vec<_>>().join(" ").contains(&name),
+                "{name} is not in docs/operations.md"
+            );
+        }
+        assert_eq!(Exit::Child(7).name(), "child");
     }
 }

@@ -8,13 +8,14 @@ use std::{
 };
 
 use planlease::{
-    Config, Coordinator, Error,
+    Config, Coordinator, EntryPoint, Error,
     clock::{Clock as _, SystemClock},
     core::WallTime,
     local::{Launch, LocalServer},
 };
 
 use crate::{
+    command::plumbing::COMPANION,
     connection::ConnectionArgs,
     environment::Environment,
     exit::Exit,
@@ -64,8 +65,17 @@ impl Invocation {
 
     /// Connects to etcd, or to the local server.
     pub(crate) async fn connect(&self) -> Result<Coordinator, Failure> {
+        self.connect_with(None).await
+    }
+
+    /// Connects for commands that hold something: their sessions have companions.
+    pub(crate) async fn connect_to_hold(&self) -> Result<Coordinator, Failure> {
+        self.connect_with(Some(EntryPoint::of_this_program(COMPANION))).await
+    }
+
+    async fn connect_with(&self, companion: Option<EntryPoint>) -> Result<Coordinator, Failure> {
         let settings = self.settings()?;
-        let config = settings.config(&local_server())?;
+        let config = settings.config(&local_server())?.companion(companion);
         let connecting = Coordinator::connect(config);
         let connected = tokio::select! {
             biased; // A connection is better than a word about it.

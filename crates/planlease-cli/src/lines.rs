@@ -7,14 +7,14 @@
 
 use std::{
     collections::VecDeque,
-    io::Write,
+    io::{self, Write},
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use planlease_documents::Printable;
 
-use crate::streams::{stderr, stdout};
+use crate::streams::{note_loss, stderr, stdout};
 
 /// How much may wait to be written, in bytes.
 const MOST: usize = 1 << 20;
@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long the end of the program waits for a stream.
 const AT_THE_END: Duration = Duration::from_secs(1);
+
+/// The name of the threads that write.
+const WRITER: &str = "lines";
 
 /// The two standard streams, as far as they are written so.
 static STANDARD: [OnceLock<Lines>; 2] = [OnceLock::new(), OnceLock::new()];
@@ -58,7 +61,8 @@ impl Shared {
     }
 
     /// Writes what comes. `dropped` says how many lines are missing.
-    fn work(&self, mut stream: impl Write, dropped: fn(u64) -> String) {
+    fn work(&self, mut stream: impl Write, dropped: fn(u64) -> String, lost: fn(&io::Error)) {
+        let note = |wrote: io::Result<()>| drop(wrote.inspect_err(lost));
         loop {
             let nothing = |queue: &mut Queue| queue.waiting.is_empty() && queue.dropped == 0;
             let mut queue =
@@ -66,12 +70,12 @@ impl Shared {
             let (lines, missing) = (std::mem::take(&mut queue.waiting), std::mem::take(&mut queue.dropped));
             drop(queue);
             for line in &lines {
-                drop(stream.write_all(line.as_bytes())); // There is nowhere to say that it failed.
+                note(stream.write_all(line.as_bytes()));
             }
             if missing > 0 {
-                drop(stream.write_all(dropped(missing).as_bytes()));
+                note(stream.write_all(dropped(missing).as_bytes()));
             }
-            drop(stream.flush());
+            note(stream.flush());
             let mut queue = self.queue();
             queue.bytes -= lines.iter().map(|line| line.as_bytes().len()).sum::<usize>();
             queue.stalled = false;
@@ -83,25 +87,36 @@ impl Shared {
 }
 
 impl Lines {
-    /// To this stream. `dropped` is what is written of so many missing lines.
-    pub(crate) fn to(stream: impl Write + Send + 'static, dropped: fn(u64) -> String) -> Self {
+    /// To this stream. `dropped` is what is written of so many missing lines; `lost` receives what the stream
+    /// answers instead of taking a line.
+    pub(crate) fn to(
+        stream: impl Write + Send + 'static,
+        dropped: fn(u64) -> String,
+        lost: fn(&io::Error),
+    ) -> Self {
         let shared = Arc::<Shared>::default();
         let worker = Arc::clone(&shared);
         std::thread::Builder::new()
-            .name("lines".to_owned())
-            .spawn(move || worker.work(stream, dropped))
+            .name(WRITER.to_owned())
+            .spawn(move || worker.work(stream, dropped, lost))
             .expect("the system gives a process its threads");
         Self(shared)
     }
 
     /// To standard error, which the whole program shares.
     pub(crate) fn to_standard_error(dropped: fn(u64) -> String) -> &'static Self {
-        STANDARD[1].get_or_init(|| Self::to(stderr(), dropped))
+        STANDARD[1].get_or_init(|| Self::to(stderr(), dropped, |_| ()))
     }
 
-    /// To standard output, of which this program prints nothing otherwise.
+    /// To standard output, of which this program prints nothing otherwise. What is lost of it is said at the
+    /// end of the program.
     pub(crate) fn to_standard_output(dropped: fn(u64) -> String) -> &'static Self {
-        STANDARD[0].get_or_init(|| Self::to(stdout(), dropped))
+        STANDARD[0].get_or_init(|| Self::to(stdout(), dropped, note_loss))
+    }
+
+    /// The same for a log, of which nothing is missed.
+    pub(crate) fn log_to_standard_output(dropped: fn(u64) -> String) -> &'static Self {
+        STANDARD[0].get_or_init(|| Self::to(stdout(), dropped, |_| ()))
     }
 
     /// Standard error, if it is written so.
@@ -142,6 +157,11 @@ impl Lines {
     }
 }
 
+/// Whether this is a thread that writes, which cannot wait for itself.
+pub(crate) fn is_writer() -> bool {
+    std::thread::current().name() == Some(WRITER)
+}
+
 /// Waits at the end of the program until the standard streams are written, for a second at most.
 pub(crate) fn finish() {
     for lines in STANDARD.iter().filter_map(OnceLock::get) {
@@ -151,9 +171,9 @@ pub(crate) fn finish() {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::mpsc::{Receiver, SyncSender, sync_channel},
+    use std::sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
     };
 
     use super::*;
@@ -180,7 +200,7 @@ mod tests {
     fn a_blocked_stream_blocks_no_writer_and_drops_are_counted() {
         let (open, gate) = sync_channel(1 << 20);
         let (written, read) = sync_channel(1 << 20);
-        let lines = Lines::to(Gate { open: gate, written }, |dropped| format!("{dropped} dropped\n"));
+        let lines = Lines::to(Gate { open: gate, written }, |dropped| format!("{dropped} dropped\n"), |_| ());
         let text = |text: &str| Printable::styled(text, false);
         let line = "x".repeat(1024);
         let all = 3 * MOST / line.len();
@@ -206,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_fails_costs_nothing() {
+    fn a_stream_that_fails_holds_nothing_up_and_is_noted() {
         struct Full;
         impl Write for Full {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -216,10 +236,16 @@ mod tests {
                 Err(io::ErrorKind::StorageFull.into())
             }
         }
-        let lines = Lines::to(Full, |_| String::new());
+        static LOST: AtomicUsize = AtomicUsize::new(0);
+        let note = |error: &io::Error| {
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+            LOST.fetch_add(1, Ordering::Relaxed);
+        };
+        let lines = Lines::to(Full, |_| String::new(), note);
         for _ in 0..3 {
             lines.say(&Printable::styled("text", false));
         }
         assert!(!lines.0.queue().stalled && lines.0.queue().bytes == 0);
+        assert_eq!(LOST.load(Ordering::Relaxed), 6, "each of three lines, and each time it is flushed");
     }
 }

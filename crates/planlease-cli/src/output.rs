@@ -20,7 +20,7 @@ pub(crate) use planlease_documents::*;
 use crate::{exit::Exit, failure::Failure};
 pub(crate) use crate::{
     messages::{ask, replace_line, tell, tell_last},
-    streams::{stderr, stdout, stdout_text},
+    streams::{note_loss, stderr, stdout, stdout_text},
 };
 
 /// How many records that cannot be read are listed on standard error.
@@ -34,13 +34,72 @@ pub(crate) struct OutputArgs {
     pub(crate) format: Format,
 }
 
+/// The same for streams, which are no documents: as JSON, each event is one line.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct StreamOutputArgs {
+    /// How to show it
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_parser = stream_formats(),
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
+    pub(crate) format: Format,
+}
+
+/// The same for lists.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct ListOutputArgs {
+    /// How to show it
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_parser = list_formats(),
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
+    pub(crate) format: Format,
+}
+
+/// The forms that every document has.
+const FORMS: [(&str, &str, Format); 3] = [
+    ("table", "For people", Format::Table),
+    ("json", "One JSON document", Format::Json),
+    ("jsonl", "One JSON object a line", Format::Jsonl),
+];
+
+/// The forms of streams.
+const STREAM_FORMS: [(&str, &str, Format); 3] = [
+    ("table", "For people, a line for each event", Format::Table),
+    ("jsonl", "One JSON object a line for each event (JSON Lines)", Format::Jsonl),
+    ("json", "The same as jsonl, since a stream is no document", Format::Jsonl),
+];
+
+/// Those that lists have besides.
+const LIST_FORMS: [(&str, &str, Format); 3] = [
+    ("wide", "For people, with more columns", Format::Wide),
+    ("name", "The names, one a line", Format::Name),
+    ("yaml", "The JSON document as YAML", Format::Yaml),
+];
+
 fn formats() -> impl TypedValueParser<Value = Format> {
-    let known = [("table", "For people"), ("json", "One JSON document"), ("jsonl", "One JSON object a line")];
-    let known = known.map(|(name, help)| PossibleValue::new(name).help(help));
-    PossibleValuesParser::new(known).map(|name| match name.as_str() {
-        "json" => Format::Json,
-        "jsonl" => Format::Jsonl,
-        _ => Format::Table,
+    parser(&FORMS)
+}
+
+fn stream_formats() -> impl TypedValueParser<Value = Format> {
+    parser(&STREAM_FORMS)
+}
+
+fn list_formats() -> impl TypedValueParser<Value = Format> {
+    parser(&[FORMS, LIST_FORMS].concat())
+}
+
+fn parser(forms: &[(&'static str, &'static str, Format)]) -> impl TypedValueParser<Value = Format> + use<> {
+    let known = forms.iter().map(|(name, help, _)| PossibleValue::new(*name).help(*help));
+    let forms = forms.to_vec();
+    PossibleValuesParser::new(known).map(move |name| {
+        forms.iter().find(|(known, ..)| *known == name).map_or(Format::Table, |(.., format)| *format)
     })
 }
 
@@ -70,7 +129,8 @@ pub(crate) fn tell_unreadable(unreadable: &[UnreadableView]) {
 /// goes to.
 ///
 /// # Errors
-/// A reader that has gone (`| head`) ends the program in silence, with success: it has read what it wanted.
+/// [`Exit::OutputLost`] if it cannot be written. That its reader has gone (`| head`) is no error: it has read
+/// what it wanted.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     write(stdout_text(text).as_bytes())
 }
@@ -84,6 +144,24 @@ pub(crate) fn print_exact(text: &str, shown: impl FnOnce(&str) -> Printable) -> 
     if stdout().is_terminal() { write(shown(text).as_bytes()) } else { write(text.as_bytes()) }
 }
 
+/// Prints a line of a program that goes on whether it can be printed or not.
+pub(crate) fn print_beside(text: &str) {
+    drop(print(text)); // The end of the program says that it is lost.
+}
+
+/// Whether standard output is a terminal.
+pub(crate) fn is_terminal() -> bool {
+    stdout().is_terminal()
+}
+
+/// Prints bytes on standard output, which is no terminal.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    write(bytes)
+}
+
 /// Takes away the last lines that were printed on a terminal.
 ///
 /// # Errors
@@ -93,9 +171,12 @@ pub(crate) fn erase(lines: usize) -> Result<(), Failure> {
 }
 
 fn write(bytes: &[u8]) -> Result<(), Failure> {
-    Patient(stdout().lock()).write_all(bytes).map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::said(Exit::Done),
-        _ => Failure::system("cannot write to standard output", &error),
+    Patient(stdout().lock()).write_all(bytes).or_else(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => {
+            note_loss(&error);
+            Err(Failure::said(Exit::OutputLost)) // The end of the program says why.
+        }
     })
 }
 

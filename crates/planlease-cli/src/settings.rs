@@ -96,7 +96,7 @@ impl Settings {
                 Namespace::new(text).map_err(|error| error.to_string())
             })?,
             root: layers.or("root", "/planlease".to_owned(), resolve::text)?,
-            timeout: layers.or("timeout", Duration::from_secs(15), crate::duration::parse)?,
+            timeout: layers.or("timeout", Duration::from_secs(15), crate::duration::parse_some)?,
             ttl: layers.or("ttl", Duration::from_secs(15), crate::duration::parse)?,
             commands: layers.commands()?,
         })
@@ -107,6 +107,9 @@ impl Settings {
         let config = match &self.endpoints.value {
             Some(endpoints) => Config::with_endpoints(endpoints.clone()),
             None => {
+                local.ensure_short().map_err(|error| {
+                    Failure::new(Exit::Unreachable, format!("the local server cannot be reached: {error}"))
+                })?;
                 local.ensure_ours().map_err(|error| untrusted(&error))?;
                 Config::with_local_server(local.clone())
             }

@@ -6,20 +6,26 @@
 //! be seen in the history, but the state before it can; each write names the right it claims, and the audit
 //! looks whether that right existed.
 
-use std::collections::BTreeMap;
+mod excerpts;
+mod pools;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use self::excerpts::Excerpts;
 use crate::{
     change::{Entry, KeyChange, RawChangeSet},
     codec, definition,
     graph::satisfies,
-    id::{LeaseId, OrchestratorId, PlanName, TaskId},
+    id::{LeaseId, OrchestratorId, PlanName, PoolName, TaskId},
     keys::{Key, PlanKey},
+    on_failed::OnDependencyFailed,
+    pool::{Pools, PoolsView},
     record::{Ending, Guard, StoreRecord, TaskRecord, TermRecord},
     revision::{Generation, Revision},
-    spec::PlanSpec,
+    spec::{PlanSpec, Policies, TaskSpec},
     transition::{self, TaskStatus},
 };
 
@@ -42,17 +48,19 @@ pub enum Rule {
     Path,
     /// No task starts before what it depends on is done.
     Dependencies,
-    /// A plan appears complete or not at all, and its definition never changes.
+    /// A plan appears complete or not at all; what it is read from by task says what its definition says.
     WholePlan,
     /// What has to die with its process lives on a lease.
     Leased,
+    /// No pool has more permits taken than it has, and no task starts without its permits.
+    Pools,
     /// Every value is what its key says.
     Readable,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OneOwner,
         Self::Guarded,
         Self::OnceOnly,
@@ -60,6 +68,7 @@ impl Rule {
         Self::Dependencies,
         Self::WholePlan,
         Self::Leased,
+        Self::Pools,
         Self::Readable,
     ];
 
@@ -74,6 +83,7 @@ impl Rule {
             Self::Dependencies => "no task started before its dependencies",
             Self::WholePlan => "plans whole or not there, nothing begun edited out",
             Self::Leased => "what dies with its process is leased",
+            Self::Pools => "no pool exceeded, no task started without its permits",
             Self::Readable => "every value readable",
         }
     }
@@ -89,6 +99,7 @@ impl Rule {
             Self::Dependencies => "dependencies",
             Self::WholePlan => "whole-plan",
             Self::Leased => "leased",
+            Self::Pools => "pools",
             Self::Readable => "readable",
         }
     }
@@ -137,6 +148,9 @@ pub struct Report {
 pub struct Audit {
     plans: BTreeMap<PlanName, PlanState>,
     workers: BTreeMap<OrchestratorId, Revision>,
+    pools: PoolsView,
+    /// The permits that are taken, key by key.
+    permits: BTreeSet<(PoolName, u32, LeaseId)>,
     generation: Option<Generation>,
     op_ids: BTreeMap<Uuid, Revision>,
     report: Report,
@@ -145,19 +159,26 @@ pub struct Audit {
 #[derive(Clone, Debug, Default)]
 struct PlanState {
     spec: Option<PlanSpec>,
+    /// The revision that wrote the definition.
+    defined: Option<Revision>,
+    excerpts: Excerpts,
     head: Option<Vec<u8>>,
     parts: BTreeMap<u32, Vec<u8>>,
     tasks: BTreeMap<TaskId, TaskRecord>,
     /// The line: session to create revision.
-    line: BTreeMap<LeaseId, Revision>,
+    queue: BTreeMap<LeaseId, Revision>,
     term: Option<(Revision, TermRecord)>,
     dependencies: BTreeMap<TaskId, Vec<TaskId>>,
+    /// The tasks that run although one that they wait for has failed.
+    runs_after_failure: BTreeSet<TaskId>,
+    /// The pools that tasks use.
+    uses: BTreeMap<TaskId, Pools>,
 }
 
 impl PlanState {
     /// The guard of the effective owner.
     fn owner(&self) -> Option<Guard> {
-        let (lease, joined) = self.line.iter().min_by_key(|(_, joined)| **joined)?;
+        let (lease, joined) = self.queue.iter().min_by_key(|(_, joined)| **joined)?;
         let (revision, term) = self.term.as_ref()?;
         let effective =
             term.ended.is_none() && term.lease == *lease && term.guard.unwrap_or(*revision) == *joined;
@@ -227,13 +248,41 @@ impl Audit {
                     });
                 }
                 (Key::Plan(plan, PlanKey::Spec), _) => self.check_spec(set, plan, &before[plan]),
+                (Key::Lock(name, lease), Some(entry)) => {
+                    self.check(set.revision, Rule::Leased, None, entry.lease == Some(*lease), || {
+                        format!("the key of {lease} for lock {name} does not live on its lease: it would outlive it")
+                    });
+                }
                 (Key::Orchestrator(id), Some(entry)) => {
                     self.check(set.revision, Rule::Leased, None, entry.lease.is_some(), || {
                         format!("the registration of {id} has no lease: it would outlive its process")
                     });
                 }
+                (Key::Logs(id), Some(entry)) => {
+                    self.check(set.revision, Rule::Leased, None, entry.lease.is_some(), || {
+                        format!("the address of the logs of {id} has no lease: it would outlive its process")
+                    });
+                }
                 _ => {}
             }
+        }
+        self.check_excerpts(set);
+        self.check_pools(set);
+    }
+
+    /// Of each plan whose excerpts have changed, whether they say what its definition says.
+    fn check_excerpts(&mut self, set: &RawChangeSet) {
+        let is_excerpt =
+            |change: &&KeyChange| matches!(change.key, Key::Plan(_, PlanKey::Excerpts | PlanKey::Excerpt(_)));
+        let plans: BTreeSet<_> =
+            set.changes.iter().filter(is_excerpt).filter_map(|change| change.key.plan()).collect();
+        for plan in plans {
+            let Some(state) = self.plans.get(plan) else { continue };
+            let Some((spec, defined)) = state.spec.as_ref().zip(state.defined) else { continue };
+            let Some(compared) = state.excerpts.compare(spec, defined) else { continue };
+            self.check(set.revision, Rule::WholePlan, Some(plan), compared.is_ok(), || {
+                compared.err().unwrap_or_default()
+            });
         }
     }
 
@@ -259,7 +308,7 @@ impl Audit {
                 let seen: &mut Before = before.entry(plan.clone()).or_insert_with(|| Before {
                     exists: state.spec.is_some(),
                     owner: state.owner(),
-                    line_is_empty: state.line.is_empty(),
+                    queue_is_empty: state.queue.is_empty(),
                     term: state.term.clone(),
                     ..Before::default()
                 });
@@ -291,7 +340,27 @@ impl Audit {
                     self.generation = Some(store.generation);
                 }
             }
-            (Key::Store, None) | (Key::Worktree(..) | Key::Unknown(_), _) => {}
+            (Key::Store, None)
+            | (
+                Key::Logs(_)
+                | Key::Worktree(..)
+                | Key::Steering(_)
+                | Key::Hook(_)
+                | Key::HookRunner(_)
+                | Key::Lock(..)
+                | Key::Unknown(_),
+                _,
+            ) => {}
+            (Key::Pool(_), entry) => self.pools.apply(&change.key, entry.as_ref()),
+            (Key::Permit(pool, number, lease), entry) => {
+                self.pools.apply(&change.key, entry.as_ref());
+                let key = (pool.clone(), *number, *lease);
+                if entry.is_some() {
+                    self.permits.insert(key);
+                } else {
+                    self.permits.remove(&key);
+                }
+            }
             (Key::Orchestrator(id), Some(entry)) => drop(self.workers.insert(id.clone(), entry.created)),
             (Key::Orchestrator(id), None) => drop(self.workers.remove(id)),
             (Key::Plan(plan, key), entry) => self.enter_plan(revision, plan, key, entry.as_ref()),
@@ -321,9 +390,13 @@ impl Audit {
                 }
             }
             (PlanKey::Term, None) => state.term = None,
-            (PlanKey::Owner(lease), Some(entry)) => drop(state.line.insert(*lease, entry.created)),
-            (PlanKey::Owner(lease), None) => drop(state.line.remove(lease)),
-            (PlanKey::Spec, entry) => state.head = entry.map(|entry| entry.value.clone()),
+            (PlanKey::Owner(lease), Some(entry)) => drop(state.queue.insert(*lease, entry.created)),
+            (PlanKey::Owner(lease), None) => drop(state.queue.remove(lease)),
+            (PlanKey::Spec, entry) => {
+                state.head = entry.map(|entry| entry.value.clone());
+                state.defined = entry.map(|entry| entry.modified);
+            }
+            (PlanKey::Excerpts | PlanKey::Excerpt(_), entry) => state.excerpts.enter(key, entry),
             (PlanKey::SpecPart(part), Some(entry)) => drop(state.parts.insert(*part, entry.value.clone())),
             (PlanKey::SpecPart(part), None) => drop(state.parts.remove(part)),
             (
@@ -344,7 +417,7 @@ impl Audit {
         let Some(record) = self.plans.get(plan).and_then(|state| state.tasks.get(task)).cloned() else {
             return; // Unreadable, and said so.
         };
-        let plan = Some(plan);
+        let (name, plan) = (plan, Some(plan));
         self.report.updates += 1;
         let first = *self.op_ids.entry(record.op_id).or_insert(revision);
         let import = record.writer.guard == Guard::Import;
@@ -352,8 +425,14 @@ impl Audit {
             format!("the write {} of task {task} was applied at revision {first} already", record.op_id)
         });
         let right = match &record.writer.guard {
-            Guard::Import => !before.exists || (before.redefined && !before.tasks.contains_key(task)),
-            Guard::Unowned => before.line_is_empty,
+            // An edit adds tasks, and enters in others what the plan asks a person for now.
+            Guard::Import => {
+                let edits = |(previous, _): &(TaskRecord, Vec<TaskId>)| {
+                    transition::differs_by_approval(previous, &record)
+                };
+                !before.exists || (before.redefined && before.tasks.get(task).is_none_or(edits))
+            }
+            Guard::Unowned => before.queue_is_empty,
             guard @ Guard::Owner { .. } => before.owner.as_ref() == Some(guard),
             Guard::Worker { orchestrator, revision } => {
                 before.workers.as_ref().unwrap_or(&self.workers).get(orchestrator) == Some(revision)
@@ -381,6 +460,7 @@ impl Audit {
                 let names: Vec<&str> = blockers.iter().map(TaskId::as_str).collect();
                 format!("task {task} was started before {}", names.join(", "))
             });
+            self.check_permits(revision, name, task, &record);
         }
     }
 
@@ -388,7 +468,7 @@ impl Audit {
         let Some(state) = self.plans.get(plan) else { return };
         let Some((_, term)) = state.term.clone() else { return };
         let owner = state.owner();
-        let still_there = state.line.contains_key(&term.lease);
+        let still_there = state.queue.contains_key(&term.lease);
         let previous = before.term.as_ref().map(|(_, term)| term);
         let text = match (previous, &term.ended) {
             (Some(previous), Some(end)) if previous.number == term.number => {
@@ -436,6 +516,8 @@ impl Audit {
             if let Some(state) = self.plans.get_mut(plan) {
                 state.spec = None;
                 state.dependencies.clear();
+                state.runs_after_failure.clear();
+                state.uses.clear();
             }
             return;
         }
@@ -460,6 +542,13 @@ impl Audit {
             Ok(spec) => {
                 state.dependencies =
                     spec.tasks.iter().map(|task| (task.id.clone(), task.depends_on.clone())).collect();
+                let runs =
+                    |task: &&TaskSpec| spec.policy_of(task).on_dependency_failed == OnDependencyFailed::Run;
+                state.runs_after_failure =
+                    spec.tasks.iter().filter(runs).map(|task| task.id.clone()).collect();
+                let policies = Policies::of(&spec);
+                let uses = |task: &TaskSpec| (task.id.clone(), policies.of_task(&task.id).pools.clone());
+                state.uses = spec.tasks.iter().map(uses).filter(|(_, pools)| !pools.is_empty()).collect();
                 state.spec = Some(spec);
             }
             Err(error) => {
@@ -522,7 +611,7 @@ struct Before {
     /// Whether the set writes the plan's definition.
     redefined: bool,
     owner: Option<Guard>,
-    line_is_empty: bool,
+    queue_is_empty: bool,
     term: Option<(Revision, TermRecord)>,
     /// The tasks that the set changes: their records, and which of their dependencies were not done.
     tasks: BTreeMap<TaskId, (TaskRecord, Vec<TaskId>)>,
@@ -535,7 +624,10 @@ impl Before {
         if let Some(record) = state.tasks.get(task) {
             let status = |id: &TaskId| state.tasks.get(id).map(|record| record.status);
             let depends_on = state.dependencies.get(task).map_or(&[][..], Vec::as_slice);
-            let blockers = depends_on.iter().filter(|id| !satisfies(status(id))).cloned().collect();
+            let runs = state.runs_after_failure.contains(task);
+            let is_done =
+                |id: &TaskId| satisfies(status(id)) || (runs && status(id) == Some(TaskStatus::Failed));
+            let blockers = depends_on.iter().filter(|id| !is_done(id)).cloned().collect();
             self.tasks.insert(task.clone(), (record.clone(), blockers));
         }
     }

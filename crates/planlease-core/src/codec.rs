@@ -21,13 +21,27 @@ const USUAL: usize = 768;
 /// The longest reason why a value cannot be read, in bytes: it may quote the value, which is anybody's.
 const MAX_REASON: usize = 300;
 
-/// The format that this version writes, and the newest that it reads.
+/// The format that this version writes, but for records that an older version must not touch.
 const FORMAT: u8 = 1;
+
+/// The format of a task whose attempt is to be cancelled.
+const CANCELLING: u8 = 2;
+
+/// The format of a task that a person has to approve, and the newest that this version reads.
+const NEWEST: u8 = 3;
 
 /// The version of a record's format. Raised only for a change that an older reader must not ignore; new
 /// fields alone do not raise it, since unknown fields are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FormatVersion(u8);
+
+impl FormatVersion {
+    /// The format of a task whose attempt is to be cancelled: an older version would complete it.
+    pub const CANCELLING: Self = Self(CANCELLING);
+
+    /// The format of a task that a person has to approve: an older version would start it, or go on after it.
+    pub const APPROVAL: Self = Self(NEWEST);
+}
 
 impl Default for FormatVersion {
     fn default() -> Self {
@@ -44,11 +58,11 @@ impl Serialize for FormatVersion {
 impl<'de> Deserialize<'de> for FormatVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let version = u8::deserialize(deserializer)?;
-        if version <= FORMAT {
+        if version <= NEWEST {
             Ok(Self(version))
         } else {
             Err(serde::de::Error::custom(format!(
-                "format {version} is newer than format {FORMAT}, which this planlease reads; use a newer planlease"
+                "format {version} is newer than format {NEWEST}, which this planlease reads; use a newer planlease"
             )))
         }
     }
@@ -185,7 +199,7 @@ mod tests {
     #[test]
     fn a_format_that_must_not_be_ignored_is_refused_with_the_remedy() {
         let mut value = serde_json::to_value(record()).unwrap();
-        value["v"] = 2.into();
+        value["v"] = (NEWEST + 1).into();
         let error = decode::<TaskRecord>(&serde_json::to_vec(&value).unwrap()).unwrap_err().to_string();
         assert!(error.contains("TaskRecord") && error.contains("use a newer planlease"), "{error}");
     }

@@ -30,11 +30,11 @@ impl Deeds {
             let Some(term) = transition.term else { continue };
             let deeds = terms.entry(term).or_default();
             match (transition.from, transition.to) {
-                (_, TaskStatus::InProgress) => deeds.started += 1,
+                (TaskStatus::Pending, TaskStatus::InProgress) => deeds.started += 1,
                 (TaskStatus::InProgress, TaskStatus::Completed) => deeds.completed += 1,
                 (TaskStatus::InProgress, TaskStatus::Failed) => deeds.failed += 1,
                 (TaskStatus::InProgress, TaskStatus::Pending) => deeds.given_back += 1,
-                _ => {} // Retried, skipped: no attempt began or ended.
+                _ => {} // Retried, skipped, approved: no attempt began or ended.
             }
         }
         terms

@@ -11,7 +11,9 @@ use serde_json::{Map, Value};
 
 use crate::{
     id::TaskId,
-    spec::{EDIT_ID, EDITED_AT, IMPORT_ID, IMPORTED_AT, PhaseSpec, PlanSpec, TaskSpec},
+    spec::{
+        CHECKED, EDIT_ID, EDITED_AT, IMPORT_ID, IMPORTED_AT, MARK, PhaseSpec, PlanSpec, STATED, TaskSpec,
+    },
     transition::TaskStatus,
 };
 
@@ -63,7 +65,14 @@ impl Edit {
         let spec = merged(present, edited, &stay);
         let ids = |tasks: &mut dyn Iterator<Item = &TaskSpec>| tasks.map(|task| task.id.clone()).collect();
         let changed = edited.tasks.iter().filter_map(|task| {
-            let fields = differing(before.get(&task.id)?, &task);
+            let before = before.get(&task.id)?;
+            let fields = match status(&task.id) {
+                // How far the task is, is no part of its definition: the file says what the plan knows.
+                Some(status) if task.agrees_with(status) => {
+                    differing(&without_progress(before), &without_progress(task))
+                }
+                _ => differing(before, &task),
+            };
             (!fields.is_empty()).then(|| Changed { task: task.id.clone(), fields })
         });
         Self {
@@ -77,6 +86,16 @@ impl Edit {
             fields: of_the_plan(present, &spec),
             spec,
         }
+        .in_step_with(present)
+    }
+
+    /// The same, in step if only the bytes of the file differ: they say the same.
+    fn in_step_with(mut self, present: &PlanSpec) -> Self {
+        let differs = !self.added.is_empty() || !self.removed.is_empty() || !self.changed.is_empty();
+        if !differs && self.fields == ["source"] && is_same_file(present, &self.spec) {
+            self.fields.clear();
+        }
+        self
     }
 
     /// Whether everything is as it is wanted already.
@@ -151,6 +170,23 @@ fn merged(present: &PlanSpec, edited: &PlanSpec, stay: &BTreeSet<TaskId>) -> Pla
     });
     spec.phases.extend(gone);
     spec
+}
+
+/// A task without what its file says of how far it is.
+fn without_progress(task: &TaskSpec) -> TaskSpec {
+    let mut task = task.clone();
+    for name in [CHECKED, MARK, STATED] {
+        task.extra.remove(name);
+    }
+    task
+}
+
+/// Whether two plans were made of one file; its bytes may have changed.
+fn is_same_file(before: &PlanSpec, after: &PlanSpec) -> bool {
+    match (&before.source, &after.source) {
+        (Some(before), Some(after)) => before.may_be_same_file(after),
+        _ => false,
+    }
 }
 
 /// What differs between two plans besides their tasks.
@@ -273,6 +309,24 @@ mod tests {
         assert!(Edit::new(&present, &same, |_| None).is_empty());
         let other = PlanSpec { source: source("./plan.md", "2"), ..present.clone() };
         assert_eq!(Edit::new(&present, &other, |_| None).fields, ["source"]);
+    }
+
+    #[test]
+    fn a_file_that_says_how_far_the_plan_is_differs_in_nothing() {
+        let source =
+            |sha256: &str| Some(Source { path: "plan.md".into(), sha256: sha256.into(), location: None });
+        let present = PlanSpec { source: source("1"), ..plan(&[("1.1", &[]), ("1.2", &[])]) };
+        let mut edited = PlanSpec { source: source("2"), ..present.clone() };
+        edited.tasks[0].extra.insert(CHECKED.to_owned(), true.into());
+        edited.tasks[0].extra.insert(STATED.to_owned(), "done".into());
+        edited.tasks[1].extra.insert(MARK.to_owned(), "in_progress".into());
+        let status = |first| {
+            move |task: &TaskId| Some(if task.as_str() == "1.1" { first } else { TaskStatus::InProgress })
+        };
+        let edit = Edit::new(&present, &edited, status(TaskStatus::Completed));
+        assert!(edit.is_empty(), "{edit:?}");
+        let edit = Edit::new(&present, &edited, status(TaskStatus::Pending));
+        assert_eq!(edit.changed.len(), 1, "{edit:?}");
     }
 
     #[test]

@@ -1,15 +1,23 @@
 //! What the tasks of a plan wait for, as a graph: whether it is sound, which tasks are ready, what blocks the
 //! others.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use petgraph::{algo::tarjan_scc, graph::DiGraph};
 
 pub use crate::order::GraphError;
 use crate::{
-    id::TaskId,
-    order::{self, Wait},
-    spec::{PlanSpec, TaskSpec},
+    dependency::State,
+    id::{PoolName, TaskId},
+    on_failed::OnDependencyFailed,
+    order::{self, Wait, Why},
+    pool::Pools,
+    record::TaskRecord,
+    spec::{PlanSpec, Policies, Policy, TaskSpec},
     status::TaskStatus,
 };
 
@@ -57,7 +65,7 @@ fn one_cycle(
     index: &BTreeMap<&TaskId, usize>,
     members: &[usize],
 ) -> Vec<TaskId> {
-    let inside: std::collections::BTreeSet<usize> = members.iter().copied().collect();
+    let inside: BTreeSet<usize> = members.iter().copied().collect();
     let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
     let mut walk: Vec<usize> = Vec::new();
     let mut at = inside.first().copied();
@@ -80,12 +88,28 @@ pub struct Graph {
     tasks: Vec<Node>,
     /// The places in `tasks`, by the ids there.
     by_id: Vec<usize>,
+    /// How its tasks are treated, if a failure decides anything about the tasks behind it.
+    policies: Option<Arc<Policies>>,
+    /// Whether any of its tasks uses a pool.
+    uses_pools: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Node {
     id: TaskId,
     waits: Box<[Wait]>,
+    /// Those of them that are part of the order of phases, if there is one: within its phase, and in the
+    /// phases before.
+    in_order: Box<[Wait]>,
+    /// The pools that it uses, if it uses any.
+    pools: Option<Box<Pools>>,
+}
+
+/// The pools that a task uses: its own, else those of the plan's policy.
+fn pools(spec: &PlanSpec, task: &TaskSpec) -> Option<Box<Pools>> {
+    let own = task.policy.as_ref().and_then(|policy| policy.pools.as_ref());
+    let pools = own.unwrap_or(&spec.policy.pools);
+    (!pools.is_empty()).then(|| Box::new(pools.clone()))
 }
 
 impl Graph {
@@ -97,13 +121,46 @@ impl Graph {
         let turns = Turns::of(spec);
         let id = |i: usize| (!spec.in_file_order).then(|| spec.tasks[i].id.clone());
         places.sort_by_cached_key(|&i| (Reverse(spec.tasks[i].priority), turns.of_task(i), id(i)));
-        let mut waits: Vec<Option<Box<[Wait]>>> = waits.into_iter().map(|waits| Some(waits.into())).collect();
-        let node =
-            |i: usize| Node { id: spec.tasks[i].id.clone(), waits: waits[i].take().unwrap_or_default() };
+        let in_order = in_order(spec, &waits);
+        let mut parts: Vec<_> = waits.into_iter().zip(in_order).map(Some).collect();
+        let node = |i: usize| {
+            let (waits, in_order) = parts[i].take().unwrap_or_default();
+            let pools = pools(spec, &spec.tasks[i]);
+            Node { id: spec.tasks[i].id.clone(), waits: waits.into(), in_order: in_order.into(), pools }
+        };
         let tasks: Vec<Node> = places.into_iter().map(node).collect();
         let mut by_id: Vec<usize> = (0..tasks.len()).collect();
         by_id.sort_by(|&one, &other| tasks[one].id.cmp(&tasks[other].id));
-        Self { tasks, by_id }
+        let policies = Some(Policies::of(spec)).filter(Policies::consider_failures);
+        let uses_pools = tasks.iter().any(|node| node.pools.is_some());
+        Self { tasks, by_id, policies: policies.map(Arc::new), uses_pools }
+    }
+
+    /// One task of a plan, of which nothing else is asked. Of the phases before it only those tasks are known
+    /// that it waits for itself: see [`crate::reading::phases_decide`].
+    pub(crate) fn of_one(spec: &PlanSpec, task: TaskId, waits: Vec<Wait>) -> Self {
+        let pools = spec.task(&task).and_then(|task| pools(spec, task));
+        let node = Node { id: task, waits: waits.into(), in_order: Box::default(), pools };
+        let policies = Some(Policies::of(spec)).filter(Policies::consider_failures);
+        let uses_pools = node.pools.is_some();
+        Self { tasks: vec![node], by_id: vec![0], policies: policies.map(Arc::new), uses_pools }
+    }
+
+    /// The state of a task of the plan, as far as others wait for it.
+    #[must_use]
+    pub fn state(&self, task: &TaskId, record: &TaskRecord) -> State {
+        match &self.policies {
+            Some(policies) => State::of(record, policies.of_task(task)),
+            // A failure keeps what is behind it waiting, for good or not.
+            None => State::of(record, &Policy::default()),
+        }
+    }
+
+    /// What becomes of the task when one that it waits for has failed for good.
+    fn on_failed(&self, task: &TaskId) -> OnDependencyFailed {
+        self.policies
+            .as_ref()
+            .map_or_else(OnDependencyFailed::default, |policies| policies.of_task(task).on_dependency_failed)
     }
 
     /// All tasks, in the order in which they would be handed out if nothing blocked them.
@@ -114,31 +171,131 @@ impl Graph {
     /// What a task waits for by definition; empty for an unknown task.
     #[must_use]
     pub fn waits(&self, task: &TaskId) -> &[Wait] {
+        self.node(task).map_or(&[], |node| &node.waits)
+    }
+
+    /// The pools that a task uses, if it uses any.
+    #[must_use]
+    pub fn pools(&self, task: &TaskId) -> Option<&Pools> {
+        self.node(task)?.pools.as_deref()
+    }
+
+    /// Whether any of its tasks uses a pool.
+    #[must_use]
+    pub fn uses_pools(&self) -> bool {
+        self.uses_pools
+    }
+
+    /// Whether a task uses one of these pools.
+    #[must_use]
+    pub fn uses_any(&self, task: &TaskId, pools: &BTreeSet<PoolName>) -> bool {
+        !pools.is_empty()
+            && self.pools(task).is_some_and(|uses| uses.iter().any(|(pool, _)| pools.contains(pool)))
+    }
+
+    /// All pools that its tasks use.
+    #[must_use]
+    pub fn all_pools(&self) -> BTreeSet<&PoolName> {
+        let uses = self.tasks.iter().filter_map(|node| node.pools.as_deref());
+        uses.flat_map(|pools| pools.iter().map(|(pool, _)| pool)).collect()
+    }
+
+    fn node(&self, task: &TaskId) -> Option<&Node> {
         let found = self.by_id.binary_search_by(|&i| self.tasks[i].id.cmp(task));
-        found.map_or(&[], |at| &self.tasks[self.by_id[at]].waits)
+        found.ok().map(|at| &self.tasks[self.by_id[at]])
     }
 
     /// The tasks that may start now: pending, and all they wait for completed or skipped. In the order in
-    /// which they are handed out. `status` answers for each task of the plan; `None` counts as not done.
-    pub fn ready<'a>(
+    /// which they are handed out. `state` answers for each task of the plan; `None` counts as not done.
+    pub fn ready<'a, S: Into<State>>(
         &'a self,
-        status: impl Fn(&TaskId) -> Option<TaskStatus> + 'a,
+        state: impl Fn(&TaskId) -> Option<S> + 'a,
     ) -> impl Iterator<Item = &'a TaskId> + 'a {
+        let mut known = BTreeMap::new();
+        let state = move |task: &TaskId| state(task).map(Into::into);
         self.tasks.iter().filter_map(move |node| {
-            let ready = status(&node.id) == Some(TaskStatus::Pending)
-                && node.waits.iter().all(|wait| satisfies(status(&wait.on)));
+            let on_failed = self.on_failed(&node.id);
+            if self.policies.is_some() {
+                known.clear(); // What is done for one task need not be for another.
+            }
+            let is_done = |wait: &Wait| is_done(state(&wait.on), on_failed);
+            let may_start = |state: State| state.status == TaskStatus::Pending && !state.needs_approval;
+            let ready = state(&node.id).is_some_and(may_start)
+                && node.waits.iter().all(is_done)
+                && self.open_before(node, is_done, &mut known).is_none();
             ready.then_some(&node.id)
         })
     }
 
-    /// What a task still waits for.
-    pub fn blockers<'a>(
+    /// What a task still waits for. An order of phases holds also where the end of a phase was done, or
+    /// skipped, before the rest of it: then the phases after it wait for one of that rest.
+    pub fn blockers<'a, S: Into<State>>(
         &'a self,
         task: &TaskId,
-        status: impl Fn(&TaskId) -> Option<TaskStatus> + 'a,
+        state: impl Fn(&TaskId) -> Option<S> + 'a,
     ) -> impl Iterator<Item = &'a Wait> + 'a {
-        self.waits(task).iter().filter(move |wait| !satisfies(status(&wait.on)))
+        let (waits, on_failed) = (self.waits(task), self.on_failed(task));
+        let is_done = move |wait: &Wait| is_done(state(&wait.on).map(Into::into), on_failed);
+        let is_next = waits.iter().all(&is_done);
+        let node = self.node(task).filter(|_| is_next);
+        let before = node.and_then(|node| self.open_before(node, &is_done, &mut BTreeMap::new()));
+        waits.iter().filter(move |wait| !is_done(wait)).chain(before)
     }
+
+    /// What is open in the phases before that of a task of which all is done that it waits for itself.
+    ///
+    /// What ends a phase comes after the rest of it, and what begins it after the phase before: going back
+    /// along both finds all of these phases. `known`: what was found from each task on.
+    fn open_before<'a>(
+        &'a self,
+        node: &'a Node,
+        is_done: impl Fn(&Wait) -> bool,
+        known: &mut BTreeMap<&'a TaskId, Option<&'a Wait>>,
+    ) -> Option<&'a Wait> {
+        let ends = node.waits.iter().filter(|wait| wait.why == Why::PhaseSequence);
+        for end in ends {
+            let (mut left, mut seen) = (vec![&end.on], BTreeSet::new());
+            let mut open = None;
+            while let Some(id) = left.pop().filter(|_| open.is_none()) {
+                match known.get(id) {
+                    Some(found) => open = *found,
+                    None if seen.insert(id) => {
+                        let waits = self.node(id).map_or(&[][..], |node| &node.in_order);
+                        open = waits.iter().find(|wait| !is_done(wait));
+                        left.extend(waits.iter().map(|wait| &wait.on));
+                    }
+                    None => {}
+                }
+            }
+            match open {
+                Some(_) => drop(known.insert(&end.on, open)),
+                None => known.extend(seen.into_iter().map(|id| (id, None))),
+            }
+            if open.is_some() {
+                return open;
+            }
+        }
+        None
+    }
+}
+
+/// For each task of the plan, what it waits for in its phase and in the phases before; nothing if the plan
+/// says no order of phases.
+fn in_order(spec: &PlanSpec, waits: &[Vec<Wait>]) -> Vec<Vec<Wait>> {
+    if !waits.iter().flatten().any(|wait| wait.why == Why::PhaseSequence) {
+        return vec![Vec::new(); waits.len()];
+    }
+    let phases: BTreeMap<&TaskId, &str> =
+        spec.tasks.iter().filter_map(|task| Some((&task.id, task.phase.as_deref()?))).collect();
+    let of_task = |(task, waits): (&TaskSpec, &Vec<Wait>)| {
+        let is_in_order = |wait: &&Wait| {
+            let phase = task.phase.as_deref();
+            wait.why == Why::PhaseSequence || phase.is_some() && phases.get(&wait.on).copied() == phase
+        };
+        let waits = waits.iter().filter(is_in_order);
+        waits.map(|wait| Wait { on: wait.on.clone(), why: Why::PhaseSequence }).collect()
+    };
+    spec.tasks.iter().zip(waits).map(of_task).collect()
 }
 
 /// When the tasks of each phase have their turn.
@@ -189,6 +346,10 @@ impl Turns {
 #[must_use]
 pub fn satisfies(status: Option<TaskStatus>) -> bool {
     matches!(status, Some(TaskStatus::Completed | TaskStatus::Skipped))
+}
+
+fn is_done(state: Option<State>, on_failed: OnDependencyFailed) -> bool {
+    state.is_some_and(|state| state.satisfies(on_failed))
 }
 
 #[cfg(test)]
@@ -268,6 +429,50 @@ mod tests {
         assert_eq!(ready, ["1.9", "1.10", "1.11"]);
         let blocked = TaskId::new("1.11").unwrap();
         assert_eq!(graph.blockers(&blocked, all_pending).count(), 1);
+    }
+
+    #[test]
+    fn an_order_of_phases_holds_whatever_was_skipped() {
+        let in_phase = |id: &str, depends: &[&str]| TaskSpec {
+            phase: id.split('.').next().map(str::to_owned),
+            ..task(id, depends)
+        };
+        let phase = |number: &str| PhaseSpec { number: number.into(), ..PhaseSpec::default() };
+        let phases = ["1", "2", "3"].map(str::to_owned).to_vec();
+        let spec = PlanSpec {
+            phases: ["1", "2", "3"].map(phase).to_vec(),
+            tasks: vec![
+                in_phase("1.1", &[]),
+                in_phase("1.2", &["1.1"]),
+                in_phase("2.1", &[]),
+                in_phase("2.2", &["2.1"]),
+                in_phase("3.1", &[]),
+                in_phase("3.2", &[]),
+            ],
+            sequential: vec![crate::spec::Group { phases, ..Default::default() }],
+            ..PlanSpec::default()
+        };
+        let graph = Graph::new(&spec);
+        for (done, ready, blocker) in [
+            (&[][..], &["1.1"][..], Some("2.2")),
+            (&["1.2"], &["1.1"], Some("2.2")),
+            (&["1.2", "2.2"], &["1.1"], Some("2.1")),
+            (&["1.2", "2.1", "2.2"], &["1.1"], Some("1.1")),
+            (&["1.1", "1.2", "2.2"], &["2.1"], Some("2.1")),
+            (&["1.1", "1.2", "2.1", "2.2"], &["3.1", "3.2"], None),
+        ] {
+            let status = |id: &TaskId| {
+                let is_done = done.contains(&id.as_str());
+                Some(if is_done { TaskStatus::Skipped } else { TaskStatus::Pending })
+            };
+            assert_eq!(graph.ready(status).map(TaskId::as_str).collect::<Vec<_>>(), ready, "{done:?}");
+            let last = TaskId::new("3.1").unwrap();
+            assert_eq!(
+                graph.blockers(&last, status).next().map(|wait| wait.on.as_str()),
+                blocker,
+                "{done:?}"
+            );
+        }
     }
 
     #[test]

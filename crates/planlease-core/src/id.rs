@@ -41,6 +41,13 @@ fn check(kind: &'static str, text: &str, max: usize) -> Result<(), InvalidName> 
     Err(InvalidName { kind, text: text.chars().take(80).collect(), rule })
 }
 
+/// The text as one word of a shell's command line: as it is where no shell takes it for more, else in quotes.
+fn quoted(text: &str) -> Cow<'_, str> {
+    let is_plain =
+        |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '@' | '%' | '+' | ',');
+    if text.chars().all(is_plain) { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")).into() }
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $max:literal) => {
         $(#[$doc])*
@@ -57,6 +64,13 @@ macro_rules! name {
             pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
                 check($kind, text.as_ref(), $max)?;
                 Ok(Self(text.as_ref().into()))
+            }
+
+            /// The name as a person can paste it into a command line, in quotes where a shell would take it
+            /// for more than a word.
+            #[must_use]
+            pub fn quoted(&self) -> Cow<'_, str> {
+                quoted(&self.0)
             }
 
             /// Checks that something new may be called so. `.` and `..` may not: in paths and in addresses
@@ -140,9 +154,19 @@ name! {
     WorktreeName, "worktree name", 128
 }
 name! {
-    /// Names a lock of a plan. 1 to 128 bytes that satisfy the rule of all names.
+    /// Names a lock, of a plan or of a namespace. 1 to 128 bytes that satisfy the rule of all names.
     #[derive(PartialOrd, Ord)]
     LockName, "lock name", 128
+}
+name! {
+    /// Names a pool. 1 to 128 bytes that satisfy the rule of all names.
+    #[derive(PartialOrd, Ord)]
+    PoolName, "pool name", 128
+}
+name! {
+    /// Names a hook. 1 to 128 bytes that satisfy the rule of all names.
+    #[derive(PartialOrd, Ord)]
+    HookName, "hook name", 128
 }
 
 impl Ord for TaskId {
@@ -274,6 +298,23 @@ mod tests {
         ] {
             let error = PlanName::new(text).unwrap_err().to_string();
             assert!(error.contains(rule), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_word_on_a_command_line() {
+        let quoted = |text| PlanName::new(text).unwrap().quoted().into_owned();
+        for text in ["release", "1.2", "日本", "ci-1_b@host"] {
+            assert_eq!(quoted(text), text);
+        }
+        for (text, shown) in [
+            ("a b", "'a b'"),
+            ("$(touch pwned)", "'$(touch pwned)'"),
+            ("x;reboot", "'x;reboot'"),
+            ("it's", r"'it'\''s'"),
+            ("~root", "'~root'"),
+        ] {
+            assert_eq!(quoted(text), shown);
         }
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! {root}/v1/{namespace}/store
 //! {root}/v1/{namespace}/orchestrators/{orchestrator}          leased
+//! {root}/v1/{namespace}/logs/{orchestrator}                   leased
 //! {root}/v1/{namespace}/plans/{plan}/spec                     there exactly if the plan is
 //! {root}/v1/{namespace}/plans/{plan}/spec/{part}              of a definition too large for one key
 //! {root}/v1/{namespace}/plans/{plan}/halt/pause               there exactly while it is paused
@@ -15,8 +16,21 @@
 //! {root}/v1/{namespace}/plans/{plan}/tasks/{task}
 //! {root}/v1/{namespace}/plans/{plan}/findings/{task}
 //! {root}/v1/{namespace}/plans/{plan}/late/{task}
+//! {root}/v1/{namespace}/excerpts/{plan}/of                    which definition the excerpts are of
+//! {root}/v1/{namespace}/excerpts/{plan}/tasks/{task}          the definition by task, up to this one; see `excerpt`
 //! {root}/v1/{namespace}/worktrees/{host}/{name}               outlives who made it
+//! {root}/v1/{namespace}/steering/pause                        there exactly while nothing starts in the namespace
+//! {root}/v1/{namespace}/steering/orchestrators/{orchestrator} there exactly while it takes nothing new
+//! {root}/v1/{namespace}/steering/moves/{plan}                 leased; the plan is to move
+//! {root}/v1/{namespace}/hooks/{name}                          how far its receiver was notified
+//! {root}/v1/{namespace}/hooks/{name}/runner                   leased
+//! {root}/v1/{namespace}/locks/{name}/{lease}                  leased; a lock without a plan
+//! {root}/v1/{namespace}/pools/{pool}                          how many permits it has
+//! {root}/v1/{namespace}/pools/{pool}/permits/{number}/{lease} leased; a permit that is taken
 //! ```
+//!
+//! Excerpts come before all other keys and not below their plans: so whatever follows a plan, or all of them,
+//! has one range without them.
 //!
 //! Names are percent-encoded: whatever they contain, a key has the same number of `/`.
 
@@ -25,7 +39,10 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::{
-    id::{HostName, LeaseId, LockName, Namespace, OrchestratorId, PlanName, TaskId, WorktreeName},
+    id::{
+        HookName, HostName, LeaseId, LockName, Namespace, OrchestratorId, PlanName, PoolName, TaskId,
+        WorktreeName,
+    },
     revision::TermNumber,
 };
 
@@ -46,13 +63,38 @@ pub enum Key {
     Store,
     /// A process's registration.
     Orchestrator(OrchestratorId),
+    /// Where the output of a process's commands can be followed.
+    Logs(OrchestratorId),
     /// Something of a plan.
     Plan(PlanName, PlanKey),
     /// A worktree on a host.
     Worktree(HostName, WorktreeName),
+    /// Something that is asked of the fleet.
+    Steering(SteeringKey),
+    /// How far the receiver of a hook was notified.
+    Hook(HookName),
+    /// The process that runs a hook.
+    HookRunner(HookName),
+    /// A candidate in line for a lock of the namespace; the one with the lowest create revision has it.
+    Lock(LockName, LeaseId),
+    /// The definition of a pool.
+    Pool(PoolName),
+    /// A permit of a pool that is taken: its number, and the lease of the claim.
+    Permit(PoolName, u32, LeaseId),
     /// A key below the namespace that this version does not know, as it is written there: of a newer version,
     /// or of another program.
     Unknown(Vec<u8>),
+}
+
+/// What a key below `steering/` stands for; see [`crate::steering`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SteeringKey {
+    /// Nothing starts in the namespace.
+    Pause,
+    /// An orchestrator takes nothing new.
+    Cordon(OrchestratorId),
+    /// A plan is to move to a named orchestrator.
+    Move(PlanName),
 }
 
 /// What a key below a plan stands for.
@@ -62,6 +104,10 @@ pub enum PlanKey {
     Spec,
     /// A further part of a large definition.
     SpecPart(u32),
+    /// Which definition the excerpts are of.
+    Excerpts,
+    /// The definitions of the tasks up to this one, in the order of their keys.
+    Excerpt(TaskId),
     /// The mark of an import under way.
     Import,
     /// Nothing is started.
@@ -99,7 +145,17 @@ impl Key {
     pub fn plan(&self) -> Option<&PlanName> {
         match self {
             Self::Plan(plan, _) => Some(plan),
-            Self::Store | Self::Orchestrator(_) | Self::Worktree(..) | Self::Unknown(_) => None,
+            Self::Store
+            | Self::Orchestrator(_)
+            | Self::Logs(_)
+            | Self::Worktree(..)
+            | Self::Steering(_)
+            | Self::Hook(_)
+            | Self::HookRunner(_)
+            | Self::Lock(..)
+            | Self::Pool(_)
+            | Self::Permit(..)
+            | Self::Unknown(_) => None,
         }
     }
 }
@@ -145,7 +201,14 @@ impl Layout {
         KeyRange::prefix(&self.prefix)
     }
 
-    /// All keys of all plans.
+    /// All keys of the namespace but for the excerpts, which say again what the definitions say.
+    #[must_use]
+    pub fn watched(&self) -> KeyRange {
+        let excerpts = KeyRange::prefix(&format!("{}excerpts/", self.prefix));
+        KeyRange { start: excerpts.end, ..self.everything() }
+    }
+
+    /// All keys of all plans, but for their excerpts.
     #[must_use]
     pub fn plans(&self) -> KeyRange {
         KeyRange::prefix(&format!("{}plans/", self.prefix))
@@ -157,13 +220,55 @@ impl Layout {
         KeyRange::prefix(&format!("{}orchestrators/", self.prefix))
     }
 
+    /// Where the output of commands can be followed, for all orchestrators that serve it.
+    #[must_use]
+    pub fn logs(&self) -> KeyRange {
+        KeyRange::prefix(&format!("{}logs/", self.prefix))
+    }
+
+    /// All that is asked of the fleet.
+    #[must_use]
+    pub fn steering(&self) -> KeyRange {
+        KeyRange::prefix(&format!("{}steering/", self.prefix))
+    }
+
+    /// The lines of all locks of the namespace.
+    #[must_use]
+    pub fn global_locks(&self) -> KeyRange {
+        KeyRange::prefix(&format!("{}locks/", self.prefix))
+    }
+
+    /// The line of candidates for a lock of the namespace.
+    #[must_use]
+    pub fn global_lock_queue(&self, lock: &LockName) -> KeyRange {
+        KeyRange::prefix(&format!("{}locks/{}/", self.prefix, encode(lock.as_str())))
+    }
+
+    /// All pools, with their permits.
+    #[must_use]
+    pub fn pools(&self) -> KeyRange {
+        KeyRange::prefix(&format!("{}pools/", self.prefix))
+    }
+
+    /// The permits of a pool that are taken.
+    #[must_use]
+    pub fn permits(&self, pool: &PoolName) -> KeyRange {
+        KeyRange::prefix(&format!("{}pools/{}/permits/", self.prefix, encode(pool.as_str())))
+    }
+
+    /// One permit of a pool, whichever lease it hangs on.
+    #[must_use]
+    pub fn permit(&self, pool: &PoolName, number: u32) -> KeyRange {
+        KeyRange::prefix(&format!("{}pools/{}/permits/{number:06}/", self.prefix, encode(pool.as_str())))
+    }
+
     /// The worktrees of all hosts.
     #[must_use]
     pub fn worktrees(&self) -> KeyRange {
         KeyRange::prefix(&format!("{}worktrees/", self.prefix))
     }
 
-    /// All keys of one plan.
+    /// All keys of one plan, but for its excerpts.
     #[must_use]
     pub fn plan(&self, plan: &PlanName) -> KeyRange {
         KeyRange::prefix(&self.below(plan, ""))
@@ -186,6 +291,20 @@ impl Layout {
     pub fn spec_parts_after(&self, plan: &PlanName, first: usize) -> KeyRange {
         let next = u32::try_from(first).unwrap_or(u32::MAX).saturating_add(1);
         KeyRange { start: self.of(plan, &PlanKey::SpecPart(next)), end: self.spec(plan).end }
+    }
+
+    /// All excerpts of a plan's definition, and the key that says which definition they are of.
+    #[must_use]
+    pub fn excerpts(&self, plan: &PlanName) -> KeyRange {
+        KeyRange::prefix(&format!("{}excerpts/{}/", self.prefix, encode(plan.as_str())))
+    }
+
+    /// The range whose first key is the excerpt with this task, if one has it.
+    #[must_use]
+    pub fn excerpt_of(&self, plan: &PlanName, task: &TaskId) -> KeyRange {
+        let start = self.of(plan, &PlanKey::Excerpt(task.clone()));
+        let all = KeyRange::prefix(&format!("{}excerpts/{}/tasks/", self.prefix, encode(plan.as_str())));
+        KeyRange { start, end: all.end }
     }
 
     /// The outputs of all tasks of a plan.
@@ -253,7 +372,8 @@ impl Layout {
     #[must_use]
     pub fn of(&self, plan: &PlanName, key: &PlanKey) -> Vec<u8> {
         // Every write makes one: in one piece.
-        [self.prefix.as_bytes(), b"plans/", encode(plan.as_str()).as_bytes(), b"/", &plan_key(key)].concat()
+        let (above, plan) = (above(key), encode(plan.as_str()));
+        [self.prefix.as_bytes(), above, plan.as_bytes(), b"/", &plan_key(key)].concat()
     }
 
     /// Reads a key; `None` if it is not below this namespace. What this version does not know there (a newer
@@ -275,6 +395,7 @@ fn known(rest: &[u8]) -> Option<Key> {
     let key = match (parts.next()?, parts.next()) {
         ("store", None) => Key::Store,
         ("orchestrators", Some(id)) => Key::Orchestrator(OrchestratorId::new(decode(id)?).ok()?),
+        ("logs", Some(id)) => Key::Logs(OrchestratorId::new(decode(id)?).ok()?),
         ("plans", Some(plan)) => {
             let plan = PlanName::new(decode(plan)?).ok()?;
             let key = match (parts.next()?, parts.next()) {
@@ -296,9 +417,44 @@ fn known(rest: &[u8]) -> Option<Key> {
             };
             Key::Plan(plan, key)
         }
+        ("excerpts", Some(plan)) => {
+            let plan = PlanName::new(decode(plan)?).ok()?;
+            let key = match (parts.next()?, parts.next()) {
+                ("of", None) => PlanKey::Excerpts,
+                ("tasks", Some(task)) => PlanKey::Excerpt(TaskId::new(decode(task)?).ok()?),
+                _ => return None,
+            };
+            Key::Plan(plan, key)
+        }
         ("worktrees", Some(host)) => {
             let name = WorktreeName::new(decode(parts.next()?)?).ok()?;
             Key::Worktree(HostName::new(decode(host)?).ok()?, name)
+        }
+        ("steering", Some("pause")) => Key::Steering(SteeringKey::Pause),
+        ("steering", Some("orchestrators")) => {
+            Key::Steering(SteeringKey::Cordon(OrchestratorId::new(decode(parts.next()?)?).ok()?))
+        }
+        ("steering", Some("moves")) => {
+            Key::Steering(SteeringKey::Move(PlanName::new(decode(parts.next()?)?).ok()?))
+        }
+        ("hooks", Some(name)) => {
+            let name = HookName::new(decode(name)?).ok()?;
+            match parts.next() {
+                None => Key::Hook(name),
+                Some("runner") => Key::HookRunner(name),
+                Some(_) => return None,
+            }
+        }
+        ("locks", Some(name)) => Key::Lock(LockName::new(decode(name)?).ok()?, parts.next()?.parse().ok()?),
+        ("pools", Some(name)) => {
+            let name = PoolName::new(decode(name)?).ok()?;
+            match parts.next() {
+                None => Key::Pool(name),
+                Some("permits") => {
+                    Key::Permit(name, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?)
+                }
+                Some(_) => return None,
+            }
         }
         _ => return None,
     };
@@ -323,19 +479,44 @@ fn written(key: &Key) -> Vec<u8> {
     match key {
         Key::Store => b"store".to_vec(),
         Key::Orchestrator(id) => format!("orchestrators/{}", encode(id.as_str())).into_bytes(),
-        Key::Plan(plan, key) => [b"plans/", encode(plan.as_str()).as_bytes(), b"/", &plan_key(key)].concat(),
+        Key::Logs(id) => format!("logs/{}", encode(id.as_str())).into_bytes(),
+        Key::Plan(plan, key) => [above(key), encode(plan.as_str()).as_bytes(), b"/", &plan_key(key)].concat(),
         Key::Worktree(host, name) => {
             format!("worktrees/{}/{}", encode(host.as_str()), encode(name.as_str())).into_bytes()
+        }
+        Key::Steering(SteeringKey::Pause) => b"steering/pause".to_vec(),
+        Key::Steering(SteeringKey::Cordon(id)) => {
+            format!("steering/orchestrators/{}", encode(id.as_str())).into_bytes()
+        }
+        Key::Steering(SteeringKey::Move(plan)) => {
+            format!("steering/moves/{}", encode(plan.as_str())).into_bytes()
+        }
+        Key::Hook(name) => format!("hooks/{}", encode(name.as_str())).into_bytes(),
+        Key::HookRunner(name) => format!("hooks/{}/runner", encode(name.as_str())).into_bytes(),
+        Key::Lock(name, lease) => format!("locks/{}/{lease}", encode(name.as_str())).into_bytes(),
+        Key::Pool(name) => format!("pools/{}", encode(name.as_str())).into_bytes(),
+        Key::Permit(name, number, lease) => {
+            format!("pools/{}/permits/{number:06}/{lease}", encode(name.as_str())).into_bytes()
         }
         Key::Unknown(rest) => rest.clone(),
     }
 }
 
-/// The bytes of a key below its plan.
+/// What stands before the name of the plan.
+fn above(key: &PlanKey) -> &'static [u8] {
+    match key {
+        PlanKey::Excerpts | PlanKey::Excerpt(_) => b"excerpts/",
+        _ => b"plans/",
+    }
+}
+
+/// The bytes of a key behind the name of its plan.
 fn plan_key(key: &PlanKey) -> Vec<u8> {
     let text: String = match key {
         PlanKey::Spec => "spec".into(),
         PlanKey::SpecPart(part) => format!("spec/{part:06}"),
+        PlanKey::Excerpts => "of".into(),
+        PlanKey::Excerpt(task) => format!("tasks/{}", encode(task.as_str())),
         PlanKey::Import => "import".into(),
         PlanKey::Pause => "halt/pause".into(),
         PlanKey::Close => "halt/close".into(),
@@ -349,6 +530,12 @@ fn plan_key(key: &PlanKey) -> Vec<u8> {
         PlanKey::Unknown(rest) => return rest.clone(),
     };
     text.into_bytes()
+}
+
+/// How a task's id is written in keys: keys are in the order of these texts, and not in that of ids.
+#[must_use]
+pub fn written_id(task: &TaskId) -> Cow<'_, str> {
+    encode(task.as_str())
 }
 
 fn encode(name: &str) -> Cow<'_, str> {
@@ -393,6 +580,23 @@ mod tests {
             assert_eq!(layout().parse(key.as_bytes()), None, "{key}");
         }
         assert_eq!(layout().parse(&[0xff, 0xfe]), None);
+    }
+
+    #[test]
+    fn excerpts_are_outside_of_what_is_watched() {
+        let (plan, task) = (PlanName::new("a b").unwrap(), TaskId::new("of").unwrap());
+        let key = |key: PlanKey| layout().of(&plan, &key);
+        let excerpts = [key(PlanKey::Excerpts), key(PlanKey::Excerpt(task.clone()))];
+        assert_eq!(excerpts[1], b"/planlease/v1/default/excerpts/a%20b/tasks/of");
+        for excerpt in &excerpts {
+            assert!(layout().everything().contains(excerpt) && layout().excerpts(&plan).contains(excerpt));
+            assert!(!layout().watched().contains(excerpt) && !layout().plan(&plan).contains(excerpt));
+            assert_eq!(layout().parse(excerpt).unwrap().plan(), Some(&plan));
+        }
+        assert!(!layout().excerpt_of(&plan, &task).contains(&excerpts[0]));
+        let all = [Key::Store, Key::Plan(plan.clone(), PlanKey::Spec), Key::Plan(plan, PlanKey::Task(task))];
+        assert!(all.iter().all(|key| layout().watched().contains(&layout().key(key))));
+        assert!(layout().orchestrators().start > layout().watched().start);
     }
 
     #[test]
@@ -444,21 +648,36 @@ mod tests {
             let plan = PlanName::new(plan).unwrap();
             let task = TaskId::new(task).unwrap();
             for key in [
-                PlanKey::Spec, PlanKey::SpecPart(3), PlanKey::Import, PlanKey::Pause, PlanKey::Close, PlanKey::Term,
+                PlanKey::Spec, PlanKey::SpecPart(3), PlanKey::Excerpts, PlanKey::Excerpt(task.clone()), PlanKey::Import, PlanKey::Pause, PlanKey::Close, PlanKey::Term,
                 PlanKey::Owner(LeaseId::from_wire(n).unwrap()),
                 PlanKey::Lock(LockName::new(plan.as_str()).unwrap(), LeaseId::from_wire(n).unwrap()), PlanKey::PastTerm(TermNumber(n.unsigned_abs())),
                 PlanKey::Task(task.clone()), PlanKey::Findings(task.clone()), PlanKey::Late(task),
             ] {
                 let key = Key::Plan(plan.clone(), key);
                 let bytes = layout().key(&key);
+                let of_excerpts = matches!(key, Key::Plan(_, PlanKey::Excerpts | PlanKey::Excerpt(_)));
+                let range = if of_excerpts { layout().excerpts(&plan) } else { layout().plan(&plan) };
                 prop_assert_eq!(layout().parse(&bytes), Some(key));
-                let range = layout().plan(&plan);
                 prop_assert!(range.start <= bytes && bytes < range.end);
+            }
+            let (lease, pool) = (LeaseId::from_wire(n).unwrap(), PoolName::new(plan.as_str()).unwrap());
+            let number = u32::try_from(n % 2_000_000).unwrap();
+            for key in [
+                Key::Hook(HookName::new(plan.as_str()).unwrap()), Key::HookRunner(HookName::new(plan.as_str()).unwrap()),
+                Key::Lock(LockName::new(plan.as_str()).unwrap(), lease), Key::Pool(pool.clone()), Key::Permit(pool.clone(), number, lease),
+            ] {
+                let bytes = layout().key(&key);
+                prop_assert_eq!(layout().parse(&bytes), Some(key));
             }
             let key = Key::Worktree(HostName::new(plan.as_str()).unwrap(), WorktreeName::new(plan.as_str()).unwrap());
             let bytes = layout().key(&key);
             prop_assert_eq!(layout().parse(&bytes), Some(key));
             let range = layout().worktrees();
+            prop_assert!(range.start <= bytes && bytes < range.end);
+            let key = Key::Logs(OrchestratorId::new(plan.as_str()).unwrap());
+            let bytes = layout().key(&key);
+            prop_assert_eq!(layout().parse(&bytes), Some(key));
+            let range = layout().logs();
             prop_assert!(range.start <= bytes && bytes < range.end);
         }
     }

@@ -93,6 +93,12 @@ impl LateResult {
             {
                 return None;
             }
+            // It says so again.
+            Refuser::Table(Refusal::ResultWaits { .. }, record)
+                if record.writer.guard == write.writer.guard && status == TaskStatus::Completed =>
+            {
+                return None;
+            }
             Refuser::Table(refusal, _) => refusal.to_string(),
         };
         Some(Self {

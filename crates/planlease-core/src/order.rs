@@ -9,11 +9,12 @@
 //!
 //! A task begins its phase if it depends on no task of it, and ends it if no task of it depends on that one:
 //! what is between waits anyway. A phase without tasks is passed over. Waiting ends when what is waited for
-//! is completed or skipped.
+//! is completed or skipped; for a phase, when all of the phases before is: see
+//! [`crate::graph::Graph::blockers`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     id::TaskId,
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// Why one task waits for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
@@ -36,7 +37,7 @@ pub enum Why {
 }
 
 /// What a task waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
     /// The other one.
     pub on: TaskId,
@@ -105,11 +106,13 @@ impl<'a> Order<'a> {
         Self { tasks, index, phases, waits, problems: Vec::new() }
     }
 
-    /// Has `task` wait for `on`, unless it does already.
+    /// Has `task` wait for `on`. If it does already, the order of phases is the reason that says more.
     fn wait(&mut self, task: usize, on: usize, why: Why) {
         let on = &self.tasks[on].id;
-        if self.waits[task].iter().all(|known| known.on != *on) {
-            self.waits[task].push(Wait { on: on.clone(), why });
+        match self.waits[task].iter_mut().find(|known| known.on == *on) {
+            Some(known) if why == Why::PhaseSequence => known.why = why,
+            Some(_) => {}
+            None => self.waits[task].push(Wait { on: on.clone(), why }),
         }
     }
 

@@ -55,6 +55,9 @@ pub struct Seen<'a> {
     pub startable: bool,
     /// Its attempt, if that runs under the owner's own eyes.
     pub ours: Option<Ours>,
+    /// Whether another process works on it if it is in progress by the owner's authority: a program in a hold
+    /// or behind a sidecar. Then it is timed as a worker's.
+    pub delegated: bool,
 }
 
 /// An attempt that runs under the owner's own eyes.
@@ -249,18 +252,27 @@ impl Timer {
 /// Whether time can do anything to it.
 fn is_timed(seen: &Seen<'_>) -> bool {
     let Seen { record, policy, .. } = *seen;
+    if record.awaits().is_some() {
+        return false; // A person takes their time.
+    }
     match record.status {
         TaskStatus::Failed => record.parked.is_none() && !record.lost_for_good,
         TaskStatus::Pending => policy.queue_deadline_s > 0 || policy.total_deadline_s > 0,
         TaskStatus::InProgress => {
-            seen.ours.is_some() || claimed_by_a_worker(record) || policy.total_deadline_s > 0
+            seen.ours.is_some() || claimed_by_a_worker(seen) || policy.total_deadline_s > 0
         }
         TaskStatus::Completed | TaskStatus::Skipped => false,
     }
 }
 
-fn claimed_by_a_worker(record: &TaskRecord) -> bool {
-    record.claim.as_ref().is_some_and(|claim| matches!(claim.guard, Some(Guard::Worker { .. })))
+/// Whether another process than the owner works on it, with a right that the owner can end: a worker, or a
+/// process to which the owner has delegated its authority.
+fn claimed_by_a_worker(seen: &Seen<'_>) -> bool {
+    seen.record.claim.as_ref().is_some_and(|claim| match claim.guard {
+        Some(Guard::Worker { .. }) => true,
+        Some(Guard::Owner { .. }) => seen.delegated,
+        Some(Guard::Unowned | Guard::Import) | None => false,
+    })
 }
 
 /// Which moments have come, and the first of those that have not.
@@ -293,19 +305,23 @@ fn decide(seen: &Seen<'_>, timer: &Timer, now: BootTime, due: &mut Due) {
             }
             None => measure(seen, timer, &mut alarm),
         },
-        TaskStatus::InProgress if claimed_by_a_worker(record) => lose(seen, timer, &mut alarm),
+        TaskStatus::InProgress if claimed_by_a_worker(seen) => match lose(seen, timer, &mut alarm) {
+            None if seen.delegated => measure(seen, timer, &mut alarm),
+            lost => lost,
+        },
         TaskStatus::Pending | TaskStatus::Failed if used_up => Some(Change::Park(used_up_why(policy))),
         TaskStatus::Failed if may_be_retried(record, policy) => alarm
             .rings(&timer.waited, Some(policy.retry_delay(record)))
             .then(|| Change::Retry(retry_reason(record, policy))),
         TaskStatus::Failed => {
             let error = record.error.as_deref().unwrap_or("no reason given");
-            Some(Change::Park(format!(
-                "failed {}, of {} allowed; last: {}",
-                counted(record.failures, "time"),
-                policy.max_retries.saturating_add(1),
-                crate::codec::shorten(error, 200)
-            )))
+            let allowed = match policy.max_retries {
+                0 => "no retry is allowed (max_retries = 0)".to_owned(),
+                retries => format!("{} allowed (max_retries = {retries})", counted(retries, "retry")),
+            };
+            let failed = counted(record.failures, "time");
+            let last = crate::codec::shorten(error, 200);
+            Some(Change::Park(format!("failed {failed}, {allowed}; last: {last}")))
         }
         TaskStatus::Pending => alarm.rings(&timer.waited, policy.queue_deadline()).then(|| {
             let queue = policy.queue_deadline_s;
@@ -396,10 +412,11 @@ mod tests {
         in_touch: bool,
         halted: bool,
         ours: Option<Ours>,
+        delegated: bool,
     }
 
     fn look(secs: u64, record: &TaskRecord) -> Look<'_> {
-        Look { secs, record, startable: true, in_touch: true, halted: false, ours: None }
+        Look { secs, record, startable: true, in_touch: true, halted: false, ours: None, delegated: false }
     }
 
     fn ours(secs: u64, record: &TaskRecord, output: Option<u64>) -> Look<'_> {
@@ -414,8 +431,8 @@ mod tests {
     impl Bench<'_> {
         fn look(&mut self, look: &Look<'_>) -> String {
             let task = TaskId::new("1").unwrap();
-            let Look { secs, record, startable, in_touch, halted, ours } = look.clone();
-            let seen = Seen { task: &task, record, policy: self.policy, startable, ours };
+            let Look { secs, record, startable, in_touch, halted, ours, delegated } = look.clone();
+            let seen = Seen { task: &task, record, policy: self.policy, startable, ours, delegated };
             let due = self.overdue.look([seen], Circumstances { now: at(secs), in_touch, halted });
             let next =
                 due.next.map_or_else(|| "never".to_owned(), |next| at(0).until(next).as_secs().to_string());
@@ -468,7 +485,7 @@ mod tests {
         let parked = TaskRecord { parked: Some("x".into()), ..failed.clone() };
         assert_eq!(
             run(&policy, &[look(0, &failed), look(1, &parked)]),
-            ["0: Park(\"failed 2 times, of 2 allowed; last: boom\")", "1: never"]
+            ["0: Park(\"failed 2 times, 1 retry allowed (max_retries = 1); last: boom\")", "1: never"]
         );
     }
 
@@ -526,6 +543,29 @@ mod tests {
         assert_eq!(ends(HeartbeatOn::Any), ["0: 10", "8: 16", "9: 19"]);
         assert_eq!(ends(HeartbeatOn::Output), ["0: 10", "8: 16", "9: 16"], "counted from the output itself");
         assert_eq!(ends(HeartbeatOn::Progress), ["0: 10", "8: 10", "9: 19"]);
+    }
+
+    #[test]
+    fn a_delegated_claim_is_timed_as_a_workers() {
+        let policy =
+            Policy { heartbeat_s: 10, total_deadline_s: 60, attempt_deadline_s: 0, ..Policy::default() };
+        let lease = crate::LeaseId::from_wire(7).unwrap();
+        let guard = Guard::Owner { lease, revision: Revision::from_wire(7).unwrap() };
+        let claim = Some(Claim::new("o".into(), Some(guard), None, WallTime(0)));
+        let begun =
+            TaskRecord { claim, first_started_at: Some(WallTime(0)), ..record(TaskStatus::InProgress, 1, 0) };
+        let noted = TaskRecord { op_id: Uuid::from_u128(1), ..begun.clone() };
+        let delegated = |secs, record| Look { delegated: true, ..look(secs, record) };
+        let looks = [delegated(0, &begun), delegated(3, &begun), delegated(8, &noted), delegated(18, &noted)];
+        let due = run(&policy, &looks);
+        assert_eq!(due[..3], ["0: 3", "3: Measure", "8: Measure"], "for the next owner");
+        assert!(due[3].contains("Lose(Retry") && due[3].contains("heartbeat_s"), "{due:?}");
+        let own = |secs, record| Look { delegated: false, ..delegated(secs, record) };
+        assert_eq!(
+            run(&policy, &[own(0, &begun), own(99, &begun)]),
+            ["0: 60", "99: never"],
+            "left to others"
+        );
     }
 
     #[test]

@@ -5,6 +5,9 @@
 //! [`ImportRecord`]), needs no such place. A change that an older reader must not ignore raises the format
 //! version.
 
+mod approval;
+mod budget;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
@@ -12,11 +15,17 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
+    approval::Approval,
+    budget::Budget,
+    cancel::CancelRequest,
     codec::{self, FormatVersion},
     id::{LeaseId, OrchestratorId, PlanName, TaskId},
+    offer::{Load, Offer},
+    pool::Permits,
     revision::{FencingToken, Generation, Revision, TermNumber},
     status::TaskStatus,
     time::WallTime,
+    trace::{self, TraceContext},
 };
 
 /// How many of a task's last transitions its record remembers. The full history is etcd's own, until
@@ -43,6 +52,17 @@ pub struct TaskRecord {
     /// Who works on it; there exactly while the task is in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
+    /// The request to end the present attempt, if there is one: it cannot be completed any more. A record
+    /// with it has a format of its own, [`FormatVersion::CANCELLING`]; see [`TaskRecord::set_cancel`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Box<CancelRequest>>,
+    /// The approval that the task needs, if its plan asks for one. A record with it has a format of its own,
+    /// [`FormatVersion::APPROVAL`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Box<Approval>>,
+    /// What it has used up of its budget, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Box<Budget>>,
     /// What the present attempt last said about itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
@@ -62,6 +82,13 @@ pub struct TaskRecord {
     /// Set if the task waits for a person's decision, with what to decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<String>,
+    /// What the attempt before the present one said last of its progress, if it said anything: what was lost
+    /// or failed is not all in vain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_progress: Option<String>,
+    /// Set if it was given up by its policy, and how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<GivenUp>,
     /// When the first attempt started, since a person last looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_started_at: Option<WallTime>,
@@ -99,12 +126,17 @@ impl TaskRecord {
             failures: 0,
             lost: 0,
             claim: None,
+            cancel: None,
+            approval: None,
+            budget: None,
             progress: None,
             notes: None,
             error: None,
             skip_reason: None,
             lost_for_good: false,
             parked: None,
+            last_progress: None,
+            given_up: None,
             first_started_at: None,
             spent_ms: 0,
             started_at: None,
@@ -123,11 +155,40 @@ impl TaskRecord {
     pub fn spent(&self) -> Duration {
         Duration::from_millis(self.spent_ms)
     }
+
+    /// Sets or removes the request to end the present attempt, with the format that belongs to it.
+    pub fn set_cancel(&mut self, request: Option<CancelRequest>) {
+        if request.is_some() || self.cancel.is_some() {
+            self.cancel = request.map(Box::new);
+            self.v = self.format();
+        }
+    }
+
+    /// The format of what it says: the first that a version has to know in order to act on it.
+    pub(crate) fn format(&self) -> FormatVersion {
+        match (&self.approval, &self.cancel) {
+            (Some(_), _) => FormatVersion::APPROVAL,
+            (None, Some(_)) => FormatVersion::CANCELLING,
+            (None, None) => FormatVersion::default(),
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// How a task was given up by its policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GivenUp {
+    /// It failed for good.
+    Failed,
+    /// It failed, and a person decides whether for good.
+    Asks,
+    /// It was left out, since one that it waited for had failed for good.
+    Skipped,
 }
 
 /// One change of a task's status.
@@ -167,11 +228,17 @@ pub struct Claim {
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<ClaimLimit>,
+    /// The permits of pools that it has, if the task uses any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permits: Option<Box<Permits>>,
     /// Under which ownership it was made, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub term: Option<TermNumber>,
     /// Since when.
     pub since: WallTime,
+    /// The span of the attempt, if its claimant traces: shown, and never decided by.
+    #[serde(default, deserialize_with = "trace::lenient", skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Box<TraceContext>>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -181,7 +248,7 @@ impl Claim {
     /// A claim since now.
     #[must_use]
     pub fn new(by: String, guard: Option<Guard>, term: Option<TermNumber>, since: WallTime) -> Self {
-        Self { by, guard, limit: None, term, since, extra: Map::new() }
+        Self { by, guard, limit: None, permits: None, term, since, trace: None, extra: Map::new() }
     }
 }
 
@@ -264,6 +331,9 @@ pub struct CandidateRecord {
     pub pid: u32,
     /// In line since.
     pub since: WallTime,
+    /// How many can have the lock at a time, if more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permits: Option<u32>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -274,7 +344,7 @@ impl CandidateRecord {
     #[must_use]
     pub fn new(orchestrator: OrchestratorId, host: impl Into<String>, pid: u32, since: WallTime) -> Self {
         let host = host.into();
-        Self { v: FormatVersion::default(), orchestrator, host, pid, since, extra: Map::new() }
+        Self { v: FormatVersion::default(), orchestrator, host, pid, since, permits: None, extra: Map::new() }
     }
 }
 
@@ -302,6 +372,9 @@ pub struct TermRecord {
     /// shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<TermEnd>,
+    /// The span in which it was acquired, if its owner traces: the next term's span links to it.
+    #[serde(default, deserialize_with = "trace::lenient", skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Box<TraceContext>>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -368,6 +441,12 @@ pub struct Registration {
     /// Where it can be reached, if it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// What it runs, if it is an orchestrator that runs commands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Offer>,
+    /// How loaded it is; some seconds old at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
     /// Its session.
     pub lease: LeaseId,
     /// Since when.

@@ -40,9 +40,9 @@ impl Revision {
 }
 
 impl TryFrom<i64> for Revision {
-    type Error = String;
-    fn try_from(value: i64) -> Result<Self, String> {
-        Self::from_wire(value).ok_or_else(|| format!("{value} is not a revision: a positive whole number"))
+    type Error = Malformed;
+    fn try_from(value: i64) -> Result<Self, Malformed> {
+        Self::from_wire(value).ok_or_else(|| Malformed::new(&value.to_string(), A_REVISION))
     }
 }
 
@@ -61,12 +61,11 @@ impl fmt::Display for Revision {
 impl FromStr for Revision {
     type Err = Malformed;
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        text.parse::<i64>()
-            .ok()
-            .and_then(Self::from_wire)
-            .ok_or_else(|| Malformed::new(text, "a revision: a positive whole number"))
+        text.parse::<i64>().ok().and_then(Self::from_wire).ok_or_else(|| Malformed::new(text, A_REVISION))
     }
 }
+
+const A_REVISION: &str = "a revision: a positive whole number";
 
 /// A text that is not written as such a number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

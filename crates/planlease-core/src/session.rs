@@ -14,8 +14,12 @@
 //! clock when it handles a renewal, some time after the holder *sent* it; so the deadline is counted from the
 //! sending, minus a margin for clocks that run at different rates and for the time it takes to stop. Counting
 //! from the answer, as etcd's own client does, lets a holder believe in a lease that the server has dropped.
+//!
+//! Renewals are sent on schedule, whether or not the last one was answered: `etcd grpc-proxy` answers up to a
+//! third of the TTL late, and a renewal that waits for the answer before it comes too late then. The answers
+//! of a stream come in the order of its renewals, so each answer belongs to the oldest renewal without one.
 
-use std::{fmt, time::Duration};
+use std::{collections::VecDeque, fmt, time::Duration};
 
 use crate::time::BootTime;
 
@@ -55,6 +59,10 @@ pub enum TimingError {
     },
 }
 
+/// How much later than at the next renewal `etcd grpc-proxy` answers one: it looks twice a second which
+/// leases it has to renew.
+const PROXY_DELAY: Duration = Duration::from_millis(500);
+
 /// The shortest TTL that is allowed.
 pub const MIN_TTL: Duration = Duration::from_secs(2);
 
@@ -86,8 +94,8 @@ impl Timing {
         self.ttl / 3
     }
 
-    /// How long an answer may take before the stream counts as dead: half of the time between two renewals,
-    /// so that another endpoint gets its chance within the TTL.
+    /// The time that another endpoint is given to answer, before the deadline, and how long any answer may
+    /// take at least: half of the time between two renewals.
     #[must_use]
     pub fn patience(self) -> Duration {
         self.renew_every() / 2
@@ -136,7 +144,7 @@ pub enum Status {
 pub enum Event {
     /// The time asked for has come, or the driver woke up for another reason.
     Woke,
-    /// The renewal that was sent last was answered; the lease has this long to live from then on.
+    /// The oldest renewal that is under way was answered; the lease has this long to live from then on.
     Renewed {
         /// The TTL that the server returned.
         ttl: Duration,
@@ -176,12 +184,16 @@ pub enum Command {
 pub struct Machine {
     timing: Timing,
     status: Status,
-    /// When the renewal that is under way was sent.
-    sent: Option<BootTime>,
-    /// When the next renewal is due, if none is under way.
+    /// When the renewals that are under way on the present stream were sent, the oldest first. At most three:
+    /// the stream is given up when the oldest is half a second older than the time between two.
+    sent: VecDeque<BootTime>,
+    /// When the next renewal is due.
     due: BootTime,
     /// Whether the next renewal needs a new stream.
     reconnect: bool,
+    /// Whether the renewal under way is the one that opens the stream: no other one can be sent before its
+    /// answer.
+    opening: bool,
     /// Whether the last renewal was held back.
     held_back: bool,
 }
@@ -194,9 +206,10 @@ impl Machine {
         Self {
             timing,
             status: Status::Live { deadline },
-            sent: None,
+            sent: VecDeque::new(),
             due: sent.plus(timing.renew_every()),
             reconnect: true,
+            opening: false,
             held_back: false,
         }
     }
@@ -230,35 +243,31 @@ impl Machine {
         match event {
             Event::Renewed { ttl } => {
                 self.timing.ttl = ttl;
-                if let Some(sent) = self.sent.take() {
+                if let Some(sent) = self.sent.pop_front() {
                     self.held_back = false;
+                    self.opening = false;
                     let renewed = sent.plus(ttl).minus(self.timing.margin).max(deadline);
                     self.status = Status::Live { deadline: renewed };
-                    self.due = sent.plus(self.timing.renew_every());
                     commands.push(Command::Publish(self.status));
                 }
             }
-            Event::StreamFailed { retry_after } => {
-                self.sent = None;
-                self.reconnect = true;
-                self.due = now.plus(retry_after);
-            }
+            Event::StreamFailed { retry_after } => self.give_up(now.plus(retry_after)),
             Event::HeldBack { retry_after } => {
-                self.sent = None;
+                self.sent.pop_back();
+                self.reconnect |= std::mem::take(&mut self.opening);
                 self.held_back = true;
                 self.due = now.plus(retry_after);
             }
             Event::Woke | Event::CloseRequested | Event::LeaseGone => {}
         }
-        let late = self.sent.is_some_and(|sent| sent.plus(self.timing.patience()) <= now);
-        if late {
-            self.sent = None;
-            self.reconnect = true;
-            self.due = now;
+        if self.silent_at().is_some_and(|silent| silent <= now) {
+            self.give_up(now);
         }
-        if self.sent.is_none() && self.due <= now {
-            self.sent = Some(now);
-            commands.push(Command::Renew { reconnect: std::mem::take(&mut self.reconnect) });
+        if !self.opening && self.due <= now {
+            self.sent.push_back(now);
+            self.due = now.plus(self.timing.renew_every());
+            self.opening = std::mem::take(&mut self.reconnect);
+            commands.push(Command::Renew { reconnect: self.opening });
         }
         commands.push(Command::WakeAt(self.wake_at()));
         commands
@@ -267,11 +276,32 @@ impl Machine {
     /// The first moment at which something is to be decided: no wait may be longer than until then.
     #[must_use]
     pub fn wake_at(&self) -> BootTime {
-        let next = self.sent.map_or(self.due, |sent| sent.plus(self.timing.patience()));
-        match self.status {
-            Status::Live { deadline } => next.min(deadline),
-            Status::Lost(_) => next,
-        }
+        let due = (!self.opening).then_some(self.due);
+        let deadline = match self.status {
+            Status::Live { deadline } => Some(deadline),
+            Status::Lost(_) => None,
+        };
+        [due, self.silent_at(), deadline].into_iter().flatten().min().unwrap_or(self.due)
+    }
+
+    /// When the stream counts as dead if the oldest renewal is not answered: late enough for a proxy's
+    /// answer, and early enough for another endpoint to answer before the deadline.
+    fn silent_at(&self) -> Option<BootTime> {
+        let (oldest, patience) = (*self.sent.front()?, self.timing.patience());
+        let proxied = oldest.plus(self.timing.renew_every()).plus(PROXY_DELAY);
+        let last_chance = match self.status {
+            Status::Live { deadline } => proxied.min(deadline.minus(patience)),
+            Status::Lost(_) => proxied,
+        };
+        Some(last_chance.max(oldest.plus(patience)))
+    }
+
+    /// Gives up the stream with all that is under way on it; the next one is opened at `due`.
+    fn give_up(&mut self, due: BootTime) {
+        self.sent.clear();
+        self.opening = false;
+        self.reconnect = true;
+        self.due = due;
     }
 
     fn lose(&mut self, reason: LossReason) -> Vec<Command> {
@@ -308,7 +338,7 @@ mod tests {
         insta::assert_snapshot!(transcript(&[(0, Event::Woke), (3000, Event::Woke), (4200, RENEWED)]), @r"
         open -> Live { deadline: (8s) }
         0 Woke -> [WakeAt((3s))]
-        3000 Woke -> [Renew { reconnect: true }, WakeAt((4.5s))]
+        3000 Woke -> [Renew { reconnect: true }, WakeAt((6.5s))]
         4200 Renewed { ttl: 9s } -> [Publish(Live { deadline: (11s) }), WakeAt((6s))]
         ");
     }
@@ -317,14 +347,66 @@ mod tests {
     fn a_silent_stream_is_given_up_while_there_is_time_for_another() {
         insta::assert_snapshot!(transcript(&[
             (3000, Event::Woke),
-            (4500, Event::Woke),
-            (5000, RENEWED),
+            (6500, Event::Woke),
+            (7000, RENEWED),
         ]), @r"
         open -> Live { deadline: (8s) }
-        3000 Woke -> [Renew { reconnect: true }, WakeAt((4.5s))]
-        4500 Woke -> [Renew { reconnect: true }, WakeAt((6s))]
-        5000 Renewed { ttl: 9s } -> [Publish(Live { deadline: (12.5s) }), WakeAt((7.5s))]
+        3000 Woke -> [Renew { reconnect: true }, WakeAt((6.5s))]
+        6500 Woke -> [Renew { reconnect: true }, WakeAt((8s))]
+        7000 Renewed { ttl: 9s } -> [Publish(Live { deadline: (14.5s) }), WakeAt((9.5s))]
         ");
+    }
+
+    /// As `etcd grpc-proxy` does it: every answer comes half a second after the next renewal was due.
+    #[test]
+    fn renewals_are_sent_on_schedule_before_the_last_is_answered() {
+        insta::assert_snapshot!(transcript(&[
+            (3000, Event::Woke),
+            (3010, RENEWED),
+            (6000, Event::Woke),
+            (9000, Event::Woke),
+            (9400, RENEWED),
+            (9400, RENEWED),
+            (12000, Event::Woke),
+            (15000, Event::Woke),
+            (15500, Event::Woke),
+            (15600, RENEWED),
+        ]), @r"
+        open -> Live { deadline: (8s) }
+        3000 Woke -> [Renew { reconnect: true }, WakeAt((6.5s))]
+        3010 Renewed { ttl: 9s } -> [Publish(Live { deadline: (11s) }), WakeAt((6s))]
+        6000 Woke -> [Renew { reconnect: false }, WakeAt((9s))]
+        9000 Woke -> [Renew { reconnect: false }, WakeAt((9.5s))]
+        9400 Renewed { ttl: 9s } -> [Publish(Live { deadline: (14s) }), WakeAt((12s))]
+        9400 Renewed { ttl: 9s } -> [Publish(Live { deadline: (17s) }), WakeAt((12s))]
+        12000 Woke -> [Renew { reconnect: false }, WakeAt((15s))]
+        15000 Woke -> [Renew { reconnect: false }, WakeAt((15.5s))]
+        15500 Woke -> [Renew { reconnect: true }, WakeAt((17s))]
+        15600 Renewed { ttl: 9s } -> [Publish(Live { deadline: (23.5s) }), WakeAt((18.5s))]
+        ");
+    }
+
+    /// Whatever the TTL and however the stream behaves, few renewals are under way, and a stream is given up
+    /// while there is time for another.
+    #[test]
+    fn a_silent_stream_has_few_renewals_under_way() {
+        for seconds in 2..120 {
+            let ttl = Duration::from_secs(seconds);
+            let timing = Timing { ttl, margin: default_margin(ttl) };
+            let mut machine = Machine::open(timing, at(0));
+            drop(machine.handle(machine.wake_at(), Event::Woke));
+            drop(machine.handle(machine.wake_at(), Event::Renewed { ttl }));
+            let Status::Live { deadline } = machine.status() else { panic!("{seconds} s") };
+            let given_up = loop {
+                let now = machine.wake_at();
+                let commands = machine.handle(now, Event::Woke);
+                assert!(machine.sent.len() <= 3, "{seconds} s: {:?}", machine.sent);
+                if commands.contains(&Command::Renew { reconnect: true }) {
+                    break now;
+                }
+            };
+            assert!(given_up.plus(timing.patience()) <= deadline, "{seconds} s: {given_up:?}, {deadline:?}");
+        }
     }
 
     #[test]
@@ -337,11 +419,11 @@ mod tests {
             (6300, Event::Woke),
         ]), @r"
         open -> Live { deadline: (8s) }
-        3000 Woke -> [Renew { reconnect: true }, WakeAt((4.5s))]
+        3000 Woke -> [Renew { reconnect: true }, WakeAt((6.5s))]
         3100 StreamFailed { retry_after: 200ms } -> [WakeAt((3.3s))]
-        3300 Woke -> [Renew { reconnect: true }, WakeAt((4.8s))]
+        3300 Woke -> [Renew { reconnect: true }, WakeAt((6.5s))]
         3400 Renewed { ttl: 9s } -> [Publish(Live { deadline: (11.3s) }), WakeAt((6.3s))]
-        6300 Woke -> [Renew { reconnect: false }, WakeAt((7.8s))]
+        6300 Woke -> [Renew { reconnect: false }, WakeAt((9.3s))]
         ");
     }
 
@@ -356,9 +438,9 @@ mod tests {
             (8000, Event::Woke),
         ]), @r"
         open -> Live { deadline: (8s) }
-        3000 Woke -> [Renew { reconnect: true }, WakeAt((4.5s))]
+        3000 Woke -> [Renew { reconnect: true }, WakeAt((6.5s))]
         3000 HeldBack { retry_after: 2s } -> [WakeAt((5s))]
-        5000 Woke -> [Renew { reconnect: false }, WakeAt((6.5s))]
+        5000 Woke -> [Renew { reconnect: true }, WakeAt((6.5s))]
         5000 HeldBack { retry_after: 2s } -> [WakeAt((7s))]
         8000 Woke -> [Publish(Lost(NoProgress))]
         ");
@@ -373,7 +455,7 @@ mod tests {
             (8200, Event::Woke),
         ]), @r"
         open -> Live { deadline: (8s) }
-        3000 Woke -> [Renew { reconnect: true }, WakeAt((4.5s))]
+        3000 Woke -> [Renew { reconnect: true }, WakeAt((6.5s))]
         8000 Renewed { ttl: 9s } -> [Publish(Lost(DeadlinePassed))]
         8100 Renewed { ttl: 9s } -> []
         8200 Woke -> []
@@ -384,7 +466,7 @@ mod tests {
     fn a_lease_that_is_gone_ends_the_session_at_once() {
         insta::assert_snapshot!(transcript(&[(3000, Event::Woke), (3010, Event::LeaseGone)]), @r"
         open -> Live { deadline: (8s) }
-        3000 Woke -> [Renew { reconnect: true }, WakeAt((4.5s))]
+        3000 Woke -> [Renew { reconnect: true }, WakeAt((6.5s))]
         3010 LeaseGone -> [Publish(Lost(LeaseGone))]
         ");
     }

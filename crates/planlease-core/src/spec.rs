@@ -10,8 +10,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
+    approval::ApprovalOf,
+    budget::Amount,
     codec,
+    exits::Exits,
     id::TaskId,
+    on_failed::OnDependencyFailed,
+    pool::Pools,
+    status::TaskStatus,
     time::{bounded, limit},
 };
 
@@ -42,6 +48,10 @@ pub const MARK: &str = "mark";
 /// The [`MARK`] of a task that is not to be done any more.
 pub const DROPPED: &str = "dropped";
 
+/// The field of a task that keeps the words in which the plan file says how far it is, where other programs
+/// wrote them: a status, or whether it passes.
+pub const STATED: &str = "stated";
+
 /// As [`IMPORT_ID`], of the last edit.
 pub const EDIT_ID: &str = "edit_id";
 
@@ -54,6 +64,12 @@ pub const EDITED_AT: &str = "edited_at";
 pub struct PlanSpec {
     /// What the plan is called by people.
     pub title: String,
+    /// What people say about it, by which orchestrators can [select](crate::selector) it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Of the plans without an owner, those of a higher priority are acquired first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
     /// Where it came from, if from a file: for telling whether a file on disk is still the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
@@ -207,12 +223,18 @@ pub struct TaskSpec {
     /// What it takes to do it: workers can ask for tasks with certain labels.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub labels: BTreeSet<String>,
+    /// What a process must be able to do to run it, such as `gpu`: only orchestrators that say so take it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub needs: BTreeSet<String>,
     /// The lines below it in the file: details and steps. Kept and shown, not scheduled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<String>,
     /// The command that does it, program first, if the plan says so; else the orchestrator's own is run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
+    /// What a person has to approve of it, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalOf>,
     /// Where the task differs from the plan's policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Box<TaskPolicy>>,
@@ -232,8 +254,10 @@ impl TaskSpec {
             depends_on: Vec::new(),
             priority: 0,
             labels: BTreeSet::new(),
+            needs: BTreeSet::new(),
             steps: Vec::new(),
             command: None,
+            approval: None,
             policy: None,
             extra: Map::new(),
         }
@@ -243,6 +267,17 @@ impl TaskSpec {
     #[must_use]
     pub fn is_ticked(&self) -> bool {
         self.extra.get(CHECKED).and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    /// Whether its plan file says of it what a plan has with this status. The file may say less: it has no
+    /// words for some of them.
+    #[must_use]
+    pub fn agrees_with(&self, status: TaskStatus) -> bool {
+        match status {
+            TaskStatus::Completed => self.is_ticked() && !self.is_dropped(),
+            TaskStatus::Skipped => self.is_ticked(),
+            _ => !self.is_ticked(),
+        }
     }
 
     /// Whether its mark in the plan file says that it is not to be done any more.
@@ -255,6 +290,11 @@ impl TaskSpec {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_zero(priority: &i32) -> bool {
     *priority == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What becomes of a task whose claimant is gone.
@@ -314,6 +354,14 @@ pub struct Policy {
     pub max_retries: u32,
     /// How many attempts of a task may be *lost* with their claimant; one more parks the task.
     pub max_lost: u32,
+    /// How often a task may be started in all, however its attempts end; 0 for any number. Counted since a
+    /// person last put it back.
+    #[serde(skip_serializing_if = "is_none")]
+    pub max_attempts: u32,
+    /// How much all attempts of a task may spend together, by what they report; 0 for any amount. Counted
+    /// since a person last put it back.
+    #[serde(skip_serializing_if = "Amount::is_zero")]
+    pub budget: Amount,
     /// How long one attempt may take, in seconds; 0 for as long as it likes.
     pub attempt_deadline_s: u64,
     /// How long a failed or lost task rests before its owner starts it again, in seconds; twice as long after
@@ -339,6 +387,22 @@ pub struct Policy {
     pub max_in_progress: u32,
     /// What becomes of a task whose claimant is gone.
     pub on_lost: OnLost,
+    /// After which ends of its command a task may be tried again; after all if it is empty.
+    #[serde(skip_serializing_if = "Exits::is_empty")]
+    pub retry_on: Exits,
+    /// After which ends of its command a task has failed for good.
+    #[serde(skip_serializing_if = "Exits::is_empty")]
+    pub fail_on: Exits,
+    /// After which ends of its command a person decides about a task.
+    #[serde(skip_serializing_if = "Exits::is_empty")]
+    pub ask_on: Exits,
+    /// What becomes of a task when one that it waits for has failed for good.
+    #[serde(skip_serializing_if = "OnDependencyFailed::is_wait")]
+    pub on_dependency_failed: OnDependencyFailed,
+    /// The pools of the namespace that each task uses: as many may be in progress at once, over all plans, as
+    /// the pools have permits.
+    #[serde(skip_serializing_if = "Pools::is_empty")]
+    pub pools: Pools,
     /// How long a successor waits after an *unclean* end before it takes over, in seconds: time for side
     /// effects outside etcd to die down. None after a clean release.
     pub lock_delay_s: u64,
@@ -353,6 +417,8 @@ impl Default for Policy {
         Self {
             max_retries: 2,
             max_lost: 3,
+            max_attempts: 0,
+            budget: Amount::ZERO,
             attempt_deadline_s: 30 * 60,
             retry_delay_s: 0,
             retry_delay_max_s: 10 * 60,
@@ -362,6 +428,11 @@ impl Default for Policy {
             heartbeat_on: HeartbeatOn::default(),
             max_in_progress: 0,
             on_lost: OnLost::default(),
+            retry_on: Exits::default(),
+            fail_on: Exits::default(),
+            ask_on: Exits::default(),
+            on_dependency_failed: OnDependencyFailed::default(),
+            pools: Pools::default(),
             lock_delay_s: 0,
             extra: Map::new(),
         }
@@ -422,6 +493,12 @@ pub struct TaskPolicy {
     /// See [`Policy::max_lost`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_lost: Option<u32>,
+    /// See [`Policy::max_attempts`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// See [`Policy::budget`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Amount>,
     /// See [`Policy::attempt_deadline_s`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt_deadline_s: Option<u64>,
@@ -443,6 +520,21 @@ pub struct TaskPolicy {
     /// See [`Policy::on_lost`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_lost: Option<OnLost>,
+    /// See [`Policy::retry_on`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_on: Option<Exits>,
+    /// See [`Policy::fail_on`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_on: Option<Exits>,
+    /// See [`Policy::ask_on`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask_on: Option<Exits>,
+    /// See [`Policy::on_dependency_failed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_dependency_failed: Option<OnDependencyFailed>,
+    /// See [`Policy::pools`]; an empty list for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pools: Option<Pools>,
 }
 
 impl TaskPolicy {
@@ -480,6 +572,23 @@ impl Policies {
     pub fn of_task(&self, task: &TaskId) -> &Policy {
         self.own.get(task).unwrap_or(&self.plan)
     }
+
+    /// Whether the failure of a task decides anything about those behind it.
+    #[must_use]
+    pub fn consider_failures(&self) -> bool {
+        self.all().any(|policy| !policy.on_dependency_failed.is_wait())
+    }
+
+    /// Whether tasks are given up when one that they wait for has failed for good.
+    #[must_use]
+    pub fn give_up(&self) -> bool {
+        let gives_up = |on_failed| matches!(on_failed, OnDependencyFailed::Skip | OnDependencyFailed::Fail);
+        self.all().any(|policy| gives_up(policy.on_dependency_failed))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Policy> {
+        std::iter::once(&self.plan).chain(self.own.values())
+    }
 }
 
 impl PlanSpec {
@@ -511,6 +620,8 @@ impl PlanSpec {
         Policy {
             max_retries: own.max_retries.unwrap_or(self.policy.max_retries),
             max_lost: own.max_lost.unwrap_or(self.policy.max_lost),
+            max_attempts: own.max_attempts.unwrap_or(self.policy.max_attempts),
+            budget: own.budget.unwrap_or(self.policy.budget),
             attempt_deadline_s: own.attempt_deadline_s.unwrap_or(self.policy.attempt_deadline_s),
             retry_delay_s: own.retry_delay_s.unwrap_or(self.policy.retry_delay_s),
             total_deadline_s: own.total_deadline_s.unwrap_or(self.policy.total_deadline_s),
@@ -518,6 +629,11 @@ impl PlanSpec {
             heartbeat_s: own.heartbeat_s.unwrap_or(self.policy.heartbeat_s),
             heartbeat_on: own.heartbeat_on.unwrap_or(self.policy.heartbeat_on),
             on_lost: own.on_lost.unwrap_or(self.policy.on_lost),
+            retry_on: own.retry_on.unwrap_or_else(|| self.policy.retry_on.clone()),
+            fail_on: own.fail_on.unwrap_or_else(|| self.policy.fail_on.clone()),
+            ask_on: own.ask_on.unwrap_or_else(|| self.policy.ask_on.clone()),
+            on_dependency_failed: own.on_dependency_failed.unwrap_or(self.policy.on_dependency_failed),
+            pools: own.pools.unwrap_or_else(|| self.policy.pools.clone()),
             ..self.policy.clone()
         }
     }

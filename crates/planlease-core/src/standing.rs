@@ -3,7 +3,14 @@
 use std::time::Duration;
 
 use crate::{
-    graph::Graph, id::TaskId, order::Wait, record::TaskRecord, spec::Policy, time::bounded,
+    dependency::State,
+    exits::{CommandEnd, Verdict},
+    graph::Graph,
+    id::TaskId,
+    order::Wait,
+    record::TaskRecord,
+    spec::Policy,
+    time::bounded,
     transition::TaskStatus,
 };
 
@@ -33,36 +40,36 @@ pub enum Standing {
     },
     /// It waits for a person's decision, about this.
     Parked(String),
+    /// It waits for a person's approval, of this: its start, or its result.
+    Approval(String),
     /// It is done.
     Completed,
     /// It was left out.
     Skipped,
 }
 
-/// Where the task stands. `status` answers for the others.
+/// Where the task stands. `state` answers for the others.
 #[must_use]
-pub fn standing(
+pub fn standing<S: Into<State>>(
     task: &TaskId,
     record: &TaskRecord,
     policy: &Policy,
     graph: &Graph,
-    status: impl Fn(&TaskId) -> Option<TaskStatus>,
+    state: impl Fn(&TaskId) -> Option<S>,
 ) -> Standing {
-    if let Some(why) = &record.parked {
-        return Standing::Parked(why.clone());
-    }
-    if record.lost_for_good {
-        return Standing::Parked(format!(
-            "attempt {} was lost, and must not run twice (on_lost = fail)",
-            record.attempt
-        ));
+    if let Some(what) = decision(record) {
+        return Standing::Parked(what);
     }
     match record.status {
         TaskStatus::Pending => {
-            let waits: Vec<Wait> = graph.blockers(task, status).cloned().collect();
-            if waits.is_empty() { Standing::Ready } else { Standing::Waits(waits) }
+            let waits: Vec<Wait> = graph.blockers(task, state).cloned().collect();
+            match record.approval_question() {
+                _ if !waits.is_empty() => Standing::Waits(waits),
+                Some(question) => Standing::Approval(question),
+                None => Standing::Ready,
+            }
         }
-        TaskStatus::InProgress => Standing::InProgress,
+        TaskStatus::InProgress => record.approval_question().map_or(Standing::InProgress, Standing::Approval),
         TaskStatus::Failed => {
             let (failures, allowed) = (record.failures, policy.max_retries.saturating_add(1));
             if may_be_retried(record, policy) {
@@ -76,11 +83,26 @@ pub fn standing(
     }
 }
 
+/// The decision that a task waits for, if it does. A task that was left out since keeps what was asked, and
+/// asks no more.
+pub(crate) fn decision(record: &TaskRecord) -> Option<String> {
+    if record.status != TaskStatus::Failed {
+        return None;
+    }
+    if let Some(why) = &record.parked {
+        return Some(why.clone());
+    }
+    record
+        .lost_for_good
+        .then(|| format!("attempt {} was lost, and must not run twice (on_lost = fail)", record.attempt))
+}
+
 /// Whether a task that failed may be put back by its owner, without a person.
 #[must_use]
 pub fn may_be_retried(record: &TaskRecord, policy: &Policy) -> bool {
     record.status == TaskStatus::Failed
         && record.parked.is_none()
+        && record.given_up.is_none()
         && !record.lost_for_good
         && record.failures <= policy.max_retries
 }
@@ -107,7 +129,10 @@ impl Outlook {
             match standing {
                 Standing::Ready | Standing::InProgress => return Self::Open,
                 Standing::Retryable { .. } => outlook = Self::Retries,
-                Standing::Waits(_) | Standing::Exhausted { .. } | Standing::Parked(_) => {
+                Standing::Waits(_)
+                | Standing::Exhausted { .. }
+                | Standing::Parked(_)
+                | Standing::Approval(_) => {
                     if outlook == Self::Done {
                         outlook = Self::Stuck;
                     }
@@ -145,6 +170,19 @@ impl Policy {
         let delay = bounded(doubled.min(self.retry_delay_max_s));
         let jitter = u32::from(record.op_id.as_bytes()[15]); // Random, as the last byte of a random UUID.
         delay + delay / 4 * jitter / 256
+    }
+
+    /// What follows from the end of a command that failed: `ask_on` comes before `fail_on`, and where
+    /// `retry_on` says which ends are worth another attempt, all others are not.
+    #[must_use]
+    pub fn verdict(&self, end: CommandEnd<'_>) -> Verdict {
+        if self.ask_on.contains(end) {
+            Verdict::Ask
+        } else if self.fail_on.contains(end) || !(self.retry_on.is_empty() || self.retry_on.contains(end)) {
+            Verdict::Fail
+        } else {
+            Verdict::Retry
+        }
     }
 }
 
@@ -192,6 +230,18 @@ mod tests {
         assert_eq!(retry_reason(&rests, &policy), "automatic retry after lost attempt 2 of 3");
         let parked = TaskRecord { parked: Some("look".into()), ..record(TaskStatus::Failed, 0) };
         assert_eq!(look(&parked, TaskStatus::Completed), Standing::Parked("look".into()));
+    }
+
+    #[test]
+    fn a_decision_comes_first_and_what_is_not_to_be_retried_fails() {
+        let exits = |json: &str| serde_json::from_str(json).unwrap();
+        let verdict = |policy: &Policy| [1, 2, 3, 4].map(|code| policy.verdict(CommandEnd::Code(code)));
+        let mut policy = Policy::default();
+        assert_eq!(verdict(&policy), [Verdict::Retry; 4]);
+        (policy.fail_on, policy.ask_on) = (exits("[1, 2]"), exits("[2]"));
+        assert_eq!(verdict(&policy), [Verdict::Fail, Verdict::Ask, Verdict::Retry, Verdict::Retry]);
+        policy.retry_on = exits("[1, 2, 3]");
+        assert_eq!(verdict(&policy), [Verdict::Fail, Verdict::Ask, Verdict::Retry, Verdict::Fail]);
     }
 
     #[test]

@@ -73,9 +73,9 @@ impl Queue {
     /// The line of these candidates, in whichever order they come.
     #[must_use]
     pub fn new(candidates: Vec<Candidate>, term: Option<(Revision, TermRecord)>) -> Self {
-        let mut line = Self { candidates: Vec::new(), term, unreadable: Vec::new() };
-        line.set_candidates(candidates);
-        line
+        let mut queue = Self { candidates: Vec::new(), term, unreadable: Vec::new() };
+        queue.set_candidates(candidates);
+        queue
     }
 
     /// Replaces the candidates by these, in whichever order they come.
@@ -170,6 +170,7 @@ pub fn succeed(
             guard: successor.guard,
             since: now,
             ended: None,
+            trace: None,
             extra: serde_json::Map::new(),
         },
         closed,
@@ -198,14 +199,14 @@ pub fn end(term: &TermRecord, how: Ending, now: WallTime) -> TermRecord {
 ///
 /// # Errors
 /// [`HandOverError`].
-pub fn hand_over<'a>(line: &'a Queue, to: &OrchestratorId) -> Result<Vec<&'a Candidate>, HandOverError> {
-    let waiting = line.candidates.get(1..).unwrap_or_default();
+pub fn hand_over<'a>(queue: &'a Queue, to: &OrchestratorId) -> Result<Vec<&'a Candidate>, HandOverError> {
+    let waiting = queue.candidates.get(1..).unwrap_or_default();
     let is_named =
         |candidate: &Candidate| candidate.record.as_ref().is_some_and(|record| record.orchestrator == *to);
-    let n = waiting.iter().position(is_named).ok_or_else(|| HandOverError::NotInLine { to: to.clone() })?;
+    let n = waiting.iter().position(is_named).ok_or_else(|| HandOverError::NotQueued { to: to.clone() })?;
     let between = &waiting[..n];
     match between.iter().find(|candidate| candidate.record.is_none()) {
-        Some(stranger) => Err(HandOverError::StrangerAhead { lease: stranger.lease }),
+        Some(unmanaged) => Err(HandOverError::UnmanagedAhead { lease: unmanaged.lease }),
         None => Ok(between.iter().collect()),
     }
 }
@@ -216,13 +217,13 @@ pub fn hand_over<'a>(line: &'a Queue, to: &OrchestratorId) -> Result<Vec<&'a Can
 pub enum HandOverError {
     /// The successor has to be waiting.
     #[error("{to} does not wait for the plan; it must be in the queue before it can take over")]
-    NotInLine {
+    NotQueued {
         /// Who was named.
         to: OrchestratorId,
     },
     /// An unmanaged candidate waits ahead of the successor.
     #[error("an unmanaged candidate (lease {lease}) is ahead in the queue and cannot be asked to step back")]
-    StrangerAhead {
+    UnmanagedAhead {
         /// Its lease.
         lease: LeaseId,
     },
@@ -260,11 +261,11 @@ mod tests {
 
     #[test]
     fn each_waits_for_the_one_before_it() {
-        let line =
+        let queue =
             Queue::new(vec![candidate(5, Some("b")), candidate(3, None), candidate(9, Some("c"))], None);
-        assert_eq!(line.standing(LeaseId::from_wire(3).unwrap()), Standing::First);
-        assert_eq!(line.standing(LeaseId::from_wire(9).unwrap()), Standing::Behind(candidate(5, Some("b"))));
-        assert_eq!(line.standing(LeaseId::from_wire(4).unwrap()), Standing::Absent);
+        assert_eq!(queue.standing(LeaseId::from_wire(3).unwrap()), Standing::First);
+        assert_eq!(queue.standing(LeaseId::from_wire(9).unwrap()), Standing::Behind(candidate(5, Some("b"))));
+        assert_eq!(queue.standing(LeaseId::from_wire(4).unwrap()), Standing::Absent);
     }
 
     #[test]
@@ -335,14 +336,14 @@ mod tests {
     #[test]
     fn a_hand_over_moves_waiters_but_no_unmanaged_candidate() {
         let named = |name| OrchestratorId::new(name).unwrap();
-        let line =
+        let queue =
             Queue::new(vec![candidate(1, Some("a")), candidate(2, Some("b")), candidate(3, Some("c"))], None);
-        assert_eq!(hand_over(&line, &named("b")).unwrap(), Vec::<&Candidate>::new());
-        assert_eq!(hand_over(&line, &named("c")).unwrap(), [&candidate(2, Some("b"))]);
-        assert!(matches!(hand_over(&line, &named("x")), Err(HandOverError::NotInLine { .. })));
-        assert!(matches!(hand_over(&line, &named("a")), Err(HandOverError::NotInLine { .. })));
-        let line =
+        assert_eq!(hand_over(&queue, &named("b")).unwrap(), Vec::<&Candidate>::new());
+        assert_eq!(hand_over(&queue, &named("c")).unwrap(), [&candidate(2, Some("b"))]);
+        assert!(matches!(hand_over(&queue, &named("x")), Err(HandOverError::NotQueued { .. })));
+        assert!(matches!(hand_over(&queue, &named("a")), Err(HandOverError::NotQueued { .. })));
+        let queue =
             Queue::new(vec![candidate(1, Some("a")), candidate(2, None), candidate(3, Some("c"))], None);
-        assert!(matches!(hand_over(&line, &named("c")), Err(HandOverError::StrangerAhead { .. })));
+        assert!(matches!(hand_over(&queue, &named("c")), Err(HandOverError::UnmanagedAhead { .. })));
     }
 }

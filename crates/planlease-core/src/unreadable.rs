@@ -5,14 +5,19 @@ use serde::de::DeserializeOwned;
 use crate::{
     change::Entry,
     codec::{self, CodecError, MAX_FINDINGS_VALUE, MAX_SPEC_PART, MAX_VALUE},
+    excerpt::{ExcerptsRecord, Extracted, MAX_EXCERPT},
+    hook::HookRecord,
     id::PlanName,
-    keys::{Key, PlanKey},
+    keys::{Key, PlanKey, SteeringKey},
     late::LateRecord,
+    logs::LogsRecord,
+    pool::{PermitRecord, PoolRecord},
     record::{
         FindingsRecord, HaltRecord, ImportRecord, Registration, StoreRecord, TaskRecord, TermRecord,
         WorktreeRecord,
     },
     spec::{PlanSpec, TaskSpec},
+    steering::{CordonRecord, MoveRecord},
 };
 
 /// A stored value that cannot be read, and why.
@@ -61,10 +66,21 @@ pub fn check(key: &Key, value: &[u8]) -> Result<(), CodecError> {
     match key {
         Key::Store => is::<StoreRecord>(key, value),
         Key::Orchestrator(_) => is::<Registration>(key, value),
+        Key::Logs(_) => is::<LogsRecord>(key, value),
         Key::Worktree(..) => is::<WorktreeRecord>(key, value),
+        Key::Steering(SteeringKey::Pause) => is::<HaltRecord>(key, value),
+        Key::Steering(SteeringKey::Cordon(_)) => is::<CordonRecord>(key, value),
+        Key::Steering(SteeringKey::Move(_)) => is::<MoveRecord>(key, value),
+        Key::Hook(_) => is::<HookRecord>(key, value),
+        // Their presence counts.
+        Key::HookRunner(_) | Key::Lock(..) => Ok(()),
+        Key::Pool(_) => is::<PoolRecord>(key, value),
+        Key::Permit(..) => is::<PermitRecord>(key, value),
         Key::Plan(_, of) => match of {
             PlanKey::Spec => is::<PlanSpec>(key, value),
             PlanKey::SpecPart(_) => is::<Vec<TaskSpec>>(key, value),
+            PlanKey::Excerpts => is::<ExcerptsRecord>(key, value),
+            PlanKey::Excerpt(_) => is::<Vec<Extracted>>(key, value),
             PlanKey::Import => is::<ImportRecord>(key, value),
             PlanKey::Pause | PlanKey::Close => is::<HaltRecord>(key, value),
             PlanKey::Owner(_) | PlanKey::Lock(..) => Ok(()),
@@ -90,6 +106,7 @@ pub fn find<'a>(entries: impl IntoIterator<Item = &'a (Key, Entry)>) -> Vec<Unre
 fn max(key: &Key) -> usize {
     match key {
         Key::Plan(_, PlanKey::Spec | PlanKey::SpecPart(_)) => MAX_SPEC_PART,
+        Key::Plan(_, PlanKey::Excerpt(_)) => MAX_EXCERPT,
         Key::Plan(_, PlanKey::Findings(_)) => MAX_FINDINGS_VALUE,
         _ => MAX_VALUE,
     }

@@ -3,6 +3,7 @@
 //! Cheap to clone, whatever its size, and to change while older clones are kept: clones share what they have
 //! in common.
 
+mod ids;
 mod parts;
 mod task;
 mod tasks;
@@ -15,7 +16,10 @@ pub use self::{
     tasks::Tasks,
 };
 use crate::{
+    approval::Awaits,
     change::Entry,
+    consequence,
+    dependency::State,
     edit::Edit,
     graph::Graph,
     id::{PlanName, TaskId},
@@ -27,7 +31,7 @@ use crate::{
     standing::{Outlook, standing},
     summary::Summary,
     term::Queue,
-    transition::TaskStatus,
+    transition::{Change, TaskStatus},
     unreadable::Unreadable,
 };
 
@@ -138,8 +142,8 @@ impl PlanView {
 
     /// The owner and the queue.
     #[must_use]
-    pub fn line(&self) -> &Arc<Queue> {
-        &self.parts.line
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.parts.queue
     }
 
     /// The revision that wrote the output of a task; `None` if there is none, or if outputs were not read
@@ -189,22 +193,40 @@ impl PlanView {
 
     /// The tasks that may start now, in the order in which they are handed out.
     pub fn ready(&self) -> impl Iterator<Item = &TaskId> {
-        self.graph().ready(|task| self.status(task))
+        self.graph().ready(|task| self.state(task))
+    }
+
+    /// The state of a task, as far as others wait for it.
+    #[must_use]
+    pub fn state(&self, id: &TaskId) -> Option<State> {
+        self.tasks().get(id).map(|task| self.graph().state(id, &task.record))
     }
 
     /// What a task still waits for.
     pub fn blockers(&self, task: &TaskId) -> impl Iterator<Item = &Wait> {
-        self.graph().blockers(task, |task| self.status(task))
+        self.graph().blockers(task, |task| self.state(task))
     }
 
     /// What may still come of it without a person's decision.
     #[must_use]
     pub fn outlook(&self) -> Outlook {
         let policies = Policies::of(self.spec());
-        Outlook::of(self.tasks().values().map(|task| {
+        let outlook = Outlook::of(self.tasks().values().map(|task| {
             let policy = policies.of_task(&task.id);
-            standing(&task.id, &task.record, policy, self.graph(), |id| self.status(id))
-        }))
+            standing(&task.id, &task.record, policy, self.graph(), |id| self.state(id))
+        }));
+        // What is to be given up is the owner's work, as retries are.
+        let owners = outlook == Outlook::Stuck && !self.consequences(&policies).is_empty();
+        if owners { Outlook::Retries } else { outlook }
+    }
+
+    /// The tasks that are to be given up now by the plan's owner, since one that they wait for failed for
+    /// good.
+    #[must_use]
+    pub fn consequences(&self, policies: &Policies) -> Vec<(TaskId, Change)> {
+        let tasks = self.tasks();
+        let records = tasks.values().map(|task| (&task.id, &task.record));
+        consequence::due(records, self.graph(), policies, |id| tasks.get(id).map(|task| &task.record))
     }
 
     /// Whether an owner would find something to do: a task in progress, one that is ready, or one that may be
@@ -223,11 +245,30 @@ impl PlanView {
         })
     }
 
-    /// Whether as many tasks are in progress as may be.
+    /// The tasks that wait for a person's approval, and for nothing else.
+    pub fn approvals(&self) -> impl Iterator<Item = (&TaskView, Awaits)> {
+        self.tasks().values().filter_map(|task| Some((task, self.approval(task)?)))
+    }
+
+    /// The approval that this task of the plan waits for, if it is all that it waits for.
+    #[must_use]
+    pub fn approval(&self, task: &TaskView) -> Option<Awaits> {
+        let awaits = task.record.awaits()?;
+        let is_next = match awaits {
+            Awaits::Start(_) => self.blockers(&task.id).next().is_none(),
+            Awaits::Result(_) => true,
+        };
+        is_next.then_some(awaits)
+    }
+
+    /// Whether as many tasks are in progress as may be. One whose result waits for approval does not count:
+    /// nothing works on it.
     #[must_use]
     pub fn is_full(&self) -> bool {
         let most = usize::try_from(self.spec().policy.max_in_progress).unwrap_or(usize::MAX);
-        most > 0 && self.summary().in_progress >= most
+        let works =
+            |task: &&TaskView| task.record.status == TaskStatus::InProgress && !task.record.result_waits();
+        most > 0 && self.tasks().values().filter(works).count() >= most
     }
 
     /// The revisions of all that a task depends on, as seen.

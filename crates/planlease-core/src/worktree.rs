@@ -45,15 +45,15 @@ impl Tenure {
 
 /// Whose a worktree is. `line`: that of its plan; `None` if there is no such plan.
 #[must_use]
-pub fn tenure(record: &WorktreeRecord, line: Option<&Queue>) -> Tenure {
-    let Some(line) = line else { return Tenure::PlanGone };
+pub fn tenure(record: &WorktreeRecord, queue: Option<&Queue>) -> Tenure {
+    let Some(queue) = queue else { return Tenure::PlanGone };
     match &record.guard {
         Some(Guard::Owner { lease, revision }) => {
             let lasts =
-                line.owner().is_some_and(|(owner, _)| (owner.lease, owner.joined) == (*lease, *revision));
+                queue.owner().is_some_and(|(owner, _)| (owner.lease, owner.joined) == (*lease, *revision));
             match lasts {
                 true => Tenure::Live,
-                false if !line.unreadable.is_empty() => Tenure::Unknown,
+                false if !queue.unreadable.is_empty() => Tenure::Unknown,
                 false => Tenure::TermOver,
             }
         }
@@ -204,16 +204,16 @@ mod tests {
 
     #[test]
     fn a_worktree_is_abandoned_without_its_term_or_its_plan() {
-        let ((line, guard), (_, other)) = (owned(7), owned(8));
-        assert_eq!(tenure(&record(Some(guard.clone())), Some(&line)), Tenure::Live);
-        assert_eq!(tenure(&record(Some(other)), Some(&line)), Tenure::TermOver);
+        let ((queue, guard), (_, other)) = (owned(7), owned(8));
+        assert_eq!(tenure(&record(Some(guard.clone())), Some(&queue)), Tenure::Live);
+        assert_eq!(tenure(&record(Some(other)), Some(&queue)), Tenure::TermOver);
         let of = |lease, revision| Guard::Owner {
             lease: LeaseId::from_wire(lease).unwrap(),
             revision: Revision::from_wire(revision).unwrap(),
         };
         for earlier in [of(7, 6), of(6, 6)] {
             // Also by the same session, which has lost the plan and owns it again.
-            assert_eq!(tenure(&record(Some(earlier)), Some(&line)), Tenure::TermOver);
+            assert_eq!(tenure(&record(Some(earlier)), Some(&queue)), Tenure::TermOver);
         }
         assert_eq!(tenure(&record(Some(guard.clone())), Some(&Queue::default())), Tenure::TermOver);
         assert_eq!(tenure(&record(None), Some(&Queue::default())), Tenure::Live, "a person's");

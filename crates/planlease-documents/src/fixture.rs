@@ -129,7 +129,7 @@ pub(super) fn plan() -> PlanView {
 pub(super) fn view(spec: PlanSpec, tasks: impl IntoIterator<Item = TaskView>, line: Queue) -> PlanView {
     let definition = Definition::new(revision(10), revision(10), spec);
     let mut parts = Parts::default();
-    (parts.tasks, parts.line) = (tasks.into_iter().collect(), Arc::new(line));
+    (parts.tasks, parts.queue) = (tasks.into_iter().collect(), Arc::new(line));
     PlanView::new(PlanName::new("release").unwrap(), revision(40), definition, parts)
 }
 
@@ -166,7 +166,7 @@ pub(super) fn ended_with_a_failure() -> PlanView {
 
 /// What the claims of a plan hang on, of which only the owner is there.
 pub(super) fn alive(view: &PlanView) -> Alive {
-    let owner = view.line().guard().unwrap_or(Guard::Unowned);
+    let owner = view.queue().guard().unwrap_or(Guard::Unowned);
     Alive { owner, workers: BTreeSet::new(), limits: BTreeMap::new() }
 }
 

@@ -10,7 +10,9 @@
 
 #[cfg(all(test, feature = "tables"))]
 mod fixture;
+mod prime;
 mod printable;
+mod refusal;
 #[cfg(feature = "tables")]
 mod tables;
 #[cfg(all(test, feature = "tables"))]
@@ -26,15 +28,19 @@ pub use self::tables::{
     watch::ChangesInWords,
 };
 pub use self::{
+    prime::{MAX_PRIME, Manner, Prime},
     printable::{Printable, Style, escape_json, plain},
+    refusal::{RefusalView, pool_remedy},
     time::{Time, duration},
     wire::{
+        attention::AttentionList,
         audit::AuditReport,
         claim::ClaimView,
         deps::DependencyGraph,
         diagnosis::{Diagnosis, Finding, Verdict},
         document::{Document, each, json, marked},
         edit::EditView,
+        error::ErrorView,
         estimate::EstimateView,
         fence::{FenceChecked, FenceList, Highest},
         findings::{FindingsList, FindingsView, FindingsWritten},
@@ -47,11 +53,14 @@ pub use self::{
         phases::PhaseList,
         plan::{DefinitionView, ImportList, PlanDeleted, PlanList},
         plan_file::{FileProblem, PlanFile},
+        pool::{PoolChanged, PoolDetail, PoolList},
         server::ServerStatus,
         status::PlanStatus,
+        steering::{EligibilityView, FleetView, MoveView},
         store::StoreView,
-        task::{TaskDetailView, TaskList, TaskUpdate},
+        task::{AllTasks, TaskDetailView, TaskList, TaskOrder, TaskUpdate},
         unreadable::UnreadableView,
+        updates::{HaltViews, TaskUpdates},
         watch::{ChangesView, SnapshotView},
         why::{WhyPlan, WhyTask},
         worktree::{Tidied, WorktreeList, WorktreeStatusView, WorktreesTidied},

@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 
-use planlease::List;
+use planlease::{Excerpt, List, PlanView};
 use planlease_core::{
     TaskId,
     keys::{Key, PlanKey},
-    record::{FindingsRecord, OutputRecord, TaskRecord, WorktreeState},
+    record::{FindingsRecord, Halt, OutputRecord, TaskRecord, WorktreeState},
     spec::{PlanSpec, TaskSpec},
     transition::TaskStatus,
     unreadable::Unreadable,
@@ -24,6 +24,10 @@ use super::{
 fn shown<D: Tabular>(format: Format, document: &D) -> String {
     let text = text(format, document, NOW).unwrap();
     Printable::styled(&text, false).as_str().to_owned()
+}
+
+fn excerpt(plan: &PlanView, task: &TaskId) -> Excerpt {
+    Excerpt::of(plan, task).unwrap()
 }
 
 #[test]
@@ -66,12 +70,60 @@ fn tasks_as_table_and_lines() {
 }
 
 #[test]
+fn tasks_of_all_plans_in_every_form() {
+    let mut all = AllTasks::default();
+    all.add(TaskList::new(&plan(), None, &alive(&plan())));
+    let all = all.sorted(Some(TaskOrder::Status));
+    let forms = [Format::Table, Format::Wide, Format::Name, Format::Yaml];
+    insta::assert_snapshot!(forms.map(|format| shown(format, &all)).join("----\n"));
+    let list = TaskList::new(&plan(), None, &alive(&plan())).sorted(Some(TaskOrder::Revision));
+    assert_eq!(shown(Format::Name, &list).lines().next(), Some("1.1"), "the last change comes first");
+}
+
+#[test]
+fn several_changes_in_every_form() {
+    use planlease::{Halted, Outcome, Refused};
+    let (view, name) = (plan(), plan().name().clone());
+    let task = |id: &str| view.tasks()[&TaskId::new(id).unwrap()].clone();
+    let mut changes = TaskUpdates::new(false, false);
+    for (id, outcome) in [
+        ("1.1", Outcome::Committed(task("1.1"))),
+        ("1.2", Outcome::Refused(Refused::Conflict(Box::new(task("1.2"))))),
+        ("2.1", Outcome::Unknown { op_id: uuid::Uuid::nil(), reason: "no answer".into() }),
+    ] {
+        changes.add(TaskUpdate::of(name.clone(), TaskId::new(id).unwrap(), "retry", &outcome));
+    }
+    assert_eq!(changes.counts(), (1, 1, 1));
+    let mut dry = TaskUpdates::new(true, true);
+    let next = TaskRecord { status: TaskStatus::Pending, ..task("1.10").record };
+    dry.add(TaskUpdate::possible(name.clone(), &task("1.10"), "retry", &next));
+    let mut halts = HaltViews::new(false);
+    let paused_before = paused().halts().paused.clone().unwrap().1;
+    halts.add(HaltView::new(name.clone(), Halt::Paused, Halted::Unchanged(Box::new(paused_before))));
+    halts.add(HaltView::of(name.clone(), Some(Halt::Paused), true));
+    halts.fail(name.clone(), Some(Halt::Paused), "there is no plan release".into());
+    let mut resumed = HaltViews::new(true);
+    resumed.add(HaltView::of(name, None, true));
+    insta::assert_snapshot!(
+        [
+            shown(Format::Table, &changes) + &shown(Format::Jsonl, &changes) + &shown(Format::Json, &changes),
+            shown(Format::Table, &dry),
+            shown(Format::Table, &halts) + &shown(Format::Json, &halts),
+            shown(Format::Table, &resumed),
+            shown(Format::Table, &TaskUpdates::new(false, false)),
+            shown(Format::Table, &HaltViews::new(false)),
+        ]
+        .join("----\n")
+    );
+}
+
+#[test]
 fn a_task_as_table_and_json() {
     let plan = plan();
     let task = &plan.tasks()[&TaskId::new("1.10").unwrap()];
     let output = OutputRecord::new(1, "one\n\x1b[31mtwo");
     let findings = FindingsRecord { output: Some(output), ..FindingsRecord::new(1, "found") };
-    let task = TaskDetailView::new(&plan, task, Some(findings), &alive(&plan));
+    let task = TaskDetailView::new(&excerpt(&plan, &task.id), Some(findings), &alive(&plan));
     insta::assert_snapshot!(shown(Format::Table, &task) + &shown(Format::Json, &task));
 }
 
@@ -117,11 +169,10 @@ fn why_a_plan_and_its_tasks_are_where_they_are() {
         + &shown(Format::Json, &WhyPlan::new(&plan, &List::default(), &alive(&plan)));
     for task in plan.tasks().keys() {
         let late = if task.as_str() == "1.1" { vec![late()] } else { Vec::new() };
-        let why = WhyTask::new(&plan, task, &late, &alive(&plan)).unwrap();
+        let why = WhyTask::new(&excerpt(&plan, task), &late, &alive(&plan));
         text += &format!("----\n{}{}", shown(Format::Table, &why), shown(Format::Jsonl, &why));
     }
     insta::assert_snapshot!(text);
-    assert!(WhyTask::new(&plan, &TaskId::new("none").unwrap(), &[], &alive(&plan)).is_none());
 }
 
 #[test]
@@ -151,7 +202,7 @@ fn a_lost_claimant_is_not_displayed_at_work() {
     let text = shown(Format::Table, &status);
     assert!(text.contains("ci-1 (gone)"), "{text}");
     assert!(shown(Format::Json, &status).contains("\"claimant_gone\": true"));
-    let shown_task = shown(Format::Table, &TaskDetailView::new(&plan, &plan.tasks()[&task], None, &alive));
+    let shown_task = shown(Format::Table, &TaskDetailView::new(&excerpt(&plan, &task), None, &alive));
     assert!(shown_task.contains("claimed by ci-1 (gone), for 2m50s"), "{shown_task}");
     let list = TaskList::new(&plan, None, &alive);
     assert!(shown(Format::Table, &list).contains("ci-1 (gone)"), "{}", shown(Format::Table, &list));
@@ -164,7 +215,7 @@ fn a_lost_claimant_is_not_displayed_at_work() {
     );
     let document: serde_json::Value = serde_json::from_str(&shown(Format::Json, &next)).unwrap();
     assert_eq!(document["lost"], serde_json::json!(["1.2"]));
-    let why = shown(Format::Table, &WhyTask::new(&plan, &task, &[], &alive).unwrap());
+    let why = shown(Format::Table, &WhyTask::new(&excerpt(&plan, &task), &[], &alive));
     assert!(why.contains("ci-1 worked on attempt 1 and is gone.\nThe plan is cancelled"), "{why}");
     let why = shown(Format::Table, &WhyPlan::new(&plan, &List::default(), &alive));
     assert!(why.contains("me: enough. The claimants of 1 task in progress are gone."), "{why}");
@@ -190,7 +241,7 @@ fn a_task_that_rests_counts_what_has_happened_to_it() {
                 ..record.clone()
             };
         });
-        let why = shown(Format::Table, &WhyTask::new(&plan, &task, &[], &alive(&plan)).unwrap());
+        let why = shown(Format::Table, &WhyTask::new(&excerpt(&plan, &task), &[], &alive(&plan)));
         assert!(why.contains(wanted), "{why}");
     }
 }
@@ -203,8 +254,8 @@ fn a_claim_without_a_session_shows_its_limit() {
     alive.limits.insert(limit.lease, std::time::Duration::from_secs(2_400));
     let show = |alive: &planlease_core::orphan::Alive| {
         shown(Format::Table, &PlanStatus::new(&plan, alive))
-            + &shown(Format::Table, &TaskDetailView::new(&plan, &plan.tasks()[&task], None, alive))
-            + &shown(Format::Table, &WhyTask::new(&plan, &task, &[], alive).unwrap())
+            + &shown(Format::Table, &TaskDetailView::new(&excerpt(&plan, &task), None, alive))
+            + &shown(Format::Table, &WhyTask::new(&excerpt(&plan, &task), &[], alive))
     };
     let text = show(&alive);
     for part in [
@@ -258,7 +309,7 @@ fn an_edited_plan_as_table_and_json() {
 
 #[test]
 fn locks_in_every_form() {
-    let view = planlease::LockView { lock: "git".parse().unwrap(), line: line() };
+    let view = planlease::LockView { lock: "git".parse().unwrap(), queue: line() };
     let list = LockList::new(&plan().name().clone(), &vec![view].into());
     insta::assert_snapshot!(
         shown(Format::Table, &list) + &shown(Format::Json, &list) + &shown(Format::Jsonl, &list)
@@ -272,7 +323,7 @@ fn why_a_plan_that_is_halted_does_not_go_on() {
     for task in plan.tasks().keys() {
         text += &format!(
             "----\n{}",
-            shown(Format::Table, &WhyTask::new(&plan, task, &[], &alive(&plan)).unwrap())
+            shown(Format::Table, &WhyTask::new(&excerpt(&plan, task), &[], &alive(&plan)))
         );
     }
     insta::assert_snapshot!(text);
@@ -410,7 +461,10 @@ fn commands_are_displayed_as_a_shell_would_take_them() {
     let line =
         |words: &[&str]| command_line(Some(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>()));
     assert_eq!(line(&["sh", "-c", "echo $HOME"]), "sh -c 'echo $HOME'");
-    assert_eq!(line(&["it's"]), r"'it'\''s'");
+    assert_eq!(line(&["it's", "", "a;b", "*", "x=1"]), r#""it's" '' 'a;b' '*' 'x=1'"#);
+    for words in [&["rm", "-rf", "a b"][..], &["x&y", "`z`", "~", "#"], &["a\nb", "\"", "!"]] {
+        assert_eq!(shlex::split(&line(words)).unwrap(), words);
+    }
     assert_eq!(command_line(None), "-");
 }
 

@@ -40,9 +40,9 @@ impl Time {
         self.format("%Y-%m-%dT%H:%M:%S%.3fZ")
     }
 
-    /// `2025-11-24 16:00:00Z`, rounded down.
-    #[cfg(feature = "tables")]
-    pub(crate) fn to_the_second(self) -> String {
+    /// `2025-11-24 16:00:00Z`, rounded down: the form in which people see every moment.
+    #[must_use]
+    pub fn to_the_second(self) -> String {
         self.format("%Y-%m-%d %H:%M:%SZ")
     }
 

@@ -1,11 +1,13 @@
 //! The wire types: what `-o json` prints and the sidecar answers with. They know nothing of terminals.
 
+pub(crate) mod attention;
 pub(crate) mod audit;
 pub(crate) mod claim;
 pub(crate) mod deps;
 pub(crate) mod diagnosis;
 pub(crate) mod document;
 pub(crate) mod edit;
+pub(crate) mod error;
 pub(crate) mod estimate;
 pub(crate) mod fence;
 pub(crate) mod findings;
@@ -18,11 +20,14 @@ pub(crate) mod owner;
 pub(crate) mod phases;
 pub(crate) mod plan;
 pub(crate) mod plan_file;
+pub(crate) mod pool;
 pub(crate) mod server;
 pub(crate) mod status;
+pub(crate) mod steering;
 pub(crate) mod store;
 pub(crate) mod task;
 pub(crate) mod unreadable;
+pub(crate) mod updates;
 pub(crate) mod watch;
 pub(crate) mod why;
 pub(crate) mod worktree;

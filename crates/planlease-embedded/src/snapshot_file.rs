@@ -13,11 +13,11 @@ use crate::storage::row_value;
 
 /// A lease as etcd stores it.
 #[derive(Clone, PartialEq, Message)]
-struct Lease {
+pub(crate) struct Lease {
     #[prost(int64, tag = "1")]
-    id: i64,
+    pub(crate) id: i64,
     #[prost(int64, tag = "2")]
-    ttl: i64,
+    pub(crate) ttl: i64,
 }
 
 /// The buckets of an etcd that stay empty. `etcdutl snapshot restore` empties some of them, and they have to

@@ -31,6 +31,8 @@ use crate::reserve::{Reserve, Space};
 const FILE: &str = "etcd.redb";
 /// A file that is being made, and is no data folder's yet.
 const NEW_FILE: &str = "etcd.redb.new";
+/// A file that another one has replaced at a restoration.
+const REPLACED_FILE: &str = "etcd.redb.replaced";
 /// Locked by the process that has the folder open.
 const LOCK_FILE: &str = "lock";
 /// Raised whenever an older program could not read what is written.
@@ -400,15 +402,79 @@ fn make_database(path: &Path) -> Result<(), OpenError> {
         std::fs::rename(&new, path.join(FILE))?;
         File::open(path)?.sync_all()
     };
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(OpenError::Io { path: path.to_owned(), source: error });
-        }
-        _ => {}
-    }
+    remove_new(path, &new)?;
     let database = Database::create(&new).map_err(|error| classify(path, error.into()))?;
     database.close().map_err(|error| classify(path, error.into()))?;
     renamed().map_err(|source| OpenError::Io { path: path.to_owned(), source })
+}
+
+/// What a data folder is filled with.
+#[derive(Debug)]
+pub(crate) struct Filling {
+    pub(crate) rows: Vec<(RowId, Vec<u8>)>,
+    pub(crate) leases: Vec<(i64, i64)>,
+    pub(crate) revision: i64,
+    pub(crate) compaction: i64,
+    pub(crate) index: i64,
+}
+
+/// Makes a data folder with these contents. With `replace` a database that is there is kept beside it.
+/// Blocks.
+///
+/// # Errors
+/// See [`OpenError`]; `AlreadyExists` if there is a database that is not to be replaced.
+pub(crate) fn fill(path: &Path, filling: &Filling, replace: bool) -> Result<(), OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    make_folder(path).map_err(io)?;
+    let _lock = lock(path)?;
+    let (file, new) = (path.join(FILE), path.join(NEW_FILE));
+    if file.exists() && !replace {
+        return Err(io(io::ErrorKind::AlreadyExists.into()));
+    }
+    remove_new(path, &new)?;
+    write_new(&new, filling).map_err(|error| unreadable(path, error))?;
+    if file.exists() {
+        std::fs::rename(&file, path.join(REPLACED_FILE)).map_err(io)?;
+    }
+    std::fs::rename(&new, &file).map_err(io)?;
+    secure(path).map_err(io)
+}
+
+fn write_new(new: &Path, filling: &Filling) -> Result<(), WriteError> {
+    let database = Database::create(new)?;
+    let write = database.begin_write()?;
+    {
+        let mut history = write.open_table(HISTORY)?;
+        for (at, row) in &filling.rows {
+            history.insert(at, &row[..])?;
+        }
+        let mut leases = write.open_table(LEASES)?;
+        for (id, ttl) in &filling.leases {
+            leases.insert(id, ttl)?;
+        }
+        let mut meta = write.open_table(META)?;
+        for (name, number) in [
+            ("format", FORMAT),
+            ("revision", filling.revision),
+            ("compaction", filling.compaction),
+            ("index", filling.index),
+        ] {
+            meta.insert(name, number)?;
+        }
+    }
+    write.commit()?;
+    database.close()?;
+    Ok(())
+}
+
+/// Removes a database that was being made when its maker ended.
+fn remove_new(path: &Path, new: &Path) -> Result<(), OpenError> {
+    match std::fs::remove_file(new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(OpenError::Io { path: path.to_owned(), source: error })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn unreadable(path: &Path, error: WriteError) -> OpenError {

@@ -6,13 +6,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use planlease_core::{
     TaskId, counted,
     graph::{self, GraphError},
-    spec::{CHECKED, DROPPED, Group, MARK, PhaseSpec, TaskSpec},
+    spec::{CHECKED, Group, MARK, MAX_DEPENDENCIES, PhaseSpec, TaskSpec},
 };
 use serde_json::{Map, Value};
 
 use crate::{
+    complete,
     draft::{Draft, TaskPlaces},
+    note::{PlanNote, TaskNote},
     order::{self, Node, Order},
+    progress::State,
     report::Report,
 };
 
@@ -28,6 +31,8 @@ pub(crate) struct Found {
     /// How this format wants a task to be written.
     pub(crate) how_to_write_a_task: &'static str,
     pub(crate) extra: Map<String, Value>,
+    /// What planlease noted of the plan.
+    pub(crate) note: PlanNote,
 }
 
 /// One task as it was found. Entries name each other by their places.
@@ -50,63 +55,31 @@ pub(crate) struct Entry {
     pub(crate) steps: Vec<String>,
     pub(crate) state: State,
     pub(crate) extra: Map<String, Value>,
-}
-
-/// What a file says of the state of a task.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum State {
-    #[default]
-    Open,
-    Done,
-    Begun,
-    Blocked,
-    Deferred,
-    Dropped,
-}
-
-impl State {
-    /// What the plan keeps of it, besides that it is done or not.
-    fn mark(self) -> Option<&'static str> {
-        match self {
-            Self::Open | Self::Done => None,
-            Self::Begun => Some("in_progress"),
-            Self::Blocked => Some("blocked"),
-            Self::Deferred => Some("deferred"),
-            Self::Dropped => Some(DROPPED),
-        }
-    }
-
-    /// What becomes of such tasks, and what to do about it.
-    fn help(self) -> &'static str {
-        match self {
-            Self::Dropped => {
-                "With --ticked done they are recorded as skipped; with --ticked pending they are done."
-            }
-            Self::Blocked => {
-                "The file does not say by what: they count as pending. Write what they depend on."
-            }
-            Self::Deferred => {
-                "They count as pending, and are done like all others: take out what is not to be done."
-            }
-            _ => "No process of this plan works on them: they count as pending.",
-        }
-    }
+    /// What planlease noted of it.
+    pub(crate) note: TaskNote,
 }
 
 /// Makes a draft of a plan.
 pub(crate) fn draft(mut found: Found, order: Order, report: &mut Report<'_>) -> Draft {
-    let entries = std::mem::take(&mut found.entries);
+    let mut entries = std::mem::take(&mut found.entries);
+    for entry in &mut entries {
+        entry.state = entry.state.noted(entry.note.mark.as_deref());
+    }
     report_states(&entries, report);
+    report_pointless(&entries, report);
+    let places: HashMap<&str, usize> =
+        entries.iter().enumerate().map(|(place, entry)| (entry.id.as_str(), place)).collect();
     let mut nodes: Vec<Node> =
-        entries.iter().enumerate().map(|(place, entry)| node(&entries, place, entry)).collect();
+        entries.iter().enumerate().map(|(place, entry)| node(&entries, &places, place, entry)).collect();
     order::imply(&mut nodes, order);
+    trim(&mut nodes, &entries, report);
     let mut draft = Draft { how_to_write_a_task: found.how_to_write_a_task, ..Draft::default() };
     draft.title = found.title_at;
     draft.spec.title = found.title;
     draft.spec.in_file_order = true;
     draft.spec.extra = found.extra;
-    draft.phases = found.phase_places;
-    draft.spec.phases = found.phases;
+    let (phases, places) = complete::phases(&found.phases, &found.phase_places, &found.note);
+    (draft.spec.phases, draft.phases) = (phases, places);
     let ids: Vec<Option<TaskId>> = entries.iter().map(|entry| id(entry, report)).collect();
     for (place, entry) in entries.into_iter().enumerate() {
         let Some(id) = ids[place].clone() else {
@@ -116,8 +89,12 @@ pub(crate) fn draft(mut found: Found, order: Order, report: &mut Report<'_>) -> 
         let on = nodes[place].stated.iter().chain(&nodes[place].implied);
         let on: Vec<TaskId> = on.filter_map(|on| ids[*on].clone()).collect();
         draft.tasks.push(TaskPlaces::at(entry.at, on.len()));
-        draft.spec.tasks.push(task(entry, id, on, &draft.spec.phases, report));
+        let note = entry.note.clone();
+        let mut task = task(entry, id, on, &found.phases, report);
+        complete::task(&mut task, note, &draft.spec.phases);
+        draft.spec.tasks.push(task);
     }
+    complete::plan(&mut draft, found.note);
     if order == Order::ByPhase && draft.spec.phases.len() > 1 {
         let phases = draft.spec.phases.iter().map(|phase| phase.number.clone()).collect();
         draft.spec.sequential.push(Group { phases, ..Group::default() });
@@ -127,15 +104,22 @@ pub(crate) fn draft(mut found: Found, order: Order, report: &mut Report<'_>) -> 
 }
 
 /// What the order has to know of an entry. What it is part of waits for it, so that it cannot wait for that.
-fn node(entries: &[Entry], place: usize, entry: &Entry) -> Node {
-    let above: Vec<usize> =
-        std::iter::successors(Some(place), |at| entries[*at].parent).take(MAX_NESTING).collect();
-    let mut seen: HashSet<usize> = above.into_iter().collect();
+fn node(entries: &[Entry], places: &HashMap<&str, usize>, place: usize, entry: &Entry) -> Node {
+    let noted = entry.note.depends_on.as_ref();
+    let noted = noted.map(|on| on.iter().filter_map(|on| places.get(on.as_str()).copied()));
+    if let Some(noted) = noted {
+        let mut seen = HashSet::from([place]);
+        let stated = noted.filter(|on| seen.insert(*on)).collect();
+        return Node { parent: entry.parent, phase: entry.phase, stated, is_exact: true, ..Node::default() };
+    }
+    let mut seen: HashSet<usize> = above(entries, place).collect();
     Node {
         parent: entry.parent,
         phase: entry.phase,
         is_parallel: entry.is_parallel,
         is_optional: entry.is_optional,
+        is_over: entry.state.is_over(),
+        is_exact: false,
         stated: entry.stated.iter().copied().filter(|on| seen.insert(*on)).collect(),
         implied: Vec::new(),
     }
@@ -175,13 +159,59 @@ fn task(
     }
     task.steps = entry.steps;
     task.extra = entry.extra;
-    if matches!(entry.state, State::Done | State::Dropped) {
+    if entry.state.is_over() {
         task.extra.insert(CHECKED.to_owned(), Value::Bool(true));
     }
     if let Some(mark) = entry.state.mark() {
         task.extra.insert(MARK.to_owned(), Value::from(mark));
     }
     task
+}
+
+/// Lets a task that waits for more tasks than are allowed wait for the open ones among them.
+fn trim(nodes: &mut [Node], entries: &[Entry], report: &mut Report<'_>) {
+    for (node, entry) in nodes.iter_mut().zip(entries) {
+        let is_open = |on: &usize| !entries[*on].state.is_over();
+        let number = node.stated.len() + node.implied.len();
+        let open = node.stated.iter().chain(&node.implied).filter(|on| is_open(on)).count();
+        if number <= MAX_DEPENDENCIES || open > MAX_DEPENDENCIES {
+            continue; // It fits, or is refused.
+        }
+        node.stated.retain(is_open);
+        node.implied.retain(is_open);
+        let id = &entry.id;
+        let message = format!(
+            "task {id} waits for {number} tasks, of which the {open} open ones are kept: at most {MAX_DEPENDENCIES} \
+             are allowed"
+        );
+        report.warning(entry.at, message, "With --ticked pending it may start before the others are done.");
+    }
+}
+
+/// The places of what an entry is part of, itself first.
+fn above(entries: &[Entry], place: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(place), |at| entries[*at].parent).take(MAX_NESTING)
+}
+
+/// Warns of tasks that are said to wait for themselves, or for what they are part of. One that waits for its
+/// own phase waits for the other tasks of it.
+fn report_pointless(entries: &[Entry], report: &mut Report<'_>) {
+    for (place, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.stated.is_empty()) {
+        let stated: HashSet<usize> = entry.stated.iter().copied().collect();
+        for on in above(entries, place).filter(|on| stated.contains(on)) {
+            let same = |other: &&usize| entries[**other].phase == entries[on].phase;
+            if entries[on].phase.is_some() && stated.iter().filter(same).count() > 2 {
+                continue;
+            }
+            let (id, on_id) = (&entry.id, &entries[on].id);
+            let message = if on == place {
+                format!("task {id} cannot wait for itself: this dependency is left out")
+            } else {
+                format!("task {id} is part of {on_id} and cannot wait for it: this dependency is left out")
+            };
+            report.warning(entry.at, message, "Take the dependency out, or name the task that is meant.");
+        }
+    }
 }
 
 /// Says once for each state that it is known only in part.

@@ -13,6 +13,8 @@ pub(crate) enum Mark {
     Begun,
     /// `[-]`: dropped, or begun, by the format.
     Dash,
+    /// `[⏭️]`, `[skipped]`: not to be done any more, in every format.
+    Dropped,
     /// `[!]`, `[?]`.
     Blocked,
 }
@@ -28,6 +30,8 @@ pub(crate) struct Checkbox<'a> {
     /// Whether a star follows the box: `[ ]*`.
     pub(crate) is_optional: bool,
     pub(crate) text: &'a str,
+    /// Where the text stands in the line.
+    pub(crate) text_at: usize,
 }
 
 /// What a line is to a checklist.
@@ -38,6 +42,8 @@ pub(crate) enum Found<'a> {
     Quoted,
     /// It resembles a box; why it is none.
     Broken(Broken),
+    /// A letter in brackets behind a bullet: a mark that is not known, or a word of the text.
+    Letter,
     Other,
 }
 
@@ -71,12 +77,15 @@ impl Broken {
     }
 }
 
+/// What stands in front of a bullet; editors write blanks that do not break, too.
+const BLANKS: [char; 4] = [' ', '\t', '\u{a0}', '\u{3000}'];
+
 /// The most bytes of a mark.
 const MAX_MARK: usize = 12;
 
 /// Says what a line is.
 pub(crate) fn read(line: &str) -> Found<'_> {
-    let rest = line.trim_start_matches([' ', '\t']);
+    let rest = line.trim_start_matches(BLANKS);
     let indent = columns(&line[..line.len() - rest.len()]);
     if let Some(quoted) = rest.strip_prefix('>') {
         let inner = quoted.trim_start_matches(['>', ' ', '\t']);
@@ -85,7 +94,7 @@ pub(crate) fn read(line: &str) -> Found<'_> {
     let text = behind_bullets(rest);
     let has_bullet = text.len() < rest.len();
     let at = line.len() - text.len();
-    if let Some(found) = ballot(text, at, indent) {
+    if let Some(found) = ballot(line, text, indent) {
         return found;
     }
     let Some(inside) = text.strip_prefix('[') else {
@@ -109,12 +118,18 @@ pub(crate) fn read(line: &str) -> Found<'_> {
             let is_optional = rest.starts_with("* ") || rest.trim_end() == "*";
             let text = if is_optional { &rest[1..] } else { rest };
             let inside = at + 1..at + 1 + close;
-            Found::Box(Checkbox { indent, inside, mark, is_optional, text: text.trim() })
+            let text_at = line.len() - text.trim_start().len();
+            Found::Box(Checkbox { indent, inside, mark, is_optional, text: text.trim(), text_at })
         }
         None => {
             let is_word = written.chars().any(char::is_alphanumeric);
-            let is_task = has_bullet && !is_word && rest.starts_with([' ', '\t']);
-            if is_task { Found::Broken(Broken::Mark) } else { Found::Other }
+            let is_apart = has_bullet && rest.starts_with([' ', '\t']);
+            match () {
+                () if !is_apart || written.contains('\\') => Found::Other,
+                () if !is_word => Found::Broken(Broken::Mark),
+                () if is_letter(written) => Found::Letter,
+                () => Found::Other,
+            }
         }
     }
 }
@@ -145,7 +160,7 @@ fn behind_bullet(text: &str) -> Option<&str> {
 }
 
 /// A character that is a box: `☐`.
-fn ballot(text: &str, at: usize, indent: usize) -> Option<Found<'_>> {
+fn ballot<'a>(line: &'a str, text: &'a str, indent: usize) -> Option<Found<'a>> {
     let first = text.chars().next()?;
     let mark = match first {
         '☐' => Mark::Open,
@@ -153,19 +168,41 @@ fn ballot(text: &str, at: usize, indent: usize) -> Option<Found<'_>> {
         '☒' => Mark::Dash,
         _ => return None,
     };
+    let at = line.len() - text.len();
     let (inside, rest) = (at..at + first.len_utf8(), &text[first.len_utf8()..]);
-    let text = rest.trim_start_matches('\u{fe0f}').trim();
-    Some(Found::Box(Checkbox { indent, inside, mark, is_optional: false, text }))
+    let text = rest.trim_start_matches('\u{fe0f}').trim_start();
+    let text_at = line.len() - text.len();
+    Some(Found::Box(Checkbox { indent, inside, mark, is_optional: false, text: text.trim_end(), text_at }))
+}
+
+/// Whether these brackets hold one letter. `[P]` says in other tools that a task is parallel.
+fn is_letter(written: &str) -> bool {
+    let mut chars = written.chars();
+    matches!((chars.next(), chars.next()), (Some(letter), None) if letter.is_alphabetic() && letter != 'P')
 }
 
 /// What a mark says; `None` for an unknown one.
 fn mark(written: &str) -> Option<Mark> {
-    Some(match written.trim_end_matches('\u{fe0f}') {
-        "" => Mark::Open,
-        "x" | "X" | "✓" | "✔" | "✅" | "☑" | "√" | "done" | "DONE" | "Done" => Mark::Done,
-        "~" | "/" | ">" | "." | "…" | "*" | "🔄" | "⏳" | "🚧" | "wip" | "WIP" => Mark::Begun,
+    let written = written.trim_end_matches('\u{fe0f}');
+    Some(match written {
+        "" | "⬜" | "🔲" | "☐" => Mark::Open,
+        "x" | "X" | "×" | "v" | "V" | "✓" | "✔" | "✅" | "☑" | "√" => Mark::Done,
+        "~" | "/" | ">" | "." | "…" | "*" | "🔄" | "⏳" | "🚧" => Mark::Begun,
         "-" | "–" | "—" => Mark::Dash,
+        "⏭" | "⏩" | "🗑" => Mark::Dropped,
         "!" | "?" | "❌" | "⚠" | "🚫" | "⏸" => Mark::Blocked,
+        _ => return mark_word(written),
+    })
+}
+
+/// What a word in a box says.
+fn mark_word(written: &str) -> Option<Mark> {
+    Some(match written.to_ascii_lowercase().as_str() {
+        "todo" => Mark::Open,
+        "done" => Mark::Done,
+        "wip" => Mark::Begun,
+        "skip" | "skipped" => Mark::Dropped,
+        "blocked" => Mark::Blocked,
         _ => return None,
     })
 }
@@ -202,6 +239,10 @@ mod tests {
             ("[ ] a", 0, " ", Mark::Open, "a"),
             ("- [✅] a", 0, "✅", Mark::Done, "a"),
             ("- ☐ a", 0, "☐", Mark::Open, "a"),
+            ("- [v] a", 0, "v", Mark::Done, "a"),
+            ("- [⏭️] a", 0, "⏭️", Mark::Dropped, "a"),
+            ("- [Skipped] a", 0, "Skipped", Mark::Dropped, "a"),
+            ("- [Todo] a", 0, "Todo", Mark::Open, "a"),
             ("- [ ]", 0, " ", Mark::Open, ""),
         ] {
             let Found::Box(found) = read(line) else { panic!("{line:?}") };
@@ -227,6 +268,11 @@ mod tests {
             ("- [link](y) a", Found::Other),
             ("- [P] T001 a", Found::Other),
             ("- [1] a", Found::Other),
+            ("- [o] a", Found::Letter),
+            ("- [é] a", Found::Letter),
+            ("[o] a", Found::Other),
+            ("- [o]: a", Found::Other),
+            ("- [Setup] a", Found::Other),
             ("- a [ ]", Found::Other),
             ("| [ ] | a |", Found::Other),
             ("[see] a", Found::Other),

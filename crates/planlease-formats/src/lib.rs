@@ -22,6 +22,7 @@ mod assemble;
 mod bulk;
 mod checkbox;
 mod checklist;
+mod complete;
 mod count;
 mod detect;
 mod digest;
@@ -32,18 +33,21 @@ mod markdown;
 mod mirror;
 mod name;
 mod native;
+mod note;
 mod order;
 mod parsed;
 mod problem;
+mod progress;
+mod read;
 mod report;
 mod soundness;
 pub mod state;
 mod text;
 mod tracker;
+mod unboxed;
 
-use planlease_core::{TaskId, spec::Source, transition::TaskStatus};
+use planlease_core::{TaskId, spec::Source};
 
-use checklist::Dialect;
 use digest::sha256;
 
 pub use bulk::memory;
@@ -53,6 +57,7 @@ pub use name::{UnusableFileName, is_named_by_folder, plan_name};
 pub use native::schema;
 pub use parsed::{Counts, Parsed, Place};
 pub use problem::{Problem, Problems, Severity};
+pub use progress::Progress;
 pub use text::MAX_FILE;
 
 /// Reads a plan file, in the format that its path and its content tell.
@@ -83,6 +88,9 @@ pub fn parse_as(format: Format, path: &str, bytes: &[u8]) -> Result<Parsed, Prob
 /// As for [`parse`]; a tag that the file does not have.
 pub fn parse_tag(format: Format, tag: Option<&str>, path: &str, bytes: &[u8]) -> Result<Parsed, Problems> {
     let text = text::Text::decode(path, bytes)?;
+    if let Some(problem) = state::misplaced(format, path, text.as_str()) {
+        return Err(Problems::from(problem));
+    }
     read(format, tag, path, &text, sha256(bytes))
 }
 
@@ -91,14 +99,7 @@ pub fn parse_tag(format: Format, tag: Option<&str>, path: &str, bytes: &[u8]) ->
 /// # Errors
 /// As for [`parse`].
 pub fn parse_folder(path: &str, files: &[(String, Vec<u8>)]) -> Result<Parsed, Problems> {
-    let mut bytes = Vec::new();
-    let mut places = Vec::new();
-    for (file, content) in files {
-        text::Text::decode(file, content)?;
-        places.push((bytes.len(), file.as_str()));
-        bytes.extend_from_slice(content);
-        bytes.push(b'\n');
-    }
+    let (bytes, places) = joined(files)?;
     let text = text::Text::decode(path, &bytes)?.of_files(places);
     read(Format::Backlog, None, path, &text, sha256(&bytes))
 }
@@ -116,41 +117,87 @@ pub fn tags(format: Format, path: &str, bytes: &[u8]) -> Vec<String> {
 /// The tag that a plan was made of, if its file has several lists of tasks.
 #[must_use]
 pub fn tag_of(spec: &planlease_core::spec::PlanSpec) -> Option<&str> {
-    spec.extra.get(tracker::fields::TAG)?.as_str()
+    spec.extra.get(note::TAG)?.as_str()
 }
 
-/// The file with the marks of its tasks as their statuses are: boxes, or the fields that tell a state. All
+/// The file with the marks of its tasks as far as they are: boxes, or the fields that tell a state. All
 /// other bytes stay as they are, and so do marks that say the same; `None` for a format without marks.
 ///
 /// # Errors
 /// As for [`parse`].
-pub fn mirrored(
+pub fn mirrored<P: Into<Progress>>(
     format: Format,
     path: &str,
     bytes: &[u8],
-    status: impl Fn(&TaskId) -> Option<TaskStatus>,
+    progress: impl Fn(&TaskId) -> Option<P>,
 ) -> Result<Option<Vec<u8>>, Problems> {
-    mirrored_tag(format, None, path, bytes, status)
+    mirrored_tag(format, None, path, bytes, progress)
 }
 
 /// As [`mirrored`], of the list of tasks of this tag: the other lists stay as they are.
 ///
 /// # Errors
 /// As for [`parse_tag`].
-pub fn mirrored_tag(
+pub fn mirrored_tag<P: Into<Progress>>(
     format: Format,
     tag: Option<&str>,
     path: &str,
     bytes: &[u8],
-    status: impl Fn(&TaskId) -> Option<TaskStatus>,
+    progress: impl Fn(&TaskId) -> Option<P>,
 ) -> Result<Option<Vec<u8>>, Problems> {
     let text = text::Text::decode(path, bytes)?;
     let mut report = report::Report::new(&text);
-    let (draft, _) = draft(format, tag, path, &text, &mut report)?;
+    let (draft, _) = read::draft(format, tag, path, &text, &mut report)?;
     report.finish()?;
     let mark = &bytes[..bytes.len() - text.as_str().len()]; // The byte order mark.
-    let written = mirror::mirrored(format, &text, &draft, status);
+    let changes = mirror::changes(format, &text, &draft, |task| progress(task).map(Into::into));
+    let written = changes.map(|changes| mirror::written(text.as_str(), 0..text.as_str().len(), &changes));
     Ok(written.map(|written| [mark, written.as_bytes()].concat()))
+}
+
+/// As [`mirrored`], of a folder of files that are a plan together, see [`parse_folder`]: each of these files,
+/// in the same order.
+///
+/// # Errors
+/// As for [`parse_folder`].
+pub fn mirrored_folder<P: Into<Progress>>(
+    path: &str,
+    files: &[(String, Vec<u8>)],
+    progress: impl Fn(&TaskId) -> Option<P>,
+) -> Result<Vec<Vec<u8>>, Problems> {
+    let (bytes, places) = joined(files)?;
+    let text = text::Text::decode(path, &bytes)?.of_files(places);
+    let mut report = report::Report::new(&text);
+    let (draft, _) = read::draft(Format::Backlog, None, path, &text, &mut report)?;
+    report.finish()?;
+    let changes = mirror::changes(Format::Backlog, &text, &draft, |task| progress(task).map(Into::into));
+    let changes = changes.unwrap_or_default();
+    let written = text.files().into_iter().zip(files).map(|(file, (_, bytes))| {
+        // Without the line break that was put between the files.
+        let content = without_mark(bytes);
+        let written = mirror::written(text.as_str(), file.start..file.start + content.len(), &changes);
+        [&bytes[..bytes.len() - content.len()], written.as_bytes()].concat()
+    });
+    Ok(written.collect())
+}
+
+/// The bytes of several files one behind the other, and where each begins.
+type Joined<'f> = (Vec<u8>, Vec<(usize, &'f str)>);
+
+fn joined(files: &[(String, Vec<u8>)]) -> Result<Joined<'_>, Problems> {
+    let (mut bytes, mut places) = (Vec::new(), Vec::new());
+    for (file, content) in files {
+        text::Text::decode(file, content)?;
+        places.push((bytes.len(), file.as_str()));
+        bytes.extend_from_slice(without_mark(content));
+        bytes.push(b'\n');
+    }
+    Ok((bytes, places))
+}
+
+/// The bytes behind a byte order mark.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
 }
 
 fn read(
@@ -161,7 +208,7 @@ fn read(
     sha256: String,
 ) -> Result<Parsed, Problems> {
     let mut report = report::Report::new(text);
-    let (mut draft, others) = draft(format, tag, path, text, &mut report)?;
+    let (mut draft, others) = read::draft(format, tag, path, text, &mut report)?;
     let counts = count::counts(format, text, draft.spec.tasks.len(), others);
     let places = draft.tasks.iter().map(|task| text.place(task.id)).collect();
     draft.spec.source = Some(Source { path: path.to_owned(), sha256, location: None });
@@ -169,39 +216,9 @@ fn read(
     Ok(Parsed { format, spec: draft.spec, warnings, left_out, counts, places })
 }
 
-/// Reads a text and checks what it says; also how many entries of it are no tasks. Fails at once only where
-/// there is nothing to look for.
-fn draft<'t>(
-    format: Format,
-    tag: Option<&str>,
-    path: &str,
-    text: &'t text::Text<'t>,
-    report: &mut report::Report<'t>,
-) -> Result<(draft::Draft, usize), Problems> {
-    let name = name::title(path);
-    let mut others = 0;
-    let draft = match format {
-        Format::Markdown => markdown::read(text, report),
-        Format::Toml => match native::read(text, report) {
-            Some(draft) => draft,
-            None => return Err(std::mem::replace(report, report::Report::new(text)).into_problems()),
-        },
-        Format::Kiro => checklist::read(Dialect::Kiro, name, text, report),
-        Format::SpecKit => checklist::read(Dialect::SpecKit, name, text, report),
-        Format::OpenSpec => checklist::read(Dialect::OpenSpec, name, text, report),
-        Format::Conductor => checklist::read(Dialect::Conductor, name, text, report),
-        Format::Checklist => checklist::read(Dialect::Free, name, text, report),
-        Format::Backlog | Format::Taskmaster | Format::Beads | Format::Ralph => {
-            let (draft, no_tasks) = tracker::read(format, name, tag, text, report)?;
-            others = no_tasks;
-            draft
-        }
-    };
-    soundness::check(&draft, report);
-    Ok((draft, others))
-}
-
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wild;

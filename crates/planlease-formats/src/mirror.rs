@@ -6,54 +6,65 @@ use std::ops::Range;
 use planlease_core::{TaskId, transition::TaskStatus};
 
 use crate::{
-    assemble::State,
     checkbox::{self, Checkbox, Found, Mark},
     draft::Draft,
     format::Format,
+    progress::{Progress, State},
     state::json::{Json, Placed},
     text::Text,
     tracker::{self, fields},
 };
 
-/// The text with the marks of its tasks as their statuses are; `None` for a format that has none.
-pub(crate) fn mirrored(
+/// What is put in place of a part of a text.
+pub(crate) type Change = (Range<usize>, String);
+
+/// The marks of tasks that say something else than how far these are, in the order of the text; `None` for a
+/// format that has none.
+pub(crate) fn changes(
     format: Format,
     text: &Text<'_>,
     draft: &Draft,
-    status: impl Fn(&TaskId) -> Option<TaskStatus>,
-) -> Option<String> {
+    progress: impl Fn(&TaskId) -> Option<Progress>,
+) -> Option<Vec<Change>> {
     let objects: Vec<Placed> = match format {
-        Format::Toml | Format::Backlog => return None,
+        Format::Toml => return None,
         Format::Taskmaster | Format::Beads | Format::Ralph => tracker::objects(format, text),
         _ => Vec::new(),
     };
-    let mut changes: Vec<(Range<usize>, String)> = Vec::new();
+    let mut changes: Vec<Change> = Vec::new();
     for (task, places) in draft.spec.tasks.iter().zip(&draft.tasks) {
-        let Some(status) = status(&task.id) else { continue };
+        let Some(progress) = progress(&task.id) else { continue };
         let at = places.id;
-        if objects.is_empty() {
-            changes.extend(box_of(format, text, at, status));
-        } else {
-            let object = objects.binary_search_by_key(&at, |object| object.at).ok().map(|nth| &objects[nth]);
-            changes.extend(object.and_then(|object| field_of(format, text, object, status)));
+        match format {
+            Format::Backlog => changes.extend(line_of(text, at, progress)),
+            _ if objects.is_empty() => changes.extend(box_of(format, text, at, progress)),
+            _ => {
+                let object = objects.binary_search_by_key(&at, |object| object.at).ok();
+                changes.extend(object.and_then(|nth| field_of(format, text, &objects[nth], progress)));
+            }
         }
     }
     changes.sort_by_key(|(range, _)| range.start);
-    let (mut written, mut from) = (String::with_capacity(text.as_str().len()), 0);
-    for (range, with) in changes {
-        written.push_str(&text.as_str()[from..range.start]);
-        written.push_str(&with);
+    Some(changes)
+}
+
+/// A part of a text with the changes in it made.
+pub(crate) fn written(text: &str, part: Range<usize>, changes: &[Change]) -> String {
+    let (mut written, mut from) = (String::with_capacity(part.len()), part.start);
+    for (range, with) in changes.iter().filter(|(range, _)| part.contains(&range.start)) {
+        written.push_str(&text[from..range.start]);
+        written.push_str(with);
         from = range.end;
     }
-    written.push_str(&text.as_str()[from..]);
-    Some(written)
+    written.push_str(&text[from..part.end]);
+    written
 }
 
 /// What the box of a task is to hold, if that is something else than now.
-fn box_of(format: Format, text: &Text<'_>, at: usize, status: TaskStatus) -> Option<(Range<usize>, String)> {
+fn box_of(format: Format, text: &Text<'_>, at: usize, progress: Progress) -> Option<Change> {
     let (start, line) = text.line_at(at);
     let Found::Box(Checkbox { inside, mark, .. }) = checkbox::read(line) else { return None };
-    let wanted = wanted(format, mark, status)?;
+    let wanted = wanted(format, mark, progress)?;
     let wanted = match (line[inside.clone()].chars().next(), wanted) {
         (Some('☐' | '☑' | '☒'), "x") => "☑",
         (Some('☐' | '☑' | '☒'), "-") => "☒",
@@ -63,17 +74,17 @@ fn box_of(format: Format, text: &Text<'_>, at: usize, status: TaskStatus) -> Opt
     (line[inside.clone()] != *wanted).then(|| (start + inside.start..start + inside.end, wanted.to_owned()))
 }
 
-/// The mark for a status; `None` if the present one says the same.
-fn wanted(format: Format, mark: Mark, status: TaskStatus) -> Option<&'static str> {
+/// The mark for how far a task is; `None` if the present one says the same.
+fn wanted(format: Format, mark: Mark, progress: Progress) -> Option<&'static str> {
     let dash_is_begun = format == Format::Kiro;
-    let (same, wanted) = match status {
+    let begun = mark == Mark::Begun || mark == Mark::Dash && dash_is_begun;
+    let (same, wanted) = match progress.status {
         TaskStatus::Completed => (mark == Mark::Done, "x"),
         TaskStatus::Skipped => {
-            let dropped = mark == Mark::Dash && !dash_is_begun;
+            let dropped = mark == Mark::Dropped || mark == Mark::Dash && !dash_is_begun;
             (mark == Mark::Done || dropped, if format == Format::Checklist { "-" } else { "x" })
         }
         TaskStatus::InProgress => {
-            let begun = mark == Mark::Begun || mark == Mark::Dash && dash_is_begun;
             let wanted = match format {
                 Format::Kiro => "-",
                 Format::Conductor | Format::Checklist => "~",
@@ -82,58 +93,95 @@ fn wanted(format: Format, mark: Mark, status: TaskStatus) -> Option<&'static str
             (begun || mark == Mark::Open && wanted == " ", wanted)
         }
         TaskStatus::Failed if format == Format::Checklist => (mark == Mark::Blocked, "!"),
-        _ => (matches!(mark, Mark::Open | Mark::Blocked), " "),
+        // What its file says that others have begun, was read as pending.
+        _ => (matches!(mark, Mark::Open | Mark::Blocked) || begun && !progress.was_begun, " "),
     };
     (!same).then_some(wanted)
 }
 
-/// What the field of a task that tells its state is to hold, if that is something else than now.
-fn field_of(
-    format: Format,
-    text: &Text<'_>,
-    task: &Placed,
-    status: TaskStatus,
-) -> Option<(Range<usize>, String)> {
-    let name = if format == Format::Ralph { "passes" } else { "status" };
-    let value = task.get(name)?;
-    let range = value.at..end(text.as_str(), value)?;
-    match &value.value {
-        Json::Bool(passes) => {
-            let wanted = is_over(status);
-            (*passes != wanted).then(|| (range, wanted.to_string()))
+/// What the field of a task that tells its state is to hold, if that is something else than now. A task that
+/// has no such field is open.
+fn field_of(format: Format, text: &Text<'_>, task: &Placed, progress: Progress) -> Option<Change> {
+    let name = if format == Format::Ralph { tracker::state_field(task) } else { "status" };
+    let over = is_over(progress.status);
+    let is_flag = format == Format::Ralph && name != "status";
+    let value = task.get(name).map(|value| &value.value).filter(|value| **value != Json::Null);
+    let (is_same, wanted) = match value {
+        Some(Json::Bool(present)) => (*present == over, over.to_string()),
+        Some(Json::Text(present)) if is_flag => (fields::flag(present) == Some(over), format!("\"{over}\"")),
+        None if is_flag => (!over, over.to_string()),
+        Some(Json::Text(_)) | None => {
+            let present = value.map_or(Some(State::Open), |_| fields::state(task.get(name)?.text()?));
+            let is_same = present.is_some_and(|present| present.says(progress));
+            (is_same, format!("\"{}\"", word(format, progress.status.into())))
         }
-        Json::Text(present) if format != Format::Ralph => {
-            let is_same = fields::state(present).is_some_and(|state| says(state, status));
-            (!is_same).then(|| (range, format!("\"{}\"", word(format, status))))
-        }
-        _ => None,
+        Some(_) => return None,
+    };
+    if is_same {
+        return None;
     }
+    match task.get(name) {
+        Some(value) => Some((value.at..end(text.as_str(), value)?, wanted)),
+        None => first_field(text.as_str(), task.at, name, &wanted),
+    }
+}
+
+/// A field in front of the others of the object that begins here, set out as these are.
+fn first_field(text: &str, object: usize, name: &str, value: &str) -> Option<Change> {
+    let behind = text.get(object..)?.strip_prefix('{')?;
+    let fields = behind.trim_start();
+    let blanks = &behind[..behind.len() - fields.len()];
+    let colon = if blanks.is_empty() { ":" } else { ": " };
+    let field = format!("{blanks}\"{name}\"{colon}{value},");
+    fields.starts_with('"').then_some((object + 1..object + 1, field))
 }
 
 fn is_over(status: TaskStatus) -> bool {
     matches!(status, TaskStatus::Completed | TaskStatus::Skipped)
 }
 
-/// Whether a state in a file says the same as a status.
-pub(crate) fn says(state: State, status: TaskStatus) -> bool {
-    match status {
-        TaskStatus::Completed => state == State::Done,
-        TaskStatus::Skipped => matches!(state, State::Done | State::Dropped),
-        TaskStatus::InProgress => state == State::Begun,
-        _ => matches!(state, State::Open | State::Blocked | State::Deferred),
-    }
+/// What the line `status:` in the front matter of a task is to hold, if that is something else than now.
+fn line_of(text: &Text<'_>, at: usize, progress: Progress) -> Option<Change> {
+    let is_field =
+        |line: &str| line.strip_prefix("status").is_some_and(|rest| rest.trim_start().starts_with(':'));
+    let mut start = at;
+    let lines = text.as_str()[at..].split_inclusive('\n').map(|line| {
+        start += line.len();
+        (start - line.len(), line.trim_end())
+    });
+    let mut front = lines.skip(1).take_while(|(_, line)| *line != "---");
+    let (start, line) = front.find(|(_, line)| is_field(line))?;
+    let value = line.split_once(':')?.1;
+    let bare = tracker::word_in(value);
+    let is_same = fields::state(bare).is_some_and(|state| state.says(progress));
+    let is_missing = value.trim().is_empty();
+    // An empty word stands between its quotes.
+    let place = if bare.is_empty() {
+        value.find(['"', '\'']).map_or(value.len(), |at| at + 1)
+    } else {
+        value.find(bare)?
+    };
+    let from = line.len() - value.len() + place;
+    let word = word(Format::Backlog, progress.status.into());
+    let word = if is_missing { format!(" {word}") } else { word.to_owned() };
+    (!is_same).then(|| (start + from..start + from + bare.len(), word))
 }
 
-/// The word of a tracker for a status.
-pub(crate) fn word(format: Format, status: TaskStatus) -> &'static str {
-    match (format, status) {
-        (Format::Beads, TaskStatus::Completed | TaskStatus::Skipped) => "closed",
-        (Format::Beads, TaskStatus::InProgress) => "in_progress",
-        (Format::Beads, _) => "open",
-        (_, TaskStatus::Completed) => "done",
-        (_, TaskStatus::Skipped) => "cancelled",
-        (_, TaskStatus::InProgress) => "in-progress",
-        _ => "pending",
+/// The word of a tracker for a state.
+pub(crate) fn word(format: Format, state: State) -> &'static str {
+    match (format, state) {
+        (Format::Beads, State::Done | State::Dropped) => "closed",
+        (Format::Beads, State::Begun) => "in_progress",
+        (Format::Beads, State::Open) => "open",
+        (Format::Backlog, State::Done | State::Dropped) => "Done",
+        (Format::Backlog, State::Begun) => "In Progress",
+        (Format::Backlog, _) => "To Do",
+        (_, State::Done) => "done",
+        (_, State::Dropped) => "cancelled",
+        (_, State::Begun) => "in-progress",
+        (_, State::Blocked) => "blocked",
+        (_, State::Deferred) => "deferred",
+        (_, State::Open) => "pending",
     }
 }
 

@@ -25,6 +25,10 @@ pub(crate) struct Node {
     pub(crate) phase: Option<usize>,
     pub(crate) is_parallel: bool,
     pub(crate) is_optional: bool,
+    /// Whether nothing is to be done about it any more, says its file.
+    pub(crate) is_over: bool,
+    /// Whether it waits for nothing but what it says.
+    pub(crate) is_exact: bool,
     /// What it says that it waits for.
     pub(crate) stated: Vec<usize>,
     /// What it waits for besides.
@@ -36,34 +40,24 @@ pub(crate) fn imply(nodes: &mut [Node], order: Order) {
     let children = children(nodes);
     if order == Order::ByPhase {
         for places in by_phase(nodes) {
-            chain(nodes, &places);
+            chain(nodes, &children, &places);
         }
     }
     if order == Order::WithinParent {
         let outermost: Vec<usize> = (0..nodes.len()).filter(|place| nodes[*place].parent.is_none()).collect();
-        chain(nodes, &outermost);
+        chain(nodes, &children, &outermost);
     }
-    for (parent, children) in children.iter().enumerate() {
+    for (parent, below) in children.iter().enumerate() {
         if order != Order::Free {
-            chain(nodes, children);
+            chain(nodes, &children, below);
         }
-        inherit(nodes, parent, children);
+        inherit(nodes, parent, below);
     }
-    for (parent, children) in children.iter().enumerate() {
-        let needed = || children.iter().filter(|child| !nodes[**child].is_optional);
-        let waited: HashSet<usize> = needed()
-            .flat_map(|child| nodes[*child].stated.iter().chain(&nodes[*child].implied))
-            .copied()
-            .collect();
-        // Where a stated dependency contradicts the order of the file, the order gives way: which one is the
-        // last is open.
-        let is_tangled = order != Order::Free
-            && needed().any(|child| {
-                nodes[*child].stated.iter().any(|on| on > child && nodes[*on].parent == Some(parent))
-            });
-        let is_end = |child: &&usize| is_tangled || !waited.contains(child);
-        let ends: Vec<usize> = needed().filter(is_end).copied().collect();
-        nodes[parent].implied.extend(ends);
+    for (parent, below) in children.iter().enumerate() {
+        join(nodes, parent, below, order);
+    }
+    for node in nodes.iter_mut().filter(|node| node.is_exact) {
+        node.implied.clear();
     }
     for (place, node) in nodes.iter_mut().enumerate() {
         let mut seen: HashSet<usize> = node.stated.iter().copied().chain([place]).collect();
@@ -94,9 +88,34 @@ fn children(nodes: &[Node]) -> Vec<Vec<usize>> {
     children
 }
 
-/// Each of these waits for the one before it. What is parallel waits for none of them, and the next one that
-/// is not waits for all of it; for what is optional nothing waits.
-fn chain(nodes: &mut [Node], places: &[usize]) {
+/// A parent waits for all that is nested below it, whatever of that was done before its turn; where that is
+/// more than a task may wait for, for what ends it.
+fn join(nodes: &mut [Node], parent: usize, children: &[usize], order: Order) {
+    let needed: Vec<usize> = children.iter().copied().filter(|child| !nodes[*child].is_optional).collect();
+    let present = nodes[parent].stated.len() + nodes[parent].implied.len();
+    if present + needed.len() <= MAX_DEPENDENCIES {
+        nodes[parent].implied.extend(needed);
+        return;
+    }
+    let waited: HashSet<usize> = needed
+        .iter()
+        .flat_map(|child| nodes[*child].stated.iter().chain(&nodes[*child].implied))
+        .copied()
+        .collect();
+    // Where a stated dependency contradicts the order of the file, the order gives way: which one is the last
+    // is open.
+    let is_tangled = order != Order::Free
+        && needed.iter().any(|child| {
+            nodes[*child].stated.iter().any(|on| on > child && nodes[*on].parent == Some(parent))
+        });
+    nodes[parent].implied.extend(needed.iter().filter(|child| is_tangled || !waited.contains(child)));
+}
+
+/// Each of these waits for the one before it, and for what is nested below that. What is parallel waits for
+/// none of them, and the next one that is not waits for all of it; for what is optional nothing waits.
+///
+/// What is over may have been done before its turn: what is open before it is waited for all the same.
+fn chain(nodes: &mut [Node], children: &[Vec<usize>], places: &[usize]) {
     let mut before: Vec<usize> = Vec::new();
     for &place in places {
         let node = &mut nodes[place];
@@ -106,11 +125,25 @@ fn chain(nodes: &mut [Node], places: &[usize]) {
         if node.is_optional {
             continue;
         }
-        if !node.is_parallel {
-            before.clear();
+        match (node.is_parallel, node.is_over) {
+            (true, _) => {}
+            (false, false) => before.clear(),
+            (false, true) => before.retain(|place| !nodes[*place].is_over),
         }
+        before.extend(below(nodes, children, place).into_iter().rev());
         before.push(place);
     }
+}
+
+/// What is nested below a task, as far as it is needed: as many as a task may wait for.
+fn below(nodes: &[Node], children: &[Vec<usize>], place: usize) -> Vec<usize> {
+    let (mut found, mut left) = (Vec::new(), vec![place]);
+    while let Some(next) = left.pop().filter(|_| found.len() < MAX_DEPENDENCIES) {
+        let needed = children[next].iter().rev().filter(|child| !nodes[**child].is_optional);
+        left.extend(needed);
+        found.extend((next != place).then_some(next));
+    }
+    found
 }
 
 /// What is nested below a task begins when that one may.
@@ -146,19 +179,30 @@ mod tests {
     fn a_parent_waits_for_what_is_nested_below_it() {
         let nodes = [Node::default(), below(0), below(0), below(2)];
         assert_eq!(implied(Order::Free, &nodes), [vec![1, 2], vec![], vec![3], vec![]]);
-        assert_eq!(implied(Order::WithinParent, &nodes), [vec![2], vec![], vec![1, 3], vec![1]]);
+        assert_eq!(implied(Order::WithinParent, &nodes), [vec![1, 2], vec![], vec![1, 3], vec![1]]);
         let optional = Node { is_optional: true, ..below(0) };
         let nodes = [Node::default(), below(0), optional, below(0)];
-        assert_eq!(implied(Order::WithinParent, &nodes), [vec![3], vec![], vec![1], vec![1]]);
+        assert_eq!(implied(Order::WithinParent, &nodes), [vec![1, 3], vec![], vec![1], vec![1]]);
     }
 
     #[test]
     fn the_outermost_tasks_are_in_order_like_those_of_a_parent() {
         let parallel = Node { is_parallel: true, ..Node::default() };
         let nodes = [Node::default(), below(0), parallel, Node::default(), below(3), below(3)];
-        let expected = [vec![1], vec![], vec![], vec![0, 2, 5], vec![0, 2], vec![4]];
+        let expected = [vec![1], vec![], vec![], vec![0, 1, 2, 4, 5], vec![0, 1, 2], vec![4]];
         assert_eq!(implied(Order::WithinParent, &nodes), expected);
         assert_eq!(implied(Order::Free, &nodes)[3], [4, 5]);
+    }
+
+    #[test]
+    fn what_is_over_before_its_turn_lets_nothing_begin_early() {
+        let over = Node { is_over: true, ..Node::default() };
+        let nodes = [Node::default(), over.clone(), Node::default(), Node::default()];
+        assert_eq!(implied(Order::WithinParent, &nodes), [vec![], vec![0], vec![0, 1], vec![2]]);
+        let nodes = [over.clone(), over.clone(), Node::default()];
+        assert_eq!(implied(Order::WithinParent, &nodes), [vec![], vec![0], vec![1]], "as short as it can be");
+        let nodes = [over, below(0), Node::default()];
+        assert_eq!(implied(Order::WithinParent, &nodes)[2], [0, 1], "a parent, and what is open below it");
     }
 
     #[test]
@@ -176,6 +220,6 @@ mod tests {
         let parent = Node { stated: vec![0], ..Node::default() };
         let nodes = [Node::default(), parent, below(1), below(1)];
         assert_eq!(implied(Order::Free, &nodes), [vec![], vec![2, 3], vec![0], vec![0]]);
-        assert_eq!(implied(Order::WithinParent, &nodes), [vec![], vec![3], vec![0], vec![2]]);
+        assert_eq!(implied(Order::WithinParent, &nodes), [vec![], vec![2, 3], vec![0], vec![2]]);
     }
 }

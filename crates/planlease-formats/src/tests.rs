@@ -145,6 +145,28 @@ fn the_examples_of_the_guide_are_plans() {
 }
 
 #[test]
+fn the_guide_shows_each_format_of_others() {
+    for (format, name) in [
+        (Format::Kiro, "markdown kiro"),
+        (Format::SpecKit, "markdown spec-kit"),
+        (Format::OpenSpec, "markdown openspec"),
+        (Format::Conductor, "markdown conductor"),
+        (Format::Checklist, "markdown checklist"),
+        (Format::Backlog, "markdown backlog"),
+        (Format::Taskmaster, "json taskmaster"),
+        (Format::Beads, "json beads"),
+        (Format::Ralph, "json ralph"),
+    ] {
+        let fence = format!("```{name}\n");
+        let example = GUIDE.split(&fence).nth(1).and_then(|rest| rest.split("\n```").next());
+        let example = example.unwrap_or_else(|| panic!("there is no example {name}"));
+        let parsed =
+            parse_as(format, "guide", example.as_bytes()).unwrap_or_else(|problems| panic!("{problems:#}"));
+        assert!(parsed.counts.agree() && !parsed.spec.tasks.is_empty(), "{name}: {:?}", parsed.counts);
+    }
+}
+
+#[test]
 fn a_plan_says_from_which_bytes_it_was_read() {
     let text = "# T\n## Phase 1: P\n- [ ] 1.1 D\n";
     let source = |text: &str| parse("a/plan.md", text.as_bytes()).unwrap().spec.source.unwrap();

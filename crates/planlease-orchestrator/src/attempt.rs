@@ -4,14 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use planlease::{Ownership, TaskView, error_chain};
 use planlease_core::spec::TaskSpec;
+use planlease_observe::AttemptId;
 use tokio::{sync::watch, time::Instant};
+use tracing::Span;
 
 use crate::{
     command::CommandSpec,
     ending::{Cause, Finished, Status},
     executor::{Commands, Running},
+    inputs::{Inputs, InputsFile},
     options::{Options, env},
     shortage::SHORTAGE,
+    trace,
 };
 
 /// What the runner wants of the attempts that run.
@@ -32,6 +36,8 @@ pub(crate) struct Result {
     pub(crate) end: End,
     pub(crate) took: Duration,
     pub(crate) output: String,
+    /// The span of the attempt, until its end is recorded.
+    pub(crate) span: Span,
 }
 
 /// How an attempt ended.
@@ -39,8 +45,10 @@ pub(crate) struct Result {
 pub(crate) enum End {
     /// Well.
     Completed,
-    /// By itself but not well, or by our signal since its time was up.
+    /// By our signal, since its time was up.
     Failed(String),
+    /// By itself and not well, with this status.
+    FailedWith(Status, String),
     /// We stopped it: it neither completed nor failed.
     Stopped,
     /// Its command did not start, for this reason: nothing was done, and no retry is used.
@@ -53,6 +61,19 @@ pub(crate) enum End {
     Lost(String),
 }
 
+impl End {
+    /// The word for it in traces.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed(_) | Self::FailedWith(..) => "failed",
+            Self::Stopped => "returned",
+            Self::NotStarted(_) | Self::Short(_) => "not_started",
+            Self::Lost(_) => "lost",
+        }
+    }
+}
+
 /// The command of a task, with the environment that describes the task to it.
 ///
 /// # Errors
@@ -62,6 +83,7 @@ pub(crate) fn command(
     ownership: &Ownership,
     spec: &TaskSpec,
     started: &TaskView,
+    span: &Span,
 ) -> std::result::Result<CommandSpec, String> {
     let own = spec.command.as_deref();
     let mut command = options.plain_command(own).ok_or_else(|| options.no_command(&spec.id, own))?;
@@ -74,9 +96,20 @@ pub(crate) fn command(
         (env::FENCING_TOKEN, ownership.token().to_string()),
         (env::OWNERSHIP, delegation),
     ];
+    // A variable cannot have NUL in it.
+    let progress = started.record.last_progress.as_ref().map(|progress| progress.replace('\0', ""));
     command.env.clone_from(&options.env);
     command.env.extend(own.into_iter().map(|(name, value)| (name.into(), Some(value.into()))));
+    command.env.push((env::LAST_PROGRESS.into(), progress.map(Into::into)));
+    let context = planlease::trace::context(span);
+    let traced = trace::variables(context.as_ref());
+    command.env.extend(traced.map(|(name, value)| (name.into(), value.map(Into::into))));
+    command.env.push((env::INPUTS.into(), None)); // Set when its file is there.
     command.grace = options.grace;
+    command.record = options.outputs.as_ref().map(|outputs| {
+        let (plan, token) = (ownership.plan().clone(), ownership.token());
+        outputs.place(&AttemptId { plan, task: spec.id.clone(), attempt: started.record.attempt, token })
+    });
     Ok(command)
 }
 
@@ -84,12 +117,21 @@ pub(crate) fn command(
 pub(crate) async fn run(
     commands: Arc<dyn Commands>,
     command: std::result::Result<CommandSpec, String>,
-    started: TaskView,
+    inputs: Option<Inputs>,
+    (started, span): (TaskView, Span),
     mut overdue: watch::Receiver<Option<String>>,
     mut ask: watch::Receiver<Ask>,
 ) -> Result {
     let began = Instant::now();
     let not_started = |why: String| (End::NotStarted(why), String::new());
+    let prepared = tokio::select! {
+        biased; // What is to end is not started.
+        _ = ask.wait_for(|ask| *ask != Ask::Run), if inputs.is_some() => None,
+        prepared = with_inputs(command, inputs.as_ref()) => Some(prepared),
+    };
+    let Some((command, _file)) = prepared else {
+        return Result { started, end: End::Stopped, took: began.elapsed(), output: String::new(), span };
+    };
     let (end, output) = match command {
         Err(why) => not_started(why),
         Ok(command) => match commands.spawn(&command).await {
@@ -98,7 +140,25 @@ pub(crate) async fn run(
             Err(error) => not_started(error_chain(&error)),
         },
     };
-    Result { started, end, took: began.elapsed(), output }
+    Result { started, end, took: began.elapsed(), output, span }
+}
+
+/// The command with the path of its inputs, and their file, which lasts as long as it is held.
+async fn with_inputs(
+    command: std::result::Result<CommandSpec, String>,
+    inputs: Option<&Inputs>,
+) -> (std::result::Result<CommandSpec, String>, Option<InputsFile>) {
+    let (mut command, inputs) = match (command, inputs) {
+        (Ok(command), Some(inputs)) => (command, inputs),
+        (command, _) => return (command, None),
+    };
+    match inputs.write().await {
+        Ok(file) => {
+            command.env.push((env::INPUTS.into(), Some(file.path().into())));
+            (Ok(command), Some(file))
+        }
+        Err(why) => (Err(why), None),
+    }
 }
 
 async fn follow(
@@ -130,7 +190,7 @@ fn judge(finished: &Finished, overdue: Option<String>) -> End {
         (Cause::Itself, Status::NotStarted { why, code: SHORTAGE }, _) => End::Short(why.clone()),
         (Cause::Itself, Status::NotStarted { why, .. }, _) => End::NotStarted(why.clone()),
         (Cause::Itself, Status::Exited(0), _) => End::Completed,
-        (Cause::Itself, status, _) => End::Failed(with_output(status, &finished.output)),
+        (Cause::Itself, status, _) => End::FailedWith(status.clone(), with_output(status, &finished.output)),
         (_, Status::NotStarted { .. }, Some(why)) => End::NotStarted(why),
         (_, _, Some(why)) => End::Failed(why),
         (_, Status::NotStarted { .. }, None) | (Cause::Asked, _, None) => End::Stopped,
@@ -162,7 +222,8 @@ mod tests {
         let failed = |why: &str| End::Failed(why.to_owned());
         assert_eq!(end(Cause::Itself, Status::Exited(0), None), End::Completed);
         assert_eq!(end(Cause::Itself, Status::Exited(0), Some("late")), End::Completed, "it was faster");
-        assert_eq!(end(Cause::Itself, Status::Exited(3), None), failed("exited with code 3: last line"));
+        let with_status = End::FailedWith(Status::Exited(3), "exited with code 3: last line".into());
+        assert_eq!(end(Cause::Itself, Status::Exited(3), None), with_status);
         for status in [Status::Exited(0), Status::Exited(3), Status::Signalled(15), Status::Unknown] {
             assert_eq!(end(Cause::Asked, status.clone(), Some("late")), failed("late"), "{status}");
             assert_eq!(end(Cause::Asked, status.clone(), None), End::Stopped, "{status}");

@@ -11,6 +11,7 @@ use std::{
 };
 
 use nix::unistd::{self, Pid};
+use planlease::{EntryPoint, Session};
 use planlease_core::{BootTime, codec::MAX_FINDINGS};
 use tokio::{
     net::{UnixListener, UnixStream, unix::pipe},
@@ -25,7 +26,6 @@ use crate::{
     control::{Assignment, Group, address},
     driver::{Ask, Driver},
     ending::Finished,
-    entry::EntryPoint,
     output::Output,
     shortage::{SHORTAGE, is_shortage},
 };
@@ -88,6 +88,7 @@ fn in_dir(dir: Option<&PathBuf>) -> String {
 #[derive(Clone, Debug)]
 pub struct Supervisors {
     entry: EntryPoint,
+    companion: Option<String>,
     deadline: watch::Sender<Option<BootTime>>,
 }
 
@@ -97,7 +98,14 @@ impl Supervisors {
     /// No command runs before [`Supervisors::extend`] was called for the first time.
     #[must_use]
     pub fn new(entry: EntryPoint) -> Self {
-        Self { entry, deadline: watch::Sender::new(None) }
+        Self { entry, companion: None, deadline: watch::Sender::new(None) }
+    }
+
+    /// Supervisors of the commands of a session: they announce them to its companion, if it has one, which
+    /// frees nothing before they are dead.
+    #[must_use]
+    pub fn of_session(entry: EntryPoint, session: &Session) -> Self {
+        Self { companion: session.companion().map(ToOwned::to_owned), ..Self::new(entry) }
     }
 
     /// Lets all commands, those that run and those to come, live until `deadline`, on the clock that counts
@@ -128,6 +136,7 @@ impl Supervisors {
         let assignment = Assignment {
             socket,
             orchestrator: Pid::this(),
+            companion: self.companion.clone(),
             group: match spec.attachment {
                 Attachment::Captured | Attachment::Inherited => Group::Own,
                 Attachment::Terminal => Group::Of(unistd::getpgrp()),
@@ -185,7 +194,7 @@ impl Supervisors {
             };
             let (reader, stdout, stderr) = pipe().map_err(SpawnError::Prepare)?;
             command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-            Output::captured(reader, MAX_FINDINGS, spec.pulse.clone())
+            Output::captured(reader, MAX_FINDINGS, spec.pulse.clone(), spec.record.as_ref())
         } else {
             Output::not_captured()
         };

@@ -11,6 +11,7 @@ use std::{
 };
 
 use planlease_core::BootTime;
+use planlease_observe::Place;
 
 /// How long a command has between SIGTERM and SIGKILL unless said otherwise.
 const GRACE: Duration = Duration::from_secs(10);
@@ -34,6 +35,8 @@ pub struct CommandSpec {
     pub open_files: Option<u64>,
     /// Where its input, output and signals come from.
     pub attachment: Attachment,
+    /// Where its output is kept as it comes, if it is captured; `None`: nowhere.
+    pub record: Option<Place>,
     /// Where the moment of its last output is noted, if it is captured: a clone of it knows.
     pub pulse: Pulse,
 }
@@ -51,6 +54,7 @@ impl CommandSpec {
             grace: GRACE,
             open_files: None,
             attachment: Attachment::Captured,
+            record: None,
             pulse: Pulse::default(),
         }
     }

@@ -24,6 +24,9 @@ use crate::ending::{Cause, Status};
 /// The longest line; a longer one is not from our program.
 pub(crate) const MAX_LINE: usize = 4096;
 
+/// The argument for something that there is not.
+const NONE: &str = "-";
+
 /// The address with this abstract name.
 pub(crate) fn address(name: &str) -> io::Result<SocketAddr> {
     SocketAddr::from_abstract_name(name)
@@ -45,6 +48,8 @@ pub(crate) struct Assignment {
     pub(crate) socket: String,
     /// The process that must be listening there.
     pub(crate) orchestrator: Pid,
+    /// The address of the session's companion, if it has one.
+    pub(crate) companion: Option<String>,
     pub(crate) group: Group,
     /// Whether the command leads a session of its own, away from any terminal.
     pub(crate) session: bool,
@@ -65,8 +70,9 @@ impl Assignment {
         };
         let grace = self.grace.as_millis().to_string();
         let open_files = open_files_arg(self.open_files);
-        let first =
-            [self.socket, self.orchestrator.to_string(), group, grace, open_files].map(OsString::from);
+        let companion = self.companion.unwrap_or_else(|| NONE.to_owned());
+        let first = [self.socket, self.orchestrator.to_string(), companion, group, grace, open_files];
+        let first = first.map(OsString::from);
         first.into_iter().chain([self.program]).chain(self.args)
     }
 
@@ -75,6 +81,8 @@ impl Assignment {
         let mut args = args.into_iter();
         let socket = text(args.next()).ok_or("the name of the socket")?;
         let orchestrator = number(args.next()).map(Pid::from_raw).ok_or("the orchestrator's process id")?;
+        let companion = text(args.next()).ok_or("the address of the companion")?;
+        let companion = Some(companion).filter(|companion| companion != NONE);
         let (group, session) = match text(args.next()).as_deref() {
             Some("session") => (Group::Own, true),
             Some("own") => (Group::Own, false),
@@ -84,19 +92,20 @@ impl Assignment {
         let grace = number(args.next()).map(Duration::from_millis).ok_or("the grace")?;
         let open_files = open_files(args.next()).ok_or("the limit of open files")?;
         let program = args.next().ok_or("the program")?;
-        Ok(Self { socket, orchestrator, group, session, grace, open_files, program, args: args.collect() })
+        let args = args.collect();
+        Ok(Self { socket, orchestrator, companion, group, session, grace, open_files, program, args })
     }
 }
 
 /// The argument for a limit of open files.
 pub(crate) fn open_files_arg(limit: Option<u64>) -> String {
-    limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string())
+    limit.map_or_else(|| NONE.to_owned(), |limit| limit.to_string())
 }
 
 /// Reads the argument that [`open_files_arg`] made; `None` if it is none.
 pub(crate) fn open_files(arg: Option<OsString>) -> Option<Option<u64>> {
     match text(arg)?.as_str() {
-        "-" => Some(None),
+        NONE => Some(None),
         limit => limit.parse().ok().map(Some),
     }
 }
@@ -254,6 +263,7 @@ mod tests {
         let assignment = Assignment {
             socket: "planlease-1-2".into(),
             orchestrator: Pid::from_raw(77),
+            companion: Some("planlease-companion-7".into()),
             group: Group::Own,
             session: true,
             grace: Duration::from_millis(1500),
@@ -262,11 +272,11 @@ mod tests {
             args: vec!["-c".into(), OsString::from_vec(vec![0xff, b'\n'])],
         };
         assert_eq!(Assignment::from_args(assignment.clone().into_args()), Ok(assignment.clone()));
-        let grouped = Assignment { session: false, ..assignment.clone() };
+        let grouped = Assignment { session: false, companion: None, ..assignment.clone() };
         assert_eq!(Assignment::from_args(grouped.clone().into_args()), Ok(grouped));
         let joined = Assignment { group: Group::Of(Pid::from_raw(5)), session: false, ..assignment };
         assert_eq!(Assignment::from_args(joined.clone().into_args()), Ok(joined.clone()));
-        assert_eq!(Assignment::from_args(joined.into_args().take(5)), Err("the program"));
+        assert_eq!(Assignment::from_args(joined.into_args().take(6)), Err("the program"));
     }
 
     #[test]

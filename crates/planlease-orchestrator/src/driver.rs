@@ -250,6 +250,7 @@ impl Driver {
             tracing::warn!(%error, "a supervisor cannot be waited for");
         }
         self.output.drain().await;
+        self.output.end_record(|| status.with_cause(cause)).await;
         Finished { cause, status, survivors, output: self.output.into_text() }
     }
 

@@ -44,6 +44,17 @@ impl fmt::Display for Status {
     }
 }
 
+impl Status {
+    /// How it ended, and why if that was not its own doing.
+    pub(crate) fn with_cause(&self, cause: Cause) -> String {
+        match cause {
+            Cause::Itself => self.to_string(),
+            Cause::Asked => format!("stopped by its orchestrator: {self}"),
+            Cause::Deadline => format!("killed at the deadline of its session: {self}"),
+        }
+    }
+}
+
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -6,13 +6,13 @@
 
 use std::{fmt::Debug, pin::Pin, sync::Arc, time::Duration};
 
+use planlease::{EntryPoint, Session};
 use planlease_core::{BootTime, session::Status};
 
 use crate::{
     child::{SpawnError, SupervisedChild, Supervisors},
     command::CommandSpec,
     ending::Finished,
-    entry::EntryPoint,
 };
 
 /// How long before the session's deadline commands are killed: what killing a process group may take on a
@@ -26,7 +26,9 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// processes.
 pub trait Executor: Debug + Send + Sync {
     /// The runner of the commands of a new session. It must run none before [`Commands::extend`] was called.
-    fn for_session(&self) -> Arc<dyn Commands>;
+    /// If the session has a [companion](planlease::companion), commands that outlive this process are
+    /// announced to it.
+    fn for_session(&self, session: &Session) -> Arc<dyn Commands>;
 }
 
 /// Runs the commands of one session.
@@ -55,8 +57,8 @@ pub trait Running: Debug + Send {
 }
 
 impl Executor for EntryPoint {
-    fn for_session(&self) -> Arc<dyn Commands> {
-        Arc::new(Supervisors::new(self.clone()))
+    fn for_session(&self, session: &Session) -> Arc<dyn Commands> {
+        Arc::new(Supervisors::of_session(self.clone(), session))
     }
 }
 

@@ -19,6 +19,7 @@ mod patience;
 mod queue;
 mod session;
 mod stop;
+mod timers;
 mod wanted;
 mod work;
 

@@ -1,9 +1,22 @@
 //! The options of an orchestrator: plain data.
 
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use planlease::{Identity, PlanView};
-use planlease_core::{PlanName, TaskId, transition::TaskStatus};
+use planlease_core::{
+    PlanName, TaskId,
+    offer::{MAX_NAMED, NotOffered, Offer},
+    selector::Selector,
+    spec::TaskSpec,
+    transition::TaskStatus,
+};
+use planlease_observe::{LogServer, Outputs};
 
 use crate::{command::CommandSpec, executor::Executor, fitness};
 
@@ -13,6 +26,12 @@ use crate::{command::CommandSpec, executor::Executor, fitness};
 pub struct Options {
     /// Which plans to own and execute.
     pub plans: Plans,
+    /// Which of those plans, by their labels. Default: all.
+    pub select: Selector,
+    /// Which of their tasks, by their labels. The others are left to claimants. Default: all.
+    pub task_select: Selector,
+    /// What this orchestrator can do, of what tasks need. Default: nothing.
+    pub can: BTreeSet<String>,
     /// How many tasks run at once, over all plans. At least 1, the default.
     pub jobs: usize,
     /// How many plans are owned at once. At least 1. Default: as many as there are.
@@ -31,10 +50,18 @@ pub struct Options {
     /// The folders in which programs are looked up (`PATH`), to find out before a plan is acquired whether
     /// its commands could start. `None` for an executor that starts no programs here.
     pub search_path: Option<OsString>,
+    /// Where an attempt finds what the tasks before it have left, in a file of its own. `None`: they get no
+    /// such file.
+    pub inputs: Option<PathBuf>,
     /// How long a task has between SIGTERM and SIGKILL. Default: 10 s.
     pub grace: Duration,
     /// Where commands run; usually the [`EntryPoint`](crate::EntryPoint) of the supervisors.
     pub executor: Arc<dyn Executor>,
+    /// Where the output of attempts is kept on this host, and how long. Default: nowhere; etcd has the
+    /// beginning and the end of the last one.
+    pub outputs: Option<Outputs>,
+    /// Serves that output to readers on other hosts, who find it beside the registration. Default: none.
+    pub log_server: Option<Arc<LogServer>>,
     /// Who this process is. Each session gets a name of its own if it has none.
     pub identity: Identity,
 }
@@ -45,6 +72,9 @@ impl Options {
     pub fn new(plans: Plans, executor: Arc<dyn Executor>) -> Self {
         Self {
             plans,
+            select: Selector::default(),
+            task_select: Selector::default(),
+            can: BTreeSet::new(),
             jobs: 1,
             max_plans: usize::MAX,
             command: None,
@@ -53,10 +83,31 @@ impl Options {
             env: Vec::new(),
             dir: None,
             search_path: None,
+            inputs: None,
             grace: Duration::from_secs(10),
             executor,
+            outputs: None,
+            log_server: None,
             identity: Identity::of_process(),
         }
+    }
+
+    /// Sets which plans are executed, by their labels.
+    #[must_use]
+    pub fn select(self, select: Selector) -> Self {
+        Self { select, ..self }
+    }
+
+    /// Sets which tasks are run, by their labels.
+    #[must_use]
+    pub fn task_select(self, task_select: Selector) -> Self {
+        Self { task_select, ..self }
+    }
+
+    /// Sets what this orchestrator can do, of what tasks need.
+    #[must_use]
+    pub fn can(self, can: BTreeSet<String>) -> Self {
+        Self { can, ..self }
     }
 
     /// Sets how many tasks run at once, over all plans.
@@ -107,10 +158,28 @@ impl Options {
         Self { search_path: path.into(), ..self }
     }
 
+    /// Sets the folder for files with what the tasks before a task have left.
+    #[must_use]
+    pub fn inputs(self, folder: impl Into<Option<PathBuf>>) -> Self {
+        Self { inputs: folder.into(), ..self }
+    }
+
     /// Sets how long a task has between SIGTERM and SIGKILL.
     #[must_use]
     pub fn grace(self, grace: Duration) -> Self {
         Self { grace, ..self }
+    }
+
+    /// Sets where the output of attempts is kept.
+    #[must_use]
+    pub fn outputs(self, outputs: impl Into<Option<Outputs>>) -> Self {
+        Self { outputs: outputs.into(), ..self }
+    }
+
+    /// Sets what serves the output of attempts to readers on other hosts.
+    #[must_use]
+    pub fn log_server(self, server: impl Into<Option<Arc<LogServer>>>) -> Self {
+        Self { log_server: server.into(), ..self }
     }
 
     /// Sets the identity of this process.
@@ -138,12 +207,49 @@ impl Options {
         }
     }
 
+    /// What this orchestrator runs, as its registration shows it to others.
+    #[must_use]
+    pub fn offer(&self) -> Offer {
+        let plans = match &self.plans {
+            Plans::Named(names) if names.len() <= MAX_NAMED => Some(names.iter().cloned().collect()),
+            Plans::Named(_) | Plans::All | Plans::Follow => None,
+        };
+        let own = self.command.is_some() && self.commands != CommandSource::None;
+        Offer {
+            can: self.can.clone(),
+            plans,
+            select: self.select.clone(),
+            task_select: self.task_select.clone(),
+            with_command: self.commands == CommandSource::Plan || own,
+            without_command: own,
+            ..Offer::default()
+        }
+    }
+
+    /// Whether tasks which are not for this orchestrator are left to claimants without a word: it was said
+    /// which ones are, or it takes whatever plans there are. Else one without a command is a mistake.
+    fn is_choosy(&self) -> bool {
+        self.plans == Plans::Follow || !self.task_select.is_empty() || !self.can.is_empty()
+    }
+
+    /// Checks whether this orchestrator could run a task.
+    ///
+    /// # Errors
+    /// Why it could not, as a sentence.
+    pub(crate) fn check_task(&self, task: &TaskSpec) -> Result<(), String> {
+        let own = task.command.as_deref();
+        let command = self.plain_command(own).ok_or_else(|| self.no_command(&task.id, own))?;
+        let Some(path) = &self.search_path else { return Ok(()) };
+        fitness::check_program(&command, path)
+    }
+
     /// Checks whether this orchestrator could do anything in the plan.
     ///
     /// # Errors
     /// Why it could not, as a sentence: an open task has no command, or no open task's program is here.
     pub(crate) fn check_plan(&self, plan: &PlanView) -> Result<(), String> {
         self.fitness()?;
+        let (offer, mut left) = (self.offer(), None);
         let open = plan.spec().tasks.iter().filter(|task| {
             let status = plan.status(&task.id);
             status.is_some_and(|status| !matches!(status, TaskStatus::Completed | TaskStatus::Skipped))
@@ -151,6 +257,16 @@ impl Options {
         let mut known = BTreeMap::new();
         for task in open {
             let own = task.command.as_deref();
+            match offer.takes_task(task) {
+                Err(NotOffered::Command | NotOffered::NoCommand) if !self.is_choosy() => {}
+                Err(why) => {
+                    left.get_or_insert_with(|| {
+                        format!("task {} is not for this orchestrator: {why}", task.id)
+                    });
+                    continue;
+                }
+                Ok(()) => {}
+            }
             let command = self.plain_command(own).ok_or_else(|| self.no_command(&task.id, own))?;
             let Some(path) = &self.search_path else { continue };
             known.entry(command.program.clone()).or_insert_with(|| fitness::check_program(&command, path));
@@ -159,7 +275,9 @@ impl Options {
         // programs.
         match known.values().find(|found| found.is_ok()).or_else(|| known.values().next()) {
             Some(Err(why)) => Err(why.clone()),
-            Some(Ok(())) | None => Ok(()),
+            // Without any that are its own, those of others are in progress or wait.
+            None => left.map_or(Ok(()), Err),
+            Some(Ok(())) => Ok(()),
         }
     }
 
@@ -211,8 +329,11 @@ pub struct CannotStart(String);
 pub enum Plans {
     /// These. It is an error if one of them is not there.
     Named(Vec<PlanName>),
-    /// All that are there when the orchestrator starts.
+    /// All that are there when the orchestrator starts. It ends when nothing is left to be done in them.
     All,
+    /// All, also those that come later. The orchestrator stays up until it is asked to stop, and takes a plan
+    /// only if it has a free job for it.
+    Follow,
 }
 
 /// Whose commands an orchestrator runs. A process that can write a plan can write its commands.
@@ -258,6 +379,10 @@ pub mod env {
     pub const DESCRIPTION: &str = "PLANLEASE_TASK_DESCRIPTION";
     /// Which attempt this is, from 1.
     pub const ATTEMPT: &str = "PLANLEASE_ATTEMPT";
+    /// What the attempt before this one said last of its progress, if it was lost or failed.
+    pub const LAST_PROGRESS: &str = "PLANLEASE_LAST_PROGRESS";
+    /// The path of a JSON file with what the tasks that it depends on have left: notes, findings, output.
+    pub const INPUTS: &str = "PLANLEASE_INPUTS";
     /// The fencing token of the ownership.
     pub const FENCING_TOKEN: &str = "PLANLEASE_FENCING_TOKEN";
     /// The name of the lock under which a command of `planlease lock` runs.
@@ -268,4 +393,8 @@ pub mod env {
     pub const HELD: &str = "PLANLEASE_HELD";
     /// The ownership's right, as JSON, by which `planlease task …` writes.
     pub const OWNERSHIP: &str = "PLANLEASE_OWNERSHIP";
+    /// The span that a command continues, as W3C Trace Context has it (`traceparent`).
+    pub const TRACEPARENT: &str = "TRACEPARENT";
+    /// What tracing systems say about it (`tracestate`).
+    pub const TRACESTATE: &str = "TRACESTATE";
 }

@@ -1,5 +1,9 @@
 //! The orchestrator: opens a session, waits in the queues of the plans, executes those that it acquires, and
-//! starts over when the session is lost.
+//! starts over when the session is lost. As a service, it follows the plans instead: see `service.rs`.
+
+mod load;
+mod market;
+mod service;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,12 +17,14 @@ use planlease::{
     AcquireOptions, AuthorityLoss, Coordinator, Error, Ownership, PlanView, Session, TryAcquire, error_chain,
 };
 use planlease_core::{
-    PlanName, Summary as TaskCounts, TaskId,
+    OrchestratorId, PlanName, Summary as TaskCounts, TaskId,
     keys::{Key, PlanKey},
-    record::{Halt, HaltRecord},
+    record::{Halt, HaltRecord, Registration},
     session::Status,
+    steering::{Eligibility, Steering},
     unreadable::Unreadable,
 };
+use planlease_observe::Sweeper;
 use tokio::{
     sync::{Semaphore, watch},
     time::Instant,
@@ -26,9 +32,11 @@ use tokio::{
 
 use crate::{
     executor::extend,
+    logs,
     options::{Options, Plans},
     report::{Report, Reporter},
     runner::{Ended, Runner, Shared, Stop, failed_tasks, until},
+    steering::Follower,
 };
 
 /// How long to wait before a new session is tried after one was lost or could not be opened.
@@ -39,6 +47,10 @@ const REST: Duration = Duration::from_secs(5);
 
 /// … but no longer than this.
 const REST_MAX: Duration = Duration::from_secs(300);
+
+/// How long a plan is left alone that an operator took away from this orchestrator (`owner release`): time in
+/// which another one takes it, or the operator looks at this one.
+const TAKEN_AWAY: Duration = Duration::from_secs(60);
 
 /// How often a plan is released because no command starts here, before it is given up.
 const SETBACKS: u32 = 5;
@@ -118,6 +130,11 @@ struct Open {
 }
 
 impl Open {
+    /// Leaves it alone for this long, which is no setback.
+    fn later(&mut self, rest: Duration) {
+        self.not_before = Some(Instant::now() + rest);
+    }
+
     /// Leaves it alone for a while; for how long.
     fn rest(&mut self) -> Duration {
         let rest = REST.saturating_mul(1 << self.setbacks.min(16)).min(REST_MAX);
@@ -139,6 +156,8 @@ pub struct Orchestrator {
     reporter: Reporter,
     stop: watch::Receiver<Stop>,
     jobs: Arc<Semaphore>,
+    /// Whether it has opened a session, or may have.
+    has_tried: bool,
     /// The plans that are still to be executed.
     open: BTreeMap<PlanName, Open>,
     summary: Summary,
@@ -162,6 +181,7 @@ impl Orchestrator {
             reporter,
             stop,
             jobs,
+            has_tried: false,
             open: BTreeMap::new(),
             summary: Summary::default(),
         }
@@ -172,6 +192,11 @@ impl Orchestrator {
     /// start here is not acquired; one whose commands turn out not to start is released, tried again a few
     /// times, and given up.
     ///
+    /// With [`Plans::Follow`] it ends only when it is asked to stop, or by an error. It follows the plans by
+    /// one watch, and makes no request while there is nothing to do but to renew its session. It acquires a
+    /// plan only with a free job for it, in the order of [`planlease_core::sharing`]; it gives no plan up,
+    /// but leaves one alone for up to 5 minutes in which its commands do not start.
+    ///
     /// # Errors
     /// [`Error::PlanNotFound`] and [`Error::PlanClosed`] for a named plan that is not there, or is cancelled
     /// or archived, and what trying again cannot fix: a wrong configuration, missing permissions.
@@ -179,42 +204,99 @@ impl Orchestrator {
     /// # Cancel safety
     /// Dropping the future kills what runs; its ownerships are released by the session's task or expire.
     pub async fn run(mut self) -> Result<Summary, Error> {
+        if self.options.plans == Plans::Follow {
+            return self.serve().await;
+        }
         self.open = self.plans_to_execute().await?;
+        let _sweeper = self.options.outputs.clone().map(Sweeper::start);
         while !self.open.is_empty() && *self.stop.borrow() == Stop::Run {
-            let session = match self.coordinator.open_session(self.options.identity.clone()).await {
-                Ok(session) => session,
-                // Also a lease that was gone again before the session stood: everything took too long.
-                Err(error) if error.is_transient() || error.is_session_lost() => {
-                    self.reporter.send(&Report::Trouble(error_chain(&error)));
-                    self.pause().await;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            self.reporter.send(&Report::SessionOpened(session.id().clone()));
+            let Some(session) = self.open_session().await? else { continue };
             let lost = self.work(&session).await?;
-            if let Err(error) = session.close().await {
-                self.reporter.send(&Report::Trouble(error_chain(&error)));
-            }
-            if lost {
-                self.pause().await;
-            }
+            self.close(session, lost).await;
+        }
+        if let Some(server) = &self.options.log_server {
+            server.finish().await; // Readers on other hosts see the end of what they follow.
         }
         self.summary.unfinished = self.open.into_keys().collect();
         Ok(self.summary)
+    }
+
+    /// Opens a session. `None`, after a pause, if that did not work but may work later.
+    async fn open_session(&mut self) -> Result<Option<Session>, Error> {
+        let identity = self.options.identity.clone().offer(self.options.offer());
+        let error = match self.coordinator.open_session(identity).await {
+            Ok(session) => {
+                self.has_tried = true;
+                self.reporter.send(&Report::SessionOpened(session.id().clone()));
+                return Ok(Some(session));
+            }
+            Err(error) => error,
+        };
+        let passes = match &error {
+            // The session before, whose lease has not expired yet.
+            Error::IdentityTaken(id) => self.has_tried && self.is_this_process(id).await,
+            // Also a lease that was gone again before the session stood: everything took too long.
+            error => error.is_transient() || error.is_session_lost(),
+        };
+        if !passes {
+            return Err(error);
+        }
+        self.has_tried = true;
+        self.reporter.send(&Report::Trouble(error_chain(&error)));
+        self.pause().await;
+        Ok(None)
+    }
+
+    /// Whether this very process is registered under a name, or none is, or that cannot be found out now. It
+    /// is bounded by the lease of the session before.
+    async fn is_this_process(&self, id: &OrchestratorId) -> bool {
+        let Ok(registered) = self.coordinator.orchestrators().await else { return true };
+        let identity = &self.options.identity;
+        let own = |record: &Registration| {
+            (&record.host, record.pid, &record.boot_id) == (&identity.host, identity.pid, &identity.boot_id)
+        };
+        registered.iter().filter(|one| one.id == *id).all(|one| own(&one.record))
+    }
+
+    /// Closes a session. After one that was `lost`, there is a pause.
+    async fn close(&mut self, session: Session, lost: bool) {
+        if let Err(error) = session.close().await {
+            self.reporter.send(&Report::Trouble(error_chain(&error)));
+        }
+        if lost {
+            self.pause().await;
+        }
+    }
+
+    /// What the runners of a session share.
+    fn shared(&self, session: &Session, steering: &watch::Receiver<Steering>) -> Shared {
+        Shared {
+            options: Arc::clone(&self.options),
+            commands: self.options.executor.for_session(session),
+            jobs: Arc::clone(&self.jobs),
+            reporter: self.reporter.clone(),
+            stop: self.stop.clone(),
+            steering: steering.clone(),
+        }
     }
 
     async fn plans_to_execute(&mut self) -> Result<BTreeMap<PlanName, Open>, Error> {
         let mut views = Vec::new();
         let options = Arc::clone(&self.options);
         match &options.plans {
-            Plans::All => {
+            Plans::All | Plans::Follow => {
                 let plans = self.coordinator.plans().await?;
                 for unreadable in &plans.unreadable {
                     self.left_out(unreadable);
                 }
                 let left = |plan: &PlanView| !plan.summary().is_finished() || plan.has_work();
-                views.extend(plans.into_iter().filter(|plan| plan.halts().closed.is_none() && left(plan)));
+                let offer = self.options.offer();
+                let open = |plan: &PlanView| {
+                    plan.halts().closed.is_none()
+                        && offer.takes_plan(plan.name(), &plan.spec().labels)
+                        && left(plan)
+                };
+                views.extend(plans.into_iter().filter(open));
             }
             Plans::Named(names) => {
                 for name in names {
@@ -272,14 +354,10 @@ impl Orchestrator {
 
     /// Works as long as the session lives. Whether it was lost.
     async fn work(&mut self, session: &Session) -> Result<bool, Error> {
-        let commands = self.options.executor.for_session();
-        let shared = Shared {
-            options: Arc::clone(&self.options),
-            commands: Arc::clone(&commands),
-            jobs: Arc::clone(&self.jobs),
-            reporter: self.reporter.clone(),
-            stop: self.stop.clone(),
-        };
+        let mut follower = Follower::new(self.coordinator.clone());
+        let steering = follower.subscribe();
+        let shared = self.shared(session, &steering);
+        let commands = Arc::clone(&shared.commands);
         let mut status = session.watch_status();
         extend(commands.as_ref(), *status.borrow_and_update());
         // Each renewal passes here. If this loop is stuck, no progress is noted, and the plans go to another
@@ -289,13 +367,18 @@ impl Orchestrator {
         let mut owned: BTreeSet<PlanName> = BTreeSet::new();
         let mut reported: BTreeSet<PlanName> = BTreeSet::new();
         let reporter = self.reporter.clone();
+        let options = Arc::clone(&self.options);
+        let mut showing = std::pin::pin!(logs::show(session, &options, &reporter));
         loop {
             let stopping = *self.stop.borrow() != Stop::Run;
             if runners.is_empty() && (stopping || self.open.is_empty()) {
                 return Ok(false);
             }
-            let full = stopping || owned.len() >= self.options.max_plans.max(1);
-            let wanted = if full { Vec::new() } else { self.wanted(&owned) };
+            let asked = steering.borrow().clone();
+            let takes = !stopping && asked.eligibility(session.id()) == Eligibility::Eligible;
+            let full = !takes || owned.len() >= self.options.max_plans.max(1);
+            let wanted =
+                if full { self.moved_here(session, &asked, takes, &owned) } else { self.wanted(&owned) };
             let rested = if full { None } else { self.next_rested() };
             // Dropped before anything else is waited for: a waiter may hold what a runner needs.
             let event = {
@@ -312,13 +395,16 @@ impl Orchestrator {
                         },
                         _ = self.stop.changed() => break Event::Stop,
                         Some((plan, ended)) = runners.next() => break Event::Ended(plan, ended),
+                        () = follower.next() => break Event::Steered,
                         won = &mut next => break Event::Won(won?),
                         () = until(rested) => break Event::Rested,
+                        never = &mut showing => match never {},
                     }
                 }
             };
             match event {
-                Event::Stop | Event::Rested | Event::Won(Won::Nothing) => {}
+                Event::Steered => self.steered(session, &asked, &steering),
+                Event::Stop | Event::Rested | Event::Won(Won::Nothing | Won::Later(_)) => {}
                 // Also reported before the session itself has found out: its keys are gone, and the runners
                 // hear of that.
                 Event::SessionLost | Event::Won(Won::SessionLost) => {
@@ -331,7 +417,8 @@ impl Orchestrator {
                 }
                 Event::Won(Won::Plan(ownership)) => {
                     owned.insert(ownership.plan().clone());
-                    runners.push(Box::pin(Runner::run(shared.clone(), *ownership)));
+                    let wary = self.open.get(ownership.plan()).is_some_and(|open| open.setbacks > 0);
+                    runners.push(Box::pin(Runner::run(shared.clone(), *ownership, None, wary)));
                 }
                 Event::Won(Won::Dropped(plan, why)) => self.dropped(&plan, why),
                 Event::Won(Won::Failed(plan, why)) => self.failed(&plan, why),
@@ -353,7 +440,7 @@ impl Orchestrator {
     fn ended(&mut self, plan: &PlanName, ended: Ended) {
         let Some(open) = self.open.get_mut(plan) else { return };
         match ended {
-            Ended::Finished(summary) => {
+            Ended::Finished(summary) | Ended::Idle(summary) => {
                 self.open.remove(plan);
                 let success = summary.completed + summary.skipped == summary.total;
                 self.summary.finished.push((plan.clone(), success));
@@ -367,6 +454,11 @@ impl Orchestrator {
                 self.reporter.send(&Report::CannotStart { plan: plan.clone(), why, again });
             }
             Ended::NotBegun => drop(open.rest()),
+            Ended::TakenAway => {
+                *open = Open::default();
+                open.later(TAKEN_AWAY);
+                self.reporter.send(&Report::LeftAlone { plan: plan.clone(), rest: TAKEN_AWAY });
+            }
             Ended::Stopped | Ended::Lost => *open = Open::default(),
         }
     }
@@ -384,6 +476,32 @@ impl Orchestrator {
         wanted.map(|(plan, _)| plan.clone()).collect()
     }
 
+    /// The plans that are to move here: they are queued for also beyond the most that are owned at once.
+    fn moved_here(
+        &self,
+        session: &Session,
+        asked: &Steering,
+        takes: bool,
+        owned: &BTreeSet<PlanName>,
+    ) -> Vec<PlanName> {
+        let to_here = asked.moves_to(session.id()).filter(|_| takes);
+        to_here.filter(|plan| self.open.contains_key(*plan) && !owned.contains(*plan)).cloned().collect()
+    }
+
+    /// Reports what is asked of this orchestrator now.
+    fn steered(&self, session: &Session, before: &Steering, now: &watch::Receiver<Steering>) {
+        let now = now.borrow();
+        let state = now.eligibility(session.id());
+        if state != before.eligibility(session.id()) {
+            let why = now.cordons.get(session.id()).map(|cordon| (cordon.by.clone(), cordon.why.clone()));
+            self.reporter.send(&Report::Eligibility { state, why });
+        }
+        if now.pause.is_some() != before.pause.is_some() {
+            let why = now.pause.as_ref().map(|pause| (pause.by.clone(), pause.why.clone()));
+            self.reporter.send(&Report::FleetPaused(why));
+        }
+    }
+
     /// When the next plan has rested.
     fn next_rested(&self) -> Option<Instant> {
         self.open.values().filter(|open| open.rests()).filter_map(|open| open.not_before).min()
@@ -393,6 +511,8 @@ impl Orchestrator {
 /// What changes the work of an orchestrator.
 enum Event {
     Stop,
+    /// Operators ask something else of the fleet.
+    Steered,
     /// A plan may be acquired again.
     Rested,
     SessionLost,
@@ -411,6 +531,8 @@ enum Won {
     Dropped(PlanName, Dropped),
     /// This plan cannot be owned at the moment, for this reason; the others can.
     Failed(PlanName, String),
+    /// The plan is not free before this has passed, or may not be.
+    Later(Duration),
     /// Something went wrong that a retry may fix.
     Nothing,
     /// etcd says that there is no such session.
@@ -472,6 +594,11 @@ async fn trouble(
         Error::AuthorityLost(AuthorityLoss::Session(reason)) => {
             reporter.send(&Report::Trouble(reason.to_string()));
             Ok(Won::SessionLost)
+        }
+        // Until it is uncordoned, which is seen elsewhere.
+        Error::Cordoned { .. } => {
+            tokio::time::sleep(SESSION_AGAIN).await;
+            Ok(Won::Nothing)
         }
         // Only this plan is concerned: something of it cannot be read or written.
         Error::Unreadable(_) | Error::Codec(_) | Error::TimedOut(_) | Error::Refused(_) => {

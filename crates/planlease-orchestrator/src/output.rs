@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use planlease_core::codec::shorten;
+use planlease_observe::{Place, Recorder};
 use tokio::{io::AsyncReadExt as _, net::unix::pipe, time::timeout};
 
 use crate::{clock::now, command::Pulse};
@@ -22,27 +23,42 @@ pub(crate) struct Output {
     chunk: Vec<u8>,
     capture: Capture,
     pulse: Pulse,
+    recorder: Option<Recorder>,
 }
 
 impl Output {
-    /// What comes out of the pipe, up to `limit` bytes of it; `pulse` notes when it comes.
-    pub(crate) fn captured(pipe: pipe::Receiver, limit: usize, pulse: Pulse) -> Self {
-        Self { pipe: Some(pipe), chunk: vec![0; CHUNK], capture: Capture::new(limit), pulse }
+    /// What comes out of the pipe, up to `limit` bytes of it; `pulse` notes when it comes. All of it is kept
+    /// in `record`, as far as that is bounded.
+    pub(crate) fn captured(pipe: pipe::Receiver, limit: usize, pulse: Pulse, record: Option<&Place>) -> Self {
+        let recorder = record.map(Recorder::start);
+        Self { pipe: Some(pipe), chunk: vec![0; CHUNK], capture: Capture::new(limit), pulse, recorder }
     }
 
     /// No output.
     pub(crate) fn not_captured() -> Self {
-        Self { pipe: None, chunk: Vec::new(), capture: Capture::new(0), pulse: Pulse::default() }
+        Self {
+            pipe: None,
+            chunk: Vec::new(),
+            capture: Capture::new(0),
+            pulse: Pulse::default(),
+            recorder: None,
+        }
     }
 
     /// Waits for more; for ever after the end. Cancel safe.
     pub(crate) async fn read(&mut self) {
         let Some(pipe) = &mut self.pipe else { return std::future::pending().await };
+        if let Some(recorder) = &mut self.recorder {
+            recorder.room().await;
+        }
         match pipe.read(&mut self.chunk).await {
             Ok(0) | Err(_) => self.pipe = None,
             Ok(count) => {
                 self.pulse.beat(now());
                 self.capture.push(&self.chunk[..count]);
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.add(&self.chunk[..count]);
+                }
             }
         }
     }
@@ -56,6 +72,13 @@ impl Output {
         };
         // If there is no end, another process writes; what the command wrote has been read by now.
         let _ = timeout(DRAIN, rest).await;
+    }
+
+    /// Ends the record of it, with how the command ended.
+    pub(crate) async fn end_record(&mut self, how: impl FnOnce() -> String) {
+        if let Some(recorder) = self.recorder.take() {
+            recorder.finish(how()).await;
+        }
     }
 
     /// See [`Capture::into_text`].

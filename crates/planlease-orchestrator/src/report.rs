@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use planlease_core::{
-    FencingToken, OrchestratorId, PlanName, Summary, TaskId, record::Halt, transition::TaskStatus,
+    FencingToken, OrchestratorId, PlanName, Summary, TaskId, pool::PoolWait, record::Halt,
+    steering::Eligibility, trace::TraceContext, transition::TaskStatus,
 };
 
 /// Something that happened.
@@ -49,6 +50,23 @@ pub enum Report {
         /// Who has it.
         by: String,
     },
+    /// A ready task waits for permits of a pool; reported once until a task of the plan gets some.
+    WaitsForPool {
+        /// The plan.
+        plan: PlanName,
+        /// The task.
+        task: TaskId,
+        /// What it waits for, and who has the permits.
+        wait: PoolWait,
+    },
+    /// Tasks are ready that are not for this orchestrator: they are left to claimants and to other
+    /// orchestrators.
+    Left {
+        /// Of which plan.
+        plan: PlanName,
+        /// Which tasks.
+        tasks: Vec<TaskId>,
+    },
     /// An attempt ended, and that is recorded.
     Ended {
         /// Of which plan.
@@ -63,6 +81,8 @@ pub enum Report {
         took: Duration,
         /// Why it failed, if it did.
         error: Option<String>,
+        /// The span of the attempt, if it is exported.
+        trace: Option<TraceContext>,
     },
     /// The command of an attempt did not start; the task was given back, and no retry is used.
     NotStarted {
@@ -102,6 +122,13 @@ pub enum Report {
         /// Why.
         why: String,
     },
+    /// An operator took the plan away from this orchestrator, which leaves it alone for a while.
+    LeftAlone {
+        /// Which plan.
+        plan: PlanName,
+        /// For how long.
+        rest: Duration,
+    },
     /// Nothing is left to be done in the plan, and it was released.
     Finished {
         /// Which plan.
@@ -136,6 +163,30 @@ pub enum Report {
     },
     /// The plan was released before it was finished, since the orchestrator stops.
     Released(PlanName),
+    /// The plan was handed over to a named orchestrator, as an operator asked.
+    HandedOver {
+        /// Which plan.
+        plan: PlanName,
+        /// The orchestrator that owns it now.
+        to: OrchestratorId,
+    },
+    /// An operator has cordoned, drained or uncordoned this orchestrator.
+    Eligibility {
+        /// What it is now.
+        state: Eligibility,
+        /// By whom, and why; `None` once it is eligible.
+        why: Option<(String, String)>,
+    },
+    /// An operator has paused the plan, with the name and the reason: nothing starts in it. `None` once it
+    /// was resumed.
+    Paused {
+        /// Which plan.
+        plan: PlanName,
+        /// By whom, and why.
+        why: Option<(String, String)>,
+    },
+    /// An operator has paused the fleet, with the name and the reason; `None` once it was resumed.
+    FleetPaused(Option<(String, String)>),
     /// Something did not work and is tried again.
     Trouble(String),
     /// A stored record cannot be read. What needs it is left out; the rest goes on.

@@ -44,11 +44,12 @@ use nix::{
     unistd::Pid,
 };
 
+use planlease::{EntryPoint, companion::Announcement};
+
 use crate::{
     clock::now,
     control::{Assignment, Group, Lines, MAX_LINE, Order, Report, address, open_files_arg},
     ending::{Cause, Status},
-    entry::EntryPoint,
     exec,
     kill_policy::KillPolicy,
     processes,
@@ -109,10 +110,32 @@ impl<T, E: Into<io::Error>> Trying<T> for Result<T, E> {
 /// needs.
 pub fn run(args: impl IntoIterator<Item = OsString>, exec: &EntryPoint) -> Result<u8, SupervisorError> {
     let assignment = Assignment::from_args(args).map_err(SupervisorError::Usage)?;
+    // Before there is an orchestrator that could let the command start.
+    let announced = assignment.companion.as_deref().map(Announcement::to);
+    let announced = announced.transpose().trying("announce its command to the companion of the session")?;
+    let supervised = supervise(assignment, exec);
+    if let (Some(announced), Ok((_, Left::Nothing)) | Err(SupervisorError::NoOrchestrator(_))) =
+        (announced, &supervised)
+    {
+        announced.nothing_left();
+    }
+    supervised.map(|(code, _)| code)
+}
+
+/// What is left of a command when its supervisor ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// Processes that could not be killed.
+    Survivors,
+}
+
+/// Runs the command until it ends or must end; the exit status, and what is left.
+fn supervise(assignment: Assignment, exec: &EntryPoint) -> Result<(u8, Left), SupervisorError> {
     let mut supervisor = Supervisor::new(assignment)?;
     while !supervisor.policy.may_start(now()) {
         if supervisor.policy.is_ending() || supervisor.policy.verdict(now()).is_some() {
-            return supervisor.refuse("it had to stop before it began".to_owned(), exec::NOT_FOUND);
+            return Ok(supervisor.refuse("it had to stop before it began".to_owned(), exec::NOT_FOUND));
         }
         supervisor.wait(None)?;
     }
@@ -120,7 +143,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, exec: &EntryPoint) -> Resul
         Ok(running) => supervisor.see_through(running),
         Err(error) => {
             let code = if is_shortage(&error) { SHORTAGE } else { exec::NOT_FOUND };
-            supervisor.refuse(format!("the exec stage cannot be started: {error}"), code)
+            Ok(supervisor.refuse(format!("the exec stage cannot be started: {error}"), code))
         }
     }
 }
@@ -176,11 +199,11 @@ impl Supervisor {
     }
 
     /// Reports a command that never ran.
-    fn refuse(&mut self, why: String, code: u8) -> Result<u8, SupervisorError> {
+    fn refuse(&mut self, why: String, code: u8) -> (u8, Left) {
         let cause = self.policy.verdict(now()).unwrap_or(Cause::Itself);
         let status = Status::NotStarted { why, code };
         self.report(&Report::Ended { cause, status, survivors: false });
-        Ok(code)
+        (code, Left::Nothing)
     }
 
     /// Reports to the orchestrator, if it is still there; if not, that is noticed elsewhere.
@@ -219,7 +242,7 @@ impl Supervisor {
     }
 
     /// Waits until the command ends or must end, kills what is left, and reports.
-    fn see_through(&mut self, mut running: Running) -> Result<u8, SupervisorError> {
+    fn see_through(&mut self, mut running: Running) -> Result<(u8, Left), SupervisorError> {
         let watched = self.watch(&running);
         // Whatever went wrong with watching, nothing is left running.
         let cause = *watched.as_ref().unwrap_or(&Cause::Deadline);
@@ -230,7 +253,7 @@ impl Supervisor {
             Ok(Some(status)) => status,
             Ok(None) | Err(_) => {
                 self.report(&Report::Ended { cause, status: Status::Unknown, survivors: true });
-                return watched.map(|_| exec::NOT_FOUND);
+                return watched.map(|_| (exec::NOT_FOUND, Left::Survivors));
             }
         };
         let (status, exit) = match (exec::fate(running.fate), status.code(), status.signal()) {
@@ -246,7 +269,7 @@ impl Supervisor {
             (_, None, None) => (Status::Unknown, u8::MAX),
         };
         self.report(&Report::Ended { cause, status, survivors: !all_gone });
-        watched.map(|_| exit)
+        watched.map(|_| (exit, if all_gone { Left::Nothing } else { Left::Survivors }))
     }
 
     /// Waits until the command has ended or must be killed, and says why.

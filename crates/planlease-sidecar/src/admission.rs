@@ -3,7 +3,8 @@
 //!
 //! Over TCP a request bears a token. Over the unix socket the permissions of the socket are enough, and the
 //! kernel names the process. Either way it has a header that no page of another site can send, no header that
-//! only pages send, and is addressed to a name of this host.
+//! only pages send, and is addressed to a name of this host. Behind a gate of the caller's own (the
+//! console's) only the first one is asked for: the gate has looked at the rest.
 
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -34,16 +35,31 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 pub(crate) struct Admission {
     tokens: Option<watch::Receiver<Tokens>>,
     hosts: Vec<String>,
+    /// The clients that another gate has let in already, if there is one.
+    gated: Option<Gated>,
     /// For clients.
     pace: DefaultDirectRateLimiter,
     /// For requests that are refused: they cost clients nothing of theirs.
     refused_pace: DefaultDirectRateLimiter,
 }
 
+/// Clients that another gate has let in: under which name, and what they may do.
+#[derive(Debug)]
+struct Gated {
+    client: String,
+    may_write: bool,
+}
+
 impl Admission {
+    /// Behind a gate of the caller's own.
+    pub(crate) fn of_gate(options: &Options, client: &str, may_write: bool) -> Self {
+        Self { gated: Some(Gated { client: client.to_owned(), may_write }), ..Self::new(options) }
+    }
+
     /// As the options say.
     pub(crate) fn new(options: &Options) -> Self {
         Self {
+            gated: None,
             tokens: options.tokens.clone(),
             hosts: LOOPBACK.iter().map(ToString::to_string).chain(options.hosts.iter().cloned()).collect(),
             pace: pace(options.max_requests_per_second),
@@ -72,12 +88,13 @@ impl Admission {
         if headers.get_all(header::HOST).iter().count() > 1 {
             return Err(Problem::new(Kind::BadRequest, "the request has more than one Host"));
         }
+        if let Some(gated) = &self.gated {
+            return gated.check(method, headers);
+        }
         if headers.contains_key(header::ORIGIN) {
             return Err(Problem::new(Kind::CrossSite, "requests of web pages are not answered (Origin)"));
         }
-        if !headers.contains_key(REQUEST) {
-            return Err(Problem::new(Kind::CrossSite, "send the header Planlease-Request: true"));
-        }
+        has_own_header(headers)?;
         if let Peer::Unix { pid, uid } = *peer {
             return Ok(Origin::Process { pid, uid });
         }
@@ -100,7 +117,7 @@ impl Admission {
             None => return refused("the token is another one"),
             Some(token) => (token.name().to_owned(), token.may_write()),
         };
-        if !may_write && !matches!(*method, Method::GET | Method::HEAD) {
+        if !may_write && !is_read(method) {
             let detail =
                 format!("token {name:?} is read-only: it may read and follow events, and change nothing");
             return Err(Problem::new(Kind::NotAllowed, detail));
@@ -118,6 +135,32 @@ impl Admission {
         };
         self.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(name))
     }
+}
+
+impl Gated {
+    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<Origin, Problem> {
+        has_own_header(headers)?;
+        let Self { client, may_write } = self;
+        if !may_write && !is_read(method) {
+            return Err(Problem::new(
+                Kind::NotAllowed,
+                format!("the {client} is read-only here: it changes nothing"),
+            ));
+        }
+        Ok(Origin::Gate(client.clone()))
+    }
+}
+
+/// Whether the request has the header that pages of other sites cannot send.
+fn has_own_header(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.contains_key(REQUEST) {
+        true => Ok(()),
+        false => Err(Problem::new(Kind::CrossSite, "send the header Planlease-Request: true")),
+    }
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// So many a second, with bursts of twice as many.
@@ -177,7 +220,7 @@ struct Act {
 impl Act {
     fn of(request: &Request, app: &App) -> Option<Self> {
         let method = request.method().clone();
-        if matches!(method, Method::GET | Method::HEAD) {
+        if is_read(&method) {
             return None;
         }
         let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim);
@@ -299,6 +342,20 @@ mod tests {
         let admit = |pairs: &[_]| admission().admit(&peer, &Method::GET, &headers(pairs));
         assert_eq!(admit(&[GOOD[1]]).unwrap().to_string(), "uid:1000,pid:7");
         assert!(admit(&[]).is_err() && admit(&[GOOD[1], ("origin", "http://localhost")]).is_err());
+    }
+
+    #[test]
+    fn a_gate_of_the_callers_own_still_asks_for_the_header() {
+        let page = [("planlease-request", "true"), ("origin", "http://localhost:7421")];
+        let admit = |may_write, method, pairs: &[_]| {
+            let admission = Admission::of_gate(&Options::default(), "console", may_write);
+            admission.admit(&TCP, &method, &headers(pairs)).map_err(|problem| problem.kind())
+        };
+        let console = || Ok(Origin::Gate("console".to_owned()));
+        assert_eq!(admit(true, Method::POST, &page), console());
+        assert_eq!(admit(false, Method::GET, &page), console());
+        assert_eq!(admit(false, Method::POST, &page), Err(Kind::NotAllowed));
+        assert_eq!(admit(true, Method::POST, &page[1..]), Err(Kind::CrossSite));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
+    cancelled::Claims,
     origin::Origin,
     problem::{Kind, Problem},
 };
@@ -40,6 +41,8 @@ pub(crate) struct ClientSession {
     pub(crate) bond: Bond,
     plans: Mutex<BTreeMap<PlanName, Kept<Ownership>>>,
     locks: Mutex<BTreeMap<(PlanName, LockName), Kept<Lock>>>,
+    /// What it has claimed, for events of cancellations.
+    pub(crate) claims: Claims,
     news: mpsc::Sender<Bytes>,
     heard: watch::Sender<BootTime>,
     /// The session is over, or is to be.
@@ -83,6 +86,7 @@ impl ClientSession {
             bond,
             plans: Mutex::default(),
             locks: Mutex::default(),
+            claims: Claims::default(),
             news,
             heard,
             over: CancellationToken::new(),
@@ -114,7 +118,7 @@ impl ClientSession {
     /// The right to a plan's tasks: the owner's if the session owns the plan, else a worker's.
     ///
     /// # Errors
-    /// [`Kind::RightGone`] if the session is over.
+    /// [`Kind::AuthorityLost`] if the session is over.
     pub(crate) fn authority(&self, plan: &PlanName) -> Result<Authority, Problem> {
         let owned = self.plans().get(plan).map(|owned| owned.right.authority());
         match owned {
@@ -179,11 +183,11 @@ impl ClientSession {
     /// Releases a plan: the next waiter owns it at once.
     ///
     /// # Errors
-    /// [`Kind::RightGone`] if the session does not own it, and as for [`Ownership::release`].
+    /// [`Kind::AuthorityLost`] if the session does not own it, and as for [`Ownership::release`].
     pub(crate) async fn release(&self, plan: &PlanName) -> Result<(), Problem> {
         let kept = self.plans().remove(plan);
         let Some(kept) = kept else {
-            return Err(Problem::new(Kind::RightGone, format!("this session does not own {plan}")));
+            return Err(Problem::new(Kind::AuthorityLost, format!("this session does not own {plan}")));
         };
         match kept.take().await {
             Some(ownership) => Ok(ownership.release().await?),
@@ -218,14 +222,18 @@ impl ClientSession {
         }
     }
 
-    /// Keeps a lock, and looks after it by the task that `maintain` makes of it.
-    pub(crate) fn keep_lock<F>(&self, lock: Lock, maintain: impl FnOnce(Arc<Lock>, CancellationToken) -> F)
-    where
+    /// Keeps a lock of a plan, and looks after it by the task that `maintain` makes of it.
+    pub(crate) fn keep_lock<F>(
+        &self,
+        plan: &PlanName,
+        lock: Lock,
+        maintain: impl FnOnce(Arc<Lock>, CancellationToken) -> F,
+    ) where
         F: Future<Output = ()> + Send + 'static,
     {
         let (right, stop) = (Arc::new(lock), CancellationToken::new());
         let maintenance = self.tasks.spawn(maintain(Arc::clone(&right), stop.clone()));
-        let key = (right.plan().clone(), right.name().clone());
+        let key = (plan.clone(), right.name().clone());
         self.locks().insert(key, Kept { right, stop, maintenance });
     }
 
@@ -237,11 +245,11 @@ impl ClientSession {
     /// Lets go of a lock.
     ///
     /// # Errors
-    /// [`Kind::RightGone`] if the session does not have it, and as for [`Lock::release`].
+    /// [`Kind::AuthorityLost`] if the session does not have it, and as for [`Lock::release`].
     pub(crate) async fn unlock(&self, plan: &PlanName, name: &LockName) -> Result<(), Problem> {
         let kept = self.locks().remove(&(plan.clone(), name.clone()));
         let Some(kept) = kept else {
-            return Err(Problem::new(Kind::RightGone, format!("this session does not have lock {name}")));
+            return Err(Problem::new(Kind::AuthorityLost, format!("this session does not have lock {name}")));
         };
         match kept.take().await {
             Some(lock) => Ok(lock.release().await?),
@@ -301,8 +309,8 @@ impl ClientSession {
     }
 
     /// Looks at all that it has locked.
-    pub(crate) fn look_at_locks<T>(&self, look: impl Fn(&Lock) -> T) -> Vec<T> {
-        self.locks().values().map(|kept| look(&kept.right)).collect()
+    pub(crate) fn look_at_locks<T>(&self, look: impl Fn(&PlanName, &Lock) -> T) -> Vec<T> {
+        self.locks().iter().map(|((plan, _), kept)| look(plan, &kept.right)).collect()
     }
 
     fn plans(&self) -> MutexGuard<'_, BTreeMap<PlanName, Kept<Ownership>>> {

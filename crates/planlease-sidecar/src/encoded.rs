@@ -64,8 +64,8 @@ impl Encoded {
         bytes
     }
 
-    /// A change set as an event.
-    pub(crate) fn of(&self, set: &Arc<ChangeSet>, layout: &Layout) -> Bytes {
+    /// A change set as an event. `present`: what the watcher that brought it holds by now.
+    pub(crate) fn of(&self, set: &Arc<ChangeSet>, layout: &Layout, present: Option<&Snapshot>) -> Bytes {
         let known = |kept: &VecDeque<(Arc<ChangeSet>, Bytes)>| {
             kept.iter().rev().find(|(known, _)| Arc::ptr_eq(known, set)).map(|(_, bytes)| bytes.clone())
         };
@@ -73,8 +73,12 @@ impl Encoded {
         if let Some(bytes) = known(&kept) {
             return bytes;
         }
-        let json =
-            planlease_documents::json(&ChangesView::new(set, layout)).unwrap_or_else(|_| "{}".to_owned());
+        let view = ChangesView::new(set, layout);
+        let view = match present.filter(|present| present.revision() >= set.revision) {
+            Some(present) => view.with_states(set, present),
+            None => view,
+        };
+        let json = planlease_documents::json(&view).unwrap_or_else(|_| "{}".to_owned());
         let bytes = sse::event("changes", Some(set.revision.to_wire()), &json);
         // A filter's own set is one subscriber's alone: no other one asks for it.
         if Arc::strong_count(set) > 1 {

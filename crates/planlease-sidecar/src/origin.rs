@@ -49,6 +49,8 @@ pub(crate) enum Origin {
     },
     /// A client that bears the token of this name.
     Token(String),
+    /// A client that a gate of this name has let in.
+    Gate(String),
 }
 
 impl fmt::Display for Origin {
@@ -57,6 +59,7 @@ impl fmt::Display for Origin {
             Self::Process { pid: Some(pid), uid } => write!(f, "uid:{uid},pid:{pid}"),
             Self::Process { pid: None, uid } => write!(f, "uid:{uid}"),
             Self::Token(name) => write!(f, "token:{name}"),
+            Self::Gate(name) => f.write_str(name),
         }
     }
 }

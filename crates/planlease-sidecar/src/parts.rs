@@ -56,6 +56,11 @@ impl Names {
         self.of("lock")
     }
 
+    /// The orchestrator.
+    pub(crate) fn orchestrator(&self) -> Result<OrchestratorId, Problem> {
+        self.of("orchestrator")
+    }
+
     /// The session.
     pub(crate) fn session(&self) -> Result<Uuid, Problem> {
         self.of("session")
@@ -157,7 +162,7 @@ impl Caller {
     /// The authority to update tasks of a plan, under the owner that it has at that moment.
     ///
     /// # Errors
-    /// [`Kind::RightGone`] if the session is over.
+    /// [`Kind::AuthorityLost`] if the session is over.
     pub(crate) fn authority_over(&self, app: &Shared, plan: &PlanName) -> Result<Authority, Problem> {
         match self {
             Self::Program(held) => held.authority(plan),
@@ -168,7 +173,7 @@ impl Caller {
     /// The right to a plan's tasks. A person's is good for the plan as it was seen.
     ///
     /// # Errors
-    /// [`Kind::Held`] while another process takes the plan over; [`Kind::RightGone`] if the session is over.
+    /// [`Kind::Held`] while another process takes the plan over; [`Kind::AuthorityLost`] if the session is over.
     pub(crate) fn authority(&self, app: &Shared, view: &PlanView) -> Result<Authority, Problem> {
         match self {
             Self::Program(client) => client.authority(view.name()),

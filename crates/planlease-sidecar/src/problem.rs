@@ -12,7 +12,7 @@ use planlease_core::{
     transition::{Change, Refusal},
     view::MissingTask,
 };
-use planlease_documents::TaskUpdate;
+use planlease_documents::{RefusalView, TaskUpdate};
 use serde_json::{Map, Value, json};
 
 /// The beginning of every type.
@@ -89,13 +89,15 @@ kinds! {
     /// The plan is paused, cancelled or archived.
     Halted CONFLICT "halted" "The plan is paused, cancelled or archived",
     /// The right is over.
-    RightGone CONFLICT "right-gone" "The right to do that is over",
+    AuthorityLost CONFLICT "right-gone" "The right to do that is over",
     /// Another process owns it.
     Held CONFLICT "held" "Another process has it",
     /// There is one of this name.
     Exists CONFLICT "exists" "There is one of this name already",
     /// There are as many as there may be.
     TooMany TOO_MANY_REQUESTS "too-many" "There are as many as there may be, or requests come too fast",
+    /// No session of this sidecar is sure to own the plan: for load balancers.
+    NotOwnedHere SERVICE_UNAVAILABLE "not-owned-here" "No session of this sidecar is sure to own the plan",
     /// Nothing new is begun.
     Draining SERVICE_UNAVAILABLE "draining" "The sidecar is draining and accepts no new work",
     /// etcd cannot be asked; nothing was changed.
@@ -157,33 +159,17 @@ impl Problem {
 
     /// What a refused update means. `present`: the record as it was seen last.
     pub(crate) fn refused(plan: &PlanName, task: &TaskId, change: &Change, refused: &Refused) -> Self {
-        let (kind, why, present) = match refused {
-            Refused::Conflict(present) => {
-                (Kind::Stale, "it was changed since it was looked at".to_owned(), Some(&**present))
-            }
-            Refused::NotAllowed(refusal, present) => {
-                let kind = match refusal {
-                    Refusal::StaleAttempt { .. } => Kind::StaleAttempt,
-                    Refusal::NotAllowed { .. } => Kind::NotAllowed,
-                    _ => Kind::WrongState,
-                };
-                (kind, refusal.to_string(), Some(&**present))
-            }
-            Refused::AuthorityLost(_) => (Kind::RightGone, "the right to it is over".to_owned(), None),
-            Refused::Dependency => {
-                let why = "it waits for others, or something that it needs was changed meanwhile";
-                (Kind::Blocked, why.to_owned(), None)
-            }
-            Refused::Halted(halt) => {
-                (Kind::Halted, format!("the plan was {} by {}: {}", halt.how, halt.by, halt.why), None)
-            }
-            Refused::Full(most) => (
-                Kind::Blocked,
-                format!("no more tasks may be in progress at once (max_in_progress = {most})"),
-                None,
-            ),
-            Refused::NoSuchTask => (Kind::NoSuchTask, "there is no such task".to_owned(), None),
-            _ => (Kind::Unexpected, format!("{refused:?}"), None),
+        let RefusalView { why, present, .. } = RefusalView::of(refused);
+        let kind = match refused {
+            Refused::Conflict(_) => Kind::Stale,
+            Refused::NotAllowed(Refusal::StaleAttempt { .. }, _) => Kind::StaleAttempt,
+            Refused::NotAllowed(Refusal::NotAllowed { .. }, _) => Kind::NotAllowed,
+            Refused::NotAllowed(..) => Kind::WrongState,
+            Refused::AuthorityLost(_) => Kind::AuthorityLost,
+            Refused::Dependency | Refused::Full(_) | Refused::Pool(_) => Kind::Blocked,
+            Refused::Halted(_) | Refused::FleetPaused(_) | Refused::Cordoned(_) => Kind::Halted,
+            Refused::NoSuchTask => Kind::NoSuchTask,
+            _ => Kind::Unexpected,
         };
         let detail = format!("cannot {} task {task} of {plan}: {why}; nothing was changed", change.verb());
         Self::new(kind, detail).about(plan, task, change, &why, present)
@@ -241,19 +227,21 @@ impl From<Error> for Problem {
             error if error.is_transient() => Kind::Unavailable,
             Error::PlanNotFound(_) => Kind::NoSuchPlan,
             Error::TaskNotFound { .. } => Kind::NoSuchTask,
-            Error::PlanClosed { .. } => Kind::Halted,
+            Error::PlanClosed { .. } | Error::Cordoned { .. } => Kind::Halted,
             Error::PlanExists(_) | Error::ImportUnderWay { .. } | Error::IdentityTaken(_) => Kind::Exists,
             Error::PlanOwned { .. } | Error::OtherOwner { .. } => Kind::Held,
             Error::HeldLocally(_) | Error::LockedLocally { .. } => Kind::Exists,
+            Error::CannotMove { .. } => Kind::WrongState,
             Error::NotOwned(_) | Error::PlanFinished(_) | Error::NothingLeft { .. } | Error::HandOver(_) => {
                 Kind::WrongState
             }
-            Error::AuthorityLost(_) | Error::LockLost { .. } => Kind::RightGone,
+            Error::AuthorityLost(_) | Error::LockLost { .. } => Kind::AuthorityLost,
             Error::TooManyHeld { .. } | Error::EditTooLarge { .. } | Error::EditTooWide { .. } => {
                 Kind::TooMany
             }
             Error::TimedOut(_) => Kind::TimedOut,
-            Error::Name(_) => Kind::BadRequest,
+            Error::BatchTooLarge { .. } => Kind::TooLarge,
+            Error::Name(_) | Error::BatchNotPossible(_) => Kind::BadRequest,
             Error::Unsound(_) | Error::Codec(_) => Kind::BadPlan,
             Error::Unreadable(_) => Kind::Unreadable,
             _ => Kind::Unexpected,

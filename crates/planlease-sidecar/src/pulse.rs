@@ -22,6 +22,8 @@ pub(crate) struct Pulse(Mutex<Option<Felt>>);
 #[derive(Debug)]
 struct Felt {
     at: BootTime,
+    /// When a request last succeeded.
+    heard: Option<BootTime>,
     /// Since when requests fail.
     failing: Option<BootTime>,
     trouble: Option<String>,
@@ -31,10 +33,19 @@ impl Pulse {
     /// Why requests fail; `None` if they succeed. An etcd that does not answer may be electing a leader, and
     /// has the time that a silent watch has; one that refuses has not.
     pub(crate) async fn trouble(&self, coordinator: &Coordinator) -> Option<String> {
+        self.feel(coordinator, |felt| felt.trouble.clone()).await
+    }
+
+    /// When a request last succeeded; `None` if none has yet.
+    pub(crate) async fn heard(&self, coordinator: &Coordinator) -> Option<BootTime> {
+        self.feel(coordinator, |felt| felt.heard).await
+    }
+
+    async fn feel<T>(&self, coordinator: &Coordinator, read: impl FnOnce(&Felt) -> T) -> T {
         let mut last = self.0.lock().await; // One asks, the others wait for its answer.
         let clock = coordinator.clock();
         if let Some(felt) = last.as_ref().filter(|felt| felt.at.until(clock.boot()) < FRESH) {
-            return felt.trouble.clone();
+            return read(felt);
         }
         let error = coordinator.ping(PATIENCE).await.err();
         let at = clock.boot();
@@ -44,7 +55,13 @@ impl Pulse {
             let failed = !silent || since.until(at) > SILENCE;
             failed.then(|| format!("requests to etcd fail: {}", planlease::error_chain(&error)))
         });
-        *last = Some(Felt { at, failing, trouble: trouble.clone() });
-        trouble
+        let before = last.as_ref().and_then(|felt| felt.trouble.as_ref());
+        match (&trouble, before) {
+            (Some(trouble), None) => tracing::warn!(trouble, "not ready"),
+            (None, Some(_)) => tracing::info!("requests to etcd succeed again"),
+            _ => {}
+        }
+        let heard = if failing.is_none() { Some(at) } else { last.as_ref().and_then(|felt| felt.heard) };
+        read(last.insert(Felt { at, heard, failing, trouble }))
     }
 }

@@ -7,7 +7,7 @@ use axum::{
     extract::{MatchedPath, Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
 use http::{Method, header};
 
@@ -16,21 +16,38 @@ use crate::{
     api,
     problem::{Kind, Problem},
     shared::App,
+    trace,
 };
 
 /// The router of the interface, with everything that stands before it.
 pub(crate) fn router(app: &App) -> Router {
+    complete(app, Admission::new(&app.options))
+}
+
+/// The router of the interface for clients that a gate of the caller's has let in, under this name.
+pub(crate) fn router_behind(app: &App, client: &str, may_write: bool) -> Router {
+    complete(app, Admission::of_gate(&app.options, client, may_write))
+}
+
+/// The table of what is served, and its description, behind this admission.
+fn admitted(app: &App, admission: Admission) -> Router<App> {
     let mut router = Router::new();
     for route in api::table() {
         router = router.route(route.path, (route.handler)());
     }
-    router = router.route("/openapi.json", get(openapi));
-    let admission = Arc::new(Admission::new(&app.options));
     router
+        .route("/openapi.json", get(openapi))
+        .route("/mcp", any(api::mcp::serve))
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::NoSuchMethod, "see /openapi.json for what can")
         })
-        .layer(middleware::from_fn_with_state((admission, Arc::clone(app)), admit))
+        .layer(middleware::from_fn(trace::traced))
+        .layer(middleware::from_fn_with_state((Arc::new(admission), Arc::clone(app)), admit))
+}
+
+/// With the probes and an answer for everything else, and counted.
+fn complete(app: &App, admission: Admission) -> Router {
+    admitted(app, admission)
         .merge(api::health::router())
         .fallback(async || Problem::new(Kind::NotFound, "see /openapi.json for what there is"))
         .layer(middleware::from_fn_with_state(Arc::clone(app), count))

@@ -2,29 +2,37 @@
 
 use std::{fmt, sync::Arc};
 
+use planlease_core::BootTime;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric as _, text::encode},
+    encoding::{DescriptorEncoder, EncodeMetric as _},
     metrics::{counter::ConstCounter, gauge::ConstGauge},
     registry::{Registry, Unit},
 };
 
+use planlease_observe::metrics;
+
 use crate::shared::Shared;
 
-/// The type of the text.
-pub(crate) const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// Everything, as text.
-pub(crate) fn text(shared: &Arc<Shared>) -> String {
-    let mut registry = Registry::with_prefix("planlease_sidecar");
-    shared.metrics.enter(&mut registry);
-    registry.register_collector(Box::new(Present(Arc::clone(shared))));
-    let mut text = String::new();
-    encode(&mut text, &registry).map_or_else(|error| format!("# {error}\n"), |()| text)
+/// Everything, as text. `heard`: when a request to etcd last succeeded. The fleet is counted while the whole
+/// namespace is watched for a subscriber: a scrape begins no watch.
+pub(crate) fn text(shared: &Arc<Shared>, heard: Option<BootTime>) -> String {
+    let mut registry = Registry::default();
+    let own = registry.sub_registry_with_prefix("planlease_sidecar");
+    shared.metrics.enter(own);
+    own.register_collector(Box::new(Present(Arc::clone(shared), heard)));
+    metrics::register_traffic(own, &shared.coordinator);
+    let common = registry.sub_registry_with_prefix(metrics::PREFIX);
+    metrics::register(common, &shared.coordinator);
+    let app = Arc::clone(shared);
+    metrics::register_fleet(common, move || {
+        app.fleet.counts(app.watchers.of_namespace()?.as_ref(), app.coordinator.clock())
+    });
+    metrics::text(&registry)
 }
 
 /// What can be looked at.
-struct Present(Arc<Shared>);
+struct Present(Arc<Shared>, Option<BootTime>);
 
 impl fmt::Debug for Present {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,7 +48,8 @@ impl Collector for Present {
             metric.encode(to.encode_descriptor(name, help, None, metric.metric_type())?)
         };
         let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-        let health = self.0.watcher.health();
+        let together = self.0.watchers.health();
+        let health = together.health;
         let ttl = self.0.coordinator.config().ttl.as_secs_f64();
         gauge("ttl_seconds", "The time to live that sessions ask for", ttl)?;
         gauge("sessions", "Sessions that are open", count(sessions.len()))?;
@@ -50,11 +59,20 @@ impl Collector for Present {
             "Subscribers to events, the sidecar's own among them",
             count(health.subscribers),
         )?;
-        gauge("watch_connected", "Whether the watch on etcd stands", f64::from(u8::from(health.connected)))?;
-        let unreadable = self.0.watcher.snapshot().map_or(0, |snapshot| snapshot.unreadable().count());
-        gauge("unreadable_records", "Stored records that cannot be read", count(unreadable))?;
+        gauge("watches", "Watches on etcd, one for each scope that is followed", count(together.count))?;
+        gauge(
+            "watch_connected",
+            "Whether each watch on etcd stands; 1 without one",
+            f64::from(u8::from(health.connected)),
+        )?;
+        gauge(
+            "unreadable_records",
+            "Stored records that cannot be read, among what is watched",
+            count(self.0.watchers.unreadable()),
+        )?;
         let clock = self.0.coordinator.clock();
-        let silent = health.heard_at.map_or(f64::INFINITY, |at| at.until(clock.boot()).as_secs_f64());
+        let heard = together.heard_at.or(self.1);
+        let silent = heard.map_or(f64::INFINITY, |at| at.until(clock.boot()).as_secs_f64());
         gauge(
             "etcd_silent_seconds",
             "How long etcd was not heard of; it is asked after some seconds",
@@ -74,8 +92,7 @@ impl Collector for Present {
         counter("resyncs", "How often the history was gone and everything was read again", health.resyncs)?;
         counter("watch_breaks", "How often the watch on etcd broke", health.breaks)?;
         counter("lagged", "How often a subscriber fell behind and was given a snapshot", health.lagged)?;
-        self.owned(&mut to)?;
-        self.traffic(&mut to)
+        self.owned(&mut to)
     }
 }
 
@@ -102,22 +119,6 @@ impl Present {
             let labels =
                 [("plan", plan.plan.to_string()), ("orchestrator", session.orchestrator.to_string())];
             ConstGauge::new(plan.trust.seconds()).encode(family.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    /// The requests that went to etcd.
-    fn traffic(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let traffic = self.0.coordinator.traffic();
-        if traffic.is_empty() {
-            return Ok(());
-        }
-        let metric = ConstCounter::new(0_u64);
-        let help = "Requests to etcd, by method; messages on streams besides the first by themselves";
-        let mut family = to.encode_descriptor("etcd_requests", help, None, metric.metric_type())?;
-        for (method, count) in traffic {
-            let labels = [("method", method)];
-            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }

@@ -29,17 +29,32 @@ pub enum Ended {
 }
 
 impl Sidecar {
-    /// Begins: follows the plans of the coordinator's namespace. No client is served yet.
+    /// Begins. No client is served yet, and no plan is watched before one asks for changes.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub fn start(coordinator: Coordinator, options: Options) -> Self {
-        Self { app: Shared::new(coordinator, options), listeners: TaskTracker::new() }
+        let (app, listeners) = (Shared::new(coordinator, options), TaskTracker::new());
+        let (watchers, ended) = (app.watchers.clone(), app.drain.ended.clone());
+        listeners.spawn(async move { ended.run_until_cancelled(watchers.drop_idle()).await });
+        Self { app, listeners }
     }
 
     /// Serves the interface on this socket.
     pub fn serve(&self, bound: Bound) {
         self.listen(bound, router::router(&self.app));
+    }
+
+    /// The interface for clients that a gate of the caller's has let in: they are recorded under this name,
+    /// and if they may not write they may read and follow events only. Without a gate before it, it answers
+    /// every client that can reach it; to be served by [`Sidecar::serve_router`].
+    pub fn interface_behind(&self, client: &str, may_write: bool) -> axum::Router {
+        router::router_behind(&self.app, client, may_write)
+    }
+
+    /// Serves this router on this socket, with the same bounds as the interface.
+    pub fn serve_router(&self, bound: Bound, router: axum::Router) {
+        self.listen(bound, router);
     }
 
     /// Serves probes and metrics on this socket, to everybody who can reach it.

@@ -1,6 +1,6 @@
 //! The documents of the sidecar's own: sessions, and what hangs on them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use planlease::{Lock, Ownership, Session, core::session::Status};
@@ -11,9 +11,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
+    cancelled::CancelledView,
     client_session::{Bond, ClientSession},
     shape::Own,
     sse,
+    watchers::Watchers,
 };
 
 /// Time until which an authority is certain. After it nothing is known, and nothing may be done with it.
@@ -95,6 +97,10 @@ pub(crate) struct SessionView {
     pub(crate) plans: Vec<OwnedView>,
     /// What it has locked.
     locks: Vec<LockedView>,
+    /// The attempts of its program that were cancelled; absent if there are none. In the answers to its
+    /// own client.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cancelled: Vec<CancelledView>,
 }
 
 /// A plan that a session owns.
@@ -133,9 +139,9 @@ impl OwnedView {
 }
 
 impl LockedView {
-    pub(crate) fn of(lock: &Lock) -> Self {
+    pub(crate) fn of(plan: &PlanName, lock: &Lock) -> Self {
         Self {
-            plan: lock.plan().clone(),
+            plan: plan.clone(),
             lock: lock.name().clone(),
             token: lock.token(),
             trust: Trust::until(lock.session(), lock.deadline()),
@@ -159,7 +165,18 @@ impl ClientSession {
             trust: Trust::of(&self.session),
             plans: self.look_at_plans(OwnedView::of),
             locks: self.look_at_locks(LockedView::of),
+            cancelled: Vec::new(),
         }
+    }
+
+    /// The document for its own client, with what was cancelled.
+    pub(crate) fn view_with_cancelled(&self, watchers: &Arc<Watchers>) -> SessionView {
+        SessionView { cancelled: self.cancelled(watchers), ..self.view(true) }
+    }
+
+    /// The attempts of its program that were cancelled, as far as the watchers of their plans have seen.
+    pub(crate) fn cancelled(&self, watchers: &Arc<Watchers>) -> Vec<CancelledView> {
+        self.claims.cancelled(&self.session, watchers)
     }
 
     /// What the session owns of a plan, if it may be believed in.

@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             Delivery::Snapshot(snapshot, why) => {
                 println!("{} {why:?}", snapshot.revision());
                 for plan in snapshot.plans() {
-                    let owner = plan.line().owner().map(|(owner, _)| owner.name());
+                    let owner = plan.queue().owner().map(|(owner, _)| owner.name());
                     println!("  {} owned by {owner:?}: {:?}", plan.name(), plan.summary());
                 }
             }

@@ -78,11 +78,13 @@ pub enum Change {
         plan: PlanName,
         /// What happened.
         what: OwnershipChange,
-        /// The line as it is after the whole set.
-        line: Arc<Queue>,
+        /// The queue as it is after the whole set.
+        queue: Arc<Queue>,
     },
-    /// An orchestrator's session began, or it says something else about itself than before.
+    /// An orchestrator's session began.
     OrchestratorAppeared(Arc<Registered>),
+    /// An orchestrator says something else about itself than before, such as how loaded it is.
+    OrchestratorChanged(Arc<Registered>),
     /// An orchestrator's session is over.
     OrchestratorGone(Arc<Registered>),
     /// A stored value cannot be read, being of a newer planlease or damaged: what it holds is left out of the
@@ -162,7 +164,7 @@ impl Change {
             | Self::Halted { plan, .. }
             | Self::Ownership { plan, .. } => Some(plan),
             Self::Unreadable { key, .. } => key.plan(),
-            Self::OrchestratorAppeared(_) | Self::OrchestratorGone(_) => None,
+            Self::OrchestratorAppeared(_) | Self::OrchestratorChanged(_) | Self::OrchestratorGone(_) => None,
         }
     }
 }

@@ -103,8 +103,8 @@ pub(crate) fn compare(
     if before.halts() != after.halts() {
         changes.push(Change::Halted { plan: plan(), halts: after.halts().clone() });
     }
-    for what in line::changes(before.line(), after.line(), past) {
-        changes.push(Change::Ownership { plan: plan(), what, line: after.line().clone() });
+    for what in line::changes(before.queue(), after.queue(), past) {
+        changes.push(Change::Ownership { plan: plan(), what, queue: after.queue().clone() });
     }
 }
 

@@ -1,7 +1,8 @@
 //! Streams every change of planlease's plans to subscribers: list, then watch.
 //!
-//! However many subscribe, a process makes one list and keeps one watch per namespace. From them a [`Store`]
-//! keeps the map of all plans; each change of it is sent to all subscribers, whole revisions at a time.
+//! However many subscribe, a watcher makes one list and keeps one watch, of a namespace or of some plans of
+//! it ([`Scope`]). From them a [`Store`] keeps the map of the plans; each change of it is sent to all
+//! subscribers, whole revisions at a time.
 //!
 //! ```text
 //!   etcd ── list, watch ──► the watcher's task ──► store ──► ring of the last changes ◄── subscriptions
@@ -71,6 +72,7 @@ mod loading;
 mod model;
 mod recall;
 mod ring;
+mod scope;
 mod snapshot;
 mod source;
 mod store;
@@ -84,6 +86,7 @@ pub use error::Error;
 pub use filter::Filter;
 pub use hub::Health;
 pub use planlease_core::view::{Halts, PlanView};
+pub use scope::Scope;
 pub use snapshot::Snapshot;
 pub use store::Store;
 pub use subscription::{Delivery, Subscription, Why};

@@ -50,7 +50,17 @@ impl Loading {
     pub(crate) fn add(&mut self, key: &Key, entry: &Entry) {
         let mut unheard = Vec::new(); // Changes come from comparing the list with what was held.
         match key {
-            Key::Store | Key::Worktree(..) | Key::Unknown(_) => {
+            Key::Store
+            | Key::Logs(_)
+            | Key::Worktree(..)
+            | Key::Steering(_)
+            | Key::Hook(_)
+            | Key::HookRunner(_)
+            | Key::Lock(..)
+            | Key::Pool(_)
+            | Key::Permit(..)
+            | Key::Unknown(_)
+            | Key::Plan(_, PlanKey::Excerpts | PlanKey::Excerpt(_)) => {
                 self.loaded.store.check(key, Some(entry), &mut unheard);
             }
             Key::Orchestrator(id) => self.loaded.store.put_orchestrator(id, Some(entry), &mut unheard),

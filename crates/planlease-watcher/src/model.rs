@@ -244,6 +244,8 @@ impl World {
             version: "0".into(),
             labels: BTreeMap::new(),
             endpoint: None,
+            offer: None,
+            load: None,
             lease: lease(owner),
             started_at: WallTime(0),
             extra: serde_json::Map::new(),

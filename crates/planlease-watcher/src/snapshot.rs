@@ -99,8 +99,10 @@ impl Snapshot {
                 }
             }),
             Change::Halted { plan, halts } => self.edit(plan, |parts| parts.halts = halts.clone()),
-            Change::Ownership { plan, line, .. } => self.edit(plan, |parts| parts.line = line.clone()),
-            Change::OrchestratorAppeared(one) => self.orchestrators.insert_mut(one.id.clone(), one.clone()),
+            Change::Ownership { plan, queue, .. } => self.edit(plan, |parts| parts.queue = queue.clone()),
+            Change::OrchestratorAppeared(one) | Change::OrchestratorChanged(one) => {
+                self.orchestrators.insert_mut(one.id.clone(), one.clone());
+            }
             Change::OrchestratorGone(one) => {
                 self.orchestrators.remove_mut(&one.id);
             }

@@ -1,9 +1,11 @@
 //! Where the raw material comes from: the coordinator, or a script in tests.
 
 use planlease::{Changes, Coordinator, Error, Feed, History, Listing, RawSnapshot};
-use planlease_core::{BootTime, Revision};
+use planlease_core::{BootTime, Revision, keys::KeyRange};
 
-/// A namespace that can be listed and followed.
+use crate::scope::Scope;
+
+/// A namespace, or a part of it, that can be listed and followed.
 pub(crate) trait Source: Send + Sync + 'static {
     type Rest: Rest;
     type Tail: Tail;
@@ -36,35 +38,66 @@ pub(crate) trait Tail: Send {
     fn next(&mut self) -> impl Future<Output = Result<Feed, Error>> + Send;
 }
 
-impl Source for Coordinator {
-    type Rest = Listing;
-    type Tail = Changes;
+/// What a watcher reads of etcd.
+#[derive(Debug)]
+pub(crate) struct Scoped {
+    coordinator: Coordinator,
+    scope: Scope,
+}
 
-    async fn list(&self) -> Result<(RawSnapshot, Listing), Error> {
-        Coordinator::list(self, self.layout().everything()).await
+impl Scoped {
+    pub(crate) fn new(coordinator: Coordinator, scope: Scope) -> Self {
+        Self { coordinator, scope }
     }
 
-    fn tail(&self, from: Revision) -> Changes {
-        self.changes(self.layout().everything(), from)
+    fn range(&self) -> KeyRange {
+        self.scope.range(self.coordinator.layout())
+    }
+}
+
+/// What is left of a list, or the changes, of a scope.
+pub(crate) struct Part<T> {
+    of: T,
+    scope: Scope,
+}
+
+impl Source for Scoped {
+    type Rest = Part<Listing>;
+    type Tail = Part<Changes>;
+
+    async fn list(&self) -> Result<(RawSnapshot, Part<Listing>), Error> {
+        let (page, rest) = self.coordinator.raw().pages(self.range()).await?;
+        Ok((self.scope.of_page(page), Part { of: rest, scope: self.scope.clone() }))
+    }
+
+    fn tail(&self, from: Revision) -> Part<Changes> {
+        Part { of: self.coordinator.raw().changes(self.range(), from), scope: self.scope.clone() }
     }
 
     async fn history(&self, from: Revision, until: Revision, most: usize) -> Result<Option<History>, Error> {
-        Coordinator::history(self, from, until, most).await
+        let history = self.coordinator.raw().history(self.range(), from, until, most).await?;
+        Ok(history.map(|History { base, sets }| History {
+            base: self.scope.of_page(base),
+            sets: self.scope.of_sets(sets),
+        }))
     }
 
     fn now(&self) -> BootTime {
-        self.clock().boot()
+        self.coordinator.clock().boot()
     }
 }
 
-impl Rest for Listing {
+impl Rest for Part<Listing> {
     async fn next(&mut self) -> Result<Option<RawSnapshot>, Error> {
-        Listing::next(self).await
+        Ok(self.of.next().await?.map(|page| self.scope.of_page(page)))
     }
 }
 
-impl Tail for Changes {
+impl Tail for Part<Changes> {
     async fn next(&mut self) -> Result<Feed, Error> {
-        Changes::next(self).await
+        Ok(match self.of.next().await? {
+            Feed::Changes(sets) => Feed::Changes(self.scope.of_sets(sets)),
+            other => other,
+        })
     }
 }

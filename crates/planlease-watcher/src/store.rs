@@ -30,6 +30,16 @@ pub struct Store {
     pub(crate) hidden: BTreeMap<PlanName, Parts>,
 }
 
+/// What is said about an orchestrator that is registered like this; nothing if it was before.
+fn registered(before: Option<&Arc<Registered>>, one: &Arc<Registered>) -> Option<Change> {
+    match before {
+        Some(before) if before == one => None,
+        Some(before) if before.revision == one.revision => Some(Change::OrchestratorChanged(one.clone())),
+        // A name is of one process; the same name with another registration is another process.
+        _ => Some(Change::OrchestratorAppeared(one.clone())),
+    }
+}
+
 impl Store {
     /// What is held.
     #[must_use]
@@ -50,7 +60,16 @@ impl Store {
             let entry = change.entry.as_ref();
             match &change.key {
                 // Not kept, but reported if they cannot be read.
-                key @ (Key::Store | Key::Worktree(..) | Key::Unknown(_)) => {
+                key @ (Key::Store
+                | Key::Logs(_)
+                | Key::Worktree(..)
+                | Key::Steering(_)
+                | Key::Hook(_)
+                | Key::HookRunner(_)
+                | Key::Lock(..)
+                | Key::Pool(_)
+                | Key::Permit(..)
+                | Key::Unknown(_)) => {
                     self.check(key, entry, &mut changes);
                 }
                 Key::Orchestrator(id) => self.put_orchestrator(id, entry, &mut changes),
@@ -78,8 +97,8 @@ impl Store {
                 changes.push(Change::OrchestratorGone(one.clone()));
             }
         }
-        let new = next.orchestrators().filter(|one| previous.orchestrator(&one.id) != Some(one));
-        changes.extend(new.cloned().map(Change::OrchestratorAppeared));
+        changes
+            .extend(next.orchestrators().filter_map(|one| registered(previous.orchestrator(&one.id), one)));
         for (key, _) in previous.unreadable.iter().filter(|(key, _)| !next.unreadable.contains_key(key)) {
             changes.push(Change::Unreadable { key: key.clone(), reason: None });
         }
@@ -112,8 +131,8 @@ impl Store {
         match now {
             Some((record, revision)) => {
                 let one = Arc::new(Registered { id: id.clone(), record, revision });
-                orchestrators.insert_mut(id.clone(), one.clone());
-                changes.push(Change::OrchestratorAppeared(one));
+                changes.extend(registered(before.as_ref(), &one));
+                orchestrators.insert_mut(id.clone(), one);
             }
             None => changes.extend(before.map(Change::OrchestratorGone)),
         }

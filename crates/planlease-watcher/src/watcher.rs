@@ -17,8 +17,9 @@ use crate::{
     follow::follow,
     hub::{Health, Hub, Resumed},
     recall::Recall,
+    scope::Scope,
     snapshot::Snapshot,
-    source::Source,
+    source::{Scoped, Source},
     subscription::{Subscription, Why},
 };
 
@@ -47,8 +48,8 @@ impl Options {
     }
 }
 
-/// Watches one namespace, for any number of subscribers: one list, then one watch, and no further request
-/// while nothing breaks.
+/// Watches one namespace, or some plans of it, for any number of subscribers: one list, then one watch, and
+/// no further request while nothing breaks.
 ///
 /// Share it in an [`Arc`]. Dropping it stops it.
 #[derive(Debug)]
@@ -77,7 +78,16 @@ impl Watcher {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn start_with(coordinator: Coordinator, options: Options) -> Self {
-        Self::follow(coordinator, options)
+        Self::start_scoped(coordinator, Scope::namespace(), options)
+    }
+
+    /// As [`Watcher::start_with`], for a part of the namespace: its snapshots have nothing else, and its
+    /// subscribers receive nothing else, whatever their filters say.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start_scoped(coordinator: Coordinator, scope: Scope, options: Options) -> Self {
+        Self::follow(Scoped::new(coordinator, scope), options)
     }
 
     pub(crate) fn follow(source: impl Source, options: Options) -> Self {
@@ -121,7 +131,7 @@ impl Watcher {
     /// Waits until everything up to a revision is known: to read one's own write, wait for its revision.
     /// Costs no request.
     ///
-    /// A revision that changed nothing in this namespace is reached when etcd says that it has sent
+    /// A revision that changed nothing in what it covers is reached when etcd says that it has sent
     /// everything, some seconds after it fell silent; the snapshot's own revision is lower then. (etcd before
     /// 3.4.25 and 3.5.8 may say so too early, right after a reconnection. A snapshot of the revision that was
     /// waited for, or above, is proof.)

@@ -11,7 +11,7 @@ use tokio::{
     process::Command,
 };
 
-use crate::error::Error;
+use crate::{error::Error, variables::Variables};
 
 /// How long one git may take: a checkout of a large repository, with the hooks of its user.
 const WITHIN: Duration = Duration::from_secs(15 * 60);
@@ -105,6 +105,17 @@ impl Git {
     /// A variable of its own.
     pub(crate) fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Changes to its environment, which its hooks inherit.
+    pub(crate) fn variables(mut self, variables: &Variables) -> Self {
+        for (name, value) in variables.iter() {
+            match value {
+                Some(value) => self.command.env(name, value),
+                None => self.command.env_remove(name),
+            };
+        }
         self
     }
 

@@ -19,6 +19,9 @@ use crate::{
     site::Site,
 };
 
+/// What is found if the folder of a worktree is gone. What it held is unknown, so nothing of it is removed.
+pub const MISSING: &str = "its folder is not there: moved, deleted, or on a disk that is not mounted";
+
 /// How far a worktree has come, by its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -184,9 +187,7 @@ fn look_at_ties(site: &Site, admin: &Admin, half: bool, found: &mut Vec<String>)
     match site.path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if !half {
-                found.push(
-                    "its folder is not there: moved, deleted, or on a disk that is not mounted".to_owned(),
-                );
+                found.push(MISSING.to_owned());
             }
         }
         Err(error) => return Err(Error::io("cannot look at", &site.path)(error)),

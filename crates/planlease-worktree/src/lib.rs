@@ -26,11 +26,13 @@ mod nested;
 mod reach;
 mod repository;
 mod site;
+mod variables;
 
 pub use error::Error;
 pub use fence::Fence;
 pub use holder::Holder;
-pub use inspect::Stage;
+pub use inspect::{MISSING, Stage};
 pub use locked::Locked;
 pub use repository::Repository;
 pub use site::{Site, free_bytes, settled};
+pub use variables::Variables;

@@ -105,7 +105,7 @@ impl Locked {
 
     /// git in the common folder, with the lock.
     pub(crate) fn git(&self) -> Result<Git, Error> {
-        Git::at(self.repository.common(), Some(&self.file))
+        Ok(Git::at(self.repository.common(), Some(&self.file))?.variables(self.repository.variables()))
     }
 
     /// git's own folder of the worktree, if it has one.

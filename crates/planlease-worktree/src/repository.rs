@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use crate::{
     error::Error,
     git::{Git, line},
+    variables::Variables,
 };
 
 /// A git repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
     common: PathBuf,
+    variables: Variables,
 }
 
 impl Repository {
@@ -39,7 +41,18 @@ impl Repository {
     /// [`Error::Io`] if it is not there.
     pub fn at(common: &Path) -> Result<Self, Error> {
         let common = common.canonicalize().map_err(Error::io("cannot find the git folder", common))?;
-        Ok(Self { common })
+        Ok(Self { common, variables: Variables::default() })
+    }
+
+    /// Sets how the environment of hooks differs from this process's.
+    #[must_use]
+    pub fn with_variables(self, variables: Variables) -> Self {
+        Self { variables, ..self }
+    }
+
+    /// How the environment of hooks differs from this process's.
+    pub(crate) fn variables(&self) -> &Variables {
+        &self.variables
     }
 
     /// Its common git folder, without symbolic links.

@@ -110,7 +110,7 @@ impl Host {
         authority: &Authority,
     ) -> Result<Reserved, Error> {
         let coordinator = self.coordinator();
-        if let Some(present) = coordinator.worktree(self.name(), &request.name).await? {
+        if let Some(present) = coordinator.worktrees().get(self.name(), &request.name).await? {
             return Err(Error::NameTaken(Box::new(present)));
         }
         let free = free_bytes(&request.path)?;
@@ -140,7 +140,7 @@ impl Host {
         };
         // Others have their locks, in other repositories: the first record has the room.
         if let Some(why) = self.exceeded(request, &view.record.repository, Some(&view)).await? {
-            coordinator.forget_worktree(&view).await?;
+            coordinator.worktrees().forget(&view).await?;
             return Ok(Reserved::NoRoom(why));
         }
         Ok(Reserved::Yes(Box::new(view)))
@@ -153,7 +153,7 @@ impl Host {
         repository: &str,
         own: Option<&WorktreeView>,
     ) -> Result<Option<String>, Error> {
-        let all = self.coordinator().worktrees().await?;
+        let all = self.coordinator().worktrees().list().await?;
         let others = all
             .iter()
             .filter(|view| view.host == *self.name() && own.is_none_or(|own| view.created < own.created));

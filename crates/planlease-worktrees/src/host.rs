@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use planlease_core::{
     term::Queue,
     worktree::{self, Tenure, Tidying},
 };
-use planlease_worktree::{Locked, Repository, Stage};
+use planlease_worktree::{Locked, Repository, Stage, Variables};
 use uuid::Uuid;
 
 use crate::{
@@ -30,6 +30,7 @@ const LOCKED_WITHIN: Duration = Duration::from_secs(300);
 pub struct Host {
     coordinator: Coordinator,
     name: HostName,
+    variables: Variables,
     /// The queue of each plan as it was first seen; `None` if there is no such plan.
     queues: Mutex<BTreeMap<PlanName, Option<Queue>>>,
 }
@@ -60,7 +61,18 @@ impl Host {
     /// Those of this host.
     #[must_use]
     pub fn new(coordinator: Coordinator, name: HostName) -> Self {
-        Self { coordinator, name, queues: Mutex::default() }
+        Self { coordinator, name, variables: Variables::default(), queues: Mutex::default() }
+    }
+
+    /// Sets how the environment of git's hooks differs from this process's.
+    #[must_use]
+    pub fn with_variables(self, variables: Variables) -> Self {
+        Self { variables, ..self }
+    }
+
+    /// A repository of this host, by its common git folder.
+    pub(crate) fn repository(&self, common: &str) -> Result<Repository, planlease_worktree::Error> {
+        Ok(Repository::at(Path::new(common))?.with_variables(Arc::clone(&self.variables)))
     }
 
     /// The host's name.
@@ -83,7 +95,7 @@ impl Host {
     /// # Cancel safety
     /// Reads only: dropping the future changes nothing.
     pub async fn named(&self, name: &WorktreeName) -> Result<WorktreeView, Error> {
-        let found = self.coordinator.worktree(&self.name, name).await?;
+        let found = self.coordinator.worktrees().get(&self.name, name).await?;
         found.ok_or_else(|| Error::NoSuchWorktree { name: name.clone(), host: self.name.clone() })
     }
 
@@ -99,7 +111,7 @@ impl Host {
         let queue = match known {
             Some(queue) => queue,
             None => {
-                let queue = self.coordinator.line_of_plan(&record.plan).await?;
+                let queue = self.coordinator.find_queue(&record.plan).await?;
                 let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
                 queues.insert(record.plan.clone(), queue.clone());
                 queue
@@ -139,7 +151,7 @@ impl Host {
     ) -> Result<WorktreeView, Error> {
         let next = worktree::enter(&view.record, state, why, self.now(), Uuid::new_v4())
             .map_err(|refusal| Error::WrongState { name: view.name.clone(), why: refusal.to_string() })?;
-        match self.coordinator.update_worktree(view, &next).await? {
+        match self.coordinator.worktrees().update(view, &next).await? {
             WorktreeWrite::Written(view) => Ok(view),
             WorktreeWrite::Conflict(_) | WorktreeWrite::AuthorityLost => {
                 Err(Error::Changed(view.name.clone()))
@@ -155,7 +167,7 @@ impl Host {
         name: &WorktreeName,
         act: bool,
     ) -> Result<Option<Tidied>, Error> {
-        let Some(view) = self.coordinator.worktree(&self.name, name).await? else { return Ok(None) };
+        let Some(view) = self.coordinator.worktrees().get(&self.name, name).await? else { return Ok(None) };
         let tenure = self.tenure(&view.record).await?;
         let state = view.record.state;
         if worktree::tidy(state, tenure, false) == Tidying::Keep {
@@ -205,7 +217,7 @@ impl Host {
             self.enter(&removing, WorktreeState::Quarantined, Some(found.clone())).await?;
             return Ok(Some(found));
         }
-        match self.coordinator.forget_worktree(&removing).await? {
+        match self.coordinator.worktrees().forget(&removing).await? {
             true => Ok(None),
             false => Err(Error::Changed(view.name.clone())),
         }
@@ -218,7 +230,7 @@ impl Host {
         locked: &Locked,
         report: impl Fn(&WorktreeName, Result<Tidied, Error>),
     ) -> Result<(), Error> {
-        for view in self.coordinator.worktrees().await? {
+        for view in self.coordinator.worktrees().list().await? {
             let interrupted = matches!(view.record.state, WorktreeState::Adding | WorktreeState::Removing);
             let here =
                 view.host == self.name && Path::new(&view.record.repository) == locked.repository().common();

@@ -1,6 +1,6 @@
 //! Removing worktrees: one by its name, or all that are abandoned.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use planlease::{Delegation, WorktreeView};
 use planlease_core::{
@@ -8,7 +8,6 @@ use planlease_core::{
     unreadable::Unreadable,
     worktree::{self, Refusal, Tenure},
 };
-use planlease_worktree::Repository;
 
 use crate::{
     error::Error,
@@ -61,7 +60,7 @@ impl Host {
         delegation: Option<&Delegation>,
     ) -> Result<Removed, Error> {
         let seen = self.named(name).await?;
-        let locked = Self::lock(&Repository::at(Path::new(&seen.record.repository))?).await?;
+        let locked = Self::lock(&self.repository(&seen.record.repository)?).await?;
         let view = self.named(name).await?; // As it is under the lock.
         let tenure = self.tenure(&view.record).await?;
         let own = is_own(&view, delegation);
@@ -91,7 +90,7 @@ impl Host {
     /// # Cancel safety
     /// As [`Host::remove`].
     pub async fn clean(&self, act: bool) -> Result<Cleaned, Error> {
-        let found = self.coordinator().worktrees().await?;
+        let found = self.coordinator().worktrees().list().await?;
         let mut repositories = BTreeMap::<_, Vec<_>>::new();
         for view in found.items {
             if view.host == *self.name() {
@@ -112,7 +111,7 @@ impl Host {
         views: Vec<WorktreeView>,
         act: bool,
     ) -> Vec<Result<Tidied, (WorktreeView, Arc<Error>)>> {
-        let locked = match Repository::at(Path::new(repository)) {
+        let locked = match self.repository(repository) {
             Ok(repository) => Self::lock(&repository).await,
             Err(error) => Err(error.into()),
         };

@@ -7,7 +7,7 @@ use planlease_core::{
 };
 
 use crate::{
-    coordinator::Coordinator,
+    admin::Admin,
     error::Error,
     feed::{Feed, RawSnapshot},
     history::{Arrival, written},
@@ -30,7 +30,7 @@ pub struct Audited {
     pub audit: Audit,
 }
 
-impl Coordinator {
+impl Admin<'_> {
     /// Reads the history of the namespace up to the present revision and replays it. Takes as long as the
     /// history is; `progress` is called with the revision up to which it was read. Changes nothing.
     ///
@@ -38,7 +38,7 @@ impl Coordinator {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # with_plan(async |coordinator, session, plan| {
-    /// let audited = coordinator.audit(|revision| println!("read up to revision {revision}")).await?;
+    /// let audited = coordinator.admin().audit(|revision| println!("read up to revision {revision}")).await?;
     /// assert!(audited.report.violations.is_empty());
     /// # Ok(())
     /// # })
@@ -50,8 +50,8 @@ impl Coordinator {
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is changed.
-    pub async fn audit(&self, mut progress: impl FnMut(u64)) -> Result<Audited, Error> {
-        let present = self.snapshot(&self.layout().everything()).await?;
+    pub async fn audit(self, mut progress: impl FnMut(u64)) -> Result<Audited, Error> {
+        let present = self.coordinator.raw().snapshot(&self.coordinator.layout().everything()).await?;
         let until = present.revision;
         let first = Revision::from_wire(1).unwrap_or(until);
         let mut replay = Replay::new(Arrival::new(written(&present), until));
@@ -60,7 +60,8 @@ impl Coordinator {
         };
         for _ in 0..MAX_RESTARTS {
             replay = Replay::new(replay.arrival.again());
-            match self.snapshot_at(&self.layout().everything(), compacted).await {
+            match self.coordinator.raw().snapshot_at(&self.coordinator.layout().everything(), compacted).await
+            {
                 Ok(snapshot) => replay.seed(snapshot),
                 Err(Error::Compacted) => {}
                 Err(error) => return Err(error),
@@ -75,12 +76,13 @@ impl Coordinator {
 
     /// Replays the history from `from` on. `Some` if it is compacted up to a later revision than that.
     async fn replay(
-        &self,
+        self,
         replay: &mut Replay,
         from: Revision,
         progress: &mut impl FnMut(u64),
     ) -> Result<Option<Revision>, Error> {
-        let mut changes = self.changes(self.layout().everything(), from).in_a_hurry();
+        let mut changes =
+            self.coordinator.raw().changes(self.coordinator.layout().everything(), from).in_a_hurry();
         while !replay.arrival.is_complete() {
             match changes.next().await? {
                 Feed::Compacted(at) => return Ok(Some(at)),
@@ -88,7 +90,7 @@ impl Coordinator {
                     tracing::debug!(reason, "the history is read on");
                     // An audit has an end: if the store cannot be read either, for the time of an operation,
                     // that is it.
-                    self.ping(self.config().operation_timeout).await?;
+                    self.coordinator.ping(self.coordinator.config().operation_timeout).await?;
                 }
                 Feed::Alive(revision) => replay.arrival.reported(revision),
                 Feed::Connected => replay.arrival.asked(),

@@ -11,6 +11,8 @@ use planlease_core::{
     keys::{Key, PlanKey},
     record::{Guard, Role, Writer},
     session::LossReason,
+    term::{Candidate, Queue},
+    trace::TraceContext,
     view::PlanView,
 };
 use serde::{Deserialize, Serialize};
@@ -20,9 +22,14 @@ use crate::{
     coordinator::Coordinator,
     error::{AuthorityLoss, Error},
     etcd::{AuthorityGuard, Guarded, Transaction},
-    limit::CLAIM_LIMIT,
     session::Session,
 };
+
+/// How long a claim by an operator lasts, if the caller does not say.
+pub const CLAIM_LIMIT: Duration = Duration::from_hours(8);
+
+/// The longest and the shortest limit of a claim.
+pub const CLAIM_LIMITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(24 * 365));
 
 /// The right to write the tasks of one plan. See [`crate::Ownership::authority`], [`Delegation`],
 /// [`Coordinator::worker`] and [`Coordinator::operator`].
@@ -39,6 +46,8 @@ pub struct Authority {
     pub(crate) limit: Option<Duration>,
     /// The id of the write, if its caller has chosen one.
     pub(crate) op_id: Option<Uuid>,
+    /// The span of the ownership, if it is one of this process that traces.
+    trace: Option<Arc<TraceContext>>,
 }
 
 /// An ownership's right as plain data, for another process of the same owner.
@@ -90,17 +99,18 @@ impl Coordinator {
     /// # Errors
     /// [`Error::PlanOwned`] while a candidate is about to take over: try again.
     pub fn operator(&self, plan: &PlanView, who: &str) -> Result<Authority, Error> {
-        let guard = plan.line().guard().ok_or_else(|| Error::PlanOwned {
-            plan: plan.name().clone(),
-            by: plan
-                .line()
-                .candidates()
-                .first()
-                .map_or_else(String::new, planlease_core::term::Candidate::name),
+        self.operator_under(plan.name(), plan.queue(), who)
+    }
+
+    /// The same, where only the queue of the plan was read.
+    fn operator_under(&self, plan: &PlanName, queue: &Queue, who: &str) -> Result<Authority, Error> {
+        let guard = queue.guard().ok_or_else(|| Error::PlanOwned {
+            plan: plan.clone(),
+            by: queue.candidates().first().map_or_else(String::new, Candidate::name),
         })?;
-        let term = plan.line().owner().map(|(_, term)| term.number);
+        let term = queue.owner().map(|(_, term)| term.number);
         let writer = Writer { who: who.to_owned(), role: Role::Operator, term, guard };
-        Ok(Authority::of_operator(self.clone(), plan.name().clone(), writer))
+        Ok(Authority::of_operator(self.clone(), plan.clone(), writer))
     }
 
     /// The authority of an operator over a plan that was not read yet. [`Authority::submit`] finds out who
@@ -130,16 +140,25 @@ impl Authority {
             // An import's is not made outside this crate; imports guard themselves.
             Guard::Unowned | Guard::Import => AuthorityGuard::Unowned(layout.queue(&plan)),
         };
-        Self { coordinator, plan, writer, right: right.into(), session, limit: None, op_id: None }
+        Self {
+            coordinator,
+            plan,
+            writer,
+            right: right.into(),
+            session,
+            limit: None,
+            op_id: None,
+            trace: None,
+        }
     }
 
     fn of_operator(coordinator: Coordinator, plan: PlanName, writer: Writer) -> Self {
         Self { limit: Some(CLAIM_LIMIT), ..Self::new(coordinator, plan, writer, None) }
     }
 
-    /// An operator's authority, guarded by the owner, or lack of one, that this view of the plan shows.
-    pub(crate) fn renewed(&self, plan: &PlanView) -> Result<Self, Error> {
-        let renewed = self.coordinator.operator(plan, &self.writer.who)?;
+    /// An operator's authority, guarded by the owner, or lack of one, that the queue of the plan shows.
+    pub(crate) fn renewed(&self, queue: &Queue) -> Result<Self, Error> {
+        let renewed = self.coordinator.operator_under(&self.plan, queue, &self.writer.who)?;
         Ok(Self { limit: self.limit, ..renewed })
     }
 
@@ -159,6 +178,16 @@ impl Authority {
         &self.coordinator
     }
 
+    /// The same, whose writes belong to this trace.
+    pub(crate) fn traced(self, trace: Option<TraceContext>) -> Self {
+        Self { trace: trace.map(Arc::new), ..self }
+    }
+
+    /// The trace that its writes belong to, if nothing else says so.
+    pub(crate) fn trace(&self) -> Option<&TraceContext> {
+        self.trace.as_deref()
+    }
+
     /// The writer that its records name.
     #[must_use]
     pub fn writer(&self) -> &Writer {
@@ -166,8 +195,9 @@ impl Authority {
     }
 
     /// The same right for *one* update, which carries this id: so that the caller can retry after a lost
-    /// answer, and [`Coordinator::find_update`] finds out whether it was carried out. Two updates must not
-    /// have the same.
+    /// answer, and [`find_update`] finds out whether it was carried out. Two updates must not have the same.
+    ///
+    /// [`find_update`]: crate::PlanHistory::find_update
     #[must_use]
     pub fn identified(self, op_id: Uuid) -> Self {
         Self { op_id: Some(op_id), ..self }
@@ -204,6 +234,12 @@ impl Authority {
 
     pub(crate) fn ensure_live(&self) -> Result<(), Error> {
         self.session.as_ref().map_or(Ok(()), Session::ensure_live)
+    }
+
+    /// The lease that the claims of a process hang on.
+    pub(crate) fn claim_lease(&self) -> Result<LeaseId, Error> {
+        let lease = self.lease().or_else(|| self.session.as_ref().map(Session::lease));
+        lease.ok_or_else(|| Error::session_lost(LossReason::Closed))
     }
 
     /// The lease under the right, if it is an owner's.

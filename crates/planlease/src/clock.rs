@@ -107,6 +107,11 @@ impl Random {
         LeaseId::from_wire(id).expect("the range begins at 1")
     }
 
+    /// A number below this one; 0 below 1.
+    pub(crate) fn below(&self, most: usize) -> usize {
+        self.with(|rng| rng.random_range(0..most.max(1)))
+    }
+
     /// A share of `whole` between one half and all of it.
     pub(crate) fn jitter(&self, whole: Duration) -> Duration {
         whole.mul_f64(self.with(|rng| rng.random_range(0.5..=1.0)))

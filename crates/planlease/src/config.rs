@@ -22,6 +22,7 @@ use crate::local::LocalServer;
 use crate::{
     clock::{Clock, SystemClock},
     connect::{Connector, SocketConnector},
+    entry::EntryPoint,
     renewal_runtime::RenewalRuntime,
 };
 
@@ -83,6 +84,8 @@ pub struct Config {
     pub connector: Arc<dyn Connector>,
     /// Where the renewals of sessions run. Default: on a thread of their own.
     pub renewals: RenewalRuntime,
+    /// The program of the companions of sessions: see [`Config::companion`]. Default: none.
+    pub companion: Option<EntryPoint>,
 }
 
 impl Default for Config {
@@ -128,6 +131,7 @@ impl Config {
             clock: Arc::new(SystemClock),
             connector: Arc::new(SocketConnector),
             renewals: RenewalRuntime::default(),
+            companion: None,
         }
     }
 
@@ -213,6 +217,20 @@ impl Config {
     #[must_use]
     pub fn renewals(self, renewals: RenewalRuntime) -> Self {
         Self { renewals, ..self }
+    }
+
+    /// Gives each session a [companion](crate::companion): a small process of this program, which leads to
+    /// [`companion::run`](crate::companion::run), frees what the session has within milliseconds if this
+    /// process dies. `planlease companion` is such a program: `EntryPoint { program: "planlease".into(),
+    /// args: vec!["companion".into()] }`.
+    ///
+    /// To be used by programs whose work ends with them. Commands that outlive the program have to run under
+    /// the supervisors of `planlease-orchestrator`, or be [announced](crate::companion::Announcement): the
+    /// companion waits for them alone. Linux only; elsewhere, and with a connector of your own, sessions
+    /// open without a companion, with a warning in the log.
+    #[must_use]
+    pub fn companion(self, program: impl Into<Option<EntryPoint>>) -> Self {
+        Self { companion: program.into(), ..self }
     }
 
     /// The timing of sessions if the server grants the requested TTL.

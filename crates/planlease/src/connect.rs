@@ -2,12 +2,23 @@
 
 use std::{fmt::Debug, future::Future, io, net::SocketAddr, pin::Pin, time::Duration};
 
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream, lookup_host},
+    time::Instant,
 };
 
 use crate::{endpoint::Endpoint, race::first_success};
+
+/// How long what was sent may stay unacknowledged before the connection counts as dead, at least and at most.
+/// The server's kernel acknowledges, however busy the server is: so only a host or a network is meant. The
+/// least leaves room for a lost packet and its repetition.
+const UNACKNOWLEDGED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+
+/// The same between the bounds, in times that it took to connect, which is a round trip: on a slow link a
+/// repetition is sent after two to three of them.
+const ROUND_TRIPS: u32 = 8;
 
 /// A byte stream to a server.
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -22,6 +33,12 @@ pub trait Connector: Debug + Send + Sync {
     /// Connects to one server. Bounded in time by the caller.
     fn connect(&self, endpoint: &Endpoint) -> Connecting;
 
+    /// Whether it leads where [`SocketConnector`] leads by the same endpoints: then another process can make
+    /// the same connections, as the companion of a session has to.
+    fn is_by_sockets(&self) -> bool {
+        false
+    }
+
     /// How long a connection may take to be made, given what is configured. Longer where a server has to be
     /// started.
     fn connect_timeout(&self, configured: Duration) -> Duration {
@@ -34,6 +51,10 @@ pub trait Connector: Debug + Send + Sync {
 pub struct SocketConnector;
 
 impl Connector for SocketConnector {
+    fn is_by_sockets(&self) -> bool {
+        true
+    }
+
     fn connect(&self, endpoint: &Endpoint) -> Connecting {
         let endpoint = endpoint.clone();
         Box::pin(async move {
@@ -41,7 +62,6 @@ impl Connector for SocketConnector {
                 Endpoint::Unix(path) => Box::new(UnixStream::connect(path).await?),
                 Endpoint::Http(authority) | Endpoint::Https(authority) => {
                     let stream = connect_to_any(lookup_host(authority).await?.collect()).await?;
-                    stream.set_nodelay(true)?; // Small requests, each waited for.
                     Box::new(stream)
                 }
             };
@@ -50,11 +70,25 @@ impl Connector for SocketConnector {
     }
 }
 
+async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    let began = Instant::now();
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?; // Small requests, each waited for.
+    let millis = unacknowledged(began.elapsed()).as_millis();
+    setsockopt(&stream, sockopt::TcpUserTimeout, &u32::try_from(millis).unwrap_or(u32::MAX))?;
+    Ok(stream)
+}
+
+/// How long what was sent may stay unacknowledged on a connection that took this long to make.
+fn unacknowledged(connecting: Duration) -> Duration {
+    (connecting * ROUND_TRIPS).clamp(UNACKNOWLEDGED.0, UNACKNOWLEDGED.1)
+}
+
 /// Connects to the first address that accepts.
 async fn connect_to_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let attempts = interleaved(addresses)
         .into_iter()
-        .map(async |address| TcpStream::connect(address).await.map_err(|error| (address, error)));
+        .map(async |address| connect_to(address).await.map_err(|error| (address, error)));
     first_success(attempts).await.map_err(|failed| {
         let Some((_, first)) = failed.first() else {
             return io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -112,6 +146,20 @@ mod tests {
         assert_eq!(connected.peer_addr().unwrap(), good);
         let refused = connect_to_any(vec![closed, closed]).await.unwrap_err();
         assert_eq!(refused.to_string(), "Connection refused (os error 111)");
+    }
+
+    #[tokio::test]
+    async fn a_connection_ends_with_its_host() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = connect_to(listener.local_addr().unwrap()).await.unwrap();
+        let millis = nix::sys::socket::getsockopt(&stream, sockopt::TcpUserTimeout).unwrap();
+        assert!((500..=5000).contains(&millis), "{millis}");
+    }
+
+    #[test]
+    fn a_slow_link_has_more_time_to_acknowledge() {
+        let of = |millis| unacknowledged(Duration::from_millis(millis)).as_millis();
+        assert_eq!([of(0), of(60), of(100), of(300), of(3000)], [500, 500, 800, 2400, 5000]);
     }
 
     #[test]

@@ -7,10 +7,11 @@ use std::{
 };
 
 use planlease_core::{
-    BootTime, Generation, LeaseId, OrchestratorId, PlanName, Revision, TermNumber,
+    BootTime, Generation, LeaseId, OrchestratorId, PlanName, PoolName, Revision,
     change::Entry,
     codec::CodecError,
-    keys::{Key, KeyRange, Layout, PlanKey},
+    keys::{Key, Layout, PlanKey},
+    offer::Offer,
     record::{Registration, TermRecord},
     term::{self, Candidate, Queue},
     unreadable::{self, Unreadable},
@@ -22,9 +23,9 @@ use crate::{
     config::Config,
     error::Error,
     etcd::{Admission, Etcd, FaultKind, MemberStatus, Op, Reply, Row, Transaction},
-    feed::{Changes, Listing, RawSnapshot},
+    feed::RawSnapshot,
     list::List,
-    session::{Identity, Session},
+    start_turns::StartTurns,
     store::Store,
 };
 
@@ -48,6 +49,8 @@ struct Inner {
     generation: Generation,
     cluster_id: String,
     terms: Mutex<BTreeMap<PlanName, SeenTerm>>,
+    starts: StartTurns<PlanName>,
+    pool_starts: StartTurns<PoolName>,
 }
 
 /// A plan's term as it was last seen.
@@ -127,6 +130,8 @@ impl Coordinator {
                 generation: store.generation,
                 cluster_id: store.cluster_id,
                 terms,
+                starts: StartTurns::default(),
+                pool_starts: StartTurns::default(),
             }),
         })
     }
@@ -164,41 +169,6 @@ impl Coordinator {
         Store::new(&etcd, &layout).adopt().await
     }
 
-    /// Opens a session: a lease that is kept alive, shown to others as an orchestrator.
-    ///
-    /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # with_plan(async |coordinator, session, plan| {
-    /// use planlease::Identity;
-    ///
-    /// let session = coordinator.open_session(Identity::of_process().label("zone", "b")).await?;
-    /// session.close().await?;
-    /// # Ok(())
-    /// # })
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::IdentityTaken`], [`Error::TtlNotGranted`], and as for any request.
-    ///
-    /// # Cancel safety
-    /// If the future is dropped, a lease may be left; it expires after its TTL.
-    pub async fn open_session(&self, identity: Identity) -> Result<Session, Error> {
-        Session::open(self, identity, true).await
-    }
-
-    /// As [`Coordinator::open_session`], without a registration: for a short job.
-    ///
-    /// # Errors
-    /// As [`Coordinator::open_session`].
-    ///
-    /// # Cancel safety
-    /// As [`Coordinator::open_session`].
-    pub async fn open_unregistered_session(&self, identity: Identity) -> Result<Session, Error> {
-        Session::open(self, identity, false).await
-    }
-
     /// Asks whether the store can be read now, trying for as long as given. One small read.
     ///
     /// # Errors
@@ -217,11 +187,11 @@ impl Coordinator {
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is changed.
-    pub async fn line(&self, plan: &PlanName) -> Result<Queue, Error> {
+    pub async fn queue(&self, plan: &PlanName) -> Result<Queue, Error> {
         let term = self.layout().of(plan, &PlanKey::Term);
         let txn = Transaction::default().then([Op::Range(self.layout().queue(plan), 0), Op::Get(term)]);
         let mut reply = self.etcd().execute(&txn, Admission::TURN).await?;
-        self.read_line(plan, &mut reply)
+        self.read_queue(plan, &mut reply)
     }
 
     /// The queue of a plan, and its term, as far as they can be read ([`Queue::unreadable`]);
@@ -232,7 +202,7 @@ impl Coordinator {
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is changed.
-    pub async fn line_of_plan(&self, plan: &PlanName) -> Result<Option<Queue>, Error> {
+    pub async fn find_queue(&self, plan: &PlanName) -> Result<Option<Queue>, Error> {
         let of = |key| self.layout().of(plan, &key);
         let queue = Op::Range(self.layout().queue(plan), 0);
         let txn =
@@ -240,7 +210,7 @@ impl Coordinator {
         let mut reply = self.etcd().execute(&txn, Admission::TURN).await?;
         let there = reply.row().is_some();
         let (rows, _) = reply.rows();
-        Ok(there.then(|| line_of(self.layout(), plan, rows, reply.row())))
+        Ok(there.then(|| queue_of(self.layout(), plan, rows, reply.row())))
     }
 
     /// Reads the record of a key; `None` if it is not there. One read.
@@ -250,30 +220,7 @@ impl Coordinator {
         Ok(entry.map(|entry| unreadable::read(key, &entry.value)).transpose()?)
     }
 
-    /// A past term of a plan, if it is kept.
-    ///
-    /// # Errors
-    /// As for any read.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: nothing is changed.
-    pub async fn past_term(&self, plan: &PlanName, number: TermNumber) -> Result<Option<TermRecord>, Error> {
-        self.record(&Key::Plan(plan.clone(), PlanKey::PastTerm(number))).await
-    }
-
-    /// The past terms of a plan that are kept, the oldest first. The present one is in [`Coordinator::line`].
-    ///
-    /// # Errors
-    /// As for any read.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: nothing is changed.
-    pub async fn past_terms(&self, plan: &PlanName) -> Result<List<TermRecord>, Error> {
-        let snapshot = self.snapshot(&self.layout().past_terms(plan)).await?;
-        Ok(snapshot.entries.iter().map(|(key, entry)| unreadable::read(key, &entry.value)).collect())
-    }
-
-    /// Everybody who is registered, which is everybody whose session is alive.
+    /// The registered processes: those whose sessions are alive.
     ///
     /// # Errors
     /// As for any read.
@@ -281,7 +228,8 @@ impl Coordinator {
     /// # Cancel safety
     /// Cancel safe: nothing is changed.
     pub async fn orchestrators(&self) -> Result<List<Registered>, Error> {
-        let snapshot = self.snapshot(&self.layout().orchestrators()).await?;
+        let snapshot =
+            RawSnapshot::read(self.etcd(), self.layout(), &self.layout().orchestrators(), None).await?;
         let registered = snapshot.entries.into_iter().map(|(key, entry)| {
             let record = unreadable::read(&key, &entry.value)?;
             match key {
@@ -292,85 +240,27 @@ impl Coordinator {
         Ok(registered.collect())
     }
 
+    /// What the registered orchestrators run, of those that say so.
+    ///
+    /// # Errors
+    /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
+    pub async fn offers(&self) -> Result<Vec<Offer>, Error> {
+        Ok(self.orchestrators().await?.into_iter().filter_map(|one| one.record.offer).collect())
+    }
+
     /// The registrations as the keys alone show them, with their create revisions: a session is alive as long
     /// as its key is there, whatever is written under it.
     pub(crate) async fn registrations(&self) -> Result<BTreeSet<(OrchestratorId, Revision)>, Error> {
-        let snapshot = self.snapshot(&self.layout().orchestrators()).await?;
+        let snapshot =
+            RawSnapshot::read(self.etcd(), self.layout(), &self.layout().orchestrators(), None).await?;
         let alive = snapshot.entries.into_iter().filter_map(|(key, entry)| match key {
             Key::Orchestrator(id) => Some((id, entry.created)),
             _ => None,
         });
         Ok(alive.collect())
-    }
-
-    /// Everything in the namespace that cannot be read, whatever needs it. Reads all of it, page by page.
-    ///
-    /// # Errors
-    /// As for any read.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: nothing is changed.
-    pub async fn unreadable(&self) -> Result<Vec<Unreadable>, Error> {
-        let (mut page, mut rest) = self.list(self.layout().everything()).await?;
-        let mut found = unreadable::find(&page.entries);
-        while let Some(next) = rest.next().await? {
-            page = next;
-            found.extend(unreadable::find(&page.entries));
-        }
-        Ok(found)
-    }
-
-    /// Saves the whole store as of one revision, while it is in use: the file that `etcdctl snapshot save`
-    /// makes. With users, it takes the role `root`.
-    ///
-    /// # Errors
-    /// As for any read.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: nothing is changed.
-    pub async fn save_store(&self) -> Result<Vec<u8>, Error> {
-        Ok(self.etcd().save().await?)
-    }
-
-    /// Reads a range of keys as of one revision. For watchers and audits.
-    ///
-    /// # Errors
-    /// As for any read.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: nothing is changed.
-    pub async fn snapshot(&self, range: &KeyRange) -> Result<RawSnapshot, Error> {
-        RawSnapshot::read(self.etcd(), self.layout(), range, None).await
-    }
-
-    /// As [`Coordinator::snapshot`], page by page: reads the first one, and returns how to get the others.
-    /// For callers that do not want to wait for all of it, or to hold all of it at a time.
-    ///
-    /// # Errors
-    /// As for any read.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: nothing is changed.
-    pub async fn list(&self, range: KeyRange) -> Result<(RawSnapshot, Listing), Error> {
-        Listing::begin(self.etcd(), self.layout(), range, None).await
-    }
-
-    /// As [`Coordinator::snapshot`], as of an earlier revision: for callers that continue from there.
-    ///
-    /// # Errors
-    /// [`Error::Compacted`] if etcd's history does not reach back so far; [`Error::Refused`] for a revision
-    /// of the future; and as for any read.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: nothing is changed.
-    pub async fn snapshot_at(&self, range: &KeyRange, revision: Revision) -> Result<RawSnapshot, Error> {
-        RawSnapshot::read(self.etcd(), self.layout(), range, Some(revision)).await
-    }
-
-    /// The changes of a range of keys, beginning with revision `from`. For watchers and audits.
-    #[must_use]
-    pub fn changes(&self, range: KeyRange, from: Revision) -> Changes {
-        Changes::new(self.etcd().clone(), self.layout().clone(), range, from)
     }
 
     /// Where the keys are.
@@ -410,20 +300,30 @@ impl Coordinator {
         self.inner.etcd.traffic()
     }
 
+    /// The turns of starts in plans that bound how many tasks are in progress.
+    pub(crate) fn starts(&self) -> &StartTurns<PlanName> {
+        &self.inner.starts
+    }
+
+    /// The turns of the starts that take permits.
+    pub(crate) fn pool_starts(&self) -> &StartTurns<PoolName> {
+        &self.inner.pool_starts
+    }
+
     pub(crate) fn etcd(&self) -> &Etcd {
         &self.inner.etcd
     }
 
-    /// Reads the next two results of a reply, a whole line and a term, and remembers the term.
-    pub(crate) fn read_line(&self, plan: &PlanName, reply: &mut Reply) -> Result<Queue, Error> {
+    /// Reads the next two results of a reply, a whole queue and a term, and remembers the term.
+    pub(crate) fn read_queue(&self, plan: &PlanName, reply: &mut Reply) -> Result<Queue, Error> {
         let (rows, _) = reply.rows();
-        let line = line_of(self.layout(), plan, rows, reply.row());
+        let queue = queue_of(self.layout(), plan, rows, reply.row());
         let term = Key::Plan(plan.clone(), PlanKey::Term);
-        if let Some(unreadable) = line.unreadable.iter().find(|unreadable| unreadable.key == term) {
+        if let Some(unreadable) = queue.unreadable.iter().find(|unreadable| unreadable.key == term) {
             return Err(unreadable.clone().into());
         }
-        self.remember_line(plan, &line);
-        Ok(line)
+        self.remember_queue(plan, &queue);
+        Ok(queue)
     }
 
     /// The term as it was last seen; `None` if it was not looked at yet.
@@ -457,12 +357,12 @@ impl Coordinator {
         self.remember(plan, Some(term), unowned);
     }
 
-    /// Remembers the term of a line that was read, unless it is not known.
-    pub(crate) fn remember_line(&self, plan: &PlanName, line: &Queue) {
+    /// Remembers the term of a queue that was read, unless it is not known.
+    pub(crate) fn remember_queue(&self, plan: &PlanName, queue: &Queue) {
         let term = Key::Plan(plan.clone(), PlanKey::Term);
-        if line.unreadable.iter().all(|unreadable| unreadable.key != term) {
-            let unended = line.term.as_ref().is_some_and(|(_, term)| term::needs_lock_delay(term));
-            self.remember(plan, line.term.clone(), unended && line.owner().is_none());
+        if queue.unreadable.iter().all(|unreadable| unreadable.key != term) {
+            let unended = queue.term.as_ref().is_some_and(|(_, term)| term::needs_lock_delay(term));
+            self.remember(plan, queue.term.clone(), unended && queue.owner().is_none());
         }
     }
 
@@ -479,9 +379,9 @@ impl Coordinator {
     }
 }
 
-/// Puts a line together from the keys of the queue and the record of the term, as far as they can be read.
-pub(crate) fn line_of(layout: &Layout, plan: &PlanName, queue: Vec<Row>, term: Option<Entry>) -> Queue {
-    let candidates: List<Candidate> = queue
+/// Puts a queue together from the keys of the queue and the record of the term, as far as they can be read.
+pub(crate) fn queue_of(layout: &Layout, plan: &PlanName, rows: Vec<Row>, term: Option<Entry>) -> Queue {
+    let candidates: List<Candidate> = rows
         .into_iter()
         .filter_map(|(key, entry)| Some((layout.parse(&key)?, entry)))
         .map(|(key, entry)| match key {
@@ -499,9 +399,9 @@ pub(crate) fn line_of(layout: &Layout, plan: &PlanName, queue: Vec<Row>, term: O
         unreadable.push(error);
         None
     });
-    let mut line = Queue::new(candidates.items, term);
-    line.unreadable = unreadable;
-    line
+    let mut queue = Queue::new(candidates.items, term);
+    queue.unreadable = unreadable;
+    queue
 }
 
 impl From<MemberStatus> for EndpointStatus {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use planlease_core::{
-    InvalidName, LockName, OrchestratorId, PlanName, Summary, TaskId, codec::CodecError, record::Halt,
-    session::LossReason, soundness::SpecError, term::HandOverError, unreadable::Unreadable,
-    view::MissingTask,
+    InvalidName, LockName, OrchestratorId, PlanName, PoolName, Summary, TaskId, codec::CodecError,
+    record::Halt, session::LossReason, soundness::SpecError, steering::Eligibility, term::HandOverError,
+    unreadable::Unreadable, view::MissingTask,
 };
 
 use crate::{
@@ -94,6 +94,29 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// The orchestrator is cordoned or drained: it takes no new plan until an operator uncordons it.
+    /// Nothing was changed.
+    #[error("orchestrator {id} is {state} by {by}: {why}")]
+    Cordoned {
+        /// The orchestrator.
+        id: OrchestratorId,
+        /// Cordoned, or draining.
+        state: Eligibility,
+        /// Who said so.
+        by: String,
+        /// Why.
+        why: String,
+    },
+    /// The plan cannot be moved to that orchestrator; nothing was changed.
+    #[error("plan {plan} cannot be moved to {to}: {why}")]
+    CannotMove {
+        /// The plan.
+        plan: PlanName,
+        /// The orchestrator that was to own it.
+        to: OrchestratorId,
+        /// Why not.
+        why: String,
+    },
     /// Every task of the plan is done: there is nothing to cancel.
     #[error("plan {0} is finished")]
     PlanFinished(PlanName),
@@ -109,8 +132,11 @@ pub enum Error {
     /// There is a plan of this name already; nothing was changed.
     #[error("there is a plan {0} already")]
     PlanExists(PlanName),
-    /// One edit adds and removes more tasks than one transaction can; nothing was changed. Make it in steps.
-    #[error("{tasks} tasks would be added or removed at once; at most {most} can be")]
+    /// One edit adds and removes more tasks than one transaction can, with those whose approval it changes;
+    /// nothing was changed. Make it in steps.
+    #[error(
+        "{tasks} tasks would be added, removed, or asked for another approval at once; at most {most} can be"
+    )]
     EditTooLarge {
         /// How many.
         tasks: usize,
@@ -126,6 +152,20 @@ pub enum Error {
         /// The most.
         most: usize,
     },
+    /// An all-or-nothing batch is larger than one transaction of etcd can be; nothing was changed. Submit it
+    /// in parts, or each update by itself.
+    #[error("the batch has {size} {unit}; at most {most} can be changed all or nothing")]
+    BatchTooLarge {
+        /// How many.
+        size: usize,
+        /// The most.
+        most: usize,
+        /// Of what.
+        unit: &'static str,
+    },
+    /// An all-or-nothing batch that no single transaction can carry out; nothing was changed.
+    #[error("the batch cannot be carried out all or nothing: {0}")]
+    BatchNotPossible(String),
     /// Another process imports a plan of this name at this moment; nothing was changed.
     #[error("plan {plan} is being imported by {by}")]
     ImportUnderWay {
@@ -141,6 +181,22 @@ pub enum Error {
         plan: PlanName,
         /// The owner, or the process that imports it.
         by: String,
+    },
+    /// Permits of the pool are taken; nothing was changed.
+    #[error("pool {pool} is in use by {}", users.join(", "))]
+    PoolInUse {
+        /// The pool.
+        pool: PoolName,
+        /// The tasks that have a permit.
+        users: Vec<String>,
+    },
+    /// There cannot be such a pool; nothing was changed.
+    #[error("pool {pool} {why}")]
+    InvalidPool {
+        /// The pool.
+        pool: PoolName,
+        /// Why not, as the rest of a sentence.
+        why: String,
     },
     /// The plan has no owner; nothing was changed.
     #[error("plan {0} has no owner")]
@@ -173,20 +229,33 @@ pub enum Error {
     #[error("this process owns plan {0} already")]
     HeldLocally(PlanName),
     /// This process has the lock, or waits for it, already; nothing was changed.
-    #[error("this process has lock {lock} of plan {plan}, or waits for it, already")]
+    #[error("this process has lock {lock}{}, or waits for it, already", of_plan(plan.as_ref()))]
     LockedLocally {
-        /// The plan.
-        plan: PlanName,
+        /// The plan; `None` for a lock of the namespace.
+        plan: Option<PlanName>,
         /// The lock.
         lock: LockName,
     },
     /// The lock has passed to another session, or is free.
-    #[error("lock {lock} of plan {plan} is lost")]
+    #[error("lock {lock}{} is lost", of_plan(plan.as_ref()))]
     LockLost {
-        /// The plan.
-        plan: PlanName,
+        /// The plan; `None` for a lock of the namespace.
+        plan: Option<PlanName>,
         /// The lock.
         lock: LockName,
+    },
+    /// A process that was first in the queue has the lock with another number of permits; nothing was
+    /// changed.
+    #[error("lock {lock} is used with {theirs} by {by}, and was asked for with {ours}")]
+    LockPermits {
+        /// The lock.
+        lock: LockName,
+        /// The process before this one.
+        by: String,
+        /// How many permits it says there are, in words.
+        theirs: String,
+        /// How many this process says, in words.
+        ours: String,
     },
     /// The session has as many plans as it may; nothing was changed. Open another session.
     #[error("the session owns or waits for {max} plans already, which is the most")]
@@ -246,6 +315,11 @@ pub enum AuthorityLoss {
     /// The plan has another owner, or lack of one, than the operator saw. Read the plan again.
     #[error("the owner of plan {0} has changed")]
     OwnerChanged(PlanName),
+}
+
+/// ` of plan release`, for messages.
+fn of_plan(plan: Option<&PlanName>) -> String {
+    plan.map_or_else(String::new, |plan| format!(" of plan {plan}"))
 }
 
 fn list(problems: &[SpecError]) -> String {

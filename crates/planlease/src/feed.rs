@@ -27,7 +27,7 @@ pub struct RawSnapshot {
 }
 
 /// What is left of a range that is read page by page, all of it at the revision of its first page. See
-/// [`crate::Coordinator::list`].
+/// [`crate::RawStore::pages`].
 #[derive(Debug)]
 pub struct Listing {
     rest: Pages,

@@ -3,12 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use planlease_core::{Revision, change::RawChangeSet, keys::Key};
+use planlease_core::{
+    Revision,
+    change::RawChangeSet,
+    keys::{Key, KeyRange},
+};
 
 use crate::{
-    coordinator::Coordinator,
     error::Error,
     feed::{Feed, RawSnapshot},
+    raw::RawStore,
 };
 
 /// How often a stream has to be found alive and silent, 100 ms apart, until there is nothing more to come.
@@ -23,8 +27,8 @@ pub struct History {
     pub sets: Vec<RawChangeSet>,
 }
 
-impl Coordinator {
-    /// Reads the history of the namespace from `from` up to `until`, both of the past. `None` if it is
+impl RawStore<'_> {
+    /// Reads the history of a range of keys from `from` up to `until`, both of the past. `None` if it is
     /// compacted, or has more than `most` changes.
     ///
     /// # Errors
@@ -33,22 +37,22 @@ impl Coordinator {
     /// # Cancel safety
     /// Cancel safe: nothing is changed.
     pub async fn history(
-        &self,
+        self,
+        range: KeyRange,
         from: Revision,
         until: Revision,
         most: usize,
     ) -> Result<Option<History>, Error> {
-        let everything = self.layout().everything();
-        let mut base = match self.snapshot_at(&everything, from).await {
+        let mut base = match self.snapshot_at(&range, from).await {
             Ok(base) => base,
             Err(Error::Compacted) => return Ok(None),
             Err(error) => return Err(error),
         };
         base.revision = from;
-        let present = self.snapshot_at(&everything, until).await?;
+        let present = self.snapshot_at(&range, until).await?;
         let mut arrival = Arrival::new(written(&present), until);
         arrival.seed(&base);
-        let mut changes = self.changes(everything, from.next()).in_a_hurry();
+        let mut changes = self.changes(range, from.next()).in_a_hurry();
         let (mut sets, mut count) = (Vec::new(), 0);
         while !arrival.is_complete() {
             match changes.next().await? {

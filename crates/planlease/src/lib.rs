@@ -9,12 +9,13 @@
 //!
 //! | To … | start at |
 //! | --- | --- |
-//! | connect, read plans, follow changes | [`Coordinator`], [`Feed`]; for many subscribers, the crate `planlease-watcher` |
+//! | connect, read plans | [`Coordinator`] |
+//! | follow changes | [`RawStore::changes`]; for many subscribers, the crate `planlease-watcher` |
 //! | own a plan and update its tasks | [`Session::acquire`], [`Ownership::authority`], [`Authority::submit`] |
 //! | work on tasks without owning the plan | [`Coordinator::worker`], [`Authority::claim`] |
 //! | run commands for ready tasks | the crate `planlease-orchestrator` |
 //! | exclude others from a resource | [`Session::lock`], and fencing tokens ([`Ownership::token`]) |
-//! | import, edit, pause, cancel plans | [`Coordinator::import`], [`Coordinator::edit_plan`], [`Coordinator::pause_plan`], [`Coordinator::cancel_plan`] |
+//! | import, edit, pause, cancel plans | [`Coordinator::admin`] |
 //!
 //! ```no_run
 //! use planlease::{
@@ -57,71 +58,91 @@
 //! Ten programs that use the library are in the repository's `examples/`.
 //!
 //! **Cancel safety.** A future that writes can be dropped at any time: the write is then carried out once or
-//! not at all, and [`Coordinator::find_update`] finds out which for an update with an id of its own. A future
+//! not at all, and [`PlanHistory::find_update`] finds out which for an update with an id of its own. A future
 //! that waits in a queue leaves it when it is dropped. Exceptions are documented with the method.
 
+mod admin;
 mod audit;
 mod authority;
 mod claim;
 pub mod clock;
+pub mod companion;
 pub mod config;
 pub mod connect;
 mod coordinator;
-mod edit;
+mod counts;
 mod endpoint;
+mod entry;
 mod error;
 mod etcd;
 mod feed;
-mod halt;
+mod held_permits;
 mod history;
+mod hook;
 mod key_watch;
 mod limit;
 mod list;
 #[cfg(feature = "local-server")]
 pub mod local;
 mod lock;
+mod logs;
 mod memory;
 mod operator;
+mod orphans;
 mod ownership;
 mod plan;
+mod pool;
 mod queue;
 mod race;
+mod raw;
 mod recovery;
 mod renewal_runtime;
 mod retry;
 mod session;
 mod span;
+mod start_turns;
+mod stats;
+mod steering;
 mod store;
+mod timers;
+pub mod trace;
 mod update;
 mod worktree;
 
+pub use admin::{Admin, Reason};
 pub use audit::Audited;
-pub use authority::{Authority, Delegation};
+pub use authority::{Authority, CLAIM_LIMIT, CLAIM_LIMITS, Delegation};
 pub use claim::Claimed;
 pub use config::{Config, ConfigError, Credentials, Endpoint, InvalidEndpoint, KeyPair, Secret, Tls};
 pub use coordinator::{Coordinator, EndpointHealth, EndpointStatus, Registered, version_numbers};
-pub use edit::{Edited, MAX_EDITED};
+pub use counts::{BATCH_BOUNDS, Distribution, RENEWAL_BOUNDS};
+pub use entry::EntryPoint;
 pub use error::{AuthorityLoss, Cause, Error, error_chain};
+pub use etcd::LeaseTimes;
 pub use feed::{Changes, Feed, Listing, RawSnapshot};
-pub use halt::Halted;
 pub use history::History;
-pub use limit::{CLAIM_LIMIT, CLAIM_LIMITS};
+pub use hook::HookRunner;
 pub use list::List;
-pub use lock::{Lock, LockView, TryLock};
+pub use lock::{Lock, LockOptions, LockView, MAX_LOCK_PERMITS, TryLock};
 pub use operator::Released;
 pub use ownership::{AcquireOptions, Holder, Loss, NotHandedOver, Ownership, TryAcquire};
-pub use plan::{Imported, ImportedState, read_beside};
+pub use plan::{Edited, Halted, Imported, ImportedState, MAX_EDITED, PlanHistory, read_beside};
 pub use planlease_core::{
-    self as core, FencingToken, Generation, HostName, InvalidName, LockName, LockToken, Namespace,
-    OrchestratorId, PlanName, Revision, Summary, TaskId, TermNumber, WorktreeName,
+    self as core, FencingToken, Generation, HookName, HostName, InvalidName, LockName, LockToken, Namespace,
+    OrchestratorId, PlanName, PoolName, Revision, Summary, TaskId, TermNumber, WorktreeName,
+    excerpt::view::Excerpt,
     record::{TaskRecord, TermRecord},
     session::{LossReason, Status as SessionStatus},
     spec::{PhaseSpec, PlanSpec, Policy, TaskSpec},
     transition::{Change, TaskStatus},
     view::{PlanView, TaskView},
 };
+pub use raw::RawStore;
 pub use recovery::Claimants;
 pub use renewal_runtime::RenewalRuntime;
 pub use session::{Identity, MAX_HELD, Progress, Session};
-pub use update::{OpId, Outcome, Refused, Seen, UpdateRequest};
-pub use worktree::{WorktreeView, WorktreeWrite};
+pub use stats::Stats;
+pub use steering::{MAX_DEADLINE, MOVE_SLACK};
+pub use timers::{Carried, Hands, PlanTimers, TaskTimers, TimerEvent, TimerKeeper};
+pub use update::{BatchOutcome, Findings, MAX_BATCH, OpId, Outcome, Refused, Seen, UpdateRequest};
+pub use worktree::{WorktreeView, WorktreeWrite, Worktrees};

@@ -9,18 +9,20 @@ use std::{
 use futures_util::future;
 use planlease_core::{
     LeaseId, TaskId,
+    excerpt::view::Excerpt,
     orphan::{self, Alive},
     record::{Claim, ClaimLimit, Guard},
+    term::Queue,
     view::PlanView,
 };
 
-use crate::{authority::Authority, coordinator::Coordinator, error::Error, update::Outcome};
-
-/// How long a claim by an operator lasts, if the caller does not say.
-pub const CLAIM_LIMIT: Duration = Duration::from_hours(8);
-
-/// The longest and the shortest limit of a claim.
-pub const CLAIM_LIMITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(24 * 365));
+use crate::{
+    authority::{Authority, CLAIM_LIMITS},
+    coordinator::Coordinator,
+    error::Error,
+    etcd::LeaseTimes,
+    update::Outcome,
+};
 
 /// How long a claim waits for its lease to be revoked, or renewed, after what it is about was written.
 const AFTERWARDS: Duration = Duration::from_secs(2);
@@ -35,19 +37,51 @@ impl Coordinator {
     /// # Cancel safety
     /// Cancel safe: nothing is changed.
     pub async fn alive(&self, plan: &PlanView) -> Result<Alive, Error> {
-        let claims = || plan.tasks().values().filter_map(|task| task.record.claim.as_ref());
-        let by_worker = |claim: &Claim| matches!(claim.guard, Some(Guard::Worker { .. }));
-        let workers = if claims().any(by_worker) { self.registrations().await? } else { BTreeSet::new() };
-        let limits = claims().filter_map(|claim| claim.limit.as_ref());
-        let limits = future::try_join_all(limits.map(async |limit| {
-            let left = self.etcd().lease_left(limit.lease).await?;
-            Ok::<_, Error>(left.map(|left| (limit.lease, left)))
-        }));
+        let claims = plan.tasks().values().filter_map(|task| task.record.claim.as_ref());
+        self.alive_among(plan.queue(), &claims.collect::<Vec<_>>()).await
+    }
+
+    /// What the claim of one task hangs on. As [`Coordinator::alive`] otherwise.
+    ///
+    /// # Errors
+    /// As for any request.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
+    pub async fn alive_for(&self, excerpt: &Excerpt) -> Result<Alive, Error> {
+        let claim = excerpt.task().record.claim.as_ref();
+        self.alive_among(excerpt.queue(), &claim.into_iter().collect::<Vec<_>>()).await
+    }
+
+    async fn alive_among(&self, queue: &Queue, claims: &[&Claim]) -> Result<Alive, Error> {
+        let by_worker = |claim: &&Claim| matches!(claim.guard, Some(Guard::Worker { .. }));
+        let workers =
+            if claims.iter().any(by_worker) { self.registrations().await? } else { BTreeSet::new() };
+        let limits = claims.iter().filter_map(|claim| claim.limit.as_ref()).map(|limit| limit.lease);
+        let limits = self.lease_times(limits).await?;
         Ok(Alive {
-            owner: plan.line().guard().unwrap_or(Guard::Unowned),
+            owner: queue.guard().unwrap_or(Guard::Unowned),
             workers,
-            limits: limits.await?.into_iter().flatten().collect::<BTreeMap<LeaseId, Duration>>(),
+            limits: limits.into_iter().map(|(lease, times)| (lease, times.left)).collect(),
         })
+    }
+
+    /// How these leases stand, each to the second; those that are gone are missing. One request each.
+    ///
+    /// # Errors
+    /// As for any request.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
+    pub async fn lease_times(
+        &self,
+        leases: impl IntoIterator<Item = LeaseId>,
+    ) -> Result<BTreeMap<LeaseId, LeaseTimes>, Error> {
+        let asked = leases.into_iter().map(async |lease| {
+            let times = self.etcd().lease_times(lease).await?;
+            Ok::<_, Error>(times.map(|times| (lease, times)))
+        });
+        Ok(future::try_join_all(asked).await?.into_iter().flatten().collect())
     }
 
     /// Grants the lease that a claim hangs on.

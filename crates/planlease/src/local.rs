@@ -34,6 +34,9 @@ const TRY_EVERY: Duration = Duration::from_millis(20);
 /// After how long another start is tried: the first one may have met a server that was just stopping.
 const START_AGAIN: Duration = Duration::from_secs(1);
 
+/// The longest path of a unix socket, in bytes: Linux's `sun_path` without its end.
+const SOCKET_PATH_MAX: usize = 107;
+
 /// A server on this machine, for this user alone.
 #[derive(Clone, Debug)]
 pub struct LocalServer {
@@ -122,6 +125,27 @@ impl LocalServer {
         Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
     }
 
+    /// Checks that the path of the socket is no longer than the system allows: else no server could ever be
+    /// reached there.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] with the path, its length and what to do.
+    pub fn ensure_short(&self) -> io::Result<()> {
+        let path = self.socket();
+        let bytes = path.as_os_str().len();
+        if bytes <= SOCKET_PATH_MAX {
+            return Ok(());
+        }
+        let path = path.display();
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "the path of its socket, {path}, has {bytes} bytes, and the system allows {SOCKET_PATH_MAX}; name a \
+                 shorter folder in XDG_STATE_HOME"
+            ),
+        ))
+    }
+
     /// Starts a server process, detached. If one is running already, or being started by another process at
     /// this moment, the new one notices and ends at once: the data folder has one owner.
     fn start(&self, launch: &Launch) -> io::Result<()> {
@@ -157,6 +181,10 @@ impl LocalServer {
 }
 
 impl Connector for LocalServer {
+    fn is_by_sockets(&self) -> bool {
+        true // Its endpoint is its socket.
+    }
+
     fn connect_timeout(&self, configured: Duration) -> Duration {
         configured.max(START_TIMEOUT + START_AGAIN)
     }

@@ -1,12 +1,17 @@
-//! What an operator can do to another process's ownership.
+//! What an operator does to another process's ownership, and to tasks that a plan file shows as done.
 
-use planlease_core::{OrchestratorId, PlanName, TermNumber, record::Ending};
+use planlease_core::{
+    OrchestratorId, PlanName, TaskId, TermNumber, keys::PlanKey, record::Ending, spec::PlanSpec,
+    transition::Change, view::TaskView,
+};
 
 use crate::{
-    coordinator::Coordinator,
+    admin::{Admin, Reason},
     error::Error,
     etcd::{Admission, Branch, Compare, Op, Transaction},
+    plan::TICKED,
     queue::{Ticket, end_term},
+    update::Outcome,
 };
 
 /// What was ended by force.
@@ -18,7 +23,7 @@ pub struct Released {
     pub term: Option<TermNumber>,
 }
 
-impl Coordinator {
+impl Admin<'_> {
     /// Ends the present ownership of a plan. Its holder is notified, every write that it still sends is
     /// refused, and the next candidate takes over once the plan's lock delay is over, as after a crash.
     /// Whatever the holder does *outside* etcd is not stopped by this, so look before.
@@ -29,11 +34,11 @@ impl Coordinator {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # with_plan(async |coordinator, session, plan| {
-    /// use planlease::AcquireOptions;
+    /// use planlease::{AcquireOptions, Reason};
     ///
     /// let ownership = session.acquire(&plan, AcquireOptions::default()).await?;
     /// let expected = session.id().clone();
-    /// coordinator.force_release(&plan, Some(&expected), "anna", "it hangs").await?;
+    /// coordinator.admin().force_release(&plan, Some(&expected), &Reason::by("anna").because("it hangs")).await?;
     /// println!("{}", ownership.lost().await);
     /// # Ok(())
     /// # })
@@ -48,14 +53,13 @@ impl Coordinator {
     /// If the future is dropped, the ownership is ended once or not at all.
     #[tracing::instrument(level = "debug", skip_all, fields(%plan))]
     pub async fn force_release(
-        &self,
+        self,
         plan: &PlanName,
         expected: Option<&OrchestratorId>,
-        by: &str,
-        reason: &str,
+        reason: &Reason,
     ) -> Result<Released, Error> {
-        let line = self.line(plan).await?;
-        let first = line.candidates().first().ok_or_else(|| Error::NotOwned(plan.clone()))?;
+        let queue = self.coordinator.queue(plan).await?;
+        let first = queue.candidates().first().ok_or_else(|| Error::NotOwned(plan.clone()))?;
         let name = first.record.as_ref().map(|record| &record.orchestrator);
         if let Some(expected) = expected
             && name != Some(expected)
@@ -66,16 +70,16 @@ impl Coordinator {
                 expected: expected.clone(),
             });
         }
-        let Some((owner, term)) = line.owner() else {
+        let Some((owner, term)) = queue.owner() else {
             // First in the queue without a term: an unmanaged candidate, or one about to take over. It has
             // only its key.
-            let key = self.layout().of(plan, &planlease_core::keys::PlanKey::Owner(first.lease));
+            let key = self.coordinator.layout().of(plan, &PlanKey::Owner(first.lease));
             // As long as it has not taken over: the key of an owner goes with the end of its term only.
-            let term = self.layout().of(plan, &planlease_core::keys::PlanKey::Term);
-            let seen = line.term.as_ref().map(|(revision, _)| *revision);
+            let term = self.coordinator.layout().of(plan, &PlanKey::Term);
+            let seen = queue.term.as_ref().map(|(revision, _)| *revision);
             let when = [Compare::Created(key.clone(), Some(first.joined)), Compare::Modified(term, seen)];
             let txn = Transaction::when(when).then([Op::Delete(key)]);
-            let reply = self.etcd().execute(&txn, Admission::TURN).await?;
+            let reply = self.coordinator.etcd().execute(&txn, Admission::TURN).await?;
             return match reply.branch {
                 Branch::Otherwise if !reply.uncertain => Err(Error::ownership_lost(plan.clone())),
                 // Also by an earlier try, whose answer got lost: the key is gone.
@@ -84,8 +88,37 @@ impl Coordinator {
         };
         let ticket =
             Ticket { plan: plan.clone(), lease: owner.lease, revision: owner.joined, term: term.clone() };
-        let ending = Ending::Forced { by: by.to_owned(), reason: reason.to_owned() };
-        end_term(self, &ticket, ending, &[]).await?;
+        let ending = Ending::Forced { by: reason.by.clone(), reason: reason.why.clone() };
+        end_term(self.coordinator, &ticket, ending, &[]).await?;
         Ok(Released { by: owner.name(), term: Some(term.number) })
+    }
+
+    /// Leaves out the pending tasks of a plan whose boxes are ticked in `file`, as an operator; says which.
+    ///
+    /// # Errors
+    /// [`Error::PlanNotFound`], [`Error::PlanOwned`] while a process takes the plan over, and as for any
+    /// request.
+    ///
+    /// # Cancel safety
+    /// Each task is left out, or is as it was.
+    pub async fn skip_ticked(
+        self,
+        plan: &PlanName,
+        file: &PlanSpec,
+        who: &str,
+    ) -> Result<Vec<TaskId>, Error> {
+        let view = self.coordinator.plan(plan).await?;
+        let pending = view.pending_of_ticked(file);
+        let skip = |task: &TaskId| Some((view.tasks().get(task)?.clone(), Change::Skip(TICKED.to_owned())));
+        let updates: Vec<(TaskView, Change)> = pending.iter().filter_map(skip).collect();
+        if updates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let outcomes = self.coordinator.operator(&view, who)?.update_all(&updates).await?;
+        let done = outcomes.into_iter().filter_map(|outcome| match outcome {
+            Outcome::Committed(task) => Some(task.id),
+            _ => None,
+        });
+        Ok(done.collect())
     }
 }

@@ -23,8 +23,9 @@ use crate::{
     authority::{Authority, Delegation},
     error::Error,
     key_watch::{Gone, gone},
-    queue::{Abandoned, Ticket, end_term},
-    session::{Reservation, Session},
+    queue::{Abandoned, Reservation, Ticket, end_term},
+    session::Session,
+    trace,
 };
 
 /// How an ownership is acquired.
@@ -98,10 +99,10 @@ pub struct Holder {
 }
 
 impl Holder {
-    pub(crate) fn of(line: &Queue) -> Option<Self> {
-        let candidate = line.candidates().first()?.clone();
-        let term = line.owner().map(|(_, term)| term.clone());
-        Some(Self { candidate, term, waiting: line.candidates().len() - 1 })
+    pub(crate) fn of(queue: &Queue) -> Option<Self> {
+        let candidate = queue.candidates().first()?.clone();
+        let term = queue.owner().map(|(_, term)| term.clone());
+        Some(Self { candidate, term, waiting: queue.candidates().len() - 1 })
     }
 }
 
@@ -182,6 +183,12 @@ impl Ownership {
         &self.term
     }
 
+    /// Its span, as long as this handle lasts: the parent of the spans of what is done under it.
+    #[must_use]
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+
     /// The session that it hangs on.
     #[must_use]
     pub fn session(&self) -> &Session {
@@ -209,6 +216,7 @@ impl Ownership {
             writer,
             Some(self.session.clone()),
         )
+        .traced(trace::context(&self.span))
     }
 
     /// The same right as a value that another process of the same owner can be given (by an environment
@@ -245,21 +253,51 @@ impl Ownership {
     /// # Cancel safety
     /// Cancel safe: nothing is changed.
     pub async fn explain_loss(&self) -> Result<String, Error> {
-        let line = self.session.coordinator().line(&self.plan).await?;
-        let Some((_, term)) = line.term else { return Ok("the plan was deleted".to_owned()) };
-        let successor = (term.number > self.term.number).then(|| term.owner.orchestrator.to_string());
-        let ours = if term.number == self.term.number {
-            Some(term)
-        } else {
-            self.session.coordinator().past_term(&self.plan, self.term.number).await?
+        let Some((ending, successor)) = self.end_in_records().await? else {
+            return Ok("the plan was deleted".to_owned());
         };
-        let how = match ours.and_then(|term| term.ended).map(|end| end.how) {
+        let how = match ending {
             Some(Ending::Forced { by, reason }) => format!("{by} ended it: {reason}"),
             Some(Ending::Clean) => "it was released".to_owned(),
             Some(Ending::HandedOver { to }) => format!("it was handed over to {to}"),
             Some(Ending::Unclean) | None => "its session expired".to_owned(),
         };
         Ok(successor.map_or_else(|| how.clone(), |successor| format!("{how}; {successor} owns the plan now")))
+    }
+
+    /// Whether an operator ended the term by force, of a plan that can be owned further on: it is neither
+    /// cancelled nor archived. A caller that acquires plans by itself leaves such a plan to others for a
+    /// while. Up to three reads.
+    ///
+    /// # Errors
+    /// As for any read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
+    pub async fn was_taken_away(&self) -> Result<bool, Error> {
+        let end = self.end_in_records().await?;
+        if !matches!(end, Some((Some(Ending::Forced { .. }), _))) {
+            return Ok(false);
+        }
+        match self.session.coordinator().plan(&self.plan).await {
+            Ok(view) => Ok(view.halts().closed.is_none()),
+            Err(Error::PlanNotFound(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How the term ended, if its record says so, and the name of a later owner. `None` if the plan is
+    /// deleted.
+    async fn end_in_records(&self) -> Result<Option<(Option<Ending>, Option<String>)>, Error> {
+        let queue = self.session.coordinator().queue(&self.plan).await?;
+        let Some((_, term)) = queue.term else { return Ok(None) };
+        let successor = (term.number > self.term.number).then(|| term.owner.orchestrator.to_string());
+        let ours = if term.number == self.term.number {
+            Some(term)
+        } else {
+            self.session.coordinator().history(&self.plan).term(self.term.number).await?
+        };
+        Ok(Some((ours.and_then(|term| term.ended).map(|end| end.how), successor)))
     }
 
     /// Releases the plan: the next one in the queue takes over at once. One transaction.
@@ -311,8 +349,8 @@ impl Ownership {
     #[tracing::instrument(level = "debug", skip_all, parent = &self.span, fields(session = %self.session.lease(), plan = %self.plan, term = self.term.number.0, %to))]
     pub async fn hand_over(mut self, to: &OrchestratorId) -> Result<(), NotHandedOver> {
         let coordinator = self.session.coordinator().clone();
-        let displaced = match coordinator.line(&self.plan).await {
-            Ok(line) => term::hand_over(&line, to)
+        let displaced = match coordinator.queue(&self.plan).await {
+            Ok(queue) => term::hand_over(&queue, to)
                 .map(|between| between.iter().map(|candidate| candidate.lease).collect::<Vec<_>>())
                 .map_err(Error::from),
             Err(error) => Err(error),
@@ -377,7 +415,7 @@ impl Drop for Ownership {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
             let ticket = Box::new(self.ticket());
-            self.session.abandon(Abandoned::Ownership { ticket, _held: held.abandoned() });
+            self.session.clean_up_after(Abandoned::Ownership { ticket, _held: held.abandoned() });
         }
     }
 }

@@ -70,7 +70,7 @@ impl Ownership {
     ///
     /// # Cancel safety
     /// As [`Ownership::recover`].
-    #[tracing::instrument(name = "recover", level = "debug", skip_all, fields(session = %self.session().lease(), plan = %self.plan(), term = self.term().number.0))]
+    #[tracing::instrument(name = "recover", level = "debug", skip_all, parent = self.span(), fields(session = %self.session().lease(), plan = %self.plan(), term = self.term().number.0))]
     pub async fn recover_with(
         &self,
         recovery: impl Fn(&PlanSpec, &TaskId, &TaskRecord) -> Change,

@@ -1,6 +1,7 @@
 //! A session: the lease of this process, with the registration that shows it to others, the renewal that
 //! keeps it alive, and the reservations of what hangs on it.
 
+mod cleanup;
 mod identity;
 mod registration;
 mod renewal;
@@ -10,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use planlease_core::{
     LeaseId, OrchestratorId, Revision,
+    offer::Load,
     session::{LossReason, Machine, Status, Timing},
 };
 use tokio::{
@@ -19,20 +21,24 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
-pub(crate) use self::reservations::{Reservable, Reservation};
-pub use self::{identity::Identity, renewal::Progress, reservations::MAX_HELD};
+pub(crate) use self::{
+    cleanup::Cleanup,
+    reservations::{Reservable, Reservations},
+};
 use self::{
+    cleanup::{Message, clean_up},
     registration::Registration,
     renewal::{Gate, Renewer},
-    reservations::Reservations,
 };
+pub use self::{identity::Identity, renewal::Progress, reservations::MAX_HELD};
 use crate::{
     clock::Clock,
+    companion::Companion,
     config::ConfigError,
     coordinator::Coordinator,
     error::Error,
+    held_permits::HeldPermits,
     key_watch::{Gone, KeyWatch},
-    queue::{Abandoned, release_abandoned},
     span,
 };
 
@@ -60,8 +66,11 @@ struct Inner {
     cancel: CancellationToken,
     key_watch: KeyWatch,
     reservations: Reservations,
-    abandoned: mpsc::UnboundedSender<Abandoned>,
+    permits: HeldPermits,
+    cleanup: mpsc::UnboundedSender<Message>,
     gate: watch::Sender<Gate>,
+    /// Shared with the task that releases: what is released when the session is dropped comes first.
+    companion: Option<Arc<Companion>>,
     tasks: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
     /// What the session does in the background runs in it.
     span: Span,
@@ -70,6 +79,43 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.cancel.cancel();
+    }
+}
+
+impl Coordinator {
+    /// Opens a session: a lease that is kept alive, shown to others as an orchestrator.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with_plan(async |coordinator, session, plan| {
+    /// use planlease::Identity;
+    ///
+    /// let session = coordinator.open_session(Identity::of_process().label("zone", "b")).await?;
+    /// session.close().await?;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IdentityTaken`], [`Error::TtlNotGranted`], and as for any request.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, a lease may be left; it expires after its TTL.
+    pub async fn open_session(&self, identity: Identity) -> Result<Session, Error> {
+        Session::open(self, identity, true).await
+    }
+
+    /// As [`Coordinator::open_session`], without a registration: for a short job.
+    ///
+    /// # Errors
+    /// As [`Coordinator::open_session`].
+    ///
+    /// # Cancel safety
+    /// As [`Coordinator::open_session`].
+    pub async fn open_unregistered_session(&self, identity: Identity) -> Result<Session, Error> {
+        Session::open(self, identity, false).await
     }
 }
 
@@ -110,11 +156,12 @@ impl Session {
         }
         let timing = Timing { ttl, ..config.timing() }.validate().map_err(ConfigError::from)?;
         let machine = Machine::open(timing, asked);
+        let companion = Companion::start(config, lease, ttl); // Before anything that others could wait for.
         let registration = match register {
             true => Some(Registration::write(coordinator, &identity, &id, lease).await?),
             false => None,
         };
-        Ok(Self::start(coordinator, (id, identity), (lease, registration), machine, span))
+        Ok(Self::start(coordinator, (id, identity), (lease, registration, companion), machine, span))
     }
 
     #[expect(
@@ -124,21 +171,24 @@ impl Session {
     fn start(
         coordinator: &Coordinator,
         (id, identity): (OrchestratorId, Identity),
-        (lease, registration): (LeaseId, Option<Registration>),
+        (lease, registration, companion): (LeaseId, Option<Registration>, Option<Companion>),
         machine: Machine,
         span: Span,
     ) -> Self {
         let etcd = coordinator.etcd();
         let timing = machine.timing();
         let cancel = CancellationToken::new();
-        let (abandoned, inbox) = mpsc::unbounded_channel();
+        let (cleanup, inbox) = mpsc::unbounded_channel();
         let (gate, gate_seen) = watch::channel(None);
         let (renewer, status) = Renewer::new(etcd, lease, machine, gate_seen);
-        let releasing = release_abandoned(coordinator.clone(), inbox, status.clone());
+        let cleaning = clean_up(coordinator.clone(), inbox, status.clone());
         let end = cancel.clone().drop_guard();
+        let companion = companion.map(Arc::new);
+        let beside = companion.clone();
         let release = async move {
             let _end = end; // Where nothing can be released any more, since the runtime ends, nothing is renewed.
-            releasing.await;
+            cleaning.await;
+            drop(beside);
         };
         let tasks = vec![
             etcd.spawn_renewal(renewer.run(cancel.clone()).instrument(span.clone())),
@@ -156,12 +206,19 @@ impl Session {
                 cancel,
                 key_watch: KeyWatch::start(etcd.clone(), &span),
                 reservations: Reservations::new(),
-                abandoned,
+                permits: HeldPermits::default(),
+                cleanup,
                 gate,
+                companion,
                 tasks: tokio::sync::Mutex::new(tasks),
                 span,
             }),
         }
+    }
+
+    /// The permits that tasks have under it.
+    pub(crate) fn permits(&self) -> &HeldPermits {
+        &self.inner.permits
     }
 
     /// The name of this incarnation.
@@ -223,7 +280,7 @@ impl Session {
     /// replaces the first.
     #[must_use = "the session ends unless progress is noted"]
     pub fn require_progress(&self, within: Duration) -> Progress {
-        let (progress, gate) = Progress::within(within, self);
+        let (progress, gate) = Progress::within(within, Arc::clone(&self.inner.coordinator.config().clock));
         self.inner.gate.send_replace(Some(gate));
         progress
     }
@@ -243,7 +300,7 @@ impl Session {
 
     async fn end(self) -> Result<(), Error> {
         let (done, flushed) = oneshot::channel();
-        self.abandon(Abandoned::Flush(done));
+        let _ = self.inner.cleanup.send(Message::Flush(done));
         let _ = flushed.await; // Releases that are under way come first; they are bounded.
         self.inner.cancel.cancel();
         self.inner.key_watch.stop().await;
@@ -252,7 +309,33 @@ impl Session {
             task.abort(); // The releasing task would wait for clones of this session, which may live on.
             let _ = task.await;
         }
+        if let Some(companion) = self.inner.companion.as_ref().filter(|_| revoked.is_ok()) {
+            companion.farewell();
+        }
         Ok(revoked?)
+    }
+
+    /// Reports how loaded this process is, in its registration. One transaction; nothing for a session that
+    /// is not shown to others. It is for people and for other orchestrators to read, and decides nothing:
+    /// callers report changes only, and seldom.
+    ///
+    /// # Errors
+    /// As for any request.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the load may or may not be written.
+    pub async fn report_load(&self, load: &Load) -> Result<(), Error> {
+        match &self.inner.registration {
+            Some(registration) => registration.write_load(self.inner.coordinator.etcd(), load).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The address at which supervisors announce commands to the companion of the session, if it has one: see
+    /// [`Announcement`](crate::companion::Announcement).
+    #[must_use]
+    pub fn companion(&self) -> Option<&str> {
+        self.inner.companion.as_deref().map(Companion::address)
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
@@ -305,18 +388,8 @@ impl Session {
         self.inner.key_watch.own(key, created)
     }
 
-    /// Reserves the plan, or the lock, for this process: see [`Reservations::reserve`].
-    pub(crate) async fn reserve(&self, what: Reservable) -> Result<Reservation, Error> {
-        self.inner.reservations.reserve(&what).await?;
-        Ok(Reservation::new(self, what))
-    }
-
-    /// As [`Session::reserve`], for cleaning up; `None` if it is reserved already.
-    pub(crate) fn reserve_if_free(&self, what: &Reservable) -> Option<Reservation> {
-        self.inner.reservations.reserve_for_cleanup(what).then(|| Reservation::new(self, what.clone()))
-    }
-
-    fn reservations(&self) -> &Reservations {
+    /// What this process has, or waits for, under the session.
+    pub(crate) fn reservations(&self) -> &Reservations {
         &self.inner.reservations
     }
 
@@ -325,10 +398,10 @@ impl Session {
         &self.inner.span
     }
 
-    /// Has an ownership released by the session's task, since its handle was dropped.
-    pub(crate) fn abandon(&self, abandoned: Abandoned) {
-        // Without a task the session is over, and the ownership with it.
-        let _ = self.inner.abandoned.send(abandoned);
+    /// Has the session's task clean up after a handle that was dropped.
+    pub(crate) fn clean_up_after(&self, cleanup: impl Cleanup + 'static) {
+        // Without a task the session is over, and with it all that hangs on it.
+        let _ = self.inner.cleanup.send(Message::CleanUp(Box::new(cleanup)));
     }
 
     /// The error to report if the session is not alive.

@@ -1,17 +1,21 @@
 //! Updates of tasks: what a caller asks for ([`request`]), how it is carried out whatever happens at the same
-//! moment ([`submit`]), from single transactions ([`execute`]), and how an update is found again in the
-//! history ([`trace`]). [`late`] keeps results that came too late, [`findings`] what tasks have found out.
+//! moment ([`submit`]), from single transactions ([`execute`]). [`late`] keeps results that came too late,
+//! [`findings`] what tasks have found out, [`batch`] decides several at once, [`together`] carries
+//! them out all or nothing.
 
+mod batch;
 mod execute;
 mod findings;
 mod late;
 mod outcome;
 mod request;
 mod submit;
-mod trace;
+mod together;
 
 pub use self::{
-    outcome::{Outcome, Refused},
+    batch::MAX_BATCH,
+    findings::Findings,
+    outcome::{BatchOutcome, Outcome, Refused},
     request::{OpId, UpdateRequest},
     submit::Seen,
 };

@@ -56,7 +56,21 @@ impl WorktreeView {
     }
 }
 
+/// The records of worktrees. Made by [`Coordinator::worktrees`].
+#[derive(Clone, Copy, Debug)]
+pub struct Worktrees<'a> {
+    coordinator: &'a Coordinator,
+}
+
 impl Coordinator {
+    /// The records of worktrees: reading them, and what needs no authority over a plan.
+    #[must_use]
+    pub fn worktrees(&self) -> Worktrees<'_> {
+        Worktrees { coordinator: self }
+    }
+}
+
+impl Worktrees<'_> {
     /// All worktrees of all hosts that this store knows of.
     ///
     /// # Errors
@@ -64,8 +78,8 @@ impl Coordinator {
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is changed.
-    pub async fn worktrees(&self) -> Result<List<WorktreeView>, Error> {
-        let snapshot = self.snapshot(&self.layout().worktrees()).await?;
+    pub async fn list(self) -> Result<List<WorktreeView>, Error> {
+        let snapshot = self.coordinator.raw().snapshot(&self.coordinator.layout().worktrees()).await?;
         let views = snapshot.entries.into_iter().map(|(key, entry)| match key {
             Key::Worktree(host, name) => WorktreeView::read(host, name, &entry),
             other => Err(Unreadable::new(other, &CodecError::UnknownKey)),
@@ -80,14 +94,13 @@ impl Coordinator {
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is changed.
-    pub async fn worktree(
-        &self,
-        host: &HostName,
-        name: &WorktreeName,
-    ) -> Result<Option<WorktreeView>, Error> {
-        let key = self.layout().key(&Key::Worktree(host.clone(), name.clone()));
-        let mut reply =
-            self.etcd().execute(&Transaction::default().then([Op::Get(key)]), Admission::TURN).await?;
+    pub async fn get(self, host: &HostName, name: &WorktreeName) -> Result<Option<WorktreeView>, Error> {
+        let key = self.coordinator.layout().key(&Key::Worktree(host.clone(), name.clone()));
+        let mut reply = self
+            .coordinator
+            .etcd()
+            .execute(&Transaction::default().then([Op::Get(key)]), Admission::TURN)
+            .await?;
         Ok(reply.row().map(|entry| WorktreeView::read(host.clone(), name.clone(), &entry)).transpose()?)
     }
 
@@ -98,12 +111,8 @@ impl Coordinator {
     ///
     /// # Cancel safety
     /// If the future is dropped, the write is carried out once or not at all.
-    pub async fn update_worktree(
-        &self,
-        seen: &WorktreeView,
-        next: &WorktreeRecord,
-    ) -> Result<WorktreeWrite, Error> {
-        write(self, None, (&seen.host, &seen.name), Some(seen), next).await
+    pub async fn update(self, seen: &WorktreeView, next: &WorktreeRecord) -> Result<WorktreeWrite, Error> {
+        write(self.coordinator, None, (&seen.host, &seen.name), Some(seen), next).await
     }
 
     /// Forgets a worktree of which nothing is left, if its record is still the one that was seen. `false`: it
@@ -114,12 +123,12 @@ impl Coordinator {
     ///
     /// # Cancel safety
     /// If the future is dropped, the write is carried out once or not at all.
-    pub async fn forget_worktree(&self, seen: &WorktreeView) -> Result<bool, Error> {
-        let key = self.layout().key(&Key::Worktree(seen.host.clone(), seen.name.clone()));
+    pub async fn forget(self, seen: &WorktreeView) -> Result<bool, Error> {
+        let key = self.coordinator.layout().key(&Key::Worktree(seen.host.clone(), seen.name.clone()));
         let txn = Transaction::when([Compare::Modified(key.clone(), Some(seen.revision))])
             .then([Op::Delete(key.clone())])
             .otherwise([Op::Find(key)]);
-        let mut reply = self.etcd().execute(&txn, Admission::TURN).await?;
+        let mut reply = self.coordinator.etcd().execute(&txn, Admission::TURN).await?;
         // Gone is gone: by this attempt, an earlier one, or another process.
         Ok(reply.branch == Branch::Then || reply.row().is_none())
     }

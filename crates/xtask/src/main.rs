@@ -1,16 +1,21 @@
 //! `cargo xtask`: set-up, checks and fixes of this repository, on a machine with nothing but a Rust
 //! toolchain.
 //!
-//! It reads files and runs `cargo`, `apt-get` and `pip`; it depends on no crate of planlease, so that it
-//! works while they do not compile.
+//! It reads files and runs `cargo`, `apt-get`, `pip` and `npm`; it depends on no crate of planlease, so that
+//! it works while they do not compile.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
 
+mod alone;
 mod apt;
 mod bench;
+mod binaries;
 mod checks;
+mod console;
+mod dist;
 mod etcd;
 mod outside;
 mod peers;
+mod rotation;
 mod run;
 mod simulation;
 mod summary;
@@ -38,6 +43,8 @@ const EXAMPLES: &str = r#"Examples:
   cargo xtask bugs guard                puts deliberate bugs into the code, and has them found
   cargo xtask soak --minutes 60         faults on a real cluster, and further seeds, for an hour
   cargo xtask outside                   schemathesis, helm, docker, where they can be had
+  cargo xtask console --update          build the console's page, and its pictures for the documentation
+  cargo xtask dist                      what people install, built and tried: target/dist
   cargo xtask bench contention          what it costs, and that nothing is lost: one part of it
   cargo xtask ci                        what must pass before a change is merged
   cargo xtask fix                       format, and apply clippy's own suggestions
@@ -61,6 +68,12 @@ enum Command {
     /// Check the sidecar's description, the chart and the containers by tools from outside, where they can be
     /// had.
     Outside,
+    /// Build the console's page again and compare it; try it in a real browser.
+    Console(console::Options),
+    /// Build each published library by itself, with the features that it names.
+    Alone(alone::Alone),
+    /// Build what people install, and try each of it.
+    Dist(dist::Options),
     /// Measure what planlease costs, on servers that sync every write to disk.
     Bench(bench::Options),
     /// Get the servers to test on, and print the variables by which single tests find them.
@@ -83,6 +96,9 @@ fn main() -> ExitCode {
         Command::Bugs(options) => simulation::bugs(&options),
         Command::Soak(options) => simulation::soak(&options),
         Command::Outside => outside::outside(),
+        Command::Console(options) => console::console(&options),
+        Command::Alone(options) => alone::alone(&options),
+        Command::Dist(options) => dist::dist(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::Etcd => etcd_variables(),
         Command::Ci => checks::check().and_then(|()| test::test(&test::Options::default())),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::apt;
-use crate::run::{Failure, Result, cargo, output, root, run, step};
+use crate::run::{Failure, Result, cargo, output, program, root, run, step};
 
 /// What the tools are, at which versions.
 const PACKAGES: [&str; 3] = ["schemathesis==4.32.5", "kubernetes-validate==1.37.0", "pyyaml>=6"];
@@ -107,10 +107,6 @@ fn containers() -> Result {
 fn no(what: &str, why: &Failure) -> Result {
     not_run(what, why);
     Ok(())
-}
-
-fn program() -> PathBuf {
-    root().join("target/debug/planlease")
 }
 
 /// A Python environment with the tools; made once.

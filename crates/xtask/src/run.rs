@@ -43,6 +43,12 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// The program as the suites use it, where cargo builds it.
+pub(crate) fn program() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    target.join("debug/planlease")
+}
+
 /// Says what happens next, set apart from the output of the programs, and how long this process has run.
 pub(crate) fn step(what: impl fmt::Display) {
     let (minutes, seconds) = (elapsed().as_secs() / 60, elapsed().as_secs() % 60);

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use clap::Args;
 
 use crate::etcd;
+use crate::rotation;
 use crate::run::{Failure, Result, cargo, output, root, run, shown, step};
 
 /// How it is built: see `Cargo.toml`.
@@ -66,8 +67,7 @@ pub(crate) fn bugs(options: &Bugs) -> Result {
     patches.sort();
     let all = patches.len();
     if options.third {
-        patches =
-            third_of(patches, &output(Command::new("git").current_dir(root()).args(["rev-parse", "HEAD"]))?);
+        patches = rotation::third(patches)?;
         step(format_args!(
             "{} of the {all} deliberate bugs; `cargo xtask bugs` runs them all",
             patches.len()
@@ -93,12 +93,6 @@ pub(crate) fn bugs(options: &Bugs) -> Result {
     } else {
         Err(Failure::because(format_args!("the simulation does not find {}", missed.join(", "))))
     }
-}
-
-/// Every third one, beginning with the place that the commit's last digit gives.
-fn third_of<T>(all: Vec<T>, commit: &str) -> Vec<T> {
-    let last = commit.trim().chars().last().and_then(|digit| digit.to_digit(16)).unwrap_or_default();
-    all.into_iter().skip(last as usize % 3).step_by(3).collect()
 }
 
 /// A deliberate bug.
@@ -259,14 +253,6 @@ mod tests {
             let row = format!("| `{}` | {} |", bug.name, bug.what);
             assert!(listed.contains(&row), "docs/failure-model.md lacks the row {row}");
         }
-    }
-
-    #[test]
-    fn three_commits_cover_all_deliberate_bugs() {
-        let mut covered: Vec<u8> =
-            ["0a", "0b\n", "0c"].iter().flat_map(|commit| third_of((0..23).collect(), commit)).collect();
-        covered.sort_unstable();
-        assert_eq!(covered, (0..23).collect::<Vec<u8>>());
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! `cargo xtask test`: gets the servers, runs every test, the checks by tools from outside, the short form of
-//! the simulation and a third of the deliberate bugs that it has to find, and says what was not run and why.
+//! the simulation, a third of the deliberate bugs that it has to find and a third of the libraries alone, and
+//! says what was not run and why.
 
 use std::env;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, Stdio};
+use std::io::Write as _;
+use std::process::Command;
 use std::thread;
 
 use clap::Args;
 
+use crate::alone;
+use crate::binaries::{self, Finished};
+use crate::console;
 use crate::etcd;
 use crate::outside;
-use crate::run::{Failure, Result, cargo, run, shown, step};
+use crate::run::{Failure, Result, cargo, run, step};
 use crate::simulation;
 use crate::summary::Summary;
 
@@ -34,13 +38,10 @@ struct LeftOut {
 /// Runs all tests. Fails if one failed, and with `CI=true` also if some were left out.
 pub(crate) fn test(options: &Options) -> Result {
     let mut left_out = Vec::new();
-    let mut command = cargo();
-    command.args(["test", "--workspace", "--no-fail-fast"]);
+    let mut variables = Vec::new();
     let download = !options.no_etcd_download;
     match etcd::current(download) {
-        Ok(etcd) => {
-            command.env(etcd::VARIABLE, etcd.path);
-        }
+        Ok(etcd) => variables.push((etcd::VARIABLE, etcd.path)),
         Err(failure) => left_out.push(LeftOut {
             names: &["on_etcd::", "on_three_members::"],
             what: "the tests on a current etcd, of one member and of three",
@@ -48,9 +49,7 @@ pub(crate) fn test(options: &Options) -> Result {
         }),
     }
     match etcd::version_3_4(download) {
-        Ok(etcd) => {
-            command.env(etcd::VARIABLE_3_4, etcd.path);
-        }
+        Ok(etcd) => variables.push((etcd::VARIABLE_3_4, etcd.path)),
         Err(failure) => left_out.push(LeftOut {
             names: &["on_etcd_3_4::"],
             what: "the tests on etcd 3.4",
@@ -59,21 +58,29 @@ pub(crate) fn test(options: &Options) -> Result {
     }
     // The suites start the program itself, which cargo builds for no test.
     run(cargo().args(["build", "--workspace", "--bins"]))?;
-    command.arg("--");
-    command.arg(format!("--test-threads={}", threads()));
-    command.args(&options.filter);
-    for name in left_out.iter().flat_map(|left_out| left_out.names) {
-        command.args(["--skip", name]);
-    }
-    let (finished, summary) = run_and_count(&mut command)?;
+    let built = binaries::build()?;
+    step(format_args!("{} test binaries are built", built.len()));
+    let mut totals = Totals::default();
+    let skipped = left_out.iter().flat_map(|left_out| left_out.names);
+    let skipped: Vec<&str> = skipped.flat_map(|name| ["--skip", name]).collect();
+    let prepare = |command: &mut Command| {
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        command.arg(format!("--test-threads={}", threads())).args(&options.filter).args(&skipped);
+    };
+    binaries::run(built, prepare, |name, finished| totals.take(name, finished));
+    let mut examples = cargo();
+    examples.args(["test", "--workspace", "--doc", "--no-fail-fast", "--"]).args(&options.filter);
+    totals.take("examples in the documentation", binaries::run_one("doctests", &mut examples));
     step("all suites have run");
     let simulated = match options.filter {
         Some(_) => Ok(()), // A run of one test needs no simulation.
         None => outside::outside()
+            .and(console::console(&console::Options::default()))
             .and(simulation::short())
-            .and_then(|()| simulation::bugs(&simulation::Bugs { third: true, ..Default::default() })),
+            .and_then(|()| simulation::bugs(&simulation::Bugs { third: true, ..Default::default() }))
+            .and_then(|()| alone::alone(&alone::Alone { third: true })),
     };
-    report(finished, summary, &left_out).and(simulated)
+    report(totals.all_passed, totals.summary, &left_out).and(simulated)
 }
 
 /// Most tests wait for a server, not for a core.
@@ -81,26 +88,38 @@ fn threads() -> usize {
     thread::available_parallelism().map_or(4, |cores| (cores.get() * 2).clamp(4, 16))
 }
 
-/// Runs cargo, passes its output on as it comes, and adds up the results. The first value says whether cargo
-/// itself was content: a build that fails has no results to count.
-fn run_and_count(command: &mut Command) -> Result<(bool, Summary)> {
-    step(shown(command));
-    let cannot = |error: std::io::Error| Failure::because(format_args!("cannot run the tests: {error}"));
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(cannot)?;
-    let output = child.stdout.take().expect("standard output was asked for as a pipe");
-    let mut summary = Summary::default();
-    #[expect(clippy::disallowed_methods, reason = "cargo's own output, passed on as it is")]
-    let mut terminal = std::io::stdout().lock();
-    let mut reader = BufReader::new(output);
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line).map_err(cannot)? > 0 {
-        // A reader that has gone away must not stop the count, nor the tests.
-        let _ = terminal.write_all(&line);
-        summary.read(&String::from_utf8_lossy(&line));
-        line.clear();
+/// What has come of the binaries so far.
+struct Totals {
+    summary: Summary,
+    /// A binary that crashes has no results to count, so that the counts alone do not say it.
+    all_passed: bool,
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        Self { summary: Summary::default(), all_passed: true }
     }
-    let status = child.wait().map_err(cannot)?;
-    Ok((status.success(), summary))
+}
+
+impl Totals {
+    /// Prints what a binary printed, and counts its results.
+    fn take(&mut self, name: &str, finished: Result<Finished>) {
+        #[expect(clippy::disallowed_methods, reason = "the tests' own output, passed on as it is")]
+        let mut terminal = std::io::stdout().lock();
+        match finished {
+            Ok(Finished { output, passed }) => {
+                step(format_args!("{name}{}", if passed { "" } else { ": FAILED" }));
+                // A reader that has gone away must not stop the count, nor the tests.
+                let _ = terminal.write_all(output.as_bytes());
+                output.lines().for_each(|line| self.summary.read(line));
+                self.all_passed &= passed;
+            }
+            Err(failure) => {
+                step(format_args!("{name}: {}", failure.message().unwrap_or_default()));
+                self.all_passed = false;
+            }
+        }
+    }
 }
 
 fn report(finished: bool, summary: Summary, left_out: &[LeftOut]) -> Result {
@@ -131,7 +150,7 @@ fn verdict(
         return Err(None);
     }
     if !finished {
-        return Err(Some("cargo test failed before or between the tests: see above"));
+        return Err(Some("a test binary failed without a failed test: see above"));
     }
     if left_out > 0 && strict {
         return Err(Some("some tests were not run, and CI=true makes that a failure"));
@@ -155,11 +174,13 @@ mod tests {
     }
 
     #[test]
-    fn output_is_counted_while_it_passes() {
-        let line = "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out";
-        let (finished, summary) = run_and_count(Command::new("echo").arg(line)).unwrap();
-        assert!(finished);
-        assert_eq!(summary.passed, 2);
-        assert!(!run_and_count(&mut Command::new("false")).unwrap().0);
+    fn a_binary_without_results_is_a_failure() {
+        let line = "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        let mut totals = Totals::default();
+        totals.take("good", Ok(Finished { output: line.to_owned(), passed: true }));
+        assert!(totals.all_passed);
+        totals.take("crashed", Ok(Finished { output: String::new(), passed: false }));
+        assert!(!totals.all_passed);
+        assert_eq!(totals.summary.passed, 2);
     }
 }

@@ -78,7 +78,7 @@ fn spec(tasks: usize) -> PlanSpec {
 /// Each process starts and completes its own tasks, with a command for each change.
 async fn by_commands(env: &TestEnv, figures: &mut Figures) {
     let (coordinator, plan) = (env.coordinator().await, plan_name("contention"));
-    coordinator.import(&plan, &spec(PROCESSES * TASKS_EACH), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &spec(PROCESSES * TASKS_EACH), |_| {}).await.unwrap();
     let began = Instant::now();
     let process = |first: usize| async move {
         for task in first..first + TASKS_EACH {
@@ -98,7 +98,7 @@ async fn by_commands(env: &TestEnv, figures: &mut Figures) {
 /// Each process changes its own task as fast as it can, under the owner's authority.
 async fn in_a_loop(env: &TestEnv, figures: &mut Figures) {
     let (coordinator, plan) = (env.coordinator().await, plan_name("contention"));
-    coordinator.import(&plan, &spec(PROCESSES), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &spec(PROCESSES), |_| {}).await.unwrap();
     let session = env.session("owner").await;
     let owner = acquired(&session, &plan).await;
     let view = coordinator.plan(&plan).await.unwrap();

@@ -41,16 +41,21 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
     {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     }
+    let (subscribers, lasts) = args.size((SUBSCRIBERS, LASTS), (200, LASTS / 12));
     for site in site::all(args).await {
         let env = site.env("events").await;
         let (sidecar, _) = sidecar::started(&env, &["--metrics", "127.0.0.1:0"]).await;
-        let reported = LocalSet::new().run_until(fan_out(&env, &sidecar)).await;
+        let reported = LocalSet::new().run_until(fan_out(&env, &sidecar, subscribers, lasts)).await;
         let mut add = |what: &str, unit, value: f64| {
             let what = what.to_owned();
             report.add(Figure { section: "events", on: site.name, what, unit, rounds: vec![value] });
         };
-        add("subscribers", "", count(SUBSCRIBERS));
-        add("changes in a minute", "", count(reported.changes));
+        add("subscribers", "", count(subscribers));
+        add(
+            if args.quick { "changes in 5 seconds" } else { "changes in a minute" },
+            "",
+            count(reported.changes),
+        );
         add("events delivered", "", count(reported.delivered));
         add("memory of the sidecar per idle subscriber", "KiB", reported.memory);
         add("change to subscriber, median", "ms", reported.at(0.5));
@@ -87,31 +92,31 @@ impl Received {
     }
 }
 
-async fn fan_out(env: &TestEnv, sidecar: &Process) -> Received {
+async fn fan_out(env: &TestEnv, sidecar: &Process, most: usize, lasts: Duration) -> Received {
     let plan = plan_name("events");
     let task = |n: usize| TaskSpec::new(task_id(&n.to_string()), "work");
     let spec =
         PlanSpec { title: "events".into(), tasks: (0..TASKS).map(task).collect(), ..PlanSpec::default() };
-    env.coordinator().await.import(&plan, &spec, |_| {}).await.unwrap();
+    env.coordinator().await.admin().import(&plan, &spec, |_| {}).await.unwrap();
     let ownership = acquired(&env.session("writer").await, &plan).await;
     let claimed = ownership.authority().claim(TASKS, &[]).await.unwrap();
     let began = Instant::now();
     let before = memory_of(&sidecar.id().to_string());
     let seen = Rc::new(RefCell::new(Vec::new()));
     let mut subscribers = Vec::new();
-    for _ in 0..SUBSCRIBERS {
+    for _ in 0..most {
         let stream = subscribe(env).await;
         let seen = Rc::clone(&seen);
         subscribers.push(tokio::task::spawn_local(read(stream, began, seen)));
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let memory = (memory_of(&sidecar.id().to_string()) - before) / count(SUBSCRIBERS);
+    let memory = (memory_of(&sidecar.id().to_string()) - before) / count(most);
     let watches = watches(sidecar).await;
     let (authority, mut tasks) = (ownership.authority(), claimed.tasks);
     let mut written = Vec::new();
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / A_SECOND);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let until = Instant::now() + LASTS;
+    let until = Instant::now() + lasts;
     for turn in (0..TASKS).cycle() {
         if Instant::now() >= until {
             break;
@@ -119,7 +124,7 @@ async fn fan_out(env: &TestEnv, sidecar: &Process) -> Received {
         ticks.tick().await;
         let sent = began.elapsed().as_micros().to_string();
         let change = Change::Progress(sent);
-        let Outcome::Committed(task) = authority.update(&tasks[turn], None, &change).await.unwrap() else {
+        let Outcome::Committed(task) = authority.update(&tasks[turn], &change).await.unwrap() else {
             panic!("a change was not made");
         };
         written.push(task.revision.to_wire());
@@ -130,7 +135,7 @@ async fn fan_out(env: &TestEnv, sidecar: &Process) -> Received {
     for subscriber in subscribers {
         subscriber.abort();
     }
-    judge(&written, &seen.borrow(), memory, watches)
+    judge(&written, &seen.borrow(), most, memory, watches)
 }
 
 /// What one subscriber received: revisions, and how long each took in milliseconds.
@@ -140,7 +145,7 @@ struct Seen {
     took: Vec<usize>,
 }
 
-fn judge(written: &[i64], seen: &[Rc<RefCell<Seen>>], memory: f64, watches: f64) -> Received {
+fn judge(written: &[i64], seen: &[Rc<RefCell<Seen>>], most: usize, memory: f64, watches: f64) -> Received {
     let mut reported = Received {
         changes: written.len(),
         delivered: 0,
@@ -167,8 +172,8 @@ fn judge(written: &[i64], seen: &[Rc<RefCell<Seen>>], memory: f64, watches: f64)
             reported.took[*millis] += 1;
         }
     }
-    if seen.len() != SUBSCRIBERS {
-        reported.wrong.push(format!("{} of {SUBSCRIBERS} subscribers were let in", seen.len()));
+    if seen.len() != most {
+        reported.wrong.push(format!("{} of {most} subscribers were let in", seen.len()));
     }
     reported
 }

@@ -17,7 +17,7 @@ const COMMANDS: [&str; 4] = ["plan import", "status", "next", "estimate"];
 pub(crate) async fn measure(args: &Args, report: &mut Report) {
     for site in site::all(args).await {
         let mut help = Vec::new();
-        for tasks in SIZES {
+        for tasks in SIZES.into_iter().filter(|tasks| !args.quick || *tasks != 3_000) {
             let mut figures = COMMANDS.map(|what| (what, Vec::new()));
             for round in 0..args.rounds {
                 let env = site.env(&format!("{tasks}-{round}")).await;

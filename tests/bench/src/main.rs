@@ -14,18 +14,20 @@ mod large;
 mod ownership;
 mod peers;
 mod program;
+mod quick;
 mod report;
 mod scale;
 mod server;
 mod sidecar;
 mod site;
+mod takeover;
 mod updates;
 mod watch;
 
 use std::{os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
-use planlease_tests::{http, writer};
+use planlease_tests::{http, owner, writer};
 
 use crate::{report::Report, site::Servers};
 
@@ -38,6 +40,10 @@ pub(crate) struct Args {
     /// How often each thing is measured; medians are reported, with the least and the most
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Measures each section for a moment, in less than three minutes in all, and prints what it came to
+    /// against its limit; the exit status is 1 if a limit is passed. On one etcd, unless --on says otherwise
+    #[arg(long, conflicts_with_all = ["charts", "rounds"])]
+    quick: bool,
     /// Only with so many updates in flight [default: 1, 16, 64 and 256 in turn]
     #[arg(long, value_name = "N")]
     in_flight: Option<usize>,
@@ -80,6 +86,8 @@ enum Section {
     Scale,
     /// The local server against etcd, on the same work by the same client
     Server,
+    /// From the SIGKILL of an owner to the next one, by its companion, and the memory of companions
+    Takeover,
     /// Task updates with 1, 16, 64 and 256 in flight, against etcd's own transactions
     Updates,
     /// Changes to 1, 100, 1,000 and 10,000 subscribers in one process, against as many watches
@@ -90,11 +98,34 @@ impl Args {
     fn measures_on(&self, servers: Servers) -> bool {
         self.on.is_empty() || self.on.contains(&servers)
     }
+
+    /// As they are for this section.
+    fn of(&self, section: Section) -> Self {
+        let mut args = self.clone();
+        if self.quick {
+            args.rounds = 1;
+            // One section measures the one against the other.
+            if args.on.is_empty() && section == Section::Server {
+                args.on = vec![Servers::Local, Servers::Etcd];
+            } else if args.on.is_empty() {
+                args.on = vec![Servers::Etcd];
+            }
+        }
+        args
+    }
+
+    /// The larger one of two sizes, or the smaller one for a quick run.
+    fn size<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
 }
 
 fn main() -> ExitCode {
     if let Some(orders) = std::env::var_os(writer::ORDERS) {
         return writer::run(&orders);
+    }
+    if let Some(orders) = std::env::var_os(owner::ORDERS) {
+        return owner::run(&orders);
     }
     if let Some(orders) = std::env::var_os(http::PROGRAM) {
         return http::run(&orders);
@@ -121,6 +152,7 @@ fn main() -> ExitCode {
     runtime.block_on(async {
         let all = Section::value_variants().iter();
         for section in all.filter(|one| args.sections.is_empty() || args.sections.contains(one)) {
+            let args = args.of(*section);
             match section {
                 Section::Contention => contention::measure(&args, &mut report).await,
                 Section::Events => events::measure(&args, &mut report).await,
@@ -129,6 +161,7 @@ fn main() -> ExitCode {
                 Section::Program => program::measure(&args, &mut report).await,
                 Section::Scale => scale::measure(&args, &mut report).await,
                 Section::Server => server::measure(&args, &mut report).await,
+                Section::Takeover => takeover::measure(&args, &mut report).await,
                 Section::Updates => updates::measure(&args, &mut report).await,
                 Section::Watch => watch::measure(&args, &mut report).await,
             }
@@ -142,7 +175,8 @@ fn main() -> ExitCode {
     if let Some(folder) = &args.charts {
         charts::draw(&report.json(), folder).unwrap();
     }
-    if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let within = !args.quick || quick::judged(&report);
+    if report.is_good() && within { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Restarts with what the harness reads from its environment: where the program is, and where data go.

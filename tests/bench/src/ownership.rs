@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use etcd_client::{Client, TxnOp, WatchOptions};
 use futures_util::future::join_all;
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use planlease::{AcquireOptions, Coordinator};
 use planlease_core::{
     PlanName,
@@ -14,6 +17,7 @@ use planlease_core::{
 };
 use planlease_tests::{
     http::{self, start_owner},
+    program::helper_of,
     raw::{self, WATCHING},
     test_env::{TestEnv, acquired, in_queue, plan_name, task_id, until_free},
     wait::SOON,
@@ -46,6 +50,9 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
             uncontended(&site, in_flight, args.rounds, report).await;
         }
         released(&site, args.rounds, report).await;
+        if args.quick {
+            continue; // The others wait for the ends of sessions.
+        }
         killed_behind_a_sidecar(&site, args.rounds, report).await;
         for ttl in TTLS {
             crashed(&site, ttl, args.rounds, report).await;
@@ -56,7 +63,7 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
 async fn imported(coordinator: &Coordinator, plan: &PlanName) {
     let tasks = vec![TaskSpec::new(task_id("1"), "work")];
     let spec = PlanSpec { title: "ownership".into(), tasks, ..PlanSpec::default() };
-    coordinator.import(plan, &spec, |_| {}).await.unwrap();
+    coordinator.admin().import(plan, &spec, |_| {}).await.unwrap();
 }
 
 /// Plans without contention, acquired and released.
@@ -224,8 +231,8 @@ async fn killed_behind_a_sidecar(site: &Site, rounds: usize, report: &mut Report
     env.audit().await;
 }
 
-/// Owners that are killed, all at nearly the same time: from the kill until the session has expired, and
-/// until the next process owns.
+/// Owners that are killed with their companions, all at nearly the same time: from the kill until the session
+/// has expired, and until the next process owns.
 async fn crashed(site: &Site, ttl: u64, rounds: usize, report: &mut Report) {
     let env = site.env_for(&format!("crashed-{ttl}"), Duration::from_secs(ttl)).await;
     let waiter = env.session("waiter").await;
@@ -254,8 +261,10 @@ async fn crash(env: &TestEnv, waiter: &planlease::Session, plan: PlanName) -> (f
         owned.release().await.unwrap();
         at
     };
-    let kill = async {
+    let killing = async {
         in_queue(coordinator, &plan, 2).await;
+        let companion = helper_of(owner.id(), "companion").unwrap();
+        kill(Pid::from_raw(companion), Signal::SIGKILL).unwrap();
         let killed = Instant::now();
         owner.signal(Signal::SIGKILL);
         loop {
@@ -265,7 +274,7 @@ async fn crash(env: &TestEnv, waiter: &planlease::Session, plan: PlanName) -> (f
             }
         }
     };
-    let (owned, (killed, expired)) = tokio::join!(acquire, kill);
+    let (owned, (killed, expired)) = tokio::join!(acquire, killing);
     (milliseconds(expired - killed), milliseconds(owned - killed))
 }
 

@@ -78,6 +78,12 @@ impl Report {
         self.figures.iter().find(same).map(|figure| figure.spread().1)
     }
 
+    /// The medians of a figure, by where it was measured.
+    pub(crate) fn medians(&self, section: &str, what: &str) -> Vec<(&'static str, f64)> {
+        let same = |figure: &&Figure| figure.section == section && figure.what == what;
+        self.figures.iter().filter(same).map(|figure| (figure.on, figure.spread().1)).collect()
+    }
+
     /// All of it, for programs.
     pub(crate) fn json(&self) -> Vec<u8> {
         serde_json::to_vec_pretty(self).unwrap()

@@ -62,7 +62,7 @@ impl Sidecar {
         let plan = plan_name("through-sidecar");
         let tasks = (0..in_flight).map(|n| TaskSpec::new(task_id(&n.to_string()), "work")).collect();
         let spec = PlanSpec { title: "updates".into(), tasks, ..PlanSpec::default() };
-        env.coordinator().await.import(&plan, &spec, |_| {}).await.unwrap();
+        env.coordinator().await.admin().import(&plan, &spec, |_| {}).await.unwrap();
         let limit = ["--max-requests-per-second", REQUESTS_PER_SECOND];
         let (process, client) = started(env, &limit).await;
         let mut owner = Candidate::new(&client, &plan).await;

@@ -47,7 +47,8 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
 }
 
 async fn measure_at(site: &Site, peers: &[Peer], args: &Args, report: &mut Report) {
-    for in_flight in IN_FLIGHT.into_iter().filter(|n| args.in_flight.is_none_or(|only| only == *n)) {
+    let wanted = |n: &usize| args.in_flight.map_or(!args.quick || *n >= 64, |only| only == *n);
+    for in_flight in IN_FLIGHT.into_iter().filter(wanted) {
         let env = site.env(&format!("updates-{in_flight}")).await;
         let mut bench = Bench::new(&env, in_flight).await;
         // In a store of its own: it watches all of its plans.
@@ -149,7 +150,7 @@ impl<'a> Bench<'a> {
         let (coordinator, plan) = (env.coordinator().await, plan_name("updates"));
         let tasks = (0..in_flight).map(|n| TaskSpec::new(task_id(&n.to_string()), "work")).collect();
         let spec = PlanSpec { title: "updates".into(), tasks, ..PlanSpec::default() };
-        coordinator.import(&plan, &spec, |_| {}).await.unwrap();
+        coordinator.admin().import(&plan, &spec, |_| {}).await.unwrap();
         let session = env.session("owner").await;
         let owner = acquired(&session, &plan).await;
         let authority = owner.authority();
@@ -169,7 +170,7 @@ impl<'a> Bench<'a> {
             let mut count = 0;
             while began.elapsed() < ROUND {
                 let change = Change::Progress(format!("{count}"));
-                *task = committed(authority.update(task, None, &change).await.unwrap());
+                *task = committed(authority.update(task, &change).await.unwrap());
                 count += 1;
             }
             count

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use bolero::{TypeGenerator, check};
 use planlease::{
-    Authority, Config, Coordinator, Feed, Identity, Outcome, Ownership, PlanView, RenewalRuntime, TryAcquire,
-    clock::TokioClock, config::Endpoint,
+    Authority, Config, Coordinator, Feed, Findings, Identity, Outcome, Ownership, PlanView, RenewalRuntime,
+    TryAcquire, clock::TokioClock, config::Endpoint,
 };
 use planlease_core::{
     OrchestratorId, PlanName, Revision, TaskId,
@@ -66,7 +66,7 @@ fn run(test: impl AsyncFnOnce(&FaultyServer, &Coordinator)) {
                 ended = serving => panic!("the one in the middle ended: {ended:?}"),
                 () = async {
                     let coordinator = connect(&faulty).await.expect("nothing is changed yet");
-                    coordinator.import(&plan("p"), &spec(), |_| {}).await.expect("it is sound");
+                    coordinator.admin().import(&plan("p"), &spec(), |_| {}).await.expect("it is sound");
                     Box::pin(test(&faulty, &coordinator)).await;
                 } => {}
             }
@@ -120,11 +120,11 @@ fn reads_end_under_any_answer() {
         let name = plan("p");
         drop(ends("plans", coordinator.plans()).await);
         drop(ends("plan", coordinator.plan(&name)).await);
-        drop(ends("line", coordinator.line(&name)).await);
-        drop(ends("past terms", coordinator.past_terms(&name)).await);
+        drop(ends("line", coordinator.queue(&name)).await);
+        drop(ends("past terms", coordinator.history(&name).terms()).await);
         drop(ends("orchestrators", coordinator.orchestrators()).await);
         drop(ends("findings", coordinator.findings(&name, &TaskId::new("1.1").unwrap())).await);
-        drop(ends("snapshot", coordinator.snapshot(&coordinator.layout().everything())).await);
+        drop(ends("snapshot", coordinator.raw().snapshot(&coordinator.layout().everything())).await);
         drop(ends("diagnose", Coordinator::diagnose(coordinator.config().clone())).await);
         drop(ends("adopt", Coordinator::adopt_store(coordinator.config().clone())).await);
     });
@@ -140,10 +140,13 @@ fn stated(faulty: &FaultyServer, outcome: Result<Outcome, planlease::Error>) {
 async fn write(faulty: &FaultyServer, authority: &Authority, view: &PlanView) {
     for task in view.tasks().values() {
         stated(faulty, ends("start", authority.start(view, &task.id)).await);
-        stated(faulty, ends("update", authority.update(task, None, &Change::Progress("half".into()))).await);
+        stated(faulty, ends("update", authority.update(task, &Change::Progress("half".into()))).await);
         let decide = |_: &_| Some(Change::Complete(None));
         stated(faulty, ends("modify", authority.modify(&task.id, decide)).await);
-        drop(ends("write findings", authority.write_findings(&task.id, 1, "text")).await);
+        drop(
+            ends("write findings", authority.write_findings(&task.id, &Findings::of_attempt(1, "text")))
+                .await,
+        );
     }
     let all: Vec<_> = view.tasks().values().map(|task| (task.clone(), Change::Start)).collect();
     for outcome in ends("update all", authority.update_all(&all)).await.into_iter().flatten() {
@@ -176,8 +179,8 @@ fn writes_end_and_say_nothing_that_was_not_said() {
         {
             write(faulty, &authority, &view).await;
         }
-        drop(ends("import", coordinator.import(&plan("q"), &spec(), |_| {})).await);
-        drop(ends("delete", coordinator.delete_plan(&plan("q"))).await);
+        drop(ends("import", coordinator.admin().import(&plan("q"), &spec(), |_| {})).await);
+        drop(ends("delete", coordinator.admin().delete(&plan("q"))).await);
     });
 }
 
@@ -228,7 +231,7 @@ fn a_watcher_follows_unhurried_under_any_answer() {
             let stir = async {
                 for n in 0..4 {
                     let name = plan(&format!("w{n}"));
-                    drop(coordinator.import(&name, &spec(), |_| {}).await);
+                    drop(coordinator.admin().import(&name, &spec(), |_| {}).await);
                     tokio::time::sleep(Duration::from_secs(2)).await;
                 }
                 std::future::pending::<()>().await;
@@ -246,14 +249,14 @@ fn a_watcher_follows_unhurried_under_any_answer() {
 #[test]
 fn an_audit_reads_unhurried_under_any_answer() {
     check_all(async |_, coordinator| {
-        drop(a_while(coordinator.audit(|_| {})).await);
+        drop(a_while(coordinator.admin().audit(|_| {})).await);
     });
 }
 
 /// Reads the whole history for a while, and expects it in order.
 async fn in_order(coordinator: &Coordinator) {
     let everything = coordinator.layout().everything();
-    let mut changes = coordinator.changes(everything, Revision::from_wire(1).expect("it is positive"));
+    let mut changes = coordinator.raw().changes(everything, Revision::from_wire(1).expect("it is positive"));
     let mut next = 1;
     let read = async {
         while let Ok(feed) = changes.next().await {
@@ -316,7 +319,7 @@ const LAST: Number = Number::Edge(2);
 fn a_server_that_always_agrees_causes_no_busy_loop() {
     with_one_field_wrong(YES, async |coordinator| {
         drop(ends("plans", coordinator.plans()).await);
-        drop(ends("snapshot", coordinator.snapshot(&coordinator.layout().everything())).await);
+        drop(ends("snapshot", coordinator.raw().snapshot(&coordinator.layout().everything())).await);
         let watcher = Watcher::start(coordinator.clone());
         a_while(watcher.ended()).await;
         drop(ends("close", watcher.close()).await);

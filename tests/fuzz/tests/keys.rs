@@ -2,8 +2,8 @@
 
 use bolero::{TypeGenerator, check};
 use planlease_core::{
-    HostName, LeaseId, Namespace, OrchestratorId, PlanName, TaskId, TermNumber, WorktreeName,
-    keys::{Key, Layout, PlanKey},
+    HostName, LeaseId, Namespace, OrchestratorId, PlanName, PoolName, TaskId, TermNumber, WorktreeName,
+    keys::{Key, Layout, PlanKey, SteeringKey},
 };
 use planlease_fuzz::{
     INPUT_BYTES,
@@ -67,14 +67,25 @@ fn keys(plan: &Name, other: &Name, number: u64) -> Vec<Key> {
     of_plan.push(PlanKey::SpecPart(u32::try_from(number % (1 << 32)).unwrap_or(0)));
     of_plan.extend(lease.map(PlanKey::Owner));
     if let Ok(task) = TaskId::new(other.text()) {
-        of_plan.extend([PlanKey::Task(task.clone()), PlanKey::Findings(task)]);
+        of_plan.extend([
+            PlanKey::Excerpts,
+            PlanKey::Excerpt(task.clone()),
+            PlanKey::Task(task.clone()),
+            PlanKey::Findings(task),
+        ]);
     }
     let mut keys = vec![Key::Store];
     keys.extend(OrchestratorId::new(other.text()).ok().map(Key::Orchestrator));
     if let (Ok(host), Ok(name)) = (HostName::new(other.text()), WorktreeName::new(plan.text())) {
         keys.push(Key::Worktree(host, name));
     }
+    if let (Ok(pool), Some(lease)) = (PoolName::new(other.text()), lease) {
+        let permit = u32::try_from(number % (1 << 32)).unwrap_or(0);
+        keys.extend([Key::Pool(pool.clone()), Key::Permit(pool, permit, lease)]);
+    }
+    keys.extend(OrchestratorId::new(other.text()).ok().map(|id| Key::Steering(SteeringKey::Cordon(id))));
     if let Ok(plan) = PlanName::new(plan.text()) {
+        keys.push(Key::Steering(SteeringKey::Move(plan.clone())));
         keys.extend(of_plan.into_iter().map(|key| Key::Plan(plan.clone(), key)));
     }
     keys
@@ -91,7 +102,8 @@ fn every_name_makes_a_key_that_reads_back_and_no_other_key_does() {
                 let range = layout.everything();
                 assert!(range.start <= bytes && bytes < range.end);
                 if let Key::Plan(plan, _) = &key {
-                    let range = layout.plan(plan);
+                    let of_excerpts = matches!(&key, Key::Plan(_, PlanKey::Excerpts | PlanKey::Excerpt(_)));
+                    let range = if of_excerpts { layout.excerpts(plan) } else { layout.plan(plan) };
                     assert!(range.start <= bytes && bytes < range.end);
                 }
                 edit::make(&mut bytes, &edits[..edits.len().min(2)], ODD);

@@ -102,4 +102,4 @@ pub const SCENARIOS: [Scenario; 7] = [
 pub const SECONDS: u8 = 12;
 
 /// How many different states there are then.
-pub const SESSION_STATES: usize = 104_979;
+pub const SESSION_STATES: usize = 86_267;

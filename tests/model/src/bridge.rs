@@ -167,6 +167,7 @@ impl Term {
             guard: self.guard.map(revision),
             since: NOW,
             ended: how.map(|how| TermEnd { at: NOW, how }),
+            trace: None,
             extra: Default::default(),
         }
     }

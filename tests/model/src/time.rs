@@ -193,10 +193,18 @@ impl Model for Session {
             actions.push(Action::Wake);
         }
         for (index, renewal) in (0u8..).zip(&state.renewals) {
-            actions.push(match renewal.stage {
-                Stage::Sent => Action::Handle(index),
-                Stage::Renewed | Stage::Refused => Action::Answer(index),
-            });
+            // etcd handles and answers the renewals of a stream in their order.
+            let before = &state.renewals[..usize::from(index)];
+            let mut ahead = before.iter().filter(|other| other.awaited == renewal.awaited);
+            match renewal.stage {
+                Stage::Sent if ahead.all(|other| other.stage != Stage::Sent) => {
+                    actions.push(Action::Handle(index));
+                }
+                Stage::Renewed | Stage::Refused if ahead.next().is_none() => {
+                    actions.push(Action::Answer(index));
+                }
+                _ => {}
+            }
         }
         if live && state.renewals.iter().any(|renewal| renewal.awaited) {
             actions.push(Action::Break);
@@ -282,8 +290,10 @@ impl Session {
     fn report(&self, state: &mut State, event: Event) {
         let clock = BootTime::since_boot(span(state.clock()));
         for command in state.holder.handle(clock, event) {
-            if let Command::Renew { .. } = command {
-                give_up(&mut state.renewals);
+            if let Command::Renew { reconnect } = command {
+                if reconnect {
+                    give_up(&mut state.renewals);
+                }
                 state.renewals.push(Renewal { awaited: true, stage: Stage::Sent });
             }
         }

@@ -32,7 +32,10 @@ impl Client {
         change: &Change,
     ) -> Result<Outcome, Error> {
         let entered = self.write(authority, &seen.id, seen);
-        let answer = authority.update(seen, attempt, change).await;
+        let answer = match attempt {
+            Some(attempt) => authority.update_attempt(seen, attempt, change).await,
+            None => authority.update(seen, change).await,
+        };
         entered.reported(reported(&answer));
         answer
     }

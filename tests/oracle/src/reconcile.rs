@@ -147,10 +147,10 @@ fn has_open_call(write: &TaskWrite, calls: &[Call]) -> bool {
     })
 }
 
-/// Whether the record was written to say that its claimant was lost.
+/// Whether the record was written to say that its claimant was lost, or that an attempt of it ended which had
+/// been cancelled.
 fn is_recovery(record: &TaskRecord) -> bool {
     let last = record.transitions.last();
-    record.lost > 0
-        && record.claim.is_none()
-        && last.is_some_and(|last| last.why.as_ref().is_some_and(|why| why.contains("was lost")))
+    let says = |what: &str| last.is_some_and(|last| last.why.as_ref().is_some_and(|why| why.contains(what)));
+    record.claim.is_none() && ((record.lost > 0 && says("was lost")) || says("cancelled by"))
 }

@@ -39,6 +39,23 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The host that it happens to; `None` for the server.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Partition(host, _)
+            | Self::RequestsLost(host, _)
+            | Self::AnswersLost(host, _)
+            | Self::Held(host, _)
+            | Self::Slow(host, ..)
+            | Self::Dying(host, ..)
+            | Self::Crash(host, _)
+            | Self::Suspended(host, _)
+            | Self::Revoked(host) => Some(host),
+            Self::ServerCrash(_) | Self::Compact => None,
+        }
+    }
+
     /// What kind it is, for counting.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -68,6 +85,9 @@ pub const JUMPED: &str = "clock jumped";
 /// How many kinds there are.
 const KINDS: usize = 12;
 
+/// The kinds that happen to the server: its crash, and a compaction.
+const OF_SERVER: [usize; 2] = [6, 7];
+
 /// The number of links that die.
 const DYING: usize = 10;
 
@@ -88,6 +108,13 @@ impl Rates {
 }
 
 impl Rates {
+    /// The same for hosts, and nothing for the server.
+    #[must_use]
+    pub fn of_hosts(mut self) -> Self {
+        OF_SERVER.into_iter().for_each(|kind| self.0[kind] = 0.0);
+        self
+    }
+
     /// Links die, and nothing else happens.
     #[must_use]
     pub fn dying_links() -> Self {
@@ -151,6 +178,19 @@ impl Plan {
             }
         }
         Self::of(faults)
+    }
+
+    /// The faults of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::of(self.0.into_iter().chain(other.0).collect())
+    }
+
+    /// Leaves out the faults of some hosts.
+    #[must_use]
+    pub fn without(mut self, gone: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|(_, fault)| !fault.host().is_some_and(&gone));
+        self
     }
 
     /// How many there are.

@@ -10,7 +10,7 @@
 //! | [`options`] | everything that is drawn from the seed, printed before a run |
 //! | [`faults`] | what goes wrong when: the plan of the faults, and carrying it out |
 //! | [`network`], [`disk`], [`clock`] | what the code under test is given in the place of the real things |
-//! | [`hosts`] | who runs: the server, orchestrators, clients, workers, an operator, watchers |
+//! | [`hosts`] | who runs: the server, orchestrators, clients, workers, watchers, operators |
 //! | [`world`] | what stands outside: the record of what happened, and the resource that the work is done on |
 //! | [`invariants`] | what must hold, a file each |
 //! | [`run`] | one seed from beginning to end |

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::faults::{Plan, Rates};
+use crate::{
+    faults::{Plan, Rates},
+    world::random,
+};
 
 /// The options of one simulated run.
 #[derive(Clone, Debug)]
@@ -49,6 +52,14 @@ pub struct Options {
     pub operator_meddles: bool,
     /// How many changes a watcher keeps for its subscribers.
     pub changes_kept: usize,
+    /// How many orchestrators that stay up, and share the plans.
+    pub services: usize,
+    /// How often a person steers the fleet: the mean time between; never if there is none.
+    pub steered_every: Option<Duration>,
+    /// How many programs that own plans for workers, and keep the timers of their tasks.
+    pub keepers: usize,
+    /// Whether plans say what follows from an exit code, and from the failure of a dependency.
+    pub rules: bool,
     /// How long faults come and go.
     pub faulty_for: Duration,
     /// What goes wrong when.
@@ -105,8 +116,47 @@ impl Options {
             operator_meddles: !tight,
             jobs: rng.random_range(1..=3),
             changes_kept: rng.random_range(4..=256),
+            services: 0,
+            steered_every: None,
+            keepers: 0,
+            rules: false,
             faulty_for,
             faults,
         }
+        .with_fleet(tight)
+    }
+
+    /// Draws what concerns a fleet that is steered, from a generator of its own: half of the runs have none,
+    /// so that what others do is not drowned, and the rest of their options are as they would be without.
+    fn with_fleet(mut self, tight: bool) -> Self {
+        let mut rng = random(&(self.seed, "fleet"));
+        if tight || rng.random_bool(0.4) {
+            return self;
+        }
+        self.services = rng.random_range(0..=2);
+        let every = Duration::from_millis(rng.random_range(200..=3_000));
+        self.steered_every = rng.random_bool(0.8).then_some(every);
+        self.keepers = rng.random_range(0..=1);
+        self.rules = rng.random_bool(0.5);
+        if self.services > 0 && rng.random_bool(0.5) {
+            self.orchestrators = 0; // Then nothing but these brings the plans to their end.
+        }
+        let people = self.fleet();
+        if !people.is_empty() {
+            let rates = Rates::draw(&mut rng).of_hosts();
+            let more = Plan::draw(&mut rng, &rates, &people, self.ttl, self.faulty_for);
+            self.faults = std::mem::take(&mut self.faults).and(more);
+        }
+        let gone = |host: &str| self.orchestrators == 0 && host.starts_with("orchestrator-");
+        self.faults = std::mem::take(&mut self.faults).without(gone);
+        self
+    }
+
+    /// The hosts of the orchestrators that stay up, of those who keep timers, and of the person who steers.
+    #[must_use]
+    pub fn fleet(&self) -> Vec<String> {
+        let services = (0..self.services).map(|n| format!("service-{n}"));
+        let keepers = (0..self.keepers).map(|n| format!("keeper-{n}"));
+        services.chain(keepers).chain(self.steered_every.map(|_| "steering".to_owned())).collect()
     }
 }

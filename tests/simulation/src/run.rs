@@ -59,6 +59,7 @@ pub fn run(options: &Options) -> Outcome {
         }
     }
     let simulated = sim.elapsed();
+    world.end(simulated);
     drop(sim); // Everything ends before it is judged.
     judged(&world, simulated)
 }
@@ -84,7 +85,8 @@ fn hosts(options: &Options) -> Vec<String> {
         ("watcher", options.watchers),
     ];
     let many = kinds.into_iter().flat_map(|(kind, number)| (0..number).map(move |n| format!("{kind}-{n}")));
-    many.chain(["operator".to_owned()]).collect()
+    // Those of the fleet last, so that the others have the clocks that they have without it.
+    many.chain(["operator".to_owned()]).chain(options.fleet()).collect()
 }
 
 fn build(options: &Options, world: &Arc<World>) -> Sim<'static> {
@@ -107,6 +109,9 @@ fn build(options: &Options, world: &Arc<World>) -> Sim<'static> {
             }
             "client" => sim.host(name, move || hosts::client::run(Arc::clone(&world), host.clone())),
             "worker" => sim.host(name, move || hosts::worker::run(Arc::clone(&world), host.clone())),
+            "service" => sim.host(name, move || hosts::service::run(Arc::clone(&world), host.clone())),
+            "keeper" => sim.host(name, move || hosts::keeper::run(Arc::clone(&world), host.clone())),
+            "steering" => sim.host(name, move || hosts::steering::run(Arc::clone(&world), host.clone())),
             "watcher" => sim.host(name, move || hosts::watcher::run(Arc::clone(&world), host.clone())),
             _ => sim.host(name, move || hosts::operator::run(Arc::clone(&world), host.clone())),
         }
@@ -122,7 +127,7 @@ fn drive(sim: &mut Sim<'_>, options: &Options, world: &Arc<World>) -> turmoil::R
         sim.step()?;
     }
     nemesis.heal(sim);
-    world.heal();
+    world.heal(sim.elapsed());
     let end = sim.elapsed() + LIVENESS;
     while !world.is_finished() && sim.elapsed() < end {
         sim.step()?;

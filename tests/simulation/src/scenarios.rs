@@ -22,6 +22,7 @@ pub fn all() -> Vec<Scenario> {
     vec![
         dependencies_of_started_tasks(),
         finished_with_a_worker_at_work(),
+        lease_outlives_its_session(),
         session_expired_at_its_grant(),
         start_without_slot(),
     ]
@@ -58,6 +59,23 @@ fn finished_with_a_worker_at_work() -> Scenario {
                     .collect(),
             ),
             ..calm(4)
+        },
+    }
+}
+
+fn lease_outlives_its_session() -> Scenario {
+    let lost = |at| Fault::AnswersLost("service-0".to_owned(), Duration::from_millis(3_000 + 100 * at));
+    Scenario {
+        found: "an orchestrator with a name of its own ended when its session was lost before its lease was gone",
+        options: Options {
+            orchestrators: 0,
+            services: 1,
+            clients: 0,
+            plans: 4,
+            tasks_max: 8,
+            faulty_for: Duration::from_secs(30),
+            faults: Plan::of((2..30).step_by(6).map(|at| (Duration::from_secs(at), lost(at))).collect()),
+            ..calm(9)
         },
     }
 }
@@ -141,6 +159,10 @@ fn calm(seed: u64) -> Options {
         operator_every: Duration::from_secs(4),
         operator_meddles: true,
         changes_kept: 64,
+        services: 0,
+        steered_every: None,
+        keepers: 0,
+        rules: false,
         faulty_for: Duration::from_secs(10),
         faults: Plan::default(),
     }

@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hasher as _},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -21,7 +21,10 @@ use planlease_oracle::{Client, History, Journal};
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::sync::Notify;
 
-use crate::{clock::HostClock, disk::Disk, invariants::watchers::Delivered, network, options::Options};
+use crate::{
+    clock::HostClock, disk::Disk, hosts::steering::Moved, invariants::watchers::Delivered, network,
+    options::Options,
+};
 
 /// How long a host waits before it tries again what did not work.
 pub const AGAIN: Duration = Duration::from_millis(500);
@@ -49,9 +52,14 @@ pub struct World {
     pub revoke: Mutex<Vec<String>>,
     /// What each watcher's subscribers received.
     pub delivered: Mutex<BTreeMap<String, Vec<Delivered>>>,
+    /// What came of requests to move plans.
+    pub moved: Mutex<Vec<Moved>>,
     clocks: BTreeMap<String, HostClock>,
     starts: Mutex<BTreeMap<String, u64>>,
-    healed: AtomicBool,
+    /// When faults were over.
+    pub healed: OnceLock<Duration>,
+    /// When the run was over.
+    pub ended: OnceLock<Duration>,
     finished: AtomicBool,
     problems: Mutex<Vec<String>>,
     counts: Mutex<BTreeMap<&'static str, u64>>,
@@ -88,9 +96,11 @@ impl World {
             revoked: Mutex::default(),
             revoke: Mutex::default(),
             delivered: Mutex::default(),
+            moved: Mutex::default(),
             clocks: hosts.iter().enumerate().map(clock).collect(),
             starts: Mutex::default(),
-            healed: AtomicBool::new(false),
+            healed: OnceLock::new(),
+            ended: OnceLock::new(),
             finished: AtomicBool::new(false),
             problems: Mutex::default(),
             counts: Mutex::default(),
@@ -173,14 +183,19 @@ impl World {
     }
 
     /// From now on nothing goes wrong any more.
-    pub fn heal(&self) {
-        self.healed.store(true, Ordering::Relaxed);
+    pub fn heal(&self, now: Duration) {
+        self.healed.get_or_init(|| now);
+    }
+
+    /// The run is over.
+    pub fn end(&self, now: Duration) {
+        self.ended.get_or_init(|| now);
     }
 
     /// Whether faults are over.
     #[must_use]
     pub fn is_healed(&self) -> bool {
-        self.healed.load(Ordering::Relaxed)
+        self.healed.get().is_some()
     }
 
     /// Every plan has come to its end.
@@ -210,6 +225,8 @@ impl World {
             Error::HandOver(_) => "no hand-over",
             Error::PlanExists(_) | Error::ImportUnderWay { .. } => "plan exists",
             Error::Compacted => "compacted",
+            Error::Cordoned { .. } => "cordoned",
+            Error::CannotMove { .. } => "cannot move",
             other => return self.problem(format!("{host} could not {doing}: {other} ({other:?})")),
         });
     }

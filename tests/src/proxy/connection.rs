@@ -234,6 +234,9 @@ impl Connection {
         let mut frames = Frames::default();
         loop {
             let mut piece = read(from).await;
+            if let What::Bytes { bytes, .. } = &piece.what {
+                shared.state().answered += bytes.len() as u64;
+            }
             if let (What::Bytes { bytes, at_boundary }, Spoken::Grpc) = (&mut piece.what, shared.spoken) {
                 let mut lost = None;
                 frames.feed(bytes, |frame, _| {

@@ -5,6 +5,7 @@ use std::path::Path;
 use etcd_client::{
     Client, CompactionOptions, GetOptions, LeaseTimeToLiveOptions, PutOptions, Txn, TxnOp, WatchOptions,
 };
+use planlease_embedded::{Options, Server};
 use planlease_tests::backend::Backend;
 use planlease_tests::etcd::{Etcd, Restore};
 use planlease_tests::{TestEnv, case, plain};
@@ -61,58 +62,104 @@ async fn etcd_continues_from_a_snapshot_of_a_data_folder() {
     etcd_continues_from_a_snapshot(Backend::EmbeddedInFolder).await;
 }
 
-/// Every shape that a file may take: many keys, large values, a value for several pages, tombstones, several
-/// writes at one revision, leases, compacted history.
 async fn etcd_continues_from_a_snapshot(backend: Backend) {
     let server = backend.start().await;
-    let mut client = server.client().await;
-    for number in 0..300 {
-        put(&client, &format!("many/{number:05}"), &"x".repeat(number)).await;
-    }
-    for number in 0..120 {
-        put(&client, &format!("versions/{}", number % 3), &number.to_string()).await;
-    }
-    client.delete("versions/2", None).await.unwrap();
-    let compacted = put(&client, "again", "1").await;
-    client.delete("again", None).await.unwrap();
-    put(&client, "again", "2").await;
-    put(&client, "large", &"y".repeat(1024 * 1024)).await;
-    put(&client, "page", &"z".repeat(4096 - 16 - 16 - 17 - 30)).await;
-    put(&client, "empty", "").await;
-    let ops: Vec<TxnOp> = (0..100).map(|number| TxnOp::put(format!("txn/{number}"), "1", None)).collect();
-    client.txn(Txn::new().and_then(ops)).await.unwrap();
-    let [lease, bare] = [3600, 7200].map(|ttl| (ttl, client.clone()));
-    let lease = lease.1.clone().lease_grant(lease.0, None).await.unwrap().id();
-    let bare = bare.1.clone().lease_grant(bare.0, None).await.unwrap().id();
-    client.put("leased", "1", Some(PutOptions::new().with_lease(lease))).await.unwrap();
-    client.compact(compacted, Some(CompactionOptions::new().with_physical())).await.unwrap();
-    let last = put(&client, "last", "1").await;
-
+    let written = Written::to(server.client().await).await;
     let folder = tempfile::tempdir().unwrap();
-    let (_etcd, mut copy) = restored(folder.path(), &saved(&client).await).await;
-    for at in [compacted, compacted + 1, compacted + 2, last - 1, last] {
-        assert_eq!(all(&copy, at).await, all(&client, at).await, "as of {at}");
+    let (_etcd, copy) = restored(folder.path(), &saved(&written.client).await).await;
+    written.is_in(copy).await;
+}
+
+#[plain(on_etcd)]
+async fn the_embedded_server_continues_from_a_snapshot() {
+    for backend in [Backend::Embedded, Backend::Etcd] {
+        let server = backend.start().await;
+        let written = Written::to(server.client().await).await;
+        let (folder, snapshot) = (tempfile::tempdir().unwrap(), saved(&written.client).await);
+        let data = folder.path().join("data");
+        let restored = planlease_embedded::restore(&data, &snapshot, false).unwrap();
+        assert_eq!((restored.revision, restored.leases), (written.last, 2));
+        let server = Server::open(Options::in_folder(&data, 7)).await.unwrap();
+        written.is_in(server.client().await).await;
+        server.close().await;
+        let before = std::fs::read(data.join("etcd.redb")).unwrap();
+        for (bytes, refused) in [
+            (&snapshot[..], "Occupied"),
+            (&snapshot[..snapshot.len() - 1], "Incomplete"),
+            (&snapshot[1..], "Incomplete"),
+            (&[], "Incomplete"),
+        ] {
+            let error = planlease_embedded::restore(&data, bytes, refused != "Occupied").unwrap_err();
+            assert_eq!(format!("{error:?}"), refused);
+        }
+        assert!(std::fs::read(data.join("etcd.redb")).unwrap() == before, "what is refused changes nothing");
+        planlease_embedded::restore(&data, &snapshot, true).unwrap();
+        assert!(std::fs::read(data.join("etcd.redb.replaced")).unwrap() == before);
     }
-    let options = GetOptions::new().with_revision(compacted - 1);
-    let gone = copy.get("a", Some(options)).await;
-    refused(gone, tonic::Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted");
-    assert_eq!(revision(copy.get("a", None).await.unwrap().header()), last);
-    // The history is there, in the order of the writes.
-    let watched = async |client: &Client| {
-        let options = WatchOptions::new().with_all_keys().with_start_revision(compacted + 1);
-        Watch::begin(client, "", options).await.seen(107, "").await
-    };
-    assert_eq!(watched(&copy).await, watched(&client).await);
-    let about = async |client: &mut Client, id| {
-        let options = LeaseTimeToLiveOptions::new().with_keys();
-        let answer = client.lease_time_to_live(id, Some(options)).await.unwrap();
-        (answer.granted_ttl(), answer.keys().to_vec())
-    };
-    assert_eq!(about(&mut copy, lease).await, (3600, vec![b"leased".to_vec()]));
-    assert_eq!(about(&mut copy, bare).await, (7200, vec![]));
-    copy.lease_revoke(lease).await.unwrap();
-    assert_eq!(put(&copy, "new", "1").await, last + 2);
-    assert_eq!(all(&copy, 0).await.len(), all(&client, 0).await.len());
+}
+
+/// What was written to a server, in every shape that a file may take: many keys, large values, a value for
+/// several pages, tombstones, several writes at one revision, leases, compacted history.
+struct Written {
+    client: Client,
+    compacted: i64,
+    last: i64,
+    lease: i64,
+    bare: i64,
+}
+
+impl Written {
+    async fn to(mut client: Client) -> Self {
+        for number in 0..300 {
+            put(&client, &format!("many/{number:05}"), &"x".repeat(number)).await;
+        }
+        for number in 0..120 {
+            put(&client, &format!("versions/{}", number % 3), &number.to_string()).await;
+        }
+        client.delete("versions/2", None).await.unwrap();
+        let compacted = put(&client, "again", "1").await;
+        client.delete("again", None).await.unwrap();
+        put(&client, "again", "2").await;
+        put(&client, "large", &"y".repeat(1024 * 1024)).await;
+        put(&client, "page", &"z".repeat(4096 - 16 - 16 - 17 - 30)).await;
+        put(&client, "empty", "").await;
+        let ops: Vec<TxnOp> = (0..100).map(|number| TxnOp::put(format!("txn/{number}"), "1", None)).collect();
+        client.txn(Txn::new().and_then(ops)).await.unwrap();
+        let lease = client.lease_grant(3600, None).await.unwrap().id();
+        let bare = client.lease_grant(7200, None).await.unwrap().id();
+        client.put("leased", "1", Some(PutOptions::new().with_lease(lease))).await.unwrap();
+        client.compact(compacted, Some(CompactionOptions::new().with_physical())).await.unwrap();
+        let last = put(&client, "last", "1").await;
+        Self { client, compacted, last, lease, bare }
+    }
+
+    /// Checks that a copy has it, and that work goes on there.
+    async fn is_in(&self, mut copy: Client) {
+        let Self { client, compacted, last, lease, bare } = self;
+        for at in [*compacted, compacted + 1, compacted + 2, last - 1, *last] {
+            assert_eq!(all(&copy, at).await, all(client, at).await, "as of {at}");
+        }
+        let options = GetOptions::new().with_revision(compacted - 1);
+        let gone = copy.get("a", Some(options)).await;
+        refused(gone, tonic::Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted");
+        assert_eq!(revision(copy.get("a", None).await.unwrap().header()), *last);
+        // The history is there, in the order of the writes.
+        let watched = async |client: &Client| {
+            let options = WatchOptions::new().with_all_keys().with_start_revision(compacted + 1);
+            Watch::begin(client, "", options).await.seen(107, "").await
+        };
+        assert_eq!(watched(&copy).await, watched(client).await);
+        let about = async |client: &mut Client, id| {
+            let options = LeaseTimeToLiveOptions::new().with_keys();
+            let answer = client.lease_time_to_live(id, Some(options)).await.unwrap();
+            (answer.granted_ttl(), answer.keys().to_vec())
+        };
+        assert_eq!(about(&mut copy, *lease).await, (3600, vec![b"leased".to_vec()]));
+        assert_eq!(about(&mut copy, *bare).await, (7200, vec![]));
+        copy.lease_revoke(*lease).await.unwrap();
+        assert_eq!(put(&copy, "new", "1").await, last + 2);
+        assert_eq!(all(&copy, 0).await.len(), all(client, 0).await.len());
+    }
 }
 
 #[plain(on_etcd)]

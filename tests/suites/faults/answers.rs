@@ -29,14 +29,14 @@ pub(crate) async fn unhurried(etcd: &Etcd) -> planlease::Coordinator {
 async fn f08_an_acquisition_whose_answer_is_lost_is_one_ownership() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
-    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    exposed.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let owner = session(&exposed, "owner").await;
-    exposed.line(&plan()).await.unwrap(); // The term is known: the next transaction is the one that acquires.
+    exposed.queue(&plan()).await.unwrap(); // The term is known: the next transaction is the one that acquires.
     let trap = etcd.members()[0].proxy().lose_answer("KV/Txn");
     let ownership = acquired(&owner).await;
     assert!(trap.has_sprung());
     assert_eq!(ownership.term().number, TermNumber(1), "one term, not two");
-    assert_eq!(exposed.line(&plan()).await.unwrap().candidates().len(), 1);
+    assert_eq!(exposed.queue(&plan()).await.unwrap().candidates().len(), 1);
     ownership.release().await.unwrap();
     owner.close().await.unwrap();
     assert_eq!(audit(&etcd).await.report.terms, 1);
@@ -46,7 +46,7 @@ async fn f08_an_acquisition_whose_answer_is_lost_is_one_ownership() {
 async fn f09_a_grant_whose_answer_is_lost_leaks_no_lease() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
-    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    exposed.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let trap = etcd.members()[0].proxy().lose_answer("Lease/LeaseGrant");
     let session = session(&exposed, "once").await;
     assert!(trap.has_sprung());
@@ -64,7 +64,7 @@ async fn f09_a_grant_whose_answer_is_lost_leaks_no_lease() {
 async fn f10_a_late_release_does_not_touch_the_next_ownership() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
-    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    exposed.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let session = session(&exposed, "owner").await;
     let first = acquired(&session).await;
     let trap = etcd.members()[0].proxy().hold_request("KV/Txn");
@@ -76,9 +76,9 @@ async fn f10_a_late_release_does_not_touch_the_next_ownership() {
     let started = committed(second.authority().start(&view, &id("1")).await.unwrap());
 
     deliver_and_see(&etcd, &trap).await;
-    let line = exposed.line(&plan()).await.unwrap();
+    let line = exposed.queue(&plan()).await.unwrap();
     assert_eq!(line.owner().map(|(_, term)| term.number), Some(TermNumber(2)));
-    committed(second.authority().update(&started, Some(1), &Change::Complete(None)).await.unwrap());
+    committed(second.authority().update_attempt(&started, 1, &Change::Complete(None)).await.unwrap());
     second.release().await.unwrap();
     let audited = audit(&etcd).await;
     assert_eq!((audited.report.terms, audited.report.unclean), (2, 0));
@@ -112,7 +112,7 @@ async fn requests(etcd: &Etcd) -> u64 {
 async fn f11_a_late_update_that_was_resent_has_one_effect() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
-    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    exposed.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let owner = acquired(&session(&exposed, "owner").await).await;
     let view = exposed.plan(&plan()).await.unwrap();
     let trap = etcd.members()[0].proxy().hold_request("KV/Txn");
@@ -133,7 +133,7 @@ async fn f11_a_late_update_is_found_by_its_id() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;
     let exposed = unhurried(&etcd).await;
-    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    exposed.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let owner = acquired(&session(&exposed, "owner").await).await;
     let view = exposed.plan(&plan()).await.unwrap();
     let proxy = etcd.members()[0].proxy();
@@ -164,7 +164,7 @@ async fn one_life_with(fault: fn(&Proxy, &str) -> Trap) {
     let etcd = Etcd::builder().proxied(true).start().await;
     let proxy = etcd.members()[0].proxy();
     let watcher_side = exposed(&etcd).await;
-    watcher_side.import(&plan(), &spec(2), |_| {}).await.unwrap();
+    watcher_side.admin().import(&plan(), &spec(2), |_| {}).await.unwrap();
     let mut traps = vec![("status", fault(proxy, "Maintenance/Status"))];
     let exposed = exposed(&etcd).await;
     traps.push(("watch", fault(proxy, "Watch/Watch")));
@@ -180,7 +180,8 @@ async fn one_life_with(fault: fn(&Proxy, &str) -> Trap) {
     traps.push(("start", fault(proxy, "KV/Txn")));
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
     traps.push(("update", fault(proxy, "KV/Txn")));
-    let done = committed(owner.authority().update(&started, Some(1), &Change::Complete(None)).await.unwrap());
+    let done =
+        committed(owner.authority().update_attempt(&started, 1, &Change::Complete(None)).await.unwrap());
     traps.push(("range", fault(proxy, "KV/Range")));
     assert_eq!(exposed.orchestrators().await.unwrap().len(), 1);
     let renewal = traps.iter().position(|(name, _)| *name == "renewal").unwrap();
@@ -224,7 +225,7 @@ async fn f12_concurrent_writers_on_a_bad_network_get_true_answers() {
     const WRITERS: usize = 4;
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;
-    observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &spec(3), |_| {}).await.unwrap();
     let owner = acquired(&session(&observer, "owner").await).await;
     let view = observer.plan(&plan()).await.unwrap();
     let began = Instant::now();
@@ -304,7 +305,7 @@ async fn a_server_that_goes_away(how: GoAway) {
     let proxy = etcd.members()[0].proxy();
     let exposed = exposed(&etcd).await;
     let tasks = 40;
-    exposed.import(&plan(), &spec(tasks), |_| {}).await.unwrap();
+    exposed.admin().import(&plan(), &spec(tasks), |_| {}).await.unwrap();
     let owner = acquired(&session(&exposed, "owner").await).await;
     let view = exposed.plan(&plan()).await.unwrap();
     for task in view.tasks().keys() {
@@ -313,7 +314,7 @@ async fn a_server_that_goes_away(how: GoAway) {
         proxy.go_away(how);
         let started = committed(starting.await.unwrap());
         let done = Change::Complete(None);
-        committed(owner.authority().update(&started, Some(1), &done).await.unwrap());
+        committed(owner.authority().update_attempt(&started, 1, &done).await.unwrap());
     }
     assert!(proxy.accepted() > 10, "{} connections: none was dropped", proxy.accepted());
     assert!(matches!(owner.session().status(), Status::Live { .. }));

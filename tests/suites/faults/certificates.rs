@@ -34,12 +34,12 @@ async fn f59_both_sides_are_verified() {
     let secured = Secured::new(true);
     let etcd = Etcd::builder().secured(&secured).start().await;
     let coordinator = connected(settings(&etcd, tls(&secured, true))).await;
-    coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let owner = acquired(&session(&coordinator, "owner").await).await;
     let view = coordinator.plan(&plan()).await.unwrap();
     committed(owner.authority().start(&view, &id("1")).await.unwrap());
     owner.release().await.unwrap();
-    assert_eq!(coordinator.audit(|_| {}).await.unwrap().report.violations, []);
+    assert_eq!(coordinator.admin().audit(|_| {}).await.unwrap().report.violations, []);
 
     let wrong_ca = tls(&secured, true).ca(Secret::from(Authority::new("another").pem()));
     let wrong_name = tls(&secured, true).server_name("elsewhere".to_owned());
@@ -84,7 +84,7 @@ async fn f59_a_bad_certificate_for_some_seconds_ends_no_watcher() {
     let secured = Secured::new(false);
     let etcd = Etcd::builder().secured(&secured).start().await;
     let coordinator = connected(settings(&etcd, tls(&secured, false))).await;
-    coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let watcher = Watcher::start(coordinator.clone());
     watcher.ready().await.unwrap();
     let owner = acquired(&session(&coordinator, "owner").await).await;
@@ -108,12 +108,13 @@ async fn f59_a_bad_certificate_for_some_seconds_ends_no_watcher() {
     let view = asked.await.unwrap().unwrap();
     assert!(matches!(owner.session().status(), Status::Live { .. }), "{:?}", owner.session().status());
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
-    let done = committed(owner.authority().update(&started, Some(1), &Change::Complete(None)).await.unwrap());
+    let done =
+        committed(owner.authority().update_attempt(&started, 1, &Change::Complete(None)).await.unwrap());
     watcher.wait_for(done.revision, SOON).await.unwrap();
     assert_eq!(watcher.trouble(), None);
     owner.release().await.unwrap();
     watcher.close().await.unwrap();
-    assert_eq!(coordinator.audit(|_| {}).await.unwrap().report.violations, []);
+    assert_eq!(coordinator.admin().audit(|_| {}).await.unwrap().report.violations, []);
 }
 
 /// The program with a folder and the files of an authority.
@@ -190,7 +191,7 @@ async fn f59_a_bad_certificate_fails_over_to_the_next_endpoint() {
     etcd.members()[0].show(&bad);
     // At the first connection …
     let coordinator = connected(settings(&etcd, tls(&secured, false))).await;
-    coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let watcher = Watcher::start(coordinator.clone());
     watcher.ready().await.unwrap();
     let owner = acquired(&session(&coordinator, "owner").await).await;
@@ -271,7 +272,7 @@ async fn f59_a_new_authority_is_trusted_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let ca = Secret::File(secured.write_ca(folder.path()));
     let coordinator = connected(settings(&etcd, Tls::default().ca(ca))).await;
-    coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let owner = acquired(&session(&coordinator, "owner").await).await;
     let next = Authority::new("the next one");
     let both = format!("{}{}", secured.authority.pem(), next.pem());

@@ -37,7 +37,7 @@ async fn owner_at_the_leader(etcd: &Etcd) -> (usize, Box<Ownership>, Coordinator
         order.map(|number| etcd.members()[number].endpoint()).collect()
     };
     let observer = connected(config(&endpoints(&mut order.iter().rev().copied()))).await;
-    observer.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let settings = config(&endpoints(&mut order.iter().copied())).ttl(PATIENT);
     let owner = acquired(&session(&connected(settings).await, "owner").await).await;
     (order[0], owner, observer)
@@ -56,7 +56,7 @@ async fn works(owner: &Ownership, lasting: Duration) -> (u32, Duration) {
     while began.elapsed() < lasting {
         let sent = Instant::now();
         let progress = Change::Progress(format!("{updates} {:?}", began.elapsed()));
-        task = committed(owner.authority().update(&task, Some(1), &progress).await.unwrap());
+        task = committed(owner.authority().update_attempt(&task, 1, &progress).await.unwrap());
         slowest = slowest.max(sent.elapsed());
         updates += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -68,7 +68,7 @@ async fn works(owner: &Ownership, lasting: Duration) -> (u32, Duration) {
 async fn nothing_was_lost(etcd: &Etcd, owner: Box<Ownership>) {
     assert!(matches!(owner.session().status(), Status::Live { .. }), "{:?}", owner.session().status());
     let task = owner.session().coordinator().task(&plan(), &id("1")).await.unwrap().unwrap();
-    committed(owner.authority().update(&task, Some(1), &Change::Complete(None)).await.unwrap());
+    committed(owner.authority().update_attempt(&task, 1, &Change::Complete(None)).await.unwrap());
     owner.release().await.unwrap();
     let audited = audit(etcd).await;
     assert_eq!((audited.report.terms, audited.report.unclean), (1, 0));
@@ -105,7 +105,7 @@ async fn f13_a_leader_that_stops_and_comes_back_costs_no_write() {
     let key =
         until("leader that is known to all", SOON, async || match etcd.members()[leader].leader().await {
             Some(known) if Some(known) == etcd.leader().await.id() => observer
-                .line(&plan())
+                .queue(&plan())
                 .await
                 .map(|line| line.owner().is_some())
                 .map_err(|error| error.to_string()),
@@ -120,7 +120,7 @@ async fn f13_a_leader_that_stops_and_comes_back_costs_no_write() {
         assert_eq!(loss, Loss::KeyGone);
         println!("measured: revoked by a leader that came back; noticed {:?} after that", lost_at - resumed);
         let task = observer.task(&plan(), &id("1")).await.unwrap().unwrap();
-        let outcome = owner.authority().update(&task, Some(1), &Change::Complete(None)).await;
+        let outcome = owner.authority().update_attempt(&task, 1, &Change::Complete(None)).await;
         let refused = matches!(outcome, Ok(Outcome::Refused(Refused::AuthorityLost(_))));
         assert!(refused, "{outcome:?}");
     }
@@ -215,11 +215,11 @@ async fn f15_without_a_majority_the_owner_stops_and_none_follows() {
         Coordinator::connect(config(&etcd.endpoints())).await.map_err(|error| error.to_string())
     })
     .await;
-    let line = observer.line(&plan()).await.unwrap();
+    let line = observer.queue(&plan()).await.unwrap();
     assert_eq!(line.candidates().len(), 4, "the keys of the dead are there still");
     assert_eq!(line.owner().unwrap().0.name(), "owner");
     let done = Change::Complete(None);
-    let refused = late.update(&pair.started, Some(1), &done).await.unwrap();
+    let refused = late.update_attempt(&pair.started, 1, &done).await.unwrap();
     let lost = matches!(refused, Outcome::Refused(Refused::AuthorityLost(_)));
     assert!(lost, "it has to acquire again: {refused:?}");
     let after = waits(&session(&observer, "after").await);
@@ -264,7 +264,7 @@ async fn f16_a_restart_gives_dead_sessions_a_full_ttl_again() {
 #[plain(on_three_members)]
 async fn f37_learners_and_removed_members_are_skipped() {
     let mut etcd = Etcd::builder().members(3).start().await;
-    observer(&etcd).await.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    observer(&etcd).await.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let learner = etcd.add_member(true).await;
     let endpoint = |number: usize| etcd.members()[number].endpoint();
     let settings = config(&[endpoint(learner), endpoint(2), endpoint(1)]).ttl(PATIENT);

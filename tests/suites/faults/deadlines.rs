@@ -38,7 +38,7 @@ async fn f05_wall_clocks_that_jump_end_no_deadline() {
         heartbeat_s: 600,
         ..Policy::default()
     };
-    coordinator.import(&plan(), &PlanSpec { policy, ..spec(3) }, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &PlanSpec { policy, ..spec(3) }, |_| {}).await.unwrap();
     let executor = Arc::new(EntryPoint { program: planlease(), args: vec!["supervisor".into()] });
     let options = Options::new(Plans::Named(vec![plan()]), executor)
         .jobs(2)
@@ -62,7 +62,7 @@ async fn f26_a_member_that_stands_still_makes_no_command_silent() {
     let etcd = Etcd::builder().start().await;
     let observer = observer(&etcd).await;
     let policy = Policy { heartbeat_s: HEARTBEAT_S, max_retries: 0, ..Policy::default() };
-    observer.import(&plan(), &PlanSpec { policy, ..spec(1) }, |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &PlanSpec { policy, ..spec(1) }, |_| {}).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let program = Program::planlease(folder.path())
         .variable("PLANLEASE_ENDPOINTS", etcd.endpoints().join(","))

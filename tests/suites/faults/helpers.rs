@@ -106,7 +106,7 @@ pub(crate) async fn renewed(session: &Session) {
 /// Waits until the plan has this many candidates.
 pub(crate) async fn in_queue(observer: &Coordinator, candidates: usize) {
     until("queue of that length", SOON, async || {
-        let found = observer.line(&plan()).await.unwrap().candidates().len();
+        let found = observer.queue(&plan()).await.unwrap().candidates().len();
         if found == candidates { Ok(()) } else { Err(found) }
     })
     .await;
@@ -127,7 +127,7 @@ impl Pair {
     /// `patience`: the TTL of the one who waits.
     pub(crate) async fn on(etcd: &Etcd, patience: Duration) -> Self {
         let observer = observer(etcd).await;
-        observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
+        observer.admin().import(&plan(), &spec(3), |_| {}).await.unwrap();
         let exposed = exposed(etcd).await;
         let owner = acquired(&session(&exposed, "owner").await).await;
         let view = exposed.plan(&plan()).await.unwrap();
@@ -149,7 +149,7 @@ pub(crate) async fn finishes(ownership: Ownership) {
         let Some(task) = view.ready().next().cloned() else { break };
         let started = committed(authority.start(&view, &task).await.unwrap());
         let done = planlease_core::transition::Change::Complete(None);
-        committed(authority.update(&started, Some(started.record.attempt), &done).await.unwrap());
+        committed(authority.update_attempt(&started, started.record.attempt, &done).await.unwrap());
         view = ownership.session().coordinator().plan(&plan()).await.unwrap();
     }
     assert!(view.summary().is_finished(), "{:?}", view.summary());
@@ -158,7 +158,7 @@ pub(crate) async fn finishes(ownership: Ownership) {
 
 /// The oracle: nothing in the history of the store breaks an invariant. Asked past all proxies.
 pub(crate) async fn audit(etcd: &Etcd) -> Audited {
-    let audited = observer(etcd).await.audit(|_| {}).await.unwrap();
+    let audited = observer(etcd).await.admin().audit(|_| {}).await.unwrap();
     assert_eq!(audited.report.violations, []);
     assert!(audited.report.updates > 0 || !audited.complete, "the audit saw nothing");
     audited

@@ -50,7 +50,7 @@ fn worker(etcd: &Etcd, ttl: Duration) -> Config {
 /// Asked by who may read everything.
 async fn audit(etcd: &Etcd) {
     let root = config(&etcd.endpoints()).credentials(credentials("root", "secret"));
-    let audited = connected(root).await.audit(|_| {}).await.unwrap();
+    let audited = connected(root).await.admin().audit(|_| {}).await.unwrap();
     assert_eq!(audited.report.violations, []);
     assert!(audited.report.updates > 0);
 }
@@ -61,7 +61,7 @@ async fn f32_a_server_that_forgets_all_tokens_costs_nothing() {
     let etcd = quick_passwords().start().await;
     drop(guarded(&etcd).await);
     let coordinator = connected(worker(&etcd, PATIENT)).await;
-    coordinator.import(&plan(), &spec(2), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &spec(2), |_| {}).await.unwrap();
     let watcher = Watcher::start(coordinator.clone());
     let _subscription = watcher.subscribe(Filter::default(), None).await.unwrap();
     let owner = acquired(&session(&coordinator, "owner").await).await;
@@ -72,7 +72,7 @@ async fn f32_a_server_that_forgets_all_tokens_costs_nothing() {
         let view = coordinator.plan(&plan()).await.unwrap();
         let started = committed(owner.authority().start(&view, &id(task)).await.unwrap());
         let done = Change::Complete(None);
-        let done = committed(owner.authority().update(&started, Some(1), &done).await.unwrap());
+        let done = committed(owner.authority().update_attempt(&started, 1, &done).await.unwrap());
         watcher.wait_for(done.revision, SOON).await.unwrap();
     }
     assert!(matches!(owner.session().status(), Status::Live { .. }), "{:?}", owner.session().status());
@@ -93,7 +93,7 @@ async fn f32_a_changed_password_ends_the_owner_without_a_storm() {
     let etcd = quick_passwords().argument("--auth-token-ttl=1").start().await;
     let mut admin = guarded(&etcd).await;
     let coordinator = connected(worker(&etcd, TTL)).await;
-    coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let owner = acquired(&session(&coordinator, "owner").await).await;
     let view = coordinator.plan(&plan()).await.unwrap();
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
@@ -101,7 +101,7 @@ async fn f32_a_changed_password_ends_the_owner_without_a_storm() {
     admin.user_change_password("worker", "new").await.unwrap();
     let ending = ends(owner);
     let refused = until("refusal", SOON, async || {
-        match authority.update(&started, Some(1), &Change::Progress("still there".into())).await {
+        match authority.update_attempt(&started, 1, &Change::Progress("still there".into())).await {
             Err(Error::Unauthenticated(cause)) => Ok(cause),
             Ok(Outcome::Refused(Refused::AuthorityLost(loss))) => panic!("nothing was said before {loss}"),
             other => Err(format!("{other:?}")),
@@ -126,7 +126,7 @@ async fn f34_a_role_that_is_revoked_stops_the_writes_without_a_storm() {
     let etcd = quick_passwords().start().await;
     let mut admin = guarded(&etcd).await;
     let coordinator = connected(worker(&etcd, TTL)).await;
-    coordinator.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let owner = acquired(&session(&coordinator, "owner").await).await;
     let view = coordinator.plan(&plan()).await.unwrap();
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
@@ -134,7 +134,7 @@ async fn f34_a_role_that_is_revoked_stops_the_writes_without_a_storm() {
     let before = requests(&coordinator);
     let began = tokio::time::Instant::now();
     while began.elapsed() < TTL * 2 {
-        let outcome = owner.authority().update(&started, Some(1), &Change::Complete(None)).await;
+        let outcome = owner.authority().update_attempt(&started, 1, &Change::Complete(None)).await;
         match outcome {
             Err(Error::PermissionDenied(_)) => {}
             Ok(Outcome::Refused(Refused::AuthorityLost(_))) => break,
@@ -215,7 +215,7 @@ async fn f32_signed_tokens_expire_without_a_cost() {
     let etcd = quick_passwords().argument(jwt).start().await;
     drop(guarded(&etcd).await);
     let coordinator = connected(worker(&etcd, PATIENT)).await;
-    coordinator.import(&plan(), &spec(2), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &spec(2), |_| {}).await.unwrap();
     let watcher = Watcher::start(coordinator.clone());
     watcher.ready().await.unwrap();
     let owner = acquired(&session(&coordinator, "owner").await).await;
@@ -224,7 +224,7 @@ async fn f32_signed_tokens_expire_without_a_cost() {
         let view = coordinator.plan(&plan()).await.unwrap();
         let started = committed(owner.authority().start(&view, &id(task)).await.unwrap());
         let done =
-            committed(owner.authority().update(&started, Some(1), &Change::Complete(None)).await.unwrap());
+            committed(owner.authority().update_attempt(&started, 1, &Change::Complete(None)).await.unwrap());
         watcher.wait_for(done.revision, SOON).await.unwrap();
     }
     assert!(matches!(owner.session().status(), Status::Live { .. }), "{:?}", owner.session().status());

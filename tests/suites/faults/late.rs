@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use planlease::{AcquireOptions, Imported, Outcome};
+use planlease::{AcquireOptions, Findings, Imported, Outcome};
 use planlease_core::{
     TermNumber,
     transition::{Change, TaskStatus},
@@ -24,9 +24,9 @@ async fn f11_an_import_after_the_plans_deletion_makes_no_plan() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
     let trap = etcd.members()[0].proxy().hold_request("KV/Txn");
-    let imported = exposed.import(&plan(), &spec(2), |_| {}).await.unwrap();
+    let imported = exposed.admin().import(&plan(), &spec(2), |_| {}).await.unwrap();
     assert!(trap.has_sprung() && matches!(imported, Imported::Created(_)), "{imported:?}");
-    observer.delete_plan(&plan()).await.unwrap();
+    observer.admin().delete(&plan()).await.unwrap();
     deliver_and_see(&etcd, &trap).await;
     assert!(observer.plans().await.unwrap().is_empty(), "what was deleted stays deleted");
     audit(&etcd).await;
@@ -38,7 +38,7 @@ async fn f11_an_import_after_the_plans_deletion_makes_no_plan() {
 async fn f11_an_update_resent_to_a_recreated_plan_is_unknown() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
-    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    exposed.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let session = session(&exposed, "worker").await;
     let view = exposed.plan(&plan()).await.unwrap();
     let worker = exposed.worker(&session, &plan()).unwrap();
@@ -49,8 +49,8 @@ async fn f11_an_update_resent_to_a_recreated_plan_is_unknown() {
     assert!(lost.has_sprung());
     let observer = observer(&etcd).await;
     assert_eq!(observer.plan(&plan()).await.unwrap().status(&id("1")), Some(TaskStatus::InProgress));
-    observer.delete_plan(&plan()).await.unwrap();
-    observer.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    observer.admin().delete(&plan()).await.unwrap();
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     held.deliver();
     let outcome = started.await.unwrap().unwrap();
     assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
@@ -61,11 +61,11 @@ async fn f11_an_update_resent_to_a_recreated_plan_is_unknown() {
 async fn f11_a_late_deletion_spares_the_next_plan_of_that_name() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
-    observer.import(&plan(), &spec(2), |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &spec(2), |_| {}).await.unwrap();
     let trap = etcd.members()[0].proxy().hold_nth_request("KV/Txn", 2); // The first one looks what is there.
-    exposed.delete_plan(&plan()).await.unwrap();
+    exposed.admin().delete(&plan()).await.unwrap();
     assert!(trap.has_sprung());
-    observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &spec(3), |_| {}).await.unwrap();
     deliver_and_see(&etcd, &trap).await;
     assert_eq!(observer.plan(&plan()).await.unwrap().tasks().len(), 3);
     audit(&etcd).await;
@@ -75,18 +75,18 @@ async fn f11_a_late_deletion_spares_the_next_plan_of_that_name() {
 async fn f11_a_late_output_does_not_replace_a_newer_one() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let exposed = unhurried(&etcd).await;
-    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    exposed.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let owner = acquired(&session(&exposed, "owner").await).await;
     let (authority, task) = (owner.authority(), id("1"));
     let view = exposed.plan(&plan()).await.unwrap();
     let started = committed(authority.start(&view, &task).await.unwrap());
     let trap = etcd.members()[0].proxy().hold_nth_request("KV/Txn", 2); // The first one looks what is there.
-    authority.write_findings(&task, 1, "first").await.unwrap();
+    authority.write_findings(&task, &Findings::of_attempt(1, "first")).await.unwrap();
     assert!(trap.has_sprung());
     let given_back = Change::Return("again".to_owned());
-    let given_back = committed(authority.update(&started, Some(1), &given_back).await.unwrap());
-    committed(authority.update(&given_back, None, &Change::Start).await.unwrap());
-    authority.write_findings(&task, 2, "second").await.unwrap();
+    let given_back = committed(authority.update_attempt(&started, 1, &given_back).await.unwrap());
+    committed(authority.update(&given_back, &Change::Start).await.unwrap());
+    authority.write_findings(&task, &Findings::of_attempt(2, "second")).await.unwrap();
     deliver_and_see(&etcd, &trap).await;
     let findings = exposed.findings(&plan(), &task).await.unwrap().unwrap();
     assert_eq!((findings.attempt, findings.text.as_str()), (2, "second"));
@@ -98,10 +98,10 @@ async fn f11_a_late_output_does_not_replace_a_newer_one() {
 async fn f10_a_late_join_after_giving_up_does_not_stay() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
-    observer.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let owner = acquired(&session(&observer, "owner").await).await;
     let impatient = session(&exposed, "impatient").await;
-    exposed.line(&plan()).await.unwrap(); // The term is known: the next transaction is the one that joins.
+    exposed.queue(&plan()).await.unwrap(); // The term is known: the next transaction is the one that joins.
     let trap = etcd.members()[0].proxy().hold_request("KV/Txn");
     let wait = Some(Duration::from_secs(3)); // The request is sent again after one.
     let options = AcquireOptions::default().wait(wait);
@@ -118,9 +118,9 @@ async fn f10_a_late_join_after_giving_up_does_not_stay() {
 async fn f10_a_late_join_after_the_release_does_not_stay() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
-    observer.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let first = session(&exposed, "first").await;
-    exposed.line(&plan()).await.unwrap();
+    exposed.queue(&plan()).await.unwrap();
     let trap = etcd.members()[0].proxy().hold_request("KV/Txn");
     let owner = first.acquire(&plan(), AcquireOptions::default()).await.unwrap();
     assert!(trap.has_sprung());
@@ -140,7 +140,7 @@ async fn only_next_is_served(etcd: &Etcd, owner: planlease::Ownership) {
     let next = tokio::time::timeout(SOON, next.acquire(&plan(), AcquireOptions::default())).await;
     next.expect("the queue is free").unwrap().release().await.unwrap();
     until("empty line", SOON, async || {
-        let line = observer.line(&plan()).await.unwrap();
+        let line = observer.queue(&plan()).await.unwrap();
         if line.candidates().is_empty() { Ok(()) } else { Err(line.candidates().len()) }
     })
     .await;

@@ -47,10 +47,10 @@ async fn f06_a_silent_partition_stops_the_owner_before_expiry() {
 
     // Nothing is even sent by who knows that it is lost; what is sent by who does not know is refused.
     let done = Change::Complete(None);
-    let refused = late.update(&pair.started, Some(1), &done).await.unwrap();
+    let refused = late.update_attempt(&pair.started, 1, &done).await.unwrap();
     assert!(matches!(refused, Outcome::Refused(Refused::AuthorityLost(_))), "{refused:?}");
     etcd.heal();
-    let outcome = pair.exposed.delegated(&delegation).update(&pair.started, Some(1), &done).await.unwrap();
+    let outcome = pair.exposed.delegated(&delegation).update_attempt(&pair.started, 1, &done).await.unwrap();
     assert!(matches!(outcome, Outcome::Refused(Refused::AuthorityLost(_))), "{outcome:?}");
     finishes(next).await;
     let audited = audit(&etcd).await;
@@ -84,7 +84,7 @@ async fn deaf_owner(direction: Direction) -> (Etcd, uuid::Uuid) {
 
     let cut = Instant::now();
     etcd.members()[0].proxy().set(direction, Way::Swallowed);
-    let outcome = authority.update(&pair.started, Some(1), &Change::Complete(None)).await.unwrap();
+    let outcome = authority.update_attempt(&pair.started, 1, &Change::Complete(None)).await.unwrap();
     let Outcome::Unknown { op_id, .. } = outcome else { panic!("it cannot know: {outcome:?}") };
     let (loss, lost_at, _owner) = ending.await.unwrap();
     assert_eq!(loss, Loss::Session(LossReason::DeadlinePassed));
@@ -117,7 +117,7 @@ async fn f06_a_wire_that_is_slow_but_not_silent_costs_no_ownership() {
     let began = Instant::now();
     while began.elapsed() < TTL * 2 {
         let progress = Change::Progress(format!("{:?}", began.elapsed()));
-        task = committed(pair.owner.authority().update(&task, Some(1), &progress).await.unwrap());
+        task = committed(pair.owner.authority().update_attempt(&task, 1, &progress).await.unwrap());
     }
     assert!(matches!(pair.owner.session().status(), Status::Live { .. }), "the ownership was lost");
     pair.owner.release().await.unwrap();
@@ -142,7 +142,7 @@ async fn an_idle_fleet(builder: Builder) {
     let etcd = builder.proxied(true).start().await;
     let ttl = Duration::from_secs(30);
     let exposed = connected(config(&etcd.proxied_endpoints()).ttl(ttl)).await;
-    exposed.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    exposed.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let owner = acquired(&session(&exposed, "owner").await).await;
     let proxy = etcd.members()[0].proxy();
     let closest = until("pings on an idle connection", Duration::from_secs(40), async || {
@@ -160,7 +160,7 @@ async fn an_idle_fleet(builder: Builder) {
 async fn f40_two_of_three_dead_or_silent_endpoints_fail_no_call() {
     let etcd = Etcd::builder().members(3).proxied(true).start().await;
     let observer = observer(&etcd).await;
-    observer.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     // Long enough that the search for the one that answers does not cost the session.
     let exposed = connected(config(&etcd.proxied_endpoints()).ttl(TTL * 4)).await;
     let owner = acquired(&session(&exposed, "owner").await).await;
@@ -178,7 +178,7 @@ async fn f40_two_of_three_dead_or_silent_endpoints_fail_no_call() {
         while began.elapsed() < TTL * 5 / 3 {
             let sent = Instant::now();
             let progress = Change::Progress(format!("{updates}"));
-            task = committed(owner.authority().update(&task, Some(1), &progress).await.unwrap());
+            task = committed(owner.authority().update_attempt(&task, 1, &progress).await.unwrap());
             slowest = slowest.max(sent.elapsed());
             updates += 1;
             tokio::time::sleep(Duration::from_millis(20)).await;

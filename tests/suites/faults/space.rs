@@ -32,13 +32,13 @@ async fn f35_a_full_disk_refuses_writes_only_until_it_has_space() {
     let pair = Pair::on(&etcd, TTL).await;
     etcd.fill().await;
     let authority = pair.owner.authority();
-    let outcome = authority.update(&pair.started, Some(1), &Change::Progress("more".into())).await;
+    let outcome = authority.update_attempt(&pair.started, 1, &Change::Progress("more".into())).await;
     // Refused or not, it may have been applied: etcd itself says so of this error.
     let op_id = match outcome {
         Ok(Outcome::Unknown { op_id, ref reason }) if reason.contains("space exceeded") => op_id,
         other => panic!("{other:?}"),
     };
-    let imported = pair.observer.import(&PlanName::new("other").unwrap(), &spec(1), |_| {}).await;
+    let imported = pair.observer.admin().import(&PlanName::new("other").unwrap(), &spec(1), |_| {}).await;
     assert!(matches!(imported, Err(Error::NoSpace(_))), "{imported:?}");
     // Reading and renewing go on, for longer than the TTL.
     let began = Instant::now();
@@ -49,8 +49,9 @@ async fn f35_a_full_disk_refuses_writes_only_until_it_has_space() {
     }
     assert!(matches!(pair.owner.session().status(), Status::Live { .. }));
     free_space(&etcd).await;
-    let task =
-        committed(authority.update(&pair.started, Some(1), &Change::Progress("late".into())).await.unwrap());
+    let task = committed(
+        authority.update_attempt(&pair.started, 1, &Change::Progress("late".into())).await.unwrap(),
+    );
     pair.owner.release().await.unwrap();
     finishes(pair.waiting.await.unwrap().unwrap().0).await;
     let audited = audit(&etcd).await;
@@ -92,7 +93,7 @@ async fn f66_no_takeover_while_the_disk_stalls() {
     let began = Instant::now();
     disk.stall(stall);
     let change = Change::Progress("written to a disk that stalls".into());
-    let outcome = owner.authority().update(&started, Some(1), &change).await.unwrap();
+    let outcome = owner.authority().update_attempt(&started, 1, &change).await.unwrap();
     let answered = began.elapsed();
     // On a busy machine it may be given up; it is written all the same.
     let op_id = match outcome {

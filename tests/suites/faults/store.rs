@@ -23,7 +23,7 @@ async fn f38_an_endpoint_that_answers_from_the_past_is_not_believed() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let past = Etcd::builder().start().await;
     let before = observer(&etcd).await;
-    before.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    before.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let snapshot = etcd.save_snapshot().await;
     past.restore(&snapshot, Restore { posing_as: Some(&etcd), ..Restore::default() }).await;
 
@@ -38,7 +38,7 @@ async fn f38_an_endpoint_that_answers_from_the_past_is_not_believed() {
     assert!(is_no_answer(&read), "{read:?}");
     let task = both.task(&plan(), &id("1")).await;
     assert!(is_no_answer(&task), "{task:?}");
-    let list = both.snapshot(&both.layout().everything()).await;
+    let list = both.raw().snapshot(&both.layout().everything()).await;
     assert!(list.is_err(), "{list:?}");
     etcd.heal();
     let now = until("answer of the present", SOON, async || {
@@ -99,7 +99,7 @@ const RAISED: Option<u64> = Some(1_000_000_000);
 /// After the snapshot a term begins and ends whose token a resource outside may have seen.
 async fn restored(etcd: Etcd, how: Restore<'_>) {
     let live = observer(&etcd).await;
-    live.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    live.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let first = acquired(&session(&live, "first").await).await;
     first.release().await.unwrap();
     let snapshot = etcd.save_snapshot().await;
@@ -120,7 +120,7 @@ async fn restored(etcd: Etcd, how: Restore<'_>) {
     assert!(matches!(loss, Loss::Session(_)), "{loss:?}");
     let talks = live.plan(&plan()).await;
     assert!(talks.is_err(), "a process that ran before talks to another life of the store: {talks:?}");
-    let late = authority.update(&started, Some(1), &Change::Complete(None)).await;
+    let late = authority.update_attempt(&started, 1, &Change::Complete(None)).await;
     assert!(matches!(late, Ok(Outcome::Refused(Refused::AuthorityLost(_)))), "{late:?}");
 
     assert_eq!(Coordinator::adopt_store(settings.clone()).await.unwrap(), Generation(2));
@@ -129,7 +129,7 @@ async fn restored(etcd: Etcd, how: Restore<'_>) {
     assert!(owner.token() > token, "{} after {token}", owner.token());
     let view = adopted.plan(&plan()).await.unwrap();
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
-    committed(owner.authority().update(&started, Some(1), &Change::Complete(None)).await.unwrap());
+    committed(owner.authority().update_attempt(&started, 1, &Change::Complete(None)).await.unwrap());
     owner.release().await.unwrap();
     let talks = live.plan(&plan()).await;
     assert!(talks.is_err(), "a process that ran before knows an older generation: {talks:?}");
@@ -145,7 +145,7 @@ async fn f39_two_restores_of_one_snapshot_give_no_token_twice() {
     let folder = tempfile::tempdir().unwrap();
     let settings = config(&etcd.endpoints()).state_folder(folder.path().to_owned());
     let live = connected(settings.clone()).await;
-    live.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    live.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let snapshot = etcd.save_snapshot().await;
     let mut tokens = vec![acquired(&session(&live, "first").await).await.token()];
     for (n, token) in [Some("another"), Some("another"), None].into_iter().enumerate() {
@@ -166,7 +166,7 @@ async fn f39_a_copied_data_folder_is_noticed_by_a_host_ahead_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let settings = config(&etcd.endpoints()).state_folder(folder.path().to_owned());
     let before = connected(settings.clone()).await;
-    before.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    before.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let copied = etcd.copy_data().await;
     let live = connected(settings.clone()).await;
     let forgotten = acquired(&session(&live, "forgotten").await).await;
@@ -192,11 +192,11 @@ async fn f39_an_emptied_etcd_gives_no_token_twice() {
     let folder = tempfile::tempdir().unwrap();
     let settings = config(&etcd.endpoints()).state_folder(folder.path().to_owned());
     let live = connected(settings.clone()).await;
-    live.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    live.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let token = acquired(&session(&live, "first").await).await.token();
     etcd.client(0).await.delete("/", Some(etcd_client::DeleteOptions::new().with_prefix())).await.unwrap();
     let again = connected(settings).await;
-    again.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    again.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let next = acquired(&session(&again, "second").await).await.token();
     assert!(next > token, "{next} after {token}");
     // A host that remembers nothing begins with the record that is there.
@@ -211,7 +211,7 @@ async fn f39_elections_and_restarts_are_no_restore() {
     let folder = tempfile::tempdir().unwrap();
     let settings = config(&etcd.endpoints()).state_folder(folder.path().to_owned());
     let long = connected(settings.clone()).await;
-    long.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    long.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     for round in 0..6 {
         if round % 2 == 0 {
             etcd.move_leader().await;
@@ -245,7 +245,7 @@ async fn f39_what_runs_across_a_restore_reports_it() {
     for bump_revision in [None, RAISED] {
         let etcd = Etcd::builder().start().await;
         let live = observer(&etcd).await;
-        live.import(&plan(), &spec(1), |_| {}).await.unwrap();
+        live.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
         let snapshot = etcd.save_snapshot().await;
         acquired(&session(&live, "forgotten").await).await.release().await.unwrap();
         let home = tempfile::tempdir().unwrap();
@@ -265,7 +265,7 @@ async fn f39_what_runs_across_a_restore_reports_it() {
         })
         .await;
         let present = live.plan(&plan()).await.unwrap().revision();
-        let mut changes = live.changes(live.layout().everything(), present.next());
+        let mut changes = live.raw().changes(live.layout().everything(), present.next());
         assert!(matches!(changes.next().await, Ok(Feed::Connected)));
 
         etcd.restore(&snapshot, Restore { bump_revision, ..Restore::default() }).await;
@@ -288,7 +288,7 @@ async fn f39_what_runs_across_a_restore_reports_it() {
         .await;
         let refused = program.run(["plan", "list"]).await;
         assert_eq!(refused.code, Some(116), "{}", refused.stderr);
-        let adopted = program.run_to(0, ["doctor", "--adopt-store"]).await;
+        let adopted = program.run_to(0, ["doctor", "--adopt-store", "--yes"]).await;
         assert!(adopted.stderr.contains("generation is 2"), "{}", adopted.stderr);
         program.run_to(0, ["plan", "list"]).await;
     }
@@ -301,7 +301,7 @@ async fn f39_a_store_that_went_back_under_its_owner_is_not_written() {
     let etcd = Etcd::builder().start().await;
     let settings = config(&etcd.endpoints()).operation_timeout(Duration::from_secs(2));
     let live = connected(settings).await;
-    live.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    live.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let snapshot = etcd.save_snapshot().await;
     let owner = acquired(&session(&live, "owner").await).await;
     let view = live.plan(&plan()).await.unwrap();
@@ -316,7 +316,7 @@ async fn f39_a_store_that_went_back_under_its_owner_is_not_written() {
     Coordinator::adopt_store(config(&etcd.endpoints())).await.unwrap();
     let fresh = observer(&etcd).await;
     let outcome =
-        fresh.delegated(&delegation).update(&started, Some(1), &Change::Complete(None)).await.unwrap();
+        fresh.delegated(&delegation).update_attempt(&started, 1, &Change::Complete(None)).await.unwrap();
     assert!(
         matches!(outcome, Outcome::Refused(Refused::AuthorityLost(_) | Refused::Conflict(_))),
         "{outcome:?}"

@@ -37,7 +37,7 @@ async fn next(subscription: &mut Subscription) -> Delivery {
 /// Waits until the watcher holds what the store holds, read past the proxies.
 async fn holds_the_truth(watcher: &Watcher, observer: &Coordinator) {
     until("same state as the store's", SOON, async || {
-        let list = observer.snapshot(&observer.layout().everything()).await.unwrap();
+        let list = observer.raw().snapshot(&observer.layout().everything()).await.unwrap();
         let truth = Store::load(&list);
         let held = watcher.snapshot().unwrap();
         let same = held.plans().eq(truth.snapshot().plans())
@@ -65,7 +65,7 @@ async fn f24_an_older_server_that_forgets_history_is_followed_too() {
 async fn forgotten_history(etcd: Etcd) {
     let observer = observer(&etcd).await;
     for name in ["release", "doomed"] {
-        observer.import(&named(name), &spec(3), |_| {}).await.unwrap();
+        observer.admin().import(&named(name), &spec(3), |_| {}).await.unwrap();
     }
     let owner = acquired(&session(&observer, "owner").await).await;
     let watching = exposed(&etcd).await;
@@ -74,9 +74,9 @@ async fn forgotten_history(etcd: Etcd) {
     etcd.members()[0].proxy().cut();
     let view = observer.plan(&plan()).await.unwrap();
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
-    let done = committed(owner.authority().update(&started, Some(1), &Edit::Complete(None)).await.unwrap());
-    observer.delete_plan(&named("doomed")).await.unwrap();
-    observer.import(&named("new"), &spec(1), |_| {}).await.unwrap();
+    let done = committed(owner.authority().update_attempt(&started, 1, &Edit::Complete(None)).await.unwrap());
+    observer.admin().delete(&named("doomed")).await.unwrap();
+    observer.admin().import(&named("new"), &spec(1), |_| {}).await.unwrap();
     owner.release().await.unwrap();
     let compacted = etcd.compact().await;
     etcd.heal();
@@ -106,7 +106,7 @@ async fn forgotten_history(etcd: Etcd) {
 async fn f24_a_delayed_watcher_misses_nothing_of_compacted_history() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;
-    observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &spec(3), |_| {}).await.unwrap();
     let owner = acquired(&session(&observer, "owner").await).await;
     let watching = exposed(&etcd).await;
     let (watcher, mut subscription) = begun(&watching, Options::default()).await;
@@ -140,9 +140,9 @@ async fn f24_a_delayed_watcher_misses_nothing_of_compacted_history() {
 async fn f24_an_audit_of_a_store_that_has_forgotten_everything_ends() {
     let etcd = Etcd::builder().start().await;
     let observer = observer(&etcd).await;
-    observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &spec(3), |_| {}).await.unwrap();
     etcd.compact().await;
-    let audited = tokio::time::timeout(SOON, observer.audit(|_| {})).await.expect("an end").unwrap();
+    let audited = tokio::time::timeout(SOON, observer.admin().audit(|_| {})).await.expect("an end").unwrap();
     assert_eq!(audited.report.violations, []);
     assert!(!audited.complete);
 }
@@ -153,7 +153,7 @@ async fn f24_an_audit_of_a_store_that_has_forgotten_everything_ends() {
 async fn f26_a_quiet_server_is_not_taken_for_a_dead_one() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;
-    observer.import(&plan(), &spec(1), |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
     let watching = exposed(&etcd).await;
     let (watcher, _subscription) = begun(&watching, Options::default()).await;
     let proxy = etcd.members()[0].proxy();
@@ -177,13 +177,13 @@ async fn f26_a_quiet_server_is_not_taken_for_a_dead_one() {
 async fn f31_a_failing_list_is_retried_until_it_succeeds() {
     let etcd = Etcd::builder().proxied(true).start().await;
     let observer = observer(&etcd).await;
-    observer.import(&plan(), &spec(3), |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &spec(3), |_| {}).await.unwrap();
     let watching =
         connected(config(&etcd.proxied_endpoints()).operation_timeout(Duration::from_secs(1))).await;
     let (watcher, mut subscription) = begun(&watching, Options::default()).await;
     let proxy = etcd.members()[0].proxy();
     proxy.cut();
-    observer.delete_plan(&plan()).await.unwrap();
+    observer.admin().delete(&plan()).await.unwrap();
     session(&observer, "somebody").await.close().await.unwrap(); // Forgotten is what lies before the last revision.
     etcd.compact().await;
     proxy.heal();
@@ -193,7 +193,7 @@ async fn f31_a_failing_list_is_retried_until_it_succeeds() {
     let Delivery::Changes(set) = next(&mut subscription).await else { panic!("sent back to the beginning") };
     assert!(set.resynced && matches!(set.changes[..], [Change::PlanGone { .. }]), "{set:?}");
     assert!(traps.iter().all(planlease_tests::proxy::Trap::has_sprung), "the list did not fail that often");
-    observer.import(&named("new"), &spec(1), |_| {}).await.unwrap();
+    observer.admin().import(&named("new"), &spec(1), |_| {}).await.unwrap();
     let Delivery::Changes(set) = next(&mut subscription).await else { panic!("sent back to the beginning") };
     assert!(!set.resynced && matches!(set.changes[..], [Change::PlanAppeared(_)]), "{set:?}");
     holds_the_truth(&watcher, &observer).await;
@@ -208,7 +208,7 @@ async fn f29_10_000_changes_reach_1_000_subscribers_past_a_slow_one() {
     const KEPT: usize = TASKS * (ROUNDS - 10);
     let etcd = Etcd::builder().start().await;
     let observer = observer(&etcd).await;
-    observer.import(&plan(), &spec(TASKS), |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &spec(TASKS), |_| {}).await.unwrap();
     let (watcher, mut asleep) = begun(&observer, Options::default().changes_kept(KEPT)).await;
     let mut readers = Vec::new();
     for _ in 0..1_000 {
@@ -281,7 +281,7 @@ async fn f30_lists_and_histories_beyond_all_default_limits_are_read() {
     let task = |n: usize| TaskSpec::new(id(&n.to_string()), text.clone());
     let large =
         PlanSpec { title: "large".into(), tasks: (1..=TASKS).map(task).collect(), ..PlanSpec::default() };
-    observer.import(&plan(), &large, |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &large, |_| {}).await.unwrap();
     let (watcher, _subscription) = begun(&observer, Options::default()).await;
     let owner = acquired(&session(&observer, "owner").await).await;
     let updates = |edit: Edit, tasks: Vec<planlease::TaskView>| -> Vec<_> {
@@ -292,7 +292,7 @@ async fn f30_lists_and_histories_beyond_all_default_limits_are_read() {
         let outcomes = owner.authority().update_all(&updates(edit, tasks)).await.unwrap();
         tasks = outcomes.into_iter().map(committed).collect();
     }
-    let list = observer.snapshot(&observer.layout().everything()).await.unwrap();
+    let list = observer.raw().snapshot(&observer.layout().everything()).await.unwrap();
     let bytes: usize = list.entries.iter().map(|(_, entry)| entry.value.len()).sum();
     assert!(bytes > 3 * 4 * 1024 * 1024, "{bytes}");
     assert_eq!(observer.plan(&plan()).await.unwrap().tasks().len(), TASKS);
@@ -318,7 +318,7 @@ async fn f26_a_silent_member_is_left_and_nothing_is_missed() {
         etcd.endpoints().into_iter().partition(|endpoint| *endpoint != leader);
     let silent = followers.remove(0);
     let writing = connected(config(&[rest, followers.clone()].concat())).await;
-    writing.import(&plan(), &spec(20), |_| {}).await.unwrap();
+    writing.admin().import(&plan(), &spec(20), |_| {}).await.unwrap();
     let watching = connected(config(&[silent.clone(), followers[0].clone()])).await;
     let (watcher, mut subscription) = begun(&watching, Options::default()).await;
     let member = etcd.members().iter().find(|member| member.endpoint() == silent).unwrap();

@@ -47,7 +47,7 @@ async fn an_exit_after_our_own_signal_is_no_result(env: TestEnv) {
     let own = |policy| Some(Box::new(policy));
     late.tasks[0].policy = own(TaskPolicy { attempt_deadline_s: Some(1), ..TaskPolicy::default() });
     late.tasks[1].policy = own(TaskPolicy { heartbeat_s: Some(1), ..TaskPolicy::default() });
-    coordinator.import(&plan, &late, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &late, |_| {}).await.unwrap();
     let mut run = env.start(&["run", "polite", "--jobs", "2"], "run");
     assert_eq!(run.until_ended(Duration::from_secs(60)).await, Some(10), "{}", run.said());
     for (task, said) in [("1", "took longer than 1s"), ("2", "heartbeat_s")] {
@@ -59,7 +59,7 @@ async fn an_exit_after_our_own_signal_is_no_result(env: TestEnv) {
 
     // The second signal stops what runs: that is neither a success nor a failure.
     let stopped = plan_name("stopped");
-    coordinator.import(&stopped, &spec(1, POLITE), |_| {}).await.unwrap();
+    coordinator.admin().import(&stopped, &spec(1, POLITE), |_| {}).await.unwrap();
     std::fs::remove_file(env.path("begun-1")).unwrap();
     let mut run = env.start(&["run", "stopped"], "stopped");
     begun(&env, "begun-1").await;
@@ -79,7 +79,7 @@ async fn a_task_that_kills_its_supervisor_is_parked_after_max_lost(env: TestEnv)
     let (coordinator, plan) = (env.coordinator().await, plan_name("killer"));
     let policy = Policy { max_lost: 2, max_retries: 0, ..Policy::default() };
     let killer = PlanSpec { policy, ..spec(1, KILLS_SUPERVISOR) };
-    coordinator.import(&plan, &killer, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &killer, |_| {}).await.unwrap();
     let mut run = env.start(&["run", "killer"], "run");
     assert_eq!(run.until_ended(Duration::from_secs(60)).await, Some(10), "{}", run.said());
     let parked = record(&coordinator, &plan, "1").await;
@@ -101,7 +101,7 @@ async fn a_lost_task_rests_before_it_is_started_again(env: TestEnv) {
     let (coordinator, plan) = (env.coordinator().await, plan_name("rests"));
     let policy = Policy { max_lost: 1, max_retries: 0, retry_delay_s: 2, ..Policy::default() };
     let killer = PlanSpec { policy, ..spec(1, KILLS_SUPERVISOR) };
-    coordinator.import(&plan, &killer, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &killer, |_| {}).await.unwrap();
     let mut run = env.start(&["run", "rests"], "run");
     assert_eq!(run.until_ended(Duration::from_secs(60)).await, Some(10), "{}", run.said());
     let parked = record(&coordinator, &plan, "1").await;
@@ -123,7 +123,7 @@ async fn a_task_that_kills_its_orchestrators_is_parked(env: TestEnv) {
     let (coordinator, plan) = (env.coordinator().await, plan_name("fatal"));
     let policy = Policy { max_lost: 1, max_retries: 0, ..Policy::default() };
     let fatal = PlanSpec { policy, ..spec(1, KILLS_ORCHESTRATOR) };
-    coordinator.import(&plan, &fatal, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &fatal, |_| {}).await.unwrap();
     for n in 1..=2 {
         let mut run = env.start(&["run", "fatal"], &format!("run-{n}"));
         assert_eq!(run.until_ended(Duration::from_secs(60)).await, None, "killed: {}", run.said());
@@ -143,15 +143,15 @@ async fn a_wrong_configuration_is_refused_before_a_plan_is_acquired(env: TestEnv
     let env = env.with_ttl(TTL);
     let coordinator = env.coordinator().await;
     let with = plan_name("with");
-    coordinator.import(&with, &spec(40, "true"), |_| {}).await.unwrap();
+    coordinator.admin().import(&with, &spec(40, "true"), |_| {}).await.unwrap();
     let mut bare = spec(40, "true");
     bare.tasks.iter_mut().skip(1).for_each(|task| task.command = None);
     let without = plan_name("without");
-    coordinator.import(&without, &bare, |_| {}).await.unwrap();
+    coordinator.admin().import(&without, &bare, |_| {}).await.unwrap();
     let mut elsewhere = spec(40, "true");
     elsewhere.tasks.iter_mut().for_each(|task| task.command = Some(vec!["no-such-program".into()]));
     let other = plan_name("elsewhere");
-    coordinator.import(&other, &elsewhere, |_| {}).await.unwrap();
+    coordinator.admin().import(&other, &elsewhere, |_| {}).await.unwrap();
     std::fs::write(env.path("text"), "no program").unwrap();
 
     for (status, args, said) in [
@@ -167,7 +167,7 @@ async fn a_wrong_configuration_is_refused_before_a_plan_is_acquired(env: TestEnv
     }
     for plan in [&with, &without, &other] {
         let view = coordinator.plan(plan).await.unwrap();
-        assert!(view.line().term.is_none(), "{plan} was acquired");
+        assert!(view.queue().term.is_none(), "{plan} was acquired");
         assert!(view.tasks().values().all(|task| task.record.attempt == 0), "{plan}");
     }
     env.audit().await;
@@ -181,7 +181,7 @@ async fn commands_that_do_not_start_use_no_retry_and_release_the_plan(env: TestE
     for task in &mut half.tasks[1..] {
         task.command = Some(vec!["no-such-program".into()]);
     }
-    coordinator.import(&plan, &half, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &half, |_| {}).await.unwrap();
     let mut run = env.start(&["run", "half", "--jobs", "2"], "run");
     let said = run.until_said("released; will try again in", SOON).await;
     assert!(said.contains("did not start") && said.contains("no-such-program"), "{said}");
@@ -198,13 +198,38 @@ async fn commands_that_do_not_start_use_no_retry_and_release_the_plan(env: TestE
     env.audit().await;
 }
 
+/// The program is looked for again, without a start that would count as one more attempt.
+#[case]
+async fn a_missing_program_counts_one_attempt(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let (coordinator, plan) = (env.coordinator().await, plan_name("missing"));
+    let mut half = spec(2, "true");
+    half.tasks[1].command = Some(vec!["no-such-program".into()]);
+    coordinator.admin().import(&plan, &half, |_| {}).await.unwrap();
+    let mut run = env.start(&["run", "missing"], "run");
+    // It has looked three times by then.
+    run.until_said("released; will try again in", SOON).await;
+    let view = coordinator.plan(&plan).await.unwrap();
+    let record = &view.task(&task_id("2")).unwrap().record;
+    assert_eq!(
+        (record.status, record.attempt, record.failures),
+        (TaskStatus::Pending, 1, 0),
+        "{}",
+        run.said()
+    );
+    run.signal(Signal::SIGTERM);
+    assert_eq!(run.until_ended(SOON).await, Some(11), "{}", run.said());
+    env.until_empty().await;
+    env.audit().await;
+}
+
 /// It was there when the orchestrator looked.
 #[case]
 async fn a_folder_that_vanishes_uses_no_retry(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let (coordinator, plan) = (env.coordinator().await, plan_name("vanishes"));
     std::fs::create_dir(env.path("work")).unwrap();
-    coordinator.import(&plan, &spec(200, r#"rm -rf "$TEST_DIR/work""#), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &spec(200, r#"rm -rf "$TEST_DIR/work""#), |_| {}).await.unwrap();
     let mut run = env.start(&["run", "vanishes", "--dir", "work", "--jobs", "8"], "run");
     run.until_said("released; will try again in", SOON).await;
     let view = coordinator.plan(&plan).await.unwrap();

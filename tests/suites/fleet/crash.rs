@@ -28,7 +28,7 @@ async fn every_crash_passes_the_plan_on_within_the_bound(env: TestEnv) {
     let coordinator = env.coordinator().await;
     let mut owners = Vec::new();
     for n in 0..CRASHES {
-        coordinator.import(&plan_name(&name(n)), &spec(1, WORK), |_| {}).await.unwrap();
+        coordinator.admin().import(&plan_name(&name(n)), &spec(1, WORK), |_| {}).await.unwrap();
         owners.push(owner(&env, n));
     }
     let mut work = Vec::new();

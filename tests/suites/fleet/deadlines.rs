@@ -35,7 +35,7 @@ async fn a_stored_duration_of_any_length_is_survived(env: TestEnv) {
     let (coordinator, plan) = (env.coordinator().await, plan_name("endless"));
     let fails_once = r#"[ "$PLANLEASE_ATTEMPT" = 2 ]"#;
     let policy = Policy { max_retries: 1, ..Policy::default() };
-    coordinator.import(&plan, &PlanSpec { policy, ..spec(2, fails_once) }, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &PlanSpec { policy, ..spec(2, fails_once) }, |_| {}).await.unwrap();
     let key = coordinator.layout().of(&plan, &PlanKey::Spec);
     let stored = client.get(key.clone(), None).await.unwrap();
     let mut stored: serde_json::Value = serde_json::from_slice(stored.kvs()[0].value()).unwrap();
@@ -66,7 +66,7 @@ async fn no_task_waits_too_long_while_it_may_not_start(env: TestEnv) {
     for (name, max_in_progress) in [("paused", 0), ("bounded", 1), ("crowded", 0)] {
         let policy = Policy { max_in_progress, ..policy.clone() };
         let spec = PlanSpec { policy, ..spec(3, "sleep 2") };
-        coordinator.import(&plan_name(name), &spec, |_| {}).await.unwrap();
+        coordinator.admin().import(&plan_name(name), &spec, |_| {}).await.unwrap();
     }
     env.program().run_to(0, ["plan", "pause", "paused", "--reason", "a test"]).await;
     let mut runs = [("paused", "4"), ("bounded", "4"), ("crowded", "1")]
@@ -106,7 +106,11 @@ async fn the_next_owner_goes_on_counting_the_total_deadline(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let (coordinator, plan) = (env.coordinator().await, plan_name("endless"));
     let policy = Policy { total_deadline_s: TOTAL_S, max_retries: 9, ..Policy::default() };
-    coordinator.import(&plan, &PlanSpec { policy, ..spec(1, "exec sleep 1000") }, |_| {}).await.unwrap();
+    coordinator
+        .admin()
+        .import(&plan, &PlanSpec { policy, ..spec(1, "exec sleep 1000") }, |_| {})
+        .await
+        .unwrap();
     let mut first = env.start(&["run", "endless"], "first");
     let before = until_spent(&coordinator, &plan, 1, TOTAL_S * 1000 / 2).await.record;
     first.signal(Signal::SIGKILL);
@@ -136,7 +140,7 @@ async fn the_wall_clock_of_the_owner_before_counts_for_nothing(env: TestEnv) {
         let plan = plan_name(name);
         let policy = Policy { total_deadline_s: 600, ..Policy::default() };
         let work = r#"[ "$PLANLEASE_ATTEMPT" = 1 ] && exec sleep 1000; true"#;
-        coordinator.import(&plan, &PlanSpec { policy, ..spec(1, work) }, |_| {}).await.unwrap();
+        coordinator.admin().import(&plan, &PlanSpec { policy, ..spec(1, work) }, |_| {}).await.unwrap();
         let mut first = env.start(&["run", name], &format!("{name}.first"));
         until_spent(&coordinator, &plan, 1, 0).await;
         first.signal(Signal::SIGKILL);

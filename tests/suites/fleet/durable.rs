@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 async fn acknowledged_writes_survive_a_crash_of_the_server(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let (coordinator, plan) = (env.coordinator().await, plan_name("kept"));
-    coordinator.import(&plan, &spec(5, "true"), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &spec(5, "true"), |_| {}).await.unwrap();
     let owner = env.session("owner").await;
     let ownership = acquired(&owner, &plan).await;
     let view = coordinator.plan(&plan).await.unwrap();

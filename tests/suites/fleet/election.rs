@@ -24,7 +24,7 @@ async fn etcdctl_elect_shares_the_queue(env: TestEnv) {
     }
     let env = env.with_ttl(TTL);
     let (coordinator, plan) = (env.coordinator().await, plan_name("elected (ü)"));
-    coordinator.import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
     let election = coordinator.layout().election(&plan);
 
     let mut ours = env.start(&["hold", plan.as_str(), "--", "cat"], "first");
@@ -44,7 +44,7 @@ async fn etcdctl_elect_shares_the_queue(env: TestEnv) {
     next.until_said("ours", SOON).await;
     next.close_input();
     assert_eq!(next.until_ended(SOON).await, Some(0));
-    let term = coordinator.line(&plan).await.unwrap().term.unwrap().1;
+    let term = coordinator.queue(&plan).await.unwrap().term.unwrap().1;
     assert_eq!(term.number.0, 2, "the unmanaged candidate had no term");
     env.audit().await;
 }
@@ -53,7 +53,7 @@ async fn etcdctl_elect_shares_the_queue(env: TestEnv) {
 async fn waits_for_the_unmanaged_candidate(env: &TestEnv, plan: &PlanName) {
     let coordinator = env.coordinator().await;
     planlease_tests::wait::until("queue behind the unmanaged candidate", SOON, async || {
-        let line = coordinator.line(plan).await.unwrap();
+        let line = coordinator.queue(plan).await.unwrap();
         let names: Vec<String> =
             line.candidates().iter().map(planlease_core::term::Candidate::name).collect();
         assert!(line.owner().is_none(), "{names:?}");

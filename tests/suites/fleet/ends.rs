@@ -27,7 +27,7 @@ async fn a_closed_plan_is_not_run_and_the_reason_is_said(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let (coordinator, program) = (env.coordinator().await, env.program());
     for how in ["cancel", "archive"] {
-        coordinator.import(&plan_name(how), &spec(1, "true"), |_| {}).await.unwrap();
+        coordinator.admin().import(&plan_name(how), &spec(1, "true"), |_| {}).await.unwrap();
         let confirmed: &[&str] = if how == "cancel" { &["--yes"] } else { &[] };
         program.run_to(0, [&["plan", how, how, "--reason", "not needed"], confirmed].concat()).await;
         let ended = program.run_to(HALTED, ["run", how]).await;
@@ -35,7 +35,7 @@ async fn a_closed_plan_is_not_run_and_the_reason_is_said(env: TestEnv) {
         let ended = program.run_to(HALTED, ["watch", how, "--until-finished"]).await;
         assert!(ended.stderr.contains("not needed"), "{}", ended.stderr);
     }
-    let all = program.run_to(0, ["run", "--all"]).await;
+    let all = program.run_to(0, ["run", "--all", "--until-idle"]).await;
     assert!(!all.stdout.contains("acquired"), "{}", all.stdout);
     env.audit().await;
 }
@@ -49,7 +49,7 @@ async fn a_plan_that_is_cancelled_while_it_runs_is_given_back(env: TestEnv) {
         spec.tasks[task].policy =
             Some(Box::new(TaskPolicy { on_lost: Some(on_lost), ..TaskPolicy::default() }));
     }
-    coordinator.import(&plan, &spec, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &spec, |_| {}).await.unwrap();
     let mut watch = env.start(&["watch", "cancelled", "--until-finished"], "watch");
     let mut run = env.start(&["run", "cancelled", "--jobs", "4"], "run");
     run.until_said("cancelled 4 started", SOON).await;
@@ -85,7 +85,7 @@ async fn a_plans_deletion_while_it_runs_is_reported(env: TestEnv) {
     let coordinator = env.coordinator().await;
     let mut half = spec(2, "true");
     half.tasks[1].command = Some(vec!["no-such-program".into()]);
-    coordinator.import(&plan_name("deleted"), &half, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan_name("deleted"), &half, |_| {}).await.unwrap();
     let mut run = env.start(&["run", "deleted"], "run");
     run.until_said("released; will try again in", SOON).await;
     env.program().run_to(0, ["plan", "delete", "deleted", "--yes"]).await;
@@ -100,7 +100,7 @@ async fn a_failed_plan_says_what_failed(env: TestEnv) {
     let (coordinator, plan) = (env.coordinator().await, plan_name("failed"));
     let mut failing = spec(2, "echo boom; exit 3");
     failing.tasks[1].depends_on = vec![task_id("1")];
-    coordinator.import(&plan, &failing, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &failing, |_| {}).await.unwrap();
     // The second time there is nothing to do any more.
     for _ in 0..2 {
         let ended = env.program().run_to(TASKS_FAILED, ["run", "failed"]).await;
@@ -111,7 +111,7 @@ async fn a_failed_plan_says_what_failed(env: TestEnv) {
         }
     }
     // Also if every task has come to an end.
-    coordinator.import(&plan_name("all"), &spec(1, "echo boom; exit 3"), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan_name("all"), &spec(1, "echo boom; exit 3"), |_| {}).await.unwrap();
     for _ in 0..2 {
         let ended = env.program().run_to(TASKS_FAILED, ["run", "all"]).await;
         assert!(ended.stdout.contains("boom") && ended.stdout.contains("cannot go on"), "{}", ended.stdout);
@@ -123,11 +123,11 @@ async fn a_failed_plan_says_what_failed(env: TestEnv) {
 async fn a_watch_ends_with_what_became_of_the_plan(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let (coordinator, program) = (env.coordinator().await, env.program());
-    coordinator.import(&plan_name("good"), &spec(1, "true"), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan_name("good"), &spec(1, "true"), |_| {}).await.unwrap();
     let mut stuck = spec(2, "exit 3");
     stuck.tasks[1].depends_on = vec![task_id("1")];
     stuck.tasks.push(TaskSpec { command: Some(vec!["true".into()]), ..TaskSpec::new(task_id("3"), "work") });
-    coordinator.import(&plan_name("stuck"), &stuck, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan_name("stuck"), &stuck, |_| {}).await.unwrap();
     let mut watch_good = env.start(&["watch", "good", "--until-finished"], "watch-good");
     let mut watch_stuck = env.start(&["watch", "stuck", "--until-finished"], "watch-stuck");
     program.run_to(0, ["run", "good"]).await;

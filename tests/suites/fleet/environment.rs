@@ -62,7 +62,7 @@ async fn commands_find_the_documented_variables_only(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let (coordinator, plan) = (env.coordinator().await, plan_name("env"));
     let script = r#"env > "$TEST_DIR/run"; "$PROGRAM" next env -o json > "$TEST_DIR/next"; "$PROGRAM" lock env git -- sh -c 'env > "$TEST_DIR/inner"'"#;
-    coordinator.import(&plan, &spec(2, script), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &spec(2, script), |_| {}).await.unwrap();
     let program = with_flags(env.program());
     program.run_to(0, ["run", "env", "--jobs", "1"]).await;
     let own = ["PLAN", "TASK", "TASK_DESCRIPTION", "ATTEMPT", "FENCING_TOKEN", "OWNERSHIP"];
@@ -74,7 +74,7 @@ async fn commands_find_the_documented_variables_only(env: TestEnv) {
     assert_eq!(view.tasks()[&task_id("1")].record.status, TaskStatus::Completed);
 
     let write = |name: &str| format!(r#"env > "$TEST_DIR/{name}""#);
-    coordinator.import(&plan_name("held"), &spec(1, "true"), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan_name("held"), &spec(1, "true"), |_| {}).await.unwrap();
     program.run_to(0, ["hold", "held", "--", "sh", "-c", &write("hold")]).await;
     assert_eq!(found(&env.text("hold")), names(&["PLAN", "FENCING_TOKEN", "OWNERSHIP"]));
     program.run_to(0, ["lock", "held", "git", "--", "sh", "-c", &write("lock")]).await;

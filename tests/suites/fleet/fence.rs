@@ -69,7 +69,7 @@ fn head(env: &TestEnv) -> String {
 #[case]
 async fn the_push_of_a_former_owner_is_refused(env: TestEnv) {
     let env = env.with_ttl(TTL);
-    env.coordinator().await.import(&plan_name("release"), &spec(1, "true"), |_| {}).await.unwrap();
+    env.coordinator().await.admin().import(&plan_name("release"), &spec(1, "true"), |_| {}).await.unwrap();
     let hook = env.program().run_to(DONE, ["fence", "hook", "--print"]).await.stdout;
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/hooks/pre-receive");
     assert_eq!(hook, fs::read_to_string(example).unwrap(), "the example is what is printed");
@@ -107,7 +107,7 @@ async fn the_push_of_a_former_owner_is_refused(env: TestEnv) {
 async fn a_push_chooses_neither_its_plan_nor_its_fence(env: TestEnv) {
     let env = env.with_ttl(TTL);
     for plan in ["release", "docs"] {
-        env.coordinator().await.import(&plan_name(plan), &spec(1, "true"), |_| {}).await.unwrap();
+        env.coordinator().await.admin().import(&plan_name(plan), &spec(1, "true"), |_| {}).await.unwrap();
     }
     for plan in ["release", "release", "docs"] {
         env.program().run_to(DONE, ["hold", plan, "--", "true"]).await;

@@ -1,5 +1,6 @@
 //! What a task has found out, and what its command wrote: each is kept, in any order.
 
+use planlease::Findings;
 use std::time::Duration;
 
 use planlease_core::record::FindingsRecord;
@@ -24,7 +25,7 @@ const WORK: &str = r#"
 async fn findings_of_a_task_stay_beside_its_output(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let (coordinator, plan) = (env.coordinator().await, plan_name("found"));
-    coordinator.import(&plan, &spec(3, WORK), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &spec(3, WORK), |_| {}).await.unwrap();
     env.program().run_to(0, ["run", "found"]).await;
     let read = async |task: &str, flags: &[&str]| {
         let args = [&["findings", "read", "found", task], flags].concat();
@@ -47,7 +48,7 @@ async fn findings_of_a_task_stay_beside_its_output(env: TestEnv) {
     let large = "\u{1}".repeat(planlease_core::codec::MAX_FINDINGS);
     let session = env.session("owner").await;
     let owner = planlease_tests::test_env::acquired(&session, &plan).await;
-    owner.authority().write_findings(&task_id("3"), 1, &large).await.unwrap();
+    owner.authority().write_findings(&task_id("3"), &Findings::of_attempt(1, &large)).await.unwrap();
     let FindingsRecord { text, output, .. } =
         coordinator.findings(&plan, &task_id("3")).await.unwrap().unwrap();
     assert_eq!((text.len(), output.unwrap().text.as_str()), (large.len(), "noise of 3\n"));

@@ -27,7 +27,7 @@ const MOST: u32 = 2;
 async fn a_release_reaches_the_next_waiter_at_once(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let (coordinator, plan) = (env.coordinator().await, plan_name("passed-on"));
-    coordinator.import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
     let sessions = [env.session("one").await, env.session("other").await];
     let mut owner = *acquired(&sessions[0], &plan).await;
     let lease = env.client.clone().lease_grant(60, None).await.unwrap().id();

@@ -13,13 +13,13 @@ use planlease_tests::{
 
 use crate::spec::spec;
 
-const HEARTBEAT_S: u64 = 3;
+const HEARTBEAT_S: u64 = 5;
 
 /// Tasks 1 to 3 note their progress for longer than they may be silent, tasks 4 to 6 write output for as
 /// long, task 7 is silent.
 const WORK: &str = r#"
     [ "$PLANLEASE_TASK" = 7 ] && exec sleep 1000
-    for n in $(seq 16); do
+    for n in $(seq 24); do
         if [ "$PLANLEASE_TASK" -le 3 ]; then
             "$PROGRAM" task progress beats "$PLANLEASE_TASK" "{\"step\": $n}" > /dev/null 2>&1 || exit
         else
@@ -38,7 +38,7 @@ async fn the_policy_says_what_keeps_a_command_alive(env: TestEnv) {
     for (task, heartbeat_on) in spec.tasks.iter_mut().zip(kinds) {
         task.policy = Some(Box::new(TaskPolicy { heartbeat_on, ..TaskPolicy::default() }));
     }
-    coordinator.import(&plan, &spec, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &spec, |_| {}).await.unwrap();
     let mut run = env.start(&["run", "beats", "--jobs", "7"], "run");
     assert_eq!(run.until_ended(Duration::from_secs(60)).await, Some(10), "{}", run.said());
     let view = coordinator.plan(&plan).await.unwrap();
@@ -52,12 +52,12 @@ async fn the_policy_says_what_keeps_a_command_alive(env: TestEnv) {
             assert_eq!(record.status, TaskStatus::Completed, "{task}: {why}; {}", run.said());
         } else {
             assert_eq!(record.status, TaskStatus::Failed, "{task}: {}", run.said());
-            assert!(why.contains("said nothing for 3s (heartbeat_s)"), "{task}: {why}");
+            assert!(why.contains("said nothing for 5s (heartbeat_s)"), "{task}: {why}");
             assert_eq!((record.failures, record.lost), (1, 0), "{task}");
         }
     }
     let noted = &view.tasks()[&task_id("1")].record.progress;
-    assert_eq!(noted.as_deref(), Some(r#"{"step": 16}"#));
+    assert_eq!(noted.as_deref(), Some(r#"{"step": 24}"#));
     env.until_empty().await;
     env.audit().await;
 }

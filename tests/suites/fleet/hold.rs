@@ -39,7 +39,7 @@ async fn every_hold_waits_for_the_end_of_the_lock_delay(env: TestEnv) {
         let plan = plan_name(&format!("delayed-{n}"));
         let seconds = if flags.contains(&"--lock-delay") { 0 } else { delay.as_secs() };
         let policy = Policy { lock_delay_s: seconds, ..Policy::default() };
-        coordinator.import(&plan, &PlanSpec { policy, ..spec(1, "true") }, |_| {}).await.unwrap();
+        coordinator.admin().import(&plan, &PlanSpec { policy, ..spec(1, "true") }, |_| {}).await.unwrap();
         let mut first = env.start(&["hold", plan.as_str(), "--", "sleep", "60"], &format!("first-{n}"));
         first.until_said("holding", SOON).await;
         let mut ended = Instant::now();
@@ -66,7 +66,7 @@ async fn every_hold_waits_for_the_end_of_the_lock_delay(env: TestEnv) {
 async fn a_holder_cut_off_before_its_command_queues_again(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let (coordinator, plan) = (env.coordinator().await, plan_name("cut-off"));
-    coordinator.import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
     let session = env.session("first").await;
     let first = acquired(&session, &plan).await;
     let view = coordinator.plan(&plan).await.unwrap();
@@ -90,7 +90,7 @@ async fn a_holder_cut_off_before_its_command_queues_again(env: TestEnv) {
     assert_eq!(hold.until_ended(SOON).await, Some(0), "{}", hold.said());
     assert_eq!(hold.said().matches("begun").count(), 1, "{}", hold.said());
 
-    let terms = coordinator.past_terms(&plan).await.unwrap();
+    let terms = coordinator.history(&plan).terms().await.unwrap();
     let ended: Vec<_> = terms.into_iter().map(|term| term.ended.map(|end| end.how)).collect();
     assert_eq!(ended, [Ending::Clean, Ending::Unclean, Ending::Clean].map(Some));
     env.audit().await;
@@ -101,7 +101,7 @@ async fn nothing_waits_for_the_command_that_started_it(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let coordinator = env.coordinator().await;
     for plan in ["outer", "inner"] {
-        coordinator.import(&plan_name(plan), &spec(1, "true"), |_| {}).await.unwrap();
+        coordinator.admin().import(&plan_name(plan), &spec(1, "true"), |_| {}).await.unwrap();
     }
     let program = planlease_tests::program::planlease();
     let program = program.to_str().unwrap();
@@ -111,7 +111,7 @@ async fn nothing_waits_for_the_command_that_started_it(env: TestEnv) {
     let nested: [Vec<String>; 5] = [
         own(&["hold", "outer", "--", "true"]),
         own(&["run", "outer"]),
-        own(&["run", "--all"]),
+        own(&["run", "--all", "--until-idle"]),
         // Also over what is between.
         own(&["hold", "inner", "--", program, "hold", "outer", "--", "true"]),
         ["lock", "outer", "git", "--", program, "lock", "outer", "git", "--", "true"]
@@ -135,7 +135,7 @@ async fn nothing_waits_for_the_command_that_started_it(env: TestEnv) {
 #[case]
 async fn a_child_in_another_folder_finds_the_files_of_the_settings(env: TestEnv) {
     let env = env.with_ttl(TTL);
-    env.coordinator().await.import(&plan_name("release"), &spec(1, "true"), |_| {}).await.unwrap();
+    env.coordinator().await.admin().import(&plan_name("release"), &spec(1, "true"), |_| {}).await.unwrap();
     std::fs::write(env.path("settings.toml"), "[contexts.unused]\nendpoints = \"a:1\"\n").unwrap();
     let program = planlease_tests::program::planlease();
     let shell = format!("cd / && '{}' status release", program.display());

@@ -24,8 +24,11 @@ const COMMANDS: usize = 20;
 
 /// The documented exit statuses.
 const DONE: i32 = 0;
+const USAGE: i32 = 2;
 const UNREACHABLE: i32 = 102;
 const IN_USE: i32 = 26;
+const UNREADABLE: i32 = 4;
+const STORE_MOVED: i32 = 116;
 
 /// The machine of a user: a home with nothing in it. What runs there ends with it.
 struct Machine {
@@ -185,14 +188,16 @@ async fn a_server_of_another_user_is_refused() {
     let machine = Machine::new();
     std::fs::create_dir_all(machine.folder()).unwrap();
     std::fs::set_permissions(machine.folder(), std::fs::Permissions::from_mode(0o777)).unwrap();
-    for command in [&["plan", "list"][..], &["run", "--all"], &["dev", "status"], &["dev", "stop"]] {
+    for command in
+        [&["plan", "list"][..], &["run", "--all", "--until-idle"], &["dev", "status"], &["dev", "stop"]]
+    {
         let refused = machine.program.run_to(UNREACHABLE, command).await;
         assert!(refused.stderr.contains("may be written to by other users"), "{}", refused.stderr);
     }
     if nix::unistd::geteuid().is_root() {
         std::fs::set_permissions(machine.folder(), std::fs::Permissions::from_mode(0o700)).unwrap();
         std::os::unix::fs::chown(machine.folder(), Some(12_345), None).unwrap();
-        let refused = machine.program.run_to(UNREACHABLE, ["run", "--all"]).await;
+        let refused = machine.program.run_to(UNREACHABLE, ["run", "--all", "--until-idle"]).await;
         assert!(refused.stderr.contains("belongs to user 12345"), "{}", refused.stderr);
     }
     assert_eq!(machine.servers(), [] as [i32; 0], "nothing was started there");
@@ -260,9 +265,13 @@ async fn a_backup_is_whole_or_not_there() {
     std::fs::write(&plan, text).unwrap();
     program.run_to(DONE, ["plan", "import", path_text(&plan)]).await;
     let file = machine.home.path().join("backup.db");
-    let backup = ["dev", "backup", path_text(&file)];
-    let said = program.run_to(DONE, backup).await;
+    let backup = ["dev", "backup", path_text(&file), "--force"];
+    let said = program.run_to(DONE, &backup[..3]).await;
     assert!(said.stderr.contains("saved"), "{}", said.stderr);
+    let before = std::fs::read(&file).unwrap();
+    let refused = program.run_to(IN_USE, &backup[..3]).await;
+    assert!(refused.stderr.contains("--force"), "{}", refused.stderr);
+    assert!(std::fs::read(&file).unwrap() == before, "a refused backup changes nothing");
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert!(whole(&file) > 500 * 500);
     // The command is killed at some moment, then the server is. The file stays a whole one, the old or the
@@ -290,6 +299,51 @@ async fn a_backup_is_whole_or_not_there() {
     let nowhere = machine.home.path().join("no-such-folder/backup.db");
     let refused = program.run(["dev", "backup", path_text(&nowhere)]).await;
     assert!(refused.code != Some(DONE) && refused.stderr.contains("no-such-folder"), "{}", refused.stderr);
+}
+
+/// The way back from a backup: plans, records, history. A restored store is adopted before it is used.
+#[plain(on_embedded)]
+async fn a_backup_is_restored() {
+    let machine = Machine::new();
+    let program = &machine.program;
+    let plan = machine.home.path().join("release.toml");
+    let text = "title = \"Release\"\n[[task]]\nid = \"1\"\ndescription = \"tag\"\ncommand = [\"true\"]\n";
+    std::fs::write(&plan, text).unwrap();
+    program.run_to(DONE, ["plan", "import", path_text(&plan)]).await;
+    program.run_to(DONE, ["run", "release"]).await;
+    let show = ["task", "show", "release", "1", "-o", "json"];
+    let before = program.run_to(DONE, show).await.stdout;
+    let file = machine.home.path().join("backup.db");
+    program.run_to(DONE, ["dev", "backup", path_text(&file)]).await;
+    program.run_to(DONE, ["plan", "delete", "release", "--yes"]).await;
+    let restore = ["dev", "restore", path_text(&file), "--force"];
+    for (arguments, remedy) in [(&restore[..], "dev stop"), (&restore[..3], "dev stop")] {
+        let refused = program.run_to(IN_USE, arguments).await;
+        assert!(refused.stderr.contains(remedy), "{}", refused.stderr);
+    }
+    program.run_to(DONE, ["dev", "stop"]).await;
+    let refused = program.run_to(IN_USE, &restore[..3]).await;
+    assert!(refused.stderr.contains("--force"), "{}", refused.stderr);
+    let part = machine.home.path().join("part.db");
+    std::fs::write(&part, &std::fs::read(&file).unwrap()[..10_000]).unwrap();
+    let refused = program.run_to(UNREADABLE, ["dev", "restore", path_text(&part), "--force"]).await;
+    assert!(refused.stderr.contains("no whole snapshot"), "{}", refused.stderr);
+    let said = program.run_to(DONE, restore).await.stderr;
+    assert!(said.contains("doctor --adopt-store"), "{said}");
+    program.run_to(STORE_MOVED, show).await;
+    // There is no terminal to ask on: a script says --yes, and without it nothing is changed.
+    let refused = program.run_to(USAGE, ["doctor", "--adopt-store"]).await;
+    assert!(
+        refused.stderr.contains("has to be confirmed") && refused.stderr.contains("--yes"),
+        "{}",
+        refused.stderr
+    );
+    program.run_to(STORE_MOVED, show).await;
+    program.run_to(DONE, ["doctor", "--adopt-store", "--yes"]).await;
+    assert_eq!(program.run_to(DONE, show).await.stdout, before);
+    program.run_to(DONE, ["audit"]).await;
+    program.run_to(DONE, ["task", "retry", "release", "1"]).await;
+    program.run_to(DONE, ["run", "release"]).await;
 }
 
 /// Checks that a snapshot is complete, by the hash at its end; its length.

@@ -23,7 +23,7 @@ const COUNT: &str = r#"n=$(cat "$TEST_DIR/count"); sleep 0.02; echo $((n + 1)) >
 const LOOP: &str = r#"i=0; while [ $i -lt $TIMES ]; do "$PROGRAM" lock locked count -- sh -c "$COUNT" || exit; i=$((i + 1)); done"#;
 
 async fn imported(env: &TestEnv) {
-    env.coordinator().await.import(&plan_name("locked"), &spec(1, "true"), |_| {}).await.unwrap();
+    env.coordinator().await.admin().import(&plan_name("locked"), &spec(1, "true"), |_| {}).await.unwrap();
 }
 
 #[case(one_at_a_time)]

@@ -7,8 +7,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 #![expect(clippy::print_stdout, reason = "what is measured is printed")]
 
+mod agents;
+mod approve;
 mod attempts;
+mod bulk;
+mod cancel;
 mod commands;
+mod completion;
 mod crash;
 mod deadlines;
 mod durable;
@@ -21,32 +26,49 @@ mod findings;
 mod handover;
 mod heartbeat;
 mod hold;
+mod hooks;
 mod local;
 mod lock;
+mod logs;
 mod mayhem;
+mod mcp;
 mod measure;
+mod metrics;
 mod migration;
+mod output;
 mod pause;
 mod plan_files;
+mod policy;
+mod pools;
 mod readme;
 mod refusals;
 mod rush;
 mod secrets;
+mod service;
+mod sharing;
 mod shortage;
 mod signals;
 mod spec;
+mod steering;
+mod takeover;
 mod terminal;
 mod together;
+mod top;
+mod traces;
+mod wait;
 mod worktree;
 mod worktree_work;
 mod writers;
 
-use planlease_tests::{backend::Backend, suite::Suite, writer};
+use planlease_tests::{backend::Backend, owner, suite::Suite, writer};
 
 fn main() -> std::process::ExitCode {
-    // This binary is also the writer that the tests start as processes of their own.
+    // This binary is also the writer and the owner that the tests start as processes of their own.
     if let Some(orders) = std::env::var_os(writer::ORDERS) {
         return writer::run(&orders);
+    }
+    if let Some(orders) = std::env::var_os(owner::ORDERS) {
+        return owner::run(&orders);
     }
     Suite::new("fleet").on([Backend::Dev, Backend::Etcd]).run()
 }

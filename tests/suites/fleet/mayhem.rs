@@ -46,7 +46,7 @@ async fn a_plan_is_finished_despite_random_kills(env: TestEnv) {
     let mut random = StdRng::seed_from_u64(seed);
     let env = env.with_ttl(TTL);
     let (coordinator, plan) = (env.coordinator().await, plan_name("beset"));
-    coordinator.import(&plan, &layers(), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &layers(), |_| {}).await.unwrap();
 
     let mut fleet: Vec<Process> = (0..ORCHESTRATORS).map(|n| orchestrator(&env, n)).collect();
     for n in 1..=KILLS {

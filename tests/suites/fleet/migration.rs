@@ -68,7 +68,7 @@ async fn exported(env: &TestEnv, plan: &str) -> Value {
 }
 
 async fn revision(coordinator: &Coordinator) -> Revision {
-    coordinator.snapshot(&coordinator.layout().everything()).await.unwrap().revision
+    coordinator.raw().snapshot(&coordinator.layout().everything()).await.unwrap().revision
 }
 
 #[case(alone, one_at_a_time)] // It counts the revisions of its server.
@@ -104,7 +104,7 @@ async fn a_state_file_comes_back_equal_and_is_imported_once(env: TestEnv) {
 
 /// Every key below this store's root with the revision that wrote it; other tests write elsewhere meanwhile.
 async fn keys(coordinator: &Coordinator) -> Vec<(String, Revision)> {
-    let all = coordinator.snapshot(&coordinator.layout().everything()).await.unwrap();
+    let all = coordinator.raw().snapshot(&coordinator.layout().everything()).await.unwrap();
     all.entries.iter().map(|(key, entry)| (format!("{key:?}"), entry.modified)).collect()
 }
 
@@ -334,7 +334,7 @@ async fn findings_are_written_and_read(env: TestEnv) {
         .await;
     let read = env.json(&["findings", "read", "tea", "1.1"]).await;
     assert_eq!((&read["reference"], &read["text"]), (&json!("large.md"), &json!("see there")));
-    env.program().run_to(105, ["findings", "read", "tea", "0.2"]).await;
+    env.program().run_to(16, ["findings", "read", "tea", "0.2"]).await;
     env.program().run_to(105, ["findings", "write", "tea", "9.9", "--content", "x"]).await;
     env.program().run_to(104, ["findings", "list", "coffee"]).await;
     env.program().run_to(2, ["findings", "write", "tea", "1.1"]).await;
@@ -350,8 +350,8 @@ async fn an_import_that_is_killed_is_completed_by_the_next_one(env: TestEnv) {
         let name = format!("killed-{n}");
         let plan = plan_name(&name);
         let keys = coordinator.layout().plan(&plan);
-        let before = coordinator.snapshot(&keys).await.unwrap().revision;
-        let mut changes = coordinator.changes(keys, before.next());
+        let before = coordinator.raw().snapshot(&keys).await.unwrap().revision;
+        let mut changes = coordinator.raw().changes(keys, before.next());
         while !matches!(changes.next().await.unwrap(), Feed::Connected) {}
         let mut import = env.start(&["import", path_text(&file), "--plan", &name], "import");
         // The moment that the first key is there, while a dozen transactions are still to come, and up to
@@ -486,7 +486,7 @@ async fn readers_of_a_mirror_never_see_half_a_file(env: TestEnv) {
 async fn by_operator(coordinator: &Coordinator, plan: &PlanName, task: &str, change: &Change) {
     let view = coordinator.plan(plan).await.unwrap();
     let authority = coordinator.operator(&view, "a person").unwrap();
-    let outcome = authority.update(&view.tasks()[&task_id(task)], None, change).await.unwrap();
+    let outcome = authority.update(&view.tasks()[&task_id(task)], change).await.unwrap();
     assert!(matches!(outcome, planlease::Outcome::Committed(_)), "{outcome:?}");
 }
 

@@ -52,7 +52,7 @@ async fn a_stopped_orchestrators_children_end_before_the_next_owner(env: TestEnv
     let names: Vec<String> = (0..PAUSES).map(|n| format!("paused-{n}")).collect();
     let mut first = Vec::new();
     for name in &names {
-        coordinator.import(&plan_name(name), &spec(TASKS, WORK), |_| {}).await.unwrap();
+        coordinator.admin().import(&plan_name(name), &spec(TASKS, WORK), |_| {}).await.unwrap();
         first.push(env.start(&["run", name, "--jobs", "2", "-o", "jsonl"], &format!("{name}.first")));
     }
     for name in &names {
@@ -127,6 +127,6 @@ async fn late_writes_are_refused(env: &TestEnv, plan: &str, seen: &TaskView) {
     assert!(refused.stderr.contains("attempt 1; the present attempt is 2"), "{}", refused.stderr);
 
     let authority = env.coordinator().await.delegated(&serde_json::from_str(&authority).unwrap());
-    let outcome = authority.update(seen, Some(1), &Change::Complete(None)).await.unwrap();
+    let outcome = authority.update_attempt(seen, 1, &Change::Complete(None)).await.unwrap();
     assert!(matches!(outcome, Outcome::Refused(Refused::AuthorityLost(_))), "{outcome:?}");
 }

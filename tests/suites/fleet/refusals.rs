@@ -88,7 +88,7 @@ async fn each_has_its_message_and_its_status_and_changes_nothing(env: TestEnv) {
     let mut holder = env.start(&["hold", "held", "--", "cat"], "holder");
     let coordinator = env.coordinator().await;
     in_queue(&coordinator, &plan_name("held"), 1).await;
-    let owner = coordinator.line(&plan_name("held")).await.unwrap().owner().unwrap().0.name();
+    let owner = coordinator.queue(&plan_name("held")).await.unwrap().owner().unwrap().0.name();
     let (owned, not_deleted) = ([owner.as_str()], [owner.as_str(), "Nothing was changed"]);
 
     let plain = env.server.endpoints()[0].replace("http://", "https://");
@@ -217,6 +217,33 @@ fn check(wrong: &Wrong<'_>, ended: Ended) -> Result<String, String> {
 }
 
 /// The revision of the whole server.
+#[case]
+async fn an_empty_reason_is_refused(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    env.import("release", PLAN).await;
+    let coordinator = env.coordinator().await;
+    let before = coordinator.plan(&plan_name("release")).await.unwrap();
+    for command in [
+        "task skip release 1",
+        "task retry release 1",
+        "plan pause release",
+        "plan cancel release --yes",
+        "plan archive release",
+        "owner release release",
+        "worktree quarantine tree",
+        "worktree quarantine tree --why x",
+    ] {
+        for blank in ["", " ", "\t\n", "\u{a0}"] {
+            let args = command.split(' ').chain(["--reason", blank]);
+            let ended = env.program().run_to(2, args).await;
+            let twice = command.contains("--why") && ended.stderr.contains("multiple times");
+            assert!(twice || ended.stderr.contains("it is empty"), "{command} {blank:?}: {}", ended.stderr);
+        }
+    }
+    let after = coordinator.plan(&plan_name("release")).await.unwrap();
+    assert!(after.tasks().values().eq(before.tasks().values()) && after.halt().is_none());
+}
+
 async fn revision(env: &TestEnv) -> i64 {
     env.client.clone().get("x", None).await.unwrap().header().unwrap().revision()
 }

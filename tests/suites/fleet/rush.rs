@@ -34,7 +34,7 @@ async fn one_of_fifty_owns_and_the_others_are_refused(env: TestEnv) {
         })
         .await;
         assert_eq!(reported, PROCESSES - 1, "one of them owns the plan and runs");
-        let line = coordinator.line(&plan).await.unwrap();
+        let line = coordinator.queue(&plan).await.unwrap();
         let (owner, term) = line.owner().expect("one of them owns the plan");
         assert_eq!((line.candidates().len(), term.number.0), (1, round));
         let name = owner.name();
@@ -62,14 +62,14 @@ async fn one_of_fifty_owns_and_the_others_queue(env: TestEnv) {
     for round in 0..ROUNDS {
         let mut processes = rush(&env, &["hold", plan.as_str(), "--", "sh", "-c", WORK]);
         in_queue(&coordinator, &plan, PROCESSES).await;
-        let line = coordinator.line(&plan).await.unwrap();
+        let line = coordinator.queue(&plan).await.unwrap();
         assert_eq!(line.owner().unwrap().1.number.0, round * each + 1, "one of them owns the plan");
         processes.iter_mut().for_each(Process::close_input); // Each ends as soon as it has had the plan.
         for process in &mut processes {
             assert_eq!(process.until_ended(SOON).await, Some(0), "{}", process.said());
         }
         in_nobodys_hands(&coordinator, &plan).await;
-        let line = coordinator.line(&plan).await.unwrap();
+        let line = coordinator.queue(&plan).await.unwrap();
         assert_eq!(line.term.unwrap().1.number.0, (round + 1) * each, "each of them has had it once");
     }
     finished(&env, PROCESSES * usize::try_from(ROUNDS).unwrap()).await;
@@ -78,7 +78,7 @@ async fn one_of_fifty_owns_and_the_others_queue(env: TestEnv) {
 async fn prepared(env: TestEnv) -> (TestEnv, Coordinator, PlanName) {
     let env = env.with_ttl(TTL);
     let (coordinator, plan) = (env.coordinator().await, plan_name("wanted"));
-    coordinator.import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &spec(1, "true"), |_| {}).await.unwrap();
     (env, coordinator, plan)
 }
 
@@ -98,7 +98,7 @@ fn rush(env: &TestEnv, args: &[&str]) -> Vec<Process> {
 
 async fn in_nobodys_hands(coordinator: &Coordinator, plan: &PlanName) {
     until("empty line", SOON, async || {
-        let left = coordinator.line(plan).await.unwrap().candidates().len();
+        let left = coordinator.queue(plan).await.unwrap().candidates().len();
         if left == 0 { Ok(()) } else { Err(left) }
     })
     .await;

@@ -7,7 +7,7 @@ use planlease::Coordinator;
 use planlease_core::transition::TaskStatus;
 use planlease_tests::{
     TestEnv, case,
-    program::Process,
+    program::{Process, Program},
     test_env::{plan_name, until_free},
     wait::SOON,
 };
@@ -26,7 +26,18 @@ async fn import(env: &TestEnv, tasks: usize, command: &str) {
 
 /// The program under these limits of its shell.
 fn limited(env: &TestEnv, limits: &str, args: &[&str], output: &str) -> Process {
-    let program = env.program().command([""; 0]);
+    start_limited(env.program(), env, limits, args, output)
+}
+
+/// The same for a program with further variables.
+pub(crate) fn start_limited<A: AsRef<std::ffi::OsStr>>(
+    program: &Program,
+    env: &TestEnv,
+    limits: &str,
+    args: &[A],
+    output: &str,
+) -> Process {
+    let program = program.command([""; 0]);
     let mut shell = Command::new("bash");
     shell.args(["-c", &format!("{limits}; exec \"$PROGRAM\" \"$@\""), "bash"]).args(args);
     shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(env.folder());
@@ -111,4 +122,28 @@ async fn a_hold_that_is_short_of_descriptors_waits(env: TestEnv) {
     bound(hold.id(), 256);
     assert_eq!(hold.until_ended(SOON).await, Some(0), "{}", hold.said());
     until_free(&env.coordinator().await, &plan_name("busy")).await;
+}
+
+#[case]
+async fn a_sidecar_takes_no_more_connections_than_descriptors(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let socket = env.path("sidecar.sock");
+    let socket = socket.to_str().unwrap();
+    let many = ["sidecar", "--socket", socket, "--max-connections", "500"];
+    let mut refused = limited(&env, "ulimit -n 128", &many, "refused");
+    assert_eq!(refused.until_ended(SOON).await, Some(2), "{}", refused.said());
+    let said = refused.said();
+    for words in ["--max-connections 500 needs", "may have 128", "Nothing is served", "ulimit -n"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!env.path("sidecar.sock").exists());
+    let most = said.split("Say --max-connections ").nth(1).unwrap().split(',').next().unwrap();
+    // What it advises is enough, and so is its own choice.
+    for (output, flags) in [("advised", &["--max-connections", most][..]), ("own", &[])] {
+        let args = [&many[..3], flags].concat();
+        let mut sidecar = limited(&env, "ulimit -n 128", &args, output);
+        sidecar.until_said("serving on", SOON).await;
+        sidecar.signal(nix::sys::signal::Signal::SIGTERM);
+        assert_eq!(sidecar.until_ended(SOON).await, Some(0), "{}", sidecar.said());
+    }
 }

@@ -41,6 +41,7 @@ async fn every_signal_that_ends_a_process_releases_the_plan(env: TestEnv) {
     for signal in signals {
         let name = signal.as_str().to_lowercase();
         coordinator
+            .admin()
             .import(&plan_name(&name), &spec(1, r#"touch "$TEST_DIR/begun"; sleep 1000"#), |_| {})
             .await
             .unwrap();
@@ -57,7 +58,7 @@ async fn every_signal_that_ends_a_process_releases_the_plan(env: TestEnv) {
         run.signal(signal);
         assert_eq!(run.until_ended(SOON).await, Some(11), "{name}: {}", run.said());
         std::fs::remove_file(env.path("begun")).unwrap();
-        let terms = coordinator.past_terms(&plan_name(&name)).await.unwrap();
+        let terms = coordinator.history(&plan_name(&name)).terms().await.unwrap();
         let ended: Vec<_> = terms.into_iter().filter_map(|term| term.ended.map(|end| end.how)).collect();
         assert_eq!(ended, [Ending::Clean, Ending::Clean], "{name}");
     }
@@ -70,7 +71,7 @@ async fn every_signal_that_ends_a_process_releases_the_plan(env: TestEnv) {
 async fn a_signal_that_was_ignored_at_the_start_stays_ignored(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let coordinator = env.coordinator().await;
-    coordinator.import(&plan_name("ignores"), &spec(1, "true"), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan_name("ignores"), &spec(1, "true"), |_| {}).await.unwrap();
     let mut shell = Command::new("sh");
     shell.args(["-c", r#"trap '' INT HUP; exec "$PROGRAM" hold ignores --grace 1000s -- sh -c "$WORK""#]);
     shell.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH")).envs(env.variables());
@@ -106,7 +107,7 @@ async fn a_signal_that_was_ignored_at_the_start_stays_ignored(env: TestEnv) {
 async fn a_command_of_hold_can_use_the_terminal(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let coordinator = env.coordinator().await;
-    coordinator.import(&plan_name("tty"), &spec(1, "true"), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan_name("tty"), &spec(1, "true"), |_| {}).await.unwrap();
     let ask = env.path("ask");
     let text = "#!/bin/sh\ntouch \"$TEST_DIR/begun\"\nread -r answer < /dev/tty\necho \"$answer\" > \"$TEST_DIR/answer\"\n";
     std::fs::write(&ask, text).unwrap();
@@ -130,7 +131,7 @@ async fn a_task_has_no_terminal_to_stop_at(env: TestEnv) {
     let coordinator = env.coordinator().await;
     let script = r#"read -r pid comm state ppid pgrp session tty rest < /proc/$$/stat
         echo "$([ "$session" = $$ ] && echo leads) $tty" > "$TEST_DIR/session""#;
-    coordinator.import(&plan_name("session"), &spec(1, script), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan_name("session"), &spec(1, script), |_| {}).await.unwrap();
     env.program().run_to(0, ["run", "session"]).await;
     assert_eq!(env.text("session").trim(), "leads 0");
     env.audit().await;
@@ -139,7 +140,7 @@ async fn a_task_has_no_terminal_to_stop_at(env: TestEnv) {
 #[case]
 async fn unexecutable_and_missing_commands_are_distinguished(env: TestEnv) {
     let env = env.with_ttl(TTL);
-    env.coordinator().await.import(&plan_name("codes"), &spec(1, "true"), |_| {}).await.unwrap();
+    env.coordinator().await.admin().import(&plan_name("codes"), &spec(1, "true"), |_| {}).await.unwrap();
     std::fs::write(env.path("text"), "no program").unwrap();
     for (code, program) in [(126, "./text"), (126, "/"), (127, "./nothing"), (127, "no-such-program")] {
         let ended = env.program().run_to(code, ["hold", "codes", "--", program]).await;

@@ -45,8 +45,10 @@ async fn leaves(program: &Program, above: &[String], found: &mut BTreeSet<String
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let listed = listed.take_while(|line| line.starts_with(' ') || line.is_empty());
     let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    let names: Vec<String> =
-        names.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect();
+    let names: Vec<String> = names
+        .filter_map(|line| Some(line.split_whitespace().next()?.to_owned()))
+        .filter(|name| name != "help")
+        .collect();
     if names.is_empty() || !usage.ends_with("<COMMAND>") {
         found.insert(above.join(" "));
     }
@@ -280,7 +282,7 @@ fn on_definitions_and_worktrees<'a>(files: &Files, repository: &Path) -> Vec<Cal
         each("worktree list", &[&[]]),
         each("worktree show", &[&[NAME], &[HOSTILE]]),
         each("worktree abandoned", &[&[]]),
-        each("worktree quarantine", &[&[NAME, "--why", HOSTILE]]),
+        each("worktree quarantine", &[&[NAME, "--reason", HOSTILE]]),
         each("worktree clean", &[&[]]),
         each("worktree remove", &[&[NAME], &[HOSTILE]]),
     ]
@@ -295,6 +297,11 @@ fn on_plans_that_run<'a>() -> Vec<Calls<'a>> {
             "why",
             &[&["release"], &["release", "1"], &["release", NAME], &["release", HOSTILE], &[NAME, "4"]],
         ),
+        each("wait", &[&["release", "--wait", "100ms"], &[NAME, "--for", HOSTILE], &[HOSTILE]]),
+        each("prime", &[&["release"], &[NAME], &[HOSTILE]]),
+        each("mcp", &[&["--id", HOSTILE]]),
+        each("setup", &[&["claude-code", "--print"], &[HOSTILE], &["codex", "--print", "--dir", HOSTILE]]),
+        each("console", &[&["--listen", HOSTILE]]),
         each("deps", &[&["release"], &["release", "--format", "dot"], &["release", "--format", "mermaid"]]),
         each("phases", &[&["release"]]),
         each("estimate", &[&["release"]]),
@@ -307,6 +314,11 @@ fn on_plans_that_run<'a>() -> Vec<Calls<'a>> {
         each("task fail", &[&["release", "5", "--error", HOSTILE]]),
         each("task skip", &[&[&["release", NAME], &REASON[..]].concat()]),
         each("task retry", &[&["release", "1"], &["release", HOSTILE]]),
+        each("task cancel", &[&[&["release", "4", "--then", "retry"], &REASON[..]].concat()]),
+        each("logs", &[&["release", "1"], &["release", "2"], &["release", HOSTILE]]),
+        each("metrics", &[&[]]),
+        each("top", &[&[], &[HOSTILE]]),
+        each("hooks", &[&["--on-event", HOSTILE], &["--on-event", "x=true", "--event", HOSTILE]]),
         each(
             "findings write",
             &[
@@ -319,7 +331,20 @@ fn on_plans_that_run<'a>() -> Vec<Calls<'a>> {
         each("findings read", &[&["release", HOSTILE], &["release", "5"]]),
         each("owner show", &[&["release"], &[NAME]]),
         each("owner history", &[&["release"], &[NAME]]),
+        each("orchestrator cordon", &[&[&[NAME], &REASON[..]].concat()]),
         each("orchestrator list", &[&[]]),
+        each("orchestrator drain", &[&[&[NAME, "--deadline", "1s"], &REASON[..]].concat()]),
+        each("orchestrator uncordon", &[&[NAME], &[HOSTILE]]),
+        each("owner move", &[&["release", "--to", HOSTILE], &[NAME, "--to", NAME]]),
+        each("approve", &[&[&["release", "4", HOSTILE], &REASON[..]].concat()]),
+        each("reject", &[&[&["release", "4", "--then", "retry"], &REASON[..]].concat()]),
+        each("pool set", &[&[NAME, "2", "--description", HOSTILE], &[HOSTILE, "1"]]),
+        each("pool list", &[&[]]),
+        each("pool show", &[&[NAME], &[HOSTILE]]),
+        each("pool delete", &[&[NAME], &[HOSTILE]]),
+        each("fleet pause", &[&REASON]),
+        each("fleet status", &[&[]]),
+        each("fleet resume", &[&[]]),
         each("locks", &[&["release"]]),
         each(
             "lock",
@@ -396,6 +421,7 @@ fn on_settings_and_ends<'a>(files: &Files, from: &str) -> Vec<Calls<'a>> {
         each("sidecar openapi", &[&[]]),
         each("dev", &[&["--data-dir", &at("good.toml"), "--listen", "127.0.0.1:0"], &["--listen", HOSTILE]]),
         each("dev backup", &[&[&at("no/folder")], &[&at(HOSTILE)]]),
+        each("dev restore", &[&[&at("good.toml")], &[&at(HOSTILE)]]),
         each("dev status", &[&[]]),
         each("dev stop", &[&[]]),
         each("demo", &[&[HOSTILE]]),

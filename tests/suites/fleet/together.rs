@@ -19,7 +19,7 @@ const TASKS: usize = 16;
 async fn tasks_that_are_ready_at_once_share_a_revision(env: TestEnv) {
     let env = env.with_ttl(Duration::from_secs(15));
     let (coordinator, plan) = (env.coordinator().await, plan_name("together"));
-    coordinator.import(&plan, &spec(TASKS, "exec sleep 1000"), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &spec(TASKS, "exec sleep 1000"), |_| {}).await.unwrap();
     let mut run = env.start(&["run", "together", "--jobs", "16"], "run");
     let mut revisions = BTreeSet::new();
     until("start of all tasks", SOON, async || {

@@ -24,7 +24,7 @@ use planlease_tests::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::spec::spec;
+use crate::{shortage::start_limited, spec::spec};
 
 const TTL: Duration = Duration::from_secs(5);
 pub(crate) const PLAN: &str = "release";
@@ -82,7 +82,7 @@ impl Yard {
             .variable("GIT_DIR", "/nowhere")
             .variable("GIT_INDEX_FILE", "/nowhere")
             .variable("GIT_WORK_TREE", "/nowhere");
-        env.coordinator().await.import(&plan_name(PLAN), &spec(1, "true"), |_| {}).await.unwrap();
+        env.coordinator().await.admin().import(&plan_name(PLAN), &spec(1, "true"), |_| {}).await.unwrap();
         let yard = Self { env, program };
         yard.repository("origin");
         let origin = yard.env.path("origin");
@@ -406,7 +406,7 @@ async fn a_record_of_which_nothing_was_made_goes(env: TestEnv) {
         }
         let done = yard.json(&["worktree", "clean", "--execute", "--host", "here"]).await;
         assert_eq!(done["worktrees"].as_array().unwrap().len(), 2, "{done}");
-        assert_eq!(coordinator.worktrees().await.unwrap().items, [], "{state}");
+        assert_eq!(coordinator.worktrees().list().await.unwrap().items, [], "{state}");
         assert_eq!(fs::read_to_string(yard.path("theirs").join("file")).unwrap(), "theirs");
         assert!(yard.git(&["branch", "--list", "theirs"]).contains("theirs"));
     }
@@ -648,4 +648,51 @@ async fn limits_refuse_before_anything_is_made_and_can_be_waited_for(env: TestEn
     assert!(waiting.ended().is_none(), "{}", waiting.said());
     yard.program.run_to(DONE, ["worktree", "remove", "one"]).await;
     assert_eq!(waiting.until_ended(SOON).await, Some(DONE), "{}", waiting.said());
+}
+
+/// As the commands of `run`: what says which plan it is for and where the store is, no flag of ours, and the
+/// limit of open files as it was.
+#[case]
+async fn hooks_of_git_inherit_what_commands_do(env: TestEnv) {
+    let yard = Yard::new(env).await;
+    let hook = yard.env.path("repo/.git/hooks/post-checkout");
+    fs::write(&hook, "#!/bin/sh\n{ ulimit -Sn; env | grep ^PLANLEASE_; } > \"$YARD/hook\"\n").unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = yard
+        .program
+        .clone()
+        .variable("PLANLEASE_LABEL", "gpu")
+        .variable("PLANLEASE_NO_WAIT", "1")
+        .variable("PLANLEASE_LOCK", "the-lock")
+        .variable("PLANLEASE_TASK", "7");
+    let mut args = yard.add_args("one");
+    args.extend(["--plan", PLAN].map(str::to_owned));
+    let mut added = start_limited(&program, &yard.env, "ulimit -Sn 100", &args, "added");
+    assert_eq!(added.until_ended(SOON).await, Some(DONE), "{}", added.said());
+    let inherited = fs::read_to_string(yard.env.path("hook")).unwrap();
+    assert_eq!(inherited.lines().next(), Some("100"), "{inherited}");
+    for unwanted in ["PLANLEASE_LABEL", "PLANLEASE_NO_WAIT"] {
+        assert!(!inherited.contains(unwanted), "{inherited}");
+    }
+    let endpoints = format!("PLANLEASE_ENDPOINTS={}", yard.env.server.endpoints().join(","));
+    for wanted in [&endpoints, "PLANLEASE_LOCK=the-lock", "PLANLEASE_TASK=7"] {
+        assert!(inherited.contains(wanted), "no {wanted}: {inherited}");
+    }
+}
+
+#[case]
+async fn a_worktree_goes_once_git_has_forgotten_its_folder(env: TestEnv) {
+    let yard = Yard::new(env).await;
+    assert_eq!(yard.add(&yard.program, "one", &[]).await.code, Some(DONE));
+    fs::remove_dir_all(yard.path("one")).unwrap();
+    let refused = yard.program.run_to(HAS_WORK, ["worktree", "remove", "one"]).await;
+    for words in
+        ["cannot remove worktree one: its folder is not there", "it was made at", "git worktree prune"]
+    {
+        assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+    }
+    yard.git(&["worktree", "unlock", path_text(&yard.path("one"))]);
+    yard.git(&["worktree", "prune"]);
+    yard.program.run_to(DONE, ["worktree", "remove", "one"]).await;
+    yard.is_bare("removed").await;
 }

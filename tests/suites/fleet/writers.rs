@@ -23,7 +23,7 @@ const SECONDS: u64 = 10;
 async fn two_processes_write_as_fast_as_they_can_and_nothing_is_lost(env: TestEnv) {
     let env = env.with_ttl(TTL);
     let (coordinator, plan) = (env.coordinator().await, plan_name("written"));
-    coordinator.import(&plan, &spec(7, "true"), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan, &spec(7, "true"), |_| {}).await.unwrap();
     let owner = env.session("owner").await;
     let ownership = acquired(&owner, &plan).await;
     let view = coordinator.plan(&plan).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use planlease::{Authority, Coordinator, Outcome, Refused};
+use planlease::{Authority, Coordinator, Outcome, Reason, Refused};
 use planlease_core::{
     TaskId,
     spec::{OnLost, PlanSpec, Policy, TaskSpec},
@@ -13,7 +13,7 @@ use planlease_tests::{
     wait::{SOON, until},
 };
 
-use crate::helpers::{audit, background, committed, id, plan, try_acquire};
+use crate::helpers::{PROXIED, audit, background, committed, id, plan, try_acquire};
 
 fn tasks(count: usize) -> PlanSpec {
     let task = |n: usize| TaskSpec {
@@ -33,7 +33,7 @@ async fn no_two_workers_claim_one_task(env: TestEnv) {
     const WORKERS: usize = 8;
     const TASKS: usize = 120;
     let observer = env.coordinator().await;
-    observer.import(&plan(), &tasks(TASKS), |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &tasks(TASKS), |_| {}).await.unwrap();
     let mut workers = Vec::new();
     for n in 0..WORKERS {
         let session = env.session(&format!("worker-{n}")).await;
@@ -48,7 +48,7 @@ async fn no_two_workers_claim_one_task(env: TestEnv) {
                 }
                 for task in claimed.tasks {
                     mine.push(task.id.clone());
-                    committed(authority.update(&task, Some(1), &Change::Complete(None)).await.unwrap());
+                    committed(authority.update_attempt(&task, 1, &Change::Complete(None)).await.unwrap());
                 }
             }
         }));
@@ -67,14 +67,14 @@ async fn no_two_workers_claim_one_task(env: TestEnv) {
 #[case]
 async fn claims_go_by_labels_and_priority(env: TestEnv) {
     let coordinator = env.coordinator().await;
-    coordinator.import(&plan(), &tasks(8), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &tasks(8), |_| {}).await.unwrap();
     let worker = coordinator.worker(&env.session("worker").await, &plan()).unwrap();
     let even = worker.claim(3, &["even".to_owned()]).await.unwrap();
     assert_eq!(ids(&even.tasks), ["1.6", "1.2", "1.4"]);
     assert!(even.tasks.iter().all(|task| task.record.status == TaskStatus::InProgress));
     assert_eq!(ids(&worker.claim(9, &["even".to_owned()]).await.unwrap().tasks), ["1.8"]);
     assert_eq!(ids(&worker.claim(1, &["odd".to_owned()]).await.unwrap().tasks), [""; 0]);
-    coordinator.pause_plan(&plan(), "me", "lunch").await.unwrap();
+    coordinator.admin().pause(&plan(), &Reason::by("me").because("lunch")).await.unwrap();
     let halted = worker.claim(1, &[]).await.unwrap();
     assert!(matches!(halted.refused, Some(Refused::Halted(_))) && halted.tasks.is_empty(), "{halted:?}");
     audit(&env).await;
@@ -84,7 +84,7 @@ async fn claims_go_by_labels_and_priority(env: TestEnv) {
 async fn a_bound_holds_for_claims(env: TestEnv) {
     let coordinator = env.coordinator().await;
     let bounded = PlanSpec { policy: Policy { max_in_progress: 3, ..Policy::default() }, ..tasks(8) };
-    coordinator.import(&plan(), &bounded, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &bounded, |_| {}).await.unwrap();
     let worker = coordinator.worker(&env.session("worker").await, &plan()).unwrap();
     let claimed = worker.claim(5, &[]).await.unwrap();
     assert_eq!(claimed.tasks.len(), 3);
@@ -97,7 +97,7 @@ async fn a_bound_holds_for_claims(env: TestEnv) {
 async fn a_late_result_of_a_lost_attempt_is_refused(env: TestEnv) {
     let coordinator = env.coordinator().await;
     let retried = PlanSpec { policy: Policy { on_lost: OnLost::Retry, ..Policy::default() }, ..tasks(1) };
-    coordinator.import(&plan(), &retried, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &retried, |_| {}).await.unwrap();
     let owner = try_acquire(&env.session("owner").await).await.unwrap();
     let (first, second) = (env.session("first").await, env.session("second").await);
     let slow = coordinator.worker(&first, &plan()).unwrap();
@@ -116,13 +116,13 @@ async fn a_late_result_of_a_lost_attempt_is_refused(env: TestEnv) {
     let quick = coordinator.worker(&second, &plan()).unwrap();
     let new = quick.claim(1, &[]).await.unwrap().tasks.remove(0);
     assert_eq!(new.record.attempt, 2);
-    let late = slow.update(&old, Some(1), &Change::Complete(None)).await;
+    let late = slow.update_attempt(&old, 1, &Change::Complete(None)).await;
     assert!(
         matches!(&late, Ok(Outcome::Refused(Refused::Conflict(_) | Refused::AuthorityLost(_)))),
         "{late:?}"
     );
     // Nor under another's authority: the attempt is compared as well.
-    let stale = owner.authority().update(&new, Some(1), &Change::Complete(None)).await.unwrap();
+    let stale = owner.authority().update_attempt(&new, 1, &Change::Complete(None)).await.unwrap();
     assert!(
         matches!(
             &stale,
@@ -131,12 +131,12 @@ async fn a_late_result_of_a_lost_attempt_is_refused(env: TestEnv) {
         "{stale:?}"
     );
     tokio::time::timeout(Duration::from_secs(20), async {
-        committed(quick.update(&new, Some(2), &Change::Complete(None)).await.unwrap());
+        committed(quick.update_attempt(&new, 2, &Change::Complete(None)).await.unwrap());
     })
     .await
     .unwrap();
     // Both were kept, once each, however often they are reported.
-    let again = owner.authority().update(&new, Some(1), &Change::Complete(None)).await.unwrap();
+    let again = owner.authority().update_attempt(&new, 1, &Change::Complete(None)).await.unwrap();
     assert!(matches!(again, Outcome::Refused(Refused::NotAllowed(..))), "{again:?}");
     let kept = coordinator.late_results(&plan(), &id("1.1")).await.unwrap();
     let reported: Vec<_> = kept.iter().map(|late| (late.by.as_str(), late.attempt, late.status)).collect();
@@ -146,7 +146,7 @@ async fn a_late_result_of_a_lost_attempt_is_refused(env: TestEnv) {
     );
     // They go with the plan.
     owner.release().await.unwrap();
-    coordinator.delete_plan(&plan()).await.unwrap();
+    coordinator.admin().delete(&plan()).await.unwrap();
     assert_eq!(coordinator.late_results(&plan(), &id("1.1")).await.unwrap(), []);
     audit(&env).await;
 }
@@ -163,7 +163,7 @@ const SHORT: Duration = Duration::from_secs(3);
 #[case]
 async fn a_claim_without_a_session_ends_and_is_claimed_again(env: TestEnv) {
     let coordinator = env.coordinator().await;
-    coordinator.import(&plan(), &tasks(1), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &tasks(1), |_| {}).await.unwrap();
     let (ann, bob) = (operator(&coordinator, "ann", SHORT).await, operator(&coordinator, "bob", SHORT).await);
     let claimed = ann.claim(1, &[]).await.unwrap().tasks.remove(0);
     let limit = claimed.record.claim.clone().unwrap().limit.unwrap();
@@ -179,7 +179,7 @@ async fn a_claim_without_a_session_ends_and_is_claimed_again(env: TestEnv) {
     );
     // What is reported meanwhile extends it: half of the limit later it has all of it again.
     tokio::time::sleep(SHORT / 2).await;
-    let claimed = committed(ann.update(&claimed, Some(1), &Change::Progress("half".into())).await.unwrap());
+    let claimed = committed(ann.update_attempt(&claimed, 1, &Change::Progress("half".into())).await.unwrap());
     tokio::time::sleep(SHORT * 3 / 4).await;
     assert_eq!(ids(&bob.claim(1, &[]).await.unwrap().tasks), [""; 0], "it was extended");
     let second = until("the claim to end", SOON, async || {
@@ -187,7 +187,7 @@ async fn a_claim_without_a_session_ends_and_is_claimed_again(env: TestEnv) {
     })
     .await;
     assert_eq!((second.record.attempt, second.record.lost), (2, 1));
-    let late = ann.update(&claimed, Some(1), &Change::Complete(None)).await.unwrap();
+    let late = ann.update_attempt(&claimed, 1, &Change::Complete(None)).await.unwrap();
     assert!(matches!(late, Outcome::Refused(_)), "{late:?}");
     // Named instead of asked for, it is taken just as well.
     let view = until("the second claim to end", SOON, async || {
@@ -203,11 +203,9 @@ async fn a_claim_without_a_session_ends_and_is_claimed_again(env: TestEnv) {
 
 #[case]
 async fn a_claim_without_a_session_ends_and_the_owner_recovers_it(env: TestEnv) {
-    // The owner's session is not the subject, and has to outlast the claim also behind a gRPC proxy, which
-    // answers renewals up to a third of the TTL and half a second late.
-    let env = env.with_ttl(SHORT * 4);
+    let env = env.with_ttl(PROXIED); // The owner's session has to outlast the claim.
     let coordinator = env.coordinator().await;
-    coordinator.import(&plan(), &tasks(1), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &tasks(1), |_| {}).await.unwrap();
     let owner = try_acquire(&env.session("owner").await).await.unwrap();
     let claimed = operator(&coordinator, "ann", SHORT).await.claim(1, &[]).await.unwrap();
     assert_eq!(claimed.tasks.len(), 1);
@@ -226,7 +224,7 @@ async fn a_claim_without_a_session_ends_and_the_owner_recovers_it(env: TestEnv) 
 #[case]
 async fn a_claim_that_has_ended_leaves_no_lease(env: TestEnv) {
     let coordinator = env.coordinator().await;
-    coordinator.import(&plan(), &tasks(2), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &tasks(2), |_| {}).await.unwrap();
     let ann = operator(&coordinator, "ann", Duration::from_secs(600)).await;
     let claimed = ann.claim(1, &[]).await.unwrap().tasks.remove(0);
     let limit = claimed.record.claim.clone().unwrap().limit.unwrap();
@@ -234,7 +232,7 @@ async fn a_claim_that_has_ended_leaves_no_lease(env: TestEnv) {
     let mut granted =
         async || client.lease_time_to_live(limit.lease.to_wire(), None).await.unwrap().granted_ttl();
     assert_eq!(granted().await, 600);
-    committed(ann.update(&claimed, Some(1), &Change::Complete(None)).await.unwrap());
+    committed(ann.update_attempt(&claimed, 1, &Change::Complete(None)).await.unwrap());
     assert_eq!(granted().await, 0, "the lease is revoked with the claim");
     audit(&env).await;
 }

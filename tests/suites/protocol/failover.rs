@@ -11,7 +11,7 @@ use planlease_core::{session::Status, transition::Change};
 use planlease_tests::{etcd::Etcd, plain};
 use tokio::time::Instant;
 
-use crate::helpers::{committed, id, plan, spec};
+use crate::helpers::{PROXIED, committed, id, plan, spec};
 
 /// A configuration lists servers of two clusters, which have the same plan: after a fail-over there would be
 /// a second owner.
@@ -20,19 +20,19 @@ async fn an_endpoint_of_another_cluster_is_never_used() {
     let (ours, other) = (Etcd::builder().start().await, Etcd::builder().start().await);
     let at = |etcd: &Etcd| etcd.endpoints()[0].parse().unwrap();
     let alone = Coordinator::connect(Config::with_endpoints(vec![at(&other)])).await.unwrap();
-    alone.import(&plan(), &spec(), |_| {}).await.unwrap();
+    alone.admin().import(&plan(), &spec(), |_| {}).await.unwrap();
     let config = Config::with_endpoints(vec![at(&ours), at(&other)])
         .request_timeout(Duration::from_millis(500))
         .operation_timeout(Duration::from_secs(2));
     let coordinator = Coordinator::connect(config).await.unwrap();
-    coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &spec(), |_| {}).await.unwrap();
     let session = coordinator.open_session(Identity::of_process()).await.unwrap();
     ours.members()[0].kill();
     let read = coordinator.plan(&plan()).await;
     assert!(matches!(read, Err(Error::Unreachable(_) | Error::OutcomeUnknown(_))), "{read:?}");
     let acquired = session.try_acquire(&plan()).await;
     assert!(acquired.is_err(), "{acquired:?}");
-    assert!(alone.line(&plan()).await.unwrap().term.is_none(), "no process came over to the other cluster");
+    assert!(alone.queue(&plan()).await.unwrap().term.is_none(), "no process came over to the other cluster");
 }
 
 /// What happens to a member.
@@ -63,7 +63,7 @@ async fn a_fault(fault: Fault) {
         .ttl(Duration::from_secs(12))
         .request_timeout(Duration::from_secs(1));
     let coordinator = Coordinator::connect(config).await.unwrap();
-    coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &spec(), |_| {}).await.unwrap();
     let session = coordinator.open_session(Identity::of_process()).await.unwrap();
     let TryAcquire::Acquired(owner) = session.try_acquire(&plan()).await.unwrap() else { panic!("taken") };
     let view = coordinator.plan(&plan()).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_fault(fault: Fault) {
     while began.elapsed() < Duration::from_secs(15) {
         let sent = Instant::now();
         let note = Change::Progress(format!("{updates}"));
-        task = committed(owner.authority().update(&task, Some(1), &note).await.unwrap());
+        task = committed(owner.authority().update_attempt(&task, 1, &note).await.unwrap());
         slowest = slowest.max(sent.elapsed());
         updates += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -92,7 +92,26 @@ async fn a_fault(fault: Fault) {
     if let Fault::Silent = fault {
         first.resume();
     }
-    let audited = coordinator.audit(|_| {}).await.unwrap();
+    let audited = coordinator.admin().audit(|_| {}).await.unwrap();
     assert_eq!(audited.report.violations, []);
     assert_eq!(audited.audit.find_write(task.record.op_id), Some(task.revision));
+}
+
+/// The proxy answers renewals up to a third of the TTL and half a second late. They are sent on schedule
+/// nevertheless, and a stream that only answers late is kept.
+#[plain(on_grpc_proxy)]
+async fn a_session_lasts_behind_a_proxy_that_answers_late() {
+    let etcd = Etcd::builder().behind_grpc_proxy().start().await;
+    let config = Config::with_endpoints(vec![etcd.endpoints()[0].parse().unwrap()]).ttl(PROXIED);
+    let coordinator = Coordinator::connect(config).await.unwrap();
+    let session = coordinator.open_session(Identity::of_process()).await.unwrap();
+    let mut status = session.watch_status();
+    let lost = status.wait_for(|status| matches!(status, Status::Lost(_)));
+    let lost = tokio::time::timeout(PROXIED * 5, lost).await;
+    assert!(lost.is_err(), "{lost:?}");
+    let traffic = coordinator.traffic();
+    let opened = traffic["LeaseKeepAlive"];
+    println!("measured: {opened} streams of renewals in five TTLs: {traffic:?}");
+    assert!(opened <= 4, "{traffic:?}");
+    session.close().await.unwrap();
 }

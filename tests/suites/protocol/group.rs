@@ -15,7 +15,7 @@ use planlease_core::{
 };
 use planlease_tests::{TestEnv, case, etcd::Etcd, plain, proxy::Proxy};
 
-use crate::helpers::{audit, committed, execute, id, plan, spec, try_acquire};
+use crate::helpers::{audit, committed, connected, execute, id, plan, spec, try_acquire};
 
 /// A plan of `count` tasks that depend on nothing.
 fn wide(count: usize, policy: Policy) -> PlanSpec {
@@ -26,14 +26,15 @@ fn wide(count: usize, policy: Policy) -> PlanSpec {
 /// The plan, imported and owned.
 async fn begun(env: &TestEnv, spec: &PlanSpec) -> (Coordinator, Session, Box<Ownership>) {
     let coordinator = env.coordinator().await;
-    coordinator.import(&plan(), spec, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), spec, |_| {}).await.unwrap();
     let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
+    connected(&first, &["LeaseKeepAlive", "Watch"]).await;
     (coordinator, first, owner)
 }
 
 async fn progress(authority: &Authority, task: &TaskView, text: &str) -> Outcome {
-    authority.update(task, None, &Change::Progress(text.into())).await.unwrap()
+    authority.update(task, &Change::Progress(text.into())).await.unwrap()
 }
 
 async fn started(authority: &Authority, view: &PlanView) -> Vec<TaskView> {
@@ -124,7 +125,7 @@ async fn a_start_and_the_end_of_what_it_needs_do_not_share_a_request(env: TestEn
     let later: Vec<TaskId> = (2..20).map(|n| id(&format!("1.{n}"))).collect();
     let again = Change::Retry("wrong".into());
     let operator = first.coordinator().operator(&view, "me").unwrap();
-    let reopen = operator.update(&view.tasks()[&id("1.0")], None, &again);
+    let reopen = operator.update(&view.tasks()[&id("1.0")], &again);
     let starts = join_all(later.iter().map(|task| authority.start(&view, task)));
     let (ahead, reopened, outcomes) = tokio::join!(authority.start(&view, &ahead), reopen, starts);
     committed(ahead.unwrap());
@@ -156,7 +157,7 @@ async fn a_bound_on_tasks_in_progress_holds_for_starts_of_one_moment(env: TestEn
 async fn a_lost_authority_refuses_its_own_updates_only(env: TestEnv) {
     let (coordinator, session, released) = begun(&env, &wide(20, Policy::default())).await;
     let other: PlanName = "other".parse().unwrap();
-    coordinator.import(&other, &wide(20, Policy::default()), |_| {}).await.unwrap();
+    coordinator.admin().import(&other, &wide(20, Policy::default()), |_| {}).await.unwrap();
     let kept = owned(&session, &other).await;
     let authorities = [released.authority(), kept.authority()];
     let views = [coordinator.plan(&plan()).await.unwrap(), coordinator.plan(&other).await.unwrap()];
@@ -232,7 +233,7 @@ async fn a_server_that_allows_fewer_operations_is_learned() {
     let sent = || coordinator.traffic().get("Txn").copied().unwrap_or(0);
     let mut requests = Vec::new();
     for plan in &plans {
-        coordinator.import(plan, &wide(10, Policy::default()), |_| {}).await.unwrap();
+        coordinator.admin().import(plan, &wide(10, Policy::default()), |_| {}).await.unwrap();
         let owner = owned(&session, plan).await;
         let (view, before) = (coordinator.plan(plan).await.unwrap(), sent());
         let started = started(&owner.authority(), &view).await;
@@ -259,7 +260,7 @@ async fn a_plan_that_may_not_be_written_refuses_no_other() {
     let open = Coordinator::connect(config(&etcd.endpoints()[0])).await.unwrap();
     let plans: [PlanName; 2] = ["ours", "theirs"].map(|name| name.parse().unwrap());
     for plan in &plans {
-        open.import(plan, &wide(20, Policy::default()), |_| {}).await.unwrap();
+        open.admin().import(plan, &wide(20, Policy::default()), |_| {}).await.unwrap();
     }
     let mut admin: Client = etcd.client(0).await;
     admin.user_add("root", "secret", None).await.unwrap();
@@ -307,7 +308,7 @@ async fn a_request_without_a_turn_is_not_sent() {
     let etcd = Etcd::builder().start().await;
     let proxy = Proxy::before(etcd.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap());
     let direct = Coordinator::connect(config(&etcd.endpoints()[0])).await.unwrap();
-    direct.import(&plan(), &wide(1, Policy::default()), |_| {}).await.unwrap();
+    direct.admin().import(&plan(), &wide(1, Policy::default()), |_| {}).await.unwrap();
     let brief = config(&proxy.endpoint())
         .connect_timeout(Duration::from_millis(500))
         .request_timeout(Duration::from_millis(500))
@@ -319,7 +320,7 @@ async fn a_request_without_a_turn_is_not_sent() {
     let authority = owner.authority();
     let task = started(&authority, &direct.plan(&plan()).await.unwrap()).await.remove(0);
     proxy.silence();
-    let update = async |text: &str| authority.update(&task, None, &Change::Progress(text.into())).await;
+    let update = async |text: &str| authority.update(&task, &Change::Progress(text.into())).await;
     let (first, _, third) = tokio::join!(update("first"), update("second"), update("third"));
     assert!(matches!(first, Ok(Outcome::Unknown { .. })), "{first:?}");
     let Err(Error::Unreachable(why)) = third else { panic!("{third:?}") };
@@ -327,5 +328,5 @@ async fn a_request_without_a_turn_is_not_sent() {
     proxy.heal();
     let present = direct.task(&plan(), &task.id).await.unwrap().unwrap();
     assert_ne!(present.record.progress.as_deref(), Some("third"));
-    assert_eq!(direct.audit(|_| {}).await.unwrap().report.violations, []);
+    assert_eq!(direct.admin().audit(|_| {}).await.unwrap().report.violations, []);
 }

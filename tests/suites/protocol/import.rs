@@ -21,10 +21,10 @@ async fn a_plan_is_imported_once(env: TestEnv) {
     let coordinator = env.coordinator().await;
     let source = Some(Source { path: "plan.md".into(), sha256: "ab".into(), location: None });
     let sourced = PlanSpec { source, ..spec() };
-    let created = coordinator.import(&plan(), &sourced, |_| {}).await.unwrap();
+    let created = coordinator.admin().import(&plan(), &sourced, |_| {}).await.unwrap();
     assert!(matches!(created, Imported::Created(_)));
-    assert_eq!(coordinator.import(&plan(), &sourced, |_| {}).await.unwrap(), Imported::Unchanged);
-    let other = coordinator.import(&plan(), &spec(), |_| {}).await;
+    assert_eq!(coordinator.admin().import(&plan(), &sourced, |_| {}).await.unwrap(), Imported::Unchanged);
+    let other = coordinator.admin().import(&plan(), &spec(), |_| {}).await;
     assert!(matches!(other, Err(Error::PlanExists(_))), "{other:?}");
     let view = coordinator.plan(&plan()).await.unwrap();
     assert_eq!((view.spec().title.as_str(), view.tasks().len()), ("three tasks", 3));
@@ -36,7 +36,7 @@ async fn an_unsound_plan_changes_nothing(env: TestEnv) {
     let coordinator = env.coordinator().await;
     let mut unsound = spec();
     unsound.tasks[0].depends_on.push(id("3"));
-    let refused = coordinator.import(&plan(), &unsound, |_| {}).await;
+    let refused = coordinator.admin().import(&plan(), &unsound, |_| {}).await;
     assert!(matches!(refused, Err(Error::Unsound(_))), "{refused:?}");
     assert!(coordinator.plans().await.unwrap().is_empty());
 }
@@ -47,7 +47,7 @@ async fn a_large_plan_appears_whole(env: TestEnv) {
     let reader = env.coordinator().await;
     let (name, spec) = (plan(), large());
     let last = std::cell::Cell::new(0);
-    let import = async { importer.import(&name, &spec, |written| last.set(written)).await.unwrap() };
+    let import = async { importer.admin().import(&name, &spec, |written| last.set(written)).await.unwrap() };
     tokio::pin!(import);
     loop {
         tokio::select! {
@@ -64,7 +64,7 @@ async fn a_large_plan_appears_whole(env: TestEnv) {
     let view = reader.plan(&plan()).await.unwrap();
     assert_eq!((view.tasks().len(), view.spec().tasks.len()), (3000, 3000));
     assert_eq!(reader.plans().await.unwrap()[0].tasks().len(), 3000);
-    reader.delete_plan(&plan()).await.unwrap();
+    reader.admin().delete(&plan()).await.unwrap();
     audit(&env).await;
 }
 
@@ -76,7 +76,7 @@ async fn many_importers_at_once_make_one_plan(env: TestEnv) {
         for _ in 0..6 {
             importers.push(env.coordinator().await);
         }
-        let imports = importers.iter().map(|importer| importer.import(&name, &spec, |_| {}));
+        let imports = importers.iter().map(|importer| importer.admin().import(&name, &spec, |_| {}));
         let imports = futures_util::future::join_all(imports).await;
         let made = imports.iter().filter(|import| matches!(import, Ok(Imported::Created(_)))).count();
         assert_eq!(made, 1, "{imports:?}");
@@ -99,7 +99,7 @@ async fn leftovers_of_a_dead_import_are_removed(mut env: TestEnv) {
     let key = coordinator.layout().of(&plan(), &PlanKey::Task(id("99")));
     env.client.put(key, left, None).await.unwrap();
     assert!(matches!(coordinator.plan(&plan()).await, Err(Error::PlanNotFound(_))), "it is invisible");
-    coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &spec(), |_| {}).await.unwrap();
     let view = imported_view(&env).await;
     assert_eq!(view.tasks().len(), 3, "and it is not part of the plan");
     audit(&env).await;

@@ -1,6 +1,6 @@
 //! Named locks of a plan.
 
-use planlease::{Coordinator, Error, Lock, Loss, Session, TryLock};
+use planlease::{Coordinator, Error, Lock, LockOptions, Loss, Session, TryLock};
 use planlease_core::{LockName, session::LossReason};
 use planlease_tests::{
     TestEnv, case,
@@ -24,7 +24,7 @@ async fn locked(session: &Session) -> Lock {
 async fn in_queue(coordinator: &Coordinator, wanted: usize) {
     until("queue of that length", SOON, async || {
         let locks = coordinator.locks(&plan()).await.unwrap();
-        let found = locks.first().map_or(0, |view| view.line.candidates().len());
+        let found = locks.first().map_or(0, |view| view.queue.candidates().len());
         if found == wanted { Ok(()) } else { Err(found) }
     })
     .await;
@@ -50,7 +50,7 @@ async fn a_lock_is_had_in_the_order_of_arrival(env: TestEnv) {
         assert!(last < Some(lock.token()), "{last:?}, {}", lock.token());
         last = Some(lock.token());
         let locks = coordinator.locks(&plan()).await.unwrap();
-        assert_eq!(locks[0].line.candidates()[0].lease, lock.session().lease(), "who has it is first");
+        assert_eq!(locks[0].queue.candidates()[0].lease, lock.session().lease(), "who has it is first");
         assert_eq!(locks[0].lock, git());
         assert!(lock.deadline().is_some());
         lock.release().await.unwrap();
@@ -129,7 +129,7 @@ async fn a_lock_goes_with_its_plan(env: TestEnv) {
     let lock = locked(&first).await;
     let next = background(async move { second.lock(&plan(), &git(), None).await });
     in_queue(&coordinator, 2).await;
-    coordinator.delete_plan(&plan()).await.unwrap();
+    coordinator.admin().delete(&plan()).await.unwrap();
     assert_eq!(lock.lost().await, Loss::KeyGone);
     let next = next.await.unwrap();
     assert!(matches!(next, Err(Error::PlanNotFound(_))), "{next:?}");
@@ -157,4 +157,82 @@ async fn a_removed_waiter_joins_again_at_the_end(env: TestEnv) {
     let lock = last.await.unwrap();
     lock.release().await.unwrap();
     next.await.unwrap().release().await.unwrap();
+}
+
+/// Takes or waits for a lock of the namespace that this many can have.
+fn global(session: &Session, permits: u32) -> tokio::task::JoinHandle<Lock> {
+    let session = session.clone();
+    let options = LockOptions::default().permits(permits);
+    background(async move { session.lock_with(&git(), options).await.unwrap() })
+}
+
+async fn in_global_queue(coordinator: &Coordinator, wanted: usize) {
+    until("queue of that length", SOON, async || {
+        let locks = coordinator.global_locks().await.unwrap();
+        let found = locks.first().map_or(0, |view| view.queue.candidates().len());
+        if found == wanted { Ok(()) } else { Err(found) }
+    })
+    .await;
+}
+
+#[case]
+async fn a_lock_of_the_namespace_needs_no_plan(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let (first, second) = (env.session("first").await, env.session("second").await);
+    let of_plan = locked(&first).await;
+    let lock = global(&first, 1).await.unwrap();
+    assert_eq!((lock.plan(), lock.permits()), (None, 1), "another lock than the plan's of that name");
+    let held = second.try_lock_with(&git(), LockOptions::default()).await.unwrap();
+    assert!(matches!(&held, TryLock::HeldBy(holder) if holder.candidate.name() == "first"), "{held:?}");
+    let timed_out = LockOptions::default().wait(std::time::Duration::from_millis(50));
+    let timed_out = second.lock_with(&git(), timed_out).await;
+    assert!(matches!(timed_out, Err(Error::TimedOut(_))), "{timed_out:?}");
+    let next = global(&second, 1);
+    in_global_queue(&coordinator, 2).await;
+    let token = lock.token();
+    first.close().await.unwrap(); // A crash releases it.
+    let next = next.await.unwrap();
+    assert!(token < next.token());
+    assert_eq!(of_plan.lost().await, Loss::Session(LossReason::Closed));
+    next.release().await.unwrap();
+    assert_eq!(coordinator.global_locks().await.unwrap().items, []);
+    audit(&env).await;
+}
+
+#[case]
+async fn a_lock_with_permits_is_had_by_as_many(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let mut sessions = Vec::new();
+    for n in 0..6 {
+        sessions.push(env.session(&format!("s{n}")).await);
+    }
+    let mut held = Vec::new();
+    for session in &sessions[..3] {
+        held.push(global(session, 3).await.unwrap());
+    }
+    let full = sessions[3].try_lock_with(&git(), LockOptions::default().permits(3)).await.unwrap();
+    assert!(matches!(full, TryLock::HeldBy(_)), "{full:?}");
+    let other = sessions[3].try_lock_with(&git(), LockOptions::default().permits(2)).await;
+    assert!(matches!(other, Err(Error::LockPermits { .. })), "{other:?}");
+    let other = sessions[3].lock_with(&git(), LockOptions::default()).await;
+    assert!(matches!(other, Err(Error::LockPermits { .. })), "{other:?}");
+    in_global_queue(&coordinator, 3).await;
+    let mut waiting = Vec::new();
+    for (n, session) in sessions[3..].iter().enumerate() {
+        waiting.push(global(session, 3));
+        in_global_queue(&coordinator, 4 + n).await;
+    }
+    // Whichever holder leaves: the first waiter is next, and a waiter that gives up is not waited for.
+    waiting.remove(1).abort();
+    in_global_queue(&coordinator, 5).await;
+    held.remove(1).release().await.unwrap();
+    let fourth = waiting.remove(0).await.unwrap();
+    assert!(!waiting[0].is_finished(), "three have it");
+    held.remove(0).release().await.unwrap();
+    let sixth = waiting.remove(0).await.unwrap();
+    assert!(fourth.token() < sixth.token());
+    for lock in held.into_iter().chain([fourth, sixth]) {
+        lock.release().await.unwrap();
+    }
+    audit(&env).await;
 }

@@ -37,18 +37,18 @@ use crate::helpers::{audit, background, committed, id, imported, in_queue, plan,
 /// Only connections for requests with one answer are meant, not those of watches and renewals: they are the
 /// first one that a coordinator makes, and the one that it makes when that one broke.
 #[derive(Clone, Debug)]
-struct Loss {
+pub(crate) struct Loss {
     /// What the request has to hold whose answer is to be lost, if one is.
     armed: Arc<Mutex<Option<&'static str>>>,
     lost: Arc<AtomicBool>,
     /// How long there is no connection after that.
-    outage: Arc<Mutex<Duration>>,
+    pub(crate) outage: Arc<Mutex<Duration>>,
     down: Arc<Mutex<Option<tokio::time::Instant>>>,
     next_is_unary: Arc<AtomicBool>,
 }
 
 impl Loss {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             armed: Arc::default(),
             lost: Arc::default(),
@@ -63,7 +63,7 @@ impl Loss {
     }
 
     /// The same for the next request that holds this text.
-    fn arm_for(&self, text: &'static str) {
+    pub(crate) fn arm_for(&self, text: &'static str) {
         self.lost.store(false, Ordering::SeqCst);
         *self.armed.lock().unwrap() = Some(text);
     }
@@ -82,7 +82,7 @@ impl Loss {
 
     /// Whether an answer was lost since; a test in which none was has tested nothing.
     #[track_caller]
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         assert!(self.lost.load(Ordering::SeqCst), "no answer was lost");
     }
 }
@@ -259,17 +259,19 @@ async fn submit_finds_an_unknown_outcome_by_its_op_id(env: TestEnv) {
     let view = observer.plan(&plan()).await.unwrap();
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
     let loss = Loss::new();
-    let (connector, short) = (Arc::new(loss.clone()), Duration::from_millis(300));
+    // Long enough for a busy server to answer, so that there is an answer to be lost.
+    let (connector, short) = (Arc::new(loss.clone()), Duration::from_secs(1));
     let settings = env.config.clone().connector(connector).request_timeout(short).operation_timeout(short);
     let coordinator = Coordinator::connect(settings).await.unwrap();
     let authority = coordinator.delegated(&owner.delegate());
-    *loss.outage.lock().unwrap() = Duration::from_secs(1);
+    *loss.outage.lock().unwrap() = Duration::from_millis(1600);
     loss.arm_for("one try");
     let note = Change::Progress("one try".to_owned());
-    let outcome = authority.update(&started, None, &note).await.unwrap();
+    let outcome = authority.update(&started, &note).await.unwrap();
     loss.check();
     let Outcome::Unknown { op_id, .. } = outcome else { panic!("{outcome:?}") };
-    let unknown = observer.find_update(&plan(), &id("1"), started.revision, op_id).await.unwrap().unwrap();
+    let unknown =
+        observer.history(&plan()).find_update(&id("1"), started.revision, op_id).await.unwrap().unwrap();
     until("the end of the outage", SOON, async || {
         coordinator.ping(short).await.map_err(|error| error.to_string())
     })
@@ -297,7 +299,7 @@ async fn an_overwritten_update_without_answer_is_found_in_history(env: TestEnv) 
     let delegated = env.coordinator().await.delegated(&owner.delegate());
     let over = background(written_over(delegated, id("1"), "mine"));
     loss.arm();
-    let mine = owner.authority().update(&task, Some(1), &Change::Progress("mine".into())).await.unwrap();
+    let mine = owner.authority().update_attempt(&task, 1, &Change::Progress("mine".into())).await.unwrap();
     let mine = committed(mine);
     loss.check();
     let yours = over.await.unwrap();
@@ -326,7 +328,7 @@ async fn coalesced_updates_without_answer_are_committed_once(env: TestEnv) {
     const TASKS: u64 = 40;
     let observer = env.coordinator().await;
     let tasks = (0..TASKS).map(|n| TaskSpec::new(id(&n.to_string()), "work")).collect();
-    observer.import(&plan(), &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
+    observer.admin().import(&plan(), &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
     let (coordinator, loss) = lossy(&env).await;
     let session = lossy_session(&coordinator, "one").await;
     let owner = try_acquire(&session).await.unwrap();
@@ -338,7 +340,7 @@ async fn coalesced_updates_without_answer_are_committed_once(env: TestEnv) {
     loss.arm_for("mine of 9"); // The first one leaves alone.
     let outcomes = join_all(started.iter().map(async |task| {
         let change = Change::Progress(format!("mine of {}", task.id));
-        committed(authority.update(task, None, &change).await.unwrap())
+        committed(authority.update(task, &change).await.unwrap())
     }))
     .await;
     loss.check();
@@ -361,7 +363,7 @@ async fn a_release_whose_answer_is_lost_has_released(env: TestEnv) {
     loss.arm();
     owner.release().await.unwrap();
     loss.check();
-    assert!(coordinator.line(&plan()).await.unwrap().candidates().is_empty());
+    assert!(coordinator.queue(&plan()).await.unwrap().candidates().is_empty());
     audit(&env).await;
 }
 
@@ -376,7 +378,7 @@ async fn a_lock_whose_answers_are_lost_is_had_once_and_released(env: TestEnv) {
         let lock = session.lock(&plan(), &name, None).await.unwrap();
         watched(&coordinator).await;
         loss.check();
-        assert_eq!(coordinator.locks(&plan()).await.unwrap()[0].line.candidates().len(), 1);
+        assert_eq!(coordinator.locks(&plan()).await.unwrap()[0].queue.candidates().len(), 1);
         let next = env.session(&format!("next-{round}")).await;
         assert!(matches!(next.try_lock(&plan(), &name).await.unwrap(), TryLock::HeldBy(_)));
         loss.arm();
@@ -394,7 +396,7 @@ async fn an_edit_whose_answer_is_lost_is_carried_out_once(env: TestEnv) {
     edited.tasks.remove(2);
     let view = coordinator.plan(&plan()).await.unwrap();
     loss.arm_for("edit_id"); // The read before it is answered.
-    let done = coordinator.edit_plan(&plan(), &edited).await.unwrap();
+    let done = coordinator.admin().edit(&plan(), &edited).await.unwrap();
     loss.check();
     let now = coordinator.plan(&plan()).await.unwrap();
     assert_eq!(done.revision, Some(now.defined()));
@@ -406,11 +408,11 @@ async fn an_edit_whose_answer_is_lost_is_carried_out_once(env: TestEnv) {
 async fn an_import_whose_answer_is_lost_has_imported(env: TestEnv) {
     let (coordinator, loss) = lossy(&env).await;
     loss.arm();
-    let imported = coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
+    let imported = coordinator.admin().import(&plan(), &spec(), |_| {}).await.unwrap();
     loss.check();
     assert!(matches!(imported, Imported::Created(_)), "{imported:?}");
     loss.arm();
-    coordinator.delete_plan(&plan()).await.unwrap();
+    coordinator.admin().delete(&plan()).await.unwrap();
     loss.check();
     audit(&env).await;
 }
@@ -421,7 +423,7 @@ async fn a_large_import_goes_on_after_lost_answers(env: TestEnv) {
     let mut large = spec();
     let task = |n| TaskSpec::new(id(&format!("9.{n}")), "x".repeat(200));
     large.tasks.extend((0..600).map(task));
-    let imported = coordinator.import(&plan(), &large, |_| loss.arm()).await.unwrap();
+    let imported = coordinator.admin().import(&plan(), &large, |_| loss.arm()).await.unwrap();
     loss.check();
     assert!(matches!(imported, Imported::Created(_)), "{imported:?}");
     assert_eq!(coordinator.plan(&plan()).await.unwrap().tasks().len(), 603);

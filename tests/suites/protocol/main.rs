@@ -4,6 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 #![expect(clippy::print_stdout, reason = "what was measured is printed")]
 
+mod approve;
+mod batch;
+mod bounded;
+mod cancel;
 mod claim;
 mod edit;
 mod failover;
@@ -14,11 +18,15 @@ mod import;
 mod lock;
 mod lost_answers;
 mod ownership;
+mod pools;
+mod reading;
 mod requests;
+mod service;
 mod spans;
 mod stalled;
 mod starved;
 mod submit;
+mod timers;
 mod update;
 mod watching;
 

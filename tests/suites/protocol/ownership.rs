@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
 use planlease::{
-    AcquireOptions, AuthorityLoss, Coordinator, Error, Identity, Loss, Outcome, Refused, TryAcquire,
+    AcquireOptions, AuthorityLoss, Coordinator, Error, Identity, Loss, Outcome, Reason, Refused, TryAcquire,
 };
 use planlease_core::{
     OrchestratorId, PlanName, TermNumber,
@@ -69,7 +69,7 @@ async fn a_release_passes_the_plan_on_in_the_order_of_arrival(env: TestEnv) {
         *owner = ownership;
     }
     owner.release().await.unwrap();
-    let ends = coordinator.past_terms(&plan()).await.unwrap();
+    let ends = coordinator.history(&plan()).terms().await.unwrap();
     assert_eq!(ends.len(), 4);
     assert!(ends.iter().all(|term| term.ended.as_ref().unwrap().how == Ending::Clean));
     audit(&env).await;
@@ -124,7 +124,7 @@ async fn a_leaving_candidate_lets_no_other_past_the_owner(env: TestEnv) {
         if now > joined { Ok(()) } else { Err(now) }
     })
     .await;
-    let line = coordinator.line(&plan()).await.unwrap();
+    let line = coordinator.queue(&plan()).await.unwrap();
     assert_eq!(line.owner().map(|(owner, _)| owner.name()), Some("first".to_owned()), "passed over");
     assert!(owner.deadline().is_some());
     owner.release().await.unwrap();
@@ -168,7 +168,7 @@ async fn a_session_that_ends_frees_its_plans_uncleanly(env: TestEnv) {
     assert_eq!(ownership.lost().await, Loss::Session(LossReason::Closed));
     let next = second.acquire(&plan(), AcquireOptions::default()).await.unwrap();
     assert_eq!(next.term().number, TermNumber(2));
-    let past = coordinator.past_term(&plan(), TermNumber(1)).await.unwrap().unwrap();
+    let past = coordinator.history(&plan()).term(TermNumber(1)).await.unwrap().unwrap();
     assert_eq!(past.ended.unwrap().how, Ending::Unclean);
     let refused = ownership
         .authority()
@@ -211,7 +211,7 @@ async fn an_unrenewed_session_frees_its_plans_within_the_bound(env: TestEnv) {
 async fn imported_with_delay(env: &TestEnv, seconds: u64) -> Coordinator {
     let coordinator = env.coordinator().await;
     let policy = Policy { lock_delay_s: seconds, ..Policy::default() };
-    coordinator.import(&plan(), &PlanSpec { policy, ..spec() }, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &PlanSpec { policy, ..spec() }, |_| {}).await.unwrap();
     coordinator
 }
 
@@ -239,7 +239,11 @@ async fn every_way_to_an_ownership_keeps_the_lock_delay(env: TestEnv) {
         }
         let ended = tokio::time::Instant::now();
         if forced {
-            coordinator.force_release(&plan(), Some(first.id()), "me", "stuck").await.unwrap();
+            coordinator
+                .admin()
+                .force_release(&plan(), Some(first.id()), &Reason::by("me").because("stuck"))
+                .await
+                .unwrap();
         } else {
             first.clone().close().await.unwrap(); // As a crash does: the term stays without an end.
         }
@@ -300,7 +304,7 @@ async fn a_lock_delay_that_is_edited_while_a_candidate_waits_counts(env: TestEnv
         background(async move { second.acquire(&plan(), AcquireOptions::default()).await.unwrap() });
     in_queue(&coordinator, 2).await;
     let policy = Policy { lock_delay_s: 1, ..Policy::default() };
-    coordinator.edit_plan(&plan(), &PlanSpec { policy, ..spec() }).await.unwrap();
+    coordinator.admin().edit(&plan(), &PlanSpec { policy, ..spec() }).await.unwrap();
     let ended = tokio::time::Instant::now();
     first.clone().close().await.unwrap();
     let owner = waiting.await.unwrap();
@@ -336,7 +340,7 @@ async fn a_waiter_for_work_leaves_the_queue_of_a_finished_plan(env: TestEnv) {
     in_queue(&coordinator, 0).await;
     let tried = first.try_acquire_with(&plan(), options).await;
     assert!(matches!(tried, Err(Error::NothingLeft { .. })), "{tried:?}");
-    assert_eq!(coordinator.past_terms(&plan()).await.unwrap().len(), 1, "no empty terms");
+    assert_eq!(coordinator.history(&plan()).terms().await.unwrap().len(), 1, "no empty terms");
     try_acquire(&first).await.expect("without the condition it can be owned").release().await.unwrap();
     audit(&env).await;
 }
@@ -405,7 +409,7 @@ async fn a_plan_that_is_not_there_cannot_be_acquired(env: TestEnv) {
     let waiting = first.acquire(&missing, AcquireOptions::default()).await;
     assert!(matches!(waiting, Err(Error::PlanNotFound(_))));
     assert!(
-        coordinator.line(&missing).await.unwrap().candidates().is_empty(),
+        coordinator.queue(&missing).await.unwrap().candidates().is_empty(),
         "a plan that does not exist has no queue"
     );
 }
@@ -417,7 +421,11 @@ async fn a_forced_release_reaches_the_owner_and_fences_it(env: TestEnv) {
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
     let authority = owner.authority();
-    let released = coordinator.force_release(&plan(), Some(first.id()), "me@here", "stuck").await.unwrap();
+    let released = coordinator
+        .admin()
+        .force_release(&plan(), Some(first.id()), &Reason::by("me@here").because("stuck"))
+        .await
+        .unwrap();
     assert_eq!(released.term, Some(TermNumber(1)));
     let lost =
         tokio::time::timeout(Duration::from_secs(2), owner.lost()).await.expect("the holder is notified");
@@ -432,12 +440,13 @@ async fn a_forced_release_reaches_the_owner_and_fences_it(env: TestEnv) {
 #[case]
 async fn a_forced_release_of_an_unexpected_owner_is_refused(env: TestEnv) {
     let coordinator = imported(&env).await;
-    let refused = coordinator.force_release(&plan(), None, "me", "x").await;
+    let refused = coordinator.admin().force_release(&plan(), None, &Reason::by("me").because("x")).await;
     assert!(matches!(refused, Err(Error::NotOwned(_))));
     let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let other = OrchestratorId::new("other").unwrap();
-    let refused = coordinator.force_release(&plan(), Some(&other), "me", "x").await;
+    let refused =
+        coordinator.admin().force_release(&plan(), Some(&other), &Reason::by("me").because("x")).await;
     assert!(matches!(refused, Err(Error::OtherOwner { .. })), "{refused:?}");
     owner.release().await.unwrap();
 }
@@ -461,7 +470,7 @@ async fn a_hand_over_goes_to_the_named_one(env: TestEnv) {
     owner.hand_over(&OrchestratorId::new("fourth").unwrap()).await.unwrap();
     let (_session, ownership) = waiting.pop().unwrap().await.unwrap().unwrap();
     assert_eq!(ownership.session().id().as_str(), "fourth");
-    let past = coordinator.past_term(&plan(), TermNumber(1)).await.unwrap().unwrap();
+    let past = coordinator.history(&plan()).term(TermNumber(1)).await.unwrap().unwrap();
     assert!(matches!(past.ended.unwrap().how, Ending::HandedOver { .. }));
     // The others have joined again.
     in_queue(&coordinator, 3).await;
@@ -507,11 +516,11 @@ async fn tokens_grow_even_over_a_deletion(env: TestEnv) {
     let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let before = owner.token();
-    assert!(matches!(coordinator.delete_plan(&plan()).await, Err(Error::PlanOwned { .. })));
+    assert!(matches!(coordinator.admin().delete(&plan()).await, Err(Error::PlanOwned { .. })));
     owner.release().await.unwrap();
-    coordinator.delete_plan(&plan()).await.unwrap();
+    coordinator.admin().delete(&plan()).await.unwrap();
     assert!(matches!(coordinator.plan(&plan()).await, Err(Error::PlanNotFound(_))));
-    coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &spec(), |_| {}).await.unwrap();
     let owner = try_acquire(&first).await.unwrap();
     assert!(owner.token() > before, "{} after {before}", owner.token());
     owner.release().await.unwrap();
@@ -569,7 +578,7 @@ async fn a_token_that_expires_costs_nothing() {
     let wrong = Coordinator::connect(config("wrong")).await;
     assert!(matches!(wrong, Err(Error::Unauthenticated(_))), "{wrong:?}");
     let coordinator = Coordinator::connect(config("secret")).await.unwrap();
-    coordinator.import(&plan(), &spec(), |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &spec(), |_| {}).await.unwrap();
     let first = coordinator.open_session(Identity::of_process()).await.unwrap();
     let owner = try_acquire(&first).await.unwrap();
     for task in ["1", "2"] {
@@ -578,7 +587,11 @@ async fn a_token_that_expires_costs_nothing() {
         execute(&owner.authority(), &view, task).await;
     }
     assert!(owner.deadline().is_some(), "the session was renewed with new tokens");
-    coordinator.force_release(&plan(), None, "me", "to see whether the watch still stands").await.unwrap();
+    coordinator
+        .admin()
+        .force_release(&plan(), None, &Reason::by("me").because("to see whether the watch still stands"))
+        .await
+        .unwrap();
     let lost = tokio::time::timeout(Duration::from_secs(5), owner.lost()).await;
     assert_eq!(lost, Ok(Loss::KeyGone));
 }

@@ -19,7 +19,7 @@ use planlease_tests::{
 };
 use tokio::time::Instant;
 
-use crate::helpers::{TTL, background, committed, id, imported, in_queue, plan, spec};
+use crate::helpers::{TTL, background, committed, connected, id, imported, in_queue, plan, spec};
 
 /// The requests since `before`, watches and renewals aside.
 fn unary(coordinator: &Coordinator, before: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
@@ -45,17 +45,19 @@ async fn acquiring_updating_and_releasing_cost_one_transaction_each(env: TestEnv
     imported(&env).await;
     let session = env.session("one").await;
     let coordinator = session.coordinator().clone();
+    connected(&session, &["LeaseKeepAlive"]).await;
 
     let before = coordinator.traffic();
     let TryAcquire::Acquired(owner) = session.try_acquire(&plan()).await.unwrap() else { panic!("taken") };
     check(&coordinator, &before, &[("Txn", 2)]); // One of them reads the term, which was not known yet.
+    connected(&session, &["Watch"]).await;
     let view = coordinator.plan(&plan()).await.unwrap();
 
     let before = coordinator.traffic();
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
     check(&coordinator, &before, &[("Txn", 1)]);
     let before = coordinator.traffic();
-    committed(owner.authority().update(&started, Some(1), &Change::Complete(None)).await.unwrap());
+    committed(owner.authority().update_attempt(&started, 1, &Change::Complete(None)).await.unwrap());
     check(&coordinator, &before, &[("Txn", 1)]);
 
     let before = coordinator.traffic();
@@ -79,6 +81,7 @@ async fn taking_over_costs_one_transaction(env: TestEnv) {
             async move { second.acquire(&plan(), AcquireOptions::default()).await.unwrap() }
         });
         in_queue(&observer, 2).await;
+        connected(&second, &["LeaseKeepAlive", "Watch"]).await;
         let before = second.coordinator().traffic();
         if expire {
             // As an expiry does: the key goes, and how the term ended is not written.
@@ -144,7 +147,7 @@ async fn the_status_of_a_plan_of_500_tasks_costs_one_request(env: TestEnv) {
     let coordinator = env.coordinator().await;
     let name = PlanName::new("large").unwrap();
     let tasks = (0..500).map(|n| TaskSpec::new(id(&format!("1.{n}")), "work")).collect();
-    coordinator.import(&name, &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
+    coordinator.admin().import(&name, &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
     let before = coordinator.traffic();
     assert_eq!(coordinator.plan(&name).await.unwrap().tasks().len(), 500);
     check(&coordinator, &before, &[("Txn", 1)]);
@@ -156,7 +159,7 @@ async fn a_long_plan_is_read_in_few_pages(env: TestEnv) {
     let coordinator = env.coordinator().await;
     let name = PlanName::new("long").unwrap();
     let tasks = (0..3_000).map(|n| TaskSpec::new(id(&format!("1.{n}")), "work")).collect();
-    coordinator.import(&name, &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
+    coordinator.admin().import(&name, &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
     let before = coordinator.traffic();
     assert_eq!(coordinator.plan(&name).await.unwrap().tasks().len(), 3_000);
     check(&coordinator, &before, &[("Range", 2), ("Txn", 1)]);
@@ -174,7 +177,7 @@ async fn a_page_that_is_too_large_is_asked_for_again_as_small_ones() {
     });
     stream::iter(puts).buffer_unordered(16).for_each(async |_| {}).await;
     let before = coordinator.traffic();
-    let everything = coordinator.snapshot(&coordinator.layout().everything()).await.unwrap();
+    let everything = coordinator.raw().snapshot(&coordinator.layout().everything()).await.unwrap();
     let findings =
         everything.entries.iter().filter(|(key, _)| matches!(key, Key::Plan(_, PlanKey::Findings(_))));
     assert_eq!(findings.count(), 2_000);
@@ -189,7 +192,7 @@ async fn one_renewal_per_third_of_the_ttl_however_many_plans(env: TestEnv) {
     let mut owned = Vec::new();
     for n in 0..20 {
         let name = PlanName::new(format!("p{n}")).unwrap();
-        coordinator.import(&name, &spec(), |_| {}).await.unwrap();
+        coordinator.admin().import(&name, &spec(), |_| {}).await.unwrap();
         let TryAcquire::Acquired(owner) = session.try_acquire(&name).await.unwrap() else { panic!("taken") };
         owned.push(owner);
     }

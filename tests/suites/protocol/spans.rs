@@ -85,7 +85,7 @@ async fn spans_name_session_plan_task_term_and_write(env: TestEnv) {
         let view = session.coordinator().plan(&plan()).await.unwrap();
         let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
         let secret = Change::Complete(Some("what the user wrote".to_owned()));
-        let done = committed(owner.authority().update(&started, Some(1), &secret).await.unwrap());
+        let done = committed(owner.authority().update_attempt(&started, 1, &secret).await.unwrap());
         let (lease, name) = (session.lease().to_string(), session.id().to_string());
         owner.release().await.unwrap();
         session.close().await.unwrap();
@@ -108,17 +108,19 @@ async fn spans_name_session_plan_task_term_and_write(env: TestEnv) {
     assert!(ownership.fields.contains_key("revision"), "{ownership:?}");
     let (op_id, revision) = (done.record.op_id.to_string(), done.revision.to_string());
     let update = [
+        ("attempt", "1"),
         ("op_id", op_id.as_str()),
         ("plan", &plan),
         ("revision", &revision),
         ("session", &lease),
+        ("status", "\"completed\""),
         ("task", "1"),
         ("term", "1"),
     ];
     assert_eq!(fields(&spans.last("update")), of(&update));
-    assert_eq!(fields(&spans.last("acquire")), of(&[("plan", &plan), ("session", &lease)]));
-    let release = [("plan", plan.as_str()), ("session", &lease), ("term", "1")];
-    assert_eq!(fields(&spans.last("release")), of(&release));
+    let in_term = [("plan", plan.as_str()), ("session", &lease), ("term", "1")];
+    assert_eq!(fields(&spans.last("acquire")), of(&in_term));
+    assert_eq!(fields(&spans.last("release")), of(&in_term));
     let all = format!("{:?}", spans.0.lock().unwrap());
     assert!(!all.contains("what the user wrote"), "{all}");
 }

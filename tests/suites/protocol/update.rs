@@ -1,6 +1,6 @@
 //! Task updates: compared, fenced, answered in three values, exactly once.
 
-use planlease::{AcquireOptions, Outcome, Refused};
+use planlease::{AcquireOptions, Findings, Outcome, Refused};
 use planlease_core::{
     spec::{OnLost, PlanSpec, Policy},
     transition::{Change, Refusal, TaskStatus},
@@ -37,10 +37,10 @@ async fn an_update_of_a_stale_record_is_refused_with_the_present_one(env: TestEn
     let view = coordinator.plan(&plan()).await.unwrap();
     let stale = view.tasks()[&id("1")].clone();
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
-    let outcome = owner.authority().update(&stale, None, &Change::Skip("x".into())).await.unwrap();
+    let outcome = owner.authority().update(&stale, &Change::Skip("x".into())).await.unwrap();
     let Outcome::Refused(Refused::Conflict(present)) = outcome else { panic!("{outcome:?}") };
     assert_eq!(*present, started);
-    let outcome = owner.authority().update(&started, Some(0), &Change::Complete(None)).await.unwrap();
+    let outcome = owner.authority().update_attempt(&started, 0, &Change::Complete(None)).await.unwrap();
     let Outcome::Refused(Refused::NotAllowed(Refusal::StaleAttempt { .. }, _)) = outcome else {
         panic!("{outcome:?}")
     };
@@ -70,15 +70,15 @@ async fn however_a_task_is_started_it_waits_for_what_it_depends_on(env: TestEnv)
     let all: Vec<_> = view.tasks().values().map(|task| (task.clone(), Change::Start)).collect();
     let mut outcomes = authority.update_all(&all).await.unwrap();
     committed(outcomes.remove(0)); // Task 1 depends on nothing.
-    outcomes.push(authority.update(&early, None, &Change::Start).await.unwrap());
+    outcomes.push(authority.update(&early, &Change::Start).await.unwrap());
     outcomes.push(authority.modify(&early.id, |_| Some(Change::Start)).await.unwrap());
-    outcomes.push(by_operator.update(&early, None, &Change::Start).await.unwrap());
+    outcomes.push(by_operator.update(&early, &Change::Start).await.unwrap());
     for outcome in outcomes {
         assert!(matches!(outcome, Outcome::Refused(Refused::Dependency)), "{outcome:?}");
     }
     let started = coordinator.task(&plan(), &id("1")).await.unwrap().unwrap();
-    committed(authority.update(&started, None, &Change::Complete(None)).await.unwrap());
-    committed(authority.update(&early, None, &Change::Start).await.unwrap());
+    committed(authority.update(&started, &Change::Complete(None)).await.unwrap());
+    committed(authority.update(&early, &Change::Start).await.unwrap());
     audit(&env).await;
 }
 
@@ -91,7 +91,7 @@ async fn a_dependency_that_is_reopened_meanwhile_refuses_the_start(env: TestEnv)
     execute(&owner.authority(), &view, "1").await;
     let view = coordinator.plan(&plan()).await.unwrap(); // Task 1 is done, as seen here.
     let operator = coordinator.operator(&view, "me").unwrap();
-    committed(operator.update(&view.tasks()[&id("1")], None, &Change::Retry("wrong".into())).await.unwrap());
+    committed(operator.update(&view.tasks()[&id("1")], &Change::Retry("wrong".into())).await.unwrap());
     let outcome = owner.authority().start(&view, &id("2")).await.unwrap();
     assert!(matches!(outcome, Outcome::Refused(Refused::Dependency)), "{outcome:?}");
     audit(&env).await;
@@ -107,7 +107,7 @@ async fn a_former_owner_writes_nothing(env: TestEnv) {
     let late = owner.authority(); // Kept by a part of the program that has not heard of the loss.
     owner.release().await.unwrap();
     let next = second.acquire(&plan(), AcquireOptions::default()).await.unwrap();
-    let outcome = late.update(&started, Some(1), &Change::Complete(None)).await.unwrap();
+    let outcome = late.update_attempt(&started, 1, &Change::Complete(None)).await.unwrap();
     assert!(matches!(outcome, Outcome::Refused(Refused::AuthorityLost(_))), "{outcome:?}");
     let (recovered, view) = next.recover().await.unwrap();
     assert_eq!(recovered.len(), 1);
@@ -125,7 +125,7 @@ async fn a_delegation_is_worth_what_the_ownership_is_worth(env: TestEnv) {
     let view = coordinator.plan(&plan()).await.unwrap();
     let started = committed(delegated.start(&view, &id("1")).await.unwrap());
     owner.release().await.unwrap();
-    let outcome = delegated.update(&started, None, &Change::Complete(None)).await.unwrap();
+    let outcome = delegated.update(&started, &Change::Complete(None)).await.unwrap();
     assert!(matches!(outcome, Outcome::Refused(Refused::AuthorityLost(_))), "{outcome:?}");
     audit(&env).await;
 }
@@ -183,7 +183,7 @@ async fn orphans_are_recovered_by_the_next_owner(env: TestEnv) {
         (0..150).map(|n| planlease_core::spec::TaskSpec::new(id(&format!("1.{n}")), "work")).collect();
     let policy = Policy { on_lost: OnLost::Ask, ..Policy::default() };
     let many = PlanSpec { tasks, policy, ..spec() };
-    coordinator.import(&plan(), &many, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &many, |_| {}).await.unwrap();
     let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
@@ -205,7 +205,7 @@ async fn orphans_are_recovered_by_the_next_owner(env: TestEnv) {
 async fn a_batch_succeeds_and_fails_task_by_task(env: TestEnv) {
     let coordinator = env.coordinator().await;
     let tasks = (1..=3).map(|n| planlease_core::spec::TaskSpec::new(id(&n.to_string()), "work")).collect();
-    coordinator.import(&plan(), &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
+    coordinator.admin().import(&plan(), &PlanSpec { tasks, ..spec() }, |_| {}).await.unwrap();
     let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let view = coordinator.plan(&plan()).await.unwrap();
@@ -227,11 +227,11 @@ async fn an_operator_does_not_write_past_an_unseen_owner(env: TestEnv) {
     let operator = coordinator.operator(&view, "me").unwrap();
     let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
-    let outcome = operator.update(&view.tasks()[&id("1")], None, &Change::Skip("x".into())).await.unwrap();
+    let outcome = operator.update(&view.tasks()[&id("1")], &Change::Skip("x".into())).await.unwrap();
     assert!(matches!(outcome, Outcome::Refused(Refused::AuthorityLost(_))), "{outcome:?}");
     let view = coordinator.plan(&plan()).await.unwrap();
     let operator = coordinator.operator(&view, "me").unwrap();
-    committed(operator.update(&view.tasks()[&id("1")], None, &Change::Skip("x".into())).await.unwrap());
+    committed(operator.update(&view.tasks()[&id("1")], &Change::Skip("x".into())).await.unwrap());
     owner.release().await.unwrap();
     audit(&env).await;
 }
@@ -274,14 +274,14 @@ async fn findings_are_kept_with_their_task(env: TestEnv) {
     let first = env.session("first").await;
     let owner = try_acquire(&first).await.unwrap();
     let authority = owner.authority();
-    authority.write_findings(&id("1"), 1, &"line\n".repeat(100_000)).await.unwrap();
+    authority.write_findings(&id("1"), &Findings::of_attempt(1, "line\n".repeat(100_000))).await.unwrap();
     let findings = coordinator.findings(&plan(), &id("1")).await.unwrap().unwrap();
     assert_eq!(findings.bytes, 500_000);
     assert!(findings.text.len() <= planlease_core::codec::MAX_FINDINGS);
     assert_eq!(coordinator.findings(&plan(), &id("2")).await.unwrap(), None);
-    let missing = authority.write_findings(&id("9"), 1, "x").await;
+    let missing = authority.write_findings(&id("9"), &Findings::of_attempt(1, "x")).await;
     assert!(matches!(missing, Err(planlease::Error::TaskNotFound { .. })));
     owner.release().await.unwrap();
-    let late = authority.write_findings(&id("1"), 1, "late").await;
+    let late = authority.write_findings(&id("1"), &Findings::of_attempt(1, "late")).await;
     assert!(matches!(late, Err(planlease::Error::AuthorityLost(_))));
 }

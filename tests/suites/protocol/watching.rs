@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use planlease::{AcquireOptions, Coordinator};
+use planlease::{AcquireOptions, Coordinator, Reason};
 use planlease_core::{Revision, TaskId, transition::TaskStatus};
 use planlease_tests::{
     TestEnv, case,
     wait::{SOON, until},
 };
-use planlease_watcher::{Change, ChangeSet, Delivery, Filter, OwnershipChange, Subscription, Watcher};
+use planlease_watcher::{Change, ChangeSet, Delivery, Filter, OwnershipChange, Subscription, Watcher, Why};
 
 use crate::helpers::{audit, execute, imported, plan, spec, try_acquire};
 
@@ -91,7 +91,7 @@ async fn a_subscriber_learns_why_an_ownership_ended(env: TestEnv) {
     let (watcher, mut subscription) = begun(&watching).await;
     let (first, second) = (env.session("first").await, env.session("second").await);
     let owner = try_acquire(&first).await.unwrap();
-    watching.force_release(&plan(), None, "me", "stuck").await.unwrap();
+    watching.admin().force_release(&plan(), None, &Reason::by("me").because("stuck")).await.unwrap();
     let next_owner = second.acquire(&plan(), AcquireOptions::default()).await.unwrap();
     second.clone().close().await.unwrap();
     drop((owner, next_owner));
@@ -130,7 +130,7 @@ async fn an_import_in_parts_is_delivered_as_one_plan(env: TestEnv) {
     let task =
         |n| planlease_core::spec::TaskSpec::new(crate::helpers::id(&format!("9.{n}")), "x".repeat(200));
     large.tasks.extend((0..1500).map(task));
-    importer.import(&plan(), &large, |_| {}).await.unwrap();
+    importer.admin().import(&plan(), &large, |_| {}).await.unwrap();
     let set = next(&mut subscription).await;
     let [Change::PlanAppeared(appeared)] = set.changes.as_slice() else { panic!("{:?}", set.changes.len()) };
     assert_eq!(appeared.summary().total, 1503);
@@ -153,4 +153,35 @@ async fn a_written_revision_can_be_waited_for(env: TestEnv) {
     owner.release().await.unwrap();
     watcher.close().await.unwrap();
     audit(&env).await;
+}
+
+/// Also behind a proxy, whatever it makes of a watch that begins before the compaction, beside one that
+/// stands.
+#[case(alone)]
+async fn a_subscriber_from_before_a_compaction_starts_again(env: TestEnv) {
+    let coordinator = imported(&env).await;
+    let (watcher, mut first) = begun(&coordinator).await;
+    let old = coordinator.plan(&plan()).await.unwrap().revision();
+    let session = env.session("owner").await;
+    let owner = try_acquire(&session).await.unwrap();
+    let view = coordinator.plan(&plan()).await.unwrap();
+    execute(&owner.authority(), &view, "1").await;
+    owner.release().await.unwrap();
+    next(&mut first).await;
+    let last = coordinator.plan(&plan()).await.unwrap().revision();
+    env.client.clone().compact(last.to_wire(), None).await.unwrap();
+    let late = Watcher::start(coordinator.clone());
+    for watcher in [&watcher, &late] {
+        let mut subscription = watcher.subscribe(Filter::default(), Some(old)).await.unwrap();
+        let delivery = tokio::time::timeout(SOON, subscription.next()).await.expect("an answer");
+        let delivery = delivery.expect("the watcher goes on");
+        match delivery {
+            Delivery::Snapshot(snapshot, Why::NotKept) => assert!(snapshot.revision() >= last),
+            // The first one has kept what came since.
+            Delivery::Changes(set) => assert!(!std::ptr::eq(watcher, &raw const late), "{set:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    late.close().await.unwrap();
+    watcher.close().await.unwrap();
 }

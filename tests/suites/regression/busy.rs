@@ -63,7 +63,7 @@ impl Busy {
         self.orchestrator.until_ended(SOON).await;
         let coordinator = env.coordinator().await;
         until("end of the ownership", SOON, async || {
-            let line = coordinator.line(&plan_name("deep")).await.unwrap();
+            let line = coordinator.queue(&plan_name("deep")).await.unwrap();
             if line.candidates().is_empty() { Ok(()) } else { Err(self.orchestrator.said()) }
         })
         .await;

@@ -46,7 +46,7 @@ async fn r02_a_killed_orchestrator_leaves_nothing_behind(env: TestEnv) {
     until("end of all ownerships and registrations", SOON, async || {
         let mut left = coordinator.orchestrators().await.unwrap().len();
         for n in 0..ORCHESTRATORS {
-            left += coordinator.line(&plan_name(&name(n))).await.unwrap().candidates().len();
+            left += coordinator.queue(&plan_name(&name(n))).await.unwrap().candidates().len();
         }
         if left == 0 { Ok(()) } else { Err(left) }
     })

@@ -119,7 +119,7 @@ async fn all_are_whole(env: &TestEnv) {
 async fn written(env: &TestEnv) -> BTreeMap<PlanName, bool> {
     let coordinator = env.coordinator().await;
     let mut written = BTreeMap::new();
-    for (key, _) in coordinator.snapshot(&coordinator.layout().plans()).await.unwrap().entries {
+    for (key, _) in coordinator.raw().snapshot(&coordinator.layout().plans()).await.unwrap().entries {
         if let Key::Plan(name, key) = key {
             *written.entry(name).or_default() |= key == PlanKey::Spec;
         }
@@ -130,7 +130,7 @@ async fn written(env: &TestEnv) -> BTreeMap<PlanName, bool> {
 /// How many imports are marked as under way.
 async fn marks(env: &TestEnv) -> Result<(), usize> {
     let coordinator = env.coordinator().await;
-    let present = coordinator.snapshot(&coordinator.layout().plans()).await.unwrap().entries;
+    let present = coordinator.raw().snapshot(&coordinator.layout().plans()).await.unwrap().entries;
     let marks = present.iter().filter(|(key, _)| matches!(key, Key::Plan(_, PlanKey::Import))).count();
     if marks == 0 { Ok(()) } else { Err(marks) }
 }

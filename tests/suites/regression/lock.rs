@@ -51,7 +51,7 @@ async fn r07_the_lock_vanishes_while_others_wait_for_it(env: TestEnv) {
 async fn the_key_is_deleted(env: &TestEnv) {
     let mut contest = Contest::new(env, "deleted", &["hold", "deleted", "--", "sh", "-c", WORK], "15s").await;
     let coordinator = env.coordinator().await;
-    let line = coordinator.line(&plan_name(contest.plan)).await.unwrap();
+    let line = coordinator.queue(&plan_name(contest.plan)).await.unwrap();
     let key = coordinator.layout().of(&plan_name(contest.plan), &PlanKey::Owner(line.candidates()[0].lease));
     assert_eq!(env.client.clone().delete(key, None).await.unwrap().deleted(), 1);
     contest.next_proceeds(env).await;
@@ -62,7 +62,7 @@ async fn the_key_is_deleted(env: &TestEnv) {
 /// The owner is one that goes back into the queue when it has lost a plan.
 async fn the_lease_is_revoked(env: &TestEnv) {
     let mut contest = Contest::new(env, "revoked", &["run", "revoked", "-o", "jsonl"], "15s").await;
-    let line = env.coordinator().await.line(&plan_name(contest.plan)).await.unwrap();
+    let line = env.coordinator().await.queue(&plan_name(contest.plan)).await.unwrap();
     let lease = line.candidates()[0].lease.to_wire();
     env.client.clone().lease_revoke(lease).await.unwrap();
     contest.next_proceeds(env).await;

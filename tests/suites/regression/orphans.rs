@@ -62,7 +62,7 @@ async fn r10_tasks_in_progress_lose_their_orchestrator(env: TestEnv) {
     // lasts.
     first.signal(Signal::SIGKILL);
     until("end of the ownership", SOON, async || {
-        let line = coordinator.line(&plan_name("orphans")).await.unwrap();
+        let line = coordinator.queue(&plan_name("orphans")).await.unwrap();
         if line.candidates().is_empty() { Ok(()) } else { Err(line.candidates().len()) }
     })
     .await;

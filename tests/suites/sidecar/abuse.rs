@@ -132,6 +132,8 @@ async fn bodies_and_files_take_bounded_memory(env: TestEnv) {
         ("application/toml", "["),
         ("application/toml", "="),
         ("application/toml", "x=[{a=1},{a=1},\n"),
+        ("application/toml", "[a.a.a.a.a.a]\n"),
+        ("application/toml", "x=['','','','',"),
         ("application/toml", "[[task]]\nid=\"1\"\ndescription=\"x\"\n"),
         ("text/markdown", "["),
         ("text/markdown", ">"),

@@ -125,7 +125,9 @@ async fn a_viewer_reads_only(env: TestEnv) {
         say(port, &format!("{line} HTTP/1.1\r\n{head}{more}authorization: Bearer {token}\r\n\r\n")).await
     };
     let viewer = "a-token-to-look-with";
-    for path in ["/v1/plans", "/v1/plans/release/status", "/v1/sessions", "/v1/drain", "/openapi.json"] {
+    for path in
+        ["/v1/plans", "/v1/plans/release/status", "/v1/sessions", "/v1/fleet", "/v1/drain", "/openapi.json"]
+    {
         let answer = ask(viewer, &format!("GET {path}"), "").await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
     }
@@ -135,6 +137,9 @@ async fn a_viewer_reads_only(env: TestEnv) {
         "POST /v1/sessions",
         "POST /v1/plans/release/ownership",
         "POST /v1/plans/release/pause",
+        "POST /v1/plans/release/owner/move",
+        "POST /v1/orchestrators/one/drain",
+        "POST /v1/fleet/pause",
         "PUT /v1/plans/other",
         "PATCH /v1/plans/release/tasks/1",
         "PUT /v1/plans/release/tasks/1/findings",

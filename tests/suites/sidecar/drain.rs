@@ -74,7 +74,7 @@ async fn a_hook_waits_for_the_programs(env: TestEnv) {
     assert_eq!(late.code, Some(118), "{late:?}");
     owner.until("draining", SOON).await;
     let not_ready = env.program().run(["sidecar", "probe", "ready", "--socket", socket]).await;
-    assert!(not_ready.code == Some(102) && not_ready.stderr.contains("draining"), "{not_ready:?}");
+    assert!(not_ready.code == Some(17) && not_ready.stderr.contains("draining"), "{not_ready:?}");
     drop(owner);
     env.program().run_to(0, ["sidecar", "drain", "--socket", socket]).await;
     env.program().run_to(0, ["sidecar", "probe", "live", "--socket", socket]).await;

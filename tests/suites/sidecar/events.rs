@@ -147,7 +147,7 @@ async fn a_subscriber_gets_its_plans_only(env: TestEnv) {
 /// More changes than the sidecar keeps, and than fit between it and a subscriber.
 const FLOOD: usize = 6_000;
 
-#[case]
+#[case(one_at_a_time)]
 async fn a_subscriber_that_does_not_read_starts_again(env: TestEnv) {
     let (env, sidecar) = with_sidecar(env).await;
     let mut slow = sidecar.client.stream(Method::GET, "/v1/events", &[], "").await;
@@ -158,8 +158,7 @@ async fn a_subscriber_that_does_not_read_starts_again(env: TestEnv) {
     let flood = async {
         for n in 0..FLOOD {
             let change = Change::Progress(format!("{n} {}", "x".repeat(200)));
-            let Outcome::Committed(next) = owner.authority().update(&task, None, &change).await.unwrap()
-            else {
+            let Outcome::Committed(next) = owner.authority().update(&task, &change).await.unwrap() else {
                 panic!("a change was not made");
             };
             task = next;

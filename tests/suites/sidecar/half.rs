@@ -77,6 +77,40 @@ async fn a_half_closed_request_is_served(env: TestEnv) {
     }
 }
 
+/// The last request of several on one connection, and one that comes before the answer to the one in front of
+/// it; also with a body in chunks.
+#[case]
+async fn the_last_request_of_a_connection_may_half_close_it(env: TestEnv) {
+    let (_env, sidecar, port) = with_sidecar(env).await;
+    let get = request("GET /v1/plans HTTP/1.1", "", "");
+    let chunked = format!(
+        "PUT /v1/plans/chunked HTTP/1.1\r\nhost: localhost\r\nplanlease-request: true\r\nauthorization: Bearer {TOKEN}\r\n\
+         content-type: application/toml\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{PLAN}\r\n0\r\n\r\n",
+        PLAN.len()
+    );
+    for tcp in [false, true] {
+        for (pause, last, status) in [(true, &get, 200), (false, &get, 200), (true, &chunked, 201)] {
+            let mut connection: Box<dyn Connection> = if tcp {
+                Box::new(TcpStream::connect(("127.0.0.1", port)).await.unwrap())
+            } else {
+                Box::new(UnixStream::connect(&sidecar.socket).await.unwrap())
+            };
+            let mut said = String::new();
+            connection.write_all(get.as_bytes()).await.unwrap();
+            if pause {
+                read_until(&mut connection, &mut said, "\"plans\"").await;
+            }
+            connection.write_all(last.as_bytes()).await.unwrap();
+            connection.shutdown().await.unwrap();
+            let reading = connection.read_to_string(&mut said);
+            tokio::time::timeout(SOON, reading).await.expect("the end of the answers").unwrap();
+            assert_eq!(said.matches("HTTP/1.1 ").count(), 2, "TCP {tcp}: {said}");
+            assert!(said.contains(&format!("HTTP/1.1 {status} ")), "TCP {tcp}: {said}");
+        }
+        sidecar.client.ask(http::Method::DELETE, "/v1/plans/chunked", &[], "").await.with(200);
+    }
+}
+
 /// Reads until this was said.
 async fn read_until(connection: &mut Box<dyn Connection>, said: &mut String, wanted: &str) {
     let mut bytes = [0; 8192];

@@ -76,7 +76,7 @@ async fn works(env: &TestEnv, client: &Client) {
     .await;
     events.until("trusted", SOON).await;
     let view = env.coordinator().await.plan(&plan_name("release")).await.unwrap();
-    assert_eq!(view.line().owner().map(|(_, term)| term.token().to_string()), owned);
+    assert_eq!(view.queue().owner().map(|(_, term)| term.token().to_string()), owned);
 }
 
 #[case]
@@ -121,7 +121,7 @@ async fn a_run_whose_output_nothing_reads_goes_on(env: TestEnv) {
     let attempts: u32 = view.tasks().values().map(|task| task.record.attempt).sum();
     assert_eq!((view.summary().completed, attempts as usize), (TASKS, TASKS), "no command was killed");
     assert!(view.tasks().values().all(|task| task.record.status == TaskStatus::Completed));
-    assert_eq!(view.line().term.as_ref().map(|(_, term)| term.number.0), Some(1), "the plan was not lost");
+    assert_eq!(view.queue().term.as_ref().map(|(_, term)| term.number.0), Some(1), "the plan was not lost");
     env.audit().await;
 }
 

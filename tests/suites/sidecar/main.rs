@@ -9,6 +9,7 @@
 mod abuse;
 mod admission;
 mod bad;
+mod batch;
 mod clients;
 mod crash;
 mod drain;
@@ -16,11 +17,16 @@ mod events;
 mod half;
 mod helpers;
 mod log;
+mod logs;
 mod manual;
+mod mcp;
 mod sessions;
 mod socket;
+mod steering;
 mod tasks;
+mod timers;
 mod unreadable;
+mod watching;
 
 use planlease_tests::{backend::Backend, http, suite::Suite};
 

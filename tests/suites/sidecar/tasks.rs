@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use http::Method;
+use planlease_core::approval::ApprovalOf;
 use planlease_tests::{
     TestEnv, case,
+    test_env::plan_name,
     wait::{SOON, until},
 };
 use serde_json::json;
@@ -239,10 +241,11 @@ async fn a_claim_without_a_session_has_the_limit_that_is_asked_for(env: TestEnv)
     env.audit().await;
 }
 
-/// The chart's alerts, and what a sidecar with an owned plan serves.
+/// The chart's alerts and dashboard, and what a sidecar with an owned plan serves.
 #[case]
 async fn each_alert_is_about_a_metric_that_is_there(env: TestEnv) {
     let alerts = include_str!("../../../charts/planlease/files/alerts.yaml");
+    let dashboard = include_str!("../../../charts/planlease/dashboards/planlease.json");
     let env = env.with_ttl(Duration::from_secs(15));
     env.import("release", PLAN).await;
     let sidecar = sidecar(&env, "one", &["--metrics", "[::]:0"]).await;
@@ -255,7 +258,8 @@ async fn each_alert_is_about_a_metric_that_is_there(env: TestEnv) {
     let seen = sidecar.client.get(&task("1")).await.etag();
     sidecar.client.change(&task("1"), "", &seen, &json!({ "change": "start" })).await;
     let metrics = say(port, "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
-    let mut names: Vec<&str> = alerts
+    let all = format!("{alerts}{dashboard}");
+    let mut names: Vec<&str> = all
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .filter(|word| word.starts_with("planlease_sidecar_"))
         .collect();
@@ -354,5 +358,41 @@ async fn plans_are_made_read_and_deleted(env: TestEnv) {
     assert_eq!(client.get(findings).await.with(200).json["text"], "all well");
     client.ask(Method::DELETE, "/v1/plans/another", &[], "").await.with(200);
     assert_eq!(client.get("/v1/plans/another").await.with(404).problem(), "no-such-plan");
+    env.audit().await;
+}
+
+/// A program with a session works, an operator decides; each is refused what is the other's.
+#[case]
+async fn an_operator_decides_about_a_programs_result(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
+    let client = &sidecar.client;
+    let mut spec = env.coordinator().await.plan(&plan_name("release")).await.unwrap().spec().as_ref().clone();
+    spec.tasks[0].approval = Some(ApprovalOf::After);
+    spec.policy.budget = "5".parse().unwrap();
+    env.coordinator().await.admin().edit(&plan_name("release"), &spec).await.unwrap();
+    let mut worker = client.stream(Method::POST, "/v1/sessions", &[], r#"{"id": "worker"}"#).await;
+    let session = worker.until("session", SOON).await.data["session"].as_str().unwrap().to_owned();
+    let change = async |session: &str, change: serde_json::Value| {
+        client.change(&task("1"), session, "*", &change).await
+    };
+    change(&session, json!({ "change": "start" })).await.with(200);
+    let spent = change(&session, json!({ "change": "progress", "spent": 4.5 })).await.with(200);
+    assert_eq!(spent.json["record"]["budget"]["spent"], 4.5);
+    for bad in ["-1", "1e12", "\"4\""] {
+        let body = format!(r#"{{"change": "progress", "spent": {bad}}}"#);
+        let headers = [("if-match", "*"), ("planlease-session", session.as_str())];
+        client.ask(Method::PATCH, &task("1"), &headers, &body).await.with(400);
+    }
+    let done = change(&session, json!({ "change": "complete", "attempt": 1 })).await.with(200);
+    assert_eq!(done.json["record"]["status"], "in_progress");
+    assert_eq!(done.json["record"]["approval"]["waits"], 1);
+    let approve = json!({ "change": "approve", "reason": "mine", "attempt": 1 });
+    assert_eq!(change(&session, approve.clone()).await.with(403).problem(), "not-allowed");
+    let attention = client.get("/v1/attention").await.with(200);
+    assert!(attention.text.contains("waits for approval"), "{}", attention.text);
+    let rejected = change("", json!({ "change": "reject", "reason": "too short" })).await.with(200);
+    assert_eq!(rejected.json["record"]["status"], "pending");
+    let late = change("", approve).await.with(409);
+    assert_eq!(late.problem(), "wrong-state");
     env.audit().await;
 }

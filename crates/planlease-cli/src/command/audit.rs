@@ -26,8 +26,10 @@ impl AuditArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let coordinator = invocation.connect().await?;
         let mut progress = Progress::new();
-        let audited =
-            coordinator.audit(|revision| progress.say(|| format!("read up to revision {revision}"))).await?;
+        let audited = coordinator
+            .admin()
+            .audit(|revision| progress.say(|| format!("read up to revision {revision}")))
+            .await?;
         drop(progress);
         let report = AuditReport::new(&audited);
         invocation.show(self.output.format, &report)?;

@@ -51,6 +51,7 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct UseArgs {
     /// The context; `local` for the local server
+    #[arg(id = "context-name", value_name = "CONTEXT")]
     name: String,
 }
 

@@ -28,7 +28,8 @@ use crate::{exit::Exit, failure::Failure, invocation::Invocation, output::AuditR
 ///
 /// Starts a server inside this process, imports plans, starts several orchestrator processes that compete for
 /// them and run a command per task, kills the owner of the first plan with SIGKILL in the middle of its work,
-/// shows which one takes over and how long that took, and at the end replays the whole history to check it.
+/// stops the next one with SIGSTOP, shows each time which one takes over and how long that took, and at the
+/// end replays the whole history to check it.
 ///
 /// With --endpoints it does the same on that etcd, in a separate namespace, which is emptied afterwards.
 #[derive(Debug, Args)]
@@ -46,7 +47,7 @@ pub(crate) struct DemoArgs {
     /// What a task runs if its plan does not say so
     #[arg(long, default_value = "sleep 0.4", value_name = "COMMAND")]
     exec: String,
-    /// Kill no orchestrator
+    /// Kill and stop no orchestrator
     #[arg(long)]
     no_crash: bool,
     /// How long the whole may take
@@ -59,9 +60,6 @@ Examples:
   planlease demo
   planlease demo --plan docs/my-plan.md --orchestrators 5
   planlease --endpoints 127.0.0.1:2379 demo";
-
-/// How much of the first plan is done when its owner is killed.
-const CRASH_AT: f64 = 0.4;
 
 /// How long the orchestrators may take to end after the last task has.
 const LEAVE: Duration = Duration::from_secs(20);
@@ -107,7 +105,7 @@ impl DemoArgs {
         let mut picture = Picture::new();
         picture.say(&format!("server     {}", stage.describe()));
         for (name, spec) in plans {
-            coordinator.import(name, spec, |_| {}).await?;
+            coordinator.admin().import(name, spec, |_| {}).await?;
             picture.say(&format!(
                 "plan       {name}: {} in {}",
                 counted(spec.tasks.len(), "task"),
@@ -133,7 +131,8 @@ impl DemoArgs {
         self.judge(invocation, &coordinator, &story, &mut picture).await
     }
 
-    /// Shows what happens until every task has ended, and kills the first plan's owner in the middle.
+    /// Shows what happens until every task has ended; meanwhile kills the first plan's owner, and stops the
+    /// next one.
     async fn follow(
         &self,
         story: &mut Story,
@@ -166,10 +165,15 @@ impl DemoArgs {
                 }
             }
             if !self.no_crash
-                && let Some(victim) = story.victim(CRASH_AT)
-                && fleet.kill(&victim)
+                && let Some((victim, blow)) = story.victim()
+                && fleet.strike(&victim, blow)
             {
-                picture.say(&story.crash(&victim));
+                picture.say(&story.struck(&victim, blow));
+            }
+            if story.is_passed_on()
+                && let Some(resumed) = fleet.resume()
+            {
+                picture.say(&story.resumed(&resumed));
             }
         }
         picture.draw(&story.scene(fleet));
@@ -186,7 +190,7 @@ impl DemoArgs {
         for line in story.epilogue() {
             picture.say(&line);
         }
-        let audited = coordinator.audit(|_| {}).await?;
+        let audited = coordinator.admin().audit(|_| {}).await?;
         picture.say("");
         invocation.show(crate::output::Format::Table, &AuditReport::new(&audited))?;
         let clean = audited.report.violations_found == 0;

@@ -54,7 +54,7 @@ impl DepsArgs {
             && view.status(task).is_none()
         {
             return Err(Failure::new(Exit::NoSuchTask, format!("{plan} has no task {task}"))
-                .remedy(format!("`planlease task list {plan}` lists them.")));
+                .remedy(format!("`planlease task list {q_plan}` lists them.", q_plan = plan.quoted())));
         }
         let graph = DependencyGraph::new(&view, task.as_ref());
         match self.format {

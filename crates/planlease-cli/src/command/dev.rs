@@ -6,6 +6,7 @@ mod clients;
 mod foreground;
 mod history;
 mod listener;
+mod restore;
 mod serve;
 mod server;
 mod status;
@@ -28,6 +29,7 @@ use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log};
   planlease dev --data-dir ./data --listen 127.0.0.1:0
   planlease dev status                 the server that commands start by themselves
   planlease dev backup plans.db        everything in it, while it runs
+  planlease dev restore plans.db       the way back, while it does not run
   planlease dev stop"
 )]
 pub(crate) struct DevArgs {
@@ -49,6 +51,8 @@ pub(crate) enum DevCommand {
     Stop(stop::StopArgs),
     /// Save everything in the local server into a file, while it runs
     Backup(backup::BackupArgs),
+    /// Restore a backup into the local server, while it does not run
+    Restore(restore::RestoreArgs),
 }
 
 impl DevArgs {
@@ -74,6 +78,7 @@ impl DevArgs {
             Some(DevCommand::Status(args)) => args.run(invocation).await,
             Some(DevCommand::Stop(args)) => args.run().await,
             Some(DevCommand::Backup(args)) => args.run().await,
+            Some(DevCommand::Restore(args)) => args.run().await,
         }
     }
 }

@@ -9,6 +9,7 @@ use clap::Args;
 use planlease::{Config, Coordinator, Error, core::Generation};
 
 use crate::{
+    confirm::ConfirmArgs,
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
@@ -26,9 +27,12 @@ use crate::{
 )]
 pub(crate) struct DoctorArgs {
     /// Adopt a store that was restored or copied: raises its generation, so that every fencing token from now
-    /// on is greater than all before. Only when no process works on the old data any more
+    /// on is greater than all before. Only when no process works on the old data any more. Asks first, and is
+    /// refused without a terminal unless --yes is given
     #[arg(long)]
     adopt_store: bool,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -38,6 +42,13 @@ impl DoctorArgs {
         let settings = invocation.settings()?;
         let config = invocation.config()?;
         if self.adopt_store {
+            let (name, store) = (settings.root.value.as_str(), invocation.store()?);
+            self.confirm.by_name(
+                name,
+                &format!(
+                    "this adopts {store}: processes that still work on older data lose what they own there"
+                ),
+            )?;
             let Generation(generation) = Coordinator::adopt_store(config.clone()).await?;
             output::tell(&format!("the store belongs to this cluster; its generation is {generation}"));
         }

@@ -145,12 +145,15 @@ impl CheckArgs {
         let Self { resource, token, state, plan, output } = self;
         if let Some(plan) = plan {
             let plan = plan_name(&plan)?;
-            let line = invocation.connect().await?.line(&plan).await?;
+            let line = invocation.connect().await?.queue(&plan).await?;
             let highest = line.term.map(|(_, term)| term.token());
             fence::issued(highest, token).map_err(|error| {
-                Failure::new(Exit::RightGone, format!("{resource}: {error}"))
+                Failure::new(Exit::AuthorityLost, format!("{resource}: {error}"))
                     .meaning("The token was not admitted; what was kept is as it was.")
-                    .remedy(format!("`planlease owner show {plan}` shows the token of the present owner."))
+                    .remedy(format!(
+                        "`planlease owner show {q_plan}` shows the token of the present owner.",
+                        q_plan = plan.quoted()
+                    ))
             })?;
         }
         let refused = State::at(state).change(&resource, |highest| fence::admit(highest, token))?.err();
@@ -158,7 +161,7 @@ impl CheckArgs {
         let checked = FenceChecked { resource, token, admitted: refused.is_none(), highest };
         invocation.show(output.format, &checked)?;
         let Some(stale) = refused else { return Ok(Exit::Done) };
-        Err(Failure::new(Exit::RightGone, format!("{}: {stale}", checked.resource))
+        Err(Failure::new(Exit::AuthorityLost, format!("{}: {stale}", checked.resource))
             .meaning("Another process owns the plan by now; nothing was changed.")
             .remedy("Stop: a process with this token must not act on the resource any more."))
     }

@@ -1,5 +1,6 @@
 //! `findings`: what a task has found out, for its successors.
 
+use planlease::Findings;
 use std::{
     fs::File,
     io::{Read, stdin},
@@ -107,10 +108,11 @@ impl WriteArgs {
         let attempt = right.attempt().unwrap_or(seen.record.attempt);
         let authority = right.authority(&coordinator, &view)?;
         let text = text.unwrap_or_default();
-        match &self.reference {
-            Some(reference) => authority.write_reference(&task, attempt, &text, reference).await?,
-            None => authority.write_findings(&task, attempt, &text).await?,
+        let mut findings = Findings::of_attempt(attempt, &text);
+        if let Some(reference) = &self.reference {
+            findings = findings.kept_at(reference);
         }
+        authority.write_findings(&task, &findings).await?;
         let written = FindingsWritten { plan, task, attempt, bytes: text.len(), reference: self.reference };
         invocation.show(self.output.format, &written)?;
         Ok(Exit::Done)
@@ -162,12 +164,14 @@ impl ReadArgs {
             let view = coordinator.plan(&plan).await?;
             view.task(&task)?;
             let what = format!("task {task} of {plan} has no findings");
-            return Err(Failure::new(Exit::NoSuchTask, what)
-                .remedy(format!("`planlease findings list {plan}` shows which tasks have some.")));
+            return Err(Failure::new(Exit::NothingStored, what).remedy(format!(
+                "`planlease findings list {q_plan}` shows which tasks have some.",
+                q_plan = plan.quoted()
+            )));
         };
         if self.written && found.output.is_none() {
             let what = format!("the output of task {task} of {plan} is not kept");
-            return Err(Failure::new(Exit::NoSuchTask, what).remedy(
+            return Err(Failure::new(Exit::NothingStored, what).remedy(
                 "`planlease run` keeps what the commands of tasks write, once an attempt has ended.",
             ));
         }

@@ -9,7 +9,10 @@ use planlease_orchestrator::{
     hold::{Inherited, Lost, Notice, Patience, PlanOwnership, Work, of_owner},
 };
 
-use super::holding::{self, CRASHED, Subject, Typed, describe_fate};
+use super::{
+    holding::{self, CRASHED, Subject, Typed, describe_fate},
+    metrics,
+};
 use crate::{
     exit::Exit, failure::Failure, invocation::Invocation, messages, names::plan_name, output::plain,
     signals::Signals,
@@ -23,6 +26,11 @@ use crate::{
 /// If the ownership is lost, the command and everything that it started are killed before another process can
 /// own the plan, even if this process is paused or killed. If it is lost before the command was started, this
 /// process joins the queue again.
+///
+/// Meanwhile this process keeps the plan's timers, as `planlease run` does: it puts failed and lost tasks
+/// back, ends what is silent for `heartbeat_s` or takes longer than `attempt_deadline_s`, recovers what lost
+/// workers leave, and hands to a person what failed too often. A task that the command has started counts as
+/// a worker's: `planlease task progress` is its sign of life.
 ///
 /// The command has `PLANLEASE_PLAN` and `PLANLEASE_FENCING_TOKEN` in its environment. `planlease task …`
 /// inside it reaches the same etcd and changes tasks with the owner's authority.
@@ -52,6 +60,11 @@ pub(crate) struct HoldArgs {
     /// Leave the tasks alone that the last owner left in progress
     #[arg(long)]
     no_recover: bool,
+    /// Do not keep the plan's timers meanwhile: retries after a failure, deadlines, heartbeats, lost workers
+    #[arg(long)]
+    no_timers: bool,
+    #[command(flatten)]
+    metrics: metrics::ServeMetricsArgs,
     /// The command and its arguments; no shell is involved
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -71,11 +84,13 @@ impl HoldArgs {
         let mut signals = Signals::take()?;
         let coordinator = tokio::select! {
             biased; // A connection is of use even if it is to be closed at once.
-            connected = invocation.connect() => connected?,
+            connected = invocation.connect_to_hold() => connected?,
             signal = signals.which() => return Ok(Exit::Child(signal.status())),
         };
+        let _metrics = self.metrics.serve(&coordinator, None).await?;
         let patience = Patience::new(!self.no_wait, self.wait);
-        let wanted = PlanOwnership::new(plan.clone()).lock_delay(self.lock_delay).recover(!self.no_recover);
+        let wanted = PlanOwnership::new(plan.clone()).lock_delay(self.lock_delay);
+        let wanted = wanted.recover(!self.no_recover).timers(!self.no_timers);
         let typed = Typed { command: self.command, variables, grace: self.grace };
         let work = OwnersCommand { plan, typed, inherited: inherited.clone() };
         holding::run(&coordinator, inherited, patience, &wanted, &work, &mut signals).await
@@ -135,20 +150,23 @@ impl Subject for OwnersCommand {
         let explained = lost.explained.as_deref();
         let explained =
             explained.map_or_else(String::new, |why| format!(" In the plan's history: {}.", plain(why)));
-        Failure::new(Exit::RightGone, format!("the ownership of {plan} is over: {}", lost.loss))
+        Failure::new(Exit::AuthorityLost, format!("the ownership of {plan} is over: {}", lost.loss))
             .meaning(format!("{}{explained}", describe_fate(&lost.command)))
-            .remedy(format!("`planlease owner show {plan}` shows who owns it now."))
+            .remedy(format!("`planlease owner show {q_plan}` shows who owns it now.", q_plan = plan.quoted()))
     }
 
     fn lost_at_the_end(&self) -> Failure {
         let plan = &self.plan;
-        Failure::new(Exit::RightGone, format!("the ownership of {plan} was over when the command ended"))
+        Failure::new(Exit::AuthorityLost, format!("the ownership of {plan} was over when the command ended"))
             .meaning("The command may have gone on for a moment while another process owned the plan.")
-            .remedy(format!("`planlease owner history {plan}` shows how each ownership ended."))
+            .remedy(format!(
+                "`planlease owner history {q_plan}` shows how each ownership ended.",
+                q_plan = plan.quoted()
+            ))
     }
 
     async fn still_held(&self, coordinator: &Coordinator) -> String {
-        match coordinator.line(&self.plan).await {
+        match coordinator.queue(&self.plan).await {
             Ok(line) => match line.candidates().first() {
                 Some(first) => format!("is still owned by {}", plain(&first.name())),
                 None => format!("has a lock delay: {CRASHED}"),

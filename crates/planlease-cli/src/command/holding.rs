@@ -13,7 +13,8 @@ use planlease_orchestrator::{
 
 use super::{plumbing::SUPERVISOR, task::right::delegation};
 use crate::{
-    descriptors, environment::Environment, exit::Exit, failure::Failure, messages, signals::Signals,
+    descriptors, environment::Environment, exit::Exit, failure::Failure, messages, output::plain,
+    signals::Signals,
 };
 
 /// The status if no supervisor could be started.
@@ -193,6 +194,12 @@ pub(super) fn show(subject: &impl Subject, notice: &Notice<'_>) {
             format!("lost the place in the queue: {}; trying again", planlease::error_chain(*error))
         }
         Notice::Recovered(tasks) => format!("recovered {} of lost claimants", counted(*tasks, "task")),
+        Notice::Due(task, why) => {
+            format!("task {} is {}: {}", task.id, task.record.status, plain(why))
+        }
+        Notice::NotDoneYet(why) => {
+            format!("cannot do yet what is due in {name}: {}; trying again", plain(why))
+        }
         Notice::ShortOfResources(error) => {
             format!("this host is short of resources: {}; trying again", planlease::error_chain(*error))
         }

@@ -185,7 +185,7 @@ impl Draft {
         let tasks = state.spec.tasks.len();
         let mut progress = Progress::new();
         let written = |n: usize| progress.say(|| format!("importing {plan}: {n} of {tasks} tasks"));
-        let imported = coordinator.import_with(plan, &state.spec, &past, written).await;
+        let imported = coordinator.admin().import_with(plan, &state.spec, &past, written).await;
         drop(progress);
         match imported {
             Ok(Imported::Created(revision)) => Ok(self.shown("created").at(revision)),

@@ -1,10 +1,11 @@
-//! `lock` and `locks`: a named lock of a plan, held while a program of the caller's runs.
+//! `lock` and `locks`: a named lock of a plan, or of the namespace, held while a program of the caller's
+//! runs.
 
 use std::{ffi::OsString, time::Duration};
 
 use clap::Args;
 use planlease::{
-    Coordinator, Holder, Lock, Loss,
+    Coordinator, Holder, Lock, LockOptions, Loss, MAX_LOCK_PERMITS,
     core::{LockName, PlanName},
 };
 use planlease_orchestrator::{
@@ -22,25 +23,36 @@ use crate::{
     signals::Signals,
 };
 
-/// Run a command while this process holds a named lock of a plan
+/// Run a command while this process holds a named lock of a plan, or of the namespace
 ///
 /// Waits in the lock's queue first, in the order of arrival. The lock belongs to the plan, but needs no
-/// ownership of it: it is for work that the processes of a plan must not do at the same time, such as commits
-/// to one repository.
+/// ownership of it: it is for work that the processes of a plan must not do at the same time, such as
+/// commits to one repository. With --global it belongs to the namespace and needs no plan: for jobs of cron
+/// on several hosts.
+///
+/// With --permits N as many processes have it at a time. All of them have to say the same number; another one
+/// than that of the processes ahead is refused.
 ///
 /// If the lock is lost, the command and everything that it started are killed before another process can have
 /// it, even if this process is paused or killed. A crash releases it. If it is lost before the command was
 /// started, this process joins the queue again.
 ///
 /// The command has `PLANLEASE_LOCK` and `PLANLEASE_LOCK_TOKEN` in its environment. The token grows from
-/// holder to holder, for `planlease fence`.
+/// holder to holder, for `planlease fence`; with several permits several tokens are valid at a time.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct LockArgs {
     /// The plan
-    plan: String,
+    #[arg(required_unless_present = "global", requires = "name")]
+    plan: Option<String>,
     /// The lock's name; a lock needs no set-up
-    name: String,
+    name: Option<String>,
+    /// A lock of the namespace with this name, in place of a plan and a name
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["plan", "name"])]
+    global: Option<String>,
+    /// How many processes can have it at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LOCK_PERMITS)))]
+    permits: u32,
     /// Do not wait if another process has it: name the holder, and exit with status 100
     #[arg(long, conflicts_with = "wait")]
     no_wait: bool,
@@ -59,41 +71,59 @@ const EXAMPLES: &str = "\
 Examples:
   planlease lock release git -- git commit -m 'one at a time'
   planlease lock release deploy --no-wait -- ./deploy.sh || echo 'another process has the lock'
+  planlease lock --global nightly-backup --no-wait -- backup.sh
+  planlease lock --global downloads --permits 3 -- ./download.sh
   planlease lock release git --wait 5m -- sh -c 'planlease fence check repo --token $PLANLEASE_LOCK_TOKEN && git push'";
 
-/// Shows who has which lock of a plan, and who waits.
+/// Shows who has which lock of a plan, or of the namespace, and who waits.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  planlease locks release\n  planlease locks release -o jsonl")]
+#[command(
+    after_help = "Examples:\n  planlease locks release\n  planlease locks release -o jsonl\n  planlease locks --global"
+)]
 pub(crate) struct LocksArgs {
     /// The plan
-    plan: String,
+    #[arg(required_unless_present = "global")]
+    plan: Option<String>,
+    /// The locks of the namespace
+    #[arg(long, conflicts_with = "plan")]
+    global: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 impl LocksArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = plan_name(&self.plan)?;
-        let locks = invocation.connect().await?.locks(&plan).await?;
-        invocation.show(self.output.format, &LockList::new(&plan, &locks))?;
+        let plan = self.plan.as_deref().map(plan_name).transpose()?;
+        let coordinator = invocation.connect().await?;
+        let list = match &plan {
+            Some(plan) => LockList::new(plan, &coordinator.locks(plan).await?),
+            None => LockList::global(&coordinator.global_locks().await?),
+        };
+        invocation.show(self.output.format, &list)?;
         Ok(Exit::Done)
     }
 }
 
 impl LockArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = plan_name(&self.plan)?;
-        let lock = LockName::new(&*self.name).map_err(Failure::from)?;
+        let plan = self.plan.as_deref().map(plan_name).transpose()?;
+        let name = self.global.as_deref().or(self.name.as_deref()).unwrap_or_default(); // One is required.
+        let lock = LockName::new(name).map_err(Failure::from)?;
         let inherited = holding::inherited(invocation.environment())?;
         let variables = invocation.settings()?.for_commands(invocation.environment());
         let mut signals = Signals::take()?;
         let coordinator = tokio::select! {
             biased; // A connection is of use even if it is to be closed at once.
-            connected = invocation.connect() => connected?,
+            connected = invocation.connect_to_hold() => connected?,
             signal = signals.which() => return Ok(Exit::Child(signal.status())),
         };
         let patience = Patience::new(!self.no_wait, self.wait);
-        let wanted = NamedLock::new(plan.clone(), lock.clone());
+        let options = LockOptions::default().permits(self.permits);
+        let options = match &plan {
+            Some(plan) => options.of_plan(plan.clone()),
+            None => options,
+        };
+        let wanted = NamedLock::new(lock.clone(), options);
         let typed = Typed { command: self.command, variables, grace: self.grace };
         let work = LockedCommand { plan, lock, typed, inherited: inherited.clone() };
         holding::run(&coordinator, inherited, patience, &wanted, &work, &mut signals).await
@@ -102,7 +132,7 @@ impl LockArgs {
 
 /// The command that runs under a lock.
 struct LockedCommand {
-    plan: PlanName,
+    plan: Option<PlanName>,
     lock: LockName,
     typed: Typed,
     inherited: Inherited,
@@ -110,7 +140,7 @@ struct LockedCommand {
 
 impl Work<Lock> for LockedCommand {
     fn spec(&self, lock: &Lock) -> Result<CommandSpec, serde_json::Error> {
-        let inherited = self.inherited.and(&self.plan, lock.session().lease(), lock.revision());
+        let inherited = self.inherited.and(self.plan.as_ref(), lock.session().lease(), lock.revision());
         Ok(self.typed.spec(of_lock(lock), inherited.variable()?))
     }
 
@@ -121,7 +151,10 @@ impl Work<Lock> for LockedCommand {
 
 impl Subject for LockedCommand {
     fn name(&self) -> String {
-        format!("lock {} of {}", self.lock, self.plan)
+        match &self.plan {
+            Some(plan) => format!("lock {} of {plan}", self.lock),
+            None => format!("lock {}", self.lock),
+        }
     }
 
     fn describe(&self, holder: &Holder) -> String {
@@ -134,7 +167,10 @@ impl Subject for LockedCommand {
     }
 
     fn shown_by(&self) -> String {
-        format!("planlease locks {}", self.plan)
+        match &self.plan {
+            Some(plan) => format!("planlease locks {plan}"),
+            None => "planlease locks --global".to_owned(),
+        }
     }
 
     fn lost(&self, lost: &Lost) -> Failure {
@@ -142,21 +178,25 @@ impl Subject for LockedCommand {
             Loss::Session(reason) => reason.to_string(),
             _ => "its key was deleted".to_owned(),
         };
-        Failure::new(Exit::RightGone, format!("{} is lost: {why}", self.name()))
+        Failure::new(Exit::AuthorityLost, format!("{} is lost: {why}", self.name()))
             .meaning(describe_fate(&lost.command))
             .remedy(self.shows_holder())
     }
 
     fn lost_at_the_end(&self) -> Failure {
-        Failure::new(Exit::RightGone, format!("{} was lost when the command ended", self.name()))
+        Failure::new(Exit::AuthorityLost, format!("{} was lost when the command ended", self.name()))
             .meaning("The command may have gone on for a moment while another process had the lock.")
             .remedy(self.shows_holder())
     }
 
     async fn still_held(&self, coordinator: &Coordinator) -> String {
-        let locks = coordinator.locks(&self.plan).await.unwrap_or_default();
+        let locks = match &self.plan {
+            Some(plan) => coordinator.locks(plan).await,
+            None => coordinator.global_locks().await,
+        };
+        let locks = locks.unwrap_or_default();
         let first = locks.iter().find(|view| view.lock == self.lock);
-        let first = first.and_then(|view| view.line.candidates().first());
+        let first = first.and_then(|view| view.queue.candidates().first());
         let by = first.map_or_else(String::new, |first| format!(" by {}", plain(&first.name())));
         format!("is still held{by}")
     }

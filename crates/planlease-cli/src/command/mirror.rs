@@ -1,22 +1,25 @@
 //! `mirror`: keeps a `status.json`, or the boxes of a plan file, as the plan is, for other readers.
 
 mod claim;
+mod marks;
 
 use std::{
     collections::BTreeSet,
-    io::ErrorKind,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use clap::Args;
-use planlease::{Coordinator, Error, Identity, PlanSpec, PlanView, core::PlanName};
-use planlease_formats::Format;
-use planlease_watcher::Snapshot;
+use planlease::{
+    Coordinator, Error, Identity, PlanSpec, PlanView,
+    core::{PlanName, TaskId},
+};
+use planlease_formats::{Format, Progress};
+use planlease_watcher::{Scope, Snapshot};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use self::claim::Claim;
+use self::{claim::Claim, marks::Marks};
 use super::{
     export,
     plan::file,
@@ -34,8 +37,9 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Keep a status.json, or the boxes of a plan file, up to date for other readers
 ///
-/// Of a plan file (a checklist in Markdown, tasks.json, prd.json, issues.jsonl) only the marks of its tasks
-/// are changed, in place: all other bytes stay as they are.
+/// Of a plan file (a checklist in Markdown, tasks.json, prd.json, issues.jsonl, a folder of Backlog.md) only
+/// the marks of its tasks are changed, in place: all other bytes stay as they are. A plan file that is not
+/// there for a moment is waited for, up to 20 seconds.
 ///
 /// The file is replaced in one step whenever the plan has changed: a reader sees the plan at one revision,
 /// never half of it. Changes that arrive together are written together. Ctrl-C and SIGTERM end it after one
@@ -53,7 +57,7 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 pub(crate) struct MirrorArgs {
     /// The plan
     plan: String,
-    /// The file; its folder has to be there
+    /// The file, or a folder of tasks; its folder has to be there
     file: PathBuf,
     /// Write it once, as the plan is now, and end
     #[arg(long)]
@@ -83,7 +87,7 @@ impl MirrorArgs {
         let mut signals = Signals::take()?;
         let coordinator = invocation.connect().await?;
         let view = coordinator.plan(&plan).await?;
-        let format = plan_file(&view, &self.file)?;
+        let format = plan_file(&view, &self.file).await?;
         let mut mirror = Mirror { plan, file: &self.file, format, written: None, stays_because: None };
         mirror.ensure_ours(&view)?;
         if self.once {
@@ -113,34 +117,35 @@ impl MirrorArgs {
 
 /// The format of a plan file whose marks are to be kept; `None` for a state file, or one that is not there
 /// yet. Every other file is refused: it would be lost.
-fn plan_file(view: &PlanView, file: &Path) -> Result<Option<Format>, Failure> {
-    let bytes = match std::fs::read(file) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            let what = format!("cannot read {}: {error}", file.display());
-            return Err(Failure::new(Exit::UnreadableFile, what).meaning("It was not changed."));
-        }
-    };
-    if bytes.is_empty() || is_state(file, &bytes) {
+async fn plan_file(view: &PlanView, file: &Path) -> Result<Option<Format>, Failure> {
+    let path = file::whole(&file.to_string_lossy());
+    // A state file can be made; all other plan files are written by others.
+    let is_json = Format::of(&path).is_none_or(|format| format == Format::Taskmaster);
+    if is_json && !file.exists() {
         return Ok(None);
     }
-    let path = file::whole(&file.to_string_lossy());
+    let marks = Marks::read(file).await?;
+    if let Marks::One(bytes) = &marks
+        && is_json
+        && (bytes.is_empty() || is_state(file, bytes))
+    {
+        return Ok(None);
+    }
     let refused = |why: &str| {
         Failure::new(Exit::PlanExists, format!("{path} {why}")).meaning("It was not changed.").remedy(
             "Name the file that the plan was made of, a status.json, or a file that does not exist yet.",
         )
     };
-    let Some(format) = Format::detect(&path, &bytes) else {
+    let Some(format) = marks.format(&path) else {
         return Err(refused("is neither a plan file nor the state of a plan"));
     };
     let tag = planlease_formats::tag_of(view.spec());
-    match planlease_formats::mirrored_tag(format, tag, &path, &bytes, |_| None) {
+    match marks.changed(format, tag, &path, |_| None) {
         Ok(Some(_)) => {}
         Ok(None) => return Err(refused("is a plan file without marks that could be kept")),
         Err(problems) => return Err(refused(&format!("cannot be kept as the plan is: {problems}"))),
     }
-    let parsed = planlease_formats::parse_tag(format, tag, &path, &bytes);
+    let parsed = marks.parse(format, tag, &path);
     let is_its = parsed.is_ok_and(|parsed| {
         let ids = |spec: &PlanSpec| spec.tasks.iter().map(|task| task.id.clone()).collect::<BTreeSet<_>>();
         view.spec().has_origin_of(&parsed.spec) || ids(view.spec()) == ids(&parsed.spec)
@@ -186,14 +191,14 @@ impl Mirror<'_> {
     async fn look(&mut self, coordinator: &Coordinator) -> Result<(), Failure> {
         let view = coordinator.plan(&self.plan).await?;
         export::whole(&view)?;
-        self.write_view(&view)
+        self.write_view(&view).await
     }
 
     /// Writes every change, until the plan is gone.
     async fn follow(&mut self, coordinator: Coordinator) -> Result<Exit, Failure> {
-        let mut feed = Feed::open(coordinator, None).await?;
+        let mut feed = Feed::open(coordinator, &Scope::plan(self.plan.clone()), None).await?;
         loop {
-            self.write_seen(feed.snapshot())?;
+            self.write_seen(feed.snapshot()).await?;
             if !self.changed(&mut feed).await? {
                 continue;
             }
@@ -223,10 +228,10 @@ impl Mirror<'_> {
         }
     }
 
-    fn write_seen(&mut self, seen: &Snapshot) -> Result<(), Failure> {
+    async fn write_seen(&mut self, seen: &Snapshot) -> Result<(), Failure> {
         match seen.plan(&self.plan) {
             Some(plan) => match export::whole(plan) {
-                Ok(()) => self.write_view(plan),
+                Ok(()) => self.write_view(plan).await,
                 Err(failure) => {
                     self.stays(failure.what());
                     Ok(())
@@ -252,27 +257,27 @@ impl Mirror<'_> {
     }
 
     /// Writes the plan as it is.
-    fn write_view(&mut self, view: &PlanView) -> Result<(), Failure> {
+    async fn write_view(&mut self, view: &PlanView) -> Result<(), Failure> {
         match self.format {
-            Some(format) => self.mark(format, view),
+            Some(format) => self.mark(format, view).await,
             None => self.write(export::document(view)),
         }
     }
 
     /// Sets the marks of the plan file, which is read again: others edit it.
-    fn mark(&mut self, format: Format, view: &PlanView) -> Result<(), Failure> {
+    async fn mark(&mut self, format: Format, view: &PlanView) -> Result<(), Failure> {
+        let marks = Marks::read(self.file).await?;
         let path = self.file.to_string_lossy();
-        let bytes = std::fs::read(self.file)
-            .map_err(|error| Failure::new(Exit::UnreadableFile, format!("cannot read {path}: {error}")))?;
-        let statuses = export::statuses(view);
         let tag = planlease_formats::tag_of(view.spec());
-        match planlease_formats::mirrored_tag(format, tag, &path, &bytes, |task| statuses.get(task).copied())
-        {
-            Ok(Some(marked)) if marked != bytes => {
-                replace::file(self.file, &marked)?;
+        let progress = |task: &TaskId| {
+            let record = &view.tasks().get(task)?.record;
+            Some(Progress { status: record.status, was_begun: record.attempt > 0 })
+        };
+        match marks.changed(format, tag, &path, progress) {
+            Ok(changed) => {
+                marks::write(&changed.unwrap_or_default())?;
                 self.stays_because = None;
             }
-            Ok(_) => self.stays_because = None,
             Err(problems) => self.stays(&problems.to_string()),
         }
         Ok(())

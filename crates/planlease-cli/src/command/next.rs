@@ -7,7 +7,7 @@ use crate::{
     failure::Failure,
     invocation::Invocation,
     names::plan_name,
-    output::{NextTasks, OutputArgs},
+    output::{self, NextTasks, OutputArgs},
 };
 
 /// List the tasks that may start now, and what the others wait for
@@ -22,7 +22,8 @@ pub(crate) struct NextArgs {
     /// The plan
     plan: String,
     /// At most so many [default: all]
-    count: Option<usize>,
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    count: Option<u32>,
     /// Only tasks with this label; with each of them if given more than once
     #[arg(long = "label", value_name = "LABEL")]
     labels: Vec<String>,
@@ -36,8 +37,17 @@ impl NextArgs {
         let coordinator = invocation.connect().await?;
         let view = coordinator.plan(&plan).await?;
         let alive = coordinator.alive(&view).await?;
-        let next = NextTasks::new(&view, self.count.unwrap_or(usize::MAX), &self.labels, &alive);
+        let count = self.count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
+        let mut next =
+            NextTasks::new(&view, count, &self.labels, &alive).offered(&view, &coordinator.offers().await?);
+        if view.graph().uses_pools() {
+            next = next.pooled(&view, &coordinator.pools().await?.0);
+        }
         invocation.show(self.output.format, &next)?;
+        if let Some(pause) = coordinator.steering().await?.0.pause {
+            let (by, why) = (output::plain(&pause.by), output::plain(&pause.why));
+            output::tell(&format!("nothing starts: the fleet was paused by {by}: {why}"));
+        }
         Ok(Exit::Done)
     }
 }

@@ -1,6 +1,9 @@
-//! `orchestrator`: who is alive.
+//! `orchestrator`: which are alive, and whether they take work.
+
+mod cordon;
 
 use clap::{Args, Subcommand};
+use planlease::Registered;
 
 use crate::{
     exit::Exit,
@@ -14,6 +17,9 @@ use crate::{
 pub(crate) enum OrchestratorCommand {
     /// List the orchestrators whose sessions are alive, and what they own
     List(ListArgs),
+    Cordon(cordon::CordonArgs),
+    Uncordon(cordon::UncordonArgs),
+    Drain(cordon::DrainArgs),
 }
 
 /// `orchestrator list`.
@@ -25,11 +31,19 @@ pub(crate) struct ListArgs {
 
 impl OrchestratorCommand {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let Self::List(args) = self;
+        let args = match self {
+            Self::List(args) => args,
+            Self::Cordon(args) => return args.run(invocation).await,
+            Self::Uncordon(args) => return args.run(invocation).await,
+            Self::Drain(args) => return args.run(invocation).await,
+        };
         let coordinator = invocation.connect().await?;
         let registered = coordinator.orchestrators().await?;
         let plans = coordinator.plans().await?;
-        invocation.show(args.output.format, &OrchestratorList::new(registered, &plans))?;
+        let (steering, _) = coordinator.steering().await?;
+        let leases = coordinator.lease_times(registered.iter().map(Registered::lease)).await?;
+        invocation
+            .show(args.output.format, &OrchestratorList::new(registered, &plans, &leases, &steering))?;
         Ok(Exit::Done)
     }
 }

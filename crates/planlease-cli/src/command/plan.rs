@@ -5,6 +5,7 @@ mod delete;
 mod edit;
 pub(super) mod file;
 mod halt;
+mod halts;
 mod import;
 pub(super) mod ticked;
 
@@ -15,7 +16,7 @@ use crate::{
     failure::Failure,
     invocation::Invocation,
     names::plan_name,
-    output::{DefinitionView, OutputArgs, PlanList},
+    output::{DefinitionView, ListOutputArgs, OutputArgs, PlanList},
 };
 
 /// What to do with plans.
@@ -36,13 +37,14 @@ pub(crate) enum PlanCommand {
     Diff(edit::DiffArgs),
     /// Make a plan as its file says now; what was begun stays
     Update(edit::UpdateArgs),
-    /// Pause a plan: no task is started
+    /// Pause plans: no task is started
     ///
     /// Tasks in progress continue to their end, and the owner stays.
     Pause(halt::PauseArgs),
-    /// Resume a plan that was paused, cancelled or archived
+    /// Resume plans that were paused, cancelled or archived
     ///
-    /// The next owner continues where the last one stopped.
+    /// The next owner continues where the last one stopped. With `--all` and `--select` only pauses are
+    /// ended: plans that were cancelled or archived stay so.
     Resume(halt::ResumeArgs),
     /// End a plan before it is finished: its ownership ends, and it cannot be owned again
     Cancel(halt::CancelArgs),
@@ -65,7 +67,7 @@ pub(crate) struct ListArgs {
     #[arg(short, long)]
     all: bool,
     #[command(flatten)]
-    output: OutputArgs,
+    output: ListOutputArgs,
 }
 
 /// `plan show`.

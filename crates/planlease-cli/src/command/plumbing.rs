@@ -3,6 +3,7 @@
 
 use std::{ffi::OsString, process::ExitCode};
 
+use planlease::companion;
 use planlease_orchestrator::{
     EntryPoint,
     exec::{self, ExecError},
@@ -16,6 +17,9 @@ pub(crate) const SUPERVISOR: &str = "supervisor";
 /// The hidden subcommand that becomes the command.
 pub(crate) const EXEC: &str = "exec";
 
+/// The hidden subcommand that frees what a session has when its process dies.
+pub(crate) const COMPANION: &str = "companion";
+
 /// Runs the helper that these arguments (the program's name first) ask for; `None` if they are a person's.
 pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut args = args.into_iter().skip(1);
@@ -24,6 +28,10 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> 
         let code =
             supervisor::run(args, &EntryPoint::of_this_program(EXEC)).unwrap_or_else(|error| failed(&error));
         return Some(code.into());
+    }
+    if first == COMPANION {
+        // The session's process is gone by then: no one is left to report to, and the lease expires.
+        return Some(companion::run().map_or(NOT_STARTED, |()| 0).into());
     }
     if first == EXEC {
         let Err(error) = exec::run(args);

@@ -5,7 +5,11 @@ mod follow;
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum};
-use planlease::{Coordinator, Error, Identity, core::OrchestratorId};
+use planlease::{
+    Coordinator, Error, Identity,
+    core::{OrchestratorId, selector::Selector},
+};
+use planlease_observe::metrics::Work;
 use planlease_orchestrator::{
     CommandSource, Dropped, EntryPoint, Options, Orchestrator, Plans, Stop, Summary, TaskCommand,
     hold::Inherited,
@@ -13,13 +17,13 @@ use planlease_orchestrator::{
 use tokio::sync::watch;
 
 use crate::{
-    command::{holding, plumbing},
+    command::{holding, logs, metrics, plumbing},
     descriptors,
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
     names::plan_name,
-    output::{self, OutputArgs},
+    output::{self, StreamOutputArgs},
     settings::Settings,
     signals::Signals,
 };
@@ -30,23 +34,45 @@ use crate::{
 /// takes over when the owner ends or dies. Tasks run without a shell, in their own process groups, which are
 /// killed before the ownership can pass to another process, whatever happens to this one.
 ///
+/// With --all it is a service: it follows the plans of the namespace, takes a plan only when it has a free
+/// job for it, by priority and then by how long the plan has waited, and ends on a signal; with --until-idle,
+/// when nothing is left to be done. Tasks that are not for it (no command, other labels, unmet needs) are
+/// left to `planlease task claim` and to other orchestrators.
+///
 /// A task runs its own command if its plan gives it one, else that of --exec. Its environment has
 /// `PLANLEASE_PLAN`, `PLANLEASE_TASK`, `PLANLEASE_TASK_DESCRIPTION`, `PLANLEASE_ATTEMPT` and
-/// `PLANLEASE_FENCING_TOKEN`. Its exit status counts only if it ends by itself. A command that does not start
-/// (no such program) uses no retry.
+/// `PLANLEASE_FENCING_TOKEN`; in a further attempt also `PLANLEASE_LAST_PROGRESS`, what the attempt before it
+/// said last of its progress (`planlease task progress`), if it said anything; and if it depends on other
+/// tasks, `PLANLEASE_INPUTS`, the path of a JSON file with their notes, findings and output. Where traces are
+/// exported (`OTEL_EXPORTER_OTLP_ENDPOINT` is set), `TRACEPARENT` is the span of the attempt. Its exit status
+/// counts only if it ends by itself. A command that does not start (no such program) uses no retry.
 ///
 /// A user who can write to the plans of a namespace can run commands here, unless --commands says otherwise.
 ///
-/// The first Ctrl-C (or SIGTERM) lets running tasks finish, the second one stops them.
+/// The first Ctrl-C (or SIGTERM) lets running tasks finish, the second one stops them, as does
+/// --drain-timeout. What was stopped is given back, no attempt is counted as failed, and the next in the
+/// queue owns the plan.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RunArgs {
     /// The plans to execute
     #[arg(required_unless_present = "all")]
     plans: Vec<String>,
-    /// Execute all plans that are there and not finished
+    /// Execute all plans, also those that come later: stays up until it is asked to stop
     #[arg(long, conflicts_with = "plans")]
     all: bool,
+    /// End when nothing is left to be done in the plans that are there
+    #[arg(long, requires = "all")]
+    until_idle: bool,
+    /// Only plans with these labels: 'team=payments,env!=prod', 'zone in (a,b)', 'key', '!key'
+    #[arg(long, value_name = "SELECTOR", requires = "all")]
+    select: Option<Selector>,
+    /// Only tasks with these labels; the others are left to claimants
+    #[arg(long, value_name = "SELECTOR")]
+    task_select: Option<Selector>,
+    /// What this host can do: tasks that need more are left to others
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    can: Vec<String>,
     /// How many tasks run at once, over all plans
     #[arg(short, long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: u16,
@@ -68,6 +94,9 @@ pub(crate) struct RunArgs {
     /// How long a task has between SIGTERM and SIGKILL
     #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = crate::duration::parse)]
     grace: std::time::Duration,
+    /// How long running tasks may go on after the first Ctrl-C (or SIGTERM) [default: as long as they take]
+    #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
+    drain_timeout: Option<std::time::Duration>,
     /// The name of this orchestrator; each process needs its own [default: host, process, and a random part]
     #[arg(long, value_name = "NAME")]
     id: Option<String>,
@@ -75,7 +104,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME=VALUE")]
     label: Vec<String>,
     #[command(flatten)]
-    output: OutputArgs,
+    logs: logs::KeepArgs,
+    #[command(flatten)]
+    metrics: metrics::ServeMetricsArgs,
+    #[command(flatten)]
+    output: StreamOutputArgs,
 }
 
 /// Whose commands are run.
@@ -104,7 +137,9 @@ Examples:
   planlease run release --jobs 4                     the tasks bring their commands along
   planlease run release --exec './agent --once'      one command for all tasks
   planlease run release --shell --exec 'echo \"$PLANLEASE_TASK\" >> done.txt'
-  planlease run --all --max-plans 1                  one of a fleet: take what is free
+  planlease run --all --jobs 4                       a service: takes what it has a free job for
+  planlease run --all --until-idle                   what is there now, and no more
+  planlease run --all --select 'team=payments,env!=prod' --can gpu
   planlease run --all --commands exec --exec ./agent where others write the plans";
 
 impl RunArgs {
@@ -113,17 +148,28 @@ impl RunArgs {
         let held = holding::inherited(invocation.environment())?;
         let options = self.options(invocation, &held)?;
         let mut signals = Signals::take()?;
-        let coordinator = invocation.connect().await?;
+        let coordinator = invocation.connect_to_hold().await?;
         ensure_not_held(&coordinator, &options.plans, &held).await?;
+        let options = self.logs.keep(&coordinator, options).await?;
+        let work = Work::default();
+        let _metrics = self.metrics.serve(&coordinator, Some(&work)).await?;
         let (stop, stopping) = watch::channel(Stop::Run);
-        let orchestrator = Orchestrator::new(coordinator, options, follow::reporter(format), stopping);
+        let orchestrator = Orchestrator::new(coordinator, options, follow::reporter(format, work), stopping);
         let mut running = std::pin::pin!(orchestrator.run());
+        let mut drained_at = None;
         let summary = loop {
             tokio::select! {
                 biased; // The end first; a signal after it changes nothing.
                 ended = &mut running => break ended?,
+                () = until(drained_at) => {
+                    drained_at = None;
+                    follow::stopping(Stop::Abort);
+                    stop.send_replace(Stop::Abort);
+                }
                 () = signals.next() => {
                     let next = if *stop.borrow() == Stop::Run { Stop::Drain } else { Stop::Abort };
+                    let timeout = self.drain_timeout.filter(|_| next == Stop::Drain);
+                    drained_at = timeout.map(|timeout| tokio::time::Instant::now() + timeout);
                     follow::stopping(next);
                     stop.send_replace(next);
                 }
@@ -136,15 +182,20 @@ impl RunArgs {
         descriptors::check_jobs(self.jobs)?;
         let settings = invocation.settings()?;
         let commands = self.commands(&settings)?;
-        let plans = if self.all {
-            Plans::All
-        } else {
-            Plans::Named(self.plans.iter().map(|name| plan_name(name)).collect::<Result<_, _>>()?)
+        let plans = match (self.all, self.until_idle) {
+            (true, false) => Plans::Follow,
+            (true, true) => Plans::All,
+            (false, _) => {
+                Plans::Named(self.plans.iter().map(|name| plan_name(name)).collect::<Result<_, _>>()?)
+            }
         };
         let mut env = settings.for_commands(invocation.environment());
         env.push(held.variable().map_err(|error| Failure::json(&error))?);
         let executor = Arc::new(EntryPoint::of_this_program(plumbing::SUPERVISOR));
         let options = Options::new(plans, executor)
+            .select(self.select.clone().unwrap_or_default())
+            .task_select(self.task_select.clone().unwrap_or_default())
+            .can(self.can.iter().filter(|can| !can.is_empty()).cloned().collect())
             .jobs(self.jobs.into())
             .max_plans(self.max_plans.map_or(usize::MAX, usize::from))
             .command(self.command()?)
@@ -153,6 +204,7 @@ impl RunArgs {
             .env(env)
             .dir(self.dir.clone())
             .search_path(invocation.environment().search_path())
+            .inputs(invocation.environment().folder_for_inputs())
             .grace(self.grace)
             .identity(self.identity()?);
         options.check().map_err(|why| {
@@ -200,6 +252,14 @@ impl RunArgs {
     }
 }
 
+/// Waits until the moment; for ever if there is none.
+async fn until(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The status to end with, and what is to be said about plans that were not executed to their end.
 fn conclude(summary: Summary) -> Result<Exit, Failure> {
     if !summary.unfinished.is_empty() {
@@ -230,11 +290,13 @@ fn conclude(summary: Summary) -> Result<Exit, Failure> {
 async fn ensure_not_held(coordinator: &Coordinator, plans: &Plans, held: &Inherited) -> Result<(), Failure> {
     for plan in held.plans() {
         let wanted = match plans {
+            // One that stays up waits for no plan.
+            Plans::Follow => false,
             Plans::All => true,
             Plans::Named(names) => names.contains(plan),
         };
         if wanted
-            && coordinator.line(plan).await?.candidates().first().is_some_and(|first| held.contains(first))
+            && coordinator.queue(plan).await?.candidates().first().is_some_and(|first| held.contains(first))
         {
             return Err(holding::held_above(plan.as_str()));
         }

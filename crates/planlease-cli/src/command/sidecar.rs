@@ -32,6 +32,7 @@ const EXAMPLES: &str = "\
 Examples:
   planlease sidecar --socket /run/planlease/sidecar.sock
   planlease sidecar --listen 127.0.0.1:7420 --token-file /etc/planlease/token --metrics 0.0.0.0:9464
+  planlease sidecar --socket /run/planlease/sidecar.sock --console 127.0.0.1:7421
   planlease sidecar drain --socket /run/planlease/sidecar.sock      in a preStop hook
   planlease sidecar probe ready --socket /run/planlease/sidecar.sock
   planlease sidecar openapi > planlease.json";

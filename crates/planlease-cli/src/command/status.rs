@@ -1,13 +1,14 @@
 //! `status`: how far plans are.
 
 use clap::Args;
+use planlease::{Coordinator, PlanView, core::TaskId};
 
 use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
     names::plan_name,
-    output::{OutputArgs, PlanList, PlanStatus},
+    output::{self, ListOutputArgs, PlanList, PlanStatus},
 };
 
 /// Show the progress and the owners of plans
@@ -23,7 +24,7 @@ pub(crate) struct StatusArgs {
     /// The plan [default: all]
     plan: Option<String>,
     #[command(flatten)]
-    output: OutputArgs,
+    output: ListOutputArgs,
 }
 
 impl StatusArgs {
@@ -34,7 +35,13 @@ impl StatusArgs {
             Some(plan) => {
                 let view = coordinator.plan(&plan).await?;
                 let alive = coordinator.alive(&view).await?;
-                invocation.show(self.output.format, &PlanStatus::new(&view, &alive))?
+                invocation.show(
+                    self.output.format,
+                    &PlanStatus::new(&view, &alive).in_store(invocation.store()?),
+                )?;
+                if let Some(wait) = pool_wait(&coordinator, &view).await? {
+                    output::tell(&wait);
+                }
             }
             None => {
                 let plans = PlanList::new(&coordinator.plans().await?, false).in_store(invocation.store()?);
@@ -43,4 +50,17 @@ impl StatusArgs {
         }
         Ok(Exit::Done)
     }
+}
+
+/// Which pool ready tasks of the plan wait for, in words.
+async fn pool_wait(coordinator: &Coordinator, view: &PlanView) -> Result<Option<String>, Failure> {
+    if !view.graph().uses_pools() || view.halt().is_some() {
+        return Ok(None);
+    }
+    let (pools, _) = coordinator.pools().await?;
+    let wait = |task: &TaskId| Some((task.clone(), pools.wait(view.graph().pools(task)?)?));
+    Ok(view.ready().find_map(wait).map(|(task, wait)| {
+        let wait = output::plain(&wait.to_string());
+        format!("task {task}: {wait}; `planlease next {}` lists all that wait", view.name().quoted())
+    }))
 }

@@ -1,25 +1,25 @@
 //! `watch`: every change as it happens, or from a revision on.
 
 pub(super) mod feed;
-mod reader;
+pub(super) mod reader;
 
 use std::collections::BTreeSet;
 
 use clap::Args;
 use planlease::{
     Error,
-    core::{PlanName, Revision, counted},
+    core::{PlanName, Revision},
 };
-use planlease_core::{record::HaltRecord, standing::Outlook, transition::TaskStatus};
-use planlease_watcher::{ChangeSet, PlanView, Snapshot};
+use planlease_watcher::{ChangeSet, Scope, Snapshot};
 
 use self::feed::{Feed, News};
+use super::ended::{has_ended, unfinished};
 use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
     names::plan_name,
-    output::{self, ChangesInWords, Format, OutputArgs, SnapshotView},
+    output::{self, ChangesInWords, Format, SnapshotView, StreamOutputArgs},
     signals::Signals,
 };
 
@@ -50,7 +50,7 @@ pub(crate) struct WatchArgs {
     #[arg(long, requires = "plans")]
     until_finished: bool,
     #[command(flatten)]
-    output: OutputArgs,
+    output: StreamOutputArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -72,7 +72,7 @@ impl WatchArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plans = self.plans.iter().map(|name| plan_name(name)).collect::<Result<_, _>>()?;
         let format = match self.output.format {
-            Format::Table => Format::Table,
+            Format::Table | Format::Wide | Format::Name | Format::Yaml => Format::Table,
             Format::Json | Format::Jsonl => Format::Jsonl, // A stream is no document.
         };
         let wanted = Wanted { plans, until_finished: self.until_finished, format };
@@ -88,19 +88,29 @@ impl WatchArgs {
     async fn stream(&self, invocation: &Invocation, wanted: &Wanted) -> Result<Exit, Failure> {
         let coordinator = invocation.connect().await?;
         let layout = coordinator.layout().clone();
-        let mut feed = Feed::open(coordinator, self.from_revision).await?;
+        let present = coordinator.clone();
+        let scope = Scope::plans(wanted.plans.clone());
+        let mut feed = Feed::open(coordinator, &scope, self.from_revision).await?;
         if self.snapshot {
             let plans = feed.snapshot().plans().filter(|plan| wanted.plan(plan.name()));
             invocation.show(wanted.format, &SnapshotView::new(feed.snapshot(), plans.map(AsRef::as_ref)))?;
         }
+        // Those that were not there at the revision from which it is watched, and are now.
+        let mut to_come = BTreeSet::new();
         for plan in wanted.plans.iter().filter(|plan| feed.snapshot().plan(plan).is_none()) {
-            if wanted.until_finished {
-                return Err(Error::PlanNotFound(plan.clone()).into());
+            match present.plan(plan).await {
+                Ok(_) if self.from_revision.is_some() => drop(to_come.insert(plan.clone())),
+                Ok(_) => {}
+                Err(Error::PlanNotFound(_)) if !wanted.until_finished => {
+                    output::tell(&format!("there is no plan {plan} yet; it is watched all the same"));
+                }
+                Err(error) if wanted.until_finished => return Err(error.into()),
+                Err(error) => output::tell(&format!("{error}; it is watched all the same")),
             }
-            output::tell(&format!("there is no plan {plan} yet; it is watched all the same"));
         }
         loop {
-            if wanted.until_finished && wanted.have_ended(feed.snapshot())? {
+            to_come.retain(|plan| feed.snapshot().plan(plan).is_none());
+            if wanted.until_finished && to_come.is_empty() && wanted.have_ended(feed.snapshot())? {
                 return wanted.conclude(feed.snapshot());
             }
             match feed.next().await? {
@@ -155,42 +165,4 @@ impl Wanted {
         let plans = self.plans.iter().filter_map(|plan| snapshot.plan(plan));
         plans.map(AsRef::as_ref).find_map(unfinished).map_or(Ok(Exit::Done), Err)
     }
-}
-
-/// Whether nothing more comes of the plan by itself: what only an owner would go on with counts if there is
-/// one.
-fn has_ended(plan: &PlanView) -> bool {
-    plan.halts().closed.is_some()
-        || match plan.outlook() {
-            Outlook::Done | Outlook::Stuck => true,
-            Outlook::Retries => plan.line().candidates().is_empty(),
-            Outlook::Open => false,
-        }
-}
-
-/// What is wrong with a plan that has ended; `None` if every task is completed or skipped.
-fn unfinished(plan: &PlanView) -> Option<Failure> {
-    let name = plan.name();
-    if plan.outlook() == Outlook::Done {
-        return None;
-    }
-    if let Some((_, HaltRecord { how, by, why, .. })) = &plan.halts().closed {
-        let (plan, by, why) = (name.clone(), by.clone(), why.clone());
-        return Some(Error::PlanClosed { plan, how: *how, by, why }.into());
-    }
-    let summary = plan.summary();
-    let failed = plan.tasks().values().find(|task| task.record.status == TaskStatus::Failed);
-    let failed = failed.map(|task| {
-        let why = task.record.parked.as_deref().or(task.record.error.as_deref()).unwrap_or_default();
-        format!("; task {}: {}", task.id, output::plain(why))
-    });
-    let what = format!(
-        "plan {name} cannot go on: {} failed, {} waiting{}",
-        counted(summary.failed, "task"),
-        summary.pending,
-        failed.unwrap_or_default()
-    );
-    Some(Failure::new(Exit::TasksFailed, what).remedy(format!(
-        "`planlease why {name}` shows what holds it up; `planlease task retry` puts a task back."
-    )))
 }

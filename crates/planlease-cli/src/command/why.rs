@@ -1,7 +1,7 @@
 //! `why`: what led to the present state.
 
 use clap::Args;
-use planlease::{core::keys::PlanKey, read_beside};
+use planlease::read_beside;
 
 use crate::{
     exit::Exit,
@@ -33,22 +33,28 @@ impl WhyArgs {
         let plan = plan_name(&self.plan)?;
         let task = self.task.as_deref().map(task_id).transpose()?;
         let coordinator = invocation.connect().await?;
-        let mut view = coordinator.plan(&plan).await?;
-        let alive = coordinator.alive(&view).await?;
         match task {
             Some(task) => {
-                view.require(&PlanKey::Task(task.clone()))?;
+                let mut excerpt = coordinator.excerpt(&plan, &task).await?;
                 let late = coordinator.late_results(&plan, &task).await.map(Some);
-                let late = read_beside(&mut view, late)?.unwrap_or_default();
-                let Some(shown) = WhyTask::new(&view, &task, &late, &alive) else {
-                    return Err(Failure::new(Exit::NoSuchTask, format!("{plan} has no task {task}"))
-                        .remedy(format!("`planlease task list {plan}` lists them.")));
-                };
-                invocation.show(self.output.format, &shown)?;
+                let late = read_beside(&mut excerpt, late)?.unwrap_or_default();
+                let alive = coordinator.alive_for(&excerpt).await?;
+                let mut why =
+                    WhyTask::new(&excerpt, &late, &alive).offered(&excerpt, &coordinator.offers().await?);
+                if let Some(uses) = excerpt.seen().graph().pools(&task) {
+                    why = why.pooled(&excerpt, &coordinator.pools_of(uses).await?);
+                }
+                invocation.show(self.output.format, &why)?;
             }
             None => {
-                let past = coordinator.past_terms(&plan).await?;
-                invocation.show(self.output.format, &WhyPlan::new(&view, &past, &alive))?;
+                let view = coordinator.plan(&plan).await?;
+                let alive = coordinator.alive(&view).await?;
+                let past = coordinator.history(&plan).terms().await?;
+                let mut why = WhyPlan::new(&view, &past, &alive);
+                if view.graph().uses_pools() {
+                    why = why.pooled(&view, &coordinator.pools().await?.0);
+                }
+                invocation.show(self.output.format, &why)?;
             }
         }
         Ok(Exit::Done)

@@ -103,7 +103,7 @@ impl ListArgs {
         let plan = self.plan.as_deref().map(plan_name).transpose()?;
         let host = HostArgs::default().open(invocation).await?;
         let mut shown = Vec::new();
-        let found = host.coordinator().worktrees().await?;
+        let found = host.coordinator().worktrees().list().await?;
         for view in found.iter() {
             if plan.as_ref().is_some_and(|plan| *plan != view.record.plan) {
                 continue;

@@ -2,7 +2,7 @@
 
 use planlease::{
     ConfigError, Error,
-    core::{InvalidName, unreadable::Unreadable, view::MissingTask},
+    core::{InvalidName, PlanName, unreadable::Unreadable, view::MissingTask},
     error_chain,
 };
 
@@ -53,11 +53,32 @@ impl From<Error> for Failure {
                     failure = failure.meaning(meaning);
                 }
                 if !remedy.is_empty() {
-                    failure = failure.remedy(remedy);
+                    failure = failure.remedy(about(&error, remedy));
                 }
                 failure
             }
         }
+    }
+}
+
+/// The remedy with the name of the plan that the error is about, to be pasted.
+fn about(error: &Error, remedy: &str) -> String {
+    match plan_of(error) {
+        Some(plan) => remedy.replace("PLAN", &plan.quoted()),
+        None => remedy.to_owned(),
+    }
+}
+
+fn plan_of(error: &Error) -> Option<&PlanName> {
+    match error {
+        Error::TaskNotFound { plan, .. }
+        | Error::PlanClosed { plan, .. }
+        | Error::NothingLeft { plan, .. }
+        | Error::PlanOwned { plan, .. }
+        | Error::OtherOwner { plan, .. }
+        | Error::PlanFinished(plan)
+        | Error::PlanExists(plan) => Some(plan),
+        _ => None,
     }
 }
 
@@ -74,7 +95,7 @@ const UNCHANGED: &str = "Nothing was changed.";
 /// Status, meaning, remedy.
 fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
     match error {
-        Error::Config(_) | Error::Name(_) => (Exit::Usage, "", ""),
+        Error::Config(_) | Error::Name(_) | Error::InvalidPool { .. } => (Exit::Usage, "", ""),
         Error::Unreachable(_) => (
             Exit::Unreachable,
             UNCHANGED,
@@ -110,12 +131,20 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
         Error::StoreMoved { .. } | Error::StoreRestored(_) => {
             (Exit::StoreMoved, UNCHANGED, "`planlease doctor --adopt-store` adopts it.")
         }
+        Error::PoolInUse { .. } => (
+            Exit::InUse,
+            UNCHANGED,
+            "Set its size to 0 (`planlease pool set NAME 0`), wait until its permits are released, and try again.",
+        ),
+        Error::LockPermits { .. } => {
+            (Exit::InUse, UNCHANGED, "Give the same --permits in all commands that use the lock.")
+        }
         Error::NotOwned(_) => (Exit::NotOwned, UNCHANGED, ""),
         Error::TaskNotFound { .. } => (Exit::NoSuchTask, "", "`planlease task list PLAN` shows its tasks."),
         Error::IdentityTaken(_) => (Exit::NameTaken, UNCHANGED, "Give the process another name."),
         Error::HeldLocally(_) | Error::LockedLocally { .. } => (Exit::OwnedByOther, UNCHANGED, ""),
         Error::AuthorityLost(_) | Error::LockLost { .. } => (
-            Exit::RightGone,
+            Exit::AuthorityLost,
             "Nothing more is written under it; another process may own the plan by now.",
             "",
         ),
@@ -130,6 +159,10 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
         Error::EditTooLarge { .. } | Error::EditTooWide { .. } => {
             (Exit::BadRecord, UNCHANGED, "Edit the file, and update the plan, in several steps.")
         }
+        Error::BatchTooLarge { .. } => {
+            (Exit::Usage, UNCHANGED, "Leave --atomic out, or make the change in several steps.")
+        }
+        Error::BatchNotPossible(_) => (Exit::Usage, UNCHANGED, ""),
         Error::Compacted => (
             Exit::HistoryGone,
             "etcd keeps its history until compaction only.",
@@ -150,6 +183,16 @@ fn explain_plan(error: &Error) -> (Exit, &'static str, &'static str) {
             Exit::Halted,
             "No process can own it, and nothing is started in it.",
             "`planlease plan resume PLAN` reopens it.",
+        ),
+        Error::Cordoned { .. } => (
+            Exit::Halted,
+            "It takes no new plan; nothing was changed.",
+            "`planlease orchestrator uncordon NAME` lets it take plans again.",
+        ),
+        Error::CannotMove { .. } => (
+            Exit::NotOwned,
+            "Nothing was changed; the present owner goes on.",
+            "`planlease orchestrator list` shows which orchestrators live and take plans.",
         ),
         Error::PlanFinished(_) => (
             Exit::PlanFinished,
@@ -210,8 +253,8 @@ mod tests {
             (Error::OtherOwner { plan: plan(), by: by(), expected: id() }, Exit::OwnedByOther),
             (Error::NotOwned(plan()), Exit::NotOwned),
             (Error::IdentityTaken(id()), Exit::NameTaken),
-            (Error::AuthorityLost(AuthorityLoss::Ownership(plan())), Exit::RightGone),
-            (Error::AuthorityLost(AuthorityLoss::Session(LossReason::DeadlinePassed)), Exit::RightGone),
+            (Error::AuthorityLost(AuthorityLoss::Ownership(plan())), Exit::AuthorityLost),
+            (Error::AuthorityLost(AuthorityLoss::Session(LossReason::DeadlinePassed)), Exit::AuthorityLost),
             (Error::Unsound(Vec::new()), Exit::BadPlanFile),
             (Error::EditTooLarge { tasks: 61, most: 60 }, Exit::BadRecord),
             (Error::Compacted, Exit::HistoryGone),

@@ -2,7 +2,7 @@
 
 use planlease::WorktreeView;
 use planlease::core::worktree::{Refusal, Tenure};
-use planlease_worktree::Error;
+use planlease_worktree::{Error, MISSING};
 
 use super::Failure;
 use crate::exit::Exit;
@@ -69,9 +69,12 @@ impl From<planlease_worktrees::Error> for Failure {
                     true => "the ownership by which it would be made is over",
                     false => "the plan's ownership changed at this moment",
                 };
-                Self::new(Exit::RightGone, format!("cannot make worktree {name}: {whose}"))
+                Self::new(Exit::AuthorityLost, format!("cannot make worktree {name}: {whose}"))
                     .meaning("Nothing of it is left.")
-                    .remedy(format!("`planlease owner show {plan}` shows who owns the plan now."))
+                    .remedy(format!(
+                        "`planlease owner show {q_plan}` shows who owns the plan now.",
+                        q_plan = plan.quoted()
+                    ))
             }
             Worktrees::NotRemovable { view, refusal, work, .. } => not_removable(&view, refusal, text, &work),
             Worktrees::Quarantined { .. } => {
@@ -91,8 +94,18 @@ fn not_removable(view: &WorktreeView, refusal: Refusal, text: String, work: &[St
         Refusal::InUse => Failure::new(Exit::OwnedByOther, text)
             .meaning(format!("Nothing was changed; {} made it, and {}.", view.record.by, Tenure::Live.why()))
             .remedy("Wait until that ownership is over, or end it: planlease owner release."),
+        Refusal::HasWork if work.iter().any(|found| found == MISSING) => {
+            let (name, path) = (&view.name, &view.record.path);
+            let what = format!("cannot remove worktree {name}: {MISSING}");
+            Failure::new(Exit::HasWork, what)
+                .meaning(format!("Nothing was changed; it was made at {path}."))
+                .remedy(format!(
+                    "Mount or move it back. If it was deleted on purpose, make git forget it: `git worktree unlock \
+                     {path}`, `git worktree prune`; then do this again."
+                ))
+        }
         Refusal::HasWork => Failure::new(Exit::HasWork, text)
-            .meaning(format!("Nothing was changed. It holds {}.", work.join(", ")))
+            .meaning(format!("Nothing was changed. Found: {}.", work.join("; ")))
             .remedy(
                 "Commit and push it, or set it aside: planlease worktree quarantine; --keep-branch keeps commits.",
             ),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
+    approval::ApprovalOf,
     record::{CandidateRecord, Role, Writer},
     spec::TaskSpec,
     term::{self, Successor},
@@ -276,7 +277,19 @@ fn an_edited_plan_is_whole_and_keeps_begun_tasks() {
     history.commit(vec![(PlanKey::Task(id("1")), None)]);
     history.check(&[(Rule::WholePlan, "task 1 was deleted, but it belongs to the plan")]);
 
-    // A record that is there is not the edit's to write.
+    // A record that is there is not the edit's to write, but for the approval that the plan asks for.
+    let asked = |task: &str, change: fn(&mut TaskRecord)| {
+        let mut history = History::new();
+        let mut record = TaskRecord { writer: writer(Guard::Import), ..history.tasks[&id(task)].clone() };
+        record.require_approval(Some(ApprovalOf::Before));
+        change(&mut record);
+        let mut edit = edited(&["1", "2"], &[]);
+        edit.push((PlanKey::Task(id(task)), Some((codec::encode(&record).unwrap(), None))));
+        history.commit(edit);
+        history
+    };
+    asked("1", |_| {}).check(&[]);
+    asked("1", |record| record.failures = 1).check(&[(Rule::Guarded, "by a right that did not exist")]);
     let mut history = History::new();
     history.commit(edited(&["1", "2"], &["1"]));
     history.check(&[(Rule::Guarded, "by a right that did not exist")]);
@@ -295,7 +308,17 @@ fn each_rule_has_a_name_and_a_promise_of_its_own() {
     let names = Rule::ALL.map(Rule::name);
     assert_eq!(
         names,
-        ["one-owner", "guarded", "once-only", "path", "dependencies", "whole-plan", "leased", "readable"],
+        [
+            "one-owner",
+            "guarded",
+            "once-only",
+            "path",
+            "dependencies",
+            "whole-plan",
+            "leased",
+            "pools",
+            "readable"
+        ],
         "scripts rely on them"
     );
     let promises: BTreeSet<&str> = Rule::ALL.map(Rule::promise).into();
@@ -456,4 +479,42 @@ fn the_report_keeps_some_violations_and_counts_all() {
     let report = history.audit.report();
     assert_eq!(report.violations.len(), VIOLATIONS_KEPT);
     assert_eq!(report.violations_found, VIOLATIONS_KEPT as u64 + 1);
+}
+
+#[test]
+fn excerpts_that_differ_from_the_definition_are_found() {
+    use crate::excerpt::{ExcerptsRecord, encode_excerpts};
+    let write = |history: &mut History, spec: &PlanSpec, of: Option<i64>| {
+        let (v, extra) = (codec::FormatVersion::default(), serde_json::Map::new());
+        let record = ExcerptsRecord { v, of: of.map(revision), policy: spec.policy.clone(), extra };
+        let mut changes = vec![(PlanKey::Excerpts, Some((codec::encode(&record).unwrap(), None)))];
+        let excerpts = encode_excerpts(spec, &[]).unwrap();
+        let excerpt = |(name, excerpt)| (PlanKey::Excerpt(name), Some((excerpt, None)));
+        changes.extend(excerpts.into_iter().map(excerpt));
+        history.commit(changes);
+    };
+    let mut history = History::new();
+    let right = history.spec();
+    let mut wrong = right.clone();
+    wrong.tasks[1].depends_on.clear();
+    // Not of this definition, or not complete yet: they do not count.
+    for of in [None, Some(99)] {
+        write(&mut history, &wrong, of);
+    }
+    write(&mut history, &right, Some(2));
+    history.check(&[]);
+    write(&mut history, &wrong, Some(2));
+    let mut lenient = right.clone();
+    lenient.policy.max_retries += 1;
+    write(&mut history, &lenient, Some(2));
+    history.check(&[
+        (Rule::WholePlan, "the excerpt of task 2"),
+        (Rule::WholePlan, "another policy than the definition"),
+    ]);
+    // A task that they do not have is looked for in the definition; so is one whose excerpt cannot be read.
+    let mut fewer = right.clone();
+    fewer.tasks.pop();
+    write(&mut history, &fewer, Some(2));
+    history.commit(vec![(PlanKey::Excerpt(id("1")), Some((b"\xff".to_vec(), None)))]);
+    assert_eq!(history.audit.report().violations_found, 2);
 }

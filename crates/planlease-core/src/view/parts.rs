@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
 
-use super::{task::TaskView, tasks::Tasks};
+use super::{ids, task::TaskView, tasks::Tasks};
 use crate::{
     change::Entry,
     codec::{self, CodecError},
@@ -50,7 +50,7 @@ pub struct Parts {
     /// The revisions that wrote the outputs of tasks.
     pub findings: RedBlackTreeMapSync<TaskId, Revision>,
     /// The owner and the queue.
-    pub line: Arc<Queue>,
+    pub queue: Arc<Queue>,
     /// What keeps it from going on.
     pub halts: Halts,
     /// What cannot be read, and why.
@@ -89,7 +89,7 @@ impl Parts {
                 key => drop(parts.put(plan, &key, Some(&entry))),
             }
         }
-        Arc::make_mut(&mut parts.line).set_candidates(candidates);
+        Arc::make_mut(&mut parts.queue).set_candidates(candidates);
         parts
     }
 
@@ -130,9 +130,9 @@ impl Parts {
                 check()
             }
             PlanKey::Owner(lease) => {
-                let line = Arc::make_mut(&mut self.line);
-                let others = line.candidates().iter().filter(|candidate| candidate.lease != *lease).cloned();
-                line.set_candidates(
+                let queue = Arc::make_mut(&mut self.queue);
+                let others = queue.candidates().iter().filter(|candidate| candidate.lease != *lease).cloned();
+                queue.set_candidates(
                     others.chain(entry.map(|entry| Candidate::read(*lease, entry))).collect(),
                 );
                 Ok(())
@@ -143,7 +143,7 @@ impl Parts {
                     Ok(term) => (term, Ok(())),
                     Err(error) => (None, Err(error)),
                 };
-                Arc::make_mut(&mut self.line).term = term;
+                Arc::make_mut(&mut self.queue).term = term;
                 self.in_queue(full(), read)
             }
             PlanKey::Pause | PlanKey::Close => {
@@ -160,6 +160,8 @@ impl Parts {
                 check()
             }
             PlanKey::Spec
+            | PlanKey::Excerpts
+            | PlanKey::Excerpt(_)
             | PlanKey::Import
             | PlanKey::PastTerm(_)
             | PlanKey::Late(_)
@@ -232,9 +234,9 @@ impl Parts {
 
     /// Remembers with the queue whether a key of it could be read.
     fn in_queue(&mut self, key: Key, read: Result<(), CodecError>) -> Result<(), CodecError> {
-        let line = Arc::make_mut(&mut self.line);
-        line.unreadable.retain(|one| one.key != key);
-        line.unreadable.extend(read.as_ref().err().map(|error| Unreadable::new(key, error)));
+        let queue = Arc::make_mut(&mut self.queue);
+        queue.unreadable.retain(|one| one.key != key);
+        queue.unreadable.extend(read.as_ref().err().map(|error| Unreadable::new(key, error)));
         read
     }
 
@@ -243,7 +245,8 @@ impl Parts {
     /// # Errors
     /// [`CodecError`] if one of them cannot be read, or is missing.
     pub fn define(&self, head: &Entry) -> Result<Definition, CodecError> {
-        let spec = definition::decode_spec(&head.value, self.spec.values().map(AsRef::as_ref))?;
+        let mut spec = definition::decode_spec(&head.value, self.spec.values().map(AsRef::as_ref))?;
+        ids::share(&mut spec, &self.tasks);
         Ok(Definition::new(head.created, head.modified, spec))
     }
 
@@ -253,7 +256,7 @@ impl Parts {
         self.tasks.is_empty()
             && self.findings.is_empty()
             && self.spec.is_empty()
-            && *self.line == Queue::default()
+            && *self.queue == Queue::default()
             && self.halts == Halts::default()
             && self.unreadable.is_empty()
     }
@@ -264,7 +267,7 @@ impl PartialEq for Parts {
     fn eq(&self, other: &Self) -> bool {
         self.tasks == other.tasks
             && self.findings == other.findings
-            && self.line == other.line
+            && self.queue == other.queue
             && self.halts == other.halts
             && self.unreadable == other.unreadable
     }

@@ -1,4 +1,4 @@
-//! `locks`: who has which lock of a plan, and who waits.
+//! `locks`: who has which lock of a plan, or of the namespace, and who waits.
 
 use planlease::core::WallTime;
 
@@ -11,8 +11,10 @@ use crate::wire::lock::LockList;
 impl Tabular for LockList {
     fn table(&self, now: WallTime) -> String {
         let mut table = Table::new(["LOCK", "HELD BY", "ON", "SINCE", "WAITING"]);
-        for one in &self.locks {
-            let holder = &one.holder;
+        let holders = self.locks.iter().flat_map(|one| {
+            [&one.holder].into_iter().chain(&one.more_holders).map(move |holder| (one, holder))
+        });
+        for (one, holder) in holders {
             let on = holder.host.as_ref().map_or_else(|| "-".to_owned(), Clone::clone);
             table.row([
                 Cell::text(&one.lock),
@@ -22,6 +24,6 @@ impl Tabular for LockList {
                 Cell::text(one.waiting.len().to_string()),
             ]);
         }
-        table.render("no locks in the plan")
+        table.render(if self.plan.is_some() { "no locks in the plan" } else { "no locks in the namespace" })
     }
 }

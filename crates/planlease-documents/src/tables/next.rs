@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     printable::plain,
-    wire::{next::NextTasks, next::sentence},
+    wire::{next::NextTasks, next::Ready, next::sentence},
 };
 
 /// How many rows each table of what cannot start has at most; the JSON has all.
@@ -32,6 +32,26 @@ impl Tabular for NextTasks {
         let halted = self.halted.as_ref().map(|by| format!("{}; nothing is started\n\n", by.sentence(now)));
         let mut text = halted.unwrap_or_default() + &table.render("nothing is ready");
         more(&mut text, self.ready_total - self.ready.len());
+        let not_run = |task: &Ready| Some((task.task.clone(), task.not_run.clone()?));
+        let not_run: Vec<(TaskId, String)> = self.ready.iter().filter_map(not_run).collect();
+        if !not_run.is_empty() {
+            let mut table = Table::new(["NOT RUN", "NO ORCHESTRATOR DOES, SINCE"]);
+            for (task, why) in not_run.iter().take(ROWS) {
+                table.row([Cell::from(task), Cell::text(why)]);
+            }
+            let _ = write!(text, "\n{}", table.render(""));
+            more(&mut text, not_run.len().saturating_sub(ROWS));
+        }
+        let pooled = |task: &Ready| Some((task.task.clone(), task.waits_for_pool.clone()?));
+        let pooled: Vec<(TaskId, String)> = self.ready.iter().filter_map(pooled).collect();
+        if !pooled.is_empty() {
+            let mut table = Table::new(["NO PERMIT", "SINCE IT"]);
+            for (task, why) in pooled.iter().take(ROWS) {
+                table.row([Cell::from(task), Cell::text(why)]);
+            }
+            let _ = write!(text, "\n{}", table.render(""));
+            more(&mut text, pooled.len().saturating_sub(ROWS));
+        }
         if !self.in_progress.is_empty() {
             let shown = |task: &TaskId| match self.lost.contains(task) {
                 true => format!("{task} (gone)"),

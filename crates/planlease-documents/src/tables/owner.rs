@@ -36,7 +36,7 @@ impl Tabular for TermList {
             "GIVEN BACK",
             "ENDED",
         ]);
-        for PastTerm { term, deeds } in &self.terms {
+        for PastTerm { term, deeds, expired } in &self.terms {
             let count = |number: usize| Cell::text(number.to_string());
             table.row([
                 term.token.into(),
@@ -50,7 +50,10 @@ impl Tabular for TermList {
                 count(deeds.given_back),
                 term.ended
                     .as_ref()
-                    .map_or_else(|| "-".to_owned(), |end| end.describe().trim_end_matches(',').to_owned())
+                    .map_or_else(
+                        || if *expired { "session expired" } else { "-" }.to_owned(),
+                        |end| end.describe().trim_end_matches(',').to_owned(),
+                    )
                     .into(),
             ]);
         }
@@ -60,7 +63,19 @@ impl Tabular for TermList {
 
 impl Tabular for ReleasedView {
     fn table(&self, _now: WallTime) -> String {
-        format!("{} does not own {} any more\n", plain(&self.released), self.plan)
+        if self.dry_run {
+            return format!(
+                "{} would lose {}; dry run, nothing was changed\n",
+                plain(&self.released),
+                self.plan
+            );
+        }
+        format!(
+            "{} does not own {} any more; the next in the queue takes it over. If it is a `planlease run`, it \
+             leaves the plan to others for 60 s.\n",
+            plain(&self.released),
+            self.plan
+        )
     }
 }
 

@@ -6,7 +6,7 @@ use planlease::core::WallTime;
 use planlease_core::{TaskId, counted, transition::TaskStatus};
 
 use super::{
-    status::{count, done},
+    status::{count, done, state},
     table::{Cell, Table, command_line},
     tabular::Tabular,
 };
@@ -17,15 +17,13 @@ use crate::{
 
 impl Tabular for PlanList {
     fn table(&self, now: WallTime) -> String {
-        let mut table = Table::new(["PLAN", "DONE", "RUNNING", "FAILED", "OWNER", "FOR", "WAITING", "TITLE"]);
+        let mut table =
+            Table::new(["PLAN", "STATE", "DONE", "RUNNING", "FAILED", "OWNER", "FOR", "WAITING", "TITLE"]);
         for plan in &self.plans {
             let owner = plan.ownership.owner.as_ref();
-            let title = match &plan.halted {
-                Some(halted) => format!("({}) {}", halted.how, plan.title),
-                None => plan.title.clone(),
-            };
             table.row([
                 Cell::from(&plan.plan),
+                state(plan.state),
                 done(&plan.summary).into(),
                 count(plan.summary.in_progress),
                 count(plan.summary.failed),
@@ -36,9 +34,24 @@ impl Tabular for PlanList {
                 }),
                 owner.map_or_else(|| "-".to_owned(), |owner| owner.since.age(now)).into(),
                 count(plan.ownership.waiting.len()),
-                Cell::text(title),
+                Cell::text(&plan.title),
             ]);
         }
+        self.with_place(&table)
+    }
+
+    fn wide(&self, _now: WallTime) -> String {
+        self.with_place(&wide(self))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.plans.iter().map(|plan| plan.plan.to_string()).collect()
+    }
+}
+
+impl PlanList {
+    /// The table, and where the plans are.
+    fn with_place(&self, table: &Table) -> String {
         let place = self.store.as_ref().map(|store| format!(" in {store}")).unwrap_or_default();
         let none = format!("no plans{place}; `planlease plan import FILE` makes one");
         let mut text = table.render(&none);
@@ -49,20 +62,52 @@ impl Tabular for PlanList {
     }
 }
 
+/// The rows with more columns.
+fn wide(list: &PlanList) -> Table {
+    let mut table = Table::new([
+        "PLAN", "STATE", "DONE", "PENDING", "RUNNING", "FAILED", "SKIPPED", "REVISION", "OWNER", "HOST",
+        "TOKEN", "WAITING", "TITLE",
+    ]);
+    for plan in &list.plans {
+        let owner = plan.ownership.owner.as_ref();
+        table.row([
+            Cell::from(&plan.plan),
+            state(plan.state),
+            done(&plan.summary).into(),
+            count(plan.summary.pending),
+            count(plan.summary.in_progress),
+            count(plan.summary.failed),
+            count(plan.summary.skipped),
+            plan.revision.into(),
+            Cell::text(owner.map_or("-", |owner| owner.orchestrator.as_str())),
+            Cell::text(owner.map_or("-", |owner| owner.host.as_str())),
+            Cell::text(owner.map_or_else(|| "-".to_owned(), |owner| owner.token.to_string())),
+            count(plan.ownership.waiting.len()),
+            Cell::text(&plan.title),
+        ]);
+    }
+    table
+}
+
 impl Tabular for DefinitionView {
     fn table(&self, _now: WallTime) -> String {
         let mut text = format!("{}  {}\n\n", self.plan, plain(&self.title));
-        let Policy { max_retries, max_lost, attempt_deadline_s, on_lost, lock_delay_s } = &self.policy;
         if let Some(source) = &self.source {
             writeln!(text, "source  {} (sha256 {})", plain(&source.path), source.sha256)
                 .expect("a text can always be written to");
         }
-        writeln!(
-            text,
-            "policy  {}, {attempt_deadline_s} s per attempt, if lost: {on_lost} ({max_lost} at most), lock delay {lock_delay_s} s\n",
-            counted(*max_retries, "retry")
-        )
-        .expect("a text can always be written to");
+        writeln!(text, "policy  {}", in_words(&self.policy)).expect("a text can always be written to");
+        for task in &self.tasks {
+            if let Some(policy) = &task.policy {
+                writeln!(text, "  of {}  {}", task.id, in_words(policy))
+                    .expect("a text can always be written to");
+            }
+            if let Some(of) = task.approval {
+                writeln!(text, "  of {}  approval {of} each attempt", task.id)
+                    .expect("a text can always be written to");
+            }
+        }
+        text.push('\n');
         let redone = self.tasks.iter().filter(|task| task.ticked && task.status == Some(TaskStatus::Pending));
         let redone: Vec<&str> = redone.map(|task| task.id.as_str()).collect();
         if !redone.is_empty() {
@@ -87,6 +132,32 @@ impl Tabular for DefinitionView {
         }
         text + &table.render("no tasks")
     }
+}
+
+/// What a policy says: the usual part always, the rest where it bounds or decides something.
+fn in_words(policy: &Policy) -> String {
+    let Policy { max_retries, max_lost, attempt_deadline_s, on_lost, lock_delay_s, .. } = policy;
+    let mut words = vec![
+        counted(*max_retries, "retry"),
+        format!("{attempt_deadline_s} s per attempt"),
+        format!("if lost: {on_lost} ({max_lost} at most)"),
+        format!("lock delay {lock_delay_s} s"),
+    ];
+    let mut add = |says: bool, text: String| words.extend(says.then_some(text));
+    let (delay, most) = (policy.retry_delay_s, policy.retry_delay_max_s);
+    add(delay > 0, format!("retry delay {delay} s, {most} s at most"));
+    add(policy.max_attempts > 0, format!("{} at most", counted(policy.max_attempts, "attempt")));
+    add(!policy.budget.is_zero(), format!("budget {}", policy.budget));
+    add(policy.total_deadline_s > 0, format!("{} s per task", policy.total_deadline_s));
+    add(policy.queue_deadline_s > 0, format!("{} s until it starts", policy.queue_deadline_s));
+    add(policy.heartbeat_s > 0, format!("heartbeat {} s ({})", policy.heartbeat_s, policy.heartbeat_on));
+    add(policy.max_in_progress > 0, format!("{} in progress at most", policy.max_in_progress));
+    for (name, exits) in [("retry", &policy.retry_on), ("fail", &policy.fail_on), ("ask", &policy.ask_on)] {
+        add(!exits.is_empty(), format!("{name} on {}", exits.join(" ")));
+    }
+    let failed = &policy.on_dependency_failed;
+    add(failed != "wait", format!("if a dependency failed: {failed}"));
+    words.join(", ")
 }
 
 impl Tabular for ImportList {
@@ -116,6 +187,9 @@ impl Tabular for ImportList {
 
 impl Tabular for PlanDeleted {
     fn table(&self, _now: WallTime) -> String {
-        format!("deleted {}\n", self.deleted)
+        match self.dry_run {
+            true => format!("{} would be deleted; dry run, nothing was changed\n", self.deleted),
+            false => format!("deleted {}\n", self.deleted),
+        }
     }
 }

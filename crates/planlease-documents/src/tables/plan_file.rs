@@ -38,7 +38,8 @@ impl Tabular for PlanFile {
         if let Some(Explained { format, boxes, tasks, others, in_code, agree }) = &self.explained {
             let agree = if *agree { "all are accounted for" } else { "some are missing" };
             text += &format!("format: {format}\n");
-            text += &format!("boxes: {boxes} in the file, {tasks} tasks read, {others} others: {agree}\n");
+            let (tasks, others) = (counted(*tasks, "task"), counted(*others, "other"));
+            text += &format!("boxes: {boxes} in the file, {tasks} read, {others}: {agree}\n");
             if *in_code > 0 {
                 text += &format!("in code and comments: {in_code}, not read\n");
             }

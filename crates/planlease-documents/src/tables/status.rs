@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use planlease::core::WallTime;
-use planlease_core::Summary;
+use planlease_core::{PlanState, Summary};
 
 use super::{
     table::{Cell, Table},
@@ -24,6 +24,10 @@ impl Tabular for PlanStatus {
         let line = |text: &mut String, name: &str, what: &str| {
             writeln!(text, "{name:<9} {what}").expect("a text can always be written to");
         };
+        if let Some(store) = &self.store {
+            line(&mut text, "store", &store.to_string());
+        }
+        line(&mut text, "state", self.state.label());
         if let Some(halted) = &self.halted {
             line(&mut text, "halted", &halted.sentence(now));
         }
@@ -59,9 +63,10 @@ impl Tabular for PlanStatus {
             write!(text, "\n{}", table.render("")).expect("a text can always be written to");
         }
         if !self.attention.is_empty() {
-            let mut table = Table::new(["FAILED", "ATTEMPT", "AGO", "WHY"]);
+            let mut table = Table::new([self.attention_title(), "ATTEMPT", "AGO", "WHY"]);
             for task in &self.attention {
-                let why = task.parked.as_deref().or(task.error.as_deref()).unwrap_or("-");
+                let decision = task.approval.as_deref().or(task.parked.as_deref());
+                let why = decision.or(task.error.as_deref()).unwrap_or("-");
                 table.row([
                     Cell::from(&task.task).in_style(Style::Red),
                     task.attempt.into(),
@@ -76,6 +81,11 @@ impl Tabular for PlanStatus {
 }
 
 impl PlanStatus {
+    /// What the tasks that need a person have in common.
+    fn attention_title(&self) -> &'static str {
+        if self.attention.iter().any(|task| task.approval.is_some()) { "DECIDE" } else { "FAILED" }
+    }
+
     fn phases_table(&self) -> String {
         let mut table = Table::new(["PHASE", "NAME", "DONE", "RUNNING", "FAILED"]);
         for phase in &self.phases {
@@ -94,6 +104,18 @@ impl PlanStatus {
 /// `4/5`, skipped ones counted as done.
 pub(crate) fn done(summary: &Summary) -> String {
     format!("{}/{}", summary.completed + summary.skipped, summary.total)
+}
+
+/// The state of a plan, with a colour if a person has to act.
+pub(crate) fn state(state: PlanState) -> Cell {
+    let cell = Cell::text(state.label());
+    match state {
+        PlanState::NeedsDecision | PlanState::Failed | PlanState::Stuck => cell.in_style(Style::Red),
+        PlanState::Running => cell.in_style(Style::Cyan),
+        PlanState::Done => cell.in_style(Style::Green),
+        PlanState::Paused | PlanState::Cancelled => cell.in_style(Style::Yellow),
+        PlanState::Waiting | PlanState::Archived => cell,
+    }
 }
 
 /// A number, or nothing for none.

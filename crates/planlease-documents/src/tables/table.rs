@@ -145,17 +145,12 @@ fn widths(natural: &[u16], words: &[u16], terminal: u16) -> Vec<u16> {
     (0..=widest.min(terminal)).rev().map(cut).find(|widths| fits(widths)).unwrap_or(least)
 }
 
-/// A command as one line: words with blanks in quotes, for people; `-` for none.
+/// A command as one line, quoted as a shell reads it; `-` for none.
 #[must_use]
 pub fn command_line(command: Option<&[String]>) -> String {
     let Some(command) = command else { return "-".to_owned() };
-    let quoted = |word: &String| match word.is_empty()
-        || word.contains(|c: char| c.is_whitespace() || "'\"\\$".contains(c))
-    {
-        true => format!("'{}'", word.replace('\'', r"'\''")),
-        false => word.clone(),
-    };
-    command.iter().map(quoted).collect::<Vec<_>>().join(" ")
+    let quoter = shlex::Quoter::new().allow_nul(true);
+    quoter.join(command.iter().map(String::as_str)).unwrap_or_else(|never| never.to_string())
 }
 
 #[cfg(test)]

@@ -17,21 +17,40 @@ pub enum Format {
     Json,
     /// One JSON object a line.
     Jsonl,
+    /// For people, with more columns.
+    Wide,
+    /// The names of what a list has, one a line.
+    Name,
+    /// The JSON document as YAML.
+    Yaml,
 }
 
 /// A document that people can read.
 pub trait Tabular: Document {
     /// Text for people. Ages are counted until `now`.
     fn table(&self, now: WallTime) -> String;
+
+    /// The same with more columns, where there are more.
+    fn wide(&self, now: WallTime) -> String {
+        self.table(now)
+    }
+
+    /// The names of what is in it, if it is a list.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The document as text, with a line break at its end: a [`Printable`](crate::Printable) is to be made of it.
 ///
 /// # Errors
-/// What JSON cannot express; no document here contains such a thing.
+/// What JSON or YAML cannot express; no document here contains such a thing.
 pub fn text<D: Tabular>(format: Format, document: &D, now: WallTime) -> Result<String, serde_json::Error> {
     let mut text = match format {
         Format::Table => document.table(now),
+        Format::Wide => document.wide(now),
+        Format::Name => document.names().join("\n"),
+        Format::Yaml => yaml(document)?,
         Format::Json => {
             escape_json(&serde_json::to_string_pretty(&Marked { schema: D::SCHEMA, value: document })?)
         }
@@ -41,4 +60,10 @@ pub fn text<D: Tabular>(format: Format, document: &D, now: WallTime) -> Result<S
         text.push('\n');
     }
     Ok(text)
+}
+
+/// The JSON document as YAML: by way of JSON, so that both have the same fields in the same form.
+fn yaml<D: Tabular>(document: &D) -> Result<String, serde_json::Error> {
+    let value = serde_json::to_value(Marked { schema: D::SCHEMA, value: document })?;
+    serde_saphyr::to_string(&value).map_err(serde::ser::Error::custom)
 }

@@ -7,7 +7,8 @@ use planlease::core::WallTime;
 use planlease_core::{TaskId, transition::TaskStatus};
 
 use super::{
-    table::{Cell, Table},
+    status::count,
+    table::{Cell, Table, command_line},
     tabular::Tabular,
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     time::{Time, duration},
     wire::{
         findings::Output,
-        task::{Hold, Record, TaskDetailView, TaskList, TaskUpdate},
+        task::{AllTasks, Hold, InPlan, Listed, Record, TaskDetailView, TaskList, TaskUpdate},
     },
 };
 
@@ -24,19 +25,106 @@ impl Tabular for TaskList {
         let mut table =
             Table::new(["TASK", "STATUS", "ATTEMPT", "BY", "FOR", "REVISION", "DESCRIPTION", "SAYS"]);
         for task in &self.tasks {
-            let claim = task.record.claim.as_ref();
-            table.row([
-                Cell::from(&task.task),
-                (if task.ready { "ready" } else { task.record.status.as_str() }).into(),
-                task.record.attempt.into(),
-                Cell::text(task.hold.by(claim.map(|claim| claim.by.as_str()))),
-                task.hold.age(claim.map(|claim| claim.since), now).into(),
-                task.record.revision.into(),
-                Cell::text(&task.description),
-                Cell::text(task.record.says()),
-            ]);
+            table.row(task.cells(now));
         }
         table.render("no such tasks")
+    }
+
+    fn wide(&self, now: WallTime) -> String {
+        let mut table = Table::new([
+            "TASK",
+            "STATUS",
+            "ATTEMPT",
+            "BY",
+            "FOR",
+            "REVISION",
+            "DESCRIPTION",
+            "SAYS",
+            "PHASE",
+            "DEPENDS ON",
+            "FAILED",
+            "LOST",
+            "STARTED",
+            "ENDED",
+        ]);
+        for task in &self.tasks {
+            table.row(task.cells(now).into_iter().chain(task.more_cells()));
+        }
+        table.render("no such tasks")
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.tasks.iter().map(|task| task.task.to_string()).collect()
+    }
+}
+
+impl Tabular for AllTasks {
+    fn table(&self, now: WallTime) -> String {
+        let mut table =
+            Table::new(["PLAN", "TASK", "STATUS", "ATTEMPT", "BY", "FOR", "REVISION", "DESCRIPTION", "SAYS"]);
+        for InPlan { plan, listed } in &self.tasks {
+            table.row([Cell::from(plan)].into_iter().chain(listed.cells(now)));
+        }
+        table.render("no such tasks")
+    }
+
+    fn wide(&self, now: WallTime) -> String {
+        let mut table = Table::new([
+            "PLAN",
+            "TASK",
+            "STATUS",
+            "ATTEMPT",
+            "BY",
+            "FOR",
+            "REVISION",
+            "DESCRIPTION",
+            "SAYS",
+            "PHASE",
+            "DEPENDS ON",
+            "FAILED",
+            "LOST",
+            "STARTED",
+            "ENDED",
+        ]);
+        for InPlan { plan, listed } in &self.tasks {
+            table.row([Cell::from(plan)].into_iter().chain(listed.cells(now)).chain(listed.more_cells()));
+        }
+        table.render("no such tasks")
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.tasks.iter().map(|InPlan { plan, listed }| format!("{plan} {}", listed.task)).collect()
+    }
+}
+
+impl Listed {
+    fn cells(&self, now: WallTime) -> [Cell; 8] {
+        let claim = self.record.claim.as_ref();
+        [
+            Cell::from(&self.task),
+            (if self.ready { "ready" } else { self.record.status.as_str() }).into(),
+            self.record.attempt.into(),
+            Cell::text(self.hold.by(claim.map(|claim| claim.by.as_str()))),
+            self.hold.age(claim.map(|claim| claim.since), now).into(),
+            self.record.revision.into(),
+            Cell::text(&self.description),
+            Cell::text(self.record.says()),
+        ]
+    }
+
+    /// What `-o wide` shows besides.
+    fn more_cells(&self) -> [Cell; 6] {
+        let time =
+            |time: Option<Time>| Cell::text(time.map_or_else(|| "-".to_owned(), |time| time.to_the_second()));
+        let waits: Vec<&str> = self.depends_on.iter().map(TaskId::as_str).collect();
+        [
+            Cell::text(self.phase.as_deref().unwrap_or("-")),
+            Cell::text(if waits.is_empty() { "-".to_owned() } else { waits.join(", ") }),
+            count(usize::try_from(self.record.failures).unwrap_or(usize::MAX)),
+            count(usize::try_from(self.record.lost).unwrap_or(usize::MAX)),
+            time(self.record.started_at),
+            time(self.record.ended_at),
+        ]
     }
 }
 
@@ -53,7 +141,7 @@ impl Tabular for TaskDetailView {
             let mut table = Table::new(["AT", "FROM", "TO", "ATTEMPT", "BY", "WHY"]);
             for transition in &self.transitions {
                 table.row([
-                    transition.at.rfc_3339().into(),
+                    transition.at.to_the_second().into(),
                     transition.from.into(),
                     transition.to.into(),
                     transition.attempt.into(),
@@ -93,12 +181,16 @@ impl Tabular for TaskUpdate {
             let limit = duration(Duration::from_secs(limit));
             format!("; the claim ends after {limit}, or {limit} after the last `planlease task progress`")
         });
+        let cancel = record.cancel.as_ref().map(|request| {
+            let (by, then) = (record.claim.as_ref().map_or("-", |claim| &claim.by), request.then.status());
+            format!("; it is cancelled, and will be {then} when {} has ended the attempt", plain(by))
+        });
         format!(
             "{plan} {task} is {} (revision {}, attempt {}){}\n",
             record.status,
             record.revision,
             record.attempt,
-            limit.unwrap_or_default()
+            limit.or(cancel).unwrap_or_default()
         )
     }
 }
@@ -119,11 +211,46 @@ impl Hold {
 }
 
 impl Record {
+    /// What a person has to approve, if the task waits for that.
+    fn question(&self) -> Option<&str> {
+        self.approval.as_ref()?.question.as_deref()
+    }
+
+    /// The approval, for people.
+    fn approval_text(&self) -> Option<String> {
+        let approval = self.approval.as_ref()?;
+        if let Some(question) = &approval.question {
+            return Some(question.clone());
+        }
+        let asked = approval.of.map_or_else(|| "-".to_owned(), |of| of.to_string());
+        let given = approval.given.as_ref().map_or_else(String::new, |given| {
+            format!(": attempt {} was approved by {}: {}", given.attempt, given.by, given.why)
+        });
+        Some(format!("{asked}{given}"))
+    }
+
+    /// What is used up of the budget, for people.
+    fn budget_text(&self) -> Option<String> {
+        let budget = self.budget.as_ref()?;
+        let attempts = (budget.max_attempts > 0)
+            .then(|| format!("{} of {} attempts", budget.attempts, budget.max_attempts));
+        let spent = match (budget.budget.is_zero(), budget.spent.is_zero()) {
+            (false, _) => Some(format!("{} of {} spent", budget.spent, budget.budget)),
+            (true, false) => Some(format!("{} spent", budget.spent)),
+            (true, true) => None,
+        };
+        let parts: Vec<String> = attempts.into_iter().chain(spent).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
     /// What the record last said, whichever field that is in.
     fn says(&self) -> &str {
         let text = match self.status {
-            TaskStatus::Pending => None,
-            TaskStatus::InProgress => self.progress.as_deref(),
+            TaskStatus::Pending => self.question(),
+            TaskStatus::InProgress if self.question().is_some() => self.question(),
+            TaskStatus::InProgress => {
+                self.cancel.as_ref().map(|request| request.why.as_str()).or(self.progress.as_deref())
+            }
             TaskStatus::Completed => self.notes.as_deref(),
             TaskStatus::Failed => self.parked.as_deref().or(self.error.as_deref()),
             TaskStatus::Skipped => self.skip_reason.as_deref(),
@@ -158,7 +285,9 @@ impl TaskDetailView {
             ("phase", self.phase.clone()),
             ("depends on", Some(names(&self.depends_on))),
             ("blocked by", Some(names(&self.blocked_by))),
-            ("command", self.command.as_ref().map(|command| command.join(" "))),
+            ("command", self.command.as_deref().map(|command| command_line(Some(command)))),
+            ("approval", record.approval_text()),
+            ("budget", record.budget_text()),
             ("progress", record.progress.clone()),
             ("notes", record.notes.clone()),
             ("error", record.error.clone()),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::tabular::Tabular;
 use crate::wire::{
     document::Document,
-    watch::{ChangesView, PlanContents, SnapshotView},
+    watch::{ChangeView, ChangesView, Dated, PlanContents, SnapshotView},
 };
 
 impl Tabular for SnapshotView {
@@ -25,7 +25,7 @@ impl Tabular for SnapshotView {
                 counted(summary.total, "task"),
                 ownership.describe(now)
             );
-            words::line(None, self.revision, Some(plan), &words)
+            words::line(Some(now), self.revision, Some(plan), &words)
         });
         plans.collect()
     }
@@ -59,7 +59,10 @@ impl Tabular for ChangesInWords {
         let revision = self.view.revision;
         let gap = "the history was compacted meanwhile; what differs since then:";
         let gap = self.view.resynced.then(|| words::line(None, revision, None, gap));
-        let changes = self.view.changes.iter().zip(&self.words).map(|(change, (plan, words))| {
+        // How loaded orchestrators are changes all the time, and is no news to people.
+        let is_news = |change: &Dated| !matches!(change.change, ChangeView::OrchestratorChanged { .. });
+        let changes = self.view.changes.iter().zip(&self.words).filter(|(change, _)| is_news(change));
+        let changes = changes.map(|(change, (plan, words))| {
             words::line(change.at.map(|at| at.0), revision, plan.as_ref(), words)
         });
         gap.into_iter().chain(changes).collect()

@@ -24,7 +24,7 @@ impl Tabular for WhyTask {
             let _ = writeln!(
                 text,
                 "  {}  {from} → {to}, attempt {}, by {}{term}{why}",
-                step.at.rfc_3339(),
+                step.at.to_the_second(),
                 step.attempt,
                 plain(&step.by)
             );
@@ -42,7 +42,7 @@ impl Tabular for WhyTask {
             let _ = writeln!(
                 text,
                 "  {}  {}{attempt}, by {}{term}{said} ({})",
-                late.at.rfc_3339(),
+                late.at.to_the_second(),
                 words(late.status),
                 plain(&late.by),
                 plain(&late.refused)
@@ -69,14 +69,14 @@ impl Tabular for WhyPlan {
                     let to = end.to.as_deref().map(|to| format!(" to {}", plain(to))).unwrap_or_default();
                     let reason =
                         end.reason.as_deref().map(|why| format!(": {}", plain(why))).unwrap_or_default();
-                    format!("ended {} {}{by}{to}{reason}", end.at.rfc_3339(), end.how.replace('_', " "))
+                    format!("ended {} {}{by}{to}{reason}", end.at.to_the_second(), end.how.replace('_', " "))
                 },
             );
             let _ = writeln!(
                 text,
                 "  term {}  {}  {} on {}; {end}",
                 term.term,
-                term.since.rfc_3339(),
+                term.since.to_the_second(),
                 plain(&term.orchestrator),
                 plain(&term.host)
             );

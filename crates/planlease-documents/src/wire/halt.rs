@@ -46,11 +46,7 @@ impl HaltView {
     /// What became of a pause, a cancellation or an archiving.
     #[must_use]
     pub fn new(plan: PlanName, how: Halt, halted: Halted) -> Self {
-        let now = match how {
-            Halt::Paused => "paused",
-            Halt::Cancelled => "cancelled",
-            Halt::Archived => "archived",
-        };
+        let now = word(how);
         match halted {
             Halted::Done(_) => Self { plan, now, changed: true, before: None },
             Halted::Unchanged(record) => {
@@ -59,10 +55,25 @@ impl HaltView {
         }
     }
 
+    /// A halt, or with `None` a resumption, that is planned or could not be made.
+    #[must_use]
+    pub fn of(plan: PlanName, how: Option<Halt>, changed: bool) -> Self {
+        Self { plan, now: how.map_or("resumed", word), changed, before: None }
+    }
+
     /// What became of a resumption.
     #[must_use]
     pub fn resumed(plan: PlanName, changed: bool) -> Self {
         Self { plan, now: "resumed", changed, before: None }
+    }
+}
+
+/// The word for it.
+fn word(how: Halt) -> &'static str {
+    match how {
+        Halt::Paused => "paused",
+        Halt::Cancelled => "cancelled",
+        Halt::Archived => "archived",
     }
 }
 

@@ -1,4 +1,4 @@
-//! `locks`: who has which lock of a plan, and who waits.
+//! `locks`: who has which lock of a plan, or of the namespace, and who waits.
 
 use planlease::{
     List, LockView,
@@ -13,10 +13,12 @@ use super::{
 };
 use crate::time::Time;
 
-/// The locks of a plan.
+/// The locks of a plan, or of the namespace.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LockList {
-    pub(crate) plan: PlanName,
+    /// The plan; absent for the locks of the namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) plan: Option<PlanName>,
     pub(crate) locks: Vec<LockQueueView>,
     /// What cannot be read, and is missing here. Absent if there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -26,7 +28,13 @@ pub struct LockList {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct LockQueueView {
     pub(crate) lock: String,
+    /// How many can have it at a time. Absent if one can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) permits: Option<u32>,
     pub(crate) holder: InLine,
+    /// Those that have it besides, in the order in which they came. Absent if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) more_holders: Vec<InLine>,
     pub(crate) waiting: Vec<InLine>,
 }
 
@@ -58,16 +66,27 @@ impl LockList {
     /// Of a plan.
     #[must_use]
     pub fn new(plan: &PlanName, listed: &List<LockView>) -> Self {
+        Self { plan: Some(plan.clone()), ..Self::global(listed) }
+    }
+
+    /// Of the namespace.
+    #[must_use]
+    pub fn global(listed: &List<LockView>) -> Self {
         let locks = listed.iter().filter_map(|view| {
-            let (holder, waiting) = view.line.candidates().split_first()?;
+            let (holder, behind) = view.queue.candidates().split_first()?;
+            // The first one counts: others with another number are refused.
+            let permits = holder.record.as_ref().and_then(|record| record.permits);
+            let more = usize::try_from(permits.unwrap_or(1)).unwrap_or(usize::MAX).saturating_sub(1);
+            let (more, waiting) = behind.split_at(more.min(behind.len()));
             Some(LockQueueView {
                 lock: view.lock.to_string(),
+                permits,
                 holder: InLine::of(holder),
+                more_holders: more.iter().map(InLine::of).collect(),
                 waiting: waiting.iter().map(InLine::of).collect(),
             })
         });
-        let unreadable = views(&listed.unreadable);
-        Self { plan: plan.clone(), locks: locks.collect(), unreadable }
+        Self { plan: None, locks: locks.collect(), unreadable: views(&listed.unreadable) }
     }
 }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use planlease::PlanView;
 use planlease_core::{
     PlanName, Revision, TaskId,
+    offer::{Offer, unoffered},
     order::{Wait, Why},
     orphan::{Alive, is_orphan},
+    pool::PoolsView,
     spec::TaskSpec,
     standing::{Standing, standing},
     transition::TaskStatus,
@@ -55,6 +57,13 @@ pub(crate) struct Ready {
     pub(crate) description: String,
     pub(crate) priority: i32,
     pub(crate) labels: Vec<String>,
+    /// Why no registered orchestrator runs it; a worker can claim it all the same. Absent if one does, or if
+    /// none is registered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) not_run: Option<String>,
+    /// Which pool it waits for. Absent if it gets the permits that it needs, or needs none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waits_for_pool: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -74,7 +83,7 @@ pub(crate) struct Waits {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct HeldTask {
     pub(crate) task: TaskId,
-    /// `parked`, `exhausted` or `retryable`.
+    /// `approval` (it waits for a person's approval), `parked`, `exhausted` or `retryable`.
     pub(crate) state: &'static str,
     pub(crate) why: Option<String>,
 }
@@ -95,6 +104,8 @@ impl NextTasks {
             description: spec.description.clone(),
             priority: spec.priority,
             labels: spec.labels.iter().cloned().collect(),
+            not_run: None,
+            waits_for_pool: None,
         });
         let mut next = Self {
             plan: view.name().clone(),
@@ -116,7 +127,7 @@ impl NextTasks {
             let id = task.id.clone();
             let mut hold =
                 |state, why: Option<String>| next.held.push(HeldTask { task: task.id.clone(), state, why });
-            match standing(&task.id, &task.record, &policy, view.graph(), |task| view.status(task)) {
+            match standing(&task.id, &task.record, &policy, view.graph(), |task| view.state(task)) {
                 Standing::Waits(waits) => {
                     next.blocked_total += 1;
                     if next.blocked.len() < count {
@@ -129,6 +140,7 @@ impl NextTasks {
                     }
                     next.in_progress.push(id);
                 }
+                Standing::Approval(why) => hold("approval", Some(why)),
                 Standing::Parked(why) => hold("parked", Some(why)),
                 Standing::Exhausted { .. } => hold("exhausted", task.record.error.clone()),
                 Standing::Retryable { .. } => hold("retryable", task.record.error.clone()),
@@ -136,6 +148,33 @@ impl NextTasks {
             }
         }
         next
+    }
+}
+
+impl NextTasks {
+    /// Says of the ready tasks which ones none of the orchestrators with these offers runs.
+    #[must_use]
+    pub fn offered(mut self, view: &PlanView, offers: &[Offer]) -> Self {
+        let specs: BTreeMap<&TaskId, &TaskSpec> =
+            view.spec().tasks.iter().map(|task| (&task.id, task)).collect();
+        for ready in &mut self.ready {
+            let spec = specs.get(&ready.task);
+            ready.not_run =
+                spec.and_then(|spec| unoffered(view.name(), Some(&view.spec().labels), spec, offers));
+        }
+        self
+    }
+}
+
+impl NextTasks {
+    /// Says of the ready tasks which ones wait for a pool.
+    #[must_use]
+    pub fn pooled(mut self, view: &PlanView, pools: &PoolsView) -> Self {
+        for ready in &mut self.ready {
+            let wait = view.graph().pools(&ready.task).and_then(|uses| pools.wait(uses));
+            ready.waits_for_pool = wait.map(|wait| wait.to_string());
+        }
+        self
     }
 }
 

@@ -173,8 +173,12 @@ pub struct TermList {
 pub(crate) struct PastTerm {
     #[serde(flatten)]
     pub(crate) term: Term,
-    /// What was done under it, as far as the plan's tasks remember.
+    /// What was done under it, as far as the plan's tasks remember now: of a task that was edited out of the
+    /// plan nothing is known any more.
     pub(crate) deeds: Deeds,
+    /// Whether its session is over without an end on record: the next owner writes it. Absent if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) expired: bool,
 }
 
 impl TermList {
@@ -182,17 +186,20 @@ impl TermList {
     #[must_use]
     pub fn new(view: &PlanView, past: &List<TermRecord>) -> Self {
         let mut terms: Vec<&TermRecord> = past.iter().collect();
-        if let Some((_, present)) = &view.line().term
+        if let Some((_, present)) = &view.queue().term
             && past.iter().all(|term| term.number != present.number)
         {
             terms.push(present);
         }
         let deeds = Deeds::by_term(view.tasks().values().map(|task| &task.record));
+        let queue = view.queue();
+        let is_over = queue.owner().is_none() && queue.unreadable.is_empty();
         let terms = terms.into_iter().map(|record| PastTerm {
+            expired: is_over && record.ended.is_none(),
             term: term(record),
             deeds: deeds.get(&record.number).copied().unwrap_or_default(),
         });
-        let unreadable = views(view.line().unreadable.iter().chain(&past.unreadable));
+        let unreadable = views(view.queue().unreadable.iter().chain(&past.unreadable));
         Self { plan: view.name().clone(), terms: terms.collect(), unreadable }
     }
 }
@@ -215,13 +222,24 @@ pub struct ReleasedView {
     pub(crate) plan: PlanName,
     pub(crate) released: String,
     pub(crate) term: Option<u64>,
+    /// Whether this shows only what would be done; nothing was changed then. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) dry_run: bool,
 }
 
 impl ReleasedView {
     /// Of the former owner.
     #[must_use]
     pub fn new(plan: PlanName, released: Released) -> Self {
-        Self { plan, released: released.by, term: released.term.map(|term| term.0) }
+        Self { plan, released: released.by, term: released.term.map(|term| term.0), dry_run: false }
+    }
+
+    /// Of the present owner, which would lose the plan.
+    #[must_use]
+    pub fn planned(plan: PlanName, queue: &Queue) -> Self {
+        let released = queue.candidates().first().map(Candidate::name).unwrap_or_default();
+        let term = queue.owner().map(|(_, term)| term.number.0);
+        Self { plan, released, term, dry_run: true }
     }
 }
 

@@ -2,7 +2,13 @@
 
 use planlease::{Imported, List, PlanView};
 use planlease_core::{
-    PlanName, Revision, Summary, TaskId, record::Halt, spec::OnLost, transition::TaskStatus,
+    PlanName, PlanState, Revision, Summary, TaskId,
+    approval::ApprovalOf,
+    budget::Amount,
+    exits::Exits,
+    record::Halt,
+    spec::{self, OnLost},
+    transition::TaskStatus,
 };
 use planlease_formats::{Parsed, Problems};
 use schemars::JsonSchema;
@@ -34,6 +40,8 @@ pub(crate) struct Listed {
     pub(crate) plan: PlanName,
     pub(crate) title: String,
     pub(crate) revision: Revision,
+    /// Whether it goes on by itself, and if not, what it needs, in one word.
+    pub(crate) state: PlanState,
     /// Whether every task has come to an end; failed ones too, which `summary` counts.
     pub(crate) finished: bool,
     /// What keeps it from going on, if anything does.
@@ -54,10 +62,11 @@ impl PlanList {
                 plan: view.name().clone(),
                 title: view.spec().title.clone(),
                 revision: view.revision(),
+                state: PlanState::of(view),
                 finished: summary.is_finished(),
                 halted: view.halt().map(HaltedBy::of),
                 summary,
-                ownership: Ownership::of(view.line()),
+                ownership: Ownership::of(view.queue()),
             }
         });
         Self { store: None, plans: plans.collect(), unreadable: views(&listed.unreadable) }
@@ -103,13 +112,63 @@ pub(crate) struct Source {
     pub(crate) sha256: String,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+/// The policies in force: as the plan file says, else the defaults.
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Policy {
     pub(crate) max_retries: u32,
     pub(crate) max_lost: u32,
+    /// How often a task may be started in all; 0 for any number.
+    pub(crate) max_attempts: u32,
+    /// How much the attempts of a task may spend together, by what they report; 0 for any amount.
+    pub(crate) budget: Amount,
+    /// 0 for as long as it takes, as in all deadlines.
     pub(crate) attempt_deadline_s: u64,
     pub(crate) on_lost: OnLost,
     pub(crate) lock_delay_s: u64,
+    pub(crate) retry_delay_s: u64,
+    pub(crate) retry_delay_max_s: u64,
+    pub(crate) total_deadline_s: u64,
+    pub(crate) queue_deadline_s: u64,
+    pub(crate) heartbeat_s: u64,
+    /// `any`, `output` or `progress`.
+    pub(crate) heartbeat_on: String,
+    /// 0 for any number.
+    pub(crate) max_in_progress: u32,
+    /// Exit codes, ranges of them, and signals.
+    pub(crate) retry_on: Vec<String>,
+    pub(crate) fail_on: Vec<String>,
+    pub(crate) ask_on: Vec<String>,
+    /// `wait`, `skip`, `fail` or `run`.
+    pub(crate) on_dependency_failed: String,
+}
+
+impl Policy {
+    fn of(policy: &spec::Policy) -> Self {
+        let entries = |exits: &Exits| match exits.is_empty() {
+            true => Vec::new(),
+            false => exits.to_string().split(", ").map(str::to_owned).collect(),
+        };
+        Self {
+            max_retries: policy.max_retries,
+            max_lost: policy.max_lost,
+            max_attempts: policy.max_attempts,
+            budget: policy.budget,
+            attempt_deadline_s: policy.attempt_deadline_s,
+            on_lost: policy.on_lost,
+            lock_delay_s: policy.lock_delay_s,
+            retry_delay_s: policy.retry_delay_s,
+            retry_delay_max_s: policy.retry_delay_max_s,
+            total_deadline_s: policy.total_deadline_s,
+            queue_deadline_s: policy.queue_deadline_s,
+            heartbeat_s: policy.heartbeat_s,
+            heartbeat_on: policy.heartbeat_on.to_string(),
+            max_in_progress: policy.max_in_progress,
+            retry_on: entries(&policy.retry_on),
+            fail_on: entries(&policy.fail_on),
+            ask_on: entries(&policy.ask_on),
+            on_dependency_failed: policy.on_dependency_failed.to_string(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -129,9 +188,15 @@ pub(crate) struct Task {
     pub(crate) depends_on: Vec<TaskId>,
     pub(crate) steps: Vec<String>,
     pub(crate) command: Option<Vec<String>>,
+    /// What a person has to approve of it. Absent if nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) approval: Option<ApprovalOf>,
     pub(crate) status: Option<TaskStatus>,
     /// Whether its box is ticked in the plan file.
     pub(crate) ticked: bool,
+    /// The policies in force for it, where it has some of its own. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<Policy>,
 }
 
 impl DefinitionView {
@@ -139,7 +204,6 @@ impl DefinitionView {
     #[must_use]
     pub fn new(view: &PlanView) -> Self {
         let spec = view.spec();
-        let policy = &spec.policy;
         let source = spec.source.as_ref();
         let phases = spec.phases.iter().map(|phase| Phase {
             number: phase.number.clone(),
@@ -153,21 +217,17 @@ impl DefinitionView {
             depends_on: task.depends_on.clone(),
             steps: task.steps.clone(),
             command: task.command.clone(),
+            approval: task.approval,
             status: view.status(&task.id),
             ticked: task.is_ticked(),
+            policy: task.policy.is_some().then(|| Policy::of(&spec.policy_of(task))),
         });
         Self {
             plan: view.name().clone(),
             title: spec.title.clone(),
             revision: view.revision(),
             source: source.map(|source| Source { path: source.path.clone(), sha256: source.sha256.clone() }),
-            policy: Policy {
-                max_retries: policy.max_retries,
-                max_lost: policy.max_lost,
-                attempt_deadline_s: policy.attempt_deadline_s,
-                on_lost: policy.on_lost,
-                lock_delay_s: policy.lock_delay_s,
-            },
+            policy: Policy::of(&spec.policy),
             phases: phases.collect(),
             tasks: tasks.collect(),
             unreadable: views(view.unreadable()),
@@ -268,6 +328,9 @@ impl Document for ImportList {
 pub struct PlanDeleted {
     /// The plan that is gone.
     pub deleted: PlanName,
+    /// Whether this shows only what would be done; nothing was changed then. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 impl Document for PlanDeleted {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use planlease::{PlanView, TaskView};
 use planlease_core::{
-    PlanName, Revision, Summary, TaskId,
+    PlanName, PlanState, Revision, Summary, TaskId,
+    approval::Awaits,
     orphan::Alive,
     spec::{PlanSpec, TaskSpec},
     transition::TaskStatus,
@@ -16,6 +17,7 @@ use super::{
     document::Document,
     halt::HaltedBy,
     owner::Ownership,
+    store::StoreView,
     task::Hold,
     unreadable::{UnreadableView, views},
 };
@@ -24,9 +26,14 @@ use crate::time::Time;
 /// The status of a plan.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PlanStatus {
+    /// Where it is. Absent from a sidecar, which has one store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) store: Option<StoreView>,
     pub(crate) plan: PlanName,
     pub(crate) title: String,
     pub(crate) revision: Revision,
+    /// Whether it goes on by itself, and if not, what it needs, in one word.
+    pub(crate) state: PlanState,
     /// Whether every task has come to an end; failed ones too, which `summary` counts.
     pub(crate) finished: bool,
     /// What keeps it from going on, if anything does.
@@ -36,7 +43,8 @@ pub struct PlanStatus {
     #[serde(flatten)]
     pub(crate) ownership: Ownership,
     pub(crate) in_progress: Vec<Running>,
-    /// What needs a person's look: failed tasks, those that wait for a decision among them.
+    /// What needs a person's look: failed tasks, those that wait for a decision among them, and those that
+    /// wait for approval.
     pub(crate) attention: Vec<Attention>,
     /// What could start now.
     pub(crate) ready: Vec<TaskId>,
@@ -74,10 +82,19 @@ pub(crate) struct Attention {
     pub(crate) error: Option<String>,
     /// What has to be decided, if the task waits for a person.
     pub(crate) parked: Option<String>,
+    /// What has to be approved, if the task waits for that. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) approval: Option<String>,
     pub(crate) ended_at: Option<Time>,
 }
 
 impl PlanStatus {
+    /// The same with the store that the plan is in.
+    #[must_use]
+    pub fn in_store(self, store: StoreView) -> Self {
+        Self { store: Some(store), ..self }
+    }
+
     /// Of a plan, and what its claims hang on.
     pub fn new(view: &PlanView, alive: &Alive) -> Self {
         let summary = view.summary();
@@ -95,23 +112,28 @@ impl PlanStatus {
             progress: task.record.progress.clone(),
             hold: Hold::of(task, alive),
         });
-        let attention = with_status(TaskStatus::Failed).map(|task| Attention {
+        let waits =
+            |task: &&TaskView| task.record.status == TaskStatus::Failed || view.approval(task).is_some();
+        let attention = view.tasks().values().filter(waits).map(|task| Attention {
             task: task.id.clone(),
             description: described(task),
-            attempt: task.record.attempt,
+            attempt: task.record.awaits().map_or(task.record.attempt, Awaits::attempt),
             error: task.record.error.clone(),
             parked: task.record.parked.clone(),
-            ended_at: task.record.ended_at.map(Time),
+            approval: task.record.approval_question(),
+            ended_at: task.record.ended_at.map(Time).filter(|_| task.record.status == TaskStatus::Failed),
         });
         Self {
+            store: None,
             plan: view.name().clone(),
             title: view.spec().title.clone(),
             revision: view.revision(),
+            state: PlanState::of(view),
             finished: summary.is_finished(),
             halted: view.halt().map(HaltedBy::of),
             summary,
             phases: phases(view.spec(), view),
-            ownership: Ownership::of(view.line()),
+            ownership: Ownership::of(view.queue()),
             in_progress: running.collect(),
             attention: attention.collect(),
             ready: view.ready().cloned().collect(),

@@ -4,10 +4,12 @@
 //! Each of its `changes` says in `change` what kind it is; whatever carries a record carries the whole of it,
 //! so that a reader can keep a copy of the plans up to date from nothing else.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use planlease::{TaskView, core::WallTime};
 use planlease_core::{
-    FencingToken, OrchestratorId, PlanName, Revision, Summary, TaskId, keys::Layout, record::Ending,
-    term::Queue, transition::TaskStatus,
+    FencingToken, OrchestratorId, PlanName, PlanState, Revision, Summary, TaskId, keys::Layout,
+    record::Ending, spec::TaskSpec, term::Queue, transition::TaskStatus,
 };
 use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanView, Snapshot};
 use schemars::JsonSchema;
@@ -16,6 +18,7 @@ use serde::Serialize;
 use super::{
     document::Document,
     halt::HaltedBy,
+    orchestrator::LoadView,
     owner::Ownership,
     task::Record,
     unreadable::{UnreadableView, views},
@@ -37,6 +40,10 @@ pub struct SnapshotView {
 pub(crate) struct PlanContents {
     pub(crate) plan: PlanName,
     pub(crate) title: String,
+    /// Whether it went on by itself at this revision, and if not, what it needed, in one word.
+    pub(crate) state: PlanState,
+    /// What keeps it from going on, if anything does.
+    pub(crate) halted: Option<HaltedBy>,
     pub(crate) summary: Summary,
     #[serde(flatten)]
     pub(crate) ownership: Ownership,
@@ -60,9 +67,14 @@ pub struct ChangesView {
     /// Whether these are differences over a gap in the history.
     pub(crate) resynced: bool,
     pub(crate) changes: Vec<Dated>,
+    /// The states of the plans that changed, as of this revision or a later one. Absent from a reader that
+    /// holds no plans, as `watch`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) states: BTreeMap<PlanName, PlanState>,
 }
 
-/// A change, and when it happened by the clock of its writer; `at` is `None` if no record has the time.
+/// A change, and when it happened by the clock of its writer; `at` is `None` if no record of the same
+/// transaction has the time.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Dated {
     #[serde(flatten)]
@@ -121,6 +133,12 @@ pub(crate) enum ChangeView {
         version: String,
         started_at: Time,
     },
+    /// It says something else about itself than before.
+    OrchestratorChanged {
+        orchestrator: OrchestratorId,
+        /// How loaded it is, if it says so.
+        load: Option<LoadView>,
+    },
     OrchestratorGone {
         orchestrator: OrchestratorId,
     },
@@ -167,8 +185,10 @@ impl Document for SnapshotView {
 
 impl PlanContents {
     fn of(state: &PlanView) -> Self {
+        let specs: BTreeMap<&TaskId, &TaskSpec> =
+            state.spec().tasks.iter().map(|spec| (&spec.id, spec)).collect();
         let task = |view: &TaskView| {
-            let spec = state.spec().task(&view.id);
+            let spec = specs.get(&view.id);
             Task {
                 task: view.id.clone(),
                 description: spec.map(|spec| spec.description.clone()).unwrap_or_default(),
@@ -179,8 +199,10 @@ impl PlanContents {
         Self {
             plan: state.name().clone(),
             title: state.spec().title.clone(),
+            state: PlanState::of(state),
+            halted: state.halt().map(HaltedBy::of),
             summary: state.summary(),
-            ownership: Ownership::of(state.line()),
+            ownership: Ownership::of(state.queue()),
             tasks: state.tasks().values().map(task).collect(),
         }
     }
@@ -190,9 +212,23 @@ impl ChangesView {
     /// The changes of a set. `layout`: the form of keys.
     #[must_use]
     pub fn new(set: &ChangeSet, layout: &Layout) -> Self {
-        let dated = |change| Dated { change: ChangeView::of(change, layout), at: moment(change).map(Time) };
+        // A set is one transaction, made at one moment; what differs after a gap is of many.
+        let of_set = set.changes.iter().find_map(moment).filter(|_| !set.resynced);
+        // An ownership has its own moment or none: what expired is written down later, by the next owner.
+        let borrows = |change: &Change| !matches!(change, Change::Ownership { .. });
+        let at = |change| moment(change).or(of_set.filter(|_| borrows(change))).map(Time);
+        let dated = |change| Dated { change: ChangeView::of(change, layout), at: at(change) };
         let changes = set.changes.iter().map(dated).collect();
-        Self { revision: set.revision, resynced: set.resynced, changes }
+        Self { revision: set.revision, resynced: set.resynced, changes, states: BTreeMap::new() }
+    }
+
+    /// With the states of the plans that the set changed, as they are in this snapshot.
+    #[must_use]
+    pub fn with_states(self, set: &ChangeSet, snapshot: &Snapshot) -> Self {
+        let changed: BTreeSet<&PlanName> = set.changes.iter().filter_map(Change::plan).collect();
+        let plans = changed.into_iter().filter_map(|name| snapshot.plan(name));
+        let states = plans.map(|plan| (plan.name().clone(), PlanState::of(plan))).collect();
+        Self { states, ..self }
     }
 }
 
@@ -226,10 +262,10 @@ impl ChangeView {
                 let halt = halts.closed.as_ref().or(halts.paused.as_ref());
                 Self::Halted { plan: plan.clone(), halted: halt.map(|(_, record)| HaltedBy::of(record)) }
             }
-            Change::Ownership { plan, what, line } => Self::Ownership {
+            Change::Ownership { plan, what, queue } => Self::Ownership {
                 plan: plan.clone(),
                 what: What::of(what),
-                now: Box::new(Ownership::of(line)),
+                now: Box::new(Ownership::of(queue)),
             },
             Change::OrchestratorAppeared(one) => Self::OrchestratorAppeared {
                 orchestrator: one.id.clone(),
@@ -237,6 +273,10 @@ impl ChangeView {
                 pid: one.record.pid,
                 version: one.record.version.clone(),
                 started_at: one.record.started_at.into(),
+            },
+            Change::OrchestratorChanged(one) => Self::OrchestratorChanged {
+                orchestrator: one.id.clone(),
+                load: one.record.load.as_ref().map(LoadView::of),
             },
             Change::OrchestratorGone(one) => Self::OrchestratorGone { orchestrator: one.id.clone() },
             Change::Unreadable { key, reason } => {
@@ -289,7 +329,7 @@ fn moment(change: &Change) -> Option<WallTime> {
         Change::Halted { halts, .. } => {
             halts.closed.as_ref().or(halts.paused.as_ref()).map(|(_, halt)| halt.at)
         }
-        Change::Ownership { what, line, .. } => moment_of_ownership(what, line),
+        Change::Ownership { what, queue, .. } => moment_of_ownership(what, queue),
         Change::OrchestratorAppeared(one) => Some(one.record.started_at),
         _ => None,
     }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use planlease::{List, PlanView};
+use planlease::{Excerpt, List, PlanView, TaskView};
 use planlease_core::{
     PlanName, Revision, Summary, TaskId, counted,
     late::LateResult,
+    offer::{Offer, unoffered},
     orphan::{Alive, is_orphan},
+    pool::{PoolWait, PoolsView},
     record::{HaltRecord, TaskRecord, TermRecord, TransitionRecord},
-    spec::OnLost,
+    spec::{OnLost, TaskSpec},
     standing::{Standing, standing},
     transition::TaskStatus,
 };
@@ -33,8 +35,10 @@ pub struct WhyTask {
     pub(crate) task: TaskId,
     pub(crate) revision: Revision,
     pub(crate) status: TaskStatus,
-    /// The rule that decides what happens next: `ready`, `halted`, `waits`, `claimed`, `lost` (in progress,
-    /// and its claimant is gone), `retry`, `exhausted`, `parked`, `completed` or `skipped`.
+    /// The rule that decides what happens next: `ready`, `not_run` (no registered orchestrator runs it),
+    /// `pool` (a pool has too few permits left), `halted`, `waits`, `approval` (it waits for a person's
+    /// approval), `claimed`, `lost` (in progress, and its claimant is gone), `retry`, `exhausted`, `parked`,
+    /// `completed` or `skipped`.
     pub(crate) rule: &'static str,
     pub(crate) waits: Vec<Waits>,
     /// What happened to it, oldest first; at most the last 16 changes.
@@ -105,32 +109,34 @@ impl Step {
 }
 
 impl WhyTask {
-    /// `None` if the plan has no such task.
-    pub fn new(view: &PlanView, id: &TaskId, late: &[LateResult], alive: &Alive) -> Option<Self> {
-        let (task, spec) = (view.tasks().get(id)?, view.spec().task(id)?);
-        let record = &task.record;
-        let policy = view.spec().policy_of(spec);
-        let plan = view.name();
-        let owner = view.line().owner().map(|(candidate, _)| plain(&candidate.name()));
-        let halt = view.halt().map(halted);
+    /// Of a task, with its late results, and what its claim hangs on.
+    #[must_use]
+    pub fn new(excerpt: &Excerpt, late: &[LateResult], alive: &Alive) -> Self {
+        let (plan, task, policy) = (excerpt.plan(), excerpt.task(), excerpt.policy());
+        let (id, record) = (&task.id, &task.record);
+        let (q_plan, q_id) = (plan.quoted(), id.quoted());
+        let owner = excerpt.queue().owner().map(|(candidate, _)| plain(&candidate.name()));
+        let halt = excerpt.halt().map(halted);
         let by_owner = owner.as_ref().map_or_else(
-            || format!("{plan} has no owner: `planlease run {plan}` would continue it."),
+            || format!("{plan} has no owner: `planlease run {q_plan}` would continue it."),
             |owner| format!("{owner}, who owns {plan}, starts it when it has room."),
         );
         let error = record.error.as_deref().map(plain).unwrap_or_default();
         let mut waits = Vec::new();
-        let (rule, now, next) = match standing(id, record, &policy, view.graph(), |task| view.status(task)) {
+        let (rule, now, next) = match excerpt.standing() {
             Standing::Ready => ("ready", "It may start: all that it waits for is done.".to_owned(), by_owner),
             Standing::Waits(on) => {
-                waits = waits_of(view, &on);
+                waits = waits_of(excerpt.seen(), &on);
                 let now = format!("It may not start yet: it waits for {}.", sentence(&waits));
-                ("waits", now, format!("See `planlease why {plan} {}`.", on[0].on))
+                ("waits", now, format!("See `planlease why {q_plan} {}`.", on[0].on))
             }
-            Standing::InProgress => claimed(view, id, record, policy.on_lost, alive),
+            Standing::InProgress => claimed(excerpt, policy.on_lost, alive),
             Standing::Retryable { failures, allowed } => (
                 "retry",
                 retryable(record, failures, allowed, policy.max_lost),
-                format!("The plan's owner puts it back by itself, or `planlease task retry {plan} {id}`."),
+                format!(
+                    "The plan's owner puts it back by itself, or `planlease task retry {q_plan} {q_id}`."
+                ),
             ),
             Standing::Exhausted { failures, allowed } => (
                 "exhausted",
@@ -139,27 +145,32 @@ impl WhyTask {
                     counted(failures, "time"),
                     counted(allowed, "attempt")
                 ),
-                format!("A person has to decide: `planlease task retry {plan} {id}`, or `skip`."),
+                format!("A person has to decide: `planlease task retry {q_plan} {q_id}`, or `skip`."),
             ),
             Standing::Parked(what) => (
                 "parked",
                 format!("It waits for a person: {}.", plain(&what)),
-                format!("`planlease task retry {plan} {id}` puts it back, `skip` leaves it out."),
+                format!("`planlease task retry {q_plan} {q_id}` puts it back, `skip` leaves it out."),
             ),
+            Standing::Approval(what) => approval(&what, &q_plan, &q_id),
             Standing::Completed => ("completed", "It is done.".to_owned(), String::new()),
             Standing::Skipped => {
                 let reason = record.skip_reason.as_deref().map(plain).unwrap_or_default();
-                ("skipped", format!("It was left out: {reason}; what waits for it may start."), String::new())
+                let then = match record.given_up {
+                    Some(_) => "what waits for it goes by its own on_dependency_failed",
+                    None => "what waits for it may start",
+                };
+                ("skipped", format!("It was left out: {reason}; {then}."), String::new())
             }
         };
         let (rule, now, next) = match halt {
             // Nothing else decides whether it starts.
             Some(halt) if rule == "ready" => {
-                ("halted", halt, format!("`planlease plan resume {plan}` lets it go on."))
+                ("halted", halt, format!("`planlease plan resume {q_plan}` lets it go on."))
             }
             _ => (rule, now, next),
         };
-        Some(Self {
+        Self {
             plan: plan.clone(),
             task: id.clone(),
             revision: task.revision,
@@ -170,9 +181,71 @@ impl WhyTask {
             late: late.iter().map(Late::of).collect(),
             now,
             next,
-            unreadable: views(view.unreadable()),
-        })
+            unreadable: views(excerpt.unreadable()),
+        }
     }
+}
+
+impl WhyTask {
+    /// Says of a ready task if none of the orchestrators with these offers runs it.
+    #[must_use]
+    pub fn offered(self, excerpt: &Excerpt, offers: &[Offer]) -> Self {
+        let why = excerpt.spec().and_then(|spec| unoffered(excerpt.plan(), None, spec, offers));
+        match why {
+            Some(why) if self.rule == "ready" => Self {
+                rule: "not_run",
+                now: format!("It may start, but no registered orchestrator runs it: {}.", plain(&why)),
+                next: format!(
+                    "Start an orchestrator that does (`planlease run --can`, `--task-select`, `--exec`), or claim it: \
+                     `planlease task start {} {}`.",
+                    self.plan, self.task
+                ),
+                ..self
+            },
+            _ => self,
+        }
+    }
+}
+
+impl WhyTask {
+    /// Says of a ready task if it waits for a pool.
+    #[must_use]
+    pub fn pooled(self, excerpt: &Excerpt, pools: &PoolsView) -> Self {
+        let wait = excerpt.seen().graph().pools(&self.task).and_then(|uses| pools.wait(uses));
+        match wait {
+            Some(wait) if self.rule == "ready" || self.rule == "not_run" => Self {
+                rule: "pool",
+                now: format!("It may start, but {}.", in_sentence(&wait)),
+                next: pool_next(&wait),
+                ..self
+            },
+            _ => self,
+        }
+    }
+}
+
+/// `it waits for pool gpu (2 of 2 in use: …)`, `pool gpu is not defined`.
+fn in_sentence(wait: &PoolWait) -> String {
+    let text = plain(&wait.to_string());
+    if text.starts_with("waits") { format!("it {text}") } else { text }
+}
+
+/// What ends the wait.
+fn pool_next(wait: &PoolWait) -> String {
+    let pool = wait.pool().quoted();
+    if wait.ends_by_itself() {
+        format!("It starts when one of them ends: see `planlease pool show {pool}`.")
+    } else {
+        format!("An operator has to act: `planlease pool set {pool} SIZE`.")
+    }
+}
+
+/// A task that waits for approval: what is to be decided, and how.
+fn approval(what: &str, plan: &str, task: &str) -> (&'static str, String, String) {
+    let next = format!(
+        "`planlease approve {plan} {task} --reason …` lets it go on, `planlease reject {plan} {task} --reason …` does not."
+    );
+    ("approval", format!("It waits for a person: {}.", plain(what)), next)
 }
 
 /// How the last attempt of a task ended that will be retried, and how many attempts may still fail or be
@@ -190,14 +263,10 @@ fn retryable(record: &TaskRecord, failures: u32, allowed: u32, max_lost: u32) ->
 }
 
 /// A task in progress: whether its claimant is there, and what happens next.
-fn claimed(
-    view: &PlanView,
-    id: &TaskId,
-    record: &TaskRecord,
-    on_lost: OnLost,
-    alive: &Alive,
-) -> (&'static str, String, String) {
-    let (plan, attempt) = (view.name(), record.attempt);
+fn claimed(excerpt: &Excerpt, on_lost: OnLost, alive: &Alive) -> (&'static str, String, String) {
+    let (plan, TaskView { id, record, .. }) = (excerpt.plan(), excerpt.task());
+    let (q_plan, q_id) = (plan.quoted(), id.quoted());
+    let attempt = record.attempt;
     let claim = record.claim.as_ref();
     let by = claim.map_or_else(|| "an unknown process".to_owned(), |claim| plain(&claim.by));
     let limit = claim.and_then(|claim| claim.limit).map(|limit| duration(Duration::from_secs(limit.seconds)));
@@ -206,16 +275,16 @@ fn claimed(
             Some(limit) => format!("The claim of {by} on attempt {attempt} ended after {limit}."),
             None => format!("{by} worked on attempt {attempt} and is gone."),
         };
-        let next = match (view.line().owner(), &view.halts().closed) {
+        let next = match (excerpt.queue().owner(), &excerpt.halts().closed) {
             (Some((owner, _)), _) => {
                 format!("{}, who owns {plan}, recovers it: on_lost = {on_lost}.", plain(&owner.name()))
             }
             (None, Some((_, halt))) => format!(
-                "The plan is {}: no owner recovers it. `planlease task retry {plan} {id}` puts it back, `fail` ends it.",
+                "The plan is {}: no owner recovers it. `planlease task retry {q_plan} {q_id}` puts it back, `fail` ends it.",
                 halt.how
             ),
             (None, None) => {
-                format!("The plan's next owner recovers it (on_lost = {on_lost}): `planlease run {plan}`.")
+                format!("The plan's next owner recovers it (on_lost = {on_lost}): `planlease run {q_plan}`.")
             }
         };
         return ("lost", now, next);
@@ -226,12 +295,14 @@ fn claimed(
         claim.is_some_and(|claim| claim.guard.is_none()),
     ) {
         (Some(left), _) => format!(
-            "The claim ends in {} (`planlease task progress {plan} {id}` extends it to {}); `complete` or `fail` ends the task.",
+            "The claim ends in {} (`planlease task progress {q_plan} {q_id}` extends it to {}); `complete` or `fail` ends the task.",
             duration(Duration::from_secs(left.as_secs())),
             limit.unwrap_or_default()
         ),
         (None, true) => {
-            format!("The claim has no time limit: `planlease task complete {plan} {id}` or `fail` ends it.")
+            format!(
+                "The claim has no time limit: `planlease task complete {q_plan} {q_id}` or `fail` ends it."
+            )
         }
         (None, false) => format!("If {by} is lost, the plan's owner recovers the task: on_lost = {on_lost}."),
     };
@@ -258,7 +329,7 @@ pub struct WhyPlan {
     /// The terms so far, oldest first.
     pub(crate) terms: Vec<Term>,
     pub(crate) ready: Vec<TaskId>,
-    /// What holds the plan up: parked or exhausted tasks.
+    /// What holds the plan up: tasks that are parked, exhausted, or wait for approval.
     pub(crate) held: Vec<TaskId>,
     /// Tasks in progress whose claimants are gone.
     pub(crate) lost: Vec<TaskId>,
@@ -272,33 +343,25 @@ pub struct WhyPlan {
 impl WhyPlan {
     /// Of a plan with its past terms, and what its claims hang on.
     pub fn new(view: &PlanView, past: &List<TermRecord>, alive: &Alive) -> Self {
-        let (plan, summary) = (view.name(), view.summary());
-        let ownership = Ownership::of(view.line());
+        let (plan, summary, q_plan) = (view.name(), view.summary(), view.name().quoted());
+        let ownership = Ownership::of(view.queue());
         let mut terms: Vec<Term> = past.iter().map(term).collect();
-        if let Some((_, present)) = &view.line().term
+        if let Some((_, present)) = &view.queue().term
             && past.last().is_none_or(|last| last.number < present.number)
         {
             terms.push(term(present));
         }
-        let held = view.spec().tasks.iter().filter(|spec| {
-            view.tasks().get(&spec.id).is_some_and(|task| {
-                let policy = view.spec().policy_of(spec);
-                let standing =
-                    standing(&spec.id, &task.record, &policy, view.graph(), |task| view.status(task));
-                matches!(standing, Standing::Parked(_) | Standing::Exhausted { .. })
-            })
-        });
-        let held: Vec<TaskId> = held.map(|spec| spec.id.clone()).collect();
+        let held = held(view);
         let ready: Vec<TaskId> = view.ready().cloned().collect();
         let (now, next) = if summary.is_done() {
             ("Every task is completed or skipped.".to_owned(), String::new())
         } else if let Some(halt) = view.halt() {
-            (halted(halt), format!("`planlease plan resume {plan}` lets it go on."))
+            (halted(halt), format!("`planlease plan resume {q_plan}` lets it go on."))
         } else if let Some(owner) = &ownership.owner {
             let now = format!(
                 "{} owns it since {}, as term {}; {} in progress, {} ready.",
                 plain(&owner.orchestrator),
-                owner.since.rfc_3339(),
+                owner.since.to_the_second(),
                 owner.term,
                 summary.in_progress,
                 ready.len()
@@ -308,22 +371,26 @@ impl WhyPlan {
             (format!("What it needs cannot be read: {first}."), DOCTOR.to_owned())
         } else if !ready.is_empty() {
             let now = format!("No process owns it, and {} could start.", counted(ready.len(), "task"));
-            (now, format!("`planlease run {plan}` goes on with it."))
+            (now, format!("`planlease run {q_plan}` goes on with it."))
         } else if !held.is_empty() {
-            let now = format!(
-                "No process owns it, and nothing can start: {} failed.",
-                counted(summary.failed, "task")
-            );
+            let what = match view.approvals().next() {
+                Some(_) => format!("{} for a person", waiting(held.len())),
+                None => format!("{} failed", counted(summary.failed, "task")),
+            };
+            let now = format!("No process owns it, and nothing can start: {what}.");
             (now, ask(plan, &held))
         } else if summary.in_progress > 0 {
             let now = format!("No process owns it; {} in progress.", being(summary.in_progress));
-            (now, format!("`planlease run {plan}` recovers the tasks whose claimants are gone, and goes on."))
+            (
+                now,
+                format!("`planlease run {q_plan}` recovers the tasks whose claimants are gone, and goes on."),
+            )
         } else {
             let now = format!("No process owns it; {} may be retried.", counted(summary.failed, "task"));
             (
                 now,
                 format!(
-                    "`planlease run {plan}` retries by the plan's policy, `planlease task retry` at once."
+                    "`planlease run {q_plan}` retries by the plan's policy, `planlease task retry` at once."
                 ),
             )
         };
@@ -350,6 +417,34 @@ impl WhyPlan {
     }
 }
 
+impl WhyPlan {
+    /// Says if nothing of the plan is in progress since its ready tasks wait for pools.
+    #[must_use]
+    pub fn pooled(self, view: &PlanView, pools: &PoolsView) -> Self {
+        let mut ready = self.ready.iter();
+        let wait = |task: &TaskId| view.graph().pools(task).and_then(|uses| pools.wait(uses));
+        let Some(first) = self.ready.first().and_then(wait) else { return self };
+        if self.summary.in_progress > 0 || view.halt().is_some() || !ready.all(|task| wait(task).is_some()) {
+            return self;
+        }
+        let tasks = counted(self.ready.len(), "ready task");
+        let now = format!("{} Of its {tasks} none can start: {}.", self.now, in_sentence(&first));
+        Self { now, next: pool_next(&first), ..self }
+    }
+}
+
+/// The tasks that wait for a person, in the order of the file.
+fn held(view: &PlanView) -> Vec<TaskId> {
+    let is_held = |spec: &&TaskSpec| {
+        view.tasks().get(&spec.id).is_some_and(|task| {
+            let policy = view.spec().policy_of(spec);
+            let standing = standing(&spec.id, &task.record, &policy, view.graph(), |task| view.state(task));
+            matches!(standing, Standing::Parked(_) | Standing::Exhausted { .. } | Standing::Approval(_))
+        })
+    };
+    view.spec().tasks.iter().filter(is_held).map(|spec| spec.id.clone()).collect()
+}
+
 /// What to do about a record that cannot be read.
 const DOCTOR: &str = "`planlease doctor` says what to do.";
 
@@ -358,16 +453,21 @@ fn halted(halt: &HaltRecord) -> String {
     format!("The plan was {} by {}: {}.", halt.how, plain(&halt.by), plain(&halt.why))
 }
 
+/// `1 task waits`, `2 tasks wait`.
+fn waiting(n: usize) -> String {
+    format!("{} {}", counted(n, "task"), if n == 1 { "waits" } else { "wait" })
+}
+
 /// `1 task is`, `2 tasks are`.
 fn being(n: usize) -> String {
     format!("{} {}", counted(n, "task"), if n == 1 { "is" } else { "are" })
 }
 
 fn ask(plan: &PlanName, held: &[TaskId]) -> String {
-    let first = &held[0];
+    let (q_plan, q_first) = (plan.quoted(), held[0].quoted());
     let wait = if held.len() == 1 { "waits" } else { "wait" };
     let tasks = counted(held.len(), "task");
-    format!("{tasks} {wait} for a person's decision: see `planlease why {plan} {first}`.")
+    format!("{tasks} {wait} for a person's decision: see `planlease why {q_plan} {q_first}`.")
 }
 
 impl Document for WhyPlan {

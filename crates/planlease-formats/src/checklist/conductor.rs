@@ -6,7 +6,7 @@ use super::rules::{Label, Phases, Rules};
 use crate::order::Order;
 
 pub(super) const RULES: Rules =
-    Rules { label, dash_is_begun: false, phases: Phases::Numbered, order: Order::Free };
+    Rules { label, dash_is_begun: false, is_free: false, phases: Phases::Numbered, order: Order::Free };
 
 fn label(text: &str) -> Label {
     let bare = ["Task:", "**Task:**", "Sub-task:", "Subtask:"];

@@ -3,5 +3,10 @@
 use super::rules::{Label, Phases, Rules};
 use crate::order::Order;
 
-pub(super) const RULES: Rules =
-    Rules { label: Label::plain, dash_is_begun: false, phases: Phases::Nearest, order: Order::Free };
+pub(super) const RULES: Rules = Rules {
+    label: Label::plain,
+    dash_is_begun: false,
+    is_free: true,
+    phases: Phases::Nearest,
+    order: Order::Free,
+};

@@ -43,7 +43,7 @@ fn token(text: &str) -> Option<&str> {
 }
 
 /// The id that a text begins with if other tasks of the file say that it is one, and the rest of the text:
-/// `A-1 Do`, `A1 Do`, `a.1 Do`, `PROJ_3 Do`. Alone it may be a word: `S3 bucket`.
+/// `A-1 Do`, `A1 Do`, `a.1 Do`, `PROJ_3 Do`, `1 Do`. Alone it may be a word: `S3 bucket`, `2 tests`.
 pub(super) fn loose(text: &str) -> Option<(&str, String)> {
     let begin = text.trim_start_matches(['*', '_', '`', '[', '(']);
     let opening = &text[..text.len() - begin.len()];
@@ -51,7 +51,7 @@ pub(super) fn loose(text: &str) -> Option<(&str, String)> {
         .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')))
         .unwrap_or(begin.len());
     let id = begin[..end].trim_end_matches(['.', '-', '_']);
-    if !is_loose(id) {
+    if !(is_loose(id) || is_number(id)) {
         return None;
     }
     let rest = behind(&begin[id.len()..], opening, Strength::Strong, false)?;
@@ -69,6 +69,11 @@ pub(super) fn is_loose(token: &str) -> bool {
     let number = token[letters..].strip_prefix(['.', '-', '_']).unwrap_or(&token[letters..]);
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     (1..=MAX_LETTERS).contains(&letters) && token.len() <= MAX_ID && number.split(['.', '-', '_']).all(digits)
+}
+
+/// Whether a token is a number, which is an id only where a dependency names it.
+pub(super) fn is_number(token: &str) -> bool {
+    (1..=5).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether an id can hardly be anything else.

@@ -3,8 +3,13 @@
 use super::rules::{Label, Phases, Rules};
 use crate::order::Order;
 
-pub(super) const RULES: Rules =
-    Rules { label, dash_is_begun: true, phases: Phases::Numbered, order: Order::WithinParent };
+pub(super) const RULES: Rules = Rules {
+    label,
+    dash_is_begun: true,
+    is_free: false,
+    phases: Phases::Numbered,
+    order: Order::WithinParent,
+};
 
 /// `1.2 Do`; `(P)` behind the number, or at the end, takes a task out of the order.
 fn label(text: &str) -> Label {

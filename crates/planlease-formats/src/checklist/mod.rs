@@ -9,9 +9,11 @@ mod conductor;
 mod free;
 mod ids;
 mod kiro;
+mod names;
 mod openspec;
 pub(crate) mod outline;
 mod phases;
+mod restarted;
 mod rules;
 mod spec_kit;
 mod waits;
@@ -19,14 +21,16 @@ mod waits;
 use std::collections::{HashMap, HashSet};
 
 use self::{
+    names::Names,
     outline::{Item, Outline},
     rules::{Label, Rules},
-    waits::Names,
 };
 use crate::{
-    assemble::{self, Entry, Found, State},
+    assemble::{self, Entry, Found},
     checkbox::{self, Mark},
     draft::Draft,
+    note,
+    progress::State,
     report::Report,
     text::Text,
 };
@@ -80,7 +84,11 @@ struct Reader<'o, 'a> {
 
 impl<'o, 'a> Reader<'o, 'a> {
     fn new(outline: &'o Outline<'a>, rules: Rules) -> Self {
-        let labels = labels(outline, rules);
+        let mut labels = labels(outline, rules);
+        if rules.is_free {
+            let waited = outline.items.iter().flat_map(statements).flat_map(|stated| stated.words());
+            restarted::complete(outline, &mut labels, &waited.collect());
+        }
         let parents = parents(outline, &labels);
         let (ids, duplicates) = ids_of(outline, &labels, &parents);
         let phases = phases::find(outline, rules.phases);
@@ -101,13 +109,15 @@ impl<'o, 'a> Reader<'o, 'a> {
         for (at, line) in &self.outline.prose {
             let trimmed = line.trim_start();
             let text = checkbox::behind_bullets(trimmed);
+            let text = text.strip_prefix("[P] ").unwrap_or(text);
             let is_bulleted =
                 text.len() < trimmed.len() && !trimmed.starts_with(|c: char| c.is_ascii_digit());
+            let text_at = at + line.len() - trimmed.len();
             let id = Some(text).filter(|_| is_bulleted).and_then(ids::explicit).map(|(id, _)| id);
             if let Some(id) = id.filter(|id| ids::is_certain(id) && !known.contains(id)) {
                 let message =
                     format!("this has no box, and no task is called {id}: it is not read as a task");
-                report.warning(*at, message, "Write `- [ ] ` in front of it to make a task of it.");
+                report.warning(text_at, message, "Write `- [ ] ` in front of it to make a task of it.");
             }
         }
     }
@@ -125,26 +135,39 @@ impl<'o, 'a> Reader<'o, 'a> {
             phase_places: self.phases.places.clone(),
             entries,
             how_to_write_a_task: HOW_TO_WRITE_A_TASK,
+            note: self
+                .outline
+                .note
+                .clone()
+                .map(|(at, noted)| note::read(at, noted, report))
+                .unwrap_or_default(),
             ..Found::default()
         }
     }
 
     fn entry(&self, place: usize, names: &Names, firsts: &HashSet<String>, report: &mut Report<'_>) -> Entry {
         let (item, label) = (&self.outline.items[place], &self.labels[place]);
+        let noted = item.note.clone().map(|(at, noted)| note::read::<note::TaskNote>(at, noted, report));
+        let noted = noted.unwrap_or_default();
+        let description = match self.rules.is_free {
+            true => without_list(&label.text, names),
+            false => &label.text,
+        };
         Entry {
             at: item.at,
             id: self.ids[place].clone(),
-            description: label.text.clone(),
+            description: description.to_owned(),
             phase: self.phases.of_item[place],
             parent: self.parents[place],
             stated: stated(item, names, firsts, report),
             is_parallel: label.is_parallel,
             is_optional: item.is_optional || label.is_optional,
-            priority: 0,
+            priority: noted.priority.unwrap_or_default(),
             labels: label.labels.clone(),
             steps: steps(item),
             state: self.state(item.mark),
             extra: label.extra.clone(),
+            note: noted,
         }
     }
 
@@ -152,6 +175,7 @@ impl<'o, 'a> Reader<'o, 'a> {
         match mark {
             Mark::Open => State::Open,
             Mark::Done => State::Done,
+            Mark::Dropped => State::Dropped,
             Mark::Dash if !self.rules.dash_is_begun => State::Dropped,
             Mark::Begun | Mark::Dash => State::Begun,
             Mark::Blocked => State::Blocked,
@@ -170,6 +194,15 @@ impl<'o, 'a> Reader<'o, 'a> {
             }
         }
         names
+    }
+}
+
+/// A text without a list of dependencies at its end that says nothing else: `Do it (depends on 1, 2)`.
+fn without_list<'t>(text: &'t str, names: &Names) -> &'t str {
+    let list = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (depends on "));
+    match list {
+        Some((before, list)) if list.split(", ").all(|name| names.has(name)) => before,
+        _ => text,
     }
 }
 
@@ -201,12 +234,32 @@ fn labels(outline: &Outline<'_>, rules: Rules) -> Vec<Label> {
     }
     let referred: HashSet<String> =
         items.iter().flat_map(statements).flat_map(|stated| stated.words()).collect();
+    let is_sure = |stated: &waits::Stated| {
+        stated.opening == waits::Opening::Strong && stated.form == waits::Form::Marked
+    };
+    let mut sure: HashSet<String> = HashSet::new();
+    for words in items.iter().flat_map(statements).filter(is_sure).map(|stated| stated.words()) {
+        let of_phase = |nth: usize| nth > 0 && words[nth - 1].starts_with("phase");
+        sure.extend(
+            words.iter().enumerate().filter(|(nth, _)| !of_phase(*nth)).map(|(_, word)| word.clone()),
+        );
+    }
     let prefix = |id: &str| id.trim_end_matches(|c: char| !c.is_ascii_alphabetic()).to_lowercase();
-    let are_alike = loose.len() > 2 || loose.iter().all(|(_, id, _)| prefix(id) == prefix(loose[0].1));
-    let is_most = loose.len() > 1 && 2 * loose.len() > items.len() && are_alike;
+    let lettered: Vec<&str> = loose.iter().map(|(_, id, _)| *id).filter(|id| ids::is_loose(id)).collect();
+    let are_alike = lettered.len() > 2 || lettered.iter().all(|id| prefix(id) == prefix(lettered[0]));
+    let is_most = lettered.len() > 1 && 2 * lettered.len() > items.len() && are_alike;
+    let numbers: Vec<&str> = loose.iter().map(|(_, id, _)| *id).filter(|id| ids::is_number(id)).collect();
+    let is_numbered = 2 * numbers.len() > items.len()
+        && numbers.iter().any(|id| sure.contains(*id))
+        && numbers.iter().all(|id| times[*id] == 1);
     for (place, id, rest) in loose {
         let lower = id.to_lowercase();
-        if times[&lower] > 1 || !(is_most || referred.contains(&lower)) {
+        // `2 tests` is no task 2, unless it is said that one waits for 2.
+        let is_id = match ids::is_number(id) {
+            true => is_numbered || sure.contains(&lower),
+            false => is_most || referred.contains(&lower),
+        };
+        if times[&lower] > 1 || !is_id {
             continue;
         }
         let label = (rules.label)(&rest);
@@ -219,7 +272,7 @@ fn labels(outline: &Outline<'_>, rules: Rules) -> Vec<Label> {
 
 /// What an item says that it waits for.
 fn statements(item: &Item<'_>) -> Vec<waits::Stated> {
-    let mut stated = waits::in_text(item.at, &item.text);
+    let mut stated = waits::in_text(&item.text, |offset| item.place(offset));
     let mut verbatim = outline::Verbatim::default();
     for (at, line) in &item.details {
         let is_comment = line.trim_start().starts_with("<!--");
@@ -237,6 +290,11 @@ fn stated(item: &Item<'_>, names: &Names, firsts: &HashSet<String>, report: &mut
     for stated in statements(item) {
         let named = names.resolve(&stated);
         let help = "Name tasks by their ids, as `(depends on 1.1, 1.2)`.";
+        // What is lost is said; of `(depends: 1)` in the line of a task, which nothing else can be meant by,
+        // nothing may be lost.
+        let is_sure = stated.opening == waits::Opening::Strong && stated.form == waits::Form::Marked;
+        let is_in_line = item.details.iter().all(|(at, _)| stated.at < *at);
+        let is_declared = is_sure && is_in_line && waits::has_colon(&stated.names);
         for unknown in &named.unknown {
             let message = format!("no task is called {unknown}: nothing waits for it");
             if firsts.contains(&unknown.to_lowercase())
@@ -246,13 +304,13 @@ fn stated(item: &Item<'_>, names: &Names, firsts: &HashSet<String>, report: &mut
                     "The text of another task begins with {unknown}, which is not read as its id: end that line, and no \
                      other, with `<!-- id: {unknown} -->`."
                 );
-                report.warning(stated.at, message, help);
+                lost(report, is_sure, stated.at, message, help);
             } else {
-                report.warning(stated.at, message, help);
+                lost(report, is_declared, stated.at, message, help);
             }
         }
         if named.is_unclear {
-            report.warning(stated.at, "this names no task, so that nothing waits for it", help);
+            lost(report, is_declared, stated.at, "this names no task, so that nothing waits for it", help);
         }
         if named.is_conditional {
             let help =
@@ -267,9 +325,29 @@ fn stated(item: &Item<'_>, names: &Names, firsts: &HashSet<String>, report: &mut
     places
 }
 
+/// Reports a dependency that is not kept.
+fn lost(
+    report: &mut Report<'_>,
+    is_error: bool,
+    at: usize,
+    message: impl Into<String>,
+    help: impl Into<String>,
+) {
+    if is_error { report.error(at, message, help) } else { report.warning(at, message, help) }
+}
+
 /// The id that the text of a task begins with.
 pub(crate) fn id_in(text: &str) -> Option<String> {
     Label::plain(text).id
+}
+
+/// Whether each block of code and each comment in these lines ends in them.
+pub(crate) fn is_closed<'l>(lines: impl Iterator<Item = &'l str>) -> bool {
+    let mut verbatim = outline::Verbatim::default();
+    for line in lines {
+        verbatim.contains(0, line);
+    }
+    verbatim.is_closed()
 }
 
 /// A short number for a task without an id, made of its text.
@@ -313,13 +391,16 @@ fn ids_of(outline: &Outline<'_>, labels: &[Label], parents: &[Option<usize>]) ->
                 }
             }
             None => {
-                let sections = outline.path(outline.items[place].section);
-                let mut path: Vec<&str> =
-                    sections.iter().map(|section| outline.sections[*section].text).collect();
-                path.extend(parents[place].map(|parent| labels[parent].text.as_str()));
+                let mut path = path(outline, outline.items[place].section);
                 let first = ids::hashed(&path, &label.text, 0, 17);
-                let nth = nths.entry(first).and_modify(|nth| *nth += 1).or_insert(0);
-                let hashed = |digits| ids::hashed(&path, &label.text, *nth, digits);
+                let mut nth = *nths.entry(first).and_modify(|nth| *nth += 1).or_insert(0);
+                if let (1.., Some(parent)) = (nth, parents[place]) {
+                    // The same words below several tasks: each is known by the task above it.
+                    path.push(&labels[parent].text);
+                    let first = ids::hashed(&path, &label.text, 0, 17);
+                    nth = *nths.entry(first).and_modify(|nth| *nth += 1).or_insert(0);
+                }
+                let hashed = |digits| ids::hashed(&path, &label.text, nth, digits);
                 let free = (5..=17).map(hashed).find(|id| !taken.contains(id));
                 let id = free.unwrap_or_else(|| hashed(17));
                 taken.insert(id.clone());
@@ -329,6 +410,15 @@ fn ids_of(outline: &Outline<'_>, labels: &[Label], parents: &[Option<usize>]) ->
         ids.push(id);
     }
     (ids, duplicates)
+}
+
+/// The headings above a task, without the numbers that say where they stand.
+fn path<'o>(outline: &'o Outline<'_>, section: Option<usize>) -> Vec<&'o str> {
+    let name = |section: usize| {
+        let text = outline.sections[section].text;
+        phases::number(text).map_or(text, |(_, name)| if name.is_empty() { text } else { name })
+    };
+    outline.path(section).into_iter().map(name).collect()
 }
 
 /// The lines below an item, as far to the left as they go together.

@@ -5,9 +5,11 @@
 //! to the left, unless other text ended that list in between.
 
 use planlease_core::spec::MAX_TASKS;
+use serde_json::Value;
 
 use crate::{
-    checkbox::{self, Checkbox, Found, Mark},
+    checkbox::{self, Broken, Checkbox, Found, Mark},
+    note,
     report::Report,
     text::Text,
 };
@@ -19,6 +21,8 @@ pub(crate) struct Outline<'a> {
     pub(crate) items: Vec<Item<'a>>,
     /// The lines that are neither: text outside of tasks, with their offsets.
     pub(crate) prose: Vec<(usize, &'a str)>,
+    /// What planlease noted of the plan, and where.
+    pub(crate) note: Option<(usize, Value)>,
 }
 
 /// A heading.
@@ -34,29 +38,37 @@ pub(crate) struct Section<'a> {
 /// A box, with the text behind it.
 #[derive(Debug)]
 pub(crate) struct Item<'a> {
-    /// Where its line begins.
+    /// Where its text begins.
     pub(crate) at: usize,
     pub(crate) mark: Mark,
     pub(crate) is_optional: bool,
     /// The text of its paragraph, in one line.
     pub(crate) text: String,
+    /// Where further lines of the text begin in it, and where these stand.
+    more: Vec<(usize, usize)>,
     pub(crate) indent: usize,
     pub(crate) section: Option<usize>,
     /// The item that it is nested below.
     pub(crate) parent: Option<usize>,
     /// The lines below it that are no boxes, with their offsets.
     pub(crate) details: Vec<(usize, &'a str)>,
+    /// What planlease noted of it, and where.
+    pub(crate) note: Option<(usize, Value)>,
+}
+
+impl Item<'_> {
+    /// Where a part of its text stands in the file.
+    pub(crate) fn place(&self, offset: usize) -> usize {
+        let line = self.more.iter().rev().find(|(start, _)| *start <= offset);
+        line.map_or(self.at + offset, |(start, at)| at + (offset - start))
+    }
 }
 
 impl<'a> Outline<'a> {
     /// Reads a text; what resembles a task and cannot be read goes into the report.
     pub(crate) fn read(text: &Text<'a>, report: &mut Report<'_>) -> Self {
         let mut reader = Reader::default();
-        let mut lines = text.lines().peekable();
-        if lines.peek().is_some_and(|(_, line)| line.trim_end() == "---") {
-            skip_front_matter(text, &mut lines);
-        }
-        for (at, line) in lines {
+        for (at, line) in text.lines().skip(front_matter(text.as_str())) {
             reader.line(at, line, report);
         }
         reader.end(report)
@@ -71,12 +83,27 @@ impl<'a> Outline<'a> {
     }
 }
 
-/// Skips the lines between `---` at the top, if there is a second one.
-fn skip_front_matter<'a>(text: &Text<'a>, lines: &mut impl Iterator<Item = (usize, &'a str)>) {
-    let end = text.lines().skip(1).position(|(_, line)| line.trim_end() == "---");
-    if let Some(end) = end {
-        lines.take(end + 2).for_each(drop);
+/// How many lines at the top are front matter: fields between two lines `---`. A rule at the top, with tasks
+/// below it, is none.
+pub(crate) fn front_matter(text: &str) -> usize {
+    let mut lines = text.trim_start_matches('\u{feff}').lines();
+    if lines.next().is_none_or(|line| line.trim_end() != "---") {
+        return 0;
     }
+    let (mut number, mut has_field) = (1, false);
+    for line in lines {
+        number += 1;
+        let is_item =
+            line.starts_with([' ', '\t', '-', '#', '}', ']']) || line.trim().is_empty() && has_field;
+        match line.trim_end() {
+            "---" | "..." if number > 2 => return if has_field { number } else { 0 },
+            _ if matches!(checkbox::read(line), Found::Box(_)) => return 0,
+            line if line.contains(':') && !is_item => has_field = true,
+            _ if is_item && has_field => {}
+            _ => return 0,
+        }
+    }
+    0
 }
 
 /// Knows which lines are part of a block of code or of a comment.
@@ -127,6 +154,11 @@ impl Verbatim {
         }
     }
 
+    /// Whether no such block is open.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Where the block begins that the text ended in, and what it is.
     fn unclosed(&self) -> Option<(usize, &'static str)> {
         Some(match self.0? {
@@ -149,6 +181,10 @@ struct Reader<'a> {
     in_text: bool,
     /// Whether the line before was blank.
     after_blank: bool,
+    /// The line before, if it is text outside of tasks: the next one may make a heading of it.
+    above: Option<(usize, &'a str)>,
+    /// Whether a table with boxes was reported.
+    has_table: bool,
     /// Whether there are more boxes than a plan may have tasks.
     is_full: bool,
 }
@@ -159,22 +195,35 @@ impl<'a> Reader<'a> {
             return;
         }
         let trimmed = line.trim();
+        let above = self.above.take();
         if trimmed.is_empty() {
             (self.in_text, self.after_blank) = (false, true);
             return;
         }
+        self.odd(at, line, report);
         if let Some((level, text)) = heading(line) {
             self.section(at, level, text);
+        } else if let (Some(level), Some((at, text))) = (underline(line), above) {
+            self.outline.prose.pop();
+            self.section(at, level, text.trim());
         } else {
             match checkbox::read(line) {
                 Found::Box(found) => self.item(at, &found, report),
                 Found::Broken(broken) => {
-                    report.error(at, broken.message(), broken.help());
+                    let text = checkbox::behind_bullets(line.trim_start());
+                    report.error(at + line.len() - text.len(), broken.message(), broken.help());
                     self.text(at, line);
                 }
                 Found::Quoted => {
                     let help = "Take the `>` away to make a task of it.";
-                    report.warning(at, "this box is quoted, and no task", help);
+                    let at_quote = at + line.len() - line.trim_start().len();
+                    report.warning(at_quote, "this box is quoted, and no task", help);
+                    self.text(at, line);
+                }
+                Found::Letter => {
+                    let at_letter = at + line.len() - checkbox::behind_bullets(line.trim_start()).len();
+                    let message = "this letter is no mark of a box that is known: the line is no task";
+                    report.warning(at_letter, message, Broken::Mark.help());
                     self.text(at, line);
                 }
                 Found::Other => self.text(at, line),
@@ -192,11 +241,31 @@ impl<'a> Reader<'a> {
         if matches!(checkbox::read(line.trim_start().trim_start_matches("<!--")), Found::Box(_)) {
             self.box_in_block.get_or_insert(at);
         }
-        self.in_text = false;
-        if let Some(item) = self.open.last() {
-            self.outline.items[*item].details.push((at, line));
+        (self.in_text, self.above) = (false, None);
+        let item = self.open.last().map(|item| &mut self.outline.items[*item]);
+        match (item, note::in_line(line)) {
+            (Some(item), None) => item.details.push((at, line)),
+            (Some(item), Some(note)) => item.note = Some((at, note)),
+            (None, Some(note)) => self.outline.note = Some((at, note)),
+            (None, None) => {}
         }
         true
+    }
+
+    /// Reports boxes where none is read, and the marks that git puts around what it could not merge.
+    fn odd(&mut self, at: usize, line: &str, report: &mut Report<'_>) {
+        if ["<<<<<<< ", ">>>>>>> "].iter().any(|mark| line.starts_with(mark)) {
+            let help = "The file has both sides: take one, and delete the lines that git has put there.";
+            report.error(at, "this is what git could not merge", help);
+        }
+        if heading(line).is_some_and(|(_, text)| is_box(text.trim_start_matches('*'))) {
+            let help = "Write it as `- [ ] What to do` to make a task of it.";
+            report.warning(at, "this box is in a heading, and no task", help);
+        }
+        if is_row_with_box(line) && !std::mem::replace(&mut self.has_table, true) {
+            let help = "Write each row as `- [ ] What to do` to make a task of it.";
+            report.warning(at, "the boxes of this table are no tasks", help);
+        }
     }
 
     fn section(&mut self, at: usize, level: usize, text: &'a str) {
@@ -219,14 +288,16 @@ impl<'a> Reader<'a> {
         }
         while self.open.pop_if(|open| items[*open].indent + 1 >= found.indent).is_some() {}
         items.push(Item {
-            at,
+            at: at + found.text_at,
             mark: found.mark,
             is_optional: found.is_optional,
             text: found.text.to_owned(),
+            more: Vec::new(),
             indent: found.indent,
             section: self.outline.sections.len().checked_sub(1),
             parent: self.open.last().copied(),
             details: Vec::new(),
+            note: None,
         });
         self.open.push(items.len() - 1);
         self.in_text = !found.text.ends_with("-->"); // A comment ends the paragraph.
@@ -243,9 +314,10 @@ impl<'a> Reader<'a> {
             && is_plain(trimmed)
             && let Some(last) = self.open.last()
         {
-            let text = &mut items[*last].text;
-            text.push(' ');
-            text.push_str(trimmed.trim_end());
+            let item = &mut items[*last];
+            item.text.push(' ');
+            item.more.push((item.text.len(), at + line.len() - trimmed.len()));
+            item.text.push_str(trimmed.trim_end());
             return;
         }
         self.in_text = false;
@@ -255,7 +327,11 @@ impl<'a> Reader<'a> {
         }
         match self.open.last() {
             Some(open) => items[*open].details.push((at, line)),
-            None => self.outline.prose.push((at, line)),
+            None => {
+                self.outline.prose.push((at, line));
+                let may_be_heading = !is_list && indent < 4 && is_plain(trimmed);
+                self.above = Some((at, line)).filter(|_| may_be_heading);
+            }
         }
     }
 
@@ -268,6 +344,16 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Whether a row of a table has a box.
+fn is_row_with_box(line: &str) -> bool {
+    let mut cells = line.trim_start().strip_prefix('|').into_iter().flat_map(|row| row.split('|'));
+    cells.any(|cell| is_box(&format!("{} ", cell.trim())))
+}
+
+fn is_box(text: &str) -> bool {
+    matches!(checkbox::read(text), Found::Box(_))
+}
+
 /// The level and the text of a heading.
 pub(crate) fn heading(line: &str) -> Option<(usize, &str)> {
     let line = line.trim_end();
@@ -275,6 +361,19 @@ pub(crate) fn heading(line: &str) -> Option<(usize, &str)> {
     let level = line.len() - text.len();
     let is_heading = (1..=6).contains(&level) && text.starts_with([' ', '\t']);
     is_heading.then(|| (level, text.trim().trim_end_matches('#').trim_end()))
+}
+
+/// The level of the heading that a line makes of the text above it: `=====`, `-----`.
+pub(crate) fn underline(line: &str) -> Option<usize> {
+    let marks = line.trim();
+    let is_line = |mark: u8| marks.len() > 1 && marks.bytes().all(|byte| byte == mark);
+    let is_indented = line.starts_with("    ") || line.starts_with('\t');
+    match () {
+        () if is_indented => None,
+        () if is_line(b'=') => Some(1),
+        () if is_line(b'-') => Some(2),
+        () => None,
+    }
 }
 
 /// The character and the length of a fence that opens a block of code.
@@ -300,58 +399,4 @@ fn is_plain(line: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn outline(text: &str) -> Vec<(String, Option<usize>, usize)> {
-        let text = Text::decode("t.md", text.as_bytes()).unwrap();
-        let outline = Outline::read(&text, &mut Report::new(&text));
-        outline.items.into_iter().map(|item| (item.text, item.parent, item.details.len())).collect()
-    }
-
-    #[test]
-    fn boxes_nest_by_columns() {
-        let text = "- [ ] a\n  - [ ] b\n      - [ ] c\n  - [ ] d\n - [ ] e\n\n\t- [ ] f\n- g\n  - [ ] h\n";
-        let parents: Vec<_> = outline(text).into_iter().map(|(text, parent, _)| (text, parent)).collect();
-        let expected =
-            [("a", None), ("b", Some(0)), ("c", Some(1)), ("d", Some(0)), ("e", None), ("f", Some(4))];
-        let expected: Vec<_> = expected.map(|(text, parent)| (text.to_owned(), parent)).into();
-        assert_eq!(parents[..6], expected);
-        assert_eq!(parents[6], ("h".to_owned(), None), "`g` has no box, and ended the list above");
-    }
-
-    #[test]
-    fn text_belongs_to_the_item_above() {
-        let text = "- [ ] a goes\n  on\n  - detail\n\n  a paragraph\n  - [ ] b\nlazy\n\nnot any more\n";
-        assert_eq!(outline(text), [("a goes on".into(), None, 2), ("b lazy".into(), Some(0), 0)]);
-    }
-
-    #[test]
-    fn code_and_comments_hold_no_tasks() {
-        let text = Text::decode(
-            "t.md",
-            "---\nid: 1\n---\n- [ ] a\n  ```\n  - [ ] b\n  ```\n<!-- - [ ] c -->\n<!--\n- [ ] d\n-->\n    - [ ] e\n"
-                .as_bytes(),
-        )
-        .unwrap();
-        let outline = Outline::read(&text, &mut Report::new(&text));
-        let texts: Vec<&str> = outline.items.iter().map(|item| item.text.as_str()).collect();
-        assert_eq!(texts, ["a", "e"]);
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_an_error() {
-        for text in [
-            "- [ ] a\n- [ b\n",
-            "- [ ] a\n```\n- [ ] b\n",
-            "- [ ] a\n- ( ) b\n",
-            "- [ ] a\n<!-- b\n- [ ] c\n",
-        ] {
-            let text = Text::decode("t.md", text.as_bytes()).unwrap();
-            let mut report = Report::new(&text);
-            Outline::read(&text, &mut report);
-            let problems = report.into_problems();
-            assert_eq!((problems.listed.len(), problems.listed[0].line), (1, 2), "{problems}");
-        }
-    }
-}
+mod tests;

@@ -116,7 +116,8 @@ pub(super) fn number(heading: &str) -> Option<(&str, &str)> {
         Some(_) => digits || letters,
         // `3 ideas` has no number.
         None => {
-            digits && number.len() <= 8 && after.starts_with(['.', ')', ':', '、']) || number.contains('.')
+            let is_apart = number.len() <= 8 && after.starts_with(['.', ')', ':', '、']);
+            digits && (is_apart || number.contains('.'))
         }
     };
     if number.is_empty() || !is_number || number.len() > 16 {
@@ -148,6 +149,8 @@ mod tests {
             ("Phases", None),
             ("Phase Overview", None),
             ("Notes", None),
+            ("README.md", None),
+            ("v1.2 and later", None),
             ("", None),
         ] {
             assert_eq!(number(heading), expected, "{heading:?}");

@@ -12,6 +12,9 @@ pub(super) struct Rules {
     pub(super) label: fn(&str) -> Label,
     /// Whether `[-]` is a task that was begun; otherwise one that was dropped.
     pub(super) dash_is_begun: bool,
+    /// Whether planlease writes such files, too: a list of dependencies is then no part of what is to be
+    /// done.
+    pub(super) is_free: bool,
     /// Which headings are phases.
     pub(super) phases: Phases,
     /// What waits for what without being said.

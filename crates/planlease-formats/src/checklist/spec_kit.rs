@@ -5,7 +5,7 @@ use super::rules::{Label, Phases, Rules};
 use crate::order::Order;
 
 pub(super) const RULES: Rules =
-    Rules { label, dash_is_begun: false, phases: Phases::Numbered, order: Order::ByPhase };
+    Rules { label, dash_is_begun: false, is_free: false, phases: Phases::Numbered, order: Order::ByPhase };
 
 /// The longest story that is taken for a label, in bytes.
 const MAX_STORY: usize = 24;

@@ -27,12 +27,14 @@ pub(super) struct Code {
     parts: Vec<(Range<usize>, Verbatim)>,
     /// Where fenced blocks and comments begin that have no end.
     pub(super) unclosed: Vec<usize>,
+    /// The headings that are underlined, with their level.
+    pub(super) underlined: Vec<(Range<usize>, usize)>,
 }
 
 impl Code {
     pub(super) fn find(text: &str) -> Self {
         let mut parts: Vec<(Range<usize>, Verbatim)> = Vec::new();
-        let mut unclosed = Vec::new();
+        let (mut unclosed, mut underlined) = (Vec::new(), Vec::new());
         for (event, range) in Parser::new_ext(text, Options::ENABLE_GFM).into_offset_iter() {
             let kind = match event {
                 Event::Start(Tag::CodeBlock(kind)) => {
@@ -50,12 +52,17 @@ impl Code {
                     }
                     if is_comment { Verbatim::Comment } else { Verbatim::Html }
                 }
+                Event::Start(Tag::Heading { level, .. }) => {
+                    let is_underlined = !text[range.clone()].trim_start().starts_with('#');
+                    underlined.extend(is_underlined.then_some((range, level as usize)));
+                    continue;
+                }
                 _ => continue,
             };
             parts.push((range, kind));
         }
         parts.sort_by_key(|(range, _)| range.start);
-        Self { parts, unclosed }
+        Self { parts, unclosed, underlined }
     }
 
     /// The part that begins at this offset.

@@ -164,6 +164,15 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
     }
 
     fn line(&mut self, at: usize, line: &'a str) {
+        if let Some((level, text)) = self.outline.underlined(at) {
+            self.end_task();
+            (self.in_paragraph, self.in_text) = (false, false);
+            self.heading(at, line, level, text);
+            return;
+        }
+        if self.outline.is_underline(at) {
+            return;
+        }
         let Some(kind) = line::classify(line) else {
             (self.in_paragraph, self.in_text) = (false, false);
             self.end_paragraph();
@@ -288,6 +297,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             if task.is_some() && self.stray_phase.is_none() {
                 let help = "It is in no phase: tasks stand below a heading `## Phase 1: Name`, up to the next \
                             heading of that level.";
+                let at = self.offset(text);
                 self.report.warning(at, "this item has a number, but it is no task", help);
             }
             return;
@@ -343,7 +353,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
         }
         let Some(phase) = self.phase else { return self.look_at_prose(line) };
         match near {
-            Some(near) if near.has_box => self.doubt(at, near.number, Doubt::Box),
+            Some(near) if near.has_box => self.doubt(at, near.number, Doubt::of_box(line)),
             Some(near) if !self.verifying && self.is_in_place(near.number, above) => {
                 self.doubt(at, near.number, Doubt::NoBox);
             }
@@ -404,7 +414,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
                     "It is quoted: a task begins at the left margin. Put it into backticks if it is none.";
                 self.report.warning(at, "this looks like a task, but it is quoted", help);
             }
-            Some(near) if near.has_box => self.doubt(at, near.number, Doubt::Box),
+            Some(near) if near.has_box => self.doubt(at, near.number, Doubt::of_box(line)),
             Some(near) if !self.in_text && self.is_in_place(near.number, above) => {
                 self.doubt(at, near.number, Doubt::NoBox);
             }

@@ -3,7 +3,11 @@
 
 use std::collections::HashSet;
 
-use crate::{draft::Draft, report::Report};
+use crate::{
+    checkbox::{self, Checkbox, Found, Mark},
+    draft::Draft,
+    report::Report,
+};
 
 /// A line that resembles a task.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +22,8 @@ pub(super) struct Doubtful<'a> {
 pub(super) enum Doubt {
     /// Its box, or the mark of the list, is written in another way.
     Box,
+    /// Its box has a mark of other checklists.
+    Mark(Mark),
     /// It has no box.
     NoBox,
     /// It has a box, and its number is written in another way.
@@ -29,6 +35,17 @@ pub(super) enum Doubt {
 }
 
 impl Doubt {
+    /// What is wrong with the box of this line.
+    pub(super) fn of_box(line: &str) -> Self {
+        match checkbox::read(line) {
+            Found::Box(Checkbox {
+                mark: mark @ (Mark::Begun | Mark::Dash | Mark::Dropped | Mark::Blocked),
+                ..
+            }) => Self::Mark(mark),
+            _ => Self::Box,
+        }
+    }
+
     /// Whether a number that the plan has makes a mention of the line, rather than a task.
     fn may_be_mention(self) -> bool {
         matches!(self, Self::NoBox | Self::Number | Self::Nested)
@@ -37,6 +54,13 @@ impl Doubt {
     fn message(self) -> &'static str {
         match self {
             Self::Box => "this looks like a task, but its box is none",
+            Self::Mark(Mark::Dash | Mark::Dropped) => {
+                "this box says that the task is dropped, or begun; a box here says open or done"
+            }
+            Self::Mark(Mark::Blocked) => {
+                "this box says that the task is blocked; a box here says open or done"
+            }
+            Self::Mark(_) => "this box says that the task is begun; a box here says open or done",
             Self::NoBox => "this looks like a task, but it has no box",
             Self::Number => {
                 "this looks like a task, but its number is not at the beginning, or not one of a task"
@@ -50,6 +74,12 @@ impl Doubt {
         match self {
             Self::Box => {
                 "Write `- [ ] ` for what is to be done and `- [x] ` for what is done; other marks are not known."
+            }
+            Self::Mark(Mark::Dash | Mark::Dropped) => {
+                "Write `- [ ] ` if it is still to be done; take the line out if it is not, or put it into a comment."
+            }
+            Self::Mark(_) => {
+                "Write `- [ ] `: how far a task is, the plan knows. Or read the file with `--format markdown`, which knows this mark."
             }
             Self::NoBox => {
                 "Write `- [ ] ` in front of the number, or put the number into backticks if it is none of a task."

@@ -336,13 +336,13 @@ fn checklists_that_are_no_tasks_are_warned_of() {
     T
     phase 1: P {"unnumbered":["no number","nor here"]}
     task 1.1 in 1: D
-    plan.md:2:1: warning: this item has a number, but it is no task
+    plan.md:2:7: warning: this item has a number, but it is no task
       help: It is in no phase: tasks stand below a heading `## Phase 1: Name`, up to the next heading of that level.
     plan.md:5:1: warning: phase 1 has a checklist without numbers: its items are no tasks
       help: They are kept and shown, not scheduled. To make tasks of them, begin each with a number, as `- [ ] 1.1 What to do`.
     plan.md:7:1: warning: this looks like a task, but it is quoted
       help: It is quoted: a task begins at the left margin. Put it into backticks if it is none.
-    plan.md:10:1: warning: this item has a number, but it is no task
+    plan.md:10:7: warning: this item has a number, but it is no task
       help: It is in no phase: tasks stand below a heading `## Phase 1: Name`, up to the next heading of that level.
     "#);
 }
@@ -376,8 +376,8 @@ Some text.
 "), @r"
     plan.md:4:3: error: this looks like a task, but it is indented below another one
       help: Move it to the left margin to make a task of it; the number of a step begins with that of its task.
-    plan.md:5:1: error: this looks like a task, but its box is none
-      help: Write `- [ ] ` for what is to be done and `- [x] ` for what is done; other marks are not known.
+    plan.md:5:1: error: this box says that the task is begun; a box here says open or done
+      help: Write `- [ ] `: how far a task is, the plan knows. Or read the file with `--format markdown`, which knows this mark.
     plan.md:6:1: error: this looks like a task, but it has no box
       help: Write `- [ ] ` in front of the number, or put the number into backticks if it is none of a task.
     plan.md:7:1: error: this looks like a task, but it has no box
@@ -394,8 +394,8 @@ Some text.
       help: A task begins at the left margin: move it there.
     plan.md:18:1: error: this task is part of a block of HTML
       help: HTML goes on up to the next blank line: put one above the checklist.
-    plan.md:22:1: error: this looks like a task, but its box is none
-      help: Write `- [ ] ` for what is to be done and `- [x] ` for what is done; other marks are not known.
+    plan.md:22:1: error: this box says that the task is dropped, or begun; a box here says open or done
+      help: Write `- [ ] ` if it is still to be done; take the line out if it is not, or put it into a comment.
     plan.md:23:3: error: this looks like a task, but it is indented
       help: A task begins at the left margin: move it there.
     ");

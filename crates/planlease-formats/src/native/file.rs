@@ -2,10 +2,15 @@
 //!
 //! Their doc comments are the descriptions in the published schema, written for the authors of plans.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use planlease_core::{
     InvalidName, MAX_DURATION, TaskId,
+    approval::ApprovalOf,
+    budget::{Amount, MAX_AMOUNT},
+    exits::Exits,
+    on_failed::OnDependencyFailed,
+    pool::Pools,
     spec::{Group, HeartbeatOn, OnLost, Policy, TaskPolicy},
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
@@ -25,6 +30,12 @@ const ID: &str = "https://github.com/planlease/planlease/raw/main/docs/schema/pl
 pub(super) struct PlanFile {
     /// What the plan is called by people.
     pub(super) title: String,
+    /// What people say about it: orchestrators can select plans by their labels.
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
+    /// Of the plans without an owner, those of a higher priority are acquired first.
+    #[serde(default)]
+    pub(super) priority: i32,
     /// How its tasks are treated.
     #[serde(default)]
     pub(super) policy: PolicyFile,
@@ -108,12 +119,22 @@ pub(super) struct TaskFile {
     /// What it takes to do it: workers can claim tasks with certain labels.
     #[serde(default)]
     pub(super) labels: BTreeSet<String>,
+    /// What a process must be able to do to run it, as "gpu": only orchestrators started with `--can gpu` do.
+    #[serde(default)]
+    pub(super) needs: BTreeSet<String>,
+    /// The pools that it uses, in place of those of the plan's policy: ["gpu"], or { gpu = 2 } for two
+    /// permits. Over all plans of the namespace as many such tasks are in progress as the pool has permits.
+    #[schemars(with = "Option<PoolsFile>")]
+    pub(super) pools: Option<Pools>,
     /// Details and steps. Shown, not scheduled.
     #[serde(default)]
     pub(super) steps: Vec<String>,
     /// Program and arguments, run without a shell. Without a command that of the orchestrator is run.
     #[schemars(with = "Option<Vec<String>>", length(min = 1))]
     pub(super) command: Option<Spanned<Vec<String>>>,
+    /// What a person has to approve of it: with "before" each attempt, before it starts; with "after" each
+    /// result, before the task is completed.
+    pub(super) approval: Option<ApprovalFile>,
     /// Where the task differs from the plan's policy.
     #[schemars(with = "Option<TaskPolicyFile>")]
     pub(super) policy: Option<Spanned<TaskPolicyFile>>,
@@ -128,6 +149,14 @@ pub(super) struct PolicyFile {
     max_retries: u32,
     /// How many attempts of a task may be lost in a crash; one more parks the task until a person decides.
     max_lost: u32,
+    /// How often a task may be started in all, however its attempts end; once more parks it until a person
+    /// decides. 0 for any number.
+    max_attempts: u32,
+    /// How much all attempts of a task may spend together, by what they report (`planlease task progress
+    /// --spent`), in a unit of your choice; 0 for any amount. What spends more is ended, and waits for a
+    /// person to decide.
+    #[schemars(with = "f64", range(min = 0, max = MAX_AMOUNT))]
+    budget: Amount,
     /// How long one attempt may take, in seconds; 0 for as long as it likes.
     #[schemars(range(max = LONGEST))]
     attempt_deadline_s: u64,
@@ -158,9 +187,38 @@ pub(super) struct PolicyFile {
     max_in_progress: u32,
     /// What becomes of a task in progress whose orchestrator is gone.
     on_lost: OnLostFile,
+    /// After which ends of its command a task that failed may be started again: exit codes, ranges of them,
+    /// and signals, such as [75, "64-78", "SIGKILL"]. By default after all. Other ends are final.
+    #[serde(skip_serializing_if = "Exits::is_empty")]
+    #[schemars(with = "Vec<ExitFile>", length(max = 64))]
+    retry_on: Exits,
+    /// After which ends of its command a task has failed for good, whatever retries are left.
+    #[serde(skip_serializing_if = "Exits::is_empty")]
+    #[schemars(with = "Vec<ExitFile>", length(max = 64))]
+    fail_on: Exits,
+    /// After which ends of its command a task waits for a person to decide.
+    #[serde(skip_serializing_if = "Exits::is_empty")]
+    #[schemars(with = "Vec<ExitFile>", length(max = 64))]
+    ask_on: Exits,
+    /// What becomes of a task when one that it waits for has failed for good.
+    on_dependency_failed: OnDependencyFailedFile,
+    /// The pools that each task uses that does not name its own: ["gpu"], or { gpu = 2 } for two permits.
+    #[serde(skip_serializing_if = "Pools::is_empty")]
+    #[schemars(with = "PoolsFile")]
+    pools: Pools,
     /// How long a successor waits after an owner crashed, in seconds: time for its side effects to die down.
     #[schemars(range(max = LONGEST))]
     lock_delay_s: u64,
+}
+
+/// Names of pools, of each of which one permit is taken; or how many permits of each.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Pools")]
+#[expect(dead_code, reason = "part of the schema; the core reads it")]
+enum PoolsFile {
+    Names(#[schemars(length(max = 4))] BTreeSet<String>),
+    Permits(BTreeMap<String, u32>),
 }
 
 /// Where one task differs from the policy of its plan.
@@ -172,6 +230,11 @@ pub(super) struct TaskPolicyFile {
     max_retries: Option<u32>,
     /// How many of its attempts may be lost in a crash; one more parks it until a person decides.
     max_lost: Option<u32>,
+    /// How often it may be started in all, however its attempts end; 0 for any number.
+    max_attempts: Option<u32>,
+    /// How much all of its attempts may spend together, by what they report; 0 for any amount.
+    #[schemars(with = "Option<f64>", range(min = 0, max = MAX_AMOUNT))]
+    budget: Option<Amount>,
     /// How long one attempt may take, in seconds; 0 for as long as it likes.
     #[schemars(range(max = LONGEST))]
     attempt_deadline_s: Option<u64>,
@@ -191,6 +254,75 @@ pub(super) struct TaskPolicyFile {
     heartbeat_on: Option<HeartbeatOnFile>,
     /// What becomes of it when its orchestrator is gone.
     on_lost: Option<OnLostFile>,
+    /// After which ends of its command it may be started again when it failed.
+    #[schemars(with = "Option<Vec<ExitFile>>", length(max = 64))]
+    retry_on: Option<Exits>,
+    /// After which ends of its command it has failed for good.
+    #[schemars(with = "Option<Vec<ExitFile>>", length(max = 64))]
+    fail_on: Option<Exits>,
+    /// After which ends of its command it waits for a person to decide.
+    #[schemars(with = "Option<Vec<ExitFile>>", length(max = 64))]
+    ask_on: Option<Exits>,
+    /// What becomes of it when a task that it waits for has failed for good.
+    on_dependency_failed: Option<OnDependencyFailedFile>,
+}
+
+/// An exit code from 1 to 255; or a range of them such as "64-78", or a signal such as "SIGKILL".
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Exit")]
+#[expect(dead_code, reason = "part of the schema; the core reads it")]
+enum ExitFile {
+    Code(#[schemars(range(min = 1, max = 255))] u16),
+    RangeOrSignal(String),
+}
+
+/// What becomes of a task when one that it waits for has failed for good.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "OnDependencyFailed")]
+enum OnDependencyFailedFile {
+    /// It waits until a person has decided about that one.
+    Wait,
+    /// It is left out.
+    Skip,
+    /// It fails with it.
+    Fail,
+    /// It runs all the same.
+    Run,
+}
+
+impl From<OnDependencyFailedFile> for OnDependencyFailed {
+    fn from(file: OnDependencyFailedFile) -> Self {
+        match file {
+            OnDependencyFailedFile::Wait => Self::Wait,
+            OnDependencyFailedFile::Skip => Self::Skip,
+            OnDependencyFailedFile::Fail => Self::Fail,
+            OnDependencyFailedFile::Run => Self::Run,
+        }
+    }
+}
+
+impl From<OnDependencyFailed> for OnDependencyFailedFile {
+    fn from(core: OnDependencyFailed) -> Self {
+        match core {
+            OnDependencyFailed::Wait => Self::Wait,
+            OnDependencyFailed::Skip => Self::Skip,
+            OnDependencyFailed::Fail => Self::Fail,
+            OnDependencyFailed::Run => Self::Run,
+        }
+    }
+}
+
+/// What a person has to approve of a task.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Approval")]
+pub(super) enum ApprovalFile {
+    /// Each attempt, before it starts.
+    Before,
+    /// The result of each attempt; until then the task is in progress.
+    After,
 }
 
 /// What becomes of a task in progress whose orchestrator is gone.
@@ -225,6 +357,8 @@ impl Default for PolicyFile {
         Self {
             max_retries: policy.max_retries,
             max_lost: policy.max_lost,
+            max_attempts: policy.max_attempts,
+            budget: policy.budget,
             attempt_deadline_s: policy.attempt_deadline_s,
             retry_delay_s: policy.retry_delay_s,
             retry_delay_max_s: policy.retry_delay_max_s,
@@ -234,6 +368,11 @@ impl Default for PolicyFile {
             heartbeat_on: policy.heartbeat_on.into(),
             max_in_progress: policy.max_in_progress,
             on_lost: policy.on_lost.into(),
+            retry_on: policy.retry_on,
+            fail_on: policy.fail_on,
+            ask_on: policy.ask_on,
+            on_dependency_failed: policy.on_dependency_failed.into(),
+            pools: policy.pools,
             lock_delay_s: policy.lock_delay_s,
         }
     }
@@ -244,6 +383,8 @@ impl From<PolicyFile> for Policy {
         Self {
             max_retries: file.max_retries,
             max_lost: file.max_lost,
+            max_attempts: file.max_attempts,
+            budget: file.budget,
             attempt_deadline_s: file.attempt_deadline_s,
             retry_delay_s: file.retry_delay_s,
             retry_delay_max_s: file.retry_delay_max_s,
@@ -253,6 +394,11 @@ impl From<PolicyFile> for Policy {
             heartbeat_on: file.heartbeat_on.into(),
             max_in_progress: file.max_in_progress,
             on_lost: file.on_lost.into(),
+            retry_on: file.retry_on,
+            fail_on: file.fail_on,
+            ask_on: file.ask_on,
+            on_dependency_failed: file.on_dependency_failed.into(),
+            pools: file.pools,
             lock_delay_s: file.lock_delay_s,
             ..Self::default()
         }
@@ -264,6 +410,8 @@ impl From<TaskPolicyFile> for TaskPolicy {
         Self {
             max_retries: file.max_retries,
             max_lost: file.max_lost,
+            max_attempts: file.max_attempts,
+            budget: file.budget,
             attempt_deadline_s: file.attempt_deadline_s,
             retry_delay_s: file.retry_delay_s,
             total_deadline_s: file.total_deadline_s,
@@ -271,6 +419,20 @@ impl From<TaskPolicyFile> for TaskPolicy {
             heartbeat_s: file.heartbeat_s,
             heartbeat_on: file.heartbeat_on.map(Into::into),
             on_lost: file.on_lost.map(Into::into),
+            retry_on: file.retry_on,
+            fail_on: file.fail_on,
+            ask_on: file.ask_on,
+            on_dependency_failed: file.on_dependency_failed.map(Into::into),
+            pools: None,
+        }
+    }
+}
+
+impl From<ApprovalFile> for ApprovalOf {
+    fn from(file: ApprovalFile) -> Self {
+        match file {
+            ApprovalFile::Before => Self::Before,
+            ApprovalFile::After => Self::After,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 
 use planlease_core::{
     TaskId,
-    spec::{Group, PhaseSpec, PipelineStart, PlanSpec, TaskSpec},
+    spec::{Group, PhaseSpec, PipelineStart, PlanSpec, TaskPolicy, TaskSpec},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -75,7 +75,8 @@ pub(crate) fn read(text: &Text<'_>, report: &mut Report<'_>) -> Option<Draft> {
     let mut draft =
         Draft { title, policy, missing, how_to_write_a_task: HOW_TO_WRITE_A_TASK, ..Draft::default() };
     let plan = Spanned::new(span, DeValue::Table(table.into_inner()));
-    if let Some(PlanFile { title, policy, sequential, parallel, .. }) = shape(plan, report) {
+    if let Some(PlanFile { title, labels, priority, policy, sequential, parallel, .. }) = shape(plan, report)
+    {
         let mut groups = |groups: Vec<GroupFile>| -> Vec<Group> {
             let read = |group: GroupFile| {
                 Group::try_from(group)
@@ -87,6 +88,8 @@ pub(crate) fn read(text: &Text<'_>, report: &mut Report<'_>) -> Option<Draft> {
         let (sequential, parallel) = (groups(sequential), groups(parallel));
         draft.spec = PlanSpec {
             title,
+            labels,
+            priority,
             policy: policy.into(),
             sequential,
             parallel,
@@ -159,14 +162,20 @@ fn read_task(value: Spanned<DeValue<'_>>, draft: &mut Draft, report: &mut Report
         policy: task.policy.as_ref().map_or(at, |policy| policy.span().start),
         depends_on: places,
     });
+    let mut policy: Option<Box<TaskPolicy>> = task.policy.map(|policy| Box::new(policy.into_inner().into()));
+    if task.pools.is_some() {
+        policy.get_or_insert_default().pools = task.pools;
+    }
     draft.spec.tasks.push(TaskSpec {
         phase: task.phase.map(Spanned::into_inner),
         depends_on,
         priority: task.priority,
         labels: task.labels,
+        needs: task.needs,
         steps: task.steps,
         command: task.command.map(Spanned::into_inner),
-        policy: task.policy.map(|policy| Box::new(policy.into_inner().into())),
+        approval: task.approval.map(Into::into),
+        policy,
         ..TaskSpec::new(id, task.description.into_inner())
     });
 }

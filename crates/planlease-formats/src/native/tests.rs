@@ -53,6 +53,18 @@ fn everything_can_be_said() {
 }
 
 #[test]
+fn tasks_use_the_pools_of_the_policy_unless_they_name_their_own() {
+    let text = "title = 'T'\n[policy]\npools = ['gpu']\n[[task]]\nid = '1'\ndescription = 'd'\n\
+                [[task]]\nid = '2'\ndescription = 'd'\npools = { gpu = 2, net = 1 }\n\
+                [[task]]\nid = '3'\ndescription = 'd'\npools = []\npolicy = { max_retries = 0 }\n";
+    let spec = crate::parse("plan.toml", text.as_bytes()).unwrap().spec;
+    let pools = spec.tasks.iter().map(|task| spec.policy_of(task).pools.to_string());
+    assert_eq!(pools.collect::<Vec<_>>(), ["gpu", "gpu (2 permits), net", ""]);
+    let wrong = text.replace("gpu = 2", "gpu = 13");
+    assert!(refuse("plan.toml", &wrong).contains("at most 12 permits"), "{}", refuse("plan.toml", &wrong));
+}
+
+#[test]
 fn the_order_of_execution_can_be_said() {
     insta::assert_snapshot!(read("plan.toml", r#"
 title = "T"
@@ -289,5 +301,62 @@ policy = { heartbeat_s = 315360001 }
       help: Durations are in seconds; 0 stands for no limit.
     plan.toml:8:10: error: heartbeat_s of task 1 is 315360001 s; at most 315360000 s (10 years) are allowed
       help: Durations are in seconds; 0 stands for no limit.
+    ");
+}
+
+#[test]
+fn approvals_and_budgets_are_read_and_checked() {
+    let plan = r#"
+title = "T"
+[policy]
+max_attempts = 4
+budget = 0.000001
+[[task]]
+id = "1"
+description = "D"
+approval = "before"
+policy = { budget = 12.5, max_attempts = 2 }
+[[task]]
+id = "2"
+description = "D"
+approval = "after"
+[[task]]
+id = "3"
+description = "D"
+policy = { budget = 7 }
+"#;
+    let spec = crate::parse("plan.toml", plan.as_bytes()).unwrap().spec;
+    let of = |n: usize| {
+        let policy = spec.policy_of(&spec.tasks[n]);
+        (spec.tasks[n].approval.map(|of| of.as_str()), policy.max_attempts, policy.budget.to_string())
+    };
+    assert_eq!(of(0), (Some("before"), 2, "12.5".to_owned()));
+    assert_eq!(of(1), (Some("after"), 4, "0.000001".to_owned()));
+    assert_eq!(of(2), (None, 4, "7".to_owned()));
+    insta::assert_snapshot!(refuse("plan.toml", r#"
+title = "T"
+[policy]
+budget = nan
+[[task]]
+id = "1"
+description = "D"
+approval = "always"
+[[task]]
+id = "2"
+description = "D"
+policy = { budget = -0.5 }
+[[task]]
+id = "3"
+description = "D"
+policy = { budget = 1e10, max_attempts = 1.5 }
+"#), @"
+    plan.toml:4:10: error: `NaN` is not an amount: a number from 0 to 1000000000, with at most 6 decimal places
+      help: docs/plan-file.md says what is allowed here.
+    plan.toml:8:12: error: unknown variant `always`, expected `before` or `after`
+      help: docs/plan-file.md says what is allowed here.
+    plan.toml:12:21: error: `-0.5` is not an amount: a number from 0 to 1000000000, with at most 6 decimal places
+      help: docs/plan-file.md says what is allowed here.
+    plan.toml:16:21: error: `10000000000` is not an amount: a number from 0 to 1000000000, with at most 6 decimal places
+      help: docs/plan-file.md says what is allowed here.
     ");
 }

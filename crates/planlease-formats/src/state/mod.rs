@@ -25,6 +25,7 @@ pub(crate) mod fault;
 mod file;
 mod found;
 pub(crate) mod json;
+mod misplaced;
 mod moment;
 mod phases;
 mod plan;
@@ -35,6 +36,7 @@ mod task;
 pub use export::export;
 pub use fault::Mode;
 pub use file::StateFile;
+pub(crate) use misplaced::problem as misplaced;
 pub use registry::Instance;
 pub use task::{NOBODY, TaskState};
 

@@ -305,3 +305,17 @@ fn texts_of_any_length_can_be_stored_and_come_back() {
         assert_eq!(plan.document(&name()), document);
     }
 }
+
+#[test]
+fn a_state_file_is_no_plan_file_of_another_tool() {
+    let file = json!({"planPath": "docs/plans/tea.md", "planName": "Tea", "createdAt": "2025-12-24T04:16:52.582Z",
+        "tasks": [{"id": "1.1", "description": "Boil water", "status": "completed"}]});
+    for path in ["tea/status.json", "prd.json", ".taskmaster/tasks/tasks.json"] {
+        let problems = crate::parse(path, file.to_string().as_bytes()).unwrap_err();
+        let [problem] = &problems.listed[..] else { panic!("{problems}") };
+        assert!(problem.message.contains("state file"), "{problem}");
+        assert!(problem.help.as_deref().is_some_and(|help| help.contains("planlease import")), "{problem:#}");
+    }
+    let task = json!({"tasks": [{"id": 1, "title": "About planPath and planName", "status": "pending"}]});
+    assert!(crate::parse("tasks.json", task.to_string().as_bytes()).is_ok());
+}

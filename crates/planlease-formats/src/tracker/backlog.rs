@@ -4,22 +4,31 @@ use std::ops::Range;
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{self, Ids, KEPT};
+use super::fields::{self, Ids};
 use crate::{
-    assemble::{Entry, Found, State},
+    assemble::{Entry, Found},
+    format::{Format, file_name},
+    note::KEPT,
+    progress::State,
     report::Report,
     text::Text,
 };
 
 /// Reads the tasks in these parts of the text, one for each file.
-pub(super) fn read(text: &Text<'_>, report: &mut Report<'_>) -> Found {
-    let (mut found, mut ids) = (Found::default(), Ids::default());
+pub(super) fn read(text: &Text<'_>, report: &mut Report<'_>) -> (Found, usize) {
+    let (mut found, mut ids, mut others) = (Found::default(), Ids::default(), 0);
     let mut wanted: Vec<(Vec<String>, Option<String>)> = Vec::new();
     for file in text.files() {
         let place = found.entries.len();
         let Some(task) = Task::read(text, file.clone()) else {
             let help = "A task has `id:` and `title:` between two lines `---` at its top.";
-            report.error(file.start, "this file has no front matter: it is no task", help);
+            let message = "this file has no front matter: it is no task";
+            if is_named_as_task(&text.place(file.start).file) {
+                report.error(file.start, message, help);
+            } else {
+                report.warning(file.start, message, help);
+                others += 1;
+            }
             continue;
         };
         let Some(id) = task.text("id") else {
@@ -39,10 +48,10 @@ pub(super) fn read(text: &Text<'_>, report: &mut Report<'_>) -> Found {
         let kept: Map<String, Value> = task
             .fields
             .iter()
-            .filter(|(name, _)| !["id", "title", "labels"].contains(&name.as_str()))
+            .filter(|(name, _)| !["id", "title", "labels", "status"].contains(&name.as_str()))
             .map(|(name, values)| (name.clone(), values.to_value()))
             .collect();
-        entry.extra.insert(KEPT.to_owned(), json!({ "fields": kept }));
+        entry.extra.insert(KEPT.to_owned(), json!({ Format::Backlog.name(): { "fields": kept } }));
         wanted.push((list(&task.fields, "dependencies"), task_text(&task.fields, "parent_task_id")));
         found.entries.push(entry);
     }
@@ -51,15 +60,21 @@ pub(super) fn read(text: &Text<'_>, report: &mut Report<'_>) -> Found {
         for id in on {
             found.entries[place].stated.extend(ids.wanted(&id.to_lowercase(), at, report));
         }
-        let parent = parent.and_then(|parent| ids.get(&parent.to_lowercase()));
+        let parent = parent.and_then(|parent| ids.parent(&parent.to_lowercase(), at, report));
         found.entries[place].parent = parent.filter(|parent| *parent != place);
     }
-    found
+    (found, others)
+}
+
+/// Whether a file is called as Backlog.md calls tasks: `task-12 - Do.md`. Others are pages beside them.
+fn is_named_as_task(path: &str) -> bool {
+    let name = file_name(path).trim_start_matches(|c: char| c.is_alphabetic());
+    name.strip_prefix('-').unwrap_or(name).starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn state(status: Option<String>, at: usize, report: &mut Report<'_>) -> State {
     let Some(status) = status else { return State::Open };
-    fields::state(&status).unwrap_or_else(|| {
+    fields::state(word_in(&status)).unwrap_or_else(|| {
         let message = format!("the status {status:?} is not known: the task counts as pending");
         report.warning(at, message, "Known are To Do, In Progress, Done.");
         State::Open
@@ -182,6 +197,14 @@ fn front_matter(line: &str, fields: &mut Vec<(String, Field)>) {
             fields.push((name.trim().to_owned(), value));
         }
     }
+}
+
+/// The word in a value of front matter, without quotes and without a comment behind it.
+pub(crate) fn word_in(value: &str) -> &str {
+    let value = value.trim();
+    let quoted = |quote: char| value.strip_prefix(quote).and_then(|text| text.split(quote).next());
+    let plain = || value.split_once(" #").map_or(value, |(word, _)| word.trim_end());
+    quoted('"').or_else(|| quoted('\'')).unwrap_or_else(plain)
 }
 
 fn unquoted(text: &str) -> &str {

@@ -4,14 +4,20 @@
 use super::fields::{self, Ids, Shape};
 use crate::{
     assemble::{Entry, Found},
+    format::Format,
     report::Report,
     state::json::Placed,
 };
 
 const SHAPE: Shape = Shape {
+    format: Format::Beads,
     own: &["id", "title", "labels"],
     steps: &["description", "design", "acceptance_criteria", "notes"],
+    state: &["status"],
 };
+
+/// The kind of an issue that says nothing about it.
+pub(crate) const USUAL: &str = "task";
 
 /// Kinds of issues that are no work: mail, logs and members of a fleet.
 const NO_WORK: [&str; 9] = ["message", "event", "agent", "molecule", "convoy", "gate", "role", "rig", "slot"];
@@ -19,8 +25,12 @@ const NO_WORK: [&str; 9] = ["message", "event", "agent", "molecule", "convoy", "
 /// The issues of a file; how many entries are no tasks.
 pub(super) fn read(issues: &[Placed], report: &mut Report<'_>) -> (Found, usize) {
     let (mut entries, mut read, mut ids) = (Vec::new(), Vec::new(), Ids::default());
-    let (mut deleted, mut others) = ((0, 0), (0, 0));
+    let (mut deleted, mut others, mut records) = ((0, 0), (0, 0), (0, 0));
     for issue in issues {
+        if is_other_record(issue) {
+            records = (if records.1 == 0 { issue.at } else { records.0 }, records.1 + 1);
+            continue;
+        }
         let Some(id) = issue.get("id").and_then(fields::scalar) else {
             report.error(issue.at, "this issue has no id", "Export the issues again: `bd export`.");
             continue;
@@ -37,22 +47,17 @@ pub(super) fn read(issues: &[Placed], report: &mut Report<'_>) -> (Found, usize)
             continue;
         }
         let mut labels = fields::texts(issue.get("labels"));
-        labels.extend((!kind.is_empty()).then_some(kind));
+        labels.extend((!matches!(kind.as_str(), "" | USUAL)).then_some(kind));
         let mut entry = Entry {
             at: issue.at,
             id: ids.give(entries.len(), issue.at, id, report),
             description: fields::first(issue, &["title", "description"]).unwrap_or_default(),
-            // 0 is the most urgent, and 2 what is usual.
-            priority: issue
-                .get("priority")
-                .and_then(fields::scalar)
-                .and_then(|priority| priority.trim_start_matches(['P', 'p']).parse::<i32>().ok())
-                .map_or(0, |priority| 2 - priority.clamp(0, 9)),
+            priority: priority(issue),
             labels,
             state: fields::state_of(issue, "status", report),
             ..Entry::default()
         };
-        fields::keep(issue, SHAPE, &mut entry);
+        fields::keep(issue, SHAPE, &mut entry, report);
         entries.push(entry);
         read.push(issue);
     }
@@ -68,7 +73,38 @@ pub(super) fn read(issues: &[Placed], report: &mut Report<'_>) -> (Found, usize)
             );
         }
     }
-    (Found { entries, ..Found::default() }, deleted.1 + others.1)
+    if records.1 > 0 {
+        let verb = if records.1 == 1 { "is no issue" } else { "are no issues" };
+        let message = format!("{} {verb}, and no task", planlease_core::counted(records.1, "line"));
+        let help = "They are what beads remembers, or a log of changes: tasks are in `issues.jsonl`.";
+        report.warning(records.0, message, help);
+    }
+    let note = entries.iter_mut().find_map(|entry| entry.note.plan.take());
+    (
+        Found { entries, note: note.map(|note| *note).unwrap_or_default(), ..Found::default() },
+        deleted.1 + others.1 + records.1,
+    )
+}
+
+/// 0 is the most urgent, and 2 what is usual; words are as everywhere.
+fn priority(issue: &Placed) -> i32 {
+    let Some(priority) = issue.get("priority").and_then(fields::scalar) else { return 0 };
+    match priority.trim_start_matches(['P', 'p']).parse::<i32>() {
+        Ok(number) => 2 - number.clamp(0, 9),
+        Err(_) => fields::priority(Some(&priority)),
+    }
+}
+
+/// Whether a line is about something else than an issue: a memory, or what happened to an issue.
+fn is_other_record(line: &Placed) -> bool {
+    let kind = line.get("_type").and_then(fields::scalar);
+    let is_event = line.get("issue_id").is_some() && line.get("title").is_none();
+    kind.is_some_and(|kind| kind != "issue") || is_event
+}
+
+/// Whether a kind of dependency says what an issue waits for, or is part of; the others only relate.
+pub(crate) fn is_order(kind: Option<&str>) -> bool {
+    matches!(kind, None | Some("blocks" | "waits-for" | "conditional-blocks" | "parent-child"))
 }
 
 /// Follows the dependencies: `blocks`, `waits-for` and `conditional-blocks` are waited for, `parent-child`
@@ -76,13 +112,17 @@ pub(super) fn read(issues: &[Placed], report: &mut Report<'_>) -> (Found, usize)
 fn link(entries: &mut [Entry], issues: &[&Placed], ids: &Ids, report: &mut Report<'_>) {
     for (place, issue) in issues.iter().enumerate() {
         if let Some(parent) = issue.get("parent").or(issue.get("parent_id")).and_then(fields::scalar) {
-            entries[place].parent = ids.get(&parent);
+            entries[place].parent = ids.parent(&parent, issue.at, report);
         }
         for dependency in fields::items(issue.get("dependencies")) {
             let kind = dependency.get("type").or(dependency.get("dependency_type")).and_then(fields::scalar);
             let on =
                 fields::first(dependency, &["depends_on_id", "id"]).or_else(|| fields::scalar(dependency));
-            let Some(on) = on else { continue };
+            let Some(on) = on else {
+                let help = "beads writes `{\"depends_on_id\": \"a-1\", \"type\": \"blocks\"}`.";
+                report.warning(dependency.at, "this dependency names no issue: nothing waits for it", help);
+                continue;
+            };
             if kind.as_deref() == Some("conditional-blocks") {
                 let message =
                     format!("this issue is to start only if {on} fails: it waits until {on} is done");
@@ -91,12 +131,12 @@ fn link(entries: &mut [Entry], issues: &[&Placed], ids: &Ids, report: &mut Repor
                 report.warning(dependency.at, message, help);
             }
             match kind.as_deref() {
-                Some("blocks" | "waits-for" | "conditional-blocks") | None => {
+                Some("parent-child") => entries[place].parent = ids.parent(&on, dependency.at, report),
+                kind if is_order(kind) => {
                     let on = ids.wanted(&on, dependency.at, report);
                     entries[place].stated.extend(on);
                 }
-                Some("parent-child") => entries[place].parent = ids.get(&on),
-                Some(_) => {}
+                _ => {}
             }
         }
     }

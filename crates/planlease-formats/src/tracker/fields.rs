@@ -3,28 +3,28 @@
 
 use std::collections::HashMap;
 
-use planlease_core::spec::MAX_TEXT;
+use planlease_core::spec::{MAX_TEXT, STATED};
 use serde_json::{Map, json};
 
 use crate::{
-    assemble::{Entry, State},
+    assemble::Entry,
+    format::Format,
+    note::{self, KEPT},
+    progress::State,
     report::Report,
     state::json::{Field, Json, Placed},
 };
 
-/// The field of a task that keeps what its file said beyond the plan.
-pub(crate) const KEPT: &str = "kept";
-
-/// The field of a plan that keeps which of the lists of its file it is.
-pub(crate) const TAG: &str = "tag";
-
 /// How the tasks of one format are written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
+    pub(super) format: Format,
     /// The fields that become the task's own: its id and its title.
     pub(super) own: &'static [&'static str],
     /// The fields of text, or lists of it, that become its steps.
     pub(super) steps: &'static [&'static str],
+    /// The fields that say how far it is.
+    pub(super) state: &'static [&'static str],
 }
 
 /// A number or text as text; `None` for anything else, and for an empty one.
@@ -55,9 +55,50 @@ pub(super) fn texts(value: Option<&Placed>) -> Vec<String> {
     items(value).iter().filter_map(scalar).collect()
 }
 
-/// Puts the fields of a task into an entry: those that become steps, and those that are kept.
-pub(super) fn keep(task: &Placed, shape: Shape, entry: &mut Entry) {
+/// The fields that name what a task waits for.
+const DEPENDENCIES: [&str; 5] = ["dependencies", "dependsOn", "depends_on", "blockedBy", "blocked_by"];
+
+/// Words that name no task.
+const NO_NAMES: [&str; 4] = ["none", "null", "n/a", "-"];
+
+/// What a task says that it waits for, with the places: lists of ids, or of objects with one, or a text with
+/// commas. What is none of this is reported.
+pub(super) fn dependencies(task: &Placed, report: &mut Report<'_>) -> Vec<(String, usize)> {
+    let mut names: Vec<(String, usize)> = Vec::new();
+    for value in DEPENDENCIES.iter().filter_map(|name| task.get(name)) {
+        match &value.value {
+            Json::Null | Json::Bool(false) => {}
+            Json::List(items) => names.extend(items.iter().filter_map(|item| dependency(item, report))),
+            Json::Text(text) => {
+                let parts = text.split([',', ';']).map(str::trim).filter(|part| !part.is_empty());
+                let parts = parts.filter(|part| !NO_NAMES.iter().any(|no| part.eq_ignore_ascii_case(no)));
+                names.extend(parts.map(|part| (part.to_owned(), value.at)));
+            }
+            _ => names.extend(dependency(value, report)),
+        }
+    }
+    names
+}
+
+/// The id of one task that is waited for.
+fn dependency(item: &Placed, report: &mut Report<'_>) -> Option<(String, usize)> {
+    let id = scalar(item).or_else(|| first(item, &["id", "taskId", "task_id", "task"]));
+    if id.is_none() {
+        let message = format!("this is {}, and not read as a dependency: nothing waits for it", item.kind());
+        report.warning(item.at, message, "Name tasks by their ids, as `\"dependencies\": [1, \"2.1\"]`.");
+    }
+    id.map(|id| (id, item.at))
+}
+
+/// Puts the fields of a task into an entry: those that become steps, those that are kept, and a note of
+/// planlease.
+pub(super) fn keep(task: &Placed, shape: Shape, entry: &mut Entry, report: &mut Report<'_>) {
     let Json::Object(fields) = &task.value else { return };
+    if let Some(noted) = task.get(note::NAME) {
+        entry.note = note::read(noted.at, noted.to_value(), report);
+        let priority = entry.note.priority.filter(|noted| rounded(shape.format, *noted) == entry.priority);
+        entry.priority = priority.unwrap_or(entry.priority);
+    }
     let mut kept = Map::new();
     let mut of_steps = Vec::new();
     for name in shape.steps {
@@ -83,10 +124,19 @@ pub(super) fn keep(task: &Placed, shape: Shape, entry: &mut Entry) {
         _ => false,
     };
     let is_own = |field: &Field| shape.own.contains(&field.name.as_str()) && !is_odd(&field.value);
-    for field in fields.iter().filter(|field| !is_own(field) && !is_step(&field.name)) {
-        kept.insert(field.name.clone(), field.value.to_value());
+    let mut stated = Map::new();
+    for field in fields.iter().filter(|field| field.name != note::NAME) {
+        if shape.state.contains(&field.name.as_str()) {
+            stated.insert(field.name.clone(), field.value.to_value());
+        } else if !is_own(field) && !is_step(&field.name) {
+            kept.insert(field.name.clone(), field.value.to_value());
+        }
     }
-    entry.extra.insert(KEPT.to_owned(), json!({ "fields": kept, "steps": of_steps }));
+    let of_format = |value| json!({ shape.format.name(): value });
+    entry.extra.insert(KEPT.to_owned(), of_format(json!({ "fields": kept, "steps": of_steps })));
+    if !stated.is_empty() {
+        entry.extra.insert(STATED.to_owned(), of_format(stated.into()));
+    }
 }
 
 /// A text in parts that are short enough for a step.
@@ -98,6 +148,15 @@ fn chunks(text: &str) -> Vec<String> {
         rest = &rest[end..];
     }
     chunks
+}
+
+/// What a text says in place of true or false.
+pub(crate) fn flag(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" => Some(true),
+        "false" | "no" => Some(false),
+        _ => None,
+    }
 }
 
 /// What a status says, in whichever words.
@@ -120,6 +179,29 @@ pub(crate) fn state(status: &str) -> Option<State> {
     })
 }
 
+/// The word for a priority.
+pub(crate) fn priority_word(number: i32) -> &'static str {
+    match number {
+        1.. => "high",
+        0 => "medium",
+        _ => "low",
+    }
+}
+
+/// The number for a priority in beads, in which 0 is the most urgent and 2 what is usual.
+pub(crate) fn priority_of_beads(number: i32) -> i32 {
+    2_i32.saturating_sub(number).clamp(0, 4)
+}
+
+/// What comes back of a priority that a file of this format says.
+pub(crate) fn rounded(format: Format, number: i32) -> i32 {
+    match format {
+        Format::Taskmaster => priority(Some(priority_word(number))),
+        Format::Beads => 2 - priority_of_beads(number),
+        _ => 0,
+    }
+}
+
 /// A number for words of priority: what is usual has none.
 pub(super) fn priority(word: Option<&str>) -> i32 {
     match word.map(str::to_ascii_lowercase).as_deref() {
@@ -133,8 +215,11 @@ pub(super) fn priority(word: Option<&str>) -> i32 {
 
 /// The state that a field tells; an unknown one is open, which is said.
 pub(super) fn state_of(task: &Placed, field: &str, report: &mut Report<'_>) -> State {
-    let Some(value) = task.get(field) else { return State::Open };
-    let status = scalar(value).unwrap_or_default();
+    let Some(value) = task.get(field).filter(|value| value.value != Json::Null) else { return State::Open };
+    let status = match &value.value {
+        Json::Text(text) => text.trim().to_owned(),
+        _ => scalar(value).unwrap_or_else(|| value.kind().to_owned()),
+    };
     state(&status).unwrap_or_else(|| {
         let message = format!("the status {status:?} is not known: the task counts as pending");
         report.warning(
@@ -167,6 +252,16 @@ impl Ids {
 
     pub(crate) fn get(&self, id: &str) -> Option<usize> {
         self.0.get(id).copied()
+    }
+
+    /// The place of what a task is part of; an unknown one is said.
+    pub(crate) fn parent(&self, id: &str, at: usize, report: &mut Report<'_>) -> Option<usize> {
+        let place = self.get(id);
+        if place.is_none() {
+            let help = "It may have been taken out of the file, or stand in another one.";
+            report.warning(at, format!("no task is called {id}: this one is part of none"), help);
+        }
+        place
     }
 
     /// The place of a task that another one waits for; an unknown one is said.

@@ -7,6 +7,12 @@ pub(crate) mod fields;
 mod ralph;
 mod taskmaster;
 
+pub(crate) use self::{
+    backlog::word_in,
+    beads::{USUAL, is_order},
+    ralph::state_field,
+};
+
 use crate::{
     assemble::{self, Found},
     draft::Draft,
@@ -37,7 +43,7 @@ pub(crate) fn read(
     report: &mut Report<'_>,
 ) -> Result<Read, Problems> {
     let (mut found, others) = match format {
-        Format::Backlog => (backlog::read(text, report), 0),
+        Format::Backlog => backlog::read(text, report),
         Format::Beads => beads::read(&lines(text)?, report),
         Format::Ralph => (ralph::read(&document(text)?, report), 0),
         _ => taskmaster::read(&document(text)?, tag, report),

@@ -4,16 +4,23 @@ use planlease_core::spec::PhaseSpec;
 
 use super::fields::{self, Ids, Shape};
 use crate::{
-    assemble::{Entry, Found, State},
+    assemble::{Entry, Found},
     checklist,
+    format::Format,
+    progress::State,
     report::Report,
     state::json::{Json, Placed},
 };
 
 const SHAPE: Shape = Shape {
+    format: Format::Ralph,
     own: &["id", "title"],
     steps: &["description", "acceptanceCriteria", "acceptance_criteria", "acceptance", "steps", "notes"],
+    state: &STATE,
 };
+
+/// The fields that say how far a story is: the first one that is true or false, else `status`.
+const STATE: [&str; 6] = ["passes", "passed", "completed", "complete", "done", "status"];
 
 /// What a list of stories is called.
 const LISTS: [&str; 7] =
@@ -31,6 +38,7 @@ pub(super) fn read(root: &Placed, report: &mut Report<'_>) -> Found {
     let mut lists: Vec<(Option<usize>, &Placed)> = Vec::new();
     if let Some(list) = stories(root) {
         lists.push((None, list));
+        report_others(root, list, report);
     }
     for (nth, phase) in fields::items(root.get("phases").or(root.get("epics"))).iter().enumerate() {
         let Some(list) = stories(phase) else { continue };
@@ -51,16 +59,35 @@ pub(super) fn read(root: &Placed, report: &mut Report<'_>) -> Found {
         }
     }
     for (place, story) in read.into_iter().enumerate() {
-        let on = ["dependencies", "dependsOn", "depends_on", "blockedBy"]
-            .into_iter()
-            .find_map(|name| story.get(name));
-        for on in fields::items(on) {
-            if let Some(id) = fields::scalar(on) {
-                found.entries[place].stated.extend(ids.wanted(&id, on.at, report));
-            }
+        for (id, at) in fields::dependencies(story, report) {
+            found.entries[place].stated.extend(ids.wanted(&id, at, report));
         }
     }
     found
+}
+
+/// The field that says how far a story is.
+pub(crate) fn state_field(story: &Placed) -> &'static str {
+    let is_flag = |name: &&str| match story.get(name).map(|value| &value.value) {
+        Some(Json::Bool(_)) => true,
+        Some(Json::Text(text)) => fields::flag(text).is_some(),
+        _ => false,
+    };
+    let is_said = |name: &&str| story.get(name).is_some_and(|value| value.value != Json::Null);
+    let status = ["status", "passes"].into_iter().find(is_said);
+    STATE.into_iter().find(is_flag).or(status).unwrap_or("passes")
+}
+
+/// Warns of lists besides the one that is read whose items have a state, too.
+fn report_others(root: &Placed, read: &Placed, report: &mut Report<'_>) {
+    for list in LISTS.iter().filter_map(|name| root.get(name)).filter(|list| list.at != read.at) {
+        let has_state = |item: &Placed| STATE.iter().any(|name| item.get(name).is_some());
+        let number = fields::items(Some(list)).iter().filter(|item| has_state(item)).count();
+        if number > 0 {
+            let message = format!("this list is not read: {}", planlease_core::counted(number, "entry"));
+            report.warning(list.at, message, "Of several lists the first is read: join them.");
+        }
+    }
 }
 
 fn stories(object: &Placed) -> Option<&Placed> {
@@ -84,14 +111,15 @@ fn entry(
     let id = story.get("id").and_then(fields::scalar).unwrap_or_else(|| checklist::short_id(&text));
     let flag = |name: &str| match story.get(name).map(|value| &value.value) {
         Some(Json::Bool(flag)) => Some(*flag),
+        Some(Json::Text(text)) => fields::flag(text),
         _ => None,
     };
-    let passes = ["passes", "passed", "completed", "complete", "done"].into_iter().find_map(flag);
+    let passes = flag(state_field(story));
     let state = match passes {
         Some(true) => State::Done,
         Some(false) if flag("blocked") == Some(true) => State::Blocked,
         Some(false) => State::Open,
-        None => fields::state_of(story, "status", report),
+        None => fields::state_of(story, state_field(story), report),
     };
     let mut entry = Entry {
         at: story.at,
@@ -103,7 +131,7 @@ fn entry(
         state,
         ..Entry::default()
     };
-    fields::keep(story, SHAPE, &mut entry);
+    fields::keep(story, SHAPE, &mut entry, report);
     entry
 }
 

@@ -1,17 +1,21 @@
 //! Taskmaster, `.taskmaster/tasks/tasks.json`: tasks with sub-tasks, in one list or in one for each tag.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::fields::{self, Ids, KEPT, Shape, TAG};
+use super::fields::{self, Ids, Shape};
 use crate::{
     assemble::{Entry, Found},
+    format::Format,
+    note::{self, KEPT, TAG},
     report::Report,
     state::json::{Field, Json, Placed},
 };
 
 const SHAPE: Shape = Shape {
+    format: Format::Taskmaster,
     own: &["id", "title", "subtasks"],
     steps: &["description", "details", "testStrategy", "acceptanceCriteria"],
+    state: &["status"],
 };
 
 /// The deepest nesting of sub-tasks that is read.
@@ -28,21 +32,40 @@ pub(super) struct Tagged<'a> {
 
 /// The lists of a file: one, or one for each tag.
 pub(super) fn lists(root: &Placed) -> Vec<Tagged<'_>> {
-    let is_list = |value: &&Placed| matches!(value.value, Json::List(_));
-    if is_list(&root) {
+    if is_list(root) {
         return vec![Tagged { tag: None, object: None, list: root }];
     }
-    if let Some(list) = root.get("tasks").filter(is_list) {
+    if let Some(list) = root.get("tasks").filter(|list| is_list(list)) {
         return vec![Tagged { tag: None, object: Some(root), list }];
     }
+    tagged_lists(root)
+}
+
+fn is_list(value: &Placed) -> bool {
+    matches!(value.value, Json::List(_))
+}
+
+/// The lists of an object that has one for each tag.
+fn tagged_lists(root: &Placed) -> Vec<Tagged<'_>> {
     let Json::Object(fields) = &root.value else { return Vec::new() };
-    let tagged = |field: &'_ Field| field.value.get("tasks").is_some_and(|tasks| is_list(&tasks));
+    let tagged = |field: &'_ Field| field.value.get("tasks").is_some_and(is_list);
     let lists = fields.iter().filter(|field| tagged(field));
     let tagged = lists.filter_map(|field| {
         let (tag, object) = (Some(field.name.as_str()), Some(&field.value));
         Some(Tagged { tag, object, list: field.value.get("tasks")? })
     });
-    tagged.collect()
+    let tagged: Vec<Tagged<'_>> = tagged.collect();
+    if !tagged.is_empty() {
+        return tagged;
+    }
+    let bare = fields.iter().filter(|field| is_list_of_tasks(&field.value));
+    bare.map(|field| Tagged { tag: Some(&field.name), object: None, list: &field.value }).collect()
+}
+
+/// Whether a value is a list of objects with an id and a title each: a tag without the object around it.
+fn is_list_of_tasks(value: &Placed) -> bool {
+    let items = fields::items(Some(value));
+    !items.is_empty() && items.iter().all(|item| item.get("id").is_some() && item.get("title").is_some())
 }
 
 /// Whether a list has no tasks.
@@ -99,6 +122,16 @@ pub(super) fn read(root: &Placed, tag: Option<&str>, report: &mut Report<'_>) ->
         return (Found::default(), 0);
     };
     let Tagged { tag: name, object, list } = &lists[nth];
+    for other in
+        tagged_lists(root).iter().filter(|other| name.is_none() && other.object.is_some() && !is_empty(other))
+    {
+        let message = format!("the tag {} is not read", other.tag.unwrap_or_default());
+        report.warning(
+            other.list.at,
+            message,
+            "A file has a list `tasks`, or one for each tag: move the tasks.",
+        );
+    }
     report_empty(&lists, nth, tag, report);
     let others = lists.iter().filter(|list| !is_empty(list)).filter_map(|list| list.tag);
     let others: Vec<&str> = others.filter(|other| Some(*other) != *name).collect();
@@ -112,15 +145,17 @@ pub(super) fn read(root: &Placed, tag: Option<&str>, report: &mut Report<'_>) ->
     let mut extra = Map::new();
     extra.extend(name.map(|name| (TAG.to_owned(), Value::from(name))));
     if let Some(Placed { value: Json::Object(fields), .. }) = object {
-        let kept = fields.iter().filter(|field| field.name != "tasks");
+        let kept = fields.iter().filter(|field| !["tasks", note::NAME].contains(&field.name.as_str()));
         let kept: Map<_, _> = kept.map(|field| (field.name.clone(), field.value.to_value())).collect();
         if !kept.is_empty() {
-            extra.insert(KEPT.to_owned(), Value::from(kept));
+            extra.insert(KEPT.to_owned(), json!({ Format::Taskmaster.name(): kept }));
         }
     }
+    let noted = object.and_then(|object| object.get(note::NAME));
+    let note = noted.map(|noted| note::read(noted.at, noted.to_value(), report)).unwrap_or_default();
     let others = lists.iter().enumerate().filter(|(other, _)| *other != nth);
     let others = others.map(|(_, list)| count(list.list, 0)).sum();
-    (Found { entries: reader.entries, extra, ..Found::default() }, others)
+    (Found { entries: reader.entries, extra, note, ..Found::default() }, others)
 }
 
 /// How many tasks and sub-tasks a list has.
@@ -168,7 +203,7 @@ impl<'a> Reader<'a> {
                 state: fields::state_of(task, "status", report),
                 ..Entry::default()
             };
-            fields::keep(task, SHAPE, &mut entry);
+            fields::keep(task, SHAPE, &mut entry, report);
             self.entries.push(entry);
             self.tasks.push(task);
             match task.get("subtasks") {
@@ -178,16 +213,21 @@ impl<'a> Reader<'a> {
                 }
                 _ => {}
             }
+            if let Some(other) =
+                task.get("subtasks").filter(|list| !is_list(list) && list.value != Json::Null)
+            {
+                let message = format!("the sub-tasks are {}, and not read: a list is expected", other.kind());
+                report.error(other.at, message, "Write them as `\"subtasks\": [{ \"id\": 1, … }]`.");
+            }
         }
     }
 
     /// A sub-task names its siblings by their own ids, and other tasks by their whole ones.
     fn resolve(&mut self, report: &mut Report<'_>) {
         for place in 0..self.entries.len() {
-            for on in fields::items(self.tasks[place].get("dependencies")) {
-                let Some(id) = fields::scalar(on) else { continue };
+            for (id, at) in fields::dependencies(self.tasks[place], report) {
                 let sibling = self.sibling(place, &id);
-                let found = sibling.or_else(|| self.ids.wanted(&id, on.at, report));
+                let found = sibling.or_else(|| self.ids.wanted(&id, at, report));
                 self.entries[place].stated.extend(found);
             }
         }

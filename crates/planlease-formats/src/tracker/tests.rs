@@ -53,7 +53,7 @@ fn taskmaster() -> Value {
 #[test]
 fn taskmaster_has_sub_tasks_and_states() {
     let parsed = read(".taskmaster/tasks/tasks.json", &taskmaster().to_string());
-    assert_eq!(waits(&parsed), ["1 < ", "2 < 1 2.2 2.3", "2.1 < 1", "2.2 < 2.1", "2.3 < 2.1", "7 < 2"]);
+    assert_eq!(waits(&parsed), ["1 < ", "2 < 1 2.1 2.2 2.3", "2.1 < 1", "2.2 < 2.1", "2.3 < 2.1", "7 < 2"]);
     let ticked: Vec<&str> = parsed.spec.ticked().map(|task| task.id.as_str()).collect();
     assert_eq!(ticked, ["1", "2.2"]);
     assert_eq!(parsed.spec.tasks[0].priority, 10);
@@ -195,6 +195,98 @@ fn states_are_kept_in_place() {
     };
     assert_eq!(kept(TaskStatus::InProgress), text, "it says the same already");
     assert_eq!(kept(TaskStatus::Completed), text.replace("\"in-progress\"", "\"done\""));
+}
+
+#[test]
+fn a_task_without_a_state_gets_one_when_it_has_some() {
+    for (path, before, after) in [
+        (
+            "tasks.json",
+            "{\"tasks\": [\n  {\n    \"id\": 1,\n    \"title\": \"a\"\n  }, {\"id\": 2, \"title\": \"b\", \"status\": null}\n]}",
+            "{\"tasks\": [\n  {\n    \"status\": \"done\",\n    \"id\": 1,\n    \"title\": \"a\"\n  }, {\"id\": 2, \"title\": \"b\", \"status\": \"done\"}\n]}",
+        ),
+        (
+            "issues.jsonl",
+            "{\"id\":\"a\",\"title\":\"a\"}\n",
+            "{\"status\":\"closed\",\"id\":\"a\",\"title\":\"a\"}\n",
+        ),
+        (
+            "prd.json",
+            "{\"stories\": [{\"id\": \"a\"}, {\"id\": \"b\", \"status\": \"in_progress\"}, {\"id\": \"c\", \"complete\": false, \"status\": \"x\"}, {\"id\": \"d\", \"passes\": \"no\"}]}",
+            "{\"stories\": [{\"passes\":true,\"id\": \"a\"}, {\"id\": \"b\", \"status\": \"done\"}, {\"id\": \"c\", \"complete\": true, \"status\": \"x\"}, {\"id\": \"d\", \"passes\": \"true\"}]}",
+        ),
+    ] {
+        let format = Format::detect(path, before.as_bytes()).unwrap();
+        let set = |text: &str, status| {
+            let written = mirrored(format, path, text.as_bytes(), |_| Some(status)).unwrap().unwrap();
+            String::from_utf8(written).unwrap()
+        };
+        assert_eq!(set(before, TaskStatus::Completed), after);
+        assert_eq!(set(after, TaskStatus::Completed), after);
+        assert!(read(path, &set(after, TaskStatus::Pending)).spec.ticked().next().is_none());
+        assert!(!set(before, TaskStatus::Pending).contains("pending"), "without a state a task is open");
+    }
+}
+
+#[test]
+fn of_too_many_dependencies_the_open_ones_are_kept() {
+    let issues = |open: usize| {
+        let all: Vec<Value> =
+            (0..300).map(|nth| json!({ "depends_on_id": format!("a-{nth}"), "type": "blocks" })).collect();
+        let mut lines = vec![json!({ "id": "e", "title": "all", "dependencies": all }).to_string()];
+        lines.extend((0..300).map(|nth| {
+            let status = if nth < open { "open" } else { "closed" };
+            json!({ "id": format!("a-{nth}"), "title": "a", "status": status }).to_string()
+        }));
+        parse("issues.jsonl", (lines.join("\n") + "\n").as_bytes())
+    };
+    let parsed = issues(100).unwrap();
+    assert_eq!(parsed.spec.tasks[0].depends_on.len(), 100);
+    assert_eq!(
+        parsed.warnings[0].message,
+        "task e waits for 300 tasks, of which the 100 open ones are kept: at most 100 are allowed"
+    );
+    let problems = issues(101).unwrap_err();
+    assert!(problems.to_string().contains("task e waits for 300 tasks; at most 100"), "{problems}");
+    let written = export(Format::Beads, &parsed.spec, &statuses(&parsed)).unwrap();
+    let again = read("issues.jsonl", &written);
+    assert_eq!(waits(&again), waits(&parsed));
+}
+
+#[test]
+fn dependencies_are_read_in_each_shape_or_reported() {
+    let text = r#"{"tasks": [{"id": 1, "title": "a"}, {"id": 2, "title": "b", "dependencies": "1"},
+        {"id": 3, "title": "c", "dependencies": "1, 2"}, {"id": 4, "title": "d", "dependsOn": [{"id": 1}]},
+        {"id": 5, "title": "e", "dependencies": 4}, {"id": 6, "title": "f", "dependencies": "none"},
+        {"id": 7, "title": "g", "dependencies": [[1], null]}]}"#;
+    let parsed = read("tasks.json", text);
+    assert_eq!(waits(&parsed), ["1 < ", "2 < 1", "3 < 1 2", "4 < 1", "5 < 4", "6 < ", "7 < "]);
+    let warnings: Vec<&str> = parsed.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    let expected = [
+        "this is a list, and not read as a dependency: nothing waits for it",
+        "this is null, and not read as a dependency: nothing waits for it",
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn the_files_of_a_folder_are_kept_in_place() {
+    let one = "\u{feff}---\r\nid: a-1\r\ntitle: A\r\nstatus: \"To Do\"  # ask\r\n---\r\nstatus: To Do\r\n";
+    let two = "---\nstatus:\nid: a-2\n---\n";
+    let three = "---\nid: a-3\nstatus: 'In Progress'\n---";
+    let texts = [one, two, three];
+    let files: Vec<(String, Vec<u8>)> =
+        (1..).zip(texts).map(|(nth, text)| (format!("b/{nth}.md"), text.into())).collect();
+    let kept = |status: TaskStatus| {
+        let written = crate::mirrored_folder("b", &files, |_| Some(status)).unwrap();
+        written.into_iter().map(|bytes| String::from_utf8(bytes).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(TaskStatus::Pending), texts, "begun by others, and never by the plan");
+    let done = kept(TaskStatus::Completed);
+    assert_eq!(done[1], two.replace("status:", "status: Done"));
+    assert_eq!(done[2], three.replace("In Progress", "Done"));
+    assert!(done[0].ends_with("---\r\nstatus: To Do\r\n") && done[0].contains("Done"), "{}", done[0]);
+    assert_eq!(kept(TaskStatus::InProgress)[2], three);
 }
 
 #[test]

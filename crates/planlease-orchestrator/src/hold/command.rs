@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use planlease::{Error, Loss};
+use planlease::{EntryPoint, Error, Loss};
 use planlease_core::session::{LossReason, Status as SessionStatus};
 use tokio::time::Instant;
 
@@ -17,7 +17,6 @@ use crate::{
     child::{SpawnError, SupervisedChild, Supervisors},
     command::CommandSpec,
     ending::{Cause, Finished, Status},
-    entry::EntryPoint,
     executor::extend,
 };
 
@@ -69,8 +68,8 @@ pub(super) async fn run<H: Held>(
     work: &impl Work<H>,
     stops: &mut impl StopRequests,
 ) -> Result<Ended, SpawnError> {
-    let supervisors = Supervisors::new(supervisor.clone());
     let session = held.session();
+    let supervisors = Supervisors::of_session(supervisor.clone(), session);
     let mut status = session.watch_status();
     extend(&supervisors, *status.borrow_and_update());
     let mut child = spawn(&supervisors, spec, held, work, stops).await?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use planlease::{Coordinator, Error, Holder, Loss};
+use planlease::{Coordinator, EntryPoint, Error, Holder, Loss};
 
 use super::{
     command::{self, End, Ended},
@@ -18,7 +18,6 @@ use super::{
 use crate::{
     child::SpawnError,
     ending::{Cause, Status},
-    entry::EntryPoint,
 };
 
 /// How long an explanation of a loss is waited for.
@@ -154,7 +153,13 @@ impl<'a> Hold<'a> {
             Err(error) => return Err(HoldError::Etcd(error)),
         }
         let spec = work.spec(held).map_err(HoldError::Environment)?;
-        command::run(&spec, &self.supervisor, held, work, stops).await.map_err(HoldError::Spawn)
+        tokio::select! {
+            biased; // The end of the command ends the rest.
+            ended = command::run(&spec, &self.supervisor, held, work, stops) => ended.map_err(HoldError::Spawn),
+            () = wanted.maintain(held, |notice| work.notice(notice)) => {
+                Ok(Ended::before_start(End::Lost(held.lost().await)))
+            }
+        }
     }
 }
 

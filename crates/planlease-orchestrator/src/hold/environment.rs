@@ -2,7 +2,7 @@
 
 use planlease::{Lock, Ownership};
 
-use crate::options::env;
+use crate::{options::env, trace};
 
 /// A variable and its value; `None` removes it.
 type Variable = (&'static str, Option<String>);
@@ -11,16 +11,20 @@ type Variable = (&'static str, Option<String>);
 ///
 /// # Errors
 /// Never in practice: the authority of an ownership can be written as JSON.
-pub fn of_owner(ownership: &Ownership) -> Result<[Variable; 6], serde_json::Error> {
+pub fn of_owner(ownership: &Ownership) -> Result<Vec<Variable>, serde_json::Error> {
     let delegation = serde_json::to_string(&ownership.delegate())?;
-    Ok([
+    let context = planlease::trace::context(ownership.span());
+    let own = [
         (env::PLAN, Some(ownership.plan().to_string())),
         (env::FENCING_TOKEN, Some(ownership.token().to_string())),
         (env::OWNERSHIP, Some(delegation)),
         (env::TASK, None),
         (env::DESCRIPTION, None),
         (env::ATTEMPT, None),
-    ])
+        (env::LAST_PROGRESS, None),
+        (env::INPUTS, None),
+    ];
+    Ok(own.into_iter().chain(trace::variables(context.as_ref())).collect())
 }
 
 /// The variables of a command that runs under a lock.

@@ -17,7 +17,9 @@ pub struct Inherited(Vec<One>);
 /// A place at the head of a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct One {
-    plan: PlanName,
+    /// The plan; none for a lock of the namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    plan: Option<PlanName>,
     /// The lease and the create revision of its key: no other key has, or had, the two.
     lease: LeaseId,
     revision: Revision,
@@ -34,16 +36,16 @@ impl Inherited {
         if let Some(delegation) = delegation
             && let Guard::Owner { lease, revision } = delegation.guard
         {
-            held.0.push(One { plan: delegation.plan.clone(), lease, revision });
+            held.0.push(One { plan: Some(delegation.plan.clone()), lease, revision });
         }
         Ok(held)
     }
 
     /// With one more.
     #[must_use]
-    pub fn and(&self, plan: &PlanName, lease: LeaseId, revision: Revision) -> Self {
+    pub fn and(&self, plan: Option<&PlanName>, lease: LeaseId, revision: Revision) -> Self {
         let mut more = self.clone();
-        more.0.push(One { plan: plan.clone(), lease, revision });
+        more.0.push(One { plan: plan.cloned(), lease, revision });
         more
     }
 
@@ -58,7 +60,7 @@ impl Inherited {
 
     /// The plans of which something is held.
     pub fn plans(&self) -> impl Iterator<Item = &PlanName> {
-        self.0.iter().map(|one| &one.plan)
+        self.0.iter().filter_map(|one| one.plan.as_ref())
     }
 
     /// Whether this candidate is one of the commands above.
@@ -76,7 +78,7 @@ mod tests {
     fn what_is_handed_down_is_read_back() {
         let plan = PlanName::new("release").unwrap();
         let (lease, revision) = (LeaseId::from_wire(7).unwrap(), Revision::from_wire(5).unwrap());
-        let held = Inherited::default().and(&plan, lease, revision);
+        let held = Inherited::default().and(Some(&plan), lease, revision);
         let (name, value) = held.variable().unwrap();
         assert_eq!(name, env::HELD);
         let read = Inherited::read(value.unwrap().to_str(), None).unwrap();

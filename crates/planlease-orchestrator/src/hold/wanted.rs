@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use planlease::{AcquireOptions, Error, Holder, Lock, Loss, Ownership, Session, TryAcquire, TryLock};
-use planlease_core::{LockName, PlanName};
+use planlease::{
+    AcquireOptions, Error, Holder, Lock, LockOptions, Loss, Ownership, Session, TryAcquire, TryLock,
+};
+use planlease_core::{LockName, PlanName, orphan};
+
+use super::{timers, work::Notice};
 
 /// Something that one process holds at a time, for which the others queue.
 pub trait Wanted {
@@ -25,6 +29,12 @@ pub trait Wanted {
 
     /// Does what comes before the command: recovers lost tasks, and returns how many.
     fn prepare(&self, held: &Self::Held) -> impl Future<Output = Result<usize, Error>> + Send;
+
+    /// Does what its holder has to do while the command runs, and shows it. Does not end.
+    fn maintain(&self, held: &Self::Held, show: impl Fn(Notice<'_>)) -> impl Future<Output = ()> {
+        let _ = (held, show);
+        std::future::pending()
+    }
 }
 
 /// An ownership or a lock: what the command needs in order to run.
@@ -57,13 +67,15 @@ pub struct PlanOwnership {
     plan: PlanName,
     lock_delay: Option<Duration>,
     recover: bool,
+    timers: bool,
 }
 
 impl PlanOwnership {
-    /// That of this plan, with the plan's own lock delay; tasks of lost claimants are recovered.
+    /// That of this plan, with the plan's own lock delay; tasks of lost claimants are recovered, and the
+    /// timers of the plan are kept.
     #[must_use]
     pub fn new(plan: PlanName) -> Self {
-        Self { plan, lock_delay: None, recover: true }
+        Self { plan, lock_delay: None, recover: true, timers: true }
     }
 
     /// With another lock delay than the plan's own.
@@ -76,6 +88,12 @@ impl PlanOwnership {
     #[must_use]
     pub fn recover(self, recover: bool) -> Self {
         Self { recover, ..self }
+    }
+
+    /// Whether the timers of the plan are kept while the command runs: see [`Ownership::keep_timers`].
+    #[must_use]
+    pub fn timers(self, timers: bool) -> Self {
+        Self { timers, ..self }
     }
 
     fn options(&self, wait: Option<Duration>) -> AcquireOptions {
@@ -102,7 +120,17 @@ impl Wanted for PlanOwnership {
         if !self.recover {
             return Ok(0);
         }
-        ownership.recover().await.map(|(recovered, _)| recovered.len())
+        // With timers, what may run again rests first.
+        let recovery = if self.timers { orphan::recovery_after_rest } else { orphan::recovery };
+        ownership.recover_with(recovery).await.map(|(recovered, _)| recovered.len())
+    }
+
+    async fn maintain(&self, ownership: &Ownership, show: impl Fn(Notice<'_>)) {
+        if self.timers {
+            timers::keep(ownership, self.recover, show).await;
+        } else {
+            std::future::pending().await
+        }
     }
 }
 
@@ -124,18 +152,20 @@ impl Held for Ownership {
     }
 }
 
-/// A named lock of a plan.
+/// A named lock, of a plan or of the namespace.
 #[derive(Clone, Debug)]
 pub struct NamedLock {
-    plan: PlanName,
     lock: LockName,
+    options: LockOptions,
 }
 
 impl NamedLock {
-    /// The lock of this name.
+    /// The lock of this name, with these options; how long to wait is said by its [`Patience`].
+    ///
+    /// [`Patience`]: super::Patience
     #[must_use]
-    pub fn new(plan: PlanName, lock: LockName) -> Self {
-        Self { plan, lock }
+    pub fn new(lock: LockName, options: LockOptions) -> Self {
+        Self { lock, options }
     }
 }
 
@@ -143,14 +173,14 @@ impl Wanted for NamedLock {
     type Held = Lock;
 
     async fn take_now(&self, session: &Session) -> Result<Result<Lock, Busy>, Error> {
-        Ok(match session.try_lock(&self.plan, &self.lock).await? {
+        Ok(match session.try_lock_with(&self.lock, self.options.clone()).await? {
             TryLock::Locked(lock) => Ok(*lock),
             TryLock::HeldBy(holder) => Err(Busy::Held(holder)),
         })
     }
 
     async fn wait(&self, session: &Session, wait: Option<Duration>) -> Result<Lock, Error> {
-        session.lock(&self.plan, &self.lock, wait).await
+        session.lock_with(&self.lock, self.options.clone().wait(wait)).await
     }
 
     async fn prepare(&self, _lock: &Lock) -> Result<usize, Error> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use planlease::{Error, Holder};
+use planlease::{Error, Holder, TaskView};
 
 use super::lost::Lost;
 use crate::{child::SpawnError, command::CommandSpec};
@@ -36,6 +36,11 @@ pub enum Notice<'a> {
     PlaceLost(&'a Error),
     /// Tasks of lost claimants were recovered.
     Recovered(usize),
+    /// The time has come for a task of the plan, and it was put back, given up or handed to a person, for
+    /// this reason.
+    Due(&'a TaskView, &'a str),
+    /// etcd did not do what is due, for this reason; it is asked again.
+    NotDoneYet(&'a str),
     /// The host is short of resources; starting the command is retried.
     ShortOfResources(&'a SpawnError),
     /// The command was asked to end; a second signal kills it.

@@ -11,7 +11,10 @@ use planlease_core::{
     transition::{Change, TaskStatus},
 };
 
-use super::execution::{Ended, Runner, Stop};
+use super::{
+    execution::{Ended, Runner, Stop, was_taken_away},
+    pooling::release_permits,
+};
 use crate::{
     attempt::Ask,
     report::{Report, Reporter},
@@ -32,21 +35,30 @@ impl Runner {
         let reporter = self.shared.reporter.clone();
         let finished = stop == Stop::Run || summary.is_finished();
         let failed = failed_tasks(&self.view);
+        let left = self.view.ready().any(|task| self.left.has(task));
+        let idle = finished && !self.was_of_use && summary.completed + summary.skipped < summary.total;
         self.release().await;
-        reporter.send(&if finished {
+        reporter.send(&if finished && !left {
             Report::Finished { plan, summary, failed }
         } else {
             Report::Released(plan)
         });
-        if finished { Ended::Finished(summary) } else { Ended::Stopped }
+        match finished {
+            true if idle => Ended::Idle(summary),
+            true => Ended::Finished(summary),
+            false => Ended::Stopped,
+        }
     }
 
     /// Releases the plan to the next waiter.
     pub(super) async fn release(self) {
-        let plan = self.ownership.plan().clone();
+        let (plan, session) = (self.ownership.plan().clone(), self.ownership.session().clone());
+        let uses_pools = self.view.graph().uses_pools();
         if let Err(error) = self.ownership.release().await {
             let why = format!("{plan} ends with the session: {}", error_chain(&error));
             self.shared.reporter.send(&Report::Trouble(why));
+        } else if uses_pools {
+            release_permits(&session, &plan).await; // What its commands have claimed by our authority.
         }
     }
 
@@ -60,8 +72,11 @@ impl Runner {
             self.not_recorded(&result.started.id, format!("the ownership is over: {why}"));
         }
         self.shared.reporter.send(&Report::Lost { plan: self.ownership.plan().clone(), why });
-        give_back_if_closed(&self.ownership, &self.policies, &self.shared.reporter).await;
-        Ended::Lost
+        give_back_if_closed(&self.ownership, self.timers.policies(), &self.shared.reporter).await;
+        if self.view.graph().uses_pools() {
+            release_permits(self.ownership.session(), self.ownership.plan()).await;
+        }
+        if was_taken_away(&self.ownership).await { Ended::TakenAway } else { Ended::Lost }
     }
 }
 

@@ -13,8 +13,8 @@ use std::{
 
 use futures_util::{FutureExt as _, StreamExt as _, future, stream::FuturesUnordered};
 use planlease::{
-    Authority, AuthorityLoss, Changes, Claimants, Error, Feed, Outcome, Ownership, PlanView, Refused,
-    TaskView,
+    Authority, AuthorityLoss, Changes, Claimants, Error, Feed, Hands, Outcome, Ownership, PlanView, Refused,
+    TaskTimers, TaskView,
     clock::{Clock, sleep_until},
     error_chain,
 };
@@ -22,23 +22,30 @@ use planlease_core::{
     BootTime, PlanName, Summary, TaskId,
     keys::{Key, PlanKey},
     orphan,
-    overdue::{Circumstances, Due, Ours, Overdue, Seen},
-    spec::{Policies, TaskSpec},
-    transition::Change,
+    overdue::{Circumstances, Due, Ours},
+    session::Status,
+    spec::TaskSpec,
+    steering::Steering,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::Instant,
 };
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-use super::{short::Short, slots::JobSlots, unrecorded::Unrecorded, unstarted::Unstarted};
+use super::{
+    asked::Asked, left::Left, pools::PoolWaits, short::Short, slots::JobSlots, unrecorded::Unrecorded,
+    unstarted::Unstarted,
+};
 use crate::{
     attempt::{self, Ask},
     command::Pulse,
     executor::Commands,
-    options::Options,
+    inputs::Inputs,
+    options::{Options, Plans},
     report::{Report, Reporter},
+    trace,
 };
 
 /// How long reading a record may take if nothing stands still.
@@ -58,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) jobs: Arc<Semaphore>,
     pub(crate) reporter: Reporter,
     pub(crate) stop: watch::Receiver<Stop>,
+    /// What operators ask of the fleet.
+    pub(crate) steering: watch::Receiver<Steering>,
 }
 
 /// Whether the orchestrator is to stop.
@@ -76,10 +85,14 @@ pub enum Stop {
 pub(crate) enum Ended {
     /// Nothing is left to be done.
     Finished(Summary),
+    /// The same of a plan that is not done, in which this ownership has done nothing.
+    Idle(Summary),
     /// The orchestrator stops.
     Stopped,
     /// The ownership is over.
     Lost,
+    /// The same, since an operator ended it by force: others are to have the plan.
+    TakenAway,
     /// The plan could not be made ready, so nothing was done in it.
     NotBegun,
     /// Commands do not start on this host, for this reason; the plan was released.
@@ -93,10 +106,21 @@ pub(super) type Running =
 
 /// An attempt that runs here.
 pub(super) struct Attempt {
-    /// Says that it is to be ended because of the time, and why.
+    /// Says that it is to be ended because of the time, or since it was cancelled, and why.
     overdue: watch::Sender<Option<String>>,
     /// When its command last wrote output.
     pulse: Pulse,
+}
+
+impl Attempt {
+    /// Asks its command to end, for this reason. The first reason counts.
+    pub(super) fn end(&self, why: &str) {
+        self.overdue.send_if_modified(|known| {
+            let first = known.is_none();
+            known.get_or_insert_with(|| why.to_owned());
+            first
+        });
+    }
 }
 
 /// Executes one plan during one ownership.
@@ -116,6 +140,9 @@ pub(crate) struct Runner {
     pub(super) trouble: String,
     /// What is known of commands that did not start.
     pub(super) unstarted: Unstarted,
+    /// Whether the plan was given back before since commands did not start: then their programs are looked
+    /// for first.
+    pub(super) wary: bool,
     /// What is known of a host that is short of resources.
     pub(super) short: Short,
     /// Starts whose answer got lost: they are found in the record if they happened, now or later.
@@ -128,24 +155,43 @@ pub(crate) struct Runner {
     /// The tasks that were reported as claimed by another process.
     pub(super) reported_others: BTreeSet<TaskId>,
     pub(super) slots: JobSlots,
-    pub(super) policies: Policies,
-    pub(super) overdue: Overdue,
+    /// The tasks that are left to claimants.
+    pub(super) left: Left,
+    /// What is known of the pools that its tasks use.
+    pub(super) pools: PoolWaits,
+    /// Whether this ownership has done anything: recovered a task, started one, or ended one whose time was
+    /// up.
+    pub(super) was_of_use: bool,
+    /// The timers of its tasks.
+    pub(super) timers: TaskTimers,
     /// Whether the watch on the plan's tasks stands.
     pub(super) in_touch: bool,
     /// When the next thing is due for which only time has to pass.
     pub(super) due: Option<BootTime>,
+    /// Whether the plan is to be given away.
+    pub(super) asked: Asked,
+    /// The pause of the plan that was reported, by whom and why.
+    pub(super) pause: Option<(String, String)>,
 }
 
 impl Runner {
     /// Executes the plan until nothing is left to be done, the orchestrator stops, or the ownership is lost.
-    pub(crate) async fn run(shared: Shared, ownership: Ownership) -> (PlanName, Ended) {
+    /// `reserved`: the job slot of its first task, if there is one already. `wary`: whether it was given back
+    /// before since its commands did not start.
+    pub(crate) async fn run(
+        shared: Shared,
+        ownership: Ownership,
+        reserved: Option<OwnedSemaphorePermit>,
+        wary: bool,
+    ) -> (PlanName, Ended) {
         let plan = ownership.plan().clone();
         let reporter = shared.reporter.clone();
         let (recovered, view) = match ownership.recover_with(orphan::recovery_after_rest).await {
             Ok(recovered) => recovered,
             Err(error) => {
                 reporter.send(&Report::Lost { plan: plan.clone(), why: error_chain(&error) });
-                return (plan, Ended::NotBegun);
+                let ended = if was_taken_away(&ownership).await { Ended::TakenAway } else { Ended::NotBegun };
+                return (plan, ended);
             }
         };
         let (token, recovered) = (ownership.token(), recovered.len());
@@ -158,8 +204,9 @@ impl Runner {
         let authority = ownership.authority();
         let (ask, _) = watch::channel(Ask::Run);
         let claimants = ownership.claimants();
-        let policies = Policies::of(view.spec());
-        let slots = JobSlots::new(Arc::clone(&shared.jobs));
+        let timers = TaskTimers::new(view.spec());
+        let slots = JobSlots::new(Arc::clone(&shared.jobs), reserved);
+        let left = Left::by(&shared.options.offer(), view.spec());
         let runner = Self {
             shared,
             ownership,
@@ -171,6 +218,7 @@ impl Runner {
             not_before: None,
             trouble: String::new(),
             unstarted: Unstarted::default(),
+            wary,
             short: Short::default(),
             unsure: Vec::new(),
             ask,
@@ -178,10 +226,14 @@ impl Runner {
             claimant_gone: false,
             reported_others: BTreeSet::new(),
             slots,
-            policies,
-            overdue: Overdue::default(),
+            left,
+            pools: PoolWaits::default(),
+            was_of_use: recovered > 0,
+            timers,
             in_touch: false,
             due: None,
+            asked: Asked::default(),
+            pause: None,
         };
         (plan, runner.execute().await)
     }
@@ -189,9 +241,11 @@ impl Runner {
     async fn execute(mut self) -> Ended {
         let coordinator = self.ownership.session().coordinator().clone();
         let plan = coordinator.layout().halts_and_tasks(self.ownership.plan());
-        let mut changes = coordinator.changes(plan, self.view.revision().next());
+        let mut changes = coordinator.raw().changes(plan, self.view.revision().next());
         loop {
-            let stop = *self.shared.stop.borrow();
+            self.look_at_steering().await;
+            self.report_pause();
+            let stop = self.stop();
             if stop == Stop::Abort {
                 self.ask.send_replace(Ask::Terminate);
             }
@@ -216,9 +270,14 @@ impl Runner {
                 return Ended::Short(why);
             }
             let nothing_to_come =
-                stop != Stop::Run || !(self.has_ready() || self.others_at_work() || self.due.is_some());
+                stop != Stop::Run || !(self.has_ready() || self.waits_for_others() || self.due.is_some());
             if self.running.is_empty() && recorded && nothing_to_come {
-                return self.finish(stop).await;
+                let Some(to) = self.successor() else { return self.finish(stop).await };
+                match self.hand_over(&to).await {
+                    Ok(ended) => return ended,
+                    Err(runner) => self = *runner,
+                }
+                continue;
             }
             self.claimants.follow(&self.view).await;
             if let Err(why) = self.step(&mut changes).await {
@@ -240,6 +299,7 @@ impl Runner {
                 self.start_ready().await?;
             }
         }
+        self.end_cancelled();
         let due = self.look(stop);
         self.due = due.next;
         self.end_overdue(&due).await;
@@ -251,28 +311,35 @@ impl Runner {
         let in_touch = self.in_touch && self.not_before.is_none();
         let free = stop == Stop::Run && in_touch && self.may_start() && self.slots.is_free();
         let instant = Instant::now();
-        let rested = self.view.ready().filter(|task| free && !self.unstarted.rests(task, instant));
-        let ready: BTreeSet<&TaskId> = rested.collect();
-        let seen = self.view.tasks().values().map(|task| Seen {
-            task: &task.id,
-            record: &task.record,
-            policy: self.policies.of_task(&task.id),
-            startable: ready.contains(&task.id),
-            ours: self.busy.get(&task.id).map(|attempt| Ours { output: attempt.pulse.last() }),
+        let rested = self.view.ready().filter(|task| {
+            free && !self.unstarted.rests(task, instant)
+                && !self.pools.blocks(self.view.graph().pools(task), instant)
         });
-        let now = Circumstances { now: self.now(), in_touch, halted: self.view.halt().is_some() };
-        self.overdue.look(seen, now)
+        let ready: BTreeSet<&TaskId> = rested.collect();
+        // What a command of ours has claimed by our authority is timed while we wait for that command; later
+        // it is left to the next owner, who finds an orphan.
+        let claims = if self.busy.is_empty() { Hands::Other } else { Hands::Delegated };
+        let own = self.ownership.guard();
+        let hands = |task: &TaskView| match self.busy.get(&task.id) {
+            Some(attempt) => Hands::Ours(Ours { output: attempt.pulse.last() }),
+            None if task.record.claim.as_ref().is_some_and(|claim| claim.guard.as_ref() == Some(&own)) => {
+                claims
+            }
+            None => Hands::Other,
+        };
+        let now = Circumstances { now: self.now(), in_touch, halted: self.is_halted() };
+        let startable = |task: &TaskId| ready.contains(task) && !self.left.has(task);
+        self.timers.look(&self.view, now, startable, hands)
     }
 
     /// The present moment on the clock that decides.
-    fn now(&self) -> BootTime {
+    pub(super) fn now(&self) -> BootTime {
         self.ownership.session().coordinator().clock().boot()
     }
 
     /// How much of its total time a task has used up, if it is bounded.
     fn spent(&self, task: &TaskId) -> Option<Duration> {
-        self.policies.of_task(task).total_deadline()?;
-        self.overdue.spent(task, self.now())
+        self.timers.spent(task, self.now())
     }
 
     /// Ends the attempts whose time is up.
@@ -283,7 +350,7 @@ impl Runner {
                 continue;
             }
             if let Some(attempt) = self.busy.get(&end.task) {
-                attempt.overdue.send_replace(Some(end.why.clone()));
+                attempt.end(&end.why);
             }
         }
     }
@@ -310,51 +377,35 @@ impl Runner {
         }
     }
 
-    /// Changes with the tasks that they are about, each with what was measured of it.
-    fn measured(&self, changes: Vec<(TaskId, Change)>) -> Vec<(TaskView, Change)> {
-        let view = |task: &TaskId| Some(self.view.tasks().get(task)?.measured(self.spent(task)));
-        changes.into_iter().filter_map(|(task, change)| Some((view(&task)?, change))).collect()
-    }
-
     /// Puts back, gives up and hands over what the time has come for. `Err` if the ownership is lost.
     async fn do_what_is_due(&mut self, due: Due) -> Result<(), String> {
-        let updates = self.measured(due.changes);
-        if updates.is_empty() {
+        if due.changes.is_empty() {
             return Ok(());
         }
-        self.due = Some(self.now()); // What comes of it is to be looked at, and what is not done stays due.
+        let now = self.now();
+        self.due = Some(now); // What comes of it is to be looked at, and what is not done stays due.
         if self.not_before.is_some() {
             return Ok(());
         }
-        let outcomes = match self.authority.update_all(&updates).await {
-            Ok(outcomes) => outcomes,
+        let carried = match self.timers.carry_out(&self.authority, &mut self.view, due.changes, now).await {
+            Ok(carried) => carried,
             Err(error) => {
                 self.wait_for_better(error_chain(&error));
                 return Ok(());
             }
         };
-        let mut again = false;
-        for ((_, change), outcome) in updates.iter().zip(outcomes) {
-            match outcome {
-                Outcome::Committed(task) => {
-                    self.overdue.wrote(&task.id, task.record.op_id);
-                    if let Some(why) = change.reason() {
-                        self.shared.reporter.send(&Report::Overdue {
-                            plan: self.ownership.plan().clone(),
-                            task: task.id.clone(),
-                            status: task.record.status,
-                            why: why.to_owned(),
-                        });
-                    }
-                    self.view.apply_task(task);
-                }
-                Outcome::Refused(Refused::AuthorityLost(loss)) => {
-                    return Err(explain(&self.ownership, &loss).await);
-                }
-                Outcome::Refused(_) | Outcome::Unknown { .. } => again = true, // Looked at again, as it is then.
+        for (task, change) in &carried.written {
+            self.was_of_use = true;
+            if let Some(why) = change.reason() {
+                let (plan, why) = (self.ownership.plan().clone(), why.to_owned());
+                let (task, status) = (task.id.clone(), task.record.status);
+                self.shared.reporter.send(&Report::Overdue { plan, task, status, why });
             }
         }
-        if !again {
+        if let Some(loss) = carried.lost {
+            return Err(explain(&self.ownership, &loss).await);
+        }
+        if !carried.again {
             return Ok(());
         }
         self.due = Some(self.now().plus(ASK_AGAIN));
@@ -377,15 +428,35 @@ impl Runner {
         }
     }
 
+    /// Whether to stay for what others do: while they have tasks in progress, and, for an orchestrator of
+    /// named plans, as long as tasks are left to them. One that takes whatever there is leaves a plan in
+    /// which only others can start something: one of them may want to own it.
+    fn waits_for_others(&mut self) -> bool {
+        let news = self.left.news(self.view.ready());
+        if !news.is_empty() {
+            let plan = self.ownership.plan().clone();
+            self.shared.reporter.send(&Report::Left { plan, tasks: news });
+        }
+        let for_others = self.view.ready().any(|task| self.left.has(task));
+        match self.shared.options.plans {
+            Plans::Named(_) => self.others_at_work() || for_others,
+            Plans::All => self.others_at_work(),
+            Plans::Follow => !for_others && self.others_at_work(),
+        }
+    }
+
     /// Whether a worker or a person has a task in progress: what depends on it may become ready, and if the
-    /// worker is lost, the owner has to recover the task. What was claimed under this ownership, but does not
+    /// worker is lost, the owner has to recover the task. Nothing works on a task whose result waits
+    /// for approval. What was claimed under this ownership, but does not
     /// run here, is not waited for: the claim lasts as long as the ownership, whose end makes an orphan of
     /// it.
     fn others_at_work(&mut self) -> bool {
         let own = self.ownership.guard();
         let others = self.view.tasks().values().filter(|task| {
             let claim = task.record.claim.as_ref();
-            claim.is_some_and(|claim| claim.guard.as_ref() != Some(&own)) && !self.busy.contains_key(&task.id)
+            claim.is_some_and(|claim| claim.guard.as_ref() != Some(&own))
+                && !task.record.result_waits()
+                && !self.busy.contains_key(&task.id)
         });
         let others: Vec<_> = others
             .map(|task| (task.id.clone(), task.record.claim.as_ref().map(|claim| claim.by.clone())))
@@ -412,9 +483,13 @@ impl Runner {
 
     /// Waits for the next thing to happen, and deals with it. `Err` if the ownership is lost.
     async fn step(&mut self, changes: &mut Changes) -> Result<(), String> {
-        let wants_more =
-            *self.shared.stop.borrow() == Stop::Run && self.not_before.is_none() && self.can_start();
-        let better = self.not_before;
+        let wants_more = self.stop() == Stop::Run && self.not_before.is_none() && self.can_start();
+        let (better, yields_at) = (self.not_before, self.yields_at());
+        let coordinator = self.ownership.session().coordinator().clone();
+        let wants_permits = self.stop() == Stop::Run
+            && better.is_none()
+            && self.view.graph().uses_pools()
+            && self.may_start();
         tokio::select! {
             biased; // The loss first: what runs has to die. Then the wish to stop, then what has ended.
             _ = self.ownership.lost() => Err(explain_end(&self.ownership).await),
@@ -424,6 +499,7 @@ impl Runner {
                 }
                 Ok(())
             }
+            Ok(()) = self.shared.steering.changed() => Ok(()),
             Some(first) = self.running.next() => {
                 self.end(first);
                 // Those that have ended as well are recorded together with it.
@@ -433,8 +509,15 @@ impl Runner {
                 Ok(())
             }
             () = until(better) => Ok(()),
+            () = until(self.asked.look_at) => Ok(()),
+            () = until_due(self.ownership.session().coordinator().clock(), yields_at) => Ok(()),
             () = until(self.unstarted.next(Instant::now())) => Ok(()),
             () = until(self.short.next(Instant::now())) => Ok(()),
+            () = until(self.pools.next_try()), if wants_permits => Ok(()),
+            () = self.pools.changed(&coordinator), if self.view.graph().uses_pools() => {
+                self.pools_changed();
+                Ok(())
+            }
             () = until_due(self.ownership.session().coordinator().clock(), self.due), if better.is_none() => Ok(()),
             () = self.slots.wait(), if wants_more => Ok(()),
             () = self.claimants.gone() => {
@@ -484,17 +567,35 @@ impl Runner {
             if some.is_empty() {
                 return Ok(());
             }
-            let starts = some.iter().map(|(task, _)| self.authority.start(&self.view, task));
+            let spans: Vec<_> = some.iter().map(|(task, _)| trace::attempt(&self.ownership, task)).collect();
+            let starts = some
+                .iter()
+                .zip(&spans)
+                .map(|((task, _), span)| self.authority.start(&self.view, task).instrument(span.clone()));
             let outcomes = future::join_all(starts).await;
-            let (mut lost, mut again, mut trouble) = (None, false, None);
-            for ((task, permit), outcome) in some.into_iter().zip(outcomes) {
+            let (mut lost, mut again, mut trouble, mut paused) = (None, false, None, false);
+            for (((task, permit), span), outcome) in some.into_iter().zip(spans).zip(outcomes) {
+                if !matches!(outcome, Ok(Outcome::Committed(_))) {
+                    span.record("result", "not_claimed");
+                }
                 match outcome {
-                    Ok(Outcome::Committed(started)) => self.launch(started, permit),
+                    Ok(Outcome::Committed(started)) => {
+                        if self.view.graph().pools(&task).is_some() {
+                            self.pools.started();
+                        }
+                        self.launch(started, permit, span);
+                    }
+                    Ok(Outcome::Refused(Refused::Pool(wait))) => {
+                        self.pools.refused(Instant::now());
+                        self.waits_for_pool(&task, &wait);
+                    }
                     Ok(Outcome::Refused(Refused::AuthorityLost(loss))) => lost = Some(loss),
                     Ok(Outcome::Refused(Refused::Conflict(present) | Refused::NotAllowed(_, present))) => {
                         self.view.apply_task(*present);
                         again = true;
                     }
+                    // Not seen here yet. Others of these starts may have happened, before or after it.
+                    Ok(Outcome::Refused(Refused::FleetPaused(_))) => paused = true,
                     // Read again: what could not be read is not ready then.
                     Ok(Outcome::Refused(_)) | Err(Error::Unreadable(_)) => again = true,
                     Ok(Outcome::Unknown { op_id, reason }) => {
@@ -516,6 +617,10 @@ impl Runner {
                 self.launch_unsure();
                 return Ok(());
             }
+            if paused {
+                self.not_before = Some(Instant::now() + ASK_AGAIN);
+                return Ok(());
+            }
         }
         self.wait_for_better("etcd refuses to start tasks that look ready".to_owned());
         Ok(())
@@ -529,19 +634,42 @@ impl Runner {
             return some;
         }
         let (now, instant) = (self.now(), Instant::now());
+        self.rest_while_unfit(instant);
         let most = if self.view.spec().policy.max_in_progress > 0 { 1 } else { usize::MAX };
         let most = most.min(self.short.allowance(self.busy.len(), instant));
-        let (busy, clocks) = (&self.busy, (&self.policies, &self.overdue, &self.view));
+        self.note_pools();
+        let (left, pools, graph) = (&self.left, &self.pools, self.view.graph());
+        let mut room = pools.room();
         let startable = |task: &&TaskId| {
-            !busy.contains_key(*task)
+            !left.has(task)
+                && !pools.blocks(graph.pools(task), instant)
+                && !self.busy.contains_key(*task)
                 && !self.unstarted.rests(task, instant)
-                && !is_used_up(clocks, task, now)
+                && !self.timers.is_used_up(&self.view, task, now)
         };
-        for task in self.view.ready().filter(startable).take(most) {
+        let ready = self.view.ready().filter(startable).filter(|task| room.take(graph.pools(task)));
+        for task in ready.take(most) {
             let Some(permit) = self.slots.take() else { break };
             some.push((task.clone(), permit));
         }
         some
+    }
+
+    /// Ready tasks that did not start rest on while their program is missing: a start would count an attempt.
+    fn rest_while_unfit(&mut self, now: Instant) {
+        let rested = self.unstarted.rested(now);
+        if rested.is_empty() && !self.wary {
+            return;
+        }
+        let looked_for =
+            |task: &&TaskId| rested.contains(task) || (self.wary && !self.unstarted.rests(task, now));
+        let ready: Vec<TaskId> = self.view.ready().filter(looked_for).cloned().collect();
+        for task in ready {
+            let Some(spec) = self.view.spec().task(&task) else { continue };
+            if let Err(why) = self.shared.options.check_task(spec) {
+                self.unstarted.note(task, &why, now);
+            }
+        }
     }
 
     /// Launches the attempts whose start turns out to have happened.
@@ -549,7 +677,8 @@ impl Runner {
         for task in self.happened() {
             let Some(permit) = self.slots.take() else { return };
             self.unsure.retain(|(unsure, _)| *unsure != task.id);
-            self.launch(task, permit);
+            let span = trace::attempt(&self.ownership, &task.id);
+            self.launch(task, permit, span);
         }
     }
 
@@ -563,15 +692,24 @@ impl Runner {
     }
 
     /// The ready tasks that do not run here, and have time left.
-    fn ready(&self) -> impl Iterator<Item = &TaskId> {
-        let (now, clocks) = (self.now(), (&self.policies, &self.overdue, &self.view));
+    pub(super) fn ready(&self) -> impl Iterator<Item = &TaskId> {
+        let now = self.now();
         let ready = self.view.ready();
-        ready.filter(move |task| !self.busy.contains_key(*task) && !is_used_up(clocks, task, now))
+        ready.filter(move |task| {
+            !self.left.has(task)
+                && !self.busy.contains_key(*task)
+                && !self.timers.is_used_up(&self.view, task, now)
+        })
+    }
+
+    /// Whether nothing may be started: in the plan, or in the whole fleet.
+    fn is_halted(&self) -> bool {
+        self.view.halt().is_some() || self.fleet_is_paused()
     }
 
     /// Whether another start is allowed, by the plan and by how commands start here.
     fn may_start(&self) -> bool {
-        self.view.halt().is_none()
+        !self.is_halted()
             && !self.view.is_full()
             && self.unstarted.verdict().is_none()
             && self.short.allowance(self.busy.len(), Instant::now()) > 0
@@ -580,7 +718,9 @@ impl Runner {
     /// Whether something would be run now if a slot were free.
     fn can_start(&self) -> bool {
         let now = Instant::now();
-        let rested = |task: &TaskId| !self.unstarted.rests(task, now);
+        let rested = |task: &TaskId| {
+            !self.unstarted.rests(task, now) && !self.pools.blocks(self.view.graph().pools(task), now)
+        };
         (self.may_start() && self.ready().any(rested)) || !self.happened().is_empty()
     }
 
@@ -589,21 +729,28 @@ impl Runner {
         self.ready().next().is_some() || !self.happened().is_empty()
     }
 
-    fn launch(&mut self, started: TaskView, permit: OwnedSemaphorePermit) {
+    fn launch(&mut self, started: TaskView, permit: OwnedSemaphorePermit, span: Span) {
+        self.was_of_use = true;
+        span.record("attempt", started.record.attempt);
         let plan = self.ownership.plan().clone();
         let (task, attempt) = (started.id.clone(), started.record.attempt);
         self.shared.reporter.send(&Report::Started { plan, task: task.clone(), attempt });
         let spec = self.view.spec().task(&task).cloned().unwrap_or_else(|| TaskSpec::new(task.clone(), ""));
         let (overdue, ends) = watch::channel(None);
-        let command = attempt::command(&self.shared.options, &self.ownership, &spec, &started);
+        let command = attempt::command(&self.shared.options, &self.ownership, &spec, &started, &span);
+        let folder = self.shared.options.inputs.as_deref();
+        let coordinator = self.ownership.session().coordinator();
+        let inputs = folder.and_then(|folder| Inputs::of(coordinator, &self.view, &spec, &started, folder));
         let pulse = command.as_ref().map(|command| command.pulse.clone()).unwrap_or_default();
         let run = attempt::run(
             Arc::clone(&self.shared.commands),
             command,
-            started.clone(),
+            inputs,
+            (started.clone(), span.clone()),
             ends,
             self.ask.subscribe(),
         );
+        let run = run.instrument(span);
         self.view.apply_task(started);
         self.busy.insert(task, Attempt { overdue, pulse });
         self.running.push(Box::pin(async move { (run.await, permit) }));
@@ -617,7 +764,8 @@ impl Runner {
     /// The plan as it is now, whose definition may have been edited.
     fn see(&mut self, view: PlanView) {
         if view.defined() != self.view.defined() {
-            self.policies = Policies::of(view.spec());
+            self.timers.redefine(view.spec());
+            self.left = Left::by(&self.shared.options.offer(), view.spec());
         }
         self.view = view;
     }
@@ -670,18 +818,6 @@ impl Runner {
     }
 }
 
-/// Whether all the time that the task has is used up: it is not started any more, but parked.
-fn is_used_up(
-    (policies, overdue, view): (&Policies, &Overdue, &PlanView),
-    task: &TaskId,
-    now: BootTime,
-) -> bool {
-    policies.of_task(task).total_deadline().is_some_and(|total| {
-        let stored = || view.tasks().get(task).map(|task| task.record.spent());
-        overdue.spent(task, now).or_else(stored).is_some_and(|spent| spent >= total)
-    })
-}
-
 /// Waits until the moment; for ever if there is none.
 pub(crate) async fn until(moment: Option<Instant>) {
     match moment {
@@ -705,6 +841,12 @@ pub(super) async fn explain(ownership: &Ownership, loss: &AuthorityLoss) -> Stri
         AuthorityLoss::Session(reason) => reason.to_string(),
         _ => explain_end(ownership).await,
     }
+}
+
+/// Whether an operator ended the ownership, as far as etcd shows it.
+pub(super) async fn was_taken_away(ownership: &Ownership) -> bool {
+    matches!(ownership.session().status(), Status::Live { .. })
+        && ownership.was_taken_away().await.unwrap_or_default()
 }
 
 /// How the ownership ended, as far as etcd shows it.

@@ -1,10 +1,10 @@
 //! Recording what came of the attempts that have ended, over lost answers and other people's writes.
 
 use futures_util::future;
-use planlease::{Error, Outcome, Refused, TaskView, error_chain};
+use planlease::{Error, Outcome, Refused, TaskView, error_chain, trace::TraceContext};
 use planlease_core::{
     standing::{may_be_retried, retry_reason},
-    transition::Change,
+    transition::{Change, Refusal},
 };
 
 use super::{
@@ -24,6 +24,8 @@ enum Recorded {
 enum Written {
     Done,
     Refused(String),
+    /// The attempt was cancelled before its end was written: it is to be given up instead.
+    Cancelled,
     /// etcd is in trouble, for this reason.
     Later(String),
 }
@@ -33,7 +35,8 @@ impl Runner {
     /// about them travels together; what came of that is looked at one by one. `Err` if the ownership is
     /// lost.
     pub(super) async fn record_ended(&mut self) -> Result<(), String> {
-        let (authority, policies, reporter) = (&self.authority, &self.policies, &self.shared.reporter);
+        let (authority, policies, reporter) =
+            (&self.authority, self.timers.policies(), &self.shared.reporter);
         future::join_all(self.ended.iter_mut().map(|ended| ended.send(authority, policies, reporter))).await;
         // If the authority was lost in between, what was recorded before is reported first.
         self.ended.make_contiguous().sort_by_key(|ended| !ended.is_recorded());
@@ -55,10 +58,17 @@ impl Runner {
         let attempt = ended.result.started.record.attempt;
         let task = ended.result.started.id.clone();
         if !ended.recorded {
-            let end = ended.end(&self.policies);
-            match self.write(ended, end).await? {
+            let end = ended.end(self.timers.policies());
+            let mut written = self.write(ended, end).await?;
+            if matches!(written, Written::Cancelled) {
+                let end = ended.end(self.timers.policies());
+                written = self.write(ended, end).await?;
+            }
+            match written {
                 Written::Done => ended.recorded = true,
+                Written::Cancelled => return Ok(Recorded::Later("the task keeps changing".to_owned())),
                 Written::Refused(why) => {
+                    ended.result.span.record("result", "not_recorded");
                     self.not_recorded(&task, why);
                     return Ok(Recorded::Done);
                 }
@@ -70,6 +80,7 @@ impl Runner {
         {
             return Ok(Recorded::Later(why));
         }
+        ended.result.span.record("result", ended.result.end.word());
         let plan = self.ownership.plan().clone();
         let (status, took) = (ended.seen.record.status, ended.result.took);
         let error = match &ended.result.end {
@@ -78,17 +89,18 @@ impl Runner {
                 self.shared.reporter.send(&Report::NotStarted { plan, task, attempt, why });
                 return Ok(Recorded::Done);
             }
-            End::Failed(why) | End::Lost(why) => Some(why.clone()),
+            End::Failed(why) | End::FailedWith(_, why) | End::Lost(why) => Some(why.clone()),
             End::Completed | End::Stopped => None,
         };
-        self.shared.reporter.send(&Report::Ended { plan, task, attempt, status, took, error });
+        let trace = planlease::trace::context(&ended.result.span).filter(TraceContext::is_sampled);
+        self.shared.reporter.send(&Report::Ended { plan, task, attempt, status, took, error, trace });
         Ok(Recorded::Done)
     }
 
     /// Puts a failed task back, if its policy allows another attempt at once; after a pause it is
     /// [`Overdue`]'s.
     fn retry(&self, seen: &TaskView) -> Option<Change> {
-        let policy = self.policies.of_task(&seen.id);
+        let policy = self.timers.policy(&seen.id);
         (policy.retry_delay_s == 0 && may_be_retried(&seen.record, policy))
             .then(|| Change::Retry(retry_reason(&seen.record, policy)))
     }
@@ -110,6 +122,12 @@ impl Runner {
                 let why = explain(&self.ownership, &loss).await;
                 self.not_recorded(&ended.seen.id, format!("refused: {why}"));
                 Err(why)
+            }
+            Ok(Outcome::Refused(Refused::NotAllowed(Refusal::Cancelled { .. }, present))) => {
+                self.view.apply_task((*present).clone());
+                ended.seen = *present;
+                ended.op_id = None;
+                Ok(Written::Cancelled)
             }
             Ok(Outcome::Refused(Refused::NotAllowed(refusal, _))) => {
                 Ok(Written::Refused(refusal.to_string()))

@@ -12,8 +12,9 @@ pub(super) struct JobSlots {
 }
 
 impl JobSlots {
-    pub(super) fn new(jobs: Arc<Semaphore>) -> Self {
-        Self { jobs, waited_for: None }
+    /// Slots of these jobs, of which one may be reserved already.
+    pub(super) fn new(jobs: Arc<Semaphore>, reserved: Option<OwnedSemaphorePermit>) -> Self {
+        Self { jobs, waited_for: reserved }
     }
 
     /// Waits for a free slot and reserves it for [`take`](Self::take). Without the reservation it would go to
@@ -49,7 +50,8 @@ mod tests {
     #[tokio::test]
     async fn of_two_that_wait_one_starts_and_then_the_other() {
         let jobs = Arc::new(Semaphore::new(1));
-        let (mut first, mut second) = (JobSlots::new(Arc::clone(&jobs)), JobSlots::new(Arc::clone(&jobs)));
+        let (mut first, mut second) =
+            (JobSlots::new(Arc::clone(&jobs), None), JobSlots::new(Arc::clone(&jobs), None));
         let running = first.take();
         assert!(running.is_some() && second.take().is_none());
         let (mut one, mut two) = (Box::pin(first.wait()), Box::pin(second.wait()));

@@ -2,12 +2,21 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use planlease::{Authority, Error, Outcome, TaskView, UpdateRequest, error_chain};
-use planlease_core::{orphan, spec::Policies, transition::Change};
+use planlease_core::{
+    exits::{CommandEnd, Verdict},
+    orphan,
+    record::GivenUp,
+    spec::{Policies, Policy},
+    transition::Change,
+};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
     attempt::{self, End},
+    ending::Status,
     report::{Report, Reporter},
 };
 
@@ -47,9 +56,13 @@ impl Unrecorded {
 
     /// What is to be recorded.
     pub(super) fn end(&self, policies: &Policies) -> Change {
+        if let Some(request) = &self.seen.record.cancel {
+            return Change::Return(request.reason());
+        }
         match &self.result.end {
             End::Completed => Change::Complete(None),
             End::Failed(why) => Change::Fail(why.clone()),
+            End::FailedWith(status, why) => failed(policies.of_task(&self.seen.id), status, why),
             End::Stopped => Change::Return("the orchestrator stops".to_owned()),
             End::NotStarted(why) | End::Short(why) => Change::Return(format!("did not start: {why}")),
             End::Lost(why) => orphan::lost(policies.of_task(&self.seen.id), &self.seen.record, why.clone()),
@@ -65,7 +78,7 @@ impl Unrecorded {
             Some(op_id) => request.identified(op_id),
             None => request,
         };
-        authority.submit_on(&self.seen, &request).await
+        authority.submit_on(&self.seen, &request).instrument(self.result.span.clone()).await
     }
 
     /// Writes the output, and then the end, unless that was tried before. The outcome is
@@ -82,5 +95,25 @@ impl Unrecorded {
         if !self.recorded && self.sent.is_none() {
             self.sent = Some(self.submit(authority, self.end(policies)).await);
         }
+    }
+}
+
+/// What becomes of a task whose command failed with this status.
+fn failed(policy: &Policy, status: &Status, why: &str) -> Change {
+    let end = match status {
+        Status::Exited(code) => CommandEnd::Code(*code),
+        Status::Signalled(number) => match Signal::try_from(*number) {
+            Ok(signal) => CommandEnd::Signal(signal.as_str()),
+            Err(_) => return Change::Fail(why.to_owned()),
+        },
+        Status::NotStarted { .. } | Status::Unknown => return Change::Fail(why.to_owned()),
+    };
+    match policy.verdict(end) {
+        Verdict::Retry => Change::Fail(why.to_owned()),
+        Verdict::Fail if policy.fail_on.contains(end) => {
+            Change::GiveUp(GivenUp::Failed, format!("{why}; not to be retried (fail_on)"))
+        }
+        Verdict::Fail => Change::GiveUp(GivenUp::Failed, format!("{why}; not to be retried (retry_on)")),
+        Verdict::Ask => Change::GiveUp(GivenUp::Asks, format!("{why}; retry or skip it (ask_on)")),
     }
 }

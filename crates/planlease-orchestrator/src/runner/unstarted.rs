@@ -45,6 +45,12 @@ impl Unstarted {
         self.tasks.get(task).is_some_and(|(_, until)| *until > now)
     }
 
+    /// The tasks that have rested.
+    pub(super) fn rested(&self, now: Instant) -> Vec<TaskId> {
+        let rested = self.tasks.iter().filter(|(_, (_, until))| *until <= now);
+        rested.map(|(task, _)| task.clone()).collect()
+    }
+
     /// When the next task has rested.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         self.tasks.values().map(|(_, until)| *until).filter(|until| *until > now).min()
@@ -74,6 +80,7 @@ mod tests {
         }
         assert!(unstarted.rests(&task("1"), now) && !unstarted.rests(&task("2"), now));
         assert!(!unstarted.rests(&task("1"), now + REST_MAX));
+        assert_eq!((unstarted.rested(now), unstarted.rested(now + REST_MAX)), (vec![], vec![task("1")]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,8 @@ use axum::{
     routing::post,
 };
 use http::Method;
-use planlease::Refused;
+use planlease::{PlanView, Refused};
+use planlease_core::PlanName;
 use planlease_documents::ClaimView;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use crate::{
     parts::{Caller, Json, JsonView, Names},
     problem::{Kind, Problem},
     routes::Route,
-    shared::App,
+    shared::{App, Shared},
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -59,9 +60,17 @@ async fn claim(
     if !(1..=MAX_CLAIM).contains(&body.count) {
         return Err(Problem::new(Kind::BadRequest, format!("count has to be 1 to {MAX_CLAIM}")));
     }
-    let authority = caller.session()?.authority(&plan)?;
+    let session = caller.session()?;
+    let authority = session.authority(&plan)?;
     let count = usize::try_from(body.count).unwrap_or(usize::MAX);
-    let claimed = authority.claim(count, &body.labels).await?;
+    let view = match watched(&app, &plan, count).filter(|_| body.labels.is_empty()) {
+        Some(view) => view,
+        None => app.coordinator.plan(&plan).await?,
+    };
+    let claimed = authority.claim_on(&view, count, &body.labels).await?;
+    for task in &claimed.tasks {
+        session.claims.add(&plan, &task.id, task.revision);
+    }
     if claimed.tasks.is_empty() && claimed.unknown.is_empty() {
         match &claimed.refused {
             None => {}
@@ -69,19 +78,33 @@ async fn claim(
                 let detail = format!("{plan} was {} by {}: {}", halt.how, halt.by, halt.why);
                 return Err(Problem::new(Kind::Halted, detail));
             }
+            Some(refused @ (Refused::FleetPaused(_) | Refused::Cordoned(_))) => {
+                return Err(Problem::new(Kind::Halted, planlease_documents::RefusalView::of(refused).why));
+            }
             Some(Refused::Full(most)) => {
                 let detail =
                     format!("no more tasks of {plan} may be in progress at once (max_in_progress = {most})");
                 return Err(Problem::new(Kind::Blocked, detail));
             }
+            Some(refused @ Refused::Pool(_)) => {
+                return Err(Problem::new(Kind::Blocked, planlease_documents::RefusalView::of(refused).why));
+            }
             Some(_) => {
                 return Err(Problem::new(
-                    Kind::RightGone,
+                    Kind::AuthorityLost,
                     format!("the right to claim tasks of {plan} is over"),
                 ));
             }
         }
     }
-    let view = app.coordinator.plan(&plan).await?;
     Ok(JsonView(ClaimView::new(&view, &claimed)).into_response())
+}
+
+/// The plan as a watcher has it, if one runs anyhow and has as many ready tasks as are asked for. What of it
+/// is too old is refused by etcd, and decided on the plan as it is.
+fn watched(app: &Shared, plan: &PlanName, count: usize) -> Option<PlanView> {
+    let snapshot = app.watchers.covering(plan)?.snapshot()?;
+    let view = snapshot.plan(plan)?;
+    let enough = view.halt().is_none() && view.ready().take(count).count() == count;
+    enough.then(|| PlanView::clone(view))
 }

@@ -1,7 +1,7 @@
 //! Every change, as server-sent events: one event per change set, whose id is the revision.
 //!
-//! However many subscribe, there is one watch on etcd, and an event is made once: subscribers who want the
-//! same are sent the same bytes.
+//! However many want the same plans, there is one watch on etcd for them, and an event is made once: they are
+//! sent the same bytes.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use http::{HeaderMap, HeaderName, Method};
 use planlease_core::{PlanName, Revision};
-use planlease_watcher::{Delivery, Error, Filter, Subscription, Why};
+use planlease_watcher::{Delivery, Error, Filter, Scope, Subscription, Why};
 use serde::Deserialize;
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     routes::{Gives, Parameter, Route},
     shared::{App, Shared},
     sse,
+    watchers::InUse,
 };
 
 /// How long a revision is waited for that is not reached yet. etcd says after 4 s of silence how far it is.
@@ -78,38 +79,45 @@ async fn events(
         filter = Filter { plans: Some(names), plans_only: true };
     }
     let plans = filter.plans.clone();
-    let subscription = subscribe(&app, filter, after).await?;
-    Ok(sse::answer(event_stream(app.clone(), plans, subscription), app.options.heartbeat))
+    let scope = plans.clone().map_or_else(Scope::namespace, Scope::plans);
+    let watcher = app.watchers.of(scope);
+    let subscription = subscribe(&watcher, filter, after).await?;
+    Ok(sse::answer(event_stream(app.clone(), plans, watcher, subscription), app.options.heartbeat))
 }
 
 /// Subscribes. A revision that is not reached yet is waited for: it may have been read at another sidecar,
 /// whose watch is ahead.
-async fn subscribe(app: &Shared, filter: Filter, after: Option<Revision>) -> Result<Subscription, Problem> {
+async fn subscribe(
+    watcher: &InUse,
+    filter: Filter,
+    after: Option<Revision>,
+) -> Result<Subscription, Problem> {
     let unavailable = |error: Error| Problem::new(Kind::Unavailable, error.to_string());
-    match app.watcher.subscribe(filter.clone(), after).await {
+    match watcher.subscribe(filter.clone(), after).await {
         Err(Error::Future { from, .. }) => {
-            app.watcher.wait_for(from, AHEAD).await.map_err(unavailable)?;
-            app.watcher.subscribe(filter, after).await.map_err(unavailable)
+            watcher.wait_for(from, AHEAD).await.map_err(unavailable)?;
+            watcher.subscribe(filter, after).await.map_err(unavailable)
         }
         subscribed => subscribed.map_err(unavailable),
     }
 }
 
-/// What a subscriber is sent. What is there already is sent together.
+/// What a subscriber is sent. What is there already is sent together. The watcher is in use until its end.
 fn event_stream(
     app: App,
     plans: Wish,
+    watcher: InUse,
     subscription: Subscription,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     let ended = app.drain.ended.clone();
     let deliveries = subscription.take_until(ended.cancelled_owned());
-    deliveries.map(move |delivery| encode(&app, &plans, &delivery))
+    deliveries.map(move |delivery| encode(&app, &plans, &watcher, &delivery))
 }
 
-fn encode(app: &Shared, plans: &Wish, delivery: &Delivery) -> Bytes {
+fn encode(app: &Shared, plans: &Wish, watcher: &InUse, delivery: &Delivery) -> Bytes {
     let layout = app.coordinator.layout();
     match delivery {
-        Delivery::Changes(set) => app.encoded.of(set, layout),
+        Delivery::Changes(set) => app.encoded.of(set, layout, watcher.snapshot().as_ref()),
         Delivery::Snapshot(snapshot, why) => {
             let name = match why {
                 Why::Beginning => "snapshot",

@@ -31,11 +31,13 @@ pub(crate) fn metrics_router() -> Router<App> {
 }
 
 async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, scrape::TYPE)], scrape::text(&app))
+    let heard = app.pulse.heard(&app.coordinator).await;
+    ([(header::CONTENT_TYPE, planlease_observe::metrics::TYPE)], scrape::text(&app, heard))
 }
 
 async fn ready(State(app): State<App>) -> Response {
     let problem = match unready(&app) {
+        // Without a watch, and beside one that stands on an old connection: whether requests succeed.
         None => app.pulse.trouble(&app.coordinator).await,
         some => some,
     };
@@ -50,20 +52,12 @@ fn unready(app: &Shared) -> Option<String> {
     if app.drain.is_draining() {
         return Some("draining: nothing new is begun".to_owned());
     }
-    if let Some(error) = app.watcher.error() {
-        return Some(format!("the watch on etcd has ended: {}", planlease::error_chain(&error)));
-    }
-    let because = || app.watcher.trouble().map_or_else(String::new, |why| format!(": {why}"));
-    let Some(heard) = app.watcher.health().heard_at else {
-        return Some(format!("etcd was not heard of yet{}", because()));
-    };
-    let silent = heard.until(app.coordinator.clock().boot());
-    (silent > SILENCE).then(|| format!("etcd was not heard of for {} s{}", silent.as_secs(), because()))
+    app.watchers.trouble(app.coordinator.clock().boot(), SILENCE)
 }
 
 async fn started(State(app): State<App>) -> Response {
-    if app.watcher.snapshot().is_some() {
+    if app.pulse.heard(&app.coordinator).await.is_some() {
         return "ok\n".into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, "the plans were not read yet\n").into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, "etcd was not heard of yet\n").into_response()
 }

@@ -54,7 +54,7 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .acts()
         .gives(Gives::Nothing)
-        .problems(&[Kind::NoSuchPlan, Kind::NotAllowed, Kind::RightGone]),
+        .problems(&[Kind::NoSuchPlan, Kind::NotAllowed, Kind::AuthorityLost]),
     ]
 }
 
@@ -86,8 +86,8 @@ async fn take(
     let wait = seconds("wait_s", body.wait_s, MAX_WAIT)?;
     let client = caller.session()?;
     let lock = client.lock(&plan, &lock, wait).await?;
-    let (locked, maintained) = (LockedView::of(&lock), Arc::clone(client));
-    client.keep_lock(lock, move |lock, stop| maintain_lock(maintained, lock, stop));
+    let (locked, maintained) = (LockedView::of(&plan, &lock), Arc::clone(client));
+    client.keep_lock(&plan, lock, move |lock, stop| maintain_lock(maintained, lock, stop));
     Ok(own(StatusCode::OK, &locked))
 }
 

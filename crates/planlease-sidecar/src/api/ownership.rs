@@ -1,5 +1,6 @@
 //! Ownership of plans: acquired for a session, or for as long as a connection stands.
 
+use planlease::Reason;
 use std::{sync::Arc, time::Duration};
 
 use async_stream::stream;
@@ -30,6 +31,7 @@ use crate::{
     shape::{Own, Shape},
     shared::App,
     sse,
+    timers::Keeps,
     view::{OwnedView, Trust},
 };
 
@@ -38,6 +40,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::GET, "/v1/plans/{plan}/owner", "showOwner", "Who owns a plan, and who waits. Asked from etcd each time; 503 rather than an old answer.", || get(show))
             .returns::<Seen>()
             .problems(&[Kind::NoSuchPlan]),
+        Route::new(Method::GET, "/v1/plans/{plan}/owned-here", "ownedHere", "For load balancers, also with HEAD: 200 only while a session of this sidecar owns the plan and that is certain, else 503. Asks etcd for nothing.", || get(owned_here))
+            .returns::<OwnedView>()
+            .problems(&[Kind::NotOwnedHere]),
         Route::new(Method::GET, "/v1/plans/{plan}/terms", "listTerms", "Who owned a plan, and how each term ended.", || get(terms))
             .shows::<TermList>()
             .problems(&[Kind::NoSuchPlan]),
@@ -49,7 +54,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::DELETE, "/v1/plans/{plan}/ownership", "releasePlan", "Releases a plan of the session: the next one in the queue owns it at once.", || delete(release))
             .acts()
             .gives(Gives::Nothing)
-            .problems(&[Kind::NoSuchPlan, Kind::RightGone]),
+            .problems(&[Kind::NoSuchPlan, Kind::AuthorityLost]),
         Route::new(Method::POST, "/v1/plans/{plan}/owner/release", "forceRelease", "Ends another process's ownership. What that process does outside etcd is not stopped by this.", || post(force))
             .acts()
             .reads::<Force>()
@@ -79,17 +84,27 @@ async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem>
     let plan = names.plan()?;
     let asked_at = Time(app.coordinator.clock().wall());
     let view = app.coordinator.plan(&plan).await?;
-    let lease = view.line().owner().map(|(candidate, _)| candidate.lease);
+    let lease = view.queue().owner().map(|(candidate, _)| candidate.lease);
     let client = app.sessions.all().into_iter().find(|client| Some(client.session.lease()) == lease);
     let trust = client.and_then(|client| client.owned(&plan)).map(|owned| owned.trust);
-    let seen = Seen { owner: OwnerView::new(plan, view.line()), asked_at, trust };
+    let seen = Seen { owner: OwnerView::new(plan, view.queue()), asked_at, trust };
     Ok(own(StatusCode::OK, &seen))
+}
+
+/// Whether a session of this sidecar owns the plan for certain, by the clock of this host: what etcd
+/// would answer may come late.
+async fn owned_here(State(app): State<App>, names: Names) -> Result<Response, Problem> {
+    let plan = names.plan()?;
+    match app.sessions.all().iter().find_map(|client| client.owned(&plan)) {
+        Some(owned) => Ok(own(StatusCode::OK, &owned)),
+        None => Err(Problem::new(Kind::NotOwnedHere, format!("no session here is sure to own {plan}"))),
+    }
 }
 
 async fn terms(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let plan = names.plan()?;
     let view = app.coordinator.plan(&plan).await?;
-    let past = app.coordinator.past_terms(&plan).await?;
+    let past = app.coordinator.history(&plan).terms().await?;
     Ok(JsonView(TermList::new(&view, &past)).into_response())
 }
 
@@ -104,6 +119,15 @@ pub(super) struct Acquire {
     wait_s: Option<f64>,
     /// What others see the session of the stream as; by default it is made up. Not with a session.
     id: Option<String>,
+    /// Whether the sidecar keeps the plan's timers for as long as the session owns it: retries, deadlines,
+    /// heartbeats. By default it does. If not, it only recovers the tasks of lost claimants.
+    timers: Option<bool>,
+}
+
+impl Acquire {
+    fn keeps(&self) -> Keeps {
+        if self.timers.unwrap_or(true) { Keeps::All } else { Keeps::LostClaimants }
+    }
 }
 
 async fn acquire(
@@ -124,7 +148,7 @@ async fn acquire(
         if let Some(owned) = client.owned(&plan) {
             return Ok(own(StatusCode::OK, &owned)); // Asked for again.
         }
-        let owned = take(&app, client, &plan, wait.or(Some(Duration::ZERO))).await?;
+        let owned = take(&app, client, &plan, wait.or(Some(Duration::ZERO)), body.keeps()).await?;
         return Ok(own(StatusCode::OK, &owned));
     }
     sse::accepted(&headers)?;
@@ -132,7 +156,10 @@ async fn acquire(
     app.coordinator.plan(&plan).await?; // There, or the answer is a problem and no stream.
     let (client, news) = app.sessions.open(&app.coordinator, id, origin, Bond::Connection).await?;
     let following = follow(&app, Arc::clone(&client), news);
-    Ok(sse::answer(acquiring(app.clone(), client, plan, wait, following), app.options.heartbeat))
+    Ok(sse::answer(
+        acquiring(app.clone(), client, plan, wait, body.keeps(), following),
+        app.options.heartbeat,
+    ))
 }
 
 /// Acquires, and looks after what was acquired.
@@ -141,12 +168,13 @@ async fn take(
     client: &Arc<ClientSession>,
     plan: &PlanName,
     wait: Option<Duration>,
+    keeps: Keeps,
 ) -> Result<OwnedView, Problem> {
     let ownership = client.acquire(plan, wait).await?;
     app.metrics.acquired();
     let owned = OwnedView::of(&ownership);
     let (app, maintained) = (app.clone(), Arc::clone(client));
-    client.keep(ownership, move |ownership, stop| maintain(app, maintained, ownership, stop));
+    client.keep(ownership, move |ownership, stop| maintain(app, maintained, ownership, keeps, stop));
     Ok(owned)
 }
 
@@ -157,11 +185,12 @@ fn acquiring(
     client: Arc<ClientSession>,
     plan: PlanName,
     wait: Option<Duration>,
+    keeps: Keeps,
     following: impl Stream<Item = Bytes> + Send + 'static,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     stream! {
         let mut following = Box::pin(following);
-        let taking = take(&app, &client, &plan, wait);
+        let taking = take(&app, &client, &plan, wait, keeps);
         let mut taking = Box::pin(taking);
         let taken = loop {
             let next = tokio::select! {
@@ -219,7 +248,10 @@ async fn force(
     let plan = names.plan()?;
     let expected = OrchestratorId::new(body.expected)
         .map_err(|error| Problem::new(Kind::BadRequest, format!("expected: {error}")))?;
-    let released =
-        app.coordinator.force_release(&plan, Some(&expected), &caller.name(), &body.reason).await?;
+    let released = app
+        .coordinator
+        .admin()
+        .force_release(&plan, Some(&expected), &Reason::by(caller.name()).because(&body.reason))
+        .await?;
     Ok(JsonView(ReleasedView::new(plan, released)).into_response())
 }

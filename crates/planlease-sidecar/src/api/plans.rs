@@ -9,7 +9,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
-use planlease::{Imported, ImportedState};
+use planlease::{Imported, ImportedState, Reason};
 use planlease_core::{PlanName, record};
 use planlease_documents::{
     DefinitionView, DependencyGraph, EditView, EstimateView, HaltView, ImportList, NextTasks, PhaseList,
@@ -191,16 +191,16 @@ async fn import(
     if query.update {
         let mut recorded = Vec::new();
         if ticked_are_done {
-            recorded = app.coordinator.skip_ticked(&plan, spec, &caller.name()).await?;
+            recorded = app.coordinator.admin().skip_ticked(&plan, spec, &caller.name()).await?;
         }
-        let edited = app.coordinator.edit_plan_with(&plan, spec, &past).await?;
+        let edited = app.coordinator.admin().edit_with(&plan, spec, &past).await?;
         recorded.extend(edited.edit.added.iter().filter(|task| past.records.contains_key(*task)).cloned());
         let view = app.coordinator.plan(&plan).await?;
         let shown = EditView::new(&view, plan.as_str(), &edited.edit, edited.revision);
         return Ok(JsonView(shown.with_file(&view, &parsed, recorded)).into_response());
     }
     app.drain.allows_new()?;
-    let imported = app.coordinator.import_with(&plan, spec, &past, |_| {}).await?;
+    let imported = app.coordinator.admin().import_with(&plan, spec, &past, |_| {}).await?;
     let created = matches!(imported, Imported::Created(_));
     let mut imports = ImportList::default();
     imports.add(plan.clone(), plan.to_string(), &parsed, ticked_are_done, Some(imported));
@@ -253,8 +253,8 @@ async fn parse(
 
 async fn remove(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let plan = names.plan()?;
-    app.coordinator.delete_plan(&plan).await?;
-    Ok(JsonView(PlanDeleted { deleted: plan }).into_response())
+    app.coordinator.admin().delete(&plan).await?;
+    Ok(JsonView(PlanDeleted { deleted: plan, dry_run: false }).into_response())
 }
 
 async fn status(State(app): State<App>, names: Names) -> Result<Response, Problem> {
@@ -275,7 +275,8 @@ async fn next(State(app): State<App>, names: Names, Query(query): Query<Next>) -
     let labels: Vec<String> =
         query.label.iter().flat_map(|labels| labels.split(',')).map(str::to_owned).collect();
     let alive = app.coordinator.alive(&view).await?;
-    Ok(JsonView(NextTasks::new(&view, query.count.unwrap_or(usize::MAX), &labels, &alive)).into_response())
+    let next = NextTasks::new(&view, query.count.unwrap_or(usize::MAX), &labels, &alive);
+    Ok(JsonView(next.offered(&view, &app.offers().await?)).into_response())
 }
 
 async fn deps(State(app): State<App>, names: Names) -> Result<Response, Problem> {
@@ -310,7 +311,7 @@ async fn estimate(
 async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let plan = names.plan()?;
     let view = app.coordinator.plan(&plan).await?;
-    let past = app.coordinator.past_terms(&plan).await?;
+    let past = app.coordinator.history(&plan).terms().await?;
     let alive = app.coordinator.alive(&view).await?;
     Ok(JsonView(WhyPlan::new(&view, &past, &alive)).into_response())
 }
@@ -354,11 +355,11 @@ async fn halt(
     Json(body): Json<Halt>,
     how: record::Halt,
 ) -> Result<Response, Problem> {
-    let (plan, by, why) = (names.plan()?, caller.name(), body.why.as_str());
+    let (plan, reason) = (names.plan()?, Reason::by(caller.name()).because(body.why));
     let halted = match how {
-        record::Halt::Paused => app.coordinator.pause_plan(&plan, &by, why).await?,
-        record::Halt::Cancelled => app.coordinator.cancel_plan(&plan, &by, why).await?,
-        record::Halt::Archived => app.coordinator.archive_plan(&plan, &by, why).await?,
+        record::Halt::Paused => app.coordinator.admin().pause(&plan, &reason).await?,
+        record::Halt::Cancelled => app.coordinator.admin().cancel(&plan, &reason).await?,
+        record::Halt::Archived => app.coordinator.admin().archive(&plan, &reason).await?,
     };
     Ok(JsonView(HaltView::new(plan, how, halted)).into_response())
 }
@@ -370,6 +371,6 @@ async fn resume(
     Json(_body): Json<Halt>,
 ) -> Result<Response, Problem> {
     let plan = names.plan()?;
-    let changed = app.coordinator.resume_plan(&plan).await?;
+    let changed = app.coordinator.admin().resume(&plan).await?;
     Ok(JsonView(HaltView::resumed(plan, changed)).into_response())
 }

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use crate::{
+    cancelled::Reported,
     client_session::{Bond, ClientSession},
     drain::Phase,
     options::MAX_HEARTBEAT,
@@ -139,6 +140,7 @@ pub(super) fn follow(
     mut news: mpsc::Receiver<Bytes>,
 ) -> impl Stream<Item = Bytes> + Send + use<> {
     let bound = WhileConnected { sessions: Arc::clone(&app.sessions), id: client.id };
+    let (app, mut reported) = (Arc::clone(app), Reported::default());
     let mut drain = app.drain.watch();
     stream! {
         let _bound = bound;
@@ -160,6 +162,10 @@ pub(super) fn follow(
                     Next::Send(sse::event(if draining { "draining" } else { "undrained" }, None, "{}"))
                 }
             };
+            // At the latest with the next renewal.
+            for event in reported.news(client.cancelled(&app.watchers)) {
+                yield event;
+            }
             match next {
                 Next::Send(event) => yield event,
                 Next::Over(why) => {
@@ -188,13 +194,13 @@ async fn list(State(app): State<App>) -> Response {
 
 async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let client = app.sessions.get(names.session()?)?;
-    Ok(own(StatusCode::OK, &client.view(true)))
+    Ok(own(StatusCode::OK, &client.view_with_cancelled(&app.watchers)))
 }
 
 async fn heartbeat(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let client = app.sessions.get(names.session()?)?;
     client.note();
-    Ok(own(StatusCode::OK, &client.view(true)))
+    Ok(own(StatusCode::OK, &client.view_with_cancelled(&app.watchers)))
 }
 
 async fn close(State(app): State<App>, names: Names) -> Result<Response, Problem> {

@@ -8,9 +8,13 @@ use axum::{
     routing::{get, patch, put},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use planlease::{Authority, CLAIM_LIMITS, Outcome, PlanView, Refused, TaskView, UpdateRequest, read_beside};
+use planlease::{
+    Authority, CLAIM_LIMITS, Findings, Outcome, PlanView, Refused, TaskView, UpdateRequest, read_beside,
+};
 use planlease_core::{
     PlanName,
+    budget::Amount,
+    cancel::Then,
     transition::{Change, TaskStatus},
 };
 use planlease_documents::{FindingsView, FindingsWritten, TaskDetailView, TaskList, TaskUpdate, WhyTask};
@@ -106,7 +110,7 @@ pub(super) fn routes() -> Vec<Route> {
             Parameter::new("reference", "string", "Where the whole of it is."),
         ])
         .shows::<FindingsWritten>()
-        .problems(&[Kind::NoSuchPlan, Kind::NoSuchTask, Kind::RightGone]),
+        .problems(&[Kind::NoSuchPlan, Kind::NoSuchTask, Kind::AuthorityLost]),
     ]
 }
 
@@ -124,14 +128,15 @@ async fn list(State(app): State<App>, names: Names, Query(query): Query<List>) -
 
 async fn show(State(app): State<App>, names: Names, headers: HeaderMap) -> Result<Response, Problem> {
     let (plan, task) = (names.plan()?, names.task()?);
-    let mut view = app.coordinator.plan(&plan).await?;
-    let revision = view.task(&task)?.revision;
+    let mut excerpt = app.coordinator.excerpt(&plan, &task).await?;
+    let revision = excerpt.task().revision;
     let mut response = if has_already(&headers, revision) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let findings = read_beside(&mut view, app.coordinator.findings(&plan, &task).await)?;
-        let alive = app.coordinator.alive(&view).await?;
-        JsonView(TaskDetailView::new(&view, view.task(&task)?, findings, &alive)).into_response()
+        let findings = read_beside(&mut excerpt, app.coordinator.findings(&plan, &task).await)?;
+        let alive = app.coordinator.alive_for(&excerpt).await?;
+        app.recent.remember(&plan, excerpt.task());
+        JsonView(TaskDetailView::new(&excerpt, findings, &alive)).into_response()
     };
     response.headers_mut().insert(header::ETAG, etag(revision));
     Ok(response)
@@ -139,13 +144,12 @@ async fn show(State(app): State<App>, names: Names, headers: HeaderMap) -> Resul
 
 async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let (plan, task) = (names.plan()?, names.task()?);
-    let mut view = app.coordinator.plan(&plan).await?;
-    view.task(&task)?;
-    let late = read_beside(&mut view, app.coordinator.late_results(&plan, &task).await.map(Some))?
-        .unwrap_or_default();
-    let alive = app.coordinator.alive(&view).await?;
-    let missing = || Problem::new(Kind::NoSuchTask, format!("{plan} has no task {task}"));
-    Ok(JsonView(WhyTask::new(&view, &task, &late, &alive).ok_or_else(missing)?).into_response())
+    let mut excerpt = app.coordinator.excerpt(&plan, &task).await?;
+    let late = app.coordinator.late_results(&plan, &task).await.map(Some);
+    let late = read_beside(&mut excerpt, late)?.unwrap_or_default();
+    let alive = app.coordinator.alive_for(&excerpt).await?;
+    Ok(JsonView(WhyTask::new(&excerpt, &late, &alive).offered(&excerpt, &app.offers().await?))
+        .into_response())
 }
 
 /// What is to become of a task.
@@ -163,8 +167,11 @@ pub(super) enum Update {
     },
     /// Says how the attempt is doing.
     Progress {
-        /// How it is doing.
-        progress: String,
+        /// How it is doing; can be left out if it is said what was spent.
+        progress: Option<String>,
+        /// What the attempt has spent so far in all, such as money or tokens. Above the budget of the task
+        /// the attempt is cancelled.
+        spent: Option<Amount>,
         /// The attempt that this is about.
         attempt: Option<u32>,
     },
@@ -199,6 +206,33 @@ pub(super) enum Update {
         /// Why.
         reason: String,
     },
+    /// Approves what waits for a person: the start of the next attempt, or the result of the present one.
+    Approve {
+        /// Why.
+        reason: String,
+        /// The attempt that this is about.
+        attempt: Option<u32>,
+    },
+    /// Rejects what waits for a person.
+    Reject {
+        /// Why; the next attempt is given it.
+        reason: String,
+        /// What becomes of the task; by default a result is worked on again, and a task that was not started
+        /// waits for a decision.
+        then: Option<Then>,
+        /// The attempt that this is about.
+        attempt: Option<u32>,
+    },
+    /// Cancels the present attempt: it cannot be completed any more, and the claimant has to give it up.
+    /// A task that no process works on is cancelled at once.
+    Cancel {
+        /// Why.
+        reason: String,
+        /// What becomes of the task when the attempt has ended.
+        then: Then,
+        /// The attempt that this is about.
+        attempt: Option<u32>,
+    },
 }
 
 impl Update {
@@ -219,15 +253,23 @@ impl Update {
         Err(Problem::new(Kind::BadRequest, why))
     }
 
-    fn change(self) -> (Change, Option<u32>) {
+    pub(super) fn change(self) -> (Change, Option<u32>) {
         match self {
             Self::Start { .. } => (Change::Start, None),
-            Self::Progress { progress, attempt } => (Change::Progress(progress), attempt),
+            Self::Progress { progress, spent: Some(spent), attempt } => {
+                (Change::Spend(spent, progress), attempt)
+            }
+            Self::Progress { progress, spent: None, attempt } => {
+                (Change::Progress(progress.unwrap_or_default()), attempt)
+            }
+            Self::Approve { reason, attempt } => (Change::Approve(reason), attempt),
+            Self::Reject { reason, then, attempt } => (Change::Reject(then, reason), attempt),
             Self::Complete { notes, attempt } => (Change::Complete(notes), attempt),
             Self::Fail { error, attempt } => (Change::Fail(error), attempt),
             Self::Return { reason, attempt } => (Change::Return(reason), attempt),
             Self::Skip { reason } => (Change::Skip(reason), None),
             Self::Retry { reason } => (Change::Retry(reason), None),
+            Self::Cancel { reason, then, attempt } => (Change::Cancel(then, reason), attempt),
         }
     }
 }
@@ -269,39 +311,51 @@ struct Submission {
     authority: Authority,
 }
 
-/// What the watcher has of the task of an update.
-enum Watched {
+/// What is known of the task of an update without a read.
+enum Known {
     Plan(Arc<PlanView>),
     Task(Arc<TaskView>),
 }
 
 impl Submission {
     async fn carry_out(self, app: &Shared, caller: &Caller) -> Result<Response, Problem> {
-        let outcome = match self.watched(app, caller).await {
-            Some(Watched::Plan(plan)) => self.authority.submit_on(&*plan, &self.request).await?,
-            Some(Watched::Task(task)) => self.authority.submit_on(&*task, &self.request).await?,
+        let outcome = match self.known(app, caller).await {
+            Some(Known::Plan(plan)) => self.authority.submit_on(&*plan, &self.request).await?,
+            Some(Known::Task(task)) => self.authority.submit_on(&*task, &self.request).await?,
             None => {
                 if let Some(done) = self.authority.carried_out(&self.request).await? {
                     app.metrics.update("repeated");
-                    return Ok(self.committed(&done));
+                    return Ok(self.committed(app, &done));
                 }
                 self.authority.submit(&self.request).await?
             }
         };
+        if let (Outcome::Committed(task), Change::Start, Caller::Program(client)) =
+            (&outcome, &self.request.change, caller)
+        {
+            client.claims.add(&self.plan, &task.id, task.revision);
+        }
         self.answer(app, outcome)
     }
 
-    /// The record that the request is about, if the watcher has that very one: then nothing has to be read.
-    /// Not for an operator, whose authority is good for the plan as it is read.
-    async fn watched(&self, app: &Shared, caller: &Caller) -> Option<Watched> {
+    /// The record that the request is about, if it was answered with a moment ago or a watcher has that very
+    /// one: then nothing has to be read. A start needs what the task waits for as well, which only a watcher
+    /// has. Not for an operator, whose authority is good for the plan as it is read.
+    async fn known(&self, app: &Shared, caller: &Caller) -> Option<Known> {
         let (Some(revision), Caller::Program(_)) = (self.request.expect, caller) else { return None };
-        let snapshot = app.watcher.wait_for(revision, SIGHT).await.ok()?;
+        if self.request.change != Change::Start
+            && let Some(task) = app.recent.at(&self.plan, &self.request.task, revision)
+        {
+            return Some(Known::Task(task));
+        }
+        let watcher = app.watchers.covering(&self.plan)?;
+        let snapshot = watcher.wait_for(revision, SIGHT).await.ok()?;
         let plan = snapshot.plan(&self.plan)?;
         let seen = plan.tasks().shared(&self.request.task).filter(|task| task.revision == revision)?;
         Some(if self.request.change == Change::Start {
-            Watched::Plan(Arc::clone(plan))
+            Known::Plan(Arc::clone(plan))
         } else {
-            Watched::Task(Arc::clone(seen))
+            Known::Task(Arc::clone(seen))
         })
     }
 
@@ -309,7 +363,7 @@ impl Submission {
         match outcome {
             Outcome::Committed(task) => {
                 app.metrics.update("committed");
-                Ok(self.committed(&task))
+                Ok(self.committed(app, &task))
             }
             Outcome::Refused(refused) => {
                 app.metrics.update(if matches!(refused, Refused::Conflict(_)) {
@@ -330,7 +384,8 @@ impl Submission {
         }
     }
 
-    fn committed(&self, task: &TaskView) -> Response {
+    fn committed(&self, app: &Shared, task: &TaskView) -> Response {
+        app.recent.remember(&self.plan, task);
         let update = TaskUpdate::committed(self.plan.clone(), self.request.change.verb(), task);
         let mut response = JsonView(update).into_response();
         response.headers_mut().insert(header::ETAG, etag(task.revision));
@@ -343,8 +398,7 @@ async fn findings(State(app): State<App>, names: Names) -> Result<Response, Prob
     match app.coordinator.findings(&plan, &task).await? {
         Some(found) => Ok(JsonView(FindingsView::new(plan, task, found)).into_response()),
         None => {
-            let view = app.coordinator.plan(&plan).await?;
-            view.task(&task)?;
+            app.coordinator.excerpt(&plan, &task).await?;
             Err(Problem::new(Kind::NotFound, format!("task {task} of {plan} has no findings")))
         }
     }
@@ -368,13 +422,14 @@ async fn write_findings(
     let Ok(text) = std::str::from_utf8(&text) else {
         return Err(Problem::new(Kind::BadRequest, "findings are text in UTF-8"));
     };
-    let view = app.coordinator.plan(&plan).await?;
-    let attempt = query.attempt.unwrap_or(view.task(&task)?.record.attempt);
-    let authority = caller.authority(&app, &view)?;
-    match &query.reference {
-        Some(reference) => authority.write_reference(&task, attempt, text, reference).await?,
-        None => authority.write_findings(&task, attempt, text).await?,
+    let excerpt = app.coordinator.excerpt(&plan, &task).await?;
+    let attempt = query.attempt.unwrap_or(excerpt.task().record.attempt);
+    let authority = caller.authority(&app, excerpt.seen())?;
+    let mut findings = Findings::of_attempt(attempt, text);
+    if let Some(reference) = &query.reference {
+        findings = findings.kept_at(reference);
     }
+    authority.write_findings(&task, &findings).await?;
     let written = FindingsWritten { plan, task, attempt, bytes: text.len(), reference: query.reference };
     let mut response = JsonView(written).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -41,6 +41,7 @@ fn told(set: &ChangeSet) -> Vec<String> {
         }
         Change::Ownership { plan, what, .. } => format!("{plan}: {}", ownership(what)),
         Change::OrchestratorAppeared(one) => format!("+{}", one.id),
+        Change::OrchestratorChanged(one) => format!("~{}", one.id),
         Change::OrchestratorGone(one) => format!("-{}", one.id),
         Change::Unreadable { reason, .. } => format!("unreadable: {}", reason.is_some()),
     };
@@ -81,7 +82,7 @@ fn an_ownership_says_how_it_begins_and_why_it_ends() {
         check(world.take_over("p").unwrap(), &["p: b acquired 1.2"]);
         check(world.acquire("p", "c"), &["p: c waits"]);
         check(world.expire("c"), &["p: c left"]);
-        assert_eq!(store.snapshot().plan(&plan("p")).unwrap().line().owner().unwrap().1.token(), token(2));
+        assert_eq!(store.snapshot().plan(&plan("p")).unwrap().queue().owner().unwrap().1.token(), token(2));
     }
 }
 

@@ -141,6 +141,11 @@ impl Queue {
         self.waiting >= ENOUGH
     }
 
+    /// How many transactions wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     /// Whether no transaction waits.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting == 0

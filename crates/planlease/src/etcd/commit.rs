@@ -6,71 +6,21 @@
 //! while it is under way wait for its answer, and leave together. A further request goes out beside it as
 //! soon as enough of them wait.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future;
 use planlease_core::PlanName;
-use tokio::{
-    sync::{Semaphore, oneshot},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Etcd,
     authority_guard::Guarded,
-    batch::{Batch, MAX_FLIGHTS, Queue, Ticket, Waiting},
+    batch::{Batch, Ticket, Waiting},
+    client::Etcd,
     coalesce,
-    execute::Admission,
     fault::{Fault, FaultKind},
+    send::Admission,
     txn::{Branch, Reply},
 };
-
-/// How many transactions of one plan wait at most; a further caller waits for a place first.
-const MAX_WAITING: usize = 1024;
-
-/// What waits, and how much is under way.
-#[derive(Debug)]
-pub(super) struct Commits(Mutex<State>);
-
-#[derive(Debug)]
-struct State {
-    queue: Queue,
-    flights: usize,
-    /// The places of each plan that has a waiting transaction.
-    places: BTreeMap<PlanName, Arc<Semaphore>>,
-}
-
-impl Commits {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(State { queue: Queue::new(), flights: 0, places: BTreeMap::new() }))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn places(&self, plan: &PlanName) -> Arc<Semaphore> {
-        let mut state = self.state();
-        if let Some(places) = state.places.get(plan) {
-            return Arc::clone(places);
-        }
-        let places = Arc::new(Semaphore::new(MAX_WAITING));
-        state.places.insert(plan.clone(), Arc::clone(&places));
-        places
-    }
-}
-
-impl State {
-    /// Whether one more request is to go out now.
-    fn wants_flight(&self) -> bool {
-        !self.queue.is_empty()
-            && (self.flights == 0 || (self.flights < MAX_FLIGHTS && self.queue.has_enough()))
-    }
-}
 
 impl Etcd {
     /// Executes a write in one request with the others of the moment: see [`Request::Coalesced`]. It waits at
@@ -85,7 +35,7 @@ impl Etcd {
     ) -> Result<Reply, Fault> {
         write.check_limits()?;
         let deadline = Instant::now() + patience;
-        let places = self.inner.commits.places(plan);
+        let places = self.inner.backlog.places(plan);
         let place = match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => Some(place),
             Err(_) => match tokio::time::timeout(patience, places.acquire_owned()).await {
@@ -95,7 +45,7 @@ impl Etcd {
         };
         let (answer, outcome) = oneshot::channel();
         {
-            let mut state = self.inner.commits.state();
+            let mut state = self.inner.backlog.state();
             state.queue.push(plan, Waiting { write, answer, deadline, place });
             if state.wants_flight() {
                 state.flights += 1;
@@ -135,7 +85,7 @@ impl Flight {
     /// The next batch; `None` if the flight ends.
     fn next(&mut self) -> Option<Batch> {
         let (batch, late) = {
-            let mut state = self.etcd.inner.commits.state();
+            let mut state = self.etcd.inner.backlog.state();
             if let Some(ticket) = self.batch.take() {
                 state.queue.done(ticket);
             }
@@ -156,6 +106,7 @@ impl Flight {
     }
 
     async fn send(&self, batch: Batch) {
+        self.etcd.inner.counts.batch(batch.members.len());
         match batch.members.as_slice() {
             [_] => self.send_each(batch.members, false).await,
             _ => self.send_coalesced(batch.members, batch.coalesced).await,
@@ -167,18 +118,18 @@ impl Flight {
         let Some((txn, borrowed)) = coalesce::coalesced(&mut members, most) else {
             return self.send_split(members, false).await;
         };
-        match self.etcd.execute(&txn, Admission::AT_ONCE).await {
+        match self.etcd.transact(&txn, Admission::AT_ONCE).await {
             Ok(reply) if reply.branch == Branch::Then => borrowed.answer(members, reply),
             Ok(reply) => {
                 borrowed.return_to(&mut members, txn);
-                self.etcd.inner.commits.state().queue.keep_split();
+                self.etcd.inner.backlog.state().queue.keep_split();
                 self.send_split(members, reply.uncertain).await;
             }
             Err(fault) => {
                 let width = txn.widest();
                 borrowed.return_to(&mut members, txn);
                 if fault.kind == FaultKind::TooLarge && fault.not_executed {
-                    self.etcd.inner.commits.state().queue.shrink_coalesced(width);
+                    self.etcd.inner.backlog.state().queue.shrink_coalesced(width);
                     self.send_split(members, false).await;
                 } else {
                     self.failed(members, fault, false).await;
@@ -191,7 +142,7 @@ impl Flight {
     /// others.
     async fn send_split(&self, mut members: Vec<Waiting>, uncertain: bool) {
         let txn = coalesce::split(&mut members);
-        let result = self.etcd.execute(&txn, Admission::AT_ONCE).await;
+        let result = self.etcd.transact(&txn, Admission::AT_ONCE).await;
         coalesce::return_to(&mut members, txn);
         match result {
             Ok(mut reply) => {
@@ -211,7 +162,7 @@ impl Flight {
             // because of their number.
             tracing::debug!(%fault, requests = members.len(), "refused as one request: sent one by one");
             if fault.kind == FaultKind::TooLarge {
-                self.etcd.inner.commits.state().queue.shrink(members.len());
+                self.etcd.inner.backlog.state().queue.shrink(members.len());
             }
             return self.send_each(members, uncertain).await;
         }
@@ -224,7 +175,7 @@ impl Flight {
     /// Each in a request of its own.
     async fn send_each(&self, batch: Vec<Waiting>, uncertain: bool) {
         let each = batch.into_iter().map(async |one| {
-            let mut result = self.etcd.execute(&one.write, Admission::AT_ONCE).await;
+            let mut result = self.etcd.transact_guarded(&one.write, Admission::AT_ONCE).await;
             match &mut result {
                 Ok(reply) => reply.uncertain |= uncertain,
                 Err(fault) => fault.not_executed &= !uncertain,
@@ -240,7 +191,7 @@ impl Drop for Flight {
     /// left.
     fn drop(&mut self) {
         if !self.ended {
-            let mut state = self.etcd.inner.commits.state();
+            let mut state = self.etcd.inner.backlog.state();
             if let Some(ticket) = self.batch {
                 state.queue.done(ticket);
             }

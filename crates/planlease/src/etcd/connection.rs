@@ -21,7 +21,7 @@ use super::{
     channel::{self, Traffic},
     fault::Fault,
     known::Known,
-    member::look,
+    look::look,
 };
 use crate::{
     config::{Config, Endpoint},
@@ -266,6 +266,9 @@ impl EndpointConnection {
         };
         let request = self.config().request_timeout;
         let patience = request.min(deadline - Instant::now());
+        if patience.is_zero() {
+            return Err(Fault::no_time_left().at(&connected.endpoint));
+        }
         let fault = match timeout(patience, call(Arc::clone(&connected.client))).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(fault)) => fault,

@@ -226,6 +226,11 @@ impl Fault {
         Self::new(FaultKind::TimedOut, false, format!("no answer within {timeout:.1?}"))
     }
 
+    /// Its time was up before it was sent.
+    pub(super) fn no_time_left() -> Self {
+        Self::new(FaultKind::TimedOut, true, "connected, but its time was up before it was sent")
+    }
+
     /// It waited for others to be answered until its time was up: nothing was sent.
     pub(super) fn no_turn(patience: Duration) -> Self {
         Self::new(
@@ -286,10 +291,10 @@ impl Fault {
         Self::new(FaultKind::Other, false, message)
     }
 
-    /// The other one, if it says more.
-    pub(super) fn or_weightier(self, other: Option<Self>) -> Self {
-        match other {
-            Some(other) if other.kind.weight() > self.kind.weight() => {
+    /// The one before it, unless that says less.
+    pub(super) fn or_before(self, before: Option<Self>) -> Self {
+        match before {
+            Some(other) if other.kind.weight() >= self.kind.weight() => {
                 Self { not_executed: self.not_executed, ..other }
             }
             _ => self,

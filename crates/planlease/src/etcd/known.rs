@@ -9,7 +9,7 @@ use planlease_core::{
     record::StoreRecord,
 };
 
-use super::{Seen, fault::Fault};
+use super::{fault::Fault, look::Seen};
 
 /// The cluster that all endpoints have to belong to: two clusters in one list would have two owners.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ mod tests {
     use planlease_core::{Revision, WallTime, change::Entry, codec::FormatVersion};
 
     use super::*;
-    use crate::etcd::FaultKind;
+    use crate::etcd::fault::FaultKind;
 
     fn marks(raft_term: u64, raft_index: u64, at: i64) -> Marks {
         Marks { raft_term, raft_index: Some(raft_index), revision: Revision::from_wire(at).unwrap() }

@@ -10,11 +10,20 @@ use planlease_core::LeaseId;
 use tokio::task::JoinHandle;
 
 use super::{
-    Etcd,
+    client::Etcd,
     connection::{Connected, EndpointConnection},
-    execute::{Admission, Pending},
     fault::{Fault, FaultKind},
+    send::{Admission, Pending},
 };
+
+/// How a lease stands, to the second, as etcd says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseTimes {
+    /// The time to live that was granted: from each renewal on.
+    pub ttl: Duration,
+    /// How much of it is left.
+    pub left: Duration,
+}
 
 impl Etcd {
     /// Asks for a lease of this id and TTL; returns the TTL that the server granted. The id is chosen by the
@@ -60,14 +69,20 @@ impl Etcd {
     /// How long a lease has left, to the second; `None` if it is gone. One that was granted and has run out
     /// exists until etcd revokes it, and has nothing left.
     pub(crate) fn lease_left(&self, id: LeaseId) -> Pending<'_, Option<Duration>> {
+        Box::pin(async move { Ok(self.lease_times(id).await?.map(|times| times.left)) })
+    }
+
+    /// How a lease stands; `None` if it is gone.
+    pub(crate) fn lease_times(&self, id: LeaseId) -> Pending<'_, Option<LeaseTimes>> {
         Box::pin(async move {
             let answer = self
                 .call(Admission::TURN, |client| async move {
                     client.lease_client().time_to_live(id.to_wire(), None).await.map_err(Fault::of)
                 })
                 .await?;
-            let left = Duration::from_secs(u64::try_from(answer.ttl()).unwrap_or(0));
-            Ok((answer.granted_ttl() > 0).then_some(left))
+            let seconds = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+            let times = LeaseTimes { ttl: seconds(answer.granted_ttl()), left: seconds(answer.ttl()) };
+            Ok((!times.ttl.is_zero()).then_some(times))
         })
     }
 

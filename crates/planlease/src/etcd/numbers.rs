@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use planlease_core::keys::KeyRange;
 
-use super::watch::WatchSpec;
+use super::watch_spec::WatchSpec;
 
 /// Our number of a watch that is asked for only to see whether the stream is alive. Those of callers are
 /// positive.

@@ -4,10 +4,10 @@ use etcd_client::{GetOptions, SortOrder, SortTarget};
 use planlease_core::{Revision, keys::KeyRange};
 
 use super::{
-    Etcd, MAX_DECODED, Row,
-    execute::{Admission, Pending},
+    client::Etcd,
     fault::{Fault, FaultKind},
-    txn,
+    rows::{self, MAX_DECODED, Page, Row},
+    send::{Admission, Pending},
 };
 
 /// How many keys a page has, if nothing is known of how large they are. Values are bounded too, so it stays
@@ -23,16 +23,6 @@ const MAX_PAGE: i64 = 2_000;
 
 /// What a row has besides its key and its value.
 const ROW_BYTES: usize = 32;
-
-/// Some rows, as of one revision.
-#[derive(Debug)]
-pub(crate) struct Page {
-    pub(crate) rows: Vec<Row>,
-    /// Whether the range has more.
-    pub(crate) more: bool,
-    /// The store's revision when it was read.
-    pub(crate) revision: Revision,
-}
 
 /// What is left of a range.
 #[derive(Debug)]
@@ -65,7 +55,7 @@ impl Etcd {
                 let mut kv = client.kv_client().max_decoding_message_size(MAX_DECODED);
                 let before = self.newest();
                 let answer = kv.get(range.start.clone(), Some(options.clone())).await.map_err(Fault::of)?;
-                let page = txn::page(answer.0)?;
+                let page = rows::page(answer.0)?;
                 self.check_newest(before, page.revision)?;
                 Ok(page)
             })

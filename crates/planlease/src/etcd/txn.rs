@@ -3,11 +3,14 @@
 
 use etcd_client::{
     CompareOp, DeleteOptions, GetOptions, PutOptions, Txn, TxnOp,
-    proto::{PbKeyValue, PbRangeResponse, PbTxnOpResponse, PbTxnResponse},
+    proto::{PbTxnOpResponse, PbTxnResponse},
 };
 use planlease_core::{LeaseId, Revision, change::Entry, keys::KeyRange};
 
-use super::{Page, Row, fault::Fault};
+use super::{
+    fault::Fault,
+    rows::{Row, rows},
+};
 
 /// etcd's default limit for the operations, and for the compares, of one transaction (`--max-txn-ops`).
 pub(crate) const MAX_OPS: usize = 128;
@@ -283,13 +286,19 @@ impl Reply {
 
     /// What the next reading operation of the branch brought, and whether its range has more.
     pub(crate) fn rows(&mut self) -> (Vec<Row>, bool) {
-        loop {
-            match self.results.next() {
-                Some(OpResult::Read(rows, more)) => return (rows, more),
-                Some(OpResult::Written | OpResult::Nested(_)) => {}
-                None => return (Vec::new(), false),
-            }
-        }
+        self.read().unwrap_or_default()
+    }
+
+    /// What each further reading operation of the branch brought.
+    pub(crate) fn next_rows(&mut self) -> Option<Vec<Row>> {
+        self.read().map(|(rows, _)| rows)
+    }
+
+    fn read(&mut self) -> Option<(Vec<Row>, bool)> {
+        self.results.by_ref().find_map(|result| match result {
+            OpResult::Read(rows, more) => Some((rows, more)),
+            OpResult::Written | OpResult::Nested(_) => None,
+        })
     }
 
     /// What the next `Get` of the branch brought.
@@ -323,35 +332,6 @@ impl Reply {
         let results = read.collect::<Vec<_>>().into_iter();
         Some(Self { results, cluster_id: 0, ..*self })
     }
-}
-
-/// The answer to a range.
-pub(super) fn page(wire: PbRangeResponse) -> Result<Page, Fault> {
-    let revision = wire.header.as_ref().and_then(|header| Revision::from_wire(header.revision));
-    let revision = revision.ok_or_else(|| Fault::nonsense("an answer without a revision"))?;
-    let (rows, more) = rows(wire)?;
-    Ok(Page { rows, more, revision })
-}
-
-fn rows(wire: PbRangeResponse) -> Result<(Vec<Row>, bool), Fault> {
-    let rows = wire.kvs.into_iter().map(row).collect::<Result<Vec<_>, Fault>>()?;
-    Ok((rows, wire.more))
-}
-
-pub(super) fn row(wire: PbKeyValue) -> Result<Row, Fault> {
-    let modified = Revision::from_wire(wire.mod_revision);
-    let created = Revision::from_wire(wire.create_revision);
-    let (Some(modified), Some(created)) = (modified, created) else {
-        return Err(Fault::nonsense("a key without revisions"));
-    };
-    let entry = Entry {
-        value: wire.value,
-        modified,
-        created,
-        version: u64::try_from(wire.version).unwrap_or(0),
-        lease: LeaseId::from_wire(wire.lease),
-    };
-    Ok((wire.key, entry))
 }
 
 #[cfg(test)]

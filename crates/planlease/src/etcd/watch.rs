@@ -9,43 +9,21 @@
 use std::{collections::VecDeque, time::Duration};
 
 use etcd_client::{EventType, WatchFilterType, WatchOptions, WatchRequestSender, WatchResponseStream};
-use planlease_core::{Revision, change::Entry, keys::KeyRange};
+use planlease_core::{Revision, change::Entry};
 use tokio::time::Instant;
 
 use super::{
-    MAX_DECODED, Row,
+    client::Etcd,
     connection::{Connected, EndpointConnection},
     fault::{Fault, FaultKind},
     numbers::{Numbers, Send},
-    txn,
+    rows::{self, MAX_DECODED, Row},
+    send::Pending,
+    watch_spec::WatchSpec,
 };
-
-/// After how much silence a stream is asked whether it is alive, where no caller is in a hurry.
-pub(crate) const QUIET: Duration = Duration::from_secs(4);
 
 /// After how much silence it counts as dead.
 const DEAD: Duration = Duration::from_secs(9);
-
-/// What to watch.
-#[derive(Clone, Debug)]
-pub(crate) struct WatchSpec {
-    /// Returned with each message; chosen by the caller, positive, unique on the stream.
-    pub(crate) id: i64,
-    pub(crate) range: KeyRange,
-    /// The first revision of interest.
-    pub(crate) from: Revision,
-    /// After how much silence the stream is asked whether it has sent everything. Of the first watch of a
-    /// stream.
-    pub(crate) quiet: Duration,
-}
-
-impl WatchSpec {
-    /// A watch that has nothing to tell.
-    pub(super) fn of_the_future(id: i64, range: KeyRange) -> Self {
-        let from = Revision::from_wire(i64::MAX - 1).expect("it is positive");
-        Self { id, range, from, quiet: QUIET }
-    }
-}
 
 /// What a watch said.
 #[derive(Debug)]
@@ -83,6 +61,13 @@ pub(crate) struct Watch {
     /// When it was last asked whether it is alive, since then.
     asked: Option<Instant>,
     quiet: Duration,
+}
+
+impl Etcd {
+    /// Opens a stream of watches with its first watch.
+    pub(crate) fn watch<'a>(&'a self, first: &'a WatchSpec) -> Pending<'a, Watch> {
+        Box::pin(async move { Watch::open(&self.inner.watches, first).await })
+    }
 }
 
 impl Watch {
@@ -209,7 +194,7 @@ impl Watch {
     }
 
     /// Gives up the connection, so that the next stream goes to another endpoint.
-    pub(crate) fn give_up(self, etcd: &super::Etcd) {
+    pub(crate) fn give_up(self, etcd: &Etcd) {
         etcd.inner.watches.give_up(&self.connected);
     }
 }
@@ -245,7 +230,7 @@ fn read(answer: etcd_client::WatchResponse) -> Result<WatchMessage, Fault> {
                 let at = Revision::from_wire(kv.mod_revision);
                 changes.push((at.ok_or_else(|| Fault::nonsense("a key without revisions"))?, kv.key, None));
             } else {
-                let (key, entry): Row = txn::row(kv)?;
+                let (key, entry): Row = rows::row(kv)?;
                 changes.push((entry.modified, key, Some(entry)));
             }
         }

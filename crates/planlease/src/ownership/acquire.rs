@@ -5,8 +5,10 @@ use planlease_core::{
     keys::PlanKey,
     record::{Ending, HaltRecord, TermRecord},
     term::{self, Queue, Standing, Succession, Successor},
+    trace::TraceContext,
     view,
 };
+use tracing::{Instrument as _, Span};
 
 use super::{AcquireOptions, Holder, Ownership, TryAcquire, delay::LockDelay};
 use crate::{
@@ -16,6 +18,8 @@ use crate::{
     queue::{Place, QueueBackoff, candidate},
     session::{Reservable, Session},
     span,
+    steering::cordoned,
+    trace,
 };
 
 impl Session {
@@ -39,7 +43,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`Error::HeldLocally`] if this process has it, [`Error::PlanNotFound`], [`Error::AuthorityLost`], and as
+    /// [`Error::HeldLocally`] if this process has it, [`Error::PlanNotFound`], [`Error::Cordoned`], [`Error::AuthorityLost`], and as
     /// for any request.
     ///
     /// # Cancel safety
@@ -55,16 +59,19 @@ impl Session {
     ///
     /// # Cancel safety
     /// As [`Session::try_acquire`].
-    #[tracing::instrument(name = "acquire", level = "debug", skip_all, fields(session = %self.lease(), %plan))]
     pub async fn try_acquire_with(
         &self,
         plan: &PlanName,
         options: AcquireOptions,
     ) -> Result<TryAcquire, Error> {
+        self.try_in_queue(plan, options).instrument(span::acquire(self.lease(), plan)).await
+    }
+
+    async fn try_in_queue(&self, plan: &PlanName, options: AcquireOptions) -> Result<TryAcquire, Error> {
         let mut candidacy = Candidacy::new(self, plan, options).await?;
         let mut backoff = QueueBackoff::new(Some(self.coordinator().config().operation_timeout));
         if options.only_for_work {
-            let not_now = match Holder::of(&self.coordinator().line(plan).await?) {
+            let not_now = match Holder::of(&self.coordinator().queue(plan).await?) {
                 Some(holder) => Some(Ok(TryAcquire::HeldBy(holder))),
                 None => candidacy.ensure_work().await.err().map(Err),
             };
@@ -80,20 +87,20 @@ impl Session {
                     let ownership = self.own(candidacy, revision, term).await;
                     return Ok(TryAcquire::Acquired(Box::new(ownership)));
                 }
-                Attempt::Queue(line) => {
-                    if let Some(holder) = Holder::of(&line) {
+                Attempt::Queue(queue) => {
+                    if let Some(holder) = Holder::of(&queue) {
                         drop(candidacy.place.leave());
                         return Ok(TryAcquire::HeldBy(holder));
                     }
-                    in_the_way(&line)?;
-                    let left = candidacy.delay.left(self.coordinator(), plan, &line).await?;
+                    in_the_way(&queue)?;
+                    let left = candidacy.delay.left(self.coordinator(), plan, &queue).await?;
                     if !left.is_zero() {
                         drop(candidacy.place.leave());
                         return Ok(TryAcquire::Delayed(left));
                     }
                     // The queue was empty, only the term was not as seen last, or its lock delay was not
                     // known: it is known now.
-                    if !backoff.pause(self, line).await {
+                    if !backoff.pause(self, queue).await {
                         return Err(Error::TimedOut("the queue of the plan cannot be read"));
                     }
                 }
@@ -127,9 +134,8 @@ impl Session {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the queue: the session's task deletes the key.
-    #[tracing::instrument(level = "debug", skip_all, fields(session = %self.lease(), %plan))]
     pub async fn acquire(&self, plan: &PlanName, options: AcquireOptions) -> Result<Ownership, Error> {
-        let waiting = self.wait_in_queue(plan, options);
+        let waiting = self.wait_in_queue(plan, options).instrument(span::acquire(self.lease(), plan));
         match options.wait {
             None => waiting.await,
             Some(wait) => match tokio::time::timeout(wait, waiting).await {
@@ -148,43 +154,43 @@ impl Session {
         let mut backoff = QueueBackoff::new(None);
         loop {
             self.ensure_live()?;
-            let line = match attempt {
+            let queue = match attempt {
                 Attempt::Owned { revision, term } => return Ok(self.own(candidacy, revision, term).await),
-                Attempt::Queue(line) => line,
+                Attempt::Queue(queue) => queue,
             };
-            backoff.pause(self, line.clone()).await;
-            attempt = match line.standing(self.lease()) {
+            backoff.pause(self, queue.clone()).await;
+            attempt = match queue.standing(self.lease()) {
                 Standing::Absent => self.attempt(&mut candidacy, true).await?,
                 Standing::First => {
-                    self.wait_out_delay(&mut candidacy, &line).await?;
+                    self.wait_out_delay(&mut candidacy, &queue).await?;
                     candidacy.ensure_work().await?;
-                    match self.take_over(&mut candidacy, &line, None).await? {
-                        Attempt::Queue(line) if line.standing(self.lease()) == Standing::First => {
-                            in_the_way(&line)?;
-                            Attempt::Queue(line)
+                    match self.take_over(&mut candidacy, &queue, None).await? {
+                        Attempt::Queue(queue) if queue.standing(self.lease()) == Standing::First => {
+                            in_the_way(&queue)?;
+                            Attempt::Queue(queue)
                         }
                         attempt => attempt,
                     }
                 }
                 Standing::Behind(before) => {
                     tracing::debug!(%plan, behind = %before.name(), "waiting in the queue");
-                    let left_at = candidacy.place.wait_behind(&line, &before).await?;
-                    let was_owner = line.owner().is_some_and(|(owner, _)| *owner == before);
+                    let left_at = candidacy.place.wait_behind(&queue, &before).await?;
+                    let was_owner = queue.owner().is_some_and(|(owner, _)| *owner == before);
                     let left_at = left_at.filter(|_| was_owner);
                     if candidacy.delay.is_zero() && !candidacy.only_for_work {
-                        self.take_over(&mut candidacy, &line, left_at).await?
+                        self.take_over(&mut candidacy, &queue, left_at).await?
                     } else {
-                        Attempt::Queue(self.coordinator().line(plan).await?)
+                        Attempt::Queue(self.coordinator().queue(plan).await?)
                     }
                 }
             };
         }
     }
 
-    /// Waits until the lock delay after the term of this line is over.
-    async fn wait_out_delay(&self, candidacy: &mut Candidacy, line: &Queue) -> Result<(), Error> {
+    /// Waits until the lock delay after the term of this queue is over.
+    async fn wait_out_delay(&self, candidacy: &mut Candidacy, queue: &Queue) -> Result<(), Error> {
         loop {
-            let left = candidacy.delay.left(self.coordinator(), &candidacy.plan, line).await?;
+            let left = candidacy.delay.left(self.coordinator(), &candidacy.plan, queue).await?;
             if left.is_zero() {
                 return Ok(());
             }
@@ -201,21 +207,23 @@ impl Session {
     /// that its owner has not ended is not followed at once, unless it is known that no lock delay is left.
     async fn attempt(&self, candidacy: &mut Candidacy, join: bool) -> Result<Attempt, Error> {
         let coordinator = self.coordinator();
-        let Candidacy { place, plan, delay, only_for_work } = &*candidacy;
-        let seen = match coordinator.known_term(plan) {
+        let seen = match coordinator.known_term(&candidacy.plan) {
             Some(term) => term,
-            None => coordinator.line(plan).await?.term,
+            None => coordinator.queue(&candidacy.plan).await?.term,
         };
+        candidacy.follows(seen.as_ref().map(|(_, term)| term));
+        let Candidacy { place, plan, delay, only_for_work, .. } = &*candidacy;
         let unended = seen.as_ref().filter(|(_, term)| term::needs_lock_delay(term));
         let delayed = unended.is_some_and(|(revision, _)| !delay.is_over_after(*revision));
         let not_at_once =
             (delayed || (join && *only_for_work)).then(|| Compare::Exists(place.key().to_vec()));
-        let (queue, term_key) =
+        let (range, term_key) =
             (coordinator.layout().queue(plan), coordinator.layout().of(plan, &PlanKey::Term));
         let spec = coordinator.layout().of(plan, &PlanKey::Spec);
         let close = coordinator.layout().of(plan, &PlanKey::Close);
         let succession = self.succession(seen.as_ref().map(|(_, term)| term), None);
         let (not_outdated, read_registration) = place.not_outdated();
+        let (eligible, read_cordon) = coordinator.may_acquire(self.id());
         // A waiter will need to know the lock delay, which is in the definition.
         let read_spec = if join { Op::Get(spec.clone()) } else { Op::Find(spec.clone()) };
         let join = join.then(|| {
@@ -223,6 +231,7 @@ impl Session {
                 Compare::Created(place.key().to_vec(), None),
                 Compare::Exists(spec.clone()),
                 Compare::Created(close.clone(), None),
+                eligible.clone(),
             ];
             let when = when.into_iter().chain(not_outdated.clone());
             Op::Nested(Transaction::when(when).then([place.put()]))
@@ -231,8 +240,9 @@ impl Session {
             [
                 Compare::Exists(spec.clone()),
                 Compare::Created(close.clone(), None),
-                Compare::Empty(queue.clone()),
+                Compare::Empty(range.clone()),
                 Compare::Modified(term_key.clone(), seen.map(|(revision, _)| revision)),
+                eligible,
             ]
             .into_iter()
             .chain(not_at_once)
@@ -242,43 +252,46 @@ impl Session {
         .then([place.put()])
         .then(term_writes(coordinator, plan, &succession)?)
         .otherwise(join)
-        .otherwise([Op::Range(queue, 0), Op::Get(term_key), read_spec, Op::Get(close)])
+        .otherwise([Op::Range(range, 0), Op::Get(term_key), read_spec, Op::Get(close), read_cordon])
         .otherwise(read_registration);
         let mut reply = place.execute(&txn).await?;
         if reply.branch == Branch::Then {
             return Ok(self.owned(plan, reply.revision, reply.revision, succession.term));
         }
-        let attempt = self.read_line(candidacy, &mut reply)?;
+        let attempt = self.read_queue(candidacy, &mut reply)?;
         candidacy.place.note_registration(reply.row())?;
         Ok(attempt)
     }
 
     /// One transaction that takes over if the own key is first. `left_at`: when the owner of the term that
-    /// `line` shows left, if that is known. A release has written the term at that very revision; an expiry
+    /// `queue` shows left, if that is known. A release has written the term at that very revision; an expiry
     /// has left it as it was.
     async fn take_over(
         &self,
         candidacy: &mut Candidacy,
-        line: &Queue,
+        queue: &Queue,
         left_at: Option<Revision>,
     ) -> Result<Attempt, Error> {
         let coordinator = self.coordinator();
+        candidacy.follows(queue.term.as_ref().map(|(_, term)| term));
         let Candidacy { place, plan, delay, .. } = &*candidacy;
-        let Some(own) = line.candidates().iter().find(|candidate| candidate.lease == self.lease()) else {
+        let Some(own) = queue.candidates().iter().find(|candidate| candidate.lease == self.lease()) else {
             return self.attempt(candidacy, true).await; // It is at the end of the queue anyway.
         };
         let joined = own.joined;
-        let (queue, term_key) =
+        let (range, term_key) =
             (coordinator.layout().queue(plan), coordinator.layout().of(plan, &PlanKey::Term));
         let spec = coordinator.layout().of(plan, &PlanKey::Spec);
         let close = coordinator.layout().of(plan, &PlanKey::Close);
-        let seen = line.term.as_ref();
+        let (eligible, read_cordon) = coordinator.may_acquire(self.id());
+        let seen = queue.term.as_ref();
         let when = |term_at: Option<Revision>| {
             [
                 Compare::Created(place.key().to_vec(), Some(joined)),
-                Compare::NoneBefore(queue.clone(), joined),
+                Compare::NoneBefore(range.clone(), joined),
                 Compare::Modified(term_key.clone(), term_at),
                 Compare::Created(close.clone(), None),
+                eligible.clone(),
             ]
             .into_iter()
             .chain(delay.compare(&spec))
@@ -291,7 +304,7 @@ impl Session {
             &expired,
         )?);
         // Else its owner has ended it when it left. That it is this very term is sure only if the one before
-        // in line *was* the owner: its key and its term can have changed at one revision in no other way.
+        // in queue *was* the owner: its key and its term can have changed at one revision in no other way.
         if let Some(left_at) = left_at {
             let ended = seen.map(|(_, term)| term::end(term, Ending::Clean, WallTime(0)));
             let released = self.succession(ended.as_ref(), Some(joined));
@@ -299,27 +312,28 @@ impl Session {
             txn = txn.otherwise([Op::Nested(Transaction::when(when(Some(left_at))).then(writes))]);
         }
         let txn = txn.otherwise([
-            Op::Range(queue, 0),
+            Op::Range(range, 0),
             Op::Get(term_key),
             Op::Find(spec.clone()),
             Op::Get(close.clone()),
+            read_cordon,
         ]);
         let mut reply = place.execute(&txn).await?;
         if reply.branch == Branch::Then {
             return Ok(self.owned(plan, joined, reply.revision, expired.term));
         }
-        self.read_line(candidacy, &mut reply)
+        self.read_queue(candidacy, &mut reply)
     }
 
     /// The failure branch of both transactions: the queue now, and whether we own the plan after all, because
     /// the answer of an earlier try got lost.
-    fn read_line(&self, candidacy: &mut Candidacy, reply: &mut Reply) -> Result<Attempt, Error> {
+    fn read_queue(&self, candidacy: &mut Candidacy, reply: &mut Reply) -> Result<Attempt, Error> {
         let plan = &candidacy.plan;
-        let line = self.coordinator().read_line(plan, reply)?;
+        let queue = self.coordinator().read_queue(plan, reply)?;
         let spec = reply.row().ok_or_else(|| Error::PlanNotFound(plan.clone()))?;
         candidacy.delay.note(&spec);
-        let closed = reply.row();
-        match (line.owner(), closed) {
+        let (closed, cordon) = (reply.row(), reply.row());
+        match (queue.owner(), closed) {
             (Some((candidate, term)), _) if candidate.lease == self.lease() => {
                 Ok(Attempt::Owned { revision: candidate.joined, term: term.clone() })
             }
@@ -327,7 +341,10 @@ impl Session {
                 let ((_, HaltRecord { how, by, why, .. }), _) = view::halt_of(plan, &PlanKey::Close, &entry);
                 Err(Error::PlanClosed { plan: plan.clone(), how, by, why })
             }
-            (_, None) => Ok(Attempt::Queue(line)),
+            (_, None) => match cordon {
+                Some(entry) => Err(cordoned(self.id(), &entry.value)),
+                None => Ok(Attempt::Queue(queue)),
+            },
         }
     }
 
@@ -337,23 +354,26 @@ impl Session {
     }
 
     async fn own(&self, candidacy: Candidacy, revision: Revision, term: TermRecord) -> Ownership {
-        let Candidacy { place, plan, .. } = candidacy;
+        let Candidacy { place, plan, before, .. } = candidacy;
         let gone = self.watch_own_key(place.key().to_vec(), revision);
         let held = place.leave();
-        let span = span::ownership(self, &plan, &term, revision);
+        let span = span::ownership((self.span(), self.lease()), &plan, &term, revision, before.as_deref());
         tracing::info!(parent: &span, %plan, token = %term.token(), "acquired");
         Ownership { session: self.clone(), plan, revision, term, gone, held, span }
     }
 
     fn succession(&self, previous: Option<&TermRecord>, guard: Option<Revision>) -> Succession {
         let successor = Successor { record: candidate(self), lease: self.lease(), guard };
-        term::succeed(previous, self.coordinator().generation(), &successor, self.clock().wall())
+        let mut next =
+            term::succeed(previous, self.coordinator().generation(), &successor, self.clock().wall());
+        next.term.trace = trace::stored(&Span::current());
+        next
     }
 }
 
 /// Fails if a key in the queue is no candidate's: etcd counts it as one, and it may never leave.
-fn in_the_way(line: &Queue) -> Result<(), Error> {
-    line.unreadable.first().map_or(Ok(()), |unreadable| Err(unreadable.clone().into()))
+fn in_the_way(queue: &Queue) -> Result<(), Error> {
+    queue.unreadable.first().map_or(Ok(()), |unreadable| Err(unreadable.clone().into()))
 }
 
 /// What a transaction of a candidate came to.
@@ -370,6 +390,8 @@ struct Candidacy {
     delay: LockDelay,
     /// Whether the place is given up if an owner would find nothing to do.
     only_for_work: bool,
+    /// The span of the term that it follows, as that was seen last.
+    before: Option<Box<TraceContext>>,
 }
 
 impl Candidacy {
@@ -379,7 +401,13 @@ impl Candidacy {
             plan: plan.clone(),
             delay: LockDelay::new(options.lock_delay),
             only_for_work: options.only_for_work,
+            before: None,
         })
+    }
+
+    /// It is about to follow this term.
+    fn follows(&mut self, term: Option<&TermRecord>) {
+        self.before = term.and_then(|term| term.trace.clone());
     }
 
     /// Looks whether an owner would find something to do, if that is a condition. A plan that cannot be read

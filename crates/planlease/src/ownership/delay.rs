@@ -70,15 +70,15 @@ impl LockDelay {
         self.own = read.map(|read| (spec.modified, read.policy.lock_delay()));
     }
 
-    /// How much of it is left before the term of this line may be followed. One read if the plan's own is not
-    /// known yet.
+    /// How much of it is left before the term of this queue may be followed. One read if the plan's own is
+    /// not known yet.
     pub(super) async fn left(
         &mut self,
         coordinator: &Coordinator,
         plan: &PlanName,
-        line: &Queue,
+        queue: &Queue,
     ) -> Result<Duration, Error> {
-        let Some((revision, _)) = line.term.as_ref().filter(|(_, term)| needs_lock_delay(term)) else {
+        let Some((revision, _)) = queue.term.as_ref().filter(|(_, term)| needs_lock_delay(term)) else {
             return Ok(Duration::ZERO);
         };
         let length = match self.length() {

@@ -20,9 +20,9 @@ impl QueueBackoff {
     }
 
     /// Waits, if the queue did not move; `false` if there is to be no further round.
-    pub(crate) async fn pause(&mut self, session: &Session, line: Queue) -> bool {
-        if self.seen.as_ref() != Some(&line) {
-            self.seen = Some(line);
+    pub(crate) async fn pause(&mut self, session: &Session, queue: Queue) -> bool {
+        if self.seen.as_ref() != Some(&queue) {
+            self.seen = Some(queue);
             self.backoff.reset();
             return true;
         }

@@ -75,7 +75,7 @@ pub(crate) async fn end_term(
             Ok(())
         }
         Some(present) if reply.uncertain && present.number > term.number => {
-            let past = coordinator.past_term(plan, term.number).await;
+            let past = coordinator.history(plan).term(term.number).await;
             let past = past.map_err(|_| Error::outcome_unknown("how the term ended cannot be read"))?;
             match past.filter(|past| past.ended == ended.ended) {
                 Some(_) => Ok(()),

@@ -7,21 +7,21 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use planlease_core::{
-    LeaseId, Revision,
+    Revision,
     change::Entry,
     codec,
-    keys::{KeyRange, PlanKey},
+    keys::KeyRange,
     record::CandidateRecord,
     session::LossReason,
     term::{Candidate, Queue},
 };
 
-use super::cleanup::Abandoned;
+use super::{abandoned::Abandoned, reservation::Reservation};
 use crate::{
     error::Error,
     etcd::{Admission, Compare, Fault, Op, Reply, Transaction},
     key_watch::gone,
-    session::{Reservable, Reservation, Session},
+    session::{Reservable, Session},
 };
 
 /// A place in a queue, given up when it is dropped.
@@ -43,8 +43,8 @@ impl Place {
     /// # Errors
     /// [`Error::HeldLocally`] or [`Error::LockedLocally`] if another part has it.
     pub(crate) async fn reserve(session: &Session, what: Reservable) -> Result<Self, Error> {
-        let held = session.reserve(what.clone()).await?;
-        let key = key_of(session, &what, session.lease());
+        let held = Reservation::new(session, what.clone()).await?;
+        let key = what.key(session.coordinator().layout(), session.lease());
         Ok(Self { session: session.clone(), what, key, held: Some(held), in_flight: AtomicBool::new(false) })
     }
 
@@ -62,14 +62,22 @@ impl Place {
         let layout = self.session.coordinator().layout();
         match &self.what {
             Reservable::Plan(plan) => layout.queue(plan),
-            Reservable::Lock(plan, lock) => layout.lock_queue(plan, lock),
+            Reservable::Lock(Some(plan), lock) => layout.lock_queue(plan, lock),
+            Reservable::Lock(None, lock) => layout.global_lock_queue(lock),
         }
     }
 
     /// Puts the key: the only place that does so, and always with the lease, without which the key would be
     /// immortal.
     pub(crate) fn put(&self) -> Op {
-        let candidate = codec::encode(&candidate(&self.session));
+        self.put_with(1)
+    }
+
+    /// The same, for a lock that this many can have at a time.
+    pub(crate) fn put_with(&self, permits: u32) -> Op {
+        let candidate =
+            CandidateRecord { permits: (permits > 1).then_some(permits), ..candidate(&self.session) };
+        let candidate = codec::encode(&candidate);
         let value = candidate.unwrap_or_default(); // Two names and two numbers: never too large.
         Op::PutLeased(self.key.clone(), value, self.session.lease())
     }
@@ -120,11 +128,11 @@ impl Place {
     /// [`Error::AuthorityLost`]: without a session there is no place in the queue.
     pub(crate) async fn wait_behind(
         &self,
-        line: &Queue,
+        queue: &Queue,
         before: &Candidate,
     ) -> Result<Option<Revision>, Error> {
-        let key = key_of(&self.session, &self.what, before.lease);
-        let seen = line.candidates().last().map_or(before.joined, |last| last.joined);
+        let key = self.what.key(self.session.coordinator().layout(), before.lease);
+        let seen = queue.candidates().last().map_or(before.joined, |last| last.joined);
         let mut leaves = self.session.watch_key(key, before.joined, seen);
         tokio::select! {
             biased; // Without a session there is no place in the queue.
@@ -138,7 +146,7 @@ impl Place {
     pub(crate) fn leave(mut self) -> Option<Reservation> {
         if self.is_in_flight() {
             let (session, what) = (self.session.clone(), self.what.clone());
-            self.session.abandon(Abandoned::Late { session, what, fenced: false });
+            self.session.clean_up_after(Abandoned::Late { session, what, fenced: false });
         }
         self.held.take()
     }
@@ -153,17 +161,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
             let (what, in_flight) = (self.what.clone(), self.is_in_flight());
-            self.session.abandon(Abandoned::Place { what, held: held.abandoned(), in_flight });
+            self.session.clean_up_after(Abandoned::Place { what, held: held.abandoned(), in_flight });
         }
-    }
-}
-
-/// The key of a candidate.
-pub(super) fn key_of(session: &Session, what: &Reservable, lease: LeaseId) -> Vec<u8> {
-    let layout = session.coordinator().layout();
-    match what {
-        Reservable::Plan(plan) => layout.of(plan, &PlanKey::Owner(lease)),
-        Reservable::Lock(plan, lock) => layout.of(plan, &PlanKey::Lock(lock.clone(), lease)),
     }
 }
 

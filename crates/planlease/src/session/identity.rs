@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use planlease_core::OrchestratorId;
+use planlease_core::{OrchestratorId, offer::Offer};
 
 use crate::{error::Error, etcd::Etcd};
 
@@ -30,6 +30,8 @@ pub struct Identity {
     pub labels: BTreeMap<String, String>,
     /// Where it can be reached.
     pub endpoint: Option<String>,
+    /// What it runs, if it is an orchestrator that runs commands.
+    pub offer: Option<Offer>,
 }
 
 impl Identity {
@@ -45,6 +47,7 @@ impl Identity {
             pid: std::process::id(),
             labels: BTreeMap::new(),
             endpoint: None,
+            offer: None,
         }
     }
 
@@ -83,6 +86,12 @@ impl Identity {
     #[must_use]
     pub fn endpoint(self, endpoint: impl Into<Option<String>>) -> Self {
         Self { endpoint: endpoint.into(), ..self }
+    }
+
+    /// Sets what it runs.
+    #[must_use]
+    pub fn offer(self, offer: impl Into<Option<Offer>>) -> Self {
+        Self { offer: offer.into(), ..self }
     }
 
     /// The name that is given; else one made of host, pid and a random part.

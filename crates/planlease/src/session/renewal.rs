@@ -12,7 +12,6 @@ use planlease_core::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Session;
 use crate::{
     clock::{Clock, sleep_until},
     etcd::{Etcd, Fault, FaultKind, KeepAlive},
@@ -22,7 +21,7 @@ use crate::{
 /// Reports progress of the work under a session. After it is dropped, no progress can be reported.
 #[derive(Debug)]
 pub struct Progress {
-    session: Session,
+    clock: Arc<dyn Clock>,
     last: watch::Sender<BootTime>,
 }
 
@@ -30,16 +29,16 @@ impl Progress {
     /// Progress that is required within this time, and what the renewal looks at.
     pub(super) fn within(
         within: Duration,
-        session: &Session,
+        clock: Arc<dyn Clock>,
     ) -> (Self, (Duration, watch::Receiver<BootTime>)) {
-        let last = watch::Sender::new(session.clock().boot());
+        let last = watch::Sender::new(clock.boot());
         let seen = last.subscribe();
-        (Self { session: session.clone(), last }, (within, seen))
+        (Self { clock, last }, (within, seen))
     }
 
     /// Progress was made just now.
     pub fn note(&self) {
-        self.last.send_replace(self.session.clock().boot());
+        self.last.send_replace(self.clock.boot());
     }
 }
 
@@ -98,6 +97,7 @@ impl Renewer {
     }
 
     async fn handle(&mut self, event: Event) {
+        let renewed = matches!(event, Event::Renewed { .. });
         let mut pending = Some(event);
         while let Some(event) = pending.take() {
             for command in self.machine.handle(self.clock.boot(), event) {
@@ -110,6 +110,11 @@ impl Renewer {
                     Command::Renew { reconnect } => pending = self.renew(reconnect).await,
                 }
             }
+        }
+        if let (true, Status::Live { deadline }) = (renewed, self.machine.status()) {
+            let timing = self.machine.timing();
+            let sent = deadline.plus(timing.margin).minus(timing.ttl);
+            self.etcd.counts().renewal(sent.until(self.clock.boot()));
         }
     }
 

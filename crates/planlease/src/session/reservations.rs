@@ -4,10 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use planlease_core::{LockName, PlanName, session::LossReason};
+use planlease_core::{
+    LeaseId, LockName, PlanName,
+    keys::{Key, Layout, PlanKey},
+    session::LossReason,
+};
 use tokio::sync::watch;
 
-use super::Session;
 use crate::error::Error;
 
 /// The most plans that one session owns or waits for. All of their keys hang on one lease, and etcd deletes
@@ -19,11 +22,20 @@ pub const MAX_HELD: usize = 1_000;
 pub(crate) enum Reservable {
     /// The ownership of a plan, or a place in its queue.
     Plan(PlanName),
-    /// A lock of a plan, likewise.
-    Lock(PlanName, LockName),
+    /// A lock of a plan, or without one of the namespace, likewise.
+    Lock(Option<PlanName>, LockName),
 }
 
 impl Reservable {
+    /// The key that stands in its queue for the session with this lease.
+    pub(crate) fn key(&self, layout: &Layout, lease: LeaseId) -> Vec<u8> {
+        match self {
+            Self::Plan(plan) => layout.of(plan, &PlanKey::Owner(lease)),
+            Self::Lock(Some(plan), lock) => layout.of(plan, &PlanKey::Lock(lock.clone(), lease)),
+            Self::Lock(None, lock) => layout.key(&Key::Lock(lock.clone(), lease)),
+        }
+    }
+
     /// The error for another part of this process that has it.
     pub(crate) fn held_locally(&self) -> Error {
         match self {
@@ -44,7 +56,7 @@ enum State {
 
 /// All reservations of a session.
 #[derive(Debug)]
-pub(super) struct Reservations(watch::Sender<BTreeMap<Reservable, State>>);
+pub(crate) struct Reservations(watch::Sender<BTreeMap<Reservable, State>>);
 
 impl Reservations {
     pub(super) fn new() -> Self {
@@ -54,7 +66,7 @@ impl Reservations {
     /// Reserves the plan, or the lock, for this process. What was abandoned and is not cleaned up yet is
     /// waited for: it hangs on the same key of the same lease, so cleaning it up later would take away what
     /// is acquired now.
-    pub(super) async fn reserve(&self, wanted: &Reservable) -> Result<(), Error> {
+    pub(crate) async fn reserve(&self, wanted: &Reservable) -> Result<(), Error> {
         let mut changes = self.0.subscribe();
         loop {
             let mut found = None;
@@ -80,7 +92,7 @@ impl Reservations {
     }
 
     /// Reserves for cleaning up; `false` if there is a reservation already.
-    pub(super) fn reserve_for_cleanup(&self, wanted: &Reservable) -> bool {
+    pub(crate) fn reserve_for_cleanup(&self, wanted: &Reservable) -> bool {
         let mut free = false;
         self.0.send_if_modified(|all| {
             free = !all.contains_key(wanted);
@@ -91,39 +103,18 @@ impl Reservations {
         });
         free
     }
-}
 
-/// The reservation of a plan or of a lock; ended when dropped.
-#[derive(Debug)]
-pub(crate) struct Reservation {
-    session: Session,
-    what: Reservable,
-}
-
-impl Reservation {
-    /// Of what was reserved in this session a moment ago.
-    pub(super) fn new(session: &Session, what: Reservable) -> Self {
-        Self { session: session.clone(), what }
-    }
-
-    /// The session that it belongs to.
-    pub(crate) fn session(&self) -> &Session {
-        &self.session
-    }
-
-    /// The same reservation, for what is to be cleaned up: it stays until that is done.
-    pub(crate) fn abandoned(self) -> Self {
-        self.session.reservations().0.send_modify(|all| {
-            all.insert(self.what.clone(), State::Abandoned);
+    /// Marks what is reserved as abandoned: it stays reserved until it is cleaned up.
+    pub(crate) fn abandon(&self, what: &Reservable) {
+        self.0.send_modify(|all| {
+            all.insert(what.clone(), State::Abandoned);
         });
-        self
     }
-}
 
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.session.reservations().0.send_modify(|all| {
-            all.remove(&self.what);
+    /// Ends a reservation.
+    pub(crate) fn end(&self, what: &Reservable) {
+        self.0.send_modify(|all| {
+            all.remove(what);
         });
     }
 }

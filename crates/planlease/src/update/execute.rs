@@ -8,17 +8,21 @@ use planlease_core::{
     codec,
     keys::PlanKey,
     late::Refuser,
+    reading,
     record::{Guard, TaskRecord},
-    transition::{self, Change, Write},
+    release,
+    transition::{self, Change, TaskStatus, Write},
     view::{PlanView, TaskView},
 };
 use tracing::Instrument as _;
 
-use super::{Outcome, Refused};
+use super::outcome::{Outcome, Refused};
 use crate::{
     authority::Authority,
     error::Error,
     etcd::{Admission, Branch, Compare, Op, Transaction},
+    held_permits::StartBounds,
+    session::Session,
     span,
 };
 
@@ -30,9 +34,8 @@ const MAX_AT_ONCE: usize = 512;
 
 impl Authority {
     /// Changes a task if its record is still the one that was seen. One transaction, tried once: what
-    /// [`Authority::submit`] is made of. `attempt`: the attempt that the change is about; `None` for whichever
-    /// is present. To start a task, the plan is read first: what it depends on has to be done.
-    /// [`Authority::start`] saves that for callers that have the plan.
+    /// [`Authority::submit`] is made of. To start a task, its excerpt is read first: what it depends on has
+    /// to be done. [`Authority::start`] saves that for callers that have the plan.
     ///
     /// A result (complete, fail) that is refused because its attempt or its right is over is kept, for people
     /// to see, if that takes no longer than two seconds: [`crate::Coordinator::late_results`].
@@ -43,7 +46,28 @@ impl Authority {
     ///
     /// # Cancel safety
     /// A dropped future leaves the outcome unknown.
-    pub async fn update(
+    pub async fn update(&self, seen: &TaskView, change: &Change) -> Result<Outcome, Error> {
+        self.update_of(seen, None, change).await
+    }
+
+    /// As [`Authority::update`], if the change is about this attempt: a result of an earlier one is refused.
+    ///
+    /// # Errors
+    /// As [`Authority::update`].
+    ///
+    /// # Cancel safety
+    /// A dropped future leaves the outcome unknown.
+    pub async fn update_attempt(
+        &self,
+        seen: &TaskView,
+        attempt: u32,
+        change: &Change,
+    ) -> Result<Outcome, Error> {
+        self.update_of(seen, Some(attempt), change).await
+    }
+
+    /// `attempt`: the one that the change is about; `None` for whichever is present.
+    async fn update_of(
         &self,
         seen: &TaskView,
         attempt: Option<u32>,
@@ -65,6 +89,9 @@ impl Authority {
         change: &Change,
         outcome: &Outcome,
     ) {
+        if change.ends_attempt() {
+            self.release_if_over(task, outcome).await;
+        }
         let refuser = match outcome {
             Outcome::Refused(Refused::AuthorityLost(_)) => Refuser::AuthorityLost,
             Outcome::Refused(Refused::NotAllowed(refusal, present)) => {
@@ -77,19 +104,21 @@ impl Authority {
 
     /// Starts a task whose record is still the one that was seen.
     async fn start_seen(&self, seen: &TaskView) -> Result<Outcome, Error> {
-        let plan = self.coordinator().plan(self.plan()).await?;
-        match plan.tasks().get(&seen.id) {
-            Some(present) if present.revision != seen.revision => {
-                Ok(Outcome::Refused(Refused::Conflict(Box::new(present.clone()))))
-            }
-            _ => self.start(&plan, &seen.id).await,
+        let excerpt = match self.coordinator().excerpt(self.plan(), &seen.id).await {
+            Err(Error::TaskNotFound { .. }) => return Ok(Outcome::Refused(Refused::NoSuchTask)),
+            excerpt => excerpt?,
+        };
+        if excerpt.task().revision != seen.revision {
+            return Ok(Outcome::Refused(Refused::Conflict(Box::new(excerpt.task().clone()))));
         }
+        self.start(excerpt.seen(), &seen.id).await
     }
 
     /// Starts a task: claims it for the writer (also one whose claimant's time limit has passed), if it and
     /// all that it depends on are as the plan was seen, and done, and the plan is not halted, nor defined
     /// differently since. One transaction; in a plan that bounds how many are in progress at once, one read
-    /// before it, and both again as long as its tasks change in between.
+    /// before it, and both again as long as its tasks change in between. For a task that uses pools, one read
+    /// of them besides: it takes its permits in the same transaction.
     ///
     /// # Errors
     /// As [`Authority::update`].
@@ -103,16 +132,19 @@ impl Authority {
         if let Some(refused) = hindrance(plan, task) {
             return Ok(Outcome::Refused(refused));
         }
-        if plan.spec().policy.max_in_progress > 0 {
-            return self.start_within_bounds(plan, task).await;
-        }
-        self.update_with(seen, None, &Change::Start, &self.requirements(plan, task)).await
+        let outcome = if reading::start_counts(&plan.spec().policy) {
+            self.start_within_bounds(plan, task).await?
+        } else {
+            self.start_in_pools(plan, seen, &self.requirements(plan, task, true)).await?
+        };
+        self.coordinator().explained(outcome, self.writer()).await
     }
 
     /// Starts a task if there is room for one more: no task was changed since they were counted.
     async fn start_within_bounds(&self, plan: &PlanView, task: &TaskId) -> Result<Outcome, Error> {
         let asked = plan.tasks().get(task).map(|task| task.revision);
         let mut outcome = Outcome::Refused(Refused::NoSuchTask);
+        let _turn = self.coordinator().starts().next(self.plan()).await;
         for _ in 0..MAX_CONFLICTS {
             let plan = self.coordinator().plan(self.plan()).await?;
             let Some(seen) = plan.tasks().get(task) else { return Ok(outcome) };
@@ -122,10 +154,10 @@ impl Authority {
             if let Some(refused) = hindrance(&plan, task) {
                 return Ok(Outcome::Refused(refused));
             }
-            let mut requires = self.requirements(&plan, task);
+            let mut requires = self.requirements(&plan, task, true);
             let tasks = self.coordinator().layout().tasks(self.plan());
             requires.push(Compare::NoneWrittenAfter(tasks, plan.revision()));
-            outcome = self.update_with(seen, None, &Change::Start, &requires).await?;
+            outcome = self.start_in_pools(&plan, seen, &requires).await?;
             if !matches!(outcome, Outcome::Refused(Refused::Dependency)) {
                 break;
             }
@@ -133,14 +165,17 @@ impl Authority {
         Ok(outcome)
     }
 
-    /// What has to be as it was seen for a task to start.
-    fn requirements(&self, plan: &PlanView, task: &TaskId) -> Vec<Compare> {
+    /// What has to be as it was seen for a task to start, or to be given up; of a start, also that the plan
+    /// is not halted.
+    fn requirements(&self, plan: &PlanView, task: &TaskId, starts: bool) -> Vec<Compare> {
         let layout = self.coordinator().layout();
         let key = |task| layout.of(self.plan(), &PlanKey::Task(task));
         let dependencies = plan.dependency_revisions(task);
         let dependencies = dependencies.map(|(task, revision)| Compare::Modified(key(task), Some(revision)));
         let definition = Compare::Modified(layout.of(self.plan(), &PlanKey::Spec), Some(plan.defined()));
-        dependencies.chain([definition, Compare::Empty(layout.halts(self.plan()))]).collect()
+        let halts = starts.then(|| Compare::Empty(layout.halts(self.plan())));
+        let fleet = starts.then(|| self.coordinator().may_begin(self.writer()));
+        dependencies.chain([definition]).chain(halts).chain(fleet.into_iter().flatten()).collect()
     }
 
     /// Reads the task, decides, and writes; decides again on the fresh record if another process was faster.
@@ -161,7 +196,7 @@ impl Authority {
         };
         for _ in 0..MAX_CONFLICTS {
             let Some(change) = decide(&seen.record) else { return Ok(Outcome::Committed(seen)) };
-            match self.update(&seen, None, &change).await? {
+            match self.update(&seen, &change).await? {
                 Outcome::Refused(Refused::Conflict(present)) => seen = *present,
                 outcome => return Ok(outcome),
             }
@@ -206,6 +241,11 @@ impl Authority {
         seen: &TaskView,
         change: &Change,
     ) -> Result<Outcome, Error> {
+        if let (Some(plan), Change::GiveUp(..), TaskStatus::Pending) = (plan, change, seen.record.status) {
+            // What it waits for is as it was seen: a failure that a person has just put right has no
+            // consequences.
+            return self.update_with(seen, None, change, &self.requirements(plan, &seen.id, false)).await;
+        }
         let Some(plan) = plan.filter(|_| *change == Change::Start) else {
             return self.update_with(seen, None, change, &[]).await;
         };
@@ -214,7 +254,11 @@ impl Authority {
             Some(refused) => Ok(Outcome::Refused(refused)),
             // Each would have to see that the one before it has started.
             None if bound > 0 => Ok(Outcome::Refused(Refused::Full(bound))),
-            None => self.update_with(seen, None, change, &self.requirements(plan, &seen.id)).await,
+            None => {
+                let outcome =
+                    self.start_in_pools(plan, seen, &self.requirements(plan, &seen.id, true)).await?;
+                self.coordinator().explained(outcome, self.writer()).await
+            }
         }
     }
 
@@ -226,6 +270,19 @@ impl Authority {
         change: &Change,
         requires: &[Compare],
     ) -> Result<Outcome, Error> {
+        self.update_starting(seen, attempt, change, requires, None).await
+    }
+
+    /// As [`Authority::update_with`]. A start is bounded as said, and takes its permits in the same
+    /// transaction; the end of a claim releases those that it has.
+    pub(crate) async fn update_starting(
+        &self,
+        seen: &TaskView,
+        attempt: Option<u32>,
+        change: &Change,
+        requires: &[Compare],
+        start: Option<&StartBounds<'_>>,
+    ) -> Result<Outcome, Error> {
         if let Err(Error::AuthorityLost(loss)) = self.ensure_live() {
             return Ok(Outcome::Refused(Refused::AuthorityLost(loss)));
         }
@@ -235,15 +292,36 @@ impl Authority {
                 return Ok(Outcome::Refused(Refused::NotAllowed(refusal, Box::new(seen.clone()))));
             }
         };
+        if let Some(start) = start {
+            next.set_bounds(&start.policy);
+        }
         let before = seen.record.claim.as_ref().and_then(|claim| claim.limit);
-        if let (None, Some(claim), Some(limit)) = (before, &mut next.claim, self.limit) {
+        // A request to cancel leaves the claim as it is: it is another process's.
+        if let (None, Some(claim), Some(limit), None) = (before, &mut next.claim, self.limit, &next.cancel)
+            && next.approval.as_ref().is_none_or(|approval| approval.result.is_none())
+        {
             claim.limit = Some(self.coordinator().grant_limit(limit).await?);
         }
         let after = next.claim.as_ref().and_then(|claim| claim.limit);
-        let span = span::update(self.session(), self.plan(), &seen.id, &next);
-        let outcome = self.send(seen, next, requires).instrument(span.clone()).await;
+        let mut writes: Vec<Op> = self.release(release::released(&seen.record, &next)).collect();
+        let permits = start.and_then(|start| start.permits);
+        if let Some(taken) = permits {
+            writes.extend(self.put_permits(seen, &mut next, taken)?);
+        }
+        let writer = (self.session().map(Session::lease), self.plan(), self.trace());
+        let span = span::update(writer, seen, &next);
+        if let (Change::Start, Some(claim)) = (change, &mut next.claim) {
+            claim.trace = span::of_claim(&span);
+        }
+        let outcome = self.send(seen, next, requires, writes).instrument(span.clone()).await;
+        if let Ok(outcome) = &outcome {
+            self.coordinator().etcd().counts().outcome(outcome.fate());
+        }
         if let Ok(Outcome::Committed(written)) = &outcome {
             span::committed(&span, written.revision);
+            if let Some(session) = self.session() {
+                session.permits().note(self.plan(), written, permits.is_some());
+            }
         }
         match (&outcome, before, after) {
             (Ok(Outcome::Committed(_)), Some(limit), None) | (Ok(Outcome::Refused(_)), None, Some(limit)) => {
@@ -255,12 +333,20 @@ impl Authority {
         outcome
     }
 
-    /// Writes the next record, if the task is as it was seen, and what is required besides.
-    async fn send(&self, seen: &TaskView, next: TaskRecord, requires: &[Compare]) -> Result<Outcome, Error> {
+    /// Writes the next record, and what belongs to it, if the task is as it was seen, and what is required
+    /// besides.
+    async fn send(
+        &self,
+        seen: &TaskView,
+        next: TaskRecord,
+        requires: &[Compare],
+        writes: Vec<Op>,
+    ) -> Result<Outcome, Error> {
         let key = self.coordinator().layout().of(self.plan(), &PlanKey::Task(seen.id.clone()));
         let unchanged = Compare::Modified(key.clone(), Some(seen.revision));
         let txn = Transaction::when([unchanged].into_iter().chain(requires.iter().cloned()))
             .then([Op::Put(key.clone(), codec::encode(&next)?)])
+            .then(writes)
             .otherwise([Op::Get(key)]);
         let write = self.guarded(txn).coalesced(self.plan());
         let mut reply = match self.coordinator().etcd().execute(write, Admission::TURN).await {
@@ -311,7 +397,7 @@ impl Authority {
             return Ok(Outcome::Committed(present)); // By an earlier try whose answer got lost.
         }
         if uncertain && present.revision != seen.revision {
-            match self.coordinator().trace(self.plan(), seen, next.op_id, &entry).await {
+            match self.coordinator().history(self.plan()).trace(seen, next.op_id, &entry).await {
                 Ok(Some(view)) => return Ok(Outcome::Committed(view)),
                 Ok(None) => {}
                 Err(error) => return Ok(unknown(&error.to_string())),
@@ -322,11 +408,7 @@ impl Authority {
             // earlier try that is still under way can be carried out after all.
             return Ok(unknown("another process acquired the plan meanwhile"));
         }
-        if uncertain
-            && right
-            && present.revision == seen.revision
-            && next.status == transition::TaskStatus::InProgress
-        {
+        if uncertain && right && present.revision == seen.revision && next.status == TaskStatus::InProgress {
             // What a start requires besides may hold again (a pause ends), and then an earlier try that is
             // still under way can be carried out after all.
             return Ok(unknown("what the start requires was not the case, at least for a while"));
@@ -342,7 +424,7 @@ impl Authority {
 }
 
 /// What keeps a task from being started, as the plan was seen.
-fn hindrance(plan: &PlanView, task: &TaskId) -> Option<Refused> {
+pub(super) fn hindrance(plan: &PlanView, task: &TaskId) -> Option<Refused> {
     if let Some(halt) = plan.halt() {
         return Some(Refused::Halted(Box::new(halt.clone())));
     }

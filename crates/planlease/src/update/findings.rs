@@ -17,6 +17,34 @@ use crate::{
 /// How often a text is stored again because others store one at the same moment.
 const MAX_CONFLICTS: usize = 32;
 
+/// What an attempt at a task has found out.
+///
+/// ```
+/// use planlease::Findings;
+///
+/// let findings = Findings::of_attempt(2, "two of five mirrors are stale").kept_at("s3://findings/2.txt");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Findings {
+    attempt: u32,
+    text: String,
+    reference: Option<String>,
+}
+
+impl Findings {
+    /// A text by this attempt; it is cut to the size that is kept.
+    #[must_use]
+    pub fn of_attempt(attempt: u32, text: impl Into<String>) -> Self {
+        Self { attempt, text: text.into(), reference: None }
+    }
+
+    /// The same, with where the whole of it is kept, outside of the store.
+    #[must_use]
+    pub fn kept_at(self, reference: impl Into<String>) -> Self {
+        Self { reference: Some(reference.into()), ..self }
+    }
+}
+
 impl Authority {
     /// Stores the findings of a task, cut to the size that is kept; its output stays. One read and one
     /// transaction, which compares that nothing else was stored in between: findings that arrive late do not
@@ -28,9 +56,14 @@ impl Authority {
     ///
     /// # Cancel safety
     /// If the future is dropped, the write is carried out once or not at all.
-    pub async fn write_findings(&self, task: &TaskId, attempt: u32, text: &str) -> Result<(), Error> {
-        self.store_findings(task, |output| FindingsRecord { output, ..FindingsRecord::new(attempt, text) })
-            .await
+    pub async fn write_findings(&self, task: &TaskId, findings: &Findings) -> Result<(), Error> {
+        let Findings { attempt, text, reference } = findings;
+        self.store(task, |present| FindingsRecord {
+            reference: reference.clone(),
+            output: present.and_then(|present| present.output),
+            ..FindingsRecord::new(*attempt, text)
+        })
+        .await
     }
 
     /// Stores what the command of an attempt wrote, cut to the size that is kept; the findings of the task
@@ -48,38 +81,6 @@ impl Authority {
             None => FindingsRecord::of_output(output.clone()),
         })
         .await
-    }
-
-    /// Stores where the findings of a task are kept, with a text about them. As [`Authority::write_findings`]
-    /// otherwise.
-    ///
-    /// # Errors
-    /// As [`Authority::write_findings`].
-    ///
-    /// # Cancel safety
-    /// If the future is dropped, the write is carried out once or not at all.
-    pub async fn write_reference(
-        &self,
-        task: &TaskId,
-        attempt: u32,
-        text: &str,
-        reference: &str,
-    ) -> Result<(), Error> {
-        let reference = Some(reference.to_owned());
-        self.store_findings(task, |output| FindingsRecord {
-            reference: reference.clone(),
-            output,
-            ..FindingsRecord::new(attempt, text)
-        })
-        .await
-    }
-
-    async fn store_findings(
-        &self,
-        task: &TaskId,
-        findings: impl Fn(Option<OutputRecord>) -> FindingsRecord,
-    ) -> Result<(), Error> {
-        self.store(task, |present| findings(present.and_then(|present| present.output))).await
     }
 
     /// Stores what is made of the present record.

@@ -67,7 +67,7 @@ impl UpdateRequest {
     }
 
     /// With this id of the write: the request can be submitted again, and
-    /// [`Coordinator::find_update`](crate::Coordinator::find_update) finds out whether it was carried out.
+    /// [`PlanHistory::find_update`](crate::PlanHistory::find_update) finds out whether it was carried out.
     #[must_use]
     pub fn identified(self, op_id: Uuid) -> Self {
         Self { op_id: Some(OpId::Write(op_id)), ..self }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use planlease_core::{
     PlanName, TaskId,
+    reading::Reading,
     record::Role,
+    term::Queue,
     transition::Change,
     view::{PlanView, TaskView},
 };
@@ -65,8 +67,8 @@ impl<'a> From<&'a TaskView> for Seen<'a> {
 impl Authority {
     /// Updates a task. One read and one transaction if nothing else happens at the same moment.
     ///
-    /// - A start reads the plan first: the dependencies must be done, the plan not halted, and no more tasks
-    ///   in progress than may be (`max_in_progress`).
+    /// - A start reads the task's excerpt first: the dependencies must be done, the plan not halted, and no
+    ///   more tasks in progress than may be (`max_in_progress`, for which the plan is read whole).
     /// - If the record changes in between, the change is decided again on the new one, at most 32 times; not
     ///   if the request [expects](UpdateRequest::expecting) a revision.
     /// - An operator's authority follows the plan: each try is guarded by the owner, or lack of one, that the
@@ -134,7 +136,7 @@ impl Authority {
     /// each record written since.
     ///
     /// # Errors
-    /// As [`Coordinator::find_update`].
+    /// As [`PlanHistory::find_update`](crate::PlanHistory::find_update).
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is changed.
@@ -150,7 +152,7 @@ impl Authority {
 }
 
 /// The same, with the present record.
-async fn carried_out(
+pub(super) async fn carried_out(
     coordinator: &Coordinator,
     plan: &PlanName,
     request: &UpdateRequest,
@@ -161,10 +163,10 @@ async fn carried_out(
         (Some(_), Some(base)) if base >= present.revision => return Ok(None),
         (Some(_), Some(base)) => {
             let op_id = request.op_id_on(plan, base).unwrap_or_default();
-            return coordinator.find_update(plan, &request.task, base, op_id).await;
+            return coordinator.history(plan).find_update(&request.task, base, op_id).await;
         }
         (Some(OpId::Write(_)), None) => Some(present.revision),
-        (Some(OpId::Key(_)), None) => match coordinator.record_before(plan, present).await {
+        (Some(OpId::Key(_)), None) => match coordinator.history(plan).record_before(present).await {
             Ok(before) => before.map(|before| before.revision),
             Err(Error::Compacted) => None,
             Err(error) => return Err(error),
@@ -184,6 +186,28 @@ struct Submission<'a> {
     op_id: Uuid,
     rounds: u32,
     pauses: Backoff,
+    /// The plan, if it had to be read whole because its excerpts are missing.
+    without_excerpts: Option<PlanView>,
+}
+
+/// What a try is decided on.
+#[derive(Clone, Copy)]
+struct Basis<'s> {
+    task: &'s TaskView,
+    /// For an operator's: who owns the plan.
+    queue: Option<&'s Queue>,
+    /// For a start: the plan, or as much of it as concerns the task.
+    plan: Option<&'s PlanView>,
+}
+
+impl<'s> Basis<'s> {
+    fn of_plan(plan: &'s PlanView, task: &'s TaskView) -> Self {
+        Self { task, queue: Some(plan.queue()), plan: Some(plan) }
+    }
+
+    fn of_task(task: &'s TaskView) -> Self {
+        Self { task, queue: None, plan: None }
+    }
 }
 
 /// What a try came to.
@@ -197,12 +221,12 @@ impl<'a> Submission<'a> {
     fn new(authority: &'a Authority, request: &'a UpdateRequest) -> Self {
         let own_id = authority.coordinator().etcd().random().uuid();
         let pauses = Backoff::new(PAUSES.0, PAUSES.1, None);
-        Self { authority, request, own_id, op_id: own_id, rounds: 0, pauses }
+        Self { authority, request, own_id, op_id: own_id, rounds: 0, pauses, without_excerpts: None }
     }
 
     async fn run(mut self, seen: Option<Seen<'_>>) -> Result<Outcome, Error> {
         let first = match seen.and_then(|seen| self.basis(seen)) {
-            Some((plan, task)) => self.on_seen(plan, task).await?,
+            Some(basis) => self.on_seen(basis).await?,
             None => None,
         };
         let mut tried = match first {
@@ -213,30 +237,30 @@ impl<'a> Submission<'a> {
             tried = match tried {
                 Tried::Done(outcome) => return Ok(self.finish(outcome).await),
                 Tried::Again(outcome, _) if !self.may_go_on().await => return Ok(self.finish(outcome).await),
-                Tried::Again(_, Some(present)) if !self.needs_plan() => self.on(None, &present).await?,
+                Tried::Again(_, Some(present)) if self.reading() == Reading::Task => {
+                    self.on(Basis::of_task(&present)).await?
+                }
                 Tried::Again(..) => self.on_present().await?,
             };
         }
     }
 
     /// The part of what the caller has read that a try can be decided on.
-    fn basis<'s>(&self, seen: Seen<'s>) -> Option<(Option<&'s PlanView>, &'s TaskView)> {
-        let (plan, task) = match seen {
-            Seen::Plan(plan) => (Some(plan), plan.tasks().get(&self.request.task)?),
-            Seen::Task(task) if task.id == self.request.task && !self.needs_plan() => (None, task),
+    fn basis<'s>(&self, seen: Seen<'s>) -> Option<Basis<'s>> {
+        let basis = match seen {
+            Seen::Plan(plan) => Basis::of_plan(plan, plan.tasks().get(&self.request.task)?),
+            Seen::Task(task) if task.id == self.request.task && self.reading() == Reading::Task => {
+                Basis::of_task(task)
+            }
             Seen::Task(_) => return None,
         };
-        let expected = self.request.expect.is_none_or(|expected| expected == task.revision);
-        expected.then_some((plan, task))
+        let expected = self.request.expect.is_none_or(|expected| expected == basis.task.revision);
+        expected.then_some(basis)
     }
 
-    /// Whether a try is decided on the plan, and not on the task alone.
-    fn needs_plan(&self) -> bool {
-        self.request.change == Change::Start || self.is_operator()
-    }
-
-    fn is_operator(&self) -> bool {
-        self.authority.writer().role == Role::Operator
+    /// What a try has to read.
+    fn reading(&self) -> Reading {
+        Reading::of(&self.request.change, self.authority.writer().role)
     }
 
     /// Whether there is another round; waits for it.
@@ -256,8 +280,8 @@ impl<'a> Submission<'a> {
 
     /// A try on what the caller has read. `None` if it was refused, and what was read may have been out of
     /// date.
-    async fn on_seen(&mut self, plan: Option<&PlanView>, task: &TaskView) -> Result<Option<Tried>, Error> {
-        let tried = match self.on(plan, task).await {
+    async fn on_seen(&mut self, basis: Basis<'_>) -> Result<Option<Tried>, Error> {
+        let tried = match self.on(basis).await {
             Err(Error::PlanOwned { .. }) => return Ok(None),
             tried => tried?,
         };
@@ -280,22 +304,37 @@ impl<'a> Submission<'a> {
 
     async fn on_read(&mut self) -> Result<Tried, Error> {
         let (coordinator, name) = (self.authority.coordinator(), self.authority.plan());
-        let alone = if self.needs_plan() { None } else { coordinator.task(name, self.id()).await? };
-        let (plan, task) = match alone {
-            Some(task) => (None, task),
-            None => {
-                let plan = coordinator.plan(name).await?;
-                let task = plan.task(self.id())?.clone();
-                (Some(plan), task)
+        match self.reading() {
+            Reading::Excerpt => {
+                let read = coordinator.read_excerpt(name, self.id()).await?;
+                self.without_excerpts = read.without;
+                let plan = read.excerpt.seen();
+                self.on_new(Basis::of_plan(plan, read.excerpt.task())).await
             }
-        };
-        if let Some(done) = carried_out(coordinator, name, self.request, &task).await? {
+            Reading::Queue => {
+                let (task, queue) = coordinator.task_and_queue(name, self.id()).await?;
+                self.on_new(Basis { queue: Some(&queue), ..Basis::of_task(&task) }).await
+            }
+            Reading::Task => {
+                let task = match coordinator.task(name, self.id()).await? {
+                    Some(task) => task,
+                    None => coordinator.task_and_queue(name, self.id()).await?.0, // Says what is missing.
+                };
+                self.on_new(Basis::of_task(&task)).await
+            }
+        }
+    }
+
+    /// A try on what was read just now.
+    async fn on_new(&mut self, basis: Basis<'_>) -> Result<Tried, Error> {
+        let (coordinator, name) = (self.authority.coordinator(), self.authority.plan());
+        if let Some(done) = carried_out(coordinator, name, self.request, basis.task).await? {
             return Ok(Tried::Done(Outcome::Committed(done)));
         }
-        if self.request.expect.is_some_and(|expected| expected != task.revision) {
-            return Ok(Tried::Done(Outcome::Refused(Refused::Conflict(Box::new(task)))));
+        if self.request.expect.is_some_and(|expected| expected != basis.task.revision) {
+            return Ok(Tried::Done(Outcome::Refused(Refused::Conflict(Box::new(basis.task.clone())))));
         }
-        self.on(plan.as_ref(), &task).await
+        self.on(basis).await
     }
 
     fn id(&self) -> &TaskId {
@@ -303,10 +342,11 @@ impl<'a> Submission<'a> {
     }
 
     /// One try.
-    async fn on(&mut self, plan: Option<&PlanView>, task: &TaskView) -> Result<Tried, Error> {
+    async fn on(&mut self, Basis { task, queue, plan }: Basis<'_>) -> Result<Tried, Error> {
         let op_id = self.request.op_id_on(self.authority.plan(), task.revision).unwrap_or(self.own_id);
-        let authority = match plan.filter(|_| self.is_operator()) {
-            Some(plan) => self.authority.renewed(plan)?,
+        let is_operator = self.authority.writer().role == Role::Operator;
+        let authority = match queue.filter(|_| is_operator) {
+            Some(queue) => self.authority.renewed(queue)?,
             None => self.authority.clone(),
         };
         let authority = authority.identified(op_id);
@@ -347,13 +387,15 @@ impl<'a> Submission<'a> {
         // The request may have been submitted before, and what it wrote may have been written over since.
         if self.request.op_id.is_some() {
             let (coordinator, plan) = (self.authority.coordinator(), self.authority.plan());
-            if let Some(done) = coordinator.find_update(plan, &task.id, task.revision, op_id).await? {
+            if let Some(done) = coordinator.history(plan).find_update(&task.id, task.revision, op_id).await? {
                 return Ok(Tried::Done(Outcome::Committed(done)));
             }
         }
         let outcome = Outcome::Refused(Refused::Conflict(present.clone()));
         Ok(match self.request.expect {
             Some(_) => Tried::Done(outcome),
+            // A person has decided about what was there before.
+            None if self.request.change.is_decision() => Tried::Done(outcome),
             None => Tried::Again(outcome, Some(present)),
         })
     }
@@ -363,7 +405,9 @@ impl<'a> Submission<'a> {
     /// write compares the revision. As long as the record is as it was, the write may still come.
     async fn resolve(&self, base: &TaskView, op_id: Uuid, reason: String) -> Outcome {
         let looked = tokio::time::timeout(RESOLVE_WITHIN, self.look(base, op_id)).await;
-        looked.ok().flatten().unwrap_or(Outcome::Unknown { op_id, reason })
+        let outcome = looked.ok().flatten().unwrap_or(Outcome::Unknown { op_id, reason });
+        self.authority.coordinator().etcd().counts().settled(outcome.fate());
+        outcome
     }
 
     /// `None` if it cannot be found out.
@@ -376,7 +420,7 @@ impl<'a> Submission<'a> {
                     return Some(Outcome::Committed(present));
                 }
                 Ok(Some(present)) if present.revision != base.revision => {
-                    match coordinator.find_update(plan, &base.id, base.revision, op_id).await {
+                    match coordinator.history(plan).find_update(&base.id, base.revision, op_id).await {
                         Ok(Some(done)) => return Some(Outcome::Committed(done)),
                         Ok(None) => return Some(Outcome::Refused(Refused::Conflict(Box::new(present)))),
                         Err(error) if error.is_transient() => {}
@@ -397,6 +441,9 @@ impl<'a> Submission<'a> {
     async fn finish(&self, outcome: Outcome) -> Outcome {
         let authority = self.authority.clone().identified(self.op_id);
         authority.keep_if_late(self.id(), self.request.attempt, &self.request.change, &outcome).await;
+        if let Some(plan) = &self.without_excerpts {
+            authority.coordinator().write_excerpts(plan.name(), plan.spec(), plan.defined()).await;
+        }
         outcome
     }
 }

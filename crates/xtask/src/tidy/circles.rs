@@ -12,17 +12,11 @@ use super::{
     mask::{code_only, without_tests},
 };
 
-/// The crates in which circles are still known. A crate leaves the list when it has none; none joins it.
-const NOT_YET: [&str; 1] = ["planlease"];
-
 /// A module: the names on the way to it from the crate's root, whose own path is empty.
 type Module = Vec<String>;
 
 /// Findings on the sources of a crate, by their path below its `src`.
 pub(super) fn check(package: &str, sources: &BTreeMap<String, String>) -> Vec<Finding> {
-    if NOT_YET.contains(&package) {
-        return Vec::new();
-    }
     let files = modules(sources);
     let edges: BTreeMap<&Module, BTreeSet<Module>> =
         files.iter().map(|(module, (_, source))| (module, named(module, source, &files))).collect();
@@ -245,12 +239,5 @@ mod tests {
             lines(&[("a.rs", a), ("a/check.rs", "use super::*;\nuse crate::b;"), ("b.rs", "use crate::a;")]),
             [""; 0]
         );
-    }
-
-    #[test]
-    fn a_crate_that_is_not_clean_yet_is_left_alone() {
-        let circle = [("a.rs", "use crate::b;"), ("b.rs", "use crate::a;")];
-        let sources = circle.map(|(path, source)| (path.to_owned(), source.to_owned())).into();
-        assert_eq!(check(NOT_YET[0], &sources), []);
     }
 }

@@ -8,9 +8,11 @@ use super::finding::Finding;
 use crate::run::{cargo, output};
 
 /// The published libraries that pull others' code, and what must not be switched on by them alone.
-const LIBRARIES: [&str; 6] = [
+const LIBRARIES: [&str; 8] = [
     "planlease",
+    "planlease-mcp",
     "planlease-watcher",
+    "planlease-observe",
     "planlease-orchestrator",
     "planlease-sidecar",
     "planlease-worktree",
@@ -28,8 +30,8 @@ const FORBIDDEN: [(&str, &str, &str); 4] = [
 /// Two packages that are built in turn, and should need the same features of what they share.
 const ALIKE: [&str; 2] = ["planlease-cli", "planlease-tests"];
 
-/// Libraries on which next to nothing depends, so that it does not matter if they are built twice.
-const MAY_DIFFER: [&str; 1] = ["regex-syntax"];
+/// Libraries on which little depends, so that it does not matter if they are built twice.
+const MAY_DIFFER: [&str; 3] = ["num-traits", "rand", "regex-syntax"];
 
 /// The features of each package, by its name with its version.
 type Features = BTreeMap<String, BTreeSet<String>>;

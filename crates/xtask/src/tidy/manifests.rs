@@ -8,23 +8,30 @@ use super::finding::Finding;
 ///
 /// An arrow points down in this list; nothing points up. `planlease-embedded` is missing on the right-hand
 /// side on purpose: it stands for etcd, and the coordinator must not be able to tell the difference.
-const ARROWS: [(&str, &[&str]); 21] = [
+const ARROWS: [(&str, &[&str]); 26] = [
     ("planlease-core", &[]),
     ("planlease-socket", &[]),
     ("planlease-embedded", &["planlease-socket"]),
+    ("planlease-console", &[]),
     ("xtask", &[]),
     ("planlease-formats", &["planlease-core"]),
     ("planlease", &["planlease-core"]),
     ("planlease-watcher", &["planlease", "planlease-core"]),
-    ("planlease-orchestrator", &["planlease", "planlease-core"]),
+    ("planlease-hooks", &["planlease-watcher", "planlease", "planlease-core"]),
+    ("planlease-observe", &["planlease", "planlease-core"]),
+    ("planlease-orchestrator", &["planlease-observe", "planlease-watcher", "planlease", "planlease-core"]),
     ("planlease-worktree", &[]),
     ("planlease-worktrees", &["planlease", "planlease-core", "planlease-worktree"]),
     ("planlease-documents", &["planlease-watcher", "planlease", "planlease-core", "planlease-formats"]),
+    ("planlease-mcp", &["planlease-documents", "planlease", "planlease-core"]),
+    ("planlease-top", &["planlease-documents", "planlease-watcher", "planlease", "planlease-core"]),
     (
         "planlease-sidecar",
         &[
             "planlease-documents",
             "planlease-formats",
+            "planlease-mcp",
+            "planlease-observe",
             "planlease-watcher",
             "planlease",
             "planlease-core",
@@ -121,7 +128,9 @@ fn at_terminals(package: &str, dependency: &str, value: &Value) -> Option<String
     let enabled: Vec<&str> = enabled.filter_map(Value::as_str).collect();
     let feature = FEATURES
         .iter()
-        .find(|(of, feature, by)| *of == dependency && *by != package && enabled.contains(feature));
+        .find(|(of, feature, by)| *of == dependency && *by != package && enabled.contains(feature))
+        // The tests need what the command line needs: see `features.rs`.
+        .filter(|_| package != "planlease-tests");
     if let Some((_, feature, by)) = feature {
         return Some(format!("only `{by}` may enable the feature `{feature}` of `{dependency}`"));
     }

@@ -116,19 +116,19 @@ mod tests {
     fn long_lines_are_found_where_they_can_be_wrapped() {
         let long = |width: usize| "ab ".repeat(width / 3 + 1);
         assert_eq!(lines("a.rs", &format!("// short\n    /// {}\nlet x = 1;", long(110))), [2]);
-        assert_eq!(lines("a.rs", &format!("let x = \"{}\";", long(200))), [], "code is rustfmt's");
+        assert_eq!(lines("a.rs", &format!("let x = \"{}\";", long(200))), [0; 0], "code is rustfmt's");
         assert_eq!(lines("a.rs", &format!("/// ```\n/// {}\n/// ```\n/// {}", long(110), long(110))), [4]);
-        assert_eq!(lines("a.rs", &format!("/// | {} |", long(110))), [], "a table has no other form");
+        assert_eq!(lines("a.rs", &format!("/// | {} |", long(110))), [0; 0], "a table has no other form");
         assert_eq!(lines("a.md", &format!("{}\n| {} |\n```\n{}\n```", long(120), long(120), long(120))), [1]);
-        assert_eq!(lines("docs/cli.md", &long(120)), [], "generated");
-        assert_eq!(lines("a.md", &format!("https://{}", "x".repeat(130))), [], "one word");
+        assert_eq!(lines("docs/cli.md", &long(120)), [0; 0], "generated");
+        assert_eq!(lines("a.md", &format!("https://{}", "x".repeat(130))), [0; 0], "one word");
     }
 
     #[test]
     fn unused_words_are_found_in_prose_where_none_is_left() {
         let bad = concat!("// Some", "body is to", "ld.\nlet to", "ld = 1;\n// `to", "ld` and to", "lds");
         assert_eq!(lines("crates/planlease/src/a.rs", bad), [1, 1]);
-        assert_eq!(lines("CHANGELOG.md", concat!("It runs by ", "hand.")), [], "what was written then");
+        assert_eq!(lines("CHANGELOG.md", concat!("It runs by ", "hand.")), [0; 0], "what was written then");
         assert_eq!(lines("README.md", concat!("It runs by ", "hand.")), [1]);
     }
 

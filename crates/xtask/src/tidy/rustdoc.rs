@@ -51,18 +51,18 @@ mod tests {
     fn a_public_future_without_cancel_safety_is_found() {
         assert_eq!(lines("/// Waits.\n#[must_use]\npub async fn wait() {}\n"), [3]);
         assert_eq!(lines("/// Cancel safe.\npub fn other() {}\n/// Waits.\npub async fn wait() {}\n"), [4]);
-        assert_eq!(lines("    /// Waits. Cancel\n    /// safe.\n    pub async fn wait() {}\n"), []);
-        assert_eq!(lines("/// Waits. Cancel safe.\npub async fn wait() {}\n"), []);
+        assert_eq!(lines("    /// Waits. Cancel\n    /// safe.\n    pub async fn wait() {}\n"), [0; 0]);
+        assert_eq!(lines("/// Waits. Cancel safe.\npub async fn wait() {}\n"), [0; 0]);
         assert_eq!(
             lines("/// Waits.\n///\n/// # Cancel safety\n/// Yes.\n#[x]\npub async fn wait() {}\n"),
-            []
+            [0; 0]
         );
     }
 
     #[test]
     fn private_futures_and_tests_are_not_looked_at() {
-        assert_eq!(lines("pub(crate) async fn wait() {}\nasync fn other() {}\n"), []);
-        assert_eq!(lines("#[cfg(test)]\nmod tests {\n    pub async fn wait() {}\n}\n"), []);
-        assert_eq!(lines("// pub async fn wait() {}\n"), []);
+        assert_eq!(lines("pub(crate) async fn wait() {}\nasync fn other() {}\n"), [0; 0]);
+        assert_eq!(lines("#[cfg(test)]\nmod tests {\n    pub async fn wait() {}\n}\n"), [0; 0]);
+        assert_eq!(lines("// pub async fn wait() {}\n"), [0; 0]);
     }
 }

@@ -187,7 +187,7 @@ impl Program {
         coordinator: &Coordinator,
         ownership: Ownership,
     ) -> Result<(), (Ownership, Error)> {
-        let line = match coordinator.line(ownership.plan()).await {
+        let line = match coordinator.queue(ownership.plan()).await {
             Ok(line) => line,
             Err(error) => return Err((ownership, error)),
         };

@@ -2,12 +2,15 @@
 //! and then; and when faults are over, decides what is left to an operator, and says when
 //! everything is done.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use planlease::{
-    Coordinator, Error, PlanView,
+    Coordinator, Error, PlanView, Reason,
     core::{
-        PlanName, TaskId,
+        PlanName, PoolName, TaskId,
+        exits::Exits,
+        on_failed::OnDependencyFailed,
+        pool::Pools,
         spec::{HeartbeatOn, OnLost, PlanSpec, Policy, TaskPolicy, TaskSpec},
         transition::{Change, TaskStatus},
     },
@@ -18,11 +21,15 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom as _};
 use super::Ended;
 use crate::world::{AGAIN, Life, World, random};
 
+/// What some tasks need, and one of the orchestrators that stay up has.
+pub const GPU: &str = "gpu";
+
 struct Operator {
     world: Arc<World>,
     life: Life,
     client: Client,
     rng: StdRng,
+    steps: u64,
 }
 
 /// Runs until it is killed.
@@ -34,7 +41,7 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
     let coordinator = world.connect(&life).await;
     let client = world.client(&life);
     let rng = StdRng::seed_from_u64(life.seed);
-    let mut operator = Operator { world, life, client, rng };
+    let mut operator = Operator { world, life, client, rng, steps: 0 };
     let mut wait = Duration::from_millis(20);
     loop {
         tokio::time::sleep(wait).await;
@@ -69,7 +76,16 @@ pub fn definition(world: &World, number: usize) -> (PlanName, PlanSpec) {
         }
         task
     });
-    let tasks = tasks.collect();
+    let mut tasks: Vec<TaskSpec> = tasks.collect();
+    let mut rng_of_fleet = random(&(world.options.seed, "fleet", number));
+    let mut labels = BTreeMap::new();
+    if world.options.services > 0 {
+        let team = ["a", "b"][rng_of_fleet.random_range(0..2)];
+        labels.insert("team".to_owned(), team.to_owned());
+        for task in tasks.iter_mut().filter(|_| rng_of_fleet.random_bool(0.15)) {
+            task.needs.insert(GPU.to_owned());
+        }
+    }
     let policy = Policy {
         max_retries: rng.random_range(0..4),
         max_lost: if world.options.operator_meddles { rng.random_range(0..4) } else { u32::MAX },
@@ -77,10 +93,24 @@ pub fn definition(world: &World, number: usize) -> (PlanName, PlanSpec) {
         attempt_deadline_s: [0, 2, 60][rng.random_range(0..3)] * u64::from(world.options.operator_meddles),
         on_lost: any_policy(&mut rng),
         lock_delay_s: [0, 0, 0, 1][rng.random_range(0..4)],
+        pools: pools(world, number),
         ..timers(world, number)
     };
+    let policy = if world.options.rules { with_rules(policy, &mut rng_of_fleet) } else { policy };
     let name = PlanName::new(format!("plan-{number}")).expect("a name");
-    (name, PlanSpec { title: format!("plan {number}"), tasks, policy, ..PlanSpec::default() })
+    (name, PlanSpec { title: format!("plan {number}"), labels, tasks, policy, ..PlanSpec::default() })
+}
+
+/// What follows from an exit code, and from the failure of a dependency.
+fn with_rules(policy: Policy, rng: &mut StdRng) -> Policy {
+    use OnDependencyFailed::{Fail, Run, Skip, Wait};
+    let mut exits = |code: &str| {
+        let codes = if rng.random_bool(0.5) { vec![code] } else { Vec::new() };
+        Exits::parse(codes).expect("exit codes")
+    };
+    let (retry_on, fail_on, ask_on) = (exits("1"), exits("2"), exits("3"));
+    let on_dependency_failed = [Wait, Skip, Fail, Run][rng.random_range(0..4)];
+    Policy { retry_on, fail_on, ask_on, on_dependency_failed, ..policy }
 }
 
 /// The part of a plan's policy that counts time; half of the plans have none.
@@ -102,6 +132,26 @@ fn timers(world: &World, number: usize) -> Policy {
     }
 }
 
+/// The pool that plans share.
+///
+/// # Panics
+/// Never: the name is good.
+#[must_use]
+pub fn pool() -> PoolName {
+    PoolName::new("press").expect("a name")
+}
+
+/// The pools that the tasks of a plan use: half of the plans use one, where no operator ends what others have
+/// claimed. A worker that lives on after that keeps its permit until it reports, which it need not do.
+fn pools(world: &World, number: usize) -> Pools {
+    if world.options.operator_meddles {
+        return Pools::default();
+    }
+    let mut rng = random(&(world.options.seed, "pools", number));
+    let uses = if rng.random_bool(0.5) { BTreeMap::from([(pool(), 1)]) } else { BTreeMap::new() };
+    Pools::new(uses).expect("one permit of one pool")
+}
+
 fn any_policy(rng: &mut StdRng) -> OnLost {
     [OnLost::Retry, OnLost::Retry, OnLost::Fail, OnLost::Ask][rng.random_range(0..4)]
 }
@@ -109,28 +159,48 @@ fn any_policy(rng: &mut StdRng) -> OnLost {
 impl Operator {
     async fn step_in(&mut self, coordinator: &Coordinator) -> Result<(), Error> {
         self.import_one(coordinator).await?;
+        self.size_pool(coordinator).await?;
         if !self.world.options.operator_meddles {
             return Ok(());
         }
         let plans = coordinator.plans().await?;
         let Some(plan) = plans.choose(&mut self.rng).cloned() else { return Ok(()) };
         match self.rng.random_range(0..14) {
-            12.. if plan.halts().paused.is_some() => drop(coordinator.resume_plan(plan.name()).await?),
+            12.. if plan.halts().paused.is_some() => drop(coordinator.admin().resume(plan.name()).await?),
             12.. => {
-                coordinator.pause_plan(plan.name(), "the operator", "because").await?;
+                coordinator
+                    .admin()
+                    .pause(plan.name(), &Reason::by("the operator").because("because"))
+                    .await?;
                 self.world.count("plans paused");
             }
             10.. => self.edit(coordinator, &plan).await?,
             0..3 => {
-                coordinator.force_release(plan.name(), None, "the operator", "because").await?;
+                coordinator
+                    .admin()
+                    .force_release(plan.name(), None, &Reason::by("the operator").because("because"))
+                    .await?;
                 self.world.count("ended by force");
             }
             3..8 => self.decide(coordinator, &plan).await?,
             8 => {
-                coordinator.delete_plan(plan.name()).await?;
+                coordinator.admin().delete(plan.name()).await?;
                 self.world.count("plans deleted");
             }
             _ => drop(self.client.plan(coordinator, plan.name()).await?),
+        }
+        Ok(())
+    }
+
+    /// Defines the pool, and makes it larger and smaller now and then.
+    async fn size_pool(&mut self, coordinator: &Coordinator) -> Result<(), Error> {
+        self.steps += 1;
+        let mut rng = random(&(self.life.seed, "pool", self.steps));
+        let smallest = random(&(self.world.options.seed, "pool")).random_range(1..=2);
+        if self.steps == 1 || rng.random_bool(0.2) {
+            let size = smallest + u32::from(rng.random_bool(0.5));
+            coordinator.admin().set_pool(&pool(), size, None, "the operator").await?;
+            self.world.count("pool defined");
         }
         Ok(())
     }
@@ -139,7 +209,7 @@ impl Operator {
     async fn import_one(&mut self, coordinator: &Coordinator) -> Result<(), Error> {
         let number = self.rng.random_range(0..self.world.options.plans);
         let (name, spec) = definition(&self.world, number);
-        match coordinator.import(&name, &spec, |_| {}).await {
+        match coordinator.admin().import(&name, &spec, |_| {}).await {
             Ok(_) => {
                 self.world.count("plans imported");
                 Ok(())
@@ -167,7 +237,7 @@ impl Operator {
                 edited.tasks.push(task);
             }
         }
-        let done = coordinator.edit_plan(plan.name(), &edited).await?;
+        let done = coordinator.admin().edit(plan.name(), &edited).await?;
         if done.revision.is_some() {
             self.world.count("plans edited");
         }
@@ -197,10 +267,13 @@ impl Operator {
     async fn bring_to_an_end(&mut self, coordinator: &Coordinator) -> Result<(), Error> {
         for number in 0..self.world.options.plans {
             let (name, spec) = definition(&self.world, number);
-            match coordinator.import(&name, &spec, |_| {}).await {
+            match coordinator.admin().import(&name, &spec, |_| {}).await {
                 Ok(_) | Err(Error::PlanExists(_)) => {}
                 Err(error) => return Err(error),
             }
+        }
+        if coordinator.pools().await?.0.0.get(&pool()).is_none_or(|pool| pool.size() == 0) {
+            coordinator.admin().set_pool(&pool(), 1, None, "the operator").await?;
         }
         let mut open = 0;
         for plan in coordinator.plans().await? {
@@ -210,7 +283,7 @@ impl Operator {
             }
             open += 1;
             if plan.halts().paused.is_some() {
-                coordinator.resume_plan(plan.name()).await?;
+                coordinator.admin().resume(plan.name()).await?;
             }
             for task in plan.tasks().values() {
                 let record = &task.record;

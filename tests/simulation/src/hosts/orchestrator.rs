@@ -54,7 +54,7 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
     }
 }
 
-fn count(world: &World, report: &Report) {
+pub(super) fn count(world: &World, report: &Report) {
     world.count(match report {
         Report::Acquired { recovered: 0, .. } => "acquired by an orchestrator",
         Report::Acquired { .. } => "acquired by an orchestrator, with orphans",

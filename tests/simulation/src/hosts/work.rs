@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use planlease::{
+    Session,
     clock::{Clock as _, sleep_until},
     core::{BootTime, FencingToken, Generation, PlanName, TermNumber},
 };
@@ -31,6 +32,15 @@ pub fn nature(world: &World, plan: &str, task: &str, attempt: &str) -> (Duration
     (takes, !rng.random_ratio(world.options.failures_percent, 100))
 }
 
+/// With which code a piece of work fails. The same for the same attempt.
+fn exit_code(world: &World, task: &str, attempt: &str) -> i32 {
+    if world.options.rules {
+        random(&(world.options.seed, "exit", task, attempt)).random_range(1..=4)
+    } else {
+        1
+    }
+}
+
 /// Does the work of an orchestrator's tasks.
 #[derive(Clone, Debug)]
 pub struct Workshop {
@@ -47,7 +57,7 @@ impl Workshop {
 }
 
 impl Executor for Workshop {
-    fn for_session(&self) -> Arc<dyn Commands> {
+    fn for_session(&self, _session: &Session) -> Arc<dyn Commands> {
         Arc::new(Bench { workshop: self.clone(), deadline: watch::Sender::new(None) })
     }
 }
@@ -162,7 +172,8 @@ impl Task {
                 }
                 () = &mut done, if work.is_some() => {
                     let output = format!("{task}, attempt {attempt}");
-                    return Finished::new(Cause::Itself, Status::Exited(i32::from(!well)), output);
+                    let code = if well { 0 } else { exit_code(&self.world, &task, &attempt) };
+                    return Finished::new(Cause::Itself, Status::Exited(code), output);
                 }
             }
         }

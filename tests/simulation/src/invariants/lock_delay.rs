@@ -26,6 +26,8 @@ struct Plan {
     delay: Option<Duration>,
     /// The present term or the last one, and its owner.
     term: Option<(TermNumber, LeaseId)>,
+    /// Whether it goes on: later its owner may wait in the queue again, and leave it.
+    goes_on: bool,
     /// When it ended, if that was not in order.
     ended: Option<Duration>,
 }
@@ -54,7 +56,9 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
                     });
                     plan.delay = spec.map(|spec| Duration::from_secs(spec.policy.lock_delay_s));
                 }
-                (PlanKey::Owner(lease), None) if plan.term.is_some_and(|(_, owner)| owner == *lease) => {
+                (PlanKey::Owner(lease), None)
+                    if plan.goes_on && plan.term.is_some_and(|(_, owner)| owner == *lease) =>
+                {
                     plan.ended.get_or_insert(at);
                 }
                 (PlanKey::Term, Some(entry)) => {
@@ -70,6 +74,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
                         ));
                     }
                     plan.term = Some((term.number, term.lease));
+                    plan.goes_on = term.ended.is_none();
                     plan.ended = match (term.ended.is_some(), needs_lock_delay(&term)) {
                         (true, true) => plan.ended.or(Some(at)),
                         _ => None,

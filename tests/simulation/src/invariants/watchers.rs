@@ -60,8 +60,8 @@ fn of_plan(plan: &PlanView) -> Vec<(PlanKey, Revision)> {
     facts.extend(outputs.filter_map(|id| Some((PlanKey::Findings(id.clone()), plan.findings(id)?))));
     facts.extend(plan.halts().paused.as_ref().map(|(at, _)| (PlanKey::Pause, *at)));
     facts.extend(plan.halts().closed.as_ref().map(|(at, _)| (PlanKey::Close, *at)));
-    facts.extend(plan.line().term.as_ref().map(|(at, _)| (PlanKey::Term, *at)));
-    let candidates = plan.line().candidates().iter();
+    facts.extend(plan.queue().term.as_ref().map(|(at, _)| (PlanKey::Term, *at)));
+    let candidates = plan.queue().candidates().iter();
     facts.extend(candidates.map(|candidate| (PlanKey::Owner(candidate.lease), candidate.joined)));
     facts
 }

@@ -111,7 +111,7 @@ fn unfinished(plan: &PlanView) -> String {
         "{} is not finished {PLANS_LIMIT:?} after everything was repaired: {}; in the queue: {:?}",
         plan.name(),
         tasks.join(", "),
-        plan.line().candidates().iter().map(planlease::core::term::Candidate::name).collect::<Vec<_>>()
+        plan.queue().candidates().iter().map(planlease::core::term::Candidate::name).collect::<Vec<_>>()
     )
 }
 

@@ -1,5 +1,5 @@
-//! The fleet: processes `planlease run --all`, each started again in its place when it has ended. They end by
-//! themselves when nothing is left to be done; new plans need new processes.
+//! The fleet: processes `planlease run --all --until-idle`, each started again in its place when it has
+//! ended. They end by themselves when nothing is left to be done; new plans need new processes.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -181,7 +181,7 @@ fn occupy(world: &World, n: usize) {
     place.output = format!("run-{n}.{}", place.count);
     place.started = world.phase();
     (place.killed, place.stopped) = (false, None);
-    let args = ["run", "--all", "--jobs", "2", "--max-plans", "2", "-o", "jsonl"];
+    let args = ["run", "--all", "--until-idle", "--jobs", "2", "--max-plans", "2", "-o", "jsonl"];
     place.process = Some(Process::start(program.command(args), &world.path(&place.output)));
     world.figures.count("process", "started");
 }

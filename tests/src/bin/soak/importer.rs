@@ -70,7 +70,7 @@ async fn import(member: &mut Member, coordinator: &Coordinator, name: &PlanName,
     let title = words(&who);
     let spec = plans::draw(&title, count.is_multiple_of(15), &mut member.random);
     let entered = member.world.actions.enter(&who, name, What::Import(title));
-    let import = coordinator.import(name, &spec, |_| {});
+    let import = coordinator.admin().import(name, &spec, |_| {});
     let Some(answer) = patiently(&mut member.random, import).await else {
         return member.world.figures.count("import", "dropped");
     };
@@ -81,7 +81,7 @@ async fn import(member: &mut Member, coordinator: &Coordinator, name: &PlanName,
 async fn delete(member: &mut Member, coordinator: &Coordinator, finished: &[&PlanView]) {
     let Some(plan) = finished.choose(&mut member.random) else { return };
     let entered = member.world.actions.enter(&member.name(), plan.name(), What::Delete);
-    let answer = coordinator.delete_plan(plan.name()).await;
+    let answer = coordinator.admin().delete(plan.name()).await;
     member.world.figures.answer("delete a plan", &answer);
     entered.reported(Reply::of(&answer, |()| None));
 }

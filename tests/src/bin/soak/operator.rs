@@ -2,7 +2,7 @@
 //! What they began themselves they end: no other actor will.
 
 use planlease::{
-    Authority, Outcome, PlanView, TaskView,
+    Authority, Outcome, PlanView, Reason, TaskView,
     core::{
         TaskId,
         transition::{Change, TaskStatus},
@@ -37,7 +37,10 @@ async fn meddle(mut member: Member) {
             if member.world.phase() == Phase::Storm && member.random.random_bool(0.1) {
                 let reason = words(&who);
                 let entered = member.world.actions.enter(&who, view.name(), What::Force(reason.clone()));
-                let forced = coordinator.force_release(view.name(), None, &who, &reason).await;
+                let forced = coordinator
+                    .admin()
+                    .force_release(view.name(), None, &Reason::by(&who).because(&reason))
+                    .await;
                 member.world.figures.answer("force a release", &forced);
                 entered.reported(Reply::of(&forced, |released| released.term));
             } else if let Ok(authority) = coordinator.operator(&view, &who)

@@ -205,7 +205,7 @@ async fn release(member: &Member, life: &Life, ownership: Ownership) -> bool {
 }
 
 async fn has_waiter(member: &mut Member, life: &Life, plan: &PlanName) -> Option<OrchestratorId> {
-    let line = life.session.coordinator().line(plan).await.ok()?;
+    let line = life.session.coordinator().queue(plan).await.ok()?;
     let waiting: Vec<OrchestratorId> = line
         .candidates()
         .iter()

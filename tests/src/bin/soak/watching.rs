@@ -112,10 +112,21 @@ impl Store {
     fn picture(&self) -> Picture {
         let is_there = |plan: &PlanName| self.keys.contains_key(&Key::Plan(plan.clone(), PlanKey::Spec));
         let seen = self.keys.iter().filter_map(|(key, (modified, created))| match key {
-            Key::Store | Key::Worktree(..) | Key::Unknown(_) => None,
+            Key::Store
+            | Key::Logs(_)
+            | Key::Worktree(..)
+            | Key::Steering(_)
+            | Key::Hook(_)
+            | Key::HookRunner(_)
+            | Key::Lock(..)
+            | Key::Pool(_)
+            | Key::Permit(..)
+            | Key::Unknown(_) => None,
             Key::Orchestrator(_) => Some((key, *created)),
             Key::Plan(plan, part) if is_there(plan) => match part {
                 PlanKey::SpecPart(_)
+                | PlanKey::Excerpts
+                | PlanKey::Excerpt(_)
                 | PlanKey::Import
                 | PlanKey::Late(_)
                 | PlanKey::Lock(..)
@@ -152,10 +163,10 @@ fn picture(copy: &Snapshot) -> Picture {
                 enter(key, *revision);
             }
         }
-        for candidate in plan.line().candidates() {
+        for candidate in plan.queue().candidates() {
             enter(PlanKey::Owner(candidate.lease), candidate.joined);
         }
-        if let Some((revision, _)) = &plan.line().term {
+        if let Some((revision, _)) = &plan.queue().term {
             enter(PlanKey::Term, *revision);
         }
     }

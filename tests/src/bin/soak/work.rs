@@ -8,7 +8,7 @@ use std::{
 };
 
 use planlease::{
-    Authority, Error, Outcome, PlanView, TaskView,
+    Authority, Error, Findings, Outcome, PlanView, TaskView,
     core::{
         TaskId,
         transition::{Change, TaskStatus},
@@ -189,7 +189,8 @@ async fn output(member: &mut Member, life: &Life, authority: &Authority, seen: &
     let text = words(&life.name);
     let what = What::Output(seen.id.clone(), text.clone());
     let entered = member.world.actions.enter(&life.name, authority.plan(), what);
-    let write = authority.write_findings(&seen.id, seen.record.attempt, &text);
+    let findings = Findings::of_attempt(seen.record.attempt, &text);
+    let write = authority.write_findings(&seen.id, &findings);
     let Some(answer) = patiently(&mut member.random, write).await else { return };
     member.world.figures.answer("write an output", &answer);
     entered.reported(Reply::of(&answer, |()| None));

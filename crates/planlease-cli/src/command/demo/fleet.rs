@@ -6,6 +6,10 @@ use std::{
     time::Duration,
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use planlease::core::{OrchestratorId, PlanName, spec::PlanSpec};
 use tokio::time::Instant;
 
@@ -31,15 +35,35 @@ struct Member {
     state: State,
 }
 
+/// What the demo does to an owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blow {
+    /// SIGKILL: it has no chance to report or release anything.
+    Kill,
+    /// SIGSTOP: it is there, and does nothing.
+    Stop,
+}
+
 /// What is known of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// It runs.
     Running,
+    /// It was stopped by the demo.
+    Stopped,
     /// It was killed by the demo.
     Killed,
     /// It has ended.
     Ended,
+}
+
+impl Member {
+    /// Sends it a signal. It was not waited for, so its number is its own.
+    fn send(&self, signal: Signal) {
+        if let Ok(pid) = i32::try_from(self.process.id()) {
+            let _ = kill(Pid::from_raw(pid), signal); // It may have ended.
+        }
+    }
 }
 
 impl Fleet {
@@ -91,17 +115,33 @@ impl Fleet {
         self.members.iter().map(|member| (&member.id, member.process.id(), member.state))
     }
 
-    /// Kills a process with SIGKILL: it has no chance to say or release anything. Whether it was there.
-    pub(super) fn kill(&mut self, id: &OrchestratorId) -> bool {
-        let Some(member) = self.members.iter_mut().find(|member| member.id == *id) else { return false };
-        let running = member.state == State::Running;
-        if running {
-            // A process that has just ended cannot be killed, and need not be.
-            drop(member.process.kill());
-            drop(member.process.wait());
-            member.state = State::Killed;
+    /// Kills or stops a process that runs, if another one is left to take over. Whether it did.
+    pub(super) fn strike(&mut self, id: &OrchestratorId, blow: Blow) -> bool {
+        let others = self.members.iter().any(|member| member.id != *id && member.state == State::Running);
+        let victim =
+            self.members.iter_mut().find(|member| member.id == *id && member.state == State::Running);
+        let Some(member) = victim.filter(|_| others) else { return false };
+        match blow {
+            Blow::Kill => {
+                // A process that has just ended cannot be killed, and need not be.
+                drop(member.process.kill());
+                drop(member.process.wait());
+                member.state = State::Killed;
+            }
+            Blow::Stop => {
+                member.send(Signal::SIGSTOP);
+                member.state = State::Stopped;
+            }
         }
-        running
+        true
+    }
+
+    /// Lets the process go on that was stopped, if there is one.
+    pub(super) fn resume(&mut self) -> Option<OrchestratorId> {
+        let member = self.members.iter_mut().find(|member| member.state == State::Stopped)?;
+        member.send(Signal::SIGCONT);
+        member.state = State::Running;
+        Some(member.id.clone())
     }
 
     /// A process that failed without having been killed.
@@ -142,7 +182,7 @@ impl Fleet {
 impl Drop for Fleet {
     fn drop(&mut self) {
         for member in &mut self.members {
-            if member.state == State::Running {
+            if matches!(member.state, State::Running | State::Stopped) {
                 drop(member.process.kill());
                 drop(member.process.wait());
             }

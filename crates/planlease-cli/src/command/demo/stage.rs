@@ -109,7 +109,7 @@ impl Stage {
 async fn empty(config: Config) -> Result<(), planlease::Error> {
     let coordinator = Coordinator::connect(config).await?;
     for plan in coordinator.plans().await? {
-        coordinator.delete_plan(plan.name()).await?;
+        coordinator.admin().delete(plan.name()).await?;
     }
     Ok(())
 }

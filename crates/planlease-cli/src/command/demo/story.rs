@@ -1,17 +1,20 @@
 //! What happens in the demo, in words: from the watcher's changes to lines, and to the scene that is drawn.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use planlease::core::{FencingToken, OrchestratorId, PlanName, TermNumber, counted, transition::TaskStatus};
 use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanView, Snapshot};
 use tokio::time::Instant;
 
 use super::{
-    fleet::{Fleet, State},
+    fleet::{Blow, Fleet, State},
     picture::{Row, Scene},
     stage::TTL,
 };
 use crate::output::Style;
+
+/// What is done to the owners of the first plan, each when so much of it is done.
+const BLOWS: [(f64, Blow); 2] = [(0.25, Blow::Kill), (0.5, Blow::Stop)];
 
 const GOOD: Style = Style::BoldGreen;
 const BAD: Style = Style::BoldRed;
@@ -22,31 +25,39 @@ pub(super) struct Story {
     plans: Vec<PlanName>,
     began: Instant,
     now: Option<Snapshot>,
-    crash: Option<Crash>,
+    struck: Vec<Struck>,
     /// Tasks that were taken back from a lost claimant, by plan.
     recovered: BTreeMap<PlanName, usize>,
     /// The last acquisition of each plan that was reported.
     acquired: BTreeMap<PlanName, FencingToken>,
 }
 
-/// The crash, and what came of it.
-struct Crash {
+/// What was done to an owner, and what came of it.
+struct Struck {
+    blow: Blow,
     plan: PlanName,
     victim: OrchestratorId,
     term: Option<TermNumber>,
     at: Instant,
-    successor: Option<(OrchestratorId, std::time::Duration)>,
+    successor: Option<(OrchestratorId, Duration)>,
 }
 
 impl Story {
     pub(super) fn new(plans: Vec<PlanName>, began: Instant) -> Self {
-        Self { plans, began, now: None, crash: None, recovered: BTreeMap::new(), acquired: BTreeMap::new() }
+        Self {
+            plans,
+            began,
+            now: None,
+            struck: Vec::new(),
+            recovered: BTreeMap::new(),
+            acquired: BTreeMap::new(),
+        }
     }
 
     /// Takes in everything as it is; the lines that report who has acquired a plan by then.
     pub(super) fn begin(&mut self, snapshot: Snapshot) -> Vec<String> {
         let owners = self.plans.iter().filter_map(|name| {
-            let (owner, term) = snapshot.plan(name)?.line().owner()?;
+            let (owner, term) = snapshot.plan(name)?.queue().owner()?;
             Some((name.clone(), owner.record.as_ref()?.orchestrator.clone(), term.token()))
         });
         let unreported: Vec<_> =
@@ -98,14 +109,18 @@ impl Story {
             OwnershipChange::Acquired { owner, token } => {
                 self.acquired.insert(plan.clone(), *token);
                 let mut line = format!("{NAME}{plan}{NAME:#} acquired by {owner}, token {token}");
-                if let Some(crash) = &mut self.crash
-                    && crash.plan == *plan
-                    && crash.successor.is_none()
-                    && crash.victim != *owner
+                if let Some(struck) = self.struck.last_mut()
+                    && struck.plan == *plan
+                    && struck.successor.is_none()
+                    && struck.victim != *owner
                 {
-                    let took = crash.at.elapsed();
-                    crash.successor = Some((owner.clone(), took));
-                    line += &format!(": {GOOD}takeover {:.2} s after the crash{GOOD:#}", took.as_secs_f64());
+                    let took = struck.at.elapsed();
+                    struck.successor = Some((owner.clone(), took));
+                    let after = match struck.blow {
+                        Blow::Kill => "crash",
+                        Blow::Stop => "stop",
+                    };
+                    line += &format!(": {GOOD}takeover {} after the {after}{GOOD:#}", time(took));
                 }
                 Some(line)
             }
@@ -119,31 +134,49 @@ impl Story {
         }
     }
 
-    /// The owner of the first plan, once it is in the middle of its work. `None` after the crash.
-    pub(super) fn victim(&self, done: f64) -> Option<OrchestratorId> {
+    /// The owner of the first plan, and what to do to it, once so much is done as each of the [`BLOWS`] waits
+    /// for.
+    pub(super) fn victim(&self) -> Option<(OrchestratorId, Blow)> {
+        let (done, blow) = *BLOWS.get(self.struck.len())?;
         let plan = self.plan(self.plans.first()?)?;
         let summary = plan.summary();
-        let (owner, _) = plan.line().owner()?;
+        let (owner, _) = plan.queue().owner()?;
         #[expect(clippy::cast_precision_loss, reason = "a share of some tasks")]
         let middle = summary.ended() as f64 >= done * summary.total as f64;
         let busy = summary.in_progress > 0 && !summary.is_finished();
         let id = owner.record.as_ref().map(|record| record.orchestrator.clone());
-        id.filter(|_| middle && busy && self.crash.is_none())
+        id.filter(|_| middle && busy && self.is_passed_on()).map(|id| (id, blow))
     }
 
-    /// The victim was killed just now.
-    pub(super) fn crash(&mut self, victim: &OrchestratorId) -> String {
+    /// Whether another owner has what the last victim had.
+    pub(super) fn is_passed_on(&self) -> bool {
+        self.struck.last().is_none_or(|struck| struck.successor.is_some())
+    }
+
+    /// This was done to the victim just now.
+    pub(super) fn struck(&mut self, victim: &OrchestratorId, blow: Blow) -> String {
         let Some(plan) = self.plans.first().cloned() else { return String::new() };
         let state = self.plan(&plan);
         let running = state.map_or(0, |state| state.summary().in_progress);
-        let term = state.and_then(|state| state.line().owner().map(|(_, term)| term.number));
+        let term = state.and_then(|state| state.queue().owner().map(|(_, term)| term.number));
         let at = self.began.elapsed().as_secs_f64();
+        let signal = match blow {
+            Blow::Kill => "SIGKILL",
+            Blow::Stop => "SIGSTOP",
+        };
         let line = format!(
-            "{at:>6.1}s    {BAD}SIGKILL{BAD:#} to {victim}, owner of {NAME}{plan}{NAME:#} with {} in progress",
+            "{at:>6.1}s    {BAD}{signal}{BAD:#} to {victim}, owner of {NAME}{plan}{NAME:#} with {} in progress",
             tasks(running)
         );
-        self.crash = Some(Crash { plan, victim: victim.clone(), term, at: Instant::now(), successor: None });
+        let (victim, at) = (victim.clone(), Instant::now());
+        self.struck.push(Struck { blow, plan, victim, term, at, successor: None });
         line
+    }
+
+    /// The process that was stopped goes on.
+    pub(super) fn resumed(&self, id: &OrchestratorId) -> String {
+        let at = self.began.elapsed().as_secs_f64();
+        format!("{at:>6.1}s    SIGCONT to {id}, which has lost the plan and its commands")
     }
 
     /// Whether every plan has come to its end: all tasks ended, and it has no owner any more.
@@ -168,22 +201,26 @@ impl Story {
                 summary.completed, summary.total
             ));
         }
-        if let Some(crash) = &self.crash {
-            let recovered = self.recovered.get(&crash.plan).copied().unwrap_or(0);
+        for crash in &self.struck {
             let took = crash.successor.as_ref().map_or_else(
                 || "no process had to take over".to_owned(),
                 |(successor, took)| {
                     let term = crash
                         .term
                         .map_or_else(String::new, |term| format!(", whose term {term} counts as unclean"));
-                    format!(
-                        "{successor} took over from {}{term}, after {:.2} s (TTL {TTL:?})",
-                        crash.victim,
-                        took.as_secs_f64()
-                    )
+                    let how = match crash.blow {
+                        Blow::Kill => "it was killed: its companion freed the plan",
+                        Blow::Stop => "it was stopped: its session expired",
+                    };
+                    let (victim, took) = (&crash.victim, time(*took));
+                    format!("{successor} took over from {victim}{term}, after {took} ({how}; TTL {TTL:?})")
                 },
             );
-            lines.push(format!("{took}; {} recovered", tasks(recovered)));
+            lines.push(took);
+        }
+        if !self.struck.is_empty() {
+            let recovered = self.recovered.values().sum();
+            lines.push(format!("{} recovered", tasks(recovered)));
         }
         lines
     }
@@ -193,6 +230,7 @@ impl Story {
         let rows = self.plans.iter().filter_map(|name| self.plan(name).map(row));
         let fleet = fleet.members().map(|(id, _, state)| {
             let what = match state {
+                State::Stopped => format!("{BAD}stopped{BAD:#}"),
                 State::Killed => format!("{BAD}killed{BAD:#}"),
                 State::Ended => "done".to_owned(),
                 State::Running => self.doing(id),
@@ -205,7 +243,7 @@ impl Story {
     fn doing(&self, id: &OrchestratorId) -> String {
         let mut waits = false;
         for plan in self.plans.iter().filter_map(|name| self.plan(name)) {
-            for (n, candidate) in plan.line().candidates().iter().enumerate() {
+            for (n, candidate) in plan.queue().candidates().iter().enumerate() {
                 if candidate.record.as_ref().is_some_and(|record| record.orchestrator == *id) {
                     if n == 0 {
                         return format!("owns {NAME}{}{NAME:#}", plan.name());
@@ -222,6 +260,15 @@ impl Story {
     }
 }
 
+/// A time to be compared with others of its kind: `8 ms`, `3.9 s`.
+fn time(took: Duration) -> String {
+    if took < Duration::from_secs(1) {
+        format!("{} ms", took.as_millis())
+    } else {
+        format!("{:.1} s", took.as_secs_f64())
+    }
+}
+
 fn tasks(n: usize) -> String {
     counted(n, "task")
 }
@@ -229,13 +276,13 @@ fn tasks(n: usize) -> String {
 fn is_over(plan: &PlanView) -> bool {
     let summary = plan.summary();
     let nothing_left = summary.is_finished() || (summary.in_progress == 0 && plan.ready().next().is_none());
-    nothing_left && plan.line().candidates().is_empty()
+    nothing_left && plan.queue().candidates().is_empty()
 }
 
 fn row(plan: &PlanView) -> Row {
     let summary = plan.summary();
     let owner =
-        plan.line().owner().map(|(candidate, term)| format!("{}, token {}", candidate.name(), term.token()));
+        plan.queue().owner().map(|(candidate, term)| format!("{}, token {}", candidate.name(), term.token()));
     let running = plan.tasks().values().filter(|task| task.record.status == TaskStatus::InProgress);
     Row {
         name: plan.name().to_string(),
@@ -274,7 +321,11 @@ mod tests {
             let coordinator = Coordinator::connect(config).await.unwrap();
             let plan = PlanName::new("p").unwrap();
             let tasks = vec![TaskSpec::new(TaskId::new("1").unwrap(), "work")];
-            coordinator.import(&plan, &PlanSpec { tasks, ..PlanSpec::default() }, |_| {}).await.unwrap();
+            coordinator
+                .admin()
+                .import(&plan, &PlanSpec { tasks, ..PlanSpec::default() }, |_| {})
+                .await
+                .unwrap();
             let session = coordinator.open_session(Identity::of_process()).await.unwrap();
             let acquire = async || match session.try_acquire(&plan).await.unwrap() {
                 TryAcquire::Acquired(owner) => owner,

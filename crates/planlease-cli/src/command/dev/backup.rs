@@ -10,24 +10,33 @@ use crate::{exit::Exit, failure::Failure, invocation::local_server, output, repl
 /// Saves everything in the local server into a file: all plans, their history and the leases, as of one
 /// moment. The server and its clients continue meanwhile.
 ///
-/// The file is a snapshot of etcd's. A file that exists is replaced when the backup is complete; if this
-/// command or the server is killed before, it stays as it was.
+/// The file is a snapshot of etcd's. With --force a file that exists is replaced when the backup is complete;
+/// if this command or the server is killed before, it stays as it was.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   planlease dev backup plans.db
+  planlease dev restore plans.db
   etcdutl snapshot status plans.db
   etcdutl snapshot restore plans.db --data-dir ./etcd     an etcd with these plans; start it on this folder")]
 pub(crate) struct BackupArgs {
     /// Where to save it
     file: PathBuf,
+    /// Replace a file that exists
+    #[arg(long)]
+    force: bool,
 }
 
 impl BackupArgs {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        if !self.force && self.file.is_file() {
+            return Err(Failure::new(Exit::InUse, format!("{} exists", self.file.display()))
+                .meaning("Nothing was saved.")
+                .remedy("Choose another name; --force replaces it."));
+        }
         let server = local_server();
         server.ensure_ours().map_err(|error| untrusted(&error))?;
         let coordinator = Coordinator::connect(Config::with_local_server(server)).await?;
-        let bytes = coordinator.save_store().await?;
+        let bytes = coordinator.admin().save_store().await?;
         replace::private_file(&self.file, &bytes)?;
         output::tell(&format!("saved {} bytes to {}", bytes.len(), self.file.display()));
         Ok(Exit::Done)

@@ -41,7 +41,7 @@ impl ForegroundArgs {
                 return Err(error.into());
             }
         };
-        output::print(&format!("listening on {}, {kept}\n", bound.url()))?;
+        output::print_beside(&format!("listening on {}, {kept}\n", bound.url()));
         output::tell(&format!("use it with: export PLANLEASE_ENDPOINTS={}", bound.url()));
         let serving = server.serve_on(bound, async { signals.next().await });
         let ended = tokio::select! {

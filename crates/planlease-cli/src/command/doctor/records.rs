@@ -15,7 +15,7 @@ const LISTED: usize = 100;
 
 /// One finding for each record that cannot be read.
 pub(super) async fn look(coordinator: &Coordinator) -> Vec<Finding> {
-    let unreadable = match coordinator.unreadable().await {
+    let unreadable = match coordinator.admin().unreadable().await {
         Ok(unreadable) => unreadable,
         Err(error) => {
             let remedy = "Look at what is said about the endpoints first.";
@@ -53,7 +53,19 @@ fn remedy(key: &Key) -> &'static str {
         Key::Plan(..) => {
             "Use a newer planlease if one wrote it. Else restore the key from a backup, or delete and import the plan."
         }
-        Key::Orchestrator(_) => "Use a newer planlease if one wrote it. It goes with its session.",
+        Key::Hook(_) => {
+            "Use a newer planlease if one wrote it. Else remove the key with etcdctl: the hook begins with what is new."
+        }
+        Key::Pool(_) => {
+            "Use a newer planlease if one wrote it. Else `planlease pool set NAME SIZE` writes over it."
+        }
+        Key::Orchestrator(_) | Key::Logs(_) | Key::HookRunner(_) | Key::Lock(..) | Key::Permit(..) => {
+            "Use a newer planlease if one wrote it. It goes with its session."
+        }
+        Key::Steering(_) => {
+            "Use a newer planlease if one wrote it. Else `planlease fleet resume` or `planlease orchestrator uncordon` \
+             removes it."
+        }
         Key::Store | Key::Worktree(..) => {
             "Use a newer planlease if one wrote it. Else restore the key from a backup of etcd."
         }

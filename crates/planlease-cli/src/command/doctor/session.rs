@@ -30,7 +30,7 @@ async fn round_trip(coordinator: &Coordinator) -> Finding {
     let mut slowest = Duration::ZERO;
     for _ in 0..REQUESTS {
         let begun = Instant::now();
-        if let Err(error) = coordinator.line(&plan).await {
+        if let Err(error) = coordinator.queue(&plan).await {
             return Finding::problem(
                 WHAT,
                 planlease::error_chain(&error),

@@ -71,7 +71,6 @@ impl State {
     pub(super) fn all(&self) -> Result<Vec<Highest>, Failure> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(unusable("cannot read", &self.folder, &error)),
         };
         let mut all = Vec::new();

@@ -78,10 +78,10 @@ fn beside(file: &Path) -> Result<PathBuf, Failure> {
             folder.join(file.file_name().unwrap_or_default())
         }
     };
-    if target.metadata().is_ok_and(|about| !about.is_file()) {
+    if target.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir()) {
         return Err(Failure::usage(format!("{} is no regular file", file.display()))
             .meaning("A mirror replaces its file in one step.")
-            .remedy("Name a regular file, or one that does not exist yet."));
+            .remedy("Name a regular file, one that does not exist yet, or a folder of tasks."));
     }
     let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(target.with_file_name(format!(".{name}.planlease-mirror")))

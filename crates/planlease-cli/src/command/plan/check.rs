@@ -16,10 +16,10 @@ use crate::{
 /// Reads a plan file and shows what was understood. Problems are shown as file:line:column on standard error.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  planlease plan check docs/release.md\n  planlease plan check docs/release.md -o json"
+    after_help = "Examples:\n  planlease plan check docs/release.md\n  planlease plan check docs/release.md -o json\n  ./make-plan | planlease plan check - --format toml"
 )]
 pub(crate) struct CheckArgs {
-    /// The plan file, or a folder of tasks
+    /// The plan file, a folder of tasks, or - for standard input (with --format)
     file: String,
     /// Compare the boxes, or entries, of the file with the tasks that were read
     #[arg(long)]

@@ -9,7 +9,7 @@ use crate::{
     failure::Failure,
     invocation::Invocation,
     names::plan_name,
-    output::{OutputArgs, PlanDeleted},
+    output::{OutputArgs, PlanDeleted, plain, tell},
 };
 
 /// `plan delete`.
@@ -18,6 +18,9 @@ use crate::{
 pub(crate) struct DeleteArgs {
     /// The plan
     plan: String,
+    /// Show what would be done; change nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     confirm: ConfirmArgs,
     #[command(flatten)]
@@ -28,6 +31,15 @@ impl DeleteArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plan = plan_name(&self.plan)?;
         let coordinator = invocation.connect().await?;
+        if self.dry_run {
+            let view = coordinator.plan(&plan).await?;
+            if let Some(first) = view.queue().candidates().first() {
+                tell(&format!("{plan} would not be deleted: it is owned by {}", plain(&first.name())));
+                return Ok(Exit::Done);
+            }
+            invocation.show(self.output.format, &PlanDeleted { deleted: plan, dry_run: true })?;
+            return Ok(Exit::Done);
+        }
         if !self.confirm.yes {
             let what = match coordinator.plan(&plan).await {
                 Ok(view) => {
@@ -42,8 +54,8 @@ impl DeleteArgs {
             };
             self.confirm.by_name(plan.as_str(), &what)?;
         }
-        coordinator.delete_plan(&plan).await?;
-        invocation.show(self.output.format, &PlanDeleted { deleted: plan })?;
+        coordinator.admin().delete(&plan).await?;
+        invocation.show(self.output.format, &PlanDeleted { deleted: plan, dry_run: false })?;
         Ok(Exit::Done)
     }
 }

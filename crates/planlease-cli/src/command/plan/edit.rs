@@ -60,11 +60,12 @@ pub(crate) struct UpdateArgs {
 // A file, and the plan that was made of it.
 #[derive(Debug, Args)]
 struct SourceArgs {
-    /// The plan file, or a folder of tasks
+    /// The plan file, a folder of tasks, or - for standard input (with --format and --plan)
     file: String,
     #[command(flatten)]
     how: ReadArgs,
-    /// What the plan is called [default: the file's name without its extension]
+    /// What the plan is called [default: the file's name without its extension; of a
+    /// `tasks.md` or the like, its folder's]
     #[arg(long, alias = "name", value_name = "NAME")]
     plan: Option<String>,
 }
@@ -127,10 +128,10 @@ impl UpdateArgs {
         let are_done = self.ticked.are_done(&self.source.file, &parsed, &ticked)?;
         let (mut recorded, mut past) = (Vec::new(), ImportedState::default());
         if are_done {
-            recorded = coordinator.skip_ticked(&plan, spec, &invocation.operator()).await?;
+            recorded = coordinator.admin().skip_ticked(&plan, spec, &invocation.operator()).await?;
             past = ImportedState::of_ticked(spec, &parsed.reasons());
         }
-        let edited = coordinator.edit_plan_with(&plan, spec, &past).await?;
+        let edited = coordinator.admin().edit_with(&plan, spec, &past).await?;
         recorded.extend(edited.edit.added.iter().filter(|task| past.records.contains_key(*task)).cloned());
         let shown = EditView::new(&view, &self.source.file, &edited.edit, edited.revision);
         invocation.show(self.output.format, &shown.with_file(&view, &parsed, recorded))?;

@@ -1,6 +1,6 @@
 //! Reads plan files, bounded in size; reports all that is wrong with them.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{fs::File, io::Read, path::Path};
 
 use clap::{Args, builder::PossibleValuesParser};
 use planlease::core::{PlanName, spec::Location};
@@ -14,10 +14,16 @@ use crate::{
     output::{self, Format, PlanFile},
 };
 
+/// The path that means standard input.
+const STANDARD_INPUT: &str = "-";
+
+/// What standard input is called in messages and as the source of a plan.
+const ITS_NAME: &str = "<stdin>";
+
 /// `--format`, `--tag`: what a plan file is read as.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ReadArgs {
-    /// The format of the file [default: what its path and its content tell]
+    /// The format of the file [default: what its path and its content tell]; needed for standard input
     #[arg(long = "format", value_name = "NAME", value_parser = names())]
     file_format: Option<String>,
     /// The list of tasks to read, of a file of Taskmaster that has several
@@ -31,13 +37,25 @@ fn names() -> PossibleValuesParser {
 }
 
 impl ReadArgs {
+    fn named(&self) -> Option<planlease_formats::Format> {
+        self.file_format.as_deref().and_then(planlease_formats::Format::named)
+    }
+
     fn of(&self, path: &str, bytes: &[u8]) -> Option<planlease_formats::Format> {
-        let named = self.file_format.as_deref().and_then(planlease_formats::Format::named);
         // The folders above tell as well, from wherever the command is given.
-        named.or_else(|| planlease_formats::Format::detect(&whole(path), bytes))
+        self.named().or_else(|| planlease_formats::Format::detect(&whole(path), bytes))
     }
 
     fn parse(&self, path: &str) -> Result<Result<Parsed, Problems>, Failure> {
+        if path == STANDARD_INPUT {
+            let format = self.named().ok_or_else(|| {
+                Failure::usage("standard input has no name that tells its format")
+                    .meaning("Nothing was read.")
+                    .remedy("Say --format NAME, as --format markdown or --format toml.")
+            })?;
+            let bytes = bounded("standard input", std::io::stdin().lock())?;
+            return Ok(planlease_formats::parse_tag(format, self.tag.as_deref(), ITS_NAME, &bytes));
+        }
         if Path::new(path).is_dir() {
             return Ok(planlease_formats::parse_folder(path, &folder(path)?));
         }
@@ -56,6 +74,11 @@ impl ReadArgs {
     /// The plan that a file is about: what it is called, or by the name of the file and its tag. `master` has
     /// the name of the file.
     pub(crate) fn plan(&self, path: &str, name: Option<&str>) -> Result<PlanName, Failure> {
+        if path == STANDARD_INPUT && name.is_none() {
+            return Err(Failure::usage("standard input has no name that a plan could have")
+                .meaning("Nothing was changed.")
+                .remedy("Say --plan NAME."));
+        }
         let plan = plan(path, name)?;
         match self.tag.as_deref().filter(|tag| *tag != "master" && name.is_none()) {
             Some(tag) => plan_name(&format!("{plan}-{tag}")),
@@ -112,6 +135,7 @@ pub(crate) fn read(
 
 /// The failure of a file with errors, which are reported already.
 pub(crate) fn refused(path: &str, problems: &Problems) -> Failure {
+    let path = if path == STANDARD_INPUT { ITS_NAME } else { path };
     let errors = problems.listed.iter().filter(|problem| problem.severity == Severity::Error).count();
     let count = match errors + problems.left_out {
         1 => "a problem".to_owned(),
@@ -152,7 +176,7 @@ pub(crate) fn whole(path: &str) -> String {
 }
 
 /// The files of a folder that is a plan: its Markdown, in the order of their names.
-fn folder(path: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+pub(crate) fn folder(path: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let unreadable = |error: std::io::Error| {
         Failure::new(Exit::UnreadableFile, format!("cannot read {path}: {error}"))
             .meaning("Nothing was changed.")
@@ -188,6 +212,9 @@ fn folder(path: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
 
 /// Where exactly a file is; nothing if that has no name in UTF-8.
 fn location(path: &str) -> Option<Location> {
+    if path == STANDARD_INPUT {
+        return None;
+    }
     let path = std::fs::canonicalize(path).ok()?.into_os_string().into_string().ok()?;
     let host = nix::unistd::gethostname().ok()?.into_string().ok()?;
     Some(Location { host, path })
@@ -203,25 +230,30 @@ fn tell(problems: &[Problem], left_out: usize) {
 }
 
 fn bytes(path: &str) -> Result<Vec<u8>, Failure> {
-    let unreadable = |reason: String| {
-        Failure::new(Exit::UnreadableFile, format!("cannot read {path}: {reason}"))
-            .meaning("Nothing was changed.")
-    };
-    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
-    let about = file.metadata().map_err(|error| unreadable(error.to_string()))?;
+    let file = File::open(path).map_err(|error| unreadable(path, &error.to_string()))?;
+    let about = file.metadata().map_err(|error| unreadable(path, &error.to_string()))?;
     if about.is_dir() {
-        return Err(unreadable("it is a folder".to_owned()));
+        return Err(unreadable(path, "it is a folder"));
     }
+    bounded(path, file)
+}
+
+fn bounded(path: &str, from: impl Read) -> Result<Vec<u8>, Failure> {
     let most = u64::try_from(MAX_FILE).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
     // One byte more than is allowed shows that there is more, whatever the file's size is said to be.
-    file.take(most.saturating_add(1))
+    from.take(most.saturating_add(1))
         .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(error.to_string()))?;
+        .map_err(|error| unreadable(path, &error.to_string()))?;
     if bytes.len() > MAX_FILE {
         let most = MAX_FILE / (1024 * 1024);
-        return Err(unreadable(format!("it has more than {most} MiB, the most a plan file may have"))
-            .remedy("Split it into several plans."));
+        let why = format!("it has more than {most} MiB, the most a plan file may have");
+        return Err(unreadable(path, &why).remedy("Split it into several plans."));
     }
     Ok(bytes)
+}
+
+fn unreadable(path: &str, reason: &str) -> Failure {
+    Failure::new(Exit::UnreadableFile, format!("cannot read {path}: {reason}"))
+        .meaning("Nothing was changed.")
 }

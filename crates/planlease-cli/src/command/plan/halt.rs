@@ -1,27 +1,31 @@
 //! `plan pause`, `resume`, `cancel` and `archive`.
 
 use clap::Args;
-use planlease::{Halted, core::record::Halt};
+use planlease::{
+    Halted, Reason,
+    core::{PlanName, record::Halt},
+};
 
+use super::halts::{PlansArgs, would};
 use crate::{
     confirm::ConfirmArgs,
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
     names::plan_name,
-    output::{HaltView, OutputArgs},
+    output::{Format, HaltView, HaltViews, OutputArgs},
 };
 
 /// `plan pause`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  planlease plan pause release --reason 'the registry is down'\n  planlease plan resume release"
+    after_help = "Examples:\n  planlease plan pause release --reason 'the registry is down'\n  planlease plan pause --all --reason maintenance --dry-run\n  planlease plan pause --select team=payments\n  planlease plan resume release"
 )]
 pub(crate) struct PauseArgs {
-    /// The plan
-    plan: String,
+    #[command(flatten)]
+    plans: PlansArgs,
     /// The reason, which others see
-    #[arg(long, default_value = "no reason given")]
+    #[arg(long, default_value = "no reason given", value_parser = crate::reason::parse)]
     reason: String,
     #[command(flatten)]
     output: OutputArgs,
@@ -29,10 +33,10 @@ pub(crate) struct PauseArgs {
 
 /// `plan resume`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  planlease plan resume release")]
+#[command(after_help = "Examples:\n  planlease plan resume release\n  planlease plan resume --all")]
 pub(crate) struct ResumeArgs {
-    /// The plan
-    plan: String,
+    #[command(flatten)]
+    plans: PlansArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -46,8 +50,11 @@ pub(crate) struct CancelArgs {
     /// The plan
     plan: String,
     /// The reason, which others see
-    #[arg(long, default_value = "no reason given")]
+    #[arg(long, default_value = "no reason given", value_parser = crate::reason::parse)]
     reason: String,
+    /// Show what would be done; change nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     confirm: ConfirmArgs,
     #[command(flatten)]
@@ -61,17 +68,23 @@ pub(crate) struct ArchiveArgs {
     /// The plan
     plan: String,
     /// The reason, which others see
-    #[arg(long, default_value = "no reason given")]
+    #[arg(long, default_value = "no reason given", value_parser = crate::reason::parse)]
     reason: String,
+    /// Show what would be done; change nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 impl PauseArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = plan_name(&self.plan)?;
-        let coordinator = invocation.connect().await?;
-        let halted = coordinator.pause_plan(&plan, &invocation.operator(), &self.reason).await?;
+        let reason = Reason::by(invocation.operator()).because(&self.reason);
+        let plan = match self.plans.single() {
+            Some(plan) => plan?,
+            None => return self.plans.run(invocation, self.output.format, Some(&reason)).await,
+        };
+        let halted = invocation.connect().await?.admin().pause(&plan, &reason).await?;
         invocation.show(self.output.format, &HaltView::new(plan, Halt::Paused, halted))?;
         Ok(Exit::Done)
     }
@@ -79,8 +92,11 @@ impl PauseArgs {
 
 impl ResumeArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let plan = plan_name(&self.plan)?;
-        let changed = invocation.connect().await?.resume_plan(&plan).await?;
+        let plan = match self.plans.single() {
+            Some(plan) => plan?,
+            None => return self.plans.run(invocation, self.output.format, None).await,
+        };
+        let changed = invocation.connect().await?.admin().resume(&plan).await?;
         invocation.show(self.output.format, &HaltView::resumed(plan, changed))?;
         Ok(Exit::Done)
     }
@@ -89,9 +105,22 @@ impl ResumeArgs {
 impl CancelArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plan = plan_name(&self.plan)?;
-        self.confirm.by_name(plan.as_str(), &format!("This ends what the owner of {plan} does"))?;
+        if self.dry_run {
+            return preview(invocation, &plan, Halt::Cancelled, self.output.format).await;
+        }
         let coordinator = invocation.connect().await?;
-        let halted: Halted = coordinator.cancel_plan(&plan, &invocation.operator(), &self.reason).await?;
+        if !self.confirm.yes {
+            match coordinator.plan(&plan).await {
+                Ok(_) | Err(planlease::Error::Unreadable(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let what = format!("this cancels {plan}: it ends what its owner does, and no process can own it");
+            self.confirm.by_name(plan.as_str(), &what)?;
+        }
+        let halted: Halted = coordinator
+            .admin()
+            .cancel(&plan, &Reason::by(invocation.operator()).because(&self.reason))
+            .await?;
         invocation.show(self.output.format, &HaltView::new(plan, Halt::Cancelled, halted))?;
         Ok(Exit::Done)
     }
@@ -100,9 +129,38 @@ impl CancelArgs {
 impl ArchiveArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plan = plan_name(&self.plan)?;
+        if self.dry_run {
+            return preview(invocation, &plan, Halt::Archived, self.output.format).await;
+        }
         let coordinator = invocation.connect().await?;
-        let halted = coordinator.archive_plan(&plan, &invocation.operator(), &self.reason).await?;
+        let halted = coordinator
+            .admin()
+            .archive(&plan, &Reason::by(invocation.operator()).because(&self.reason))
+            .await?;
         invocation.show(self.output.format, &HaltView::new(plan, Halt::Archived, halted))?;
         Ok(Exit::Done)
     }
+}
+
+/// Shows what a cancellation or an archiving would do.
+async fn preview(
+    invocation: &Invocation,
+    plan: &PlanName,
+    how: Halt,
+    format: Format,
+) -> Result<Exit, Failure> {
+    let view = invocation.connect().await?.plan(plan).await?;
+    let mut shown = HaltViews::new(true);
+    let first = view.queue().candidates().first();
+    match (how, first) {
+        (Halt::Archived, Some(first)) => {
+            shown.fail(plan.clone(), Some(how), format!("it is owned by {}", first.name()));
+        }
+        (Halt::Cancelled, _) if view.summary().is_finished() => {
+            shown.fail(plan.clone(), Some(how), "it is finished".to_owned());
+        }
+        _ => shown.add(would(&view, how)),
+    }
+    invocation.show(format, &shown)?;
+    Ok(Exit::Done)
 }

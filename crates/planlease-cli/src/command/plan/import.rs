@@ -1,7 +1,10 @@
 //! `plan import`: plans of files, each whole or not at all.
 
 use clap::Args;
-use planlease::{Coordinator, Error, Imported, ImportedState, core::PlanName};
+use planlease::{
+    Coordinator, Error, Imported, ImportedState,
+    core::{PlanName, graph::Graph},
+};
 use planlease_formats::Parsed;
 
 use super::{
@@ -12,20 +15,21 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{Format, ImportList, OutputArgs},
+    output::{self, Format, ImportList, OutputArgs},
     progress::Progress,
 };
 
 /// `plan import`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  planlease plan import docs/release.md\n  planlease plan import plan.toml --plan release-1.4\n  planlease plan import plans/*.md --dry-run"
+    after_help = "Examples:\n  planlease plan import docs/release.md\n  planlease plan import plan.toml --plan release-1.4\n  planlease plan import plans/*.md --dry-run\n  ./make-plan | planlease plan import - --format toml --plan release"
 )]
 pub(crate) struct ImportArgs {
-    /// The plan files, or folders of tasks
+    /// The plan files, folders of tasks, or - for standard input (with --format and --plan)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
-    /// What to call the plan [default: the file's name without its extension]
+    /// What to call the plan [default: the file's name without its extension; of a
+    /// `tasks.md` or the like, its folder's]
     #[arg(long, alias = "name", value_name = "NAME")]
     plan: Option<String>,
     /// Read and check the files only; no server is asked
@@ -64,6 +68,9 @@ impl ImportArgs {
             true => None,
             false => Some(invocation.connect().await?),
         };
+        if let Some(coordinator) = &coordinator {
+            warn_of_pools(coordinator, &drafts).await?;
+        }
         for draft in drafts {
             let imported = match &coordinator {
                 None => None,
@@ -138,6 +145,29 @@ impl ImportArgs {
     }
 }
 
+/// Warns of pools that tasks use and no operator has defined: such tasks do not start.
+async fn warn_of_pools(coordinator: &Coordinator, drafts: &[Draft]) -> Result<(), Failure> {
+    let graphs = drafts.iter().map(|draft| (draft, Graph::new(&draft.parsed.spec)));
+    let using: Vec<_> = graphs.filter(|(_, graph)| graph.uses_pools()).collect();
+    if using.is_empty() {
+        return Ok(());
+    }
+    let (pools, _) = coordinator.pools().await?;
+    for (draft, graph) in &using {
+        for pool in graph.all_pools() {
+            if pools.0.get(pool).is_none_or(|view| view.definition.is_none()) {
+                let quoted = pool.quoted();
+                output::tell(&format!(
+                    "warning: {} uses pool {pool}, which is not defined: its tasks do not start until \
+                     `planlease pool set {quoted} SIZE`",
+                    draft.plan
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Draft {
     async fn import(&self, coordinator: &Coordinator) -> Result<Imported, Failure> {
         let Self { plan, file, parsed, ticked_are_done } = self;
@@ -149,7 +179,7 @@ impl Draft {
         let mut progress = Progress::new();
         let tasks = spec.tasks.len();
         let written = |n: usize| progress.say(|| format!("importing {plan}: {n} of {tasks} tasks"));
-        match coordinator.import_with(plan, spec, &past, written).await {
+        match coordinator.admin().import_with(plan, spec, &past, written).await {
             Err(Error::PlanExists(_)) if coordinator.plan(plan).await?.spec().has_origin_of(spec) => {
                 let what = format!("the plan {plan} is there already, and {file} has changed since");
                 let remedy = format!(

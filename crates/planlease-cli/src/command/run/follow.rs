@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use planlease::core::{Summary, TaskId, counted, transition::TaskStatus};
+use planlease::{
+    clock::{Clock as _, SystemClock},
+    core::{PlanName, Summary, TaskId, counted, transition::TaskStatus},
+};
+use planlease_observe::metrics::Work;
 use planlease_orchestrator::{Report, Reporter, Stop};
 use serde_json::{Value, json};
 
 use crate::{
-    command::plan::ticked::named,
+    command::{metrics, plan::ticked::named},
     lines::Lines,
-    output::{self, Format, Style, escape_json},
+    output::{self, Format, Style, Time, escape_json},
 };
 
 const SCHEMA: &str = "planlease.run.v1";
@@ -21,17 +25,26 @@ const DIM: Style = Style::Dim;
 
 /// Says each event on standard output: as a line for people, or as one JSON object a line. A reader that has
 /// gone, or does not read, does not stop the work: then events are dropped, and their number is said.
-pub(super) fn reporter(format: Format) -> Reporter {
+pub(super) fn reporter(format: Format, work: Work) -> Reporter {
     let stdout = Lines::to_standard_output(match format {
-        Format::Table => |lines| format!("{} dropped: they were not read in time\n", counted(lines, "line")),
+        Format::Table | Format::Wide | Format::Name | Format::Yaml => {
+            |lines| format!("{} dropped: they were not read in time\n", counted(lines, "line"))
+        }
         Format::Json | Format::Jsonl => {
             |lines| format!("{}\n", json!({"schema": SCHEMA, "event": "dropped", "events": lines}))
         }
     });
     Reporter::new(move |report| {
+        metrics::count(&work, report);
         let line = match format {
-            Format::Table => line(report),
-            Format::Json | Format::Jsonl => escape_json(&event(report).to_string()),
+            Format::Table | Format::Wide | Format::Name | Format::Yaml => {
+                format!("{DIM}{}{DIM:#} {}", Time(SystemClock.wall()).to_the_second(), line(report))
+            }
+            Format::Json | Format::Jsonl => {
+                let mut event = event(report);
+                event["at"] = Time(SystemClock.wall()).rfc_3339().into();
+                escape_json(&event.to_string())
+            }
         };
         stdout.say(&output::stdout_text(&format!("{line}\n")));
     })
@@ -70,6 +83,10 @@ fn line(report: &Report) -> String {
         Report::ClaimedBy { plan, task, by } => {
             format!("{PLAN}{plan}{PLAN:#} waits for task {task}, which {by} has in progress")
         }
+        Report::Left { plan, tasks } => {
+            let (tasks, count) = (named(tasks), counted(tasks.len(), "task"));
+            format!("{PLAN}{plan}{PLAN:#} leaves {count} to others: {tasks}")
+        }
         Report::Ended { plan, task, status, took, error, .. } => {
             ended(plan.as_str(), task.as_str(), *status, *took, error.as_deref())
         }
@@ -83,7 +100,11 @@ fn line(report: &Report) -> String {
             format!("{PLAN}{plan}{PLAN:#} {task} {BAD}not recorded{BAD:#}: {why}")
         }
         Report::Lost { plan, why } => format!("{PLAN}{plan}{PLAN:#} {BAD}lost{BAD:#}: {why}"),
-        Report::Finished { plan, summary, failed } => finished(plan.as_str(), summary, failed),
+        Report::LeftAlone { plan, rest } => {
+            let seconds = rest.as_secs();
+            format!("{PLAN}{plan}{PLAN:#} is left to others for {seconds}s, since an operator took it away")
+        }
+        Report::Finished { plan, summary, failed } => finished(plan, summary, failed),
         Report::Closed { plan, how, by, why } => {
             format!("{PLAN}{plan}{PLAN:#} {BAD}{how}{BAD:#} by {by}: {why}")
         }
@@ -96,9 +117,47 @@ fn line(report: &Report) -> String {
             format!("{PLAN}{plan}{PLAN:#} {BAD}commands do not start here{BAD:#}: {why}; {next}")
         }
         Report::Released(plan) => format!("{PLAN}{plan}{PLAN:#} released before it was finished"),
+        Report::HandedOver { plan, to } => format!("{PLAN}{plan}{PLAN:#} handed over to {to}"),
+        Report::Paused { .. } | Report::Eligibility { .. } | Report::FleetPaused(_) => halted(report),
+        Report::WaitsForPool { plan, task, wait } => {
+            format!("{PLAN}{plan}{PLAN:#} {task}: {}", output::plain(&wait.to_string()))
+        }
         Report::Trouble(what) => format!("{DIM}{what}; trying again{DIM:#}"),
         Report::Unreadable(what) => format!("{BAD}left out{BAD:#}: {what}"),
         other => format!("{other:?}"),
+    }
+}
+
+/// What keeps tasks from being started, or does so no more; with who did it, why, and what ends it.
+fn halted(report: &Report) -> String {
+    match report {
+        Report::Paused { plan, why: Some((by, why)) } => {
+            let (by, why) = (output::plain(by), output::plain(why));
+            format!(
+                "{PLAN}{plan}{PLAN:#} {BAD}is paused{BAD:#} by {by}: {why}; nothing starts in it until \
+                 `planlease plan resume {}`",
+                plan.quoted()
+            )
+        }
+        Report::Paused { plan, why: None } => format!("{PLAN}{plan}{PLAN:#} was resumed"),
+        Report::Eligibility { state, why: Some((by, why)) } => {
+            format!(
+                "this orchestrator is {BAD}{state}{BAD:#} by {}: {}; it takes no plan until \
+                 `planlease orchestrator uncordon`",
+                output::plain(by),
+                output::plain(why)
+            )
+        }
+        Report::Eligibility { state, why: None } => format!("this orchestrator is {state}"),
+        Report::FleetPaused(Some((by, why))) => {
+            format!(
+                "{BAD}the fleet is paused{BAD:#} by {}: {}; nothing starts until `planlease fleet resume`",
+                output::plain(by),
+                output::plain(why)
+            )
+        }
+        Report::FleetPaused(None) => "the fleet was resumed".to_owned(),
+        _ => String::new(),
     }
 }
 
@@ -110,6 +169,9 @@ fn ended(plan: &str, task: &str, status: TaskStatus, took: Duration, error: Opti
             format!("{PLAN}{plan}{PLAN:#} {task} failed after {took}; will retry: {error}")
         }
         (TaskStatus::Pending, None) => format!("{PLAN}{plan}{PLAN:#} {task} given back {took}"),
+        (TaskStatus::InProgress, None) => {
+            format!("{PLAN}{plan}{PLAN:#} {task} done {took}; waits for approval")
+        }
         (status, error) => {
             let error = error.map(|error| format!(": {error}")).unwrap_or_default();
             format!("{PLAN}{plan}{PLAN:#} {task} {BAD}{status}{BAD:#} {took}{error}")
@@ -120,7 +182,7 @@ fn ended(plan: &str, task: &str, status: TaskStatus, took: Duration, error: Opti
 /// The most failed tasks that are named; of the others there is the number.
 const FAILED_SHOWN: usize = 10;
 
-fn finished(plan: &str, summary: &Summary, failed_tasks: &[(TaskId, String)]) -> String {
+fn finished(plan: &PlanName, summary: &Summary, failed_tasks: &[(TaskId, String)]) -> String {
     let Summary { total, completed, skipped, failed, pending, in_progress, unreadable } = summary;
     if completed + skipped == *total {
         return format!(
@@ -139,8 +201,13 @@ fn finished(plan: &str, summary: &Summary, failed_tasks: &[(TaskId, String)]) ->
         text += &format!("\n  … and {} more", failed_tasks.len() - FAILED_SHOWN);
     }
     if let Some((task, _)) = failed_tasks.first() {
-        text +=
-            &format!("\n  `planlease task retry {plan} {task}` puts a task back, `task skip` leaves it out.");
+        text += &format!(
+            "\n  `planlease task retry {q_plan} {q_task}` puts a task back, `task skip` leaves it out.",
+            q_plan = plan.quoted(),
+            q_task = task.quoted()
+        );
+    } else if waiting > 0 {
+        text += &format!("\n  `planlease why {q_plan}` shows what they wait for.", q_plan = plan.quoted());
     }
     text
 }
@@ -163,7 +230,10 @@ fn event(report: &Report) -> Value {
         Report::ClaimedBy { plan, task, by } => {
             json!({"schema": schema, "event": "claimed_by", "plan": plan, "task": task, "by": by})
         }
-        Report::Ended { plan, task, attempt, status, took, error } => {
+        Report::Left { plan, tasks } => {
+            json!({"schema": schema, "event": "left", "plan": plan, "tasks": tasks})
+        }
+        Report::Ended { plan, task, attempt, status, took, error, .. } => {
             let seconds = took.as_secs_f64();
             json!({"schema": schema, "event": "ended", "plan": plan, "task": task, "attempt": attempt,
                    "status": status, "seconds": seconds, "error": error})
@@ -179,6 +249,9 @@ fn event(report: &Report) -> Value {
             json!({"schema": schema, "event": "not_recorded", "plan": plan, "task": task, "why": why})
         }
         Report::Lost { plan, why } => json!({"schema": schema, "event": "lost", "plan": plan, "why": why}),
+        Report::LeftAlone { plan, rest } => {
+            json!({"schema": schema, "event": "left_alone", "plan": plan, "rest_s": rest.as_secs()})
+        }
         Report::Finished { plan, summary, failed } => {
             let failed: Vec<_> = failed.iter().map(|(task, why)| json!({"task": task, "why": why})).collect();
             json!({"schema": schema, "event": "finished", "plan": plan, "summary": summary, "failed": failed})
@@ -192,6 +265,21 @@ fn event(report: &Report) -> Value {
             json!({"schema": schema, "event": "cannot_start", "plan": plan, "why": why, "again_s": again})
         }
         Report::Released(plan) => json!({"schema": schema, "event": "released", "plan": plan}),
+        Report::HandedOver { plan, to } => {
+            json!({"schema": schema, "event": "handed_over", "plan": plan, "to": to})
+        }
+        Report::Eligibility { state, why } => {
+            let (by, why) = why.clone().unzip();
+            json!({"schema": schema, "event": "eligibility", "state": state, "by": by, "why": why})
+        }
+        Report::Paused { plan, why } => {
+            let (paused, (by, why)) = (why.is_some(), why.clone().unzip());
+            json!({"schema": schema, "event": "paused", "plan": plan, "paused": paused, "by": by, "why": why})
+        }
+        Report::FleetPaused(why) => {
+            let (paused, (by, why)) = (why.is_some(), why.clone().unzip());
+            json!({"schema": schema, "event": "fleet_paused", "paused": paused, "by": by, "why": why})
+        }
         Report::Trouble(what) => json!({"schema": schema, "event": "trouble", "what": what}),
         other => json!({"schema": schema, "event": "other", "what": format!("{other:?}")}),
     }

@@ -64,7 +64,9 @@ impl From<ListenError> for Failure {
     fn from(error: ListenError) -> Self {
         let failure = Self::new(Exit::CannotServe, error.to_string());
         match error {
-            ListenError::NotLoopback { .. } => failure.remedy("--allow-remote allows it."),
+            ListenError::NotLoopback { .. } => failure.remedy(
+                "`planlease sidecar` serves other hosts with --allow-remote; else `ssh -L` brings them to loopback.",
+            ),
             ListenError::InUse { .. } => failure.remedy("Stop that one, or choose another address."),
             _ => failure,
         }

@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 use super::access::AtArgs;
 use crate::{exit::Exit, failure::Failure, output};
 
-/// Asks a sidecar how it is; status 102 if it is not well, or does not answer.
+/// Asks a sidecar how it is; status 17 if it answers that it is not ready, as while it drains, 102 if it does
+/// not answer.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  planlease sidecar probe ready --socket /run/planlease/sidecar.sock\n  planlease sidecar probe live --listen 127.0.0.1:9464"
@@ -46,6 +47,6 @@ impl ProbeArgs {
             output::print(&body)?;
             return Ok(Exit::Done);
         }
-        Err(Failure::new(Exit::Unreachable, format!("the sidecar is not well: {}", body.trim_end())))
+        Err(Failure::new(Exit::NotReady, format!("the sidecar is not ready: {}", body.trim_end())))
     }
 }

@@ -8,7 +8,19 @@ use planlease_sidecar::{Bound, Ended, Listen, Options, Sidecar, Tokens};
 use tokio::sync::watch;
 
 use super::access::read_tokens;
-use crate::{exit::Exit, failure::Failure, invocation::Invocation, logging::Log, output, signals::Signals};
+use crate::{
+    command::console::page::{self, PageArgs},
+    descriptors,
+    exit::Exit,
+    failure::Failure,
+    invocation::Invocation,
+    logging::Log,
+    output,
+    signals::Signals,
+};
+
+/// How many connections there may be at once, unless said otherwise.
+const CONNECTIONS: usize = 8_192;
 
 /// How often the files with tokens are read.
 const TOKEN_EVERY: Duration = Duration::from_secs(1);
@@ -37,6 +49,12 @@ pub(crate) struct ServeArgs {
     /// A TCP address to serve metrics and probes on, to everybody who can reach it
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
+    /// A TCP address to serve the console on: a page for people, behind a one-time URL
+    #[arg(long, value_name = "ADDRESS")]
+    console: Option<SocketAddr>,
+    /// Let the console change tasks and plans; otherwise it only shows them
+    #[arg(long, requires = "console")]
+    console_writes: bool,
     /// What its sessions are called: this, and a random part where a program gives no name
     /// [default: sidecar-HOST]
     #[arg(long, value_name = "NAME")]
@@ -50,9 +68,10 @@ pub(crate) struct ServeArgs {
     /// How many sessions there may be at once
     #[arg(long, default_value_t = 256, value_name = "N")]
     max_sessions: usize,
-    /// How many connections there may be at once
-    #[arg(long, default_value_t = 8_192, value_name = "N")]
-    max_connections: usize,
+    /// How many connections there may be at once [default: 8192, or as many as the limit of open files
+    /// allows]
+    #[arg(long, value_name = "N")]
+    max_connections: Option<usize>,
     /// How many requests are answered in a second
     #[arg(long, default_value_t = 5_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_requests_per_second: u32,
@@ -80,9 +99,9 @@ impl ServeArgs {
     }
 
     pub(super) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        if self.listen.is_none() && self.socket.is_none() {
+        if self.listen.is_none() && self.socket.is_none() && self.console.is_none() {
             return Err(Failure::usage(
-                "say where to serve: --socket PATH, or --listen ADDRESS with --token-file",
+                "say where to serve: --socket PATH, --listen ADDRESS with --token-file, or --console ADDRESS",
             ));
         }
         if self.listen.is_some() && self.token_file.is_none() && self.viewer_token_file.is_none() {
@@ -93,8 +112,10 @@ impl ServeArgs {
         let mut signals = Signals::take()?;
         let files = TokenFiles { clients: self.token_file.clone(), viewers: self.viewer_token_file.clone() };
         let tokens = files.read()?.map(watch::Sender::new);
-        let options = self.options(tokens.as_ref());
+        let connections = descriptors::connections(self.max_connections, CONNECTIONS)?;
+        let options = self.options(tokens.as_ref()).max_connections(connections);
         let (bound, metrics) = self.bind().await?;
+        let console = self.bind_console().await?;
         let coordinator = tokio::select! {
             biased; // A connection is of use even if it is to be closed at once.
             connected = invocation.connect() => connected?,
@@ -104,6 +125,10 @@ impl ServeArgs {
         for bound in bound {
             output::tell(&format!("serving on {}", bound.at()));
             sidecar.serve(bound);
+        }
+        if let Some((bound, page)) = console {
+            let url = page::serve(&sidecar, bound, &page);
+            output::tell(&format!("console for one browser on {url}"));
         }
         if let Some(bound) = metrics {
             output::tell(&format!("metrics and probes on {}", bound.at()));
@@ -131,10 +156,16 @@ impl ServeArgs {
             .tokens(tokens.map(watch::Sender::subscribe))
             .hosts(self.hosts.clone())
             .max_sessions(self.max_sessions)
-            .max_connections(self.max_connections)
             .max_requests_per_second(self.max_requests_per_second)
             .grace(self.grace)
             .heartbeat(self.heartbeat.max(Duration::from_millis(100)))
+    }
+
+    /// The socket for the console, and what its page is to be.
+    async fn bind_console(&self) -> Result<Option<(Bound, PageArgs)>, Failure> {
+        let Some(addr) = self.console else { return Ok(None) };
+        let bound = Listen::Tcp { addr, allow_remote: self.allow_remote }.bind().await?;
+        Ok(Some((bound, PageArgs { hosts: self.hosts.clone(), writes: self.console_writes })))
     }
 
     /// The sockets for the interface, and the one for metrics.

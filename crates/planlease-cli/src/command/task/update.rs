@@ -2,21 +2,27 @@
 
 use clap::Args;
 use planlease::{
-    Coordinator, Error, Outcome, PlanView, Refused, TaskView, UpdateRequest,
+    Coordinator, Error, Excerpt, Outcome, Refused, TaskView, UpdateRequest,
     core::{
-        PlanName, Revision,
+        PlanName, Revision, TaskId,
+        record::{Guard, Role},
         transition::{Change, Refusal},
     },
 };
 use uuid::Uuid;
 
-use super::{limit::LimitArgs, right::Right};
+use super::{
+    bulk::{BatchArgs, Bulk},
+    limit::LimitArgs,
+    refusal::exit_of_refused,
+    right::Right,
+};
 use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
     names::{plan_name, task_id},
-    output::{Format, OutputArgs, TaskUpdate, describe_task, plain},
+    output::{Format, OutputArgs, TaskUpdate, describe_task, plain, pool_remedy},
 };
 
 /// What every change takes.
@@ -29,6 +35,11 @@ pub(crate) struct UpdateArgs {
     /// Change it only if its record is still the one of this revision
     #[arg(long, value_name = "REVISION")]
     expect_revision: Option<Revision>,
+    /// Show what would be done; change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[arg(skip)]
+    attempt: Option<u32>,
     #[arg(skip)]
     limit: LimitArgs,
     #[command(flatten)]
@@ -49,12 +60,28 @@ impl UpdateArgs {
         Self { limit, ..self }
     }
 
+    /// Of this task, whatever its revision.
+    pub(super) fn of(plan: String, task: String, batch: &BatchArgs) -> Self {
+        let BatchArgs { expect_revision, dry_run, attempt, output, .. } = *batch;
+        Self { plan, task, expect_revision, dry_run, attempt, limit: LimitArgs::default(), output }
+    }
+
     pub(super) async fn run(self, invocation: &Invocation, change: Change) -> Result<Exit, Failure> {
+        if self.dry_run {
+            let batch = BatchArgs {
+                expect_revision: self.expect_revision,
+                atomic: false,
+                dry_run: true,
+                attempt: self.attempt,
+                output: self.output,
+            };
+            return Bulk::named(self.plan, vec![self.task], batch)?.run(invocation, change).await;
+        }
         let (plan, task) = (plan_name(&self.plan)?, task_id(&self.task)?);
         let right = Right::of(invocation, &plan, &task)?;
         self.limit.check(&right)?;
         let coordinator = &invocation.connect().await?;
-        let request = UpdateRequest::new(task, change).of_attempt(right.attempt());
+        let request = UpdateRequest::new(task, change).of_attempt(self.attempt.or(right.attempt()));
         let request = match self.expect_revision {
             Some(revision) => request.expecting(revision),
             None => request,
@@ -77,8 +104,8 @@ impl Update<'_> {
         let (document, failure) = match outcome {
             Outcome::Committed(task) => (TaskUpdate::committed(self.plan, verb, &task), None),
             Outcome::Refused(refused) => {
-                let view = self.coordinator.plan(&self.plan).await?;
-                let (failure, present) = self.refusal(&view, &refused);
+                let seen = self.seen(&refused).await?;
+                let (failure, present) = self.refusal(seen.as_ref(), &refused);
                 let reason = failure.lines().next().unwrap_or_default().to_owned();
                 let task = task.clone();
                 (TaskUpdate::refused(self.plan, task, verb, reason, present), Some(failure))
@@ -117,26 +144,46 @@ impl Update<'_> {
         }
         Failure::new(Exit::OutcomeUnknown, format!("it is not known what became of it: {reason}"))
             .meaning("The change may have been made, or may still be.")
-            .remedy(format!("Look at `planlease task show {plan} {task}`: it was made if op_id is {op_id}."))
+            .remedy(format!(
+                "Look at `planlease task show {q_plan} {q_task}`: it was made if op_id is {op_id}.",
+                q_plan = plan.quoted(),
+                q_task = task.quoted()
+            ))
+    }
+
+    /// What a refusal is explained by, besides what it says itself.
+    async fn seen(&self, refused: &Refused) -> Result<Option<Excerpt>, Failure> {
+        match refused {
+            Refused::Conflict(_) | Refused::NotAllowed(..) | Refused::NoSuchTask => Ok(None),
+            _ => Ok(Some(self.coordinator.excerpt(&self.plan, &self.request.task).await?)),
+        }
     }
 
     /// What a refusal means, and the record that is in the way.
-    fn refusal<'a>(&self, view: &'a PlanView, refused: &'a Refused) -> (Failure, Option<&'a TaskView>) {
+    fn refusal<'a>(
+        &self,
+        seen: Option<&'a Excerpt>,
+        refused: &'a Refused,
+    ) -> (Failure, Option<&'a TaskView>) {
         let Self { plan, request: UpdateRequest { task, change, expect, .. }, .. } = self;
         let verb = change.verb();
         let what = |why: String| format!("cannot {verb} task {task} of {plan}: {why}");
         let present = match refused {
             Refused::Conflict(present) | Refused::NotAllowed(_, present) => Some(&**present),
-            _ => view.tasks().get(task),
+            _ => seen.map(Excerpt::task),
         };
+        let exit = exit_of_refused(refused);
         let failure = match refused {
             Refused::Conflict(_) => {
                 let expected = expect.map_or_else(String::new, |revision| format!(" (revision {revision})"));
-                Failure::new(Exit::Stale, what(format!("it was changed since it was looked at{expected}")))
+                Failure::new(exit, what(format!("it was changed since it was looked at{expected}")))
                     .remedy("Look at it, and decide again with its present revision.")
             }
-            Refused::NotAllowed(refusal, _) => {
-                Failure::new(exit_of(refusal), what(why(refusal))).remedy(remedy_of(refusal))
+            Refused::NotAllowed(refusal, present) => {
+                let is_late = change.is_decision() && matches!(refusal, Refusal::StaleAttempt { .. });
+                let remedy =
+                    if is_late { decide_again(plan, task) } else { remedy_of(refusal, present, plan) };
+                Failure::new(exit, what(refusal.why())).remedy(remedy)
             }
             Refused::AuthorityLost(_) => {
                 let why = if self.right.is_delegated() {
@@ -144,33 +191,43 @@ impl Update<'_> {
                 } else {
                     "the plan's ownership changes all the time"
                 };
-                Failure::new(Exit::RightGone, what(why.to_owned()))
+                Failure::new(exit, what(why.to_owned()))
                     .remedy("`planlease owner show` shows who owns the plan now.")
             }
             Refused::Dependency => {
-                let blockers: Vec<&str> = view.blockers(task).map(|wait| wait.on.as_str()).collect();
+                let blockers: Vec<&str> =
+                    seen.into_iter().flat_map(Excerpt::blockers).map(|wait| wait.on.as_str()).collect();
                 let why = match &blockers[..] {
                     [] => "the tasks that it depends on changed at the same moment".to_owned(),
                     blockers => format!("it waits for {}", blockers.join(", ")),
                 };
-                Failure::new(Exit::Blocked, what(why)).remedy("Complete or skip them first.")
+                Failure::new(exit, what(why)).remedy("Complete or skip them first.")
             }
             Refused::Halted(halt) => {
                 let why = format!("the plan was {} by {}: {}", halt.how, plain(&halt.by), plain(&halt.why));
-                Failure::new(Exit::Halted, what(why))
-                    .remedy(format!("`planlease plan resume {plan}` lets it go on."))
+                Failure::new(exit, what(why)).remedy(format!(
+                    "`planlease plan resume {q_plan}` lets it go on.",
+                    q_plan = plan.quoted()
+                ))
+            }
+            Refused::FleetPaused(pause) => {
+                let why = format!("the fleet was paused by {}: {}", plain(&pause.by), plain(&pause.why));
+                Failure::new(exit, what(why)).remedy("`planlease fleet resume` lets it go on.")
             }
             Refused::Full(most) => {
                 let why = format!(
                     "no more tasks of the plan may be in progress at once (max_in_progress = {most})"
                 );
-                Failure::new(Exit::Blocked, what(why))
+                Failure::new(exit, what(why))
                     .remedy("Wait until one ends, or raise max_in_progress in the plan's policy.")
+            }
+            Refused::Pool(wait) => {
+                Failure::new(exit, what(plain(&wait.to_string()))).remedy(pool_remedy(wait))
             }
             Refused::NoSuchTask => {
                 Failure::from(Error::TaskNotFound { plan: plan.clone(), task: task.clone() })
             }
-            _ => Failure::new(Exit::Unexpected, what("etcd refused it".to_owned())),
+            _ => Failure::new(exit, what("etcd refused it".to_owned())),
         };
         match present {
             Some(present) => {
@@ -181,45 +238,78 @@ impl Update<'_> {
     }
 }
 
-/// The refusal as the end of a sentence that names the task and the change.
-fn why(refusal: &Refusal) -> String {
-    match refusal {
-        Refusal::WrongStatus { status, .. } => format!("it is {status}"),
-        Refusal::ClaimedBy { by } => format!("it is claimed by {by}"),
-        other => other.to_string(),
-    }
+/// What to do after a decision about an attempt that does not wait for one any more.
+fn decide_again(plan: &PlanName, task: &TaskId) -> String {
+    format!(
+        "`planlease why {q_plan} {q_task}` shows what waits now.",
+        q_plan = plan.quoted(),
+        q_task = task.quoted()
+    )
 }
 
-fn exit_of(refusal: &Refusal) -> Exit {
+fn remedy_of(refusal: &Refusal, present: &TaskView, plan: &PlanName) -> String {
+    let task = &present.id;
+    let claim = present.record.claim.as_ref();
     match refusal {
-        Refusal::ClaimedBy { .. } => Exit::Claimed,
-        Refusal::StaleAttempt { .. } => Exit::Stale,
-        _ => Exit::WrongTransition,
-    }
-}
-
-fn remedy_of(refusal: &Refusal) -> &'static str {
-    match refusal {
-        Refusal::ClaimedBy { .. } => {
-            "Wait until it ends; `planlease owner release` takes the plan from its owner."
+        Refusal::ClaimedBy { .. } => match claim.map(|claim| (&claim.guard, &claim.limit)) {
+            Some((Some(Guard::Owner { .. }), _)) => {
+                format!(
+                    "Wait until it ends; `planlease owner release {q_plan}` takes the plan from its owner.",
+                    q_plan = plan.quoted()
+                )
+            }
+            Some((Some(Guard::Worker { .. }), _)) => {
+                format!(
+                    "Wait until it ends; the claim also ends with the session of the worker, and `planlease task claim \
+                     {q_plan}` hands the task out again.",
+                    q_plan = plan.quoted()
+                )
+            }
+            Some((_, Some(limit))) => format!(
+                "Wait until it ends; the claim also ends {} s after its last progress report.",
+                limit.seconds
+            ),
+            _ => format!(
+                "`planlease task show {q_plan} {q_task}` shows the claim.",
+                q_plan = plan.quoted(),
+                q_task = task.quoted()
+            ),
+        },
+        Refusal::Cancelled { .. } => {
+            format!(
+                "Stop working on it, and give it up: `planlease task fail {q_plan} {q_task} --error cancelled`.",
+                q_plan = plan.quoted(),
+                q_task = task.quoted()
+            )
         }
-        Refusal::StaleAttempt { .. } => "This result is of an attempt that was given up; stop working on it.",
-        _ => "`planlease task show` shows its history.",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use planlease::core::transition::TaskStatus;
-
-    use super::*;
-
-    #[test]
-    fn each_kind_of_refusal_has_its_own_status() {
-        let by_other = Refusal::ClaimedBy { by: "x".into() };
-        let late = Refusal::StaleAttempt { given: 1, present: 2 };
-        let wrong = Refusal::WrongStatus { verb: "start", status: TaskStatus::Completed };
-        let exits = [by_other, late, wrong].map(|refusal| exit_of(&refusal));
-        assert_eq!(exits, [Exit::Claimed, Exit::Stale, Exit::WrongTransition]);
+        Refusal::NotApproved { .. } => {
+            format!(
+                "A person has to approve it: `planlease approve {q_plan} {q_task} --reason …`.",
+                q_plan = plan.quoted(),
+                q_task = task.quoted()
+            )
+        }
+        Refusal::ResultWaits { .. } => {
+            format!(
+                "A person decides: `planlease approve {q_plan} {q_task} --reason …`, or `reject`.",
+                q_plan = plan.quoted(),
+                q_task = task.quoted()
+            )
+        }
+        Refusal::NothingToRetry => "Reject it with --then fail or --then skip.".to_owned(),
+        Refusal::SpentLess { .. } => {
+            "Report what the attempt has spent in all, not what came on top.".to_owned()
+        }
+        Refusal::NotAllowed { role: Role::Owner, verb: "approve" | "reject", .. } => {
+            "Only a person decides that, and no command that `run` or `hold` has started.".to_owned()
+        }
+        Refusal::StaleAttempt { .. } => {
+            "This result is of an attempt that was given up; stop working on it.".to_owned()
+        }
+        _ => format!(
+            "`planlease task show {q_plan} {q_task}` shows its history.",
+            q_plan = plan.quoted(),
+            q_task = task.quoted()
+        ),
     }
 }

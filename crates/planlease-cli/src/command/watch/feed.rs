@@ -7,8 +7,8 @@
 use std::{collections::VecDeque, time::Duration};
 
 use planlease::{Changes, Coordinator, Error, Feed as RawFeed};
-use planlease_core::{Revision, change::RawChangeSet};
-use planlease_watcher::{ChangeSet, Snapshot, Store};
+use planlease_core::{Revision, change::RawChangeSet, keys::KeyRange};
+use planlease_watcher::{ChangeSet, Scope, Snapshot, Store};
 
 use crate::{exit::Exit, failure::Failure, output};
 
@@ -30,6 +30,7 @@ pub(in crate::command) enum News {
 #[derive(Debug)]
 pub(in crate::command) struct Feed {
     coordinator: Coordinator,
+    range: KeyRange,
     store: Store,
     changes: Changes,
     /// What was read and is not returned yet.
@@ -39,29 +40,29 @@ pub(in crate::command) struct Feed {
 }
 
 impl Feed {
-    /// Begins with everything as it was at this revision, or as it is now.
+    /// Begins with everything of this scope as it was at this revision, or as it is now.
     pub(in crate::command) async fn open(
         coordinator: Coordinator,
+        scope: &Scope,
         from: Option<Revision>,
     ) -> Result<Self, Failure> {
-        let everything = coordinator.layout().everything();
+        let range = scope.range(coordinator.layout());
         let list = match from {
-            None => coordinator.snapshot(&everything).await?,
+            None => coordinator.raw().snapshot(&range).await?,
             Some(from) => {
-                // Any read returns the present revision; this one is small.
-                let present = coordinator.snapshot(&coordinator.layout().orchestrators()).await?.revision;
+                let present = coordinator.raw().revision().await?;
                 if from > present {
                     return Err(future(from, present));
                 }
-                coordinator.snapshot_at(&everything, from).await.map_err(|error| match error {
+                coordinator.raw().snapshot_at(&range, from).await.map_err(|error| match error {
                     Error::Compacted => compacted(from, present),
                     error => error.into(),
                 })?
             }
         };
         let store = Store::load(&list);
-        let changes = coordinator.changes(everything, list.revision.next());
-        Ok(Self { coordinator, store, changes, ahead: VecDeque::new(), broken: None })
+        let changes = coordinator.raw().changes(range.clone(), list.revision.next());
+        Ok(Self { coordinator, range, store, changes, ahead: VecDeque::new(), broken: None })
     }
 
     /// Everything as of what was returned last.
@@ -99,9 +100,8 @@ impl Feed {
 
     /// Lists again, since the history from where it was is gone.
     async fn resync(&mut self) -> Result<ChangeSet, Failure> {
-        let everything = self.coordinator.layout().everything();
         let list = loop {
-            match self.coordinator.snapshot(&everything).await {
+            match self.coordinator.raw().snapshot(&self.range).await {
                 Ok(list) => break list,
                 Err(error) if error.is_transient() => {
                     output::tell(&format!("cannot read: {}; trying again", planlease::error_chain(&error)));
@@ -114,7 +114,7 @@ impl Feed {
         if list.revision < held {
             return Err(went_back(held, list.revision));
         }
-        self.changes = self.coordinator.changes(everything, list.revision.next());
+        self.changes = self.coordinator.raw().changes(self.range.clone(), list.revision.next());
         Ok(self.store.resync(&list))
     }
 }

@@ -9,7 +9,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Waits until the reader of standard output has gone. Without it, `watch | head -1` would live on until
 /// something changes. A file has no reader that could go. Cancel safe.
-pub(super) async fn gone() {
+pub(in crate::command) async fn gone() {
     let stdout = crate::output::stdout();
     loop {
         // No event is asked for: a closed end is reported in any case.

@@ -12,7 +12,7 @@ use planlease_worktrees::{Error, Request};
 
 use super::{
     bytes,
-    host::{HostArgs, report},
+    host::{HostArgs, report, variables},
 };
 use crate::{
     command::task::right::delegation,
@@ -74,7 +74,7 @@ Examples:
 impl AddArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let path = settled(&self.path)?;
-        let repository = Repository::find(&self.repository).await?;
+        let repository = Repository::find(&self.repository).await?.with_variables(variables(invocation)?);
         let host = self.host.open(invocation).await?;
         let request = self.request(invocation, path)?;
         let view = host.add(&repository, &request, report).await.map_err(|error| match error {

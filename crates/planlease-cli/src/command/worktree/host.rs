@@ -2,6 +2,7 @@
 
 use clap::Args;
 use planlease::{Identity, core::HostName, core::WorktreeName};
+use planlease_worktree::Variables;
 use planlease_worktrees::{Action, Error, Host};
 
 use crate::{
@@ -24,8 +25,13 @@ impl HostArgs {
     pub(super) async fn open(&self, invocation: &Invocation) -> Result<Host, Failure> {
         let name = self.host.clone().unwrap_or_else(|| Identity::of_process().host);
         let name = HostName::new(name)?;
-        Ok(Host::new(invocation.connect().await?, name))
+        Ok(Host::new(invocation.connect().await?, name).with_variables(variables(invocation)?))
     }
+}
+
+/// The environment of git's hooks: as that of commands.
+pub(super) fn variables(invocation: &Invocation) -> Result<Variables, Failure> {
+    Ok(invocation.settings()?.for_commands(invocation.environment()).into())
 }
 
 /// What was done about a worktree, as a document.

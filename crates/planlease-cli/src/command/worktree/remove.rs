@@ -35,14 +35,14 @@ pub(crate) struct RemoveArgs {
 /// elsewhere.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  planlease worktree quarantine release-2.3 --why 'half of the migration'"
+    after_help = "Examples:\n  planlease worktree quarantine release-2.3 --reason 'half of the migration'"
 )]
 pub(crate) struct QuarantineArgs {
     /// The worktree
     name: String,
     /// Why; kept with it
-    #[arg(long, value_name = "TEXT")]
-    why: String,
+    #[arg(long, alias = "why", value_name = "TEXT", value_parser = crate::reason::parse)]
+    reason: String,
     #[command(flatten)]
     host: HostArgs,
     #[command(flatten)]
@@ -65,7 +65,7 @@ impl RemoveArgs {
 impl QuarantineArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let name = WorktreeName::new(&*self.name)?;
-        let tidied = self.host.open(invocation).await?.quarantine(&name, self.why).await?;
+        let tidied = self.host.open(invocation).await?.quarantine(&name, self.reason).await?;
         let done = vec![document(tidied)];
         invocation.show(self.output.format, &WorktreesTidied::new(true, done, &[]))?;
         Ok(Exit::Done)

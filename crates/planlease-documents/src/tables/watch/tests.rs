@@ -45,7 +45,7 @@ fn task(id: &str, before: Option<&str>) -> Change {
 }
 
 fn ownership(what: OwnershipChange) -> Change {
-    Change::Ownership { plan: name(), what, line: Arc::new(line()) }
+    Change::Ownership { plan: name(), what, queue: Arc::new(line()) }
 }
 
 fn owner() -> (OrchestratorId, FencingToken) {
@@ -96,12 +96,12 @@ fn changes_of_tasks_in_words() {
     ];
     insta::assert_snapshot!(shown(Format::Table, &set(changes)), @r"
     2025-11-24 15:57:10Z      41  release  1.2 started by ci-1 (attempt 1)
-    -                         41  release  1.2: half of it
+    2025-11-24 15:57:10Z      41  release  1.2: half of it
     2025-11-24 15:57:00Z      41  release  1.1 completed by ci-1: tagged
     2025-11-24 15:58:00Z      41  release  1.10 waits for a decision: ci-0 is gone; look at what it has done, then retry or skip it
     2025-11-24 15:58:20Z      41  release  2.2 skipped by ci-1: not needed
-    -                         41  release  2.1 added
-    -                         41  release  2.1 pending again, by ci-1
+    2025-11-24 15:57:10Z      41  release  2.1 added
+    2025-11-24 15:57:10Z      41  release  2.1 pending again, by ci-1
     ");
 }
 
@@ -184,6 +184,6 @@ fn a_snapshot_has_everything_that_changes_build_upon() {
     let store = store();
     let plans = || store.snapshot().plans().map(AsRef::as_ref);
     let snapshot = SnapshotView::new(store.snapshot(), plans());
-    insta::assert_snapshot!(shown(Format::Table, &snapshot), @"-                         40  release  3 of 5 tasks ended; owned by ci-1 on host-1 (process 42), for 3m20s, token 1.2");
+    insta::assert_snapshot!(shown(Format::Table, &snapshot), @"2025-11-24 16:00:00Z      40  release  3 of 5 tasks ended; owned by ci-1 on host-1 (process 42), for 3m20s, token 1.2");
     insta::assert_snapshot!(shown(Format::Json, &snapshot));
 }

@@ -50,6 +50,9 @@ pub(super) fn words(change: &Change, layout: &Layout) -> String {
             let (id, host) = (plain(one.id.as_str()), plain(&one.record.host));
             format!("orchestrator {id} registered, on {host} (process {})", one.record.pid)
         }
+        Change::OrchestratorChanged(one) => {
+            format!("orchestrator {} says something else about itself", plain(one.id.as_str()))
+        }
         Change::OrchestratorGone(one) => format!("orchestrator {} is gone", plain(one.id.as_str())),
         Change::Unreadable { key, reason } => {
             let key = layout.key(key);
@@ -76,6 +79,15 @@ fn written(task: &TaskView, before: Option<&TaskView>) -> String {
             if before.is_some_and(|before| before.record.spent_ms != record.spent_ms) =>
         {
             format!("{id} has used up {} s of its time (total_deadline_s)", record.spent().as_secs())
+        }
+        (Some(TaskStatus::InProgress), TaskStatus::InProgress)
+            if record.result_waits() && !before.is_some_and(|before| before.record.result_waits()) =>
+        {
+            let what = record.approval_question().unwrap_or_default();
+            format!("{id} waits for approval: {}", plain(&what))
+        }
+        (Some(TaskStatus::Pending), TaskStatus::Pending) if record.approved().is_some() => {
+            format!("{id} may start: approved by {by}")
         }
         (Some(TaskStatus::InProgress), TaskStatus::InProgress) => {
             format!("{id}{}", because(record.progress.as_ref()))

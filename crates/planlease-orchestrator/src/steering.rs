@@ -1,0 +1,87 @@
+//! What operators ask of the fleet, as the orchestrator follows it: one read, then one watch for all of it.
+
+use std::time::Duration;
+
+use planlease::{Changes, Coordinator, Feed, error_chain};
+use planlease_core::steering::Steering;
+use tokio::sync::watch;
+
+/// How long etcd is left alone after it did not answer.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Follows the steering keys, and publishes what they say. Until the first answer it publishes that
+/// nothing is asked: whatever the keys are to stop compares them itself.
+pub(crate) struct Follower {
+    coordinator: Coordinator,
+    /// The watch; `None` while the keys are still to be read.
+    changes: Option<Changes>,
+    known: watch::Sender<Steering>,
+}
+
+impl Follower {
+    pub(crate) fn new(coordinator: Coordinator) -> Self {
+        Self { coordinator, changes: None, known: watch::Sender::default() }
+    }
+
+    /// What is asked, now and whenever it changes.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Steering> {
+        self.known.subscribe()
+    }
+
+    /// Waits until something else is asked.
+    ///
+    /// Cancel safe: what was read is published before it returns, and a read that is cut off is made again.
+    pub(crate) async fn next(&mut self) {
+        loop {
+            let changed = match &mut self.changes {
+                None => self.read().await,
+                Some(changes) => match changes.next().await {
+                    Ok(Feed::Changes(sets)) => self.known.send_if_modified(|known| {
+                        let before = known.clone();
+                        for change in sets.iter().flat_map(|set| &set.changes) {
+                            known.apply(&change.key, change.entry.as_ref());
+                        }
+                        *known != before
+                    }),
+                    Ok(Feed::Compacted(_)) => {
+                        self.changes = None;
+                        false
+                    }
+                    Ok(Feed::Connected | Feed::Alive(_) | Feed::Broken(_)) => false,
+                    Err(error) => {
+                        tracing::warn!(
+                            error = error_chain(&error),
+                            "what is asked of the fleet is not followed"
+                        );
+                        self.changes = None;
+                        tokio::time::sleep(AGAIN).await;
+                        false
+                    }
+                },
+            };
+            if changed {
+                return;
+            }
+        }
+    }
+
+    /// Reads all keys. Whether something else is asked than was known.
+    async fn read(&mut self) -> bool {
+        match self.coordinator.steering().await {
+            Ok((steering, revision)) => {
+                let range = self.coordinator.layout().steering();
+                self.changes = Some(self.coordinator.raw().changes(range, revision.next()));
+                self.known.send_if_modified(|known| {
+                    let changed = *known != steering;
+                    *known = steering;
+                    changed
+                })
+            }
+            Err(error) => {
+                tracing::debug!(error = error_chain(&error), "what is asked of the fleet cannot be read");
+                tokio::time::sleep(AGAIN).await;
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What becomes of ownerships and places in a queue whose handles were dropped: the session's task ends them,
+//! and looks again for what may arrive late.
+
+use futures_util::future::BoxFuture;
+use planlease_core::{LeaseId, PlanName, keys::PlanKey, record::Ending};
+
+use super::{
+    ending::{Ticket, end_term},
+    reservation::Reservation,
+};
+use crate::{
+    coordinator::Coordinator,
+    error::Error,
+    etcd::{Admission, Branch, Compare, Op, Transaction},
+    session::{Cleanup, Reservable, Session},
+};
+
+/// How often leaving a queue is tried at once while the queue moves.
+const LEAVE_TRIES: usize = 8;
+
+/// What the session's task has to clean up. The plan stays marked as held until that is done.
+#[derive(Debug)]
+pub(crate) enum Abandoned {
+    /// An ownership whose handle was dropped.
+    Ownership { ticket: Box<Ticket>, _held: Reservation },
+    /// A place in a queue whose future was dropped, or a lock whose handle was.
+    Place { what: Reservable, held: Reservation, in_flight: bool },
+    /// A transaction that may put the key arrives late, if ever. It must not: no process would know of that
+    /// place.
+    Late { session: Session, what: Reservable, fenced: bool },
+}
+
+impl Cleanup for Abandoned {
+    fn clean_up<'a>(&'a mut self, coordinator: &'a Coordinator) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(clean_up(coordinator, self))
+    }
+}
+
+async fn clean_up(coordinator: &Coordinator, abandoned: &mut Abandoned) -> Result<(), Error> {
+    match abandoned {
+        Abandoned::Ownership { ticket, .. } => end_term(coordinator, ticket, Ending::Clean, &[]).await,
+        Abandoned::Place { what, held, in_flight } => {
+            let session = held.session();
+            if *in_flight {
+                session.fence_stale_joins().await?;
+            }
+            leave(session, what).await
+        }
+        Abandoned::Late { session, what, fenced } => {
+            if !*fenced {
+                session.fence_stale_joins().await?;
+                *fenced = true;
+            }
+            // Looked at when this process has the place no more: only then is a key of ours in the queue one
+            // too many.
+            match Reservation::for_cleanup(session, what) {
+                Some(_held) => leave(session, what).await,
+                None => Err(what.held_locally()),
+            }
+        }
+    }
+}
+
+/// Deletes the session's key from the queue.
+async fn leave(session: &Session, what: &Reservable) -> Result<(), Error> {
+    let coordinator = session.coordinator();
+    match what {
+        Reservable::Plan(plan) => leave_plan(coordinator, plan, session.lease()).await,
+        Reservable::Lock(..) => {
+            // Its name has our lease in it, and no other part of this session has it as long as it is marked
+            // as held.
+            let key = what.key(coordinator.layout(), session.lease());
+            let delete = Transaction::default().then([Op::Delete(key)]);
+            coordinator.etcd().execute(&delete, Admission::TURN).await?;
+            Ok(())
+        }
+    }
+}
+
+/// Deletes a candidate's key from the queue of a plan; if it has taken over meanwhile, releases the plan.
+async fn leave_plan(coordinator: &Coordinator, plan: &PlanName, lease: LeaseId) -> Result<(), Error> {
+    for _ in 0..LEAVE_TRIES {
+        let queue = coordinator.queue(plan).await?;
+        let Some(candidate) = queue.candidates().iter().find(|candidate| candidate.lease == lease) else {
+            return Ok(());
+        };
+        match queue.owner() {
+            Some((owner, term)) if owner.lease == lease => {
+                let ticket = Ticket { plan: plan.clone(), lease, revision: owner.joined, term: term.clone() };
+                return end_term(coordinator, &ticket, Ending::Clean, &[]).await;
+            }
+            _ => {
+                // The term as seen: else it could be the key of an owner by now, whose term would have no
+                // end.
+                let key = coordinator.layout().of(plan, &PlanKey::Owner(lease));
+                let term = coordinator.layout().of(plan, &PlanKey::Term);
+                let seen = queue.term.as_ref().map(|(revision, _)| *revision);
+                let when =
+                    [Compare::Created(key.clone(), Some(candidate.joined)), Compare::Modified(term, seen)];
+                let txn = Transaction::when(when).then([Op::Delete(key)]);
+                if coordinator.etcd().execute(&txn, Admission::TURN).await?.branch == Branch::Then {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Err(Error::outcome_unknown("the queue of the plan keeps moving"))
+}
