@@ -2,7 +2,7 @@
 //! killed and started again on the same port.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -10,10 +10,13 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::{signal::Signal, statvfs::statvfs};
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::program::{Process, Program};
+use crate::{
+    data_folder::data_folder,
+    program::{Process, Program},
+};
 
 /// How long a start may take on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -38,7 +41,7 @@ impl Dev {
     ///
     /// If it cannot be started: a test cannot go on without it.
     pub async fn start() -> Self {
-        Self::start_in(&place()).await
+        Self::start_in(&data_folder(SPACE_NEEDED)).await
     }
 
     /// The same with its data somewhere in this folder.
@@ -116,16 +119,6 @@ impl Drop for Dev {
             eprintln!("the data of `planlease dev` are kept in {}", folder.keep().display());
         }
     }
-}
-
-/// Where its data go: into shared memory, if there is space. They survive the crash of a *process* there as
-/// anywhere (of etcd the same is asked: see `Builder::durable`), and nothing that is measured depends on who
-/// else uses the disk.
-fn place() -> PathBuf {
-    let memory = Path::new("/dev/shm");
-    let free =
-        statvfs(memory).map_or(0, |about| about.blocks_available().saturating_mul(about.fragment_size()));
-    if free >= SPACE_NEEDED { memory.to_owned() } else { std::env::temp_dir() }
 }
 
 /// Starts the process, and reads where it listens from what it says.

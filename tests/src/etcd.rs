@@ -27,6 +27,7 @@ use tempfile::TempDir;
 pub use self::backup::{Copied, Restore};
 use self::grpc_proxy::GrpcProxy;
 pub use self::secured::Secured;
+use crate::data_folder::data_folder;
 use crate::guard::Guarded;
 use crate::hosts::{Host, Hosts};
 use crate::proxy::Proxy;
@@ -34,6 +35,9 @@ use crate::wait::until;
 
 /// How long a cluster may take to elect its first leader on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// What the members that run at one time need for their data at most, in bytes: two segments of a log each.
+const SPACE_NEEDED: u64 = 6 * 1024 * 1024 * 1024;
 
 /// How often a start is tried with other ports when another process was quicker to take one.
 const START_ATTEMPTS: usize = 3;
@@ -256,7 +260,8 @@ impl Etcd {
         folder.prefix("planlease-etcd-");
         let folder = match &builder.folder {
             Some(within) => folder.tempdir_in(within)?,
-            None => folder.tempdir()?,
+            None if builder.durable => folder.tempdir()?,
+            None => folder.tempdir_in(data_folder(SPACE_NEEDED))?,
         };
         let places: Vec<Place> =
             (0..builder.members).map(|number| Place::new(number, builder, folder.path())).collect();

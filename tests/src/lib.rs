@@ -31,6 +31,7 @@ pub mod agent;
 pub mod backend;
 pub mod certificates;
 pub mod collector;
+mod data_folder;
 pub mod dev;
 pub mod disk;
 pub mod embedded;

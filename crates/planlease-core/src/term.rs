@@ -192,22 +192,33 @@ pub fn end(term: &TermRecord, how: Ending, now: WallTime) -> TermRecord {
     TermRecord { ended: Some(TermEnd { at: now, how }), ..term.clone() }
 }
 
-/// Who has to leave the line so that `to` comes right after the first.
+/// A hand-over: the candidate that comes next, and those ahead of it.
 ///
-/// A hand-over deletes the keys of those in between, in the transaction that ends the term; they join again
-/// at the end. An unmanaged candidate among them would not notice its removal, so then there is no hand-over.
+/// The transaction that ends the term compares the successor's key, so that a term is not handed over to an
+/// orchestrator that has left the queue, and deletes the keys of those ahead of it; they join again at the
+/// end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandOver<'a> {
+    /// Who comes next.
+    pub successor: &'a Candidate,
+    /// Who waited ahead of it, and loses the place.
+    pub displaced: &'a [Candidate],
+}
+
+/// How `to` comes right after the first in the queue. An unmanaged candidate ahead of it would not notice its
+/// removal, so then there is no hand-over.
 ///
 /// # Errors
 /// [`HandOverError`].
-pub fn hand_over<'a>(queue: &'a Queue, to: &OrchestratorId) -> Result<Vec<&'a Candidate>, HandOverError> {
+pub fn hand_over<'a>(queue: &'a Queue, to: &OrchestratorId) -> Result<HandOver<'a>, HandOverError> {
     let waiting = queue.candidates.get(1..).unwrap_or_default();
     let is_named =
         |candidate: &Candidate| candidate.record.as_ref().is_some_and(|record| record.orchestrator == *to);
     let n = waiting.iter().position(is_named).ok_or_else(|| HandOverError::NotQueued { to: to.clone() })?;
-    let between = &waiting[..n];
-    match between.iter().find(|candidate| candidate.record.is_none()) {
+    let displaced = &waiting[..n];
+    match displaced.iter().find(|candidate| candidate.record.is_none()) {
         Some(unmanaged) => Err(HandOverError::UnmanagedAhead { lease: unmanaged.lease }),
-        None => Ok(between.iter().collect()),
+        None => Ok(HandOver { successor: &waiting[n], displaced }),
     }
 }
 
@@ -338,8 +349,11 @@ mod tests {
         let named = |name| OrchestratorId::new(name).unwrap();
         let queue =
             Queue::new(vec![candidate(1, Some("a")), candidate(2, Some("b")), candidate(3, Some("c"))], None);
-        assert_eq!(hand_over(&queue, &named("b")).unwrap(), Vec::<&Candidate>::new());
-        assert_eq!(hand_over(&queue, &named("c")).unwrap(), [&candidate(2, Some("b"))]);
+        let (b, c) = (candidate(2, Some("b")), candidate(3, Some("c")));
+        let to_b = HandOver { successor: &b, displaced: &[] };
+        assert_eq!(hand_over(&queue, &named("b")).unwrap(), to_b);
+        let to_c = HandOver { successor: &c, displaced: std::slice::from_ref(&b) };
+        assert_eq!(hand_over(&queue, &named("c")).unwrap(), to_c);
         assert!(matches!(hand_over(&queue, &named("x")), Err(HandOverError::NotQueued { .. })));
         assert!(matches!(hand_over(&queue, &named("a")), Err(HandOverError::NotQueued { .. })));
         let queue =

@@ -89,7 +89,7 @@ impl Admin<'_> {
         let ticket =
             Ticket { plan: plan.clone(), lease: owner.lease, revision: owner.joined, term: term.clone() };
         let ending = Ending::Forced { by: reason.by.clone(), reason: reason.why.clone() };
-        end_term(self.coordinator, &ticket, ending, &[]).await?;
+        end_term(self.coordinator, &ticket, ending, None).await?;
         Ok(Released { by: owner.name(), term: Some(term.number) })
     }
 

@@ -312,7 +312,7 @@ impl Ownership {
     #[tracing::instrument(level = "debug", skip_all, parent = &self.span, fields(session = %self.session.lease(), plan = %self.plan, term = self.term.number.0))]
     pub async fn release(mut self) -> Result<(), Error> {
         let ticket = self.ticket();
-        let released = end_term(self.session.coordinator(), &ticket, Ending::Clean, &[]).await;
+        let released = end_term(self.session.coordinator(), &ticket, Ending::Clean, None).await;
         if !released.as_ref().is_err_and(Error::is_transient) {
             drop(self.held.take()); // Else the session's task goes on trying.
         }
@@ -349,18 +349,16 @@ impl Ownership {
     #[tracing::instrument(level = "debug", skip_all, parent = &self.span, fields(session = %self.session.lease(), plan = %self.plan, term = self.term.number.0, %to))]
     pub async fn hand_over(mut self, to: &OrchestratorId) -> Result<(), NotHandedOver> {
         let coordinator = self.session.coordinator().clone();
-        let displaced = match coordinator.queue(&self.plan).await {
-            Ok(queue) => term::hand_over(&queue, to)
-                .map(|between| between.iter().map(|candidate| candidate.lease).collect::<Vec<_>>())
-                .map_err(Error::from),
-            Err(error) => Err(error),
-        };
-        let displaced = match displaced {
-            Ok(displaced) => displaced,
+        let queue = match coordinator.queue(&self.plan).await {
+            Ok(queue) => queue,
             Err(error) => return Err(NotHandedOver::new(self, error)),
         };
+        let hand_over = match term::hand_over(&queue, to) {
+            Ok(hand_over) => hand_over,
+            Err(error) => return Err(NotHandedOver::new(self, error.into())),
+        };
         let ending = Ending::HandedOver { to: to.clone() };
-        match end_term(&coordinator, &self.ticket(), ending, &displaced).await {
+        match end_term(&coordinator, &self.ticket(), ending, Some(hand_over)).await {
             Ok(()) => {
                 drop(self.held.take());
                 Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use planlease::{AcquireOptions, Findings, Imported, Outcome};
 use planlease_core::{
-    TermNumber,
+    OrchestratorId, TermNumber,
     transition::{Change, TaskStatus},
 };
 use planlease_tests::{
@@ -129,6 +129,39 @@ async fn f10_a_late_join_after_the_release_does_not_stay() {
     let again = first.acquire(&plan(), AcquireOptions::default()).await.unwrap();
     assert_eq!(again.term().number, TermNumber(2), "and the session itself is as good as before");
     only_next_is_served(&etcd, again).await;
+    audit(&etcd).await;
+}
+
+/// The successor leaves the queue while the hand-over is under way: the owner stays the owner, and the others
+/// keep their places.
+#[plain(on_etcd)]
+async fn f10_a_hand_over_to_one_that_has_left_changes_nothing() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let owner = acquired(&session(&exposed, "owner").await).await;
+    let mut waiting = Vec::new();
+    for (n, name) in ["patient", "named"].iter().enumerate() {
+        let session = session(&observer, name).await;
+        waiting.push(background(async move { session.acquire(&plan(), AcquireOptions::default()).await }));
+        in_queue(&observer, n + 2).await;
+    }
+    let before = observer.queue(&plan()).await.unwrap();
+    let trap = etcd.members()[0].proxy().hold_nth_request("KV/Txn", 2); // The first one reads the queue.
+    let named = OrchestratorId::new("named").unwrap();
+    let handing_over = background(async move { owner.hand_over(&named).await });
+    trap.sprung().await;
+    waiting.pop().unwrap().abort();
+    in_queue(&observer, 2).await;
+    let (owner, error) = handing_over.await.unwrap().unwrap_err().into_parts();
+    assert!(error.to_string().contains("named does not wait for the plan"), "{error}");
+    deliver_and_see(&etcd, &trap).await;
+    let after = observer.queue(&plan()).await.unwrap();
+    assert_eq!(after.candidates(), &before.candidates()[..2]);
+    assert_eq!(after.term.unwrap().1.ended, None);
+    waiting.pop().unwrap().abort();
+    in_queue(&observer, 1).await;
+    only_next_is_served(&etcd, owner).await;
     audit(&etcd).await;
 }
 

@@ -50,9 +50,12 @@ const DEADLINES: Field = {
   first: '300',
 };
 
+/** Makes an action on a task: its name, the change, the key, what it does, and what else it sends. */
+type Act = (name: string, word: string, key: string, what: string, more?: Partial<Action> & { body?: (values: Values) => object }) => Action;
+
 /** What can be done about a task: conditional on the record that is shown. */
 export function taskActions(plan: Plan, task: Task): Action[] {
-  const act = (name: string, word: string, key: string, what: string, more: Partial<Action> & { body?: (values: Values) => object } = {}): Action => {
+  const act: Act = (name, word, key, what, more = {}) => {
     const { body = () => ({}), ...rest } = more;
     return {
       name,
@@ -72,7 +75,7 @@ export function taskActions(plan: Plan, task: Task): Action[] {
       ...rest,
     };
   };
-  const actions: Action[] = [];
+  const actions = approvalActions(plan, task, act);
   if (task.status !== 'pending') {
     actions.push(act('Retry', 'retry', 'r', 'The task is put back, and done again from the beginning.'));
   }
@@ -84,6 +87,29 @@ export function taskActions(plan: Plan, task: Task): Action[] {
     actions.push(act('Cancel', 'cancel', 'c', what, { danger: true, fields: [THEN], body: ({ then }) => ({ then, attempt: task.attempt }) }));
   }
   return actions;
+}
+
+/** A person's word on a task that waits for it: on the start of an attempt, or on its result. */
+function approvalActions(plan: Plan, task: Task, act: Act): Action[] {
+  const attempt = task.approval?.waits;
+  if (typeof attempt !== 'number') return [];
+  const isResult = task.status === 'in_progress';
+  const line = (word: string, reason: string, then: string | undefined): string => {
+    const words = ['planlease', word, plan.plan, task.task, '--attempt', String(attempt), '--reason', reason];
+    return command(...words, ...(then ? ['--then', then] : []));
+  };
+  const approved = isResult ? 'The result is accepted: the task is completed.' : `Attempt ${attempt} may start.`;
+  const rejected = isResult ? 'The result is refused.' : `Attempt ${attempt} does not start.`;
+  const byDefault = isResult ? 'put back: the next attempt is given the reason' : 'failed, until it is retried or skipped';
+  return [
+    act('Approve', 'approve', 'a', approved, { body: () => ({ attempt }), command: (reason) => line('approve', reason, undefined) }),
+    act('Reject', 'reject', 'x', `${rejected} That does not count as a failure.`, {
+      danger: true,
+      fields: [{ ...THEN, options: [{ value: '', label: byDefault }, ...THEN.options], first: '' }],
+      body: ({ then }) => (then ? { attempt, then } : { attempt }),
+      command: (reason, { then }) => line('reject', reason, then),
+    }),
+  ];
 }
 
 const THEN: Field = {

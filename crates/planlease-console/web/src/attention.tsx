@@ -19,11 +19,11 @@ interface Item {
 }
 
 const WORDS: Record<string, { kind: string; style: string; next: string }> = {
-  decision: { kind: 'Needs a decision', style: 'parked', next: 'retry it, or skip it' },
+  decision: { kind: 'Needs a decision', style: 'parked', next: 'decide: see the task' },
   failed: { kind: 'Failed for good', style: 'failed', next: 'retry it, or skip it' },
   lost: { kind: 'Lost task', style: 'lost', next: 'start an orchestrator, or retry it' },
   unowned: { kind: 'No owner', style: 'lost', next: 'start an orchestrator' },
-  unrunnable: { kind: 'Nobody can run it', style: 'parked', next: 'start an orchestrator that can, or edit the plan' },
+  unrunnable: { kind: 'No orchestrator runs it', style: 'parked', next: 'start an orchestrator that can, or edit the plan' },
 };
 
 /** How many are shown before the rest is asked for. */

@@ -65,6 +65,14 @@ export function TaskPanel({ plan, task: id, writes, choose, close }: Props) {
             </p>
           </section>
         )}
+        {known.approval?.question && (
+          <section class="quote warn">
+            <h3>Waits for approval</h3>
+            <p>
+              <Text>{short(known.approval.question, MOST)}</Text>
+            </p>
+          </section>
+        )}
         {why && (
           <div class="because">
             <p>

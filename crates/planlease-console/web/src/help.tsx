@@ -19,6 +19,8 @@ const ACTIONS: [string, string][] = [
   ['r', 'retry the task'],
   ['s', 'skip the task'],
   ['c', 'cancel the attempt'],
+  ['a', 'approve what waits for it'],
+  ['x', 'reject what waits for approval'],
   ['p', 'pause, resume the plan'],
   ['m', 'move the plan'],
   ['R', 'end the ownership'],

@@ -135,7 +135,7 @@ export class Model {
         if (known) plan.summary[known.status]--;
         else plan.summary.total++;
         plan.summary[change.status]++;
-        plan.tasks.set(change.task, { description: '', depends_on: [], ...known, cancel: null, ...record });
+        plan.tasks.set(change.task, { description: '', depends_on: [], ...known, cancel: null, approval: null, ...record });
         break;
       }
       case 'task_gone': {

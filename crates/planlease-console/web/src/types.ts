@@ -41,6 +41,15 @@ export interface Cancel {
   then: Then;
 }
 
+/** The approval of a task by a person. */
+export interface Approval {
+  /** What is approved: each attempt before it starts, or its result. */
+  of: 'before' | 'after' | null;
+  /** The attempt that waits for approval. */
+  waits: number | null;
+  question?: string;
+}
+
 export interface TaskRecord {
   status: Status;
   revision: number;
@@ -49,6 +58,7 @@ export interface TaskRecord {
   lost: number;
   claim: Claim | null;
   cancel?: Cancel | null;
+  approval?: Approval | null;
   progress: string | null;
   notes: string | null;
   error: string | null;

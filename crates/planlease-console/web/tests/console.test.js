@@ -296,6 +296,33 @@ test('a running attempt is cancelled, and its task skipped', async () => {
   await page.context().close();
 });
 
+test('a result is rejected and approved, and a start as well', async () => {
+  const tasks = [
+    { id: '1', text: 'is looked at', run: 'true', approval: 'after' },
+    { id: '2', text: 'waits to start', run: 'true', approval: 'before' },
+  ];
+  await fleet.import('judged', work('Judged', tasks));
+  const runner = fleet.spawn('run', '--id', 'judge', 'judged');
+  const { url, base } = await fleet.console();
+  const page = await open(chrome, url);
+  await page.goto(`${base}/#/plan/judged/tasks/1`);
+  const first = page.getByRole('region', { name: 'Task 1', exact: true });
+  await first.getByText('Waits for approval').waitFor();
+  let line = await act(page, first.getByRole('button', { name: 'Reject' }), 'once more');
+  assert.match(line, /^planlease reject judged 1 --attempt 1 --reason 'once more'$/);
+  await first.getByText('attempt 2').waitFor();
+  line = await act(page, first.getByRole('button', { name: 'Approve' }), 'well done');
+  assert.match(line, /^planlease approve judged 1 --attempt 2 --reason 'well done'$/);
+  await first.getByText('completed').first().waitFor();
+  await page.goto(`${base}/#/plan/judged/tasks/2`);
+  const second = page.getByRole('region', { name: 'Task 2', exact: true });
+  await act(page, second.getByRole('button', { name: 'Approve' }), 'go');
+  await second.getByText('completed').first().waitFor();
+  await runner.ended;
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
 test('a plan is moved, and its orchestrator cordoned and drained', async () => {
   await fleet.import('moved', work('Moved', [{ id: '1', text: 'runs', run: FOREVER }], {}, 'moved'));
   const old = fleet.spawn(...all('moved', 'old-host', '--can', 'docker', '--jobs', '4'));

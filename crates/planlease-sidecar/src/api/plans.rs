@@ -3,6 +3,7 @@
 use std::{num::NonZeroU16, time::Duration};
 
 use axum::{
+    Extension,
     extract::State,
     response::{IntoResponse as _, Response},
     routing::{delete, get, post, put},
@@ -24,6 +25,7 @@ use crate::{
     bodies::take,
     conditional::etag,
     options::MAX_READING,
+    origin::Origin,
     parts::{Caller, Json, JsonView, Names, Query, RawBody, content_type},
     problem::{Kind, Problem},
     routes::{Gives, Parameter, Route, Takes},
@@ -321,7 +323,8 @@ async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> 
 #[schemars(rename = "HaltRequest")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Halt {
-    /// For people.
+    /// For people: it stays with the pause or the cancellation; the reason of a resume stands in the
+    /// sidecar's log, since no record is left that could keep it.
     #[serde(default)]
     why: String,
 }
@@ -366,11 +369,13 @@ async fn halt(
 
 async fn resume(
     State(app): State<App>,
+    Extension(client): Extension<Origin>,
     names: Names,
-    _caller: Caller,
-    Json(_body): Json<Halt>,
+    caller: Caller,
+    Json(body): Json<Halt>,
 ) -> Result<Response, Problem> {
     let plan = names.plan()?;
     let changed = app.coordinator.admin().resume(&plan).await?;
+    tracing::info!(%client, by = caller.name(), %plan, why = body.why, changed, "the plan was resumed");
     Ok(JsonView(HaltView::resumed(plan, changed)).into_response())
 }

@@ -38,7 +38,7 @@ impl Cleanup for Abandoned {
 
 async fn clean_up(coordinator: &Coordinator, abandoned: &mut Abandoned) -> Result<(), Error> {
     match abandoned {
-        Abandoned::Ownership { ticket, .. } => end_term(coordinator, ticket, Ending::Clean, &[]).await,
+        Abandoned::Ownership { ticket, .. } => end_term(coordinator, ticket, Ending::Clean, None).await,
         Abandoned::Place { what, held, in_flight } => {
             let session = held.session();
             if *in_flight {
@@ -87,7 +87,7 @@ async fn leave_plan(coordinator: &Coordinator, plan: &PlanName, lease: LeaseId) 
         match queue.owner() {
             Some((owner, term)) if owner.lease == lease => {
                 let ticket = Ticket { plan: plan.clone(), lease, revision: owner.joined, term: term.clone() };
-                return end_term(coordinator, &ticket, Ending::Clean, &[]).await;
+                return end_term(coordinator, &ticket, Ending::Clean, None).await;
             }
             _ => {
                 // The term as seen: else it could be the key of an owner by now, whose term would have no

@@ -4,7 +4,7 @@ use planlease_core::{
     LeaseId, PlanName, Revision, codec,
     keys::PlanKey,
     record::{Ending, TermRecord},
-    term,
+    term::{self, HandOver, HandOverError},
 };
 
 use crate::{
@@ -22,54 +22,61 @@ pub(crate) struct Ticket {
     pub(crate) term: TermRecord,
 }
 
-/// Ends a term: deletes the owner's key, and the keys of those who lose their place with it, if the
-/// owner's key is still the one that is meant. A late repetition cannot hurt a successor.
+/// Ends a term: deletes the owner's key, if it is still the one that is meant, so that a late repetition
+/// cannot hurt a successor.
+///
+/// A hand-over also compares the successor's key, and deletes the keys of those ahead of it.
 pub(crate) async fn end_term(
     coordinator: &Coordinator,
     ticket: &Ticket,
     how: Ending,
-    displaced: &[LeaseId],
+    hand_over: Option<HandOver<'_>>,
 ) -> Result<(), Error> {
     let Ticket { plan, lease, revision, term } = ticket;
     let layout = coordinator.layout();
     let ended = term::end(term, how.clone(), coordinator.clock().wall());
-    let key = layout.of(plan, &PlanKey::Owner(*lease));
+    let place = |lease: LeaseId| layout.of(plan, &PlanKey::Owner(lease));
+    let key = place(*lease);
     let term_key = layout.of(plan, &PlanKey::Term);
     let value = codec::encode(&ended)?;
-    let displaced = displaced.iter().map(|lease| Op::Delete(layout.of(plan, &PlanKey::Owner(*lease))));
-    let txn = Transaction::when([Compare::Created(key.clone(), Some(*revision))])
-        .then([
-            Op::Delete(key),
-            Op::Put(term_key.clone(), value.clone()),
-            Op::Put(layout.of(plan, &PlanKey::PastTerm(term.number)), value),
-        ])
-        .then(displaced)
-        .otherwise([Op::Get(term_key)]);
-    let mut reply = match coordinator.etcd().execute(&txn, Admission::TURN).await {
-        // A full database takes no record of the end, but it lets go of the key. To the successor that is an
+    let mut compares = vec![Compare::Created(key.clone(), Some(*revision))];
+    compares
+        .extend(hand_over.map(|to| Compare::Created(place(to.successor.lease), Some(to.successor.joined))));
+    let displaced = hand_over.map(|to| to.displaced).unwrap_or_default();
+    let release = Transaction::when(compares)
+        .then([Op::Delete(key.clone())])
+        .then(displaced.iter().map(|candidate| Op::Delete(place(candidate.lease))))
+        .otherwise([Op::Get(term_key.clone()), Op::Get(key)]);
+    let recorded = release.clone().then([
+        Op::Put(term_key, value.clone()),
+        Op::Put(layout.of(plan, &PlanKey::PastTerm(term.number)), value),
+    ]);
+    let (mut reply, is_recorded) = match coordinator.etcd().execute(&recorded, Admission::TURN).await {
+        // A full database takes no record of the end, but it lets go of the keys. To the successor that is an
         // expiry.
         Err(fault) if fault.kind == FaultKind::NoSpace => {
-            let key = layout.of(plan, &PlanKey::Owner(*lease));
-            let bare =
-                Transaction::when([Compare::Created(key.clone(), Some(*revision))]).then([Op::Delete(key)]);
-            let reply = coordinator.etcd().execute(&bare, Admission::TURN).await?;
-            tracing::info!(%plan, token = %term.token(), "let go of, with a full database");
-            return match reply.branch {
-                Branch::Then => Ok(()),
-                Branch::Otherwise => Err(Error::outcome_unknown(
-                    "the ownership is over; whether the release was recorded is not known, since the database is full",
-                )),
-            };
+            (coordinator.etcd().execute(&release, Admission::TURN).await?, false)
         }
-        reply => reply?,
+        reply => (reply?, true),
     };
     if reply.branch == Branch::Then {
-        tracing::info!(%plan, token = %term.token(), ?how, "ended");
-        coordinator.remember_term(plan, (reply.revision, ended));
+        tracing::info!(%plan, token = %term.token(), ?how, is_recorded, "ended");
+        if is_recorded {
+            coordinator.remember_term(plan, (reply.revision, ended));
+        }
         return Ok(());
     }
-    // Refused, after a try that was not answered: that try did it if the term says so in our words.
     let present = reply.row().and_then(|entry| codec::decode::<TermRecord>(&entry.value).ok());
+    let is_owned = reply.row().is_some_and(|own| own.created == *revision);
+    if let (true, Ending::HandedOver { to }) = (is_owned, how) {
+        return Err(HandOverError::NotQueued { to }.into()); // It was, a moment ago.
+    }
+    if !is_recorded {
+        return Err(Error::outcome_unknown(
+            "the ownership is over; whether the release was recorded is not known, since the database is full",
+        ));
+    }
+    // Refused, after a try that was not answered: that try did it if the term says so in our words.
     match present {
         Some(present) if reply.uncertain && present.number == term.number && present.ended == ended.ended => {
             Ok(())

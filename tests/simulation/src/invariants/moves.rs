@@ -1,15 +1,20 @@
 //! A plan that is to move goes to its target, or the move ends otherwise within its bound: an owner that is
 //! asked to give a plan to one orchestrator does not give it to another, and a request is gone when its time
-//! is over.
+//! is over. However it came about, a plan is handed over only to an orchestrator that waits for it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use planlease::{
     MOVE_SLACK,
     core::{
-        OrchestratorId, PlanName, codec,
+        LeaseId, OrchestratorId, PlanName,
+        change::RawChangeSet,
+        codec,
         keys::{Key, PlanKey, SteeringKey},
-        record::{Ending, TermRecord},
+        record::{CandidateRecord, Ending, TermRecord},
         steering::MoveRecord,
     },
 };
@@ -55,8 +60,10 @@ fn requests(spans: &Spans) -> impl Iterator<Item = (&PlanName, MoveRecord, &supe
 /// What became of hand-overs.
 fn hand_overs(evidence: &Evidence<'_>, spans: &Spans) -> Vec<String> {
     let mut seen: BTreeSet<(PlanName, u64)> = BTreeSet::new();
+    let mut waiting: Waiting = BTreeMap::new();
     let mut violations = Vec::new();
     for set in evidence.world.history.sets() {
+        follow(&mut waiting, &set);
         for change in &set.changes {
             let (Key::Plan(plan, PlanKey::Term | PlanKey::PastTerm(_)), Some(entry)) =
                 (&change.key, &change.entry)
@@ -67,6 +74,12 @@ fn hand_overs(evidence: &Evidence<'_>, spans: &Spans) -> Vec<String> {
             let Some(Ending::HandedOver { to }) = term.ended.map(|end| end.how) else { continue };
             if !seen.insert((plan.clone(), term.number.0)) {
                 continue;
+            }
+            if !waiting.iter().any(|((of, _), name)| of == plan && *name == to) {
+                violations.push(format!(
+                    "{plan} was handed over to {to} at revision {}, which did not wait for it",
+                    set.revision
+                ));
             }
             let from = &term.owner.orchestrator;
             let steered = from.as_str().starts_with("service") || from.as_str().starts_with("orchestrator");
@@ -80,6 +93,22 @@ fn hand_overs(evidence: &Evidence<'_>, spans: &Spans) -> Vec<String> {
         }
     }
     violations
+}
+
+/// Who is in which queue, and as whom.
+type Waiting = BTreeMap<(PlanName, LeaseId), OrchestratorId>;
+
+/// What a transaction makes of the queues.
+fn follow(waiting: &mut Waiting, set: &RawChangeSet) {
+    for change in &set.changes {
+        let Key::Plan(plan, PlanKey::Owner(lease)) = &change.key else { continue };
+        let place = (plan.clone(), *lease);
+        let candidate = change.entry.as_ref().map(|entry| codec::decode::<CandidateRecord>(&entry.value));
+        match candidate {
+            Some(Ok(candidate)) => drop(waiting.insert(place, candidate.orchestrator)),
+            Some(Err(_)) | None => drop(waiting.remove(&place)),
+        }
+    }
 }
 
 /// What `owner move` reported.

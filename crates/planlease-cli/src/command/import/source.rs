@@ -8,7 +8,7 @@ use std::{
 };
 
 use planlease::core::{PlanName, counted};
-use planlease_formats::{Problem, Problems, Severity};
+use planlease_formats::{Format, Problem, Problems, Severity};
 
 use crate::{exit::Exit, failure::Failure, output};
 
@@ -105,9 +105,15 @@ pub(super) fn tell(problems: &[Problem]) {
 pub(super) fn refused(path: &str, problems: &Problems) -> Failure {
     let errors = problems.listed.iter().filter(|problem| problem.severity == Severity::Error).count();
     let count = counted(errors + problems.left_out, "problem");
-    Failure::new(Exit::BadPlanFile, format!("{path} has {count} (see above)"))
-        .meaning("Nothing of it was imported.")
-        .remedy("Mend it, or import what can be understood of it, with --lenient.")
+    let failure = Failure::new(Exit::BadPlanFile, format!("{path} has {count} (see above)"))
+        .meaning("Nothing of it was imported.");
+    match Format::of(path).filter(|format| *format != Format::Taskmaster) {
+        // State files are JSON, as Taskmaster's are.
+        Some(_) => failure.remedy(format!(
+            "{path} looks like a plan file: planlease plan import {path}. `planlease import` reads state files."
+        )),
+        _ => failure.remedy("Mend it, or import what can be understood of it, with --lenient."),
+    }
 }
 
 #[cfg(test)]
