@@ -37,6 +37,9 @@ use crate::{
     test_env::TestEnv,
 };
 
+/// Names the number that decides on which of a suite's servers by turns a test runs.
+pub const TURN: &str = "PLANLEASE_TEST_TURN";
+
 /// No single test takes longer than this; one that does hangs.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -92,6 +95,8 @@ impl Case {
 pub struct Suite {
     name: &'static str,
     backends: Vec<Backend>,
+    by_turns: Vec<Backend>,
+    turn: Option<usize>,
     ttl: Option<Duration>,
     worker_threads: Option<usize>,
     left_out: Vec<LeftOut>,
@@ -107,6 +112,8 @@ impl Suite {
         Self {
             name,
             backends: Backend::all(),
+            by_turns: Vec::new(),
+            turn: std::env::var(TURN).ok().and_then(|turn| turn.parse().ok()),
             ttl: None,
             worker_threads: None,
             left_out: Vec::new(),
@@ -117,6 +124,13 @@ impl Suite {
     /// Runs the suite on these only.
     pub fn on(mut self, backends: impl IntoIterator<Item = Backend>) -> Self {
         self.backends = backends.into_iter().collect();
+        self
+    }
+
+    /// Runs each test on one of these as well. The number in [`TURN`] decides which, so that runs with other
+    /// numbers run it on the others; without a number, on all of them.
+    pub fn and_by_turns(mut self, backends: impl IntoIterator<Item = Backend>) -> Self {
+        self.by_turns = backends.into_iter().collect();
         self
     }
 
@@ -164,6 +178,9 @@ impl Suite {
         run(&last, &arguments);
         if !arguments.list {
             servers.report(self.name);
+            if let (Some(turn), false) = (self.turn, self.by_turns.is_empty()) {
+                println!("each test on one of {:?}, by turn {turn}\n", self.by_turns);
+            }
         }
         if failed { ExitCode::from(101) } else { ExitCode::SUCCESS }
     }
@@ -199,18 +216,28 @@ impl Suite {
                 })),
             }
         }
-        for backend in &self.backends {
+        for backend in self.backends.iter().chain(&self.by_turns) {
             for alone in [false, true] {
                 let cases = cases.iter().filter(|case| case.alone == alone && !self.is_left_out(case));
                 for case in cases {
                     let Run::OnServer(run) = case.run else { continue };
-                    if !self.left_out.iter().any(|out| *out == (*backend, &*case.path())) {
+                    let is_left_out = self.left_out.iter().any(|out| *out == (*backend, &*case.path()));
+                    if !is_left_out && self.is_its_turn(*backend, case) {
                         trials.push(self.trial(*backend, *case, run, Arc::clone(servers)));
                     }
                 }
             }
         }
         trials
+    }
+
+    /// Whether it is this server's turn with the test.
+    fn is_its_turn(&self, backend: Backend, case: &Case) -> bool {
+        let place = self.by_turns.iter().position(|one| *one == backend);
+        let (Some(turn), Some(place)) = (self.turn, place) else { return true };
+        let mix = |mix: usize, byte: u8| mix.wrapping_mul(31).wrapping_add(byte.into());
+        let spread = case.path().bytes().fold(0, mix);
+        spread.wrapping_add(turn) % self.by_turns.len() == place
     }
 
     /// Whether this machine does not allow the test.

@@ -11,17 +11,17 @@ use crate::run::{Failure, Result, cargo, root, run, step};
 /// Flags of `cargo xtask alone`.
 #[derive(Args, Default)]
 pub(crate) struct Alone {
-    /// Only a third of the libraries, chosen by the commit.
+    /// Only a quarter of the libraries, chosen by the commit.
     #[arg(long)]
-    pub(crate) third: bool,
+    pub(crate) quarter: bool,
 }
 
 /// Builds the published packages, one after the other.
 pub(crate) fn alone(options: &Alone) -> Result {
     let mut packages = published()?;
     let all = packages.len();
-    if options.third {
-        packages = rotation::third(packages)?;
+    if options.quarter {
+        packages = rotation::quarter(packages)?;
         step(format_args!("{} of {all} packages alone; `cargo xtask alone` builds them all", packages.len()));
     }
     packages.iter().try_for_each(|name| run(cargo().args(["check", "--package", name])))

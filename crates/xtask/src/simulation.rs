@@ -50,9 +50,9 @@ pub(crate) fn short() -> Result {
 pub(crate) struct Bugs {
     /// Only those whose name contains this.
     pub(crate) filter: Option<String>,
-    /// Only every third one; the commit decides which, so that three commits in a row cover most of them.
+    /// Only every fourth one; the commit decides which, so that some commits in a row cover them.
     #[arg(long)]
-    pub(crate) third: bool,
+    pub(crate) quarter: bool,
 }
 
 /// Puts each deliberate bug into a copy of the code, and fails unless the simulation finds it within the
@@ -66,8 +66,8 @@ pub(crate) fn bugs(options: &Bugs) -> Result {
     });
     patches.sort();
     let all = patches.len();
-    if options.third {
-        patches = rotation::third(patches)?;
+    if options.quarter {
+        patches = rotation::quarter(patches)?;
         step(format_args!(
             "{} of the {all} deliberate bugs; `cargo xtask bugs` runs them all",
             patches.len()

@@ -1,5 +1,5 @@
 //! `cargo xtask test`: gets the servers, runs every test, the checks by tools from outside, the short form of
-//! the simulation, a third of the deliberate bugs that it has to find and a third of the libraries alone, and
+//! the simulation, a quarter of the deliberate bugs that it has to find and a quarter of the libraries alone, and
 //! says what was not run and why.
 
 use std::env;
@@ -77,8 +77,8 @@ pub(crate) fn test(options: &Options) -> Result {
         None => outside::outside()
             .and(console::console(&console::Options::default()))
             .and(simulation::short())
-            .and_then(|()| simulation::bugs(&simulation::Bugs { third: true, ..Default::default() }))
-            .and_then(|()| alone::alone(&alone::Alone { third: true })),
+            .and_then(|()| simulation::bugs(&simulation::Bugs { quarter: true, ..Default::default() }))
+            .and_then(|()| alone::alone(&alone::Alone { quarter: true })),
     };
     report(totals.all_passed, totals.summary, &left_out).and(simulated)
 }

@@ -70,5 +70,5 @@ fn main() -> std::process::ExitCode {
     if let Some(orders) = std::env::var_os(owner::ORDERS) {
         return owner::run(&orders);
     }
-    Suite::new("fleet").on([Backend::Dev, Backend::Etcd]).run()
+    Suite::new("fleet").on([]).and_by_turns([Backend::Dev, Backend::Etcd]).run()
 }

@@ -36,7 +36,8 @@ fn main() -> std::process::ExitCode {
         return http::run(&orders);
     }
     Suite::new("sidecar")
-        .on([Backend::Dev, Backend::Etcd])
+        .on([])
+        .and_by_turns([Backend::Dev, Backend::Etcd])
         .only_if(clients::is_here("python3"), "clients::python_")
         .only_if(clients::is_here("node"), "clients::node_")
         .only_if(manual::is_possible(), "manual::")
