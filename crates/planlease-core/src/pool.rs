@@ -277,7 +277,7 @@ pub fn patience(priority: i32, waited: Duration, lease: LeaseId, at: Revision) -
 pub struct PermitView {
     /// The lease that it hangs on.
     pub lease: LeaseId,
-    /// The revision since which it is taken.
+    /// The revision since which its attempt has it.
     pub since: Revision,
     /// Who has it, if that can be read.
     pub record: Option<PermitRecord>,
@@ -390,7 +390,7 @@ impl PoolsView {
                 match entry {
                     Some(entry) => {
                         let record = codec::decode(&entry.value).ok();
-                        permits.insert(*number, PermitView { lease: *lease, since: entry.created, record });
+                        permits.insert(*number, PermitView { lease: *lease, since: entry.modified, record });
                     }
                     None if permits.get(number).is_some_and(|permit| permit.lease == *lease) => {
                         permits.remove(number);
@@ -413,24 +413,33 @@ impl PoolsView {
         uses.iter().find_map(|(name, needs)| self.0.get(name).unwrap_or(&none).wait(name, needs))
     }
 
-    /// The permits that a start takes, by pool. `random` returns a number below the one that it is given:
-    /// starts of different processes take different permits where several are free.
+    /// The permits that a start takes, by pool. Those that are its own already come first: an earlier attempt
+    /// of the same task under the same session left them, and would wait for itself otherwise. `random`
+    /// returns a number below the one that it is given: starts of different processes take different permits
+    /// where several are free.
     ///
     /// # Errors
     /// What it has to wait for.
     pub fn take(
         &self,
         uses: &Pools,
+        is_own: impl Fn(&PermitView) -> bool,
         mut random: impl FnMut(usize) -> usize,
     ) -> Result<BTreeMap<PoolName, Vec<u32>>, PoolWait> {
-        if let Some(wait) = self.wait(uses) {
+        let mut others = self.clone();
+        others.0.values_mut().for_each(|pool| pool.permits.retain(|_, permit| !is_own(permit)));
+        if let Some(wait) = others.wait(uses) {
             return Err(wait);
         }
         let mut taken = BTreeMap::new();
         for (name, needs) in uses.iter() {
-            let mut free: Vec<u32> = self.0.get(name).into_iter().flat_map(PoolView::free).collect();
-            let mut numbers = Vec::new();
-            while numbers.len() < usize::try_from(needs).unwrap_or(usize::MAX) && !free.is_empty() {
+            let is_taken =
+                |number: &u32| self.0.get(name).is_some_and(|pool| pool.permits.contains_key(number));
+            let open = others.0.get(name).into_iter().flat_map(PoolView::free);
+            let (own, mut free): (Vec<u32>, Vec<u32>) = open.partition(is_taken);
+            let needs = usize::try_from(needs).unwrap_or(usize::MAX);
+            let mut numbers: Vec<u32> = own.into_iter().take(needs).collect();
+            while numbers.len() < needs && !free.is_empty() {
                 let at = random(free.len()).min(free.len() - 1);
                 numbers.push(free.swap_remove(at));
             }
@@ -510,9 +519,23 @@ mod tests {
         assert!(!pool(0, &[]).wait(&uses(1)).unwrap().ends_by_itself());
         let unreadable = PoolsView::of([(Key::Pool(name()), entry(b"{"))]);
         assert!(matches!(unreadable.wait(&uses(1)), Some(PoolWait::Unreadable(..))));
-        let mut taken = pool(9, &[2]).take(&uses(8), |_| 0).unwrap().remove(&name()).unwrap();
+        let mut taken = pool(9, &[2]).take(&uses(8), |_| false, |_| 0).unwrap().remove(&name()).unwrap();
         taken.sort_unstable();
         assert_eq!(taken, [0, 1, 3, 4, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn a_start_takes_its_own_left_permits_first() {
+        let is_own = |permit: &PermitView| permit.since == revision(6);
+        let mut pools = pool(2, &[0, 1]);
+        pools.0.get_mut(&name()).unwrap().permits.get_mut(&1).unwrap().since = revision(6);
+        let taken = |pools: &PoolsView, needs| {
+            pools.take(&uses(needs), is_own, |_| 0).ok().map(|mut taken| taken.remove(&name()).unwrap())
+        };
+        assert_eq!(taken(&pools, 1), Some(vec![1]));
+        assert_eq!(taken(&pools, 2), None, "the other one is another task's");
+        pools.0.get_mut(&name()).unwrap().permits.remove(&0);
+        assert_eq!(taken(&pools, 2), Some(vec![1, 0]));
     }
 
     #[test]

@@ -49,7 +49,8 @@ pub fn apply(record: &TaskRecord, change: &Change, write: &Write) -> Result<Task
     let mut next = record.clone();
     next.writer = write.writer.clone();
     next.op_id = write.op_id;
-    if let Some(request) = record.cancel.as_ref().filter(|_| change.gives_up()) {
+    let is_cancelled = record.status == TaskStatus::InProgress && change.gives_up();
+    if let Some(request) = record.cancel.as_ref().filter(|_| is_cancelled) {
         end_cancelled(&mut next, request);
         note(&mut next, record.status, request.then.status(), Some(&request.reason()), write);
         return Ok(next);

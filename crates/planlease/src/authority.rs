@@ -46,6 +46,8 @@ pub struct Authority {
     pub(crate) limit: Option<Duration>,
     /// The id of the write, if its caller has chosen one.
     pub(crate) op_id: Option<Uuid>,
+    /// Whether the end of a claim leaves its permits: what ran for it may still run.
+    pub(crate) leaves_permits: bool,
     /// The span of the ownership, if it is one of this process that traces.
     trace: Option<Arc<TraceContext>>,
 }
@@ -148,6 +150,7 @@ impl Authority {
             session,
             limit: None,
             op_id: None,
+            leaves_permits: false,
             trace: None,
         }
     }
@@ -201,6 +204,12 @@ impl Authority {
     #[must_use]
     pub fn identified(self, op_id: Uuid) -> Self {
         Self { op_id: Some(op_id), ..self }
+    }
+
+    /// The same authority for the ends of claims whose commands may still run: their permits stay. A claimant
+    /// releases them when its late result is refused; else they go with the session.
+    pub(crate) fn leaving_permits(&self) -> Self {
+        Self { leaves_permits: true, ..self.clone() }
     }
 
     /// The same authority for any number of updates, each with an id of its own.

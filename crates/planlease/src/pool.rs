@@ -5,10 +5,12 @@
 use std::time::Duration;
 
 use planlease_core::{
-    PlanName, PoolName, Revision, TaskId,
+    LeaseId, PlanName, PoolName, Revision, TaskId,
     codec::{self, FormatVersion},
     keys::Key,
-    pool::{MAX_DESCRIPTION, MAX_POOL, PermitRecord, Permits, PoolRecord, PoolView, Pools, PoolsView},
+    pool::{
+        MAX_DESCRIPTION, MAX_POOL, PermitRecord, PermitView, Permits, PoolRecord, PoolView, Pools, PoolsView,
+    },
     record::TaskRecord,
     transition::Change,
     view::{PlanView, TaskView},
@@ -21,9 +23,9 @@ use crate::{
     coordinator::Coordinator,
     error::{AuthorityLoss, Error, error_chain},
     etcd::{Admission, Branch, Compare, MAX_OPS, Op, Transaction},
-    held_permits::{StartBounds, Taken},
     retry::Backoff,
     session::Session,
+    start_bounds::{StartBounds, Taken},
     update::{Outcome, Refused},
 };
 
@@ -186,34 +188,33 @@ impl Session {
     /// If the future is dropped, each permit is released or not.
     pub async fn release_permits(&self, plan: &PlanName) -> Result<usize, Error> {
         let coordinator = self.coordinator();
-        let (pools, _) = coordinator.pools().await?;
-        let mut keys = Vec::new();
-        for (pool, view) in &pools.0 {
-            for (number, permit) in &view.permits {
-                let of_plan = permit.record.as_ref().is_some_and(|record| record.plan == *plan);
-                if of_plan && permit.lease == self.lease() {
-                    keys.push((Key::Permit(pool.clone(), *number, permit.lease), permit.since));
-                }
+        release_of(coordinator, self.lease(), |record| record.plan == *plan).await
+    }
+}
+
+/// Releases the permits on a lease that these attempts have. One read, and one transaction if there are any.
+async fn release_of(
+    coordinator: &Coordinator,
+    lease: LeaseId,
+    is_meant: impl Fn(&PermitRecord) -> bool,
+) -> Result<usize, Error> {
+    let (pools, _) = coordinator.pools().await?;
+    let mut keys = Vec::new();
+    for (pool, view) in &pools.0 {
+        for (number, permit) in &view.permits {
+            if permit.lease == lease && permit.record.as_ref().is_some_and(&is_meant) {
+                // The same permit may be another attempt's of this session by the time that it is deleted.
+                let key = coordinator.layout().key(&Key::Permit(pool.clone(), *number, lease));
+                let when = Transaction::when([Compare::Modified(key.clone(), Some(permit.since))]);
+                keys.push(Op::Nested(when.then([Op::Delete(key)])));
             }
         }
-        self.delete_permits(&keys).await?;
-        Ok(keys.len())
     }
-
-    /// Deletes permits that were taken at these revisions.
-    async fn delete_permits(&self, keys: &[(Key, Revision)]) -> Result<(), Error> {
-        let coordinator = self.coordinator();
-        for some in keys.chunks(MAX_OPS / 2) {
-            let each = some.iter().map(|(key, since)| {
-                // The same permit may be another task's of this session by now.
-                let key = coordinator.layout().key(key);
-                let when = Transaction::when([Compare::Created(key.clone(), Some(*since))]);
-                Op::Nested(when.then([Op::Delete(key)]))
-            });
-            coordinator.etcd().execute(&Transaction::default().then(each), Admission::TURN).await?;
-        }
-        Ok(())
+    for some in keys.chunks(MAX_OPS / 2) {
+        let txn = Transaction::default().then(some.iter().cloned());
+        coordinator.etcd().execute(&txn, Admission::TURN).await?;
     }
+    Ok(keys.len())
 }
 
 impl Authority {
@@ -241,7 +242,8 @@ impl Authority {
         let mut pauses = Backoff::new(PAUSES.0, PAUSES.1, Some(coordinator.config().operation_timeout));
         let (mut pools, mut unexplained) = (coordinator.pools_of(uses).await?, 0);
         for _ in 0..TRIES {
-            let taken = match pools.take(uses, |below| coordinator.etcd().random().below(below)) {
+            let is_own = |permit: &PermitView| self.has_left(permit, &seen.id);
+            let taken = match pools.take(uses, is_own, |below| coordinator.etcd().random().below(below)) {
                 Ok(taken) => taken,
                 Err(wait) => return Ok(Outcome::Refused(Refused::Pool(Box::new(wait)))),
             };
@@ -268,8 +270,15 @@ impl Authority {
         })
     }
 
-    /// What a start that takes these permits compares: that each is free, and the pools are as they were
-    /// read.
+    /// Whether an earlier attempt of this task under the same lease has left the permit.
+    fn has_left(&self, permit: &PermitView, task: &TaskId) -> bool {
+        let is_ours = self.limit.is_none() && self.claim_lease().is_ok_and(|lease| lease == permit.lease);
+        let of_task = |record: &PermitRecord| record.plan == *self.plan() && record.task == *task;
+        is_ours && permit.record.as_ref().is_some_and(of_task)
+    }
+
+    /// What a start that takes these permits compares: that each is free, or as an earlier attempt left it,
+    /// and the pools are as they were read.
     fn permits_are_free<'a>(
         &'a self,
         pools: &'a PoolsView,
@@ -277,12 +286,20 @@ impl Authority {
     ) -> impl Iterator<Item = Compare> + 'a {
         let layout = self.coordinator().layout();
         taken.iter().flat_map(move |(pool, numbers)| {
-            let definition = pools.0.get(pool).and_then(|pool| pool.definition.as_ref());
+            let view = pools.0.get(pool);
+            let definition = view.and_then(|pool| pool.definition.as_ref());
             let defined = Compare::Modified(
                 layout.key(&Key::Pool(pool.clone())),
                 definition.map(|(revision, _)| *revision),
             );
-            let free = numbers.iter().map(move |number| Compare::Empty(layout.permit(pool, *number)));
+            let free =
+                numbers.iter().map(move |number| match view.and_then(|view| view.permits.get(number)) {
+                    None => Compare::Empty(layout.permit(pool, *number)),
+                    Some(left) => {
+                        let key = Key::Permit(pool.clone(), *number, left.lease);
+                        Compare::Modified(layout.key(&key), Some(left.since))
+                    }
+                });
             [defined].into_iter().chain(free)
         })
     }
@@ -300,6 +317,9 @@ impl Authority {
             Some(limit) => limit.lease,
             None => self.claim_lease()?,
         };
+        if let Some(session) = self.session() {
+            session.takes_permits();
+        }
         let permits = Permits { lease, taken: taken.clone() };
         let record = PermitRecord {
             v: FormatVersion::default(),
@@ -317,11 +337,10 @@ impl Authority {
         Ok(puts)
     }
 
-    /// Releases the permits of a claim of this session that another process has ended: its claimant has just
-    /// learnt so from a refusal, when what ran for it had ended. If that does not succeed, they go with the
-    /// session.
-    pub(crate) async fn release_if_over(&self, task: &TaskId, outcome: &Outcome) {
-        let Some(session) = self.session() else { return };
+    /// Releases the permits of an attempt under this session that another process has ended: its claimant has
+    /// just learnt so from a refusal, when what ran for it had ended. If that does not succeed, they go with
+    /// the session.
+    pub(crate) async fn release_if_over(&self, task: &TaskId, attempt: Option<u32>, outcome: &Outcome) {
         let present = match outcome {
             Outcome::Refused(Refused::NotAllowed(_, present) | Refused::Conflict(present)) => {
                 Some(&present.record)
@@ -329,28 +348,31 @@ impl Authority {
             Outcome::Refused(Refused::AuthorityLost(AuthorityLoss::Ownership(_))) => None,
             _ => return,
         };
-        let key = (self.plan().clone(), task.clone());
-        let Some(held) = session.permits().lock().get(&key).cloned() else { return };
-        let stands = present.is_some_and(|record| {
-            let guard = record.claim.as_ref().and_then(|claim| claim.guard.as_ref());
-            record.attempt == held.attempt && guard == Some(&self.writer().guard)
-        });
-        if stands {
+        let Ok(lease) = self.claim_lease() else { return };
+        if self.session().is_some_and(|session| !session.may_have_permits()) {
             return;
         }
-        let keys: Vec<_> = held.permits.keys().map(|key| (key, held.since)).collect();
-        match session.delete_permits(&keys).await {
-            Ok(()) => drop(session.permits().lock().remove(&key)),
-            Err(error) => {
-                tracing::debug!(%task, error = error_chain(&error), "permits stay until the session ends")
-            }
+        let goes_on = |record: &PermitRecord| {
+            present.is_some_and(|present| {
+                let claim = present.claim.as_ref().filter(|claim| claim.permits.is_some());
+                let guard = claim.and_then(|claim| claim.guard.as_ref());
+                present.attempt == record.attempt && guard == Some(&self.writer().guard)
+            })
+        };
+        let is_over = |record: &PermitRecord| {
+            let is_meant = attempt.is_none_or(|attempt| attempt == record.attempt);
+            is_meant && record.plan == *self.plan() && record.task == *task && !goes_on(record)
+        };
+        if let Err(error) = release_of(self.coordinator(), lease, is_over).await {
+            tracing::debug!(%task, error = error_chain(&error), "permits stay until the session ends");
         }
     }
 
-    /// Deletes these permits. Their keys end with the lease of the claim, so those of another claim are never
-    /// among them.
+    /// Deletes these permits, unless what ran for the claim may still run. Their keys end with the lease of
+    /// the claim, so those of another session are never among them.
     pub(crate) fn release(&self, permits: Option<&Permits>) -> impl Iterator<Item = Op> {
         let layout = self.coordinator().layout();
+        let permits = permits.filter(|_| !self.leaves_permits);
         permits.into_iter().flat_map(Permits::keys).map(move |key| Op::Delete(layout.key(&key)))
     }
 }
@@ -362,7 +384,9 @@ fn are_still_free(read: &PoolsView, present: &PoolsView, taken: &Taken) -> bool 
         let defined = |pool: Option<&PoolView>| {
             pool.and_then(|pool| pool.definition.as_ref()).map(|(revision, _)| *revision)
         };
-        let is_free = |number: &u32| present.is_some_and(|pool| !pool.permits.contains_key(number));
+        let permit =
+            |pool: Option<&PoolView>, number: &u32| pool.and_then(|pool| pool.permits.get(number).cloned());
+        let is_free = |number: &u32| permit(present, number) == permit(read, number);
         defined(read) == defined(present) && numbers.iter().all(is_free)
     })
 }

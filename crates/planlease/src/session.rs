@@ -7,7 +7,13 @@ mod registration;
 mod renewal;
 mod reservations;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use planlease_core::{
     LeaseId, OrchestratorId, Revision,
@@ -37,7 +43,6 @@ use crate::{
     config::ConfigError,
     coordinator::Coordinator,
     error::Error,
-    held_permits::HeldPermits,
     key_watch::{Gone, KeyWatch},
     span,
 };
@@ -66,7 +71,8 @@ struct Inner {
     cancel: CancellationToken,
     key_watch: KeyWatch,
     reservations: Reservations,
-    permits: HeldPermits,
+    /// Whether a task has taken permits of a pool under it.
+    took_permits: AtomicBool,
     cleanup: mpsc::UnboundedSender<Message>,
     gate: watch::Sender<Gate>,
     /// Shared with the task that releases: what is released when the session is dropped comes first.
@@ -206,7 +212,7 @@ impl Session {
                 cancel,
                 key_watch: KeyWatch::start(etcd.clone(), &span),
                 reservations: Reservations::new(),
-                permits: HeldPermits::default(),
+                took_permits: AtomicBool::new(false),
                 cleanup,
                 gate,
                 companion,
@@ -216,9 +222,14 @@ impl Session {
         }
     }
 
-    /// The permits that tasks have under it.
-    pub(crate) fn permits(&self) -> &HeldPermits {
-        &self.inner.permits
+    /// Notes that a task takes permits under it, whatever comes of that.
+    pub(crate) fn takes_permits(&self) {
+        self.inner.took_permits.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a task may have permits under it.
+    pub(crate) fn may_have_permits(&self) -> bool {
+        self.inner.took_permits.load(Ordering::Relaxed)
     }
 
     /// The name of this incarnation.

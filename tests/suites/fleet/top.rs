@@ -93,6 +93,8 @@ async fn the_shell_gets_its_terminal_back(env: TestEnv) {
     assert!(!terminal.is_taken());
     terminal.press("fg\r");
     until_seen(&terminal, "live, revision").await;
+    assert!(terminal.is_taken(), "it has its screen again");
+    assert!(terminal.settings().contains("-icanon"), "and each key");
     for end in ["q", "\u{3}"] {
         terminal.press(end);
         until("shell", SOON, async || if terminal.is_taken() { Err("taken") } else { Ok(()) }).await;

@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use planlease::{Changes, Coordinator, Error, Feed, Outcome, Reason, Refused, Session, UpdateRequest};
 use planlease_core::{
     LeaseId, PlanName, PoolName, Revision,
+    approval::ApprovalOf,
     pool::{PoolView, PoolWait, Pools, PoolsView, patience},
     record::Guard,
     spec::{PlanSpec, Policy, TaskPolicy, TaskSpec},
@@ -279,6 +280,84 @@ async fn a_worker_whose_claim_was_ended_gives_back_its_permit(env: TestEnv) {
     let authority = coordinator.worker(&worker, &plan()).unwrap();
     let late = UpdateRequest::new(id("1.0"), Change::Complete(None)).of_attempt(1);
     assert!(matches!(authority.submit(&late).await.unwrap(), Outcome::Refused(_)));
+    assert_eq!(pool(&coordinator).await.used(), 0);
+    audit(&env).await;
+}
+
+/// Its attempt has ended: the permit is another task's by the time that a person has decided.
+#[case]
+async fn a_result_that_waits_for_approval_has_no_permit(env: TestEnv) {
+    let coordinator = env.coordinator().await;
+    size(&coordinator, 1).await;
+    let asked = TaskSpec { approval: Some(ApprovalOf::After), ..TaskSpec::new(id("1.0"), "work") };
+    let tasks = vec![asked, TaskSpec::new(id("1.1"), "work")];
+    let policy = Policy { pools: uses(1), ..Policy::default() };
+    coordinator
+        .admin()
+        .import(&plan(), &PlanSpec { tasks, policy, ..PlanSpec::default() }, |_| {})
+        .await
+        .unwrap();
+    let session = env.session("worker").await;
+    assert!(matches!(started(&session, &plan(), "1.0").await, Outcome::Committed(_)));
+    let authority = coordinator.worker(&session, &plan()).unwrap();
+    let done = UpdateRequest::new(id("1.0"), Change::Complete(None)).of_attempt(1);
+    assert!(matches!(authority.submit(&done).await.unwrap(), Outcome::Committed(_)));
+    assert_eq!(pool(&coordinator).await.used(), 0);
+    assert!(matches!(started(&session, &plan(), "1.1").await, Outcome::Committed(_)));
+    // Neither a second report nor the decision takes the permit from the task that has it.
+    assert!(matches!(authority.submit(&done).await.unwrap(), Outcome::Refused(_)));
+    let approve = UpdateRequest::new(id("1.0"), Change::Approve("looked at it".into()));
+    let operator = coordinator.as_operator(&plan(), "anna");
+    assert!(matches!(operator.submit(&approve).await.unwrap(), Outcome::Committed(_)));
+    assert_eq!(pool(&coordinator).await.users(), [format!("{}/1.1", plan())]);
+    audit(&env).await;
+}
+
+/// What ran for the claim may still run. The next attempt under the same session takes over what is left.
+#[case]
+async fn a_timer_that_ends_a_silent_claim_leaves_its_permit(env: TestEnv) {
+    let coordinator = env.coordinator().await;
+    size(&coordinator, 1).await;
+    let policy = TaskPolicy { attempt_deadline_s: Some(1), max_retries: Some(9), ..TaskPolicy::default() };
+    let timed = TaskSpec { policy: Some(Box::new(policy)), ..TaskSpec::new(id("1.0"), "work") };
+    let tasks = vec![timed, TaskSpec::new(id("1.1"), "work")];
+    let policy = Policy { pools: uses(1), ..Policy::default() };
+    coordinator
+        .admin()
+        .import(&plan(), &PlanSpec { tasks, policy, ..PlanSpec::default() }, |_| {})
+        .await
+        .unwrap();
+    let (owner, other) = (env.session("owner").await, env.session("other").await);
+    let ownership = try_acquire(&owner).await.unwrap();
+    let delegated = coordinator.delegated(&ownership.delegate());
+    let start = UpdateRequest::new(id("1.0"), Change::Start);
+    let ended = async {
+        assert!(matches!(delegated.submit(&start).await.unwrap(), Outcome::Committed(_)));
+        until("the end of the attempt", SOON, async || {
+            let task = coordinator.task(&plan(), &id("1.0")).await.unwrap().unwrap();
+            if task.record.status == TaskStatus::InProgress { Err(task.record) } else { Ok(()) }
+        })
+        .await;
+    };
+    tokio::select! {
+        loss = ownership.keep_timers() => panic!("{loss}"),
+        () = ended => {}
+    }
+    assert_eq!(pool(&coordinator).await.used(), 1, "it may still run");
+    assert!(is_full(&started(&other, &plan(), "1.1").await, 1, 1));
+    let retry = UpdateRequest::new(id("1.0"), Change::Retry("again".into()));
+    let authority = ownership.authority();
+    // The timers may have been faster.
+    let _ = authority.submit(&retry).await.unwrap();
+    let Outcome::Committed(second) = delegated.submit(&start).await.unwrap() else {
+        panic!("it waits for itself")
+    };
+    assert_eq!((second.record.attempt, pool(&coordinator).await.used()), (2, 1));
+    // The late result of the first attempt takes nothing from the second; that of the second releases it.
+    let done = |attempt| UpdateRequest::new(id("1.0"), Change::Complete(None)).of_attempt(attempt);
+    assert!(matches!(delegated.submit(&done(1)).await.unwrap(), Outcome::Refused(_)));
+    assert_eq!(pool(&coordinator).await.used(), 1);
+    assert!(matches!(delegated.submit(&done(2)).await.unwrap(), Outcome::Committed(_)));
     assert_eq!(pool(&coordinator).await.used(), 0);
     audit(&env).await;
 }

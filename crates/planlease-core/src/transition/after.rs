@@ -97,11 +97,12 @@ pub(super) fn used_up(
 }
 
 /// The record of a task whose result waits for approval. Its attempt has ended, so that nothing is behind
-/// the claim any more: no loss of a process ends it, and only a person does.
+/// the claim any more: it has no permits, no loss of a process ends it, and only a person does.
 pub(super) fn wait_for_approval(mut next: TaskRecord, write: &Write) -> TaskRecord {
     if let Some(claim) = &mut next.claim {
         claim.guard = None;
         claim.limit = None;
+        claim.permits = None;
     }
     let mut approval = next.approval.take().map_or_else(Approval::default, |approval| *approval);
     approval.result = Some(WaitingResult { by: write.writer.who.clone(), at: write.at });

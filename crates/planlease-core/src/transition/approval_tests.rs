@@ -1,10 +1,14 @@
 //! Approvals and budgets: which changes they refuse, what becomes of a task, and what an older version sees.
 
+use uuid::Uuid;
+
 use super::*;
 use crate::{
-    LeaseId, OrchestratorId, Revision,
+    LeaseId, OrchestratorId, Revision, WallTime,
+    approval::Approved,
     budget::Budget,
     codec::{self, FormatVersion},
+    record::{Guard, Writer},
     spec::Policy,
 };
 

@@ -8,7 +8,7 @@ use crate::{
     LeaseId, OrchestratorId, Revision, WallTime,
     cancel::Then,
     codec::{self, FormatVersion},
-    record::{Guard, Role, TaskRecord, Writer},
+    record::{GivenUp, Guard, Role, TaskRecord, Writer},
     spec::OnLost,
     status::TaskStatus,
 };
@@ -71,6 +71,8 @@ fn a_cancelled_attempt_is_given_up_and_never_completed() {
             Change::Return("r".into()),
             Change::Lose(OnLost::Ask, "l".into()),
             Change::Rest("l".into()),
+            Change::GiveUp(GivenUp::Failed, "exit status 7".into()),
+            Change::GiveUp(GivenUp::Asks, "exit status 8".into()),
         ] {
             let ended = apply(&asked, &given_up, &claimant).unwrap();
             assert_eq!(ended.status, then.status(), "{given_up:?}");
@@ -142,13 +144,15 @@ proptest! {
     /// Whatever is written in whatever order: after a request, the attempt is not completed.
     #[test]
     fn no_path_leads_from_a_request_to_a_completion(
-        steps in proptest::collection::vec((0usize..14, 0usize..5), 1..60)
+        steps in proptest::collection::vec((0usize..17, 0usize..5), 1..60)
     ) {
         let changes = [
             Change::Start, Change::Progress("p".into()), Change::Complete(None), Change::Fail("f".into()),
             Change::Skip("s".into()), Change::Retry("r".into()), Change::Return("b".into()),
             Change::Lose(OnLost::Retry, "l".into()), Change::Rest("l".into()), Change::Park("p".into()),
             Change::Measure, cancel(Then::Skip), cancel(Then::Fail), cancel(Then::Retry),
+            Change::GiveUp(GivenUp::Failed, "g".into()), Change::GiveUp(GivenUp::Skipped, "g".into()),
+            Change::GiveUp(GivenUp::Asks, "g".into()),
         ];
         let writes =
             [write(Role::Owner, 1), write(Role::Owner, 2), write(Role::Worker, 3), write(Role::Operator, 4), unowned()];

@@ -113,8 +113,22 @@ impl Change {
     }
 
     /// Whether it ends the present attempt without a result that counts: what ends a cancelled one.
-    fn gives_up(&self) -> bool {
-        matches!(self, Self::Fail(_) | Self::Skip(_) | Self::Return(_) | Self::Lose(..) | Self::Rest(_))
+    pub(super) fn gives_up(&self) -> bool {
+        matches!(
+            self,
+            Self::Fail(_)
+                | Self::Skip(_)
+                | Self::Return(_)
+                | Self::Lose(..)
+                | Self::Rest(_)
+                | Self::GiveUp(..)
+        )
+    }
+
+    /// Whether it has a text of the claimant's, of any length.
+    #[must_use]
+    pub fn is_claimants_text(&self) -> bool {
+        matches!(self, Self::Progress(_) | Self::Spend(..) | Self::Complete(_) | Self::Fail(_))
     }
 }
 

@@ -1,8 +1,13 @@
 //! The table of transitions, and what it makes of records.
 
-use super::*;
-use crate::{LeaseId, OrchestratorId, Revision, TermNumber, record::ClaimLimit};
 use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    LeaseId, OrchestratorId, Revision, TermNumber, WallTime,
+    record::{Claim, ClaimLimit, Guard, TRANSITIONS_KEPT, Writer},
+};
 
 fn writer(role: Role, n: i64) -> Writer {
     let revision = Revision::from_wire(n).unwrap();

@@ -135,7 +135,8 @@ impl TaskTimers {
         if updates.is_empty() {
             return Ok(carried);
         }
-        let outcomes = authority.update_all_of(Some(view), &updates).await?;
+        // The time of a claim is up, and its claimant is silent: it may still work.
+        let outcomes = authority.leaving_permits().update_all_of(Some(view), &updates).await?;
         for ((_, change), outcome) in updates.into_iter().zip(outcomes) {
             match outcome {
                 Outcome::Committed(task) => {

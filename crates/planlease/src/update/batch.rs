@@ -191,7 +191,7 @@ impl Authority {
             let seen = plan.task(&request.task)?;
             let op_id = request.op_id_on(self.plan(), seen.revision).unwrap_or(*own);
             match authority.next_record(seen, request, op_id) {
-                Ok(next) => steps.push(Step { seen, next }),
+                Ok(next) => steps.push(Step { seen, change: &request.change, next }),
                 Err(why) => refused.push((request.task.clone(), why)),
             }
         }

@@ -5,7 +5,7 @@ use futures_util::future;
 use planlease_core::{
     TaskId,
     change::Entry,
-    codec,
+    codec::{self, CodecError, MAX_VALUE},
     keys::PlanKey,
     late::Refuser,
     reading,
@@ -21,9 +21,9 @@ use crate::{
     authority::Authority,
     error::Error,
     etcd::{Admission, Branch, Compare, Op, Transaction},
-    held_permits::StartBounds,
     session::Session,
     span,
+    start_bounds::StartBounds,
 };
 
 /// How often a decision is repeated on a fresh record before it ends as a conflict.
@@ -31,6 +31,22 @@ const MAX_CONFLICTS: usize = 32;
 
 /// How many of the updates of one call are under way at a time: enough to fill all requests that may be.
 const MAX_AT_ONCE: usize = 512;
+
+/// What a claimant's texts leave of a record to others, in bytes: a request to cancel the attempt, a person's
+/// decision and the loss of the claim have to find room, or nothing could end it.
+const ROOM_FOR_OTHERS: usize = 8 * 1024;
+
+/// The record as it is stored after a change.
+pub(super) fn stored(before: &TaskRecord, change: &Change, next: &TaskRecord) -> Result<Vec<u8>, Error> {
+    let max = if change.is_claimants_text() { MAX_VALUE - ROOM_FOR_OTHERS } else { MAX_VALUE };
+    match codec::encode_within(next, max) {
+        // It was no smaller before, and has to be ended all the same.
+        Err(CodecError::TooLarge { bytes, .. }) if codec::encode(before)?.len() >= bytes => {
+            Ok(codec::encode(next)?)
+        }
+        stored => Ok(stored?),
+    }
+}
 
 impl Authority {
     /// Changes a task if its record is still the one that was seen. One transaction, tried once: what
@@ -90,7 +106,7 @@ impl Authority {
         outcome: &Outcome,
     ) {
         if change.ends_attempt() {
-            self.release_if_over(task, outcome).await;
+            self.release_if_over(task, attempt, outcome).await;
         }
         let refuser = match outcome {
             Outcome::Refused(Refused::AuthorityLost(_)) => Refuser::AuthorityLost,
@@ -313,15 +329,13 @@ impl Authority {
         if let (Change::Start, Some(claim)) = (change, &mut next.claim) {
             claim.trace = span::of_claim(&span);
         }
-        let outcome = self.send(seen, next, requires, writes).instrument(span.clone()).await;
+        let value = stored(&seen.record, change, &next)?;
+        let outcome = self.send(seen, (next, value), requires, writes).instrument(span.clone()).await;
         if let Ok(outcome) = &outcome {
             self.coordinator().etcd().counts().outcome(outcome.fate());
         }
         if let Ok(Outcome::Committed(written)) = &outcome {
             span::committed(&span, written.revision);
-            if let Some(session) = self.session() {
-                session.permits().note(self.plan(), written, permits.is_some());
-            }
         }
         match (&outcome, before, after) {
             (Ok(Outcome::Committed(_)), Some(limit), None) | (Ok(Outcome::Refused(_)), None, Some(limit)) => {
@@ -338,14 +352,14 @@ impl Authority {
     async fn send(
         &self,
         seen: &TaskView,
-        next: TaskRecord,
+        (next, value): (TaskRecord, Vec<u8>),
         requires: &[Compare],
         writes: Vec<Op>,
     ) -> Result<Outcome, Error> {
         let key = self.coordinator().layout().of(self.plan(), &PlanKey::Task(seen.id.clone()));
         let unchanged = Compare::Modified(key.clone(), Some(seen.revision));
         let txn = Transaction::when([unchanged].into_iter().chain(requires.iter().cloned()))
-            .then([Op::Put(key.clone(), codec::encode(&next)?)])
+            .then([Op::Put(key.clone(), value)])
             .then(writes)
             .otherwise([Op::Get(key)]);
         let write = self.guarded(txn).coalesced(self.plan());
@@ -432,4 +446,29 @@ pub(super) fn hindrance(plan: &PlanView, task: &TaskId) -> Option<Refused> {
         return Some(Refused::Dependency);
     }
     plan.is_full().then_some(Refused::Full(plan.spec().policy.max_in_progress))
+}
+
+#[cfg(test)]
+mod tests {
+    use planlease_core::record::{Role, Writer};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_claimants_text_leaves_room_for_the_end_of_its_claim() {
+        let writer = Writer { who: "w".into(), role: Role::Owner, term: None, guard: Guard::Unowned };
+        let empty = TaskRecord::new(writer, Uuid::nil());
+        let with = |length: usize| TaskRecord { progress: Some("p".repeat(length)), ..empty.clone() };
+        let progress = Change::Progress(String::new());
+        let most = MAX_VALUE - ROOM_FOR_OTHERS - codec::encode(&with(1)).unwrap().len() + 1;
+        assert!(stored(&empty, &progress, &with(most)).is_ok());
+        assert!(stored(&empty, &progress, &with(most + 1)).is_err());
+        let park = Change::Park("what others write has the room".into());
+        assert!(stored(&empty, &park, &with(most + ROOM_FOR_OTHERS)).is_ok());
+        assert!(stored(&empty, &park, &with(most + ROOM_FOR_OTHERS + 1)).is_err());
+        // A record of an older version may be larger: its claimant can end it.
+        let done = Change::Complete(None);
+        assert!(stored(&with(most + 10), &done, &with(most + 5)).is_ok());
+    }
 }

@@ -7,15 +7,18 @@
 use std::time::Duration;
 
 use planlease_core::{
-    codec,
     keys::PlanKey,
     record::{Guard, TaskRecord},
     release,
+    transition::Change,
     view::TaskView,
 };
 use uuid::Uuid;
 
-use super::outcome::{BatchOutcome, Refused};
+use super::{
+    execute::stored,
+    outcome::{BatchOutcome, Refused},
+};
 use crate::{
     authority::Authority,
     error::Error,
@@ -32,6 +35,7 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::f
 /// One update of a batch as it is sent.
 pub(super) struct Step<'a> {
     pub(super) seen: &'a TaskView,
+    pub(super) change: &'a Change,
     pub(super) next: TaskRecord,
 }
 
@@ -52,7 +56,7 @@ impl Authority {
         let key = |step: &Step<'_>| layout.of(self.plan(), &PlanKey::Task(step.seen.id.clone()));
         let mut puts = Vec::with_capacity(steps.len());
         for step in steps {
-            puts.push(Op::Put(key(step), codec::encode(&step.next)?));
+            puts.push(Op::Put(key(step), stored(&step.seen.record, step.change, &step.next)?));
         }
         for step in steps {
             puts.extend(self.release(release::released(&step.seen.record, &step.next)));

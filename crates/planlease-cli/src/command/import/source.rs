@@ -110,7 +110,7 @@ pub(super) fn refused(path: &str, problems: &Problems) -> Failure {
     match Format::of(path).filter(|format| *format != Format::Taskmaster) {
         // State files are JSON, as Taskmaster's are.
         Some(_) => failure.remedy(format!(
-            "{path} looks like a plan file: planlease plan import {path}. `planlease import` reads state files."
+            "It looks like a plan file: planlease plan import {path}. `planlease import` reads state files."
         )),
         _ => failure.remedy("Mend it, or import what can be understood of it, with --lenient."),
     }
