@@ -63,7 +63,7 @@ enum Delivered {
 /// Why following ended.
 enum Ended {
     Stopped,
-    /// The hook is another process's now.
+    /// The hook is another process's now, or its position was removed.
     NotRunner,
 }
 
@@ -104,19 +104,24 @@ impl Hook {
                 reason = session.lost() => return Err(Error::AuthorityLost(planlease::AuthorityLoss::Session(reason))),
                 ended = self.follow(session, &mut runner, stop, &report) => ended,
             };
-            match ended {
-                Ok(Ended::Stopped) => {
-                    drop(runner.release().await); // The end of the session releases it as well.
-                    return Ok(());
-                }
+            let over = match ended {
+                Ok(Ended::Stopped) => Some(Ok(())),
                 Ok(Ended::NotRunner) => {
-                    tracing::warn!(hook = %self.name, "another process runs the hook now")
+                    tracing::warn!(hook = %self.name, "the hook, or its position, was taken away; run again");
+                    None
                 }
                 Err(error) if error.is_transient() || matches!(error, Error::Compacted) => {
                     tracing::warn!(hook = %self.name, %error, "the hook is run again");
-                    drop(runner.release().await);
+                    None
                 }
-                Err(error) => return Err(error),
+                Err(error) => Some(Err(error)),
+            };
+            // For whatever reason it ended: the session may live on for long, and with it the runner's key.
+            if let Err(error) = runner.release().await {
+                tracing::warn!(hook = %self.name, %error, "not released: no other process can run it yet");
+            }
+            if let Some(over) = over {
+                return over;
             }
             tokio::time::sleep(AGAIN).await;
         }

@@ -195,7 +195,7 @@ impl ClientSession {
         }
     }
 
-    /// Takes a lock; waits in its queue for so long.
+    /// Takes a lock; waits in its queue for so long. Dropping the future leaves the queue.
     ///
     /// # Errors
     /// [`Kind::Held`] if another process has it, and as for [`Session::lock`].

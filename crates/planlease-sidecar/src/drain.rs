@@ -61,14 +61,36 @@ impl Drain {
     /// # Errors
     /// [`Kind::Draining`].
     pub(crate) fn allows_new(&self) -> Result<(), Problem> {
-        if self.is_draining() {
-            return Err(Problem::new(
-                Kind::Draining,
-                "what is owned can be finished and released; begin new work through another sidecar",
-            ));
-        }
-        Ok(())
+        if self.is_draining() { Err(draining()) } else { Ok(()) }
     }
+
+    /// What comes of waiting for something new, unless a drain begins before that: then the wait is dropped.
+    ///
+    /// # Errors
+    /// [`Kind::Draining`], and those of the wait.
+    pub(crate) async fn while_open<T>(
+        &self,
+        wait: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        tokio::select! {
+            biased; // Nothing is granted once the drain has begun.
+            () = self.begun() => Err(draining()),
+            done = wait => done,
+        }
+    }
+
+    /// Waits until nothing new is begun any more.
+    async fn begun(&self) {
+        drop(self.phase.subscribe().wait_for(|phase| *phase > Phase::Open).await);
+    }
+}
+
+/// Why nothing new is begun.
+fn draining() -> Problem {
+    Problem::new(
+        Kind::Draining,
+        "what is owned can be finished and released; begin new work through another sidecar",
+    )
 }
 
 impl Phase {
@@ -95,5 +117,16 @@ mod tests {
         drain.begin(true);
         drain.begin(false);
         assert!(!drain.undo() && drain.allows_new().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_when_the_drain_begins() {
+        let drain = Drain::default();
+        let waiting = drain.while_open(std::future::pending::<Result<(), Problem>>());
+        let (ended, ()) = tokio::join!(waiting, async { drain.begin(false) });
+        assert_eq!(ended.unwrap_err().kind(), Kind::Draining);
+        // Nothing is granted any more, however soon it could be; and again once the drain is undone.
+        assert!(drain.while_open(std::future::ready(Ok(()))).await.is_err());
+        assert!(drain.undo() && drain.while_open(std::future::ready(Ok(()))).await.is_ok());
     }
 }

@@ -223,13 +223,14 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let kind = match &error {
             Error::StoreMoved { .. } | Error::StoreRestored(_) => Kind::Unavailable,
+            Error::Compacted => Kind::Unavailable, // A read of many records was overtaken by a compaction.
             Error::OutcomeUnknown(_) => Kind::OutcomeUnknown,
             error if error.is_transient() => Kind::Unavailable,
             Error::PlanNotFound(_) => Kind::NoSuchPlan,
             Error::TaskNotFound { .. } => Kind::NoSuchTask,
             Error::PlanClosed { .. } | Error::Cordoned { .. } => Kind::Halted,
             Error::PlanExists(_) | Error::ImportUnderWay { .. } | Error::IdentityTaken(_) => Kind::Exists,
-            Error::PlanOwned { .. } | Error::OtherOwner { .. } => Kind::Held,
+            Error::PlanOwned { .. } | Error::OtherOwner { .. } | Error::LockPermits { .. } => Kind::Held,
             Error::HeldLocally(_) | Error::LockedLocally { .. } => Kind::Exists,
             Error::CannotMove { .. } => Kind::WrongState,
             Error::NotOwned(_) | Error::PlanFinished(_) | Error::NothingLeft { .. } | Error::HandOver(_) => {
@@ -254,12 +255,26 @@ impl From<Error> for Problem {
 mod tests {
     use std::collections::BTreeSet;
 
+    use planlease_core::LockName;
+
     use super::*;
 
     #[test]
     fn every_kind_has_a_type_of_its_own() {
         let slugs: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.slug()).collect();
         assert_eq!(slugs.len(), Kind::ALL.len());
+    }
+
+    #[test]
+    fn what_others_do_to_a_request_is_expected() {
+        let permits = Error::LockPermits {
+            lock: LockName::new("git").unwrap(),
+            by: "other".to_owned(),
+            theirs: "2 permits".to_owned(),
+            ours: "1 permit".to_owned(),
+        };
+        assert_eq!(Problem::from(permits).kind(), Kind::Held);
+        assert_eq!(Problem::from(Error::Compacted).kind(), Kind::Unavailable);
     }
 
     #[test]

@@ -38,7 +38,9 @@ pub struct HookRunner {
 
 impl Session {
     /// Waits until this session runs the hook: at once if no process does, else within seconds after the
-    /// present runner has released it or its lease has expired.
+    /// present runner has released it or its lease has expired. Also at once if this session runs it already,
+    /// as after a release that failed: run a hook in one place of a process, since of two runners of one
+    /// session only one can move the position.
     ///
     /// # Errors
     /// [`Error::AuthorityLost`] if the session is over, [`Error::Unreadable`] if the position cannot be read,
@@ -73,16 +75,23 @@ impl Session {
         let created = match reply.branch {
             Branch::Then => reply.revision,
             Branch::Otherwise => match reply.row() {
-                // By an earlier try whose answer got lost.
-                Some(entry) if reply.uncertain && entry.lease == Some(self.lease()) => entry.created,
+                // By an earlier try whose answer got lost, or a runner that could not be released.
+                Some(entry) if entry.lease == Some(self.lease()) => entry.created,
                 _ => return Ok(None),
             },
         };
-        let position = match seen {
-            Some(entry) => Some((unreadable::read::<HookRecord>(&key, &entry.value)?, entry.modified)),
-            None => None,
-        };
-        Ok(Some(HookRunner { session: self.clone(), name: name.clone(), created, position }))
+        let runner = HookRunner { session: self.clone(), name: name.clone(), created, position: None };
+        let Some(entry) = seen else { return Ok(Some(runner)) };
+        match unreadable::read::<HookRecord>(&key, &entry.value) {
+            Ok(record) => Ok(Some(HookRunner { position: Some((record, entry.modified)), ..runner })),
+            Err(damaged) => {
+                // Another process, of a newer version, may be able to read it.
+                if let Err(error) = runner.release().await {
+                    tracing::warn!(hook = %name, %error, "not released: no other process can run it yet");
+                }
+                Err(damaged.into())
+            }
+        }
     }
 }
 

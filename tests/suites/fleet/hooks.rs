@@ -8,6 +8,7 @@ use std::{
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use nix::sys::signal::Signal;
+use planlease_core::{HookName, keys::Key};
 use planlease_tests::{
     TestEnv, case,
     program::Process,
@@ -155,6 +156,32 @@ async fn a_lost_session_is_followed_by_another_one(env: TestEnv) {
     until_received(&env, &["task.failed a 1"]).await;
     process.signal(Signal::SIGTERM);
     assert_eq!(process.until_ended(SOON).await, Some(0), "{}", process.said());
+    env.audit().await;
+}
+
+/// Without its position, which an operator has removed while it runs, it goes on from that moment.
+#[case]
+async fn a_hook_whose_position_is_removed_is_run_again(env: TestEnv) {
+    env.import("a", PLAN).await;
+    let process = hooks(&env, &["--on-event", LOG, "--event", "task.failed"], "hooks").await;
+    fail(&env, "a", "1").await;
+    until_received(&env, &["task.failed a 1"]).await;
+    let position = env.coordinator().await.layout().key(&Key::Hook(HookName::new("log").unwrap()));
+    env.client.clone().delete(position, None).await.unwrap();
+    // At the latest when it has delivered this.
+    fail(&env, "a", "2").await;
+    until("the hook that runs again", SOON, async || {
+        let said = process.said();
+        if said.matches("running, from revision").count() > 1 { Ok(()) } else { Err(said) }
+    })
+    .await;
+    env.program().run_to(0, ["task", "retry", "a", "1"]).await;
+    fail(&env, "a", "1").await;
+    until("what happened since", SOON, async || {
+        let found = received(&env);
+        if found.iter().filter(|event| *event == "task.failed a 1").count() > 1 { Ok(()) } else { Err(found) }
+    })
+    .await;
     env.audit().await;
 }
 

@@ -14,6 +14,7 @@ mod failover;
 mod group;
 mod halt;
 mod helpers;
+mod hooks;
 mod import;
 mod lock;
 mod lost_answers;

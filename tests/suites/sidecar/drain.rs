@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use http::Method;
 use nix::sys::signal::Signal;
+use planlease::Coordinator;
+use planlease_core::LockName;
 use planlease_tests::{
     TestEnv, case,
+    test_env::{acquired, in_queue, plan_name},
     wait::{SOON, until},
 };
 use serde_json::json;
@@ -45,6 +48,50 @@ async fn programs_finish_before_their_sidecar_ends(env: TestEnv) {
     assert!(!sidecar.socket.exists());
     let terms = env.json(&["owner", "history", "release"]).await;
     assert_eq!(terms["terms"][0]["ended"]["how"], "clean");
+    env.audit().await;
+}
+
+/// Waits until the lock of the plan has this many candidates.
+async fn in_lock_queue(coordinator: &Coordinator, candidates: usize) {
+    until("queue of that length for the lock", SOON, async || {
+        let locks = coordinator.locks(&plan_name("release")).await.unwrap();
+        let found = locks.first().map_or(0, |lock| lock.queue.candidates().len());
+        if found == candidates { Ok(()) } else { Err(found) }
+    })
+    .await;
+}
+
+#[case]
+async fn who_waits_is_granted_nothing_in_a_drain(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
+    let (client, coordinator, release) = (&sidecar.client, env.coordinator().await, plan_name("release"));
+    let other = env.session("other").await;
+    let owned = acquired(&other, &release).await;
+    let locked = other.lock(&release, &LockName::new("git").unwrap(), None).await.unwrap();
+    let opened = client.post("/v1/sessions", "", &json!({ "heartbeat_s": 600 })).await.with(201);
+    let session = opened.json["session"].as_str().unwrap();
+    let mut stream = client.stream(Method::POST, OWNERSHIP, &[], "").await;
+    let (lock, body) = ("/v1/plans/release/locks/git", json!({ "wait_s": 600 }));
+    let draining = async {
+        in_queue(&coordinator, &release, 3).await;
+        in_lock_queue(&coordinator, 2).await;
+        client.ask(Method::POST, "/v1/drain", &[], "").await.with(202);
+    };
+    let waiting =
+        async { tokio::join!(client.post(OWNERSHIP, session, &body), client.post(lock, session, &body)) };
+    let ((plan_refused, lock_refused), ()) = tokio::join!(waiting, draining);
+    assert_eq!(plan_refused.with(503).problem(), "draining");
+    assert_eq!(lock_refused.with(503).problem(), "draining");
+    let stream_refused = stream.until("refused", SOON).await;
+    assert_eq!(stream_refused.data["type"], "urn:planlease:problem:draining");
+    // None of them waits any more; once the drain is undone, they can again.
+    in_queue(&coordinator, &release, 1).await;
+    in_lock_queue(&coordinator, 1).await;
+    client.ask(Method::DELETE, "/v1/drain", &[], "").await.with(200);
+    owned.release().await.unwrap();
+    locked.release().await.unwrap();
+    client.post(OWNERSHIP, session, &body).await.with(200);
+    client.post(lock, session, &body).await.with(200);
     env.audit().await;
 }
 

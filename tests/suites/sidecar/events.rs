@@ -4,8 +4,9 @@ use http::Method;
 use planlease_tests::{
     TestEnv, case,
     http::Client,
+    proxy::Proxy,
     test_env::{acquired, plan_name},
-    wait::SOON,
+    wait::{SOON, until},
 };
 use serde_json::json;
 
@@ -85,6 +86,30 @@ async fn a_revision_that_is_not_reached_yet_is_waited_for(env: TestEnv) {
     let answer = client.ask(Method::GET, "/v1/events", &future, "").await.with(503);
     assert_eq!(answer.problem(), "unavailable");
     assert!(answer.headers.contains_key("retry-after"));
+}
+
+/// While etcd is away, who subscribes is answered all the same; afterwards it is as always.
+#[case]
+async fn without_etcd_a_subscriber_gets_an_answer(env: TestEnv) {
+    env.import("release", PLAN).await;
+    let upstream = env.server.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap();
+    let proxy = Proxy::before(upstream);
+    let sidecar = sidecar(&env, "one", &["--endpoints", &proxy.endpoint()]).await;
+    let client = &sidecar.client;
+    // Nothing is refused: packets are lost.
+    proxy.silence();
+    let accept = [("accept", "text/event-stream")];
+    let answer = client.ask(Method::GET, "/v1/events", &accept, "").await.with(503);
+    assert_eq!(answer.problem(), "unavailable");
+    assert!(answer.headers.contains_key("retry-after"));
+    proxy.heal();
+    until("a sidecar that reads again", SOON, async || {
+        let read = client.get(&task("1")).await;
+        if read.status == 200 { Ok(()) } else { Err(read.text) }
+    })
+    .await;
+    let mut events = client.stream(Method::GET, "/v1/events?plan=release", &[], "").await;
+    assert_eq!(events.next(SOON).await.unwrap().name, "snapshot");
 }
 
 /// Reads changes until this revision.

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use http::Method;
+use planlease::LockOptions;
+use planlease_core::LockName;
 use planlease_tests::{
     TestEnv, case,
+    test_env::plan_name,
     wait::{SOON, until},
 };
 use serde_json::json;
@@ -107,6 +110,27 @@ async fn a_lock_is_one_programs_at_a_time(env: TestEnv) {
     let headers = [("planlease-session", two_id.as_str())];
     client.ask(Method::DELETE, lock, &headers, "").await.with(204);
     assert_eq!(client.ask(Method::DELETE, lock, &headers, "").await.with(409).problem(), "right-gone");
+    env.audit().await;
+}
+
+/// Programs behind a sidecar take locks for one holder at a time.
+#[case]
+async fn a_lock_with_several_permits_is_another_ones(env: TestEnv) {
+    let (env, sidecar) = with_sidecar(env).await;
+    let client = &sidecar.client;
+    let other = env.session("other").await;
+    let several = LockOptions::default().of_plan(plan_name("release")).permits(2);
+    let held = other.lock_with(&LockName::new("git").unwrap(), several).await.unwrap();
+    let opened = client.post("/v1/sessions", "", &json!({ "heartbeat_s": 600 })).await.with(201);
+    let session = opened.json["session"].as_str().unwrap();
+    let lock = "/v1/plans/release/locks/git";
+    for wait_s in [0, 600] {
+        let refused = client.post(lock, session, &json!({ "wait_s": wait_s })).await.with(409);
+        assert_eq!(refused.problem(), "held");
+        assert!(refused.json["detail"].as_str().unwrap().contains("2 permits"), "{}", refused.text);
+    }
+    held.release().await.unwrap();
+    client.post(lock, session, &json!({ "wait_s": 600 })).await.with(200);
     env.audit().await;
 }
 

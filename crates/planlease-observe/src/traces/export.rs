@@ -176,7 +176,7 @@ impl Sending {
     /// The next spans; `None` when the process ends and none is left.
     async fn next_batch(&mut self) -> Option<Vec<SpanData>> {
         let mut batch = Vec::new();
-        if !*self.stopping.borrow() {
+        if !self.is_stopping() {
             tokio::select! {
                 biased; // What is there is sent, also at the end.
                 some = self.spans.recv_many(&mut batch, BATCH) => if some == 0 { return None },
@@ -184,7 +184,7 @@ impl Sending {
             }
         }
         let until = Instant::now() + LINGER;
-        while batch.len() < BATCH && !*self.stopping.borrow() {
+        while batch.len() < BATCH && !self.is_stopping() {
             let room = BATCH - batch.len();
             tokio::select! {
                 biased; // The end is noticed at once: nothing lingers then.
@@ -202,6 +202,11 @@ impl Sending {
             batch.push(span);
         }
         (!batch.is_empty()).then_some(batch)
+    }
+
+    /// Whether only what waits is still sent: the end was asked for, or nothing is left that could ask.
+    fn is_stopping(&self) -> bool {
+        *self.stopping.borrow() || self.stopping.has_changed().is_err()
     }
 
     /// Logs a failure, unless another one was logged a short time ago.
@@ -227,6 +232,21 @@ mod tests {
     use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 
     use super::*;
+    use crate::traces::Protocol;
+
+    /// Also while spans can still be made.
+    #[test]
+    fn the_thread_ends_when_its_handle_is_dropped() {
+        let settings = TraceSettings {
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            protocol: Protocol::Http,
+            service: "test".to_owned(),
+        };
+        let started = Worker::start(settings, Resource::builder_empty().build());
+        let (Worker { stop, finished, .. }, _processor) = started.unwrap();
+        drop(stop);
+        assert_eq!(finished.recv_timeout(Duration::from_mins(1)), Ok(()));
+    }
 
     #[test]
     fn spans_that_do_not_fit_are_dropped_and_counted() {

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, Method};
 use planlease_core::{PlanName, Revision};
 use planlease_watcher::{Delivery, Error, Filter, Scope, Subscription, Why};
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use crate::{
     encoded::Wish,
@@ -23,7 +24,8 @@ use crate::{
     watchers::InUse,
 };
 
-/// How long a revision is waited for that is not reached yet. etcd says after 4 s of silence how far it is.
+/// How long the beginning of a subscription is waited for, and a revision that is not reached yet. etcd says
+/// after 4 s of silence how far it is.
 const AHEAD: Duration = Duration::from_secs(6);
 
 /// Where a subscriber goes on.
@@ -93,13 +95,29 @@ async fn subscribe(
     after: Option<Revision>,
 ) -> Result<Subscription, Problem> {
     let unavailable = |error: Error| Problem::new(Kind::Unavailable, error.to_string());
-    match watcher.subscribe(filter.clone(), after).await {
+    match subscribe_in_time(watcher, filter.clone(), after).await? {
         Err(Error::Future { from, .. }) => {
             watcher.wait_for(from, AHEAD).await.map_err(unavailable)?;
-            watcher.subscribe(filter, after).await.map_err(unavailable)
+            subscribe_in_time(watcher, filter, after).await?.map_err(unavailable)
         }
         subscribed => subscribed.map_err(unavailable),
     }
+}
+
+/// Subscribes, if what it begins with can be had in time: while etcd is away, the watcher waits for it.
+///
+/// # Errors
+/// [`Kind::Unavailable`] if it cannot.
+async fn subscribe_in_time(
+    watcher: &InUse,
+    filter: Filter,
+    after: Option<Revision>,
+) -> Result<Result<Subscription, Error>, Problem> {
+    timeout(AHEAD, watcher.subscribe(filter, after)).await.map_err(|_| {
+        let why = watcher.trouble().map_or_else(String::new, |why| format!(": {why}"));
+        let detail = format!("the plans could not be read from etcd within {} s{why}", AHEAD.as_secs());
+        Problem::new(Kind::Unavailable, detail)
+    })
 }
 
 /// What a subscriber is sent. What is there already is sent together. The watcher is in use until its end.

@@ -85,7 +85,7 @@ async fn take(
     app.drain.allows_new()?;
     let wait = seconds("wait_s", body.wait_s, MAX_WAIT)?;
     let client = caller.session()?;
-    let lock = client.lock(&plan, &lock, wait).await?;
+    let lock = app.drain.while_open(client.lock(&plan, &lock, wait)).await?;
     let (locked, maintained) = (LockedView::of(&plan, &lock), Arc::clone(client));
     client.keep_lock(&plan, lock, move |lock, stop| maintain_lock(maintained, lock, stop));
     Ok(own(StatusCode::OK, &locked))

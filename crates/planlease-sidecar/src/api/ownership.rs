@@ -162,7 +162,7 @@ async fn acquire(
     ))
 }
 
-/// Acquires, and looks after what was acquired.
+/// Acquires, unless the sidecar begins to drain before that, and looks after what was acquired.
 async fn take(
     app: &App,
     client: &Arc<ClientSession>,
@@ -170,7 +170,7 @@ async fn take(
     wait: Option<Duration>,
     keeps: Keeps,
 ) -> Result<OwnedView, Problem> {
-    let ownership = client.acquire(plan, wait).await?;
+    let ownership = app.drain.while_open(client.acquire(plan, wait)).await?;
     app.metrics.acquired();
     let owned = OwnedView::of(&ownership);
     let (app, maintained) = (app.clone(), Arc::clone(client));
