@@ -100,6 +100,27 @@ pub struct MoveRecord {
     pub extra: Map<String, Value>,
 }
 
+impl MoveRecord {
+    /// Whether it asks for nothing any more, since this owner is not the one that was to give the plan away.
+    #[must_use]
+    pub fn is_spent(&self, owner: &OrchestratorId) -> bool {
+        self.from != *owner
+    }
+
+    /// Whether the candidate joins the queue of a plan with this owner, as far as one is known.
+    #[must_use]
+    pub fn begins_with(&self, owner: Option<&OrchestratorId>) -> bool {
+        owner.is_some_and(|owner| !self.is_spent(owner))
+    }
+
+    /// Whether a candidate that waits goes on with it. Between two owners it may be the next one, and the
+    /// owner may be the candidate itself, which has not heard of it yet.
+    #[must_use]
+    pub fn goes_on_with(&self, owner: Option<&OrchestratorId>) -> bool {
+        owner.is_none_or(|owner| !self.is_spent(owner) || *owner == self.to)
+    }
+}
+
 /// All that is asked of a fleet, as of one revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Steering {
@@ -145,15 +166,19 @@ impl Steering {
         self.cordons.get(id).map_or(Eligibility::Eligible, |cordon| cordon.state)
     }
 
-    /// The plans that are to move to this orchestrator, which others own.
-    pub fn moves_to<'a>(&'a self, id: &'a OrchestratorId) -> impl Iterator<Item = &'a PlanName> {
-        self.moves.iter().filter(move |(_, request)| request.to == *id).map(|(plan, _)| plan)
+    /// The plans that are to move to this orchestrator, with the requests. One that was carried out stays
+    /// until it is withdrawn or ends by itself: [`MoveRecord::is_spent`] says so of the plan's owner.
+    pub fn moves_to<'a>(
+        &'a self,
+        id: &'a OrchestratorId,
+    ) -> impl Iterator<Item = (&'a PlanName, &'a MoveRecord)> {
+        self.moves.iter().filter(move |(_, request)| request.to == *id)
     }
 
     /// The request by which this owner is to give the plan away.
     #[must_use]
     pub fn move_of(&self, plan: &PlanName, owner: &OrchestratorId) -> Option<&MoveRecord> {
-        self.moves.get(plan).filter(|request| request.from == *owner)
+        self.moves.get(plan).filter(|request| !request.is_spent(owner))
     }
 }
 
@@ -185,6 +210,36 @@ mod tests {
     fn entry(value: &[u8]) -> Entry {
         let revision = Revision::from_wire(1).unwrap();
         Entry { value: value.to_vec(), created: revision, modified: revision, version: 1, lease: None }
+    }
+
+    #[test]
+    fn a_move_counts_until_another_owner_has_the_plan() {
+        let id = |name: &str| OrchestratorId::new(name).unwrap();
+        let (one, two, three) = (id("one"), id("two"), id("three"));
+        let request = MoveRecord {
+            v: FormatVersion::default(),
+            from: one.clone(),
+            to: two.clone(),
+            deadline_s: 1,
+            by: "x".to_owned(),
+            at: WallTime(0),
+            why: "y".to_owned(),
+            extra: Map::new(),
+        };
+        // The owner; whether the candidate joins the queue, and whether it stays there.
+        let table = [
+            (Some(&one), true, true),
+            (None, false, true),
+            (Some(&two), false, true),
+            (Some(&three), false, false),
+        ];
+        for (owner, begins, goes_on) in table {
+            assert_eq!(
+                (request.begins_with(owner), request.goes_on_with(owner)),
+                (begins, goes_on),
+                "owned by {owner:?}"
+            );
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
     executor::{Commands, Running},
     inputs::{Inputs, InputsFile},
     options::{Options, env},
+    runner::Stop,
     shortage::SHORTAGE,
     trace,
 };
@@ -27,6 +28,19 @@ pub(crate) enum Ask {
     Terminate,
     /// The right to run is gone: SIGKILL.
     Kill,
+}
+
+impl Ask {
+    /// Follows how far the runner is to stop. What was to end is taken back with its reason, so that later
+    /// attempts run, unless the caller `is_gone` and can want nothing more. Whether it has changed.
+    pub(crate) fn follow(&mut self, stop: Stop, is_gone: bool) -> bool {
+        let next = match (stop, *self) {
+            (Stop::Abort, Self::Run) => Self::Terminate,
+            (Stop::Run | Stop::Drain, Self::Terminate) if !is_gone => Self::Run,
+            (_, present) => present,
+        };
+        std::mem::replace(self, next) != next
+    }
 }
 
 /// What came of an attempt.
@@ -213,6 +227,26 @@ fn with_output(status: &Status, output: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_to_end_is_taken_back_with_its_reason() {
+        let mut ask = Ask::Run;
+        // How far it is to stop, whether the caller is gone; what is asked then, and whether that is new.
+        let table = [
+            (Stop::Drain, false, Ask::Run, false),
+            (Stop::Abort, false, Ask::Terminate, true),
+            (Stop::Abort, false, Ask::Terminate, false),
+            (Stop::Run, false, Ask::Run, true),
+            (Stop::Abort, false, Ask::Terminate, true),
+            (Stop::Drain, true, Ask::Terminate, false),
+            (Stop::Drain, false, Ask::Run, true),
+        ];
+        for (stop, is_gone, expected, is_new) in table {
+            assert_eq!((ask.follow(stop, is_gone), ask), (is_new, expected), "{stop:?}, {is_gone}");
+        }
+        let mut ask = Ask::Kill;
+        assert!(!ask.follow(Stop::Run, false) && !ask.follow(Stop::Abort, false), "a loss is for ever");
+    }
 
     #[test]
     fn only_a_command_that_ended_by_itself_has_a_result() {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use planlease::{Identity, PlanView};
+use planlease::{Identity, MAX_HELD, PlanView};
 use planlease_core::{
     PlanName, TaskId,
     offer::{MAX_NAMED, NotOffered, Offer},
@@ -34,7 +34,7 @@ pub struct Options {
     pub can: BTreeSet<String>,
     /// How many tasks run at once, over all plans. At least 1, the default.
     pub jobs: usize,
-    /// How many plans are owned at once. At least 1. Default: as many as there are.
+    /// How many plans are owned at once: at least 1, and [`MAX_HELD`] at most, the default.
     pub max_plans: usize,
     /// What a task runs if its plan does not say so.
     pub command: Option<TaskCommand>,
@@ -76,7 +76,7 @@ impl Options {
             task_select: Selector::default(),
             can: BTreeSet::new(),
             jobs: 1,
-            max_plans: usize::MAX,
+            max_plans: MAX_HELD,
             command: None,
             commands: CommandSource::Plan,
             open_files: None,
@@ -186,6 +186,11 @@ impl Options {
     #[must_use]
     pub fn identity(self, identity: Identity) -> Self {
         Self { identity, ..self }
+    }
+
+    /// How many plans are owned at once; no session owns more than [`MAX_HELD`].
+    pub(crate) fn most_plans(&self) -> usize {
+        self.max_plans.clamp(1, MAX_HELD)
     }
 
     /// Checks what every task needs: the folder, and the program of the default command.

@@ -14,7 +14,8 @@ use std::{
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use planlease::{
-    AcquireOptions, AuthorityLoss, Coordinator, Error, Ownership, PlanView, Session, TryAcquire, error_chain,
+    AcquireOptions, AuthorityLoss, Coordinator, Error, MAX_HELD, Ownership, PlanView, Session, TryAcquire,
+    error_chain,
 };
 use planlease_core::{
     OrchestratorId, PlanName, Summary as TaskCounts, TaskId,
@@ -204,21 +205,25 @@ impl Orchestrator {
     /// # Cancel safety
     /// Dropping the future kills what runs; its ownerships are released by the session's task or expire.
     pub async fn run(mut self) -> Result<Summary, Error> {
-        if self.options.plans == Plans::Follow {
-            return self.serve().await;
-        }
-        self.open = self.plans_to_execute().await?;
         let _sweeper = self.options.outputs.clone().map(Sweeper::start);
+        let ended =
+            if self.options.plans == Plans::Follow { self.serve().await } else { self.execute().await };
+        if let Some(server) = &self.options.log_server {
+            server.finish().await; // Readers on other hosts see the end of what they follow.
+        }
+        ended.map(|()| self.summary)
+    }
+
+    /// Executes the plans that there are, until nothing is left to be done or it is asked to stop.
+    async fn execute(&mut self) -> Result<(), Error> {
+        self.open = self.plans_to_execute().await?;
         while !self.open.is_empty() && *self.stop.borrow() == Stop::Run {
             let Some(session) = self.open_session().await? else { continue };
             let lost = self.work(&session).await?;
             self.close(session, lost).await;
         }
-        if let Some(server) = &self.options.log_server {
-            server.finish().await; // Readers on other hosts see the end of what they follow.
-        }
-        self.summary.unfinished = self.open.into_keys().collect();
-        Ok(self.summary)
+        self.summary.unfinished = std::mem::take(&mut self.open).into_keys().collect();
+        Ok(())
     }
 
     /// Opens a session. `None`, after a pause, if that did not work but may work later.
@@ -376,13 +381,14 @@ impl Orchestrator {
             }
             let asked = steering.borrow().clone();
             let takes = !stopping && asked.eligibility(session.id()) == Eligibility::Eligible;
-            let full = !takes || owned.len() >= self.options.max_plans.max(1);
+            let full = !takes || owned.len() >= self.options.most_plans();
             let wanted =
                 if full { self.moved_here(session, &asked, takes, &owned) } else { self.wanted(&owned) };
-            let rested = if full { None } else { self.next_rested() };
+            let room = MAX_HELD.saturating_sub(owned.len());
+            let rested = if stopping { None } else { self.next_rested() };
             // Dropped before anything else is waited for: a waiter may hold what a runner needs.
             let event = {
-                let mut next = std::pin::pin!(contend(session, wanted, &reporter, &mut reported));
+                let mut next = std::pin::pin!(contend(session, wanted, room, &reporter, &mut reported));
                 // Waiting goes on while sessions are renewed; only something that changes what is
                 // wanted ends it.
                 loop {
@@ -484,8 +490,9 @@ impl Orchestrator {
         takes: bool,
         owned: &BTreeSet<PlanName>,
     ) -> Vec<PlanName> {
-        let to_here = asked.moves_to(session.id()).filter(|_| takes);
-        to_here.filter(|plan| self.open.contains_key(*plan) && !owned.contains(*plan)).cloned().collect()
+        let waits = |plan: &PlanName| self.open.get(plan).is_some_and(|open| !open.rests());
+        let to_here = asked.moves_to(session.id()).map(|(plan, _)| plan).filter(|_| takes);
+        to_here.filter(|plan| waits(plan) && !owned.contains(*plan)).cloned().collect()
     }
 
     /// Reports what is asked of this orchestrator now.
@@ -539,18 +546,19 @@ enum Won {
     SessionLost,
 }
 
-/// Waits in the queues of all of these plans at once; the first one that is acquired ends it, and leaves the
-/// other queues. Never returns if there are none.
+/// Waits in the queues of these plans at once, of as many as there is `room` for in the session; the first
+/// one that is acquired ends it, and leaves the other queues. Never returns if there are none.
 async fn contend(
     session: &Session,
     plans: Vec<PlanName>,
+    room: usize,
     reporter: &Reporter,
     reported: &mut BTreeSet<PlanName>,
 ) -> Result<Won, Error> {
     // Whatever is free is taken first, so that waiting in many queues does not take what another process
     // could have.
     let options = AcquireOptions::default().only_for_work(true);
-    for plan in &plans {
+    for plan in plans.iter().filter(|_| room > 0) {
         match session.try_acquire_with(plan, options).await {
             Ok(TryAcquire::Acquired(ownership)) => return Ok(Won::Plan(ownership)),
             Ok(TryAcquire::HeldBy(_) | TryAcquire::Delayed(_)) => {
@@ -563,6 +571,7 @@ async fn contend(
     }
     let mut queues: FuturesUnordered<_> = plans
         .into_iter()
+        .take(room)
         .map(|plan| async move {
             let acquired = session.acquire(&plan, options).await;
             (plan, acquired)
@@ -595,8 +604,8 @@ async fn trouble(
             reporter.send(&Report::Trouble(reason.to_string()));
             Ok(Won::SessionLost)
         }
-        // Until it is uncordoned, which is seen elsewhere.
-        Error::Cordoned { .. } => {
+        // Until it is uncordoned, or the session has a plan less; both are seen elsewhere.
+        Error::Cordoned { .. } | Error::HeldLocally(_) | Error::TooManyHeld { .. } => {
             tokio::time::sleep(SESSION_AGAIN).await;
             Ok(Won::Nothing)
         }

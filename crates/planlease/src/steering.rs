@@ -61,7 +61,7 @@ impl Coordinator {
         let found = snapshot.entries.into_iter().find(|(found, _)| *found == key);
         Ok(found.and_then(|(_, entry)| {
             let request: MoveRecord = codec::decode(&entry.value).ok()?;
-            (request.from != *owner).then_some(entry.modified)
+            request.is_spent(owner).then_some(entry.modified)
         }))
     }
 

@@ -1,7 +1,11 @@
 //! The output of tasks while they run: followed on the same host and from another one, over attempts and
 //! deaths, and never at the cost of the task.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    path::Path,
+    process::Stdio,
+    time::{Duration, SystemTime},
+};
 
 use nix::sys::signal::Signal;
 use planlease::clock::{Clock as _, SystemClock};
@@ -72,6 +76,38 @@ fn size(folder: &Path) -> u64 {
     let of =
         |path: &Path| if path.is_dir() { size(path) } else { path.metadata().map_or(0, |about| about.len()) };
     entries.map(|entry| of(&entry.path())).sum()
+}
+
+/// Makes the files below a folder as old as can be.
+fn age(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            age(&path);
+        } else {
+            let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+            std::fs::File::open(&path).unwrap().set_modified(then).unwrap();
+        }
+    }
+}
+
+#[case]
+async fn an_orchestrator_that_stays_up_removes_old_output(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    imported(&env, "p", "echo done", 0).await;
+    env.program().run_to(0, ["run", "p"]).await;
+    let kept = env.path(".local/state/planlease/output");
+    assert!(size(&kept) > 0);
+    age(&kept);
+    let mut run = env.start(&["run", "--all"], "run");
+    until("removal of old output", SOON, async || {
+        let left = size(&kept);
+        if left == 0 { Ok(()) } else { Err(left) }
+    })
+    .await;
+    run.signal(Signal::SIGTERM);
+    assert_eq!(run.until_ended(LONG).await, Some(0), "{}", run.said());
+    env.audit().await;
 }
 
 #[case]

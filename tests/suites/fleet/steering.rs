@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use planlease::Coordinator;
-use planlease_core::{PlanName, record::Ending, spec::PlanSpec, transition::TaskStatus};
+use planlease::{AcquireOptions, Coordinator, Reason};
+use planlease_core::{OrchestratorId, PlanName, record::Ending, spec::PlanSpec, transition::TaskStatus};
 use planlease_tests::{
     TestEnv, case,
     program::Process,
-    test_env::{in_queue, plan_name, task_id},
+    test_env::{background, in_queue, plan_name, task_id, until_free},
     wait::{SOON, until},
 };
 use tokio::time::Instant;
@@ -34,6 +34,13 @@ const WAITS: &str = r#"
     while [ ! -e "$TEST_DIR/go" ]; do sleep 0.1; done
 "#;
 
+/// Never ends by itself under the first owner of its plan; under a later one as soon as a file says so.
+const FOR_THE_NEXT: &str = r#"
+    echo "$PLANLEASE_PLAN $PLANLEASE_TASK" >> "$TEST_DIR/begun"
+    [ "${PLANLEASE_FENCING_TOKEN##*.}" = 1 ] && exec sleep 1000
+    while [ ! -e "$TEST_DIR/go" ]; do sleep 0.1; done
+"#;
+
 async fn begun(env: &TestEnv, lines: usize) {
     until("begin of commands", SOON, async || {
         let begun = env.text("begun").lines().count();
@@ -54,6 +61,20 @@ async fn owned_by(coordinator: &Coordinator, plan: &PlanName, name: &str) {
         if owner.as_deref() == Some(name) { Ok(()) } else { Err(owner) }
     })
     .await;
+}
+
+async fn finished(coordinator: &Coordinator, plan: &PlanName) {
+    until("the end of the plan", LIMIT, async || {
+        let summary = coordinator.plan(plan).await.unwrap().summary();
+        if summary.is_finished() { Ok(()) } else { Err(summary) }
+    })
+    .await;
+}
+
+/// Asks for a move as a sidecar does: the request stays until it ends by itself.
+async fn asked_to_move(coordinator: &Coordinator, plan: &PlanName, to: &str, deadline: Duration) {
+    let (to, reason) = (OrchestratorId::new(to).unwrap(), Reason::by("a test").because("it is to be seen"));
+    coordinator.admin().request_move(plan, None, &to, deadline, &reason).await.unwrap();
 }
 
 async fn import(coordinator: &Coordinator, plan: &str, spec: &PlanSpec) -> PlanName {
@@ -227,6 +248,106 @@ async fn a_plan_moves_to_an_orchestrator_that_stays_up(env: TestEnv) {
     let view = coordinator.plan(&plan).await.unwrap();
     let attempts: u32 = view.tasks().values().map(|task| task.record.attempt).sum();
     assert_eq!(attempts, 30, "no attempt was lost or ended");
+    env.until_empty().await;
+    env.audit().await;
+}
+
+#[case]
+async fn a_plan_that_has_moved_is_not_taken_again(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let coordinator = env.coordinator().await;
+    let plan = import(&coordinator, "moved", &spec(2, FOR_THE_NEXT)).await;
+    let mut runs = vec![env.start(&["run", "--all", "--id", "one"], "one")];
+    begun(&env, 1).await;
+    runs.push(env.start(&["run", "--all", "--id", "two"], "two"));
+    runs[1].until_said("two", SOON).await;
+    asked_to_move(&coordinator, &plan, "two", Duration::from_secs(1)).await;
+    owned_by(&coordinator, &plan, "two").await;
+    std::fs::write(env.path("go"), "").unwrap();
+    finished(&coordinator, &plan).await;
+    until_free(&coordinator, &plan).await;
+    // Whatever is still asked for is looked at before the next plan is executed.
+    let later = import(&coordinator, "later", &spec(1, "true")).await;
+    finished(&coordinator, &later).await;
+    for run in &mut runs {
+        run.signal(Signal::SIGTERM);
+        assert_eq!(run.until_ended(LIMIT).await, Some(0), "{}", run.said());
+    }
+    let (_, term) = coordinator.queue(&plan).await.unwrap().term.unwrap();
+    assert_eq!(term.number.0, 2, "{}", runs[1].said());
+    env.until_empty().await;
+    env.audit().await;
+}
+
+/// `hold` does not give its plan away, so the first of the two moves comes to nothing.
+#[case]
+async fn a_move_that_waits_holds_up_no_other(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let coordinator = env.coordinator().await;
+    let (held, moves) = (
+        import(&coordinator, "a-held", &spec(1, "true")).await,
+        import(&coordinator, "b-moves", &spec(1, FOR_THE_NEXT)).await,
+    );
+    let script = "while [ ! -e \"$TEST_DIR/free\" ]; do sleep 0.1; done";
+    let mut hold = env.start(&["hold", "a-held", "--", "sh", "-c", script], "hold");
+    in_queue(&coordinator, &held, 1).await;
+    let mut one = env.start(&["run", "b-moves", "--id", "one"], "one");
+    begun(&env, 1).await;
+    let mut two = env.start(&["run", "--all", "--id", "two"], "two");
+    two.until_said("two", SOON).await;
+    asked_to_move(&coordinator, &held, "two", Duration::from_secs(3600)).await;
+    in_queue(&coordinator, &held, 2).await;
+    let moved =
+        env.program().run_to(0, ["owner", "move", "b-moves", "--to", "two", "--deadline", "1s"]).await;
+    assert!(moved.stdout.contains("moved from one to two"), "{}", moved.stdout);
+    in_queue(&coordinator, &held, 2).await; // It waits for the other one all the while.
+    for file in ["go", "free"] {
+        std::fs::write(env.path(file), "").unwrap();
+    }
+    for plan in [&held, &moves] {
+        finished(&coordinator, plan).await;
+    }
+    two.signal(Signal::SIGTERM);
+    for process in [&mut hold, &mut one, &mut two] {
+        assert_eq!(process.until_ended(LIMIT).await, Some(0), "{}", process.said());
+    }
+    env.until_empty().await;
+    env.audit().await;
+}
+
+/// The candidate leaves the queue when the deadline has passed. A task with inputs is what could not be
+/// started again.
+#[case]
+async fn a_failed_move_lets_the_plan_go_on(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let coordinator = env.coordinator().await;
+    let script = r#"
+        echo "$PLANLEASE_TASK" >> "$TEST_DIR/begun"
+        [ "$PLANLEASE_TASK $PLANLEASE_ATTEMPT" = "2 1" ] || exit 0
+        trap 'touch "$TEST_DIR/asked"' TERM
+        until [ -e "$TEST_DIR/asked" ] && [ -e "$TEST_DIR/go" ]; do sleep 0.1; done
+    "#;
+    let mut chain = spec(2, script);
+    chain.tasks[1].depends_on = vec![task_id("1")];
+    let plan = import(&coordinator, "stays", &chain).await;
+    let mut run = env.start(&["run", "stays", "--grace", "2m"], "run");
+    begun(&env, 2).await;
+    let two = env.session("two").await;
+    let waiting = {
+        let (two, plan) = (two.clone(), plan.clone());
+        background(async move { two.acquire(&plan, AcquireOptions::default()).await.map(drop) })
+    };
+    in_queue(&coordinator, &plan, 2).await;
+    asked_to_move(&coordinator, &plan, "two", Duration::from_secs(1)).await;
+    until("the deadline", LIMIT, async || if env.path("asked").exists() { Ok(()) } else { Err(run.said()) })
+        .await;
+    waiting.abort();
+    in_queue(&coordinator, &plan, 1).await;
+    std::fs::write(env.path("go"), "").unwrap();
+    assert_eq!(run.until_ended(LIMIT).await, Some(0), "{}", run.said());
+    let record = coordinator.plan(&plan).await.unwrap().tasks()[&task_id("2")].record.clone();
+    assert_eq!((record.status, record.attempt, record.failures), (TaskStatus::Completed, 2, 0));
+    two.close().await.unwrap();
     env.until_empty().await;
     env.audit().await;
 }

@@ -34,9 +34,10 @@ mod watching;
 use planlease_tests::{backend::Backend, suite::Suite};
 
 /// What takes a client long to show, and is the client's own: no server changes it.
-const OF_THE_CLIENT: [(&str, &str); 3] = [
+const OF_THE_CLIENT: [(&str, &str); 4] = [
     ("reading::the_cost_of_an_operation_is_that_of_its_task", "it counts the client's own requests"),
     ("service::an_idle_service_makes_no_requests_but_renewals", "it counts the client's own requests"),
+    ("service::more_plans_than_a_session_can_have_end_no_run", "the client keeps that bound"),
     ("timers::timers_with_nothing_due_make_no_request", "it counts the client's own requests"),
 ];
 

@@ -1,12 +1,14 @@
-//! What an orchestrator that stays up asks of etcd.
+//! What an orchestrator that stays up asks of etcd, and how many plans a session of one has.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use planlease::{Coordinator, EntryPoint, TryAcquire};
+use futures_util::future::join_all;
+use planlease::{Coordinator, EntryPoint, MAX_HELD, TryAcquire};
 use planlease_core::{PlanName, offer::Load};
 use planlease_orchestrator::{Options, Orchestrator, Plans, Reporter, Stop, TaskCommand};
 use planlease_tests::{
     TestEnv, case,
+    test_env::acquired,
     wait::{SOON, until},
 };
 use tokio::sync::watch;
@@ -55,4 +57,39 @@ async fn an_idle_service_makes_no_requests_but_renewals(env: TestEnv) {
     stop.send_replace(Stop::Drain);
     assert!(service.await.unwrap().unwrap().is_success());
     owner.release().await.unwrap();
+}
+
+/// There is one plan more than a session can have, and all of them are owned by others.
+#[case(alone)]
+async fn more_plans_than_a_session_can_have_end_no_run(env: TestEnv) {
+    const AT_ONCE: usize = 50;
+    const LIMIT: Duration = Duration::from_secs(120);
+    let env = env.with_ttl(Duration::from_secs(30));
+    let observer = env.coordinator().await;
+    let (one, two) = (env.session("one").await, env.session("two").await);
+    let plans: Vec<_> = (0..=MAX_HELD).map(|n| PlanName::new(format!("p-{n:04}")).unwrap()).collect();
+    let (spec, mut owned) = (spec(), Vec::new());
+    for some in plans.chunks(AT_ONCE) {
+        for imported in join_all(some.iter().map(|plan| observer.admin().import(plan, &spec, |_| {}))).await {
+            imported.unwrap();
+        }
+        let owner = if owned.len() < MAX_HELD / 2 { &one } else { &two };
+        owned.extend(join_all(some.iter().map(|plan| acquired(owner, plan))).await);
+    }
+
+    let (stop, stopping) = watch::channel(Stop::Run);
+    let options = Options::new(Plans::All, Arc::new(EntryPoint::of_this_program("supervisor")))
+        .command(TaskCommand::Program(vec!["true".into()]));
+    let run = Orchestrator::new(env.coordinator().await, options, Reporter::new(|_| {}), stopping);
+    let run = background(run.run());
+    until("place in as many queues as it can stand in", LIMIT, async || {
+        assert!(!run.is_finished(), "it has ended");
+        let waiting = observer.queue(&plans[MAX_HELD - 1]).await.unwrap().candidates().len();
+        if waiting == 2 { Ok(()) } else { Err(waiting) }
+    })
+    .await;
+    assert_eq!(observer.queue(&plans[MAX_HELD]).await.unwrap().candidates().len(), 1);
+    stop.send_replace(Stop::Drain);
+    let summary = run.await.unwrap().unwrap();
+    assert_eq!(summary.unfinished, plans);
 }

@@ -7,7 +7,7 @@ use std::{
 
 use planlease::{Coordinator, PlanView};
 use planlease_core::{
-    PlanName,
+    OrchestratorId, PlanName,
     keys::{Key, PlanKey},
     offer::Offer,
     sharing::{Waiting, has_work_for},
@@ -90,6 +90,12 @@ impl Market {
     pub(super) fn first(&self, passed: impl Fn(&PlanName) -> bool) -> Option<Arc<PlanView>> {
         let first = self.waiting.iter().find(|waiting| !passed(&waiting.plan))?;
         self.watcher.as_ref()?.snapshot()?.plan(&first.plan).cloned()
+    }
+
+    /// The present owner of a plan, as far as one is known.
+    pub(super) fn owner(&self, plan: &PlanName) -> Option<OrchestratorId> {
+        let present = self.watcher.as_ref()?.snapshot()?;
+        present.plan(plan)?.queue().owner().map(|(_, term)| term.owner.orchestrator.clone())
     }
 
     /// Takes a plan off, which is acquired now.

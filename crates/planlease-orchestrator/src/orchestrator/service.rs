@@ -1,11 +1,11 @@
 //! The orchestrator as a service: follows the plans of the namespace by one watch, acquires those that it has
 //! a free job for, and stays until it is asked to stop.
 //!
-//! It stands in no queue: the watch shows which plans are free. A job is reserved before a plan is acquired,
-//! and becomes that of the plan's first task.
+//! It stands in no queue but those of plans that are to move to it: the watch shows which plans are free. A
+//! job is reserved before a plan is acquired, and becomes that of the plan's first task.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     future::poll_fn,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     pin::pin,
@@ -15,13 +15,13 @@ use std::{
 };
 
 use futures_util::StreamExt as _;
-use planlease::{AcquireOptions, Error, PlanView, Session, TryAcquire};
+use planlease::{AcquireOptions, Error, MAX_HELD, PlanView, Session, TryAcquire};
 use planlease_core::{
     PlanName,
     offer::Load,
     session::Status,
     sharing::hesitation,
-    steering::{Eligibility, Steering},
+    steering::{Eligibility, MoveRecord, Steering},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -29,7 +29,7 @@ use tokio::{
 };
 
 use super::{
-    Open, Orchestrator, Runners, SESSION_AGAIN, Summary, TAKEN_AWAY, Won,
+    Open, Orchestrator, Runners, SESSION_AGAIN, TAKEN_AWAY, Won,
     load::LoadReport,
     logs,
     market::{Market, News},
@@ -48,17 +48,19 @@ const HELD: Duration = Duration::from_millis(500);
 /// How long a plan is left alone in which an ownership had nothing to do, although it looked as if.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// An acquisition under way: of this plan, with the job for its first task, if one is reserved.
-type Try = Boxed<'static, (PlanName, Option<OwnedSemaphorePermit>, Result<Won, Error>)>;
+/// What an acquisition came to: of this plan, with the job for its first task, if one was reserved.
+type Tried = (PlanName, Option<OwnedSemaphorePermit>, Result<Won, Error>);
 
-/// What a service does under one session.
+/// An acquisition under way.
+type Try = Boxed<'static, Tried>;
+
+/// What a service does under one session. A plan is in one of these places at most: a session has it once.
 struct Work {
     runners: Runners,
     owned: BTreeSet<PlanName>,
-    acquiring: Option<Try>,
-    /// The plan that is to move here, and the waiting in its queue.
-    moving: Option<PlanName>,
-    queued: Option<Try>,
+    acquiring: Option<(PlanName, Try)>,
+    /// The plans that are to move here, with the waiting in their queues.
+    queued: BTreeMap<PlanName, Try>,
     /// When the next plan is to be acquired: an orchestrator that is loaded lets others go first.
     resolve: Option<Instant>,
     /// How many acquisitions there were: makes the next wait another one.
@@ -81,14 +83,14 @@ enum Event {
 
 impl Orchestrator {
     /// Serves until it is asked to stop.
-    pub(super) async fn serve(mut self) -> Result<Summary, Error> {
+    pub(super) async fn serve(&mut self) -> Result<(), Error> {
         let mut market = Market::new(self.coordinator.clone(), self.options.offer());
         while *self.stop.borrow() == Stop::Run {
             let Some(session) = self.open_session().await? else { continue };
             let lost = self.serve_under(&session, &mut market).await?;
             self.close(session, lost).await;
         }
-        Ok(self.summary)
+        Ok(())
     }
 
     /// Serves as long as the session lives. Whether it was lost.
@@ -113,7 +115,7 @@ impl Orchestrator {
             }
             let asked = steering.borrow().clone();
             let takes = !stopping && asked.eligibility(session.id()) == Eligibility::Eligible;
-            self.queue_for_move(session, &asked, takes, &mut work);
+            self.queue_for_moves(session, &asked, takes, (&*market, &mut work));
             let wanted = if takes && asked.pause.is_none() { self.next_plan(&work, market) } else { None };
             let (jobs, all, owned) = (&self.jobs, self.options.jobs, work.owned.len());
             let has_room = jobs.available_permits() > 0;
@@ -133,8 +135,7 @@ impl Orchestrator {
                 (plan, permit, won) = under_way(&mut work.acquiring) => {
                     Event::Tried(plan, permit, Box::new(won))
                 }
-                (plan, permit, won) = under_way(&mut work.queued) => {
-                    work.moving = None;
+                (plan, permit, won) = first_of(&mut work.queued) => {
                     Event::Tried(plan, permit, Box::new(won))
                 }
                 () = follower.next() => Event::Steered,
@@ -191,50 +192,65 @@ impl Orchestrator {
 
     /// The plan to be acquired next, if one more may be owned.
     fn next_plan(&self, work: &Work, market: &Market) -> Option<Arc<PlanView>> {
-        if work.acquiring.is_some() || work.owned.len() >= self.options.max_plans.max(1) {
+        let is_full = work.owned.len() >= self.options.most_plans() || work.room() == 0;
+        if work.acquiring.is_some() || is_full {
             return None;
         }
-        let rests = |plan: &PlanName| self.open.get(plan).is_some_and(Open::rests);
-        market.first(|plan| work.owned.contains(plan) || rests(plan))
+        market.first(|plan| work.has(plan) || self.rests(plan))
+    }
+
+    fn rests(&self, plan: &PlanName) -> bool {
+        self.open.get(plan).is_some_and(Open::rests)
     }
 
     /// Begins to acquire a plan, with a job for its first task.
-    fn acquire(&mut self, session: &Session, plan: &PlanView) -> Option<Try> {
+    fn acquire(&mut self, session: &Session, plan: &PlanView) -> Option<(PlanName, Try)> {
         let permit = Arc::clone(&self.jobs).try_acquire_owned().ok()?;
         let name = plan.name().clone();
         if let Err(why) = self.options.check_plan(plan) {
             self.cannot_start(name, why);
             return None;
         }
-        let (session, reporter) = (session.clone(), self.reporter.clone());
-        Some(Box::pin(async move {
+        let (session, reporter, of) = (session.clone(), self.reporter.clone(), name.clone());
+        let trying: Try = Box::pin(async move {
             let won = try_acquire(&session, &name, &reporter).await;
             (name, Some(permit), won)
-        }))
+        });
+        Some((of, trying))
     }
 
-    /// Waits in the queue of a plan that is to move here, beyond the most that are owned at once; leaves it
-    /// when that is not asked for any more. A plan that could not be waited for rests first.
-    fn queue_for_move(&self, session: &Session, asked: &Steering, takes: bool, work: &mut Work) {
-        let rests = |plan: &PlanName| self.open.get(plan).is_some_and(Open::rests);
-        let is_wanted = |plan: &PlanName| takes && !work.owned.contains(plan) && !rests(plan);
-        let mut to_here = asked.moves_to(session.id()).filter(|plan| is_wanted(plan));
-        let Some(plan) = to_here.next() else {
-            (work.moving, work.queued) = (None, None);
-            return;
-        };
-        if work.moving.as_ref() == Some(plan) {
-            return;
+    /// Waits in the queues of the plans that are to move here, beyond the most that are owned at once; leaves
+    /// those for which that is not asked any more. A plan that could not be waited for rests first.
+    fn queue_for_moves(
+        &self,
+        session: &Session,
+        asked: &Steering,
+        takes: bool,
+        (market, work): (&Market, &mut Work),
+    ) {
+        let to_here: BTreeMap<&PlanName, &MoveRecord> =
+            asked.moves_to(session.id()).filter(|_| takes).collect();
+        let goes_on =
+            |plan: &PlanName, request: &MoveRecord| request.goes_on_with(market.owner(plan).as_ref());
+        work.queued.retain(|plan, _| to_here.get(plan).is_some_and(|request| goes_on(plan, request)));
+        for (plan, request) in to_here {
+            let begins = !work.has(plan) && !self.rests(plan) && work.room() > 0;
+            if begins && request.begins_with(market.owner(plan).as_ref()) {
+                work.queued.insert(plan.clone(), self.wait_for(session, plan));
+            }
         }
+    }
+
+    /// Waits in the queue of a plan, and takes it if it has work then.
+    fn wait_for(&self, session: &Session, plan: &PlanName) -> Try {
         let (session, reporter, name) = (session.clone(), self.reporter.clone(), plan.clone());
-        work.moving = Some(plan.clone());
-        work.queued = Some(Box::pin(async move {
-            let won = match session.acquire(&name, AcquireOptions::default()).await {
+        Box::pin(async move {
+            let won = match session.acquire(&name, AcquireOptions::default().only_for_work(true)).await {
                 Ok(ownership) => Ok(Won::Plan(Box::new(ownership))),
                 Err(error) => trouble(&session, &name, error, &reporter).await,
             };
             (name, None, won)
-        }));
+        })
     }
 
     async fn take_note(&mut self, news: Vec<News>) {
@@ -296,11 +312,22 @@ impl Work {
             runners: Runners::new(),
             owned: BTreeSet::new(),
             acquiring: None,
-            moving: None,
-            queued: None,
+            queued: BTreeMap::new(),
             resolve: None,
             tries: 0,
         }
+    }
+
+    /// Whether the session has the plan, or is about to.
+    fn has(&self, plan: &PlanName) -> bool {
+        let acquires = self.acquiring.as_ref().is_some_and(|(acquired, _)| acquired == plan);
+        acquires || self.owned.contains(plan) || self.queued.contains_key(plan)
+    }
+
+    /// How many more plans the session may have.
+    fn room(&self) -> usize {
+        let held = self.owned.len() + self.queued.len() + usize::from(self.acquiring.is_some());
+        MAX_HELD.saturating_sub(held)
     }
 
     /// Sets when to acquire the next plan, if there `is_one` and a job for it.
@@ -338,18 +365,69 @@ async fn try_acquire(session: &Session, plan: &PlanName, reporter: &Reporter) ->
 }
 
 /// Waits for an acquisition under way; for ever if there is none. Cancel safe: it goes on where it was.
-async fn under_way(
-    acquiring: &mut Option<Try>,
-) -> (PlanName, Option<OwnedSemaphorePermit>, Result<Won, Error>) {
+async fn under_way(acquiring: &mut Option<(PlanName, Try)>) -> Tried {
     let tried = match acquiring {
-        Some(tried) => tried.await,
+        Some((_, tried)) => tried.await,
         None => std::future::pending().await,
     };
     *acquiring = None;
     tried
 }
 
+/// The same for several: the first one that comes to its end.
+async fn first_of(queued: &mut BTreeMap<PlanName, Try>) -> Tried {
+    let tried = poll_fn(|context| {
+        let mut polled = queued.values_mut().map(|tried| tried.as_mut().poll(context));
+        polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await;
+    queued.remove(&tried.0);
+    tried
+}
+
 /// Ready once a job is free. It wakes no task: to be polled again whenever a job may have become free.
 async fn free(jobs: &Semaphore) {
     poll_fn(|_| if jobs.available_permits() > 0 { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn plan(name: &str) -> PlanName {
+        PlanName::new(name).unwrap()
+    }
+
+    #[test]
+    fn a_plan_that_never_comes_holds_up_no_other() {
+        let ready = |name: &str| -> Try {
+            let plan = plan(name);
+            Box::pin(async move { (plan, None, Ok(Won::Nothing)) })
+        };
+        let never = || -> Try { Box::pin(std::future::pending()) };
+        let mut queued =
+            BTreeMap::from([(plan("a"), never()), (plan("b"), ready("b")), (plan("c"), never())]);
+        let (first, ..) = first_of(&mut queued).now_or_never().unwrap();
+        assert_eq!(first, plan("b"));
+        assert!(queued.keys().eq([&plan("a"), &plan("c")]));
+        assert!(first_of(&mut queued).now_or_never().is_none());
+    }
+
+    #[test]
+    fn a_session_has_a_plan_once_and_only_so_many() {
+        let never = || -> Try { Box::pin(std::future::pending()) };
+        let mut work = Work::new();
+        work.owned.insert(plan("owned"));
+        work.acquiring = Some((plan("acquired"), never()));
+        work.queued.insert(plan("queued"), never());
+        for name in ["owned", "acquired", "queued"] {
+            assert!(work.has(&plan(name)), "{name}");
+        }
+        assert!(!work.has(&plan("other")));
+        assert_eq!(work.room(), MAX_HELD - 3);
+        work.owned.extend((0..MAX_HELD).map(|n| plan(&n.to_string())));
+        assert_eq!(work.room(), 0);
+    }
 }

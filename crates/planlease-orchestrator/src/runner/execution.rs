@@ -246,9 +246,8 @@ impl Runner {
             self.look_at_steering().await;
             self.report_pause();
             let stop = self.stop();
-            if stop == Stop::Abort {
-                self.ask.send_replace(Ask::Terminate);
-            }
+            let is_gone = self.shared.stop.has_changed().is_err(); // The caller.
+            self.ask.send_if_modified(|ask| ask.follow(stop, is_gone));
             if let Err(why) = self.work(stop).await {
                 return self.lose(why).await;
             }
