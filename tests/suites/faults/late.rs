@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use planlease::{AcquireOptions, Findings, Imported, Outcome};
 use planlease_core::{
-    OrchestratorId, TermNumber,
+    LockName, OrchestratorId, TermNumber,
     transition::{Change, TaskStatus},
 };
 use planlease_tests::{
@@ -129,6 +129,27 @@ async fn f10_a_late_join_after_the_release_does_not_stay() {
     let again = first.acquire(&plan(), AcquireOptions::default()).await.unwrap();
     assert_eq!(again.term().number, TermNumber(2), "and the session itself is as good as before");
     only_next_is_served(&etcd, again).await;
+    audit(&etcd).await;
+}
+
+/// A lock is dropped, and the session takes it again: under a key of the same name, which is another one.
+#[plain(on_etcd)]
+async fn f10_a_late_clean_up_of_a_lock_spares_the_next_one() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let session = session(&exposed, "holder").await;
+    let deploy = LockName::new("deploy").unwrap();
+    let mut lock = session.lock(&plan(), &deploy, None).await.unwrap();
+    for nth in [1, 2] {
+        // What looks at the key, and what deletes it.
+        let trap = etcd.members()[0].proxy().hold_nth_request("KV/Txn", nth);
+        drop(lock);
+        lock = session.lock(&plan(), &deploy, None).await.unwrap(); // As soon as that is cleaned up.
+        assert!(trap.has_sprung());
+        deliver_and_see(&etcd, &trap).await;
+    }
+    lock.release().await.expect("it is held until then");
     audit(&etcd).await;
 }
 
