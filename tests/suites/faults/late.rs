@@ -148,8 +148,11 @@ async fn f10_a_late_clean_up_of_a_lock_spares_the_next_one() {
         lock = session.lock(&plan(), &deploy, None).await.unwrap(); // As soon as that is cleaned up.
         assert!(trap.has_sprung());
         deliver_and_see(&etcd, &trap).await;
+        let locks = observer.locks(&plan()).await.unwrap();
+        let holder = locks.first().map(|view| view.queue.candidates()[0].joined);
+        assert_eq!(holder, Some(lock.revision()));
     }
-    lock.release().await.expect("it is held until then");
+    lock.release().await.unwrap();
     audit(&etcd).await;
 }
 
