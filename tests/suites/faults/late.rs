@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use planlease::{AcquireOptions, Findings, Imported, Outcome};
+use planlease::{AcquireOptions, Error, Findings, Imported, Outcome, Reason};
 use planlease_core::{
     LockName, OrchestratorId, TermNumber,
     transition::{Change, TaskStatus},
@@ -11,12 +11,16 @@ use planlease_core::{
 use planlease_tests::{
     etcd::Etcd,
     plain,
+    proxy::Proxy,
     wait::{SOON, until},
 };
 
 use crate::{
     answers::{deliver_and_see, unhurried},
-    helpers::{acquired, audit, background, committed, id, in_queue, observer, plan, session, spec},
+    helpers::{
+        acquired, audit, background, committed, config, connected, id, in_queue, observer, plan, session,
+        spec, waits,
+    },
 };
 
 #[plain(on_etcd)]
@@ -129,6 +133,42 @@ async fn f10_a_late_join_after_the_release_does_not_stay() {
     let again = first.acquire(&plan(), AcquireOptions::default()).await.unwrap();
     assert_eq!(again.term().number, TermNumber(2), "and the session itself is as good as before");
     only_next_is_served(&etcd, again).await;
+    audit(&etcd).await;
+}
+
+/// The first try of a forced release is lost while the candidate that it means takes the plan over: nothing is
+/// released, and the operator learns it.
+#[plain(on_etcd)]
+async fn f10_an_overtaken_forced_release_is_no_success() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let observer = observer(&etcd).await;
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let owner = acquired(&session(&observer, "owner").await).await;
+    let (proxy, way) = (
+        etcd.members()[0].proxy(),
+        Proxy::before(etcd.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap()),
+    );
+    // They send a request again only when its connection breaks.
+    let patient =
+        |endpoint| config(&[endpoint]).ttl(SOON * 3).request_timeout(SOON).operation_timeout(SOON * 2);
+    let candidate = session(&connected(patient(proxy.endpoint())).await, "candidate").await;
+    let waiting = waits(&candidate);
+    in_queue(&observer, 2).await;
+    let takeover = proxy.hold_request("KV/Txn");
+    owner.release().await.unwrap();
+    takeover.sprung().await;
+    let operator = connected(patient(way.endpoint())).await;
+    let forced = way.hold_nth_request("KV/Txn", 2); // The first one reads the queue.
+    let reason = Reason::by("kim").because("it is stuck");
+    let releasing = background(async move { operator.admin().force_release(&plan(), None, &reason).await });
+    forced.sprung().await;
+    takeover.deliver();
+    let (next, _) = waiting.await.unwrap().unwrap();
+    way.reset_connections();
+    let outcome = releasing.await.unwrap();
+    assert!(matches!(outcome, Err(Error::AuthorityLost(_))), "{outcome:?}");
+    proxy.reset_connections(); // Nothing that follows a held request arrives.
+    next.release().await.unwrap();
     audit(&etcd).await;
 }
 
