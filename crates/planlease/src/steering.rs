@@ -5,6 +5,8 @@
 //! does not know of it, is refused as well. What an orchestrator does about its own plans (drain, move)
 //! it does when it sees the key.
 
+mod follow;
+
 use std::time::Duration;
 
 use planlease_core::{
@@ -25,6 +27,8 @@ use crate::{
     plan::Halted,
     update::{Outcome, Refused},
 };
+
+pub use follow::SteeringFollower;
 
 /// How long a request to move a plan outlives its deadline: the candidate joins the queue before it, and
 /// commands are ended after it.
