@@ -97,6 +97,57 @@ async fn f11_a_late_output_does_not_replace_a_newer_one() {
     audit(&etcd).await;
 }
 
+/// Each write of a cordon arrives late once, when another operator has ended it; then an end of one, when
+/// there is a newer one.
+#[plain(on_etcd)]
+async fn f11_a_late_cordon_or_uncordon_undoes_nothing_newer() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let (proxy, name) = (etcd.members()[0].proxy(), OrchestratorId::new("build-7").unwrap());
+    let reason = Reason::by("kim").because("maintenance");
+    for nth in [2, 3] {
+        let trap = proxy.hold_nth_request("KV/Txn", nth); // The first one looks what is there.
+        exposed.admin().cordon(&name, &reason).await.unwrap();
+        assert!(trap.has_sprung());
+        assert!(observer.admin().uncordon(&name).await.unwrap());
+        deliver_and_see(&etcd, &trap).await;
+        assert!(observer.steering().await.unwrap().0.cordons.is_empty());
+    }
+    observer.admin().cordon(&name, &reason).await.unwrap();
+    let trap = proxy.hold_nth_request("KV/Txn", 2);
+    assert!(exposed.admin().uncordon(&name).await.unwrap());
+    assert!(trap.has_sprung());
+    observer.admin().cordon(&name, &reason).await.unwrap();
+    deliver_and_see(&etcd, &trap).await;
+    assert!(observer.steering().await.unwrap().0.cordons.contains_key(&name));
+    audit(&etcd).await;
+}
+
+#[plain(on_etcd)]
+async fn f11_a_late_resume_ends_no_newer_pause() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let (proxy, reason) = (etcd.members()[0].proxy(), Reason::by("kim").because("the registry is down"));
+    observer.admin().pause_fleet(&reason).await.unwrap();
+    let trap = proxy.hold_nth_request("KV/Txn", 2); // The first one looks what is there.
+    assert!(exposed.admin().resume_fleet().await.unwrap());
+    assert!(trap.has_sprung());
+    observer.admin().pause_fleet(&reason).await.unwrap();
+    deliver_and_see(&etcd, &trap).await;
+    assert!(observer.steering().await.unwrap().0.pause.is_some());
+
+    observer.admin().pause(&plan(), &reason).await.unwrap();
+    let trap = proxy.hold_nth_request("KV/Txn", 2);
+    assert!(exposed.admin().resume(&plan()).await.unwrap());
+    assert!(trap.has_sprung());
+    observer.admin().pause(&plan(), &reason).await.unwrap();
+    deliver_and_see(&etcd, &trap).await;
+    assert!(observer.plan(&plan()).await.unwrap().halt().is_some());
+    audit(&etcd).await;
+}
+
 /// A waiter gives up while its request to join the queue is under way; then the request arrives.
 #[plain(on_etcd)]
 async fn f10_a_late_join_after_giving_up_does_not_stay() {
@@ -136,8 +187,8 @@ async fn f10_a_late_join_after_the_release_does_not_stay() {
     audit(&etcd).await;
 }
 
-/// The first try of a forced release is lost while the candidate that it means takes the plan over: nothing is
-/// released, and the operator learns it.
+/// The first try of a forced release is lost while the candidate that it means takes the plan over: nothing
+/// is released, and the operator learns it.
 #[plain(on_etcd)]
 async fn f10_an_overtaken_forced_release_is_no_success() {
     let etcd = Etcd::builder().proxied(true).start().await;
