@@ -11,7 +11,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -24,7 +24,8 @@ use crate::{
     time::WallTime,
 };
 
-/// The largest size of a pool: all its permits are read before a start.
+/// The largest size of a pool: all its permits are read before a start. A stored definition with more of them
+/// is not readable.
 pub const MAX_POOL: u32 = 1_000;
 
 /// The most pools that one task can use, and the most permits that it can take in all: each is compared in
@@ -121,7 +122,8 @@ pub struct PoolRecord {
     /// See [`FormatVersion`].
     #[serde(default)]
     pub v: FormatVersion,
-    /// How many permits it has; 0 lets nothing start.
+    /// How many permits it has, at most [`MAX_POOL`]; 0 lets nothing start.
+    #[serde(deserialize_with = "bounded")]
     pub size: u32,
     /// What it is for, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,6 +135,15 @@ pub struct PoolRecord {
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// Reads the size of a pool, which is counted through before each start.
+fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let size = u32::deserialize(deserializer)?;
+    if size > MAX_POOL {
+        return Err(D::Error::custom(format!("a pool of {size} permits; at most {MAX_POOL} can be used")));
+    }
+    Ok(size)
 }
 
 /// Who has a permit (`pools/{pool}/permits/{number}/{lease}`), for people: the key counts, whatever its
@@ -536,6 +547,18 @@ mod tests {
         assert_eq!(taken(&pools, 2), None, "the other one is another task's");
         pools.0.get_mut(&name()).unwrap().permits.remove(&0);
         assert_eq!(taken(&pools, 2), Some(vec![1, 0]));
+    }
+
+    #[test]
+    fn a_stored_size_beyond_the_bound_is_not_readable() {
+        assert_eq!(free(MAX_POOL, &[]).len(), 1_000);
+        for size in [MAX_POOL + 1, u32::MAX] {
+            let pools = pool(size, &[]);
+            assert_eq!(pools.0.get(&name()).unwrap().size(), 0);
+            let wait = pools.take(&uses(1), |_| false, |_| 0).unwrap_err();
+            assert!(matches!(wait, PoolWait::Unreadable(..)), "{wait}");
+            assert!(wait.to_string().contains("at most 1000"), "{wait}");
+        }
     }
 
     #[test]

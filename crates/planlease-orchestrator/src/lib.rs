@@ -41,7 +41,6 @@ mod processes;
 mod report;
 mod runner;
 pub mod shortage;
-mod steering;
 pub mod supervisor;
 mod trace;
 

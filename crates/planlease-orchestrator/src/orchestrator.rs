@@ -14,8 +14,8 @@ use std::{
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use planlease::{
-    AcquireOptions, AuthorityLoss, Coordinator, Error, MAX_HELD, Ownership, PlanView, Session, TryAcquire,
-    error_chain,
+    AcquireOptions, AuthorityLoss, Coordinator, Error, MAX_HELD, Ownership, PlanView, Session,
+    SteeringFollower, TryAcquire, error_chain,
 };
 use planlease_core::{
     OrchestratorId, PlanName, Summary as TaskCounts, TaskId,
@@ -37,7 +37,6 @@ use crate::{
     options::{Options, Plans},
     report::{Report, Reporter},
     runner::{Ended, Runner, Shared, Stop, failed_tasks, until},
-    steering::Follower,
 };
 
 /// How long to wait before a new session is tried after one was lost or could not be opened.
@@ -359,7 +358,7 @@ impl Orchestrator {
 
     /// Works as long as the session lives. Whether it was lost.
     async fn work(&mut self, session: &Session) -> Result<bool, Error> {
-        let mut follower = Follower::new(self.coordinator.clone());
+        let mut follower = SteeringFollower::new(self.coordinator.clone());
         let steering = follower.subscribe();
         let shared = self.shared(session, &steering);
         let commands = Arc::clone(&shared.commands);

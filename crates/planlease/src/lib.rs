@@ -142,7 +142,7 @@ pub use recovery::Claimants;
 pub use renewal_runtime::RenewalRuntime;
 pub use session::{Identity, MAX_HELD, Progress, Session};
 pub use stats::Stats;
-pub use steering::{MAX_DEADLINE, MOVE_SLACK};
+pub use steering::{MAX_DEADLINE, MOVE_SLACK, SteeringFollower};
 pub use timers::{Carried, Hands, PlanTimers, TaskTimers, TimerEvent, TimerKeeper};
 pub use update::{BatchOutcome, Findings, MAX_BATCH, OpId, Outcome, Refused, Seen, UpdateRequest};
 pub use worktree::{WorktreeView, WorktreeWrite, Worktrees};

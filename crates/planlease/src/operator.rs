@@ -47,7 +47,7 @@ impl Admin<'_> {
     ///
     /// # Errors
     /// [`Error::NotOwned`], [`Error::OtherOwner`], [`Error::AuthorityLost`] if it ended at this very moment,
-    /// and as for any request.
+    /// or if the candidate that was first became the owner meanwhile, and as for any request.
     ///
     /// # Cancel safety
     /// If the future is dropped, the ownership is ended once or not at all.
@@ -78,12 +78,16 @@ impl Admin<'_> {
             let term = self.coordinator.layout().of(plan, &PlanKey::Term);
             let seen = queue.term.as_ref().map(|(revision, _)| *revision);
             let when = [Compare::Created(key.clone(), Some(first.joined)), Compare::Modified(term, seen)];
-            let txn = Transaction::when(when).then([Op::Delete(key)]);
-            let reply = self.coordinator.etcd().execute(&txn, Admission::TURN).await?;
+            let txn = Transaction::when(when).then([Op::Delete(key.clone())]).otherwise([Op::Get(key)]);
+            let mut reply = self.coordinator.etcd().execute(&txn, Admission::TURN).await?;
+            let is_there = reply.row().is_some_and(|entry| entry.created == first.joined);
             return match reply.branch {
-                Branch::Otherwise if !reply.uncertain => Err(Error::ownership_lost(plan.clone())),
-                // Also by an earlier try, whose answer got lost: the key is gone.
-                Branch::Then | Branch::Otherwise => Ok(Released { by: first.name(), term: None }),
+                Branch::Then => Ok(Released { by: first.name(), term: None }),
+                // By an earlier try, whose answer got lost.
+                Branch::Otherwise if reply.uncertain && !is_there => {
+                    Ok(Released { by: first.name(), term: None })
+                }
+                Branch::Otherwise => Err(Error::ownership_lost(plan.clone())),
             };
         };
         let ticket =

@@ -139,17 +139,24 @@ impl Admin<'_> {
     }
 
     /// Deletes a pool of which no permit is taken. `false` if there is none of this name. Tasks that name it
-    /// do not start any more. One transaction.
+    /// do not start any more. One read, one transaction.
     ///
     /// # Errors
-    /// [`Error::PoolInUse`], and as for any request.
+    /// [`Error::PoolInUse`], [`Error::OutcomeUnknown`] if the pool was defined at the same time, and as for
+    /// any request.
     ///
     /// # Cancel safety
     /// If the future is dropped, the pool is deleted or not.
     pub async fn delete_pool(self, name: &PoolName) -> Result<bool, Error> {
         let layout = self.coordinator.layout();
         let (key, permits) = (layout.key(&Key::Pool(name.clone())), layout.permits(name));
-        let txn = Transaction::when([Compare::Exists(key.clone()), Compare::Empty(permits.clone())])
+        let read = Transaction::default().then([Op::Get(key.clone())]);
+        let Some(seen) = self.coordinator.etcd().execute(&read, Admission::TURN).await?.row() else {
+            return Ok(false);
+        };
+        // As seen: a late repetition spares the next pool of that name.
+        let as_seen = Compare::Modified(key.clone(), Some(seen.modified));
+        let txn = Transaction::when([as_seen, Compare::Empty(permits.clone())])
             .then([Op::Delete(key.clone())])
             .otherwise([Op::Get(key), Op::Range(permits, 0)]);
         let mut reply = self.coordinator.etcd().execute(&txn, Admission::TURN).await?;
@@ -165,6 +172,9 @@ impl Admin<'_> {
             }
         }
         match pools.0.remove(name) {
+            Some(PoolView { definition: Some(_), permits }) if permits.is_empty() => {
+                Err(Error::outcome_unknown("the pool was defined at the same time"))
+            }
             Some(PoolView { definition: Some(_), permits }) => {
                 let users = PoolView { definition: None, permits }.users();
                 Err(Error::PoolInUse { pool: name.clone(), users })

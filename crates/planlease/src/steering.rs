@@ -5,6 +5,9 @@
 //! does not know of it, is refused as well. What an orchestrator does about its own plans (drain, move)
 //! it does when it sees the key.
 
+mod decision;
+mod follow;
+
 use std::time::Duration;
 
 use planlease_core::{
@@ -12,7 +15,7 @@ use planlease_core::{
     codec::{self, FormatVersion},
     keys::{Key, PlanKey, SteeringKey},
     record::Guard,
-    record::{Halt, HaltRecord, Role, Writer},
+    record::{ClaimLimit, Halt, HaltRecord, Role, Writer},
     steering::{self, CordonRecord, Eligibility, MoveRecord, Steering},
 };
 use serde_json::Map;
@@ -25,6 +28,10 @@ use crate::{
     plan::Halted,
     update::{Outcome, Refused},
 };
+
+pub use follow::SteeringFollower;
+
+use decision::TRIES;
 
 /// How long a request to move a plan outlives its deadline: the candidate joins the queue before it, and
 /// commands are ended after it.
@@ -111,40 +118,37 @@ pub(crate) fn cordoned(id: &OrchestratorId, value: &[u8]) -> Error {
 
 impl Admin<'_> {
     /// Pauses the fleet: no process starts another task in this namespace. What is in progress goes on,
-    /// and owners stay. One transaction.
+    /// and owners stay. One read, and the writes of a first decision: two, with a lease for the time between.
     ///
     /// # Errors
-    /// As for any request.
+    /// [`Error::OutcomeUnknown`] if the fleet was resumed at the same time, and as for any request.
     ///
     /// # Cancel safety
-    /// If the future is dropped, the write is carried out once or not at all.
+    /// If the future is dropped, the fleet is paused or not; it may also be paused for a minute, or for four
+    /// times the operation timeout.
     pub async fn pause_fleet(self, reason: &Reason) -> Result<Halted, Error> {
         let key = self.coordinator.steering_key(SteeringKey::Pause);
         let (by, at) = (reason.by.clone(), self.coordinator.clock().wall());
         let why = codec::shorten(&reason.why, MAX_WHY);
         let v = FormatVersion::default();
         let record = HaltRecord { v, how: Halt::Paused, by, at, why, extra: Map::new() };
-        let txn = Transaction::when([Compare::Created(key.clone(), None)])
-            .then([Op::Put(key.clone(), codec::encode(&record)?)])
-            .otherwise([Op::Get(key)]);
-        let mut reply = self.coordinator.etcd().execute(&txn, Admission::TURN).await?;
-        if reply.branch == Branch::Then {
-            return Ok(Halted::Done(reply.revision));
-        }
-        match reply.row() {
-            Some(entry) => {
-                let present = steering::pause(&entry.value);
-                Ok(if present == record {
-                    Halted::Done(entry.modified) // By an earlier try whose answer got lost.
-                } else {
-                    Halted::Unchanged(Box::new(present))
-                })
+        let value = codec::encode(&record)?;
+        for _ in 0..TRIES {
+            let seen = match self.coordinator.decision(&key).await? {
+                Some(present) if present.lease.is_none() => {
+                    return Ok(Halted::Unchanged(Box::new(steering::pause(&present.value))));
+                }
+                // Of an operator who may be gone: it would end by itself.
+                unfinished => unfinished.map(|present| present.modified),
+            };
+            if let Some(since) = self.coordinator.decide(&key, seen, &value).await? {
+                return Ok(Halted::Done(since));
             }
-            None => Err(Error::outcome_unknown("the fleet was resumed at the same time")),
         }
+        Err(Error::TimedOut("other operators keep pausing and resuming the fleet"))
     }
 
-    /// Ends the pause of the fleet. `false` if there was none. One transaction.
+    /// Ends the pause of the fleet. `false` if there was none. One read, one transaction.
     ///
     /// # Errors
     /// As for any request.
@@ -152,18 +156,19 @@ impl Admin<'_> {
     /// # Cancel safety
     /// If the future is dropped, the write is carried out once or not at all.
     pub async fn resume_fleet(self) -> Result<bool, Error> {
-        self.end_steering(SteeringKey::Pause).await
+        self.coordinator.end_decision(&self.coordinator.steering_key(SteeringKey::Pause)).await
     }
 
     /// Cordons an orchestrator: it takes no new plan and claims no new task. It keeps the plans that it
-    /// owns, and goes on in them. A process that starts under the same name stays cordoned. One
-    /// transaction.
+    /// owns, and goes on in them. A process that starts under the same name stays cordoned. The
+    /// last word counts. Requests as for [`Admin::pause_fleet`].
     ///
     /// # Errors
-    /// As for any request.
+    /// [`Error::OutcomeUnknown`] if another operator decided otherwise at the same time, and as for any
+    /// request.
     ///
     /// # Cancel safety
-    /// If the future is dropped, the write is carried out once or not at all.
+    /// As for [`Admin::pause_fleet`].
     pub async fn cordon(self, id: &OrchestratorId, reason: &Reason) -> Result<(), Error> {
         self.put_cordon(id, Eligibility::Cordoned, None, reason).await
     }
@@ -171,19 +176,20 @@ impl Admin<'_> {
     /// Drains an orchestrator: as [`Admin::cordon`]; besides, it lets running tasks go on until the
     /// deadline, ends what remains then, and gives its plans to the next in their queues. The deadline
     /// counts from when the orchestrator sees the request, by its own clock; it is at most a week. Only
-    /// orchestrators of `planlease run` do that; what another process owns, it keeps. One transaction.
+    /// orchestrators of `planlease run` do that; what another process owns, it keeps. Requests as for
+    /// [`Admin::pause_fleet`].
     ///
     /// # Errors
-    /// As for any request.
+    /// As for [`Admin::cordon`].
     ///
     /// # Cancel safety
-    /// If the future is dropped, the write is carried out once or not at all.
+    /// As for [`Admin::pause_fleet`].
     pub async fn drain(self, id: &OrchestratorId, deadline: Duration, reason: &Reason) -> Result<(), Error> {
         let deadline = deadline.min(MAX_DEADLINE).as_secs();
         self.put_cordon(id, Eligibility::Draining, Some(deadline), reason).await
     }
 
-    /// Ends the cordon or drain of an orchestrator. `false` if there was none. One transaction.
+    /// Ends the cordon or drain of an orchestrator. `false` if there was none. One read, one transaction.
     ///
     /// # Errors
     /// As for any request.
@@ -191,7 +197,8 @@ impl Admin<'_> {
     /// # Cancel safety
     /// If the future is dropped, the write is carried out once or not at all.
     pub async fn uncordon(self, id: &OrchestratorId) -> Result<bool, Error> {
-        self.end_steering(SteeringKey::Cordon(id.clone())).await
+        let key = self.coordinator.steering_key(SteeringKey::Cordon(id.clone()));
+        self.coordinator.end_decision(&key).await
     }
 
     /// Asks the owner of a plan to give it to a named orchestrator, which is registered and not cordoned.
@@ -274,15 +281,31 @@ impl Admin<'_> {
         })
     }
 
-    /// Takes back a request to move a plan. `false` if there is none any more. One transaction.
+    /// Takes back a request to move a plan: this one, or without one whatever is asked at that moment.
+    /// `false` if that is not asked any more. One read, one transaction, and the end of its lease.
     ///
     /// # Errors
     /// As for any request.
     ///
     /// # Cancel safety
     /// If the future is dropped, the write is carried out once or not at all.
-    pub async fn withdraw_move(self, plan: &PlanName) -> Result<bool, Error> {
-        self.end_steering(SteeringKey::Move(plan.clone())).await
+    pub async fn withdraw_move(self, plan: &PlanName, request: Option<&MoveRecord>) -> Result<bool, Error> {
+        let coordinator = self.coordinator;
+        let key = coordinator.steering_key(SteeringKey::Move(plan.clone()));
+        let Some(seen) = coordinator.decision(&key).await? else { return Ok(false) };
+        let present: Option<MoveRecord> = codec::decode(&seen.value).ok();
+        if request.is_some_and(|request| present.as_ref() != Some(request)) {
+            return Ok(false);
+        }
+        let txn =
+            Transaction::when([Compare::Modified(key.clone(), Some(seen.modified))]).then([Op::Delete(key)]);
+        let reply = coordinator.etcd().execute(&txn, Admission::TURN).await?;
+        if let Some(lease) = seen.lease {
+            // So that the request is not made again by a try of it that arrives late.
+            coordinator.end_limit(&ClaimLimit { lease, seconds: 0 }).await;
+        }
+        // Refused: an earlier try has done it, or a newer request has taken its place.
+        Ok(reply.branch == Branch::Then || reply.uncertain)
     }
 
     async fn put_cordon(
@@ -297,17 +320,13 @@ impl Admin<'_> {
         let v = FormatVersion::default();
         let record = CordonRecord { v, state, deadline_s, by, at, why, extra: Map::new() };
         let key = self.coordinator.steering_key(SteeringKey::Cordon(id.clone()));
-        // The last word counts: sent again after a lost answer, it says the same.
-        let txn = Transaction::when([]).then([Op::Put(key, codec::encode(&record)?)]);
-        self.coordinator.etcd().execute(&txn, Admission::TURN).await?;
-        Ok(())
-    }
-
-    /// Deletes a key. Whether it was there.
-    async fn end_steering(self, key: SteeringKey) -> Result<bool, Error> {
-        let key = self.coordinator.steering_key(key);
-        let txn = Transaction::when([Compare::Exists(key.clone())]).then([Op::Delete(key)]);
-        let reply = self.coordinator.etcd().execute(&txn, Admission::TURN).await?;
-        Ok(reply.branch == Branch::Then || reply.uncertain)
+        let value = codec::encode(&record)?;
+        for _ in 0..TRIES {
+            let seen = self.coordinator.decision(&key).await?.map(|present| present.modified);
+            if self.coordinator.decide(&key, seen, &value).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(Error::TimedOut("other operators keep cordoning and uncordoning the orchestrator"))
     }
 }

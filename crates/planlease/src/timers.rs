@@ -3,7 +3,7 @@
 //!
 //! [`TaskTimers`] looks what is due, by [`planlease_core::overdue`], and writes it. [`PlanTimers`] adds what an
 //! owner needs that runs no attempts of its own: the recovery of orphans and what to wait for.
-//! [`Ownership::keep_timers`](crate::Ownership::keep_timers) drives both by one watch on the plan.
+//! [`Ownership::keep_timers`](crate::Ownership::keep_timers) drives both by a watch on the plan.
 
 mod keep;
 mod plan;

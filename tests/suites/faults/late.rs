@@ -3,20 +3,24 @@
 
 use std::time::Duration;
 
-use planlease::{AcquireOptions, Findings, Imported, Outcome};
+use planlease::{AcquireOptions, Error, Findings, Imported, Outcome, Reason};
 use planlease_core::{
-    OrchestratorId, TermNumber,
+    LockName, OrchestratorId, TermNumber,
     transition::{Change, TaskStatus},
 };
 use planlease_tests::{
     etcd::Etcd,
     plain,
+    proxy::Proxy,
     wait::{SOON, until},
 };
 
 use crate::{
     answers::{deliver_and_see, unhurried},
-    helpers::{acquired, audit, background, committed, id, in_queue, observer, plan, session, spec},
+    helpers::{
+        acquired, audit, background, committed, config, connected, id, in_queue, observer, plan, session,
+        spec, waits,
+    },
 };
 
 #[plain(on_etcd)]
@@ -93,6 +97,57 @@ async fn f11_a_late_output_does_not_replace_a_newer_one() {
     audit(&etcd).await;
 }
 
+/// Each write of a cordon arrives late once, when another operator has ended it; then an end of one, when
+/// there is a newer one.
+#[plain(on_etcd)]
+async fn f11_a_late_cordon_or_uncordon_undoes_nothing_newer() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let (proxy, name) = (etcd.members()[0].proxy(), OrchestratorId::new("build-7").unwrap());
+    let reason = Reason::by("kim").because("maintenance");
+    for nth in [2, 3] {
+        let trap = proxy.hold_nth_request("KV/Txn", nth); // The first one looks what is there.
+        exposed.admin().cordon(&name, &reason).await.unwrap();
+        assert!(trap.has_sprung());
+        assert!(observer.admin().uncordon(&name).await.unwrap());
+        deliver_and_see(&etcd, &trap).await;
+        assert!(observer.steering().await.unwrap().0.cordons.is_empty());
+    }
+    observer.admin().cordon(&name, &reason).await.unwrap();
+    let trap = proxy.hold_nth_request("KV/Txn", 2);
+    assert!(exposed.admin().uncordon(&name).await.unwrap());
+    assert!(trap.has_sprung());
+    observer.admin().cordon(&name, &reason).await.unwrap();
+    deliver_and_see(&etcd, &trap).await;
+    assert!(observer.steering().await.unwrap().0.cordons.contains_key(&name));
+    audit(&etcd).await;
+}
+
+#[plain(on_etcd)]
+async fn f11_a_late_resume_ends_no_newer_pause() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let (proxy, reason) = (etcd.members()[0].proxy(), Reason::by("kim").because("the registry is down"));
+    observer.admin().pause_fleet(&reason).await.unwrap();
+    let trap = proxy.hold_nth_request("KV/Txn", 2); // The first one looks what is there.
+    assert!(exposed.admin().resume_fleet().await.unwrap());
+    assert!(trap.has_sprung());
+    observer.admin().pause_fleet(&reason).await.unwrap();
+    deliver_and_see(&etcd, &trap).await;
+    assert!(observer.steering().await.unwrap().0.pause.is_some());
+
+    observer.admin().pause(&plan(), &reason).await.unwrap();
+    let trap = proxy.hold_nth_request("KV/Txn", 2);
+    assert!(exposed.admin().resume(&plan()).await.unwrap());
+    assert!(trap.has_sprung());
+    observer.admin().pause(&plan(), &reason).await.unwrap();
+    deliver_and_see(&etcd, &trap).await;
+    assert!(observer.plan(&plan()).await.unwrap().halt().is_some());
+    audit(&etcd).await;
+}
+
 /// A waiter gives up while its request to join the queue is under way; then the request arrives.
 #[plain(on_etcd)]
 async fn f10_a_late_join_after_giving_up_does_not_stay() {
@@ -129,6 +184,66 @@ async fn f10_a_late_join_after_the_release_does_not_stay() {
     let again = first.acquire(&plan(), AcquireOptions::default()).await.unwrap();
     assert_eq!(again.term().number, TermNumber(2), "and the session itself is as good as before");
     only_next_is_served(&etcd, again).await;
+    audit(&etcd).await;
+}
+
+/// The first try of a forced release is lost while the candidate that it means takes the plan over: nothing
+/// is released, and the operator learns it.
+#[plain(on_etcd)]
+async fn f10_an_overtaken_forced_release_is_no_success() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let observer = observer(&etcd).await;
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let owner = acquired(&session(&observer, "owner").await).await;
+    let (proxy, way) = (
+        etcd.members()[0].proxy(),
+        Proxy::before(etcd.endpoints()[0].strip_prefix("http://").unwrap().parse().unwrap()),
+    );
+    // They send a request again only when its connection breaks.
+    let patient =
+        |endpoint| config(&[endpoint]).ttl(SOON * 3).request_timeout(SOON).operation_timeout(SOON * 2);
+    let candidate = session(&connected(patient(proxy.endpoint())).await, "candidate").await;
+    let waiting = waits(&candidate);
+    in_queue(&observer, 2).await;
+    let takeover = proxy.hold_request("KV/Txn");
+    owner.release().await.unwrap();
+    takeover.sprung().await;
+    let operator = connected(patient(way.endpoint())).await;
+    let forced = way.hold_nth_request("KV/Txn", 2); // The first one reads the queue.
+    let reason = Reason::by("kim").because("it is stuck");
+    let releasing = background(async move { operator.admin().force_release(&plan(), None, &reason).await });
+    forced.sprung().await;
+    takeover.deliver();
+    let (next, _) = waiting.await.unwrap().unwrap();
+    way.reset_connections();
+    let outcome = releasing.await.unwrap();
+    assert!(matches!(outcome, Err(Error::AuthorityLost(_))), "{outcome:?}");
+    proxy.reset_connections(); // Nothing that follows a held request arrives.
+    next.release().await.unwrap();
+    audit(&etcd).await;
+}
+
+/// A lock is dropped, and the session takes it again: under a key of the same name, which is another one.
+#[plain(on_etcd)]
+async fn f10_a_late_clean_up_of_a_lock_spares_the_next_one() {
+    let etcd = Etcd::builder().proxied(true).start().await;
+    let (exposed, observer) = (unhurried(&etcd).await, observer(&etcd).await);
+    observer.admin().import(&plan(), &spec(1), |_| {}).await.unwrap();
+    let session = session(&exposed, "holder").await;
+    let deploy = LockName::new("deploy").unwrap();
+    let mut lock = session.lock(&plan(), &deploy, None).await.unwrap();
+    for nth in [1, 2] {
+        // What looks at the key, and what deletes it.
+        let trap = etcd.members()[0].proxy().hold_nth_request("KV/Txn", nth);
+        drop(lock);
+        lock = session.lock(&plan(), &deploy, None).await.unwrap(); // As soon as that is cleaned up.
+        assert!(trap.has_sprung());
+        deliver_and_see(&etcd, &trap).await;
+        let locks = observer.locks(&plan()).await.unwrap();
+        let holder = locks.first().map(|view| view.queue.candidates()[0].joined);
+        assert_eq!(holder, Some(lock.revision()));
+    }
+    lock.release().await.unwrap();
     audit(&etcd).await;
 }
 

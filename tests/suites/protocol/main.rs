@@ -26,6 +26,7 @@ mod service;
 mod spans;
 mod stalled;
 mod starved;
+mod steering;
 mod submit;
 mod timers;
 mod update;

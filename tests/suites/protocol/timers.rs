@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use planlease::{Coordinator, Ownership, TaskView};
+use planlease::{Coordinator, Ownership, Reason, TaskView};
 use planlease_core::{
     spec::{OnLost, PlanSpec, Policy},
     transition::{Change, TaskStatus},
@@ -131,6 +131,27 @@ async fn the_total_deadline_spans_owners_without_attempts(env: TestEnv) {
     let left = Duration::from_millis(8_000 - measured);
     let took = began.elapsed();
     assert!(took < left + Duration::from_secs(3), "{took:?}, with {left:?} left");
+    owner.release().await.unwrap();
+    audit(&env).await;
+}
+
+/// No task could be started meanwhile.
+#[case]
+async fn a_pause_of_the_fleet_is_no_time_in_the_queue(env: TestEnv) {
+    let env = env.with_ttl(PROXIED);
+    let coordinator = with_policy(&env, Policy { queue_deadline_s: 2, ..Policy::default() }).await;
+    coordinator.admin().pause_fleet(&Reason::by("ops").because("the registry is down")).await.unwrap();
+    let session = env.session("owner").await;
+    let owner = try_acquire(&session).await.unwrap();
+    kept(&owner, async {
+        tokio::time::sleep(Duration::from_secs(6)).await; // The deadline, three times.
+        let waiting = coordinator.task(&plan(), &id("1")).await.unwrap().unwrap().record;
+        assert_eq!((waiting.status, waiting.parked), (TaskStatus::Pending, None));
+        assert!(coordinator.admin().resume_fleet().await.unwrap());
+        let parked = until_task(&coordinator, |task| task.record.parked.is_some()).await.record;
+        assert!(parked.parked.unwrap().contains("queue_deadline_s"));
+    })
+    .await;
     owner.release().await.unwrap();
     audit(&env).await;
 }

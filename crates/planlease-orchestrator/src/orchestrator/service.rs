@@ -15,7 +15,7 @@ use std::{
 };
 
 use futures_util::StreamExt as _;
-use planlease::{AcquireOptions, Error, MAX_HELD, PlanView, Session, TryAcquire};
+use planlease::{AcquireOptions, Error, MAX_HELD, PlanView, Session, SteeringFollower, TryAcquire};
 use planlease_core::{
     PlanName,
     offer::Load,
@@ -39,7 +39,6 @@ use crate::{
     executor::{Boxed, extend},
     report::{Report, Reporter},
     runner::{Ended, Runner, Shared, Stop, until},
-    steering::Follower,
 };
 
 /// How long a plan is left alone that another process turned out to own: by then the watch shows it.
@@ -95,7 +94,7 @@ impl Orchestrator {
 
     /// Serves as long as the session lives. Whether it was lost.
     async fn serve_under(&mut self, session: &Session, market: &mut Market) -> Result<bool, Error> {
-        let mut follower = Follower::new(self.coordinator.clone());
+        let mut follower = SteeringFollower::new(self.coordinator.clone());
         let steering = follower.subscribe();
         let shared = self.shared(session, &steering);
         let commands = Arc::clone(&shared.commands);

@@ -191,7 +191,7 @@ async fn move_to(
 
 async fn withdraw(State(app): State<App>, names: Names, _caller: Caller) -> Result<Response, Problem> {
     let plan = names.plan()?;
-    match app.coordinator.admin().withdraw_move(&plan).await? {
+    match app.coordinator.admin().withdraw_move(&plan, None).await? {
         true => Ok(StatusCode::NO_CONTENT.into_response()),
         false => Err(Problem::new(Kind::NotFound, format!("no move of {plan} is under way"))),
     }

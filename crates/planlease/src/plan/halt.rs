@@ -70,7 +70,7 @@ impl Admin<'_> {
     }
 
     /// Ends a pause, and reopens a plan that was cancelled or archived. `false` if there was nothing to end.
-    /// One read, one transaction.
+    /// What halts the plan later is not ended. One read, one transaction; both again if it moved.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));
@@ -96,19 +96,29 @@ impl Admin<'_> {
     pub async fn resume(self, plan: &PlanName) -> Result<bool, Error> {
         let layout = self.coordinator.layout();
         let spec = layout.of(plan, &PlanKey::Spec);
-        let view = self.coordinator.plan(plan).await?;
-        if view.halts().paused.is_none() && view.halts().closed.is_none() {
-            return Ok(false);
+        let mut uncertain = false;
+        for _ in 0..TRIES {
+            let view = self.coordinator.plan(plan).await?;
+            if view.halts().paused.is_none() && view.halts().closed.is_none() {
+                return Ok(uncertain); // An earlier try without an answer may have ended it.
+            }
+            if uncertain {
+                return Err(Error::outcome_unknown("the plan was halted again at the same time"));
+            }
+            let as_seen = Compare::NoneWrittenAfter(layout.halts(plan), view.revision());
+            let txn = Transaction::when([Compare::Exists(spec.clone()), as_seen])
+                .then([Op::DeleteRange(layout.halts(plan))]);
+            let reply = self.coordinator.etcd().execute(&txn, Admission::TURN).await?;
+            if reply.branch == Branch::Then {
+                return Ok(true);
+            }
+            uncertain = reply.uncertain;
         }
-        let txn = Transaction::when([Compare::Exists(spec)]).then([Op::DeleteRange(layout.halts(plan))]);
-        match self.coordinator.etcd().execute(&txn, Admission::TURN).await?.branch {
-            Branch::Then => Ok(true),
-            Branch::Otherwise => Err(Error::PlanNotFound(plan.clone())),
-        }
+        Err(Error::TimedOut("the plan keeps changing"))
     }
 
     /// Ends a pause, and leaves a plan as it is that was cancelled or archived. `false` if it was not paused.
-    /// One transaction.
+    /// One read, one transaction.
     ///
     /// # Errors
     /// [`Error::PlanNotFound`], and as for any request.
@@ -120,20 +130,18 @@ impl Admin<'_> {
         let layout = self.coordinator.layout();
         let [spec, pause, close] =
             [PlanKey::Spec, PlanKey::Pause, PlanKey::Close].map(|key| layout.of(plan, &key));
-        let txn = Transaction::when([
-            Compare::Exists(spec.clone()),
-            Compare::Exists(pause.clone()),
-            Compare::Created(close, None),
-        ]);
-        let txn = txn.then([Op::Delete(pause)]).otherwise([Op::Find(spec)]);
-        let mut reply = self.coordinator.etcd().execute(&txn, Admission::TURN).await?;
-        if reply.branch == Branch::Then {
-            return Ok(true);
-        }
+        let read =
+            Transaction::default().then([Op::Find(spec), Op::Get(pause.clone()), Op::Find(close.clone())]);
+        let mut reply = self.coordinator.etcd().execute(&read, Admission::TURN).await?;
         if reply.row().is_none() {
             return Err(Error::PlanNotFound(plan.clone()));
         }
-        Ok(reply.uncertain) // An earlier try without an answer may have ended it.
+        let (Some(paused), None) = (reply.row(), reply.row()) else { return Ok(false) };
+        let as_seen = Compare::Modified(pause.clone(), Some(paused.modified));
+        let txn = Transaction::when([as_seen, Compare::Created(close, None)]).then([Op::Delete(pause)]);
+        let reply = self.coordinator.etcd().execute(&txn, Admission::TURN).await?;
+        // Refused: an earlier try without an answer may have ended it; or another operator closed the plan.
+        Ok(reply.branch == Branch::Then || reply.uncertain)
     }
 
     /// Cancels a plan: its present ownership ends by force in the same transaction, and no process can own it

@@ -61,48 +61,51 @@ async fn clean_up(coordinator: &Coordinator, abandoned: &mut Abandoned) -> Resul
     }
 }
 
-/// Deletes the session's key from the queue.
+/// Deletes the session's key from the queue: the one that is there, compared by its create revision, since a
+/// request that arrives late must spare the next one of the same name.
 async fn leave(session: &Session, what: &Reservable) -> Result<(), Error> {
-    let coordinator = session.coordinator();
-    match what {
-        Reservable::Plan(plan) => leave_plan(coordinator, plan, session.lease()).await,
-        Reservable::Lock(..) => {
-            // Its name has our lease in it, and no other part of this session has it as long as it is marked
-            // as held.
-            let key = what.key(coordinator.layout(), session.lease());
-            let delete = Transaction::default().then([Op::Delete(key)]);
-            coordinator.etcd().execute(&delete, Admission::TURN).await?;
-            Ok(())
+    let (coordinator, lease) = (session.coordinator(), session.lease());
+    for _ in 0..LEAVE_TRIES {
+        let has_left = match what {
+            Reservable::Plan(plan) => leave_plan(coordinator, plan, lease).await?,
+            Reservable::Lock(..) => leave_lock(coordinator, what.key(coordinator.layout(), lease)).await?,
+        };
+        if has_left {
+            return Ok(());
         }
     }
+    Err(Error::outcome_unknown("the queue keeps moving"))
+}
+
+/// Deletes a candidate's key from the queue of a lock. `false` if it moved meanwhile.
+async fn leave_lock(coordinator: &Coordinator, key: Vec<u8>) -> Result<bool, Error> {
+    let read = Transaction::default().then([Op::Get(key.clone())]);
+    let Some(entry) = coordinator.etcd().execute(&read, Admission::TURN).await?.row() else {
+        return Ok(true);
+    };
+    let seen = Compare::Created(key.clone(), Some(entry.created));
+    let delete = Transaction::when([seen]).then([Op::Delete(key)]);
+    Ok(coordinator.etcd().execute(&delete, Admission::TURN).await?.branch == Branch::Then)
 }
 
 /// Deletes a candidate's key from the queue of a plan; if it has taken over meanwhile, releases the plan.
-async fn leave_plan(coordinator: &Coordinator, plan: &PlanName, lease: LeaseId) -> Result<(), Error> {
-    for _ in 0..LEAVE_TRIES {
-        let queue = coordinator.queue(plan).await?;
-        let Some(candidate) = queue.candidates().iter().find(|candidate| candidate.lease == lease) else {
-            return Ok(());
-        };
-        match queue.owner() {
-            Some((owner, term)) if owner.lease == lease => {
-                let ticket = Ticket { plan: plan.clone(), lease, revision: owner.joined, term: term.clone() };
-                return end_term(coordinator, &ticket, Ending::Clean, None).await;
-            }
-            _ => {
-                // The term as seen: else it could be the key of an owner by now, whose term would have no
-                // end.
-                let key = coordinator.layout().of(plan, &PlanKey::Owner(lease));
-                let term = coordinator.layout().of(plan, &PlanKey::Term);
-                let seen = queue.term.as_ref().map(|(revision, _)| *revision);
-                let when =
-                    [Compare::Created(key.clone(), Some(candidate.joined)), Compare::Modified(term, seen)];
-                let txn = Transaction::when(when).then([Op::Delete(key)]);
-                if coordinator.etcd().execute(&txn, Admission::TURN).await?.branch == Branch::Then {
-                    return Ok(());
-                }
-            }
-        }
+/// `false` if the queue moved meanwhile.
+async fn leave_plan(coordinator: &Coordinator, plan: &PlanName, lease: LeaseId) -> Result<bool, Error> {
+    let queue = coordinator.queue(plan).await?;
+    let Some(candidate) = queue.candidates().iter().find(|candidate| candidate.lease == lease) else {
+        return Ok(true);
+    };
+    if let Some((owner, term)) = queue.owner()
+        && owner.lease == lease
+    {
+        let ticket = Ticket { plan: plan.clone(), lease, revision: owner.joined, term: term.clone() };
+        return end_term(coordinator, &ticket, Ending::Clean, None).await.map(|()| true);
     }
-    Err(Error::outcome_unknown("the queue of the plan keeps moving"))
+    // The term as seen: else it could be the key of an owner by now, whose term would have no end.
+    let key = coordinator.layout().of(plan, &PlanKey::Owner(lease));
+    let term = coordinator.layout().of(plan, &PlanKey::Term);
+    let seen = queue.term.as_ref().map(|(revision, _)| *revision);
+    let when = [Compare::Created(key.clone(), Some(candidate.joined)), Compare::Modified(term, seen)];
+    let txn = Transaction::when(when).then([Op::Delete(key)]);
+    Ok(coordinator.etcd().execute(&txn, Admission::TURN).await?.branch == Branch::Then)
 }

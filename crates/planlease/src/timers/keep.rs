@@ -24,7 +24,10 @@ impl Ownership {
     /// task in progress by the authority of this ownership counts as a worker's. [`Ownership::timer_keeper`]
     /// also reports what it does.
     ///
-    /// One watch. No requests while nothing of the plan changes and nothing is due.
+    /// Time in which the plan or the fleet is paused does not count against what waits to be started.
+    ///
+    /// Two watches: on the plan, and on what is asked of the fleet. No requests while nothing of that changes
+    /// and nothing is due.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/store.in"));

@@ -22,6 +22,7 @@ use crate::{
     feed::Changes,
     ownership::Ownership,
     recovery::Claimants,
+    steering::SteeringFollower,
 };
 
 /// How long to leave etcd alone after it did not do what was asked.
@@ -53,7 +54,8 @@ pub enum TimerEvent {
 /// with the library. Without a change of the plan and with nothing due, they make no request.
 ///
 /// They need a driver, which calls [`PlanTimers::work`] after each change and each [`PlanTimers::wait`], and
-/// brings the changes: [`TimerKeeper`](super::TimerKeeper) does so by a watch of its own.
+/// brings the changes: [`TimerKeeper`](super::TimerKeeper) does so by a watch of its own. They follow
+/// themselves whether the fleet is paused.
 #[derive(Debug)]
 pub struct PlanTimers<'o> {
     ownership: &'o Ownership,
@@ -62,6 +64,7 @@ pub struct PlanTimers<'o> {
     view: Option<PlanView>,
     tasks: TaskTimers,
     claimants: Claimants,
+    fleet: SteeringFollower,
     /// Whether orphans are recovered.
     recovers: bool,
     /// Whether time does anything.
@@ -88,6 +91,7 @@ impl<'o> PlanTimers<'o> {
             view: None,
             tasks: TaskTimers::new(&PlanSpec::default()),
             claimants: ownership.claimants(),
+            fleet: SteeringFollower::new(ownership.session().coordinator().clone()),
             recovers,
             keeps_time: true,
             orphans: recovers,
@@ -203,8 +207,12 @@ impl<'o> PlanTimers<'o> {
         Ok(())
     }
 
-    /// Reads the plan if it has to be, and recovers orphans if there may be some.
+    /// Reads the plan if it has to be, and recovers orphans if there may be some; and what is asked of the
+    /// fleet, before any time counts.
     async fn read(&mut self, events: &mut Vec<TimerEvent>) -> Result<(), Error> {
+        if self.keeps_time {
+            self.fleet.catch_up().await?;
+        }
         let recovery = if self.keeps_time { orphan::recovery_after_rest } else { orphan::recovery };
         let view = if self.orphans && self.recovers {
             let (recovered, view) = self.ownership.recover_with(recovery).await?;
@@ -229,7 +237,7 @@ impl<'o> PlanTimers<'o> {
     fn look(&mut self) -> Vec<(TaskId, Change)> {
         let (now, in_touch) = (self.now(), self.in_touch);
         let Some(view) = self.view.as_ref().filter(|_| self.keeps_time) else { return Vec::new() };
-        let halted = view.halt().is_some();
+        let halted = view.halt().is_some() || self.fleet.fleet_is_paused();
         let free = in_touch && !halted && !view.is_full();
         let ready: BTreeSet<&TaskId> = view.ready().filter(|_| free).collect();
         let own = self.ownership.guard();
@@ -244,8 +252,8 @@ impl<'o> PlanTimers<'o> {
         due.changes
     }
 
-    /// Waits until something is due for which only time has to pass, or a claimant is lost; then there is
-    /// work. Waits for ever if there is none of that.
+    /// Waits until something is due for which only time has to pass, a claimant is lost, or something else is
+    /// asked of the fleet; then there is work. Waits for ever if there is none of that.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -263,6 +271,7 @@ impl<'o> PlanTimers<'o> {
             biased; // Either way there is work.
             () = passed => {}
             () = self.claimants.gone(), if self.recovers => self.orphans = true,
+            () = self.fleet.next(), if self.keeps_time => {}
         }
     }
 

@@ -149,7 +149,7 @@ impl Steering {
         tokio::spawn(async move {
             let moved = until_owner_changes(&coordinator, &plan, &request);
             let to = tokio::time::timeout(deadline + BESIDES, moved).await;
-            if let Err(error) = coordinator.admin().withdraw_move(&plan).await {
+            if let Err(error) = coordinator.admin().withdraw_move(&plan, Some(&request)).await {
                 world.expect(&host, "withdraw a move", &error); // It ends by itself.
             }
             match to {
@@ -177,7 +177,7 @@ impl Steering {
             admin.resume_fleet().await?;
         }
         for plan in steering.moves.keys() {
-            admin.withdraw_move(plan).await?;
+            admin.withdraw_move(plan, None).await?;
         }
         let plans = coordinator.plans().await?;
         for (id, cordon) in &steering.cordons {

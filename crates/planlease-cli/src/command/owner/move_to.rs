@@ -64,7 +64,7 @@ impl MoveArgs {
         let moved =
             tokio::time::timeout(deadline + BESIDES, until_owner_changes(&coordinator, &plan, &request));
         let owner = moved.await;
-        coordinator.admin().withdraw_move(&plan).await?;
+        coordinator.admin().withdraw_move(&plan, Some(&request)).await?;
         let failed = |what: String| {
             Err(Failure::new(Exit::TimedOut, what)
                 .meaning("The request is withdrawn; the plan goes on with its present owner.")
