@@ -7,9 +7,9 @@ use crate::{
 
 /// The permits that a write of a task releases, in the transaction that makes it.
 ///
-/// The end of an attempt does, if its claimant writes it: what ran for it has ended. If another process ends it
-/// (a claimant is lost, an ownership was ended by force), the command may still run until the claimant's own
-/// deadline. Its permits stay then: the claimant releases them when it has stopped, or they go with their
+/// The end of an attempt does, if its claimant writes it: what ran for it has ended. If another process ends
+/// it (a claimant is lost, an ownership was ended by force), the command may still run until the claimant's
+/// own deadline. Its permits stay then: the claimant releases them when it has stopped, or they go with their
 /// lease, which the server drops after that deadline. A person's claim has no process behind it; its permits
 /// hang on the lease of its time limit.
 #[must_use]

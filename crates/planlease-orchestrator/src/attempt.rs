@@ -14,7 +14,6 @@ use crate::{
     executor::{Commands, Running},
     inputs::{Inputs, InputsFile},
     options::{Options, env},
-    runner::Stop,
     shortage::SHORTAGE,
     trace,
 };
@@ -31,13 +30,13 @@ pub(crate) enum Ask {
 }
 
 impl Ask {
-    /// Follows how far the runner is to stop. What was to end is taken back with its reason, so that later
+    /// Follows whether what runs is to end. What was to end is taken back with its reason, so that later
     /// attempts run, unless the caller `is_gone` and can want nothing more. Whether it has changed.
-    pub(crate) fn follow(&mut self, stop: Stop, is_gone: bool) -> bool {
-        let next = match (stop, *self) {
-            (Stop::Abort, Self::Run) => Self::Terminate,
-            (Stop::Run | Stop::Drain, Self::Terminate) if !is_gone => Self::Run,
-            (_, present) => present,
+    pub(crate) fn follow(&mut self, is_to_end: bool, is_gone: bool) -> bool {
+        let next = match *self {
+            Self::Run if is_to_end => Self::Terminate,
+            Self::Terminate if !is_to_end && !is_gone => Self::Run,
+            present => present,
         };
         std::mem::replace(self, next) != next
     }
@@ -231,21 +230,21 @@ mod tests {
     #[test]
     fn what_was_to_end_is_taken_back_with_its_reason() {
         let mut ask = Ask::Run;
-        // How far it is to stop, whether the caller is gone; what is asked then, and whether that is new.
+        // Whether what runs is to end, whether the caller is gone; what is asked then, and whether that is new.
         let table = [
-            (Stop::Drain, false, Ask::Run, false),
-            (Stop::Abort, false, Ask::Terminate, true),
-            (Stop::Abort, false, Ask::Terminate, false),
-            (Stop::Run, false, Ask::Run, true),
-            (Stop::Abort, false, Ask::Terminate, true),
-            (Stop::Drain, true, Ask::Terminate, false),
-            (Stop::Drain, false, Ask::Run, true),
+            (false, false, Ask::Run, false),
+            (true, false, Ask::Terminate, true),
+            (true, false, Ask::Terminate, false),
+            (false, false, Ask::Run, true),
+            (true, false, Ask::Terminate, true),
+            (false, true, Ask::Terminate, false),
+            (false, false, Ask::Run, true),
         ];
-        for (stop, is_gone, expected, is_new) in table {
-            assert_eq!((ask.follow(stop, is_gone), ask), (is_new, expected), "{stop:?}, {is_gone}");
+        for (is_to_end, is_gone, expected, is_new) in table {
+            assert_eq!((ask.follow(is_to_end, is_gone), ask), (is_new, expected), "{is_to_end}, {is_gone}");
         }
         let mut ask = Ask::Kill;
-        assert!(!ask.follow(Stop::Run, false) && !ask.follow(Stop::Abort, false), "a loss is for ever");
+        assert!(!ask.follow(false, false) && !ask.follow(true, false), "a loss is for ever");
     }
 
     #[test]

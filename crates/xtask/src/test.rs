@@ -1,6 +1,6 @@
 //! `cargo xtask test`: gets the servers, runs every test, the checks by tools from outside, the short form of
-//! the simulation, a quarter of the deliberate bugs that it has to find and a quarter of the libraries alone, and
-//! says what was not run and why.
+//! the simulation, a quarter of the deliberate bugs that it has to find and a quarter of the libraries alone,
+//! and says what was not run and why.
 
 use std::env;
 use std::io::Write as _;

@@ -340,6 +340,7 @@ async fn a_timer_that_ends_a_silent_claim_leaves_its_permit(env: TestEnv) {
         .await;
     };
     tokio::select! {
+        biased; // A loss fails the test.
         loss = ownership.keep_timers() => panic!("{loss}"),
         () = ended => {}
     }

@@ -247,7 +247,7 @@ impl Runner {
             self.report_pause();
             let stop = self.stop();
             let is_gone = self.shared.stop.has_changed().is_err(); // The caller.
-            self.ask.send_if_modified(|ask| ask.follow(stop, is_gone));
+            self.ask.send_if_modified(|ask| ask.follow(stop == Stop::Abort, is_gone));
             if let Err(why) = self.work(stop).await {
                 return self.lose(why).await;
             }

@@ -29,8 +29,8 @@ impl Screen {
     pub(super) fn suspend(&mut self) -> Result<(), Failure> {
         ratatui::restore();
         raise(Signal::SIGTSTP).map_err(|error| Failure::system("cannot stop", &io::Error::from(error)))?;
-        // An empty screen, of which all is drawn again. The old one is no `Screen` any more: at its end it would
-        // give the terminal back.
+        // An empty screen, of which all is drawn again. The old one is no `Screen` any more: at its end it
+        // would give the terminal back.
         self.0 = ratatui::try_init().map_err(|error| failed(&error))?;
         Ok(())
     }
