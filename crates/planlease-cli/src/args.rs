@@ -183,6 +183,21 @@ mod tests {
         assert_eq!(ended.unwrap_err().kind(), clap::error::ErrorKind::InvalidSubcommand);
     }
 
+    // clap waives what `requires` asks for if it conflicts with what is there.
+    #[test]
+    fn flags_for_all_plans_are_refused_with_named_ones() {
+        use clap::error::ErrorKind;
+        for flags in [&["--select", "team=a"][..], &["--until-idle"]] {
+            let kind = |words: &[&str]| {
+                let words = [&["planlease", "run"][..], words, flags].concat();
+                definition().try_get_matches_from(words).err().map(|error| error.kind())
+            };
+            assert_eq!(kind(&["release"]), Some(ErrorKind::ArgumentConflict), "{flags:?}");
+            assert_eq!(kind(&[]), Some(ErrorKind::MissingRequiredArgument), "{flags:?}");
+            assert_eq!(kind(&["--all"]), None, "{flags:?}");
+        }
+    }
+
     #[test]
     fn the_help_lists_the_exit_statuses() {
         let help = definition().render_long_help().to_string();
