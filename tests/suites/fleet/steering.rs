@@ -21,7 +21,7 @@ const TTL: Duration = Duration::from_secs(15);
 /// How long all of a test's work may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The documented exit status of a start in a paused fleet.
+/// The documented exit status of a start in a paused fleet, and of a move that cannot be.
 const HALTED: i32 = 121;
 
 /// The documented exit status of a `run` that was stopped.
@@ -199,7 +199,7 @@ async fn a_plan_moves_to_a_named_orchestrator(env: TestEnv) {
         in_queue(&coordinator, &plan, n + 1).await;
     }
     let nowhere = ["owner", "move", "moves", "--to", "nobody-there", "--deadline", "1s"];
-    let refused = env.program().run_to(8, nowhere).await;
+    let refused = env.program().run_to(HALTED, nowhere).await;
     assert!(refused.stderr.contains("no live process"), "{}", refused.stderr);
     env.program().run_to(0, ["orchestrator", "cordon", "three"]).await;
     env.program().run_to(HALTED, ["owner", "move", "moves", "--to", "three"]).await;
