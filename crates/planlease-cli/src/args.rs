@@ -166,6 +166,7 @@ mod tests {
             ("lock", "PLANLEASE_LOCK_TOKEN"),
             ("sidecar", "At SIGTERM"),
             ("mirror", "status 26"),
+            ("mcp", "`reject`"),
             ("watch", "planlease.changes.v1"),
         ] {
             let help = definition.find_subcommand_mut(command).unwrap().render_long_help().to_string();

@@ -119,6 +119,8 @@ async fn each_has_its_message_and_its_status_and_changes_nothing(env: TestEnv) {
         ),
         wrong(&tls, 112, &["encrypted", "--cacert"]),
     ];
+    let args = vec!["plan", "delete", "ü % \"*? (1)"];
+    all.push(Wrong { args, status: 2, says: &["in progress: 1", "--yes"] });
     for (status, file, says) in files.wrong() {
         let mut args: Vec<&str> = vec!["plan", "import", path_text(file)];
         if status == 9 {

@@ -168,6 +168,11 @@ async fn a_drained_orchestrator_gives_its_plans_away(env: TestEnv) {
     let drain = ["orchestrator", "drain", "first", "--deadline", "1s", "--reason", "kernel"];
     let drained = env.program().run_to(0, drain).await;
     assert!(drained.stdout.contains("drained"), "{}", drained.stdout);
+    let fleet = env.json(&["fleet", "status"]).await;
+    assert_eq!(fleet["cordons"][0]["state"], "cordoned", "it owns nothing any more: {fleet}");
+    let never = env.program().run_to(0, ["orchestrator", "uncordon", "third"]).await;
+    assert!(never.stdout.contains("third was not cordoned"), "{}", never.stdout);
+    assert!(never.stderr.contains("no orchestrator third is registered"), "{}", never.stderr);
     owned_by(&coordinator, &plan, "second").await;
     std::fs::write(env.path("go"), "").unwrap();
     assert_eq!(second.until_ended(LIMIT).await, Some(0), "{}", second.said());

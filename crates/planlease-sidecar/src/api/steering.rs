@@ -118,7 +118,13 @@ struct Move {
 
 async fn show(State(app): State<App>) -> Result<Response, Problem> {
     let (steering, _) = app.coordinator.steering().await?;
-    Ok(JsonView(FleetView::of(&steering)).into_response())
+    let view = FleetView::of(&steering);
+    // Only what is drained has a state that depends on what it owns.
+    Ok(JsonView(match steering.cordons.values().any(|cordon| cordon.state == Eligibility::Draining) {
+        true => view.with_owners(&app.coordinator.plans().await?),
+        false => view,
+    })
+    .into_response())
 }
 
 async fn pause(State(app): State<App>, caller: Caller, Json(body): Json<Steer>) -> Result<Response, Problem> {
@@ -159,7 +165,7 @@ async fn uncordon(
     let changed = app.coordinator.admin().uncordon(&id).await?;
     let by = caller.name();
     tracing::info!(%client, by, orchestrator = %id, why = body.reason, changed, "a cordon was ended");
-    Ok(JsonView(EligibilityView::new(id, Eligibility::Eligible, None)).into_response())
+    Ok(JsonView(EligibilityView::uncordoned(id, changed)).into_response())
 }
 
 async fn drain(

@@ -114,7 +114,10 @@ impl CancelArgs {
                 Ok(_) | Err(planlease::Error::Unreadable(_)) => {}
                 Err(error) => return Err(error.into()),
             }
-            let what = format!("this cancels {plan}: it ends what its owner does, and no process can own it");
+            let what = format!(
+                "this cancels {plan}: it ends what its owner does, and no process can own it until it is \
+                                resumed"
+            );
             self.confirm.by_name(plan.as_str(), &what)?;
         }
         let halted: Halted = coordinator
