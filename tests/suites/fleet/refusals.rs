@@ -97,7 +97,8 @@ async fn each_has_its_message_and_its_status_and_changes_nothing(env: TestEnv) {
     let mut all = vec![
         wrong("plan show nothing", 104, &["nothing", "planlease plan list"]),
         wrong("task start release 9", 105, &["release", "9", "planlease task list"]),
-        wrong("task complete release 1", 106, &["pending", "Nothing was changed"]),
+        wrong("task complete release 1", 106, &["pending", "Nothing was changed", "task start release 1"]),
+        wrong("task claim release 1", 2, &["by its name", "planlease task start release 1"]),
         wrong("task start release 1 --expect-revision 1", 108, &["changed since", "Nothing was changed"]),
         wrong("task start release 2", 109, &["waits for 1", "Nothing was changed"]),
         wrong("owner release release --reason test", 8, &["has no owner", "release"]),

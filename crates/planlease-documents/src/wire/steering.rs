@@ -33,7 +33,7 @@ pub struct FleetView {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct CordonedBy {
     pub(crate) orchestrator: OrchestratorId,
-    /// `cordoned`, or, while it still owns a plan, `draining`.
+    /// `cordoned` or `draining`; `fleet status` shows `cordoned` once a drained one owns nothing any more.
     pub(crate) state: Eligibility,
     /// How long a draining one lets running tasks go on.
     pub(crate) deadline_s: Option<u64>,

@@ -118,13 +118,7 @@ struct Move {
 
 async fn show(State(app): State<App>) -> Result<Response, Problem> {
     let (steering, _) = app.coordinator.steering().await?;
-    let view = FleetView::of(&steering);
-    // Only what is drained has a state that depends on what it owns.
-    Ok(JsonView(match steering.cordons.values().any(|cordon| cordon.state == Eligibility::Draining) {
-        true => view.with_owners(&app.coordinator.plans().await?),
-        false => view,
-    })
-    .into_response())
+    Ok(JsonView(FleetView::of(&steering)).into_response())
 }
 
 async fn pause(State(app): State<App>, caller: Caller, Json(body): Json<Steer>) -> Result<Response, Problem> {
