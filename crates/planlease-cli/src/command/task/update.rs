@@ -263,7 +263,31 @@ fn decide_again(plan: &PlanName, task: &TaskId) -> String {
     )
 }
 
+/// The command that has to come before the one that was refused, if there is one.
+fn comes_first(refusal: &Refusal, present: &TaskView, plan: &PlanName) -> Option<String> {
+    let (record, plan, task) = (&present.record, plan.quoted(), present.id.quoted());
+    match refusal {
+        Refusal::WrongStatus {
+            verb: "complete" | "fail" | "report progress of",
+            status: TaskStatus::Pending,
+        } => Some(format!("It has to be started first: `planlease task start {plan} {task}`.")),
+        Refusal::NothingWaits { .. }
+            if matches!(record.status, TaskStatus::Failed | TaskStatus::Skipped)
+                && record.approval_of().is_some() =>
+        {
+            let last = record.transitions.last().and_then(|last| last.why.as_deref());
+            let rejected = last.filter(|why| why.starts_with("rejected"));
+            let why = rejected.map(|why| format!("It was {}. ", plain(why))).unwrap_or_default();
+            Some(format!("{why}`planlease task retry {plan} {task}` comes first, then the approval."))
+        }
+        _ => None,
+    }
+}
+
 fn remedy_of(refusal: &Refusal, present: &TaskView, plan: &PlanName) -> String {
+    if let Some(first) = comes_first(refusal, present, plan) {
+        return first;
+    }
     let task = &present.id;
     let claim = present.record.claim.as_ref();
     match refusal {
@@ -308,29 +332,6 @@ fn remedy_of(refusal: &Refusal, present: &TaskView, plan: &PlanName) -> String {
         Refusal::ResultWaits { .. } => {
             format!(
                 "A person decides: `planlease approve {q_plan} {q_task} --reason …`, or `reject`.",
-                q_plan = plan.quoted(),
-                q_task = task.quoted()
-            )
-        }
-        Refusal::NothingWaits { .. }
-            if matches!(present.record.status, TaskStatus::Failed | TaskStatus::Skipped)
-                && present.record.approval_of().is_some() =>
-        {
-            let last = present.record.transitions.last().and_then(|last| last.why.as_deref());
-            let rejected = last.filter(|why| why.starts_with("rejected"));
-            let why = rejected.map(|why| format!("It was {}. ", plain(why))).unwrap_or_default();
-            format!(
-                "{why}`planlease task retry {q_plan} {q_task}` comes first, then the approval.",
-                q_plan = plan.quoted(),
-                q_task = task.quoted()
-            )
-        }
-        Refusal::WrongStatus {
-            verb: "complete" | "fail" | "report progress of",
-            status: TaskStatus::Pending,
-        } => {
-            format!(
-                "It has to be started first: `planlease task start {q_plan} {q_task}`.",
                 q_plan = plan.quoted(),
                 q_task = task.quoted()
             )
