@@ -21,7 +21,7 @@ pub(crate) struct ClaimArgs {
     /// The plan
     plan: String,
     /// No task: `planlease task start` claims the one that is named
-    #[arg(hide = true, value_name = "TASK")]
+    #[arg(hide = true)]
     named: Option<String>,
     /// At most so many
     #[arg(short = 'n', long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
