@@ -166,6 +166,7 @@ mod tests {
             ("lock", "PLANLEASE_LOCK_TOKEN"),
             ("sidecar", "At SIGTERM"),
             ("mirror", "status 26"),
+            ("mcp", "`reject`"),
             ("watch", "planlease.changes.v1"),
         ] {
             let help = definition.find_subcommand_mut(command).unwrap().render_long_help().to_string();
@@ -181,6 +182,70 @@ mod tests {
         }
         let ended = definition().try_get_matches_from(["planlease", "plan", "help"]);
         assert_eq!(ended.unwrap_err().kind(), clap::error::ErrorKind::InvalidSubcommand);
+    }
+
+    // clap waives what `requires` asks for if it conflicts with what is there.
+    #[test]
+    fn flags_for_all_plans_are_refused_with_named_ones() {
+        use clap::error::ErrorKind;
+        for flags in [&["--select", "team=a"][..], &["--until-idle"]] {
+            let kind = |words: &[&str]| {
+                let words = [&["planlease", "run"][..], words, flags].concat();
+                definition().try_get_matches_from(words).err().map(|error| error.kind())
+            };
+            assert_eq!(kind(&["release"]), Some(ErrorKind::ArgumentConflict), "{flags:?}");
+            assert_eq!(kind(&[]), Some(ErrorKind::MissingRequiredArgument), "{flags:?}");
+            assert_eq!(kind(&["--all"]), None, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn the_examples_in_help_are_of_its_command_and_can_be_typed() {
+        use clap::error::ErrorKind;
+        for (name, examples) in examples() {
+            assert!(examples.contains(&name), "{name} --help shows other commands:\n{examples}");
+            for call in examples.lines().filter(|line| line.starts_with("  ")).flat_map(calls) {
+                let Some(words) = shlex::split(call) else { continue }; // It ends inside of a quote.
+                let known = |word: String| if word.starts_with('$') { "1.7".to_owned() } else { word };
+                let parsed = definition().try_get_matches_from(words.into_iter().map(known));
+                let kind = parsed.err().map(|error| error.kind());
+                let wrong = matches!(
+                    kind,
+                    Some(
+                        ErrorKind::UnknownArgument
+                            | ErrorKind::InvalidSubcommand
+                            | ErrorKind::MissingSubcommand
+                            | ErrorKind::MissingRequiredArgument
+                    )
+                );
+                assert!(!wrong, "{name} --help: {call}: {kind:?}");
+            }
+        }
+    }
+
+    /// The examples of all commands, each with the words that call the command.
+    fn examples() -> Vec<(String, String)> {
+        let (mut found, mut below) = (Vec::new(), vec![("planlease".to_owned(), definition())]);
+        while let Some((name, command)) = below.pop() {
+            let named = |one: &clap::Command| (format!("{name} {}", one.get_name()), one.clone());
+            below.extend(command.get_subcommands().map(named));
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            if let Some((_, examples)) = help.split_once("Examples:\n") {
+                found.push((name, examples.to_owned()));
+            }
+        }
+        assert!(found.len() > 50, "only {} commands have examples", found.len());
+        found
+    }
+
+    /// The calls of planlease in a line, each without what follows it in the shell, or explains it.
+    fn calls(line: &str) -> Vec<&str> {
+        const ENDS: [&str; 7] = [" && ", " || ", " | ", " > ", " >> ", " < ", "  "];
+        let begins = line.match_indices("planlease ").map(|(at, _)| at);
+        let calls = begins.filter(|at| line[..*at].ends_with([' ', '\''])).map(|at| &line[at..]);
+        calls
+            .map(|call| &call[..ENDS.iter().filter_map(|end| call.find(*end)).min().unwrap_or(call.len())])
+            .collect()
     }
 
     #[test]

@@ -53,7 +53,7 @@ use clap::Subcommand;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Import, check, list, show and delete plans
+    /// Import, look at, change, pause, cancel and delete plans
     #[command(subcommand)]
     Plan(plan::PlanCommand),
     Demo(demo::DemoArgs),
@@ -84,7 +84,7 @@ pub(crate) enum Command {
     /// List, show and change tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
-    /// Show the owner of a plan and its history, or end an ownership
+    /// Show the owner of a plan and its history, move a plan, or end an ownership
     #[command(subcommand)]
     Owner(owner::OwnerCommand),
     /// List the live orchestrators, and cordon, drain and uncordon them

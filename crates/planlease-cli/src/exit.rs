@@ -1,6 +1,6 @@
 //! The exit statuses: every one that this program has, with its meaning. Documented by `planlease --help`.
 //!
-//! What can happen while a command of the user runs below `run` or `hold` is 100 or more, so that the
+//! What can happen while a command of the user runs below `run`, `hold` or `lock` is 100 or more, so that the
 //! command's own status can be passed on and still be distinguished. 125 and above are left to shells and
 //! signals (126, 127, 128 + n).
 
@@ -21,7 +21,8 @@ pub(crate) enum Exit {
     UnreadableFile,
     /// `audit` found violations, or `doctor` something that needs a hand.
     FoundProblems,
-    /// `dev` cannot serve: the data folder or the address is in use, or others could connect.
+    /// `dev`, `sidecar` or a listener of `run` cannot serve: the data folder or the address is in use, or
+    /// others could connect.
     CannotServe,
     /// The history that was asked for is compacted.
     HistoryGone,
@@ -51,7 +52,7 @@ pub(crate) enum Exit {
     WorktreeTaken,
     /// What was printed could not be written.
     OutputLost,
-    /// The task is there, and what was asked for of it is not stored.
+    /// What was asked for is not there: findings or output of a task that exists, or a pool.
     NothingStored,
     /// A sidecar answers, and says that it is not ready.
     NotReady,
@@ -59,7 +60,7 @@ pub(crate) enum Exit {
     Partial,
     /// What `fence` keeps about a resource cannot be read or written.
     BadFenceState,
-    /// Others use the local server, or mirror the same file.
+    /// Others use the local server, a pool or a lock, or mirror the same file.
     InUse,
     /// A status that the user's own command ended with; passed on.
     Child(u8),
@@ -79,19 +80,19 @@ pub(crate) enum Exit {
     WrongTransition,
     /// Another process has claimed the task.
     Claimed,
-    /// The plan is paused, cancelled or archived.
+    /// The plan or the fleet is paused, or the plan is closed, or an orchestrator cannot take it.
     Halted,
     /// Every task of the plan is done.
     PlanFinished,
     /// The task was changed since it was looked at (`--expect-revision`, or an attempt that is over).
     Stale,
-    /// The task depends on tasks that are not done.
+    /// The task waits for others: its dependencies, a pool, or room among the tasks in progress.
     Blocked,
     /// A name breaks the rules for names.
     BadName,
     /// etcd's database is full.
     NoSpace,
-    /// No encrypted connection: certificates do not fit, or cannot be read.
+    /// No encrypted connection: certificates do not fit.
     Tls,
     /// etcd does not accept the user and password, or wants some.
     Unauthenticated,
@@ -199,7 +200,7 @@ impl Exit {
             Self::UnreadableFile => (4, "a file cannot be read, or is too large"),
             Self::FoundProblems => (5, "`audit` found violations, or `doctor` found problems"),
             Self::CannotServe => {
-                (6, "`dev` or `sidecar` cannot serve: folder or address in use, or not allowed")
+                (6, "`dev`, `sidecar` or `run` cannot serve: folder or address in use, or not allowed")
             }
             Self::HistoryGone => (7, "the history that was asked for is compacted"),
             Self::NotOwned => (8, "the plan has no owner"),
@@ -210,7 +211,7 @@ impl Exit {
             Self::NothingReady => (13, "`task claim`: no task is ready"),
             Self::CannotStart => (14, "`run`: the commands of a plan do not start on this host"),
             Self::OutputLost => (15, "standard output cannot be written; what was changed stays changed"),
-            Self::NothingStored => (16, "the task has no findings, or no output that is kept"),
+            Self::NothingStored => (16, "not there: findings or kept output of the task, a pool"),
             Self::NotReady => (17, "`sidecar probe`: the sidecar answers that it is not ready"),
             Self::Partial => (18, "of several changes some were made and some were not (each is listed)"),
             Self::NoRoom => (20, "a limit leaves no room for one more worktree"),
@@ -219,9 +220,10 @@ impl Exit {
             Self::NoSuchWorktree => (23, "no such worktree"),
             Self::WorktreeTaken => (24, "the worktree's name, path or branch is taken"),
             Self::BadFenceState => (25, "what `fence` has kept cannot be read or written"),
-            Self::InUse => {
-                (26, "in use, or in the way: the local server or its data, a backup, the file of a `mirror`")
-            }
+            Self::InUse => (
+                26,
+                "in use, or in the way: the local server, a backup, the file of a `mirror`, a pool, a lock",
+            ),
             Self::Child(code) => (code, "the status of the command that was run"),
             Self::OwnedByOther => (100, "the plan is owned by another process"),
             Self::AuthorityLost => (101, "the ownership, session or right to write is over"),
@@ -232,7 +234,9 @@ impl Exit {
             Self::WrongTransition => (106, "the task's status does not allow that"),
             Self::Claimed => (107, "the task is claimed by another process"),
             Self::Stale => (108, "the task was changed since it was looked at"),
-            Self::Blocked => (109, "the task depends on tasks that are not done"),
+            Self::Blocked => {
+                (109, "the task waits: for tasks that are not done, for a pool, or for others to end")
+            }
             Self::BadName => (110, "a name breaks the rules for names"),
             Self::NoSpace => (111, "etcd's database is full"),
             Self::Tls => (112, "no encrypted connection: certificates do not fit"),
@@ -244,7 +248,7 @@ impl Exit {
             Self::TimedOut => (118, "the given time is up"),
             Self::NameTaken => (119, "the orchestrator's name is taken"),
             Self::BadRecord => (120, "a record cannot be read or stored"),
-            Self::Halted => (121, "the plan is paused, cancelled or archived"),
+            Self::Halted => (121, "paused, cancelled or archived; or the orchestrator cannot take the plan"),
             Self::PlanFinished => (122, "every task of the plan is done"),
         }
     }
@@ -257,7 +261,8 @@ impl Exit {
                 .expect("a text can always be written to");
         }
         table.push_str(
-            "`hold` passes on the status of what it runs; 126 and 127 mean that it could not start.",
+            "`hold` and `lock` pass on the status of what they run; 126 and 127 mean that it could not start, 75\n\
+             that the host was short of processes, memory or file descriptors.",
         );
         table
     }

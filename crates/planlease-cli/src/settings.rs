@@ -132,7 +132,7 @@ impl Settings {
     fn tls(&self) -> Result<Option<Tls>, Failure> {
         let secret = |setting: &Sourced<Option<PathBuf>>| match &setting.value {
             None => Ok(None),
-            Some(path) => readable(path, Exit::Tls, &setting.origin).map(Some),
+            Some(path) => readable(path, &setting.origin).map(Some),
         };
         if let Some(key) = &self.key.value {
             secrets::warn_of_readers(key);
@@ -155,7 +155,7 @@ impl Settings {
                 .remedy("Write the password to a file that only you can read; it is never taken from the command line.")),
             (None, Some(_)) => Err(Failure::usage("--password-file is given without --user")),
             (Some(user), Some(path)) => {
-                let password = readable(path, Exit::Unauthenticated, &self.password_file.origin)?;
+                let password = readable(path, &self.password_file.origin)?;
                 secrets::warn_of_readers(path);
                 secrets::warn_of_listeners(user, self.endpoints.value.as_deref().unwrap_or_default());
                 Ok(Some(Credentials::of_user(user).password(password)))
@@ -166,8 +166,12 @@ impl Settings {
 
 /// A file that is read for each new connection. What is wrong with it now is better said now, with its
 /// origin.
-fn readable(path: &Path, exit: Exit, origin: &Origin) -> Result<Secret, Failure> {
-    Secret::read_file(path)
-        .map_err(|error| Failure::new(exit, format!("cannot read {} ({origin}): {error}", path.display())))?;
+fn readable(path: &Path, origin: &Origin) -> Result<Secret, Failure> {
+    Secret::read_file(path).map_err(|error| {
+        let what = format!("cannot read {} ({origin}): {error}", path.display());
+        Failure::new(Exit::UnreadableFile, what).meaning("Nothing was changed.").remedy(
+            "Correct the path, or let this user read the file; `planlease context show` shows each setting.",
+        )
+    })?;
     Ok(Secret::File(path.to_owned()))
 }

@@ -193,7 +193,11 @@ fn decide(record: &TaskRecord, change: &Change, write: &Write) -> Result<Option<
         (Some(Awaits::Result(_)), Change::Skip(_) | Change::Retry(_)) if role == Role::Operator => Ok(None),
         (Some(Awaits::Result(attempt)), _) => Err(Refusal::ResultWaits { attempt }),
         (None, Change::Approve(_) | Change::Reject(..)) => {
-            let approved = record.approved().map(|given| (given.attempt, given.by.clone()));
+            // What failed or was rejected has an approval of an earlier decision at most.
+            let given = record
+                .approved()
+                .filter(|_| !matches!(record.status, TaskStatus::Failed | TaskStatus::Skipped));
+            let approved = given.map(|given| (given.attempt, given.by.clone()));
             Err(Refusal::NothingWaits { approved })
         }
         _ => Ok(None),

@@ -4,9 +4,9 @@
 
 use planlease::{Excerpt, List, PlanView};
 use planlease_core::{
-    TaskId,
+    OrchestratorId, PoolName, TaskId,
     keys::{Key, PlanKey},
-    record::{FindingsRecord, Halt, OutputRecord, TaskRecord, WorktreeState},
+    record::{FindingsRecord, Halt, HaltRecord, OutputRecord, TaskRecord, WorktreeState},
     spec::{PlanSpec, TaskSpec},
     transition::TaskStatus,
     unreadable::Unreadable,
@@ -517,6 +517,20 @@ fn findings_as_table_and_lines() {
     insta::assert_snapshot!(
         shown(Format::Table, &list) + &shown(Format::Jsonl, &list) + &shown(Format::Json, &one)
     );
+}
+
+#[test]
+fn what_was_so_before_is_said_as_it_is() {
+    let table = |text: String| text.trim_end().to_owned();
+    let paused = planlease::Halted::Unchanged(Box::new(HaltRecord::unreadable(Halt::Paused, "lunch".into())));
+    let again = table(shown(Format::Table, &HaltView::new(plan().name().clone(), Halt::Paused, paused)));
+    assert!(again.starts_with("release is paused already: by an unknown writer"), "{again}");
+    assert!(again.ends_with(" ago: lunch"), "{again}");
+    let never = EligibilityView::uncordoned(OrchestratorId::new("host-8").unwrap(), false);
+    assert_eq!(table(shown(Format::Table, &never)), "host-8 was not cordoned; nothing was changed");
+    let closed = PoolChanged::set(&PoolName::new("gpu").unwrap(), None, 0, 2, false);
+    let starts = "nothing that uses it starts until it has permits again";
+    assert_eq!(table(shown(Format::Table, &closed)), format!("pool gpu has 0 permits; 2 in use: {starts}"));
 }
 
 #[test]

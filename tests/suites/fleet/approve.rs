@@ -69,7 +69,8 @@ async fn a_plan_goes_on_when_a_person_has_approved(env: TestEnv) {
     assert!(coordinator.plan(&plan).await.unwrap().ready().next().is_none(), "a dry run decides nothing");
 
     let approve = ["approve", "release", "deploy", "--reason", "tests are green"];
-    env.program().run_to(0, approve).await;
+    let said = env.program().run_to(0, approve).await.stderr;
+    assert!(said.contains("approved: attempt 1 may start"), "{said}");
     let again = env.program().run_to(WRONG_STATUS, approve).await.stderr;
     assert!(again.contains("was approved by"), "{again}");
     run(&env, NOT_DONE).await;
@@ -101,6 +102,9 @@ async fn decisions_are_made_about_many_tasks(env: TestEnv) {
     let done = env.json(&["approve", "many", "--label", "a", "--reason", "both"]).await;
     assert_eq!(done["done"], 2, "{done}");
     env.program().run_to(0, ["reject", "many", "3", "--reason", "not now", "--then", "skip"]).await;
+    let late =
+        env.program().run_to(WRONG_STATUS, ["approve", "many", "3", "--reason", "after all"]).await.stderr;
+    assert!(late.contains("rejected by") && late.contains("planlease task retry many 3"), "{late}");
     let view = env.coordinator().await.plan(&plan_name("many")).await.unwrap();
     assert_eq!(view.ready().count(), 2);
     assert_eq!(view.status(&task_id("3")), Some(TaskStatus::Skipped));

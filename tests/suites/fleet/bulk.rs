@@ -141,6 +141,29 @@ async fn a_partial_result_has_a_status_of_its_own(env: TestEnv) {
 }
 
 #[case]
+async fn a_dry_run_says_what_the_change_would_be_told(env: TestEnv) {
+    let env = two_plans(env).await;
+    fail(&env, "a", "1").await;
+    let dry = env.json(&["task", "retry", "a", "1", "2", "--atomic", "--dry-run"]).await;
+    assert_eq!(outcomes(&dry), [("a", "1", "refused"), ("a", "2", "refused")]);
+    assert_eq!((&dry["done"], &dry["refused"]), (&json!(0), &json!(2)), "all or nothing");
+
+    let file = "title = \"P\"\n[policy]\npools = [\"gpu\"]\n[[task]]\nid = \"1\"\ndescription = \"draw\"\n";
+    env.import("p", file).await;
+    let start = async || env.json(&["task", "start", "p", "1", "--dry-run"]).await["updates"][0].clone();
+    let refused = start().await;
+    assert!(refused["outcome"] == "refused" && refused["reason"].to_string().contains("gpu"), "{refused}");
+    env.program().run_to(0, ["pool", "set", "gpu", "1"]).await;
+    assert_eq!(start().await["outcome"], "possible");
+    env.program().run_to(0, ["fleet", "pause", "--reason", "maintenance"]).await;
+    let refused = start().await;
+    assert!(refused["reason"].to_string().contains("the fleet was paused"), "{refused}");
+    env.program().run_to(0, ["fleet", "resume"]).await;
+    env.program().run_to(0, ["task", "start", "p", "1"]).await;
+    env.audit().await;
+}
+
+#[case]
 async fn pausing_all_plans_leaves_the_closed_ones_alone(env: TestEnv) {
     let env = two_plans(env).await;
     env.import("c", PLAN).await;

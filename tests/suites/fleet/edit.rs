@@ -133,6 +133,10 @@ async fn ticked_boxes_are_reported_and_count_as_the_user_says(env: TestEnv) {
 
     // A box that is ticked later, and a new task that is done already.
     fs::write(file, TICKED.replace("[ ]", "[x]") + "- [x] 1.3 ship it\n").unwrap();
+    let dry = program.run_to(0, ["plan", "update", file, "--ticked", "done", "--dry-run"]).await;
+    assert!(dry.stdout.contains("ticked in the file, and left out (skipped): 1.2\n"), "{dry:?}");
+    assert!(dry.stdout.contains("ticked in the file, and recorded as done: 1.3\n"), "{dry:?}");
+    assert_eq!(status("release", "1.2").await, "pending");
     let update = env.json(&["plan", "update", file, "--ticked", "done"]).await;
     assert_eq!(update["recorded_as_done"], serde_json::json!(["1.2", "1.3"]), "{update}");
     assert_eq!(status("release", "1.2").await, "skipped");

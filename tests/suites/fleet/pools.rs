@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const BLOCKED: i32 = 109;
 const IN_USE: i32 = 26;
 const OWNED: i32 = 100;
-const NO_SUCH: i32 = 1;
+const NO_SUCH: i32 = 16;
 
 /// Writes down how many are at work, itself included.
 const COUNTED: &str = r#"
@@ -123,6 +123,7 @@ async fn a_killed_run_gives_its_permits_to_the_next(env: TestEnv) {
     assert_eq!(dry["dry_run"], true, "{dry}");
     env.program().run_to(0, ["pool", "delete", "gpu"]).await;
     env.program().run_to(NO_SUCH, ["pool", "show", "gpu"]).await;
+    env.program().run_to(NO_SUCH, ["pool", "delete", "gpu"]).await;
     env.audit().await;
 }
 

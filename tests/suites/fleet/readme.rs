@@ -3,8 +3,8 @@
 //! What differs from run to run (times, processes, hosts, revisions) is compared as a placeholder. A comment
 //! before a block says how it is replayed: `<!-- replay: live -->` (numbers differ), `exact` (nothing but
 //! hosts may), `background NAME` (its last command goes on while the next blocks run), `follow NAME` (what
-//! NAME prints later), `kill NAME`, `first COMMAND`; joined by `; `. With `PLANLEASE_README=write` the
-//! transcripts are written instead of compared: `tools/readme-transcripts.sh`.
+//! NAME prints later), `kill NAME`; joined by `; `. With `PLANLEASE_README=write` the transcripts are written
+//! instead of compared: `tools/readme-transcripts.sh`.
 
 use std::{
     collections::BTreeMap,
@@ -134,9 +134,6 @@ async fn replay() {
 
 /// Plays a block; what it printed replaces the transcript if it is to be written.
 async fn play(home: &mut Home, block: &mut Block, write: bool) {
-    if let Some(command) = block.named("first") {
-        home.run(command).await;
-    }
     if let Some(name) = block.named("kill") {
         home.background.get_mut(name).expect("it was started").0.signal(Signal::SIGKILL);
     }

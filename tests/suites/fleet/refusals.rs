@@ -97,10 +97,15 @@ async fn each_has_its_message_and_its_status_and_changes_nothing(env: TestEnv) {
     let mut all = vec![
         wrong("plan show nothing", 104, &["nothing", "planlease plan list"]),
         wrong("task start release 9", 105, &["release", "9", "planlease task list"]),
-        wrong("task complete release 1", 106, &["pending", "Nothing was changed"]),
+        wrong("task complete release 1", 106, &["pending", "Nothing was changed", "task start release 1"]),
+        wrong("task claim release 1", 2, &["by its name", "planlease task start release 1"]),
         wrong("task start release 1 --expect-revision 1", 108, &["changed since", "Nothing was changed"]),
         wrong("task start release 2", 109, &["waits for 1", "Nothing was changed"]),
         wrong("owner release release --reason test", 8, &["has no owner", "release"]),
+        wrong("owner move held --to other", 121, &["no live process", "planlease orchestrator list"]),
+        wrong("pool show cards", 16, &["cards", "planlease pool list"]),
+        wrong("plan list --cacert /none/ca.pem", 4, &["/none/ca.pem (--cacert)", "Correct the path"]),
+        wrong("plan list --namespace a/b", 2, &["a/b", "--namespace"]),
         wrong("hold held --no-wait -- true", 100, &owned),
         wrong("plan delete held --yes", 100, &not_deleted),
         wrong("plan show a/b", 110, &["a/b", "`/`"]),
@@ -115,6 +120,8 @@ async fn each_has_its_message_and_its_status_and_changes_nothing(env: TestEnv) {
         ),
         wrong(&tls, 112, &["encrypted", "--cacert"]),
     ];
+    let args = vec!["plan", "delete", "ü % \"*? (1)"];
+    all.push(Wrong { args, status: 2, says: &["in progress: 1", "--yes"] });
     for (status, file, says) in files.wrong() {
         let mut args: Vec<&str> = vec!["plan", "import", path_text(file)];
         if status == 9 {

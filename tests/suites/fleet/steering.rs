@@ -21,7 +21,7 @@ const TTL: Duration = Duration::from_secs(15);
 /// How long all of a test's work may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The documented exit status of a start in a paused fleet.
+/// The documented exit status of a start in a paused fleet, and of a move that cannot be.
 const HALTED: i32 = 121;
 
 /// The documented exit status of a `run` that was stopped.
@@ -168,6 +168,11 @@ async fn a_drained_orchestrator_gives_its_plans_away(env: TestEnv) {
     let drain = ["orchestrator", "drain", "first", "--deadline", "1s", "--reason", "kernel"];
     let drained = env.program().run_to(0, drain).await;
     assert!(drained.stdout.contains("drained"), "{}", drained.stdout);
+    let fleet = env.json(&["fleet", "status"]).await;
+    assert_eq!(fleet["cordons"][0]["state"], "cordoned", "it owns nothing any more: {fleet}");
+    let never = env.program().run_to(0, ["orchestrator", "uncordon", "third"]).await;
+    assert!(never.stdout.contains("third was not cordoned"), "{}", never.stdout);
+    assert!(never.stderr.contains("no orchestrator third is registered"), "{}", never.stderr);
     owned_by(&coordinator, &plan, "second").await;
     std::fs::write(env.path("go"), "").unwrap();
     assert_eq!(second.until_ended(LIMIT).await, Some(0), "{}", second.said());
@@ -199,7 +204,7 @@ async fn a_plan_moves_to_a_named_orchestrator(env: TestEnv) {
         in_queue(&coordinator, &plan, n + 1).await;
     }
     let nowhere = ["owner", "move", "moves", "--to", "nobody-there", "--deadline", "1s"];
-    let refused = env.program().run_to(8, nowhere).await;
+    let refused = env.program().run_to(HALTED, nowhere).await;
     assert!(refused.stderr.contains("no live process"), "{}", refused.stderr);
     env.program().run_to(0, ["orchestrator", "cordon", "three"]).await;
     env.program().run_to(HALTED, ["owner", "move", "moves", "--to", "three"]).await;

@@ -65,7 +65,8 @@ impl FleetCommand {
             }
             Self::Status(args) => {
                 let (steering, _) = coordinator.steering().await?;
-                invocation.show(args.output.format, &FleetView::of(&steering))?;
+                let plans = coordinator.plans().await?;
+                invocation.show(args.output.format, &FleetView::of(&steering).with_owners(&plans))?;
             }
         }
         Ok(Exit::Done)

@@ -6,7 +6,7 @@ mod lines;
 use std::time::Duration;
 
 use clap::Args;
-use planlease::{PlanName, TaskId, core::WallTime};
+use planlease::{PlanName, TaskId, TaskStatus, core::WallTime};
 use planlease_observe::{Event, Outputs, TaskOutput, Wanted};
 
 pub(crate) use self::keep::KeepArgs;
@@ -95,11 +95,7 @@ impl LogsArgs {
                 }
                 Event::NotBegun { attempt, status } => Some((
                     format!("attempt {attempt} of {plan} task {task} has not begun"),
-                    if self.follow {
-                        format!("The task is {status}.")
-                    } else {
-                        format!("The task is {status}; -f waits for it.")
-                    },
+                    not_begun(*status, self.follow),
                 )),
                 _ => None,
             };
@@ -118,8 +114,31 @@ impl LogsArgs {
     }
 }
 
+/// Where a task stands of which an attempt has not begun, and whether -f would wait for it.
+fn not_begun(status: TaskStatus, follow: bool) -> String {
+    let hint = match status {
+        TaskStatus::Pending | TaskStatus::InProgress if !follow => "; -f waits for it",
+        TaskStatus::Failed if !follow => "; -f waits for it if the plan tries the task again by itself",
+        _ => "",
+    };
+    format!("The task is {status}{hint}.")
+}
+
 /// The time so long ago, in milliseconds since 1970.
 fn earlier(now: WallTime, since: Duration) -> u64 {
     let now = u64::try_from(now.0).unwrap_or(0);
     now.saturating_sub(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_waited_for_only_if_it_can_come() {
+        assert_eq!(not_begun(TaskStatus::Pending, false), "The task is pending; -f waits for it.");
+        assert_eq!(not_begun(TaskStatus::Pending, true), "The task is pending.");
+        assert_eq!(not_begun(TaskStatus::Completed, false), "The task is completed.");
+        assert!(not_begun(TaskStatus::Failed, false).contains("tries the task again"));
+    }
 }

@@ -24,7 +24,7 @@ pub(crate) struct McpArgs {
     /// Offer the tools that look, and no others
     #[arg(long, conflicts_with = "operator")]
     read_only: bool,
-    /// Offer the tools of operators as well: `retry`, `skip`, `pause`, `resume`
+    /// Offer the tools of operators as well: `retry`, `skip`, `approve`, `reject`, `pause`, `resume`
     #[arg(long)]
     operator: bool,
     /// The name of the agent's session; each process needs its own [default: host, process, and a random

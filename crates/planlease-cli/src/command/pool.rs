@@ -152,7 +152,7 @@ impl DeleteArgs {
 }
 
 fn no_such_pool(name: &PoolName) -> Failure {
-    Failure::new(Exit::Unexpected, format!("there is no pool {name}"))
+    Failure::new(Exit::NothingStored, format!("there is no pool {name}"))
         .meaning("Nothing was changed.")
         .remedy("`planlease pool list` shows the pools.")
 }

@@ -62,10 +62,10 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with = "plans")]
     all: bool,
     /// End when nothing is left to be done in the plans that are there
-    #[arg(long, requires = "all")]
+    #[arg(long, requires = "all", conflicts_with = "plans")]
     until_idle: bool,
     /// Only plans with these labels: 'team=payments,env!=prod', 'zone in (a,b)', 'key', '!key'
-    #[arg(long, value_name = "SELECTOR", requires = "all")]
+    #[arg(long, value_name = "SELECTOR", requires = "all", conflicts_with = "plans")]
     select: Option<Selector>,
     /// Only tasks with these labels; the others are left to claimants
     #[arg(long, value_name = "SELECTOR")]

@@ -34,22 +34,46 @@ use crate::{
     output::{AllTasks, ListOutputArgs, OutputArgs, TaskDetailView, TaskList, TaskOrder},
 };
 
-const UPDATE_HELP: &str = "\
-Authority: inside a command that `run` or `hold` started, that of the plan's owner; else an operator's, which allows \
-changes of tasks that no process works on at the moment.
+/// What a command's help says at its end: by which right it changes tasks, and its examples.
+macro_rules! after_help {
+    ($examples:literal) => {
+        concat!(
+            "Authority: inside a command that `run` or `hold` started, that of the plan's owner; else an ",
+            "operator's, which allows changes of tasks that no process works on at the moment.\n\n",
+            $examples
+        )
+    };
+}
 
+const START_HELP: &str = after_help!(
+    "\
+Examples:
+  planlease task start release 2.3
+  planlease task start release 2.3 --for 1h
+  planlease task start release 2.3 --dry-run"
+);
+
+const PROGRESS_HELP: &str = after_help!(
+    "\
+Examples:
+  planlease task progress release 2.3 'half of it is uploaded'
+  planlease task progress release 2.3 --spent 12.5"
+);
+
+const COMPLETE_HELP: &str = after_help!(
+    "\
 Examples:
   planlease task complete release 2.3 --notes 'tagged v1.4'
   planlease task complete release 1 2 3 --atomic
-  planlease task retry release 2.4 --expect-revision 1042";
+  planlease task complete release 2.4 --expect-revision 1042"
+);
 
-const PROGRESS_HELP: &str = "\
-Authority: inside a command that `run` or `hold` started, that of the plan's owner; else an operator's, which allows \
-changes of tasks that no process works on at the moment.
-
+const FAIL_HELP: &str = after_help!(
+    "\
 Examples:
-  planlease task progress release 2.3 'half of it is uploaded'
-  planlease task progress release 2.3 --spent 12.5";
+  planlease task fail release 2.3 --error 'the registry refused the image'
+  planlease task fail release 2.4 --error 'wrong branch' --expect-revision 1042"
+);
 
 const SELECT_HELP: &str = "\
 Without --status, a selection by label or phase means failed tasks for `retry`, pending and failed ones for `skip`. Each \
@@ -76,7 +100,7 @@ pub(crate) enum TaskCommand {
     ///
     /// An operator's claim ends after --for: then the plan's owner recovers the task, or the next claimant
     /// takes it. Each `task progress` extends it to the same time again.
-    #[command(after_help = UPDATE_HELP)]
+    #[command(after_help = START_HELP)]
     Start(StartArgs),
     /// Claim one or more ready tasks, by label and priority
     ///
@@ -92,10 +116,10 @@ pub(crate) enum TaskCommand {
     #[command(after_help = PROGRESS_HELP)]
     Progress(ProgressArgs),
     /// Mark tasks completed
-    #[command(after_help = UPDATE_HELP)]
+    #[command(after_help = COMPLETE_HELP)]
     Complete(CompleteArgs),
     /// Mark tasks failed
-    #[command(after_help = UPDATE_HELP)]
+    #[command(after_help = FAIL_HELP)]
     Fail(FailArgs),
     /// Skip tasks; tasks that depend on them may start
     #[command(after_help = SELECT_HELP)]

@@ -37,10 +37,16 @@ pub(crate) enum WorktreeCommand {
     /// first.
     Add(AddArgs),
     /// List the worktrees of all hosts
+    #[command(
+        after_help = "Examples:\n  planlease worktree list\n  planlease worktree list --plan release -o jsonl"
+    )]
     List(ListArgs),
     /// Show what is recorded about a worktree
     Show(ShowArgs),
     /// List the worktrees that no live owner has: what `clean` would look at
+    #[command(
+        after_help = "Examples:\n  planlease worktree abandoned\n  planlease worktree abandoned --plan release -o jsonl"
+    )]
     Abandoned(ListArgs),
     /// Set a worktree aside: it stays where it is until a person has looked
     Quarantine(QuarantineArgs),
@@ -62,9 +68,6 @@ pub(crate) enum WorktreeCommand {
 
 /// `worktree list` and `worktree abandoned`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  planlease worktree list\n  planlease worktree list --plan release -o jsonl"
-)]
 pub(crate) struct ListArgs {
     /// Only those of this plan
     #[arg(long, value_name = "PLAN")]

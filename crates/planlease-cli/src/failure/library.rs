@@ -20,7 +20,8 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let exit = match error {
             ConfigError::Timing(_) => Exit::BadTtl,
-            ConfigError::Tls { .. } | ConfigError::TlsUnused | ConfigError::Secret { .. } => Exit::Tls,
+            ConfigError::Tls { .. } | ConfigError::TlsUnused => Exit::Tls,
+            ConfigError::Secret { .. } => Exit::UnreadableFile,
             _ => Exit::Usage,
         };
         Self::new(exit, error.to_string())
@@ -190,7 +191,7 @@ fn explain_plan(error: &Error) -> (Exit, &'static str, &'static str) {
             "`planlease orchestrator uncordon NAME` lets it take plans again.",
         ),
         Error::CannotMove { .. } => (
-            Exit::NotOwned,
+            Exit::Halted,
             "Nothing was changed; the present owner goes on.",
             "`planlease orchestrator list` shows which orchestrators live and take plans.",
         ),
@@ -252,6 +253,7 @@ mod tests {
             (Error::PlanOwned { plan: plan(), by: by() }, Exit::OwnedByOther),
             (Error::OtherOwner { plan: plan(), by: by(), expected: id() }, Exit::OwnedByOther),
             (Error::NotOwned(plan()), Exit::NotOwned),
+            (Error::CannotMove { plan: plan(), to: id(), why: by() }, Exit::Halted),
             (Error::IdentityTaken(id()), Exit::NameTaken),
             (Error::AuthorityLost(AuthorityLoss::Ownership(plan())), Exit::AuthorityLost),
             (Error::AuthorityLost(AuthorityLoss::Session(LossReason::DeadlinePassed)), Exit::AuthorityLost),
@@ -263,6 +265,10 @@ mod tests {
             (Error::StoreMoved { recorded: "a".into(), found: "b".into() }, Exit::StoreMoved),
             (Error::Config(short.validate().unwrap_err().into()), Exit::BadTtl),
             (Error::Config(ConfigError::TlsUnused), Exit::Tls),
+            (
+                Error::Config(ConfigError::Secret { path: "ca.pem".into(), reason: "none".into() }),
+                Exit::UnreadableFile,
+            ),
             (Error::Config(ConfigError::NoEndpoint), Exit::Usage),
             (PlanName::new("a/b").unwrap_err().into(), Exit::BadName),
         ];

@@ -169,6 +169,20 @@ fn a_second_decision_is_refused_with_the_first() {
 }
 
 #[test]
+fn what_was_rejected_is_not_called_approved() {
+    let second_attempt_is_rejected = [
+        (approve(), Role::Operator),
+        (Change::Start, Role::Worker),
+        (Change::Fail("x".into()), Role::Worker),
+        (Change::Retry("again".into()), Role::Operator),
+        (Change::Reject(None, "no".into()), Role::Operator),
+    ];
+    let rejected = all(fresh(Some(ApprovalOf::Before)), &second_attempt_is_rejected);
+    let refused = change(&rejected, &approve(), Role::Operator).unwrap_err();
+    assert_eq!(refused.to_string(), "it does not wait for approval");
+}
+
+#[test]
 fn a_result_that_waits_is_cancelled_at_once() {
     for role in [Role::Owner, Role::Operator] {
         for then in Then::ALL {

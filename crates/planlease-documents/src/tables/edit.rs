@@ -26,7 +26,17 @@ impl Tabular for EditView {
         }
         let ids = |tasks: &[TaskId]| tasks.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ");
         if !self.recorded_as_done.is_empty() {
-            text += &format!("ticked in the file, and recorded as done: {}\n", ids(&self.recorded_as_done));
+            // A new task is made as completed; one that was pending is skipped.
+            let is_new = |task: &TaskId| {
+                self.tasks.iter().any(|edit| edit.task == *task && matches!(edit.what, What::Added))
+            };
+            let (new, skipped): (Vec<TaskId>, Vec<TaskId>) =
+                self.recorded_as_done.iter().cloned().partition(is_new);
+            for (how, tasks) in [("left out (skipped)", skipped), ("recorded as done", new)] {
+                if !tasks.is_empty() {
+                    text += &format!("ticked in the file, and {how}: {}\n", ids(&tasks));
+                }
+            }
         } else if !self.ticked.is_empty() {
             text += &format!("ticked in the file, and pending in the plan: {}\n", ids(&self.ticked));
         }

@@ -13,7 +13,10 @@ impl Tabular for HaltView {
         let Self { plan, now: state, .. } = self;
         match (self.changed, &self.before) {
             (true, _) => format!("{plan} is {state}"),
-            (false, Some(before)) => format!("{plan} was {} already", before.sentence(now)),
+            (false, Some(before)) => {
+                let HaltedBy { how, by, at, why } = before;
+                format!("{plan} is {how} already: by {} {} ago: {}", plain(by), at.age(now), plain(why))
+            }
             (false, None) => format!("{plan} was not halted; nothing was changed"),
         }
     }

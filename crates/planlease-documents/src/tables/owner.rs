@@ -51,7 +51,7 @@ impl Tabular for TermList {
                 term.ended
                     .as_ref()
                     .map_or_else(
-                        || if *expired { "session expired" } else { "-" }.to_owned(),
+                        || if *expired { "session ended" } else { "-" }.to_owned(),
                         |end| end.describe().trim_end_matches(',').to_owned(),
                     )
                     .into(),
@@ -104,7 +104,7 @@ impl Ownership {
 impl Term {
     fn describe(&self, now: WallTime) -> String {
         let how = match &self.ended {
-            None => "whose session expired".to_owned(),
+            None => "whose session ended".to_owned(),
             Some(end) => format!("{} {} ago", end.describe(), end.at.age(now)),
         };
         format!("{}, {how}", plain(&self.orchestrator))
@@ -118,7 +118,7 @@ impl End {
             "clean" => "released".to_owned(),
             "handed_over" => format!("handed over to {}", text(&self.to)),
             "forced" => format!("forced by {}: {},", text(&self.by), text(&self.reason)),
-            _ => "session expired".to_owned(),
+            _ => "session ended".to_owned(),
         }
     }
 }

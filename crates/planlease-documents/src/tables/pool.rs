@@ -75,9 +75,11 @@ impl Tabular for PoolChanged {
             (None, _) => format!("pool {} was deleted", self.pool),
         };
         if let Some(size) = self.size.filter(|size| self.used > *size) {
-            let more =
-                format!("; {} in use: nothing that uses it starts until fewer than {size} are", self.used);
-            text.push_str(&more);
+            let until = match size {
+                0 => "it has permits again".to_owned(),
+                size => format!("fewer than {size} are"),
+            };
+            text.push_str(&format!("; {} in use: nothing that uses it starts until {until}", self.used));
         }
         format!("{}\n", plain(&text))
     }

@@ -43,6 +43,9 @@ impl Tabular for EligibilityView {
     fn table(&self, _now: WallTime) -> String {
         let id = plain(self.orchestrator.as_str());
         match (self.state, &self.owns) {
+            (Eligibility::Eligible, _) if self.was_cordoned == Some(false) => {
+                format!("{id} was not cordoned; nothing was changed\n")
+            }
             (Eligibility::Eligible, _) => format!("{id} takes plans again\n"),
             (Eligibility::Cordoned, _) => {
                 format!("{id} is cordoned: it takes no new plan and keeps what it has\n")

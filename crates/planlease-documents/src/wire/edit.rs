@@ -36,7 +36,7 @@ pub struct EditView {
     pub(crate) other_source: Option<String>,
     /// The tasks that are ticked in the file and pending in the plan.
     pub(crate) ticked: Vec<TaskId>,
-    /// Of these, the ones that this command recorded as done.
+    /// Of these, the ones that this command recorded as done, or would record with `--dry-run`.
     pub(crate) recorded_as_done: Vec<TaskId>,
     /// What the author of the file should know.
     pub(crate) warnings: Vec<FileProblem>,
@@ -101,7 +101,7 @@ impl EditView {
     }
 
     /// With what the file says besides the definition. `recorded`: the tasks that this command recorded as
-    /// done.
+    /// done, or would.
     #[must_use]
     pub fn with_file(self, view: &PlanView, parsed: &Parsed, recorded: Vec<TaskId>) -> Self {
         let source = view.spec().source.as_ref().filter(|_| !view.spec().has_origin_of(&parsed.spec));

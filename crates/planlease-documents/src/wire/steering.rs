@@ -1,7 +1,9 @@
 //! `fleet pause`, `fleet resume`, `fleet status`, `orchestrator cordon`, `drain` and `uncordon`, `owner
 //! move`.
 
-use planlease::Halted;
+use std::collections::BTreeSet;
+
+use planlease::{Halted, List, PlanView};
 use planlease_core::{
     OrchestratorId, PlanName,
     steering::{CordonRecord, Eligibility, MoveRecord, Steering},
@@ -31,6 +33,7 @@ pub struct FleetView {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct CordonedBy {
     pub(crate) orchestrator: OrchestratorId,
+    /// `cordoned` or `draining`; `fleet status` shows `cordoned` once a drained one owns nothing any more.
     pub(crate) state: Eligibility,
     /// How long a draining one lets running tasks go on.
     pub(crate) deadline_s: Option<u64>,
@@ -73,6 +76,16 @@ impl FleetView {
         let now = if paused.is_some() { "paused" } else { "running" };
         Self { now, changed: false, paused, cordons, moves }
     }
+
+    /// The same where these are all plans: what is drained and owns none of them any more is cordoned.
+    #[must_use]
+    pub fn with_owners(mut self, plans: &List<PlanView>) -> Self {
+        let owners = plans.iter().filter_map(|plan| Some(plan.queue().owner()?.1.owner.orchestrator.clone()));
+        let owners: BTreeSet<OrchestratorId> = owners.collect();
+        let drained = self.cordons.iter_mut().filter(|cordon| !owners.contains(&cordon.orchestrator));
+        drained.for_each(|cordon| cordon.state = Eligibility::Cordoned);
+        self
+    }
 }
 
 impl Document for FleetView {
@@ -87,13 +100,22 @@ pub struct EligibilityView {
     pub(crate) state: Eligibility,
     /// The plans that it still owns, if that was waited for.
     pub(crate) owns: Option<Vec<PlanName>>,
+    /// Of `uncordon`: whether it was cordoned or drained before.
+    pub(crate) was_cordoned: Option<bool>,
 }
 
 impl EligibilityView {
     /// The orchestrator, and whether it takes work now.
     #[must_use]
     pub fn new(orchestrator: OrchestratorId, state: Eligibility, owns: Option<Vec<PlanName>>) -> Self {
-        Self { orchestrator, state, owns }
+        Self { orchestrator, state, owns, was_cordoned: None }
+    }
+
+    /// What became of an `uncordon`, which found a cordon or none.
+    #[must_use]
+    pub fn uncordoned(orchestrator: OrchestratorId, was_cordoned: bool) -> Self {
+        let was_cordoned = Some(was_cordoned);
+        Self { orchestrator, state: Eligibility::Eligible, owns: None, was_cordoned }
     }
 }
 

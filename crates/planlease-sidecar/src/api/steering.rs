@@ -159,7 +159,7 @@ async fn uncordon(
     let changed = app.coordinator.admin().uncordon(&id).await?;
     let by = caller.name();
     tracing::info!(%client, by, orchestrator = %id, why = body.reason, changed, "a cordon was ended");
-    Ok(JsonView(EligibilityView::new(id, Eligibility::Eligible, None)).into_response())
+    Ok(JsonView(EligibilityView::uncordoned(id, changed)).into_response())
 }
 
 async fn drain(

@@ -154,6 +154,20 @@ impl Authority {
         self.next_record(seen, request, Uuid::nil())
     }
 
+    /// The same of an all-or-nothing batch, in the order of its requests: one that would be refused keeps all
+    /// others from being carried out.
+    ///
+    /// # Errors
+    /// What no batch can do, as [`Authority::submit_atomic`].
+    pub fn preview_atomic(
+        &self,
+        plan: &PlanView,
+        requests: &[UpdateRequest],
+    ) -> Result<Vec<Result<TaskRecord, Refused>>, Error> {
+        check(requests)?;
+        Ok(requests.iter().map(|request| self.preview(plan, request)).collect())
+    }
+
     fn next_record(
         &self,
         seen: &TaskView,

@@ -91,8 +91,12 @@ impl CordonArgs {
 impl UncordonArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let id = OrchestratorId::new(&self.name)?;
-        invocation.connect().await?.admin().uncordon(&id).await?;
-        invocation.show(self.output.format, &EligibilityView::new(id, Eligibility::Eligible, None))?;
+        let coordinator = invocation.connect().await?;
+        let was_cordoned = coordinator.admin().uncordon(&id).await?;
+        if !was_cordoned && !is_registered(&coordinator, &id).await? {
+            output::tell(&format!("no orchestrator {id} is registered"));
+        }
+        invocation.show(self.output.format, &EligibilityView::uncordoned(id, was_cordoned))?;
         Ok(Exit::Done)
     }
 }
@@ -123,10 +127,17 @@ impl DrainArgs {
 
 /// Says that no live process has that name: it may be misspelt, or start later.
 async fn tell_if_absent(coordinator: &Coordinator, id: &OrchestratorId) -> Result<(), Error> {
-    if !coordinator.orchestrators().await?.iter().any(|registered| registered.id == *id) {
-        output::tell(&format!("no live process has the name {id}; what starts under it finds the cordon"));
+    if !is_registered(coordinator, id).await? {
+        output::tell(&format!(
+            "no orchestrator {id} is registered; one that starts under the name finds the cordon"
+        ));
     }
     Ok(())
+}
+
+/// Whether a live process has that name.
+async fn is_registered(coordinator: &Coordinator, id: &OrchestratorId) -> Result<bool, Error> {
+    Ok(coordinator.orchestrators().await?.iter().any(|registered| registered.id == *id))
 }
 
 /// Waits until the orchestrator owns nothing.

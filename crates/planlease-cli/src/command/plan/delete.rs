@@ -1,8 +1,12 @@
 //! `plan delete`: asks first, since nothing brings a plan back.
 
 use clap::Args;
-use planlease::core::counted;
+use planlease::{
+    PlanView, TaskView,
+    core::{counted, transition::TaskStatus},
+};
 
+use super::ticked::named;
 use crate::{
     confirm::ConfirmArgs,
     exit::Exit,
@@ -42,11 +46,7 @@ impl DeleteArgs {
         }
         if !self.confirm.yes {
             let what = match coordinator.plan(&plan).await {
-                Ok(view) => {
-                    let summary = view.summary();
-                    let (tasks, ended) = (counted(summary.total, "task"), summary.ended());
-                    format!("this deletes {plan} with {tasks}, {ended} of which ended")
-                }
+                Ok(view) => consequence(&view),
                 Err(planlease::Error::Unreadable(unreadable)) => {
                     format!("this deletes {plan}, of which {unreadable}")
                 }
@@ -57,5 +57,18 @@ impl DeleteArgs {
         coordinator.admin().delete(&plan).await?;
         invocation.show(self.output.format, &PlanDeleted { deleted: plan, dry_run: false })?;
         Ok(Exit::Done)
+    }
+}
+
+/// What is deleted with a plan, the work that is under way above all.
+fn consequence(view: &PlanView) -> String {
+    let (plan, summary) = (view.name(), view.summary());
+    let (tasks, ended) = (counted(summary.total, "task"), summary.ended());
+    let what = format!("this deletes {plan} with {tasks}, {ended} of which ended");
+    let in_progress = |task: &&TaskView| task.record.status == TaskStatus::InProgress;
+    let working: Vec<&TaskView> = view.tasks().values().filter(in_progress).collect();
+    match working.is_empty() {
+        true => what,
+        false => format!("{what}; in progress: {}", named(working.into_iter().map(|task| &task.id))),
     }
 }

@@ -116,15 +116,17 @@ impl UpdateArgs {
         let spec = &parsed.spec;
         let coordinator = invocation.connect().await?;
         let view = coordinator.plan(&plan).await?;
-        if self.dry_run {
-            let shown = EditView::new(&view, &self.source.file, &view.edit(spec), None);
-            invocation.show(self.output.format, &shown.with_file(&view, &parsed, Vec::new()))?;
-            return Ok(Exit::Done);
-        }
-        self.source.confirm_origin(&view, spec, self.confirm)?;
         let pending = view.pending_of_ticked(spec);
         let new = spec.ticked().map(|task| &task.id).filter(|task| view.status(task).is_none());
         let ticked: Vec<_> = pending.iter().chain(new).collect();
+        if self.dry_run {
+            let done = self.ticked.are_done_unasked(&parsed);
+            let recorded = ticked.into_iter().filter(|_| done).cloned().collect();
+            let shown = EditView::new(&view, &self.source.file, &view.edit(spec), None);
+            invocation.show(self.output.format, &shown.with_file(&view, &parsed, recorded))?;
+            return Ok(Exit::Done);
+        }
+        self.source.confirm_origin(&view, spec, self.confirm)?;
         let are_done = self.ticked.are_done(&self.source.file, &parsed, &ticked)?;
         let (mut recorded, mut past) = (Vec::new(), ImportedState::default());
         if are_done {

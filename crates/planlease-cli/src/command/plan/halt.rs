@@ -41,9 +41,9 @@ pub(crate) struct ResumeArgs {
     output: OutputArgs,
 }
 
-/// Ends the plan's ownership by force, and the plan cannot be owned any more: the commands of its owner are
-/// killed as if the ownership were lost. The records stay as they are. A plan whose tasks are all done is not
-/// cancelled: of a cancellation and a completion at the same moment one wins.
+/// Ends the plan's ownership by force, and the plan cannot be owned until it is resumed: the commands of its
+/// owner are killed as if the ownership were lost. The records stay as they are. A plan whose tasks are all
+/// done is not cancelled: of a cancellation and a completion at the same moment one wins.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  planlease plan cancel release --reason 'superseded by 1.5' --yes")]
 pub(crate) struct CancelArgs {
@@ -114,7 +114,10 @@ impl CancelArgs {
                 Ok(_) | Err(planlease::Error::Unreadable(_)) => {}
                 Err(error) => return Err(error.into()),
             }
-            let what = format!("this cancels {plan}: it ends what its owner does, and no process can own it");
+            let what = format!(
+                "this cancels {plan}: it ends what its owner does, and no process can own it until it is \
+                                resumed"
+            );
             self.confirm.by_name(plan.as_str(), &what)?;
         }
         let halted: Halted = coordinator

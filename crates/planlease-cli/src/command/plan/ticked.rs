@@ -64,6 +64,14 @@ impl TickedArgs {
         Ok(false)
     }
 
+    /// Whether they are, as far as that is decided without a person.
+    pub(crate) fn are_done_unasked(self, parsed: &Parsed) -> bool {
+        match self.ticked {
+            Some(how) => how == Ticked::Done,
+            None => parsed.is_partly_ticked(),
+        }
+    }
+
     /// The same, of all ticked tasks of a file.
     pub(crate) fn of_file_are_done(self, file: &str, parsed: &Parsed) -> Result<bool, Failure> {
         self.are_done(file, parsed, &parsed.spec.ticked().map(|task| &task.id).collect::<Vec<_>>())

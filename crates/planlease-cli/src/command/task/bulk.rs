@@ -3,7 +3,7 @@
 
 use clap::Args;
 use planlease::{
-    BatchOutcome, Coordinator, Outcome, PlanView, UpdateRequest,
+    Authority, BatchOutcome, Coordinator, Error, Outcome, PlanView, Refused, UpdateRequest,
     core::{
         PlanName, PlanState, Revision, TaskId, counted,
         record::TaskRecord,
@@ -164,19 +164,8 @@ impl Bulk {
         }
         let authority = right.over(coordinator, name);
         if self.batch.dry_run {
-            for request in &requests {
-                let previewed = authority.preview(plan, request);
-                let seen = plan.tasks().get(&request.task);
-                results.add(match (previewed, seen) {
-                    (Ok(next), Some(seen)) => (TaskUpdate::possible(name.clone(), seen, verb, &next), None),
-                    (Err(refused), _) => {
-                        let task = request.task.clone();
-                        let exit = exit_of_refused(&refused);
-                        (TaskUpdate::of_refusal(name.clone(), task, verb, &refused), Some(exit))
-                    }
-                    (Ok(_), None) => continue,
-                });
-            }
+            let previews = self.previews(coordinator, &authority, plan, &requests).await?;
+            results.add_previews(self.batch.atomic, plan, verb, &requests, previews);
             return Ok(());
         }
         if self.batch.atomic {
@@ -200,6 +189,31 @@ impl Bulk {
             });
         }
         Ok(())
+    }
+
+    /// What each request would write, or why it would be refused, as everything is seen now.
+    async fn previews(
+        &self,
+        coordinator: &Coordinator,
+        authority: &Authority,
+        plan: &PlanView,
+        requests: &[UpdateRequest],
+    ) -> Result<Vec<Result<TaskRecord, Refused>>, Failure> {
+        if self.batch.atomic {
+            return Ok(authority.preview_atomic(plan, requests)?);
+        }
+        let mut previews = Vec::with_capacity(requests.len());
+        for request in requests {
+            let mut preview = authority.preview(plan, request);
+            if preview.is_ok()
+                && request.change == Change::Start
+                && let Some(refused) = outer_hindrance(coordinator, plan, &request.task).await?
+            {
+                preview = Err(refused);
+            }
+            previews.push(preview);
+        }
+        Ok(previews)
     }
 
     fn finish(&self, invocation: &Invocation, results: Results, change: &Change) -> Result<Exit, Failure> {
@@ -231,6 +245,34 @@ impl Results {
         self.exit = self.exit.or(exit);
     }
 
+    /// What would become of each request; of an all-or-nothing batch, of all of them together.
+    fn add_previews(
+        &mut self,
+        atomic: bool,
+        plan: &PlanView,
+        verb: &'static str,
+        requests: &[UpdateRequest],
+        previews: Vec<Result<TaskRecord, Refused>>,
+    ) {
+        let name = plan.name();
+        let all_possible = previews.iter().all(Result::is_ok);
+        let each = requests.iter().map(|request| request.task.clone()).zip(previews);
+        if atomic && !all_possible {
+            let refused = each.filter_map(|(task, preview)| Some((task, preview.err()?))).collect();
+            return self.add_batch(name, verb, requests, &BatchOutcome::Refused(refused));
+        }
+        for (task, preview) in each {
+            self.add(match (preview, plan.tasks().get(&task)) {
+                (Ok(next), Some(seen)) => (TaskUpdate::possible(name.clone(), seen, verb, &next), None),
+                (Err(refused), _) => {
+                    let exit = exit_of_refused(&refused);
+                    (TaskUpdate::of_refusal(name.clone(), task, verb, &refused), Some(exit))
+                }
+                (Ok(_), None) => continue,
+            });
+        }
+    }
+
     /// What became of an all-or-nothing batch, task by task.
     fn add_batch(
         &mut self,
@@ -239,7 +281,7 @@ impl Results {
         requests: &[UpdateRequest],
         outcome: &BatchOutcome,
     ) {
-        let blocked = || "another task of the batch was refused".to_owned();
+        let blocked = || "another task of the batch is refused".to_owned();
         for request in requests {
             let (plan, task) = (plan.clone(), request.task.clone());
             self.add(match outcome {
@@ -261,6 +303,20 @@ impl Results {
             });
         }
     }
+}
+
+/// What keeps a task from starting besides its plan: the fleet is paused, or a pool has no permit for it.
+async fn outer_hindrance(
+    coordinator: &Coordinator,
+    plan: &PlanView,
+    task: &TaskId,
+) -> Result<Option<Refused>, Error> {
+    if let Some(pause) = coordinator.steering().await?.0.pause {
+        return Ok(Some(Refused::FleetPaused(Box::new(pause))));
+    }
+    let Some(uses) = plan.graph().pools(task) else { return Ok(None) };
+    let wait = coordinator.pools_of(uses).await?.wait(uses);
+    Ok(wait.map(|wait| Refused::Pool(Box::new(wait))))
 }
 
 fn is_open(plan: &PlanView) -> bool {

@@ -8,7 +8,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    names::plan_name,
+    names::{plan_name, task_id},
     output::{ClaimView, OutputArgs, plain, pool_remedy},
 };
 
@@ -20,6 +20,9 @@ use crate::{
 pub(crate) struct ClaimArgs {
     /// The plan
     plan: String,
+    /// No task: `planlease task start` claims the one that is named
+    #[arg(hide = true)]
+    named: Option<String>,
     /// At most so many
     #[arg(short = 'n', long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
@@ -63,6 +66,16 @@ async fn recovered(coordinator: &Coordinator, view: &PlanView) -> Result<bool, F
 impl ClaimArgs {
     pub(super) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plan = plan_name(&self.plan)?;
+        if let Some(task) = &self.named {
+            let task = task_id(task)?;
+            return Err(Failure::usage("`task claim` takes whichever task is ready, and none by its name")
+                .meaning("Nothing was changed.")
+                .remedy(format!(
+                    "This one: `planlease task start {q_plan} {q_task}`.",
+                    q_plan = plan.quoted(),
+                    q_task = task.quoted()
+                )));
+        }
         let right = Right::of_plan(invocation, &plan)?;
         self.limit.check(&right)?;
         let coordinator = invocation.connect().await?;

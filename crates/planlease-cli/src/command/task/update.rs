@@ -5,8 +5,8 @@ use planlease::{
     Coordinator, Error, Excerpt, Outcome, Refused, TaskView, UpdateRequest,
     core::{
         PlanName, Revision, TaskId,
-        record::{Guard, Role},
-        transition::{Change, Refusal},
+        record::{Guard, Role, TaskRecord},
+        transition::{Change, Refusal, TaskStatus},
     },
 };
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use crate::{
     failure::Failure,
     invocation::Invocation,
     names::{plan_name, task_id},
-    output::{Format, OutputArgs, TaskUpdate, describe_task, plain, pool_remedy},
+    output::{self, Format, OutputArgs, TaskUpdate, describe_task, plain, pool_remedy},
 };
 
 /// What every change takes.
@@ -101,6 +101,10 @@ impl Update<'_> {
         outcome: Outcome,
     ) -> Result<Exit, Failure> {
         let (verb, task) = (self.request.change.verb(), &self.request.task);
+        let said = match &outcome {
+            Outcome::Committed(task) => approved(&self.request.change, &task.record),
+            _ => None,
+        };
         let (document, failure) = match outcome {
             Outcome::Committed(task) => (TaskUpdate::committed(self.plan, verb, &task), None),
             Outcome::Refused(refused) => {
@@ -117,6 +121,9 @@ impl Update<'_> {
             }
         };
         invocation.show(format, &document)?;
+        if let Some(said) = said.filter(|_| format == Format::Table) {
+            output::tell(&said);
+        }
         failure.map_or(Ok(Exit::Done), Err)
     }
 
@@ -238,6 +245,15 @@ impl Update<'_> {
     }
 }
 
+/// What an approval has brought about.
+fn approved(change: &Change, record: &TaskRecord) -> Option<String> {
+    let Change::Approve(_) = change else { return None };
+    Some(match record.status {
+        TaskStatus::Pending => format!("approved: attempt {} may start", record.attempt.saturating_add(1)),
+        status => format!("approved: {status}"),
+    })
+}
+
 /// What to do after a decision about an attempt that does not wait for one any more.
 fn decide_again(plan: &PlanName, task: &TaskId) -> String {
     format!(
@@ -247,7 +263,31 @@ fn decide_again(plan: &PlanName, task: &TaskId) -> String {
     )
 }
 
+/// The command that has to come before the one that was refused, if there is one.
+fn comes_first(refusal: &Refusal, present: &TaskView, plan: &PlanName) -> Option<String> {
+    let (record, plan, task) = (&present.record, plan.quoted(), present.id.quoted());
+    match refusal {
+        Refusal::WrongStatus {
+            verb: "complete" | "fail" | "report progress of",
+            status: TaskStatus::Pending,
+        } => Some(format!("It has to be started first: `planlease task start {plan} {task}`.")),
+        Refusal::NothingWaits { .. }
+            if matches!(record.status, TaskStatus::Failed | TaskStatus::Skipped)
+                && record.approval_of().is_some() =>
+        {
+            let last = record.transitions.last().and_then(|last| last.why.as_deref());
+            let rejected = last.filter(|why| why.starts_with("rejected"));
+            let why = rejected.map(|why| format!("It was {}. ", plain(why))).unwrap_or_default();
+            Some(format!("{why}`planlease task retry {plan} {task}` comes first, then the approval."))
+        }
+        _ => None,
+    }
+}
+
 fn remedy_of(refusal: &Refusal, present: &TaskView, plan: &PlanName) -> String {
+    if let Some(first) = comes_first(refusal, present, plan) {
+        return first;
+    }
     let task = &present.id;
     let claim = present.record.claim.as_ref();
     match refusal {
