@@ -7,6 +7,7 @@ use planlease::{PlanView, TaskView};
 use planlease_core::{
     counted,
     orphan::{Alive, is_orphan},
+    record::HaltRecord,
     transition::TaskStatus,
 };
 
@@ -40,13 +41,21 @@ pub struct Prime<'a> {
     alive: &'a Alive,
     /// The names under which the reader claims tasks.
     reader: &'a [String],
+    /// The pause of the fleet, if it is paused.
+    pause: Option<&'a HaltRecord>,
 }
 
 impl<'a> Prime<'a> {
     /// Of a plan, with what its claims hang on, for the claimant of these names.
     #[must_use]
     pub const fn new(view: &'a PlanView, alive: &'a Alive, reader: &'a [String]) -> Self {
-        Self { view, alive, reader }
+        Self { view, alive, reader, pause: None }
+    }
+
+    /// The same in a fleet with this pause, if it is paused.
+    #[must_use]
+    pub const fn in_fleet(self, pause: Option<&'a HaltRecord>) -> Self {
+        Self { pause, ..self }
     }
 
     /// The text, of at most [`MAX_PRIME`] bytes.
@@ -94,6 +103,11 @@ impl<'a> Prime<'a> {
                 line(&halt.why)
             )
             .expect("a text can always be written to");
+        }
+        if let Some(pause) = self.pause {
+            let (by, why) = (line(&pause.by), line(&pause.why));
+            write!(state, " Nothing starts: the fleet was paused by {by}: {why}. No task can be claimed.")
+                .expect("a text can always be written to");
         }
         state.push('\n');
         state

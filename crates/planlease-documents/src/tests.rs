@@ -16,7 +16,7 @@ use planlease_core::{
 use super::{
     fixture::{
         NOW, abandoned, alive, claimed_by_an_operator, ended_with_a_failure, late, line, paused, plan,
-        redefined, wide, with_record, worktree,
+        ready_and_unowned, redefined, wide, with_record, worktree,
     },
     *,
 };
@@ -327,6 +327,48 @@ fn why_a_plan_that_is_halted_does_not_go_on() {
         );
     }
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_paused_fleet_is_named_wherever_people_look() {
+    let pause = paused().halts().paused.clone().unwrap().1;
+    let ready = TaskId::new("1.10").unwrap();
+    for plan in [ready_and_unowned(), plan()] {
+        let (alive, pause) = (alive(&plan), Some(&pause));
+        let shown_all = [
+            shown(Format::Table, &WhyPlan::new(&plan, &List::default(), &alive).in_fleet(&plan, pause)),
+            shown(Format::Table, &WhyTask::new(&excerpt(&plan, &ready), &[], &alive).in_fleet(pause)),
+            shown(Format::Table, &PlanStatus::new(&plan, &alive).in_fleet(pause)),
+            shown(Format::Table, &PlanList::new(&vec![plan.clone()].into(), false).in_fleet(pause)),
+            shown(Format::Wide, &PlanList::new(&vec![plan.clone()].into(), false).in_fleet(pause)),
+            shown(Format::Table, &NextTasks::new(&plan, 1, &[], &alive).in_fleet(pause)),
+        ];
+        let first =
+            "nothing starts: the fleet was paused by me 1m ago: lunch; `planlease fleet resume` ends that";
+        for text in shown_all {
+            assert_eq!(text.lines().next(), Some(first), "{text}");
+        }
+        let prime = Prime::new(&plan, &alive, &[]).in_fleet(pause).text(Manner::Commands);
+        assert!(prime.contains(" Nothing starts: the fleet was paused by me: lunch."), "{prime}");
+    }
+}
+
+#[test]
+fn a_paused_fleet_promises_no_start() {
+    let pause = paused().halts().paused.clone().unwrap().1;
+    let task = TaskId::new("1.10").unwrap();
+    let plan = ready_and_unowned();
+    let (alive, paused) = (alive(&plan), Some(&pause));
+    let why = shown(Format::Table, &WhyPlan::new(&plan, &List::default(), &alive).in_fleet(&plan, paused));
+    let wanted = " Nothing starts: the fleet was paused by me: lunch.\n";
+    assert!(why.contains(wanted) && why.ends_with("\n`planlease fleet resume` lets it go on.\n"), "{why}");
+    let why = WhyTask::new(&excerpt(&plan, &task), &[], &alive).in_fleet(paused);
+    let document: serde_json::Value = serde_json::from_str(&shown(Format::Json, &why)).unwrap();
+    assert_eq!(document["rule"], "fleet_paused");
+    assert_eq!(document["fleet_paused"]["why"], "lunch");
+    assert_eq!(document["next"], "`planlease fleet resume` lets it go on.");
+    let running = shown(Format::Json, &WhyTask::new(&excerpt(&plan, &task), &[], &alive).in_fleet(None));
+    assert!(!running.contains("fleet_paused"), "{running}");
 }
 
 #[test]

@@ -32,7 +32,9 @@ impl PrimeArgs {
         let view = coordinator.plan(&plan).await?;
         let alive = coordinator.alive(&view).await?;
         let manner = if self.tools { Manner::Tools } else { Manner::Commands };
-        output::print(&Prime::new(&view, &alive, &reader).text(manner))?;
+        let pause = coordinator.fleet_pause().await?;
+        let prime = Prime::new(&view, &alive, &reader).in_fleet(pause.as_ref());
+        output::print(&prime.text(manner))?;
         Ok(Exit::Done)
     }
 }

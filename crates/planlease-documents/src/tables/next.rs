@@ -6,6 +6,7 @@ use planlease::core::WallTime;
 use planlease_core::TaskId;
 
 use super::{
+    steering::fleet_paused,
     table::{Cell, Table},
     tabular::Tabular,
 };
@@ -30,7 +31,8 @@ impl Tabular for NextTasks {
             ]);
         }
         let halted = self.halted.as_ref().map(|by| format!("{}; nothing is started\n\n", by.sentence(now)));
-        let mut text = halted.unwrap_or_default() + &table.render("nothing is ready");
+        let mut text = fleet_paused(self.fleet_paused.as_ref(), now) + &halted.unwrap_or_default();
+        text.push_str(&table.render("nothing is ready"));
         more(&mut text, self.ready_total - self.ready.len());
         let not_run = |task: &Ready| Some((task.task.clone(), task.not_run.clone()?));
         let not_run: Vec<(TaskId, String)> = self.ready.iter().filter_map(not_run).collect();

@@ -7,6 +7,7 @@ use planlease_core::{TaskId, counted, transition::TaskStatus};
 
 use super::{
     status::{count, done, state},
+    steering::fleet_paused,
     table::{Cell, Table, command_line},
     tabular::Tabular,
 };
@@ -37,11 +38,11 @@ impl Tabular for PlanList {
                 Cell::text(&plan.title),
             ]);
         }
-        self.with_place(&table)
+        self.with_place(&table, now)
     }
 
-    fn wide(&self, _now: WallTime) -> String {
-        self.with_place(&wide(self))
+    fn wide(&self, now: WallTime) -> String {
+        self.with_place(&wide(self), now)
     }
 
     fn names(&self) -> Vec<String> {
@@ -50,11 +51,11 @@ impl Tabular for PlanList {
 }
 
 impl PlanList {
-    /// The table, and where the plans are.
-    fn with_place(&self, table: &Table) -> String {
+    /// The table, what stops all plans, and where they are.
+    fn with_place(&self, table: &Table, now: WallTime) -> String {
         let place = self.store.as_ref().map(|store| format!(" in {store}")).unwrap_or_default();
         let none = format!("no plans{place}; `planlease plan import FILE` makes one");
-        let mut text = table.render(&none);
+        let mut text = fleet_paused(self.fleet_paused.as_ref(), now) + &table.render(&none);
         if !self.plans.is_empty() && !place.is_empty() {
             text.push_str(&format!("\n{}{place}\n", counted(self.plans.len(), "plan")));
         }

@@ -6,6 +6,7 @@ use planlease::core::WallTime;
 use planlease_core::{PlanState, Summary};
 
 use super::{
+    steering::fleet_paused,
     table::{Cell, Table},
     tabular::Tabular,
 };
@@ -19,7 +20,8 @@ const BAR: usize = 30;
 
 impl Tabular for PlanStatus {
     fn table(&self, now: WallTime) -> String {
-        let mut text = format!("{}  {}\n\n", self.plan, plain(&self.title));
+        let mut text = fleet_paused(self.fleet_paused.as_ref(), now);
+        write!(text, "{}  {}\n\n", self.plan, plain(&self.title)).expect("a text can always be written to");
         let Summary { total: _, pending, in_progress, completed, failed, skipped, unreadable } = self.summary;
         let line = |text: &mut String, name: &str, what: &str| {
             writeln!(text, "{name:<9} {what}").expect("a text can always be written to");

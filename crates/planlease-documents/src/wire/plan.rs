@@ -6,7 +6,7 @@ use planlease_core::{
     approval::ApprovalOf,
     budget::Amount,
     exits::Exits,
-    record::Halt,
+    record::{Halt, HaltRecord},
     spec::{self, OnLost},
     transition::TaskStatus,
 };
@@ -28,6 +28,9 @@ use super::{
 pub struct PlanList {
     /// Where they are; `None` from a sidecar, which has one store.
     pub(crate) store: Option<StoreView>,
+    /// Who paused the fleet, if it is paused: nothing starts. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fleet_paused: Option<HaltedBy>,
     pub(crate) plans: Vec<Listed>,
     /// What cannot be read, and is missing here. Absent if there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -69,13 +72,20 @@ impl PlanList {
                 ownership: Ownership::of(view.queue()),
             }
         });
-        Self { store: None, plans: plans.collect(), unreadable: views(&listed.unreadable) }
+        let unreadable = views(&listed.unreadable);
+        Self { store: None, fleet_paused: None, plans: plans.collect(), unreadable }
     }
 
     /// The same with the store that they are in.
     #[must_use]
     pub fn in_store(self, store: StoreView) -> Self {
         Self { store: Some(store), ..self }
+    }
+
+    /// The same in a fleet with this pause, if it is paused.
+    #[must_use]
+    pub fn in_fleet(self, pause: Option<&HaltRecord>) -> Self {
+        Self { fleet_paused: pause.map(HaltedBy::of), ..self }
     }
 }
 

@@ -7,6 +7,7 @@ use planlease_core::{
     PlanName, PlanState, Revision, Summary, TaskId,
     approval::Awaits,
     orphan::Alive,
+    record::HaltRecord,
     spec::{PlanSpec, TaskSpec},
     transition::TaskStatus,
 };
@@ -38,6 +39,9 @@ pub struct PlanStatus {
     pub(crate) finished: bool,
     /// What keeps it from going on, if anything does.
     pub(crate) halted: Option<HaltedBy>,
+    /// Who paused the fleet, if it is paused: nothing starts. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fleet_paused: Option<HaltedBy>,
     pub(crate) summary: Summary,
     pub(crate) phases: Vec<Phase>,
     #[serde(flatten)]
@@ -95,6 +99,12 @@ impl PlanStatus {
         Self { store: Some(store), ..self }
     }
 
+    /// The same in a fleet with this pause, if it is paused.
+    #[must_use]
+    pub fn in_fleet(self, pause: Option<&HaltRecord>) -> Self {
+        Self { fleet_paused: pause.map(HaltedBy::of), ..self }
+    }
+
     /// Of a plan, and what its claims hang on.
     pub fn new(view: &PlanView, alive: &Alive) -> Self {
         let summary = view.summary();
@@ -131,6 +141,7 @@ impl PlanStatus {
             state: PlanState::of(view),
             finished: summary.is_finished(),
             halted: view.halt().map(HaltedBy::of),
+            fleet_paused: None,
             summary,
             phases: phases(view.spec(), view),
             ownership: Ownership::of(view.queue()),

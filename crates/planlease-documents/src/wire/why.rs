@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use super::{
     document::Document,
+    halt::HaltedBy,
     next::{Waits, sentence, waits_of},
     owner::{Owner, Ownership, Term, term},
     unreadable::{UnreadableView, views},
@@ -36,10 +37,13 @@ pub struct WhyTask {
     pub(crate) revision: Revision,
     pub(crate) status: TaskStatus,
     /// The rule that decides what happens next: `ready`, `not_run` (no registered orchestrator runs it),
-    /// `pool` (a pool has too few permits left), `halted`, `waits`, `approval` (it waits for a person's
-    /// approval), `claimed`, `lost` (in progress, and its claimant is gone), `retry`, `exhausted`, `parked`,
-    /// `completed` or `skipped`.
+    /// `pool` (a pool has too few permits left), `halted`, `fleet_paused`, `waits`, `approval` (it waits for
+    /// a person's approval), `claimed`, `lost` (in progress, and its claimant is gone), `retry`, `exhausted`,
+    /// `parked`, `completed` or `skipped`.
     pub(crate) rule: &'static str,
+    /// Who paused the fleet, if it is paused: nothing starts. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fleet_paused: Option<HaltedBy>,
     pub(crate) waits: Vec<Waits>,
     /// What happened to it, oldest first; at most the last 16 changes.
     pub(crate) history: Vec<Step>,
@@ -176,6 +180,7 @@ impl WhyTask {
             revision: task.revision,
             status: record.status,
             rule,
+            fleet_paused: None,
             waits,
             history: record.transitions.iter().map(Step::of).collect(),
             late: late.iter().map(Late::of).collect(),
@@ -221,6 +226,20 @@ impl WhyTask {
             },
             _ => self,
         }
+    }
+}
+
+impl WhyTask {
+    /// The same in a fleet with this pause, if it is paused: the first thing that a task waits for which may
+    /// start otherwise.
+    #[must_use]
+    pub fn in_fleet(self, pause: Option<&HaltRecord>) -> Self {
+        let Some(pause) = pause else { return self };
+        let paused = Self { fleet_paused: Some(HaltedBy::of(pause)), ..self };
+        if !["ready", "not_run", "pool"].contains(&paused.rule) {
+            return paused;
+        }
+        Self { rule: "fleet_paused", now: fleet_paused(pause), next: FLEET_RESUME.to_owned(), ..paused }
     }
 }
 
@@ -325,6 +344,9 @@ pub struct WhyPlan {
     /// Whether every task has come to an end; failed ones too, which `summary` counts.
     pub(crate) finished: bool,
     pub(crate) summary: Summary,
+    /// Who paused the fleet, if it is paused: nothing starts. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fleet_paused: Option<HaltedBy>,
     pub(crate) owner: Option<Owner>,
     /// The terms so far, oldest first.
     pub(crate) terms: Vec<Term>,
@@ -405,6 +427,7 @@ impl WhyPlan {
             revision: view.revision(),
             finished: summary.is_finished(),
             summary,
+            fleet_paused: None,
             owner: ownership.owner,
             terms,
             ready,
@@ -433,6 +456,24 @@ impl WhyPlan {
     }
 }
 
+impl WhyPlan {
+    /// The same in a fleet with this pause, if it is paused: a plan that would go on does not.
+    #[must_use]
+    pub fn in_fleet(self, view: &PlanView, pause: Option<&HaltRecord>) -> Self {
+        let Some(pause) = pause else { return self };
+        let goes_on = match &self.owner {
+            Some(_) => self.held.is_empty(),
+            None => !self.ready.is_empty(),
+        };
+        let paused = Self { fleet_paused: Some(HaltedBy::of(pause)), ..self };
+        if !goes_on || paused.summary.is_done() || view.halt().is_some() {
+            return paused;
+        }
+        let now = format!("{} {}", paused.now, fleet_paused(pause));
+        Self { now, next: FLEET_RESUME.to_owned(), ..paused }
+    }
+}
+
 /// The tasks that wait for a person, in the order of the file.
 fn held(view: &PlanView) -> Vec<TaskId> {
     let is_held = |spec: &&TaskSpec| {
@@ -447,6 +488,14 @@ fn held(view: &PlanView) -> Vec<TaskId> {
 
 /// What to do about a record that cannot be read.
 const DOCTOR: &str = "`planlease doctor` says what to do.";
+
+/// What ends the pause of a fleet.
+const FLEET_RESUME: &str = "`planlease fleet resume` lets it go on.";
+
+/// Who paused the fleet, and why.
+fn fleet_paused(pause: &HaltRecord) -> String {
+    format!("Nothing starts: the fleet was paused by {}: {}.", plain(&pause.by), plain(&pause.why))
+}
 
 /// Who stopped the plan, and why.
 fn halted(halt: &HaltRecord) -> String {
