@@ -5,6 +5,7 @@
 use planlease::{Excerpt, List, PlanView};
 use planlease_core::{
     TaskId,
+    cancel::{CancelRequest, Then},
     keys::{Key, PlanKey},
     record::{FindingsRecord, Halt, OutputRecord, TaskRecord, WorktreeState},
     spec::{PlanSpec, TaskSpec},
@@ -219,6 +220,43 @@ fn a_lost_claimant_is_not_displayed_at_work() {
     assert!(why.contains("ci-1 worked on attempt 1 and is gone.\nThe plan is cancelled"), "{why}");
     let why = shown(Format::Table, &WhyPlan::new(&plan, &List::default(), &alive));
     assert!(why.contains("me: enough. The claimants of 1 task in progress are gone."), "{why}");
+}
+
+#[test]
+fn a_cancelled_attempt_says_what_becomes_of_it() {
+    let task = TaskId::new("1.2").unwrap();
+    let cancelled = |plan| {
+        with_record(plan, &task, |record| {
+            record.set_cancel(Some(CancelRequest {
+                by: "ann".into(),
+                at: NOW,
+                why: "wrong branch".into(),
+                then: Then::Skip,
+                extra: serde_json::Map::new(),
+            }));
+        })
+    };
+    let words = "by ann: wrong branch; becomes skipped when the attempt has ended";
+    let plan = cancelled(plan());
+    let alive_now = alive(&plan);
+    for (text, wanted) in [
+        (
+            shown(Format::Table, &TaskDetailView::new(&excerpt(&plan, &task), None, &alive_now)),
+            format!("\ncancelled  {words}\n"),
+        ),
+        (shown(Format::Table, &PlanStatus::new(&plan, &alive_now)), format!("  cancelled {words}\n")),
+        (shown(Format::Table, &TaskList::new(&plan, None, &alive_now)), format!("  cancelled {words}\n")),
+    ] {
+        assert!(text.contains(&wanted), "{wanted} is not in {text}");
+    }
+    let why = shown(Format::Table, &WhyTask::new(&excerpt(&plan, &task), &[], &alive_now));
+    let now = "ci-1 works on attempt 1, cancelled by ann: wrong branch.\n";
+    let next = "When ci-1 has ended the attempt, or is gone, it becomes skipped, as the cancellation says.";
+    assert!(why.contains(&format!("{now}{next}")) && !why.contains("on_lost"), "{why}");
+    let lost = cancelled(ready_and_unowned());
+    let why = shown(Format::Table, &WhyTask::new(&excerpt(&lost, &task), &[], &alive(&lost)));
+    let next = "The plan's next owner recovers it (it becomes skipped, as the cancellation says)";
+    assert!(why.contains(next), "{why}");
 }
 
 #[test]

@@ -54,12 +54,13 @@ impl Tabular for PlanStatus {
         if !self.in_progress.is_empty() {
             let mut table = Table::new(["IN PROGRESS", "ATTEMPT", "BY", "FOR", "SAYS"]);
             for task in &self.in_progress {
+                let cancelled = task.cancel.as_ref().map(|cancel| format!("cancelled {}", cancel.sentence()));
                 table.row([
                     task.task.to_string().into(),
                     task.attempt.into(),
                     Cell::text(task.hold.by(task.claimed_by.as_deref())),
                     task.hold.age(task.since, now).into(),
-                    Cell::text(task.progress.as_deref().unwrap_or("-")),
+                    Cell::text(cancelled.as_deref().or(task.progress.as_deref()).unwrap_or("-")),
                 ]);
             }
             write!(text, "\n{}", table.render("")).expect("a text can always be written to");

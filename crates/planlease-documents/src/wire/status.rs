@@ -19,7 +19,7 @@ use super::{
     halt::HaltedBy,
     owner::Ownership,
     store::StoreView,
-    task::Hold,
+    task::{Cancel, Hold},
     unreadable::{UnreadableView, views},
 };
 use crate::time::Time;
@@ -74,6 +74,9 @@ pub(crate) struct Running {
     pub(crate) claimed_by: Option<String>,
     pub(crate) since: Option<Time>,
     pub(crate) progress: Option<String>,
+    /// The request to end the attempt. Absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cancel: Option<Cancel>,
     #[serde(flatten)]
     pub(crate) hold: Hold,
 }
@@ -120,6 +123,7 @@ impl PlanStatus {
             claimed_by: task.record.claim.as_ref().map(|claim| claim.by.clone()),
             since: task.record.claim.as_ref().map(|claim| claim.since.into()),
             progress: task.record.progress.clone(),
+            cancel: Cancel::of(&task.record),
             hold: Hold::of(task, alive),
         });
         let waits =

@@ -7,7 +7,7 @@ use planlease_core::{
     PlanName, Revision, TaskId,
     approval::{ApprovalOf, Awaits},
     budget::Amount,
-    cancel::Then,
+    cancel::{CancelRequest, Then},
     orphan::{Alive, is_orphan},
     record::{FindingsRecord, Role, TaskRecord},
     spec::TaskSpec,
@@ -120,6 +120,13 @@ pub(crate) struct BudgetView {
     pub(crate) budget: Amount,
 }
 
+impl Cancel {
+    pub(crate) fn of(record: &TaskRecord) -> Option<Self> {
+        let CancelRequest { by, at, why, then, .. } = record.cancel.as_deref()?;
+        Some(Self { by: by.clone(), at: (*at).into(), why: why.clone(), then: *then })
+    }
+}
+
 impl ApprovalView {
     fn of(record: &TaskRecord) -> Option<Self> {
         let approval = record.approval.as_ref()?;
@@ -182,12 +189,7 @@ impl Record {
                 since: claim.since.into(),
                 limit_s: claim.limit.map(|limit| limit.seconds),
             }),
-            cancel: record.cancel.as_ref().map(|request| Cancel {
-                by: request.by.clone(),
-                at: request.at.into(),
-                why: request.why.clone(),
-                then: request.then,
-            }),
+            cancel: Cancel::of(record),
             approval: ApprovalView::of(record),
             budget: BudgetView::of(record),
             progress: record.progress.clone(),

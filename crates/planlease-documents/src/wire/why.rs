@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use planlease::{Excerpt, List, PlanView, TaskView};
 use planlease_core::{
-    PlanName, Revision, Summary, TaskId, counted,
+    PlanName, Revision, Summary, TaskId,
+    cancel::CancelRequest,
+    counted,
     late::LateResult,
     offer::{Offer, unoffered},
     orphan::{Alive, is_orphan},
@@ -38,8 +40,8 @@ pub struct WhyTask {
     pub(crate) status: TaskStatus,
     /// The rule that decides what happens next: `ready`, `not_run` (no registered orchestrator runs it),
     /// `pool` (a pool has too few permits left), `halted`, `fleet_paused`, `waits`, `approval` (it waits for
-    /// a person's approval), `claimed`, `lost` (in progress, and its claimant is gone), `retry`, `exhausted`,
-    /// `parked`, `completed` or `skipped`.
+    /// a person's approval), `claimed`, `cancelled` (in progress, and the attempt is to end), `lost` (in
+    /// progress, and its claimant is gone), `retry`, `exhausted`, `parked`, `completed` or `skipped`.
     pub(crate) rule: &'static str,
     /// Who paused the fleet, if it is paused: nothing starts. Absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -288,25 +290,35 @@ fn claimed(excerpt: &Excerpt, on_lost: OnLost, alive: &Alive) -> (&'static str, 
     let attempt = record.attempt;
     let claim = record.claim.as_ref();
     let by = claim.map_or_else(|| "an unknown process".to_owned(), |claim| plain(&claim.by));
+    let cancel = record.cancel.as_deref();
     let limit = claim.and_then(|claim| claim.limit).map(|limit| duration(Duration::from_secs(limit.seconds)));
     if is_orphan(record, alive) {
         let now = match limit {
             Some(limit) => format!("The claim of {by} on attempt {attempt} ended after {limit}."),
             None => format!("{by} worked on attempt {attempt} and is gone."),
         };
+        let rule = cancel.map_or_else(|| format!("on_lost = {on_lost}"), becomes);
         let next = match (excerpt.queue().owner(), &excerpt.halts().closed) {
             (Some((owner, _)), _) => {
-                format!("{}, who owns {plan}, recovers it: on_lost = {on_lost}.", plain(&owner.name()))
+                format!("{}, who owns {plan}, recovers it: {rule}.", plain(&owner.name()))
             }
             (None, Some((_, halt))) => format!(
                 "The plan is {}: no owner recovers it. `planlease task retry {q_plan} {q_id}` puts it back, `fail` ends it.",
                 halt.how
             ),
             (None, None) => {
-                format!("The plan's next owner recovers it (on_lost = {on_lost}): `planlease run {q_plan}`.")
+                format!("The plan's next owner recovers it ({rule}): `planlease run {q_plan}`.")
             }
         };
         return ("lost", now, next);
+    }
+    if let Some(request) = cancel {
+        let now = format!("{by} works on attempt {attempt}, {}.", plain(&request.reason()));
+        let next = format!(
+            "When {by} has ended the attempt, or is gone, {}. It cannot be completed; `planlease task fail {q_plan} {q_id}` gives it up.",
+            becomes(request)
+        );
+        return ("cancelled", now, next);
     }
     let now = format!("{by} works on attempt {attempt}.");
     let next = match (
@@ -326,6 +338,11 @@ fn claimed(excerpt: &Excerpt, on_lost: OnLost, alive: &Alive) -> (&'static str, 
         (None, false) => format!("If {by} is lost, the plan's owner recovers the task: on_lost = {on_lost}."),
     };
     ("claimed", now, next)
+}
+
+/// What becomes of a task whose attempt is cancelled.
+fn becomes(request: &CancelRequest) -> String {
+    format!("it becomes {}, as the cancellation says", request.then.status())
 }
 
 impl Document for WhyTask {
