@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 
+use std::collections::BTreeMap;
+
 use planlease::{Excerpt, List, PlanView};
 use planlease_core::{
-    TaskId,
+    PoolName, TaskId,
     cancel::{CancelRequest, Then},
     keys::{Key, PlanKey},
+    pool::{Pools, PoolsView},
     record::{FindingsRecord, Halt, OutputRecord, TaskRecord, WorktreeState},
     spec::{PlanSpec, TaskSpec},
     transition::TaskStatus,
@@ -143,6 +146,15 @@ fn the_next_tasks_as_table_and_json() {
     assert!(text.starts_with("paused by me 1m ago: lunch; nothing is started\n"), "{text}");
     let labelled = NextTasks::new(&plan(), 1, &["gpu".into()], &alive(&plan()));
     assert!(shown(Format::Table, &labelled).starts_with("nothing is ready"), "no task has that label");
+}
+
+#[test]
+fn a_ready_task_without_a_permit_says_why() {
+    let gpu = Pools::new(BTreeMap::from([(PoolName::new("gpu").unwrap(), 1)])).unwrap();
+    let plan = redefined(ready_and_unowned(), |spec| spec.policy.pools = gpu);
+    let next = NextTasks::new(&plan, 1, &[], &alive(&plan)).pooled(&plan, &PoolsView::default());
+    let text = shown(Format::Table, &next);
+    assert!(text.contains("\nNO PERMIT  WHY\n1.10       pool gpu is not defined\n"), "{text}");
 }
 
 #[test]

@@ -35,7 +35,9 @@ pub(crate) async fn get(
         let view = coordinator.plan(&plan).await?;
         let alive = coordinator.alive(&view).await?;
         let pause = coordinator.fleet_pause().await?;
-        Ok::<_, Error>(Prime::new(&view, &alive, &[]).in_fleet(pause.as_ref()).text(Manner::Tools))
+        let pools = if view.graph().uses_pools() { Some(coordinator.pools().await?.0) } else { None };
+        let prime = Prime::new(&view, &alive, &[]).in_fleet(pause.as_ref()).with_pools(pools.as_ref());
+        Ok::<_, Error>(prime.text(Manner::Tools))
     };
     let text = prime.await.map_err(|error| bad(error.into()))?;
     let text = format!("Work on the plan `{plan}` with the tools of planlease.\n\n{text}");

@@ -47,7 +47,7 @@ impl Tabular for NextTasks {
         let pooled = |task: &Ready| Some((task.task.clone(), task.waits_for_pool.clone()?));
         let pooled: Vec<(TaskId, String)> = self.ready.iter().filter_map(pooled).collect();
         if !pooled.is_empty() {
-            let mut table = Table::new(["NO PERMIT", "SINCE IT"]);
+            let mut table = Table::new(["NO PERMIT", "WHY"]);
             for (task, why) in pooled.iter().take(ROWS) {
                 table.row([Cell::from(task), Cell::text(why)]);
             }
