@@ -531,6 +531,60 @@ fn a_plan_file_as_json_is_what_was_parsed_or_what_is_wrong() {
 }
 
 #[test]
+fn a_plan_file_shows_order_policy_and_demands() {
+    let file = br#"
+title = "T"
+policy = { max_in_progress = 2 }
+[[sequential]]
+tasks = ["1", "2"]
+[[phase]]
+number = "a"
+name = "A"
+verification = ["it builds"]
+[[task]]
+id = "1"
+phase = "a"
+description = "first"
+priority = 5
+labels = ["fast"]
+needs = ["cuda"]
+pools = ["gpu"]
+[[task]]
+id = "2"
+phase = "a"
+description = "second"
+approval = "before"
+"#;
+    let parsed = planlease_formats::parse("t.toml", file).unwrap();
+    let text = shown(Format::Table, &PlanFile::new("t.toml", &parsed));
+    for part in [
+        "2 in progress at most",
+        "\n  of 1  priority 5, labels fast, needs cuda\n",
+        "pools gpu: 1\n",
+        "\n  of 2  approval before each attempt\n",
+        "\n  at the end of phase a  it builds\n",
+        "\n2     a      1 (in sequence)  second\n",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let document: serde_json::Value =
+        serde_json::from_str(&shown(Format::Json, &PlanFile::new("t.toml", &parsed))).unwrap();
+    assert_eq!(document["schema"], "planlease.plan_check.v1");
+    assert_eq!(document["tasks"][0]["pools"]["gpu"], 1);
+    assert_eq!(document["tasks"][1]["waits_by_order"][0]["on"], "1");
+    let plan = redefined(plan(), |spec| {
+        let task = &mut spec.tasks[1];
+        (task.labels, task.needs) = (["fast".to_owned()].into(), ["cuda".to_owned()].into());
+        spec.policy.pools = Pools::new(BTreeMap::from([(PoolName::new("gpu").unwrap(), 2)])).unwrap();
+    });
+    let task = TaskId::new("1.2").unwrap();
+    let text = shown(Format::Table, &TaskDetailView::new(&excerpt(&plan, &task), None, &alive(&plan)));
+    for part in ["\nlabels     fast\n", "\nneeds      cuda\n", "\npools      gpu: 2\n"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+}
+
+#[test]
 fn imports_name_what_is_ticked_and_what_was_refused() {
     let file = b"# T\n## Phase 1: P\n- [x] 1.1 D\n- [ ] 1.2 E after 1.1\n";
     let parsed = planlease_formats::parse("t.md", file).unwrap();

@@ -1,9 +1,12 @@
 //! Plans as wholes: imported, listed, shown, deleted.
 
-use std::fmt::Write as _;
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, Write as _},
+};
 
 use planlease::core::WallTime;
-use planlease_core::{TaskId, counted, transition::TaskStatus};
+use planlease_core::{TaskId, approval::ApprovalOf, counted, transition::TaskStatus};
 
 use super::{
     status::{count, done, state},
@@ -13,7 +16,10 @@ use super::{
 };
 use crate::{
     printable::plain,
-    wire::plan::{DefinitionView, Import, ImportList, PlanDeleted, PlanList, Policy},
+    wire::{
+        next::rule,
+        plan::{ByOrder, DefinitionView, Demands, Import, ImportList, PlanDeleted, PlanList, Policy},
+    },
 };
 
 impl Tabular for PlanList {
@@ -99,14 +105,11 @@ impl Tabular for DefinitionView {
         }
         writeln!(text, "policy  {}", in_words(&self.policy)).expect("a text can always be written to");
         for task in &self.tasks {
-            if let Some(policy) = &task.policy {
-                writeln!(text, "  of {}  {}", task.id, in_words(policy))
-                    .expect("a text can always be written to");
-            }
-            if let Some(of) = task.approval {
-                writeln!(text, "  of {}  approval {of} each attempt", task.id)
-                    .expect("a text can always be written to");
-            }
+            let (policy, approval, demands) = (task.policy.as_ref(), task.approval, &task.demands);
+            text.push_str(&Particulars { policy, approval, demands }.lines(task.id.as_str()));
+        }
+        for phase in &self.phases {
+            text.push_str(&verified(&phase.number, &phase.verification));
         }
         text.push('\n');
         let redone = self.tasks.iter().filter(|task| task.ticked && task.status == Some(TaskStatus::Pending));
@@ -116,16 +119,16 @@ impl Tabular for DefinitionView {
                 .expect("a text can always be written to");
         }
         let has_commands = self.tasks.iter().any(|task| task.command.is_some());
-        let mut table = Table::new(["TASK", "PHASE", "STATUS", "DEPENDS ON", "DESCRIPTION"]);
+        let mut table = Table::new(["TASK", "PHASE", "STATUS", "WAITS FOR", "DESCRIPTION"]);
         if has_commands {
-            table = Table::new(["TASK", "PHASE", "STATUS", "DEPENDS ON", "DESCRIPTION", "COMMAND"]);
+            table = Table::new(["TASK", "PHASE", "STATUS", "WAITS FOR", "DESCRIPTION", "COMMAND"]);
         }
         for task in &self.tasks {
             let cells = [
                 Cell::from(&task.id),
                 Cell::text(task.phase.as_deref().unwrap_or("-")),
                 task.status.map_or("-", TaskStatus::as_str).into(),
-                Cell::text(task.depends_on.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ")),
+                Cell::text(waits_for(&task.depends_on, &task.waits_by_order)),
                 Cell::text(&task.description),
             ];
             let command = has_commands.then(|| Cell::text(command_line(task.command.as_deref())));
@@ -135,8 +138,67 @@ impl Tabular for DefinitionView {
     }
 }
 
+/// How many of those that a task waits for by an order are named.
+const NAMED: usize = 5;
+
+/// What a task waits for: `1.1, 1.2 (in sequence)`.
+pub(crate) fn waits_for<T: Display>(depends_on: &[T], order: &[ByOrder]) -> String {
+    let is_ordered = |on: &String| order.iter().any(|before| before.on.as_str() == on.as_str());
+    let mut words: Vec<String> = depends_on.iter().map(T::to_string).filter(|on| !is_ordered(on)).collect();
+    let ordered = order.iter().take(NAMED).map(|before| format!("{} ({})", before.on, rule(before.why)));
+    words.extend(ordered);
+    let more = order.len().saturating_sub(NAMED);
+    words.extend((more > 0).then(|| format!("{more} more")));
+    words.join(", ")
+}
+
+/// What a plan says of a single task.
+pub(crate) struct Particulars<'a> {
+    pub(crate) policy: Option<&'a Policy>,
+    pub(crate) approval: Option<ApprovalOf>,
+    pub(crate) demands: &'a Demands,
+}
+
+impl Particulars<'_> {
+    /// A line for each kind of it.
+    pub(crate) fn lines(&self, task: &str) -> String {
+        let approval = self.approval.map(|of| format!("approval {of} each attempt"));
+        let said = [self.policy.map(in_words), approval, self.demands.words()];
+        said.into_iter().flatten().map(|words| format!("  of {}  {}\n", plain(task), plain(&words))).collect()
+    }
+}
+
+impl Demands {
+    /// `priority 5, labels gpu, needs cuda`. Pools are said with the policy.
+    fn words(&self) -> Option<String> {
+        let named = |name: &str, of: &[String]| (!of.is_empty()).then(|| format!("{name} {}", of.join(" ")));
+        let priority = (self.priority != 0).then(|| format!("priority {}", self.priority));
+        let words = [priority, named("labels", &self.labels), named("needs", &self.needs)];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+
+    /// `gpu: 2, licence: 1`
+    pub(crate) fn pools_in_words(&self) -> String {
+        permits(&self.pools)
+    }
+}
+
+fn permits(pools: &BTreeMap<String, u32>) -> String {
+    let permits: Vec<String> = pools.iter().map(|(pool, permits)| format!("{pool}: {permits}")).collect();
+    permits.join(", ")
+}
+
+/// What has to hold at the end of a phase, a line each.
+pub(crate) fn verified(phase: &str, verification: &[String]) -> String {
+    verification
+        .iter()
+        .map(|what| format!("  at the end of phase {}  {}\n", plain(phase), plain(what)))
+        .collect()
+}
+
 /// What a policy says: the usual part always, the rest where it bounds or decides something.
-fn in_words(policy: &Policy) -> String {
+pub(crate) fn in_words(policy: &Policy) -> String {
     let Policy { max_retries, max_lost, attempt_deadline_s, on_lost, lock_delay_s, .. } = policy;
     let mut words = vec![
         counted(*max_retries, "retry"),
@@ -158,6 +220,7 @@ fn in_words(policy: &Policy) -> String {
     }
     let failed = &policy.on_dependency_failed;
     add(failed != "wait", format!("if a dependency failed: {failed}"));
+    add(!policy.pools.is_empty(), format!("pools {}", permits(&policy.pools)));
     words.join(", ")
 }
 

@@ -1,13 +1,18 @@
 //! Plans as wholes: imported, listed, shown, deleted.
 
+use std::collections::BTreeMap;
+
 use planlease::{Imported, List, PlanView};
 use planlease_core::{
     PlanName, PlanState, Revision, Summary, TaskId,
     approval::ApprovalOf,
     budget::Amount,
     exits::Exits,
+    graph::Graph,
+    order::Why,
+    pool::Pools,
     record::{Halt, HaltRecord},
-    spec::{self, OnLost},
+    spec::{self, OnLost, TaskSpec},
     transition::TaskStatus,
 };
 use planlease_formats::{Parsed, Problems};
@@ -150,10 +155,13 @@ pub(crate) struct Policy {
     pub(crate) ask_on: Vec<String>,
     /// `wait`, `skip`, `fail` or `run`.
     pub(crate) on_dependency_failed: String,
+    /// How many permits of which pools each task takes. Absent if none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) pools: BTreeMap<String, u32>,
 }
 
 impl Policy {
-    fn of(policy: &spec::Policy) -> Self {
+    pub(crate) fn of(policy: &spec::Policy) -> Self {
         let entries = |exits: &Exits| match exits.is_empty() {
             true => Vec::new(),
             false => exits.to_string().split(", ").map(str::to_owned).collect(),
@@ -177,7 +185,62 @@ impl Policy {
             fail_on: entries(&policy.fail_on),
             ask_on: entries(&policy.ask_on),
             on_dependency_failed: policy.on_dependency_failed.to_string(),
+            pools: permits(&policy.pools),
         }
+    }
+}
+
+/// How many permits of which pools.
+fn permits(pools: &Pools) -> BTreeMap<String, u32> {
+    pools.iter().map(|(pool, permits)| (pool.to_string(), permits)).collect()
+}
+
+/// What a plan says of a task besides what it is and what it depends on.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "TaskDemands")]
+pub(crate) struct Demands {
+    /// Of ready tasks, those of a higher priority are handed out first. Absent if it is 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) priority: i32,
+    /// By which workers ask for it. Absent if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) labels: Vec<String>,
+    /// What an orchestrator must be able to do to run it. Absent if nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) needs: Vec<String>,
+    /// How many permits of which pools it takes, by its own policy or the plan's. Absent if none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) pools: BTreeMap<String, u32>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+impl Demands {
+    pub(crate) fn of(task: &TaskSpec, graph: &Graph) -> Self {
+        Self {
+            priority: task.priority,
+            labels: task.labels.iter().cloned().collect(),
+            needs: task.needs.iter().cloned().collect(),
+            pools: graph.pools(&task.id).map(permits).unwrap_or_default(),
+        }
+    }
+}
+
+/// What a task waits for by the order of phases and sections.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ByOrder {
+    pub(crate) on: TaskId,
+    pub(crate) why: Why,
+}
+
+impl ByOrder {
+    /// All that this task waits for, except for what it only depends on.
+    pub(crate) fn of(task: &TaskId, graph: &Graph) -> Vec<Self> {
+        let ordered = graph.waits(task).iter().filter(|wait| wait.why != Why::Dependency);
+        ordered.map(|wait| Self { on: wait.on.clone(), why: wait.why }).collect()
     }
 }
 
@@ -196,11 +259,16 @@ pub(crate) struct Task {
     pub(crate) phase: Option<String>,
     pub(crate) description: String,
     pub(crate) depends_on: Vec<TaskId>,
+    /// What it waits for by the order of phases and sections. Absent if nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) waits_by_order: Vec<ByOrder>,
     pub(crate) steps: Vec<String>,
     pub(crate) command: Option<Vec<String>>,
     /// What a person has to approve of it. Absent if nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) approval: Option<ApprovalOf>,
+    #[serde(flatten)]
+    pub(crate) demands: Demands,
     pub(crate) status: Option<TaskStatus>,
     /// Whether its box is ticked in the plan file.
     pub(crate) ticked: bool,
@@ -225,9 +293,11 @@ impl DefinitionView {
             phase: task.phase.clone(),
             description: task.description.clone(),
             depends_on: task.depends_on.clone(),
+            waits_by_order: ByOrder::of(&task.id, view.graph()),
             steps: task.steps.clone(),
             command: task.command.clone(),
             approval: task.approval,
+            demands: Demands::of(task, view.graph()),
             status: view.status(&task.id),
             ticked: task.is_ticked(),
             policy: task.policy.is_some().then(|| Policy::of(&spec.policy_of(task))),

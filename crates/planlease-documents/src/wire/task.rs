@@ -20,6 +20,7 @@ use serde::Serialize;
 use super::{
     document::{Document, each_readable},
     findings::Output,
+    plan::Demands,
     unreadable::{UnreadableView, views},
 };
 use crate::time::Time;
@@ -395,6 +396,8 @@ pub struct TaskDetailView {
     pub(crate) steps: Vec<String>,
     pub(crate) command: Option<Vec<String>>,
     #[serde(flatten)]
+    pub(crate) demands: Demands,
+    #[serde(flatten)]
     pub(crate) record: Record,
     #[serde(flatten)]
     pub(crate) hold: Hold,
@@ -443,6 +446,7 @@ impl TaskDetailView {
             blocked_by: excerpt.blockers().map(|wait| wait.on.clone()).collect(),
             steps: spec.map(|spec| spec.steps.clone()).unwrap_or_default(),
             command: spec.and_then(|spec| spec.command.clone()),
+            demands: spec.map(|spec| Demands::of(spec, excerpt.seen().graph())).unwrap_or_default(),
             record: Record::of(task),
             hold: Hold::of(task, alive),
             transitions: transitions.collect(),
