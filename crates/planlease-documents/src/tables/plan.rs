@@ -22,10 +22,15 @@ use crate::{
     },
 };
 
+/// The places of columns that a narrow terminal does without; `-o wide` has them.
+const FOR: usize = 6;
+const WAITING: usize = 7;
+
 impl Tabular for PlanList {
     fn table(&self, now: WallTime) -> String {
         let mut table =
-            Table::new(["PLAN", "STATE", "DONE", "RUNNING", "FAILED", "OWNER", "FOR", "WAITING", "TITLE"]);
+            Table::new(["PLAN", "STATE", "DONE", "RUNNING", "FAILED", "OWNER", "FOR", "WAITING", "TITLE"])
+                .without_if_narrow(&[WAITING, FOR]);
         for plan in &self.plans {
             let owner = plan.ownership.owner.as_ref();
             table.row([
@@ -48,7 +53,7 @@ impl Tabular for PlanList {
     }
 
     fn wide(&self, now: WallTime) -> String {
-        self.with_place(&wide(self), now)
+        self.with_place(&wide(self, now), now)
     }
 
     fn names(&self) -> Vec<String> {
@@ -70,10 +75,10 @@ impl PlanList {
 }
 
 /// The rows with more columns.
-fn wide(list: &PlanList) -> Table {
+fn wide(list: &PlanList, now: WallTime) -> Table {
     let mut table = Table::new([
-        "PLAN", "STATE", "DONE", "PENDING", "RUNNING", "FAILED", "SKIPPED", "REVISION", "OWNER", "HOST",
-        "TOKEN", "WAITING", "TITLE",
+        "PLAN", "STATE", "DONE", "PENDING", "RUNNING", "FAILED", "SKIPPED", "REVISION", "OWNER", "FOR",
+        "HOST", "TOKEN", "WAITING", "TITLE",
     ]);
     for plan in &list.plans {
         let owner = plan.ownership.owner.as_ref();
@@ -87,6 +92,7 @@ fn wide(list: &PlanList) -> Table {
             count(plan.summary.skipped),
             plan.revision.into(),
             Cell::text(owner.map_or("-", |owner| owner.orchestrator.as_str())),
+            owner.map_or_else(|| "-".to_owned(), |owner| owner.since.age(now)).into(),
             Cell::text(owner.map_or("-", |owner| owner.host.as_str())),
             Cell::text(owner.map_or_else(|| "-".to_owned(), |owner| owner.token.to_string())),
             count(plan.ownership.waiting.len()),
