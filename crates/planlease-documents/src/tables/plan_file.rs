@@ -6,7 +6,7 @@ use planlease::core::WallTime;
 use planlease_core::counted;
 
 use super::{
-    plan::{Particulars, in_words, verified, waits_for},
+    policy::{Particulars, in_words, verified, waits_for},
     table::{Cell, Table, command_line},
     tabular::Tabular,
 };

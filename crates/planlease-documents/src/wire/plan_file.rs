@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     document::Document,
-    plan::{ByOrder, Demands, Policy},
+    policy::{ByOrder, Demands, Policy},
 };
 
 /// A plan file as it was understood.

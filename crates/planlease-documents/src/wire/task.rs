@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::{
     document::{Document, each_readable},
     findings::Output,
-    plan::Demands,
+    policy::Demands,
     unreadable::{UnreadableView, views},
 };
 use crate::time::Time;
