@@ -90,8 +90,8 @@ impl Queue {
         &self.candidates
     }
 
-    /// Those that have it, and those that wait, each in the order of arrival. A plan has one owner; a lock has
-    /// as many holders as its first candidate says, since one with another number is refused.
+    /// Those that have it, and those that wait, each in the order of arrival. A plan has one owner; a lock
+    /// has as many holders as its first candidate says: one with another number is refused.
     #[must_use]
     pub fn holders_and_waiters(&self) -> (&[Candidate], &[Candidate]) {
         let permits = self.candidates.first().and_then(|first| first.record.as_ref()?.permits);
