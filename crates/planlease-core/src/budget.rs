@@ -188,12 +188,11 @@ impl Budget {
         self.spent_before.plus(self.spent)
     }
 
-    /// Why the present attempt must not go on, if more is spent than may be.
+    /// Why the present attempt must not go on, if more is spent than may be: what its budget says.
     #[must_use]
     pub fn exceeded(&self) -> Option<String> {
         let spent = self.spent_in_all();
-        (!self.budget.is_zero() && spent > self.budget)
-            .then(|| format!("spent {spent} of {} (budget)", self.budget))
+        (!self.budget.is_zero() && spent > self.budget).then(|| format!("spent {spent} of {}", self.budget))
     }
 
     /// Why no further attempt may start, if nothing is left for one.

@@ -90,6 +90,15 @@ impl Queue {
         &self.candidates
     }
 
+    /// Those that have it, and those that wait, each in the order of arrival. A plan has one owner; a lock
+    /// has as many holders as its first candidate says: one with another number is refused.
+    #[must_use]
+    pub fn holders_and_waiters(&self) -> (&[Candidate], &[Candidate]) {
+        let permits = self.candidates.first().and_then(|first| first.record.as_ref()?.permits);
+        let holders = usize::try_from(permits.unwrap_or(1)).unwrap_or(usize::MAX).max(1);
+        self.candidates.split_at(holders.min(self.candidates.len()))
+    }
+
     /// Where the candidate of this session stands.
     #[must_use]
     pub fn standing(&self, lease: LeaseId) -> Standing {
@@ -255,6 +264,24 @@ mod tests {
             joined: Revision::from_wire(n).unwrap(),
             record: name.map(record),
         }
+    }
+
+    #[test]
+    fn a_lock_has_as_many_holders_as_its_first_candidate_says() {
+        let with_permits = |n, permits| {
+            let record = CandidateRecord { permits, ..record("a") };
+            Candidate { record: Some(record), ..candidate(n, None) }
+        };
+        for (permits, candidates, counts) in
+            [(None, 3, (1, 2)), (Some(2), 2, (2, 0)), (Some(2), 3, (2, 1)), (Some(3), 2, (2, 0))]
+        {
+            let queue = Queue::new((1..=candidates).map(|n| with_permits(n, permits)).collect(), None);
+            let (holders, waiters) = queue.holders_and_waiters();
+            assert_eq!((holders.len(), waiters.len()), counts, "{permits:?} {candidates}");
+        }
+        let empty = Queue::default();
+        let (holders, waiters) = empty.holders_and_waiters();
+        assert!(holders.is_empty() && waiters.is_empty());
     }
 
     fn first_term(by: i64) -> TermRecord {

@@ -18,7 +18,7 @@ use planlease_core::{
     },
     spec::{OnLost, PhaseSpec, PlanSpec, Source, TaskSpec},
     term::{Candidate, Queue, Successor, succeed},
-    transition::{Change, Write, apply},
+    transition::{Change, TaskStatus, Write, apply},
     view::{Definition, Halts, Parts},
 };
 use uuid::Uuid;
@@ -176,6 +176,14 @@ pub(super) fn abandoned() -> PlanView {
     let closed = Some((at, HaltRecord { how: Halt::Cancelled, why: "enough".into(), ..halt }));
     let left = view(spec(), plan().tasks().values().cloned(), Queue::new(Vec::new(), None));
     halted(left, Halts { paused: None, closed })
+}
+
+/// The plan without an owner, of which 1.10 was put back and may start.
+pub(super) fn ready_and_unowned() -> PlanView {
+    let left = view(spec(), plan().tasks().values().cloned(), Queue::new(Vec::new(), None));
+    with_record(left, &TaskId::new("1.10").unwrap(), |record| {
+        (record.status, record.parked, record.error) = (TaskStatus::Pending, None, None);
+    })
 }
 
 /// The plan, of which an operator has claimed 2.1 for an hour, 20 minutes ago.

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 
 use planlease::{PlanView, TaskView};
 use planlease_core::{
-    counted,
+    TaskId, counted,
     orphan::{Alive, is_orphan},
+    pool::{PoolWait, PoolsView},
+    record::HaltRecord,
     transition::TaskStatus,
 };
 
@@ -40,13 +42,29 @@ pub struct Prime<'a> {
     alive: &'a Alive,
     /// The names under which the reader claims tasks.
     reader: &'a [String],
+    /// The pause of the fleet, if it is paused.
+    pause: Option<&'a HaltRecord>,
+    /// The pools of the namespace, if the plan uses any.
+    pools: Option<&'a PoolsView>,
 }
 
 impl<'a> Prime<'a> {
     /// Of a plan, with what its claims hang on, for the claimant of these names.
     #[must_use]
     pub const fn new(view: &'a PlanView, alive: &'a Alive, reader: &'a [String]) -> Self {
-        Self { view, alive, reader }
+        Self { view, alive, reader, pause: None, pools: None }
+    }
+
+    /// The same in a fleet with this pause, if it is paused.
+    #[must_use]
+    pub const fn in_fleet(self, pause: Option<&'a HaltRecord>) -> Self {
+        Self { pause, ..self }
+    }
+
+    /// The same with these pools, if the plan uses any: a task that waits for one is not ready.
+    #[must_use]
+    pub const fn with_pools(self, pools: Option<&'a PoolsView>) -> Self {
+        Self { pools, ..self }
     }
 
     /// The text, of at most [`MAX_PRIME`] bytes.
@@ -56,8 +74,10 @@ impl<'a> Prime<'a> {
         let mut text = format!("# Plan `{plan}`: {}\n\n", line(&self.view.spec().title));
         text.push_str(&self.state());
         self.claims(&mut text);
-        let ready: Vec<String> = self.view.ready().map(|task| self.named(task.as_str())).collect();
+        let ready: Vec<String> = self.ready().map(|task| self.named(task.as_str())).collect();
         list(&mut text, "Ready, in the order in which they are handed out", &ready);
+        list(&mut text, "Waits for a pool", &self.pooled());
+        list(&mut text, "Waits for a person", &self.approvals());
         list(&mut text, "In progress elsewhere", &self.elsewhere());
         let failed = self.view.failed().map(|(task, why)| format!("{task}: {}", line(why)));
         list(&mut text, "Failed", &failed.collect::<Vec<_>>());
@@ -77,7 +97,7 @@ impl<'a> Prime<'a> {
             summary.completed + summary.skipped,
             counted(self.view.tasks().len(), "task"),
             summary.in_progress,
-            self.view.ready().count(),
+            self.ready().count(),
             summary.failed,
         );
         match self.view.queue().owner() {
@@ -95,8 +115,34 @@ impl<'a> Prime<'a> {
             )
             .expect("a text can always be written to");
         }
+        if let Some(pause) = self.pause {
+            let (by, why) = (line(&pause.by), line(&pause.why));
+            write!(state, " Nothing starts: the fleet was paused by {by}: {why}. No task can be claimed.")
+                .expect("a text can always be written to");
+        }
         state.push('\n');
         state
+    }
+
+    /// The tasks that may start, and wait for no pool.
+    fn ready(&self) -> impl Iterator<Item = &TaskId> {
+        self.view.ready().filter(|task| self.pool_wait(task).is_none())
+    }
+
+    /// The pool that a ready task waits for.
+    fn pool_wait(&self, task: &TaskId) -> Option<PoolWait> {
+        self.pools?.wait(self.view.graph().pools(task)?)
+    }
+
+    fn pooled(&self) -> Vec<String> {
+        let wait = |task: &TaskId| Some(format!("{task}: {}", line(&self.pool_wait(task)?.to_string())));
+        self.view.ready().filter_map(wait).collect()
+    }
+
+    /// The tasks that wait for a person's approval, with what is to be decided.
+    fn approvals(&self) -> Vec<String> {
+        let question = |task: &TaskView| task.record.approval_question().unwrap_or_default();
+        self.view.approvals().map(|(task, _)| format!("{}: {}", task.id, line(&question(task)))).collect()
     }
 
     /// What the reader has claimed, with the steps.
@@ -217,13 +263,41 @@ explains the state of the plan or of a task. Your claims end with your session.
 #[cfg(test)]
 #[cfg(feature = "tables")]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use planlease_core::{
+        PoolName,
+        approval::{Approval, ApprovalOf},
+        pool::Pools,
+    };
+
     use super::*;
-    use crate::fixture::{alive, plan, wide};
+    use crate::fixture::{alive, plan, ready_and_unowned, redefined, wide, with_record};
 
     #[test]
     fn what_an_agent_reads_first() {
         let (view, reader) = (plan(), ["ci-1".to_owned()]);
         insta::assert_snapshot!(Prime::new(&view, &alive(&view), &reader).text(Manner::Commands));
+    }
+
+    #[test]
+    fn what_waits_for_a_pool_or_a_person_is_not_ready() {
+        let id = |id| TaskId::new(id).unwrap();
+        let view = redefined(ready_and_unowned(), |spec| {
+            spec.policy.pools = Pools::new(BTreeMap::from([(PoolName::new("gpu").unwrap(), 1)])).unwrap();
+        });
+        let view = with_record(view, &id("2.2"), |record| {
+            (record.status, record.skip_reason) = (TaskStatus::Pending, None);
+            let of = Some(ApprovalOf::Before);
+            record.approval = Some(Box::new(Approval { of, ..Approval::default() }));
+        });
+        let (alive, pools) = (alive(&view), PoolsView::default());
+        let text = Prime::new(&view, &alive, &[]).with_pools(Some(&pools)).text(Manner::Commands);
+        assert!(text.contains(" 0 ready,") && !text.contains("## Ready"), "{text}");
+        assert!(text.contains("\n## Waits for a pool\n\n- 1.10: pool gpu is not defined"), "{text}");
+        assert!(text.contains("\n## Waits for a person\n\n- 2.2: "), "{text}");
+        let text = Prime::new(&view, &alive, &[]).text(Manner::Commands);
+        assert!(text.contains("- 1.10: Do 1.10") && !text.contains("Waits for a pool"), "{text}");
     }
 
     #[test]

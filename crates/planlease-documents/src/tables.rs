@@ -17,6 +17,7 @@ pub(crate) mod owner;
 pub(crate) mod phases;
 pub(crate) mod plan;
 pub(crate) mod plan_file;
+pub(crate) mod policy;
 pub(crate) mod pool;
 pub(crate) mod server;
 pub(crate) mod status;

@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; clippy does not see that this is one")]
 
+use std::collections::BTreeMap;
+
 use planlease::{Excerpt, List, PlanView};
 use planlease_core::{
     OrchestratorId, PoolName, TaskId,
+    cancel::{CancelRequest, Then},
     keys::{Key, PlanKey},
+    pool::{Pools, PoolsView},
     record::{FindingsRecord, Halt, HaltRecord, OutputRecord, TaskRecord, WorktreeState},
     spec::{PlanSpec, TaskSpec},
     transition::TaskStatus,
@@ -16,7 +20,7 @@ use planlease_core::{
 use super::{
     fixture::{
         NOW, abandoned, alive, claimed_by_an_operator, ended_with_a_failure, late, line, paused, plan,
-        redefined, wide, with_record, worktree,
+        ready_and_unowned, redefined, wide, with_record, worktree,
     },
     *,
 };
@@ -145,6 +149,15 @@ fn the_next_tasks_as_table_and_json() {
 }
 
 #[test]
+fn a_ready_task_without_a_permit_says_why() {
+    let gpu = Pools::new(BTreeMap::from([(PoolName::new("gpu").unwrap(), 1)])).unwrap();
+    let plan = redefined(ready_and_unowned(), |spec| spec.policy.pools = gpu);
+    let next = NextTasks::new(&plan, 1, &[], &alive(&plan)).pooled(&plan, &PoolsView::default());
+    let text = shown(Format::Table, &next);
+    assert!(text.contains("\nNO PERMIT  WHY\n1.10       pool gpu is not defined\n"), "{text}");
+}
+
+#[test]
 fn phases_as_table_and_lines() {
     let phases = PhaseList::new(&plan());
     insta::assert_snapshot!(shown(Format::Table, &phases) + &shown(Format::Jsonl, &phases));
@@ -219,6 +232,43 @@ fn a_lost_claimant_is_not_displayed_at_work() {
     assert!(why.contains("ci-1 worked on attempt 1 and is gone.\nThe plan is cancelled"), "{why}");
     let why = shown(Format::Table, &WhyPlan::new(&plan, &List::default(), &alive));
     assert!(why.contains("me: enough. The claimants of 1 task in progress are gone."), "{why}");
+}
+
+#[test]
+fn a_cancelled_attempt_says_what_becomes_of_it() {
+    let task = TaskId::new("1.2").unwrap();
+    let cancelled = |plan| {
+        with_record(plan, &task, |record| {
+            record.set_cancel(Some(CancelRequest {
+                by: "ann".into(),
+                at: NOW,
+                why: "wrong branch".into(),
+                then: Then::Skip,
+                extra: serde_json::Map::new(),
+            }));
+        })
+    };
+    let words = "by ann: wrong branch; becomes skipped when the attempt has ended";
+    let plan = cancelled(plan());
+    let alive_now = alive(&plan);
+    for (text, wanted) in [
+        (
+            shown(Format::Table, &TaskDetailView::new(&excerpt(&plan, &task), None, &alive_now)),
+            format!("\ncancelled  {words}\n"),
+        ),
+        (shown(Format::Table, &PlanStatus::new(&plan, &alive_now)), format!("  cancelled {words}\n")),
+        (shown(Format::Table, &TaskList::new(&plan, None, &alive_now)), format!("  cancelled {words}\n")),
+    ] {
+        assert!(text.contains(&wanted), "{wanted} is not in {text}");
+    }
+    let why = shown(Format::Table, &WhyTask::new(&excerpt(&plan, &task), &[], &alive_now));
+    let now = "ci-1 works on attempt 1, cancelled by ann: wrong branch.\n";
+    let next = "When ci-1 has ended the attempt, or is gone, it becomes skipped, as the cancellation says.";
+    assert!(why.contains(&format!("{now}{next}")) && !why.contains("on_lost"), "{why}");
+    let lost = cancelled(ready_and_unowned());
+    let why = shown(Format::Table, &WhyTask::new(&excerpt(&lost, &task), &[], &alive(&lost)));
+    let next = "The plan's next owner recovers it (it becomes skipped, as the cancellation says)";
+    assert!(why.contains(next), "{why}");
 }
 
 #[test]
@@ -330,6 +380,48 @@ fn why_a_plan_that_is_halted_does_not_go_on() {
 }
 
 #[test]
+fn a_paused_fleet_is_named_wherever_people_look() {
+    let pause = paused().halts().paused.clone().unwrap().1;
+    let ready = TaskId::new("1.10").unwrap();
+    for plan in [ready_and_unowned(), plan()] {
+        let (alive, pause) = (alive(&plan), Some(&pause));
+        let shown_all = [
+            shown(Format::Table, &WhyPlan::new(&plan, &List::default(), &alive).in_fleet(&plan, pause)),
+            shown(Format::Table, &WhyTask::new(&excerpt(&plan, &ready), &[], &alive).in_fleet(pause)),
+            shown(Format::Table, &PlanStatus::new(&plan, &alive).in_fleet(pause)),
+            shown(Format::Table, &PlanList::new(&vec![plan.clone()].into(), false).in_fleet(pause)),
+            shown(Format::Wide, &PlanList::new(&vec![plan.clone()].into(), false).in_fleet(pause)),
+            shown(Format::Table, &NextTasks::new(&plan, 1, &[], &alive).in_fleet(pause)),
+        ];
+        let first =
+            "nothing starts: the fleet was paused by me 1m ago: lunch; `planlease fleet resume` ends that";
+        for text in shown_all {
+            assert_eq!(text.lines().next(), Some(first), "{text}");
+        }
+        let prime = Prime::new(&plan, &alive, &[]).in_fleet(pause).text(Manner::Commands);
+        assert!(prime.contains(" Nothing starts: the fleet was paused by me: lunch."), "{prime}");
+    }
+}
+
+#[test]
+fn a_paused_fleet_promises_no_start() {
+    let pause = paused().halts().paused.clone().unwrap().1;
+    let task = TaskId::new("1.10").unwrap();
+    let plan = ready_and_unowned();
+    let (alive, paused) = (alive(&plan), Some(&pause));
+    let why = shown(Format::Table, &WhyPlan::new(&plan, &List::default(), &alive).in_fleet(&plan, paused));
+    let wanted = " Nothing starts: the fleet was paused by me: lunch.\n";
+    assert!(why.contains(wanted) && why.ends_with("\n`planlease fleet resume` lets it go on.\n"), "{why}");
+    let why = WhyTask::new(&excerpt(&plan, &task), &[], &alive).in_fleet(paused);
+    let document: serde_json::Value = serde_json::from_str(&shown(Format::Json, &why)).unwrap();
+    assert_eq!(document["rule"], "fleet_paused");
+    assert_eq!(document["fleet_paused"]["why"], "lunch");
+    assert_eq!(document["next"], "`planlease fleet resume` lets it go on.");
+    let running = shown(Format::Json, &WhyTask::new(&excerpt(&plan, &task), &[], &alive).in_fleet(None));
+    assert!(!running.contains("fleet_paused"), "{running}");
+}
+
+#[test]
 fn past_terms_with_what_was_done_under_them() {
     let list = TermList::new(&plan(), &List::default());
     insta::assert_snapshot!(shown(Format::Table, &list) + &shown(Format::Json, &list));
@@ -436,6 +528,60 @@ fn a_plan_file_as_json_is_what_was_parsed_or_what_is_wrong() {
             + &shown(Format::Table, &PlanFile::new("t.md", &parsed))
             + &shown(Format::Json, &PlanFile::refused("t.md", &refused))
     );
+}
+
+#[test]
+fn a_plan_file_shows_order_policy_and_demands() {
+    let file = br#"
+title = "T"
+policy = { max_in_progress = 2 }
+[[sequential]]
+tasks = ["1", "2"]
+[[phase]]
+number = "a"
+name = "A"
+verification = ["it builds"]
+[[task]]
+id = "1"
+phase = "a"
+description = "first"
+priority = 5
+labels = ["fast"]
+needs = ["cuda"]
+pools = ["gpu"]
+[[task]]
+id = "2"
+phase = "a"
+description = "second"
+approval = "before"
+"#;
+    let parsed = planlease_formats::parse("t.toml", file).unwrap();
+    let text = shown(Format::Table, &PlanFile::new("t.toml", &parsed));
+    for part in [
+        "2 in progress at most",
+        "\n  of 1  priority 5, labels fast, needs cuda\n",
+        "pools gpu: 1\n",
+        "\n  of 2  approval before each attempt\n",
+        "\n  at the end of phase a  it builds\n",
+        "\n2     a      1 (in sequence)  second\n",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let document: serde_json::Value =
+        serde_json::from_str(&shown(Format::Json, &PlanFile::new("t.toml", &parsed))).unwrap();
+    assert_eq!(document["schema"], "planlease.plan_check.v1");
+    assert_eq!(document["tasks"][0]["pools"]["gpu"], 1);
+    assert_eq!(document["tasks"][1]["waits_by_order"][0]["on"], "1");
+    let plan = redefined(plan(), |spec| {
+        let task = &mut spec.tasks[1];
+        (task.labels, task.needs) = (["fast".to_owned()].into(), ["cuda".to_owned()].into());
+        spec.policy.pools = Pools::new(BTreeMap::from([(PoolName::new("gpu").unwrap(), 2)])).unwrap();
+    });
+    let task = TaskId::new("1.2").unwrap();
+    let text = shown(Format::Table, &TaskDetailView::new(&excerpt(&plan, &task), None, &alive(&plan)));
+    for part in ["\nlabels     fast\n", "\nneeds      cuda\n", "\npools      gpu: 2\n"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
 }
 
 #[test]

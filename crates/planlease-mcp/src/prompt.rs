@@ -34,7 +34,10 @@ pub(crate) async fn get(
     let prime = async {
         let view = coordinator.plan(&plan).await?;
         let alive = coordinator.alive(&view).await?;
-        Ok::<_, Error>(Prime::new(&view, &alive, &[]).text(Manner::Tools))
+        let pause = coordinator.fleet_pause().await?;
+        let pools = if view.graph().uses_pools() { Some(coordinator.pools().await?.0) } else { None };
+        let prime = Prime::new(&view, &alive, &[]).in_fleet(pause.as_ref()).with_pools(pools.as_ref());
+        Ok::<_, Error>(prime.text(Manner::Tools))
     };
     let text = prime.await.map_err(|error| bad(error.into()))?;
     let text = format!("Work on the plan `{plan}` with the tools of planlease.\n\n{text}");

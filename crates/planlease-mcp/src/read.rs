@@ -15,7 +15,8 @@ pub(crate) const LISTED: usize = 5;
 const MOST: u32 = 100;
 
 pub(crate) async fn plans(coordinator: &Coordinator) -> Reply {
-    shown(&PlanList::new(&coordinator.plans().await?, false))
+    let plans = PlanList::new(&coordinator.plans().await?, false);
+    shown(&plans.in_fleet(coordinator.fleet_pause().await?.as_ref()))
 }
 
 pub(crate) async fn next(coordinator: &Coordinator, next: Next) -> Reply {
@@ -27,20 +28,23 @@ pub(crate) async fn next(coordinator: &Coordinator, next: Next) -> Reply {
     };
     let view = coordinator.plan(&plan).await?;
     let alive = coordinator.alive(&view).await?;
-    shown(&NextTasks::new(&view, count, &next.labels, &alive))
+    let next = NextTasks::new(&view, count, &next.labels, &alive);
+    shown(&next.in_fleet(coordinator.fleet_pause().await?.as_ref()))
 }
 
 pub(crate) async fn why(coordinator: &Coordinator, why: Why) -> Reply {
     let plan = arguments::plan(&why.plan)?;
     let task = why.task.as_deref().map(arguments::task).transpose()?;
+    let pause = coordinator.fleet_pause().await?;
     let Some(task) = task else {
         let view = coordinator.plan(&plan).await?;
         let alive = coordinator.alive(&view).await?;
-        return shown(&WhyPlan::new(&view, &coordinator.history(&plan).terms().await?, &alive));
+        let past = coordinator.history(&plan).terms().await?;
+        return shown(&WhyPlan::new(&view, &past, &alive).in_fleet(&view, pause.as_ref()));
     };
     let mut excerpt = coordinator.excerpt(&plan, &task).await?;
     let late = coordinator.late_results(&plan, &task).await.map(Some);
     let late = read_beside(&mut excerpt, late)?.unwrap_or_default();
     let alive = coordinator.alive_for(&excerpt).await?;
-    shown(&WhyTask::new(&excerpt, &late, &alive))
+    shown(&WhyTask::new(&excerpt, &late, &alive).in_fleet(pause.as_ref()))
 }

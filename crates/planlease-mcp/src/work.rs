@@ -115,6 +115,7 @@ async fn answer(
     if claimed.tasks.is_empty() {
         let alive = coordinator.alive(view).await?;
         let next = NextTasks::new(view, LISTED, &claims.asked.labels, &alive);
+        let next = next.in_fleet(coordinator.fleet_pause().await?.as_ref());
         return Err(Unkept::Empty(vec![text(&document)?, text(&next)?]));
     }
     Ok(vec![match handle {

@@ -94,15 +94,18 @@ pub struct Holder {
     pub candidate: Candidate,
     /// Its term; `None` while it has not taken over yet, and for an unmanaged candidate.
     pub term: Option<TermRecord>,
-    /// How many wait behind it.
+    /// Those that have it besides: of a lock with several permits.
+    pub others: Vec<Candidate>,
+    /// How many wait behind them.
     pub waiting: usize,
 }
 
 impl Holder {
     pub(crate) fn of(queue: &Queue) -> Option<Self> {
-        let candidate = queue.candidates().first()?.clone();
+        let (holders, waiters) = queue.holders_and_waiters();
+        let (first, others) = holders.split_first()?;
         let term = queue.owner().map(|(_, term)| term.clone());
-        Some(Self { candidate, term, waiting: queue.candidates().len() - 1 })
+        Some(Self { candidate: first.clone(), term, others: others.to_vec(), waiting: waiters.len() })
     }
 }
 

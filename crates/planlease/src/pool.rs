@@ -12,7 +12,7 @@ use planlease_core::{
         MAX_DESCRIPTION, MAX_POOL, PermitRecord, PermitView, Permits, PoolRecord, PoolView, Pools, PoolsView,
     },
     record::TaskRecord,
-    transition::Change,
+    transition::{Change, TaskStatus},
     view::{PlanView, TaskView},
 };
 use serde_json::Map;
@@ -358,6 +358,12 @@ impl Authority {
             Outcome::Refused(Refused::AuthorityLost(AuthorityLoss::Ownership(_))) => None,
             _ => return,
         };
+        // Only a claimant completes an attempt, and its permits went with that.
+        if present
+            .is_some_and(|record| record.status == TaskStatus::Completed && attempt == Some(record.attempt))
+        {
+            return;
+        }
         let Ok(lease) = self.claim_lease() else { return };
         if self.session().is_some_and(|session| !session.may_have_permits()) {
             return;

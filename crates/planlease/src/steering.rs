@@ -56,6 +56,17 @@ impl Coordinator {
         Ok((Steering::of(snapshot.entries), snapshot.revision))
     }
 
+    /// Who paused the fleet, if it is paused. One request.
+    ///
+    /// # Errors
+    /// As for any request.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
+    pub async fn fleet_pause(&self) -> Result<Option<HaltRecord>, Error> {
+        Ok(self.steering().await?.0.pause)
+    }
+
     fn steering_key(&self, key: SteeringKey) -> Vec<u8> {
         self.layout().key(&Key::Steering(key))
     }

@@ -136,7 +136,10 @@ command = ["sh", "-c", '''
     let ended = tokio::time::timeout(Duration::from_secs(60), program.run_to(NOT_DONE, ["run", "costly"]));
     ended.await.unwrap();
     let shown = env.program().run_to(0, ["task", "show", "costly", "1"]).await.stdout;
-    assert!(shown.contains("spent 4 of 3.5 (budget)") && shown.contains("4 of 3.5 spent"), "{shown}");
+    assert!(
+        shown.contains("cancelled by its budget: spent 4 of 3.5;") && shown.contains("4 of 3.5 spent"),
+        "{shown}"
+    );
     let file = env.path("costly.toml");
     std::fs::write(&file, plan("9")).unwrap();
     env.program().run_to(0, ["plan", "update", file.to_str().unwrap()]).await;

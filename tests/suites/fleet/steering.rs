@@ -105,6 +105,20 @@ async fn a_paused_fleet_starts_nothing_until_it_is_resumed(env: TestEnv) {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(coordinator.plan(&plan).await.unwrap().summary().pending, 1, "{}", run.said());
     assert_eq!(env.json(&["fleet", "status"]).await["now"], "paused");
+    let views: [&[&str]; 6] = [
+        &["why", "other"],
+        &["why", "other", "1"],
+        &["status", "other"],
+        &["status"],
+        &["plan", "list"],
+        &["next", "other"],
+    ];
+    for view in views {
+        let shown = env.json(view).await;
+        assert_eq!(shown["fleet_paused"]["why"], "registry is down", "{view:?}: {shown}");
+    }
+    let prime = env.program().run_to(0, ["prime", "other"]).await.stdout;
+    assert!(prime.contains("Nothing starts: the fleet was paused by "), "{prime}");
 
     env.program().run_to(0, ["fleet", "resume"]).await;
     assert_eq!(run.until_ended(LIMIT).await, Some(0), "{}", run.said());

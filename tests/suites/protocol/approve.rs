@@ -245,7 +245,7 @@ async fn an_attempt_above_its_budget_is_parked(env: TestEnv) {
     committed(worker.submit(&request("1", Change::Return("not mine".into()))).await.unwrap());
     committed(worker.submit(&request("1", Change::Start)).await.unwrap());
     let over = committed(worker.submit(&request("1", spend("3.6"))).await.unwrap());
-    assert_eq!(over.record.cancel.as_ref().unwrap().why, "spent 10.1 of 10 (budget)");
+    assert_eq!(over.record.cancel.as_ref().unwrap().why, "spent 10.1 of 10");
     let complete = worker.submit(&request("1", Change::Complete(None))).await.unwrap();
     assert!(matches!(refusal(complete), Refusal::Cancelled { .. }));
     session.close().await.unwrap();
@@ -253,7 +253,7 @@ async fn an_attempt_above_its_budget_is_parked(env: TestEnv) {
     let (_, view) = owner.recover().await.unwrap();
     let record = &view.tasks()[&id("1")].record;
     assert_eq!((record.status, record.lost), (TaskStatus::Failed, 0));
-    assert!(record.parked.as_ref().unwrap().contains("spent 10.1 of 10 (budget)"), "{record:?}");
+    assert!(record.parked.as_ref().unwrap().contains("its budget: spent 10.1 of 10;"), "{record:?}");
     // A higher budget and a retry go on.
     let policy = Policy { budget: "20".parse().unwrap(), ..view.spec().policy.clone() };
     coordinator.admin().edit(&plan(), &PlanSpec { policy, ..spec() }).await.unwrap();

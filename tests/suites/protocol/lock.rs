@@ -211,7 +211,9 @@ async fn a_lock_with_permits_is_had_by_as_many(env: TestEnv) {
         held.push(global(session, 3).await.unwrap());
     }
     let full = sessions[3].try_lock_with(&git(), LockOptions::default().permits(3)).await.unwrap();
-    assert!(matches!(full, TryLock::HeldBy(_)), "{full:?}");
+    let TryLock::HeldBy(holder) = full else { panic!("{full:?}") };
+    let others: Vec<String> = holder.others.iter().map(|other| other.name()).collect();
+    assert_eq!((others.len(), holder.waiting), (2, 0), "three have it, and none waits: {others:?}");
     let other = sessions[3].try_lock_with(&git(), LockOptions::default().permits(2)).await;
     assert!(matches!(other, Err(Error::LockPermits { .. })), "{other:?}");
     let other = sessions[3].lock_with(&git(), LockOptions::default()).await;

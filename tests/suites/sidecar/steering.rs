@@ -72,6 +72,10 @@ async fn a_cordon_and_a_pause_stop_programs_from_starting(env: TestEnv) {
     env.program().run_to(0, ["fleet", "pause", "--reason", "registry"]).await;
     let paused = client.change(TASK, &session, "*", &start).await.with(409);
     assert!(paused.problem() == "halted" && paused.text.contains("registry"), "{}", paused.text);
+    for view in ["", "/release/status", "/release/next", "/release/why", "/release/tasks/1/why"] {
+        let shown = client.get(&format!("/v1/plans{view}")).await.with(200);
+        assert_eq!(shown.json["fleet_paused"]["why"], "registry", "{view}: {}", shown.text);
+    }
     env.program().run_to(0, ["fleet", "resume"]).await;
     client.change(TASK, &session, "*", &start).await.with(200);
     env.audit().await;

@@ -195,7 +195,8 @@ mod tests {
         let joined = Revision::from_wire(5).unwrap();
         let successor = Successor { record: record.clone(), lease, guard: Some(joined) };
         let term = succeed(None, Generation(1), &successor, WallTime(0)).term;
-        Holder { candidate: Candidate { lease, joined, record: Some(record) }, term: Some(term), waiting }
+        let candidate = Candidate { lease, joined, record: Some(record) };
+        Holder { candidate, term: Some(term), others: Vec::new(), waiting }
     }
 
     #[test]
@@ -211,6 +212,7 @@ mod tests {
         Without --no-wait it waits its turn; `planlease owner show release` shows the queue.
         ");
         let unmanaged = Candidate { record: None, ..holder(0).candidate };
-        insta::assert_snapshot!(work.describe(&Holder { candidate: unmanaged, term: None, waiting: 1 }), @"held by an unmanaged candidate (lease 7); 1 waiting");
+        let unmanaged = Holder { candidate: unmanaged, term: None, others: Vec::new(), waiting: 1 };
+        insta::assert_snapshot!(work.describe(&unmanaged), @"held by an unmanaged candidate (lease 7); 1 waiting");
     }
 }

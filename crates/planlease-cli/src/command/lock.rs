@@ -6,7 +6,7 @@ use std::{ffi::OsString, time::Duration};
 use clap::Args;
 use planlease::{
     Coordinator, Holder, Lock, LockOptions, Loss, MAX_LOCK_PERMITS,
-    core::{LockName, PlanName},
+    core::{LockName, PlanName, term::Candidate},
 };
 use planlease_orchestrator::{
     CommandSpec,
@@ -130,6 +130,9 @@ impl LockArgs {
     }
 }
 
+/// How many holders of a lock are named.
+const NAMED: usize = 5;
+
 /// The command that runs under a lock.
 struct LockedCommand {
     plan: Option<PlanName>,
@@ -158,12 +161,8 @@ impl Subject for LockedCommand {
     }
 
     fn describe(&self, holder: &Holder) -> String {
-        let first = plain(&holder.candidate.name());
-        let by = match &holder.candidate.record {
-            Some(record) => format!("{first} on {} (process {})", plain(&record.host), record.pid),
-            None => first.to_string(),
-        };
-        format!("held by {by}; {}", holding::waiting(holder))
+        let holders = [&holder.candidate].into_iter().chain(&holder.others);
+        format!("held by {}; {}", named(holders.map(with_process)), holding::waiting(holder))
     }
 
     fn shown_by(&self) -> String {
@@ -195,10 +194,33 @@ impl Subject for LockedCommand {
             None => coordinator.global_locks().await,
         };
         let locks = locks.unwrap_or_default();
-        let first = locks.iter().find(|view| view.lock == self.lock);
-        let first = first.and_then(|view| view.queue.candidates().first());
-        let by = first.map_or_else(String::new, |first| format!(" by {}", plain(&first.name())));
-        format!("is still held{by}")
+        let holders = locks.iter().find(|view| view.lock == self.lock);
+        let holders = holders.map(|view| view.queue.holders_and_waiters().0).unwrap_or_default();
+        match holders {
+            [] => "is still held".to_owned(),
+            holders => {
+                format!("is still held by {}", named(holders.iter().map(|holder| plain(&holder.name()))))
+            }
+        }
+    }
+}
+
+/// The first of the holders of a lock, and how many more there are.
+fn named(holders: impl Iterator<Item = String>) -> String {
+    let holders: Vec<String> = holders.collect();
+    let first = holders.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match holders.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+/// A holder, and the process that it is.
+fn with_process(holder: &Candidate) -> String {
+    let name = plain(&holder.name());
+    match &holder.record {
+        Some(record) => format!("{name} on {} (process {})", plain(&record.host), record.pid),
+        None => name,
     }
 }
 

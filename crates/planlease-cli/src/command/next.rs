@@ -7,7 +7,7 @@ use crate::{
     failure::Failure,
     invocation::Invocation,
     names::plan_name,
-    output::{self, NextTasks, OutputArgs},
+    output::{NextTasks, OutputArgs},
 };
 
 /// List the tasks that may start now, and what the others wait for
@@ -43,11 +43,8 @@ impl NextArgs {
         if view.graph().uses_pools() {
             next = next.pooled(&view, &coordinator.pools().await?.0);
         }
+        let next = next.in_fleet(coordinator.fleet_pause().await?.as_ref());
         invocation.show(self.output.format, &next)?;
-        if let Some(pause) = coordinator.steering().await?.0.pause {
-            let (by, why) = (output::plain(&pause.by), output::plain(&pause.why));
-            output::tell(&format!("nothing starts: the fleet was paused by {by}: {why}"));
-        }
         Ok(Exit::Done)
     }
 }

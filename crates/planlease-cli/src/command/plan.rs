@@ -85,11 +85,10 @@ impl PlanCommand {
             Self::Import(args) => args.run(invocation).await,
             Self::Check(args) => args.run(invocation),
             Self::List(args) => {
-                let plans = invocation.connect().await?.plans().await?;
-                invocation.show(
-                    args.output.format,
-                    &PlanList::new(&plans, args.all).in_store(invocation.store()?),
-                )?;
+                let coordinator = invocation.connect().await?;
+                let plans = PlanList::new(&coordinator.plans().await?, args.all);
+                let plans = plans.in_fleet(coordinator.fleet_pause().await?.as_ref());
+                invocation.show(args.output.format, &plans.in_store(invocation.store()?))?;
                 Ok(Exit::Done)
             }
             Self::Show(args) => {

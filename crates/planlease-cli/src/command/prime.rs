@@ -32,7 +32,10 @@ impl PrimeArgs {
         let view = coordinator.plan(&plan).await?;
         let alive = coordinator.alive(&view).await?;
         let manner = if self.tools { Manner::Tools } else { Manner::Commands };
-        output::print(&Prime::new(&view, &alive, &reader).text(manner))?;
+        let pause = coordinator.fleet_pause().await?;
+        let pools = if view.graph().uses_pools() { Some(coordinator.pools().await?.0) } else { None };
+        let prime = Prime::new(&view, &alive, &reader).in_fleet(pause.as_ref()).with_pools(pools.as_ref());
+        output::print(&prime.text(manner))?;
         Ok(Exit::Done)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 /// Show the progress and the owners of plans
 ///
 /// Without a plan: all plans with their counts, owners and waiters. With one: its phases, the tasks in
-/// progress, failed tasks with the reason, its owner and its queue. One request to etcd for a plan of up to
+/// progress, failed tasks with the reason, its owner and its queue. Two requests to etcd for a plan of up to
 /// 500 tasks.
 #[derive(Debug, Args)]
 #[command(
@@ -35,17 +35,17 @@ impl StatusArgs {
             Some(plan) => {
                 let view = coordinator.plan(&plan).await?;
                 let alive = coordinator.alive(&view).await?;
-                invocation.show(
-                    self.output.format,
-                    &PlanStatus::new(&view, &alive).in_store(invocation.store()?),
-                )?;
+                let pause = coordinator.fleet_pause().await?;
+                let status = PlanStatus::new(&view, &alive).in_fleet(pause.as_ref());
+                invocation.show(self.output.format, &status.in_store(invocation.store()?))?;
                 if let Some(wait) = pool_wait(&coordinator, &view).await? {
                     output::tell(&wait);
                 }
             }
             None => {
-                let plans = PlanList::new(&coordinator.plans().await?, false).in_store(invocation.store()?);
-                invocation.show(self.output.format, &plans)?
+                let plans = PlanList::new(&coordinator.plans().await?, false);
+                let plans = plans.in_fleet(coordinator.fleet_pause().await?.as_ref());
+                invocation.show(self.output.format, &plans.in_store(invocation.store()?))?
             }
         }
         Ok(Exit::Done)

@@ -23,10 +23,11 @@ use crate::{
     signals::Signals,
 };
 
-/// Stream every change, as it happens or from a revision on
+/// Stream every change of plans and orchestrators, from now or a revision on
 ///
 /// Prints changes of plans and orchestrators in the order of their revisions: all changes of one transaction
-/// together, none twice, none missing. With plans named, only their changes.
+/// together, none twice, none missing. With plans named, only their changes. Pauses of the fleet, cordons and
+/// pools are not among them: `planlease fleet status` and `planlease pool list` show those.
 ///
 /// As JSON: one object a line and change set (`planlease.changes.v1`), with `revision`, `resynced` and
 /// `changes`. A reader that has handled a revision can continue after it with --from-revision, as far back as

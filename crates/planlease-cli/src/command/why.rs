@@ -44,6 +44,7 @@ impl WhyArgs {
                 if let Some(uses) = excerpt.seen().graph().pools(&task) {
                     why = why.pooled(&excerpt, &coordinator.pools_of(uses).await?);
                 }
+                let why = why.in_fleet(coordinator.fleet_pause().await?.as_ref());
                 invocation.show(self.output.format, &why)?;
             }
             None => {
@@ -54,6 +55,7 @@ impl WhyArgs {
                 if view.graph().uses_pools() {
                     why = why.pooled(&view, &coordinator.pools().await?.0);
                 }
+                let why = why.in_fleet(&view, coordinator.fleet_pause().await?.as_ref());
                 invocation.show(self.output.format, &why)?;
             }
         }

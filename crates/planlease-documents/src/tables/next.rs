@@ -6,6 +6,7 @@ use planlease::core::WallTime;
 use planlease_core::TaskId;
 
 use super::{
+    steering::fleet_paused,
     table::{Cell, Table},
     tabular::Tabular,
 };
@@ -30,7 +31,8 @@ impl Tabular for NextTasks {
             ]);
         }
         let halted = self.halted.as_ref().map(|by| format!("{}; nothing is started\n\n", by.sentence(now)));
-        let mut text = halted.unwrap_or_default() + &table.render("nothing is ready");
+        let mut text = fleet_paused(self.fleet_paused.as_ref(), now) + &halted.unwrap_or_default();
+        text.push_str(&table.render("nothing is ready"));
         more(&mut text, self.ready_total - self.ready.len());
         let not_run = |task: &Ready| Some((task.task.clone(), task.not_run.clone()?));
         let not_run: Vec<(TaskId, String)> = self.ready.iter().filter_map(not_run).collect();
@@ -45,7 +47,7 @@ impl Tabular for NextTasks {
         let pooled = |task: &Ready| Some((task.task.clone(), task.waits_for_pool.clone()?));
         let pooled: Vec<(TaskId, String)> = self.ready.iter().filter_map(pooled).collect();
         if !pooled.is_empty() {
-            let mut table = Table::new(["NO PERMIT", "SINCE IT"]);
+            let mut table = Table::new(["NO PERMIT", "WHY"]);
             for (task, why) in pooled.iter().take(ROWS) {
                 table.row([Cell::from(task), Cell::text(why)]);
             }

@@ -6,19 +6,26 @@ use planlease::core::WallTime;
 use planlease_core::{TaskId, counted, transition::TaskStatus};
 
 use super::{
+    policy::{Particulars, in_words, verified, waits_for},
     status::{count, done, state},
+    steering::fleet_paused,
     table::{Cell, Table, command_line},
     tabular::Tabular,
 };
 use crate::{
     printable::plain,
-    wire::plan::{DefinitionView, Import, ImportList, PlanDeleted, PlanList, Policy},
+    wire::plan::{DefinitionView, Import, ImportList, PlanDeleted, PlanList},
 };
+
+/// The places of columns that a narrow terminal does without; `-o wide` has them.
+const FOR: usize = 6;
+const WAITING: usize = 7;
 
 impl Tabular for PlanList {
     fn table(&self, now: WallTime) -> String {
         let mut table =
-            Table::new(["PLAN", "STATE", "DONE", "RUNNING", "FAILED", "OWNER", "FOR", "WAITING", "TITLE"]);
+            Table::new(["PLAN", "STATE", "DONE", "RUNNING", "FAILED", "OWNER", "FOR", "WAITING", "TITLE"])
+                .without_if_narrow(&[WAITING, FOR]);
         for plan in &self.plans {
             let owner = plan.ownership.owner.as_ref();
             table.row([
@@ -37,11 +44,11 @@ impl Tabular for PlanList {
                 Cell::text(&plan.title),
             ]);
         }
-        self.with_place(&table)
+        self.with_place(&table, now)
     }
 
-    fn wide(&self, _now: WallTime) -> String {
-        self.with_place(&wide(self))
+    fn wide(&self, now: WallTime) -> String {
+        self.with_place(&wide(self, now), now)
     }
 
     fn names(&self) -> Vec<String> {
@@ -50,11 +57,11 @@ impl Tabular for PlanList {
 }
 
 impl PlanList {
-    /// The table, and where the plans are.
-    fn with_place(&self, table: &Table) -> String {
+    /// The table, what stops all plans, and where they are.
+    fn with_place(&self, table: &Table, now: WallTime) -> String {
         let place = self.store.as_ref().map(|store| format!(" in {store}")).unwrap_or_default();
         let none = format!("no plans{place}; `planlease plan import FILE` makes one");
-        let mut text = table.render(&none);
+        let mut text = fleet_paused(self.fleet_paused.as_ref(), now) + &table.render(&none);
         if !self.plans.is_empty() && !place.is_empty() {
             text.push_str(&format!("\n{}{place}\n", counted(self.plans.len(), "plan")));
         }
@@ -63,10 +70,10 @@ impl PlanList {
 }
 
 /// The rows with more columns.
-fn wide(list: &PlanList) -> Table {
+fn wide(list: &PlanList, now: WallTime) -> Table {
     let mut table = Table::new([
-        "PLAN", "STATE", "DONE", "PENDING", "RUNNING", "FAILED", "SKIPPED", "REVISION", "OWNER", "HOST",
-        "TOKEN", "WAITING", "TITLE",
+        "PLAN", "STATE", "DONE", "PENDING", "RUNNING", "FAILED", "SKIPPED", "REVISION", "OWNER", "FOR",
+        "HOST", "TOKEN", "WAITING", "TITLE",
     ]);
     for plan in &list.plans {
         let owner = plan.ownership.owner.as_ref();
@@ -80,6 +87,7 @@ fn wide(list: &PlanList) -> Table {
             count(plan.summary.skipped),
             plan.revision.into(),
             Cell::text(owner.map_or("-", |owner| owner.orchestrator.as_str())),
+            owner.map_or_else(|| "-".to_owned(), |owner| owner.since.age(now)).into(),
             Cell::text(owner.map_or("-", |owner| owner.host.as_str())),
             Cell::text(owner.map_or_else(|| "-".to_owned(), |owner| owner.token.to_string())),
             count(plan.ownership.waiting.len()),
@@ -98,14 +106,11 @@ impl Tabular for DefinitionView {
         }
         writeln!(text, "policy  {}", in_words(&self.policy)).expect("a text can always be written to");
         for task in &self.tasks {
-            if let Some(policy) = &task.policy {
-                writeln!(text, "  of {}  {}", task.id, in_words(policy))
-                    .expect("a text can always be written to");
-            }
-            if let Some(of) = task.approval {
-                writeln!(text, "  of {}  approval {of} each attempt", task.id)
-                    .expect("a text can always be written to");
-            }
+            let (policy, approval, demands) = (task.policy.as_ref(), task.approval, &task.demands);
+            text.push_str(&Particulars { policy, approval, demands }.lines(task.id.as_str()));
+        }
+        for phase in &self.phases {
+            text.push_str(&verified(&phase.number, &phase.verification));
         }
         text.push('\n');
         let redone = self.tasks.iter().filter(|task| task.ticked && task.status == Some(TaskStatus::Pending));
@@ -115,16 +120,16 @@ impl Tabular for DefinitionView {
                 .expect("a text can always be written to");
         }
         let has_commands = self.tasks.iter().any(|task| task.command.is_some());
-        let mut table = Table::new(["TASK", "PHASE", "STATUS", "DEPENDS ON", "DESCRIPTION"]);
+        let mut table = Table::new(["TASK", "PHASE", "STATUS", "WAITS FOR", "DESCRIPTION"]);
         if has_commands {
-            table = Table::new(["TASK", "PHASE", "STATUS", "DEPENDS ON", "DESCRIPTION", "COMMAND"]);
+            table = Table::new(["TASK", "PHASE", "STATUS", "WAITS FOR", "DESCRIPTION", "COMMAND"]);
         }
         for task in &self.tasks {
             let cells = [
                 Cell::from(&task.id),
                 Cell::text(task.phase.as_deref().unwrap_or("-")),
                 task.status.map_or("-", TaskStatus::as_str).into(),
-                Cell::text(task.depends_on.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ")),
+                Cell::text(waits_for(&task.depends_on, &task.waits_by_order)),
                 Cell::text(&task.description),
             ];
             let command = has_commands.then(|| Cell::text(command_line(task.command.as_deref())));
@@ -132,32 +137,6 @@ impl Tabular for DefinitionView {
         }
         text + &table.render("no tasks")
     }
-}
-
-/// What a policy says: the usual part always, the rest where it bounds or decides something.
-fn in_words(policy: &Policy) -> String {
-    let Policy { max_retries, max_lost, attempt_deadline_s, on_lost, lock_delay_s, .. } = policy;
-    let mut words = vec![
-        counted(*max_retries, "retry"),
-        format!("{attempt_deadline_s} s per attempt"),
-        format!("if lost: {on_lost} ({max_lost} at most)"),
-        format!("lock delay {lock_delay_s} s"),
-    ];
-    let mut add = |says: bool, text: String| words.extend(says.then_some(text));
-    let (delay, most) = (policy.retry_delay_s, policy.retry_delay_max_s);
-    add(delay > 0, format!("retry delay {delay} s, {most} s at most"));
-    add(policy.max_attempts > 0, format!("{} at most", counted(policy.max_attempts, "attempt")));
-    add(!policy.budget.is_zero(), format!("budget {}", policy.budget));
-    add(policy.total_deadline_s > 0, format!("{} s per task", policy.total_deadline_s));
-    add(policy.queue_deadline_s > 0, format!("{} s until it starts", policy.queue_deadline_s));
-    add(policy.heartbeat_s > 0, format!("heartbeat {} s ({})", policy.heartbeat_s, policy.heartbeat_on));
-    add(policy.max_in_progress > 0, format!("{} in progress at most", policy.max_in_progress));
-    for (name, exits) in [("retry", &policy.retry_on), ("fail", &policy.fail_on), ("ask", &policy.ask_on)] {
-        add(!exits.is_empty(), format!("{name} on {}", exits.join(" ")));
-    }
-    let failed = &policy.on_dependency_failed;
-    add(failed != "wait", format!("if a dependency failed: {failed}"));
-    words.join(", ")
 }
 
 impl Tabular for ImportList {

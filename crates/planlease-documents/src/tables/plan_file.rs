@@ -1,10 +1,12 @@
-//! `plan check`: what was parsed, or what is wrong with it. Its JSON is described by the documentation of
-//! plan files.
+//! `plan check`: what was parsed of a plan file, or what is wrong with it.
+
+use std::fmt::Write as _;
 
 use planlease::core::WallTime;
 use planlease_core::counted;
 
 use super::{
+    policy::{Particulars, in_words, verified, waits_for},
     table::{Cell, Table, command_line},
     tabular::Tabular,
 };
@@ -16,15 +18,15 @@ use crate::{
 impl Tabular for PlanFile {
     fn table(&self, _now: WallTime) -> String {
         let has_commands = self.tasks.iter().any(|task| task.command.is_some());
-        let mut table = Table::new(["TASK", "PHASE", "DEPENDS ON", "DESCRIPTION"]);
+        let mut table = Table::new(["TASK", "PHASE", "WAITS FOR", "DESCRIPTION"]);
         if has_commands {
-            table = Table::new(["TASK", "PHASE", "DEPENDS ON", "DESCRIPTION", "COMMAND"]);
+            table = Table::new(["TASK", "PHASE", "WAITS FOR", "DESCRIPTION", "COMMAND"]);
         }
         for task in &self.tasks {
             let cells = [
                 Cell::text(&task.id),
                 Cell::text(task.phase.as_deref().unwrap_or("-")),
-                Cell::text(task.depends_on.join(", ")),
+                Cell::text(waits_for(&task.depends_on, &task.waits_by_order)),
                 Cell::text(&task.description),
             ];
             let command = has_commands.then(|| Cell::text(command_line(task.command.as_deref())));
@@ -43,6 +45,16 @@ impl Tabular for PlanFile {
             if *in_code > 0 {
                 text += &format!("in code and comments: {in_code}, not read\n");
             }
+        }
+        if let Some(policy) = &self.policy {
+            writeln!(text, "policy  {}", in_words(policy)).expect("a text can always be written to");
+        }
+        for task in &self.tasks {
+            let (policy, approval, demands) = (task.policy.as_ref(), task.approval, &task.demands);
+            text += &Particulars { policy, approval, demands }.lines(&task.id);
+        }
+        for phase in &self.phases {
+            text += &verified(&phase.number, &phase.verification);
         }
         text + "\n" + &table.render("no tasks")
     }

@@ -6,6 +6,7 @@ use planlease::core::WallTime;
 use planlease_core::{PlanState, Summary};
 
 use super::{
+    steering::fleet_paused,
     table::{Cell, Table},
     tabular::Tabular,
 };
@@ -19,7 +20,8 @@ const BAR: usize = 30;
 
 impl Tabular for PlanStatus {
     fn table(&self, now: WallTime) -> String {
-        let mut text = format!("{}  {}\n\n", self.plan, plain(&self.title));
+        let mut text = fleet_paused(self.fleet_paused.as_ref(), now);
+        write!(text, "{}  {}\n\n", self.plan, plain(&self.title)).expect("a text can always be written to");
         let Summary { total: _, pending, in_progress, completed, failed, skipped, unreadable } = self.summary;
         let line = |text: &mut String, name: &str, what: &str| {
             writeln!(text, "{name:<9} {what}").expect("a text can always be written to");
@@ -52,12 +54,13 @@ impl Tabular for PlanStatus {
         if !self.in_progress.is_empty() {
             let mut table = Table::new(["IN PROGRESS", "ATTEMPT", "BY", "FOR", "SAYS"]);
             for task in &self.in_progress {
+                let cancelled = task.cancel.as_ref().map(|cancel| format!("cancelled {}", cancel.sentence()));
                 table.row([
                     task.task.to_string().into(),
                     task.attempt.into(),
                     Cell::text(task.hold.by(task.claimed_by.as_deref())),
                     task.hold.age(task.since, now).into(),
-                    Cell::text(task.progress.as_deref().unwrap_or("-")),
+                    Cell::text(cancelled.as_deref().or(task.progress.as_deref()).unwrap_or("-")),
                 ]);
             }
             write!(text, "\n{}", table.render("")).expect("a text can always be written to");

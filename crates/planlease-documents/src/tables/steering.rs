@@ -9,8 +9,19 @@ use super::tabular::Tabular;
 use crate::{
     printable::plain,
     time::duration,
-    wire::steering::{EligibilityView, FleetView, MoveView},
+    wire::{
+        halt::HaltedBy,
+        steering::{EligibilityView, FleetView, MoveView},
+    },
 };
+
+/// The first line of what is shown of a paused fleet, with an empty one below; nothing of another.
+pub(crate) fn fleet_paused(pause: Option<&HaltedBy>, now: WallTime) -> String {
+    pause.map_or_else(String::new, |pause| {
+        let paused = pause.sentence(now);
+        format!("nothing starts: the fleet was {paused}; `planlease fleet resume` ends that\n\n")
+    })
+}
 
 impl Tabular for FleetView {
     fn table(&self, now: WallTime) -> String {

@@ -11,6 +11,9 @@ const GAP: u16 = 2;
 /// The longest word that is never broken, in characters: a longer one (an address, a digest) may be.
 const LONGEST_WORD: u16 = 40;
 
+/// The least width of the last column of a table that gives way, in characters.
+const LEAST: u16 = 8;
+
 /// A cell: text that is safe to print, perhaps with a colour.
 #[derive(Clone, Debug)]
 pub struct Cell(comfy_table::Cell);
@@ -42,9 +45,9 @@ impl<T: std::fmt::Display> From<T> for Cell {
     }
 }
 
-/// Rows below a header.
+/// Rows below a header, and which columns a terminal does without that is too narrow for all words.
 #[derive(Debug)]
-pub struct Table(comfy_table::Table);
+pub struct Table(comfy_table::Table, Vec<usize>);
 
 impl Table {
     /// A table with these columns.
@@ -62,7 +65,14 @@ impl Table {
         for column in table.column_iter_mut() {
             column.set_padding((0, GAP));
         }
-        Self(table)
+        Self(table, Vec::new())
+    }
+
+    /// The same, which gives way to a terminal that is too narrow for all words: without these columns, one
+    /// after the other, and then with broken words in the last column.
+    #[must_use]
+    pub fn without_if_narrow(self, columns: &[usize]) -> Self {
+        Self(self.0, columns.to_vec())
     }
 
     /// Adds a row.
@@ -87,11 +97,37 @@ impl Table {
     fn fitted(&self) -> comfy_table::Table {
         let mut table = self.0.clone();
         let Some(terminal) = table.width() else { return table };
-        let widths = widths(&table.column_max_content_widths(), &self.longest_words(), terminal);
+        let widths = self.widths(terminal);
         for (column, width) in table.column_iter_mut().zip(widths) {
-            column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width.saturating_add(GAP))));
+            column.set_constraint(width.map_or(ColumnConstraint::Hidden, |width| {
+                ColumnConstraint::Absolute(Width::Fixed(width.saturating_add(GAP)))
+            }));
         }
         table
+    }
+
+    /// How wide each column's content is to be on this terminal; `None` for one that is left out.
+    fn widths(&self, terminal: u16) -> Vec<Option<u16>> {
+        let (natural, mut words) = (self.0.column_max_content_widths(), self.longest_words());
+        let mut shown: Vec<usize> = (0..natural.len()).collect();
+        let of = |widths: &[u16], shown: &[usize]| -> Vec<u16> { shown.iter().map(|&i| widths[i]).collect() };
+        let is_wide =
+            |words: &[u16], shown: &[usize]| !fits(&least(&of(&natural, shown), &of(words, shown)), terminal);
+        for omitted in &self.1 {
+            if is_wide(&words, &shown) {
+                shown.retain(|column| column != omitted);
+            }
+        }
+        if !self.1.is_empty() && is_wide(&words, &shown) {
+            words.iter_mut().rev().take(1).for_each(|word| *word = (*word).min(LEAST));
+        }
+        let mut widths = vec![None; natural.len()];
+        for (&column, width) in
+            shown.iter().zip(self::widths(&of(&natural, &shown), &of(&words, &shown), terminal))
+        {
+            widths[column] = Some(width);
+        }
+        widths
     }
 
     /// The width of each column's longest word: that of a table in which each word has a line of its own.
@@ -132,17 +168,23 @@ fn marked(line: &str) -> String {
 /// How wide each column's content is to be. The widest columns give way first, and none breaks a word; where
 /// the words alone are wider than the terminal, so is the table.
 fn widths(natural: &[u16], words: &[u16], terminal: u16) -> Vec<u16> {
-    let least: Vec<u16> =
-        natural.iter().zip(words).map(|(all, word)| (*all).min((*word).min(LONGEST_WORD))).collect();
+    let least = least(natural, words);
     let cut = |most: u16| -> Vec<u16> {
         natural.iter().zip(&least).map(|(all, least)| (*all).min(most).max(*least)).collect()
     };
-    let gaps = u64::from(GAP) * natural.len().saturating_sub(1) as u64;
-    let fits = |widths: &[u16]| {
-        gaps + widths.iter().map(|width| u64::from(*width)).sum::<u64>() <= u64::from(terminal)
-    };
     let widest = natural.iter().copied().max().unwrap_or_default();
-    (0..=widest.min(terminal)).rev().map(cut).find(|widths| fits(widths)).unwrap_or(least)
+    (0..=widest.min(terminal)).rev().map(cut).find(|widths| fits(widths, terminal)).unwrap_or(least)
+}
+
+/// How wide each column has to be, so that no word is broken.
+fn least(natural: &[u16], words: &[u16]) -> Vec<u16> {
+    natural.iter().zip(words).map(|(all, word)| (*all).min((*word).min(LONGEST_WORD))).collect()
+}
+
+/// Whether columns of these widths fit on the terminal.
+fn fits(widths: &[u16], terminal: u16) -> bool {
+    let gaps = u64::from(GAP) * widths.len().saturating_sub(1) as u64;
+    gaps + widths.iter().map(|width| u64::from(*width)).sum::<u64>() <= u64::from(terminal)
 }
 
 /// A command as one line, quoted as a shell reads it; `-` for none.
@@ -192,6 +234,34 @@ mod tests {
         table.0.set_width(width);
         let text = without_styles(&table);
         text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_table_that_gives_way_fits_on_a_narrow_terminal() {
+        let lines = |width| {
+            let mut table =
+                Table::new(["PLAN", "OWNER", "FOR", "WAITING", "TITLE"]).without_if_narrow(&[3, 2]);
+            let (plan, owner) = ("release-of-november", "vm-2231-0ac457ad");
+            table.row([plan, owner, "2d21h", "-", "Internationalization-of-everything"].map(Cell::text));
+            table.0.set_width(width);
+            let text = without_styles(&table);
+            text.lines().map(str::to_owned).collect::<Vec<String>>()
+        };
+        let header = |width| lines(width)[0].split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(header(120), ["PLAN", "OWNER", "FOR", "WAITING", "TITLE"]);
+        assert_eq!(header(83), ["PLAN", "OWNER", "FOR", "TITLE"]);
+        assert_eq!(header(75), ["PLAN", "OWNER", "TITLE"]);
+        for width in [120, 83, 80, 75, 60, 50] {
+            let lines = lines(width);
+            assert!(
+                lines.iter().all(|line| line.chars().count() <= usize::from(width)),
+                "{width}: {lines:#?}"
+            );
+            assert!(
+                lines.iter().any(|line| line.contains("release-of-november  vm-2231-0ac457ad")),
+                "{lines:#?}"
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Tasks: listed, shown with their history, changed.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
 use planlease::TaskView;
 use planlease::core::WallTime;
@@ -16,7 +16,7 @@ use crate::{
     time::{Time, duration},
     wire::{
         findings::Output,
-        task::{AllTasks, Hold, InPlan, Listed, Record, TaskDetailView, TaskList, TaskUpdate},
+        task::{AllTasks, Cancel, Hold, InPlan, Listed, Record, TaskDetailView, TaskList, TaskUpdate},
     },
 };
 
@@ -210,6 +210,14 @@ impl Hold {
     }
 }
 
+impl Cancel {
+    /// `by me: wrong branch; becomes skipped when the attempt has ended`
+    pub(crate) fn sentence(&self) -> String {
+        let Self { by, why, then, .. } = self;
+        format!("by {}: {}; becomes {} when the attempt has ended", plain(by), plain(why), then.status())
+    }
+}
+
 impl Record {
     /// What a person has to approve, if the task waits for that.
     fn question(&self) -> Option<&str> {
@@ -244,18 +252,19 @@ impl Record {
     }
 
     /// What the record last said, whichever field that is in.
-    fn says(&self) -> &str {
+    fn says(&self) -> Cow<'_, str> {
+        if let Some(cancel) = &self.cancel {
+            return format!("cancelled {}", cancel.sentence()).into();
+        }
         let text = match self.status {
             TaskStatus::Pending => self.question(),
             TaskStatus::InProgress if self.question().is_some() => self.question(),
-            TaskStatus::InProgress => {
-                self.cancel.as_ref().map(|request| request.why.as_str()).or(self.progress.as_deref())
-            }
+            TaskStatus::InProgress => self.progress.as_deref(),
             TaskStatus::Completed => self.notes.as_deref(),
             TaskStatus::Failed => self.parked.as_deref().or(self.error.as_deref()),
             TaskStatus::Skipped => self.skip_reason.as_deref(),
         };
-        text.unwrap_or("-")
+        text.unwrap_or("-").into()
     }
 }
 
@@ -282,10 +291,15 @@ impl TaskDetailView {
                     )
                 }),
             ),
+            ("cancelled", record.cancel.as_ref().map(Cancel::sentence)),
             ("phase", self.phase.clone()),
             ("depends on", Some(names(&self.depends_on))),
             ("blocked by", Some(names(&self.blocked_by))),
             ("command", self.command.as_deref().map(|command| command_line(Some(command)))),
+            ("priority", Some(self.demands.priority).filter(|one| *one != 0).map(|one| one.to_string())),
+            ("labels", Some(self.demands.labels.join(", "))),
+            ("needs", Some(self.demands.needs.join(", "))),
+            ("pools", Some(self.demands.pools_in_words())),
             ("approval", record.approval_text()),
             ("budget", record.budget_text()),
             ("progress", record.progress.clone()),

@@ -5,15 +5,16 @@ use std::fmt::Write as _;
 use planlease::core::WallTime;
 use planlease_core::{record::TRANSITIONS_KEPT, transition::TaskStatus};
 
-use super::tabular::Tabular;
+use super::{steering::fleet_paused, tabular::Tabular};
 use crate::{
     printable::plain,
     wire::why::{WhyPlan, WhyTask},
 };
 
 impl Tabular for WhyTask {
-    fn table(&self, _now: WallTime) -> String {
-        let mut text = format!("task {} of {} is {}\n\n", self.task, self.plan, words(self.status));
+    fn table(&self, now: WallTime) -> String {
+        let mut text = fleet_paused(self.fleet_paused.as_ref(), now);
+        let _ = write!(text, "task {} of {} is {}\n\n", self.task, self.plan, words(self.status));
         if self.history.len() >= TRANSITIONS_KEPT {
             text.push_str("  …\n");
         }
@@ -54,13 +55,14 @@ impl Tabular for WhyTask {
 }
 
 impl Tabular for WhyPlan {
-    fn table(&self, _now: WallTime) -> String {
+    fn table(&self, now: WallTime) -> String {
         let state = match self.summary {
             summary if summary.is_done() => "is finished",
             summary if summary.is_finished() => "has come to an end with failures",
             _ => "is not finished",
         };
-        let mut text = format!("plan {} {state}\n\n", self.plan);
+        let mut text = fleet_paused(self.fleet_paused.as_ref(), now);
+        let _ = write!(text, "plan {} {state}\n\n", self.plan);
         for term in &self.terms {
             let end = term.ended.as_ref().map_or_else(
                 || "still open".to_owned(),

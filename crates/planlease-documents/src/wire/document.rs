@@ -6,7 +6,7 @@ use super::unreadable::UnreadableView;
 
 /// A JSON document, as `-o json` prints it and the sidecar answers with it.
 pub trait Document: Serialize {
-    /// The name and version of its JSON form; `None` for the one that has another description (plan files).
+    /// The name and version of its JSON form; `None` for one that has another description.
     const SCHEMA: Option<&'static str>;
 
     /// Its objects, one a line; the whole document if it is no list.

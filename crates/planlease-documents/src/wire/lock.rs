@@ -73,11 +73,9 @@ impl LockList {
     #[must_use]
     pub fn global(listed: &List<LockView>) -> Self {
         let locks = listed.iter().filter_map(|view| {
-            let (holder, behind) = view.queue.candidates().split_first()?;
-            // The first one counts: others with another number are refused.
+            let (holders, waiting) = view.queue.holders_and_waiters();
+            let (holder, more) = holders.split_first()?;
             let permits = holder.record.as_ref().and_then(|record| record.permits);
-            let more = usize::try_from(permits.unwrap_or(1)).unwrap_or(usize::MAX).saturating_sub(1);
-            let (more, waiting) = behind.split_at(more.min(behind.len()));
             Some(LockQueueView {
                 lock: view.lock.to_string(),
                 permits,

@@ -9,6 +9,7 @@ use planlease_core::{
     order::{Wait, Why},
     orphan::{Alive, is_orphan},
     pool::PoolsView,
+    record::HaltRecord,
     spec::TaskSpec,
     standing::{Standing, standing},
     transition::TaskStatus,
@@ -32,6 +33,9 @@ pub struct NextTasks {
     pub(crate) revision: Revision,
     /// What keeps them all from being started.
     pub(crate) halted: Option<HaltedBy>,
+    /// Who paused the fleet, if it is paused: nothing starts. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fleet_paused: Option<HaltedBy>,
     /// In the order in which they are handed out.
     pub(crate) ready: Vec<Ready>,
     /// How many are ready, also those that were not asked for.
@@ -111,6 +115,7 @@ impl NextTasks {
             plan: view.name().clone(),
             revision: view.revision(),
             halted: view.halt().map(HaltedBy::of),
+            fleet_paused: None,
             ready: shown.collect(),
             ready_total: ready.len(),
             blocked: Vec::new(),
@@ -175,6 +180,14 @@ impl NextTasks {
             ready.waits_for_pool = wait.map(|wait| wait.to_string());
         }
         self
+    }
+}
+
+impl NextTasks {
+    /// The same in a fleet with this pause, if it is paused.
+    #[must_use]
+    pub fn in_fleet(self, pause: Option<&HaltRecord>) -> Self {
+        Self { fleet_paused: pause.map(HaltedBy::of), ..self }
     }
 }
 

@@ -4,10 +4,7 @@ use planlease::{Imported, List, PlanView};
 use planlease_core::{
     PlanName, PlanState, Revision, Summary, TaskId,
     approval::ApprovalOf,
-    budget::Amount,
-    exits::Exits,
-    record::Halt,
-    spec::{self, OnLost},
+    record::{Halt, HaltRecord},
     transition::TaskStatus,
 };
 use planlease_formats::{Parsed, Problems};
@@ -19,6 +16,7 @@ use super::{
     halt::HaltedBy,
     owner::Ownership,
     plan_file::{FileProblem, problems},
+    policy::{ByOrder, Demands, Policy},
     store::StoreView,
     unreadable::{UnreadableView, views},
 };
@@ -28,6 +26,9 @@ use super::{
 pub struct PlanList {
     /// Where they are; `None` from a sidecar, which has one store.
     pub(crate) store: Option<StoreView>,
+    /// Who paused the fleet, if it is paused: nothing starts. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fleet_paused: Option<HaltedBy>,
     pub(crate) plans: Vec<Listed>,
     /// What cannot be read, and is missing here. Absent if there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -69,13 +70,20 @@ impl PlanList {
                 ownership: Ownership::of(view.queue()),
             }
         });
-        Self { store: None, plans: plans.collect(), unreadable: views(&listed.unreadable) }
+        let unreadable = views(&listed.unreadable);
+        Self { store: None, fleet_paused: None, plans: plans.collect(), unreadable }
     }
 
     /// The same with the store that they are in.
     #[must_use]
     pub fn in_store(self, store: StoreView) -> Self {
         Self { store: Some(store), ..self }
+    }
+
+    /// The same in a fleet with this pause, if it is paused.
+    #[must_use]
+    pub fn in_fleet(self, pause: Option<&HaltRecord>) -> Self {
+        Self { fleet_paused: pause.map(HaltedBy::of), ..self }
     }
 }
 
@@ -112,65 +120,6 @@ pub(crate) struct Source {
     pub(crate) sha256: String,
 }
 
-/// The policies in force: as the plan file says, else the defaults.
-#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub(crate) struct Policy {
-    pub(crate) max_retries: u32,
-    pub(crate) max_lost: u32,
-    /// How often a task may be started in all; 0 for any number.
-    pub(crate) max_attempts: u32,
-    /// How much the attempts of a task may spend together, by what they report; 0 for any amount.
-    pub(crate) budget: Amount,
-    /// 0 for as long as it takes, as in all deadlines.
-    pub(crate) attempt_deadline_s: u64,
-    pub(crate) on_lost: OnLost,
-    pub(crate) lock_delay_s: u64,
-    pub(crate) retry_delay_s: u64,
-    pub(crate) retry_delay_max_s: u64,
-    pub(crate) total_deadline_s: u64,
-    pub(crate) queue_deadline_s: u64,
-    pub(crate) heartbeat_s: u64,
-    /// `any`, `output` or `progress`.
-    pub(crate) heartbeat_on: String,
-    /// 0 for any number.
-    pub(crate) max_in_progress: u32,
-    /// Exit codes, ranges of them, and signals.
-    pub(crate) retry_on: Vec<String>,
-    pub(crate) fail_on: Vec<String>,
-    pub(crate) ask_on: Vec<String>,
-    /// `wait`, `skip`, `fail` or `run`.
-    pub(crate) on_dependency_failed: String,
-}
-
-impl Policy {
-    fn of(policy: &spec::Policy) -> Self {
-        let entries = |exits: &Exits| match exits.is_empty() {
-            true => Vec::new(),
-            false => exits.to_string().split(", ").map(str::to_owned).collect(),
-        };
-        Self {
-            max_retries: policy.max_retries,
-            max_lost: policy.max_lost,
-            max_attempts: policy.max_attempts,
-            budget: policy.budget,
-            attempt_deadline_s: policy.attempt_deadline_s,
-            on_lost: policy.on_lost,
-            lock_delay_s: policy.lock_delay_s,
-            retry_delay_s: policy.retry_delay_s,
-            retry_delay_max_s: policy.retry_delay_max_s,
-            total_deadline_s: policy.total_deadline_s,
-            queue_deadline_s: policy.queue_deadline_s,
-            heartbeat_s: policy.heartbeat_s,
-            heartbeat_on: policy.heartbeat_on.to_string(),
-            max_in_progress: policy.max_in_progress,
-            retry_on: entries(&policy.retry_on),
-            fail_on: entries(&policy.fail_on),
-            ask_on: entries(&policy.ask_on),
-            on_dependency_failed: policy.on_dependency_failed.to_string(),
-        }
-    }
-}
-
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "PlanPhase")]
 pub(crate) struct Phase {
@@ -186,11 +135,16 @@ pub(crate) struct Task {
     pub(crate) phase: Option<String>,
     pub(crate) description: String,
     pub(crate) depends_on: Vec<TaskId>,
+    /// What it waits for by the order of phases and sections. Absent if nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) waits_by_order: Vec<ByOrder>,
     pub(crate) steps: Vec<String>,
     pub(crate) command: Option<Vec<String>>,
     /// What a person has to approve of it. Absent if nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) approval: Option<ApprovalOf>,
+    #[serde(flatten)]
+    pub(crate) demands: Demands,
     pub(crate) status: Option<TaskStatus>,
     /// Whether its box is ticked in the plan file.
     pub(crate) ticked: bool,
@@ -215,9 +169,11 @@ impl DefinitionView {
             phase: task.phase.clone(),
             description: task.description.clone(),
             depends_on: task.depends_on.clone(),
+            waits_by_order: ByOrder::of(&task.id, view.graph()),
             steps: task.steps.clone(),
             command: task.command.clone(),
             approval: task.approval,
+            demands: Demands::of(task, view.graph()),
             status: view.status(&task.id),
             ticked: task.is_ticked(),
             policy: task.policy.is_some().then(|| Policy::of(&spec.policy_of(task))),

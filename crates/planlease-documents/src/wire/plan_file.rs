@@ -1,12 +1,18 @@
-//! `plan check`: what was parsed, or what is wrong with it. Its JSON is described by the documentation of
-//! plan files.
+//! `plan check`: what was parsed of a plan file, or what is wrong with it.
 
-use planlease_core::spec::{PlanSpec, TaskSpec};
+use planlease_core::{
+    approval::ApprovalOf,
+    graph::Graph,
+    spec::{PlanSpec, TaskSpec},
+};
 use planlease_formats::{Counts, Parsed, Problem, Problems};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::document::Document;
+use super::{
+    document::Document,
+    policy::{ByOrder, Demands, Policy},
+};
 
 /// A plan file as it was understood.
 #[derive(Debug, Default, Serialize, JsonSchema)]
@@ -14,6 +20,8 @@ pub struct PlanFile {
     pub(crate) file: String,
     /// null if the file has errors; there are no phases and tasks then.
     pub(crate) title: Option<String>,
+    /// The policies in force; null if the file has errors.
+    pub(crate) policy: Option<Policy>,
     pub(crate) phases: Vec<Phase>,
     pub(crate) tasks: Vec<Task>,
     /// The tasks whose boxes are ticked.
@@ -47,6 +55,8 @@ pub(crate) struct Explained {
 pub(crate) struct Phase {
     pub(crate) number: String,
     pub(crate) name: String,
+    /// What has to hold at its end.
+    pub(crate) verification: Vec<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -55,9 +65,20 @@ pub(crate) struct Task {
     pub(crate) phase: Option<String>,
     pub(crate) description: String,
     pub(crate) depends_on: Vec<String>,
+    /// What it waits for by the order of phases and sections. Absent if nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) waits_by_order: Vec<ByOrder>,
     /// Program and arguments, if the file says them.
     pub(crate) command: Option<Vec<String>>,
     pub(crate) ticked: bool,
+    /// What a person has to approve of it. Absent if nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) approval: Option<ApprovalOf>,
+    #[serde(flatten)]
+    pub(crate) demands: Demands,
+    /// The policies in force for it, where it has some of its own. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<Policy>,
 }
 
 /// What is wrong with a file, and where.
@@ -108,18 +129,27 @@ impl PlanFile {
     }
 
     fn of(spec: &PlanSpec) -> Self {
-        let phases =
-            spec.phases.iter().map(|phase| Phase { number: phase.number.clone(), name: phase.name.clone() });
+        let graph = Graph::new(spec);
+        let phases = spec.phases.iter().map(|phase| Phase {
+            number: phase.number.clone(),
+            name: phase.name.clone(),
+            verification: phase.verification.clone(),
+        });
         let tasks = spec.tasks.iter().map(|task| Task {
             id: task.id.to_string(),
             phase: task.phase.clone(),
             description: task.description.clone(),
             depends_on: task.depends_on.iter().map(ToString::to_string).collect(),
+            waits_by_order: ByOrder::of(&task.id, &graph),
             command: task.command.clone(),
             ticked: task.is_ticked(),
+            approval: task.approval,
+            demands: Demands::of(task, &graph),
+            policy: task.policy.is_some().then(|| Policy::of(&spec.policy_of(task))),
         });
         Self {
             title: Some(spec.title.clone()),
+            policy: Some(Policy::of(&spec.policy)),
             phases: phases.collect(),
             tasks: tasks.collect(),
             ticked: spec.ticked().map(|task: &TaskSpec| task.id.to_string()).collect(),
@@ -129,5 +159,5 @@ impl PlanFile {
 }
 
 impl Document for PlanFile {
-    const SCHEMA: Option<&'static str> = None;
+    const SCHEMA: Option<&'static str> = Some("planlease.plan_check.v1");
 }

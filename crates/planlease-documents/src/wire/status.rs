@@ -7,6 +7,7 @@ use planlease_core::{
     PlanName, PlanState, Revision, Summary, TaskId,
     approval::Awaits,
     orphan::Alive,
+    record::HaltRecord,
     spec::{PlanSpec, TaskSpec},
     transition::TaskStatus,
 };
@@ -18,7 +19,7 @@ use super::{
     halt::HaltedBy,
     owner::Ownership,
     store::StoreView,
-    task::Hold,
+    task::{Cancel, Hold},
     unreadable::{UnreadableView, views},
 };
 use crate::time::Time;
@@ -38,6 +39,9 @@ pub struct PlanStatus {
     pub(crate) finished: bool,
     /// What keeps it from going on, if anything does.
     pub(crate) halted: Option<HaltedBy>,
+    /// Who paused the fleet, if it is paused: nothing starts. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fleet_paused: Option<HaltedBy>,
     pub(crate) summary: Summary,
     pub(crate) phases: Vec<Phase>,
     #[serde(flatten)]
@@ -70,6 +74,9 @@ pub(crate) struct Running {
     pub(crate) claimed_by: Option<String>,
     pub(crate) since: Option<Time>,
     pub(crate) progress: Option<String>,
+    /// The request to end the attempt. Absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cancel: Option<Cancel>,
     #[serde(flatten)]
     pub(crate) hold: Hold,
 }
@@ -95,6 +102,12 @@ impl PlanStatus {
         Self { store: Some(store), ..self }
     }
 
+    /// The same in a fleet with this pause, if it is paused.
+    #[must_use]
+    pub fn in_fleet(self, pause: Option<&HaltRecord>) -> Self {
+        Self { fleet_paused: pause.map(HaltedBy::of), ..self }
+    }
+
     /// Of a plan, and what its claims hang on.
     pub fn new(view: &PlanView, alive: &Alive) -> Self {
         let summary = view.summary();
@@ -110,6 +123,7 @@ impl PlanStatus {
             claimed_by: task.record.claim.as_ref().map(|claim| claim.by.clone()),
             since: task.record.claim.as_ref().map(|claim| claim.since.into()),
             progress: task.record.progress.clone(),
+            cancel: Cancel::of(&task.record),
             hold: Hold::of(task, alive),
         });
         let waits =
@@ -131,6 +145,7 @@ impl PlanStatus {
             state: PlanState::of(view),
             finished: summary.is_finished(),
             halted: view.halt().map(HaltedBy::of),
+            fleet_paused: None,
             summary,
             phases: phases(view.spec(), view),
             ownership: Ownership::of(view.queue()),

@@ -7,7 +7,7 @@ use planlease_core::{
     PlanName, Revision, TaskId,
     approval::{ApprovalOf, Awaits},
     budget::Amount,
-    cancel::Then,
+    cancel::{CancelRequest, Then},
     orphan::{Alive, is_orphan},
     record::{FindingsRecord, Role, TaskRecord},
     spec::TaskSpec,
@@ -20,6 +20,7 @@ use serde::Serialize;
 use super::{
     document::{Document, each_readable},
     findings::Output,
+    policy::Demands,
     unreadable::{UnreadableView, views},
 };
 use crate::time::Time;
@@ -120,6 +121,13 @@ pub(crate) struct BudgetView {
     pub(crate) budget: Amount,
 }
 
+impl Cancel {
+    pub(crate) fn of(record: &TaskRecord) -> Option<Self> {
+        let CancelRequest { by, at, why, then, .. } = record.cancel.as_deref()?;
+        Some(Self { by: by.clone(), at: (*at).into(), why: why.clone(), then: *then })
+    }
+}
+
 impl ApprovalView {
     fn of(record: &TaskRecord) -> Option<Self> {
         let approval = record.approval.as_ref()?;
@@ -182,12 +190,7 @@ impl Record {
                 since: claim.since.into(),
                 limit_s: claim.limit.map(|limit| limit.seconds),
             }),
-            cancel: record.cancel.as_ref().map(|request| Cancel {
-                by: request.by.clone(),
-                at: request.at.into(),
-                why: request.why.clone(),
-                then: request.then,
-            }),
+            cancel: Cancel::of(record),
             approval: ApprovalView::of(record),
             budget: BudgetView::of(record),
             progress: record.progress.clone(),
@@ -393,6 +396,8 @@ pub struct TaskDetailView {
     pub(crate) steps: Vec<String>,
     pub(crate) command: Option<Vec<String>>,
     #[serde(flatten)]
+    pub(crate) demands: Demands,
+    #[serde(flatten)]
     pub(crate) record: Record,
     #[serde(flatten)]
     pub(crate) hold: Hold,
@@ -441,6 +446,7 @@ impl TaskDetailView {
             blocked_by: excerpt.blockers().map(|wait| wait.on.clone()).collect(),
             steps: spec.map(|spec| spec.steps.clone()).unwrap_or_default(),
             command: spec.and_then(|spec| spec.command.clone()),
+            demands: spec.map(|spec| Demands::of(spec, excerpt.seen().graph())).unwrap_or_default(),
             record: Record::of(task),
             hold: Hold::of(task, alive),
             transitions: transitions.collect(),

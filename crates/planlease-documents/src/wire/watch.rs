@@ -8,8 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use planlease::{TaskView, core::WallTime};
 use planlease_core::{
-    FencingToken, OrchestratorId, PlanName, PlanState, Revision, Summary, TaskId, keys::Layout,
-    record::Ending, spec::TaskSpec, term::Queue, transition::TaskStatus,
+    FencingToken, OrchestratorId, PlanName, PlanState, Revision, Summary, TaskId,
+    keys::Layout,
+    record::{Ending, TaskRecord, TransitionRecord},
+    spec::TaskSpec,
+    term::Queue,
+    transition::TaskStatus,
 };
 use planlease_watcher::{Change, ChangeSet, OwnershipChange, PlanView, Snapshot};
 use schemars::JsonSchema;
@@ -322,9 +326,7 @@ impl What {
 fn moment(change: &Change) -> Option<WallTime> {
     match change {
         Change::Task { task, before, .. } => {
-            let from = before.as_ref().map(|before| before.record.status);
-            let last = task.record.transitions.last();
-            last.filter(|_| from != Some(task.record.status)).map(|last| last.at)
+            moment_of_task(&task.record, before.as_ref().map(|before| &before.record))
         }
         Change::Halted { halts, .. } => {
             halts.closed.as_ref().or(halts.paused.as_ref()).map(|(_, halt)| halt.at)
@@ -333,6 +335,16 @@ fn moment(change: &Change) -> Option<WallTime> {
         Change::OrchestratorAppeared(one) => Some(one.record.started_at),
         _ => None,
     }
+}
+
+/// When a step was entered into a task's history, or its attempt was cancelled.
+fn moment_of_task(record: &TaskRecord, before: Option<&TaskRecord>) -> Option<WallTime> {
+    let is_new =
+        |step: &&TransitionRecord| before.is_none_or(|before| before.transitions.last() != Some(*step));
+    let cancelled = record.cancel.as_deref();
+    let cancelled = cancelled.filter(|_| before.is_none_or(|before| before.cancel.is_none()));
+    let step = record.transitions.last().filter(is_new).map(|step| step.at);
+    step.or_else(|| cancelled.map(|request| request.at))
 }
 
 fn moment_of_ownership(what: &OwnershipChange, line: &Queue) -> Option<WallTime> {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use planlease::{Excerpt, List, PlanView, TaskView};
 use planlease_core::{
-    PlanName, Revision, Summary, TaskId, counted,
+    PlanName, Revision, Summary, TaskId,
+    cancel::CancelRequest,
+    counted,
     late::LateResult,
     offer::{Offer, unoffered},
     orphan::{Alive, is_orphan},
@@ -19,6 +21,7 @@ use serde::Serialize;
 
 use super::{
     document::Document,
+    halt::HaltedBy,
     next::{Waits, sentence, waits_of},
     owner::{Owner, Ownership, Term, term},
     unreadable::{UnreadableView, views},
@@ -36,10 +39,13 @@ pub struct WhyTask {
     pub(crate) revision: Revision,
     pub(crate) status: TaskStatus,
     /// The rule that decides what happens next: `ready`, `not_run` (no registered orchestrator runs it),
-    /// `pool` (a pool has too few permits left), `halted`, `waits`, `approval` (it waits for a person's
-    /// approval), `claimed`, `lost` (in progress, and its claimant is gone), `retry`, `exhausted`, `parked`,
-    /// `completed` or `skipped`.
+    /// `pool` (a pool has too few permits left), `halted`, `fleet_paused`, `waits`, `approval` (it waits for
+    /// a person's approval), `claimed`, `cancelled` (in progress, and the attempt is to end), `lost` (in
+    /// progress, and its claimant is gone), `retry`, `exhausted`, `parked`, `completed` or `skipped`.
     pub(crate) rule: &'static str,
+    /// Who paused the fleet, if it is paused: nothing starts. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fleet_paused: Option<HaltedBy>,
     pub(crate) waits: Vec<Waits>,
     /// What happened to it, oldest first; at most the last 16 changes.
     pub(crate) history: Vec<Step>,
@@ -176,6 +182,7 @@ impl WhyTask {
             revision: task.revision,
             status: record.status,
             rule,
+            fleet_paused: None,
             waits,
             history: record.transitions.iter().map(Step::of).collect(),
             late: late.iter().map(Late::of).collect(),
@@ -224,6 +231,20 @@ impl WhyTask {
     }
 }
 
+impl WhyTask {
+    /// The same in a fleet with this pause, if it is paused: the first thing that a task waits for which may
+    /// start otherwise.
+    #[must_use]
+    pub fn in_fleet(self, pause: Option<&HaltRecord>) -> Self {
+        let Some(pause) = pause else { return self };
+        let paused = Self { fleet_paused: Some(HaltedBy::of(pause)), ..self };
+        if !["ready", "not_run", "pool"].contains(&paused.rule) {
+            return paused;
+        }
+        Self { rule: "fleet_paused", now: fleet_paused(pause), next: FLEET_RESUME.to_owned(), ..paused }
+    }
+}
+
 /// `it waits for pool gpu (2 of 2 in use: …)`, `pool gpu is not defined`.
 fn in_sentence(wait: &PoolWait) -> String {
     let text = plain(&wait.to_string());
@@ -269,25 +290,35 @@ fn claimed(excerpt: &Excerpt, on_lost: OnLost, alive: &Alive) -> (&'static str, 
     let attempt = record.attempt;
     let claim = record.claim.as_ref();
     let by = claim.map_or_else(|| "an unknown process".to_owned(), |claim| plain(&claim.by));
+    let cancel = record.cancel.as_deref();
     let limit = claim.and_then(|claim| claim.limit).map(|limit| duration(Duration::from_secs(limit.seconds)));
     if is_orphan(record, alive) {
         let now = match limit {
             Some(limit) => format!("The claim of {by} on attempt {attempt} ended after {limit}."),
             None => format!("{by} worked on attempt {attempt} and is gone."),
         };
+        let rule = cancel.map_or_else(|| format!("on_lost = {on_lost}"), becomes);
         let next = match (excerpt.queue().owner(), &excerpt.halts().closed) {
             (Some((owner, _)), _) => {
-                format!("{}, who owns {plan}, recovers it: on_lost = {on_lost}.", plain(&owner.name()))
+                format!("{}, who owns {plan}, recovers it: {rule}.", plain(&owner.name()))
             }
             (None, Some((_, halt))) => format!(
                 "The plan is {}: no owner recovers it. `planlease task retry {q_plan} {q_id}` puts it back, `fail` ends it.",
                 halt.how
             ),
             (None, None) => {
-                format!("The plan's next owner recovers it (on_lost = {on_lost}): `planlease run {q_plan}`.")
+                format!("The plan's next owner recovers it ({rule}): `planlease run {q_plan}`.")
             }
         };
         return ("lost", now, next);
+    }
+    if let Some(request) = cancel {
+        let now = format!("{by} works on attempt {attempt}, {}.", plain(&request.reason()));
+        let next = format!(
+            "When {by} has ended the attempt, or is gone, {}. It cannot be completed; `planlease task fail {q_plan} {q_id}` gives it up.",
+            becomes(request)
+        );
+        return ("cancelled", now, next);
     }
     let now = format!("{by} works on attempt {attempt}.");
     let next = match (
@@ -309,6 +340,11 @@ fn claimed(excerpt: &Excerpt, on_lost: OnLost, alive: &Alive) -> (&'static str, 
     ("claimed", now, next)
 }
 
+/// What becomes of a task whose attempt is cancelled.
+fn becomes(request: &CancelRequest) -> String {
+    format!("it becomes {}, as the cancellation says", request.then.status())
+}
+
 impl Document for WhyTask {
     const SCHEMA: Option<&'static str> = Some("planlease.why_task.v1");
 
@@ -325,6 +361,9 @@ pub struct WhyPlan {
     /// Whether every task has come to an end; failed ones too, which `summary` counts.
     pub(crate) finished: bool,
     pub(crate) summary: Summary,
+    /// Who paused the fleet, if it is paused: nothing starts. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fleet_paused: Option<HaltedBy>,
     pub(crate) owner: Option<Owner>,
     /// The terms so far, oldest first.
     pub(crate) terms: Vec<Term>,
@@ -405,6 +444,7 @@ impl WhyPlan {
             revision: view.revision(),
             finished: summary.is_finished(),
             summary,
+            fleet_paused: None,
             owner: ownership.owner,
             terms,
             ready,
@@ -433,6 +473,24 @@ impl WhyPlan {
     }
 }
 
+impl WhyPlan {
+    /// The same in a fleet with this pause, if it is paused: a plan that would go on does not.
+    #[must_use]
+    pub fn in_fleet(self, view: &PlanView, pause: Option<&HaltRecord>) -> Self {
+        let Some(pause) = pause else { return self };
+        let goes_on = match &self.owner {
+            Some(_) => self.held.is_empty(),
+            None => !self.ready.is_empty(),
+        };
+        let paused = Self { fleet_paused: Some(HaltedBy::of(pause)), ..self };
+        if !goes_on || paused.summary.is_done() || view.halt().is_some() {
+            return paused;
+        }
+        let now = format!("{} {}", paused.now, fleet_paused(pause));
+        Self { now, next: FLEET_RESUME.to_owned(), ..paused }
+    }
+}
+
 /// The tasks that wait for a person, in the order of the file.
 fn held(view: &PlanView) -> Vec<TaskId> {
     let is_held = |spec: &&TaskSpec| {
@@ -447,6 +505,14 @@ fn held(view: &PlanView) -> Vec<TaskId> {
 
 /// What to do about a record that cannot be read.
 const DOCTOR: &str = "`planlease doctor` says what to do.";
+
+/// What ends the pause of a fleet.
+const FLEET_RESUME: &str = "`planlease fleet resume` lets it go on.";
+
+/// Who paused the fleet, and why.
+fn fleet_paused(pause: &HaltRecord) -> String {
+    format!("Nothing starts: the fleet was paused by {}: {}.", plain(&pause.by), plain(&pause.why))
+}
 
 /// Who stopped the plan, and why.
 fn halted(halt: &HaltRecord) -> String {

@@ -147,7 +147,8 @@ struct List {
 
 async fn list(State(app): State<App>, Query(query): Query<List>) -> Result<Response, Problem> {
     let views = app.coordinator.plans().await?;
-    Ok(JsonView(PlanList::new(&views, query.all)).into_response())
+    let pause = app.coordinator.fleet_pause().await?;
+    Ok(JsonView(PlanList::new(&views, query.all).in_fleet(pause.as_ref())).into_response())
 }
 
 async fn show(State(app): State<App>, names: Names) -> Result<Response, Problem> {
@@ -262,7 +263,8 @@ async fn remove(State(app): State<App>, names: Names) -> Result<Response, Proble
 async fn status(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let view = app.coordinator.plan(&names.plan()?).await?;
     let alive = app.coordinator.alive(&view).await?;
-    Ok(JsonView(PlanStatus::new(&view, &alive)).into_response())
+    let pause = app.coordinator.fleet_pause().await?;
+    Ok(JsonView(PlanStatus::new(&view, &alive).in_fleet(pause.as_ref())).into_response())
 }
 
 #[derive(Debug, Deserialize)]
@@ -278,7 +280,9 @@ async fn next(State(app): State<App>, names: Names, Query(query): Query<Next>) -
         query.label.iter().flat_map(|labels| labels.split(',')).map(str::to_owned).collect();
     let alive = app.coordinator.alive(&view).await?;
     let next = NextTasks::new(&view, query.count.unwrap_or(usize::MAX), &labels, &alive);
-    Ok(JsonView(next.offered(&view, &app.offers().await?)).into_response())
+    let pause = app.coordinator.fleet_pause().await?;
+    let next = next.offered(&view, &app.offers().await?).in_fleet(pause.as_ref());
+    Ok(JsonView(next).into_response())
 }
 
 async fn deps(State(app): State<App>, names: Names) -> Result<Response, Problem> {
@@ -315,7 +319,8 @@ async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> 
     let view = app.coordinator.plan(&plan).await?;
     let past = app.coordinator.history(&plan).terms().await?;
     let alive = app.coordinator.alive(&view).await?;
-    Ok(JsonView(WhyPlan::new(&view, &past, &alive)).into_response())
+    let pause = app.coordinator.fleet_pause().await?;
+    Ok(JsonView(WhyPlan::new(&view, &past, &alive).in_fleet(&view, pause.as_ref())).into_response())
 }
 
 /// Why a plan is stopped, or goes on.

@@ -148,8 +148,8 @@ async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> 
     let late = app.coordinator.late_results(&plan, &task).await.map(Some);
     let late = read_beside(&mut excerpt, late)?.unwrap_or_default();
     let alive = app.coordinator.alive_for(&excerpt).await?;
-    Ok(JsonView(WhyTask::new(&excerpt, &late, &alive).offered(&excerpt, &app.offers().await?))
-        .into_response())
+    let why = WhyTask::new(&excerpt, &late, &alive).offered(&excerpt, &app.offers().await?);
+    Ok(JsonView(why.in_fleet(app.coordinator.fleet_pause().await?.as_ref())).into_response())
 }
 
 /// What is to become of a task.

@@ -5,16 +5,20 @@ use std::sync::Arc;
 use planlease::RawSnapshot;
 use planlease_core::{
     FencingToken, OrchestratorId, Revision, TaskId,
+    approval::{Approval, ApprovalOf, Approved},
+    budget::Budget,
+    cancel::{CancelRequest, Then},
     change::Entry,
     codec, definition,
     keys::{Key, PlanKey},
+    record::TaskRecord,
     term::Queue,
 };
 use planlease_watcher::{Change, OwnershipChange, Store};
 
 use super::*;
 use crate::{
-    fixture::{NOW, line, plan},
+    fixture::{NOW, line, plan, with_record},
     printable::Printable,
     tables::tabular::{Format, text},
 };
@@ -103,6 +107,62 @@ fn changes_of_tasks_in_words() {
     2025-11-24 15:57:10Z      41  release  2.1 added
     2025-11-24 15:57:10Z      41  release  2.1 pending again, by ci-1
     ");
+}
+
+#[test]
+fn an_attempt_that_goes_on_is_never_an_empty_line() {
+    let id = TaskId::new("1.2").unwrap();
+    let running = with_record(plan(), &id, |record| record.progress = None).tasks()[&id].record.clone();
+    let changed = |change: &dyn Fn(&mut TaskRecord)| {
+        let mut record = running.clone();
+        change(&mut record);
+        record
+    };
+    let spent = |amount: &str, text: Option<&str>| {
+        changed(&|record: &mut TaskRecord| {
+            let (budget, spent) = ("25".parse().unwrap(), amount.parse().unwrap());
+            record.budget = Some(Box::new(Budget { budget, spent, ..Budget::default() }));
+            record.progress = text.map(str::to_owned);
+        })
+    };
+    let cancelled = changed(&|record: &mut TaskRecord| {
+        let (by, why, extra) = ("ann".into(), "wrong branch".into(), serde_json::Map::new());
+        record.set_cancel(Some(CancelRequest { by, at: NOW, why, then: Then::Retry, extra }));
+    });
+    let view = |record: &TaskRecord| {
+        let plan = with_record(plan(), &id, |present| *present = record.clone());
+        Arc::new(plan.tasks()[&id].clone())
+    };
+    let (some, more) = (spent("12.5", None), spent("13", Some("half of it")));
+    let changes = [(&running, &cancelled), (&running, &some), (&some, &more), (&running, &running)];
+    let change = |(before, now): (&TaskRecord, &TaskRecord)| Change::Task {
+        plan: name(),
+        task: view(now),
+        before: Some(view(before)),
+    };
+    let text = shown(Format::Table, &set(changes.into_iter().map(change).collect()));
+    let said: Vec<&str> = text.lines().map(|line| line.split_once("1.2").unwrap().1).collect();
+    let wanted = [
+        " is cancelled by ann: wrong branch; becomes pending when the attempt has ended",
+        " has spent 12.5 of 25",
+        " has spent 13 of 25: half of it",
+        " goes on",
+    ];
+    assert_eq!(said, wanted);
+}
+
+#[test]
+fn an_approval_in_words_has_its_reason() {
+    let id = TaskId::new("2.1").unwrap();
+    let approval = |given| Approval { of: Some(ApprovalOf::Before), given, ..Approval::default() };
+    let view = |given: Option<Approved>| {
+        let plan = with_record(plan(), &id, |record| record.approval = Some(Box::new(approval(given))));
+        Arc::new(plan.tasks()[&id].clone())
+    };
+    let given = Approved { attempt: 1, by: "ci-1".into(), at: NOW, why: "read it".into() };
+    let change = Change::Task { plan: name(), task: view(Some(given)), before: Some(view(None)) };
+    let text = shown(Format::Table, &set(vec![change]));
+    assert!(text.ends_with("2.1 may start: approved by ci-1: read it\n"), "{text}");
 }
 
 #[test]

@@ -4,12 +4,13 @@ use planlease::{
     TaskView,
     core::{PlanName, Revision, WallTime},
 };
-use planlease_core::{counted, keys::Layout, transition::TaskStatus};
+use planlease_core::{TaskId, counted, keys::Layout, record::TaskRecord, transition::TaskStatus};
 use planlease_watcher::{Change, OwnershipChange};
 
 use crate::{
     printable::{Style, plain},
     time::{SECOND_WIDTH, Time},
+    wire::task::Cancel,
 };
 
 const PLAN: Style = Style::Cyan;
@@ -74,23 +75,17 @@ fn written(task: &TaskView, before: Option<&TaskView>) -> String {
     let by = plain(&record.writer.who);
     let because = |text: Option<&String>| text.map_or_else(String::new, |text| format!(": {}", plain(text)));
     let why = last.and_then(|last| last.why.as_ref());
+    let approved =
+        before.and_then(|before| record.approved().filter(|now| Some(*now) != before.record.approved()));
     match (from, record.status) {
-        (Some(TaskStatus::InProgress), TaskStatus::InProgress)
-            if before.is_some_and(|before| before.record.spent_ms != record.spent_ms) =>
-        {
-            format!("{id} has used up {} s of its time (total_deadline_s)", record.spent().as_secs())
+        (Some(TaskStatus::Pending), TaskStatus::Pending) if approved.is_some() => {
+            format!("{id} may start: approved by {by}{}", because(approved.map(|approved| &approved.why)))
         }
-        (Some(TaskStatus::InProgress), TaskStatus::InProgress)
-            if record.result_waits() && !before.is_some_and(|before| before.record.result_waits()) =>
-        {
-            let what = record.approval_question().unwrap_or_default();
-            format!("{id} waits for approval: {}", plain(&what))
+        (Some(TaskStatus::InProgress), TaskStatus::Completed) if approved.is_some() => {
+            format!("{id} completed: approved by {by}{}", because(approved.map(|approved| &approved.why)))
         }
-        (Some(TaskStatus::Pending), TaskStatus::Pending) if record.approved().is_some() => {
-            format!("{id} may start: approved by {by}")
-        }
-        (Some(TaskStatus::InProgress), TaskStatus::InProgress) => {
-            format!("{id}{}", because(record.progress.as_ref()))
+        (_, TaskStatus::InProgress) if from == Some(record.status) => {
+            goes_on(id, record, before.map(|before| &before.record))
         }
         (_, TaskStatus::InProgress) => format!("{id} started by {by} (attempt {})", record.attempt),
         (_, TaskStatus::Completed) => format!("{id} completed by {by}{}", because(record.notes.as_ref())),
@@ -101,6 +96,44 @@ fn written(task: &TaskView, before: Option<&TaskView>) -> String {
         (_, TaskStatus::Skipped) => format!("{id} skipped by {by}{}", because(record.skip_reason.as_ref())),
         (None, TaskStatus::Pending) => format!("{id} added"),
         (_, TaskStatus::Pending) => format!("{id} pending again, by {by}{}", because(why)),
+    }
+}
+
+/// What was written about a task that was in progress, and is.
+fn goes_on(id: &TaskId, record: &TaskRecord, before: Option<&TaskRecord>) -> String {
+    let differs = |of: fn(&TaskRecord) -> Option<String>| {
+        let now = of(record)?;
+        before.is_none_or(|before| of(before).as_ref() != Some(&now)).then_some(now)
+    };
+    if let Some(cancelled) = differs(|record| Some(Cancel::of(record)?.sentence())) {
+        format!("{id} is cancelled {cancelled}")
+    } else if before.is_some_and(|before| before.spent_ms != record.spent_ms) {
+        format!("{id} has used up {} s of its time (total_deadline_s)", record.spent().as_secs())
+    } else if let Some(question) =
+        differs(|record| record.approval_question().filter(|_| record.result_waits()))
+    {
+        format!("{id} waits for approval: {}", plain(&question))
+    } else if let Some(spent) = differs(spent) {
+        let said = differs(|record| record.progress.clone());
+        format!(
+            "{id} has spent {spent}{}",
+            said.map_or_else(String::new, |said| format!(": {}", plain(&said)))
+        )
+    } else if let Some(said) = record.progress.as_deref().filter(|said| !said.is_empty()) {
+        format!("{id}: {}", plain(said))
+    } else {
+        format!("{id} goes on")
+    }
+}
+
+/// What the attempts of a task have spent, and of how much, if they have spent anything: `12 of 25`.
+fn spent(record: &TaskRecord) -> Option<String> {
+    let budget = record.budget.as_ref()?;
+    let spent = budget.spent_in_all();
+    match (spent.is_zero(), budget.budget.is_zero()) {
+        (true, _) => None,
+        (false, true) => Some(spent.to_string()),
+        (false, false) => Some(format!("{spent} of {}", budget.budget)),
     }
 }
 
