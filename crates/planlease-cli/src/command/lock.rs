@@ -73,7 +73,12 @@ Examples:
   planlease lock release deploy --no-wait -- ./deploy.sh || echo 'another process has the lock'
   planlease lock --global nightly-backup --no-wait -- backup.sh
   planlease lock --global downloads --permits 3 -- ./download.sh
-  planlease lock release git --wait 5m -- sh -c 'planlease fence check repo --state ~/fence --token $PLANLEASE_LOCK_TOKEN && git push'";
+  planlease lock release git --wait 5m -- ./push.sh
+
+A holder that was suspended for too long has lost the lock, and does not know. What must not happen then
+checks the token first, as push.sh does:
+
+  planlease fence check repo --state ~/fence --token \"$PLANLEASE_LOCK_TOKEN\" && git push";
 
 /// Shows who has which lock of a plan, or of the namespace, and who waits.
 #[derive(Debug, Args)]

@@ -46,7 +46,7 @@ pub(crate) enum PlanCommand {
     /// The next owner continues where the last one stopped. With `--all` and `--select` only pauses are
     /// ended: plans that were cancelled or archived stay so.
     Resume(halt::ResumeArgs),
-    /// End a plan before it is finished: its ownership ends, and it cannot be owned until it is resumed
+    /// End a plan early: its ownership ends, and it cannot be owned until it is resumed
     Cancel(halt::CancelArgs),
     /// Archive a plan without an owner
     ///

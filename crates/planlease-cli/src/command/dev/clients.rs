@@ -83,9 +83,13 @@ fn sockets(process: &Path) -> BTreeSet<u32> {
         .collect()
 }
 
-/// The first words of a process's command.
+/// The first words of a process's command; of one that has none, as while it becomes another program, its
+/// name.
 fn words(process: &Path) -> String {
     let said = fs::read(process.join("cmdline")).unwrap_or_default();
+    if said.is_empty() {
+        return plain(fs::read_to_string(process.join("comm")).unwrap_or_default().trim());
+    }
     let said = String::from_utf8_lossy(&said).into_owned();
     let mut words: Vec<&str> = said.split('\0').filter(|word| !word.is_empty()).take(4).collect();
     if let Some(program) = words.first_mut() {
@@ -176,6 +180,10 @@ mod tests {
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(own)))
             .spawn()
             .unwrap();
+        let cmdline = format!("/proc/{}/cmdline", child.id());
+        while fs::read(&cmdline).unwrap().is_empty() {
+            tokio::task::yield_now().await; // It is becoming `sleep`.
+        }
         let expected = format!("sleep 60 (process {})", child.id());
         assert_eq!(of(&path).await.unwrap(), [expected]);
         assert_eq!(of(&other).await.unwrap(), [""; 0]);
