@@ -100,7 +100,7 @@ async fn the_shell_gets_its_terminal_back(env: TestEnv) {
         until("shell", SOON, async || if terminal.is_taken() { Err("taken") } else { Ok(()) }).await;
         until("settings", SOON, async || {
             let now = terminal.settings();
-            if now.contains("isig icanon") { Ok(()) } else { Err(now) }
+            if now == before { Ok(()) } else { Err(now) }
         })
         .await;
         terminal.press("planlease top\r");
