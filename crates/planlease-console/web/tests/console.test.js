@@ -287,9 +287,10 @@ test('a running attempt is cancelled, and its task skipped', async () => {
   const choose = (dialog) => dialog.getByLabel('Then the task is').selectOption('skipped');
   const line = await act(page, panel.getByRole('button', { name: 'Cancel' }), 'wrong branch', choose);
   assert.match(line, /^planlease task cancel wrong 1 --reason 'wrong branch' --then skip --expect-revision \d+$/);
+  const shown = async () => JSON.parse(await fleet.command('task', 'show', 'wrong', '1', '-o', 'json'));
+  await until('the task is skipped', async () => (await shown()).status === 'skipped');
   await panel.getByText('skipped').first().waitFor();
-  const task = JSON.parse(await fleet.command('task', 'show', 'wrong', '1', '-o', 'json'));
-  assert.equal(task.status, 'skipped');
+  const task = await shown();
   assert.match(task.transitions.at(-1).why, /wrong branch/);
   await runner.ended;
   assert.deepEqual(page.complaints, []);
@@ -301,13 +302,14 @@ test('a result is rejected and approved, and a start as well', async () => {
     { id: '1', text: 'is looked at', run: 'true', approval: 'after' },
     { id: '2', text: 'waits to start', run: 'true', approval: 'before' },
   ];
-  await fleet.import('judged', work('Judged', tasks));
-  const runner = fleet.spawn('run', '--id', 'judge', 'judged');
+  await fleet.import('judged', work('Judged', tasks, { max_retries: 0 }, 'judged'));
+  // One that stays: a run of the plan alone ends while it waits for a person.
+  const runner = fleet.spawn(...all('judged', 'judge'));
   const { url, base } = await fleet.console();
   const page = await open(chrome, url);
   await page.goto(`${base}/#/plan/judged/tasks/1`);
   const first = page.getByRole('region', { name: 'Task 1', exact: true });
-  await first.getByText('Waits for approval').waitFor();
+  await first.getByText('Waits for approval').first().waitFor();
   let line = await act(page, first.getByRole('button', { name: 'Reject' }), 'once more');
   assert.match(line, /^planlease reject judged 1 --attempt 1 --reason 'once more'$/);
   await first.getByText('attempt 2').waitFor();
@@ -318,7 +320,7 @@ test('a result is rejected and approved, and a start as well', async () => {
   const second = page.getByRole('region', { name: 'Task 2', exact: true });
   await act(page, second.getByRole('button', { name: 'Approve' }), 'go');
   await second.getByText('completed').first().waitFor();
-  await runner.ended;
+  await runner.kill('SIGTERM');
   assert.deepEqual(page.complaints, []);
   await page.context().close();
 });

@@ -158,10 +158,11 @@ export function plan(title, phases, policy = { max_retries: 0 }, label = null) {
   for (const [name, value] of Object.entries(policy)) lines.push(`${name} = ${JSON.stringify(value)}`);
   for (const [number, { name, tasks }] of Object.entries(phases)) {
     lines.push('[[phase]]', `number = ${JSON.stringify(number)}`, `name = ${JSON.stringify(name)}`);
-    for (const { id, text, needs = [], run, can } of tasks) {
+    for (const { id, text, needs = [], run, can, approval } of tasks) {
       lines.push('[[task]]', `id = ${JSON.stringify(id)}`, `phase = ${JSON.stringify(number)}`);
       lines.push(`description = ${JSON.stringify(text)}`, `depends_on = ${JSON.stringify(needs)}`);
       if (can) lines.push(`needs = ${JSON.stringify(can)}`);
+      if (approval) lines.push(`approval = ${JSON.stringify(approval)}`);
       if (run) lines.push(`command = ${JSON.stringify(['sh', '-c', run])}`);
     }
   }
