@@ -312,7 +312,7 @@ test('a result is rejected and approved, and a start as well', async () => {
   await first.getByText('Waits for approval').first().waitFor();
   let line = await act(page, first.getByRole('button', { name: 'Reject' }), 'once more');
   assert.match(line, /^planlease reject judged 1 --attempt 1 --reason 'once more'$/);
-  await first.getByText('attempt 2').waitFor();
+  await first.getByText(/attempt 2 was completed/).first().waitFor();
   line = await act(page, first.getByRole('button', { name: 'Approve' }), 'well done');
   assert.match(line, /^planlease approve judged 1 --attempt 2 --reason 'well done'$/);
   await first.getByText('completed').first().waitFor();
