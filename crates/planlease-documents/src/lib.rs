@@ -12,6 +12,7 @@
 mod fixture;
 mod prime;
 mod printable;
+mod read;
 mod refusal;
 #[cfg(feature = "tables")]
 mod tables;

@@ -1,6 +1,6 @@
 //! The tools that look: `plans`, `next`, `why`.
 
-use planlease::{Coordinator, read_beside};
+use planlease::Coordinator;
 use planlease_documents::{NextTasks, PlanList, WhyPlan, WhyTask};
 
 use crate::{
@@ -26,25 +26,18 @@ pub(crate) async fn next(coordinator: &Coordinator, next: Next) -> Reply {
         Some(count @ 1..=MOST) => usize::try_from(count).unwrap_or(LISTED),
         Some(_) => return Err(Refusal::new(format!("`count` has to be 1 to {MOST}."))),
     };
-    let view = coordinator.plan(&plan).await?;
-    let alive = coordinator.alive(&view).await?;
-    let next = NextTasks::new(&view, count, &next.labels, &alive);
-    shown(&next.in_fleet(coordinator.fleet_pause().await?.as_ref()))
+    let offers = coordinator.offers().await?;
+    shown(&NextTasks::read(coordinator, &plan, (count, &next.labels), &offers).await?)
 }
 
 pub(crate) async fn why(coordinator: &Coordinator, why: Why) -> Reply {
     let plan = arguments::plan(&why.plan)?;
     let task = why.task.as_deref().map(arguments::task).transpose()?;
-    let pause = coordinator.fleet_pause().await?;
-    let Some(task) = task else {
-        let view = coordinator.plan(&plan).await?;
-        let alive = coordinator.alive(&view).await?;
-        let past = coordinator.history(&plan).terms().await?;
-        return shown(&WhyPlan::new(&view, &past, &alive).in_fleet(&view, pause.as_ref()));
-    };
-    let mut excerpt = coordinator.excerpt(&plan, &task).await?;
-    let late = coordinator.late_results(&plan, &task).await.map(Some);
-    let late = read_beside(&mut excerpt, late)?.unwrap_or_default();
-    let alive = coordinator.alive_for(&excerpt).await?;
-    shown(&WhyTask::new(&excerpt, &late, &alive).in_fleet(pause.as_ref()))
+    match task {
+        Some(task) => {
+            let offers = coordinator.offers().await?;
+            shown(&WhyTask::read(coordinator, &plan, &task, &offers).await?)
+        }
+        None => shown(&WhyPlan::read(coordinator, &plan).await?),
+    }
 }

@@ -92,10 +92,8 @@ async fn document(coordinator: &Coordinator, named: Named) -> Result<Option<Stri
             text(&DefinitionView::new(&view))?
         }
         Named::Log(plan) => {
-            let Some(view) = there(coordinator.plan(plan).await)? else { return Ok(None) };
-            let (past, alive) = (coordinator.history(plan).terms().await?, coordinator.alive(&view).await?);
-            let pause = coordinator.fleet_pause().await?;
-            text(&WhyPlan::new(&view, &past, &alive).in_fleet(&view, pause.as_ref()))?
+            let Some(why) = there(WhyPlan::read(coordinator, plan).await)? else { return Ok(None) };
+            text(&why)?
         }
         Named::Task(plan, task) => {
             let Some(mut excerpt) = there(coordinator.excerpt(plan, task).await)? else { return Ok(None) };

@@ -113,9 +113,9 @@ async fn answer(
     }
     let document = ClaimView::new(view, claimed);
     if claimed.tasks.is_empty() {
-        let alive = coordinator.alive(view).await?;
-        let next = NextTasks::new(view, LISTED, &claims.asked.labels, &alive);
-        let next = next.in_fleet(coordinator.fleet_pause().await?.as_ref());
+        let offers = coordinator.offers().await?;
+        let wanted = (LISTED, claims.asked.labels.as_slice());
+        let next = NextTasks::read(coordinator, plan, wanted, &offers).await?;
         return Err(Unkept::Empty(vec![text(&document)?, text(&next)?]));
     }
     Ok(vec![match handle {

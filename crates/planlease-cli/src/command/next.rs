@@ -35,15 +35,9 @@ impl NextArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plan = plan_name(&self.plan)?;
         let coordinator = invocation.connect().await?;
-        let view = coordinator.plan(&plan).await?;
-        let alive = coordinator.alive(&view).await?;
         let count = self.count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
-        let mut next =
-            NextTasks::new(&view, count, &self.labels, &alive).offered(&view, &coordinator.offers().await?);
-        if view.graph().uses_pools() {
-            next = next.pooled(&view, &coordinator.pools().await?.0);
-        }
-        let next = next.in_fleet(coordinator.fleet_pause().await?.as_ref());
+        let offers = coordinator.offers().await?;
+        let next = NextTasks::read(&coordinator, &plan, (count, &self.labels), &offers).await?;
         invocation.show(self.output.format, &next)?;
         Ok(Exit::Done)
     }

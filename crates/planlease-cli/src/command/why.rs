@@ -1,7 +1,6 @@
 //! `why`: what led to the present state.
 
 use clap::Args;
-use planlease::read_beside;
 
 use crate::{
     exit::Exit,
@@ -35,27 +34,12 @@ impl WhyArgs {
         let coordinator = invocation.connect().await?;
         match task {
             Some(task) => {
-                let mut excerpt = coordinator.excerpt(&plan, &task).await?;
-                let late = coordinator.late_results(&plan, &task).await.map(Some);
-                let late = read_beside(&mut excerpt, late)?.unwrap_or_default();
-                let alive = coordinator.alive_for(&excerpt).await?;
-                let mut why =
-                    WhyTask::new(&excerpt, &late, &alive).offered(&excerpt, &coordinator.offers().await?);
-                if let Some(uses) = excerpt.seen().graph().pools(&task) {
-                    why = why.pooled(&excerpt, &coordinator.pools_of(uses).await?);
-                }
-                let why = why.in_fleet(coordinator.fleet_pause().await?.as_ref());
+                let offers = coordinator.offers().await?;
+                let why = WhyTask::read(&coordinator, &plan, &task, &offers).await?;
                 invocation.show(self.output.format, &why)?;
             }
             None => {
-                let view = coordinator.plan(&plan).await?;
-                let alive = coordinator.alive(&view).await?;
-                let past = coordinator.history(&plan).terms().await?;
-                let mut why = WhyPlan::new(&view, &past, &alive);
-                if view.graph().uses_pools() {
-                    why = why.pooled(&view, &coordinator.pools().await?.0);
-                }
-                let why = why.in_fleet(&view, coordinator.fleet_pause().await?.as_ref());
+                let why = WhyPlan::read(&coordinator, &plan).await?;
                 invocation.show(self.output.format, &why)?;
             }
         }

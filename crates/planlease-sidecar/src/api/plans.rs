@@ -275,13 +275,10 @@ struct Next {
 }
 
 async fn next(State(app): State<App>, names: Names, Query(query): Query<Next>) -> Result<Response, Problem> {
-    let view = app.coordinator.plan(&names.plan()?).await?;
     let labels: Vec<String> =
         query.label.iter().flat_map(|labels| labels.split(',')).map(str::to_owned).collect();
-    let alive = app.coordinator.alive(&view).await?;
-    let next = NextTasks::new(&view, query.count.unwrap_or(usize::MAX), &labels, &alive);
-    let pause = app.coordinator.fleet_pause().await?;
-    let next = next.offered(&view, &app.offers().await?).in_fleet(pause.as_ref());
+    let wanted = (query.count.unwrap_or(usize::MAX), labels.as_slice());
+    let next = NextTasks::read(&app.coordinator, &names.plan()?, wanted, &app.offers().await?).await?;
     Ok(JsonView(next).into_response())
 }
 
@@ -315,12 +312,7 @@ async fn estimate(
 }
 
 async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> {
-    let plan = names.plan()?;
-    let view = app.coordinator.plan(&plan).await?;
-    let past = app.coordinator.history(&plan).terms().await?;
-    let alive = app.coordinator.alive(&view).await?;
-    let pause = app.coordinator.fleet_pause().await?;
-    Ok(JsonView(WhyPlan::new(&view, &past, &alive).in_fleet(&view, pause.as_ref())).into_response())
+    Ok(JsonView(WhyPlan::read(&app.coordinator, &names.plan()?).await?).into_response())
 }
 
 /// Why a plan is stopped, or goes on.

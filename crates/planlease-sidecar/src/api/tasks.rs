@@ -144,12 +144,8 @@ async fn show(State(app): State<App>, names: Names, headers: HeaderMap) -> Resul
 
 async fn why(State(app): State<App>, names: Names) -> Result<Response, Problem> {
     let (plan, task) = (names.plan()?, names.task()?);
-    let mut excerpt = app.coordinator.excerpt(&plan, &task).await?;
-    let late = app.coordinator.late_results(&plan, &task).await.map(Some);
-    let late = read_beside(&mut excerpt, late)?.unwrap_or_default();
-    let alive = app.coordinator.alive_for(&excerpt).await?;
-    let why = WhyTask::new(&excerpt, &late, &alive).offered(&excerpt, &app.offers().await?);
-    Ok(JsonView(why.in_fleet(app.coordinator.fleet_pause().await?.as_ref())).into_response())
+    let offers = app.offers().await?;
+    Ok(JsonView(WhyTask::read(&app.coordinator, &plan, &task, &offers).await?).into_response())
 }
 
 /// What is to become of a task.
