@@ -54,8 +54,7 @@ pub enum Change {
     /// Reject what waits for approval, and say what becomes of the task. Without it, a task that was not
     /// started waits for a person, and a rejected result is worked on again. Only an operator may say so.
     Reject(Option<Then>, String),
-    /// Store what the owner has measured of an attempt of its own (`spent_ms`), and nothing
-    /// else.
+    /// Store what the owner has measured of an attempt of its own (`spent_ms`), and nothing else.
     Measure,
 }
 
