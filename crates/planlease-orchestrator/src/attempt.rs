@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn what_was_to_end_is_taken_back_with_its_reason() {
         let mut ask = Ask::Run;
-        // Whether what runs is to end, whether the caller is gone; what is asked then, and whether that is new.
+        // Whether what runs is to end, and the caller is gone; what is asked then, and whether that is new.
         let table = [
             (false, false, Ask::Run, false),
             (true, false, Ask::Terminate, true),
