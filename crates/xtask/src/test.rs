@@ -14,9 +14,13 @@ use crate::binaries::{self, Finished};
 use crate::console;
 use crate::etcd;
 use crate::outside;
+use crate::rotation;
 use crate::run::{Failure, Result, cargo, run, step};
 use crate::simulation;
 use crate::summary::Summary;
+
+/// What tells the suites which server's turn it is.
+const TURN: &str = "PLANLEASE_TEST_TURN";
 
 /// Flags of `cargo xtask test`.
 #[derive(Args, Default)]
@@ -24,7 +28,11 @@ pub(crate) struct Options {
     /// Download no etcd; use one that is here, or leave the tests on etcd out.
     #[arg(long)]
     no_etcd_download: bool,
-    /// Run only the tests whose name contains this.
+    /// Run each test on every server of its suite. By default the commit decides on which of some a test
+    /// runs, so that some commits in a row cover them.
+    #[arg(long)]
+    every_server: bool,
+    /// Run only the tests whose name contains this, on every server.
     filter: Option<String>,
 }
 
@@ -63,8 +71,13 @@ pub(crate) fn test(options: &Options) -> Result {
     let mut totals = Totals::default();
     let skipped = left_out.iter().flat_map(|left_out| left_out.names);
     let skipped: Vec<&str> = skipped.flat_map(|name| ["--skip", name]).collect();
+    let turn = match options.every_server || options.filter.is_some() {
+        true => None,
+        false => Some(rotation::turn()?.to_string()),
+    };
     let prepare = |command: &mut Command| {
         command.envs(variables.iter().map(|(name, value)| (name, value)));
+        command.envs(turn.iter().map(|turn| (TURN, turn)));
         command.arg(format!("--test-threads={}", threads())).args(&options.filter).args(&skipped);
     };
     binaries::run(built, prepare, |name, finished| totals.take(name, finished));
