@@ -260,11 +260,11 @@ async fn submit_finds_an_unknown_outcome_by_its_op_id(env: TestEnv) {
     let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
     let loss = Loss::new();
     // Long enough for a busy server to answer, so that there is an answer to be lost.
-    let (connector, short) = (Arc::new(loss.clone()), Duration::from_secs(1));
+    let (connector, short) = (Arc::new(loss.clone()), Duration::from_secs(3));
     let settings = env.config.clone().connector(connector).request_timeout(short).operation_timeout(short);
     let coordinator = Coordinator::connect(settings).await.unwrap();
     let authority = coordinator.delegated(&owner.delegate());
-    *loss.outage.lock().unwrap() = Duration::from_millis(1600);
+    *loss.outage.lock().unwrap() = short + short / 2;
     loss.arm_for("one try");
     let note = Change::Progress("one try".to_owned());
     let outcome = authority.update(&started, &note).await.unwrap();
