@@ -209,6 +209,9 @@ fn problems(route: &Route, responses: &mut Map<String, Value>) {
     if !matches!(route.takes, Takes::Nothing) {
         kinds.extend([Kind::TooLarge, Kind::TooSlow, Kind::UnsupportedType]);
     }
+    if route.acts {
+        kinds.push(Kind::NoSuchSession);
+    }
     if route.path.contains("{session}") || route.path.contains("{plan}") {
         kinds.push(Kind::NoSuchPlan);
     }

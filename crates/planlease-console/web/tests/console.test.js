@@ -226,6 +226,7 @@ test('logs are followed, attempt by attempt', async () => {
   await output.getByText('attempt 2 exited with code 0').waitFor();
   await pane.getByText('nothing more comes').waitFor();
   await pane.getByLabel('Attempt').selectOption('attempt 1');
+  await output.getByText('attempt 2: red').waitFor({ state: 'detached' });
   await output.getByText('attempt 1: red').waitFor();
   assert.ok(!(await output.innerText()).includes('attempt 2'), 'the chosen attempt alone');
   assert.deepEqual(page.complaints, []);
