@@ -264,7 +264,8 @@ async fn submit_finds_an_unknown_outcome_by_its_op_id(env: TestEnv) {
     let settings = env.config.clone().connector(connector).request_timeout(short).operation_timeout(short);
     let coordinator = Coordinator::connect(settings).await.unwrap();
     let authority = coordinator.delegated(&owner.delegate());
-    *loss.outage.lock().unwrap() = short + short / 2;
+    // Over before `submit` has given up looking for the outcome.
+    *loss.outage.lock().unwrap() = short + Duration::from_millis(600);
     loss.arm_for("one try");
     let note = Change::Progress("one try".to_owned());
     let outcome = authority.update(&started, &note).await.unwrap();
