@@ -33,10 +33,10 @@ pub struct AttentionList {
 #[schemars(rename = "AttentionNeeded")]
 pub(crate) struct Needed {
     /// `decision` (a task waits for a person's word), `approval` (it waits for a person to approve its start
-    /// or its result), `failed` (it failed as often as it may), `lost` (in progress, its claimant is gone, and
-    /// no owner is there to recover it), `unowned` (the plan was worked on, has work left, and no process owns
-    /// it or waits for it) or `unrunnable` (it is ready, and no registered orchestrator runs it; `what` says
-    /// how many more).
+    /// or its result), `failed` (it failed as often as it may), `lost` (in progress, its claimant is gone,
+    /// and no owner is there to recover it), `unowned` (the plan was worked on, has work left, and no process
+    /// owns it or waits for it) or `unrunnable` (it is ready, and no registered orchestrator runs it; `what`
+    /// says how many more).
     pub(crate) need: &'static str,
     pub(crate) plan: PlanName,
     /// `None` if it is the plan as a whole.
