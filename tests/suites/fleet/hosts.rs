@@ -1,6 +1,6 @@
 //! A fleet on three hosts: one orchestrator is killed, one drained, one cordoned for a while, and a worker in
-//! Python shares a plan with them. Each task is completed by one attempt, and each attempt is in its record. On
-//! network namespaces; only where the machine allows them, as `faults/hosts.rs`, and where Python is.
+//! Python shares a plan with them. Each task is completed by one attempt, and each attempt is in its record.
+//! On network namespaces; only where the machine allows them, as `faults/hosts.rs`, and where Python is.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -49,8 +49,8 @@ const OF_THE_WORKER: usize = 4;
 /// From the end of the cordon to the end of all plans, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(55);
 
-/// Adds a line to the task's file when an attempt begins, and one when it ends. With [`FREE`] and [`FLAKY`] put
-/// in.
+/// Adds a line to the task's file when an attempt begins, and one when it ends. With [`FREE`] and [`FLAKY`]
+/// put in.
 const WORK: &str = r#"
     log="$TEST_DIR/attempts/$PLANLEASE_PLAN-$PLANLEASE_TASK"
     echo "begin $PLANLEASE_ATTEMPT" >> "$log"
@@ -206,8 +206,8 @@ impl Fleet {
         assert_eq!(drain.until_ended(SOON * 2).await, Some(0), "{}", drain.said());
     }
 
-    /// Each plan is done and has no owner, and only the terms of a killed process ended uncleanly; the number of
-    /// attempts that were lost.
+    /// Each plan is done and has no owner, and only the terms of a killed process ended uncleanly. Returns how
+    /// many attempts were lost.
     async fn check(&self, killed: &[PlanName]) -> u32 {
         let mut lost = 0;
         for plan in &self.plans {
@@ -227,8 +227,8 @@ impl Fleet {
         lost
     }
 
-    /// One attempt has completed the task, each attempt began once, and all of them are in the record; how many
-    /// of them were lost.
+    /// One attempt has completed the task, each attempt began once, and all of them are in the record. Returns
+    /// how many of them were lost.
     fn check_task(&self, view: &planlease::PlanView, n: usize) -> u32 {
         let (plan, id) = (view.name(), task_id(&n.to_string()));
         let record = &view.tasks()[&id].record;
@@ -244,7 +244,11 @@ impl Fleet {
         assert_eq!(attempts("done"), [record.attempt], "{what}");
         // What was lost was lost in its first attempt, the only one that may fail.
         let fails = n % FLAKY == 0 && !is_of_the_worker(plan.as_str(), n) && record.lost == 0;
-        assert_eq!((attempts("failed").len(), record.failures), (usize::from(fails), u32::from(fails)), "{what}");
+        assert_eq!(
+            (attempts("failed").len(), record.failures),
+            (usize::from(fails), u32::from(fails)),
+            "{what}"
+        );
         record.lost
     }
 }
