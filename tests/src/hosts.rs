@@ -52,6 +52,26 @@ impl Host {
         command.args(["netns", "exec", &self.namespace]).arg(program);
         command
     }
+
+    /// The same command, with its arguments, variables and folder, to be run on it.
+    ///
+    /// # Panics
+    /// Never, as [`Host::command`].
+    #[must_use]
+    pub fn placed(&self, command: &Command) -> Command {
+        let mut placed = self.command(command.get_program());
+        placed.args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => placed.env(name, value),
+                None => placed.env_remove(name),
+            };
+        }
+        if let Some(folder) = command.get_current_dir() {
+            placed.current_dir(folder);
+        }
+        placed
+    }
 }
 
 impl Hosts {

@@ -129,6 +129,20 @@ impl Language {
     }
 }
 
+/// Whether this interpreter can be run, for the client of the sidecar in its language; says so if it cannot.
+///
+/// # Panics
+/// In CI, if it cannot.
+#[must_use]
+pub fn has_interpreter(interpreter: &str) -> bool {
+    let found =
+        Command::new(interpreter).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !found {
+        not_run(&format!("the client of the sidecar for {interpreter}"), "it is not installed");
+    }
+    found
+}
+
 /// Reports a test that cannot run here. In CI that is a failure.
 ///
 /// # Panics

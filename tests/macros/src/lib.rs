@@ -30,10 +30,12 @@ pub fn case(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Registers a test without arguments, which starts the servers it needs.
 ///
 /// `#[plain(on_etcd)]` puts it among the tests on that server, by whose name tests are chosen or left out. An
-/// `async fn` runs on the suite's runtime.
+/// `async fn` runs on the suite's runtime. `one_at_a_time` means the same as for
+/// `case`.
 #[proc_macro_attribute]
 pub fn plain(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let group = words(arguments);
+    let (modes, group): (Vec<String>, Vec<String>) =
+        words(arguments).into_iter().partition(|word| word == "one_at_a_time");
     let ([] | [_]) = group.as_slice() else { return error("expected the name of one server, or none") };
     let Some(function) = Function::of(&item) else { return error("expected a function") };
     let name = &function.name;
@@ -43,7 +45,8 @@ pub fn plain(arguments: TokenStream, item: TokenStream) -> TokenStream {
     } else {
         format!("Blocking({name})")
     };
-    registered(item, name, &group, &run)
+    let modes: String = modes.iter().map(|mode| format!("{mode}: true,")).collect();
+    registered(item, name, &(modes + &group), &run)
 }
 
 /// The function that an attribute stands on.

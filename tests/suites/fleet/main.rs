@@ -27,6 +27,7 @@ mod handover;
 mod heartbeat;
 mod hold;
 mod hooks;
+mod hosts;
 mod local;
 mod lock;
 mod logs;
@@ -40,7 +41,6 @@ mod pause;
 mod plan_files;
 mod policy;
 mod pools;
-mod readme;
 mod refusals;
 mod rush;
 mod secrets;
@@ -55,12 +55,15 @@ mod terminal;
 mod together;
 mod top;
 mod traces;
+mod transcripts;
 mod wait;
 mod worktree;
 mod worktree_work;
 mod writers;
 
-use planlease_tests::{backend::Backend, owner, suite::Suite, writer};
+use planlease_tests::{
+    backend::Backend, hosts::Hosts, owner, packages::has_interpreter, suite::Suite, writer,
+};
 
 fn main() -> std::process::ExitCode {
     // This binary is also the writer and the owner that the tests start as processes of their own.
@@ -70,5 +73,9 @@ fn main() -> std::process::ExitCode {
     if let Some(orders) = std::env::var_os(owner::ORDERS) {
         return owner::run(&orders);
     }
-    Suite::new("fleet").on([]).and_by_turns([Backend::Dev, Backend::Etcd]).run()
+    Suite::new("fleet")
+        .on([])
+        .and_by_turns([Backend::Dev, Backend::Etcd])
+        .only_if(Hosts::allowed() && has_interpreter("python3"), "on_three_hosts::")
+        .run()
 }

@@ -6,22 +6,11 @@ use std::{path::PathBuf, process::Command, time::Duration};
 use nix::sys::signal::Signal;
 use planlease_tests::{
     TestEnv, case,
-    packages::not_run,
     program::Process,
     wait::{SOON, until},
 };
 
 use crate::helpers::{Sidecar, sidecar};
-
-/// Whether it can be run; says so if it cannot.
-pub(crate) fn is_here(interpreter: &str) -> bool {
-    let found =
-        Command::new(interpreter).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !found {
-        not_run(&format!("the client of the sidecar for {interpreter}"), "it is not installed");
-    }
-    found
-}
 
 fn clients() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../clients")

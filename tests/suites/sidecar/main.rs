@@ -28,7 +28,7 @@ mod timers;
 mod unreadable;
 mod watching;
 
-use planlease_tests::{backend::Backend, http, suite::Suite};
+use planlease_tests::{backend::Backend, http, packages::has_interpreter, suite::Suite};
 
 fn main() -> std::process::ExitCode {
     // This binary is also the program behind a sidecar that the tests start as a process of its own.
@@ -38,8 +38,8 @@ fn main() -> std::process::ExitCode {
     Suite::new("sidecar")
         .on([])
         .and_by_turns([Backend::Dev, Backend::Etcd])
-        .only_if(clients::is_here("python3"), "clients::python_")
-        .only_if(clients::is_here("node"), "clients::node_")
+        .only_if(has_interpreter("python3"), "clients::python_")
+        .only_if(has_interpreter("node"), "clients::node_")
         .only_if(manual::is_possible(), "manual::")
         .run()
 }

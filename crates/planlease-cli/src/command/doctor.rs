@@ -116,7 +116,7 @@ fn store(connected: &Result<Coordinator, Error>) -> Finding {
         ),
         Err(error) => {
             let failure = planlease::error_chain(error);
-            Finding::problem("store", failure, "Mend what is said about the endpoints first.")
+            Finding::problem("store", failure, "Fix what is reported about the endpoints first.")
         }
     }
 }

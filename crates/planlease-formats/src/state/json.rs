@@ -150,7 +150,7 @@ impl Reader<'_, '_, '_> {
     }
 
     fn wrong(&mut self, at: usize, message: impl Into<String>) -> Stop {
-        self.faults.fatal(at, message, "The file is no JSON document: restore it, or mend this place.");
+        self.faults.fatal(at, message, "The file is no JSON document: restore it, or fix this place.");
         Stop::Wrong
     }
 

@@ -294,7 +294,7 @@ fn json_that_is_none_is_refused_with_its_place() {
     let refused = parse("tasks.json", b"{\"tasks\": [{\"id\": 1,}]}").unwrap_err();
     insta::assert_snapshot!(format!("{refused:#}"), @r"
     tasks.json:1:21: error: another item is expected after the comma
-      help: The file is no JSON document: restore it, or mend this place.
+      help: The file is no JSON document: restore it, or fix this place.
     ");
 }
 

@@ -59,7 +59,7 @@ fn findings(health: &EndpointHealth) -> Vec<Finding> {
         ));
     }
     for alarm in &status.alarms {
-        let remedy = "Mend its cause (for NOSPACE: etcdctl compact, defrag), then: etcdctl alarm disarm";
+        let remedy = "Fix its cause (for NOSPACE: etcdctl compact, defrag), then: etcdctl alarm disarm";
         findings.push(Finding::problem(name, format!("alarm: {alarm}"), remedy));
     }
     if *db_size > LARGE {

@@ -34,7 +34,7 @@ async fn round_trip(coordinator: &Coordinator) -> Finding {
             return Finding::problem(
                 WHAT,
                 planlease::error_chain(&error),
-                "Mend what is said about the endpoints first.",
+                "Fix what is reported about the endpoints first.",
             );
         }
         slowest = slowest.max(begun.elapsed());

@@ -22,7 +22,7 @@ const BUGS: [Bug; 7] = [
     Bug { what: "nested transactions get around permissions", fixed: [Some(44), Some(30), Some(11)] },
 ];
 
-/// The known bugs of a version that matter here; empty for one that is recomfixed.
+/// The known bugs of a version that matter here; empty for one that is recommended.
 pub(super) fn bugs(version: &str) -> Vec<&'static str> {
     let [major, minor, patch] = version_numbers(version);
     if major != 3 {
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recomfixed_versions_have_no_known_bugs_and_older_ones_do() {
+    fn recommended_versions_have_no_known_bugs_and_older_ones_do() {
         for version in ["3.5.30", "3.5.31", "3.6.11", "3.7.0", "3.5.30+embedded"] {
             assert_eq!(bugs(version), Vec::<&str>::new(), "{version}");
         }

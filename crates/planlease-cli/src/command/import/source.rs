@@ -112,7 +112,7 @@ pub(super) fn refused(path: &str, problems: &Problems) -> Failure {
         Some(_) => failure.remedy(format!(
             "It looks like a plan file: planlease plan import {path}. `planlease import` reads state files."
         )),
-        _ => failure.remedy("Mend it, or import what can be understood of it, with --lenient."),
+        _ => failure.remedy("Fix it, or import what can be understood of it, with --lenient."),
     }
 }
 

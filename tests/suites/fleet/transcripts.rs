@@ -1,10 +1,13 @@
-//! The README's five minutes: each of its commands is run, and prints what the transcript says.
+//! The transcripts of the README's five minutes and of the operator's tasks in `docs/operations.md`: each of
+//! their commands is run, and prints what the transcript says.
 //!
-//! What differs from run to run (times, processes, hosts, revisions) is compared as a placeholder. A comment
-//! before a block says how it is replayed: `<!-- replay: live -->` (numbers differ), `exact` (nothing but
-//! hosts may), `background NAME` (its last command goes on while the next blocks run), `follow NAME` (what
-//! NAME prints later), `kill NAME`; joined by `; `. With `PLANLEASE_README=write` the transcripts are written
-//! instead of compared: `tools/readme-transcripts.sh`.
+//! What differs from run to run (times, processes, hosts, operators, revisions) is compared as a placeholder.
+//! A comment before a block says how it is replayed: `<!-- replay: live -->` (numbers differ), `exact`
+//! (nothing but hosts may), `background NAME` (its last command goes on while the next blocks run), `follow
+//! NAME` (what NAME prints later), `kill NAME` (SIGKILL), `stop NAME` (SIGTERM, and its end is waited for),
+//! `never` (the block is not replayed); joined by `; `. Each document states how many blocks are replayed and
+//! how many are not, so that none is left out in silence. With `PLANLEASE_TRANSCRIPTS=write` the transcripts
+//! are written instead of compared: `tools/transcripts.sh`.
 
 use std::{
     collections::BTreeMap,
@@ -24,11 +27,40 @@ use tempfile::TempDir;
 
 #[plain(on_embedded)]
 fn the_five_minutes_print_what_the_readme_shows() {
-    tokio::runtime::Runtime::new().unwrap().block_on(replay());
+    let counts = Counts { replayed: 13, never: 0, other: 1 };
+    replayed(&Document { path: "README.md", heading: "## Five minutes\n", counts });
+}
+
+#[plain(on_embedded)]
+fn operators_tasks_print_what_their_document_shows() {
+    let counts = Counts { replayed: 24, never: 2, other: 0 };
+    replayed(&Document { path: "docs/operations.md", heading: "## Step by step\n", counts });
+}
+
+fn replayed(document: &Document) {
+    tokio::runtime::Runtime::new().unwrap().block_on(replay(document));
 }
 
 /// How long a block may take to print what it should: a session of the default TTL expires in one of them.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A document with transcripts in one of its sections.
+struct Document {
+    path: &'static str,
+    /// The section goes from this heading to the next one.
+    heading: &'static str,
+    counts: Counts,
+}
+
+/// How many blocks a section has.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    replayed: usize,
+    /// Those that say so.
+    never: usize,
+    /// Blocks that are no transcripts.
+    other: usize,
+}
 
 /// A command of a block, and what it prints. The continuation of another one has none.
 struct Step {
@@ -36,7 +68,7 @@ struct Step {
     transcript: Vec<String>,
 }
 
-/// A block of the README: where it is, how it is replayed, and its steps.
+/// A block of a document: how it is replayed, and its steps.
 struct Block {
     directives: Vec<String>,
     steps: Vec<Step>,
@@ -47,12 +79,26 @@ impl Block {
         self.directives.iter().any(|one| one == directive)
     }
 
-    fn named(&self, directive: &str) -> Option<&str> {
-        self.directives.iter().find_map(|one| one.strip_prefix(directive)?.strip_prefix(' '))
+    /// The names that this directive is said of.
+    fn all<'a>(&'a self, directive: &'a str) -> impl Iterator<Item = &'a str> {
+        self.directives.iter().filter_map(move |one| one.strip_prefix(directive)?.strip_prefix(' '))
+    }
+
+    fn named(&self, directive: &str) -> Option<String> {
+        self.all(directive).next().map(str::to_owned)
     }
 }
 
-/// The home of a user, in which the commands are run as the README says.
+/// Refuses a directive that means nothing: a misspelt one would change in silence how a block is replayed.
+fn check_directive(directive: &str) {
+    let known = match directive.split_once(' ') {
+        None => ["live", "exact", "never"].contains(&directive),
+        Some((word, name)) => ["background", "follow", "kill", "stop"].contains(&word) && !name.contains(' '),
+    };
+    assert!(known, "`{directive}` does not say how to replay a block");
+}
+
+/// The home of a user, in which the commands are run as the document says.
 struct Home {
     folder: TempDir,
     program: Program,
@@ -61,7 +107,7 @@ struct Home {
 
 impl Home {
     fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("planlease-readme-").tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("planlease-transcripts-").tempdir().unwrap();
         let bin = folder.path().join("bin");
         std::fs::create_dir(&bin).unwrap();
         std::os::unix::fs::symlink(planlease(), bin.join("planlease")).unwrap();
@@ -109,36 +155,43 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-async fn replay() {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let write = std::env::var("PLANLEASE_README").is_ok_and(|mode| mode == "write");
-    let (start, end) = section(&readme);
+async fn replay(document: &Document) {
+    let path = root().join(document.path);
+    let all = std::fs::read_to_string(&path).unwrap();
+    let write = std::env::var("PLANLEASE_TRANSCRIPTS").is_ok_and(|mode| mode == "write");
+    let (start, end) = section(&all, document.heading);
+    let mut parts = parts(&all[start..end]);
+    assert_eq!(counts(&all[start..end], &parts), document.counts, "the blocks of {}", document.path);
     let mut home = Home::new();
-    let (mut text, mut steps) = (readme[..start].to_owned(), 0);
-    for part in parts(&readme[start..end]) {
+    let mut text = all[..start].to_owned();
+    for part in &mut parts {
         match part {
             Part::Prose(prose) => text.push_str(prose),
-            Part::Block(mut block) => {
-                play(&mut home, &mut block, write).await;
-                steps += block.steps.len();
-                text.push_str(&render(&block));
+            Part::Block(block) => {
+                if !block.is("never") {
+                    play(&mut home, block, write).await;
+                }
+                text.push_str(&render(block));
             }
         }
     }
-    text.push_str(&readme[end..]);
-    assert!(steps >= 15, "only {steps} steps were found");
+    text.push_str(&all[end..]);
     if write {
-        std::fs::write(root().join("README.md"), text).unwrap();
+        std::fs::write(path, text).unwrap();
     }
 }
 
 /// Plays a block; what it printed replaces the transcript if it is to be written.
 async fn play(home: &mut Home, block: &mut Block, write: bool) {
     if let Some(name) = block.named("kill") {
-        home.background.get_mut(name).expect("it was started").0.signal(Signal::SIGKILL);
+        home.background.get_mut(&name).expect("it was started").0.signal(Signal::SIGKILL);
     }
-    let (follow, background) =
-        (block.named("follow").map(str::to_owned), block.named("background").map(str::to_owned));
+    for name in block.all("stop") {
+        let process = &mut home.background.get_mut(name).expect("it was started").0;
+        process.signal(Signal::SIGTERM);
+        process.until_ended(PATIENCE).await;
+    }
+    let (follow, background) = (block.named("follow"), block.named("background"));
     let (live, exact, last) = (block.is("live"), block.is("exact"), block.steps.len() - 1);
     for (n, step) in block.steps.iter_mut().enumerate() {
         let name = if n == last { background.as_ref().or(follow.as_ref()) } else { None };
@@ -149,7 +202,7 @@ async fn play(home: &mut Home, block: &mut Block, write: bool) {
             let process = home.start(&format!("exec {command}"));
             home.background.insert(name.clone(), (process, 0));
         }
-        let said = until("what the README shows", PATIENCE, async || {
+        let said = until("what the document shows", PATIENCE, async || {
             let said = match (name, &step.command) {
                 (Some(name), _) => {
                     let (process, from) = home.background.get_mut(name).expect("it was started");
@@ -170,7 +223,7 @@ async fn play(home: &mut Home, block: &mut Block, write: bool) {
                 return Ok(said);
             }
             let again = live || name.is_some();
-            assert!(again, "README: {:?}\n--- shows\n{shown}\n--- printed\n{said}", step.command);
+            assert!(again, "{:?}\n--- shows\n{shown}\n--- printed\n{said}", step.command);
             Err(format!("{:?}\n--- shows\n{shown}\n--- printed\n{said}", step.command))
         })
         .await;
@@ -205,6 +258,7 @@ fn matches(said: &[String], shown: &[String]) -> bool {
 /// of a user `ann`.
 fn shortened(said: &str, transcript: &[String], home: &Path) -> Vec<String> {
     let said = said.replace(home.to_str().unwrap(), "/home/ann").replace(&host(), "vm");
+    let said = said.replace(&format!("{}@vm", user()), "ann@vm");
     let lines: Vec<String> = said.lines().map(str::to_owned).collect();
     match transcript.iter().position(|line| line == "…") {
         None => lines,
@@ -219,6 +273,12 @@ fn shortened(said: &str, transcript: &[String], home: &Path) -> Vec<String> {
 
 fn host() -> String {
     nix::unistd::gethostname().unwrap().to_string_lossy().into_owned()
+}
+
+/// The user by whom commands are said to be given.
+fn user() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+    user.map_or_else(|| "unknown".to_owned(), |user| user.name)
 }
 
 /// The lines with placeholders. `live`: for all numbers, and for repeated lines; `exact`: for hosts and paths
@@ -244,6 +304,9 @@ fn masked(word: &str, host: &str, live: bool, exact: bool) -> String {
     }
     if core == host || core == "vm" {
         return put("HOST");
+    }
+    if core.split_once('@').is_some_and(|(user, at)| !user.is_empty() && (at == host || at == "vm")) {
+        return put("OPERATOR");
     }
     if core.starts_with('/') {
         return put("PATH");
@@ -282,11 +345,31 @@ enum Part<'a> {
     Block(Block),
 }
 
-/// From the heading to the next one.
-fn section(readme: &str) -> (usize, usize) {
-    let start = readme.find("## Five minutes\n").expect("the section");
-    let end = readme[start + 3..].find("\n## ").expect("another section") + start + 3;
+/// From the heading to the next one of its level.
+fn section(text: &str, heading: &str) -> (usize, usize) {
+    let start = text.find(heading).expect("the section");
+    let end = text[start + 3..].find("\n## ").expect("another section") + start + 3;
     (start, end)
+}
+
+/// How many blocks of each kind there are. A directive that belongs to no transcript is an error.
+fn counts(section: &str, parts: &[Part<'_>]) -> Counts {
+    let mut counts = Counts::default();
+    let mut directed = 0;
+    for part in parts {
+        let Part::Block(block) = part else { continue };
+        block.directives.iter().for_each(|directive| check_directive(directive));
+        directed += usize::from(!block.directives.is_empty());
+        if block.is("never") {
+            counts.never += 1;
+        } else {
+            counts.replayed += 1;
+        }
+    }
+    assert_eq!(section.matches("<!-- replay").count(), directed, "each directive stands before a transcript");
+    let fences = section.lines().filter(|line| line.trim_start().starts_with("```"));
+    counts.other = fences.step_by(2).filter(|line| *line != "```console").count();
+    counts
 }
 
 /// The section in its parts: prose (with the directives), and blocks.
