@@ -128,7 +128,7 @@ impl Layout {
         KeyRange::prefix(&format!("{}locks/", self.prefix))
     }
 
-    /// The line of candidates for a lock of the namespace.
+    /// The queue of candidates for a lock of the namespace.
     #[must_use]
     pub fn global_lock_queue(&self, lock: &LockName) -> KeyRange {
         KeyRange::prefix(&format!("{}locks/{}/", self.prefix, encode(lock.as_str())))
@@ -228,7 +228,7 @@ impl Layout {
         KeyRange::prefix(&self.below(plan, "terms/"))
     }
 
-    /// The line of candidates for a plan.
+    /// The queue of candidates for a plan.
     #[must_use]
     pub fn queue(&self, plan: &PlanName) -> KeyRange {
         KeyRange::prefix(&format!("{}/", self.election(plan)))
@@ -240,7 +240,7 @@ impl Layout {
         KeyRange::prefix(&self.below(plan, "locks/"))
     }
 
-    /// The line of candidates for a lock.
+    /// The queue of candidates for a lock.
     #[must_use]
     pub fn lock_queue(&self, plan: &PlanName, lock: &LockName) -> KeyRange {
         KeyRange::prefix(&self.below(plan, &format!("locks/{}/", encode(lock.as_str()))))

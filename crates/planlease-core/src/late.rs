@@ -37,7 +37,7 @@ pub struct LateRecord {
     pub extra: Map<String, Value>,
 }
 
-/// A result that was refused because its attempt was over, or the right to tell it.
+/// A result that was refused because its attempt was over, or its authority.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LateResult {
     /// When it was reported, on the reporter's wall clock.
@@ -86,7 +86,7 @@ impl LateResult {
             return None;
         }
         let refused = match refuser {
-            Refuser::AuthorityLost => "the right to tell it was over".to_owned(),
+            Refuser::AuthorityLost => "the authority to report it was lost".to_owned(),
             Refuser::Table(_, record) if record.attempt == 0 => return None,
             Refuser::Table(Refusal::WrongStatus { .. }, record)
                 if record.status == status && record.writer.guard == write.writer.guard =>
@@ -113,7 +113,7 @@ impl LateResult {
         })
     }
 
-    /// Whether it says nothing that the other one did not: its teller repeats itself.
+    /// Whether it says nothing that the other one did not: its reporter repeats itself.
     fn repeats(&self, other: &Self) -> bool {
         (&self.by, self.term, self.attempt, self.status, &self.said)
             == (&other.by, other.term, other.attempt, other.status, &other.said)

@@ -284,7 +284,7 @@ pub struct CandidateRecord {
     pub host: String,
     /// As which process, for people.
     pub pid: u32,
-    /// In line since.
+    /// Waiting since.
     pub since: WallTime,
     /// How many can have the lock at a time, if more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -359,7 +359,7 @@ pub struct TermEnd {
 pub enum Ending {
     /// The owner let go.
     Clean,
-    /// The owner let go in favour of the named one, who was in line.
+    /// The owner let go in favour of the named one, which was waiting.
     HandedOver {
         /// The successor.
         to: OrchestratorId,

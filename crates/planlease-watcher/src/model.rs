@@ -185,7 +185,7 @@ impl World {
         self.commit(writes)
     }
 
-    /// The first in line takes over.
+    /// The first in the queue takes over.
     pub(crate) fn take_over(&mut self, name: &str) -> Option<RawChangeSet> {
         let line = self.line(name);
         let first = line.candidates().first().filter(|_| line.owner().is_none())?;

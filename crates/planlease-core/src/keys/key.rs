@@ -24,7 +24,7 @@ pub enum Key {
     Hook(HookName),
     /// The process that runs a hook.
     HookRunner(HookName),
-    /// A candidate in line for a lock of the namespace; the one with the lowest create revision has it.
+    /// A candidate for a lock of the namespace; the one with the lowest create revision has it.
     Lock(LockName, LeaseId),
     /// The definition of a pool.
     Pool(PoolName),
@@ -63,9 +63,9 @@ pub enum PlanKey {
     Pause,
     /// No process can own it.
     Close,
-    /// A candidate in line; the one with the lowest create revision owns, or is about to.
+    /// A candidate in the queue; the one with the lowest create revision owns, or is about to.
     Owner(LeaseId),
-    /// A candidate in line for a lock; the one with the lowest create revision has it.
+    /// A candidate for a lock; the one with the lowest create revision has it.
     Lock(LockName, LeaseId),
     /// The present term, or the last one.
     Term,
