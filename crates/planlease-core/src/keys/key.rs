@@ -81,6 +81,23 @@ pub enum PlanKey {
     Unknown(Vec<u8>),
 }
 
+impl PlanKey {
+    /// Whether a read of the plan leaves the key out: it is read by itself, if at all.
+    #[must_use]
+    pub fn is_beside(&self) -> bool {
+        matches!(
+            self,
+            Self::Excerpts
+                | Self::Excerpt(_)
+                | Self::Import
+                | Self::PastTerm(_)
+                | Self::Findings(_)
+                | Self::Late(_)
+                | Self::Lock(..)
+        )
+    }
+}
+
 impl Key {
     /// The plan that the key belongs to, if it belongs to one.
     #[must_use]
