@@ -5,11 +5,11 @@
 //! shown to people, and decides nothing.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
     codec::{self, FormatVersion},
+    extra::Extra,
     record::{Guard, Role, TaskRecord},
     revision::TermNumber,
     time::WallTime,
@@ -34,7 +34,7 @@ pub struct LateRecord {
     pub op_id: Uuid,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// A result that was refused because its attempt was over, or its authority.
@@ -59,7 +59,7 @@ pub struct LateResult {
     pub refused: String,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// What refused a result, with the record that it met.
@@ -109,7 +109,7 @@ impl LateResult {
             status,
             said: said.map(|said| codec::shorten(said, MAX_SAID)),
             refused,
-            extra: Map::new(),
+            extra: Extra::default(),
         })
     }
 
@@ -124,7 +124,8 @@ impl LateRecord {
     /// The record with one more result. `None` if the last one says the same.
     #[must_use]
     pub fn with(before: Option<Self>, result: LateResult, op_id: Uuid) -> Option<Self> {
-        let new = || Self { v: FormatVersion::default(), results: Vec::new(), op_id, extra: Map::new() };
+        let new =
+            || Self { v: FormatVersion::default(), results: Vec::new(), op_id, extra: Extra::default() };
         let mut record = before.unwrap_or_else(new);
         if record.results.last().is_some_and(|last| result.repeats(last)) {
             return None;

@@ -12,12 +12,12 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use serde_json::{Map, Value};
 
 use crate::{
     change::Entry,
     codec::{self, FormatVersion},
     counted::counted,
+    extra::Extra,
     id::{LeaseId, PlanName, PoolName, TaskId},
     keys::Key,
     revision::Revision,
@@ -134,7 +134,7 @@ pub struct PoolRecord {
     pub at: WallTime,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// Reads the size of a pool, which is counted through before each start.
@@ -165,7 +165,7 @@ pub struct PermitRecord {
     pub since: WallTime,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// The permits of a claim, as its task's record has them.

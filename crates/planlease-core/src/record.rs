@@ -1,6 +1,6 @@
 //! What is stored: one type per kind of key. All are JSON; see [`crate::codec`] for the bytes.
 //!
-//! A reader keeps what it does not know (`extra`) and writes it back, so that an older process does not drop
+//! A reader keeps what it does not know ([`Extra`]) and writes it back, so that an older process does not drop
 //! the fields of a newer one. What is written once, or written whole by each writer ([`Writer`], [`TermEnd`],
 //! [`ImportRecord`]), needs no such place. A change that an older reader must not ignore raises the format
 //! version.
@@ -15,7 +15,6 @@ mod writer;
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 pub use self::{
@@ -29,6 +28,7 @@ use crate::{
     budget::Budget,
     cancel::CancelRequest,
     codec::{self, FormatVersion},
+    extra::Extra,
     id::{LeaseId, OrchestratorId},
     offer::{Load, Offer},
     pool::Permits,
@@ -122,7 +122,7 @@ pub struct TaskRecord {
     pub transitions: Vec<TransitionRecord>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl TaskRecord {
@@ -154,7 +154,7 @@ impl TaskRecord {
             writer,
             op_id,
             transitions: Vec::new(),
-            extra: Map::new(),
+            extra: Extra::default(),
         }
     }
 }
@@ -222,7 +222,7 @@ pub struct TransitionRecord {
     pub why: Option<String>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// Who works on a task.
@@ -251,14 +251,14 @@ pub struct Claim {
     pub trace: Option<Box<TraceContext>>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl Claim {
     /// A claim since now.
     #[must_use]
     pub fn new(by: String, guard: Option<Guard>, term: Option<TermNumber>, since: WallTime) -> Self {
-        Self { by, guard, limit: None, permits: None, term, since, trace: None, extra: Map::new() }
+        Self { by, guard, limit: None, permits: None, term, since, trace: None, extra: Extra::default() }
     }
 }
 
@@ -291,7 +291,7 @@ pub struct CandidateRecord {
     pub permits: Option<u32>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl CandidateRecord {
@@ -299,7 +299,15 @@ impl CandidateRecord {
     #[must_use]
     pub fn new(orchestrator: OrchestratorId, host: impl Into<String>, pid: u32, since: WallTime) -> Self {
         let host = host.into();
-        Self { v: FormatVersion::default(), orchestrator, host, pid, since, permits: None, extra: Map::new() }
+        Self {
+            v: FormatVersion::default(),
+            orchestrator,
+            host,
+            pid,
+            since,
+            permits: None,
+            extra: Extra::default(),
+        }
     }
 }
 
@@ -332,7 +340,7 @@ pub struct TermRecord {
     pub trace: Option<Box<TraceContext>>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl TermRecord {
@@ -408,7 +416,7 @@ pub struct Registration {
     pub started_at: WallTime,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// Which store this is (`store`): written by the first process, and again after elections and by operators
@@ -432,7 +440,7 @@ pub struct StoreRecord {
     pub raft_index: Option<u64>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// Marks a plan whose import is under way; lives on the importer's session.

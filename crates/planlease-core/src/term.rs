@@ -180,7 +180,7 @@ pub fn succeed(
             since: now,
             ended: None,
             trace: None,
-            extra: serde_json::Map::new(),
+            extra: crate::Extra::default(),
         },
         closed,
         forgotten: number.0.checked_sub(TERMS_KEPT + 1).filter(|n| *n > 0).map(TermNumber),

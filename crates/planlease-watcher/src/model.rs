@@ -248,7 +248,7 @@ impl World {
             load: None,
             lease: lease(owner),
             started_at: WallTime(0),
-            extra: serde_json::Map::new(),
+            extra: planlease_core::Extra::default(),
         };
         self.commit(vec![(Key::Orchestrator(who(owner)), encoded(&registration))])
     }

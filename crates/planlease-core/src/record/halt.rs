@@ -1,9 +1,8 @@
 //! What halts a plan.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::{codec::FormatVersion, time::WallTime};
+use crate::{codec::FormatVersion, extra::Extra, time::WallTime};
 
 /// Why nothing goes on in a plan (`halt/pause`, `halt/close`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +20,7 @@ pub struct HaltRecord {
     pub why: String,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// How a plan is halted.
@@ -53,6 +52,6 @@ impl HaltRecord {
     #[must_use]
     pub fn unreadable(how: Halt, why: String) -> Self {
         let (v, by) = (FormatVersion::default(), "an unknown writer".to_owned());
-        Self { v, how, by, at: WallTime(0), why, extra: Map::new() }
+        Self { v, how, by, at: WallTime(0), why, extra: Extra::default() }
     }
 }

@@ -1,12 +1,12 @@
 //! What is known of a worktree.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::writer::Guard;
 use crate::{
     codec::FormatVersion,
+    extra::Extra,
     id::{PlanName, TaskId},
     revision::FencingToken,
     time::WallTime,
@@ -54,7 +54,7 @@ pub struct WorktreeRecord {
     pub op_id: Uuid,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// Where a worktree stands. The end is that its record is gone.
