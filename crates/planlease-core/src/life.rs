@@ -228,7 +228,7 @@ mod tests {
             created_at: WallTime(5),
             raft_term: Some(raft_term),
             raft_index: Some(raft_index),
-            extra: crate::Extra::default(),
+            extra: crate::extra::Extra::default(),
         }
     }
 

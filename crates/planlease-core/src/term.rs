@@ -180,7 +180,7 @@ pub fn succeed(
             since: now,
             ended: None,
             trace: None,
-            extra: crate::Extra::default(),
+            extra: crate::extra::Extra::default(),
         },
         closed,
         forgotten: number.0.checked_sub(TERMS_KEPT + 1).filter(|n| *n > 0).map(TermNumber),

@@ -12,14 +12,7 @@ use axum::{
 };
 use http::Method;
 use planlease::{List, PlanView, Registered};
-use planlease_core::{
-    PlanName,
-    keys::Key,
-    orphan::Alive,
-    record::Guard,
-    term::Queue,
-    worktree,
-};
+use planlease_core::{PlanName, keys::Key, orphan::Alive, record::Guard, term::Queue, worktree};
 use planlease_documents::{AttentionList, OrchestratorList, WorktreeList, WorktreeStatusView};
 use planlease_watcher::{Snapshot, Store};
 
