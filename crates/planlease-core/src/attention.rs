@@ -8,7 +8,7 @@ use crate::{
     offer::{Offer, unoffered},
     orphan::{Alive, is_orphan},
     record::{Ending, TaskRecord},
-    spec::Policies,
+    spec::{Policies, TaskSpec},
     standing::{Standing, standing},
     time::WallTime,
     transition::TaskStatus,
@@ -20,6 +20,8 @@ use crate::{
 pub enum Need {
     /// A task waits for a decision.
     Decision,
+    /// A task waits for an approval: of its next start, or of its result.
+    Approval,
     /// A task failed as often as it may.
     Failed,
     /// A task is in progress, its claimant is gone, and no process owns the plan or waits for it, which would
@@ -31,6 +33,25 @@ pub enum Need {
     Unrunnable,
 }
 
+impl Need {
+    /// Every need, most pressing first.
+    pub const ALL: [Self; 6] =
+        [Self::Decision, Self::Approval, Self::Failed, Self::Lost, Self::Unowned, Self::Unrunnable];
+
+    /// The word in JSON and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Decision => "decision",
+            Self::Approval => "approval",
+            Self::Failed => "failed",
+            Self::Lost => "lost",
+            Self::Unowned => "unowned",
+            Self::Unrunnable => "unrunnable",
+        }
+    }
+}
+
 /// One thing that needs a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attention {
@@ -38,7 +59,7 @@ pub struct Attention {
     pub need: Need,
     /// The task; `None` if it is the plan as a whole.
     pub task: Option<TaskId>,
-    /// What is known about it: the decision that is asked for, the error, the last owner.
+    /// What is known about it: the decision or the approval that is asked for, the error, the last owner.
     pub what: String,
     /// Since when, if a record has it.
     pub since: Option<WallTime>,
@@ -64,7 +85,7 @@ pub fn attention(plan: &PlanView, alive: &Alive) -> Vec<Attention> {
                 let error = || record.error.clone().unwrap_or_else(|| "no reason given".to_owned());
                 match standing {
                     Standing::Parked(what) => (Need::Decision, what, record.ended_at),
-                    Standing::Approval(what) => (Need::Decision, what, waits_since(record)),
+                    Standing::Approval(what) => (Need::Approval, what, waits_since(record)),
                     Standing::Exhausted { .. } => (Need::Failed, error(), record.ended_at),
                     _ => return None,
                 }
@@ -108,34 +129,48 @@ fn unowned(plan: &PlanView) -> Option<Attention> {
 
 /// The ready tasks of a plan that none of the registered orchestrators runs, as one thing: the first of them,
 /// why, and how many there are. `offers`: what each orchestrator runs that says so.
+#[must_use]
+pub fn unrunnable(plan: &PlanView, offers: &BTreeMap<OrchestratorId, Offer>) -> Option<Attention> {
+    unrunnable_as_one(&unrunnable_tasks(plan, offers))
+}
+
+/// What [`unrunnable_tasks`] found, as one thing.
+#[must_use]
+pub fn unrunnable_as_one(unrunnable: &[(TaskId, String)]) -> Option<Attention> {
+    let ((task, why), others) = unrunnable.split_first()?;
+    let what = match others.len() {
+        0 => format!("no orchestrator runs it: {why}"),
+        more => format!("no orchestrator runs it: {why}; nor {}", counted(more, "other ready task")),
+    };
+    Some(Attention { need: Need::Unrunnable, task: Some(task.clone()), what, since: None })
+}
+
+/// The ready tasks of a plan that none of the registered orchestrators runs, each with the reason, in the
+/// order of the plan. `offers`: what each orchestrator runs that says so.
 ///
 /// Nothing, if the plan is halted, if an owner without an offer works on it, which may run anything, or if
 /// none of the orchestrators takes the plan: then it may be for claimants. A task without a command that no
 /// orchestrator brings one for is left to claimants, too.
 #[must_use]
-pub fn unrunnable(plan: &PlanView, offers: &BTreeMap<OrchestratorId, Offer>) -> Option<Attention> {
+pub fn unrunnable_tasks(plan: &PlanView, offers: &BTreeMap<OrchestratorId, Offer>) -> Vec<(TaskId, String)> {
     let labels = &plan.spec().labels;
     let owner = plan.queue().owner().map(|(_, term)| &term.owner.orchestrator);
     if plan.halt().is_some() || owner.is_some_and(|owner| !offers.contains_key(owner)) {
-        return None;
+        return Vec::new();
     }
     let offers: Vec<&Offer> = offers.values().filter(|offer| offer.takes_plan(plan.name(), labels)).collect();
     if offers.is_empty() {
-        return None;
+        return Vec::new();
     }
     let with_own_command = offers.iter().any(|offer| offer.without_command);
     let ready: BTreeSet<&TaskId> = plan.ready().collect();
     let tasks = plan.spec().tasks.iter().filter(|spec| ready.contains(&spec.id));
-    let mut found = tasks.filter(|spec| spec.command.is_some() || with_own_command).filter_map(|spec| {
+    let tasks = tasks.filter(|spec| spec.command.is_some() || with_own_command);
+    let not_run = |spec: &TaskSpec| {
         let why = unoffered(plan.name(), Some(labels), spec, offers.iter().copied())?;
         Some((spec.id.clone(), why))
-    });
-    let (task, why) = found.next()?;
-    let what = match found.count() {
-        0 => format!("no orchestrator runs it: {why}"),
-        more => format!("no orchestrator runs it: {why}; nor {}", counted(more, "other ready task")),
     };
-    Some(Attention { need: Need::Unrunnable, task: Some(task), what, since: None })
+    tasks.filter_map(not_run).collect()
 }
 
 #[cfg(test)]
@@ -144,10 +179,12 @@ mod tests {
 
     use super::*;
     use crate::{
+        approval::{ApprovalOf, WaitingResult},
         id::PlanName,
         record::{Guard, Halt, HaltRecord, Role, TaskRecord, Writer},
         revision::Revision,
         spec::{PlanSpec, TaskSpec},
+        state::PlanState,
         view::{Definition, Halts, Parts},
     };
 
@@ -205,6 +242,51 @@ mod tests {
         let halts = Halts { paused: Some((revision(), paused)), closed: None };
         assert_eq!(attention(&plan(halts), &alive), []);
     }
+
+    #[test]
+    fn what_waits_for_approval_is_a_need_of_its_own() {
+        let before = |record: &mut TaskRecord| record.require_approval(Some(ApprovalOf::Before));
+        let done = |record: &mut TaskRecord| {
+            (record.status, record.attempt) = (TaskStatus::InProgress, 1);
+            record.require_approval(Some(ApprovalOf::After));
+            let result = WaitingResult { by: "w".into(), at: WallTime(7) };
+            record.approval.as_mut().unwrap().result = Some(result);
+        };
+        // The third waits for the first, and only then for its own approval.
+        let tasks = [task("1", before), task("2", done), task("3", before)];
+        let mut spec = PlanSpec {
+            tasks: tasks.iter().map(|task| TaskSpec::new(task.id.clone(), "work")).collect(),
+            ..PlanSpec::default()
+        };
+        spec.tasks[2].depends_on = vec![tasks[0].id.clone()];
+        let mut parts = Parts::default();
+        parts.tasks = tasks.into_iter().collect();
+        let definition = Definition::new(revision(), revision(), spec);
+        let plan = PlanView::new(PlanName::new("p").unwrap(), revision(), definition, parts);
+        let alive = Alive { owner: Guard::Unowned, workers: BTreeSet::new(), limits: BTreeMap::new() };
+        let needs: Vec<_> = attention(&plan, &alive)
+            .into_iter()
+            .map(|one| (one.need, one.task.unwrap().to_string(), one.what, one.since))
+            .collect();
+        let start = "attempt 1 may start only when it is approved".to_owned();
+        let result = "attempt 1 was completed by w and waits for approval".to_owned();
+        assert_eq!(
+            needs,
+            [
+                (Need::Approval, "1".to_owned(), start, None),
+                (Need::Approval, "2".to_owned(), result, Some(WallTime(7))),
+            ]
+        );
+        assert_eq!(PlanState::of(&plan), PlanState::NeedsDecision);
+    }
+
+    #[test]
+    fn every_need_has_a_word_of_its_own() {
+        let words: BTreeSet<&str> = Need::ALL.iter().map(|need| need.as_str()).collect();
+        assert_eq!(words.len(), Need::ALL.len());
+        assert!(Need::ALL.is_sorted(), "most pressing first");
+    }
+
     /// A plan of ready tasks, of which the second and the third need a GPU.
     fn plan_with_needs(halts: Halts) -> PlanView {
         let tasks = ["1", "2", "3"].map(|id| task(id, |_| {}));
@@ -231,6 +313,10 @@ mod tests {
             unrunnable(&plan_with_needs(Halts::default()), &offers)
         };
         let found = of(&[("a", &offer), ("b", &elsewhere)]).unwrap();
+        let offers = BTreeMap::from([(id("a"), offer.clone())]);
+        let each = unrunnable_tasks(&plan_with_needs(Halts::default()), &offers);
+        let each: Vec<_> = each.iter().map(|(task, why)| (task.as_str(), why.as_str())).collect();
+        assert_eq!(each, [("2", "it needs gpu"), ("3", "it needs gpu")]);
         assert_eq!((found.need, found.task.unwrap().to_string()), (Need::Unrunnable, "2".to_owned()));
         assert_eq!(found.what, "no orchestrator runs it: it needs gpu; nor 1 other ready task");
         assert_eq!(of(&[("a", &offer), ("b", &with_gpu)]), None);

@@ -8,6 +8,7 @@
 //! `wire` holds the documents; `tables`, behind the feature of that name, shows them to people. Only the
 //! command line enables it: a sidecar has no terminal, and no table library.
 
+pub mod cells;
 #[cfg(all(test, feature = "tables"))]
 mod fixture;
 mod prime;

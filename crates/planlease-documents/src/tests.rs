@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use planlease::{Excerpt, List, PlanView};
 use planlease_core::{
     OrchestratorId, PoolName, TaskId,
+    approval::ApprovalOf,
     cancel::{CancelRequest, Then},
     keys::{Key, PlanKey},
     pool::{Pools, PoolsView},
@@ -582,6 +583,24 @@ approval = "before"
     for part in ["\nlabels     fast\n", "\nneeds      cuda\n", "\npools      gpu: 2\n"] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
+}
+
+#[test]
+fn what_waits_for_approval_is_in_every_view_of_a_plan() {
+    let task = TaskId::new("1.10").unwrap();
+    let plan =
+        with_record(ready_and_unowned(), &task, |record| record.require_approval(Some(ApprovalOf::Before)));
+    let question = "attempt 2 may start only when it is approved";
+    let list = AttentionList::new(plan.revision(), [&plan].into_iter(), alive(&plan), &BTreeMap::new());
+    let needed = serde_json::to_value(&list).unwrap()["attention"][0].clone();
+    assert_eq!((&needed["need"], &needed["task"]), (&"approval".into(), &"1.10".into()), "{needed}");
+    assert_eq!(needed["what"], question);
+    let plans = shown(Format::Table, &PlanList::new(&vec![plan.clone()].into(), false));
+    assert!(plans.contains("needs decision"), "{plans}");
+    let status = shown(Format::Table, &PlanStatus::new(&plan, &alive(&plan)));
+    assert!(status.contains("DECIDE") && status.contains(question), "{status}");
+    let prime = Prime::new(&plan, &alive(&plan), &[]).text(Manner::Commands);
+    assert!(prime.contains("Waits for a person") && prime.contains(question), "{prime}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a key orders: always a command line of `planlease`, the same that a person would type. So whatever
 //! can be done here can be done in a shell, and refusals are explained by the command.
 
-use planlease_core::{PlanName, TaskId};
+use planlease_core::{PlanName, TaskId, approval::Awaits};
 
 /// What the driver is to carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,14 +56,19 @@ impl Action {
         ]
     }
 
-    /// What can be done to a task.
-    pub(crate) fn of_task(plan: &PlanName, task: &TaskId) -> Vec<Self> {
+    /// What can be done to a task. `awaits`: what of it waits for an approval, and of which attempt: one that
+    /// comes after it is not meant.
+    pub(crate) fn of_task(plan: &PlanName, task: &TaskId, awaits: Option<Awaits>) -> Vec<Self> {
         let (plan, task) = (plan.as_str(), task.as_str());
-        vec![
-            Self::new('r', "retry", &["task", "retry", plan, task], true),
-            Self::new('s', "skip", &["task", "skip", plan, task], true),
-            Self::new('x', "cancel", &["task", "cancel", plan, task, "--then", "fail"], true),
-        ]
+        let retry = Self::new('r', "retry", &["task", "retry", plan, task], true);
+        let skip = Self::new('s', "skip", &["task", "skip", plan, task], true);
+        let Some(awaits) = awaits else {
+            let cancel = ["task", "cancel", plan, task, "--then", "fail"];
+            return vec![retry, skip, Self::new('x', "cancel", &cancel, true)];
+        };
+        let attempt = awaits.attempt().to_string();
+        let decide = |key, word| Self::new(key, word, &[word, plan, task, "--attempt", &attempt], true);
+        vec![decide('a', "approve"), decide('x', "reject"), retry, skip]
     }
 
     /// What can be done to an orchestrator.
@@ -97,9 +102,13 @@ mod tests {
     #[test]
     fn the_command_that_is_shown_can_be_typed() {
         let plan = PlanName::new("release").unwrap();
-        let retry = &Action::of_task(&plan, &TaskId::new("5.4").unwrap())[0];
+        let task = TaskId::new("5.4").unwrap();
+        let retry = &Action::of_task(&plan, &task, None)[0];
         let line = shown(&retry.args("it's the \"network\""));
         assert_eq!(line, r#"planlease task retry release 5.4 --reason "it's the \"network\"""#);
+        let actions = Action::of_task(&plan, &task, Some(Awaits::Result(2)));
+        let reject = actions.iter().find(|action| action.key == 'x').unwrap();
+        assert_eq!(shown(&reject.args("no")), "planlease reject release 5.4 --attempt 2 --reason no");
         let resume = &Action::of_plan(&plan, true)[0];
         assert_eq!(shown(&resume.args("unused")), "planlease plan resume release");
     }

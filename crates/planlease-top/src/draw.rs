@@ -145,6 +145,7 @@ impl Top {
             (Content::Changes, _) => "nothing has changed since the start".to_owned(),
             (Content::Tasks(plan), _) => format!("there is no plan {plan} any more"),
             (Content::Text { .. }, _) => "nothing was printed".to_owned(),
+            (Content::Log(log), _) => format!("nothing was written by task {} so far", log.of().1),
         }
     }
 

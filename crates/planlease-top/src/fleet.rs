@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use planlease::Registered;
 use planlease_core::{
-    LeaseId, OrchestratorId, PlanName, PlanState, Revision,
-    attention::{Attention, attention},
+    LeaseId, OrchestratorId, PlanName, PlanState, Revision, TaskId,
+    attention::{Attention, attention, unrunnable_as_one, unrunnable_tasks},
+    offer::Offer,
     orphan::Alive,
     record::Guard,
     view::PlanView,
@@ -19,6 +21,8 @@ use crate::tone::Tone;
 pub(crate) struct Fleet {
     plans: BTreeMap<PlanName, Known>,
     workers: BTreeSet<(OrchestratorId, Revision)>,
+    /// What each orchestrator runs that says so.
+    offers: BTreeMap<OrchestratorId, Offer>,
 }
 
 #[derive(Debug)]
@@ -27,15 +31,20 @@ struct Known {
     revision: Revision,
     state: PlanState,
     needs: Vec<Attention>,
+    /// The ready tasks that no orchestrator runs, and why.
+    unrunnable: BTreeMap<TaskId, String>,
 }
 
 impl Fleet {
     /// Brings it up to date.
     pub(crate) fn update(&mut self, snapshot: &Snapshot) {
-        let workers = snapshot.orchestrators().map(|one| (one.id.clone(), one.revision)).collect();
-        if self.workers != workers {
-            self.workers = workers;
-            self.plans.clear(); // A claim may hang on any of them.
+        let workers: BTreeSet<_> =
+            snapshot.orchestrators().map(|one| (one.id.clone(), one.revision)).collect();
+        let offer = |one: &std::sync::Arc<Registered>| Some((one.id.clone(), one.record.offer.clone()?));
+        let offers: BTreeMap<_, _> = snapshot.orchestrators().filter_map(offer).collect();
+        if (&self.workers, &self.offers) != (&workers, &offers) {
+            (self.workers, self.offers) = (workers, offers);
+            self.plans.clear(); // A claim may hang on any of them, and a task may be for none of them.
         }
         self.plans.retain(|name, _| snapshot.plan(name).is_some());
         for plan in snapshot.plans() {
@@ -45,11 +54,28 @@ impl Fleet {
                 .get(plan.name())
                 .is_none_or(|known| (known.since, known.revision) != (since, revision))
             {
-                let needs = attention(plan, &self.alive(plan));
-                let known = Known { since, revision, state: PlanState::of(plan), needs };
+                let known = self.look_at(plan);
                 self.plans.insert(plan.name().clone(), known);
             }
         }
+    }
+
+    fn look_at(&self, plan: &PlanView) -> Known {
+        let unrunnable = unrunnable_tasks(plan, &self.offers);
+        let mut needs = attention(plan, &self.alive(plan));
+        needs.extend(unrunnable_as_one(&unrunnable));
+        Known {
+            since: plan.since(),
+            revision: plan.revision(),
+            state: PlanState::of(plan),
+            needs,
+            unrunnable: unrunnable.into_iter().collect(),
+        }
+    }
+
+    /// Why no orchestrator runs this task, if it is ready and none does.
+    pub(crate) fn unrunnable(&self, plan: &PlanName, task: &TaskId) -> Option<&str> {
+        self.plans.get(plan)?.unrunnable.get(task).map(String::as_str)
     }
 
     pub(crate) fn state(&self, plan: &PlanView) -> PlanState {
@@ -65,7 +91,7 @@ impl Fleet {
     }
 
     /// What the claims of a plan hang on. Those with a limit count as held: their leases are not looked at.
-    fn alive(&self, plan: &PlanView) -> Alive {
+    pub(crate) fn alive(&self, plan: &PlanView) -> Alive {
         let limits = plan.tasks().values().filter_map(|task| task.record.claim.as_ref()?.limit);
         let limits: BTreeMap<LeaseId, _> =
             limits.map(|limit| (limit.lease, std::time::Duration::MAX)).collect();

@@ -12,6 +12,7 @@ mod action;
 mod draw;
 mod fleet;
 mod keys;
+mod log;
 mod rows;
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,20 @@
 //! Rows: what the store has, as cells of text that a terminal can show.
 
+use std::borrow::Cow;
+
 use planlease_core::{
     WallTime,
+    orphan::is_orphan,
     spec::TaskSpec,
     transition::TaskStatus,
     view::{PlanView, TaskView},
 };
-use planlease_documents::{Printable, Time};
+use planlease_documents::{Printable, Time, cells};
 use planlease_watcher::Snapshot;
 
 use crate::{
     fleet::{self, Fleet},
+    log::Log,
     tone::Tone,
 };
 
@@ -76,6 +80,9 @@ pub(crate) const ORCHESTRATORS: [Column; 6] = [
 
 pub(crate) const LINES: [Column; 1] = [Column("", 0, 0)];
 
+/// What stands for a tab: a cell has none.
+const TAB: &str = "    ";
+
 /// How wide the bar of progress is, in characters.
 const BAR: usize = 12;
 
@@ -100,8 +107,8 @@ pub(crate) fn plans(snapshot: &Snapshot, fleet: &Fleet) -> Vec<Row> {
                     of_owner(&|term| term.owner.orchestrator.to_string()),
                     of_owner(&|term| term.owner.host.clone()),
                     of_owner(&|term| term.token().to_string()),
-                    bar(summary.completed + summary.skipped, summary.in_progress, summary.total),
-                    format!("{}/{}", summary.completed + summary.skipped, summary.total),
+                    cells::bar(&summary, BAR),
+                    cells::done(&summary),
                     summary.in_progress.to_string(),
                     summary.failed.to_string(),
                 ],
@@ -110,26 +117,22 @@ pub(crate) fn plans(snapshot: &Snapshot, fleet: &Fleet) -> Vec<Row> {
         .collect()
 }
 
-/// How much is done (`#`), runs (`>`) and is left (`-`).
-fn bar(done: usize, running: usize, total: usize) -> String {
-    let part = |count: usize| (count * BAR).checked_div(total).unwrap_or(0);
-    let (done, running) = (part(done), part(done + running) - part(done));
-    format!("{}{}{}", "#".repeat(done), ">".repeat(running), "-".repeat(BAR - done - running))
-}
-
 /// The tasks of a plan, in the order of its file.
-pub(crate) fn tasks(plan: &PlanView, now: WallTime) -> Vec<Row> {
+pub(crate) fn tasks(plan: &PlanView, fleet: &Fleet, now: WallTime) -> Vec<Row> {
     let ready: std::collections::BTreeSet<_> = plan.ready().collect();
+    let alive = fleet.alive(plan);
     let row = |spec: &TaskSpec| {
         let Some(task) = plan.tasks().get(&spec.id) else {
             let cells = [&*spec.id.to_string(), "unreadable", "", "", "", "", &spec.description];
             return Row::new(&spec.id, Tone::Bad, cells.map(str::to_owned));
         };
         let record = &task.record;
+        let unrunnable = fleet.unrunnable(plan.name(), &spec.id);
         let (status, tone) = match record.status {
             TaskStatus::Pending | TaskStatus::InProgress if plan.approval(task).is_some() => {
                 ("decision", Tone::Bad)
             }
+            TaskStatus::Pending if unrunnable.is_some() => ("unrunnable", Tone::Bad),
             TaskStatus::Pending if ready.contains(&spec.id) => ("ready", Tone::Normal),
             TaskStatus::Pending => ("waits", Tone::Dim),
             TaskStatus::InProgress => ("in progress", Tone::Good),
@@ -139,7 +142,8 @@ pub(crate) fn tasks(plan: &PlanView, now: WallTime) -> Vec<Row> {
             TaskStatus::Failed => ("failed", Tone::Bad),
         };
         let attempt = if record.attempt == 0 { String::new() } else { record.attempt.to_string() };
-        let by = record.claim.as_ref().map(|claim| claim.by.clone()).unwrap_or_default();
+        let by = record.claim.as_ref().map(|claim| cells::claimant(&claim.by, is_orphan(record, &alive)));
+        let says = unrunnable.map(Cow::Borrowed).or_else(|| cells::says(record));
         Row::new(
             &spec.id,
             tone,
@@ -147,9 +151,9 @@ pub(crate) fn tasks(plan: &PlanView, now: WallTime) -> Vec<Row> {
                 spec.id.to_string(),
                 status.to_owned(),
                 attempt,
-                by,
+                by.unwrap_or_default(),
                 age(task, now),
-                says(task),
+                says.unwrap_or_default().into_owned(),
                 spec.description.clone(),
             ],
         )
@@ -161,21 +165,6 @@ pub(crate) fn tasks(plan: &PlanView, now: WallTime) -> Vec<Row> {
 fn age(task: &TaskView, now: WallTime) -> String {
     let since = task.record.claim.as_ref().map(|claim| claim.since);
     since.map(|since| Time(since).age(now)).unwrap_or_default()
-}
-
-/// The last that is known about it.
-fn says(task: &TaskView) -> String {
-    let record = &task.record;
-    if let Some(question) = record.approval_question() {
-        return question;
-    }
-    let said = match record.status {
-        TaskStatus::Pending | TaskStatus::InProgress => record.progress.as_ref(),
-        TaskStatus::Completed => record.notes.as_ref(),
-        TaskStatus::Failed => record.parked.as_ref().or(record.error.as_ref()),
-        TaskStatus::Skipped => record.skip_reason.as_ref(),
-    };
-    said.cloned().unwrap_or_default()
 }
 
 /// The registered orchestrators, and what they own.
@@ -198,15 +187,7 @@ pub(crate) fn lines<'a>(lines: impl IntoIterator<Item = &'a String>) -> Vec<Row>
     lines.into_iter().enumerate().map(|(n, line)| Row::new(n, Tone::Normal, [line.clone()])).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bar_is_as_wide_whatever_is_done() {
-        for (done, running, total) in [(0, 0, 0), (0, 0, 3), (1, 1, 3), (3, 0, 3), (9_999, 1, 10_000)] {
-            assert_eq!(bar(done, running, total).len(), BAR, "{done} {running} {total}");
-        }
-        assert_eq!(bar(1, 1, 3), "####>>>>----");
-    }
+/// The lines of an output, each a row.
+pub(crate) fn log(log: &Log) -> Vec<Row> {
+    log.lines().map(|(n, tone, line)| Row::new(n, tone, [line.replace('\t', TAB)])).collect()
 }

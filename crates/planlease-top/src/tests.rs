@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use planlease::RawSnapshot;
+use planlease::{RawSnapshot, Registered};
 use planlease_core::{
     Generation, LeaseId, OrchestratorId, PlanName, Revision, TaskId, WallTime,
-    record::{CandidateRecord, Guard, Role, TaskRecord, Writer},
+    approval::ApprovalOf,
+    offer::Offer,
+    record::{CandidateRecord, Guard, Registration, Role, TaskRecord, Writer},
     spec::{PlanSpec, TaskSpec},
     term::{Candidate, Queue, Successor, succeed},
     transition::{Change as TaskChange, Write, apply},
@@ -146,6 +148,110 @@ fn what_changes_something_asks_for_a_reason_first() {
     top.done(false, "error: cannot retry task 1\u{1b}[2J\n");
     let refused = screen(&mut top, (80, 10));
     assert!(refused.contains("error: cannot retry task 1") && !refused.contains('\u{1b}'), "{refused}");
+}
+
+/// A plan of which one task waits for an approval, and another one needs what no orchestrator has.
+fn with_gated(mut snapshot: Snapshot) -> Snapshot {
+    let mut first = task("1", &[]);
+    first.record.require_approval(Some(ApprovalOf::Before));
+    let view = plan("gated", vec![first, task("2", &[])], Queue::default());
+    let mut spec = PlanSpec::clone(view.spec());
+    spec.tasks[1].needs = ["gpu".to_owned()].into();
+    let definition = Definition::new(revision(10), revision(10), spec);
+    let record = Registration {
+        v: Default::default(),
+        host: "host-1".into(),
+        pid: 42,
+        boot_id: None,
+        version: "0.1.0".into(),
+        labels: Default::default(),
+        endpoint: None,
+        offer: Some(Offer { with_command: true, without_command: true, ..Offer::default() }),
+        load: None,
+        lease: LeaseId::from_wire(20).unwrap(),
+        started_at: ago(200),
+        extra: Default::default(),
+    };
+    let one = Registered { id: OrchestratorId::new("ci-1").unwrap(), record, revision: revision(19) };
+    let changes = vec![
+        Change::OrchestratorAppeared(Arc::new(one)),
+        Change::PlanAppeared(Arc::new(PlanView::clone(&view).with_definition(definition))),
+    ];
+    snapshot.apply(&ChangeSet { revision: revision(42), resynced: false, changes });
+    snapshot
+}
+
+#[test]
+fn what_waits_for_approval_is_approved_or_rejected() {
+    let mut top = top();
+    top.update(with_gated(snapshot()));
+    press(&mut top, ":gated\n");
+    insta::assert_snapshot!(screen(&mut top, (120, 8)), @r"
+    planlease  plans › gated                                        live, revision 42  namespace default on the local server
+    TASK      STATUS       TRY  BY                FOR      SAYS                        DESCRIPTION
+    1         decision                                     attempt 1 may start only w  Do what 1 says
+    2         unrunnable                                   it needs gpu                Do what 2 says
+
+
+
+    ? keys   q quit   / filter   : view   w why   a approve   x reject   r retry   s skip
+    ");
+    for (key, word) in [("a", "approve"), ("x", "reject")] {
+        assert_eq!(press(&mut top, key), None, "a reason comes first");
+        assert!(screen(&mut top, (120, 8)).contains(&format!("{word}: the reason, which others read:")));
+        assert_eq!(press(&mut top, "as agreed\n"), None, "it is to be confirmed");
+        let Some(Order::Run(args)) = press(&mut top, "\n") else { panic!("nothing was ordered") };
+        assert_eq!(args, [word, "gated", "1", "--attempt", "1", "--reason", "as agreed"]);
+    }
+    press(&mut top, "ja");
+    assert!(
+        screen(&mut top, (120, 8)).contains("a means nothing here"),
+        "the other task waits for no approval"
+    );
+}
+
+#[test]
+fn tasks_that_no_orchestrator_runs_need_a_person() {
+    let mut top = top();
+    top.update(with_gated(snapshot()));
+    let seen = screen(&mut top, (100, 24));
+    assert!(seen.contains("gated 1: attempt 1 may start only when it is approved"), "{seen}");
+    assert!(seen.contains("gated 2: no orchestrator runs it: it needs gpu"), "{seen}");
+}
+
+#[test]
+fn an_output_is_shown_as_it_comes() {
+    let mut top = top();
+    assert_eq!(press(&mut top, ":release\njl"), None);
+    let followed = top.followed().map(|(plan, task)| (plan.to_string(), task.to_string()));
+    assert_eq!(followed, Some(("release".to_owned(), "2".to_owned())));
+    assert!(screen(&mut top, (110, 8)).contains("nothing was written by task 2 so far"));
+    top.written("compiling\nlin");
+    top.written("king\u{1b}[2J\n");
+    top.noted("attempt 2, by ci-1", false);
+    top.written("again\n");
+    insta::assert_snapshot!(screen(&mut top, (110, 8)), @r"
+    planlease  plans › release › output of 2              live, revision 41  namespace default on the local server
+    compiling
+    linking�[2J
+    attempt 2, by ci-1
+    again
+
+
+    ? keys   q quit   / filter   : view   w why
+    ");
+    top.written(&"line\n".repeat(50));
+    top.noted("the host does not answer", true);
+    assert!(screen(&mut top, (80, 8)).contains("the host does not answer"), "the end is followed");
+    press(&mut top, "k");
+    top.written("more of it\n");
+    assert!(!screen(&mut top, (80, 8)).contains("more of it"), "it stays where it is looked at");
+    press(&mut top, "G");
+    assert!(screen(&mut top, (80, 8)).contains("more of it"));
+    press(&mut top, "\u{1b}");
+    assert_eq!(top.followed(), None);
+    top.written("late\n");
+    assert!(screen(&mut top, (80, 8)).contains("TASK "));
 }
 
 #[test]

@@ -9,7 +9,9 @@ use crate::{
     action::{Action, Order, shown},
     fleet::Fleet,
     keys::Key,
+    log::Log,
     rows::{self, Column, Row},
+    tone::Tone,
     view::{Content, View},
 };
 
@@ -126,6 +128,37 @@ impl Top {
         }
     }
 
+    /// Whose output is shown, while it is: the driver reads it and brings it here, until this is another task
+    /// or none.
+    #[must_use]
+    pub fn followed(&self) -> Option<(&PlanName, &TaskId)> {
+        self.views.iter().find_map(|view| match &view.content {
+            Content::Log(log) => Some(log.of()),
+            _ => None,
+        })
+    }
+
+    /// What the command of the task that is followed has written.
+    pub fn written(&mut self, text: &str) {
+        if let Some(log) = self.log() {
+            log.write(text);
+        }
+    }
+
+    /// Something about the output that is followed, in a line; `is_bad`: it cannot be read.
+    pub fn noted(&mut self, text: &str, is_bad: bool) {
+        if let Some(log) = self.log() {
+            log.note(if is_bad { Tone::Bad } else { Tone::Dim }, text);
+        }
+    }
+
+    fn log(&mut self) -> Option<&mut Log> {
+        self.views.iter_mut().find_map(|view| match &mut view.content {
+            Content::Log(log) => Some(log),
+            _ => None,
+        })
+    }
+
     /// How an [`Order::Run`] ended, and the first line of what it printed.
     pub fn done(&mut self, succeeded: bool, text: &str) {
         let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("done");
@@ -181,13 +214,14 @@ impl Top {
         let (columns, mut rows): (&[Column], _) = match (&view.content, &self.snapshot) {
             (Content::Changes, _) => (&rows::LINES, rows::lines(self.changes.iter().rev())),
             (Content::Text { lines, .. }, _) => (&rows::LINES, rows::lines(lines)),
+            (Content::Log(log), _) => (&rows::LINES, rows::log(log)),
             (Content::Plans, Some(snapshot)) => (&rows::PLANS, rows::plans(snapshot, &self.fleet)),
             (Content::Orchestrators, Some(snapshot)) => {
                 (&rows::ORCHESTRATORS, rows::orchestrators(snapshot, now))
             }
             (Content::Tasks(plan), Some(snapshot)) => {
                 let plan = snapshot.plan(plan);
-                (&rows::TASKS, plan.map(|plan| rows::tasks(plan, now)).unwrap_or_default())
+                (&rows::TASKS, plan.map(|plan| rows::tasks(plan, &self.fleet, now)).unwrap_or_default())
             }
             (_, None) => (&rows::LINES, Vec::new()),
         };
@@ -256,7 +290,9 @@ impl Top {
                 show(&["why", plan.as_str(), task])
             }
             (Content::Tasks(plan), Key::Char('l'), Some(task)) => {
-                show(&["logs", plan.as_str(), task, "--tail", "500"])
+                let log = Log::new(plan.clone(), TaskId::new(task).ok()?);
+                self.views.push(View::new(Content::Log(log)));
+                None
             }
             _ => None,
         }
@@ -275,9 +311,14 @@ impl Top {
                     Action::of_plan(&plan, is_paused)
                 },
             ),
-            Content::Tasks(plan) => {
-                TaskId::new(*selected).map_or_else(|_| Vec::new(), |task| Action::of_task(plan, &task))
-            }
+            Content::Tasks(plan) => TaskId::new(*selected).map_or_else(
+                |_| Vec::new(),
+                |task| {
+                    let plan_view = self.snapshot.as_ref().and_then(|snapshot| snapshot.plan(plan));
+                    let task_view = plan_view.and_then(|view| view.tasks().get(&task));
+                    Action::of_task(plan, &task, task_view.and_then(|view| view.record.awaits()))
+                },
+            ),
             Content::Orchestrators => Action::of_orchestrator(selected),
             _ => Vec::new(),
         }
@@ -385,11 +426,12 @@ Move      j k ↑ ↓, space PgUp PgDn, g G        Enter  into the row        Es
 Views     :plans  :orchestrators  :changes  :PLAN, and as much of the name as is needed
 Filter    /text                                Esc    all rows again
 Explain   w  why it is as it is                R      print it again
-          l  of a plan: its owners so far; of a task: its output
+          l  of a plan: its owners so far; of a task: its output, followed; G goes back to its end
 Plans     p  pause, resume                     x      cancel
           o  end the ownership of its owner
 Tasks     r  retry                             s      skip
           x  cancel the attempt, which then waits for a person
+          a  approve what waits for it         x      reject it
 Fleet     c  cordon an orchestrator            u      uncordon it
 Leave     q, Ctrl-C                            Ctrl-Z to the shell, `fg` comes back
 

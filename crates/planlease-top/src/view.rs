@@ -2,6 +2,8 @@
 
 use planlease_core::PlanName;
 
+use crate::log::Log;
+
 /// What a view lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
@@ -13,6 +15,8 @@ pub(crate) enum Content {
     Orchestrators,
     /// The last changes.
     Changes,
+    /// The output of a task, followed.
+    Log(Log),
     /// What a command printed.
     Text {
         /// The heading.
@@ -32,6 +36,7 @@ impl Content {
             Self::Tasks(plan) => plan.to_string(),
             Self::Orchestrators => "orchestrators".to_owned(),
             Self::Changes => "changes".to_owned(),
+            Self::Log(log) => format!("output of {}", log.of().1),
             Self::Text { title, .. } => title.clone(),
         }
     }
@@ -47,15 +52,21 @@ pub(crate) struct View {
     at: usize,
     /// The first row that is seen.
     first: usize,
+    /// Whether the last row is selected, whatever comes: an output is followed.
+    at_end: bool,
 }
 
 impl View {
     pub(crate) fn new(content: Content) -> Self {
-        Self { content, filter: String::new(), selected: None, at: 0, first: 0 }
+        let at_end = matches!(content, Content::Log(_));
+        Self { content, filter: String::new(), selected: None, at: 0, first: 0, at_end }
     }
 
     /// The place of the selected row among these keys.
     pub(crate) fn place(&self, keys: &[&str]) -> usize {
+        if self.at_end {
+            return keys.len().saturating_sub(1);
+        }
         let found =
             self.selected.as_deref().and_then(|selected| keys.iter().position(|key| *key == selected));
         found.unwrap_or(self.at).min(keys.len().saturating_sub(1))
@@ -69,6 +80,7 @@ impl View {
     /// Selects a row by its place; the last one if there are fewer.
     pub(crate) fn select(&mut self, place: usize, keys: &[&str]) {
         self.at = place.min(keys.len().saturating_sub(1));
+        self.at_end = matches!(self.content, Content::Log(_)) && self.at + 1 >= keys.len();
         self.selected = keys.get(self.at).map(ToString::to_string);
     }
 
@@ -97,6 +109,18 @@ mod tests {
         assert_eq!(view.place(&["a", "b", "c"]), 0);
         view.select(usize::MAX, &["a", "b", "c"]);
         assert_eq!(view.place(&["a", "b", "c"]), 2);
+    }
+
+    #[test]
+    fn an_output_is_followed_until_another_row_is_selected() {
+        let (plan, task) = (PlanName::new("p").unwrap(), planlease_core::TaskId::new("1").unwrap());
+        let mut view = View::new(Content::Log(Log::new(plan, task)));
+        assert_eq!(view.place(&["0", "1"]), 1);
+        assert_eq!(view.place(&["0", "1", "2"]), 2);
+        view.step(-1, &["0", "1", "2"]);
+        assert_eq!(view.place(&["0", "1", "2", "3"]), 1, "it stays where it is looked at");
+        view.select(usize::MAX, &["0", "1", "2", "3"]);
+        assert_eq!(view.place(&["0", "1", "2", "3", "4"]), 4);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::{endpoint::Endpoint, race::first_success};
 
 /// How long what was sent may stay unacknowledged before the connection counts as dead, at least and at most.
 /// The server's kernel acknowledges, however busy the server is: so only a host or a network is meant. The
-/// least leaves room for a lost packet and its repetition.
-const UNACKNOWLEDGED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// least leaves room for a lost packet and its repetition, which the kernel sends after 200 ms.
+const UNACKNOWLEDGED: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(5));
 
 /// The same between the bounds, in times that it took to connect, which is a round trip: on a slow link a
 /// repetition is sent after two to three of them.
@@ -153,13 +153,13 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = connect_to(listener.local_addr().unwrap()).await.unwrap();
         let millis = nix::sys::socket::getsockopt(&stream, sockopt::TcpUserTimeout).unwrap();
-        assert!((500..=5000).contains(&millis), "{millis}");
+        assert!((400..=5000).contains(&millis), "{millis}");
     }
 
     #[test]
     fn a_slow_link_has_more_time_to_acknowledge() {
         let of = |millis| unacknowledged(Duration::from_millis(millis)).as_millis();
-        assert_eq!([of(0), of(60), of(100), of(300), of(3000)], [500, 500, 800, 2400, 5000]);
+        assert_eq!([of(0), of(40), of(100), of(300), of(3000)], [400, 400, 800, 2400, 5000]);
     }
 
     #[test]

@@ -102,6 +102,21 @@ where
     })
 }
 
+/// Where these steps lead from the first state; `None` if one of them cannot happen.
+#[must_use]
+pub fn follow<M>(model: &M, steps: &[M::Action]) -> Option<M::State>
+where
+    M: Model,
+    M::Action: Clone + PartialEq,
+{
+    let start = model.init_states().into_iter().next()?;
+    steps.iter().try_fold(start, |state, step| {
+        let mut possible = Vec::new();
+        model.actions(&state, &mut possible);
+        if possible.contains(step) { model.next_state(&state, step.clone()) } else { None }
+    })
+}
+
 /// Whether a run can come back to a state where it has been: then it need not come to an end.
 #[must_use]
 pub fn has_circle<M>(model: &M) -> bool

@@ -6,6 +6,9 @@
 //! expire. [`companion::Takeover`] has a process that dies, its commands and its companion: whether anything
 //! is freed too early. All ask `planlease-core` for every decision, so what is checked is the code's own. See
 //! `docs/model.md`.
+//!
+//! Two more models have no code behind them. [`outage::Outage`] is a policy that was left out, and shows why.
+//! [`transfer::Transfer`] is a design for several clusters (`docs/scale.md`).
 
 pub mod bounds;
 pub mod bridge;
@@ -15,8 +18,10 @@ pub mod etcd;
 pub mod flaws;
 pub mod judge;
 pub mod model;
+pub mod outage;
 pub mod process;
 pub mod properties;
 pub mod protocol;
 pub mod story;
 pub mod time;
+pub mod transfer;

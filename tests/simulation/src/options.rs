@@ -60,6 +60,8 @@ pub struct Options {
     pub keepers: usize,
     /// Whether plans say what follows from an exit code, and from the failure of a dependency.
     pub rules: bool,
+    /// Whether plans ask a person to approve some of their tasks.
+    pub approvals: bool,
     /// How long faults come and go.
     pub faulty_for: Duration,
     /// What goes wrong when.
@@ -120,10 +122,13 @@ impl Options {
             steered_every: None,
             keepers: 0,
             rules: false,
+            approvals: false,
             faulty_for,
             faults,
         }
         .with_fleet(tight)
+        .with_approvals(tight)
+        .with_peace()
     }
 
     /// Draws what concerns a fleet that is steered, from a generator of its own: half of the runs have none,
@@ -149,6 +154,20 @@ impl Options {
         }
         let gone = |host: &str| self.orchestrators == 0 && host.starts_with("orchestrator-");
         self.faults = std::mem::take(&mut self.faults).without(gone);
+        self
+    }
+
+    /// In some of the runs, people approve and reject: drawn from a generator of its own, as the fleet is.
+    fn with_approvals(mut self, tight: bool) -> Self {
+        self.approvals = !tight && random(&(self.seed, "approvals")).random_bool(0.25);
+        self
+    }
+
+    /// In some of the runs with a person who steers, no operator ends anything by force: plans use a pool
+    /// then, and what is cancelled, drained and moved has permits of it.
+    fn with_peace(mut self) -> Self {
+        let peaceful = random(&(self.seed, "peace")).random_bool(0.3);
+        self.operator_meddles &= !(peaceful && self.steered_every.is_some());
         self
     }
 

@@ -21,7 +21,7 @@ use crate::helpers::{TTL, acquired, committed, config, connected, id, plan, sess
 const COST: Duration = Duration::from_millis(500);
 
 /// How long a packet may stay unacknowledged on a fast link, until its connection counts as dead.
-const UNACKNOWLEDGED: Duration = Duration::from_millis(500);
+const UNACKNOWLEDGED: Duration = Duration::from_millis(400);
 
 /// Some tasks, for commands that show and change them.
 const PLAN: &str = "title = \"Release\"\n[[task]]\nid = \"1\"\ndescription = \"tag\"\n[[task]]\nid = \"2\"\ndescription = \"publish\"\n";
@@ -259,9 +259,8 @@ async fn f61_work_goes_on_when_the_host_in_use_dies() {
     );
 }
 
-/// The host of a follower, so that no election is waited for. The kernel finds the connection dead half a
-/// second after the first packet that is not acknowledged, and what was under way on it is sent to another
-/// one.
+/// The host of a follower, so that no election is waited for. The kernel finds the connection dead 0.4 s after
+/// the first packet that is not acknowledged, and what was under way on it is sent to another one.
 #[plain(on_three_hosts)]
 async fn f61_a_host_that_dies_in_use_costs_half_a_second() {
     for death in DEATHS {

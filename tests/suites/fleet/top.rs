@@ -1,8 +1,12 @@
 //! `planlease top` on a real terminal: what it shows follows the store, what it orders is done, and the shell
 //! gets its terminal back.
 
+use nix::sys::signal::Signal;
 use planlease::Coordinator;
-use planlease_core::transition::{Change, TaskStatus};
+use planlease_core::{
+    approval::ApprovalOf,
+    transition::{Change, TaskStatus},
+};
 use planlease_tests::{
     TestEnv, case,
     terminal::Terminal,
@@ -70,6 +74,58 @@ async fn the_screen_follows_the_store_and_acts_on_it(env: TestEnv) {
     })
     .await;
     until_seen(&terminal, "2 is pending").await;
+    terminal.press("q");
+    until_seen(&terminal, "shell> ").await;
+}
+
+#[case]
+async fn what_waits_for_approval_is_approved_on_the_screen(env: TestEnv) {
+    let coordinator = env.coordinator().await;
+    let mut gated = spec(1, "true");
+    gated.tasks[0].approval = Some(ApprovalOf::Before);
+    coordinator.admin().import(&plan_name("release"), &gated, |_| {}).await.unwrap();
+    let mut terminal = shell(&env, (100, 24));
+    terminal.press("planlease top\r");
+    until_seen(&terminal, "release 1: attempt 1 may start only when it is approved").await;
+    terminal.press("\r");
+    until_seen(&terminal, "a approve   x reject").await;
+    terminal.press("a");
+    until_seen(&terminal, "approve: the reason, which others read").await;
+    terminal.press("looked at it\r");
+    until_seen(&terminal, "Enter does it").await;
+    terminal.press("\r");
+    until("approval", SOON, async || {
+        let task = coordinator.task(&plan_name("release"), &task_id("1")).await.unwrap().unwrap();
+        let why = task.record.approved().map(|approved| approved.why.clone());
+        if why.as_deref() == Some("looked at it") { Ok(()) } else { Err(why) }
+    })
+    .await;
+    until_seen(&terminal, "ready").await;
+    terminal.press("q");
+    until_seen(&terminal, "shell> ").await;
+}
+
+#[case]
+async fn the_output_of_a_task_is_followed_on_the_screen(env: TestEnv) {
+    let coordinator = env.coordinator().await;
+    let script = "echo before; until [ -e $TEST_DIR/go ]; do sleep 0.05; done; echo behind; exec sleep 600";
+    coordinator.admin().import(&plan_name("release"), &spec(1, script), |_| {}).await.unwrap();
+    let mut run = env.start(&["run", "release"], "run");
+    let mut terminal = shell(&env, (100, 24));
+    terminal.press("planlease top\r");
+    until_seen(&terminal, "running").await;
+    terminal.press("\r");
+    until_seen(&terminal, "in progress").await;
+    terminal.press("l");
+    until_seen(&terminal, "plans › release › output of 1").await;
+    until_seen(&terminal, "before").await;
+    assert!(!terminal.seen().contains("behind"), "{}", terminal.seen());
+    std::fs::write(env.path("go"), "").unwrap();
+    until_seen(&terminal, "behind").await;
+    run.signal(Signal::SIGKILL);
+    run.until_ended(SOON).await;
+    terminal.press("\u{1b}");
+    until_seen(&terminal, "TASK ").await;
     terminal.press("q");
     until_seen(&terminal, "shell> ").await;
 }

@@ -1,6 +1,8 @@
 //! What an operation on one task reads, counted in requests and in bytes received: the same in a plan of 100
-//! tasks and in one of 10,000. And the excerpts of the definition by which it is so: older versions neither
-//! write nor heed them.
+//! tasks, in one of 10,000 and in one of 100,000. And the excerpts of the definition by which it is so: older
+//! versions neither write nor heed them.
+
+use std::sync::Arc;
 
 use planlease::{AcquireOptions, Coordinator, Outcome, Ownership, Refused, UpdateRequest};
 use planlease_core::{
@@ -11,7 +13,7 @@ use planlease_core::{
     spec::{Group, PhaseSpec, PlanSpec, TaskSpec},
     transition::{Change, TaskStatus},
 };
-use planlease_tests::{TestEnv, case, proxy::Proxy};
+use planlease_tests::{TestEnv, backend::Backend, case, plain, proxy::Proxy};
 
 use crate::helpers::{audit, committed, id, plan};
 
@@ -71,36 +73,48 @@ const KIB: u64 = 1024;
 #[case(one_at_a_time)]
 async fn the_cost_of_an_operation_is_that_of_its_task(env: TestEnv) {
     for tasks in [100, 10_000] {
-        let (spec, name) = (depending(tasks), PlanName::new(format!("plan-{tasks}")).unwrap());
-        env.coordinator().await.admin().import(&name, &spec, |_| {}).await.unwrap();
-        let counted = Counted::new(&env).await;
-        let operator = counted.coordinator.as_operator(&name, "me");
-        let submit = async |task: &str, change| {
-            let request = UpdateRequest::new(id(task), change);
-            let (outcome, requests, bytes) = counted.cost(async |_| operator.submit(&request).await).await;
-            committed(outcome.unwrap());
-            (requests, bytes)
-        };
-        let done = || Change::Complete(Some("done".into()));
-        for free in ["0.0", "3.10", "6.20"] {
-            Counted::within(submit(free, Change::Start).await, (2, 64 * KIB), "start");
-            Counted::within(submit(free, Change::Progress("half".into())).await, (2, 8 * KIB), "progress");
-            Counted::within(submit(free, done()).await, (2, 8 * KIB), "complete");
-        }
-        Counted::within(submit("1.1", Change::Start).await, (3, 64 * KIB), "start after others");
-        Counted::within(submit("1.1", Change::Fail("no".into())).await, (2, 8 * KIB), "fail");
-
-        let waiting = TaskId::new("3.3").unwrap();
-        let (excerpt, requests, bytes) = counted.cost(async |one| one.excerpt(&name, &waiting).await).await;
-        Counted::within((requests, bytes), (2, 64 * KIB), "excerpt");
-        let excerpt = excerpt.unwrap();
-        assert_eq!(excerpt.blockers().map(|wait| wait.on.as_str()).collect::<Vec<_>>(), ["2.2", "1.1"]);
-        let (refused, requests, bytes) =
-            counted.cost(async |_| operator.submit(&UpdateRequest::new(waiting, Change::Start)).await).await;
-        assert!(matches!(refused.unwrap(), Outcome::Refused(Refused::Dependency)));
-        Counted::within((requests, bytes), (2, 64 * KIB), "a start that is refused");
+        operations_cost_that_of_their_task(&env, tasks).await;
     }
     audit(&env).await;
+}
+
+/// On one server: to import so many takes longer than all that follows.
+#[plain(on_embedded_in_folder)]
+async fn the_cost_is_the_same_among_100_000_tasks() {
+    let server = Arc::new(Backend::EmbeddedInFolder.start().await);
+    operations_cost_that_of_their_task(&TestEnv::on(server, "large").await, 100_000).await;
+}
+
+/// The bounds do not depend on the number of tasks.
+async fn operations_cost_that_of_their_task(env: &TestEnv, tasks: usize) {
+    let (spec, name) = (depending(tasks), PlanName::new(format!("plan-{tasks}")).unwrap());
+    env.coordinator().await.admin().import(&name, &spec, |_| {}).await.unwrap();
+    let counted = Counted::new(env).await;
+    let operator = counted.coordinator.as_operator(&name, "me");
+    let submit = async |task: &str, change| {
+        let request = UpdateRequest::new(id(task), change);
+        let (outcome, requests, bytes) = counted.cost(async |_| operator.submit(&request).await).await;
+        committed(outcome.unwrap());
+        (requests, bytes)
+    };
+    let done = || Change::Complete(Some("done".into()));
+    for free in ["0.0", "3.10", "6.20"] {
+        Counted::within(submit(free, Change::Start).await, (2, 64 * KIB), "start");
+        Counted::within(submit(free, Change::Progress("half".into())).await, (2, 8 * KIB), "progress");
+        Counted::within(submit(free, done()).await, (2, 8 * KIB), "complete");
+    }
+    Counted::within(submit("1.1", Change::Start).await, (3, 64 * KIB), "start after others");
+    Counted::within(submit("1.1", Change::Fail("no".into())).await, (2, 8 * KIB), "fail");
+
+    let waiting = TaskId::new("3.3").unwrap();
+    let (excerpt, requests, bytes) = counted.cost(async |one| one.excerpt(&name, &waiting).await).await;
+    Counted::within((requests, bytes), (2, 64 * KIB), "excerpt");
+    let excerpt = excerpt.unwrap();
+    assert_eq!(excerpt.blockers().map(|wait| wait.on.as_str()).collect::<Vec<_>>(), ["2.2", "1.1"]);
+    let (refused, requests, bytes) =
+        counted.cost(async |_| operator.submit(&UpdateRequest::new(waiting, Change::Start)).await).await;
+    assert!(matches!(refused.unwrap(), Outcome::Refused(Refused::Dependency)));
+    Counted::within((requests, bytes), (2, 64 * KIB), "a start that is refused");
 }
 
 /// A worker's result names its own guard: the record is all that is read. A late one reads and writes a key

@@ -389,6 +389,7 @@ async fn an_operator_decides_about_a_programs_result(env: TestEnv) {
     let approve = json!({ "change": "approve", "reason": "mine", "attempt": 1 });
     assert_eq!(change(&session, approve.clone()).await.with(403).problem(), "not-allowed");
     let attention = client.get("/v1/attention").await.with(200);
+    assert_eq!(attention.json["attention"][0]["need"], "approval", "{}", attention.text);
     assert!(attention.text.contains("waits for approval"), "{}", attention.text);
     let rejected = change("", json!({ "change": "reject", "reason": "too short" })).await.with(200);
     assert_eq!(rejected.json["record"]["status"], "pending");

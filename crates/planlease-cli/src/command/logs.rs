@@ -2,6 +2,7 @@
 
 mod keep;
 mod lines;
+pub(crate) mod words;
 
 use std::time::Duration;
 

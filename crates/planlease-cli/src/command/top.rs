@@ -1,5 +1,6 @@
 //! `top`: the fleet in a terminal, live.
 
+mod follow;
 mod keyboard;
 mod orders;
 mod screen;
@@ -11,7 +12,7 @@ use planlease_top::{Options, Order, Top};
 use planlease_watcher::Scope;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use self::{keyboard::Keyboard, orders::Orders, screen::Screen};
+use self::{follow::Follower, keyboard::Keyboard, orders::Orders, screen::Screen};
 use super::watch::feed::{Feed, News};
 use crate::{
     exit::Exit,
@@ -30,8 +31,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Look at the fleet in a terminal, live, and act on it
 ///
 /// Shows all plans, those first that need a person, with their owners and progress, and the last changes; for
-/// a plan its tasks. Enter goes into a row, Esc back, `w` says why, `/` filters, `:` goes to another view,
-/// `?` shows all keys. What changes something asks for a reason and shows the command that it runs.
+/// a plan its tasks. Enter goes into a row, Esc back, `w` says why, `l` follows the output of a task, `a` and
+/// `x` approve and reject what waits for it, `/` filters, `:` goes to another view, `?` shows all keys. What
+/// changes something asks for a reason and shows the command that it runs.
 ///
 /// The first line shows how old the data is: `live`, or for how long there has been no connection.
 #[derive(Debug, Args)]
@@ -51,6 +53,7 @@ impl TopArgs {
         let colors = invocation.environment().get("NO_COLOR").is_none();
         let store = invocation.store()?.to_string();
         let mut top = Top::new(Options::default().colors(colors).store(store));
+        let mut follower = Follower::new(coordinator.clone());
         let mut feed = Feed::open(coordinator, &Scope::namespace(), None).await?;
         top.update(feed.snapshot().clone());
         let mut screen = Screen::take()?;
@@ -73,6 +76,7 @@ impl TopArgs {
                         Some(_) if running.is_some() => top.done(false, "the last command has not ended yet"),
                         Some(order) => running = Some(orders.carry_out(order)),
                     }
+                    follower.turn_to(top.followed());
                 }
                 () = sleep_until(next_frame), if draw => {
                     screen.draw(&mut top, invocation.now())?;
@@ -93,6 +97,11 @@ impl TopArgs {
                         News::Broken(why) => top.connected(Some(why), invocation.now()),
                         News::Reconnected => top.connected(None, invocation.now()),
                     }
+                    draw = true;
+                }
+                // After what is rare: an output may come without a pause.
+                piece = follower.next() => {
+                    follower.bring(piece, &mut top);
                     draw = true;
                 }
                 _ = ticks.tick() => draw = true,

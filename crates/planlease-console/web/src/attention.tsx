@@ -20,6 +20,7 @@ interface Item {
 
 const WORDS: Record<string, { kind: string; style: string; next: string }> = {
   decision: { kind: 'Needs a decision', style: 'parked', next: 'decide: see the task' },
+  approval: { kind: 'Needs approval', style: 'parked', next: 'approve or reject it' },
   failed: { kind: 'Failed for good', style: 'failed', next: 'retry it, or skip it' },
   lost: { kind: 'Lost task', style: 'lost', next: 'start an orchestrator, or retry it' },
   unowned: { kind: 'No owner', style: 'lost', next: 'start an orchestrator' },

@@ -217,7 +217,7 @@ export interface LogEvent {
 }
 
 export interface Needed {
-  need: 'decision' | 'failed' | 'lost' | 'unowned' | 'unrunnable';
+  need: 'decision' | 'approval' | 'failed' | 'lost' | 'unowned' | 'unrunnable';
   plan: string;
   task: string | null;
   description: string;

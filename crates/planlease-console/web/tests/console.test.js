@@ -308,6 +308,8 @@ test('a result is rejected and approved, and a start as well', async () => {
   const runner = fleet.spawn(...all('judged', 'judge'));
   const { url, base } = await fleet.console();
   const page = await open(chrome, url);
+  const needed = page.getByRole('region', { name: 'Needs you' }).getByRole('listitem').filter({ hasText: 'judged / 1' });
+  await needed.getByText('Needs approval').waitFor();
   await page.goto(`${base}/#/plan/judged/tasks/1`);
   const first = page.getByRole('region', { name: 'Task 1', exact: true });
   await first.getByText('Waits for approval').first().waitFor();

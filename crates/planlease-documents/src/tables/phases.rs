@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use planlease::core::WallTime;
 
 use super::{
-    status::{count, done},
+    status::count,
     table::{Cell, Table},
     tabular::Tabular,
 };
-use crate::{printable::plain, wire::phases::PhaseList};
+use crate::{cells::done, printable::plain, wire::phases::PhaseList};
 
 impl Tabular for PhaseList {
     fn table(&self, _now: WallTime) -> String {

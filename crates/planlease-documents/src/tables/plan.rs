@@ -7,12 +7,13 @@ use planlease_core::{TaskId, counted, transition::TaskStatus};
 
 use super::{
     policy::{Particulars, in_words, verified, waits_for},
-    status::{count, done, state},
+    status::{count, state},
     steering::fleet_paused,
     table::{Cell, Table, command_line},
     tabular::Tabular,
 };
 use crate::{
+    cells::done,
     printable::plain,
     wire::plan::{DefinitionView, Import, ImportList, PlanDeleted, PlanList},
 };

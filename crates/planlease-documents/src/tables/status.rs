@@ -11,6 +11,7 @@ use super::{
     tabular::Tabular,
 };
 use crate::{
+    cells::{bar, done},
     printable::{Style, plain},
     wire::status::PlanStatus,
 };
@@ -37,7 +38,7 @@ impl Tabular for PlanStatus {
         for waiting in &self.ownership.waiting {
             line(&mut text, "queue", &format!("{}: {}", waiting.position, plain(&waiting.name)));
         }
-        line(&mut text, "progress", &format!("{} {}", bar(&self.summary), done(&self.summary)));
+        line(&mut text, "progress", &format!("[{}] {}", bar(&self.summary, BAR), done(&self.summary)));
         line(
             &mut text,
             "tasks",
@@ -104,11 +105,6 @@ impl PlanStatus {
     }
 }
 
-/// `4/5`, skipped ones counted as done.
-pub(crate) fn done(summary: &Summary) -> String {
-    format!("{}/{}", summary.completed + summary.skipped, summary.total)
-}
-
 /// The state of a plan, with a colour if a person has to act.
 pub(crate) fn state(state: PlanState) -> Cell {
     let cell = Cell::text(state.label());
@@ -124,11 +120,4 @@ pub(crate) fn state(state: PlanState) -> Cell {
 /// A number, or nothing for none.
 pub(crate) fn count(n: usize) -> Cell {
     if n == 0 { Cell::text("-") } else { n.into() }
-}
-
-/// The bar: `[####----]`.
-fn bar(summary: &Summary) -> String {
-    let share = |n: usize| n * BAR / summary.total.max(1);
-    let (done, running) = (share(summary.completed + summary.skipped), share(summary.in_progress));
-    format!("[{}{}{}]", "#".repeat(done), ">".repeat(running), "-".repeat(BAR - done - running))
 }

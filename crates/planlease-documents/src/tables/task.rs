@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
 use planlease::TaskView;
 use planlease::core::WallTime;
-use planlease_core::{TaskId, transition::TaskStatus};
+use planlease_core::TaskId;
 
 use super::{
     status::count,
@@ -12,6 +12,7 @@ use super::{
     tabular::Tabular,
 };
 use crate::{
+    cells::{Sayings, cancelled, claimant},
     printable::plain,
     time::{Time, duration},
     wire::{
@@ -180,8 +181,7 @@ impl Tabular for TaskUpdate {
 impl Hold {
     /// The claimant, and whether it is gone.
     pub(crate) fn by(self, by: Option<&str>) -> String {
-        let gone = if self.claimant_gone { " (gone)" } else { "" };
-        format!("{}{gone}", by.unwrap_or("-"))
+        claimant(by.unwrap_or("-"), self.claimant_gone)
     }
 
     /// For how long the claim has stood, and how much is left of it.
@@ -195,8 +195,7 @@ impl Hold {
 impl Cancel {
     /// `by me: wrong branch; becomes skipped when the attempt has ended`
     pub(crate) fn sentence(&self) -> String {
-        let Self { by, why, then, .. } = self;
-        format!("by {}: {}; becomes {} when the attempt has ended", plain(by), plain(why), then.status())
+        cancelled(&self.by, &self.why, self.then)
     }
 }
 
@@ -235,18 +234,18 @@ impl Record {
 
     /// What the record last said, whichever field that is in.
     fn says(&self) -> Cow<'_, str> {
-        if let Some(cancel) = &self.cancel {
-            return format!("cancelled {}", cancel.sentence()).into();
-        }
-        let text = match self.status {
-            TaskStatus::Pending => self.question(),
-            TaskStatus::InProgress if self.question().is_some() => self.question(),
-            TaskStatus::InProgress => self.progress.as_deref(),
-            TaskStatus::Completed => self.notes.as_deref(),
-            TaskStatus::Failed => self.parked.as_deref().or(self.error.as_deref()),
-            TaskStatus::Skipped => self.skip_reason.as_deref(),
+        let cancel = self.cancel.as_ref();
+        let sayings = Sayings {
+            status: self.status,
+            cancel: cancel.map(|cancel| (cancel.by.as_str(), cancel.why.as_str(), cancel.then)),
+            question: self.question().map(Cow::Borrowed),
+            progress: self.progress.as_deref(),
+            notes: self.notes.as_deref(),
+            parked: self.parked.as_deref(),
+            error: self.error.as_deref(),
+            skip_reason: self.skip_reason.as_deref(),
         };
-        text.unwrap_or("-").into()
+        sayings.last().unwrap_or(Cow::Borrowed("-"))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use planlease::{PlanView, core::PlanName};
 use planlease_core::{
     OrchestratorId, Revision, TaskId,
-    attention::{Attention, Need, attention, unrunnable},
+    attention::{Attention, attention, unrunnable},
     offer::Offer,
     orphan::Alive,
     record::Guard,
@@ -32,16 +32,17 @@ pub struct AttentionList {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "AttentionNeeded")]
 pub(crate) struct Needed {
-    /// `decision` (a task waits for a person's word), `failed` (it failed as often as it may), `lost` (in
-    /// progress, its claimant is gone, and no owner is there to recover it), `unowned` (the plan was worked
-    /// on, has work left, and no process owns it or waits for it) or `unrunnable` (it is ready, and no
-    /// registered orchestrator runs it; `what` says how many more).
+    /// `decision` (a task waits for a person's word), `approval` (it waits for a person to approve its start
+    /// or its result), `failed` (it failed as often as it may), `lost` (in progress, its claimant is gone,
+    /// and no owner is there to recover it), `unowned` (the plan was worked on, has work left, and no process
+    /// owns it or waits for it) or `unrunnable` (it is ready, and no registered orchestrator runs it; `what`
+    /// says how many more).
     pub(crate) need: &'static str,
     pub(crate) plan: PlanName,
     /// `None` if it is the plan as a whole.
     pub(crate) task: Option<TaskId>,
     pub(crate) description: String,
-    /// The decision that is asked for, the error, the last owner.
+    /// The decision or the approval that is asked for, the error, the last owner.
     pub(crate) what: String,
     pub(crate) since: Option<Time>,
 }
@@ -74,13 +75,7 @@ impl Needed {
         let Attention { need, task, what, since } = attention;
         let spec = task.as_ref().and_then(|task| plan.spec().task(task));
         Self {
-            need: match need {
-                Need::Decision => "decision",
-                Need::Failed => "failed",
-                Need::Lost => "lost",
-                Need::Unowned => "unowned",
-                Need::Unrunnable => "unrunnable",
-            },
+            need: need.as_str(),
             plan: plan.name().clone(),
             description: spec.map_or_else(|| plan.spec().title.clone(), |spec| spec.description.clone()),
             task,

@@ -24,6 +24,9 @@ use prometheus_client::{
 };
 use serde::Serialize;
 
+/// The needs that are counted by name. What no orchestrator runs is counted by tasks.
+const COUNTED: [Need; 5] = [Need::Decision, Need::Approval, Need::Failed, Need::Lost, Need::Unowned];
+
 /// How the plans of a store are.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -37,7 +40,7 @@ pub struct FleetCounts {
     /// Those of them that none of the orchestrators that are alive runs: what they need is nowhere, or they
     /// are not selected. None if no orchestrator says what it runs.
     pub unrunnable: usize,
-    /// What needs a person: `decision` (parked), `failed`, `lost`, `unowned`.
+    /// What needs a person: `decision` (parked), `approval`, `failed`, `lost`, `unowned`.
     pub needs: BTreeMap<&'static str, usize>,
     /// How long the oldest ready task has been ready, as far as records show it.
     pub oldest_ready: Duration,
@@ -76,7 +79,7 @@ impl FleetCounts {
         let mut counts = Self {
             plans: zero(&["finished", "halted", "owned", "free"]),
             tasks: zero(&["pending", "in_progress", "completed", "failed", "skipped", "unreadable"]),
-            needs: zero(&["decision", "failed", "lost", "unowned"]),
+            needs: COUNTED.map(|need| (need.as_str(), 0)).into(),
             orchestrators: workers.len(),
             ..Self::default()
         };
@@ -134,14 +137,7 @@ impl FleetCounts {
             .filter_map(|task| Some((task.record.claim.as_ref()?.limit?.lease, Duration::ZERO)))
             .collect();
         for one in attention(plan, alive) {
-            let need = match one.need {
-                Need::Decision => "decision",
-                Need::Failed => "failed",
-                Need::Lost => "lost",
-                Need::Unowned => "unowned",
-                Need::Unrunnable => "unrunnable",
-            };
-            *self.needs.entry(need).or_default() += 1;
+            *self.needs.entry(one.need.as_str()).or_default() += 1;
         }
     }
 }

@@ -18,8 +18,9 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<String> {
             cancelled.remove(&id); // The task is another one, or the attempt is.
         }
         if record.cancel.is_some() {
-            cancelled.insert(id, record.attempt);
-        } else if record.status == TaskStatus::Completed && cancelled.contains_key(&id) {
+            cancelled.insert(id.clone(), record.attempt);
+        }
+        if record.status == TaskStatus::Completed && cancelled.contains_key(&id) {
             violations.push(format!(
                 "attempt {} of {} {} was completed at revision {} after it had been cancelled",
                 record.attempt, write.plan, write.task, write.revision

@@ -4,6 +4,7 @@ use planlease::{PlanName, TaskId, core::WallTime};
 use planlease_observe::{Characters, Event, Source};
 use serde_json::{Value, json};
 
+use super::words;
 use crate::{
     failure::Failure,
     output::{self, Format, Printable, Time, escape_json},
@@ -54,27 +55,17 @@ impl Shown {
         match event {
             Event::Output { bytes, .. } => self.as_written(bytes)?,
             Event::Stored(stored) => {
-                output::tell("the output is not to be had as a whole; this is what etcd has of it");
+                say(event);
                 output::print_exact(&stored.text, Printable::of_others)?;
             }
-            Event::LeftOut { bytes, .. } => output::tell(&format!("{bytes} bytes are not kept any more")),
-            Event::Attempt { attempt, by, .. } => {
+            Event::Attempt { .. } => {
                 self.attempts += 1;
                 if self.attempts > 1 {
-                    output::tell(&format!("attempt {attempt}, by {}", output::plain(by)));
+                    say(event);
                 }
             }
-            Event::Ended { attempt, how: None } => output::tell(&format!(
-                "attempt {attempt}: the process that ran it is gone, and its output ends here"
-            )),
-            Event::Ended { .. } => {}
-            Event::Trouble { attempt, why } => {
-                output::tell(&format!("attempt {attempt}: {}; trying again", output::plain(why)));
-            }
-            Event::NotKept { attempt, why } => {
-                output::tell(&format!("the output of attempt {attempt} is not kept: {}", output::plain(why)));
-            }
-            _ => {}
+            Event::NotBegun { .. } => {} // The end says it, with what to do.
+            _ => say(event),
         }
         Ok(())
     }
@@ -159,6 +150,13 @@ impl Shown {
         object["plan"] = self.plan.as_str().into();
         object["task"] = self.task.as_str().into();
         output::print(&format!("{}\n", escape_json(&object.to_string())))
+    }
+}
+
+/// Says on standard error what happens to an output.
+fn say(event: &Event) {
+    if let Some(line) = words::of_event(event) {
+        output::tell(&line);
     }
 }
 
