@@ -7,9 +7,8 @@
 //! cannot read it, and so neither starts nor completes the task.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::time::WallTime;
+use crate::{extra::Extra, time::WallTime};
 
 /// What a person has to approve of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +53,7 @@ pub struct Approval {
     pub given: Option<Approved>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// A result that waits for approval. What was said of it is in the record's notes.

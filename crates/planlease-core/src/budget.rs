@@ -8,9 +8,8 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use serde_json::{Map, Value};
 
-use crate::counted::counted;
+use crate::{counted::counted, extra::Extra};
 
 /// How many parts a unit of an [`Amount`] has.
 const PARTS: u64 = 1_000_000;
@@ -178,7 +177,7 @@ pub struct Budget {
     pub spent: Amount,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl Budget {

@@ -7,9 +7,8 @@
 //! that the next attempt never runs beside the cancelled one.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::{status::TaskStatus, time::WallTime};
+use crate::{extra::Extra, status::TaskStatus, time::WallTime};
 
 /// What becomes of a task when its attempt is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +61,7 @@ pub struct CancelRequest {
     pub then: Then,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl CancelRequest {

@@ -10,10 +10,10 @@ pub mod view;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::{
     codec::{CodecError, FormatVersion, MAX_SPEC_PART, MAX_VALUE, decode_within, encode_within},
+    extra::Extra,
     id::TaskId,
     keys::written_id,
     order::{self, Wait, Why},
@@ -44,7 +44,7 @@ pub struct ExcerptsRecord {
     pub policy: Policy,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// One task of an excerpt.

@@ -1,10 +1,9 @@
 //! What is stored about a hook: how far its receiver was notified.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{codec::FormatVersion, revision::Revision, time::WallTime};
+use crate::{codec::FormatVersion, extra::Extra, revision::Revision, time::WallTime};
 
 /// The position of a hook: all events up to this revision are delivered, or were given up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,5 +21,5 @@ pub struct HookRecord {
     pub op_id: Uuid,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }

@@ -5,11 +5,11 @@
 //! shown to people, and decides nothing.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
     codec::{self, FormatVersion},
+    extra::Extra,
     record::{Guard, Role, TaskRecord},
     revision::TermNumber,
     time::WallTime,
@@ -34,10 +34,10 @@ pub struct LateRecord {
     pub op_id: Uuid,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
-/// A result that was refused because its attempt was over, or the right to tell it.
+/// A result that was refused because its attempt was over, or its authority.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LateResult {
     /// When it was reported, on the reporter's wall clock.
@@ -59,7 +59,7 @@ pub struct LateResult {
     pub refused: String,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// What refused a result, with the record that it met.
@@ -86,7 +86,7 @@ impl LateResult {
             return None;
         }
         let refused = match refuser {
-            Refuser::AuthorityLost => "the right to tell it was over".to_owned(),
+            Refuser::AuthorityLost => "the authority to report it was lost".to_owned(),
             Refuser::Table(_, record) if record.attempt == 0 => return None,
             Refuser::Table(Refusal::WrongStatus { .. }, record)
                 if record.status == status && record.writer.guard == write.writer.guard =>
@@ -109,11 +109,11 @@ impl LateResult {
             status,
             said: said.map(|said| codec::shorten(said, MAX_SAID)),
             refused,
-            extra: Map::new(),
+            extra: Extra::default(),
         })
     }
 
-    /// Whether it says nothing that the other one did not: its teller repeats itself.
+    /// Whether it says nothing that the other one did not: its reporter repeats itself.
     fn repeats(&self, other: &Self) -> bool {
         (&self.by, self.term, self.attempt, self.status, &self.said)
             == (&other.by, other.term, other.attempt, other.status, &other.said)
@@ -124,7 +124,8 @@ impl LateRecord {
     /// The record with one more result. `None` if the last one says the same.
     #[must_use]
     pub fn with(before: Option<Self>, result: LateResult, op_id: Uuid) -> Option<Self> {
-        let new = || Self { v: FormatVersion::default(), results: Vec::new(), op_id, extra: Map::new() };
+        let new =
+            || Self { v: FormatVersion::default(), results: Vec::new(), op_id, extra: Extra::default() };
         let mut record = before.unwrap_or_else(new);
         if record.results.last().is_some_and(|last| result.repeats(last)) {
             return None;

@@ -48,6 +48,7 @@ pub mod edit;
 pub mod estimate;
 pub mod excerpt;
 pub mod exits;
+mod extra;
 pub mod fence;
 pub mod graph;
 pub mod hook;
@@ -85,6 +86,7 @@ pub mod view;
 pub mod worktree;
 
 pub use counted::counted;
+pub use extra::Extra;
 pub use id::{
     HookName, HostName, InvalidName, LeaseId, LockName, Namespace, OrchestratorId, PlanName, PoolName,
     TaskId, WorktreeName,

@@ -228,7 +228,7 @@ mod tests {
             created_at: WallTime(5),
             raft_term: Some(raft_term),
             raft_index: Some(raft_index),
-            extra: serde_json::Map::new(),
+            extra: crate::extra::Extra::default(),
         }
     }
 

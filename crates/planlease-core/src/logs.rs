@@ -3,9 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::codec::FormatVersion;
+use crate::{codec::FormatVersion, extra::Extra};
 
 /// The listener of an orchestrator that serves the output of its commands (`logs/{orchestrator}`). It hangs
 /// on the session, and vanishes with it.
@@ -20,14 +19,14 @@ pub struct LogsRecord {
     pub token: String,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl LogsRecord {
     /// A listener at `address`, for readers that show `token`.
     #[must_use]
     pub fn new(address: String, token: String) -> Self {
-        Self { v: FormatVersion::default(), address, token, extra: Map::new() }
+        Self { v: FormatVersion::default(), address, token, extra: Extra::default() }
     }
 }
 

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::{id::PlanName, selector::Selector, spec::TaskSpec};
+use crate::{extra::Extra, id::PlanName, selector::Selector, spec::TaskSpec};
 
 /// The most plans that an offer names. An orchestrator of more of them names none, as if it took all.
 pub const MAX_NAMED: usize = 64;
@@ -34,7 +33,7 @@ pub struct Offer {
     pub without_command: bool,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// Why an orchestrator leaves a task to others.
@@ -135,7 +134,7 @@ pub struct Load {
     pub free: u64,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 #[cfg(test)]

@@ -1,25 +1,35 @@
 //! What is stored: one type per kind of key. All are JSON; see [`crate::codec`] for the bytes.
 //!
-//! A reader keeps what it does not know (`extra`) and writes it back, so that an older process does not drop
+//! A reader keeps what it does not know ([`Extra`]) and writes it back, so that an older process does not drop
 //! the fields of a newer one. What is written once, or written whole by each writer ([`Writer`], [`TermEnd`],
 //! [`ImportRecord`]), needs no such place. A change that an older reader must not ignore raises the format
 //! version.
 
 mod approval;
 mod budget;
+mod findings;
+mod halt;
+mod worktree;
+mod writer;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
+pub use self::{
+    findings::{FindingsRecord, OutputRecord},
+    halt::{Halt, HaltRecord},
+    worktree::{WorktreeRecord, WorktreeState},
+    writer::{Guard, Role, Writer},
+};
 use crate::{
     approval::Approval,
     budget::Budget,
     cancel::CancelRequest,
     codec::{self, FormatVersion},
-    id::{LeaseId, OrchestratorId, PlanName, TaskId},
+    extra::Extra,
+    id::{LeaseId, OrchestratorId},
     offer::{Load, Offer},
     pool::Permits,
     revision::{FencingToken, Generation, Revision, TermNumber},
@@ -112,7 +122,7 @@ pub struct TaskRecord {
     pub transitions: Vec<TransitionRecord>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl TaskRecord {
@@ -144,7 +154,7 @@ impl TaskRecord {
             writer,
             op_id,
             transitions: Vec::new(),
-            extra: Map::new(),
+            extra: Extra::default(),
         }
     }
 }
@@ -212,7 +222,7 @@ pub struct TransitionRecord {
     pub why: Option<String>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// Who works on a task.
@@ -241,14 +251,14 @@ pub struct Claim {
     pub trace: Option<Box<TraceContext>>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl Claim {
     /// A claim since now.
     #[must_use]
     pub fn new(by: String, guard: Option<Guard>, term: Option<TermNumber>, since: WallTime) -> Self {
-        Self { by, guard, limit: None, permits: None, term, since, trace: None, extra: Map::new() }
+        Self { by, guard, limit: None, permits: None, term, since, trace: None, extra: Extra::default() }
     }
 }
 
@@ -259,61 +269,6 @@ pub struct ClaimLimit {
     pub lease: LeaseId,
     /// How long that was to be, in seconds, from the claim or its last progress report.
     pub seconds: u64,
-}
-
-/// What a transaction compares besides the record itself: the right by which it writes.
-///
-/// Compared in the same transaction as the write, so that a process that lost its authority can believe what
-/// it likes and still writes nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Guard {
-    /// The owner's key (`owner/{lease}`) still has this create revision.
-    Owner {
-        /// The owner's session.
-        lease: LeaseId,
-        /// Create revision of its key.
-        revision: Revision,
-    },
-    /// The worker's registration still has this create revision.
-    Worker {
-        /// The worker.
-        orchestrator: OrchestratorId,
-        /// Create revision of its registration.
-        revision: Revision,
-    },
-    /// The plan has no owner and an empty queue.
-    Unowned,
-    /// The record was made together with its plan; only imports write so. Behind a claim: what it names was
-    /// never here, so that the task is an orphan from the beginning.
-    Import,
-}
-
-/// Who wrote a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Writer {
-    /// The orchestrator's, worker's or person's name.
-    pub who: String,
-    /// In what part.
-    pub role: Role,
-    /// Under which ownership, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub term: Option<TermNumber>,
-    /// By what right.
-    pub guard: Guard,
-}
-
-/// The role of a writer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// The plan's owner, or a process that it delegated to.
-    Owner,
-    /// A worker that claims tasks of plans which it does not own.
-    Worker,
-    /// A person, by the command line.
-    Operator,
 }
 
 /// The value of a key in the queue for a plan (`owner/{lease}`). Only planlease's candidates write it; an
@@ -329,14 +284,14 @@ pub struct CandidateRecord {
     pub host: String,
     /// As which process, for people.
     pub pid: u32,
-    /// In line since.
+    /// Waiting since.
     pub since: WallTime,
     /// How many can have the lock at a time, if more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permits: Option<u32>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl CandidateRecord {
@@ -344,7 +299,15 @@ impl CandidateRecord {
     #[must_use]
     pub fn new(orchestrator: OrchestratorId, host: impl Into<String>, pid: u32, since: WallTime) -> Self {
         let host = host.into();
-        Self { v: FormatVersion::default(), orchestrator, host, pid, since, permits: None, extra: Map::new() }
+        Self {
+            v: FormatVersion::default(),
+            orchestrator,
+            host,
+            pid,
+            since,
+            permits: None,
+            extra: Extra::default(),
+        }
     }
 }
 
@@ -377,7 +340,7 @@ pub struct TermRecord {
     pub trace: Option<Box<TraceContext>>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl TermRecord {
@@ -404,7 +367,7 @@ pub struct TermEnd {
 pub enum Ending {
     /// The owner let go.
     Clean,
-    /// The owner let go in favour of the named one, who was in line.
+    /// The owner let go in favour of the named one, which was waiting.
     HandedOver {
         /// The successor.
         to: OrchestratorId,
@@ -453,7 +416,7 @@ pub struct Registration {
     pub started_at: WallTime,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// Which store this is (`store`): written by the first process, and again after elections and by operators
@@ -477,59 +440,7 @@ pub struct StoreRecord {
     pub raft_index: Option<u64>,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
-}
-
-/// Why nothing goes on in a plan (`halt/pause`, `halt/close`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HaltRecord {
-    /// See [`FormatVersion`].
-    #[serde(default)]
-    pub v: FormatVersion,
-    /// How.
-    pub how: Halt,
-    /// Who said so.
-    pub by: String,
-    /// When.
-    pub at: WallTime,
-    /// Why.
-    pub why: String,
-    /// What a newer version said beyond that; kept as it is.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
-}
-
-/// How a plan is halted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Halt {
-    /// Nothing is started; what runs goes on.
-    Paused,
-    /// It is not to be finished.
-    Cancelled,
-    /// It is put away.
-    Archived,
-}
-
-impl std::fmt::Display for Halt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Paused => "paused",
-            Self::Cancelled => "cancelled",
-            Self::Archived => "archived",
-        })
-    }
-}
-
-impl HaltRecord {
-    /// The halt that stands in the place of a record which cannot be read, for this reason: the key alone
-    /// halts the plan.
-    #[must_use]
-    pub fn unreadable(how: Halt, why: String) -> Self {
-        let (v, by) = (FormatVersion::default(), "an unknown writer".to_owned());
-        Self { v, how, by, at: WallTime(0), why, extra: Map::new() }
-    }
+    pub extra: Extra,
 }
 
 /// Marks a plan whose import is under way; lives on the importer's session.
@@ -542,152 +453,4 @@ pub struct ImportRecord {
     pub by: String,
     /// Since when.
     pub since: WallTime,
-}
-
-/// What a task has found out, and what its command wrote (`findings/{task}`). Each is written without the
-/// other.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FindingsRecord {
-    /// See [`FormatVersion`].
-    #[serde(default)]
-    pub v: FormatVersion,
-    /// Of which attempt.
-    pub attempt: u32,
-    /// The findings, empty if there are none; cut in the middle if they were larger than
-    /// [`crate::codec::MAX_FINDINGS`]. Before `output` was, a command's output was kept here.
-    pub text: String,
-    /// How long they were before they were cut, in bytes.
-    pub bytes: u64,
-    /// Where the whole of them is, if it is kept elsewhere: a path or an address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<String>,
-    /// What the command of the last attempt wrote that wrote anything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<OutputRecord>,
-}
-
-/// What the command of an attempt wrote to its standard output and standard error.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutputRecord {
-    /// Of which attempt.
-    pub attempt: u32,
-    /// The text; cut in the middle if it was larger than [`crate::codec::MAX_FINDINGS`].
-    pub text: String,
-    /// How long it was before it was cut, in bytes.
-    pub bytes: u64,
-}
-
-impl OutputRecord {
-    /// The output of an attempt, cut to the size that is kept.
-    #[must_use]
-    pub fn new(attempt: u32, text: &str) -> Self {
-        let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
-        Self { attempt, text: codec::shorten(text, codec::MAX_FINDINGS), bytes }
-    }
-}
-
-impl FindingsRecord {
-    /// The findings of an attempt, cut to the size that is kept.
-    #[must_use]
-    pub fn new(attempt: u32, text: &str) -> Self {
-        let OutputRecord { attempt, text, bytes } = OutputRecord::new(attempt, text);
-        Self { v: FormatVersion::default(), attempt, text, bytes, reference: None, output: None }
-    }
-
-    /// A command's output without findings.
-    #[must_use]
-    pub fn of_output(output: OutputRecord) -> Self {
-        Self { output: Some(output.clone()), ..Self::new(output.attempt, "") }
-    }
-
-    /// What there is to read: the findings, or else the command's output.
-    #[must_use]
-    pub fn readable(&self) -> OutputRecord {
-        match &self.output {
-            Some(output) if self.text.is_empty() && self.reference.is_none() => output.clone(),
-            _ => OutputRecord { attempt: self.attempt, text: self.text.clone(), bytes: self.bytes },
-        }
-    }
-}
-
-/// A worktree of a git repository (`worktrees/{host}/{name}`). On no lease: it must outlive the process that
-/// made it, since it says what is to be cleared away. What it says about a folder is true under the lock of
-/// its repository only.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WorktreeRecord {
-    /// See [`FormatVersion`].
-    #[serde(default)]
-    pub v: FormatVersion,
-    /// Identifies it among all worktrees ever made: the files made for it carry this id.
-    pub id: Uuid,
-    /// Where it stands.
-    pub state: WorktreeState,
-    /// The folder, absolute.
-    pub path: String,
-    /// The repository: its common git folder, absolute and without symbolic links.
-    pub repository: String,
-    /// The branch that was made for it.
-    pub branch: String,
-    /// The commit that the branch began at.
-    pub base: String,
-    /// The plan that it serves.
-    pub plan: PlanName,
-    /// The task that it serves, if it is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<TaskId>,
-    /// The token of the ownership under which it was made, if it was under one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<FencingToken>,
-    /// What must exist for it not to be abandoned. `None` if a person made it: then it is theirs to end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guard: Option<Guard>,
-    /// The orchestrator or person that made it.
-    pub by: String,
-    /// When it came to its present state, on the writer's wall clock.
-    pub since: WallTime,
-    /// Why it is where it is, if there is something to say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-    /// Identifies the write: the proof that it happened when its answer got lost.
-    pub op_id: Uuid,
-    /// What a newer version said beyond that; kept as it is.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
-}
-
-/// Where a worktree stands. The end is that its record is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum WorktreeState {
-    /// It is being made, or was when its maker died: there may be all of it, a part, or nothing.
-    Adding,
-    /// It can be worked in.
-    Ready,
-    /// It holds work that is nowhere else and has no owner: kept until an operator has looked.
-    Quarantined,
-    /// It is being removed, or was when its remover died: nothing in it was worth keeping.
-    Removing,
-}
-
-impl WorktreeState {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Adding, Self::Ready, Self::Quarantined, Self::Removing];
-
-    /// The word for it, as stored.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Adding => "adding",
-            Self::Ready => "ready",
-            Self::Quarantined => "quarantined",
-            Self::Removing => "removing",
-        }
-    }
-}
-
-impl std::fmt::Display for WorktreeState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
 }

@@ -208,7 +208,7 @@ mod tests {
             since: WallTime(0),
             ended: ended.map(|how| TermEnd { at: WallTime(0), how }),
             trace: None,
-            extra: serde_json::Map::new(),
+            extra: crate::extra::Extra::default(),
         };
         let candidate = Candidate { lease, joined: revision(5), record: Some(record) };
         Queue::new(if present { vec![candidate] } else { Vec::new() }, Some((revision(6), term)))

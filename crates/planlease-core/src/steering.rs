@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::{
     change::Entry,
     codec::{self, FormatVersion},
+    extra::Extra,
     id::{OrchestratorId, PlanName},
     keys::{Key, SteeringKey},
     record::{Halt, HaltRecord},
@@ -72,7 +72,7 @@ pub struct CordonRecord {
     pub why: String,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 /// A request to move a plan to a named orchestrator (`steering/moves/{plan}`). On a lease of its own, so
@@ -97,7 +97,7 @@ pub struct MoveRecord {
     pub why: String,
     /// What a newer version said beyond that; kept as it is.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub extra: Extra,
 }
 
 impl MoveRecord {
@@ -198,7 +198,7 @@ pub fn cordon(value: &[u8]) -> CordonRecord {
         by: "an unknown writer".to_owned(),
         at: WallTime(0),
         why: error.to_string(),
-        extra: Map::new(),
+        extra: Extra::default(),
     })
 }
 
@@ -224,7 +224,7 @@ mod tests {
             by: "x".to_owned(),
             at: WallTime(0),
             why: "y".to_owned(),
-            extra: Map::new(),
+            extra: Extra::default(),
         };
         // The owner; whether the candidate joins the queue, and whether it stays there.
         let table = [

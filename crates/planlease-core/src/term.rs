@@ -1,6 +1,6 @@
-//! Ownership, decided: who is first in line, which term comes next, how the last one is closed.
+//! Ownership, decided: who is first in the queue, which term comes next, how the last one is closed.
 //!
-//! The line is etcd's own Election recipe: first is the key with the lowest create revision. What the recipe
+//! The queue is etcd's own Election recipe: first is the key with the lowest create revision. What the recipe
 //! lacks is kept in the term: a number that grows for ever, and how the last ownership ended.
 
 use crate::{
@@ -84,7 +84,7 @@ impl Queue {
         self.candidates = candidates;
     }
 
-    /// Everybody in line, the first one first.
+    /// All candidates, the first one first.
     #[must_use]
     pub fn candidates(&self) -> &[Candidate] {
         &self.candidates
@@ -180,7 +180,7 @@ pub fn succeed(
             since: now,
             ended: None,
             trace: None,
-            extra: serde_json::Map::new(),
+            extra: crate::extra::Extra::default(),
         },
         closed,
         forgotten: number.0.checked_sub(TERMS_KEPT + 1).filter(|n| *n > 0).map(TermNumber),

@@ -21,8 +21,6 @@ mod change;
 mod claimant;
 mod succession;
 
-use serde_json::Map;
-
 use self::{
     after::{MAX_WHY, approve, end_at_once, end_cancelled, enter, note, used_up, wait_for_approval},
     claimant::{claimant, held, live, owner_is_gone},
@@ -35,6 +33,7 @@ pub use crate::status::TaskStatus;
 use crate::{
     approval::{ApprovalOf, Awaits},
     cancel::{CancelRequest, Then},
+    extra::Extra,
     record::{GivenUp, Role, TaskRecord},
     spec::OnLost,
 };
@@ -62,7 +61,7 @@ pub fn apply(record: &TaskRecord, change: &Change, write: &Write) -> Result<Task
         Change::Cancel(then, why) => {
             let (by, at) = (write.writer.who.clone(), write.at);
             let why = crate::codec::shorten(why, MAX_WHY);
-            let request = CancelRequest { by, at, why, then: *then, extra: Map::new() };
+            let request = CancelRequest { by, at, why, then: *then, extra: Extra::default() };
             if to == TaskStatus::InProgress {
                 next.set_cancel(Some(request));
             } else {

@@ -189,7 +189,7 @@ mod tests {
             since: WallTime(0),
             why: None,
             op_id: Uuid::nil(),
-            extra: serde_json::Map::new(),
+            extra: crate::extra::Extra::default(),
         }
     }
 

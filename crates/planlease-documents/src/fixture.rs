@@ -214,7 +214,7 @@ pub(super) fn paused() -> PlanView {
         by: "me".into(),
         at: ago(60),
         why: "lunch".into(),
-        extra: serde_json::Map::new(),
+        extra: planlease_core::Extra::default(),
     };
     halted(plan(), Halts { paused: Some((revision(39), halt)), closed: None })
 }
@@ -237,7 +237,7 @@ pub(super) fn worktree(name: &str, state: WorktreeState) -> WorktreeView {
         since: ago(90),
         why: (state == WorktreeState::Quarantined).then(|| "1 changed\nfile".into()),
         op_id: Uuid::nil(),
-        extra: serde_json::Map::new(),
+        extra: planlease_core::Extra::default(),
     };
     let (host, name) = (HostName::new("host-1").unwrap(), WorktreeName::new(name).unwrap());
     WorktreeView { host, name, created: revision(30), revision: revision(31), record }

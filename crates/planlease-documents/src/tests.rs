@@ -245,7 +245,7 @@ fn a_cancelled_attempt_says_what_becomes_of_it() {
                 at: NOW,
                 why: "wrong branch".into(),
                 then: Then::Skip,
-                extra: serde_json::Map::new(),
+                extra: planlease_core::Extra::default(),
             }));
         })
     };

@@ -349,7 +349,7 @@ struct Touched {
     deletes: Deletes,
 }
 
-/// Ranges by their start, with their ends; no two of them meet, so that one look-up tells.
+/// Ranges by their start, with their ends; no two of them meet, so that one look-up decides.
 #[derive(Default)]
 struct Deletes(BTreeMap<Vec<u8>, Vec<u8>>);
 

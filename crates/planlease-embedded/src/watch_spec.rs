@@ -46,7 +46,7 @@ impl WatchSpec {
         (events, None)
     }
 
-    /// Whether nothing has happened since its start, as far as the present tells: its only key is there, and
+    /// Whether nothing has happened since its start, as far as the present shows: its only key is there, and
     /// was last written before. Who waits for a key to go away begins at the revision at which he saw it.
     pub(crate) fn is_level(&self, store: &Store) -> bool {
         let present = self.range.single().and_then(|key| store.read().get(key));

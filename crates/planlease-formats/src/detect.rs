@@ -86,7 +86,7 @@ fn heading<'l>(line: &'l str, above: &'l str) -> Option<&'l str> {
     outline::heading(line).map(|(_, text)| text).or_else(underlined)
 }
 
-/// What in a Markdown text tells its format: numbers of lines.
+/// What in a Markdown text shows its format: numbers of lines.
 #[derive(Debug, Default)]
 struct Signs {
     boxes: usize,

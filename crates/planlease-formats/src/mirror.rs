@@ -99,7 +99,7 @@ fn wanted(format: Format, mark: Mark, progress: Progress) -> Option<&'static str
     (!same).then_some(wanted)
 }
 
-/// What the field of a task that tells its state is to hold, if that is something else than now. A task that
+/// What the field of a task that has its state is to hold, if that is something else than now. A task that
 /// has no such field is open.
 fn field_of(format: Format, text: &Text<'_>, task: &Placed, progress: Progress) -> Option<Change> {
     let name = if format == Format::Ralph { tracker::state_field(task) } else { "status" };

@@ -1,9 +1,12 @@
 //! The orchestrator: opens a session, waits in the queues of the plans, executes those that it acquires, and
 //! starts over when the session is lost. As a service, it follows the plans instead: see `service.rs`.
 
+mod contending;
 mod load;
 mod market;
+mod open;
 mod service;
+mod summary;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,14 +16,11 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use planlease::{
-    AcquireOptions, AuthorityLoss, Coordinator, Error, MAX_HELD, Ownership, PlanView, Session,
-    SteeringFollower, TryAcquire, error_chain,
-};
+use planlease::{Coordinator, Error, MAX_HELD, PlanView, Session, SteeringFollower, error_chain};
 use planlease_core::{
-    OrchestratorId, PlanName, Summary as TaskCounts, TaskId,
+    OrchestratorId, PlanName,
     keys::{Key, PlanKey},
-    record::{Halt, HaltRecord, Registration},
+    record::{HaltRecord, Registration},
     session::Status,
     steering::{Eligibility, Steering},
     unreadable::Unreadable,
@@ -31,22 +31,18 @@ use tokio::{
     time::Instant,
 };
 
+pub use self::summary::{Dropped, Summary};
+use self::{
+    contending::{SESSION_AGAIN, Won, contend},
+    open::Open,
+};
 use crate::{
     executor::extend,
     logs,
     options::{Options, Plans},
     report::{Report, Reporter},
-    runner::{Ended, Runner, Shared, Stop, failed_tasks, until},
+    runner::{Ended, Runner, Shared, Stop, until},
 };
-
-/// How long to wait before a new session is tried after one was lost or could not be opened.
-const SESSION_AGAIN: Duration = Duration::from_secs(1);
-
-/// How long a plan is left alone after nothing could be done in it: twice as long after each further time …
-const REST: Duration = Duration::from_secs(5);
-
-/// … but no longer than this.
-const REST_MAX: Duration = Duration::from_secs(300);
 
 /// How long a plan is left alone that an operator took away from this orchestrator (`owner release`): time in
 /// which another one takes it, or the operator looks at this one.
@@ -54,99 +50,6 @@ const TAKEN_AWAY: Duration = Duration::from_secs(60);
 
 /// How often a plan is released because no command starts here, before it is given up.
 const SETBACKS: u32 = 5;
-
-/// How an orchestrator came to its end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// The plans in which nothing is left to be done, with whether all of their tasks were completed or
-    /// skipped.
-    pub finished: Vec<(PlanName, bool)>,
-    /// The plans that were not finished, since the orchestrator was stopped.
-    pub unfinished: Vec<PlanName>,
-    /// The plans that could not be executed to their end, with the reason.
-    pub dropped: Vec<(PlanName, Dropped)>,
-}
-
-/// Why a plan could not be executed to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Dropped {
-    /// It was cancelled or archived.
-    Closed {
-        /// How.
-        how: Halt,
-        /// By whom.
-        by: String,
-        /// Why.
-        why: String,
-    },
-    /// It was deleted.
-    Deleted,
-    /// Its commands do not start on this host, for this reason.
-    CannotStart(String),
-    /// A record that is needed to own or execute it cannot be read, or written, for this reason.
-    Unreadable(String),
-}
-
-impl Dropped {
-    /// For an error that says that there is nothing to execute any more.
-    fn of(error: &Error) -> Option<Self> {
-        match error {
-            Error::PlanNotFound(_) => Some(Self::Deleted),
-            Error::PlanClosed { how, by, why, .. } => {
-                Some(Self::Closed { how: *how, by: by.clone(), why: why.clone() })
-            }
-            _ => None,
-        }
-    }
-
-    fn report(&self, plan: PlanName) -> Report {
-        match self.clone() {
-            Self::Closed { how, by, why } => Report::Closed { plan, how, by, why },
-            Self::Deleted => Report::Deleted(plan),
-            Self::CannotStart(why) => Report::CannotStart { plan, why, again: None },
-            Self::Unreadable(why) => Report::Unreadable(format!("{plan} is not executed: {why}")),
-        }
-    }
-}
-
-impl Summary {
-    /// Whether every task of every plan was completed or skipped.
-    #[must_use]
-    pub fn is_success(&self) -> bool {
-        self.unfinished.is_empty()
-            && self.dropped.is_empty()
-            && self.finished.iter().all(|(_, success)| *success)
-    }
-}
-
-/// A plan that is still to be executed.
-#[derive(Clone, Copy, Debug, Default)]
-struct Open {
-    /// How often in a row nothing could be done in it.
-    setbacks: u32,
-    /// Not to be acquired before this.
-    not_before: Option<Instant>,
-}
-
-impl Open {
-    /// Leaves it alone for this long, which is no setback.
-    fn later(&mut self, rest: Duration) {
-        self.not_before = Some(Instant::now() + rest);
-    }
-
-    /// Leaves it alone for a while; for how long.
-    fn rest(&mut self) -> Duration {
-        let rest = REST.saturating_mul(1 << self.setbacks.min(16)).min(REST_MAX);
-        self.setbacks = self.setbacks.saturating_add(1);
-        self.not_before = Some(Instant::now() + rest);
-        rest
-    }
-
-    fn rests(&self) -> bool {
-        self.not_before.is_some_and(|moment| moment > Instant::now())
-    }
-}
 
 /// Owns plans, one session at a time, and executes them.
 #[derive(Debug)]
@@ -525,98 +428,4 @@ enum Event {
     /// The execution of a plan.
     Ended(PlanName, Ended),
     Won(Won),
-}
-
-/// What waiting in the queues came to.
-enum Won {
-    /// The plan is ours.
-    Plan(Box<Ownership>),
-    /// Nothing is left to do in the plan, whose tasks stand like this; those that failed, with the reason.
-    Done(PlanName, TaskCounts, Vec<(TaskId, String)>),
-    /// The plan was cancelled, archived or deleted.
-    Dropped(PlanName, Dropped),
-    /// This plan cannot be owned at the moment, for this reason; the others can.
-    Failed(PlanName, String),
-    /// The plan is not free before this has passed, or may not be.
-    Later(Duration),
-    /// Something went wrong that a retry may fix.
-    Nothing,
-    /// etcd says that there is no such session.
-    SessionLost,
-}
-
-/// Waits in the queues of these plans at once, of as many as there is `room` for in the session; the first
-/// one that is acquired ends it, and leaves the other queues. Never returns if there are none.
-async fn contend(
-    session: &Session,
-    plans: Vec<PlanName>,
-    room: usize,
-    reporter: &Reporter,
-    reported: &mut BTreeSet<PlanName>,
-) -> Result<Won, Error> {
-    // Whatever is free is taken first, so that waiting in many queues does not take what another process
-    // could have.
-    let options = AcquireOptions::default().only_for_work(true);
-    for plan in plans.iter().filter(|_| room > 0) {
-        match session.try_acquire_with(plan, options).await {
-            Ok(TryAcquire::Acquired(ownership)) => return Ok(Won::Plan(ownership)),
-            Ok(TryAcquire::HeldBy(_) | TryAcquire::Delayed(_)) => {
-                if reported.insert(plan.clone()) {
-                    reporter.send(&Report::Waiting(plan.clone()));
-                }
-            }
-            Err(error) => return trouble(session, plan, error, reporter).await,
-        }
-    }
-    let mut queues: FuturesUnordered<_> = plans
-        .into_iter()
-        .take(room)
-        .map(|plan| async move {
-            let acquired = session.acquire(&plan, options).await;
-            (plan, acquired)
-        })
-        .collect();
-    match queues.next().await {
-        Some((_, Ok(ownership))) => Ok(Won::Plan(Box::new(ownership))),
-        Some((plan, Err(error))) => trouble(session, &plan, error, reporter).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// What a retry can fix is waited out: the session's end, if it comes to that, is seen elsewhere.
-async fn trouble(
-    session: &Session,
-    plan: &PlanName,
-    error: Error,
-    reporter: &Reporter,
-) -> Result<Won, Error> {
-    if let Some(why) = Dropped::of(&error) {
-        return Ok(Won::Dropped(plan.clone(), why));
-    }
-    match error {
-        Error::NothingLeft { plan, summary } => {
-            let view = session.coordinator().plan(&plan).await;
-            let failed = view.map(|view| failed_tasks(&view)).unwrap_or_default();
-            Ok(Won::Done(plan, summary, failed))
-        }
-        Error::AuthorityLost(AuthorityLoss::Session(reason)) => {
-            reporter.send(&Report::Trouble(reason.to_string()));
-            Ok(Won::SessionLost)
-        }
-        // Until it is uncordoned, or the session has a plan less; both are seen elsewhere.
-        Error::Cordoned { .. } | Error::HeldLocally(_) | Error::TooManyHeld { .. } => {
-            tokio::time::sleep(SESSION_AGAIN).await;
-            Ok(Won::Nothing)
-        }
-        // Only this plan is concerned: something of it cannot be read or written.
-        Error::Unreadable(_) | Error::Codec(_) | Error::TimedOut(_) | Error::Refused(_) => {
-            Ok(Won::Failed(plan.clone(), error_chain(&error)))
-        }
-        error if error.is_transient() || matches!(error, Error::AuthorityLost(_)) => {
-            reporter.send(&Report::Trouble(error_chain(&error)));
-            tokio::time::sleep(SESSION_AGAIN).await;
-            Ok(Won::Nothing)
-        }
-        error => Err(error),
-    }
 }

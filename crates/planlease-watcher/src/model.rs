@@ -185,7 +185,7 @@ impl World {
         self.commit(writes)
     }
 
-    /// The first in line takes over.
+    /// The first in the queue takes over.
     pub(crate) fn take_over(&mut self, name: &str) -> Option<RawChangeSet> {
         let line = self.line(name);
         let first = line.candidates().first().filter(|_| line.owner().is_none())?;
@@ -248,7 +248,7 @@ impl World {
             load: None,
             lease: lease(owner),
             started_at: WallTime(0),
-            extra: serde_json::Map::new(),
+            extra: planlease_core::Extra::default(),
         };
         self.commit(vec![(Key::Orchestrator(who(owner)), encoded(&registration))])
     }

@@ -182,7 +182,7 @@ impl Host {
             since: self.now(),
             why: None,
             op_id: Uuid::new_v4(),
-            extra: serde_json::Map::new(),
+            extra: planlease_core::Extra::default(),
         }
     }
 

@@ -6,13 +6,12 @@
 use std::time::Duration;
 
 use planlease_core::{
-    HookName, Revision,
+    Extra, HookName, Revision,
     codec::{self, FormatVersion},
     hook::HookRecord,
     keys::Key,
     unreadable,
 };
-use serde_json::Map;
 
 use crate::{
     error::Error,
@@ -130,7 +129,7 @@ impl HookRunner {
             by: self.session.id().to_string(),
             at: coordinator.clock().wall(),
             op_id: coordinator.etcd().random().uuid(),
-            extra: self.position.as_ref().map_or_else(Map::new, |(before, _)| before.extra.clone()),
+            extra: self.position.as_ref().map_or_else(Extra::default, |(before, _)| before.extra.clone()),
         };
         let txn = Transaction::when([
             Compare::Created(runner, Some(self.created)),

@@ -134,7 +134,7 @@ mod tests {
             created_at: WallTime(1),
             raft_term: None,
             raft_index: None,
-            extra: serde_json::Map::new(),
+            extra: planlease_core::Extra::default(),
         };
         let now = Marks { raft_term: 3, raft_index: Some(9), revision: Revision::from_wire(7).unwrap() };
         memory.note(&record, &now);

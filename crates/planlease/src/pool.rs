@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use planlease_core::{
-    LeaseId, PlanName, PoolName, Revision, TaskId,
+    Extra, LeaseId, PlanName, PoolName, Revision, TaskId,
     codec::{self, FormatVersion},
     keys::Key,
     pool::{
@@ -15,7 +15,6 @@ use planlease_core::{
     transition::{Change, TaskStatus},
     view::{PlanView, TaskView},
 };
-use serde_json::Map;
 
 use crate::{
     admin::Admin,
@@ -116,7 +115,7 @@ impl Admin<'_> {
                 description: None,
                 by: String::new(),
                 at: coordinator.clock().wall(),
-                extra: Map::new(),
+                extra: Extra::default(),
             });
             let description = description.map(|text| codec::shorten(text, MAX_DESCRIPTION));
             let record = PoolRecord {
@@ -338,7 +337,7 @@ impl Authority {
             attempt: next.attempt,
             by: claim.by.clone(),
             since: claim.since,
-            extra: Map::new(),
+            extra: Extra::default(),
         };
         let value = codec::encode(&record)?;
         let layout = self.coordinator().layout();

@@ -11,14 +11,13 @@ mod follow;
 use std::time::Duration;
 
 use planlease_core::{
-    OrchestratorId, PlanName, Revision,
+    Extra, OrchestratorId, PlanName, Revision,
     codec::{self, FormatVersion},
     keys::{Key, PlanKey, SteeringKey},
     record::Guard,
     record::{ClaimLimit, Halt, HaltRecord, Role, Writer},
     steering::{self, CordonRecord, Eligibility, MoveRecord, Steering},
 };
-use serde_json::Map;
 
 use crate::{
     admin::{Admin, Reason},
@@ -142,7 +141,7 @@ impl Admin<'_> {
         let (by, at) = (reason.by.clone(), self.coordinator.clock().wall());
         let why = codec::shorten(&reason.why, MAX_WHY);
         let v = FormatVersion::default();
-        let record = HaltRecord { v, how: Halt::Paused, by, at, why, extra: Map::new() };
+        let record = HaltRecord { v, how: Halt::Paused, by, at, why, extra: Extra::default() };
         let value = codec::encode(&record)?;
         for _ in 0..TRIES {
             let seen = match self.coordinator.decision(&key).await? {
@@ -264,7 +263,7 @@ impl Admin<'_> {
             by: reason.by.clone(),
             at: coordinator.clock().wall(),
             why: codec::shorten(&reason.why, MAX_WHY),
-            extra: Map::new(),
+            extra: Extra::default(),
         };
         let limit = coordinator.grant_limit(deadline + MOVE_SLACK).await?;
         let txn = Transaction::when([
@@ -329,7 +328,7 @@ impl Admin<'_> {
         let (by, at) = (reason.by.clone(), self.coordinator.clock().wall());
         let why = codec::shorten(&reason.why, MAX_WHY);
         let v = FormatVersion::default();
-        let record = CordonRecord { v, state, deadline_s, by, at, why, extra: Map::new() };
+        let record = CordonRecord { v, state, deadline_s, by, at, why, extra: Extra::default() };
         let key = self.coordinator.steering_key(SteeringKey::Cordon(id.clone()));
         let value = codec::encode(&record)?;
         for _ in 0..TRIES {

@@ -2,14 +2,13 @@
 //! a restore.
 
 use planlease_core::{
-    Generation, Revision,
+    Extra, Generation, Revision,
     codec::{self, FormatVersion},
     keys::{Key, Layout},
     life::{self, Marks, Verdict},
     record::StoreRecord,
     unreadable,
 };
-use serde_json::Map;
 
 use crate::{
     config::Config,
@@ -64,7 +63,7 @@ impl<'a> Store<'a> {
                         created_at: self.etcd.config().clock.wall(),
                         raft_term: None,
                         raft_index: None,
-                        extra: Map::new(),
+                        extra: Extra::default(),
                     };
                     self.write(made, None, &look.marks).await?
                 }

@@ -1,7 +1,7 @@
 //! Updates of tasks: what a caller asks for ([`request`]), how it is carried out whatever happens at the same
-//! moment ([`submit`]), from single transactions ([`execute`]). [`late`] keeps results that came too late,
-//! [`findings`] what tasks have found out, [`batch`] decides several at once, [`together`] carries
-//! them out all or nothing.
+//! moment ([`submit`]), from single transactions ([`execute`]). [`resolve`] finds out what became of one that
+//! was not answered, [`late`] keeps results that came too late, [`findings`] what tasks have found out,
+//! [`batch`] decides several at once, [`together`] carries them out all or nothing.
 
 mod batch;
 mod execute;
@@ -9,6 +9,7 @@ mod findings;
 mod late;
 mod outcome;
 mod request;
+mod resolve;
 mod submit;
 mod together;
 

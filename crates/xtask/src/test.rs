@@ -19,7 +19,7 @@ use crate::run::{Failure, Result, cargo, run, step};
 use crate::simulation;
 use crate::summary::Summary;
 
-/// What tells the suites which server's turn it is.
+/// What says to the suites which server's turn it is.
 const TURN: &str = "PLANLEASE_TEST_TURN";
 
 /// Flags of `cargo xtask test`.

@@ -391,7 +391,7 @@ fn record(yard: &Yard, name: &str, state: WorktreeState) -> WorktreeRecord {
         since: planlease_core::WallTime(0),
         why: None,
         op_id: Uuid::new_v4(),
-        extra: serde_json::Map::new(),
+        extra: planlease_core::Extra::default(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Answers that get lost *after* the request went through: every operation finds out what became of it, and
-//! nothing happens twice.
+//! Answers that get lost *after* the request went through, and requests that get lost: every operation finds
+//! out what became of it, and nothing happens twice.
 
 use std::{
     io,
@@ -12,10 +12,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use planlease::{
-    AcquireOptions, Authority, Coordinator, Endpoint, Identity, Imported, Outcome, TaskView, TryAcquire,
-    TryLock, UpdateRequest,
+    AcquireOptions, Authority, AuthorityLoss, BatchOutcome, Coordinator, Endpoint, Identity, Imported,
+    Outcome, Ownership, Refused, TaskView, TryAcquire, TryLock, UpdateRequest,
     connect::{Connecting, Connection, Connector, SocketConnector},
 };
 use planlease_core::{
@@ -32,7 +32,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::helpers::{audit, background, committed, id, imported, in_queue, plan, spec, try_acquire};
 
 /// Loses the answer to the next request after [`Loss::arm`]: the request arrives, the connection breaks
-/// before the answer does.
+/// before the answer does. After [`Loss::arm_request`] the request itself does not arrive.
 ///
 /// Only connections for requests with one answer are meant, not those of watches and renewals: they are the
 /// first one that a coordinator makes, and the one that it makes when that one broke.
@@ -40,6 +40,8 @@ use crate::helpers::{audit, background, committed, id, imported, in_queue, plan,
 pub(crate) struct Loss {
     /// What the request has to hold whose answer is to be lost, if one is.
     armed: Arc<Mutex<Option<&'static str>>>,
+    /// Whether the request itself is to be lost.
+    before_arrival: Arc<AtomicBool>,
     lost: Arc<AtomicBool>,
     /// How long there is no connection after that.
     pub(crate) outage: Arc<Mutex<Duration>>,
@@ -51,6 +53,7 @@ impl Loss {
     pub(crate) fn new() -> Self {
         Self {
             armed: Arc::default(),
+            before_arrival: Arc::default(),
             lost: Arc::default(),
             outage: Arc::default(),
             down: Arc::default(),
@@ -65,7 +68,14 @@ impl Loss {
     /// The same for the next request that holds this text.
     pub(crate) fn arm_for(&self, text: &'static str) {
         self.lost.store(false, Ordering::SeqCst);
+        self.before_arrival.store(false, Ordering::SeqCst);
         *self.armed.lock().unwrap() = Some(text);
+    }
+
+    /// Loses the next request that holds this text.
+    fn arm_request(&self, text: &'static str) {
+        self.arm_for(text);
+        self.before_arrival.store(true, Ordering::SeqCst);
     }
 
     /// Whether these bytes are of the request that is waited for; then it is not waited for any more.
@@ -113,6 +123,17 @@ struct Lossy {
     cut: bool,
 }
 
+impl Lossy {
+    /// Breaks the connection: something is lost with it.
+    fn cut_off(&mut self) {
+        self.cut = true;
+        self.loss.next_is_unary.store(true, Ordering::SeqCst);
+        let outage = *self.loss.outage.lock().unwrap();
+        *self.loss.down.lock().unwrap() = Some(tokio::time::Instant::now() + outage);
+        self.loss.lost.store(true, Ordering::SeqCst);
+    }
+}
+
 impl AsyncRead for Lossy {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -126,11 +147,7 @@ impl AsyncRead for Lossy {
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
         if self.victim && read.is_ready() && has_answer(&buf.filled()[before..]) {
             buf.set_filled(before);
-            self.cut = true;
-            self.loss.next_is_unary.store(true, Ordering::SeqCst);
-            self.loss.lost.store(true, Ordering::SeqCst);
-            let outage = *self.loss.outage.lock().unwrap();
-            *self.loss.down.lock().unwrap() = Some(tokio::time::Instant::now() + outage);
+            self.cut_off();
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         read
@@ -152,7 +169,14 @@ fn has_answer(mut frames: &[u8]) -> bool {
 
 impl AsyncWrite for Lossy {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.cut {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         if self.unary && self.loss.is_it(buf) {
+            if self.loss.before_arrival.load(Ordering::SeqCst) {
+                self.cut_off();
+                return Poll::Ready(Ok(buf.len())); // Sent, for all that the caller knows.
+            }
             self.victim = true;
         }
         Pin::new(&mut self.inner).poll_write(cx, buf)
@@ -285,6 +309,86 @@ async fn submit_finds_an_unknown_outcome_by_its_op_id(env: TestEnv) {
     assert_eq!(noted, present, "carried out, and found");
     let audited = audit(&env).await;
     assert_eq!(audited.report.updates, 3 + 3, "three at the import, and these three once each");
+}
+
+/// An owner whose task 1 is in progress, and its authority in a process whose next request that holds
+/// "never arrived" does not arrive.
+struct Unheard {
+    owner: Box<Ownership>,
+    started: TaskView,
+    coordinator: Coordinator,
+    authority: Authority,
+    loss: Loss,
+}
+
+impl Unheard {
+    async fn new(env: &TestEnv) -> Self {
+        let observer = imported(env).await;
+        let owner = try_acquire(&env.session("owner").await).await.unwrap();
+        let view = observer.plan(&plan()).await.unwrap();
+        let started = committed(owner.authority().start(&view, &id("1")).await.unwrap());
+        let (loss, short) = (Loss::new(), Duration::from_secs(3));
+        let settings = env.config.clone().connector(Arc::new(loss.clone()));
+        let settings = settings.request_timeout(short).operation_timeout(short);
+        let coordinator = Coordinator::connect(settings).await.unwrap();
+        let authority = coordinator.delegated(&owner.delegate());
+        *loss.outage.lock().unwrap() = short + Duration::from_millis(600);
+        loss.arm_request("never arrived");
+        Self { owner, started, coordinator, authority, loss }
+    }
+}
+
+/// Releases the plan as soon as a request is lost, while the update goes on: the record stays as it was, so
+/// only the guard shows that the update cannot come any more.
+async fn released_during<T>(owner: Box<Ownership>, loss: &Loss, update: impl Future<Output = T>) -> T {
+    let released = async {
+        until("a lost request", SOON, async || {
+            if loss.lost.load(Ordering::SeqCst) { Ok(()) } else { Err("not sent yet") }
+        })
+        .await;
+        owner.release().await.unwrap();
+    };
+    join(update, released).await.0
+}
+
+/// A result of task 1 that never arrives.
+fn never_arrives() -> UpdateRequest {
+    UpdateRequest::new(id("1"), Change::Complete(Some("never arrived".to_owned()))).of_attempt(1)
+}
+
+/// What is kept of the late results of task 1.
+async fn kept(coordinator: &Coordinator) -> Vec<Option<String>> {
+    let late = coordinator.late_results(&plan(), &id("1")).await.unwrap();
+    late.into_iter().map(|result| result.said).collect()
+}
+
+#[case]
+async fn an_unanswered_result_without_its_owner_is_kept_as_late(env: TestEnv) {
+    let Unheard { owner, started, coordinator, authority, loss } = Unheard::new(&env).await;
+    let request = never_arrives();
+    let submitted = authority.submit_on(&started, &request);
+    let outcome = released_during(owner, &loss, submitted).await.unwrap();
+    loss.check();
+    let lost = matches!(outcome, Outcome::Refused(Refused::AuthorityLost(AuthorityLoss::Ownership(_))));
+    assert!(lost, "{outcome:?}");
+    let stats = coordinator.stats();
+    assert_eq!((stats.unknown, stats.settled_refused), (1, 1), "unknown at first");
+    assert_eq!(kept(&coordinator).await, [Some("never arrived".to_owned())]);
+    audit(&env).await;
+}
+
+#[case]
+async fn an_unanswered_batch_without_its_owner_is_kept_as_late(env: TestEnv) {
+    let Unheard { owner, coordinator, authority, loss, .. } = Unheard::new(&env).await;
+    let requests = [never_arrives()];
+    let submitted = authority.submit_atomic(&requests);
+    let outcome = released_during(owner, &loss, submitted).await.unwrap();
+    loss.check();
+    let BatchOutcome::Refused(refused) = outcome else { panic!("{outcome:?}") };
+    let lost = |why: &Refused| matches!(why, Refused::AuthorityLost(AuthorityLoss::Ownership(_)));
+    assert!(refused.len() == 1 && lost(&refused[0].1), "{refused:?}");
+    assert_eq!(kept(&coordinator).await, [Some("never arrived".to_owned())]);
+    audit(&env).await;
 }
 
 /// The hard case: by the time the writer asks again, another writer has overwritten its record.

@@ -10,7 +10,9 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use planlease::{Changes, Coordinator, Error, Feed, Outcome, Reason, Refused, Session, UpdateRequest};
+use planlease::{
+    Changes, Coordinator, Error, Feed, Outcome, Ownership, Reason, Refused, Session, UpdateRequest,
+};
 use planlease_core::{
     LeaseId, PlanName, PoolName, Revision,
     approval::ApprovalOf,
@@ -25,7 +27,7 @@ use planlease_tests::{
 };
 use tokio::time::Instant;
 
-use crate::helpers::{audit, id, plan, try_acquire};
+use crate::helpers::{audit, committed, id, plan, try_acquire};
 
 fn gpu() -> PoolName {
     PoolName::new("gpu").unwrap()
@@ -37,10 +39,34 @@ fn uses(permits: u32) -> Pools {
 
 /// A plan of this many tasks, each of which takes one permit of the pool.
 async fn import(coordinator: &Coordinator, name: &PlanName, tasks: usize) {
-    let tasks = (0..tasks).map(|n| TaskSpec::new(id(&format!("1.{n}")), "work")).collect();
+    import_of(coordinator, name, (0..tasks).map(|n| work(&format!("1.{n}"))).collect()).await;
+}
+
+/// A plan of these tasks, each of which takes one permit of the pool.
+async fn import_of(coordinator: &Coordinator, name: &PlanName, tasks: Vec<TaskSpec>) {
     let policy = Policy { pools: uses(1), ..Policy::default() };
     let spec = PlanSpec { tasks, policy, ..PlanSpec::default() };
     coordinator.admin().import(name, &spec, |_| {}).await.unwrap();
+}
+
+fn work(task: &str) -> TaskSpec {
+    TaskSpec::new(id(task), "work")
+}
+
+/// A pool of this size, and a plan of this many tasks that take one permit of it each.
+async fn planned(env: &TestEnv, permits: u32, tasks: usize) -> Coordinator {
+    let coordinator = env.coordinator().await;
+    size(&coordinator, permits).await;
+    import(&coordinator, &plan(), tasks).await;
+    coordinator
+}
+
+/// An owner that has started task 1.0.
+async fn owner_at_work(session: &Session) -> Box<Ownership> {
+    let ownership = try_acquire(session).await.unwrap();
+    let view = session.coordinator().plan(&plan()).await.unwrap();
+    committed(ownership.authority().start(&view, &id("1.0")).await.unwrap());
+    ownership
 }
 
 async fn size(coordinator: &Coordinator, size: u32) {
@@ -170,7 +196,7 @@ async fn of_64_starters_no_more_than_two_are_in_progress(env: TestEnv) {
             tokio::time::sleep(Duration::from_millis(10)).await; // The work.
             now.fetch_sub(1, Ordering::SeqCst);
             let done = UpdateRequest::new(task, Change::Complete(None));
-            assert!(matches!(authority.submit(&done).await.unwrap(), Outcome::Committed(_)));
+            committed(authority.submit(&done).await.unwrap());
         }
     });
     join_all(starters).await;
@@ -214,26 +240,22 @@ async fn a_task_takes_all_its_permits_or_none(env: TestEnv) {
         planlease::BatchOutcome::Committed(_)
     ));
     assert_eq!(pool(&coordinator).await.used(), 0);
-    assert!(matches!(started(&session, &plan(), "1.1").await, Outcome::Committed(_)));
+    committed(started(&session, &plan(), "1.1").await);
     audit(&env).await;
 }
 
 #[case]
 async fn permits_of_a_killed_claimant_return_with_its_lease(env: TestEnv) {
-    let coordinator = env.coordinator().await;
-    size(&coordinator, 1).await;
-    import(&coordinator, &plan(), 2).await;
+    let coordinator = planned(&env, 1, 2).await;
     let (owner, next) = (env.session("owner").await, env.session("next").await);
-    let ownership = try_acquire(&owner).await.unwrap();
-    let view = coordinator.plan(&plan()).await.unwrap();
-    assert!(matches!(ownership.authority().start(&view, &id("1.0")).await.unwrap(), Outcome::Committed(_)));
+    let _ownership = owner_at_work(&owner).await;
     assert!(is_full(&started(&next, &plan(), "1.1").await, 1, 1));
     // As a crash: the lease ends, nothing is released in order.
     owner.close().await.unwrap();
     in_use(&coordinator, 0).await;
     let view = coordinator.plan(&plan()).await.unwrap();
     assert_eq!(view.status(&id("1.0")), Some(TaskStatus::InProgress), "not recovered yet");
-    assert!(matches!(started(&next, &plan(), "1.1").await, Outcome::Committed(_)));
+    committed(started(&next, &plan(), "1.1").await);
     // The successor recovers the task, and takes nothing from the one that has the permit now.
     let successor = try_acquire(&next).await.unwrap();
     let (recovered, _) = successor.recover().await.unwrap();
@@ -246,13 +268,9 @@ async fn permits_of_a_killed_claimant_return_with_its_lease(env: TestEnv) {
 /// The former owner's session lives, and its command may run until it knows.
 #[case]
 async fn a_forced_end_leaves_permits_until_the_holder_stops(env: TestEnv) {
-    let coordinator = env.coordinator().await;
-    size(&coordinator, 1).await;
-    import(&coordinator, &plan(), 2).await;
+    let coordinator = planned(&env, 1, 2).await;
     let (owner, next) = (env.session("owner").await, env.session("next").await);
-    let ownership = try_acquire(&owner).await.unwrap();
-    let view = coordinator.plan(&plan()).await.unwrap();
-    assert!(matches!(ownership.authority().start(&view, &id("1.0")).await.unwrap(), Outcome::Committed(_)));
+    let _ownership = owner_at_work(&owner).await;
     coordinator.admin().force_release(&plan(), None, &Reason::by("ops").because("stuck")).await.unwrap();
     let successor = try_acquire(&next).await.unwrap();
     let (recovered, _) = successor.recover().await.unwrap();
@@ -261,21 +279,19 @@ async fn a_forced_end_leaves_permits_until_the_holder_stops(env: TestEnv) {
     assert!(is_full(&started(&next, &plan(), "1.1").await, 1, 1));
     assert_eq!(owner.release_permits(&plan()).await.unwrap(), 1);
     assert_eq!(owner.release_permits(&plan()).await.unwrap(), 0);
-    assert!(matches!(started(&next, &plan(), "1.1").await, Outcome::Committed(_)));
+    committed(started(&next, &plan(), "1.1").await);
     audit(&env).await;
 }
 
 /// The owner fails the attempt of a worker, which learns so from its next result.
 #[case]
 async fn a_worker_whose_claim_was_ended_gives_back_its_permit(env: TestEnv) {
-    let coordinator = env.coordinator().await;
-    size(&coordinator, 1).await;
-    import(&coordinator, &plan(), 2).await;
+    let coordinator = planned(&env, 1, 2).await;
     let (owner, worker) = (env.session("owner").await, env.session("worker").await);
     let ownership = try_acquire(&owner).await.unwrap();
-    assert!(matches!(started(&worker, &plan(), "1.0").await, Outcome::Committed(_)));
+    committed(started(&worker, &plan(), "1.0").await);
     let fail = UpdateRequest::new(id("1.0"), Change::Fail("its time was up".to_owned()));
-    assert!(matches!(ownership.authority().submit(&fail).await.unwrap(), Outcome::Committed(_)));
+    committed(ownership.authority().submit(&fail).await.unwrap());
     assert_eq!(pool(&coordinator).await.used(), 1, "it may still run");
     let authority = coordinator.worker(&worker, &plan()).unwrap();
     let late = UpdateRequest::new(id("1.0"), Change::Complete(None)).of_attempt(1);
@@ -289,26 +305,21 @@ async fn a_worker_whose_claim_was_ended_gives_back_its_permit(env: TestEnv) {
 async fn a_result_that_waits_for_approval_has_no_permit(env: TestEnv) {
     let coordinator = env.coordinator().await;
     size(&coordinator, 1).await;
-    let asked = TaskSpec { approval: Some(ApprovalOf::After), ..TaskSpec::new(id("1.0"), "work") };
-    let tasks = vec![asked, TaskSpec::new(id("1.1"), "work")];
-    let policy = Policy { pools: uses(1), ..Policy::default() };
-    coordinator
-        .admin()
-        .import(&plan(), &PlanSpec { tasks, policy, ..PlanSpec::default() }, |_| {})
-        .await
-        .unwrap();
+    let asked = TaskSpec { approval: Some(ApprovalOf::After), ..work("1.0") };
+    let tasks = vec![asked, work("1.1")];
+    import_of(&coordinator, &plan(), tasks).await;
     let session = env.session("worker").await;
-    assert!(matches!(started(&session, &plan(), "1.0").await, Outcome::Committed(_)));
+    committed(started(&session, &plan(), "1.0").await);
     let authority = coordinator.worker(&session, &plan()).unwrap();
     let done = UpdateRequest::new(id("1.0"), Change::Complete(None)).of_attempt(1);
-    assert!(matches!(authority.submit(&done).await.unwrap(), Outcome::Committed(_)));
+    committed(authority.submit(&done).await.unwrap());
     assert_eq!(pool(&coordinator).await.used(), 0);
-    assert!(matches!(started(&session, &plan(), "1.1").await, Outcome::Committed(_)));
+    committed(started(&session, &plan(), "1.1").await);
     // Neither a second report nor the decision takes the permit from the task that has it.
     assert!(matches!(authority.submit(&done).await.unwrap(), Outcome::Refused(_)));
     let approve = UpdateRequest::new(id("1.0"), Change::Approve("looked at it".into()));
     let operator = coordinator.as_operator(&plan(), "anna");
-    assert!(matches!(operator.submit(&approve).await.unwrap(), Outcome::Committed(_)));
+    committed(operator.submit(&approve).await.unwrap());
     assert_eq!(pool(&coordinator).await.users(), [format!("{}/1.1", plan())]);
     audit(&env).await;
 }
@@ -319,20 +330,15 @@ async fn a_timer_that_ends_a_silent_claim_leaves_its_permit(env: TestEnv) {
     let coordinator = env.coordinator().await;
     size(&coordinator, 1).await;
     let policy = TaskPolicy { attempt_deadline_s: Some(1), max_retries: Some(9), ..TaskPolicy::default() };
-    let timed = TaskSpec { policy: Some(Box::new(policy)), ..TaskSpec::new(id("1.0"), "work") };
-    let tasks = vec![timed, TaskSpec::new(id("1.1"), "work")];
-    let policy = Policy { pools: uses(1), ..Policy::default() };
-    coordinator
-        .admin()
-        .import(&plan(), &PlanSpec { tasks, policy, ..PlanSpec::default() }, |_| {})
-        .await
-        .unwrap();
+    let timed = TaskSpec { policy: Some(Box::new(policy)), ..work("1.0") };
+    let tasks = vec![timed, work("1.1")];
+    import_of(&coordinator, &plan(), tasks).await;
     let (owner, other) = (env.session("owner").await, env.session("other").await);
     let ownership = try_acquire(&owner).await.unwrap();
     let delegated = coordinator.delegated(&ownership.delegate());
     let start = UpdateRequest::new(id("1.0"), Change::Start);
     let ended = async {
-        assert!(matches!(delegated.submit(&start).await.unwrap(), Outcome::Committed(_)));
+        committed(delegated.submit(&start).await.unwrap());
         until("the end of the attempt", SOON, async || {
             let task = coordinator.task(&plan(), &id("1.0")).await.unwrap().unwrap();
             if task.record.status == TaskStatus::InProgress { Err(task.record) } else { Ok(()) }
@@ -358,16 +364,14 @@ async fn a_timer_that_ends_a_silent_claim_leaves_its_permit(env: TestEnv) {
     let done = |attempt| UpdateRequest::new(id("1.0"), Change::Complete(None)).of_attempt(attempt);
     assert!(matches!(delegated.submit(&done(1)).await.unwrap(), Outcome::Refused(_)));
     assert_eq!(pool(&coordinator).await.used(), 1);
-    assert!(matches!(delegated.submit(&done(2)).await.unwrap(), Outcome::Committed(_)));
+    committed(delegated.submit(&done(2)).await.unwrap());
     assert_eq!(pool(&coordinator).await.used(), 0);
     audit(&env).await;
 }
 
 #[case]
 async fn a_smaller_pool_starts_nothing_until_it_has_room(env: TestEnv) {
-    let coordinator = env.coordinator().await;
-    size(&coordinator, 4).await;
-    import(&coordinator, &plan(), 6).await;
+    let coordinator = planned(&env, 4, 6).await;
     let session = env.session("worker").await;
     let authority = coordinator.worker(&session, &plan()).unwrap();
     assert_eq!(authority.claim(6, &[]).await.unwrap().tasks.len(), 4);
@@ -386,7 +390,7 @@ async fn a_smaller_pool_starts_nothing_until_it_has_room(env: TestEnv) {
             assert!(next.tasks.is_empty(), "{used} of 2 in use: {next:?}");
         }
         let done = UpdateRequest::new(task.clone(), Change::Complete(None));
-        assert!(matches!(authority.submit(&done).await.unwrap(), Outcome::Committed(_)));
+        committed(authority.submit(&done).await.unwrap());
     }
     assert_eq!(authority.claim(6, &[]).await.unwrap().tasks.len(), 2);
     audit(&env).await;
@@ -405,14 +409,14 @@ async fn unknown_and_closed_pools_refuse_with_the_reason(env: TestEnv) {
     size(&coordinator, 0).await;
     assert!(is_full(&started(&session, &plan(), "1.0").await, 0, 0));
     size(&coordinator, 1).await;
-    assert!(matches!(started(&session, &plan(), "1.0").await, Outcome::Committed(_)));
+    committed(started(&session, &plan(), "1.0").await);
     let in_use = coordinator.admin().delete_pool(&gpu()).await;
     assert!(matches!(in_use, Err(Error::PoolInUse { ref users, .. }) if users.len() == 1), "{in_use:?}");
     let too_large = coordinator.admin().set_pool(&gpu(), 1_001, None, "ops").await;
     assert!(matches!(too_large, Err(Error::InvalidPool { .. })), "{too_large:?}");
     let authority = coordinator.worker(&session, &plan()).unwrap();
     let done = UpdateRequest::new(id("1.0"), Change::Complete(None));
-    assert!(matches!(authority.submit(&done).await.unwrap(), Outcome::Committed(_)));
+    committed(authority.submit(&done).await.unwrap());
     assert!(coordinator.admin().delete_pool(&gpu()).await.unwrap());
     audit(&env).await;
 }
@@ -420,9 +424,7 @@ async fn unknown_and_closed_pools_refuse_with_the_reason(env: TestEnv) {
 /// A person's claim hangs on a lease of its own, and so does its permit.
 #[case]
 async fn a_persons_permit_lasts_as_long_as_the_claim(env: TestEnv) {
-    let coordinator = env.coordinator().await;
-    size(&coordinator, 1).await;
-    import(&coordinator, &plan(), 2).await;
+    let coordinator = planned(&env, 1, 2).await;
     let authority = coordinator.as_operator(&plan(), "anna").claims_for(Duration::from_secs(2));
     let start = |task: &str| UpdateRequest::new(id(task), Change::Start);
     let Outcome::Committed(task) = authority.submit(&start("1.0")).await.unwrap() else {
@@ -433,9 +435,9 @@ async fn a_persons_permit_lasts_as_long_as_the_claim(env: TestEnv) {
     assert!(claim.guard != Some(Guard::Unowned));
     assert!(is_full(&authority.submit(&start("1.1")).await.unwrap(), 1, 1));
     let done = UpdateRequest::new(id("1.0"), Change::Complete(None));
-    assert!(matches!(authority.submit(&done).await.unwrap(), Outcome::Committed(_)));
+    committed(authority.submit(&done).await.unwrap());
     assert_eq!(pool(&coordinator).await.used(), 0);
-    assert!(matches!(authority.submit(&start("1.1")).await.unwrap(), Outcome::Committed(_)));
+    committed(authority.submit(&start("1.1")).await.unwrap());
     in_use(&coordinator, 0).await; // When its time is up.
     audit(&env).await;
 }

@@ -235,7 +235,7 @@ async fn excerpts_of_another_definition_decide_nothing(env: TestEnv) {
         v: codec::FormatVersion::default(),
         of: None,
         policy: spec.policy.clone(),
-        extra: serde_json::Map::new(),
+        extra: planlease_core::Extra::default(),
     };
     let key = coordinator.layout().of(&plan(), &PlanKey::Excerpts);
     env.client.kv_client().put(key, codec::encode(&unfinished).unwrap(), None).await.unwrap();

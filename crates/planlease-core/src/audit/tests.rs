@@ -359,7 +359,7 @@ fn a_generation_of_the_store_that_goes_back_is_found() {
             created_at: WallTime(0),
             raft_term: None,
             raft_index: None,
-            extra: serde_json::Map::new(),
+            extra: crate::extra::Extra::default(),
         };
         commit_key(&mut history, Key::Store, Some(codec::encode(&store).unwrap()));
         history.audit.report().violations.len()
@@ -485,7 +485,7 @@ fn the_report_keeps_some_violations_and_counts_all() {
 fn excerpts_that_differ_from_the_definition_are_found() {
     use crate::excerpt::{ExcerptsRecord, encode_excerpts};
     let write = |history: &mut History, spec: &PlanSpec, of: Option<i64>| {
-        let (v, extra) = (codec::FormatVersion::default(), serde_json::Map::new());
+        let (v, extra) = (codec::FormatVersion::default(), crate::extra::Extra::default());
         let record = ExcerptsRecord { v, of: of.map(revision), policy: spec.policy.clone(), extra };
         let mut changes = vec![(PlanKey::Excerpts, Some((codec::encode(&record).unwrap(), None)))];
         let excerpts = encode_excerpts(spec, &[]).unwrap();

@@ -1,12 +1,11 @@
 //! What a task's record looks like after a change that is allowed.
 
-use serde_json::Map;
-
 use super::change::{Change, Refusal, Write};
 use crate::{
     approval::{Approval, Approved, Awaits, WaitingResult},
     budget::Amount,
     cancel::{CancelRequest, Then},
+    extra::Extra,
     record::{Claim, GivenUp, Role, TRANSITIONS_KEPT, TaskRecord, TransitionRecord},
     spec::OnLost,
     status::TaskStatus,
@@ -69,7 +68,7 @@ fn spend(next: &mut TaskRecord, spent: Amount, text: Option<&String>, write: &Wr
     }
     if let Some(why) = exceeded {
         let (by, at) = ("its budget".to_owned(), write.at);
-        next.set_cancel(Some(CancelRequest { by, at, why, then: Then::Fail, extra: Map::new() }));
+        next.set_cancel(Some(CancelRequest { by, at, why, then: Then::Fail, extra: Extra::default() }));
     }
     Ok(())
 }
@@ -257,7 +256,7 @@ fn record_step(next: &mut TaskRecord, from: TaskStatus, to: TaskStatus, why: Opt
         by: write.writer.who.clone(),
         term: write.writer.term,
         why,
-        extra: Map::new(),
+        extra: Extra::default(),
     });
     let excess = next.transitions.len().saturating_sub(TRANSITIONS_KEPT);
     next.transitions.drain(..excess);

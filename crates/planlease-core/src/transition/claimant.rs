@@ -7,7 +7,7 @@ use crate::{
 };
 
 pub(super) fn claimant(record: &TaskRecord) -> String {
-    record.claim.as_ref().map_or_else(|| "nobody".to_owned(), |claim| claim.by.clone())
+    record.claim.as_ref().map_or_else(|| "an unknown claimant".to_owned(), |claim| claim.by.clone())
 }
 
 /// Whether the writer speaks for the present claim.

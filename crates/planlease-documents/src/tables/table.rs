@@ -52,16 +52,15 @@ pub struct Table(comfy_table::Table, Vec<usize>);
 impl Table {
     /// A table with these columns.
     #[must_use]
-    pub fn new<const N: usize>(columns: [&str; N]) -> Self {
+    pub fn new<'a>(columns: impl IntoIterator<Item = &'a str>) -> Self {
         let mut table = comfy_table::Table::new();
         table
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Disabled)
             .enforce_styling();
         table.style_text_only();
-        table.set_header(
-            columns.map(|name| comfy_table::Cell::new(name).add_attribute(comfy_table::Attribute::Bold)),
-        );
+        let header = |name: &str| comfy_table::Cell::new(name).add_attribute(comfy_table::Attribute::Bold);
+        table.set_header(columns.into_iter().map(header));
         for column in table.column_iter_mut() {
             column.set_padding((0, GAP));
         }

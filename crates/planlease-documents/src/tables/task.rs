@@ -21,37 +21,30 @@ use crate::{
     },
 };
 
+/// What is shown of each task: see [`Listed::cells`].
+const COLUMNS: [&str; 8] = ["TASK", "STATUS", "ATTEMPT", "BY", "FOR", "REVISION", "DESCRIPTION", "SAYS"];
+
+/// What `-o wide` shows besides: see [`Listed::more_cells`].
+const MORE_COLUMNS: [&str; 6] = ["PHASE", "DEPENDS ON", "FAILED", "LOST", "STARTED", "ENDED"];
+
+/// What stands where no task is listed.
+const NO_TASKS: &str = "no such tasks";
+
 impl Tabular for TaskList {
     fn table(&self, now: WallTime) -> String {
-        let mut table =
-            Table::new(["TASK", "STATUS", "ATTEMPT", "BY", "FOR", "REVISION", "DESCRIPTION", "SAYS"]);
+        let mut table = Table::new(COLUMNS);
         for task in &self.tasks {
             table.row(task.cells(now));
         }
-        table.render("no such tasks")
+        table.render(NO_TASKS)
     }
 
     fn wide(&self, now: WallTime) -> String {
-        let mut table = Table::new([
-            "TASK",
-            "STATUS",
-            "ATTEMPT",
-            "BY",
-            "FOR",
-            "REVISION",
-            "DESCRIPTION",
-            "SAYS",
-            "PHASE",
-            "DEPENDS ON",
-            "FAILED",
-            "LOST",
-            "STARTED",
-            "ENDED",
-        ]);
+        let mut table = Table::new(COLUMNS.into_iter().chain(MORE_COLUMNS));
         for task in &self.tasks {
-            table.row(task.cells(now).into_iter().chain(task.more_cells()));
+            table.row(task.all_cells(now));
         }
-        table.render("no such tasks")
+        table.render(NO_TASKS)
     }
 
     fn names(&self) -> Vec<String> {
@@ -61,36 +54,19 @@ impl Tabular for TaskList {
 
 impl Tabular for AllTasks {
     fn table(&self, now: WallTime) -> String {
-        let mut table =
-            Table::new(["PLAN", "TASK", "STATUS", "ATTEMPT", "BY", "FOR", "REVISION", "DESCRIPTION", "SAYS"]);
+        let mut table = Table::new(["PLAN"].into_iter().chain(COLUMNS));
         for InPlan { plan, listed } in &self.tasks {
             table.row([Cell::from(plan)].into_iter().chain(listed.cells(now)));
         }
-        table.render("no such tasks")
+        table.render(NO_TASKS)
     }
 
     fn wide(&self, now: WallTime) -> String {
-        let mut table = Table::new([
-            "PLAN",
-            "TASK",
-            "STATUS",
-            "ATTEMPT",
-            "BY",
-            "FOR",
-            "REVISION",
-            "DESCRIPTION",
-            "SAYS",
-            "PHASE",
-            "DEPENDS ON",
-            "FAILED",
-            "LOST",
-            "STARTED",
-            "ENDED",
-        ]);
+        let mut table = Table::new(["PLAN"].into_iter().chain(COLUMNS).chain(MORE_COLUMNS));
         for InPlan { plan, listed } in &self.tasks {
-            table.row([Cell::from(plan)].into_iter().chain(listed.cells(now)).chain(listed.more_cells()));
+            table.row([Cell::from(plan)].into_iter().chain(listed.all_cells(now)));
         }
-        table.render("no such tasks")
+        table.render(NO_TASKS)
     }
 
     fn names(&self) -> Vec<String> {
@@ -99,6 +75,7 @@ impl Tabular for AllTasks {
 }
 
 impl Listed {
+    /// One for each of [`COLUMNS`].
     fn cells(&self, now: WallTime) -> [Cell; 8] {
         let claim = self.record.claim.as_ref();
         [
@@ -113,7 +90,12 @@ impl Listed {
         ]
     }
 
-    /// What `-o wide` shows besides.
+    /// One for each of [`COLUMNS`] and [`MORE_COLUMNS`].
+    fn all_cells(&self, now: WallTime) -> impl Iterator<Item = Cell> {
+        self.cells(now).into_iter().chain(self.more_cells())
+    }
+
+    /// One for each of [`MORE_COLUMNS`].
     fn more_cells(&self) -> [Cell; 6] {
         let time =
             |time: Option<Time>| Cell::text(time.map_or_else(|| "-".to_owned(), |time| time.to_the_second()));

@@ -102,7 +102,7 @@ async fn what_a_read_or_a_watch_sees_survives_a_crash() {
     let mut watch = client.watch("k", None).await.unwrap();
     soon(watch.message()).await.unwrap();
     let mut writer = client.clone();
-    // Never awaited to its end: the answer is not what tells that it is durable.
+    // Never awaited to its end: the answer is not what shows that it is durable.
     let write = tokio::spawn(async move { writer.put("k", "v", None).await });
     let seen = soon(watch.message()).await.unwrap().unwrap();
     let copy = tempfile::tempdir().unwrap();

@@ -60,7 +60,7 @@ pub(super) enum Place {
     Heading,
 }
 
-/// All statements of a text. `is_prose` tells whether an offset is outside of code: what is quoted there is
+/// All statements of a text. `is_prose` says whether an offset is outside of code: what is quoted there is
 /// not meant.
 pub(super) fn stated<'a>(text: &'a str, place: Place, is_prose: impl Fn(usize) -> bool) -> Vec<Stated<'a>> {
     let (mut found, mut taken) = (Vec::new(), Vec::new());

@@ -27,7 +27,7 @@ pub const NOBODY: &str = "nobody alive (imported)";
 pub struct TaskState {
     /// Where it stands.
     pub status: TaskStatus,
-    /// How often it was started, as far as the file tells.
+    /// How often it was started, as far as the file says.
     pub attempt: u32,
     /// How many attempts failed.
     pub failures: u32,

@@ -213,7 +213,7 @@ pub(super) fn priority(word: Option<&str>) -> i32 {
     }
 }
 
-/// The state that a field tells; an unknown one is open, which is said.
+/// The state that a field says; an unknown one is open, which is said.
 pub(super) fn state_of(task: &Placed, field: &str, report: &mut Report<'_>) -> State {
     let Some(value) = task.get(field).filter(|value| value.value != Json::Null) else { return State::Open };
     let status = match &value.value {

@@ -29,11 +29,12 @@ use tokio::{
 };
 
 use super::{
-    Open, Orchestrator, Runners, SESSION_AGAIN, TAKEN_AWAY, Won,
+    Orchestrator, Runners, TAKEN_AWAY,
+    contending::{SESSION_AGAIN, Won, trouble},
     load::LoadReport,
     logs,
     market::{Market, News},
-    trouble,
+    open::Open,
 };
 use crate::{
     executor::{Boxed, extend},

@@ -12,7 +12,8 @@ use planlease_core::{
 };
 
 use super::{
-    execution::{Ended, Runner, Stop, was_taken_away},
+    execution::{Ended, Runner, Stop},
+    loss::was_taken_away,
     pooling::release_permits,
 };
 use crate::{

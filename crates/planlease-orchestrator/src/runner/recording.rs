@@ -7,10 +7,7 @@ use planlease_core::{
     transition::{Change, Refusal},
 };
 
-use super::{
-    execution::{Runner, explain},
-    unrecorded::Unrecorded,
-};
+use super::{execution::Runner, loss::explain, unrecorded::Unrecorded};
 use crate::{attempt::End, report::Report};
 
 /// What recording came to.
@@ -148,5 +145,10 @@ impl Runner {
             }
             Err(error) => Ok(Written::Later(error_chain(&error))),
         }
+    }
+
+    pub(super) fn not_recorded(&self, task: &TaskId, why: String) {
+        let (plan, task) = (self.ownership.plan().clone(), task.clone());
+        self.shared.reporter.send(&Report::NotRecorded { plan, task, why });
     }
 }

@@ -12,14 +12,7 @@ use axum::{
 };
 use http::Method;
 use planlease::{List, PlanView, Registered};
-use planlease_core::{
-    PlanName,
-    keys::{Key, PlanKey},
-    orphan::Alive,
-    record::Guard,
-    term::Queue,
-    worktree,
-};
+use planlease_core::{PlanName, keys::Key, orphan::Alive, record::Guard, term::Queue, worktree};
 use planlease_documents::{AttentionList, OrchestratorList, WorktreeList, WorktreeStatusView};
 use planlease_watcher::{Snapshot, Store};
 
@@ -91,24 +84,9 @@ fn listed(snapshot: &Snapshot) -> (List<Registered>, List<PlanView>) {
     };
     let plans = List {
         items: snapshot.plans().map(|plan| PlanView::clone(plan)).collect(),
-        unreadable: unreadable(|key| key.plan().is_some() && !is_beside(key)),
+        unreadable: unreadable(|key| matches!(key, Key::Plan(_, part) if !part.is_beside())),
     };
     (registered, plans)
-}
-
-/// Whether a read of plans leaves the key out.
-fn is_beside(key: &Key) -> bool {
-    let Key::Plan(_, key) = key else { return false };
-    matches!(
-        key,
-        PlanKey::Excerpts
-            | PlanKey::Excerpt(_)
-            | PlanKey::Import
-            | PlanKey::PastTerm(_)
-            | PlanKey::Findings(_)
-            | PlanKey::Late(_)
-            | PlanKey::Lock(..)
-    )
 }
 
 /// Of a snapshot at one revision: the watcher's, if one runs. What hangs on leases of its own is asked etcd

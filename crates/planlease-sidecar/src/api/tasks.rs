@@ -67,7 +67,7 @@ pub(super) fn routes() -> Vec<Route> {
             Parameter::new(
                 "Idempotency-Key",
                 "uuid",
-                "The id of the update: asked for again, it is told again.",
+                "The id of the update: sent again, it has the same answer.",
             ),
         ])
         .shows::<TaskUpdate>()

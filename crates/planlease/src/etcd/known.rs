@@ -83,7 +83,7 @@ mod tests {
             created_at: WallTime(0),
             raft_term: Some(2),
             raft_index: Some(5),
-            extra: serde_json::Map::new(),
+            extra: planlease_core::Extra::default(),
         };
         let written = Revision::from_wire(2).unwrap();
         let value = codec::encode(&record).unwrap();

@@ -56,7 +56,7 @@ impl Coordinator {
             v: FormatVersion::default(),
             of,
             policy: spec.policy.clone(),
-            extra: serde_json::Map::new(),
+            extra: planlease_core::Extra::default(),
         };
         let present = Compare::Modified(of(PlanKey::Spec), Some(defined));
         let mut written = stored.written;

@@ -7,14 +7,13 @@
 //! owner recovers what was in progress.
 
 use planlease_core::{
-    PlanName, Revision,
+    Extra, PlanName, Revision,
     codec::{self, FormatVersion},
     keys::PlanKey,
     record::{Ending, Halt, HaltRecord},
     term,
     view::{self, PlanView},
 };
-use serde_json::Map;
 
 use crate::{
     admin::{Admin, Reason},
@@ -184,7 +183,7 @@ impl Admin<'_> {
     fn halt_record(self, how: Halt, reason: &Reason) -> HaltRecord {
         let (by, at) = (reason.by.clone(), self.coordinator.clock().wall());
         let why = codec::shorten(&reason.why, 1_000);
-        HaltRecord { v: FormatVersion::default(), how, by, at, why, extra: Map::new() }
+        HaltRecord { v: FormatVersion::default(), how, by, at, why, extra: Extra::default() }
     }
 
     async fn close(

@@ -101,7 +101,17 @@ impl PlanHistory<'_> {
         op_id: Uuid,
         present: &Entry,
     ) -> Result<Option<TaskView>, Error> {
-        let mut at = present.modified;
+        self.written_before(seen, op_id, present.modified).await
+    }
+
+    /// The same from the revision of the present record.
+    pub(crate) async fn written_before(
+        self,
+        seen: &TaskView,
+        op_id: Uuid,
+        present: Revision,
+    ) -> Result<Option<TaskView>, Error> {
+        let mut at = present;
         while let Some(before) =
             Revision::from_wire(at.to_wire() - 1).filter(|before| *before > seen.revision)
         {

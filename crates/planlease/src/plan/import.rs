@@ -169,7 +169,7 @@ pub(crate) fn with_past(past: &TaskRecord, fresh: TaskRecord, now: WallTime) -> 
     let since = record.started_at.unwrap_or(now);
     let claim = record.claim.take().filter(|_| in_progress);
     record.claim = in_progress.then(|| {
-        let by = claim.map_or_else(|| "nobody".to_owned(), |claim| claim.by);
+        let by = claim.map_or_else(|| "an unknown claimant".to_owned(), |claim| claim.by);
         Claim::new(by, Some(Guard::Import), None, since)
     });
     record

@@ -211,13 +211,7 @@ fn view(
                 head = Some(entry);
                 None
             }
-            PlanKey::Excerpts
-            | PlanKey::Excerpt(_)
-            | PlanKey::Import
-            | PlanKey::PastTerm(_)
-            | PlanKey::Findings(_)
-            | PlanKey::Late(_)
-            | PlanKey::Lock(..) => None,
+            key if key.is_beside() => None,
             key => Some((key, entry)),
         }),
     );

@@ -57,7 +57,7 @@ impl Registration {
             load: None,
             lease,
             started_at: coordinator.clock().wall(),
-            extra: serde_json::Map::new(),
+            extra: planlease_core::Extra::default(),
         };
         let key = coordinator.layout().key(&Key::Orchestrator(id.clone()));
         let value = codec::encode(&record)?;

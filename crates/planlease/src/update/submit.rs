@@ -1,5 +1,5 @@
 //! Submitting an update: the one place that decides again after a conflict, that follows a change of owners
-//! for an operator, and that resolves an unknown outcome.
+//! for an operator, and that has unknown outcomes resolved ([`super::resolve`]).
 //!
 //! All tries of one submission write the same `op_id`. At most one of them can succeed: each compares the
 //! revision of the record that it was decided on.
@@ -14,11 +14,13 @@ use planlease_core::{
     transition::Change,
     view::{PlanView, TaskView},
 };
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
     outcome::{Outcome, Refused},
     request::{OpId, UpdateRequest},
+    resolve::RESOLVE_WITHIN,
 };
 use crate::{
     authority::Authority,
@@ -32,13 +34,6 @@ const MAX_ROUNDS: u32 = 32;
 
 /// The first and the longest pause before an update is decided again. A takeover takes about as long.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
-
-/// How long an unknown outcome is looked for in the record and its history, in addition to the time that the
-/// request had.
-const RESOLVE_WITHIN: Duration = Duration::from_secs(2);
-
-/// The pauses in between.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 
 /// What a caller has read before it submits an update: then the first try needs no read. It may be out of
 /// date. A refusal that was decided on it is decided again on what is present.
@@ -73,8 +68,9 @@ impl Authority {
     ///   if the request [expects](UpdateRequest::expecting) a revision.
     /// - An operator's authority follows the plan: each try is guarded by the owner, or lack of one, that the
     ///   plan has then.
-    /// - An unknown outcome is looked for in the record and its history for up to two seconds. A request with
-    ///   an id ([`UpdateRequest::identified`]) can be submitted again after that.
+    /// - An unknown outcome is looked for in the record and its history for up to two seconds in all. If the
+    ///   record is as it was and the authority is lost for good, the update is refused: it can never come. A
+    ///   request with an id ([`UpdateRequest::identified`]) can be submitted again after that.
     /// - A result (complete, fail) that is refused because its attempt or the authority is over is kept for
     ///   people to see: [`Coordinator::late_results`].
     ///
@@ -186,6 +182,8 @@ struct Submission<'a> {
     op_id: Uuid,
     rounds: u32,
     pauses: Backoff,
+    /// How long unknown outcomes are still looked for.
+    patience: Duration,
     /// The plan, if it had to be read whole because its excerpts are missing.
     without_excerpts: Option<PlanView>,
 }
@@ -221,7 +219,16 @@ impl<'a> Submission<'a> {
     fn new(authority: &'a Authority, request: &'a UpdateRequest) -> Self {
         let own_id = authority.coordinator().etcd().random().uuid();
         let pauses = Backoff::new(PAUSES.0, PAUSES.1, None);
-        Self { authority, request, own_id, op_id: own_id, rounds: 0, pauses, without_excerpts: None }
+        Self {
+            authority,
+            request,
+            own_id,
+            op_id: own_id,
+            rounds: 0,
+            pauses,
+            patience: RESOLVE_WITHIN,
+            without_excerpts: None,
+        }
     }
 
     async fn run(mut self, seen: Option<Seen<'_>>) -> Result<Outcome, Error> {
@@ -357,7 +364,12 @@ impl<'a> Submission<'a> {
             (change, _) => authority.update_with(&task.measured(*spent), *attempt, change, &[]).await?,
         };
         let outcome = match outcome {
-            Outcome::Unknown { op_id, reason } => self.resolve(task, op_id, reason).await,
+            Outcome::Unknown { op_id, reason } => {
+                let began = Instant::now();
+                let outcome = authority.resolve(task, op_id, reason, self.patience).await;
+                self.patience = self.patience.saturating_sub(began.elapsed());
+                outcome
+            }
             outcome => outcome,
         };
         self.judge(plan, task, op_id, outcome).await
@@ -398,43 +410,6 @@ impl<'a> Submission<'a> {
             None if self.request.change.is_decision() => Tried::Done(outcome),
             None => Tried::Again(outcome, Some(present)),
         })
-    }
-
-    /// Looks what became of a write of which that is not known: a record or a history with its id shows that
-    /// it was made; a record of a later revision without it in the history, that it never will be, since the
-    /// write compares the revision. As long as the record is as it was, the write may still come.
-    async fn resolve(&self, base: &TaskView, op_id: Uuid, reason: String) -> Outcome {
-        let looked = tokio::time::timeout(RESOLVE_WITHIN, self.look(base, op_id)).await;
-        let outcome = looked.ok().flatten().unwrap_or(Outcome::Unknown { op_id, reason });
-        self.authority.coordinator().etcd().counts().settled(outcome.fate());
-        outcome
-    }
-
-    /// `None` if it cannot be found out.
-    async fn look(&self, base: &TaskView, op_id: Uuid) -> Option<Outcome> {
-        let (coordinator, plan) = (self.authority.coordinator(), self.authority.plan());
-        let mut pauses = Backoff::new(LOOK_AGAIN.0, LOOK_AGAIN.1, None);
-        loop {
-            match coordinator.task(plan, &base.id).await {
-                Ok(Some(present)) if present.record.op_id == op_id => {
-                    return Some(Outcome::Committed(present));
-                }
-                Ok(Some(present)) if present.revision != base.revision => {
-                    match coordinator.history(plan).find_update(&base.id, base.revision, op_id).await {
-                        Ok(Some(done)) => return Some(Outcome::Committed(done)),
-                        Ok(None) => return Some(Outcome::Refused(Refused::Conflict(Box::new(present)))),
-                        Err(error) if error.is_transient() => {}
-                        Err(_) => return None,
-                    }
-                }
-                Ok(Some(_)) => {}
-                Err(error) if error.is_transient() => {}
-                // The plan is gone, and with it what would show it.
-                Ok(None) | Err(_) => return None,
-            }
-            self.authority.ensure_live().ok()?;
-            tokio::time::sleep(pauses.next(coordinator.etcd().random())?).await;
-        }
     }
 
     /// Keeps a result that came too late.

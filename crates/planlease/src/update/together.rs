@@ -4,9 +4,8 @@
 //! records proves the outcome of all: one `op_id` of it in etcd shows that it was carried out, one record
 //! that changed without it shows that it never will be.
 
-use std::time::Duration;
-
 use planlease_core::{
+    TaskId,
     keys::PlanKey,
     record::{Guard, TaskRecord},
     release,
@@ -18,6 +17,7 @@ use uuid::Uuid;
 use super::{
     execute::stored,
     outcome::{BatchOutcome, Refused},
+    resolve::{LOOK_AGAIN, Present, RESOLVE_WITHIN},
 };
 use crate::{
     authority::Authority,
@@ -25,12 +25,6 @@ use crate::{
     etcd::{Admission, Branch, Compare, MAX_BYTES, MAX_OPS, Op, Reply, Transaction},
     retry::Backoff,
 };
-
-/// How long an unknown outcome is looked for, in addition to the time that the request had.
-const RESOLVE_WITHIN: Duration = Duration::from_secs(2);
-
-/// The pauses in between.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 
 /// One update of a batch as it is sent.
 pub(super) struct Step<'a> {
@@ -175,9 +169,10 @@ impl Authority {
     /// `None` if it cannot be found out.
     async fn look_for_batch(&self, steps: &[Step<'_>]) -> Option<BatchOutcome> {
         let mut pauses = Backoff::new(LOOK_AGAIN.0, LOOK_AGAIN.1, None);
+        let tasks: Vec<&TaskId> = steps.iter().map(|step| &step.seen.id).collect();
         loop {
-            match self.present(steps).await {
-                Ok(present) => match self.proof(steps, &present).await {
+            match self.present(&tasks).await {
+                Ok(Present { tasks: present, guard_is_gone }) => match self.proof(steps, &present).await {
                     Ok(Proof::Done(views)) => return Some(BatchOutcome::Committed(views)),
                     Ok(Proof::Never) => {
                         let changed = steps.iter().zip(present).filter_map(|(step, view)| {
@@ -186,6 +181,11 @@ impl Authority {
                         });
                         return Some(BatchOutcome::Refused(changed.collect()));
                     }
+                    Ok(Proof::None) if guard_is_gone => {
+                        let lost =
+                            |task: &&TaskId| ((*task).clone(), Refused::AuthorityLost(self.loss_of_guard()));
+                        return Some(BatchOutcome::Refused(tasks.iter().map(lost).collect()));
+                    }
                     Ok(Proof::None) => {} // The write may still come.
                     Err(error) if error.is_transient() => {}
                     Err(_) => return None,
@@ -193,15 +193,8 @@ impl Authority {
                 Err(error) if error.is_transient() => {}
                 Err(_) => return None,
             }
-            self.ensure_live().ok()?;
             tokio::time::sleep(pauses.next(self.coordinator().etcd().random())?).await;
         }
-    }
-
-    /// The present records of these tasks, at one revision.
-    async fn present(&self, steps: &[Step<'_>]) -> Result<Vec<Option<TaskView>>, Error> {
-        let plan = self.coordinator().plan(self.plan()).await?;
-        Ok(steps.iter().map(|step| plan.tasks().get(&step.seen.id).cloned()).collect())
     }
 }
 

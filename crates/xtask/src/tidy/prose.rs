@@ -11,16 +11,26 @@ const LONGEST_MARKDOWN: usize = 120;
 
 /// Words that hide who does what, and what to write instead. Split in two, so that this file does not find
 /// itself.
-const WORDS: [(&str, &str); 9] = [
+const WORDS: [(&str, &str); 19] = [
     (concat!("to", "ld"), "reports, returns, notifies, sends: name what does it to what"),
+    (concat!("te", "lls"), "reports, shows, says: name what does it to what"),
     (concat!("an", "ew"), "again, or a verb with re-"),
     (concat!("who", "ever"), "the caller, the owner, a waiter: name the thing that acts"),
     (concat!("no", "body"), "no owner, no process, no caller"),
     (concat!("some", "body"), "another process, an operator"),
     (concat!("str", "anger"), "unmanaged candidate"),
     (concat!("men", "ded"), "fixed, repaired"),
+    (concat!("me", "nd"), "fix, repair"),
     (concat!("by ", "hand"), "manually, by an operator"),
     (concat!("in ", "earnest"), "in production"),
+    (concat!("in ", "line"), "in the queue, waiting"),
+    (concat!("line of ", "candidates"), "queue of candidates"),
+    (concat!("foreign ", "candidate"), "unmanaged candidate"),
+    (concat!("guard ", "process"), "supervisor process"),
+    (concat!("le", "ash"), "kill policy"),
+    (concat!("ten", "ure"), "authority"),
+    (concat!("vi", "gil"), "key watch"),
+    (concat!("li", "ar"), "faulty server"),
 ];
 
 /// Where these words may stand: in entries of past changes, and in the name of an imported claim, which is

@@ -126,7 +126,7 @@ fn an_attempt_that_goes_on_is_never_an_empty_line() {
         })
     };
     let cancelled = changed(&|record: &mut TaskRecord| {
-        let (by, why, extra) = ("ann".into(), "wrong branch".into(), serde_json::Map::new());
+        let (by, why, extra) = ("ann".into(), "wrong branch".into(), planlease_core::Extra::default());
         record.set_cancel(Some(CancelRequest { by, at: NOW, why, then: Then::Retry, extra }));
     });
     let view = |record: &TaskRecord| {

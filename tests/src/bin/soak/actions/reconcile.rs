@@ -1,4 +1,4 @@
-//! Deeds against the history: what was acknowledged happened once, what was refused never, nothing happened
+//! Answers against the history: what was acknowledged happened once, what was refused never, nothing happened
 //! without a client behind it, and no owner believed in its ownership when the next one had begun.
 
 use std::{
