@@ -3,6 +3,7 @@
 use futures_util::future;
 use planlease::{Error, Outcome, Refused, TaskView, error_chain, trace::TraceContext};
 use planlease_core::{
+    TaskId,
     standing::{may_be_retried, retry_reason},
     transition::{Change, Refusal},
 };
