@@ -1,5 +1,5 @@
-//! The approval that a task in Markdown asks for: a detail `- approval: before`, or `(approval: after)` in its
-//! line.
+//! The approval that a task in Markdown asks for: a detail `- approval: before`, or `(approval: after)` in
+//! its line.
 
 use planlease_core::approval::ApprovalOf;
 

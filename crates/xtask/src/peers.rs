@@ -1,5 +1,5 @@
-//! Gets the servers and the tools that the benchmarks run planlease against, where they can be had. Nothing is
-//! installed outside of `target/peers`.
+//! Gets the servers and the tools that the benchmarks run planlease against, where they can be had. Nothing
+//! is installed outside of `target/peers`.
 
 use std::env;
 use std::path::PathBuf;

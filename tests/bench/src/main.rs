@@ -86,7 +86,7 @@ enum Section {
     Ownership,
     /// The program's usual commands as whole processes: time, memory, size
     Program,
-    /// 8 processes claim one task at once: by planlease, and by Backlog.md, Taskmaster and beads where they run
+    /// 8 processes claim one task at once: by planlease, Backlog.md, Taskmaster and beads, where they run
     Race,
     /// 100,000 tasks, 1,000 sessions with 10,000 plans, 200 owners that die at once
     Scale,

@@ -1,5 +1,5 @@
-//! The race: processes claim one task at the same moment, round after round, by planlease and by the tools that
-//! agents use instead. One of them may have it.
+//! The race: processes claim one task at the same moment, round after round, by planlease and by the tools
+//! that agents use instead. One of them may have it.
 
 mod tools;
 
