@@ -30,7 +30,7 @@ pub use self::tables::{
     watch::ChangesInWords,
 };
 pub use self::{
-    prime::{MAX_PRIME, Manner, Prime},
+    prime::{MAX_PRIME, Manner, Prime, prime_plans},
     printable::{Printable, Style, escape_json, plain},
     refusal::{RefusalView, pool_remedy},
     time::{Time, duration},

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use planlease::{PlanView, TaskView};
 use planlease_core::{
-    TaskId, counted,
+    PlanState, TaskId, counted,
     orphan::{Alive, is_orphan},
     pool::{PoolWait, PoolsView},
     record::HaltRecord,
@@ -188,6 +188,31 @@ impl<'a> Prime<'a> {
     }
 }
 
+/// What an agent has to know that was given no plan: the plans that are open, and what to do next. Of at most
+/// [`MAX_PRIME`] bytes, and empty if none is open.
+#[must_use]
+pub fn prime_plans(open: &[&PlanView]) -> String {
+    const NEXT: &str = "
+If you are to work on one of them, run `planlease prime PLAN` first. `planlease status` lists all plans.
+";
+    if open.is_empty() {
+        return String::new();
+    }
+    let plans: Vec<String> = open.iter().map(|view| one_of_many(view)).collect();
+    let mut text = "# Plans of planlease\n".to_owned();
+    list(&mut text, "Open", &plans);
+    cut(&mut text, MAX_PRIME - NEXT.len());
+    text + NEXT
+}
+
+/// `release: Ship it (running, 3 of 10 tasks done)`.
+fn one_of_many(view: &PlanView) -> String {
+    let summary = view.summary();
+    let (done, tasks) = (summary.completed + summary.skipped, counted(view.tasks().len(), "task"));
+    let (name, state) = (view.name().quoted(), PlanState::of(view).label());
+    format!("{name}: {} ({state}, {done} of {tasks} done)", line(&view.spec().title))
+}
+
 /// A text of others in one short line, without anything that could drive a terminal.
 fn line(text: &str) -> String {
     let words = plain(&text.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -307,6 +332,17 @@ mod tests {
             let text = Prime::new(&view, &alive(&view), &[]).text(manner);
             assert!(text.len() < MAX_PRIME / 2, "{} bytes", text.len());
         }
+    }
+
+    #[test]
+    fn several_plans_are_listed_with_what_comes_next() {
+        let (one, other) = (plan(), wide(3));
+        let text = prime_plans(&[&one, &other]);
+        assert_eq!(text.lines().filter(|line| line.starts_with("- ")).count(), 2, "{text}");
+        assert!(text.contains(" of 3 tasks done)") && text.contains("planlease prime PLAN"), "{text}");
+        let many = prime_plans(&[&one; 5_000]);
+        assert!(many.len() < MAX_PRIME && many.contains("- and 4994 more"), "{many}");
+        assert_eq!(prime_plans(&[]), "");
     }
 
     #[test]

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use planlease_core::{
-    TaskId, counted,
+    TaskId,
+    approval::ApprovalOf,
+    counted,
     graph::{self, GraphError},
     spec::{CHECKED, Group, MARK, MAX_DEPENDENCIES, PhaseSpec, TaskSpec},
 };
@@ -53,6 +55,8 @@ pub(crate) struct Entry {
     pub(crate) priority: i32,
     pub(crate) labels: Vec<String>,
     pub(crate) steps: Vec<String>,
+    /// What its text says that a person has to approve.
+    pub(crate) approval: Option<ApprovalOf>,
     pub(crate) state: State,
     pub(crate) extra: Map<String, Value>,
     /// What planlease noted of it.
@@ -158,6 +162,7 @@ fn task(
         task.labels.insert("optional".to_owned());
     }
     task.steps = entry.steps;
+    task.approval = entry.approval;
     task.extra = entry.extra;
     if entry.state.is_over() {
         task.extra.insert(CHECKED.to_owned(), Value::Bool(true));

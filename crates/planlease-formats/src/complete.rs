@@ -66,7 +66,7 @@ pub(crate) fn task(task: &mut TaskSpec, note: TaskNote, phases: &[PhaseSpec]) {
     task.labels = note.labels.unwrap_or(std::mem::take(&mut task.labels));
     task.needs = note.needs.unwrap_or(std::mem::take(&mut task.needs));
     task.command = note.command;
-    task.approval = note.approval;
+    task.approval = note.approval.map_or(task.approval, Into::into);
     task.policy = note.policy;
     for (name, noted) in note.extra {
         match (task.extra.get_mut(&name), noted) {

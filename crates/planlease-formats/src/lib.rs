@@ -18,6 +18,7 @@
 //! # Ok::<(), planlease_formats::Problems>(())
 //! ```
 
+mod approval;
 mod assemble;
 mod bulk;
 mod checkbox;

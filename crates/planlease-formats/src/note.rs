@@ -55,7 +55,7 @@ pub(crate) struct TaskNote {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) command: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) approval: Option<ApprovalOf>,
+    pub(crate) approval: Option<NotedApproval>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) policy: Option<Box<TaskPolicy>>,
     #[serde(skip_serializing_if = "Map::is_empty")]
@@ -63,6 +63,36 @@ pub(crate) struct TaskNote {
     /// What is noted of the plan, in a file that has no place for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) plan: Option<Box<PlanNote>>,
+}
+
+/// The approval that a task asks for, as it is noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum NotedApproval {
+    /// None, whatever the text of the task seems to ask for.
+    None,
+    Before,
+    After,
+}
+
+impl From<Option<ApprovalOf>> for NotedApproval {
+    fn from(approval: Option<ApprovalOf>) -> Self {
+        match approval {
+            None => Self::None,
+            Some(ApprovalOf::Before) => Self::Before,
+            Some(ApprovalOf::After) => Self::After,
+        }
+    }
+}
+
+impl From<NotedApproval> for Option<ApprovalOf> {
+    fn from(noted: NotedApproval) -> Self {
+        match noted {
+            NotedApproval::None => None,
+            NotedApproval::Before => Some(ApprovalOf::Before),
+            NotedApproval::After => Some(ApprovalOf::After),
+        }
+    }
 }
 
 /// What is noted of a plan.

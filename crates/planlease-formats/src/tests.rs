@@ -386,6 +386,8 @@ const WORDS: &[&str] = &[
     "1.1",
     "1.2 ",
     "1.1.1",
+    "(approval: ",
+    "- approval: after",
     "(depends: ",
     ", ",
     ")",

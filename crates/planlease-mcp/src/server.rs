@@ -58,6 +58,8 @@ pub struct Server<C> {
     coordinator: Coordinator,
     callers: C,
     access: Access,
+    /// Why the access is not more, for a caller of a tool that takes more.
+    limit: Option<Arc<str>>,
     operator: Arc<str>,
     repeated: Arc<Repeated>,
 }
@@ -67,7 +69,15 @@ impl<C: Callers> Server<C> {
     /// recorded.
     #[must_use]
     pub fn new(coordinator: Coordinator, callers: C, access: Access, operator: &str) -> Self {
-        Self { coordinator, callers, access, operator: operator.into(), repeated: Arc::default() }
+        let operator = operator.into();
+        Self { coordinator, callers, access, limit: None, operator, repeated: Arc::default() }
+    }
+
+    /// The same with the reason why this caller has no more access: a call of a tool that takes more is
+    /// refused with it. Without one, such a tool is unknown.
+    #[must_use]
+    pub fn limited_because(self, why: Option<String>) -> Self {
+        Self { limit: why.map(Arc::from), ..self }
     }
 
     /// The same with the answers to repeated claims of another server for the same sessions.
@@ -178,6 +188,12 @@ fn read<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, Refusal> {
         .map_err(|error| Refusal::new(format!("the arguments cannot be read: {error}. Nothing was changed.")))
 }
 
+/// The refusal of a tool that this caller may not call.
+fn withheld(tool: Name, why: &str) -> Refusal {
+    let tool = tool.as_str();
+    Refusal::new(format!("{tool} is not allowed: {why}. Nothing was changed. tools/list lists what is."))
+}
+
 /// The session that a call names.
 fn id(session: Option<Value>) -> Result<Option<Uuid>, Refusal> {
     let bad = || Refusal::new("`session` has to be the id that `claim` answered. Nothing was changed.");
@@ -225,12 +241,17 @@ impl<C: Callers> ServerHandler for Server<C> {
         call: CallToolRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let row = tools::table(self.access).find(|row| row.name.as_str() == call.name);
-        let Some(row) = row else {
-            let message = format!("there is no tool {:?} here; tools/list lists them", call.name);
-            return Err(ErrorData::invalid_params(message, None));
-        };
-        Ok(result(self.call(row.name, call.arguments.unwrap_or_default()).await).into())
+        let row = tools::table(Access::Operate).find(|row| row.name.as_str() == call.name);
+        match (row, &self.limit) {
+            (Some(row), _) if row.access <= self.access => {
+                Ok(result(self.call(row.name, call.arguments.unwrap_or_default()).await).into())
+            }
+            (Some(row), Some(why)) => Ok(result(Err(withheld(row.name, why))).into()),
+            _ => {
+                let message = format!("there is no tool {:?} here; tools/list lists them", call.name);
+                Err(ErrorData::invalid_params(message, None))
+            }
+        }
     }
 
     async fn list_resources(

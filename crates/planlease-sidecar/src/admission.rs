@@ -5,6 +5,9 @@
 //! kernel names the process. Either way it has a header that no page of another site can send, no header that
 //! only pages send, and is addressed to a name of this host. Behind a gate of the caller's own (the
 //! console's) only the first one is asked for: the gate has looked at the rest.
+//!
+//! A client that is read-only may send what reads, and messages to the tools for agents, which refuse it by
+//! tool.
 
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -20,8 +23,9 @@ use tokio::sync::watch;
 use crate::{
     headers::{OPERATOR, REQUEST, SESSION},
     options::Options,
-    origin::{Origin, Peer},
+    origin::{Admitted, Origin, Peer},
     problem::{Kind, Problem},
+    routes::MCP,
     shared::App,
     standing::Standing,
     token::Tokens,
@@ -67,13 +71,24 @@ impl Admission {
         }
     }
 
-    /// Whether this request is answered, and which client it comes from.
+    /// Whether this request is answered, and which client it comes from. `route`: the pattern of its path,
+    /// of a path that is known.
     ///
     /// # Errors
     /// [`Kind::TooMany`], [`Kind::BadRequest`], [`Kind::CrossSite`], [`Kind::Unauthorized`],
     /// [`Kind::NotAllowed`].
-    pub(crate) fn admit(&self, peer: &Peer, method: &Method, headers: &HeaderMap) -> Result<Origin, Problem> {
-        match self.check(peer, method, headers) {
+    pub(crate) fn admit(
+        &self,
+        peer: &Peer,
+        method: &Method,
+        route: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Admitted, Problem> {
+        let checked = self.check(peer, headers).and_then(|admitted| match &admitted.read_only {
+            Some(why) if !may_be_read(method, route) => Err(Problem::new(Kind::NotAllowed, why.clone())),
+            _ => Ok(admitted),
+        });
+        match checked {
             Ok(_) if self.pace.check().is_err() => {
                 Err(Problem::new(Kind::TooMany, "requests come too fast (--max-requests-per-second)"))
             }
@@ -84,19 +99,19 @@ impl Admission {
         }
     }
 
-    fn check(&self, peer: &Peer, method: &Method, headers: &HeaderMap) -> Result<Origin, Problem> {
+    fn check(&self, peer: &Peer, headers: &HeaderMap) -> Result<Admitted, Problem> {
         if headers.get_all(header::HOST).iter().count() > 1 {
             return Err(Problem::new(Kind::BadRequest, "the request has more than one Host"));
         }
         if let Some(gated) = &self.gated {
-            return gated.check(method, headers);
+            return gated.check(headers);
         }
         if headers.contains_key(header::ORIGIN) {
             return Err(Problem::new(Kind::CrossSite, "requests of web pages are not answered (Origin)"));
         }
         has_own_header(headers)?;
         if let Peer::Unix { pid, uid } = *peer {
-            return Ok(Origin::Process { pid, uid });
+            return Ok(Admitted { origin: Origin::Process { pid, uid }, read_only: None });
         }
         if !self.is_ours(headers) {
             let detail = "Host is no name of this host; --allow-host allows further ones";
@@ -117,12 +132,10 @@ impl Admission {
             None => return refused("the token is another one"),
             Some(token) => (token.name().to_owned(), token.may_write()),
         };
-        if !may_write && !is_read(method) {
-            let detail =
-                format!("token {name:?} is read-only: it may read and follow events, and change nothing");
-            return Err(Problem::new(Kind::NotAllowed, detail));
-        }
-        Ok(Origin::Token(name))
+        let read_only = (!may_write).then(|| {
+            format!("token {name:?} is read-only: it may read and follow events, and change nothing")
+        });
+        Ok(Admitted { origin: Origin::Token(name), read_only })
     }
 
     /// Whether the request is addressed to a name of this host: the name of another one may have been made to
@@ -138,16 +151,11 @@ impl Admission {
 }
 
 impl Gated {
-    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<Origin, Problem> {
+    fn check(&self, headers: &HeaderMap) -> Result<Admitted, Problem> {
         has_own_header(headers)?;
         let Self { client, may_write } = self;
-        if !may_write && !is_read(method) {
-            return Err(Problem::new(
-                Kind::NotAllowed,
-                format!("the {client} is read-only here: it changes nothing"),
-            ));
-        }
-        Ok(Origin::Gate(client.clone()))
+        let read_only = (!may_write).then(|| format!("the {client} is read-only here: it changes nothing"));
+        Ok(Admitted { origin: Origin::Gate(client.clone()), read_only })
     }
 }
 
@@ -161,6 +169,11 @@ fn has_own_header(headers: &HeaderMap) -> Result<(), Problem> {
 
 fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Whether the request may be one that only reads. Of a message to the tools, the tool decides.
+fn may_be_read(method: &Method, route: Option<&str>) -> bool {
+    is_read(method) || (*method == Method::POST && route == Some(MCP))
 }
 
 /// So many a second, with bursts of twice as many.
@@ -183,11 +196,13 @@ pub(crate) async fn admit(
     else {
         return Problem::new(Kind::Unauthorized, "the peer of the connection is unknown").into_response();
     };
-    let admitted = admission.admit(&peer, request.method(), request.headers());
-    let problem = match admitted.and_then(|origin| standing.prove().map(|()| origin)) {
-        Ok(origin) => {
-            let act = Act::of(&request, &app);
+    let route = extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+    let admitted = admission.admit(&peer, request.method(), route, request.headers());
+    let problem = match admitted.and_then(|admitted| standing.prove().map(|()| admitted)) {
+        Ok(admitted) => {
+            let (act, origin) = (Act::of(&request, &app), admitted.origin.clone());
             request.extensions_mut().insert(origin.clone());
+            request.extensions_mut().insert(admitted);
             let response = next.run(request).await;
             if let Some(act) = act {
                 act.log(&origin, response.status());
@@ -278,7 +293,7 @@ mod tests {
     const TCP: Peer = Peer::Tcp(SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9));
 
     fn tcp(pairs: &[(&'static str, &'static str)]) -> Option<Kind> {
-        let admitted = admission().admit(&TCP, &Method::POST, &headers(pairs));
+        let admitted = admission().admit(&TCP, &Method::POST, None, &headers(pairs));
         admitted.err().map(|problem| problem.kind())
     }
 
@@ -309,38 +324,52 @@ mod tests {
             assert_eq!(tcp(&twice), Some(Kind::BadRequest), "{second:?}");
         }
         let unix = Peer::Unix { pid: None, uid: 0 };
-        let refused = admission().admit(&unix, &Method::GET, &headers(&[GOOD[0], GOOD[0], GOOD[1]]));
+        let refused = admission().admit(&unix, &Method::GET, None, &headers(&[GOOD[0], GOOD[0], GOOD[1]]));
         assert_eq!(refused.unwrap_err().kind(), Kind::BadRequest);
     }
 
     #[test]
     fn without_a_token_nothing_is_answered_over_tcp() {
         let admission = Admission::new(&Options::default());
-        assert!(admission.admit(&TCP, &Method::GET, &headers(&GOOD)).is_err());
+        assert!(admission.admit(&TCP, &Method::GET, None, &headers(&GOOD)).is_err());
     }
 
     #[test]
     fn a_viewer_reads_and_changes_nothing() {
         let viewer = headers(&[GOOD[0], GOOD[1], ("authorization", "Bearer look-but-do-not-touch")]);
-        for (method, expected) in [
-            (Method::GET, Ok(Origin::Token("ops".to_owned()))),
-            (Method::HEAD, Ok(Origin::Token("ops".to_owned()))),
-            (Method::POST, Err(Kind::NotAllowed)),
-            (Method::PUT, Err(Kind::NotAllowed)),
-            (Method::PATCH, Err(Kind::NotAllowed)),
-            (Method::DELETE, Err(Kind::NotAllowed)),
-            (Method::OPTIONS, Err(Kind::NotAllowed)),
+        let admit = |method: &Method, route: Option<&str>, headers: &HeaderMap| {
+            admission().admit(&TCP, method, route, headers).map_err(|problem| problem.kind())
+        };
+        let (mcp, claims) = (Some(MCP), Some("/v1/plans/{plan}/claims"));
+        for (method, route, may) in [
+            (Method::GET, None, true),
+            (Method::HEAD, claims, true),
+            (Method::POST, None, false),
+            (Method::POST, claims, false),
+            (Method::POST, mcp, true),
+            (Method::PUT, None, false),
+            (Method::PATCH, None, false),
+            (Method::DELETE, None, false),
+            (Method::DELETE, mcp, false),
+            (Method::OPTIONS, None, false),
         ] {
-            let admitted = admission().admit(&TCP, &method, &viewer).map_err(|problem| problem.kind());
-            assert_eq!(admitted, expected, "{method}");
+            match admit(&method, route, &viewer) {
+                Ok(Admitted { origin, read_only }) => {
+                    assert!(may, "{method} {route:?}");
+                    assert_eq!(origin, Origin::Token("ops".to_owned()));
+                    assert!(read_only.is_some_and(|why| why.contains("\"ops\" is read-only")));
+                }
+                Err(kind) => assert_eq!((may, kind), (false, Kind::NotAllowed), "{method} {route:?}"),
+            }
         }
+        assert_eq!(admit(&Method::POST, mcp, &headers(&GOOD)).unwrap().read_only, None);
     }
 
     #[test]
     fn the_socket_is_an_identity_but_no_page_gets_through() {
         let peer = Peer::Unix { pid: Some(7), uid: 1000 };
-        let admit = |pairs: &[_]| admission().admit(&peer, &Method::GET, &headers(pairs));
-        assert_eq!(admit(&[GOOD[1]]).unwrap().to_string(), "uid:1000,pid:7");
+        let admit = |pairs: &[_]| admission().admit(&peer, &Method::GET, None, &headers(pairs));
+        assert_eq!(admit(&[GOOD[1]]).unwrap().origin.to_string(), "uid:1000,pid:7");
         assert!(admit(&[]).is_err() && admit(&[GOOD[1], ("origin", "http://localhost")]).is_err());
     }
 
@@ -349,7 +378,8 @@ mod tests {
         let page = [("planlease-request", "true"), ("origin", "http://localhost:7421")];
         let admit = |may_write, method, pairs: &[_]| {
             let admission = Admission::of_gate(&Options::default(), "console", may_write);
-            admission.admit(&TCP, &method, &headers(pairs)).map_err(|problem| problem.kind())
+            let admitted = admission.admit(&TCP, &method, None, &headers(pairs));
+            admitted.map(|admitted| admitted.origin).map_err(|problem| problem.kind())
         };
         let console = || Ok(Origin::Gate("console".to_owned()));
         assert_eq!(admit(true, Method::POST, &page), console());
@@ -363,7 +393,7 @@ mod tests {
         let options = Options { max_requests_per_second: 5, ..Options::default() };
         let admission = Admission::new(&options);
         let peer = Peer::Unix { pid: None, uid: 0 };
-        let admit = || admission.admit(&peer, &Method::GET, &headers(&[GOOD[1]])).is_ok();
+        let admit = || admission.admit(&peer, &Method::GET, None, &headers(&[GOOD[1]])).is_ok();
         let admitted = (0..100).filter(|_| admit()).count();
         assert!((10..=12).contains(&admitted), "{admitted}");
     }
@@ -373,11 +403,11 @@ mod tests {
         let options =
             Options { max_requests_per_second: 5, tokens: admission().tokens, ..Options::default() };
         let admission = Admission::new(&options);
-        let refused = |_| admission.admit(&TCP, &Method::GET, &headers(&GOOD[..2])).unwrap_err().kind();
+        let refused = |_| admission.admit(&TCP, &Method::GET, None, &headers(&GOOD[..2])).unwrap_err().kind();
         let kinds: Vec<_> = (0..100).map(refused).collect();
         assert!(kinds.contains(&Kind::Unauthorized) && kinds.contains(&Kind::TooMany));
         for _ in 0..10 {
-            admission.admit(&TCP, &Method::GET, &headers(&GOOD)).unwrap();
+            admission.admit(&TCP, &Method::GET, None, &headers(&GOOD)).unwrap();
         }
     }
 }

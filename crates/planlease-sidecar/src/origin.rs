@@ -1,4 +1,5 @@
-//! Where a request comes from: the peer of its connection, and the client that the sidecar recognises.
+//! Where a request comes from: the peer of its connection, and the client that the sidecar recognises,
+//! and whether that one may change anything.
 
 use std::{fmt, net::SocketAddr};
 
@@ -62,4 +63,13 @@ impl fmt::Display for Origin {
             Self::Gate(name) => f.write_str(name),
         }
     }
+}
+
+/// A client whose request is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    /// Which one.
+    pub(crate) origin: Origin,
+    /// Why it may change nothing; `None` for one that may.
+    pub(crate) read_only: Option<String>,
 }

@@ -15,6 +15,7 @@ use crate::{
     admission::{Admission, admit},
     api,
     problem::{Kind, Problem},
+    routes::MCP,
     shared::App,
     trace,
 };
@@ -37,7 +38,7 @@ fn admitted(app: &App, admission: Admission) -> Router<App> {
     }
     router
         .route("/openapi.json", get(openapi))
-        .route("/mcp", any(api::mcp::serve))
+        .route(MCP, any(api::mcp::serve))
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::NoSuchMethod, "see /openapi.json for what can")
         })

@@ -13,6 +13,9 @@ use crate::{
     shared::App,
 };
 
+/// The path of the tools for agents, which describe themselves: no row of the table.
+pub(crate) const MCP: &str = "/mcp";
+
 /// One thing that can be asked for.
 pub(crate) struct Route {
     pub(crate) method: Method,

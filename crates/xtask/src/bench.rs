@@ -23,5 +23,8 @@ pub(crate) fn bench(options: &Options) -> Result {
     run(cargo().args(["build", "--profile=dist", "-p", "planlease-cli", "-p", "planlease-bench"]))?;
     let mut bench = Command::new(root().join("target/dist/bench"));
     bench.env(etcd::VARIABLE, etcd.path).envs(peers::variables());
+    if options.args.iter().any(|arg| arg == "race") {
+        bench.envs(peers::racers());
+    }
     run(bench.args(&options.args))
 }

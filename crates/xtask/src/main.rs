@@ -46,6 +46,7 @@ const EXAMPLES: &str = r#"Examples:
   cargo xtask console --update          build the console's page, and its pictures for the documentation
   cargo xtask dist                      what people install, built and tried: target/dist
   cargo xtask bench contention          what it costs, and that nothing is lost: one part of it
+  cargo xtask bench race                8 processes claim one task: planlease, and other tools from npm
   cargo xtask ci                        what must pass before a change is merged
   cargo xtask fix                       format, and apply clippy's own suggestions
 

@@ -15,6 +15,7 @@ mod ownership;
 mod peers;
 mod program;
 mod quick;
+mod race;
 mod report;
 mod scale;
 mod server;
@@ -40,6 +41,9 @@ pub(crate) struct Args {
     /// How often each thing is measured; medians are reported, with the least and the most
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// How many rounds the race has for each tool
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    races: usize,
     /// Measures each section for a moment, in less than three minutes in all, and prints what it came to
     /// against its limit; the exit status is 1 if a limit is passed. On one etcd, unless --on says otherwise
     #[arg(long, conflicts_with_all = ["charts", "rounds"])]
@@ -82,6 +86,8 @@ enum Section {
     Ownership,
     /// The program's usual commands as whole processes: time, memory, size
     Program,
+    /// 8 processes claim one task at once: by planlease, Backlog.md, Taskmaster and beads, where they run
+    Race,
     /// 100,000 tasks, 1,000 sessions with 10,000 plans, 200 owners that die at once
     Scale,
     /// The local server against etcd, on the same work by the same client
@@ -159,6 +165,7 @@ fn main() -> ExitCode {
                 Section::Large => large::measure(&args, &mut report).await,
                 Section::Ownership => ownership::measure(&args, &mut report).await,
                 Section::Program => program::measure(&args, &mut report).await,
+                Section::Race => race::measure(&args, &mut report).await,
                 Section::Scale => scale::measure(&args, &mut report).await,
                 Section::Server => server::measure(&args, &mut report).await,
                 Section::Takeover => takeover::measure(&args, &mut report).await,

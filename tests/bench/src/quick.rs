@@ -45,7 +45,7 @@ const fn most(section: &'static str, what: &'static str, bound: f64) -> Limit {
 }
 
 /// At least one for each section. Where there are two cores only, a busy machine passes some of them.
-const LIMITS: [Limit; 22] = [
+const LIMITS: [Limit; 23] = [
     most("contention", "library, tight loop: of these lost", 0.0),
     most("contention", "a command per update: of these lost", 0.0),
     most("events", "watches on etcd", 1.0),
@@ -66,6 +66,7 @@ const LIMITS: [Limit; 22] = [
     most("ownership", "released, to the next owner: planlease against delete, event, transaction", 1.6),
     most("program", "status: most memory", 32.0),
     most("program", "task complete: most memory", 32.0),
+    most("race", "planlease task claim: rounds without exactly one winner", 0.0),
     most("scale", "first snapshot of 10000 tasks: planlease against plain ranges", 2.5),
     least("server", "put, 64 in flight: local server against etcd", 0.8),
     most("takeover", "SIGKILL of run to the next owner, 5 times", 50.0),

@@ -31,6 +31,8 @@ pub const WORDS: &[&str] = &[
     "### Phase 2: B\n",
     "1.1",
     "2b",
+    "(approval: ",
+    "- approval: before\n",
     "(depends: ",
     ")",
     "**",

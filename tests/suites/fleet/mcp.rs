@@ -327,23 +327,87 @@ async fn setup_writes_what_starts_the_server(env: TestEnv) {
     };
     let shown = setup(&["--print"]).await;
     assert!(shown.stdout.contains("+     \"planlease\": {"), "{}", shown.stdout);
-    assert!(shown.stderr.contains("2 files would be changed"), "{}", shown.stderr);
+    assert!(shown.stderr.contains("3 files would be changed"), "{}", shown.stderr);
     assert_eq!((read(".mcp.json"), read(".claude/skills/planlease/SKILL.md")), (before.clone(), None));
+    assert_eq!(read(".claude/settings.json"), None);
     let written = setup(&[]).await;
     assert_eq!(written.stdout, shown.stdout, "what it shows is what it writes");
     let entry: Value = serde_json::from_str(&read(".mcp.json").unwrap()).unwrap();
     let planlease = json!({ "command": "planlease", "args": ["mcp"] });
     assert_eq!(entry["mcpServers"], json!({ "planlease": planlease, "other": {} }));
     assert!(read(".claude/skills/planlease/SKILL.md").unwrap().starts_with("---\nname: planlease\n"));
+    let settings: Value = serde_json::from_str(&read(".claude/settings.json").unwrap()).unwrap();
+    let hook = json!({ "hooks": [{ "type": "command", "command": "planlease prime" }] });
+    assert_eq!(settings, json!({ "hooks": { "SessionStart": [hook] } }));
     let again = setup(&[]).await;
     assert!(again.stdout.is_empty() && again.stderr.contains("there already"), "{}", again.stderr);
     setup(&["--remove"]).await;
     assert_eq!((read(".mcp.json"), read(".claude/skills/planlease/SKILL.md")), (before, None));
+    assert_eq!(read(".claude/settings.json"), None);
     std::fs::write(folder.join(".mcp.json"), "{ // mine\n}").unwrap();
     let args = ["setup", "claude-code", "--dir", folder.to_str().unwrap()];
     let refused = env.program().run_to(4, args).await;
     assert!(refused.stderr.contains("is no JSON"), "{}", refused.stderr);
     assert_eq!(read(".claude/skills/planlease/SKILL.md"), None, "no file was changed");
+}
+
+/// One file gets two entries, and a file of hooks that is there already keeps its own.
+#[case]
+async fn setup_adds_hooks_to_files_that_have_some(env: TestEnv) {
+    let before = "{\n  \"hooks\": {\n    \"SessionStart\": [\n      { \"command\": \"bell\" }\n    ]\n  },\n  \"z\": 1.50\n}\n";
+    for (agent, file, events) in [
+        ("claude-code", ".claude/settings.json", ["hooks", "SessionStart"]),
+        ("codex", ".codex/hooks.json", ["hooks", "SessionStart"]),
+        ("gemini", ".gemini/settings.json", ["hooks", "SessionStart"]),
+        ("cursor", ".cursor/hooks.json", ["hooks", "sessionStart"]),
+    ] {
+        let folder = env.path(agent);
+        let path = folder.join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let before = before.replace("SessionStart", events[1]);
+        std::fs::write(&path, &before).unwrap();
+        let setup = async |flags: &[&str]| {
+            let args = [&["setup", agent, "--dir", folder.to_str().unwrap()], flags].concat();
+            env.program().run_to(0, args).await
+        };
+        setup(&[]).await;
+        let written: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let hooks = written[events[0]][events[1]].as_array().unwrap();
+        assert!(hooks[0].to_string().contains("planlease prime"), "{agent}: {written}");
+        assert_eq!(hooks[1..], [json!({ "command": "bell" })], "{agent}: {written}");
+        assert_eq!(written["mcpServers"].is_object(), agent == "gemini", "{agent}: {written}");
+        let again = setup(&[]).await;
+        assert!(again.stderr.contains("there already"), "{agent}: {}{}", again.stdout, again.stderr);
+        setup(&["--remove"]).await;
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), before, "{agent}");
+    }
+}
+
+#[case]
+async fn prime_without_a_plan_finds_the_open_one(env: TestEnv) {
+    let prime = async |flags: &[&str]| env.program().run_to(0, [&["prime"], flags].concat()).await;
+    let none = prime(&[]).await;
+    assert!(none.stdout.is_empty() && none.stderr.contains("no plan is open"), "{}", none.stderr);
+    assert_eq!(prime(&["--hook", "gemini"]).await.stdout, "{}\n");
+    env.import("work", &chain(2)).await;
+    let one = prime(&[]).await.stdout;
+    assert_eq!(one, prime(&["work"]).await.stdout);
+    assert!(one.starts_with("# Plan `work`"), "{one}");
+    let answer: Value = serde_json::from_str(&prime(&["--hook", "gemini"]).await.stdout).unwrap();
+    let answer = &answer["hookSpecificOutput"];
+    assert_eq!(
+        (&answer["hookEventName"], &answer["additionalContext"]),
+        (&json!("SessionStart"), &json!(one))
+    );
+    let answer: Value = serde_json::from_str(&prime(&["--hook", "cursor"]).await.stdout).unwrap();
+    assert_eq!(answer, json!({ "additional_context": one }));
+    env.import("other", &chain(3)).await;
+    let several = prime(&[]).await.stdout;
+    for part in ["- other: ", "- work: ", "0 of 3 tasks done", "planlease prime PLAN"] {
+        assert!(several.contains(part), "{part}: {several}");
+    }
+    env.program().run_to(0, ["plan", "cancel", "other", "--reason", "no", "--yes"]).await;
+    assert_eq!(prime(&[]).await.stdout, one, "the one that is left");
 }
 
 #[case]

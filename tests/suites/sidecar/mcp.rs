@@ -15,11 +15,17 @@ use crate::helpers::{PLAN, Sidecar, TOKEN, say, sidecar, with_port};
 /// How often eight agents race.
 const RACES: usize = 20;
 
+/// A token that may only read.
+const VIEWER: &str = "a-token-to-look-with";
+
 async fn served(env: &TestEnv) -> (Sidecar, u16) {
     let token = env.path("token");
     std::fs::write(&token, TOKEN).unwrap();
+    let viewers = env.path("viewers");
+    std::fs::write(&viewers, format!("wall {VIEWER}\n")).unwrap();
     let (file, local) = (token.to_str().unwrap(), "127.0.0.1:0");
-    let flags = ["--listen", local, "--token-file", file, "--metrics", local];
+    let viewers = viewers.to_str().unwrap();
+    let flags = ["--listen", local, "--token-file", file, "--viewer-token-file", viewers, "--metrics", local];
     let sidecar = sidecar(env, "one", &flags).await;
     let port = with_port(&sidecar).await;
     (sidecar, port)
@@ -137,15 +143,7 @@ async fn agents_of_one_sidecar_race_and_one_wins(env: TestEnv) {
 #[case]
 async fn without_a_token_there_are_no_tools(env: TestEnv) {
     let (sidecar, port) = served(&env).await;
-    let call = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}";
-    let request = |token: &str, more: &str| {
-        format!(
-            "POST /mcp HTTP/1.1\r\nHost: localhost\r\nPlanlease-Request: true\r\nContent-Type: application/json\r\n\
-             Accept: application/json, text/event-stream\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n{more}\
-             Content-Length: {}\r\n\r\n{call}",
-            call.len()
-        )
-    };
+    let request = |token: &str, more: &str| request("POST", token, more, &message("tools/list", &json!({})));
     let answer = say(port, &request("another", "")).await;
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     let answer = say(port, &request(TOKEN, "Origin: http://example.org\r\n")).await;
@@ -154,4 +152,63 @@ async fn without_a_token_there_are_no_tools(env: TestEnv) {
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"claim\""), "{answer}");
     let answer = sidecar.client.get("/mcp").await;
     assert_eq!(answer.status, 405, "{}", answer.text);
+}
+
+#[case]
+async fn a_viewer_gets_the_tools_that_read(env: TestEnv) {
+    env.import("release", PLAN).await;
+    let (sidecar, port) = served(&env).await;
+    let ask = async |method: &str, with: Value| {
+        let answer = say(port, &request("POST", VIEWER, "", &message(method, &with))).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{method} {with}: {answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let answer: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"));
+        answer["result"].clone()
+    };
+    let listed = ask("tools/list", json!({})).await;
+    let names: Vec<_> = listed["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+    assert_eq!(names, ["plans", "next", "why"]);
+    for (tool, with) in [
+        ("plans", json!({})),
+        ("next", json!({ "plan": "release" })),
+        ("why", json!({ "plan": "release", "task": "1" })),
+    ] {
+        let answer = ask("tools/call", json!({ "name": tool, "arguments": with })).await;
+        assert_ne!(answer["isError"], true, "{tool}: {answer}");
+    }
+    let read = ask("resources/read", json!({ "uri": "planlease://release" })).await;
+    assert!(read["contents"][0]["text"].as_str().is_some_and(|text| text.contains("release")), "{read}");
+    for (tool, with) in [
+        ("claim", json!({ "plan": "release" })),
+        ("progress", json!({ "plan": "release", "task": "1", "text": "half" })),
+        ("complete", json!({ "plan": "release", "task": "1" })),
+        ("pause", json!({ "plan": "release", "reason": "no" })),
+    ] {
+        let answer = ask("tools/call", json!({ "name": tool, "arguments": with })).await;
+        let why = answer["content"][0]["text"].as_str().unwrap_or_default();
+        assert_eq!(answer["isError"], true, "{tool}: {answer}");
+        assert!(why.starts_with(tool) && why.contains("token \"wall\" is read-only"), "{tool}: {why}");
+    }
+    let sessions = sidecar.client.get("/v1/sessions").await.json;
+    assert_eq!(sessions["sessions"], json!([]), "no session was opened");
+    let removed = say(port, &request("DELETE", VIEWER, "", "")).await;
+    assert!(removed.starts_with("HTTP/1.1 403") && removed.contains("read-only"), "{removed}");
+    let client = say(port, &request("POST", TOKEN, "", &message("tools/list", &json!({})))).await;
+    assert!(client.contains("\"claim\""), "{client}");
+    env.audit().await;
+}
+
+/// A message of the protocol before the present one.
+fn message(method: &str, with: &Value) -> String {
+    json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": with }).to_string()
+}
+
+/// A request to the tools.
+fn request(method: &str, token: &str, more: &str, body: &str) -> String {
+    format!(
+        "{method} /mcp HTTP/1.1\r\nHost: localhost\r\nPlanlease-Request: true\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n{more}\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }

@@ -3,6 +3,7 @@
 mod agent;
 mod block;
 mod changes;
+mod element;
 mod member;
 
 use std::{
@@ -26,9 +27,10 @@ const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// Set up an agent for planlease: its MCP server, and what it has to know
 ///
-/// Writes the entry that starts `planlease mcp` into the agent's configuration in the project, and a skill
-/// or a section of `AGENTS.md` that says how to work with plans. The rest of each file stays as it is, to
-/// the byte. What is there already is left alone, so that the command can be repeated. Shows each change.
+/// Writes the entry that starts `planlease mcp` into the agent's configuration in the project, a hook that
+/// runs `planlease prime` at the start of each session where the agent has such hooks, and a skill or a
+/// section of `AGENTS.md` that says how to work with plans. The rest of each file stays as it is, to the
+/// byte. What is there already is left alone, so that the command can be repeated. Shows each change.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SetupArgs {
@@ -48,7 +50,7 @@ pub(crate) struct SetupArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  planlease setup claude-code            .mcp.json, and a skill
+  planlease setup claude-code            .mcp.json, a hook, and a skill
   planlease setup codex --print          shows what would be written
   planlease setup cursor --remove";
 
@@ -67,8 +69,10 @@ impl SetupArgs {
                 .remedy("--dir takes the folder of the project."));
         }
         // All are read and decided before one is written.
-        let edits = self.agent.edits();
-        let changes = edits.iter().map(|edit| self.change(edit)).collect::<Result<Vec<_>, _>>()?;
+        let mut changes = Vec::new();
+        for edit in self.agent.edits() {
+            self.add(&mut changes, &edit)?;
+        }
         let mut changed = 0;
         for change in changes.iter().filter(|change| change.before != change.after) {
             changed += 1;
@@ -88,10 +92,15 @@ impl SetupArgs {
         Ok(Exit::Done)
     }
 
-    fn change(&self, edit: &Edit) -> Result<Change, Failure> {
+    /// Adds an edit to the change of its file.
+    fn add(&self, changes: &mut Vec<Change>, edit: &Edit) -> Result<(), Failure> {
         let path = self.dir.join(edit.path);
-        let before = read(&path)?;
-        let after = edit.apply(before.as_deref(), self.remove).map_err(|why| {
+        let mut change = match changes.iter().position(|change| change.path == path) {
+            Some(known) => changes.remove(known),
+            None => Change::none(path)?,
+        };
+        change.after = edit.apply(change.after.as_deref(), self.remove).map_err(|why| {
+            let path = &change.path;
             Failure::new(Exit::UnreadableFile, format!("cannot edit {}: {why}", path.display()))
                 .meaning("Nothing was changed, in no file.")
                 .remedy(format!(
@@ -99,11 +108,18 @@ impl SetupArgs {
                     self.agent
                 ))
         })?;
-        Ok(Change { path, before, after })
+        changes.push(change);
+        Ok(())
     }
 }
 
 impl Change {
+    /// The file as it is.
+    fn none(path: PathBuf) -> Result<Self, Failure> {
+        let before = read(&path)?;
+        Ok(Self { path, after: before.clone(), before })
+    }
+
     fn write(&self) -> Result<(), Failure> {
         let failed =
             |error: &io::Error| Failure::system(&format!("cannot write {}", self.path.display()), error);

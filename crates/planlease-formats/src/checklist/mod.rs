@@ -20,12 +20,15 @@ mod waits;
 
 use std::collections::{HashMap, HashSet};
 
+use planlease_core::approval::ApprovalOf;
+
 use self::{
     names::Names,
     outline::{Item, Outline},
     rules::{Label, Rules},
 };
 use crate::{
+    approval,
     assemble::{self, Entry, Found},
     checkbox::{self, Mark},
     draft::Draft,
@@ -165,6 +168,8 @@ impl<'o, 'a> Reader<'o, 'a> {
             priority: noted.priority.unwrap_or_default(),
             labels: label.labels.clone(),
             steps: steps(item),
+            // A note that speaks of it says more than the text.
+            approval: if noted.approval.is_none() { approval_of(item, report) } else { None },
             state: self.state(item.mark),
             extra: label.extra.clone(),
             note: noted,
@@ -268,6 +273,17 @@ fn labels(outline: &Outline<'_>, rules: Rules) -> Vec<Label> {
         }
     }
     labels
+}
+
+/// What an item says that a person has to approve.
+fn approval_of(item: &Item<'_>, report: &mut Report<'_>) -> Option<ApprovalOf> {
+    let in_text = approval::in_text(&item.text).into_iter();
+    let mut stated: Vec<_> = in_text.map(|stated| stated.moved(|offset| item.place(offset))).collect();
+    let mut verbatim = outline::Verbatim::default();
+    for (at, line) in item.details.iter().filter(|(at, line)| !verbatim.contains(*at, line)) {
+        stated.extend(approval::in_detail(line).map(|stated| stated.moved(|offset| at + offset)));
+    }
+    approval::agreed(&stated, report)
 }
 
 /// What an item says that it waits for.

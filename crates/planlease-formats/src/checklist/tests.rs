@@ -46,6 +46,23 @@ fn kiro_nests_by_numbers_and_keeps_requirements() {
 }
 
 #[test]
+fn tasks_of_every_checklist_say_which_approval_they_need() {
+    let text = "- [ ] Deploy\n  - approval: before\n- [ ] Report\n  (approval: after)\n- [ ] Test\n  ```\n  approval: before\n  ```\n";
+    for path in [".kiro/specs/a/tasks.md", "specs/1/tasks.md", "openspec/changes/a/tasks.md", "TODO.md"] {
+        let parsed = read(path, text);
+        let approvals: Vec<_> =
+            parsed.spec.tasks.iter().map(|task| task.approval.map(|of| of.as_str())).collect();
+        assert_eq!(approvals, [Some("before"), Some("after"), None], "{path}");
+    }
+    let problems = parse("TODO.md", b"- [ ] Deploy\n  - approval: sometimes\n").unwrap_err();
+    let first = &problems.listed[0];
+    assert_eq!((first.severity, first.line, first.column), (Severity::Error, 2, 15), "{problems}");
+    let noted = "- [ ] Deploy (approval: sometimes)\n  <!-- planlease: {\"approval\":\"after\"} -->\n";
+    let noted = read("TODO.md", noted).spec.tasks[0].approval;
+    assert_eq!(noted.map(|of| of.as_str()), Some("after"), "the note counts, and the text is not read");
+}
+
+#[test]
 fn checkpoints_of_kiro_stand_between_tasks() {
     let text = "- [ ] 1. A\n  - [ ] 1.1 B\n- [ ] 2. Checkpoint - all tests pass\n- [ ] 3. C\n  - [ ] 3.1 D\n- [ ] 4. (P) E\n";
     let parsed = read(".kiro/specs/a/tasks.md", text);

@@ -75,7 +75,7 @@ fn of_task(format: Format, task: &mut Task<'_>, read: &TaskSpec, graph: &Graph) 
         note.command.clone_from(&spec.command);
     }
     if read.approval != spec.approval {
-        note.approval = spec.approval;
+        note.approval = Some(spec.approval.into());
     }
     if read.policy != spec.policy {
         note.policy.clone_from(&spec.policy);

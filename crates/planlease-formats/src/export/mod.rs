@@ -89,8 +89,8 @@ impl<'a> Outgoing<'a> {
         }
     }
 
-    /// Keeps what a text was refused for from being read: details, then what texts say of dependencies.
-    /// Whether that changes the text.
+    /// Keeps what a text was refused for from being read: details, then what texts say of dependencies and
+    /// approvals. Whether that changes the text.
     fn secure(&mut self) -> bool {
         if !std::mem::replace(&mut self.hides_steps, true) {
             return true;
@@ -98,6 +98,10 @@ impl<'a> Outgoing<'a> {
         let mut is_new = false;
         for task in self.tasks.iter_mut().filter(|task| task.note.depends_on.is_none()) {
             task.note.depends_on = Some(task.waits.clone());
+            is_new = true;
+        }
+        for task in self.tasks.iter_mut().filter(|task| task.note.approval.is_none()) {
+            task.note.approval = Some(task.spec.approval.into());
             is_new = true;
         }
         is_new

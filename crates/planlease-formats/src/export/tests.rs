@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use planlease_core::{
     TaskId,
+    approval::ApprovalOf,
     graph::Graph,
     spec::{Group, PhaseSpec, PipelineStart, PlanSpec, Source, TaskPolicy, TaskSpec},
     transition::TaskStatus,
@@ -26,14 +27,15 @@ fn essence(spec: &PlanSpec) -> String {
         let waits: BTreeMap<&str, Value> =
             graph.waits(&task.id).iter().map(|wait| (wait.on.as_str(), Value::Null)).collect();
         let waits: Vec<&&str> = waits.keys().collect();
-        let TaskSpec { id, phase, description, priority, labels, steps, command, policy, extra, .. } = task;
+        let TaskSpec { id, phase, description, priority, labels, steps, .. } = task;
+        let TaskSpec { command, approval, policy, extra, .. } = task;
         let extra: BTreeMap<_, _> = extra
             .iter()
             .filter(|(name, _)| !["checked", "mark", "stated", "kept"].contains(&name.as_str()))
             .collect();
         json!({
             "id": id, "phase": phase, "description": description, "waits": waits, "priority": priority, "labels": labels,
-            "steps": steps, "command": command, "policy": policy, "extra": extra,
+            "steps": steps, "command": command, "approval": approval, "policy": policy, "extra": extra,
         })
     };
     let mut tasks: Vec<&TaskSpec> = spec.tasks.iter().collect();
@@ -355,8 +357,16 @@ fn word() -> impl Strategy<Value = String> {
         "none",
         "---",
         "===",
+        "(approval: before)",
+        "(approval: later)",
     ];
     vec(select(words), 1..6).prop_map(|words| words.join(" "))
+}
+
+/// A detail that reads as an approval, which the plan itself may not ask for.
+fn step_about_approval() -> impl Strategy<Value = String> {
+    let steps = ["- approval: before", "**Approval:** after", "approval: later", "- approval: by all"];
+    select(steps.map(str::to_owned).to_vec())
 }
 
 fn plan() -> impl Strategy<Value = (PlanSpec, Vec<usize>)> {
@@ -372,8 +382,9 @@ fn plan() -> impl Strategy<Value = (PlanSpec, Vec<usize>)> {
         vec(any::<prop::sample::Index>(), 0..3),
         -12..13_i32,
         vec(select(vec!["optional", "web", "task", "bug"]), 0..2),
-        vec(word(), 0..3),
+        vec(prop_oneof![4 => word(), 1 => step_about_approval()], 0..3),
         any::<bool>(),
+        select(vec![None, Some(ApprovalOf::Before), Some(ApprovalOf::After)]),
     );
     let count = ids.len();
     let parts = (
@@ -389,8 +400,17 @@ fn plan() -> impl Strategy<Value = (PlanSpec, Vec<usize>)> {
 }
 
 /// A task as it is drawn: its text, its phase, what it waits for, priority, labels, steps, whether it has a
-/// command.
-type Drawn = (String, Option<usize>, Vec<prop::sample::Index>, i32, Vec<&'static str>, Vec<String>, bool);
+/// command, its approval.
+type Drawn = (
+    String,
+    Option<usize>,
+    Vec<prop::sample::Index>,
+    i32,
+    Vec<&'static str>,
+    Vec<String>,
+    bool,
+    Option<ApprovalOf>,
+);
 
 /// A plan as it is drawn: ids, tasks, title, phases with their names, switches, and each task's status.
 type Parts =
@@ -434,7 +454,7 @@ fn assembled((ids, tasks, title, numbers, names, switches, statuses): Parts) -> 
 
 /// A task that may wait for those before it.
 fn task_of(drawn: Drawn, id: TaskId, phases: &[PhaseSpec], before: &[TaskSpec]) -> TaskSpec {
-    let (text, phase, on, priority, labels, steps, commands) = drawn;
+    let (text, phase, on, priority, labels, steps, commands, approval) = drawn;
     let on: BTreeSet<TaskId> = match before.is_empty() {
         true => BTreeSet::new(),
         false => on.into_iter().map(|on| before[on.index(before.len())].id.clone()).collect(),
@@ -445,6 +465,7 @@ fn task_of(drawn: Drawn, id: TaskId, phases: &[PhaseSpec], before: &[TaskSpec]) 
         priority,
         labels: labels.into_iter().map(str::to_owned).collect(),
         steps,
+        approval,
         command: commands.then(|| vec!["a".to_owned(), "-->".to_owned()]),
         policy: commands.then(|| Box::new(TaskPolicy { max_retries: Some(0), ..TaskPolicy::default() })),
         ..TaskSpec::new(id, text)

@@ -38,6 +38,7 @@ use self::{
     waits::Subject,
 };
 use crate::{
+    approval,
     draft::{Draft, TaskPlaces},
     format::file_name,
     report::Report,
@@ -108,6 +109,8 @@ struct Reader<'r, 'a, 't> {
     notes: Vec<notes::Found<'a>>,
     /// What is said about dependencies.
     stated: Vec<waits::Found<'a>>,
+    /// What is said about approvals of the last task.
+    approvals: Vec<approval::Stated<'a>>,
     /// What resembles tasks and is none.
     doubtful: Vec<Doubtful<'a>>,
     /// The numbered steps, and the places of their tasks.
@@ -142,6 +145,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             draft,
             notes: Vec::new(),
             stated: Vec::new(),
+            approvals: Vec::new(),
             doubtful: Vec::new(),
             numbered_steps: HashMap::new(),
             phases: HashMap::new(),
@@ -531,6 +535,10 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             (self.paragraph.take(), self.draft.spec.tasks.len().checked_sub(1))
         {
             self.look_for_dependencies(&self.text[start..end], place, Subject::Task(task));
+            if place == Place::Task {
+                let stated = approval::in_text(&self.text[start..end]).into_iter();
+                self.approvals.extend(stated.map(|stated| stated.moved(|at| start + at)));
+            }
         }
     }
 
@@ -580,6 +588,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
         if is_verbatim {
             return;
         }
+        self.approvals.extend(approval::in_detail(text).map(|stated| stated.moved(|at| line_start + at)));
         self.go_on_with_task(at, line_start + text.len(), false);
         let Some(task) = self.draft.spec.tasks.last() else { return };
         if let Some(near) = line::near_task(trimmed).filter(|near| near.has_box) {
@@ -597,6 +606,9 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
         self.below = Below::Nothing;
         self.end_paragraph();
         let Some(task) = self.draft.spec.tasks.last_mut() else { return };
+        if !self.approvals.is_empty() {
+            task.approval = approval::agreed(&std::mem::take(&mut self.approvals), self.report);
+        }
         let indents = self.steps.iter().map(|step| step.len() - step.trim_start_matches([' ', '\t']).len());
         let indent = indents.min().unwrap_or_default();
         task.steps.extend(self.steps.drain(..).map(|step| step[indent..].to_owned()));

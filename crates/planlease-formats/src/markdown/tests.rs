@@ -740,3 +740,42 @@ fn texts_that_are_too_long_are_refused() {
     plan.md:3:7: error: a text of task 1.1 has 20000 bytes; at most 16384 are allowed
     ");
 }
+
+#[test]
+fn a_task_says_which_approval_it_needs() {
+    insta::assert_snapshot!(in_phase("\
+- [ ] 1.1 Deploy
+  - approval: before
+- [ ] 1.2 Report (depends: 1.1) (approval: after)
+- [ ] 1.3 Test
+  - **Approval:** `After`.
+- [ ] 1.4 Say `(approval: before)`
+  - the approval: before all
+  - Approval: of the security team
+"), @r#"
+    T
+    phase 1: P
+    task 1.1 in 1: Deploy {"approval":"before"}
+      step "- approval: before"
+    task 1.2 in 1: Report (depends: 1.1) (approval: after) {"approval":"after"}
+      after 1.1
+    task 1.3 in 1: Test {"approval":"after"}
+      step "- **Approval:** `After`."
+    task 1.4 in 1: Say `(approval: before)`
+      step "- the approval: before all"
+      step "- Approval: of the security team"
+    plan.md:10:15: warning: this is not read as an approval
+      help: Write `- approval: before` below the task if a person has to approve each attempt before it starts, `after` for its result. Put the words into backticks if they mean something else.
+    "#);
+}
+
+#[test]
+fn an_approval_that_is_none_is_refused() {
+    let text = "# T\n## Phase 1: P\n- [ ] 1.1 A (approval: always)\n- [ ] 1.2 B\n  - approval: before\n  - approval: after\n";
+    insta::assert_snapshot!(refuse("plan.md", text), @r#"
+    plan.md:3:24: error: "always" is no approval: there are before and after
+      help: Write `- approval: before` below the task if a person has to approve each attempt before it starts, `after` for its result. Put the words into backticks if they mean something else.
+    plan.md:6:15: error: the task asks for two approvals, before and after
+      help: A task asks for one of them: take the other out.
+    "#);
+}

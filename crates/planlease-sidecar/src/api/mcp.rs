@@ -1,5 +1,5 @@
 //! `/mcp`: the tools for agents, over streamable HTTP. A call names the session by which it is made;
-//! `claim` opens one where none is named.
+//! `claim` opens one where none is named. A client that is read-only gets the tools that read.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     client_session::{Bond, ClientSession},
-    origin::Origin,
+    origin::{Admitted, Origin},
     parts::{RawBody, session_name},
     problem::Problem,
     shared::App,
@@ -28,15 +28,16 @@ const HEARTBEAT: Duration = Duration::from_secs(300);
 /// Answers one message of the protocol.
 pub(crate) async fn serve(
     State(app): State<App>,
-    Extension(origin): Extension<Origin>,
+    Extension(Admitted { origin, read_only }): Extension<Admitted>,
     request: Request,
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let RawBody(bytes, _room) = RawBody::from_request(Request::from_parts(head.clone(), body), &app).await?;
     let callers = Agents { app: Arc::clone(&app), origin: origin.clone() };
     let operator = format!("{} ({origin})", app.options.name);
-    let server = Server::new(app.coordinator.clone(), callers, Access::Work, &operator);
-    let server = server.remembering(Arc::clone(&app.claims));
+    let access = if read_only.is_some() { Access::Read } else { Access::Work };
+    let server = Server::new(app.coordinator.clone(), callers, access, &operator);
+    let server = server.remembering(Arc::clone(&app.claims)).limited_because(read_only);
     Ok(serve_http(server, Request::from_parts(head, bytes)).await.map(Body::new))
 }
 

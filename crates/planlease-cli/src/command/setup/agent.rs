@@ -3,25 +3,26 @@
 use std::fmt;
 
 use clap::ValueEnum;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     block::{self, Comment},
+    element::Element,
     member,
 };
 
 /// An agent that can be set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Agent {
-    /// Claude Code: `.mcp.json` and a skill
+    /// Claude Code: `.mcp.json`, `.claude/settings.json` and a skill
     ClaudeCode,
-    /// Codex: `.codex/config.toml` and `AGENTS.md`
+    /// Codex: `.codex/config.toml`, `.codex/hooks.json` and `AGENTS.md`
     Codex,
     /// Gemini CLI: `.gemini/settings.json` and `GEMINI.md`
     Gemini,
     /// opencode: `opencode.json` and `AGENTS.md`
     Opencode,
-    /// Cursor: `.cursor/mcp.json` and `AGENTS.md`
+    /// Cursor: `.cursor/mcp.json`, `.cursor/hooks.json` and `AGENTS.md`
     Cursor,
 }
 
@@ -35,6 +36,8 @@ pub(super) struct Edit {
 enum What {
     /// The member `planlease` of this member of an object of JSON.
     Member(&'static str, Value),
+    /// A hook that runs [`PRIME`] at the start of a session.
+    Hook(Element),
     /// A marked block of lines.
     Block(Comment, String),
     /// A file of our own.
@@ -73,6 +76,7 @@ impl Agent {
         match self {
             Self::ClaudeCode => vec![
                 member(".mcp.json", "mcpServers", server),
+                hook(".claude/settings.json", PRIME),
                 Edit {
                     path: ".claude/skills/planlease/SKILL.md",
                     what: What::File(format!("{SKILL_HEAD}{SECTION}")),
@@ -86,16 +90,21 @@ impl Agent {
                         "[mcp_servers.planlease]\ncommand = \"planlease\"\nargs = [\"mcp\"]\n".to_owned(),
                     ),
                 },
+                hook(".codex/hooks.json", PRIME),
                 section("AGENTS.md"),
             ],
-            Self::Gemini => {
-                vec![member(".gemini/settings.json", "mcpServers", server), section("GEMINI.md")]
-            }
+            Self::Gemini => vec![
+                member(".gemini/settings.json", "mcpServers", server),
+                hook(".gemini/settings.json", "planlease prime --hook gemini"),
+                section("GEMINI.md"),
+            ],
             Self::Opencode => {
                 let server = json!({ "type": "local", "command": ["planlease", "mcp"], "enabled": true });
                 vec![member("opencode.json", "mcp", server), section("AGENTS.md")]
             }
-            Self::Cursor => vec![member(".cursor/mcp.json", "mcpServers", server), section("AGENTS.md")],
+            Self::Cursor => {
+                vec![member(".cursor/mcp.json", "mcpServers", server), cursor_hook(), section("AGENTS.md")]
+            }
         }
     }
 
@@ -103,9 +112,38 @@ impl Agent {
     pub(super) fn note(self) -> &'static str {
         match self {
             Self::ClaudeCode => "Claude Code asks once whether it may start the server of a project",
-            Self::Codex => "Codex reads .codex/config.toml in projects that it trusts",
+            Self::Codex => {
+                "Codex reads .codex in projects that it trusts, and runs a hook once you trust it (/hooks)"
+            }
             Self::Gemini | Self::Opencode | Self::Cursor => "start the agent again to use it",
         }
+    }
+}
+
+/// A hook at the start of a session, in the form that Claude Code, Codex and Gemini CLI share.
+fn hook(path: &'static str, command: &str) -> Edit {
+    let value = json!({ "hooks": [{ "type": "command", "command": command }] });
+    let element = Element { object: "hooks", list: "SessionStart", value, base: Map::new() };
+    Edit { path, what: What::Hook(element) }
+}
+
+/// The same for Cursor, whose file of hooks has a version.
+fn cursor_hook() -> Edit {
+    let value = json!({ "command": "planlease prime --hook cursor" });
+    let base = Map::from_iter([("version".to_owned(), json!(1))]);
+    let element = Element { object: "hooks", list: "sessionStart", value, base };
+    Edit { path: ".cursor/hooks.json", what: What::Hook(element) }
+}
+
+/// Whether a part of a file of hooks runs [`PRIME`], with whichever arguments.
+fn runs_prime(part: &Value) -> bool {
+    match part {
+        Value::Object(members) => members.iter().any(|(name, value)| match value {
+            Value::String(command) => name == "command" && command.contains(PRIME),
+            other => runs_prime(other),
+        }),
+        Value::Array(parts) => parts.iter().any(runs_prime),
+        _ => false,
     }
 }
 
@@ -130,6 +168,11 @@ impl Edit {
                 Some(text) => member::remove(text, object, NAME),
                 None => Ok(None),
             },
+            (What::Hook(element), false) => element.set(before.unwrap_or(""), runs_prime).map(Some),
+            (What::Hook(element), true) => match before {
+                Some(text) => element.remove(text),
+                None => Ok(None),
+            },
             (What::Block(comment, text), false) => block::set(before.unwrap_or(""), *comment, text).map(Some),
             (What::Block(comment, _), true) => match before {
                 Some(text) => block::remove(text, *comment),
@@ -143,6 +186,9 @@ impl Edit {
 
 /// Under which name the server is entered.
 const NAME: &str = "planlease";
+
+/// What a hook at the start of a session runs.
+const PRIME: &str = "planlease prime";
 
 #[cfg(test)]
 mod tests {
@@ -158,5 +204,18 @@ mod tests {
                 assert_eq!(edit.apply(None, true).unwrap(), None, "{}", edit.path);
             }
         }
+    }
+
+    #[test]
+    fn a_hook_that_a_person_wrote_stays_as_it_is() {
+        let hook = hook(".claude/settings.json", PRIME);
+        let theirs = json!({ "matcher": "startup", "hooks": [{ "command": "planlease prime release" }] });
+        let file = json!({ "hooks": { "SessionStart": [theirs], "Stop": [{ "command": "bell" }] } });
+        let file = file.to_string();
+        assert_eq!(hook.apply(Some(&file), false).unwrap().as_deref(), Some(&*file));
+        assert_eq!(hook.apply(Some(&file), true).unwrap().as_deref(), Some(&*file));
+        let other = file.replace("planlease prime release", "make");
+        let with = hook.apply(Some(&other), false).unwrap().unwrap();
+        assert!(with.contains(PRIME) && with.contains("make") && with.contains("bell"), "{with}");
     }
 }

@@ -13,8 +13,8 @@ const STEP: &str = "  ";
 /// # Errors
 /// If the text is no object of JSON, or `object` none in it.
 pub(super) fn set(text: &str, object: &str, name: &str, value: &Value) -> Result<String, String> {
-    let pretty = serde_json::to_string_pretty(value).map_err(|error| error.to_string())?;
-    let value_at = |depth: usize| pretty.replace('\n', &format!("\n{}", STEP.repeat(depth)));
+    let pretty = pretty(value)?;
+    let value_at = |depth: usize| indented(&pretty, depth);
     if text.trim().is_empty() {
         let inner = format!("{{\n{STEP}{STEP}{}: {}\n{STEP}}}", quoted(name), value_at(2));
         return Ok(format!("{{\n{STEP}{}: {inner}\n}}\n", quoted(object)));
@@ -59,7 +59,24 @@ pub(super) fn remove(text: &str, object: &str, name: &str) -> Result<Option<Stri
     cut(text, at.start, name).map(Some)
 }
 
-fn parsed(text: &str) -> Result<serde_json::Map<String, Value>, String> {
+/// A value over several lines, as at the start of a line.
+///
+/// # Errors
+/// If it cannot be written as JSON.
+pub(super) fn pretty(value: &Value) -> Result<String, String> {
+    serde_json::to_string_pretty(value).map_err(|error| error.to_string())
+}
+
+/// The same at so many steps of indentation.
+pub(super) fn indented(pretty: &str, depth: usize) -> String {
+    pretty.replace('\n', &format!("\n{}", STEP.repeat(depth)))
+}
+
+/// The root object.
+///
+/// # Errors
+/// If the text is none.
+pub(super) fn parsed(text: &str) -> Result<serde_json::Map<String, Value>, String> {
     match serde_json::from_str(text) {
         Ok(Value::Object(root)) => Ok(root),
         Ok(_) => Err("it is JSON, but no object".to_owned()),
@@ -67,7 +84,8 @@ fn parsed(text: &str) -> Result<serde_json::Map<String, Value>, String> {
     }
 }
 
-fn unreadable() -> String {
+/// Why a text that was parsed cannot be edited.
+pub(super) fn unreadable() -> String {
     "its members cannot be distinguished".to_owned()
 }
 
@@ -76,47 +94,55 @@ fn quoted(name: &str) -> String {
 }
 
 /// Where the root object begins.
-fn start(text: &str) -> usize {
+pub(super) fn start(text: &str) -> usize {
     text.find('{').unwrap_or(0)
 }
 
 /// Puts a member in front of the others of the object that begins there.
 fn insert(text: &str, object: usize, depth: usize, name: &str, value: &str) -> String {
-    let (head, tail) = text.split_at(object + 1);
-    let indent = STEP.repeat(depth);
-    let empty = tail.trim_start().starts_with('}');
-    let member = format!("\n{indent}{}: {value}", quoted(name));
-    if empty {
-        return format!("{head}{member}\n{}{}", STEP.repeat(depth - 1), tail.trim_start());
-    }
-    let gap = if tail.starts_with(char::is_whitespace) { "" } else { " " };
-    format!("{head}{member},{gap}{tail}")
+    put_first(text, object, depth, &format!("{}: {value}", quoted(name)))
 }
 
-/// Takes a member out of the object that begins there, with the comma that separates it from the others.
+/// Puts an item in front of the others of the object or array that begins there.
+pub(super) fn put_first(text: &str, container: usize, depth: usize, item: &str) -> String {
+    let (head, tail) = text.split_at(container + 1);
+    let item = format!("\n{}{item}", STEP.repeat(depth));
+    if tail.trim_start().starts_with(['}', ']']) {
+        return format!("{head}{item}\n{}{}", STEP.repeat(depth - 1), tail.trim_start());
+    }
+    let gap = if tail.starts_with(char::is_whitespace) { "" } else { " " };
+    format!("{head}{item},{gap}{tail}")
+}
+
+/// Takes a member out of the object that begins there.
 fn cut(text: &str, object: usize, name: &str) -> Result<String, String> {
     let Member { key, value } = find(text, object, name).ok_or_else(unreadable)?;
-    let behind = &text[value.end..];
+    Ok(cut_out(text, &(key..value.end)))
+}
+
+/// Takes an item out of its object or array, with the comma that separates it from the others.
+pub(super) fn cut_out(text: &str, item: &Range<usize>) -> String {
+    let behind = &text[item.end..];
     let to_comma = behind.len() - behind.trim_start().len();
     if behind[to_comma..].starts_with(',') {
         // With the white space in front, so that the next one takes its place.
-        let from = text[..key].trim_end().len();
-        return Ok(format!("{}{}", &text[..from], &text[value.end + to_comma + 1..]));
+        let from = text[..item.start].trim_end().len();
+        return format!("{}{}", &text[..from], &text[item.end + to_comma + 1..]);
     }
-    let before = text[..key].trim_end();
+    let before = text[..item.start].trim_end();
     let before = before.strip_suffix(',').unwrap_or(before);
-    Ok(format!("{before}{behind}"))
+    format!("{before}{behind}")
 }
 
 /// Where a member is in the text.
-struct Member {
+pub(super) struct Member {
     key: usize,
-    value: Range<usize>,
+    pub(super) value: Range<usize>,
 }
 
 /// Finds a member of the object that begins at this byte of a text that is valid JSON. Of several with one
 /// name the last counts, as for parsers.
-fn find(text: &str, object: usize, name: &str) -> Option<Member> {
+pub(super) fn find(text: &str, object: usize, name: &str) -> Option<Member> {
     let mut found = None;
     let mut at = object + 1;
     loop {
@@ -139,12 +165,13 @@ fn find(text: &str, object: usize, name: &str) -> Option<Member> {
     }
 }
 
-fn skip_blank(text: &str, at: usize) -> usize {
+/// The first byte from there on that is not white space.
+pub(super) fn skip_blank(text: &str, at: usize) -> usize {
     text.len() - text[at..].trim_start().len()
 }
 
 /// The first byte behind the value that begins here.
-fn skip_value(text: &str, at: usize) -> Option<usize> {
+pub(super) fn skip_value(text: &str, at: usize) -> Option<usize> {
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
     for (n, byte) in text.bytes().enumerate().skip(at) {
         match byte {
