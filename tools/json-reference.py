@@ -17,8 +17,8 @@ SOURCES = sorted((ROOT / "crates/planlease-documents/src").rglob("*.rs")) + [
     ROOT / "crates/planlease-core/src/deeds.rs",
     ROOT / "crates/planlease-core/src/summary.rs",
     ROOT / "crates/planlease-core/src/standing.rs",
-    ROOT / "crates/planlease-core/src/record.rs",
-    ROOT / "crates/planlease-core/src/spec.rs",
+    *(ROOT / f"crates/planlease-core/src/{name}.rs" for name in ("record", "spec")),
+    *sorted(path for name in ("record", "spec") for path in (ROOT / f"crates/planlease-core/src/{name}").glob("*.rs")),
 ]
 
 PLAIN = {
