@@ -207,7 +207,7 @@ impl Exit {
             Self::PlanExists => (9, "the plan exists already, or is being imported"),
             Self::TasksFailed => (10, "tasks have failed, or wait for ones that have"),
             Self::Stopped => (11, "asked to stop before everything was done"),
-            Self::OutOfStep => (12, "`plan diff`: the plan is not as the file says"),
+            Self::OutOfStep => (12, "`plan diff`, `mirror`: the plan is not as the file says"),
             Self::NothingReady => (13, "`task claim`: no task is ready"),
             Self::CannotStart => (14, "`run`: the commands of a plan do not start on this host"),
             Self::OutputLost => (15, "standard output cannot be written; what was changed stays changed"),

@@ -69,9 +69,9 @@ impl Edit {
             let fields = match status(&task.id) {
                 // How far the task is, is no part of its definition: the file says what the plan knows.
                 Some(status) if task.agrees_with(status) => {
-                    differing(&without_progress(before), &without_progress(task))
+                    differing(&without_progress(sorted(before)), &without_progress(sorted(task)))
                 }
-                _ => differing(before, &task),
+                _ => differing(&sorted(before), &sorted(task)),
             };
             (!fields.is_empty()).then(|| Changed { task: task.id.clone(), fields })
         });
@@ -172,9 +172,15 @@ fn merged(present: &PlanSpec, edited: &PlanSpec, stay: &BTreeSet<TaskId>) -> Pla
     spec
 }
 
-/// A task without what its file says of how far it is.
-fn without_progress(task: &TaskSpec) -> TaskSpec {
+/// A task with its dependencies in one order: which of them a file names first, says nothing.
+fn sorted(task: &TaskSpec) -> TaskSpec {
     let mut task = task.clone();
+    task.depends_on.sort_unstable();
+    task
+}
+
+/// A task without what its file says of how far it is.
+fn without_progress(mut task: TaskSpec) -> TaskSpec {
     for name in [CHECKED, MARK, STATED] {
         task.extra.remove(name);
     }
@@ -297,6 +303,16 @@ mod tests {
         );
         assert_eq!(edit.fields, ["policy", "title", "order"]);
         assert_eq!(edit.spec.extra["import_id"], "x", "what the import said is not the file's to change");
+    }
+
+    #[test]
+    fn the_order_of_dependencies_is_no_difference() {
+        let present = plan(&[("1.1", &[]), ("1.2", &[]), ("1.3", &["1.1", "1.2"])]);
+        let edited = plan(&[("1.1", &[]), ("1.2", &[]), ("1.3", &["1.2", "1.1"])]);
+        for status in [None, Some(TaskStatus::Pending), Some(TaskStatus::Completed)] {
+            let edit = Edit::new(&present, &edited, |_: &TaskId| status);
+            assert!(edit.is_empty(), "{edit:?}");
+        }
     }
 
     #[test]

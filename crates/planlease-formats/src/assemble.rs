@@ -104,6 +104,7 @@ pub(crate) fn draft(mut found: Found, order: Order, report: &mut Report<'_>) -> 
         draft.spec.sequential.push(Group { phases, ..Group::default() });
     }
     untangle(&mut draft, &ids, &nodes, report);
+    keep_order(&mut draft, &ids, &nodes);
     draft
 }
 
@@ -122,10 +123,9 @@ fn node(entries: &[Entry], places: &HashMap<&str, usize>, place: usize, entry: &
         phase: entry.phase,
         is_parallel: entry.is_parallel,
         is_optional: entry.is_optional,
-        is_over: entry.state.is_over(),
         is_exact: false,
         stated: entry.stated.iter().copied().filter(|on| seen.insert(*on)).collect(),
-        implied: Vec::new(),
+        ..Node::default()
     }
 }
 
@@ -263,5 +263,30 @@ fn untangle(draft: &mut Draft, ids: &[Option<TaskId>], nodes: &[Node], report: &
         }
         let help = "What the tasks say that they wait for counts; the order of the file does not, here.";
         report.warning(at, "the order of the file contradicts what tasks wait for", help);
+    }
+}
+
+/// Has each task wait for what comes earlier in the order, too, so that nothing begins early where a task is
+/// done before its turn; not where that contradicts what is said.
+fn keep_order(draft: &mut Draft, ids: &[Option<TaskId>], nodes: &[Node]) {
+    let before: Vec<Vec<TaskId>> = draft.spec.tasks.iter().map(|task| task.depends_on.clone()).collect();
+    let tasks = draft.spec.tasks.iter_mut().zip(&mut draft.tasks);
+    let known = ids.iter().zip(nodes).filter(|(id, _)| id.is_some());
+    let mut changed = false;
+    for ((task, places), (_, node)) in tasks.zip(known).filter(|(_, (_, node))| !node.earlier.is_empty()) {
+        let present: HashSet<&TaskId> = task.depends_on.iter().collect();
+        let is_kept = |on: &usize| ids[*on].as_ref().is_some_and(|id| present.contains(id));
+        let implied = node.implied.iter().copied().filter(is_kept);
+        let mut implied: Vec<usize> = implied.chain(node.earlier.iter().copied()).collect();
+        implied.sort_unstable();
+        let on = node.stated.iter().chain(&implied).filter_map(|on| ids[*on].clone());
+        task.depends_on = on.collect();
+        places.depends_on = vec![places.id; task.depends_on.len()];
+        changed = true;
+    }
+    if changed && !graph::cycles(&draft.spec).is_empty() {
+        for (task, before) in draft.spec.tasks.iter_mut().zip(before) {
+            task.depends_on = before;
+        }
     }
 }

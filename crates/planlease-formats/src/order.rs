@@ -1,5 +1,5 @@
 //! What tasks wait for without saying so: parents for what is nested below them, and what
-//! their format says about the order.
+//! their format says about the order. How far tasks are changes none of it.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -25,14 +25,24 @@ pub(crate) struct Node {
     pub(crate) phase: Option<usize>,
     pub(crate) is_parallel: bool,
     pub(crate) is_optional: bool,
-    /// Whether nothing is to be done about it any more, says its file.
-    pub(crate) is_over: bool,
     /// Whether it waits for nothing but what it says.
     pub(crate) is_exact: bool,
     /// What it says that it waits for.
     pub(crate) stated: Vec<usize>,
     /// What it waits for besides.
     pub(crate) implied: Vec<usize>,
+    /// What comes before that in the order: `implied` waits for it, and may be done before its turn. As much
+    /// as there is room for.
+    pub(crate) earlier: Vec<usize>,
+}
+
+/// How many tasks that come earlier are kept in all. In a plan of up to 1,000 tasks each may keep as many as
+/// it may wait for.
+const MAX_EARLIER: usize = 100_000;
+
+/// How many tasks that come earlier one of so many tasks keeps.
+fn reach(tasks: usize) -> usize {
+    (MAX_EARLIER / tasks.max(1)).min(MAX_DEPENDENCIES)
 }
 
 /// Adds what each task waits for without saying so. A parent stands above what is nested below it.
@@ -58,11 +68,16 @@ pub(crate) fn imply(nodes: &mut [Node], order: Order) {
     }
     for node in nodes.iter_mut().filter(|node| node.is_exact) {
         node.implied.clear();
+        node.earlier.clear();
     }
+    let reach = reach(nodes.len());
     for (place, node) in nodes.iter_mut().enumerate() {
         let mut seen: HashSet<usize> = node.stated.iter().copied().chain([place]).collect();
         node.implied.sort_unstable();
         node.implied.retain(|on| seen.insert(*on));
+        node.earlier.retain(|on| seen.insert(*on));
+        let room = MAX_DEPENDENCIES.saturating_sub(node.stated.len() + node.implied.len());
+        node.earlier.truncate(room.min(reach));
     }
 }
 
@@ -114,21 +129,28 @@ fn join(nodes: &mut [Node], parent: usize, children: &[usize], order: Order) {
 /// Each of these waits for the one before it, and for what is nested below that. What is parallel waits for
 /// none of them, and the next one that is not waits for all of it; for what is optional nothing waits.
 ///
-/// What is over may have been done before its turn: what is open before it is waited for all the same.
+/// What comes before that is kept as well, the nearest first, and what is nested behind what is not: the one
+/// before may be done before its turn.
 fn chain(nodes: &mut [Node], children: &[Vec<usize>], places: &[usize]) {
+    let reach = reach(nodes.len());
     let mut before: Vec<usize> = Vec::new();
+    let (mut outer, mut inner): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
     for &place in places {
         let node = &mut nodes[place];
         if !node.is_parallel {
             node.implied.extend(before.iter().rev().take(MAX_DEPENDENCIES));
+            node.earlier.extend(outer.iter().rev().take(reach));
+            node.earlier.extend(inner.iter().rev().take(reach));
         }
         if node.is_optional {
             continue;
         }
-        match (node.is_parallel, node.is_over) {
-            (true, _) => {}
-            (false, false) => before.clear(),
-            (false, true) => before.retain(|place| !nodes[*place].is_over),
+        if !node.is_parallel {
+            let parent = node.parent;
+            for on in before.drain(..) {
+                let kept: &mut Vec<usize> = if nodes[on].parent == parent { &mut outer } else { &mut inner };
+                kept.push(on);
+            }
         }
         before.extend(below(nodes, children, place).into_iter().rev());
         before.push(place);
@@ -146,18 +168,26 @@ fn below(nodes: &[Node], children: &[Vec<usize>], place: usize) -> Vec<usize> {
     found
 }
 
-/// What is nested below a task begins when that one may.
+/// What is nested below a task begins when that one may: the first of it waits for the same, and the others
+/// keep that as what comes earlier.
 fn inherit(nodes: &mut [Node], parent: usize, children: &[usize]) {
     let waits: Vec<usize> = nodes[parent].stated.iter().chain(&nodes[parent].implied).copied().collect();
-    if waits.len() > MAX_DEPENDENCIES {
+    if waits.is_empty() || waits.len() > MAX_DEPENDENCIES {
         return; // More than one may wait for, which is an error of the parent.
     }
     let beside: HashSet<usize> = children.iter().copied().collect();
-    for &child in children.iter().filter(|_| !waits.is_empty()) {
-        let waits_for_one = nodes[child].stated.iter().any(|on| beside.contains(on));
-        if nodes[child].implied.is_empty() && !waits_for_one {
-            nodes[child].implied.extend(waits.iter().filter(|on| !beside.contains(on)));
+    let waits: Vec<usize> = waits.into_iter().filter(|on| !beside.contains(on)).collect();
+    let reach = reach(nodes.len());
+    let earlier: Vec<usize> = nodes[parent].earlier.iter().take(reach).copied().collect();
+    for &child in children {
+        let node = &mut nodes[child];
+        let waits_for_one = node.stated.iter().any(|on| beside.contains(on));
+        if node.implied.is_empty() && !waits_for_one {
+            node.implied.extend(&waits);
+        } else {
+            node.earlier.extend(waits.iter().take(reach));
         }
+        node.earlier.extend(earlier.iter().filter(|on| !beside.contains(on)));
     }
 }
 
@@ -194,15 +224,42 @@ mod tests {
         assert_eq!(implied(Order::Free, &nodes)[3], [4, 5]);
     }
 
+    fn earlier(order: Order, nodes: &[Node]) -> Vec<Vec<usize>> {
+        let mut nodes = nodes.to_vec();
+        imply(&mut nodes, order);
+        nodes.into_iter().map(|node| node.earlier).collect()
+    }
+
     #[test]
-    fn what_is_over_before_its_turn_lets_nothing_begin_early() {
-        let over = Node { is_over: true, ..Node::default() };
-        let nodes = [Node::default(), over.clone(), Node::default(), Node::default()];
-        assert_eq!(implied(Order::WithinParent, &nodes), [vec![], vec![0], vec![0, 1], vec![2]]);
-        let nodes = [over.clone(), over.clone(), Node::default()];
-        assert_eq!(implied(Order::WithinParent, &nodes), [vec![], vec![0], vec![1]], "as short as it can be");
-        let nodes = [over, below(0), Node::default()];
-        assert_eq!(implied(Order::WithinParent, &nodes)[2], [0, 1], "a parent, and what is open below it");
+    fn what_comes_earlier_is_kept_behind_the_one_before() {
+        let nodes = [Node::default(), below(0), Node::default(), Node::default(), below(3), below(3)];
+        let expected = [vec![], vec![], vec![], vec![0, 1], vec![0, 1], vec![2, 0, 1]];
+        assert_eq!(earlier(Order::WithinParent, &nodes), expected);
+        assert_eq!(earlier(Order::Free, &nodes), vec![Vec::<usize>::new(); 6]);
+        let exact = Node { is_exact: true, ..Node::default() };
+        let nodes = [Node::default(), Node::default(), exact];
+        assert_eq!(earlier(Order::WithinParent, &nodes)[2], Vec::<usize>::new());
+    }
+
+    #[test]
+    fn each_nested_task_waits_for_what_its_parent_waits_for() {
+        let parent = Node { stated: vec![0], ..Node::default() };
+        let second = Node { stated: vec![2], ..below(1) };
+        let nodes = [Node::default(), parent, below(1), second];
+        assert_eq!(implied(Order::Free, &nodes), [vec![], vec![2, 3], vec![0], vec![]]);
+        assert_eq!(earlier(Order::Free, &nodes), [vec![], vec![], vec![], vec![0]]);
+    }
+
+    #[test]
+    fn what_comes_earlier_is_bounded() {
+        let mut nodes = vec![Node::default(); 300];
+        nodes[299].stated = (0..90).collect();
+        imply(&mut nodes, Order::WithinParent);
+        let of = |place: usize| nodes[place].implied.len() + nodes[place].earlier.len();
+        assert_eq!((of(50), of(298), of(299)), (50, MAX_DEPENDENCIES, MAX_DEPENDENCIES - 90));
+        let mut nodes = vec![Node::default(); 20_000];
+        imply(&mut nodes, Order::WithinParent);
+        assert!(nodes.iter().map(|node| node.earlier.len()).sum::<usize>() <= MAX_EARLIER);
     }
 
     #[test]

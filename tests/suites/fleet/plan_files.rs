@@ -84,3 +84,38 @@ async fn a_mirror_leaves_files_alone_that_are_not_the_plans(env: TestEnv) {
     let copy = write("copy.md", "# Own\n- [ ] 1. a\n- [ ] 2. b\n- text\n");
     program.run_to(0, ["mirror", "own", &copy, "--once"]).await;
 }
+
+#[case]
+async fn a_plan_is_in_step_with_its_file_after_a_mirror(env: TestEnv) {
+    let folder = env.path(".kiro/specs/steps");
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("tasks.md");
+    let (file, program) = (path_text(&file), env.program());
+    fs::write(file, "# Steps\n- [ ] 1. a\n- [ ] 2. b\n- [ ] 3. c\n").unwrap();
+    program.run_to(0, ["plan", "import", file]).await;
+    program.run_to(0, ["task", "skip", "steps", "2", "--reason", "later"]).await;
+    program.run_to(0, ["mirror", "steps", file, "--once"]).await;
+    assert_eq!(fs::read_to_string(file).unwrap(), "# Steps\n- [ ] 1. a\n- [x] 2. b\n- [ ] 3. c\n");
+    program.run_to(0, ["plan", "diff", file]).await;
+}
+
+#[case]
+async fn a_mirror_clears_no_marks_of_tasks_never_started(env: TestEnv) {
+    let file = env.path("TODO.md");
+    let (file, program) = (path_text(&file), env.program());
+    let ticked = "# Own\n- [x] 1. a\n- [x] 2. b\n";
+    for plan in ["kept", "cleared"] {
+        fs::write(file, ticked).unwrap();
+        program.run_to(0, ["plan", "import", file, "--plan", plan, "--ticked", "pending"]).await;
+        let refused = program.run_to(12, ["mirror", plan, file, "--once"]).await;
+        assert!(refused.stderr.contains("has 2 ticked tasks"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("1 (ticked in "), "{}", refused.stderr);
+        assert_eq!(fs::read_to_string(file).unwrap(), ticked);
+    }
+    program.run_to(0, ["mirror", "cleared", file, "--once", "--overwrite"]).await;
+    assert_eq!(fs::read_to_string(file).unwrap(), ticked.replace("[x]", "[ ]"));
+    fs::write(file, ticked).unwrap();
+    program.run_to(0, ["plan", "update", file, "--plan", "kept", "--ticked", "done"]).await;
+    program.run_to(0, ["mirror", "kept", file, "--once"]).await;
+    assert_eq!(fs::read_to_string(file).unwrap(), ticked);
+}

@@ -12,9 +12,9 @@ use std::{
 use clap::Args;
 use planlease::{
     Coordinator, Error, Identity, PlanSpec, PlanView,
-    core::{PlanName, TaskId},
+    core::{PlanName, TaskId, counted},
 };
-use planlease_formats::{Format, Progress};
+use planlease_formats::{Format, Parsed, Progress};
 use planlease_watcher::{Scope, Snapshot};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -35,11 +35,15 @@ const COLLECT: Duration = Duration::from_millis(100);
 /// How long the last look at the plan may take when the mirror is asked to end.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
+/// The most tasks that are named with their lines in a message.
+const MAX_NAMED: usize = 5;
+
 /// Keep a status.json, or the boxes of a plan file, up to date for other readers
 ///
 /// Of a plan file (a checklist in Markdown, tasks.json, prd.json, issues.jsonl, a folder of Backlog.md) only
 /// the marks of its tasks are changed, in place: all other bytes stay as they are. A plan file that is not
-/// there for a moment is waited for, up to 20 seconds.
+/// there for a moment is waited for, up to 20 seconds. A file with ticked tasks that the plan has pending and
+/// has never started is refused with status 12, unless --overwrite says that their marks are to be cleared.
 ///
 /// The file is replaced in one step whenever the plan has changed: a reader sees the plan at one revision,
 /// never half of it. Changes that arrive together are written together. Ctrl-C and SIGTERM end it after one
@@ -62,6 +66,9 @@ pub(crate) struct MirrorArgs {
     /// Write it once, as the plan is now, and end
     #[arg(long)]
     once: bool,
+    /// Clear also the marks of tasks that the plan has never started
+    #[arg(long)]
+    overwrite: bool,
 }
 
 /// The file, and what it holds.
@@ -87,7 +94,7 @@ impl MirrorArgs {
         let mut signals = Signals::take()?;
         let coordinator = invocation.connect().await?;
         let view = coordinator.plan(&plan).await?;
-        let format = plan_file(&view, &self.file).await?;
+        let format = plan_file(&view, &self.file, self.overwrite).await?;
         let mut mirror = Mirror { plan, file: &self.file, format, written: None, stays_because: None };
         mirror.ensure_ours(&view)?;
         if self.once {
@@ -117,7 +124,7 @@ impl MirrorArgs {
 
 /// The format of a plan file whose marks are to be kept; `None` for a state file, or one that is not there
 /// yet. Every other file is refused: it would be lost.
-async fn plan_file(view: &PlanView, file: &Path) -> Result<Option<Format>, Failure> {
+async fn plan_file(view: &PlanView, file: &Path, overwrite: bool) -> Result<Option<Format>, Failure> {
     let path = file::whole(&file.to_string_lossy());
     // A state file can be made; all other plan files are written by others.
     let is_json = Format::of(&path).is_none_or(|format| format == Format::Taskmaster);
@@ -145,16 +152,47 @@ async fn plan_file(view: &PlanView, file: &Path) -> Result<Option<Format>, Failu
         Ok(None) => return Err(refused("is a plan file without marks that could be kept")),
         Err(problems) => return Err(refused(&format!("cannot be kept as the plan is: {problems}"))),
     }
-    let parsed = marks.parse(format, tag, &path);
-    let is_its = parsed.is_ok_and(|parsed| {
+    let is_its = |parsed: &Parsed| {
         let ids = |spec: &PlanSpec| spec.tasks.iter().map(|task| task.id.clone()).collect::<BTreeSet<_>>();
         view.spec().has_origin_of(&parsed.spec) || ids(view.spec()) == ids(&parsed.spec)
-    });
-    if is_its {
-        Ok(Some(format))
-    } else {
-        Err(refused(&format!("is not the file of the plan {}", view.name())))
+    };
+    let Some(parsed) = marks.parse(format, tag, &path).ok().filter(is_its) else {
+        return Err(refused(&format!("is not the file of the plan {}", view.name())));
+    };
+    if !overwrite {
+        ensure_kept(view, &path, &parsed)?;
     }
+    Ok(Some(format))
+}
+
+/// Refuses to clear marks of tasks that the plan has neither started nor changed: others have set them.
+fn ensure_kept(view: &PlanView, path: &str, parsed: &Parsed) -> Result<(), Failure> {
+    let is_untouched = |task: &TaskId| {
+        let task = view.tasks().get(task);
+        task.is_some_and(|task| task.record.attempt == 0 && task.record.transitions.is_empty())
+    };
+    let marked = view.pending_of_ticked(&parsed.spec).into_iter().filter(is_untouched);
+    let marked: Vec<TaskId> = marked.collect();
+    if marked.is_empty() {
+        return Ok(());
+    }
+    let (plan, reasons) = (view.name(), parsed.reasons());
+    let first = marked.iter().take(MAX_NAMED);
+    let first: Vec<String> =
+        first.filter_map(|task| Some(format!("{task} ({})", reasons.get(task)?))).collect();
+    let more = if marked.len() > MAX_NAMED { ", …" } else { "" };
+    let what = format!(
+        "{path} has {} that the plan {plan} has never started: {}{more}",
+        counted(marked.len(), "ticked task"),
+        first.join(", ")
+    );
+    let remedy = format!(
+        "If they are done, record that with `planlease plan update {path} --plan {plan} --ticked done`; --overwrite \
+         clears their marks."
+    );
+    Err(Failure::new(Exit::OutOfStep, what)
+        .meaning("The mirror would clear their marks. It was not changed.")
+        .remedy(remedy))
 }
 
 /// Whether a file is the state of a plan, as a mirror writes it. A damaged one is known by its name.

@@ -33,8 +33,8 @@ fn kiro_nests_by_numbers_and_keeps_requirements() {
         "1 < 1.1 1.2 1.4",
         "1.1 < ",
         "1.2 < 1.1",
-        "1.3 < 1.2",
-        "1.4 < 1.2",
+        "1.3 < 1.1 1.2",
+        "1.4 < 1.1 1.2",
         "2 < 1 1.1 1.2 1.4 2.1",
         "2.1 < 1 1.1 1.2 1.4",
     ];
@@ -66,7 +66,44 @@ fn tasks_of_every_checklist_say_which_approval_they_need() {
 fn checkpoints_of_kiro_stand_between_tasks() {
     let text = "- [ ] 1. A\n  - [ ] 1.1 B\n- [ ] 2. Checkpoint - all tests pass\n- [ ] 3. C\n  - [ ] 3.1 D\n- [ ] 4. (P) E\n";
     let parsed = read(".kiro/specs/a/tasks.md", text);
-    assert_eq!(waits(&parsed), ["1 < 1.1", "1.1 < ", "2 < 1 1.1", "3 < 2 3.1", "3.1 < 2", "4 < "]);
+    let expected = ["1 < 1.1", "1.1 < ", "2 < 1 1.1", "3 < 1 1.1 2 3.1", "3.1 < 1 1.1 2", "4 < "];
+    assert_eq!(waits(&parsed), expected);
+}
+
+/// The tasks that may start after an import of the file that records what is ticked as done.
+fn ready(parsed: &Parsed) -> Vec<String> {
+    use planlease_core::{TaskId, graph::Graph, transition::TaskStatus};
+
+    let graph = Graph::new(&parsed.spec);
+    let status = |task: &TaskId| {
+        let is_done = parsed.spec.task(task)?.is_ticked();
+        Some(if is_done { TaskStatus::Completed } else { TaskStatus::Pending })
+    };
+    graph.ready(status).map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_is_ticked_early_lets_nothing_begin_early() {
+    let kiro = ".kiro/specs/a/tasks.md";
+    for (path, text, expected) in [
+        (kiro, "- [ ] 1. Check\n- [ ] 2. Build\n  - [x] 2.1 A\n  - [ ] 2.2 B\n", vec!["1"]),
+        (kiro, "- [ ] 1. A\n- [x] 2. B\n- [ ] 3. C\n", vec!["1"]),
+        (kiro, "- [x] 1. A\n  - [ ] 1.1 B\n- [x] 2. C\n- [ ] 3. D\n", vec!["1.1"]),
+        (kiro, "- [ ] 1. A\n- [x] 2. B\n- [ ] 3. (P) C\n- [ ] 4. D\n", vec!["1", "3"]),
+        ("specs/a/tasks.md", "## Phase 1: P\n- [ ] T001 A\n- [x] T002 B\n- [ ] T003 C\n", vec!["T001"]),
+        ("TODO.md", "- [ ] 1. A\n- [ ] 2. B (after 1)\n- [x] 2.1 C\n- [ ] 2.2 D (after 2.1)\n", vec!["1"]),
+    ] {
+        assert_eq!(ready(&read(path, text)), expected, "{text}");
+    }
+}
+
+#[test]
+fn an_order_that_is_contradicted_keeps_what_is_said() {
+    // A note that says all that a task waits for takes it out of the order.
+    let text =
+        "- [ ] 1. A (depends on 3)\n- [ ] 2. B\n  <!-- planlease: {\"depends_on\":[]} -->\n- [ ] 3. C\n";
+    let parsed = read(".kiro/specs/a/tasks.md", text);
+    assert_eq!(waits(&parsed), ["1 < 3", "2 < ", "3 < 2"]);
 }
 
 #[test]
@@ -510,6 +547,9 @@ proptest! {
             }
             let ticked = phases.iter().flatten().filter(|(_, ticked, _)| *ticked).count();
             prop_assert_eq!(parsed.spec.ticked().count(), ticked);
+            // What is ticked changes nothing that a task waits for.
+            let open = parse_as(format, "plan.md", text.replace("[x]", "[ ]").as_bytes()).unwrap();
+            prop_assert_eq!(waits(&parsed), waits(&open), "{}:\n{}", format, text);
             // Its own marks change nothing; others change nothing but the marks.
             let statuses = |task: &planlease_core::TaskId| {
                 let task = parsed.spec.task(task)?;

@@ -22,13 +22,12 @@ pub(super) fn read(text: &Text<'_>, report: &mut Report<'_>) -> (Found, usize) {
         let place = found.entries.len();
         let Some(task) = Task::read(text, file.clone()) else {
             let help = "A task has `id:` and `title:` between two lines `---` at its top.";
-            let message = "this file has no front matter: it is no task";
-            if is_named_as_task(&text.place(file.start).file) {
-                report.error(file.start, message, help);
-            } else {
-                report.warning(file.start, message, help);
-                others += 1;
-            }
+            let message = match is_named_as_task(&text.place(file.start).file) {
+                true => "this file is named as a task and has no front matter: it is not read",
+                false => "this file has no front matter: it is no task",
+            };
+            report.warning(file.start, message, help);
+            others += 1;
             continue;
         };
         let Some(id) = task.text("id") else {
