@@ -115,7 +115,8 @@ fn node(entries: &[Entry], places: &HashMap<&str, usize>, place: usize, entry: &
     if let Some(noted) = noted {
         let mut seen = HashSet::from([place]);
         let stated = noted.filter(|on| seen.insert(*on)).collect();
-        return Node { parent: entry.parent, phase: entry.phase, stated, is_exact: true, ..Node::default() };
+        let is_over = entry.state.is_over();
+        return Node { parent: entry.parent, phase: entry.phase, is_over, stated, is_exact: true, ..Node::default() };
     }
     let mut seen: HashSet<usize> = above(entries, place).collect();
     Node {
@@ -123,6 +124,7 @@ fn node(entries: &[Entry], places: &HashMap<&str, usize>, place: usize, entry: &
         phase: entry.phase,
         is_parallel: entry.is_parallel,
         is_optional: entry.is_optional,
+        is_over: entry.state.is_over(),
         is_exact: false,
         stated: entry.stated.iter().copied().filter(|on| seen.insert(*on)).collect(),
         ..Node::default()
@@ -266,26 +268,22 @@ fn untangle(draft: &mut Draft, ids: &[Option<TaskId>], nodes: &[Node], report: &
     }
 }
 
-/// Has each task wait for what comes earlier in the order, too, so that nothing begins early where a task is
-/// done before its turn; not where that contradicts what is said.
+/// Has a task wait for what comes earlier, where what comes between was done before its turn: it would begin
+/// early. Not where that contradicts what is said.
 fn keep_order(draft: &mut Draft, ids: &[Option<TaskId>], nodes: &[Node]) {
     let before: Vec<Vec<TaskId>> = draft.spec.tasks.iter().map(|task| task.depends_on.clone()).collect();
     let tasks = draft.spec.tasks.iter_mut().zip(&mut draft.tasks);
-    let known = ids.iter().zip(nodes).filter(|(id, _)| id.is_some());
+    let known = (0..nodes.len()).filter(|place| ids[*place].is_some());
     let mut changed = false;
-    for ((task, places), (_, node)) in tasks.zip(known).filter(|(_, (_, node))| !node.earlier.is_empty()) {
-        let present: HashSet<&TaskId> = task.depends_on.iter().collect();
-        let is_kept = |on: &usize| ids[*on].as_ref().is_some_and(|id| present.contains(id));
-        let implied = node.implied.iter().copied().filter(is_kept);
-        let mut implied: Vec<usize> = implied.chain(node.earlier.iter().copied()).collect();
-        implied.sort_unstable();
-        let on = node.stated.iter().chain(&implied).filter_map(|on| ids[*on].clone());
-        task.depends_on = on.collect();
-        places.depends_on = vec![places.id; task.depends_on.len()];
-        changed = true;
+    for ((task, places), place) in tasks.zip(known) {
+        let passed_over = order::passed_over(nodes, place);
+        changed |= !passed_over.is_empty();
+        task.depends_on.extend(passed_over.into_iter().filter_map(|on| ids[on].clone()));
+        places.depends_on.resize(task.depends_on.len(), places.id);
     }
     if changed && !graph::cycles(&draft.spec).is_empty() {
-        for (task, before) in draft.spec.tasks.iter_mut().zip(before) {
+        for ((task, places), before) in draft.spec.tasks.iter_mut().zip(&mut draft.tasks).zip(before) {
+            places.depends_on.truncate(before.len());
             task.depends_on = before;
         }
     }

@@ -1,5 +1,5 @@
 //! What tasks wait for without saying so: parents for what is nested below them, and what
-//! their format says about the order. How far tasks are changes none of it.
+//! their format says about the order.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -25,6 +25,8 @@ pub(crate) struct Node {
     pub(crate) phase: Option<usize>,
     pub(crate) is_parallel: bool,
     pub(crate) is_optional: bool,
+    /// Whether nothing is to be done about it any more, says its file.
+    pub(crate) is_over: bool,
     /// Whether it waits for nothing but what it says.
     pub(crate) is_exact: bool,
     /// What it says that it waits for.
@@ -34,6 +36,26 @@ pub(crate) struct Node {
     /// What comes before that in the order: `implied` waits for it, and may be done before its turn. As much
     /// as there is room for.
     pub(crate) earlier: Vec<usize>,
+}
+
+/// What of the tasks that come earlier a task has to wait for itself, because all that its order has it wait
+/// for was done before its turn: of each parent's tasks the nearest open one, which waits for those before it.
+pub(crate) fn passed_over(nodes: &[Node], place: usize) -> Vec<usize> {
+    let node = &nodes[place];
+    let beside = node.stated.iter().filter(|on| nodes[**on].parent == node.parent);
+    if node.implied.iter().chain(beside).any(|on| !nodes[*on].is_over) {
+        return Vec::new();
+    }
+    let mut parents = HashSet::new();
+    let is_first = |up: usize| nodes[up].is_over || is_above(nodes, up, place);
+    let open = node.earlier.iter().filter(|on| !nodes[**on].is_over);
+    let first = open.filter(|on| nodes[**on].parent.is_none_or(is_first));
+    first.filter(|on| parents.insert(nodes[**on].parent)).copied().collect()
+}
+
+/// Whether one task is a parent of the other, at any depth.
+fn is_above(nodes: &[Node], parent: usize, place: usize) -> bool {
+    std::iter::successors(nodes[place].parent, |up| nodes[*up].parent).any(|up| up == parent)
 }
 
 /// How many tasks that come earlier are kept in all. In a plan of up to 1,000 tasks each may keep as many as

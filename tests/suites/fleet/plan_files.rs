@@ -93,9 +93,9 @@ async fn a_plan_is_in_step_with_its_file_after_a_mirror(env: TestEnv) {
     let (file, program) = (path_text(&file), env.program());
     fs::write(file, "# Steps\n- [ ] 1. a\n- [ ] 2. b\n- [ ] 3. c\n").unwrap();
     program.run_to(0, ["plan", "import", file]).await;
-    program.run_to(0, ["task", "skip", "steps", "2", "--reason", "later"]).await;
+    program.run_to(0, ["task", "skip", "steps", "1", "--reason", "later"]).await;
     program.run_to(0, ["mirror", "steps", file, "--once"]).await;
-    assert_eq!(fs::read_to_string(file).unwrap(), "# Steps\n- [ ] 1. a\n- [x] 2. b\n- [ ] 3. c\n");
+    assert_eq!(fs::read_to_string(file).unwrap(), "# Steps\n- [x] 1. a\n- [ ] 2. b\n- [ ] 3. c\n");
     program.run_to(0, ["plan", "diff", file]).await;
 }
 
