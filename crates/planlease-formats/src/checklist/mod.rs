@@ -24,7 +24,7 @@ use std::collections::{HashMap, HashSet};
 use planlease_core::{approval::ApprovalOf, counted};
 
 use self::{
-    given::Given,
+    given::{Given, Shared},
     names::Names,
     outline::{Item, Outline},
     rules::{Label, Rules},
@@ -69,7 +69,7 @@ pub(crate) fn read(dialect: Dialect, name: &str, text: &Text<'_>, report: &mut R
     let outline = Outline::read(text, report);
     let rules = dialect.rules();
     let reader = Reader::new(&outline, rules);
-    reader.report_shared(report);
+    reader.report_duplicates(report);
     reader.report_mentions(report);
     let found = reader.found(name, report);
     assemble::draft(found, rules.order, report)
@@ -81,7 +81,9 @@ struct Reader<'o, 'a> {
     rules: Rules,
     labels: Vec<Label>,
     parents: Vec<Option<usize>>,
-    given: Given,
+    ids: Vec<String>,
+    /// The ids that several texts begin with.
+    shared: Vec<Shared>,
     phases: phases::Found,
 }
 
@@ -89,19 +91,19 @@ impl<'o, 'a> Reader<'o, 'a> {
     fn new(outline: &'o Outline<'a>, rules: Rules) -> Self {
         let labels = labels(outline, rules);
         let parents = parents(outline, &labels);
-        let given = given::find(outline, &labels, &parents, rules.is_free);
+        let Given { ids, shared } = given::find(outline, &labels, &parents, rules.is_free);
         let phases = phases::find(outline, rules.phases);
-        Self { outline, rules, labels, parents, given, phases }
+        Self { outline, rules, labels, parents, ids, shared, phases }
     }
 
     /// Warns of ids that several texts begin with, where that matters: the headings do not tell these tasks
     /// apart, or another task waits for such an id.
-    fn report_shared(&self, report: &mut Report<'_>) {
-        if self.given.shared.is_empty() {
+    fn report_duplicates(&self, report: &mut Report<'_>) {
+        if self.shared.is_empty() {
             return;
         }
         let waited = self.waited();
-        for shared in &self.given.shared {
+        for shared in &self.shared {
             let (id, number) = (&shared.id, counted(shared.places.len(), "task"));
             let message = match shared.places.iter().any(|place| waited.contains(place)) {
                 true => format!("{number} are called {id}: what waits for {id} waits for the first of them"),
@@ -155,8 +157,7 @@ impl<'o, 'a> Reader<'o, 'a> {
         let names = self.names();
         let firsts: HashSet<String> =
             self.outline.items.iter().map(|item| first_word(&item.text).to_lowercase()).collect();
-        let entries =
-            (0..self.given.ids.len()).map(|place| self.entry(place, &names, &firsts, report)).collect();
+        let entries = (0..self.ids.len()).map(|place| self.entry(place, &names, &firsts, report)).collect();
         Found {
             title: title.map_or(name, |title| title.text).to_owned(),
             title_at: title.map_or(0, |title| title.at),
@@ -185,7 +186,7 @@ impl<'o, 'a> Reader<'o, 'a> {
         };
         Entry {
             at: item.at,
-            id: self.given.ids[place].clone(),
+            id: self.ids[place].clone(),
             description: description.to_owned(),
             phase: self.phases.of_item[place],
             parent: self.parents[place],
@@ -217,7 +218,7 @@ impl<'o, 'a> Reader<'o, 'a> {
     fn names(&self) -> Names {
         let mut names = Names::default();
         for (place, label) in self.labels.iter().enumerate() {
-            names.add_task(&self.given.ids[place], place);
+            names.add_task(&self.ids[place], place);
             if let Some(id) = &label.id {
                 names.add_task(id, place);
             }
