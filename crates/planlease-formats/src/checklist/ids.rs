@@ -2,6 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::tracker::fields;
+
 /// The longest id that is taken from a text, in bytes.
 const MAX_ID: usize = 32;
 
@@ -11,6 +13,22 @@ const WORDS: [&str; 8] = ["task", "step", "item", "story", "ticket", "issue", "t
 /// The id that a text begins with, and the rest of the text: `1.2 Do`, `T001 Do`, `**AUTH-3**: Do`,
 /// `Task 4: Do`.
 pub(super) fn explicit(text: &str) -> Option<(&str, String)> {
+    beginning(text).filter(|(id, _)| !is_priority(id))
+}
+
+/// The priority that a text begins with, as a number, and the rest of the text: `P1: Do`, `**P0** Do`.
+pub(super) fn priority(text: &str) -> Option<(i32, String)> {
+    let (word, rest) = beginning(text).filter(|(word, rest)| is_priority(word) && !rest.is_empty())?;
+    Some((fields::priority(Some(word)), rest))
+}
+
+/// Whether a token is a word for a priority: many tasks may have the same.
+pub(super) fn is_priority(token: &str) -> bool {
+    matches!(token, "P0" | "P1" | "P2" | "P3" | "P4")
+}
+
+/// The id or the priority that a text begins with, and the rest of the text.
+fn beginning(text: &str) -> Option<(&str, String)> {
     const OPENING: [char; 6] = ['*', '_', '`', '[', '(', '#'];
     let begin = text.trim_start_matches(OPENING);
     let opening = &text[..text.len() - begin.len()];
@@ -196,10 +214,31 @@ mod tests {
             ("Do 1.2", None),
             ("E2E tests", None),
             ("`1.2` Do", Some(("1.2", "Do"))),
+            ("P0: Do", None),
+            ("[P1] Do", None),
+            ("P5: Do", Some(("P5", "Do"))),
+            ("P1.2 Do", Some(("P1.2", "Do"))),
             ("", None),
         ] {
             let expected = expected.map(|(id, rest)| (id, rest.to_owned()));
             assert_eq!(explicit(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_may_begin_with_a_priority() {
+        for (text, expected) in [
+            ("P0: Do", Some((20, "Do"))),
+            ("**P1**: Do", Some((10, "Do"))),
+            ("[P2] Do", Some((0, "Do"))),
+            ("P3 - Do", Some((-10, "Do"))),
+            ("P0:", None),
+            ("P0 Do", None),
+            ("P5: Do", None),
+            ("Do P0", None),
+        ] {
+            let expected = expected.map(|(number, rest)| (number, rest.to_owned()));
+            assert_eq!(priority(text), expected, "{text:?}");
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod conductor;
 mod free;
+mod given;
 mod ids;
 mod kiro;
 mod names;
@@ -20,9 +21,10 @@ mod waits;
 
 use std::collections::{HashMap, HashSet};
 
-use planlease_core::approval::ApprovalOf;
+use planlease_core::{approval::ApprovalOf, counted};
 
 use self::{
+    given::{Given, Shared},
     names::Names,
     outline::{Item, Outline},
     rules::{Label, Rules},
@@ -80,30 +82,55 @@ struct Reader<'o, 'a> {
     labels: Vec<Label>,
     parents: Vec<Option<usize>>,
     ids: Vec<String>,
-    /// The items whose own ids were taken already.
-    duplicates: Vec<usize>,
+    /// The ids that several texts begin with.
+    shared: Vec<Shared>,
     phases: phases::Found,
 }
 
 impl<'o, 'a> Reader<'o, 'a> {
     fn new(outline: &'o Outline<'a>, rules: Rules) -> Self {
-        let mut labels = labels(outline, rules);
-        if rules.is_free {
-            let waited = outline.items.iter().flat_map(statements).flat_map(|stated| stated.words());
-            restarted::complete(outline, &mut labels, &waited.collect());
-        }
+        let labels = labels(outline, rules);
         let parents = parents(outline, &labels);
-        let (ids, duplicates) = ids_of(outline, &labels, &parents);
+        let Given { ids, shared } = given::find(outline, &labels, &parents, rules.is_free);
         let phases = phases::find(outline, rules.phases);
-        Self { outline, rules, labels, parents, ids, duplicates, phases }
+        Self { outline, rules, labels, parents, ids, shared, phases }
     }
 
+    /// Warns of ids that several texts begin with, where that matters: the headings do not tell these tasks
+    /// apart, or another task waits for such an id.
     fn report_duplicates(&self, report: &mut Report<'_>) {
-        for &place in &self.duplicates {
-            let id = self.labels[place].id.as_deref().unwrap_or_default();
-            let message = format!("there is a task {id} already: this one is {}", self.ids[place]);
-            report.warning(self.outline.items[place].at, message, "Give each task an id of its own.");
+        if self.shared.is_empty() {
+            return;
         }
+        let waited = self.waited();
+        for shared in &self.shared {
+            let (id, number) = (&shared.id, counted(shared.places.len(), "task"));
+            let message = match shared.places.iter().any(|place| waited.contains(place)) {
+                true => format!("{number} are called {id}: what waits for {id} waits for the first of them"),
+                false if shared.is_unclear => {
+                    format!("{number} are called {id}: it is the id of none of them")
+                }
+                false => continue,
+            };
+            let second = shared.places.get(1).map_or(0, |place| self.outline.items[*place].at);
+            report.warning(second, message, "Give each task an id of its own.");
+        }
+    }
+
+    /// The tasks that others wait for by the ids that their texts begin with.
+    fn waited(&self) -> HashSet<usize> {
+        let mut names = Names::default();
+        for (place, label) in self.labels.iter().enumerate() {
+            if let Some(id) = &label.id {
+                names.add_task(id, place);
+            }
+        }
+        for phase in &self.phases.phases {
+            // The place of no task: `after phase 2` does not name the task 2.
+            names.add_to_phase(&phase.number, self.labels.len());
+        }
+        let stated = self.outline.items.iter().flat_map(statements);
+        stated.flat_map(|stated| names.resolve(&stated).tasks).collect()
     }
 
     /// Warns of list items without a box that begin with an id that no task has.
@@ -152,6 +179,7 @@ impl<'o, 'a> Reader<'o, 'a> {
         let (item, label) = (&self.outline.items[place], &self.labels[place]);
         let noted = item.note.clone().map(|(at, noted)| note::read::<note::TaskNote>(at, noted, report));
         let noted = noted.unwrap_or_default();
+        let stated_priority = || ids::priority(&label.text).map(|(number, _)| number);
         let description = match self.rules.is_free {
             true => without_list(&label.text, names),
             false => &label.text,
@@ -165,7 +193,7 @@ impl<'o, 'a> Reader<'o, 'a> {
             stated: stated(item, names, firsts, report),
             is_parallel: label.is_parallel,
             is_optional: item.is_optional || label.is_optional,
-            priority: noted.priority.unwrap_or_default(),
+            priority: noted.priority.or_else(stated_priority).unwrap_or_default(),
             labels: label.labels.clone(),
             steps: steps(item),
             // A note that speaks of it says more than the text.
@@ -250,7 +278,11 @@ fn labels(outline: &Outline<'_>, rules: Rules) -> Vec<Label> {
         );
     }
     let prefix = |id: &str| id.trim_end_matches(|c: char| !c.is_ascii_alphabetic()).to_lowercase();
-    let lettered: Vec<&str> = loose.iter().map(|(_, id, _)| *id).filter(|id| ids::is_loose(id)).collect();
+    // `P1: tests` is no task P1, unless it is said that one waits for such a task.
+    let is_named = |id: &str| sure.contains(&id.to_lowercase()) && times[&id.to_lowercase()] == 1;
+    let are_priorities = !loose.iter().any(|(_, id, _)| ids::is_priority(id) && is_named(id));
+    let is_lettered = |id: &&str| ids::is_loose(id) && !(are_priorities && ids::is_priority(id));
+    let lettered: Vec<&str> = loose.iter().map(|(_, id, _)| *id).filter(is_lettered).collect();
     let are_alike = lettered.len() > 2 || lettered.iter().all(|id| prefix(id) == prefix(lettered[0]));
     let is_most = lettered.len() > 1 && 2 * lettered.len() > items.len() && are_alike;
     let numbers: Vec<&str> = loose.iter().map(|(_, id, _)| *id).filter(|id| ids::is_number(id)).collect();
@@ -262,7 +294,7 @@ fn labels(outline: &Outline<'_>, rules: Rules) -> Vec<Label> {
         // `2 tests` is no task 2, unless it is said that one waits for 2.
         let is_id = match ids::is_number(id) {
             true => is_numbered || sure.contains(&lower),
-            false => is_most || referred.contains(&lower),
+            false => is_lettered(&id) && (is_most || referred.contains(&lower)),
         };
         if times[&lower] > 1 || !is_id {
             continue;
@@ -384,57 +416,6 @@ fn parents(outline: &Outline<'_>, labels: &[Label]) -> Vec<Option<usize>> {
         }
     }
     parents
-}
-
-/// The ids of all items, and which of them have one that was taken already.
-fn ids_of(outline: &Outline<'_>, labels: &[Label], parents: &[Option<usize>]) -> (Vec<String>, Vec<usize>) {
-    let mut taken: HashSet<String> = labels.iter().filter_map(|label| label.id.clone()).collect();
-    let mut given: HashSet<&str> = HashSet::new();
-    let mut nths: HashMap<String, usize> = HashMap::new();
-    let (mut ids, mut duplicates) = (Vec::with_capacity(labels.len()), Vec::new());
-    for (place, label) in labels.iter().enumerate() {
-        let id = match &label.id {
-            Some(id) if given.insert(id) => id.clone(),
-            Some(id) => {
-                duplicates.push(place);
-                let nth = nths.entry(id.clone()).or_insert(1);
-                loop {
-                    *nth += 1;
-                    let next = format!("{id}-{nth}");
-                    if taken.insert(next.clone()) {
-                        break next;
-                    }
-                }
-            }
-            None => {
-                let mut path = path(outline, outline.items[place].section);
-                let first = ids::hashed(&path, &label.text, 0, 17);
-                let mut nth = *nths.entry(first).and_modify(|nth| *nth += 1).or_insert(0);
-                if let (1.., Some(parent)) = (nth, parents[place]) {
-                    // The same words below several tasks: each is known by the task above it.
-                    path.push(&labels[parent].text);
-                    let first = ids::hashed(&path, &label.text, 0, 17);
-                    nth = *nths.entry(first).and_modify(|nth| *nth += 1).or_insert(0);
-                }
-                let hashed = |digits| ids::hashed(&path, &label.text, nth, digits);
-                let free = (5..=17).map(hashed).find(|id| !taken.contains(id));
-                let id = free.unwrap_or_else(|| hashed(17));
-                taken.insert(id.clone());
-                id
-            }
-        };
-        ids.push(id);
-    }
-    (ids, duplicates)
-}
-
-/// The headings above a task, without the numbers that say where they stand.
-fn path<'o>(outline: &'o Outline<'_>, section: Option<usize>) -> Vec<&'o str> {
-    let name = |section: usize| {
-        let text = outline.sections[section].text;
-        phases::number(text).map_or(text, |(_, name)| if name.is_empty() { text } else { name })
-    };
-    outline.path(section).into_iter().map(name).collect()
 }
 
 /// The lines below an item, as far to the left as they go together.

@@ -212,7 +212,7 @@ fn duplicates_and_unknown_names_are_said() {
     assert_eq!(
         warnings(&parsed),
         [
-            "3: there is a task 1.1 already: this one is 1.1-2",
+            "3: 2 tasks are called 1.1: it is the id of none of them",
             "3: no task is called 9.9: nothing waits for it",
             "4: this has no box, and no task is called 1.3: it is not read as a task"
         ]
@@ -238,23 +238,6 @@ fn what_resembles_a_task_is_an_error_with_its_place() {
       help: Known are `[ ]` to do, `[x]` done, `[~]` and `[/]` begun, `[-]` dropped, `[!]` blocked.
     ");
     assert!(refused.listed.iter().all(|problem| problem.severity == Severity::Error));
-}
-
-#[test]
-fn numbers_that_begin_again_go_with_their_heading() {
-    let ids = |text: &str| {
-        let parsed = read("PLAN.md", text);
-        let ids: Vec<String> = parsed.spec.tasks.iter().map(|task| task.id.to_string()).collect();
-        (ids.join(" "), parsed.warnings.len())
-    };
-    let text =
-        "### Task 1: A\n- [ ] **Step 1: a**\n- [ ] **Step 2: b**\n### Task 2: B\n- [ ] **Step 1: a**\n";
-    assert_eq!(ids(text), ("1.1 1.2 2.1".to_owned(), 0));
-    assert_eq!(ids(&text.replace("### Task 2: B\n", "")), ("1 2 1-2".to_owned(), 1), "below one heading");
-    assert_eq!(ids(&text.replace("Task 2", "Task 1")), ("1 2 1-2".to_owned(), 1), "no help of the headings");
-    let said = text.replace("b**", "b** (depends on 1)");
-    assert_eq!(ids(&said), ("1 2 1-2".to_owned(), 1), "a task is known by its number alone");
-    assert_eq!(ids("## 1. A\n- [ ] Step 1: a\n## Phase 2\n- [ ] Step 1: a\n").0, "1.1 2.1");
 }
 
 #[test]

@@ -203,7 +203,7 @@ pub(crate) fn rounded(format: Format, number: i32) -> i32 {
 }
 
 /// A number for words of priority: what is usual has none.
-pub(super) fn priority(word: Option<&str>) -> i32 {
+pub(crate) fn priority(word: Option<&str>) -> i32 {
     match word.map(str::to_ascii_lowercase).as_deref() {
         Some("critical" | "urgent" | "highest" | "p0") => 20,
         Some("high" | "p1") => 10,
