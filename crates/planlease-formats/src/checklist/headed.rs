@@ -24,8 +24,8 @@ pub(crate) fn has_tasks(path: &str, bytes: &[u8]) -> bool {
     tasks(&outline, &text).is_some()
 }
 
-/// The word and the places of the headings that are tasks: there are two or more, each has a number of its own,
-/// and no box stands in the file, not even in code.
+/// The word and the places of the headings that are tasks: there are two or more, each has a number of its
+/// own, and no box stands in the file, not even in code.
 fn tasks(outline: &Outline<'_>, text: &Text<'_>) -> Option<(&'static str, Vec<usize>)> {
     let is_box =
         |line: &str| matches!(checkbox::read(line.trim_start().trim_start_matches("<!--")), Found::Box(_));
