@@ -26,7 +26,7 @@ pub(super) fn find(
     parents: &[Option<usize>],
     report: &mut Report<'_>,
 ) -> Vec<Vec<usize>> {
-    let mut waits = vec![Vec::new(); outline.items.len()];
+    let mut waits: Vec<Vec<usize>> = vec![Vec::new(); outline.items.len()];
     let below = below(outline);
     for (nth, items) in
         below.iter().enumerate().filter(|(nth, items)| Some(*nth) != title && !items.is_empty())
