@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     checkbox::{self, Checkbox, Found},
-    checklist::outline,
+    checklist::{headed, outline},
     format::{Format, file_name},
     markdown::line,
     note,
@@ -17,9 +17,13 @@ impl Format {
         let by_name = Self::of(path)?;
         let Ok(text) = std::str::from_utf8(bytes) else { return Some(by_name) };
         Some(match by_name {
-            Self::Markdown => {
-                noted(text).or_else(|| by_folder(path, text)).unwrap_or_else(|| Signs::of(text).format())
-            }
+            Self::Markdown => noted(text).or_else(|| by_folder(path, text)).unwrap_or_else(|| {
+                let signs = Signs::of(text);
+                match signs.format() {
+                    Self::Markdown if signs.boxes == 0 && headed::has_tasks(path, bytes) => Self::Checklist,
+                    format => format,
+                }
+            }),
             Self::Taskmaster if !is_of_taskmaster(path) && is_ralph(path, text) => Self::Ralph,
             other => other,
         })
@@ -106,6 +110,8 @@ struct Signs {
     dashed: usize,
     /// `id:` and `status:` in front matter.
     fields: usize,
+    /// The column of the last box that is nested below none.
+    outermost: Option<usize>,
 }
 
 impl Signs {
@@ -128,6 +134,7 @@ impl Signs {
                 let is_group =
                     heading.split_once(". ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
                 signs.groups += usize::from(is_group);
+                signs.outermost = None;
             } else if !in_code {
                 signs.line(line, in_phase);
             }
@@ -136,11 +143,14 @@ impl Signs {
     }
 
     fn line(&mut self, line: &str, in_phase: bool) {
+        let mut is_nested = false;
         if line.contains("_Requirements:") || line.contains("_Requirement:") {
             self.requirements += 1;
         }
-        if let Found::Box(Checkbox { text, .. }) = checkbox::read(line) {
+        if let Found::Box(Checkbox { text, indent, .. }) = checkbox::read(line) {
             self.boxes += 1;
+            is_nested = self.outermost.is_some_and(|outermost| outermost + 1 < indent);
+            self.outermost = if is_nested { self.outermost } else { Some(indent) };
             let bare = text.trim_start_matches(['*', '[']);
             let number = bare.strip_prefix('T').map(|rest| rest.strip_prefix('-').unwrap_or(rest));
             let digits = number.map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
@@ -154,7 +164,8 @@ impl Signs {
                 return;
             }
         }
-        let near = line::near_task(line).filter(|near| near.has_box && in_phase);
+        // Below another box it may be the sub-task of any checklist.
+        let near = line::near_task(line).filter(|near| near.has_box && in_phase && !is_nested);
         let is_first = |number: &str| {
             let before = line.find(number).map_or("", |at| &line[..at]);
             !before.contains(|c: char| c.is_alphabetic() && !matches!(c, 'x' | 'X'))
@@ -197,6 +208,12 @@ mod tests {
             ("a.md", "## Phase 1: A\n- [ ] 1.1 a\n", Format::Markdown),
             ("a.md", "## Phase 1: A\n- [~] 1.1 a\n", Format::Markdown),
             ("a.md", "no task", Format::Markdown),
+            ("a.md", "## Phase 1: A\n- [x] 1. a\n  - [x] 1.1 b\n    - _Requirements: 1.1_\n", Format::Kiro),
+            ("a.md", "## Phase 1: A\n- [x] 1. a\n  - [x] 1.1 b\n", Format::Checklist),
+            ("a.md", "## Phase 1: A\n- [ ] 1.1 a\n  - [ ] 1.1.1 b\n", Format::Markdown),
+            ("a.md", "### Task 1: A\n\nDo.\n\n### Task 2: B\n", Format::Checklist),
+            ("a.md", "### Task 1: A\n\n### Task 1: B\n", Format::Markdown),
+            ("a.md", "### Task 1: A\n```\n- [ ] b\n```\n### Task 2: B\n", Format::Markdown),
             ("a.md", "## Phase 1: A\n- [ ] T001 a\n", Format::SpecKit),
             ("a.md", "## Phase 1: A\n- [ ] Task: a\n  - [ ] b\n", Format::Conductor),
             ("a.md", "- [ ] 1. a\n  - _Requirements: 1.1_\n", Format::Kiro),

@@ -56,7 +56,7 @@ pub use export::export;
 pub use format::Format;
 pub use name::{UnusableFileName, is_named_by_folder, plan_name};
 pub use native::schema;
-pub use parsed::{Counts, Parsed, Place};
+pub use parsed::{Counts, Other, Parsed, Place};
 pub use problem::{Problem, Problems, Severity};
 pub use progress::Progress;
 pub use text::MAX_FILE;
@@ -113,6 +113,14 @@ pub fn tags(format: Format, path: &str, bytes: &[u8]) -> Vec<String> {
         Ok(text) if format == Format::Taskmaster => tracker::tags(&text),
         _ => Vec::new(),
     }
+}
+
+/// How many boxes stand in a file of Markdown, and how many more in its code and comments; `None` for other
+/// files. For files that are refused: see [`Parsed::counts`] for the others.
+#[must_use]
+pub fn boxes(path: &str, bytes: &[u8]) -> Option<(usize, usize)> {
+    let text = text::Text::decode(path, bytes).ok()?;
+    (Format::of(path)? == Format::Markdown).then(|| count::boxes(&text))
 }
 
 /// The tag that a plan was made of, if its file has several lists of tasks.
@@ -211,10 +219,11 @@ fn read(
     let mut report = report::Report::new(text);
     let (mut draft, others) = read::draft(format, tag, path, text, &mut report)?;
     let counts = count::counts(format, text, draft.spec.tasks.len(), others);
+    let others = count::others(format, text, &draft);
     let places = draft.tasks.iter().map(|task| text.place(task.id)).collect();
     draft.spec.source = Some(Source { path: path.to_owned(), sha256, location: None });
     let (warnings, left_out) = report.finish()?;
-    Ok(Parsed { format, spec: draft.spec, warnings, left_out, counts, places })
+    Ok(Parsed { format, spec: draft.spec, warnings, left_out, counts, others, places })
 }
 
 #[cfg(test)]

@@ -28,6 +28,12 @@ pub(crate) fn changes(
 ) -> Option<Vec<Change>> {
     let objects: Vec<Placed> = match format {
         Format::Toml => return None,
+        // Headings that are tasks.
+        Format::Checklist
+            if !draft.tasks.is_empty() && !draft.tasks.iter().any(|task| has_box(text, task.id)) =>
+        {
+            return None;
+        }
         Format::Taskmaster | Format::Beads | Format::Ralph => tracker::objects(format, text),
         _ => Vec::new(),
     };
@@ -46,6 +52,11 @@ pub(crate) fn changes(
     }
     changes.sort_by_key(|(range, _)| range.start);
     Some(changes)
+}
+
+/// Whether a box stands in the line of this offset.
+fn has_box(text: &Text<'_>, at: usize) -> bool {
+    matches!(checkbox::read(text.line_at(at).1), Found::Box(_))
 }
 
 /// A part of a text with the changes in it made.

@@ -20,8 +20,19 @@ pub struct Parsed {
     pub left_out: usize,
     /// What became of the boxes, or entries, of the file.
     pub counts: Counts,
+    /// The boxes of planlease's own format that are no tasks; at most 100 of them.
+    pub others: Vec<Other>,
     /// The file and the line of each task, in the order of the plan's tasks.
     pub places: Vec<Place>,
+}
+
+/// A box that is no task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Other {
+    /// The line, from 1.
+    pub line: usize,
+    /// Why it is none, for people.
+    pub reason: &'static str,
 }
 
 /// Where a task stands.

@@ -57,6 +57,7 @@ const READ: &[File] = &[
     (FREE, "# T\n\n$$\n- [ ] a\n$$\n", Format::Checklist, 1),
     (FREE, "- [v] a\n- [⏭️] b\n- [skipped] c\n- [Todo] d\n- [⬜] e\n", Format::Checklist, 5),
     (FREE, "- [ ] a\n- [o] b\n", Format::Checklist, 1),
+    (FREE, "# T\n### Task 1: A\n1. Do\n### Task 2: B\n```\n# c\n```\n", Format::Checklist, 2),
     // Plans within phases have numbers of their own, and no tasks `N.M`.
     (
         FREE,
@@ -264,11 +265,20 @@ const REFUSED: &[(&str, &str, usize, &str)] = &[
     ),
     (FREE, "- [ ] A-1: a (depends on A-2)\n- [ ] A-2: b (depends on A-1)\n", 1, "cycle"),
     (
-        FREE,
+        OPEN,
         "# T\n\n### Step 1: Do\n\n- a\n\n### Step 2: Do\n",
         3,
         "this heading may be meant as a task, and 1 more",
     ),
+    (FREE, "# T\n\n### Step 1: Do\n\n- a\n", 3, "this heading may be meant as a task"),
+    (
+        FREE,
+        "# T\n````\na\n```\n- [ ] b\n- [ ] c\n````\n",
+        2,
+        "2 boxes stand in a block of code that begins at line 2",
+    ),
+    (FREE, "# T\n<!--\n- [ ] b\n-->\n", 2, "1 box stands in a comment that begins at line 2"),
+    (BEADS, "{\"id\":\"a-1\",\"ts\":\"2026-01-01\",\"by\":\"x\",\"reason\":\"y\"}\n", 1, "no tasks"),
     (OPEN, "# T\n\n1. Do\n   - so\n", 3, "this item may be meant as a task, and 1 more"),
     (MASTER, "", 1, "empty"),
     (MASTER, "{}", 1, "no list of tasks"),
@@ -320,6 +330,30 @@ fn what_is_refused_says_where_and_why() {
 #[test]
 fn what_is_read_only_in_part_is_a_warning() {
     for (path, text, line, warning) in [
+        (
+            FREE,
+            "## Phase 1: A\n### Task 1.1: B\n1. x\n### Task 1.2: C\n## Phase 2: D\n### Task 2.1: E\n## Success\n- [ ] F\n",
+            2,
+            "3 headings `Task …` have no box and are not tasks",
+        ),
+        (
+            FREE,
+            "## Phase 1: A\n- [ ] a\n## Phase 2: B\nText.\n## Notes\n### Phase 1\nText.\n",
+            3,
+            "1 heading `Phase …` has no box and is no task",
+        ),
+        (
+            FREE,
+            "# T\n## Phase 1: A\n- [ ] 1.1 a\n## Old\n- [x] 1 Legacy\n- [ ] 3 days\n",
+            5,
+            "this item has a number, but it is no task",
+        ),
+        (
+            BEADS,
+            "{\"id\":\"a-1\",\"title\":\"a\"}\n{\"id\":\"a-2\",\"ts\":\"x\",\"by\":\"b\",\"reason\":\"c\"}\n",
+            2,
+            "1 line is no issue, and no task",
+        ),
         (FREE, "- [ ] a\n\n## [x] b\n", 3, "this box is in a heading, and no task"),
         (
             FREE,

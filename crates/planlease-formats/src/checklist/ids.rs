@@ -44,10 +44,20 @@ fn beginning(text: &str) -> Option<(&str, String)> {
     let after = &candidate[id.len()..];
     let is_marked = word.is_some() || opening.contains(['[', '`', '#']);
     let rest = behind(after, opening, strength(id), is_marked)?;
+    if word.is_some() && !is_separated(after) {
+        return Some((id, text.trim().to_owned())); // `task-212 achieves it` is a sentence about the task.
+    }
     // `**1.1 Do** it`: with the number goes the beginning of the bold text.
     let is_open = opening.contains("**") && !after.trim_start_matches([':', '.', ')']).starts_with("**");
     let rest = if is_open { rest.replacen("**", "", 1) } else { rest.to_owned() };
     Some((id, rest.trim().to_owned()))
+}
+
+/// Whether something stands between an id and the rest of the text, or nothing follows.
+fn is_separated(after: &str) -> bool {
+    const MARKS: [char; 13] = [':', '.', ')', ']', '(', '[', '*', '_', '`', '-', '–', '—', '|'];
+    let after = after.trim_start();
+    after.is_empty() || after.starts_with(MARKS)
 }
 
 /// The longest beginning of a text that has the form of an id.
@@ -201,7 +211,12 @@ mod tests {
             ("**P1-T3** - Do", Some(("P1-T3", "Do"))),
             ("M1.2 Do", Some(("M1.2", "Do"))),
             ("Task 4: Do", Some(("4", "Do"))),
-            ("Task 4 Do", Some(("4", "Do"))),
+            ("Task 4 Do", Some(("4", "Task 4 Do"))),
+            ("Task 4 - Do", Some(("4", "Do"))),
+            ("Task 4 [P] Do", Some(("4", "[P] Do"))),
+            ("**Task 4** Do", Some(("4", "Do"))),
+            ("task-212 achieves >85%", Some(("212", "task-212 achieves >85%"))),
+            ("task-212: Do", Some(("212", "Do"))),
             ("#12 Do", Some(("12", "Do"))),
             ("1) Do", Some(("1", "Do"))),
             ("A1: Do", Some(("A1", "Do"))),

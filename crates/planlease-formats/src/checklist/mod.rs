@@ -8,6 +8,9 @@
 mod conductor;
 mod free;
 mod given;
+pub(crate) mod headed;
+mod heading_waits;
+pub(crate) mod headings;
 mod ids;
 mod kiro;
 mod names;
@@ -66,11 +69,15 @@ impl Dialect {
 
 /// Reads a checklist. `name`: what the plan is called if the file has no title.
 pub(crate) fn read(dialect: Dialect, name: &str, text: &Text<'_>, report: &mut Report<'_>) -> Draft {
-    let outline = Outline::read(text, report);
+    let mut outline = Outline::read(text, report);
     let rules = dialect.rules();
+    let is_headed = rules.is_free && headed::complete(&mut outline, text, report);
     let reader = Reader::new(&outline, rules);
     reader.report_duplicates(report);
     reader.report_mentions(report);
+    if !is_headed && !outline.items.is_empty() {
+        headings::report_lost(&outline, &reader.ids.iter().map(String::as_str).collect(), report);
+    }
     let found = reader.found(name, report);
     assemble::draft(found, rules.order, report)
 }
@@ -157,7 +164,12 @@ impl<'o, 'a> Reader<'o, 'a> {
         let names = self.names();
         let firsts: HashSet<String> =
             self.outline.items.iter().map(|item| first_word(&item.text).to_lowercase()).collect();
-        let entries = (0..self.ids.len()).map(|place| self.entry(place, &names, &firsts, report)).collect();
+        let mut entries: Vec<Entry> =
+            (0..self.ids.len()).map(|place| self.entry(place, &names, &firsts, report)).collect();
+        let waits = heading_waits::find(self.outline, self.phases.title, names, &self.parents, report);
+        for (entry, waits) in entries.iter_mut().zip(waits) {
+            entry.stated.extend(waits);
+        }
         Found {
             title: title.map_or(name, |title| title.text).to_owned(),
             title_at: title.map_or(0, |title| title.at),

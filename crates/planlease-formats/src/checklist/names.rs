@@ -13,6 +13,9 @@ use super::{
 pub(super) struct Names {
     tasks: HashMap<String, usize>,
     phases: HashMap<String, Vec<usize>>,
+    /// The tasks below headings, by what these are called: `phase 2`, `2`, `task 2`, `WP02`. For what is said
+    /// of headings.
+    headings: HashMap<String, Vec<usize>>,
 }
 
 /// What a statement names.
@@ -90,6 +93,10 @@ impl Names {
         self.phases.entry(number.to_lowercase()).or_default().push(place);
     }
 
+    pub(super) fn add_heading(&mut self, name: String, places: &[usize]) {
+        self.headings.entry(name).or_insert_with(|| places.to_vec());
+    }
+
     /// Whether this is the name of a task.
     pub(super) fn has(&self, name: &str) -> bool {
         self.task(name).is_some()
@@ -97,6 +104,42 @@ impl Names {
 
     fn task(&self, word: &str) -> Option<usize> {
         self.tasks.get(&word.to_lowercase()).copied()
+    }
+
+    /// The tasks below the heading of this name.
+    fn heading(&self, word: &str, reading: &Reading) -> Option<&[usize]> {
+        if self.headings.is_empty() {
+            return None;
+        }
+        let lower = word.to_lowercase();
+        let of_kind = match () {
+            () if reading.in_phases => self.headings.get(&format!("phase {lower}")),
+            () if reading.after_word => self.headings.get(&format!("task {lower}")),
+            () => None,
+        };
+        let is_task = !reading.in_phases && reading.after_word && self.task(word).is_some();
+        let bare = || self.headings.get(word).or_else(|| self.headings.get(&lower)).filter(|_| !is_task);
+        of_kind.or_else(bare).map(Vec::as_slice)
+    }
+
+    /// The tasks below the headings from one to another: `1-3`, `WP01–WP02`.
+    fn headings(&self, first: &str, last: &str, reading: &Reading) -> Option<Vec<usize>> {
+        let (first_of, last_of) = (self.heading(first, reading)?, self.heading(last, reading)?);
+        let mut places = [first_of, last_of].concat();
+        if let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>()) {
+            let between = (first..last).skip(1).take(MAX_RANGE);
+            places.extend(between.filter_map(|number| self.heading(&number.to_string(), reading)).flatten());
+        }
+        Some(places)
+    }
+
+    /// The tasks below the headings that a word names: one, or a range.
+    fn headings_of(&self, word: &str, reading: &Reading) -> Option<Vec<usize>> {
+        let one = self.heading(word, reading).map(<[usize]>::to_vec);
+        one.or_else(|| {
+            let mut dashes = word.match_indices(['-', '–', '—']);
+            dashes.find_map(|(at, dash)| self.headings(&word[..at], &word[at + dash.len()..], reading))
+        })
     }
 
     /// Resolves what a statement names.
@@ -116,6 +159,7 @@ impl Names {
         words(part).all(|word| {
             let lower = word.to_ascii_lowercase();
             self.task(word).is_some()
+                || self.headings.contains_key(word)
                 || self.range(word).is_some()
                 || resembles_name(word)
                 || FILLERS.contains(&lower.as_str())
@@ -146,6 +190,13 @@ impl Names {
                 relation if RELATIONS.contains(&relation) => {
                     reading.item.clear(); // `needed by 5`
                     return;
+                }
+                _ if self.headings_of(word, reading).is_some() => {
+                    let to = words.next_if(|word| matches!(*word, "to" | "through" | "–" | "—" | "..."));
+                    let last = to.and_then(|_| words.next_if(|last| self.heading(last, reading).is_some()));
+                    let all = last.and_then(|last| self.headings(word, last, reading));
+                    let places = all.or_else(|| self.headings_of(word, reading)).unwrap_or_default();
+                    reading.add(places, false);
                 }
                 _ if reading.in_phases && self.phases.contains_key(&lower) => {
                     reading.add(self.phases[&lower].iter().copied(), false);
@@ -227,6 +278,9 @@ impl Default for Reading {
         }
     }
 }
+
+/// The most headings between the first and the last one of a range.
+const MAX_RANGE: usize = 1_000;
 
 /// The most words of an item that is reported as one that names no task: more are an explanation.
 const MAX_ITEM: usize = 3;

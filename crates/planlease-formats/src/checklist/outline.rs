@@ -56,7 +56,20 @@ pub(crate) struct Item<'a> {
     pub(crate) note: Option<(usize, Value)>,
 }
 
-impl Item<'_> {
+impl<'a> Item<'a> {
+    /// A task that is a heading: below the heading `section`, and part of another one, `parent`.
+    pub(super) fn headed(
+        at: usize,
+        text: &str,
+        section: Option<usize>,
+        parent: Option<usize>,
+        details: Vec<(usize, &'a str)>,
+    ) -> Self {
+        let (mark, text) = (Mark::Open, text.to_owned());
+        let (more, note) = (Vec::new(), None);
+        Self { at, mark, is_optional: false, text, more, indent: 0, section, parent, details, note }
+    }
+
     /// Where a part of its text stands in the file.
     pub(crate) fn place(&self, offset: usize) -> usize {
         let line = self.more.iter().rev().find(|(start, _)| *start <= offset);
@@ -159,8 +172,8 @@ impl Verbatim {
         self.0.is_none()
     }
 
-    /// Where the block begins that the text ended in, and what it is.
-    fn unclosed(&self) -> Option<(usize, &'static str)> {
+    /// Where the block begins that is open, and what it is.
+    pub(crate) fn unclosed(&self) -> Option<(usize, &'static str)> {
         Some(match self.0? {
             Block::Fence(_, _, at) => (at, "block of code"),
             Block::Comment(at) => (at, "comment"),

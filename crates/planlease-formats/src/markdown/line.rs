@@ -94,6 +94,17 @@ pub(super) fn task(text: &str) -> Option<(&str, String)> {
     Some((number, if bold && !closed { text.replacen("**", "", 1) } else { text.to_owned() }))
 }
 
+/// Whether a text begins with a number of one part: `3. Do`, `3 Do`, but not `3 days`.
+pub(super) fn begins_with_number(text: &str) -> bool {
+    let text = text.trim_start_matches('*');
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = &text[digits..];
+    let behind = rest.trim_start_matches(['.', ')', ':', '*']);
+    let is_marked = behind.len() < rest.len() && (behind.is_empty() || behind.starts_with(BLANK));
+    let is_name = rest.starts_with(BLANK) && rest.trim_start().starts_with(char::is_uppercase);
+    (1..=3).contains(&digits) && (is_marked || is_name)
+}
+
 /// Splits off `N.M` or `N.M.K`.
 fn number(text: &str) -> Option<(&str, &str)> {
     let end = text.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();

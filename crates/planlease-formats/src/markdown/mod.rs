@@ -298,7 +298,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             self.blame_stray_phase(task.as_ref().map(|(number, _)| *number));
         }
         let Some(phase) = self.phase else {
-            if task.is_some() && self.stray_phase.is_none() {
+            if (task.is_some() || line::begins_with_number(text)) && self.stray_phase.is_none() {
                 let help = "It is in no phase: tasks stand below a heading `## Phase 1: Name`, up to the next \
                             heading of that level.";
                 let at = self.offset(text);

@@ -76,7 +76,8 @@ pub(super) fn read(issues: &[Placed], report: &mut Report<'_>) -> (Found, usize)
     if records.1 > 0 {
         let verb = if records.1 == 1 { "is no issue" } else { "are no issues" };
         let message = format!("{} {verb}, and no task", planlease_core::counted(records.1, "line"));
-        let help = "They are what beads remembers, or a log of changes: tasks are in `issues.jsonl`.";
+        let help =
+            "They are what beads remembers, or a log of changes or deletions: tasks are in `issues.jsonl`.";
         report.warning(records.0, message, help);
     }
     let note = entries.iter_mut().find_map(|entry| entry.note.plan.take());
@@ -99,7 +100,11 @@ fn priority(issue: &Placed) -> i32 {
 fn is_other_record(line: &Placed) -> bool {
     let kind = line.get("_type").and_then(fields::scalar);
     let is_event = line.get("issue_id").is_some() && line.get("title").is_none();
-    kind.is_some_and(|kind| kind != "issue") || is_event
+    let has = |name: &&str| line.get(name).is_some();
+    // `.beads/deletions.jsonl`: what was deleted, by whom and why.
+    let is_deletion = ["ts", "by", "reason", "deleted_at"].iter().any(has)
+        && !["title", "description", "status"].iter().any(has);
+    kind.is_some_and(|kind| kind != "issue") || is_event || is_deletion
 }
 
 /// Whether a kind of dependency says what an issue waits for, or is part of; the others only relate.

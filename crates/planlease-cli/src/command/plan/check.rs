@@ -1,6 +1,7 @@
 //! `plan check`: what a plan file means, without any server.
 
 use clap::Args;
+use planlease_formats::{Other, Parsed};
 
 use super::{
     file::{self, ReadArgs},
@@ -10,7 +11,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     invocation::Invocation,
-    output::{OutputArgs, PlanFile},
+    output::{self, OutputArgs, PlanFile},
 };
 
 /// Reads a plan file and shows what was understood. Problems are shown as file:line:column on standard error.
@@ -34,15 +35,33 @@ pub(crate) struct CheckArgs {
 
 impl CheckArgs {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
-        let parsed = file::read(&self.file, &self.how, self.output.format, invocation)?;
+        let read = file::read(&self.file, &self.how, self.output.format, invocation);
+        if self.explain && read.is_err() {
+            file::tell_boxes(&self.file);
+        }
+        let parsed = read?;
         self.ticked.of_file_are_done(&self.file, &parsed)?;
         let shown = PlanFile::new(&self.file, &parsed);
         let shown = if self.explain { shown.explained(&parsed) } else { shown };
         invocation.show(self.output.format, &shown)?;
+        if self.explain {
+            tell_others(&self.file, &parsed);
+        }
         match parsed.counts.agree() || !self.explain {
             true => Ok(Exit::Done),
             false => Err(Failure::new(Exit::BadPlanFile, format!("not every box of {} was read", self.file))
                 .meaning("This is a mistake of planlease.")),
         }
+    }
+}
+
+/// Lists the boxes that are no tasks, and why.
+fn tell_others(file: &str, parsed: &Parsed) {
+    for Other { line, reason } in &parsed.others {
+        output::tell(&format!("{file}:{line}: no task: {reason}"));
+    }
+    let more = parsed.counts.others.saturating_sub(parsed.others.len());
+    if more > 0 && !parsed.others.is_empty() {
+        output::tell(&format!("… and {more} more"));
     }
 }

@@ -133,6 +133,16 @@ pub(crate) fn read(
     }
 }
 
+/// Reports how many boxes a file has that was refused.
+pub(crate) fn tell_boxes(path: &str) {
+    let counted = bytes(path).ok().and_then(|bytes| planlease_formats::boxes(path, &bytes));
+    if let Some((in_file, in_code)) = counted {
+        output::tell(&format!(
+            "boxes: {in_file} in the file, {in_code} in code and comments; no plan was made of them"
+        ));
+    }
+}
+
 /// The failure of a file with errors, which are reported already.
 pub(crate) fn refused(path: &str, problems: &Problems) -> Failure {
     let path = if path == STANDARD_INPUT { ITS_NAME } else { path };
