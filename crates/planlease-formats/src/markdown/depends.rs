@@ -6,6 +6,10 @@
 
 use std::ops::Range;
 
+mod words;
+
+use self::words::Sort;
+
 /// What one statement says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stated<'a> {
@@ -13,7 +17,7 @@ pub(super) struct Stated<'a> {
     pub(super) at: usize,
     pub(super) names: Vec<Named<'a>>,
     /// Why it cannot be understood as a whole, if it cannot.
-    pub(super) fault: Option<Fault>,
+    pub(super) fault: Option<Fault<'a>>,
     /// Where a number stands among its names that is none of a task.
     pub(super) lost: Option<usize>,
 }
@@ -36,7 +40,7 @@ pub(super) enum Target<'a> {
 
 /// Why a statement cannot be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum Fault<'a> {
     /// Its bracket is never closed.
     Unclosed,
     /// It says more than that all of these come first: `1.1 or 1.2`.
@@ -45,6 +49,10 @@ pub(super) enum Fault {
     NamesNothing,
     /// It may be prose: `deploy after 1.1`.
     Prose,
+    /// It says that nothing comes first: `no longer depends on 1.1`.
+    Denied,
+    /// Its word is none that states a dependency, and may be a misspelt one: `depnds: 1.1`.
+    Unknown { word: &'a str, meant: Option<&'static str> },
 }
 
 /// Where a text stands, which decides how much of it is a statement.
@@ -72,9 +80,17 @@ pub(super) fn stated<'a>(text: &'a str, place: Place, is_prose: impl Fn(usize) -
     if place == Place::Label {
         return found;
     }
+    if place == Place::Detail
+        && let Some(statement) = unknown_label(text).filter(|statement| is_prose(statement.at))
+    {
+        return vec![statement];
+    }
     for (open, end, statement) in groups(text, place) {
         taken.push(open..end);
         found.extend(statement.filter(|_| is_prose(open)));
+    }
+    if place == Place::Task {
+        found.extend(unknown_groups(text, &taken).filter(|statement| is_prose(statement.at)));
     }
     if place != Place::Heading {
         within(text, place, &taken, is_prose, &mut found);
@@ -82,37 +98,13 @@ pub(super) fn stated<'a>(text: &'a str, place: Place, is_prose: impl Fn(usize) -
     found
 }
 
-/// The words that say that something comes first, and whether they are used for little else.
-const WORDS: [(&str, bool); 22] = [
-    ("dependencies", true),
-    ("dependency", true),
-    ("dependent", true),
-    ("depending", false),
-    ("dependson", true),
-    ("depends", true),
-    ("depend", true),
-    ("deps", true),
-    ("dep", true),
-    ("requires", false),
-    ("required", false),
-    ("needs", false),
-    ("after", false),
-    ("blocked by", false),
-    ("blocked on", false),
-    ("waits for", false),
-    ("waits on", false),
-    ("waiting for", false),
-    ("preceded by", false),
-    ("prerequisites", false),
-    ("prerequisite", false),
-    ("prereqs", false),
-];
-
-/// A word of [`WORDS`] with what belongs to it: `depends on`, `**Dependencies:**`.
+/// One of [the words](words::WORDS) with what belongs to it: `depends on`, `**Dependencies:**`.
 #[derive(Clone, Copy)]
 struct Opening {
     length: usize,
     is_strong: bool,
+    /// Whether it is as likely to be prose, also in brackets: `once 1.1 is done`.
+    is_hint: bool,
     has_on: bool,
     has_colon: bool,
 }
@@ -126,23 +118,35 @@ impl Opening {
 
 const EMPHASIS: [char; 3] = ['*', '_', '~'];
 
+/// Signs that point from a task to what it waits for.
+const ARROWS: [&str; 4] = ["←", "⟵", "⇐", "<-"];
+
 /// Reads an opening at the beginning of a text.
 fn opening(text: &str) -> Option<Opening> {
-    let (word, is_strong) = WORDS.into_iter().find(|(word, _)| begins_with_word(text, word))?;
-    let blank = |c: char| c.is_whitespace();
-    let mut rest = &text[word.len()..];
-    let after = rest.trim_start_matches(|c: char| blank(c) || matches!(c, '-' | '_'));
-    let on = ["upon", "on"].into_iter().find(|on| is_strong && begins_with_word(after, on));
-    let has_on = on.is_some() || word == "dependson";
+    if let Some(arrow) = ARROWS.iter().find(|arrow| text.starts_with(**arrow) && !text.starts_with("<--")) {
+        let length = arrow.len();
+        return Some(Opening { length, is_strong: false, is_hint: true, has_on: false, has_colon: false });
+    }
+    let (length, sort) = words::opening(text)?;
+    let is_strong = matches!(sort, Sort::Strong | Sort::On);
+    let mut rest = &text[length..];
+    let after = rest.trim_start_matches(words::is_joint);
+    let on = ["upon", "on"].into_iter().find(|on| sort == Sort::Strong && begins_with_word(after, on));
     if let Some(on) = on {
         rest = &after[on.len()..];
     }
-    let skipped = rest.trim_start_matches(|c: char| blank(c) || EMPHASIS.contains(&c));
+    let skipped = rest.trim_start_matches(|c: char| c.is_whitespace() || EMPHASIS.contains(&c));
     let colon = skipped.strip_prefix([':', '=']);
     if let Some(colon) = colon {
         rest = colon.trim_start_matches(EMPHASIS);
     }
-    Some(Opening { length: text.len() - rest.len(), is_strong, has_on, has_colon: colon.is_some() })
+    Some(Opening {
+        length: text.len() - rest.len(),
+        is_strong,
+        is_hint: sort == Sort::Hint || sort == Sort::Label && colon.is_none(),
+        has_on: on.is_some() || sort == Sort::On,
+        has_colon: colon.is_some(),
+    })
 }
 
 /// Whether a text begins with a word, whatever its case, and not with a longer one.
@@ -165,7 +169,7 @@ fn groups(text: &str, place: Place) -> impl Iterator<Item = (usize, usize, Optio
             }
             let inside =
                 text[from..].trim_start_matches(|c: char| c.is_whitespace() || EMPHASIS.contains(&c));
-            let Some(word) = opening(inside) else { continue };
+            let Some(word) = opening(inside).filter(|word| !word.is_hint) else { continue };
             let start = text.len() - inside.len() + word.length;
             let kind = BRACKETS.iter().position(|(one, _)| text[open..].starts_with(*one))?;
             let close = if unclosed[kind] { None } else { text[start..].find(BRACKETS[kind].1) };
@@ -220,7 +224,8 @@ fn within<'a>(
     let mut taken = taken.iter().peekable();
     let mut is_boundary = true;
     for (at, c) in text.char_indices() {
-        let begins = std::mem::replace(&mut is_boundary, !c.is_alphanumeric()) && c.is_ascii_alphabetic();
+        let is_first = std::mem::replace(&mut is_boundary, !c.is_alphanumeric());
+        let begins = is_first && c.is_ascii_alphabetic() || matches!(c, '←' | '⟵' | '⇐' | '<');
         while taken.next_if(|range| range.end <= at).is_some() {}
         if !begins || taken.peek().is_some_and(|range| range.contains(&at)) {
             continue;
@@ -230,8 +235,8 @@ fn within<'a>(
             continue;
         };
         let start = at + word.length;
-        let denied = text[..at].len().checked_sub(3).and_then(|from| text.get(from..at));
-        if denied.is_some_and(|before| before.eq_ignore_ascii_case("no ")) {
+        let is_denied = is_denied(&text[..at]);
+        if is_denied && (place != Place::Task || word.has_colon && !word.has_on) {
             continue; // `no dependencies: …`
         }
         let end = text.floor_char_boundary(start + MAX_SENTENCE);
@@ -240,10 +245,105 @@ fn within<'a>(
             && is_prose(at)
         {
             let is_meant = word.is_statement() && place == Place::Task;
-            let fault = if is_meant { fault } else { Some(Fault::Prose) };
+            let fault = match is_meant {
+                _ if is_denied => Some(Fault::Denied),
+                true => fault,
+                false => Some(Fault::Prose),
+            };
             found.push(Stated { at, names, fault, lost: None });
         }
     }
+}
+
+/// Whether the words in front of an opening deny it: `no longer`, `does not`, `not strictly`.
+fn is_denied(before: &str) -> bool {
+    const MAX_WORDS: usize = 40; // In bytes.
+    let from = before.floor_char_boundary(before.len().saturating_sub(MAX_WORDS));
+    let sentence = before[from..].rsplit(|c: char| !(c.is_alphabetic() || " *_'’".contains(c))).next();
+    let words = sentence.unwrap_or_default().split(|c: char| matches!(c, ' ' | '*' | '_'));
+    let words = words.filter(|word| !word.is_empty());
+    words.rev().take(2).any(|word| {
+        let word = word.to_ascii_lowercase();
+        matches!(word.as_str(), "no" | "not" | "never" | "longer" | "without" | "cannot")
+            || word.ends_with("n't")
+            || word.ends_with("n’t")
+    })
+}
+
+/// The brackets in the line of a task that name tasks behind a word that states no dependency:
+/// `(depnds: 1.1)`.
+fn unknown_groups<'a>(text: &'a str, taken: &[Range<usize>]) -> impl Iterator<Item = Stated<'a>> {
+    const MAX_GROUP: usize = 200;
+    let mut taken = taken.iter().peekable();
+    text.match_indices(['(', '[', '{']).filter_map(move |(open, _)| {
+        while taken.next_if(|range| range.end <= open).is_some() {}
+        let is_call = text[..open].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        if is_call || taken.peek().is_some_and(|range| range.contains(&open)) {
+            return None;
+        }
+        let start = open + 1;
+        let end = text.floor_char_boundary(start + MAX_GROUP);
+        let length = text[start..end].find(['(', '[', '{', ')', ']', '}'])?;
+        let is_closed = text[start + length..].starts_with([')', ']', '}']);
+        let is_link = text[start + length..].starts_with("](");
+        let (word, names) = unknown(text, start..start + length).filter(|_| is_closed && !is_link)?;
+        let meant = words::meant(word);
+        let is_label = text[word_end(text, word)..].trim_start().starts_with([':', '=']);
+        // `(verified in 5.4)` is a mention.
+        let is_one_word = !word.contains(words::is_joint);
+        let fault = Some(Fault::Unknown { word, meant });
+        let is_named = meant.is_some() || is_label || is_one_word;
+        is_named.then_some(Stated { at: open, names, fault, lost: None })
+    })
+}
+
+/// What a detail names behind a label that states no dependency: `- **Depnds:** 1.1`.
+fn unknown_label(text: &str) -> Option<Stated<'_>> {
+    let inside = text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '-' | '+' | '*' | '_'));
+    let at = text.len() - inside.len();
+    let (word, names) = unknown(text, at..text.len())?;
+    let behind =
+        text[word_end(text, word)..].trim_start_matches(|c: char| c.is_whitespace() || EMPHASIS.contains(&c));
+    let meant = words::meant(word);
+    let is_label = behind.starts_with([':', '=']) && (meant.is_some() || text[..at].ends_with("**"));
+    let fault = Some(Fault::Unknown { word, meant });
+    is_label.then_some(Stated { at, names, fault, lost: None })
+}
+
+/// Where a word ends that is a part of a text.
+fn word_end(text: &str, word: &str) -> usize {
+    word.as_ptr().addr() - text.as_ptr().addr() + word.len()
+}
+
+/// The words and the names in a part of a text that is a few words, none that states a dependency, and nothing
+/// but names.
+fn unknown(text: &str, part: Range<usize>) -> Option<(&str, Vec<Named<'_>>)> {
+    const MAX_WORD: usize = 40;
+    let inside = text[part].trim_start_matches(|c: char| c.is_whitespace() || EMPHASIS.contains(&c));
+    let digit = inside.find(|c: char| c.is_ascii_digit()).filter(|digit| *digit <= MAX_WORD)?;
+    let mut word = inside[..digit].trim_end_matches(|c: char| !c.is_alphabetic());
+    if let Some((bare, last)) = word.rsplit_once(words::is_joint)
+        && ["task", "tasks"].iter().any(|task| last.eq_ignore_ascii_case(task))
+    {
+        word = bare.trim_end_matches(|c: char| !c.is_alphabetic());
+    }
+    let is_words = word.chars().all(|c| c.is_alphabetic() || words::is_joint(c));
+    if word.is_empty() || !is_words || words::is_mention(word) || opening(inside).is_some() {
+        return None;
+    }
+    let mut names = Vec::new();
+    let mut at = word_end(text, inside) - inside.len() + digit;
+    for list in inside[digit..].split([',', ';', '&']) {
+        for (start, piece) in pieces(list) {
+            if resembles_task(piece) {
+                names.push(Named { target: Target::Task(piece), at: at + start });
+            } else if !FILLERS.contains(&piece.to_ascii_lowercase().as_str()) {
+                return None;
+            }
+        }
+        at += list.len() + 1;
+    }
+    (!names.is_empty()).then_some((word, names))
 }
 
 /// Where the names stand that follow an opening.
@@ -341,7 +441,7 @@ fn names(text: &str, base: usize, word: Opening, extent: Extent) -> Option<Liste
 /// What a list names.
 struct Listed<'a> {
     names: Vec<Named<'a>>,
-    fault: Option<Fault>,
+    fault: Option<Fault<'a>>,
     /// Where a number stands that names no task.
     lost: Option<usize>,
 }
@@ -535,6 +635,24 @@ mod tests {
                 ("Do (depends on 1.1 and 99)", &["1.1 99"]),
                 ("Do (after 99)", &["NamesNothing"]),
                 ("Do (after 3 days)", &[]),
+                ("Do (Blocked-By: 1.1, 1.2)", &["1.1 1.2"]),
+                ("Do (blockedBy 1.1)", &["1.1"]),
+                ("Do (wait: 1.1)", &["1.1"]),
+                ("Do (wait 1.1)", &["1.1 Prose"]),
+                ("Do (depends to: 1.1)", &["1.1"]),
+                ("Do (once 1.1 is done)", &["1.1 Prose"]),
+                ("Do (← 1.1)", &["1.1 Prose"]),
+                (
+                    "Do (depnds: 1.1, 1.2)",
+                    &["1.1 1.2 Unknown { word: \"depnds\", meant: Some(\"depends\") }"],
+                ),
+                (
+                    "Do (blockd by task 1.1)",
+                    &["1.1 Unknown { word: \"blockd by\", meant: Some(\"blocked by\") }"],
+                ),
+                ("Do (before 1.1)", &["1.1 Unknown { word: \"before\", meant: None }"]),
+                ("Do (see 1.1) (verified in 1.1) (1.1) (took 1.1 hours) (requirements: 1.1)", &[]),
+                ("Do [wiats for](1.1)", &[]),
                 ("Do (depends: 1.1 1.2 b)", &["1.1 1.2 b"]),
                 ("Do (depends on 1.1 or 1.2)", &["1.1 1.2 Conditional"]),
                 ("Do (depends on either 1.1, 1.2)", &["1.1 1.2 Conditional"]),
@@ -564,6 +682,12 @@ mod tests {
                 ("Parse depends: groups", &[]),
                 ("Add the dependency on Python 3.12", &[]),
                 ("Independent of 1.1", &[]),
+                ("Do (no longer depends on 1.1)", &["1.1 Denied"]),
+                ("Do (not dependent on 1.1)", &["1.1 Denied"]),
+                ("Do, does not depend on 1.1", &["1.1 Denied"]),
+                ("Do, doesn't strictly depend on 1.1", &["1.1 Denied"]),
+                ("Do not wait, depends on 1.1", &["1.1"]),
+                ("Do, when 1.1 completes", &["1.1 Prose"]),
             ],
         );
     }
@@ -580,6 +704,9 @@ mod tests {
                 ("- **Blocked by**: 1.1", &["1.1"]),
                 ("- as said (depends: 1.1)", &["1.1"]),
                 ("- Dependencies: none", &[]),
+                ("- **Depnds:** 1.1", &["1.1 Unknown { word: \"Depnds\", meant: Some(\"depends\") }"]),
+                ("- **Tests:** 1.1", &["1.1 Unknown { word: \"Tests\", meant: None }"]),
+                ("- Tests: 1.1", &[]),
                 ("- Dependencies: express 4.18, the schema", &["NamesNothing"]),
                 ("- Tasks with no dependencies: 1.1", &[]),
                 ("- As in (deps: the schema)", &["NamesNothing"]),

@@ -21,9 +21,19 @@ pub(super) enum Line<'a> {
 
 const BLANK: [char; 2] = [' ', '\t'];
 
+/// Characters that are not seen, as they come along with copied text.
+const UNSEEN: [char; 8] =
+    ['\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{feff}', '\u{ad}'];
+
+fn is_blank_or_unseen(c: char) -> bool {
+    c.is_whitespace() || UNSEEN.contains(&c)
+}
+
 /// Says what a line is; `None` for a blank one.
 pub(super) fn classify(line: &str) -> Option<Line<'_>> {
     let line = line.trim_end();
+    // Not for indented lines, whose offsets count from the margin.
+    let line = if line.starts_with(UNSEEN) { line.trim_start_matches(is_blank_or_unseen) } else { line };
     if line.is_empty() {
         return None;
     }
@@ -57,7 +67,7 @@ pub(super) fn item(line: &str) -> Option<&str> {
         1..=9 => line[digits..].strip_prefix(['.', ')']),
         _ => None,
     }?;
-    rest.starts_with(char::is_whitespace).then(|| rest.trim_start())
+    rest.starts_with(char::is_whitespace).then(|| rest.trim_start_matches(is_blank_or_unseen))
 }
 
 /// Whether an item of a checklist is done, and its text. Blanks in the box, and one missing behind it, leave
@@ -75,11 +85,12 @@ pub(super) fn check(item: &str) -> Option<(bool, &str)> {
 
 /// `2.3 text` or `2.3.1 text`, the number also bold or followed by a colon or a dot.
 pub(super) fn task(text: &str) -> Option<(&str, String)> {
+    let text = text.trim_start_matches(is_blank_or_unseen);
     let (bold, rest) = match text.strip_prefix("**") {
         Some(rest) => (true, rest),
         None => (false, text),
     };
-    let (number, rest) = number(rest)?;
+    let (number, rest) = number(rest.trim_start_matches(UNSEEN))?;
     let after_colon = |rest| str::strip_prefix(rest, [':', '.']).unwrap_or(rest);
     let rest = after_colon(rest);
     let (closed, rest) = match rest.strip_prefix("**") {
@@ -137,13 +148,13 @@ pub(crate) struct Near<'a> {
 /// Says whether a line would be a task if it stood in the right place, or were written a little differently.
 pub(crate) fn near_task(line: &str) -> Option<Near<'_>> {
     const MARKS: [char; 11] = ['-', '*', '+', '•', '–', '—', '·', '●', '◦', '‣', '\\'];
-    let line = line.trim_start();
+    let line = line.trim_start_matches(is_blank_or_unseen);
     let text = item(line).unwrap_or_else(|| line.trim_start_matches(MARKS).trim_start());
     // The box may be broken in several pieces.
     let (mut text, mut has_box) = (text, false);
     for _ in 0..4 {
         let Some(rest) =
-            behind_box(text.trim_start_matches(|c: char| c.is_whitespace() || MARKS.contains(&c)))
+            behind_box(text.trim_start_matches(|c: char| is_blank_or_unseen(c) || MARKS.contains(&c)))
         else {
             break;
         };
@@ -181,7 +192,7 @@ fn behind_box(text: &str) -> Option<&str> {
 
 /// The number of a task that a text seems to begin with: `Task 1.1:`, `#1.1`, `(1.1)`, `1.1.1.1`.
 pub(super) fn near_number(text: &str, has_box: bool) -> Option<&str> {
-    let is_around = |c: char| c.is_whitespace() || "*_~#:-–—+!?([{<)]}>§\\".contains(c);
+    let is_around = |c: char| is_blank_or_unseen(c) || "*_~#:-–—+!?([{<)]}>§\\".contains(c);
     let text = text.trim_start_matches(is_around);
     let word = ["task", "step", "item", "t"].into_iter().find_map(|word| {
         let (start, rest) = text.split_at_checked(word.len())?;
@@ -203,6 +214,41 @@ pub(super) fn near_number(text: &str, has_box: bool) -> Option<&str> {
         _ => true,
     };
     is_number.then_some(number)
+}
+
+/// The number in a row of a table that has a box: the one behind the box, or else in another cell.
+pub(super) fn near_row(line: &str) -> Option<&str> {
+    if !line.trim_start().starts_with('|') {
+        return None;
+    }
+    let cells = || line.split('|').map(str::trim);
+    if let Some(near) = cells().filter_map(near_task).find(|near| near.has_box) {
+        return Some(near.number);
+    }
+    let has_box = cells().any(|cell| check(cell).is_some() || item(cell).and_then(check).is_some());
+    cells().find_map(|cell| near_number(cell, false)).filter(|_| has_box)
+}
+
+/// What a text begins with instead of the number of a task, and is meant as one: `1.3a`, `1,3`, `1．3`, `1-3`,
+/// `v1.3`, `A.1`; and what stands in front of the first mark between its parts.
+pub(super) fn odd_number(text: &str) -> Option<(&str, &str)> {
+    const BETWEEN: [char; 9] = ['.', ',', '．', '，', '。', '·', '-', '–', '_'];
+    let text = text.trim_start_matches(|c: char| is_blank_or_unseen(c) || matches!(c, '*' | '[' | '('));
+    let is_part = |c: char| c.is_alphanumeric() || BETWEEN.contains(&c) || UNSEEN.contains(&c);
+    let word = &text[..text.find(|c: char| !is_part(c)).unwrap_or(text.len())];
+    let word = word.trim_end_matches(BETWEEN);
+    let (first, rest) = word.split_once(BETWEEN)?;
+    let version =
+        first.strip_prefix(['v', 'V']).filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let first = version.unwrap_or(first);
+    let is_number = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
+    let is_letter = first.len() == 1 && first.bytes().all(|byte| byte.is_ascii_uppercase());
+    // `1.5d`, `3.5x` and `2.5k` are other things than tasks.
+    let last = rest.trim_end_matches(['a', 'b', 'c']);
+    let is_rest = rest.len() <= last.len() + 1
+        && last.chars().any(|c| c.is_ascii_digit())
+        && last.chars().all(|c| c.is_ascii_digit() || BETWEEN.contains(&c) || UNSEEN.contains(&c));
+    ((is_number || is_letter) && is_rest).then_some((word, first))
 }
 
 /// Whether a line of text is words and no more: no quotation, table, label, HTML, and nothing like a task or

@@ -130,6 +130,10 @@ struct Reader<'r, 'a, 't> {
     in_text: bool,
     /// The paragraph of the last task that the line may go on with.
     paragraph: Option<Paragraph>,
+    /// Whether a task is in the list that the line may go on with.
+    list_has_task: bool,
+    /// The boxes without a number in that list: where they are, and their text.
+    unnumbered: Vec<(usize, &'a str)>,
     /// The lines below the last task, as they are.
     steps: Vec<&'a str>,
 }
@@ -156,12 +160,15 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             in_paragraph: false,
             in_text: false,
             paragraph: None,
+            list_has_task: false,
+            unnumbered: Vec::new(),
             steps: Vec::new(),
         }
     }
 
     fn finish(mut self) -> (Draft, Vec<notes::Found<'a>>) {
         self.end_task();
+        self.end_list();
         near::judge(self.doubtful, &mut self.draft, self.report);
         waits::resolve(self.stated, &self.numbered_steps, &mut self.draft, &mut self.notes, self.report);
         (self.draft, self.notes)
@@ -224,7 +231,8 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             Line::Indented(_) => {}
         }
         self.in_paragraph = !matches!(kind, Line::Heading { .. });
-        self.in_text = matches!(kind, Line::Text(text) if line::near_task(text).is_none());
+        self.in_text =
+            matches!(kind, Line::Text(text) if !text.starts_with('|') && line::near_task(text).is_none());
     }
 
     /// A line at the left margin that is no prose. It ends nothing but the task above.
@@ -242,6 +250,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
 
     fn heading(&mut self, at: usize, line: &'a str, level: usize, text: &'a str) {
         self.verifying = false;
+        self.end_list();
         if self.stray_phase.is_some_and(|stray| stray.level.is_none_or(|above| level <= above)) {
             self.stray_phase = None;
         }
@@ -254,6 +263,11 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             self.phase = None;
         }
         self.note_stray_phase(at, line, Some(level));
+        if let Some(near) = line::near_task(text).filter(|_| self.phase.is_some())
+            && self.is_in_place(near.number, Below::Nothing)
+        {
+            self.doubt(at, near.number, Doubt::Heading);
+        }
     }
 
     /// Keeps in mind a line that seems to begin another phase.
@@ -315,7 +329,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
         } else if let Some(number) = line::near_number(text, true) {
             self.doubt(at, number, Doubt::Number);
         } else {
-            self.without_number(at, phase, text);
+            self.without_number(at, text);
         }
     }
 
@@ -338,15 +352,53 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
         self.doubtful.push(Doubtful { at, number, doubt });
     }
 
-    /// An item of a checklist that has no number. Kept with the phase; said once for each phase.
-    fn without_number(&mut self, at: usize, phase: usize, text: &str) {
+    /// An item of a checklist that has no number, or one that is written in another way. Among tasks it is one
+    /// that is lost.
+    fn without_number(&mut self, at: usize, text: &'a str) {
+        // `1-3 examples` and `v1.3 is out` may be about anything.
+        let is_sure = |odd: &str| !odd.contains('-') && !odd.starts_with('v');
+        let odd = line::odd_number(text)
+            .filter(|(odd, first)| is_sure(odd) && self.is_in_place(first, Below::Nothing));
+        if self.list_has_task || odd.is_some() {
+            self.report_unnumbered(at, text);
+        } else {
+            self.unnumbered.push((at, text));
+        }
+    }
+
+    /// Reports a box that is as good as a task, but for its number.
+    fn report_unnumbered(&mut self, at: usize, text: &str) {
+        self.draft.missing.nameless = true;
+        let message = match line::odd_number(text) {
+            Some((odd, _)) => format!("this looks like a task, but `{odd}` is no number of one"),
+            None => "this box stands among tasks, and has no number".to_owned(),
+        };
+        let help = "Write `- [ ] 1.1 What to do`, with a number of two or three parts. What is no task stands below a \
+                    line of text, as `**VERIFY:**`, or indented below its task.";
+        self.report.error(at, message, help);
+    }
+
+    /// Ends a list. Its boxes are kept with the phase if none is a task; said once for each phase.
+    fn end_list(&mut self) {
+        self.list_has_task = false;
+        let Some(phase) = self.phase else { return self.unnumbered.clear() };
         let phase = &mut self.draft.spec.phases[phase];
-        if extras::push(&mut phase.extra, "unnumbered", Value::from(text)) {
-            let message =
-                format!("phase {} has a checklist without numbers: its items are no tasks", phase.number);
-            let help = "They are kept and shown, not scheduled. To make tasks of them, begin each with a number, \
-                        as `- [ ] 1.1 What to do`.";
-            self.report.warning(at, message, help);
+        for (at, text) in self.unnumbered.drain(..) {
+            if extras::push(&mut phase.extra, "unnumbered", Value::from(text)) {
+                let message =
+                    format!("phase {} has a checklist without numbers: its items are no tasks", phase.number);
+                let help = "They are kept and shown, not scheduled. To make tasks of them, begin each with a number, \
+                            as `- [ ] 1.1 What to do`.";
+                self.report.warning(at, message, help);
+            }
+        }
+    }
+
+    /// Notes that a task is in the list: the boxes above it are none of another one.
+    fn join_list(&mut self) {
+        self.list_has_task = true;
+        for (at, text) in std::mem::take(&mut self.unnumbered) {
+            self.report_unnumbered(at, text);
         }
     }
 
@@ -380,6 +432,10 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
     /// A line of text: a label, or a further line of the criterion `above`.
     fn text(&mut self, at: usize, line: &'a str, above: Below) {
         let text = line.strip_prefix("> ").unwrap_or(line); // Notes are often quoted.
+        if !self.goes_on(text) || line::label(text).is_some() {
+            self.end_list();
+        }
+        self.row(at, text);
         self.note_stray_phase(at, line, None);
         let Some((label, rest)) = line::label(text) else {
             match (above, self.phase) {
@@ -405,6 +461,15 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             self.criterion(phase, rest);
         } else {
             self.prose(at, line, above);
+        }
+    }
+
+    /// A row of a table, which is no task.
+    fn row(&mut self, at: usize, line: &'a str) {
+        if let Some(number) = line::near_row(line).filter(|_| self.phase.is_some())
+            && self.is_in_place(number, Below::Nothing)
+        {
+            self.doubt(at, number, Doubt::Row);
         }
     }
 
@@ -456,7 +521,11 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
         let nowhere = Subject::Phase { place: 0, has_tasks: false };
         self.look_for_dependencies(line, Place::Detail, nowhere);
         for found in &mut self.stated[first..] {
-            found.stated.fault = Some(Fault::Prose);
+            match found.stated.fault {
+                Some(Fault::Unknown { meant: Some(_), .. }) if self.phase.is_some() => {}
+                Some(Fault::Unknown { meant: None, .. }) => found.stated.names.clear(),
+                _ => found.stated.fault = Some(Fault::Prose),
+            }
         }
     }
 
@@ -498,6 +567,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
     }
 
     fn begin_task(&mut self, at: usize, line: &'a str, number: &str, description: String, done: bool) {
+        self.join_list();
         let id = match TaskId::new(number) {
             Ok(id) => id,
             Err(error) => {

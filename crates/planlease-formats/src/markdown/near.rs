@@ -28,6 +28,10 @@ pub(super) enum Doubt {
     NoBox,
     /// It has a box, and its number is written in another way.
     Number,
+    /// It is a heading.
+    Heading,
+    /// It is a row of a table.
+    Row,
     /// It is indented, and no task is above.
     Indented,
     /// It is indented below a task that it is no part of.
@@ -48,7 +52,7 @@ impl Doubt {
 
     /// Whether a number that the plan has makes a mention of the line, rather than a task.
     fn may_be_mention(self) -> bool {
-        matches!(self, Self::NoBox | Self::Number | Self::Nested)
+        matches!(self, Self::NoBox | Self::Number | Self::Heading | Self::Row | Self::Nested)
     }
 
     fn message(self) -> &'static str {
@@ -65,6 +69,8 @@ impl Doubt {
             Self::Number => {
                 "this looks like a task, but its number is not at the beginning, or not one of a task"
             }
+            Self::Heading => "this looks like a task, but it is a heading",
+            Self::Row => "this looks like a task, but it is a row of a table",
             Self::Indented => "this looks like a task, but it is indented",
             Self::Nested => "this looks like a task, but it is indented below another one",
         }
@@ -85,6 +91,11 @@ impl Doubt {
                 "Write `- [ ] ` in front of the number, or put the number into backticks if it is none of a task."
             }
             Self::Number => "Write `- [ ] 1.1 What to do`, with a number of two or three parts.",
+            Self::Heading => {
+                "Write `- [ ] ` in place of the `#`; a heading above tasks has no number, or the one that theirs begin \
+                 with."
+            }
+            Self::Row => "Write `- [ ] 1.1 What to do`, on a line of its own outside of the table.",
             Self::Indented => "A task begins at the left margin: move it there.",
             Self::Nested => {
                 "Move it to the left margin to make a task of it; the number of a step begins with that of its task."
@@ -96,8 +107,11 @@ impl Doubt {
 /// Reports each line that resembles a task, unless it mentions a task of the plan.
 pub(super) fn judge(doubtful: Vec<Doubtful<'_>>, draft: &mut Draft, report: &mut Report<'_>) {
     let known: HashSet<&str> = draft.spec.tasks.iter().map(|task| task.id.as_str()).collect();
+    let sections: HashSet<&str> =
+        known.iter().filter_map(|id| id.rsplit_once('.')).map(|(section, _)| section).collect();
     for Doubtful { at, number, doubt } in doubtful {
-        if doubt.may_be_mention() && known.contains(number) {
+        let is_section = doubt == Doubt::Heading && sections.contains(number);
+        if doubt.may_be_mention() && known.contains(number) || is_section {
             continue;
         }
         draft.missing.ids.insert(number.to_owned());

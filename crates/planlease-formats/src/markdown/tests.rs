@@ -1,5 +1,7 @@
 //! Tests of the Markdown plans: each construct, each message.
 
+use planlease_core::TaskId;
+
 use crate::tests::{read, refuse};
 
 fn check(text: &str) -> String {
@@ -326,6 +328,8 @@ fn checklists_that_are_no_tasks_are_warned_of() {
 - [ ] 0.1 above all phases
 ## Phase 1: P
 - [ ] 1.1 D
+
+Before the release:
 - [ ] no number
 - [ ] nor here
 > - [ ] 1.2 quoted
@@ -338,11 +342,11 @@ fn checklists_that_are_no_tasks_are_warned_of() {
     task 1.1 in 1: D
     plan.md:2:7: warning: this item has a number, but it is no task
       help: It is in no phase: tasks stand below a heading `## Phase 1: Name`, up to the next heading of that level.
-    plan.md:5:1: warning: phase 1 has a checklist without numbers: its items are no tasks
+    plan.md:7:1: warning: phase 1 has a checklist without numbers: its items are no tasks
       help: They are kept and shown, not scheduled. To make tasks of them, begin each with a number, as `- [ ] 1.1 What to do`.
-    plan.md:7:1: warning: this looks like a task, but it is quoted
+    plan.md:9:1: warning: this looks like a task, but it is quoted
       help: It is quoted: a task begins at the left margin. Put it into backticks if it is none.
-    plan.md:10:7: warning: this item has a number, but it is no task
+    plan.md:12:7: warning: this item has a number, but it is no task
       help: It is in no phase: tasks stand below a heading `## Phase 1: Name`, up to the next heading of that level.
     "#);
 }
@@ -778,4 +782,143 @@ fn an_approval_that_is_none_is_refused() {
     plan.md:6:15: error: the task asks for two approvals, before and after
       help: A task asks for one of them: take the other out.
     "#);
+}
+
+/// A plan of three tasks and a line after the second.
+fn with_line(line: &str) -> Result<crate::Parsed, crate::Problems> {
+    let text = format!("# T\n## Phase 1: P\n- [ ] 1.1 a\n- [ ] 1.2 b\n{line}\n- [ ] 1.4 d\n");
+    crate::parse("plan.md", text.as_bytes())
+}
+
+#[test]
+fn each_spelling_of_a_dependency_is_read() {
+    for spelling in [
+        "(blocked-by: 1.1)",
+        "(blocked-by 1.1)",
+        "(blockedBy: 1.1)",
+        "(BLOCKED_BY 1.1)",
+        "(waits-for: 1.1)",
+        "(wait for 1.1)",
+        "(wait: 1.1)",
+        "(prereq: 1.1)",
+        "(prereqs: 1.1)",
+        "(pre-requisite: 1.1)",
+        "(follows 1.1)",
+        "(require 1.1)",
+        "(needs: 1.1)",
+        "(depends to: 1.1)",
+        "(dependsUpon 1.1)",
+        "(Dependent-on: 1.1)",
+        "\n  - **Blocked-By:** 1.1",
+    ] {
+        let parsed =
+            with_line(&format!("- [ ] 1.3 c {spelling}")).unwrap_or_else(|problems| panic!("{problems:#}"));
+        let on: Vec<&str> = parsed.spec.tasks[2].depends_on.iter().map(TaskId::as_str).collect();
+        assert_eq!((on, parsed.warnings.len()), (vec!["1.1"], 0), "{spelling}");
+    }
+}
+
+#[test]
+fn what_may_be_a_dependency_is_a_warning_at_its_place() {
+    for statement in [
+        "(once 1.1 is done)",
+        "(when 1.1 completes)",
+        "(as soon as 1.1 is there)",
+        "(← 1.1)",
+        "(wait 1.1)",
+        "(no longer depends on 1.1)",
+        "(not dependent on 1.1)",
+        "does not depend on 1.1",
+        "(before 1.1)",
+        "(Tests: 1.1, 1.2)",
+        "\n  - **Order:** 1.1",
+    ] {
+        let parsed =
+            with_line(&format!("- [ ] 1.3 c {statement}")).unwrap_or_else(|problems| panic!("{problems:#}"));
+        assert!(parsed.spec.tasks[2].depends_on.is_empty(), "{statement}");
+        let lines: Vec<usize> = parsed.warnings.iter().map(|warning| warning.line).collect();
+        assert_eq!(lines, [5 + statement.matches('\n').count()], "{statement}");
+    }
+    for mention in ["(see 1.1)", "(verified in 1.1)", "(1.1)", "(took 1.1 hours)", "\n  - Requirements: 1.1"]
+    {
+        let parsed =
+            with_line(&format!("- [ ] 1.3 c {mention}")).unwrap_or_else(|problems| panic!("{problems:#}"));
+        assert_eq!(parsed.warnings, [], "{mention}");
+    }
+}
+
+#[test]
+fn a_misspelt_word_of_a_dependency_is_an_error() {
+    for (statement, meant) in [
+        ("(depnds: 1.1)", "depends"),
+        ("(depnds on 1.1)", "depends on"),
+        ("(wiats-for: 1.1, 1.2)", "waits for"),
+        ("(blockd by task 1.1)", "blocked by"),
+        ("(prerequsites: 1.1)", "prerequisites"),
+        ("\n  - **Depnds:** 1.1", "depends"),
+    ] {
+        let problems = with_line(&format!("- [ ] 1.3 c {statement}")).expect_err(statement);
+        let help = problems.listed[0].help.clone().unwrap_or_default();
+        assert_eq!(problems.listed.len(), 1, "{statement}");
+        assert!(help.starts_with(&format!("Did you mean `{meant}`?")), "{statement}: {help}");
+    }
+}
+
+#[test]
+fn a_task_that_is_written_as_none_is_an_error_at_its_place() {
+    for line in [
+        "### 1.3 loose",
+        "#### Task 1.3: loose",
+        "| [ ] 1.3 | table |",
+        "| 1.3 | table | [ ] |",
+        "- [ ] 1.3a x",
+        "- [ ] 1,3 x",
+        "- [ ] 1．3 x",
+        "- [ ] 1-3 x",
+        "- [ ] v1.3 x",
+        "- [ ] A.1 x",
+        "- [ ] 1.\u{200b}3 x",
+        "- [ ] x",
+    ] {
+        let problems = with_line(line).expect_err(line);
+        let lines: Vec<usize> = problems.listed.iter().map(|problem| problem.line).collect();
+        assert_eq!(lines, [5], "{line:?}");
+        let first = format!("# T\n## Phase 1: P\n{line}\n\n- [ ] 1.1 a\n");
+        assert!(crate::parse("plan.md", first.as_bytes()).is_err(), "{line:?} above all tasks");
+    }
+}
+
+#[test]
+fn characters_that_are_not_seen_hide_no_task() {
+    for line in [
+        "- [ ] {}1.3 x",
+        "- [ ]{}1.3 x",
+        "- {}[ ] 1.3 x",
+        "{}- [ ] 1.3 x",
+        "- [ ] {}**1.3** x",
+        "- [ ] **{}1.3** x",
+    ] {
+        for unseen in ["\u{200b}", "\u{feff}", "\u{2060}", "\u{200b}\u{feff}"] {
+            let parsed =
+                with_line(&line.replace("{}", unseen)).unwrap_or_else(|problems| panic!("{problems:#}"));
+            assert_eq!(parsed.spec.tasks[2].id.as_str(), "1.3", "{line} {unseen:?}");
+            assert_eq!(parsed.warnings, [], "{line} {unseen:?}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_apart_from_the_tasks_is_none() {
+    for apart in [
+        "\n**Acceptance:**\n- [ ] it works\n\nMore:\n",
+        "\n### Acceptance\n- [ ] v1.3 is out\n- [ ] 1-3 examples\n### More\n",
+        "### 1.4 a section",
+        "| 1.1 | [x] |",
+        "| 2.5 ms | [x] |",
+    ] {
+        let line =
+            if apart.contains("section") { format!("{apart}\n- [ ] 1.4.1 c") } else { apart.to_owned() };
+        let parsed = with_line(&line).unwrap_or_else(|problems| panic!("{problems:#}"));
+        assert!(parsed.spec.tasks.len() >= 3, "{apart}");
+    }
 }

@@ -65,7 +65,10 @@ pub(super) fn resolve<'a>(
                 Target::Task(text) => TaskId::new(text).is_ok_and(|id| names.tasks.contains_key(&id)),
                 Target::Phases(..) => true,
             };
-            let names_task = stated.names.iter().any(known);
+            let names_task = match fault {
+                Fault::Unknown { .. } => stated.names.iter().all(known),
+                _ => stated.names.iter().any(known),
+            };
             if report_fault(fault, base + stated.at, names_task, report) {
                 continue;
             }
@@ -102,7 +105,7 @@ pub(super) fn resolve<'a>(
 }
 
 /// Reports what is wrong with a statement; whether nothing of it is to be used.
-fn report_fault(fault: Fault, at: usize, names_task: bool, report: &mut Report<'_>) -> bool {
+fn report_fault(fault: Fault<'_>, at: usize, names_task: bool, report: &mut Report<'_>) -> bool {
     match fault {
         Fault::Unclosed => report.error(
             at,
@@ -119,7 +122,19 @@ fn report_fault(fault: Fault, at: usize, names_task: bool, report: &mut Report<'
             report.warning(at, "this names no task of the plan, so that nothing waits for it", HOW_TO_WRITE_IT);
         }
         Fault::Prose if names_task => report.warning(at, "this is not read as a dependency", HOW_TO_WRITE_IT),
-        Fault::Prose => {}
+        Fault::Denied if names_task => {
+            report.warning(at, "this denies a dependency, and none is read here", HOW_TO_WRITE_IT);
+        }
+        Fault::Unknown { word, meant: Some(meant) } => {
+            let meant = meant.replace("pre req", "prereq");
+            let message = format!("`{word}` is not known, so that nothing waits for what it names");
+            report.error(at, message, format!("Did you mean `{meant}`? {HOW_TO_WRITE_IT}"));
+        }
+        Fault::Unknown { word, meant: None } if names_task => {
+            let message = format!("`{word}` is no word of a dependency, so that nothing waits for what it names");
+            report.warning(at, message, HOW_TO_WRITE_IT);
+        }
+        Fault::Prose | Fault::Denied | Fault::Unknown { .. } => {}
     }
     true
 }
