@@ -89,16 +89,11 @@ impl Outside {
         let (common, objects) = (Path::new(common), Path::new(objects));
         let goes = gone.has(common) || gone.has(&common.join("refs")) || gone.lends_to(objects);
         let Ok(git_dir) = common.canonicalize() else { return Ok(None) };
-        let partial =
-            Git::of(&git_dir, None)?.args(["config", "--get-regexp", r"\.(promisor|partialclone)$"]);
-        if goes || git_dir == main.git_dir || partial.ask().await?.is_some() {
+        if goes || git_dir == main.git_dir || is_partial(&git_dir) {
             return Ok(None);
         }
         let all = reach::references(&git_dir, &[]).await?.into_iter();
-        let mut tips: Vec<String> =
-            all.filter(reach::Reference::has_history).map(|reference| reference.object).collect();
-        let head = Git::of(&git_dir, None)?.args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
-        tips.extend(head.ask().await?.map(|head| line(&head)));
+        let tips = all.filter(reach::Reference::has_history).map(|reference| reference.object).collect();
         Ok(Some(Self { git_dir, tips }))
     }
 
@@ -159,12 +154,13 @@ pub(crate) struct Remotes(BTreeMap<String, Remote>);
 impl Remotes {
     /// Those of this repository. `tree`: its checkout, from which relative paths lead.
     pub(crate) async fn of(git_dir: &Path, tree: Option<&Path>, gone: &Gone) -> Result<Self, Error> {
-        let list = Git::of(git_dir, None)?.args(["config", "--null", "--get-regexp", r"^remote\."]);
+        let list = Git::of(git_dir, None)?.args(["config", "--null", "--get-regexp", r"^(remote|url)\."]);
         let said = list.ask().await?.unwrap_or_default();
         let text = String::from_utf8_lossy(&said).into_owned();
-        let mut all = BTreeMap::new();
+        let (mut all, mut is_pushed_elsewhere) = (BTreeMap::new(), false);
         for entry in text.split('\0') {
             let (key, value) = entry.split_once('\n').unwrap_or((entry, ""));
+            is_pushed_elsewhere |= key.ends_with(".pushurl") || key.ends_with(".pushinsteadof");
             let rest = key.strip_prefix("remote.").and_then(|rest| rest.rsplit_once('.'));
             let Some((name, key)) = rest else { continue };
             let remote = all.entry(name.to_owned()).or_insert_with(|| Remote {
@@ -176,8 +172,9 @@ impl Remotes {
             }
         }
         for (name, remote) in &mut all {
-            for which in [&["--all"][..], &["--push", "--all"][..]] {
-                let urls = Git::of(git_dir, None)?.args(["remote", "get-url"]).args(which);
+            let ways = [&["--all"][..], &["--push", "--all"][..]];
+            for which in &ways[..1 + usize::from(is_pushed_elsewhere)] {
+                let urls = Git::of(git_dir, None)?.args(["remote", "get-url"]).args(*which);
                 let said = urls.args(["--", name.as_str()]).ask().await?.unwrap_or_default();
                 let text = String::from_utf8_lossy(&said).into_owned();
                 remote.places.extend(text.lines().map(|url| place(url, tree.unwrap_or(git_dir), gone)));
@@ -298,6 +295,13 @@ fn git_dir_at(path: &Path) -> Option<PathBuf> {
             is_bare(&at).then_some(at)
         }
     })
+}
+
+/// Whether a repository is set to leave files of its commits to another one.
+fn is_partial(git_dir: &Path) -> bool {
+    let settings = fs::read(git_dir.join("config")).unwrap_or_default().to_ascii_lowercase();
+    let settings = String::from_utf8_lossy(&settings);
+    settings.contains("promisor") || settings.contains("partialclone")
 }
 
 /// Whether a folder is a git folder without a tree.
