@@ -165,6 +165,16 @@ impl Admin {
         Ok(found)
     }
 
+    /// All object ids that its FETCH_HEAD names: what was fetched last in the worktree.
+    pub(crate) fn fetched(&self) -> Result<Vec<String>, Error> {
+        let path = self.0.join("FETCH_HEAD");
+        match fs::read(&path) {
+            Ok(text) => Ok(reach::ids(&text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(Error::io("cannot read", path)(error)),
+        }
+    }
+
     /// What a small file in it says, without the end of its line.
     fn says(&self, name: &str) -> Option<String> {
         let text = fs::read(self.0.join(name)).ok()?;

@@ -9,6 +9,7 @@ use std::io;
 
 use crate::{
     admin::Admin,
+    elsewhere::Outside,
     error::Error,
     fence::Fence,
     files::{Tree, count, is_empty},
@@ -84,7 +85,8 @@ impl Locked {
                         true => tree.look(&nest.trees()).await?,
                         false => tree.look_at_half_made(&site.base).await?,
                     });
-                    found.extend(nest.look(self.repository().common(), &site.base, half).await?);
+                    let main = self.staying(site, &nest, keep_branch).await?;
+                    found.extend(nest.look(&main, &site.base, half).await?);
                 }
                 None if is_empty(&site.path) => {}
                 None => found.push("the folder is no worktree of the repository any more".to_owned()),
@@ -92,10 +94,23 @@ impl Locked {
         } else if let Some(admin) = &admin {
             // Of a removal that was interrupted: the folder is gone, and its submodules are not.
             let nest = Nest::of(&site.path, admin).await?;
-            found.extend(nest.look(self.repository().common(), &site.base, half).await?);
+            let main = self.staying(site, &nest, keep_branch).await?;
+            found.extend(nest.look(&main, &site.base, half).await?);
         }
         self.look_at_commits(site, admin.as_ref(), half, keep_branch, &mut found).await?;
         Ok(Seen { work: found, has_repositories })
+    }
+
+    /// The repository, with what of it stays. That is of interest only if others are in the worktree.
+    async fn staying(&self, site: &Site, nest: &Nest<'_>, keep_branch: bool) -> Result<Outside, Error> {
+        let common = self.repository().common();
+        if nest.is_empty() {
+            return Ok(Outside::new(common, Vec::new()));
+        }
+        let goes = self.branch_goes(site, keep_branch).await?;
+        let mut tips = self.safe(site, goes).await?;
+        tips.push(site.base.clone());
+        Ok(Outside::new(common, tips))
     }
 
     /// Whether what is at the path is the worktree: by the fence file beside it, or by what ties it to git's

@@ -1,9 +1,9 @@
-//! What a removal keeps for a while: commits that only a reflog or ORIG_HEAD knows, and settings of the
-//! worktree alone.
+//! What a removal keeps for a while: commits that only a reflog, ORIG_HEAD or FETCH_HEAD knows, and settings
+//! of the worktree alone.
 //!
-//! They are no work, as for git itself: they were replaced (amended, rebased, reset). git would forget them
-//! after a month; so does this, which has them below `refs/planlease/removed/`, each by the id of its
-//! worktree.
+//! They are no work, as for git itself: they were replaced (amended, rebased, reset), or fetched. git would
+//! forget them after a month; so does this, which has them below `refs/planlease/removed/`, each by the id of
+//! its worktree.
 
 use std::collections::BTreeSet;
 
@@ -38,6 +38,7 @@ impl Locked {
             let original =
                 Git::of(admin.path(), None)?.args(["rev-parse", "--verify", "--quiet", "ORIG_HEAD"]);
             dropped.extend(original.ask().await?.map(|id| line(&id)));
+            dropped.extend(reach::commits(common, &admin.fetched()?).await?);
         }
         if goes {
             let log = reach::reflog(common, &site.reference()).await?;
@@ -68,7 +69,7 @@ impl Locked {
             commit = commit.variable(&format!("GIT_{who}_EMAIL"), "planlease@localhost");
         }
         let about = format!(
-            "removed worktree {} of branch {}\n\nCommits that only its reflog had, and its own settings.",
+            "removed worktree {} of branch {}\n\nCommits that only its reflog or a fetch had, and settings.",
             site.path.display(),
             site.branch
         );

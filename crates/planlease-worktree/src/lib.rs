@@ -13,6 +13,8 @@
 //! it.
 
 mod admin;
+mod commits;
+mod elsewhere;
 mod error;
 mod fence;
 mod files;

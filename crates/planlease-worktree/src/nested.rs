@@ -10,14 +10,12 @@ use std::{
 
 use crate::{
     admin::{Admin, linked_folder, plain},
+    commits::Commits,
+    elsewhere::{Gone, Outside, is_bare},
     error::Error,
     files::{Tree, count},
     git::{Git, line},
-    reach::{self, Reference},
 };
-
-/// What a reflog says of a commit that was not made in the repository, but only looked at there.
-const LOOKED_AT: [&str; 5] = ["checkout:", "clone:", "reset:", "branch:", "fetch"];
 
 /// A repository inside of a worktree, or inside of git's folder of it.
 #[derive(Clone, Debug)]
@@ -31,6 +29,7 @@ struct Nested {
 #[derive(Debug)]
 pub(crate) struct Nest<'a> {
     root: &'a Path,
+    gone: Gone,
     all: Vec<Nested>,
     /// What was found in their place, a line each.
     found: Vec<String>,
@@ -40,7 +39,8 @@ impl<'a> Nest<'a> {
     /// Those of this worktree. Also looks for what must not be removed with a folder: other worktrees, other
     /// file systems.
     pub(crate) async fn of(root: &'a Path, admin: &Admin) -> Result<Self, Error> {
-        let mut nest = Self { root, all: Vec::new(), found: Vec::new() };
+        let gone = Gone::new([root, admin.path()]);
+        let mut nest = Self { root, gone, all: Vec::new(), found: Vec::new() };
         let mut modules = vec![admin.path().join("modules")];
         nest.walk(&mut modules)?;
         nest.follow(modules).await?;
@@ -128,13 +128,18 @@ impl<'a> Nest<'a> {
         Ok(())
     }
 
-    /// What in them is nowhere else, a line each. `common`, `base`: the worktree's repository, and the commit
-    /// at which its branch began: a commit that this one names for a submodule was in the submodule's remote
-    /// repository.
-    pub(crate) async fn look(self, common: &Path, base: &str, half: bool) -> Result<Vec<String>, Error> {
+    /// What in them is nowhere else, a line each. `main`, `base`: the worktree's repository, and the commit
+    /// at which its branch began: a commit that this one names for a submodule was in the submodule's
+    /// remote repository.
+    pub(crate) async fn look(self, main: &Outside, base: &str, half: bool) -> Result<Vec<String>, Error> {
         let trees = self.trees();
         let mut found = self.found.clone();
-        let mut bases = BTreeMap::from([(self.root.to_owned(), (common.to_owned(), Some(base.to_owned())))]);
+        if self.gone.lends_to(&main.git_dir().join("objects")) {
+            found.push("objects that its repository borrows".to_owned());
+        }
+        let main_tree = (main.git_dir().to_owned(), Some(base.to_owned()));
+        let mut bases = BTreeMap::from([(self.root.to_owned(), main_tree)]);
+        let mut all = Vec::new();
         for nested in &self.all {
             let base = match &nested.tree {
                 Some(tree) => {
@@ -144,14 +149,62 @@ impl<'a> Nest<'a> {
                 }
                 None => None,
             };
-            let shown = self.shown(nested.tree.as_deref().unwrap_or(&nested.git_dir));
-            match nested.look(&trees, base.as_deref(), half).await {
-                Ok(lines) => found.extend(lines.iter().map(|line| format!("{line} in {shown}"))),
-                Err(Error::Git { .. }) => found.push(format!("a repository that git cannot read in {shown}")),
+            let looked = async {
+                let lines = nested.look(&trees, half).await?;
+                let (git_dir, tree) = (&nested.git_dir, nested.tree.as_deref());
+                let commits = Commits::of(git_dir, tree, base.as_deref(), &self.gone, main).await?;
+                Ok::<_, Error>((lines, commits))
+            };
+            match looked.await {
+                Ok((lines, commits)) => {
+                    found.extend(lines.iter().map(|line| format!("{line} in {}", self.place(nested))));
+                    all.push((nested, commits));
+                }
+                Err(Error::Git { .. }) => found.push(self.unreadable(nested)),
                 Err(error) => return Err(error),
             }
         }
+        self.look_at_commits(&all, main, &mut found).await?;
         Ok(found)
+    }
+
+    /// Commits that no repository has which stays. What stays of one repository inside of the worktree stays
+    /// of all of them.
+    async fn look_at_commits(
+        &self,
+        all: &[(&Nested, Commits)],
+        main: &Outside,
+        found: &mut Vec<String>,
+    ) -> Result<(), Error> {
+        let nowhere = "that no repository outside of the worktree has";
+        for (n, (nested, commits)) in all.iter().enumerate() {
+            if commits.is_odd {
+                let what = "a reference to something that is no commit";
+                found.push(format!("{what} in {}", self.place(nested)));
+            }
+            let lost = match commits.lost(&nested.git_dir).await {
+                Ok(lost) => without_what_others_keep(lost, n, all, main).await,
+                Err(error) => Err(error),
+            };
+            match lost {
+                Ok(lost) => {
+                    let mut lines = Vec::new();
+                    count(&mut lines, lost.len(), "commit", nowhere, nowhere);
+                    found.extend(lines.iter().map(|line| format!("{line} in {}", self.place(nested))));
+                }
+                Err(Error::Git { .. }) => found.push(self.unreadable(nested)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self, nested: &Nested) -> String {
+        format!("a repository that git cannot read in {}", self.place(nested))
+    }
+
+    fn place(&self, nested: &Nested) -> String {
+        self.shown(nested.tree.as_deref().unwrap_or(&nested.git_dir))
     }
 
     fn shown(&self, path: &Path) -> String {
@@ -161,12 +214,8 @@ impl<'a> Nest<'a> {
 }
 
 impl Nested {
-    async fn look(
-        &self,
-        trees: &BTreeSet<PathBuf>,
-        base: Option<&str>,
-        half: bool,
-    ) -> Result<Vec<String>, Error> {
+    /// What it holds besides commits.
+    async fn look(&self, trees: &BTreeSet<PathBuf>, half: bool) -> Result<Vec<String>, Error> {
         let mut found = Vec::new();
         if let Some(operation) = Admin::operation(&self.git_dir).await? {
             found.push(format!("a {operation} that is under way"));
@@ -177,44 +226,29 @@ impl Nested {
         if let Some(folder) = &self.tree {
             found.extend(Tree { git_dir: &self.git_dir, folder, half }.look(trees).await?);
         }
-        let commits = self.commits_of_its_own(base, &mut found).await?;
-        count(&mut found, commits, "commit", "that no remote branch has", "that no remote branch has");
         Ok(found)
     }
+}
 
-    /// How many commits would be lost with the repository: those that no remote branch has. A tag that was
-    /// fetched counts as the remote's too, which one of a commit that was made here (its reflog says so) does
-    /// not.
-    async fn commits_of_its_own(&self, base: Option<&str>, found: &mut Vec<String>) -> Result<usize, Error> {
-        let all = reach::references(&self.git_dir, &[]).await?;
-        let below = |prefix: &str, reference: &Reference| reference.name.starts_with(prefix);
-        let (remote, others): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|reference| below("refs/remotes/", reference));
-        let (tags, own): (Vec<_>, Vec<_>) =
-            others.into_iter().partition(|reference| below("refs/tags/", reference));
-        if own.iter().any(|reference| !reference.has_history()) {
-            found.push("a reference to something that is no commit".to_owned());
-        }
-        let head = Git::of(&self.git_dir, None)?.args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]);
-        let mut tips: Vec<String> = head.ask().await?.map(|head| line(&head)).into_iter().collect();
-        tips.extend(own.into_iter().filter(Reference::has_history).map(|reference| reference.object));
-        let stashed = reach::reflog(&self.git_dir, "refs/stash").await?;
-        tips.extend(stashed.into_iter().map(|(id, _)| id));
-        let safe: Vec<&str> = remote.iter().map(|reference| reference.object.as_str()).chain(base).collect();
-        let is_logged = self.tree.is_some() && self.git_dir.join("logs/HEAD").exists();
-        let fetched = tags.iter().filter(|_| is_logged).map(|tag| tag.object.as_str());
-        let known: Vec<&str> = safe.iter().copied().chain(fetched).collect();
-        let mut lost = reach::unreached(&self.git_dir, tips.iter().map(String::as_str), known).await?;
-        let made = reach::reflog(&self.git_dir, "--all").await?;
-        let made = made.iter().filter(|(_, why)| !LOOKED_AT.iter().any(|looked| why.starts_with(looked)));
-        lost.extend(reach::unreached(&self.git_dir, made.map(|(id, _)| id.as_str()), safe).await?);
-        if !is_logged {
-            let tagged = tags.iter().filter(|tag| tag.has_history()).map(|tag| tag.object.as_str());
-            let safe = remote.iter().map(|reference| reference.object.as_str()).chain(base);
-            lost.extend(reach::unreached(&self.git_dir, tagged, safe).await?);
-        }
-        Ok(lost.into_iter().filter_map(|node| node.into_iter().next()).collect::<BTreeSet<_>>().len())
+/// Those of these commits of one repository that stay nowhere by way of the others either.
+async fn without_what_others_keep(
+    mut lost: BTreeSet<String>,
+    of: usize,
+    all: &[(&Nested, Commits)],
+    main: &Outside,
+) -> Result<BTreeSet<String>, Error> {
+    if lost.is_empty() {
+        return Ok(lost);
     }
+    let ids: Vec<String> = lost.iter().cloned().collect();
+    let mut kept: BTreeSet<String> = main.holds(&ids).await?.into_iter().collect();
+    for (n, (nested, commits)) in all.iter().enumerate() {
+        if n != of {
+            kept.extend(commits.staying(&nested.git_dir).holds(&ids).await?);
+        }
+    }
+    lost.retain(|id| !kept.contains(id));
+    Ok(lost)
 }
 
 /// The commit that the base of the repository around it names for this submodule.
@@ -233,9 +267,4 @@ async fn pinned(
     let said = line(&said);
     let id = said.strip_prefix("160000 commit ").and_then(|rest| rest.split('\t').next());
     Ok(id.map(str::to_owned))
-}
-
-/// Whether a folder is a git folder without a tree.
-fn is_bare(folder: &Path) -> bool {
-    folder.join("HEAD").is_file() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
 }

@@ -66,14 +66,16 @@ pub(crate) async fn unreached<'a>(
     Ok(text.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect())
 }
 
-/// Those of these ids that are commits of the repository.
+/// The commits of the repository that these ids name, by themselves or by a tag.
 pub(crate) async fn commits(git_dir: &Path, ids: &[String]) -> Result<Vec<String>, Error> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let format = "--batch-check=%(objectname) %(objecttype)";
-    let input = ids.join("\n") + "\n";
-    let said = Git::of(git_dir, None)?.args(["cat-file", format]).input(input.into_bytes()).run().await?;
+    let input: String = ids.iter().map(|id| format!("{id}^{{commit}}\n")).collect();
+    // What a partial clone does not have, it does not get now.
+    let git = Git::of(git_dir, None)?.variable("GIT_NO_LAZY_FETCH", "1");
+    let said = git.args(["cat-file", format]).input(input.into_bytes()).run().await?;
     let text = String::from_utf8_lossy(&said).into_owned();
     Ok(text.lines().filter_map(|line| line.strip_suffix(" commit")).map(str::to_owned).collect())
 }

@@ -184,6 +184,90 @@ async fn work_in_submodules_survives(env: TestEnv) {
     yard.is_kept("not-there").await;
 }
 
+/// Two repositories that git ignores, each of which has the other's commit on a remote branch.
+const EACH_OTHER: &str = r#"
+    mkdir ignored; git init -q -b main ignored/A; (cd ignored/A; commit precious)
+    git clone -q ignored/A ignored/B; (cd ignored/A; git remote add o ../B; git fetch -q o)
+"#;
+
+#[case]
+async fn nested_repositories_do_not_vouch_for_each_other(env: TestEnv) {
+    let yard = Yard::new(env).await;
+    let all: [Action; 10] = [
+        ("relative", ""),
+        ("file-url", "git -C ignored/A remote set-url o file://$TREE/ignored/B; git -C ignored/A fetch -q o"),
+        (
+            "instead-of",
+            "cd ignored/A; git config url.$TREE/ignored/.insteadOf https://example.org/; \
+            git remote set-url o https://example.org/B; git fetch -q o",
+        ),
+        (
+            "symlink",
+            "ln -s $TREE/ignored $OUT/$NAME; git -C ignored/A remote set-url o $OUT/$NAME/B; \
+            git -C ignored/A fetch -q o",
+        ),
+        (
+            "pushed-inside",
+            "git init -q --bare ignored/C; cd ignored/A; git remote set-url o https://example.org/C; \
+            git remote set-url --push o ../C; git push -q o main; rm -rf ../B",
+        ),
+        (
+            "borrowed",
+            "git clone -q --shared ignored/A $OUT/$NAME; git -C ignored/A remote set-url o $OUT/$NAME; \
+            git -C ignored/A fetch -q o",
+        ),
+        (
+            "shallow",
+            "(cd ignored/A; commit more); git clone -q --depth 1 file://$TREE/ignored/A $OUT/$NAME; \
+            git -C ignored/A remote set-url o $OUT/$NAME; git -C ignored/A fetch -q o",
+        ),
+        ("other-gone", "git -C ignored/A tag mine; git -C ignored/B fetch -q --tags; rm -rf ignored/A"),
+        (
+            "remote-gone",
+            "mv ignored/A $OUT/$NAME; rm -rf ignored; git clone -q $OUT/$NAME ignored; rm -rf $OUT/$NAME",
+        ),
+        (
+            "fetch-head",
+            "mv ignored/A $OUT/$NAME; rm -rf ignored; git clone -q $ORIGIN ignored; \
+            git -C ignored fetch -q $OUT/$NAME HEAD; rm -rf $OUT/$NAME",
+        ),
+    ];
+    for (name, script) in all {
+        yard.add_owned(name).await;
+        let script = format!("{COMMITTED_AND_PUSHED}{EACH_OTHER}{script}");
+        yard.shell(&yard.path(name), name, &script);
+        yard.is_kept(name).await;
+    }
+}
+
+#[case]
+async fn repositories_outside_vouch_for_nested_ones(env: TestEnv) {
+    let yard = Yard::new(env).await;
+    let out = "git init -q --bare $OUT/$NAME.git; cd ignored/A; git remote add out ";
+    let all = [
+        ("outside", format!("{out} $OUT/$NAME; git push -q out main")),
+        ("outside-relative", format!("{out} ../../../../out/$NAME.git; git push -q out main")),
+        (
+            "moved-out",
+            "mv ignored/A $OUT/$NAME; git -C ignored/B remote set-url origin $OUT/$NAME".to_owned(),
+        ),
+        (
+            "network", // As after a push there.
+            "cd ignored/A; git remote set-url o https://example.org/a; git fetch -q ../B HEAD".to_owned(),
+        ),
+        (
+            "own-repository",
+            "rm -rf ignored; git clone -q . ignored/A; git clone -q ignored/A ignored/B".to_owned(),
+        ),
+    ];
+    for (name, script) in all {
+        yard.add_owned(name).await;
+        let script = format!("{COMMITTED_AND_PUSHED}{EACH_OTHER}{script}");
+        yard.shell(&yard.path(name), name, &script);
+        yard.is_removed(name).await;
+    }
+}
+
 #[case]
 async fn a_worktree_that_is_elsewhere_is_left_alone(env: TestEnv) {
     let yard = Yard::new(env).await;
@@ -261,7 +345,12 @@ async fn a_worktree_without_work_is_removed(env: TestEnv) {
 #[case]
 async fn replaced_commits_outlive_the_worktree(env: TestEnv) {
     let yard = Yard::new(env).await;
-    let all: [Action; 3] = [
+    let all: [Action; 4] = [
+        (
+            "fetched",
+            "git init -q -b main ../o2; (cd ../o2; commit f); git fetch -q ../o2 HEAD; \
+            git rev-parse FETCH_HEAD > $OUT/$NAME; rm -rf ../o2",
+        ),
         (
             "amended",
             "commit c; git rev-parse HEAD > $OUT/$NAME; git commit -q --amend -m better; \
@@ -295,7 +384,7 @@ async fn replaced_commits_outlive_the_worktree(env: TestEnv) {
     yard.shell(&yard.path("settings"), "settings", "git config --worktree user.name agent-7");
     yard.is_removed("settings").await;
     let kept = yard.git(&["for-each-ref", "--format=%(refname)", "refs/planlease/removed"]);
-    assert_eq!(kept.lines().count(), 4, "{kept}");
+    assert_eq!(kept.lines().count(), 5, "{kept}");
     let settings = "git for-each-ref --format='%(refname)' refs/planlease/removed | while read -r name; do \
         git cat-file -p $name:config.worktree 2>/dev/null || true; done | grep -q agent-7";
     yard.shell(&yard.env.path("repo"), "settings", settings);
