@@ -38,7 +38,7 @@ use self::{
 };
 use crate::{
     executor::extend,
-    logs,
+    inputs, logs,
     options::{Options, Plans},
     report::{Report, Reporter},
     runner::{Ended, Runner, Shared, Stop, until},
@@ -109,6 +109,9 @@ impl Orchestrator {
     /// Dropping the future kills what runs; its ownerships are released by the session's task or expire.
     pub async fn run(mut self) -> Result<Summary, Error> {
         let _sweeper = self.options.outputs.clone().map(Sweeper::start);
+        if let Some(folder) = self.options.inputs.clone() {
+            drop(tokio::task::spawn_blocking(move || inputs::sweep(&folder)).await);
+        }
         let ended =
             if self.options.plans == Plans::Follow { self.serve().await } else { self.execute().await };
         if let Some(server) = &self.options.log_server {

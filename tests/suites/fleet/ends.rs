@@ -301,3 +301,25 @@ async fn a_run_until_idle_does_not_wait_for_the_end_of_a_pause(env: TestEnv) {
     program.run_to(0, ["run", "--all", "--until-idle"]).await;
     env.until_empty().await;
 }
+
+#[case]
+async fn a_demo_that_is_ended_leaves_nothing(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let temporary = env.path("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    let program = env.program().clone().variable("TMPDIR", &temporary);
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
+        let mut demo = Process::start(program.command(["demo"]), &env.path(signal.as_str()));
+        until("a task of the demo", SOON, async || {
+            let sleeps =
+                |pid: &i32| planlease_tests::program::arguments(*pid).first().is_some_and(|it| it == "sleep");
+            if env.processes().iter().any(sleeps) { Ok(()) } else { Err(demo.said()) }
+        })
+        .await;
+        demo.signal(signal);
+        assert_eq!(demo.until_ended(SOON).await, Some(STOPPED), "{signal:?}: {}", demo.said());
+        let left: Vec<_> = std::fs::read_dir(&temporary).unwrap().flatten().map(|it| it.path()).collect();
+        assert!(left.is_empty(), "{signal:?}: {left:?}");
+        assert!(env.processes().is_empty(), "{signal:?}: {}", demo.said());
+    }
+}

@@ -288,8 +288,7 @@ impl Orchestrator {
     fn ended_in_service(&mut self, plan: PlanName, ended: Ended) {
         match ended {
             Ended::Finished(_) => drop(self.open.remove(&plan)),
-            // A service stays in a pause: it never ends so.
-            Ended::Idle(_) | Ended::Paused { .. } => self.open.entry(plan).or_default().later(IDLE),
+            Ended::Idle(_) => self.open.entry(plan).or_default().later(IDLE),
             Ended::Stopped => {
                 self.open.remove(&plan);
                 if *self.stop.borrow() == Stop::Abort {
@@ -301,8 +300,10 @@ impl Orchestrator {
                 self.open.entry(plan.clone()).or_default().later(TAKEN_AWAY);
                 self.reporter.send(&Report::LeftAlone { plan, rest: TAKEN_AWAY });
             }
-            // A record may be repaired; meanwhile it is tried less and less often.
-            Ended::NotBegun | Ended::Unreadable(_) => drop(self.open.entry(plan).or_default().rest()),
+            // A record may be repaired; meanwhile it is tried less and less often. A service stays in a pause.
+            Ended::NotBegun | Ended::Unreadable(_) | Ended::Paused { .. } => {
+                self.open.entry(plan).or_default().rest();
+            }
             Ended::CannotStart(why) | Ended::Short(why) => self.cannot_start(plan, why),
         }
     }
