@@ -51,6 +51,10 @@ fn main() -> ExitCode {
     args::warn_of_unknown_variables(&environment);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.expect("the system gives a process its threads");
+    {
+        let _within = runtime.enter();
+        signals::survive_large_files();
+    }
     let invocation = Invocation::new(cli.global.connection, environment);
     let only_reads = cli.command.only_reads();
     let ended = runtime.block_on(command::run(cli.command, &invocation, args::definition));

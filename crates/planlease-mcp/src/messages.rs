@@ -141,11 +141,14 @@ fn understand(line: &[u8]) -> Line {
             return Line::Refused(error(NOT_JSON, &Value::Null, &format!("the line is not JSON: {why}")));
         }
     };
-    let refused = |why: &str| Line::Refused(error(INVALID_REQUEST, &Value::Null, why));
     let Value::Object(object) = &value else {
-        return refused("a message is one JSON object in a line; there are no batches");
+        let why = "a message is one JSON object in a line; there are no batches";
+        return Line::Refused(error(INVALID_REQUEST, &Value::Null, why));
     };
     let (id, method) = (object.get("id"), object.get("method"));
+    // With the id, as far as it is one: a client waits for the answer to it.
+    let own = id.filter(|id| is_id(id)).unwrap_or(&Value::Null);
+    let refused = |why: &str| Line::Refused(error(INVALID_REQUEST, own, why));
     if method.is_none() && (object.contains_key("result") || object.contains_key("error")) {
         // Answered, it could be answered again, and so on.
         return parsed(value).map_or(Line::Nothing, Line::Message);
@@ -157,11 +160,15 @@ fn understand(line: &[u8]) -> Line {
         return refused("a request says \"jsonrpc\": \"2.0\"");
     }
     let Some(id) = id else { return parsed(value).map_or(Line::Nothing, Line::Message) };
-    if !(id.is_string() || id.is_i64()) {
+    if !is_id(id) {
         return refused("the `id` of a request is text or a whole number");
     }
     let bad = error(INVALID_PARAMS, id, &format!("the parameters of {method} cannot be read"));
     parsed(value).map_or(Line::Refused(bad), Line::Message)
+}
+
+fn is_id(id: &Value) -> bool {
+    id.is_string() || id.is_i64()
 }
 
 fn parsed(value: Value) -> Option<Box<RxJsonRpcMessage<RoleServer>>> {
@@ -241,14 +248,18 @@ mod tests {
             "7",
             "{}",
             r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#,
-            r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
-            r#"{"id":1,"method":"ping"}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
             r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#,
         ] {
             assert_eq!((refused(line).0, refused(line).1), (-32600, Value::Null), "{line}");
+        }
+        for line in [
+            r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
+            r#"{"id":1,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
+        ] {
+            assert_eq!((refused(line).0, refused(line).1), (-32600, json!(1)), "{line}");
         }
     }
 

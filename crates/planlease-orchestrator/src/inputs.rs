@@ -1,14 +1,17 @@
 //! What the tasks that a task depends on have left for it: in a file of its attempt's own, which is removed
-//! when the attempt has ended.
+//! when the attempt has ended. It is locked that long, so that the next orchestrator finds the files of one
+//! that was killed.
 
 use std::{
+    fs::{DirEntry, File},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use futures_util::future;
+use nix::{fcntl::OFlag, unistd::getuid};
 use planlease::{Coordinator, PlanView, TaskView, error_chain};
 use planlease_core::{PlanName, TaskId, spec::TaskSpec};
 use serde_json::{Value, json};
@@ -33,22 +36,29 @@ pub(crate) struct Inputs {
     path: PathBuf,
 }
 
+/// How the name of a file begins and ends; the id of the start is between.
+const NAME: (&str, &str) = ("planlease-inputs-", ".json");
+
 /// The file of an attempt. Dropping it removes it.
 #[derive(Debug)]
-pub(crate) struct InputsFile(PathBuf);
+pub(crate) struct InputsFile {
+    path: PathBuf,
+    /// Open as long as it is needed: the lock on it ends with this process at the latest.
+    locked: File,
+}
 
 impl InputsFile {
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for InputsFile {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.0)
+        if let Err(error) = std::fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %self.0.display(), %error, "a file of inputs is not removed");
+            tracing::warn!(path = %self.path.display(), %error, "a file of inputs is not removed");
         }
     }
 }
@@ -73,7 +83,7 @@ impl Inputs {
             task: spec.id.clone(),
             dependencies,
             // The id of the start: no other attempt has it.
-            path: folder.join(format!("planlease-inputs-{}.json", started.record.op_id)),
+            path: folder.join(format!("{}{}{}", NAME.0, started.record.op_id, NAME.1)),
         })
     }
 
@@ -146,8 +156,57 @@ async fn read(coordinator: Coordinator, plan: PlanName, task: TaskView, until: I
 
 fn create(path: PathBuf, text: &str) -> io::Result<InputsFile> {
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(&path)?;
-    let created = InputsFile(path); // Removed again if it cannot be written.
-    file.write_all(text.as_bytes())?;
+    let file = options.write(true).create_new(true).mode(0o600).open(&path)?;
+    drop(file.try_lock()); // A file system without locks: the file stays if this process is killed.
+    let mut created = InputsFile { path, locked: file }; // Removed again if it cannot be written.
+    created.locked.write_all(text.as_bytes())?;
     Ok(created)
+}
+
+/// Removes the files that orchestrators of this user have left in the folder when they were killed. What
+/// cannot be removed is left for the next time. Blocks as long as the disk does.
+pub(crate) fn sweep(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten().filter(is_ours) {
+        if is_left(&entry.path()) {
+            drop(std::fs::remove_file(entry.path()));
+        }
+    }
+}
+
+fn is_ours(entry: &DirEntry) -> bool {
+    let name = entry.file_name();
+    name.to_str().is_some_and(|name| name.starts_with(NAME.0) && name.ends_with(NAME.1))
+}
+
+/// Whether no process has it any more. An empty one is about to be locked.
+fn is_left(path: &Path) -> bool {
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
+    let Ok(file) = File::options().read(true).custom_flags(flags).open(path) else { return false };
+    let about = file.metadata();
+    let is_own = about.is_ok_and(|it| it.is_file() && it.len() > 0 && it.uid() == getuid().as_raw());
+    is_own && file.try_lock().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_that_no_process_has_are_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |id: &str| folder.path().join(format!("{}{id}{}", NAME.0, NAME.1));
+        let held = create(path("held"), "{}").unwrap();
+        for (path, text) in
+            [(path("left"), "{}"), (path("new"), ""), (folder.path().join("other.json"), "{}")]
+        {
+            std::fs::write(path, text).unwrap();
+        }
+        sweep(folder.path());
+        assert!(!path("left").exists());
+        assert!(held.path().exists() && path("new").exists() && folder.path().join("other.json").exists());
+        drop(held);
+        assert!(!path("held").exists());
+        sweep(&folder.path().join("none"));
+    }
 }

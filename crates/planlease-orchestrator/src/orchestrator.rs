@@ -38,7 +38,7 @@ use self::{
 };
 use crate::{
     executor::extend,
-    logs,
+    inputs, logs,
     options::{Options, Plans},
     report::{Report, Reporter},
     runner::{Ended, Runner, Shared, Stop, until},
@@ -93,7 +93,8 @@ impl Orchestrator {
     /// Executes the plans until nothing is left to be done in any of them, by this or another process, or
     /// until it is asked to stop. A lost session is replaced by a new one. A plan of which no command could
     /// start here is not acquired; one whose commands turn out not to start is released, tried again a few
-    /// times, and given up.
+    /// times, and given up. So is, at once, a plan with a record that cannot be read. With [`Plans::All`] a
+    /// pause of a plan or of the fleet is not waited for: such a plan is given back.
     ///
     /// With [`Plans::Follow`] it ends only when it is asked to stop, or by an error. It follows the plans by
     /// one watch, and makes no request while there is nothing to do but to renew its session. It acquires a
@@ -108,6 +109,9 @@ impl Orchestrator {
     /// Dropping the future kills what runs; its ownerships are released by the session's task or expire.
     pub async fn run(mut self) -> Result<Summary, Error> {
         let _sweeper = self.options.outputs.clone().map(Sweeper::start);
+        if let Some(folder) = self.options.inputs.clone() {
+            drop(tokio::task::spawn_blocking(move || inputs::sweep(&folder)).await);
+        }
         let ended =
             if self.options.plans == Plans::Follow { self.serve().await } else { self.execute().await };
         if let Some(server) = &self.options.log_server {
@@ -223,6 +227,14 @@ impl Orchestrator {
         }
         let mut open = BTreeMap::new();
         for view in views {
+            // A run that ends when it is idle does not wait for the end of a pause.
+            if options.plans == Plans::All
+                && view.has_work()
+                && let Some((_, HaltRecord { by, why, .. })) = view.halts().paused.clone()
+            {
+                self.dropped(view.name(), Dropped::Paused { fleet: false, by, why });
+                continue;
+            }
             match self.options.check_plan(&view) {
                 Ok(()) => drop(open.insert(view.name().clone(), Open::default())),
                 Err(why) => self.dropped(view.name(), Dropped::CannotStart(why)),
@@ -330,6 +342,7 @@ impl Orchestrator {
                 }
                 Event::Won(Won::Dropped(plan, why)) => self.dropped(&plan, why),
                 Event::Won(Won::Failed(plan, why)) => self.failed(&plan, why),
+                Event::Won(Won::Unreadable(plan, why)) => self.dropped(&plan, Dropped::Unreadable(why)),
                 Event::Won(Won::Done(plan, summary, failed)) => {
                     self.reporter.send(&Report::Finished { plan: plan.clone(), summary, failed });
                     self.ended(&plan, Ended::Finished(summary));
@@ -362,6 +375,12 @@ impl Orchestrator {
                 self.reporter.send(&Report::CannotStart { plan: plan.clone(), why, again });
             }
             Ended::NotBegun => drop(open.rest()),
+            Ended::Unreadable(why) => self.dropped(plan, Dropped::Unreadable(why)),
+            Ended::Paused { fleet, by, why } => {
+                self.open.remove(plan);
+                self.reporter.send(&Report::Released(plan.clone()));
+                self.summary.dropped.push((plan.clone(), Dropped::Paused { fleet, by, why }));
+            }
             Ended::TakenAway => {
                 *open = Open::default();
                 open.later(TAKEN_AWAY);

@@ -63,7 +63,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_EVERY: u16 = 10; // ms
 
 /// The signals that end a process unless it sees to them.
-const ENDING: [Signal; 7] = [
+const ENDING: [Signal; 14] = [
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,
@@ -71,6 +71,13 @@ const ENDING: [Signal; 7] = [
     Signal::SIGUSR1,
     Signal::SIGUSR2,
     Signal::SIGALRM,
+    Signal::SIGSTKFLT,
+    Signal::SIGXCPU,
+    Signal::SIGXFSZ,
+    Signal::SIGVTALRM,
+    Signal::SIGPROF,
+    Signal::SIGIO,
+    Signal::SIGPWR,
 ];
 
 /// Why a supervisor gave up. No command is left running then.

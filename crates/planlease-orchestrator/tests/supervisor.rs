@@ -513,7 +513,16 @@ async fn signals_to_the_supervisor_do_not_end_it() {
         .await
         .expect("it starts");
     family.pids().await;
-    for fatal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+    for fatal in [
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGXCPU,
+        Signal::SIGXFSZ,
+        Signal::SIGPROF,
+        Signal::SIGPWR,
+    ] {
         signal(child.supervisor_id().expect("it runs"), fatal);
     }
     fs::write(family.path("go"), "").expect("the folder is there");

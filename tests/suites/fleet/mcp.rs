@@ -436,7 +436,7 @@ async fn a_line_that_is_no_message_gets_the_error_of_json_rpc(env: TestEnv) {
         (r#"{"jsonrpc":"2.0","id":true,"method":"ping"}"#, -32600, Value::Null),
         (hello.as_str(), 0, json!(1)),
         ("{", -32700, Value::Null),
-        (r#"{"jsonrpc":"2.0","id":"two"}"#, -32600, Value::Null),
+        (r#"{"jsonrpc":"2.0","id":"two"}"#, -32600, json!("two")),
         (r#"{"jsonrpc":"2.0","id":3,"method":"tasks/steal","params":{}}"#, -32601, json!(3)),
         (r#"{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":7}}"#, -32602, json!(4)),
         (r#"{"jsonrpc":"2.0","id":5,"method":"tools/list"}"#, 0, json!(5)),

@@ -37,6 +37,12 @@ async fn every_signal_that_ends_a_process_releases_the_plan(env: TestEnv) {
         Signal::SIGUSR1,
         Signal::SIGUSR2,
         Signal::SIGALRM,
+        Signal::SIGXCPU,
+        Signal::SIGVTALRM,
+        Signal::SIGPROF,
+        Signal::SIGIO,
+        Signal::SIGPWR,
+        Signal::SIGSTKFLT,
     ];
     for signal in signals {
         let name = signal.as_str().to_lowercase();
@@ -61,6 +67,29 @@ async fn every_signal_that_ends_a_process_releases_the_plan(env: TestEnv) {
         let terms = coordinator.history(&plan_name(&name)).terms().await.unwrap();
         let ended: Vec<_> = terms.into_iter().filter_map(|term| term.ended.map(|end| end.how)).collect();
         assert_eq!(ended, [Ending::Clean, Ending::Clean], "{name}");
+    }
+    env.until_empty().await;
+    env.audit().await;
+}
+
+/// The write fails then, with an error of its own; the command has the signal as usual.
+#[case]
+async fn the_limit_of_a_files_size_ends_no_owner(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let coordinator = env.coordinator().await;
+    coordinator.admin().import(&plan_name("large"), &spec(1, "true"), |_| {}).await.unwrap();
+    let work = r#"grep -E 'SigIgn|SigCgt|SigBlk' /proc/$$/status > "$TEST_DIR/masks"
+        touch "$TEST_DIR/begun"; while [ ! -e "$TEST_DIR/go" ]; do sleep 0.1; done"#;
+    let mut hold = env.start(&["hold", "large", "--", "sh", "-c", work], "hold");
+    begun(&env).await;
+    hold.signal(Signal::SIGXFSZ);
+    // An owner that the signal ends does not see the end of its command.
+    std::fs::write(env.path("go"), "").unwrap();
+    assert_eq!(hold.until_ended(SOON).await, Some(0), "{}", hold.said());
+    for line in env.text("masks").lines() {
+        let mask = line.split_whitespace().last().unwrap();
+        let mask = u64::from_str_radix(mask, 16).unwrap();
+        assert_eq!(mask >> 24 & 1, 0, "SIGXFSZ: {line}");
     }
     env.until_empty().await;
     env.audit().await;

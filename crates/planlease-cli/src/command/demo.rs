@@ -2,6 +2,7 @@
 //! processes, a crash, a takeover, and the audit of everything that happened.
 
 mod fleet;
+mod left;
 mod picture;
 mod stage;
 mod story;
@@ -64,17 +65,26 @@ Examples:
 /// How long the orchestrators may take to end after the last task has.
 const LEAVE: Duration = Duration::from_secs(20);
 
+/// How long they may take when the demo is ended, and then what they have started; what is left is killed.
+const END: Duration = Duration::from_secs(5);
+
 impl DemoArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plans = self.plans()?;
         let mut signals = Signals::take()?;
         let stage = Stage::set(invocation).await?;
+        let mut fleet = Fleet::default();
         let shown = tokio::select! {
             biased; // A signal ends it; everything is taken down below.
             () = signals.next() => Err(Failure::new(Exit::Stopped, "stopped by a signal")),
-            shown = self.show(invocation, &stage, &plans) => shown,
+            shown = self.show(invocation, &stage, &plans, &mut fleet) => shown,
         };
-        let keep = !matches!(shown, Ok(Exit::Done));
+        fleet.end(END).await;
+        left::end(stage.folder(), END).await;
+        let keep = match &shown {
+            Ok(exit) => *exit != Exit::Done,
+            Err(failure) => failure.exit() != Exit::Stopped,
+        };
         stage.strike(keep).await;
         shown
     }
@@ -100,6 +110,7 @@ impl DemoArgs {
         invocation: &Invocation,
         stage: &Stage,
         plans: &[(PlanName, PlanSpec)],
+        fleet: &mut Fleet,
     ) -> Result<Exit, Failure> {
         let coordinator = Coordinator::connect(stage.config().clone()).await?;
         let mut picture = Picture::new();
@@ -115,12 +126,12 @@ impl DemoArgs {
         let watcher = Watcher::start(coordinator.clone());
         let news = watcher.subscribe(Filter::default(), None).await.map_err(|error| failed(&error))?;
         let crew = Crew { orchestrators: self.orchestrators, jobs: self.jobs, exec: &self.exec };
-        let mut fleet = Fleet::start(stage, invocation.environment(), &crew, plans)?;
+        fleet.start(stage, invocation.environment(), &crew, plans)?;
         picture.say(&format!("fleet      {}", fleet.describe()));
         let names: Vec<PlanName> = plans.iter().map(|(name, _)| name.clone()).collect();
         let mut story = Story::new(names, Instant::now());
         let followed =
-            tokio::time::timeout(self.within, self.follow(&mut story, &mut fleet, &mut picture, news)).await;
+            tokio::time::timeout(self.within, self.follow(&mut story, fleet, &mut picture, news)).await;
         picture.end();
         match followed {
             Ok(followed) => followed?,

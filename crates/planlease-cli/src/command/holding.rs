@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, fs::File, time::Duration};
 
-use planlease::{Coordinator, Holder, core::counted};
+use planlease::{Coordinator, Holder, PlanView, core::counted};
 use planlease_orchestrator::{
     Attachment, Cause, CommandSpec, EntryPoint, Status, env,
     hold::{
@@ -128,6 +128,11 @@ pub(super) fn failure(subject: &impl Subject, error: HoldError) -> Failure {
         HoldError::Environment(error) => Failure::json(&error),
         error => Failure::new(Exit::Unexpected, error.to_string()),
     }
+}
+
+/// Whether a command above this process owns the plan: it waits for this process.
+pub(super) fn is_owned_above(plan: &PlanView, inherited: &Inherited) -> bool {
+    plan.queue().candidates().first().is_some_and(|first| inherited.contains(first))
 }
 
 /// A command above this process holds it.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 use clap::{Args, ValueEnum};
 use planlease::{
     Coordinator, Error, Identity,
-    core::{OrchestratorId, selector::Selector},
+    core::{OrchestratorId, PlanName, selector::Selector},
 };
 use planlease_observe::metrics::Work;
 use planlease_orchestrator::{
@@ -61,7 +61,8 @@ pub(crate) struct RunArgs {
     /// Execute all plans, also those that come later: stays up until it is asked to stop
     #[arg(long, conflicts_with = "plans")]
     all: bool,
-    /// End when nothing is left to be done in the plans that are there
+    /// End when nothing is left to be done in the plans that are there. The end of a pause is not waited for:
+    /// a paused plan with work left is named, and the status is 121
     #[arg(long, requires = "all", conflicts_with = "plans")]
     until_idle: bool,
     /// Only plans with these labels: 'team=payments,env!=prod', 'zone in (a,b)', 'key', '!key'
@@ -279,11 +280,24 @@ fn conclude(summary: Summary) -> Result<Exit, Failure> {
         .remedy("Give --exec, install what is missing, check --commands, or run it on a host that has it."),
         Dropped::Unreadable(why) => {
             Failure::new(Exit::BadRecord, format!("plan {plan} was not executed: {}", output::plain(&why)))
-                .meaning("The other plans were executed.")
+                .meaning("Only this plan is concerned.")
                 .remedy("`planlease doctor` lists all that cannot be read, and says what to do.")
         }
+        Dropped::Paused { fleet, by, why } => paused(&plan, fleet, &by, &why),
         _ => Failure::from(Error::PlanNotFound(plan)).meaning("It was deleted while it was executed."),
     })
+}
+
+/// A pause of the plan, or of the fleet, has left it unfinished.
+fn paused(plan: &PlanName, fleet: bool, by: &str, why: &str) -> Failure {
+    let (paused, resume) = match fleet {
+        true => ("the fleet is paused", "planlease fleet resume".to_owned()),
+        false => ("it is paused", format!("planlease plan resume {}", plan.quoted())),
+    };
+    let (by, why) = (output::plain(by), output::plain(why));
+    Failure::new(Exit::Halted, format!("plan {plan} was not finished: {paused} by {by}: {why}"))
+        .meaning("With --until-idle the end of a pause is not waited for.")
+        .remedy(format!("Run it again after `{resume}`."))
 }
 
 /// Refuses plans that a command above owns: it waits for this one to end.

@@ -1,5 +1,6 @@
 //! `wait`: until plans are in a certain state.
 
+mod above;
 mod condition;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -8,8 +9,14 @@ use clap::Args;
 use planlease::{Error, core::PlanName};
 use planlease_watcher::Scope;
 
-use self::condition::{Condition, Verdict};
-use super::watch::feed::{Feed, News};
+use self::{
+    above::Above,
+    condition::{Condition, Verdict},
+};
+use super::{
+    holding,
+    watch::feed::{Feed, News},
+};
 use crate::{
     exit::Exit, failure::Failure, invocation::Invocation, names::plan_name, output, signals::Signals,
 };
@@ -19,7 +26,10 @@ use crate::{
 /// Ends with status 0 when the condition holds for every plan, and says nothing. It ends with another status
 /// as soon as a plan cannot reach it: 10 if it waits for a person's decision, 121 if it is cancelled or
 /// archived, 122 if it is finished. A plan that is not there is an error, also later: plans are not waited
-/// for.
+/// for. A signal ends it with status 11.
+///
+/// A command of `hold` or `run` that waits for the end of its own plan, task or ownership is refused with
+/// status 100: the owner waits for the command.
 ///
 /// It reads the plans once and follows their changes, over broken connections too.
 #[derive(Debug, Args)]
@@ -47,9 +57,10 @@ impl WaitArgs {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Exit, Failure> {
         let plans = self.plans.iter().map(|name| plan_name(name)).collect::<Result<_, _>>()?;
         let mut signals = Signals::take()?;
+        let above = Above::of(invocation.environment(), &self.condition)?;
         tokio::select! {
             biased; // An end of its own says more than a signal.
-            ended = follow(invocation, &plans, &self.condition) => ended,
+            ended = follow(invocation, &plans, &self.condition, &above) => ended,
             () = signals.next() => Ok(Exit::Stopped),
             () = patience(self.wait) => {
                 let what = format!("the time to wait is up; not every plan is {}", self.condition);
@@ -72,6 +83,7 @@ async fn follow(
     invocation: &Invocation,
     plans: &BTreeSet<PlanName>,
     condition: &Condition,
+    above: &Above,
 ) -> Result<Exit, Failure> {
     let scope = Scope::plans(plans.clone());
     let mut feed = Feed::open(invocation.connect().await?, &scope, None).await?;
@@ -82,6 +94,9 @@ async fn follow(
             let plan = snapshot.plan(name).ok_or_else(|| Failure::from(Error::PlanNotFound(name.clone())))?;
             match condition.of(plan) {
                 Verdict::Holds => {}
+                Verdict::NotYet if above.is_waited_for(plan, condition) => {
+                    return Err(holding::held_above(name.as_str()));
+                }
                 Verdict::NotYet => all = false,
                 Verdict::Never(failure) => return Err(failure),
             }

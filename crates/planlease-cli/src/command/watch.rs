@@ -10,10 +10,14 @@ use planlease::{
     Error,
     core::{PlanName, Revision},
 };
+use planlease_orchestrator::hold::Inherited;
 use planlease_watcher::{ChangeSet, Scope, Snapshot};
 
 use self::feed::{Feed, News};
-use super::ended::{has_ended, unfinished};
+use super::{
+    ended::{has_ended, unfinished},
+    holding,
+};
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -47,7 +51,8 @@ pub(crate) struct WatchArgs {
     #[arg(long)]
     snapshot: bool,
     /// End when every task of these plans is completed or skipped; with status 10 when a plan cannot go on
-    /// without a person's decision, and with 121 when it is cancelled or archived
+    /// without a person's decision, with 121 when it is cancelled or archived, and with 11 when a signal, or
+    /// the end of its reader, comes first
     #[arg(long, requires = "plans")]
     until_finished: bool,
     #[command(flatten)]
@@ -66,6 +71,8 @@ struct Wanted {
     /// Empty for everything.
     plans: BTreeSet<PlanName>,
     until_finished: bool,
+    /// What the commands above this process hold.
+    inherited: Inherited,
     format: Format,
 }
 
@@ -76,13 +83,17 @@ impl WatchArgs {
             Format::Table | Format::Wide | Format::Name | Format::Yaml => Format::Table,
             Format::Json | Format::Jsonl => Format::Jsonl, // A stream is no document.
         };
-        let wanted = Wanted { plans, until_finished: self.until_finished, format };
+        let inherited = match self.until_finished {
+            true => holding::inherited(invocation.environment())?,
+            false => Inherited::default(),
+        };
+        let wanted = Wanted { plans, until_finished: self.until_finished, inherited, format };
         let mut signals = Signals::take()?;
         tokio::select! {
             biased; // An end of its own says more than a signal.
             ended = self.stream(invocation, &wanted) => ended,
-            () = reader::gone() => Ok(Exit::Done),
-            () = signals.next() => Ok(Exit::Done),
+            () = reader::gone() => Ok(wanted.interrupted()),
+            () = signals.next() => Ok(wanted.interrupted()),
         }
     }
 
@@ -111,8 +122,11 @@ impl WatchArgs {
         }
         loop {
             to_come.retain(|plan| feed.snapshot().plan(plan).is_none());
-            if wanted.until_finished && to_come.is_empty() && wanted.have_ended(feed.snapshot())? {
-                return wanted.conclude(feed.snapshot());
+            if wanted.until_finished && to_come.is_empty() {
+                if wanted.have_ended(feed.snapshot())? {
+                    return wanted.conclude(feed.snapshot());
+                }
+                wanted.ensure_not_held(feed.snapshot())?;
             }
             match feed.next().await? {
                 News::Changes(set) => {
@@ -142,6 +156,22 @@ impl Wanted {
             set.changes.retain(|change| change.plan().is_some_and(|plan| self.plans.contains(plan)));
         }
         (set.resynced || !set.changes.is_empty()).then_some(set)
+    }
+
+    /// The status if the watch is ended before it came to an end of its own: what was waited for is not known
+    /// to have happened.
+    fn interrupted(&self) -> Exit {
+        if self.until_finished { Exit::Stopped } else { Exit::Done }
+    }
+
+    /// Refuses to wait for a plan whose owner waits for this process.
+    fn ensure_not_held(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+        let mut open =
+            self.plans.iter().filter_map(|plan| snapshot.plan(plan)).filter(|plan| !has_ended(plan));
+        match open.find(|plan| holding::is_owned_above(plan, &self.inherited)) {
+            Some(plan) => Err(holding::held_above(plan.name().as_str())),
+            None => Ok(()),
+        }
     }
 
     /// Whether nothing more comes of any of the plans by itself.

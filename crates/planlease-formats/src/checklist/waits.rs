@@ -190,11 +190,15 @@ pub(super) fn in_detail(at: usize, detail: &str) -> Vec<Stated> {
 }
 
 fn opening(text: &str) -> Option<(Opening, &str)> {
-    OPENINGS.into_iter().find_map(|(words, opening)| {
+    let (opening, rest) = OPENINGS.into_iter().find_map(|(words, opening)| {
         let (start, rest) = text.split_at_checked(words.len())?;
         let is_it = start.eq_ignore_ascii_case(words) && !rest.starts_with(char::is_alphanumeric);
         is_it.then_some((opening, rest))
-    })
+    })?;
+    // A prerequisite for others, or a dependency of theirs, waits for none of them.
+    let next = rest.split_whitespace().next().unwrap_or_default();
+    let is_reverse = ["for", "of"].iter().any(|word| next.eq_ignore_ascii_case(word));
+    (!is_reverse).then_some((opening, rest))
 }
 
 /// Words, without the punctuation around them, and the commas between them.

@@ -21,10 +21,35 @@ impl StopSignal {
     pub const ALARM: Self = Self(14);
     /// `SIGTERM`.
     pub const TERMINATE: Self = Self(15);
+    /// `SIGSTKFLT`.
+    pub const STACK_FAULT: Self = Self(16);
+    /// `SIGXCPU`: the limit of CPU time is reached; the system kills the process a little later.
+    pub const CPU_TIME: Self = Self(24);
+    /// `SIGVTALRM`.
+    pub const VIRTUAL_ALARM: Self = Self(26);
+    /// `SIGPROF`.
+    pub const PROFILER: Self = Self(27);
+    /// `SIGIO`.
+    pub const IO: Self = Self(29);
+    /// `SIGPWR`: the power fails.
+    pub const POWER: Self = Self(30);
 
     /// Each of them ends a process that does not handle it.
-    pub const ALL: [Self; 7] =
-        [Self::INTERRUPT, Self::TERMINATE, Self::HANGUP, Self::QUIT, Self::USER_1, Self::USER_2, Self::ALARM];
+    pub const ALL: [Self; 13] = [
+        Self::INTERRUPT,
+        Self::TERMINATE,
+        Self::HANGUP,
+        Self::QUIT,
+        Self::USER_1,
+        Self::USER_2,
+        Self::ALARM,
+        Self::STACK_FAULT,
+        Self::CPU_TIME,
+        Self::VIRTUAL_ALARM,
+        Self::PROFILER,
+        Self::IO,
+        Self::POWER,
+    ];
 
     /// Its number.
     #[must_use]

@@ -25,6 +25,8 @@ pub(super) enum Won {
     Dropped(PlanName, Dropped),
     /// This plan cannot be owned at the moment, for this reason; the others can.
     Failed(PlanName, String),
+    /// This plan cannot be owned, for this reason, before an operator has repaired a record of it.
+    Unreadable(PlanName, String),
     /// The plan is not free before this has passed, or may not be.
     Later(Duration),
     /// Something went wrong that a retry may fix.
@@ -96,8 +98,9 @@ pub(super) async fn trouble(
             tokio::time::sleep(SESSION_AGAIN).await;
             Ok(Won::Nothing)
         }
-        // Only this plan is concerned: something of it cannot be read or written.
-        Error::Unreadable(_) | Error::Codec(_) | Error::TimedOut(_) | Error::Refused(_) => {
+        // Only this plan is concerned, in these and the next ones. No time makes a record readable.
+        Error::Unreadable(_) => Ok(Won::Unreadable(plan.clone(), error_chain(&error))),
+        Error::Codec(_) | Error::TimedOut(_) | Error::Refused(_) => {
             Ok(Won::Failed(plan.clone(), error_chain(&error)))
         }
         error if error.is_transient() || matches!(error, Error::AuthorityLost(_)) => {

@@ -270,7 +270,7 @@ impl Orchestrator {
     fn not_won(&mut self, plan: PlanName, won: Won) {
         let open = self.open.entry(plan.clone()).or_default();
         match won {
-            Won::Failed(_, why) => {
+            Won::Failed(_, why) | Won::Unreadable(_, why) => {
                 open.rest();
                 self.reporter.send(&Report::Trouble(format!("{plan} cannot be owned: {why}")));
             }
@@ -300,7 +300,10 @@ impl Orchestrator {
                 self.open.entry(plan.clone()).or_default().later(TAKEN_AWAY);
                 self.reporter.send(&Report::LeftAlone { plan, rest: TAKEN_AWAY });
             }
-            Ended::NotBegun => drop(self.open.entry(plan).or_default().rest()),
+            // A record may be repaired; meanwhile it is tried less and less often. A service stays in a pause.
+            Ended::NotBegun | Ended::Unreadable(_) | Ended::Paused { .. } => {
+                self.open.entry(plan).or_default().rest();
+            }
             Ended::CannotStart(why) | Ended::Short(why) => self.cannot_start(plan, why),
         }
     }

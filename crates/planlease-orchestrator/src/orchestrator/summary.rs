@@ -36,6 +36,15 @@ pub enum Dropped {
     CannotStart(String),
     /// A record that is needed to own or execute it cannot be read, or written, for this reason.
     Unreadable(String),
+    /// It is paused, or the whole fleet is, and this orchestrator ends when it is idle.
+    Paused {
+        /// Whether the fleet is paused, and not this plan alone.
+        fleet: bool,
+        /// By whom.
+        by: String,
+        /// Why.
+        why: String,
+    },
 }
 
 impl Dropped {
@@ -56,6 +65,8 @@ impl Dropped {
             Self::Deleted => Report::Deleted(plan),
             Self::CannotStart(why) => Report::CannotStart { plan, why, again: None },
             Self::Unreadable(why) => Report::Unreadable(format!("{plan} is not executed: {why}")),
+            Self::Paused { fleet: false, by, why } => Report::Paused { plan, why: Some((by, why)) },
+            Self::Paused { fleet: true, by, why } => Report::FleetPaused(Some((by, why))),
         }
     }
 }

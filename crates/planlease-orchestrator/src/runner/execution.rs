@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures_util::stream::FuturesUnordered;
-use planlease::{Authority, Claimants, Ownership, PlanView, TaskTimers, error_chain};
+use planlease::{Authority, Claimants, Error, Ownership, PlanView, TaskTimers, error_chain};
 use planlease_core::{BootTime, PlanName, Summary, TaskId, orphan, steering::Steering};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -73,6 +73,10 @@ pub(crate) enum Ended {
     TakenAway,
     /// The plan could not be made ready, so nothing was done in it.
     NotBegun,
+    /// A record of the plan cannot be read, for this reason, so nothing was done in it.
+    Unreadable(String),
+    /// Nothing starts while the plan is paused, or the fleet; the plan was released.
+    Paused { fleet: bool, by: String, why: String },
     /// Commands do not start on this host, for this reason; the plan was released.
     CannotStart(String),
     /// The same, since the host has been short of resources for long.
@@ -168,7 +172,11 @@ impl Runner {
             Ok(recovered) => recovered,
             Err(error) => {
                 reporter.send(&Report::Lost { plan: plan.clone(), why: error_chain(&error) });
-                let ended = if was_taken_away(&ownership).await { Ended::TakenAway } else { Ended::NotBegun };
+                let ended = match error {
+                    _ if was_taken_away(&ownership).await => Ended::TakenAway,
+                    Error::Unreadable(unreadable) => Ended::Unreadable(unreadable.to_string()),
+                    _ => Ended::NotBegun,
+                };
                 return (plan, ended);
             }
         };
@@ -255,6 +263,13 @@ impl Runner {
                     Err(runner) => self = *runner,
                 }
                 continue;
+            }
+            if self.running.is_empty()
+                && self.ended.is_empty()
+                && let Some(paused) = self.idle_in_pause(stop)
+            {
+                self.release().await;
+                return paused;
             }
             self.claimants.follow(&self.view).await;
             if let Err(why) = self.step(&mut changes).await {

@@ -13,7 +13,7 @@ use nix::{
 use planlease::core::{OrchestratorId, PlanName, spec::PlanSpec};
 use tokio::time::Instant;
 
-use super::stage::Stage;
+use super::{left, stage::Stage};
 use crate::{environment::Environment, failure::Failure};
 
 /// How many orchestrators to start, and what each runs.
@@ -24,6 +24,7 @@ pub(super) struct Crew<'a> {
 }
 
 /// The demo's orchestrators. Those that are left are killed when it is dropped.
+#[derive(Default)]
 pub(super) struct Fleet {
     members: Vec<Member>,
 }
@@ -67,15 +68,15 @@ impl Member {
 }
 
 impl Fleet {
-    /// Starts the processes. What they say goes to files of the stage's folder.
+    /// Starts the processes. What they say goes to files of the stage's folder, as do their temporary files.
     pub(super) fn start(
+        &mut self,
         stage: &Stage,
         environment: &Environment,
         crew: &Crew<'_>,
         plans: &[(PlanName, PlanSpec)],
-    ) -> Result<Self, Failure> {
+    ) -> Result<(), Failure> {
         let system = |error: &std::io::Error| Failure::system("cannot start an orchestrator", error);
-        let mut members = Vec::new();
         for n in 1..=crew.orchestrators {
             let id = OrchestratorId::new(format!("orchestrator-{n}"))?;
             let log =
@@ -90,6 +91,8 @@ impl Fleet {
                 };
             }
             let process = command
+                .env(left::VARIABLE, stage.folder())
+                .env_remove("XDG_RUNTIME_DIR")
                 .arg("run")
                 .args(plans.iter().map(|(name, _)| name.as_str()))
                 .args(["--id", id.as_str(), "--max-plans", "1", "--jobs", &crew.jobs.to_string()])
@@ -99,9 +102,9 @@ impl Fleet {
                 .stderr(errors)
                 .spawn()
                 .map_err(|error| system(&error))?;
-            members.push(Member { id, process, state: State::Running });
+            self.members.push(Member { id, process, state: State::Running });
         }
-        Ok(Self { members })
+        Ok(())
     }
 
     pub(super) fn describe(&self) -> String {
@@ -159,6 +162,20 @@ impl Fleet {
             }
         }
         None
+    }
+
+    /// Asks those that are left to end at once, which releases what they have, and waits for that.
+    pub(super) async fn end(&mut self, within: Duration) {
+        for member in &mut self.members {
+            if matches!(member.state, State::Running | State::Stopped) {
+                // Two requests: the second one stops what runs. The same signal twice could arrive as one.
+                for signal in [Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGCONT] {
+                    member.send(signal);
+                }
+                member.state = State::Running;
+            }
+        }
+        drop(self.leave(within).await); // The others are killed when it is dropped.
     }
 
     /// Waits until all have ended by themselves; the first one that has not after that time, if any.

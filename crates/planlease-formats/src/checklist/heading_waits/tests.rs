@@ -71,3 +71,11 @@ fn what_a_heading_names_in_vain_is_a_warning() {
     ];
     assert_eq!(warnings(&read("PLAN.md", text)), expected);
 }
+
+#[test]
+fn a_prerequisite_for_others_waits_for_none_of_them() {
+    let text = "# Tasks\n## WP03 — A\n- **Priority**: high (prerequisite for WP04)\n- **Dependencies**: none\n\n\
+                - [ ] T001 a\n## WP04 — B\n- **Dependencies**: WP03 (uses it)\n\n- [ ] T002 b\n";
+    let parsed = read("kitty-specs/001/tasks.md", text);
+    assert_eq!((waits(&parsed, "a"), waits(&parsed, "b")), (vec![], vec!["a".to_owned()]));
+}
