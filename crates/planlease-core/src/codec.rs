@@ -97,10 +97,10 @@ pub enum CodecError {
     },
 }
 
-/// The name of a type without its path, for messages.
+/// The name of a type without its path, for messages; for a list, that of its entries.
 fn kind<T>() -> &'static str {
-    let name = std::any::type_name::<T>();
-    name.rsplit("::").next().unwrap_or(name)
+    let name = std::any::type_name::<T>().trim_end_matches('>');
+    name.rsplit([':', '<']).next().unwrap_or(name)
 }
 
 /// Turns a record into the bytes that are stored.
@@ -202,6 +202,14 @@ mod tests {
         value["v"] = (NEWEST + 1).into();
         let error = decode::<TaskRecord>(&serde_json::to_vec(&value).unwrap()).unwrap_err().to_string();
         assert!(error.contains("TaskRecord") && error.contains("use a newer planlease"), "{error}");
+    }
+
+    #[test]
+    fn a_list_is_named_by_the_type_of_its_entries() {
+        assert_eq!([kind::<TaskRecord>(), kind::<Vec<TaskRecord>>()], ["TaskRecord"; 2]);
+        assert_eq!([kind::<u8>(), kind::<Vec<u8>>(), kind::<Option<Vec<u8>>>()], ["u8"; 3]);
+        let error = decode::<Vec<TaskRecord>>(b"{}").unwrap_err().to_string();
+        assert!(error.starts_with("the stored value is not a valid TaskRecord: "), "{error}");
     }
 
     #[test]

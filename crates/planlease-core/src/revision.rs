@@ -207,7 +207,13 @@ impl From<LockToken> for String {
 
 fn two_numbers(text: &str) -> Option<(u64, u64)> {
     let (one, other) = text.split_once('.')?;
-    Some((one.parse().ok()?, other.parse().ok()?))
+    Some((canonical(one)?, canonical(other)?))
+}
+
+/// A number in the only spelling in which it is shown: without a sign, and without zeros before it. A token
+/// that resources compare or store as a text has one spelling.
+fn canonical(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|number: &u64| number.to_string() == text)
 }
 
 #[cfg(test)]
@@ -228,6 +234,17 @@ mod tests {
         assert!(token("1.999") < token("2.1"));
         assert_eq!(token("2.1").to_string(), "2.1");
         assert!("7".parse::<FencingToken>().is_err());
+    }
+
+    #[test]
+    fn a_token_has_one_spelling() {
+        for wrong in ["+1.5", "1.+5", "01.5", "1.05", "1.00", "-1.5", " 1.5", "1.5 ", "1.5\n", "1. 5", "1.5.0", "1,5"] {
+            assert!(wrong.parse::<FencingToken>().is_err(), "{wrong:?}");
+            assert!(wrong.parse::<LockToken>().is_err(), "{wrong:?}");
+        }
+        for token in ["0.0", "1.0", "1.5", "10.50", "18446744073709551615.18446744073709551615"] {
+            assert_eq!(token.parse::<FencingToken>().unwrap().to_string(), token);
+        }
     }
 
     #[test]

@@ -250,6 +250,19 @@ impl Parts {
         Ok(Definition::new(head.created, head.modified, spec))
     }
 
+    /// Which key of the definition is to blame for an error of [`Parts::define`]: a further part that cannot
+    /// be read, else the head.
+    #[must_use]
+    pub fn undefined(&self, plan: &PlanName, head: &Entry, error: &CodecError) -> Unreadable {
+        let spec = Key::Plan(plan.clone(), PlanKey::Spec);
+        let is_part = |one: &Unreadable| matches!(one.key, Key::Plan(_, PlanKey::SpecPart(_)));
+        let part = match unreadable::check(&spec, &head.value) {
+            Ok(()) => self.unreadable(plan).find(is_part),
+            Err(_) => None,
+        };
+        part.unwrap_or_else(|| Unreadable::new(spec, error))
+    }
+
     /// Whether there is nothing to remember.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -120,6 +120,8 @@ impl Coordinator {
             let (of_parts, view) = view(&name, page.revision, rows);
             match view {
                 Some(Ok(view)) => plans.items.push(view),
+                // A part of the definition is among the parts already.
+                Some(Err(unreadable)) if of_parts.contains(&unreadable) => {}
                 Some(Err(unreadable)) => plans.unreadable.push(unreadable),
                 None => {} // Not there, or not yet.
             }
@@ -218,7 +220,7 @@ fn view(
     let unreadable = parts.unreadable(name).collect();
     let view = head.map(|head| match parts.define(&head) {
         Ok(definition) => Ok(PlanView::new(name.clone(), revision, definition, parts)),
-        Err(error) => Err(Unreadable::new(Key::Plan(name.clone(), PlanKey::Spec), &error)),
+        Err(error) => Err(parts.undefined(name, &head, &error)),
     });
     (unreadable, view)
 }
