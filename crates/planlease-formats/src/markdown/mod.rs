@@ -355,10 +355,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
     /// An item of a checklist that has no number, or one that is written in another way. Among tasks it is one
     /// that is lost.
     fn without_number(&mut self, at: usize, text: &'a str) {
-        // `1-3 examples` and `v1.3 is out` may be about anything.
-        let is_sure = |odd: &str| !odd.contains('-') && !odd.starts_with('v');
-        let odd = line::odd_number(text)
-            .filter(|(odd, first)| is_sure(odd) && self.is_in_place(first, Below::Nothing));
+        let odd = line::odd_number(text).filter(|(_, first)| self.is_in_place(first, Below::Nothing));
         if self.list_has_task || odd.is_some() {
             self.report_unnumbered(at, text);
         } else {
@@ -406,6 +403,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
         let near = line::near_task(line);
         if near.is_some_and(|near| near.has_box) {
             self.blame_stray_phase(None);
+            self.join_list();
         }
         let Some(phase) = self.phase else { return self.look_at_prose(line) };
         match near {

@@ -883,7 +883,7 @@ fn a_task_that_is_written_as_none_is_an_error_at_its_place() {
         let problems = with_line(line).expect_err(line);
         let lines: Vec<usize> = problems.listed.iter().map(|problem| problem.line).collect();
         assert_eq!(lines, [5], "{line:?}");
-        let first = format!("# T\n## Phase 1: P\n{line}\n\n- [ ] 1.1 a\n");
+        let first = format!("# T\n## Phase 1: P\n{line}\n\n- [ ] 1.1 a\n- [ ] 1.2 b\n");
         assert!(crate::parse("plan.md", first.as_bytes()).is_err(), "{line:?} above all tasks");
     }
 }

@@ -81,12 +81,15 @@ pub(super) fn is_joint(c: char) -> bool {
 
 /// The length of the words that a text begins with, and their sort.
 pub(super) fn opening(text: &str) -> Option<(usize, Sort)> {
-    let first = text.chars().next()?.to_ascii_lowercase();
-    let begins = |words: &str| words.starts_with(first);
-    WORDS
-        .into_iter()
-        .filter(|(words, _)| begins(words))
-        .find_map(|(words, sort)| Some((length(text, words)?, sort)))
+    let first = text.bytes().next()?.to_ascii_lowercase();
+    for (words, sort) in &WORDS {
+        if words.as_bytes().first() == Some(&first)
+            && let Some(length) = length(text, words)
+        {
+            return Some((length, *sort));
+        }
+    }
+    None
 }
 
 /// How long these words are at the beginning of a text, whatever their case and what joins them; `None` if it
