@@ -88,7 +88,8 @@ impl ReadArgs {
 
     /// The lists of tasks that are plans of their own, if the file has several and none was named.
     pub(crate) fn tags(&self, path: &str) -> Result<Vec<String>, Failure> {
-        if self.tag.is_some() || Path::new(path).is_dir() || !path.ends_with(".json") {
+        // A pipe can be read once; if it has several, its reader says so.
+        if self.tag.is_some() || !Path::new(path).is_file() || !path.ends_with(".json") {
             return Ok(Vec::new());
         }
         let bytes = bytes(path)?;
@@ -133,8 +134,11 @@ pub(crate) fn read(
     }
 }
 
-/// Reports how many boxes a file has that was refused.
+/// Reports how many boxes a file has that was refused. A pipe has been read, and cannot be read again.
 pub(crate) fn tell_boxes(path: &str) {
+    if !Path::new(path).is_file() {
+        return;
+    }
     let counted = bytes(path).ok().and_then(|bytes| planlease_formats::boxes(path, &bytes));
     if let Some((in_file, in_code)) = counted {
         output::tell(&format!(
