@@ -3,7 +3,10 @@
 use std::{fs::File, io::Read, path::Path};
 
 use clap::{Args, builder::PossibleValuesParser};
-use planlease::core::{PlanName, spec::Location};
+use planlease::{
+    core::{PlanName, spec::Location},
+    regular,
+};
 use planlease_formats::{MAX_FILE, Parsed, Problem, Problems, Severity};
 
 use crate::{
@@ -206,7 +209,11 @@ pub(crate) fn folder(path: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let (mut files, mut room) = (Vec::new(), MAX_FILE);
     for name in names {
         let file = format!("{}/{name}", path.trim_end_matches('/'));
-        let bytes = bytes(&file)?;
+        // A pipe among them is not waited for.
+        let opened = regular::open(Path::new(&file));
+        let opened =
+            opened.map_err(|error| unreadable(std::io::Error::other(format!("{name}: {error}"))))?;
+        let bytes = bounded(&file, opened)?;
         room = room.checked_sub(bytes.len()).ok_or_else(|| {
             let most = MAX_FILE / (1024 * 1024);
             Failure::new(
