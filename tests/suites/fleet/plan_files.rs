@@ -35,7 +35,7 @@ async fn a_plan_file_that_is_a_pipe_is_read_once(env: TestEnv) {
     let program = env.program();
     let pipe = env.path("work.md");
     mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-    for (text, status) in [("# Work\n- [ ] 1. a\n", 0), ("# Work\n- [ ] 1. a (depends: 9)\n", 3)] {
+    for (text, status) in [("# Work\n- [ ] 1. a\n", 0), ("# Work\n\n```\n- [ ] 1. a\n```\n", 3)] {
         let place = pipe.clone();
         let writer = std::thread::spawn(move || fs::write(place, text).unwrap());
         program.run_to(status, ["plan", "check", path_text(&pipe), "--explain"]).await;

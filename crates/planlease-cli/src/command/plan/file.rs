@@ -211,8 +211,7 @@ pub(crate) fn folder(path: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
         let file = format!("{}/{name}", path.trim_end_matches('/'));
         // A pipe among them is not waited for.
         let opened = regular::open(Path::new(&file));
-        let opened =
-            opened.map_err(|error| unreadable(std::io::Error::other(format!("{name}: {error}"))))?;
+        let opened = opened.map_err(|error| unreadable(std::io::Error::other(format!("{name}: {error}"))))?;
         let bytes = bounded(&file, opened)?;
         room = room.checked_sub(bytes.len()).ok_or_else(|| {
             let most = MAX_FILE / (1024 * 1024);
