@@ -54,6 +54,11 @@ impl Failure {
         Self { remedy: Some(remedy.into()), ..self }
     }
 
+    /// The same, with this before what happened.
+    pub(crate) fn after(self, context: &str) -> Self {
+        Self { what: self.what.map(|what| format!("{context}{what}")), ..self }
+    }
+
     /// The same with the store that was looked into, if something was not found there: it may be the wrong
     /// one.
     pub(crate) fn in_store(self, store: impl FnOnce() -> Option<String>) -> Self {

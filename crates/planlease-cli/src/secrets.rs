@@ -1,13 +1,14 @@
-//! Warnings about secrets that others can read. Each is said once.
+//! Reads files with secrets, and warns of secrets that others can read. Each warning is said once.
 
 use std::{
     collections::BTreeSet,
+    io,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     sync::{Mutex, PoisonError},
 };
 
-use planlease::Endpoint;
+use planlease::{Endpoint, Secret};
 
 use crate::output;
 
@@ -16,6 +17,17 @@ const ALL_READ: u32 = 0o004;
 
 /// What was said already.
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Reads a file with a secret: a regular one, whole, of a bounded size. Warns if every user of the host can
+/// read it.
+///
+/// # Errors
+/// As [`Secret::read_file`].
+pub(crate) fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let bytes = Secret::read_file(file)?;
+    warn_of_readers(file);
+    Ok(bytes)
+}
 
 /// Warns of a file with a secret that every user of the host can read.
 pub(crate) fn warn_of_readers(file: &Path) {

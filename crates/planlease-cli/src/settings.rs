@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use planlease::{Config, Credentials, Endpoint, KeyPair, Secret, Tls, core::Namespace, local::LocalServer};
+use planlease::{
+    Config, Credentials, Endpoint, KeyPair, Secret, Tls, connect::Unusable, core::Namespace,
+    local::LocalServer,
+};
 use planlease_orchestrator::CommandSource;
 
 use self::resolve::Layers;
@@ -20,7 +23,13 @@ pub(crate) use self::{
     file::{ConfigFile, LOCAL, path as config_path, with_current},
     origin::{Origin, Sourced},
 };
-use crate::{connection::ConnectionArgs, environment::Environment, exit::Exit, failure::Failure, secrets};
+use crate::{
+    connection::ConnectionArgs,
+    environment::Environment,
+    exit::Exit,
+    failure::{Failure, library::USABLE_FOLDER},
+    secrets,
+};
 
 /// What the settings mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +69,11 @@ pub(crate) fn is_setting(flag: &str) -> bool {
 
 /// Why the local server is not used.
 pub(crate) fn untrusted(error: &std::io::Error) -> Failure {
+    if Unusable::of(error).is_some() {
+        return Failure::new(Exit::Unreachable, format!("the local server cannot be used: {error}"))
+            .meaning("Nothing was changed.")
+            .remedy(USABLE_FOLDER);
+    }
     Failure::new(Exit::Unreachable, format!("the local server is not trusted: {error}"))
         .meaning(
             "Another user could read and change plans there, and have commands run. Nothing was changed.",

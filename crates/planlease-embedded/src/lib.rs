@@ -72,7 +72,7 @@ mod watch_stream;
 pub use crate::limits::Limits;
 pub use crate::listen::{Bound, Connection, Listen, ListenError, is_loopback};
 pub use crate::options::{KeptHistory, Options};
-pub use crate::restore::{RestoreError, Restored, restore};
+pub use crate::restore::{RestoreError, Restored, restore, restore_from};
 pub use crate::serve::ServeError;
 pub use crate::server::Server;
 pub use crate::shared::Activity;

@@ -1,6 +1,9 @@
 //! A data folder made of a snapshot: of this server's own, or of an etcd's.
 
-use std::{io, path::Path};
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+};
 
 use bytes::Bytes;
 use etcd_client::proto::PbKeyValue;
@@ -16,6 +19,12 @@ use crate::{
 
 /// The length of the hash at the end of a snapshot.
 const HASH: usize = 32;
+
+/// How many bytes the two first pages have at most: a page of bbolt has up to 64 KiB.
+const FIRST_PAGES: u64 = 128 * 1024;
+
+/// How many bytes of a file are held while its hash is computed.
+const PART: u64 = 1024 * 1024;
 
 /// What was restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +47,7 @@ pub enum RestoreError {
     /// The hash at its end does not fit: it is no snapshot, or a part of one.
     #[error("it is no whole snapshot: the hash at its end does not fit")]
     Incomplete,
-    /// The hash fits, and what is in it cannot be read.
+    /// It has not the form of a snapshot.
     #[error("it is no snapshot of an etcd: {0}")]
     Malformed(&'static str),
     /// The folder holds a store already.
@@ -47,6 +56,49 @@ pub enum RestoreError {
     /// The folder cannot be used.
     #[error(transparent)]
     Folder(#[from] OpenError),
+    /// The snapshot cannot be read.
+    #[error("it cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+}
+
+/// As [`restore`], of a snapshot in a file: it is held in memory only once it is known to be whole. Blocks.
+///
+/// # Errors
+/// See [`RestoreError`].
+pub fn restore_from(
+    folder: &Path,
+    snapshot: &mut (impl Read + Seek),
+    replace: bool,
+) -> Result<Restored, RestoreError> {
+    let length = snapshot.seek(SeekFrom::End(0))?;
+    check(snapshot, length)?;
+    snapshot.rewind()?;
+    let mut bytes = Vec::new();
+    snapshot.take(length).read_to_end(&mut bytes)?;
+    restore(folder, &bytes, replace)
+}
+
+/// Checks that a file of this length is a whole snapshot: by its first pages, so that a large file of another
+/// kind is refused at once, and by the hash at its end.
+fn check(snapshot: &mut (impl Read + Seek), length: u64) -> Result<(), RestoreError> {
+    snapshot.rewind()?;
+    let mut first = Vec::new();
+    snapshot.by_ref().take(FIRST_PAGES).read_to_end(&mut first)?;
+    Reader::new(&first)
+        .map_err(|Malformed| RestoreError::Malformed("its first pages are those of another file"))?;
+    snapshot.rewind()?;
+    let mut hashed = snapshot.by_ref().take(length.saturating_sub(HASH as u64));
+    let (mut digest, mut part) = (Sha256::new(), Vec::new());
+    while hashed.by_ref().take(PART).read_to_end(&mut part)? > 0 {
+        digest.update(&part);
+        part.clear();
+    }
+    let mut hash = [0; HASH];
+    snapshot.read_exact(&mut hash)?;
+    match digest.finalize().as_slice() == hash {
+        true => Ok(()),
+        false => Err(RestoreError::Incomplete),
+    }
 }
 
 /// Makes a data folder of a snapshot. With `replace` a store that is there is kept beside it, under a name

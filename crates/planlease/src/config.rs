@@ -1,16 +1,12 @@
 //! Coordinator configuration: plain data, checked once.
 
 use std::{
-    fmt,
-    fs::{self, File, Metadata},
-    io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use nix::fcntl::OFlag;
 use planlease_core::{
     MAX_DURATION, Namespace,
     session::{Timing, TimingError, default_margin},
@@ -23,6 +19,7 @@ use crate::{
     clock::{Clock, SystemClock},
     connect::{Connector, SocketConnector},
     entry::EntryPoint,
+    regular,
     renewal_runtime::RenewalRuntime,
 };
 
@@ -440,20 +437,7 @@ impl Secret {
     /// # Errors
     /// If the file cannot be read, is not a regular one, or has more than 1 MiB.
     pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-        let regular = |found: Metadata| match found.is_file() {
-            true => Ok(found),
-            false => Err(io::Error::other("it is not a regular file")),
-        };
-        regular(fs::metadata(path)?)?; // First, since to open a device can do something.
-        // It may be another one by now; a pipe would be waited for.
-        let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-        regular(file.metadata()?)?;
-        let mut bytes = Vec::new();
-        file.take(Self::LONGEST + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > Self::LONGEST {
-            return Err(io::Error::other("it has more than 1 MiB"));
-        }
-        Ok(bytes)
+        regular::read(path, Self::LONGEST)
     }
 }
 

@@ -46,6 +46,27 @@ pub trait Connector: Debug + Send + Sync {
     }
 }
 
+/// Why a server cannot be used, however often it is tried, until something is set right first.
+///
+/// A [`Connector`] returns it as an [`io::Error`]: the operation then fails at once, and is not repeated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(pub String);
+
+impl Unusable {
+    /// What an error says about that; `None` if another try may succeed.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl From<Unusable> for io::Error {
+    fn from(why: Unusable) -> Self {
+        Self::other(why)
+    }
+}
+
 /// TCP and unix sockets. All addresses of a name are tried, as RFC 8305 describes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SocketConnector;

@@ -27,6 +27,10 @@ pub enum Error {
     /// The request may or may not have been carried out, or may still be. Look before doing it again.
     #[error("etcd did not answer: the request may or may not have been carried out")]
     OutcomeUnknown(#[source] Cause),
+    /// The local server cannot be started, or is not to be trusted, and another try does not help. Nothing
+    /// was changed.
+    #[error("the local server cannot be used")]
+    LocalServer(#[source] Cause),
     /// The certificates do not fit. Nothing was changed.
     #[error("no encrypted connection could be made")]
     Tls(#[source] Cause),
@@ -343,6 +347,7 @@ impl Error {
             Self::Unreachable(_)
                 | Self::OutcomeUnknown(_)
                 | Self::NoSpace(_)
+                | Self::LocalServer(_)
                 | Self::Tls(_)
                 | Self::Unauthenticated(_)
                 | Self::PermissionDenied(_)
@@ -392,6 +397,8 @@ impl From<Fault> for Error {
         let cause = Cause(fault.to_string());
         match fault.kind {
             FaultKind::Tls | FaultKind::Config => Self::Tls(cause), // What cannot be used are the TLS files.
+            // Its endpoint says less than the folder that the cause names.
+            FaultKind::Unusable => Self::LocalServer(Cause(fault.message)),
             FaultKind::Unauthenticated | FaultKind::BadCredentials => Self::Unauthenticated(cause),
             FaultKind::PermissionDenied => Self::PermissionDenied(cause),
             FaultKind::NoSpace => Self::NoSpace(cause),

@@ -95,6 +95,7 @@ mod queue;
 mod race;
 mod raw;
 mod recovery;
+pub mod regular;
 mod renewal_runtime;
 mod retry;
 mod session;

@@ -7,19 +7,23 @@
 
 use std::{
     ffi::OsStr,
-    io,
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
-use nix::unistd::{User, geteuid};
+use nix::{
+    errno::Errno,
+    unistd::{User, geteuid},
+};
 
 use tokio::{net::UnixStream, time::Instant};
 
 use crate::{
-    connect::{Connecting, Connection, Connector},
+    connect::{Connecting, Connection, Connector, Unusable},
     endpoint::Endpoint,
     memory,
 };
@@ -33,6 +37,13 @@ const TRY_EVERY: Duration = Duration::from_millis(20);
 
 /// After how long another start is tried: the first one may have met a server that was just stopping.
 const START_AGAIN: Duration = Duration::from_secs(1);
+
+/// What stands in the log before the reason why a server cannot start: its program writes it, and the process
+/// that has started the server reads it.
+pub const CANNOT_START: &str = "the local server cannot start: ";
+
+/// How much of the log is searched for it, in bytes.
+const LOG_READ: u64 = 64 * 1024;
 
 /// The longest path of a unix socket, in bytes: Linux's `sun_path` without its end.
 const SOCKET_PATH_MAX: usize = 107;
@@ -99,7 +110,7 @@ impl LocalServer {
     /// in its place, and plans have commands.
     ///
     /// # Errors
-    /// [`io::ErrorKind::PermissionDenied`] with the reason.
+    /// [`io::ErrorKind::PermissionDenied`] with the reason; [`Unusable`] if it cannot be looked at.
     pub fn ensure_ours(&self) -> io::Result<()> {
         // Below the temporary folder others may have made the folder around it.
         if let Some(around) = self
@@ -115,7 +126,10 @@ impl LocalServer {
 
     /// Connects to the server if it is one of this user, or of the administrator.
     async fn open(&self) -> io::Result<Box<dyn Connection>> {
-        self.ensure_ours()?;
+        self.ensure_ours().map_err(|error| match Unusable::of(&error) {
+            Some(_) => error,
+            None => Unusable(error.to_string()).into(), // Another user's, and stays so.
+        })?;
         let stream = UnixStream::connect(self.socket()).await?;
         let peer = stream.peer_cred()?.uid();
         if peer == 0 || peer == geteuid().as_raw() {
@@ -147,11 +161,18 @@ impl LocalServer {
     }
 
     /// Starts a server process, detached. If one is running already, or being started by another process at
-    /// this moment, the new one notices and ends at once: the data folder has one owner.
-    fn start(&self, launch: &Launch) -> io::Result<()> {
+    /// this moment, the new one notices and ends at once: the data folder has one owner. Returns how long its
+    /// log was before.
+    fn start(&self, launch: &Launch) -> io::Result<u64> {
         self.ensure_ours()?;
-        create_private_folder(&self.folder)?;
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
+        create_private_folder(&self.folder).map_err(|error| {
+            lasting(&format!("cannot make its folder {}: {error}", self.folder.display()), &error)
+        })?;
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log());
+        let log = log.map_err(|error| {
+            lasting(&format!("cannot write its log {}: {error}", self.log().display()), &error)
+        })?;
+        let logged = log.metadata()?.len();
         let mut command = std::process::Command::new(&launch.program);
         // A variable stands for a flag; those of the caller's command are none of the server's.
         for (name, _) in std::env::vars_os() {
@@ -168,15 +189,28 @@ impl LocalServer {
         std::os::unix::process::CommandExt::process_group(&mut command, 0); // A Ctrl-C here is not meant for it.
         let mut child = command.spawn().map_err(|error| {
             let program = launch.program.display();
-            io::Error::new(
-                error.kind(),
-                format!("cannot start the local server with `{program}`: {error}; put planlease on the path"),
-            )
+            lasting(&format!("cannot run `{program}`: {error}; put planlease on the path"), &error)
         })?;
         // Waited for by a thread of its own, so that a server that ends first leaves no zombie behind.
         std::thread::spawn(move || drop(child.wait()));
         (launch.announce)(&self.folder);
-        Ok(())
+        Ok(logged)
+    }
+
+    /// Why a server that was started since the log was this long has ended; `None` if the log does not say it.
+    fn failure_to_start(&self, since: u64) -> Option<String> {
+        let mut log = File::open(self.log()).ok()?;
+        let length = log.metadata().ok()?.len();
+        if length == since {
+            return None;
+        }
+        // One that was emptied meanwhile is read from its beginning.
+        log.seek(SeekFrom::Start(if length < since { 0 } else { since })).ok()?;
+        let mut text = Vec::new();
+        log.take(LOG_READ).read_to_end(&mut text).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        whole.filter_map(|line| line.split_once(CANNOT_START)).next_back().map(|(_, why)| why.to_owned())
     }
 }
 
@@ -193,7 +227,7 @@ impl Connector for LocalServer {
         let server = self.clone();
         Box::pin(async move {
             let give_up = Instant::now() + START_TIMEOUT;
-            let mut start_again = Instant::now();
+            let (mut start_again, mut since) = (Instant::now(), None);
             loop {
                 let error = match server.open().await {
                     Ok(connection) => return Ok(connection),
@@ -203,13 +237,28 @@ impl Connector for LocalServer {
                 let Some(launch) = server.launch.as_ref().filter(|_| down && Instant::now() < give_up) else {
                     return Err::<Box<dyn Connection>, _>(error);
                 };
+                if let Some(why) = since.and_then(|since| server.failure_to_start(since)) {
+                    return Err(Unusable(why).into());
+                }
                 if Instant::now() >= start_again {
-                    server.start(launch)?;
+                    let logged = server.start(launch)?;
+                    since.get_or_insert(logged);
                     start_again = Instant::now() + START_AGAIN;
                 }
                 tokio::time::sleep(TRY_EVERY).await;
             }
         })
+    }
+}
+
+/// Why the server cannot be started: for good, unless the host is short of something that it may have again
+/// in a moment.
+fn lasting(what: &str, error: &io::Error) -> io::Error {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::EAGAIN | Errno::ENOMEM | Errno::EINTR) => {
+            io::Error::new(error.kind(), what)
+        }
+        _ => Unusable(what.to_owned()).into(),
     }
 }
 
@@ -249,7 +298,10 @@ fn ensure_owner(path: &Path) -> io::Result<()> {
     let about = match std::fs::metadata(path) {
         Ok(about) => about,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
+        Err(error) => {
+            let what = format!("cannot look at {}: {error}", path.display());
+            return Err(lasting(&what, &error));
+        }
     };
     let refused = |why: String| {
         Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {why}", path.display())))
@@ -276,6 +328,53 @@ mod tests {
         for home in [None, os(""), os("relative")] {
             assert_eq!(user_folder(None, home, "s"), known, "{home:?}");
         }
+    }
+
+    fn launched(folder: PathBuf, program: &str) -> LocalServer {
+        let launch = Launch { program: PathBuf::from(program), announce: |_| {} };
+        LocalServer::in_folder(folder).launched_by(launch)
+    }
+
+    async fn refused(server: &LocalServer) -> String {
+        let connecting = server.connect(&Endpoint::Unix(server.socket())).await;
+        let error = connecting.err().expect("nothing listens there");
+        Unusable::of(&error).expect("no other try would help").to_string()
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_made_is_tried_once() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let why = refused(&launched(file.join("planlease"), "true")).await;
+        assert!(why.contains(&format!("{}: Not a directory", file.join("planlease").display())), "{why}");
+        let why = refused(&launched(PathBuf::from("/proc/nowhere/planlease"), "true")).await;
+        assert!(why.starts_with("cannot make its folder /proc/nowhere/planlease: "), "{why}");
+        let why = refused(&launched(home.path().join("planlease"), "/no/such/program")).await;
+        assert!(why.starts_with("cannot run `/no/such/program`: "), "{why}");
+    }
+
+    /// A program in the place of the server's, which says something and ends.
+    fn program_that_says(home: &Path, text: &str) -> PathBuf {
+        let program = home.join("server");
+        // This process never has it open for writing: another test that starts a process would keep it open.
+        let mut write = std::process::Command::new("sh");
+        write.args(["-c", "printf '%s' \"$2\" > \"$1\" && chmod 700 \"$1\"", "sh"]).arg(&program);
+        write.arg(format!("#!/bin/sh\ncat >&2 <<'END'\n{text}\nEND\n"));
+        assert!(write.status().unwrap().success());
+        program
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_with_an_error_is_not_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("planlease");
+        create_private_folder(&folder).unwrap();
+        std::fs::write(folder.join("server.log"), format!("error: {CANNOT_START}an older reason\n")).unwrap();
+        let said = format!("error: {CANNOT_START}the disk is full\n  Make room.");
+        let program = program_that_says(home.path(), &said);
+        let why = refused(&launched(folder, program.to_str().unwrap())).await;
+        assert_eq!(why, "the disk is full");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,8 @@ use planlease_core::{
     record::StoreRecord,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::regular;
 
 /// How many stores are remembered of one root and namespace, and in all: those that were seen last.
 const MOST: (usize, usize) = (8, 64);
@@ -96,9 +98,8 @@ impl Memory {
 }
 
 fn read(file: &Path) -> io::Result<Vec<Kept>> {
-    let mut text = Vec::new();
-    match File::open(file).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text)) {
-        Ok(_) => Ok(serde_json::from_slice(&text)?),
+    match regular::read(file, MAX_BYTES) {
+        Ok(text) => Ok(serde_json::from_slice(&text)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }

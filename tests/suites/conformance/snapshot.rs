@@ -92,8 +92,12 @@ async fn the_embedded_server_continues_from_a_snapshot() {
             let error = planlease_embedded::restore(&data, bytes, refused != "Occupied").unwrap_err();
             assert_eq!(format!("{error:?}"), refused);
         }
+        for bytes in [&snapshot[..snapshot.len() - 1], &snapshot[1..], &[]] {
+            let mut part = std::io::Cursor::new(bytes);
+            assert!(planlease_embedded::restore_from(&data, &mut part, true).is_err());
+        }
         assert!(std::fs::read(data.join("etcd.redb")).unwrap() == before, "what is refused changes nothing");
-        planlease_embedded::restore(&data, &snapshot, true).unwrap();
+        planlease_embedded::restore_from(&data, &mut std::io::Cursor::new(&snapshot), true).unwrap();
         assert!(std::fs::read(data.join("etcd.redb.replaced")).unwrap() == before);
     }
 }

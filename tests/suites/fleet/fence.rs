@@ -123,6 +123,9 @@ async fn a_push_chooses_neither_its_plan_nor_its_fence(env: TestEnv) {
         (&["planlease-token=1.1", "planlease-plan=docs"], "this is not for plan docs"),
         (&["planlease-token=18446744073709551615.0"], "never issued: the highest one of the plan is 1.2"),
         (&["planlease-token=1.3"], "never issued"),
+        (&["planlease-token=+1.2"], "not a fencing token"),
+        (&["planlease-token=01.2"], "not a fencing token"),
+        (&["planlease-token=1.02"], "not a fencing token"),
         (&["planlease-token=--help"], "not a fencing token"),
     ] {
         let refused = push(&env, options).unwrap_err();
@@ -208,6 +211,20 @@ async fn the_highest_token_never_goes_down(env: TestEnv) {
     assert_eq!(refused.stderr.lines().count(), 3, "{}", refused.stderr);
     program.run_to(DONE, check("2.1")).await;
     program.run_to(AUTHORITY_LOST, check("1.99")).await;
+}
+
+#[case]
+async fn a_fence_that_is_a_pipe_is_refused_at_once(env: TestEnv) {
+    let env = env.with_ttl(TTL);
+    let (program, state) = (alone(&env), env.path("state"));
+    fs::create_dir(&state).unwrap();
+    let mode = nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR;
+    nix::unistd::mkfifo(&state.join("r.fence"), mode).unwrap();
+    let check = ["fence", "check", "r", "--token", "1.2", "--state", path_text(&state)];
+    for args in [&check[..], &["fence", "list", "--state", path_text(&state)]] {
+        let refused = program.run_to(BAD_STATE, args).await;
+        assert!(refused.stderr.contains("not a regular file"), "{}", refused.stderr);
+    }
 }
 
 #[case]

@@ -204,6 +204,37 @@ async fn a_server_of_another_user_is_refused() {
 }
 
 #[plain(on_embedded)]
+async fn a_server_that_cannot_start_is_reported_with_its_reason() {
+    let machine = Machine::new();
+    let file = machine.home.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for (place, why) in [
+        (Path::new("/proc/nowhere"), "cannot make its folder /proc/nowhere/planlease: "),
+        (file.as_path(), "Not a directory"),
+    ] {
+        let program = machine.program.clone().variable("XDG_STATE_HOME", place);
+        for command in [&["plan", "list"][..], &["status"]] {
+            let refused = program.run_to(UNREACHABLE, command).await;
+            assert!(refused.stderr.contains(why), "{}", refused.stderr);
+            assert!(refused.stderr.contains("the local server cannot be used: "), "{}", refused.stderr);
+            assert!(refused.stderr.contains("XDG_STATE_HOME"), "{}", refused.stderr);
+            assert!(refused.stderr.contains("--endpoints"), "{}", refused.stderr);
+        }
+    }
+    let data = machine.folder().join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::set_permissions(machine.folder(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    std::fs::write(data.join("etcd.redb"), "").unwrap();
+    let refused = machine.program.run_to(UNREACHABLE, ["plan", "list"]).await;
+    assert!(refused.stderr.contains("the local server cannot be used: "), "{}", refused.stderr);
+    assert!(refused.stderr.contains("etcd.redb is empty"), "{}", refused.stderr);
+    // What was the reason once is none any more.
+    std::fs::remove_file(data.join("etcd.redb")).unwrap();
+    machine.program.run_to(DONE, ["plan", "list"]).await;
+    machine.program.run_to(DONE, ["dev", "stop"]).await;
+}
+
+#[plain(on_embedded)]
 async fn a_slow_reader_gets_all_of_it() {
     use std::io::Read as _;
     let machine = Machine::new();
@@ -317,6 +348,16 @@ async fn a_backup_is_restored() {
     program.run_to(DONE, ["dev", "backup", path_text(&file)]).await;
     program.run_to(DONE, ["plan", "delete", "release", "--yes"]).await;
     let restore = ["dev", "restore", path_text(&file), "--force"];
+    let pipe = machine.home.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR).unwrap();
+    let odd = [path_text(&pipe), "/dev/zero", "/dev/null", path_text(machine.home.path())];
+    for place in odd {
+        let refused = program.run_to(UNREADABLE, ["dev", "backup", place, "--force"]).await;
+        assert!(refused.stderr.contains("not a regular file"), "{}", refused.stderr);
+        // The server runs: the file is not even looked at.
+        let refused = program.run_to(IN_USE, ["dev", "restore", place]).await;
+        assert!(refused.stderr.contains("dev stop"), "{}", refused.stderr);
+    }
     for (arguments, remedy) in [(&restore[..], "dev stop"), (&restore[..3], "dev stop")] {
         let refused = program.run_to(IN_USE, arguments).await;
         assert!(refused.stderr.contains(remedy), "{}", refused.stderr);
@@ -324,6 +365,12 @@ async fn a_backup_is_restored() {
     program.run_to(DONE, ["dev", "stop"]).await;
     let refused = program.run_to(IN_USE, &restore[..3]).await;
     assert!(refused.stderr.contains("--force"), "{}", refused.stderr);
+    for place in odd {
+        let refused = program.run_to(UNREADABLE, ["dev", "restore", place, "--force"]).await;
+        assert!(refused.stderr.contains("not a regular file"), "{}", refused.stderr);
+    }
+    let refused = program.run_to(UNREADABLE, ["dev", "restore", path_text(&plan), "--force"]).await;
+    assert!(refused.stderr.contains("no snapshot of an etcd"), "{}", refused.stderr);
     let part = machine.home.path().join("part.db");
     std::fs::write(&part, &std::fs::read(&file).unwrap()[..10_000]).unwrap();
     let refused = program.run_to(UNREADABLE, ["dev", "restore", path_text(&part), "--force"]).await;

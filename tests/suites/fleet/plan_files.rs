@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use nix::{sys::stat::Mode, unistd::mkfifo};
 use planlease_tests::{TestEnv, case, test_env::path_text};
 use serde_json::Value;
 
@@ -27,6 +28,27 @@ async fn a_mirror_changes_the_marks_of_a_plan_file_and_nothing_else(env: TestEnv
     let marked = TASKS.replacen("[ ] 1. ", "[x] 1. ", 1).replacen("[ ] 1.2", "[x] 1.2", 1);
     assert_eq!(fs::read_to_string(file).unwrap(), marked);
     env.audit().await;
+}
+
+#[case]
+async fn a_plan_file_that_is_a_pipe_is_read_once(env: TestEnv) {
+    let program = env.program();
+    let pipe = env.path("work.md");
+    mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    for (text, status) in [("# Work\n- [ ] 1. a\n", 0), ("# Work\n\n```\n- [ ] 1. a\n```\n", 3)] {
+        let place = pipe.clone();
+        let writer = std::thread::spawn(move || fs::write(place, text).unwrap());
+        program.run_to(status, ["plan", "check", path_text(&pipe), "--explain"]).await;
+        writer.join().unwrap();
+    }
+    // Without a bound no plan file is read, and in a folder no pipe.
+    let endless = program.run_to(4, ["plan", "check", "/dev/zero", "--format", "markdown"]).await;
+    assert!(endless.stderr.contains("MiB"), "{}", endless.stderr);
+    let tasks = env.path("backlog");
+    fs::create_dir(&tasks).unwrap();
+    fs::rename(&pipe, tasks.join("task-1.md")).unwrap();
+    let refused = program.run_to(4, ["plan", "check", path_text(&tasks)]).await;
+    assert!(refused.stderr.contains("task-1.md: it is not a regular file"), "{}", refused.stderr);
 }
 
 #[case]

@@ -39,6 +39,7 @@ async fn a_secret_that_is_no_file_is_refused_at_once(env: TestEnv) {
             vec!["plan", "list", "--user", "root", "--password-file", secret],
             vec!["plan", "list", "--cacert", secret],
             vec!["plan", "list", "--cert", secret, "--key", secret],
+            vec!["hooks", "--on-event", "h=http://127.0.0.1:1/", "--secret-file", secret],
         ]
         .into_iter()
         .enumerate()
@@ -55,6 +56,8 @@ async fn a_secret_that_is_no_file_is_refused_at_once(env: TestEnv) {
         assert!(process.said().contains(why), "{}", process.said());
     }
     env.program().run_to(0, ["plan", "list", "--config", "/dev/null"]).await;
+    let refused = env.program().run_to(4, ["context", "use", "local", "--config", path_text(&pipe)]).await;
+    assert!(refused.stderr.contains("a pipe"), "{}", refused.stderr);
 
     // A file that becomes a pipe under a sidecar.
     let token = env.path("token");
@@ -88,6 +91,12 @@ async fn secrets_that_others_can_read_are_warned_of(env: TestEnv) {
     }
     assert!(!with("https://127.0.0.1:1").await.stderr.contains("without encryption"));
     mode(&secret, 0o644);
+    let hook = ["hooks", "--on-event", "h=http://127.0.0.1:1/", "--secret-file", path_text(&secret)];
+    let mut hooks = env.start(&hook, "hooks");
+    let said = hooks.until_said("running, from revision", SOON).await;
+    assert!(said.contains("every user of this host can read"), "{said}");
+    hooks.signal(Signal::SIGTERM);
+    assert_eq!(hooks.until_ended(SOON).await, Some(0), "{}", hooks.said());
     let args = ["sidecar", "--listen", "127.0.0.1:0", "--token-file", path_text(&secret)];
     let mut sidecar = env.start(&args, "sidecar");
     let said = sidecar.until_said("serving on", SOON).await;

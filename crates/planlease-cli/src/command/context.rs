@@ -2,7 +2,7 @@
 
 mod view;
 
-use std::{io, path::Path};
+use std::{fs, io};
 
 use clap::{Args, Subcommand};
 
@@ -12,6 +12,7 @@ use crate::{
     failure::Failure,
     invocation::Invocation,
     output::{self, OutputArgs},
+    replace,
     settings::{ConfigFile, LOCAL, Origin, config_path, with_current},
 };
 
@@ -89,7 +90,7 @@ fn choose(invocation: &Invocation, name: &str) -> Result<(), Failure> {
             Failure::usage("there is no place for a configuration file").remedy("Say --config FILE.")
         })?
         .value;
-    let text = match std::fs::read_to_string(&path) {
+    let text = match ConfigFile::text(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => {
@@ -108,23 +109,11 @@ fn choose(invocation: &Invocation, name: &str) -> Result<(), Failure> {
     }
     let changed = with_current(&text, name);
     ConfigFile::parse(&path, &changed)?; // What we write, we can read.
-    replace(&path, &changed)
-        .map_err(|error| Failure::system(&format!("cannot write {}", path.display()), &error))?;
-    output::tell(&format!("{name} is the current context now ({})", path.display()));
-    Ok(())
-}
-
-/// Puts a new file in the place of the old one: a reader sees the one or the other.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned()); // A link stays a link.
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    io::Write::write_all(&mut file, text.as_bytes())?;
-    if let Ok(about) = std::fs::metadata(&path) {
-        file.as_file().set_permissions(about.permissions())?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)
+            .map_err(|error| Failure::system(&format!("cannot make {}", folder.display()), &error))?;
     }
-    file.as_file().sync_all()?;
-    file.persist(&path)?;
+    replace::private_file(&path, changed.as_bytes())?;
+    output::tell(&format!("{name} is the current context now ({})", path.display()));
     Ok(())
 }

@@ -1,6 +1,11 @@
 //! `hooks`: notifies commands and webhooks of what happens to the plans of the namespace.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::{
     Args,
@@ -12,19 +17,13 @@ use planlease_hooks::{EventKind, Hook, Receiver, Report, Retries, Secret};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    exit::Exit, failure::Failure, invocation::Invocation, output::tell, secrets::warn_of_readers,
-    signals::Signals,
-};
+use crate::{exit::Exit, failure::Failure, invocation::Invocation, output::tell, secrets, signals::Signals};
 
 /// The most hooks of one process: each has a watch of its own.
 const MAX_HOOKS: usize = 32;
 
 /// The pause before a session is opened again.
 const AGAIN: Duration = Duration::from_secs(2);
-
-/// The longest secret that is read, in bytes.
-const MAX_SECRET: u64 = 4_096;
 
 /// Notify commands and webhooks of what happens to plans
 ///
@@ -93,7 +92,7 @@ impl HooksArgs {
             return Err(Failure::usage(format!("one process runs at most {MAX_HOOKS} hooks"))
                 .remedy("Start another process for the others."));
         }
-        let secret = self.secret_file.as_ref().map(read_secret).transpose()?;
+        let secret = self.secret_file.as_deref().map(read_secret).transpose()?;
         let mut hooks: Vec<Hook> = Vec::with_capacity(self.hooks.len());
         for text in &self.hooks {
             let (name, target) = text
@@ -127,14 +126,13 @@ fn receiver(target: &str, secret: Option<Secret>) -> Result<Receiver, Failure> {
     }
 }
 
-fn read_secret(file: &PathBuf) -> Result<Secret, Failure> {
-    use std::io::Read as _;
-    warn_of_readers(file);
-    let what = format!("cannot read the secret in {}", file.display());
-    let unreadable = |error: &std::io::Error| Failure::new(Exit::UnreadableFile, format!("{what}: {error}"));
-    let mut bytes = Vec::new();
-    let open = std::fs::File::open(file).map_err(|error| unreadable(&error))?;
-    open.take(MAX_SECRET).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+fn read_secret(file: &Path) -> Result<Secret, Failure> {
+    let bytes = secrets::read(file).map_err(|error| {
+        let what = format!("cannot read the secret in {}: {error}", file.display());
+        Failure::new(Exit::UnreadableFile, what)
+            .meaning("No hook was started.")
+            .remedy("Name a regular file that this user can read.")
+    })?;
     let secret = bytes.trim_ascii();
     if secret.is_empty() {
         return Err(Failure::usage(format!("the file {} with the secret is empty", file.display())));

@@ -12,7 +12,7 @@ use std::{
 };
 
 use clap::Args;
-use planlease::core::counted;
+use planlease::{core::counted, regular};
 
 use self::agent::{Agent, Edit};
 use crate::{
@@ -140,9 +140,11 @@ fn read(path: &Path) -> Result<Option<String>, Failure> {
         Failure::new(Exit::UnreadableFile, format!("cannot read {}: {why}", path.display()))
             .meaning("Nothing was changed, in no file.")
     };
-    match fs::metadata(path) {
-        Ok(about) if about.len() > MAX_FILE => Err(unreadable(format!("it is larger than {MAX_FILE} bytes"))),
-        Ok(_) => fs::read_to_string(path).map(Some).map_err(|error| unreadable(error.to_string())),
+    match regular::read(path, MAX_FILE) {
+        Ok(bytes) => {
+            let text = String::from_utf8(bytes);
+            text.map(Some).map_err(|_| unreadable("it is no text (UTF-8)".to_owned()))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(unreadable(error.to_string())),
     }

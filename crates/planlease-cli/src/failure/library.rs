@@ -93,6 +93,10 @@ pub(crate) fn remedy(error: &Error) -> &'static str {
 
 const UNCHANGED: &str = "Nothing was changed.";
 
+/// What to do where the local server has no folder in which it can work.
+pub(crate) const USABLE_FOLDER: &str = "Correct that; or set XDG_STATE_HOME (or HOME) to a folder that this user can \
+                                        write to; or name an etcd with --endpoints.";
+
 /// Status, meaning, remedy.
 fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
     match error {
@@ -102,6 +106,7 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
             UNCHANGED,
             "Look whether etcd runs there; `planlease doctor` tests each endpoint.",
         ),
+        Error::LocalServer(_) => (Exit::Unreachable, UNCHANGED, USABLE_FOLDER),
         Error::OutcomeUnknown(_) => (
             Exit::OutcomeUnknown,
             "It may still be carried out.",
@@ -140,7 +145,7 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
         Error::LockPermits { .. } => {
             (Exit::InUse, UNCHANGED, "Give the same --permits in all commands that use the lock.")
         }
-        Error::NotOwned(_) => (Exit::NotOwned, UNCHANGED, ""),
+        Error::NotOwned(_) | Error::HandOver(_) => (Exit::NotOwned, UNCHANGED, ""),
         Error::TaskNotFound { .. } => (Exit::NoSuchTask, "", "`planlease task list PLAN` shows its tasks."),
         Error::IdentityTaken(_) => (Exit::NameTaken, UNCHANGED, "Give the process another name."),
         Error::HeldLocally(_) | Error::LockedLocally { .. } => (Exit::OwnedByOther, UNCHANGED, ""),
@@ -149,7 +154,6 @@ fn explain(error: &Error) -> (Exit, &'static str, &'static str) {
             "Nothing more is written under it; another process may own the plan by now.",
             "",
         ),
-        Error::HandOver(_) => (Exit::NotOwned, UNCHANGED, ""),
         Error::Unsound(_) => (Exit::BadPlanFile, UNCHANGED, ""),
         Error::Unreadable(_) => (
             Exit::BadRecord,

@@ -113,7 +113,7 @@ pub(crate) fn path(flags: &ConnectionArgs, environment: &Environment) -> Option<
 impl ConfigFile {
     /// Reads the file; `None` if it is not there, unless it was asked for.
     pub(crate) fn read(path: &Path, asked_for: bool) -> Result<Option<Self>, Failure> {
-        match read(path) {
+        match Self::text(path) {
             Ok(text) => Self::parse(path, &text).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !asked_for => Ok(None),
             Err(error) => {
@@ -121,6 +121,21 @@ impl ConfigFile {
                 Err(Failure::new(Exit::UnreadableFile, what))
             }
         }
+    }
+
+    /// The text of the file, which is read more than once: so it is no pipe.
+    pub(crate) fn text(path: &Path) -> io::Result<String> {
+        let kind = std::fs::metadata(path)?.file_type();
+        if kind.is_fifo() || kind.is_socket() {
+            return Err(io::Error::other("it is a pipe or a socket, which cannot be read again"));
+        }
+        let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+        let mut text = String::new();
+        file.take(LONGEST + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > LONGEST {
+            return Err(io::Error::other("it has more than 1 MiB"));
+        }
+        Ok(text)
     }
 
     /// Reads the text of a file.
@@ -139,21 +154,6 @@ impl ConfigFile {
         }
         Ok(Self { path: path.to_owned(), ..file })
     }
-}
-
-/// Reads the text of a file, which is read more than once: so it is no pipe.
-fn read(path: &Path) -> io::Result<String> {
-    let kind = std::fs::metadata(path)?.file_type();
-    if kind.is_fifo() || kind.is_socket() {
-        return Err(io::Error::other("it is a pipe or a socket, which cannot be read again"));
-    }
-    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-    let mut text = String::new();
-    file.take(LONGEST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LONGEST {
-        return Err(io::Error::other("it has more than 1 MiB"));
-    }
-    Ok(text)
 }
 
 /// `:line:column` of an offset.

@@ -10,7 +10,10 @@ use std::{error::Error as StdError, fmt, io, time::Duration};
 
 use tonic::Code;
 
-use crate::config::{ConfigError, Endpoint};
+use crate::{
+    config::{ConfigError, Endpoint},
+    connect::Unusable,
+};
 
 /// What went wrong, by what can be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub(crate) enum FaultKind {
     TooLarge,
     /// The settings cannot be used.
     Config,
+    /// The server cannot be used, says the connector: the local one cannot be started.
+    Unusable,
     /// The cluster was restored from an older state.
     Restored,
     /// Anything else.
@@ -55,7 +60,7 @@ impl FaultKind {
             Self::Unreachable => 0,
             Self::TimedOut => 1,
             Self::Unavailable => 2,
-            Self::Tls | Self::Config => 3,
+            Self::Tls | Self::Config | Self::Unusable => 3,
             _ => 4,
         }
     }
@@ -158,6 +163,10 @@ impl Fault {
     /// The connection could not be made; `encrypting`: it was there, and was about to be encrypted.
     pub(super) fn connect(error: &(dyn StdError + 'static), encrypting: bool) -> Self {
         use io::ErrorKind as K;
+        let unusable = causes(error).find_map(|cause| Unusable::of(cause.downcast_ref()?));
+        if let Some(Unusable(why)) = unusable {
+            return Self::new(FaultKind::Unusable, true, why.clone());
+        }
         let broken = |cause: &io::Error| matches!(cause.kind(), K::ConnectionReset | K::BrokenPipe);
         let broke = causes(error).any(|cause| cause.downcast_ref::<io::Error>().is_some_and(broken));
         let kind = if encrypting && !broke { FaultKind::Tls } else { FaultKind::Unreachable };
@@ -330,10 +339,11 @@ impl Fault {
         )
     }
 
-    /// Whether one side does not accept the certificate, the password or the token of the other.
+    /// Whether one side does not accept the certificate, the password or the token of the other, or cannot be
+    /// used as it is set up: what was right once may be right again.
     fn is_of_identity(&self) -> bool {
         use FaultKind as K;
-        matches!(self.kind, K::Tls | K::Config | K::Unauthenticated | K::BadCredentials)
+        matches!(self.kind, K::Tls | K::Config | K::Unusable | K::Unauthenticated | K::BadCredentials)
     }
 }
 
@@ -384,6 +394,17 @@ mod tests {
     fn check(status: tonic::Status, kind: FaultKind, not_executed: bool) {
         let fault = Fault::of_status(&status);
         assert_eq!((fault.kind, fault.not_executed), (kind, not_executed), "{status:?}");
+    }
+
+    #[test]
+    fn what_the_connector_calls_unusable_is_not_tried_again() {
+        let error = io::Error::from(Unusable("cannot make its folder".to_owned()));
+        let fault = Fault::connect(&error, false);
+        assert_eq!((fault.kind, fault.not_executed), (FaultKind::Unusable, true));
+        assert_eq!(fault.message, "cannot make its folder");
+        assert!(!fault.is_worth_repeating(false) && fault.is_worth_repeating(true));
+        let refused = Fault::connect(&io::Error::from(io::ErrorKind::ConnectionRefused), false);
+        assert!(refused.is_worth_repeating(false));
     }
 
     #[test]

@@ -28,7 +28,14 @@ pub(crate) struct BackupArgs {
 
 impl BackupArgs {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
-        if !self.force && self.file.is_file() {
+        let target = self.file.metadata().ok();
+        if target.as_ref().is_some_and(|about| !about.is_file()) {
+            let what = format!("cannot save to {}: it is not a regular file", self.file.display());
+            return Err(Failure::new(Exit::UnreadableFile, what)
+                .meaning("A backup is put in the place of its file in one step. Nothing was saved.")
+                .remedy("Name a regular file, or one that does not exist."));
+        }
+        if !self.force && target.is_some() {
             return Err(Failure::new(Exit::InUse, format!("{} exists", self.file.display()))
                 .meaning("Nothing was saved.")
                 .remedy("Choose another name; --force replaces it."));

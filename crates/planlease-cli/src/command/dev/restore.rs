@@ -1,11 +1,12 @@
 //! `dev restore`: a backup, as the data of the local server.
 
-use std::{fs::File, io::Read as _, path::PathBuf};
+use std::{io, path::PathBuf};
 
 use clap::Args;
-use planlease::core::counted;
-use planlease_embedded::{OpenError, RestoreError, restore};
+use planlease::{core::counted, regular};
+use planlease_embedded::{OpenError, RestoreError, restore_from};
 
+use super::listener;
 use crate::{exit::Exit, failure::Failure, invocation::local_server, output, settings::untrusted};
 
 /// The largest file that is read, in bytes: more than an etcd may hold.
@@ -33,20 +34,28 @@ impl RestoreArgs {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         let server = local_server();
         server.ensure_ours().map_err(|error| untrusted(&error))?;
+        let shown = self.file.display().to_string();
+        // First, so that a file that takes long is not read in vain.
+        let listening = listener::of(&server.socket())
+            .map_err(|error| Failure::system("cannot ask the local server", &error))?;
+        if listening.is_some() {
+            return Err(in_use(&shown));
+        }
         let (folder, file, force) = (server.folder().join("data"), self.file.clone(), self.force);
         let done = tokio::task::spawn_blocking(move || {
+            let mut snapshot = regular::open(&file)?;
+            if snapshot.metadata()?.len() > LONGEST {
+                return Err(io::Error::other(format!("it has more than {} GiB", LONGEST >> 30)));
+            }
             planlease::local::create_private_folder(server.folder())?;
-            let mut snapshot = Vec::new();
-            File::open(&file)?.take(LONGEST).read_to_end(&mut snapshot)?;
-            Ok(restore(&folder, &snapshot, force))
+            Ok(restore_from(&folder, &mut snapshot, force))
         });
-        let done: std::io::Result<_> = done.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        let shown = self.file.display();
+        let done: io::Result<_> = done.await.unwrap_or_else(|error| Err(io::Error::other(error)));
         let done = done.map_err(|error| {
             Failure::new(Exit::UnreadableFile, format!("cannot restore {shown}: {error}"))
                 .meaning("Nothing was changed.")
         })?;
-        let restored = done.map_err(|error| refused(&shown.to_string(), error))?;
+        let restored = done.map_err(|error| refused(&shown, error))?;
         let (versions, leases) = (counted(restored.versions, "version"), counted(restored.leases, "lease"));
         output::tell(&format!("restored {shown}: {versions}, {leases}, revision {}", restored.revision));
         if restored.users_left_out {
@@ -57,6 +66,13 @@ impl RestoreArgs {
     }
 }
 
+/// The server has the data open.
+fn in_use(file: &str) -> Failure {
+    Failure::new(Exit::InUse, format!("cannot restore {file}: the local server runs"))
+        .meaning("Nothing was changed.")
+        .remedy("Stop it: planlease dev stop.")
+}
+
 fn refused(file: &str, error: RestoreError) -> Failure {
     match error {
         RestoreError::Occupied => {
@@ -64,11 +80,7 @@ fn refused(file: &str, error: RestoreError) -> Failure {
                 .meaning("Nothing was changed.")
                 .remedy("Save them first: planlease dev backup. --force replaces them; they are kept beside.")
         }
-        RestoreError::Folder(OpenError::InUse { .. }) => {
-            Failure::new(Exit::InUse, format!("cannot restore {file}: the local server runs"))
-                .meaning("Nothing was changed.")
-                .remedy("Stop it: planlease dev stop.")
-        }
+        RestoreError::Folder(OpenError::InUse { .. }) => in_use(file),
         RestoreError::Folder(error) => error.into(),
         error => Failure::new(Exit::UnreadableFile, format!("cannot restore {file}: {error}"))
             .meaning("Nothing was changed."),

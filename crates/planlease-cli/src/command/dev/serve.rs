@@ -15,8 +15,8 @@ use std::{
 };
 
 use clap::Args;
-use planlease::local::{LocalServer, create_private_folder};
-use planlease_embedded::{Activity, Listen, OpenError, Options, Server};
+use planlease::local::{CANNOT_START, LocalServer, create_private_folder};
+use planlease_embedded::{Activity, Bound, Listen, OpenError, Options, Server};
 use tokio::sync::watch;
 
 use super::{foreground::stopped, history::HistoryArgs, server::seed};
@@ -45,16 +45,11 @@ impl ServeArgs {
         }
         let mut signals = Signals::take()?;
         let local = LocalServer::in_folder(&self.folder);
-        create_private_folder(&self.folder)
-            .map_err(|error| Failure::system("cannot make the folder", &error))?;
-        let mut options = Options::in_folder(self.folder.join("data"), seed());
-        options.compaction = self.history.kept();
-        let server = match Server::open(options).await {
-            Ok(server) => server,
-            Err(OpenError::InUse { .. }) => return Ok(Exit::Done), // Another process is the server.
-            Err(error) => return Err(error.into()),
+        // The process that has started this one looks for it in the log.
+        let opened = self.open(&local).await.map_err(|failure| failure.after(CANNOT_START))?;
+        let Some((server, bound)) = opened else {
+            return Ok(Exit::Done); // Another process is the server.
         };
-        let bound = Listen::Unix { path: local.socket() }.bind().await?;
         shorten_log();
         tracing::info!(target: "planlease", endpoint = bound.url(), pid = std::process::id(), "the local server runs");
         let activity = server.activity();
@@ -77,6 +72,21 @@ impl ServeArgs {
         server.close().await;
         tracing::info!(target: "planlease", "the local server has stopped");
         ended.map(|()| Exit::Done)
+    }
+
+    /// Opens the data and the socket; `None` if another process has them.
+    async fn open(&self, local: &LocalServer) -> Result<Option<(Server, Bound)>, Failure> {
+        create_private_folder(&self.folder)
+            .map_err(|error| Failure::system("cannot make the folder", &error))?;
+        let mut options = Options::in_folder(self.folder.join("data"), seed());
+        options.compaction = self.history.kept();
+        let server = match Server::open(options).await {
+            Ok(server) => server,
+            Err(OpenError::InUse { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let bound = Listen::Unix { path: local.socket() }.bind().await?;
+        Ok(Some((server, bound)))
     }
 
     /// Makes this process the leader of a session of its own, which no terminal and no logout can end. The

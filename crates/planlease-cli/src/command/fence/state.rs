@@ -3,11 +3,16 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
-use planlease::core::{FencingToken, codec::FormatVersion};
+use nix::fcntl::OFlag;
+use planlease::{
+    core::{FencingToken, codec::FormatVersion},
+    regular,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{exit::Exit, failure::Failure, output::Highest};
@@ -89,7 +94,10 @@ impl State {
     /// Writes aside, flushes, renames, flushes the folder.
     fn replace(&self, file: &Path, next: &Kept) -> io::Result<()> {
         let aside = file.with_extension("fence.new"); // No other process writes it: the lock is held.
-        let mut new = File::create(&aside)?;
+        // A pipe is not waited for, and a link leads to no other file.
+        let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
+        let mut new =
+            File::options().write(true).create(true).truncate(true).custom_flags(flags).open(&aside)?;
         new.write_all(&serde_json::to_vec(next)?)?;
         new.write_all(b"\n")?;
         new.sync_all()?;
@@ -108,12 +116,11 @@ fn read(file: &Path, resource: Option<&str>) -> Result<Option<FencingToken>, Fai
 }
 
 fn kept(file: &Path) -> Result<Option<Kept>, Failure> {
-    let mut text = Vec::new();
-    match File::open(file).and_then(|file| file.take(MOST).read_to_end(&mut text)) {
-        Ok(_) => {}
+    let text = match regular::read(file, MOST) {
+        Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unusable("cannot read", file, &error)),
-    }
+    };
     serde_json::from_slice(&text).map(Some).map_err(|error| damaged(file, &error.to_string()))
 }
 
@@ -154,6 +161,28 @@ mod tests {
         for bad in ["", "a\nb", &"x".repeat(81)] {
             assert!(file_name(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once() {
+        use nix::{sys::stat::Mode, unistd::mkfifo};
+        let admit = |name: &str, place: &dyn Fn(&Path)| {
+            let folder = tempfile::tempdir().unwrap();
+            place(&folder.path().join(name));
+            let state = State::at(folder.path().to_owned());
+            let token = |_| Ok::<_, ()>("1.2".parse::<FencingToken>().unwrap());
+            state.change("r", token).unwrap_err().exit()
+        };
+        let pipe = |path: &Path| mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+        let zeros = |path: &Path| std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+        let outside = tempfile::NamedTempFile::new().unwrap();
+        fs::write(outside.path(), "kept").unwrap();
+        let link = |path: &Path| std::os::unix::fs::symlink(outside.path(), path).unwrap();
+        assert_eq!(admit("r.fence", &pipe), Exit::BadFenceState);
+        assert_eq!(admit("r.fence", &zeros), Exit::BadFenceState);
+        assert_eq!(admit("r.fence.new", &pipe), Exit::BadFenceState);
+        assert_eq!(admit("r.fence.new", &link), Exit::BadFenceState);
+        assert_eq!(fs::read(outside.path()).unwrap(), b"kept");
     }
 
     #[test]

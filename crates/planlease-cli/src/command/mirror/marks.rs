@@ -2,14 +2,13 @@
 //! others edit it.
 
 use std::{
-    fs,
     io::ErrorKind,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use planlease::core::TaskId;
-use planlease_formats::{Format, Parsed, Problems, Progress};
+use planlease::{core::TaskId, regular};
+use planlease_formats::{Format, MAX_FILE, Parsed, Problems, Progress};
 use tokio::time::Instant;
 
 use crate::{command::plan::file, exit::Exit, failure::Failure, output, replace};
@@ -41,7 +40,7 @@ impl Marks {
             if path.is_dir() {
                 return Ok(Self::Folder(file::folder(&path.to_string_lossy())?));
             }
-            match fs::read(path) {
+            match regular::read(path, u64::try_from(MAX_FILE).unwrap_or(u64::MAX)) {
                 Ok(bytes) => return Ok(Self::One(bytes)),
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     let what = format!("cannot read {}: {error}", path.display());

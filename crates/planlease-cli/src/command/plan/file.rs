@@ -3,7 +3,10 @@
 use std::{fs::File, io::Read, path::Path};
 
 use clap::{Args, builder::PossibleValuesParser};
-use planlease::core::{PlanName, spec::Location};
+use planlease::{
+    core::{PlanName, spec::Location},
+    regular,
+};
 use planlease_formats::{MAX_FILE, Parsed, Problem, Problems, Severity};
 
 use crate::{
@@ -88,7 +91,8 @@ impl ReadArgs {
 
     /// The lists of tasks that are plans of their own, if the file has several and none was named.
     pub(crate) fn tags(&self, path: &str) -> Result<Vec<String>, Failure> {
-        if self.tag.is_some() || Path::new(path).is_dir() || !path.ends_with(".json") {
+        // A pipe can be read once; if it has several, its reader says so.
+        if self.tag.is_some() || !Path::new(path).is_file() || !path.ends_with(".json") {
             return Ok(Vec::new());
         }
         let bytes = bytes(path)?;
@@ -133,8 +137,11 @@ pub(crate) fn read(
     }
 }
 
-/// Reports how many boxes a file has that was refused.
+/// Reports how many boxes a file has that was refused. A pipe has been read, and cannot be read again.
 pub(crate) fn tell_boxes(path: &str) {
+    if !Path::new(path).is_file() {
+        return;
+    }
     let counted = bytes(path).ok().and_then(|bytes| planlease_formats::boxes(path, &bytes));
     if let Some((in_file, in_code)) = counted {
         output::tell(&format!(
@@ -202,7 +209,10 @@ pub(crate) fn folder(path: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let (mut files, mut room) = (Vec::new(), MAX_FILE);
     for name in names {
         let file = format!("{}/{name}", path.trim_end_matches('/'));
-        let bytes = bytes(&file)?;
+        // A pipe among them is not waited for.
+        let opened = regular::open(Path::new(&file));
+        let opened = opened.map_err(|error| unreadable(std::io::Error::other(format!("{name}: {error}"))))?;
+        let bytes = bounded(&file, opened)?;
         room = room.checked_sub(bytes.len()).ok_or_else(|| {
             let most = MAX_FILE / (1024 * 1024);
             Failure::new(

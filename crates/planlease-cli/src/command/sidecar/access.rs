@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use planlease::Secret;
 use planlease_sidecar::{Address, AskError, ListenError, Tokens};
 
 use crate::{exit::Exit, failure::Failure, secrets};
@@ -38,9 +37,8 @@ impl AtArgs {
 /// The tokens in the file of clients and in that of viewers.
 pub(super) fn read_tokens(clients: Option<&Path>, viewers: Option<&Path>) -> Result<Tokens, Failure> {
     let read = |file: &Path| {
-        let bytes = Secret::read_file(file).map_err(|error| unusable(file, &error.to_string()))?;
+        let bytes = secrets::read(file).map_err(|error| unusable(file, &error.to_string()))?;
         let text = String::from_utf8(bytes).map_err(|_| unusable(file, "it is no text (UTF-8)"))?;
-        secrets::warn_of_readers(file);
         let read = Tokens::read(&text, "").map_err(|why| unusable(file, &why).remedy(MAKE_A_TOKEN))?;
         if read.is_empty() {
             return Err(unusable(file, "there is none in it").remedy(MAKE_A_TOKEN));
