@@ -51,8 +51,8 @@ impl Signals {
 const FILE_SIZE: u8 = 25;
 
 /// Takes the signal by which the system ends a process whose file has become too large, for as long as the
-/// process lives: the write fails then, as it does on a full disk. Commands have the signal as usual: a program
-/// that is executed begins without the handlers of the one before. To be called within a runtime.
+/// process lives: the write fails then, as it does on a full disk. Commands have the signal as usual: a
+/// program that is executed begins without the handlers of the one before. To be called within a runtime.
 pub(crate) fn survive_large_files() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     if ignored(&status) >> (FILE_SIZE - 1) & 1 == 0 {

@@ -1,9 +1,9 @@
 //! What is stored: one type per kind of key. All are JSON; see [`crate::codec`] for the bytes.
 //!
-//! A reader keeps what it does not know ([`Extra`]) and writes it back, so that an older process does not drop
-//! the fields of a newer one. What is written once, or written whole by each writer ([`Writer`], [`TermEnd`],
-//! [`ImportRecord`]), needs no such place. A change that an older reader must not ignore raises the format
-//! version.
+//! A reader keeps what it does not know ([`Extra`]) and writes it back, so that an older process does not
+//! drop the fields of a newer one. What is written once, or written whole by each writer ([`Writer`],
+//! [`TermEnd`], [`ImportRecord`]), needs no such place. A change that an older reader must not ignore raises
+//! the format version.
 
 mod approval;
 mod budget;

@@ -238,7 +238,9 @@ mod tests {
 
     #[test]
     fn a_token_has_one_spelling() {
-        for wrong in ["+1.5", "1.+5", "01.5", "1.05", "1.00", "-1.5", " 1.5", "1.5 ", "1.5\n", "1. 5", "1.5.0", "1,5"] {
+        for wrong in
+            ["+1.5", "1.+5", "01.5", "1.05", "1.00", "-1.5", " 1.5", "1.5 ", "1.5\n", "1. 5", "1.5.0", "1,5"]
+        {
             assert!(wrong.parse::<FencingToken>().is_err(), "{wrong:?}");
             assert!(wrong.parse::<LockToken>().is_err(), "{wrong:?}");
         }

@@ -116,7 +116,14 @@ fn node(entries: &[Entry], places: &HashMap<&str, usize>, place: usize, entry: &
         let mut seen = HashSet::from([place]);
         let stated = noted.filter(|on| seen.insert(*on)).collect();
         let is_over = entry.state.is_over();
-        return Node { parent: entry.parent, phase: entry.phase, is_over, stated, is_exact: true, ..Node::default() };
+        return Node {
+            parent: entry.parent,
+            phase: entry.phase,
+            is_over,
+            stated,
+            is_exact: true,
+            ..Node::default()
+        };
     }
     let mut seen: HashSet<usize> = above(entries, place).collect();
     Node {

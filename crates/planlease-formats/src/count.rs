@@ -87,8 +87,7 @@ mod tests {
 
     #[test]
     fn boxes_that_are_no_tasks_are_listed_with_the_reason() {
-        let text =
-            "# Plan\n## Phase 1: A\n- [ ] 1.1 a\n  - [ ] step\n\nAlso:\n\n- [ ] b\n## Release\n- [ ] c\n- [ ] 3 D\n";
+        let text = "# Plan\n## Phase 1: A\n- [ ] 1.1 a\n  - [ ] step\n\nAlso:\n\n- [ ] b\n## Release\n- [ ] c\n- [ ] 3 D\n";
         let parsed = parse("PLAN.md", text.as_bytes()).unwrap();
         assert!(parsed.counts.agree() && parsed.counts.others == 4, "{:?}", parsed.counts);
         let others: Vec<(usize, &str)> =

@@ -39,7 +39,8 @@ pub(crate) struct Node {
 }
 
 /// What of the tasks that come earlier a task has to wait for itself, because all that its order has it wait
-/// for was done before its turn: of each parent's tasks the nearest open one, which waits for those before it.
+/// for was done before its turn: of each parent's tasks the nearest open one, which waits for those before
+/// it.
 pub(crate) fn passed_over(nodes: &[Node], place: usize) -> Vec<usize> {
     let node = &nodes[place];
     let beside = node.stated.iter().filter(|on| nodes[**on].parent == node.parent);

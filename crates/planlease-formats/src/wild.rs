@@ -327,9 +327,19 @@ fn what_is_refused_says_where_and_why() {
     }
 }
 
+/// Reads each of these, and compares the only warning, and where it stands.
+fn assert_warnings(cases: &[(&str, &str, usize, &str)]) {
+    for &(path, text, line, warning) in cases {
+        let parsed = parse(path, text.as_bytes()).unwrap_or_else(|problems| panic!("{text}: {problems:#}"));
+        let found: Vec<(usize, &str)> =
+            parsed.warnings.iter().map(|warning| (warning.line, warning.message.as_str())).collect();
+        assert_eq!(found, [(line, warning)], "{text}");
+    }
+}
+
 #[test]
-fn what_is_read_only_in_part_is_a_warning() {
-    for (path, text, line, warning) in [
+fn headings_and_lines_that_are_no_tasks_are_warned_of() {
+    assert_warnings(&[
         (
             FREE,
             "## Phase 1: A\n### Task 1.1: B\n1. x\n### Task 1.2: C\n## Phase 2: D\n### Task 2.1: E\n## Success\n- [ ] F\n",
@@ -354,6 +364,12 @@ fn what_is_read_only_in_part_is_a_warning() {
             2,
             "1 line is no issue, and no task",
         ),
+    ]);
+}
+
+#[test]
+fn what_is_read_only_in_part_is_a_warning() {
+    assert_warnings(&[
         (FREE, "- [ ] a\n\n## [x] b\n", 3, "this box is in a heading, and no task"),
         (
             FREE,
@@ -409,12 +425,7 @@ fn what_is_read_only_in_part_is_a_warning() {
             1,
             "the status \"7\" is not known: the task counts as pending",
         ),
-    ] {
-        let parsed = parse(path, text.as_bytes()).unwrap_or_else(|problems| panic!("{text}: {problems:#}"));
-        let found: Vec<(usize, &str)> =
-            parsed.warnings.iter().map(|warning| (warning.line, warning.message.as_str())).collect();
-        assert_eq!(found, [(line, warning)], "{text}");
-    }
+    ]);
     // A task that waits for its own phase waits for the others of it.
     let text = "## Phase 1: A\n- [ ] T001 a\n- [ ] T002 b\n- [ ] T003 c (depends on phase 1)\n";
     assert!(parse(KIT, text.as_bytes()).unwrap().warnings.is_empty());

@@ -197,7 +197,8 @@ impl LocalServer {
         Ok(logged)
     }
 
-    /// Why a server that was started since the log was this long has ended; `None` if the log does not say it.
+    /// Why a server that was started since the log was this long has ended; `None` if the log does not say
+    /// it.
     fn failure_to_start(&self, since: u64) -> Option<String> {
         let mut log = File::open(self.log()).ok()?;
         let length = log.metadata().ok()?.len();

@@ -259,8 +259,8 @@ async fn f61_work_goes_on_when_the_host_in_use_dies() {
     );
 }
 
-/// The host of a follower, so that no election is waited for. The kernel finds the connection dead 0.4 s after
-/// the first packet that is not acknowledged, and what was under way on it is sent to another one.
+/// The host of a follower, so that no election is waited for. The kernel finds the connection dead 0.4 s
+/// after the first packet that is not acknowledged, and what was under way on it is sent to another one.
 #[plain(on_three_hosts)]
 async fn f61_a_host_that_dies_in_use_costs_half_a_second() {
     for death in DEATHS {

@@ -206,8 +206,8 @@ impl Fleet {
         assert_eq!(drain.until_ended(SOON * 2).await, Some(0), "{}", drain.said());
     }
 
-    /// Each plan is done and has no owner, and only the terms of a killed process ended uncleanly. Returns how
-    /// many attempts were lost.
+    /// Each plan is done and has no owner, and only the terms of a killed process ended uncleanly. Returns
+    /// how many attempts were lost.
     async fn check(&self, killed: &[PlanName]) -> u32 {
         let mut lost = 0;
         for plan in &self.plans {
@@ -227,8 +227,8 @@ impl Fleet {
         lost
     }
 
-    /// One attempt has completed the task, each attempt began once, and all of them are in the record. Returns
-    /// how many of them were lost.
+    /// One attempt has completed the task, each attempt began once, and all of them are in the record.
+    /// Returns how many of them were lost.
     fn check_task(&self, view: &planlease::PlanView, n: usize) -> u32 {
         let (plan, id) = (view.name(), task_id(&n.to_string()));
         let record = &view.tasks()[&id].record;

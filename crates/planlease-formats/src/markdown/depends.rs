@@ -315,8 +315,8 @@ fn word_end(text: &str, word: &str) -> usize {
     word.as_ptr().addr() - text.as_ptr().addr() + word.len()
 }
 
-/// The words and the names in a part of a text that is a few words, none that states a dependency, and nothing
-/// but names.
+/// The words and the names in a part of a text that is a few words, none that states a dependency, and
+/// nothing but names.
 fn unknown(text: &str, part: Range<usize>) -> Option<(&str, Vec<Named<'_>>)> {
     const MAX_WORD: usize = 40;
     let inside = text[part].trim_start_matches(|c: char| c.is_whitespace() || EMPHASIS.contains(&c));

@@ -352,8 +352,8 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
         self.doubtful.push(Doubtful { at, number, doubt });
     }
 
-    /// An item of a checklist that has no number, or one that is written in another way. Among tasks it is one
-    /// that is lost.
+    /// An item of a checklist that has no number, or one that is written in another way. Among tasks it is
+    /// one that is lost.
     fn without_number(&mut self, at: usize, text: &'a str) {
         let odd = line::odd_number(text).filter(|(_, first)| self.is_in_place(first, Below::Nothing));
         if self.list_has_task || odd.is_some() {

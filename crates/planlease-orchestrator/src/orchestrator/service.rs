@@ -300,7 +300,8 @@ impl Orchestrator {
                 self.open.entry(plan.clone()).or_default().later(TAKEN_AWAY);
                 self.reporter.send(&Report::LeftAlone { plan, rest: TAKEN_AWAY });
             }
-            // A record may be repaired; meanwhile it is tried less and less often. A service stays in a pause.
+            // A record may be repaired; meanwhile it is tried less and less often. A service stays in a
+            // pause.
             Ended::NotBegun | Ended::Unreadable(_) | Ended::Paused { .. } => {
                 self.open.entry(plan).or_default().rest();
             }

@@ -36,7 +36,7 @@ fn assert_kept(before: &str, after: &str) {
 
 #[test]
 fn a_priority_is_no_id() {
-    let before = "# TODO\n- [ ] P0: Fix login\n- [-] P0: Fix logout\n- [ ] P1: Write docs\n";
+    let before = "# To do\n- [ ] P0: Fix login\n- [-] P0: Fix logout\n- [ ] P1: Write docs\n";
     let after = before.replace("- [-]", "- [ ] P0: Fix signup\n- [-]").replace("P1:", "P2:");
     assert_kept(before, &after);
     let parsed = read(before);
