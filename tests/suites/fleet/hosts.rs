@@ -243,7 +243,7 @@ impl Fleet {
         assert_eq!(attempts("begin"), (1..=record.attempt).collect::<Vec<_>>(), "{what}");
         assert_eq!(attempts("done"), [record.attempt], "{what}");
         // What was lost was lost in its first attempt, the only one that may fail.
-        let fails = n % FLAKY == 0 && !is_of_the_worker(plan.as_str(), n) && record.lost == 0;
+        let fails = n.is_multiple_of(FLAKY) && !is_of_the_worker(plan.as_str(), n) && record.lost == 0;
         assert_eq!(
             (attempts("failed").len(), record.failures),
             (usize::from(fails), u32::from(fails)),
@@ -254,7 +254,7 @@ impl Fleet {
 }
 
 fn is_of_the_worker(plan: &str, n: usize) -> bool {
-    plan == "shared" && n % OF_THE_WORKER == 0
+    plan == "shared" && n.is_multiple_of(OF_THE_WORKER)
 }
 
 /// The plan of this name. A task of the worker waits for the task before it, which an orchestrator runs.

@@ -260,7 +260,7 @@ fn is_denied(before: &str) -> bool {
     const MAX_WORDS: usize = 40; // In bytes.
     let from = before.floor_char_boundary(before.len().saturating_sub(MAX_WORDS));
     let sentence = before[from..].rsplit(|c: char| !(c.is_alphabetic() || " *_'’".contains(c))).next();
-    let words = sentence.unwrap_or_default().split(|c: char| matches!(c, ' ' | '*' | '_'));
+    let words = sentence.unwrap_or_default().split([' ', '*', '_']);
     let words = words.filter(|word| !word.is_empty());
     words.rev().take(2).any(|word| {
         let word = word.to_ascii_lowercase();
