@@ -128,7 +128,6 @@ impl Options {
         }
         .with_fleet(tight)
         .with_approvals(tight)
-        .with_peace()
     }
 
     /// Draws what concerns a fleet that is steered, from a generator of its own: half of the runs have none,
@@ -160,14 +159,6 @@ impl Options {
     /// In some of the runs, people approve and reject: drawn from a generator of its own, as the fleet is.
     fn with_approvals(mut self, tight: bool) -> Self {
         self.approvals = !tight && random(&(self.seed, "approvals")).random_bool(0.25);
-        self
-    }
-
-    /// In some of the runs with a person who steers, no operator ends anything by force: plans use a pool
-    /// then, and what is cancelled, drained and moved has permits of it.
-    fn with_peace(mut self) -> Self {
-        let peaceful = random(&(self.seed, "peace")).random_bool(0.3);
-        self.operator_meddles &= !(peaceful && self.steered_every.is_some());
         self
     }
 
