@@ -1,6 +1,5 @@
 //! Who runs in the simulation: a file each. All of them may be killed at any point, and are started again.
 
-pub mod approver;
 pub mod client;
 pub mod keeper;
 pub mod operator;

@@ -2,7 +2,6 @@
 //! Safety is judged by everything that was recorded, liveness while the run is going on.
 
 pub mod answers;
-pub mod approvals;
 pub mod cancelled;
 pub mod conduct;
 pub mod cordon;
@@ -36,7 +35,7 @@ pub struct Evidence<'a> {
 pub type Invariant = (&'static str, fn(&Evidence<'_>) -> Vec<String>);
 
 /// All of them.
-pub const ALL: [Invariant; 17] = [
+pub const ALL: [Invariant; 16] = [
     ("history", history::check),
     ("answers", answers::check),
     ("order", order::check),
@@ -47,7 +46,6 @@ pub const ALL: [Invariant; 17] = [
     ("conduct", conduct::check),
     ("deadlines", deadlines::check),
     ("cancelled", cancelled::check),
-    ("approvals", approvals::check),
     ("cordon", cordon::check),
     ("fleet pause", fleet_pause::check),
     ("moves", moves::check),

@@ -60,8 +60,6 @@ pub struct Options {
     pub keepers: usize,
     /// Whether plans say what follows from an exit code, and from the failure of a dependency.
     pub rules: bool,
-    /// Whether plans ask a person to approve some of their tasks.
-    pub approvals: bool,
     /// How long faults come and go.
     pub faulty_for: Duration,
     /// What goes wrong when.
@@ -122,12 +120,10 @@ impl Options {
             steered_every: None,
             keepers: 0,
             rules: false,
-            approvals: false,
             faulty_for,
             faults,
         }
         .with_fleet(tight)
-        .with_approvals(tight)
     }
 
     /// Draws what concerns a fleet that is steered, from a generator of its own: half of the runs have none,
@@ -153,12 +149,6 @@ impl Options {
         }
         let gone = |host: &str| self.orchestrators == 0 && host.starts_with("orchestrator-");
         self.faults = std::mem::take(&mut self.faults).without(gone);
-        self
-    }
-
-    /// In some of the runs, people approve and reject: drawn from a generator of its own, as the fleet is.
-    fn with_approvals(mut self, tight: bool) -> Self {
-        self.approvals = !tight && random(&(self.seed, "approvals")).random_bool(0.25);
         self
     }
 

@@ -163,7 +163,6 @@ fn calm(seed: u64) -> Options {
         steered_every: None,
         keepers: 0,
         rules: false,
-        approvals: false,
         faulty_for: Duration::from_secs(10),
         faults: Plan::default(),
     }

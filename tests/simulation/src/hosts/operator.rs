@@ -8,7 +8,6 @@ use planlease::{
     Coordinator, Error, PlanView, Reason,
     core::{
         PlanName, PoolName, TaskId,
-        approval::ApprovalOf,
         exits::Exits,
         on_failed::OnDependencyFailed,
         pool::Pools,
@@ -19,7 +18,7 @@ use planlease::{
 use planlease_oracle::Client;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom as _};
 
-use super::{Ended, approver};
+use super::Ended;
 use crate::world::{AGAIN, Life, World, random};
 
 /// What some tasks need, and one of the orchestrators that stay up has.
@@ -78,9 +77,6 @@ pub fn definition(world: &World, number: usize) -> (PlanName, PlanSpec) {
         task
     });
     let mut tasks: Vec<TaskSpec> = tasks.collect();
-    if world.options.approvals {
-        ask_for_approvals(world, number, &mut tasks);
-    }
     let mut rng_of_fleet = random(&(world.options.seed, "fleet", number));
     let mut labels = BTreeMap::new();
     if world.options.services > 0 {
@@ -103,15 +99,6 @@ pub fn definition(world: &World, number: usize) -> (PlanName, PlanSpec) {
     let policy = if world.options.rules { with_rules(policy, &mut rng_of_fleet) } else { policy };
     let name = PlanName::new(format!("plan-{number}")).expect("a name");
     (name, PlanSpec { title: format!("plan {number}"), labels, tasks, policy, ..PlanSpec::default() })
-}
-
-/// Asks a person to approve some of the tasks: each attempt before it starts, or its result.
-fn ask_for_approvals(world: &World, number: usize, tasks: &mut [TaskSpec]) {
-    let mut rng = random(&(world.options.seed, "approvals", number));
-    for task in tasks {
-        task.approval =
-            [None, None, Some(ApprovalOf::Before), Some(ApprovalOf::After)][rng.random_range(0..4)];
-    }
 }
 
 /// What follows from an exit code, and from the failure of a dependency.
@@ -173,9 +160,6 @@ impl Operator {
     async fn step_in(&mut self, coordinator: &Coordinator) -> Result<(), Error> {
         self.import_one(coordinator).await?;
         self.size_pool(coordinator).await?;
-        if self.world.options.approvals {
-            self.approve(coordinator).await?;
-        }
         if !self.world.options.operator_meddles {
             return Ok(());
         }
@@ -217,14 +201,6 @@ impl Operator {
             let size = smallest + u32::from(rng.random_bool(0.5));
             coordinator.admin().set_pool(&pool(), size, None, "the operator").await?;
             self.world.count("pool defined");
-        }
-        Ok(())
-    }
-
-    /// Decides about some of the tasks that wait for it.
-    async fn approve(&mut self, coordinator: &Coordinator) -> Result<(), Error> {
-        for _ in 0..self.rng.random_range(1..4) {
-            approver::decide(&self.world, &self.life, &self.client, coordinator, &mut self.rng).await?;
         }
         Ok(())
     }
@@ -286,8 +262,8 @@ impl Operator {
         Ok(())
     }
 
-    /// Approves, retries or leaves out what waits for an operator, and ends what an operator has begun.
-    /// Everything is done when all plans are there and have come to their end.
+    /// Retries or leaves out what waits for an operator, and ends what an operator has begun. Everything is
+    /// done when all plans are there and have come to their end.
     async fn bring_to_an_end(&mut self, coordinator: &Coordinator) -> Result<(), Error> {
         for number in 0..self.world.options.plans {
             let (name, spec) = definition(&self.world, number);
@@ -313,7 +289,6 @@ impl Operator {
                 let record = &task.record;
                 let by_operator = record.claim.as_ref().is_some_and(|claim| claim.guard.is_none());
                 let change = match record.status {
-                    _ if plan.approval(task).is_some() => Change::Approve("at last".to_owned()),
                     TaskStatus::Failed if record.failures > 3 => Change::Skip("it never works".to_owned()),
                     TaskStatus::Failed => Change::Retry("again".to_owned()),
                     TaskStatus::InProgress if by_operator => Change::Complete(Some("at last".to_owned())),

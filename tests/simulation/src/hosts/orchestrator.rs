@@ -33,10 +33,8 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
             let (world, began) = (Arc::clone(&world), began.clone());
             move |report| {
                 began.send_replace(true);
-                // A result that waits for approval counts as in progress, and is no work.
                 if let Report::Finished { plan, summary, .. } = report
                     && summary.in_progress > 0
-                    && !world.options.approvals
                 {
                     world.problem(format!("{plan} was called finished with tasks in progress: {summary:?}"));
                 }

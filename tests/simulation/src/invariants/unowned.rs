@@ -170,16 +170,13 @@ impl Plan {
         self.tasks.values().filter(runs).count()
     }
 
-    /// Whether a task may start, as far as its dependencies and its own record go, an approval included.
+    /// Whether a task may start, as far as its dependencies and its own record go.
     fn is_ready(&self, task: &TaskSpec) -> bool {
         let done = |id: &TaskId| {
             let status = self.tasks.get(id).map(|record| record.status);
             matches!(status, None | Some(TaskStatus::Completed | TaskStatus::Skipped))
         };
-        let pending = self
-            .tasks
-            .get(&task.id)
-            .is_some_and(|record| record.status == TaskStatus::Pending && record.awaits().is_none());
+        let pending = self.tasks.get(&task.id).is_some_and(|record| record.status == TaskStatus::Pending);
         pending && task.depends_on.iter().all(done)
     }
 }
