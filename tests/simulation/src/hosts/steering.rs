@@ -28,9 +28,6 @@ const BESIDES: Duration = Duration::from_secs(45);
 /// its session first opens another one.
 const DRAINED_WITHIN: Duration = Duration::from_secs(20);
 
-/// How long after the faults the last drain begins: by then, plans that were lost have owners again.
-const LAST_DRAIN_AFTER: Duration = Duration::from_secs(3);
-
 /// What came of a request to move a plan, as `owner move` says it.
 #[derive(Clone, Debug)]
 pub struct Moved {
@@ -65,9 +62,6 @@ pub async fn run(world: Arc<World>, host: String) -> Ended {
         if let Err(error) = person.steer(&coordinator).await {
             person.world.expect(&person.life.host, "steer", &error);
         }
-    }
-    if let Err(error) = person.drain_at_last(&coordinator).await {
-        person.world.expect(&person.life.host, "drain", &error);
     }
     let mut drains = BTreeMap::new();
     loop {
@@ -171,25 +165,6 @@ impl Steering {
         Ok(())
     }
 
-    /// Drains the orchestrator of the plan with most to do, in half of the runs: nothing goes wrong any more,
-    /// so that it has to own nothing after a bounded time.
-    async fn drain_at_last(&mut self, coordinator: &Coordinator) -> Result<(), Error> {
-        tokio::time::sleep(LAST_DRAIN_AFTER).await;
-        if self.rng.random_bool(0.5) {
-            return Ok(());
-        }
-        let plans = coordinator.plans().await?;
-        let owners = plans.iter().filter_map(|plan| {
-            let (_, term) = plan.queue().owner()?;
-            let (summary, owner) = (plan.summary(), &term.owner.orchestrator);
-            yields(owner).then(|| (summary.total - summary.completed - summary.skipped, owner.clone()))
-        });
-        let Some((_, id)) = owners.max() else { return Ok(()) };
-        self.world.count("drained at last");
-        let reason = Reason::by("the one who steers").because("because");
-        coordinator.admin().drain(&id, Duration::from_secs(self.rng.random_range(0..3)), &reason).await
-    }
-
     /// Ends what was asked; a drain once it has come to its end, which is bounded.
     async fn take_back(
         &mut self,
@@ -209,7 +184,9 @@ impl Steering {
             let owns = plans
                 .iter()
                 .any(|plan| plan.queue().owner().is_some_and(|(_, term)| term.owner.orchestrator == *id));
-            if cordon.state == Eligibility::Draining && owns && yields(id) {
+            // What else owns a plan keeps it when it is drained.
+            let yields = id.as_str().starts_with("service") || id.as_str().starts_with("orchestrator");
+            if cordon.state == Eligibility::Draining && owns && yields {
                 let since = *drains.entry(id.clone()).or_insert_with(tokio::time::Instant::now);
                 let bound = Duration::from_secs(cordon.deadline_s.unwrap_or(0)) + DRAINED_WITHIN;
                 if since.elapsed() < bound {
@@ -221,11 +198,6 @@ impl Steering {
         }
         Ok(())
     }
-}
-
-/// Whether it gives its plans away when it is drained: what else owns a plan keeps it.
-fn yields(id: &OrchestratorId) -> bool {
-    id.as_str().starts_with("service") || id.as_str().starts_with("orchestrator")
 }
 
 /// Waits until the plan has another owner than before, and returns it, with the revision at which it was so;
