@@ -289,7 +289,7 @@ async fn submit_finds_an_unknown_outcome_by_its_op_id(env: TestEnv) {
     let coordinator = Coordinator::connect(settings).await.unwrap();
     let authority = coordinator.delegated(&owner.delegate());
     // Over before `submit` has given up looking for the outcome.
-    *loss.outage.lock().unwrap() = short + Duration::from_millis(600);
+    *loss.outage.lock().unwrap() = short + Duration::from_millis(100);
     loss.arm_for("one try");
     let note = Change::Progress("one try".to_owned());
     let outcome = authority.update(&started, &note).await.unwrap();
@@ -332,7 +332,7 @@ impl Unheard {
         let settings = settings.request_timeout(short).operation_timeout(short);
         let coordinator = Coordinator::connect(settings).await.unwrap();
         let authority = coordinator.delegated(&owner.delegate());
-        *loss.outage.lock().unwrap() = short + Duration::from_millis(600);
+        *loss.outage.lock().unwrap() = short + Duration::from_millis(100);
         loss.arm_request("never arrived");
         Self { owner, started, coordinator, authority, loss }
     }

@@ -211,7 +211,7 @@ fn leading(text: &str) -> Option<Stated<'_>> {
 }
 
 /// The most bytes that are looked at behind an opening within a sentence.
-const MAX_SENTENCE: usize = 2_000;
+const MAX_SENTENCE: usize = 1_000;
 
 /// Statements within a sentence, outside of brackets: the names follow at once.
 fn within<'a>(

@@ -132,8 +132,6 @@ struct Reader<'r, 'a, 't> {
     paragraph: Option<Paragraph>,
     /// Whether a task is in the list that the line may go on with.
     list_has_task: bool,
-    /// Whether the line stands below a heading that divides its phase.
-    below_subheading: bool,
     /// The boxes without a number in that list: where they are, and their text.
     unnumbered: Vec<(usize, &'a str)>,
     /// The lines below the last task, as they are.
@@ -163,7 +161,6 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
             in_text: false,
             paragraph: None,
             list_has_task: false,
-            below_subheading: false,
             unnumbered: Vec::new(),
             steps: Vec::new(),
         }
@@ -265,7 +262,6 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
         if level <= self.outline.phase_level {
             self.phase = None;
         }
-        self.below_subheading = true;
         self.note_stray_phase(at, line, Some(level));
         if let Some(near) = line::near_task(text).filter(|_| self.phase.is_some())
             && self.is_in_place(near.number, Below::Nothing)
@@ -288,7 +284,6 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
     }
 
     fn begin_phase(&mut self, at: usize, number: &'a str, name: &'a str) {
-        self.below_subheading = false;
         let (name, pipeline_start) = note::split_pipeline_start(name);
         let index = *self.phases.entry(number).or_insert(self.draft.spec.phases.len());
         self.phase = Some(index);
@@ -360,10 +355,7 @@ impl<'r, 'a, 't> Reader<'r, 'a, 't> {
     /// An item of a checklist that has no number, or one that is written in another way. Among tasks it is
     /// one that is lost.
     fn without_number(&mut self, at: usize, text: &'a str) {
-        // Below a heading of its own, `1-3 examples` and `v1.3 is out` may be about anything.
-        let is_sure = |odd: &str| !self.below_subheading || !(odd.contains('-') || odd.starts_with('v'));
-        let odd = line::odd_number(text)
-            .filter(|(odd, first)| is_sure(odd) && self.is_in_place(first, Below::Nothing));
+        let odd = line::odd_number(text).filter(|(_, first)| self.is_in_place(first, Below::Nothing));
         if self.list_has_task || odd.is_some() {
             self.report_unnumbered(at, text);
         } else {

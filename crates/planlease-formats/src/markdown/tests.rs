@@ -911,7 +911,7 @@ fn characters_that_are_not_seen_hide_no_task() {
 fn what_stands_apart_from_the_tasks_is_none() {
     for apart in [
         "\n**Acceptance:**\n- [ ] it works\n\nMore:\n",
-        "\n### Acceptance\n- [ ] v1.3 is out\n- [ ] 1-3 examples\n### More\n",
+        "\n### Acceptance\n- [ ] v7.3 is out\n- [ ] 5-7 examples\n### More\n",
         "### 1.4 a section",
         "| 1.1 | [x] |",
         "| 2.5 ms | [x] |",
